@@ -1,0 +1,212 @@
+//! The one error type of the project and its classes.
+//!
+//! An [`ErrorCode`] is the `errorType` a function answers with, which is what the state machine's `ErrorEquals`
+//! matches: the names here and in `infra/incremental-copy.asl.json` are one contract, held by a test.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What went wrong, as far as the caller can act on it. The name is the wire form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The source cannot be reached or gave up for now: connect, reset, failover, deadlock, throttling.
+    SourceUnavailable,
+    /// The sink bucket throttles, times out or answers 5xx.
+    SinkUnavailable,
+    /// The server of the control table cannot be reached or gave up for now.
+    WatermarkStoreUnavailable,
+    /// The event is not what the function takes.
+    InvalidInput,
+    /// The deployment is wrong: a missing environment variable, a malformed secret, an unusable control table.
+    InvalidConfig,
+    /// The source refused for good: login failed, no such table or column, no permission, certificate not trusted.
+    SourceRejected,
+    /// A column has a type that has no exact form in the sink or as a watermark.
+    UnsupportedType,
+    /// The rows do not have the shape the plan froze.
+    SchemaMismatch,
+    /// The sink refused for good: access denied, no such bucket, key management.
+    SinkRejected,
+    /// The control table or its procedure refused for good.
+    WatermarkRejected,
+    /// Somebody else moved the watermark to a value this ledger does not know.
+    WatermarkConflict,
+    /// The stored watermark is above the source's maximum: restored, reseeded or replaced source.
+    WatermarkRegression,
+    /// Change tracking is off, expired or not permitted.
+    ChangeTrackingInvalid,
+    /// An object of the ledger is missing or unreadable: somebody deleted or changed what is written once.
+    LedgerInvalid,
+    /// The slice does not fit into one invocation.
+    DeadlineExceeded,
+    /// A bug in Tidemark.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code, for tables and contract tests.
+    pub const ALL: [Self; 16] = [
+        Self::SourceUnavailable,
+        Self::SinkUnavailable,
+        Self::WatermarkStoreUnavailable,
+        Self::InvalidInput,
+        Self::InvalidConfig,
+        Self::SourceRejected,
+        Self::UnsupportedType,
+        Self::SchemaMismatch,
+        Self::SinkRejected,
+        Self::WatermarkRejected,
+        Self::WatermarkConflict,
+        Self::WatermarkRegression,
+        Self::ChangeTrackingInvalid,
+        Self::LedgerInvalid,
+        Self::DeadlineExceeded,
+        Self::Internal,
+    ];
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        match self {
+            Self::SourceUnavailable | Self::SinkUnavailable | Self::WatermarkStoreUnavailable => true,
+            Self::InvalidInput
+            | Self::InvalidConfig
+            | Self::SourceRejected
+            | Self::UnsupportedType
+            | Self::SchemaMismatch
+            | Self::SinkRejected
+            | Self::WatermarkRejected
+            | Self::WatermarkConflict
+            | Self::WatermarkRegression
+            | Self::ChangeTrackingInvalid
+            | Self::LedgerInvalid
+            | Self::DeadlineExceeded
+            | Self::Internal => false,
+        }
+    }
+
+    /// The wire form, `errorType`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SourceUnavailable => "SourceUnavailable",
+            Self::SinkUnavailable => "SinkUnavailable",
+            Self::WatermarkStoreUnavailable => "WatermarkStoreUnavailable",
+            Self::InvalidInput => "InvalidInput",
+            Self::InvalidConfig => "InvalidConfig",
+            Self::SourceRejected => "SourceRejected",
+            Self::UnsupportedType => "UnsupportedType",
+            Self::SchemaMismatch => "SchemaMismatch",
+            Self::SinkRejected => "SinkRejected",
+            Self::WatermarkRejected => "WatermarkRejected",
+            Self::WatermarkConflict => "WatermarkConflict",
+            Self::WatermarkRegression => "WatermarkRegression",
+            Self::ChangeTrackingInvalid => "ChangeTrackingInvalid",
+            Self::LedgerInvalid => "LedgerInvalid",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::Internal => "Internal",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An error with its code, a message that says what failed, where, and what to change, and its cause.
+///
+/// The message never holds a secret or a row value.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    code: ErrorCode,
+    message: String,
+    #[source]
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The result of everything fallible in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error without a cause of its own.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// An error that keeps what caused it.
+    pub fn with_source(
+        code: ErrorCode,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            source: Some(source.into()),
+        }
+    }
+
+    /// The code, hence class, of this error.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The same error with `context` said first: "copying dbo.orders: …".
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// The same failure seen as another code, for example the source's driver used for the control table.
+    #[must_use]
+    pub const fn recoded(mut self, code: ErrorCode) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The message followed by the messages of its causes that it does not already contain.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !text.contains(&message) {
+                text.push_str(": ");
+                text.push_str(&message);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_every_cause_once() {
+        let io = std::io::Error::other("connection reset");
+        let error = Error::with_source(ErrorCode::SourceUnavailable, "cannot reach db:1433", io).context("dbo.orders");
+        assert_eq!(error.report(), "dbo.orders: cannot reach db:1433: connection reset");
+        assert_eq!(error.code().to_string(), "SourceUnavailable");
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let mut names: Vec<_> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+    }
+}

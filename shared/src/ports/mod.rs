@@ -1,0 +1,3 @@
+//! What the steps need from the outside, as traits of one to three methods, split by permission.
+
+pub mod rows;
