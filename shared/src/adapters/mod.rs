@@ -1,0 +1,12 @@
+//! The ports over real services, each behind a feature, so that a binary links only what it uses.
+
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "aws")]
+pub mod s3;
+#[cfg(feature = "aws")]
+pub mod secrets;
+#[cfg(feature = "sqlserver")]
+pub mod sqlserver;
+#[cfg(all(feature = "aws", feature = "sqlserver"))]
+pub mod watermarks;
