@@ -27,7 +27,10 @@ impl Environment {
     /// These variables.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        Self { variables, complaints: Vec::new() }
+        Self {
+            variables,
+            complaints: Vec::new(),
+        }
     }
 
     fn optional(&self, name: &str) -> Option<String> {
@@ -42,11 +45,14 @@ impl Environment {
     }
 
     fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
-        let Some(value) = self.optional(name) else { return default };
+        let Some(value) = self.optional(name) else {
+            return default;
+        };
         choices.iter().find(|(choice, _)| *choice == value).map_or_else(
             || {
                 let choices: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
-                self.complaints.push(format!("{name} is '{value}', not one of {}", choices.join(", ")));
+                self.complaints
+                    .push(format!("{name} is '{value}', not one of {}", choices.join(", ")));
                 default
             },
             |(_, choice)| *choice,
@@ -55,7 +61,10 @@ impl Environment {
 
     fn object_name(&mut self, name: &str, default: &str) -> Option<ObjectName> {
         let value = self.optional(name).unwrap_or_else(|| default.to_owned());
-        value.parse().map_err(|error: Error| self.complaints.push(format!("{name}: {error}"))).ok()
+        value
+            .parse()
+            .map_err(|error: Error| self.complaints.push(format!("{name}: {error}")))
+            .ok()
     }
 
     /// `value` if nothing was complained about, else `InvalidConfig` with everything.
@@ -64,7 +73,10 @@ impl Environment {
             Some(value) if self.complaints.is_empty() => Ok(value),
             _ => Err(Error::new(
                 ErrorCode::InvalidConfig,
-                format!("the function's environment is incomplete: {}", self.complaints.join("; ")),
+                format!(
+                    "the function's environment is incomplete: {}",
+                    self.complaints.join("; ")
+                ),
             )),
         }
     }
@@ -121,15 +133,25 @@ enum StoreChoice {
 
 fn sink(environment: &mut Environment) -> SinkConfig {
     let prefix = environment.optional("SINK_PREFIX").unwrap_or_else(|| "tidemark".into());
-    SinkConfig { bucket: environment.required("SINK_BUCKET"), prefix }
+    SinkConfig {
+        bucket: environment.required("SINK_BUCKET"),
+        prefix,
+    }
 }
 
 fn tls(environment: &mut Environment) -> Tls {
-    environment.one_of("SOURCE_TLS", &[("verify", Tls::Verify), ("trust", Tls::Trust)], Tls::Verify)
+    environment.one_of(
+        "SOURCE_TLS",
+        &[("verify", Tls::Verify), ("trust", Tls::Trust)],
+        Tls::Verify,
+    )
 }
 
 fn source(environment: &mut Environment) -> ServerConfig {
-    ServerConfig { secret_arn: environment.required("SOURCE_SECRET_ARN"), tls: tls(environment) }
+    ServerConfig {
+        secret_arn: environment.required("SOURCE_SECRET_ARN"),
+        tls: tls(environment),
+    }
 }
 
 fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
@@ -140,10 +162,17 @@ fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
             let secret_arn = environment
                 .optional("WATERMARK_SECRET_ARN")
                 .unwrap_or_else(|| environment.required("SOURCE_SECRET_ARN"));
-            let server = ServerConfig { secret_arn, tls: tls(environment) };
+            let server = ServerConfig {
+                secret_arn,
+                tls: tls(environment),
+            };
             let table = environment.object_name("WATERMARK_TABLE", "dbo.watermarktable");
             let procedure = environment.object_name("WATERMARK_PROCEDURE", "dbo.usp_write_watermark");
-            Some(WatermarkConfig::Sql { server, table: table?, procedure: procedure? })
+            Some(WatermarkConfig::Sql {
+                server,
+                table: table?,
+                procedure: procedure?,
+            })
         }
     }
 }
@@ -178,7 +207,10 @@ pub struct LookupNewConfig {
 impl LookupNewConfig {
     /// Reads the environment; `InvalidConfig` names everything wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
-        let value = Self { sink: sink(&mut environment), source: source(&mut environment) };
+        let value = Self {
+            sink: sink(&mut environment),
+            source: source(&mut environment),
+        };
         environment.checked(Some(value))
     }
 }
@@ -198,13 +230,19 @@ impl CopyConfig {
     /// Reads the environment; `InvalidConfig` names everything wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
-        let part_bytes = environment.optional("PART_BYTES").map_or(Some(8 * 1024 * 1024), |value| value.parse().ok());
+        let part_bytes = environment
+            .optional("PART_BYTES")
+            .map_or(Some(8 * 1024 * 1024), |value| value.parse().ok());
         let part_bytes = part_bytes.filter(|bytes| (MIN_PART_BYTES..=MAX_PART_BYTES).contains(bytes));
         if part_bytes.is_none() {
             let range = format!("PART_BYTES is not a number of bytes from {MIN_PART_BYTES} to {MAX_PART_BYTES}");
             environment.complaints.push(range);
         }
-        environment.checked(part_bytes.map(|part_bytes| Self { sink, source, part_bytes }))
+        environment.checked(part_bytes.map(|part_bytes| Self {
+            sink,
+            source,
+            part_bytes,
+        }))
     }
 }
 
@@ -223,7 +261,11 @@ impl UpdateConfig {
     /// Reads the environment; `InvalidConfig` names everything wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
-        let value = watermarks(&mut environment).map(|watermarks| Self { sink, source, watermarks });
+        let value = watermarks(&mut environment).map(|watermarks| Self {
+            sink,
+            source,
+            watermarks,
+        });
         environment.checked(value)
     }
 }
@@ -233,7 +275,11 @@ mod tests {
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
-        Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        Environment::new(
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
     }
 
     #[test]
@@ -241,16 +287,36 @@ mod tests {
         let config = UpdateConfig::read(environment(&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")])).unwrap();
         assert_eq!(config.sink.prefix, "tidemark");
         assert_eq!(config.source.tls, Tls::Verify);
-        let WatermarkConfig::Sql { server, table, procedure } = config.watermarks else { panic!("sql is the default") };
+        let WatermarkConfig::Sql {
+            server,
+            table,
+            procedure,
+        } = config.watermarks
+        else {
+            panic!("sql is the default")
+        };
         assert_eq!(server, config.source);
-        assert_eq!((table.to_string(), procedure.to_string()), ("dbo.watermarktable".into(), "dbo.usp_write_watermark".into()));
+        assert_eq!(
+            (table.to_string(), procedure.to_string()),
+            ("dbo.watermarktable".into(), "dbo.usp_write_watermark".into())
+        );
     }
 
     #[test]
     fn everything_missing_is_reported_at_once() {
-        let error = CopyConfig::read(environment(&[("SINK_BUCKET", ""), ("SOURCE_TLS", "off"), ("PART_BYTES", "12")])).unwrap_err();
+        let error = CopyConfig::read(environment(&[
+            ("SINK_BUCKET", ""),
+            ("SOURCE_TLS", "off"),
+            ("PART_BYTES", "12"),
+        ]))
+        .unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidConfig);
-        for name in ["SINK_BUCKET is not set", "SOURCE_SECRET_ARN is not set", "SOURCE_TLS is 'off'", "PART_BYTES"] {
+        for name in [
+            "SINK_BUCKET is not set",
+            "SOURCE_SECRET_ARN is not set",
+            "SOURCE_TLS is 'off'",
+            "PART_BYTES",
+        ] {
             assert!(error.to_string().contains(name), "{error}");
         }
     }

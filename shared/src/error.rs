@@ -150,7 +150,7 @@ impl Error {
         Self {
             code,
             message: message.into(),
-            source: Some(source.into()),
+            source: Some(Arc::from(source.into())),
         }
     }
 

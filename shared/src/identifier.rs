@@ -29,7 +29,10 @@ impl Identifier {
         } else {
             return Ok(Self(name));
         };
-        Err(Error::new(ErrorCode::InvalidInput, format!("the name '{}' {reason}", name.escape_default())))
+        Err(Error::new(
+            ErrorCode::InvalidInput,
+            format!("the name '{}' {reason}", name.escape_default()),
+        ))
     }
 
     /// The name itself.
@@ -92,7 +95,11 @@ impl ObjectName {
     /// names never share a segment and every store and query engine takes it.
     #[must_use]
     pub fn key_segment(&self) -> String {
-        format!("{}.{}", key_encoded(self.schema.as_str()), key_encoded(self.name.as_str()))
+        format!(
+            "{}.{}",
+            key_encoded(self.schema.as_str()),
+            key_encoded(self.name.as_str())
+        )
     }
 }
 
@@ -110,7 +117,10 @@ fn key_encoded(text: &str) -> String {
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (part, separator) in [(&self.schema, "."), (&self.name, "")] {
-            let plain = part.as_str().chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '#' | '$' | '@'));
+            let plain = part
+                .as_str()
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '#' | '$' | '@'));
             if plain {
                 f.write_str(part.as_str())?;
             } else {
@@ -142,9 +152,13 @@ impl FromStr for ObjectName {
         }
         match <[Identifier; 2]>::try_from(parts) {
             Ok([schema, name]) => Ok(Self { schema, name }),
-            Err(mut parts) if parts.len() == 1 => Ok(Self { schema: Identifier("dbo".into()), name: parts.remove(0) }),
+            Err(mut parts) if parts.len() == 1 => Ok(Self {
+                schema: Identifier("dbo".into()),
+                name: parts.remove(0),
+            }),
             Err(_) => {
-                let message = format!("'{text}' has more than two parts: the database is chosen by the secret's dbname");
+                let message =
+                    format!("'{text}' has more than two parts: the database is chosen by the secret's dbname");
                 Err(Error::new(ErrorCode::InvalidInput, message))
             }
         }
@@ -202,10 +216,20 @@ mod tests {
         let cases = [
             ("orders", "[dbo].[orders]", "dbo.orders", "dbo.orders"),
             ("sales.orders", "[sales].[orders]", "sales.orders", "sales.orders"),
-            ("[sales].[order lines]", "[sales].[order lines]", "sales.order%20lines", "sales.[order lines]"),
+            (
+                "[sales].[order lines]",
+                "[sales].[order lines]",
+                "sales.order%20lines",
+                "sales.[order lines]",
+            ),
             ("[a.b].[c]]d]", "[a.b].[c]]d]", "a%2Eb.c%5Dd", "[a.b].[c]]d]"),
             ("dbo.Größe", "[dbo].[Größe]", "dbo.Gr%C3%B6%C3%9Fe", "dbo.Größe"),
-            ("x'; DROP TABLE t --", "[dbo].[x'; DROP TABLE t --]", "dbo.x%27%3B%20DROP%20TABLE%20t%20--", "dbo.[x'; DROP TABLE t --]"),
+            (
+                "x'; DROP TABLE t --",
+                "[dbo].[x'; DROP TABLE t --]",
+                "dbo.x%27%3B%20DROP%20TABLE%20t%20--",
+                "dbo.[x'; DROP TABLE t --]",
+            ),
         ];
         for (text, quoted, key, shown) in cases {
             let name: ObjectName = text.parse().unwrap();
@@ -216,7 +240,18 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["", ".", "a.", ".a", "a.b.c", "[a", "[a]b", "a]b", "a\u{0}b", &"x".repeat(129)] {
+        for text in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a.b.c",
+            "[a",
+            "[a]b",
+            "a]b",
+            "a\u{0}b",
+            &"x".repeat(129),
+        ] {
             let error = text.parse::<ObjectName>().unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidInput, "{text}");
         }

@@ -6,6 +6,8 @@
 pub mod adapters;
 pub mod checksum;
 pub mod config;
+#[cfg(feature = "encode")]
+pub mod encode;
 pub mod error;
 pub mod format;
 pub mod identifier;
@@ -17,11 +19,11 @@ pub mod query;
 pub mod runner;
 #[cfg(feature = "encode")]
 pub mod shape;
-#[cfg(any(test, feature = "testing"))]
-pub mod testing;
 pub mod sqlserver_errors;
 pub mod steps;
 pub mod table;
 pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod types;
 pub mod watermark;

@@ -68,7 +68,9 @@ fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Re
     }
     match Port::deserialize(deserializer)? {
         Port::Number(port) => Ok(port),
-        Port::Text(text) => text.parse().map_err(|_| serde::de::Error::custom("port is not a number")),
+        Port::Text(text) => text
+            .parse()
+            .map_err(|_| serde::de::Error::custom("port is not a number")),
     }
 }
 
@@ -80,18 +82,36 @@ impl Login {
                 serde_json::error::Category::Data => missing_field(&error),
                 _ => "it is not JSON".to_owned(),
             };
-            let message = format!("the secret {name} is not of the form {{host, port, username, password, dbname}}: {what}");
+            let message =
+                format!("the secret {name} is not of the form {{host, port, username, password, dbname}}: {what}");
             Error::new(ErrorCode::InvalidConfig, message)
         })?;
-        let RdsSecret { host, port, username, password, dbname: database } = secret;
-        Ok(Self { host, port, username, password, database, tls })
+        let RdsSecret {
+            host,
+            port,
+            username,
+            password,
+            dbname: database,
+        } = secret;
+        Ok(Self {
+            host,
+            port,
+            username,
+            password,
+            database,
+            tls,
+        })
     }
 }
 
 /// serde's message, if it is one of those that quote no value.
 fn missing_field(error: &serde_json::Error) -> String {
     let message = error.to_string();
-    if message.starts_with("missing field") { message } else { "a field has the wrong type".to_owned() }
+    if message.starts_with("missing field") {
+        message
+    } else {
+        "a field has the wrong type".to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_rds_shape_is_read_and_not_shown() {
-        let content = r#"{"engine":"sqlserver","host":"db","port":"1444","username":"u","password":"s3cret","dbname":"d"}"#;
+        let content =
+            r#"{"engine":"sqlserver","host":"db","port":"1444","username":"u","password":"s3cret","dbname":"d"}"#;
         let login = Login::from_secret("arn", content, Tls::Verify).unwrap();
         assert_eq!((login.port, login.to_string()), (1444, "db:1444/d".into()));
         assert!(!format!("{login:?}").contains("s3cret"));
@@ -110,13 +131,19 @@ mod tests {
     fn a_wrong_secret_is_named_and_not_quoted() {
         for (content, named) in [
             (r#"{"host":"db","username":"u","password":"s3cret"}"#, "dbname"),
-            (r#"{"host":"db","username":"u","password":["s3cret"],"dbname":"d"}"#, "wrong type"),
+            (
+                r#"{"host":"db","username":"u","password":["s3cret"],"dbname":"d"}"#,
+                "wrong type",
+            ),
             ("s3cret", "not JSON"),
         ] {
             let error = Login::from_secret("arn:x", content, Tls::Verify).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidConfig);
             let text = error.report();
-            assert!(text.contains(named) && text.contains("arn:x") && !text.contains("s3cret"), "{text}");
+            assert!(
+                text.contains(named) && text.contains("arn:x") && !text.contains("s3cret"),
+                "{text}"
+            );
         }
     }
 }

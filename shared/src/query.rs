@@ -27,11 +27,17 @@ pub struct Query {
 
 impl Query {
     fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), parameters: Vec::new() }
+        Self {
+            sql: sql.into(),
+            parameters: Vec::new(),
+        }
     }
 
     fn with(sql: impl Into<String>, parameters: &[&str]) -> Self {
-        Self { sql: sql.into(), parameters: parameters.iter().map(|&value| value.to_owned()).collect() }
+        Self {
+            sql: sql.into(),
+            parameters: parameters.iter().map(|&value| value.to_owned()).collect(),
+        }
     }
 }
 
@@ -67,7 +73,10 @@ pub fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Query {
 pub fn future_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
     let name = column.name.quoted();
     let clock = clock(column)?;
-    Some(Query::new(format!("SELECT COUNT_BIG(*) AS [rows] FROM {} WHERE {name} > {clock}", column.table.quoted())))
+    Some(Query::new(format!(
+        "SELECT COUNT_BIG(*) AS [rows] FROM {} WHERE {name} > {clock}",
+        column.table.quoted()
+    )))
 }
 
 /// One row: rows whose watermark is NULL. `None` for columns that cannot be.
@@ -75,7 +84,11 @@ pub fn future_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
 pub fn null_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
     let name = column.name.quoted();
     let table = column.table.quoted();
-    column.column.nullable.then(|| Query::new(format!("SELECT COUNT_BIG(*) AS [rows] FROM {table} WHERE {name} IS NULL")))
+    column.column.nullable.then(|| {
+        Query::new(format!(
+            "SELECT COUNT_BIG(*) AS [rows] FROM {table} WHERE {name} IS NULL"
+        ))
+    })
 }
 
 /// The server's clock in the type of the column, so that the comparison is made in that type.
@@ -129,9 +142,15 @@ impl Interval<'_> {
             ),
             None => (format!("{column} <= CAST(@P1 AS {sql_type})"), vec![self.new.value()]),
         };
-        let condition =
-            if self.with_nulls { format!("({condition}) OR {column} IS NULL") } else { condition };
-        Query::with(format!("SELECT {what} FROM {} WHERE {condition}", self.table.quoted()), &parameters)
+        let condition = if self.with_nulls {
+            format!("({condition}) OR {column} IS NULL")
+        } else {
+            condition
+        };
+        Query::with(
+            format!("SELECT {what} FROM {} WHERE {condition}", self.table.quoted()),
+            &parameters,
+        )
     }
 }
 
@@ -148,14 +167,20 @@ fn select_item(column: &Column) -> String {
 /// The rows of the control table for a name: normally one.
 #[must_use]
 pub fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Query {
-    Query::with(format!("SELECT * FROM {} WHERE [TableName] = @P1", control_table.quoted()), &[table_name])
+    Query::with(
+        format!("SELECT * FROM {} WHERE [TableName] = @P1", control_table.quoted()),
+        &[table_name],
+    )
 }
 
 /// Calls the procedure that moves the watermark, positionally `(value, table name)` as the tutorials' procedures take
 /// it; SQL Server converts the text to the type the parameter declares.
 #[must_use]
 pub fn move_watermark(procedure: &ObjectName, new: &Watermark, table_name: &str) -> Query {
-    Query::with(format!("EXEC {} @P1, @P2", procedure.quoted()), &[new.value(), table_name])
+    Query::with(
+        format!("EXEC {} @P1, @P2", procedure.quoted()),
+        &[new.value(), table_name],
+    )
 }
 
 #[cfg(test)]
@@ -163,11 +188,20 @@ mod tests {
     use super::*;
 
     fn column(sql_type: &str, nullable: bool) -> Column {
-        Column { name: "m".into(), sql_type: sql_type.parse().unwrap(), nullable }
+        Column {
+            name: "m".into(),
+            sql_type: sql_type.parse().unwrap(),
+            nullable,
+        }
     }
 
     fn probe<'a>(table: &'a ObjectName, name: &'a Identifier, column: &'a Column) -> WatermarkColumn<'a> {
-        WatermarkColumn { table, name, column, clock: Clock::Utc }
+        WatermarkColumn {
+            table,
+            name,
+            column,
+            clock: Clock::Utc,
+        }
     }
 
     #[test]
@@ -202,8 +236,20 @@ mod tests {
         let (table, name): (ObjectName, _) = ("orders".parse().unwrap(), Identifier::new("m").unwrap());
         let old = Watermark::new(SqlType::Int, "5").unwrap();
         let new = Watermark::new(SqlType::Int, "9").unwrap();
-        let mut interval = Interval { table: &table, column: &name, old: Some(&old), new: &new, with_nulls: false };
-        let columns = [column("int", false), Column { name: "cost".into(), ..column("money", true) }];
+        let mut interval = Interval {
+            table: &table,
+            column: &name,
+            old: Some(&old),
+            new: &new,
+            with_nulls: false,
+        };
+        let columns = [
+            column("int", false),
+            Column {
+                name: "cost".into(),
+                ..column("money", true)
+            },
+        ];
         let query = interval.rows(&columns);
         assert_eq!(
             query.sql,

@@ -32,7 +32,10 @@ impl RunContext {
     /// An invocation that begins now and may take as long as it needs.
     #[must_use]
     pub fn unbounded() -> Self {
-        Self { now: OffsetDateTime::now_utc(), deadline: None }
+        Self {
+            now: OffsetDateTime::now_utc(),
+            deadline: None,
+        }
     }
 
     /// `now` as the ledger's documents carry it, RFC 3339.
@@ -57,8 +60,15 @@ pub trait Answer: Serialize {
 pub fn decode<T: DeserializeOwned>(event: Value) -> Result<T> {
     serde_path_to_error::deserialize(event).map_err(|error| {
         let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!("{path}: ") };
-        Error::new(ErrorCode::InvalidInput, format!("the event is not what this function takes: {place}{}", error.inner()))
+        let place = if path == "." {
+            String::new()
+        } else {
+            format!("{path}: ")
+        };
+        Error::new(
+            ErrorCode::InvalidInput,
+            format!("the event is not what this function takes: {place}{}", error.inner()),
+        )
     })
 }
 
@@ -73,7 +83,11 @@ where
     Fut: Future<Output = Result<T>>,
     T: Answer,
 {
-    if std::env::var_os(RUNTIME_API).is_some() { in_lambda(step).await } else { by_hand(step).await }
+    if std::env::var_os(RUNTIME_API).is_some() {
+        in_lambda(step).await
+    } else {
+        by_hand(step).await
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "CloudWatch reads metrics from standard output")]
@@ -86,7 +100,10 @@ where
     lambda_runtime::tracing::init_default_subscriber();
     let step = &step;
     let handler = service_fn(move |event: LambdaEvent<Value>| async move {
-        let context = RunContext { now: OffsetDateTime::now_utc(), deadline: Some(deadline(event.context.deadline())) };
+        let context = RunContext {
+            now: OffsetDateTime::now_utc(),
+            deadline: Some(deadline(event.context.deadline())),
+        };
         let answer = step(event.payload, context).await;
         let answer = answer.and_then(|answer| {
             for (table, metrics) in answer.metrics() {
@@ -95,7 +112,10 @@ where
             to_json(answer)
         });
         answer.map_err(|error| {
-            let diagnostic = Diagnostic { error_type: error.code().to_string(), error_message: error.report() };
+            let diagnostic = Diagnostic {
+                error_type: error.code().to_string(),
+                error_message: error.report(),
+            };
             if error.code().is_retryable() {
                 tracing::warn!(error_type = %error.code(), "{}", diagnostic.error_message);
             } else {
@@ -119,10 +139,15 @@ fn deadline(at: SystemTime) -> Instant {
 }
 
 fn to_json<T: Serialize>(answer: T) -> Result<Value> {
-    serde_json::to_value(answer).map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))
+    serde_json::to_value(answer)
+        .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "by hand the terminal is the caller")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "by hand the terminal is the caller"
+)]
 async fn by_hand<F, Fut, T>(step: F) -> ExitCode
 where
     F: Fn(Value, RunContext) -> Fut,
@@ -142,7 +167,10 @@ where
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{}", serde_json::json!({ "errorType": error.code().name(), "errorMessage": error.report() }));
+            eprintln!(
+                "{}",
+                serde_json::json!({ "errorType": error.code().name(), "errorMessage": error.report() })
+            );
             ExitCode::FAILURE
         }
     }
@@ -154,18 +182,34 @@ async fn read_event() -> Result<Value> {
     let (name, text) = match (arguments.next(), arguments.next()) {
         (None, _) => {
             let mut text = String::new();
-            (String::from("standard input"), tokio::io::stdin().read_to_string(&mut text).await.map(|_| text))
+            (
+                String::from("standard input"),
+                tokio::io::stdin().read_to_string(&mut text).await.map(|_| text),
+            )
         }
-        (Some(path), None) => (path.to_string_lossy().into_owned(), tokio::fs::read_to_string(&path).await),
+        (Some(path), None) => (
+            path.to_string_lossy().into_owned(),
+            tokio::fs::read_to_string(&path).await,
+        ),
         (Some(_), Some(_)) => {
             let message = "too many arguments: name one file with the event, or give it on standard input";
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
     };
-    let text =
-        text.map_err(|error| Error::with_source(ErrorCode::InvalidInput, format!("cannot read the event from {name}"), error))?;
-    serde_json::from_str(&text)
-        .map_err(|error| Error::with_source(ErrorCode::InvalidInput, format!("the event from {name} is not JSON"), error))
+    let text = text.map_err(|error| {
+        Error::with_source(
+            ErrorCode::InvalidInput,
+            format!("cannot read the event from {name}"),
+            error,
+        )
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        Error::with_source(
+            ErrorCode::InvalidInput,
+            format!("the event from {name} is not JSON"),
+            error,
+        )
+    })
 }
 
 #[cfg(test)]

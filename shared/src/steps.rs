@@ -69,7 +69,10 @@ impl TableSpec {
     /// The row of the watermark store that is this table's.
     #[must_use]
     pub fn watermark_key(&self) -> WatermarkKey {
-        WatermarkKey { table: self.table.clone(), name: self.watermark_name.clone() }
+        WatermarkKey {
+            table: self.table.clone(),
+            name: self.watermark_name.clone(),
+        }
     }
 }
 
@@ -116,7 +119,11 @@ pub async fn for_each_table<I, T>(
 
 fn failure(table: &ObjectName, error: &Error) -> FailedTable {
     tracing::error!(%table, error_type = %error.code(), "The table's lookup failed: {}.", error.report());
-    FailedTable { table: table.clone(), error: error.code().to_string(), cause: error.report() }
+    FailedTable {
+        table: table.clone(),
+        error: error.code().to_string(),
+        cause: error.report(),
+    }
 }
 
 #[cfg(test)]
@@ -131,20 +138,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_failing_table_does_not_stop_the_others() {
         let mut tries = 0;
-        let (done, failed) = for_each_table(tables(&["busy", "gone", "good"]), |table| table, async |table: &ObjectName| {
-            match table.name().as_str() {
+        let (done, failed) = for_each_table(
+            tables(&["busy", "gone", "good"]),
+            |table| table,
+            async |table: &ObjectName| match table.name().as_str() {
                 "good" => Ok(table.to_string()),
                 "gone" => Err(Error::new(ErrorCode::SourceRejected, "no such table")),
                 _ => {
                     tries += 1;
                     Err(Error::new(ErrorCode::SourceUnavailable, "locked"))
                 }
-            }
-        })
+            },
+        )
         .await
         .unwrap();
         assert_eq!(done, ["dbo.good"]);
-        let failed: Vec<_> = failed.iter().map(|failure| (failure.table.name().as_str(), failure.error.as_str())).collect();
+        let failed: Vec<_> = failed
+            .iter()
+            .map(|failure| (failure.table.name().as_str(), failure.error.as_str()))
+            .collect();
         assert_eq!(failed, [("gone", "SourceRejected"), ("busy", "SourceUnavailable")]);
         assert_eq!(tries, TRIES);
     }
@@ -152,10 +164,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_source_that_is_down_is_not_asked_for_every_table() {
         let mut asked = 0;
-        let error = for_each_table(tables(&["a", "b", "c", "d"]), |table| table, async |_: &ObjectName| {
-            asked += 1;
-            Err::<(), _>(Error::new(ErrorCode::SourceUnavailable, "refused"))
-        })
+        let error = for_each_table(
+            tables(&["a", "b", "c", "d"]),
+            |table| table,
+            async |_: &ObjectName| {
+                asked += 1;
+                Err::<(), _>(Error::new(ErrorCode::SourceUnavailable, "refused"))
+            },
+        )
         .await
         .unwrap_err();
         assert_eq!((error.code(), asked), (ErrorCode::SourceUnavailable, 2));

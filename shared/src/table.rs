@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::format::Format;
+use crate::format::{Format, Timestamps};
 use crate::identifier::{Identifier, ObjectName};
 
 /// Longest wait the state machine takes between freezing a window and copying it, in seconds.
@@ -23,6 +23,9 @@ pub struct TableSpec {
     /// The form of the files.
     #[serde(default)]
     pub format: Format,
+    /// How Parquet files hold fractions of a second.
+    #[serde(default)]
+    pub timestamps: Timestamps,
     /// The table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
@@ -93,7 +96,9 @@ impl TableSpec {
         let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("{}: {what}", self.table)));
         let settle_seconds = self.watermark().settle_seconds;
         if settle_seconds > MAX_SETTLE_SECONDS {
-            return refuse(format!("settle_seconds is {settle_seconds}, more than {MAX_SETTLE_SECONDS} (a day)"));
+            return refuse(format!(
+                "settle_seconds is {settle_seconds}, more than {MAX_SETTLE_SECONDS} (a day)"
+            ));
         }
         if let Some(columns) = &self.columns {
             if columns.is_empty() {
@@ -122,7 +127,10 @@ pub fn check_all<'a>(tables: impl Iterator<Item = &'a TableSpec>) -> Result<()> 
         }
     }
     if seen.is_empty() {
-        return Err(Error::new(ErrorCode::InvalidInput, "tables is empty: name at least one table"));
+        return Err(Error::new(
+            ErrorCode::InvalidInput,
+            "tables is empty: name at least one table",
+        ));
     }
     Ok(())
 }
@@ -140,7 +148,10 @@ mod tests {
         let spec = spec(r#"{"table": "orders", "tracking": {"watermark": {"column": "modified_at"}}}"#).unwrap();
         assert_eq!(spec.table.to_string(), "dbo.orders");
         assert_eq!(spec.watermark().settle_seconds, 30);
-        assert_eq!((spec.watermark().clock, spec.watermark().null_watermark), (Clock::Utc, NullWatermark::Skip));
+        assert_eq!(
+            (spec.watermark().clock, spec.watermark().null_watermark),
+            (Clock::Utc, NullWatermark::Skip)
+        );
         assert_eq!(spec.format, Format::default());
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<TableSpec>(&json).unwrap(), spec);
@@ -150,10 +161,19 @@ mod tests {
     fn a_mistake_is_refused_by_name() {
         let cases = [
             (r#"{"tracking": {"watermark": {"column": "m"}}}"#, "table"),
-            (r#"{"table": "t", "tracking": {"watermark": {"column": "m"}}, "colums": ["a"]}"#, "colums"),
-            (r#"{"table": "t", "tracking": {"watermark": {"column": "m", "settle": 1}}}"#, "settle"),
+            (
+                r#"{"table": "t", "tracking": {"watermark": {"column": "m"}}, "colums": ["a"]}"#,
+                "colums",
+            ),
+            (
+                r#"{"table": "t", "tracking": {"watermark": {"column": "m", "settle": 1}}}"#,
+                "settle",
+            ),
             (r#"{"table": "t", "tracking": {"timestamp": {}}}"#, "timestamp"),
-            (r#"{"table": "a.b.c", "tracking": {"watermark": {"column": "m"}}}"#, "a.b.c"),
+            (
+                r#"{"table": "a.b.c", "tracking": {"watermark": {"column": "m"}}}"#,
+                "a.b.c",
+            ),
             (r#"{"table": "t", "tracking": {"watermark": {"column": ""}}}"#, "empty"),
         ];
         for (json, named) in cases {
@@ -167,7 +187,12 @@ mod tests {
         let one = spec(r#"{"table": "t", "tracking": {"watermark": {"column": "m"}}}"#).unwrap();
         let same = spec(r#"{"table": "[dbo].[t]", "tracking": {"watermark": {"column": "m"}}}"#).unwrap();
         assert!(check_all([&one].into_iter()).is_ok());
-        assert!(check_all([&one, &same].into_iter()).unwrap_err().to_string().contains("twice"));
+        assert!(
+            check_all([&one, &same].into_iter())
+                .unwrap_err()
+                .to_string()
+                .contains("twice")
+        );
         assert!(check_all([].into_iter()).unwrap_err().to_string().contains("empty"));
     }
 }

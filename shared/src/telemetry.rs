@@ -71,6 +71,9 @@ mod tests {
         for definition in declared {
             assert!(line[definition["Name"].as_str().unwrap()].is_u64());
         }
-        assert_eq!((declared.len(), &line["RowsCopied"], &line["Table"]), (2, &json!(5), &json!("dbo.orders")));
+        assert_eq!(
+            (declared.len(), &line["RowsCopied"], &line["Table"]),
+            (2, &json!(5), &json!("dbo.orders"))
+        );
     }
 }

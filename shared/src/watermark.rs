@@ -47,7 +47,10 @@ impl Watermark {
     pub fn new(sql_type: SqlType, value: &str) -> Result<Self> {
         check_type(sql_type)?;
         let value = canonical(sql_type, value).ok_or_else(|| {
-            Error::new(ErrorCode::InvalidInput, format!("'{value}' is not a watermark of type {sql_type}"))
+            Error::new(
+                ErrorCode::InvalidInput,
+                format!("'{value}' is not a watermark of type {sql_type}"),
+            )
         })?;
         Ok(Self { sql_type, value })
     }
@@ -75,7 +78,10 @@ impl TryFrom<RawWatermark> for Watermark {
 
 impl From<Watermark> for RawWatermark {
     fn from(watermark: Watermark) -> Self {
-        Self { r#type: watermark.sql_type, value: watermark.value }
+        Self {
+            r#type: watermark.sql_type,
+            value: watermark.value,
+        }
     }
 }
 
@@ -113,11 +119,7 @@ pub fn check_type(sql_type: SqlType) -> Result<()> {
 pub const fn is_time(sql_type: SqlType) -> bool {
     matches!(
         sql_type,
-        SqlType::Date
-            | SqlType::SmallDateTime
-            | SqlType::DateTime
-            | SqlType::DateTime2(_)
-            | SqlType::DateTimeOffset(_)
+        SqlType::Date | SqlType::SmallDateTime | SqlType::DateTime | SqlType::DateTime2(_) | SqlType::DateTimeOffset(_)
     )
 }
 
@@ -175,7 +177,11 @@ impl TryFrom<String> for StoreType {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
-        if text == "text" { Ok(Self::Text) } else { text.parse().map(Self::Typed) }
+        if text == "text" {
+            Ok(Self::Text)
+        } else {
+            text.parse().map(Self::Typed)
+        }
     }
 }
 
@@ -244,7 +250,11 @@ fn decimal(value: &str, precision: usize, scale: usize) -> Option<String> {
     let zero = whole.is_empty() && fraction.is_empty();
     let sign = if negative && !zero { "-" } else { "" };
     let whole = if whole.is_empty() { "0" } else { whole };
-    Some(if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:0<scale$}") })
+    Some(if scale == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction:0<scale$}")
+    })
 }
 
 fn date_is_valid(text: &str) -> bool {
@@ -268,7 +278,11 @@ fn moment(value: &str, digits: usize) -> Option<String> {
     if !date_is_valid(date) || fraction.len() > digits {
         return None;
     }
-    Some(if digits == 0 { format!("{date}T{clock}") } else { format!("{date}T{clock}.{fraction:0<digits$}") })
+    Some(if digits == 0 {
+        format!("{date}T{clock}")
+    } else {
+        format!("{date}T{clock}.{fraction:0<digits$}")
+    })
 }
 
 #[cfg(test)]
@@ -284,7 +298,11 @@ mod tests {
             ("tinyint", "-1", None),
             ("bigint", "9223372036854775807", Some("9223372036854775807")),
             ("bigint", "9223372036854775808", None),
-            ("decimal(38,0)", "99999999999999999999999999999999999999", Some("99999999999999999999999999999999999999")),
+            (
+                "decimal(38,0)",
+                "99999999999999999999999999999999999999",
+                Some("99999999999999999999999999999999999999"),
+            ),
             ("decimal(5,2)", "-1.5", Some("-1.50")),
             ("decimal(5,2)", "1000", None),
             ("decimal(5,2)", "1.005", None),
@@ -293,8 +311,16 @@ mod tests {
             ("datetime", "2017-09-05T08:06:00", Some("2017-09-05T08:06:00.000")),
             ("datetime", "2017-09-05T08:06:00.004", None),
             ("datetime", "2017-09-05 08:06:00", None),
-            ("datetime2(7)", "0001-01-01T00:00:00.0000001", Some("0001-01-01T00:00:00.0000001")),
-            ("datetime2(3)", "9999-12-31T23:59:59.9990000", Some("9999-12-31T23:59:59.999")),
+            (
+                "datetime2(7)",
+                "0001-01-01T00:00:00.0000001",
+                Some("0001-01-01T00:00:00.0000001"),
+            ),
+            (
+                "datetime2(3)",
+                "9999-12-31T23:59:59.9990000",
+                Some("9999-12-31T23:59:59.999"),
+            ),
             ("datetime2(3)", "9999-12-31T23:59:59.9999", None),
             ("datetime2(0)", "2017-02-29T00:00:00", None),
             ("datetime2(0)", "2017-02-28T24:00:00", None),
@@ -303,7 +329,11 @@ mod tests {
             ("date", "2017-09-05", Some("2017-09-05")),
             ("date", "2017-09-05T00:00:00.000", Some("2017-09-05")),
             ("date", "2017-09-05T00:00:01", None),
-            ("datetimeoffset(7)", "2017-09-05T08:06:00Z", Some("2017-09-05T08:06:00.0000000Z")),
+            (
+                "datetimeoffset(7)",
+                "2017-09-05T08:06:00Z",
+                Some("2017-09-05T08:06:00.0000000Z"),
+            ),
             ("datetimeoffset(7)", "2017-09-05T08:06:00", None),
         ];
         for (sql_type, text, expected) in cases {
@@ -314,7 +344,15 @@ mod tests {
 
     #[test]
     fn a_type_that_cannot_be_a_watermark_is_refused_by_name() {
-        for name in ["varchar(20)", "uniqueidentifier", "float", "money", "bit", "time(7)", "xml"] {
+        for name in [
+            "varchar(20)",
+            "uniqueidentifier",
+            "float",
+            "money",
+            "bit",
+            "time(7)",
+            "xml",
+        ] {
             let error = Watermark::new(name.parse().unwrap(), "1").unwrap_err();
             assert_eq!(error.code(), ErrorCode::UnsupportedType);
             assert!(error.to_string().contains(name), "{error}");

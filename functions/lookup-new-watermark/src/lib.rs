@@ -92,21 +92,32 @@ pub async fn handle<P: ProbeSource, S: ReadObjects + CreateObjects>(
         return Ok(Response::default());
     }
     check_all(request.tables.iter().map(|table| &table.spec))?;
-    let Request { run_id, tables, dry_run } = request;
+    let Request {
+        run_id,
+        tables,
+        dry_run,
+    } = request;
     let created_at = context.timestamp()?;
-    let (outcomes, failed) = for_each_table(tables, |table| &table.spec.table, async |table: &LookedUp| {
-        let found = planning::probe(source, table, &run_id, &created_at).await?;
-        let ledger = Ledger::new(store, prefix, &table.spec.table);
-        let next = match found.next {
-            Found::Unchanged => unchanged(table, dry_run),
-            Found::Grown(plan) if dry_run => Next::DryRun(show(&ledger, *plan).await?),
-            Found::Grown(plan) => Next::Copy(freeze(&ledger, *plan).await?),
-        };
-        Ok((next, found.note))
-    })
+    let (outcomes, failed) = for_each_table(
+        tables,
+        |table| &table.spec.table,
+        async |table: &LookedUp| {
+            let found = planning::probe(source, table, &run_id, &created_at).await?;
+            let ledger = Ledger::new(store, prefix, &table.spec.table);
+            let next = match found.next {
+                Found::Unchanged => unchanged(table, dry_run),
+                Found::Grown(plan) if dry_run => Next::DryRun(show(&ledger, *plan).await?),
+                Found::Grown(plan) => Next::Copy(freeze(&ledger, *plan).await?),
+            };
+            Ok((next, found.note))
+        },
+    )
     .await?;
 
-    let mut response = Response { failed, ..Response::default() };
+    let mut response = Response {
+        failed,
+        ..Response::default()
+    };
     for (next, note) in outcomes {
         match next {
             Next::Unchanged(table) => response.unchanged.push(table),
@@ -116,7 +127,10 @@ pub async fn handle<P: ProbeSource, S: ReadObjects + CreateObjects>(
         response.notes.extend(note);
     }
     tracing::info!(
-        run_id, windows = response.windows.len(), unchanged = response.unchanged.len(), failed = response.failed.len(),
+        run_id,
+        windows = response.windows.len(),
+        unchanged = response.unchanged.len(),
+        failed = response.failed.len(),
         "New watermarks looked up."
     );
     Ok(response)
@@ -146,7 +160,15 @@ fn unchanged(table: &LookedUp, dry_run: bool) -> Next {
 
 async fn freeze<S: ReadObjects + CreateObjects>(ledger: &Ledger<'_, S>, plan: Plan) -> Result<CopyWindow> {
     let (plan, adopted) = ledger.freeze(plan).await?;
-    let Plan { table, window, slices, tracking, old_watermark, new_watermark, .. } = plan;
+    let Plan {
+        table,
+        window,
+        slices,
+        tracking,
+        old_watermark,
+        new_watermark,
+        ..
+    } = plan;
     tracing::info!(
         %table, %window, new_watermark = %new_watermark, slices = slices.len(), adopted, "Window frozen."
     );
@@ -165,7 +187,21 @@ async fn freeze<S: ReadObjects + CreateObjects>(ledger: &Ledger<'_, S>, plan: Pl
 async fn show<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: Plan) -> Result<DryRun> {
     let frozen = ledger.plan(&plan.window).await?;
     let adopted = frozen.is_some();
-    let Plan { table, window, slices, old_watermark, new_watermark, .. } = frozen.unwrap_or(plan);
+    let Plan {
+        table,
+        window,
+        slices,
+        old_watermark,
+        new_watermark,
+        ..
+    } = frozen.unwrap_or(plan);
     let slices = slices.into_iter().map(|slice| slice.query).collect();
-    Ok(DryRun { table, window, old_watermark, new_watermark, adopted, slices })
+    Ok(DryRun {
+        table,
+        window,
+        old_watermark,
+        new_watermark,
+        adopted,
+        slices,
+    })
 }

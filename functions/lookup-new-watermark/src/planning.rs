@@ -42,37 +42,86 @@ pub(crate) async fn probe<P: ProbeSource>(
     let old = old_watermark(table, &column)?;
 
     let name = Identifier::new(column.name.as_str())?;
-    let watermark_column = WatermarkColumn { table: &spec.table, name: &name, column: &column, clock: tracking.clock };
-    let Growth { maximum, future_rows, null_rows } = source.growth(&watermark_column, old.as_ref()).await?;
-    let note = (null_rows + future_rows > 0).then(|| Note { table: spec.table.clone(), null_rows, future_rows });
-    if let Some(Note { table, null_rows, future_rows }) = &note {
+    let watermark_column = WatermarkColumn {
+        table: &spec.table,
+        name: &name,
+        column: &column,
+        clock: tracking.clock,
+    };
+    let Growth {
+        maximum,
+        future_rows,
+        null_rows,
+    } = source.growth(&watermark_column, old.as_ref()).await?;
+    let note = (null_rows + future_rows > 0).then(|| Note {
+        table: spec.table.clone(),
+        null_rows,
+        future_rows,
+    });
+    if let Some(Note {
+        table,
+        null_rows,
+        future_rows,
+    }) = &note
+    {
         tracing::warn!(%table, null_rows, future_rows, "Rows without a watermark, or stamped in the future, are not in this window.");
     }
 
     let new = match maximum {
-        None => return Ok(Probed { next: Found::Unchanged, note }),
-        Some(Maximum { ordering: Ordering::Equal, .. }) => return Ok(Probed { next: Found::Unchanged, note }),
-        Some(Maximum { ordering: Ordering::Less, watermark }) => return Err(regression(spec, old.as_ref(), &watermark)),
-        Some(Maximum { ordering: Ordering::Greater, watermark }) => watermark,
+        None => {
+            return Ok(Probed {
+                next: Found::Unchanged,
+                note,
+            });
+        }
+        Some(Maximum {
+            ordering: Ordering::Equal,
+            ..
+        }) => {
+            return Ok(Probed {
+                next: Found::Unchanged,
+                note,
+            });
+        }
+        Some(Maximum {
+            ordering: Ordering::Less,
+            watermark,
+        }) => return Err(regression(spec, old.as_ref(), &watermark)),
+        Some(Maximum {
+            ordering: Ordering::Greater,
+            watermark,
+        }) => watermark,
     };
     let with_nulls = old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
-    let interval = Interval { table: &spec.table, column: &name, old: old.as_ref(), new: &new, with_nulls };
+    let interval = Interval {
+        table: &spec.table,
+        column: &name,
+        old: old.as_ref(),
+        new: &new,
+        with_nulls,
+    };
     let plan = Plan {
         version: 1,
         table: spec.table.clone(),
         window: WindowName::from_old(old.as_ref()),
         tracking: spec.tracking.clone(),
-        slices: vec![Slice { query: interval.rows(&columns) }],
+        slices: vec![Slice {
+            query: interval.rows(&columns),
+        }],
         count: interval.count(),
         columns,
         format: spec.format.clone(),
+        timestamps: spec.timestamps,
         watermark_name: spec.watermark_name.clone(),
         run_id: run_id.to_owned(),
         created_at: created_at.to_owned(),
         new_watermark: new.clone(),
         old_watermark: old.clone(),
     };
-    Ok(Probed { next: Found::Grown(Box::new(plan)), note })
+    Ok(Probed {
+        next: Found::Grown(Box::new(plan)),
+        note,
+    })
 }
 
 /// The column a user means: spelled exactly, or, as most collations do not mind, in another case.
@@ -87,7 +136,11 @@ fn find<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn], name: &Identifier)
         (Some(column), None) => Ok(column),
         _ => {
             let names: Vec<_> = declared.iter().map(|column| column.name.as_str()).collect();
-            let message = format!("{} has no column '{name}'; its columns are {}", spec.table, names.join(", "));
+            let message = format!(
+                "{} has no column '{name}'; its columns are {}",
+                spec.table,
+                names.join(", ")
+            );
             Err(Error::new(ErrorCode::SourceRejected, message))
         }
     }
@@ -96,7 +149,11 @@ fn find<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn], name: &Identifier)
 /// The column, if its type is one Tidemark copies exactly.
 fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
     match &column.sql_type {
-        Ok(sql_type) => Ok(Column { name: column.name.clone(), sql_type: *sql_type, nullable: column.nullable }),
+        Ok(sql_type) => Ok(Column {
+            name: column.name.clone(),
+            sql_type: *sql_type,
+            nullable: column.nullable,
+        }),
         Err(name) => Err(Error::new(
             ErrorCode::UnsupportedType,
             format!(
@@ -111,13 +168,20 @@ fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
 fn selected(spec: &TableSpec, declared: &[DeclaredColumn]) -> Result<Vec<Column>> {
     match &spec.columns {
         None => declared.iter().map(|column| known(spec, column)).collect(),
-        Some(names) => names.iter().map(|name| known(spec, find(spec, declared, name)?)).collect(),
+        Some(names) => names
+            .iter()
+            .map(|name| known(spec, find(spec, declared, name)?))
+            .collect(),
     }
 }
 
 /// Where the window starts: after the last committed window, or at the stored watermark.
 fn old_watermark(table: &LookedUp, column: &Column) -> Result<Option<Watermark>> {
-    let LookedUp { spec, stored, committed } = table;
+    let LookedUp {
+        spec,
+        stored,
+        committed,
+    } = table;
     if !stored.store_type.holds(column.sql_type) {
         return Err(Error::new(
             ErrorCode::InvalidConfig,
@@ -128,7 +192,10 @@ fn old_watermark(table: &LookedUp, column: &Column) -> Result<Option<Watermark>>
             ),
         ));
     }
-    let text = committed.as_ref().map(|committed| committed.new_watermark.value()).or(stored.value.as_deref());
+    let text = committed
+        .as_ref()
+        .map(|committed| committed.new_watermark.value())
+        .or(stored.value.as_deref());
     text.map(|text| Watermark::new(column.sql_type, text))
         .transpose()
         .map_err(|error| in_column(spec, &column.name, &error).recoded(ErrorCode::InvalidConfig))

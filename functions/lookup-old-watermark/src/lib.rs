@@ -48,11 +48,18 @@ pub async fn handle<W: ReadWatermarks, S: ReadObjects>(
 ) -> Result<Response> {
     check_all(request.tables.iter())?;
     let run_id = &request.run_id;
-    let (tables, failed) = for_each_table(request.tables, |spec| &spec.table, async |spec: &TableSpec| {
-        look_up(watermarks, &Ledger::new(store, prefix, &spec.table), spec).await
-    })
+    let (tables, failed) = for_each_table(
+        request.tables,
+        |spec| &spec.table,
+        async |spec: &TableSpec| look_up(watermarks, &Ledger::new(store, prefix, &spec.table), spec).await,
+    )
     .await?;
-    tracing::info!(run_id, tables = tables.len(), failed = failed.len(), "Old watermarks looked up.");
+    tracing::info!(
+        run_id,
+        tables = tables.len(),
+        failed = failed.len(),
+        "Old watermarks looked up."
+    );
     Ok(Response { tables, failed })
 }
 
@@ -62,14 +69,24 @@ async fn look_up<W: ReadWatermarks, S: ReadObjects>(
     spec: &TableSpec,
 ) -> Result<LookedUp> {
     let stored = watermarks.stored(&spec.watermark_key()).await?;
-    let window = stored.value.as_deref().map_or_else(WindowName::initial, WindowName::after_text);
+    let window = stored
+        .value
+        .as_deref()
+        .map_or_else(WindowName::initial, WindowName::after_text);
     let committed = ledger.chain_end(&window).await?.map(|end| {
         let new_watermark = end.manifest.new_watermark;
         tracing::warn!(
             table = %spec.table, stored = ?stored.value, committed = %new_watermark,
             "The watermark lags behind the committed windows and is rolled forward."
         );
-        CommittedWindow { window: end.window, new_watermark }
+        CommittedWindow {
+            window: end.window,
+            new_watermark,
+        }
     });
-    Ok(LookedUp { spec: spec.clone(), stored, committed })
+    Ok(LookedUp {
+        spec: spec.clone(),
+        stored,
+        committed,
+    })
 }

@@ -20,8 +20,12 @@ where
     S: ReadObjects + CreateObjects + CompleteObjects,
 {
     // W3: nothing becomes visible before every slice is decided.
-    let Some(records) = decided(ledger, plan).await? else { return Ok(None) };
-    let Some(parts) = complete(store, ledger, &records, run_id).await? else { return Ok(None) };
+    let Some(records) = decided(ledger, plan).await? else {
+        return Ok(None);
+    };
+    let Some(parts) = complete(store, ledger, &records, run_id).await? else {
+        return Ok(None);
+    };
 
     let rows = records.iter().map(|record| record.rows).sum();
     let late_rows = source.count(&plan.count).await?.saturating_sub(rows);
@@ -58,7 +62,9 @@ where
 async fn decided<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Option<Vec<PartRecord>>> {
     let mut records = Vec::with_capacity(plan.slices.len());
     for slice in (0_u32..).take(plan.slices.len()) {
-        let (_, Some(record)) = ledger.decision(&plan.window, slice).await? else { return Ok(None) };
+        let (_, Some(record)) = ledger.decision(&plan.window, slice).await? else {
+            return Ok(None);
+        };
         records.push(record);
     }
     Ok(Some(records))
@@ -88,6 +94,15 @@ async fn complete<S: ReadObjects + CreateObjects + CompleteObjects>(
 }
 
 fn part(record: &PartRecord, staged: &StagedObject, etag: String) -> ManifestPart {
-    let StagedObject { key, bytes, crc64nvme, .. } = staged.clone();
-    ManifestPart { slice: record.slice, key, rows: record.rows, bytes, etag, crc64nvme }
+    let StagedObject {
+        key, bytes, crc64nvme, ..
+    } = staged.clone();
+    ManifestPart {
+        slice: record.slice,
+        key,
+        rows: record.rows,
+        bytes,
+        etag,
+        crc64nvme,
+    }
 }

@@ -71,7 +71,9 @@ pub struct Committed {
 
 impl Answer for Response {
     fn metrics(&self) -> Vec<(String, Vec<Metric>)> {
-        let Self::Committed(window) = self else { return Vec::new() };
+        let Self::Committed(window) = self else {
+            return Vec::new();
+        };
         let mut metrics = vec![
             Metric::RowsCopied(window.rows),
             Metric::BytesWritten(window.bytes),
@@ -107,7 +109,13 @@ where
         Some(manifest) => manifest,
         None => match commit::commit(source, store, &ledger, &plan, &run_id, context).await? {
             Some(manifest) => manifest,
-            None => return Ok(Response::Recopy { table, window, slices: plan.slices.len() }),
+            None => {
+                return Ok(Response::Recopy {
+                    table,
+                    window,
+                    slices: plan.slices.len(),
+                });
+            }
         },
     };
     pointer::advance(watermarks, &ledger, &plan, &manifest).await?;
@@ -115,9 +123,27 @@ where
 }
 
 fn committed(manifest: Manifest, now: OffsetDateTime) -> Committed {
-    let Manifest { table, window, parts, rows, bytes, late_rows, new_watermark: watermark, .. } = manifest;
+    let Manifest {
+        table,
+        window,
+        parts,
+        rows,
+        bytes,
+        late_rows,
+        new_watermark: watermark,
+        ..
+    } = manifest;
     let lag_seconds = lag_seconds(&watermark, now);
-    Committed { table, window, rows, bytes, objects: parts.len(), late_rows, watermark, lag_seconds }
+    Committed {
+        table,
+        window,
+        rows,
+        bytes,
+        objects: parts.len(),
+        late_rows,
+        watermark,
+        lag_seconds,
+    }
 }
 
 fn lag_seconds(watermark: &Watermark, now: OffsetDateTime) -> Option<u64> {

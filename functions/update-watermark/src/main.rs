@@ -20,7 +20,11 @@ async fn main() -> ExitCode {
 }
 
 async fn step(config: &Result<UpdateConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
-    let UpdateConfig { sink, source, watermarks } = config.as_ref().map_err(Clone::clone)?;
+    let UpdateConfig {
+        sink,
+        source,
+        watermarks,
+    } = config.as_ref().map_err(Clone::clone)?;
     let request = runner::decode(event)?;
     let store = aws.store(&sink.bucket);
     let source = Server::new(secrets::login(&aws.secrets, source).await?);

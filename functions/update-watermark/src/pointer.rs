@@ -16,7 +16,10 @@ pub(crate) async fn advance<W: MoveWatermarks, S: ReadObjects>(
     plan: &Plan,
     manifest: &Manifest,
 ) -> Result<()> {
-    let key = WatermarkKey { table: plan.table.clone(), name: plan.watermark_name.clone() };
+    let key = WatermarkKey {
+        table: plan.table.clone(),
+        name: plan.watermark_name.clone(),
+    };
     let new = &manifest.new_watermark;
     for _ in 0..TRIES {
         let stored = watermarks.stored(&key).await?;
@@ -41,7 +44,10 @@ pub(crate) async fn advance<W: MoveWatermarks, S: ReadObjects>(
             }
         }
     }
-    let message = format!("the stored watermark of {} keeps moving while it is to be moved to {new}", plan.table);
+    let message = format!(
+        "the stored watermark of {} keeps moving while it is to be moved to {new}",
+        plan.table
+    );
     Err(Error::new(ErrorCode::WatermarkStoreUnavailable, message))
 }
 
@@ -63,11 +69,17 @@ async fn standing<S: ReadObjects>(
     manifest: &Manifest,
 ) -> Result<Standing> {
     let new = &manifest.new_watermark;
-    let stored_new = stored.value.as_deref().and_then(|value| Watermark::new(new.sql_type(), value).ok());
+    let stored_new = stored
+        .value
+        .as_deref()
+        .and_then(|value| Watermark::new(new.sql_type(), value).ok());
     if stored_new.as_ref() == Some(new) {
         return Ok(Standing::There);
     }
-    let at = stored.value.as_deref().map_or_else(WindowName::initial, WindowName::after_text);
+    let at = stored
+        .value
+        .as_deref()
+        .map_or_else(WindowName::initial, WindowName::after_text);
     if at == manifest.window || leads_to(ledger, at.clone(), &manifest.window).await? {
         return Ok(Standing::Behind);
     }

@@ -18,8 +18,13 @@ impl Aws {
         let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
         // A custom endpoint (a local stack, MinIO) seldom has a DNS name for every bucket.
         let path_style = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style).build();
-        Self { s3: aws_sdk_s3::Client::from_conf(s3), secrets: aws_sdk_secretsmanager::Client::new(&config) }
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(path_style)
+            .build();
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            secrets: aws_sdk_secretsmanager::Client::new(&config),
+        }
     }
 
     /// The sink bucket called `bucket`.

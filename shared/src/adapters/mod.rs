@@ -2,6 +2,8 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "rows")]
+pub mod mssql;
 #[cfg(feature = "aws")]
 pub mod s3;
 #[cfg(feature = "aws")]

@@ -31,7 +31,10 @@ pub struct S3Store {
 impl S3Store {
     /// The bucket behind `client`.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+        Self {
+            client,
+            bucket: bucket.into(),
+        }
     }
 
     async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
@@ -55,16 +58,28 @@ impl S3Store {
             (_, "SlowDown" | "RequestTimeout" | "ConditionalRequestConflict") => {
                 (ErrorCode::SinkUnavailable, "the bucket is busy")
             }
-            (Some(403), _) => (ErrorCode::SinkRejected, "access denied: check the function's role, the bucket policy and the key's policy"),
+            (Some(403), _) => (
+                ErrorCode::SinkRejected,
+                "access denied: check the function's role, the bucket policy and the key's policy",
+            ),
             (Some(408 | 429 | 500..), _) => (ErrorCode::SinkUnavailable, "the service is not available"),
             (Some(_), _) => (ErrorCode::SinkRejected, "the service refused"),
-            (None, _) if matches!(error, SdkError::ConstructionFailure(_)) => {
-                (ErrorCode::InvalidConfig, "the request could not be built: check region, credentials and SINK_BUCKET")
-            }
+            (None, _) if matches!(error, SdkError::ConstructionFailure(_)) => (
+                ErrorCode::InvalidConfig,
+                "the request could not be built: check region, credentials and SINK_BUCKET",
+            ),
             (None, _) => (ErrorCode::SinkUnavailable, "no answer"),
         };
-        let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
-        Error::with_source(code, format!("cannot {verb} s3://{bucket}/{key}: {advice}{name}"), error)
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            format!(" ({name})")
+        };
+        Error::with_source(
+            code,
+            format!("cannot {verb} s3://{bucket}/{key}: {advice}{name}"),
+            error,
+        )
     }
 }
 
@@ -81,9 +96,16 @@ impl ReadObjects for S3Store {
         };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
         let body = answer.body.collect().await.map_err(|error| {
-            Error::with_source(ErrorCode::SinkUnavailable, format!("cannot read s3://{}/{key} to its end", self.bucket), error)
+            Error::with_source(
+                ErrorCode::SinkUnavailable,
+                format!("cannot read s3://{}/{key} to its end", self.bucket),
+                error,
+            )
         })?;
-        Ok(Some(Object { body: body.into_bytes(), etag }))
+        Ok(Some(Object {
+            body: body.into_bytes(),
+            etag,
+        }))
     }
 }
 
@@ -91,8 +113,17 @@ impl CreateObjects for S3Store {
     async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
         let mut tries = 0;
         loop {
-            let request = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
-            let answer = request.content_type("application/json").body(ByteStream::from(body.clone())).send().await;
+            let request = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .if_none_match("*");
+            let answer = request
+                .content_type("application/json")
+                .body(ByteStream::from(body.clone()))
+                .send()
+                .await;
             match answer {
                 Ok(_) => return Ok(Created::Created),
                 Err(error) if status(&error) == Some(412) => return Ok(Created::AlreadyExists),
@@ -108,8 +139,18 @@ impl CreateObjects for S3Store {
 
 impl ReplaceObjects for S3Store {
     async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
-        let request = self.client.put_object().bucket(&self.bucket).key(key).if_match(expected);
-        match request.content_type("application/json").body(ByteStream::from(body)).send().await {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_match(expected);
+        match request
+            .content_type("application/json")
+            .body(ByteStream::from(body))
+            .send()
+            .await
+        {
             Ok(_) => Ok(Replaced::Replaced),
             // 409: another write was under way at this moment, so the object is about to be another one.
             Err(error) if matches!(status(&error), Some(404 | 409 | 412)) => Ok(Replaced::Changed),
@@ -121,7 +162,12 @@ impl ReplaceObjects for S3Store {
 impl StageObjects for S3Store {
     async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
         let token = uuid::Uuid::new_v4().to_string();
-        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key).content_type(content_type);
+        let request = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type);
         let answer = request
             .metadata(TOKEN, &token)
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
@@ -130,12 +176,21 @@ impl StageObjects for S3Store {
             .await
             .map_err(|error| self.error("begin to write", key, error))?;
         let id = answer.upload_id().unwrap_or_default().to_owned();
-        Ok(Upload { key: key.to_owned(), id, token })
+        Ok(Upload {
+            key: key.to_owned(),
+            id,
+            token,
+        })
     }
 
     async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<StagedPiece> {
         let crc64nvme = checksum::crc64nvme_base64(&body);
-        let request = self.client.upload_part().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.id);
         let answer = request
             .part_number(i32::try_from(number).unwrap_or(i32::MAX))
             // S3 compares this with what arrived and refuses the piece when they differ.
@@ -144,11 +199,20 @@ impl StageObjects for S3Store {
             .send()
             .await
             .map_err(|error| self.error("write", &upload.key, error))?;
-        Ok(StagedPiece { number, etag: answer.e_tag().unwrap_or_default().to_owned(), crc64nvme })
+        Ok(StagedPiece {
+            number,
+            etag: answer.e_tag().unwrap_or_default().to_owned(),
+            crc64nvme,
+        })
     }
 
     async fn abort(&self, upload: &Upload) -> Result<()> {
-        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+        let request = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.id);
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
@@ -166,8 +230,14 @@ impl CompleteObjects for S3Store {
                 .checksum_crc64_nvme(&piece.crc64nvme)
                 .build()
         });
-        let pieces = CompletedMultipartUpload::builder().set_parts(Some(pieces.collect())).build();
-        let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(&staged.key);
+        let pieces = CompletedMultipartUpload::builder()
+            .set_parts(Some(pieces.collect()))
+            .build();
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(&staged.key);
         let answer = request
             .upload_id(&staged.upload_id)
             .multipart_upload(pieces)
@@ -186,7 +256,10 @@ impl CompleteObjects for S3Store {
             return Err(self.error("complete", &staged.key, error));
         }
         let head = self.head(&staged.key).await?;
-        let own = head.filter(|head| head.metadata().is_some_and(|data| data.get(TOKEN) == Some(&staged.token)));
+        let own = head.filter(|head| {
+            head.metadata()
+                .is_some_and(|data| data.get(TOKEN) == Some(&staged.token))
+        });
         match own {
             Some(head) => Ok(Completed::Visible(head.e_tag().unwrap_or_default().to_owned())),
             None if unknown => Ok(Completed::Expired),

@@ -28,9 +28,17 @@ impl<'a> Watermarks<'a> {
     ) -> Result<Self> {
         match config {
             WatermarkConfig::S3 => Ok(Self::S3(Pointers::new(store, prefix))),
-            WatermarkConfig::Sql { server, table, procedure } => {
+            WatermarkConfig::Sql {
+                server,
+                table,
+                procedure,
+            } => {
                 let server = Server::new(secrets::login(secrets, server).await?);
-                Ok(Self::Sql(Box::new(ControlTable::new(server, table.clone(), procedure.clone()))))
+                Ok(Self::Sql(Box::new(ControlTable::new(
+                    server,
+                    table.clone(),
+                    procedure.clone(),
+                ))))
             }
         }
     }

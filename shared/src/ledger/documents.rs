@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::WindowName;
-use crate::format::Format;
+use crate::format::{Format, Timestamps};
 use crate::identifier::ObjectName;
 use crate::ports::objects::StagedObject;
 use crate::query::Query;
@@ -31,6 +31,8 @@ pub struct Plan {
     pub columns: Vec<Column>,
     /// The form of the files.
     pub format: Format,
+    /// How Parquet files hold fractions of a second.
+    pub timestamps: Timestamps,
     /// The slices by number, at least one.
     pub slices: Vec<Slice>,
     /// Counts the rows of the window on the source.

@@ -97,7 +97,9 @@ impl Keys {
     pub fn new(prefix: &str, table: &ObjectName) -> Self {
         let prefix = prefix.trim_matches('/');
         let separator = if prefix.is_empty() { "" } else { "/" };
-        Self { table: format!("{prefix}{separator}{}", table.key_segment()) }
+        Self {
+            table: format!("{prefix}{separator}{}", table.key_segment()),
+        }
     }
 
     /// `_watermark.json`, where the `s3` watermark store keeps the pointer.
@@ -137,7 +139,11 @@ impl Keys {
     }
 
     fn part_attempt(&self, window: &WindowName, slice: u32, attempt: u32) -> String {
-        let attempt = if attempt == 0 { String::new() } else { format!("-{attempt}") };
+        let attempt = if attempt == 0 {
+            String::new()
+        } else {
+            format!("-{attempt}")
+        };
         format!("{}/window={window}/_parts/{slice:05}{attempt}", self.table)
     }
 }
@@ -152,8 +158,16 @@ mod tests {
             ("datetime", "2010-01-01T00:00:00.000", "2010-01-01T00-00-00"),
             ("datetime", "2017-09-05T08:06:00.003", "2017-09-05T08-06-00.003"),
             ("datetime2(7)", "2017-09-05T08:06:00.0030000", "2017-09-05T08-06-00.003"),
-            ("datetime2(7)", "2017-09-05T08:06:00.1234567", "2017-09-05T08-06-00.1234567"),
-            ("datetimeoffset(3)", "2017-09-05T08:06:00.100Z", "2017-09-05T08-06-00.1Z"),
+            (
+                "datetime2(7)",
+                "2017-09-05T08:06:00.1234567",
+                "2017-09-05T08-06-00.1234567",
+            ),
+            (
+                "datetimeoffset(3)",
+                "2017-09-05T08:06:00.100Z",
+                "2017-09-05T08-06-00.1Z",
+            ),
             ("bigint", "-9223372036854775808", "-9223372036854775808"),
             ("int", "100", "100"),
             ("decimal(5,2)", "1.50", "1.50"),
@@ -178,11 +192,29 @@ mod tests {
         let keys = Keys::new("/lake/raw/", &"sales.[order lines]".parse().unwrap());
         let window = WindowName::initial();
         assert_eq!(keys.watermark(), "lake/raw/sales.order%20lines/_watermark.json");
-        assert_eq!(keys.plan(&window), "lake/raw/sales.order%20lines/window=initial/_plan.json");
-        assert_eq!(keys.part_record(&window, 7, 0), "lake/raw/sales.order%20lines/window=initial/_parts/00007.json");
-        assert_eq!(keys.part_record(&window, 7, 2), "lake/raw/sales.order%20lines/window=initial/_parts/00007-2.json");
-        assert_eq!(keys.part_void(&window, 7, 0), "lake/raw/sales.order%20lines/window=initial/_parts/00007.void");
-        assert_eq!(keys.part(&window, 7, "csv.gz"), "lake/raw/sales.order%20lines/window=initial/part-00007.csv.gz");
-        assert_eq!(Keys::new("", &"t".parse().unwrap()).manifest(&window), "dbo.t/window=initial/_manifest.json");
+        assert_eq!(
+            keys.plan(&window),
+            "lake/raw/sales.order%20lines/window=initial/_plan.json"
+        );
+        assert_eq!(
+            keys.part_record(&window, 7, 0),
+            "lake/raw/sales.order%20lines/window=initial/_parts/00007.json"
+        );
+        assert_eq!(
+            keys.part_record(&window, 7, 2),
+            "lake/raw/sales.order%20lines/window=initial/_parts/00007-2.json"
+        );
+        assert_eq!(
+            keys.part_void(&window, 7, 0),
+            "lake/raw/sales.order%20lines/window=initial/_parts/00007.void"
+        );
+        assert_eq!(
+            keys.part(&window, 7, "csv.gz"),
+            "lake/raw/sales.order%20lines/window=initial/part-00007.csv.gz"
+        );
+        assert_eq!(
+            Keys::new("", &"t".parse().unwrap()).manifest(&window),
+            "dbo.t/window=initial/_manifest.json"
+        );
     }
 }

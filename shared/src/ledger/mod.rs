@@ -45,7 +45,10 @@ pub struct Ledger<'a, S> {
 impl<'a, S> Ledger<'a, S> {
     /// The ledger of `table` under `prefix` in the bucket behind `store`.
     pub fn new(store: &'a S, prefix: &str, table: &ObjectName) -> Self {
-        Self { store, keys: Keys::new(prefix, table) }
+        Self {
+            store,
+            keys: Keys::new(prefix, table),
+        }
     }
 
     /// The keys of this table.
@@ -85,7 +88,9 @@ impl<S: ReadObjects> Ledger<'_, S> {
         let mut end = None;
         let mut next = window.clone();
         for _ in 0..MAX_CHAIN {
-            let Some(manifest) = self.manifest(&next).await? else { return Ok(end) };
+            let Some(manifest) = self.manifest(&next).await? else {
+                return Ok(end);
+            };
             let window = std::mem::replace(&mut next, WindowName::after(&manifest.new_watermark));
             if window == next {
                 return Err(Error::new(
@@ -95,7 +100,10 @@ impl<S: ReadObjects> Ledger<'_, S> {
             }
             end = Some(ChainEnd { window, manifest });
         }
-        Err(Error::new(ErrorCode::LedgerInvalid, format!("the manifests after {} do not end", self.keys.manifest(window))))
+        Err(Error::new(
+            ErrorCode::LedgerInvalid,
+            format!("the manifests after {} do not end", self.keys.manifest(window)),
+        ))
     }
 
     /// The slice's decision, if one is made, and the attempt it is for or, if none, the attempt to make.
@@ -104,10 +112,18 @@ impl<S: ReadObjects> Ledger<'_, S> {
     pub async fn decision(&self, window: &WindowName, slice: u32) -> Result<(u32, Option<PartRecord>)> {
         let mut attempt = 0;
         loop {
-            let Some(record) = self.read::<PartRecord>(&self.keys.part_record(window, slice, attempt)).await? else {
+            let Some(record) = self
+                .read::<PartRecord>(&self.keys.part_record(window, slice, attempt))
+                .await?
+            else {
                 return Ok((attempt, None));
             };
-            if self.store.get(&self.keys.part_void(window, slice, attempt)).await?.is_none() {
+            if self
+                .store
+                .get(&self.keys.part_void(window, slice, attempt))
+                .await?
+                .is_none()
+            {
                 return Ok((attempt, Some(record)));
             }
             attempt += 1;
@@ -115,11 +131,19 @@ impl<S: ReadObjects> Ledger<'_, S> {
     }
 
     async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let Some(object) = self.store.get(key).await? else { return Ok(None) };
+        let Some(object) = self.store.get(key).await? else {
+            return Ok(None);
+        };
         let mut deserializer = serde_json::Deserializer::from_slice(&object.body);
-        serde_path_to_error::deserialize(&mut deserializer).map(Some).map_err(|error| {
-            Error::with_source(ErrorCode::LedgerInvalid, format!("{key} is not what Tidemark wrote there"), error)
-        })
+        serde_path_to_error::deserialize(&mut deserializer)
+            .map(Some)
+            .map_err(|error| {
+                Error::with_source(
+                    ErrorCode::LedgerInvalid,
+                    format!("{key} is not what Tidemark wrote there"),
+                    error,
+                )
+            })
     }
 }
 
@@ -151,7 +175,9 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     /// Voids a decision whose upload has expired, so that the slice can be copied again.
     pub async fn void(&self, record: &PartRecord, run_id: &str) -> Result<()> {
         let key = self.keys.part_void(&record.window, record.slice, record.attempt);
-        self.create(&key, &serde_json::json!({ "run_id": run_id })).await.map(drop)
+        self.create(&key, &serde_json::json!({ "run_id": run_id }))
+            .await
+            .map(drop)
     }
 
     /// Commits a window, or returns the manifest that committed it before.
@@ -174,6 +200,8 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
 fn missing(key: &str) -> Error {
     Error::new(
         ErrorCode::LedgerInvalid,
-        format!("{key} is missing, though the ledger says it was written: restore it, objects of the ledger are never deleted"),
+        format!(
+            "{key} is missing, though the ledger says it was written: restore it, objects of the ledger are never deleted"
+        ),
     )
 }

@@ -33,9 +33,21 @@ impl<'a, S> Pointers<'a, S> {
 impl<S: ReadObjects> Pointers<'_, S> {
     async fn read(&self, key: &str) -> Result<(StoredWatermark, Option<Object>)> {
         let store_type = StoreType::Text;
-        let Some(object) = self.store.get(key).await? else { return Ok((StoredWatermark { store_type, value: None }, None)) };
+        let Some(object) = self.store.get(key).await? else {
+            return Ok((
+                StoredWatermark {
+                    store_type,
+                    value: None,
+                },
+                None,
+            ));
+        };
         let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
-            Error::with_source(ErrorCode::LedgerInvalid, format!("{key} is not what Tidemark wrote there"), error)
+            Error::with_source(
+                ErrorCode::LedgerInvalid,
+                format!("{key} is not what Tidemark wrote there"),
+                error,
+            )
         })?;
         let value = Some(document.watermark.value().to_owned());
         Ok((StoredWatermark { store_type, value }, Some(object)))
@@ -55,17 +67,18 @@ impl<S: ReadObjects> ReadWatermarks for Pointers<'_, S> {
 impl<S: ReadObjects + CreateObjects + ReplaceObjects> MoveWatermarks for Pointers<'_, S> {
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
         let key = self.key(key);
-        let document = serde_json::to_vec_pretty(&Document { version: 1, watermark: new.clone() })
-            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
+        let document = serde_json::to_vec_pretty(&Document {
+            version: 1,
+            watermark: new.clone(),
+        })
+        .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
         let (stored, object) = self.read(&key).await?;
         if stored != *expected {
             return Ok(Moved::Changed);
         }
         let moved = match object {
             None => self.store.create(&key, Bytes::from(document)).await? == Created::Created,
-            Some(object) => {
-                self.store.replace(&key, Bytes::from(document), &object.etag).await? == Replaced::Replaced
-            }
+            Some(object) => self.store.replace(&key, Bytes::from(document), &object.etag).await? == Replaced::Replaced,
         };
         Ok(if moved { Moved::Moved } else { Moved::Changed })
     }

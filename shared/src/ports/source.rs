@@ -1,12 +1,12 @@
 //! Asking the source about a table: everything but its rows.
 
 use crate::error::Result;
+use crate::identifier::Identifier;
 use crate::identifier::ObjectName;
 use crate::query::Query;
 use crate::table::Clock;
 use crate::types::Column;
 use crate::watermark::Watermark;
-use crate::identifier::Identifier;
 
 /// How far the source has grown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

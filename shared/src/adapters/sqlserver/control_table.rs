@@ -30,7 +30,12 @@ impl ControlTable {
     /// The control table `table` on `server`, moved by `procedure`, called positionally `(value, table name)`.
     #[must_use]
     pub const fn new(server: Server, table: ObjectName, procedure: ObjectName) -> Self {
-        Self { server, table, procedure, value_column: OnceCell::const_new() }
+        Self {
+            server,
+            table,
+            procedure,
+            value_column: OnceCell::const_new(),
+        }
     }
 
     async fn describe(&self) -> Result<ValueColumn> {
@@ -40,8 +45,13 @@ impl ControlTable {
             .with_connection(async |connection| connection.column_metadata(&name, &["*"]).await)
             .await
             .map_err(stored_elsewhere)?;
-        let has_name = columns.iter().any(|column| column.col_name().eq_ignore_ascii_case(NAME_COLUMN));
-        let mut others = columns.iter().enumerate().filter(|(_, c)| !c.col_name().eq_ignore_ascii_case(NAME_COLUMN));
+        let has_name = columns
+            .iter()
+            .any(|column| column.col_name().eq_ignore_ascii_case(NAME_COLUMN));
+        let mut others = columns
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| !c.col_name().eq_ignore_ascii_case(NAME_COLUMN));
         let (Some((position, value)), true) = (others.next(), has_name) else {
             return Err(self.unusable("it needs a column TableName and one for the watermark"));
         };
@@ -79,7 +89,10 @@ impl ControlTable {
     async fn read(&self, key: &WatermarkKey) -> Result<(String, StoredWatermark)> {
         let (store_type, position) = *self.value_column.get_or_try_init(|| self.describe()).await?;
         let (name, row) = self.row(key).await?;
-        let data = row.as_ref().and_then(|row| row.cells().nth(position)).map(|(_, data)| data);
+        let data = row
+            .as_ref()
+            .and_then(|row| row.cells().nth(position))
+            .map(|(_, data)| data);
         let value = data.map_or(Ok(None), |data: &ColumnData<'_>| {
             watermark_text::read(data).map_err(|what| self.unusable(&format!("its watermark is {what}")))
         })?;
@@ -87,7 +100,10 @@ impl ControlTable {
     }
 
     fn unusable(&self, what: &str) -> Error {
-        Error::new(ErrorCode::InvalidConfig, format!("the control table {} (WATERMARK_TABLE) is unusable: {what}", self.table))
+        Error::new(
+            ErrorCode::InvalidConfig,
+            format!("the control table {} (WATERMARK_TABLE) is unusable: {what}", self.table),
+        )
     }
 }
 
@@ -115,10 +131,15 @@ impl MoveWatermarks for ControlTable {
         if stored != *expected {
             return Ok(Moved::Changed);
         }
-        self.server.rows(&query::move_watermark(&self.procedure, new, &name)).await.map_err(stored_elsewhere)?;
+        self.server
+            .rows(&query::move_watermark(&self.procedure, new, &name))
+            .await
+            .map_err(stored_elsewhere)?;
         let (_, written) = self.read(key).await?;
         match &written.value {
-            Some(value) if Watermark::new(new.sql_type(), value).is_ok_and(|written| written == *new) => Ok(Moved::Moved),
+            Some(value) if Watermark::new(new.sql_type(), value).is_ok_and(|written| written == *new) => {
+                Ok(Moved::Moved)
+            }
             None => Err(self.unusable(&format!(
                 "the procedure {} moved nothing: insert a row for '{name}', or use a procedure that does",
                 self.procedure

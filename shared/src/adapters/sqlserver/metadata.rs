@@ -21,9 +21,10 @@ fn sql_type(info: &TypeInfo) -> Result<SqlType, String> {
     match info {
         TypeInfo::FixedLen(fixed) => fixed_length(fixed),
         TypeInfo::VarLenSized(context) => variable_length(context.r#type(), context.len()),
-        TypeInfo::VarLenSizedPrecision { precision, scale, .. } => {
-            Ok(SqlType::Decimal { precision: *precision, scale: *scale })
-        }
+        TypeInfo::VarLenSizedPrecision { precision, scale, .. } => Ok(SqlType::Decimal {
+            precision: *precision,
+            scale: *scale,
+        }),
         TypeInfo::Xml { .. } => Ok(SqlType::Xml),
         TypeInfo::Udt(udt) => Err(udt.type_name.clone()),
     }
@@ -48,8 +49,12 @@ fn fixed_length(fixed: &FixedLenType) -> Result<SqlType, String> {
 
 fn variable_length(kind: VarLenType, len: usize) -> Result<SqlType, String> {
     let unknown = || Err(format!("{kind:?} of length {len}"));
-    let Ok(length) = u16::try_from(len) else { return unknown() };
-    let Ok(scale) = u8::try_from(len.min(255)) else { return unknown() };
+    let Ok(length) = u16::try_from(len) else {
+        return unknown();
+    };
+    let Ok(scale) = u8::try_from(len.min(255)) else {
+        return unknown();
+    };
     let or_max = |length| (len != MAX).then_some(length);
     Ok(match (kind, len) {
         (VarLenType::Guid, _) => SqlType::UniqueIdentifier,
@@ -98,7 +103,11 @@ mod tests {
         ];
         for (kind, len, expected) in cases {
             let declared = variable_length(kind, len);
-            assert_eq!(declared.ok().map(|sql_type| sql_type.to_string()).as_deref(), expected, "{kind:?} {len}");
+            assert_eq!(
+                declared.ok().map(|sql_type| sql_type.to_string()).as_deref(),
+                expected,
+                "{kind:?} {len}"
+            );
         }
     }
 }

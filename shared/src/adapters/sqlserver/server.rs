@@ -37,14 +37,21 @@ impl Server {
     /// The database behind `login`; nothing is sent yet.
     #[must_use]
     pub const fn new(login: Login) -> Self {
-        Self { login, connection: Mutex::const_new(None) }
+        Self {
+            login,
+            connection: Mutex::const_new(None),
+        }
     }
 
     /// The rows of the first result of `query`.
     pub(super) async fn rows(&self, query: &Query) -> Result<Vec<Row>> {
         self.with_connection(async |connection| {
             let parameters: Vec<&dyn ToSql> = query.parameters.iter().map(|value| value as &dyn ToSql).collect();
-            connection.query(query.sql.as_str(), &parameters).await?.into_first_result().await
+            connection
+                .query(query.sql.as_str(), &parameters)
+                .await?
+                .into_first_result()
+                .await
         })
         .await
     }
@@ -104,7 +111,10 @@ impl Server {
         let (code, message) = match &error {
             TdsError::Server(token) => {
                 let number = token.code();
-                (sqlserver_errors::code_of(number), sqlserver_errors::describe(number, token.message()))
+                (
+                    sqlserver_errors::code_of(number),
+                    sqlserver_errors::describe(number, token.message()),
+                )
             }
             TdsError::Io { .. } => (ErrorCode::SourceUnavailable, "the connection failed".to_owned()),
             TdsError::Tls(_) => (
@@ -114,7 +124,10 @@ impl Server {
                     .to_owned(),
             ),
             TdsError::Routing { .. } => (ErrorCode::SourceUnavailable, "the server redirected twice".to_owned()),
-            _ => (ErrorCode::SourceRejected, "the server's answer was not understood".to_owned()),
+            _ => (
+                ErrorCode::SourceRejected,
+                "the server's answer was not understood".to_owned(),
+            ),
         };
         let cause: Option<Box<dyn StdError + Send + Sync>> = match error {
             // Its text may quote row values; `message` says what may be said.

@@ -14,7 +14,9 @@ use crate::watermark::Watermark;
 impl ProbeSource for Server {
     async fn columns(&self, table: &ObjectName) -> Result<Vec<DeclaredColumn>> {
         let name = table.quoted();
-        let columns = self.with_connection(async |connection| connection.column_metadata(&name, &["*"]).await).await?;
+        let columns = self
+            .with_connection(async |connection| connection.column_metadata(&name, &["*"]).await)
+            .await?;
         Ok(columns.iter().map(metadata::declared).collect())
     }
 
@@ -22,7 +24,9 @@ impl ProbeSource for Server {
         let rows = self.rows(&query::growth(column, old)).await?;
         let row = single(&rows)?;
         let mut cells = row.cells().map(|(_, data)| data);
-        let (Some(maximum), Some(ordering)) = (cells.next(), cells.next()) else { return Err(unexpected_answer()) };
+        let (Some(maximum), Some(ordering)) = (cells.next(), cells.next()) else {
+            return Err(unexpected_answer());
+        };
         let maximum = watermark_text::read(maximum).map_err(|what| not_a_watermark(column, what))?;
         let maximum = match maximum {
             None => None,
@@ -44,7 +48,11 @@ impl ProbeSource for Server {
         };
         let future_rows = count(query::future_rows(column)).await?;
         let null_rows = count(query::null_rows(column)).await?;
-        Ok(Growth { maximum, future_rows, null_rows })
+        Ok(Growth {
+            maximum,
+            future_rows,
+            null_rows,
+        })
     }
 }
 
@@ -52,7 +60,9 @@ impl CountSource for Server {
     async fn count(&self, query: &Query) -> Result<u64> {
         let rows = self.rows(query).await?;
         let count: Option<i64> = single(&rows)?.try_get(0).map_err(|_| unexpected_answer())?;
-        count.and_then(|count| u64::try_from(count).ok()).ok_or_else(unexpected_answer)
+        count
+            .and_then(|count| u64::try_from(count).ok())
+            .ok_or_else(unexpected_answer)
     }
 }
 
@@ -64,9 +74,15 @@ fn single(rows: &[Row]) -> Result<&Row> {
 }
 
 fn unexpected_answer() -> Error {
-    Error::new(ErrorCode::SourceRejected, "the server's answer to a lookup does not have the form that was asked for")
+    Error::new(
+        ErrorCode::SourceRejected,
+        "the server's answer to a lookup does not have the form that was asked for",
+    )
 }
 
 fn not_a_watermark(column: &WatermarkColumn<'_>, what: &str) -> Error {
-    Error::new(ErrorCode::UnsupportedType, format!("column {} of {} holds {what}", column.name.as_str(), column.table))
+    Error::new(
+        ErrorCode::UnsupportedType,
+        format!("column {} of {} holds {what}", column.name.as_str(), column.table),
+    )
 }

@@ -32,7 +32,10 @@ pub(super) fn read(data: &ColumnData<'_>) -> Result<Option<String>, &'static str
         ColumnData::DateTime2(value) => value
             .map(|value| {
                 let day = date(EPOCH_1, i64::from(value.date().days()))?;
-                Ok(format!("{day}T{}", fraction_clock(value.time().increments(), value.time().scale())))
+                Ok(format!(
+                    "{day}T{}",
+                    fraction_clock(value.time().increments(), value.time().scale())
+                ))
             })
             .transpose(),
         // On the wire the date and time of a datetimeoffset are UTC already (MS-TDS 2.2.5.5.1.9).
@@ -53,8 +56,15 @@ const EPOCH_1: Date = time::macros::date!(0001 - 01 - 01);
 const EPOCH_1900: Date = time::macros::date!(1900 - 01 - 01);
 
 fn date(epoch: Date, days: i64) -> Result<String, &'static str> {
-    let date = epoch.checked_add(Duration::days(days)).ok_or("a date outside 0001 to 9999")?;
-    Ok(format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day()))
+    let date = epoch
+        .checked_add(Duration::days(days))
+        .ok_or("a date outside 0001 to 9999")?;
+    Ok(format!(
+        "{:04}-{:02}-{:02}",
+        date.year(),
+        u8::from(date.month()),
+        date.day()
+    ))
 }
 
 fn clock(seconds: u64) -> String {
@@ -67,14 +77,22 @@ fn fraction_clock(increments: u64, scale: u8) -> String {
     let unit = 10_u64.pow(u32::from(scale.min(7)));
     let clock = clock(increments / unit);
     let fraction = increments % unit;
-    if scale == 0 { clock } else { format!("{clock}.{fraction:0width$}", width = usize::from(scale)) }
+    if scale == 0 {
+        clock
+    } else {
+        format!("{clock}.{fraction:0width$}", width = usize::from(scale))
+    }
 }
 
 fn decimal(value: i128, scale: u8) -> String {
     let sign = if value < 0 { "-" } else { "" };
     let digits = format!("{:0width$}", value.unsigned_abs(), width = usize::from(scale) + 1);
     let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
-    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    if scale == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    }
 }
 
 #[cfg(test)]
@@ -91,15 +109,42 @@ mod tests {
         let cases = [
             (ColumnData::I64(Some(i64::MIN)), "-9223372036854775808"),
             (ColumnData::Numeric(Some(Numeric::new_with_scale(-5, 2))), "-0.05"),
-            (ColumnData::Numeric(Some(Numeric::new_with_scale(i128::from(u64::MAX), 0))), "18446744073709551615"),
-            (ColumnData::DateTime(Some(DateTime::new(42_981, 8 * 3600 * 300 + 6 * 60 * 300))), "2017-09-05T08:06:00.000"),
-            (ColumnData::DateTime(Some(DateTime::new(-53_690, 1))), "1753-01-01T00:00:00.003"),
-            (ColumnData::DateTime(Some(DateTime::new(2_958_463, 25_919_999))), "9999-12-31T23:59:59.997"),
-            (ColumnData::DateTime(Some(DateTime::new(0, 2))), "1900-01-01T00:00:00.007"),
-            (ColumnData::SmallDateTime(Some(SmallDateTime::new(65_535, 1439))), "2079-06-06T23:59:00"),
-            (ColumnData::DateTime2(Some(moment(0, 1, 7))), "0001-01-01T00:00:00.0000001"),
-            (ColumnData::DateTime2(Some(moment(3_652_058, 863_999_999_999, 7))), "9999-12-31T23:59:59.9999999"),
-            (ColumnData::DateTime2(Some(moment(736_576, 86_399, 0))), "2017-09-05T23:59:59"),
+            (
+                ColumnData::Numeric(Some(Numeric::new_with_scale(i128::from(u64::MAX), 0))),
+                "18446744073709551615",
+            ),
+            (
+                ColumnData::DateTime(Some(DateTime::new(42_981, 8 * 3600 * 300 + 6 * 60 * 300))),
+                "2017-09-05T08:06:00.000",
+            ),
+            (
+                ColumnData::DateTime(Some(DateTime::new(-53_690, 1))),
+                "1753-01-01T00:00:00.003",
+            ),
+            (
+                ColumnData::DateTime(Some(DateTime::new(2_958_463, 25_919_999))),
+                "9999-12-31T23:59:59.997",
+            ),
+            (
+                ColumnData::DateTime(Some(DateTime::new(0, 2))),
+                "1900-01-01T00:00:00.007",
+            ),
+            (
+                ColumnData::SmallDateTime(Some(SmallDateTime::new(65_535, 1439))),
+                "2079-06-06T23:59:00",
+            ),
+            (
+                ColumnData::DateTime2(Some(moment(0, 1, 7))),
+                "0001-01-01T00:00:00.0000001",
+            ),
+            (
+                ColumnData::DateTime2(Some(moment(3_652_058, 863_999_999_999, 7))),
+                "9999-12-31T23:59:59.9999999",
+            ),
+            (
+                ColumnData::DateTime2(Some(moment(736_576, 86_399, 0))),
+                "2017-09-05T23:59:59",
+            ),
             (ColumnData::Date(Some(day(736_576))), "2017-09-05"),
         ];
         for (data, expected) in cases {

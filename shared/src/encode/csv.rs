@@ -1,0 +1,149 @@
+//! A row as a line of CSV.
+
+use super::cells::Cell;
+use super::forms::{self, Style};
+use crate::error::{Error, ErrorCode, Result};
+use crate::format::{CsvOptions, Quote};
+use crate::shape::Shape;
+
+/// How lines are written.
+#[derive(Debug)]
+pub struct CsvLine {
+    delimiter: u8,
+    null: Vec<u8>,
+    quote: Quote,
+    fraction_digits: Option<u8>,
+    line_end: &'static [u8],
+    names: Vec<String>,
+}
+
+impl CsvLine {
+    /// Lines for `shape`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when a NULL of a table of one column would be an empty line, which readers skip.
+    pub fn new(shape: &Shape, options: &CsvOptions) -> Result<Self> {
+        if let ([column], true) = (shape.columns(), options.null.is_empty())
+            && column.nullable
+        {
+            return Err(Error::new(
+                ErrorCode::InvalidInput,
+                format!(
+                    "a NULL in '{}', the only column, would be an empty line, which readers skip: set the csv option null, for example to \"\\\\N\"",
+                    column.name
+                ),
+            ));
+        }
+        Ok(Self {
+            // The option is one ASCII character.
+            delimiter: u8::try_from(options.delimiter).unwrap_or(b','),
+            null: options.null.clone().into_bytes(),
+            quote: options.quote,
+            fraction_digits: options.fraction_digits,
+            line_end: options.line_end.as_bytes(),
+            names: shape.columns().iter().map(|column| column.name.clone()).collect(),
+        })
+    }
+
+    /// The header line.
+    pub fn header(&self, out: &mut Vec<u8>) -> Result<()> {
+        for (index, name) in self.names.iter().enumerate() {
+            if index > 0 {
+                out.push(self.delimiter);
+            }
+            self.text(out, name, index)?;
+        }
+        out.extend_from_slice(self.line_end);
+        Ok(())
+    }
+
+    /// One line.
+    pub fn row<'a>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = Option<Cell<'a>>>) -> Result<()> {
+        for (index, cell) in cells.enumerate() {
+            if index > 0 {
+                out.push(self.delimiter);
+            }
+            match cell {
+                None => out.extend_from_slice(&self.null),
+                Some(Cell::Text(text)) => self.text(out, text, index)?,
+                Some(cell) => self.plain(out, cell),
+            }
+        }
+        out.extend_from_slice(self.line_end);
+        Ok(())
+    }
+
+    /// A value whose text cannot hold a delimiter, a quote, a line break or the NULL text; the options see to that.
+    fn plain(&self, out: &mut Vec<u8>, cell: Cell<'_>) {
+        let digits = |declared: u8| self.fraction_digits.unwrap_or(declared);
+        match cell {
+            Cell::Bool(value) => out.push(if value { b'1' } else { b'0' }),
+            Cell::Int(value) => forms::integer(out, value),
+            Cell::BigInt(value) => forms::integer(out, value),
+            Cell::Real(value) => forms::float(out, value),
+            Cell::Float(value) => forms::float(out, value),
+            Cell::Decimal { unscaled, scale } => forms::decimal(out, unscaled, scale),
+            Cell::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Cell::Binary(bytes) | Cell::RowVersion(bytes) => forms::hex(out, bytes),
+            Cell::Uuid(bytes) => forms::uuid(out, bytes),
+            Cell::Date { days } => forms::date(out, days),
+            Cell::Time {
+                ticks,
+                digits: declared,
+            } => forms::time(out, ticks, digits(declared)),
+            Cell::Timestamp {
+                ticks,
+                digits: declared,
+            } => forms::timestamp(out, ticks, digits(declared), Style::Sql),
+            Cell::TimestampWithOffset {
+                ticks,
+                offset_minutes,
+                digits: declared,
+            } => forms::timestamp_with_offset(out, ticks, offset_minutes, digits(declared), Style::Sql),
+        }
+    }
+
+    fn text(&self, out: &mut Vec<u8>, text: &str, column: usize) -> Result<()> {
+        let bytes = text.as_bytes();
+        let breaks_the_line = bytes
+            .iter()
+            .any(|byte| *byte == self.delimiter || matches!(byte, b'"' | b'\r' | b'\n'));
+        match self.quote {
+            Quote::Minimal if breaks_the_line || bytes.is_empty() || bytes == self.null => {
+                out.push(b'"');
+                for piece in bytes.split_inclusive(|byte| *byte == b'"') {
+                    out.extend_from_slice(piece);
+                    if piece.ends_with(b"\"") {
+                        out.push(b'"');
+                    }
+                }
+                out.push(b'"');
+                Ok(())
+            }
+            Quote::None if self.cannot_stand_bare(bytes) => Err(self.refused(column)),
+            Quote::Minimal | Quote::None => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Without quotes, a quote character is an ordinary one.
+    fn cannot_stand_bare(&self, bytes: &[u8]) -> bool {
+        bytes == self.null
+            || bytes
+                .iter()
+                .any(|byte| *byte == self.delimiter || matches!(byte, b'\r' | b'\n'))
+    }
+
+    fn refused(&self, column: usize) -> Error {
+        Error::new(
+            ErrorCode::InvalidInput,
+            format!(
+                "a value of column '{}' holds the delimiter or a line break, or is the NULL text, and the csv option quote is none: set quote to minimal, or another delimiter or null",
+                self.names.get(column).map_or("", String::as_str)
+            ),
+        )
+    }
+}

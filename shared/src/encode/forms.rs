@@ -1,0 +1,281 @@
+//! The text of single values, written into a byte buffer.
+//!
+//! Days count from 0001-01-01, ticks are 100 ns: the units of SQL Server's own types.
+
+/// Ticks in a day.
+pub const DAY_TICKS: i64 = 86_400 * SECOND_TICKS;
+/// Ticks in a second.
+pub const SECOND_TICKS: i64 = 10_000_000;
+/// Days from 0001-01-01 to 1970-01-01.
+pub const UNIX_EPOCH_DAYS: i64 = 719_162;
+
+const UPPER: &[u8; 16] = b"0123456789ABCDEF";
+
+/// What stands between date and time, and before the offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// `2017-09-01 00:56:00.000`, `… +02:00`: as SQL Server shows it.
+    Sql,
+    /// `2017-09-01T00:56:00.000`, `…+02:00`: ISO 8601.
+    Iso,
+}
+
+/// Writes `value` with at least `width` digits.
+fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(value).as_bytes();
+    out.extend(std::iter::repeat_n(b'0', width.saturating_sub(digits.len())));
+    out.extend_from_slice(digits);
+}
+
+fn two_digits(out: &mut Vec<u8>, value: i64) {
+    let value = value.rem_euclid(100).unsigned_abs() as u8;
+    out.push(b'0' + value / 10);
+    out.push(b'0' + value % 10);
+}
+
+/// The year, month and day of a day number (Howard Hinnant's `civil_from_days`).
+fn civil(days: i64) -> (i64, i64, i64) {
+    // Days since 0000-03-01, the first day of a 400-year era.
+    let days = days + 306;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+/// `2017-09-01`
+pub fn date(out: &mut Vec<u8>, days: i64) {
+    let (year, month, day) = civil(days);
+    padded(out, year.unsigned_abs(), 4);
+    out.push(b'-');
+    two_digits(out, month);
+    out.push(b'-');
+    two_digits(out, day);
+}
+
+/// `00:56:00.0000000` with `digits` (0 to 7) after the point; what is beyond is cut off.
+pub fn time(out: &mut Vec<u8>, ticks: i64, digits: u8) {
+    let seconds = ticks / SECOND_TICKS;
+    two_digits(out, seconds / 3_600);
+    out.push(b':');
+    two_digits(out, seconds / 60 % 60);
+    out.push(b':');
+    two_digits(out, seconds % 60);
+    if digits > 0 {
+        out.push(b'.');
+        let digits = digits.min(7);
+        let fraction = (ticks % SECOND_TICKS).unsigned_abs() / 10_u64.pow(u32::from(7 - digits));
+        padded(out, fraction, digits.into());
+    }
+}
+
+/// A date and time, ticks since 0001-01-01.
+pub fn timestamp(out: &mut Vec<u8>, ticks: i64, digits: u8, style: Style) {
+    date(out, ticks.div_euclid(DAY_TICKS));
+    out.push(match style {
+        Style::Sql => b' ',
+        Style::Iso => b'T',
+    });
+    time(out, ticks.rem_euclid(DAY_TICKS), digits);
+}
+
+/// A date and time with its offset, from ticks in UTC and the offset in minutes; written in local time.
+pub fn timestamp_with_offset(out: &mut Vec<u8>, utc_ticks: i64, offset_minutes: i16, digits: u8, style: Style) {
+    let local = utc_ticks + i64::from(offset_minutes) * 60 * SECOND_TICKS;
+    timestamp(out, local, digits, style);
+    if style == Style::Sql {
+        out.push(b' ');
+    }
+    out.push(if offset_minutes < 0 { b'-' } else { b'+' });
+    let minutes = i64::from(offset_minutes).abs();
+    two_digits(out, minutes / 60);
+    out.push(b':');
+    two_digits(out, minutes % 60);
+}
+
+/// The exact text of `unscaled / 10^scale`, with all `scale` digits.
+pub fn decimal(out: &mut Vec<u8>, unscaled: i128, scale: u8) {
+    if unscaled < 0 {
+        out.push(b'-');
+    }
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(unscaled.unsigned_abs()).as_bytes();
+    let scale = usize::from(scale);
+    match digits.len().checked_sub(scale) {
+        Some(whole) if whole > 0 => {
+            out.extend_from_slice(&digits[..whole]);
+            if scale > 0 {
+                out.push(b'.');
+                out.extend_from_slice(&digits[whole..]);
+            }
+        }
+        _ => {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', scale - digits.len()));
+            out.extend_from_slice(digits);
+        }
+    }
+}
+
+/// An integer.
+pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// The shortest text that reads back as the same `real` or `float`.
+pub fn float(out: &mut Vec<u8>, value: impl zmij::Float) {
+    out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+}
+
+/// `6F9619FF-8B86-D011-B42D-00C04FC964FF`, from the bytes in that order.
+pub fn uuid(out: &mut Vec<u8>, bytes: &[u8]) {
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            out.push(b'-');
+        }
+        hex_byte(out, *byte);
+    }
+}
+
+/// `0x00000000000007D1`
+pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(2 + bytes.len() * 2);
+    out.extend_from_slice(b"0x");
+    for byte in bytes {
+        hex_byte(out, *byte);
+    }
+}
+
+fn hex_byte(out: &mut Vec<u8>, byte: u8) {
+    out.push(UPPER[usize::from(byte >> 4)]);
+    out.push(UPPER[usize::from(byte & 15)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// 9999-12-31
+    const LAST_DAY: i64 = 3_652_058;
+
+    #[test]
+    fn dates_and_times_at_their_edges() {
+        for (days, expected) in [
+            (0, "0001-01-01"),
+            (LAST_DAY, "9999-12-31"),
+            (UNIX_EPOCH_DAYS, "1970-01-01"),
+            (693_595, "1900-01-01"),
+            (730_178, "2000-02-29"),
+        ] {
+            assert_eq!(text(|out| date(out, days)), expected);
+        }
+        for (ticks, digits, expected) in [
+            (0, 0, "00:00:00"),
+            (DAY_TICKS - 1, 7, "23:59:59.9999999"),
+            (DAY_TICKS - 1, 3, "23:59:59.999"),
+            (12_345, 7, "00:00:00.0012345"),
+        ] {
+            assert_eq!(text(|out| time(out, ticks, digits)), expected);
+        }
+        let last = LAST_DAY * DAY_TICKS + DAY_TICKS - 1;
+        assert_eq!(
+            text(|out| timestamp(out, last, 7, Style::Sql)),
+            "9999-12-31 23:59:59.9999999"
+        );
+        assert_eq!(text(|out| timestamp(out, 0, 0, Style::Iso)), "0001-01-01T00:00:00");
+    }
+
+    #[test]
+    fn an_offset_is_written_with_the_local_time() {
+        let utc = UNIX_EPOCH_DAYS * DAY_TICKS;
+        for (offset, style, expected) in [
+            (120, Style::Sql, "1970-01-01 02:00:00.0000000 +02:00"),
+            (-570, Style::Iso, "1969-12-31T14:30:00.0000000-09:30"),
+            (0, Style::Iso, "1970-01-01T00:00:00.0000000+00:00"),
+            (-1, Style::Sql, "1969-12-31 23:59:00.0000000 -00:01"),
+        ] {
+            assert_eq!(text(|out| timestamp_with_offset(out, utc, offset, 7, style)), expected);
+        }
+    }
+
+    #[test]
+    fn decimals_keep_every_digit() {
+        for (unscaled, scale, expected) in [
+            (0, 0, "0"),
+            (0, 4, "0.0000"),
+            (5, 1, "0.5"),
+            (-5, 2, "-0.05"),
+            (123_456, 3, "123.456"),
+            (-123_456, 0, "-123456"),
+            (9_223_372_036_854_775_807, 4, "922337203685477.5807"),
+            (-9_223_372_036_854_775_808, 4, "-922337203685477.5808"),
+            (10_i128.pow(38) - 1, 38, "0.99999999999999999999999999999999999999"),
+            (1 - 10_i128.pow(38), 0, "-99999999999999999999999999999999999999"),
+        ] {
+            assert_eq!(text(|out| decimal(out, unscaled, scale)), expected);
+        }
+    }
+
+    #[test]
+    fn bytes_floats_and_guids() {
+        assert_eq!(text(|out| hex(out, &[0, 0, 7, 0xD1])), "0x000007D1");
+        assert_eq!(text(|out| hex(out, &[])), "0x");
+        let guid: [u8; 16] = [
+            0x6F, 0x96, 0x19, 0xFF, 0x8B, 0x86, 0xD0, 0x11, 0xB4, 0x2D, 0, 0xC0, 0x4F, 0xC9, 0x64, 0xFF,
+        ];
+        assert_eq!(text(|out| uuid(out, &guid)), "6F9619FF-8B86-D011-B42D-00C04FC964FF");
+        assert_eq!(text(|out| float(out, 0.1_f32)), "0.1");
+        assert_eq!(text(|out| float(out, 1.0_f64)), "1.0");
+        assert_eq!(text(|out| integer(out, i64::MIN)), "-9223372036854775808");
+    }
+
+    proptest! {
+        #[test]
+        fn a_date_is_the_calendars(days in 0..=LAST_DAY) {
+            let expected = time::Date::from_julian_day(1_721_426 + i32::try_from(days).unwrap()).unwrap();
+            prop_assert_eq!(text(|out| date(out, days)), expected.to_string());
+        }
+
+        #[test]
+        fn a_float_reads_back_to_the_last_bit(bits: u64) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            let read: f64 = text(|out| float(out, value)).parse().unwrap();
+            prop_assert_eq!(read.to_bits(), bits);
+        }
+
+        #[test]
+        fn a_decimal_reads_back(unscaled in -(10_i128.pow(38) - 1)..10_i128.pow(38), scale in 0_u8..=38) {
+            let written = text(|out| decimal(out, unscaled, scale));
+            let read: i128 = written.replace('.', "").parse().unwrap();
+            prop_assert_eq!(read, unscaled);
+            prop_assert_eq!(written.split_once('.').map_or(0, |(_, fraction)| fraction.len()), usize::from(scale));
+        }
+
+        #[test]
+        fn a_time_reads_back(ticks in 0..DAY_TICKS) {
+            let written = text(|out| super::time(out, ticks, 7));
+            let number = |range: std::ops::Range<usize>| written[range].parse::<i64>().unwrap();
+            let seconds = number(0..2) * 3_600 + number(3..5) * 60 + number(6..8);
+            prop_assert_eq!(seconds * SECOND_TICKS + number(9..16), ticks);
+        }
+    }
+}

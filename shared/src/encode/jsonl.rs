@@ -1,0 +1,120 @@
+//! A row as a JSON object on a line.
+//!
+//! A type has one form: numbers for what every JSON reader keeps exactly (integers up to `int`, `real`, `float`),
+//! strings for what it may not (`bigint`, `decimal`, money). Points in time are ISO 8601, binary is base64 (RFC 4648),
+//! `rowversion` is hex, as SQL Server shows it. NULL is `null`: every key is in every line.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::cells::Cell;
+use super::forms::{self, Style};
+use crate::error::{Error, ErrorCode, Result};
+use crate::shape::Shape;
+
+/// How lines are written.
+#[derive(Debug)]
+pub struct JsonLine {
+    /// For each column what goes before its value: `{"a":`, then `,"b":`, ….
+    keys: Vec<Vec<u8>>,
+}
+
+impl JsonLine {
+    /// Lines for `shape`.
+    pub fn new(shape: &Shape) -> Self {
+        let columns = shape.columns().iter().enumerate();
+        let keys = columns
+            .map(|(index, column)| {
+                let mut key = vec![if index == 0 { b'{' } else { b',' }];
+                string(&mut key, &column.name);
+                key.push(b':');
+                key
+            })
+            .collect();
+        Self { keys }
+    }
+
+    /// One line.
+    pub fn row<'a>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = Option<Cell<'a>>>) -> Result<()> {
+        for (key, cell) in self.keys.iter().zip(cells) {
+            out.extend_from_slice(key);
+            match cell {
+                None => out.extend_from_slice(b"null"),
+                Some(cell) => value(out, cell)?,
+            }
+        }
+        out.extend_from_slice(b"}\n");
+        Ok(())
+    }
+}
+
+fn value(out: &mut Vec<u8>, cell: Cell<'_>) -> Result<()> {
+    match cell {
+        Cell::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+        Cell::Int(value) => forms::integer(out, value),
+        Cell::Real(value) if value.is_finite() => forms::float(out, value),
+        Cell::Float(value) if value.is_finite() => forms::float(out, value),
+        // SQL Server stores neither infinities nor NaN.
+        Cell::Real(_) | Cell::Float(_) => {
+            return Err(Error::new(ErrorCode::Internal, "a float is not finite"));
+        }
+        Cell::Text(text) => string(out, text),
+        Cell::BigInt(value) => quoted(out, |out| forms::integer(out, value)),
+        Cell::Decimal { unscaled, scale } => quoted(out, |out| forms::decimal(out, unscaled, scale)),
+        Cell::Binary(bytes) => quoted(out, |out| base64(out, bytes)),
+        Cell::RowVersion(bytes) => quoted(out, |out| forms::hex(out, bytes)),
+        Cell::Uuid(bytes) => quoted(out, |out| forms::uuid(out, bytes)),
+        Cell::Date { days } => quoted(out, |out| forms::date(out, days)),
+        Cell::Time { ticks, digits } => quoted(out, |out| forms::time(out, ticks, digits)),
+        Cell::Timestamp { ticks, digits } => quoted(out, |out| forms::timestamp(out, ticks, digits, Style::Iso)),
+        Cell::TimestampWithOffset {
+            ticks,
+            offset_minutes,
+            digits,
+        } => quoted(out, |out| {
+            forms::timestamp_with_offset(out, ticks, offset_minutes, digits, Style::Iso);
+        }),
+    }
+    Ok(())
+}
+
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
+}
+
+fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Whole groups of three at a time, so that a value of any size needs no copy of its own.
+    for piece in bytes.chunks(3 * 1024) {
+        out.extend_from_slice(STANDARD.encode(piece).as_bytes());
+    }
+}
+
+/// A JSON string: `"`, `\` and control characters escaped (RFC 8259, 7), everything else as it is.
+fn string(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut done = 0;
+    for (index, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[done..index]);
+        done = index + 1;
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[done..]);
+    out.push(b'"');
+}

@@ -1,0 +1,110 @@
+//! From record batches to the bytes of a part.
+//!
+//! An [`Encoder`] is fed batches and gives bytes as they become final, so that a part of any size passes through
+//! bounded memory. Where the bytes go is not its business.
+
+pub mod forms;
+
+mod cells;
+mod csv;
+mod jsonl;
+mod parquet;
+mod text;
+
+use arrow_array::RecordBatch;
+
+use self::parquet::ParquetEncoder;
+use self::text::TextEncoder;
+use crate::error::{Error, ErrorCode, Result};
+use crate::format::Format;
+use crate::shape::Shape;
+
+/// Turns the record batches of one slice into the bytes of one part.
+#[derive(Debug)]
+pub struct Encoder {
+    kind: Kind,
+    rows: u64,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Parquet(Box<ParquetEncoder>),
+    Text(TextEncoder),
+}
+
+/// What an encoder leaves when it is finished.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The bytes that were not taken yet; the end of the part.
+    pub bytes: Vec<u8>,
+    /// The rows in the part: for Parquet as its footer says, for text as lines written.
+    pub rows: u64,
+}
+
+impl Encoder {
+    /// An encoder for batches of `shape`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when the format cannot hold the shape, with what to change.
+    pub fn new(shape: &Shape, format: &Format) -> Result<Self> {
+        let kind = match format {
+            Format::Parquet(options) => Kind::Parquet(Box::new(ParquetEncoder::new(shape, *options)?)),
+            Format::Csv(options) => Kind::Text(TextEncoder::csv(shape, options)?),
+            Format::Jsonl(options) => Kind::Text(TextEncoder::jsonl(shape, *options)),
+        };
+        Ok(Self { kind, rows: 0 })
+    }
+
+    /// Encodes one batch.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when a CSV value needs quotes and quotes are off; `Internal` when the batch is not of the shape.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        match &mut self.kind {
+            Kind::Parquet(encoder) => encoder.write(batch)?,
+            Kind::Text(encoder) => encoder.write(batch)?,
+        }
+        self.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// How many bytes [`take`](Self::take) would give.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        match &self.kind {
+            Kind::Parquet(encoder) => encoder.pending(),
+            Kind::Text(encoder) => encoder.pending(),
+        }
+    }
+
+    /// Takes the bytes that are final so far, in order.
+    #[must_use]
+    pub fn take(&mut self) -> Vec<u8> {
+        match &mut self.kind {
+            Kind::Parquet(encoder) => encoder.take(),
+            Kind::Text(encoder) => encoder.take(),
+        }
+    }
+
+    /// Ends the part.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the part does not hold the rows written to it.
+    pub fn finish(self) -> Result<Encoded> {
+        let written = self.rows;
+        let encoded = match self.kind {
+            Kind::Parquet(encoder) => encoder.finish()?,
+            Kind::Text(encoder) => encoder.finish()?,
+        };
+        if encoded.rows != written {
+            return Err(Error::new(
+                ErrorCode::Internal,
+                format!("{written} rows were encoded but the part holds {}", encoded.rows),
+            ));
+        }
+        Ok(encoded)
+    }
+}

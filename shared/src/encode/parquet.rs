@@ -1,0 +1,85 @@
+//! Parts in Parquet.
+
+use arrow_array::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::Encoded;
+use crate::error::{Error, ErrorCode, Result};
+use crate::format::ParquetOptions;
+use crate::shape::{Held, Shape};
+
+/// The most rows in a row group.
+const ROW_GROUP_ROWS: usize = 262_144;
+/// A row group is closed when the writer holds this many bytes for it. It bounds memory, and row groups of wide rows.
+const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
+/// A text column's dictionary is given up at this size: what fits pays, what does not only costs the hashing.
+const DICTIONARY_BYTES: usize = 64 * 1024;
+
+/// Writes row groups into memory as they are closed.
+#[derive(Debug)]
+pub struct ParquetEncoder {
+    writer: ArrowWriter<Vec<u8>>,
+}
+
+impl ParquetEncoder {
+    pub fn new(shape: &Shape, options: ParquetOptions) -> Result<Self> {
+        let level = ZstdLevel::try_new(options.compression_level.into())
+            .map_err(|error| Error::with_source(ErrorCode::InvalidInput, "compression_level is out of range", error))?;
+        let mut properties = WriterProperties::builder()
+            .set_created_by(concat!("tidemark version ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_dictionary_enabled(false);
+        for (column, held) in shape.columns().iter().zip(shape.held()) {
+            if has_dictionary(*held) {
+                let path = ColumnPath::new(vec![column.name.clone()]);
+                properties = properties
+                    .set_column_dictionary_enabled(path.clone(), true)
+                    .set_column_dictionary_page_size_limit(path, DICTIONARY_BYTES);
+            }
+        }
+        let writer =
+            ArrowWriter::try_new(Vec::new(), shape.schema().clone(), Some(properties.build())).map_err(failed)?;
+        Ok(Self { writer })
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).map_err(failed)?;
+        if self.writer.memory_size() >= ROW_GROUP_BYTES {
+            self.writer.flush().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    pub fn pending(&self) -> usize {
+        self.writer.inner().len()
+    }
+
+    pub fn take(&mut self) -> Vec<u8> {
+        // The writer counts its position by itself and never looks back at what it wrote.
+        std::mem::take(self.writer.inner_mut())
+    }
+
+    pub fn finish(mut self) -> Result<Encoded> {
+        let footer = self.writer.finish().map_err(failed)?;
+        let rows = footer.file_metadata().num_rows().unsigned_abs();
+        Ok(Encoded {
+            bytes: self.take(),
+            rows,
+        })
+    }
+}
+
+/// Text, identifiers and dates repeat; numbers and points in time rarely do, and pack well without.
+const fn has_dictionary(held: Held) -> bool {
+    matches!(held, Held::Text | Held::Date | Held::Int16)
+}
+
+fn failed(error: ParquetError) -> Error {
+    Error::with_source(ErrorCode::Internal, "cannot encode the part as Parquet", error)
+}

@@ -1,0 +1,117 @@
+//! Parts of lines: CSV and JSON lines, plain or packed.
+
+use std::io::Write;
+
+use arrow_array::RecordBatch;
+use flate2::Compression as Level;
+use flate2::write::GzEncoder;
+
+use super::Encoded;
+use super::cells::{CellKind, Cells};
+use super::csv::CsvLine;
+use super::jsonl::JsonLine;
+use crate::error::{Error, ErrorCode, Result};
+use crate::format::{Compression, CsvOptions, JsonlOptions};
+use crate::shape::Shape;
+
+/// How many bytes of lines are collected before they are packed.
+const PACK_BYTES: usize = 128 * 1024;
+
+/// Writes one line per row.
+#[derive(Debug)]
+pub struct TextEncoder {
+    kinds: Vec<CellKind>,
+    line: Line,
+    lines: Vec<u8>,
+    packed: Option<GzEncoder<Vec<u8>>>,
+    rows: u64,
+}
+
+#[derive(Debug)]
+enum Line {
+    Csv(CsvLine),
+    Json(JsonLine),
+}
+
+impl TextEncoder {
+    /// CSV, with its header if there is one.
+    pub fn csv(shape: &Shape, options: &CsvOptions) -> Result<Self> {
+        let line = CsvLine::new(shape, options)?;
+        let mut lines = Vec::new();
+        if options.header {
+            line.header(&mut lines)?;
+        }
+        Ok(Self {
+            lines,
+            ..Self::new(shape, Line::Csv(line), options.compression)
+        })
+    }
+
+    /// JSON lines.
+    pub fn jsonl(shape: &Shape, options: JsonlOptions) -> Self {
+        Self::new(shape, Line::Json(JsonLine::new(shape)), options.compression)
+    }
+
+    fn new(shape: &Shape, line: Line, compression: Compression) -> Self {
+        Self {
+            kinds: CellKind::of(shape),
+            line,
+            lines: Vec::new(),
+            packed: match compression {
+                Compression::None => None,
+                Compression::Gzip => Some(GzEncoder::new(Vec::new(), Level::default())),
+            },
+            rows: 0,
+        }
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let columns = Cells::of(batch, &self.kinds)?;
+        for row in 0..batch.num_rows() {
+            let cells = columns.iter().map(|column| column.get(row));
+            match &self.line {
+                Line::Csv(line) => line.row(&mut self.lines, cells)?,
+                Line::Json(line) => line.row(&mut self.lines, cells)?,
+            }
+            self.rows += 1;
+            if self.packed.is_some() && self.lines.len() >= PACK_BYTES {
+                self.pack()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pack(&mut self) -> Result<()> {
+        if let Some(packed) = &mut self.packed {
+            packed.write_all(&self.lines).map_err(packing_failed)?;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+
+    pub fn pending(&self) -> usize {
+        self.packed
+            .as_ref()
+            .map_or(self.lines.len(), |packed| packed.get_ref().len())
+    }
+
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(match &mut self.packed {
+            Some(packed) => packed.get_mut(),
+            None => &mut self.lines,
+        })
+    }
+
+    pub fn finish(mut self) -> Result<Encoded> {
+        self.pack()?;
+        let bytes = match self.packed {
+            Some(packed) => packed.finish().map_err(packing_failed)?,
+            None => self.lines,
+        };
+        Ok(Encoded { bytes, rows: self.rows })
+    }
+}
+
+fn packing_failed(error: std::io::Error) -> Error {
+    Error::with_source(ErrorCode::Internal, "cannot pack the part", error)
+}
