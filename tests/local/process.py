@@ -69,6 +69,14 @@ def stop_group(pgid: int) -> None:
             time.sleep(0.02)
 
 
+def start_time(pid: int) -> str:
+    """When the process began, in ticks since boot; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _group_lives(pgid: int) -> bool:
     """Whether the group still has a process that is not merely waiting to be reaped."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
