@@ -63,6 +63,8 @@ check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	$(VENV)/bin/ruff check --quiet tests
+	$(VENV)/bin/ruff format --check --quiet tests
 	$(VENV)/bin/cfn-lint infra/template.yaml
 	@if command -v npx >/dev/null; then npx --yes $(ASL_VALIDATOR) --json-path infra/incremental-copy.asl.json; \
 	else echo "SKIPPED: npx (Node.js) is not installed, so infra/incremental-copy.asl.json was not validated"; fi

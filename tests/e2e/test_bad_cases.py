@@ -1,4 +1,4 @@
-"""What goes wrong on the user's side: a documented outcome or a named error that says what to change; no watermark moves."""
+"""What goes wrong on the user's side: a documented outcome or an error that says what to change; no watermark moves."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ def test_two_runs_at_once_commit_one_window(
         executions = [start(deployment, table.spec()) for _ in range(2)]
         proxy.wait_until_held(connections=2)
     outcomes = [execution.wait() for execution in executions]
-    assert [outcome.status for outcome in outcomes] == ["SUCCEEDED", "SUCCEEDED"], [outcome.cause for outcome in outcomes]
+    assert [outcome.status for outcome in outcomes] == ["SUCCEEDED", "SUCCEEDED"], [
+        outcome.cause for outcome in outcomes
+    ]
     keys, rows = _end(deployment, table, tmp_path)
     assert len([key for key in keys if key.endswith("/_manifest.json")]) == 1
     assert len(rows) == ROWS

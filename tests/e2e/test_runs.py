@@ -64,7 +64,9 @@ def test_the_schedule_starts_runs_once_it_is_enabled(stack: Stack, deployment: D
     assert table.watermark() == tutorial.FIRST_WATERMARK
 
 
-def test_watermarks_can_live_in_the_bucket(s3_deployment: Deployment, new_table: Callable[[], Table], tmp_path: Path) -> None:
+def test_watermarks_can_live_in_the_bucket(
+    s3_deployment: Deployment, new_table: Callable[[], Table], tmp_path: Path
+) -> None:
     """A source that grants SELECT only: first a full load, then what is new, and nothing in the control table."""
     table = new_table()
     table.sandbox.execute(tutorial.SOURCE_TABLE.replace("data_source_table", table.name))

@@ -1,4 +1,4 @@
-"""The local AWS: ministack as a child process, with IAM enforced, so that a role that lacks a permission fails here too."""
+"""The local AWS: ministack as a child process, with IAM enforced, so a role that lacks a permission fails here too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,15 @@ ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 class LocalAws:
     """One running ministack. `stop` ends it and the functions it runs."""
 
-    def __init__(self, directory: Path, wait_scale: float = 1.0) -> None:
+    def __init__(self, directory: Path, wait_scale: float = 1.0, mocks: Path | None = None) -> None:
+        """`wait_scale` shortens Wait states and retry intervals; `mocks` has canned answers for states."""
         directory.mkdir(parents=True, exist_ok=True)
         port = _free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
         self._child = Child(
             [sys.executable, "-m", "ministack.app"],
-            _environment(directory, port, self.endpoint, wait_scale),
+            _environment(directory, port, self.endpoint, wait_scale)
+            | ({"SFN_MOCK_CONFIG": str(mocks)} if mocks else {}),
             directory / "ministack.log",
             cwd=directory,
         )
@@ -73,8 +74,8 @@ def client(service: str, endpoint: str) -> Any:
     )
 
 
-def _environment(directory: Path, port: int, endpoint: str, wait_scale: float) -> Mapping[str, str]:
-    """What ministack, and through it every function, finds in its environment: nothing of the user's own AWS settings."""
+def _environment(directory: Path, port: int, endpoint: str, wait_scale: float) -> dict[str, str]:
+    """What ministack, and through it every function, finds in its environment; nothing of the user's AWS settings."""
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": str(directory),

@@ -1,4 +1,4 @@
-"""Deploys infra/template.yaml as it is: only the paths of local files in it become addresses of uploaded ones, as `sam package` does."""
+"""Deploys infra/template.yaml as it is: only paths of local files in it become addresses, as with `sam package`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ class Packages:
         text = (INFRA / "template.yaml").read_text()
         text = re.sub(r"(?m)(?<=CodeUri: )\.\./target/lambda/([a-z-]+)/$", lambda found: self._uris[found[1]], text)
         return re.sub(
-            r"(?m)(?<=DefinitionUri: )(\S+)$", lambda found: self._upload((INFRA / found[1]).read_bytes(), ".json"), text
+            r"(?m)(?<=DefinitionUri: )(\S+)$",
+            lambda found: self._upload((INFRA / found[1]).read_bytes(), ".json"),
+            text,
         )
 
     def _upload(self, body: bytes, suffix: str) -> str:
@@ -88,7 +90,7 @@ def zip_bootstrap(binary: Path) -> bytes:
         raise DeployFailed(f"{binary} does not exist; build it with `cargo build`")
     stripped = binary.with_name(binary.name + ".bootstrap")
     if shutil.which("strip") and not _is_script(binary):
-        subprocess.run(["strip", "-o", stripped, binary], check=True)  # noqa: S603,S607
+        subprocess.run(["strip", "-o", stripped, binary], check=True)
     else:
         shutil.copyfile(binary, stripped)
     archive = io.BytesIO()

@@ -111,7 +111,7 @@ def run(deployment: Deployment, run_input: dict[str, Any], seconds: float = 120)
 
 
 def _describe(event: dict[str, Any]) -> list[Step]:
-    """A history event in words; most have none. Steps are told by what they answer: the history of a Map names no state."""
+    """A history event in words; most have none. Steps are told by their answers: inside a Map no state is named."""
     if event["type"] == "TaskFailed":
         details = event["taskFailedEventDetails"]
         return [Step(details["error"], _message(details.get("cause", "")), failed=True)]
@@ -136,7 +136,9 @@ def _frozen(answer: dict[str, Any]) -> Iterator[Step]:
     for window in answer["windows"]:
         settle = window.get("settle_seconds", 0)
         wait = f", waits {settle} s for open transactions" if settle else ""
-        yield Step(name, f"{window['table']}: {interval(window)}, {_count(window['slices'], 'slice')}{wait}", window=window)
+        yield Step(
+            name, f"{window['table']}: {interval(window)}, {_count(window['slices'], 'slice')}{wait}", window=window
+        )
     for table in answer.get("unchanged", []):
         yield Step(name, f"{table}: no change")
     for plan in answer.get("dry_run", []):
@@ -158,7 +160,9 @@ def _committed(answer: dict[str, Any]) -> str:
 
 def interval(window: dict[str, Any]) -> str:
     """A window as it is read: open below, closed above."""
-    bounds = [bound["value"] if (bound := window.get(key)) else "the beginning" for key in ("old_watermark", "new_watermark")]
+    bounds = [
+        bound["value"] if (bound := window.get(key)) else "the beginning" for key in ("old_watermark", "new_watermark")
+    ]
     return f"({bounds[0]}, {bounds[1]}]"
 
 

@@ -32,7 +32,9 @@ class Object:
 
 def listing(deployment: Deployment, prefix: str = "") -> dict[str, Object]:
     """Every object under the prefix."""
-    pages = deployment.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=deployment.bucket, Prefix=prefix)
+    pages = (
+        deployment.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=deployment.bucket, Prefix=prefix)
+    )
     entries = [entry for page in pages for entry in page.get("Contents", [])]
     return {
         entry["Key"]: Object(entry["Key"], entry["ETag"], entry["Size"], entry["LastModified"]) for entry in entries

@@ -43,7 +43,15 @@ def main() -> int:
             _run_own_server(url, folder)
         else:
             _run_tutorial(folder)
-    except (Unexpected, StartFailed, DeployFailed, source_url.BadUrl, TimeoutError, ClientError, BotoCoreError) as error:
+    except (
+        Unexpected,
+        StartFailed,
+        DeployFailed,
+        source_url.BadUrl,
+        TimeoutError,
+        ClientError,
+        BotoCoreError,
+    ) as error:
         say(f"\nNot as expected: {error}")
         if folder.exists():
             say(f"Logs: {_relative(folder / 'logs')}")
@@ -60,7 +68,7 @@ def _run_tutorial(folder: Path) -> None:
         raise Unexpected(f"FORMAT={name}; it is one of {', '.join(FORMATS)}")
     settle = _seconds("SETTLE", 1)
     run_input = {"tables": [tutorial.table_spec(file_format=FORMATS[name], settle_seconds=settle)]}
-    say(f"The tutorial's table, as {name}. Every run waits {settle} s for open transactions; deployed, the default is 30.")
+    say(f"The tutorial's table, as {name}. Every run waits {settle} s for open transactions; the default is 30.")
     with _running(tutorial.SCRIPT, folder) as stack:
         sandbox = stack.sandbox
         if sandbox is None:
@@ -141,7 +149,8 @@ def _run_own_server(url: str, folder: Path) -> None:
     for name, parameter in (("WATERMARK_TABLE", "WatermarkTable"), ("WATERMARK_PROCEDURE", "WatermarkProcedure")):
         if value := os.environ.get(name):
             parameters[parameter] = value
-    where = "in the local bucket; nothing is written to the server" if parameters["WatermarkStore"] == "s3" else "on the server"
+    in_bucket = parameters["WatermarkStore"] == "s3"
+    where = "in the local bucket; nothing is written to the server" if in_bucket else "on the server"
     say(f"Copying from {source.login.host}:{source.login.port}. Watermarks are kept {where}.")
     with _running(None, folder) as stack:
         with task("Deploying infra/template.yaml on the local AWS"):
@@ -231,7 +240,7 @@ def _show_folder(folder: Path) -> None:
         say(f"Read them: {tool} {' '.join(shlex.quote(_relative(path)) for path in files)}")
     else:
         python = shlex.quote(_relative(Path(sys.executable)))
-        say(f"Read them: {python} -c \"import duckdb; duckdb.sql(\\\"FROM '{pattern}'\\\").show()\"")
+        say(f'Read them: {python} -c "import duckdb; duckdb.sql(\\"FROM \'{pattern}\'\\").show()"')
 
 
 def _relative(path: Path) -> str:

@@ -23,8 +23,8 @@ class SourceUrl:
 
 
 def parse(url: str) -> SourceUrl:
-    """Takes `sqlserver://user:password@host:port/database?tls=verify|trust`; characters that mean something in a URL are
-    percent-encoded, the port defaults to 1433 and tls to verify."""
+    """Takes an address of that shape. Characters that mean something in a URL are percent-encoded; the port defaults to
+    1433, tls to verify."""
     try:
         parts = urlsplit(url)
         port = parts.port or 1433

@@ -1,4 +1,4 @@
-"""The first Azure Data Factory incremental-copy tutorial: its scripts as they stand there, and what it says must come out."""
+"""The first Azure Data Factory incremental-copy tutorial: its scripts as they stand there, and what must come out."""
 
 from __future__ import annotations
 

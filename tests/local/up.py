@@ -1,4 +1,4 @@
-"""`make up`, `make down`, `make invoke`: a local stack that stays until it is taken down, and single steps against it."""
+"""`make up`, `make down`, `make invoke`: a local stack that stays until taken down, and single steps against it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def invoke(step: str, event: Path) -> int:
     """Runs one step's binary by hand, with the environment it has where it is deployed."""
     standing = up()
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | standing.environments[step]
-    return subprocess.run([BINARIES / step, event], env=environment, check=False).returncode  # noqa: S603
+    return subprocess.run([BINARIES / step, event], env=environment, check=False).returncode
 
 
 def _standing(stack: Stack, deployment: Deployment) -> Standing:
