@@ -109,15 +109,18 @@ endif
 	@du -h $(FUNCTIONS:%=target/lambda/%/bootstrap)
 
 .PHONY: deploy
-#: SECRET_ARN=arn:… STACK=tidemark TABLES=infra/tables.json PARAMETERS='ScheduleEnabled=true …' (infra/template.yaml has them all)
-deploy: build ## Builds and deploys with the AWS SAM CLI
+#: SECRET_ARN=arn:… of the source's login, TABLES=infra/tables.json, STACK=tidemark,
+#: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: true)
+deploy: build ## Builds, and deploys with the AWS SAM CLI
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is not installed: pipx install aws-sam-cli"; exit 1; }
 	@: $${SECRET_ARN:?is missing: the ARN of a secret with host, port, username, password and dbname}
-	@tables=$$(python3 -c 'import json, sys; print(json.dumps(json.dumps(json.load(open(sys.argv[1])), separators=(",", ":"))))' \
-		"$${TABLES:-infra/tables.json}"); \
+	@mkdir -p .local
+	@python3 -c 'import json, sys; arn, arch, tables = sys.argv[1:]; print(json.dumps({"SourceSecretArn": arn, "Architecture": arch, \
+		"TablesJson": json.dumps(json.load(open(tables)), separators=(",", ":"))}))' \
+		"$$SECRET_ARN" "$(or $(ARCH),x86_64)" "$${TABLES:-infra/tables.json}" > .local/parameters.yaml
 	sam deploy --template-file infra/template.yaml --stack-name "$(or $(STACK),tidemark)" --resolve-s3 \
 		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
-		--parameter-overrides "SourceSecretArn=$$SECRET_ARN" "Architecture=$(or $(ARCH),x86_64)" "TablesJson=$$tables" $(PARAMETERS)
+		--parameter-overrides file://.local/parameters.yaml $(PARAMETERS:%=file://%)
 
 # --- what the targets above need
 
