@@ -41,7 +41,7 @@ down: $(VENV_STAMP) ## Takes it down
 	@$(PYTHON) -m local.up down
 
 .PHONY: invoke
-#: STEP=copy-delta EVENT=infra/events/copy-delta.json; "dry_run": true in an event of lookup-new-watermark shows its SQL
+#: STEP=copy-delta EVENT=infra/events/copy-delta.json; "dry_run": true in the event shows the SQL
 invoke: binaries $(VENV_STAMP) ## One step by hand on that stack (starts it if it is not up)
 	@: $${STEP:?is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json}
 	@$(PYTHON) -m local.up invoke "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"

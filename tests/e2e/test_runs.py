@@ -38,7 +38,7 @@ def test_a_dry_run_shows_the_sql_and_writes_nothing(deployment: Deployment, tabl
     assert outcome.committed == []
     (plan,) = outcome.output["dry_run"]
     assert plan["table"] == str(table)
-    assert table.name in plan["sql"]
+    assert table.name in plan["slices"][0]["sql"]
     assert ledger(deployment, table) == {}
     assert table.watermark() == BEGINNING
 

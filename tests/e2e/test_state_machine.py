@@ -22,7 +22,8 @@ TABLES = [{"table": "dbo.a", "tracking": {"watermark": {"column": "m"}}}]
 # Canned answers follow the format of Step Functions Local: per state, by attempt, something returned or thrown.
 OLD = {"tables": [{"spec": TABLES[0]}], "failed": []}
 WINDOW = {"table": "dbo.a", "window": "initial", "slices": 1, "settle_seconds": 0, "adopted": False}
-NEW = {"windows": [WINDOW], "unchanged": [], "dry_run": [], "failed": []}
+NOTES = [{"table": "dbo.a", "null_rows": 1, "future_rows": 0}]
+NEW = {"windows": [WINDOW], "unchanged": [], "notes": NOTES, "dry_run": [], "failed": []}
 COMMIT = {
     "table": "dbo.a",
     "window": "initial",
@@ -52,7 +53,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "new": {"0": _returns(NEW)},
     "new-idle": {"0": _returns({**NEW, "windows": [], "unchanged": ["dbo.a"]})},
     "new-pointer-lags": {"0": _returns({**NEW, "windows": [{**WINDOW, "slices": 0}]})},
-    "new-dry-run": {"0": _returns({**NEW, "dry_run": [{"table": "dbo.a", "sql": "SELECT 1"}]})},
+    "new-dry-run": {"0": _returns({**NEW, "dry_run": [{"table": "dbo.a", "slices": [{"sql": "SELECT 1"}]}]})},
     "copied": {"0-99": _returns({"slice": 0, "rows": 1, "bytes": 9, "table": "dbo.a"})},
     "copy-stays-unavailable": {"0-99": _throws("SinkUnavailable", "slow down")},
     "copy-fails": {"0-99": _throws("SchemaMismatch", 'column "a" is gone')},
@@ -124,7 +125,13 @@ def test_a_busy_run_reports_what_it_committed(case: Case) -> None:
     """And nothing else: the windows and slices on the way are not in its output."""
     outcome, _ = case("busy")
     assert outcome.succeeded, outcome.cause
-    assert outcome.output == {"run_id": outcome.run_id, "committed": [COMMIT], "unchanged": [], "dry_run": []}
+    assert outcome.output == {
+        "run_id": outcome.run_id,
+        "committed": [COMMIT],
+        "unchanged": [],
+        "notes": NOTES,
+        "dry_run": [],
+    }
 
 
 def test_an_idle_run_enters_four_states(case: Case) -> None:
@@ -147,7 +154,7 @@ def test_a_dry_run_copies_nothing_even_if_windows_are_announced(case: Case, aske
     outcome, _ = case("dry-run", dry_run=asked)
     assert outcome.succeeded == asked
     if asked:
-        assert outcome.output["dry_run"] == [{"table": "dbo.a", "sql": "SELECT 1"}]
+        assert outcome.output["dry_run"] == [{"table": "dbo.a", "slices": [{"sql": "SELECT 1"}]}]
 
 
 def test_a_failed_lookup_ends_the_run_with_its_own_error(case: Case) -> None:

@@ -141,8 +141,13 @@ def _frozen(answer: dict[str, Any]) -> Iterator[Step]:
         )
     for table in answer.get("unchanged", []):
         yield Step(name, f"{table}: no change")
+    for note in answer.get("notes", []):
+        yield Step(
+            name, f"{note['table']}: {note['null_rows']} rows without, {note['future_rows']} with a future watermark"
+        )
     for plan in answer.get("dry_run", []):
-        yield Step(name, f"{plan['table']}: would run {plan['sql']}")
+        for query in plan["slices"]:
+            yield Step(name, f"{plan['table']}: would run {query['sql']}")
 
 
 def _failures(name: str, answer: dict[str, Any]) -> Iterator[Step]:
