@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -59,7 +60,6 @@ class Standing:
 def up() -> Standing:
     """Starts and deploys, unless that was done before."""
     if standing := Standing.load():
-        say("The local stack is up.")
         return standing
     with task("Starting the stand-in SQL Server and the local AWS"):
         stack = Stack(tutorial.SCRIPT)
@@ -73,8 +73,6 @@ def up() -> Standing:
     except BaseException:
         stack.stop()
         raise
-    say(f"Up, with the tutorial's table. Settings for a shell: set -a; . {ENVIRONMENT.relative_to(REPOSITORY)}; set +a")
-    say("Take it down with `make down`.")
     return standing
 
 
@@ -95,7 +93,9 @@ def down() -> None:
 
 def invoke(step: str, event: Path) -> int:
     """Runs one step's binary by hand, with the environment it has where it is deployed."""
-    standing = up()
+    # What the step prints on stdout is its result, and nothing else may be.
+    with redirect_stdout(sys.stderr):
+        standing = up()
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | standing.environments[step]
     return subprocess.run([BINARIES / step, event], env=environment, check=False).returncode
 
@@ -146,7 +146,13 @@ def main() -> int:
     try:
         if arguments.command == "invoke":
             return invoke(arguments.step, arguments.event)
-        (up if arguments.command == "up" else down)()
+        if arguments.command == "down":
+            down()
+        else:
+            up()
+            settings = ENVIRONMENT.relative_to(REPOSITORY)
+            say(f"Up, with the tutorial's table. Settings for a shell: set -a; . {settings}; set +a")
+            say("Take it down with `make down`.")
     except (StartFailed, DeployFailed) as error:
         say(f"\n{error}")
         return 1
