@@ -97,7 +97,7 @@ ifeq ($(ARCH),arm64)
 	cargo lambda build --release --arm64 --locked $(FUNCTIONS:%=--bin %)
 else
 	cargo build --locked --release $(FUNCTIONS:%=--bin %)
-	@for name in $(FUNCTIONS); do install -D -m 755 target/release/$$name target/lambda/$$name/bootstrap; done
+	@for name in $(FUNCTIONS); do install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/release/$$name target/lambda/$$name/bootstrap; done
 	@needed=$$(objdump -T $(FUNCTIONS:%=target/lambda/%/bootstrap) | grep -o 'GLIBC_2\.[0-9]*' | sort -Vu | tail -n 1); \
 	newest=$$(printf '%s\nGLIBC_2.34\n' "$$needed" | sort -V | tail -n 1); \
 	[ "$$newest" = GLIBC_2.34 ] || { echo "This machine's binaries need $$needed, provided.al2023 has GLIBC_2.34:" \

@@ -110,8 +110,8 @@ def _connect(login: Login) -> Any:
 
 
 def _is_complete(ready: Path) -> bool:
-    """Whether the ready file is there and whole; it is one line of JSON."""
+    """Whether the ready file is there and whole."""
     try:
-        return ready.read_text().endswith("}\n") or bool(json.loads(ready.read_text()))
+        return bool(json.loads(ready.read_text()))
     except (FileNotFoundError, json.JSONDecodeError):
         return False

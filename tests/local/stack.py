@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from local.aws import LocalAws
 from local.deploy import ROOT, Deployment, Packages
 from local.sandbox import Login, Sandbox
 
-BINARIES = ROOT / "target" / "debug"
+BINARIES = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "debug"
 STACK_NAME = "tidemark"
 
 
