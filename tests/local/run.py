@@ -234,7 +234,7 @@ def _show_folder(folder: Path) -> None:
     if not files:
         return
     say(f"Files: {_relative(folder)}")
-    pattern = f"{_relative(folder)}/**/part-*{files[0].suffixes[0]}*"
+    pattern = f"{_relative(folder)}/**/part-*{''.join(files[0].suffixes)}"
     if files[0].suffixes[0] == ".csv":
         tool = "zcat -f" if files[0].suffix == ".gz" else "cat"
         say(f"Read them: {tool} {' '.join(shlex.quote(_relative(path)) for path in files)}")
