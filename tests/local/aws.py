@@ -30,7 +30,7 @@ class LocalAws:
         port = _free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
         self._child = Child(
-            [sys.executable, "-m", "ministack.app"],
+            [sys.executable, "-m", "local.emulator"],
             _environment(directory, port, self.endpoint, wait_scale)
             | ({"SFN_MOCK_CONFIG": str(mocks)} if mocks else {}),
             directory / "ministack.log",
@@ -80,6 +80,7 @@ def _environment(directory: Path, port: int, endpoint: str, wait_scale: float) -
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": str(directory),
         "TMPDIR": str(directory),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
         "LANG": "C.UTF-8",
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
