@@ -2,7 +2,7 @@
 
 S3 has no composite CRC-64/NVME: an object's checksum is always that of its whole content, however it was uploaded.
 ministack 1.5.33 makes a composite one, and refuses the completion of an upload that states the right one. Its CRC is
-pure Python besides, at 10 MB/s; AWS's own is a thousand times as fast.
+pure Python besides, at 10 MB/s; AWS's own is some hundred times as fast.
 """
 
 from __future__ import annotations
