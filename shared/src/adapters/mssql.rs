@@ -12,6 +12,12 @@
 mod batch;
 mod columns;
 mod errors;
+#[cfg(test)]
+mod measure;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod tests;
 mod wire_text;
 
 use std::fmt;
@@ -47,6 +53,19 @@ pub enum Tls {
     Verify,
     /// Any certificate is taken; the connection is still encrypted. For private test servers only.
     Trust,
+    /// No encryption, for the replaying server of the tests.
+    #[cfg(test)]
+    Off,
+}
+
+impl Tls {
+    const fn encryption(self) -> EncryptionSetting {
+        match self {
+            Self::Verify | Self::Trust => EncryptionSetting::Required,
+            #[cfg(test)]
+            Self::Off => EncryptionSetting::PreferOff,
+        }
+    }
 }
 
 /// Where and how to connect.
@@ -171,7 +190,7 @@ impl MssqlRows {
         context.login_timeout = Some(self.options.connect_timeout_secs);
         // A broken connection is replaced here, in one place.
         context.connect_retry_count = 0;
-        context.encryption_options.mode = EncryptionSetting::Required;
+        context.encryption_options.mode = self.options.tls.encryption();
         context.encryption_options.trust_server_certificate = self.options.tls == Tls::Trust;
         TdsConnectionProvider::new()
             .create_client(context, &address, None)
