@@ -1,1 +1,299 @@
-//! x
+//! The rows of a slice, read with Microsoft's own driver (`mssql-tds`).
+//!
+//! The driver hands every value to a writer of ours as it is decoded, which appends it to Arrow buffers. One connection
+//! is kept while it is usable. Facts of the driver that this adapter depends on:
+//!
+//! - Its certificate checks are OpenSSL's through `native-tls`, which loads the system's CA files by itself, and
+//!   `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set. It reads them once in a process.
+//! - It logs every row at INFO when it has to wait for the network. Its logs are switched off here.
+//! - Dropping a future of it in the middle of a response leaves the connection unusable, so the connection is out of
+//!   `self` while it is used, and dropped with the future.
+
+mod batch;
+mod columns;
+mod errors;
+#[cfg(test)]
+mod measure;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod tests;
+mod wire_text;
+
+use std::fmt;
+
+use mssql_tds::connection::client_context::ClientContext;
+use mssql_tds::connection::tds_client::{BufferedRowPoll, ResultSet, StatementResult, TdsClient};
+use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
+use mssql_tds::core::EncryptionSetting;
+use mssql_tds::datatypes::sql_string::SqlString;
+use mssql_tds::datatypes::sqltypes::SqlType as ParameterType;
+use mssql_tds::message::parameters::rpc_parameters::{RpcParameter, StatusFlags};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+use tracing::warn;
+
+use self::batch::BatchBuilder;
+use self::errors::error_of;
+use crate::error::{Error, ErrorCode, Result};
+use crate::ports::rows::{BatchSink, RowSource};
+use crate::query::Query;
+use crate::shape::Shape;
+
+/// The largest packet of the protocol; the server may grant less.
+const PACKET_BYTES: u16 = 32_767;
+/// Characters of an `nvarchar(n)` parameter at most; a longer one is `nvarchar(max)`.
+const NVARCHAR_CHARACTERS: u16 = 4_000;
+
+/// Whether the server's certificate must be valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tls {
+    /// The certificate must be valid for the host and lead to a trusted CA.
+    #[default]
+    Verify,
+    /// Any certificate is taken; the connection is still encrypted. For private test servers only.
+    Trust,
+    /// No encryption, for the replaying server of the tests.
+    #[cfg(test)]
+    Off,
+}
+
+impl Tls {
+    const fn encryption(self) -> EncryptionSetting {
+        match self {
+            Self::Verify | Self::Trust => EncryptionSetting::Required,
+            #[cfg(test)]
+            Self::Off => EncryptionSetting::PreferOff,
+        }
+    }
+}
+
+/// Where and how to connect.
+#[derive(Clone)]
+pub struct MssqlOptions {
+    /// A DNS name or an IP address.
+    pub host: String,
+    /// Usually 1433.
+    pub port: u16,
+    /// The database to open.
+    pub database: String,
+    /// A SQL Server login.
+    pub username: String,
+    /// Its password.
+    pub password: String,
+    /// Whether the server's certificate must be valid.
+    pub tls: Tls,
+    /// Bounds name resolution, connecting, TLS and login together. Seconds.
+    pub connect_timeout_secs: u32,
+}
+
+impl fmt::Debug for MssqlOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MssqlOptions")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("database", &self.database)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When a record batch is full, whichever comes first. A single row may exceed the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Rows in a batch at most.
+    pub rows: usize,
+    /// Bytes of values after which a batch is passed on.
+    pub bytes: usize,
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        Self {
+            rows: 65_536,
+            bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// Reads rows over one connection, opened when it is first needed and again when it broke.
+pub struct MssqlRows {
+    options: MssqlOptions,
+    limits: BatchLimits,
+    client: Option<TdsClient>,
+}
+
+impl fmt::Debug for MssqlRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MssqlRows")
+            .field("options", &self.options)
+            .field("limits", &self.limits)
+            .field("is_connected", &self.client.is_some())
+            .finish()
+    }
+}
+
+impl MssqlRows {
+    /// Nothing is opened yet.
+    #[must_use]
+    pub fn new(options: MssqlOptions) -> Self {
+        Self::with_limits(options, BatchLimits::default())
+    }
+
+    /// As [`new`](Self::new), with other limits.
+    #[must_use]
+    pub fn with_limits(options: MssqlOptions, limits: BatchLimits) -> Self {
+        Self {
+            options,
+            limits,
+            client: None,
+        }
+    }
+
+    /// Runs the query and stands before its first row. A kept connection that turns out broken is replaced once.
+    async fn start(&mut self, query: &Query) -> Result<TdsClient> {
+        if let Some(mut client) = self.client.take().filter(|client| !client.is_connection_dead()) {
+            match self.execute(&mut client, query).await {
+                Ok(()) => return Ok(client),
+                Err(error) if error.code() == ErrorCode::SourceUnavailable => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut client = self.connect().await?;
+        self.execute(&mut client, query).await?;
+        Ok(client)
+    }
+
+    async fn connect(&self) -> Result<TdsClient> {
+        let MssqlOptions {
+            host, port, database, ..
+        } = &self.options;
+        if host.is_empty() || host.contains([',', '\\', ' ']) {
+            return Err(Error::new(
+                ErrorCode::InvalidConfig,
+                format!("'{host}' is not a host: give a DNS name or an IP address, and the port by itself"),
+            ));
+        }
+        // With a protocol before it, an IPv6 address is misread.
+        let address = if host.contains(':') {
+            format!("{host},{port}")
+        } else {
+            format!("tcp:{host},{port}")
+        };
+        let mut context = ClientContext::with_data_source(&address);
+        context.application_name = "tidemark".to_owned();
+        context.database.clone_from(database);
+        context.user_name.clone_from(&self.options.username);
+        context.password.clone_from(&self.options.password);
+        context.packet_size = PACKET_BYTES;
+        context.connect_timeout = self.options.connect_timeout_secs;
+        context.login_timeout = Some(self.options.connect_timeout_secs);
+        // A broken connection is replaced here, in one place.
+        context.connect_retry_count = 0;
+        context.encryption_options.mode = self.options.tls.encryption();
+        context.encryption_options.trust_server_certificate = self.options.tls == Tls::Trust;
+        TdsConnectionProvider::new()
+            .create_client(context, &address, None)
+            .with_subscriber(NoSubscriber::new())
+            .await
+            .map_err(|error| self.failed("cannot connect to", error))
+    }
+
+    async fn execute(&self, client: &mut TdsClient, query: &Query) -> Result<()> {
+        let result = client
+            .execute_sp_executesql(query.sql.clone(), parameters(query), ())
+            .with_subscriber(NoSubscriber::new())
+            .await
+            .map_err(|error| self.failed("cannot read from", error))?;
+        match result {
+            StatementResult::Rows => Ok(()),
+            StatementResult::NoRows { .. } | StatementResult::End => {
+                Err(Error::new(ErrorCode::SchemaMismatch, "the query returned no columns"))
+            }
+        }
+    }
+
+    fn failed(&self, what: &str, error: mssql_tds::error::Error) -> Error {
+        let MssqlOptions { host, port, .. } = &self.options;
+        error_of(error).context(format_args!("{what} {host}:{port}"))
+    }
+}
+
+impl RowSource for MssqlRows {
+    async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
+        let mut client = self.start(query).await?;
+        columns::check(shape, client.get_metadata())?;
+        let mut batch = BatchBuilder::new(shape, self.limits);
+        let mut rows = 0;
+        loop {
+            let has_more = fill(&mut client, &mut batch)
+                .with_subscriber(NoSubscriber::new())
+                .await
+                .map_err(|error| self.failed("cannot read from", error))?;
+            if let Some(full) = batch.finish()? {
+                rows += full.num_rows() as u64;
+                sink.push(full).await?;
+            }
+            if !has_more {
+                break;
+            }
+        }
+        if batch.replaced_texts() > 0 {
+            warn!(
+                values = batch.replaced_texts(),
+                "Malformed text was replaced by U+FFFD."
+            );
+        }
+        // Absent when the server was told not to count.
+        if let Some(sent) = client.last_result_row_count()
+            && sent != rows
+        {
+            return Err(Error::new(
+                ErrorCode::Internal,
+                format!("the server sent {sent} rows but {rows} were read"),
+            ));
+        }
+        client
+            .close_query()
+            .with_subscriber(NoSubscriber::new())
+            .await
+            .map_err(|error| self.failed("cannot read from", error))?;
+        self.client = Some(client);
+        Ok(rows)
+    }
+}
+
+/// Decodes rows into the batch until it is full (`true`), has failed (`true`), or there are no more (`false`).
+async fn fill(client: &mut TdsClient, batch: &mut BatchBuilder) -> mssql_tds::core::TdsResult<bool> {
+    while !batch.is_full() {
+        // Rows that are already here are decoded without a future for each.
+        match client.try_next_buffered_row_into(batch)? {
+            BufferedRowPoll::Complete => {}
+            BufferedRowPoll::Partial => client.finish_row_into(batch).await?,
+            BufferedRowPoll::Pending => {
+                if !client.next_row_into(batch).await? {
+                    return Ok(false);
+                }
+            }
+            BufferedRowPoll::Exhausted => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+fn parameters(query: &Query) -> Vec<RpcParameter> {
+    let values = query.parameters.iter().enumerate();
+    values
+        .map(|(index, value)| {
+            let name = format!("@P{}", index + 1);
+            let fits = value.encode_utf16().count() <= usize::from(NVARCHAR_CHARACTERS);
+            let text = Some(SqlString::from_utf8_string(value.clone()));
+            let value = if fits {
+                ParameterType::NVarchar(text, NVARCHAR_CHARACTERS)
+            } else {
+                ParameterType::NVarcharMax(text)
+            };
+            RpcParameter::new(Some(name), StatusFlags::NONE, value)
+        })
+        .collect()
+}

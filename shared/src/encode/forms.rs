@@ -272,7 +272,7 @@ mod tests {
 
         #[test]
         fn a_time_reads_back(ticks in 0..DAY_TICKS) {
-            let written = text(|out| super::time(out, ticks, 7));
+            let written = text(|out| time(out, ticks, 7));
             let number = |range: std::ops::Range<usize>| written[range].parse::<i64>().unwrap();
             let seconds = number(0..2) * 3_600 + number(3..5) * 60 + number(6..8);
             prop_assert_eq!(seconds * SECOND_TICKS + number(9..16), ticks);

@@ -29,7 +29,7 @@ pub struct Encoder {
 #[derive(Debug)]
 enum Kind {
     Parquet(Box<ParquetEncoder>),
-    Text(TextEncoder),
+    Text(Box<TextEncoder>),
 }
 
 /// What an encoder leaves when it is finished.
@@ -50,8 +50,8 @@ impl Encoder {
     pub fn new(shape: &Shape, format: &Format) -> Result<Self> {
         let kind = match format {
             Format::Parquet(options) => Kind::Parquet(Box::new(ParquetEncoder::new(shape, *options)?)),
-            Format::Csv(options) => Kind::Text(TextEncoder::csv(shape, options)?),
-            Format::Jsonl(options) => Kind::Text(TextEncoder::jsonl(shape, *options)),
+            Format::Csv(options) => Kind::Text(Box::new(TextEncoder::csv(shape, options)?)),
+            Format::Jsonl(options) => Kind::Text(Box::new(TextEncoder::jsonl(shape, *options))),
         };
         Ok(Self { kind, rows: 0 })
     }
@@ -108,3 +108,6 @@ impl Encoder {
         Ok(encoded)
     }
 }
+
+#[cfg(test)]
+mod tests;

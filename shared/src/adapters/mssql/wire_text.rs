@@ -1,0 +1,188 @@
+//! Character values of the wire as UTF-8.
+//!
+//! Malformed text never fails and never panics: SQL Server stores lone surrogates and undefined bytes of a code page
+//! without complaint, and one such value must not block a table. Each becomes U+FFFD, and the values are counted.
+
+use mssql_tds::datatypes::sql_string::{EncodingType, ResolvedEncoding};
+
+/// The encoding of a column, looked up when it changes, which is once.
+#[derive(Debug, Default)]
+pub struct WireText {
+    known: Option<(EncodingType, ResolvedEncoding)>,
+}
+
+impl WireText {
+    /// Appends `bytes` as UTF-8; `true` when something was malformed and replaced.
+    pub fn append(&mut self, out: &mut Vec<u8>, bytes: &[u8], encoding: EncodingType) -> bool {
+        match encoding {
+            EncodingType::Utf16 => utf16(out, bytes),
+            EncodingType::Utf8 => utf8(out, bytes),
+            // Every code page of SQL Server is ASCII in its lower half.
+            EncodingType::LcidBased(_) if bytes.is_ascii() => {
+                out.extend_from_slice(bytes);
+                false
+            }
+            EncodingType::LcidBased(_) | EncodingType::DelayedSet => match self.resolved(encoding) {
+                Some(resolved) => {
+                    let (text, was_malformed) = resolved.decode_without_bom_handling(bytes);
+                    out.extend_from_slice(text.as_bytes());
+                    was_malformed
+                }
+                None => utf8(out, bytes),
+            },
+        }
+    }
+
+    fn resolved(&mut self, encoding: EncodingType) -> Option<ResolvedEncoding> {
+        match self.known {
+            Some((known, resolved)) if known == encoding => Some(resolved),
+            _ => {
+                let resolved = encoding.resolved_encoding()?;
+                self.known = Some((encoding, resolved));
+                Some(resolved)
+            }
+        }
+    }
+}
+
+fn utf8(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let mut was_malformed = false;
+    for chunk in bytes.utf8_chunks() {
+        out.extend_from_slice(chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{FFFD}".as_bytes());
+            was_malformed = true;
+        }
+    }
+    was_malformed
+}
+
+/// UTF-16LE, most of which is ASCII in practice: eight characters at a time while they are.
+fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    out.reserve(bytes.len() / 2);
+    let mut rest = bytes;
+    let mut was_malformed = false;
+    loop {
+        while let Some((block, after)) = rest.split_first_chunk::<16>() {
+            if u128::from_le_bytes(*block) & 0xFF80_FF80_FF80_FF80_FF80_FF80_FF80_FF80 != 0 {
+                break;
+            }
+            let [a, _, b, _, c, _, d, _, e, _, f, _, g, _, h, _] = *block;
+            out.extend_from_slice(&[a, b, c, d, e, f, g, h]);
+            rest = after;
+        }
+        // Up to eight units one by one, then try blocks again.
+        for _ in 0..8 {
+            match next_scalar(rest) {
+                Some((Ok(character), after)) => {
+                    match u8::try_from(character) {
+                        Ok(byte) if byte.is_ascii() => out.push(byte),
+                        _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+                    }
+                    rest = after;
+                }
+                Some((Err(Malformed), after)) => {
+                    out.extend_from_slice("\u{FFFD}".as_bytes());
+                    was_malformed = true;
+                    rest = after;
+                }
+                None => return was_malformed,
+            }
+        }
+    }
+}
+
+struct Malformed;
+
+/// The first character of UTF-16LE text and what follows it.
+fn next_scalar(bytes: &[u8]) -> Option<(Result<char, Malformed>, &[u8])> {
+    if bytes.is_empty() {
+        return None;
+    }
+    let Some((unit, after)) = bytes.split_first_chunk::<2>() else {
+        // Half a unit.
+        return Some((Err(Malformed), &[]));
+    };
+    let unit = u16::from_le_bytes(*unit);
+    if let Some(character) = char::from_u32(unit.into()) {
+        return Some((Ok(character), after));
+    }
+    if let Some((low, beyond)) = after.split_first_chunk::<2>() {
+        let pair = [unit, u16::from_le_bytes(*low)];
+        if let Some(Ok(character)) = char::decode_utf16(pair).next() {
+            return Some((Ok(character), beyond));
+        }
+    }
+    Some((Err(Malformed), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use mssql_tds::token::tokens::SqlCollation;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoded(bytes: &[u8], encoding: EncodingType) -> (String, bool) {
+        let mut out = Vec::new();
+        let was_malformed = WireText::default().append(&mut out, bytes, encoding);
+        (String::from_utf8(out).unwrap(), was_malformed)
+    }
+
+    fn utf16_bytes(units: impl IntoIterator<Item = u16>) -> Vec<u8> {
+        units.into_iter().flat_map(u16::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn lone_surrogates_and_half_units_are_replaced() {
+        for (units, expected) in [
+            (vec![0xD800], "\u{FFFD}"),
+            (vec![0xDC00, 0x41], "\u{FFFD}A"),
+            (vec![0xD83D, 0xD83D, 0xDE00], "\u{FFFD}😀"),
+            (vec![0xD83D, 0x41], "\u{FFFD}A"),
+        ] {
+            assert_eq!(
+                decoded(&utf16_bytes(units), EncodingType::Utf16),
+                (expected.to_owned(), true)
+            );
+        }
+        assert_eq!(decoded(b"A\0B", EncodingType::Utf16), ("A\u{FFFD}".to_owned(), true));
+    }
+
+    #[test]
+    fn malformed_utf8_is_replaced() {
+        assert_eq!(decoded(b"a\xFFb", EncodingType::Utf8), ("a\u{FFFD}b".to_owned(), true));
+    }
+
+    #[test]
+    fn a_code_page_is_decoded_by_its_collation() {
+        // Sort id 52 is SQL_Latin1_General_CP1_CI_AS (code page 1252), 105 is Cyrillic (1251).
+        for (sort_id, expected) in [(52, "é"), (105, "й")] {
+            let collation = SqlCollation {
+                info: 0x0409,
+                lcid_language_id: 0x0409,
+                col_flags: 0,
+                sort_id,
+            };
+            assert_eq!(
+                decoded(b"\xE9", EncodingType::LcidBased(collation)),
+                (expected.to_owned(), false)
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_utf16(text: String) {
+            let bytes = utf16_bytes(text.encode_utf16());
+            prop_assert_eq!(decoded(&bytes, EncodingType::Utf16), (text, false));
+        }
+
+        #[test]
+        fn any_units_decode_as_the_standard_library_does(units: Vec<u16>) {
+            let (text, was_malformed) = decoded(&utf16_bytes(units.iter().copied()), EncodingType::Utf16);
+            prop_assert_eq!(text, String::from_utf16_lossy(&units));
+            prop_assert_eq!(was_malformed, String::from_utf16(&units).is_err());
+        }
+    }
+}
