@@ -1,0 +1,117 @@
+//! The four steps in the order of the state machine, over any ports.
+
+use copy_delta::Response as Copied;
+use lookup_new_watermark::Response as Planned;
+use tidemark::error::{Error, Result};
+use tidemark::ledger::WindowName;
+use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, StageObjects};
+use tidemark::ports::rows::RowSource;
+use tidemark::ports::source::{CountSource, ProbeSource};
+use tidemark::ports::watermarks::MoveWatermarks;
+use tidemark::runner::RunContext;
+use tidemark::steps::FailedTable;
+use tidemark::table::TableSpec;
+use update_watermark::{Committed, Response as Updated};
+
+/// How often the slices of a window are copied again before the table fails, as in the state machine.
+const ROUNDS: usize = 3;
+
+/// Everything the steps are given.
+#[derive(Debug)]
+pub struct Pipeline<'a, P, R, W, S> {
+    /// Probes and counts.
+    pub source: &'a P,
+    /// Rows.
+    pub rows: R,
+    /// The pointer.
+    pub watermarks: &'a W,
+    /// The bucket.
+    pub store: &'a S,
+    /// The prefix in the bucket.
+    pub prefix: &'a str,
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The windows committed.
+    pub committed: Vec<Committed>,
+    /// The tables without changes.
+    pub unchanged: Vec<String>,
+    /// The tables that failed in a lookup.
+    pub failed: Vec<FailedTable>,
+}
+
+impl<P, R, W, S> Pipeline<'_, P, R, W, S>
+where
+    P: ProbeSource + CountSource,
+    R: RowSource,
+    W: MoveWatermarks,
+    S: ReadObjects + CreateObjects + StageObjects + CompleteObjects,
+{
+    /// One execution, as the state machine drives it. The first error of a window ends the run.
+    pub async fn run(&mut self, run_id: &str, tables: &[TableSpec]) -> Result<Outcome> {
+        let planned = self.plan(run_id, tables).await?;
+        let mut outcome = Outcome { failed: planned.failed, ..Outcome::default() };
+        outcome.unchanged = planned.unchanged.iter().map(ToString::to_string).collect();
+        for window in planned.windows {
+            outcome.committed.push(self.copy_window(run_id, &window.table.to_string(), &window.window, window.slices).await?);
+        }
+        Ok(outcome)
+    }
+
+    /// Both lookups.
+    pub async fn plan(&self, run_id: &str, tables: &[TableSpec]) -> Result<Planned> {
+        let request =
+            lookup_old_watermark::Request { run_id: run_id.into(), tables: tables.to_vec(), dry_run: false };
+        let looked_up = lookup_old_watermark::handle(self.watermarks, self.store, self.prefix, request).await?;
+        let request =
+            lookup_new_watermark::Request { run_id: run_id.into(), tables: looked_up.tables, dry_run: false };
+        let context = RunContext::unbounded();
+        let mut planned = lookup_new_watermark::handle(self.source, self.store, self.prefix, request, context).await?;
+        planned.failed.extend(looked_up.failed);
+        Ok(planned)
+    }
+
+    /// The slices of a window, then its commit.
+    pub async fn copy_window(
+        &mut self,
+        run_id: &str,
+        table: &str,
+        window: &WindowName,
+        slices: usize,
+    ) -> Result<Committed> {
+        let mut slices = slices;
+        for _ in 0..ROUNDS {
+            for slice in (0_u32..).take(slices) {
+                self.copy_slice(run_id, table, window, slice).await?;
+            }
+            match self.update(run_id, table, window).await? {
+                Updated::Committed(committed) => return Ok(committed),
+                Updated::Recopy { slices: again, .. } => slices = again,
+            }
+        }
+        Err(Error::new(tidemark::error::ErrorCode::Internal, "the uploads of the window keep expiring"))
+    }
+
+    /// `copy-delta` for one slice.
+    pub async fn copy_slice(&mut self, run_id: &str, table: &str, window: &WindowName, slice: u32) -> Result<Copied> {
+        let request = copy_delta::Request {
+            run_id: run_id.into(),
+            table: table.parse()?,
+            window: window.clone(),
+            slice,
+            dry_run: false,
+        };
+        let context = RunContext::unbounded();
+        copy_delta::handle(&mut self.rows, self.store, self.prefix, 5 << 20, request, context).await
+    }
+
+    /// `update-watermark`.
+    pub async fn update(&self, run_id: &str, table: &str, window: &WindowName) -> Result<Updated> {
+        let request =
+            update_watermark::Request { run_id: run_id.into(), table: table.parse()?, window: window.clone() };
+        let context = RunContext::unbounded();
+        update_watermark::handle(self.source, self.watermarks, self.store, self.prefix, request, context).await
+    }
+}

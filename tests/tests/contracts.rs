@@ -1,0 +1,152 @@
+//! Contracts between the code and what is deployed beside it: the state machine's error names, the template's
+//! environment, the example events.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+use tidemark::error::ErrorCode;
+use tidemark::runner::decode;
+use tidemark::table::{TableSpec, check_all};
+
+/// Names of our own that the state machine raises, not a function.
+const RAISED_BY_THE_STATE_MACHINE: [&str; 2] = ["TablesFailed", "UploadExpired"];
+
+fn infra(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra").join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn json(file: &str) -> Value {
+    serde_json::from_str(&infra(file)).unwrap()
+}
+
+/// Every state of the machine, those within Maps included.
+fn states(machine: &Value, found: &mut Vec<(String, Value)>) {
+    for (name, state) in machine["States"].as_object().unwrap() {
+        found.push((name.clone(), state.clone()));
+        if state["ItemProcessor"].is_object() {
+            states(&state["ItemProcessor"], found);
+        }
+    }
+}
+
+fn machine() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    states(&json("incremental-copy.asl.json"), &mut found);
+    found
+}
+
+fn tasks() -> Vec<(String, Value)> {
+    let tasks: Vec<_> = machine().into_iter().filter(|(_, state)| state["Type"] == "Task").collect();
+    assert_eq!(tasks.len(), 4);
+    tasks
+}
+
+fn error_names(handlers: &Value) -> BTreeSet<String> {
+    let handlers = handlers.as_array().into_iter().flatten();
+    let names = handlers.flat_map(|handler| handler["ErrorEquals"].as_array().unwrap().clone());
+    names.map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_errors_retried_are_the_retryable_codes_and_lambdas_own() {
+    let retryable: BTreeSet<_> =
+        ErrorCode::ALL.into_iter().filter(|code| code.is_retryable()).map(|code| code.name().to_owned()).collect();
+    for (name, task) in tasks() {
+        let retried = error_names(&task["Retry"]);
+        let ours: BTreeSet<_> =
+            retried.iter().filter(|name| !name.starts_with("Lambda.") && *name != "Sandbox.Timedout").cloned().collect();
+        assert_eq!(ours, retryable, "{name}");
+        for never in ["States.ALL", "States.Timeout", "States.TaskFailed"] {
+            assert!(!retried.contains(never), "{name} retries {never}");
+        }
+    }
+}
+
+#[test]
+fn every_error_name_of_the_machine_is_known() {
+    let known = |name: &str| {
+        ErrorCode::ALL.iter().any(|code| code.name() == name)
+            || ["Lambda.", "States.", "Sandbox.", "Runtime."].iter().any(|prefix| name.starts_with(prefix))
+            || RAISED_BY_THE_STATE_MACHINE.contains(&name)
+    };
+    for (state, definition) in machine() {
+        let mut names = error_names(&definition["Retry"]);
+        names.extend(error_names(&definition["Catch"]));
+        names.extend(definition["Error"].as_str().filter(|name| !name.starts_with("{%")).map(str::to_owned));
+        for name in names {
+            assert!(known(&name), "{state} speaks of {name}, which nothing raises");
+        }
+    }
+}
+
+#[test]
+fn every_task_has_a_timeout_and_a_catch_and_outlives_its_function() {
+    let template = infra("template.yaml");
+    for (name, task) in tasks() {
+        assert!(task["Catch"].is_array(), "{name} has no Catch");
+        let timeout = task["TimeoutSeconds"].as_u64().unwrap_or_else(|| panic!("{name} has no TimeoutSeconds"));
+        let function = task["Arguments"]["FunctionName"].as_str().unwrap();
+        let function = function.trim_start_matches("${").trim_end_matches("Arn}");
+        let resource = template.split(&format!("\n  {function}:")).nth(1).unwrap_or_else(|| panic!("no {function}"));
+        let own = resource.lines().find_map(|line| line.trim().strip_prefix("Timeout: ")).unwrap();
+        assert!(timeout > own.parse::<u64>().unwrap(), "{name}: {timeout} s is not above {function}'s {own} s");
+    }
+}
+
+#[test]
+fn every_path_ends_in_success_or_failure_and_says_why_it_exists() {
+    for (name, state) in machine() {
+        assert!(state["Comment"].is_string(), "{name} has no Comment");
+    }
+    let top = json("incremental-copy.asl.json");
+    for (name, state) in top["States"].as_object().unwrap() {
+        assert_ne!(state["End"], true, "{name} ends the execution without Succeed or Fail");
+    }
+}
+
+#[test]
+fn the_template_replaces_every_substitution() {
+    let (machine, template) = (infra("incremental-copy.asl.json"), infra("template.yaml"));
+    let used: BTreeSet<_> = machine.split("${").skip(1).filter_map(|rest| rest.split('}').next()).collect();
+    let block = template.split("DefinitionSubstitutions:").nth(1).unwrap();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut lines = block.lines().skip(1).peekable();
+    let depth = indent(lines.peek().unwrap());
+    let given: BTreeSet<_> = lines
+        .take_while(|line| indent(line) >= depth)
+        .filter(|line| indent(line) == depth)
+        .filter_map(|line| line.trim().split(':').next())
+        .collect();
+    assert_eq!(used, given);
+}
+
+#[test]
+fn the_template_sets_only_variables_the_code_reads() {
+    let template = infra("template.yaml");
+    let code = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/config.rs")).unwrap();
+    let mut set = BTreeSet::new();
+    for line in template.lines().map(str::trim) {
+        let Some((name, _)) = line.split_once(':') else { continue };
+        if ["SOURCE_", "SINK_", "WATERMARK_", "PART_"].iter().any(|prefix| name.starts_with(prefix)) {
+            set.insert(name.to_owned());
+        }
+    }
+    assert!(set.len() >= 8, "{set:?}");
+    for name in set {
+        assert!(code.contains(&format!("\"{name}\"")), "the template sets {name}, which nothing reads");
+    }
+}
+
+#[test]
+fn the_example_events_decode() {
+    decode::<lookup_old_watermark::Request>(json("events/lookup-old-watermark.json")).unwrap();
+    decode::<lookup_new_watermark::Request>(json("events/lookup-new-watermark.json")).unwrap();
+    decode::<copy_delta::Request>(json("events/copy-delta.json")).unwrap();
+    decode::<update_watermark::Request>(json("events/update-watermark.json")).unwrap();
+    for file in ["tables.json", "events/state-machine.json"] {
+        let tables: Vec<TableSpec> = decode(json(file)["tables"].clone()).unwrap();
+        check_all(tables.iter()).unwrap();
+    }
+}
