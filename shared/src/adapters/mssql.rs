@@ -10,6 +10,7 @@
 //!   `self` while it is used, and dropped with the future.
 
 mod batch;
+mod column;
 mod columns;
 mod errors;
 #[cfg(test)]
@@ -18,6 +19,10 @@ mod measure;
 mod replay;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
+#[cfg(test)]
+mod type_tests;
 mod wire_text;
 
 use std::fmt;
