@@ -1,8 +1,16 @@
 //! The text of every statement Tidemark sends. No query text is built anywhere else, whichever driver runs it.
 //!
-//! Values are always parameters; identifiers are always in brackets.
+//! Values are always parameters; identifiers are always in brackets. Bounds are cast to the column's own type
+//! (`[c] > CAST(@P1 AS datetime)`), because a comparison in a wider type re-sends or loses the boundary row
+//! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130).
 
 use serde::{Deserialize, Serialize};
+
+use crate::identifier::{Identifier, ObjectName};
+use crate::ports::source::WatermarkColumn;
+use crate::table::Clock;
+use crate::types::{Column, SqlType};
+use crate::watermark::{self, Watermark};
 
 /// A statement and its parameters.
 ///
@@ -15,4 +23,245 @@ pub struct Query {
     /// The values of `@P1`, `@P2`, ….
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<String>,
+}
+
+impl Query {
+    fn new(sql: impl Into<String>) -> Self {
+        Self {
+            sql: sql.into(),
+            parameters: Vec::new(),
+        }
+    }
+
+    fn with(sql: impl Into<String>, parameters: &[&str]) -> Self {
+        Self {
+            sql: sql.into(),
+            parameters: parameters.iter().map(|&value| value.to_owned()).collect(),
+        }
+    }
+}
+
+/// No rows, only the description of the table's columns.
+#[must_use]
+pub fn columns(table: &ObjectName) -> Query {
+    Query::new(format!("SELECT TOP (0) * FROM {}", table.quoted()))
+}
+
+/// One row: the greatest watermark, for time columns not above the server's clock (`new_watermark`), and how it
+/// compares with `old`: 1, 0 or -1 (`ordering`).
+#[must_use]
+pub fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Query {
+    let sql_type = column.column.sql_type;
+    let name = column.name.quoted();
+    let table = column.table.quoted();
+    let below_clock = clock(column).map_or_else(String::new, |clock| format!(" WHERE {name} <= {clock}"));
+    let maximum = format!("(SELECT MAX({name}) AS [new_watermark] FROM {table}{below_clock}) AS [m]");
+    match old {
+        None => Query::new(format!("SELECT [m].[new_watermark], 1 AS [ordering] FROM {maximum}")),
+        Some(old) => Query::with(
+            format!(
+                "SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > CAST(@P1 AS {sql_type}) THEN 1 \
+                 WHEN [m].[new_watermark] < CAST(@P1 AS {sql_type}) THEN -1 ELSE 0 END AS [ordering] FROM {maximum}"
+            ),
+            &[old.value()],
+        ),
+    }
+}
+
+/// One row: rows stamped later than the server's clock. `None` for columns that are no time.
+#[must_use]
+pub fn future_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
+    let name = column.name.quoted();
+    let clock = clock(column)?;
+    Some(Query::new(format!(
+        "SELECT COUNT_BIG(*) AS [rows] FROM {} WHERE {name} > {clock}",
+        column.table.quoted()
+    )))
+}
+
+/// One row: rows whose watermark is NULL. `None` for columns that cannot be.
+#[must_use]
+pub fn null_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
+    let name = column.name.quoted();
+    let table = column.table.quoted();
+    column.column.nullable.then(|| {
+        Query::new(format!(
+            "SELECT COUNT_BIG(*) AS [rows] FROM {table} WHERE {name} IS NULL"
+        ))
+    })
+}
+
+/// The server's clock in the type of the column, so that the comparison is made in that type.
+fn clock(column: &WatermarkColumn<'_>) -> Option<String> {
+    let sql_type = column.column.sql_type;
+    let function = match (sql_type, column.clock) {
+        _ if !watermark::is_time(sql_type) => return None,
+        (SqlType::DateTimeOffset(_), _) => "SYSDATETIMEOFFSET()",
+        (_, Clock::Utc) => "SYSUTCDATETIME()",
+        (_, Clock::Local) => "SYSDATETIME()",
+    };
+    Some(format!("CAST({function} AS {sql_type})"))
+}
+
+/// The interval (old, new] of a watermark column.
+#[derive(Debug, Clone, Copy)]
+pub struct Interval<'a> {
+    /// The table.
+    pub table: &'a ObjectName,
+    /// The watermark column.
+    pub column: &'a Identifier,
+    /// The exclusive lower bound; without one, everything up to `new`.
+    pub old: Option<&'a Watermark>,
+    /// The inclusive upper bound.
+    pub new: &'a Watermark,
+    /// Whether rows without a watermark belong to it.
+    pub with_nulls: bool,
+}
+
+impl Interval<'_> {
+    /// Selects the rows of the interval with these columns.
+    #[must_use]
+    pub fn rows(&self, columns: &[Column]) -> Query {
+        let columns: Vec<_> = columns.iter().map(select_item).collect();
+        self.select(&columns.join(", "))
+    }
+
+    /// Counts the rows of the interval.
+    #[must_use]
+    pub fn count(&self) -> Query {
+        self.select("COUNT_BIG(*) AS [rows]")
+    }
+
+    fn select(&self, what: &str) -> Query {
+        let column = self.column.quoted();
+        let sql_type = self.new.sql_type();
+        let (condition, parameters) = match self.old {
+            Some(old) => (
+                format!("{column} > CAST(@P1 AS {sql_type}) AND {column} <= CAST(@P2 AS {sql_type})"),
+                vec![old.value(), self.new.value()],
+            ),
+            None => (format!("{column} <= CAST(@P1 AS {sql_type})"), vec![self.new.value()]),
+        };
+        let condition = if self.with_nulls {
+            format!("({condition}) OR {column} IS NULL")
+        } else {
+            condition
+        };
+        Query::with(
+            format!("SELECT {what} FROM {} WHERE {condition}", self.table.quoted()),
+            &parameters,
+        )
+    }
+}
+
+/// A column as it is selected. `money` is cast, because drivers decode it through a float.
+fn select_item(column: &Column) -> String {
+    let name = format!("[{}]", column.name.replace(']', "]]"));
+    match column.sql_type {
+        SqlType::Money => format!("CAST({name} AS decimal(19,4)) AS {name}"),
+        SqlType::SmallMoney => format!("CAST({name} AS decimal(10,4)) AS {name}"),
+        _ => name,
+    }
+}
+
+/// The rows of the control table for a name: normally one.
+#[must_use]
+pub fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Query {
+    Query::with(
+        format!("SELECT * FROM {} WHERE [TableName] = @P1", control_table.quoted()),
+        &[table_name],
+    )
+}
+
+/// Calls the procedure that moves the watermark, positionally `(value, table name)` as the tutorials' procedures take
+/// it; SQL Server converts the text to the type the parameter declares.
+#[must_use]
+pub fn move_watermark(procedure: &ObjectName, new: &Watermark, table_name: &str) -> Query {
+    Query::with(
+        format!("EXEC {} @P1, @P2", procedure.quoted()),
+        &[new.value(), table_name],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(sql_type: &str, nullable: bool) -> Column {
+        Column {
+            name: "m".into(),
+            sql_type: sql_type.parse().unwrap(),
+            nullable,
+        }
+    }
+
+    fn probe<'a>(table: &'a ObjectName, name: &'a Identifier, column: &'a Column) -> WatermarkColumn<'a> {
+        WatermarkColumn {
+            table,
+            name,
+            column,
+            clock: Clock::Utc,
+        }
+    }
+
+    #[test]
+    fn growth_is_bounded_by_the_clock_for_time_and_compared_in_the_columns_type() {
+        let (table, name) = ("sales.o]x".parse::<ObjectName>(), Identifier::new("m]").unwrap());
+        assert!(table.is_err(), "a stray bracket is refused");
+        let table: ObjectName = "[sales].[o]]x]".parse().unwrap();
+        let declared = column("datetime", true);
+        let old = Watermark::new(SqlType::DateTime, "2010-01-01T00:00:00").unwrap();
+        let query = growth(&probe(&table, &name, &declared), Some(&old));
+        assert_eq!(
+            query.sql,
+            "SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > CAST(@P1 AS datetime) THEN 1 \
+             WHEN [m].[new_watermark] < CAST(@P1 AS datetime) THEN -1 ELSE 0 END AS [ordering] FROM \
+             (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x] \
+             WHERE [m]]] <= CAST(SYSUTCDATETIME() AS datetime)) AS [m]"
+        );
+        assert_eq!(query.parameters, ["2010-01-01T00:00:00.000"]);
+
+        let declared = column("bigint", false);
+        let probe = probe(&table, &name, &declared);
+        assert_eq!(
+            growth(&probe, None).sql,
+            "SELECT [m].[new_watermark], 1 AS [ordering] FROM \
+             (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
+        );
+        assert_eq!((future_rows(&probe), null_rows(&probe)), (None, None));
+    }
+
+    #[test]
+    fn a_window_is_open_below_and_closed_above() {
+        let (table, name): (ObjectName, _) = ("orders".parse().unwrap(), Identifier::new("m").unwrap());
+        let old = Watermark::new(SqlType::Int, "5").unwrap();
+        let new = Watermark::new(SqlType::Int, "9").unwrap();
+        let mut interval = Interval {
+            table: &table,
+            column: &name,
+            old: Some(&old),
+            new: &new,
+            with_nulls: false,
+        };
+        let columns = [
+            column("int", false),
+            Column {
+                name: "cost".into(),
+                ..column("money", true)
+            },
+        ];
+        let query = interval.rows(&columns);
+        assert_eq!(
+            query.sql,
+            "SELECT [m], CAST([cost] AS decimal(19,4)) AS [cost] FROM [dbo].[orders] \
+             WHERE [m] > CAST(@P1 AS int) AND [m] <= CAST(@P2 AS int)"
+        );
+        assert_eq!(query.parameters, ["5", "9"]);
+        interval.old = None;
+        interval.with_nulls = true;
+        assert_eq!(
+            interval.count().sql,
+            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] WHERE ([m] <= CAST(@P1 AS int)) OR [m] IS NULL"
+        );
+    }
 }

@@ -1,1 +1,181 @@
-//! placeholder
+//! Step 3: copies one slice of a frozen window.
+//!
+//! Streams the rows into a multipart upload, does not complete it, and writes the slice's decision record. Whoever
+//! loses the race for the record gives its own upload up.
+
+mod stage;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::identifier::ObjectName;
+use tidemark::ledger::{Ledger, PartRecord, Plan, WindowName};
+use tidemark::ports::objects::{CreateObjects, ReadObjects, StageObjects, Upload};
+use tidemark::ports::rows::RowSource;
+use tidemark::query::Query;
+use tidemark::runner::{Answer, RunContext};
+use tidemark::shape::Shape;
+
+use stage::Target;
+
+/// What is kept back from the invocation's time to give the upload up in order.
+const DEADLINE_MARGIN: Duration = Duration::from_secs(10);
+
+/// The slice to copy.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The run, the execution's name.
+    pub run_id: String,
+    /// The table.
+    pub table: ObjectName,
+    /// The window, as `lookup-new-watermark` named it.
+    pub window: WindowName,
+    /// The slice's number, from 0.
+    pub slice: u32,
+    /// Whether to write nothing and show what would be run.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What became of the slice.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    /// It is copied, and its upload decided.
+    Copied {
+        /// The table.
+        table: ObjectName,
+        /// The window.
+        window: WindowName,
+        /// The slice.
+        slice: u32,
+        /// Rows in its part.
+        rows: u64,
+        /// Bytes of its part.
+        bytes: u64,
+        /// The key its part will be visible under; none when the slice has no rows.
+        key: Option<String>,
+        /// Whether an earlier or concurrent attempt had copied it.
+        resumed: bool,
+    },
+    /// What would be run, for a dry run.
+    DryRun {
+        /// The statement.
+        dry_run: Query,
+        /// The key its part would be visible under.
+        key: String,
+    },
+}
+
+impl Answer for Response {}
+
+/// Copies the slice of the request, or finds it copied.
+///
+/// Errors: `LedgerInvalid` when the window has no plan, `InvalidInput` when the plan has no such slice,
+/// `SchemaMismatch` when the source's columns are no longer those of the plan, `DeadlineExceeded` when the slice does
+/// not fit into the invocation, and whatever the ports say. After an error nothing of this attempt is left but, at
+/// worst, an upload that the bucket's lifecycle rule removes.
+pub async fn handle<R, S>(
+    rows: &mut R,
+    store: &S,
+    prefix: &str,
+    part_bytes: usize,
+    request: Request,
+    context: RunContext,
+) -> Result<Response>
+where
+    R: RowSource,
+    S: ReadObjects + CreateObjects + StageObjects,
+{
+    let Request {
+        run_id,
+        table,
+        window,
+        slice,
+        dry_run,
+    } = request;
+    let ledger = Ledger::new(store, prefix, &table);
+    let plan = ledger.frozen_plan(&window).await?;
+    let query = &plan
+        .slices
+        .get(slice as usize)
+        .ok_or_else(|| no_such_slice(&plan, slice))?
+        .query;
+    let key = ledger.keys().part(&window, slice, plan.format.extension());
+    if dry_run {
+        return Ok(Response::DryRun {
+            dry_run: query.clone(),
+            key,
+        });
+    }
+    let (attempt, decided) = ledger.decision(&window, slice).await?;
+    if let Some(record) = decided {
+        return Ok(copied(table, record, true));
+    }
+
+    let shape = Shape::new(&plan.columns, &plan.format, plan.timestamps)?;
+    let target = Target {
+        key: &key,
+        format: &plan.format,
+        part_bytes,
+    };
+    let deadline = context
+        .deadline
+        .map(|deadline| deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline));
+    let staging = stage::stage(rows, query, &shape, store, &target, deadline);
+    let (row_count, staged) = staging.await.map_err(|error| error.context(&table))?;
+    let own = staged.as_ref().map(|staged| Upload {
+        key: staged.key.clone(),
+        id: staged.upload_id.clone(),
+        token: staged.token.clone(),
+    });
+    let record = PartRecord {
+        version: 1,
+        window,
+        slice,
+        attempt,
+        rows: row_count,
+        staged,
+        run_id,
+    };
+    let decided = ledger.decide(record).await?;
+    let lost = own.filter(|own| decided.staged.as_ref().is_none_or(|staged| staged.token != own.token));
+    if let Some(upload) = &lost {
+        tracing::info!(%table, slice, "Another attempt decided this slice first.");
+        stage::give_up(store, upload).await;
+    }
+    Ok(copied(table, decided, lost.is_some()))
+}
+
+fn copied(table: ObjectName, record: PartRecord, resumed: bool) -> Response {
+    let PartRecord {
+        window,
+        slice,
+        rows,
+        staged,
+        ..
+    } = record;
+    let (key, bytes) = staged.map_or((None, 0), |staged| (Some(staged.key), staged.bytes));
+    tracing::info!(%table, %window, slice, rows, bytes, resumed, "Slice copied.");
+    Response::Copied {
+        table,
+        window,
+        slice,
+        rows,
+        bytes,
+        key,
+        resumed,
+    }
+}
+
+fn no_such_slice(plan: &Plan, slice: u32) -> Error {
+    let message = format!(
+        "window {} of {} has {} slices, numbered from 0; there is no slice {slice}",
+        plan.window,
+        plan.table,
+        plan.slices.len()
+    );
+    Error::new(ErrorCode::InvalidInput, message)
+}

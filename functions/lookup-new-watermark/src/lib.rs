@@ -1,1 +1,207 @@
-//! placeholder
+//! Step 2: how far has each table grown?
+//!
+//! Computes the upper bound and freezes it, with everything a slice needs, as the plan of the next window. A plan that
+//! is already there, frozen by a run that died or by one that is ahead, is adopted unchanged.
+
+mod planning;
+
+use serde::{Deserialize, Serialize};
+use tidemark::error::Result;
+use tidemark::identifier::ObjectName;
+use tidemark::ledger::{Ledger, Plan, WindowName};
+use tidemark::ports::objects::{CreateObjects, ReadObjects};
+use tidemark::ports::source::ProbeSource;
+use tidemark::query::Query;
+use tidemark::runner::{Answer, RunContext};
+use tidemark::steps::{CopyWindow, FailedTable, LookedUp, for_each_table};
+use tidemark::table::check_all;
+use tidemark::watermark::Watermark;
+
+use planning::Found;
+
+/// The tables as the first step found them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The run, the execution's name.
+    pub run_id: String,
+    /// Every table of the run.
+    pub tables: Vec<LookedUp>,
+    /// Whether to write nothing and show what would be run.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// All tables: with a window to copy, unchanged, or failed.
+#[derive(Debug, Default, Serialize)]
+pub struct Response {
+    /// The windows to copy.
+    pub windows: Vec<CopyWindow>,
+    /// The tables with nothing to copy.
+    pub unchanged: Vec<ObjectName>,
+    /// Rows no window selects, where there are any.
+    pub notes: Vec<Note>,
+    /// What would be run, for a dry run.
+    pub dry_run: Vec<DryRun>,
+    /// The tables that failed.
+    pub failed: Vec<FailedTable>,
+}
+
+impl Answer for Response {}
+
+/// Rows of a table that its windows do not select.
+#[derive(Debug, Serialize)]
+pub struct Note {
+    /// The table.
+    pub table: ObjectName,
+    /// Rows whose watermark is NULL.
+    pub null_rows: u64,
+    /// Rows stamped later than the server's clock: a later run takes them.
+    pub future_rows: u64,
+}
+
+/// What a dry run would freeze.
+#[derive(Debug, Serialize)]
+pub struct DryRun {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The exclusive lower bound.
+    pub old_watermark: Option<Watermark>,
+    /// The inclusive upper bound.
+    pub new_watermark: Watermark,
+    /// Whether this is the plan of an earlier run that would be adopted.
+    pub adopted: bool,
+    /// The statement of each slice.
+    pub slices: Vec<Query>,
+}
+
+/// Plans every table.
+///
+/// Errors: `InvalidInput` when the request makes no sense; retryable codes when no table could be probed for now. What
+/// fails for one table is in the response.
+pub async fn handle<P: ProbeSource, S: ReadObjects + CreateObjects>(
+    source: &P,
+    store: &S,
+    prefix: &str,
+    request: Request,
+    context: RunContext,
+) -> Result<Response> {
+    if request.tables.is_empty() {
+        return Ok(Response::default());
+    }
+    check_all(request.tables.iter().map(|table| &table.spec))?;
+    let Request {
+        run_id,
+        tables,
+        dry_run,
+    } = request;
+    let created_at = context.timestamp()?;
+    let (outcomes, failed) = for_each_table(
+        tables,
+        |table| &table.spec.table,
+        async |table: &LookedUp| {
+            let found = planning::probe(source, table, &run_id, &created_at).await?;
+            let ledger = Ledger::new(store, prefix, &table.spec.table);
+            let next = match found.next {
+                Found::Unchanged => unchanged(table, dry_run),
+                Found::Grown(plan) if dry_run => Next::DryRun(show(&ledger, *plan).await?),
+                Found::Grown(plan) => Next::Copy(freeze(&ledger, *plan).await?),
+            };
+            Ok((next, found.note))
+        },
+    )
+    .await?;
+
+    let mut response = Response {
+        failed,
+        ..Response::default()
+    };
+    for (next, note) in outcomes {
+        match next {
+            Next::Unchanged(table) => response.unchanged.push(table),
+            Next::Copy(window) => response.windows.push(window),
+            Next::DryRun(plan) => response.dry_run.push(plan),
+        }
+        response.notes.extend(note);
+    }
+    tracing::info!(
+        run_id,
+        windows = response.windows.len(),
+        unchanged = response.unchanged.len(),
+        failed = response.failed.len(),
+        "New watermarks looked up."
+    );
+    Ok(response)
+}
+
+enum Next {
+    Unchanged(ObjectName),
+    Copy(CopyWindow),
+    DryRun(DryRun),
+}
+
+/// Nothing to copy; but a pointer that lags behind a committed window still has to move.
+fn unchanged(table: &LookedUp, dry_run: bool) -> Next {
+    match &table.committed {
+        Some(committed) if !dry_run => Next::Copy(CopyWindow {
+            table: table.spec.table.clone(),
+            window: committed.window.clone(),
+            slices: 0,
+            settle_seconds: 0,
+            adopted: true,
+            old_watermark: None,
+            new_watermark: committed.new_watermark.clone(),
+        }),
+        _ => Next::Unchanged(table.spec.table.clone()),
+    }
+}
+
+async fn freeze<S: ReadObjects + CreateObjects>(ledger: &Ledger<'_, S>, plan: Plan) -> Result<CopyWindow> {
+    let (plan, adopted) = ledger.freeze(plan).await?;
+    let Plan {
+        table,
+        window,
+        slices,
+        tracking,
+        old_watermark,
+        new_watermark,
+        ..
+    } = plan;
+    tracing::info!(
+        %table, %window, new_watermark = %new_watermark, slices = slices.len(), adopted, "Window frozen."
+    );
+    let tidemark::table::Tracking::Watermark(tracking) = tracking;
+    Ok(CopyWindow {
+        table,
+        window,
+        slices: slices.len(),
+        settle_seconds: tracking.settle_seconds,
+        adopted,
+        old_watermark,
+        new_watermark,
+    })
+}
+
+async fn show<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: Plan) -> Result<DryRun> {
+    let frozen = ledger.plan(&plan.window).await?;
+    let adopted = frozen.is_some();
+    let Plan {
+        table,
+        window,
+        slices,
+        old_watermark,
+        new_watermark,
+        ..
+    } = frozen.unwrap_or(plan);
+    let slices = slices.into_iter().map(|slice| slice.query).collect();
+    Ok(DryRun {
+        table,
+        window,
+        old_watermark,
+        new_watermark,
+        adopted,
+        slices,
+    })
+}

@@ -1,1 +1,92 @@
-//! placeholder
+//! Step 1: where does each table's next window start?
+//!
+//! Reads the watermark store and rolls forward along the manifests of windows that were committed while the pointer
+//! stayed behind. Writes nothing.
+
+use serde::{Deserialize, Serialize};
+use tidemark::error::Result;
+use tidemark::ledger::{Ledger, WindowName};
+use tidemark::ports::objects::ReadObjects;
+use tidemark::ports::watermarks::ReadWatermarks;
+use tidemark::runner::Answer;
+use tidemark::steps::{CommittedWindow, FailedTable, LookedUp, for_each_table};
+use tidemark::table::{TableSpec, check_all};
+
+/// The state machine's input and the name of the run.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The run, the execution's name.
+    pub run_id: String,
+    /// Every table of the run.
+    pub tables: Vec<TableSpec>,
+    /// Accepted because it belongs to the state machine's input; this step writes nothing in any case.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// All tables, looked up or failed.
+#[derive(Debug, Serialize)]
+pub struct Response {
+    /// The tables, with their stored watermarks.
+    pub tables: Vec<LookedUp>,
+    /// The tables that failed.
+    pub failed: Vec<FailedTable>,
+}
+
+impl Answer for Response {}
+
+/// Looks up every table.
+///
+/// Errors: `InvalidInput` when the request makes no sense; retryable codes when no table could be looked up for now.
+/// What fails for one table is in the response.
+pub async fn handle<W: ReadWatermarks, S: ReadObjects>(
+    watermarks: &W,
+    store: &S,
+    prefix: &str,
+    request: Request,
+) -> Result<Response> {
+    check_all(request.tables.iter())?;
+    let run_id = &request.run_id;
+    let (tables, failed) = for_each_table(
+        request.tables,
+        |spec| &spec.table,
+        async |spec: &TableSpec| look_up(watermarks, &Ledger::new(store, prefix, &spec.table), spec).await,
+    )
+    .await?;
+    tracing::info!(
+        run_id,
+        tables = tables.len(),
+        failed = failed.len(),
+        "Old watermarks looked up."
+    );
+    Ok(Response { tables, failed })
+}
+
+async fn look_up<W: ReadWatermarks, S: ReadObjects>(
+    watermarks: &W,
+    ledger: &Ledger<'_, S>,
+    spec: &TableSpec,
+) -> Result<LookedUp> {
+    let stored = watermarks.stored(&spec.watermark_key()).await?;
+    let window = stored
+        .value
+        .as_deref()
+        .map_or_else(WindowName::initial, WindowName::after_text);
+    let committed = ledger.chain_end(&window).await?.map(|end| {
+        let new_watermark = end.manifest.new_watermark;
+        tracing::warn!(
+            table = %spec.table, stored = ?stored.value, committed = %new_watermark,
+            "The watermark lags behind the committed windows and is rolled forward."
+        );
+        CommittedWindow {
+            window: end.window,
+            new_watermark,
+        }
+    });
+    Ok(LookedUp {
+        spec: spec.clone(),
+        stored,
+        committed,
+    })
+}

@@ -1,1 +1,176 @@
-//! placeholder
+//! Step 4: commits a window and moves the watermark.
+//!
+//! Every slice must have its decision; each upload is completed, the manifest is written, the pointer moves. All of it
+//! may be repeated by anyone at any time (W6).
+
+mod commit;
+mod pointer;
+
+use serde::{Deserialize, Serialize};
+use tidemark::error::Result;
+use tidemark::identifier::ObjectName;
+use tidemark::ledger::{Ledger, Manifest, WindowName};
+use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
+use tidemark::ports::source::CountSource;
+use tidemark::ports::watermarks::MoveWatermarks;
+use tidemark::runner::{Answer, RunContext};
+use tidemark::telemetry::Metric;
+use tidemark::watermark::{self, Watermark};
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+/// The window to commit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The run, the execution's name.
+    pub run_id: String,
+    /// The table.
+    pub table: ObjectName,
+    /// The window, as `lookup-new-watermark` named it.
+    pub window: WindowName,
+}
+
+/// What became of the window.
+#[derive(Debug, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Response {
+    /// The window is committed and the watermark stands at its end or beyond.
+    Committed(Committed),
+    /// A slice has no usable upload: it was never copied, or its upload expired. Copy the slices again.
+    Recopy {
+        /// The table.
+        table: ObjectName,
+        /// The window.
+        window: WindowName,
+        /// The number of slices of the window; those with a decision are not copied again.
+        slices: usize,
+    },
+}
+
+/// A committed window.
+#[derive(Debug, Serialize)]
+pub struct Committed {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// Its rows.
+    pub rows: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its objects.
+    pub objects: usize,
+    /// Rows found late: on the source at commit, but not copied.
+    pub late_rows: u64,
+    /// Where the next window starts.
+    pub watermark: Watermark,
+    /// How far the watermark is behind the clock, time columns only.
+    #[serde(skip)]
+    lag_seconds: Option<u64>,
+}
+
+impl Answer for Response {
+    fn metrics(&self) -> Vec<(String, Vec<Metric>)> {
+        let Self::Committed(window) = self else {
+            return Vec::new();
+        };
+        let mut metrics = vec![
+            Metric::RowsCopied(window.rows),
+            Metric::BytesWritten(window.bytes),
+            Metric::PartsWritten(window.objects as u64),
+            Metric::LateRows(window.late_rows),
+        ];
+        metrics.extend(window.lag_seconds.map(Metric::WatermarkLagSeconds));
+        vec![(window.table.to_string(), metrics)]
+    }
+}
+
+/// Commits the window of the request and moves the watermark to its end.
+///
+/// Errors: `LedgerInvalid` when the plan is gone, `WatermarkConflict` when the store holds a watermark this ledger does
+/// not know, and whatever the ports say. The watermark is moved only after the manifest is there (W5).
+pub async fn handle<C, W, S>(
+    source: &C,
+    watermarks: &W,
+    store: &S,
+    prefix: &str,
+    request: Request,
+    context: RunContext,
+) -> Result<Response>
+where
+    C: CountSource,
+    W: MoveWatermarks,
+    S: ReadObjects + CreateObjects + CompleteObjects,
+{
+    let Request { run_id, table, window } = request;
+    let ledger = Ledger::new(store, prefix, &table);
+    let plan = ledger.frozen_plan(&window).await?;
+    let manifest = match ledger.manifest(&window).await? {
+        Some(manifest) => manifest,
+        None => match commit::commit(source, store, &ledger, &plan, &run_id, context).await? {
+            Some(manifest) => manifest,
+            None => {
+                return Ok(Response::Recopy {
+                    table,
+                    window,
+                    slices: plan.slices.len(),
+                });
+            }
+        },
+    };
+    pointer::advance(watermarks, &ledger, &plan, &manifest).await?;
+    Ok(Response::Committed(committed(manifest, context.now)))
+}
+
+fn committed(manifest: Manifest, now: OffsetDateTime) -> Committed {
+    let Manifest {
+        table,
+        window,
+        parts,
+        rows,
+        bytes,
+        late_rows,
+        new_watermark: watermark,
+        ..
+    } = manifest;
+    let lag_seconds = lag_seconds(&watermark, now);
+    Committed {
+        table,
+        window,
+        rows,
+        bytes,
+        objects: parts.len(),
+        late_rows,
+        watermark,
+        lag_seconds,
+    }
+}
+
+fn lag_seconds(watermark: &Watermark, now: OffsetDateTime) -> Option<u64> {
+    if !watermark::is_time(watermark.sql_type()) {
+        return None;
+    }
+    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+    let text = watermark.value();
+    let moment = match text.get(..19) {
+        Some(moment) => moment.to_owned(),
+        None => format!("{text}T00:00:00"),
+    };
+    let moment = PrimitiveDateTime::parse(&moment, format).ok()?.assume_utc();
+    u64::try_from((now - moment).whole_seconds()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_that_of_time_columns() {
+        let now = time::macros::datetime!(2017-09-05 08:06:10 UTC);
+        let lag = |sql_type: &str, value| lag_seconds(&Watermark::new(sql_type.parse().unwrap(), value).unwrap(), now);
+        assert_eq!(lag("datetime", "2017-09-05T08:06:00.997"), Some(10));
+        assert_eq!(lag("date", "2017-09-05"), Some(8 * 3600 + 6 * 60 + 10));
+        assert_eq!(lag("datetime2(0)", "2018-01-01T00:00:00"), None);
+        assert_eq!(lag("int", "7"), None);
+    }
+}

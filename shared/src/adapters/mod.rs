@@ -1,4 +1,14 @@
-//! The ports of the steps, implemented: each adapter behind the feature that links what it needs.
+//! The ports over real services, each behind a feature, so that a binary links only what it uses.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 #[cfg(feature = "rows")]
 pub mod mssql;
+#[cfg(feature = "aws")]
+pub mod s3;
+#[cfg(feature = "aws")]
+pub mod secrets;
+#[cfg(feature = "sqlserver")]
+pub mod sqlserver;
+#[cfg(all(feature = "aws", feature = "sqlserver"))]
+pub mod watermarks;

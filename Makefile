@@ -1,0 +1,135 @@
+# The only front door. `make` alone lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+FUNCTIONS := lookup-old-watermark lookup-new-watermark copy-delta update-watermark
+ASL_VALIDATOR := asl-validator@4.0.0
+
+# The Python side lives in .venv, made again whenever the pinned requirements change.
+VENV := .venv
+PYTHON := PYTHONPATH=tests $(VENV)/bin/python
+VENV_STAMP := $(VENV)/.made-from-$(shell cat tests/requirements*.txt | sha256sum | cut -c1-16)
+
+# nextest where it is installed; plain cargo test otherwise, and aloud.
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+
+export FORMAT SETTLE SOURCE_URL TABLES CA_BUNDLE WATERMARK_STORE WATERMARK_TABLE WATERMARK_PROCEDURE SQLSERVER_URL
+
+.PHONY: help
+help: ## This list
+	@echo "make run && make test are the two commands to begin with."
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^#: / {more = more sprintf("%18s%s\n", "", substr($$0, 4))} \
+		/^[a-z-]+:.*## / {printf "  make %-10s %s\n%s", $$1, $$2, more; more = ""}' Makefile
+
+##@ See it work, without AWS and without SQL Server
+.PHONY: run
+#: FORMAT=parquet|csv|jsonl, SETTLE=seconds to wait for open transactions (1)
+#: SOURCE_URL='sqlserver://user:password@host:port/database?tls=verify|trust' TABLES=file.json does it on your own server;
+#: CA_BUNDLE=file.pem for a private authority, WATERMARK_STORE=sql to keep watermarks there (default s3: nothing is written)
+run: binaries $(VENV_STAMP) ## The Azure tutorial's three runs, or one run on your own server
+	@$(PYTHON) -m local.run
+
+.PHONY: up
+up: binaries $(VENV_STAMP) ## A local stack with the tutorial's table that stays until make down
+	@$(PYTHON) -m local.up up
+
+.PHONY: down
+down: $(VENV_STAMP) ## Takes it down
+	@$(PYTHON) -m local.up down
+
+.PHONY: invoke
+#: STEP=copy-delta EVENT=infra/events/copy-delta.json; "dry_run": true in the event shows the SQL
+invoke: binaries $(VENV_STAMP) ## One step by hand on that stack (starts it if it is not up)
+	@: $${STEP:?is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json}
+	@$(PYTHON) -m local.up invoke "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"
+
+##@ Work on it
+.PHONY: test
+test: binaries $(VENV_STAMP) ## All tests that need nothing but this machine
+ifeq ($(NEXTEST),yes)
+	cargo nextest run --locked --workspace
+	cargo test --locked --workspace --doc --quiet
+else
+	@echo "cargo-nextest is not installed; running plain cargo test, which is slower"
+	cargo test --locked --workspace
+endif
+	PYTHONPATH=tests $(VENV)/bin/pytest -c tests/pytest.ini $(PYTEST)
+
+.PHONY: check
+check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	$(VENV)/bin/ruff check --quiet tests
+	$(VENV)/bin/ruff format --check --quiet tests
+	$(VENV)/bin/cfn-lint infra/template.yaml
+	@if command -v npx >/dev/null; then npx --yes $(ASL_VALIDATOR) --json-path infra/incremental-copy.asl.json; \
+	else echo "SKIPPED: npx (Node.js) is not installed, so infra/incremental-copy.asl.json was not validated"; fi
+
+.PHONY: bench
+bench: ## Speed and memory of copy-delta on a million rows
+	cargo run --locked --release --package tidemark-tests --bin bench
+
+.PHONY: test-live
+#: SQLSERVER_URL='sqlserver://user:password@host:port/database?tls=verify|trust'; compose.yaml has a server
+test-live: ## The tests that need a real SQL Server
+	@: $${SQLSERVER_URL:?is missing: the address of a real SQL Server, see make help}
+ifeq ($(NEXTEST),yes)
+	cargo nextest run --locked --workspace --run-ignored ignored-only
+else
+	cargo test --locked --workspace -- --ignored
+endif
+
+.PHONY: clean
+clean: ## Removes everything that was built, made or downloaded here
+	@if [ -e .local/stack.json ]; then $(MAKE) down; fi
+	cargo clean
+	rm -rf $(VENV) .local node_modules
+
+##@ Put it on AWS
+.PHONY: build
+#: ARCH=arm64 cross-builds with cargo lambda; CA_BUNDLE=file.pem packs a bundle as /var/task/ca-bundle.pem
+build: ## Packages the functions under target/lambda
+ifeq ($(ARCH),arm64)
+	cargo lambda build --release --arm64 --locked $(FUNCTIONS:%=--bin %)
+else
+	cargo build --locked --release $(FUNCTIONS:%=--bin %)
+	@for name in $(FUNCTIONS); do install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/release/$$name target/lambda/$$name/bootstrap; done
+	@needed=$$(objdump -T $(FUNCTIONS:%=target/lambda/%/bootstrap) | grep -o 'GLIBC_2\.[0-9]*' | sort -Vu | tail -n 1); \
+	newest=$$(printf '%s\nGLIBC_2.34\n' "$$needed" | sort -V | tail -n 1); \
+	[ "$$newest" = GLIBC_2.34 ] || { echo "This machine's binaries need $$needed, provided.al2023 has GLIBC_2.34:" \
+		"build on an older system (Debian 12 will do), or with cargo lambda (pip install cargo-lambda)."; exit 1; }
+endif
+	@for name in $(FUNCTIONS); do \
+		rm -f target/lambda/$$name/ca-bundle.pem; \
+		[ -z "$(CA_BUNDLE)" ] || install -m 644 "$(CA_BUNDLE)" target/lambda/$$name/ca-bundle.pem; done
+	@du -h $(FUNCTIONS:%=target/lambda/%/bootstrap)
+
+.PHONY: deploy
+#: SECRET_ARN=arn:… of the source's login, TABLES=infra/tables.json, STACK=tidemark,
+#: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: true)
+deploy: build ## Builds, and deploys with the AWS SAM CLI
+	@command -v sam >/dev/null || { echo "The AWS SAM CLI is not installed: pipx install aws-sam-cli"; exit 1; }
+	@: $${SECRET_ARN:?is missing: the ARN of a secret with host, port, username, password and dbname}
+	@mkdir -p .local
+	@python3 -c 'import json, sys; arn, arch, tables = sys.argv[1:]; print(json.dumps({"SourceSecretArn": arn, "Architecture": arch, \
+		"TablesJson": json.dumps(json.load(open(tables)), separators=(",", ":"))}))' \
+		"$$SECRET_ARN" "$(or $(ARCH),x86_64)" "$${TABLES:-infra/tables.json}" > .local/parameters.yaml
+	sam deploy --template-file infra/template.yaml --stack-name "$(or $(STACK),tidemark)" --resolve-s3 \
+		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
+		--parameter-overrides file://.local/parameters.yaml $(PARAMETERS:%=file://%)
+
+# --- what the targets above need
+
+.PHONY: binaries
+binaries:
+	cargo build --locked --workspace --bins
+
+$(VENV_STAMP): tests/requirements.txt tests/requirements-constraints.txt
+	@python3 -m venv --clear $(VENV) || { echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
+	@echo "Installing the Python side into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@touch $@

@@ -1,0 +1,2 @@
+//! The function `copy-delta`: wires the step to the environment.
+fn main() {}

@@ -1,0 +1,227 @@
+//! Rows to a staged object: read, encode and upload at once, with bounded memory.
+//!
+//! ```text
+//! read (this task) ──batches──▶ encode (a thread) ──pieces──▶ upload (this task)
+//! ```
+
+use std::sync::OnceLock;
+
+use arrow_array::RecordBatch;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{FuturesOrdered, StreamExt};
+use tidemark::checksum::Crc64Nvme;
+use tidemark::encode::Encoder;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::format::Format;
+use tidemark::ports::objects::{StageObjects, StagedObject, StagedPiece, Upload};
+use tidemark::ports::rows::{BatchSink, RowSource};
+use tidemark::query::Query;
+use tidemark::shape::Shape;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Batches between the reader and the encoder: one to fill while one is encoded.
+const BATCHES_AHEAD: usize = 1;
+/// Pieces between the encoder and the upload.
+const PIECES_AHEAD: usize = 1;
+/// Pieces on their way at once.
+const UPLOADS_AT_ONCE: usize = 2;
+
+/// Where the object goes and in which form.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    /// The key of the object to be.
+    pub(crate) key: &'a str,
+    /// The form of the file.
+    pub(crate) format: &'a Format,
+    /// The size of the upload's pieces.
+    pub(crate) part_bytes: usize,
+}
+
+/// Copies the rows of `query` into an upload that is not completed. Returns how many there were and, if any, the
+/// upload. After an error, or at `deadline` (`DeadlineExceeded`), the upload is given up.
+pub(crate) async fn stage<R: RowSource, S: StageObjects>(
+    rows: &mut R,
+    query: &Query,
+    shape: &Shape,
+    store: &S,
+    target: &Target<'_>,
+    deadline: Option<Instant>,
+) -> Result<(u64, Option<StagedObject>)> {
+    let encoder = Encoder::new(shape, target.format)?;
+    let (batches, batches_read) = mpsc::channel(BATCHES_AHEAD);
+    let (pieces, pieces_encoded) = mpsc::channel(PIECES_AHEAD);
+    let part_bytes = target.part_bytes;
+    let encoding = tokio::task::spawn_blocking(move || encode(encoder, batches_read, &pieces, part_bytes));
+
+    let uploader = Uploader {
+        store,
+        target,
+        upload: OnceLock::new(),
+    };
+    let work = async {
+        let reading = async {
+            // Dropped at the end of the reading, which tells the encoder that nothing more can come.
+            let mut sink = Sink { batches };
+            rows.read(query, shape, &mut sink).await
+        };
+        let (read, encoded, uploaded) = tokio::join!(reading, encoding, uploader.run(pieces_encoded));
+        // A failed upload or encoding ends what feeds it with an error that only says so: the first cause is told.
+        let pieces = uploaded?;
+        let encoded =
+            encoded.map_err(|panic| Error::with_source(ErrorCode::Internal, "the encoder panicked", panic))??;
+        check_rows(read?, encoded.rows)?;
+        Ok((pieces, encoded))
+    };
+    match within(deadline, work).await {
+        Ok((pieces, encoded)) => Ok((encoded.rows, uploader.staged(pieces, &encoded))),
+        Err(error) => {
+            if let Some(upload) = uploader.upload.get() {
+                give_up(store, upload).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Frees what an upload holds, as far as the store lets us: what is left, the bucket's lifecycle rule removes.
+pub(crate) async fn give_up<S: StageObjects>(store: &S, upload: &Upload) {
+    if let Err(error) = store.abort(upload).await {
+        tracing::warn!(key = %upload.key, "The upload could not be aborted: {}.", error.report());
+    }
+}
+
+async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(deadline) = deadline else { return work.await };
+    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
+        let message = "the slice does not fit into one invocation: raise the function's memory, and with it its speed, \
+                       or copy fewer columns";
+        Err(Error::new(ErrorCode::DeadlineExceeded, message))
+    })
+}
+
+fn check_rows(read: u64, encoded: u64) -> Result<()> {
+    if read == encoded {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::Internal,
+        format!("{read} rows were read but {encoded} encoded"),
+    ))
+}
+
+/// The reader's end of the pipeline.
+struct Sink {
+    batches: mpsc::Sender<RecordBatch>,
+}
+
+impl BatchSink for Sink {
+    async fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.batches
+            .send(batch)
+            .await
+            .map_err(|_| Error::new(ErrorCode::Internal, "the encoder has stopped"))
+    }
+}
+
+/// What the encoder made.
+struct Encoded {
+    rows: u64,
+    bytes: u64,
+    crc64nvme: String,
+}
+
+/// Encodes batches into pieces of exactly `part_bytes`, but for the last. Without rows there are no pieces.
+fn encode(
+    mut encoder: Encoder,
+    mut batches: mpsc::Receiver<RecordBatch>,
+    pieces: &mpsc::Sender<Bytes>,
+    part_bytes: usize,
+) -> Result<Encoded> {
+    let mut checksum = Crc64Nvme::default();
+    let mut bytes = 0;
+    let mut send = |piece: Bytes| {
+        checksum.update(&piece);
+        bytes += piece.len() as u64;
+        pieces
+            .blocking_send(piece)
+            .map_err(|_| Error::new(ErrorCode::Internal, "the upload has stopped"))
+    };
+    let mut rest = BytesMut::new();
+    while let Some(batch) = batches.blocking_recv() {
+        encoder.write(&batch)?;
+        if rest.len() + encoder.pending() >= part_bytes {
+            rest.extend_from_slice(&encoder.take());
+            while rest.len() >= part_bytes {
+                send(rest.split_to(part_bytes).freeze())?;
+            }
+        }
+    }
+    let end = encoder.finish()?;
+    if end.rows > 0 {
+        rest.extend_from_slice(&end.bytes);
+        while !rest.is_empty() {
+            send(rest.split_to(part_bytes.min(rest.len())).freeze())?;
+        }
+    }
+    Ok(Encoded {
+        rows: end.rows,
+        bytes,
+        crc64nvme: checksum.base64(),
+    })
+}
+
+/// The upload, begun with the first piece.
+struct Uploader<'a, S> {
+    store: &'a S,
+    target: &'a Target<'a>,
+    upload: OnceLock<Upload>,
+}
+
+impl<S: StageObjects> Uploader<'_, S> {
+    async fn run(&self, mut pieces: mpsc::Receiver<Bytes>) -> Result<Vec<StagedPiece>> {
+        let Some(first) = pieces.recv().await else {
+            return Ok(Vec::new());
+        };
+        let begun = self
+            .store
+            .begin(self.target.key, self.target.format.content_type())
+            .await?;
+        let upload = self.upload.get_or_init(|| begun);
+        let mut under_way = FuturesOrdered::from_iter([self.store.upload(upload, 1, first)]);
+        let mut staged = Vec::new();
+        let mut next = 2;
+        loop {
+            tokio::select! {
+                piece = pieces.recv(), if under_way.len() < UPLOADS_AT_ONCE => match piece {
+                    Some(piece) => {
+                        under_way.push_back(self.store.upload(upload, next, piece));
+                        next += 1;
+                    }
+                    None => break,
+                },
+                Some(piece) = under_way.next() => staged.push(piece?),
+            }
+        }
+        while let Some(piece) = under_way.next().await {
+            staged.push(piece?);
+        }
+        Ok(staged)
+    }
+
+    fn staged(&self, pieces: Vec<StagedPiece>, encoded: &Encoded) -> Option<StagedObject> {
+        let Upload {
+            key,
+            id: upload_id,
+            token,
+        } = self.upload.get()?.clone();
+        Some(StagedObject {
+            key,
+            upload_id,
+            token,
+            pieces,
+            bytes: encoded.bytes,
+            crc64nvme: encoded.crc64nvme.clone(),
+        })
+    }
+}

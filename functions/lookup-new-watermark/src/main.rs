@@ -1,0 +1,26 @@
+//! The function `lookup-new-watermark`: wires the step to the environment.
+
+use std::process::ExitCode;
+
+use lookup_new_watermark::{Response, handle};
+use serde_json::Value;
+use tidemark::adapters::aws::Aws;
+use tidemark::adapters::secrets;
+use tidemark::adapters::sqlserver::Server;
+use tidemark::config::{Environment, LookupNewConfig};
+use tidemark::error::Result;
+use tidemark::runner::{self, RunContext};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = LookupNewConfig::read(Environment::from_process());
+    let aws = Aws::from_environment().await;
+    runner::run(|event, context| step(&config, &aws, event, context)).await
+}
+
+async fn step(config: &Result<LookupNewConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
+    let LookupNewConfig { sink, source } = config.as_ref().map_err(Clone::clone)?;
+    let request = runner::decode(event)?;
+    let source = Server::new(secrets::login(&aws.secrets, source).await?);
+    handle(&source, &aws.store(&sink.bucket), &sink.prefix, request, context).await
+}

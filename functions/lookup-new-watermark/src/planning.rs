@@ -1,0 +1,218 @@
+//! The plan of one table's next window, from what the source says of the table.
+
+use std::cmp::Ordering;
+
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::identifier::Identifier;
+use tidemark::ledger::{Plan, Slice, WindowName};
+use tidemark::ports::source::{DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
+use tidemark::query::Interval;
+use tidemark::steps::LookedUp;
+use tidemark::table::{NullWatermark, TableSpec};
+use tidemark::types::Column;
+use tidemark::watermark::{self, Watermark};
+
+use crate::Note;
+
+/// What the probe of a table found.
+pub(crate) struct Probed {
+    pub(crate) next: Found,
+    pub(crate) note: Option<Note>,
+}
+
+/// Whether there is a next window.
+pub(crate) enum Found {
+    Unchanged,
+    Grown(Box<Plan>),
+}
+
+/// Asks the source about the table and plans its next window.
+pub(crate) async fn probe<P: ProbeSource>(
+    source: &P,
+    table: &LookedUp,
+    run_id: &str,
+    created_at: &str,
+) -> Result<Probed> {
+    let spec = &table.spec;
+    let tracking = spec.watermark();
+    let declared = source.columns(&spec.table).await?;
+    let column = known(spec, find(spec, &declared, &tracking.column)?)?;
+    watermark::check_type(column.sql_type).map_err(|error| in_column(spec, &column.name, &error))?;
+    let columns = selected(spec, &declared)?;
+    let old = old_watermark(table, &column)?;
+
+    let name = Identifier::new(column.name.as_str())?;
+    let watermark_column = WatermarkColumn {
+        table: &spec.table,
+        name: &name,
+        column: &column,
+        clock: tracking.clock,
+    };
+    let Growth {
+        maximum,
+        future_rows,
+        null_rows,
+    } = source.growth(&watermark_column, old.as_ref()).await?;
+    let note = (null_rows + future_rows > 0).then(|| Note {
+        table: spec.table.clone(),
+        null_rows,
+        future_rows,
+    });
+    if let Some(Note {
+        table,
+        null_rows,
+        future_rows,
+    }) = &note
+    {
+        tracing::warn!(%table, null_rows, future_rows, "Rows without a watermark, or stamped in the future, are not in this window.");
+    }
+
+    let new = match maximum {
+        None => {
+            return Ok(Probed {
+                next: Found::Unchanged,
+                note,
+            });
+        }
+        Some(Maximum {
+            ordering: Ordering::Equal,
+            ..
+        }) => {
+            return Ok(Probed {
+                next: Found::Unchanged,
+                note,
+            });
+        }
+        Some(Maximum {
+            ordering: Ordering::Less,
+            watermark,
+        }) => return Err(regression(spec, old.as_ref(), &watermark)),
+        Some(Maximum {
+            ordering: Ordering::Greater,
+            watermark,
+        }) => watermark,
+    };
+    let with_nulls = old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
+    let interval = Interval {
+        table: &spec.table,
+        column: &name,
+        old: old.as_ref(),
+        new: &new,
+        with_nulls,
+    };
+    let plan = Plan {
+        version: 1,
+        table: spec.table.clone(),
+        window: WindowName::from_old(old.as_ref()),
+        tracking: spec.tracking.clone(),
+        slices: vec![Slice {
+            query: interval.rows(&columns),
+        }],
+        count: interval.count(),
+        columns,
+        format: spec.format.clone(),
+        timestamps: spec.timestamps,
+        watermark_name: spec.watermark_name.clone(),
+        run_id: run_id.to_owned(),
+        created_at: created_at.to_owned(),
+        new_watermark: new.clone(),
+        old_watermark: old.clone(),
+    };
+    Ok(Probed {
+        next: Found::Grown(Box::new(plan)),
+        note,
+    })
+}
+
+/// The column a user means: spelled exactly, or, as most collations do not mind, in another case.
+fn find<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn], name: &Identifier) -> Result<&'a DeclaredColumn> {
+    let name = name.as_str();
+    if let Some(column) = declared.iter().find(|column| column.name == name) {
+        return Ok(column);
+    }
+    let lower = name.to_lowercase();
+    let mut alike = declared.iter().filter(|column| column.name.to_lowercase() == lower);
+    match (alike.next(), alike.next()) {
+        (Some(column), None) => Ok(column),
+        _ => {
+            let names: Vec<_> = declared.iter().map(|column| column.name.as_str()).collect();
+            let message = format!(
+                "{} has no column '{name}'; its columns are {}",
+                spec.table,
+                names.join(", ")
+            );
+            Err(Error::new(ErrorCode::SourceRejected, message))
+        }
+    }
+}
+
+/// The column, if its type is one Tidemark copies exactly.
+fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
+    match &column.sql_type {
+        Ok(sql_type) => Ok(Column {
+            name: column.name.clone(),
+            sql_type: *sql_type,
+            nullable: column.nullable,
+        }),
+        Err(name) => Err(Error::new(
+            ErrorCode::UnsupportedType,
+            format!(
+                "column {} of {} has the type {name}, which cannot be copied exactly: leave it out by naming the others in columns",
+                column.name, spec.table
+            ),
+        )),
+    }
+}
+
+/// The columns to copy, in the order they are asked for.
+fn selected(spec: &TableSpec, declared: &[DeclaredColumn]) -> Result<Vec<Column>> {
+    match &spec.columns {
+        None => declared.iter().map(|column| known(spec, column)).collect(),
+        Some(names) => names
+            .iter()
+            .map(|name| known(spec, find(spec, declared, name)?))
+            .collect(),
+    }
+}
+
+/// Where the window starts: after the last committed window, or at the stored watermark.
+fn old_watermark(table: &LookedUp, column: &Column) -> Result<Option<Watermark>> {
+    let LookedUp {
+        spec,
+        stored,
+        committed,
+    } = table;
+    if !stored.store_type.holds(column.sql_type) {
+        return Err(Error::new(
+            ErrorCode::InvalidConfig,
+            format!(
+                "the control table keeps watermarks as {}, which cannot hold every value of {}.{}, a {}: use the control \
+                 table of infra/sql, or WATERMARK_STORE=s3",
+                stored.store_type, spec.table, column.name, column.sql_type
+            ),
+        ));
+    }
+    let text = committed
+        .as_ref()
+        .map(|committed| committed.new_watermark.value())
+        .or(stored.value.as_deref());
+    text.map(|text| Watermark::new(column.sql_type, text))
+        .transpose()
+        .map_err(|error| in_column(spec, &column.name, &error).recoded(ErrorCode::InvalidConfig))
+}
+
+fn in_column(spec: &TableSpec, column: &str, error: &Error) -> Error {
+    Error::new(error.code(), format!("column {column} of {}: {error}", spec.table))
+}
+
+fn regression(spec: &TableSpec, old: Option<&Watermark>, maximum: &Watermark) -> Error {
+    let old = old.map_or("none", Watermark::value);
+    Error::new(
+        ErrorCode::WatermarkRegression,
+        format!(
+            "the stored watermark of {} is {old}, above the source's maximum {maximum}: was the source restored, reseeded \
+             or emptied? If its present content is right, set the stored watermark back by hand",
+            spec.table
+        ),
+    )
+}

@@ -1,0 +1,25 @@
+//! The function `lookup-old-watermark`: wires the step to the environment.
+
+use std::process::ExitCode;
+
+use lookup_old_watermark::{Response, handle};
+use serde_json::Value;
+use tidemark::adapters::aws::Aws;
+use tidemark::adapters::watermarks::Watermarks;
+use tidemark::config::{Environment, LookupOldConfig};
+use tidemark::error::Result;
+use tidemark::runner;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = LookupOldConfig::read(Environment::from_process());
+    let aws = Aws::from_environment().await;
+    runner::run(|event, _| step(&config, &aws, event)).await
+}
+
+async fn step(config: &Result<LookupOldConfig>, aws: &Aws, event: Value) -> Result<Response> {
+    let LookupOldConfig { sink, watermarks } = config.as_ref().map_err(Clone::clone)?;
+    let store = aws.store(&sink.bucket);
+    let watermarks = Watermarks::open(watermarks, &aws.secrets, &store, &sink.prefix).await?;
+    handle(&watermarks, &store, &sink.prefix, runner::decode(event)?).await
+}

@@ -1,0 +1,33 @@
+//! The function `update-watermark`: wires the step to the environment.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+use tidemark::adapters::aws::Aws;
+use tidemark::adapters::secrets;
+use tidemark::adapters::sqlserver::Server;
+use tidemark::adapters::watermarks::Watermarks;
+use tidemark::config::{Environment, UpdateConfig};
+use tidemark::error::Result;
+use tidemark::runner::{self, RunContext};
+use update_watermark::{Response, handle};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = UpdateConfig::read(Environment::from_process());
+    let aws = Aws::from_environment().await;
+    runner::run(|event, context| step(&config, &aws, event, context)).await
+}
+
+async fn step(config: &Result<UpdateConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
+    let UpdateConfig {
+        sink,
+        source,
+        watermarks,
+    } = config.as_ref().map_err(Clone::clone)?;
+    let request = runner::decode(event)?;
+    let store = aws.store(&sink.bucket);
+    let source = Server::new(secrets::login(&aws.secrets, source).await?);
+    let watermarks = Watermarks::open(watermarks, &aws.secrets, &store, &sink.prefix).await?;
+    handle(&source, &watermarks, &store, &sink.prefix, request, context).await
+}

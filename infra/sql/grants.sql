@@ -1,0 +1,17 @@
+-- The rights Tidemark's login needs, and no others. Replace the password and the names of the tables, then run it in the
+-- database of the tables. Azure SQL Database: leave out CREATE LOGIN and use CREATE USER tidemark WITH PASSWORD = '...'.
+
+CREATE LOGIN tidemark WITH PASSWORD = N'<a long random password>';
+CREATE USER tidemark FOR LOGIN tidemark;
+GO
+
+-- One line per table that is copied (or GRANT SELECT ON SCHEMA::sales TO tidemark for all of a schema).
+GRANT SELECT ON OBJECT::dbo.orders TO tidemark;
+GRANT SELECT ON OBJECT::sales.invoice_line TO tidemark;
+GO
+
+-- WatermarkStore=s3: nothing more. WatermarkStore=sql: reading the control table and calling its procedure; the procedure's owner
+-- owns the table as well, so no right to write the table itself is needed.
+GRANT SELECT ON OBJECT::dbo.tidemark_watermark TO tidemark;
+GRANT EXECUTE ON OBJECT::dbo.tidemark_write_watermark TO tidemark;
+GO

@@ -1,0 +1,269 @@
+//! The object store on Amazon S3.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+
+use crate::checksum;
+use crate::error::{Error, ErrorCode, Result};
+use crate::ports::objects::{
+    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
+    StagedObject, StagedPiece, Upload,
+};
+
+/// The metadata key under which an object carries the token of the upload it came from.
+const TOKEN: &str = "tidemark-upload";
+/// How often a write that met a concurrent one (`409 ConditionalRequestConflict`) is tried again.
+const CONFLICT_TRIES: u32 = 5;
+
+/// The sink bucket.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    client: Client,
+    bucket: String,
+}
+
+impl S3Store {
+    /// The bucket behind `client`.
+    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self {
+            client,
+            bucket: bucket.into(),
+        }
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
+        let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
+        match answer {
+            Ok(head) => Ok(Some(head)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.error("read", key, error)),
+        }
+    }
+
+    /// The one place where an answer of S3 becomes an error of ours, by status and code.
+    fn error<E>(&self, verb: &str, key: &str, error: SdkError<E>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let bucket = &self.bucket;
+        let name = error.code().unwrap_or_default().to_owned();
+        let (code, advice) = match (status(&error), name.as_str()) {
+            (_, "NoSuchBucket") => (ErrorCode::SinkRejected, "there is no such bucket: check SINK_BUCKET"),
+            (_, "SlowDown" | "RequestTimeout" | "ConditionalRequestConflict") => {
+                (ErrorCode::SinkUnavailable, "the bucket is busy")
+            }
+            (Some(403), _) => (
+                ErrorCode::SinkRejected,
+                "access denied: check the function's role, the bucket policy and the key's policy",
+            ),
+            (Some(408 | 429 | 500..), _) => (ErrorCode::SinkUnavailable, "the service is not available"),
+            (Some(_), _) => (ErrorCode::SinkRejected, "the service refused"),
+            (None, _) if matches!(error, SdkError::ConstructionFailure(_)) => (
+                ErrorCode::InvalidConfig,
+                "the request could not be built: check region, credentials and SINK_BUCKET",
+            ),
+            (None, _) => (ErrorCode::SinkUnavailable, "no answer"),
+        };
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            format!(" ({name})")
+        };
+        Error::with_source(
+            code,
+            format!("cannot {verb} s3://{bucket}/{key}: {advice}{name}"),
+            error,
+        )
+    }
+}
+
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+impl ReadObjects for S3Store {
+    async fn get(&self, key: &str) -> Result<Option<Object>> {
+        let answer = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(self.error("read", key, error)),
+        };
+        let etag = answer.e_tag().unwrap_or_default().to_owned();
+        let body = answer.body.collect().await.map_err(|error| {
+            Error::with_source(
+                ErrorCode::SinkUnavailable,
+                format!("cannot read s3://{}/{key} to its end", self.bucket),
+                error,
+            )
+        })?;
+        Ok(Some(Object {
+            body: body.into_bytes(),
+            etag,
+        }))
+    }
+}
+
+impl CreateObjects for S3Store {
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
+        let mut tries = 0;
+        loop {
+            let request = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .if_none_match("*");
+            let answer = request
+                .content_type("application/json")
+                .body(ByteStream::from(body.clone()))
+                .send()
+                .await;
+            match answer {
+                Ok(_) => return Ok(Created::Created),
+                Err(error) if status(&error) == Some(412) => return Ok(Created::AlreadyExists),
+                Err(error) if status(&error) == Some(409) && tries < CONFLICT_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
+                }
+                Err(error) => return Err(self.error("create", key, error)),
+            }
+        }
+    }
+}
+
+impl ReplaceObjects for S3Store {
+    async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_match(expected);
+        match request
+            .content_type("application/json")
+            .body(ByteStream::from(body))
+            .send()
+            .await
+        {
+            Ok(_) => Ok(Replaced::Replaced),
+            // 409: another write was under way at this moment, so the object is about to be another one.
+            Err(error) if matches!(status(&error), Some(404 | 409 | 412)) => Ok(Replaced::Changed),
+            Err(error) => Err(self.error("replace", key, error)),
+        }
+    }
+}
+
+impl StageObjects for S3Store {
+    async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
+        let token = uuid::Uuid::new_v4().to_string();
+        let request = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type);
+        let answer = request
+            .metadata(TOKEN, &token)
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject)
+            .send()
+            .await
+            .map_err(|error| self.error("begin to write", key, error))?;
+        let id = answer.upload_id().unwrap_or_default().to_owned();
+        Ok(Upload {
+            key: key.to_owned(),
+            id,
+            token,
+        })
+    }
+
+    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<StagedPiece> {
+        let crc64nvme = checksum::crc64nvme_base64(&body);
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.id);
+        let answer = request
+            .part_number(i32::try_from(number).unwrap_or(i32::MAX))
+            // S3 compares this with what arrived and refuses the piece when they differ.
+            .checksum_crc64_nvme(&crc64nvme)
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map_err(|error| self.error("write", &upload.key, error))?;
+        Ok(StagedPiece {
+            number,
+            etag: answer.e_tag().unwrap_or_default().to_owned(),
+            crc64nvme,
+        })
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<()> {
+        let request = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.id);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
+            Err(error) => Err(self.error("abort the upload of", &upload.key, error)),
+        }
+    }
+}
+
+impl CompleteObjects for S3Store {
+    async fn complete(&self, staged: &StagedObject) -> Result<Completed> {
+        let pieces = staged.pieces.iter().map(|piece| {
+            CompletedPart::builder()
+                .part_number(i32::try_from(piece.number).unwrap_or(i32::MAX))
+                .e_tag(&piece.etag)
+                .checksum_crc64_nvme(&piece.crc64nvme)
+                .build()
+        });
+        let pieces = CompletedMultipartUpload::builder()
+            .set_parts(Some(pieces.collect()))
+            .build();
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(&staged.key);
+        let answer = request
+            .upload_id(&staged.upload_id)
+            .multipart_upload(pieces)
+            .checksum_crc64_nvme(&staged.crc64nvme)
+            .checksum_type(ChecksumType::FullObject)
+            .send()
+            .await;
+        let error = match answer {
+            Ok(answer) => return Ok(Completed::Visible(answer.e_tag().unwrap_or_default().to_owned())),
+            Err(error) => error,
+        };
+        // An unknown upload was completed before, by a lost answer or another run, or it has expired: the object that
+        // is there tells, because it carries the token of its upload.
+        let unknown = error.code() == Some("NoSuchUpload");
+        if !unknown && !matches!(status(&error), Some(403 | 404)) {
+            return Err(self.error("complete", &staged.key, error));
+        }
+        let head = self.head(&staged.key).await?;
+        let own = head.filter(|head| {
+            head.metadata()
+                .is_some_and(|data| data.get(TOKEN) == Some(&staged.token))
+        });
+        match own {
+            Some(head) => Ok(Completed::Visible(head.e_tag().unwrap_or_default().to_owned())),
+            None if unknown => Ok(Completed::Expired),
+            None => Err(self.error("complete", &staged.key, error)),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! SQL Server through tiberius: the lookups, the counts and the control table. Rows are read elsewhere, in `mssql`.
+
+mod control_table;
+mod metadata;
+mod server;
+mod source;
+mod watermark_text;
+
+pub use control_table::ControlTable;
+pub use server::Server;

@@ -1,0 +1,153 @@
+//! One connection to a SQL Server, opened when it is first needed.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::time::Duration;
+
+use tiberius::error::Error as TdsError;
+use tiberius::{AuthMethod, Client, Config, EncryptionLevel, Row, ToSql};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
+
+use crate::config::Tls;
+use crate::error::{Error, ErrorCode, Result};
+use crate::login::Login;
+use crate::query::Query;
+use crate::sqlserver_errors;
+
+/// How long a TCP connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the server may be silent before a statement is given up: a probe without an index scans its table.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(240);
+/// What TDS negotiates at most.
+const PACKET_SIZE: u32 = 32_767;
+
+pub(super) type Connection = Client<Compat<TcpStream>>;
+
+/// A SQL Server database. Statements run one after another on one connection, which is opened when first needed and
+/// again after a failure.
+#[derive(Debug)]
+pub struct Server {
+    login: Login,
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Server {
+    /// The database behind `login`; nothing is sent yet.
+    #[must_use]
+    pub const fn new(login: Login) -> Self {
+        Self {
+            login,
+            connection: Mutex::const_new(None),
+        }
+    }
+
+    /// The rows of the first result of `query`.
+    pub(super) async fn rows(&self, query: &Query) -> Result<Vec<Row>> {
+        self.with_connection(async |connection| {
+            let parameters: Vec<&dyn ToSql> = query.parameters.iter().map(|value| value as &dyn ToSql).collect();
+            connection
+                .query(query.sql.as_str(), &parameters)
+                .await?
+                .into_first_result()
+                .await
+        })
+        .await
+    }
+
+    /// Runs `work` on the connection. After a failure the connection is not used again.
+    pub(super) async fn with_connection<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Connection) -> std::result::Result<T, TdsError>,
+    ) -> Result<T> {
+        let mut slot = self.connection.lock().await;
+        // Taken out while in use, so that a failed, or dropped, use leaves none behind.
+        let mut connection = match slot.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let answer = work(&mut connection).await.map_err(|error| self.error(error))?;
+        *slot = Some(connection);
+        Ok(answer)
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let mut login = self.login.clone();
+        // Azure SQL Database may answer a login with the address of the node to go to, once.
+        match self.try_connect(&login).await {
+            Err(TdsError::Routing { host, port }) => {
+                login.host = host;
+                login.port = port;
+                self.try_connect(&login).await
+            }
+            answer => answer,
+        }
+        .map_err(|error| self.error(error))
+    }
+
+    async fn try_connect(&self, login: &Login) -> std::result::Result<Connection, TdsError> {
+        let mut config = Config::new();
+        config.host(&login.host);
+        config.port(login.port);
+        config.database(&login.database);
+        config.authentication(AuthMethod::sql_server(&login.username, &login.password));
+        config.application_name("tidemark");
+        config.encryption(EncryptionLevel::Required);
+        config.packet_size(PACKET_SIZE);
+        config.command_timeout(Some(COMMAND_TIMEOUT));
+        match login.tls {
+            Tls::Verify => {}
+            Tls::Trust => config.trust_cert(),
+        }
+        let tcp = within(CONNECT_TIMEOUT, TcpStream::connect((login.host.as_str(), login.port))).await?;
+        tcp.set_nodelay(true)?;
+        Client::connect(config, tcp.compat_write()).await
+    }
+
+    /// The one place where an error of the driver becomes an error of ours, by kind and number.
+    fn error(&self, error: TdsError) -> Error {
+        let login = &self.login;
+        let (code, message) = match &error {
+            TdsError::Server(token) => {
+                let number = token.code();
+                (
+                    sqlserver_errors::code_of(number),
+                    sqlserver_errors::describe(number, token.message()),
+                )
+            }
+            TdsError::Io { .. } => (ErrorCode::SourceUnavailable, "the connection failed".to_owned()),
+            TdsError::Tls(_) => (
+                ErrorCode::SourceRejected,
+                "no trusted TLS connection: give the server's certificate authority in SSL_CERT_FILE, or connect by \
+                 the name in its certificate"
+                    .to_owned(),
+            ),
+            TdsError::Routing { .. } => (ErrorCode::SourceUnavailable, "the server redirected twice".to_owned()),
+            _ => (
+                ErrorCode::SourceRejected,
+                "the server's answer was not understood".to_owned(),
+            ),
+        };
+        let cause: Option<Box<dyn StdError + Send + Sync>> = match error {
+            // Its text may quote row values; `message` says what may be said.
+            TdsError::Server(_) | TdsError::Conversion(_) => None,
+            other => Some(other.into()),
+        };
+        let message = format!("{login}: {message}");
+        match cause {
+            Some(cause) => Error::with_source(code, message, cause),
+            None => Error::new(code, message),
+        }
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = std::io::Result<T>>,
+) -> std::result::Result<T, TdsError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
+}

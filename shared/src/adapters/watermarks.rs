@@ -1,0 +1,63 @@
+//! The watermark store a deployment chose.
+
+use super::s3::S3Store;
+use super::secrets;
+use super::sqlserver::{ControlTable, Server};
+use crate::config::WatermarkConfig;
+use crate::error::Result;
+use crate::ledger::Pointers;
+use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
+use crate::watermark::Watermark;
+
+/// Either store behind the ports.
+#[derive(Debug)]
+pub enum Watermarks<'a> {
+    /// A control table.
+    Sql(Box<ControlTable>),
+    /// Objects beside the ledger.
+    S3(Pointers<'a, S3Store>),
+}
+
+impl<'a> Watermarks<'a> {
+    /// The store of `config`; a control table's login is read now, its server reached when needed.
+    pub async fn open(
+        config: &WatermarkConfig,
+        secrets: &aws_sdk_secretsmanager::Client,
+        store: &'a S3Store,
+        prefix: &'a str,
+    ) -> Result<Self> {
+        match config {
+            WatermarkConfig::S3 => Ok(Self::S3(Pointers::new(store, prefix))),
+            WatermarkConfig::Sql {
+                server,
+                table,
+                procedure,
+            } => {
+                let server = Server::new(secrets::login(secrets, server).await?);
+                Ok(Self::Sql(Box::new(ControlTable::new(
+                    server,
+                    table.clone(),
+                    procedure.clone(),
+                ))))
+            }
+        }
+    }
+}
+
+impl ReadWatermarks for Watermarks<'_> {
+    async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark> {
+        match self {
+            Self::Sql(store) => store.stored(key).await,
+            Self::S3(store) => store.stored(key).await,
+        }
+    }
+}
+
+impl MoveWatermarks for Watermarks<'_> {
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
+        match self {
+            Self::Sql(store) => store.advance(key, expected, new).await,
+            Self::S3(store) => store.advance(key, expected, new).await,
+        }
+    }
+}

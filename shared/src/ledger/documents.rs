@@ -1,0 +1,122 @@
+//! The documents of the ledger. All are written once and read by every later attempt, so a field is never renamed and
+//! never changes its meaning; `version` tells a reader that cannot know better.
+
+use serde::{Deserialize, Serialize};
+
+use super::WindowName;
+use crate::format::{Format, Timestamps};
+use crate::identifier::ObjectName;
+use crate::ports::objects::StagedObject;
+use crate::query::Query;
+use crate::table::Tracking;
+use crate::types::Column;
+use crate::watermark::Watermark;
+
+/// `_plan.json`: a window frozen (W1), with everything a slice needs to be copied by anyone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The version of this document's form, 1.
+    pub version: u32,
+    /// The source.
+    pub table: ObjectName,
+    /// The name of the window.
+    pub window: WindowName,
+    /// How changes are found, as configured when the plan was frozen.
+    pub tracking: Tracking,
+    /// The exclusive lower bound; absent for a first load.
+    pub old_watermark: Option<Watermark>,
+    /// The inclusive upper bound.
+    pub new_watermark: Watermark,
+    /// The columns in their order in the files.
+    pub columns: Vec<Column>,
+    /// The form of the files.
+    pub format: Format,
+    /// How Parquet files hold fractions of a second.
+    pub timestamps: Timestamps,
+    /// The slices by number, at least one.
+    pub slices: Vec<Slice>,
+    /// Counts the rows of the window on the source.
+    pub count: Query,
+    /// The `TableName` of the table in the control table, when configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark_name: Option<String>,
+    /// The run that froze the plan.
+    pub run_id: String,
+    /// When, RFC 3339.
+    pub created_at: String,
+}
+
+/// A sub-interval of a window, copied by one invocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Selects the rows of the slice.
+    pub query: Query,
+}
+
+/// `_parts/NNNNN.json`: the decision which upload is the slice's (W2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// The version of this document's form, 1.
+    pub version: u32,
+    /// The window.
+    pub window: WindowName,
+    /// The slice's number.
+    pub slice: u32,
+    /// 0, or one more for each earlier decision whose upload expired.
+    pub attempt: u32,
+    /// What was read, encoded and uploaded.
+    pub rows: u64,
+    /// The upload, not yet completed; absent when the slice has no rows, because no empty object is ever written.
+    pub staged: Option<StagedObject>,
+    /// The run that copied the slice.
+    pub run_id: String,
+}
+
+/// `_manifest.json`: the commit of a window (W4). It names every object of the window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this document's form, 1.
+    pub version: u32,
+    /// The source.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The exclusive lower bound; absent for a first load.
+    pub old_watermark: Option<Watermark>,
+    /// The inclusive upper bound, where the next window starts.
+    pub new_watermark: Watermark,
+    /// The columns in their order in the files.
+    pub columns: Vec<Column>,
+    /// The form of the files.
+    pub format: Format,
+    /// The objects, in slice order. Slices without rows have none.
+    pub parts: Vec<ManifestPart>,
+    /// The sum of the parts' rows.
+    pub rows: u64,
+    /// The sum of the parts' bytes.
+    pub bytes: u64,
+    /// Rows of the window that the source held at commit beyond those copied: they were committed after the copy, and
+    /// are not in the parts.
+    pub late_rows: u64,
+    /// The run that committed the window.
+    pub run_id: String,
+    /// When, RFC 3339.
+    pub committed_at: String,
+}
+
+/// One object of a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPart {
+    /// The slice's number.
+    pub slice: u32,
+    /// The key in the bucket.
+    pub key: String,
+    /// Rows in the object.
+    pub rows: u64,
+    /// Size of the object.
+    pub bytes: u64,
+    /// The object's `ETag`.
+    pub etag: String,
+    /// CRC-64/NVME of the whole object, base64, as S3 shows it.
+    pub crc64nvme: String,
+}

@@ -1,0 +1,220 @@
+//! Where the ledger of a table lives: pure functions from names to keys.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorCode};
+use crate::identifier::ObjectName;
+use crate::watermark::Watermark;
+
+/// The name of a window: a safe text form of where it starts, `initial` when it starts at nothing.
+///
+/// It does not depend on the column's type: trailing zeros of a time's fraction are dropped, so that a watermark kept
+/// as `datetime` and one of a `datetime2(7)` column name the same window.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WindowName(String);
+
+impl WindowName {
+    /// The window of a first load.
+    #[must_use]
+    pub fn initial() -> Self {
+        Self("initial".into())
+    }
+
+    /// The window that starts after `watermark`.
+    #[must_use]
+    pub fn after(watermark: &Watermark) -> Self {
+        Self::after_text(watermark.value())
+    }
+
+    /// The window that starts after the watermark with this canonical text, whatever its type.
+    #[must_use]
+    pub fn after_text(value: &str) -> Self {
+        let (text, zone) = match value.strip_suffix('Z') {
+            Some(text) => (text, "Z"),
+            None => (value, ""),
+        };
+        let text = match text.split_once('.') {
+            Some((moment, fraction)) if moment.contains('T') => match fraction.trim_end_matches('0') {
+                "" => moment.to_owned(),
+                fraction => format!("{moment}.{fraction}"),
+            },
+            _ => text.to_owned(),
+        };
+        Self(format!("{}{zone}", text.replace(':', "-")))
+    }
+
+    /// The window that starts after `old`, if there is an old watermark.
+    #[must_use]
+    pub fn from_old(old: Option<&Watermark>) -> Self {
+        old.map_or_else(Self::initial, Self::after)
+    }
+
+    /// The name as it stands in keys.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for WindowName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for WindowName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        if text.is_empty() || text.len() > 100 || !text.chars().all(safe) {
+            let message = format!("'{}' is not the name of a window", text.escape_default());
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<WindowName> for String {
+    fn from(name: WindowName) -> Self {
+        name.0
+    }
+}
+
+/// The keys of one table's ledger. Keys whose last segment begins with `_` are ignored by Athena, Spark, Hive and
+/// DuckDB globs.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    table: String,
+}
+
+impl Keys {
+    /// The keys of `table` under `prefix` (without its slashes; may be empty).
+    #[must_use]
+    pub fn new(prefix: &str, table: &ObjectName) -> Self {
+        let prefix = prefix.trim_matches('/');
+        let separator = if prefix.is_empty() { "" } else { "/" };
+        Self {
+            table: format!("{prefix}{separator}{}", table.key_segment()),
+        }
+    }
+
+    /// `_watermark.json`, where the `s3` watermark store keeps the pointer.
+    #[must_use]
+    pub fn watermark(&self) -> String {
+        format!("{}/_watermark.json", self.table)
+    }
+
+    /// `window={from}/_plan.json`
+    #[must_use]
+    pub fn plan(&self, window: &WindowName) -> String {
+        format!("{}/window={window}/_plan.json", self.table)
+    }
+
+    /// `window={from}/_parts/00000.json`; later attempts, made after an upload expired, are `00000-1.json`, ….
+    #[must_use]
+    pub fn part_record(&self, window: &WindowName, slice: u32, attempt: u32) -> String {
+        format!("{}.json", self.part_attempt(window, slice, attempt))
+    }
+
+    /// `window={from}/_parts/00000.void`: the record of this attempt no longer counts.
+    #[must_use]
+    pub fn part_void(&self, window: &WindowName, slice: u32, attempt: u32) -> String {
+        format!("{}.void", self.part_attempt(window, slice, attempt))
+    }
+
+    /// `window={from}/part-00000.parquet`
+    #[must_use]
+    pub fn part(&self, window: &WindowName, slice: u32, extension: &str) -> String {
+        format!("{}/window={window}/part-{slice:05}.{extension}", self.table)
+    }
+
+    /// `window={from}/_manifest.json`
+    #[must_use]
+    pub fn manifest(&self, window: &WindowName) -> String {
+        format!("{}/window={window}/_manifest.json", self.table)
+    }
+
+    fn part_attempt(&self, window: &WindowName, slice: u32, attempt: u32) -> String {
+        let attempt = if attempt == 0 {
+            String::new()
+        } else {
+            format!("-{attempt}")
+        };
+        format!("{}/window={window}/_parts/{slice:05}{attempt}", self.table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_named_by_where_it_starts() {
+        let cases = [
+            ("datetime", "2010-01-01T00:00:00.000", "2010-01-01T00-00-00"),
+            ("datetime", "2017-09-05T08:06:00.003", "2017-09-05T08-06-00.003"),
+            ("datetime2(7)", "2017-09-05T08:06:00.0030000", "2017-09-05T08-06-00.003"),
+            (
+                "datetime2(7)",
+                "2017-09-05T08:06:00.1234567",
+                "2017-09-05T08-06-00.1234567",
+            ),
+            (
+                "datetimeoffset(3)",
+                "2017-09-05T08:06:00.100Z",
+                "2017-09-05T08-06-00.1Z",
+            ),
+            ("bigint", "-9223372036854775808", "-9223372036854775808"),
+            ("int", "100", "100"),
+            ("decimal(5,2)", "1.50", "1.50"),
+        ];
+        for (sql_type, value, name) in cases {
+            let watermark = Watermark::new(sql_type.parse().unwrap(), value).unwrap();
+            assert_eq!(WindowName::after(&watermark).as_str(), name);
+            assert!(WindowName::try_from(name.to_owned()).is_ok());
+        }
+        assert_eq!(WindowName::from_old(None).as_str(), "initial");
+    }
+
+    #[test]
+    fn a_window_name_from_an_event_cannot_leave_its_table() {
+        for text in ["", "../x", "a/b", "_x", "a b", "%2F"] {
+            assert!(WindowName::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_those_of_the_layout() {
+        let keys = Keys::new("/lake/raw/", &"sales.[order lines]".parse().unwrap());
+        let window = WindowName::initial();
+        assert_eq!(keys.watermark(), "lake/raw/sales.order%20lines/_watermark.json");
+        assert_eq!(
+            keys.plan(&window),
+            "lake/raw/sales.order%20lines/window=initial/_plan.json"
+        );
+        assert_eq!(
+            keys.part_record(&window, 7, 0),
+            "lake/raw/sales.order%20lines/window=initial/_parts/00007.json"
+        );
+        assert_eq!(
+            keys.part_record(&window, 7, 2),
+            "lake/raw/sales.order%20lines/window=initial/_parts/00007-2.json"
+        );
+        assert_eq!(
+            keys.part_void(&window, 7, 0),
+            "lake/raw/sales.order%20lines/window=initial/_parts/00007.void"
+        );
+        assert_eq!(
+            keys.part(&window, 7, "csv.gz"),
+            "lake/raw/sales.order%20lines/window=initial/part-00007.csv.gz"
+        );
+        assert_eq!(
+            Keys::new("", &"t".parse().unwrap()).manifest(&window),
+            "dbo.t/window=initial/_manifest.json"
+        );
+    }
+}

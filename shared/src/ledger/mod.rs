@@ -1,0 +1,207 @@
+//! The ledger: all state of a table, written once, under its prefix in the sink bucket.
+//!
+//! ```text
+//! {prefix}/{schema}.{table}/window={from}/_plan.json            frozen bounds and slices     create-only
+//! {prefix}/{schema}.{table}/window={from}/_parts/00000.json     a slice's decision record    create-only
+//! {prefix}/{schema}.{table}/window={from}/part-00000.parquet    visible once completed
+//! {prefix}/{schema}.{table}/window={from}/_manifest.json        the commit                   create-only, last
+//! ```
+//!
+//! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
+//!
+//! - **W1** a plan never changes once frozen;
+//! - **W2** one upload per slice is decided, by a create-only record;
+//! - **W3** no part is visible before its window commits;
+//! - **W4** the manifest is written last and names only objects that exist;
+//! - **W5** the watermark moves only after the manifest, by compare-and-set, never backwards, never to null;
+//! - **W6** any step may be repeated by anyone, at any time, concurrently with itself: the outcome is the same.
+
+mod documents;
+mod keys;
+mod pointer;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use documents::{Manifest, ManifestPart, PartRecord, Plan, Slice};
+pub use keys::{Keys, WindowName};
+pub use pointer::Pointers;
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::identifier::ObjectName;
+use crate::ports::objects::{CreateObjects, Created, ReadObjects};
+
+/// Most windows the chain of manifests is followed for in one go: a guard against a ledger that leads in a circle.
+const MAX_CHAIN: usize = 1_000_000;
+
+/// Typed access to the ledger of one table.
+#[derive(Debug)]
+pub struct Ledger<'a, S> {
+    store: &'a S,
+    keys: Keys,
+}
+
+impl<'a, S> Ledger<'a, S> {
+    /// The ledger of `table` under `prefix` in the bucket behind `store`.
+    pub fn new(store: &'a S, prefix: &str, table: &ObjectName) -> Self {
+        Self {
+            store,
+            keys: Keys::new(prefix, table),
+        }
+    }
+
+    /// The keys of this table.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+}
+
+/// The end of the chain of committed windows that starts at some window.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ChainEnd {
+    /// The last committed window.
+    pub window: WindowName,
+    /// Its manifest.
+    pub manifest: Manifest,
+}
+
+impl<S: ReadObjects> Ledger<'_, S> {
+    /// The plan of a window, if one is frozen.
+    pub async fn plan(&self, window: &WindowName) -> Result<Option<Plan>> {
+        self.read(&self.keys.plan(window)).await
+    }
+
+    /// The plan of a window that must have one.
+    pub async fn frozen_plan(&self, window: &WindowName) -> Result<Plan> {
+        self.plan(window).await?.ok_or_else(|| missing(&self.keys.plan(window)))
+    }
+
+    /// The manifest of a window, if it is committed.
+    pub async fn manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
+        self.read(&self.keys.manifest(window)).await
+    }
+
+    /// Follows the manifests from `window` to the last committed window. `None` when `window` is not committed.
+    pub async fn chain_end(&self, window: &WindowName) -> Result<Option<ChainEnd>> {
+        let mut end = None;
+        let mut next = window.clone();
+        for _ in 0..MAX_CHAIN {
+            let Some(manifest) = self.manifest(&next).await? else {
+                return Ok(end);
+            };
+            let window = std::mem::replace(&mut next, WindowName::after(&manifest.new_watermark));
+            if window == next {
+                return Err(Error::new(
+                    ErrorCode::LedgerInvalid,
+                    format!("{} leads to itself: its window is empty", self.keys.manifest(&window)),
+                ));
+            }
+            end = Some(ChainEnd { window, manifest });
+        }
+        Err(Error::new(
+            ErrorCode::LedgerInvalid,
+            format!("the manifests after {} do not end", self.keys.manifest(window)),
+        ))
+    }
+
+    /// The slice's decision, if one is made, and the attempt it is for or, if none, the attempt to make.
+    ///
+    /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew.
+    pub async fn decision(&self, window: &WindowName, slice: u32) -> Result<(u32, Option<PartRecord>)> {
+        let mut attempt = 0;
+        loop {
+            let Some(record) = self
+                .read::<PartRecord>(&self.keys.part_record(window, slice, attempt))
+                .await?
+            else {
+                return Ok((attempt, None));
+            };
+            if self
+                .store
+                .get(&self.keys.part_void(window, slice, attempt))
+                .await?
+                .is_none()
+            {
+                return Ok((attempt, Some(record)));
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let Some(object) = self.store.get(key).await? else {
+            return Ok(None);
+        };
+        let mut deserializer = serde_json::Deserializer::from_slice(&object.body);
+        serde_path_to_error::deserialize(&mut deserializer)
+            .map(Some)
+            .map_err(|error| {
+                Error::with_source(
+                    ErrorCode::LedgerInvalid,
+                    format!("{key} is not what Tidemark wrote there"),
+                    error,
+                )
+            })
+    }
+}
+
+impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
+    /// Freezes `plan`, or returns the plan that was frozen before. The flag says that it was adopted.
+    pub async fn freeze(&self, plan: Plan) -> Result<(Plan, bool)> {
+        // W1
+        let key = self.keys.plan(&plan.window);
+        match self.create(&key, &plan).await? {
+            Created::Created => Ok((plan, false)),
+            Created::AlreadyExists => {
+                let frozen = self.frozen_plan(&plan.window).await?;
+                let adopted = frozen != plan;
+                Ok((frozen, adopted))
+            }
+        }
+    }
+
+    /// Decides `record` for its slice, or returns the record that was decided before.
+    pub async fn decide(&self, record: PartRecord) -> Result<PartRecord> {
+        // W2
+        let key = self.keys.part_record(&record.window, record.slice, record.attempt);
+        match self.create(&key, &record).await? {
+            Created::Created => Ok(record),
+            Created::AlreadyExists => self.read(&key).await?.ok_or_else(|| missing(&key)),
+        }
+    }
+
+    /// Voids a decision whose upload has expired, so that the slice can be copied again.
+    pub async fn void(&self, record: &PartRecord, run_id: &str) -> Result<()> {
+        let key = self.keys.part_void(&record.window, record.slice, record.attempt);
+        self.create(&key, &serde_json::json!({ "run_id": run_id }))
+            .await
+            .map(drop)
+    }
+
+    /// Commits a window, or returns the manifest that committed it before.
+    pub async fn commit(&self, manifest: Manifest) -> Result<Manifest> {
+        // W4
+        let key = self.keys.manifest(&manifest.window);
+        match self.create(&key, &manifest).await? {
+            Created::Created => Ok(manifest),
+            Created::AlreadyExists => self.read(&key).await?.ok_or_else(|| missing(&key)),
+        }
+    }
+
+    async fn create<T: Serialize>(&self, key: &str, document: &T) -> Result<Created> {
+        let body = serde_json::to_vec_pretty(document)
+            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
+        self.store.create(key, Bytes::from(body)).await
+    }
+}
+
+fn missing(key: &str) -> Error {
+    Error::new(
+        ErrorCode::LedgerInvalid,
+        format!(
+            "{key} is missing, though the ledger says it was written: restore it, objects of the ledger are never deleted"
+        ),
+    )
+}

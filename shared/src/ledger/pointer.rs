@@ -1,0 +1,85 @@
+//! The `s3` watermark store: `_watermark.json` beside the ledger, for sources that only grant SELECT.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Keys;
+use crate::error::{Error, ErrorCode, Result};
+use crate::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
+use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
+use crate::watermark::{StoreType, Watermark};
+
+/// `_watermark.json`
+#[derive(Debug, Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    watermark: Watermark,
+}
+
+/// Pointers kept as objects under `prefix`, moved by `If-Match`.
+#[derive(Debug)]
+pub struct Pointers<'a, S> {
+    store: &'a S,
+    prefix: &'a str,
+}
+
+impl<'a, S> Pointers<'a, S> {
+    /// The pointers under `prefix` in the bucket behind `store`.
+    pub const fn new(store: &'a S, prefix: &'a str) -> Self {
+        Self { store, prefix }
+    }
+}
+
+impl<S: ReadObjects> Pointers<'_, S> {
+    async fn read(&self, key: &str) -> Result<(StoredWatermark, Option<Object>)> {
+        let store_type = StoreType::Text;
+        let Some(object) = self.store.get(key).await? else {
+            return Ok((
+                StoredWatermark {
+                    store_type,
+                    value: None,
+                },
+                None,
+            ));
+        };
+        let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
+            Error::with_source(
+                ErrorCode::LedgerInvalid,
+                format!("{key} is not what Tidemark wrote there"),
+                error,
+            )
+        })?;
+        let value = Some(document.watermark.value().to_owned());
+        Ok((StoredWatermark { store_type, value }, Some(object)))
+    }
+
+    fn key(&self, key: &WatermarkKey) -> String {
+        Keys::new(self.prefix, &key.table).watermark()
+    }
+}
+
+impl<S: ReadObjects> ReadWatermarks for Pointers<'_, S> {
+    async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark> {
+        self.read(&self.key(key)).await.map(|(stored, _)| stored)
+    }
+}
+
+impl<S: ReadObjects + CreateObjects + ReplaceObjects> MoveWatermarks for Pointers<'_, S> {
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
+        let key = self.key(key);
+        let document = serde_json::to_vec_pretty(&Document {
+            version: 1,
+            watermark: new.clone(),
+        })
+        .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
+        let (stored, object) = self.read(&key).await?;
+        if stored != *expected {
+            return Ok(Moved::Changed);
+        }
+        let moved = match object {
+            None => self.store.create(&key, Bytes::from(document)).await? == Created::Created,
+            Some(object) => self.store.replace(&key, Bytes::from(document), &object.etag).await? == Replaced::Replaced,
+        };
+        Ok(if moved { Moved::Moved } else { Moved::Changed })
+    }
+}

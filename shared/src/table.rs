@@ -1,0 +1,198 @@
+//! What a user asks for one table: the entries of the state machine's `tables`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::format::{Format, Timestamps};
+use crate::identifier::{Identifier, ObjectName};
+
+/// Longest wait the state machine takes between freezing a window and copying it, in seconds.
+const MAX_SETTLE_SECONDS: u32 = 86_400;
+
+/// One source and how it is copied. Unknown fields are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableSpec {
+    /// The source table or view.
+    pub table: ObjectName,
+    /// How changes are found.
+    pub tracking: Tracking,
+    /// The columns to copy, in this order; all of them, in the table's order, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<Identifier>>,
+    /// The form of the files.
+    #[serde(default)]
+    pub format: Format,
+    /// How Parquet files hold fractions of a second.
+    #[serde(default)]
+    pub timestamps: Timestamps,
+    /// The table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark_name: Option<String>,
+}
+
+/// How the changes of a table are found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Tracking {
+    /// By a column that grows with every insert and update.
+    Watermark(WatermarkTracking),
+}
+
+/// The settings of watermark tracking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatermarkTracking {
+    /// The watermark column.
+    pub column: Identifier,
+    /// How long the state machine waits between freezing a window and copying it, so that transactions open at
+    /// freezing time can commit.
+    #[serde(default = "default_settle_seconds")]
+    pub settle_seconds: u32,
+    /// The clock the writers of a time column use.
+    #[serde(default)]
+    pub clock: Clock,
+    /// What becomes of rows whose watermark is NULL.
+    #[serde(default)]
+    pub null_watermark: NullWatermark,
+}
+
+const fn default_settle_seconds() -> u32 {
+    30
+}
+
+/// The server clock that bounds a time column from above.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// `SYSUTCDATETIME()`
+    #[default]
+    Utc,
+    /// `SYSDATETIME()`
+    Local,
+}
+
+/// Rows whose watermark is NULL can never be selected by a window; they are always counted and reported.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NullWatermark {
+    /// They are never copied.
+    #[default]
+    Skip,
+    /// They are copied once, with the first load.
+    FirstLoad,
+}
+
+impl TableSpec {
+    /// The name of the watermark column.
+    #[must_use]
+    pub const fn watermark(&self) -> &WatermarkTracking {
+        let Tracking::Watermark(tracking) = &self.tracking;
+        tracking
+    }
+
+    /// Checks what the shape of the JSON alone cannot say.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("{}: {what}", self.table)));
+        let settle_seconds = self.watermark().settle_seconds;
+        if settle_seconds > MAX_SETTLE_SECONDS {
+            return refuse(format!(
+                "settle_seconds is {settle_seconds}, more than {MAX_SETTLE_SECONDS} (a day)"
+            ));
+        }
+        if let Some(columns) = &self.columns {
+            if columns.is_empty() {
+                return refuse("columns is empty: name at least one, or leave it out to copy all".into());
+            }
+            let mut seen = std::collections::HashSet::new();
+            if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
+                return refuse(format!("columns names '{}' twice", twice.as_str()));
+            }
+        }
+        if self.watermark_name.as_deref().is_some_and(str::is_empty) {
+            return refuse("watermark_name is empty".into());
+        }
+        Ok(())
+    }
+}
+
+/// Checks every table of a run and that none is named twice.
+pub fn check_all<'a>(tables: impl Iterator<Item = &'a TableSpec>) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    for spec in tables {
+        spec.check()?;
+        if !seen.insert(&spec.table) {
+            let message = format!("tables names {} twice: a table has one window at a time", spec.table);
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+    }
+    if seen.is_empty() {
+        return Err(Error::new(
+            ErrorCode::InvalidInput,
+            "tables is empty: name at least one table",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(json: &str) -> std::result::Result<TableSpec, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn defaults_are_filled_in() {
+        let spec = spec(r#"{"table": "orders", "tracking": {"watermark": {"column": "modified_at"}}}"#).unwrap();
+        assert_eq!(spec.table.to_string(), "dbo.orders");
+        assert_eq!(spec.watermark().settle_seconds, 30);
+        assert_eq!(
+            (spec.watermark().clock, spec.watermark().null_watermark),
+            (Clock::Utc, NullWatermark::Skip)
+        );
+        assert_eq!(spec.format, Format::default());
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<TableSpec>(&json).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_mistake_is_refused_by_name() {
+        let cases = [
+            (r#"{"tracking": {"watermark": {"column": "m"}}}"#, "table"),
+            (
+                r#"{"table": "t", "tracking": {"watermark": {"column": "m"}}, "colums": ["a"]}"#,
+                "colums",
+            ),
+            (
+                r#"{"table": "t", "tracking": {"watermark": {"column": "m", "settle": 1}}}"#,
+                "settle",
+            ),
+            (r#"{"table": "t", "tracking": {"timestamp": {}}}"#, "timestamp"),
+            (
+                r#"{"table": "a.b.c", "tracking": {"watermark": {"column": "m"}}}"#,
+                "a.b.c",
+            ),
+            (r#"{"table": "t", "tracking": {"watermark": {"column": ""}}}"#, "empty"),
+        ];
+        for (json, named) in cases {
+            let error = spec(json).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_run_needs_distinct_tables() {
+        let one = spec(r#"{"table": "t", "tracking": {"watermark": {"column": "m"}}}"#).unwrap();
+        let same = spec(r#"{"table": "[dbo].[t]", "tracking": {"watermark": {"column": "m"}}}"#).unwrap();
+        assert!(check_all([&one].into_iter()).is_ok());
+        assert!(
+            check_all([&one, &same].into_iter())
+                .unwrap_err()
+                .to_string()
+                .contains("twice")
+        );
+        assert!(check_all([].into_iter()).unwrap_err().to_string().contains("empty"));
+    }
+}

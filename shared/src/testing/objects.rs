@@ -1,0 +1,188 @@
+//! An object store in memory with S3's conditional writes and multipart uploads.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::checksum::crc64nvme_base64;
+use crate::error::{Error, ErrorCode, Result};
+use crate::ports::objects::{
+    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
+    StagedObject, StagedPiece, Upload,
+};
+
+/// A bucket in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<String, Stored>,
+    uploads: BTreeMap<String, PendingUpload>,
+    counter: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Stored {
+    object: Object,
+    token: Option<String>,
+}
+
+#[derive(Debug)]
+struct PendingUpload {
+    upload: Upload,
+    pieces: BTreeMap<u32, Bytes>,
+}
+
+impl State {
+    fn unique(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    fn put(&mut self, key: &str, body: Bytes, token: Option<String>) -> String {
+        let etag = format!("\"{}\"", self.unique());
+        let object = Object {
+            body,
+            etag: etag.clone(),
+        };
+        self.objects.insert(key.to_owned(), Stored { object, token });
+        etag
+    }
+}
+
+impl MemoryStore {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every visible key.
+    pub fn keys(&self) -> Vec<String> {
+        self.state().objects.keys().cloned().collect()
+    }
+
+    /// The content of an object.
+    pub fn body(&self, key: &str) -> Option<Bytes> {
+        self.state().objects.get(key).map(|stored| stored.object.body.clone())
+    }
+
+    /// How many uploads are begun and neither completed nor aborted.
+    pub fn pending_uploads(&self) -> usize {
+        self.state().uploads.len()
+    }
+
+    /// What the bucket's lifecycle rule does after its days.
+    pub fn expire_uploads(&self) {
+        self.state().uploads.clear();
+    }
+
+    /// What a careless hand does.
+    pub fn delete(&self, key: &str) {
+        self.state().objects.remove(key);
+    }
+}
+
+impl ReadObjects for MemoryStore {
+    async fn get(&self, key: &str) -> Result<Option<Object>> {
+        Ok(self.state().objects.get(key).map(|stored| stored.object.clone()))
+    }
+}
+
+impl CreateObjects for MemoryStore {
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
+        let mut state = self.state();
+        if state.objects.contains_key(key) {
+            return Ok(Created::AlreadyExists);
+        }
+        state.put(key, body, None);
+        Ok(Created::Created)
+    }
+}
+
+impl ReplaceObjects for MemoryStore {
+    async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
+        let mut state = self.state();
+        if state
+            .objects
+            .get(key)
+            .is_none_or(|stored| stored.object.etag != expected)
+        {
+            return Ok(Replaced::Changed);
+        }
+        state.put(key, body, None);
+        Ok(Replaced::Replaced)
+    }
+}
+
+impl StageObjects for MemoryStore {
+    async fn begin(&self, key: &str, _content_type: &str) -> Result<Upload> {
+        let mut state = self.state();
+        let id = state.unique().to_string();
+        let upload = Upload {
+            key: key.to_owned(),
+            token: format!("token-{id}"),
+            id: id.clone(),
+        };
+        state.uploads.insert(
+            id,
+            PendingUpload {
+                upload: upload.clone(),
+                pieces: BTreeMap::new(),
+            },
+        );
+        Ok(upload)
+    }
+
+    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<StagedPiece> {
+        let mut state = self.state();
+        let Some(pending) = state.uploads.get_mut(&upload.id) else {
+            return Err(Error::new(ErrorCode::SinkRejected, "no such upload"));
+        };
+        let crc64nvme = crc64nvme_base64(&body);
+        pending.pieces.insert(number, body);
+        Ok(StagedPiece {
+            number,
+            etag: format!("\"{}-{number}\"", upload.id),
+            crc64nvme,
+        })
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<()> {
+        self.state().uploads.remove(&upload.id);
+        Ok(())
+    }
+}
+
+impl CompleteObjects for MemoryStore {
+    async fn complete(&self, staged: &StagedObject) -> Result<Completed> {
+        let mut state = self.state();
+        let Some(pending) = state.uploads.remove(&staged.upload_id) else {
+            let own = state
+                .objects
+                .get(&staged.key)
+                .filter(|stored| stored.token.as_ref() == Some(&staged.token));
+            return Ok(own.map_or(Completed::Expired, |stored| {
+                Completed::Visible(stored.object.etag.clone())
+            }));
+        };
+        let body: Vec<u8> = pending
+            .pieces
+            .values()
+            .flat_map(|piece| piece.iter().copied())
+            .collect();
+        if crc64nvme_base64(&body) != staged.crc64nvme {
+            return Err(Error::new(
+                ErrorCode::SinkRejected,
+                "the checksum of the object is not the one declared",
+            ));
+        }
+        Ok(Completed::Visible(state.put(
+            &staged.key,
+            body.into(),
+            Some(pending.upload.token),
+        )))
+    }
+}

@@ -1,0 +1,112 @@
+//! A table in memory with one column, its watermark.
+
+use std::cmp::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::identifier::ObjectName;
+use crate::ports::source::{CountSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
+use crate::query::Query;
+use crate::types::SqlType;
+use crate::watermark::Watermark;
+
+/// `create table t (v bigint)`, with `v` as its watermark.
+///
+/// It understands the bounds of a query by their number: `(old, new]` for two, `≤ new` for one.
+#[derive(Debug, Default)]
+pub struct MemoryTable {
+    rows: Mutex<Vec<i64>>,
+}
+
+impl MemoryTable {
+    /// A table with these rows.
+    pub fn new(rows: impl IntoIterator<Item = i64>) -> Self {
+        Self {
+            rows: Mutex::new(rows.into_iter().collect()),
+        }
+    }
+
+    /// Adds a row.
+    pub fn insert(&self, row: i64) {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+    }
+
+    fn window(&self, query: &Query) -> Result<Vec<i64>> {
+        let bound = |text: &String| {
+            text.parse::<i64>()
+                .map_err(|error| Error::with_source(ErrorCode::SourceRejected, "not a bigint", error))
+        };
+        let (old, new) = match query.parameters.as_slice() {
+            [new] => (i64::MIN, bound(new)?),
+            [old, new] => (bound(old)?, bound(new)?),
+            _ => return Err(Error::new(ErrorCode::SourceRejected, "not a window")),
+        };
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let above = |row: i64| query.parameters.len() == 1 || row > old;
+        Ok(rows.iter().copied().filter(|&row| above(row) && row <= new).collect())
+    }
+}
+
+impl ProbeSource for MemoryTable {
+    async fn columns(&self, _table: &ObjectName) -> Result<Vec<DeclaredColumn>> {
+        Ok(vec![DeclaredColumn {
+            name: "v".into(),
+            sql_type: Ok(SqlType::BigInt),
+            nullable: false,
+        }])
+    }
+
+    async fn growth(&self, _column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
+        let maximum = self
+            .rows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .max();
+        let old = old.and_then(|old| old.value().parse::<i64>().ok());
+        let maximum = match maximum {
+            None => None,
+            Some(value) => Some(Maximum {
+                watermark: Watermark::new(SqlType::BigInt, &value.to_string())?,
+                ordering: old.map_or(Ordering::Greater, |old| value.cmp(&old)),
+            }),
+        };
+        Ok(Growth {
+            maximum,
+            future_rows: 0,
+            null_rows: 0,
+        })
+    }
+}
+
+impl CountSource for MemoryTable {
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.window(query).map(|rows| rows.len() as u64)
+    }
+}
+
+#[cfg(feature = "encode")]
+mod rows {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+
+    use super::{Error, ErrorCode, MemoryTable, Query, Result};
+    use crate::ports::rows::{BatchSink, RowSource};
+    use crate::shape::Shape;
+
+    impl RowSource for &MemoryTable {
+        async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
+            let rows = self.window(query)?;
+            // Small batches, so that a slice is more than one.
+            for batch in rows.chunks(2) {
+                let column: ArrayRef = Arc::new(Int64Array::from(batch.to_vec()));
+                let batch = RecordBatch::try_new(shape.schema().clone(), vec![column])
+                    .map_err(|error| Error::with_source(ErrorCode::SchemaMismatch, "not this table", error))?;
+                sink.push(batch).await?;
+            }
+            Ok(rows.len() as u64)
+        }
+    }
+}

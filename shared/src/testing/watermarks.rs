@@ -1,0 +1,65 @@
+//! A watermark store in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::identifier::ObjectName;
+use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
+use crate::watermark::{StoreType, Watermark};
+
+/// Watermarks by table.
+#[derive(Debug)]
+pub struct MemoryWatermarks {
+    store_type: StoreType,
+    values: Mutex<BTreeMap<ObjectName, String>>,
+}
+
+impl MemoryWatermarks {
+    /// An empty store whose values have this type.
+    #[must_use]
+    pub const fn new(store_type: StoreType) -> Self {
+        Self {
+            store_type,
+            values: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// The stored value.
+    pub fn value(&self, table: &ObjectName) -> Option<String> {
+        self.values
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(table)
+            .cloned()
+    }
+
+    /// Sets the value as a person would, or deletes it.
+    pub fn set(&self, table: &ObjectName, value: Option<&str>) {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        match value {
+            Some(value) => values.insert(table.clone(), value.to_owned()),
+            None => values.remove(table),
+        };
+    }
+}
+
+impl ReadWatermarks for MemoryWatermarks {
+    async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark> {
+        Ok(StoredWatermark {
+            store_type: self.store_type,
+            value: self.value(&key.table),
+        })
+    }
+}
+
+impl MoveWatermarks for MemoryWatermarks {
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        if values.get(&key.table) != expected.value.as_ref() {
+            return Ok(Moved::Changed);
+        }
+        values.insert(key.table.clone(), new.value().to_owned());
+        Ok(Moved::Moved)
+    }
+}

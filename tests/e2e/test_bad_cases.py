@@ -1,0 +1,120 @@
+"""What goes wrong on the user's side: a documented outcome or an error that says what to change; no watermark moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from conftest import BEGINNING, Table, ledger, run
+
+from local import objects
+from local.deploy import Deployment
+from local.sandbox import Login, Sandbox
+from local.stack import Stack
+
+
+def test_an_empty_table_has_no_window(deployment: Deployment, new_table: Callable[[], Table]) -> None:
+    """Nothing to copy is success."""
+    table = new_table()
+    table.sandbox.execute(f"create table {table.name} (PersonID int, Name varchar(255), LastModifytime datetime)")
+    table.track()
+    outcome = run(deployment, table.spec())
+    assert outcome.succeeded, outcome.cause
+    assert outcome.output["unchanged"] == [str(table)]
+    _nothing_happened(deployment, table)
+
+
+def test_a_column_full_of_nulls_has_no_window(deployment: Deployment, new_table: Callable[[], Table]) -> None:
+    """Rows without a watermark are never selected, and the NULL maximum moves nothing."""
+    table = new_table()
+    table.sandbox.execute(
+        f"create table {table.name} (PersonID int, Name varchar(255), LastModifytime datetime)",
+        f"INSERT INTO {table.name} (PersonID, Name, LastModifytime) VALUES (1, 'a', NULL), (2, 'b', NULL)",
+    )
+    table.track()
+    outcome = run(deployment, table.spec())
+    assert outcome.succeeded, outcome.cause
+    assert outcome.output["unchanged"] == [str(table)]
+    _nothing_happened(deployment, table)
+
+
+def test_a_missing_table_is_named(deployment: Deployment, new_table: Callable[[], Table]) -> None:
+    """The server's answer, with the table's name."""
+    table = new_table()
+    table.track()
+    outcome = run(deployment, table.spec())
+    assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
+    assert f"{table}: SourceRejected" in outcome.cause
+    _nothing_happened(deployment, table)
+
+
+def test_a_missing_column_is_named(deployment: Deployment, table: Table) -> None:
+    """The server's answer, with the column's name."""
+    spec = table.spec() | {"tracking": {"watermark": {"column": "changed_at", "settle_seconds": 0}}}
+    outcome = run(deployment, spec)
+    assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
+    assert f"{table}: SourceRejected" in outcome.cause
+    assert "changed_at" in outcome.cause
+    _nothing_happened(deployment, table)
+
+
+def test_a_wrong_password_ends_the_run(stack: Stack, sandbox: Sandbox, table: Table) -> None:
+    """It is not retried, and the password is nowhere in what is said."""
+    good = sandbox.login
+    login = Login(good.host, good.port, good.username, "not-the-password", good.dbname)
+    deployment = stack.deploy("wrong-password", SourceSecretArn=stack.secret("wrong-password", login))
+    outcome = run(deployment, table.spec())
+    assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
+    assert f"{table}: WatermarkRejected" in outcome.cause
+    assert "18456" in outcome.cause
+    assert "not-the-password" not in outcome.cause
+    _nothing_happened(deployment, table)
+
+
+def test_a_certificate_that_does_not_verify_ends_the_run(stack: Stack, table: Table) -> None:
+    """Without the authority's certificate the server's is refused, and the message says what to configure."""
+    deployment = stack.deploy("untrusted", CaBundle="")
+    outcome = run(deployment, table.spec())
+    assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
+    assert "certificate" in outcome.cause
+    _nothing_happened(deployment, table)
+
+
+def test_a_server_is_trusted_when_told_so(stack: Stack, table: Table) -> None:
+    """The other way to reach a server whose authority nobody knows."""
+    deployment = stack.deploy("trusted", CaBundle="", SourceTls="trust")
+    outcome = run(deployment, table.spec())
+    assert outcome.succeeded, outcome.cause
+
+
+def test_a_missing_bucket_is_named(stack: Stack, table: Table) -> None:
+    """The bucket's name is in the error."""
+    deployment = stack.deploy("no-bucket", SinkBucketName="no-such-bucket-anywhere")
+    outcome = run(deployment, table.spec())
+    assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
+    assert f"{table}: SinkRejected" in outcome.cause
+    assert "no-such-bucket-anywhere" in outcome.cause
+    assert table.watermark() == BEGINNING
+
+
+@pytest.mark.parametrize("place", ["input", "table", "tracking"])
+def test_an_unknown_field_is_refused_by_name(deployment: Deployment, table: Table, place: str) -> None:
+    """A misspelt setting must not be ignored, wherever it stands."""
+    spec = table.spec()
+    other = {}
+    if place == "input":
+        other["dryrun"] = True
+    elif place == "table":
+        spec["colums"] = ["PersonID"]
+    else:
+        spec["tracking"]["watermark"]["setle_seconds"] = 5
+    outcome = run(deployment, spec, **other)
+    assert (outcome.status, outcome.error) == ("FAILED", "InvalidInput")
+    assert {"input": "dryrun", "table": "colums", "tracking": "setle_seconds"}[place] in outcome.cause
+    _nothing_happened(deployment, table)
+
+
+def _nothing_happened(deployment: Deployment, table: Table) -> None:
+    assert table.watermark() == BEGINNING
+    assert ledger(deployment, table) == {}
+    assert objects.uploads(deployment) == []

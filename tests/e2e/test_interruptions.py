@@ -1,0 +1,110 @@
+"""Runs that are killed, and runs that meet: the ledger ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import BEGINNING, Table, ledger, run, start
+
+from local import objects
+from local.deploy import Deployment
+from local.proxy import Proxy
+
+ROWS = 20_000
+ROWS_PER_INSERT = 1_000
+LAST = "2020-01-01T05:33:19.000"
+"""One row per second from 2020-01-01."""
+HELD_BYTES = 200_000
+"""More than any lookup answers, less than the rows of the table."""
+
+
+def test_a_killed_copy_is_finished_by_the_next_run(
+    proxied: tuple[Deployment, Proxy], new_table: Callable[[], Table], tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of the stream leaves nothing visible; the next run ends like an undisturbed one."""
+    deployment, proxy = proxied
+    disturbed, undisturbed = new_table(), new_table()
+    for table in (disturbed, undisturbed):
+        _fill(table)
+
+    with proxy.holding(HELD_BYTES):
+        execution = start(deployment, disturbed.spec())
+        proxy.wait_until_held()
+        os.kill(_process_of(deployment, "CopyDelta"), signal.SIGKILL)
+        killed = execution.wait()
+    assert killed.error == "TablesFailed"
+    assert f"{disturbed}: Runtime.ExitError" in killed.cause
+    assert objects.data_objects(ledger(deployment, disturbed)) == {}
+    assert disturbed.watermark() == BEGINNING
+
+    assert run(deployment, disturbed.spec()).succeeded
+    assert run(deployment, undisturbed.spec()).succeeded
+    assert disturbed.watermark() == undisturbed.watermark() == LAST
+    ends = [_end(deployment, table, tmp_path) for table in (disturbed, undisturbed)]
+    assert ends[0] == ends[1]
+    assert len(ends[0][1]) == ROWS
+
+
+def test_two_runs_at_once_commit_one_window(
+    proxied: tuple[Deployment, Proxy], new_table: Callable[[], Table], tmp_path: Path
+) -> None:
+    """Both are held in the middle of the same slice, then let go: one decides, both succeed."""
+    deployment, proxy = proxied
+    table = new_table()
+    _fill(table)
+    with proxy.holding(HELD_BYTES):
+        executions = [start(deployment, table.spec()) for _ in range(2)]
+        proxy.wait_until_held(connections=2)
+    outcomes = [execution.wait() for execution in executions]
+    assert [outcome.status for outcome in outcomes] == ["SUCCEEDED", "SUCCEEDED"], [
+        outcome.cause for outcome in outcomes
+    ]
+    keys, rows = _end(deployment, table, tmp_path)
+    assert len([key for key in keys if key.endswith("/_manifest.json")]) == 1
+    assert len(rows) == ROWS
+    assert table.watermark() == LAST
+
+
+def _fill(table: Table) -> None:
+    """A table whose rows take more than one network packet to read."""
+    table.sandbox.execute(f"create table {table.name} (PersonID int, Name varchar(255), LastModifytime datetime)")
+    table.track()
+    table.sandbox.execute(*(_insert(table.name, first) for first in range(0, ROWS, ROWS_PER_INSERT)))
+
+
+def _insert(name: str, first: int) -> str:
+    values = ", ".join(
+        f"({number}, 'row {number:05} {number * 2_654_435_761 % 2**32:032b}', '2020-01-01T{_clock(number)}')"
+        for number in range(first, first + ROWS_PER_INSERT)
+    )
+    return f"INSERT INTO {name} (PersonID, Name, LastModifytime) VALUES {values}"
+
+
+def _clock(second: int) -> str:
+    return f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+
+
+def _end(deployment: Deployment, table: Table, folder: Path) -> tuple[set[str], list[tuple[object, ...]]]:
+    """The keys of a table's ledger without its name, and the rows of its data."""
+    entries = ledger(deployment, table)
+    paths = objects.download(deployment, objects.data_objects(entries), folder)
+    return {key.replace(str(table), "table") for key in entries}, sorted(objects.read_rows(paths))
+
+
+def _process_of(deployment: Deployment, function: str) -> int:
+    """The one process of that function among those that the local AWS started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*"):
+        try:
+            group = int((status / "stat").read_text().rpartition(")")[2].split()[2])
+            environment = (status / "environ").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        name = f"AWS_LAMBDA_FUNCTION_NAME={deployment.name}-{function}".encode()
+        if group == deployment.aws.pid and any(variable.startswith(name) for variable in environment):
+            found.append(int(status.name))
+    assert len(found) == 1, f"{function} runs in {len(found)} processes"
+    return found[0]

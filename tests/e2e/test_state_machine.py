@@ -1,0 +1,198 @@
+"""The state machine alone: its functions' answers are canned, so every path can be walked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from local.aws import LocalAws
+from local.deploy import INFRA, Deployment
+from local.execution import Outcome, run
+
+NAME = "canned"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+TABLES = [{"table": "dbo.a", "tracking": {"watermark": {"column": "m"}}}]
+
+# Canned answers follow the format of Step Functions Local: per state, by attempt, something returned or thrown.
+OLD = {"tables": [{"spec": TABLES[0]}], "failed": []}
+WINDOW = {"table": "dbo.a", "window": "initial", "slices": 1, "settle_seconds": 0, "adopted": False}
+NOTES = [{"table": "dbo.a", "null_rows": 1, "future_rows": 0}]
+NEW = {"windows": [WINDOW], "unchanged": [], "notes": NOTES, "dry_run": [], "failed": []}
+COMMIT = {
+    "table": "dbo.a",
+    "window": "initial",
+    "status": "committed",
+    "rows": 2,
+    "bytes": 9,
+    "objects": 2,
+    "slices": 2,
+}
+RECOPY = {"table": "dbo.a", "window": "initial", "status": "recopy", "slices": 1}
+
+
+def _returns(payload: object) -> dict[str, Any]:
+    return {"Return": {"StatusCode": 200, "Payload": payload}}
+
+
+def _throws(error: str, message: str) -> dict[str, Any]:
+    return {"Throw": {"Error": error, "Cause": json.dumps({"errorType": error, "errorMessage": message})}}
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "old": {"0": _returns(OLD)},
+    "old-failed-for-b": {
+        "0": _returns({**OLD, "failed": [{"table": "dbo.b", "error": "SourceRejected", "cause": "no"}]})
+    },
+    "old-fails": {"0": _throws("WatermarkRejected", "login failed")},
+    "new": {"0": _returns(NEW)},
+    "new-idle": {"0": _returns({**NEW, "windows": [], "unchanged": ["dbo.a"]})},
+    "new-pointer-lags": {"0": _returns({**NEW, "windows": [{**WINDOW, "slices": 0}]})},
+    "new-dry-run": {"0": _returns({**NEW, "dry_run": [{"table": "dbo.a", "slices": [{"sql": "SELECT 1"}]}]})},
+    "copied": {"0-99": _returns({"slice": 0, "rows": 1, "bytes": 9, "table": "dbo.a"})},
+    "copy-stays-unavailable": {"0-99": _throws("SinkUnavailable", "slow down")},
+    "copy-fails": {"0-99": _throws("SchemaMismatch", 'column "a" is gone')},
+    "copy-times-out": {"0-99": {"Throw": {"Error": "States.Timeout", "Cause": ""}}},
+    "committed": {"0-99": _returns(COMMIT)},
+    "expired-once": {"0": _returns(RECOPY), "1-99": _returns(COMMIT)},
+    "expires-always": {"0-99": _returns(RECOPY)},
+}
+
+CASES: dict[str, tuple[str, str, str, str]] = {
+    "busy": ("old", "new", "copied", "committed"),
+    "idle": ("old", "new-idle", "copied", "committed"),
+    "pointer-lags": ("old", "new-pointer-lags", "copy-fails", "committed"),
+    "dry-run": ("old", "new-dry-run", "copy-fails", "committed"),
+    "lookup-fails": ("old-fails", "new", "copied", "committed"),
+    "one-table-failed-early": ("old-failed-for-b", "new", "copied", "committed"),
+    "stays-unavailable": ("old", "new", "copy-stays-unavailable", "committed"),
+    "permanent": ("old", "new", "copy-fails", "committed"),
+    "timeout": ("old", "new", "copy-times-out", "committed"),
+    "expired-once": ("old", "new", "copied", "expired-once"),
+    "expires-always": ("old", "new", "copied", "expires-always"),
+}
+STATES = ("LookupOldWatermark", "LookupNewWatermark", "CopyDelta", "UpdateWatermark")
+
+Case = Callable[..., tuple[Outcome, list[str]]]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    """Runs a case by name; gives its outcome and the types of its history's events."""
+    directory = tmp_path_factory.mktemp("canned")
+    mocks = directory / "mocks.json"
+    mocks.write_text(
+        json.dumps(
+            {
+                "StateMachines": {
+                    NAME: {"TestCases": {case: dict(zip(STATES, row, strict=True)) for case, row in CASES.items()}}
+                },
+                "MockedResponses": ANSWERS,
+            }
+        )
+    )
+    aws = LocalAws(directory / "aws", wait_scale=0, mocks=mocks)
+    try:
+        states = aws.client("stepfunctions")
+        role = aws.client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+        arn = states.create_state_machine(name=NAME, definition=_definition(), roleArn=role)["stateMachineArn"]
+
+        def walk(name: str, **other: object) -> tuple[Outcome, list[str]]:
+            outcome = run(Deployment(aws, NAME, {"StateMachineArn": f"{arn}#{name}"}), {"tables": TABLES, **other})
+            executions = states.list_executions(stateMachineArn=arn)["executions"]
+            (execution,) = [found for found in executions if found["name"] == outcome.run_id]
+            pages = states.get_paginator("get_execution_history").paginate(executionArn=execution["executionArn"])
+            return outcome, [event["type"] for page in pages for event in page["events"]]
+
+        yield walk
+    finally:
+        aws.stop()
+
+
+def _definition() -> str:
+    text = (INFRA / "incremental-copy.asl.json").read_text()
+    for state in STATES:
+        text = text.replace(f"${{{state}FunctionArn}}", f"arn:aws:lambda:us-east-1:000000000000:function:{state}")
+    return text.replace("${TableConcurrency}", "2").replace("${SliceConcurrency}", "1")
+
+
+def test_a_busy_run_reports_what_it_committed(case: Case) -> None:
+    """And nothing else: the windows and slices on the way are not in its output."""
+    outcome, _ = case("busy")
+    assert outcome.succeeded, outcome.cause
+    assert outcome.output == {
+        "run_id": outcome.run_id,
+        "committed": [COMMIT],
+        "unchanged": [],
+        "notes": NOTES,
+        "dry_run": [],
+    }
+
+
+def test_an_idle_run_enters_four_states(case: Case) -> None:
+    """Transitions are what it costs."""
+    outcome, events = case("idle")
+    assert outcome.output["unchanged"] == ["dbo.a"]
+    entered = [event for event in events if event.endswith("StateEntered")]
+    assert entered == ["TaskStateEntered", "TaskStateEntered", "ChoiceStateEntered", "SucceedStateEntered"]
+
+
+def test_a_window_without_slices_only_moves_its_pointer(case: Case) -> None:
+    """copy-delta is not called; it would fail."""
+    outcome, _ = case("pointer-lags")
+    assert outcome.committed == [COMMIT]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_dry_run_copies_nothing_even_if_windows_are_announced(case: Case, asked: bool) -> None:
+    """The same answers with dry_run false go on to copy-delta, and fail there."""
+    outcome, _ = case("dry-run", dry_run=asked)
+    assert outcome.succeeded == asked
+    if asked:
+        assert outcome.output["dry_run"] == [{"table": "dbo.a", "slices": [{"sql": "SELECT 1"}]}]
+
+
+def test_a_failed_lookup_ends_the_run_with_its_own_error(case: Case) -> None:
+    """Name and message are the function's."""
+    outcome, _ = case("lookup-fails")
+    assert (outcome.error, outcome.cause) == ("WatermarkRejected", "lookup-old-watermark: login failed")
+
+
+def test_a_table_that_failed_in_a_lookup_fails_the_run_after_the_others(case: Case) -> None:
+    """The other one is committed first."""
+    outcome, _ = case("one-table-failed-early")
+    assert outcome.error == "TablesFailed"
+    assert outcome.cause == "1 table(s) failed, 1 committed, 0 without change. dbo.b: SourceRejected: no"
+
+
+@pytest.mark.parametrize(
+    ("name", "attempts", "cause"),
+    [
+        ("stays-unavailable", 6, "dbo.a: SinkUnavailable: slice 0: slow down"),
+        ("permanent", 1, 'dbo.a: SchemaMismatch: slice 0: column "a" is gone'),
+        ("timeout", 1, "dbo.a: States.Timeout: slice 0: "),
+    ],
+)
+def test_only_errors_that_pass_are_tried_again(case: Case, name: str, attempts: int, cause: str) -> None:
+    """Five times more, and then they fail the table like the others."""
+    outcome, events = case(name)
+    assert outcome.cause == f"1 table(s) failed, 0 committed, 0 without change. {cause}"
+    assert events.count("TaskFailed") == attempts
+
+
+def test_expired_uploads_are_copied_again(case: Case) -> None:
+    """The second round commits."""
+    outcome, _ = case("expired-once")
+    assert outcome.committed == [COMMIT]
+
+
+def test_uploads_that_expire_every_time_are_given_up_after_three_rounds(case: Case) -> None:
+    """Then the table fails, and the cause says what to look at."""
+    outcome, _ = case("expires-always")
+    assert "dbo.a: UploadExpired: the uploads of window initial expired" in outcome.cause
+    assert "3 times in a row" in outcome.cause

@@ -1,0 +1,123 @@
+"""Deploys infra/template.yaml as it is: only paths of local files in it become addresses, as with `sam package`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import shutil
+import subprocess
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.aws import LocalAws
+
+ROOT = Path(__file__).resolve().parents[2]
+INFRA = ROOT / "infra"
+FUNCTIONS = ("lookup-old-watermark", "lookup-new-watermark", "copy-delta", "update-watermark")
+ARTIFACTS = "tidemark-artifacts"
+
+
+class DeployFailed(RuntimeError):
+    """CloudFormation refused or rolled back; the message has the reasons it gave."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One deployed stack."""
+
+    aws: LocalAws
+    name: str
+    outputs: Mapping[str, str]
+
+    @property
+    def state_machine_arn(self) -> str:
+        """Where executions are started."""
+        return self.outputs["StateMachineArn"]
+
+    @property
+    def bucket(self) -> str:
+        """Where the data goes."""
+        return self.outputs["BucketName"]
+
+    def delete(self) -> None:
+        """Deletes the stack; its bucket stays, as the template says."""
+        self.aws.client("cloudformation").delete_stack(StackName=self.name)
+
+
+class Packages:
+    """The functions and the state machine, uploaded once for any number of stacks."""
+
+    def __init__(self, aws: LocalAws, binaries: Path) -> None:
+        self._aws = aws
+        self._s3 = aws.client("s3")
+        self._s3.create_bucket(Bucket=ARTIFACTS)
+        self._uris = {name: self._upload(zip_bootstrap(binaries / name), ".zip") for name in FUNCTIONS}
+
+    def deploy(self, name: str, parameters: Mapping[str, str]) -> Deployment:
+        """Creates a stack from the template and waits for it."""
+        cloudformation = self._aws.client("cloudformation")
+        cloudformation.create_stack(
+            StackName=name,
+            TemplateBody=self._template(),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        return Deployment(self._aws, name, _outputs(cloudformation, name))
+
+    def _template(self) -> str:
+        text = (INFRA / "template.yaml").read_text()
+        text = re.sub(r"(?m)(?<=CodeUri: )\.\./target/lambda/([a-z-]+)/$", lambda found: self._uris[found[1]], text)
+        return re.sub(
+            r"(?m)(?<=DefinitionUri: )(\S+)$",
+            lambda found: self._upload((INFRA / found[1]).read_bytes(), ".json"),
+            text,
+        )
+
+    def _upload(self, body: bytes, suffix: str) -> str:
+        key = hashlib.sha256(body).hexdigest() + suffix
+        self._s3.put_object(Bucket=ARTIFACTS, Key=key, Body=body)
+        return f"s3://{ARTIFACTS}/{key}"
+
+
+def zip_bootstrap(binary: Path) -> bytes:
+    """A function's package: the binary under the name the runtime looks for, without the symbols of a debug build."""
+    if not binary.is_file():
+        raise DeployFailed(f"{binary} does not exist; build it with `cargo build`")
+    stripped = binary.with_name(binary.name + ".bootstrap")
+    if shutil.which("strip") and not _is_script(binary):
+        subprocess.run(["strip", "-o", stripped, binary], check=True)
+    else:
+        shutil.copyfile(binary, stripped)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as package:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        package.writestr(entry, stripped.read_bytes())
+    return archive.getvalue()
+
+
+def _is_script(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"#!"
+
+
+def _outputs(cloudformation: Any, name: str) -> dict[str, str]:
+    deadline = time.monotonic() + 120
+    while True:
+        stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        if stack["StackStatus"] == "CREATE_COMPLETE":
+            return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        if not stack["StackStatus"].endswith("_IN_PROGRESS") or time.monotonic() > deadline:
+            events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+            reasons = [
+                f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+                for event in events
+                if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
+            ]
+            raise DeployFailed(f"stack {name} is {stack['StackStatus']}: " + "; ".join(reasons))
+        time.sleep(0.1)

@@ -1,0 +1,183 @@
+"""One execution of the state machine: start it, follow its steps as they happen, and get its outcome."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.deploy import Deployment
+
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened in an execution, in words."""
+
+    name: str
+    text: str
+    failed: bool = False
+    window: dict[str, Any] | None = None
+    """The frozen window that this step announces."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an execution ended."""
+
+    run_id: str
+    status: str
+    output: dict[str, Any]
+    error: str
+    cause: str
+    seconds: float
+    windows: list[dict[str, Any]]
+    """The windows that lookup-new-watermark froze or adopted, with their bounds."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every table was copied or had nothing to copy."""
+        return self.status == "SUCCEEDED"
+
+    @property
+    def committed(self) -> list[dict[str, Any]]:
+        """What update-watermark reported, per window."""
+        return list(self.output.get("committed", []))
+
+
+@dataclass
+class Execution:
+    """A started execution."""
+
+    deployment: Deployment
+    arn: str
+    started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def start(cls, deployment: Deployment, run_input: dict[str, Any]) -> Execution:
+        """Starts the state machine with this input."""
+        states = deployment.aws.client("stepfunctions")
+        reply = states.start_execution(stateMachineArn=deployment.state_machine_arn, input=json.dumps(run_input))
+        return cls(deployment, reply["executionArn"])
+
+    def wait(
+        self,
+        seconds: float = 120,
+        on_step: Callable[[Step], None] = lambda _: None,
+        on_wait: Callable[[float], None] = lambda _: None,
+    ) -> Outcome:
+        """Follows the execution to its end; `on_step` hears of every step, `on_wait` of the time in between."""
+        states = self.deployment.aws.client("stepfunctions")
+        steps = self._steps(states)
+        windows = []
+        while True:
+            execution = states.describe_execution(executionArn=self.arn)
+            for step in next(steps):
+                on_step(step)
+                if step.window is not None:
+                    windows.append(step.window)
+            elapsed = time.monotonic() - self.started
+            if execution["status"] != "RUNNING":
+                return Outcome(
+                    run_id=execution["name"],
+                    status=execution["status"],
+                    output=json.loads(execution.get("output") or "{}"),
+                    error=execution.get("error", ""),
+                    cause=execution.get("cause", ""),
+                    seconds=elapsed,
+                    windows=windows,
+                )
+            if elapsed > seconds:
+                raise TimeoutError(f"execution {execution['name']} still runs after {seconds:g} s")
+            on_wait(elapsed)
+            time.sleep(POLL_SECONDS)
+
+    def _steps(self, states: Any) -> Iterator[list[Step]]:
+        """At every turn, the steps that are new in the execution's history."""
+        seen = 0
+        while True:
+            pages = states.get_paginator("get_execution_history").paginate(executionArn=self.arn)
+            events = [event for page in pages for event in page["events"]]
+            yield [step for event in events[seen:] for step in _describe(event)]
+            seen = len(events)
+
+
+def run(deployment: Deployment, run_input: dict[str, Any], seconds: float = 120) -> Outcome:
+    """Starts an execution and waits for its end."""
+    return Execution.start(deployment, run_input).wait(seconds)
+
+
+def _describe(event: dict[str, Any]) -> list[Step]:
+    """A history event in words; most have none. Steps are told by their answers: inside a Map no state is named."""
+    if event["type"] == "TaskFailed":
+        details = event["taskFailedEventDetails"]
+        return [Step(details["error"], _message(details.get("cause", "")), failed=True)]
+    if event["type"] != "TaskSucceeded":
+        return []
+    answer = json.loads(event["taskSucceededEventDetails"]["output"]).get("Payload", {})
+    if "windows" in answer:
+        return [*_frozen(answer), *_failures("lookup-new-watermark", answer)]
+    if "tables" in answer:
+        step = Step("lookup-old-watermark", _count(len(answer["tables"]), "table"))
+        return [step, *_failures("lookup-old-watermark", answer)]
+    if "slice" in answer:
+        how = "was copied before" if answer.get("resumed") else f"{answer['rows']} rows, {answer['bytes']} bytes"
+        return [Step("copy-delta", f"{answer['table']} slice {answer['slice']}: {how}")]
+    if "status" in answer:
+        return [Step("update-watermark", _committed(answer))]
+    return []
+
+
+def _frozen(answer: dict[str, Any]) -> Iterator[Step]:
+    name = "lookup-new-watermark"
+    for window in answer["windows"]:
+        settle = window.get("settle_seconds", 0)
+        wait = f", waits {settle} s for open transactions" if settle else ""
+        yield Step(
+            name, f"{window['table']}: {interval(window)}, {_count(window['slices'], 'slice')}{wait}", window=window
+        )
+    for table in answer.get("unchanged", []):
+        yield Step(name, f"{table}: no change")
+    for note in answer.get("notes", []):
+        yield Step(
+            name, f"{note['table']}: {note['null_rows']} rows without, {note['future_rows']} with a future watermark"
+        )
+    for plan in answer.get("dry_run", []):
+        for query in plan["slices"]:
+            yield Step(name, f"{plan['table']}: would run {query['sql']}")
+
+
+def _failures(name: str, answer: dict[str, Any]) -> Iterator[Step]:
+    for failure in answer.get("failed", []):
+        yield Step(name, f"{failure['table']}: {failure['error']}: {failure['cause']}", failed=True)
+
+
+def _committed(answer: dict[str, Any]) -> str:
+    if answer["status"] != "committed":
+        return f"{answer['table']}: uploads had expired, copying again"
+    watermark = answer["watermark"]["value"]
+    objects = _count(answer["objects"], "object")
+    return f"{answer['table']}: committed {answer['rows']} rows in {objects}, watermark {watermark}"
+
+
+def interval(window: dict[str, Any]) -> str:
+    """A window as it is read: open below, closed above."""
+    bounds = [
+        bound["value"] if (bound := window.get(key)) else "the beginning" for key in ("old_watermark", "new_watermark")
+    ]
+    return f"({bounds[0]}, {bounds[1]}]"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _message(cause: str) -> str:
+    """The function's own message inside a Lambda error, or the cause as it is."""
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return cause

@@ -1,0 +1,251 @@
+"""`make run`: the tutorial's three runs on a stack of its own, or one run against a server of the user's.
+
+Environment: FORMAT, SETTLE for the tutorial; SOURCE_URL, TABLES, CA_BUNDLE, WATERMARK_STORE, WATERMARK_TABLE,
+WATERMARK_PROCEDURE for the user's server. Exits 1 when anything is not as it must be, and says what."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import objects, source_url, tutorial
+from local.deploy import ROOT, DeployFailed, Deployment
+from local.execution import Execution, Outcome, interval
+from local.process import StartFailed
+from local.stack import Stack
+from local.terminal import say, show_step, show_table, show_wait, task
+
+FORMATS: dict[str, Any] = {"parquet": "parquet", "csv": tutorial.CSV_FORMAT, "jsonl": "jsonl"}
+HEADER = ("run", "window", "rows", "objects", "watermark", "seconds")
+
+
+class Unexpected(RuntimeError):
+    """Something came out that must not."""
+
+
+def main() -> int:
+    """Runs one of the two scenarios; whatever was started is stopped before it returns."""
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda *_: sys.exit(1))
+    folder = ROOT / ".local" / f"run-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        if url := os.environ.get("SOURCE_URL"):
+            _run_own_server(url, folder)
+        else:
+            _run_tutorial(folder)
+    except (
+        Unexpected,
+        StartFailed,
+        DeployFailed,
+        source_url.BadUrl,
+        TimeoutError,
+        ClientError,
+        BotoCoreError,
+    ) as error:
+        say(f"\nNot as expected: {error}")
+        if folder.exists():
+            say(f"Logs: {_relative(folder / 'logs')}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nStopped.")
+        return 130
+    return 0
+
+
+def _run_tutorial(folder: Path) -> None:
+    name = os.environ.get("FORMAT") or "parquet"
+    if name not in FORMATS:
+        raise Unexpected(f"FORMAT={name}; it is one of {', '.join(FORMATS)}")
+    settle = _seconds("SETTLE", 1)
+    run_input = {"tables": [tutorial.table_spec(file_format=FORMATS[name], settle_seconds=settle)]}
+    say(f"The tutorial's table, as {name}. Every run waits {settle} s for open transactions; the default is 30.")
+    with _running(tutorial.SCRIPT, folder) as stack:
+        sandbox = stack.sandbox
+        if sandbox is None:
+            raise Unexpected("the stand-in SQL Server is not there")
+        with task("Deploying infra/template.yaml on the local AWS"):
+            deployment = stack.deploy()
+
+        def stored() -> str:
+            rows = sandbox.query("SELECT WatermarkValue FROM watermarktable WHERE TableName = 'data_source_table'")
+            return str(rows[0][0].isoformat(timespec="milliseconds"))
+
+        report: list[tuple[str, ...]] = []
+        first = _tutorial_run("1", "the table as it is", deployment, run_input, folder, stored, report)
+        _expect("rows of run 1", first, tutorial.FIRST_LINES)
+        _expect("the watermark after run 1", stored(), tutorial.FIRST_WATERMARK)
+        before = objects.listing(deployment)
+        sandbox.execute(*tutorial.NEW_ROWS)
+        second = _tutorial_run("2", "after two new rows", deployment, run_input, folder, stored, report)
+        _expect("rows of run 2", second, tutorial.SECOND_LINES)
+        _expect("the watermark after run 2", stored(), tutorial.SECOND_WATERMARK)
+        after = objects.listing(deployment)
+        _expect("the objects of run 1 after run 2", {key: after.get(key) for key in before}, before)
+        third = _tutorial_run("3", "without a change", deployment, run_input, folder, stored, report)
+        _expect("rows of run 3", third, set())
+        _expect("the watermark after run 3", stored(), tutorial.SECOND_WATERMARK)
+        _expect("the objects after run 3", objects.listing(deployment), after)
+    say()
+    show_table(HEADER, report)
+    say("\nThe stand-in server and the local AWS are stopped. What the tutorial says came out, came out.")
+    _show_folder(folder)
+
+
+def _tutorial_run(
+    number: str,
+    what: str,
+    deployment: Deployment,
+    run_input: dict[str, Any],
+    folder: Path,
+    stored: Callable[[], str],
+    report: list[tuple[str, ...]],
+) -> set[str]:
+    """One run; returns the rows of its new objects as the tutorial would have written them."""
+    known = objects.listing(deployment)
+    say(f"\nRun {number}: {what}")
+    outcome = Execution.start(deployment, run_input).wait(300, show_step, show_wait)
+    _must_succeed(outcome)
+    new = {key: entry for key, entry in objects.listing(deployment).items() if key not in known}
+    paths = [path for path in objects.download(deployment, new, folder) if path.name.startswith("part-")]
+    rows = sum(window["rows"] for window in outcome.committed)
+    report.append((number, _windows(outcome), str(rows), str(len(paths)), stored(), f"{outcome.seconds:.1f}"))
+    lines = _lines(paths)
+    _expect(f"the number of rows that run {number} reports", rows, len(lines))
+    for line in lines if any(path.suffix == ".csv" for path in paths) else ():
+        say(f"    {line}")
+    return set(lines)
+
+
+def _lines(paths: list[Path]) -> list[str]:
+    """Rows as the tutorial's own files have them, whatever the format."""
+    if all(path.suffix == ".csv" for path in paths):
+        return objects.read_lines(paths)
+    rows = objects.read_rows(paths)
+    return [f"{number},{name},{_moment(moment):%Y-%m-%d %H:%M:%S.%f}0" for number, name, moment in rows]
+
+
+def _moment(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+
+
+def _run_own_server(url: str, folder: Path) -> None:
+    source = source_url.parse(url)
+    run_input = _own_tables()
+    parameters = {
+        "SourceTls": source.tls,
+        "WatermarkStore": os.environ.get("WATERMARK_STORE") or "s3",
+        "CaBundle": str(Path(os.environ["CA_BUNDLE"]).resolve()) if os.environ.get("CA_BUNDLE") else "",
+    }
+    for name, parameter in (("WATERMARK_TABLE", "WatermarkTable"), ("WATERMARK_PROCEDURE", "WatermarkProcedure")):
+        if value := os.environ.get(name):
+            parameters[parameter] = value
+    in_bucket = parameters["WatermarkStore"] == "s3"
+    where = "in the local bucket; nothing is written to the server" if in_bucket else "on the server"
+    say(f"Copying from {source.login.host}:{source.login.port}. Watermarks are kept {where}.")
+    with _running(None, folder) as stack:
+        with task("Deploying infra/template.yaml on the local AWS"):
+            secret = stack.secret("source", source.login)
+            deployment = stack.deploy(SourceSecretArn=secret, **parameters)
+        say("\nRun 1")
+        outcome = Execution.start(deployment, run_input).wait(24 * 3600, show_step, show_wait)
+        objects.download(deployment, objects.listing(deployment), folder)
+        say()
+        show_table(("table", *HEADER[1:5]), _own_report(outcome))
+        say(f"\n{outcome.seconds:.1f} s. The local AWS is stopped.")
+    _show_folder(folder)
+    _must_succeed(outcome)
+
+
+def _own_tables() -> dict[str, Any]:
+    path = os.environ.get("TABLES")
+    if not path:
+        raise Unexpected("SOURCE_URL needs TABLES=file.json with the tables to copy; infra/tables.json is an example")
+    try:
+        run_input = dict(json.loads(Path(path).read_text()))
+        if os.environ.get("SETTLE"):
+            for table in run_input["tables"]:
+                table["tracking"]["watermark"]["settle_seconds"] = _seconds("SETTLE", 0)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Unexpected(f"TABLES={path} cannot be read as infra/tables.json can: {error!r}") from error
+    return run_input
+
+
+def _own_report(outcome: Outcome) -> list[tuple[str, ...]]:
+    bounds = {window["table"]: interval(window) for window in outcome.windows}
+    return [
+        (
+            commit["table"],
+            bounds.get(commit["table"], commit["window"]),
+            str(commit["rows"]),
+            str(commit["objects"]),
+            commit["watermark"]["value"],
+        )
+        for commit in outcome.committed
+    ]
+
+
+@contextmanager
+def _running(script: str | None, folder: Path) -> Iterator[Stack]:
+    """A stack whose logs are kept, and which is stopped whatever happens."""
+    with task("Starting " + ("the stand-in SQL Server and the local AWS" if script else "the local AWS")):
+        stack = Stack(script)
+    try:
+        yield stack
+    finally:
+        try:
+            stack.keep_logs(folder / "logs")
+        finally:
+            stack.stop()
+
+
+def _must_succeed(outcome: Outcome) -> None:
+    if not outcome.succeeded:
+        raise Unexpected(f"run {outcome.run_id} is {outcome.status}: {outcome.error}: {outcome.cause}")
+
+
+def _expect(what: str, found: Any, expected: Any) -> None:
+    if found != expected:
+        raise Unexpected(f"{what}\n  expected {expected}\n  found    {found}")
+
+
+def _windows(outcome: Outcome) -> str:
+    return ", ".join(interval(window) for window in outcome.windows) or "none"
+
+
+def _seconds(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdigit():
+        raise Unexpected(f"{name}={text}; it is a number of seconds")
+    return int(text)
+
+
+def _show_folder(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("part-*"))
+    if not files:
+        return
+    say(f"Files: {_relative(folder)}")
+    pattern = f"{_relative(folder)}/**/part-*{''.join(files[0].suffixes)}"
+    if files[0].suffixes[0] == ".csv":
+        tool = "zcat -f" if files[0].suffix == ".gz" else "cat"
+        say(f"Read them: {tool} {' '.join(shlex.quote(_relative(path)) for path in files)}")
+    else:
+        python = shlex.quote(_relative(Path(sys.executable)))
+        say(f'Read them: {python} -c "import duckdb; duckdb.sql(\\"FROM \'{pattern}\'\\").show()"')
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The stand-in SQL Server as a child process, and a real client (pymssql, over TLS) that talks to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pymssql
+
+from local.process import Child
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where a SQL Server is and how to get in. `repr` leaves the password out."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    dbname: str
+
+    def __repr__(self) -> str:
+        return f"Login({self.username}@{self.host}:{self.port}/{self.dbname})"
+
+    def secret(self) -> str:
+        """The secret's text, in the shape RDS uses."""
+        return json.dumps(
+            {
+                "host": self.host,
+                "port": self.port,
+                "username": self.username,
+                "password": self.password,
+                "dbname": self.dbname,
+            }
+        )
+
+
+class Sandbox:
+    """One running stand-in. `stop` ends it; its tables are gone then."""
+
+    def __init__(self, binary: Path, directory: Path, script: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        init = directory / "init.sql"
+        init.write_text(script)
+        ready = directory / "ready.json"
+        command = [
+            str(binary),
+            *("--listen", "127.0.0.1:0"),
+            *("--tls-dir", str(directory / "tls")),
+            *("--init", str(init)),
+            *("--ready-file", str(ready)),
+        ]
+        self._child = Child(command, {"LANG": "C.UTF-8"}, directory / "sandbox.log")
+        try:
+            self._child.wait_until(lambda: _is_complete(ready), 60, "the stand-in SQL Server")
+            facts = json.loads(ready.read_text())
+            self.login = Login(**{key: facts[key] for key in ("host", "port", "username", "password", "dbname")})
+            self.ca_file = Path(facts["ca_file"])
+        except BaseException:
+            self._child.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The id of the process and of its group."""
+        return self._child.pid
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._child.stop()
+
+    def execute(self, *batches: str) -> None:
+        """Runs batches, each committed by itself."""
+        run_batches(self.login, batches)
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT."""
+        return run_query(self.login, sql, parameters)
+
+
+def run_batches(login: Login, batches: Sequence[str]) -> None:
+    """Runs batches on any server, each committed by itself."""
+    with _connect(login) as connection, connection.cursor() as cursor:
+        for batch in batches:
+            cursor.execute(batch)
+
+
+def run_query(login: Login, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of one SELECT on any server."""
+    with _connect(login) as connection, connection.cursor() as cursor:
+        cursor.execute(sql, tuple(parameters))
+        return [tuple(row) for row in cursor.fetchall()]
+
+
+def _connect(login: Login) -> Any:
+    return pymssql.connect(
+        server=login.host,
+        port=str(login.port),
+        user=login.username,
+        password=login.password,
+        database=login.dbname,
+        autocommit=True,
+        login_timeout=10,
+        encryption="require",
+    )
+
+
+def _is_complete(ready: Path) -> bool:
+    """Whether the ready file is there and whole."""
+    try:
+        return bool(json.loads(ready.read_text()))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
