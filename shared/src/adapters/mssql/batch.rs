@@ -1,17 +1,9 @@
-//! Values of the wire into Arrow buffers.
+//! Rows of the wire into record batches.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use arrow_array::types::{
-    Decimal128Type, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampNanosecondType,
-};
-use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array,
-    Int32Array, Int64Array, PrimitiveArray, RecordBatch, StringArray,
-};
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use mssql_tds::datatypes::column_values::{
     SqlDate, SqlDateTime, SqlDateTime2, SqlDateTimeOffset, SqlMoney, SqlSmallDateTime, SqlSmallMoney, SqlTime, SqlXml,
 };
@@ -23,19 +15,13 @@ use mssql_tds::datatypes::sql_vector::SqlVector;
 use uuid::Uuid;
 
 use super::BatchLimits;
-use super::wire_text::WireText;
-use crate::encode::forms::{self, DAY_TICKS, SECOND_TICKS, Style, UNIX_EPOCH_DAYS};
+use super::column::{ColumnBuilder, Refusal, Taken, Values, arrow_failed, valid_days};
+use crate::encode::forms::{SECOND_TICKS, UNIX_EPOCH_DAYS};
 use crate::error::{Error, ErrorCode, Result};
-use crate::shape::{Fraction, Held, Shape};
-use crate::types::{Column, SqlType};
+use crate::shape::Shape;
 
 /// Days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
 const EPOCH_1900_DAYS: i64 = 693_595;
-/// 9999-12-31
-const LAST_DAY: i64 = 3_652_058;
-
-/// The most that is reserved ahead for the text or bytes of a column.
-const LIKELY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Collects rows until a batch is full.
 ///
@@ -53,40 +39,6 @@ pub struct BatchBuilder {
     replaced_texts: u64,
     failure: Option<Error>,
 }
-
-struct ColumnBuilder {
-    column: Column,
-    held: Held,
-    nulls: NullBufferBuilder,
-    values: Values,
-    text: WireText,
-}
-
-enum Values {
-    Bool(BooleanBufferBuilder),
-    Int16(Vec<i16>),
-    Int32(Vec<i32>),
-    Int64(Vec<i64>),
-    Float32(Vec<f32>),
-    Float64(Vec<f64>),
-    Int128(Vec<i128>),
-    Variable { offsets: Vec<i32>, bytes: Vec<u8> },
-    Fixed { width: usize, bytes: Vec<u8> },
-}
-
-/// Why a value could not be taken.
-enum Refusal {
-    /// The driver sent another type than the result's description says.
-    OtherType,
-    /// Not a value of SQL Server's type.
-    Invalid,
-    /// Outside what nanoseconds can hold.
-    OutsideNanoseconds,
-    /// More than 2 GiB of text or bytes in a batch.
-    TooLarge,
-}
-
-type Taken = std::result::Result<(), Refusal>;
 
 impl BatchBuilder {
     pub fn new(shape: &Shape, limits: BatchLimits) -> Self {
@@ -176,264 +128,6 @@ impl BatchBuilder {
         };
         self.failure.get_or_insert(error);
     }
-}
-
-impl ColumnBuilder {
-    fn new(column: Column, held: Held) -> Self {
-        Self {
-            values: Values::new(held, 0, 0),
-            nulls: NullBufferBuilder::new(0),
-            text: WireText::default(),
-            column,
-            held,
-        }
-    }
-
-    fn null(&mut self) {
-        match &mut self.values {
-            Values::Bool(bits) => bits.append(false),
-            Values::Int16(values) => values.push(0),
-            Values::Int32(values) => values.push(0),
-            Values::Int64(values) => values.push(0),
-            Values::Float32(values) => values.push(0.0),
-            Values::Float64(values) => values.push(0.0),
-            Values::Int128(values) => values.push(0),
-            Values::Variable { offsets, .. } => offsets.push(offsets.last().copied().unwrap_or(0)),
-            Values::Fixed { width, bytes } => bytes.resize(bytes.len() + *width, 0),
-        }
-        self.nulls.append_null();
-    }
-
-    /// A value of `Int64` that is not a number to the user: a time in some unit.
-    #[inline]
-    fn unit(&mut self, value: i64) -> Taken {
-        let Values::Int64(values) = &mut self.values else {
-            return Err(Refusal::OtherType);
-        };
-        values.push(value);
-        self.nulls.append_non_null();
-        Ok(())
-    }
-
-    /// Appends what `write` writes as one text or binary value, and gives its length.
-    fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>, &mut WireText)) -> std::result::Result<usize, Refusal> {
-        let Values::Variable { offsets, bytes } = &mut self.values else {
-            return Err(Refusal::OtherType);
-        };
-        let start = bytes.len();
-        write(bytes, &mut self.text);
-        offsets.push(i32::try_from(bytes.len()).map_err(|_| Refusal::TooLarge)?);
-        self.nulls.append_non_null();
-        Ok(bytes.len() - start)
-    }
-
-    fn time(&mut self, ticks: u64) -> Taken {
-        let ticks = valid_time(ticks)?;
-        match self.held {
-            Held::Time(Fraction::Micros) => self.unit(ticks / 10),
-            Held::Time(Fraction::Nanos) => self.unit(ticks * 100),
-            Held::TimeTicks => self.unit(ticks),
-            Held::Iso => {
-                let digits = self.digits();
-                self.variable(|out, _| forms::time(out, ticks, digits)).map(drop)
-            }
-            _ => Err(Refusal::OtherType),
-        }
-    }
-
-    /// A point in time of a column without an offset.
-    fn timestamp(&mut self, days: i64, ticks: u64) -> Taken {
-        let ticks = valid_days(days)? * DAY_TICKS + valid_time(ticks)?;
-        match self.held {
-            Held::Timestamp(fraction) => self.unit(since_1970(ticks, fraction)?),
-            Held::Ticks => self.unit(ticks),
-            Held::Iso => {
-                let digits = self.digits();
-                self.variable(|out, _| forms::timestamp(out, ticks, digits, Style::Iso))
-                    .map(drop)
-            }
-            _ => Err(Refusal::OtherType),
-        }
-    }
-
-    /// A point in time in UTC and the offset it was written with.
-    fn instant(&mut self, days: i64, ticks: u64, offset_minutes: i16) -> Taken {
-        let ticks = valid_days(days)? * DAY_TICKS + valid_time(ticks)?;
-        match (self.held, &mut self.values) {
-            (Held::Instant(fraction), _) => self.unit(since_1970(ticks, fraction)?),
-            (Held::TicksAndOffset, Values::Fixed { bytes, .. }) => {
-                bytes.extend_from_slice(&ticks.to_le_bytes());
-                bytes.extend_from_slice(&offset_minutes.to_le_bytes());
-                self.nulls.append_non_null();
-                Ok(())
-            }
-            (Held::Iso, _) => {
-                let digits = self.digits();
-                self.variable(|out, _| {
-                    forms::timestamp_with_offset(out, ticks, offset_minutes, digits, Style::Iso);
-                })
-                .map(drop)
-            }
-            _ => Err(Refusal::OtherType),
-        }
-    }
-
-    const fn digits(&self) -> u8 {
-        match self.column.sql_type {
-            SqlType::Time(scale) | SqlType::DateTime2(scale) | SqlType::DateTimeOffset(scale) => scale,
-            SqlType::DateTime => 3,
-            _ => 0,
-        }
-    }
-
-    fn decimal(&mut self, unscaled: i128) -> Taken {
-        let Values::Int128(values) = &mut self.values else {
-            return Err(Refusal::OtherType);
-        };
-        values.push(unscaled);
-        self.nulls.append_non_null();
-        Ok(())
-    }
-
-    fn finish(&mut self, rows: usize) -> Result<ArrayRef> {
-        let nulls = self.nulls.finish();
-        if nulls.is_some() && !self.column.nullable {
-            return Err(Error::new(
-                ErrorCode::SchemaMismatch,
-                format!("column '{}' is NOT NULL in the plan but holds a NULL", self.column.name),
-            ));
-        }
-        // The next batch is likely to be of the same size, unless one value was very large.
-        let bytes = match &self.values {
-            Values::Variable { bytes, .. } => bytes.len().min(LIKELY_BYTES),
-            _ => 0,
-        };
-        let values = std::mem::replace(&mut self.values, Values::new(self.held, rows, bytes));
-        let array = values.into_array(self.held, nulls).map_err(arrow_failed)?;
-        if array.len() != rows {
-            return Err(Error::new(
-                ErrorCode::Internal,
-                format!(
-                    "column '{}' has {} values for {rows} rows",
-                    self.column.name,
-                    array.len()
-                ),
-            ));
-        }
-        Ok(array)
-    }
-}
-
-fn valid_days(days: i64) -> std::result::Result<i64, Refusal> {
-    (0..=LAST_DAY).contains(&days).then_some(days).ok_or(Refusal::Invalid)
-}
-
-fn valid_time(ticks: u64) -> std::result::Result<i64, Refusal> {
-    let ticks = i64::try_from(ticks).map_err(|_| Refusal::Invalid)?;
-    (ticks < DAY_TICKS).then_some(ticks).ok_or(Refusal::Invalid)
-}
-
-fn since_1970(ticks: i64, fraction: Fraction) -> std::result::Result<i64, Refusal> {
-    let ticks = ticks - UNIX_EPOCH_DAYS * DAY_TICKS;
-    match fraction {
-        Fraction::Micros => Ok(ticks.div_euclid(10)),
-        Fraction::Nanos => ticks.checked_mul(100).ok_or(Refusal::OutsideNanoseconds),
-    }
-}
-
-impl Values {
-    fn new(held: Held, rows: usize, bytes: usize) -> Self {
-        match held {
-            Held::Bool => Self::Bool(BooleanBufferBuilder::new(rows)),
-            Held::Int16 => Self::Int16(Vec::with_capacity(rows)),
-            Held::Int32 | Held::Date => Self::Int32(Vec::with_capacity(rows)),
-            Held::Int64 | Held::TimeTicks | Held::Ticks | Held::Time(_) | Held::Timestamp(_) | Held::Instant(_) => {
-                Self::Int64(Vec::with_capacity(rows))
-            }
-            Held::Float32 => Self::Float32(Vec::with_capacity(rows)),
-            Held::Float64 => Self::Float64(Vec::with_capacity(rows)),
-            Held::Decimal { .. } => Self::Int128(Vec::with_capacity(rows)),
-            Held::Text | Held::Iso | Held::Binary => {
-                let mut offsets = Vec::with_capacity(rows + 1);
-                offsets.push(0);
-                Self::Variable {
-                    offsets,
-                    bytes: Vec::with_capacity(bytes),
-                }
-            }
-            Held::Uuid => Self::Fixed {
-                width: 16,
-                bytes: Vec::with_capacity(rows * 16),
-            },
-            Held::TicksAndOffset => Self::Fixed {
-                width: 10,
-                bytes: Vec::with_capacity(rows * 10),
-            },
-        }
-    }
-
-    const fn fixed_bytes(&self) -> usize {
-        match self {
-            Self::Bool(_) => 1,
-            Self::Int16(_) => 2,
-            Self::Int32(_) | Self::Float32(_) | Self::Variable { .. } => 4,
-            Self::Int64(_) | Self::Float64(_) => 8,
-            Self::Int128(_) => 16,
-            Self::Fixed { width, .. } => *width,
-        }
-    }
-
-    fn into_array(self, held: Held, nulls: Option<NullBuffer>) -> std::result::Result<ArrayRef, ArrowError> {
-        Ok(match self {
-            Self::Bool(mut bits) => Arc::new(BooleanArray::new(bits.finish(), nulls)),
-            Self::Int16(values) => Arc::new(Int16Array::try_new(values.into(), nulls)?),
-            Self::Int32(values) => match held {
-                Held::Date => Arc::new(Date32Array::try_new(values.into(), nulls)?),
-                _ => Arc::new(Int32Array::try_new(values.into(), nulls)?),
-            },
-            Self::Int64(values) => int64_array(values.into(), held, nulls)?,
-            Self::Float32(values) => Arc::new(Float32Array::try_new(values.into(), nulls)?),
-            Self::Float64(values) => Arc::new(Float64Array::try_new(values.into(), nulls)?),
-            Self::Int128(values) => Arc::new(
-                PrimitiveArray::<Decimal128Type>::try_new(values.into(), nulls)?.with_data_type(held.data_type()),
-            ),
-            Self::Variable { offsets, bytes } => {
-                let offsets = OffsetBuffer::new(offsets.into());
-                let bytes = Buffer::from_vec(bytes);
-                match held {
-                    Held::Binary => Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?),
-                    _ => Arc::new(StringArray::try_new(offsets, bytes, nulls)?),
-                }
-            }
-            Self::Fixed { width, bytes } => {
-                let width = i32::try_from(width).unwrap_or(i32::MAX);
-                Arc::new(FixedSizeBinaryArray::try_new(width, Buffer::from_vec(bytes), nulls)?)
-            }
-        })
-    }
-}
-
-fn int64_array(
-    values: ScalarBuffer<i64>,
-    held: Held,
-    nulls: Option<NullBuffer>,
-) -> std::result::Result<ArrayRef, ArrowError> {
-    let data_type: DataType = held.data_type();
-    Ok(match held {
-        Held::Time(Fraction::Micros) => Arc::new(PrimitiveArray::<Time64MicrosecondType>::try_new(values, nulls)?),
-        Held::Time(Fraction::Nanos) => Arc::new(PrimitiveArray::<Time64NanosecondType>::try_new(values, nulls)?),
-        Held::Timestamp(Fraction::Micros) | Held::Instant(Fraction::Micros) => {
-            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls)?.with_data_type(data_type))
-        }
-        Held::Timestamp(Fraction::Nanos) | Held::Instant(Fraction::Nanos) => {
-            Arc::new(PrimitiveArray::<TimestampNanosecondType>::try_new(values, nulls)?.with_data_type(data_type))
-        }
-        _ => Arc::new(Int64Array::try_new(values, nulls)?),
-    })
-}
-
-fn arrow_failed(error: ArrowError) -> Error {
-    Error::with_source(ErrorCode::Internal, "cannot build a record batch", error)
 }
 
 /// A value that is held as it comes.

@@ -125,7 +125,8 @@ async fn measure() {
         rows.read(&query(), &shape, &mut Discard).await.unwrap();
         report("decode and build", &server, start, 0);
     }
-    for name in ["parquet", "parquet", "jsonl", "csv"] {
+    let formats = std::env::var("FORMATS").unwrap_or_else(|_| "parquet,jsonl,csv".to_owned());
+    for name in formats.split(',') {
         let server = start_server();
         let format: Format = serde_json::from_value(name.into()).unwrap();
         let shape = Shape::new(&table, &format, Timestamps::Us).unwrap();
@@ -142,7 +143,7 @@ async fn measure() {
             }
             bytes + encoder.finish().unwrap().bytes.len()
         });
-        let mut rows = MssqlRows::new(options(server.port));
+        let mut rows = MssqlRows::with_limits(options(server.port), limits());
         let mut sink = Channel(sender);
         rows.read(&query(), &shape, &mut sink).await.unwrap();
         drop(sink);
@@ -155,5 +156,15 @@ fn query() -> Query {
     Query {
         sql: "SELECT 1".to_owned(),
         parameters: Vec::new(),
+    }
+}
+
+/// The default limits, or `BATCH_BYTES`.
+fn limits() -> BatchLimits {
+    let bytes = std::env::var("BATCH_BYTES").ok().and_then(|bytes| bytes.parse().ok());
+    let default = BatchLimits::default();
+    BatchLimits {
+        bytes: bytes.unwrap_or(default.bytes),
+        ..default
     }
 }

@@ -1,11 +1,14 @@
-//! A server for tests that answers every query with the same prepared tokens (MS-TDS 2.2), without encryption.
+//! A server for tests that answers every query with the same prepared tokens (MS-TDS 2.2), with or without TLS.
 //!
 //! It puts on the wire what no well-behaved server would: malformed text, broken streams, errors between rows.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use native_tls::{Identity, Protocol, TlsAcceptor};
 
 /// Sort id 52 with LCID 0x409: `SQL_Latin1_General_CP1_CI_AS`.
 pub const LATIN1: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
@@ -41,7 +44,22 @@ struct Seen {
 }
 
 impl Replay {
+    /// A server that does not encrypt.
     pub fn start(answer: Answer) -> Self {
+        Self::listen(answer, None)
+    }
+
+    /// A server that insists on TLS 1.2, with this certificate and key in PEM.
+    pub fn start_with_tls(answer: Answer, certificate: &str, key: &str) -> Self {
+        let identity = Identity::from_pkcs8(certificate.as_bytes(), key.as_bytes()).unwrap();
+        let acceptor = TlsAcceptor::builder(identity)
+            .max_protocol_version(Some(Protocol::Tlsv12))
+            .build()
+            .unwrap();
+        Self::listen(answer, Some(acceptor))
+    }
+
+    fn listen(answer: Answer, acceptor: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -49,10 +67,10 @@ impl Replay {
         let answer = Arc::new(answer);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (answer, shared) = (answer.clone(), shared.clone());
+                let (answer, acceptor, shared) = (answer.clone(), acceptor.clone(), shared.clone());
                 shared.lock().unwrap().connections += 1;
                 // A client that goes away ends its connection, nothing else.
-                thread::spawn(move || drop(serve(&mut stream.unwrap(), &answer, &shared)));
+                thread::spawn(move || drop(greet(stream.unwrap(), acceptor.as_ref(), &answer, &shared)));
             }
         });
         Self { port, seen }
@@ -73,17 +91,76 @@ impl Replay {
     }
 }
 
-fn serve(stream: &mut TcpStream, answer: &Answer, seen: &Mutex<Seen>) -> std::io::Result<()> {
+fn greet(
+    mut stream: TcpStream,
+    acceptor: Option<&TlsAcceptor>,
+    answer: &Answer,
+    seen: &Mutex<Seen>,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
+    read_message(&mut stream)?;
+    // VERSION at 11, ENCRYPTION at 17: on, or not supported.
+    let mut options = vec![0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF];
+    options.extend([16, 0, 0x10, 0, 0, 0, if acceptor.is_some() { 1 } else { 2 }]);
+    send(&mut stream, &options, true)?;
+    let Some(acceptor) = acceptor else {
+        return serve(&mut stream, answer, seen);
+    };
+    let is_bare = Arc::new(AtomicBool::new(false));
+    let wrapped = HandshakeInPackets {
+        stream,
+        rest: Vec::new(),
+        is_bare: is_bare.clone(),
+    };
+    let mut encrypted = acceptor.accept(wrapped).map_err(std::io::Error::other)?;
+    is_bare.store(true, Ordering::Relaxed);
+    serve(&mut encrypted, answer, seen)
+}
+
+/// TDS 7 puts the TLS handshake into PRELOGIN packets, and what follows does without.
+#[derive(Debug)]
+struct HandshakeInPackets {
+    stream: TcpStream,
+    rest: Vec<u8>,
+    is_bare: Arc<AtomicBool>,
+}
+
+impl Read for HandshakeInPackets {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.is_bare.load(Ordering::Relaxed) {
+            return self.stream.read(out);
+        }
+        if self.rest.is_empty() {
+            self.rest = read_message(&mut self.stream)?.1;
+        }
+        let length = out.len().min(self.rest.len());
+        out[..length].copy_from_slice(&self.rest[..length]);
+        self.rest.drain(..length);
+        Ok(length)
+    }
+}
+
+impl Write for HandshakeInPackets {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.is_bare.load(Ordering::Relaxed) {
+            return self.stream.write(bytes);
+        }
+        let length = u16::try_from(bytes.len() + 8).unwrap().to_be_bytes();
+        let mut packet = vec![0x12, 1, length[0], length[1], 0, 0, 0, 0];
+        packet.extend_from_slice(bytes);
+        self.stream.write_all(&packet)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn serve(stream: &mut (impl Read + Write), answer: &Answer, seen: &Mutex<Seen>) -> std::io::Result<()> {
     loop {
         let (kind, payload) = read_message(stream)?;
         match (kind, answer) {
-            (0x12, _) => {
-                // VERSION at 11, ENCRYPTION at 17: not supported.
-                let mut options = vec![0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF];
-                options.extend([16, 0, 0x10, 0, 0, 0, 2]);
-                send(stream, &options, true)?;
-            }
             (0x10, Answer::Refuse(number)) => {
                 let mut tokens = error(*number, "refused");
                 tokens.extend(done(0xFD, 2, 0));
@@ -108,7 +185,7 @@ fn serve(stream: &mut TcpStream, answer: &Answer, seen: &Mutex<Seen>) -> std::io
                 send(stream, tail, !hangs_up)?;
                 seen.lock().unwrap().cpu_ticks = cpu_ticks("/proc/thread-self/stat");
                 if *hangs_up {
-                    return stream.shutdown(Shutdown::Both);
+                    return Ok(());
                 }
             }
             (_, Answer::Refuse(_)) => return Ok(()),
@@ -116,7 +193,7 @@ fn serve(stream: &mut TcpStream, answer: &Answer, seen: &Mutex<Seen>) -> std::io
     }
 }
 
-fn read_message(stream: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
+fn read_message(stream: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
     let mut payload = Vec::new();
     loop {
         let mut header = [0; 8];
@@ -132,7 +209,7 @@ fn read_message(stream: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
 }
 
 /// Sends tokens in packets of the negotiated size.
-fn send(stream: &mut TcpStream, tokens: &[u8], is_last: bool) -> std::io::Result<()> {
+fn send(stream: &mut impl Write, tokens: &[u8], is_last: bool) -> std::io::Result<()> {
     let packets = tokens.chunks(32_767 - 8);
     let count = packets.len();
     let mut out = Vec::with_capacity(tokens.len() + count * 8);
