@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::error::{SqlError, SqlResult};
+use crate::fault::Faults;
 use crate::sql::catalog;
 use crate::sql::functions;
 use crate::value::text;
@@ -33,6 +34,8 @@ pub struct Engine {
     /// The last identity value of each table.
     identities: Mutex<HashMap<i64, i64>>,
     next_session: AtomicU16,
+    /// Faults that tests have asked for.
+    pub faults: Faults,
 }
 
 /// A lock that a panicked session has not poisoned for the others.
@@ -50,7 +53,10 @@ impl Engine {
         let (path, directory) = match data {
             Some(path) => (path.to_owned(), None),
             None => {
-                let directory = tempfile::Builder::new().prefix("tidemark-sandbox-").tempdir().map_err(fault)?;
+                let directory = tempfile::Builder::new()
+                    .prefix("tidemark-sandbox-")
+                    .tempdir()
+                    .map_err(fault)?;
                 (directory.path().join("data.sqlite"), Some(directory))
             }
         };
@@ -63,6 +69,7 @@ impl Engine {
             rowversion: AtomicI64::new(2000),
             identities: Mutex::new(HashMap::new()),
             next_session: AtomicU16::new(51),
+            faults: Faults::default(),
         });
         let conn = engine.connect()?;
         catalog::create(&conn, "main")?;
@@ -142,7 +149,11 @@ impl Engine {
             })?
             .collect::<Result<_, _>>()?;
         for (id, table, column, is_rowversion, is_identity) in rows {
-            let sql = format!("SELECT max({}) FROM {}", catalog::quote(&column), catalog::quote(&table));
+            let sql = format!(
+                "SELECT max({}) FROM {}",
+                catalog::quote(&column),
+                catalog::quote(&table)
+            );
             if is_rowversion {
                 let last: Option<Vec<u8>> = conn.query_row(&sql, [], |r| r.get(0))?;
                 if let Some(bytes) = last.and_then(|b| <[u8; 8]>::try_from(b).ok()) {

@@ -27,7 +27,14 @@ const MARK: char = '\u{1}';
 impl SqlError {
     /// An error of class 16, state 1.
     pub fn new(number: i32, message: impl Into<String>) -> Self {
-        SqlError { number, class: 16, state: 1, message: message.into(), line: 0, procedure: String::new() }
+        SqlError {
+            number,
+            class: 16,
+            state: 1,
+            message: message.into(),
+            line: 0,
+            procedure: String::new(),
+        }
     }
 
     /// The same error with another class.
@@ -60,7 +67,10 @@ impl SqlError {
 
     /// 40510, understood, and not offered by the stand-in.
     pub fn unsupported(what: impl std::fmt::Display) -> Self {
-        SqlError::new(40510, format!("Statement '{what}' is not supported in this version of SQL Server."))
+        SqlError::new(
+            40510,
+            format!("Statement '{what}' is not supported in this version of SQL Server."),
+        )
     }
 
     /// 208, an unknown table or view.
@@ -75,12 +85,19 @@ impl SqlError {
 
     /// 8115, a value too large for its type.
     pub fn overflow(target: &str) -> Self {
-        SqlError::new(8115, format!("Arithmetic overflow error converting expression to data type {target}.")).state(2)
+        SqlError::new(
+            8115,
+            format!("Arithmetic overflow error converting expression to data type {target}."),
+        )
+        .state(2)
     }
 
     /// The error as text that survives a trip through a SQLite function.
     pub fn encode(&self) -> String {
-        format!("{MARK}{}{MARK}{}{MARK}{}{MARK}{}", self.number, self.class, self.state, self.message)
+        format!(
+            "{MARK}{}{MARK}{}{MARK}{}{MARK}{}",
+            self.number, self.class, self.state, self.message
+        )
     }
 
     /// Reads what [`SqlError::encode`] wrote.
@@ -127,7 +144,10 @@ impl From<rusqlite::Error> for SqlError {
                 _ => {}
             }
         }
-        SqlError::new(8623, format!("The stand-in's storage could not run the statement: {error}."))
+        SqlError::new(
+            8623,
+            format!("The stand-in's storage could not run the statement: {error}."),
+        )
     }
 }
 
@@ -140,9 +160,11 @@ fn constraint(extended: i32, text: &str) -> SqlError {
             SqlError::new(2627, detail).class(14)
         }
         rusqlite::ffi::SQLITE_CONSTRAINT_CHECK => SqlError::new(547, detail).state(0),
-        rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
-            SqlError::new(547, "The statement conflicted with a FOREIGN KEY or REFERENCE constraint.").state(0)
-        }
+        rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => SqlError::new(
+            547,
+            "The statement conflicted with a FOREIGN KEY or REFERENCE constraint.",
+        )
+        .state(0),
         _ => SqlError::new(547, format!("The statement conflicted with a constraint: {detail}.")).state(0),
     }
 }

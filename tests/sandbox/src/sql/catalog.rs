@@ -96,7 +96,11 @@ impl Place {
 
     /// `schema.name`, as messages have it.
     pub fn two_part(&self) -> String {
-        if self.is_temp() { self.name.clone() } else { format!("{}.{}", self.schema, self.name) }
+        if self.is_temp() {
+            self.name.clone()
+        } else {
+            format!("{}.{}", self.schema, self.name)
+        }
     }
 
     /// The name of the table in SQLite, quoted and qualified.
@@ -106,14 +110,22 @@ impl Place {
 
     /// The name of the table in SQLite.
     pub fn stored_name(&self) -> String {
-        if self.is_temp() { self.name.clone() } else { format!("{}.{}.{}", self.db, self.schema, self.name) }
+        if self.is_temp() {
+            self.name.clone()
+        } else {
+            format!("{}.{}.{}", self.db, self.schema, self.name)
+        }
     }
 }
 
 impl Table {
     /// Where it is.
     pub fn place(&self) -> Place {
-        Place { db: self.db.clone(), schema: self.schema.clone(), name: self.name.clone() }
+        Place {
+            db: self.db.clone(),
+            schema: self.schema.clone(),
+            name: self.name.clone(),
+        }
     }
 
     /// A column by name.
@@ -159,7 +171,10 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
 /// Adds a database with its schemas, unless it exists.
 pub fn create_database(conn: &Connection, name: &str) -> SqlResult<()> {
     let now = now();
-    let added = conn.execute("INSERT OR IGNORE INTO main._database(name, created) VALUES(?1, ?2)", params![name, now])?;
+    let added = conn.execute(
+        "INSERT OR IGNORE INTO main._database(name, created) VALUES(?1, ?2)",
+        params![name, now],
+    )?;
     if added == 1 {
         for schema in ["dbo", "guest", "INFORMATION_SCHEMA", "sys"] {
             create_schema(conn, name, schema)?;
@@ -170,12 +185,20 @@ pub fn create_database(conn: &Connection, name: &str) -> SqlResult<()> {
 
 /// Adds a schema, unless it exists.
 pub fn create_schema(conn: &Connection, db: &str, name: &str) -> SqlResult<()> {
-    let next: i64 =
-        conn.query_row("SELECT coalesce(max(id), 0) + 1 FROM main._schema WHERE db = ?1", [db], |r| r.get(0))?;
+    let next: i64 = conn.query_row(
+        "SELECT coalesce(max(id), 0) + 1 FROM main._schema WHERE db = ?1",
+        [db],
+        |r| r.get(0),
+    )?;
     // Ids are per database; the row id carries the database in its high part.
-    let base: i64 = conn.query_row("SELECT id * 65536 FROM main._database WHERE name = ?1", [db], |r| r.get(0))?;
+    let base: i64 = conn.query_row("SELECT id * 65536 FROM main._database WHERE name = ?1", [db], |r| {
+        r.get(0)
+    })?;
     let id = if next <= 1 { base + 1 } else { next };
-    conn.execute("INSERT OR IGNORE INTO main._schema(id, db, name) VALUES(?1, ?2, ?3)", params![id, db, name])?;
+    conn.execute(
+        "INSERT OR IGNORE INTO main._schema(id, db, name) VALUES(?1, ?2, ?3)",
+        params![id, db, name],
+    )?;
     Ok(())
 }
 
@@ -211,19 +234,35 @@ pub fn object(conn: &Connection, place: &Place) -> SqlResult<Option<(i64, String
     Ok(conn
         .prepare_cached(&sql)?
         .query_row([&place.db, &place.schema, &place.name], |r| {
-            Ok((r.get(0)?, r.get(1)?, Place { db: r.get(2)?, schema: r.get(3)?, name: r.get(4)? }))
+            Ok((
+                r.get(0)?,
+                r.get(1)?,
+                Place {
+                    db: r.get(2)?,
+                    schema: r.get(3)?,
+                    name: r.get(4)?,
+                },
+            ))
         })
         .optional()?)
 }
 
 /// A table, if it exists.
 pub fn table(conn: &Connection, place: &Place) -> SqlResult<Option<Table>> {
-    let Some((id, kind, place)) = object(conn, place)? else { return Ok(None) };
+    let Some((id, kind, place)) = object(conn, place)? else {
+        return Ok(None);
+    };
     if kind != "U" {
         return Ok(None);
     }
     let columns = columns(conn, place.store(), id)?;
-    Ok(Some(Table { id, db: place.db, schema: place.schema, name: place.name, columns }))
+    Ok(Some(Table {
+        id,
+        db: place.db,
+        schema: place.schema,
+        name: place.name,
+        columns,
+    }))
 }
 
 fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
@@ -250,14 +289,22 @@ fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
 
 /// A procedure, if it exists.
 pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure>> {
-    let Some((id, kind, place)) = object(conn, place)? else { return Ok(None) };
+    let Some((id, kind, place)) = object(conn, place)? else {
+        return Ok(None);
+    };
     if kind != "P" {
         return Ok(None);
     }
     let definition = conn
         .prepare_cached("SELECT definition FROM main._object WHERE id = ?1")?
         .query_row([id], |r| r.get(0))?;
-    Ok(Some(Procedure { id, db: place.db, schema: place.schema, name: place.name, definition }))
+    Ok(Some(Procedure {
+        id,
+        db: place.db,
+        schema: place.schema,
+        name: place.name,
+        definition,
+    }))
 }
 
 /// The indexes of a table.
@@ -286,7 +333,10 @@ pub fn violated_index(conn: &Connection, table: &Table, detail: &str) -> SqlResu
         return Ok(all.into_iter().find(|i| name.ends_with(&format!(".{}", i.name))));
     }
     let prefix = format!("{}.", table.place().stored_name());
-    let columns: Vec<&str> = detail.split(", ").map(|c| c.strip_prefix(prefix.as_str()).unwrap_or(c)).collect();
+    let columns: Vec<&str> = detail
+        .split(", ")
+        .map(|c| c.strip_prefix(prefix.as_str()).unwrap_or(c))
+        .collect();
     Ok(all.into_iter().find(|i| i.columns == columns))
 }
 
@@ -294,13 +344,17 @@ pub fn violated_index(conn: &Connection, table: &Table, detail: &str) -> SqlResu
 pub fn add_object(conn: &Connection, place: &Place, kind: &str, definition: Option<&str>) -> SqlResult<i64> {
     let store = place.store();
     if object(conn, place)?.is_some() {
-        return Err(
-            SqlError::new(2714, format!("There is already an object named '{}' in the database.", place.name)).state(6)
-        );
+        return Err(SqlError::new(
+            2714,
+            format!("There is already an object named '{}' in the database.", place.name),
+        )
+        .state(6));
     }
-    let id: i64 = conn.query_row(&format!("SELECT coalesce(max(id), 565577053) + 16 FROM {store}._object"), [], |r| {
-        r.get(0)
-    })?;
+    let id: i64 = conn.query_row(
+        &format!("SELECT coalesce(max(id), 565577053) + 16 FROM {store}._object"),
+        [],
+        |r| r.get(0),
+    )?;
     conn.execute(
         &format!(
             "INSERT INTO {store}._object(id, db, schema, name, type, definition, created, modified)
@@ -329,7 +383,10 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
             column.identity.map(|i| i.0),
             column.identity.map(|i| i.1),
             column.default,
-            column.default.as_ref().map(|_| format!("DF__{}__{table:X}{}", column.name, column.id)),
+            column
+                .default
+                .as_ref()
+                .map(|_| format!("DF__{}__{table:X}{}", column.name, column.id)),
             column.computed,
         ],
     )?;

@@ -45,8 +45,8 @@ pub struct Token {
 }
 
 const SYMBOLS: [&str; 35] = [
-    "<>", "<=", ">=", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "::", "(", ")", ",", ";", ".", "=", "<",
-    ">", "+", "-", "*", "/", "%", "&", "|", "^", "~", ":", "{", "}",
+    "<>", "<=", ">=", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "::", "(", ")", ",", ";", ".",
+    "=", "<", ">", "+", "-", "*", "/", "%", "&", "|", "^", "~", ":", "{", "}",
 ];
 
 impl Tok {
@@ -82,7 +82,12 @@ pub fn tokens(text: &str) -> SqlResult<Vec<Token>> {
         let start = at;
         let tok = next(text, &mut at).map_err(|e| e.at(line))?;
         let ended = tok == Tok::End;
-        out.push(Token { tok, line, start, end: at });
+        out.push(Token {
+            tok,
+            line,
+            start,
+            end: at,
+        });
         line += count_lines(&text[start..at]);
         if ended {
             return Ok(out);
@@ -138,7 +143,9 @@ fn comment_length(text: &str) -> Option<usize> {
 
 fn next(text: &str, at: &mut usize) -> SqlResult<Tok> {
     let rest = &text[*at..];
-    let Some(c) = rest.chars().next() else { return Ok(Tok::End) };
+    let Some(c) = rest.chars().next() else {
+        return Ok(Tok::End);
+    };
     if (c == 'N' || c == 'n') && rest[1..].starts_with('\'') {
         *at += 1;
         return Ok(Tok::Str(quoted(text, at, '\'')?, true));
@@ -155,11 +162,19 @@ fn next(text: &str, at: &mut usize) -> SqlResult<Tok> {
         _ => {}
     }
     if rest.starts_with("0x") || rest.starts_with("0X") {
-        let end = rest[2..].find(|c: char| !c.is_ascii_hexdigit()).map_or(rest.len(), |n| n + 2);
+        let end = rest[2..]
+            .find(|c: char| !c.is_ascii_hexdigit())
+            .map_or(rest.len(), |n| n + 2);
         *at += end;
         let hex = &rest[2..end];
-        let even = if hex.len() % 2 == 1 { format!("0{hex}") } else { hex.to_owned() };
-        return crate::value::convert::hex_bytes(&even).map(Tok::Bin).ok_or_else(|| SqlError::syntax(hex));
+        let even = if hex.len() % 2 == 1 {
+            format!("0{hex}")
+        } else {
+            hex.to_owned()
+        };
+        return crate::value::convert::hex_bytes(&even)
+            .map(Tok::Bin)
+            .ok_or_else(|| SqlError::syntax(hex));
     }
     let second_is_digit = rest[c.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
     if c.is_ascii_digit() || c == '.' && second_is_digit {
@@ -239,7 +254,11 @@ fn quoted(text: &str, at: &mut usize, close: char) -> SqlResult<String> {
             return Ok(out);
         }
     }
-    Err(SqlError::new(105, format!("Unclosed quotation mark after the character string '{out}'.")).class(15))
+    Err(SqlError::new(
+        105,
+        format!("Unclosed quotation mark after the character string '{out}'."),
+    )
+    .class(15))
 }
 
 /// Splits a script at lines that say `GO`, as the command line tools do.

@@ -61,7 +61,10 @@ fn type_number(name: &str, ty: Ty) -> (i64, i64) {
 /// The name of a `user_type_id`.
 pub fn type_name(id: Option<i64>) -> Option<&'static str> {
     let id = id?;
-    TYPES.iter().find(|(name, ty)| type_number(name, *ty).1 == id).map(|(name, _)| *name)
+    TYPES
+        .iter()
+        .find(|(name, ty)| type_number(name, *ty).1 == id)
+        .map(|(name, _)| *name)
 }
 
 fn types_sql() -> String {
@@ -100,7 +103,11 @@ pub fn find(session: &Session, name: &[String]) -> SqlResult<Option<View>> {
         return Err(SqlError::no_object(&name.join(".")));
     };
     let db = literal(&db);
-    let found = if system { system_view(&view.to_ascii_lowercase(), &db) } else { information(&view.to_ascii_lowercase(), &db) };
+    let found = if system {
+        system_view(&view.to_ascii_lowercase(), &db)
+    } else {
+        information(&view.to_ascii_lowercase(), &db)
+    };
     found.map(Some).ok_or_else(|| SqlError::no_object(&name.join(".")))
 }
 

@@ -79,7 +79,9 @@ pub fn from_datetime_ticks(ticks: i64) -> i64 {
 
 /// The time since 0001-01-01 UTC in 100 ns ticks.
 pub fn utc_now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     EPOCH_1970 * DAY + i64::try_from(since.as_nanos() / 100).unwrap_or(0)
 }
 

@@ -48,7 +48,11 @@ pub fn floats(op: u8, a: f64, b: f64) -> SqlResult<f64> {
         _ if b == 0.0 => return Err(divided_by_zero()),
         _ => a / b,
     };
-    if result.is_finite() { Ok(result) } else { Err(overflow(Ty::Float)) }
+    if result.is_finite() {
+        Ok(result)
+    } else {
+        Err(overflow(Ty::Float))
+    }
 }
 
 /// Money arithmetic on ten-thousandths.
@@ -72,7 +76,9 @@ pub fn decimals(op: u8, a: (i128, u8), b: (i128, u8), precision: u8, scale: u8) 
         b'+' | b'-' | b'%' => {
             let meet = a.1.max(b.1);
             let (x, y) = (rescale(a.0, a.1, meet), rescale(b.0, b.1, meet));
-            let (Some(x), Some(y)) = (x, y) else { return Err(overflow(ty)) };
+            let (Some(x), Some(y)) = (x, y) else {
+                return Err(overflow(ty));
+            };
             let raw = match op {
                 b'+' => x.checked_add(y),
                 b'-' => x.checked_sub(y),
@@ -105,7 +111,10 @@ fn wide_product(a: u128, b: u128) -> (u128, u128) {
     let (a1, a0, b1, b0) = (a >> 64, a & mask, b >> 64, b & mask);
     let (low, mid1, mid2, high) = (a0 * b0, a1 * b0, a0 * b1, a1 * b1);
     let mid = (low >> 64) + (mid1 & mask) + (mid2 & mask);
-    ((low & mask) | (mid << 64), high + (mid1 >> 64) + (mid2 >> 64) + (mid >> 64))
+    (
+        (low & mask) | (mid << 64),
+        high + (mid1 >> 64) + (mid2 >> 64) + (mid >> 64),
+    )
 }
 
 /// Rounded quotient of a 256-bit number, bit by bit.
@@ -123,7 +132,11 @@ fn wide_quotient(high: u128, low: u128, divisor: u128) -> Option<u128> {
             quotient |= 1;
         }
     }
-    if rest >= divisor - rest { quotient.checked_add(1) } else { Some(quotient) }
+    if rest >= divisor - rest {
+        quotient.checked_add(1)
+    } else {
+        Some(quotient)
+    }
 }
 
 /// A quotient truncated to the wanted scale by long division.
@@ -186,7 +199,11 @@ pub fn whole(value: Datum, up: bool) -> Datum {
         Datum::Dec(v, s) => {
             let unit = pow10(s);
             let floor = v.div_euclid(unit);
-            let result = if up && v.rem_euclid(unit) != 0 { floor + 1 } else { floor };
+            let result = if up && v.rem_euclid(unit) != 0 {
+                floor + 1
+            } else {
+                floor
+            };
             Datum::Dec(result, 0)
         }
         Datum::F64(f) => Datum::F64(if up { f.ceil() } else { f.floor() }),
@@ -221,7 +238,10 @@ mod tests {
         assert_eq!(decimals(b'/', (1, 0), (3, 0), 18, 6).unwrap(), 333_333);
         assert_eq!(decimals(b'*', (125, 2), (20, 1), 10, 3).unwrap(), 2500);
         let big = 12_345_678_901_234_567_890_123_456_789_i128;
-        assert_eq!(decimals(b'*', (big, 10), (10_i128.pow(10), 10), 38, 6).unwrap(), rescale(big, 10, 6).unwrap());
+        assert_eq!(
+            decimals(b'*', (big, 10), (10_i128.pow(10), 10), 38, 6).unwrap(),
+            rescale(big, 10, 6).unwrap()
+        );
         assert_eq!(decimals(b'+', (1, 1), (1, 2), 5, 2).unwrap(), 11);
     }
 }

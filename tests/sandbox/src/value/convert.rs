@@ -28,7 +28,10 @@ pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, column: &str) -> SqlResult<V
         let (long, shown) = match &read {
             Datum::Str(s) if to.is_string() => {
                 let kept = s.trim_end_matches(' ');
-                (text::units(kept, to.is_unicode()) > limit, text::cut(s, limit, to.is_unicode()).to_owned())
+                (
+                    text::units(kept, to.is_unicode()) > limit,
+                    text::cut(s, limit, to.is_unicode()).to_owned(),
+                )
             }
             Datum::Bytes(b) if to.is_binary() => (b.len() > limit, String::new()),
             _ => (false, String::new()),
@@ -96,7 +99,11 @@ pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
 pub fn not_allowed(from: Ty, to: Ty) -> SqlError {
     SqlError::new(
         529,
-        format!("Explicit conversion from data type {} to {} is not allowed.", from.name(), to.name()),
+        format!(
+            "Explicit conversion from data type {} to {} is not allowed.",
+            from.name(),
+            to.name()
+        ),
     )
     .state(1)
 }
@@ -104,12 +111,24 @@ pub fn not_allowed(from: Ty, to: Ty) -> SqlError {
 fn failed(from: Ty, text: &str, to: Ty) -> SqlError {
     SqlError::new(
         245,
-        format!("Conversion failed when converting the {} value '{text}' to data type {}.", from.name(), to.name()),
+        format!(
+            "Conversion failed when converting the {} value '{text}' to data type {}.",
+            from.name(),
+            to.name()
+        ),
     )
 }
 
 fn cannot(from: Ty, to: Ty) -> SqlError {
-    SqlError::new(8114, format!("Error converting data type {} to {}.", from.message_name(), to.message_name())).state(5)
+    SqlError::new(
+        8114,
+        format!(
+            "Error converting data type {} to {}.",
+            from.message_name(),
+            to.message_name()
+        ),
+    )
+    .state(5)
 }
 
 fn range_of(to: Ty) -> (i64, i64) {
@@ -186,7 +205,10 @@ fn integer_text(s: &str, from: Ty, to: Ty) -> SqlResult<Datum> {
             Ok(i) if (low..=high).contains(&i) => Ok(Datum::Int(i)),
             _ if to == Ty::Int => Err(SqlError::new(
                 248,
-                format!("The conversion of the {} value '{s}' overflowed an int column.", from.name()),
+                format!(
+                    "The conversion of the {} value '{s}' overflowed an int column.",
+                    from.name()
+                ),
             )),
             _ if to == Ty::BigInt => Err(SqlError::overflow("bigint")),
             _ => Err(SqlError::new(
@@ -207,7 +229,11 @@ fn exact(value: Datum, from: Ty, to: Ty, p: u8, s: u8) -> SqlResult<Datum> {
     let overflow = || {
         SqlError::new(
             8115,
-            format!("Arithmetic overflow error converting {} to data type {}.", from.message_name(), to.message_name()),
+            format!(
+                "Arithmetic overflow error converting {} to data type {}.",
+                from.message_name(),
+                to.message_name()
+            ),
         )
         .state(8)
     };
@@ -216,15 +242,25 @@ fn exact(value: Datum, from: Ty, to: Ty, p: u8, s: u8) -> SqlResult<Datum> {
         Datum::Dec(v, scale) => (v, scale),
         Datum::F64(f) => {
             let digits = usize::from(s.min(17));
-            (decimal_text(&format!("{f:.digits$}")).ok_or_else(overflow)?.0, s.min(17))
+            (
+                decimal_text(&format!("{f:.digits$}")).ok_or_else(overflow)?.0,
+                s.min(17),
+            )
         }
         Datum::Str(text) => {
             let money = matches!(to, Ty::Money | Ty::SmallMoney);
-            let cleaned = if money { text.trim().replace([',', '$'], "") } else { text.trim().to_owned() };
+            let cleaned = if money {
+                text.trim().replace([',', '$'], "")
+            } else {
+                text.trim().to_owned()
+            };
             let Some(read) = decimal_text(&cleaned) else {
                 return Err(if money {
-                    SqlError::new(235, "Cannot convert a char value to money. The char value has incorrect syntax.")
-                        .state(0)
+                    SqlError::new(
+                        235,
+                        "Cannot convert a char value to money. The char value has incorrect syntax.",
+                    )
+                    .state(0)
                 } else {
                     cannot(from, to)
                 });
@@ -238,13 +274,19 @@ fn exact(value: Datum, from: Ty, to: Ty, p: u8, s: u8) -> SqlResult<Datum> {
         },
         _ => return Err(not_allowed(from, to)),
     };
-    let result = rescale(unscaled, scale, s).filter(|v| fits(*v, p)).ok_or_else(overflow)?;
+    let result = rescale(unscaled, scale, s)
+        .filter(|v| fits(*v, p))
+        .ok_or_else(overflow)?;
     let in_range = match to {
         Ty::Money => i64::try_from(result).is_ok(),
         Ty::SmallMoney => i32::try_from(result).is_ok(),
         _ => true,
     };
-    if in_range { Ok(Datum::Dec(result, s)) } else { Err(overflow()) }
+    if in_range {
+        Ok(Datum::Dec(result, s))
+    } else {
+        Err(overflow())
+    }
 }
 
 /// Reads a plain decimal number (no exponent) of up to 38 digits: unscaled value and scale.
@@ -263,7 +305,11 @@ pub fn decimal_text(text: &str) -> Option<(i128, u8)> {
     let kept = &fraction[..fraction.len().min(38)];
     let joined = format!("{whole}{kept}");
     let significant = joined.trim_start_matches('0');
-    let value: i128 = if significant.is_empty() { 0 } else { significant.parse().ok()? };
+    let value: i128 = if significant.is_empty() {
+        0
+    } else {
+        significant.parse().ok()?
+    };
     Some((if negative { -value } else { value }, u8::try_from(kept.len()).ok()?))
 }
 
@@ -293,9 +339,17 @@ fn approximate(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
     if to == Ty::Real {
         #[allow(clippy::cast_possible_truncation)]
         let short = f as f32;
-        return if short.is_finite() { Ok(Datum::F64(f64::from(short))) } else { Err(SqlError::overflow("real")) };
+        return if short.is_finite() {
+            Ok(Datum::F64(f64::from(short)))
+        } else {
+            Err(SqlError::overflow("real"))
+        };
     }
-    if f.is_finite() { Ok(Datum::F64(f)) } else { Err(SqlError::overflow("float")) }
+    if f.is_finite() {
+        Ok(Datum::F64(f))
+    } else {
+        Err(SqlError::overflow("float"))
+    }
 }
 
 /// What a date or time says, whichever of the types it has: local 100 ns ticks since 0001-01-01, offset.
@@ -307,13 +361,16 @@ fn moment(value: &Datum, from: Ty, to: Ty) -> SqlResult<(i64, i16)> {
         Datum::DateTime2(t) => (*t, 0),
         Datum::Offset(utc, minutes) => (utc + i64::from(*minutes) * 60 * SECOND, *minutes),
         Datum::Int(i) if matches!(to, Ty::DateTime | Ty::SmallDateTime) => (
-            i.checked_add(EPOCH_1900).and_then(|d| d.checked_mul(DAY)).ok_or_else(|| SqlError::overflow(to.name()))?,
+            i.checked_add(EPOCH_1900)
+                .and_then(|d| d.checked_mul(DAY))
+                .ok_or_else(|| SqlError::overflow(to.name()))?,
             0,
         ),
         #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-        Datum::F64(f) if matches!(to, Ty::DateTime | Ty::SmallDateTime) && f.abs() < 4e6 => {
-            (calendar::from_datetime_ticks((f * DATETIME_DAY as f64).round() as i64), 0)
-        }
+        Datum::F64(f) if matches!(to, Ty::DateTime | Ty::SmallDateTime) && f.abs() < 4e6 => (
+            calendar::from_datetime_ticks((f * DATETIME_DAY as f64).round() as i64),
+            0,
+        ),
         Datum::Dec(v, s) if matches!(to, Ty::DateTime | Ty::SmallDateTime) => {
             return moment(&Datum::F64(to_f64(*v, *s)), from, to);
         }
@@ -336,11 +393,19 @@ fn temporal(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
     let legacy = matches!(to, Ty::DateTime | Ty::SmallDateTime);
     let (ticks, offset) = match &value {
         Datum::Str(s) => {
-            let read = parse::moment(s).and_then(|m| legacy_rules(m, legacy)).map_err(|bad| match bad {
-                Bad::Range if legacy => out_of_range(),
-                _ => SqlError::new(241, "Conversion failed when converting date and/or time from character string."),
-            })?;
-            (read.date.unwrap_or(EPOCH_1900) * DAY + read.time, read.offset.unwrap_or(0))
+            let read = parse::moment(s)
+                .and_then(|m| legacy_rules(m, legacy))
+                .map_err(|bad| match bad {
+                    Bad::Range if legacy => out_of_range(),
+                    _ => SqlError::new(
+                        241,
+                        "Conversion failed when converting date and/or time from character string.",
+                    ),
+                })?;
+            (
+                read.date.unwrap_or(EPOCH_1900) * DAY + read.time,
+                read.offset.unwrap_or(0),
+            )
         }
         // Stored ticks of datetime are exact; through 100 ns they would be rounded twice.
         Datum::DateTime(t) if to == Ty::DateTime => return Ok(Datum::DateTime(*t)),
@@ -349,7 +414,9 @@ fn temporal(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
             wide[8 - b.len()..].copy_from_slice(b);
             let bits = u64::from_be_bytes(wide);
             let (days, rest) = ((bits >> 32) as u32, (bits & 0xFFFF_FFFF) as u32);
-            return Ok(Datum::DateTime(i64::from(days.cast_signed()) * DATETIME_DAY + i64::from(rest)));
+            return Ok(Datum::DateTime(
+                i64::from(days.cast_signed()) * DATETIME_DAY + i64::from(rest),
+            ));
         }
         other => moment(other, from, to)?,
     };
@@ -359,11 +426,19 @@ fn temporal(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
         Ty::Time(n) => Ok(Datum::Time(calendar::round_ticks(ticks.rem_euclid(DAY), n) % DAY)),
         Ty::DateTime2(n) => {
             let rounded = calendar::round_ticks(ticks, n);
-            Ok(Datum::DateTime2(if rounded >= last { ticks - ticks.rem_euclid(unit(n)) } else { rounded }))
+            Ok(Datum::DateTime2(if rounded >= last {
+                ticks - ticks.rem_euclid(unit(n))
+            } else {
+                rounded
+            }))
         }
         Ty::DateTimeOffset(n) => {
             let utc = calendar::round_ticks(ticks, n) - i64::from(offset) * 60 * SECOND;
-            if (0..last).contains(&utc) { Ok(Datum::Offset(utc, offset)) } else { Err(out_of_range()) }
+            if (0..last).contains(&utc) {
+                Ok(Datum::Offset(utc, offset))
+            } else {
+                Err(out_of_range())
+            }
         }
         Ty::DateTime => {
             let result = calendar::to_datetime_ticks(ticks);
@@ -376,7 +451,11 @@ fn temporal(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
         }
         _ => {
             let minutes = (ticks + 30 * SECOND).div_euclid(60 * SECOND) - EPOCH_1900 * 1440;
-            if (0..65_536 * 1440).contains(&minutes) { Ok(Datum::DateTime(minutes * 18_000)) } else { Err(out_of_range()) }
+            if (0..65_536 * 1440).contains(&minutes) {
+                Ok(Datum::DateTime(minutes * 18_000))
+            } else {
+                Err(out_of_range())
+            }
         }
     }
 }
@@ -416,11 +495,18 @@ fn string(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
                 result = "*".to_owned();
             } else if was_number || from == Ty::Guid {
                 return Err(if from == Ty::Guid {
-                    SqlError::new(8170, "Insufficient result space to convert uniqueidentifier value to char.")
+                    SqlError::new(
+                        8170,
+                        "Insufficient result space to convert uniqueidentifier value to char.",
+                    )
                 } else {
                     SqlError::new(
                         8115,
-                        format!("Arithmetic overflow error converting {} to data type {}.", from.message_name(), to.name()),
+                        format!(
+                            "Arithmetic overflow error converting {} to data type {}.",
+                            from.message_name(),
+                            to.name()
+                        ),
                     )
                     .state(5)
                 });
@@ -441,8 +527,9 @@ fn binary(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
     let number = from.is_int();
     let mut bytes = match value {
         Datum::Bytes(b) => b,
-        Datum::Str(s) if matches!(style, 1 | 2) => hex_bytes(s.strip_prefix("0x").unwrap_or(&s))
-            .ok_or_else(|| cannot(from, to))?,
+        Datum::Str(s) if matches!(style, 1 | 2) => {
+            hex_bytes(s.strip_prefix("0x").unwrap_or(&s)).ok_or_else(|| cannot(from, to))?
+        }
         Datum::Str(s) if from.is_unicode() => text::to_utf16(&s),
         Datum::Str(s) => text::to_bytes(&s),
         Datum::Int(i) => {
@@ -463,11 +550,19 @@ fn binary(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
     if let Some(limit) = limit {
         if bytes.len() > limit {
             // Numbers keep their low bytes, everything else its first.
-            bytes = if number { bytes[bytes.len() - limit..].to_vec() } else { bytes[..limit].to_vec() };
+            bytes = if number {
+                bytes[bytes.len() - limit..].to_vec()
+            } else {
+                bytes[..limit].to_vec()
+            };
         }
         if matches!(to, Ty::Binary(_) | Ty::RowVersion) && bytes.len() < limit {
             let pad = vec![0; limit - bytes.len()];
-            bytes = if number { [pad, bytes].concat() } else { [bytes, pad].concat() };
+            bytes = if number {
+                [pad, bytes].concat()
+            } else {
+                [bytes, pad].concat()
+            };
         }
     }
     Ok(Datum::Bytes(bytes))
@@ -478,7 +573,10 @@ pub fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
 }
 
 fn guid(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
@@ -491,7 +589,11 @@ fn guid(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
             Ok(Datum::Guid(wire))
         }
         Datum::Str(s) => guid_text(&s).map(Datum::Guid).ok_or_else(|| {
-            SqlError::new(8169, "Conversion failed when converting from a character string to uniqueidentifier.").state(2)
+            SqlError::new(
+                8169,
+                "Conversion failed when converting from a character string to uniqueidentifier.",
+            )
+            .state(2)
         }),
         _ => Err(not_allowed(from, to)),
     }
@@ -500,7 +602,9 @@ fn guid(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
 /// Reads `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, with or without braces, into wire bytes.
 pub fn guid_text(text: &str) -> Option<[u8; 16]> {
     let text = text.trim();
-    let text = text.strip_prefix('{').map_or(Some(text), |rest| rest.strip_suffix('}'))?;
+    let text = text
+        .strip_prefix('{')
+        .map_or(Some(text), |rest| rest.strip_suffix('}'))?;
     if text.len() < 36 || !text.is_char_boundary(36) {
         return None;
     }
@@ -522,10 +626,22 @@ mod tests {
     #[test]
     fn text_to_datetime_lands_on_ticks_and_refuses_a_fourth_digit() {
         let day = calendar::days(2017, 9, 5).unwrap() - EPOCH_1900;
-        assert_eq!(of("2017-09-05T00:00:00.001", Ty::DateTime), Ok(Datum::DateTime(day * DATETIME_DAY)));
-        assert_eq!(of("2017-09-05T00:00:00.002", Ty::DateTime), Ok(Datum::DateTime(day * DATETIME_DAY + 1)));
-        assert_eq!(of("2017-09-05T00:00:00.997", Ty::DateTime), Ok(Datum::DateTime(day * DATETIME_DAY + 299)));
-        assert_eq!(of("2017-09-05T23:59:59.999", Ty::DateTime), Ok(Datum::DateTime((day + 1) * DATETIME_DAY)));
+        assert_eq!(
+            of("2017-09-05T00:00:00.001", Ty::DateTime),
+            Ok(Datum::DateTime(day * DATETIME_DAY))
+        );
+        assert_eq!(
+            of("2017-09-05T00:00:00.002", Ty::DateTime),
+            Ok(Datum::DateTime(day * DATETIME_DAY + 1))
+        );
+        assert_eq!(
+            of("2017-09-05T00:00:00.997", Ty::DateTime),
+            Ok(Datum::DateTime(day * DATETIME_DAY + 299))
+        );
+        assert_eq!(
+            of("2017-09-05T23:59:59.999", Ty::DateTime),
+            Ok(Datum::DateTime((day + 1) * DATETIME_DAY))
+        );
         assert_eq!(of("2017-09-05T00:00:00.1234", Ty::DateTime), Err(241));
         assert_eq!(of("2017-13-05T00:00:00", Ty::DateTime), Err(242));
         assert_eq!(of("2017-13-05T00:00:00", Ty::DateTime2(7)), Err(241));
@@ -545,7 +661,9 @@ mod tests {
     #[test]
     fn guids_read_and_write_the_mixed_endian_text() {
         let text = "6F9619FF-8B86-D011-B42D-00C04FC964FF";
-        let Ok(Datum::Guid(wire)) = of(text, Ty::Guid) else { panic!("not a guid") };
+        let Ok(Datum::Guid(wire)) = of(text, Ty::Guid) else {
+            panic!("not a guid")
+        };
         assert_eq!(wire[0], 0xFF);
         assert_eq!(format::guid(&wire), text);
     }

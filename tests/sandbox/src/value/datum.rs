@@ -120,11 +120,9 @@ impl Datum {
     pub fn write(self) -> Value {
         match self {
             Datum::Null => Value::Null,
-            Datum::Int(i)
-            | Datum::Date(i)
-            | Datum::Time(i)
-            | Datum::DateTime(i)
-            | Datum::DateTime2(i) => Value::Integer(i),
+            Datum::Int(i) | Datum::Date(i) | Datum::Time(i) | Datum::DateTime(i) | Datum::DateTime2(i) => {
+                Value::Integer(i)
+            }
             Datum::Dec(v, _) => Value::Blob(decimal_blob(v).to_vec()),
             Datum::F64(f) => Value::Real(f),
             Datum::Offset(utc, offset) => Value::Blob(offset_blob(utc, offset).to_vec()),
@@ -137,9 +135,7 @@ impl Datum {
     /// The stored form in a column of the given type: money is an integer, decimal is not.
     pub fn write_as(self, ty: Ty) -> Value {
         match (self, ty) {
-            (Datum::Dec(v, _), Ty::Money | Ty::SmallMoney) => {
-                i64::try_from(v).map_or(Value::Null, Value::Integer)
-            }
+            (Datum::Dec(v, _), Ty::Money | Ty::SmallMoney) => i64::try_from(v).map_or(Value::Null, Value::Integer),
             (datum, _) => datum.write(),
         }
     }
@@ -157,7 +153,11 @@ pub fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
     }
     let unit = pow10(from - to);
     let (quotient, rest) = (value / unit, value % unit);
-    Some(if rest.unsigned_abs() * 2 >= unit.unsigned_abs() { quotient + value.signum() } else { quotient })
+    Some(if rest.unsigned_abs() * 2 >= unit.unsigned_abs() {
+        quotient + value.signum()
+    } else {
+        quotient
+    })
 }
 
 /// True when the value has at most `precision` digits.

@@ -7,7 +7,9 @@ use crate::value::{Datum, Ty};
 /// No style given: the type's own default.
 pub const DEFAULT_STYLE: i64 = -1;
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// The text of a value that is not NULL, not text and not bytes.
 pub fn text(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
@@ -71,7 +73,11 @@ fn scientific(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    format!("{mantissa}e{}{:03}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+    format!(
+        "{mantissa}e{}{:03}",
+        if exponent < 0 { '-' } else { '+' },
+        exponent.abs()
+    )
 }
 
 /// Six significant digits, scientific where the exponent asks for it.
@@ -82,12 +88,23 @@ fn general(value: f64) -> String {
     let text = format!("{value:.5e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let trim = |t: &str| if t.contains('.') { t.trim_end_matches('0').trim_end_matches('.').to_owned() } else { t.to_owned() };
+    let trim = |t: &str| {
+        if t.contains('.') {
+            t.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            t.to_owned()
+        }
+    };
     if (-5..15).contains(&exponent) && (exponent < 6) {
         let decimals = usize::try_from(5 - exponent).unwrap_or(0);
         return trim(&format!("{value:.decimals$}"));
     }
-    format!("{}e{}{:03}", trim(mantissa), if exponent < 0 { '-' } else { '+' }, exponent.abs())
+    format!(
+        "{}e{}{:03}",
+        trim(mantissa),
+        if exponent < 0 { '-' } else { '+' },
+        exponent.abs()
+    )
 }
 
 /// The text of a uniqueidentifier: the first three groups are little endian on the wire.
@@ -116,14 +133,24 @@ pub fn parts(datum: &Datum, ty: Ty) -> (i64, i64, usize, i64) {
         Datum::DateTime2(t) => (t.div_euclid(DAY), t.rem_euclid(DAY), usize::from(ty.scale()), 0),
         Datum::Offset(utc, minutes) => {
             let local = utc + i64::from(minutes) * 60 * SECOND;
-            (local.div_euclid(DAY), local.rem_euclid(DAY), usize::from(ty.scale()), i64::from(minutes))
+            (
+                local.div_euclid(DAY),
+                local.rem_euclid(DAY),
+                usize::from(ty.scale()),
+                i64::from(minutes),
+            )
         }
         _ => (0, 0, 0, 0),
     }
 }
 
 fn offset_text(minutes: i64) -> String {
-    format!("{}{:02}:{:02}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60)
+    format!(
+        "{}{:02}:{:02}",
+        if minutes < 0 { '-' } else { '+' },
+        minutes.abs() / 60,
+        minutes.abs() % 60
+    )
 }
 
 fn temporal(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
@@ -142,13 +169,24 @@ fn temporal(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
     let seconds = time / SECOND;
     let (h, mi, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let fraction = format!("{:07}", time % SECOND)[..digits].to_owned();
-    let dot = if digits == 0 { String::new() } else { format!(".{fraction}") };
+    let dot = if digits == 0 {
+        String::new()
+    } else {
+        format!(".{fraction}")
+    };
     let clock = format!("{h:02}:{mi:02}:{s:02}");
-    let month = MONTHS.get(usize::try_from(mo - 1).unwrap_or(0)).copied().unwrap_or("Jan");
+    let month = MONTHS
+        .get(usize::try_from(mo - 1).unwrap_or(0))
+        .copied()
+        .unwrap_or("Jan");
     let (h12, half) = (if h % 12 == 0 { 12 } else { h % 12 }, if h < 12 { "AM" } else { "PM" });
     let has_date = !matches!(ty, Ty::Time(_));
     let has_time = ty != Ty::Date;
-    let shown = if matches!(ty, Ty::DateTimeOffset(_)) { format!(" {}", offset_text(offset)) } else { String::new() };
+    let shown = if matches!(ty, Ty::DateTimeOffset(_)) {
+        format!(" {}", offset_text(offset))
+    } else {
+        String::new()
+    };
     let join = |date: String, time: String| match (has_date, has_time) {
         (true, true) => format!("{date} {time}"),
         (true, false) => date,
@@ -157,7 +195,12 @@ fn temporal(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
     let millis = format!("{:03}", time % SECOND / 10_000);
     Ok(match style {
         0 | 100 => join(format!("{month} {d:>2} {y:04}"), format!("{h12:>2}:{mi:02}{half}")) + &shown,
-        9 | 109 => join(format!("{month} {d:>2} {y:04}"), format!("{h12:>2}:{mi:02}:{s:02}:{fraction}{half}")) + &shown,
+        9 | 109 => {
+            join(
+                format!("{month} {d:>2} {y:04}"),
+                format!("{h12:>2}:{mi:02}:{s:02}:{fraction}{half}"),
+            ) + &shown
+        }
         1 => format!("{mo:02}/{d:02}/{:02}", y % 100),
         101 => format!("{mo:02}/{d:02}/{y:04}"),
         102 => format!("{y:04}.{mo:02}.{d:02}"),
@@ -192,7 +235,10 @@ fn temporal(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
         _ => {
             return Err(SqlError::new(
                 281,
-                format!("{style} is not a valid style number when converting from {} to a character string.", ty.name()),
+                format!(
+                    "{style} is not a valid style number when converting from {} to a character string.",
+                    ty.name()
+                ),
             ));
         }
     })
@@ -219,6 +265,9 @@ mod tests {
         assert_eq!(show(1), "2017-09-01 00:00:00.003");
         assert_eq!(show(2), "2017-09-01 00:00:00.007");
         assert_eq!(show(299), "2017-09-01 00:00:00.997");
-        assert_eq!(text(&Datum::DateTime(base), Ty::DateTime, DEFAULT_STYLE).unwrap(), "Sep  1 2017 12:00AM");
+        assert_eq!(
+            text(&Datum::DateTime(base), Ty::DateTime, DEFAULT_STYLE).unwrap(),
+            "Sep  1 2017 12:00AM"
+        );
     }
 }

@@ -25,7 +25,17 @@ pub struct Moment {
 }
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 
@@ -83,7 +93,9 @@ fn year(text: &str) -> Result<i64, Bad> {
 
 fn month(word: &str) -> Result<i64, Bad> {
     let word = word.to_ascii_lowercase();
-    let at = MONTHS.iter().position(|m| *m == word || (word.len() == 3 && m.starts_with(&word)));
+    let at = MONTHS
+        .iter()
+        .position(|m| *m == word || (word.len() == 3 && m.starts_with(&word)));
     at.and_then(|at| i64::try_from(at + 1).ok()).ok_or(Bad::Syntax)
 }
 
@@ -116,7 +128,11 @@ pub fn moment(text: &str) -> Result<Moment, Bad> {
     s.blanks();
     read_offset(&mut s, &mut moment)?;
     s.blanks();
-    if s.rest.is_empty() { Ok(moment) } else { Err(Bad::Syntax) }
+    if s.rest.is_empty() {
+        Ok(moment)
+    } else {
+        Err(Bad::Syntax)
+    }
 }
 
 fn looks_like_time(text: &str) -> bool {
@@ -134,7 +150,11 @@ fn read_date(s: &mut Scanner<'_>) -> Result<i64, Bad> {
         s.take(&[',']);
         s.blanks();
         let y = s.digits();
-        return if y.is_empty() && d.len() == 4 { date(year(d)?, m, 1) } else { date(year(y)?, m, number(d)?) };
+        return if y.is_empty() && d.len() == 4 {
+            date(year(d)?, m, 1)
+        } else {
+            date(year(y)?, m, number(d)?)
+        };
     }
     let first = s.digits();
     match first.len() {
@@ -151,7 +171,9 @@ fn read_date(s: &mut Scanner<'_>) -> Result<i64, Bad> {
             return date(year(s.digits())?, m, number(first)?);
         }
         let second = s.digits();
-        s.take(&['/', '-', '.']).filter(|c| *c == separator).ok_or(Bad::Syntax)?;
+        s.take(&['/', '-', '.'])
+            .filter(|c| *c == separator)
+            .ok_or(Bad::Syntax)?;
         let third = s.digits();
         if third.is_empty() || second.is_empty() {
             return Err(Bad::Syntax);

@@ -13,7 +13,11 @@ pub fn byte_of(c: char) -> u8 {
     let code = u32::from(c);
     match u8::try_from(code) {
         Ok(b) if !(0x80..0xA0).contains(&b) => b,
-        _ => HIGH.iter().position(|h| *h == c).and_then(|i| u8::try_from(0x80 + i).ok()).unwrap_or(b'?'),
+        _ => HIGH
+            .iter()
+            .position(|h| *h == c)
+            .and_then(|i| u8::try_from(0x80 + i).ok())
+            .unwrap_or(b'?'),
     }
 }
 
@@ -37,7 +41,11 @@ pub fn from_bytes(bytes: &[u8]) -> String {
 
 /// What `varchar` keeps of a text: characters outside the code page become `?`.
 pub fn narrowed(text: String) -> String {
-    if text.is_ascii() { text } else { text.chars().map(|c| char_of(byte_of(c))).collect() }
+    if text.is_ascii() {
+        text
+    } else {
+        text.chars().map(|c| char_of(byte_of(c))).collect()
+    }
 }
 
 /// UTF-16 little endian bytes of a text.
@@ -48,7 +56,9 @@ pub fn to_utf16(text: &str) -> Vec<u8> {
 /// Text of UTF-16 little endian bytes; unpaired surrogates become U+FFFD.
 pub fn from_utf16(bytes: &[u8]) -> String {
     let units = bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]]));
-    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    char::decode_utf16(units)
+        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
 }
 
 /// Length in the type's own units: UTF-16 units or bytes of the code page.
@@ -79,9 +89,14 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     let a = a.trim_end_matches(' ');
     let b = b.trim_end_matches(' ');
     if a.is_ascii() && b.is_ascii() {
-        return a.bytes().map(|c| c.to_ascii_lowercase()).cmp(b.bytes().map(|c| c.to_ascii_lowercase()));
+        return a
+            .bytes()
+            .map(|c| c.to_ascii_lowercase())
+            .cmp(b.bytes().map(|c| c.to_ascii_lowercase()));
     }
-    a.chars().flat_map(char::to_lowercase).cmp(b.chars().flat_map(char::to_lowercase))
+    a.chars()
+        .flat_map(char::to_lowercase)
+        .cmp(b.chars().flat_map(char::to_lowercase))
 }
 
 /// The same comparison for names of objects and columns.
@@ -110,8 +125,12 @@ fn like_at(text: &[char], pattern: &[char], escape: Option<char>) -> bool {
         '%' => (0..=text.len()).any(|n| like_at(&text[n..], rest, escape)),
         '_' => !text.is_empty() && like_at(&text[1..], rest, escape),
         '[' => {
-            let Some(end) = rest.iter().position(|c| *c == ']') else { return false };
-            let (Some((have, text)), set) = (text.split_first(), &rest[..end]) else { return false };
+            let Some(end) = rest.iter().position(|c| *c == ']') else {
+                return false;
+            };
+            let (Some((have, text)), set) = (text.split_first(), &rest[..end]) else {
+                return false;
+            };
             in_set(*have, set) && like_at(text, &rest[end + 1..], escape)
         }
         _ => text.first() == Some(&head) && like_at(&text[1..], rest, escape),

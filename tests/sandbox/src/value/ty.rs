@@ -216,7 +216,10 @@ impl Ty {
 
     /// True for dates and times.
     pub fn is_temporal(self) -> bool {
-        matches!(self, Date | Time(_) | SmallDateTime | DateTime | DateTime2(_) | DateTimeOffset(_))
+        matches!(
+            self,
+            Date | Time(_) | SmallDateTime | DateTime | DateTime2(_) | DateTimeOffset(_)
+        )
     }
 
     /// True for the legacy and xml types that cannot be compared or sorted.

@@ -7,7 +7,18 @@ use crate::sql::ast::{Call, Expr, Item, Order, Select};
 use crate::value::{MAX, Ty};
 
 const AGGREGATES: [&str; 13] = [
-    "COUNT", "COUNT_BIG", "MIN", "MAX", "SUM", "AVG", "STDEV", "STDEVP", "VAR", "VARP", "STRING_AGG", "CHECKSUM_AGG",
+    "COUNT",
+    "COUNT_BIG",
+    "MIN",
+    "MAX",
+    "SUM",
+    "AVG",
+    "STDEV",
+    "STDEVP",
+    "VAR",
+    "VARP",
+    "STRING_AGG",
+    "CHECKSUM_AGG",
     "APPROX_COUNT_DISTINCT",
 ];
 
@@ -30,9 +41,12 @@ pub fn aggregates(select: &Select) -> bool {
 pub fn contains(e: &Expr) -> bool {
     match e {
         Expr::Call(call) => {
-            (call.over.is_none() && call.name.len() == 1 && is_aggregate(&call.name[0])) || call.args.iter().any(contains)
+            (call.over.is_none() && call.name.len() == 1 && is_aggregate(&call.name[0]))
+                || call.args.iter().any(contains)
         }
-        Expr::Unary(_, a) | Expr::Not(a) | Expr::IsNull(a, _) | Expr::Collate(a, _) | Expr::InQuery(a, ..) => contains(a),
+        Expr::Unary(_, a) | Expr::Not(a) | Expr::IsNull(a, _) | Expr::Collate(a, _) | Expr::InQuery(a, ..) => {
+            contains(a)
+        }
         Expr::Binary(_, a, b) | Expr::Compare(_, a, b) | Expr::And(a, b) | Expr::Or(a, b) | Expr::AtTimeZone(a, b) => {
             contains(a) || contains(b)
         }
@@ -81,12 +95,19 @@ impl Binder<'_> {
         }
         let mut bound = result?;
         if let Some(over) = &call.over {
-            if matches!(name, "SUM" | "AVG" | "STRING_AGG" | "STDEV" | "STDEVP" | "VAR" | "VARP" | "CHECKSUM_AGG") {
+            if matches!(
+                name,
+                "SUM" | "AVG" | "STRING_AGG" | "STDEV" | "STDEVP" | "VAR" | "VARP" | "CHECKSUM_AGG"
+            ) {
                 return Err(SqlError::unsupported(format!("{name} OVER")));
             }
             let mut parts = Vec::new();
             if !over.partition.is_empty() {
-                let keys: Vec<String> = over.partition.iter().map(|e| self.sort_key(e)).collect::<SqlResult<_>>()?;
+                let keys: Vec<String> = over
+                    .partition
+                    .iter()
+                    .map(|e| self.sort_key(e))
+                    .collect::<SqlResult<_>>()?;
                 parts.push(format!("PARTITION BY {}", keys.join(", ")));
             }
             if !over.order.is_empty() {
@@ -99,7 +120,11 @@ impl Binder<'_> {
 
     fn sort_key(&mut self, e: &Expr) -> SqlResult<String> {
         let bound = self.expr(e)?;
-        Ok(if bound.ty.is_string() { format!("{} COLLATE TSQL", bound.sql) } else { bound.sql })
+        Ok(if bound.ty.is_string() {
+            format!("{} COLLATE TSQL", bound.sql)
+        } else {
+            bound.sql
+        })
     }
 
     fn order_keys(&mut self, order: &[Order]) -> SqlResult<String> {
@@ -107,7 +132,11 @@ impl Binder<'_> {
             .iter()
             .map(|o| {
                 let constant = matches!(&o.expr, Expr::Subquery(_));
-                let key = if constant { "1".to_owned() } else { self.sort_key(&o.expr)? };
+                let key = if constant {
+                    "1".to_owned()
+                } else {
+                    self.sort_key(&o.expr)?
+                };
                 Ok(if o.desc { format!("{key} DESC") } else { key })
             })
             .collect::<SqlResult<_>>()?;
@@ -117,7 +146,11 @@ impl Binder<'_> {
     fn aggregate_call(&mut self, name: &str, call: &Call) -> SqlResult<Bound> {
         if matches!(name, "ROW_NUMBER" | "RANK" | "DENSE_RANK") && call.over.is_some() {
             if call.over.as_ref().is_some_and(|o| o.order.is_empty()) {
-                return Err(SqlError::new(4112, format!("The function '{name}' must have an OVER clause with ORDER BY.")).class(15));
+                return Err(SqlError::new(
+                    4112,
+                    format!("The function '{name}' must have an OVER clause with ORDER BY."),
+                )
+                .class(15));
             }
             return Ok(Bound::required(format!("{name}()"), Ty::BigInt));
         }
@@ -138,7 +171,11 @@ impl Binder<'_> {
         Ok(match name {
             "COUNT" | "COUNT_BIG" => {
                 // Offsets that name the same moment are one value.
-                let key = if matches!(value.ty, Ty::DateTimeOffset(_)) { format!("t_utc({})", value.sql) } else { value.sql };
+                let key = if matches!(value.ty, Ty::DateTimeOffset(_)) {
+                    format!("t_utc({})", value.sql)
+                } else {
+                    value.sql
+                };
                 Bound::required(format!("count({distinct}{key}{collate})"), counted)
             }
             "APPROX_COUNT_DISTINCT" => Bound::required(format!("count(DISTINCT {}{collate})", value.sql), Ty::BigInt),
@@ -146,14 +183,26 @@ impl Binder<'_> {
                 if value.ty == Ty::Bit || value.ty.is_incomparable() {
                     return Err(SqlError::new(
                         8117,
-                        format!("Operand data type {} is invalid for {} operator.", value.ty.name(), name.to_lowercase()),
+                        format!(
+                            "Operand data type {} is invalid for {} operator.",
+                            value.ty.name(),
+                            name.to_lowercase()
+                        ),
                     ));
                 }
                 Bound::new(format!("{}({}{collate})", name.to_lowercase(), value.sql), value.ty)
             }
             "SUM" | "AVG" => {
                 let ty = summed(name, value.ty)?;
-                Bound::new(format!("t_{}({distinct}{}, {})", name.to_lowercase(), value.sql, value.ty.code()), ty)
+                Bound::new(
+                    format!(
+                        "t_{}({distinct}{}, {})",
+                        name.to_lowercase(),
+                        value.sql,
+                        value.ty.code()
+                    ),
+                    ty,
+                )
             }
             "STDEV" | "STDEVP" | "VAR" | "VARP" => {
                 let value = implicit(value, Ty::Float)?;
@@ -181,7 +230,10 @@ impl Binder<'_> {
         } else {
             format!(" ORDER BY {}", self.order_keys(&call.within)?)
         };
-        Ok(Bound::new(format!("group_concat({}, {}{order})", value.sql, separator.sql), ty))
+        Ok(Bound::new(
+            format!("group_concat({}, {}{order})", value.sql, separator.sql),
+            ty,
+        ))
     }
 }
 
@@ -198,7 +250,11 @@ fn summed(name: &str, ty: Ty) -> SqlResult<Ty> {
         _ => {
             return Err(SqlError::new(
                 8117,
-                format!("Operand data type {} is invalid for {} operator.", ty.name(), name.to_lowercase()),
+                format!(
+                    "Operand data type {} is invalid for {} operator.",
+                    ty.name(),
+                    name.to_lowercase()
+                ),
             ));
         }
     })

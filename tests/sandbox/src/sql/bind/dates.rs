@@ -9,7 +9,9 @@ use crate::value::Ty;
 
 /// The canonical name of a date part.
 pub fn part(e: &Expr) -> SqlResult<&'static str> {
-    let Expr::Col(name) = e else { return Err(SqlError::syntax("datepart")) };
+    let Expr::Col(name) = e else {
+        return Err(SqlError::syntax("datepart"));
+    };
     let word = name.join(".").to_ascii_lowercase();
     Ok(match word.as_str() {
         "year" | "yy" | "yyyy" => "year",
@@ -51,7 +53,12 @@ pub fn function(binder: &mut Binder<'_>, name: &str, call: &Call) -> SqlResult<O
             let part = part(&call.args[0])?;
             let amount = binder.arg(call, 1, Ty::BigInt)?;
             let value = temporal(binder, &call.args[2])?;
-            let sql = format!("t_dateadd('{part}', {}, {}, {})", amount.sql, value.sql, value.ty.code());
+            let sql = format!(
+                "t_dateadd('{part}', {}, {}, {})",
+                amount.sql,
+                value.sql,
+                value.ty.code()
+            );
             Bound::new(sql, value.ty).nullable(amount.nullable || value.nullable)
         }
         "DATEDIFF" | "DATEDIFF_BIG" => {
@@ -61,7 +68,8 @@ pub fn function(binder: &mut Binder<'_>, name: &str, call: &Call) -> SqlResult<O
             let (a, b) = (to_datetime2(a), to_datetime2(b));
             let big = u8::from(name == "DATEDIFF_BIG");
             let ty = if big == 1 { Ty::BigInt } else { Ty::Int };
-            Bound::new(format!("t_datediff('{part}', {}, {}, {big})", a.sql, b.sql), ty).nullable(a.nullable || b.nullable)
+            Bound::new(format!("t_datediff('{part}', {}, {}, {big})", a.sql, b.sql), ty)
+                .nullable(a.nullable || b.nullable)
         }
         "DATEPART" => {
             arguments(name, call, 2, 2)?;
@@ -70,7 +78,13 @@ pub fn function(binder: &mut Binder<'_>, name: &str, call: &Call) -> SqlResult<O
         }
         "YEAR" | "MONTH" | "DAY" => {
             arguments(name, call, 1, 1)?;
-            let part = if name == "YEAR" { "year" } else if name == "MONTH" { "month" } else { "day" };
+            let part = if name == "YEAR" {
+                "year"
+            } else if name == "MONTH" {
+                "month"
+            } else {
+                "day"
+            };
             date_part(binder, part, &call.args[0])?
         }
         "DATENAME" => {
@@ -84,7 +98,11 @@ pub fn function(binder: &mut Binder<'_>, name: &str, call: &Call) -> SqlResult<O
             arguments(name, call, 1, 2)?;
             let value = temporal(binder, &call.args[0])?;
             let value = to(value, Ty::Date);
-            let months = if call.args.len() == 2 { binder.arg(call, 1, Ty::Int)?.sql } else { "0".to_owned() };
+            let months = if call.args.len() == 2 {
+                binder.arg(call, 1, Ty::Int)?.sql
+            } else {
+                "0".to_owned()
+            };
             Bound::new(format!("t_eomonth({}, {months})", value.sql), Ty::Date)
         }
         "DATEFROMPARTS" | "DATETIME2FROMPARTS" | "DATETIMEFROMPARTS" => {
@@ -94,8 +112,9 @@ pub fn function(binder: &mut Binder<'_>, name: &str, call: &Call) -> SqlResult<O
                 _ => (8, Ty::DateTime2(scale_of(call.args.last())?)),
             };
             arguments(name, call, count, count)?;
-            let parts: Vec<String> =
-                (0..count).map(|at| binder.arg(call, at, Ty::Int).map(|b| b.sql)).collect::<SqlResult<_>>()?;
+            let parts: Vec<String> = (0..count)
+                .map(|at| binder.arg(call, at, Ty::Int).map(|b| b.sql))
+                .collect::<SqlResult<_>>()?;
             Bound::new(format!("t_fromparts({}, {})", ty.code(), parts.join(", ")), ty)
         }
         "SWITCHOFFSET" | "TODATETIMEOFFSET" => {
@@ -110,7 +129,11 @@ pub fn function(binder: &mut Binder<'_>, name: &str, call: &Call) -> SqlResult<O
                 to(local, ty)
             };
             let zone = binder.expr(&call.args[1])?;
-            let zone = if zone.ty.is_string() { format!("t_zone({})", zone.sql) } else { implicit(zone, Ty::Int)?.sql };
+            let zone = if zone.ty.is_string() {
+                format!("t_zone({})", zone.sql)
+            } else {
+                implicit(zone, Ty::Int)?.sql
+            };
             let keep = u8::from(name == "SWITCHOFFSET");
             Bound::new(format!("t_switchoffset({}, {zone}, {keep})", value.sql), ty)
         }
@@ -168,6 +191,10 @@ impl Binder<'_> {
         let ty = Ty::DateTimeOffset(if value.ty == Ty::DateTime { 3 } else { value.ty.scale() });
         let is_offset = matches!(value.ty, Ty::DateTimeOffset(_));
         let value = implicit(value, ty)?;
-        Ok(if is_offset { Bound::new(format!("t_switchoffset({}, 0, 1)", value.sql), ty) } else { value })
+        Ok(if is_offset {
+            Bound::new(format!("t_switchoffset({}, 0, 1)", value.sql), ty)
+        } else {
+            value
+        })
     }
 }

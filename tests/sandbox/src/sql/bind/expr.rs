@@ -34,7 +34,11 @@ fn not_prefix(not: bool) -> &'static str {
 impl Binder<'_> {
     /// A scalar expression.
     pub fn expr(&mut self, e: &Expr) -> SqlResult<Bound> {
-        let marks: Vec<usize> = self.scopes.iter().map(|s| s.grouping.as_ref().map_or(0, |g| g.loose.len())).collect();
+        let marks: Vec<usize> = self
+            .scopes
+            .iter()
+            .map(|s| s.grouping.as_ref().map_or(0, |g| g.loose.len()))
+            .collect();
         let bound = self.scalar(e)?;
         // A grouped expression covers the columns in it.
         for (scope, mark) in self.scopes.iter_mut().zip(marks) {
@@ -60,7 +64,10 @@ impl Binder<'_> {
             Expr::Money(s) => {
                 let (v, scale) = decimal_text(s).ok_or_else(|| SqlError::syntax(s))?;
                 let v = crate::value::datum::rescale(v, scale, 4).and_then(|v| i64::try_from(v).ok());
-                Ok(Bound::required(v.ok_or_else(|| SqlError::overflow("money"))?.to_string(), Ty::Money))
+                Ok(Bound::required(
+                    v.ok_or_else(|| SqlError::overflow("money"))?.to_string(),
+                    Ty::Money,
+                ))
             }
             Expr::Str(s, national) => Ok(self.text(s, *national)),
             Expr::Bin(b) => Ok(Bound::required(hex(b), Ty::VarBinary(length(b.len(), 8000)))),
@@ -101,7 +108,10 @@ impl Binder<'_> {
                 self.check_collation(name)?;
                 let inner = self.expr(inner)?;
                 if !inner.ty.is_string() {
-                    return Err(SqlError::new(447, format!("Expression type {} is invalid for COLLATE clause.", inner.ty.name())));
+                    return Err(SqlError::new(
+                        447,
+                        format!("Expression type {} is invalid for COLLATE clause.", inner.ty.name()),
+                    ));
                 }
                 Ok(inner)
             }
@@ -111,7 +121,12 @@ impl Binder<'_> {
     }
 
     fn check_collation(&self, name: &str) -> SqlResult<()> {
-        let known = ["database_default", "SQL_Latin1_General_CP1_CI_AS", "catalog_default", "Latin1_General_CI_AS"];
+        let known = [
+            "database_default",
+            "SQL_Latin1_General_CP1_CI_AS",
+            "catalog_default",
+            "Latin1_General_CI_AS",
+        ];
         if known.iter().any(|k| k.eq_ignore_ascii_case(name)) {
             return Ok(());
         }
@@ -121,10 +136,22 @@ impl Binder<'_> {
     /// A string literal.
     pub fn text(&mut self, s: &str, national: bool) -> Bound {
         let limit = if national { 4000 } else { 8000 };
-        let kept = if national { s.to_owned() } else { text::narrowed(s.to_owned()) };
+        let kept = if national {
+            s.to_owned()
+        } else {
+            text::narrowed(s.to_owned())
+        };
         let size = length(text::units(&kept, national), limit);
-        let ty = if national { Ty::NVarChar(size) } else { Ty::VarChar(size) };
-        let sql = if kept.contains('\0') { self.param(Value::Text(kept)) } else { literal(&kept) };
+        let ty = if national {
+            Ty::NVarChar(size)
+        } else {
+            Ty::VarChar(size)
+        };
+        let sql = if kept.contains('\0') {
+            self.param(Value::Text(kept))
+        } else {
+            literal(&kept)
+        };
         Bound::required(sql, ty)
     }
 
@@ -140,14 +167,22 @@ impl Binder<'_> {
             && let Expr::Int(s) = inner
         {
             // -2147483648 is an int although 2147483648 is not.
-            return Ok(if s == "2147483648" { Bound::required("-2147483648", Ty::Int) } else { negated(integer(s)) });
+            return Ok(if s == "2147483648" {
+                Bound::required("-2147483648", Ty::Int)
+            } else {
+                negated(integer(s))
+            });
         }
         let value = self.expr(inner)?;
         match op {
             "+" => Ok(value),
             "~" if value.ty == Ty::Bit => Ok(Bound::new(format!("(1 - {})", value.sql), Ty::Bit)),
             "~" if value.ty.is_int() => {
-                let sql = if value.ty == Ty::TinyInt { format!("(255 - {})", value.sql) } else { format!("(~{})", value.sql) };
+                let sql = if value.ty == Ty::TinyInt {
+                    format!("(255 - {})", value.sql)
+                } else {
+                    format!("(~{})", value.sql)
+                };
                 Ok(Bound::new(sql, value.ty).nullable(value.nullable))
             }
             "-" if value.ty.is_number() => Ok(negated(value)),
@@ -169,7 +204,9 @@ impl Binder<'_> {
                 (Some(n), Some(m)) if n != MAX && m != MAX => length(usize::from(n) + usize::from(m), 8000),
                 _ => MAX,
             };
-            return Ok(Bound::new(format!("CAST({} || {} AS BLOB)", a.sql, b.sql), Ty::VarBinary(size)).nullable(nullable));
+            return Ok(
+                Bound::new(format!("CAST({} || {} AS BLOB)", a.sql, b.sql), Ty::VarBinary(size)).nullable(nullable),
+            );
         }
         let legacy = |ty: Ty| matches!(ty, Ty::DateTime | Ty::SmallDateTime);
         if matches!(op, "+" | "-") && (legacy(a.ty) || legacy(b.ty)) {
@@ -185,7 +222,11 @@ impl Binder<'_> {
                 return Err(types::incomparable(op, a.ty, b.ty));
             }
             let (a, b) = (to(a, ty).sql, to(b, ty).sql);
-            let sql = if op == "^" { format!("(({a} | {b}) - ({a} & {b}))") } else { format!("({a} {op} {b})") };
+            let sql = if op == "^" {
+                format!("(({a} | {b}) - ({a} & {b}))")
+            } else {
+                format!("({a} {op} {b})")
+            };
             return Ok(Bound::new(sql, ty).nullable(nullable));
         }
         let ty = types::arithmetic(op, a.ty, b.ty)?;
@@ -296,7 +337,12 @@ impl Binder<'_> {
                     Some(e) => self.expr(e)?.sql,
                     None => "NULL".to_owned(),
                 };
-                Ok(format!("({}t_like({}, {}, {escape}))", not_prefix(*not), a.sql, pattern.sql))
+                Ok(format!(
+                    "({}t_like({}, {}, {escape}))",
+                    not_prefix(*not),
+                    a.sql,
+                    pattern.sql
+                ))
             }
             Expr::Exists(query) => {
                 let bound = self.nested(query)?;
@@ -324,7 +370,12 @@ impl Binder<'_> {
         let ty = common(a.ty, value.ty);
         let (a, b) = (self.comparable("=", a, ty)?, self.comparable("=", value, ty)?);
         let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
-        Ok(format!("({}{collate} {}IN (SELECT {b} FROM ({}) AS {handle}))", a, not_prefix(not), inner.sql))
+        Ok(format!(
+            "({}{collate} {}IN (SELECT {b} FROM ({}) AS {handle}))",
+            a,
+            not_prefix(not),
+            inner.sql
+        ))
     }
 
     /// An operand converted to the type of a comparison, in a form that SQLite orders rightly.
@@ -333,7 +384,11 @@ impl Binder<'_> {
             return Err(types::incomparable(op, value.ty, ty));
         }
         let value = implicit(value, ty)?;
-        Ok(if matches!(ty, Ty::DateTimeOffset(_)) { format!("t_utc({})", value.sql) } else { value.sql })
+        Ok(if matches!(ty, Ty::DateTimeOffset(_)) {
+            format!("t_utc({})", value.sql)
+        } else {
+            value.sql
+        })
     }
 
     /// A comparison of two expressions.
@@ -381,16 +436,31 @@ fn integer(s: &str) -> Bound {
 
 fn decimal(s: &str) -> SqlResult<Bound> {
     let (value, scale) = decimal_text(s).ok_or_else(|| {
-        SqlError::new(1007, format!("The number '{s}' is out of the range for numeric representation (maximum precision 38).")).class(15)
+        SqlError::new(
+            1007,
+            format!("The number '{s}' is out of the range for numeric representation (maximum precision 38)."),
+        )
+        .class(15)
     })?;
     let whole = s.split('.').next().unwrap_or("").trim_start_matches('0').len();
     let precision = (u8::try_from(whole).unwrap_or(38) + scale).clamp(1, 38);
-    Ok(Bound::required(hex(&decimal_blob(value)), Ty::Decimal(precision, scale)))
+    Ok(Bound::required(
+        hex(&decimal_blob(value)),
+        Ty::Decimal(precision, scale),
+    ))
 }
 
 fn float(s: &str) -> SqlResult<Bound> {
-    let text = if s.ends_with(['e', 'E', '+', '-']) { format!("{s}0") } else { s.to_owned() };
-    let value: f64 = text.parse().ok().filter(|f: &f64| f.is_finite()).ok_or_else(|| SqlError::syntax(s))?;
+    let text = if s.ends_with(['e', 'E', '+', '-']) {
+        format!("{s}0")
+    } else {
+        s.to_owned()
+    };
+    let value: f64 = text
+        .parse()
+        .ok()
+        .filter(|f: &f64| f.is_finite())
+        .ok_or_else(|| SqlError::syntax(s))?;
     Ok(Bound::required(format!("{value:e}"), Ty::Float))
 }
 

@@ -12,9 +12,16 @@ pub fn arguments(name: &str, call: &Call, least: usize, most: usize) -> SqlResul
         return Ok(());
     }
     let text = if least == most {
-        return Err(SqlError::new(174, format!("The {} function requires {least} argument(s).", name.to_lowercase())).class(15));
+        return Err(SqlError::new(
+            174,
+            format!("The {} function requires {least} argument(s).", name.to_lowercase()),
+        )
+        .class(15));
     } else {
-        format!("The {} function requires {least} to {most} arguments.", name.to_lowercase())
+        format!(
+            "The {} function requires {least} to {most} arguments.",
+            name.to_lowercase()
+        )
     };
     Err(SqlError::new(189, text).class(15))
 }
@@ -25,7 +32,11 @@ impl Binder<'_> {
         let [name] = call.name.as_slice() else {
             return Err(SqlError::new(
                 4121,
-                format!("Cannot find either column \"{}\" or the user-defined function or aggregate \"{}\", or the name is ambiguous.", call.name[0], call.name.join(".")),
+                format!(
+                    "Cannot find either column \"{}\" or the user-defined function or aggregate \"{}\", or the name is ambiguous.",
+                    call.name[0],
+                    call.name.join(".")
+                ),
             ));
         };
         if super::aggregate::is_aggregate(name) || call.over.is_some() {
@@ -46,7 +57,11 @@ impl Binder<'_> {
         if let Some(bound) = self.metadata_function(name, call)? {
             return Ok(bound);
         }
-        Err(SqlError::new(195, format!("'{name}' is not a recognized built-in function name.")).state(10).class(15))
+        Err(
+            SqlError::new(195, format!("'{name}' is not a recognized built-in function name."))
+                .state(10)
+                .class(15),
+        )
     }
 
     /// All arguments, bound.
@@ -64,7 +79,11 @@ impl Binder<'_> {
     pub fn text_arg(&mut self, call: &Call, at: usize) -> SqlResult<Bound> {
         let e = call.args.get(at).ok_or_else(|| SqlError::syntax(")"))?;
         let bound = self.expr(e)?;
-        let ty = if bound.null { Ty::VarChar(1) } else { string_of(bound.ty) };
+        let ty = if bound.null {
+            Ty::VarChar(1)
+        } else {
+            string_of(bound.ty)
+        };
         Ok(to(bound, ty))
     }
 
@@ -73,7 +92,9 @@ impl Binder<'_> {
             "ISNULL" => {
                 arguments(name, call, 2, 2)?;
                 let mut all = self.args(call)?;
-                let (Some(b), Some(a)) = (all.pop(), all.pop()) else { return Err(SqlError::syntax(")")) };
+                let (Some(b), Some(a)) = (all.pop(), all.pop()) else {
+                    return Err(SqlError::syntax(")"));
+                };
                 let ty = if a.null { b.ty } else { a.ty };
                 let nullable = a.nullable && b.nullable;
                 let b = implicit(b, ty)?;
@@ -88,8 +109,10 @@ impl Binder<'_> {
                     SqlError::new(4127, "At least one of the arguments to COALESCE must be an expression that is not the NULL constant.")
                 })?;
                 let nullable = all.iter().all(|b| b.nullable);
-                let parts: Vec<String> =
-                    all.into_iter().map(|b| implicit(b, ty).map(|b| b.sql)).collect::<SqlResult<_>>()?;
+                let parts: Vec<String> = all
+                    .into_iter()
+                    .map(|b| implicit(b, ty).map(|b| b.sql))
+                    .collect::<SqlResult<_>>()?;
                 if name == "COALESCE" {
                     Bound::new(format!("coalesce({})", parts.join(", ")), ty).nullable(nullable)
                 } else {
@@ -99,7 +122,9 @@ impl Binder<'_> {
             "NULLIF" => {
                 arguments(name, call, 2, 2)?;
                 let mut all = self.args(call)?;
-                let (Some(b), Some(a)) = (all.pop(), all.pop()) else { return Err(SqlError::syntax(")")) };
+                let (Some(b), Some(a)) = (all.pop(), all.pop()) else {
+                    return Err(SqlError::syntax(")"));
+                };
                 let same = self.compare("=", a.clone(), b)?;
                 Bound::new(format!("(CASE WHEN {same} THEN NULL ELSE {} END)", a.sql), a.ty)
             }
@@ -107,7 +132,11 @@ impl Binder<'_> {
                 arguments(name, call, 3, 3)?;
                 let condition = call.args[0].clone();
                 return self
-                    .expr(&Expr::Case(None, vec![(condition, call.args[1].clone())], Some(Box::new(call.args[2].clone()))))
+                    .expr(&Expr::Case(
+                        None,
+                        vec![(condition, call.args[1].clone())],
+                        Some(Box::new(call.args[2].clone())),
+                    ))
                     .map(Some);
             }
             "CHOOSE" => {
@@ -139,14 +168,26 @@ impl Binder<'_> {
                 let value = self.expr(&call.args[0])?;
                 let value = self.numeric(value)?;
                 let digits = self.arg(call, 1, Ty::Int)?;
-                let cut = if call.args.len() == 3 { self.arg(call, 2, Ty::Int)?.sql } else { "0".to_owned() };
-                Bound::new(format!("t_round({}, {}, {cut}, {})", value.sql, digits.sql, value.ty.code()), value.ty)
+                let cut = if call.args.len() == 3 {
+                    self.arg(call, 2, Ty::Int)?.sql
+                } else {
+                    "0".to_owned()
+                };
+                Bound::new(
+                    format!("t_round({}, {}, {cut}, {})", value.sql, digits.sql, value.ty.code()),
+                    value.ty,
+                )
             }
-            "POWER" | "SQRT" | "EXP" | "LOG" | "LOG10" | "SQUARE" | "PI" | "SIN" | "COS" => self.float_function(name, call)?,
+            "POWER" | "SQRT" | "EXP" | "LOG" | "LOG10" | "SQUARE" | "PI" | "SIN" | "COS" => {
+                self.float_function(name, call)?
+            }
             "RAND" => Bound::required("t_rand()", Ty::Float),
             "CHECKSUM" | "BINARY_CHECKSUM" => {
-                let parts: Vec<String> =
-                    self.args(call)?.into_iter().map(|b| format!("{}, {}", b.sql, b.ty.code())).collect();
+                let parts: Vec<String> = self
+                    .args(call)?
+                    .into_iter()
+                    .map(|b| format!("{}, {}", b.sql, b.ty.code()))
+                    .collect();
                 Bound::required(format!("t_checksum({})", parts.join(", ")), Ty::Int)
             }
             "NEWID" | "NEWSEQUENTIALID" => {
@@ -160,7 +201,15 @@ impl Binder<'_> {
             }
             "ISDATE" => {
                 let value = self.text_arg(call, 0)?;
-                Bound::required(format!("(t_try({}, {}, {}, -1) IS NOT NULL)", value.sql, value.ty.code(), Ty::DateTime.code()), Ty::Int)
+                Bound::required(
+                    format!(
+                        "(t_try({}, {}, {}, -1) IS NOT NULL)",
+                        value.sql,
+                        value.ty.code(),
+                        Ty::DateTime.code()
+                    ),
+                    Ty::Int,
+                )
             }
             _ => return Ok(None),
         };
@@ -172,7 +221,10 @@ impl Binder<'_> {
         let function = if name == "GREATEST" { "max" } else { "min" };
         let rows: Vec<String> = parts.iter().map(|p| format!("SELECT {p} AS v")).collect();
         let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
-        Bound::new(format!("(SELECT {function}(v{collate}) FROM ({}))", rows.join(" UNION ALL ")), ty)
+        Bound::new(
+            format!("(SELECT {function}(v{collate}) FROM ({}))", rows.join(" UNION ALL ")),
+            ty,
+        )
     }
 
     /// A number; text becomes float.
@@ -183,7 +235,13 @@ impl Binder<'_> {
         if value.ty.is_string() {
             return implicit(value, Ty::Float);
         }
-        Err(SqlError::new(8116, format!("Argument data type {} is invalid for argument 1 of the function.", value.ty.name())))
+        Err(SqlError::new(
+            8116,
+            format!(
+                "Argument data type {} is invalid for argument 1 of the function.",
+                value.ty.name()
+            ),
+        ))
     }
 
     fn float_function(&mut self, name: &str, call: &Call) -> SqlResult<Bound> {

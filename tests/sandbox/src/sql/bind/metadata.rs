@@ -16,7 +16,13 @@ impl Binder<'_> {
     }
 
     fn maybe_int(value: Option<i64>, ty: Ty) -> Bound {
-        value.map_or_else(|| Bound { null: false, ..Bound::new("NULL", ty) }, |v| Self::int(v, ty).nullable(true))
+        value.map_or_else(
+            || Bound {
+                null: false,
+                ..Bound::new("NULL", ty)
+            },
+            |v| Self::int(v, ty).nullable(true),
+        )
     }
 
     fn name_value(&mut self, value: Option<String>) -> Bound {
@@ -50,7 +56,13 @@ impl Binder<'_> {
             "FETCH_STATUS" => Self::int(0, Ty::Int),
             "PROCID" => Self::int(0, Ty::Int),
             "DBTS" => Bound::required("t_dbts()", Ty::VarBinary(8)),
-            _ => return Err(SqlError::new(137, format!("Must declare the scalar variable \"@@{name}\".")).class(15).state(2)),
+            _ => {
+                return Err(
+                    SqlError::new(137, format!("Must declare the scalar variable \"@@{name}\"."))
+                        .class(15)
+                        .state(2),
+                );
+            }
         })
     }
 
@@ -91,7 +103,10 @@ impl Binder<'_> {
             }
             "DB_ID" => {
                 let db = self.constant(call, 0)?.unwrap_or_else(|| s.db.clone());
-                Self::maybe_int(s.lookup_id("SELECT id FROM main._database WHERE name = ?1", &db)?, Ty::Int)
+                Self::maybe_int(
+                    s.lookup_id("SELECT id FROM main._database WHERE name = ?1", &db)?,
+                    Ty::Int,
+                )
             }
             "OBJECT_ID" => {
                 arguments(name, call, 1, 2)?;
@@ -119,8 +134,10 @@ impl Binder<'_> {
             }
             "SCHEMA_ID" => {
                 let schema = self.constant(call, 0)?.unwrap_or_else(|| "dbo".to_owned());
-                let sql =
-                    format!("SELECT id % 65536 FROM main._schema WHERE name = ?1 AND db = {}", catalog::literal(&s.db));
+                let sql = format!(
+                    "SELECT id % 65536 FROM main._schema WHERE name = ?1 AND db = {}",
+                    catalog::literal(&s.db)
+                );
                 Self::maybe_int(s.lookup_id(&sql, &schema)?, Ty::Int)
             }
             "TYPE_NAME" => {
@@ -162,21 +179,33 @@ impl Binder<'_> {
     }
 
     fn object_id(&mut self, call: &Call) -> SqlResult<Option<i64>> {
-        let Some(text) = self.constant(call, 0)? else { return Ok(None) };
+        let Some(text) = self.constant(call, 0)? else {
+            return Ok(None);
+        };
         let wanted = self.constant(call, 1)?.map(|k| k.trim().to_ascii_uppercase());
         let Ok(name) = parser::name(&text) else { return Ok(None) };
-        let Ok(place) = self.session.place(&name) else { return Ok(None) };
+        let Ok(place) = self.session.place(&name) else {
+            return Ok(None);
+        };
         let found = catalog::object(self.session.conn(), &place)?;
-        Ok(found.filter(|(_, kind, _)| wanted.is_none_or(|w| w == *kind)).map(|(id, ..)| id))
+        Ok(found
+            .filter(|(_, kind, _)| wanted.is_none_or(|w| w == *kind))
+            .map(|(id, ..)| id))
     }
 
     fn column_fact(&mut self, name: &str, call: &Call) -> SqlResult<Bound> {
         let s = self.session;
         if name == "COL_LENGTH" {
-            let (table, column) = (self.constant(call, 0)?.unwrap_or_default(), self.constant(call, 1)?.unwrap_or_default());
+            let (table, column) = (
+                self.constant(call, 0)?.unwrap_or_default(),
+                self.constant(call, 1)?.unwrap_or_default(),
+            );
             let place = s.place(&parser::name(&table)?)?;
             let found = s.table(&place, &table).ok();
-            let length = found.as_ref().and_then(|t| t.column(&column)).map(|c| c.ty.max_length());
+            let length = found
+                .as_ref()
+                .and_then(|t| t.column(&column))
+                .map(|c| c.ty.max_length());
             return Ok(Self::maybe_int(length, Ty::SmallInt));
         }
         let id = self.id_argument(call, 0)?.unwrap_or(0);
@@ -187,7 +216,12 @@ impl Binder<'_> {
             return Ok(self.name_value(found));
         }
         let column = self.constant(call, 1)?.unwrap_or_default();
-        let fact = match self.constant(call, 2)?.unwrap_or_default().to_ascii_lowercase().as_str() {
+        let fact = match self
+            .constant(call, 2)?
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "columnid" => "id",
             "isidentity" => "identity",
             "allowsnull" => "nullable",
@@ -234,7 +268,9 @@ impl Binder<'_> {
             "auth_scheme" => "SQL",
             "engineedition" => return Ok(Self::int(3, Ty::Int)),
             "productmajorversion" => return Ok(self.name_value(Some("16".to_owned()))),
-            "isclustered" | "ishadrenabled" | "issingleuser" | "isfulltextinstalled" => return Ok(Self::int(0, Ty::Int)),
+            "isclustered" | "ishadrenabled" | "issingleuser" | "isfulltextinstalled" => {
+                return Ok(Self::int(0, Ty::Int));
+            }
             "instancename" => return Ok(self.name_value(None)),
             _ => return Err(SqlError::unsupported(format!("{function} '{property}'"))),
         };

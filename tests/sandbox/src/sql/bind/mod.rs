@@ -132,12 +132,21 @@ pub struct Binder<'s> {
 impl Bound {
     /// An expression that can be NULL.
     pub fn new(sql: impl Into<String>, ty: Ty) -> Self {
-        Bound { sql: sql.into(), ty, nullable: true, null: false, column: None }
+        Bound {
+            sql: sql.into(),
+            ty,
+            nullable: true,
+            null: false,
+            column: None,
+        }
     }
 
     /// An expression that is never NULL.
     pub fn required(sql: impl Into<String>, ty: Ty) -> Self {
-        Bound { nullable: false, ..Bound::new(sql, ty) }
+        Bound {
+            nullable: false,
+            ..Bound::new(sql, ty)
+        }
     }
 
     /// The same with another nullability.
@@ -149,14 +158,24 @@ impl Bound {
 
     /// The bare NULL.
     pub fn null() -> Self {
-        Bound { null: true, ..Bound::new("NULL", Ty::Int) }
+        Bound {
+            null: true,
+            ..Bound::new("NULL", Ty::Int)
+        }
     }
 }
 
 impl<'s> Binder<'s> {
     /// A binder for a statement of the session.
     pub fn new(session: &'s Session) -> Self {
-        Binder { session, params: Vec::new(), scopes: Vec::new(), ctes: Vec::new(), next_handle: 0, now: None }
+        Binder {
+            session,
+            params: Vec::new(),
+            scopes: Vec::new(),
+            ctes: Vec::new(),
+            next_handle: 0,
+            now: None,
+        }
     }
 
     /// A new SQLite parameter with a value.
@@ -182,13 +201,19 @@ impl<'s> Binder<'s> {
 
     /// Resolves a column by its name of one to four parts.
     pub fn column(&mut self, name: &[String]) -> SqlResult<Bound> {
-        let Some((column, qualifier)) = name.split_last() else { return Err(SqlError::syntax(".")) };
+        let Some((column, qualifier)) = name.split_last() else {
+            return Err(SqlError::syntax("."));
+        };
         for depth in (0..self.scopes.len()).rev() {
             let scope = &self.scopes[depth];
             let mut found: Vec<Bound> = Vec::new();
             for source in scope.sources.iter().filter(|s| s.matches(qualifier)) {
                 found.extend(
-                    source.columns.iter().filter(|c| crate::value::text::same(&c.name, column)).map(|c| c.bound.clone()),
+                    source
+                        .columns
+                        .iter()
+                        .filter(|c| crate::value::text::same(&c.name, column))
+                        .map(|c| c.bound.clone()),
                 );
             }
             match found.len() {
@@ -203,7 +228,12 @@ impl<'s> Binder<'s> {
                     }
                     return Ok(bound);
                 }
-                _ => return Err(SqlError::new(209, format!("Ambiguous column name '{}'.", name.join(".")))),
+                _ => {
+                    return Err(SqlError::new(
+                        209,
+                        format!("Ambiguous column name '{}'.", name.join(".")),
+                    ));
+                }
             }
         }
         if qualifier.is_empty() {
@@ -212,11 +242,18 @@ impl<'s> Binder<'s> {
             }
             return Err(SqlError::no_column(column));
         }
-        let known = self.scopes.iter().flat_map(|s| &s.sources).any(|s| s.matches(qualifier));
+        let known = self
+            .scopes
+            .iter()
+            .flat_map(|s| &s.sources)
+            .any(|s| s.matches(qualifier));
         if known {
             return Err(SqlError::no_column(column));
         }
-        Err(SqlError::new(4104, format!("The multi-part identifier \"{}\" could not be bound.", name.join("."))))
+        Err(SqlError::new(
+            4104,
+            format!("The multi-part identifier \"{}\" could not be bound.", name.join(".")),
+        ))
     }
 }
 
@@ -229,7 +266,10 @@ impl Source {
             [alias] => same(alias, &self.alias),
             [.., schema, table] => {
                 same(table, &self.alias)
-                    && self.schema.as_ref().is_some_and(|own| same(own, schema) || schema.is_empty())
+                    && self
+                        .schema
+                        .as_ref()
+                        .is_some_and(|own| same(own, schema) || schema.is_empty())
             }
         }
     }

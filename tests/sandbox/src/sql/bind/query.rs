@@ -20,7 +20,12 @@ impl Part {
     fn columns(&self) -> Vec<OutColumn> {
         self.items
             .iter()
-            .map(|(b, name)| OutColumn { name: name.clone(), ty: b.ty, nullable: b.nullable, origin: b.column.clone() })
+            .map(|(b, name)| OutColumn {
+                name: name.clone(),
+                ty: b.ty,
+                nullable: b.nullable,
+                origin: b.column.clone(),
+            })
             .collect()
     }
 
@@ -34,7 +39,11 @@ impl Part {
             .iter()
             .enumerate()
             .map(|(at, (b, _))| {
-                let collate = if distinct && b.ty.is_string() { " COLLATE TSQL" } else { "" };
+                let collate = if distinct && b.ty.is_string() {
+                    " COLLATE TSQL"
+                } else {
+                    ""
+                };
                 format!("{}{collate} AS c{at}", b.sql)
             })
             .collect();
@@ -75,7 +84,10 @@ impl Binder<'_> {
         } else if let Some(top) = top {
             sql += &format!(" LIMIT {}", self.limit(top)?);
         }
-        Ok(BoundQuery { sql: with + &sql, columns })
+        Ok(BoundQuery {
+            sql: with + &sql,
+            columns,
+        })
     }
 
     /// Binds common table expressions and gives their SQLite text.
@@ -98,8 +110,14 @@ impl Binder<'_> {
                         c.origin = None;
                         c.nullable = true;
                     }
-                    self.ctes.push(Cte { name: name.clone(), handle: handle.clone(), columns: columns.clone() });
-                    let Body::Set(_, _, step) = &query.body else { return Err(SqlError::syntax(name)) };
+                    self.ctes.push(Cte {
+                        name: name.clone(),
+                        handle: handle.clone(),
+                        columns: columns.clone(),
+                    });
+                    let Body::Set(_, _, step) = &query.body else {
+                        return Err(SqlError::syntax(name));
+                    };
                     let mut step = self.body(step)?;
                     retype(&mut step, &columns)?;
                     let sql = format!("{} UNION ALL {}", anchor.render(), step.render());
@@ -113,13 +131,25 @@ impl Binder<'_> {
             let mut columns = bound.columns;
             rename(&mut columns, names, name)?;
             out.push(format!("{handle}({}) AS ({})", numbered(columns.len()), bound.sql));
-            self.ctes.push(Cte { name: name.clone(), handle, columns });
+            self.ctes.push(Cte {
+                name: name.clone(),
+                handle,
+                columns,
+            });
         }
-        Ok(if out.is_empty() { String::new() } else { format!("WITH RECURSIVE {} ", out.join(", ")) })
+        Ok(if out.is_empty() {
+            String::new()
+        } else {
+            format!("WITH RECURSIVE {} ", out.join(", "))
+        })
     }
 
     pub(super) fn cte(&self, name: &str) -> Option<Cte> {
-        self.ctes.iter().rev().find(|c| crate::value::text::same(&c.name, name)).cloned()
+        self.ctes
+            .iter()
+            .rev()
+            .find(|c| crate::value::text::same(&c.name, name))
+            .cloned()
     }
 
     fn limit(&mut self, e: &Expr) -> SqlResult<String> {
@@ -130,7 +160,11 @@ impl Binder<'_> {
         if bound.ty.is_int() || matches!(bound.ty, Ty::Decimal(..)) {
             return Ok(format!("t_limit({})", to(bound, Ty::BigInt).sql));
         }
-        Err(SqlError::new(1060, "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.").class(15))
+        Err(SqlError::new(
+            1060,
+            "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
+        )
+        .class(15))
     }
 
     fn body(&mut self, body: &Body) -> SqlResult<Part> {
@@ -142,7 +176,13 @@ impl Binder<'_> {
                 let items = referred(&bound.columns, &handle);
                 let columns = numbered(items.len());
                 let whole = format!("SELECT {columns} FROM ({}) AS {handle}", bound.sql);
-                Ok(Part { items, head: "", tail: String::new(), scope: None, whole: Some(whole) })
+                Ok(Part {
+                    items,
+                    head: "",
+                    tail: String::new(),
+                    scope: None,
+                    whole: Some(whole),
+                })
             }
             Body::Set(op, left, right) => {
                 let (mut left, mut right) = (self.member(left)?, self.member(right)?);
@@ -158,7 +198,13 @@ impl Binder<'_> {
                     .zip(&right.items)
                     .map(|((a, name), (b, _))| OutColumn {
                         name: name.clone(),
-                        ty: if a.null { b.ty } else if b.null { a.ty } else { common(a.ty, b.ty) },
+                        ty: if a.null {
+                            b.ty
+                        } else if b.null {
+                            a.ty
+                        } else {
+                            common(a.ty, b.ty)
+                        },
                         nullable: a.nullable || b.nullable,
                         origin: None,
                     })
@@ -172,7 +218,13 @@ impl Binder<'_> {
                 let inner = format!("{} {op} {}", left.render(), right.render());
                 let items = referred(&columns, &handle);
                 let whole = format!("SELECT {} FROM ({inner}) AS {handle}", numbered(items.len()));
-                Ok(Part { items, head: "", tail: String::new(), scope: None, whole: Some(whole) })
+                Ok(Part {
+                    items,
+                    head: "",
+                    tail: String::new(),
+                    scope: None,
+                    whole: Some(whole),
+                })
             }
         }
     }
@@ -181,7 +233,12 @@ impl Binder<'_> {
     fn member(&mut self, body: &Body) -> SqlResult<Part> {
         let part = match body {
             Body::Select(select) if select.top.is_some() => {
-                let query = Query { ctes: Vec::new(), body: body.clone(), order: Vec::new(), offset: None };
+                let query = Query {
+                    ctes: Vec::new(),
+                    body: body.clone(),
+                    order: Vec::new(),
+                    offset: None,
+                };
                 self.body(&Body::Nested(Box::new(query)))?
             }
             _ => self.body(body)?,
@@ -191,7 +248,13 @@ impl Binder<'_> {
             let handle = self.handle();
             let columns = part.columns();
             let items = referred(&columns, &handle);
-            return Ok(Part { items, head: "", tail: format!(" FROM ({whole}) AS {handle}"), scope: None, whole: None });
+            return Ok(Part {
+                items,
+                head: "",
+                tail: format!(" FROM ({whole}) AS {handle}"),
+                scope: None,
+                whole: None,
+            });
         }
         Ok(part)
     }
@@ -226,7 +289,10 @@ impl Binder<'_> {
             if !rendered.is_empty() {
                 tail += &format!(" GROUP BY {}", rendered.join(", "));
             }
-            self.set_grouping(Grouping { keys, ..Grouping::default() });
+            self.set_grouping(Grouping {
+                keys,
+                ..Grouping::default()
+            });
         }
         let mut items = Vec::new();
         for item in &select.items {
@@ -260,10 +326,24 @@ impl Binder<'_> {
             tail += &format!(" HAVING {}", self.condition(having)?);
         }
         self.check_loose()?;
-        if select.distinct && let Some((b, _)) = items.iter().find(|(b, _)| b.ty.is_incomparable()) {
-            return Err(SqlError::new(421, format!("The {} data type cannot be selected as DISTINCT because it is not comparable.", b.ty.name())));
+        if select.distinct
+            && let Some((b, _)) = items.iter().find(|(b, _)| b.ty.is_incomparable())
+        {
+            return Err(SqlError::new(
+                421,
+                format!(
+                    "The {} data type cannot be selected as DISTINCT because it is not comparable.",
+                    b.ty.name()
+                ),
+            ));
         }
-        Ok(Part { items, head: if select.distinct { "DISTINCT " } else { "" }, tail, scope: None, whole: None })
+        Ok(Part {
+            items,
+            head: if select.distinct { "DISTINCT " } else { "" },
+            tail,
+            scope: None,
+            whole: None,
+        })
     }
 
     fn set_grouping(&mut self, grouping: Grouping) {
@@ -297,7 +377,14 @@ impl Binder<'_> {
             return Err(SqlError::new(263, "Must specify table to select from."));
         }
         if !qualifier.is_empty() && !sources.iter().any(|s| s.matches(qualifier)) {
-            return Err(SqlError::new(107, format!("The column prefix '{}' does not match with a table name or alias name used in the query.", qualifier.join("."))).class(15));
+            return Err(SqlError::new(
+                107,
+                format!(
+                    "The column prefix '{}' does not match with a table name or alias name used in the query.",
+                    qualifier.join(".")
+                ),
+            )
+            .class(15));
         }
         if let Some(grouping) = self.scopes.last_mut().and_then(|s| s.grouping.as_mut()) {
             for (bound, name) in &items {
@@ -314,7 +401,10 @@ impl Binder<'_> {
         for o in order {
             let (key, ty) = self.order_key(&o.expr, part)?;
             if ty.is_incomparable() {
-                return Err(SqlError::new(306, "The text, ntext, and image data types cannot be compared or sorted, except when using IS NULL or LIKE operator."));
+                return Err(SqlError::new(
+                    306,
+                    "The text, ntext, and image data types cannot be compared or sorted, except when using IS NULL or LIKE operator.",
+                ));
             }
             let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
             keys.push(format!("{key}{collate}{}", if o.desc { " DESC" } else { "" }));
@@ -326,7 +416,13 @@ impl Binder<'_> {
         if let Expr::Int(n) = e {
             let at: usize = n.parse().unwrap_or(0);
             let item = at.checked_sub(1).and_then(|at| part.items.get(at)).ok_or_else(|| {
-                SqlError::new(108, format!("The ORDER BY position number {n} is out of range of the number of items in the select list.")).class(15)
+                SqlError::new(
+                    108,
+                    format!(
+                        "The ORDER BY position number {n} is out of range of the number of items in the select list."
+                    ),
+                )
+                .class(15)
             })?;
             return Ok((n.clone(), item.0.ty));
         }
@@ -372,7 +468,10 @@ fn referred(columns: &[OutColumn], handle: &str) -> Vec<(Bound, String)> {
 
 fn retype(part: &mut Part, columns: &[OutColumn]) -> SqlResult<()> {
     if part.items.len() != columns.len() {
-        return Err(SqlError::new(205, "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists."));
+        return Err(SqlError::new(
+            205,
+            "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.",
+        ));
     }
     for ((bound, _), column) in part.items.iter_mut().zip(columns) {
         *bound = implicit(bound.clone(), column.ty)?;
@@ -382,14 +481,20 @@ fn retype(part: &mut Part, columns: &[OutColumn]) -> SqlResult<()> {
 
 fn rename(columns: &mut [OutColumn], names: &[String], table: &str) -> SqlResult<()> {
     if !names.is_empty() && names.len() != columns.len() {
-        return Err(SqlError::new(8159, format!("'{table}' has fewer columns than were specified in the column list.")));
+        return Err(SqlError::new(
+            8159,
+            format!("'{table}' has fewer columns than were specified in the column list."),
+        ));
     }
     for (column, name) in columns.iter_mut().zip(names) {
         column.name.clone_from(name);
     }
     for (at, column) in columns.iter().enumerate() {
         if column.name.is_empty() {
-            return Err(SqlError::new(8155, format!("No column name was specified for column {} of '{table}'.", at + 1)));
+            return Err(SqlError::new(
+                8155,
+                format!("No column name was specified for column {} of '{table}'.", at + 1),
+            ));
         }
     }
     Ok(())

@@ -1,6 +1,5 @@
 //! The sources of `FROM`: tables, views of the catalog, derived tables, joins, table functions.
 
-use super::query::numbered;
 use super::types::{common_of, implicit};
 use super::{Binder, Bound, ColumnFlags, OutColumn, Source, SourceColumn};
 use crate::error::{SqlError, SqlResult};
@@ -22,13 +21,17 @@ impl Binder<'_> {
 
     fn add(&mut self, source: Source) -> SqlResult<()> {
         if let Some(scope) = self.scopes.last_mut() {
-            let twice = scope.sources.iter().any(|s| {
-                crate::value::text::same(&s.alias, &source.alias) && s.schema == source.schema
-            });
+            let twice = scope
+                .sources
+                .iter()
+                .any(|s| crate::value::text::same(&s.alias, &source.alias) && s.schema == source.schema);
             if twice {
                 return Err(SqlError::new(
                     1013,
-                    format!("The objects \"{0}\" and \"{0}\" in the FROM clause have the same exposed names. Use correlation names to distinguish them.", source.alias),
+                    format!(
+                        "The objects \"{0}\" and \"{0}\" in the FROM clause have the same exposed names. Use correlation names to distinguish them.",
+                        source.alias
+                    ),
                 ));
             }
             scope.sources.push(source);
@@ -61,7 +64,12 @@ impl Binder<'_> {
                 self.derived(&format!("({})", bound.sql), &bound.columns, alias, columns)
             }
             Table::Values { rows, alias, columns } => self.values(rows, alias, columns),
-            Table::Function { name, args, alias, columns } => self.table_function(name, args, alias.as_deref(), columns),
+            Table::Function {
+                name,
+                args,
+                alias,
+                columns,
+            } => self.table_function(name, args, alias.as_deref(), columns),
             Table::Join { kind, left, right, on } => {
                 let start = self.sources();
                 let left = self.table(left)?;
@@ -87,20 +95,34 @@ impl Binder<'_> {
 
     fn derived(&mut self, sql: &str, columns: &[OutColumn], alias: &str, names: &[String]) -> SqlResult<String> {
         if !names.is_empty() && names.len() != columns.len() {
-            return Err(SqlError::new(8159, format!("'{alias}' has fewer columns than were specified in the column list.")));
+            return Err(SqlError::new(
+                8159,
+                format!("'{alias}' has fewer columns than were specified in the column list."),
+            ));
         }
         let handle = self.handle();
         let mut out = Vec::new();
         for (at, column) in columns.iter().enumerate() {
             let name = names.get(at).unwrap_or(&column.name).clone();
             if name.is_empty() {
-                return Err(SqlError::new(8155, format!("No column name was specified for column {} of '{alias}'.", at + 1)));
+                return Err(SqlError::new(
+                    8155,
+                    format!("No column name was specified for column {} of '{alias}'.", at + 1),
+                ));
             }
             let mut bound = Bound::new(format!("{handle}.c{at}"), column.ty).nullable(column.nullable);
-            bound.column = column.origin.clone().map(|o| ColumnFlags { name: name.clone(), ..o });
+            bound.column = column.origin.clone().map(|o| ColumnFlags {
+                name: name.clone(),
+                ..o
+            });
             out.push(SourceColumn { name, bound });
         }
-        self.add(Source { alias: alias.to_owned(), schema: None, handle: handle.clone(), columns: out })?;
+        self.add(Source {
+            alias: alias.to_owned(),
+            schema: None,
+            handle: handle.clone(),
+            columns: out,
+        })?;
         Ok(format!("{sql} AS {handle}"))
     }
 
@@ -115,7 +137,12 @@ impl Binder<'_> {
             let columns: Vec<OutColumn> = view
                 .columns
                 .iter()
-                .map(|(name, ty, nullable)| OutColumn { name: (*name).to_owned(), ty: *ty, nullable: *nullable, origin: None })
+                .map(|(name, ty, nullable)| OutColumn {
+                    name: (*name).to_owned(),
+                    ty: *ty,
+                    nullable: *nullable,
+                    origin: None,
+                })
                 .collect();
             let sql = format!("({})", view.sql);
             let last = name.last().cloned().unwrap_or_default();
@@ -142,7 +169,11 @@ impl Binder<'_> {
     pub fn table_source(&mut self, table: &catalog::Table, alias: Option<&str>, handle: &str) -> SqlResult<Source> {
         let mut source = Source {
             alias: alias.unwrap_or(&table.name).to_owned(),
-            schema: if alias.is_some() { None } else { Some(table.schema.clone()) },
+            schema: if alias.is_some() {
+                None
+            } else {
+                Some(table.schema.clone())
+            },
             handle: handle.to_owned(),
             columns: Vec::new(),
         };
@@ -152,23 +183,39 @@ impl Binder<'_> {
             computed: c.computed.is_some() || c.ty == Ty::RowVersion,
             table: vec![table.schema.clone(), table.name.clone()],
         };
-        let prefix = if handle.is_empty() { String::new() } else { format!("{handle}.") };
+        let prefix = if handle.is_empty() {
+            String::new()
+        } else {
+            format!("{handle}.")
+        };
         for column in table.stored() {
             let mut bound =
                 Bound::new(format!("{prefix}{}", catalog::quote(&column.name)), column.ty).nullable(column.nullable);
             bound.column = Some(flags(column));
-            source.columns.push(SourceColumn { name: column.name.clone(), bound });
+            source.columns.push(SourceColumn {
+                name: column.name.clone(),
+                bound,
+            });
         }
         for (at, column) in table.columns.iter().enumerate() {
             let Some(text) = &column.computed else { continue };
             let expr = parser::expression(text)?;
-            let scope = super::Scope { sources: vec![source.clone()], grouping: None };
+            let scope = super::Scope {
+                sources: vec![source.clone()],
+                grouping: None,
+            };
             let outer = std::mem::replace(&mut self.scopes, vec![scope]);
             let bound = self.expr(&expr);
             self.scopes = outer;
             let mut bound = super::types::to(bound?, column.ty);
             bound.column = Some(flags(column));
-            source.columns.insert(at.min(source.columns.len()), SourceColumn { name: column.name.clone(), bound });
+            source.columns.insert(
+                at.min(source.columns.len()),
+                SourceColumn {
+                    name: column.name.clone(),
+                    bound,
+                },
+            );
         }
         Ok(source)
     }
@@ -176,7 +223,10 @@ impl Binder<'_> {
     fn values(&mut self, rows: &[Vec<Expr>], alias: &str, names: &[String]) -> SqlResult<String> {
         let (sql, columns) = self.value_rows(rows)?;
         if names.is_empty() {
-            return Err(SqlError::new(8155, format!("No column name was specified for column 1 of '{alias}'.")));
+            return Err(SqlError::new(
+                8155,
+                format!("No column name was specified for column 1 of '{alias}'."),
+            ));
         }
         self.derived(&format!("({sql})"), &columns, alias, names)
     }
@@ -187,7 +237,10 @@ impl Binder<'_> {
         let mut bound: Vec<Vec<Bound>> = Vec::new();
         for row in rows {
             if row.len() != width {
-                return Err(SqlError::new(10709, "The number of columns for each row in a table value constructor must be the same."));
+                return Err(SqlError::new(
+                    10709,
+                    "The number of columns for each row in a table value constructor must be the same.",
+                ));
             }
             bound.push(row.iter().map(|e| self.expr(e)).collect::<SqlResult<_>>()?);
         }
@@ -195,7 +248,12 @@ impl Binder<'_> {
         for at in 0..width {
             let ty = common_of(bound.iter().map(|row| &row[at])).unwrap_or(Ty::Int);
             let nullable = bound.iter().any(|row| row[at].nullable);
-            columns.push(OutColumn { name: String::new(), ty, nullable, origin: None });
+            columns.push(OutColumn {
+                name: String::new(),
+                ty,
+                nullable,
+                origin: None,
+            });
         }
         let mut selects = Vec::new();
         for row in bound {
@@ -210,21 +268,35 @@ impl Binder<'_> {
         Ok((selects.join(" UNION ALL "), columns))
     }
 
-    fn table_function(&mut self, name: &[String], args: &[Expr], alias: Option<&str>, names: &[String]) -> SqlResult<String> {
+    fn table_function(
+        &mut self,
+        name: &[String],
+        args: &[Expr],
+        alias: Option<&str>,
+        names: &[String],
+    ) -> SqlResult<String> {
         let upper = name.last().map(|n| n.to_ascii_uppercase()).unwrap_or_default();
         let alias = alias.unwrap_or(&upper).to_owned();
         match (name.len(), upper.as_str()) {
             (1, "GENERATE_SERIES") => {
                 if !(2..=3).contains(&args.len()) {
-                    return Err(SqlError::new(174, "The GENERATE_SERIES function requires 2 to 3 arguments."));
+                    return Err(SqlError::new(
+                        174,
+                        "The GENERATE_SERIES function requires 2 to 3 arguments.",
+                    ));
                 }
                 let bound: Vec<Bound> = args.iter().map(|e| self.expr(e)).collect::<SqlResult<_>>()?;
                 let ty = common_of(&bound).unwrap_or(Ty::Int);
                 if !ty.is_int() {
-                    return Err(SqlError::new(5373, "All the input parameters should be of the same type. Supported types are tinyint, smallint, int, bigint, decimal and numeric."));
+                    return Err(SqlError::new(
+                        5373,
+                        "All the input parameters should be of the same type. Supported types are tinyint, smallint, int, bigint, decimal and numeric.",
+                    ));
                 }
-                let parts: Vec<String> =
-                    bound.into_iter().map(|b| implicit(b, ty).map(|b| b.sql)).collect::<SqlResult<_>>()?;
+                let parts: Vec<String> = bound
+                    .into_iter()
+                    .map(|b| implicit(b, ty).map(|b| b.sql))
+                    .collect::<SqlResult<_>>()?;
                 let (start, stop) = (&parts[0], &parts[1]);
                 let step = match parts.get(2) {
                     Some(step) => step.clone(),
@@ -235,7 +307,12 @@ impl Binder<'_> {
                       UNION ALL SELECT c0 + {step} FROM g WHERE ({step} > 0 AND c0 + {step} <= {stop}) OR ({step} < 0 AND c0 + {step} >= {stop}))
                       SELECT c0 FROM g)"
                 );
-                let column = OutColumn { name: "value".to_owned(), ty, nullable: true, origin: None };
+                let column = OutColumn {
+                    name: "value".to_owned(),
+                    ty,
+                    nullable: true,
+                    origin: None,
+                };
                 self.derived(&sql, &[column], &alias, names)
             }
             (1, "OPENJSON" | "STRING_SPLIT" | "OPENROWSET" | "CHANGETABLE") => Err(SqlError::unsupported(upper)),
@@ -246,9 +323,4 @@ impl Binder<'_> {
 
 fn place_of(table: &catalog::Table) -> catalog::Place {
     table.place()
-}
-
-/// A source for rows `c0…` of a query, for callers that render the text around it.
-pub fn wrap(sql: &str, count: usize, handle: &str) -> String {
-    format!("SELECT {} FROM ({sql}) AS {handle}", numbered(count))
 }

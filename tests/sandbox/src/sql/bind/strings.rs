@@ -10,8 +10,16 @@ use crate::value::{MAX, Ty};
 /// The string type of the same kind with another length.
 fn sized(ty: Ty, units: usize) -> Ty {
     let limit: u16 = if ty.is_unicode() { 4000 } else { 8000 };
-    let n = if ty.length() == Some(MAX) { MAX } else { super::expr::length(units.min(usize::from(limit)), limit) };
-    if ty.is_unicode() { Ty::NVarChar(n) } else { Ty::VarChar(n) }
+    let n = if ty.length() == Some(MAX) {
+        MAX
+    } else {
+        super::expr::length(units.min(usize::from(limit)), limit)
+    };
+    if ty.is_unicode() {
+        Ty::NVarChar(n)
+    } else {
+        Ty::VarChar(n)
+    }
 }
 
 fn varying(ty: Ty) -> Ty {
@@ -25,13 +33,21 @@ impl Binder<'_> {
             "LEN" => {
                 arguments(name, call, 1, 1)?;
                 let text = self.text_arg(call, 0)?;
-                let ty = if text.ty.length() == Some(MAX) { Ty::BigInt } else { Ty::Int };
+                let ty = if text.ty.length() == Some(MAX) {
+                    Ty::BigInt
+                } else {
+                    Ty::Int
+                };
                 Bound::new(format!("t_len({}, {})", text.sql, text.ty.code()), ty).nullable(text.nullable)
             }
             "DATALENGTH" => {
                 arguments(name, call, 1, 1)?;
                 let value = self.expr(&call.args[0])?;
-                let ty = if value.ty.length() == Some(MAX) { Ty::BigInt } else { Ty::Int };
+                let ty = if value.ty.length() == Some(MAX) {
+                    Ty::BigInt
+                } else {
+                    Ty::Int
+                };
                 Bound::new(format!("t_datalength({}, {})", value.sql, value.ty.code()), ty).nullable(value.nullable)
             }
             "UPPER" | "LOWER" => {
@@ -59,7 +75,11 @@ impl Binder<'_> {
             "SUBSTRING" => self.substring(call)?,
             "REPLACE" => {
                 arguments(name, call, 3, 3)?;
-                let (a, b, c) = (self.text_arg(call, 0)?, self.text_arg(call, 1)?, self.text_arg(call, 2)?);
+                let (a, b, c) = (
+                    self.text_arg(call, 0)?,
+                    self.text_arg(call, 1)?,
+                    self.text_arg(call, 2)?,
+                );
                 let ty = sized(if b.ty.is_unicode() { b.ty } else { a.ty }, 8000);
                 Bound::new(format!("t_replace({}, {}, {})", a.sql, b.sql, c.sql), ty)
             }
@@ -83,7 +103,11 @@ impl Binder<'_> {
             "CHARINDEX" => {
                 arguments(name, call, 2, 3)?;
                 let (needle, text) = (self.text_arg(call, 0)?, self.text_arg(call, 1)?);
-                let start = if call.args.len() == 3 { self.arg(call, 2, Ty::Int)?.sql } else { "1".to_owned() };
+                let start = if call.args.len() == 3 {
+                    self.arg(call, 2, Ty::Int)?.sql
+                } else {
+                    "1".to_owned()
+                };
                 Bound::new(format!("t_charindex({}, {}, {start})", needle.sql, text.sql), Ty::Int)
             }
             "STUFF" => {
@@ -91,7 +115,10 @@ impl Binder<'_> {
                 let (text, with) = (self.text_arg(call, 0)?, self.text_arg(call, 3)?);
                 let (start, count) = (self.arg(call, 1, Ty::Int)?, self.arg(call, 2, Ty::Int)?);
                 let ty = sized(text.ty, 8000);
-                Bound::new(format!("t_stuff({}, {}, {}, {})", text.sql, start.sql, count.sql, with.sql), ty)
+                Bound::new(
+                    format!("t_stuff({}, {}, {}, {})", text.sql, start.sql, count.sql, with.sql),
+                    ty,
+                )
             }
             "REVERSE" => {
                 let text = self.text_arg(call, 0)?;
@@ -105,7 +132,11 @@ impl Binder<'_> {
             "QUOTENAME" => {
                 arguments(name, call, 1, 2)?;
                 let text = self.arg(call, 0, Ty::NVarChar(128))?;
-                let mark = if call.args.len() == 2 { self.text_arg(call, 1)?.sql } else { "'['".to_owned() };
+                let mark = if call.args.len() == 2 {
+                    self.text_arg(call, 1)?.sql
+                } else {
+                    "'['".to_owned()
+                };
                 Bound::new(format!("t_quotename({}, {mark})", text.sql), Ty::NVarChar(258))
             }
             "CONCAT" | "CONCAT_WS" => self.concat(name, call)?,
@@ -125,24 +156,37 @@ impl Binder<'_> {
         if value.ty.is_binary() {
             let size = constant.unwrap_or(usize::from(value.ty.length().unwrap_or(MAX)));
             let ty = Ty::VarBinary(super::expr::length(size, 8000));
-            return Ok(Bound::new(format!("t_subbytes({}, {}, {})", value.sql, start.sql, count.sql), ty));
+            return Ok(Bound::new(
+                format!("t_subbytes({}, {}, {})", value.sql, start.sql, count.sql),
+                ty,
+            ));
         }
         if !value.ty.is_string() && !value.null {
             return Err(SqlError::new(
                 8116,
-                format!("Argument data type {} is invalid for argument 1 of substring function.", value.ty.name()),
+                format!(
+                    "Argument data type {} is invalid for argument 1 of substring function.",
+                    value.ty.name()
+                ),
             ));
         }
         let ty = string_of(value.ty);
         let result = sized(ty, constant.unwrap_or(usize::from(ty.length().unwrap_or(8000))));
         let text = implicit(value, ty)?;
-        Ok(Bound::new(format!("t_substring({}, {}, {})", text.sql, start.sql, count.sql), result))
+        Ok(Bound::new(
+            format!("t_substring({}, {}, {})", text.sql, start.sql, count.sql),
+            result,
+        ))
     }
 
     fn concat(&mut self, name: &str, call: &Call) -> SqlResult<Bound> {
         let separated = name == "CONCAT_WS";
         if call.args.len() < 2 + usize::from(separated) {
-            return Err(SqlError::new(189, format!("The {} function requires 2 to 254 arguments.", name.to_lowercase())).class(15));
+            return Err(SqlError::new(
+                189,
+                format!("The {} function requires 2 to 254 arguments.", name.to_lowercase()),
+            )
+            .class(15));
         }
         let mut parts = Vec::new();
         let (mut units, mut unicode, mut max) = (0_usize, false, false);
@@ -154,14 +198,29 @@ impl Binder<'_> {
             parts.push(part);
         }
         let limit = if unicode { 4000 } else { 8000 };
-        let size = if max { MAX } else { u16::try_from(units.clamp(1, limit)).unwrap_or(MAX) };
+        let size = if max {
+            MAX
+        } else {
+            u16::try_from(units.clamp(1, limit)).unwrap_or(MAX)
+        };
         let ty = if unicode { Ty::NVarChar(size) } else { Ty::VarChar(size) };
         if separated {
             let all: Vec<String> = parts.into_iter().map(|p| p.sql).collect();
             return Ok(Bound::required(format!("t_concat_ws({})", all.join(", ")), ty));
         }
-        let all: Vec<String> =
-            parts.into_iter().map(|p| if p.nullable { format!("ifnull({}, '')", p.sql) } else { p.sql }).collect();
-        Ok(to(Bound::required(format!("({})", all.join(" || ")), sized(ty, usize::from(MAX))), ty))
+        let all: Vec<String> = parts
+            .into_iter()
+            .map(|p| {
+                if p.nullable {
+                    format!("ifnull({}, '')", p.sql)
+                } else {
+                    p.sql
+                }
+            })
+            .collect();
+        Ok(to(
+            Bound::required(format!("({})", all.join(" || ")), sized(ty, usize::from(MAX))),
+            ty,
+        ))
     }
 }

@@ -12,7 +12,11 @@ pub fn cast(value: Bound, to: Ty, style: &str) -> Bound {
         return Bound { ty: to, ..value };
     }
     if is_noop(value.ty, to) && style == "-1" {
-        return Bound { ty: to, column: None, ..value };
+        return Bound {
+            ty: to,
+            column: None,
+            ..value
+        };
     }
     let sql = format!("t_cv({}, {}, {}, {style})", value.sql, value.ty.code(), to.code());
     Bound::new(sql, to).nullable(value.nullable)
@@ -36,7 +40,11 @@ pub fn check_implicit(from: Ty, to: Ty) -> SqlResult<()> {
     let clash = || {
         Err(SqlError::new(
             206,
-            format!("Operand type clash: {} is incompatible with {}", from.message_name(), to.message_name()),
+            format!(
+                "Operand type clash: {} is incompatible with {}",
+                from.message_name(),
+                to.message_name()
+            ),
         )
         .state(2))
     };
@@ -94,8 +102,18 @@ pub fn as_decimal(ty: Ty) -> Option<(u8, u8)> {
 
 /// The type that two operands meet in.
 pub fn common(a: Ty, b: Ty) -> Ty {
-    let (high, low) = if a.precedence() >= b.precedence() { (a, b) } else { (b, a) };
-    let widest = |x: u16, y: Option<u16>| if x == MAX || y == Some(MAX) { MAX } else { x.max(y.unwrap_or(x)) };
+    let (high, low) = if a.precedence() >= b.precedence() {
+        (a, b)
+    } else {
+        (b, a)
+    };
+    let widest = |x: u16, y: Option<u16>| {
+        if x == MAX || y == Some(MAX) {
+            MAX
+        } else {
+            x.max(y.unwrap_or(x))
+        }
+    };
     match (high, low) {
         (Ty::Decimal(..), _) if shape(low).is_some() => {
             let ((w1, s1), (w2, s2)) = (shape(high).unwrap_or((18, 0)), shape(low).unwrap_or((18, 0)));
@@ -154,7 +172,12 @@ pub fn arithmetic(op: &str, a: Ty, b: Ty) -> SqlResult<Ty> {
     let wrong = || {
         SqlError::new(
             402,
-            format!("The data types {} and {} are incompatible in the {} operator.", a.message_name(), b.message_name(), operator(op)),
+            format!(
+                "The data types {} and {} are incompatible in the {} operator.",
+                a.message_name(),
+                b.message_name(),
+                operator(op)
+            ),
         )
     };
     // In arithmetic a string becomes the type of the other operand.
@@ -218,18 +241,35 @@ pub fn decimal_result(op: &str, p1: u8, s1: u8, p2: u8, s2: u8) -> Ty {
         (precision, scale)
     } else if op == "*" || op == "/" {
         let whole = precision - scale;
-        (38, if whole < 32 { scale.min(38 - whole) } else if scale > 6 { 6 } else { scale })
+        (
+            38,
+            if whole < 32 {
+                scale.min(38 - whole)
+            } else if scale > 6 {
+                6
+            } else {
+                scale
+            },
+        )
     } else {
         (38, scale.min(38 - (p1 - s1).max(p2 - s2).min(38)))
     };
-    Ty::Decimal(u8::try_from(precision.clamp(1, 38)).unwrap_or(38), u8::try_from(scale.clamp(0, 38)).unwrap_or(0))
+    Ty::Decimal(
+        u8::try_from(precision.clamp(1, 38)).unwrap_or(38),
+        u8::try_from(scale.clamp(0, 38)).unwrap_or(0),
+    )
 }
 
 /// 402 for types that cannot be compared.
 pub fn incomparable(op: &str, a: Ty, b: Ty) -> SqlError {
     SqlError::new(
         402,
-        format!("The data types {} and {} are incompatible in the {} operator.", a.name(), b.name(), operator(op)),
+        format!(
+            "The data types {} and {} are incompatible in the {} operator.",
+            a.name(),
+            b.name(),
+            operator(op)
+        ),
     )
 }
 
@@ -245,7 +285,7 @@ mod tests {
         assert_eq!(common(Ty::Decimal(5, 2), Ty::Int), Ty::Decimal(12, 2));
         assert_eq!(decimal_result("+", 10, 2, 10, 4), Ty::Decimal(13, 4));
         assert_eq!(decimal_result("*", 38, 10, 38, 10), Ty::Decimal(38, 6));
-        assert_eq!(decimal_result("/", 10, 2, 5, 0), Ty::Decimal(18, 8));
+        assert_eq!(decimal_result("/", 10, 2, 5, 0), Ty::Decimal(16, 8));
         assert_eq!(check_implicit(Ty::Int, Ty::Date).unwrap_err().number, 206);
         assert_eq!(check_implicit(Ty::DateTime, Ty::Int).unwrap_err().number, 257);
     }

@@ -40,7 +40,12 @@ impl Session {
     ///
     /// # Errors
     /// Only a cancellation; all else is reported.
-    pub fn rpc(&mut self, name: &[String], arguments: Vec<Argument>, sink: &mut dyn Sink) -> Option<(i32, Vec<(usize, Ty, Value)>)> {
+    pub fn rpc(
+        &mut self,
+        name: &[String],
+        arguments: Vec<Argument>,
+        sink: &mut dyn Sink,
+    ) -> Option<(i32, Vec<(usize, Ty, Value)>)> {
         if let Some(frame) = self.frames.first_mut() {
             frame.clear();
         }
@@ -81,7 +86,15 @@ impl Session {
         }
         match self.execute(statement, sink) {
             Ok(flow) => {
-                if !matches!(statement.kind, Kind::If(..) | Kind::While(..) | Kind::Block(_) | Kind::Try(..) | Kind::RaiseError(_) | Kind::Exec(..)) {
+                if !matches!(
+                    statement.kind,
+                    Kind::If(..)
+                        | Kind::While(..)
+                        | Kind::Block(_)
+                        | Kind::Try(..)
+                        | Kind::RaiseError(_)
+                        | Kind::Exec(..)
+                ) {
                     self.last_error = 0;
                 }
                 Ok(flow)
@@ -92,7 +105,11 @@ impl Session {
                 if e.procedure.is_empty() {
                     e.procedure.clone_from(&self.procedure);
                 }
-                if self.tries > 0 { Err(e) } else { Ok(self.report(&e, sink)) }
+                if self.tries > 0 {
+                    Err(e)
+                } else {
+                    Ok(self.report(&e, sink))
+                }
             }
         }
     }
@@ -100,17 +117,52 @@ impl Session {
     fn execute(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
         match &statement.kind {
             Kind::Select(query) => self.select(query, sink)?,
-            Kind::Insert { table, columns, output, rows, ctes } => self.insert(table, columns, output, rows, ctes, sink)?,
-            Kind::Update { table, sets, output, from, filter, top } => {
-                let target = Target { name: table, output, from, filter: filter.as_ref(), top: top.as_ref() };
+            Kind::Insert {
+                table,
+                columns,
+                output,
+                rows,
+                ctes,
+            } => self.insert(table, columns, output, rows, ctes, sink)?,
+            Kind::Update {
+                table,
+                sets,
+                output,
+                from,
+                filter,
+                top,
+            } => {
+                let target = Target {
+                    name: table,
+                    output,
+                    from,
+                    filter: filter.as_ref(),
+                    top: top.as_ref(),
+                };
                 self.update(target, sets, sink)?;
             }
-            Kind::Delete { table, output, from, filter, top } => {
-                let target = Target { name: table, output, from, filter: filter.as_ref(), top: top.as_ref() };
+            Kind::Delete {
+                table,
+                output,
+                from,
+                filter,
+                top,
+            } => {
+                let target = Target {
+                    name: table,
+                    output,
+                    from,
+                    filter: filter.as_ref(),
+                    top: top.as_ref(),
+                };
                 self.delete(target, sink)?;
             }
             Kind::Truncate(name) => self.truncate(name, sink)?,
-            Kind::InsertBulk { table, columns, keep_nulls } => {
+            Kind::InsertBulk {
+                table,
+                columns,
+                keep_nulls,
+            } => {
                 self.insert_bulk(table, columns, *keep_nulls)?;
                 sink.done(None, false);
             }
@@ -149,7 +201,13 @@ impl Session {
             Kind::IdentityInsert(table, on) => {
                 let table = self.table_named(table)?;
                 if *on && !table.columns.iter().any(|c| c.identity.is_some()) {
-                    return Err(SqlError::new(8106, format!("Table '{}' does not have the identity property. Cannot perform SET operation.", table.name)));
+                    return Err(SqlError::new(
+                        8106,
+                        format!(
+                            "Table '{}' does not have the identity property. Cannot perform SET operation.",
+                            table.name
+                        ),
+                    ));
                 }
                 self.options.identity_insert = if *on { Some(table.id) } else { None };
             }
@@ -235,7 +293,9 @@ impl Session {
     fn exec_text(&mut self, text: &Expr, sink: &mut dyn Sink) -> SqlResult<Flow> {
         let text = self.evaluate_text(text)?.unwrap_or_default();
         let statements = parser::batch(&text)?;
-        let (flow, _) = self.in_frame(std::collections::HashMap::new(), |session| session.run(&statements, sink));
+        let (flow, _) = self.in_frame(std::collections::HashMap::new(), |session| {
+            session.run(&statements, sink)
+        });
         Ok(if flow? == Flow::Abort { Flow::Abort } else { Flow::Next })
     }
 
@@ -255,7 +315,10 @@ impl Session {
         let text = text.replace("%%", "%");
         let error = SqlError::new(50000, text).class(severity).state(state).at(line);
         if severity <= 10 {
-            sink.info(&SqlError { procedure: self.procedure.clone(), ..error });
+            sink.info(&SqlError {
+                procedure: self.procedure.clone(),
+                ..error
+            });
             return Ok(());
         }
         Err(error)
@@ -269,11 +332,18 @@ impl Session {
         };
         let number = self.evaluate_int(number)?.unwrap_or(0);
         if !(50_000..=2_147_483_647).contains(&number) {
-            return Err(SqlError::new(35100, format!("Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647.")));
+            return Err(SqlError::new(
+                35100,
+                format!(
+                    "Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647."
+                ),
+            ));
         }
         let state = u8::try_from(self.evaluate_int(state)?.unwrap_or(1).clamp(0, 255)).unwrap_or(1);
         let message = self.evaluate_text(message)?.unwrap_or_default();
-        let mut error = SqlError::new(i32::try_from(number).unwrap_or(50_000), message).state(state).at(line);
+        let mut error = SqlError::new(i32::try_from(number).unwrap_or(50_000), message)
+            .state(state)
+            .at(line);
         // A thrown error ends the batch even with the number of RAISERROR.
         if self.tries == 0 {
             error.number = error.number.max(50_000);
@@ -285,9 +355,14 @@ impl Session {
         let text = self.evaluate_as(delay, Ty::NVarChar(MAX))?;
         let Value::Text(text) = text else { return Ok(()) };
         let moment = crate::value::parse::moment(&text).map_err(|_| {
-            SqlError::new(148, format!("Incorrect time syntax in time string '{text}' used with WAITFOR.")).class(15)
+            SqlError::new(
+                148,
+                format!("Incorrect time syntax in time string '{text}' used with WAITFOR."),
+            )
+            .class(15)
         })?;
-        let until = std::time::Instant::now() + std::time::Duration::from_nanos(u64::try_from(moment.time).unwrap_or(0) * 100);
+        let until =
+            std::time::Instant::now() + std::time::Duration::from_nanos(u64::try_from(moment.time).unwrap_or(0) * 100);
         while std::time::Instant::now() < until {
             if sink.cancelled() {
                 return Err(SqlError::new(0, "The request was cancelled."));

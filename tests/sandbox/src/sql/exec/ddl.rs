@@ -12,11 +12,25 @@ use crate::value::{Ty, text};
 
 impl Session {
     /// `CREATE TABLE`; runs inside [`Session::write`].
-    pub(super) fn create_table(&mut self, name: &Name, defs: &[ColumnDef], constraints: &[Constraint]) -> SqlResult<()> {
+    pub(super) fn create_table(
+        &mut self,
+        name: &Name,
+        defs: &[ColumnDef],
+        constraints: &[Constraint],
+    ) -> SqlResult<()> {
         let place = self.new_place(name, "table")?;
         let id = catalog::add_object(self.conn(), &place, "U", None)?;
-        let mut table = Table { id, db: place.db.clone(), schema: place.schema.clone(), name: place.name.clone(), columns: Vec::new() };
-        let all: Vec<&Constraint> = constraints.iter().chain(defs.iter().flat_map(|d| &d.constraints)).collect();
+        let mut table = Table {
+            id,
+            db: place.db.clone(),
+            schema: place.schema.clone(),
+            name: place.name.clone(),
+            columns: Vec::new(),
+        };
+        let all: Vec<&Constraint> = constraints
+            .iter()
+            .chain(defs.iter().flat_map(|d| &d.constraints))
+            .collect();
         let keyed: Vec<&String> = all
             .iter()
             .filter_map(|c| match &c.rule {
@@ -26,7 +40,11 @@ impl Session {
             .flatten()
             .collect();
         if all.iter().filter(|c| matches!(c.rule, Rule::PrimaryKey(_))).count() > 1 {
-            return Err(SqlError::new(8110, format!("Cannot add multiple PRIMARY KEY constraints to table '{}'.", place.name)).state(0));
+            return Err(SqlError::new(
+                8110,
+                format!("Cannot add multiple PRIMARY KEY constraints to table '{}'.", place.name),
+            )
+            .state(0));
         }
         for def in defs {
             if table.column(&def.name).is_some() {
@@ -34,7 +52,13 @@ impl Session {
             }
             let in_key = keyed.iter().any(|k| text::same(k, &def.name));
             if in_key && def.nullable == Some(true) {
-                return Err(SqlError::new(8111, format!("Cannot define PRIMARY KEY constraint on nullable column in table '{}'.", place.name)));
+                return Err(SqlError::new(
+                    8111,
+                    format!(
+                        "Cannot define PRIMARY KEY constraint on nullable column in table '{}'.",
+                        place.name
+                    ),
+                ));
             }
             let column = self.column(def, &table, in_key)?;
             table.columns.push(column);
@@ -42,7 +66,10 @@ impl Session {
         self.check_columns(&table)?;
         let mut parts: Vec<String> = table.stored().map(physical_column).collect();
         if parts.is_empty() {
-            return Err(SqlError::new(1756, "CREATE TABLE failed: at least one column must be stored."));
+            return Err(SqlError::new(
+                1756,
+                "CREATE TABLE failed: at least one column must be stored.",
+            ));
         }
         for constraint in &all {
             match &constraint.rule {
@@ -52,7 +79,9 @@ impl Session {
             }
         }
         let sql = format!("CREATE TABLE {}({})", place.physical(), parts.join(", "));
-        self.conn().execute_batch(&sql).map_err(|e| self.storage_error(&e, &sql))?;
+        self.conn()
+            .execute_batch(&sql)
+            .map_err(|e| self.storage_error(&e, &sql))?;
         for column in &table.columns {
             catalog::add_column(self.conn(), place.store(), id, column)?;
         }
@@ -73,7 +102,10 @@ impl Session {
             (None, Some(text)) => {
                 let mut binder = Binder::new(self);
                 let source = binder.table_source(table, None, "")?;
-                binder.scopes.push(Scope { sources: vec![source], grouping: None });
+                binder.scopes.push(Scope {
+                    sources: vec![source],
+                    grouping: None,
+                });
                 binder.expr(&parser::expression(text)?)?.ty
             }
             (None, None) => return Err(SqlError::syntax(&def.name)),
@@ -97,7 +129,11 @@ impl Session {
             id,
             name: def.name.clone(),
             ty,
-            type_name: if def.type_name.is_empty() { ty.name().to_owned() } else { def.type_name.clone() },
+            type_name: if def.type_name.is_empty() {
+                ty.name().to_owned()
+            } else {
+                def.type_name.clone()
+            },
             nullable: !required,
             identity: def.identity,
             default: def.default.clone(),
@@ -118,7 +154,10 @@ impl Session {
     fn check_sql(&self, name: Option<&str>, check: &str, table: &Table) -> SqlResult<String> {
         let mut binder = Binder::new(self);
         let source = binder.table_source(table, None, "")?;
-        binder.scopes.push(Scope { sources: vec![source], grouping: None });
+        binder.scopes.push(Scope {
+            sources: vec![source],
+            grouping: None,
+        });
         let condition = binder.condition(&parser::expression(check)?)?;
         if !binder.params.is_empty() {
             return Err(SqlError::unsupported("CHECK of the clock or of session state"));
@@ -134,17 +173,29 @@ impl Session {
             (parent, keys.to_vec())
         } else {
             let table = self.table(&parent, &target.join(".")).map_err(|_| {
-                SqlError::new(1767, format!("Foreign key references invalid table '{}'.", target.join("."))).state(0)
+                SqlError::new(
+                    1767,
+                    format!("Foreign key references invalid table '{}'.", target.join(".")),
+                )
+                .state(0)
             })?;
             let keys = if keys.is_empty() {
                 let all = catalog::indexes(self.conn(), &table)?;
-                all.into_iter().find(|i| i.primary).map(|i| i.columns).unwrap_or_default()
+                all.into_iter()
+                    .find(|i| i.primary)
+                    .map(|i| i.columns)
+                    .unwrap_or_default()
             } else {
                 keys.to_vec()
             };
             (table.place(), keys)
         };
-        Ok(format!("FOREIGN KEY ({}) REFERENCES {}({})", names(columns), quote(&parent_place.stored_name()), names(&keys)))
+        Ok(format!(
+            "FOREIGN KEY ({}) REFERENCES {}({})",
+            names(columns),
+            quote(&parent_place.stored_name()),
+            names(&keys)
+        ))
     }
 
     /// A primary key or unique constraint.
@@ -167,17 +218,32 @@ impl Session {
     ) -> SqlResult<()> {
         let existing = catalog::indexes(self.conn(), table)?;
         if existing.iter().any(|i| text::same(&i.name, name)) {
-            return Err(SqlError::new(1913, format!("The operation failed because an index or statistics with name '{name}' already exists on table '{}.{}'.", table.schema, table.name)));
+            return Err(SqlError::new(
+                1913,
+                format!(
+                    "The operation failed because an index or statistics with name '{name}' already exists on table '{}.{}'.",
+                    table.schema, table.name
+                ),
+            ));
         }
         let place = table.place();
         let mut parts = Vec::new();
         let mut spelled = Vec::new();
         for (column, desc) in columns.iter().zip(descending) {
             let column = table.column(column).ok_or_else(|| {
-                SqlError::new(1911, format!("Column name '{column}' does not exist in the target table or view."))
+                SqlError::new(
+                    1911,
+                    format!("Column name '{column}' does not exist in the target table or view."),
+                )
             })?;
             if column.ty.is_incomparable() || column.ty.length() == Some(crate::value::MAX) {
-                return Err(SqlError::new(1919, format!("Column '{}' in table '{}.{}' is of a type that is invalid for use as a key column in an index.", column.name, table.schema, table.name)));
+                return Err(SqlError::new(
+                    1919,
+                    format!(
+                        "Column '{}' in table '{}.{}' is of a type that is invalid for use as a key column in an index.",
+                        column.name, table.schema, table.name
+                    ),
+                ));
             }
             if column.computed.is_some() {
                 return Err(SqlError::unsupported("indexes on computed columns"));
@@ -216,9 +282,22 @@ impl Session {
     }
 
     /// `CREATE INDEX`
-    pub(super) fn create_index(&self, name: &str, table: &Name, columns: &[(String, bool)], unique: bool) -> SqlResult<()> {
+    pub(super) fn create_index(
+        &self,
+        name: &str,
+        table: &Name,
+        columns: &[(String, bool)],
+        unique: bool,
+    ) -> SqlResult<()> {
         let table = self.table_named(table).map_err(|_| {
-            SqlError::new(1088, format!("Cannot find the object \"{}\" because it does not exist or you do not have permissions.", table.join("."))).state(12)
+            SqlError::new(
+                1088,
+                format!(
+                    "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
+                    table.join(".")
+                ),
+            )
+            .state(12)
         })?;
         let names: Vec<String> = columns.iter().map(|(c, _)| c.clone()).collect();
         let descending: Vec<bool> = columns.iter().map(|(_, d)| *d).collect();
@@ -229,14 +308,24 @@ impl Session {
     pub(super) fn drop_index(&self, name: &str, table: &Name, missing_ok: bool) -> SqlResult<()> {
         let found = self.table_named(table).ok();
         let index = match &found {
-            Some(t) => catalog::indexes(self.conn(), t)?.into_iter().find(|i| text::same(&i.name, name)),
+            Some(t) => catalog::indexes(self.conn(), t)?
+                .into_iter()
+                .find(|i| text::same(&i.name, name)),
             None => None,
         };
         let (Some(table_found), Some(index)) = (found, index) else {
             if missing_ok {
                 return Ok(());
             }
-            return Err(SqlError::new(3701, format!("Cannot drop the index '{}.{name}', because it does not exist or you do not have permission.", table.join("."))).class(11).state(7));
+            return Err(SqlError::new(
+                3701,
+                format!(
+                    "Cannot drop the index '{}.{name}', because it does not exist or you do not have permission.",
+                    table.join(".")
+                ),
+            )
+            .class(11)
+            .state(7));
         };
         self.remove_index(&table_found, &index.name)
     }
@@ -249,7 +338,10 @@ impl Session {
             quote(&format!("{}.{name}", place.stored_name()))
         ))?;
         self.conn().execute(
-            &format!("DELETE FROM {}._index WHERE object_id = ?1 AND name = ?2", place.store()),
+            &format!(
+                "DELETE FROM {}._index WHERE object_id = ?1 AND name = ?2",
+                place.store()
+            ),
             params![table.id, name],
         )?;
         Ok(())
@@ -269,12 +361,21 @@ impl Session {
             table.columns.push(column);
         }
         self.check_columns(&table)?;
-        let own: Vec<&Constraint> = constraints.iter().chain(defs.iter().flat_map(|d| &d.constraints)).collect();
+        let own: Vec<&Constraint> = constraints
+            .iter()
+            .chain(defs.iter().flat_map(|d| &d.constraints))
+            .collect();
         for constraint in own {
             match &constraint.rule {
                 Rule::PrimaryKey(columns) => {
                     if let Some(c) = columns.iter().filter_map(|c| table.column(c)).find(|c| c.nullable) {
-                        return Err(SqlError::new(8111, format!("Cannot define PRIMARY KEY constraint on nullable column in table '{}' (column '{}').", table.name, c.name)));
+                        return Err(SqlError::new(
+                            8111,
+                            format!(
+                                "Cannot define PRIMARY KEY constraint on nullable column in table '{}' (column '{}').",
+                                table.name, c.name
+                            ),
+                        ));
                     }
                     self.add_key(&table, constraint.name.clone(), columns, true)?;
                 }
@@ -294,15 +395,33 @@ impl Session {
         let physical = table.place().physical();
         let filled = column.identity.is_some() || column.ty == Ty::RowVersion;
         if !column.nullable && column.default.is_none() && !filled {
-            let rows: bool = self.conn().query_row(&format!("SELECT EXISTS(SELECT 1 FROM {physical})"), [], |r| r.get(0))?;
+            let rows: bool = self
+                .conn()
+                .query_row(&format!("SELECT EXISTS(SELECT 1 FROM {physical})"), [], |r| r.get(0))?;
             if rows {
-                return Err(SqlError::new(4901, format!("ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition specified, or the column being added is an identity or timestamp column, or alternatively if none of the previous conditions are satisfied the table must be empty to allow addition of this column. Column '{}' cannot be added to non-empty table '{}' because it does not satisfy these conditions.", column.name, table.name)));
+                return Err(SqlError::new(
+                    4901,
+                    format!(
+                        "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition specified, or the column being added is an identity or timestamp column, or alternatively if none of the previous conditions are satisfied the table must be empty to allow addition of this column. Column '{}' cannot be added to non-empty table '{}' because it does not satisfy these conditions.",
+                        column.name, table.name
+                    ),
+                ));
             }
         }
         // SQLite adds a required column only with a constant default; the catalog keeps the rule, a check enforces it.
-        let required = if column.nullable { String::new() } else { " NOT NULL DEFAULT 0".to_owned() };
-        let sql = format!("ALTER TABLE {physical} ADD COLUMN {} {}{required}", quote(&column.name), column.ty.sqlite_decl());
-        self.conn().execute_batch(&sql).map_err(|e| self.storage_error(&e, &sql))?;
+        let required = if column.nullable {
+            String::new()
+        } else {
+            " NOT NULL DEFAULT 0".to_owned()
+        };
+        let sql = format!(
+            "ALTER TABLE {physical} ADD COLUMN {} {}{required}",
+            quote(&column.name),
+            column.ty.sqlite_decl()
+        );
+        self.conn()
+            .execute_batch(&sql)
+            .map_err(|e| self.storage_error(&e, &sql))?;
         let value = if let Some((seed, increment)) = column.identity {
             format!("t_identity({}, {seed}, {increment})", table.id)
         } else if column.ty == Ty::RowVersion {
@@ -313,12 +432,15 @@ impl Session {
             let sql = Session::stored(bound, column, table)?;
             let params = std::mem::take(&mut binder.params);
             let update = format!("UPDATE {physical} SET {} = {sql}", quote(&column.name));
-            self.conn().prepare(&update)?.execute(rusqlite::params_from_iter(params))?;
+            self.conn()
+                .prepare(&update)?
+                .execute(rusqlite::params_from_iter(params))?;
             return Ok(());
         } else {
             return Ok(());
         };
-        self.conn().execute_batch(&format!("UPDATE {physical} SET {} = {value}", quote(&column.name)))?;
+        self.conn()
+            .execute_batch(&format!("UPDATE {physical} SET {} = {value}", quote(&column.name)))?;
         Ok(())
     }
 
@@ -330,7 +452,10 @@ impl Session {
         Binder::new(self).expr(&parser::expression(value)?)?;
         let name = name.map_or_else(|| format!("DF__{}__{}", table.name, column.name), str::to_owned);
         self.conn().execute(
-            &format!("UPDATE {}._column SET dflt = ?1, dflt_name = ?2 WHERE object_id = ?3 AND id = ?4", table.place().store()),
+            &format!(
+                "UPDATE {}._column SET dflt = ?1, dflt_name = ?2 WHERE object_id = ?3 AND id = ?4",
+                table.place().store()
+            ),
             params![value, name, table.id, column.id],
         )?;
         Ok(())
@@ -338,7 +463,13 @@ impl Session {
 
     fn altered(&self, name: &Name) -> SqlResult<Table> {
         self.table_named(name).map_err(|_| {
-            SqlError::new(4902, format!("Cannot find the object \"{}\" because it does not exist or you do not have permissions.", name.join(".")))
+            SqlError::new(
+                4902,
+                format!(
+                    "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
+                    name.join(".")
+                ),
+            )
         })
     }
 
@@ -351,19 +482,42 @@ impl Session {
                 if missing_ok {
                     continue;
                 }
-                return Err(SqlError::new(4924, format!("ALTER TABLE DROP COLUMN failed because column '{column}' does not exist in table '{}'.", table.name)));
+                return Err(SqlError::new(
+                    4924,
+                    format!(
+                        "ALTER TABLE DROP COLUMN failed because column '{column}' does not exist in table '{}'.",
+                        table.name
+                    ),
+                ));
             };
-            let keyed = catalog::indexes(self.conn(), &table)?.into_iter().find(|i| i.columns.contains(&column.name));
+            let keyed = catalog::indexes(self.conn(), &table)?
+                .into_iter()
+                .find(|i| i.columns.contains(&column.name));
             if let Some(index) = keyed {
-                return Err(SqlError::new(5074, format!("The object '{}' is dependent on column '{}'.", index.name, column.name)));
+                return Err(SqlError::new(
+                    5074,
+                    format!("The object '{}' is dependent on column '{}'.", index.name, column.name),
+                ));
             }
             if column.default.is_some() {
-                return Err(SqlError::new(5074, format!("The object 'DF__{}' is dependent on column '{}'.", column.name, column.name)));
+                return Err(SqlError::new(
+                    5074,
+                    format!(
+                        "The object 'DF__{}' is dependent on column '{}'.",
+                        column.name, column.name
+                    ),
+                ));
             }
             if column.computed.is_none() {
                 let sql = format!("ALTER TABLE {} DROP COLUMN {}", place.physical(), quote(&column.name));
                 self.conn().execute_batch(&sql).map_err(|_| {
-                    SqlError::new(4922, format!("ALTER TABLE DROP COLUMN {} failed because one or more objects access this column.", column.name))
+                    SqlError::new(
+                        4922,
+                        format!(
+                            "ALTER TABLE DROP COLUMN {} failed because one or more objects access this column.",
+                            column.name
+                        ),
+                    )
                 })?;
             }
             self.conn().execute(
@@ -377,11 +531,17 @@ impl Session {
     /// `ALTER TABLE … DROP CONSTRAINT`
     pub(super) fn drop_constraint(&self, name: &Name, constraint: &str, missing_ok: bool) -> SqlResult<()> {
         let table = self.altered(name)?;
-        if let Some(index) = catalog::indexes(self.conn(), &table)?.into_iter().find(|i| i.constraint && text::same(&i.name, constraint)) {
+        if let Some(index) = catalog::indexes(self.conn(), &table)?
+            .into_iter()
+            .find(|i| i.constraint && text::same(&i.name, constraint))
+        {
             return self.remove_index(&table, &index.name);
         }
         let dropped = self.conn().execute(
-            &format!("UPDATE {}._column SET dflt = NULL, dflt_name = NULL WHERE object_id = ?1 AND dflt_name = ?2", table.place().store()),
+            &format!(
+                "UPDATE {}._column SET dflt = NULL, dflt_name = NULL WHERE object_id = ?1 AND dflt_name = ?2",
+                table.place().store()
+            ),
             params![table.id, constraint],
         )?;
         if dropped == 0 && !missing_ok {
@@ -394,7 +554,12 @@ impl Session {
     pub(super) fn drop_object(&self, what: &str, name: &Name, missing_ok: bool) -> SqlResult<()> {
         let missing = || {
             let written = name.join(".");
-            Err(SqlError::new(3701, format!("Cannot drop the {what} '{written}', because it does not exist or you do not have permission.")).class(11).state(5))
+            Err(SqlError::new(
+                3701,
+                format!("Cannot drop the {what} '{written}', because it does not exist or you do not have permission."),
+            )
+            .class(11)
+            .state(5))
         };
         if what == "schema" || what == "database" {
             return self.drop_container(what, name, missing_ok);
@@ -405,10 +570,18 @@ impl Session {
             return if missing_ok { Ok(()) } else { missing() };
         };
         if kind == "U" {
-            self.conn().execute_batch(&format!("DROP TABLE {}", place.physical())).map_err(|e| match SqlError::from(e) {
-                e if e.number == 547 => SqlError::new(3726, format!("Could not drop object '{}' because it is referenced by a FOREIGN KEY constraint.", name.join("."))),
-                e => e,
-            })?;
+            self.conn()
+                .execute_batch(&format!("DROP TABLE {}", place.physical()))
+                .map_err(|e| match SqlError::from(e) {
+                    e if e.number == 547 => SqlError::new(
+                        3726,
+                        format!(
+                            "Could not drop object '{}' because it is referenced by a FOREIGN KEY constraint.",
+                            name.join(".")
+                        ),
+                    ),
+                    e => e,
+                })?;
         }
         catalog::remove_object(self.conn(), place.store(), id)
     }
@@ -426,16 +599,27 @@ impl Session {
             if missing_ok {
                 return Ok(());
             }
-            return Err(SqlError::new(3701, format!("Cannot drop the {what} '{one}', because it does not exist or you do not have permission.")).class(11));
+            return Err(SqlError::new(
+                3701,
+                format!("Cannot drop the {what} '{one}', because it does not exist or you do not have permission."),
+            )
+            .class(11));
         }
         if used.unwrap_or(0) > 0 {
-            return Err(SqlError::new(3729, format!("Cannot drop {what} '{one}' because it is being referenced by objects in it.")));
+            return Err(SqlError::new(
+                3729,
+                format!("Cannot drop {what} '{one}' because it is being referenced by objects in it."),
+            ));
         }
         if what == "schema" {
-            self.conn().execute("DELETE FROM main._schema WHERE db = ?1 AND name = ?2", params![self.db, one])?;
+            self.conn().execute(
+                "DELETE FROM main._schema WHERE db = ?1 AND name = ?2",
+                params![self.db, one],
+            )?;
         } else {
             self.conn().execute("DELETE FROM main._schema WHERE db = ?1", [&one])?;
-            self.conn().execute("DELETE FROM main._database WHERE name = ?1", [&one])?;
+            self.conn()
+                .execute("DELETE FROM main._database WHERE name = ?1", [&one])?;
         }
         Ok(())
     }
@@ -443,7 +627,11 @@ impl Session {
     /// `CREATE SCHEMA`
     pub(super) fn create_schema(&self, name: &str) -> SqlResult<()> {
         if catalog::schema(self.conn(), &self.db, name)?.is_some() {
-            return Err(SqlError::new(2714, format!("There is already an object named '{name}' in the database.")).state(6));
+            return Err(SqlError::new(
+                2714,
+                format!("There is already an object named '{name}' in the database."),
+            )
+            .state(6));
         }
         catalog::create_schema(self.conn(), &self.db, name)
     }
@@ -451,7 +639,11 @@ impl Session {
     /// `CREATE DATABASE`
     pub(super) fn create_database(&self, name: &str) -> SqlResult<()> {
         if catalog::database(self.conn(), name)?.is_some() {
-            return Err(SqlError::new(1801, format!("Database '{name}' already exists. Choose a different database name.")).state(3));
+            return Err(SqlError::new(
+                1801,
+                format!("Database '{name}' already exists. Choose a different database name."),
+            )
+            .state(3));
         }
         catalog::create_database(self.conn(), name)
     }
@@ -459,11 +651,18 @@ impl Session {
     /// `USE`
     pub(super) fn use_database(&mut self, name: &str, sink: &mut dyn Sink) -> SqlResult<()> {
         let found = catalog::database(self.conn(), name)?.ok_or_else(|| {
-            SqlError::new(911, format!("Database '{name}' does not exist. Make sure that the name is entered correctly."))
+            SqlError::new(
+                911,
+                format!("Database '{name}' does not exist. Make sure that the name is entered correctly."),
+            )
         })?;
         let old = std::mem::replace(&mut self.db, found);
         sink.database(&old, &self.db);
-        sink.info(&SqlError::new(5701, format!("Changed database context to '{}'.", self.db)).class(0).state(2));
+        sink.info(
+            &SqlError::new(5701, format!("Changed database context to '{}'.", self.db))
+                .class(0)
+                .state(2),
+        );
         Ok(())
     }
 }

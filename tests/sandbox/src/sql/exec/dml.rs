@@ -27,7 +27,10 @@ pub(super) struct Target<'a> {
 fn aliased<'f>(from: &'f [From], name: &Name) -> Option<&'f Name> {
     fn find<'f>(table: &'f From, wanted: &Name) -> Option<&'f Name> {
         match table {
-            From::Named { name, alias: Some(alias) } if wanted.len() == 1 && text::same(alias, &wanted[0]) => Some(name),
+            From::Named {
+                name,
+                alias: Some(alias),
+            } if wanted.len() == 1 && text::same(alias, &wanted[0]) => Some(name),
             From::Join { left, right, .. } => find(left, wanted).or_else(|| find(right, wanted)),
             _ => None,
         }
@@ -70,7 +73,9 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> SqlResult<()> {
         let count = self.write(sink, |session, sink| {
-            session.run_dml(sql, params, out, sink).map_err(|e| session.constraint_error(e, table, verb))
+            session
+                .run_dml(sql, params, out, sink)
+                .map_err(|e| session.constraint_error(e, table, verb))
         })?;
         self.finish_dml(count, out.is_some(), sink);
         Ok(())
@@ -79,10 +84,18 @@ impl Session {
     /// `TRUNCATE TABLE`
     pub(super) fn truncate(&mut self, name: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
         let table = self.table_named(name).map_err(|_| {
-            SqlError::new(4701, format!("Cannot find the object \"{}\" because it does not exist or you do not have permissions.", name.join(".")))
+            SqlError::new(
+                4701,
+                format!(
+                    "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
+                    name.join(".")
+                ),
+            )
         })?;
         self.write(sink, |session, _| {
-            session.conn().execute_batch(&format!("DELETE FROM {}", table.place().physical()))?;
+            session
+                .conn()
+                .execute_batch(&format!("DELETE FROM {}", table.place().physical()))?;
             Ok(())
         })?;
         self.engine.reset_identity(table.id);
@@ -122,9 +135,10 @@ fn locate<'s>(
     } else {
         let text = binder.from(target.from)?;
         let sources = binder.scopes.last().map(|s| s.sources.as_slice()).unwrap_or_default();
-        let found = sources.iter().find(|s| s.matches(target.name)).or_else(|| {
-            sources.iter().find(|s| text::same(&s.alias, &table.name))
-        });
+        let found = sources
+            .iter()
+            .find(|s| s.matches(target.name))
+            .or_else(|| sources.iter().find(|s| text::same(&s.alias, &table.name)));
         match found {
             Some(source) => {
                 handle = source.handle.clone();
@@ -144,7 +158,10 @@ fn locate<'s>(
         None => String::new(),
     };
     if simple {
-        let list: Vec<String> = sets.iter().map(|(column, value)| format!("{} = {value}", quote(column))).collect();
+        let list: Vec<String> = sets
+            .iter()
+            .map(|(column, value)| format!("{} = {value}", quote(column)))
+            .collect();
         let condition = filter.strip_prefix(" WHERE ").unwrap_or("1").to_owned();
         return Ok((list.join(", "), condition));
     }
@@ -156,12 +173,29 @@ fn locate<'s>(
         None => String::new(),
     };
     if sets.is_empty() {
-        return Ok((String::new(), format!("t0._rowid_ IN (SELECT {handle}._rowid_{from}{filter}{limit})")));
+        return Ok((
+            String::new(),
+            format!("t0._rowid_ IN (SELECT {handle}._rowid_{from}{filter}{limit})"),
+        ));
     }
-    let picked: Vec<String> = sets.iter().enumerate().map(|(at, (_, value))| format!("{value} AS v{at}")).collect();
-    let list: Vec<String> = sets.iter().enumerate().map(|(at, (column, _))| format!("{} = j.v{at}", quote(column))).collect();
-    let source = format!("(SELECT {handle}._rowid_ AS r, {}{from}{filter}{limit}) AS j", picked.join(", "));
-    Ok((format!("{} FROM {source}", list.join(", ")), "t0._rowid_ = j.r".to_owned()))
+    let picked: Vec<String> = sets
+        .iter()
+        .enumerate()
+        .map(|(at, (_, value))| format!("{value} AS v{at}"))
+        .collect();
+    let list: Vec<String> = sets
+        .iter()
+        .enumerate()
+        .map(|(at, (column, _))| format!("{} = j.v{at}", quote(column)))
+        .collect();
+    let source = format!(
+        "(SELECT {handle}._rowid_ AS r, {}{from}{filter}{limit}) AS j",
+        picked.join(", ")
+    );
+    Ok((
+        format!("{} FROM {source}", list.join(", ")),
+        "t0._rowid_ = j.r".to_owned(),
+    ))
 }
 
 fn update_sql(
@@ -179,16 +213,31 @@ fn update_sql(
             let written = name.last().cloned().unwrap_or_default();
             let column = table.column(&written).ok_or_else(|| SqlError::no_column(&written))?;
             if column.identity.is_some() {
-                return Err(SqlError::new(8102, format!("Cannot update identity column '{}'.", column.name)));
+                return Err(SqlError::new(
+                    8102,
+                    format!("Cannot update identity column '{}'.", column.name),
+                ));
             }
             if column.computed.is_some() {
-                return Err(SqlError::new(271, format!("The column \"{}\" cannot be modified because it is either a computed column or is the result of a UNION operator.", column.name)));
+                return Err(SqlError::new(
+                    271,
+                    format!(
+                        "The column \"{}\" cannot be modified because it is either a computed column or is the result of a UNION operator.",
+                        column.name
+                    ),
+                ));
             }
             if column.ty == Ty::RowVersion {
                 return Err(SqlError::new(272, "Cannot update a timestamp column."));
             }
             if out.iter().any(|(c, _)| *c == column.name) {
-                return Err(SqlError::new(264, format!("The column name '{}' is specified more than once in the SET clause or column list of an INSERT.", column.name)));
+                return Err(SqlError::new(
+                    264,
+                    format!(
+                        "The column name '{}' is specified more than once in the SET clause or column list of an INSERT.",
+                        column.name
+                    ),
+                ));
             }
             let bound = match (e, op) {
                 (Expr::Default, None) => match &column.default {

@@ -19,13 +19,21 @@ impl Session {
         let raised = error.number == 50000;
         let goes_on = (STATEMENT_ONLY.contains(&error.number) || raised) && error.class < 19;
         if matches!(error.number, 515 | 547 | 2601 | 2627 | 2628 | 8152 | 8115) {
-            sink.info(&SqlError::new(3621, "The statement has been terminated.").class(0).at(error.line));
+            sink.info(
+                &SqlError::new(3621, "The statement has been terminated.")
+                    .class(0)
+                    .at(error.line),
+            );
         }
         let rolls_back = matches!(error.number, 241 | 245 | 8114 | 1205 | 3960) || self.options.xact_abort && !raised;
         if rolls_back && self.trancount > 0 {
             self.rollback_all(sink);
         }
-        if goes_on && !(self.options.xact_abort && !raised) { Flow::Next } else { Flow::Abort }
+        if goes_on && !(self.options.xact_abort && !raised) {
+            Flow::Next
+        } else {
+            Flow::Abort
+        }
     }
 
     /// Notes an error that a `TRY` is about to catch.

@@ -57,7 +57,10 @@ impl Session {
         output: Option<&[OutColumn]>,
         sink: &mut dyn Sink,
     ) -> SqlResult<u64> {
-        let mut statement = self.conn().prepare_cached(sql).map_err(|e| self.storage_error(&e, sql))?;
+        let mut statement = self
+            .conn()
+            .prepare_cached(sql)
+            .map_err(|e| self.storage_error(&e, sql))?;
         let Some(columns) = output else {
             return Ok(statement.execute(params_from_iter(params))? as u64);
         };
@@ -99,14 +102,23 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> SqlResult<u64> {
         let Some((place, wanted, keep_nulls)) = self.bulk.take() else {
-            return Err(SqlError::new(4002, "The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly."));
+            return Err(SqlError::new(
+                4002,
+                "The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly.",
+            ));
         };
         if !wanted.is_empty() && wanted.len() != columns.len() {
-            return Err(SqlError::new(4804, "While reading current row from host, a premature end-of-message was encountered--an incoming data stream was interrupted when the server expected to see more data."));
+            return Err(SqlError::new(
+                4804,
+                "While reading current row from host, a premature end-of-message was encountered--an incoming data stream was interrupted when the server expected to see more data.",
+            ));
         }
         let table = self.bulk_table(&place)?;
-        let names: Vec<String> =
-            if wanted.is_empty() { columns.iter().map(|(n, _)| n.clone()).collect() } else { wanted };
+        let names: Vec<String> = if wanted.is_empty() {
+            columns.iter().map(|(n, _)| n.clone()).collect()
+        } else {
+            wanted
+        };
         let mut binder = Binder::new(self);
         let targets = targets(&mut binder, &table, &names, true)?;
         let params = std::mem::take(&mut binder.params);
@@ -125,7 +137,10 @@ impl Session {
         }
         let sql = assemble(&table, &targets, &values);
         self.write(sink, |session, sink| {
-            let mut statement = session.conn().prepare(&sql).map_err(|e| session.storage_error(&e, &sql))?;
+            let mut statement = session
+                .conn()
+                .prepare(&sql)
+                .map_err(|e| session.storage_error(&e, &sql))?;
             let mut count = 0;
             for row in rows {
                 if sink.cancelled() {
@@ -161,7 +176,12 @@ fn assemble(table: &Table, targets: &Targets, values: &[String]) -> String {
     if names.is_empty() {
         return format!("INSERT INTO {} DEFAULT VALUES", table.place().physical());
     }
-    format!("INSERT INTO {}({}) SELECT {}", table.place().physical(), names.join(", "), all.join(", "))
+    format!(
+        "INSERT INTO {}({}) SELECT {}",
+        table.place().physical(),
+        names.join(", "),
+        all.join(", ")
+    )
 }
 
 fn default_sql(binder: &mut Binder<'_>, column: &Column, text: &str, table: &Table) -> SqlResult<String> {
@@ -175,28 +195,55 @@ fn targets(binder: &mut Binder<'_>, table: &Table, names: &[String], bulk: bool)
     let mut given = Vec::new();
     if names.is_empty() {
         given.extend(
-            table.columns.iter().filter(|c| c.computed.is_none() && c.ty != Ty::RowVersion && c.identity.is_none()).cloned(),
+            table
+                .columns
+                .iter()
+                .filter(|c| c.computed.is_none() && c.ty != Ty::RowVersion && c.identity.is_none())
+                .cloned(),
         );
         if explicit_identity && !bulk && table.columns.iter().any(|c| c.identity.is_some()) {
             return Err(SqlError::new(
                 8101,
-                format!("An explicit value for the identity column in table '{}' can only be specified when a column list is used and IDENTITY_INSERT is ON.", table.name),
+                format!(
+                    "An explicit value for the identity column in table '{}' can only be specified when a column list is used and IDENTITY_INSERT is ON.",
+                    table.name
+                ),
             ));
         }
     }
     for name in names {
         let column = table.column(name).ok_or_else(|| SqlError::no_column(name))?;
         if given.iter().any(|g: &Column| text::same(&g.name, name)) {
-            return Err(SqlError::new(264, format!("The column name '{name}' is specified more than once in the SET clause or column list of an INSERT.")));
+            return Err(SqlError::new(
+                264,
+                format!(
+                    "The column name '{name}' is specified more than once in the SET clause or column list of an INSERT."
+                ),
+            ));
         }
         if column.computed.is_some() {
-            return Err(SqlError::new(271, format!("The column \"{}\" cannot be modified because it is either a computed column or is the result of a UNION operator.", column.name)));
+            return Err(SqlError::new(
+                271,
+                format!(
+                    "The column \"{}\" cannot be modified because it is either a computed column or is the result of a UNION operator.",
+                    column.name
+                ),
+            ));
         }
         if column.ty == Ty::RowVersion {
-            return Err(SqlError::new(273, "Cannot insert an explicit value into a timestamp column. Use INSERT with a column list to exclude the timestamp column, or insert a DEFAULT into the timestamp column."));
+            return Err(SqlError::new(
+                273,
+                "Cannot insert an explicit value into a timestamp column. Use INSERT with a column list to exclude the timestamp column, or insert a DEFAULT into the timestamp column.",
+            ));
         }
         if column.identity.is_some() && !explicit_identity {
-            return Err(SqlError::new(544, format!("Cannot insert explicit value for identity column in table '{}' when IDENTITY_INSERT is set to OFF.", table.name)));
+            return Err(SqlError::new(
+                544,
+                format!(
+                    "Cannot insert explicit value for identity column in table '{}' when IDENTITY_INSERT is set to OFF.",
+                    table.name
+                ),
+            ));
         }
         given.push(column.clone());
     }
@@ -206,7 +253,13 @@ fn targets(binder: &mut Binder<'_>, table: &Table, names: &[String], bulk: bool)
             others.push((column.clone(), "t_rowversion()".to_owned()));
         } else if let Some((seed, increment)) = column.identity {
             if explicit_identity && !bulk {
-                return Err(SqlError::new(545, format!("Explicit value must be specified for identity column in table '{}' either when IDENTITY_INSERT is set to ON or when a replication user is inserting into a NOT FOR REPLICATION identity column.", table.name)));
+                return Err(SqlError::new(
+                    545,
+                    format!(
+                        "Explicit value must be specified for identity column in table '{}' either when IDENTITY_INSERT is set to ON or when a replication user is inserting into a NOT FOR REPLICATION identity column.",
+                        table.name
+                    ),
+                ));
             }
             others.push((column.clone(), format!("t_identity({}, {seed}, {increment})", table.id)));
         } else if let Some(default) = &column.default {
@@ -253,7 +306,10 @@ fn insert_sql(
                 if row.len() != targets.given.len() {
                     // Without a column list the message speaks of the table.
                     return Err(if columns.is_empty() {
-                        SqlError::new(213, "Column name or number of supplied values does not match table definition.")
+                        SqlError::new(
+                            213,
+                            "Column name or number of supplied values does not match table definition.",
+                        )
                     } else {
                         count_error(row.len() > targets.given.len())
                     });
@@ -272,13 +328,20 @@ fn insert_sql(
                 lines.push(format!("({})", values.join(", ")));
             }
             let picked: Vec<String> = (1..=targets.given.len()).map(|at| format!("column{at}")).collect();
-            format!("{} FROM (VALUES {})", assemble(table, &targets, &picked), lines.join(", "))
+            format!(
+                "{} FROM (VALUES {})",
+                assemble(table, &targets, &picked),
+                lines.join(", ")
+            )
         }
         Rows::Query(query) => {
             let bound = binder.nested(query)?;
             if bound.columns.len() != targets.given.len() {
                 return Err(if columns.is_empty() {
-                    SqlError::new(213, "Column name or number of supplied values does not match table definition.")
+                    SqlError::new(
+                        213,
+                        "Column name or number of supplied values does not match table definition.",
+                    )
                 } else if bound.columns.len() > targets.given.len() {
                     SqlError::new(121, "The select list for the INSERT statement contains more items than the insert list. The number of SELECT values must match the number of INSERT columns.").class(15)
                 } else {
@@ -321,8 +384,18 @@ pub(super) fn returning(
         return Ok(None);
     }
     let source = binder.table_source(table, Some(alias), "")?;
-    let all: Vec<(String, Bound)> = source.columns.iter().map(|c| (c.name.clone(), c.bound.clone())).collect();
-    let outer = std::mem::replace(&mut binder.scopes, vec![Scope { sources: vec![source], grouping: None }]);
+    let all: Vec<(String, Bound)> = source
+        .columns
+        .iter()
+        .map(|c| (c.name.clone(), c.bound.clone()))
+        .collect();
+    let outer = std::mem::replace(
+        &mut binder.scopes,
+        vec![Scope {
+            sources: vec![source],
+            grouping: None,
+        }],
+    );
     let mut items = Vec::new();
     for item in output {
         match item {
@@ -339,7 +412,12 @@ pub(super) fn returning(
     let sql: Vec<String> = items.iter().map(|(_, b)| b.sql.clone()).collect();
     let columns = items
         .into_iter()
-        .map(|(name, b)| OutColumn { name, ty: b.ty, nullable: b.nullable, origin: b.column })
+        .map(|(name, b)| OutColumn {
+            name,
+            ty: b.ty,
+            nullable: b.nullable,
+            origin: b.column,
+        })
         .collect();
     Ok(Some((sql.join(", "), columns)))
 }

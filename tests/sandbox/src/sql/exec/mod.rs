@@ -17,6 +17,7 @@ pub use options::Options;
 pub use procedure::Argument;
 pub use session::{Session, Variable};
 pub use sink::{Collected, ResultSet, Sink, Transition};
+pub use transaction::Manager;
 
 /// Where a statement leaves the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,7 +42,13 @@ impl Default for Options {
 impl Session {
     /// `SET option value`; an option whose other value would change results is refused.
     pub(super) fn set_option(&mut self, option: &str, value: &str) -> SqlResult<()> {
-        let refuse = || Err(SqlError::unsupported(format!("SET {} {}", option.to_uppercase(), value.to_uppercase())));
+        let refuse = || {
+            Err(SqlError::unsupported(format!(
+                "SET {} {}",
+                option.to_uppercase(),
+                value.to_uppercase()
+            )))
+        };
         let on = value == "on";
         match option {
             "isolation" => self.options.snapshot = value == "snapshot",

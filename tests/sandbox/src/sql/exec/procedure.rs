@@ -47,10 +47,13 @@ impl Session {
                     "UPDATE main._object SET definition = ?1, modified = ?2 WHERE id = ?3",
                     params![text, catalog::now(), procedure.id],
                 )?;
-                self.conn().execute("DELETE FROM main._parameter WHERE object_id = ?1", [procedure.id])?;
+                self.conn()
+                    .execute("DELETE FROM main._parameter WHERE object_id = ?1", [procedure.id])?;
                 procedure.id
             }
-            None if !create => return Err(SqlError::new(208, format!("Invalid object name '{}'.", name.join("."))).state(6)),
+            None if !create => {
+                return Err(SqlError::new(208, format!("Invalid object name '{}'.", name.join("."))).state(6));
+            }
             _ => catalog::add_object(self.conn(), &place, "P", Some(text))?,
         };
         for (at, parameter) in parameters.iter().enumerate() {
@@ -84,7 +87,11 @@ impl Session {
         let mut values = Vec::new();
         for argument in arguments {
             let default = argument.value == Expr::Default;
-            let (ty, value) = if default { (Ty::Int, Value::Null) } else { self.evaluate(&argument.value)? };
+            let (ty, value) = if default {
+                (Ty::Int, Value::Null)
+            } else {
+                self.evaluate(&argument.value)?
+            };
             values.push(Argument {
                 name: argument.name.clone().unwrap_or_default(),
                 ty,
@@ -152,7 +159,10 @@ impl Session {
         work: impl FnOnce(&mut Session) -> SqlResult<T>,
     ) -> (SqlResult<T>, HashMap<String, Variable>) {
         if self.nesting >= 32 {
-            let error = SqlError::new(217, "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32).");
+            let error = SqlError::new(
+                217,
+                "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32).",
+            );
             return (Err(error), frame);
         }
         self.frames.push(frame);
@@ -186,13 +196,24 @@ impl Session {
             }
             let position = if argument.name.is_empty() {
                 if at >= parameters.len() {
-                    return Err(SqlError::new(8144, format!("Procedure or function {procedure} has too many arguments specified.")).state(2));
+                    return Err(SqlError::new(
+                        8144,
+                        format!("Procedure or function {procedure} has too many arguments specified."),
+                    )
+                    .state(2));
                 }
                 at
             } else {
-                parameters.iter().position(|p| p.name.eq_ignore_ascii_case(&argument.name)).ok_or_else(|| {
-                    SqlError::new(8145, format!("@{} is not a parameter for procedure {procedure}.", argument.name)).state(2)
-                })?
+                parameters
+                    .iter()
+                    .position(|p| p.name.eq_ignore_ascii_case(&argument.name))
+                    .ok_or_else(|| {
+                        SqlError::new(
+                            8145,
+                            format!("@{} is not a parameter for procedure {procedure}.", argument.name),
+                        )
+                        .state(2)
+                    })?
             };
             if argument.output && !parameters[position].output {
                 return Err(SqlError::new(8162, format!("The formal parameter \"@{}\" was not declared as an OUTPUT parameter, but the actual parameter passed in requested output.", parameters[position].name)).state(2));
@@ -207,21 +228,44 @@ impl Session {
                     if argument.value != Value::Null {
                         crate::sql::bind::types::check_implicit(argument.ty, parameter.ty)?;
                     }
-                    convert::convert((&argument.value).into(), argument.ty, parameter.ty, DEFAULT_STYLE).map_err(|e| {
-                        // A call reports a failed conversion as 8114 whatever the types.
-                        if matches!(e.number, 241 | 242 | 245) {
-                            SqlError::new(8114, format!("Error converting data type {} to {}.", argument.ty.message_name(), parameter.ty.message_name())).state(5)
-                        } else {
-                            e
-                        }
-                    })?
+                    convert::convert((&argument.value).into(), argument.ty, parameter.ty, DEFAULT_STYLE).map_err(
+                        |e| {
+                            // A call reports a failed conversion as 8114 whatever the types.
+                            if matches!(e.number, 241 | 242 | 245) {
+                                SqlError::new(
+                                    8114,
+                                    format!(
+                                        "Error converting data type {} to {}.",
+                                        argument.ty.message_name(),
+                                        parameter.ty.message_name()
+                                    ),
+                                )
+                                .state(5)
+                            } else {
+                                e
+                            }
+                        },
+                    )?
                 }
                 (_, Some(default)) => self.evaluate_as(default, parameter.ty)?,
                 _ => {
-                    return Err(SqlError::new(201, format!("Procedure or function '{procedure}' expects parameter '@{}', which was not supplied.", parameter.name)).state(4));
+                    return Err(SqlError::new(
+                        201,
+                        format!(
+                            "Procedure or function '{procedure}' expects parameter '@{}', which was not supplied.",
+                            parameter.name
+                        ),
+                    )
+                    .state(4));
                 }
             };
-            frame.insert(parameter.name.to_lowercase(), Variable { ty: parameter.ty, value });
+            frame.insert(
+                parameter.name.to_lowercase(),
+                Variable {
+                    ty: parameter.ty,
+                    value,
+                },
+            );
         }
         Ok((frame, positions))
     }
@@ -265,4 +309,3 @@ fn outputs(
     }
     out
 }
-

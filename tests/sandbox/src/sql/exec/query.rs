@@ -41,7 +41,10 @@ impl Session {
 
     /// Sends the rows of a bound query.
     pub(super) fn stream(&self, bound: &BoundQuery, params: Vec<Value>, sink: &mut dyn Sink) -> SqlResult<u64> {
-        let mut statement = self.conn().prepare_cached(&bound.sql).map_err(|e| self.storage_error(&e, &bound.sql))?;
+        let mut statement = self
+            .conn()
+            .prepare_cached(&bound.sql)
+            .map_err(|e| self.storage_error(&e, &bound.sql))?;
         let mut rows = statement.query(params_from_iter(params))?;
         // The first step may fail (a conversion of a constant): before the columns are sent.
         let mut next = rows.next()?;
@@ -57,7 +60,10 @@ impl Session {
 
     /// A statement that SQLite does not take is a fault of the translation; say so with the text.
     pub(super) fn storage_error(&self, error: &rusqlite::Error, sql: &str) -> SqlError {
-        SqlError::new(8624, format!("Internal Query Processor Error: the stand-in could not prepare its plan ({error}): {sql}"))
+        SqlError::new(
+            8624,
+            format!("Internal Query Processor Error: the stand-in could not prepare its plan ({error}): {sql}"),
+        )
     }
 
     fn select_assign(&mut self, query: &Query, sink: &mut dyn Sink) -> SqlResult<()> {
@@ -73,7 +79,11 @@ impl Session {
                     .class(15));
                 };
                 let e = match op {
-                    Some(op) => crate::sql::ast::Expr::Binary(op, Box::new(crate::sql::ast::Expr::Var(name.clone())), Box::new(e)),
+                    Some(op) => crate::sql::ast::Expr::Binary(
+                        op,
+                        Box::new(crate::sql::ast::Expr::Var(name.clone())),
+                        Box::new(e),
+                    ),
                     None => e,
                 };
                 targets.push(name);
@@ -87,7 +97,10 @@ impl Session {
         let mut last: Option<Vec<Value>> = None;
         let mut count = 0;
         {
-            let mut statement = self.conn().prepare_cached(&bound.sql).map_err(|e| self.storage_error(&e, &bound.sql))?;
+            let mut statement = self
+                .conn()
+                .prepare_cached(&bound.sql)
+                .map_err(|e| self.storage_error(&e, &bound.sql))?;
             let mut rows = statement.query(params_from_iter(params))?;
             while let Some(row) = rows.next()? {
                 last = Some((0..targets.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?);
@@ -120,7 +133,11 @@ impl Session {
             }
             columns.push(ColumnDef {
                 name: column.name.clone(),
-                ty: Some(if column.ty == Ty::RowVersion { Ty::Binary(8) } else { column.ty }),
+                ty: Some(if column.ty == Ty::RowVersion {
+                    Ty::Binary(8)
+                } else {
+                    column.ty
+                }),
                 type_name: column.ty.name().to_owned(),
                 nullable: Some(column.nullable),
                 identity: None,
@@ -133,8 +150,16 @@ impl Session {
             session.create_table(target, &columns, &[])?;
             let table = session.table_named(target)?;
             let names: Vec<String> = columns.iter().map(|c| crate::sql::catalog::quote(&c.name)).collect();
-            let sql = format!("INSERT INTO {}({}) {}", table.place().physical(), names.join(", "), bound.sql);
-            let mut statement = session.conn().prepare(&sql).map_err(|e| session.storage_error(&e, &sql))?;
+            let sql = format!(
+                "INSERT INTO {}({}) {}",
+                table.place().physical(),
+                names.join(", "),
+                bound.sql
+            );
+            let mut statement = session
+                .conn()
+                .prepare(&sql)
+                .map_err(|e| session.storage_error(&e, &sql))?;
             Ok(statement.execute(params_from_iter(params))?)
         })?;
         self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);

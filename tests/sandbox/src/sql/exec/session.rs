@@ -141,13 +141,24 @@ impl Session {
     /// # Errors
     /// 7202 for a linked server.
     pub fn place(&self, name: &[String]) -> SqlResult<Place> {
-        let or = |part: &str, default: &str| if part.is_empty() { default.to_owned() } else { part.to_owned() };
+        let or = |part: &str, default: &str| {
+            if part.is_empty() {
+                default.to_owned()
+            } else {
+                part.to_owned()
+            }
+        };
         let (db, schema, name) = match name {
             [name] => (self.db.clone(), "dbo".to_owned(), name.clone()),
             [schema, name] => (self.db.clone(), or(schema, "dbo"), name.clone()),
             [db, schema, name] => (or(db, &self.db), or(schema, "dbo"), name.clone()),
             [server, ..] => {
-                return Err(SqlError::new(7202, format!("Could not find server '{server}' in sys.servers. Verify that the correct server name was specified.")));
+                return Err(SqlError::new(
+                    7202,
+                    format!(
+                        "Could not find server '{server}' in sys.servers. Verify that the correct server name was specified."
+                    ),
+                ));
             }
             [] => return Err(SqlError::syntax(".")),
         };
@@ -160,11 +171,20 @@ impl Session {
         if place.is_temp() {
             return Ok(place);
         }
-        let no_database = SqlError::new(911, format!("Database '{}' does not exist. Make sure that the name is entered correctly.", place.db));
+        let no_database = SqlError::new(
+            911,
+            format!(
+                "Database '{}' does not exist. Make sure that the name is entered correctly.",
+                place.db
+            ),
+        );
         place.db = catalog::database(&self.conn, &place.db)?.ok_or(no_database)?;
         let missing = SqlError::new(
             2760,
-            format!("The specified schema name \"{}\" either does not exist or you do not have permission to use it.", place.schema),
+            format!(
+                "The specified schema name \"{}\" either does not exist or you do not have permission to use it.",
+                place.schema
+            ),
         );
         let _ = what;
         place.schema = catalog::schema(&self.conn, &place.db, &place.schema)?.ok_or(missing)?;
@@ -186,12 +206,20 @@ impl Session {
 
     /// One text from the catalog.
     pub(crate) fn lookup(&self, sql: &str, key: Option<i64>) -> SqlResult<Option<String>> {
-        Ok(self.conn.prepare_cached(sql)?.query_row([key], |r| r.get(0)).optional()?)
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([key], |r| r.get(0))
+            .optional()?)
     }
 
     /// One number from the catalog.
     pub(crate) fn lookup_id(&self, sql: &str, key: &str) -> SqlResult<Option<i64>> {
-        Ok(self.conn.prepare_cached(sql)?.query_row([key], |r| r.get(0)).optional()?)
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([key], |r| r.get(0))
+            .optional()?)
     }
 
     /// The value of an expression without sources.
@@ -241,7 +269,10 @@ impl Session {
         let mut binder = Binder::new(self);
         let sql = format!("SELECT {}", binder.condition(e)?);
         let params = std::mem::take(&mut binder.params);
-        let value: Option<bool> = self.conn.prepare_cached(&sql)?.query_row(params_from_iter(params), |r| r.get(0))?;
+        let value: Option<bool> = self
+            .conn
+            .prepare_cached(&sql)?
+            .query_row(params_from_iter(params), |r| r.get(0))?;
         Ok(value == Some(true))
     }
 
@@ -266,11 +297,18 @@ impl Session {
             return Ok(value.sql);
         }
         let label = catalog::literal(&format!("{}.{}.{}|{}", table.db, table.schema, table.name, column.name));
-        Ok(format!("t_store({}, {}, {}, {label})", value.sql, value.ty.code(), column.ty.code()))
+        Ok(format!(
+            "t_store({}, {}, {}, {label})",
+            value.sql,
+            value.ty.code(),
+            column.ty.code()
+        ))
     }
 }
 
 /// 137
 pub(super) fn undeclared(name: &str) -> SqlError {
-    SqlError::new(137, format!("Must declare the scalar variable \"@{name}\".")).class(15).state(2)
+    SqlError::new(137, format!("Must declare the scalar variable \"@{name}\"."))
+        .class(15)
+        .state(2)
 }

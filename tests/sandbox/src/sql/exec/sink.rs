@@ -73,7 +73,10 @@ pub struct Collected {
 impl Sink for Collected {
     fn columns(&mut self, columns: &[OutColumn]) -> SqlResult<()> {
         self.types = columns.iter().map(|c| c.ty).collect();
-        self.sets.push(ResultSet { columns: columns.iter().map(|c| c.name.clone()).collect(), rows: Vec::new() });
+        self.sets.push(ResultSet {
+            columns: columns.iter().map(|c| c.name.clone()).collect(),
+            rows: Vec::new(),
+        });
         Ok(())
     }
 

@@ -14,7 +14,9 @@ use crate::value::{MAX, Ty};
 pub(super) type Called = (i32, Vec<(usize, Ty, Value)>, Flow);
 
 fn text(argument: Option<&Argument>) -> SqlResult<String> {
-    let Some(argument) = argument else { return Ok(String::new()) };
+    let Some(argument) = argument else {
+        return Ok(String::new());
+    };
     match convert::convert((&argument.value).into(), argument.ty, Ty::NVarChar(MAX), DEFAULT_STYLE)? {
         Value::Text(s) => Ok(s),
         _ => Ok(String::new()),
@@ -35,7 +37,10 @@ fn declared(argument: Option<&Argument>) -> SqlResult<Vec<Param>> {
 }
 
 fn shift(outputs: Vec<(usize, Ty, Value)>, by: usize) -> Vec<(usize, Ty, Value)> {
-    outputs.into_iter().map(|(at, ty, value)| (at + by, ty, value)).collect()
+    outputs
+        .into_iter()
+        .map(|(at, ty, value)| (at + by, ty, value))
+        .collect()
 }
 
 impl Session {
@@ -47,7 +52,9 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> SqlResult<Option<Called>> {
         let plain = name.last().map(|n| n.to_ascii_lowercase()).unwrap_or_default();
-        let qualified = name.len() == 1 || name[name.len() - 2].is_empty() || ["sys", "dbo"].contains(&name[name.len() - 2].to_ascii_lowercase().as_str());
+        let qualified = name.len() == 1
+            || name[name.len() - 2].is_empty()
+            || ["sys", "dbo"].contains(&name[name.len() - 2].to_ascii_lowercase().as_str());
         if !qualified {
             return Ok(None);
         }
@@ -55,7 +62,10 @@ impl Session {
         Ok(Some(match plain.as_str() {
             "sp_executesql" => {
                 if arguments.is_empty() {
-                    return Err(SqlError::new(201, "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied."));
+                    return Err(SqlError::new(
+                        201,
+                        "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied.",
+                    ));
                 }
                 let parameters = declared(at(1))?;
                 let rest = arguments.get(2..).unwrap_or_default();
@@ -102,7 +112,8 @@ impl Session {
         parser::parameters(parameters)?;
         let handle = self.next_prepared;
         self.next_prepared += 1;
-        self.prepared.insert(handle, (statement.to_owned(), parameters.to_owned()));
+        self.prepared
+            .insert(handle, (statement.to_owned(), parameters.to_owned()));
         Ok(handle)
     }
 
@@ -124,6 +135,17 @@ impl Session {
             sink.database(&old, &self.db);
         }
         self.drop_temporary_tables();
+    }
+
+    /// The reset of a pooled connection, with or without its transaction.
+    pub fn reset_connection(&mut self, keep_transaction: bool, sink: &mut dyn Sink) {
+        if keep_transaction {
+            let (trancount, descriptor) = (std::mem::take(&mut self.trancount), self.descriptor);
+            self.reset(sink);
+            (self.trancount, self.descriptor) = (trancount, descriptor);
+        } else {
+            self.reset(sink);
+        }
     }
 
     fn drop_temporary_tables(&self) {

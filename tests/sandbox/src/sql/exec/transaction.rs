@@ -6,7 +6,47 @@ use std::time::{Duration, Instant};
 use super::{Session, Sink, Transition};
 use crate::error::{SqlError, SqlResult};
 
+/// A request of the transaction manager, as drivers send instead of statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manager {
+    /// Begin, with an isolation level: 0 for no change, 5 for SNAPSHOT.
+    Begin(u8),
+    /// Commit; true to begin another one at once.
+    Commit(bool),
+    /// Roll back, to a savepoint if named; true to begin another one at once.
+    Rollback(Option<String>, bool),
+    /// Set a savepoint.
+    Save(String),
+}
+
 impl Session {
+    /// Does what a driver asks of the transaction manager. Errors go to the sink.
+    pub fn manage(&mut self, request: Manager, sink: &mut dyn Sink) {
+        let result = match request {
+            Manager::Begin(level) => {
+                if level != 0 {
+                    self.options.snapshot = level == 5;
+                }
+                self.begin(sink);
+                Ok(())
+            }
+            Manager::Commit(again) => self.commit(sink).map(|()| {
+                if again {
+                    self.begin(sink);
+                }
+            }),
+            Manager::Rollback(name, again) => self.rollback(name.as_deref(), sink).map(|()| {
+                if again {
+                    self.begin(sink);
+                }
+            }),
+            Manager::Save(name) => self.save(&name, sink),
+        };
+        if let Err(e) = result {
+            self.report(&e.at(1), sink);
+        }
+    }
+
     /// `BEGIN TRAN`
     pub(super) fn begin(&mut self, sink: &mut dyn Sink) {
         self.trancount += 1;
@@ -19,7 +59,10 @@ impl Session {
     /// `COMMIT`
     pub(super) fn commit(&mut self, sink: &mut dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 {
-            return Err(SqlError::new(3902, "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION."));
+            return Err(SqlError::new(
+                3902,
+                "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.",
+            ));
         }
         if self.doomed {
             return Err(doomed());
@@ -38,7 +81,10 @@ impl Session {
     /// `ROLLBACK`, to a savepoint if named.
     pub(super) fn rollback(&mut self, savepoint: Option<&str>, sink: &mut dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 {
-            return Err(SqlError::new(3903, "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION."));
+            return Err(SqlError::new(
+                3903,
+                "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
+            ));
         }
         if let Some(name) = savepoint {
             let name = crate::sql::catalog::quote(&format!("save {}", name.to_lowercase()));
@@ -72,7 +118,10 @@ impl Session {
     /// `SAVE TRAN`
     pub(super) fn save(&mut self, name: &str, sink: &dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 {
-            return Err(SqlError::new(628, "Cannot issue SAVE TRANSACTION when there is no active transaction."));
+            return Err(SqlError::new(
+                628,
+                "Cannot issue SAVE TRANSACTION when there is no active transaction.",
+            ));
         }
         self.open_for_writing(sink)?;
         let name = crate::sql::catalog::quote(&format!("save {}", name.to_lowercase()));

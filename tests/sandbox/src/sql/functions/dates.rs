@@ -12,10 +12,28 @@ use crate::value::format::{self, DEFAULT_STYLE};
 use crate::value::{Datum, Ty, convert};
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
-const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 
 pub(super) fn register(conn: &Connection) -> SqlResult<()> {
     scalar(conn, "t_utc", 1, PURE, |a| match a.raw(0) {
@@ -70,7 +88,9 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         let (y, m, _) = calendar::civil(a.int(0)?);
         let month = y * 12 + m - 1 + a.int(1)?;
         let (y, m) = (month.div_euclid(12), month.rem_euclid(12) + 1);
-        calendar::days(y, m, calendar::days_in_month(y, m)).map(Value::Integer).ok_or_else(out_of_range)
+        calendar::days(y, m, calendar::days_in_month(y, m))
+            .map(Value::Integer)
+            .ok_or_else(out_of_range)
     })?;
     scalar(conn, "t_fromparts", -1, PURE, |a| {
         if a.any_null(a.len()) {
@@ -78,7 +98,15 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         }
         let ty = a.ty(0)?;
         let n = |at: usize| if at < a.len() { a.int(at) } else { Ok(0) };
-        let invalid = || SqlError::new(289, format!("Cannot construct data type {}, some of the arguments have values which are not valid.", ty.name()));
+        let invalid = || {
+            SqlError::new(
+                289,
+                format!(
+                    "Cannot construct data type {}, some of the arguments have values which are not valid.",
+                    ty.name()
+                ),
+            )
+        };
         let day = calendar::days(n(1)?, n(2)?, n(3)?).ok_or_else(invalid)?;
         let (h, m, s) = (n(4)?, n(5)?, n(6)?);
         if !((0..24).contains(&h) && (0..60).contains(&m) && (0..60).contains(&s)) {
@@ -97,18 +125,25 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
     })?;
     scalar(conn, "t_zone", 1, PURE, |a| {
         let text = a.text(0)?;
-        let read = crate::value::parse::moment(&format!("2000-01-01 00:00 {text}")).ok().and_then(|m| m.offset);
-        read.map(|m| Value::Integer(i64::from(m))).ok_or_else(|| {
-            SqlError::new(9812, "The timezone provided to builtin function is invalid.")
-        })
+        let read = crate::value::parse::moment(&format!("2000-01-01 00:00 {text}"))
+            .ok()
+            .and_then(|m| m.offset);
+        read.map(|m| Value::Integer(i64::from(m)))
+            .ok_or_else(|| SqlError::new(9812, "The timezone provided to builtin function is invalid."))
     })?;
     scalar(conn, "t_switchoffset", 3, PURE, |a| {
-        let ValueRef::Blob(blob) = a.raw(0) else { return Ok(Value::Null) };
+        let ValueRef::Blob(blob) = a.raw(0) else {
+            return Ok(Value::Null);
+        };
         let (utc, old) = blob_offset(blob)?;
         let new = i16::try_from(a.int(1)?).ok().filter(|m| (-840..=840).contains(m));
         let new = new.ok_or_else(|| SqlError::new(9812, "The timezone provided to builtin function is invalid."))?;
         // Switching keeps the moment; setting keeps the local time.
-        let utc = if a.int(2)? == 1 { utc } else { utc + i64::from(old - new) * 60 * SECOND };
+        let utc = if a.int(2)? == 1 {
+            utc
+        } else {
+            utc + i64::from(old - new) * 60 * SECOND
+        };
         Ok(Value::Blob(offset_blob(utc, new).to_vec()))
     })
 }
@@ -159,10 +194,13 @@ fn add(part: &str, amount: i64, value: Datum, ty: Ty) -> SqlResult<Datum> {
     in_range(match value {
         Datum::Date(_) => Datum::Date(sum.div_euclid(DAY)),
         Datum::Time(_) => Datum::Time(calendar::round_ticks(sum.rem_euclid(DAY), ty.scale()) % DAY),
-        Datum::DateTime(t) => Datum::DateTime((sum.div_euclid(DAY) - EPOCH_1900) * DATETIME_DAY + t.rem_euclid(DATETIME_DAY)),
-        Datum::Offset(_, minutes) => {
-            Datum::Offset(calendar::round_ticks(sum, ty.scale()) - i64::from(minutes) * 60 * SECOND, minutes)
+        Datum::DateTime(t) => {
+            Datum::DateTime((sum.div_euclid(DAY) - EPOCH_1900) * DATETIME_DAY + t.rem_euclid(DATETIME_DAY))
         }
+        Datum::Offset(_, minutes) => Datum::Offset(
+            calendar::round_ticks(sum, ty.scale()) - i64::from(minutes) * 60 * SECOND,
+            minutes,
+        ),
         _ => Datum::DateTime2(calendar::round_ticks(sum, ty.scale())),
     })
 }
@@ -188,7 +226,10 @@ fn round_div(value: i128, by: i128) -> i128 {
 fn no_part(part: &str, ty: Ty) -> SqlError {
     SqlError::new(
         9810,
-        format!("The datepart {part} is not supported by date function for data type {}.", ty.name()),
+        format!(
+            "The datepart {part} is not supported by date function for data type {}.",
+            ty.name()
+        ),
     )
 }
 
@@ -221,7 +262,10 @@ fn difference(part: &str, a: i64, b: i64) -> SqlResult<i64> {
         "month" => month(b) - month(a),
         // Weeks begin on Sunday; 0001-01-01 was a Monday.
         "week" => (b.div_euclid(DAY) + 1).div_euclid(7) - (a.div_euclid(DAY) + 1).div_euclid(7),
-        "nanosecond" => b.checked_sub(a).and_then(|d| d.checked_mul(100)).ok_or_else(out_of_range)?,
+        "nanosecond" => b
+            .checked_sub(a)
+            .and_then(|d| d.checked_mul(100))
+            .ok_or_else(out_of_range)?,
         _ => {
             let unit = unit(part, Ty::DateTime2(7))?;
             b.div_euclid(unit) - a.div_euclid(unit)
@@ -233,7 +277,12 @@ fn part(part: &str, value: &Datum, ty: Ty) -> SqlResult<i64> {
     let (days, shown, _, offset) = format::parts(value, ty);
     let (y, m, d) = calendar::civil(days);
     let has_date = !matches!(ty, Ty::Time(_));
-    if !has_date && matches!(part, "year" | "quarter" | "month" | "day" | "dayofyear" | "week" | "weekday" | "iso_week") {
+    if !has_date
+        && matches!(
+            part,
+            "year" | "quarter" | "month" | "day" | "dayofyear" | "week" | "weekday" | "iso_week"
+        )
+    {
         return Err(no_part(part, ty));
     }
     let first = calendar::days(y, 1, 1).unwrap_or(0);

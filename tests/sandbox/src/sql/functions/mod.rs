@@ -87,20 +87,26 @@ pub fn register(conn: &Connection, engine: &Arc<Engine>) -> SqlResult<()> {
 }
 
 fn conversions(conn: &Connection) -> SqlResult<()> {
-    scalar(conn, "t_cv", 4, PURE, |a| convert::convert(a.raw(0), a.ty(1)?, a.ty(2)?, a.int(3)?))?;
+    scalar(conn, "t_cv", 4, PURE, |a| {
+        convert::convert(a.raw(0), a.ty(1)?, a.ty(2)?, a.int(3)?)
+    })?;
     scalar(conn, "t_try", 4, PURE, |a| {
         match convert::convert(a.raw(0), a.ty(1)?, a.ty(2)?, a.int(3)?) {
             Err(e) if e.number == 529 => Err(e),
             result => Ok(result.unwrap_or(Value::Null)),
         }
     })?;
-    scalar(conn, "t_store", 4, PURE, |a| convert::store(a.raw(0), a.ty(1)?, a.ty(2)?, a.text(3)?))?;
+    scalar(conn, "t_store", 4, PURE, |a| {
+        convert::store(a.raw(0), a.ty(1)?, a.ty(2)?, a.text(3)?)
+    })?;
     scalar(conn, "t_type", 3, PURE, |a| type_fact(a.ty(0)?, a.text(1)?, a.text(2)?))
 }
 
 fn counters(conn: &Connection, engine: &Arc<Engine>) -> SqlResult<()> {
     let shared = Arc::clone(engine);
-    scalar(conn, "t_rowversion", 0, IMPURE, move |_| Ok(Value::Blob(shared.next_rowversion().to_be_bytes().to_vec())))?;
+    scalar(conn, "t_rowversion", 0, IMPURE, move |_| {
+        Ok(Value::Blob(shared.next_rowversion().to_be_bytes().to_vec()))
+    })?;
     let shared = Arc::clone(engine);
     scalar(conn, "t_dbts", 0, IMPURE, move |_| {
         let last = shared.rowversion.load(std::sync::atomic::Ordering::SeqCst);
@@ -127,7 +133,9 @@ fn type_fact(ty: Ty, fact: &str, declared: &str) -> SqlResult<Value> {
         Ty::NText => Some(1_073_741_823),
         Ty::RowVersion => None,
         Ty::Xml => Some(-1),
-        _ => ty.length().map(|n| if n == crate::value::MAX { -1 } else { i64::from(n) }),
+        _ => ty
+            .length()
+            .map(|n| if n == crate::value::MAX { -1 } else { i64::from(n) }),
     };
     match fact {
         "system" if declared == "numeric" => number(108),
@@ -142,7 +150,11 @@ fn type_fact(ty: Ty, fact: &str, declared: &str) -> SqlResult<Value> {
         "name" => text(ty.name()),
         "characters" => Ok(characters.map_or(Value::Null, Value::Integer)),
         "octets" => Ok(characters.map_or(Value::Null, |n| {
-            Value::Integer(if n > 0 && matches!(ty, Ty::NChar(_) | Ty::NVarChar(_)) { n * 2 } else { n })
+            Value::Integer(if n > 0 && matches!(ty, Ty::NChar(_) | Ty::NVarChar(_)) {
+                n * 2
+            } else {
+                n
+            })
         })),
         "numeric_precision" if ty.is_number() && ty != Ty::Bit => number(ty.precision()),
         "numeric_scale" if ty.is_number() && ty != Ty::Bit && !ty.is_approx() => number(i64::from(ty.scale())),

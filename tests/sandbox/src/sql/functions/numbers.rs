@@ -35,7 +35,13 @@ fn arithmetic(op: u8, a: &Args<'_, '_>) -> SqlResult<Value> {
 }
 
 pub(super) fn register(conn: &Connection) -> SqlResult<()> {
-    for (name, op) in [("t_add", b'+'), ("t_sub", b'-'), ("t_mul", b'*'), ("t_div", b'/'), ("t_mod", b'%')] {
+    for (name, op) in [
+        ("t_add", b'+'),
+        ("t_sub", b'-'),
+        ("t_mul", b'*'),
+        ("t_div", b'/'),
+        ("t_mod", b'%'),
+    ] {
         scalar(conn, name, -1, PURE, move |a| arithmetic(op, a))?;
     }
     scalar(conn, "t_neg", 2, PURE, |a| {
@@ -116,9 +122,16 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         })))
     })?;
     scalar(conn, "t_checksum", -1, PURE, checksum)?;
-    scalar(conn, "t_newid", 0, IMPURE, |_| Ok(Datum::Guid(uuid::Uuid::new_v4().to_bytes_le()).write()))?;
+    scalar(conn, "t_newid", 0, IMPURE, |_| {
+        Ok(Datum::Guid(uuid::Uuid::new_v4().to_bytes_le()).write())
+    })?;
     scalar(conn, "t_rand", 0, IMPURE, |_| {
-        let bits = u32::from_le_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk().ok_or_else(|| bad("random"))?);
+        let bits = u32::from_le_bytes(
+            *uuid::Uuid::new_v4()
+                .as_bytes()
+                .first_chunk()
+                .ok_or_else(|| bad("random"))?,
+        );
         Ok(Value::Real(f64::from(bits) / f64::from(u32::MAX)))
     })
 }
@@ -133,7 +146,10 @@ fn finite(x: f64) -> SqlResult<Value> {
 
 /// A hash of the arguments. One int is its own checksum, as on the server; the rest has the stand-in's own values.
 fn checksum(a: &Args<'_, '_>) -> SqlResult<Value> {
-    if a.len() == 2 && a.ty(1)? == Ty::Int && let ValueRef::Integer(i) = a.raw(0) {
+    if a.len() == 2
+        && a.ty(1)? == Ty::Int
+        && let ValueRef::Integer(i) = a.raw(0)
+    {
         return Ok(Value::Integer(i));
     }
     let mut hash: u32 = 0x811C_9DC5;
@@ -152,7 +168,12 @@ fn checksum(a: &Args<'_, '_>) -> SqlResult<Value> {
 
 /// Kept beside the functions that need it: a number as text of the given type.
 pub(super) fn as_text(value: Datum, ty: Ty) -> SqlResult<String> {
-    match convert::datum(value, ty, Ty::NVarChar(crate::value::MAX), crate::value::format::DEFAULT_STYLE)? {
+    match convert::datum(
+        value,
+        ty,
+        Ty::NVarChar(crate::value::MAX),
+        crate::value::format::DEFAULT_STYLE,
+    )? {
         Datum::Str(s) => Ok(s),
         _ => Ok(String::new()),
     }

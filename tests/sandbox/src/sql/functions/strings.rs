@@ -14,7 +14,11 @@ fn text_value(s: impl Into<String>) -> SqlResult<Value> {
 /// Characters from one position (from 1) for a count, as `SUBSTRING` counts.
 fn slice(s: &str, start: i64, count: i64) -> SqlResult<String> {
     if count < 0 {
-        return Err(SqlError::new(537, "Invalid length parameter passed to the LEFT or SUBSTRING function.").state(3));
+        return Err(SqlError::new(
+            537,
+            "Invalid length parameter passed to the LEFT or SUBSTRING function.",
+        )
+        .state(3));
     }
     let end = start.saturating_add(count).max(1);
     let start = start.max(1);
@@ -28,7 +32,13 @@ fn strict<F>(conn: &Connection, name: &str, count: i32, function: F) -> SqlResul
 where
     F: Fn(&Args<'_, '_>) -> SqlResult<Value> + Send + 'static,
 {
-    scalar(conn, name, count, PURE, move |a| if a.any_null(a.len()) { Ok(Value::Null) } else { function(a) })
+    scalar(conn, name, count, PURE, move |a| {
+        if a.any_null(a.len()) {
+            Ok(Value::Null)
+        } else {
+            function(a)
+        }
+    })
 }
 
 pub(super) fn register(conn: &Connection) -> SqlResult<()> {
@@ -52,25 +62,48 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         let s = a.text(0)?;
         let count = a.int(1)?;
         if count < 0 {
-            return Err(SqlError::new(536, "Invalid length parameter passed to the right function."));
+            return Err(SqlError::new(
+                536,
+                "Invalid length parameter passed to the right function.",
+            ));
         }
         let length = i64::try_from(s.chars().count()).unwrap_or(i64::MAX);
         text_value(slice(s, (length - count).max(0) + 1, count)?)
     })?;
-    strict(conn, "t_substring", 3, |a| text_value(slice(a.text(0)?, a.int(1)?, a.int(2)?)?))?;
+    strict(conn, "t_substring", 3, |a| {
+        text_value(slice(a.text(0)?, a.int(1)?, a.int(2)?)?)
+    })?;
     strict(conn, "t_subbytes", 3, |a| {
-        let ValueRef::Blob(bytes) = a.raw(0) else { return Ok(Value::Null) };
+        let ValueRef::Blob(bytes) = a.raw(0) else {
+            return Ok(Value::Null);
+        };
         let (start, count) = (a.int(1)?, a.int(2)?.max(0));
-        let end = usize::try_from((start + count - 1).max(0)).unwrap_or(0).min(bytes.len());
+        let end = usize::try_from((start + count - 1).max(0))
+            .unwrap_or(0)
+            .min(bytes.len());
         let begin = usize::try_from((start - 1).max(0)).unwrap_or(0).min(end);
         Ok(Value::Blob(bytes[begin..end].to_vec()))
     })?;
-    strict(conn, "t_replace", 3, |a| text_value(replace(a.text(0)?, a.text(1)?, a.text(2)?)))?;
+    strict(conn, "t_replace", 3, |a| {
+        text_value(replace(a.text(0)?, a.text(1)?, a.text(2)?))
+    })?;
     strict(conn, "t_replicate", 3, |a| {
         let (s, count, ty) = (a.text(0)?, a.int(1)?, a.ty(2)?);
-        let Ok(count) = usize::try_from(count) else { return Ok(Value::Null) };
-        let limit = if ty.length() == Some(MAX) { 1 << 30 } else if ty.is_unicode() { 4000 } else { 8000 };
-        let count = if s.is_empty() { 0 } else { count.min(limit / s.chars().count() + 1) };
+        let Ok(count) = usize::try_from(count) else {
+            return Ok(Value::Null);
+        };
+        let limit = if ty.length() == Some(MAX) {
+            1 << 30
+        } else if ty.is_unicode() {
+            4000
+        } else {
+            8000
+        };
+        let count = if s.is_empty() {
+            0
+        } else {
+            count.min(limit / s.chars().count() + 1)
+        };
         let full = s.repeat(count);
         text_value(text::cut(&full, limit, ty.is_unicode()))
     })?;
@@ -81,14 +114,20 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         let found = if needle.is_empty() || from >= hay.len() {
             None
         } else {
-            hay[from..].windows(needle.len()).position(|w| w == needle).map(|at| at + from + 1)
+            hay[from..]
+                .windows(needle.len())
+                .position(|w| w == needle)
+                .map(|at| at + from + 1)
         };
         Ok(Value::Integer(i64::try_from(found.unwrap_or(0)).unwrap_or(0)))
     })?;
     strict(conn, "t_stuff", 4, |a| {
         let s: Vec<char> = a.text(0)?.chars().collect();
         let (start, count) = (a.int(1)?, a.int(2)?);
-        let Some(from) = usize::try_from(start - 1).ok().filter(|from| *from < s.len() && count >= 0) else {
+        let Some(from) = usize::try_from(start - 1)
+            .ok()
+            .filter(|from| *from < s.len() && count >= 0)
+        else {
             return Ok(Value::Null);
         };
         let until = from.saturating_add(usize::try_from(count).unwrap_or(0)).min(s.len());
@@ -96,7 +135,9 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         let tail: String = s[until..].iter().collect();
         text_value(format!("{head}{}{tail}", a.text(3)?))
     })?;
-    strict(conn, "t_reverse", 1, |a| text_value(a.text(0)?.chars().rev().collect::<String>()))?;
+    strict(conn, "t_reverse", 1, |a| {
+        text_value(a.text(0)?.chars().rev().collect::<String>())
+    })?;
     strict(conn, "t_char", 2, |a| {
         let code = a.int(0)?;
         let c = if a.int(1)? == 1 {
@@ -109,7 +150,11 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
     strict(conn, "t_code", 2, |a| {
         let unicode = a.int(1)? == 1;
         Ok(a.text(0)?.chars().next().map_or(Value::Null, |c| {
-            Value::Integer(if unicode { i64::from(u32::from(c)) } else { i64::from(text::byte_of(c)) })
+            Value::Integer(if unicode {
+                i64::from(u32::from(c))
+            } else {
+                i64::from(text::byte_of(c))
+            })
         }))
     })?;
     strict(conn, "t_quotename", 2, |a| {
@@ -125,8 +170,10 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
     })?;
     scalar(conn, "t_concat_ws", -1, PURE, |a| {
         let separator = a.text(0)?;
-        let parts: Vec<&str> =
-            (1..a.len()).filter(|at| !a.is_null(*at)).map(|at| a.text(at)).collect::<SqlResult<_>>()?;
+        let parts: Vec<&str> = (1..a.len())
+            .filter(|at| !a.is_null(*at))
+            .map(|at| a.text(at))
+            .collect::<SqlResult<_>>()?;
         text_value(parts.join(separator))
     })?;
     scalar(conn, "t_like", 3, PURE, |a| {
@@ -142,7 +189,10 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
                 _ => {
                     return Err(SqlError::new(
                         506,
-                        format!("The invalid escape character \"{}\" was specified in a LIKE predicate.", a.text(2)?),
+                        format!(
+                            "The invalid escape character \"{}\" was specified in a LIKE predicate.",
+                            a.text(2)?
+                        ),
                     ));
                 }
             }

@@ -51,7 +51,9 @@ impl Sum {
     }
 
     fn finish(self, average: bool) -> SqlResult<Value> {
-        let Some(ty) = self.ty.filter(|_| self.count > 0) else { return Ok(Value::Null) };
+        let Some(ty) = self.ty.filter(|_| self.count > 0) else {
+            return Ok(Value::Null);
+        };
         let fail = |ty: Ty| SqlError::overflow(ty.message_name());
         if self.overflow {
             return Err(fail(ty));
@@ -60,7 +62,11 @@ impl Sum {
         Ok(match ty {
             Ty::Float | Ty::Real => {
                 #[allow(clippy::cast_precision_loss)]
-                let f = if average { self.float / self.count as f64 } else { self.float };
+                let f = if average {
+                    self.float / self.count as f64
+                } else {
+                    self.float
+                };
                 if !f.is_finite() {
                     return Err(fail(Ty::Float));
                 }
@@ -102,7 +108,9 @@ impl Aggregate<Sum, Value> for Total {
     }
 
     fn finalize(&self, _: &mut Context<'_>, sum: Option<Sum>) -> rusqlite::Result<Value> {
-        sum.unwrap_or_default().finish(self.average).map_err(rusqlite::Error::from)
+        sum.unwrap_or_default()
+            .finish(self.average)
+            .map_err(rusqlite::Error::from)
     }
 }
 
@@ -142,7 +150,11 @@ impl Aggregate<AssertUnwindSafe<Values>, Value> for Deviation {
         }
         let mean = values.all.iter().sum::<f64>() / count;
         let variance = values.all.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / divisor;
-        Ok(Value::Real(if values.kind.starts_with("STDEV") { variance.sqrt() } else { variance }))
+        Ok(Value::Real(if values.kind.starts_with("STDEV") {
+            variance.sqrt()
+        } else {
+            variance
+        }))
     }
 }
 

@@ -8,18 +8,44 @@ use crate::sql::lexer::Tok;
 
 /// `SET` options that take `ON` or `OFF`.
 const SWITCHES: [&str; 20] = [
-    "nocount", "xact_abort", "ansi_nulls", "ansi_padding", "ansi_warnings", "arithabort", "arithignore",
-    "concat_null_yields_null", "quoted_identifier", "numeric_roundabort", "ansi_null_dflt_on", "ansi_null_dflt_off",
-    "ansi_defaults", "cursor_close_on_commit", "implicit_transactions", "fmtonly", "noexec", "parseonly",
-    "no_browsetable", "forceplan",
+    "nocount",
+    "xact_abort",
+    "ansi_nulls",
+    "ansi_padding",
+    "ansi_warnings",
+    "arithabort",
+    "arithignore",
+    "concat_null_yields_null",
+    "quoted_identifier",
+    "numeric_roundabort",
+    "ansi_null_dflt_on",
+    "ansi_null_dflt_off",
+    "ansi_defaults",
+    "cursor_close_on_commit",
+    "implicit_transactions",
+    "fmtonly",
+    "noexec",
+    "parseonly",
+    "no_browsetable",
+    "forceplan",
 ];
 
 /// `SET` options that take a value.
-const VALUES: [&str; 7] = ["textsize", "lock_timeout", "dateformat", "datefirst", "language", "rowcount", "deadlock_priority"];
+const VALUES: [&str; 7] = [
+    "textsize",
+    "lock_timeout",
+    "dateformat",
+    "datefirst",
+    "language",
+    "rowcount",
+    "deadlock_priority",
+];
 
 impl Parser<'_> {
     pub(super) fn control(&mut self) -> SqlResult<Kind> {
-        let Tok::Word(word) = self.tok().clone() else { return self.unexpected() };
+        let Tok::Word(word) = self.tok().clone() else {
+            return self.unexpected();
+        };
         match word.to_ascii_lowercase().as_str() {
             "declare" => self.declare(),
             "set" => self.set(),
@@ -57,7 +83,11 @@ impl Parser<'_> {
             "throw" => self.throw(),
             "return" => {
                 self.bump();
-                let value = if self.starts_expression() { Some(self.expr()?) } else { None };
+                let value = if self.starts_expression() {
+                    Some(self.expr()?)
+                } else {
+                    None
+                };
                 Ok(Kind::Return(value))
             }
             "exec" | "execute" => {
@@ -76,10 +106,9 @@ impl Parser<'_> {
                 self.expect("delay")?;
                 Ok(Kind::WaitFor(self.expr()?))
             }
-            known @ ("merge" | "grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill" | "open" | "fetch"
-            | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext" | "bulk") => {
-                Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line()))
-            }
+            known @ ("merge" | "grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill" | "open"
+            | "fetch" | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext"
+            | "bulk") => Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line())),
             _ => self.unexpected(),
         }
     }
@@ -90,8 +119,10 @@ impl Parser<'_> {
     }
 
     fn starts_expression(&self) -> bool {
-        matches!(self.tok(), Tok::Int(_) | Tok::Var(_) | Tok::Global(_) | Tok::Sym("(" | "-") | Tok::Dec(_))
-            || self.is("null")
+        matches!(
+            self.tok(),
+            Tok::Int(_) | Tok::Var(_) | Tok::Global(_) | Tok::Sym("(" | "-") | Tok::Dec(_)
+        ) || self.is("null")
     }
 
     /// The first word of a batch that is no keyword is a procedure to execute.
@@ -137,7 +168,9 @@ impl Parser<'_> {
         self.bump();
         if let Tok::Var(name) = self.tok().clone() {
             self.bump();
-            let Tok::Sym(op) = *self.tok() else { return self.unexpected() };
+            let Tok::Sym(op) = *self.tok() else {
+                return self.unexpected();
+            };
             let operator = compound(op);
             if operator.is_none() && op != "=" {
                 return self.unexpected();
@@ -157,7 +190,11 @@ impl Parser<'_> {
                 return self.unexpected();
             }
             let on = self.on_off()?;
-            return if on { Err(SqlError::unsupported("SET STATISTICS").at(self.line())) } else { Ok(Kind::SetOption("statistics".into(), "off".into())) };
+            return if on {
+                Err(SqlError::unsupported("SET STATISTICS").at(self.line()))
+            } else {
+                Ok(Kind::SetOption("statistics".into(), "off".into()))
+            };
         }
         self.set_options()
     }
@@ -190,7 +227,9 @@ impl Parser<'_> {
     }
 
     fn set_options(&mut self) -> SqlResult<Kind> {
-        let Tok::Word(first) = self.tok().clone() else { return self.unexpected() };
+        let Tok::Word(first) = self.tok().clone() else {
+            return self.unexpected();
+        };
         let option = first.to_ascii_lowercase();
         if VALUES.contains(&option.as_str()) {
             self.bump();
@@ -206,7 +245,9 @@ impl Parser<'_> {
         }
         let mut options = Vec::new();
         loop {
-            let Tok::Word(word) = self.tok().clone() else { return self.unexpected() };
+            let Tok::Word(word) = self.tok().clone() else {
+                return self.unexpected();
+            };
             let word = word.to_ascii_lowercase();
             if !SWITCHES.contains(&word.as_str()) {
                 return match self.bump() {
@@ -214,9 +255,11 @@ impl Parser<'_> {
                         self.at -= 1;
                         self.unexpected()
                     }
-                    tok => Err(SqlError::new(195, format!("'{}' is not a recognized SET option.", tok.text()))
-                        .class(15)
-                        .at(self.line())),
+                    tok => Err(
+                        SqlError::new(195, format!("'{}' is not a recognized SET option.", tok.text()))
+                            .class(15)
+                            .at(self.line()),
+                    ),
                 };
             }
             self.bump();
@@ -234,7 +277,11 @@ impl Parser<'_> {
         let condition = self.condition()?;
         let then = Box::new(self.statement()?);
         self.eat_sym(";");
-        let otherwise = if self.eat("else") { Some(Box::new(self.statement()?)) } else { None };
+        let otherwise = if self.eat("else") {
+            Some(Box::new(self.statement()?))
+        } else {
+            None
+        };
         Ok(Kind::If(condition, then, otherwise))
     }
 
@@ -288,7 +335,11 @@ impl Parser<'_> {
             self.bump();
             return Some(format!("@{v}"));
         }
-        if self.is_ident() && !self.is("throw") { self.ident().ok() } else { None }
+        if self.is_ident() && !self.is("throw") {
+            self.ident().ok()
+        } else {
+            None
+        }
     }
 
     fn raiserror(&mut self) -> SqlResult<Kind> {

@@ -50,7 +50,18 @@ impl Parser<'_> {
         }
         self.known_or_syntax(
             "CREATE",
-            &["view", "function", "trigger", "type", "user", "login", "role", "sequence", "synonym", "statistics"],
+            &[
+                "view",
+                "function",
+                "trigger",
+                "type",
+                "user",
+                "login",
+                "role",
+                "sequence",
+                "synonym",
+                "statistics",
+            ],
         )
     }
 
@@ -105,8 +116,16 @@ impl Parser<'_> {
             loop {
                 let option = self.ident()?.to_ascii_lowercase();
                 const KNOWN: [&str; 11] = [
-                    "pad_index", "statistics_norecompute", "ignore_dup_key", "allow_row_locks", "allow_page_locks",
-                    "optimize_for_sequential_key", "sort_in_tempdb", "drop_existing", "online", "data_compression",
+                    "pad_index",
+                    "statistics_norecompute",
+                    "ignore_dup_key",
+                    "allow_row_locks",
+                    "allow_page_locks",
+                    "optimize_for_sequential_key",
+                    "sort_in_tempdb",
+                    "drop_existing",
+                    "online",
+                    "data_compression",
                     "maxdop",
                 ];
                 if !KNOWN.contains(&option.as_str()) {
@@ -158,7 +177,11 @@ impl Parser<'_> {
     }
 
     fn constraint_name(&mut self) -> SqlResult<Option<String>> {
-        if self.eat("constraint") { Ok(Some(self.ident()?)) } else { Ok(None) }
+        if self.eat("constraint") {
+            Ok(Some(self.ident()?))
+        } else {
+            Ok(None)
+        }
     }
 
     fn clustering(&mut self) {
@@ -177,7 +200,10 @@ impl Parser<'_> {
             }
             let columns = self.key_columns()?.into_iter().map(|(c, _)| c).collect();
             self.storage_options()?;
-            return Ok(Some(Constraint { name, rule: Rule::PrimaryKey(columns) }));
+            return Ok(Some(Constraint {
+                name,
+                rule: Rule::PrimaryKey(columns),
+            }));
         }
         if self.eat("unique") {
             self.clustering();
@@ -187,22 +213,34 @@ impl Parser<'_> {
             }
             let columns = self.key_columns()?.into_iter().map(|(c, _)| c).collect();
             self.storage_options()?;
-            return Ok(Some(Constraint { name, rule: Rule::Unique(columns) }));
+            return Ok(Some(Constraint {
+                name,
+                rule: Rule::Unique(columns),
+            }));
         }
         if self.eat("check") {
-            return Ok(Some(Constraint { name, rule: Rule::Check(self.parenthesised()?) }));
+            return Ok(Some(Constraint {
+                name,
+                rule: Rule::Check(self.parenthesised()?),
+            }));
         }
         if self.eat("foreign") {
             self.expect("key")?;
             let columns = self.ident_list()?;
             let (table, targets) = self.references()?;
-            return Ok(Some(Constraint { name, rule: Rule::Foreign(columns, table, targets) }));
+            return Ok(Some(Constraint {
+                name,
+                rule: Rule::Foreign(columns, table, targets),
+            }));
         }
         if self.eat("default") {
             let value = self.default_text()?;
             self.expect("for")?;
             let column = self.ident()?;
-            return Ok(Some(Constraint { name, rule: Rule::Default(value, column) }));
+            return Ok(Some(Constraint {
+                name,
+                rule: Rule::Default(value, column),
+            }));
         }
         if name.is_some() {
             return self.unexpected();
@@ -214,7 +252,11 @@ impl Parser<'_> {
     fn references(&mut self) -> SqlResult<(Name, Vec<String>)> {
         self.expect("references")?;
         let table = self.name()?;
-        let columns = if self.is_sym("(") { self.ident_list()? } else { Vec::new() };
+        let columns = if self.is_sym("(") {
+            self.ident_list()?
+        } else {
+            Vec::new()
+        };
         while self.eat("on") {
             if self.eat_any(&["delete", "update"]).is_none() {
                 return self.unexpected();
@@ -311,7 +353,11 @@ impl Parser<'_> {
                 }
                 self.storage_options()?;
                 let columns = vec![column.name.clone()];
-                let rule = if primary { Rule::PrimaryKey(columns) } else { Rule::Unique(columns) };
+                let rule = if primary {
+                    Rule::PrimaryKey(columns)
+                } else {
+                    Rule::Unique(columns)
+                };
                 column.constraints.push(Constraint { name, rule });
             } else if self.eat("check") {
                 let rule = Rule::Check(self.parenthesised()?);
@@ -339,7 +385,12 @@ impl Parser<'_> {
             return Err(SqlError::unsupported("ALTER DATABASE").at(self.line()));
         }
         if !self.eat("table") {
-            return self.known_or_syntax("ALTER", &["view", "function", "trigger", "user", "login", "role", "index", "schema"]);
+            return self.known_or_syntax(
+                "ALTER",
+                &[
+                    "view", "function", "trigger", "user", "login", "role", "index", "schema",
+                ],
+            );
         }
         let table = self.name()?;
         if self.eat("with") && self.eat_any(&["check", "nocheck"]).is_none() {
@@ -371,7 +422,12 @@ impl Parser<'_> {
             let missing_ok = self.if_exists()?;
             return Ok(Kind::DropConstraint(table, self.ident()?, missing_ok));
         }
-        self.known_or_syntax("ALTER TABLE", &["alter", "enable", "disable", "set", "rebuild", "switch", "check", "nocheck"])
+        self.known_or_syntax(
+            "ALTER TABLE",
+            &[
+                "alter", "enable", "disable", "set", "rebuild", "switch", "check", "nocheck",
+            ],
+        )
     }
 
     fn if_exists(&mut self) -> SqlResult<bool> {
@@ -393,7 +449,12 @@ impl Parser<'_> {
         let what = match self.eat_any(&["table", "procedure", "proc", "schema", "database"]) {
             Some("proc") => "procedure",
             Some(what) => what,
-            None => return self.known_or_syntax("DROP", &["view", "function", "trigger", "type", "user", "login", "role"]),
+            None => {
+                return self.known_or_syntax(
+                    "DROP",
+                    &["view", "function", "trigger", "type", "user", "login", "role"],
+                );
+            }
         };
         let missing_ok = self.if_exists()?;
         let mut names = vec![self.name()?];
@@ -412,7 +473,11 @@ impl Parser<'_> {
         }
         let name = self.name()?;
         let parenthesised = self.eat_sym("(");
-        let params = if matches!(self.tok(), Tok::Var(_)) { self.params()? } else { Vec::new() };
+        let params = if matches!(self.tok(), Tok::Var(_)) {
+            self.params()?
+        } else {
+            Vec::new()
+        };
         if parenthesised {
             self.expect_sym(")")?;
         }
@@ -439,10 +504,16 @@ impl Parser<'_> {
 
     fn procedure(&mut self, from: usize, create: bool, alter: bool) -> SqlResult<Kind> {
         if self.at > 0 && from > self.tokens[0].start {
-            let verb = if create { "CREATE/ALTER PROCEDURE" } else { "ALTER PROCEDURE" };
-            return Err(SqlError::new(111, format!("'{verb}' must be the first statement in a query batch."))
-                .class(15)
-                .at(self.line()));
+            let verb = if create {
+                "CREATE/ALTER PROCEDURE"
+            } else {
+                "ALTER PROCEDURE"
+            };
+            return Err(
+                SqlError::new(111, format!("'{verb}' must be the first statement in a query batch."))
+                    .class(15)
+                    .at(self.line()),
+            );
         }
         let (name, params) = self.procedure_head()?;
         // The rest of the batch is the body; it must parse.
@@ -467,7 +538,12 @@ impl Parser<'_> {
             }
             let default = if self.eat_sym("=") { Some(self.expr()?) } else { None };
             let output = self.eat("output") || self.eat("out");
-            out.push(Param { name, ty, default, output });
+            out.push(Param {
+                name,
+                ty,
+                default,
+                output,
+            });
             if !self.eat_sym(",") {
                 return Ok(out);
             }

@@ -18,8 +18,13 @@ impl Parser<'_> {
         self.eat("into");
         let table = self.name()?;
         self.hints()?;
-        let starts_query = matches!(self.peek(1), Tok::Word(w) if w.eq_ignore_ascii_case("select") || w.eq_ignore_ascii_case("with"));
-        let columns = if self.is_sym("(") && !starts_query { self.ident_list()? } else { Vec::new() };
+        let starts_query =
+            matches!(self.peek(1), Tok::Word(w) if w.eq_ignore_ascii_case("select") || w.eq_ignore_ascii_case("with"));
+        let columns = if self.is_sym("(") && !starts_query {
+            self.ident_list()?
+        } else {
+            Vec::new()
+        };
         let output = self.output()?;
         let rows = if self.eat("default") {
             self.expect("values")?;
@@ -33,7 +38,13 @@ impl Parser<'_> {
         } else {
             return self.unexpected();
         };
-        Ok(Kind::Insert { table, columns, output, rows, ctes })
+        Ok(Kind::Insert {
+            table,
+            columns,
+            output,
+            rows,
+            ctes,
+        })
     }
 
     fn output(&mut self) -> SqlResult<Vec<Item>> {
@@ -99,7 +110,11 @@ impl Parser<'_> {
             }
             self.expect_sym(")")?;
         }
-        Ok(Kind::InsertBulk { table, columns, keep_nulls })
+        Ok(Kind::InsertBulk {
+            table,
+            columns,
+            keep_nulls,
+        })
     }
 
     pub(super) fn update(&mut self) -> SqlResult<Kind> {
@@ -127,7 +142,9 @@ impl Parser<'_> {
                 self.bump();
                 column = Some(self.name()?);
             }
-            let Tok::Sym(op) = *self.tok() else { return self.unexpected() };
+            let Tok::Sym(op) = *self.tok() else {
+                return self.unexpected();
+            };
             let operator = compound(op);
             if operator.is_none() && op != "=" {
                 return self.unexpected();
@@ -141,7 +158,14 @@ impl Parser<'_> {
         let output = self.output()?;
         let from = if self.eat("from") { self.sources()? } else { Vec::new() };
         let filter = self.filter()?;
-        Ok(Kind::Update { table, sets, output, from, filter, top })
+        Ok(Kind::Update {
+            table,
+            sets,
+            output,
+            from,
+            filter,
+            top,
+        })
     }
 
     pub(super) fn delete(&mut self) -> SqlResult<Kind> {
@@ -153,6 +177,12 @@ impl Parser<'_> {
         let output = self.output()?;
         let from = if self.eat("from") { self.sources()? } else { Vec::new() };
         let filter = self.filter()?;
-        Ok(Kind::Delete { table, output, from, filter, top })
+        Ok(Kind::Delete {
+            table,
+            output,
+            from,
+            filter,
+            top,
+        })
     }
 }

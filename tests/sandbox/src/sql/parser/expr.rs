@@ -36,7 +36,11 @@ impl Parser<'_> {
     }
 
     fn not(&mut self) -> SqlResult<Expr> {
-        if self.eat("not") { Ok(Expr::Not(boxed(self.not()?))) } else { self.predicate() }
+        if self.eat("not") {
+            Ok(Expr::Not(boxed(self.not()?)))
+        } else {
+            self.predicate()
+        }
     }
 
     fn predicate(&mut self) -> SqlResult<Expr> {
@@ -81,7 +85,11 @@ impl Parser<'_> {
         }
         if self.eat("like") {
             let pattern = self.expr()?;
-            let escape = if self.eat("escape") { Some(boxed(self.expr()?)) } else { None };
+            let escape = if self.eat("escape") {
+                Some(boxed(self.expr()?))
+            } else {
+                None
+            };
             return Ok(Expr::Like(boxed(left), boxed(pattern), escape, not));
         }
         Ok(left)
@@ -216,17 +224,29 @@ impl Parser<'_> {
 
     fn case(&mut self) -> SqlResult<Expr> {
         self.bump();
-        let operand = if self.is("when") { None } else { Some(boxed(self.expr()?)) };
+        let operand = if self.is("when") {
+            None
+        } else {
+            Some(boxed(self.expr()?))
+        };
         let mut arms = Vec::new();
         while self.eat("when") {
-            let when = if operand.is_some() { self.expr()? } else { self.condition()? };
+            let when = if operand.is_some() {
+                self.expr()?
+            } else {
+                self.condition()?
+            };
             self.expect("then")?;
             arms.push((when, self.expr()?));
         }
         if arms.is_empty() {
             return self.unexpected();
         }
-        let otherwise = if self.eat("else") { Some(boxed(self.expr()?)) } else { None };
+        let otherwise = if self.eat("else") {
+            Some(boxed(self.expr()?))
+        } else {
+            None
+        };
         self.expect("end")?;
         Ok(Expr::Case(operand, arms, otherwise))
     }
@@ -247,7 +267,11 @@ impl Parser<'_> {
         let ty = self.cast_type()?;
         self.expect_sym(",")?;
         let value = self.expr()?;
-        let style = if self.eat_sym(",") { Some(boxed(self.expr()?)) } else { None };
+        let style = if self.eat_sym(",") {
+            Some(boxed(self.expr()?))
+        } else {
+            None
+        };
         self.expect_sym(")")?;
         Ok(Expr::Cast(boxed(value), ty, style, attempt))
     }
@@ -293,7 +317,10 @@ impl Parser<'_> {
         }
         if self.eat("over") {
             self.expect_sym("(")?;
-            let mut over = Over { partition: Vec::new(), order: Vec::new() };
+            let mut over = Over {
+                partition: Vec::new(),
+                order: Vec::new(),
+            };
             if self.eat("partition") {
                 self.expect("by")?;
                 over.partition = self.expr_list()?;
@@ -328,6 +355,13 @@ impl Parser<'_> {
 impl Call {
     /// A call without decoration.
     pub fn plain(name: Vec<String>, args: Vec<Expr>) -> Self {
-        Call { name, args, star: false, distinct: false, over: None, within: Vec::new() }
+        Call {
+            name,
+            args,
+            star: false,
+            distinct: false,
+            over: None,
+            within: Vec::new(),
+        }
     }
 }

@@ -92,7 +92,11 @@ pub fn name(text: &str) -> SqlResult<Name> {
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> SqlResult<Self> {
-        Ok(Parser { text, tokens: lexer::tokens(text)?, at: 0 })
+        Ok(Parser {
+            text,
+            tokens: lexer::tokens(text)?,
+            at: 0,
+        })
     }
 
     fn tok(&self) -> &Tok {
@@ -113,7 +117,11 @@ impl<'a> Parser<'a> {
 
     /// Text from an offset to the end of the last token taken.
     fn source(&self, from: usize) -> String {
-        let end = if self.at == 0 { from } else { self.tokens[self.at - 1].end };
+        let end = if self.at == 0 {
+            from
+        } else {
+            self.tokens[self.at - 1].end
+        };
         self.text[from..end].to_owned()
     }
 
@@ -138,7 +146,9 @@ impl<'a> Parser<'a> {
         match self.tok() {
             Tok::End if self.at > 0 => SqlError::syntax(&self.tokens[self.at - 1].tok.text()).at(self.line()),
             Tok::Word(word) if is_reserved(word) => {
-                SqlError::new(156, format!("Incorrect syntax near the keyword '{word}'.")).class(15).at(self.line())
+                SqlError::new(156, format!("Incorrect syntax near the keyword '{word}'."))
+                    .class(15)
+                    .at(self.line())
             }
             tok => SqlError::syntax(&tok.text()).at(self.line()),
         }
@@ -185,7 +195,11 @@ impl<'a> Parser<'a> {
     }
 
     fn expect_sym(&mut self, symbol: &str) -> SqlResult<()> {
-        if self.eat_sym(symbol) { Ok(()) } else { self.unexpected() }
+        if self.eat_sym(symbol) {
+            Ok(())
+        } else {
+            self.unexpected()
+        }
     }
 
     fn skip_semicolons(&mut self) -> bool {

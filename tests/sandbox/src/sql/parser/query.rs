@@ -7,8 +7,23 @@ use crate::sql::lexer::Tok;
 
 /// The table hints that are known; the stand-in's own isolation makes each of them true or harmless.
 const HINTS: [&str; 18] = [
-    "nolock", "readuncommitted", "readcommitted", "readcommittedlock", "repeatableread", "serializable", "holdlock",
-    "updlock", "xlock", "rowlock", "paglock", "tablock", "tablockx", "nowait", "readpast", "snapshot", "noexpand",
+    "nolock",
+    "readuncommitted",
+    "readcommitted",
+    "readcommittedlock",
+    "repeatableread",
+    "serializable",
+    "holdlock",
+    "updlock",
+    "xlock",
+    "rowlock",
+    "paglock",
+    "tablock",
+    "tablockx",
+    "nowait",
+    "readpast",
+    "snapshot",
+    "noexpand",
     "keepidentity",
 ];
 
@@ -34,7 +49,11 @@ impl Parser<'_> {
         let mut out = Vec::new();
         loop {
             let name = self.ident()?;
-            let columns = if self.is_sym("(") { self.ident_list()? } else { Vec::new() };
+            let columns = if self.is_sym("(") {
+                self.ident_list()?
+            } else {
+                Vec::new()
+            };
             self.expect("as")?;
             self.expect_sym("(")?;
             let query = self.query()?;
@@ -76,7 +95,12 @@ impl Parser<'_> {
         if self.eat("option") {
             self.query_hints()?;
         }
-        Ok(Query { ctes, body, order, offset })
+        Ok(Query {
+            ctes,
+            body,
+            order,
+            offset,
+        })
     }
 
     fn query_hints(&mut self) -> SqlResult<()> {
@@ -135,7 +159,10 @@ impl Parser<'_> {
 
     fn select(&mut self) -> SqlResult<Select> {
         self.expect("select")?;
-        let mut select = Select { distinct: self.eat("distinct"), ..Select::default() };
+        let mut select = Select {
+            distinct: self.eat("distinct"),
+            ..Select::default()
+        };
         if !select.distinct {
             self.eat("all");
         }
@@ -165,7 +192,11 @@ impl Parser<'_> {
     }
 
     pub(super) fn filter(&mut self) -> SqlResult<Option<Expr>> {
-        if self.eat("where") { Ok(Some(self.condition()?)) } else { Ok(None) }
+        if self.eat("where") {
+            Ok(Some(self.condition()?))
+        } else {
+            Ok(None)
+        }
     }
 
     /// `TOP (n)` or `TOP n`.
@@ -248,7 +279,11 @@ impl Parser<'_> {
             self.bump();
             return Ok(Some(s));
         }
-        if self.is_ident() { Ok(Some(self.ident()?)) } else { Ok(None) }
+        if self.is_ident() {
+            Ok(Some(self.ident()?))
+        } else {
+            Ok(None)
+        }
     }
 
     /// The sources after `FROM`.
@@ -286,7 +321,12 @@ impl Parser<'_> {
                 self.expect("on")?;
                 Some(self.condition()?)
             };
-            left = Table::Join { kind, left: Box::new(left), right: Box::new(right), on };
+            left = Table::Join {
+                kind,
+                left: Box::new(left),
+                right: Box::new(right),
+                on,
+            };
         }
     }
 
@@ -329,11 +369,24 @@ impl Parser<'_> {
         let name = self.name()?;
         if self.is_sym("(") && !self.old_hint() {
             self.bump();
-            let args = if self.is_sym(")") { Vec::new() } else { self.expr_list()? };
+            let args = if self.is_sym(")") {
+                Vec::new()
+            } else {
+                self.expr_list()?
+            };
             self.expect_sym(")")?;
             let alias = self.table_alias()?;
-            let columns = if alias.is_some() && self.is_sym("(") { self.ident_list()? } else { Vec::new() };
-            return Ok(Table::Function { name, args, alias, columns });
+            let columns = if alias.is_some() && self.is_sym("(") {
+                self.ident_list()?
+            } else {
+                Vec::new()
+            };
+            return Ok(Table::Function {
+                name,
+                args,
+                alias,
+                columns,
+            });
         }
         self.hints()?;
         let alias = self.table_alias()?;
@@ -392,7 +445,9 @@ impl Parser<'_> {
             return Ok(Some(self.ident()?));
         }
         let free = match self.tok() {
-            Tok::Word(w) => !is_reserved(w) && !["apply", "output", "offset"].contains(&w.to_ascii_lowercase().as_str()),
+            Tok::Word(w) => {
+                !is_reserved(w) && !["apply", "output", "offset"].contains(&w.to_ascii_lowercase().as_str())
+            }
             Tok::Quoted(_) => true,
             _ => false,
         };
@@ -402,7 +457,11 @@ impl Parser<'_> {
     fn derived_alias(&mut self) -> SqlResult<(String, Vec<String>)> {
         self.eat("as");
         let alias = self.ident()?;
-        let columns = if self.is_sym("(") { self.ident_list()? } else { Vec::new() };
+        let columns = if self.is_sym("(") {
+            self.ident_list()?
+        } else {
+            Vec::new()
+        };
         Ok((alias, columns))
     }
 

@@ -53,7 +53,12 @@ impl Parser<'_> {
             match self.tok().clone() {
                 Tok::Int(n) => {
                     self.bump();
-                    args.push(n.parse().ok().filter(|n| *n != MAX).ok_or_else(|| SqlError::syntax(&n))?);
+                    args.push(
+                        n.parse()
+                            .ok()
+                            .filter(|n| *n != MAX)
+                            .ok_or_else(|| SqlError::syntax(&n))?,
+                    );
                 }
                 Tok::Word(w) if w.eq_ignore_ascii_case("max") => {
                     self.bump();
@@ -75,7 +80,7 @@ pub fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
     let length = |limit: u16, default: u16| -> SqlResult<u16> {
         match args {
             [] => Ok(default),
-            [MAX] if matches!(name, "varchar" | "nvarchar" | "varbinary" | "character" ) => Ok(MAX),
+            [MAX] if matches!(name, "varchar" | "nvarchar" | "varbinary" | "character") => Ok(MAX),
             [n] if (1..=limit).contains(n) => Ok(*n),
             [0] => Err(SqlError::new(1001, "Length or precision specification 0 is invalid.").class(15)),
             [n] => Err(SqlError::new(
@@ -95,7 +100,16 @@ pub fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
             _ => Err(SqlError::new(1002, format!("Line 1: Specified scale {} is invalid.", args[0])).class(15)),
         }
     };
-    let plain = |ty: Ty| if args.is_empty() { Ok(ty) } else { Err(SqlError::new(2716, format!("Column, parameter, or variable: Cannot specify a column width on data type {name}."))) };
+    let plain = |ty: Ty| {
+        if args.is_empty() {
+            Ok(ty)
+        } else {
+            Err(SqlError::new(
+                2716,
+                format!("Column, parameter, or variable: Cannot specify a column width on data type {name}."),
+            ))
+        }
+    };
     match name {
         "bit" => plain(Ty::Bit),
         "tinyint" => plain(Ty::TinyInt),
@@ -107,7 +121,11 @@ pub fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
             [p @ 1..=38] => Ok(Ty::Decimal(p.to_le_bytes()[0], 0)),
             [p @ 1..=38, s] if s <= p => Ok(Ty::Decimal(p.to_le_bytes()[0], s.to_le_bytes()[0])),
             [_, _] => Err(SqlError::new(192, "The scale must be less than or equal to the precision.").class(15)),
-            _ => Err(SqlError::new(1001, format!("Length or precision specification {} is invalid.", args[0])).class(15)),
+            _ => Err(SqlError::new(
+                1001,
+                format!("Length or precision specification {} is invalid.", args[0]),
+            )
+            .class(15)),
         },
         "smallmoney" => plain(Ty::SmallMoney),
         "money" => plain(Ty::Money),
@@ -140,6 +158,9 @@ pub fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
         "sql_variant" | "geography" | "geometry" | "hierarchyid" | "json" | "vector" => {
             Err(SqlError::unsupported(format!("data type {name}")))
         }
-        _ => Err(SqlError::new(2715, format!("Column, parameter, or variable: Cannot find data type {name}."))),
+        _ => Err(SqlError::new(
+            2715,
+            format!("Column, parameter, or variable: Cannot find data type {name}."),
+        )),
     }
 }
