@@ -1,0 +1,54 @@
+//! Faults that a test can order: an error or a cut connection, at a statement or in the middle of its rows.
+
+use std::sync::Mutex;
+
+use crate::engine::locked;
+use crate::error::SqlError;
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// The server reports this error instead of going on.
+    Error(SqlError),
+    /// The connection is cut.
+    Disconnect,
+}
+
+/// One ordered fault.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// It happens to the next request whose text contains this.
+    pub text: String,
+    /// After this many rows; none for before the request is run.
+    pub after_rows: Option<u64>,
+    /// What goes wrong.
+    pub action: Action,
+    /// To how many requests it happens.
+    pub times: u32,
+}
+
+/// The faults that are still to happen.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<Vec<Fault>>);
+
+impl Faults {
+    /// Orders a fault.
+    pub fn order(&self, fault: Fault) {
+        locked(&self.0).push(fault);
+    }
+
+    /// Takes back all that have not happened.
+    pub fn clear(&self) {
+        locked(&self.0).clear();
+    }
+
+    /// The fault that a request meets.
+    pub fn meet(&self, text: &str) -> Option<Fault> {
+        let mut all = locked(&self.0);
+        let at = all.iter().position(|f| f.times > 0 && text.contains(&f.text))?;
+        all[at].times -= 1;
+        let met = all[at].clone();
+        all.retain(|f| f.times > 0);
+        Some(met)
+    }
+}

@@ -1,0 +1,119 @@
+//! The stand-in as a program: starts, says where it is in one line of JSON, runs until it is told to stop.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tidemark_sandbox::{Encryption, Options, Sandbox};
+
+const HELP: &str = "Usage: tidemark-sandbox [OPTIONS]
+
+A stand-in for SQL Server for development and tests. When it accepts connections it prints one line of JSON
+(host, port, username, password, dbname, ca_file) and runs until SIGTERM or SIGINT.
+
+  --listen ADDR:PORT    where to listen (127.0.0.1:0)
+  --user NAME           the login (sa)
+  --password TEXT       its password (Tidemark-1)
+  --database NAME       its default database (tidemark)
+  --data FILE           keep the data in a file (data ends with the process)
+  --tls-dir DIR         write ca.pem here (a temporary directory)
+  --encrypt-login-only  let the client choose to encrypt nothing but the login
+  --no-tls              no TLS at all
+  --init SCRIPT.sql     run a script first; may be given again
+  --ready-file FILE     write the line of JSON to a file as well
+  --help                this text
+";
+
+struct Arguments {
+    options: Options,
+    ready_file: Option<PathBuf>,
+}
+
+fn arguments() -> Result<Option<Arguments>, String> {
+    let mut out = Arguments {
+        options: Options::default(),
+        ready_file: None,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "--listen" => {
+                let text = value()?;
+                out.options.listen = text.parse().map_err(|e| format!("--listen {text}: {e}"))?;
+            }
+            "--user" => out.options.username = value()?,
+            "--password" => out.options.password = value()?,
+            "--database" => out.options.database = value()?,
+            "--data" => out.options.data = Some(value()?.into()),
+            "--tls-dir" => out.options.tls_dir = Some(value()?.into()),
+            "--encrypt-login-only" => out.options.encryption = Encryption::Optional,
+            "--no-tls" => out.options.encryption = Encryption::None,
+            "--init" => {
+                let path = value()?;
+                let script = std::fs::read_to_string(&path).map_err(|e| format!("--init {path}: {e}"))?;
+                out.options.init.push(script);
+            }
+            "--ready-file" => out.ready_file = Some(value()?.into()),
+            "--help" | "-h" => return Ok(None),
+            other => return Err(format!("unknown option {other}; see --help")),
+        }
+    }
+    Ok(Some(out))
+}
+
+fn run(arguments: Arguments) -> Result<(), String> {
+    let sandbox = Sandbox::start(arguments.options).map_err(|e| e.to_string())?;
+    let line = serde_json::json!({
+        "host": sandbox.addr().ip().to_string(),
+        "port": sandbox.port(),
+        "username": sandbox.username(),
+        "password": sandbox.password(),
+        "dbname": sandbox.database(),
+        "ca_file": sandbox.ca_path(),
+    })
+    .to_string();
+    if let Some(path) = arguments.ready_file {
+        // Written whole or not at all: somebody is waiting for it.
+        let partial = path.with_extension("partial");
+        let written = std::fs::write(&partial, format!("{line}\n")).and_then(|()| std::fs::rename(&partial, &path));
+        written.map_err(|e| format!("--ready-file {}: {e}", path.display()))?;
+    }
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .map_err(|e| e.to_string())?;
+    wait().map_err(|e| e.to_string())
+}
+
+/// Waits for SIGTERM or SIGINT.
+fn wait() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            Ok(())
+        })
+}
+
+fn main() -> ExitCode {
+    let result = match arguments() {
+        Ok(Some(arguments)) => run(arguments),
+        Ok(None) => write!(std::io::stdout(), "{HELP}").map_err(|e| e.to_string()),
+        Err(e) => Err(e),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            // Nothing can be done if even this cannot be written.
+            let _ = writeln!(std::io::stderr(), "tidemark-sandbox: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The stand-in as a library: start it in a test, ask it, drop it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::engine::Engine;
+use crate::error::SqlError;
+use crate::fault::Fault;
+use crate::server::{self, Service};
+use crate::sql::exec::{Collected, ResultSet, Session};
+use crate::tds::prelogin::Encryption;
+use crate::tls;
+
+/// How to start a stand-in. The default is a private server on a free port of 127.0.0.1, its data gone when it is dropped.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether connections are encrypted.
+    pub encryption: Encryption,
+    /// The login name.
+    pub username: String,
+    /// Its password.
+    pub password: String,
+    /// Its default database, created if it does not exist.
+    pub database: String,
+    /// A file to keep the data in; none for data that ends with the server.
+    pub data: Option<PathBuf>,
+    /// A directory to write `ca.pem` into; none for a temporary one.
+    pub tls_dir: Option<PathBuf>,
+    /// Scripts to run before the first connection; batches are separated by `GO`.
+    pub init: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            encryption: Encryption::default(),
+            username: "sa".to_owned(),
+            password: "Tidemark-1".to_owned(),
+            database: "tidemark".to_owned(),
+            data: None,
+            tls_dir: None,
+            init: Vec::new(),
+        }
+    }
+}
+
+/// Why a stand-in did not start or a script failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address, the directory or the threads.
+    #[error("the stand-in could not start: {0}")]
+    Io(#[from] std::io::Error),
+    /// The storage or an init script.
+    #[error("{0}")]
+    Sql(#[from] SqlError),
+}
+
+/// A running stand-in. Dropping it cuts its connections and stops it.
+pub struct Sandbox {
+    addr: SocketAddr,
+    engine: Arc<Engine>,
+    ca_pem: String,
+    ca_path: PathBuf,
+    cut: watch::Sender<u64>,
+    runtime: Option<tokio::runtime::Runtime>,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Sandbox {
+    /// Starts a stand-in; when this returns it accepts connections.
+    ///
+    /// # Errors
+    /// When it cannot listen, write its files, or an init script fails.
+    pub fn start(options: Options) -> Result<Sandbox, Error> {
+        let engine = Engine::open(
+            options.data.as_deref(),
+            &options.username,
+            &options.password,
+            &options.database,
+        )?;
+        let identity = tls::identity()?;
+        let ca_pem = identity.ca_pem.clone();
+        let (directory, tls_dir) = match &options.tls_dir {
+            Some(path) => {
+                std::fs::create_dir_all(path)?;
+                (None, path.clone())
+            }
+            None => {
+                let directory = tempfile::Builder::new().prefix("tidemark-sandbox-tls-").tempdir()?;
+                let path = directory.path().to_owned();
+                (Some(directory), path)
+            }
+        };
+        let ca_path = tls_dir.join("ca.pem");
+        std::fs::write(&ca_path, &ca_pem)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("sandbox")
+            .enable_all()
+            .build()?;
+        let listener = std::net::TcpListener::bind(options.listen)?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let (cut, watcher) = watch::channel(0);
+        let service = Arc::new(Service {
+            engine: Arc::clone(&engine),
+            identity,
+            encryption: options.encryption,
+            cut: watcher,
+        });
+        let mut sandbox = Sandbox {
+            addr,
+            engine,
+            ca_pem,
+            ca_path,
+            cut,
+            runtime: None,
+            _directory: directory,
+        };
+        for script in &options.init {
+            sandbox.execute(script)?;
+        }
+        let guard = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        drop(guard);
+        runtime.spawn(server::accept(listener, service));
+        sandbox.runtime = Some(runtime);
+        Ok(sandbox)
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.addr.port()
+    }
+
+    /// The certificate of its authority, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The file that holds [`Sandbox::ca_pem`].
+    pub fn ca_path(&self) -> &Path {
+        &self.ca_path
+    }
+
+    /// The login name.
+    pub fn username(&self) -> &str {
+        &self.engine.username
+    }
+
+    /// The login's password.
+    pub fn password(&self) -> &str {
+        &self.engine.password
+    }
+
+    /// The login's default database.
+    pub fn database(&self) -> &str {
+        &self.engine.database
+    }
+
+    /// Runs a script in a session of its own, without the network; batches are separated by lines that say `GO`.
+    ///
+    /// # Errors
+    /// The first error that the script met. What ran before it stays.
+    pub fn execute(&self, script: &str) -> Result<Vec<ResultSet>, SqlError> {
+        let collected = self.run(script)?;
+        match collected.errors.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(collected.sets),
+        }
+    }
+
+    /// Runs a script like [`Sandbox::execute`] and gives everything it said: results, counts, messages, errors.
+    ///
+    /// # Errors
+    /// When the storage cannot be opened.
+    pub fn run(&self, script: &str) -> Result<Collected, SqlError> {
+        let mut session = Session::new(&self.engine)?;
+        let mut collected = Collected::default();
+        session.script(script, &mut collected);
+        session.rollback_quietly();
+        Ok(collected)
+    }
+
+    /// Orders a fault for a request to come.
+    pub fn inject(&self, fault: Fault) {
+        self.engine.faults.order(fault);
+    }
+
+    /// Takes back all faults that have not happened.
+    pub fn clear_faults(&self) {
+        self.engine.faults.clear();
+    }
+
+    /// Cuts all connections that are open now.
+    pub fn disconnect_all(&self) {
+        self.cut.send_modify(|n| *n += 1);
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

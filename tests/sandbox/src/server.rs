@@ -1,0 +1,149 @@
+//! Accepts connections and moves their packets; what they mean is decided elsewhere.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+use crate::engine::Engine;
+use crate::tds::dispatch;
+use crate::tds::packet::{self, Message};
+use crate::tds::prelogin::{self, Agreement, Encryption};
+use crate::tds::wire::{Attention, Wire};
+use crate::tls::{Identity, Wrapped};
+
+/// How long a client has to log in.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What every connection needs.
+pub struct Service {
+    /// The shared state.
+    pub engine: Arc<Engine>,
+    /// The server's side of TLS.
+    pub identity: Identity,
+    /// What is offered.
+    pub encryption: Encryption,
+    /// Counts up to cut all connections.
+    pub cut: watch::Receiver<u64>,
+}
+
+/// Accepts connections until the runtime ends.
+pub async fn accept(listener: TcpListener, service: Arc<Service>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = Arc::clone(&service);
+                tokio::spawn(async move {
+                    let mut cut = service.cut.clone();
+                    cut.mark_unchanged();
+                    tokio::select! {
+                        // The end of a connection, in whatever way, is no concern of the others.
+                        _ = connection(stream, &service) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+            // Out of descriptors, perhaps: others may free some.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn connection(mut stream: TcpStream, service: &Service) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let agreement = tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream, service)).await??;
+    match agreement {
+        Agreement::Refused => stream.shutdown().await,
+        Agreement::None => {
+            let first = login(&mut stream).await?;
+            converse(stream, service, first).await
+        }
+        Agreement::Full => {
+            let mut stream = handshake(stream, service).await?;
+            let first = login(&mut stream).await?;
+            converse(stream, service, first).await
+        }
+        Agreement::LoginOnly => {
+            let mut stream = handshake(stream, service).await?;
+            let first = login(&mut stream).await?;
+            converse(stream.into_inner().0.into_inner(), service, first).await
+        }
+    }
+}
+
+async fn greet(stream: &mut TcpStream, service: &Service) -> io::Result<Agreement> {
+    let message = packet::read(stream).await?;
+    if message.kind != packet::PRELOGIN {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "no PRELOGIN"));
+    }
+    let (agreement, encryption) = prelogin::agree(service.encryption, prelogin::wish(&message.payload));
+    stream.write_all(&prelogin::answer(encryption)).await?;
+    Ok(agreement)
+}
+
+async fn handshake(
+    stream: TcpStream,
+    service: &Service,
+) -> io::Result<tokio_rustls::server::TlsStream<Wrapped<TcpStream>>> {
+    let accepted = service.identity.acceptor.accept(Wrapped::new(stream));
+    let mut stream = tokio::time::timeout(LOGIN_TIMEOUT, accepted).await??;
+    stream.flush().await?;
+    stream.get_mut().0.pass_through();
+    Ok(stream)
+}
+
+async fn login<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Message> {
+    let message = tokio::time::timeout(LOGIN_TIMEOUT, packet::read(stream)).await??;
+    if message.kind == packet::LOGIN {
+        Ok(message)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "no LOGIN7"))
+    }
+}
+
+async fn converse<S>(stream: S, service: &Service, first: Message) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let (requests, inbox) = std::sync::mpsc::channel::<Message>();
+    let (out, mut outbox) = mpsc::channel::<Vec<u8>>(4);
+    let attention = Arc::new(Attention::default());
+    let (engine, noted) = (Arc::clone(&service.engine), Arc::clone(&attention));
+    std::thread::Builder::new()
+        .name("session".to_owned())
+        .stack_size(16 << 20)
+        .spawn(move || {
+            let mut wire = Wire::new(out, attention);
+            dispatch::serve(&engine, &first, &inbox, &mut wire);
+        })?;
+    let write = async {
+        while let Some(frames) = outbox.recv().await {
+            writer.write_all(&frames).await?;
+            if outbox.is_empty() {
+                writer.flush().await?;
+            }
+        }
+        writer.shutdown().await
+    };
+    let read = async {
+        loop {
+            let message = packet::read(&mut reader).await?;
+            if message.kind == packet::ATTENTION {
+                noted.note();
+            }
+            if requests.send(message).is_err() {
+                // The session has ended; what the client still sends is of no use.
+                tokio::io::copy(&mut (&mut reader).take(1 << 20), &mut tokio::io::sink()).await?;
+                return Ok::<(), io::Error>(());
+            }
+        }
+    };
+    tokio::select! {
+        result = write => result,
+        result = read => result,
+    }
+}

@@ -1,0 +1,424 @@
+//! The parsed form of T-SQL: what was written, not yet what it means.
+
+use crate::value::Ty;
+
+/// A name of one to four parts, as written.
+pub type Name = Vec<String>;
+
+/// An expression or a condition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr {
+    /// `NULL`
+    Null,
+    /// `DEFAULT`, in `VALUES` and `SET` only
+    Default,
+    /// An integer literal
+    Int(String),
+    /// A decimal literal
+    Dec(String),
+    /// A float literal
+    Float(String),
+    /// A money literal
+    Money(String),
+    /// A string literal; true for `N'…'`
+    Str(String, bool),
+    /// A binary literal
+    Bin(Vec<u8>),
+    /// `@name`
+    Var(String),
+    /// `@@name`
+    Global(String),
+    /// A column
+    Col(Name),
+    /// `-`, `+`, `~`
+    Unary(&'static str, Box<Expr>),
+    /// Arithmetic, concatenation, bit operators
+    Binary(&'static str, Box<Expr>, Box<Expr>),
+    /// `=`, `<`, …
+    Compare(&'static str, Box<Expr>, Box<Expr>),
+    /// `AND`
+    And(Box<Expr>, Box<Expr>),
+    /// `OR`
+    Or(Box<Expr>, Box<Expr>),
+    /// `NOT`
+    Not(Box<Expr>),
+    /// `IS NULL`; true for `IS NOT NULL`
+    IsNull(Box<Expr>, bool),
+    /// `IN (…)`
+    In(Box<Expr>, Vec<Expr>, bool),
+    /// `IN (SELECT …)`
+    InQuery(Box<Expr>, Box<Query>, bool),
+    /// `BETWEEN`
+    Between(Box<Expr>, Box<Expr>, Box<Expr>, bool),
+    /// `LIKE` with its escape
+    Like(Box<Expr>, Box<Expr>, Option<Box<Expr>>, bool),
+    /// `EXISTS`
+    Exists(Box<Query>),
+    /// A scalar subquery
+    Subquery(Box<Query>),
+    /// `CASE`
+    Case(Option<Box<Expr>>, Vec<(Expr, Expr)>, Option<Box<Expr>>),
+    /// `CAST`, `CONVERT` with a style, `TRY_…` when true
+    Cast(Box<Expr>, Ty, Option<Box<Expr>>, bool),
+    /// A function call
+    Call(Call),
+    /// `COLLATE`
+    Collate(Box<Expr>, String),
+    /// `AT TIME ZONE`
+    AtTimeZone(Box<Expr>, Box<Expr>),
+}
+
+/// A function call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The name, upper case for built-in functions.
+    pub name: Name,
+    /// The arguments; `*` is [`Call::star`].
+    pub args: Vec<Expr>,
+    /// `COUNT(*)`
+    pub star: bool,
+    /// `COUNT(DISTINCT x)`
+    pub distinct: bool,
+    /// `OVER (…)`
+    pub over: Option<Over>,
+    /// `WITHIN GROUP (ORDER BY …)`
+    pub within: Vec<Order>,
+}
+
+/// A window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Over {
+    /// `PARTITION BY`
+    pub partition: Vec<Expr>,
+    /// `ORDER BY`
+    pub order: Vec<Order>,
+}
+
+/// One sort key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// The key
+    pub expr: Expr,
+    /// `DESC`
+    pub desc: bool,
+}
+
+/// A query with its common table expressions and order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// `WITH name (columns) AS (query)`
+    pub ctes: Vec<(String, Vec<String>, Query)>,
+    /// The body
+    pub body: Body,
+    /// `ORDER BY`
+    pub order: Vec<Order>,
+    /// `OFFSET … ROWS FETCH NEXT … ROWS ONLY`
+    pub offset: Option<(Expr, Option<Expr>)>,
+}
+
+/// A select or a set operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// One select
+    Select(Box<Select>),
+    /// A query in parentheses
+    Nested(Box<Query>),
+    /// `UNION`, `UNION ALL`, `EXCEPT`, `INTERSECT`
+    Set(&'static str, Box<Body>, Box<Body>),
+}
+
+/// One select.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Select {
+    /// `DISTINCT`
+    pub distinct: bool,
+    /// `TOP`
+    pub top: Option<Expr>,
+    /// The select list
+    pub items: Vec<Item>,
+    /// `INTO`
+    pub into: Option<Name>,
+    /// `FROM`, comma separated
+    pub from: Vec<Table>,
+    /// `WHERE`
+    pub filter: Option<Expr>,
+    /// `GROUP BY`
+    pub group: Vec<Expr>,
+    /// `HAVING`
+    pub having: Option<Expr>,
+}
+
+/// One entry of a select list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// `*`, `t.*`
+    Star(Name),
+    /// An expression and its name
+    Expr(Expr, Option<String>),
+    /// `@v = expr`, with the operator of `+=` and its like
+    Assign(String, Option<&'static str>, Expr),
+}
+
+/// A source of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Table {
+    /// A table or view
+    Named {
+        /// Its name
+        name: Name,
+        /// Its alias
+        alias: Option<String>,
+    },
+    /// A query in parentheses
+    Derived {
+        /// The query
+        query: Box<Query>,
+        /// Its alias
+        alias: String,
+        /// Its column names
+        columns: Vec<String>,
+    },
+    /// `(VALUES …) AS t(a, b)`
+    Values {
+        /// The rows
+        rows: Vec<Vec<Expr>>,
+        /// Its alias
+        alias: String,
+        /// Its column names
+        columns: Vec<String>,
+    },
+    /// A table function
+    Function {
+        /// Its name
+        name: Name,
+        /// Its arguments
+        args: Vec<Expr>,
+        /// Its alias
+        alias: Option<String>,
+        /// Its column names
+        columns: Vec<String>,
+    },
+    /// A join
+    Join {
+        /// `INNER`, `LEFT`, `RIGHT`, `FULL`, `CROSS`
+        kind: &'static str,
+        /// Left side
+        left: Box<Table>,
+        /// Right side
+        right: Box<Table>,
+        /// `ON`
+        on: Option<Expr>,
+    },
+}
+
+/// One column of `CREATE TABLE` and `ALTER TABLE ADD`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDef {
+    /// Its name
+    pub name: String,
+    /// Its type; none for a computed column
+    pub ty: Option<Ty>,
+    /// The type's name as written, for `numeric` and `sysname`
+    pub type_name: String,
+    /// `NULL`, `NOT NULL`
+    pub nullable: Option<bool>,
+    /// `IDENTITY (seed, increment)`
+    pub identity: Option<(i64, i64)>,
+    /// `DEFAULT`, as written
+    pub default: Option<String>,
+    /// `AS expression`, as written
+    pub computed: Option<String>,
+    /// Constraints written at the column
+    pub constraints: Vec<Constraint>,
+}
+
+/// A constraint of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constraint {
+    /// Its name
+    pub name: Option<String>,
+    /// What it says
+    pub rule: Rule,
+}
+
+/// What a constraint says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// `PRIMARY KEY`
+    PrimaryKey(Vec<String>),
+    /// `UNIQUE`
+    Unique(Vec<String>),
+    /// `CHECK`, as written
+    Check(String),
+    /// `FOREIGN KEY … REFERENCES`
+    Foreign(Vec<String>, Name, Vec<String>),
+    /// `DEFAULT … FOR column`
+    Default(String, String),
+}
+
+/// A parameter of a procedure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// Its name without `@`
+    pub name: String,
+    /// Its type
+    pub ty: Ty,
+    /// Its default
+    pub default: Option<Expr>,
+    /// `OUTPUT`
+    pub output: bool,
+}
+
+/// Where the rows of an insert come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rows {
+    /// `VALUES`
+    Values(Vec<Vec<Expr>>),
+    /// A query
+    Query(Box<Query>),
+    /// `DEFAULT VALUES`
+    Default,
+}
+
+/// One argument of `EXEC`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Argument {
+    /// `@name =`
+    pub name: Option<String>,
+    /// The value
+    pub value: Expr,
+    /// `OUTPUT`
+    pub output: bool,
+}
+
+/// A statement and its line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stmt {
+    /// The line it begins at
+    pub line: u32,
+    /// What it is
+    pub kind: Kind,
+}
+
+/// All statements.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// A query
+    Select(Box<Query>),
+    /// `INSERT`
+    Insert {
+        /// The table
+        table: Name,
+        /// Its columns
+        columns: Vec<String>,
+        /// `OUTPUT`
+        output: Vec<Item>,
+        /// The rows
+        rows: Rows,
+        /// `WITH` before the statement
+        ctes: Vec<(String, Vec<String>, Query)>,
+    },
+    /// `UPDATE`
+    Update {
+        /// The table or an alias of `FROM`
+        table: Name,
+        /// `SET`: column or variable, operator, value
+        sets: Vec<(Option<Name>, Option<String>, Option<&'static str>, Expr)>,
+        /// `OUTPUT`
+        output: Vec<Item>,
+        /// `FROM`
+        from: Vec<Table>,
+        /// `WHERE`
+        filter: Option<Expr>,
+        /// `TOP`
+        top: Option<Expr>,
+    },
+    /// `DELETE`
+    Delete {
+        /// The table or an alias of `FROM`
+        table: Name,
+        /// `OUTPUT`
+        output: Vec<Item>,
+        /// `FROM`
+        from: Vec<Table>,
+        /// `WHERE`
+        filter: Option<Expr>,
+        /// `TOP`
+        top: Option<Expr>,
+    },
+    /// `TRUNCATE TABLE`
+    Truncate(Name),
+    /// `INSERT BULK`
+    InsertBulk {
+        /// The table
+        table: Name,
+        /// The columns, in order of the rows to come
+        columns: Vec<String>,
+        /// `KEEP_NULLS`
+        keep_nulls: bool,
+    },
+    /// `CREATE TABLE`
+    CreateTable(Name, Vec<ColumnDef>, Vec<Constraint>),
+    /// `ALTER TABLE … ADD`
+    AddColumns(Name, Vec<ColumnDef>, Vec<Constraint>),
+    /// `ALTER TABLE … DROP COLUMN`
+    DropColumns(Name, Vec<String>, bool),
+    /// `ALTER TABLE … DROP CONSTRAINT`
+    DropConstraint(Name, String, bool),
+    /// `DROP TABLE`, `DROP PROCEDURE`, `DROP SCHEMA`; `IF EXISTS`
+    Drop(&'static str, Vec<Name>, bool),
+    /// `CREATE INDEX`: name, table, columns, unique
+    CreateIndex(String, Name, Vec<(String, bool)>, bool),
+    /// `DROP INDEX name ON table`
+    DropIndex(String, Name, bool),
+    /// `CREATE SCHEMA`
+    CreateSchema(String),
+    /// `CREATE DATABASE`
+    CreateDatabase(String),
+    /// `CREATE`, `ALTER` or `CREATE OR ALTER PROCEDURE`: name, parameters, text, create allowed, alter allowed
+    CreateProcedure(Name, Vec<Param>, String, bool, bool),
+    /// `DECLARE @v type = expr`
+    Declare(Vec<(String, Ty, Option<Expr>)>),
+    /// `SET @v = expr`
+    SetVar(String, Option<&'static str>, Expr),
+    /// `SET option …`
+    SetOption(String, String),
+    /// `SET IDENTITY_INSERT table ON`
+    IdentityInsert(Name, bool),
+    /// `IF`
+    If(Expr, Box<Stmt>, Option<Box<Stmt>>),
+    /// `WHILE`
+    While(Expr, Box<Stmt>),
+    /// `BREAK`
+    Break,
+    /// `CONTINUE`
+    Continue,
+    /// `BEGIN … END`
+    Block(Vec<Stmt>),
+    /// `BEGIN TRY … BEGIN CATCH …`
+    Try(Vec<Stmt>, Vec<Stmt>),
+    /// `BEGIN TRAN`
+    Begin,
+    /// `COMMIT`
+    Commit,
+    /// `ROLLBACK`, to a savepoint if named
+    Rollback(Option<String>),
+    /// `SAVE TRAN`
+    Save(String),
+    /// `PRINT`
+    Print(Expr),
+    /// `RAISERROR`
+    RaiseError(Vec<Expr>),
+    /// `THROW`
+    Throw(Option<(Expr, Expr, Expr)>),
+    /// `RETURN`
+    Return(Option<Expr>),
+    /// `EXEC procedure`: return value, name, arguments
+    Exec(Option<String>, Name, Vec<Argument>),
+    /// `EXEC (text)`
+    ExecText(Expr),
+    /// `USE`
+    Use(String),
+    /// `WAITFOR DELAY`
+    WaitFor(Expr),
+}

@@ -1,0 +1,483 @@
+//! Expressions and conditions.
+
+use rusqlite::types::Value;
+
+use super::types::{self, check_implicit, common, common_of, implicit, to};
+use super::{Binder, Bound};
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::Expr;
+use crate::sql::catalog::literal;
+use crate::value::convert::decimal_text;
+use crate::value::datum::decimal_blob;
+use crate::value::{MAX, Ty, text};
+
+fn is_condition(e: &Expr) -> bool {
+    matches!(
+        e,
+        Expr::Compare(..)
+            | Expr::And(..)
+            | Expr::Or(..)
+            | Expr::Not(_)
+            | Expr::IsNull(..)
+            | Expr::In(..)
+            | Expr::InQuery(..)
+            | Expr::Between(..)
+            | Expr::Like(..)
+            | Expr::Exists(_)
+    )
+}
+
+fn not_prefix(not: bool) -> &'static str {
+    if not { "NOT " } else { "" }
+}
+
+impl Binder<'_> {
+    /// A scalar expression.
+    pub fn expr(&mut self, e: &Expr) -> SqlResult<Bound> {
+        let marks: Vec<usize> = self
+            .scopes
+            .iter()
+            .map(|s| s.grouping.as_ref().map_or(0, |g| g.loose.len()))
+            .collect();
+        let bound = self.scalar(e)?;
+        // A grouped expression covers the columns in it.
+        for (scope, mark) in self.scopes.iter_mut().zip(marks) {
+            if let Some(grouping) = &mut scope.grouping
+                && grouping.keys.contains(&bound.sql)
+            {
+                grouping.loose.truncate(mark);
+            }
+        }
+        Ok(bound)
+    }
+
+    fn scalar(&mut self, e: &Expr) -> SqlResult<Bound> {
+        if is_condition(e) {
+            return Err(SqlError::syntax("condition").class(15));
+        }
+        match e {
+            Expr::Null => Ok(Bound::null()),
+            Expr::Default => Err(SqlError::new(156, "Incorrect syntax near the keyword 'DEFAULT'.").class(15)),
+            Expr::Int(s) => Ok(integer(s)),
+            Expr::Dec(s) => decimal(s),
+            Expr::Float(s) => float(s),
+            Expr::Money(s) => {
+                let (v, scale) = decimal_text(s).ok_or_else(|| SqlError::syntax(s))?;
+                let v = crate::value::datum::rescale(v, scale, 4).and_then(|v| i64::try_from(v).ok());
+                Ok(Bound::required(
+                    v.ok_or_else(|| SqlError::overflow("money"))?.to_string(),
+                    Ty::Money,
+                ))
+            }
+            Expr::Str(s, national) => Ok(self.text(s, *national)),
+            Expr::Bin(b) => Ok(Bound::required(hex(b), Ty::VarBinary(length(b.len(), 8000)))),
+            Expr::Var(name) => self.variable(name),
+            Expr::Global(name) => self.global(name),
+            Expr::Col(name) => self.column(name),
+            Expr::Unary(op, inner) => self.unary(op, inner),
+            Expr::Binary(op, a, b) => {
+                let (a, b) = (self.expr(a)?, self.expr(b)?);
+                self.binary(op, a, b)
+            }
+            Expr::Subquery(query) => {
+                let bound = self.nested(query)?;
+                let [column] = bound.columns.as_slice() else {
+                    return Err(SqlError::new(
+                        116,
+                        "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.",
+                    ));
+                };
+                let ty = column.ty;
+                Ok(Bound::new(format!("({})", bound.sql), ty))
+            }
+            Expr::Case(operand, arms, otherwise) => self.case(operand.as_deref(), arms, otherwise.as_deref()),
+            Expr::Cast(value, ty, style, attempt) => {
+                let value = self.expr(value)?;
+                let style = match style {
+                    Some(style) => to(self.expr(style)?, Ty::Int).sql,
+                    None => "-1".to_owned(),
+                };
+                if *attempt {
+                    let sql = format!("t_try({}, {}, {}, {style})", value.sql, value.ty.code(), ty.code());
+                    return Ok(Bound::new(sql, *ty));
+                }
+                Ok(types::cast(value, *ty, &style))
+            }
+            Expr::Call(call) => self.call(call),
+            Expr::Collate(inner, name) => {
+                self.check_collation(name)?;
+                let inner = self.expr(inner)?;
+                if !inner.ty.is_string() {
+                    return Err(SqlError::new(
+                        447,
+                        format!("Expression type {} is invalid for COLLATE clause.", inner.ty.name()),
+                    ));
+                }
+                Ok(inner)
+            }
+            Expr::AtTimeZone(value, zone) => self.at_time_zone(value, zone),
+            _ => Err(SqlError::syntax("expression")),
+        }
+    }
+
+    fn check_collation(&self, name: &str) -> SqlResult<()> {
+        let known = [
+            "database_default",
+            "SQL_Latin1_General_CP1_CI_AS",
+            "catalog_default",
+            "Latin1_General_CI_AS",
+        ];
+        if known.iter().any(|k| k.eq_ignore_ascii_case(name)) {
+            return Ok(());
+        }
+        Err(SqlError::unsupported(format!("COLLATE {name}")))
+    }
+
+    /// A string literal.
+    pub fn text(&mut self, s: &str, national: bool) -> Bound {
+        let limit = if national { 4000 } else { 8000 };
+        let kept = if national {
+            s.to_owned()
+        } else {
+            text::narrowed(s.to_owned())
+        };
+        let size = length(text::units(&kept, national), limit);
+        let ty = if national {
+            Ty::NVarChar(size)
+        } else {
+            Ty::VarChar(size)
+        };
+        let sql = if kept.contains('\0') {
+            self.param(Value::Text(kept))
+        } else {
+            literal(&kept)
+        };
+        Bound::required(sql, ty)
+    }
+
+    fn variable(&mut self, name: &str) -> SqlResult<Bound> {
+        let (ty, value) = self.session.variable(name)?;
+        let nullable = value == Value::Null;
+        let sql = self.param(value);
+        Ok(Bound::new(sql, ty).nullable(nullable))
+    }
+
+    fn unary(&mut self, op: &str, inner: &Expr) -> SqlResult<Bound> {
+        if op == "-"
+            && let Expr::Int(s) = inner
+        {
+            // -2147483648 is an int although 2147483648 is not.
+            return Ok(if s == "2147483648" {
+                Bound::required("-2147483648", Ty::Int)
+            } else {
+                negated(integer(s))
+            });
+        }
+        let value = self.expr(inner)?;
+        match op {
+            "+" => Ok(value),
+            "~" if value.ty == Ty::Bit => Ok(Bound::new(format!("(1 - {})", value.sql), Ty::Bit)),
+            "~" if value.ty.is_int() => {
+                let sql = if value.ty == Ty::TinyInt {
+                    format!("(255 - {})", value.sql)
+                } else {
+                    format!("(~{})", value.sql)
+                };
+                Ok(Bound::new(sql, value.ty).nullable(value.nullable))
+            }
+            "-" if value.ty.is_number() => Ok(negated(value)),
+            _ => Err(SqlError::new(
+                8117,
+                format!("Operand data type {} is invalid for minus operator.", value.ty.name()),
+            )),
+        }
+    }
+
+    /// Arithmetic, concatenation and bit operators.
+    pub fn binary(&mut self, op: &str, a: Bound, b: Bound) -> SqlResult<Bound> {
+        let nullable = a.nullable || b.nullable;
+        if op == "+" && (a.ty.is_string() || a.null) && (b.ty.is_string() || b.null) && !(a.null && b.null) {
+            return Ok(self.concatenate(a, b).nullable(nullable));
+        }
+        if op == "+" && a.ty.is_binary() && b.ty.is_binary() {
+            let size = match (a.ty.length(), b.ty.length()) {
+                (Some(n), Some(m)) if n != MAX && m != MAX => length(usize::from(n) + usize::from(m), 8000),
+                _ => MAX,
+            };
+            return Ok(
+                Bound::new(format!("CAST({} || {} AS BLOB)", a.sql, b.sql), Ty::VarBinary(size)).nullable(nullable),
+            );
+        }
+        let legacy = |ty: Ty| matches!(ty, Ty::DateTime | Ty::SmallDateTime);
+        if matches!(op, "+" | "-") && (legacy(a.ty) || legacy(b.ty)) {
+            // Dates of the old kind add and subtract as days.
+            let sign = if op == "+" { "+" } else { "-" };
+            let ty = if legacy(a.ty) { a.ty } else { b.ty };
+            let (a, b) = (to(a, Ty::DateTime), to(b, Ty::DateTime));
+            return Ok(Bound::new(format!("({} {sign} {})", a.sql, b.sql), ty).nullable(nullable));
+        }
+        if matches!(op, "&" | "|" | "^") {
+            let ty = common(a.ty, b.ty);
+            if !ty.is_int() {
+                return Err(types::incomparable(op, a.ty, b.ty));
+            }
+            let (a, b) = (to(a, ty).sql, to(b, ty).sql);
+            let sql = if op == "^" {
+                format!("(({a} | {b}) - ({a} & {b}))")
+            } else {
+                format!("({a} {op} {b})")
+            };
+            return Ok(Bound::new(sql, ty).nullable(nullable));
+        }
+        let ty = types::arithmetic(op, a.ty, b.ty)?;
+        let (left, right) = match ty {
+            Ty::Decimal(..) => {
+                let (left_ty, right_ty) = (a.ty, b.ty);
+                (as_decimal(a, right_ty)?, as_decimal(b, left_ty)?)
+            }
+            other => (implicit(a, other)?, implicit(b, other)?),
+        };
+        let name = match op {
+            "+" => "t_add",
+            "-" => "t_sub",
+            "*" => "t_mul",
+            "/" => "t_div",
+            _ => "t_mod",
+        };
+        let sql = match ty {
+            Ty::Decimal(..) => format!(
+                "{name}({}, {}, {}, {}, {})",
+                left.sql,
+                right.sql,
+                ty.code(),
+                left.ty.scale(),
+                right.ty.scale()
+            ),
+            _ => format!("{name}({}, {}, {})", left.sql, right.sql, ty.code()),
+        };
+        Ok(Bound::new(sql, ty).nullable(nullable))
+    }
+
+    fn concatenate(&mut self, a: Bound, b: Bound) -> Bound {
+        let (a_ty, b_ty) = (if a.null { b.ty } else { a.ty }, if b.null { a.ty } else { b.ty });
+        let unicode = a_ty.is_unicode() || b_ty.is_unicode();
+        let limit = if unicode { 4000 } else { 8000 };
+        let size = match (a_ty.length(), b_ty.length()) {
+            (Some(n), Some(m)) if n != MAX && m != MAX => (usize::from(n) + usize::from(m)).min(limit),
+            _ => usize::from(MAX),
+        };
+        let size = u16::try_from(size).unwrap_or(MAX);
+        let ty = if unicode { Ty::NVarChar(size) } else { Ty::VarChar(size) };
+        Bound::new(format!("({} || {})", a.sql, b.sql), ty)
+    }
+
+    fn case(&mut self, operand: Option<&Expr>, arms: &[(Expr, Expr)], otherwise: Option<&Expr>) -> SqlResult<Bound> {
+        let mut conditions = Vec::new();
+        let mut results = Vec::new();
+        for (when, then) in arms {
+            conditions.push(match operand {
+                Some(operand) => {
+                    let (a, b) = (self.expr(operand)?, self.expr(when)?);
+                    self.compare("=", a, b)?
+                }
+                None => self.condition(when)?,
+            });
+            results.push(self.expr(then)?);
+        }
+        results.push(match otherwise {
+            Some(e) => self.expr(e)?,
+            None => Bound::null(),
+        });
+        let ty = common_of(&results).ok_or_else(|| {
+            SqlError::new(8133, "At least one of the result expressions in a CASE specification must be an expression other than the NULL constant.")
+        })?;
+        let nullable = results.iter().any(|r| r.nullable);
+        let mut sql = "CASE".to_owned();
+        let last = results.pop().map_or(Ok(Bound::null()), |r| implicit(r, ty))?;
+        for (condition, result) in conditions.iter().zip(results) {
+            sql += &format!(" WHEN {condition} THEN {}", implicit(result, ty)?.sql);
+        }
+        Ok(Bound::new(format!("({sql} ELSE {} END)", last.sql), ty).nullable(nullable))
+    }
+
+    /// A condition, as SQLite's three-valued logic has it.
+    pub fn condition(&mut self, e: &Expr) -> SqlResult<String> {
+        match e {
+            Expr::And(a, b) => Ok(format!("({} AND {})", self.condition(a)?, self.condition(b)?)),
+            Expr::Or(a, b) => Ok(format!("({} OR {})", self.condition(a)?, self.condition(b)?)),
+            Expr::Not(a) => Ok(format!("(NOT {})", self.condition(a)?)),
+            Expr::Compare(op, a, b) => {
+                let (a, b) = (self.expr(a)?, self.expr(b)?);
+                self.compare(op, a, b)
+            }
+            Expr::IsNull(a, not) => {
+                let a = self.expr(a)?;
+                Ok(format!("({} IS {}NULL)", a.sql, not_prefix(*not)))
+            }
+            Expr::In(a, list, not) => {
+                let a = self.expr(a)?;
+                let mut any = Vec::new();
+                for item in list {
+                    let item = self.expr(item)?;
+                    any.push(self.compare("=", a.clone(), item)?);
+                }
+                Ok(format!("({}({}))", not_prefix(*not), any.join(" OR ")))
+            }
+            Expr::InQuery(a, query, not) => self.in_query(a, query, *not),
+            Expr::Between(a, low, high, not) => {
+                let (a, low, high) = (self.expr(a)?, self.expr(low)?, self.expr(high)?);
+                let (from, until) = (self.compare(">=", a.clone(), low)?, self.compare("<=", a, high)?);
+                Ok(format!("({}({from} AND {until}))", not_prefix(*not)))
+            }
+            Expr::Like(a, pattern, escape, not) => {
+                let (a, pattern) = (self.expr(a)?, self.expr(pattern)?);
+                let a = implicit(a.clone(), types::string_of(a.ty))?;
+                let pattern = implicit(pattern.clone(), types::string_of(pattern.ty))?;
+                let escape = match escape {
+                    Some(e) => self.expr(e)?.sql,
+                    None => "NULL".to_owned(),
+                };
+                Ok(format!(
+                    "({}t_like({}, {}, {escape}))",
+                    not_prefix(*not),
+                    a.sql,
+                    pattern.sql
+                ))
+            }
+            Expr::Exists(query) => {
+                let bound = self.nested(query)?;
+                Ok(format!("EXISTS ({})", bound.sql))
+            }
+            _ => Err(SqlError::new(
+                4145,
+                "An expression of non-boolean type specified in a context where a condition is expected.",
+            )
+            .class(15)),
+        }
+    }
+
+    fn in_query(&mut self, a: &Expr, query: &crate::sql::ast::Query, not: bool) -> SqlResult<String> {
+        let a = self.expr(a)?;
+        let inner = self.nested(query)?;
+        let [column] = inner.columns.as_slice() else {
+            return Err(SqlError::new(
+                116,
+                "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.",
+            ));
+        };
+        let handle = self.handle();
+        let value = Bound::new(format!("{handle}.c0"), column.ty);
+        let ty = common(a.ty, value.ty);
+        let (a, b) = (self.comparable("=", a, ty)?, self.comparable("=", value, ty)?);
+        let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
+        Ok(format!(
+            "({}{collate} {}IN (SELECT {b} FROM ({}) AS {handle}))",
+            a,
+            not_prefix(not),
+            inner.sql
+        ))
+    }
+
+    /// An operand converted to the type of a comparison, in a form that SQLite orders rightly.
+    fn comparable(&mut self, op: &str, value: Bound, ty: Ty) -> SqlResult<String> {
+        if value.ty.is_incomparable() && !value.null {
+            return Err(types::incomparable(op, value.ty, ty));
+        }
+        let value = implicit(value, ty)?;
+        Ok(if matches!(ty, Ty::DateTimeOffset(_)) {
+            format!("t_utc({})", value.sql)
+        } else {
+            value.sql
+        })
+    }
+
+    /// A comparison of two expressions.
+    pub fn compare(&mut self, op: &str, a: Bound, b: Bound) -> SqlResult<String> {
+        if a.null || b.null {
+            return Ok(format!("({} {op} {})", a.sql, b.sql));
+        }
+        if a.ty.is_incomparable() || b.ty.is_incomparable() {
+            return Err(types::incomparable(op, a.ty, b.ty));
+        }
+        let mut ty = common(a.ty, b.ty);
+        if ty.is_string() {
+            return Ok(format!("({} {op} {} COLLATE TSQL)", a.sql, b.sql));
+        }
+        if a.ty.is_binary() && b.ty.is_binary() {
+            return Ok(format!("({} {op} {})", a.sql, b.sql));
+        }
+        // Text that meets an exact number is read with room for all its digits.
+        if let Ty::Decimal(_, s) = ty
+            && (a.ty.is_string() || b.ty.is_string())
+        {
+            ty = Ty::Decimal(38, s);
+        }
+        check_implicit(a.ty, ty)?;
+        check_implicit(b.ty, ty)?;
+        let (a, b) = (self.comparable(op, a, ty)?, self.comparable(op, b, ty)?);
+        Ok(format!("({a} {op} {b})"))
+    }
+}
+
+/// The length of a literal's type: at least 1, `(max)` beyond the limit.
+pub fn length(units: usize, limit: u16) -> u16 {
+    u16::try_from(units.max(1)).ok().filter(|n| *n <= limit).unwrap_or(MAX)
+}
+
+fn integer(s: &str) -> Bound {
+    if let Ok(value) = s.parse::<i32>() {
+        return Bound::required(value.to_string(), Ty::Int);
+    }
+    let digits = s.trim_start_matches('0');
+    let precision = u8::try_from(digits.len()).unwrap_or(38).clamp(1, 38);
+    let value = digits.parse::<i128>().unwrap_or(0);
+    Bound::required(hex(&decimal_blob(value)), Ty::Decimal(precision, 0))
+}
+
+fn decimal(s: &str) -> SqlResult<Bound> {
+    let (value, scale) = decimal_text(s).ok_or_else(|| {
+        SqlError::new(
+            1007,
+            format!("The number '{s}' is out of the range for numeric representation (maximum precision 38)."),
+        )
+        .class(15)
+    })?;
+    let whole = s.split('.').next().unwrap_or("").trim_start_matches('0').len();
+    let precision = (u8::try_from(whole).unwrap_or(38) + scale).clamp(1, 38);
+    Ok(Bound::required(
+        hex(&decimal_blob(value)),
+        Ty::Decimal(precision, scale),
+    ))
+}
+
+fn float(s: &str) -> SqlResult<Bound> {
+    let text = if s.ends_with(['e', 'E', '+', '-']) {
+        format!("{s}0")
+    } else {
+        s.to_owned()
+    };
+    let value: f64 = text
+        .parse()
+        .ok()
+        .filter(|f: &f64| f.is_finite())
+        .ok_or_else(|| SqlError::syntax(s))?;
+    Ok(Bound::required(format!("{value:e}"), Ty::Float))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    format!("x'{}'", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>())
+}
+
+fn negated(value: Bound) -> Bound {
+    let sql = format!("t_neg({}, {})", value.sql, value.ty.code());
+    Bound::new(sql, value.ty).nullable(value.nullable)
+}
+
+/// An operand of decimal arithmetic: as a decimal of its own shape, text in the shape of the other operand.
+fn as_decimal(value: Bound, other: Ty) -> SqlResult<Bound> {
+    if let Some((p, s)) = types::as_decimal(value.ty) {
+        return Ok(to(value, Ty::Decimal(p, s)));
+    }
+    let (p, s) = types::as_decimal(other).unwrap_or((38, 6));
+    implicit(value, Ty::Decimal(p, s))
+}

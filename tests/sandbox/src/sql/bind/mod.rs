@@ -1,0 +1,276 @@
+//! Names and types: statements of the parser become SQLite SQL with typed result columns.
+
+mod aggregate;
+pub mod dates;
+mod expr;
+mod functions;
+mod metadata;
+mod query;
+mod source;
+mod strings;
+pub mod types;
+
+use rusqlite::types::Value;
+
+use crate::error::{SqlError, SqlResult};
+use crate::sql::exec::Session;
+use crate::value::Ty;
+
+/// A bound expression.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Its SQLite form.
+    pub sql: String,
+    /// Its type; a bare NULL is an int.
+    pub ty: Ty,
+    /// Whether it can be NULL.
+    pub nullable: bool,
+    /// True for a bare `NULL`.
+    pub null: bool,
+    /// The column it is, if it is nothing but a column.
+    pub column: Option<ColumnFlags>,
+}
+
+/// What COLMETADATA says of a column that comes straight from a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColumnFlags {
+    /// The name.
+    pub name: String,
+    /// An identity column.
+    pub identity: bool,
+    /// A computed column.
+    pub computed: bool,
+    /// The table it is in, for the legacy large types.
+    pub table: Vec<String>,
+}
+
+/// A column of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutColumn {
+    /// Its name, empty if it has none.
+    pub name: String,
+    /// Its type.
+    pub ty: Ty,
+    /// Whether it can be NULL.
+    pub nullable: bool,
+    /// The table column it is, none for an expression.
+    pub origin: Option<ColumnFlags>,
+}
+
+/// A column of a source in `FROM`.
+#[derive(Clone, Debug)]
+pub struct SourceColumn {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub bound: Bound,
+}
+
+/// A source in `FROM`.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The name it goes by.
+    pub alias: String,
+    /// Schema and name of a table without an alias.
+    pub schema: Option<String>,
+    /// Its SQLite alias.
+    pub handle: String,
+    /// Its columns.
+    pub columns: Vec<SourceColumn>,
+}
+
+/// Rules of a select with `GROUP BY` or aggregates.
+#[derive(Clone, Debug, Default)]
+pub struct Grouping {
+    /// The SQLite forms of the grouped expressions.
+    pub keys: Vec<String>,
+    /// Inside an aggregate's argument.
+    pub inside: bool,
+    /// Columns used outside of aggregates that are not grouped.
+    pub loose: Vec<String>,
+}
+
+/// The names that one select can see.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Its sources.
+    pub sources: Vec<Source>,
+    /// Its grouping, when in force.
+    pub grouping: Option<Grouping>,
+}
+
+/// A common table expression in force.
+#[derive(Clone, Debug)]
+pub struct Cte {
+    name: String,
+    handle: String,
+    columns: Vec<OutColumn>,
+}
+
+/// A statement ready to run.
+#[derive(Clone, Debug, Default)]
+pub struct BoundQuery {
+    /// The SQLite text.
+    pub sql: String,
+    /// The result columns.
+    pub columns: Vec<OutColumn>,
+}
+
+/// Binds one statement.
+pub struct Binder<'s> {
+    /// The session it is for.
+    pub session: &'s Session,
+    /// The values of the SQLite parameters, in order.
+    pub params: Vec<Value>,
+    /// The scopes, innermost last.
+    pub scopes: Vec<Scope>,
+    ctes: Vec<Cte>,
+    next_handle: u32,
+    now: Option<String>,
+}
+
+impl Bound {
+    /// An expression that can be NULL.
+    pub fn new(sql: impl Into<String>, ty: Ty) -> Self {
+        Bound {
+            sql: sql.into(),
+            ty,
+            nullable: true,
+            null: false,
+            column: None,
+        }
+    }
+
+    /// An expression that is never NULL.
+    pub fn required(sql: impl Into<String>, ty: Ty) -> Self {
+        Bound {
+            nullable: false,
+            ..Bound::new(sql, ty)
+        }
+    }
+
+    /// The same with another nullability.
+    #[must_use]
+    pub fn nullable(mut self, nullable: bool) -> Self {
+        self.nullable = nullable;
+        self
+    }
+
+    /// The bare NULL.
+    pub fn null() -> Self {
+        Bound {
+            null: true,
+            ..Bound::new("NULL", Ty::Int)
+        }
+    }
+}
+
+impl<'s> Binder<'s> {
+    /// A binder for a statement of the session.
+    pub fn new(session: &'s Session) -> Self {
+        Binder {
+            session,
+            params: Vec::new(),
+            scopes: Vec::new(),
+            ctes: Vec::new(),
+            next_handle: 0,
+            now: None,
+        }
+    }
+
+    /// A new SQLite parameter with a value.
+    pub fn param(&mut self, value: Value) -> String {
+        self.params.push(value);
+        format!("?{}", self.params.len())
+    }
+
+    fn handle(&mut self) -> String {
+        self.next_handle += 1;
+        format!("s{}", self.next_handle)
+    }
+
+    /// The clock, read once for the whole statement: 100 ns since 0001-01-01 UTC.
+    pub fn now(&mut self) -> String {
+        if let Some(now) = &self.now {
+            return now.clone();
+        }
+        let now = self.param(Value::Integer(crate::value::calendar::utc_now()));
+        self.now = Some(now.clone());
+        now
+    }
+
+    /// Resolves a column by its name of one to four parts.
+    pub fn column(&mut self, name: &[String]) -> SqlResult<Bound> {
+        let Some((column, qualifier)) = name.split_last() else {
+            return Err(SqlError::syntax("."));
+        };
+        for depth in (0..self.scopes.len()).rev() {
+            let scope = &self.scopes[depth];
+            let mut found: Vec<Bound> = Vec::new();
+            for source in scope.sources.iter().filter(|s| s.matches(qualifier)) {
+                found.extend(
+                    source
+                        .columns
+                        .iter()
+                        .filter(|c| crate::value::text::same(&c.name, column))
+                        .map(|c| c.bound.clone()),
+                );
+            }
+            match found.len() {
+                0 => continue,
+                1 => {
+                    let bound = found.remove(0);
+                    if let Some(grouping) = &mut self.scopes[depth].grouping
+                        && !grouping.inside
+                        && !grouping.keys.contains(&bound.sql)
+                    {
+                        grouping.loose.push(name.join("."));
+                    }
+                    return Ok(bound);
+                }
+                _ => {
+                    return Err(SqlError::new(
+                        209,
+                        format!("Ambiguous column name '{}'.", name.join(".")),
+                    ));
+                }
+            }
+        }
+        if qualifier.is_empty() {
+            if self.scopes.iter().all(|s| s.sources.is_empty()) {
+                return Err(SqlError::no_column(column));
+            }
+            return Err(SqlError::no_column(column));
+        }
+        let known = self
+            .scopes
+            .iter()
+            .flat_map(|s| &s.sources)
+            .any(|s| s.matches(qualifier));
+        if known {
+            return Err(SqlError::no_column(column));
+        }
+        Err(SqlError::new(
+            4104,
+            format!("The multi-part identifier \"{}\" could not be bound.", name.join(".")),
+        ))
+    }
+}
+
+impl Source {
+    /// Whether a qualifier (`t`, `dbo.t`, `db.dbo.t`) means this source.
+    pub fn matches(&self, qualifier: &[String]) -> bool {
+        use crate::value::text::same;
+        match qualifier {
+            [] => true,
+            [alias] => same(alias, &self.alias),
+            [.., schema, table] => {
+                same(table, &self.alias)
+                    && self
+                        .schema
+                        .as_ref()
+                        .is_some_and(|own| same(own, schema) || schema.is_empty())
+            }
+        }
+    }
+}

@@ -1,0 +1,518 @@
+//! Queries: select lists, grouping, set operations, order and limits.
+
+use super::types::{common, implicit, to};
+use super::{Binder, Bound, BoundQuery, Cte, Grouping, OutColumn, Scope, aggregate};
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{Body, Expr, Item, Order, Query, Select};
+use crate::value::Ty;
+
+/// A body before its order: the items of each select are still apart from the text around them.
+struct Part {
+    items: Vec<(Bound, String)>,
+    head: &'static str,
+    tail: String,
+    scope: Option<Scope>,
+    /// A set operation or a nested query, already rendered, with columns `c0…`.
+    whole: Option<String>,
+}
+
+impl Part {
+    fn columns(&self) -> Vec<OutColumn> {
+        self.items
+            .iter()
+            .map(|(b, name)| OutColumn {
+                name: name.clone(),
+                ty: b.ty,
+                nullable: b.nullable,
+                origin: b.column.clone(),
+            })
+            .collect()
+    }
+
+    fn render(&self) -> String {
+        if let Some(whole) = &self.whole {
+            return whole.clone();
+        }
+        let distinct = self.head == "DISTINCT ";
+        let items: Vec<String> = self
+            .items
+            .iter()
+            .enumerate()
+            .map(|(at, (b, _))| {
+                let collate = if distinct && b.ty.is_string() {
+                    " COLLATE TSQL"
+                } else {
+                    ""
+                };
+                format!("{}{collate} AS c{at}", b.sql)
+            })
+            .collect();
+        format!("SELECT {}{}{}", self.head, items.join(", "), self.tail)
+    }
+}
+
+impl Binder<'_> {
+    /// A query with a scope of its own that sees the scopes around it.
+    pub fn nested(&mut self, query: &Query) -> SqlResult<BoundQuery> {
+        let ctes = self.ctes.len();
+        let result = self.query(query);
+        self.ctes.truncate(ctes);
+        result
+    }
+
+    /// Binds a query.
+    pub fn query(&mut self, query: &Query) -> SqlResult<BoundQuery> {
+        let with = self.with(&query.ctes)?;
+        let mut part = self.body(&query.body)?;
+        let columns = part.columns();
+        let order = self.order(&query.order, &mut part)?;
+        let mut sql = part.render();
+        let top = match &query.body {
+            Body::Select(select) => select.top.as_ref(),
+            _ => None,
+        };
+        if !order.is_empty() {
+            sql += &format!(" ORDER BY {order}");
+        }
+        if let Some((skip, fetch)) = &query.offset {
+            let skip = self.limit(skip)?;
+            let fetch = match fetch {
+                Some(fetch) => self.limit(fetch)?,
+                None => "-1".to_owned(),
+            };
+            sql += &format!(" LIMIT {fetch} OFFSET {skip}");
+        } else if let Some(top) = top {
+            sql += &format!(" LIMIT {}", self.limit(top)?);
+        }
+        Ok(BoundQuery {
+            sql: with + &sql,
+            columns,
+        })
+    }
+
+    /// Binds common table expressions and gives their SQLite text.
+    pub fn with(&mut self, ctes: &[(String, Vec<String>, Query)]) -> SqlResult<String> {
+        let mut out = Vec::new();
+        for (name, names, query) in ctes {
+            let handle = self.handle();
+            let recursive = match &query.body {
+                Body::Set("UNION ALL", anchor, _) if mentions(&query.body, name) => Some(anchor),
+                _ => None,
+            };
+            let outer = std::mem::take(&mut self.scopes);
+            let bound = match recursive {
+                Some(anchor) => {
+                    // The anchor gives the types; the recursive part is converted to them.
+                    let anchor = self.body(anchor)?;
+                    let mut columns = anchor.columns();
+                    rename(&mut columns, names, name)?;
+                    for c in &mut columns {
+                        c.origin = None;
+                        c.nullable = true;
+                    }
+                    self.ctes.push(Cte {
+                        name: name.clone(),
+                        handle: handle.clone(),
+                        columns: columns.clone(),
+                    });
+                    let Body::Set(_, _, step) = &query.body else {
+                        return Err(SqlError::syntax(name));
+                    };
+                    let mut step = self.body(step)?;
+                    retype(&mut step, &columns)?;
+                    let sql = format!("{} UNION ALL {}", anchor.render(), step.render());
+                    out.push(format!("{handle}({}) AS ({sql})", numbered(columns.len())));
+                    self.scopes = outer;
+                    continue;
+                }
+                None => self.nested(query)?,
+            };
+            self.scopes = outer;
+            let mut columns = bound.columns;
+            rename(&mut columns, names, name)?;
+            out.push(format!("{handle}({}) AS ({})", numbered(columns.len()), bound.sql));
+            self.ctes.push(Cte {
+                name: name.clone(),
+                handle,
+                columns,
+            });
+        }
+        Ok(if out.is_empty() {
+            String::new()
+        } else {
+            format!("WITH RECURSIVE {} ", out.join(", "))
+        })
+    }
+
+    pub(super) fn cte(&self, name: &str) -> Option<Cte> {
+        self.ctes
+            .iter()
+            .rev()
+            .find(|c| crate::value::text::same(&c.name, name))
+            .cloned()
+    }
+
+    fn limit(&mut self, e: &Expr) -> SqlResult<String> {
+        self.scopes.push(Scope::default());
+        let bound = self.expr(e);
+        self.scopes.pop();
+        let bound = bound?;
+        if bound.ty.is_int() || matches!(bound.ty, Ty::Decimal(..)) {
+            return Ok(format!("t_limit({})", to(bound, Ty::BigInt).sql));
+        }
+        Err(SqlError::new(
+            1060,
+            "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
+        )
+        .class(15))
+    }
+
+    fn body(&mut self, body: &Body) -> SqlResult<Part> {
+        match body {
+            Body::Select(select) => self.select(select),
+            Body::Nested(query) => {
+                let bound = self.nested(query)?;
+                let handle = self.handle();
+                let items = referred(&bound.columns, &handle);
+                let columns = numbered(items.len());
+                let whole = format!("SELECT {columns} FROM ({}) AS {handle}", bound.sql);
+                Ok(Part {
+                    items,
+                    head: "",
+                    tail: String::new(),
+                    scope: None,
+                    whole: Some(whole),
+                })
+            }
+            Body::Set(op, left, right) => {
+                let (mut left, mut right) = (self.member(left)?, self.member(right)?);
+                if left.items.len() != right.items.len() {
+                    return Err(SqlError::new(
+                        205,
+                        "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.",
+                    ));
+                }
+                let columns: Vec<OutColumn> = left
+                    .items
+                    .iter()
+                    .zip(&right.items)
+                    .map(|((a, name), (b, _))| OutColumn {
+                        name: name.clone(),
+                        ty: if a.null {
+                            b.ty
+                        } else if b.null {
+                            a.ty
+                        } else {
+                            common(a.ty, b.ty)
+                        },
+                        nullable: a.nullable || b.nullable,
+                        origin: None,
+                    })
+                    .collect();
+                retype(&mut left, &columns)?;
+                retype(&mut right, &columns)?;
+                if *op != "UNION ALL" {
+                    left.head = "DISTINCT ";
+                }
+                let handle = self.handle();
+                let inner = format!("{} {op} {}", left.render(), right.render());
+                let items = referred(&columns, &handle);
+                let whole = format!("SELECT {} FROM ({inner}) AS {handle}", numbered(items.len()));
+                Ok(Part {
+                    items,
+                    head: "",
+                    tail: String::new(),
+                    scope: None,
+                    whole: Some(whole),
+                })
+            }
+        }
+    }
+
+    /// A member of a set operation: a `TOP` of its own goes into a query of its own.
+    fn member(&mut self, body: &Body) -> SqlResult<Part> {
+        let part = match body {
+            Body::Select(select) if select.top.is_some() => {
+                let query = Query {
+                    ctes: Vec::new(),
+                    body: body.clone(),
+                    order: Vec::new(),
+                    offset: None,
+                };
+                self.body(&Body::Nested(Box::new(query)))?
+            }
+            _ => self.body(body)?,
+        };
+        // Rendered wholes become selects over their numbered columns, so that conversions can be put around them.
+        if let Some(whole) = &part.whole {
+            let handle = self.handle();
+            let columns = part.columns();
+            let items = referred(&columns, &handle);
+            return Ok(Part {
+                items,
+                head: "",
+                tail: format!(" FROM ({whole}) AS {handle}"),
+                scope: None,
+                whole: None,
+            });
+        }
+        Ok(part)
+    }
+
+    fn select(&mut self, select: &Select) -> SqlResult<Part> {
+        self.scopes.push(Scope::default());
+        let result = self.select_in_scope(select);
+        let scope = self.scopes.pop();
+        result.map(|mut part| {
+            part.scope = scope;
+            part
+        })
+    }
+
+    fn select_in_scope(&mut self, select: &Select) -> SqlResult<Part> {
+        let mut tail = self.from(&select.from)?;
+        if let Some(filter) = &select.filter {
+            tail += &format!(" WHERE {}", self.condition(filter)?);
+        }
+        if aggregate::aggregates(select) {
+            let mut keys = Vec::new();
+            let mut rendered = Vec::new();
+            for e in &select.group {
+                let key = self.expr(e)?;
+                rendered.push(match key.ty {
+                    ty if ty.is_string() => format!("{} COLLATE TSQL", key.sql),
+                    Ty::DateTimeOffset(_) => format!("t_utc({})", key.sql),
+                    _ => key.sql.clone(),
+                });
+                keys.push(key.sql);
+            }
+            if !rendered.is_empty() {
+                tail += &format!(" GROUP BY {}", rendered.join(", "));
+            }
+            self.set_grouping(Grouping {
+                keys,
+                ..Grouping::default()
+            });
+        }
+        let mut items = Vec::new();
+        for item in &select.items {
+            match item {
+                Item::Star(qualifier) => items.extend(self.star(qualifier)?),
+                Item::Expr(e, name) => {
+                    let bound = self.expr(e)?;
+                    let name = match (name, e) {
+                        (Some(name), _) => name.clone(),
+                        (None, Expr::Col(parts)) => bound
+                            .column
+                            .as_ref()
+                            .map(|c| c.name.clone())
+                            .filter(|n| !n.is_empty())
+                            .or_else(|| parts.last().cloned())
+                            .unwrap_or_default(),
+                        _ => String::new(),
+                    };
+                    items.push((bound, name));
+                }
+                Item::Assign(..) => {
+                    return Err(SqlError::new(
+                        141,
+                        "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.",
+                    )
+                    .class(15));
+                }
+            }
+        }
+        if let Some(having) = &select.having {
+            tail += &format!(" HAVING {}", self.condition(having)?);
+        }
+        self.check_loose()?;
+        if select.distinct
+            && let Some((b, _)) = items.iter().find(|(b, _)| b.ty.is_incomparable())
+        {
+            return Err(SqlError::new(
+                421,
+                format!(
+                    "The {} data type cannot be selected as DISTINCT because it is not comparable.",
+                    b.ty.name()
+                ),
+            ));
+        }
+        Ok(Part {
+            items,
+            head: if select.distinct { "DISTINCT " } else { "" },
+            tail,
+            scope: None,
+            whole: None,
+        })
+    }
+
+    fn set_grouping(&mut self, grouping: Grouping) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.grouping = Some(grouping);
+        }
+    }
+
+    fn check_loose(&self) -> SqlResult<()> {
+        let grouping = self.scopes.last().and_then(|s| s.grouping.as_ref());
+        match grouping.and_then(|g| g.loose.first()) {
+            Some(name) => Err(SqlError::new(
+                8120,
+                format!(
+                    "Column '{name}' is invalid in the select list because it is not contained in either an aggregate function or the GROUP BY clause."
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn star(&mut self, qualifier: &[String]) -> SqlResult<Vec<(Bound, String)>> {
+        let scope = self.scopes.last();
+        let sources = scope.map(|s| s.sources.as_slice()).unwrap_or_default();
+        let items: Vec<(Bound, String)> = sources
+            .iter()
+            .filter(|s| s.matches(qualifier))
+            .flat_map(|s| s.columns.iter().map(|c| (c.bound.clone(), c.name.clone())))
+            .collect();
+        if sources.is_empty() {
+            return Err(SqlError::new(263, "Must specify table to select from."));
+        }
+        if !qualifier.is_empty() && !sources.iter().any(|s| s.matches(qualifier)) {
+            return Err(SqlError::new(
+                107,
+                format!(
+                    "The column prefix '{}' does not match with a table name or alias name used in the query.",
+                    qualifier.join(".")
+                ),
+            )
+            .class(15));
+        }
+        if let Some(grouping) = self.scopes.last_mut().and_then(|s| s.grouping.as_mut()) {
+            for (bound, name) in &items {
+                if !grouping.keys.contains(&bound.sql) {
+                    grouping.loose.push(name.clone());
+                }
+            }
+        }
+        Ok(items)
+    }
+
+    fn order(&mut self, order: &[Order], part: &mut Part) -> SqlResult<String> {
+        let mut keys = Vec::new();
+        for o in order {
+            let (key, ty) = self.order_key(&o.expr, part)?;
+            if ty.is_incomparable() {
+                return Err(SqlError::new(
+                    306,
+                    "The text, ntext, and image data types cannot be compared or sorted, except when using IS NULL or LIKE operator.",
+                ));
+            }
+            let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
+            keys.push(format!("{key}{collate}{}", if o.desc { " DESC" } else { "" }));
+        }
+        Ok(keys.join(", "))
+    }
+
+    fn order_key(&mut self, e: &Expr, part: &mut Part) -> SqlResult<(String, Ty)> {
+        if let Expr::Int(n) = e {
+            let at: usize = n.parse().unwrap_or(0);
+            let item = at.checked_sub(1).and_then(|at| part.items.get(at)).ok_or_else(|| {
+                SqlError::new(
+                    108,
+                    format!(
+                        "The ORDER BY position number {n} is out of range of the number of items in the select list."
+                    ),
+                )
+                .class(15)
+            })?;
+            return Ok((n.clone(), item.0.ty));
+        }
+        if let Expr::Col(name) = e
+            && let [alias] = name.as_slice()
+            && let Some(at) = part.items.iter().position(|(_, n)| crate::value::text::same(n, alias))
+        {
+            return Ok(((at + 1).to_string(), part.items[at].0.ty));
+        }
+        let Some(scope) = part.scope.take() else {
+            return Err(SqlError::new(
+                104,
+                "ORDER BY items must appear in the select list if the statement contains a UNION, INTERSECT or EXCEPT operator.",
+            )
+            .class(15));
+        };
+        self.scopes.push(scope);
+        let bound = self.expr(e);
+        let loose = self.check_loose();
+        part.scope = self.scopes.pop();
+        let bound = bound?;
+        loose?;
+        Ok((bound.sql, bound.ty))
+    }
+}
+
+/// `c0, c1, …`
+pub fn numbered(count: usize) -> String {
+    (0..count).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ")
+}
+
+fn referred(columns: &[OutColumn], handle: &str) -> Vec<(Bound, String)> {
+    columns
+        .iter()
+        .enumerate()
+        .map(|(at, c)| {
+            let mut bound = Bound::new(format!("{handle}.c{at}"), c.ty).nullable(c.nullable);
+            bound.column.clone_from(&c.origin);
+            (bound, c.name.clone())
+        })
+        .collect()
+}
+
+fn retype(part: &mut Part, columns: &[OutColumn]) -> SqlResult<()> {
+    if part.items.len() != columns.len() {
+        return Err(SqlError::new(
+            205,
+            "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.",
+        ));
+    }
+    for ((bound, _), column) in part.items.iter_mut().zip(columns) {
+        *bound = implicit(bound.clone(), column.ty)?;
+    }
+    Ok(())
+}
+
+fn rename(columns: &mut [OutColumn], names: &[String], table: &str) -> SqlResult<()> {
+    if !names.is_empty() && names.len() != columns.len() {
+        return Err(SqlError::new(
+            8159,
+            format!("'{table}' has fewer columns than were specified in the column list."),
+        ));
+    }
+    for (column, name) in columns.iter_mut().zip(names) {
+        column.name.clone_from(name);
+    }
+    for (at, column) in columns.iter().enumerate() {
+        if column.name.is_empty() {
+            return Err(SqlError::new(
+                8155,
+                format!("No column name was specified for column {} of '{table}'.", at + 1),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn mentions(body: &Body, name: &str) -> bool {
+    fn table(t: &crate::sql::ast::Table, name: &str) -> bool {
+        use crate::sql::ast::Table;
+        match t {
+            Table::Named { name: parts, .. } => parts.len() == 1 && crate::value::text::same(&parts[0], name),
+            Table::Join { left, right, .. } => table(left, name) || table(right, name),
+            Table::Derived { query, .. } => mentions(&query.body, name),
+            _ => false,
+        }
+    }
+    match body {
+        Body::Select(select) => select.from.iter().any(|t| table(t, name)),
+        Body::Nested(query) => mentions(&query.body, name),
+        Body::Set(_, a, b) => mentions(a, name) || mentions(b, name),
+    }
+}

@@ -1,0 +1,326 @@
+//! The sources of `FROM`: tables, views of the catalog, derived tables, joins, table functions.
+
+use super::types::{common_of, implicit};
+use super::{Binder, Bound, ColumnFlags, OutColumn, Source, SourceColumn};
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{Expr, Table};
+use crate::sql::catalog;
+use crate::sql::parser;
+use crate::sql::sysviews;
+use crate::value::Ty;
+
+impl Binder<'_> {
+    /// Binds the sources of a select into the innermost scope and gives the `FROM` text.
+    pub fn from(&mut self, tables: &[Table]) -> SqlResult<String> {
+        if tables.is_empty() {
+            return Ok(String::new());
+        }
+        let parts: Vec<String> = tables.iter().map(|t| self.table(t)).collect::<SqlResult<_>>()?;
+        Ok(format!(" FROM {}", parts.join(", ")))
+    }
+
+    fn add(&mut self, source: Source) -> SqlResult<()> {
+        if let Some(scope) = self.scopes.last_mut() {
+            let twice = scope
+                .sources
+                .iter()
+                .any(|s| crate::value::text::same(&s.alias, &source.alias) && s.schema == source.schema);
+            if twice {
+                return Err(SqlError::new(
+                    1013,
+                    format!(
+                        "The objects \"{0}\" and \"{0}\" in the FROM clause have the same exposed names. Use correlation names to distinguish them.",
+                        source.alias
+                    ),
+                ));
+            }
+            scope.sources.push(source);
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> usize {
+        self.scopes.last().map_or(0, |s| s.sources.len())
+    }
+
+    fn make_nullable(&mut self, range: std::ops::Range<usize>) {
+        if let Some(scope) = self.scopes.last_mut() {
+            for source in &mut scope.sources[range] {
+                for column in &mut source.columns {
+                    column.bound.nullable = true;
+                }
+            }
+        }
+    }
+
+    fn table(&mut self, table: &Table) -> SqlResult<String> {
+        match table {
+            Table::Named { name, alias } => self.named(name, alias.as_deref()),
+            Table::Derived { query, alias, columns } => {
+                let outer = std::mem::take(&mut self.scopes);
+                let bound = self.nested(query);
+                self.scopes = outer;
+                let bound = bound?;
+                self.derived(&format!("({})", bound.sql), &bound.columns, alias, columns)
+            }
+            Table::Values { rows, alias, columns } => self.values(rows, alias, columns),
+            Table::Function {
+                name,
+                args,
+                alias,
+                columns,
+            } => self.table_function(name, args, alias.as_deref(), columns),
+            Table::Join { kind, left, right, on } => {
+                let start = self.sources();
+                let left = self.table(left)?;
+                let middle = self.sources();
+                let right = match right.as_ref() {
+                    join @ Table::Join { .. } => format!("({})", self.table(join)?),
+                    other => self.table(other)?,
+                };
+                let end = self.sources();
+                if matches!(*kind, "LEFT" | "FULL") {
+                    self.make_nullable(middle..end);
+                }
+                if matches!(*kind, "RIGHT" | "FULL") {
+                    self.make_nullable(start..middle);
+                }
+                Ok(match on {
+                    Some(on) => format!("{left} {kind} JOIN {right} ON {}", self.condition(on)?),
+                    None => format!("{left} CROSS JOIN {right}"),
+                })
+            }
+        }
+    }
+
+    fn derived(&mut self, sql: &str, columns: &[OutColumn], alias: &str, names: &[String]) -> SqlResult<String> {
+        if !names.is_empty() && names.len() != columns.len() {
+            return Err(SqlError::new(
+                8159,
+                format!("'{alias}' has fewer columns than were specified in the column list."),
+            ));
+        }
+        let handle = self.handle();
+        let mut out = Vec::new();
+        for (at, column) in columns.iter().enumerate() {
+            let name = names.get(at).unwrap_or(&column.name).clone();
+            if name.is_empty() {
+                return Err(SqlError::new(
+                    8155,
+                    format!("No column name was specified for column {} of '{alias}'.", at + 1),
+                ));
+            }
+            let mut bound = Bound::new(format!("{handle}.c{at}"), column.ty).nullable(column.nullable);
+            bound.column = column.origin.clone().map(|o| ColumnFlags {
+                name: name.clone(),
+                ..o
+            });
+            out.push(SourceColumn { name, bound });
+        }
+        self.add(Source {
+            alias: alias.to_owned(),
+            schema: None,
+            handle: handle.clone(),
+            columns: out,
+        })?;
+        Ok(format!("{sql} AS {handle}"))
+    }
+
+    fn named(&mut self, name: &[String], alias: Option<&str>) -> SqlResult<String> {
+        if let [one] = name
+            && let Some(cte) = self.cte(one)
+        {
+            let columns = cte.columns.clone();
+            return self.derived(&cte.handle, &columns, alias.unwrap_or(one), &[]);
+        }
+        if let Some(view) = sysviews::find(self.session, name)? {
+            let columns: Vec<OutColumn> = view
+                .columns
+                .iter()
+                .map(|(name, ty, nullable)| OutColumn {
+                    name: (*name).to_owned(),
+                    ty: *ty,
+                    nullable: *nullable,
+                    origin: None,
+                })
+                .collect();
+            let sql = format!("({})", view.sql);
+            let last = name.last().cloned().unwrap_or_default();
+            return self.system_view(&sql, &columns, alias.unwrap_or(&last));
+        }
+        let place = self.session.place(name)?;
+        let table = self.session.table(&place, &name.join("."))?;
+        let handle = self.handle();
+        self.add_table(&table, alias, &handle)?;
+        Ok(format!("{} AS {handle}", place_of(&table).physical()))
+    }
+
+    fn system_view(&mut self, sql: &str, columns: &[OutColumn], alias: &str) -> SqlResult<String> {
+        self.derived(sql, columns, alias, &[])
+    }
+
+    /// Adds a table to the innermost scope under a SQLite alias.
+    pub fn add_table(&mut self, table: &catalog::Table, alias: Option<&str>, handle: &str) -> SqlResult<()> {
+        let source = self.table_source(table, alias, handle)?;
+        self.add(source)
+    }
+
+    /// The columns of a table as a source; computed columns become their expressions.
+    pub fn table_source(&mut self, table: &catalog::Table, alias: Option<&str>, handle: &str) -> SqlResult<Source> {
+        let mut source = Source {
+            alias: alias.unwrap_or(&table.name).to_owned(),
+            schema: if alias.is_some() {
+                None
+            } else {
+                Some(table.schema.clone())
+            },
+            handle: handle.to_owned(),
+            columns: Vec::new(),
+        };
+        let flags = |c: &catalog::Column| ColumnFlags {
+            name: c.name.clone(),
+            identity: c.identity.is_some(),
+            computed: c.computed.is_some() || c.ty == Ty::RowVersion,
+            table: vec![table.schema.clone(), table.name.clone()],
+        };
+        let prefix = if handle.is_empty() {
+            String::new()
+        } else {
+            format!("{handle}.")
+        };
+        for column in table.stored() {
+            let mut bound =
+                Bound::new(format!("{prefix}{}", catalog::quote(&column.name)), column.ty).nullable(column.nullable);
+            bound.column = Some(flags(column));
+            source.columns.push(SourceColumn {
+                name: column.name.clone(),
+                bound,
+            });
+        }
+        for (at, column) in table.columns.iter().enumerate() {
+            let Some(text) = &column.computed else { continue };
+            let expr = parser::expression(text)?;
+            let scope = super::Scope {
+                sources: vec![source.clone()],
+                grouping: None,
+            };
+            let outer = std::mem::replace(&mut self.scopes, vec![scope]);
+            let bound = self.expr(&expr);
+            self.scopes = outer;
+            let mut bound = super::types::to(bound?, column.ty);
+            bound.column = Some(flags(column));
+            source.columns.insert(
+                at.min(source.columns.len()),
+                SourceColumn {
+                    name: column.name.clone(),
+                    bound,
+                },
+            );
+        }
+        Ok(source)
+    }
+
+    fn values(&mut self, rows: &[Vec<Expr>], alias: &str, names: &[String]) -> SqlResult<String> {
+        let (sql, columns) = self.value_rows(rows)?;
+        if names.is_empty() {
+            return Err(SqlError::new(
+                8155,
+                format!("No column name was specified for column 1 of '{alias}'."),
+            ));
+        }
+        self.derived(&format!("({sql})"), &columns, alias, names)
+    }
+
+    /// `VALUES` rows as a query over `c0…`, each column in the common type of its values.
+    pub fn value_rows(&mut self, rows: &[Vec<Expr>]) -> SqlResult<(String, Vec<OutColumn>)> {
+        let width = rows.first().map_or(0, Vec::len);
+        let mut bound: Vec<Vec<Bound>> = Vec::new();
+        for row in rows {
+            if row.len() != width {
+                return Err(SqlError::new(
+                    10709,
+                    "The number of columns for each row in a table value constructor must be the same.",
+                ));
+            }
+            bound.push(row.iter().map(|e| self.expr(e)).collect::<SqlResult<_>>()?);
+        }
+        let mut columns = Vec::new();
+        for at in 0..width {
+            let ty = common_of(bound.iter().map(|row| &row[at])).unwrap_or(Ty::Int);
+            let nullable = bound.iter().any(|row| row[at].nullable);
+            columns.push(OutColumn {
+                name: String::new(),
+                ty,
+                nullable,
+                origin: None,
+            });
+        }
+        let mut selects = Vec::new();
+        for row in bound {
+            let items: Vec<String> = row
+                .into_iter()
+                .zip(&columns)
+                .enumerate()
+                .map(|(at, (b, c))| implicit(b, c.ty).map(|b| format!("{} AS c{at}", b.sql)))
+                .collect::<SqlResult<_>>()?;
+            selects.push(format!("SELECT {}", items.join(", ")));
+        }
+        Ok((selects.join(" UNION ALL "), columns))
+    }
+
+    fn table_function(
+        &mut self,
+        name: &[String],
+        args: &[Expr],
+        alias: Option<&str>,
+        names: &[String],
+    ) -> SqlResult<String> {
+        let upper = name.last().map(|n| n.to_ascii_uppercase()).unwrap_or_default();
+        let alias = alias.unwrap_or(&upper).to_owned();
+        match (name.len(), upper.as_str()) {
+            (1, "GENERATE_SERIES") => {
+                if !(2..=3).contains(&args.len()) {
+                    return Err(SqlError::new(
+                        174,
+                        "The GENERATE_SERIES function requires 2 to 3 arguments.",
+                    ));
+                }
+                let bound: Vec<Bound> = args.iter().map(|e| self.expr(e)).collect::<SqlResult<_>>()?;
+                let ty = common_of(&bound).unwrap_or(Ty::Int);
+                if !ty.is_int() {
+                    return Err(SqlError::new(
+                        5373,
+                        "All the input parameters should be of the same type. Supported types are tinyint, smallint, int, bigint, decimal and numeric.",
+                    ));
+                }
+                let parts: Vec<String> = bound
+                    .into_iter()
+                    .map(|b| implicit(b, ty).map(|b| b.sql))
+                    .collect::<SqlResult<_>>()?;
+                let (start, stop) = (&parts[0], &parts[1]);
+                let step = match parts.get(2) {
+                    Some(step) => step.clone(),
+                    None => format!("(CASE WHEN {start} <= {stop} THEN 1 ELSE -1 END)"),
+                };
+                let sql = format!(
+                    "(WITH RECURSIVE g(c0) AS (SELECT {start} WHERE ({step} > 0 AND {start} <= {stop}) OR ({step} < 0 AND {start} >= {stop})
+                      UNION ALL SELECT c0 + {step} FROM g WHERE ({step} > 0 AND c0 + {step} <= {stop}) OR ({step} < 0 AND c0 + {step} >= {stop}))
+                      SELECT c0 FROM g)"
+                );
+                let column = OutColumn {
+                    name: "value".to_owned(),
+                    ty,
+                    nullable: true,
+                    origin: None,
+                };
+                self.derived(&sql, &[column], &alias, names)
+            }
+            (1, "OPENJSON" | "STRING_SPLIT" | "OPENROWSET" | "CHANGETABLE") => Err(SqlError::unsupported(upper)),
+            _ => Err(SqlError::no_object(&name.join("."))),
+        }
+    }
+}
+
+fn place_of(table: &catalog::Table) -> catalog::Place {
+    table.place()
+}

@@ -1,0 +1,403 @@
+//! The catalog: databases, schemas, tables, columns, indexes and procedures, kept beside the data so that DDL is
+//! transactional. Tables are stored under the name `database.schema.table`.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::{SqlError, SqlResult};
+use crate::value::Ty;
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its number, from 1.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: Ty,
+    /// The type's name as declared, which tells numeric from decimal.
+    pub type_name: String,
+    /// Whether it takes NULL.
+    pub nullable: bool,
+    /// Seed and increment of an identity column.
+    pub identity: Option<(i64, i64)>,
+    /// The default, as written.
+    pub default: Option<String>,
+    /// The expression of a computed column, as written.
+    pub computed: Option<String>,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// `object_id`
+    pub id: i64,
+    /// Its database.
+    pub db: String,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The columns in order.
+    pub columns: Vec<Column>,
+}
+
+/// An index or a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    /// Its name.
+    pub name: String,
+    /// Its key columns.
+    pub columns: Vec<String>,
+    /// `UNIQUE`
+    pub unique: bool,
+    /// `PRIMARY KEY`
+    pub primary: bool,
+    /// A constraint rather than an index.
+    pub constraint: bool,
+}
+
+/// A procedure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Procedure {
+    /// `object_id`
+    pub id: i64,
+    /// Its database.
+    pub db: String,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub definition: String,
+}
+
+/// Where an object is or would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The database
+    pub db: String,
+    /// The schema
+    pub schema: String,
+    /// The name
+    pub name: String,
+}
+
+impl Place {
+    /// True for tables of one session.
+    pub fn is_temp(&self) -> bool {
+        self.name.starts_with('#')
+    }
+
+    /// The SQLite schema that holds the object and its catalog rows.
+    pub fn store(&self) -> &'static str {
+        if self.is_temp() { "temp" } else { "main" }
+    }
+
+    /// `schema.name`, as messages have it.
+    pub fn two_part(&self) -> String {
+        if self.is_temp() {
+            self.name.clone()
+        } else {
+            format!("{}.{}", self.schema, self.name)
+        }
+    }
+
+    /// The name of the table in SQLite, quoted and qualified.
+    pub fn physical(&self) -> String {
+        format!("{}.{}", self.store(), quote(&self.stored_name()))
+    }
+
+    /// The name of the table in SQLite.
+    pub fn stored_name(&self) -> String {
+        if self.is_temp() {
+            self.name.clone()
+        } else {
+            format!("{}.{}.{}", self.db, self.schema, self.name)
+        }
+    }
+}
+
+impl Table {
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place {
+            db: self.db.clone(),
+            schema: self.schema.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// A column by name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| crate::value::text::same(&c.name, name))
+    }
+
+    /// The columns that are stored: all but the computed ones.
+    pub fn stored(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|c| c.computed.is_none())
+    }
+}
+
+/// A name in double quotes.
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text in single quotes.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Creates the catalog's own tables in the main or the session's schema.
+pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
+    conn.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {store}._database(id INTEGER PRIMARY KEY, name TEXT COLLATE TSQL UNIQUE, created INT);
+         CREATE TABLE IF NOT EXISTS {store}._schema(id INTEGER PRIMARY KEY, db TEXT COLLATE TSQL, name TEXT COLLATE TSQL,
+           UNIQUE(db, name));
+         CREATE TABLE IF NOT EXISTS {store}._object(id INTEGER PRIMARY KEY, db TEXT COLLATE TSQL, schema TEXT COLLATE TSQL,
+           name TEXT COLLATE TSQL, type TEXT, definition TEXT, created INT, modified INT, UNIQUE(db, schema, name));
+         CREATE TABLE IF NOT EXISTS {store}._column(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, type_name TEXT,
+           nullable INT, identity INT, seed INT, increment INT, dflt TEXT, dflt_name TEXT COLLATE TSQL, computed TEXT,
+           PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._index(object_id INT, id INT, name TEXT COLLATE TSQL, columns TEXT,
+           uniq INT, prim INT, cons INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._parameter(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, output INT,
+           has_default INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;"
+    ))?;
+    Ok(())
+}
+
+/// Adds a database with its schemas, unless it exists.
+pub fn create_database(conn: &Connection, name: &str) -> SqlResult<()> {
+    let now = now();
+    let added = conn.execute(
+        "INSERT OR IGNORE INTO main._database(name, created) VALUES(?1, ?2)",
+        params![name, now],
+    )?;
+    if added == 1 {
+        for schema in ["dbo", "guest", "INFORMATION_SCHEMA", "sys"] {
+            create_schema(conn, name, schema)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds a schema, unless it exists.
+pub fn create_schema(conn: &Connection, db: &str, name: &str) -> SqlResult<()> {
+    let next: i64 = conn.query_row(
+        "SELECT coalesce(max(id), 0) + 1 FROM main._schema WHERE db = ?1",
+        [db],
+        |r| r.get(0),
+    )?;
+    // Ids are per database; the row id carries the database in its high part.
+    let base: i64 = conn.query_row("SELECT id * 65536 FROM main._database WHERE name = ?1", [db], |r| {
+        r.get(0)
+    })?;
+    let id = if next <= 1 { base + 1 } else { next };
+    conn.execute(
+        "INSERT OR IGNORE INTO main._schema(id, db, name) VALUES(?1, ?2, ?3)",
+        params![id, db, name],
+    )?;
+    Ok(())
+}
+
+/// The spelling of a database's name, if it exists.
+pub fn database(conn: &Connection, name: &str) -> SqlResult<Option<String>> {
+    Ok(conn
+        .prepare_cached("SELECT name FROM main._database WHERE name = ?1")?
+        .query_row([name], |r| r.get(0))
+        .optional()?)
+}
+
+/// The spelling of a schema's name, if it exists.
+pub fn schema(conn: &Connection, db: &str, name: &str) -> SqlResult<Option<String>> {
+    Ok(conn
+        .prepare_cached("SELECT name FROM main._schema WHERE db = ?1 AND name = ?2")?
+        .query_row([db, name], |r| r.get(0))
+        .optional()?)
+}
+
+/// The present moment in `datetime` ticks.
+pub fn now() -> i64 {
+    crate::value::calendar::to_datetime_ticks(crate::value::calendar::utc_now())
+}
+
+/// An object's id, type and spelling, if it exists.
+pub fn object(conn: &Connection, place: &Place) -> SqlResult<Option<(i64, String, Place)>> {
+    let store = place.store();
+    let sql = if place.is_temp() {
+        format!("SELECT id, type, db, schema, name FROM {store}._object WHERE name = ?3 AND ?1 = ?1 AND ?2 = ?2")
+    } else {
+        format!("SELECT id, type, db, schema, name FROM {store}._object WHERE db = ?1 AND schema = ?2 AND name = ?3")
+    };
+    Ok(conn
+        .prepare_cached(&sql)?
+        .query_row([&place.db, &place.schema, &place.name], |r| {
+            Ok((
+                r.get(0)?,
+                r.get(1)?,
+                Place {
+                    db: r.get(2)?,
+                    schema: r.get(3)?,
+                    name: r.get(4)?,
+                },
+            ))
+        })
+        .optional()?)
+}
+
+/// A table, if it exists.
+pub fn table(conn: &Connection, place: &Place) -> SqlResult<Option<Table>> {
+    let Some((id, kind, place)) = object(conn, place)? else {
+        return Ok(None);
+    };
+    if kind != "U" {
+        return Ok(None);
+    }
+    let columns = columns(conn, place.store(), id)?;
+    Ok(Some(Table {
+        id,
+        db: place.db,
+        schema: place.schema,
+        name: place.name,
+        columns,
+    }))
+}
+
+fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed FROM {store}._column
+         WHERE object_id = ?1 ORDER BY id"
+    ))?;
+    let rows = statement.query_map([id], |r| {
+        let identity: bool = r.get(5)?;
+        let code: i64 = r.get(2)?;
+        Ok(Column {
+            id: r.get(0)?,
+            name: r.get(1)?,
+            ty: Ty::from_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, code))?,
+            type_name: r.get(3)?,
+            nullable: r.get(4)?,
+            identity: if identity { Some((r.get(6)?, r.get(7)?)) } else { None },
+            default: r.get(8)?,
+            computed: r.get(9)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A procedure, if it exists.
+pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure>> {
+    let Some((id, kind, place)) = object(conn, place)? else {
+        return Ok(None);
+    };
+    if kind != "P" {
+        return Ok(None);
+    }
+    let definition = conn
+        .prepare_cached("SELECT definition FROM main._object WHERE id = ?1")?
+        .query_row([id], |r| r.get(0))?;
+    Ok(Some(Procedure {
+        id,
+        db: place.db,
+        schema: place.schema,
+        name: place.name,
+        definition,
+    }))
+}
+
+/// The indexes of a table.
+pub fn indexes(conn: &Connection, table: &Table) -> SqlResult<Vec<Index>> {
+    let store = table.place().store();
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT name, columns, uniq, prim, cons FROM {store}._index WHERE object_id = ?1 ORDER BY id"
+    ))?;
+    let rows = statement.query_map([table.id], |r| {
+        let columns: String = r.get(1)?;
+        Ok(Index {
+            name: r.get(0)?,
+            columns: columns.split('\n').map(str::to_owned).collect(),
+            unique: r.get(2)?,
+            primary: r.get(3)?,
+            constraint: r.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The index a uniqueness failure of SQLite speaks of: `index 'x'` or `table.column, table.column`.
+pub fn violated_index(conn: &Connection, table: &Table, detail: &str) -> SqlResult<Option<Index>> {
+    let all = indexes(conn, table)?;
+    if let Some(name) = detail.strip_prefix("index '").and_then(|d| d.strip_suffix('\'')) {
+        return Ok(all.into_iter().find(|i| name.ends_with(&format!(".{}", i.name))));
+    }
+    let prefix = format!("{}.", table.place().stored_name());
+    let columns: Vec<&str> = detail
+        .split(", ")
+        .map(|c| c.strip_prefix(prefix.as_str()).unwrap_or(c))
+        .collect();
+    Ok(all.into_iter().find(|i| i.columns == columns))
+}
+
+/// Adds an object and gives its id.
+pub fn add_object(conn: &Connection, place: &Place, kind: &str, definition: Option<&str>) -> SqlResult<i64> {
+    let store = place.store();
+    if object(conn, place)?.is_some() {
+        return Err(SqlError::new(
+            2714,
+            format!("There is already an object named '{}' in the database.", place.name),
+        )
+        .state(6));
+    }
+    let id: i64 = conn.query_row(
+        &format!("SELECT coalesce(max(id), 565577053) + 16 FROM {store}._object"),
+        [],
+        |r| r.get(0),
+    )?;
+    conn.execute(
+        &format!(
+            "INSERT INTO {store}._object(id, db, schema, name, type, definition, created, modified)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)"
+        ),
+        params![id, place.db, place.schema, place.name, kind, definition, now()],
+    )?;
+    Ok(id)
+}
+
+/// Adds a column to the catalog.
+pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -> SqlResult<()> {
+    conn.execute(
+        &format!(
+            "INSERT INTO {store}._column(object_id, id, name, ty, type_name, nullable, identity, seed, increment, dflt,
+             dflt_name, computed) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+        ),
+        params![
+            table,
+            column.id,
+            column.name,
+            column.ty.code(),
+            column.type_name,
+            column.nullable,
+            column.identity.is_some(),
+            column.identity.map(|i| i.0),
+            column.identity.map(|i| i.1),
+            column.default,
+            column
+                .default
+                .as_ref()
+                .map(|_| format!("DF__{}__{table:X}{}", column.name, column.id)),
+            column.computed,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Removes an object with everything that belongs to it.
+pub fn remove_object(conn: &Connection, store: &str, id: i64) -> SqlResult<()> {
+    for table in ["_column", "_index", "_parameter"] {
+        conn.execute(&format!("DELETE FROM {store}.{table} WHERE object_id = ?1"), [id])?;
+    }
+    conn.execute(&format!("DELETE FROM {store}._object WHERE id = ?1"), [id])?;
+    Ok(())
+}

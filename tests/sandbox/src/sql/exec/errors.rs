@@ -1,0 +1,100 @@
+//! What an error does to its batch and transaction, and constraint errors in the server's words.
+
+use super::{Flow, Session, Sink};
+use crate::error::{SqlError, SqlResult};
+use crate::sql::catalog::{self, Table};
+
+/// Errors that end a statement and let the batch go on.
+const STATEMENT_ONLY: [i32; 24] = [
+    220, 232, 242, 244, 248, 515, 517, 535, 544, 547, 2601, 2627, 2628, 2714, 2812, 3621, 3701, 3902, 3903, 8115, 8134,
+    8152, 8169, 15233,
+];
+
+impl Session {
+    /// Reports an error outside of any `TRY`, and says whether the batch goes on.
+    pub(super) fn report(&mut self, error: &SqlError, sink: &mut dyn Sink) -> Flow {
+        self.last_error = error.number;
+        self.rowcount = 0;
+        sink.error(error);
+        let raised = error.number == 50000;
+        let goes_on = (STATEMENT_ONLY.contains(&error.number) || raised) && error.class < 19;
+        if matches!(error.number, 515 | 547 | 2601 | 2627 | 2628 | 8152 | 8115) {
+            sink.info(
+                &SqlError::new(3621, "The statement has been terminated.")
+                    .class(0)
+                    .at(error.line),
+            );
+        }
+        let rolls_back = matches!(error.number, 241 | 245 | 8114 | 1205 | 3960) || self.options.xact_abort && !raised;
+        if rolls_back && self.trancount > 0 {
+            self.rollback_all(sink);
+        }
+        if goes_on && !(self.options.xact_abort && !raised) {
+            Flow::Next
+        } else {
+            Flow::Abort
+        }
+    }
+
+    /// Notes an error that a `TRY` is about to catch.
+    pub(super) fn note_caught(&mut self, error: &SqlError) {
+        self.last_error = error.number;
+        let dooms = matches!(error.number, 241 | 245 | 8114 | 1205 | 3960) || self.options.xact_abort;
+        if dooms && self.trancount > 0 {
+            self.doomed = true;
+        }
+    }
+
+    /// Puts the table's and constraint's names into a constraint error of SQLite.
+    pub(super) fn constraint_error(&self, error: SqlError, table: &Table, verb: &str) -> SqlError {
+        match self.worded(&error, table, verb) {
+            Ok(Some(message)) => message,
+            _ => error,
+        }
+    }
+
+    fn worded(&self, error: &SqlError, table: &Table, verb: &str) -> SqlResult<Option<SqlError>> {
+        let place = table.place();
+        let full = format!("{}.{}.{}", table.db, table.schema, table.name);
+        Ok(match error.number {
+            515 => {
+                let column = error.message.strip_prefix(&format!("{}.", place.stored_name())).unwrap_or(&error.message);
+                Some(
+                    SqlError::new(
+                        515,
+                        format!("Cannot insert the value NULL into column '{column}', table '{full}'; column does not allow nulls. {verb} fails."),
+                    )
+                    .state(2),
+                )
+            }
+            2627 => catalog::violated_index(self.conn(), table, &error.message)?.map(|index| {
+                let object = format!("{}.{}", table.schema, table.name);
+                if index.constraint {
+                    let kind = if index.primary { "PRIMARY KEY" } else { "UNIQUE KEY" };
+                    SqlError::new(
+                        2627,
+                        format!("Violation of {kind} constraint '{}'. Cannot insert duplicate key in object '{object}'.", index.name),
+                    )
+                    .class(14)
+                } else {
+                    SqlError::new(
+                        2601,
+                        format!("Cannot insert duplicate key row in object '{object}' with unique index '{}'.", index.name),
+                    )
+                    .class(14)
+                }
+            }),
+            547 if !error.message.starts_with("The ") => Some(
+                SqlError::new(
+                    547,
+                    format!(
+                        "The {verb} statement conflicted with the CHECK constraint \"{}\". The conflict occurred in database \"{}\", table \"{}.{}\".",
+                        error.message, table.db, table.schema, table.name
+                    ),
+                )
+                .state(0),
+            ),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! Runs statements: one [`Session`] per connection.
+
+mod control;
+mod ddl;
+mod dml;
+mod errors;
+mod insert;
+mod options;
+mod procedure;
+mod query;
+mod session;
+mod sink;
+mod system;
+mod transaction;
+
+pub use options::Options;
+pub use procedure::Argument;
+pub use session::{Session, Variable};
+pub use sink::{Collected, ResultSet, Sink, Transition};
+pub use transaction::Manager;
+
+/// Where a statement leaves the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// On to the next statement.
+    Next,
+    /// `BREAK`
+    Break,
+    /// `CONTINUE`
+    Continue,
+    /// `RETURN` with a status.
+    Return(i32),
+    /// An error ended the batch; it has been reported.
+    Abort,
+}

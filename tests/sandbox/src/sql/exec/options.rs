@@ -1,0 +1,83 @@
+//! `SET` options.
+
+use super::Session;
+use crate::error::{SqlError, SqlResult};
+
+/// The options that change what statements do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `NOCOUNT`
+    pub nocount: bool,
+    /// `XACT_ABORT`
+    pub xact_abort: bool,
+    /// `IMPLICIT_TRANSACTIONS`
+    pub implicit_transactions: bool,
+    /// `FMTONLY`
+    pub fmtonly: bool,
+    /// `NOEXEC`, `PARSEONLY`
+    pub noexec: bool,
+    /// `LOCK_TIMEOUT` in milliseconds, -1 for ever
+    pub lock_timeout: i64,
+    /// `TRANSACTION ISOLATION LEVEL SNAPSHOT`
+    pub snapshot: bool,
+    /// The table whose identity values may be given.
+    pub identity_insert: Option<i64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            nocount: false,
+            xact_abort: false,
+            implicit_transactions: false,
+            fmtonly: false,
+            noexec: false,
+            lock_timeout: -1,
+            snapshot: false,
+            identity_insert: None,
+        }
+    }
+}
+
+impl Session {
+    /// `SET option value`; an option whose other value would change results is refused.
+    pub(super) fn set_option(&mut self, option: &str, value: &str) -> SqlResult<()> {
+        let refuse = || {
+            Err(SqlError::unsupported(format!(
+                "SET {} {}",
+                option.to_uppercase(),
+                value.to_uppercase()
+            )))
+        };
+        let on = value == "on";
+        match option {
+            "isolation" => self.options.snapshot = value == "snapshot",
+            "lock_timeout" => self.options.lock_timeout = value.parse().unwrap_or(-1),
+            "dateformat" if !value.eq_ignore_ascii_case("mdy") => return refuse(),
+            "datefirst" if value != "7" => return refuse(),
+            "language" if !["us_english", "english"].iter().any(|l| l.eq_ignore_ascii_case(value)) => return refuse(),
+            "rowcount" if value != "0" => return refuse(),
+            "textsize" | "dateformat" | "datefirst" | "language" | "rowcount" | "deadlock_priority" | "statistics" => {}
+            _ => {
+                for word in option.split(',') {
+                    match word {
+                        "nocount" => self.options.nocount = on,
+                        "xact_abort" => self.options.xact_abort = on,
+                        "implicit_transactions" => self.options.implicit_transactions = on,
+                        "fmtonly" => self.options.fmtonly = on,
+                        "noexec" | "parseonly" => self.options.noexec = on,
+                        "ansi_nulls" | "concat_null_yields_null" | "quoted_identifier" if !on => {
+                            // Drivers of the old kind switch these off before they switch them on again.
+                            self.off_options.insert(word.to_owned());
+                        }
+                        "numeric_roundabort" | "forceplan" if on => return refuse(),
+                        other => {
+                            self.off_options.remove(other);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Running queries: streaming rows, assigning variables, `SELECT INTO`.
+
+use rusqlite::params_from_iter;
+use rusqlite::types::Value;
+
+use super::{Session, Sink};
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{Body, ColumnDef, Item, Name, Query};
+use crate::sql::bind::{Binder, BoundQuery};
+use crate::value::Ty;
+
+impl Session {
+    /// A `SELECT` statement.
+    pub(super) fn select(&mut self, query: &Query, sink: &mut dyn Sink) -> SqlResult<()> {
+        if let Body::Select(select) = &query.body {
+            if select.items.iter().any(|i| matches!(i, Item::Assign(..))) {
+                return self.select_assign(query, sink);
+            }
+            if let Some(target) = &select.into {
+                return self.select_into(query, target, sink);
+            }
+        }
+        self.before_read()?;
+        let mut binder = Binder::new(self);
+        let bound = binder.query(query)?;
+        let params = std::mem::take(&mut binder.params);
+        if self.options.fmtonly {
+            sink.columns(&bound.columns)?;
+            sink.done(Some(0), true);
+            return Ok(());
+        }
+        let count = self.stream(&bound, params, sink)?;
+        self.finish_rows(count, sink);
+        Ok(())
+    }
+
+    pub(super) fn finish_rows(&mut self, count: u64, sink: &mut dyn Sink) {
+        self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
+        sink.done(if self.options.nocount { None } else { Some(count) }, true);
+    }
+
+    /// Sends the rows of a bound query.
+    pub(super) fn stream(&self, bound: &BoundQuery, params: Vec<Value>, sink: &mut dyn Sink) -> SqlResult<u64> {
+        let mut statement = self
+            .conn()
+            .prepare_cached(&bound.sql)
+            .map_err(|e| self.storage_error(&e, &bound.sql))?;
+        let mut rows = statement.query(params_from_iter(params))?;
+        // The first step may fail (a conversion of a constant): before the columns are sent.
+        let mut next = rows.next()?;
+        sink.columns(&bound.columns)?;
+        let mut count = 0;
+        while let Some(row) = next {
+            sink.row(row)?;
+            count += 1;
+            next = rows.next()?;
+        }
+        Ok(count)
+    }
+
+    /// A statement that SQLite does not take is a fault of the translation; say so with the text.
+    pub(super) fn storage_error(&self, error: &rusqlite::Error, sql: &str) -> SqlError {
+        SqlError::new(
+            8624,
+            format!("Internal Query Processor Error: the stand-in could not prepare its plan ({error}): {sql}"),
+        )
+    }
+
+    fn select_assign(&mut self, query: &Query, sink: &mut dyn Sink) -> SqlResult<()> {
+        let mut query = query.clone();
+        let mut targets = Vec::new();
+        if let Body::Select(select) = &mut query.body {
+            for item in &mut select.items {
+                let Item::Assign(name, op, e) = item.clone() else {
+                    return Err(SqlError::new(
+                        141,
+                        "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.",
+                    )
+                    .class(15));
+                };
+                let e = match op {
+                    Some(op) => crate::sql::ast::Expr::Binary(
+                        op,
+                        Box::new(crate::sql::ast::Expr::Var(name.clone())),
+                        Box::new(e),
+                    ),
+                    None => e,
+                };
+                targets.push(name);
+                *item = Item::Expr(e, None);
+            }
+        }
+        self.before_read()?;
+        let mut binder = Binder::new(self);
+        let bound = binder.query(&query)?;
+        let params = std::mem::take(&mut binder.params);
+        let mut last: Option<Vec<Value>> = None;
+        let mut count = 0;
+        {
+            let mut statement = self
+                .conn()
+                .prepare_cached(&bound.sql)
+                .map_err(|e| self.storage_error(&e, &bound.sql))?;
+            let mut rows = statement.query(params_from_iter(params))?;
+            while let Some(row) = rows.next()? {
+                last = Some((0..targets.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?);
+                count += 1;
+            }
+        }
+        for ((name, value), column) in targets.iter().zip(last.unwrap_or_default()).zip(&bound.columns) {
+            self.assign(name, column.ty, &value)?;
+        }
+        for name in &targets {
+            self.variable(name)?;
+        }
+        self.rowcount = count;
+        sink.done(None, false);
+        Ok(())
+    }
+
+    fn select_into(&mut self, query: &Query, target: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
+        let mut query = query.clone();
+        if let Body::Select(select) = &mut query.body {
+            select.into = None;
+        }
+        let mut binder = Binder::new(self);
+        let bound = binder.query(&query)?;
+        let params = std::mem::take(&mut binder.params);
+        let mut columns = Vec::new();
+        for (at, column) in bound.columns.iter().enumerate() {
+            if column.name.is_empty() {
+                return Err(SqlError::new(1038, format!("An object or column name is missing or empty. For SELECT INTO statements, verify each column has a name (column {}).", at + 1)).class(15).state(5));
+            }
+            columns.push(ColumnDef {
+                name: column.name.clone(),
+                ty: Some(if column.ty == Ty::RowVersion {
+                    Ty::Binary(8)
+                } else {
+                    column.ty
+                }),
+                type_name: column.ty.name().to_owned(),
+                nullable: Some(column.nullable),
+                identity: None,
+                default: None,
+                computed: None,
+                constraints: Vec::new(),
+            });
+        }
+        let count = self.write(sink, |session, _| {
+            session.create_table(target, &columns, &[])?;
+            let table = session.table_named(target)?;
+            let names: Vec<String> = columns.iter().map(|c| crate::sql::catalog::quote(&c.name)).collect();
+            let sql = format!(
+                "INSERT INTO {}({}) {}",
+                table.place().physical(),
+                names.join(", "),
+                bound.sql
+            );
+            let mut statement = session
+                .conn()
+                .prepare(&sql)
+                .map_err(|e| session.storage_error(&e, &sql))?;
+            Ok(statement.execute(params_from_iter(params))?)
+        })?;
+        self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
+        sink.done(if self.options.nocount { None } else { Some(count as u64) }, false);
+        Ok(())
+    }
+}

@@ -1,0 +1,314 @@
+//! The state of one connection, and small questions to the storage.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::Options;
+use crate::engine::Engine;
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{Expr, Name};
+use crate::sql::bind::{Binder, Bound, types};
+use crate::sql::catalog::{self, Place, Table};
+use crate::value::convert::{self, is_noop};
+use crate::value::format::DEFAULT_STYLE;
+use crate::value::{MAX, Ty};
+
+/// A variable.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// Its type.
+    pub ty: Ty,
+    /// Its value in stored form.
+    pub value: Value,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    /// The shared state.
+    pub engine: Arc<Engine>,
+    conn: Connection,
+    /// `@@SPID`
+    pub spid: u16,
+    /// The current database.
+    pub db: String,
+    /// `HOST_NAME()`
+    pub client_host: String,
+    /// `APP_NAME()`
+    pub client_app: String,
+    /// The options.
+    pub options: Options,
+    /// ANSI options that are off; queries need them on.
+    pub off_options: HashSet<String>,
+    /// `@@TRANCOUNT`
+    pub trancount: i64,
+    /// Whether SQLite has a transaction open.
+    pub(super) open: bool,
+    /// The descriptor of the open transaction, 0 for none.
+    pub descriptor: u64,
+    /// An error has made the transaction uncommittable.
+    pub(super) doomed: bool,
+    /// `@@ROWCOUNT`
+    pub rowcount: i64,
+    /// `@@ERROR`
+    pub last_error: i32,
+    /// `@@IDENTITY`
+    pub identity: Option<i64>,
+    /// `SCOPE_IDENTITY()`
+    pub scope_identity: Option<i64>,
+    /// The errors of the `CATCH` blocks that are running.
+    pub caught: Vec<SqlError>,
+    /// `@@NESTLEVEL`
+    pub nesting: i64,
+    pub(super) tries: usize,
+    pub(super) frames: Vec<HashMap<String, Variable>>,
+    pub(super) procedure: String,
+    pub(super) prepared: HashMap<i32, (String, String)>,
+    pub(super) next_prepared: i32,
+    pub(super) bulk: Option<(Place, Vec<String>, bool)>,
+}
+
+impl Session {
+    /// A session of the engine.
+    ///
+    /// # Errors
+    /// When the storage cannot be opened.
+    pub fn new(engine: &Arc<Engine>) -> SqlResult<Session> {
+        Ok(Session {
+            conn: engine.connect()?,
+            spid: engine.session_id(),
+            db: engine.database.clone(),
+            engine: Arc::clone(engine),
+            client_host: String::new(),
+            client_app: String::new(),
+            options: Options::default(),
+            off_options: HashSet::new(),
+            trancount: 0,
+            open: false,
+            descriptor: 0,
+            doomed: false,
+            rowcount: 0,
+            last_error: 0,
+            identity: None,
+            scope_identity: None,
+            caught: Vec::new(),
+            nesting: 0,
+            tries: 0,
+            frames: vec![HashMap::new()],
+            procedure: String::new(),
+            prepared: HashMap::new(),
+            next_prepared: 1,
+            bulk: None,
+        })
+    }
+
+    /// The storage connection.
+    pub fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// A variable's type and value.
+    ///
+    /// # Errors
+    /// 137 if it is not declared.
+    pub fn variable(&self, name: &str) -> SqlResult<(Ty, Value)> {
+        let found = self.frames.last().and_then(|f| f.get(&name.to_lowercase()));
+        found.map(|v| (v.ty, v.value.clone())).ok_or_else(|| undeclared(name))
+    }
+
+    /// Assigns a value of some type to a variable, as an assignment converts.
+    pub(super) fn assign(&mut self, name: &str, ty: Ty, value: &Value) -> SqlResult<()> {
+        let target = self.variable(name)?.0;
+        if *value != Value::Null {
+            types::check_implicit(ty, target)?;
+        }
+        let value = convert::convert(value.into(), ty, target, DEFAULT_STYLE)?;
+        self.declare(name, Variable { ty: target, value });
+        Ok(())
+    }
+
+    pub(super) fn declare(&mut self, name: &str, variable: Variable) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.insert(name.to_lowercase(), variable);
+        }
+    }
+
+    /// Where a name of one to four parts points.
+    ///
+    /// # Errors
+    /// 7202 for a linked server.
+    pub fn place(&self, name: &[String]) -> SqlResult<Place> {
+        let or = |part: &str, default: &str| {
+            if part.is_empty() {
+                default.to_owned()
+            } else {
+                part.to_owned()
+            }
+        };
+        let (db, schema, name) = match name {
+            [name] => (self.db.clone(), "dbo".to_owned(), name.clone()),
+            [schema, name] => (self.db.clone(), or(schema, "dbo"), name.clone()),
+            [db, schema, name] => (or(db, &self.db), or(schema, "dbo"), name.clone()),
+            [server, ..] => {
+                return Err(SqlError::new(
+                    7202,
+                    format!(
+                        "Could not find server '{server}' in sys.servers. Verify that the correct server name was specified."
+                    ),
+                ));
+            }
+            [] => return Err(SqlError::syntax(".")),
+        };
+        Ok(Place { db, schema, name })
+    }
+
+    /// Where a new object goes: its schema must exist, and is spelled as it was created.
+    pub(super) fn new_place(&self, name: &[String], what: &str) -> SqlResult<Place> {
+        let mut place = self.place(name)?;
+        if place.is_temp() {
+            return Ok(place);
+        }
+        let no_database = SqlError::new(
+            911,
+            format!(
+                "Database '{}' does not exist. Make sure that the name is entered correctly.",
+                place.db
+            ),
+        );
+        place.db = catalog::database(&self.conn, &place.db)?.ok_or(no_database)?;
+        let missing = SqlError::new(
+            2760,
+            format!(
+                "The specified schema name \"{}\" either does not exist or you do not have permission to use it.",
+                place.schema
+            ),
+        );
+        let _ = what;
+        place.schema = catalog::schema(&self.conn, &place.db, &place.schema)?.ok_or(missing)?;
+        Ok(place)
+    }
+
+    /// A table.
+    ///
+    /// # Errors
+    /// 208 if there is none.
+    pub fn table(&self, place: &Place, written: &str) -> SqlResult<Table> {
+        catalog::table(&self.conn, place)?.ok_or_else(|| SqlError::no_object(written))
+    }
+
+    /// A table by its name as written.
+    pub(super) fn table_named(&self, name: &Name) -> SqlResult<Table> {
+        self.table(&self.place(name)?, &name.join("."))
+    }
+
+    /// One text from the catalog.
+    pub(crate) fn lookup(&self, sql: &str, key: Option<i64>) -> SqlResult<Option<String>> {
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([key], |r| r.get(0))
+            .optional()?)
+    }
+
+    /// One number from the catalog.
+    pub(crate) fn lookup_id(&self, sql: &str, key: &str) -> SqlResult<Option<i64>> {
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([key], |r| r.get(0))
+            .optional()?)
+    }
+
+    /// The value of an expression without sources.
+    ///
+    /// # Errors
+    /// What binding or computing it says.
+    pub fn evaluate(&self, e: &Expr) -> SqlResult<(Ty, Value)> {
+        let mut binder = Binder::new(self);
+        let bound = binder.expr(e)?;
+        self.run_bound(binder, &bound)
+    }
+
+    fn run_bound(&self, binder: Binder<'_>, bound: &Bound) -> SqlResult<(Ty, Value)> {
+        let params = binder.params;
+        let mut statement = self.conn.prepare_cached(&format!("SELECT {}", bound.sql))?;
+        let value = statement.query_row(params_from_iter(params), |r| r.get(0))?;
+        Ok((bound.ty, value))
+    }
+
+    /// The value of an expression in a type.
+    pub(super) fn evaluate_as(&self, e: &Expr, ty: Ty) -> SqlResult<Value> {
+        let mut binder = Binder::new(self);
+        let bound = binder.expr(e)?;
+        let bound = types::implicit(bound, ty)?;
+        Ok(self.run_bound(binder, &bound)?.1)
+    }
+
+    /// The value of an expression as text.
+    pub(crate) fn evaluate_text(&self, e: &Expr) -> SqlResult<Option<String>> {
+        let (ty, value) = self.evaluate(e)?;
+        match convert::convert((&value).into(), ty, Ty::NVarChar(MAX), DEFAULT_STYLE)? {
+            Value::Text(s) => Ok(Some(s)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The value of an expression as a number.
+    pub(super) fn evaluate_int(&self, e: &Expr) -> SqlResult<Option<i64>> {
+        match self.evaluate_as(e, Ty::BigInt)? {
+            Value::Integer(i) => Ok(Some(i)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a condition is true.
+    pub(super) fn holds(&self, e: &Expr) -> SqlResult<bool> {
+        let mut binder = Binder::new(self);
+        let sql = format!("SELECT {}", binder.condition(e)?);
+        let params = std::mem::take(&mut binder.params);
+        let value: Option<bool> = self
+            .conn
+            .prepare_cached(&sql)?
+            .query_row(params_from_iter(params), |r| r.get(0))?;
+        Ok(value == Some(true))
+    }
+
+    /// `XACT_STATE()`
+    pub fn xact_state(&self) -> i64 {
+        if self.trancount == 0 {
+            0
+        } else if self.doomed {
+            -1
+        } else {
+            1
+        }
+    }
+
+    /// The SQLite form of a value on its way into a column.
+    pub(super) fn stored(value: Bound, column: &catalog::Column, table: &Table) -> SqlResult<String> {
+        if value.null {
+            return Ok("NULL".to_owned());
+        }
+        types::check_implicit(value.ty, column.ty)?;
+        if is_noop(value.ty, column.ty) {
+            return Ok(value.sql);
+        }
+        let label = catalog::literal(&format!("{}.{}.{}|{}", table.db, table.schema, table.name, column.name));
+        Ok(format!(
+            "t_store({}, {}, {}, {label})",
+            value.sql,
+            value.ty.code(),
+            column.ty.code()
+        ))
+    }
+}
+
+/// 137
+pub(super) fn undeclared(name: &str) -> SqlError {
+    SqlError::new(137, format!("Must declare the scalar variable \"@{name}\"."))
+        .class(15)
+        .state(2)
+}

@@ -1,0 +1,174 @@
+//! The server's own procedures that drivers and people call.
+
+use rusqlite::types::Value;
+
+use super::{Argument, Flow, Session, Sink};
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{Name, Param};
+use crate::sql::parser;
+use crate::value::convert;
+use crate::value::format::DEFAULT_STYLE;
+use crate::value::{MAX, Ty};
+
+/// Status, output values by position of the argument, and how the call ended.
+pub(super) type Called = (i32, Vec<(usize, Ty, Value)>, Flow);
+
+fn text(argument: Option<&Argument>) -> SqlResult<String> {
+    let Some(argument) = argument else {
+        return Ok(String::new());
+    };
+    match convert::convert((&argument.value).into(), argument.ty, Ty::NVarChar(MAX), DEFAULT_STYLE)? {
+        Value::Text(s) => Ok(s),
+        _ => Ok(String::new()),
+    }
+}
+
+fn number(argument: Option<&Argument>) -> SqlResult<i32> {
+    let missing = || SqlError::new(8179, "Could not find prepared statement with handle 0.").state(2);
+    let argument = argument.ok_or_else(missing)?;
+    match convert::convert((&argument.value).into(), argument.ty, Ty::Int, DEFAULT_STYLE)? {
+        Value::Integer(i) => i32::try_from(i).map_err(|_| missing()),
+        _ => Ok(0),
+    }
+}
+
+fn declared(argument: Option<&Argument>) -> SqlResult<Vec<Param>> {
+    parser::parameters(&text(argument)?)
+}
+
+fn shift(outputs: Vec<(usize, Ty, Value)>, by: usize) -> Vec<(usize, Ty, Value)> {
+    outputs
+        .into_iter()
+        .map(|(at, ty, value)| (at + by, ty, value))
+        .collect()
+}
+
+impl Session {
+    /// Calls a procedure of the server, none if the name is not one.
+    pub(super) fn system_procedure(
+        &mut self,
+        name: &Name,
+        arguments: &[Argument],
+        sink: &mut dyn Sink,
+    ) -> SqlResult<Option<Called>> {
+        let plain = name.last().map(|n| n.to_ascii_lowercase()).unwrap_or_default();
+        let qualified = name.len() == 1
+            || name[name.len() - 2].is_empty()
+            || ["sys", "dbo"].contains(&name[name.len() - 2].to_ascii_lowercase().as_str());
+        if !qualified {
+            return Ok(None);
+        }
+        let at = |n: usize| arguments.get(n);
+        Ok(Some(match plain.as_str() {
+            "sp_executesql" => {
+                if arguments.is_empty() {
+                    return Err(SqlError::new(
+                        201,
+                        "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied.",
+                    ));
+                }
+                let parameters = declared(at(1))?;
+                let rest = arguments.get(2..).unwrap_or_default();
+                let (flow, outputs) = self.execute_text(&text(at(0))?, &parameters, rest, sink)?;
+                (status(flow), shift(outputs, 2), flow)
+            }
+            "sp_prepexec" => {
+                let (parameters, statement) = (text(at(1))?, text(at(2))?);
+                let rest = arguments.get(3..).unwrap_or_default();
+                parser::batch(&statement)?;
+                let handle = self.prepare(&statement, &parameters)?;
+                let (flow, outputs) = self.execute_text(&statement, &parser::parameters(&parameters)?, rest, sink)?;
+                let mut all = vec![(0, Ty::Int, Value::Integer(i64::from(handle)))];
+                all.extend(shift(outputs, 3));
+                (status(flow), all, flow)
+            }
+            "sp_prepare" => {
+                let (parameters, statement) = (text(at(1))?, text(at(2))?);
+                parser::batch(&statement)?;
+                let handle = self.prepare(&statement, &parameters)?;
+                (0, vec![(0, Ty::Int, Value::Integer(i64::from(handle)))], Flow::Next)
+            }
+            "sp_execute" => {
+                let handle = number(at(0))?;
+                let (statement, parameters) = self.prepared.get(&handle).cloned().ok_or_else(|| no_handle(handle))?;
+                let rest = arguments.get(1..).unwrap_or_default();
+                let (flow, outputs) = self.execute_text(&statement, &parser::parameters(&parameters)?, rest, sink)?;
+                (status(flow), shift(outputs, 1), flow)
+            }
+            "sp_unprepare" => {
+                let handle = number(at(0))?;
+                self.prepared.remove(&handle).ok_or_else(|| no_handle(handle))?;
+                (0, Vec::new(), Flow::Next)
+            }
+            "sp_reset_connection" => {
+                self.reset(sink);
+                (0, Vec::new(), Flow::Next)
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    fn prepare(&mut self, statement: &str, parameters: &str) -> SqlResult<i32> {
+        parser::parameters(parameters)?;
+        let handle = self.next_prepared;
+        self.next_prepared += 1;
+        self.prepared
+            .insert(handle, (statement.to_owned(), parameters.to_owned()));
+        Ok(handle)
+    }
+
+    /// Back to the state after login.
+    pub fn reset(&mut self, sink: &mut dyn Sink) {
+        if self.trancount > 0 {
+            self.rollback_all(sink);
+        }
+        self.options = super::Options::default();
+        self.off_options.clear();
+        self.prepared.clear();
+        self.identity = None;
+        self.scope_identity = None;
+        self.rowcount = 0;
+        self.last_error = 0;
+        let database = self.engine.database.clone();
+        if self.db != database {
+            let old = std::mem::replace(&mut self.db, database);
+            sink.database(&old, &self.db);
+        }
+        self.drop_temporary_tables();
+    }
+
+    /// The reset of a pooled connection, with or without its transaction.
+    pub fn reset_connection(&mut self, keep_transaction: bool, sink: &mut dyn Sink) {
+        if keep_transaction {
+            let (trancount, descriptor) = (std::mem::take(&mut self.trancount), self.descriptor);
+            self.reset(sink);
+            (self.trancount, self.descriptor) = (trancount, descriptor);
+        } else {
+            self.reset(sink);
+        }
+    }
+
+    fn drop_temporary_tables(&self) {
+        let names: Vec<String> = self
+            .conn()
+            .prepare("SELECT name FROM temp._object")
+            .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
+            .unwrap_or_default();
+        for name in names {
+            // A name that is in the catalog and not in the schema has nothing to drop.
+            let _ = self.drop_object("table", &vec![name], true);
+        }
+    }
+}
+
+fn status(flow: Flow) -> i32 {
+    match flow {
+        Flow::Return(status) => status,
+        Flow::Abort => -6,
+        _ => 0,
+    }
+}
+
+fn no_handle(handle: i32) -> SqlError {
+    SqlError::new(8179, format!("Could not find prepared statement with handle {handle}.")).state(2)
+}

@@ -1,0 +1,367 @@
+//! Expressions and conditions, by precedence.
+
+use super::{Parser, is_reserved};
+use crate::error::SqlResult;
+use crate::sql::ast::{Call, Expr, Order, Over};
+use crate::sql::lexer::Tok;
+
+const COMPARISONS: [&str; 9] = ["=", "<>", "!=", "<", "<=", ">", ">=", "!<", "!>"];
+
+/// Functions that are written without parentheses.
+const BARE: [&str; 4] = ["CURRENT_TIMESTAMP", "CURRENT_USER", "SESSION_USER", "SYSTEM_USER"];
+
+/// Reserved words that are functions when a parenthesis follows.
+const RESERVED_FUNCTIONS: [&str; 7] = ["coalesce", "nullif", "left", "right", "user", "update", "contains"];
+
+fn boxed(e: Expr) -> Box<Expr> {
+    Box::new(e)
+}
+
+impl Parser<'_> {
+    /// A condition or an expression: `OR` binds least.
+    pub(super) fn condition(&mut self) -> SqlResult<Expr> {
+        let mut left = self.and()?;
+        while self.eat("or") {
+            left = Expr::Or(boxed(left), boxed(self.and()?));
+        }
+        Ok(left)
+    }
+
+    fn and(&mut self) -> SqlResult<Expr> {
+        let mut left = self.not()?;
+        while self.eat("and") {
+            left = Expr::And(boxed(left), boxed(self.not()?));
+        }
+        Ok(left)
+    }
+
+    fn not(&mut self) -> SqlResult<Expr> {
+        if self.eat("not") {
+            Ok(Expr::Not(boxed(self.not()?)))
+        } else {
+            self.predicate()
+        }
+    }
+
+    fn predicate(&mut self) -> SqlResult<Expr> {
+        if self.is("exists") && matches!(self.peek(1), Tok::Sym("(")) {
+            self.bump();
+            self.expect_sym("(")?;
+            let query = self.query()?;
+            self.expect_sym(")")?;
+            return Ok(Expr::Exists(Box::new(query)));
+        }
+        let left = self.expr()?;
+        if let Tok::Sym(op) = *self.tok()
+            && COMPARISONS.contains(&op)
+        {
+            self.bump();
+            let right = self.expr()?;
+            let op = match op {
+                "!=" => "<>",
+                "!<" => ">=",
+                "!>" => "<=",
+                other => other,
+            };
+            return Ok(Expr::Compare(op, boxed(left), boxed(right)));
+        }
+        if self.eat("is") {
+            let not = self.eat("not");
+            self.expect("null")?;
+            return Ok(Expr::IsNull(boxed(left), not));
+        }
+        let not = self.is("not") && ["in", "between", "like"].iter().any(|w| self.is_at(1, w));
+        if not {
+            self.bump();
+        }
+        if self.eat("in") {
+            return self.in_list(left, not);
+        }
+        if self.eat("between") {
+            let low = self.expr()?;
+            self.expect("and")?;
+            let high = self.expr()?;
+            return Ok(Expr::Between(boxed(left), boxed(low), boxed(high), not));
+        }
+        if self.eat("like") {
+            let pattern = self.expr()?;
+            let escape = if self.eat("escape") {
+                Some(boxed(self.expr()?))
+            } else {
+                None
+            };
+            return Ok(Expr::Like(boxed(left), boxed(pattern), escape, not));
+        }
+        Ok(left)
+    }
+
+    fn in_list(&mut self, left: Expr, not: bool) -> SqlResult<Expr> {
+        self.expect_sym("(")?;
+        if self.is("select") || self.is("with") {
+            let query = self.query()?;
+            self.expect_sym(")")?;
+            return Ok(Expr::InQuery(boxed(left), Box::new(query), not));
+        }
+        let list = self.expr_list()?;
+        self.expect_sym(")")?;
+        Ok(Expr::In(boxed(left), list, not))
+    }
+
+    pub(super) fn expr_list(&mut self) -> SqlResult<Vec<Expr>> {
+        let mut out = vec![self.expr()?];
+        while self.eat_sym(",") {
+            out.push(self.expr()?);
+        }
+        Ok(out)
+    }
+
+    /// An expression: `+`, `-` and the bit operators bind least.
+    pub(super) fn expr(&mut self) -> SqlResult<Expr> {
+        let mut left = self.product()?;
+        while let Tok::Sym(op @ ("+" | "-" | "&" | "|" | "^")) = *self.tok() {
+            self.bump();
+            left = Expr::Binary(op, boxed(left), boxed(self.product()?));
+        }
+        Ok(left)
+    }
+
+    fn product(&mut self) -> SqlResult<Expr> {
+        let mut left = self.unary()?;
+        while let Tok::Sym(op @ ("*" | "/" | "%")) = *self.tok() {
+            self.bump();
+            left = Expr::Binary(op, boxed(left), boxed(self.unary()?));
+        }
+        Ok(left)
+    }
+
+    fn unary(&mut self) -> SqlResult<Expr> {
+        if let Tok::Sym(op @ ("-" | "+" | "~")) = *self.tok() {
+            self.bump();
+            return Ok(Expr::Unary(op, boxed(self.unary()?)));
+        }
+        let mut expr = self.primary()?;
+        loop {
+            if self.eat("collate") {
+                expr = Expr::Collate(boxed(expr), self.ident()?);
+            } else if self.is("at") && self.is_at(1, "time") {
+                self.bump();
+                self.bump();
+                self.expect("zone")?;
+                expr = Expr::AtTimeZone(boxed(expr), boxed(self.primary()?));
+            } else {
+                return Ok(expr);
+            }
+        }
+    }
+
+    fn primary(&mut self) -> SqlResult<Expr> {
+        let tok = self.tok().clone();
+        let simple = match tok {
+            Tok::Int(s) => Expr::Int(s),
+            Tok::Dec(s) => Expr::Dec(s),
+            Tok::Float(s) => Expr::Float(s),
+            Tok::Money(s) => Expr::Money(s),
+            Tok::Str(s, n) => Expr::Str(s, n),
+            Tok::Bin(b) => Expr::Bin(b),
+            Tok::Var(v) => Expr::Var(v),
+            Tok::Global(v) => Expr::Global(v.to_ascii_uppercase()),
+            Tok::Sym("(") => return self.parenthesis(),
+            Tok::Word(_) | Tok::Quoted(_) => return self.word(),
+            _ => return self.unexpected(),
+        };
+        self.bump();
+        Ok(simple)
+    }
+
+    fn parenthesis(&mut self) -> SqlResult<Expr> {
+        self.bump();
+        let inner = if self.is("select") || self.is("with") {
+            Expr::Subquery(Box::new(self.query()?))
+        } else {
+            self.condition()?
+        };
+        self.expect_sym(")")?;
+        Ok(inner)
+    }
+
+    fn word(&mut self) -> SqlResult<Expr> {
+        let followed = matches!(self.peek(1), Tok::Sym("("));
+        if let Tok::Word(w) = self.tok() {
+            let word = w.to_ascii_lowercase();
+            match word.as_str() {
+                "null" => {
+                    self.bump();
+                    return Ok(Expr::Null);
+                }
+                "default" => {
+                    self.bump();
+                    return Ok(Expr::Default);
+                }
+                "case" => return self.case(),
+                "cast" | "try_cast" if followed => return self.cast(word == "try_cast"),
+                "convert" | "try_convert" if followed => return self.convert(word == "try_convert"),
+                _ => {}
+            }
+            let upper = w.to_ascii_uppercase();
+            if BARE.contains(&upper.as_str()) {
+                self.bump();
+                return Ok(Expr::Call(Call::plain(vec![upper], Vec::new())));
+            }
+            if is_reserved(&word) {
+                if !(followed && RESERVED_FUNCTIONS.contains(&word.as_str())) {
+                    return self.unexpected();
+                }
+                self.bump();
+                return self.call(vec![upper]);
+            }
+        }
+        let name = self.name()?;
+        if self.is_sym("(") {
+            return self.call(name);
+        }
+        Ok(Expr::Col(name))
+    }
+
+    fn case(&mut self) -> SqlResult<Expr> {
+        self.bump();
+        let operand = if self.is("when") {
+            None
+        } else {
+            Some(boxed(self.expr()?))
+        };
+        let mut arms = Vec::new();
+        while self.eat("when") {
+            let when = if operand.is_some() {
+                self.expr()?
+            } else {
+                self.condition()?
+            };
+            self.expect("then")?;
+            arms.push((when, self.expr()?));
+        }
+        if arms.is_empty() {
+            return self.unexpected();
+        }
+        let otherwise = if self.eat("else") {
+            Some(boxed(self.expr()?))
+        } else {
+            None
+        };
+        self.expect("end")?;
+        Ok(Expr::Case(operand, arms, otherwise))
+    }
+
+    fn cast(&mut self, attempt: bool) -> SqlResult<Expr> {
+        self.bump();
+        self.expect_sym("(")?;
+        let value = self.expr()?;
+        self.expect("as")?;
+        let ty = self.cast_type()?;
+        self.expect_sym(")")?;
+        Ok(Expr::Cast(boxed(value), ty, None, attempt))
+    }
+
+    fn convert(&mut self, attempt: bool) -> SqlResult<Expr> {
+        self.bump();
+        self.expect_sym("(")?;
+        let ty = self.cast_type()?;
+        self.expect_sym(",")?;
+        let value = self.expr()?;
+        let style = if self.eat_sym(",") {
+            Some(boxed(self.expr()?))
+        } else {
+            None
+        };
+        self.expect_sym(")")?;
+        Ok(Expr::Cast(boxed(value), ty, style, attempt))
+    }
+
+    /// In a cast a string without a length has thirty characters.
+    fn cast_type(&mut self) -> SqlResult<crate::value::Ty> {
+        use crate::value::Ty;
+        let (ty, _) = self.data_type()?;
+        let sized = self.at > 0 && matches!(self.tokens[self.at - 1].tok, Tok::Sym(")"));
+        Ok(match ty {
+            Ty::VarChar(1) if !sized => Ty::VarChar(30),
+            Ty::NVarChar(1) if !sized => Ty::NVarChar(30),
+            Ty::Char(1) if !sized => Ty::Char(30),
+            Ty::NChar(1) if !sized => Ty::NChar(30),
+            Ty::VarBinary(1) if !sized => Ty::VarBinary(30),
+            Ty::Binary(1) if !sized => Ty::Binary(30),
+            other => other,
+        })
+    }
+
+    fn call(&mut self, name: Vec<String>) -> SqlResult<Expr> {
+        self.expect_sym("(")?;
+        let mut call = Call::plain(name, Vec::new());
+        if let [one] = call.name.as_mut_slice() {
+            one.make_ascii_uppercase();
+        }
+        if self.eat_sym("*") {
+            call.star = true;
+        } else if !self.is_sym(")") {
+            call.distinct = self.eat("distinct");
+            if !call.distinct {
+                self.eat("all");
+            }
+            call.args = self.expr_list()?;
+        }
+        self.expect_sym(")")?;
+        if self.is("within") && self.is_at(1, "group") {
+            self.bump();
+            self.bump();
+            self.expect_sym("(")?;
+            call.within = self.order_by()?;
+            self.expect_sym(")")?;
+        }
+        if self.eat("over") {
+            self.expect_sym("(")?;
+            let mut over = Over {
+                partition: Vec::new(),
+                order: Vec::new(),
+            };
+            if self.eat("partition") {
+                self.expect("by")?;
+                over.partition = self.expr_list()?;
+            }
+            if self.is("order") {
+                over.order = self.order_by()?;
+            }
+            self.expect_sym(")")?;
+            call.over = Some(over);
+        }
+        Ok(Expr::Call(call))
+    }
+
+    pub(super) fn order_by(&mut self) -> SqlResult<Vec<Order>> {
+        self.expect("order")?;
+        self.expect("by")?;
+        let mut out = Vec::new();
+        loop {
+            let expr = self.expr()?;
+            let desc = self.eat("desc");
+            if !desc {
+                self.eat("asc");
+            }
+            out.push(Order { expr, desc });
+            if !self.eat_sym(",") {
+                return Ok(out);
+            }
+        }
+    }
+}
+
+impl Call {
+    /// A call without decoration.
+    pub fn plain(name: Vec<String>, args: Vec<Expr>) -> Self {
+        Call {
+            name,
+            args,
+            star: false,
+            distinct: false,
+            over: None,
+            within: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Tokens to statements. Everything it does not know is error 102 (or 156 at a keyword).
+
+mod control;
+mod ddl;
+mod dml;
+mod expr;
+mod query;
+mod types;
+
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{Kind, Name, Param, Stmt};
+use crate::sql::lexer::{self, Tok, Token};
+use crate::value::Ty;
+
+/// Words that cannot be a name unless quoted.
+const RESERVED: &str = " add all alter and any as asc authorization backup begin between break browse bulk by cascade case check checkpoint close clustered coalesce collate column commit compute constraint contains containstable continue convert create cross current current_date current_time current_timestamp current_user cursor database dbcc deallocate declare default delete deny desc disk distinct distributed double drop dump else end errlvl escape except exec execute exists exit external fetch file fillfactor for foreign freetext freetexttable from full function goto grant group having holdlock identity identity_insert identitycol if in index inner insert intersect into is join key kill left like lineno load merge national nocheck nonclustered not null nullif of off offsets on open opendatasource openquery openrowset openxml option or order outer over percent pivot plan precision primary print proc procedure public raiserror read readtext reconfigure references replication restore restrict return revert revoke right rollback rowcount rowguidcol rule save schema select session_user set setuser shutdown some statistics system_user table tablesample textsize then to top tran transaction trigger truncate try_convert tsequal union unique unpivot update updatetext use user values varying view waitfor when where while with writetext ";
+
+/// True for a word that needs quotes to be a name.
+pub fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&format!(" {} ", word.to_ascii_lowercase()))
+}
+
+/// The parser over one batch.
+pub struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Token>,
+    at: usize,
+}
+
+/// Parses a batch.
+pub fn batch(text: &str) -> SqlResult<Vec<Stmt>> {
+    let mut parser = Parser::new(text)?;
+    let mut out = Vec::new();
+    while parser.skip_semicolons() {
+        // A bare procedure name is an EXEC only as the first statement of a batch.
+        if out.is_empty()
+            && let Some(stmt) = parser.bare_exec()?
+        {
+            out.push(stmt);
+            continue;
+        }
+        out.push(parser.statement()?);
+    }
+    Ok(out)
+}
+
+/// Parses the parameter list of sp_executesql: `@a int, @b nvarchar(10) output`.
+pub fn parameters(text: &str) -> SqlResult<Vec<Param>> {
+    let mut parser = Parser::new(text)?;
+    if parser.is_end() {
+        return Ok(Vec::new());
+    }
+    let params = parser.params()?;
+    parser.expect_end()?;
+    Ok(params)
+}
+
+/// Parses the body of a procedure from its full text.
+pub fn procedure_body(text: &str) -> SqlResult<(Vec<Param>, Vec<Stmt>)> {
+    let mut parser = Parser::new(text)?;
+    let (_, params) = parser.procedure_head()?;
+    let mut body = Vec::new();
+    while parser.skip_semicolons() {
+        body.push(parser.statement()?);
+    }
+    Ok((params, body))
+}
+
+/// Parses one expression, as stored for defaults, checks and computed columns.
+pub fn expression(text: &str) -> SqlResult<crate::sql::ast::Expr> {
+    let mut parser = Parser::new(text)?;
+    let expr = parser.condition()?;
+    parser.expect_end()?;
+    Ok(expr)
+}
+
+/// Parses a data type, as in `@p1 decimal(10,2)`.
+pub fn data_type(text: &str) -> SqlResult<Ty> {
+    let mut parser = Parser::new(text)?;
+    let (ty, _) = parser.data_type()?;
+    parser.expect_end()?;
+    Ok(ty)
+}
+
+/// Splits a possibly quoted name of several parts.
+pub fn name(text: &str) -> SqlResult<Name> {
+    let mut parser = Parser::new(text)?;
+    let name = parser.name()?;
+    parser.expect_end()?;
+    Ok(name)
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> SqlResult<Self> {
+        Ok(Parser {
+            text,
+            tokens: lexer::tokens(text)?,
+            at: 0,
+        })
+    }
+
+    fn tok(&self) -> &Tok {
+        &self.tokens[self.at.min(self.tokens.len() - 1)].tok
+    }
+
+    fn peek(&self, ahead: usize) -> &Tok {
+        &self.tokens[(self.at + ahead).min(self.tokens.len() - 1)].tok
+    }
+
+    fn line(&self) -> u32 {
+        self.tokens[self.at.min(self.tokens.len() - 1)].line
+    }
+
+    fn start(&self) -> usize {
+        self.tokens[self.at.min(self.tokens.len() - 1)].start
+    }
+
+    /// Text from an offset to the end of the last token taken.
+    fn source(&self, from: usize) -> String {
+        let end = if self.at == 0 {
+            from
+        } else {
+            self.tokens[self.at - 1].end
+        };
+        self.text[from..end].to_owned()
+    }
+
+    fn bump(&mut self) -> Tok {
+        let tok = self.tok().clone();
+        if self.at < self.tokens.len() - 1 {
+            self.at += 1;
+        }
+        tok
+    }
+
+    fn is_end(&self) -> bool {
+        *self.tok() == Tok::End
+    }
+
+    /// The error for the token that does not fit here.
+    fn unexpected<T>(&self) -> SqlResult<T> {
+        Err(self.syntax_error())
+    }
+
+    fn syntax_error(&self) -> SqlError {
+        match self.tok() {
+            Tok::End if self.at > 0 => SqlError::syntax(&self.tokens[self.at - 1].tok.text()).at(self.line()),
+            Tok::Word(word) if is_reserved(word) => {
+                SqlError::new(156, format!("Incorrect syntax near the keyword '{word}'."))
+                    .class(15)
+                    .at(self.line())
+            }
+            tok => SqlError::syntax(&tok.text()).at(self.line()),
+        }
+    }
+
+    fn expect_end(&self) -> SqlResult<()> {
+        if self.is_end() { Ok(()) } else { self.unexpected() }
+    }
+
+    fn is(&self, word: &str) -> bool {
+        self.is_at(0, word)
+    }
+
+    fn is_at(&self, ahead: usize, word: &str) -> bool {
+        matches!(self.peek(ahead), Tok::Word(w) if w.eq_ignore_ascii_case(word))
+    }
+
+    fn eat(&mut self, word: &str) -> bool {
+        let found = self.is(word);
+        if found {
+            self.bump();
+        }
+        found
+    }
+
+    fn expect(&mut self, word: &str) -> SqlResult<()> {
+        if self.eat(word) { Ok(()) } else { self.unexpected() }
+    }
+
+    fn eat_any(&mut self, words: &[&'static str]) -> Option<&'static str> {
+        words.iter().copied().find(|word| self.eat(word))
+    }
+
+    fn is_sym(&self, symbol: &str) -> bool {
+        matches!(self.tok(), Tok::Sym(s) if *s == symbol)
+    }
+
+    fn eat_sym(&mut self, symbol: &str) -> bool {
+        let found = self.is_sym(symbol);
+        if found {
+            self.bump();
+        }
+        found
+    }
+
+    fn expect_sym(&mut self, symbol: &str) -> SqlResult<()> {
+        if self.eat_sym(symbol) {
+            Ok(())
+        } else {
+            self.unexpected()
+        }
+    }
+
+    fn skip_semicolons(&mut self) -> bool {
+        while self.eat_sym(";") {}
+        !self.is_end()
+    }
+
+    /// A name of one part.
+    fn ident(&mut self) -> SqlResult<String> {
+        match self.tok() {
+            Tok::Quoted(s) if !s.is_empty() => {
+                let s = s.clone();
+                self.bump();
+                Ok(s)
+            }
+            Tok::Word(w) if !is_reserved(w) => {
+                let w = w.clone();
+                self.bump();
+                Ok(w)
+            }
+            _ => self.unexpected(),
+        }
+    }
+
+    fn is_ident(&self) -> bool {
+        match self.tok() {
+            Tok::Quoted(_) => true,
+            Tok::Word(w) => !is_reserved(w),
+            _ => false,
+        }
+    }
+
+    /// A name of one to four parts; an omitted part, as in `db..t`, is empty.
+    fn name(&mut self) -> SqlResult<Name> {
+        let mut parts = vec![self.ident()?];
+        while self.is_sym(".") {
+            self.bump();
+            if self.is_sym(".") {
+                parts.push(String::new());
+            } else {
+                parts.push(self.ident_after_dot()?);
+            }
+        }
+        Ok(parts)
+    }
+
+    /// After a dot even a keyword is a name.
+    fn ident_after_dot(&mut self) -> SqlResult<String> {
+        if let Tok::Word(w) = self.tok() {
+            let w = w.clone();
+            self.bump();
+            return Ok(w);
+        }
+        self.ident()
+    }
+
+    fn ident_list(&mut self) -> SqlResult<Vec<String>> {
+        self.expect_sym("(")?;
+        let mut out = vec![self.ident()?];
+        while self.eat_sym(",") {
+            out.push(self.ident()?);
+        }
+        self.expect_sym(")")?;
+        Ok(out)
+    }
+
+    fn variable(&mut self) -> SqlResult<String> {
+        match self.bump() {
+            Tok::Var(v) => Ok(v),
+            _ => {
+                self.at = self.at.saturating_sub(1);
+                self.unexpected()
+            }
+        }
+    }
+
+    fn signed_int(&mut self) -> SqlResult<i64> {
+        let negative = self.eat_sym("-");
+        match self.tok().clone() {
+            Tok::Int(text) => {
+                self.bump();
+                let value: i64 = text.parse().map_err(|_| SqlError::syntax(&text))?;
+                Ok(if negative { -value } else { value })
+            }
+            _ => self.unexpected(),
+        }
+    }
+
+    /// A statement; [`Kind`] says what it is.
+    fn statement(&mut self) -> SqlResult<Stmt> {
+        let line = self.line();
+        let kind = self.kind()?;
+        self.eat_sym(";");
+        Ok(Stmt { line, kind })
+    }
+
+    fn kind(&mut self) -> SqlResult<Kind> {
+        let Tok::Word(word) = self.tok() else {
+            if self.is_sym("(") {
+                return Ok(Kind::Select(Box::new(self.query()?)));
+            }
+            return self.unexpected();
+        };
+        match word.to_ascii_lowercase().as_str() {
+            "select" => Ok(Kind::Select(Box::new(self.query()?))),
+            "with" => self.with_statement(),
+            "insert" => self.insert(Vec::new()),
+            "update" => self.update(),
+            "delete" => self.delete(),
+            "truncate" => {
+                self.bump();
+                self.expect("table")?;
+                Ok(Kind::Truncate(self.name()?))
+            }
+            "create" => self.create(),
+            "alter" => self.alter(),
+            "drop" => self.drop(),
+            _ => self.control(),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The thread of one connection: takes requests, runs them in the session, answers.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use rusqlite::types::Value;
+
+use super::packet::{self, Message};
+use super::reader::Reader;
+use super::wire::Wire;
+use super::{bulk, login, rpc};
+use crate::engine::Engine;
+use crate::error::{SqlError, SqlResult};
+use crate::fault::Action;
+use crate::sql::catalog;
+use crate::sql::exec::{Manager, Session, Sink};
+use crate::value::{Ty, text};
+
+/// Serves a connection whose first message is LOGIN7, until it ends.
+pub fn serve(engine: &Arc<Engine>, first: &Message, requests: &Receiver<Message>, wire: &mut Wire) {
+    let Some(mut session) = log_in(engine, &first.payload, wire) else {
+        return;
+    };
+    while let Ok(message) = requests.recv() {
+        if message.kind == packet::ATTENTION {
+            wire.acknowledge_attention();
+            continue;
+        }
+        if message.status & packet::IGNORE != 0 {
+            continue;
+        }
+        if message.status & (packet::RESET | packet::RESET_KEEP) != 0 {
+            let (trancount, keep) = (session.trancount, message.status & packet::RESET_KEEP != 0);
+            session.reset_connection(keep && trancount > 0, wire);
+            login::env_bytes(wire.token(), 18, &[], &[]);
+        }
+        request(&mut session, &message, wire);
+        if wire.is_gone() {
+            break;
+        }
+        if wire.cancelled() { wire.abandon() } else { wire.end() }
+    }
+    session.rollback_quietly();
+}
+
+fn request(session: &mut Session, message: &Message, wire: &mut Wire) {
+    let result = match message.kind {
+        packet::BATCH => batch(session, &message.payload, wire),
+        packet::RPC => calls(session, &message.payload, wire),
+        packet::BULK => rows(session, &message.payload, wire),
+        packet::TRANSACTION => transaction(session, &message.payload, wire),
+        other => Err(SqlError::unsupported(format!("TDS message type {other}"))),
+    };
+    if let Err(e) = result {
+        wire.error(&e.at(1));
+    }
+    if !wire.cancelled() && !wire.is_gone() {
+        wire.complete();
+    }
+}
+
+/// Meets a fault that a test has ordered for this text; true when the request is not to be run.
+fn faulty(session: &Session, wire: &mut Wire, text: &str) -> SqlResult<bool> {
+    wire.fault = None;
+    let Some(fault) = session.engine.faults.meet(text) else {
+        return Ok(false);
+    };
+    match (fault.after_rows, fault.action) {
+        (Some(rows), action) => {
+            wire.fault = Some((rows, action));
+            Ok(false)
+        }
+        (None, Action::Error(error)) => Err(error),
+        (None, Action::Disconnect) => {
+            wire.cut();
+            Ok(true)
+        }
+    }
+}
+
+fn batch(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlResult<()> {
+    let mut r = Reader::new(payload);
+    r.all_headers()?;
+    let sql = text::from_utf16(r.rest());
+    if !faulty(session, wire, &sql)? {
+        session.batch(&sql, wire);
+    }
+    Ok(())
+}
+
+fn calls(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlResult<()> {
+    for call in rpc::parse(payload)? {
+        let mut all = call.name.join(".");
+        for argument in &call.arguments {
+            if let Value::Text(t) = &argument.value {
+                all.push('\n');
+                all.push_str(t);
+            }
+        }
+        if faulty(session, wire, &all)? {
+            return Ok(());
+        }
+        wire.no_metadata = call.no_metadata;
+        let names: Vec<String> = call.arguments.iter().map(|a| a.name.clone()).collect();
+        wire.nest(true);
+        let result = session.rpc(&call.name, call.arguments, wire);
+        wire.nest(false);
+        wire.no_metadata = false;
+        if wire.cancelled() {
+            return Ok(());
+        }
+        let (status, outputs) = result.clone().unwrap_or((session.last_error, Vec::new()));
+        let outputs: Vec<(String, usize, Ty, Value)> = outputs
+            .into_iter()
+            .map(|(at, ty, value)| (names.get(at).cloned().unwrap_or_default(), at, ty, value))
+            .collect();
+        wire.return_values(status, &outputs)?;
+        wire.done_proc(result.is_none());
+    }
+    Ok(())
+}
+
+fn rows(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlResult<()> {
+    let load = bulk::parse(payload)?;
+    if load.columns.is_empty() {
+        wire.done(Some(0), false);
+        return Ok(());
+    }
+    let count = session.bulk_rows(&load.columns, load.rows, wire)?;
+    wire.done(Some(count), false);
+    Ok(())
+}
+
+fn transaction(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlResult<()> {
+    let mut r = Reader::new(payload);
+    r.all_headers()?;
+    let kind = r.u16()?;
+    let name = |r: &mut Reader<'_>| -> SqlResult<String> {
+        let bytes = usize::from(r.u8()?);
+        Ok(text::from_utf16(r.bytes(bytes)?))
+    };
+    let again = |r: &mut Reader<'_>| r.u8().is_ok_and(|flags| flags & 1 != 0);
+    let request = match kind {
+        5 => Manager::Begin(r.u8().unwrap_or(0)),
+        7 => {
+            name(&mut r)?;
+            Manager::Commit(again(&mut r))
+        }
+        8 => {
+            let name = Some(name(&mut r)?).filter(|n| !n.is_empty());
+            Manager::Rollback(name, again(&mut r))
+        }
+        9 => Manager::Save(name(&mut r)?),
+        other => return Err(SqlError::unsupported(format!("transaction manager request {other}"))),
+    };
+    session.manage(request, wire);
+    Ok(())
+}
+
+/// Checks the login and answers it; none when it was refused.
+fn log_in(engine: &Arc<Engine>, payload: &[u8], wire: &mut Wire) -> Option<Session> {
+    let login = match login::parse(payload) {
+        Ok(login) => login,
+        Err(e) => {
+            refuse(wire, &[e]);
+            return None;
+        }
+    };
+    if let Err(errors) = check(engine, &login) {
+        refuse(wire, &errors);
+        return None;
+    }
+    let opened = Session::new(engine).and_then(|mut session| {
+        if !login.database.is_empty() {
+            session.db =
+                catalog::database(session.conn(), &login.database)?.ok_or_else(|| cannot_open(&login.database))?;
+        }
+        Ok(session)
+    });
+    let mut session = match opened {
+        Ok(session) => session,
+        Err(e) => {
+            refuse(wire, &[e, login::failed(&login.user)]);
+            return None;
+        }
+    };
+    session.client_host.clone_from(&login.host);
+    session.client_app.clone_from(&login.app);
+    let size = login::packet_size(login.packet_size);
+    let context = format!("Changed database context to '{}'.", session.db);
+    login::env_text(wire.token(), 1, &session.db, "master");
+    wire.info(&SqlError::new(5701, context).class(0).state(2).at(1));
+    login::env_bytes(wire.token(), 7, &super::encode::COLLATION, &[]);
+    login::env_text(wire.token(), 2, "us_english", "");
+    wire.info(
+        &SqlError::new(5703, "Changed language setting to us_english.")
+            .class(0)
+            .at(1),
+    );
+    login::acknowledge(wire.token(), answered(login.version));
+    login::env_text(wire.token(), 4, &size.to_string(), "4096");
+    wire.finish();
+    wire.agree(size, login.version);
+    Some(session)
+}
+
+/// The version that the server answers with: the client's, but no newer than the server's.
+fn answered(asked: u32) -> u32 {
+    if asked > login::TDS_7_4 { login::TDS_7_4 } else { asked }
+}
+
+fn cannot_open(database: &str) -> SqlError {
+    SqlError::new(
+        4060,
+        format!("Cannot open database \"{database}\" requested by the login. The login failed."),
+    )
+    .class(11)
+    .at(1)
+}
+
+fn check(engine: &Engine, login: &login::Login) -> Result<(), Vec<SqlError>> {
+    // 8.0 is 0x08000000; every other version has its major number in the high half of the first byte.
+    if login.version < login::TDS_7_3 && login.version != 0x0800_0000 {
+        return Err(vec![
+            SqlError::new(
+                17835,
+                "The stand-in speaks TDS 7.3 and later only; configure the client for 7.3 or 7.4.",
+            )
+            .class(20),
+        ]);
+    }
+    if login.integrated {
+        return Err(vec![
+            SqlError::new(18452, "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication.")
+                .class(14)
+                .at(1),
+        ]);
+    }
+    if let Some(fault) = engine.faults.meet("LOGIN")
+        && let Action::Error(error) = fault.action
+    {
+        return Err(vec![error, login::failed(&login.user)]);
+    }
+    if !login.user.eq_ignore_ascii_case(&engine.username) || login.password != engine.password {
+        return Err(vec![login::failed(&login.user)]);
+    }
+    Ok(())
+}
+
+fn refuse(wire: &mut Wire, errors: &[SqlError]) {
+    let (last, first) = match errors.split_last() {
+        Some(split) => split,
+        None => return,
+    };
+    for error in first {
+        wire.error_token(error);
+    }
+    wire.error(last);
+    wire.end();
+}

@@ -1,0 +1,94 @@
+//! Remote procedure calls.
+
+use rusqlite::types::Value;
+
+use super::decode;
+use super::reader::Reader;
+use crate::error::{SqlError, SqlResult};
+use crate::sql::exec::Argument;
+use crate::sql::parser;
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The procedure.
+    pub name: Vec<String>,
+    /// The arguments.
+    pub arguments: Vec<Argument>,
+    /// The client does not want column metadata again.
+    pub no_metadata: bool,
+}
+
+/// The names of the procedures that have numbers.
+const NUMBERED: [&str; 16] = [
+    "",
+    "sp_cursor",
+    "sp_cursoropen",
+    "sp_cursorprepare",
+    "sp_cursorexecute",
+    "sp_cursorprepexec",
+    "sp_cursorunprepare",
+    "sp_cursorfetch",
+    "sp_cursoroption",
+    "sp_cursorclose",
+    "sp_executesql",
+    "sp_prepare",
+    "sp_execute",
+    "sp_prepexec",
+    "sp_prepexecrpc",
+    "sp_unprepare",
+];
+
+/// Reads the calls of a message.
+///
+/// # Errors
+/// 4002 and 8009 when it is malformed, 40510 for parameter types that are not offered.
+pub fn parse(payload: &[u8]) -> SqlResult<Vec<Call>> {
+    let mut r = Reader::new(payload);
+    r.all_headers()?;
+    let mut calls = Vec::new();
+    while !r.is_empty() {
+        calls.push(call(&mut r)?);
+    }
+    Ok(calls)
+}
+
+fn call(r: &mut Reader<'_>) -> SqlResult<Call> {
+    let length = r.u16()?;
+    let name = if length == u16::MAX {
+        let number = r.u16()?;
+        let name = NUMBERED.get(usize::from(number)).filter(|n| !n.is_empty());
+        let name =
+            name.ok_or_else(|| SqlError::new(2812, format!("Could not find stored procedure number {number}.")))?;
+        vec![(*name).to_owned()]
+    } else {
+        let text = r.utf16(usize::from(length))?;
+        parser::name(&text)
+            .map_err(|_| SqlError::new(2812, format!("Could not find stored procedure '{text}'.")).state(62))?
+    };
+    let flags = r.u16()?;
+    let mut arguments = Vec::new();
+    while let Some(next) = r.peek() {
+        // A separator begins the next call of the message; no name is that long.
+        if next == 0x80 || next == 0xFF {
+            r.u8()?;
+            break;
+        }
+        let name = r.b_varchar()?;
+        let status = r.u8()?;
+        let ty = decode::type_info(r)?;
+        let value = decode::parameter(r, ty)?;
+        arguments.push(Argument {
+            name: name.trim_start_matches('@').to_owned(),
+            ty: ty.ty,
+            default: status & 2 != 0 && value == Value::Null,
+            value,
+            output: status & 1 != 0,
+        });
+    }
+    Ok(Call {
+        name,
+        arguments,
+        no_metadata: flags & 2 != 0,
+    })
+}

@@ -1,0 +1,273 @@
+//! Values as text, by `CONVERT` style.
+
+use crate::error::{SqlError, SqlResult};
+use crate::value::calendar::{self, DATETIME_DAY, DAY, EPOCH_1900, SECOND};
+use crate::value::{Datum, Ty};
+
+/// No style given: the type's own default.
+pub const DEFAULT_STYLE: i64 = -1;
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// The text of a value that is not NULL, not text and not bytes.
+pub fn text(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
+    Ok(match datum {
+        Datum::Int(i) => i.to_string(),
+        Datum::Dec(v, s) if matches!(ty, Ty::Money | Ty::SmallMoney) => money(*v, *s, style),
+        Datum::Dec(v, s) => decimal(*v, *s),
+        Datum::F64(f) => float(*f, ty, style),
+        Datum::Guid(g) => guid(g),
+        Datum::Date(_) | Datum::Time(_) | Datum::DateTime(_) | Datum::DateTime2(_) | Datum::Offset(..) => {
+            temporal(datum, ty, style)?
+        }
+        Datum::Str(s) => s.clone(),
+        Datum::Null | Datum::Bytes(_) => String::new(),
+    })
+}
+
+/// A decimal with exactly its scale.
+pub fn decimal(value: i128, scale: u8) -> String {
+    let digits = value.unsigned_abs().to_string();
+    let sign = if value < 0 { "-" } else { "" };
+    if scale == 0 {
+        return format!("{sign}{digits}");
+    }
+    let width = usize::from(scale) + 1;
+    let digits = format!("{digits:0>width$}");
+    let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
+    format!("{sign}{whole}.{fraction}")
+}
+
+fn money(value: i128, scale: u8, style: i64) -> String {
+    let digits = if style == 2 || style == 126 { 4 } else { 2 };
+    let value = crate::value::datum::rescale(value, scale, digits).unwrap_or(value);
+    let plain = decimal(value, digits);
+    if style != 1 {
+        return plain;
+    }
+    let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
+    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |w| ("-", w));
+    let mut grouped = String::new();
+    for (at, c) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(c);
+    }
+    format!("{sign}{grouped}.{fraction}")
+}
+
+fn float(value: f64, ty: Ty, style: i64) -> String {
+    match style {
+        1 => scientific(value, 7),
+        2 => scientific(value, 15),
+        3 if ty == Ty::Real => scientific(value, 8),
+        3 => scientific(value, 16),
+        _ => general(value),
+    }
+}
+
+fn scientific(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    format!(
+        "{mantissa}e{}{:03}",
+        if exponent < 0 { '-' } else { '+' },
+        exponent.abs()
+    )
+}
+
+/// Six significant digits, scientific where the exponent asks for it.
+fn general(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let text = format!("{value:.5e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trim = |t: &str| {
+        if t.contains('.') {
+            t.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            t.to_owned()
+        }
+    };
+    if (-5..15).contains(&exponent) && (exponent < 6) {
+        let decimals = usize::try_from(5 - exponent).unwrap_or(0);
+        return trim(&format!("{value:.decimals$}"));
+    }
+    format!(
+        "{}e{}{:03}",
+        trim(mantissa),
+        if exponent < 0 { '-' } else { '+' },
+        exponent.abs()
+    )
+}
+
+/// The text of a uniqueidentifier: the first three groups are little endian on the wire.
+pub fn guid(g: &[u8; 16]) -> String {
+    let hex = |bytes: &[usize]| bytes.iter().map(|at| format!("{:02X}", g[*at])).collect::<String>();
+    format!(
+        "{}-{}-{}-{}-{}",
+        hex(&[3, 2, 1, 0]),
+        hex(&[5, 4]),
+        hex(&[7, 6]),
+        hex(&[8, 9]),
+        hex(&[10, 11, 12, 13, 14, 15])
+    )
+}
+
+/// Days, 100 ns of the day, fraction digits and offset of a date or time, in local terms.
+pub fn parts(datum: &Datum, ty: Ty) -> (i64, i64, usize, i64) {
+    match *datum {
+        Datum::Date(d) => (d, 0, 0, 0),
+        Datum::Time(t) => (EPOCH_1900, t, usize::from(ty.scale()), 0),
+        Datum::DateTime(t) => {
+            let rest = t.rem_euclid(DATETIME_DAY);
+            let millis = (rest * 10 + 1) / 3;
+            (t.div_euclid(DATETIME_DAY) + EPOCH_1900, millis * 10_000, 3, 0)
+        }
+        Datum::DateTime2(t) => (t.div_euclid(DAY), t.rem_euclid(DAY), usize::from(ty.scale()), 0),
+        Datum::Offset(utc, minutes) => {
+            let local = utc + i64::from(minutes) * 60 * SECOND;
+            (
+                local.div_euclid(DAY),
+                local.rem_euclid(DAY),
+                usize::from(ty.scale()),
+                i64::from(minutes),
+            )
+        }
+        _ => (0, 0, 0, 0),
+    }
+}
+
+fn offset_text(minutes: i64) -> String {
+    format!(
+        "{}{:02}:{:02}",
+        if minutes < 0 { '-' } else { '+' },
+        minutes.abs() / 60,
+        minutes.abs() % 60
+    )
+}
+
+fn temporal(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
+    let legacy = matches!(ty, Ty::DateTime | Ty::SmallDateTime);
+    let style = match style {
+        DEFAULT_STYLE if legacy => 0,
+        DEFAULT_STYLE => 121,
+        other => other,
+    };
+    let (mut days, mut time, digits, offset) = parts(datum, ty);
+    if style == 127 && matches!(ty, Ty::DateTimeOffset(_)) {
+        let utc = days * DAY + time - offset * 60 * SECOND;
+        (days, time) = (utc.div_euclid(DAY), utc.rem_euclid(DAY));
+    }
+    let (y, mo, d) = calendar::civil(days);
+    let seconds = time / SECOND;
+    let (h, mi, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let fraction = format!("{:07}", time % SECOND)[..digits].to_owned();
+    let dot = if digits == 0 {
+        String::new()
+    } else {
+        format!(".{fraction}")
+    };
+    let clock = format!("{h:02}:{mi:02}:{s:02}");
+    let month = MONTHS
+        .get(usize::try_from(mo - 1).unwrap_or(0))
+        .copied()
+        .unwrap_or("Jan");
+    let (h12, half) = (if h % 12 == 0 { 12 } else { h % 12 }, if h < 12 { "AM" } else { "PM" });
+    let has_date = !matches!(ty, Ty::Time(_));
+    let has_time = ty != Ty::Date;
+    let shown = if matches!(ty, Ty::DateTimeOffset(_)) {
+        format!(" {}", offset_text(offset))
+    } else {
+        String::new()
+    };
+    let join = |date: String, time: String| match (has_date, has_time) {
+        (true, true) => format!("{date} {time}"),
+        (true, false) => date,
+        _ => time,
+    };
+    let millis = format!("{:03}", time % SECOND / 10_000);
+    Ok(match style {
+        0 | 100 => join(format!("{month} {d:>2} {y:04}"), format!("{h12:>2}:{mi:02}{half}")) + &shown,
+        9 | 109 => {
+            join(
+                format!("{month} {d:>2} {y:04}"),
+                format!("{h12:>2}:{mi:02}:{s:02}:{fraction}{half}"),
+            ) + &shown
+        }
+        1 => format!("{mo:02}/{d:02}/{:02}", y % 100),
+        101 => format!("{mo:02}/{d:02}/{y:04}"),
+        102 => format!("{y:04}.{mo:02}.{d:02}"),
+        3 => format!("{d:02}/{mo:02}/{:02}", y % 100),
+        103 => format!("{d:02}/{mo:02}/{y:04}"),
+        104 => format!("{d:02}.{mo:02}.{y:04}"),
+        105 => format!("{d:02}-{mo:02}-{y:04}"),
+        106 => format!("{d:02} {month} {y:04}"),
+        107 => format!("{month} {d:02}, {y:04}"),
+        8 | 24 | 108 => clock,
+        110 => format!("{mo:02}-{d:02}-{y:04}"),
+        111 => format!("{y:04}/{mo:02}/{d:02}"),
+        12 => format!("{:02}{mo:02}{d:02}", y % 100),
+        112 => format!("{y:04}{mo:02}{d:02}"),
+        14 | 114 => format!("{clock}:{}", if legacy { millis } else { fraction }),
+        23 => format!("{y:04}-{mo:02}-{d:02}"),
+        20 | 120 => join(format!("{y:04}-{mo:02}-{d:02}"), clock) + &shown,
+        21 | 25 | 121 => join(format!("{y:04}-{mo:02}-{d:02}"), format!("{clock}{dot}")) + &shown,
+        126 | 127 => {
+            let dot = if time % SECOND == 0 { String::new() } else { dot };
+            let zone = match (style, ty) {
+                (127, Ty::DateTimeOffset(_)) => "Z".to_owned(),
+                (_, Ty::DateTimeOffset(_)) => offset_text(offset),
+                _ => String::new(),
+            };
+            match (has_date, has_time) {
+                (true, true) => format!("{y:04}-{mo:02}-{d:02}T{clock}{dot}{zone}"),
+                (true, false) => format!("{y:04}-{mo:02}-{d:02}"),
+                _ => format!("{clock}{dot}"),
+            }
+        }
+        _ => {
+            return Err(SqlError::new(
+                281,
+                format!(
+                    "{style} is not a valid style number when converting from {} to a character string.",
+                    ty.name()
+                ),
+            ));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_the_server_writes_them() {
+        assert_eq!(decimal(-5, 2), "-0.05");
+        assert_eq!(money(12_345_678_900, 4, 1), "1,234,567.89");
+        assert_eq!(general(0.1), "0.1");
+        assert_eq!(general(123_456_789.0), "1.23457e+008");
+        assert_eq!(general(1.5), "1.5");
+    }
+
+    #[test]
+    fn datetime_shows_milliseconds_of_its_ticks() {
+        let base = (calendar::days(2017, 9, 1).unwrap() - EPOCH_1900) * DATETIME_DAY;
+        let show = |ticks: i64| text(&Datum::DateTime(base + ticks), Ty::DateTime, 121).unwrap();
+        assert_eq!(show(0), "2017-09-01 00:00:00.000");
+        assert_eq!(show(1), "2017-09-01 00:00:00.003");
+        assert_eq!(show(2), "2017-09-01 00:00:00.007");
+        assert_eq!(show(299), "2017-09-01 00:00:00.997");
+        assert_eq!(
+            text(&Datum::DateTime(base), Ty::DateTime, DEFAULT_STYLE).unwrap(),
+            "Sep  1 2017 12:00AM"
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! Values: types, their form in SQLite, and the conversions between them. Knows neither SQL text nor the wire.
+
+pub mod calendar;
+pub mod compute;
+pub mod convert;
+pub mod datum;
+pub mod format;
+pub mod parse;
+pub mod text;
+pub mod ty;
+
+pub use datum::Datum;
+pub use ty::{MAX, Ty};

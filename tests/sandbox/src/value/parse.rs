@@ -1,0 +1,321 @@
+//! Date and time literals under `us_english` (month, day, year).
+
+use crate::value::calendar;
+
+/// Why a text is no date or time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bad {
+    /// Not the form of a date or time.
+    Syntax,
+    /// The form of one, with a part out of range.
+    Range,
+}
+
+/// What a date and time literal says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Days since 0001-01-01.
+    pub date: Option<i64>,
+    /// 100 ns since midnight; a fraction of more than seven digits is refused.
+    pub time: i64,
+    /// Digits of the fraction.
+    pub digits: usize,
+    /// Offset in minutes, `Z` is 0.
+    pub offset: Option<i16>,
+}
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+struct Scanner<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Scanner<'a> {
+    fn blanks(&mut self) -> bool {
+        let trimmed = self.rest.trim_start();
+        let any = trimmed.len() < self.rest.len();
+        self.rest = trimmed;
+        any
+    }
+
+    fn run(&mut self, keep: impl Fn(char) -> bool) -> &'a str {
+        let end = self.rest.find(|c| !keep(c)).unwrap_or(self.rest.len());
+        let (head, tail) = self.rest.split_at(end);
+        self.rest = tail;
+        head
+    }
+
+    fn digits(&mut self) -> &'a str {
+        self.run(|c| c.is_ascii_digit())
+    }
+
+    fn word(&mut self) -> &'a str {
+        self.run(|c| c.is_ascii_alphabetic())
+    }
+
+    fn take(&mut self, wanted: &[char]) -> Option<char> {
+        let c = self.rest.chars().next().filter(|c| wanted.contains(c))?;
+        self.rest = &self.rest[c.len_utf8()..];
+        Some(c)
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+}
+
+fn number(text: &str) -> Result<i64, Bad> {
+    text.parse().map_err(|_| Bad::Syntax)
+}
+
+/// A year of one, two or four digits; the two-digit cutoff is 2049.
+fn year(text: &str) -> Result<i64, Bad> {
+    let value = number(text)?;
+    match text.len() {
+        1 | 2 => Ok(if value < 50 { 2000 + value } else { 1900 + value }),
+        4 => Ok(value),
+        _ => Err(Bad::Syntax),
+    }
+}
+
+fn month(word: &str) -> Result<i64, Bad> {
+    let word = word.to_ascii_lowercase();
+    let at = MONTHS
+        .iter()
+        .position(|m| *m == word || (word.len() == 3 && m.starts_with(&word)));
+    at.and_then(|at| i64::try_from(at + 1).ok()).ok_or(Bad::Syntax)
+}
+
+fn date(y: i64, m: i64, d: i64) -> Result<i64, Bad> {
+    calendar::days(y, m, d).ok_or(Bad::Range)
+}
+
+/// Reads a literal: ISO 8601, `yyyymmdd`, numbers separated by `/`, `-` or `.`, month names; times with AM and PM.
+pub fn moment(text: &str) -> Result<Moment, Bad> {
+    let mut s = Scanner { rest: text.trim() };
+    let mut moment = Moment::default();
+    if s.rest.is_empty() {
+        moment.date = Some(calendar::EPOCH_1900);
+        return Ok(moment);
+    }
+    if !looks_like_time(s.rest) {
+        moment.date = Some(read_date(&mut s)?);
+        let blank = s.blanks();
+        if s.rest.is_empty() {
+            return Ok(moment);
+        }
+        let t = !blank && s.take(&['T', 't']).is_some();
+        if !(blank || t) {
+            return Err(Bad::Syntax);
+        }
+    }
+    if !matches!(s.peek(), Some('+' | '-' | 'Z' | 'z')) {
+        read_time(&mut s, &mut moment)?;
+    }
+    s.blanks();
+    read_offset(&mut s, &mut moment)?;
+    s.blanks();
+    if s.rest.is_empty() {
+        Ok(moment)
+    } else {
+        Err(Bad::Syntax)
+    }
+}
+
+fn looks_like_time(text: &str) -> bool {
+    let digits = text.chars().take_while(char::is_ascii_digit).count();
+    let after = text[digits..].trim_start().to_ascii_lowercase();
+    (1..=2).contains(&digits) && (after.starts_with(':') || after == "am" || after == "pm")
+}
+
+fn read_date(s: &mut Scanner<'_>) -> Result<i64, Bad> {
+    if s.peek().is_some_and(|c| c.is_ascii_alphabetic()) {
+        let m = month(s.word())?;
+        s.blanks();
+        let d = s.digits();
+        s.blanks();
+        s.take(&[',']);
+        s.blanks();
+        let y = s.digits();
+        return if y.is_empty() && d.len() == 4 {
+            date(year(d)?, m, 1)
+        } else {
+            date(year(y)?, m, number(d)?)
+        };
+    }
+    let first = s.digits();
+    match first.len() {
+        8 => return date(number(&first[..4])?, number(&first[4..6])?, number(&first[6..])?),
+        6 => return date(year(&first[..2])?, number(&first[2..4])?, number(&first[4..])?),
+        4 if s.rest.is_empty() => return date(number(first)?, 1, 1),
+        0 | 3 | 5 | 7 => return Err(Bad::Syntax),
+        _ => {}
+    }
+    if let Some(separator) = s.take(&['/', '-', '.']) {
+        if s.peek().is_some_and(|c| c.is_ascii_alphabetic()) {
+            let m = month(s.word())?;
+            s.take(&[separator]).ok_or(Bad::Syntax)?;
+            return date(year(s.digits())?, m, number(first)?);
+        }
+        let second = s.digits();
+        s.take(&['/', '-', '.'])
+            .filter(|c| *c == separator)
+            .ok_or(Bad::Syntax)?;
+        let third = s.digits();
+        if third.is_empty() || second.is_empty() {
+            return Err(Bad::Syntax);
+        }
+        return if first.len() == 4 {
+            if third.len() > 2 {
+                return Err(Bad::Syntax);
+            }
+            date(number(first)?, number(second)?, number(third)?)
+        } else {
+            date(year(third)?, number(first)?, number(second)?)
+        };
+    }
+    s.blanks();
+    let m = month(s.word())?;
+    s.take(&[',']);
+    s.blanks();
+    date(year(s.digits())?, m, number(first)?)
+}
+
+fn read_time(s: &mut Scanner<'_>, moment: &mut Moment) -> Result<(), Bad> {
+    let mut hour = s.digits();
+    if hour.is_empty() || hour.len() > 2 {
+        return Err(Bad::Syntax);
+    }
+    let (mut minute, mut second, mut fraction) = ("0", "0", "");
+    let mut clock = false;
+    if s.take(&[':']).is_some() {
+        clock = true;
+        minute = s.digits();
+        if s.take(&[':']).is_some() {
+            second = s.digits();
+            if let Some(c) = s.take(&['.', ':']) {
+                fraction = s.digits();
+                if fraction.is_empty() {
+                    return Err(Bad::Syntax);
+                }
+                if c == ':' {
+                    // `:5` counts milliseconds, `.5` is half a second.
+                    let padded: &'static [&'static str] = &["00", "0", ""];
+                    let pad = padded.get(fraction.len().saturating_sub(1)).ok_or(Bad::Syntax)?;
+                    return finish_time(s, moment, hour, minute, second, &format!("{pad}{fraction}"), clock);
+                }
+            }
+        }
+    }
+    hour = if hour.is_empty() { "0" } else { hour };
+    finish_time(s, moment, hour, minute, second, fraction, clock)
+}
+
+fn finish_time(
+    s: &mut Scanner<'_>,
+    moment: &mut Moment,
+    hour: &str,
+    minute: &str,
+    second: &str,
+    fraction: &str,
+    clock: bool,
+) -> Result<(), Bad> {
+    let mut h = number(hour)?;
+    let (m, sec) = (number(minute)?, number(second)?);
+    let before = s.rest;
+    s.blanks();
+    let word = s.word().to_ascii_lowercase();
+    match word.as_str() {
+        "am" | "pm" => {
+            if h > 12 && word == "am" || h > 23 {
+                return Err(Bad::Range);
+            }
+            h = match (word.as_str(), h) {
+                ("am", 12) => 0,
+                ("pm", 1..=11) => h + 12,
+                _ => h,
+            };
+        }
+        _ if clock => s.rest = before,
+        _ => return Err(Bad::Syntax),
+    }
+    if h > 23 || m > 59 || sec > 59 {
+        return Err(Bad::Range);
+    }
+    if fraction.len() > 7 {
+        return Err(Bad::Syntax);
+    }
+    let ticks = number(&format!("{fraction:0<7}"))?;
+    moment.digits = fraction.len();
+    moment.time = ((h * 60 + m) * 60 + sec) * calendar::SECOND + ticks;
+    Ok(())
+}
+
+fn read_offset(s: &mut Scanner<'_>, moment: &mut Moment) -> Result<(), Bad> {
+    if s.take(&['Z', 'z']).is_some() {
+        moment.offset = Some(0);
+        return Ok(());
+    }
+    let Some(sign) = s.take(&['+', '-']) else { return Ok(()) };
+    let hours = number(s.digits())?;
+    s.take(&[':']).ok_or(Bad::Syntax)?;
+    let minutes = number(s.digits())?;
+    if hours > 14 || minutes > 59 || hours == 14 && minutes > 0 {
+        return Err(Bad::Range);
+    }
+    let total = i16::try_from(hours * 60 + minutes).map_err(|_| Bad::Range)?;
+    moment.offset = Some(if sign == '-' { -total } else { total });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(y: i64, m: i64, d: i64, time: i64) -> (Option<i64>, i64) {
+        (calendar::days(y, m, d), time * calendar::SECOND)
+    }
+
+    #[test]
+    fn the_documented_forms_are_read() {
+        for (text, want) in [
+            ("9/1/2017 12:56:00 AM", at(2017, 9, 1, 56 * 60)),
+            ("1/1/2010 12:00:00 AM", at(2010, 1, 1, 0)),
+            ("1/1/2015 0:00:00 AM", at(2015, 1, 1, 0)),
+            ("2017-09-08T00:00:00Z", at(2017, 9, 8, 0)),
+            ("20170908 11:00 pm", at(2017, 9, 8, 23 * 3600)),
+            ("2017-09-08 01:02:03", at(2017, 9, 8, 3723)),
+            ("Sep  8 2017 12:00PM", at(2017, 9, 8, 43_200)),
+            ("8 September 2017", at(2017, 9, 8, 0)),
+            ("8-Sep-17", at(2017, 9, 8, 0)),
+            ("", at(1900, 1, 1, 0)),
+        ] {
+            let got = moment(text).unwrap();
+            assert_eq!((got.date, got.time), want, "{text}");
+        }
+        assert_eq!(moment("2017-09-08 01:02:03.1234567 +05:30").unwrap().offset, Some(330));
+        assert_eq!(moment("12:30").unwrap().date, None);
+    }
+
+    #[test]
+    fn what_is_no_date_is_told_from_what_is_out_of_range() {
+        assert_eq!(moment("soon"), Err(Bad::Syntax));
+        assert_eq!(moment("2017-09-08x"), Err(Bad::Syntax));
+        assert_eq!(moment("13/13/2017"), Err(Bad::Range));
+        assert_eq!(moment("2017-02-29"), Err(Bad::Range));
+        assert_eq!(moment("2017-09-08 24:00:00"), Err(Bad::Range));
+    }
+}

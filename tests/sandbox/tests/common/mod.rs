@@ -1,0 +1,50 @@
+//! What the tests of the stand-in share.
+#![allow(dead_code)]
+
+use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
+use tidemark_sandbox::{Options, Sandbox};
+use tokio::net::TcpStream;
+use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
+
+/// A tiberius client.
+pub type Tiberius = Client<Compat<TcpStream>>;
+
+/// Tutorial 1: the source table, the watermark table and the procedure, as printed.
+pub const TUTORIAL: &str = include_str!("tutorial1.sql");
+
+/// A stand-in with default options.
+pub fn sandbox() -> Sandbox {
+    Sandbox::start(Options::default()).unwrap()
+}
+
+/// A tiberius configuration that trusts the stand-in's authority.
+pub fn config(sandbox: &Sandbox) -> Config {
+    let mut config = Config::new();
+    config.host("localhost");
+    config.port(sandbox.port());
+    config.database(sandbox.database());
+    config.authentication(AuthMethod::sql_server(sandbox.username(), sandbox.password()));
+    config.encryption(EncryptionLevel::Required);
+    config.trust_cert_ca(sandbox.ca_path().to_str().unwrap());
+    config
+}
+
+/// Connects with a configuration.
+pub async fn connect_with(config: Config, port: u16) -> tiberius::Result<Tiberius> {
+    let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+    tcp.set_nodelay(true)?;
+    Client::connect(config, tcp.compat_write()).await
+}
+
+/// Connects as [`config`] says.
+pub async fn connect(sandbox: &Sandbox) -> Tiberius {
+    connect_with(config(sandbox), sandbox.port()).await.unwrap()
+}
+
+/// The number of a server error.
+pub fn number(error: &tiberius::error::Error) -> u32 {
+    match error {
+        tiberius::error::Error::Server(e) => e.code(),
+        other => panic!("not a server error: {other}"),
+    }
+}
