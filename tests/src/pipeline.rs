@@ -52,21 +52,33 @@ where
     /// One execution, as the state machine drives it. The first error of a window ends the run.
     pub async fn run(&mut self, run_id: &str, tables: &[TableSpec]) -> Result<Outcome> {
         let planned = self.plan(run_id, tables).await?;
-        let mut outcome = Outcome { failed: planned.failed, ..Outcome::default() };
+        let mut outcome = Outcome {
+            failed: planned.failed,
+            ..Outcome::default()
+        };
         outcome.unchanged = planned.unchanged.iter().map(ToString::to_string).collect();
         for window in planned.windows {
-            outcome.committed.push(self.copy_window(run_id, &window.table.to_string(), &window.window, window.slices).await?);
+            outcome.committed.push(
+                self.copy_window(run_id, &window.table.to_string(), &window.window, window.slices)
+                    .await?,
+            );
         }
         Ok(outcome)
     }
 
     /// Both lookups.
     pub async fn plan(&self, run_id: &str, tables: &[TableSpec]) -> Result<Planned> {
-        let request =
-            lookup_old_watermark::Request { run_id: run_id.into(), tables: tables.to_vec(), dry_run: false };
+        let request = lookup_old_watermark::Request {
+            run_id: run_id.into(),
+            tables: tables.to_vec(),
+            dry_run: false,
+        };
         let looked_up = lookup_old_watermark::handle(self.watermarks, self.store, self.prefix, request).await?;
-        let request =
-            lookup_new_watermark::Request { run_id: run_id.into(), tables: looked_up.tables, dry_run: false };
+        let request = lookup_new_watermark::Request {
+            run_id: run_id.into(),
+            tables: looked_up.tables,
+            dry_run: false,
+        };
         let context = RunContext::unbounded();
         let mut planned = lookup_new_watermark::handle(self.source, self.store, self.prefix, request, context).await?;
         planned.failed.extend(looked_up.failed);
@@ -91,7 +103,10 @@ where
                 Updated::Recopy { slices: again, .. } => slices = again,
             }
         }
-        Err(Error::new(tidemark::error::ErrorCode::Internal, "the uploads of the window keep expiring"))
+        Err(Error::new(
+            tidemark::error::ErrorCode::Internal,
+            "the uploads of the window keep expiring",
+        ))
     }
 
     /// `copy-delta` for one slice.
@@ -109,8 +124,11 @@ where
 
     /// `update-watermark`.
     pub async fn update(&self, run_id: &str, table: &str, window: &WindowName) -> Result<Updated> {
-        let request =
-            update_watermark::Request { run_id: run_id.into(), table: table.parse()?, window: window.clone() };
+        let request = update_watermark::Request {
+            run_id: run_id.into(),
+            table: table.parse()?,
+            window: window.clone(),
+        };
         let context = RunContext::unbounded();
         update_watermark::handle(self.source, self.watermarks, self.store, self.prefix, request, context).await
     }

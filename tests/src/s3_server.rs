@@ -43,7 +43,9 @@ impl S3Server {
                 let service = service.clone();
                 tokio::spawn(async move {
                     // A client that hangs up is no error of the server.
-                    let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                    let _ = Builder::new(TokioExecutor::new())
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });
@@ -54,7 +56,11 @@ impl S3Server {
             .endpoint_url(endpoint)
             .force_path_style(true)
             .build();
-        Ok(Self { folder, client: Client::from_conf(config), accepting })
+        Ok(Self {
+            folder,
+            client: Client::from_conf(config),
+            accepting,
+        })
     }
 
     /// The adapter over [`BUCKET`].

@@ -38,7 +38,10 @@ fn machine() -> Vec<(String, Value)> {
 }
 
 fn tasks() -> Vec<(String, Value)> {
-    let tasks: Vec<_> = machine().into_iter().filter(|(_, state)| state["Type"] == "Task").collect();
+    let tasks: Vec<_> = machine()
+        .into_iter()
+        .filter(|(_, state)| state["Type"] == "Task")
+        .collect();
     assert_eq!(tasks.len(), 4);
     tasks
 }
@@ -51,12 +54,18 @@ fn error_names(handlers: &Value) -> BTreeSet<String> {
 
 #[test]
 fn the_errors_retried_are_the_retryable_codes_and_lambdas_own() {
-    let retryable: BTreeSet<_> =
-        ErrorCode::ALL.into_iter().filter(|code| code.is_retryable()).map(|code| code.name().to_owned()).collect();
+    let retryable: BTreeSet<_> = ErrorCode::ALL
+        .into_iter()
+        .filter(|code| code.is_retryable())
+        .map(|code| code.name().to_owned())
+        .collect();
     for (name, task) in tasks() {
         let retried = error_names(&task["Retry"]);
-        let ours: BTreeSet<_> =
-            retried.iter().filter(|name| !name.starts_with("Lambda.") && *name != "Sandbox.Timedout").cloned().collect();
+        let ours: BTreeSet<_> = retried
+            .iter()
+            .filter(|name| !name.starts_with("Lambda.") && *name != "Sandbox.Timedout")
+            .cloned()
+            .collect();
         assert_eq!(ours, retryable, "{name}");
         for never in ["States.ALL", "States.Timeout", "States.TaskFailed"] {
             assert!(!retried.contains(never), "{name} retries {never}");
@@ -68,13 +77,20 @@ fn the_errors_retried_are_the_retryable_codes_and_lambdas_own() {
 fn every_error_name_of_the_machine_is_known() {
     let known = |name: &str| {
         ErrorCode::ALL.iter().any(|code| code.name() == name)
-            || ["Lambda.", "States.", "Sandbox.", "Runtime."].iter().any(|prefix| name.starts_with(prefix))
+            || ["Lambda.", "States.", "Sandbox.", "Runtime."]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
             || RAISED_BY_THE_STATE_MACHINE.contains(&name)
     };
     for (state, definition) in machine() {
         let mut names = error_names(&definition["Retry"]);
         names.extend(error_names(&definition["Catch"]));
-        names.extend(definition["Error"].as_str().filter(|name| !name.starts_with("{%")).map(str::to_owned));
+        names.extend(
+            definition["Error"]
+                .as_str()
+                .filter(|name| !name.starts_with("{%"))
+                .map(str::to_owned),
+        );
         for name in names {
             assert!(known(&name), "{state} speaks of {name}, which nothing raises");
         }
@@ -86,12 +102,23 @@ fn every_task_has_a_timeout_and_a_catch_and_outlives_its_function() {
     let template = infra("template.yaml");
     for (name, task) in tasks() {
         assert!(task["Catch"].is_array(), "{name} has no Catch");
-        let timeout = task["TimeoutSeconds"].as_u64().unwrap_or_else(|| panic!("{name} has no TimeoutSeconds"));
+        let timeout = task["TimeoutSeconds"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{name} has no TimeoutSeconds"));
         let function = task["Arguments"]["FunctionName"].as_str().unwrap();
         let function = function.trim_start_matches("${").trim_end_matches("Arn}");
-        let resource = template.split(&format!("\n  {function}:")).nth(1).unwrap_or_else(|| panic!("no {function}"));
-        let own = resource.lines().find_map(|line| line.trim().strip_prefix("Timeout: ")).unwrap();
-        assert!(timeout > own.parse::<u64>().unwrap(), "{name}: {timeout} s is not above {function}'s {own} s");
+        let resource = template
+            .split(&format!("\n  {function}:"))
+            .nth(1)
+            .unwrap_or_else(|| panic!("no {function}"));
+        let own = resource
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Timeout: "))
+            .unwrap();
+        assert!(
+            timeout > own.parse::<u64>().unwrap(),
+            "{name}: {timeout} s is not above {function}'s {own} s"
+        );
     }
 }
 
@@ -109,7 +136,11 @@ fn every_path_ends_in_success_or_failure_and_says_why_it_exists() {
 #[test]
 fn the_template_replaces_every_substitution() {
     let (machine, template) = (infra("incremental-copy.asl.json"), infra("template.yaml"));
-    let used: BTreeSet<_> = machine.split("${").skip(1).filter_map(|rest| rest.split('}').next()).collect();
+    let used: BTreeSet<_> = machine
+        .split("${")
+        .skip(1)
+        .filter_map(|rest| rest.split('}').next())
+        .collect();
     let block = template.split("DefinitionSubstitutions:").nth(1).unwrap();
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut lines = block.lines().skip(1).peekable();
@@ -128,14 +159,22 @@ fn the_template_sets_only_variables_the_code_reads() {
     let code = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/config.rs")).unwrap();
     let mut set = BTreeSet::new();
     for line in template.lines().map(str::trim) {
-        let Some((name, _)) = line.split_once(':') else { continue };
-        if ["SOURCE_", "SINK_", "WATERMARK_", "PART_"].iter().any(|prefix| name.starts_with(prefix)) {
+        let Some((name, _)) = line.split_once(':') else {
+            continue;
+        };
+        if ["SOURCE_", "SINK_", "WATERMARK_", "PART_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
             set.insert(name.to_owned());
         }
     }
     assert!(set.len() >= 8, "{set:?}");
     for name in set {
-        assert!(code.contains(&format!("\"{name}\"")), "the template sets {name}, which nothing reads");
+        assert!(
+            code.contains(&format!("\"{name}\"")),
+            "the template sets {name}, which nothing reads"
+        );
     }
 }
 

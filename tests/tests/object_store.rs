@@ -4,7 +4,8 @@ use bytes::Bytes;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::ErrorCode;
 use tidemark::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced, StageObjects, StagedObject,
+    CompleteObjects, Completed, CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced, StageObjects,
+    StagedObject,
 };
 use tidemark::testing::MemoryStore;
 use tidemark_tests::s3_server::S3Server;
@@ -17,25 +18,52 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects + StageObjects + CompleteOb
 
 async fn an_object_is_created_once(store: &impl Store) {
     assert_eq!(store.get("a/b.json").await.unwrap(), None);
-    assert_eq!(store.create("a/b.json", Bytes::from_static(b"first")).await.unwrap(), Created::Created);
-    assert_eq!(store.create("a/b.json", Bytes::from_static(b"second")).await.unwrap(), Created::AlreadyExists);
+    assert_eq!(
+        store.create("a/b.json", Bytes::from_static(b"first")).await.unwrap(),
+        Created::Created
+    );
+    assert_eq!(
+        store.create("a/b.json", Bytes::from_static(b"second")).await.unwrap(),
+        Created::AlreadyExists
+    );
     assert_eq!(store.get("a/b.json").await.unwrap().unwrap().body, "first");
 }
 
 async fn of_many_creators_one_wins(store: &impl Store) {
     let create = |n: u8| store.create("race", Bytes::from(vec![n]));
     let (a, b, c, d) = tokio::join!(create(0), create(1), create(2), create(3));
-    let created = [a, b, c, d].into_iter().filter(|answer| *answer.as_ref().unwrap() == Created::Created).count();
+    let created = [a, b, c, d]
+        .into_iter()
+        .filter(|answer| *answer.as_ref().unwrap() == Created::Created)
+        .count();
     assert_eq!(created, 1);
 }
 
 async fn a_replacement_needs_the_object_it_saw(store: &impl Store) {
     store.create("pointer", Bytes::from_static(b"1")).await.unwrap();
     let first = store.get("pointer").await.unwrap().unwrap().etag;
-    assert_eq!(store.replace("pointer", Bytes::from_static(b"2"), &first).await.unwrap(), Replaced::Replaced);
-    assert_eq!(store.replace("pointer", Bytes::from_static(b"3"), &first).await.unwrap(), Replaced::Changed);
+    assert_eq!(
+        store
+            .replace("pointer", Bytes::from_static(b"2"), &first)
+            .await
+            .unwrap(),
+        Replaced::Replaced
+    );
+    assert_eq!(
+        store
+            .replace("pointer", Bytes::from_static(b"3"), &first)
+            .await
+            .unwrap(),
+        Replaced::Changed
+    );
     assert_eq!(store.get("pointer").await.unwrap().unwrap().body, "2");
-    assert_eq!(store.replace("nothing", Bytes::from_static(b"3"), &first).await.unwrap(), Replaced::Changed);
+    assert_eq!(
+        store
+            .replace("nothing", Bytes::from_static(b"3"), &first)
+            .await
+            .unwrap(),
+        Replaced::Changed
+    );
 }
 
 async fn staged(store: &impl Store, key: &str, pieces: &[Vec<u8>]) -> StagedObject {
@@ -59,10 +87,16 @@ async fn a_staged_object_is_invisible_until_it_is_completed(store: &impl Store) 
     let pieces = [vec![b'x'; PIECE], b"the end\n".to_vec()];
     let object = staged(store, "t/part-00000.csv", &pieces).await;
     assert_eq!(store.get("t/part-00000.csv").await.unwrap(), None);
-    let Completed::Visible(etag) = store.complete(&object).await.unwrap() else { panic!("not visible") };
+    let Completed::Visible(etag) = store.complete(&object).await.unwrap() else {
+        panic!("not visible")
+    };
     let read = store.get("t/part-00000.csv").await.unwrap().unwrap();
     assert_eq!((read.body.len(), read.etag), (PIECE + 8, etag.clone()));
-    assert_eq!(store.complete(&object).await.unwrap(), Completed::Visible(etag), "completing again is success");
+    assert_eq!(
+        store.complete(&object).await.unwrap(),
+        Completed::Visible(etag),
+        "completing again is success"
+    );
 }
 
 async fn an_aborted_upload_leaves_nothing(store: &impl Store) {
@@ -74,7 +108,10 @@ async fn an_aborted_upload_leaves_nothing(store: &impl Store) {
 
 async fn keys_may_hold_what_tables_are_called(store: &impl Store) {
     let key = "tidemark/sales.order%20lines/window=2017-09-05T08-06-00.003/_plan.json";
-    assert_eq!(store.create(key, Bytes::from_static(b"{}")).await.unwrap(), Created::Created);
+    assert_eq!(
+        store.create(key, Bytes::from_static(b"{}")).await.unwrap(),
+        Created::Created
+    );
     assert_eq!(store.get(key).await.unwrap().unwrap().body, "{}");
 }
 
@@ -113,7 +150,11 @@ async fn an_upload_that_expired_is_told_from_one_that_is_completed() {
     assert_eq!(store.complete(&expired).await.unwrap(), Completed::Expired);
     let other = staged(&store, "t/part-00000.csv", &[b"new".to_vec()]).await;
     store.complete(&other).await.unwrap();
-    assert_eq!(store.complete(&expired).await.unwrap(), Completed::Expired, "the object is another upload's");
+    assert_eq!(
+        store.complete(&expired).await.unwrap(),
+        Completed::Expired,
+        "the object is another upload's"
+    );
 }
 
 #[tokio::test]

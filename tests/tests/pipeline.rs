@@ -22,11 +22,21 @@ struct World {
 impl World {
     fn new(rows: impl IntoIterator<Item = i64>) -> Self {
         let watermarks = MemoryWatermarks::new(StoreType::Typed(SqlType::BigInt));
-        Self { table: MemoryTable::new(rows), store: MemoryStore::default(), watermarks }
+        Self {
+            table: MemoryTable::new(rows),
+            store: MemoryStore::default(),
+            watermarks,
+        }
     }
 
     fn pipeline(&self) -> Pipeline<'_, MemoryTable, &MemoryTable, MemoryWatermarks, MemoryStore> {
-        Pipeline { source: &self.table, rows: &self.table, watermarks: &self.watermarks, store: &self.store, prefix: PREFIX }
+        Pipeline {
+            source: &self.table,
+            rows: &self.table,
+            watermarks: &self.watermarks,
+            store: &self.store,
+            prefix: PREFIX,
+        }
     }
 
     async fn run(&self, run_id: &str) -> Outcome {
@@ -44,14 +54,23 @@ impl World {
         let mut lines = Vec::new();
         for key in self.parts() {
             let body = self.store.body(&key).unwrap();
-            lines.extend(std::str::from_utf8(&body).unwrap().lines().map(|line| line.parse::<i64>().unwrap()));
+            lines.extend(
+                std::str::from_utf8(&body)
+                    .unwrap()
+                    .lines()
+                    .map(|line| line.parse::<i64>().unwrap()),
+            );
         }
         lines.sort_unstable();
         lines
     }
 
     fn parts(&self) -> Vec<String> {
-        self.store.keys().into_iter().filter(|key| key.contains("/part-")).collect()
+        self.store
+            .keys()
+            .into_iter()
+            .filter(|key| key.contains("/part-"))
+            .collect()
     }
 
     fn ledger(&self) -> Ledger<'_, MemoryStore> {
@@ -81,18 +100,30 @@ async fn each_run_copies_what_came_since_the_last() {
     let world = World::new([1, 2, 3]);
     let first = world.run("r1").await;
     assert_eq!((first.committed[0].rows, first.committed[0].objects), (3, 1));
-    assert_eq!((world.watermark().as_deref(), world.lines()), (Some("3"), vec![1, 2, 3]));
+    assert_eq!(
+        (world.watermark().as_deref(), world.lines()),
+        (Some("3"), vec![1, 2, 3])
+    );
     let parts = world.parts();
 
     world.table.insert(4);
     world.table.insert(5);
     assert_eq!(world.run("r2").await.committed[0].rows, 2);
-    assert_eq!((world.watermark().as_deref(), world.lines()), (Some("5"), vec![1, 2, 3, 4, 5]));
-    assert!(parts.iter().all(|part| world.parts().contains(part)), "earlier objects stay");
+    assert_eq!(
+        (world.watermark().as_deref(), world.lines()),
+        (Some("5"), vec![1, 2, 3, 4, 5])
+    );
+    assert!(
+        parts.iter().all(|part| world.parts().contains(part)),
+        "earlier objects stay"
+    );
 
     let keys = world.store.keys();
     let third = world.run("r3").await;
-    assert_eq!((third.committed.len(), third.unchanged.as_slice()), (0, ["dbo.t".to_owned()].as_slice()));
+    assert_eq!(
+        (third.committed.len(), third.unchanged.as_slice()),
+        (0, ["dbo.t".to_owned()].as_slice())
+    );
     assert_eq!(world.store.keys(), keys, "an idle run writes nothing");
 }
 
@@ -146,7 +177,10 @@ async fn of_two_copies_at_once_one_is_decided_and_the_other_given_up() {
     let world = World::new(1..=9);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let (mut a, mut b, initial) = (world.pipeline(), world.pipeline(), WindowName::initial());
-    let (one, other) = tokio::join!(a.copy_slice("r1", TABLE, &initial, 0), b.copy_slice("r2", TABLE, &initial, 0));
+    let (one, other) = tokio::join!(
+        a.copy_slice("r1", TABLE, &initial, 0),
+        b.copy_slice("r2", TABLE, &initial, 0)
+    );
     one.unwrap();
     other.unwrap();
     assert_eq!(world.store.pending_uploads(), 1);
@@ -160,7 +194,10 @@ async fn every_step_may_be_repeated_after_the_commit() {
     world.run("r1").await;
     let keys = world.store.keys();
     let mut pipeline = world.pipeline();
-    pipeline.copy_slice("again", TABLE, &WindowName::initial(), 0).await.unwrap();
+    pipeline
+        .copy_slice("again", TABLE, &WindowName::initial(), 0)
+        .await
+        .unwrap();
     pipeline.update("again", TABLE, &WindowName::initial()).await.unwrap();
     assert_eq!((world.store.keys(), world.watermark().as_deref()), (keys, Some("2")));
 }
@@ -173,13 +210,20 @@ async fn a_pointer_that_lags_is_rolled_forward_and_moved() {
     world.run("r2").await;
     world.watermarks.set(&name(), Some("1"));
     let idle = world.run("r3").await;
-    assert_eq!(idle.committed[0].rows, 1, "the committed window is reported, not copied again");
+    assert_eq!(
+        idle.committed[0].rows, 1,
+        "the committed window is reported, not copied again"
+    );
     assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
 
     world.watermarks.set(&name(), None);
     world.table.insert(3);
     world.run("r4").await;
-    assert_eq!((world.watermark().as_deref(), world.lines()), (Some("3"), vec![1, 2, 3]), "rebuilt from the manifests");
+    assert_eq!(
+        (world.watermark().as_deref(), world.lines()),
+        (Some("3"), vec![1, 2, 3]),
+        "rebuilt from the manifests"
+    );
 }
 
 #[tokio::test]
@@ -188,7 +232,12 @@ async fn a_slower_run_never_moves_the_watermark_backwards() {
     world.run("r1").await;
     world.table.insert(2);
     world.run("r2").await;
-    let Updated::Committed(slow) = world.pipeline().update("slow", TABLE, &WindowName::initial()).await.unwrap() else {
+    let Updated::Committed(slow) = world
+        .pipeline()
+        .update("slow", TABLE, &WindowName::initial())
+        .await
+        .unwrap()
+    else {
         panic!("committed long ago")
     };
     assert_eq!((slow.watermark.value(), world.watermark().as_deref()), ("1", Some("2")));
@@ -199,7 +248,10 @@ async fn a_watermark_this_ledger_does_not_know_is_a_conflict() {
     let world = World::new([5]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let mut pipeline = world.pipeline();
-    pipeline.copy_slice("r1", TABLE, &WindowName::initial(), 0).await.unwrap();
+    pipeline
+        .copy_slice("r1", TABLE, &WindowName::initial(), 0)
+        .await
+        .unwrap();
     world.watermarks.set(&name(), Some("4"));
     let error = pipeline.update("r1", TABLE, &WindowName::initial()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::WatermarkConflict);
@@ -223,7 +275,10 @@ async fn an_expired_upload_is_copied_again() {
     let initial = WindowName::initial();
     pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
     world.store.expire_uploads();
-    assert!(matches!(pipeline.update("r2", TABLE, &initial).await.unwrap(), Updated::Recopy { slices: 1, .. }));
+    assert!(matches!(
+        pipeline.update("r2", TABLE, &initial).await.unwrap(),
+        Updated::Recopy { slices: 1, .. }
+    ));
     assert!(world.parts().is_empty() && world.watermark().is_none());
     world.run("r3").await;
     assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
@@ -233,7 +288,11 @@ async fn an_expired_upload_is_copied_again() {
 async fn a_window_without_a_copied_slice_is_not_committed() {
     let world = World::new([1]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
-    let answer = world.pipeline().update("r1", TABLE, &WindowName::initial()).await.unwrap();
+    let answer = world
+        .pipeline()
+        .update("r1", TABLE, &WindowName::initial())
+        .await
+        .unwrap();
     assert!(matches!(answer, Updated::Recopy { slices: 1, .. }));
     assert!(world.watermark().is_none());
 }
@@ -243,7 +302,10 @@ async fn late_rows_are_counted_at_commit() {
     let world = World::new([1, 3]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let mut pipeline = world.pipeline();
-    pipeline.copy_slice("r1", TABLE, &WindowName::initial(), 0).await.unwrap();
+    pipeline
+        .copy_slice("r1", TABLE, &WindowName::initial(), 0)
+        .await
+        .unwrap();
     world.table.insert(2);
     let Updated::Committed(window) = pipeline.update("r1", TABLE, &WindowName::initial()).await.unwrap() else {
         panic!("every slice is copied")
@@ -256,8 +318,15 @@ async fn a_window_whose_rows_are_gone_commits_without_an_object() {
     let world = World::new([1]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let emptied = MemoryTable::default();
-    let mut pipeline = Pipeline { source: &emptied, rows: &emptied, ..world.pipeline() };
-    pipeline.copy_slice("r1", TABLE, &WindowName::initial(), 0).await.unwrap();
+    let mut pipeline = Pipeline {
+        source: &emptied,
+        rows: &emptied,
+        ..world.pipeline()
+    };
+    pipeline
+        .copy_slice("r1", TABLE, &WindowName::initial(), 0)
+        .await
+        .unwrap();
     pipeline.update("r1", TABLE, &WindowName::initial()).await.unwrap();
     assert_eq!((world.parts().len(), world.watermark().as_deref()), (0, Some("1")));
 }
@@ -271,7 +340,10 @@ async fn what_the_ledger_does_not_know_is_named() {
     assert!(error.to_string().contains("window=99/_plan.json"), "{error}");
 
     pipeline.plan("r1", &[spec()]).await.unwrap();
-    let error = pipeline.copy_slice("r1", TABLE, &WindowName::initial(), 7).await.unwrap_err();
+    let error = pipeline
+        .copy_slice("r1", TABLE, &WindowName::initial(), 7)
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidInput);
     assert!(error.to_string().contains("no slice 7"), "{error}");
 }
@@ -284,15 +356,32 @@ async fn mistakes_in_a_table_fail_that_table_by_name() {
     wrong.tracking = serde_json::from_value(serde_json::json!({ "watermark": { "column": "nope" } })).unwrap();
     let outcome = world.pipeline().run("r1", &[wrong, spec()]).await.unwrap();
     assert_eq!(outcome.committed.len(), 1);
-    assert_eq!((outcome.failed[0].table.to_string().as_str(), outcome.failed[0].error.as_str()), ("dbo.wrong", "SourceRejected"));
-    assert!(outcome.failed[0].cause.contains("'nope'"), "{}", outcome.failed[0].cause);
+    assert_eq!(
+        (
+            outcome.failed[0].table.to_string().as_str(),
+            outcome.failed[0].error.as_str()
+        ),
+        ("dbo.wrong", "SourceRejected")
+    );
+    assert!(
+        outcome.failed[0].cause.contains("'nope'"),
+        "{}",
+        outcome.failed[0].cause
+    );
 }
 
 #[tokio::test]
 async fn a_control_table_that_cannot_hold_the_column_is_refused_before_anything_is_copied() {
-    let world = World { watermarks: MemoryWatermarks::new(StoreType::Typed(SqlType::Int)), ..World::new([1]) };
+    let world = World {
+        watermarks: MemoryWatermarks::new(StoreType::Typed(SqlType::Int)),
+        ..World::new([1])
+    };
     let outcome = world.pipeline().run("r1", &[spec()]).await.unwrap();
     assert_eq!(outcome.failed[0].error, "InvalidConfig");
-    assert!(outcome.failed[0].cause.contains("infra/sql"), "{}", outcome.failed[0].cause);
+    assert!(
+        outcome.failed[0].cause.contains("infra/sql"),
+        "{}",
+        outcome.failed[0].cause
+    );
     assert!(world.store.keys().is_empty());
 }

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use copy_delta::{Response, handle};
 use serde_json::Value;
 use tidemark::adapters::aws::Aws;
-use tidemark::adapters::mssql::{MssqlOptions, MssqlRows, Tls};
+use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::secrets;
-use tidemark::config::{self, CopyConfig, Environment};
+use tidemark::config::{CopyConfig, Environment};
 use tidemark::error::Result;
-use tidemark::login::Login;
 use tidemark::runner::{self, RunContext};
 
 #[tokio::main]
@@ -20,14 +19,14 @@ async fn main() -> ExitCode {
 }
 
 async fn step(config: &Result<CopyConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
-    let CopyConfig { sink, source, part_bytes } = config.as_ref().map_err(Clone::clone)?;
+    let CopyConfig {
+        sink,
+        source,
+        part_bytes,
+    } = config.as_ref().map_err(Clone::clone)?;
     let request = runner::decode(event)?;
-    let login = secrets::login(&aws.secrets, source).await?;
-    let tls = match login.tls {
-        config::Tls::Verify => Tls::Verify,
-        config::Tls::Trust => Tls::Trust,
-    };
-    let Login { host, port, username, password, database, .. } = login;
-    let mut rows = MssqlRows::new(MssqlOptions { host, port, database, username, password, tls, connect_timeout_secs: 15 });
-    handle(&mut rows, &aws.store(&sink.bucket), &sink.prefix, *part_bytes, request, context).await
+    let mut rows = MssqlRows::new(secrets::login(&aws.secrets, source).await?);
+    let store = aws.store(&sink.bucket);
+    // Boxed: the types of its nested futures are deeper than the compiler follows by itself.
+    Box::pin(handle(&mut rows, &store, &sink.prefix, *part_bytes, request, context)).await
 }

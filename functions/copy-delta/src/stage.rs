@@ -73,7 +73,8 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
         check_rows(read?, encoded.rows)?;
         Ok((pieces, encoded))
     };
-    match within(deadline, work).await {
+    // Boxed: the types of the nested futures are deeper than the compiler follows by itself.
+    match within(deadline, Box::pin(work)).await {
         Ok((pieces, encoded)) => Ok((encoded.rows, uploader.staged(pieces, &encoded))),
         Err(error) => {
             if let Some(upload) = uploader.upload.get() {

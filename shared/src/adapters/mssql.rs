@@ -40,7 +40,9 @@ use tracing::warn;
 
 use self::batch::BatchBuilder;
 use self::errors::error_of;
+use crate::config::Tls;
 use crate::error::{Error, ErrorCode, Result};
+use crate::login::Login;
 use crate::ports::rows::{BatchSink, RowSource};
 use crate::query::Query;
 use crate::shape::Shape;
@@ -49,59 +51,8 @@ use crate::shape::Shape;
 const PACKET_BYTES: u16 = 32_767;
 /// Characters of an `nvarchar(n)` parameter at most; a longer one is `nvarchar(max)`.
 const NVARCHAR_CHARACTERS: u16 = 4_000;
-
-/// Whether the server's certificate must be valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tls {
-    /// The certificate must be valid for the host and lead to a trusted CA.
-    #[default]
-    Verify,
-    /// Any certificate is taken; the connection is still encrypted. For private test servers only.
-    Trust,
-    /// No encryption, for the replaying server of the tests.
-    #[cfg(test)]
-    Off,
-}
-
-impl Tls {
-    const fn encryption(self) -> EncryptionSetting {
-        match self {
-            Self::Verify | Self::Trust => EncryptionSetting::Required,
-            #[cfg(test)]
-            Self::Off => EncryptionSetting::PreferOff,
-        }
-    }
-}
-
-/// Where and how to connect.
-#[derive(Clone)]
-pub struct MssqlOptions {
-    /// A DNS name or an IP address.
-    pub host: String,
-    /// Usually 1433.
-    pub port: u16,
-    /// The database to open.
-    pub database: String,
-    /// A SQL Server login.
-    pub username: String,
-    /// Its password.
-    pub password: String,
-    /// Whether the server's certificate must be valid.
-    pub tls: Tls,
-    /// Bounds name resolution, connecting, TLS and login together. Seconds.
-    pub connect_timeout_secs: u32,
-}
-
-impl fmt::Debug for MssqlOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MssqlOptions")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("database", &self.database)
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
-    }
-}
+/// Bounds name resolution, connecting, TLS and login together.
+const CONNECT_TIMEOUT_SECS: u32 = 15;
 
 /// When a record batch is full, whichever comes first. A single row may exceed the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +76,8 @@ impl Default for BatchLimits {
 
 /// Reads rows over one connection, opened when it is first needed and again when it broke.
 pub struct MssqlRows {
-    options: MssqlOptions,
+    login: Login,
+    encryption: EncryptionSetting,
     limits: BatchLimits,
     client: Option<TdsClient>,
 }
@@ -133,7 +85,7 @@ pub struct MssqlRows {
 impl fmt::Debug for MssqlRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MssqlRows")
-            .field("options", &self.options)
+            .field("login", &self.login)
             .field("limits", &self.limits)
             .field("is_connected", &self.client.is_some())
             .finish()
@@ -143,17 +95,27 @@ impl fmt::Debug for MssqlRows {
 impl MssqlRows {
     /// Nothing is opened yet.
     #[must_use]
-    pub fn new(options: MssqlOptions) -> Self {
-        Self::with_limits(options, BatchLimits::default())
+    pub fn new(login: Login) -> Self {
+        Self::with_limits(login, BatchLimits::default())
     }
 
     /// As [`new`](Self::new), with other limits.
     #[must_use]
-    pub fn with_limits(options: MssqlOptions, limits: BatchLimits) -> Self {
+    pub fn with_limits(login: Login, limits: BatchLimits) -> Self {
         Self {
-            options,
+            login,
+            encryption: EncryptionSetting::Required,
             limits,
             client: None,
+        }
+    }
+
+    /// Without encryption, for the replaying server of the tests.
+    #[cfg(test)]
+    fn unencrypted(login: Login, limits: BatchLimits) -> Self {
+        Self {
+            encryption: EncryptionSetting::PreferOff,
+            ..Self::with_limits(login, limits)
         }
     }
 
@@ -172,9 +134,9 @@ impl MssqlRows {
     }
 
     async fn connect(&self) -> Result<TdsClient> {
-        let MssqlOptions {
+        let Login {
             host, port, database, ..
-        } = &self.options;
+        } = &self.login;
         if host.is_empty() || host.contains([',', '\\', ' ']) {
             return Err(Error::new(
                 ErrorCode::InvalidConfig,
@@ -190,15 +152,15 @@ impl MssqlRows {
         let mut context = ClientContext::with_data_source(&address);
         context.application_name = "tidemark".to_owned();
         context.database.clone_from(database);
-        context.user_name.clone_from(&self.options.username);
-        context.password.clone_from(&self.options.password);
+        context.user_name.clone_from(&self.login.username);
+        context.password.clone_from(&self.login.password);
         context.packet_size = PACKET_BYTES;
-        context.connect_timeout = self.options.connect_timeout_secs;
-        context.login_timeout = Some(self.options.connect_timeout_secs);
+        context.connect_timeout = CONNECT_TIMEOUT_SECS;
+        context.login_timeout = Some(CONNECT_TIMEOUT_SECS);
         // A broken connection is replaced here, in one place.
         context.connect_retry_count = 0;
-        context.encryption_options.mode = self.options.tls.encryption();
-        context.encryption_options.trust_server_certificate = self.options.tls == Tls::Trust;
+        context.encryption_options.mode = self.encryption.clone();
+        context.encryption_options.trust_server_certificate = self.login.tls == Tls::Trust;
         TdsConnectionProvider::new()
             .create_client(context, &address, None)
             .with_subscriber(NoSubscriber::new())
@@ -221,7 +183,7 @@ impl MssqlRows {
     }
 
     fn failed(&self, what: &str, error: mssql_tds::error::Error) -> Error {
-        let MssqlOptions { host, port, .. } = &self.options;
+        let Login { host, port, .. } = &self.login;
         error_of(error).context(format_args!("{what} {host}:{port}"))
     }
 }

@@ -121,7 +121,7 @@ async fn measure() {
         let server = start_server();
         let shape = Shape::new(&table, &parquet, Timestamps::Us).unwrap();
         let start = (Instant::now(), cpu_ticks("/proc/self/stat"));
-        let mut rows = MssqlRows::new(options(server.port));
+        let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
         rows.read(&query(), &shape, &mut Discard).await.unwrap();
         report("decode and build", &server, start, 0);
     }
@@ -143,7 +143,7 @@ async fn measure() {
             }
             bytes + encoder.finish().unwrap().bytes.len()
         });
-        let mut rows = MssqlRows::with_limits(options(server.port), limits());
+        let mut rows = MssqlRows::unencrypted(options(server.port), limits());
         let mut sink = Channel(sender);
         rows.read(&query(), &shape, &mut sink).await.unwrap();
         drop(sink);

@@ -23,15 +23,14 @@ impl BatchSink for Collected {
     }
 }
 
-pub fn options(port: u16) -> MssqlOptions {
-    MssqlOptions {
+pub fn options(port: u16) -> Login {
+    Login {
         host: "127.0.0.1".to_owned(),
         port,
         database: "db".to_owned(),
         username: "reader".to_owned(),
         password: "hunter2".to_owned(),
-        tls: Tls::Off,
-        connect_timeout_secs: 5,
+        tls: Tls::Verify,
     }
 }
 
@@ -81,7 +80,7 @@ async fn a_result_of_another_shape_is_refused_by_name_before_any_batch() {
     ] {
         let server = answer(columns(&[(name, type_info)]), end(0), false);
         let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-        let mut rows = MssqlRows::new(options(server.port));
+        let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
         let error = rows
             .read(&query(), &shape, &mut Collected::default())
             .await
@@ -101,7 +100,7 @@ async fn a_null_where_the_plan_has_none_is_refused() {
         ..column("a", "int")
     };
     let shape = Shape::new(&[only], &Format::default(), Timestamps::Us).unwrap();
-    let mut rows = MssqlRows::new(options(server.port));
+    let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
     let error = rows
         .read(&query(), &shape, &mut Collected::default())
         .await
@@ -117,7 +116,7 @@ async fn nanoseconds_refuse_what_they_cannot_hold_by_name() {
     )]));
     let server = answer(head, end(1), false);
     let shape = Shape::new(&[column("a", "datetime2(7)")], &Format::default(), Timestamps::Ns).unwrap();
-    let mut rows = MssqlRows::new(options(server.port));
+    let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
     let error = rows
         .read(&query(), &shape, &mut Collected::default())
         .await
@@ -130,7 +129,7 @@ async fn nanoseconds_refuse_what_they_cannot_hold_by_name() {
 async fn parameters_are_bound_and_a_connection_is_kept() {
     let server = answer(columns(&[("a", vec![0x26, 4])]), end(0), false);
     let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-    let mut rows = MssqlRows::new(options(server.port));
+    let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
     for _ in 0..3 {
         assert_eq!(rows.read(&query(), &shape, &mut Collected::default()).await.unwrap(), 0);
     }
@@ -148,7 +147,7 @@ async fn a_connection_is_not_kept_after_its_sink_failed() {
     head.extend(row(&[short(&[1, 0, 0, 0])]));
     let server = answer(head, end(1), false);
     let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-    let mut rows = MssqlRows::new(options(server.port));
+    let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
     let mut sink = Collected {
         fails: true,
         ..Collected::default()
@@ -172,7 +171,7 @@ async fn what_breaks_a_stream_is_classed() {
     ] {
         let server = answer(head.clone(), tail, hangs_up);
         let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-        let mut rows = MssqlRows::new(options(server.port));
+        let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
         let error = rows
             .read(&query(), &shape, &mut Collected::default())
             .await
@@ -197,7 +196,7 @@ async fn a_server_that_cannot_be_reached_or_refuses_is_classed() {
         (failing_over, ErrorCode::SourceUnavailable),
     ] {
         let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-        let mut rows = MssqlRows::new(options(port));
+        let mut rows = MssqlRows::unencrypted(options(port), BatchLimits::default());
         let error = rows
             .read(&query(), &shape, &mut Collected::default())
             .await
@@ -216,7 +215,7 @@ async fn encryption_is_demanded() {
     let server = answer(columns(&[("a", vec![0x26, 4])]), end(0), false);
     let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
     for tls in [Tls::Verify, Tls::Trust] {
-        let options = MssqlOptions {
+        let options = Login {
             tls,
             ..options(server.port)
         };
@@ -255,7 +254,7 @@ async fn batches_are_bounded_in_rows_and_bytes() {
         (BatchLimits { rows: 99, bytes: 1 }, vec![1; 10]),
     ] {
         let mut sink = Collected::default();
-        let mut rows = MssqlRows::with_limits(options(server.port), limits);
+        let mut rows = MssqlRows::unencrypted(options(server.port), limits);
         rows.read(&query(), &shape, &mut sink).await.unwrap();
         let read: Vec<_> = sink.batches.iter().map(RecordBatch::num_rows).collect();
         assert_eq!(read, sizes);

@@ -78,7 +78,7 @@ fn in_a_process(ca_file: Option<&Path>, case: &str) -> String {
 async fn one_case() {
     let Ok(case) = std::env::var(CASE) else { return };
     let [tls, host, port] = case.split(' ').collect::<Vec<_>>().try_into().unwrap();
-    let options = MssqlOptions {
+    let options = Login {
         host: host.to_owned(),
         tls: if tls == "trust" { Tls::Trust } else { Tls::Verify },
         ..options(port.parse().unwrap())

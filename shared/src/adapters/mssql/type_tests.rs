@@ -16,7 +16,7 @@ async fn read_one(sql_type: &str, type_info: Vec<u8>, values: Vec<Vec<u8>>) -> R
     let server = answer(head, end(count), false);
     let shape = Shape::new(&[column("a", sql_type)], &csv(), Timestamps::Us)?;
     let mut sink = Collected::default();
-    let rows = MssqlRows::new(options(server.port))
+    let rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default())
         .read(&query(), &shape, &mut sink)
         .await?;
     assert_eq!(rows, count);
