@@ -1,18 +1,26 @@
 //! An S3 server on a folder of its own, for the real S3 adapter: `s3s-fs` behind real HTTP.
+//!
+//! Two things S3 does and `s3s-fs` does not are added in front of it: a conditional write is one step (here: they go
+//! one at a time), and a write to a bucket that is not there is refused instead of making one.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
+use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tidemark::adapters::s3::S3Store;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 /// The bucket that is there from the start.
@@ -35,17 +43,21 @@ impl S3Server {
         let (key, secret) = ("tidemark", "tidemark-secret");
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(key, secret));
-        let service = service.build();
+        let service = Front {
+            service: service.build(),
+            folder: folder.path().to_owned(),
+            one_at_a_time: Arc::default(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let service = service.clone();
+                let front = service.clone();
                 tokio::spawn(async move {
+                    let answer = service_fn(move |request| front.clone().answer(request));
+                    let server = Builder::new(TokioExecutor::new());
                     // A client that hangs up is no error of the server.
-                    let _ = Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    let _ = server.serve_connection(TokioIo::new(stream), answer).await;
                 });
             }
         });
@@ -77,8 +89,37 @@ impl S3Server {
 
     /// Where the bucket's objects are files.
     #[must_use]
-    pub fn files(&self) -> std::path::PathBuf {
+    pub fn files(&self) -> PathBuf {
         Path::new(self.folder.path()).join(BUCKET)
+    }
+}
+
+/// What stands before `s3s-fs`.
+#[derive(Clone)]
+struct Front {
+    service: S3Service,
+    folder: PathBuf,
+    one_at_a_time: Arc<Mutex<()>>,
+}
+
+impl Front {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<s3s::Body>, s3s::HttpError> {
+        let bucket = request.uri().path().split('/').nth(1).unwrap_or_default();
+        if !self.folder.join(bucket).is_dir() {
+            let body = "<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>";
+            let mut response = Response::new(s3s::Body::from(body.to_owned()));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return Ok(response);
+        }
+        let conditional = request.headers().contains_key("if-none-match") || request.headers().contains_key("if-match");
+        let turn = if conditional {
+            Some(self.one_at_a_time.lock().await)
+        } else {
+            None
+        };
+        let response = self.service.call(request.map(s3s::Body::from)).await;
+        drop(turn);
+        response
     }
 }
 
