@@ -159,7 +159,7 @@ impl MssqlRows {
         context.login_timeout = Some(CONNECT_TIMEOUT_SECS);
         // A broken connection is replaced here, in one place.
         context.connect_retry_count = 0;
-        context.encryption_options.mode = self.encryption.clone();
+        context.encryption_options.mode = self.encryption;
         context.encryption_options.trust_server_certificate = self.login.tls == Tls::Trust;
         TdsConnectionProvider::new()
             .create_client(context, &address, None)
