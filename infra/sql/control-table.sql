@@ -4,7 +4,7 @@
 -- The Azure tutorials' watermarktable and usp_write_watermark work as well; what this variant adds:
 --   * values are text in their own type's form, so datetime2(7), decimals, big integers and rowversions keep every digit;
 --   * a table needs no row before its first run: the procedure inserts it;
---   * with the third argument, a move that starts from another value than the stored one is refused.
+--   * Tidemark passes the value it expects as the third argument (NULL: none yet), and a move from another is refused.
 -- SQL Server 2016 SP1 or later, Azure SQL Database. May be run again.
 
 IF OBJECT_ID(N'dbo.tidemark_watermark', N'U') IS NULL
@@ -19,7 +19,7 @@ GO
 CREATE OR ALTER PROCEDURE dbo.tidemark_write_watermark
     @WatermarkValue nvarchar(64),
     @TableName nvarchar(257),
-    @Expected nvarchar(64) = NULL
+    @Expected nvarchar(64) = N'*'
 AS
 BEGIN
     SET NOCOUNT ON;
@@ -38,14 +38,20 @@ BEGIN
         WHERE TableName = @TableName
     );
 
-    IF @Stored IS NULL AND @Expected IS NULL
-        INSERT INTO dbo.tidemark_watermark (TableName, WatermarkValue) VALUES (@TableName, @WatermarkValue);
-    ELSE IF @Expected IS NOT NULL AND (@Stored IS NULL OR @Stored NOT IN (@Expected, @WatermarkValue))
-        THROW 50002, N'The stored watermark is not the expected one; another run has moved it.', 1;
-    ELSE IF @Stored <> @WatermarkValue
-        UPDATE dbo.tidemark_watermark
-        SET WatermarkValue = @WatermarkValue, UpdatedAt = SYSUTCDATETIME()
-        WHERE TableName = @TableName;
+    -- A move that is repeated finds its own value and changes nothing.
+    IF @Stored IS NULL OR @Stored <> @WatermarkValue
+    BEGIN
+        IF (@Expected IS NULL AND @Stored IS NOT NULL)
+            OR (@Expected <> N'*' AND (@Stored IS NULL OR @Stored <> @Expected))
+            THROW 50002, N'The stored watermark is not the expected one; another run has moved it.', 1;
+
+        IF @Stored IS NULL
+            INSERT INTO dbo.tidemark_watermark (TableName, WatermarkValue) VALUES (@TableName, @WatermarkValue);
+        ELSE
+            UPDATE dbo.tidemark_watermark
+            SET WatermarkValue = @WatermarkValue, UpdatedAt = SYSUTCDATETIME()
+            WHERE TableName = @TableName;
+    END
 
     COMMIT TRANSACTION;
 END

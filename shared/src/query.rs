@@ -41,12 +41,6 @@ impl Query {
     }
 }
 
-/// No rows, only the description of the table's columns.
-#[must_use]
-pub fn columns(table: &ObjectName) -> Query {
-    Query::new(format!("SELECT TOP (0) * FROM {}", table.quoted()))
-}
-
 /// One row: the greatest watermark, for time columns not above the server's clock (`new_watermark`), and how it
 /// compares with `old`: 1, 0 or -1 (`ordering`).
 #[must_use]
@@ -54,7 +48,7 @@ pub fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Query {
     let sql_type = column.column.sql_type;
     let name = column.name.quoted();
     let table = column.table.quoted();
-    let below_clock = clock(column).map_or_else(String::new, |clock| format!(" WHERE {name} <= {clock}"));
+    let below_clock = upper_clock(column).map_or_else(String::new, |bound| format!(" WHERE {name} {bound}"));
     let maximum = format!("(SELECT MAX({name}) AS [new_watermark] FROM {table}{below_clock}) AS [m]");
     match old {
         None => Query::new(format!("SELECT [m].[new_watermark], 1 AS [ordering] FROM {maximum}")),
@@ -91,16 +85,35 @@ pub fn null_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
     })
 }
 
+/// The condition that keeps a window below the server's clock.
+///
+/// A day or a minute that is still running is not taken: rows to come could carry the same value, and the next window
+/// begins after it. `smalldatetime` rounds to the nearest minute, so half a minute is taken off first.
+fn upper_clock(column: &WatermarkColumn<'_>) -> Option<String> {
+    let function = clock_function(column)?;
+    Some(match column.column.sql_type {
+        SqlType::Date => format!("< CAST({function} AS date)"),
+        SqlType::SmallDateTime => format!("< CAST(DATEADD(second, -30, {function}) AS smalldatetime)"),
+        sql_type => format!("<= CAST({function} AS {sql_type})"),
+    })
+}
+
 /// The server's clock in the type of the column, so that the comparison is made in that type.
 fn clock(column: &WatermarkColumn<'_>) -> Option<String> {
-    let sql_type = column.column.sql_type;
-    let function = match (sql_type, column.clock) {
-        _ if !watermark::is_time(sql_type) => return None,
-        (SqlType::DateTimeOffset(_), _) => "SYSDATETIMEOFFSET()",
-        (_, Clock::Utc) => "SYSUTCDATETIME()",
-        (_, Clock::Local) => "SYSDATETIME()",
-    };
-    Some(format!("CAST({function} AS {sql_type})"))
+    Some(format!(
+        "CAST({} AS {})",
+        clock_function(column)?,
+        column.column.sql_type
+    ))
+}
+
+fn clock_function(column: &WatermarkColumn<'_>) -> Option<&'static str> {
+    match (column.column.sql_type, column.clock) {
+        (sql_type, _) if !watermark::is_time(sql_type) => None,
+        (SqlType::DateTimeOffset(_), _) => Some("SYSDATETIMEOFFSET()"),
+        (_, Clock::Utc) => Some("SYSUTCDATETIME()"),
+        (_, Clock::Local) => Some("SYSDATETIME()"),
+    }
 }
 
 /// The interval (old, new] of a watermark column.
@@ -173,14 +186,36 @@ pub fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Query {
     )
 }
 
-/// Calls the procedure that moves the watermark, positionally `(value, table name)` as the tutorials' procedures take
-/// it; SQL Server converts the text to the type the parameter declares.
+/// Counts the parameters of a procedure.
 #[must_use]
-pub fn move_watermark(procedure: &ObjectName, new: &Watermark, table_name: &str) -> Query {
-    Query::with(
-        format!("EXEC {} @P1, @P2", procedure.quoted()),
-        &[new.value(), table_name],
-    )
+pub fn procedure_parameters(procedure: &ObjectName) -> Query {
+    let sql = "SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters WHERE [object_id] = OBJECT_ID(@P1)";
+    Query::with(sql, &[&procedure.quoted()])
+}
+
+/// Calls the procedure that moves the watermark, positionally `(value, table name)` as the tutorials' procedures take
+/// it, and with the expected value as a third parameter where the procedure compares it; SQL Server converts the text
+/// to the type the parameter declares.
+#[must_use]
+pub fn move_watermark(procedure: &ObjectName, new: &Watermark, table_name: &str, expected: Expected<'_>) -> Query {
+    let procedure = procedure.quoted();
+    let (value, name) = (new.value(), table_name);
+    match expected {
+        Expected::NotCompared => Query::with(format!("EXEC {procedure} @P1, @P2"), &[value, name]),
+        Expected::None => Query::with(format!("EXEC {procedure} @P1, @P2, NULL"), &[value, name]),
+        Expected::Value(expected) => Query::with(format!("EXEC {procedure} @P1, @P2, @P3"), &[value, name, expected]),
+    }
+}
+
+/// The value the store is expected to hold when it is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected<'a> {
+    /// The procedure does not compare.
+    NotCompared,
+    /// No watermark yet.
+    None,
+    /// This one.
+    Value(&'a str),
 }
 
 #[cfg(test)]
@@ -229,6 +264,29 @@ mod tests {
              (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
         );
         assert_eq!((future_rows(&probe), null_rows(&probe)), (None, None));
+    }
+
+    #[test]
+    fn a_day_or_minute_that_still_runs_is_left_for_later() {
+        let (table, name): (ObjectName, _) = ("orders".parse().unwrap(), Identifier::new("m").unwrap());
+        let bound = |sql_type: &str| {
+            let declared = column(sql_type, false);
+            growth(&probe(&table, &name, &declared), None)
+                .sql
+                .split(" WHERE [m] ")
+                .nth(1)
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(bound("date"), "< CAST(SYSUTCDATETIME() AS date)) AS [m]");
+        assert_eq!(
+            bound("smalldatetime"),
+            "< CAST(DATEADD(second, -30, SYSUTCDATETIME()) AS smalldatetime)) AS [m]"
+        );
+        assert_eq!(
+            bound("datetimeoffset(3)"),
+            "<= CAST(SYSDATETIMEOFFSET() AS datetimeoffset(3))) AS [m]"
+        );
     }
 
     #[test]

@@ -226,8 +226,12 @@ fn canonical(sql_type: SqlType, value: &str) -> Option<String> {
     }
 }
 
+/// A whole number, also as a `decimal` control column gives it back (`42.00`).
 fn integer(value: &str, min: i64, max: i64) -> Option<String> {
-    let number: i64 = value.parse().ok()?;
+    let whole = value
+        .split_once('.')
+        .filter(|(_, zeros)| zeros.bytes().all(|byte| byte == b'0'));
+    let number: i64 = whole.map_or(value, |(whole, _)| whole).parse().ok()?;
     (min..=max).contains(&number).then(|| number.to_string())
 }
 
@@ -295,6 +299,8 @@ mod tests {
             ("int", "42", Some("42")),
             ("int", "-042", Some("-42")),
             ("int", "2147483648", None),
+            ("int", "42.00", Some("42")),
+            ("int", "42.10", None),
             ("tinyint", "-1", None),
             ("bigint", "9223372036854775807", Some("9223372036854775807")),
             ("bigint", "9223372036854775808", None),

@@ -1,5 +1,7 @@
 //! What the ledger needs of an object store, held by the store in memory and by S3's adapter alike.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::ErrorCode;

@@ -1,5 +1,7 @@
 //! The four steps in the state machine's order over fakes: what a run leaves, whatever happened before it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use tidemark::error::ErrorCode;
 use tidemark::identifier::ObjectName;
 use tidemark::ledger::{Ledger, WindowName};

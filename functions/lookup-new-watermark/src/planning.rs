@@ -53,6 +53,8 @@ pub(crate) async fn probe<P: ProbeSource>(
         future_rows,
         null_rows,
     } = source.growth(&watermark_column, old.as_ref()).await?;
+    let with_nulls = old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
+    let null_rows = if with_nulls { 0 } else { null_rows };
     let note = (null_rows + future_rows > 0).then(|| Note {
         table: spec.table.clone(),
         null_rows,
@@ -92,7 +94,6 @@ pub(crate) async fn probe<P: ProbeSource>(
             watermark,
         }) => watermark,
     };
-    let with_nulls = old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
     let interval = Interval {
         table: &spec.table,
         column: &name,
@@ -168,10 +169,18 @@ fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
 fn selected(spec: &TableSpec, declared: &[DeclaredColumn]) -> Result<Vec<Column>> {
     match &spec.columns {
         None => declared.iter().map(|column| known(spec, column)).collect(),
-        Some(names) => names
-            .iter()
-            .map(|name| known(spec, find(spec, declared, name)?))
-            .collect(),
+        Some(names) => {
+            let mut columns: Vec<Column> = Vec::with_capacity(names.len());
+            for name in names {
+                let column = known(spec, find(spec, declared, name)?)?;
+                if columns.contains(&column) {
+                    let message = format!("columns of {} names {} twice", spec.table, column.name);
+                    return Err(Error::new(ErrorCode::InvalidInput, message));
+                }
+                columns.push(column);
+            }
+            Ok(columns)
+        }
     }
 }
 

@@ -23,12 +23,14 @@ where
     let Some(records) = decided(ledger, plan).await? else {
         return Ok(None);
     };
+
+    let rows = records.iter().map(|record| record.rows).sum();
+    // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
+    // visible without one.
+    let late_rows = source.count(&plan.count).await?.saturating_sub(rows);
     let Some(parts) = complete(store, ledger, &records, run_id).await? else {
         return Ok(None);
     };
-
-    let rows = records.iter().map(|record| record.rows).sum();
-    let late_rows = source.count(&plan.count).await?.saturating_sub(rows);
     if late_rows > 0 {
         tracing::warn!(
             table = %plan.table, window = %plan.window, late_rows,

@@ -76,10 +76,11 @@ async fn standing<S: ReadObjects>(
     if stored_new.as_ref() == Some(new) {
         return Ok(Standing::There);
     }
-    let at = stored
-        .value
-        .as_deref()
-        .map_or_else(WindowName::initial, WindowName::after_text);
+    let at = match (&stored_new, stored.value.as_deref()) {
+        (Some(watermark), _) => WindowName::after(watermark),
+        (None, Some(text)) => WindowName::after_text(text),
+        (None, None) => WindowName::initial(),
+    };
     if at == manifest.window || leads_to(ledger, at.clone(), &manifest.window).await? {
         return Ok(Standing::Behind);
     }

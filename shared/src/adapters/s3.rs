@@ -233,26 +233,35 @@ impl CompleteObjects for S3Store {
         let pieces = CompletedMultipartUpload::builder()
             .set_parts(Some(pieces.collect()))
             .build();
-        let request = self
-            .client
-            .complete_multipart_upload()
-            .bucket(&self.bucket)
-            .key(&staged.key);
-        let answer = request
-            .upload_id(&staged.upload_id)
-            .multipart_upload(pieces)
-            .checksum_crc64_nvme(&staged.crc64nvme)
-            .checksum_type(ChecksumType::FullObject)
-            .send()
-            .await;
-        let error = match answer {
-            Ok(answer) => return Ok(Completed::Visible(answer.e_tag().unwrap_or_default().to_owned())),
-            Err(error) => error,
+        let mut tries = 0;
+        let error = loop {
+            let request = self
+                .client
+                .complete_multipart_upload()
+                .bucket(&self.bucket)
+                .key(&staged.key);
+            let answer = request
+                .upload_id(&staged.upload_id)
+                .multipart_upload(pieces.clone())
+                .checksum_crc64_nvme(&staged.crc64nvme)
+                .checksum_type(ChecksumType::FullObject)
+                // A part that is there already is never overwritten, whoever made it.
+                .if_none_match("*")
+                .send()
+                .await;
+            match answer {
+                Ok(answer) => return Ok(Completed::Visible(answer.e_tag().unwrap_or_default().to_owned())),
+                Err(error) if status(&error) == Some(409) && tries < CONFLICT_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
+                }
+                Err(error) => break error,
+            }
         };
         // An unknown upload was completed before, by a lost answer or another run, or it has expired: the object that
         // is there tells, because it carries the token of its upload.
         let unknown = error.code() == Some("NoSuchUpload");
-        if !unknown && !matches!(status(&error), Some(403 | 404)) {
+        if !unknown && !matches!(status(&error), Some(403 | 404 | 412)) {
             return Err(self.error("complete", &staged.key, error));
         }
         let head = self.head(&staged.key).await?;

@@ -10,8 +10,8 @@ use crate::watermark::Watermark;
 
 /// The name of a window: a safe text form of where it starts, `initial` when it starts at nothing.
 ///
-/// It does not depend on the column's type: trailing zeros of a time's fraction are dropped, so that a watermark kept
-/// as `datetime` and one of a `datetime2(7)` column name the same window.
+/// It does not depend on the column's type: trailing zeros of a fraction are dropped and a date is its midnight, so that
+/// a watermark kept in a control table of one type and the column of another name the same window.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WindowName(String);
@@ -36,14 +36,13 @@ impl WindowName {
             Some(text) => (text, "Z"),
             None => (value, ""),
         };
-        let text = match text.split_once('.') {
-            Some((moment, fraction)) if moment.contains('T') => match fraction.trim_end_matches('0') {
-                "" => moment.to_owned(),
-                fraction => format!("{moment}.{fraction}"),
-            },
-            _ => text.to_owned(),
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let midnight = if is_date(whole) { "T00-00-00" } else { "" };
+        let fraction = match fraction.trim_end_matches('0') {
+            "" => String::new(),
+            fraction => format!(".{fraction}"),
         };
-        Self(format!("{}{zone}", text.replace(':', "-")))
+        Self(format!("{}{midnight}{fraction}{zone}", whole.replace(':', "-")))
     }
 
     /// The window that starts after `old`, if there is an old watermark.
@@ -57,6 +56,11 @@ impl WindowName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// `2017-09-05`, and no number: those have no second hyphen.
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.bytes().filter(|&byte| byte == b'-').count() == 2
 }
 
 impl fmt::Display for WindowName {
@@ -170,7 +174,11 @@ mod tests {
             ),
             ("bigint", "-9223372036854775808", "-9223372036854775808"),
             ("int", "100", "100"),
-            ("decimal(5,2)", "1.50", "1.50"),
+            ("decimal(5,2)", "1.50", "1.5"),
+            ("decimal(5,2)", "42.00", "42"),
+            ("date", "2017-09-05", "2017-09-05T00-00-00"),
+            ("smalldatetime", "2017-09-05T00:00:00", "2017-09-05T00-00-00"),
+            ("int", "-123456789", "-123456789"),
         ];
         for (sql_type, value, name) in cases {
             let watermark = Watermark::new(sql_type.parse().unwrap(), value).unwrap();

@@ -6,8 +6,9 @@ use tokio::sync::OnceCell;
 use super::{Server, metadata, watermark_text};
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::ObjectName;
+use crate::ports::source::CountSource;
 use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
-use crate::query;
+use crate::query::{self, Expected};
 use crate::types::SqlType;
 use crate::watermark::{StoreType, Watermark};
 
@@ -99,6 +100,12 @@ impl ControlTable {
         Ok((name, StoredWatermark { store_type, value }))
     }
 
+    /// Whether the procedure takes a third parameter. A server that does not show its parameters counts as not.
+    async fn procedure_compares(&self) -> bool {
+        let parameters = self.server.count(&query::procedure_parameters(&self.procedure)).await;
+        parameters.is_ok_and(|parameters| parameters >= 3)
+    }
+
     fn unusable(&self, what: &str) -> Error {
         Error::new(
             ErrorCode::InvalidConfig,
@@ -124,24 +131,39 @@ impl ReadWatermarks for ControlTable {
 }
 
 impl MoveWatermarks for ControlTable {
-    /// The tutorials' procedures take no expected value, so it is compared before the call; a concurrent move between
-    /// the two leads to a pointer that lags behind the manifests, which the next run rolls forward.
+    /// A procedure with a third parameter compares the expected value itself. The tutorials' procedures have two, so it
+    /// is compared before the call; a concurrent move between the two leads to a pointer that lags behind the
+    /// manifests, which the next run rolls forward.
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
         let (name, stored) = self.read(key).await?;
         if stored != *expected {
             return Ok(Moved::Changed);
         }
-        self.server
-            .rows(&query::move_watermark(&self.procedure, new, &name))
-            .await
-            .map_err(stored_elsewhere)?;
+        let compared = match &expected.value {
+            _ if !self.procedure_compares().await => Expected::NotCompared,
+            None => Expected::None,
+            Some(value) => Expected::Value(value),
+        };
+        let moved = self
+            .server
+            .rows(&query::move_watermark(&self.procedure, new, &name, compared))
+            .await;
         let (_, written) = self.read(key).await?;
+        if let Err(error) = moved {
+            // The procedure refuses when the value is no longer the expected one; so may anything else be the reason.
+            return if written == *expected {
+                Err(stored_elsewhere(error))
+            } else {
+                Ok(Moved::Changed)
+            };
+        }
         match &written.value {
             Some(value) if Watermark::new(new.sql_type(), value).is_ok_and(|written| written == *new) => {
                 Ok(Moved::Moved)
             }
             None => Err(self.unusable(&format!(
-                "the procedure {} moved nothing: insert a row for '{name}', or use a procedure that does",
+                "the procedure {} moved nothing: insert a row for '{name}' whose watermark is NULL, or use a procedure that \
+                 inserts",
                 self.procedure
             ))),
             value if *value == expected.value => Err(self.unusable(&format!(

@@ -48,6 +48,12 @@ fn fixed_length(fixed: &FixedLenType) -> Result<SqlType, String> {
 }
 
 fn variable_length(kind: VarLenType, len: usize) -> Result<SqlType, String> {
+    match kind {
+        VarLenType::Text => return Ok(SqlType::Text),
+        VarLenType::NText => return Ok(SqlType::NText),
+        VarLenType::Image => return Ok(SqlType::Image),
+        _ => {}
+    }
     let unknown = || Err(format!("{kind:?} of length {len}"));
     let Ok(length) = u16::try_from(len) else {
         return unknown();
@@ -100,6 +106,7 @@ mod tests {
             (VarLenType::Intn, 1, Some("tinyint")),
             (VarLenType::Intn, 3, None),
             (VarLenType::SSVariant, 8009, None),
+            (VarLenType::NText, 0x7FFF_FFFE, Some("ntext")),
         ];
         for (kind, len, expected) in cases {
             let declared = variable_length(kind, len);

@@ -30,16 +30,27 @@ pub(super) type Connection = Client<Compat<TcpStream>>;
 #[derive(Debug)]
 pub struct Server {
     login: Login,
-    connection: Mutex<Option<Connection>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// Nothing is open.
+    #[default]
+    Closed,
+    Open(Box<Connection>),
+    /// The server refused the login, or its certificate was not trusted: asking again for every table would only lock
+    /// the login.
+    Refused(Error),
 }
 
 impl Server {
     /// The database behind `login`; nothing is sent yet.
     #[must_use]
-    pub const fn new(login: Login) -> Self {
+    pub fn new(login: Login) -> Self {
         Self {
             login,
-            connection: Mutex::const_new(None),
+            state: Mutex::default(),
         }
     }
 
@@ -61,14 +72,26 @@ impl Server {
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> std::result::Result<T, TdsError>,
     ) -> Result<T> {
-        let mut slot = self.connection.lock().await;
+        let mut state = self.state.lock().await;
         // Taken out while in use, so that a failed, or dropped, use leaves none behind.
-        let mut connection = match slot.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
+        let mut connection = match std::mem::take(&mut *state) {
+            State::Open(connection) => connection,
+            State::Closed => match self.connect().await {
+                Ok(connection) => Box::new(connection),
+                Err(error) => {
+                    if !error.code().is_retryable() {
+                        *state = State::Refused(error.clone());
+                    }
+                    return Err(error);
+                }
+            },
+            State::Refused(error) => {
+                *state = State::Refused(error.clone());
+                return Err(error);
+            }
         };
         let answer = work(&mut connection).await.map_err(|error| self.error(error))?;
-        *slot = Some(connection);
+        *state = State::Open(connection);
         Ok(answer)
     }
 
