@@ -229,6 +229,8 @@ impl Binder<'_> {
             };
             return Ok(Bound::new(sql, ty).nullable(nullable));
         }
+        let (left_ty, right_ty) = (a.ty, b.ty);
+        let (a, b) = (shaped(a, right_ty), shaped(b, left_ty));
         let ty = types::arithmetic(op, a.ty, b.ty)?;
         let (left, right) = match ty {
             Ty::Decimal(..) => {
@@ -471,6 +473,16 @@ fn hex(bytes: &[u8]) -> String {
 fn negated(value: Bound) -> Bound {
     let sql = format!("t_neg({}, {})", value.sql, value.ty.code());
     Bound::new(sql, value.ty).nullable(value.nullable)
+}
+
+/// An integer literal that meets a decimal has just the digits that it is written with.
+fn shaped(value: Bound, other: Ty) -> Bound {
+    let digits = value.sql.trim_start_matches('-');
+    if value.ty == Ty::Int && matches!(other, Ty::Decimal(..)) && digits.bytes().all(|b| b.is_ascii_digit()) {
+        let precision = u8::try_from(digits.len()).unwrap_or(10).clamp(1, 10);
+        return to(value, Ty::Decimal(precision, 0));
+    }
+    value
 }
 
 /// An operand of decimal arithmetic: as a decimal of its own shape, text in the shape of the other operand.
