@@ -1,4 +1,5 @@
 //! The same server seen through Microsoft's own driver crate.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -36,7 +37,10 @@ async fn connect(sandbox: &Sandbox) -> TdsClient {
         ..EncryptionOptions::default()
     };
     let source = format!("tcp:127.0.0.1,{}", sandbox.port());
-    TdsConnectionProvider {}.create_client(context, &source, None).await.unwrap()
+    TdsConnectionProvider {}
+        .create_client(context, &source, None)
+        .await
+        .unwrap()
 }
 
 fn text(name: &str, value: &str) -> RpcParameter {
@@ -61,13 +65,23 @@ async fn a_window_is_read_with_typed_bounds() {
     assert!(client.is_encrypted());
     let sql = "SELECT [PersonID], [Name], CAST([LastModifytime] AS datetime) AS [t] FROM [dbo].[data_source_table]
       WHERE [LastModifytime] > CAST(@P1 AS datetime) AND [LastModifytime] <= CAST(@P2 AS datetime)";
-    let bounds = vec![text("@P1", "2017-09-01T00:56:00.000"), text("@P2", "2017-09-03T02:36:00.000")];
+    let bounds = vec![
+        text("@P1", "2017-09-01T00:56:00.000"),
+        text("@P2", "2017-09-03T02:36:00.000"),
+    ];
     client.execute_sp_executesql(sql.to_owned(), bounds, ()).await.unwrap();
     let names: Vec<String> = client.get_metadata().iter().map(|c| c.column_name.clone()).collect();
     assert_eq!(names, ["PersonID", "Name", "t"]);
     let rows = rows(&mut client).await;
-    assert_eq!(rows.iter().map(|r| r[0].clone()).collect::<Vec<_>>(), [ColumnValues::Int(2), ColumnValues::Int(3)]);
-    assert!(matches!(&rows[0][2], ColumnValues::DateTime(d) if d.days == 42_978), "{:?}", rows[0][2]);
+    assert_eq!(
+        rows.iter().map(|r| r[0].clone()).collect::<Vec<_>>(),
+        [ColumnValues::Int(2), ColumnValues::Int(3)]
+    );
+    assert!(
+        matches!(&rows[0][2], ColumnValues::DateTime(d) if d.days == 42_978),
+        "{:?}",
+        rows[0][2]
+    );
 }
 
 #[tokio::test]
@@ -88,24 +102,66 @@ async fn every_type_is_decoded() {
         .unwrap();
     let rows = rows(&mut client).await;
     let shown: Vec<String> = rows[0].iter().map(|v| format!("{v:?}")).collect();
-    assert_eq!(shown[..7], ["Bit(true)", "TinyInt(2)", "SmallInt(-3)", "Int(4)", "BigInt(5)", "Real(1.5)", "Float(2.5)"]);
+    assert_eq!(
+        shown[..7],
+        [
+            "Bit(true)",
+            "TinyInt(2)",
+            "SmallInt(-3)",
+            "Int(4)",
+            "BigInt(5)",
+            "Real(1.5)",
+            "Float(2.5)"
+        ]
+    );
     assert!(matches!(&rows[0][10], ColumnValues::Date(_)), "{}", shown[10]);
-    assert!(matches!(&rows[0][11], ColumnValues::Time(t) if t.time_nanoseconds == 37_234_567_000), "{}", shown[11]);
-    assert!(matches!(&rows[0][14], ColumnValues::DateTimeOffset(d) if d.offset == -300), "{}", shown[14]);
-    assert!(matches!(&rows[0][15], ColumnValues::String(s) if s.to_utf8_string() == "abc"), "{}", shown[15]);
-    assert!(matches!(&rows[0][16], ColumnValues::String(s) if s.to_utf8_string() == "漢"), "{}", shown[16]);
+    assert!(
+        matches!(&rows[0][11], ColumnValues::Time(t) if t.time_nanoseconds == 37_234_567_000),
+        "{}",
+        shown[11]
+    );
+    assert!(
+        matches!(&rows[0][14], ColumnValues::DateTimeOffset(d) if d.offset == -300),
+        "{}",
+        shown[14]
+    );
+    assert!(
+        matches!(&rows[0][15], ColumnValues::String(s) if s.to_utf8_string() == "abc"),
+        "{}",
+        shown[15]
+    );
+    assert!(
+        matches!(&rows[0][16], ColumnValues::String(s) if s.to_utf8_string() == "漢"),
+        "{}",
+        shown[16]
+    );
     assert_eq!(shown[20], "Null");
-    assert!(matches!(&rows[0][21], ColumnValues::String(s) if s.to_utf8_string() == "t"), "{}", shown[21]);
-    assert!(matches!(&rows[0][23], ColumnValues::Bytes(b) if b == &[3]), "{}", shown[23]);
+    assert!(
+        matches!(&rows[0][21], ColumnValues::String(s) if s.to_utf8_string() == "t"),
+        "{}",
+        shown[21]
+    );
+    assert!(
+        matches!(&rows[0][23], ColumnValues::Bytes(b) if b == &[3]),
+        "{}",
+        shown[23]
+    );
 }
 
 #[tokio::test]
 async fn errors_and_cancellation_leave_the_connection_usable() {
     let sandbox = sandbox();
     let mut client = connect(&sandbox).await;
-    let error = client.execute("SELECT * FROM nosuch".to_owned(), ()).await.unwrap_err().to_string();
+    let error = client
+        .execute("SELECT * FROM nosuch".to_owned(), ())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("Invalid object name 'nosuch'"), "{error}");
-    client.execute("SELECT value FROM GENERATE_SERIES(1, 50000000)".to_owned(), ()).await.unwrap();
+    client
+        .execute("SELECT value FROM GENERATE_SERIES(1, 50000000)".to_owned(), ())
+        .await
+        .unwrap();
     assert!(client.next_row().await.unwrap().is_some());
     client.cancel_query(10).await.unwrap();
     client.execute("SELECT 7".to_owned(), ()).await.unwrap();

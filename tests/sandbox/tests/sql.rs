@@ -1,4 +1,5 @@
 //! What statements mean: values as text, one line per row, columns separated by `|`.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -430,6 +431,15 @@ fn batches_have_variables_flow_errors_and_transactions() {
                 Err(515),
             ),
             ("SELECT COUNT(*) FROM t", Ok("1")),
+            (
+                "DECLARE @s nvarchar(max) = NULL; SELECT @s = COALESCE(@s + N', ', N'') + QUOTENAME(name) FROM sys.schemas WHERE schema_id < 3 ORDER BY name DESC; SELECT @s",
+                Ok("[guest], [dbo]"),
+            ),
+            (
+                "SET FMTONLY ON; INSERT t VALUES (9); SELECT a FROM t; SET FMTONLY OFF; SELECT COUNT(*) FROM t WHERE a = 9",
+                Ok("0"),
+            ),
+            ("SET ANSI_NULLS OFF", Err(40510)),
             ("foo bar = 1", Err(102)),
         ],
     );

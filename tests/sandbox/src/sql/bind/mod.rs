@@ -127,6 +127,8 @@ pub struct Binder<'s> {
     ctes: Vec<Cte>,
     next_handle: u32,
     now: Option<String>,
+    /// The sources of the outermost select bound last.
+    pub sources: Vec<Source>,
 }
 
 impl Bound {
@@ -175,6 +177,7 @@ impl<'s> Binder<'s> {
             ctes: Vec::new(),
             next_handle: 0,
             now: None,
+            sources: Vec::new(),
         }
     }
 

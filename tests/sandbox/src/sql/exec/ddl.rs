@@ -18,7 +18,7 @@ impl Session {
         defs: &[ColumnDef],
         constraints: &[Constraint],
     ) -> SqlResult<()> {
-        let place = self.new_place(name, "table")?;
+        let place = self.new_place(name)?;
         let id = catalog::add_object(self.conn(), &place, "U", None)?;
         let mut table = Table {
             id,

@@ -14,7 +14,7 @@ mod system;
 mod transaction;
 
 pub use options::Options;
-pub use procedure::Argument;
+pub use procedure::{Argument, Output};
 pub use session::{Session, Variable};
 pub use sink::{Collected, ResultSet, Sink, Transition};
 pub use transaction::Manager;

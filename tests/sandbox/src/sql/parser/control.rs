@@ -328,9 +328,7 @@ impl Parser<'_> {
 
     /// `TRAN name`, `TRANSACTION @name`, `WORK`.
     fn transaction_word(&mut self) -> Option<String> {
-        if self.eat_any(&["tran", "transaction", "work"]).is_none() {
-            return None;
-        }
+        self.eat_any(&["tran", "transaction", "work"])?;
         if let Tok::Var(v) = self.tok().clone() {
             self.bump();
             return Some(format!("@{v}"));
