@@ -1,10 +1,14 @@
 //! Names and types: statements of the parser become SQLite SQL with typed result columns.
 
 mod aggregate;
+mod condition;
+mod cte;
 pub mod dates;
 mod expr;
 mod functions;
+mod literal;
 mod metadata;
+mod order;
 mod query;
 mod source;
 mod strings;

@@ -1,10 +1,13 @@
 //! Runs statements: one [`Session`] per connection.
 
+mod alter;
 mod control;
 mod ddl;
 mod dml;
 mod errors;
+mod index;
 mod insert;
+mod objects;
 mod options;
 mod procedure;
 mod query;
