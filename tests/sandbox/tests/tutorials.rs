@@ -1,4 +1,5 @@
 //! The tutorials' scripts run as they are printed.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -269,6 +269,9 @@ pub struct Param {
     pub output: bool,
 }
 
+/// One entry of `SET` in an update: column, variable, operator, value.
+pub type Assignment = (Option<Name>, Option<String>, Option<&'static str>, Expr);
+
 /// Where the rows of an insert come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rows {
@@ -323,7 +326,7 @@ pub enum Kind {
         /// The table or an alias of `FROM`
         table: Name,
         /// `SET`: column or variable, operator, value
-        sets: Vec<(Option<Name>, Option<String>, Option<&'static str>, Expr)>,
+        sets: Vec<Assignment>,
         /// `OUTPUT`
         output: Vec<Item>,
         /// `FROM`

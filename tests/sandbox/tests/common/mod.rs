@@ -1,5 +1,5 @@
 //! What the tests of the stand-in share.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::panic, clippy::unwrap_used)]
 
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
 use tidemark_sandbox::{Options, Sandbox};

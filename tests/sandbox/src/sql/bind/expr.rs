@@ -2,13 +2,13 @@
 
 use rusqlite::types::Value;
 
-use super::types::{self, check_implicit, common, common_of, implicit, to};
+use super::literal::{decimal, float, hex, integer, length};
+use super::types::{self, common, common_of, implicit, to};
 use super::{Binder, Bound};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Expr;
 use crate::sql::catalog::literal;
 use crate::value::convert::decimal_text;
-use crate::value::datum::decimal_blob;
 use crate::value::{MAX, Ty, text};
 
 fn is_condition(e: &Expr) -> bool {
@@ -25,10 +25,6 @@ fn is_condition(e: &Expr) -> bool {
             | Expr::Like(..)
             | Expr::Exists(_)
     )
-}
-
-fn not_prefix(not: bool) -> &'static str {
-    if not { "NOT " } else { "" }
 }
 
 impl Binder<'_> {
@@ -51,7 +47,7 @@ impl Binder<'_> {
         Ok(bound)
     }
 
-    fn scalar(&mut self, e: &Expr) -> SqlResult<Bound> {
+    pub(super) fn scalar(&mut self, e: &Expr) -> SqlResult<Bound> {
         if is_condition(e) {
             return Err(SqlError::syntax("condition").class(15));
         }
@@ -120,7 +116,7 @@ impl Binder<'_> {
         }
     }
 
-    fn check_collation(&self, name: &str) -> SqlResult<()> {
+    pub(super) fn check_collation(&self, name: &str) -> SqlResult<()> {
         let known = [
             "database_default",
             "SQL_Latin1_General_CP1_CI_AS",
@@ -155,14 +151,14 @@ impl Binder<'_> {
         Bound::required(sql, ty)
     }
 
-    fn variable(&mut self, name: &str) -> SqlResult<Bound> {
+    pub(super) fn variable(&mut self, name: &str) -> SqlResult<Bound> {
         let (ty, value) = self.session.variable(name)?;
         let nullable = value == Value::Null;
         let sql = self.param(value);
         Ok(Bound::new(sql, ty).nullable(nullable))
     }
 
-    fn unary(&mut self, op: &str, inner: &Expr) -> SqlResult<Bound> {
+    pub(super) fn unary(&mut self, op: &str, inner: &Expr) -> SqlResult<Bound> {
         if op == "-"
             && let Expr::Int(s) = inner
         {
@@ -229,6 +225,8 @@ impl Binder<'_> {
             };
             return Ok(Bound::new(sql, ty).nullable(nullable));
         }
+        let (left_ty, right_ty) = (a.ty, b.ty);
+        let (a, b) = (shaped(a, right_ty), shaped(b, left_ty));
         let ty = types::arithmetic(op, a.ty, b.ty)?;
         let (left, right) = match ty {
             Ty::Decimal(..) => {
@@ -258,7 +256,7 @@ impl Binder<'_> {
         Ok(Bound::new(sql, ty).nullable(nullable))
     }
 
-    fn concatenate(&mut self, a: Bound, b: Bound) -> Bound {
+    pub(super) fn concatenate(&mut self, a: Bound, b: Bound) -> Bound {
         let (a_ty, b_ty) = (if a.null { b.ty } else { a.ty }, if b.null { a.ty } else { b.ty });
         let unicode = a_ty.is_unicode() || b_ty.is_unicode();
         let limit = if unicode { 4000 } else { 8000 };
@@ -271,7 +269,12 @@ impl Binder<'_> {
         Bound::new(format!("({} || {})", a.sql, b.sql), ty)
     }
 
-    fn case(&mut self, operand: Option<&Expr>, arms: &[(Expr, Expr)], otherwise: Option<&Expr>) -> SqlResult<Bound> {
+    pub(super) fn case(
+        &mut self,
+        operand: Option<&Expr>,
+        arms: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+    ) -> SqlResult<Bound> {
         let mut conditions = Vec::new();
         let mut results = Vec::new();
         for (when, then) in arms {
@@ -299,178 +302,21 @@ impl Binder<'_> {
         }
         Ok(Bound::new(format!("({sql} ELSE {} END)", last.sql), ty).nullable(nullable))
     }
-
-    /// A condition, as SQLite's three-valued logic has it.
-    pub fn condition(&mut self, e: &Expr) -> SqlResult<String> {
-        match e {
-            Expr::And(a, b) => Ok(format!("({} AND {})", self.condition(a)?, self.condition(b)?)),
-            Expr::Or(a, b) => Ok(format!("({} OR {})", self.condition(a)?, self.condition(b)?)),
-            Expr::Not(a) => Ok(format!("(NOT {})", self.condition(a)?)),
-            Expr::Compare(op, a, b) => {
-                let (a, b) = (self.expr(a)?, self.expr(b)?);
-                self.compare(op, a, b)
-            }
-            Expr::IsNull(a, not) => {
-                let a = self.expr(a)?;
-                Ok(format!("({} IS {}NULL)", a.sql, not_prefix(*not)))
-            }
-            Expr::In(a, list, not) => {
-                let a = self.expr(a)?;
-                let mut any = Vec::new();
-                for item in list {
-                    let item = self.expr(item)?;
-                    any.push(self.compare("=", a.clone(), item)?);
-                }
-                Ok(format!("({}({}))", not_prefix(*not), any.join(" OR ")))
-            }
-            Expr::InQuery(a, query, not) => self.in_query(a, query, *not),
-            Expr::Between(a, low, high, not) => {
-                let (a, low, high) = (self.expr(a)?, self.expr(low)?, self.expr(high)?);
-                let (from, until) = (self.compare(">=", a.clone(), low)?, self.compare("<=", a, high)?);
-                Ok(format!("({}({from} AND {until}))", not_prefix(*not)))
-            }
-            Expr::Like(a, pattern, escape, not) => {
-                let (a, pattern) = (self.expr(a)?, self.expr(pattern)?);
-                let a = implicit(a.clone(), types::string_of(a.ty))?;
-                let pattern = implicit(pattern.clone(), types::string_of(pattern.ty))?;
-                let escape = match escape {
-                    Some(e) => self.expr(e)?.sql,
-                    None => "NULL".to_owned(),
-                };
-                Ok(format!(
-                    "({}t_like({}, {}, {escape}))",
-                    not_prefix(*not),
-                    a.sql,
-                    pattern.sql
-                ))
-            }
-            Expr::Exists(query) => {
-                let bound = self.nested(query)?;
-                Ok(format!("EXISTS ({})", bound.sql))
-            }
-            _ => Err(SqlError::new(
-                4145,
-                "An expression of non-boolean type specified in a context where a condition is expected.",
-            )
-            .class(15)),
-        }
-    }
-
-    fn in_query(&mut self, a: &Expr, query: &crate::sql::ast::Query, not: bool) -> SqlResult<String> {
-        let a = self.expr(a)?;
-        let inner = self.nested(query)?;
-        let [column] = inner.columns.as_slice() else {
-            return Err(SqlError::new(
-                116,
-                "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.",
-            ));
-        };
-        let handle = self.handle();
-        let value = Bound::new(format!("{handle}.c0"), column.ty);
-        let ty = common(a.ty, value.ty);
-        let (a, b) = (self.comparable("=", a, ty)?, self.comparable("=", value, ty)?);
-        let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
-        Ok(format!(
-            "({}{collate} {}IN (SELECT {b} FROM ({}) AS {handle}))",
-            a,
-            not_prefix(not),
-            inner.sql
-        ))
-    }
-
-    /// An operand converted to the type of a comparison, in a form that SQLite orders rightly.
-    fn comparable(&mut self, op: &str, value: Bound, ty: Ty) -> SqlResult<String> {
-        if value.ty.is_incomparable() && !value.null {
-            return Err(types::incomparable(op, value.ty, ty));
-        }
-        let value = implicit(value, ty)?;
-        Ok(if matches!(ty, Ty::DateTimeOffset(_)) {
-            format!("t_utc({})", value.sql)
-        } else {
-            value.sql
-        })
-    }
-
-    /// A comparison of two expressions.
-    pub fn compare(&mut self, op: &str, a: Bound, b: Bound) -> SqlResult<String> {
-        if a.null || b.null {
-            return Ok(format!("({} {op} {})", a.sql, b.sql));
-        }
-        if a.ty.is_incomparable() || b.ty.is_incomparable() {
-            return Err(types::incomparable(op, a.ty, b.ty));
-        }
-        let mut ty = common(a.ty, b.ty);
-        if ty.is_string() {
-            return Ok(format!("({} {op} {} COLLATE TSQL)", a.sql, b.sql));
-        }
-        if a.ty.is_binary() && b.ty.is_binary() {
-            return Ok(format!("({} {op} {})", a.sql, b.sql));
-        }
-        // Text that meets an exact number is read with room for all its digits.
-        if let Ty::Decimal(_, s) = ty
-            && (a.ty.is_string() || b.ty.is_string())
-        {
-            ty = Ty::Decimal(38, s);
-        }
-        check_implicit(a.ty, ty)?;
-        check_implicit(b.ty, ty)?;
-        let (a, b) = (self.comparable(op, a, ty)?, self.comparable(op, b, ty)?);
-        Ok(format!("({a} {op} {b})"))
-    }
-}
-
-/// The length of a literal's type: at least 1, `(max)` beyond the limit.
-pub fn length(units: usize, limit: u16) -> u16 {
-    u16::try_from(units.max(1)).ok().filter(|n| *n <= limit).unwrap_or(MAX)
-}
-
-fn integer(s: &str) -> Bound {
-    if let Ok(value) = s.parse::<i32>() {
-        return Bound::required(value.to_string(), Ty::Int);
-    }
-    let digits = s.trim_start_matches('0');
-    let precision = u8::try_from(digits.len()).unwrap_or(38).clamp(1, 38);
-    let value = digits.parse::<i128>().unwrap_or(0);
-    Bound::required(hex(&decimal_blob(value)), Ty::Decimal(precision, 0))
-}
-
-fn decimal(s: &str) -> SqlResult<Bound> {
-    let (value, scale) = decimal_text(s).ok_or_else(|| {
-        SqlError::new(
-            1007,
-            format!("The number '{s}' is out of the range for numeric representation (maximum precision 38)."),
-        )
-        .class(15)
-    })?;
-    let whole = s.split('.').next().unwrap_or("").trim_start_matches('0').len();
-    let precision = (u8::try_from(whole).unwrap_or(38) + scale).clamp(1, 38);
-    Ok(Bound::required(
-        hex(&decimal_blob(value)),
-        Ty::Decimal(precision, scale),
-    ))
-}
-
-fn float(s: &str) -> SqlResult<Bound> {
-    let text = if s.ends_with(['e', 'E', '+', '-']) {
-        format!("{s}0")
-    } else {
-        s.to_owned()
-    };
-    let value: f64 = text
-        .parse()
-        .ok()
-        .filter(|f: &f64| f.is_finite())
-        .ok_or_else(|| SqlError::syntax(s))?;
-    Ok(Bound::required(format!("{value:e}"), Ty::Float))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    format!("x'{}'", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>())
 }
 
 fn negated(value: Bound) -> Bound {
     let sql = format!("t_neg({}, {})", value.sql, value.ty.code());
     Bound::new(sql, value.ty).nullable(value.nullable)
+}
+
+/// An integer literal that meets a decimal has just the digits that it is written with.
+fn shaped(value: Bound, other: Ty) -> Bound {
+    let digits = value.sql.trim_start_matches('-');
+    if value.ty == Ty::Int && matches!(other, Ty::Decimal(..)) && digits.bytes().all(|b| b.is_ascii_digit()) {
+        let precision = u8::try_from(digits.len()).unwrap_or(10).clamp(1, 10);
+        return to(value, Ty::Decimal(precision, 0));
+    }
+    value
 }
 
 /// An operand of decimal arithmetic: as a decimal of its own shape, text in the shape of the other operand.

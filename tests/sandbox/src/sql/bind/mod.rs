@@ -1,10 +1,14 @@
 //! Names and types: statements of the parser become SQLite SQL with typed result columns.
 
 mod aggregate;
+mod condition;
+mod cte;
 pub mod dates;
 mod expr;
 mod functions;
+mod literal;
 mod metadata;
+mod order;
 mod query;
 mod source;
 mod strings;
@@ -127,6 +131,8 @@ pub struct Binder<'s> {
     ctes: Vec<Cte>,
     next_handle: u32,
     now: Option<String>,
+    /// The sources of the outermost select bound last.
+    pub sources: Vec<Source>,
 }
 
 impl Bound {
@@ -175,6 +181,7 @@ impl<'s> Binder<'s> {
             ctes: Vec::new(),
             next_handle: 0,
             now: None,
+            sources: Vec::new(),
         }
     }
 

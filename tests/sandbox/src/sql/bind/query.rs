@@ -1,23 +1,23 @@
 //! Queries: select lists, grouping, set operations, order and limits.
 
-use super::types::{common, implicit, to};
-use super::{Binder, Bound, BoundQuery, Cte, Grouping, OutColumn, Scope, aggregate};
+use super::types::{common, implicit};
+use super::{Binder, Bound, BoundQuery, Grouping, OutColumn, Scope, aggregate};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, Expr, Item, Order, Query, Select};
+use crate::sql::ast::{Body, Expr, Item, Query, Select};
 use crate::value::Ty;
 
 /// A body before its order: the items of each select are still apart from the text around them.
-struct Part {
-    items: Vec<(Bound, String)>,
+pub(super) struct Part {
+    pub(super) items: Vec<(Bound, String)>,
     head: &'static str,
     tail: String,
-    scope: Option<Scope>,
+    pub(super) scope: Option<Scope>,
     /// A set operation or a nested query, already rendered, with columns `c0…`.
     whole: Option<String>,
 }
 
 impl Part {
-    fn columns(&self) -> Vec<OutColumn> {
+    pub(super) fn columns(&self) -> Vec<OutColumn> {
         self.items
             .iter()
             .map(|(b, name)| OutColumn {
@@ -29,7 +29,7 @@ impl Part {
             .collect()
     }
 
-    fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         if let Some(whole) = &self.whole {
             return whole.clone();
         }
@@ -65,6 +65,9 @@ impl Binder<'_> {
         let with = self.with(&query.ctes)?;
         let mut part = self.body(&query.body)?;
         let columns = part.columns();
+        if self.scopes.is_empty() {
+            self.sources = part.scope.as_ref().map(|s| s.sources.clone()).unwrap_or_default();
+        }
         let order = self.order(&query.order, &mut part)?;
         let mut sql = part.render();
         let top = match &query.body {
@@ -90,84 +93,7 @@ impl Binder<'_> {
         })
     }
 
-    /// Binds common table expressions and gives their SQLite text.
-    pub fn with(&mut self, ctes: &[(String, Vec<String>, Query)]) -> SqlResult<String> {
-        let mut out = Vec::new();
-        for (name, names, query) in ctes {
-            let handle = self.handle();
-            let recursive = match &query.body {
-                Body::Set("UNION ALL", anchor, _) if mentions(&query.body, name) => Some(anchor),
-                _ => None,
-            };
-            let outer = std::mem::take(&mut self.scopes);
-            let bound = match recursive {
-                Some(anchor) => {
-                    // The anchor gives the types; the recursive part is converted to them.
-                    let anchor = self.body(anchor)?;
-                    let mut columns = anchor.columns();
-                    rename(&mut columns, names, name)?;
-                    for c in &mut columns {
-                        c.origin = None;
-                        c.nullable = true;
-                    }
-                    self.ctes.push(Cte {
-                        name: name.clone(),
-                        handle: handle.clone(),
-                        columns: columns.clone(),
-                    });
-                    let Body::Set(_, _, step) = &query.body else {
-                        return Err(SqlError::syntax(name));
-                    };
-                    let mut step = self.body(step)?;
-                    retype(&mut step, &columns)?;
-                    let sql = format!("{} UNION ALL {}", anchor.render(), step.render());
-                    out.push(format!("{handle}({}) AS ({sql})", numbered(columns.len())));
-                    self.scopes = outer;
-                    continue;
-                }
-                None => self.nested(query)?,
-            };
-            self.scopes = outer;
-            let mut columns = bound.columns;
-            rename(&mut columns, names, name)?;
-            out.push(format!("{handle}({}) AS ({})", numbered(columns.len()), bound.sql));
-            self.ctes.push(Cte {
-                name: name.clone(),
-                handle,
-                columns,
-            });
-        }
-        Ok(if out.is_empty() {
-            String::new()
-        } else {
-            format!("WITH RECURSIVE {} ", out.join(", "))
-        })
-    }
-
-    pub(super) fn cte(&self, name: &str) -> Option<Cte> {
-        self.ctes
-            .iter()
-            .rev()
-            .find(|c| crate::value::text::same(&c.name, name))
-            .cloned()
-    }
-
-    fn limit(&mut self, e: &Expr) -> SqlResult<String> {
-        self.scopes.push(Scope::default());
-        let bound = self.expr(e);
-        self.scopes.pop();
-        let bound = bound?;
-        if bound.ty.is_int() || matches!(bound.ty, Ty::Decimal(..)) {
-            return Ok(format!("t_limit({})", to(bound, Ty::BigInt).sql));
-        }
-        Err(SqlError::new(
-            1060,
-            "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
-        )
-        .class(15))
-    }
-
-    fn body(&mut self, body: &Body) -> SqlResult<Part> {
+    pub(super) fn body(&mut self, body: &Body) -> SqlResult<Part> {
         match body {
             Body::Select(select) => self.select(select),
             Body::Nested(query) => {
@@ -230,7 +156,7 @@ impl Binder<'_> {
     }
 
     /// A member of a set operation: a `TOP` of its own goes into a query of its own.
-    fn member(&mut self, body: &Body) -> SqlResult<Part> {
+    pub(super) fn member(&mut self, body: &Body) -> SqlResult<Part> {
         let part = match body {
             Body::Select(select) if select.top.is_some() => {
                 let query = Query {
@@ -259,7 +185,7 @@ impl Binder<'_> {
         Ok(part)
     }
 
-    fn select(&mut self, select: &Select) -> SqlResult<Part> {
+    pub(super) fn select(&mut self, select: &Select) -> SqlResult<Part> {
         self.scopes.push(Scope::default());
         let result = self.select_in_scope(select);
         let scope = self.scopes.pop();
@@ -269,7 +195,7 @@ impl Binder<'_> {
         })
     }
 
-    fn select_in_scope(&mut self, select: &Select) -> SqlResult<Part> {
+    pub(super) fn select_in_scope(&mut self, select: &Select) -> SqlResult<Part> {
         let mut tail = self.from(&select.from)?;
         if let Some(filter) = &select.filter {
             tail += &format!(" WHERE {}", self.condition(filter)?);
@@ -346,13 +272,13 @@ impl Binder<'_> {
         })
     }
 
-    fn set_grouping(&mut self, grouping: Grouping) {
+    pub(super) fn set_grouping(&mut self, grouping: Grouping) {
         if let Some(scope) = self.scopes.last_mut() {
             scope.grouping = Some(grouping);
         }
     }
 
-    fn check_loose(&self) -> SqlResult<()> {
+    pub(super) fn check_loose(&self) -> SqlResult<()> {
         let grouping = self.scopes.last().and_then(|s| s.grouping.as_ref());
         match grouping.and_then(|g| g.loose.first()) {
             Some(name) => Err(SqlError::new(
@@ -365,7 +291,7 @@ impl Binder<'_> {
         }
     }
 
-    fn star(&mut self, qualifier: &[String]) -> SqlResult<Vec<(Bound, String)>> {
+    pub(super) fn star(&mut self, qualifier: &[String]) -> SqlResult<Vec<(Bound, String)>> {
         let scope = self.scopes.last();
         let sources = scope.map(|s| s.sources.as_slice()).unwrap_or_default();
         let items: Vec<(Bound, String)> = sources
@@ -395,58 +321,6 @@ impl Binder<'_> {
         }
         Ok(items)
     }
-
-    fn order(&mut self, order: &[Order], part: &mut Part) -> SqlResult<String> {
-        let mut keys = Vec::new();
-        for o in order {
-            let (key, ty) = self.order_key(&o.expr, part)?;
-            if ty.is_incomparable() {
-                return Err(SqlError::new(
-                    306,
-                    "The text, ntext, and image data types cannot be compared or sorted, except when using IS NULL or LIKE operator.",
-                ));
-            }
-            let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
-            keys.push(format!("{key}{collate}{}", if o.desc { " DESC" } else { "" }));
-        }
-        Ok(keys.join(", "))
-    }
-
-    fn order_key(&mut self, e: &Expr, part: &mut Part) -> SqlResult<(String, Ty)> {
-        if let Expr::Int(n) = e {
-            let at: usize = n.parse().unwrap_or(0);
-            let item = at.checked_sub(1).and_then(|at| part.items.get(at)).ok_or_else(|| {
-                SqlError::new(
-                    108,
-                    format!(
-                        "The ORDER BY position number {n} is out of range of the number of items in the select list."
-                    ),
-                )
-                .class(15)
-            })?;
-            return Ok((n.clone(), item.0.ty));
-        }
-        if let Expr::Col(name) = e
-            && let [alias] = name.as_slice()
-            && let Some(at) = part.items.iter().position(|(_, n)| crate::value::text::same(n, alias))
-        {
-            return Ok(((at + 1).to_string(), part.items[at].0.ty));
-        }
-        let Some(scope) = part.scope.take() else {
-            return Err(SqlError::new(
-                104,
-                "ORDER BY items must appear in the select list if the statement contains a UNION, INTERSECT or EXCEPT operator.",
-            )
-            .class(15));
-        };
-        self.scopes.push(scope);
-        let bound = self.expr(e);
-        let loose = self.check_loose();
-        part.scope = self.scopes.pop();
-        let bound = bound?;
-        loose?;
-        Ok((bound.sql, bound.ty))
-    }
 }
 
 /// `c0, c1, …`
@@ -454,7 +328,7 @@ pub fn numbered(count: usize) -> String {
     (0..count).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ")
 }
 
-fn referred(columns: &[OutColumn], handle: &str) -> Vec<(Bound, String)> {
+pub(super) fn referred(columns: &[OutColumn], handle: &str) -> Vec<(Bound, String)> {
     columns
         .iter()
         .enumerate()
@@ -466,7 +340,7 @@ fn referred(columns: &[OutColumn], handle: &str) -> Vec<(Bound, String)> {
         .collect()
 }
 
-fn retype(part: &mut Part, columns: &[OutColumn]) -> SqlResult<()> {
+pub(super) fn retype(part: &mut Part, columns: &[OutColumn]) -> SqlResult<()> {
     if part.items.len() != columns.len() {
         return Err(SqlError::new(
             205,
@@ -479,7 +353,7 @@ fn retype(part: &mut Part, columns: &[OutColumn]) -> SqlResult<()> {
     Ok(())
 }
 
-fn rename(columns: &mut [OutColumn], names: &[String], table: &str) -> SqlResult<()> {
+pub(super) fn rename(columns: &mut [OutColumn], names: &[String], table: &str) -> SqlResult<()> {
     if !names.is_empty() && names.len() != columns.len() {
         return Err(SqlError::new(
             8159,
@@ -500,8 +374,8 @@ fn rename(columns: &mut [OutColumn], names: &[String], table: &str) -> SqlResult
     Ok(())
 }
 
-fn mentions(body: &Body, name: &str) -> bool {
-    fn table(t: &crate::sql::ast::Table, name: &str) -> bool {
+pub(super) fn mentions(body: &Body, name: &str) -> bool {
+    pub(super) fn table(t: &crate::sql::ast::Table, name: &str) -> bool {
         use crate::sql::ast::Table;
         match t {
             Table::Named { name: parts, .. } => parts.len() == 1 && crate::value::text::same(&parts[0], name),

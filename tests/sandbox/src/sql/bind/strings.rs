@@ -13,7 +13,7 @@ fn sized(ty: Ty, units: usize) -> Ty {
     let n = if ty.length() == Some(MAX) {
         MAX
     } else {
-        super::expr::length(units.min(usize::from(limit)), limit)
+        super::literal::length(units.min(usize::from(limit)), limit)
     };
     if ty.is_unicode() {
         Ty::NVarChar(n)
@@ -155,7 +155,7 @@ impl Binder<'_> {
         };
         if value.ty.is_binary() {
             let size = constant.unwrap_or(usize::from(value.ty.length().unwrap_or(MAX)));
-            let ty = Ty::VarBinary(super::expr::length(size, 8000));
+            let ty = Ty::VarBinary(super::literal::length(size, 8000));
             return Ok(Bound::new(
                 format!("t_subbytes({}, {}, {})", value.sql, start.sql, count.sql),
                 ty,

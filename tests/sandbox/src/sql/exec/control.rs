@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 
 use super::dml::Target;
-use super::procedure::Argument;
+use super::procedure::{Argument, Output};
 use super::{Flow, Session, Sink, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Expr, Kind, Stmt};
@@ -45,7 +45,7 @@ impl Session {
         name: &[String],
         arguments: Vec<Argument>,
         sink: &mut dyn Sink,
-    ) -> Option<(i32, Vec<(usize, Ty, Value)>)> {
+    ) -> Option<(i32, Vec<Output>)> {
         if let Some(frame) = self.frames.first_mut() {
             frame.clear();
         }
@@ -82,6 +82,11 @@ impl Session {
             return Err(SqlError::new(0, "The request was cancelled."));
         }
         if self.options.noexec && !matches!(statement.kind, Kind::SetOption(..)) {
+            return Ok(Flow::Next);
+        }
+        if self.options.fmtonly && changes_data(&statement.kind) {
+            // Only the shape of results is wanted: nothing is changed.
+            sink.done(None, false);
             return Ok(Flow::Next);
         }
         match self.execute(statement, sink) {
@@ -372,6 +377,29 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Statements that `FMTONLY` does not run.
+fn changes_data(kind: &Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Select(_)
+            | Kind::Exec(..)
+            | Kind::ExecText(_)
+            | Kind::If(..)
+            | Kind::While(..)
+            | Kind::Block(_)
+            | Kind::Try(..)
+            | Kind::Break
+            | Kind::Continue
+            | Kind::Return(_)
+            | Kind::Declare(_)
+            | Kind::SetVar(..)
+            | Kind::SetOption(..)
+            | Kind::Begin
+            | Kind::Commit
+            | Kind::Rollback(_)
+    )
 }
 
 /// Puts a value in place of the first `%s`, `%d`, `%i` or `%u`.

@@ -5,13 +5,10 @@ use rusqlite::types::Value;
 use super::insert::returning;
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Expr, Item, Name, Table as From};
+use crate::sql::ast::{Assignment, Expr, Item, Name, Table as From};
 use crate::sql::bind::{Binder, OutColumn, Scope, types};
 use crate::sql::catalog::{Table, quote};
 use crate::value::{Ty, text};
-
-/// One entry of `SET`: column, variable, operator, value.
-pub type Assignment = (Option<Name>, Option<String>, Option<&'static str>, Expr);
 
 /// The parts of an `UPDATE` or `DELETE` that both have.
 #[derive(Clone, Copy)]

@@ -29,7 +29,7 @@ impl Session {
         if rolls_back && self.trancount > 0 {
             self.rollback_all(sink);
         }
-        if goes_on && !(self.options.xact_abort && !raised) {
+        if goes_on && (raised || !self.options.xact_abort) {
             Flow::Next
         } else {
             Flow::Abort

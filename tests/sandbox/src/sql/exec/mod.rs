@@ -1,10 +1,13 @@
 //! Runs statements: one [`Session`] per connection.
 
+mod alter;
 mod control;
 mod ddl;
 mod dml;
 mod errors;
+mod index;
 mod insert;
+mod objects;
 mod options;
 mod procedure;
 mod query;
@@ -14,7 +17,7 @@ mod system;
 mod transaction;
 
 pub use options::Options;
-pub use procedure::Argument;
+pub use procedure::{Argument, Output};
 pub use session::{Session, Variable};
 pub use sink::{Collected, ResultSet, Sink, Transition};
 pub use transaction::Manager;

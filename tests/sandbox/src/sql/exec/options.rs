@@ -66,14 +66,12 @@ impl Session {
                         "implicit_transactions" => self.options.implicit_transactions = on,
                         "fmtonly" => self.options.fmtonly = on,
                         "noexec" | "parseonly" => self.options.noexec = on,
-                        "ansi_nulls" | "concat_null_yields_null" | "quoted_identifier" if !on => {
-                            // Drivers of the old kind switch these off before they switch them on again.
-                            self.off_options.insert(word.to_owned());
+                        "ansi_nulls" | "concat_null_yields_null" | "quoted_identifier" | "ansi_padding" if !on => {
+                            return refuse();
                         }
+                        "ansi_defaults" if !on => return refuse(),
                         "numeric_roundabort" | "forceplan" if on => return refuse(),
-                        other => {
-                            self.off_options.remove(other);
-                        }
+                        _ => {}
                     }
                 }
             }

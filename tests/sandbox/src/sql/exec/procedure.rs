@@ -29,6 +29,9 @@ pub struct Argument {
     pub default: bool,
 }
 
+/// The value of an output argument: its position, type and stored form.
+pub type Output = (usize, Ty, Value);
+
 impl Session {
     /// `CREATE PROCEDURE`, `ALTER PROCEDURE`; runs inside [`Session::write`].
     pub(super) fn create_procedure(
@@ -39,7 +42,7 @@ impl Session {
         create: bool,
         alter: bool,
     ) -> SqlResult<()> {
-        let place = self.new_place(name, "procedure")?;
+        let place = self.new_place(name)?;
         let existing = catalog::procedure(self.conn(), &place)?;
         let id = match existing {
             Some(procedure) if alter => {
@@ -119,13 +122,12 @@ impl Session {
     }
 
     /// Calls a procedure; gives its status, the values of its output arguments by position, and whether it ended early.
-    #[allow(clippy::type_complexity)]
     pub(super) fn call(
         &mut self,
         name: &Name,
         arguments: Vec<Argument>,
         sink: &mut dyn Sink,
-    ) -> SqlResult<(i32, Vec<(usize, Ty, Value)>, Flow)> {
+    ) -> SqlResult<(i32, Vec<Output>, Flow)> {
         if let Some(result) = self.system_procedure(name, &arguments, sink)? {
             return Ok(result);
         }
@@ -277,7 +279,7 @@ impl Session {
         parameters: &[Param],
         arguments: &[Argument],
         sink: &mut dyn Sink,
-    ) -> SqlResult<(Flow, Vec<(usize, Ty, Value)>)> {
+    ) -> SqlResult<(Flow, Vec<Output>)> {
         let statements = parser::batch(text)?;
         self.execute_statements(&statements, parameters, arguments, sink)
     }
@@ -288,7 +290,7 @@ impl Session {
         parameters: &[Param],
         arguments: &[Argument],
         sink: &mut dyn Sink,
-    ) -> SqlResult<(Flow, Vec<(usize, Ty, Value)>)> {
+    ) -> SqlResult<(Flow, Vec<Output>)> {
         let (frame, positions) = self.bind_arguments("sp_executesql", parameters, arguments)?;
         let (flow, frame) = self.in_frame(frame, |session| session.run(statements, sink));
         Ok((flow?, outputs(arguments, parameters, &positions, &frame)))
@@ -300,7 +302,7 @@ fn outputs(
     parameters: &[Param],
     positions: &[usize],
     frame: &HashMap<String, Variable>,
-) -> Vec<(usize, Ty, Value)> {
+) -> Vec<Output> {
     let mut out = Vec::new();
     for (at, (argument, position)) in arguments.iter().zip(positions).enumerate() {
         if let (true, Some(variable)) = (argument.output, frame.get(&parameters[*position].name.to_lowercase())) {

@@ -5,8 +5,8 @@ use rusqlite::types::Value;
 
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, ColumnDef, Item, Name, Query};
-use crate::sql::bind::{Binder, BoundQuery};
+use crate::sql::ast::{Body, ColumnDef, Expr, Item, Name, Query};
+use crate::sql::bind::{Binder, BoundQuery, Scope};
 use crate::value::Ty;
 
 impl Session {
@@ -79,11 +79,7 @@ impl Session {
                     .class(15));
                 };
                 let e = match op {
-                    Some(op) => crate::sql::ast::Expr::Binary(
-                        op,
-                        Box::new(crate::sql::ast::Expr::Var(name.clone())),
-                        Box::new(e),
-                    ),
+                    Some(op) => Expr::Binary(op, Box::new(Expr::Var(name.clone())), Box::new(e)),
                     None => e,
                 };
                 targets.push(name);
@@ -91,6 +87,15 @@ impl Session {
             }
         }
         self.before_read()?;
+        if let Body::Select(select) = &query.body
+            && !select.from.is_empty()
+            && select
+                .items
+                .iter()
+                .any(|i| matches!(i, Item::Expr(e, _) if reads(e, &targets)))
+        {
+            return self.assign_by_row(&query, &targets, sink);
+        }
         let mut binder = Binder::new(self);
         let bound = binder.query(&query)?;
         let params = std::mem::take(&mut binder.params);
@@ -114,6 +119,69 @@ impl Session {
             self.variable(name)?;
         }
         self.rowcount = count;
+        sink.done(None, false);
+        Ok(())
+    }
+
+    /// `SELECT @a = @a + column FROM …`: the assignments are made for each row, in the order of the rows.
+    fn assign_by_row(&mut self, query: &Query, targets: &[String], sink: &mut dyn Sink) -> SqlResult<()> {
+        let mut rows_query = query.clone();
+        let mut items = Vec::new();
+        if let Body::Select(select) = &mut rows_query.body {
+            if select.distinct || !select.group.is_empty() || select.having.is_some() {
+                return Err(SqlError::unsupported(
+                    "SELECT @variable = … @variable … with DISTINCT or GROUP BY",
+                ));
+            }
+            items = std::mem::replace(&mut select.items, vec![Item::Star(Vec::new())]);
+        }
+        let mut binder = Binder::new(self);
+        let bound = binder.query(&rows_query)?;
+        let params = std::mem::take(&mut binder.params);
+        let mut sources = std::mem::take(&mut binder.sources);
+        let width = bound.columns.len();
+        let rows: Vec<Vec<Value>> = {
+            let mut statement = self
+                .conn()
+                .prepare_cached(&bound.sql)
+                .map_err(|e| self.storage_error(&e, &bound.sql))?;
+            let mapped = statement.query_map(params_from_iter(params), |row| {
+                (0..width).map(|at| row.get(at)).collect::<Result<_, _>>()
+            })?;
+            mapped.collect::<Result<_, _>>()?
+        };
+        // In each row the columns of the sources are parameters.
+        for (at, column) in sources.iter_mut().flat_map(|s| &mut s.columns).enumerate() {
+            column.bound.sql = format!("?{}", at + 1);
+            column.bound.nullable = true;
+        }
+        self.rowcount = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        for row in rows {
+            for (item, target) in items.iter().zip(targets) {
+                let Item::Expr(e, _) = item else { continue };
+                let (ty, value) = {
+                    let mut binder = Binder::new(self);
+                    binder.params.clone_from(&row);
+                    binder.scopes.push(Scope {
+                        sources: sources.clone(),
+                        grouping: None,
+                    });
+                    let bound = binder.expr(e)?;
+                    let params = std::mem::take(&mut binder.params);
+                    let sql = format!("SELECT {}", bound.sql);
+                    let mut statement = self
+                        .conn()
+                        .prepare_cached(&sql)
+                        .map_err(|e| self.storage_error(&e, &sql))?;
+                    // SQLite takes no more values than the statement has parameters.
+                    let count = statement.parameter_count();
+                    let value: Value =
+                        statement.query_row(params_from_iter(params.into_iter().take(count)), |r| r.get(0))?;
+                    (bound.ty, value)
+                };
+                self.assign(target, ty, &value)?;
+            }
+        }
         sink.done(None, false);
         Ok(())
     }
@@ -165,5 +233,28 @@ impl Session {
         self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
         sink.done(if self.options.nocount { None } else { Some(count as u64) }, false);
         Ok(())
+    }
+}
+
+/// Whether an expression reads one of the variables.
+fn reads(e: &Expr, names: &[String]) -> bool {
+    let any = |all: &[&Expr]| all.iter().any(|e| reads(e, names));
+    match e {
+        Expr::Var(name) => names.iter().any(|n| n.eq_ignore_ascii_case(name)),
+        Expr::Unary(_, a) | Expr::Not(a) | Expr::IsNull(a, _) | Expr::Collate(a, _) | Expr::InQuery(a, ..) => any(&[a]),
+        Expr::Binary(_, a, b) | Expr::Compare(_, a, b) | Expr::And(a, b) | Expr::Or(a, b) | Expr::AtTimeZone(a, b) => {
+            any(&[a, b])
+        }
+        Expr::Between(a, b, c, _) => any(&[a, b, c]),
+        Expr::Like(a, b, c, _) => any(&[a, b]) || c.as_deref().is_some_and(|c| reads(c, names)),
+        Expr::In(a, list, _) => any(&[a]) || list.iter().any(|e| reads(e, names)),
+        Expr::Case(operand, arms, otherwise) => {
+            operand.as_deref().is_some_and(|e| reads(e, names))
+                || arms.iter().any(|(a, b)| any(&[a, b]))
+                || otherwise.as_deref().is_some_and(|e| reads(e, names))
+        }
+        Expr::Cast(a, _, style, _) => any(&[a]) || style.as_deref().is_some_and(|e| reads(e, names)),
+        Expr::Call(call) => call.args.iter().any(|e| reads(e, names)),
+        _ => false,
     }
 }

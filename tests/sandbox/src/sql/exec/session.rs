@@ -1,6 +1,6 @@
 //! The state of one connection, and small questions to the storage.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::types::Value;
@@ -41,8 +41,6 @@ pub struct Session {
     pub client_app: String,
     /// The options.
     pub options: Options,
-    /// ANSI options that are off; queries need them on.
-    pub off_options: HashSet<String>,
     /// `@@TRANCOUNT`
     pub trancount: i64,
     /// Whether SQLite has a transaction open.
@@ -85,7 +83,6 @@ impl Session {
             client_host: String::new(),
             client_app: String::new(),
             options: Options::default(),
-            off_options: HashSet::new(),
             trancount: 0,
             open: false,
             descriptor: 0,
@@ -166,7 +163,7 @@ impl Session {
     }
 
     /// Where a new object goes: its schema must exist, and is spelled as it was created.
-    pub(super) fn new_place(&self, name: &[String], what: &str) -> SqlResult<Place> {
+    pub(super) fn new_place(&self, name: &[String]) -> SqlResult<Place> {
         let mut place = self.place(name)?;
         if place.is_temp() {
             return Ok(place);
@@ -186,7 +183,6 @@ impl Session {
                 place.schema
             ),
         );
-        let _ = what;
         place.schema = catalog::schema(&self.conn, &place.db, &place.schema)?.ok_or(missing)?;
         Ok(place)
     }

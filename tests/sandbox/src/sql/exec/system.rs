@@ -2,16 +2,19 @@
 
 use rusqlite::types::Value;
 
+use super::procedure::Output;
 use super::{Argument, Flow, Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Name, Param};
+use crate::sql::bind::{BoundQuery, OutColumn};
+use crate::sql::catalog::literal;
 use crate::sql::parser;
 use crate::value::convert;
 use crate::value::format::DEFAULT_STYLE;
 use crate::value::{MAX, Ty};
 
 /// Status, output values by position of the argument, and how the call ended.
-pub(super) type Called = (i32, Vec<(usize, Ty, Value)>, Flow);
+pub(super) type Called = (i32, Vec<Output>, Flow);
 
 fn text(argument: Option<&Argument>) -> SqlResult<String> {
     let Some(argument) = argument else {
@@ -36,7 +39,7 @@ fn declared(argument: Option<&Argument>) -> SqlResult<Vec<Param>> {
     parser::parameters(&text(argument)?)
 }
 
-fn shift(outputs: Vec<(usize, Ty, Value)>, by: usize) -> Vec<(usize, Ty, Value)> {
+fn shift(outputs: Vec<Output>, by: usize) -> Vec<Output> {
     outputs
         .into_iter()
         .map(|(at, ty, value)| (at + by, ty, value))
@@ -104,8 +107,56 @@ impl Session {
                 self.reset(sink);
                 (0, Vec::new(), Flow::Next)
             }
+            "sp_tablecollations_100" => {
+                self.table_collations(&text(at(0))?, sink)?;
+                (0, Vec::new(), Flow::Next)
+            }
             _ => return Ok(None),
         }))
+    }
+
+    /// The collation of each column, as bulk copy clients ask for it.
+    fn table_collations(&mut self, name: &str, sink: &mut dyn Sink) -> SqlResult<()> {
+        let table = self.table_named(&parser::name(name)?)?;
+        let rows: Vec<String> = table
+            .columns
+            .iter()
+            .map(|c| {
+                let collated = c.ty.is_string() && c.ty != Ty::Xml;
+                let (bytes, collation) = if collated {
+                    ("x'0904D00034'", "'SQL_Latin1_General_CP1_CI_AS'")
+                } else {
+                    ("NULL", "NULL")
+                };
+                format!(
+                    "SELECT {} AS c0, {} AS c1, {bytes} AS c2, {collation} AS c3",
+                    c.id,
+                    literal(&c.name)
+                )
+            })
+            .collect();
+        let column = |name: &str, ty: Ty| OutColumn {
+            name: name.to_owned(),
+            ty,
+            nullable: true,
+            origin: None,
+        };
+        let columns = vec![
+            column("colid", Ty::Int),
+            column("name", Ty::NVarChar(128)),
+            column("tds_collation", Ty::Binary(5)),
+            column("collation", Ty::NVarChar(128)),
+        ];
+        let count = self.stream(
+            &BoundQuery {
+                sql: rows.join(" UNION ALL "),
+                columns,
+            },
+            Vec::new(),
+            sink,
+        )?;
+        self.finish_rows(count, sink);
+        Ok(())
     }
 
     fn prepare(&mut self, statement: &str, parameters: &str) -> SqlResult<i32> {
@@ -123,7 +174,6 @@ impl Session {
             self.rollback_all(sink);
         }
         self.options = super::Options::default();
-        self.off_options.clear();
         self.prepared.clear();
         self.identity = None;
         self.scope_identity = None;

@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Kind, Name, Param, Rule};
+use crate::sql::ast::{Kind, Name, Param};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
@@ -66,7 +66,7 @@ impl Parser<'_> {
     }
 
     /// 40510 for what SQL Server knows and the stand-in does not offer, 102 for the rest.
-    fn known_or_syntax<T>(&self, verb: &str, known: &[&str]) -> SqlResult<T> {
+    pub(super) fn known_or_syntax<T>(&self, verb: &str, known: &[&str]) -> SqlResult<T> {
         match self.tok() {
             Tok::Word(w) if known.contains(&w.to_ascii_lowercase().as_str()) => {
                 Err(SqlError::unsupported(format!("{verb} {}", w.to_ascii_uppercase())).at(self.line()))
@@ -75,7 +75,7 @@ impl Parser<'_> {
         }
     }
 
-    fn create_index(&mut self, unique: bool) -> SqlResult<Kind> {
+    pub(super) fn create_index(&mut self, unique: bool) -> SqlResult<Kind> {
         let name = self.ident()?;
         self.expect("on")?;
         let table = self.name()?;
@@ -90,7 +90,7 @@ impl Parser<'_> {
         Ok(Kind::CreateIndex(name, table, columns, unique))
     }
 
-    fn key_columns(&mut self) -> SqlResult<Vec<(String, bool)>> {
+    pub(super) fn key_columns(&mut self) -> SqlResult<Vec<(String, bool)>> {
         self.expect_sym("(")?;
         let mut out = Vec::new();
         loop {
@@ -106,273 +106,6 @@ impl Parser<'_> {
         }
         self.expect_sym(")")?;
         Ok(out)
-    }
-
-    /// `WITH (option = value, …)`, `ON filegroup`, `TEXTIMAGE_ON filegroup`: no effect in the stand-in.
-    fn storage_options(&mut self) -> SqlResult<()> {
-        if self.is("with") && matches!(self.peek(1), Tok::Sym("(")) {
-            self.bump();
-            self.bump();
-            loop {
-                let option = self.ident()?.to_ascii_lowercase();
-                const KNOWN: [&str; 11] = [
-                    "pad_index",
-                    "statistics_norecompute",
-                    "ignore_dup_key",
-                    "allow_row_locks",
-                    "allow_page_locks",
-                    "optimize_for_sequential_key",
-                    "sort_in_tempdb",
-                    "drop_existing",
-                    "online",
-                    "data_compression",
-                    "maxdop",
-                ];
-                if !KNOWN.contains(&option.as_str()) {
-                    return Err(SqlError::syntax(&option).at(self.line()));
-                }
-                self.expect_sym("=")?;
-                let value = self.bump().text().to_ascii_lowercase();
-                if matches!(option.as_str(), "ignore_dup_key" | "drop_existing") && value != "off" {
-                    return Err(SqlError::unsupported(format!("{option} = {value}")).at(self.line()));
-                }
-                if !self.eat_sym(",") {
-                    break;
-                }
-            }
-            self.expect_sym(")")?;
-        }
-        while self.is("on") || self.is("textimage_on") {
-            self.bump();
-            let group = match self.bump() {
-                Tok::Quoted(s) | Tok::Word(s) => s,
-                _ => return self.unexpected(),
-            };
-            if !group.eq_ignore_ascii_case("primary") && !group.eq_ignore_ascii_case("default") {
-                return Err(SqlError::new(1911, format!("Invalid filegroup '{group}' specified.")).at(self.line()));
-            }
-        }
-        Ok(())
-    }
-
-    /// The columns and constraints of a table. A comma may be missing before a constraint, and one may follow the last.
-    fn table_body(&mut self) -> SqlResult<(Vec<ColumnDef>, Vec<Constraint>)> {
-        self.expect_sym("(")?;
-        let (mut columns, mut constraints) = (Vec::new(), Vec::new());
-        loop {
-            if let Some(constraint) = self.table_constraint()? {
-                constraints.push(constraint);
-            } else {
-                let column = self.column_def()?;
-                columns.push(column);
-            }
-            if self.eat_sym(",") {
-                if self.eat_sym(")") {
-                    return Ok((columns, constraints));
-                }
-            } else if self.eat_sym(")") {
-                return Ok((columns, constraints));
-            }
-        }
-    }
-
-    fn constraint_name(&mut self) -> SqlResult<Option<String>> {
-        if self.eat("constraint") {
-            Ok(Some(self.ident()?))
-        } else {
-            Ok(None)
-        }
-    }
-
-    fn clustering(&mut self) {
-        let _ = self.eat_any(&["clustered", "nonclustered"]);
-    }
-
-    fn table_constraint(&mut self) -> SqlResult<Option<Constraint>> {
-        let from = self.at;
-        let name = self.constraint_name()?;
-        if self.eat("primary") {
-            self.expect("key")?;
-            self.clustering();
-            if !self.is_sym("(") {
-                self.at = from;
-                return Ok(None);
-            }
-            let columns = self.key_columns()?.into_iter().map(|(c, _)| c).collect();
-            self.storage_options()?;
-            return Ok(Some(Constraint {
-                name,
-                rule: Rule::PrimaryKey(columns),
-            }));
-        }
-        if self.eat("unique") {
-            self.clustering();
-            if !self.is_sym("(") {
-                self.at = from;
-                return Ok(None);
-            }
-            let columns = self.key_columns()?.into_iter().map(|(c, _)| c).collect();
-            self.storage_options()?;
-            return Ok(Some(Constraint {
-                name,
-                rule: Rule::Unique(columns),
-            }));
-        }
-        if self.eat("check") {
-            return Ok(Some(Constraint {
-                name,
-                rule: Rule::Check(self.parenthesised()?),
-            }));
-        }
-        if self.eat("foreign") {
-            self.expect("key")?;
-            let columns = self.ident_list()?;
-            let (table, targets) = self.references()?;
-            return Ok(Some(Constraint {
-                name,
-                rule: Rule::Foreign(columns, table, targets),
-            }));
-        }
-        if self.eat("default") {
-            let value = self.default_text()?;
-            self.expect("for")?;
-            let column = self.ident()?;
-            return Ok(Some(Constraint {
-                name,
-                rule: Rule::Default(value, column),
-            }));
-        }
-        if name.is_some() {
-            return self.unexpected();
-        }
-        self.at = from;
-        Ok(None)
-    }
-
-    fn references(&mut self) -> SqlResult<(Name, Vec<String>)> {
-        self.expect("references")?;
-        let table = self.name()?;
-        let columns = if self.is_sym("(") {
-            self.ident_list()?
-        } else {
-            Vec::new()
-        };
-        while self.eat("on") {
-            if self.eat_any(&["delete", "update"]).is_none() {
-                return self.unexpected();
-            }
-            if self.eat("no") {
-                self.expect("action")?;
-            } else {
-                return Err(SqlError::unsupported("REFERENCES … ON DELETE, ON UPDATE").at(self.line()));
-            }
-        }
-        Ok((table, columns))
-    }
-
-    /// An expression in parentheses, as text without them.
-    fn parenthesised(&mut self) -> SqlResult<String> {
-        self.expect_sym("(")?;
-        let from = self.start();
-        self.condition()?;
-        let text = self.source(from);
-        self.expect_sym(")")?;
-        Ok(text)
-    }
-
-    fn default_text(&mut self) -> SqlResult<String> {
-        let from = self.start();
-        self.expr()?;
-        Ok(self.source(from))
-    }
-
-    fn column_def(&mut self) -> SqlResult<ColumnDef> {
-        // `timestamp` alone is a column of that name and type.
-        let lone = self.is("timestamp") && matches!(self.peek(1), Tok::Sym("," | ")"));
-        let name = self.ident()?;
-        let mut column = ColumnDef {
-            name,
-            ty: None,
-            type_name: String::new(),
-            nullable: None,
-            identity: None,
-            default: None,
-            computed: None,
-            constraints: Vec::new(),
-        };
-        if lone {
-            column.ty = Some(crate::value::Ty::RowVersion);
-            "timestamp".clone_into(&mut column.type_name);
-            return Ok(column);
-        }
-        if self.eat("as") {
-            let from = self.start();
-            self.expr()?;
-            column.computed = Some(self.source(from));
-            self.eat("persisted");
-        } else {
-            let (ty, type_name) = self.data_type()?;
-            column.ty = Some(ty);
-            column.type_name = type_name;
-        }
-        self.column_options(&mut column)?;
-        Ok(column)
-    }
-
-    fn column_options(&mut self, column: &mut ColumnDef) -> SqlResult<()> {
-        loop {
-            let from = self.at;
-            let name = self.constraint_name()?;
-            if self.eat("not") {
-                self.expect("null")?;
-                column.nullable = Some(false);
-            } else if self.eat("null") {
-                column.nullable = Some(true);
-            } else if self.eat("identity") {
-                let mut seed = (1, 1);
-                if self.eat_sym("(") {
-                    seed.0 = self.signed_int()?;
-                    self.expect_sym(",")?;
-                    seed.1 = self.signed_int()?;
-                    self.expect_sym(")")?;
-                }
-                column.identity = Some(seed);
-            } else if self.eat("default") {
-                column.default = Some(self.default_text()?);
-            } else if self.eat("collate") {
-                self.ident()?;
-            } else if self.eat("rowguidcol") {
-            } else if self.is("primary") || self.is("unique") {
-                let primary = self.eat("primary");
-                self.expect(if primary { "key" } else { "unique" })?;
-                self.clustering();
-                if self.is_sym("(") {
-                    // A table constraint after a column without a comma between.
-                    self.at = from;
-                    return Ok(());
-                }
-                self.storage_options()?;
-                let columns = vec![column.name.clone()];
-                let rule = if primary {
-                    Rule::PrimaryKey(columns)
-                } else {
-                    Rule::Unique(columns)
-                };
-                column.constraints.push(Constraint { name, rule });
-            } else if self.eat("check") {
-                let rule = Rule::Check(self.parenthesised()?);
-                column.constraints.push(Constraint { name, rule });
-            } else if self.is("references") {
-                let (table, targets) = self.references()?;
-                let rule = Rule::Foreign(vec![column.name.clone()], table, targets);
-                column.constraints.push(Constraint { name, rule });
-            } else {
-                if name.is_some() {
-                    self.at = from;
-                }
-                return Ok(());
-            }
-        }
     }
 
     pub(super) fn alter(&mut self) -> SqlResult<Kind> {
@@ -430,7 +163,7 @@ impl Parser<'_> {
         )
     }
 
-    fn if_exists(&mut self) -> SqlResult<bool> {
+    pub(super) fn if_exists(&mut self) -> SqlResult<bool> {
         let found = self.eat("if");
         if found {
             self.expect("exists")?;
@@ -502,7 +235,7 @@ impl Parser<'_> {
         Ok((name, params))
     }
 
-    fn procedure(&mut self, from: usize, create: bool, alter: bool) -> SqlResult<Kind> {
+    pub(super) fn procedure(&mut self, from: usize, create: bool, alter: bool) -> SqlResult<Kind> {
         if self.at > 0 && from > self.tokens[0].start {
             let verb = if create {
                 "CREATE/ALTER PROCEDURE"

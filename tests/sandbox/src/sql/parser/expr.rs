@@ -305,7 +305,11 @@ impl Parser<'_> {
             if !call.distinct {
                 self.eat("all");
             }
-            call.args = self.expr_list()?;
+            if call.name == ["IIF"] {
+                call.args.push(self.condition()?);
+                self.expect_sym(",")?;
+            }
+            call.args.extend(self.expr_list()?);
         }
         self.expect_sym(")")?;
         if self.is("within") && self.is_at(1, "group") {

@@ -3,8 +3,12 @@
 mod control;
 mod ddl;
 mod dml;
+mod exec;
 mod expr;
 mod query;
+mod set;
+mod source;
+mod table;
 mod types;
 
 use crate::error::{SqlError, SqlResult};

@@ -1,31 +1,9 @@
 //! Queries: select lists, sources, set operations.
 
-use super::{Parser, is_reserved};
+use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, Expr, Item, Kind, Query, Select, Table};
+use crate::sql::ast::{Body, Expr, Item, Kind, Query, Select};
 use crate::sql::lexer::Tok;
-
-/// The table hints that are known; the stand-in's own isolation makes each of them true or harmless.
-const HINTS: [&str; 18] = [
-    "nolock",
-    "readuncommitted",
-    "readcommitted",
-    "readcommittedlock",
-    "repeatableread",
-    "serializable",
-    "holdlock",
-    "updlock",
-    "xlock",
-    "rowlock",
-    "paglock",
-    "tablock",
-    "tablockx",
-    "nowait",
-    "readpast",
-    "snapshot",
-    "noexpand",
-    "keepidentity",
-];
 
 type Ctes = Vec<(String, Vec<String>, Query)>;
 
@@ -44,7 +22,7 @@ impl Parser<'_> {
         Ok(Kind::Select(Box::new(query)))
     }
 
-    fn ctes(&mut self) -> SqlResult<Ctes> {
+    pub(super) fn ctes(&mut self) -> SqlResult<Ctes> {
         self.expect("with")?;
         let mut out = Vec::new();
         loop {
@@ -103,7 +81,7 @@ impl Parser<'_> {
         })
     }
 
-    fn query_hints(&mut self) -> SqlResult<()> {
+    pub(super) fn query_hints(&mut self) -> SqlResult<()> {
         self.expect_sym("(")?;
         loop {
             if self.eat("recompile") {
@@ -126,7 +104,7 @@ impl Parser<'_> {
         self.expect_sym(")")
     }
 
-    fn body(&mut self) -> SqlResult<Body> {
+    pub(super) fn body(&mut self) -> SqlResult<Body> {
         let mut left = self.intersect()?;
         loop {
             let op = if self.eat("union") {
@@ -140,7 +118,7 @@ impl Parser<'_> {
         }
     }
 
-    fn intersect(&mut self) -> SqlResult<Body> {
+    pub(super) fn intersect(&mut self) -> SqlResult<Body> {
         let mut left = self.term()?;
         while self.eat("intersect") {
             left = Body::Set("INTERSECT", Box::new(left), Box::new(self.term()?));
@@ -148,7 +126,7 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    fn term(&mut self) -> SqlResult<Body> {
+    pub(super) fn term(&mut self) -> SqlResult<Body> {
         if self.eat_sym("(") {
             let query = self.query()?;
             self.expect_sym(")")?;
@@ -157,7 +135,7 @@ impl Parser<'_> {
         Ok(Body::Select(Box::new(self.select()?)))
     }
 
-    fn select(&mut self) -> SqlResult<Select> {
+    pub(super) fn select(&mut self) -> SqlResult<Select> {
         self.expect("select")?;
         let mut select = Select {
             distinct: self.eat("distinct"),
@@ -251,7 +229,7 @@ impl Parser<'_> {
         Ok(Item::Expr(expr, alias))
     }
 
-    fn qualified_star(&mut self) -> Option<Item> {
+    pub(super) fn qualified_star(&mut self) -> Option<Item> {
         let from = self.at;
         let mut name = Vec::new();
         while let Ok(part) = self.ident() {
@@ -267,7 +245,7 @@ impl Parser<'_> {
         None
     }
 
-    fn column_alias(&mut self) -> SqlResult<Option<String>> {
+    pub(super) fn column_alias(&mut self) -> SqlResult<Option<String>> {
         if self.eat("as") {
             if let Tok::Str(s, _) = self.tok().clone() {
                 self.bump();
@@ -283,197 +261,6 @@ impl Parser<'_> {
             Ok(Some(self.ident()?))
         } else {
             Ok(None)
-        }
-    }
-
-    /// The sources after `FROM`.
-    pub(super) fn sources(&mut self) -> SqlResult<Vec<Table>> {
-        let mut out = vec![self.joined()?];
-        while self.eat_sym(",") {
-            out.push(self.joined()?);
-        }
-        Ok(out)
-    }
-
-    fn joined(&mut self) -> SqlResult<Table> {
-        let mut left = self.source_table()?;
-        loop {
-            let kind = if self.is("join") {
-                "INNER"
-            } else if self.is("inner") {
-                self.bump();
-                "INNER"
-            } else if let Some(kind) = self.outer_kind() {
-                kind
-            } else if self.is("cross") && self.is_at(1, "join") {
-                self.bump();
-                "CROSS"
-            } else if (self.is("cross") || self.is("outer")) && self.is_at(1, "apply") {
-                return Err(SqlError::unsupported("APPLY").at(self.line()));
-            } else {
-                return Ok(left);
-            };
-            self.expect("join")?;
-            let right = self.source_table_or_joined()?;
-            let on = if kind == "CROSS" {
-                None
-            } else {
-                self.expect("on")?;
-                Some(self.condition()?)
-            };
-            left = Table::Join {
-                kind,
-                left: Box::new(left),
-                right: Box::new(right),
-                on,
-            };
-        }
-    }
-
-    fn source_table_or_joined(&mut self) -> SqlResult<Table> {
-        self.source_table()
-    }
-
-    fn outer_kind(&mut self) -> Option<&'static str> {
-        for (word, kind) in [("left", "LEFT"), ("right", "RIGHT"), ("full", "FULL")] {
-            if self.is(word) && (self.is_at(1, "join") || self.is_at(1, "outer")) {
-                self.bump();
-                self.eat("outer");
-                return Some(kind);
-            }
-        }
-        None
-    }
-
-    fn source_table(&mut self) -> SqlResult<Table> {
-        if self.eat_sym("(") {
-            if self.is("select") || self.is("with") || self.is_sym("(") && self.nested_is_query() {
-                let query = Box::new(self.query()?);
-                self.expect_sym(")")?;
-                let (alias, columns) = self.derived_alias()?;
-                return Ok(Table::Derived { query, alias, columns });
-            }
-            if self.eat("values") {
-                let rows = self.value_rows()?;
-                self.expect_sym(")")?;
-                let (alias, columns) = self.derived_alias()?;
-                return Ok(Table::Values { rows, alias, columns });
-            }
-            let inner = self.joined()?;
-            self.expect_sym(")")?;
-            return Ok(inner);
-        }
-        if matches!(self.tok(), Tok::Var(_)) {
-            return Err(SqlError::unsupported("table variables").at(self.line()));
-        }
-        let name = self.name()?;
-        if self.is_sym("(") && !self.old_hint() {
-            self.bump();
-            let args = if self.is_sym(")") {
-                Vec::new()
-            } else {
-                self.expr_list()?
-            };
-            self.expect_sym(")")?;
-            let alias = self.table_alias()?;
-            let columns = if alias.is_some() && self.is_sym("(") {
-                self.ident_list()?
-            } else {
-                Vec::new()
-            };
-            return Ok(Table::Function {
-                name,
-                args,
-                alias,
-                columns,
-            });
-        }
-        self.hints()?;
-        let alias = self.table_alias()?;
-        self.hints()?;
-        Ok(Table::Named { name, alias })
-    }
-
-    fn nested_is_query(&self) -> bool {
-        let mut ahead = 0;
-        while matches!(self.peek(ahead), Tok::Sym("(")) {
-            ahead += 1;
-        }
-        self.is_at(ahead, "select") || self.is_at(ahead, "with")
-    }
-
-    /// `t (NOLOCK)`, the old form without `WITH`.
-    fn old_hint(&self) -> bool {
-        matches!(self.peek(1), Tok::Word(w) if HINTS.contains(&w.to_ascii_lowercase().as_str()))
-            && matches!(self.peek(2), Tok::Sym(")" | ","))
-    }
-
-    /// `WITH (NOLOCK, …)`.
-    pub(super) fn hints(&mut self) -> SqlResult<()> {
-        if self.is("with") && matches!(self.peek(1), Tok::Sym("(")) {
-            self.bump();
-        } else if !(self.is_sym("(") && self.old_hint()) {
-            return Ok(());
-        }
-        self.expect_sym("(")?;
-        loop {
-            match self.tok() {
-                Tok::Word(w) if HINTS.contains(&w.to_ascii_lowercase().as_str()) => {
-                    self.bump();
-                }
-                Tok::Word(w) if w.eq_ignore_ascii_case("index") => {
-                    self.bump();
-                    if !self.eat_sym("=") {
-                        self.expect_sym("(")?;
-                        self.bump();
-                        self.expect_sym(")")?;
-                    } else {
-                        self.bump();
-                    }
-                }
-                _ => return self.unexpected(),
-            }
-            if !self.eat_sym(",") {
-                break;
-            }
-        }
-        self.expect_sym(")")
-    }
-
-    fn table_alias(&mut self) -> SqlResult<Option<String>> {
-        if self.eat("as") {
-            return Ok(Some(self.ident()?));
-        }
-        let free = match self.tok() {
-            Tok::Word(w) => {
-                !is_reserved(w) && !["apply", "output", "offset"].contains(&w.to_ascii_lowercase().as_str())
-            }
-            Tok::Quoted(_) => true,
-            _ => false,
-        };
-        if free { Ok(Some(self.ident()?)) } else { Ok(None) }
-    }
-
-    fn derived_alias(&mut self) -> SqlResult<(String, Vec<String>)> {
-        self.eat("as");
-        let alias = self.ident()?;
-        let columns = if self.is_sym("(") {
-            self.ident_list()?
-        } else {
-            Vec::new()
-        };
-        Ok((alias, columns))
-    }
-
-    pub(super) fn value_rows(&mut self) -> SqlResult<Vec<Vec<Expr>>> {
-        let mut rows = Vec::new();
-        loop {
-            self.expect_sym("(")?;
-            rows.push(self.expr_list()?);
-            self.expect_sym(")")?;
-            if !self.eat_sym(",") {
-                return Ok(rows);
-            }
         }
     }
 }

@@ -1,0 +1,77 @@
+//! `ORDER BY` and row limits.
+
+use super::query::Part;
+use super::types::to;
+use super::{Binder, Scope};
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{Expr, Order};
+use crate::value::Ty;
+
+impl Binder<'_> {
+    pub(super) fn limit(&mut self, e: &Expr) -> SqlResult<String> {
+        self.scopes.push(Scope::default());
+        let bound = self.expr(e);
+        self.scopes.pop();
+        let bound = bound?;
+        if bound.ty.is_int() || matches!(bound.ty, Ty::Decimal(..)) {
+            return Ok(format!("t_limit({})", to(bound, Ty::BigInt).sql));
+        }
+        Err(SqlError::new(
+            1060,
+            "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
+        )
+        .class(15))
+    }
+
+    pub(super) fn order(&mut self, order: &[Order], part: &mut Part) -> SqlResult<String> {
+        let mut keys = Vec::new();
+        for o in order {
+            let (key, ty) = self.order_key(&o.expr, part)?;
+            if ty.is_incomparable() {
+                return Err(SqlError::new(
+                    306,
+                    "The text, ntext, and image data types cannot be compared or sorted, except when using IS NULL or LIKE operator.",
+                ));
+            }
+            let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
+            keys.push(format!("{key}{collate}{}", if o.desc { " DESC" } else { "" }));
+        }
+        Ok(keys.join(", "))
+    }
+
+    pub(super) fn order_key(&mut self, e: &Expr, part: &mut Part) -> SqlResult<(String, Ty)> {
+        if let Expr::Int(n) = e {
+            let at: usize = n.parse().unwrap_or(0);
+            let item = at.checked_sub(1).and_then(|at| part.items.get(at)).ok_or_else(|| {
+                SqlError::new(
+                    108,
+                    format!(
+                        "The ORDER BY position number {n} is out of range of the number of items in the select list."
+                    ),
+                )
+                .class(15)
+            })?;
+            return Ok((n.clone(), item.0.ty));
+        }
+        if let Expr::Col(name) = e
+            && let [alias] = name.as_slice()
+            && let Some(at) = part.items.iter().position(|(_, n)| crate::value::text::same(n, alias))
+        {
+            return Ok(((at + 1).to_string(), part.items[at].0.ty));
+        }
+        let Some(scope) = part.scope.take() else {
+            return Err(SqlError::new(
+                104,
+                "ORDER BY items must appear in the select list if the statement contains a UNION, INTERSECT or EXCEPT operator.",
+            )
+            .class(15));
+        };
+        self.scopes.push(scope);
+        let bound = self.expr(e);
+        let loose = self.check_loose();
+        part.scope = self.scopes.pop();
+        let bound = bound?;
+        loose?;
+        Ok((bound.sql, bound.ty))
+    }
+}

@@ -1,0 +1,165 @@
+//! Keys and indexes.
+
+use super::Session;
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::Name;
+use crate::sql::catalog::{self, Table, quote};
+use crate::value::{Ty, text};
+use rusqlite::params;
+
+impl Session {
+    /// A primary key or unique constraint.
+    pub(super) fn add_key(
+        &self,
+        table: &Table,
+        name: Option<String>,
+        columns: &[String],
+        primary: bool,
+    ) -> SqlResult<()> {
+        let prefix = if primary { "PK" } else { "UQ" };
+        let name = name.unwrap_or_else(|| format!("{prefix}__{}__{:X}", table.name, table.id + catalog::now() % 4096));
+        self.add_index(table, &name, columns, &vec![false; columns.len()], true, primary, true)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn add_index(
+        &self,
+        table: &Table,
+        name: &str,
+        columns: &[String],
+        descending: &[bool],
+        unique: bool,
+        primary: bool,
+        constraint: bool,
+    ) -> SqlResult<()> {
+        let existing = catalog::indexes(self.conn(), table)?;
+        if existing.iter().any(|i| text::same(&i.name, name)) {
+            return Err(SqlError::new(
+                1913,
+                format!(
+                    "The operation failed because an index or statistics with name '{name}' already exists on table '{}.{}'.",
+                    table.schema, table.name
+                ),
+            ));
+        }
+        let place = table.place();
+        let mut parts = Vec::new();
+        let mut spelled = Vec::new();
+        for (column, desc) in columns.iter().zip(descending) {
+            let column = table.column(column).ok_or_else(|| {
+                SqlError::new(
+                    1911,
+                    format!("Column name '{column}' does not exist in the target table or view."),
+                )
+            })?;
+            if column.ty.is_incomparable() || column.ty.length() == Some(crate::value::MAX) {
+                return Err(SqlError::new(
+                    1919,
+                    format!(
+                        "Column '{}' in table '{}.{}' is of a type that is invalid for use as a key column in an index.",
+                        column.name, table.schema, table.name
+                    ),
+                ));
+            }
+            if column.computed.is_some() {
+                return Err(SqlError::unsupported("indexes on computed columns"));
+            }
+            let mut part = quote(&column.name);
+            if unique && column.nullable {
+                // The server takes NULL for a value that may occur once.
+                part = format!("ifnull({part}, x'004E554C4C')");
+                if column.ty.is_string() {
+                    part += " COLLATE TSQL";
+                }
+            } else if matches!(column.ty, Ty::DateTimeOffset(_)) && unique {
+                part = format!("t_utc({part})");
+            }
+            parts.push(if *desc { format!("{part} DESC") } else { part });
+            spelled.push(column.name.clone());
+        }
+        let sql = format!(
+            "CREATE {}INDEX {}.{} ON {}({})",
+            if unique { "UNIQUE " } else { "" },
+            place.store(),
+            quote(&format!("{}.{name}", place.stored_name())),
+            quote(&place.stored_name()),
+            parts.join(", ")
+        );
+        self.conn().execute_batch(&sql).map_err(|e| match SqlError::from(e) {
+            e if e.number == 2627 => SqlError::new(1505, format!("The CREATE UNIQUE INDEX statement terminated because a duplicate key was found for the object name '{}.{}' and the index name '{name}'.", table.schema, table.name)),
+            e => e,
+        })?;
+        let next = existing.len() + if primary { 1 } else { 2 };
+        self.conn().execute(
+            &format!("INSERT INTO {}._index(object_id, id, name, columns, uniq, prim, cons) SELECT ?1, max(coalesce(max(id), 0) + 1, ?2), ?3, ?4, ?5, ?6, ?7 FROM {0}._index WHERE object_id = ?1", place.store()),
+            params![table.id, if primary { 1 } else { next.max(2) as i64 }, name, spelled.join("\n"), unique, primary, constraint],
+        )?;
+        Ok(())
+    }
+
+    /// `CREATE INDEX`
+    pub(super) fn create_index(
+        &self,
+        name: &str,
+        table: &Name,
+        columns: &[(String, bool)],
+        unique: bool,
+    ) -> SqlResult<()> {
+        let table = self.table_named(table).map_err(|_| {
+            SqlError::new(
+                1088,
+                format!(
+                    "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
+                    table.join(".")
+                ),
+            )
+            .state(12)
+        })?;
+        let names: Vec<String> = columns.iter().map(|(c, _)| c.clone()).collect();
+        let descending: Vec<bool> = columns.iter().map(|(_, d)| *d).collect();
+        self.add_index(&table, name, &names, &descending, unique, false, false)
+    }
+
+    /// `DROP INDEX`, `DROP CONSTRAINT` of a key.
+    pub(super) fn drop_index(&self, name: &str, table: &Name, missing_ok: bool) -> SqlResult<()> {
+        let found = self.table_named(table).ok();
+        let index = match &found {
+            Some(t) => catalog::indexes(self.conn(), t)?
+                .into_iter()
+                .find(|i| text::same(&i.name, name)),
+            None => None,
+        };
+        let (Some(table_found), Some(index)) = (found, index) else {
+            if missing_ok {
+                return Ok(());
+            }
+            return Err(SqlError::new(
+                3701,
+                format!(
+                    "Cannot drop the index '{}.{name}', because it does not exist or you do not have permission.",
+                    table.join(".")
+                ),
+            )
+            .class(11)
+            .state(7));
+        };
+        self.remove_index(&table_found, &index.name)
+    }
+
+    pub(super) fn remove_index(&self, table: &Table, name: &str) -> SqlResult<()> {
+        let place = table.place();
+        self.conn().execute_batch(&format!(
+            "DROP INDEX {}.{}",
+            place.store(),
+            quote(&format!("{}.{name}", place.stored_name()))
+        ))?;
+        self.conn().execute(
+            &format!(
+                "DELETE FROM {}._index WHERE object_id = ?1 AND name = ?2",
+                place.store()
+            ),
+            params![table.id, name],
+        )?;
+        Ok(())
+    }
+}

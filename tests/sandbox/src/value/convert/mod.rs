@@ -1,0 +1,199 @@
+//! `CAST`, `CONVERT` and implicit conversion between any two types.
+
+mod numbers;
+mod strings;
+mod temporal;
+
+use numbers::{approximate, exact, integer};
+pub use numbers::{decimal_text, to_f64};
+use strings::{binary, guid, string};
+pub use strings::{guid_text, hex_bytes};
+use temporal::temporal;
+
+use rusqlite::types::{Value, ValueRef};
+
+use crate::error::{SqlError, SqlResult};
+use crate::value::format::DEFAULT_STYLE;
+use crate::value::{Datum, MAX, Ty, text};
+
+/// Converts a stored value from one type to another, cutting strings that are too long, as `CAST` does.
+pub fn convert(value: ValueRef<'_>, from: Ty, to: Ty, style: i64) -> SqlResult<Value> {
+    if value == ValueRef::Null {
+        return Ok(Value::Null);
+    }
+    Ok(datum(Datum::read(value, from)?, from, to, style)?.write_as(to))
+}
+
+/// Converts for storing into a column: a string that would be cut is error 2628.
+pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, column: &str) -> SqlResult<Value> {
+    if value == ValueRef::Null {
+        return Ok(Value::Null);
+    }
+    let read = Datum::read(value, from)?;
+    if let Some(limit) = to.length().filter(|n| *n != MAX) {
+        let limit = usize::from(limit);
+        let (long, shown) = match &read {
+            Datum::Str(s) if to.is_string() => {
+                let kept = s.trim_end_matches(' ');
+                (
+                    text::units(kept, to.is_unicode()) > limit,
+                    text::cut(s, limit, to.is_unicode()).to_owned(),
+                )
+            }
+            Datum::Bytes(b) if to.is_binary() => (b.len() > limit, String::new()),
+            _ => (false, String::new()),
+        };
+        if long {
+            let (table, column) = column.split_once('|').unwrap_or(("", column));
+            return Err(SqlError::new(
+                2628,
+                format!(
+                    "String or binary data would be truncated in table '{table}', column '{column}'. Truncated value: '{shown}'."
+                ),
+            ));
+        }
+    }
+    Ok(datum(read, from, to, DEFAULT_STYLE)?.write_as(to))
+}
+
+/// True when a stored value of one type is, as it is, a stored value of the other.
+pub fn is_noop(from: Ty, to: Ty) -> bool {
+    use Ty::*;
+    if from == to {
+        return true;
+    }
+    match (from, to) {
+        (Bit, TinyInt | SmallInt | Int | BigInt)
+        | (TinyInt, SmallInt | Int | BigInt)
+        | (SmallInt, Int | BigInt)
+        | (Int, BigInt)
+        | (SmallDateTime, DateTime)
+        | (SmallMoney, Money)
+        | (Real, Float) => true,
+        (Decimal(p, s), Decimal(q, t)) => s == t && q >= p,
+        (Time(a), Time(b)) | (DateTime2(a), DateTime2(b)) | (DateTimeOffset(a), DateTimeOffset(b)) => a <= b,
+        (VarChar(a) | Char(a), VarChar(b)) | (NVarChar(a) | NChar(a), NVarChar(b)) => b == MAX || (a != MAX && a <= b),
+        (VarChar(a) | Char(a), NVarChar(b)) => b == MAX || (a != MAX && a <= b),
+        (Text, VarChar(MAX)) | (VarChar(_) | Char(_), Text) => true,
+        (VarChar(_) | Char(_) | Text | NVarChar(_) | NChar(_), NText) => true,
+        (NText | Xml | Text, NVarChar(MAX)) => true,
+        (VarBinary(a) | Binary(a), VarBinary(b)) => b == MAX || (a != MAX && a <= b),
+        (RowVersion, VarBinary(b)) => b >= 8,
+        (Image, VarBinary(MAX)) | (VarBinary(_) | Binary(_), Image) => true,
+        _ => false,
+    }
+}
+
+/// Converts a value in memory.
+pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
+    if value == Datum::Null {
+        return Ok(Datum::Null);
+    }
+    match to {
+        _ if to.is_int() => integer(value, from, to),
+        Ty::Decimal(p, s) => exact(value, from, to, p, s),
+        Ty::Money => exact(value, from, to, 19, 4),
+        Ty::SmallMoney => exact(value, from, to, 10, 4),
+        Ty::Float | Ty::Real => approximate(value, from, to),
+        _ if to.is_temporal() => temporal(value, from, to),
+        _ if to.is_string() => string(value, from, to, style),
+        _ if to.is_binary() => binary(value, from, to, style),
+        _ => guid(value, from, to),
+    }
+}
+
+/// 529, a conversion that does not exist.
+pub fn not_allowed(from: Ty, to: Ty) -> SqlError {
+    SqlError::new(
+        529,
+        format!(
+            "Explicit conversion from data type {} to {} is not allowed.",
+            from.name(),
+            to.name()
+        ),
+    )
+    .state(1)
+}
+
+fn failed(from: Ty, text: &str, to: Ty) -> SqlError {
+    SqlError::new(
+        245,
+        format!(
+            "Conversion failed when converting the {} value '{text}' to data type {}.",
+            from.name(),
+            to.name()
+        ),
+    )
+}
+
+fn cannot(from: Ty, to: Ty) -> SqlError {
+    SqlError::new(
+        8114,
+        format!(
+            "Error converting data type {} to {}.",
+            from.message_name(),
+            to.message_name()
+        ),
+    )
+    .state(5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::calendar::{self, DATETIME_DAY, EPOCH_1900};
+    use crate::value::format;
+
+    fn cast(value: Datum, from: Ty, to: Ty) -> Result<Datum, i32> {
+        datum(value, from, to, DEFAULT_STYLE).map_err(|e| e.number)
+    }
+
+    fn of(text: &str, to: Ty) -> Result<Datum, i32> {
+        cast(Datum::Str(text.to_owned()), Ty::NVarChar(100), to)
+    }
+
+    #[test]
+    fn text_to_datetime_lands_on_ticks_and_refuses_a_fourth_digit() {
+        let day = calendar::days(2017, 9, 5).unwrap() - EPOCH_1900;
+        assert_eq!(
+            of("2017-09-05T00:00:00.001", Ty::DateTime),
+            Ok(Datum::DateTime(day * DATETIME_DAY))
+        );
+        assert_eq!(
+            of("2017-09-05T00:00:00.002", Ty::DateTime),
+            Ok(Datum::DateTime(day * DATETIME_DAY + 1))
+        );
+        assert_eq!(
+            of("2017-09-05T00:00:00.997", Ty::DateTime),
+            Ok(Datum::DateTime(day * DATETIME_DAY + 299))
+        );
+        assert_eq!(
+            of("2017-09-05T23:59:59.999", Ty::DateTime),
+            Ok(Datum::DateTime((day + 1) * DATETIME_DAY))
+        );
+        assert_eq!(of("2017-09-05T00:00:00.1234", Ty::DateTime), Err(241));
+        assert_eq!(of("2017-13-05T00:00:00", Ty::DateTime), Err(242));
+        assert_eq!(of("2017-13-05T00:00:00", Ty::DateTime2(7)), Err(241));
+    }
+
+    #[test]
+    fn text_to_numbers_fails_with_the_documented_numbers() {
+        assert_eq!(of("abc", Ty::Int), Err(245));
+        assert_eq!(of("99999999999", Ty::Int), Err(248));
+        assert_eq!(of("abc", Ty::BigInt), Err(8114));
+        assert_eq!(of("1.25", Ty::Decimal(3, 1)), Ok(Datum::Dec(13, 1)));
+        assert_eq!(of("1000", Ty::Decimal(3, 1)), Err(8115));
+        assert_eq!(of("x", Ty::Decimal(3, 1)), Err(8114));
+        assert_eq!(cast(Datum::Int(70_000), Ty::Int, Ty::SmallInt), Err(220));
+    }
+
+    #[test]
+    fn guids_read_and_write_the_mixed_endian_text() {
+        let text = "6F9619FF-8B86-D011-B42D-00C04FC964FF";
+        let Ok(Datum::Guid(wire)) = of(text, Ty::Guid) else {
+            panic!("not a guid")
+        };
+        assert_eq!(wire[0], 0xFF);
+        assert_eq!(format::guid(&wire), text);
+    }
+}

@@ -1,0 +1,146 @@
+//! To text, bytes and uniqueidentifier.
+
+use super::{cannot, not_allowed};
+use crate::error::{SqlError, SqlResult};
+use crate::value::calendar::DATETIME_DAY;
+use crate::value::format::{self};
+use crate::value::{Datum, MAX, Ty, text};
+
+pub(super) fn string(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
+    let was_number = from.is_number();
+    let mut result = match value {
+        Datum::Str(s) => s,
+        Datum::Bytes(b) if matches!(style, 1 | 2) => {
+            let hex: String = b.iter().map(|byte| format!("{byte:02X}")).collect();
+            if style == 1 { format!("0x{hex}") } else { hex }
+        }
+        Datum::Bytes(b) if to.is_unicode() => text::from_utf16(&b),
+        Datum::Bytes(b) => text::from_bytes(&b),
+        other => format::text(&other, from, style)?,
+    };
+    if !to.is_unicode() {
+        result = text::narrowed(result);
+    }
+    if let Some(limit) = to.length().filter(|n| *n != MAX) {
+        let limit = usize::from(limit);
+        let length = text::units(&result, to.is_unicode());
+        if length > limit {
+            if was_number && from.is_int() && !to.is_unicode() {
+                result = "*".to_owned();
+            } else if was_number || from == Ty::Guid {
+                return Err(if from == Ty::Guid {
+                    SqlError::new(
+                        8170,
+                        "Insufficient result space to convert uniqueidentifier value to char.",
+                    )
+                } else {
+                    SqlError::new(
+                        8115,
+                        format!(
+                            "Arithmetic overflow error converting {} to data type {}.",
+                            from.message_name(),
+                            to.name()
+                        ),
+                    )
+                    .state(5)
+                });
+            } else {
+                result = text::cut(&result, limit, to.is_unicode()).to_owned();
+            }
+        }
+        if matches!(to, Ty::Char(_) | Ty::NChar(_)) {
+            let length = text::units(&result, to.is_unicode());
+            result.extend(std::iter::repeat_n(' ', limit.saturating_sub(length)));
+        }
+    }
+    Ok(Datum::Str(result))
+}
+
+pub(super) fn binary(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
+    let limit = to.length().filter(|n| *n != MAX).map(usize::from);
+    let number = from.is_int();
+    let mut bytes = match value {
+        Datum::Bytes(b) => b,
+        Datum::Str(s) if matches!(style, 1 | 2) => {
+            hex_bytes(s.strip_prefix("0x").unwrap_or(&s)).ok_or_else(|| cannot(from, to))?
+        }
+        Datum::Str(s) if from.is_unicode() => text::to_utf16(&s),
+        Datum::Str(s) => text::to_bytes(&s),
+        Datum::Int(i) => {
+            let wide = i.to_be_bytes();
+            let width = usize::try_from(from.max_length()).unwrap_or(8);
+            wide[8 - width..].to_vec()
+        }
+        Datum::Guid(g) => g.to_vec(),
+        Datum::F64(f) => f.to_be_bytes().to_vec(),
+        Datum::DateTime(t) => {
+            let days = i32::try_from(t.div_euclid(DATETIME_DAY)).unwrap_or(0);
+            let rest = u32::try_from(t.rem_euclid(DATETIME_DAY)).unwrap_or(0);
+            [days.to_be_bytes(), rest.to_be_bytes()].concat()
+        }
+        Datum::Dec(v, _) if matches!(from, Ty::Money) => i64::try_from(v).unwrap_or(0).to_be_bytes().to_vec(),
+        _ => return Err(not_allowed(from, to)),
+    };
+    if let Some(limit) = limit {
+        if bytes.len() > limit {
+            // Numbers keep their low bytes, everything else its first.
+            bytes = if number {
+                bytes[bytes.len() - limit..].to_vec()
+            } else {
+                bytes[..limit].to_vec()
+            };
+        }
+        if matches!(to, Ty::Binary(_) | Ty::RowVersion) && bytes.len() < limit {
+            let pad = vec![0; limit - bytes.len()];
+            bytes = if number {
+                [pad, bytes].concat()
+            } else {
+                [bytes, pad].concat()
+            };
+        }
+    }
+    Ok(Datum::Bytes(bytes))
+}
+
+/// Bytes of hexadecimal text of even length.
+pub fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
+}
+
+pub(super) fn guid(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
+    match value {
+        Datum::Guid(g) => Ok(Datum::Guid(g)),
+        Datum::Bytes(b) => {
+            let mut wire = [0; 16];
+            let n = b.len().min(16);
+            wire[..n].copy_from_slice(&b[..n]);
+            Ok(Datum::Guid(wire))
+        }
+        Datum::Str(s) => guid_text(&s).map(Datum::Guid).ok_or_else(|| {
+            SqlError::new(
+                8169,
+                "Conversion failed when converting from a character string to uniqueidentifier.",
+            )
+            .state(2)
+        }),
+        _ => Err(not_allowed(from, to)),
+    }
+}
+
+/// Reads `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, with or without braces, into wire bytes.
+pub fn guid_text(text: &str) -> Option<[u8; 16]> {
+    let text = text.trim();
+    let text = text
+        .strip_prefix('{')
+        .map_or(Some(text), |rest| rest.strip_suffix('}'))?;
+    if text.len() < 36 || !text.is_char_boundary(36) {
+        return None;
+    }
+    uuid::Uuid::try_parse(&text[..36]).ok().map(|u| u.to_bytes_le())
+}

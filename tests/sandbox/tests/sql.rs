@@ -1,0 +1,530 @@
+//! What statements mean: values as text, one line per row, columns separated by `|`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::sandbox;
+use tidemark_sandbox::Sandbox;
+
+fn ask(sandbox: &Sandbox, sql: &str) -> Result<String, i32> {
+    let sets = sandbox.execute(sql).map_err(|e| e.number)?;
+    let rows = sets.last().map(|s| s.rows.clone()).unwrap_or_default();
+    let line = |r: &Vec<Option<String>>| {
+        r.iter()
+            .map(|v| v.clone().unwrap_or("NULL".into()))
+            .collect::<Vec<_>>()
+            .join("|")
+    };
+    Ok(rows.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// Runs each statement and compares; a number is an expected error.
+fn all(sandbox: &Sandbox, cases: &[(&str, Result<&str, i32>)]) {
+    let mut wrong = Vec::new();
+    for (sql, want) in cases {
+        let got = ask(sandbox, sql);
+        if got != want.map(str::to_owned) {
+            let why = sandbox.execute(sql).err().map(|e| e.to_string()).unwrap_or_default();
+            wrong.push(format!("{sql}\n  want {want:?}\n  got  {got:?} {why}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn expressions_have_the_servers_values() {
+    all(
+        &sandbox(),
+        &[
+            (
+                "SELECT 1 + 2 * 3, 7 / 2, 7 % 3, -5 / 2, 7.0 / 2",
+                Ok("7|3|1|-2|3.500000"),
+            ),
+            (
+                "SELECT 1.10 + 2.205, 1.5 * 1.5, CAST(1 AS decimal(10,2)) / 3",
+                Ok("3.305|2.25|0.333333"),
+            ),
+            (
+                "SELECT 'a' + 'b', N'x' + 'y', CONCAT('a', NULL, 1, 2.50)",
+                Ok("ab|xy|a12.50"),
+            ),
+            (
+                "SELECT CASE WHEN 1 > 2 THEN 'x' WHEN 2 > 1 THEN 'yy' END, CASE 3 WHEN 3 THEN 1.5 ELSE 2 END",
+                Ok("yy|1.5"),
+            ),
+            (
+                "SELECT ISNULL(NULL, 5), COALESCE(NULL, NULL, 7), NULLIF(1, 1), IIF(1 = 1, 'a', 'b')",
+                Ok("5|7|NULL|a"),
+            ),
+            ("SELECT 5 & 3, 5 | 3, 5 ^ 3, ~5", Ok("1|7|6|-6")),
+            (
+                "SELECT LEN('ab  '), DATALENGTH(N'ab'), UPPER('aB'), LTRIM('  x') + RTRIM('y  ') + 'z'",
+                Ok("2|4|AB|xyz"),
+            ),
+            (
+                "SELECT LEFT('abcdef', 2), RIGHT('abcdef', 2), SUBSTRING('abcdef', 2, 3), REPLACE('aXbX', 'x', '-')",
+                Ok("ab|ef|bcd|a-b-"),
+            ),
+            (
+                "SELECT CHARINDEX('c', 'abc'), STUFF('abcd', 2, 2, 'XY'), REPLICATE('ab', 3), REVERSE('abc')",
+                Ok("3|aXYd|ababab|cba"),
+            ),
+            (
+                "SELECT ABS(-5), SIGN(-2.5), CEILING(1.2), FLOOR(-1.2), ROUND(1.255, 2), POWER(2, 10), SQRT(16)",
+                Ok("5|-1.0|2|-2|1.260|1024|4"),
+            ),
+            (
+                "SELECT QUOTENAME('a]b'), CHAR(65), NCHAR(28450), ASCII('A'), UNICODE(N'漢')",
+                Ok("[a]]b]|A|漢|65|28450"),
+            ),
+            ("SELECT CAST(2147483647 AS int) + 1", Err(8115)),
+            ("SELECT 1 / 0", Err(8134)),
+            ("SELECT CAST('x' AS int)", Err(245)),
+            (
+                "SELECT TRY_CAST('x' AS int), TRY_CONVERT(datetime, 'x')",
+                Ok("NULL|NULL"),
+            ),
+            (
+                "SELECT 3000000000, 1e3, $1.5, 0x0aFF",
+                Ok("3000000000|1000|1.5000|0x0AFF"),
+            ),
+            (
+                "SELECT CAST(1 AS bit), CAST('true' AS bit), CAST(255 AS tinyint)",
+                Ok("1|1|255"),
+            ),
+            ("SELECT CAST(256 AS tinyint)", Err(220)),
+            (
+                "SELECT CAST(12345 AS varchar(3)), CAST('abcdef' AS varchar(3)), CAST('ab' AS char(4))",
+                Ok("*|abc|ab  "),
+            ),
+            ("SELECT GREATEST(1, 5, 3), LEAST('b', 'a')", Ok("5|a")),
+            ("SELECT CHOOSE(2, 'a', 'b', 'c'), SPACE(2) + 'x'", Ok("b|  x")),
+            (
+                "SELECT CAST(CAST(1.5 AS float) AS varchar(20)), CAST(1234567.0 AS varchar(20)), STR(1)",
+                Err(195),
+            ),
+            ("SELECT nosuch(1)", Err(195)),
+            ("SELECT dbo.nosuch(1)", Err(4121)),
+        ],
+    );
+}
+
+#[test]
+fn dates_have_the_servers_values() {
+    all(
+        &sandbox(),
+        &[
+            (
+                "SELECT CAST('2017-09-05T08:06:00.002' AS datetime), CAST('2017-09-05 08:06:00.005' AS datetime)",
+                Ok("2017-09-05 08:06:00.003|2017-09-05 08:06:00.007"),
+            ),
+            (
+                "SELECT CAST('2017-09-05 23:59:59.999' AS datetime)",
+                Ok("2017-09-06 00:00:00.000"),
+            ),
+            ("SELECT CAST('2017-09-05 08:06:00.1234' AS datetime)", Err(241)),
+            ("SELECT CAST('2017-13-05' AS datetime)", Err(242)),
+            (
+                "SELECT CAST('2017-09-05 08:06:00.1234567' AS datetime2(3)), CAST('9/5/2017' AS date)",
+                Ok("2017-09-05 08:06:00.123|2017-09-05"),
+            ),
+            (
+                "SELECT CAST(CAST('2000-01-01 00:00:00.333' AS datetime) AS datetime2(7))",
+                Ok("2000-01-01 00:00:00.3333333"),
+            ),
+            (
+                "SELECT CASE WHEN CAST('2000-01-01 00:00:00.333' AS datetime) = CAST('2000-01-01 00:00:00.333' AS datetime2) THEN 1 ELSE 0 END",
+                Ok("0"),
+            ),
+            (
+                "SELECT CASE WHEN CAST('2000-01-01 00:00:00.003' AS datetime) = '2000-01-01 00:00:00.003' THEN 1 ELSE 0 END",
+                Ok("1"),
+            ),
+            (
+                "SELECT CASE WHEN CAST('2020-01-01 10:00 +02:00' AS datetimeoffset) = CAST('2020-01-01 08:00 +00:00' AS datetimeoffset) THEN 1 ELSE 0 END",
+                Ok("1"),
+            ),
+            (
+                "SELECT CAST('2020-01-01 10:00 +02:00' AS datetimeoffset(0))",
+                Ok("2020-01-01 10:00:00 +02:00"),
+            ),
+            (
+                "SELECT DATEADD(month, 1, CAST('2020-01-31' AS date)), DATEADD(ms, 3, CAST('2020-01-01' AS datetime)), DATEADD(ns, 100, CAST('2020-01-01' AS datetime2))",
+                Ok("2020-02-29|2020-01-01 00:00:00.003|2020-01-01 00:00:00.0000001"),
+            ),
+            (
+                "SELECT DATEDIFF(day, '2020-01-01', '2020-02-01'), DATEDIFF(year, '2019-12-31', '2020-01-01'), DATEDIFF_BIG(ns, '2020-01-01', '2020-01-02')",
+                Ok("31|1|86400000000000"),
+            ),
+            (
+                "SELECT YEAR('2020-03-04'), MONTH('2020-03-04'), DAY('2020-03-04'), DATEPART(weekday, '2020-03-04'), DATENAME(month, '2020-03-04')",
+                Ok("2020|3|4|4|March"),
+            ),
+            (
+                "SELECT EOMONTH('2020-02-10'), DATEFROMPARTS(2020, 2, 29), DATETIME2FROMPARTS(2020,1,2,3,4,5,6,3)",
+                Ok("2020-02-29|2020-02-29|2020-01-02 03:04:05.006"),
+            ),
+            (
+                "SELECT CONVERT(varchar(30), CAST('2017-09-01 00:56' AS datetime)), CONVERT(varchar(30), CAST('2017-09-01' AS datetime), 112), CONVERT(varchar(30), CAST('2017-09-01' AS datetime), 126)",
+                Ok("Sep  1 2017 12:56AM|20170901|2017-09-01T00:00:00"),
+            ),
+            (
+                "SELECT CAST('2079-06-06 23:59:29' AS smalldatetime), CAST('12:34:56.7' AS time(1))",
+                Ok("2079-06-06 23:59:00.000|12:34:56.7"),
+            ),
+            (
+                "SELECT CAST('2020-01-01' AS datetime) + 1",
+                Ok("2020-01-02 00:00:00.000"),
+            ),
+            ("SELECT CAST(1 AS date)", Err(529)),
+            ("SELECT CASE WHEN CAST('2020-01-01' AS date) > 1 THEN 1 END", Err(206)),
+            (
+                "SELECT CASE WHEN GETUTCDATE() <= SYSUTCDATETIME() OR 1 = 1 THEN 1 END",
+                Ok("1"),
+            ),
+            (
+                "SELECT SWITCHOFFSET(CAST('2020-01-01 10:00 +02:00' AS datetimeoffset(0)), '+00:00')",
+                Ok("2020-01-01 08:00:00 +00:00"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn queries_join_group_order_and_limit() {
+    let s = sandbox();
+    s.execute(
+        "CREATE TABLE dbo.a (id int NOT NULL PRIMARY KEY, name nvarchar(20), amount decimal(10,2), at datetime2(3));
+         INSERT INTO a VALUES (1, N'Ann', 10.50, '2020-01-01'), (2, N'bob', 5.25, '2020-01-02'), (3, N'ann', NULL, NULL);
+         CREATE TABLE b (a_id int, note varchar(10)); INSERT b (a_id, note) VALUES (1, 'x'), (1, 'y'), (9, 'z');",
+    )
+    .unwrap();
+    all(
+        &s,
+        &[
+            ("SELECT TOP (2) id FROM a ORDER BY id DESC", Ok("3\n2")),
+            (
+                "SELECT TOP 1 id, name FROM [dbo].[a] AS t WHERE t.[name] = 'ANN' ORDER BY 1",
+                Ok("1|Ann"),
+            ),
+            (
+                "SELECT name, COUNT(*), SUM(amount), MIN(at) FROM a GROUP BY name ORDER BY name",
+                Ok("Ann|2|10.50|2020-01-01 00:00:00.000\nbob|1|5.25|2020-01-02 00:00:00.000"),
+            ),
+            (
+                "SELECT a.id, b.note FROM a LEFT JOIN b ON b.a_id = a.id ORDER BY a.id, b.note",
+                Ok("1|x\n1|y\n2|NULL\n3|NULL"),
+            ),
+            (
+                "SELECT a.id, b.note FROM a FULL OUTER JOIN b ON b.a_id = a.id WHERE a.id IS NULL",
+                Ok("NULL|z"),
+            ),
+            ("SELECT id FROM a WHERE amount > 5.3", Ok("1")),
+            (
+                "SELECT id FROM a WHERE amount IN (5.25, 10.5) AND name LIKE 'B%'",
+                Ok("2"),
+            ),
+            (
+                "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id)",
+                Ok("1"),
+            ),
+            ("SELECT id FROM a WHERE id IN (SELECT a_id FROM b)", Ok("1")),
+            (
+                "SELECT id FROM a WHERE id NOT BETWEEN 2 AND 3 OR at IS NULL ORDER BY id",
+                Ok("1\n3"),
+            ),
+            ("SELECT d.n FROM (SELECT COUNT(*) AS n FROM a) d", Ok("3")),
+            (
+                "SELECT id FROM a UNION ALL SELECT a_id FROM b ORDER BY 1",
+                Ok("1\n1\n1\n2\n3\n9"),
+            ),
+            (
+                "SELECT COUNT(*) FROM (SELECT name FROM a UNION SELECT N'BOB') u",
+                Ok("2"),
+            ),
+            (
+                "WITH c AS (SELECT id FROM a WHERE id > 1) SELECT MAX(id) FROM c",
+                Ok("3"),
+            ),
+            (
+                "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT SUM(i) FROM n",
+                Ok("15"),
+            ),
+            (
+                "SELECT id FROM a ORDER BY id OFFSET 1 ROWS FETCH NEXT 1 ROWS ONLY",
+                Ok("2"),
+            ),
+            ("SELECT value FROM GENERATE_SERIES(1, 3)", Ok("1\n2\n3")),
+            (
+                "SELECT ROW_NUMBER() OVER (PARTITION BY name ORDER BY id) FROM a ORDER BY id",
+                Ok("1\n1\n2"),
+            ),
+            (
+                "SELECT COUNT_BIG(*), COUNT(amount), COUNT(DISTINCT name) FROM a",
+                Ok("3|2|2"),
+            ),
+            ("SELECT name FROM a GROUP BY name HAVING COUNT(*) > 1", Ok("Ann")),
+            (
+                "SELECT v.x FROM (VALUES (1, 'a'), (2, 'b')) AS v(n, x) WHERE v.n = 2",
+                Ok("b"),
+            ),
+            (
+                "SELECT (SELECT MAX(note) FROM b WHERE a_id = a.id) FROM a WHERE id = 1",
+                Ok("y"),
+            ),
+            (
+                "SELECT STRING_AGG(note, ',') WITHIN GROUP (ORDER BY note DESC) FROM b",
+                Ok("z,y,x"),
+            ),
+            ("SELECT name, id FROM a GROUP BY name", Err(8120)),
+            ("SELECT id FROM a WHERE COUNT(*) > 1", Err(147)),
+            ("SELECT nope FROM a", Err(207)),
+            ("SELECT a.nope FROM a", Err(207)),
+            ("SELECT q.id FROM a", Err(4104)),
+            ("SELECT id FROM a JOIN b ON a.id = b.a_id WHERE id = note", Err(245)),
+            ("SELECT * FROM nosuch", Err(208)),
+            ("SELECT * FROM nodb.dbo.a", Err(208)),
+            (
+                "SELECT * FROM tidemark..a WHERE id = 2",
+                Ok("2|bob|5.25|2020-01-02 00:00:00.000"),
+            ),
+            ("SELEC 1", Err(2812)),
+            ("SELECT 1 FROM", Err(102)),
+            ("SELECT * FORM a", Err(102)),
+            ("SELECT * FROM a WHERE", Err(102)),
+            ("SELECT * FROM a CROSS APPLY (SELECT 1 AS x) q", Err(40510)),
+            ("MERGE a USING b ON 1 = 1 WHEN MATCHED THEN DELETE;", Err(40510)),
+        ],
+    );
+}
+
+#[test]
+fn changes_identity_defaults_keys_and_output() {
+    let s = sandbox();
+    s.execute(
+        "CREATE TABLE t (id int IDENTITY(10, 5) PRIMARY KEY, name varchar(5) NOT NULL DEFAULT 'n', made datetime2 DEFAULT SYSUTCDATETIME(),
+           rv rowversion, twice AS (id * 2), price money CHECK (price >= 0), code char(2) NULL CONSTRAINT uq_code UNIQUE)",
+    )
+    .unwrap();
+    all(
+        &s,
+        &[
+            (
+                "INSERT INTO t (name, price, code) OUTPUT inserted.id, inserted.twice VALUES ('a', 1.5, 'a'), ('b', 2, 'b')",
+                Ok("10|20\n15|30"),
+            ),
+            (
+                "INSERT INTO t (code) VALUES ('x'); SELECT SCOPE_IDENTITY(), @@IDENTITY, @@ROWCOUNT",
+                Ok("20|20|1"),
+            ),
+            ("INSERT INTO t (code) VALUES ('x')", Err(2627)),
+            (
+                "INSERT INTO t (code) VALUES (NULL); SELECT COUNT(*) FROM t WHERE code IS NULL",
+                Ok("1"),
+            ),
+            ("INSERT INTO t (code) VALUES (NULL)", Err(2627)),
+            ("DELETE FROM t WHERE code IS NULL; SELECT @@ROWCOUNT", Ok("1")),
+            ("INSERT INTO t (name) VALUES (NULL)", Err(515)),
+            ("INSERT INTO t (name, code) VALUES ('toolong', 'y')", Err(2628)),
+            ("INSERT INTO t (price, code) VALUES (-1, 'z')", Err(547)),
+            ("INSERT INTO t (id, code) VALUES (1, 'q')", Err(544)),
+            (
+                "SET IDENTITY_INSERT t ON; INSERT INTO t (id, code, name) VALUES (1, 'q', 'i'); SET IDENTITY_INSERT t OFF; SELECT name FROM t WHERE id = 1",
+                Ok("i"),
+            ),
+            (
+                "UPDATE t SET name = 'c', price += 1 WHERE id = 10; SELECT name, price, @@ROWCOUNT FROM t WHERE id = 10",
+                Ok("c|2.5000|1"),
+            ),
+            (
+                "UPDATE x SET x.name = v.n FROM t AS x JOIN (VALUES (10, 'j')) AS v(i, n) ON v.i = x.id; SELECT name FROM t WHERE id = 10",
+                Ok("j"),
+            ),
+            ("UPDATE t SET id = 5", Err(8102)),
+            ("UPDATE t SET twice = 5", Err(271)),
+            ("UPDATE t SET rv = 0x00", Err(272)),
+            ("DELETE FROM t OUTPUT deleted.id WHERE id = 15", Ok("15")),
+            ("DELETE x FROM t x WHERE x.id = 20; SELECT COUNT(*) FROM t", Ok("2")),
+            ("SELECT CASE WHEN MAX(rv) = @@DBTS THEN 1 ELSE 0 END FROM t", Ok("1")),
+            ("TRUNCATE TABLE t; SELECT COUNT(*) FROM t", Ok("0")),
+            ("INSERT INTO t DEFAULT VALUES; SELECT id, name FROM t", Ok("10|n")),
+            ("INSERT INTO t VALUES ('a')", Err(213)),
+            ("INSERT INTO t (name) VALUES ('a', 'b')", Err(110)),
+            ("SELECT id, name INTO copy FROM t; SELECT * FROM copy", Ok("10|n")),
+            (
+                "CREATE TABLE #tmp (a int); INSERT #tmp VALUES (1), (2); SELECT SUM(a) FROM #tmp",
+                Ok("3"),
+            ),
+            (
+                "ALTER TABLE copy ADD extra decimal(5,1) NOT NULL DEFAULT 1.5; SELECT extra FROM copy",
+                Ok("1.5"),
+            ),
+            ("ALTER TABLE copy DROP COLUMN name; SELECT * FROM copy", Ok("10|1.5")),
+            (
+                "CREATE UNIQUE INDEX ix ON copy (id DESC); INSERT INTO copy (id) VALUES (10)",
+                Err(2601),
+            ),
+            (
+                "DROP INDEX ix ON copy; DROP TABLE copy; SELECT OBJECT_ID('copy')",
+                Ok("NULL"),
+            ),
+            ("DROP TABLE copy", Err(3701)),
+            ("DROP TABLE IF EXISTS copy", Ok("")),
+            ("CREATE TABLE t (a int)", Err(2714)),
+            ("CREATE TABLE u (a nosuchtype)", Err(2715)),
+        ],
+    );
+}
+
+#[test]
+fn batches_have_variables_flow_errors_and_transactions() {
+    let s = sandbox();
+    s.execute("CREATE TABLE t (a int NOT NULL)").unwrap();
+    all(
+        &s,
+        &[
+            (
+                "DECLARE @a int = 1, @b nvarchar(10); SET @b = N'x'; SELECT @a += 1; SELECT @a, @b",
+                Ok("2|x"),
+            ),
+            (
+                "DECLARE @i int = 0; WHILE @i < 5 BEGIN SET @i = @i + 1; IF @i = 3 BREAK; END SELECT @i",
+                Ok("3"),
+            ),
+            ("IF EXISTS (SELECT 1 FROM t) SELECT 'yes' ELSE SELECT 'no'", Ok("no")),
+            (
+                "BEGIN TRAN; INSERT t VALUES (1); SELECT @@TRANCOUNT; ROLLBACK; SELECT COUNT(*), @@TRANCOUNT FROM t",
+                Ok("0|0"),
+            ),
+            (
+                "BEGIN TRAN; INSERT t VALUES (1); SAVE TRAN s; INSERT t VALUES (2); ROLLBACK TRAN s; COMMIT; SELECT COUNT(*) FROM t",
+                Ok("1"),
+            ),
+            (
+                "BEGIN TRY SELECT 1 / 0 END TRY BEGIN CATCH SELECT ERROR_NUMBER(), ERROR_MESSAGE() END CATCH",
+                Ok("8134|Divide by zero error encountered."),
+            ),
+            (
+                "BEGIN TRY THROW 50001, 'mine', 3 END TRY BEGIN CATCH SELECT ERROR_NUMBER(), ERROR_STATE() END CATCH",
+                Ok("50001|3"),
+            ),
+            ("THROW 50001, 'mine', 3", Err(50001)),
+            ("RAISERROR('x %d %s', 16, 1, 5, 'y')", Err(50000)),
+            ("COMMIT", Err(3902)),
+            ("SELECT @nope", Err(137)),
+            ("SET NOPE ON", Err(195)),
+            (
+                "SET NOCOUNT, ANSI_NULLS ON; SET TRANSACTION ISOLATION LEVEL SNAPSHOT; SET LOCK_TIMEOUT 100; SELECT 1",
+                Ok("1"),
+            ),
+            ("USE master; SELECT DB_NAME()", Ok("master")),
+            ("USE nosuch", Err(911)),
+            ("EXEC nosuch", Err(2812)),
+            ("EXEC sp_executesql N'SELECT @x + 1', N'@x int', @x = 41", Ok("42")),
+            (
+                "DECLARE @o int; EXEC sp_executesql N'SET @x = 5', N'@x int OUTPUT', @x = @o OUTPUT; SELECT @o",
+                Ok("5"),
+            ),
+            ("EXEC ('SELECT 7')", Ok("7")),
+            (
+                "SET XACT_ABORT ON; BEGIN TRAN; INSERT t VALUES (5); INSERT t VALUES (NULL)",
+                Err(515),
+            ),
+            ("SELECT COUNT(*) FROM t", Ok("1")),
+            (
+                "DECLARE @s nvarchar(max) = NULL; SELECT @s = COALESCE(@s + N', ', N'') + QUOTENAME(name) FROM sys.schemas WHERE schema_id < 3 ORDER BY name DESC; SELECT @s",
+                Ok("[guest], [dbo]"),
+            ),
+            (
+                "SET FMTONLY ON; INSERT t VALUES (9); SELECT a FROM t; SET FMTONLY OFF; SELECT COUNT(*) FROM t WHERE a = 9",
+                Ok("0"),
+            ),
+            ("SET ANSI_NULLS OFF", Err(40510)),
+            ("foo bar = 1", Err(102)),
+        ],
+    );
+    s.execute("CREATE PROC p @a int, @b int = 2, @c int OUTPUT AS SET @c = @a * @b; SELECT @a AS a; RETURN 3")
+        .unwrap();
+    all(
+        &s,
+        &[
+            (
+                "DECLARE @c int, @r int; EXEC @r = p 5, @c = @c OUTPUT; SELECT @c, @r",
+                Ok("10|3"),
+            ),
+            ("EXEC p", Err(201)),
+            ("EXEC p 1, 2, 3, 4", Err(8144)),
+            ("EXEC p @z = 1", Err(8145)),
+            ("EXEC p 'x', 1, 1", Err(8114)),
+            ("DROP PROCEDURE p; EXEC p 1", Err(2812)),
+        ],
+    );
+}
+
+#[test]
+fn the_catalog_answers() {
+    let s = sandbox();
+    s.execute("CREATE SCHEMA sales").unwrap();
+    s.execute("CREATE TABLE sales.o (id bigint NOT NULL CONSTRAINT pk_o PRIMARY KEY, n numeric(12,3) NULL, t nvarchar(max), d datetime2(3) DEFAULT GETDATE())").unwrap();
+    all(
+        &s,
+        &[
+            (
+                "SELECT s.name, t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id",
+                Ok("sales|o"),
+            ),
+            (
+                "SELECT c.name, ty.name, c.max_length, c.precision, c.scale, c.is_nullable FROM sys.columns c JOIN sys.types ty ON ty.user_type_id = c.user_type_id WHERE c.object_id = OBJECT_ID('sales.o') ORDER BY c.column_id",
+                Ok("id|bigint|8|19|0|0\nn|numeric|9|12|3|1\nt|nvarchar|-1|0|0|1\nd|datetime2|7|23|3|1"),
+            ),
+            (
+                "SELECT COLUMN_NAME, DATA_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = 'sales' AND TABLE_NAME = 'o' ORDER BY ORDINAL_POSITION",
+                Ok("id|bigint|NO|NULL\nn|numeric|YES|NULL\nt|nvarchar|YES|-1\nd|datetime2|YES|NULL"),
+            ),
+            (
+                "SELECT name, is_primary_key, is_unique FROM sys.indexes WHERE object_id = OBJECT_ID('sales.o')",
+                Ok("pk_o|1|1"),
+            ),
+            (
+                "SELECT c.name FROM sys.index_columns ic JOIN sys.columns c ON c.object_id = ic.object_id AND c.column_id = ic.column_id",
+                Ok("id"),
+            ),
+            ("SELECT name FROM sys.databases WHERE name = DB_NAME()", Ok("tidemark")),
+            (
+                "SELECT SCHEMA_NAME(1), SCHEMA_ID('dbo'), OBJECT_NAME(OBJECT_ID('sales.o')), TYPE_NAME(56)",
+                Ok("dbo|1|o|int"),
+            ),
+            (
+                "SELECT SERVERPROPERTY('EngineEdition'), DATABASEPROPERTYEX(DB_NAME(), 'Updateability')",
+                Ok("3|READ_WRITE"),
+            ),
+            ("SELECT * FROM sys.nosuch", Err(208)),
+        ],
+    );
+}
+
+#[test]
+fn a_mixed_table_is_filled_in_one_statement() {
+    let s = sandbox();
+    s.execute("CREATE TABLE m (id int NOT NULL, big bigint, price money, amount decimal(18,4), f float, at datetime2(7), d date, name nvarchar(50), note varchar(100), g uniqueidentifier)").unwrap();
+    s.execute(
+        "INSERT INTO m SELECT value, CAST(value AS bigint) * 1000000007, CAST(value AS money) / 7, CAST(value % 1000 AS decimal(18,4)) / 3, value / 3.0e0,
+           DATEADD(second, value, CAST('2020-01-01' AS datetime2(7))), DATEADD(day, value % 1000, CAST('2020-01-01' AS date)),
+           CONCAT(N'name ', value), CASE WHEN value % 10 = 0 THEN NULL ELSE REPLICATE('x', ABS(CHECKSUM(value)) % 50) END, NEWID()
+         FROM GENERATE_SERIES(1, 1000)",
+    )
+    .unwrap();
+    all(
+        &s,
+        &[
+            (
+                "SELECT COUNT(*), SUM(CAST(id AS bigint)), COUNT(note), COUNT(DISTINCT g) FROM m",
+                Ok("1000|500500|900|1000"),
+            ),
+            (
+                "SELECT price, amount, f, at, d, name, note FROM m WHERE id = 7",
+                Ok("1.0000|2.3333|2.3333333333333335|2020-01-01 00:00:07.0000000|2020-01-08|name 7|xxxxxxx"),
+            ),
+        ],
+    );
+}
