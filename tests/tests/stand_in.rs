@@ -1,0 +1,299 @@
+//! The pipeline over real TDS and real S3 calls: the stand-in server, `s3s-fs`, every adapter as deployed.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use tidemark::adapters::mssql::MssqlRows;
+use tidemark::adapters::s3::S3Store;
+use tidemark::adapters::sqlserver::{ControlTable, Server};
+use tidemark::config::Tls;
+use tidemark::ledger::Pointers;
+use tidemark::login::Login;
+use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks, StoredWatermark, WatermarkKey};
+use tidemark::table::TableSpec;
+use tidemark::watermark::Watermark;
+use tidemark_sandbox::{Options, Sandbox};
+use tidemark_tests::pipeline::{Outcome, Pipeline};
+use tidemark_tests::s3_server::S3Server;
+
+/// The tutorial's source and control table, word for word.
+const TUTORIAL: &str = "
+create table data_source_table
+(
+    PersonID int,
+    Name varchar(255),
+    LastModifytime datetime
+);
+INSERT INTO data_source_table (PersonID, Name, LastModifytime) VALUES
+(1, 'aaaa','9/1/2017 12:56:00 AM'),
+(2, 'bbbb','9/2/2017 5:23:00 AM'),
+(3, 'cccc','9/3/2017 2:36:00 AM'),
+(4, 'dddd','9/4/2017 3:21:00 AM'),
+(5, 'eeee','9/5/2017 8:06:00 AM');
+GO
+create table watermarktable
+(
+TableName varchar(255),
+WatermarkValue datetime,
+);
+INSERT INTO watermarktable VALUES ('data_source_table','1/1/2010 12:00:00 AM')
+GO
+CREATE PROCEDURE usp_write_watermark @LastModifiedtime datetime, @TableName varchar(50)
+AS
+BEGIN
+UPDATE watermarktable
+SET [WatermarkValue] = @LastModifiedtime
+WHERE [TableName] = @TableName
+END
+";
+
+struct World {
+    sandbox: Sandbox,
+    s3: S3Server,
+}
+
+impl World {
+    async fn new(script: &str) -> Self {
+        let script = script.to_owned();
+        let start = move || {
+            Sandbox::start(Options {
+                init: vec![script],
+                ..Options::default()
+            })
+        };
+        let sandbox = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
+        Self {
+            sandbox,
+            s3: S3Server::start().await.unwrap(),
+        }
+    }
+
+    /// The stand-in's authority is unknown to this process; that certificates are verified is shown elsewhere.
+    fn login(&self) -> Login {
+        Login {
+            host: "127.0.0.1".to_owned(),
+            port: self.sandbox.port(),
+            username: self.sandbox.username().to_owned(),
+            password: self.sandbox.password().to_owned(),
+            database: self.sandbox.database().to_owned(),
+            tls: Tls::Trust,
+        }
+    }
+
+    fn control_table(&self) -> ControlTable {
+        let (table, procedure) = (
+            "dbo.watermarktable".parse().unwrap(),
+            "dbo.usp_write_watermark".parse().unwrap(),
+        );
+        ControlTable::new(Server::new(self.login()), table, procedure)
+    }
+
+    /// One run as deployed with the `sql` watermark store.
+    async fn run(&self, run_id: &str, spec: &TableSpec) -> Outcome {
+        self.run_with(&self.control_table(), run_id, spec).await
+    }
+
+    async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> Outcome {
+        let (source, store) = (Server::new(self.login()), self.s3.store());
+        let rows = MssqlRows::new(self.login());
+        let mut pipeline = Pipeline {
+            source: &source,
+            rows,
+            watermarks,
+            store: &store,
+            prefix: "tidemark",
+        };
+        let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
+            .await
+            .unwrap();
+        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+        outcome
+    }
+
+    /// The lines of every visible part, sorted: files as any reader of the bucket finds them.
+    fn lines(&self, table: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        let folder = self.s3.files().join("tidemark").join(table);
+        for window in std::fs::read_dir(folder).unwrap() {
+            let window = window.unwrap().path();
+            if !window.is_dir() {
+                continue;
+            }
+            for file in std::fs::read_dir(window).unwrap() {
+                let file = file.unwrap();
+                if file.file_name().to_string_lossy().starts_with("part-") {
+                    let text = std::fs::read_to_string(file.path()).unwrap();
+                    lines.extend(text.split_terminator("\r\n").map(str::to_owned));
+                }
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    async fn stored(&self) -> Option<String> {
+        let key = WatermarkKey {
+            table: "dbo.data_source_table".parse().unwrap(),
+            name: None,
+        };
+        self.control_table().stored(&key).await.unwrap().value
+    }
+
+    /// Sandbox scripts run on a thread of their own, as they block.
+    fn execute(&self, script: &str) {
+        self.sandbox.execute(script).unwrap();
+    }
+}
+
+fn spec(table: &str, column: &str) -> TableSpec {
+    serde_json::from_value(serde_json::json!({
+        "table": table,
+        "tracking": { "watermark": { "column": column, "settle_seconds": 0 } },
+        "format": { "csv": {
+            "header": false, "null": "\\N", "quote": "none", "fraction_digits": 7, "line_end": "\r\n",
+        } },
+    }))
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tutorial_comes_out_to_the_letter() {
+    let world = World::new(TUTORIAL).await;
+    let spec = spec("data_source_table", "LastModifytime");
+    world.run("r1", &spec).await;
+    let mut expected = vec![
+        "1,aaaa,2017-09-01 00:56:00.0000000",
+        "2,bbbb,2017-09-02 05:23:00.0000000",
+        "3,cccc,2017-09-03 02:36:00.0000000",
+        "4,dddd,2017-09-04 03:21:00.0000000",
+        "5,eeee,2017-09-05 08:06:00.0000000",
+    ];
+    assert_eq!(world.lines("dbo.data_source_table"), expected);
+    assert_eq!(world.stored().await.as_deref(), Some("2017-09-05T08:06:00.000"));
+
+    world.execute("INSERT INTO data_source_table VALUES (6, 'newdata','9/6/2017 2:23:00 AM')");
+    world.execute("INSERT INTO data_source_table VALUES (7, 'newdata','9/7/2017 9:01:00 AM')");
+    assert_eq!(world.run("r2", &spec).await.committed[0].rows, 2);
+    expected.extend([
+        "6,newdata,2017-09-06 02:23:00.0000000",
+        "7,newdata,2017-09-07 09:01:00.0000000",
+    ]);
+    assert_eq!(world.lines("dbo.data_source_table"), expected);
+    assert_eq!(world.stored().await.as_deref(), Some("2017-09-07T09:01:00.000"));
+
+    assert_eq!(world.run("r3", &spec).await.unchanged, ["dbo.data_source_table"]);
+}
+
+/// Any sequence of inserts and runs delivers each row once, at the edges of the watermark's type.
+async fn every_value_arrives_once(sql_type: &str, values: &[&str]) {
+    let world = World::new(&format!("create table edges (v {sql_type}, n int)")).await;
+    let spec = spec("edges", "v");
+    let store = world.s3.store();
+    let pointers = Pointers::new(&store, "tidemark");
+    for (n, value) in values.iter().enumerate() {
+        world.execute(&format!("insert into edges values ('{value}', {n})"));
+        let outcome = world.run_with(&pointers, &format!("r{n}"), &spec).await;
+        assert_eq!(outcome.committed[0].rows, 1, "{sql_type} {value}");
+        let again = world.run_with(&pointers, &format!("again{n}"), &spec).await;
+        assert_eq!(again.committed.len(), 0, "{sql_type} {value} is sent again");
+    }
+    assert_eq!(world.lines("dbo.edges").len(), values.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datetime_ticks_are_delivered_once() {
+    let ticks = [
+        "1753-01-01T00:00:00.000",
+        "2017-09-05T08:06:00.000",
+        "2017-09-05T08:06:00.003",
+        "2017-09-05T08:06:00.007",
+        "2017-09-05T08:06:00.010",
+        "2017-09-05T23:59:59.997",
+    ];
+    every_value_arrives_once("datetime", &ticks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datetime2_digits_are_delivered_once() {
+    let moments = [
+        "0001-01-01T00:00:00.0000000",
+        "2017-09-05T08:06:00.0000000",
+        "2017-09-05T08:06:00.0000001",
+        "2017-09-05T08:06:00.1234567",
+        "2017-09-05T08:06:00.1234568",
+    ];
+    every_value_arrives_once("datetime2(7)", &moments).await;
+    every_value_arrives_once("datetime2(0)", &["2017-09-05T08:06:00", "2017-09-05T08:06:01"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn integers_beyond_json_numbers_are_delivered_once() {
+    let numbers = [
+        "-9223372036854775808",
+        "0",
+        "9007199254740992",
+        "9007199254740993",
+        "9223372036854775807",
+    ];
+    every_value_arrives_once("bigint", &numbers).await;
+    every_value_arrives_once("int", &["-2147483648", "2147483647"]).await;
+}
+
+/// The control table this project ships, and its procedure that compares.
+fn shipped(world: &World) -> ControlTable {
+    let (table, procedure) = (
+        "dbo.tidemark_watermark".parse().unwrap(),
+        "dbo.tidemark_write_watermark".parse().unwrap(),
+    );
+    ControlTable::new(Server::new(world.login()), table, procedure)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_control_table_keeps_every_digit_and_compares() {
+    let script = include_str!("../../infra/sql/control-table.sql");
+    let source = "GO\ncreate table t (v datetime2(7)); insert into t values ('2017-09-05T08:06:00.1234567')";
+    let world = World::new(&format!("{script}\n{source}")).await;
+    let store = shipped(&world);
+    let spec = spec("t", "v");
+    assert_eq!(world.run_with(&store, "r1", &spec).await.committed[0].rows, 1);
+    let key = spec.watermark_key();
+    let stored = store.stored(&key).await.unwrap();
+    assert_eq!(stored.value.as_deref(), Some("2017-09-05T08:06:00.1234567"));
+    assert_eq!(world.run_with(&store, "r2", &spec).await.committed.len(), 0);
+
+    // Two movers that saw the same value: one moves it, the other is told.
+    let to = |value| Watermark::new("datetime2(7)".parse().unwrap(), value).unwrap();
+    let (one, other) = (shipped(&world), shipped(&world));
+    let (first, second) = (to("2018-01-01T00:00:00"), to("2019-01-01T00:00:00"));
+    let (a, b) = tokio::join!(
+        one.advance(&key, &stored, &first),
+        other.advance(&key, &stored, &second)
+    );
+    let moved = [a.unwrap(), b.unwrap()]
+        .iter()
+        .filter(|answer| **answer == tidemark::ports::watermarks::Moved::Moved)
+        .count();
+    assert_eq!(moved, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pointer_in_s3_moves_by_compare_and_set() {
+    let world = World::new("create table t (v int)").await;
+    let store: S3Store = world.s3.store();
+    let pointers = Pointers::new(&store, "tidemark");
+    let key = WatermarkKey {
+        table: "dbo.t".parse().unwrap(),
+        name: None,
+    };
+    let to = |value| Watermark::new("int".parse().unwrap(), value).unwrap();
+    let none: StoredWatermark = pointers.stored(&key).await.unwrap();
+    assert_eq!(none.value, None);
+    assert_eq!(
+        pointers.advance(&key, &none, &to("1")).await.unwrap(),
+        tidemark::ports::watermarks::Moved::Moved
+    );
+    assert_eq!(
+        pointers.advance(&key, &none, &to("2")).await.unwrap(),
+        tidemark::ports::watermarks::Moved::Changed
+    );
+    assert_eq!(pointers.stored(&key).await.unwrap().value.as_deref(), Some("1"));
+}
