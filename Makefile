@@ -71,6 +71,7 @@ check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 
 .PHONY: bench
 bench: ## Speed and memory of copy-delta on a million rows
+	cargo build --locked --release --package copy-delta --package tidemark-tests
 	cargo run --locked --release --package tidemark-tests --bin bench
 
 .PHONY: test-live

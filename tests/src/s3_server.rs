@@ -1,11 +1,12 @@
 //! An S3 server on a folder of its own, for the real S3 adapter: `s3s-fs` behind real HTTP.
 //!
 //! Two things S3 does and `s3s-fs` does not are added in front of it: a conditional write is one step (here: they go
-//! one at a time), and a write to a bucket that is not there is refused instead of making one.
+//! one at a time), and a write to a bucket that is not there is refused instead of making one. It also answers for
+//! Secrets Manager, with the one secret it is given, so that a function's binary can be run against it as it is.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -25,12 +26,18 @@ use tokio::task::JoinHandle;
 
 /// The bucket that is there from the start.
 pub const BUCKET: &str = "lake";
+/// The access key it takes.
+pub const ACCESS_KEY: &str = "tidemark";
+/// The secret of that key.
+pub const SECRET_KEY: &str = "tidemark-secret";
 
 /// A running server. Dropping it stops it and removes its folder.
 #[derive(Debug)]
 pub struct S3Server {
     folder: TempDir,
     client: Client,
+    endpoint: String,
+    secret: Arc<OnceLock<String>>,
     accepting: JoinHandle<()>,
 }
 
@@ -40,13 +47,14 @@ impl S3Server {
         let folder = TempDir::new()?;
         std::fs::create_dir(folder.path().join(BUCKET))?;
         let files = FileSystem::new(folder.path()).map_err(|error| io::Error::other(format!("{error:?}")))?;
-        let (key, secret) = ("tidemark", "tidemark-secret");
+        let secret: Arc<OnceLock<String>> = Arc::default();
         let mut service = S3ServiceBuilder::new(files);
-        service.set_auth(SimpleAuth::from_single(key, secret));
+        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = Front {
             service: service.build(),
             folder: folder.path().to_owned(),
             one_at_a_time: Arc::default(),
+            secret: Arc::clone(&secret),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
@@ -63,14 +71,16 @@ impl S3Server {
         });
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(Credentials::new(key, secret, None, None, "test"))
+            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
             .region(Region::new("us-east-1"))
-            .endpoint_url(endpoint)
+            .endpoint_url(&endpoint)
             .force_path_style(true)
             .build();
         Ok(Self {
             folder,
             client: Client::from_conf(config),
+            endpoint,
+            secret,
             accepting,
         })
     }
@@ -87,6 +97,22 @@ impl S3Server {
         S3Store::new(self.client.clone(), bucket)
     }
 
+    /// Answers every request for a secret with `content` from now on. The first content stays.
+    pub fn keep_secret(&self, content: String) {
+        let _ = self.secret.set(content);
+    }
+
+    /// What a process needs in its environment to use this server as its AWS.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, String); 4] {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        ]
+    }
+
     /// Where the bucket's objects are files.
     #[must_use]
     pub fn files(&self) -> PathBuf {
@@ -100,10 +126,27 @@ struct Front {
     service: S3Service,
     folder: PathBuf,
     one_at_a_time: Arc<Mutex<()>>,
+    secret: Arc<OnceLock<String>>,
 }
 
 impl Front {
+    /// `GetSecretValue`, whatever the secret's name.
+    fn secret_value(&self) -> Response<s3s::Body> {
+        let answer = match self.secret.get() {
+            Some(secret) => serde_json::json!({ "Name": "source", "SecretString": secret }),
+            None => serde_json::json!({ "__type": "ResourceNotFoundException" }),
+        };
+        let mut response = Response::new(s3s::Body::from(answer.to_string()));
+        if self.secret.get().is_none() {
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+        }
+        response
+    }
+
     async fn answer(self, request: Request<Incoming>) -> Result<Response<s3s::Body>, s3s::HttpError> {
+        if request.headers().contains_key("x-amz-target") {
+            return Ok(self.secret_value());
+        }
         let bucket = request.uri().path().split('/').nth(1).unwrap_or_default();
         if !self.folder.join(bucket).is_dir() {
             let body = "<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>";
