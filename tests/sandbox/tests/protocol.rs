@@ -389,6 +389,34 @@ async fn transactions_isolate_until_they_end() {
 }
 
 #[tokio::test]
+async fn hints_that_keep_locks_make_others_wait() {
+    let sandbox = sandbox();
+    sandbox.execute("CREATE TABLE t (a int); INSERT t VALUES (1)").unwrap();
+    let (mut one, mut two) = (connect(&sandbox).await, connect(&sandbox).await);
+    let held = "BEGIN TRAN; DECLARE @a int = (SELECT a FROM t WITH (UPDLOCK, HOLDLOCK)); SELECT @a";
+    one.simple_query(held).await.unwrap().into_results().await.unwrap();
+    two.simple_query("SET LOCK_TIMEOUT 100")
+        .await
+        .unwrap()
+        .into_results()
+        .await
+        .unwrap();
+    let blocked = match two.simple_query(held).await {
+        Ok(stream) => stream.into_results().await.err(),
+        Err(e) => Some(e),
+    };
+    assert_eq!(blocked.as_ref().map(number), Some(1222));
+    one.simple_query("COMMIT").await.unwrap().into_results().await.unwrap();
+    two.simple_query("IF @@TRANCOUNT > 0 ROLLBACK")
+        .await
+        .unwrap()
+        .into_results()
+        .await
+        .unwrap();
+    two.simple_query(held).await.unwrap().into_results().await.unwrap();
+}
+
+#[tokio::test]
 async fn ordered_faults_happen_once() {
     let sandbox = sandbox();
     let error = SqlError::new(40613, "Database is not currently available.").class(17);

@@ -495,6 +495,18 @@ fn the_catalog_answers() {
                 Ok("dbo|1|o|int"),
             ),
             (
+                "SELECT SCHEMA_NAME(schema_id), OBJECT_NAME(object_id), COLUMNPROPERTY(object_id, 'id', 'AllowsNull') FROM sys.tables",
+                Ok("sales|o|0"),
+            ),
+            (
+                "SELECT TYPE_NAME(user_type_id) FROM sys.columns WHERE column_id = 1",
+                Ok("bigint"),
+            ),
+            (
+                "DECLARE @p nvarchar(100) = N'sales.o'; SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters WHERE [object_id] = OBJECT_ID(@p)",
+                Ok("0"),
+            ),
+            (
                 "SELECT SERVERPROPERTY('EngineEdition'), DATABASEPROPERTYEX(DB_NAME(), 'Updateability')",
                 Ok("3|READ_WRITE"),
             ),

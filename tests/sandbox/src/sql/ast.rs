@@ -299,6 +299,8 @@ pub struct Argument {
 pub struct Stmt {
     /// The line it begins at
     pub line: u32,
+    /// It has a table hint that keeps locks until the transaction ends
+    pub locks: bool,
     /// What it is
     pub kind: Kind,
 }

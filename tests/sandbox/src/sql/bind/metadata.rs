@@ -10,6 +10,8 @@ use crate::sql::ast::{Call, Expr};
 use crate::sql::{catalog, parser};
 use crate::value::Ty;
 
+const NAME: Ty = Ty::NVarChar(128);
+
 impl Binder<'_> {
     fn int(value: i64, ty: Ty) -> Bound {
         Bound::required(value.to_string(), ty)
@@ -83,10 +85,6 @@ impl Binder<'_> {
         }
     }
 
-    fn id_argument(&mut self, call: &Call, at: usize) -> SqlResult<Option<i64>> {
-        Ok(self.constant(call, at)?.and_then(|s| s.trim().parse().ok()))
-    }
-
     /// A function of the catalog or the session, none if the name is not one.
     pub fn metadata_function(&mut self, name: &str, call: &Call) -> SqlResult<Option<Bound>> {
         let s = self.session;
@@ -96,9 +94,7 @@ impl Binder<'_> {
                 if call.args.is_empty() {
                     self.name_value(Some(s.db.clone()))
                 } else {
-                    let id = self.id_argument(call, 0)?;
-                    let found = s.lookup("SELECT name FROM main._database WHERE id = ?1", id)?;
-                    self.name_value(found)
+                    self.name_by_id(call, "SELECT name FROM main._database WHERE id =")?
                 }
             }
             "DB_ID" => {
@@ -113,24 +109,15 @@ impl Binder<'_> {
                 let id = self.object_id(call)?;
                 Self::maybe_int(id, Ty::Int)
             }
-            "OBJECT_NAME" => {
-                let id = self.id_argument(call, 0)?;
-                let found = s.lookup("SELECT name FROM main._object WHERE id = ?1", id)?;
-                self.name_value(found)
-            }
-            "OBJECT_SCHEMA_NAME" => {
-                let id = self.id_argument(call, 0)?;
-                let found = s.lookup("SELECT schema FROM main._object WHERE id = ?1", id)?;
-                self.name_value(found)
-            }
+            "OBJECT_NAME" => self.name_by_id(call, "SELECT name FROM main._object WHERE id =")?,
+            "OBJECT_SCHEMA_NAME" => self.name_by_id(call, "SELECT schema FROM main._object WHERE id =")?,
+            "SCHEMA_NAME" if call.args.is_empty() => self.name_value(Some("dbo".to_owned())),
             "SCHEMA_NAME" => {
-                let id = self.id_argument(call, 0)?.unwrap_or(1);
-                let sql = format!(
-                    "SELECT name FROM main._schema WHERE id % 65536 = ?1 AND db = {}",
-                    catalog::literal(&s.db)
-                );
-                let found = s.lookup(&sql, Some(id))?;
-                self.name_value(found)
+                let db = catalog::literal(&s.db);
+                self.name_by_id(
+                    call,
+                    &format!("SELECT name FROM main._schema WHERE db = {db} AND id % 65536 ="),
+                )?
             }
             "SCHEMA_ID" => {
                 let schema = self.constant(call, 0)?.unwrap_or_else(|| "dbo".to_owned());
@@ -141,9 +128,8 @@ impl Binder<'_> {
                 Self::maybe_int(s.lookup_id(&sql, &schema)?, Ty::Int)
             }
             "TYPE_NAME" => {
-                let id = self.id_argument(call, 0)?;
-                let found = crate::sql::sysviews::type_name(id);
-                self.name_value(found.map(str::to_owned))
+                let id = self.arg(call, 0, Ty::Int)?;
+                Bound::new(format!("t_typename({})", id.sql), NAME)
             }
             "COL_LENGTH" | "COL_NAME" | "COLUMNPROPERTY" => self.column_fact(name, call)?,
             "SUSER_SNAME" | "SUSER_NAME" | "SYSTEM_USER" | "ORIGINAL_LOGIN" => {
@@ -208,14 +194,13 @@ impl Binder<'_> {
                 .map(|c| c.ty.max_length());
             return Ok(Self::maybe_int(length, Ty::SmallInt));
         }
-        let id = self.id_argument(call, 0)?.unwrap_or(0);
+        let id = self.arg(call, 0, Ty::Int)?.sql;
         if name == "COL_NAME" {
-            let column = self.id_argument(call, 1)?;
-            let sql = format!("SELECT name FROM main._column WHERE object_id = {id} AND id = ?1");
-            let found = s.lookup(&sql, column)?;
-            return Ok(self.name_value(found));
+            let column = self.arg(call, 1, Ty::Int)?.sql;
+            let sql = format!("(SELECT name FROM main._column WHERE object_id = {id} AND id = {column})");
+            return Ok(Bound::new(sql, NAME));
         }
-        let column = self.constant(call, 1)?.unwrap_or_default();
+        let column = self.arg(call, 1, NAME)?.sql;
         let fact = match self
             .constant(call, 2)?
             .unwrap_or_default()
@@ -228,8 +213,15 @@ impl Binder<'_> {
             "iscomputed" => "computed IS NOT NULL",
             other => return Err(SqlError::unsupported(format!("COLUMNPROPERTY '{other}'"))),
         };
-        let sql = format!("SELECT {fact} FROM main._column WHERE object_id = {id} AND name = ?1");
-        Ok(Self::maybe_int(s.lookup_id(&sql, &column)?, Ty::Int))
+        let sql = format!("(SELECT {fact} FROM main._column WHERE object_id = {id} AND name = {column})");
+        Ok(Bound::new(sql, Ty::Int))
+    }
+
+    /// A name that the catalog has for a number, which may be a column.
+    fn name_by_id(&mut self, call: &Call, sql: &str) -> SqlResult<Bound> {
+        arguments(&call.name[0], call, 1, 2)?;
+        let id = self.arg(call, 0, Ty::Int)?;
+        Ok(Bound::new(format!("({sql} {})", id.sql), NAME))
     }
 
     fn error_fact(&mut self, name: &str) -> Bound {

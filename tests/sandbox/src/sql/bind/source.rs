@@ -110,6 +110,15 @@ impl Binder<'_> {
                     format!("No column name was specified for column {} of '{alias}'.", at + 1),
                 ));
             }
+            if out
+                .iter()
+                .any(|c: &SourceColumn| crate::value::text::same(&c.name, &name))
+            {
+                return Err(SqlError::new(
+                    8156,
+                    format!("The column '{name}' was specified multiple times for '{alias}'."),
+                ));
+            }
             let mut bound = Bound::new(format!("{handle}.c{at}"), column.ty).nullable(column.nullable);
             bound.column = column.origin.clone().map(|o| ColumnFlags {
                 name: name.clone(),

@@ -120,6 +120,9 @@ impl Session {
     }
 
     fn execute(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
+        if statement.locks || self.options.keeps_locks && uses_tables(&statement.kind) {
+            self.before_locking_read(sink)?;
+        }
         match &statement.kind {
             Kind::Select(query) => self.select(query, sink)?,
             Kind::Insert {
@@ -377,6 +380,21 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Statements that read or write tables themselves.
+fn uses_tables(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Select(_)
+            | Kind::If(..)
+            | Kind::While(..)
+            | Kind::Declare(_)
+            | Kind::SetVar(..)
+            | Kind::Insert { .. }
+            | Kind::Update { .. }
+            | Kind::Delete { .. }
+    )
 }
 
 /// Statements that `FMTONLY` does not run.

@@ -20,6 +20,8 @@ pub struct Options {
     pub lock_timeout: i64,
     /// `TRANSACTION ISOLATION LEVEL SNAPSHOT`
     pub snapshot: bool,
+    /// `TRANSACTION ISOLATION LEVEL REPEATABLE READ` or `SERIALIZABLE`: reads keep locks.
+    pub keeps_locks: bool,
     /// The table whose identity values may be given.
     pub identity_insert: Option<i64>,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             noexec: false,
             lock_timeout: -1,
             snapshot: false,
+            keeps_locks: false,
             identity_insert: None,
         }
     }
@@ -51,7 +54,10 @@ impl Session {
         };
         let on = value == "on";
         match option {
-            "isolation" => self.options.snapshot = value == "snapshot",
+            "isolation" => {
+                self.options.snapshot = value == "snapshot";
+                self.options.keeps_locks = matches!(value, "repeatable read" | "serializable");
+            }
             "lock_timeout" => self.options.lock_timeout = value.parse().unwrap_or(-1),
             "dateformat" if !value.eq_ignore_ascii_case("mdy") => return refuse(),
             "datefirst" if value != "7" => return refuse(),

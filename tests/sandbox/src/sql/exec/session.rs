@@ -200,15 +200,6 @@ impl Session {
         self.table(&self.place(name)?, &name.join("."))
     }
 
-    /// One text from the catalog.
-    pub(crate) fn lookup(&self, sql: &str, key: Option<i64>) -> SqlResult<Option<String>> {
-        Ok(self
-            .conn
-            .prepare_cached(sql)?
-            .query_row([key], |r| r.get(0))
-            .optional()?)
-    }
-
     /// One number from the catalog.
     pub(crate) fn lookup_id(&self, sql: &str, key: &str) -> SqlResult<Option<i64>> {
         Ok(self

@@ -26,6 +26,7 @@ impl Session {
             Manager::Begin(level) => {
                 if level != 0 {
                     self.options.snapshot = level == 5;
+                    self.options.keeps_locks = matches!(level, 3 | 4);
                 }
                 self.begin(sink);
                 Ok(())
@@ -136,6 +137,15 @@ impl Session {
             self.open = true;
         }
         Ok(())
+    }
+
+    /// Before a statement whose reads keep locks: the stand-in has one lock for all.
+    pub(super) fn before_locking_read(&mut self, sink: &dyn Sink) -> SqlResult<()> {
+        if self.trancount > 0 {
+            self.open_for_writing(sink)
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes the write lock, waiting as `LOCK_TIMEOUT` says.

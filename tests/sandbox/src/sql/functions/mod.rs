@@ -99,6 +99,10 @@ fn conversions(conn: &Connection) -> SqlResult<()> {
     scalar(conn, "t_store", 4, PURE, |a| {
         convert::store(a.raw(0), a.ty(1)?, a.ty(2)?, a.text(3)?)
     })?;
+    scalar(conn, "t_typename", 1, PURE, |a| {
+        let id = if a.is_null(0) { None } else { Some(a.int(0)?) };
+        Ok(crate::sql::sysviews::type_name(id).map_or(Value::Null, |name| Value::Text(name.to_owned())))
+    })?;
     scalar(conn, "t_type", 3, PURE, |a| type_fact(a.ty(0)?, a.text(1)?, a.text(2)?))
 }
 

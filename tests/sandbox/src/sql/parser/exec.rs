@@ -21,7 +21,11 @@ impl Parser<'_> {
         // A word that goes on like nothing executable is a syntax error, as in `foo bar baz`.
         let kind = self.exec()?;
         self.eat_sym(";");
-        Ok(Some(Stmt { line, kind }))
+        Ok(Some(Stmt {
+            line,
+            locks: false,
+            kind,
+        }))
     }
 
     pub(super) fn exec(&mut self) -> SqlResult<Kind> {

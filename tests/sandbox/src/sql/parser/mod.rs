@@ -29,6 +29,8 @@ pub struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     at: usize,
+    /// Table hints so far that keep locks.
+    locks: u32,
 }
 
 /// Parses a batch.
@@ -100,6 +102,7 @@ impl<'a> Parser<'a> {
             text,
             tokens: lexer::tokens(text)?,
             at: 0,
+            locks: 0,
         })
     }
 
@@ -294,10 +297,14 @@ impl<'a> Parser<'a> {
 
     /// A statement; [`Kind`] says what it is.
     fn statement(&mut self) -> SqlResult<Stmt> {
-        let line = self.line();
+        let (line, locks) = (self.line(), self.locks);
         let kind = self.kind()?;
         self.eat_sym(";");
-        Ok(Stmt { line, kind })
+        Ok(Stmt {
+            line,
+            locks: self.locks > locks,
+            kind,
+        })
     }
 
     fn kind(&mut self) -> SqlResult<Kind> {

@@ -27,6 +27,16 @@ const HINTS: [&str; 18] = [
     "keepidentity",
 ];
 
+/// The hints that keep locks until the transaction ends.
+const LOCKING: [&str; 6] = [
+    "updlock",
+    "xlock",
+    "holdlock",
+    "serializable",
+    "repeatableread",
+    "tablockx",
+];
+
 impl Parser<'_> {
     /// The sources after `FROM`.
     pub(super) fn sources(&mut self) -> SqlResult<Vec<Table>> {
@@ -157,6 +167,7 @@ impl Parser<'_> {
         loop {
             match self.tok() {
                 Tok::Word(w) if HINTS.contains(&w.to_ascii_lowercase().as_str()) => {
+                    self.locks += u32::from(LOCKING.contains(&w.to_ascii_lowercase().as_str()));
                     self.bump();
                 }
                 Tok::Word(w) if w.eq_ignore_ascii_case("index") => {
