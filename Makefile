@@ -79,9 +79,9 @@ bench: ## Speed and memory of copy-delta on a million rows
 test-live: ## The tests that need a real SQL Server
 	@: $${SQLSERVER_URL:?is missing: the address of a real SQL Server, see make help}
 ifeq ($(NEXTEST),yes)
-	cargo nextest run --locked --workspace --run-ignored ignored-only
+	cargo nextest run --locked --package tidemark-tests --test live --run-ignored ignored-only
 else
-	cargo test --locked --workspace -- --ignored
+	cargo test --locked --package tidemark-tests --test live -- --ignored
 endif
 
 .PHONY: clean

@@ -1,4 +1,6 @@
-//! What the tests across crates share: the pipeline in the state machine's order, an S3 server on disk.
+//! What the tests across crates share: the pipeline in the state machine's order, an S3 server on disk, the
+//! tutorial.
 
 pub mod pipeline;
 pub mod s3_server;
+pub mod tutorial;

@@ -14,37 +14,7 @@ use tidemark::watermark::Watermark;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::s3_server::S3Server;
-
-/// The tutorial's source and control table, word for word.
-const TUTORIAL: &str = "
-create table data_source_table
-(
-    PersonID int,
-    Name varchar(255),
-    LastModifytime datetime
-);
-INSERT INTO data_source_table (PersonID, Name, LastModifytime) VALUES
-(1, 'aaaa','9/1/2017 12:56:00 AM'),
-(2, 'bbbb','9/2/2017 5:23:00 AM'),
-(3, 'cccc','9/3/2017 2:36:00 AM'),
-(4, 'dddd','9/4/2017 3:21:00 AM'),
-(5, 'eeee','9/5/2017 8:06:00 AM');
-GO
-create table watermarktable
-(
-TableName varchar(255),
-WatermarkValue datetime,
-);
-INSERT INTO watermarktable VALUES ('data_source_table','1/1/2010 12:00:00 AM')
-GO
-CREATE PROCEDURE usp_write_watermark @LastModifiedtime datetime, @TableName varchar(50)
-AS
-BEGIN
-UPDATE watermarktable
-SET [WatermarkValue] = @LastModifiedtime
-WHERE [TableName] = @TableName
-END
-";
+use tidemark_tests::tutorial;
 
 struct World {
     sandbox: Sandbox,
@@ -109,25 +79,8 @@ impl World {
         outcome
     }
 
-    /// The lines of every visible part, sorted: files as any reader of the bucket finds them.
     fn lines(&self, table: &str) -> Vec<String> {
-        let mut lines = Vec::new();
-        let folder = self.s3.files().join("tidemark").join(table);
-        for window in std::fs::read_dir(folder).unwrap() {
-            let window = window.unwrap().path();
-            if !window.is_dir() {
-                continue;
-            }
-            for file in std::fs::read_dir(window).unwrap() {
-                let file = file.unwrap();
-                if file.file_name().to_string_lossy().starts_with("part-") {
-                    let text = std::fs::read_to_string(file.path()).unwrap();
-                    lines.extend(text.split_terminator("\r\n").map(str::to_owned));
-                }
-            }
-        }
-        lines.sort();
-        lines
+        tutorial::lines(&self.s3, table).unwrap()
     }
 
     async fn stored(&self) -> Option<String> {
@@ -145,39 +98,23 @@ impl World {
 }
 
 fn spec(table: &str, column: &str) -> TableSpec {
-    serde_json::from_value(serde_json::json!({
-        "table": table,
-        "tracking": { "watermark": { "column": column, "settle_seconds": 0 } },
-        "format": { "csv": {
-            "header": false, "null": "\\N", "quote": "none", "fraction_digits": 7, "line_end": "\r\n",
-        } },
-    }))
-    .unwrap()
+    tutorial::spec(table, column).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tutorial_comes_out_to_the_letter() {
-    let world = World::new(TUTORIAL).await;
+    let world = World::new(tutorial::SCRIPT).await;
     let spec = spec("data_source_table", "LastModifytime");
     world.run("r1", &spec).await;
-    let mut expected = vec![
-        "1,aaaa,2017-09-01 00:56:00.0000000",
-        "2,bbbb,2017-09-02 05:23:00.0000000",
-        "3,cccc,2017-09-03 02:36:00.0000000",
-        "4,dddd,2017-09-04 03:21:00.0000000",
-        "5,eeee,2017-09-05 08:06:00.0000000",
-    ];
-    assert_eq!(world.lines("dbo.data_source_table"), expected);
+    assert_eq!(world.lines("dbo.data_source_table"), tutorial::FIRST_RUN);
     assert_eq!(world.stored().await.as_deref(), Some("2017-09-05T08:06:00.000"));
 
-    world.execute("INSERT INTO data_source_table VALUES (6, 'newdata','9/6/2017 2:23:00 AM')");
-    world.execute("INSERT INTO data_source_table VALUES (7, 'newdata','9/7/2017 9:01:00 AM')");
+    tutorial::CHANGES.iter().for_each(|change| world.execute(change));
     assert_eq!(world.run("r2", &spec).await.committed[0].rows, 2);
-    expected.extend([
-        "6,newdata,2017-09-06 02:23:00.0000000",
-        "7,newdata,2017-09-07 09:01:00.0000000",
-    ]);
-    assert_eq!(world.lines("dbo.data_source_table"), expected);
+    assert_eq!(
+        world.lines("dbo.data_source_table"),
+        [&tutorial::FIRST_RUN[..], &tutorial::SECOND_RUN].concat()
+    );
     assert_eq!(world.stored().await.as_deref(), Some("2017-09-07T09:01:00.000"));
 
     assert_eq!(world.run("r3", &spec).await.unchanged, ["dbo.data_source_table"]);

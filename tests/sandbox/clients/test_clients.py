@@ -14,8 +14,14 @@ import subprocess
 import sys
 import textwrap
 import uuid
+from collections.abc import Iterator
+from typing import Any
 
+import mssql_python
 import pytest
+
+# The stand-in's ready line: host, port, username, password, dbname, ca_file.
+Server = dict[str, Any]
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TUTORIAL = ROOT / "tests/sandbox/tests/common/tutorial1.sql"
@@ -53,7 +59,7 @@ EXPECTED = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     program = os.environ.get("TIDEMARK_SANDBOX_BIN", str(ROOT / "target/debug/tidemark-sandbox"))
     folder = tmp_path_factory.mktemp("tls")
     process = subprocess.Popen(
@@ -66,7 +72,7 @@ def server(tmp_path_factory):
         assert process.wait(timeout=10) == 0
 
 
-def run(code, server, **environment):
+def run(code: str, server: Server, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a client in a process of its own: both read their configuration once per process."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), json.dumps(server)],
@@ -78,7 +84,7 @@ def run(code, server, **environment):
     return done
 
 
-def freetds(tmp_path, ca_file):
+def freetds(tmp_path: pathlib.Path, ca_file: str) -> str:
     conf = tmp_path / "freetds.conf"
     conf.write_text(
         f"[global]\ntds version = 7.4\nencryption = require\nca file = {ca_file}\ncheck certificate hostname = yes\n"
@@ -89,15 +95,15 @@ def freetds(tmp_path, ca_file):
 PYMSSQL = """
     import json, sys, pymssql
     server = json.loads(sys.argv[1])
-    connection = pymssql.connect(server="localhost", port=str(server["port"]), user=server["username"], password=server["password"],
-                                 database=server["dbname"])
+    connection = pymssql.connect(server="localhost", port=str(server["port"]), user=server["username"],
+                                 password=server["password"], database=server["dbname"])
     cursor = connection.cursor()
     cursor.execute("SELECT 42")
     print(cursor.fetchone()[0])
 """
 
 
-def test_pymssql_verifies_the_authority(server, tmp_path):
+def test_pymssql_verifies_the_authority(server: Server, tmp_path: pathlib.Path) -> None:
     good = run(PYMSSQL, server, FREETDSCONF=freetds(tmp_path, server["ca_file"]))
     assert good.stdout.strip() == "42", good.stderr
     public = run("import certifi; print(certifi.where())", server).stdout.strip()
@@ -105,7 +111,7 @@ def test_pymssql_verifies_the_authority(server, tmp_path):
     assert bad.returncode != 0 and "42" not in bad.stdout
 
 
-def test_pymssql_reads_the_common_types(server):
+def test_pymssql_reads_the_common_types(server: Server) -> None:
     import pymssql
 
     connection = pymssql.connect(
@@ -130,27 +136,23 @@ def test_pymssql_reads_the_common_types(server):
     connection.close()
 
 
-def odbc(server, extra):
+def odbc(server: Server, extra: str) -> str:
     return (
         f"Server=tcp:127.0.0.1,{server['port']};Database={server['dbname']};UID={server['username']};"
         f"PWD={server['password']};Encrypt=yes;{extra}"
     )
 
 
-def mssql_python():
-    module = pytest.importorskip("mssql_python")
-    return module
-
-
-def test_mssql_python_reads_the_common_types(server):
-    client = mssql_python()
-    connection = client.connect(odbc(server, "TrustServerCertificate=yes;"))
+def test_mssql_python_reads_the_common_types(server: Server) -> None:
+    connection = mssql_python.connect(odbc(server, "TrustServerCertificate=yes;"))
     cursor = connection.cursor()
     cursor.execute(COMMON_TYPES.format(p="?"), (7, "\u6f22\u5b57"))
     got = list(cursor.fetchone())
     assert got == EXPECTED
-    cursor.execute("SELECT PersonID, Name FROM data_source_table WHERE LastModifytime > ? ORDER BY PersonID",
-                   (datetime.datetime(2017, 9, 4),))
+    cursor.execute(
+        "SELECT PersonID, Name FROM data_source_table WHERE LastModifytime > ? ORDER BY PersonID",
+        (datetime.datetime(2017, 9, 4),),
+    )
     assert [tuple(row) for row in cursor.fetchall()] == [(4, "dddd"), (5, "eeee")]
     cursor.execute("CREATE TABLE py (a int, b decimal(10,2), c nvarchar(20), d datetime2(7))")
     rows = [(1, decimal.Decimal("1.25"), "x", datetime.datetime(2020, 1, 2, 3, 4, 5)), (2, None, None, None)]
@@ -158,20 +160,18 @@ def test_mssql_python_reads_the_common_types(server):
     connection.commit()
     cursor.execute("SELECT * FROM py ORDER BY a")
     assert [tuple(row) for row in cursor.fetchall()] == rows
-    with pytest.raises(client.DatabaseError, match="Invalid column name 'nope'"):
+    with pytest.raises(mssql_python.DatabaseError, match="Invalid column name 'nope'"):
         cursor.execute("SELECT nope FROM py")
     cursor.execute("SELECT COUNT(*) FROM py")
     assert cursor.fetchone()[0] == 2
     connection.close()
 
 
-def test_mssql_python_refuses_an_unknown_authority(server):
-    client = mssql_python()
-    with pytest.raises(client.DatabaseError):
-        client.connect(odbc(server, "TrustServerCertificate=no;"))
+def test_mssql_python_refuses_an_unknown_authority(server: Server) -> None:
+    with pytest.raises(mssql_python.DatabaseError):
+        mssql_python.connect(odbc(server, "TrustServerCertificate=no;"))
 
 
-def test_a_wrong_password_is_refused(server):
-    client = mssql_python()
-    with pytest.raises(client.DatabaseError, match="Login failed"):
-        client.connect(odbc({**server, "password": "wrong"}, "TrustServerCertificate=yes;"))
+def test_a_wrong_password_is_refused(server: Server) -> None:
+    with pytest.raises(mssql_python.DatabaseError, match="Login failed"):
+        mssql_python.connect(odbc({**server, "password": "wrong"}, "TrustServerCertificate=yes;"))

@@ -1,0 +1,90 @@
+//! The Azure tutorial for one table: its scripts word for word, and the files it ends with.
+
+use std::io;
+
+use tidemark::table::TableSpec;
+
+use crate::s3_server::S3Server;
+
+/// The tutorial's source and control table, word for word.
+pub const SCRIPT: &str = "
+create table data_source_table
+(
+    PersonID int,
+    Name varchar(255),
+    LastModifytime datetime
+);
+INSERT INTO data_source_table (PersonID, Name, LastModifytime) VALUES
+(1, 'aaaa','9/1/2017 12:56:00 AM'),
+(2, 'bbbb','9/2/2017 5:23:00 AM'),
+(3, 'cccc','9/3/2017 2:36:00 AM'),
+(4, 'dddd','9/4/2017 3:21:00 AM'),
+(5, 'eeee','9/5/2017 8:06:00 AM');
+GO
+create table watermarktable
+(
+TableName varchar(255),
+WatermarkValue datetime,
+);
+INSERT INTO watermarktable VALUES ('data_source_table','1/1/2010 12:00:00 AM')
+GO
+CREATE PROCEDURE usp_write_watermark @LastModifiedtime datetime, @TableName varchar(50)
+AS
+BEGIN
+UPDATE watermarktable
+SET [WatermarkValue] = @LastModifiedtime
+WHERE [TableName] = @TableName
+END
+";
+
+/// The changes before the second run.
+pub const CHANGES: [&str; 2] = [
+    "INSERT INTO data_source_table VALUES (6, 'newdata','9/6/2017 2:23:00 AM')",
+    "INSERT INTO data_source_table VALUES (7, 'newdata','9/7/2017 9:01:00 AM')",
+];
+
+/// The lines of the first run's file.
+pub const FIRST_RUN: [&str; 5] = [
+    "1,aaaa,2017-09-01 00:56:00.0000000",
+    "2,bbbb,2017-09-02 05:23:00.0000000",
+    "3,cccc,2017-09-03 02:36:00.0000000",
+    "4,dddd,2017-09-04 03:21:00.0000000",
+    "5,eeee,2017-09-05 08:06:00.0000000",
+];
+
+/// The lines of the second run's file.
+pub const SECOND_RUN: [&str; 2] = [
+    "6,newdata,2017-09-06 02:23:00.0000000",
+    "7,newdata,2017-09-07 09:01:00.0000000",
+];
+
+/// A table with the tutorial's file format.
+pub fn spec(table: &str, column: &str) -> serde_json::Result<TableSpec> {
+    serde_json::from_value(serde_json::json!({
+        "table": table,
+        "tracking": { "watermark": { "column": column, "settle_seconds": 0 } },
+        "format": { "csv": {
+            "header": false, "null": "\\N", "quote": "none", "fraction_digits": 7, "line_end": "\r\n",
+        } },
+    }))
+}
+
+/// The lines of every visible part of `table` under the prefix `tidemark`, sorted: the files as any reader finds them.
+pub fn lines(s3: &S3Server, table: &str) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for window in std::fs::read_dir(s3.files().join("tidemark").join(table))? {
+        let window = window?.path();
+        if !window.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(window)? {
+            let file = file?;
+            if file.file_name().to_string_lossy().starts_with("part-") {
+                let text = std::fs::read_to_string(file.path())?;
+                lines.extend(text.split_terminator("\r\n").map(str::to_owned));
+            }
+        }
+    }
+    lines.sort();
+    Ok(lines)
+}
