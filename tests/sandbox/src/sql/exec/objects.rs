@@ -45,12 +45,12 @@ impl Session {
 
     pub(super) fn drop_container(&self, what: &str, name: &Name, missing_ok: bool) -> SqlResult<()> {
         let one = name.last().cloned().unwrap_or_default();
+        // A schema must be empty; a database goes with what is in it.
         let (exists, used) = if what == "schema" {
             let used = self.lookup_id("SELECT count(*) FROM main._object WHERE schema = ?1", &one)?;
             (catalog::schema(self.conn(), &self.db, &one)?.is_some(), used)
         } else {
-            let used = self.lookup_id("SELECT count(*) FROM main._object WHERE db = ?1", &one)?;
-            (catalog::database(self.conn(), &one)?.is_some(), used)
+            (catalog::database(self.conn(), &one)?.is_some(), None)
         };
         if !exists {
             if missing_ok {
@@ -74,6 +74,7 @@ impl Session {
                 params![self.db, one],
             )?;
         } else {
+            self.drop_contents(&one)?;
             self.conn().execute("DELETE FROM main._schema WHERE db = ?1", [&one])?;
             self.conn()
                 .execute("DELETE FROM main._database WHERE name = ?1", [&one])?;
@@ -120,6 +121,34 @@ impl Session {
                 .class(0)
                 .state(2),
         );
+        Ok(())
+    }
+
+    /// Every object of a database. Tables that others refer to go after those.
+    fn drop_contents(&self, db: &str) -> SqlResult<()> {
+        let mut objects = self
+            .conn()
+            .prepare("SELECT schema, name, type FROM main._object WHERE db = ?1")?
+            .query_map([db], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<Vec<(String, String, String)>, _>>()?;
+        while !objects.is_empty() {
+            let before = objects.len();
+            let mut refused = None;
+            objects.retain(|(schema, name, kind)| {
+                let what = if kind == "U" { "table" } else { "procedure" };
+                let name = vec![db.to_owned(), schema.clone(), name.clone()];
+                match self.drop_object(what, &name, true) {
+                    Ok(()) => false,
+                    Err(error) => {
+                        refused = Some(error);
+                        true
+                    }
+                }
+            });
+            if let (true, Some(error)) = (objects.len() == before, refused) {
+                return Err(error);
+            }
+        }
         Ok(())
     }
 }
