@@ -1,6 +1,7 @@
 //! What the tests across crates share: the pipeline in the state machine's order, an S3 server on disk, the
 //! tutorial.
 
+pub mod faults;
 pub mod pipeline;
 pub mod s3_server;
 pub mod tutorial;

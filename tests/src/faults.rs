@@ -1,0 +1,220 @@
+//! Ports that stop, fail or wait at a chosen call, in front of any others.
+
+use std::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::identifier::ObjectName;
+use tidemark::ports::objects::{
+    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
+    StagedObject, StagedPiece, Upload,
+};
+use tidemark::ports::rows::{BatchSink, RowSource};
+use tidemark::ports::source::{CountSource, DeclaredColumn, Growth, ProbeSource, WatermarkColumn};
+use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
+use tidemark::query::Query;
+use tidemark::shape::Shape;
+use tidemark::watermark::Watermark;
+
+/// What happens at the chosen call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies before the call, and every later call fails too.
+    CrashBefore,
+    /// The process dies after the call took effect.
+    CrashAfter,
+    /// The call fails once without effect, with a retryable error.
+    FailsOnce,
+    /// The call takes effect and its answer is lost, once.
+    AnswerLost,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::CrashBefore, Self::CrashAfter, Self::FailsOnce, Self::AnswerLost];
+}
+
+/// Counts the calls of all ports of a run and disturbs them.
+#[derive(Debug, Default)]
+pub struct Gate {
+    calls: Cell<usize>,
+    fault: Option<(usize, Fault)>,
+    dead: Cell<bool>,
+    /// The calls made, by name, for the report of a failing case.
+    log: RefCell<Vec<&'static str>>,
+    /// A seed for waiting a few turns before and after each call, 0 for none.
+    seed: Cell<u64>,
+}
+
+impl Gate {
+    /// `fault` happens at the call of this number, from 0.
+    #[must_use]
+    pub fn at(call: usize, fault: Fault) -> Self {
+        Self {
+            fault: Some((call, fault)),
+            ..Self::default()
+        }
+    }
+
+    /// Calls wait for other tasks now and then, as the seed says.
+    #[must_use]
+    pub fn waiting(seed: u64) -> Self {
+        Self {
+            seed: Cell::new(seed.max(1)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the chosen call was reached.
+    pub fn was_reached(&self) -> bool {
+        self.fault.is_some_and(|(call, _)| self.calls.get() > call)
+    }
+
+    /// The names of the calls made so far.
+    pub fn calls(&self) -> Vec<&'static str> {
+        self.log.borrow().clone()
+    }
+
+    /// Runs `work` as a call of this gate. `code` is the retryable error of its port.
+    async fn call<T>(&self, name: &'static str, code: ErrorCode, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.dead.get() {
+            return Err(Error::new(ErrorCode::Internal, "the process is dead"));
+        }
+        let number = self.calls.get();
+        self.calls.set(number + 1);
+        self.log.borrow_mut().push(name);
+        self.wait().await;
+        let fault = self.fault.filter(|(call, _)| *call == number).map(|(_, fault)| fault);
+        match fault {
+            Some(Fault::CrashBefore) => return self.die(),
+            Some(Fault::FailsOnce) => return Err(Error::new(code, "failed once")),
+            _ => {}
+        }
+        let answer = work.await;
+        self.wait().await;
+        match fault {
+            Some(Fault::CrashAfter) => self.die(),
+            Some(Fault::AnswerLost) => Err(Error::new(code, "the answer is lost")),
+            _ => answer,
+        }
+    }
+
+    fn die<T>(&self) -> Result<T> {
+        self.dead.set(true);
+        Err(Error::new(ErrorCode::Internal, "the process died"))
+    }
+
+    async fn wait(&self) {
+        let seed = self.seed.get();
+        if seed == 0 {
+            return;
+        }
+        // Xorshift: any sequence will do, as long as the seed gives it again.
+        let mut next = seed;
+        next ^= next << 13;
+        next ^= next >> 7;
+        next ^= next << 17;
+        self.seed.set(next);
+        for _ in 0..next % 4 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Ports behind a gate.
+#[derive(Debug)]
+pub struct Gated<'a, T> {
+    gate: &'a Gate,
+    inner: T,
+}
+
+impl<'a, T> Gated<'a, T> {
+    /// `inner` behind `gate`.
+    pub const fn new(gate: &'a Gate, inner: T) -> Self {
+        Self { gate, inner }
+    }
+}
+
+const SINK: ErrorCode = ErrorCode::SinkUnavailable;
+const SOURCE: ErrorCode = ErrorCode::SourceUnavailable;
+const STORE: ErrorCode = ErrorCode::WatermarkStoreUnavailable;
+
+impl<T: ReadObjects> ReadObjects for Gated<'_, &T> {
+    async fn get(&self, key: &str) -> Result<Option<Object>> {
+        self.gate.call("get", SINK, self.inner.get(key)).await
+    }
+}
+
+impl<T: CreateObjects> CreateObjects for Gated<'_, &T> {
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
+        self.gate.call("create", SINK, self.inner.create(key, body)).await
+    }
+}
+
+impl<T: ReplaceObjects> ReplaceObjects for Gated<'_, &T> {
+    async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
+        self.gate
+            .call("replace", SINK, self.inner.replace(key, body, expected))
+            .await
+    }
+}
+
+impl<T: StageObjects> StageObjects for Gated<'_, &T> {
+    async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
+        self.gate.call("begin", SINK, self.inner.begin(key, content_type)).await
+    }
+
+    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<StagedPiece> {
+        self.gate
+            .call("upload", SINK, self.inner.upload(upload, number, body))
+            .await
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<()> {
+        self.gate.call("abort", SINK, self.inner.abort(upload)).await
+    }
+}
+
+impl<T: CompleteObjects> CompleteObjects for Gated<'_, &T> {
+    async fn complete(&self, staged: &StagedObject) -> Result<Completed> {
+        self.gate.call("complete", SINK, self.inner.complete(staged)).await
+    }
+}
+
+impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
+    async fn columns(&self, table: &ObjectName) -> Result<Vec<DeclaredColumn>> {
+        self.gate.call("columns", SOURCE, self.inner.columns(table)).await
+    }
+
+    async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
+        self.gate.call("growth", SOURCE, self.inner.growth(column, old)).await
+    }
+}
+
+impl<T: CountSource> CountSource for Gated<'_, &T> {
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.gate.call("count", SOURCE, self.inner.count(query)).await
+    }
+}
+
+impl<T: RowSource> RowSource for Gated<'_, T> {
+    async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
+        self.gate
+            .call("read", SOURCE, self.inner.read(query, shape, sink))
+            .await
+    }
+}
+
+impl<T: ReadWatermarks> ReadWatermarks for Gated<'_, &T> {
+    async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark> {
+        self.gate.call("stored", STORE, self.inner.stored(key)).await
+    }
+}
+
+impl<T: MoveWatermarks> MoveWatermarks for Gated<'_, &T> {
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
+        self.gate
+            .call("advance", STORE, self.inner.advance(key, expected, new))
+            .await
+    }
+}
