@@ -13,9 +13,9 @@ pub const fn code_of(number: u32) -> ErrorCode {
         // database that recovers or fails over. 4060: cannot open the database, which a failover causes as well.
         // 6005, 17142, 17187, 18401: the server starts, stops or upgrades. 701, 8645, 8651: memory. The others:
         // Azure's throttling and reconfiguration.
-        64 | 233 | 701 | 921 | 976 | 983 | 1204 | 1205 | 1222 | 4060 | 4221 | 6005 | 8645 | 8651 | 10053 | 10054
-        | 10060 | 10928 | 10929 | 10936 | 17142 | 17187 | 18401 | 40143 | 40166 | 40197 | 40501 | 40540 | 40613
-        | 42108 | 42109 | 49918 | 49919 | 49920 => ErrorCode::SourceUnavailable,
+        64 | 233 | 596 | 601 | 701 | 921 | 922 | 927 | 952 | 3960 | 17197 | 976 | 983 | 1204 | 1205 | 1222 | 4060
+        | 4221 | 6005 | 8645 | 8651 | 10053 | 10054 | 10060 | 10928 | 10929 | 10936 | 17142 | 17187 | 18401 | 40143
+        | 40166 | 40197 | 40501 | 40540 | 40613 | 42108 | 42109 | 49918 | 49919 | 49920 => ErrorCode::SourceUnavailable,
         _ => ErrorCode::SourceRejected,
     }
 }

@@ -25,6 +25,18 @@ pub struct LookedUp {
     pub committed: Option<CommittedWindow>,
 }
 
+impl LookedUp {
+    /// The window after the last committed one.
+    #[must_use]
+    pub fn next_window(&self) -> WindowName {
+        match (&self.committed, self.stored.value.as_deref()) {
+            (Some(committed), _) => WindowName::after(&committed.new_watermark),
+            (None, Some(stored)) => WindowName::after_text(stored),
+            (None, None) => WindowName::initial(),
+        }
+    }
+}
+
 /// A committed window whose watermark the store does not hold yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

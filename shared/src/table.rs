@@ -1,5 +1,7 @@
 //! What a user asks for one table: the entries of the state machine's `tables`.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, Result};
@@ -104,7 +106,7 @@ impl TableSpec {
             if columns.is_empty() {
                 return refuse("columns is empty: name at least one, or leave it out to copy all".into());
             }
-            let mut seen = std::collections::HashSet::new();
+            let mut seen = HashSet::new();
             if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
                 return refuse(format!("columns names '{}' twice", twice.as_str()));
             }
@@ -118,12 +120,22 @@ impl TableSpec {
 
 /// Checks every table of a run and that none is named twice.
 pub fn check_all<'a>(tables: impl Iterator<Item = &'a TableSpec>) -> Result<()> {
-    let mut seen = std::collections::HashSet::new();
+    let (mut seen, mut names) = (HashSet::new(), HashSet::new());
     for spec in tables {
         spec.check()?;
-        if !seen.insert(&spec.table) {
-            let message = format!("tables names {} twice: a table has one window at a time", spec.table);
-            return Err(Error::new(ErrorCode::InvalidInput, message));
+        let refuse = |message| Err(Error::new(ErrorCode::InvalidInput, message));
+        // Most collations do not mind case, and the ledger does: one table must not have two.
+        if !seen.insert(spec.table.to_string().to_lowercase()) {
+            return refuse(format!(
+                "tables names {} twice: a table has one window at a time",
+                spec.table
+            ));
+        }
+        let name = spec.watermark_name.clone().unwrap_or_else(|| spec.table.to_string());
+        if !names.insert(name.to_lowercase()) {
+            return refuse(format!(
+                "two tables keep their watermark as '{name}': each needs a watermark_name of its own"
+            ));
         }
     }
     if seen.is_empty() {
@@ -193,6 +205,11 @@ mod tests {
                 .to_string()
                 .contains("twice")
         );
+        let mut other: TableSpec = spec(r#"{"table": "u", "tracking": {"watermark": {"column": "m"}}}"#).unwrap();
+        assert!(check_all([&one, &other].into_iter()).is_ok());
+        other.watermark_name = Some("DBO.T".into());
+        let error = check_all([&one, &other].into_iter()).unwrap_err();
+        assert!(error.to_string().contains("watermark_name"));
         assert!(check_all([].into_iter()).unwrap_err().to_string().contains("empty"));
     }
 }

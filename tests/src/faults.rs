@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::ObjectName;
+use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
     StagedObject, StagedPiece, Upload,
@@ -182,8 +182,8 @@ impl<T: CompleteObjects> CompleteObjects for Gated<'_, &T> {
 }
 
 impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
-    async fn columns(&self, table: &ObjectName) -> Result<Vec<DeclaredColumn>> {
-        self.gate.call("columns", SOURCE, self.inner.columns(table)).await
+    async fn columns(&self, table: &ObjectName, only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>> {
+        self.gate.call("columns", SOURCE, self.inner.columns(table, only)).await
     }
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {

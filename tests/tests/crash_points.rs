@@ -24,11 +24,14 @@ struct World {
     watermarks: MemoryWatermarks,
 }
 
+/// A committed window: its name, its bounds, its rows and the keys of its objects.
+type Window = (WindowName, Option<Watermark>, Watermark, u64, Vec<String>);
+
 /// What readers and the next run find.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     parts: BTreeMap<String, Vec<u8>>,
-    windows: Vec<(WindowName, Option<Watermark>, Watermark, u64, Vec<String>)>,
+    windows: Vec<Window>,
     watermark: Option<String>,
 }
 

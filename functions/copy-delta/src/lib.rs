@@ -17,7 +17,7 @@ use tidemark::query::Query;
 use tidemark::runner::{Answer, RunContext};
 use tidemark::shape::Shape;
 
-use stage::Target;
+use stage::Destination;
 
 /// What is kept back from the invocation's time to give the upload up in order.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(10);
@@ -116,7 +116,7 @@ where
     }
 
     let shape = Shape::new(&plan.columns, &plan.format, plan.timestamps)?;
-    let target = Target {
+    let destination = Destination {
         key: &key,
         format: &plan.format,
         part_bytes,
@@ -124,7 +124,7 @@ where
     let deadline = context
         .deadline
         .map(|deadline| deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline));
-    let staging = stage::stage(rows, query, &shape, store, &target, deadline);
+    let staging = stage::stage(rows, query, &shape, store, &destination, deadline);
     let (row_count, staged) = staging.await.map_err(|error| error.context(&table))?;
     let own = staged.as_ref().map(|staged| Upload {
         key: staged.key.clone(),

@@ -29,7 +29,7 @@ const UPLOADS_AT_ONCE: usize = 2;
 
 /// Where the object goes and in which form.
 #[derive(Debug)]
-pub(crate) struct Target<'a> {
+pub(crate) struct Destination<'a> {
     /// The key of the object to be.
     pub(crate) key: &'a str,
     /// The form of the file.
@@ -45,18 +45,18 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
     query: &Query,
     shape: &Shape,
     store: &S,
-    target: &Target<'_>,
+    destination: &Destination<'_>,
     deadline: Option<Instant>,
 ) -> Result<(u64, Option<StagedObject>)> {
-    let encoder = Encoder::new(shape, target.format)?;
+    let encoder = Encoder::new(shape, destination.format)?;
     let (batches, batches_read) = mpsc::channel(BATCHES_AHEAD);
     let (pieces, pieces_encoded) = mpsc::channel(PIECES_AHEAD);
-    let part_bytes = target.part_bytes;
+    let part_bytes = destination.part_bytes;
     let encoding = tokio::task::spawn_blocking(move || encode(encoder, batches_read, &pieces, part_bytes));
 
     let uploader = Uploader {
         store,
-        target,
+        destination,
         upload: OnceLock::new(),
     };
     let work = async {
@@ -175,7 +175,7 @@ fn encode(
 /// The upload, begun with the first piece.
 struct Uploader<'a, S> {
     store: &'a S,
-    target: &'a Target<'a>,
+    destination: &'a Destination<'a>,
     upload: OnceLock<Upload>,
 }
 
@@ -186,7 +186,7 @@ impl<S: StageObjects> Uploader<'_, S> {
         };
         let begun = self
             .store
-            .begin(self.target.key, self.target.format.content_type())
+            .begin(self.destination.key, self.destination.format.content_type())
             .await?;
         let upload = self.upload.get_or_init(|| begun);
         let mut under_way = FuturesOrdered::from_iter([self.store.upload(upload, 1, first)]);

@@ -1,7 +1,8 @@
 //! Step 2: how far has each table grown?
 //!
-//! Computes the upper bound and freezes it, with everything a slice needs, as the plan of the next window. A plan that
-//! is already there, frozen by a run that died or by one that is ahead, is adopted unchanged.
+//! A plan that is already there, frozen by a run that died or by one that is ahead, is adopted unchanged, whatever became
+//! of the source since. Without one, computes the upper bound and freezes it, with everything a slice needs, as the plan
+//! of the next window.
 
 mod planning;
 
@@ -14,7 +15,7 @@ use tidemark::ports::source::ProbeSource;
 use tidemark::query::Query;
 use tidemark::runner::{Answer, RunContext};
 use tidemark::steps::{CopyWindow, FailedTable, LookedUp, for_each_table};
-use tidemark::table::check_all;
+use tidemark::table::{Tracking, check_all};
 use tidemark::watermark::Watermark;
 
 use planning::Found;
@@ -102,12 +103,23 @@ pub async fn handle<P: ProbeSource, S: ReadObjects + CreateObjects>(
         tables,
         |table| &table.spec.table,
         async |table: &LookedUp| {
-            let found = planning::probe(source, table, &run_id, &created_at).await?;
             let ledger = Ledger::new(store, prefix, &table.spec.table);
+            if let Some(plan) = ledger.plan(&table.next_window()).await? {
+                let next = if dry_run {
+                    Next::DryRun(show(plan, true))
+                } else {
+                    Next::Copy(copy_window(plan, true))
+                };
+                return Ok((next, None));
+            }
+            let found = planning::probe(source, table, &run_id, &created_at).await?;
             let next = match found.next {
                 Found::Unchanged => unchanged(table, dry_run),
-                Found::Grown(plan) if dry_run => Next::DryRun(show(&ledger, *plan).await?),
-                Found::Grown(plan) => Next::Copy(freeze(&ledger, *plan).await?),
+                Found::Grown(plan) if dry_run => Next::DryRun(show(*plan, false)),
+                Found::Grown(plan) => {
+                    let (plan, adopted) = ledger.freeze(*plan).await?;
+                    Next::Copy(copy_window(plan, adopted))
+                }
             };
             Ok((next, found.note))
         },
@@ -158,22 +170,18 @@ fn unchanged(table: &LookedUp, dry_run: bool) -> Next {
     }
 }
 
-async fn freeze<S: ReadObjects + CreateObjects>(ledger: &Ledger<'_, S>, plan: Plan) -> Result<CopyWindow> {
-    let (plan, adopted) = ledger.freeze(plan).await?;
+fn copy_window(plan: Plan, adopted: bool) -> CopyWindow {
     let Plan {
         table,
         window,
         slices,
-        tracking,
+        tracking: Tracking::Watermark(tracking),
         old_watermark,
         new_watermark,
         ..
     } = plan;
-    tracing::info!(
-        %table, %window, new_watermark = %new_watermark, slices = slices.len(), adopted, "Window frozen."
-    );
-    let tidemark::table::Tracking::Watermark(tracking) = tracking;
-    Ok(CopyWindow {
+    tracing::info!(%table, %window, %new_watermark, slices = slices.len(), adopted, "Window frozen.");
+    CopyWindow {
         table,
         window,
         slices: slices.len(),
@@ -181,12 +189,10 @@ async fn freeze<S: ReadObjects + CreateObjects>(ledger: &Ledger<'_, S>, plan: Pl
         adopted,
         old_watermark,
         new_watermark,
-    })
+    }
 }
 
-async fn show<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: Plan) -> Result<DryRun> {
-    let frozen = ledger.plan(&plan.window).await?;
-    let adopted = frozen.is_some();
+fn show(plan: Plan, adopted: bool) -> DryRun {
     let Plan {
         table,
         window,
@@ -194,14 +200,14 @@ async fn show<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: Plan) -> Result<DryR
         old_watermark,
         new_watermark,
         ..
-    } = frozen.unwrap_or(plan);
+    } = plan;
     let slices = slices.into_iter().map(|slice| slice.query).collect();
-    Ok(DryRun {
+    DryRun {
         table,
         window,
         old_watermark,
         new_watermark,
         adopted,
         slices,
-    })
+    }
 }

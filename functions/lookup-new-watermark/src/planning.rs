@@ -14,6 +14,9 @@ use tidemark::watermark::{self, Watermark};
 
 use crate::Note;
 
+/// How many columns an error lists: errors travel in the state machine's payload.
+const NAMES_SHOWN: usize = 20;
+
 /// What the probe of a table found.
 pub(crate) struct Probed {
     pub(crate) next: Found,
@@ -35,7 +38,7 @@ pub(crate) async fn probe<P: ProbeSource>(
 ) -> Result<Probed> {
     let spec = &table.spec;
     let tracking = spec.watermark();
-    let declared = source.columns(&spec.table).await?;
+    let declared = source.columns(&spec.table, asked_for(spec).as_deref()).await?;
     let column = known(spec, find(spec, &declared, &tracking.column)?)?;
     watermark::check_type(column.sql_type).map_err(|error| in_column(spec, &column.name, &error))?;
     let columns = selected(spec, &declared)?;
@@ -125,6 +128,14 @@ pub(crate) async fn probe<P: ProbeSource>(
     })
 }
 
+/// The columns a probe asks for: all, or those to copy and the watermark's, so that rights to those suffice.
+fn asked_for(spec: &TableSpec) -> Option<Vec<&Identifier>> {
+    let columns = spec.columns.as_ref()?;
+    let watermark = &spec.watermark().column;
+    let others = columns.iter().filter(|column| *column != watermark);
+    Some(std::iter::once(watermark).chain(others).collect())
+}
+
 /// The column a user means: spelled exactly, or, as most collations do not mind, in another case.
 fn find<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn], name: &Identifier) -> Result<&'a DeclaredColumn> {
     let name = name.as_str();
@@ -136,7 +147,11 @@ fn find<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn], name: &Identifier)
     match (alike.next(), alike.next()) {
         (Some(column), None) => Ok(column),
         _ => {
-            let names: Vec<_> = declared.iter().map(|column| column.name.as_str()).collect();
+            let names: Vec<_> = declared
+                .iter()
+                .take(NAMES_SHOWN)
+                .map(|column| column.name.as_str())
+                .collect();
             let message = format!(
                 "{} has no column '{name}'; its columns are {}",
                 spec.table,
@@ -220,7 +235,7 @@ fn regression(spec: &TableSpec, old: Option<&Watermark>, maximum: &Watermark) ->
         ErrorCode::WatermarkRegression,
         format!(
             "the stored watermark of {} is {old}, above the source's maximum {maximum}: was the source restored, reseeded \
-             or emptied? If its present content is right, set the stored watermark back by hand",
+             or emptied? If its present content is right, start the table over (docs/operations.md)",
             spec.table
         ),
     )

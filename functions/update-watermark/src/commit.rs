@@ -1,10 +1,15 @@
 //! Completing a window's uploads and writing its manifest.
 
-use tidemark::error::Result;
-use tidemark::ledger::{Ledger, Manifest, ManifestPart, PartRecord, Plan};
+use std::time::Duration;
+
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::ledger::{Ledger, Manifest, ManifestPart, PartRecord, Plan, WindowName};
 use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects, ReadObjects, StagedObject};
 use tidemark::ports::source::CountSource;
 use tidemark::runner::RunContext;
+
+/// How long the source may take to count a window again.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Commits the window of `plan`. `None` when a slice has to be copied again first.
 pub(crate) async fn commit<C, S>(
@@ -24,18 +29,15 @@ where
         return Ok(None);
     };
 
-    let rows = records.iter().map(|record| record.rows).sum();
+    let copied = records.iter().map(|record| record.rows).sum();
     // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
     // visible without one.
-    let late_rows = source.count(&plan.count).await?.saturating_sub(rows);
+    let late_rows = late_rows(source, plan, copied).await;
     let Some(parts) = complete(store, ledger, &records, run_id).await? else {
         return Ok(None);
     };
-    if late_rows > 0 {
-        tracing::warn!(
-            table = %plan.table, window = %plan.window, late_rows,
-            "Rows of this window were committed after it was copied and are not in its files: raise settle_seconds."
-        );
+    if let Some(manifest) = committed_before(ledger, plan).await? {
+        return Ok(Some(manifest));
     }
     let manifest = Manifest {
         version: 1,
@@ -45,7 +47,7 @@ where
         new_watermark: plan.new_watermark.clone(),
         columns: plan.columns.clone(),
         format: plan.format.clone(),
-        rows,
+        rows: parts.iter().map(|part| part.rows).sum(),
         bytes: parts.iter().map(|part| part.bytes).sum(),
         parts,
         late_rows,
@@ -72,6 +74,51 @@ async fn decided<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: &Plan) -> Result<
     Ok(Some(records))
 }
 
+/// Rows of the window on the source beyond those copied. `None` when they cannot be counted: that is no reason to leave
+/// a copied window uncommitted.
+async fn late_rows<C: CountSource>(source: &C, plan: &Plan, copied: u64) -> Option<u64> {
+    let (table, window) = (&plan.table, &plan.window);
+    match tokio::time::timeout(COUNT_TIMEOUT, source.count(&plan.count)).await {
+        Ok(Ok(count)) => {
+            let late_rows = count.saturating_sub(copied);
+            if late_rows > 0 {
+                tracing::warn!(
+                    %table, %window, late_rows,
+                    "Rows of this window were committed after it was copied and are not in its files: raise settle_seconds."
+                );
+            }
+            Some(late_rows)
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%table, %window, "Late rows could not be counted: {}.", error.report());
+            None
+        }
+        Err(_) => {
+            let seconds = COUNT_TIMEOUT.as_secs();
+            tracing::warn!(%table, %window, seconds, "Counting late rows takes too long: index the watermark column.");
+            None
+        }
+    }
+}
+
+/// The manifest another run wrote meanwhile. When there is none but the window after this one is committed, the window
+/// cannot be part of this ledger's chain.
+async fn committed_before<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Option<Manifest>> {
+    let next = WindowName::after(&plan.new_watermark);
+    if ledger.manifest(&next).await?.is_none() {
+        return Ok(None);
+    }
+    if let Some(manifest) = ledger.manifest(&plan.window).await? {
+        return Ok(Some(manifest));
+    }
+    let message = format!(
+        "window {} of {} would end where window {next} begins, which an earlier history of the table committed: the source \
+         was restored or reseeded; start the table over (docs/operations.md)",
+        plan.window, plan.table
+    );
+    Err(Error::new(ErrorCode::LedgerInvalid, message))
+}
+
 /// Makes every part visible. `None` when an upload had expired: its decision is voided.
 async fn complete<S: ReadObjects + CreateObjects + CompleteObjects>(
     store: &S,
@@ -89,6 +136,16 @@ async fn complete<S: ReadObjects + CreateObjects + CompleteObjects>(
                 tracing::warn!(key = %staged.key, "The upload has expired; its slice is copied again.");
                 ledger.void(record, run_id).await?;
                 expired = true;
+            }
+            Completed::Other { token, etag } => {
+                let token = token.unwrap_or_default();
+                let earlier = ledger.voided(record, &token).await?;
+                let Some((earlier, staged)) = earlier.and_then(|it| it.staged.clone().map(|staged| (it, staged)))
+                else {
+                    let message = format!("the object at {} is none of this window's: move it away", staged.key);
+                    return Err(Error::new(ErrorCode::LedgerInvalid, message));
+                };
+                parts.push(part(&earlier, &staged, etag));
             }
         }
     }

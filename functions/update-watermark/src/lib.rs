@@ -60,8 +60,8 @@ pub struct Committed {
     pub bytes: u64,
     /// Its objects.
     pub objects: usize,
-    /// Rows found late: on the source at commit, but not copied.
-    pub late_rows: u64,
+    /// Rows found late: on the source at commit, but not copied. `None` when they could not be counted.
+    pub late_rows: Option<u64>,
     /// Where the next window starts.
     pub watermark: Watermark,
     /// How far the watermark is behind the clock, time columns only.
@@ -78,8 +78,8 @@ impl Answer for Response {
             Metric::RowsCopied(window.rows),
             Metric::BytesWritten(window.bytes),
             Metric::PartsWritten(window.objects as u64),
-            Metric::LateRows(window.late_rows),
         ];
+        metrics.extend(window.late_rows.map(Metric::LateRows));
         metrics.extend(window.lag_seconds.map(Metric::WatermarkLagSeconds));
         vec![(window.table.to_string(), metrics)]
     }

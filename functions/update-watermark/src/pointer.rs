@@ -81,21 +81,9 @@ async fn standing<S: ReadObjects>(
         (None, Some(text)) => WindowName::after_text(text),
         (None, None) => WindowName::initial(),
     };
-    if at == manifest.window || leads_to(ledger, at.clone(), &manifest.window).await? {
+    if at == manifest.window || ledger.leads_to(&at, &manifest.window).await? {
         return Ok(Standing::Behind);
     }
-    let ahead = leads_to(ledger, WindowName::after(new), &at).await?;
+    let ahead = ledger.leads_to(&WindowName::after(new), &at).await?;
     Ok(if ahead { Standing::Ahead } else { Standing::Foreign })
-}
-
-/// Whether the manifests lead from window `from` to window `to`.
-async fn leads_to<S: ReadObjects>(ledger: &Ledger<'_, S>, from: WindowName, to: &WindowName) -> Result<bool> {
-    let mut at = from;
-    while let Some(manifest) = ledger.manifest(&at).await? {
-        at = WindowName::after(&manifest.new_watermark);
-        if at == *to {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

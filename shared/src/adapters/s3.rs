@@ -55,14 +55,16 @@ impl S3Store {
         let name = error.code().unwrap_or_default().to_owned();
         let (code, advice) = match (status(&error), name.as_str()) {
             (_, "NoSuchBucket") => (ErrorCode::SinkRejected, "there is no such bucket: check SINK_BUCKET"),
-            (_, "SlowDown" | "RequestTimeout" | "ConditionalRequestConflict") => {
-                (ErrorCode::SinkUnavailable, "the bucket is busy")
-            }
+            (
+                _,
+                "SlowDown" | "RequestTimeout" | "ConditionalRequestConflict" | "InternalError" | "ServiceUnavailable",
+            ) => (ErrorCode::SinkUnavailable, "the bucket is busy"),
             (Some(403), _) => (
                 ErrorCode::SinkRejected,
                 "access denied: check the function's role, the bucket policy and the key's policy",
             ),
-            (Some(408 | 429 | 500..), _) => (ErrorCode::SinkUnavailable, "the service is not available"),
+            // CompleteMultipartUpload may answer 200 and fail in its body.
+            (Some(200..=299 | 408 | 429 | 500..), _) => (ErrorCode::SinkUnavailable, "the service is not available"),
             (Some(_), _) => (ErrorCode::SinkRejected, "the service refused"),
             (None, _) if matches!(error, SdkError::ConstructionFailure(_)) => (
                 ErrorCode::InvalidConfig,
@@ -264,13 +266,17 @@ impl CompleteObjects for S3Store {
         if !unknown && !matches!(status(&error), Some(403 | 404 | 412)) {
             return Err(self.error("complete", &staged.key, error));
         }
-        let head = self.head(&staged.key).await?;
-        let own = head.filter(|head| {
-            head.metadata()
-                .is_some_and(|data| data.get(TOKEN) == Some(&staged.token))
-        });
-        match own {
-            Some(head) => Ok(Completed::Visible(head.e_tag().unwrap_or_default().to_owned())),
+        match self.head(&staged.key).await? {
+            Some(head) => {
+                let etag = head.e_tag().unwrap_or_default().to_owned();
+                let token = head.metadata().and_then(|metadata| metadata.get(TOKEN)).cloned();
+                let own = token.as_ref() == Some(&staged.token);
+                Ok(if own {
+                    Completed::Visible(etag)
+                } else {
+                    Completed::Other { token, etag }
+                })
+            }
             None if unknown => Ok(Completed::Expired),
             None => Err(self.error("complete", &staged.key, error)),
         }

@@ -29,7 +29,7 @@ pub async fn login(client: &Client, server: &ServerConfig) -> Result<Login> {
             };
             let reason = error.code().unwrap_or("no answer").to_owned();
             let message = format!(
-                "cannot read the secret {name} ({reason}): check SOURCE_SECRET_ARN and secretsmanager:GetSecretValue"
+                "cannot read the secret {name} ({reason}): check the secret's ARN in the environment and secretsmanager:GetSecretValue"
             );
             Error::with_source(code, message, error)
         })?;

@@ -96,8 +96,8 @@ pub struct Manifest {
     /// The sum of the parts' bytes.
     pub bytes: u64,
     /// Rows of the window that the source held at commit beyond those copied: they were committed after the copy, and
-    /// are not in the parts.
-    pub late_rows: u64,
+    /// are not in the parts. `None` when they could not be counted.
+    pub late_rows: Option<u64>,
     /// The run that committed the window.
     pub run_id: String,
     /// When, RFC 3339.

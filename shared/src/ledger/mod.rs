@@ -100,10 +100,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
             }
             end = Some(ChainEnd { window, manifest });
         }
-        Err(Error::new(
-            ErrorCode::LedgerInvalid,
-            format!("the manifests after {} do not end", self.keys.manifest(window)),
-        ))
+        Err(self.endless(window))
     }
 
     /// The slice's decision, if one is made, and the attempt it is for or, if none, the attempt to make.
@@ -128,6 +125,45 @@ impl<S: ReadObjects> Ledger<'_, S> {
             }
             attempt += 1;
         }
+    }
+
+    /// The decision of an earlier attempt at `record`'s slice whose upload has this token: it was voided, but its upload
+    /// was completed after all.
+    pub async fn voided(&self, record: &PartRecord, token: &str) -> Result<Option<PartRecord>> {
+        for attempt in (0..record.attempt).rev() {
+            let key = self.keys.part_record(&record.window, record.slice, attempt);
+            let earlier: Option<PartRecord> = self.read(&key).await?;
+            if earlier
+                .as_ref()
+                .and_then(|earlier| earlier.staged.as_ref())
+                .is_some_and(|staged| staged.token == token)
+            {
+                return Ok(earlier);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the manifests lead from window `from` to window `to`.
+    pub async fn leads_to(&self, from: &WindowName, to: &WindowName) -> Result<bool> {
+        let mut at = from.clone();
+        for _ in 0..MAX_CHAIN {
+            let Some(manifest) = self.manifest(&at).await? else {
+                return Ok(false);
+            };
+            at = WindowName::after(&manifest.new_watermark);
+            if at == *to {
+                return Ok(true);
+            }
+        }
+        Err(self.endless(from))
+    }
+
+    fn endless(&self, window: &WindowName) -> Error {
+        Error::new(
+            ErrorCode::LedgerInvalid,
+            format!("the manifests after {} do not end", self.keys.manifest(window)),
+        )
     }
 
     async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {

@@ -108,8 +108,15 @@ pub trait StageObjects {
 pub enum Completed {
     /// The object is visible, by this call or an earlier one; its `ETag`.
     Visible(String),
-    /// The upload is gone and the object at its key, if any, is not its own: it expired or was aborted.
+    /// There is no such upload any more, and no object at its key: it expired or was aborted.
     Expired,
+    /// The object at its key came from another upload. It is not overwritten.
+    Other {
+        /// See [`Upload::token`]; none when Tidemark did not write the object.
+        token: Option<String>,
+        /// Its `ETag`.
+        etag: String,
+    },
 }
 
 /// Completing uploads at commit.

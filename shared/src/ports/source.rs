@@ -44,9 +44,9 @@ pub struct WatermarkColumn<'a> {
 /// Probing a table before its window is planned.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ProbeSource {
-    /// The columns of the table in its order. Fails with `SourceRejected` when there is no such table and with
+    /// The columns of the table in its order, or only those named. Fails with `SourceRejected` when there is no such table and with
     /// `UnsupportedType` when a column, named, has a type Tidemark does not know.
-    async fn columns(&self, table: &ObjectName) -> Result<Vec<DeclaredColumn>>;
+    async fn columns(&self, table: &ObjectName, only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>>;
     /// How far the table has grown since `old`.
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth>;
 }

@@ -159,14 +159,17 @@ impl StageObjects for MemoryStore {
 impl CompleteObjects for MemoryStore {
     async fn complete(&self, staged: &StagedObject) -> Result<Completed> {
         let mut state = self.state();
+        if let Some(there) = state.objects.get(&staged.key) {
+            let (token, etag) = (there.token.clone(), there.object.etag.clone());
+            let own = token.as_ref() == Some(&staged.token);
+            return Ok(if own {
+                Completed::Visible(etag)
+            } else {
+                Completed::Other { token, etag }
+            });
+        }
         let Some(pending) = state.uploads.remove(&staged.upload_id) else {
-            let own = state
-                .objects
-                .get(&staged.key)
-                .filter(|stored| stored.token.as_ref() == Some(&staged.token));
-            return Ok(own.map_or(Completed::Expired, |stored| {
-                Completed::Visible(stored.object.etag.clone())
-            }));
+            return Ok(Completed::Expired);
         };
         let body: Vec<u8> = pending
             .pieces

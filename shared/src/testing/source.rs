@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::identifier::ObjectName;
+use crate::identifier::{Identifier, ObjectName};
 use crate::ports::source::{CountSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
 use crate::query::Query;
 use crate::types::SqlType;
@@ -48,7 +48,7 @@ impl MemoryTable {
 }
 
 impl ProbeSource for MemoryTable {
-    async fn columns(&self, _table: &ObjectName) -> Result<Vec<DeclaredColumn>> {
+    async fn columns(&self, _table: &ObjectName, _only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>> {
         Ok(vec![DeclaredColumn {
             name: "v".into(),
             sql_type: Ok(SqlType::BigInt),

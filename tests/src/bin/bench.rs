@@ -39,8 +39,8 @@ fn script() -> String {
             ordered datetime2(7), modified datetime, ratio float, code uniqueidentifier, active bit)
 GO
         INSERT INTO orders
-        SELECT value, value * 7919 % 100000, CASE value % 4 WHEN 0 THEN 'new' WHEN 1 THEN 'paid' WHEN 2 THEN 'shipped' ELSE 'returned' END,
-            CAST(value * 31 % 10000000 AS decimal(18,4)) / 10, CONCAT(N'Customer name ', value * 104729 % 1000003),
+        SELECT value, value * CAST(7919 AS bigint) % 100000, CASE value % 4 WHEN 0 THEN 'new' WHEN 1 THEN 'paid' WHEN 2 THEN 'shipped' ELSE 'returned' END,
+            CAST(value * CAST(31 AS bigint) % 10000000 AS decimal(18,4)) / 10, CONCAT(N'Customer name ', value * CAST(104729 AS bigint) % 1000003),
             DATEADD(second, value * 97 % 86400000, CAST('2019-01-01' AS datetime2(7))),
             DATEADD(second, value, CAST('2020-01-01' AS datetime)), CAST(value AS float) / 3, NEWID(), CAST(value % 2 AS bit)
         FROM GENERATE_SERIES(1, {ROWS})"

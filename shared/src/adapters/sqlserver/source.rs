@@ -6,16 +6,21 @@ use tiberius::Row;
 
 use super::{Server, metadata, watermark_text};
 use crate::error::{Error, ErrorCode, Result};
-use crate::identifier::ObjectName;
+use crate::identifier::{Identifier, ObjectName};
 use crate::ports::source::{CountSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
 use crate::query::{self, Query};
 use crate::watermark::Watermark;
 
 impl ProbeSource for Server {
-    async fn columns(&self, table: &ObjectName) -> Result<Vec<DeclaredColumn>> {
+    async fn columns(&self, table: &ObjectName, only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>> {
         let name = table.quoted();
+        let columns: Vec<String> = match only {
+            Some(names) => names.iter().map(|name| name.quoted()).collect(),
+            None => vec!["*".to_owned()],
+        };
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let columns = self
-            .with_connection(async |connection| connection.column_metadata(&name, &["*"]).await)
+            .with_connection(async |connection| connection.column_metadata(&name, &columns).await)
             .await?;
         Ok(columns.iter().map(metadata::declared).collect())
     }
