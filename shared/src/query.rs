@@ -10,7 +10,7 @@ use crate::identifier::{Identifier, ObjectName};
 use crate::ports::source::WatermarkColumn;
 use crate::table::Clock;
 use crate::types::{Column, SqlType};
-use crate::watermark::{self, Watermark};
+use crate::watermark::{self, StoreType, Watermark};
 
 /// A statement and its parameters.
 ///
@@ -186,36 +186,71 @@ pub fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Query {
     )
 }
 
-/// Counts the parameters of a procedure.
+/// One row: whether a procedure takes the expected value as its third parameter, `@Expected`.
 #[must_use]
-pub fn procedure_parameters(procedure: &ObjectName) -> Query {
-    let sql = "SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters WHERE [object_id] = OBJECT_ID(@P1)";
+pub fn expected_parameter(procedure: &ObjectName) -> Query {
+    let sql = "SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters \
+               WHERE [object_id] = OBJECT_ID(@P1) AND [parameter_id] = 3 AND [name] = N'@Expected'";
     Query::with(sql, &[&procedure.quoted()])
 }
 
-/// Calls the procedure that moves the watermark, positionally `(value, table name)` as the tutorials' procedures take
-/// it, and with the expected value as a third parameter where the procedure compares it; SQL Server converts the text
-/// to the type the parameter declares.
+/// Calls a procedure that compares, positionally `(value, table name, expected value)`; NULL expects none.
 #[must_use]
-pub fn move_watermark(procedure: &ObjectName, new: &Watermark, table_name: &str, expected: Expected<'_>) -> Query {
+pub fn move_watermark(procedure: &ObjectName, new: &Watermark, table_name: &str, expected: Option<&str>) -> Query {
     let procedure = procedure.quoted();
-    let (value, name) = (new.value(), table_name);
     match expected {
-        Expected::NotCompared => Query::with(format!("EXEC {procedure} @P1, @P2"), &[value, name]),
-        Expected::None => Query::with(format!("EXEC {procedure} @P1, @P2, NULL"), &[value, name]),
-        Expected::Value(expected) => Query::with(format!("EXEC {procedure} @P1, @P2, @P3"), &[value, name, expected]),
+        None => Query::with(format!("EXEC {procedure} @P1, @P2, NULL"), &[new.value(), table_name]),
+        Some(expected) => Query::with(
+            format!("EXEC {procedure} @P1, @P2, @P3"),
+            &[new.value(), table_name, expected],
+        ),
     }
 }
 
-/// The value the store is expected to hold when it is moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected<'a> {
-    /// The procedure does not compare.
-    NotCompared,
-    /// No watermark yet.
-    None,
-    /// This one.
-    Value(&'a str),
+/// The column of a control table that holds the watermarks.
+#[derive(Debug, Clone, Copy)]
+pub struct ControlColumn<'a> {
+    /// The control table.
+    pub table: &'a ObjectName,
+    /// Its column.
+    pub column: &'a Identifier,
+    /// What the column holds.
+    pub store_type: StoreType,
+}
+
+/// Calls a procedure that does not compare, positionally `(value, table name)` as the tutorials' procedures take it, if
+/// the control table still holds the expected value; SQL Server converts the text to the type the parameter declares.
+///
+/// One transaction holds the row from the comparison to the move (`UPDLOCK, HOLDLOCK`,
+/// <https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-table>).
+#[must_use]
+pub fn move_watermark_if(
+    control: &ControlColumn<'_>,
+    procedure: &ObjectName,
+    new: &Watermark,
+    table_name: &str,
+    expected: Option<&str>,
+) -> Query {
+    let (table, column) = (control.table.quoted(), control.column.quoted());
+    let row = format!("SELECT 1 FROM {table} WITH (UPDLOCK, HOLDLOCK) WHERE [TableName] = @P2");
+    let (condition, parameters) = match (expected, control.store_type) {
+        (None, _) => (
+            format!("NOT EXISTS ({row} AND {column} IS NOT NULL)"),
+            vec![new.value(), table_name],
+        ),
+        (Some(expected), StoreType::Text) => (
+            format!("EXISTS ({row} AND {column} = @P3)"),
+            vec![new.value(), table_name, expected],
+        ),
+        (Some(expected), StoreType::Typed(sql_type)) => (
+            format!("EXISTS ({row} AND {column} = CAST(@P3 AS {sql_type}))"),
+            vec![new.value(), table_name, expected],
+        ),
+    };
+    let procedure = procedure.quoted();
+    let sql =
+        format!("SET XACT_ABORT ON; BEGIN TRANSACTION; IF {condition} EXEC {procedure} @P1, @P2; COMMIT TRANSACTION;");
+    Query::with(sql, &parameters)
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::ObjectName;
 use crate::ledger::WindowName;
 use crate::ports::watermarks::{StoredWatermark, WatermarkKey};
@@ -92,32 +93,45 @@ impl TableSpec {
 const TRIES: u32 = 3;
 /// The wait before the second try; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// How long one table may take: one that is locked or scanned must not use up the time of the others.
+const TABLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What is kept back from the invocation's time to answer.
+const ANSWER_MARGIN: Duration = Duration::from_secs(20);
+/// Characters of a failure's cause: all of them travel in one payload.
+const CAUSE_CHARACTERS: usize = 600;
 
 /// Runs `lookup` for each item and separates the tables that fail, so that they do not stop the others.
 ///
-/// Retryable failures are tried again. When the first two tables fail so, and none succeeded, the failure is not the
-/// table's: it is returned, and the state machine retries the whole lookup.
+/// Retryable failures are tried again. When every table fails so, the failure is not the table's: it is returned, and
+/// the state machine retries the whole lookup. A table that takes more than [`TABLE_TIMEOUT`], or that the deadline
+/// leaves no time for, is a failed one.
 pub async fn for_each_table<I, T>(
     items: Vec<I>,
+    deadline: Option<Instant>,
     table: impl Fn(&I) -> &ObjectName,
     mut lookup: impl AsyncFnMut(&I) -> Result<T>,
 ) -> Result<(Vec<T>, Vec<FailedTable>)> {
+    let end = deadline.map(|deadline| deadline.checked_sub(ANSWER_MARGIN).unwrap_or(deadline));
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     let mut waiting = items;
     for tries in 1..=TRIES {
         let mut again: Vec<(I, Error)> = Vec::new();
-        let alone = waiting.len() == 1;
         for item in waiting {
-            match lookup(&item).await {
-                Ok(found) => done.push(found),
-                Err(error) if error.code().is_retryable() => {
-                    if tries == 1 && done.is_empty() && (alone || !again.is_empty()) {
-                        return Err(error.context(table(&item)));
-                    }
-                    again.push((item, error));
-                }
-                Err(error) => failed.push(failure(table(&item), &error)),
+            let limit = Instant::now() + TABLE_TIMEOUT;
+            let limit = end.map_or(limit, |end| end.min(limit));
+            match tokio::time::timeout_at(limit, lookup(&item)).await {
+                Ok(Ok(found)) => done.push(found),
+                Ok(Err(error)) if error.code().is_retryable() => again.push((item, error)),
+                Ok(Err(error)) => failed.push(failure(table(&item), &error)),
+                Err(_) => failed.push(failure(table(&item), &too_slow())),
             }
+        }
+        if done.is_empty() && failed.is_empty() && tries == 1 {
+            // Nothing but retryable failures; none at all when there was no item.
+            if let Some((item, error)) = again.into_iter().next() {
+                return Err(error.context(table(&item)));
+            }
+            break;
         }
         if again.is_empty() || tries == TRIES {
             failed.extend(again.iter().map(|(item, error)| failure(table(item), error)));
@@ -129,19 +143,31 @@ pub async fn for_each_table<I, T>(
     Ok((done, failed))
 }
 
+fn too_slow() -> Error {
+    let message = format!(
+        "no answer within {} s, or no time left in this invocation: index the watermark column, and look for locks",
+        TABLE_TIMEOUT.as_secs()
+    );
+    Error::new(ErrorCode::SourceUnavailable, message)
+}
+
 fn failure(table: &ObjectName, error: &Error) -> FailedTable {
-    tracing::error!(%table, error_type = %error.code(), "The table's lookup failed: {}.", error.report());
+    let cause = error.report();
+    tracing::error!(%table, error_type = %error.code(), "The table's lookup failed: {cause}.");
+    let cause = match cause.char_indices().nth(CAUSE_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &cause[..end]),
+        None => cause,
+    };
     FailedTable {
         table: table.clone(),
         error: error.code().to_string(),
-        cause: error.report(),
+        cause,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorCode;
 
     fn tables(names: &[&str]) -> Vec<ObjectName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
@@ -152,6 +178,7 @@ mod tests {
         let mut tries = 0;
         let (done, failed) = for_each_table(
             tables(&["busy", "gone", "good"]),
+            None,
             |table| table,
             async |table: &ObjectName| match table.name().as_str() {
                 "good" => Ok(table.to_string()),
@@ -174,10 +201,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_source_that_is_down_is_not_asked_for_every_table() {
+    async fn a_source_that_is_down_is_the_whole_steps_failure() {
         let mut asked = 0;
         let error = for_each_table(
             tables(&["a", "b", "c", "d"]),
+            None,
             |table| table,
             async |_: &ObjectName| {
                 asked += 1;
@@ -186,6 +214,27 @@ mod tests {
         )
         .await
         .unwrap_err();
-        assert_eq!((error.code(), asked), (ErrorCode::SourceUnavailable, 2));
+        assert_eq!((error.code(), asked), (ErrorCode::SourceUnavailable, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_hangs_leaves_time_for_the_others() {
+        let names = ["hangs", "good", "late"];
+        let deadline = Instant::now() + TABLE_TIMEOUT + ANSWER_MARGIN + Duration::from_secs(5);
+        let lookup = async |table: &ObjectName| {
+            match table.name().as_str() {
+                "hangs" => tokio::time::sleep(Duration::from_secs(3600)).await,
+                "late" => tokio::time::sleep(Duration::from_secs(30)).await,
+                _ => {}
+            }
+            Ok(table.to_string())
+        };
+        let (done, failed) = for_each_table(tables(&names), Some(deadline), |table| table, lookup)
+            .await
+            .unwrap();
+        assert_eq!(done, ["dbo.good"]);
+        let failed: Vec<_> = failed.iter().map(|failure| failure.table.name().as_str()).collect();
+        assert_eq!(failed, ["hangs", "late"]);
+        assert!(Instant::now() <= deadline - ANSWER_MARGIN);
     }
 }

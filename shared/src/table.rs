@@ -131,11 +131,12 @@ pub fn check_all<'a>(tables: impl Iterator<Item = &'a TableSpec>) -> Result<()> 
                 spec.table
             ));
         }
-        let name = spec.watermark_name.clone().unwrap_or_else(|| spec.table.to_string());
-        if !names.insert(name.to_lowercase()) {
-            return refuse(format!(
-                "two tables keep their watermark as '{name}': each needs a watermark_name of its own"
-            ));
+        for name in spec.watermark_key().names() {
+            if !names.insert(name.to_lowercase()) {
+                let message =
+                    format!("two tables keep their watermark as '{name}': each needs a watermark_name of its own");
+                return refuse(message);
+            }
         }
     }
     if seen.is_empty() {

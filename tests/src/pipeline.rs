@@ -68,18 +68,19 @@ where
 
     /// Both lookups.
     pub async fn plan(&self, run_id: &str, tables: &[TableSpec]) -> Result<Planned> {
+        let context = RunContext::unbounded();
         let request = lookup_old_watermark::Request {
             run_id: run_id.into(),
             tables: tables.to_vec(),
             dry_run: false,
         };
-        let looked_up = lookup_old_watermark::handle(self.watermarks, self.store, self.prefix, request).await?;
+        let looked_up =
+            lookup_old_watermark::handle(self.watermarks, self.store, self.prefix, request, context).await?;
         let request = lookup_new_watermark::Request {
             run_id: run_id.into(),
             tables: looked_up.tables,
             dry_run: false,
         };
-        let context = RunContext::unbounded();
         let mut planned = lookup_new_watermark::handle(self.source, self.store, self.prefix, request, context).await?;
         planned.failed.extend(looked_up.failed);
         Ok(planned)

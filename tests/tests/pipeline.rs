@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tidemark::error::ErrorCode;
-use tidemark::identifier::ObjectName;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ledger::{Ledger, WindowName};
+use tidemark::ports::objects::{CompleteObjects, CreateObjects};
+use tidemark::ports::source::{CountSource, DeclaredColumn, Growth, ProbeSource, WatermarkColumn};
+use tidemark::query::Query;
 use tidemark::table::TableSpec;
 use tidemark::testing::{MemoryStore, MemoryTable, MemoryWatermarks};
 use tidemark::types::SqlType;
-use tidemark::watermark::StoreType;
+use tidemark::watermark::{StoreType, Watermark};
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use update_watermark::Response as Updated;
 
@@ -386,4 +389,112 @@ async fn a_control_table_that_cannot_hold_the_column_is_refused_before_anything_
         outcome.failed[0].cause
     );
     assert!(world.store.keys().is_empty());
+}
+
+#[tokio::test]
+async fn a_frozen_window_is_finished_whatever_became_of_the_source() {
+    let world = World::new([1, 2]);
+    world.pipeline().plan("died", &[spec()]).await.unwrap();
+    world
+        .pipeline()
+        .copy_slice("died", TABLE, &WindowName::initial(), 0)
+        .await
+        .unwrap();
+    // The rows are purged, and the configuration names a column that is not there.
+    let purged = MemoryTable::default();
+    let mut wrong = spec();
+    wrong.tracking = serde_json::from_value(serde_json::json!({ "watermark": { "column": "nope" } })).unwrap();
+    let mut pipeline = Pipeline {
+        source: &purged,
+        rows: &purged,
+        ..world.pipeline()
+    };
+    let outcome = pipeline.run("r2", &[wrong]).await.unwrap();
+    assert_eq!((outcome.committed.len(), outcome.failed.len()), (1, 0));
+    assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
+}
+
+#[tokio::test]
+async fn an_upload_that_was_voided_and_completed_after_all_is_the_parts() {
+    let world = World::new([1, 2]);
+    world.pipeline().plan("r1", &[spec()]).await.unwrap();
+    let (mut pipeline, initial) = (world.pipeline(), WindowName::initial());
+    pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
+    let (_, first) = world.ledger().decision(&initial, 0).await.unwrap();
+    let first = first.unwrap();
+    // Another run takes the upload for expired while it is still being completed.
+    world.ledger().void(&first, "r2").await.unwrap();
+    pipeline.copy_slice("r2", TABLE, &initial, 0).await.unwrap();
+    world.store.complete(first.staged.as_ref().unwrap()).await.unwrap();
+    let outcome = world.run("r3").await;
+    assert_eq!(outcome.committed[0].rows, 2);
+    assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
+}
+
+#[tokio::test]
+async fn an_object_of_somebody_else_is_never_overwritten() {
+    let world = World::new([1]);
+    world
+        .store
+        .create("p/dbo.t/window=initial/part-00000.csv", "mine".into())
+        .await
+        .unwrap();
+    let error = world.pipeline().run("r1", &[spec()]).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+    assert!(error.to_string().contains("part-00000.csv"), "{error}");
+    assert!(world.watermark().is_none());
+}
+
+#[tokio::test]
+async fn a_count_that_fails_does_not_hold_a_copied_window_back() {
+    let world = World::new([1]);
+    let uncountable = Uncountable(&world.table);
+    let mut pipeline = Pipeline {
+        source: &uncountable,
+        rows: &world.table,
+        watermarks: &world.watermarks,
+        store: &world.store,
+        prefix: PREFIX,
+    };
+    let outcome = pipeline.run("r1", &[spec()]).await.unwrap();
+    assert_eq!((outcome.committed[0].rows, outcome.committed[0].late_rows), (1, None));
+}
+
+/// A table whose rows may be read but not counted.
+struct Uncountable<'a>(&'a MemoryTable);
+
+impl ProbeSource for Uncountable<'_> {
+    async fn columns(&self, table: &ObjectName, only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>> {
+        self.0.columns(table, only).await
+    }
+
+    async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
+        self.0.growth(column, old).await
+    }
+}
+
+impl CountSource for Uncountable<'_> {
+    async fn count(&self, _query: &Query) -> Result<u64> {
+        Err(Error::new(ErrorCode::SourceRejected, "no permission"))
+    }
+}
+
+#[tokio::test]
+async fn a_reseeded_table_does_not_run_into_its_own_past() {
+    let world = World::new([100]);
+    world.run("r1").await;
+    world.table.insert(200);
+    world.run("r2").await;
+    world.table.insert(300);
+    world.run("r3").await;
+    // Restored to 150 and grown to 200 again; the pointer is set back by hand.
+    let restored = World {
+        table: MemoryTable::new([100, 150, 200]),
+        ..world
+    };
+    restored.watermarks.set(&name(), Some("150"));
+    let error = restored.pipeline().run("r4", &[spec()]).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+    assert!(error.to_string().contains("start the table over"), "{error}");
+    assert_eq!(restored.watermark().as_deref(), Some("150"));
 }

@@ -65,12 +65,13 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
             let mut sink = Sink { batches };
             rows.read(query, shape, &mut sink).await
         };
-        let (read, encoded, uploaded) = tokio::join!(reading, encoding, uploader.run(pieces_encoded));
-        // A failed upload or encoding ends what feeds it with an error that only says so: the first cause is told.
-        let pieces = uploaded?;
-        let encoded =
-            encoded.map_err(|panic| Error::with_source(ErrorCode::Internal, "the encoder panicked", panic))??;
-        check_rows(read?, encoded.rows)?;
+        let encoding = async {
+            let panicked = |panic| Error::with_source(ErrorCode::Internal, "the encoder panicked", panic);
+            encoding.await.map_err(panicked)?
+        };
+        // The first to fail ends the others; who only feeds or is fed by it waits for that.
+        let (pieces, encoded, read) = tokio::try_join!(uploader.run(pieces_encoded), encoding, reading)?;
+        check_rows(read, encoded.rows)?;
         Ok((pieces, encoded))
     };
     // Boxed: the types of the nested futures are deeper than the compiler follows by itself.
@@ -118,10 +119,11 @@ struct Sink {
 
 impl BatchSink for Sink {
     async fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        self.batches
-            .send(batch)
-            .await
-            .map_err(|_| Error::new(ErrorCode::Internal, "the encoder has stopped"))
+        if self.batches.send(batch).await.is_err() {
+            // The encoder has failed, and its error ends this reading.
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 }
 

@@ -101,6 +101,7 @@ pub async fn handle<P: ProbeSource, S: ReadObjects + CreateObjects>(
     let created_at = context.timestamp()?;
     let (outcomes, failed) = for_each_table(
         tables,
+        context.deadline,
         |table| &table.spec.table,
         async |table: &LookedUp| {
             let ledger = Ledger::new(store, prefix, &table.spec.table);

@@ -8,7 +8,7 @@ use tidemark::error::Result;
 use tidemark::ledger::{Ledger, WindowName};
 use tidemark::ports::objects::ReadObjects;
 use tidemark::ports::watermarks::ReadWatermarks;
-use tidemark::runner::Answer;
+use tidemark::runner::{Answer, RunContext};
 use tidemark::steps::{CommittedWindow, FailedTable, LookedUp, for_each_table};
 use tidemark::table::{TableSpec, check_all};
 
@@ -45,11 +45,13 @@ pub async fn handle<W: ReadWatermarks, S: ReadObjects>(
     store: &S,
     prefix: &str,
     request: Request,
+    context: RunContext,
 ) -> Result<Response> {
     check_all(request.tables.iter())?;
     let run_id = &request.run_id;
     let (tables, failed) = for_each_table(
         request.tables,
+        context.deadline,
         |spec| &spec.table,
         async |spec: &TableSpec| look_up(watermarks, &Ledger::new(store, prefix, &spec.table), spec).await,
     )

@@ -8,18 +8,18 @@ use tidemark::adapters::aws::Aws;
 use tidemark::adapters::watermarks::Watermarks;
 use tidemark::config::{Environment, LookupOldConfig};
 use tidemark::error::Result;
-use tidemark::runner;
+use tidemark::runner::{self, RunContext};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = LookupOldConfig::read(Environment::from_process());
     let aws = Aws::from_environment().await;
-    runner::run(|event, _| step(&config, &aws, event)).await
+    runner::run(|event, context| step(&config, &aws, event, context)).await
 }
 
-async fn step(config: &Result<LookupOldConfig>, aws: &Aws, event: Value) -> Result<Response> {
+async fn step(config: &Result<LookupOldConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
     let LookupOldConfig { sink, watermarks } = config.as_ref().map_err(Clone::clone)?;
     let store = aws.store(&sink.bucket);
     let watermarks = Watermarks::open(watermarks, &aws.secrets, &store, &sink.prefix).await?;
-    handle(&watermarks, &store, &sink.prefix, runner::decode(event)?).await
+    handle(&watermarks, &store, &sink.prefix, runner::decode(event)?, context).await
 }

@@ -29,6 +29,9 @@ where
         return Ok(None);
     };
 
+    if let Some(manifest) = committed_before(ledger, plan).await? {
+        return Ok(Some(manifest));
+    }
     let copied = records.iter().map(|record| record.rows).sum();
     // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
     // visible without one.
@@ -36,9 +39,6 @@ where
     let Some(parts) = complete(store, ledger, &records, run_id).await? else {
         return Ok(None);
     };
-    if let Some(manifest) = committed_before(ledger, plan).await? {
-        return Ok(Some(manifest));
-    }
     let manifest = Manifest {
         version: 1,
         table: plan.table.clone(),

@@ -1,6 +1,9 @@
 //! The AWS clients of a function, built once before it takes events.
 
+use std::time::Duration;
+
 use aws_config::BehaviorVersion;
+use aws_config::timeout::TimeoutConfig;
 
 use super::s3::S3Store;
 
@@ -15,7 +18,15 @@ pub struct Aws {
 impl Aws {
     /// Reads region, credentials and endpoints as every AWS SDK does.
     pub async fn from_environment() -> Self {
-        let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(Duration::from_secs(60))
+            .operation_attempt_timeout(Duration::from_secs(300))
+            .build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts)
+            .load()
+            .await;
         // A custom endpoint (a local stack, MinIO) seldom has a DNS name for every bucket.
         let path_style = config.endpoint_url().is_some();
         let s3 = aws_sdk_s3::config::Builder::from(&config)

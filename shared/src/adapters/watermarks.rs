@@ -4,7 +4,7 @@ use super::s3::S3Store;
 use super::secrets;
 use super::sqlserver::{ControlTable, Server};
 use crate::config::WatermarkConfig;
-use crate::error::Result;
+use crate::error::{ErrorCode, Result};
 use crate::ledger::Pointers;
 use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
 use crate::watermark::Watermark;
@@ -33,7 +33,13 @@ impl<'a> Watermarks<'a> {
                 table,
                 procedure,
             } => {
-                let server = Server::new(secrets::login(secrets, server).await?);
+                let login = secrets::login(secrets, server)
+                    .await
+                    .map_err(|error| match error.code() {
+                        ErrorCode::SourceUnavailable => error.recoded(ErrorCode::WatermarkStoreUnavailable),
+                        _ => error,
+                    })?;
+                let server = Server::new(login);
                 Ok(Self::Sql(Box::new(ControlTable::new(
                     server,
                     table.clone(),

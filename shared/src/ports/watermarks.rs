@@ -15,6 +15,21 @@ pub struct WatermarkKey {
     pub name: Option<String>,
 }
 
+impl WatermarkKey {
+    /// The names the table may go by in a control table: the configured one, or `schema.table` and, for `dbo`, `table`.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        if let Some(name) = &self.name {
+            return vec![name.clone()];
+        }
+        let mut names = vec![self.table.to_string()];
+        if self.table.schema().as_str() == "dbo" {
+            names.push(self.table.name().as_str().to_owned());
+        }
+        names
+    }
+}
+
 /// What the store holds for a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

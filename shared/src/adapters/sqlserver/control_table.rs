@@ -5,15 +5,18 @@ use tokio::sync::OnceCell;
 
 use super::{Server, metadata, watermark_text};
 use crate::error::{Error, ErrorCode, Result};
-use crate::identifier::ObjectName;
+use crate::identifier::{Identifier, ObjectName};
 use crate::ports::source::CountSource;
 use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
-use crate::query::{self, Expected};
+use crate::query::{self, ControlColumn};
 use crate::types::SqlType;
 use crate::watermark::{StoreType, Watermark};
 
 /// The column of the control table that names the table, in both tutorials.
 const NAME_COLUMN: &str = "TableName";
+
+/// The longest text of a watermark: a decimal of 38 digits with its sign and point.
+const LONGEST_TEXT: u16 = 40;
 
 /// A control table: `TableName`, then the column of the watermark; further columns are left alone.
 #[derive(Debug)]
@@ -24,11 +27,16 @@ pub struct ControlTable {
     value_column: OnceCell<ValueColumn>,
 }
 
-/// The type and position of the watermark column.
-type ValueColumn = (StoreType, usize);
+/// The watermark column.
+#[derive(Debug)]
+struct ValueColumn {
+    name: Identifier,
+    store_type: StoreType,
+    position: usize,
+}
 
 impl ControlTable {
-    /// The control table `table` on `server`, moved by `procedure`, called positionally `(value, table name)`.
+    /// The control table `table` on `server`, moved by `procedure`.
     #[must_use]
     pub const fn new(server: Server, table: ObjectName, procedure: ObjectName) -> Self {
         Self {
@@ -57,22 +65,31 @@ impl ControlTable {
             return Err(self.unusable("it needs a column TableName and one for the watermark"));
         };
         let store_type = match metadata::declared(value).sql_type {
+            Ok(SqlType::VarChar(Some(n)) | SqlType::NVarChar(Some(n)) | SqlType::Char(n) | SqlType::NChar(n))
+                if n < LONGEST_TEXT =>
+            {
+                let name = value.col_name();
+                return Err(self.unusable(&format!("its column {name} is shorter than {LONGEST_TEXT} characters")));
+            }
             Ok(SqlType::VarChar(_) | SqlType::NVarChar(_) | SqlType::Char(_) | SqlType::NChar(_)) => StoreType::Text,
             Ok(sql_type) => StoreType::Typed(sql_type),
             Err(name) => return Err(self.unusable(&format!("its column {} has the type {name}", value.col_name()))),
         };
-        Ok((store_type, position))
+        let name = Identifier::new(value.col_name())?;
+        Ok(ValueColumn {
+            name,
+            store_type,
+            position,
+        })
+    }
+
+    async fn value_column(&self) -> Result<&ValueColumn> {
+        self.value_column.get_or_try_init(|| self.describe()).await
     }
 
     /// The row of the table, and the name it goes by.
     async fn row(&self, key: &WatermarkKey) -> Result<(String, Option<Row>)> {
-        let mut names = match &key.name {
-            Some(name) => vec![name.clone()],
-            None => vec![key.table.to_string()],
-        };
-        if key.name.is_none() && key.table.schema().as_str() == "dbo" {
-            names.push(key.table.name().as_str().to_owned());
-        }
+        let mut names = key.names();
         let mut found: Option<(String, Row)> = None;
         for name in &names {
             let query = query::stored_watermark(&self.table, name);
@@ -88,7 +105,9 @@ impl ControlTable {
     }
 
     async fn read(&self, key: &WatermarkKey) -> Result<(String, StoredWatermark)> {
-        let (store_type, position) = *self.value_column.get_or_try_init(|| self.describe()).await?;
+        let &ValueColumn {
+            store_type, position, ..
+        } = self.value_column().await?;
         let (name, row) = self.row(key).await?;
         let data = row
             .as_ref()
@@ -100,10 +119,13 @@ impl ControlTable {
         Ok((name, StoredWatermark { store_type, value }))
     }
 
-    /// Whether the procedure takes a third parameter. A server that does not show its parameters counts as not.
-    async fn procedure_compares(&self) -> bool {
-        let parameters = self.server.count(&query::procedure_parameters(&self.procedure)).await;
-        parameters.is_ok_and(|parameters| parameters >= 3)
+    /// Whether the procedure compares the expected value itself. A server that has no `sys.parameters` says no.
+    async fn procedure_compares(&self) -> Result<bool> {
+        match self.server.count(&query::expected_parameter(&self.procedure)).await {
+            Ok(parameters) => Ok(parameters > 0),
+            Err(error) if error.code().is_retryable() => Err(stored_elsewhere(error)),
+            Err(_) => Ok(false),
+        }
     }
 
     fn unusable(&self, what: &str) -> Error {
@@ -131,23 +153,27 @@ impl ReadWatermarks for ControlTable {
 }
 
 impl MoveWatermarks for ControlTable {
-    /// A procedure with a third parameter compares the expected value itself. The tutorials' procedures have two, so it
-    /// is compared before the call; a concurrent move between the two leads to a pointer that lags behind the
-    /// manifests, which the next run rolls forward.
+    /// The procedure of this project compares the expected value itself. For the tutorials' procedures, which do not, the
+    /// comparison and the call are one transaction that holds the row.
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
         let (name, stored) = self.read(key).await?;
         if stored != *expected {
             return Ok(Moved::Changed);
         }
-        let compared = match &expected.value {
-            _ if !self.procedure_compares().await => Expected::NotCompared,
-            None => Expected::None,
-            Some(value) => Expected::Value(value),
+        let procedure = &self.procedure;
+        let expected_value = expected.value.as_deref();
+        let query = if self.procedure_compares().await? {
+            query::move_watermark(procedure, new, &name, expected_value)
+        } else {
+            let column = self.value_column().await?;
+            let control = ControlColumn {
+                table: &self.table,
+                column: &column.name,
+                store_type: column.store_type,
+            };
+            query::move_watermark_if(&control, procedure, new, &name, expected_value)
         };
-        let moved = self
-            .server
-            .rows(&query::move_watermark(&self.procedure, new, &name, compared))
-            .await;
+        let moved = self.server.rows(&query).await;
         let (_, written) = self.read(key).await?;
         if let Err(error) = moved {
             // The procedure refuses when the value is no longer the expected one; so may anything else be the reason.

@@ -8,6 +8,7 @@ use tiberius::error::Error as TdsError;
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel, Row, ToSql};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use crate::config::Tls;
@@ -18,8 +19,11 @@ use crate::sqlserver_errors;
 
 /// How long a TCP connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the server may be silent before a statement is given up: a probe without an index scans its table.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(240);
+/// How long the server may be silent before a statement is given up. The lookups and the count have limits of their own,
+/// below this one.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a server that could not be reached is left alone.
+const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 /// What TDS negotiates at most.
 const PACKET_SIZE: u32 = 32_767;
 
@@ -39,9 +43,12 @@ enum State {
     #[default]
     Closed,
     Open(Box<Connection>),
-    /// The server refused the login, or its certificate was not trusted: asking again for every table would only lock
-    /// the login.
-    Refused(Error),
+    /// Connecting failed. A refused login or an untrusted certificate is not tried again for the next table, which
+    /// would only lock the login; a server that is not there, only after [`RECONNECT_AFTER`].
+    Failed {
+        error: Error,
+        at: Instant,
+    },
 }
 
 impl Server {
@@ -76,19 +83,23 @@ impl Server {
         // Taken out while in use, so that a failed, or dropped, use leaves none behind.
         let mut connection = match std::mem::take(&mut *state) {
             State::Open(connection) => connection,
-            State::Closed => match self.connect().await {
+            State::Failed { error, at } if !error.code().is_retryable() || at.elapsed() < RECONNECT_AFTER => {
+                *state = State::Failed {
+                    error: error.clone(),
+                    at,
+                };
+                return Err(error);
+            }
+            State::Closed | State::Failed { .. } => match self.connect().await {
                 Ok(connection) => Box::new(connection),
                 Err(error) => {
-                    if !error.code().is_retryable() {
-                        *state = State::Refused(error.clone());
-                    }
+                    *state = State::Failed {
+                        error: error.clone(),
+                        at: Instant::now(),
+                    };
                     return Err(error);
                 }
             },
-            State::Refused(error) => {
-                *state = State::Refused(error.clone());
-                return Err(error);
-            }
         };
         let answer = work(&mut connection).await.map_err(|error| self.error(error))?;
         *state = State::Open(connection);
