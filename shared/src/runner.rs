@@ -1,6 +1,7 @@
 //! Running one step: in Lambda, or by hand from a file or standard input.
 
 use std::future::Future;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -53,6 +54,15 @@ pub trait Answer: Serialize {
     /// What the step measured, by table.
     fn metrics(&self) -> Vec<(String, Vec<Metric>)> {
         Vec::new()
+    }
+}
+
+/// Shows how far a step is on the terminal of whoever runs it by hand, and nowhere else.
+#[expect(clippy::print_stderr, reason = "by hand the terminal is the caller")]
+pub fn progress(text: &str) {
+    if std::env::var_os(RUNTIME_API).is_none() && std::io::stderr().is_terminal() {
+        // Over the line before, and the rest of it erased.
+        eprint!("\r{text}\x1b[K");
     }
 }
 
@@ -161,7 +171,9 @@ where
         serde_json::to_string_pretty(&answer)
             .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))
     };
-    match answer.await {
+    let answer = answer.await;
+    progress("");
+    match answer {
         Ok(answer) => {
             println!("{answer}");
             ExitCode::SUCCESS

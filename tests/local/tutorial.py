@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 TABLE = "dbo.data_source_table"
 TRACKING_COLUMN = "LastModifytime"
 
-SOURCE_TABLE = """\
-create table data_source_table
-(
-    PersonID int,
-    Name varchar(255),
-    LastModifytime datetime
-);
-INSERT INTO data_source_table (PersonID, Name, LastModifytime) VALUES
-(1, 'aaaa','9/1/2017 12:56:00 AM'),
-(2, 'bbbb','9/2/2017 5:23:00 AM'),
-(3, 'cccc','9/3/2017 2:36:00 AM'),
-(4, 'dddd','9/4/2017 3:21:00 AM'),
-(5, 'eeee','9/5/2017 8:06:00 AM');
-"""
-
-WATERMARK_TABLE = """\
-create table watermarktable
-(
-TableName varchar(255),
-WatermarkValue datetime,
-);
-INSERT INTO watermarktable VALUES ('data_source_table','1/1/2010 12:00:00 AM')
-"""
-
-WATERMARK_PROCEDURE = """\
-CREATE PROCEDURE usp_write_watermark @LastModifiedtime datetime, @TableName varchar(50)
-AS
-BEGIN
-UPDATE watermarktable
-SET [WatermarkValue] = @LastModifiedtime
-WHERE [TableName] = @TableName
-END
-"""
-
-SCRIPT = "GO\n".join((SOURCE_TABLE, WATERMARK_TABLE, WATERMARK_PROCEDURE))
+SCRIPT = (Path(__file__).parent.parent / "tutorials" / "one_table.sql").read_text()
+SOURCE_TABLE, WATERMARK_TABLE, WATERMARK_PROCEDURE = SCRIPT.removesuffix("GO\n").split("GO\n")
 
 NEW_ROWS = (
     "INSERT INTO data_source_table VALUES (6, 'newdata','9/6/2017 2:23:00 AM')",

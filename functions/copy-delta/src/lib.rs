@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, PartRecord, Plan, WindowName};
+use tidemark::ledger::{Ledger, PartRecord, Plan, VERSION, WindowName};
 use tidemark::ports::objects::{CreateObjects, ReadObjects, StageObjects, Upload};
 use tidemark::ports::rows::RowSource;
 use tidemark::query::Query;
@@ -37,6 +37,14 @@ pub struct Request {
     /// Whether to write nothing and show what would be run.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+impl Request {
+    /// What every line logged for this request says.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        tracing::info_span!("copy", run_id = %self.run_id, table = %self.table, window = %self.window, slice = self.slice)
+    }
 }
 
 /// What became of the slice.
@@ -132,7 +140,7 @@ where
         token: staged.token.clone(),
     });
     let record = PartRecord {
-        version: 1,
+        version: VERSION,
         window,
         slice,
         attempt,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use copy_delta::{Response, handle};
+use copy_delta::{Request, Response, handle};
 use serde_json::Value;
 use tidemark::adapters::aws::Aws;
 use tidemark::adapters::mssql::MssqlRows;
@@ -10,6 +10,7 @@ use tidemark::adapters::secrets;
 use tidemark::config::{CopyConfig, Environment};
 use tidemark::error::Result;
 use tidemark::runner::{self, RunContext};
+use tracing::Instrument;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,9 +25,12 @@ async fn step(config: &Result<CopyConfig>, aws: &Aws, event: Value, context: Run
         source,
         part_bytes,
     } = config.as_ref().map_err(Clone::clone)?;
-    let request = runner::decode(event)?;
+    let request: Request = runner::decode(event)?;
+    let span = request.span();
     let mut rows = MssqlRows::new(secrets::login(&aws.secrets, source).await?);
     let store = aws.store(&sink.bucket);
     // Boxed: the types of its nested futures are deeper than the compiler follows by itself.
-    Box::pin(handle(&mut rows, &store, &sink.prefix, *part_bytes, request, context)).await
+    Box::pin(handle(&mut rows, &store, &sink.prefix, *part_bytes, request, context))
+        .instrument(span)
+        .await
 }

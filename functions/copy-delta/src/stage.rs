@@ -16,6 +16,7 @@ use tidemark::format::Format;
 use tidemark::ports::objects::{StageObjects, StagedObject, StagedPiece, Upload};
 use tidemark::ports::rows::{BatchSink, RowSource};
 use tidemark::query::Query;
+use tidemark::runner::progress;
 use tidemark::shape::Shape;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -192,7 +193,7 @@ impl<S: StageObjects> Uploader<'_, S> {
             .await?;
         let upload = self.upload.get_or_init(|| begun);
         let mut under_way = FuturesOrdered::from_iter([self.store.upload(upload, 1, first)]);
-        let mut staged = Vec::new();
+        let mut staged: Vec<StagedPiece> = Vec::new();
         let mut next = 2;
         loop {
             tokio::select! {
@@ -203,7 +204,10 @@ impl<S: StageObjects> Uploader<'_, S> {
                     }
                     None => break,
                 },
-                Some(piece) = under_way.next() => staged.push(piece?),
+                Some(piece) = under_way.next() => {
+                    staged.push(piece?);
+                    progress(&format!("{} MB uploaded", staged.len() * self.destination.part_bytes / 1_000_000));
+                }
             }
         }
         while let Some(piece) = under_way.next().await {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::Identifier;
-use tidemark::ledger::{Plan, Slice, WindowName};
+use tidemark::ledger::{Plan, Slice, VERSION, WindowName};
 use tidemark::ports::source::{DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
 use tidemark::query::Interval;
 use tidemark::steps::LookedUp;
@@ -105,7 +105,7 @@ pub(crate) async fn probe<P: ProbeSource>(
         with_nulls,
     };
     let plan = Plan {
-        version: 1,
+        version: VERSION,
         table: spec.table.clone(),
         window: WindowName::from_old(old.as_ref()),
         tracking: spec.tracking.clone(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::ledger::{Ledger, Manifest, ManifestPart, PartRecord, Plan, WindowName};
+use tidemark::ledger::{Ledger, Manifest, ManifestPart, PartRecord, Plan, VERSION, WindowName};
 use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects, ReadObjects, StagedObject};
 use tidemark::ports::source::CountSource;
 use tidemark::runner::RunContext;
@@ -40,7 +40,7 @@ where
         return Ok(None);
     };
     let manifest = Manifest {
-        version: 1,
+        version: VERSION,
         table: plan.table.clone(),
         window: plan.window.clone(),
         old_watermark: plan.old_watermark.clone(),

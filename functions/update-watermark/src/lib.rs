@@ -14,6 +14,7 @@ use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
 use tidemark::ports::source::CountSource;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::runner::{Answer, RunContext};
+use tidemark::table::{Clock, Tracking};
 use tidemark::telemetry::Metric;
 use tidemark::watermark::{self, Watermark};
 use time::{OffsetDateTime, PrimitiveDateTime};
@@ -28,6 +29,14 @@ pub struct Request {
     pub table: ObjectName,
     /// The window, as `lookup-new-watermark` named it.
     pub window: WindowName,
+}
+
+impl Request {
+    /// What every line logged for this request says.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        tracing::info_span!("commit", run_id = %self.run_id, table = %self.table, window = %self.window)
+    }
 }
 
 /// What became of the window.
@@ -118,11 +127,13 @@ where
             }
         },
     };
+    let Tracking::Watermark(tracking) = &plan.tracking;
+    let lag_seconds = lag_seconds(&manifest.new_watermark, tracking.clock, context.now);
     pointer::advance(watermarks, &ledger, &plan, &manifest).await?;
-    Ok(Response::Committed(committed(manifest, context.now)))
+    Ok(Response::Committed(committed(manifest, lag_seconds)))
 }
 
-fn committed(manifest: Manifest, now: OffsetDateTime) -> Committed {
+fn committed(manifest: Manifest, lag_seconds: Option<u64>) -> Committed {
     let Manifest {
         table,
         window,
@@ -133,7 +144,6 @@ fn committed(manifest: Manifest, now: OffsetDateTime) -> Committed {
         new_watermark: watermark,
         ..
     } = manifest;
-    let lag_seconds = lag_seconds(&watermark, now);
     Committed {
         table,
         window,
@@ -146,8 +156,9 @@ fn committed(manifest: Manifest, now: OffsetDateTime) -> Committed {
     }
 }
 
-fn lag_seconds(watermark: &Watermark, now: OffsetDateTime) -> Option<u64> {
-    if !watermark::is_time(watermark.sql_type()) {
+/// How far a time column in UTC is behind `now`. The server's local time is not known here.
+fn lag_seconds(watermark: &Watermark, clock: Clock, now: OffsetDateTime) -> Option<u64> {
+    if !watermark::is_time(watermark.sql_type()) || clock == Clock::Local {
         return None;
     }
     let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
@@ -167,7 +178,13 @@ mod tests {
     #[test]
     fn lag_is_that_of_time_columns() {
         let now = time::macros::datetime!(2017-09-05 08:06:10 UTC);
-        let lag = |sql_type: &str, value| lag_seconds(&Watermark::new(sql_type.parse().unwrap(), value).unwrap(), now);
+        let lag = |sql_type: &str, value| {
+            lag_seconds(
+                &Watermark::new(sql_type.parse().unwrap(), value).unwrap(),
+                Clock::Utc,
+                now,
+            )
+        };
         assert_eq!(lag("datetime", "2017-09-05T08:06:00.997"), Some(10));
         assert_eq!(lag("date", "2017-09-05"), Some(8 * 3600 + 6 * 60 + 10));
         assert_eq!(lag("datetime2(0)", "2018-01-01T00:00:00"), None);

@@ -10,7 +10,8 @@ use tidemark::adapters::watermarks::Watermarks;
 use tidemark::config::{Environment, UpdateConfig};
 use tidemark::error::Result;
 use tidemark::runner::{self, RunContext};
-use update_watermark::{Response, handle};
+use tracing::Instrument;
+use update_watermark::{Request, Response, handle};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -25,9 +26,12 @@ async fn step(config: &Result<UpdateConfig>, aws: &Aws, event: Value, context: R
         source,
         watermarks,
     } = config.as_ref().map_err(Clone::clone)?;
-    let request = runner::decode(event)?;
+    let request: Request = runner::decode(event)?;
+    let span = request.span();
     let store = aws.store(&sink.bucket);
     let source = Server::new(secrets::login(&aws.secrets, source).await?);
     let watermarks = Watermarks::open(watermarks, &aws.secrets, &store, &sink.prefix).await?;
-    handle(&source, &watermarks, &store, &sink.prefix, request, context).await
+    handle(&source, &watermarks, &store, &sink.prefix, request, context)
+        .instrument(span)
+        .await
 }

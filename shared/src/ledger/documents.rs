@@ -12,10 +12,36 @@ use crate::table::Tracking;
 use crate::types::Column;
 use crate::watermark::Watermark;
 
+/// The version of the documents' form that this code writes and reads.
+pub const VERSION: u32 = 1;
+
+/// A document that says which version of its form it has.
+pub(super) trait Versioned {
+    fn version(&self) -> u32;
+}
+
+impl Versioned for Plan {
+    fn version(&self) -> u32 {
+        self.version
+    }
+}
+
+impl Versioned for PartRecord {
+    fn version(&self) -> u32 {
+        self.version
+    }
+}
+
+impl Versioned for Manifest {
+    fn version(&self) -> u32 {
+        self.version
+    }
+}
+
 /// `_plan.json`: a window frozen (W1), with everything a slice needs to be copied by anyone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The version of this document's form, 1.
+    /// [`VERSION`]
     pub version: u32,
     /// The source.
     pub table: ObjectName,
@@ -56,7 +82,7 @@ pub struct Slice {
 /// `_parts/NNNNN.json`: the decision which upload is the slice's (W2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartRecord {
-    /// The version of this document's form, 1.
+    /// [`VERSION`]
     pub version: u32,
     /// The window.
     pub window: WindowName,
@@ -75,7 +101,7 @@ pub struct PartRecord {
 /// `_manifest.json`: the commit of a window (W4). It names every object of the window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The version of this document's form, 1.
+    /// [`VERSION`]
     pub version: u32,
     /// The source.
     pub table: ObjectName,

@@ -24,7 +24,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use documents::{Manifest, ManifestPart, PartRecord, Plan, Slice};
+use documents::Versioned;
+pub use documents::{Manifest, ManifestPart, PartRecord, Plan, Slice, VERSION};
 pub use keys::{Keys, WindowName};
 pub use pointer::Pointers;
 
@@ -166,20 +167,23 @@ impl<S: ReadObjects> Ledger<'_, S> {
         )
     }
 
-    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+    async fn read<T: DeserializeOwned + Versioned>(&self, key: &str) -> Result<Option<T>> {
         let Some(object) = self.store.get(key).await? else {
             return Ok(None);
         };
         let mut deserializer = serde_json::Deserializer::from_slice(&object.body);
-        serde_path_to_error::deserialize(&mut deserializer)
-            .map(Some)
-            .map_err(|error| {
-                Error::with_source(
-                    ErrorCode::LedgerInvalid,
-                    format!("{key} is not what Tidemark wrote there"),
-                    error,
-                )
-            })
+        let document: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let message = format!("{key} is not what Tidemark wrote there");
+            Error::with_source(ErrorCode::LedgerInvalid, message, error)
+        })?;
+        if document.version() != VERSION {
+            let message = format!(
+                "{key} has version {}, this Tidemark knows {VERSION}: deploy the later one",
+                document.version()
+            );
+            return Err(Error::new(ErrorCode::LedgerInvalid, message));
+        }
+        Ok(Some(document))
     }
 }
 

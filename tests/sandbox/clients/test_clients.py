@@ -24,7 +24,7 @@ import pytest
 Server = dict[str, Any]
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-TUTORIAL = ROOT / "tests/sandbox/tests/common/tutorial1.sql"
+TUTORIAL = ROOT / "tests/tutorials/one_table.sql"
 
 COMMON_TYPES = """
 SELECT CAST({p} AS int), CAST(-9223372036854775808 AS bigint), CAST(1 AS bit), CAST(255 AS tinyint),

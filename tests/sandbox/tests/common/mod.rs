@@ -10,7 +10,7 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 pub type Tiberius = Client<Compat<TcpStream>>;
 
 /// Tutorial 1: the source table, the watermark table and the procedure, as printed.
-pub const TUTORIAL: &str = include_str!("tutorial1.sql");
+pub const TUTORIAL: &str = include_str!("../../../tutorials/one_table.sql");
 
 /// A stand-in with default options.
 pub fn sandbox() -> Sandbox {
