@@ -114,7 +114,8 @@ where
             now: OffsetDateTime::now_utc(),
             deadline: Some(deadline(event.context.deadline())),
         };
-        let answer = step(event.payload, context).await;
+        // Boxed: the compiler follows the types of nested futures only so deep.
+        let answer = Box::pin(step(event.payload, context)).await;
         let answer = answer.and_then(|answer| {
             for (table, metrics) in answer.metrics() {
                 println!("{}", telemetry::embedded(&table, &metrics, context.now));
@@ -167,7 +168,7 @@ where
     lambda_runtime::tracing::init_default_subscriber_with_writer(std::io::stderr);
     let answer = async {
         let event = read_event().await?;
-        let answer = to_json(step(event, RunContext::unbounded()).await?)?;
+        let answer = to_json(Box::pin(step(event, RunContext::unbounded())).await?)?;
         serde_json::to_string_pretty(&answer)
             .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))
     };

@@ -22,6 +22,8 @@ class Step:
     failed: bool = False
     window: dict[str, Any] | None = None
     """The frozen window that this step announces."""
+    commit: dict[str, Any] | None = None
+    """The committed window that this step reports."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,13 @@ class Outcome:
     seconds: float
     windows: list[dict[str, Any]]
     """The windows that lookup-new-watermark froze or adopted, with their bounds."""
+    committed: list[dict[str, Any]]
+    """What update-watermark reported, per window; also of a run in which other tables failed."""
 
     @property
     def succeeded(self) -> bool:
         """Whether every table was copied or had nothing to copy."""
         return self.status == "SUCCEEDED"
-
-    @property
-    def committed(self) -> list[dict[str, Any]]:
-        """What update-watermark reported, per window."""
-        return list(self.output.get("committed", []))
 
 
 @dataclass
@@ -73,12 +72,15 @@ class Execution:
         states = self.deployment.aws.client("stepfunctions")
         steps = self._steps(states)
         windows = []
+        committed = []
         while True:
             execution = states.describe_execution(executionArn=self.arn)
             for step in next(steps):
                 on_step(step)
                 if step.window is not None:
                     windows.append(step.window)
+                if step.commit is not None:
+                    committed.append(step.commit)
             elapsed = time.monotonic() - self.started
             if execution["status"] != "RUNNING":
                 return Outcome(
@@ -89,6 +91,7 @@ class Execution:
                     cause=execution.get("cause", ""),
                     seconds=elapsed,
                     windows=windows,
+                    committed=committed,
                 )
             if elapsed > seconds:
                 raise TimeoutError(f"execution {execution['name']} still runs after {seconds:g} s")
@@ -127,7 +130,8 @@ def _describe(event: dict[str, Any]) -> list[Step]:
         how = "was copied before" if answer.get("resumed") else f"{answer['rows']} rows, {answer['bytes']} bytes"
         return [Step("copy-delta", f"{answer['table']} slice {answer['slice']}: {how}")]
     if "status" in answer:
-        return [Step("update-watermark", _committed(answer))]
+        commit = answer if answer["status"] == "committed" else None
+        return [Step("update-watermark", _committed(answer), commit=commit)]
     return []
 
 

@@ -1,6 +1,9 @@
 //! What the tests across crates share: the pipeline in the state machine's order, an S3 server on disk, the
 //! tutorial.
 
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
+
 pub mod faults;
 pub mod pipeline;
 pub mod s3_server;

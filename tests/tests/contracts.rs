@@ -1,6 +1,8 @@
 //! Contracts between the code and what is deployed beside it: the state machine's error names, the template's
 //! environment, the example events.
 
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! The pipeline stopped, failed or overtaken at every port call: the outcome is that of an undisturbed run (W1–W6).
 
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;

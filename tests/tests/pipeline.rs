@@ -1,5 +1,7 @@
 //! The four steps in the state machine's order over fakes: what a run leaves, whatever happened before it.
 
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use tidemark::error::{Error, ErrorCode, Result};

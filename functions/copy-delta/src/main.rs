@@ -1,5 +1,8 @@
 //! The function `copy-delta`: wires the step to the environment.
 
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 use copy_delta::{Request, Response, handle};
@@ -29,8 +32,7 @@ async fn step(config: &Result<CopyConfig>, aws: &Aws, event: Value, context: Run
     let span = request.span();
     let mut rows = MssqlRows::new(secrets::login(&aws.secrets, source).await?);
     let store = aws.store(&sink.bucket);
-    // Boxed: the types of its nested futures are deeper than the compiler follows by itself.
-    Box::pin(handle(&mut rows, &store, &sink.prefix, *part_bytes, request, context))
+    handle(&mut rows, &store, &sink.prefix, *part_bytes, request, context)
         .instrument(span)
         .await
 }

@@ -1,5 +1,8 @@
 //! The function `lookup-old-watermark`: wires the step to the environment.
 
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 use lookup_old_watermark::{Response, handle};

@@ -4,6 +4,8 @@
 //! the other process, `copy-delta`, alone: its CPU as the kernel accounts it and its peak memory. The rate of rows is
 //! bounded by the stand-in, which reads them from SQLite.
 
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
 #![allow(clippy::print_stdout, reason = "the terminal is the reader")]
 
 use std::error::Error;

@@ -166,6 +166,8 @@ impl Server {
         let cause: Option<Box<dyn StdError + Send + Sync>> = match error {
             // Its text may quote row values; `message` says what may be said.
             TdsError::Server(_) | TdsError::Conversion(_) => None,
+            // After its first sentence the driver gives advice about its own interface.
+            TdsError::Tls(text) => text.split(". ").next().map(Into::into),
             other => Some(other.into()),
         };
         let message = format!("{login}: {message}");
