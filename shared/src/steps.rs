@@ -103,7 +103,7 @@ const CAUSE_CHARACTERS: usize = 600;
 /// Runs `lookup` for each item and separates the tables that fail, so that they do not stop the others.
 ///
 /// Retryable failures are tried again. When every table fails so, the failure is not the table's: it is returned, and
-/// the state machine retries the whole lookup. A table that takes more than [`TABLE_TIMEOUT`], or that the deadline
+/// the state machine retries the whole lookup. A table that takes more than 60 s, or that the deadline
 /// leaves no time for, is a failed one.
 pub async fn for_each_table<I, T>(
     items: Vec<I>,
