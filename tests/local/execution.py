@@ -38,13 +38,18 @@ class Outcome:
     seconds: float
     windows: list[dict[str, Any]]
     """The windows that lookup-new-watermark froze or adopted, with their bounds."""
-    committed: list[dict[str, Any]]
-    """What update-watermark reported, per window; also of a run in which other tables failed."""
+    reported: list[dict[str, Any]]
+    """What update-watermark answered, per committed window; also in a run that failed for other tables."""
 
     @property
     def succeeded(self) -> bool:
         """Whether every table was copied or had nothing to copy."""
         return self.status == "SUCCEEDED"
+
+    @property
+    def committed(self) -> list[dict[str, Any]]:
+        """The committed windows as the execution's output has them; a failed execution has none."""
+        return list(self.output.get("committed", []))
 
 
 @dataclass
@@ -72,7 +77,7 @@ class Execution:
         states = self.deployment.aws.client("stepfunctions")
         steps = self._steps(states)
         windows = []
-        committed = []
+        reported = []
         while True:
             execution = states.describe_execution(executionArn=self.arn)
             for step in next(steps):
@@ -80,7 +85,7 @@ class Execution:
                 if step.window is not None:
                     windows.append(step.window)
                 if step.commit is not None:
-                    committed.append(step.commit)
+                    reported.append(step.commit)
             elapsed = time.monotonic() - self.started
             if execution["status"] != "RUNNING":
                 return Outcome(
@@ -91,7 +96,7 @@ class Execution:
                     cause=execution.get("cause", ""),
                     seconds=elapsed,
                     windows=windows,
-                    committed=committed,
+                    reported=reported,
                 )
             if elapsed > seconds:
                 raise TimeoutError(f"execution {execution['name']} still runs after {seconds:g} s")

@@ -190,7 +190,7 @@ def _own_report(outcome: Outcome) -> list[tuple[str, ...]]:
             str(commit["objects"]),
             commit["watermark"]["value"],
         )
-        for commit in outcome.committed
+        for commit in outcome.reported
     ]
 
 
