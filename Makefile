@@ -127,6 +127,7 @@ deploy: build ## Builds, and deploys with the AWS SAM CLI
 
 .PHONY: binaries
 binaries:
+	@perl -MIPC::Cmd -e 1 2>/dev/null || { echo "The build of OpenSSL needs perl: apt install perl"; exit 1; }
 	cargo build --locked --workspace --bins
 
 $(VENV_STAMP): tests/requirements.txt tests/requirements-constraints.txt
