@@ -30,10 +30,9 @@ impl LookedUp {
     /// The window after the last committed one.
     #[must_use]
     pub fn next_window(&self) -> WindowName {
-        match (&self.committed, self.stored.value.as_deref()) {
-            (Some(committed), _) => WindowName::after(&committed.new_watermark),
-            (None, Some(stored)) => WindowName::after_text(stored),
-            (None, None) => WindowName::initial(),
+        match &self.committed {
+            Some(committed) => WindowName::after(&committed.new_watermark),
+            None => WindowName::after_stored(self.stored.value.as_deref()),
         }
     }
 }

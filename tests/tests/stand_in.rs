@@ -236,3 +236,12 @@ async fn the_pointer_in_s3_moves_by_compare_and_set() {
     );
     assert_eq!(pointers.stored(&key).await.unwrap().value.as_deref(), Some("1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_may_be_named_in_two_spellings() {
+    let world = World::new(tutorial::SCRIPT).await;
+    let mut spec = spec("data_source_table", "LastModifytime");
+    spec.columns = serde_json::from_value(serde_json::json!(["personid", "lastmodifytime"])).unwrap();
+    world.run("r1", &spec).await;
+    assert_eq!(world.lines("dbo.data_source_table")[0], "1,2017-09-01 00:56:00.0000000");
+}

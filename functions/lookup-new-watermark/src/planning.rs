@@ -73,13 +73,8 @@ pub(crate) async fn probe<P: ProbeSource>(
     }
 
     let new = match maximum {
-        None => {
-            return Ok(Probed {
-                next: Found::Unchanged,
-                note,
-            });
-        }
-        Some(Maximum {
+        None
+        | Some(Maximum {
             ordering: Ordering::Equal,
             ..
         }) => {
@@ -119,8 +114,8 @@ pub(crate) async fn probe<P: ProbeSource>(
         watermark_name: spec.watermark_name.clone(),
         run_id: run_id.to_owned(),
         created_at: created_at.to_owned(),
-        new_watermark: new.clone(),
-        old_watermark: old.clone(),
+        new_watermark: new,
+        old_watermark: old,
     };
     Ok(Probed {
         next: Found::Grown(Box::new(plan)),
@@ -144,8 +139,9 @@ fn find<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn], name: &Identifier)
     }
     let lower = name.to_lowercase();
     let mut alike = declared.iter().filter(|column| column.name.to_lowercase() == lower);
-    match (alike.next(), alike.next()) {
-        (Some(column), None) => Ok(column),
+    match alike.next() {
+        // The same column may be there twice, asked for in two spellings.
+        Some(column) if alike.all(|other| other.name == column.name) => Ok(column),
         _ => {
             let names: Vec<_> = declared
                 .iter()

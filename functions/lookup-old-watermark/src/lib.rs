@@ -71,10 +71,7 @@ async fn look_up<W: ReadWatermarks, S: ReadObjects>(
     spec: &TableSpec,
 ) -> Result<LookedUp> {
     let stored = watermarks.stored(&spec.watermark_key()).await?;
-    let window = stored
-        .value
-        .as_deref()
-        .map_or_else(WindowName::initial, WindowName::after_text);
+    let window = WindowName::after_stored(stored.value.as_deref());
     let committed = ledger.chain_end(&window).await?.map(|end| {
         let new_watermark = end.manifest.new_watermark;
         tracing::warn!(

@@ -76,10 +76,9 @@ async fn standing<S: ReadObjects>(
     if stored_new.as_ref() == Some(new) {
         return Ok(Standing::There);
     }
-    let at = match (&stored_new, stored.value.as_deref()) {
-        (Some(watermark), _) => WindowName::after(watermark),
-        (None, Some(text)) => WindowName::after_text(text),
-        (None, None) => WindowName::initial(),
+    let at = match &stored_new {
+        Some(watermark) => WindowName::after(watermark),
+        None => WindowName::after_stored(stored.value.as_deref()),
     };
     if at == manifest.window || ledger.leads_to(&at, &manifest.window).await? {
         return Ok(Standing::Behind);

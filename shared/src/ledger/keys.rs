@@ -45,6 +45,12 @@ impl WindowName {
         Self(format!("{}{midnight}{fraction}{zone}", whole.replace(':', "-")))
     }
 
+    /// The window that starts at what a store holds: after this text, or at nothing.
+    #[must_use]
+    pub fn after_stored(value: Option<&str>) -> Self {
+        value.map_or_else(Self::initial, Self::after_text)
+    }
+
     /// The window that starts after `old`, if there is an old watermark.
     #[must_use]
     pub fn from_old(old: Option<&Watermark>) -> Self {

@@ -86,22 +86,36 @@ impl<S: ReadObjects> Ledger<'_, S> {
 
     /// Follows the manifests from `window` to the last committed window. `None` when `window` is not committed.
     pub async fn chain_end(&self, window: &WindowName) -> Result<Option<ChainEnd>> {
+        self.follow(window, None).await.map(|(end, _)| end)
+    }
+
+    /// Whether the manifests lead from window `from` to window `to`.
+    pub async fn leads_to(&self, from: &WindowName, to: &WindowName) -> Result<bool> {
+        self.follow(from, Some(to)).await.map(|(_, arrived)| arrived)
+    }
+
+    /// Follows the manifests from `from` to their end or, if they lead there, to `to`: the last committed window on the
+    /// way, and whether it leads to `to`.
+    async fn follow(&self, from: &WindowName, to: Option<&WindowName>) -> Result<(Option<ChainEnd>, bool)> {
         let mut end = None;
-        let mut next = window.clone();
+        let mut next = from.clone();
         for _ in 0..MAX_CHAIN {
             let Some(manifest) = self.manifest(&next).await? else {
-                return Ok(end);
+                return Ok((end, false));
             };
             let window = std::mem::replace(&mut next, WindowName::after(&manifest.new_watermark));
             if window == next {
-                return Err(Error::new(
-                    ErrorCode::LedgerInvalid,
-                    format!("{} leads to itself: its window is empty", self.keys.manifest(&window)),
-                ));
+                let key = self.keys.manifest(&window);
+                let message = format!("{key} leads to itself: its window is empty");
+                return Err(Error::new(ErrorCode::LedgerInvalid, message));
             }
             end = Some(ChainEnd { window, manifest });
+            if Some(&next) == to {
+                return Ok((end, true));
+            }
         }
-        Err(self.endless(window))
+        let message = format!("the manifests after {} do not end", self.keys.manifest(from));
+        Err(Error::new(ErrorCode::LedgerInvalid, message))
     }
 
     /// The slice's decision, if one is made, and the attempt it is for or, if none, the attempt to make.
@@ -145,28 +159,6 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(None)
     }
 
-    /// Whether the manifests lead from window `from` to window `to`.
-    pub async fn leads_to(&self, from: &WindowName, to: &WindowName) -> Result<bool> {
-        let mut at = from.clone();
-        for _ in 0..MAX_CHAIN {
-            let Some(manifest) = self.manifest(&at).await? else {
-                return Ok(false);
-            };
-            at = WindowName::after(&manifest.new_watermark);
-            if at == *to {
-                return Ok(true);
-            }
-        }
-        Err(self.endless(from))
-    }
-
-    fn endless(&self, window: &WindowName) -> Error {
-        Error::new(
-            ErrorCode::LedgerInvalid,
-            format!("the manifests after {} do not end", self.keys.manifest(window)),
-        )
-    }
-
     async fn read<T: DeserializeOwned + Versioned>(&self, key: &str) -> Result<Option<T>> {
         let Some(object) = self.store.get(key).await? else {
             return Ok(None);
@@ -192,24 +184,16 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     pub async fn freeze(&self, plan: Plan) -> Result<(Plan, bool)> {
         // W1
         let key = self.keys.plan(&plan.window);
-        match self.create(&key, &plan).await? {
-            Created::Created => Ok((plan, false)),
-            Created::AlreadyExists => {
-                let frozen = self.frozen_plan(&plan.window).await?;
-                let adopted = frozen != plan;
-                Ok((frozen, adopted))
-            }
-        }
+        let frozen = self.create_or_read(&key, plan.clone()).await?;
+        let adopted = frozen != plan;
+        Ok((frozen, adopted))
     }
 
     /// Decides `record` for its slice, or returns the record that was decided before.
     pub async fn decide(&self, record: PartRecord) -> Result<PartRecord> {
         // W2
         let key = self.keys.part_record(&record.window, record.slice, record.attempt);
-        match self.create(&key, &record).await? {
-            Created::Created => Ok(record),
-            Created::AlreadyExists => self.read(&key).await?.ok_or_else(|| missing(&key)),
-        }
+        self.create_or_read(&key, record).await
     }
 
     /// Voids a decision whose upload has expired, so that the slice can be copied again.
@@ -224,9 +208,14 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     pub async fn commit(&self, manifest: Manifest) -> Result<Manifest> {
         // W4
         let key = self.keys.manifest(&manifest.window);
-        match self.create(&key, &manifest).await? {
-            Created::Created => Ok(manifest),
-            Created::AlreadyExists => self.read(&key).await?.ok_or_else(|| missing(&key)),
+        self.create_or_read(&key, manifest).await
+    }
+
+    /// Writes `document` at `key`, or returns the one that was written there before.
+    async fn create_or_read<T: Serialize + DeserializeOwned + Versioned>(&self, key: &str, document: T) -> Result<T> {
+        match self.create(key, &document).await? {
+            Created::Created => Ok(document),
+            Created::AlreadyExists => self.read(key).await?.ok_or_else(|| missing(key)),
         }
     }
 

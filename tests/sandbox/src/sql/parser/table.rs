@@ -89,8 +89,15 @@ impl Parser<'_> {
     pub(super) fn table_constraint(&mut self) -> SqlResult<Option<Constraint>> {
         let from = self.at;
         let name = self.constraint_name()?;
-        if self.eat("primary") {
+        let keyed: Option<fn(Vec<String>) -> Rule> = if self.eat("primary") {
             self.expect("key")?;
+            Some(Rule::PrimaryKey)
+        } else if self.eat("unique") {
+            Some(Rule::Unique)
+        } else {
+            None
+        };
+        if let Some(rule) = keyed {
             self.clustering();
             if !self.is_sym("(") {
                 self.at = from;
@@ -100,20 +107,7 @@ impl Parser<'_> {
             self.storage_options()?;
             return Ok(Some(Constraint {
                 name,
-                rule: Rule::PrimaryKey(columns),
-            }));
-        }
-        if self.eat("unique") {
-            self.clustering();
-            if !self.is_sym("(") {
-                self.at = from;
-                return Ok(None);
-            }
-            let columns = self.key_columns()?.into_iter().map(|(c, _)| c).collect();
-            self.storage_options()?;
-            return Ok(Some(Constraint {
-                name,
-                rule: Rule::Unique(columns),
+                rule: rule(columns),
             }));
         }
         if self.eat("check") {
