@@ -58,6 +58,12 @@ else
 endif
 	PYTHONPATH=tests $(VENV)/bin/pytest -c tests/pytest.ini $(PYTEST)
 
+.PHONY: soak
+#: SOAK_SEEDS=interleavings per test (20000), PROPTEST_CASES=generated cases per property (20000)
+soak: ## Thousands of interleaved runs and generated inputs, in an optimised build
+	SOAK_SEEDS=$(or $(SOAK_SEEDS),20000) PROPTEST_CASES=$(or $(PROPTEST_CASES),20000) \
+		cargo test --locked --profile soak --package tidemark --package tidemark-tests --lib --test crash_points
+
 .PHONY: check
 check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 	cargo fmt --all --check

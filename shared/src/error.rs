@@ -38,7 +38,7 @@ pub enum ErrorCode {
     ChangeTrackingInvalid,
     /// An object of the ledger is missing or unreadable: somebody deleted or changed what is written once.
     LedgerInvalid,
-    /// The slice does not fit into one invocation.
+    /// The work does not fit into the time it has: a slice into one invocation, a lookup into a table's share of it.
     DeadlineExceeded,
     /// A bug in Tidemark.
     Internal,

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
@@ -92,62 +94,89 @@ impl TableSpec {
 const TRIES: u32 = 3;
 /// The wait before the second try; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// How long one table may take: one that is locked or scanned must not use up the time of the others.
-const TABLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one table may keep the connection: one that is locked or scanned must not use up the time of the others.
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Tables looked up at once: reads of the ledger overlap, statements take turns.
+const TABLES_AT_ONCE: usize = 16;
 /// What is kept back from the invocation's time to answer.
 const ANSWER_MARGIN: Duration = Duration::from_secs(20);
 /// Characters of a failure's cause: all of them travel in one payload.
 const CAUSE_CHARACTERS: usize = 600;
 
-/// Runs `lookup` for each item and separates the tables that fail, so that they do not stop the others.
+/// The turns of the tables on the one connection to a server.
+#[derive(Debug, Default)]
+pub struct Turns {
+    connection: Mutex<()>,
+}
+
+impl Turns {
+    /// Waits for the table's turn, then runs `work`; `DeadlineExceeded` when that takes more than 60 s.
+    pub async fn take<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let _turn = self.connection.lock().await;
+        tokio::time::timeout(TURN_TIMEOUT, work)
+            .await
+            .unwrap_or_else(|_| Err(too_slow(&format!("no answer within {} s", TURN_TIMEOUT.as_secs()))))
+    }
+}
+
+/// Runs `lookup` for each item, several at once, and separates the tables that fail, so that they do not stop the
+/// others. What is found is in the order of the items.
 ///
 /// Retryable failures are tried again. When every table fails so, the failure is not the table's: it is returned, and
-/// the state machine retries the whole lookup. A table that takes more than 60 s, or that the deadline
-/// leaves no time for, is a failed one.
+/// the state machine retries the whole lookup. A table that keeps the connection for more than 60 s, or that the
+/// deadline leaves no time for, is a failed one.
 pub async fn for_each_table<I, T>(
     items: Vec<I>,
     deadline: Option<Instant>,
     table: impl Fn(&I) -> &ObjectName,
-    mut lookup: impl AsyncFnMut(&I) -> Result<T>,
+    lookup: impl AsyncFn(&I, &Turns) -> Result<T>,
 ) -> Result<(Vec<T>, Vec<FailedTable>)> {
     let end = deadline.map(|deadline| deadline.checked_sub(ANSWER_MARGIN).unwrap_or(deadline));
+    let turns = Turns::default();
+    let (lookup, turns) = (&lookup, &turns);
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    let mut waiting = items;
+    let mut waiting: Vec<(usize, I)> = items.into_iter().enumerate().collect();
     for tries in 1..=TRIES {
-        let mut again: Vec<(I, Error)> = Vec::new();
-        for item in waiting {
-            let limit = Instant::now() + TABLE_TIMEOUT;
-            let limit = end.map_or(limit, |end| end.min(limit));
-            match tokio::time::timeout_at(limit, lookup(&item)).await {
-                Ok(Ok(found)) => done.push(found),
-                Ok(Err(error)) if error.code().is_retryable() => again.push((item, error)),
-                Ok(Err(error)) => failed.push(failure(table(&item), &error)),
-                Err(_) => failed.push(failure(table(&item), &too_slow())),
+        let mut again: Vec<(usize, I, Error)> = Vec::new();
+        let looked_up = waiting.into_iter().map(|(number, item)| async move {
+            let found = before(end, lookup(&item, turns)).await;
+            (number, item, found)
+        });
+        let mut looked_up = stream::iter(looked_up).buffered(TABLES_AT_ONCE);
+        while let Some((number, item, found)) = looked_up.next().await {
+            match found {
+                Ok(found) => done.push((number, found)),
+                Err(error) if error.code().is_retryable() => again.push((number, item, error)),
+                Err(error) => failed.push(failure(table(&item), &error)),
             }
         }
         if done.is_empty() && failed.is_empty() && tries == 1 {
             // Nothing but retryable failures; none at all when there was no item.
-            if let Some((item, error)) = again.into_iter().next() {
+            if let Some((_, item, error)) = again.into_iter().next() {
                 return Err(error.context(table(&item)));
             }
             break;
         }
         if again.is_empty() || tries == TRIES {
-            failed.extend(again.iter().map(|(item, error)| failure(table(item), error)));
+            failed.extend(again.iter().map(|(_, item, error)| failure(table(item), error)));
             break;
         }
         tokio::time::sleep(FIRST_WAIT * 2_u32.pow(tries - 1)).await;
-        waiting = again.into_iter().map(|(item, _)| item).collect();
+        waiting = again.into_iter().map(|(number, item, _)| (number, item)).collect();
     }
-    Ok((done, failed))
+    done.sort_by_key(|&(number, _)| number);
+    Ok((done.into_iter().map(|(_, found)| found).collect(), failed))
 }
 
-fn too_slow() -> Error {
-    let message = format!(
-        "no answer within {} s, or no time left in this invocation: index the watermark column, and look for locks",
-        TABLE_TIMEOUT.as_secs()
-    );
-    Error::new(ErrorCode::SourceUnavailable, message)
+async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(end) = end else { return work.await };
+    let no_time = |_| Err(too_slow("no time left for it in this invocation"));
+    tokio::time::timeout_at(end, work).await.unwrap_or_else(no_time)
+}
+
+fn too_slow(what: &str) -> Error {
+    let message = format!("{what}: index the watermark column, and look for locks");
+    Error::new(ErrorCode::DeadlineExceeded, message)
 }
 
 fn failure(table: &ObjectName, error: &Error) -> FailedTable {
@@ -166,6 +195,8 @@ fn failure(table: &ObjectName, error: &Error) -> FailedTable {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn tables(names: &[&str]) -> Vec<ObjectName> {
@@ -174,66 +205,116 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_failing_table_does_not_stop_the_others() {
-        let mut tries = 0;
+        let tries = Cell::new(0);
         let (done, failed) = for_each_table(
-            tables(&["busy", "gone", "good"]),
+            tables(&["busy", "good", "gone", "fine"]),
             None,
             |table| table,
-            async |table: &ObjectName| match table.name().as_str() {
-                "good" => Ok(table.to_string()),
+            async |table: &ObjectName, _: &Turns| match table.name().as_str() {
+                "good" | "fine" => Ok(table.to_string()),
                 "gone" => Err(Error::new(ErrorCode::SourceRejected, "no such table")),
                 _ => {
-                    tries += 1;
+                    tries.set(tries.get() + 1);
                     Err(Error::new(ErrorCode::SourceUnavailable, "locked"))
                 }
             },
         )
         .await
         .unwrap();
-        assert_eq!(done, ["dbo.good"]);
+        assert_eq!(done, ["dbo.good", "dbo.fine"]);
         let failed: Vec<_> = failed
             .iter()
             .map(|failure| (failure.table.name().as_str(), failure.error.as_str()))
             .collect();
         assert_eq!(failed, [("gone", "SourceRejected"), ("busy", "SourceUnavailable")]);
-        assert_eq!(tries, TRIES);
+        assert_eq!(tries.get(), TRIES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_found_later_keeps_its_place() {
+        let tries = Cell::new(0);
+        let lookup = async |table: &ObjectName, _: &Turns| {
+            tries.set(tries.get() + 1);
+            if tries.get() == 1 {
+                return Err(Error::new(ErrorCode::SourceUnavailable, "deadlock"));
+            }
+            Ok(table.name().as_str().to_owned())
+        };
+        let (done, failed) = for_each_table(tables(&["a", "b", "c"]), None, |table| table, lookup)
+            .await
+            .unwrap();
+        assert_eq!(done, ["a", "b", "c"]);
+        assert!(failed.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_source_that_is_down_is_the_whole_steps_failure() {
-        let mut asked = 0;
+        let asked = Cell::new(0);
         let error = for_each_table(
             tables(&["a", "b", "c", "d"]),
             None,
             |table| table,
-            async |_: &ObjectName| {
-                asked += 1;
+            async |_: &ObjectName, _: &Turns| {
+                asked.set(asked.get() + 1);
                 Err::<(), _>(Error::new(ErrorCode::SourceUnavailable, "refused"))
             },
         )
         .await
         .unwrap_err();
-        assert_eq!((error.code(), asked), (ErrorCode::SourceUnavailable, 4));
+        assert_eq!((error.code(), asked.get()), (ErrorCode::SourceUnavailable, 4));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_table_that_hangs_leaves_time_for_the_others() {
         let names = ["hangs", "good", "late"];
-        let deadline = Instant::now() + TABLE_TIMEOUT + ANSWER_MARGIN + Duration::from_secs(5);
-        let lookup = async |table: &ObjectName| {
-            match table.name().as_str() {
-                "hangs" => tokio::time::sleep(Duration::from_secs(3600)).await,
-                "late" => tokio::time::sleep(Duration::from_secs(30)).await,
-                _ => {}
-            }
-            Ok(table.to_string())
+        let deadline = Instant::now() + TURN_TIMEOUT + ANSWER_MARGIN + Duration::from_secs(5);
+        let lookup = async |table: &ObjectName, turns: &Turns| {
+            let work = async {
+                match table.name().as_str() {
+                    "hangs" => tokio::time::sleep(Duration::from_secs(3600)).await,
+                    "late" => tokio::time::sleep(Duration::from_secs(30)).await,
+                    _ => {}
+                }
+                Ok(table.to_string())
+            };
+            turns.take(work).await
         };
         let (done, failed) = for_each_table(tables(&names), Some(deadline), |table| table, lookup)
             .await
             .unwrap();
         assert_eq!(done, ["dbo.good"]);
-        let failed: Vec<_> = failed.iter().map(|failure| failure.table.name().as_str()).collect();
-        assert_eq!(failed, ["hangs", "late"]);
+        let failed: Vec<_> = failed
+            .iter()
+            .map(|failure| (failure.table.name().as_str(), failure.error.as_str()))
+            .collect();
+        assert_eq!(failed, [("hangs", "DeadlineExceeded"), ("late", "DeadlineExceeded")]);
         assert!(Instant::now() <= deadline - ANSWER_MARGIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn statements_take_turns_and_the_rest_overlaps() {
+        let names: Vec<String> = (0..48).map(|number| format!("t{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (begun, on_connection) = (Instant::now(), Cell::new(0));
+        let lookup = async |_: &ObjectName, turns: &Turns| {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let statement = async {
+                on_connection.set(on_connection.get() + 1);
+                assert_eq!(on_connection.get(), 1, "two statements at once");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                on_connection.set(on_connection.get() - 1);
+                Ok(())
+            };
+            turns.take(statement).await
+        };
+        let (done, _) = for_each_table(tables(&names), None, |table| table, lookup)
+            .await
+            .unwrap();
+        assert_eq!(done.len(), 48);
+        assert!(
+            begun.elapsed() < Duration::from_millis(48 * 100 / 4),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 }

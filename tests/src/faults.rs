@@ -143,6 +143,14 @@ impl<T: ReadObjects> ReadObjects for Gated<'_, &T> {
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         self.gate.call("get", SINK, self.inner.get(key)).await
     }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        self.gate.call("size", SINK, self.inner.size(key)).await
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        self.gate.call("folders", SINK, self.inner.folders(prefix)).await
+    }
 }
 
 impl<T: CreateObjects> CreateObjects for Gated<'_, &T> {

@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 
 pub mod faults;
+pub mod memory;
 pub mod pipeline;
 pub mod s3_server;
 pub mod tutorial;

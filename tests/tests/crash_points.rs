@@ -17,8 +17,12 @@ use tidemark_tests::pipeline::Pipeline;
 const PREFIX: &str = "p";
 /// More executions than any single fault can need.
 const RUNS: usize = 4;
-/// Interleavings of two and of three runs that are tried.
+/// Interleavings of two and of three runs that are tried; `SOAK_SEEDS` tries as many as it says.
 const SEEDS: u64 = 200;
+
+fn seeds() -> u64 {
+    std::env::var("SOAK_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap())
+}
 
 struct World {
     table: MemoryTable,
@@ -238,7 +242,7 @@ async fn a_window_of_many_slices_disturbed_at_any_port_call_ends_as_an_undisturb
 async fn two_runs_interleaved_in_any_order_end_as_one() {
     for sliced in [false, true] {
         let expected = undisturbed(sliced).await;
-        for seed in 1..=SEEDS {
+        for seed in 1..=seeds() {
             let world = World::new().await;
             if sliced {
                 world.freeze_slices().await
@@ -261,7 +265,7 @@ async fn two_runs_interleaved_in_any_order_end_as_one() {
 #[tokio::test]
 async fn three_runs_of_which_one_dies_end_as_one() {
     let expected = undisturbed(true).await;
-    for seed in 1..=SEEDS {
+    for seed in 1..=seeds() {
         let world = World::new().await;
         world.freeze_slices().await;
         let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));

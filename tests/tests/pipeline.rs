@@ -6,101 +6,16 @@
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::{Identifier, ObjectName};
-use tidemark::ledger::{Ledger, WindowName};
+use tidemark::ledger::WindowName;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects};
 use tidemark::ports::source::{CountSource, DeclaredColumn, Growth, ProbeSource, WatermarkColumn};
 use tidemark::query::Query;
-use tidemark::table::TableSpec;
-use tidemark::testing::{MemoryStore, MemoryTable, MemoryWatermarks};
+use tidemark::testing::{MemoryTable, MemoryWatermarks};
 use tidemark::types::SqlType;
 use tidemark::watermark::{StoreType, Watermark};
-use tidemark_tests::pipeline::{Outcome, Pipeline};
+use tidemark_tests::memory::{PREFIX, TABLE, World, name, spec, window};
+use tidemark_tests::pipeline::Pipeline;
 use update_watermark::Response as Updated;
-
-const PREFIX: &str = "p";
-const TABLE: &str = "dbo.t";
-
-struct World {
-    table: MemoryTable,
-    store: MemoryStore,
-    watermarks: MemoryWatermarks,
-}
-
-impl World {
-    fn new(rows: impl IntoIterator<Item = i64>) -> Self {
-        let watermarks = MemoryWatermarks::new(StoreType::Typed(SqlType::BigInt));
-        Self {
-            table: MemoryTable::new(rows),
-            store: MemoryStore::default(),
-            watermarks,
-        }
-    }
-
-    fn pipeline(&self) -> Pipeline<'_, MemoryTable, &MemoryTable, MemoryWatermarks, MemoryStore> {
-        Pipeline {
-            source: &self.table,
-            rows: &self.table,
-            watermarks: &self.watermarks,
-            store: &self.store,
-            prefix: PREFIX,
-        }
-    }
-
-    async fn run(&self, run_id: &str) -> Outcome {
-        let outcome = self.pipeline().run(run_id, &[spec()]).await.unwrap();
-        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
-        outcome
-    }
-
-    fn watermark(&self) -> Option<String> {
-        self.watermarks.value(&name())
-    }
-
-    /// The lines of every visible part, sorted.
-    fn lines(&self) -> Vec<i64> {
-        let mut lines = Vec::new();
-        for key in self.parts() {
-            let body = self.store.body(&key).unwrap();
-            lines.extend(
-                std::str::from_utf8(&body)
-                    .unwrap()
-                    .lines()
-                    .map(|line| line.parse::<i64>().unwrap()),
-            );
-        }
-        lines.sort_unstable();
-        lines
-    }
-
-    fn parts(&self) -> Vec<String> {
-        self.store
-            .keys()
-            .into_iter()
-            .filter(|key| key.contains("/part-"))
-            .collect()
-    }
-
-    fn ledger(&self) -> Ledger<'_, MemoryStore> {
-        Ledger::new(&self.store, PREFIX, &name())
-    }
-}
-
-fn name() -> ObjectName {
-    TABLE.parse().unwrap()
-}
-
-fn spec() -> TableSpec {
-    serde_json::from_value(serde_json::json!({
-        "table": TABLE,
-        "tracking": { "watermark": { "column": "V", "settle_seconds": 0 } },
-        "format": { "csv": { "header": false } },
-    }))
-    .unwrap()
-}
-
-fn window(text: &str) -> WindowName {
-    WindowName::try_from(text.to_owned()).unwrap()
-}
 
 #[tokio::test]
 async fn each_run_copies_what_came_since_the_last() {
@@ -207,71 +122,6 @@ async fn every_step_may_be_repeated_after_the_commit() {
         .unwrap();
     pipeline.update("again", TABLE, &WindowName::initial()).await.unwrap();
     assert_eq!((world.store.keys(), world.watermark().as_deref()), (keys, Some("2")));
-}
-
-#[tokio::test]
-async fn a_pointer_that_lags_is_rolled_forward_and_moved() {
-    let world = World::new([1]);
-    world.run("r1").await;
-    world.table.insert(2);
-    world.run("r2").await;
-    world.watermarks.set(&name(), Some("1"));
-    let idle = world.run("r3").await;
-    assert_eq!(
-        idle.committed[0].rows, 1,
-        "the committed window is reported, not copied again"
-    );
-    assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
-
-    world.watermarks.set(&name(), None);
-    world.table.insert(3);
-    world.run("r4").await;
-    assert_eq!(
-        (world.watermark().as_deref(), world.lines()),
-        (Some("3"), vec![1, 2, 3]),
-        "rebuilt from the manifests"
-    );
-}
-
-#[tokio::test]
-async fn a_slower_run_never_moves_the_watermark_backwards() {
-    let world = World::new([1]);
-    world.run("r1").await;
-    world.table.insert(2);
-    world.run("r2").await;
-    let Updated::Committed(slow) = world
-        .pipeline()
-        .update("slow", TABLE, &WindowName::initial())
-        .await
-        .unwrap()
-    else {
-        panic!("committed long ago")
-    };
-    assert_eq!((slow.watermark.value(), world.watermark().as_deref()), ("1", Some("2")));
-}
-
-#[tokio::test]
-async fn a_watermark_this_ledger_does_not_know_is_a_conflict() {
-    let world = World::new([5]);
-    world.pipeline().plan("r1", &[spec()]).await.unwrap();
-    let mut pipeline = world.pipeline();
-    pipeline
-        .copy_slice("r1", TABLE, &WindowName::initial(), 0)
-        .await
-        .unwrap();
-    world.watermarks.set(&name(), Some("4"));
-    let error = pipeline.update("r1", TABLE, &WindowName::initial()).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::WatermarkConflict);
-    assert_eq!(world.watermark().as_deref(), Some("4"));
-}
-
-#[tokio::test]
-async fn a_watermark_above_the_source_is_a_regression() {
-    let world = World::new([5]);
-    world.watermarks.set(&name(), Some("6"));
-    let outcome = world.pipeline().run("r1", &[spec()]).await.unwrap();
-    assert_eq!(outcome.failed[0].error, "WatermarkRegression");
-    assert_eq!((world.watermark().as_deref(), world.store.keys().len()), (Some("6"), 0));
 }
 
 #[tokio::test]
@@ -479,24 +329,4 @@ impl CountSource for Uncountable<'_> {
     async fn count(&self, _query: &Query) -> Result<u64> {
         Err(Error::new(ErrorCode::SourceRejected, "no permission"))
     }
-}
-
-#[tokio::test]
-async fn a_reseeded_table_does_not_run_into_its_own_past() {
-    let world = World::new([100]);
-    world.run("r1").await;
-    world.table.insert(200);
-    world.run("r2").await;
-    world.table.insert(300);
-    world.run("r3").await;
-    // Restored to 150 and grown to 200 again; the pointer is set back by hand.
-    let restored = World {
-        table: MemoryTable::new([100, 150, 200]),
-        ..world
-    };
-    restored.watermarks.set(&name(), Some("150"));
-    let error = restored.pipeline().run("r4", &[spec()]).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::LedgerInvalid);
-    assert!(error.to_string().contains("start the table over"), "{error}");
-    assert_eq!(restored.watermark().as_deref(), Some("150"));
 }

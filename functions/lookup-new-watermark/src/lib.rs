@@ -14,7 +14,7 @@ use tidemark::ports::objects::{CreateObjects, ReadObjects};
 use tidemark::ports::source::ProbeSource;
 use tidemark::query::Query;
 use tidemark::runner::{Answer, RunContext};
-use tidemark::steps::{CopyWindow, FailedTable, LookedUp, for_each_table};
+use tidemark::steps::{CopyWindow, FailedTable, LookedUp, Turns, for_each_table};
 use tidemark::table::{Tracking, check_all};
 use tidemark::watermark::Watermark;
 
@@ -103,7 +103,7 @@ pub async fn handle<P: ProbeSource, S: ReadObjects + CreateObjects>(
         tables,
         context.deadline,
         |table| &table.spec.table,
-        async |table: &LookedUp| {
+        async |table: &LookedUp, turns: &Turns| {
             let ledger = Ledger::new(store, prefix, &table.spec.table);
             if let Some(plan) = ledger.plan(&table.next_window()).await? {
                 let next = if dry_run {
@@ -113,7 +113,8 @@ pub async fn handle<P: ProbeSource, S: ReadObjects + CreateObjects>(
                 };
                 return Ok((next, None));
             }
-            let found = planning::probe(source, table, &run_id, &created_at).await?;
+            let probe = planning::probe(source, table, &run_id, &created_at);
+            let found = turns.take(probe).await?;
             let next = match found.next {
                 Found::Unchanged => unchanged(table, dry_run),
                 Found::Grown(plan) if dry_run => Next::DryRun(show(*plan, false)),

@@ -1,15 +1,15 @@
 //! Step 1: where does each table's next window start?
 //!
 //! Reads the watermark store and rolls forward along the manifests of windows that were committed while the pointer
-//! stayed behind. Writes nothing.
+//! stayed behind, or was deleted. Writes nothing.
 
 use serde::{Deserialize, Serialize};
 use tidemark::error::Result;
 use tidemark::ledger::{Ledger, WindowName};
 use tidemark::ports::objects::ReadObjects;
-use tidemark::ports::watermarks::ReadWatermarks;
+use tidemark::ports::watermarks::{ReadWatermarks, StoredWatermark};
 use tidemark::runner::{Answer, RunContext};
-use tidemark::steps::{CommittedWindow, FailedTable, LookedUp, for_each_table};
+use tidemark::steps::{CommittedWindow, FailedTable, LookedUp, Turns, for_each_table};
 use tidemark::table::{TableSpec, check_all};
 
 /// The state machine's input and the name of the run.
@@ -53,7 +53,16 @@ pub async fn handle<W: ReadWatermarks, S: ReadObjects>(
         request.tables,
         context.deadline,
         |spec| &spec.table,
-        async |spec: &TableSpec| look_up(watermarks, &Ledger::new(store, prefix, &spec.table), spec).await,
+        async |spec: &TableSpec, turns: &Turns| {
+            let key = spec.watermark_key();
+            let stored = watermarks.stored(&key);
+            let stored = if watermarks.takes_turns() {
+                turns.take(stored).await?
+            } else {
+                stored.await?
+            };
+            look_up(&Ledger::new(store, prefix, &spec.table), spec, stored).await
+        },
     )
     .await?;
     tracing::info!(
@@ -65,14 +74,17 @@ pub async fn handle<W: ReadWatermarks, S: ReadObjects>(
     Ok(Response { tables, failed })
 }
 
-async fn look_up<W: ReadWatermarks, S: ReadObjects>(
-    watermarks: &W,
+async fn look_up<S: ReadObjects>(
     ledger: &Ledger<'_, S>,
     spec: &TableSpec,
+    stored: StoredWatermark,
 ) -> Result<LookedUp> {
-    let stored = watermarks.stored(&spec.watermark_key()).await?;
-    let window = WindowName::after_stored(stored.value.as_deref());
-    let committed = ledger.chain_end(&window).await?.map(|end| {
+    let end = match &stored.value {
+        Some(text) => ledger.chain_end(&WindowName::after_text(text)).await?,
+        // The first run of a table, or its pointer was deleted: then its history may begin anywhere.
+        None => ledger.only_chain_end().await?,
+    };
+    let committed = end.map(|end| {
         let new_watermark = end.manifest.new_watermark;
         tracing::warn!(
             table = %spec.table, stored = ?stored.value, committed = %new_watermark,

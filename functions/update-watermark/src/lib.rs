@@ -96,7 +96,7 @@ impl Answer for Response {
 
 /// Commits the window of the request and moves the watermark to its end.
 ///
-/// Errors: `LedgerInvalid` when the plan is gone, `WatermarkConflict` when the store holds a watermark this ledger does
+/// Errors: `LedgerInvalid` when the plan or an object of a committed window is gone, `WatermarkConflict` when the store holds a watermark this ledger does
 /// not know, and whatever the ports say. The watermark is moved only after the manifest is there (W5).
 pub async fn handle<C, W, S>(
     source: &C,
@@ -115,7 +115,10 @@ where
     let ledger = Ledger::new(store, prefix, &table);
     let plan = ledger.frozen_plan(&window).await?;
     let manifest = match ledger.manifest(&window).await? {
-        Some(manifest) => manifest,
+        Some(manifest) => {
+            ledger.check_objects(&manifest).await?;
+            manifest
+        }
         None => match commit::commit(source, store, &ledger, &plan, &run_id, context).await? {
             Some(manifest) => manifest,
             None => {

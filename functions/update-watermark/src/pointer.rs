@@ -55,7 +55,7 @@ pub(crate) async fn advance<W: MoveWatermarks, S: ReadObjects>(
 enum Standing {
     /// At its end.
     There,
-    /// At its start or, along the manifests, before it.
+    /// At its start or, along the manifests, before it; or nothing is stored.
     Behind,
     /// Along the manifests, after it: another run was faster.
     Ahead,
@@ -76,9 +76,11 @@ async fn standing<S: ReadObjects>(
     if stored_new.as_ref() == Some(new) {
         return Ok(Standing::There);
     }
-    let at = match &stored_new {
-        Some(watermark) => WindowName::after(watermark),
-        None => WindowName::after_stored(stored.value.as_deref()),
+    let at = match (&stored_new, stored.value.as_deref()) {
+        (Some(watermark), _) => WindowName::after(watermark),
+        (None, Some(text)) => WindowName::after_text(text),
+        // Nothing is before every window: the pointer of a chain that began at a watermark set by hand was deleted.
+        (None, None) => return Ok(Standing::Behind),
     };
     if at == manifest.window || ledger.leads_to(&at, &manifest.window).await? {
         return Ok(Standing::Behind);

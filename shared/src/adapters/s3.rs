@@ -109,6 +109,32 @@ impl ReadObjects for S3Store {
             etag,
         }))
     }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        let head = self.head(key).await?;
+        Ok(head.map(|head| {
+            head.content_length()
+                .and_then(|bytes| bytes.try_into().ok())
+                .unwrap_or_default()
+        }))
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .delimiter("/");
+        let mut pages = request.into_paginator().send();
+        let mut folders = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.error("list", prefix, error))?;
+            let found = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            folders.extend(found.filter_map(|key| Some(key.strip_prefix(prefix)?.trim_end_matches('/').to_owned())));
+        }
+        Ok(folders)
+    }
 }
 
 impl CreateObjects for S3Store {

@@ -57,6 +57,13 @@ impl ReadWatermarks for Watermarks<'_> {
             Self::S3(store) => store.stored(key).await,
         }
     }
+
+    fn takes_turns(&self) -> bool {
+        match self {
+            Self::Sql(store) => store.takes_turns(),
+            Self::S3(store) => store.takes_turns(),
+        }
+    }
 }
 
 impl MoveWatermarks for Watermarks<'_> {

@@ -118,6 +118,12 @@ impl Keys {
         format!("{}/_watermark.json", self.table)
     }
 
+    /// What every window's folder begins with, before its name.
+    #[must_use]
+    pub fn windows(&self) -> String {
+        format!("{}/window=", self.table)
+    }
+
     /// `window={from}/_plan.json`
     #[must_use]
     pub fn plan(&self, window: &WindowName) -> String {

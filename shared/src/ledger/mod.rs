@@ -20,7 +20,10 @@ mod documents;
 mod keys;
 mod pointer;
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
+use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -35,6 +38,8 @@ use crate::ports::objects::{CreateObjects, Created, ReadObjects};
 
 /// Most windows the chain of manifests is followed for in one go: a guard against a ledger that leads in a circle.
 const MAX_CHAIN: usize = 1_000_000;
+/// Manifests read at once when all are.
+const MANIFESTS_AT_ONCE: usize = 16;
 
 /// Typed access to the ledger of one table.
 #[derive(Debug)]
@@ -87,6 +92,62 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// Follows the manifests from `window` to the last committed window. `None` when `window` is not committed.
     pub async fn chain_end(&self, window: &WindowName) -> Result<Option<ChainEnd>> {
         self.follow(window, None).await.map(|(end, _)| end)
+    }
+
+    /// The end of the one chain of committed windows this ledger holds, wherever it starts; `None` without any.
+    ///
+    /// Reads every manifest: for when nothing says where the chain starts. Errors: `LedgerInvalid` when there are several
+    /// chains, because no one but the user knows which is the table's present history.
+    pub async fn only_chain_end(&self) -> Result<Option<ChainEnd>> {
+        let folders = self.store.folders(&self.keys.windows()).await?;
+        let names = folders
+            .into_iter()
+            .filter_map(|folder| WindowName::try_from(folder).ok());
+        let mut manifests = stream::iter(names)
+            .map(|window| async move { Ok(self.manifest(&window).await?.map(|manifest| (window, manifest))) })
+            .buffered(MANIFESTS_AT_ONCE);
+        let mut committed = HashMap::new();
+        while let Some(read) = manifests.next().await {
+            let read: Result<Option<(WindowName, Manifest)>> = read;
+            committed.extend(read?);
+        }
+        let goes_on = |manifest: &Manifest| committed.contains_key(&WindowName::after(&manifest.new_watermark));
+        let mut ends = committed.iter().filter(|(_, manifest)| !goes_on(manifest));
+        let Some((window, manifest)) = ends.next() else {
+            return Ok(None);
+        };
+        if let Some((_, other)) = ends.next() {
+            let message = format!(
+                "the watermark store holds nothing for {}, and its committed windows end in two places, at {} and at {}: \
+                 set the watermark to the one that holds",
+                manifest.table, manifest.new_watermark, other.new_watermark
+            );
+            return Err(Error::new(ErrorCode::LedgerInvalid, message));
+        }
+        Ok(Some(ChainEnd {
+            window: window.clone(),
+            manifest: manifest.clone(),
+        }))
+    }
+
+    /// Checks that every object a manifest names is there with its size.
+    ///
+    /// Errors: `LedgerInvalid` naming the first that is not.
+    pub async fn check_objects(&self, manifest: &Manifest) -> Result<()> {
+        for part in &manifest.parts {
+            let found = match self.store.size(&part.key).await? {
+                Some(bytes) if bytes == part.bytes => continue,
+                Some(bytes) => format!("has {bytes} bytes, not {}", part.bytes),
+                None => "is missing".to_owned(),
+            };
+            let message = format!(
+                "{} {found}, though {} names it: restore it, objects of a committed window are never changed",
+                part.key,
+                self.keys.manifest(&manifest.window)
+            );
+            return Err(Error::new(ErrorCode::LedgerInvalid, message));
+        }
+        Ok(())
     }
 
     /// Whether the manifests lead from window `from` to window `to`.

@@ -62,6 +62,10 @@ impl<S: ReadObjects> ReadWatermarks for Pointers<'_, S> {
     async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark> {
         self.read(&self.key(key)).await.map(|(stored, _)| stored)
     }
+
+    fn takes_turns(&self) -> bool {
+        false
+    }
 }
 
 impl<S: ReadObjects + CreateObjects + ReplaceObjects> MoveWatermarks for Pointers<'_, S> {

@@ -19,6 +19,10 @@ pub struct Object {
 pub trait ReadObjects {
     /// The object at `key`, or `None` when there is none.
     async fn get(&self, key: &str) -> Result<Option<Object>>;
+    /// The bytes of the object at `key`, or `None` when there is none.
+    async fn size(&self, key: &str) -> Result<Option<u64>>;
+    /// What follows `prefix` in the keys under it, up to the next `/`, each once.
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>>;
 }
 
 /// What became of a create-only write.

@@ -45,6 +45,11 @@ pub struct StoredWatermark {
 pub trait ReadWatermarks {
     /// What the store holds for the table.
     async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark>;
+
+    /// Whether lookups wait for each other, as on one connection.
+    fn takes_turns(&self) -> bool {
+        true
+    }
 }
 
 /// What became of a move.

@@ -89,6 +89,21 @@ impl ReadObjects for MemoryStore {
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         Ok(self.state().objects.get(key).map(|stored| stored.object.clone()))
     }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.body(key).map(|body| body.len() as u64))
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut folders: Vec<String> = self
+            .keys()
+            .iter()
+            .filter_map(|key| key.strip_prefix(prefix)?.split_once('/'))
+            .map(|(folder, _)| folder.to_owned())
+            .collect();
+        folders.dedup();
+        Ok(folders)
+    }
 }
 
 impl CreateObjects for MemoryStore {
