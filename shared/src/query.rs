@@ -2,7 +2,8 @@
 //!
 //! Values are always parameters; identifiers are always in brackets. Bounds are cast to the column's own type
 //! (`[c] > CAST(@P1 AS datetime)`), because a comparison in a wider type re-sends or loses the boundary row
-//! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130).
+//! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130). A rowversion
+//! is compared as the `binary(8)` it is: text is not converted to it.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,59 @@ pub fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Query {
     }
 }
 
+/// One row: the lowest rowversion that a transaction not yet committed uses, or the next one (`new_watermark`), and the
+/// last one used (`last_used`). To be read in a statement of its own, before anything it bounds
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
+#[must_use]
+pub fn active_rowversion() -> Query {
+    Query::new("SELECT MIN_ACTIVE_ROWVERSION() AS [new_watermark], @@DBTS AS [last_used]")
+}
+
+/// One row: whether the table has rows from `old` to below `new` (1), none (0), or `new` is below `old` (-1); and 1 if
+/// `last_used` is not below `new`, else 0.
+#[must_use]
+pub fn rowversion_growth(
+    column: &WatermarkColumn<'_>,
+    old: Option<&Watermark>,
+    new: &Watermark,
+    last_used: &Watermark,
+) -> Query {
+    let (name, table) = (column.name.quoted(), column.table.quoted());
+    let [new_bound, last_bound, old_bound] = ["@P1", "@P2", "@P3"].map(|text| typed(text, SqlType::RowVersion));
+    let (regressed, above, mut parameters) = match old {
+        None => (String::new(), String::new(), Vec::new()),
+        Some(old) => (
+            format!("WHEN {new_bound} < {old_bound} THEN -1 "),
+            format!("{name} >= {old_bound} AND "),
+            vec![old.value()],
+        ),
+    };
+    let mut all = vec![new.value(), last_used.value()];
+    all.append(&mut parameters);
+    Query::with(
+        format!(
+            "SELECT CASE {regressed}WHEN EXISTS (SELECT 1 FROM {table} WHERE {above}{name} < {new_bound}) THEN 1 ELSE 0 END \
+             AS [ordering], CASE WHEN {last_bound} >= {new_bound} THEN 1 ELSE 0 END AS [held_back]"
+        ),
+        &all,
+    )
+}
+
+/// The names of the rowversion columns of a table, which the wire describes as `binary(8)`.
+#[must_use]
+pub fn rowversion_columns(table: &ObjectName) -> Query {
+    let sql = "SELECT [name] FROM sys.columns WHERE [object_id] = OBJECT_ID(@P1) AND [system_type_id] = 189";
+    Query::with(sql, &[&table.quoted()])
+}
+
+/// The value of a text parameter in a column's type.
+fn typed(parameter: &str, sql_type: SqlType) -> String {
+    match sql_type {
+        SqlType::RowVersion => format!("CONVERT(binary(8), {parameter}, 1)"),
+        _ => format!("CAST({parameter} AS {sql_type})"),
+    }
+}
+
 /// One row: rows stamped later than the server's clock. `None` for columns that are no time.
 #[must_use]
 pub fn future_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
@@ -116,16 +170,16 @@ fn clock_function(column: &WatermarkColumn<'_>) -> Option<&'static str> {
     }
 }
 
-/// The interval (old, new] of a watermark column.
+/// The interval (old, new] of a watermark column; of a rowversion [old, new).
 #[derive(Debug, Clone, Copy)]
 pub struct Interval<'a> {
     /// The table.
     pub table: &'a ObjectName,
     /// The watermark column.
     pub column: &'a Identifier,
-    /// The exclusive lower bound; without one, everything up to `new`.
+    /// The lower bound; without one, everything up to `new`.
     pub old: Option<&'a Watermark>,
-    /// The inclusive upper bound.
+    /// The upper bound.
     pub new: &'a Watermark,
     /// Whether rows without a watermark belong to it.
     pub with_nulls: bool,
@@ -148,12 +202,18 @@ impl Interval<'_> {
     fn select(&self, what: &str) -> Query {
         let column = self.column.quoted();
         let sql_type = self.new.sql_type();
+        let (above, below) = if watermark::is_exact(sql_type) {
+            (">=", "<")
+        } else {
+            (">", "<=")
+        };
+        let [first, second] = ["@P1", "@P2"].map(|text| typed(text, sql_type));
         let (condition, parameters) = match self.old {
             Some(old) => (
-                format!("{column} > CAST(@P1 AS {sql_type}) AND {column} <= CAST(@P2 AS {sql_type})"),
+                format!("{column} {above} {first} AND {column} {below} {second}"),
                 vec![old.value(), self.new.value()],
             ),
-            None => (format!("{column} <= CAST(@P1 AS {sql_type})"), vec![self.new.value()]),
+            None => (format!("{column} {below} {first}"), vec![self.new.value()]),
         };
         let condition = if self.with_nulls {
             format!("({condition}) OR {column} IS NULL")
@@ -299,6 +359,36 @@ mod tests {
              (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
         );
         assert_eq!((future_rows(&probe), null_rows(&probe)), (None, None));
+    }
+
+    #[test]
+    fn a_rowversion_is_bounded_by_what_is_still_in_use() {
+        let (table, name): (ObjectName, _) = ("orders".parse().unwrap(), Identifier::new("rv").unwrap());
+        let declared = column("rowversion", false);
+        let watermark = |text: &str| Watermark::new(SqlType::RowVersion, text).unwrap();
+        let (old, new) = (watermark("0x00000000000007D1"), watermark("0x80000000000007E4"));
+        let probe = probe(&table, &name, &declared);
+        let query = rowversion_growth(&probe, Some(&old), &new, &new);
+        assert_eq!(
+            query.sql,
+            "SELECT CASE WHEN CONVERT(binary(8), @P1, 1) < CONVERT(binary(8), @P3, 1) THEN -1 WHEN EXISTS (SELECT 1 FROM \
+             [dbo].[orders] WHERE [rv] >= CONVERT(binary(8), @P3, 1) AND [rv] < CONVERT(binary(8), @P1, 1)) THEN 1 ELSE 0 END \
+             AS [ordering], CASE WHEN CONVERT(binary(8), @P2, 1) >= CONVERT(binary(8), @P1, 1) THEN 1 ELSE 0 END AS [held_back]"
+        );
+        assert_eq!(query.parameters, [new.value(), new.value(), old.value()]);
+        let interval = Interval {
+            table: &table,
+            column: &name,
+            old: Some(&old),
+            new: &new,
+            with_nulls: false,
+        };
+        assert_eq!(
+            interval.count().sql,
+            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] \
+             WHERE [rv] >= CONVERT(binary(8), @P1, 1) AND [rv] < CONVERT(binary(8), @P2, 1)"
+        );
+        assert_eq!(interval.count().parameters, [old.value(), new.value()]);
     }
 
     #[test]

@@ -62,9 +62,9 @@ pub struct CopyWindow {
     pub settle_seconds: u32,
     /// Whether an earlier or concurrent run froze the plan.
     pub adopted: bool,
-    /// The exclusive lower bound.
+    /// The lower bound, exclusive but for a rowversion.
     pub old_watermark: Option<Watermark>,
-    /// The inclusive upper bound.
+    /// The upper bound, inclusive but for a rowversion.
     pub new_watermark: Watermark,
 }
 

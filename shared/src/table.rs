@@ -7,9 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorCode, Result};
 use crate::format::{Format, Timestamps};
 use crate::identifier::{Identifier, ObjectName};
+use crate::types::SqlType;
+use crate::watermark;
 
 /// Longest wait the state machine takes between freezing a window and copying it, in seconds.
 const MAX_SETTLE_SECONDS: u32 = 86_400;
+
+/// The wait when none is configured.
+const SETTLE_SECONDS: u32 = 30;
 
 /// One source and how it is copied. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,9 +53,9 @@ pub struct WatermarkTracking {
     /// The watermark column.
     pub column: Identifier,
     /// How long the state machine waits between freezing a window and copying it, so that transactions open at
-    /// freezing time can commit.
-    #[serde(default = "default_settle_seconds")]
-    pub settle_seconds: u32,
+    /// freezing time can commit. 30 s when absent, and none for a rowversion, which needs no wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_seconds: Option<u32>,
     /// The clock the writers of a time column use.
     #[serde(default)]
     pub clock: Clock,
@@ -59,8 +64,17 @@ pub struct WatermarkTracking {
     pub null_watermark: NullWatermark,
 }
 
-const fn default_settle_seconds() -> u32 {
-    30
+impl WatermarkTracking {
+    /// The wait for a column of this type, in seconds.
+    #[must_use]
+    pub fn settle_seconds(&self, sql_type: SqlType) -> u32 {
+        let default = if watermark::is_exact(sql_type) {
+            0
+        } else {
+            SETTLE_SECONDS
+        };
+        self.settle_seconds.unwrap_or(default)
+    }
 }
 
 /// The server clock that bounds a time column from above.
@@ -97,7 +111,7 @@ impl TableSpec {
     pub fn check(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("{}: {what}", self.table)));
         let settle_seconds = self.watermark().settle_seconds;
-        if settle_seconds > MAX_SETTLE_SECONDS {
+        if let Some(settle_seconds) = settle_seconds.filter(|&seconds| seconds > MAX_SETTLE_SECONDS) {
             return refuse(format!(
                 "settle_seconds is {settle_seconds}, more than {MAX_SETTLE_SECONDS} (a day)"
             ));
@@ -160,7 +174,8 @@ mod tests {
     fn defaults_are_filled_in() {
         let spec = spec(r#"{"table": "orders", "tracking": {"watermark": {"column": "modified_at"}}}"#).unwrap();
         assert_eq!(spec.table.to_string(), "dbo.orders");
-        assert_eq!(spec.watermark().settle_seconds, 30);
+        assert_eq!(spec.watermark().settle_seconds(SqlType::Int), 30);
+        assert_eq!(spec.watermark().settle_seconds(SqlType::RowVersion), 0);
         assert_eq!(
             (spec.watermark().clock, spec.watermark().null_watermark),
             (Clock::Utc, NullWatermark::Skip)

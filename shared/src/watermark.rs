@@ -24,6 +24,7 @@ use crate::types::SqlType;
 /// | datetime | `2017-09-05T08:06:00.003`, the three digits SQL Server shows for its 1/300 s ticks |
 /// | datetime2(n) | `2017-09-05T08:06:00.1234567`, always n digits |
 /// | datetimeoffset(n) | `2017-09-05T06:06:00.1234567Z`, always UTC, as SQL Server compares it |
+/// | rowversion | `0x00000000000007E4`, always 16 digits |
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "RawWatermark", into = "RawWatermark")]
 pub struct Watermark {
@@ -61,7 +62,7 @@ impl Watermark {
         self.sql_type
     }
 
-    /// The canonical text, fit for `CAST(@P1 AS type)`.
+    /// The canonical text, fit for `CAST(@P1 AS type)`, or `CONVERT(binary(8), @P1, 1)` for a rowversion.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
@@ -103,12 +104,13 @@ pub fn check_type(sql_type: SqlType) -> Result<()> {
         | SqlType::SmallDateTime
         | SqlType::DateTime
         | SqlType::DateTime2(_)
-        | SqlType::DateTimeOffset(_) => Ok(()),
+        | SqlType::DateTimeOffset(_)
+        | SqlType::RowVersion => Ok(()),
         _ => Err(Error::new(
             ErrorCode::UnsupportedType,
             format!(
                 "a column of type {sql_type} cannot be a watermark: use a date, smalldatetime, datetime, datetime2, \
-                 datetimeoffset, integer or decimal column that grows with every insert and update"
+                 datetimeoffset, integer, decimal or rowversion column that grows with every insert and update"
             ),
         )),
     }
@@ -121,6 +123,13 @@ pub const fn is_time(sql_type: SqlType) -> bool {
         sql_type,
         SqlType::Date | SqlType::SmallDateTime | SqlType::DateTime | SqlType::DateTime2(_) | SqlType::DateTimeOffset(_)
     )
+}
+
+/// Whether no transaction can commit a value of the type below a bound once that is known, because the server knows the
+/// lowest value still in use: `MIN_ACTIVE_ROWVERSION()`. Its windows include their lower bound and exclude their upper.
+#[must_use]
+pub const fn is_exact(sql_type: SqlType) -> bool {
+    matches!(sql_type, SqlType::RowVersion)
 }
 
 /// Where a stored watermark comes from, as far as exactness is concerned.
@@ -145,6 +154,7 @@ impl StoreType {
             _ => None,
         };
         match (store, column) {
+            (_, SqlType::RowVersion) => false,
             (store, column) if store == column => true,
             (SqlType::DateTime2(digits), SqlType::DateTime2(needed)) => digits >= needed,
             (SqlType::DateTime2(_), SqlType::Date | SqlType::SmallDateTime) => true,
@@ -221,6 +231,11 @@ fn canonical(sql_type: SqlType, value: &str) -> Option<String> {
         SqlType::DateTimeOffset(digits) => {
             let text = value.strip_suffix('Z')?;
             moment(text, digits.into()).map(|text| format!("{text}Z"))
+        }
+        SqlType::RowVersion => {
+            let digits = value.strip_prefix("0x")?;
+            let is_one = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_one.then(|| format!("0x{}", digits.to_ascii_uppercase()))
         }
         _ => None,
     }
@@ -341,6 +356,10 @@ mod tests {
                 Some("2017-09-05T08:06:00.0000000Z"),
             ),
             ("datetimeoffset(7)", "2017-09-05T08:06:00", None),
+            ("rowversion", "0x00000000000007e4", Some("0x00000000000007E4")),
+            ("rowversion", "0x7E4", None),
+            ("rowversion", "2020", None),
+            ("rowversion", "0x00000000000007E4x", None),
         ];
         for (sql_type, text, expected) in cases {
             let read = Watermark::new(sql_type.parse().unwrap(), text);
@@ -379,6 +398,11 @@ mod tests {
             ("int", "bigint", false),
             ("decimal(38,0)", "bigint", true),
             ("decimal(18,4)", "bigint", false),
+            ("text", "rowversion", true),
+            ("bigint", "rowversion", false),
+            // A procedure's binary parameter takes no text.
+            ("binary(8)", "rowversion", false),
+            ("rowversion", "rowversion", false),
             ("text", "datetime2(7)", true),
         ];
         for (store, column, holds) in cases {

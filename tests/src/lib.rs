@@ -8,4 +8,5 @@ pub mod faults;
 pub mod memory;
 pub mod pipeline;
 pub mod s3_server;
+pub mod stand_in;
 pub mod tutorial;

@@ -4,100 +4,14 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::s3::S3Store;
 use tidemark::adapters::sqlserver::{ControlTable, Server};
-use tidemark::config::Tls;
 use tidemark::ledger::Pointers;
-use tidemark::login::Login;
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks, StoredWatermark, WatermarkKey};
 use tidemark::table::TableSpec;
 use tidemark::watermark::Watermark;
-use tidemark_sandbox::{Options, Sandbox};
-use tidemark_tests::pipeline::{Outcome, Pipeline};
-use tidemark_tests::s3_server::S3Server;
+use tidemark_tests::stand_in::World;
 use tidemark_tests::tutorial;
-
-struct World {
-    sandbox: Sandbox,
-    s3: S3Server,
-}
-
-impl World {
-    async fn new(script: &str) -> Self {
-        let script = script.to_owned();
-        let start = move || {
-            Sandbox::start(Options {
-                init: vec![script],
-                ..Options::default()
-            })
-        };
-        let sandbox = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
-        Self {
-            sandbox,
-            s3: S3Server::start().await.unwrap(),
-        }
-    }
-
-    /// The stand-in's authority is unknown to this process; that certificates are verified is shown elsewhere.
-    fn login(&self) -> Login {
-        Login {
-            host: "127.0.0.1".to_owned(),
-            port: self.sandbox.port(),
-            username: self.sandbox.username().to_owned(),
-            password: self.sandbox.password().to_owned(),
-            database: self.sandbox.database().to_owned(),
-            tls: Tls::Trust,
-        }
-    }
-
-    fn control_table(&self) -> ControlTable {
-        let (table, procedure) = (
-            "dbo.watermarktable".parse().unwrap(),
-            "dbo.usp_write_watermark".parse().unwrap(),
-        );
-        ControlTable::new(Server::new(self.login()), table, procedure)
-    }
-
-    /// One run as deployed with the `sql` watermark store.
-    async fn run(&self, run_id: &str, spec: &TableSpec) -> Outcome {
-        self.run_with(&self.control_table(), run_id, spec).await
-    }
-
-    async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> Outcome {
-        let (source, store) = (Server::new(self.login()), self.s3.store());
-        let rows = MssqlRows::new(self.login());
-        let mut pipeline = Pipeline {
-            source: &source,
-            rows,
-            watermarks,
-            store: &store,
-            prefix: "tidemark",
-        };
-        let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
-            .await
-            .unwrap();
-        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
-        outcome
-    }
-
-    fn lines(&self, table: &str) -> Vec<String> {
-        tutorial::lines(&self.s3, table).unwrap()
-    }
-
-    async fn stored(&self) -> Option<String> {
-        let key = WatermarkKey {
-            table: "dbo.data_source_table".parse().unwrap(),
-            name: None,
-        };
-        self.control_table().stored(&key).await.unwrap().value
-    }
-
-    /// Sandbox scripts run on a thread of their own, as they block.
-    fn execute(&self, script: &str) {
-        self.sandbox.execute(script).unwrap();
-    }
-}
 
 fn spec(table: &str, column: &str) -> TableSpec {
     tutorial::spec(table, column).unwrap()
@@ -120,61 +34,6 @@ async fn the_tutorial_comes_out_to_the_letter() {
     assert_eq!(world.stored().await.as_deref(), Some("2017-09-07T09:01:00.000"));
 
     assert_eq!(world.run("r3", &spec).await.unchanged, ["dbo.data_source_table"]);
-}
-
-/// Any sequence of inserts and runs delivers each row once, at the edges of the watermark's type.
-async fn every_value_arrives_once(sql_type: &str, values: &[&str]) {
-    let world = World::new(&format!("create table edges (v {sql_type}, n int)")).await;
-    let spec = spec("edges", "v");
-    let store = world.s3.store();
-    let pointers = Pointers::new(&store, "tidemark");
-    for (n, value) in values.iter().enumerate() {
-        world.execute(&format!("insert into edges values ('{value}', {n})"));
-        let outcome = world.run_with(&pointers, &format!("r{n}"), &spec).await;
-        assert_eq!(outcome.committed[0].rows, 1, "{sql_type} {value}");
-        let again = world.run_with(&pointers, &format!("again{n}"), &spec).await;
-        assert_eq!(again.committed.len(), 0, "{sql_type} {value} is sent again");
-    }
-    assert_eq!(world.lines("dbo.edges").len(), values.len());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn datetime_ticks_are_delivered_once() {
-    let ticks = [
-        "1753-01-01T00:00:00.000",
-        "2017-09-05T08:06:00.000",
-        "2017-09-05T08:06:00.003",
-        "2017-09-05T08:06:00.007",
-        "2017-09-05T08:06:00.010",
-        "2017-09-05T23:59:59.997",
-    ];
-    every_value_arrives_once("datetime", &ticks).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn datetime2_digits_are_delivered_once() {
-    let moments = [
-        "0001-01-01T00:00:00.0000000",
-        "2017-09-05T08:06:00.0000000",
-        "2017-09-05T08:06:00.0000001",
-        "2017-09-05T08:06:00.1234567",
-        "2017-09-05T08:06:00.1234568",
-    ];
-    every_value_arrives_once("datetime2(7)", &moments).await;
-    every_value_arrives_once("datetime2(0)", &["2017-09-05T08:06:00", "2017-09-05T08:06:01"]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn integers_beyond_json_numbers_are_delivered_once() {
-    let numbers = [
-        "-9223372036854775808",
-        "0",
-        "9007199254740992",
-        "9007199254740993",
-        "9223372036854775807",
-    ];
-    every_value_arrives_once("bigint", &numbers).await;
-    every_value_arrives_once("int", &["-2147483648", "2147483647"]).await;
 }
 
 /// The control table this project ships, and its procedure that compares.

@@ -59,6 +59,8 @@ pub struct Note {
     pub null_rows: u64,
     /// Rows stamped later than the server's clock: a later run takes them.
     pub future_rows: u64,
+    /// Whether a transaction that is still open holds the window back: rows committed since it began wait for its end.
+    pub held_back: bool,
 }
 
 /// What a dry run would freeze.
@@ -68,9 +70,9 @@ pub struct DryRun {
     pub table: ObjectName,
     /// The window.
     pub window: WindowName,
-    /// The exclusive lower bound.
+    /// The lower bound.
     pub old_watermark: Option<Watermark>,
-    /// The inclusive upper bound.
+    /// The upper bound.
     pub new_watermark: Watermark,
     /// Whether this is the plan of an earlier run that would be adopted.
     pub adopted: bool,
@@ -187,7 +189,7 @@ fn copy_window(plan: Plan, adopted: bool) -> CopyWindow {
         table,
         window,
         slices: slices.len(),
-        settle_seconds: tracking.settle_seconds,
+        settle_seconds: tracking.settle_seconds(new_watermark.sql_type()),
         adopted,
         old_watermark,
         new_watermark,

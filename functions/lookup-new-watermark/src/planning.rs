@@ -55,21 +55,21 @@ pub(crate) async fn probe<P: ProbeSource>(
         maximum,
         future_rows,
         null_rows,
+        held_back,
     } = source.growth(&watermark_column, old.as_ref()).await?;
     let with_nulls = old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
     let null_rows = if with_nulls { 0 } else { null_rows };
-    let note = (null_rows + future_rows > 0).then(|| Note {
+    let note = (null_rows + future_rows > 0 || held_back).then(|| Note {
         table: spec.table.clone(),
         null_rows,
         future_rows,
+        held_back,
     });
-    if let Some(Note {
-        table,
-        null_rows,
-        future_rows,
-    }) = &note
-    {
-        tracing::warn!(%table, null_rows, future_rows, "Rows without a watermark, or stamped in the future, are not in this window.");
+    if null_rows + future_rows > 0 {
+        tracing::warn!(table = %spec.table, null_rows, future_rows, "Rows without a watermark, or stamped in the future, are not in this window.");
+    }
+    if held_back {
+        tracing::warn!(table = %spec.table, "A transaction that is still open holds the window back: what was committed since it began waits for its end.");
     }
 
     let new = match maximum {

@@ -49,9 +49,9 @@ pub struct Plan {
     pub window: WindowName,
     /// How changes are found, as configured when the plan was frozen.
     pub tracking: Tracking,
-    /// The exclusive lower bound; absent for a first load.
+    /// The lower bound, exclusive but for a rowversion; absent for a first load.
     pub old_watermark: Option<Watermark>,
-    /// The inclusive upper bound.
+    /// The upper bound, inclusive but for a rowversion.
     pub new_watermark: Watermark,
     /// The columns in their order in the files.
     pub columns: Vec<Column>,
@@ -107,9 +107,9 @@ pub struct Manifest {
     pub table: ObjectName,
     /// The window.
     pub window: WindowName,
-    /// The exclusive lower bound; absent for a first load.
+    /// The lower bound, exclusive but for a rowversion; absent for a first load.
     pub old_watermark: Option<Watermark>,
-    /// The inclusive upper bound, where the next window starts.
+    /// The upper bound, inclusive but for a rowversion, where the next window starts.
     pub new_watermark: Watermark,
     /// The columns in their order in the files.
     pub columns: Vec<Column>,

@@ -12,11 +12,14 @@ use crate::watermark::Watermark;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Growth {
     /// The greatest watermark, not above the server's clock for time columns; `None` for an empty table or only NULLs.
+    /// For a rowversion the lowest one still in use, `Greater` only if the table has rows below it.
     pub maximum: Option<Maximum>,
     /// Rows stamped later than the server's clock; 0 for columns that are no time.
     pub future_rows: u64,
     /// Rows whose watermark is NULL.
     pub null_rows: u64,
+    /// Whether a transaction that is still open holds the bound back; always false where the server does not know.
+    pub held_back: bool,
 }
 
 /// The greatest watermark and how it compares, on the server, with the old one.

@@ -76,6 +76,7 @@ impl ProbeSource for MemoryTable {
             maximum,
             future_rows: 0,
             null_rows: 0,
+            held_back: false,
         })
     }
 }

@@ -34,6 +34,8 @@ pub struct Engine {
     /// The last identity value of each table.
     identities: Mutex<HashMap<i64, i64>>,
     next_session: AtomicU16,
+    /// Logins tried since the start, `@@CONNECTIONS`.
+    pub connections: AtomicI64,
     /// Faults that tests have asked for.
     pub faults: Faults,
 }
@@ -69,6 +71,7 @@ impl Engine {
             rowversion: AtomicI64::new(2000),
             identities: Mutex::new(HashMap::new()),
             next_session: AtomicU16::new(51),
+            connections: AtomicI64::new(0),
             faults: Faults::default(),
         });
         let conn = engine.connect()?;

@@ -16,6 +16,11 @@ pub(super) fn declared(column: &MetaDataColumn<'_>) -> DeclaredColumn {
     }
 }
 
+/// Whether the column is perhaps a rowversion: the wire says it by a user type, which the driver does not show.
+pub(super) fn may_be_rowversion(column: &DeclaredColumn) -> bool {
+    matches!(column.sql_type, Ok(SqlType::Binary(8) | SqlType::VarBinary(Some(8))))
+}
+
 /// The declared type, or the server's name of a type without an exact form.
 fn sql_type(info: &TypeInfo) -> Result<SqlType, String> {
     match info {

@@ -46,6 +46,11 @@ pub(super) fn read(data: &ColumnData<'_>) -> Result<Option<String>, &'static str
                 Ok(format!("{day}T{}Z", fraction_clock(time.increments(), time.scale())))
             })
             .transpose(),
+        // A rowversion, which the wire sends as binary(8).
+        ColumnData::Binary(value) => Ok(value.as_ref().map(|bytes| {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            format!("0x{digits}")
+        })),
         _ => Err("a value of a type that cannot be a watermark"),
     }
 }

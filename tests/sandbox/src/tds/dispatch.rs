@@ -1,6 +1,7 @@
 //! The thread of one connection: takes requests, runs them in the session, answers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
 use rusqlite::types::Value;
@@ -159,6 +160,7 @@ fn transaction(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlRes
 
 /// Checks the login and answers it; none when it was refused.
 fn log_in(engine: &Arc<Engine>, payload: &[u8], wire: &mut Wire) -> Option<Session> {
+    engine.connections.fetch_add(1, Ordering::Relaxed);
     let login = match login::parse(payload) {
         Ok(login) => login,
         Err(e) => {

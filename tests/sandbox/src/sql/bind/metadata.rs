@@ -1,5 +1,7 @@
 //! `@@` values and functions that tell of the session, the server and the catalog.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::types::Value;
 
 use super::functions::arguments;
@@ -44,6 +46,7 @@ impl Binder<'_> {
             "ROWCOUNT" => Self::int(s.rowcount, Ty::Int),
             "ERROR" => Self::int(i64::from(s.last_error), Ty::Int),
             "SPID" => Self::int(i64::from(s.spid), Ty::SmallInt),
+            "CONNECTIONS" => Self::int(s.engine.connections.load(Ordering::Relaxed), Ty::Int),
             "IDENTITY" => self.identity_value(s.identity),
             "SERVERNAME" | "SERVICENAME" => self.name_value(Some("sandbox".to_owned())),
             "LANGUAGE" => self.name_value(Some("us_english".to_owned())),

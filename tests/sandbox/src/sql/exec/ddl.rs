@@ -18,6 +18,8 @@ impl Session {
     ) -> SqlResult<()> {
         let place = self.new_place(name)?;
         let id = catalog::add_object(self.conn(), &place, "U", None)?;
+        // The number may be that of a dropped table.
+        self.engine.reset_identity(id);
         let mut table = Table {
             id,
             db: place.db.clone(),
