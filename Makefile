@@ -59,10 +59,10 @@ endif
 	PYTHONPATH=tests $(VENV)/bin/pytest -c tests/pytest.ini $(PYTEST)
 
 .PHONY: soak
-#: SOAK_SEEDS=interleavings per test (20000), PROPTEST_CASES=generated cases per property (20000)
-soak: ## Thousands of interleaved runs and generated inputs, in an optimised build
-	SOAK_SEEDS=$(or $(SOAK_SEEDS),20000) PROPTEST_CASES=$(or $(PROPTEST_CASES),20000) \
-		cargo test --locked --profile soak --package tidemark --package tidemark-tests --lib --test crash_points
+#: SOAK_SEEDS=interleavings per test (20000), PROPTEST_CASES=generated cases per property (500)
+soak: ## Thousands of interleaved runs and generated inputs
+	SOAK_SEEDS=$(or $(SOAK_SEEDS),20000) PROPTEST_CASES=$(or $(PROPTEST_CASES),500) \
+		cargo test --locked --package tidemark --package tidemark-tests --lib --test crash_points --test watermark_types
 
 .PHONY: check
 check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine

@@ -1,0 +1,133 @@
+"""Hundreds of tables of which few have changed: what a run costs depends on those few."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from local.deploy import Deployment
+from local.execution import Execution, Outcome
+from local.sandbox import Sandbox
+
+TABLES = 300
+CHANGED = 5
+PAYLOAD_LIMIT = 256 * 1024
+"""Step Functions' limit for what a state passes on; the local AWS does not enforce it."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an execution is billed for, and what the source feels."""
+
+    outcome: Outcome
+    states: int
+    """States entered, as far as the history names them."""
+    invocations: int
+    """Functions invoked."""
+    connections: int
+    """Logins on the source, which keeps the watermarks too."""
+    largest_payload: int
+    """Bytes of the largest answer of a function."""
+
+
+@pytest.fixture(scope="module")
+def specs(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Empty tables with an index on their watermark."""
+    names = [f"many_{number:03}" for number in range(TABLES)]
+    sandbox.execute(
+        ";".join(
+            f"CREATE TABLE {name} (id int NOT NULL PRIMARY KEY, modified_at datetime2(3) NOT NULL);"
+            f"CREATE INDEX ix_{name} ON {name} (modified_at)"
+            for name in names
+        )
+    )
+    watermark = {"column": "modified_at", "settle_seconds": 0}
+    return [{"table": name, "tracking": {"watermark": watermark}} for name in names]
+
+
+def measure(deployment: Deployment, sandbox: Sandbox, specs: list[dict[str, Any]]) -> Cost:
+    """One execution and what it took."""
+    before = connections(sandbox)
+    execution = Execution.start(deployment, {"tables": specs})
+    outcome = execution.wait()
+    # The question itself is a connection, too.
+    used = connections(sandbox) - before - 1
+    states = deployment.aws.client("stepfunctions")
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=execution.arn)
+    events = [event for page in pages for event in page["events"]]
+    answers = [event["taskSucceededEventDetails"]["output"] for event in events if event["type"] == "TaskSucceeded"]
+    return Cost(
+        outcome=outcome,
+        states=sum(event["type"].endswith("StateEntered") for event in events),
+        invocations=len(answers),
+        connections=used,
+        largest_payload=max(len(json.dumps(json.loads(answer)["Payload"]).encode()) for answer in answers),
+    )
+
+
+def connections(sandbox: Sandbox) -> int:
+    """Logins since the server started, this one included."""
+    return int(sandbox.query("SELECT @@CONNECTIONS")[0][0])
+
+
+def test_unchanged_tables_cost_no_transitions_and_no_connections(
+    s3_deployment: Deployment, sandbox: Sandbox, specs: list[dict[str, Any]]
+) -> None:
+    """Idle with 300 tables as with 10; with 5 changed of 300 as with those 5 alone."""
+    few = measure(s3_deployment, sandbox, specs[:10])
+    idle = measure(s3_deployment, sandbox, specs)
+    assert idle.outcome.succeeded, idle.outcome.cause
+    assert (len(idle.outcome.output["unchanged"]), idle.outcome.committed) == (TABLES, [])
+    assert (idle.states, idle.invocations) == (few.states, few.invocations)
+    assert idle.connections <= max(few.connections, 1)
+
+    change(sandbox, specs[:CHANGED], 1)
+    alone = measure(s3_deployment, sandbox, specs[:CHANGED])
+    change(sandbox, specs[:CHANGED], 2)
+    among = measure(s3_deployment, sandbox, specs)
+    assert len(alone.outcome.committed) == len(among.outcome.committed) == CHANGED, among.outcome.cause
+    assert [window["rows"] for window in among.outcome.committed] == [1] * CHANGED
+    assert (among.states, among.invocations) == (alone.states, alone.invocations)
+    assert among.connections <= alone.connections + 1
+    assert max(idle.largest_payload, among.largest_payload) < PAYLOAD_LIMIT // 2
+    for name, cost in (("idle, 10 tables", few), ("idle, 300 tables", idle), ("5 of 5", alone), ("5 of 300", among)):
+        print(
+            f"{name}: {cost.states} states entered, {cost.invocations} invocations, {cost.connections} connections, "
+            f"largest payload {cost.largest_payload} bytes, {cost.outcome.seconds:.1f} s"
+        )
+
+
+def change(sandbox: Sandbox, specs: list[dict[str, Any]], number: int) -> None:
+    """One row more in each."""
+    rows = (f"INSERT INTO {spec['table']} VALUES ({number}, '2017-09-0{number}')" for spec in specs)
+    sandbox.execute(";".join(rows))
+
+
+def test_failing_tables_are_named_and_the_others_commit(
+    s3_deployment: Deployment, sandbox: Sandbox, specs: list[dict[str, Any]]
+) -> None:
+    """Missing, without the column, of a type that is refused: each by its name, beside one that is copied."""
+    sandbox.execute("CREATE TABLE many_text (id int NOT NULL, modified_at varchar(20)); INSERT many_text VALUES (1, 'x')")
+    good = specs[CHANGED]
+    change(sandbox, [good], 3)
+    watermark = good["tracking"]
+    no_column = {"watermark": {"column": "changed_at", "settle_seconds": 0}}
+    bad = [
+        {"table": "many_missing", "tracking": watermark},
+        {"table": "many_text", "tracking": watermark},
+        {"table": specs[6]["table"], "tracking": no_column},
+    ]
+    cost = measure(s3_deployment, sandbox, [bad[0], good, *bad[1:]])
+    outcome = cost.outcome
+    assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
+    assert outcome.cause.startswith("3 table(s) failed, 1 committed, 0 without change. ")
+    for expected in (
+        "dbo.many_missing: SourceRejected",
+        "dbo.many_text: UnsupportedType",
+        f"dbo.{specs[6]['table']}: SourceRejected",
+    ):
+        assert expected in outcome.cause
+    assert [window["table"] for window in outcome.reported] == [f"dbo.{good['table']}"]
