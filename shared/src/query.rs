@@ -5,8 +5,11 @@
 //! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130). A rowversion
 //! is compared as the `binary(8)` it is: text is not converted to it.
 
+pub mod slices;
+
 use serde::{Deserialize, Serialize};
 
+use self::slices::KeyRange;
 use crate::identifier::{Identifier, ObjectName};
 use crate::ports::source::WatermarkColumn;
 use crate::table::Clock;
@@ -183,6 +186,8 @@ pub struct Interval<'a> {
     pub new: &'a Watermark,
     /// Whether rows without a watermark belong to it.
     pub with_nulls: bool,
+    /// The part of a key it is limited to, if it is.
+    pub key: Option<KeyRange<'a>>,
 }
 
 impl Interval<'_> {
@@ -208,22 +213,26 @@ impl Interval<'_> {
             (">", "<=")
         };
         let [first, second] = ["@P1", "@P2"].map(|text| typed(text, sql_type));
-        let (condition, parameters) = match self.old {
+        let (condition, mut parameters) = match self.old {
             Some(old) => (
                 format!("{column} {above} {first} AND {column} {below} {second}"),
-                vec![old.value(), self.new.value()],
+                vec![old.value().to_owned(), self.new.value().to_owned()],
             ),
-            None => (format!("{column} {below} {first}"), vec![self.new.value()]),
+            None => (format!("{column} {below} {first}"), vec![self.new.value().to_owned()]),
         };
         let condition = if self.with_nulls {
-            format!("({condition}) OR {column} IS NULL")
+            format!("({condition} OR {column} IS NULL)")
         } else {
             condition
         };
-        Query::with(
-            format!("SELECT {what} FROM {} WHERE {condition}", self.table.quoted()),
-            &parameters,
-        )
+        let mut conditions = vec![condition];
+        conditions.extend(self.key.iter().flat_map(|range| range.conditions(&mut parameters)));
+        let sql = format!(
+            "SELECT {what} FROM {} WHERE {}",
+            self.table.quoted(),
+            conditions.join(" AND ")
+        );
+        Query { sql, parameters }
     }
 }
 
@@ -382,6 +391,7 @@ mod tests {
             old: Some(&old),
             new: &new,
             with_nulls: false,
+            key: None,
         };
         assert_eq!(
             interval.count().sql,
@@ -425,6 +435,7 @@ mod tests {
             old: Some(&old),
             new: &new,
             with_nulls: false,
+            key: None,
         };
         let columns = [
             column("int", false),
@@ -444,7 +455,7 @@ mod tests {
         interval.with_nulls = true;
         assert_eq!(
             interval.count().sql,
-            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] WHERE ([m] <= CAST(@P1 AS int)) OR [m] IS NULL"
+            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] WHERE ([m] <= CAST(@P1 AS int) OR [m] IS NULL)"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! What a user asks for one table: the entries of the state machine's `tables`.
 
 use std::collections::HashSet;
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct TableSpec {
     /// The columns to copy, in this order; all of them, in the table's order, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<Identifier>>,
+    /// Rows of a slice, and so of a file, at most but for ties; as many as take 1 GiB on the server when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_rows: Option<NonZeroU64>,
     /// The form of the files.
     #[serde(default)]
     pub format: Format,

@@ -10,10 +10,14 @@ use tidemark::ports::objects::{
     StagedObject, StagedPiece, Upload,
 };
 use tidemark::ports::rows::{BatchSink, RowSource};
-use tidemark::ports::source::{CountSource, DeclaredColumn, Growth, ProbeSource, WatermarkColumn};
+use tidemark::ports::source::{
+    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
+};
 use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
-use tidemark::query::Query;
+use tidemark::query::slices::KeyRange;
+use tidemark::query::{Interval, Query};
 use tidemark::shape::Shape;
+use tidemark::types::SqlType;
 use tidemark::watermark::Watermark;
 
 /// What happens at the chosen call.
@@ -196,6 +200,36 @@ impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
         self.gate.call("growth", SOURCE, self.inner.growth(column, old)).await
+    }
+}
+
+impl<T: SliceSource> SliceSource for Gated<'_, &T> {
+    async fn extent(&self, table: &ObjectName) -> Result<Option<Extent>> {
+        self.gate.call("extent", SOURCE, self.inner.extent(table)).await
+    }
+
+    async fn leading_columns(&self, table: &ObjectName) -> Result<Vec<LeadingColumn>> {
+        self.gate
+            .call("leading_columns", SOURCE, self.inner.leading_columns(table))
+            .await
+    }
+
+    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
+        self.gate
+            .call("nth_watermark", SOURCE, self.inner.nth_watermark(interval, number))
+            .await
+    }
+
+    async fn nth_key(
+        &self,
+        table: &ObjectName,
+        range: &KeyRange<'_>,
+        sql_type: SqlType,
+        number: u64,
+    ) -> Result<Option<Watermark>> {
+        self.gate
+            .call("nth_key", SOURCE, self.inner.nth_key(table, range, sql_type, number))
+            .await
     }
 }
 

@@ -6,7 +6,7 @@ use tidemark::error::{Error, Result};
 use tidemark::ledger::WindowName;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, StageObjects};
 use tidemark::ports::rows::RowSource;
-use tidemark::ports::source::{CountSource, ProbeSource};
+use tidemark::ports::source::{ProbeSource, SliceSource};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::runner::RunContext;
 use tidemark::steps::FailedTable;
@@ -44,7 +44,7 @@ pub struct Outcome {
 
 impl<P, R, W, S> Pipeline<'_, P, R, W, S>
 where
-    P: ProbeSource + CountSource,
+    P: ProbeSource + SliceSource,
     R: RowSource,
     W: MoveWatermarks,
     S: ReadObjects + CreateObjects + StageObjects + CompleteObjects,

@@ -8,8 +8,11 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ledger::WindowName;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects};
-use tidemark::ports::source::{CountSource, DeclaredColumn, Growth, ProbeSource, WatermarkColumn};
-use tidemark::query::Query;
+use tidemark::ports::source::{
+    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
+};
+use tidemark::query::slices::KeyRange;
+use tidemark::query::{Interval, Query};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 use tidemark::types::SqlType;
 use tidemark::watermark::{StoreType, Watermark};
@@ -322,6 +325,30 @@ impl ProbeSource for Uncountable<'_> {
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
         self.0.growth(column, old).await
+    }
+}
+
+impl SliceSource for Uncountable<'_> {
+    async fn extent(&self, table: &ObjectName) -> Result<Option<Extent>> {
+        self.0.extent(table).await
+    }
+
+    async fn leading_columns(&self, table: &ObjectName) -> Result<Vec<LeadingColumn>> {
+        self.0.leading_columns(table).await
+    }
+
+    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
+        self.0.nth_watermark(interval, number).await
+    }
+
+    async fn nth_key(
+        &self,
+        table: &ObjectName,
+        range: &KeyRange<'_>,
+        sql_type: SqlType,
+        number: u64,
+    ) -> Result<Option<Watermark>> {
+        self.0.nth_key(table, range, sql_type, number).await
     }
 }
 

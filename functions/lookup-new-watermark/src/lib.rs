@@ -5,13 +5,14 @@
 //! of the next window.
 
 mod planning;
+mod slicing;
 
 use serde::{Deserialize, Serialize};
 use tidemark::error::Result;
 use tidemark::identifier::ObjectName;
 use tidemark::ledger::{Ledger, Plan, WindowName};
 use tidemark::ports::objects::{CreateObjects, ReadObjects};
-use tidemark::ports::source::ProbeSource;
+use tidemark::ports::source::{ProbeSource, SliceSource};
 use tidemark::query::Query;
 use tidemark::runner::{Answer, RunContext};
 use tidemark::steps::{CopyWindow, FailedTable, LookedUp, Turns, for_each_table};
@@ -84,7 +85,7 @@ pub struct DryRun {
 ///
 /// Errors: `InvalidInput` when the request makes no sense; retryable codes when no table could be probed for now. What
 /// fails for one table is in the response.
-pub async fn handle<P: ProbeSource, S: ReadObjects + CreateObjects>(
+pub async fn handle<P: ProbeSource + SliceSource, S: ReadObjects + CreateObjects>(
     source: &P,
     store: &S,
     prefix: &str,

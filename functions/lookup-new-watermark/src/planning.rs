@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::Identifier;
 use tidemark::ledger::{Plan, Slice, VERSION, WindowName};
-use tidemark::ports::source::{DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
+use tidemark::ports::source::{DeclaredColumn, Growth, Maximum, ProbeSource, SliceSource, WatermarkColumn};
 use tidemark::query::Interval;
 use tidemark::steps::LookedUp;
 use tidemark::table::{NullWatermark, TableSpec};
@@ -13,6 +13,7 @@ use tidemark::types::Column;
 use tidemark::watermark::{self, Watermark};
 
 use crate::Note;
+use crate::slicing::{self, SliceBounds};
 
 /// How many columns an error lists: errors travel in the state machine's payload.
 const NAMES_SHOWN: usize = 20;
@@ -30,7 +31,7 @@ pub(crate) enum Found {
 }
 
 /// Asks the source about the table and plans its next window.
-pub(crate) async fn probe<P: ProbeSource>(
+pub(crate) async fn probe<P: ProbeSource + SliceSource>(
     source: &P,
     table: &LookedUp,
     run_id: &str,
@@ -98,15 +99,20 @@ pub(crate) async fn probe<P: ProbeSource>(
         old: old.as_ref(),
         new: &new,
         with_nulls,
+        key: None,
+    };
+    let cut = slicing::cut(source, spec, &declared, &interval).await?;
+    let new = cut.new.unwrap_or_else(|| new.clone());
+    let interval = Interval { new: &new, ..interval };
+    let slice = |part: &SliceBounds| Slice {
+        query: part.interval(&interval).rows(&columns),
     };
     let plan = Plan {
         version: VERSION,
         table: spec.table.clone(),
         window: WindowName::from_old(old.as_ref()),
         tracking: spec.tracking.clone(),
-        slices: vec![Slice {
-            query: interval.rows(&columns),
-        }],
+        slices: cut.slices.iter().map(slice).collect(),
         count: interval.count(),
         columns,
         format: spec.format.clone(),

@@ -3,9 +3,10 @@
 use crate::error::Result;
 use crate::identifier::Identifier;
 use crate::identifier::ObjectName;
-use crate::query::Query;
+use crate::query::slices::KeyRange;
+use crate::query::{Interval, Query};
 use crate::table::Clock;
-use crate::types::Column;
+use crate::types::{Column, SqlType};
 use crate::watermark::Watermark;
 
 /// How far the source has grown.
@@ -60,9 +61,47 @@ pub struct DeclaredColumn {
     /// The name as the server spells it.
     pub name: String,
     /// The type, or the server's name of a type that has no exact form in a file.
-    pub sql_type: std::result::Result<crate::types::SqlType, String>,
+    pub sql_type: std::result::Result<SqlType, String>,
     /// Whether NULL is allowed.
     pub nullable: bool,
+}
+
+/// How large a table is, roughly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Its rows.
+    pub rows: u64,
+    /// The bytes it takes on the server.
+    pub bytes: u64,
+}
+
+/// A column with which an index begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeadingColumn {
+    /// Its name as the server spells it.
+    pub name: String,
+    /// Whether the index is the clustered one or the primary key, which every row is in.
+    pub is_key: bool,
+}
+
+/// Cutting a large window into slices.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait SliceSource: CountSource {
+    /// How large the table is. `None` when the server keeps no count, as of a view.
+    async fn extent(&self, table: &ObjectName) -> Result<Option<Extent>>;
+    /// The columns with which an index of the table begins, keys first.
+    async fn leading_columns(&self, table: &ObjectName) -> Result<Vec<LeadingColumn>>;
+    /// The watermark of the `number`th row of the interval, from 1, in the watermark's order. `None` when it has fewer.
+    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>>;
+    /// The key, a column of type `sql_type`, of the `number`th row of the range, from 1, in the key's order. `None` when it
+    /// has fewer.
+    async fn nth_key(
+        &self,
+        table: &ObjectName,
+        range: &KeyRange<'_>,
+        sql_type: SqlType,
+        number: u64,
+    ) -> Result<Option<Watermark>>;
 }
 
 /// Counting a window again when it commits.

@@ -5,8 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::{Identifier, ObjectName};
-use crate::ports::source::{CountSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
-use crate::query::Query;
+use crate::ports::source::{
+    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, Maximum, ProbeSource, SliceSource, WatermarkColumn,
+};
+use crate::query::slices::KeyRange;
+use crate::query::{Interval, Query};
 use crate::types::SqlType;
 use crate::watermark::Watermark;
 
@@ -78,6 +81,39 @@ impl ProbeSource for MemoryTable {
             null_rows: 0,
             held_back: false,
         })
+    }
+}
+
+/// Its index begins with its one column.
+impl SliceSource for MemoryTable {
+    async fn extent(&self, _table: &ObjectName) -> Result<Option<Extent>> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
+        Ok(Some(Extent { rows, bytes: rows * 8 }))
+    }
+
+    async fn leading_columns(&self, _table: &ObjectName) -> Result<Vec<LeadingColumn>> {
+        Ok(vec![LeadingColumn {
+            name: "v".into(),
+            is_key: false,
+        }])
+    }
+
+    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
+        let mut rows = self.window(&interval.count())?;
+        rows.sort_unstable();
+        let nth = usize::try_from(number).ok().and_then(|number| rows.get(number - 1));
+        nth.map(|row| Watermark::new(SqlType::BigInt, &row.to_string()))
+            .transpose()
+    }
+
+    async fn nth_key(
+        &self,
+        _table: &ObjectName,
+        _range: &KeyRange<'_>,
+        _sql_type: SqlType,
+        _number: u64,
+    ) -> Result<Option<Watermark>> {
+        Err(Error::new(ErrorCode::SourceRejected, "the table has no key"))
     }
 }
 

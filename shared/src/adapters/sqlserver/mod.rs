@@ -3,6 +3,7 @@
 mod control_table;
 mod metadata;
 mod server;
+mod slices;
 mod source;
 mod watermark_text;
 

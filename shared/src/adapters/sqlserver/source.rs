@@ -57,11 +57,10 @@ impl ProbeSource for Server {
 impl Server {
     /// The names of the table's rowversion columns. A server that has no `sys.columns` has none that we could know.
     async fn rowversion_columns(&self, table: &ObjectName) -> Result<Vec<String>> {
-        let rows = match self.rows(&query::rowversion_columns(table)).await {
-            Ok(rows) => rows,
-            Err(error) if error.code().is_retryable() => return Err(error),
-            Err(_) => return Ok(Vec::new()),
-        };
+        let rows = self
+            .catalog(&query::rowversion_columns(table))
+            .await?
+            .unwrap_or_default();
         let name = |row: &Row| row.try_get::<&str, _>(0).ok().flatten().map(str::to_owned);
         Ok(rows.iter().filter_map(name).collect())
     }
@@ -127,14 +126,14 @@ impl CountSource for Server {
     }
 }
 
-fn single(rows: &[Row]) -> Result<&Row> {
+pub(super) fn single(rows: &[Row]) -> Result<&Row> {
     match rows {
         [row] => Ok(row),
         _ => Err(unexpected_answer()),
     }
 }
 
-fn unexpected_answer() -> Error {
+pub(super) fn unexpected_answer() -> Error {
     Error::new(
         ErrorCode::SourceRejected,
         "the server's answer to a lookup does not have the form that was asked for",

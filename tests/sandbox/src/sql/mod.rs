@@ -7,4 +7,5 @@ pub mod exec;
 pub mod functions;
 pub mod lexer;
 pub mod parser;
+pub mod storage;
 pub mod sysviews;

@@ -3,6 +3,7 @@
 use crate::error::{SqlError, SqlResult};
 use crate::sql::catalog::literal;
 use crate::sql::exec::Session;
+use crate::sql::storage;
 use crate::value::{Ty, text};
 
 /// A catalog view: its columns with type and nullability, and the query that gives them as `c0…`.
@@ -102,6 +103,9 @@ pub fn find(session: &Session, name: &[String]) -> SqlResult<Option<View>> {
     let Some(db) = crate::sql::catalog::database(session.conn(), &db)? else {
         return Err(SqlError::no_object(&name.join(".")));
     };
+    if system && let Some(view) = storage::find(session, &view.to_ascii_lowercase(), &db)? {
+        return Ok(Some(view));
+    }
     let db = literal(&db);
     let found = if system {
         system_view(&view.to_ascii_lowercase(), &db)
@@ -279,11 +283,12 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 ("is_primary_key", Ty::Bit, true),
                 ("is_unique_constraint", Ty::Bit, true),
                 ("is_disabled", Ty::Bit, true),
+                ("has_filter", Ty::Bit, false),
             ],
             sql: format!(
                 "SELECT object_id AS c0, name AS c1, id AS c2, CASE WHEN prim THEN 1 ELSE 2 END AS c3,
                  CASE WHEN prim THEN 'CLUSTERED' ELSE 'NONCLUSTERED' END AS c4, uniq AS c5, prim AS c6,
-                 cons AND NOT prim AS c7, 0 AS c8 FROM main._index WHERE {in_db}"
+                 cons AND NOT prim AS c7, 0 AS c8, 0 AS c9 FROM main._index WHERE {in_db}"
             ),
         },
         "index_columns" => View {

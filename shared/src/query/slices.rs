@@ -1,0 +1,88 @@
+//! Statements that cut a large window into slices.
+
+use super::{Interval, Query, typed};
+use crate::identifier::{Identifier, ObjectName};
+use crate::watermark::Watermark;
+
+/// A range of a key, above one value and up to another; open where there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRange<'a> {
+    /// The key's first column.
+    pub column: &'a Identifier,
+    /// The exclusive lower bound.
+    pub above: Option<&'a Watermark>,
+    /// The inclusive upper bound.
+    pub up_to: Option<&'a Watermark>,
+}
+
+impl KeyRange<'_> {
+    /// The bounds as conditions, with the numbers of their parameters counted on from `parameters`.
+    pub(super) fn conditions(&self, parameters: &mut Vec<String>) -> Vec<String> {
+        let column = self.column.quoted();
+        let mut bound = |operator: &str, value: Option<&Watermark>| {
+            let value = value?;
+            parameters.push(value.value().to_owned());
+            let text = format!("@P{}", parameters.len());
+            Some(format!("{column} {operator} {}", typed(&text, value.sql_type())))
+        };
+        [bound(">", self.above), bound("<=", self.up_to)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+/// One row or none: the watermark of the `number`th row of the interval, from 1, in the watermark's order.
+#[must_use]
+pub fn nth_watermark(interval: &Interval<'_>, number: u64) -> Query {
+    let column = interval.column.quoted();
+    ordered(interval.select(&column), &column, number)
+}
+
+/// One row or none: the key of the `number`th row of the range, from 1, in the key's order.
+#[must_use]
+pub fn nth_key(table: &ObjectName, range: &KeyRange<'_>, number: u64) -> Query {
+    let column = range.column.quoted();
+    let mut parameters = Vec::new();
+    let conditions = range.conditions(&mut parameters);
+    let filter = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    };
+    let sql = format!("SELECT {column} FROM {}{filter}", table.quoted());
+    ordered(Query { sql, parameters }, &column, number)
+}
+
+fn ordered(query: Query, column: &str, number: u64) -> Query {
+    let skipped = number.saturating_sub(1);
+    let sql = query.sql;
+    Query {
+        sql: format!("{sql} ORDER BY {column} OFFSET {skipped} ROWS FETCH NEXT 1 ROWS ONLY"),
+        ..query
+    }
+}
+
+/// One row: the rows of a table and the bytes of its pages, roughly, as the server keeps count of them
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-partitions-transact-sql>).
+/// NULL for a view.
+#[must_use]
+pub fn extent(table: &ObjectName) -> Query {
+    let sql = "SELECT SUM(CASE WHEN [a].[type] = 1 THEN [p].[rows] END) AS [rows], \
+               SUM([a].[used_pages]) * 8192 AS [bytes] FROM sys.partitions AS [p] JOIN sys.allocation_units AS [a] \
+               ON [a].[container_id] = CASE WHEN [a].[type] = 2 THEN [p].[partition_id] ELSE [p].[hobt_id] END \
+               WHERE [p].[object_id] = OBJECT_ID(@P1) AND [p].[index_id] IN (0, 1)";
+    Query::with(sql, &[&table.quoted()])
+}
+
+/// The columns with which an index of the table begins, and whether it is the clustered index or the primary key.
+#[must_use]
+pub fn leading_columns(table: &ObjectName) -> Query {
+    let sql = "SELECT [c].[name], MAX(CASE WHEN [i].[type] = 1 OR [i].[is_primary_key] = 1 THEN 1 ELSE 0 END) AS [is_key] \
+               FROM sys.indexes AS [i] JOIN sys.index_columns AS [k] \
+               ON [k].[object_id] = [i].[object_id] AND [k].[index_id] = [i].[index_id] AND [k].[key_ordinal] = 1 \
+               JOIN sys.columns AS [c] ON [c].[object_id] = [k].[object_id] AND [c].[column_id] = [k].[column_id] \
+               WHERE [i].[object_id] = OBJECT_ID(@P1) AND [i].[type] IN (1, 2) AND [i].[is_disabled] = 0 \
+               AND [i].[has_filter] = 0 GROUP BY [c].[name] ORDER BY [is_key] DESC, [c].[name]";
+    Query::with(sql, &[&table.quoted()])
+}
