@@ -11,17 +11,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use crate::config::Tls;
+use crate::config::{Timeouts, Tls};
 use crate::error::{Error, ErrorCode, Result};
 use crate::login::Login;
 use crate::query::Query;
 use crate::sqlserver_errors;
 
-/// How long a TCP connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the server may be silent before a statement is given up. The lookups and the count have limits of their own,
-/// below this one.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a server that could not be reached is left alone.
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 /// What TDS negotiates at most.
@@ -34,6 +29,7 @@ pub(super) type Connection = Client<Compat<TcpStream>>;
 #[derive(Debug)]
 pub struct Server {
     login: Login,
+    timeouts: Timeouts,
     state: Mutex<State>,
 }
 
@@ -57,8 +53,15 @@ impl Server {
     pub fn new(login: Login) -> Self {
         Self {
             login,
+            timeouts: Timeouts::LOOKUP,
             state: Mutex::default(),
         }
+    }
+
+    /// The same with other timeouts than [`Timeouts::LOOKUP`].
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     /// The rows of the first result of `query`.
@@ -129,12 +132,17 @@ impl Server {
         config.application_name("tidemark");
         config.encryption(EncryptionLevel::Required);
         config.packet_size(PACKET_SIZE);
-        config.command_timeout(Some(COMMAND_TIMEOUT));
+        config.handshake_timeout(Some(self.timeouts.connect));
+        config.command_timeout(Some(self.timeouts.silence));
         match login.tls {
             Tls::Verify => {}
             Tls::Trust => config.trust_cert(),
         }
-        let tcp = within(CONNECT_TIMEOUT, TcpStream::connect((login.host.as_str(), login.port))).await?;
+        let tcp = within(
+            self.timeouts.connect,
+            TcpStream::connect((login.host.as_str(), login.port)),
+        )
+        .await?;
         tcp.set_nodelay(true)?;
         Client::connect(config, tcp.compat_write()).await
     }
