@@ -114,10 +114,11 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// Of statements with a short answer. The lookups and the count have limits of their own, below this silence.
+    /// Of statements with a short answer. After the silence it is seen whether the server is there, within a table's turn
+    /// of a lookup.
     pub const LOOKUP: Self = Self {
         connect: Duration::from_secs(15),
-        silence: Duration::from_secs(120),
+        silence: Duration::from_secs(60),
     };
     /// Of the rows of a slice: a row that is looked for in a whole table, or waits for a lock, is worth more patience.
     pub const ROWS: Self = Self {

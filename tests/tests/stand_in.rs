@@ -4,99 +4,21 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::s3::S3Store;
-use tidemark::adapters::sqlserver::{ControlTable, Server};
-use tidemark::config::Tls;
+use tidemark::adapters::sqlserver::Server;
 use tidemark::ledger::Pointers;
-use tidemark::login::Login;
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks, StoredWatermark, WatermarkKey};
 use tidemark::table::TableSpec;
 use tidemark::watermark::Watermark;
-use tidemark_sandbox::{Options, Sandbox};
-use tidemark_tests::pipeline::{Outcome, Pipeline};
-use tidemark_tests::s3_server::S3Server;
+use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
 use tidemark_tests::tutorial;
 
-struct World {
-    sandbox: Sandbox,
-    s3: S3Server,
-}
-
-impl World {
-    async fn new(script: &str) -> Self {
-        let script = script.to_owned();
-        let start = move || {
-            Sandbox::start(Options {
-                init: vec![script],
-                ..Options::default()
-            })
-        };
-        let sandbox = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
-        Self {
-            sandbox,
-            s3: S3Server::start().await.unwrap(),
-        }
-    }
-
-    /// The stand-in's authority is unknown to this process; that certificates are verified is shown elsewhere.
-    fn login(&self) -> Login {
-        Login {
-            host: "127.0.0.1".to_owned(),
-            port: self.sandbox.port(),
-            username: self.sandbox.username().to_owned(),
-            password: self.sandbox.password().to_owned(),
-            database: self.sandbox.database().to_owned(),
-            tls: Tls::Trust,
-        }
-    }
-
-    fn control_table(&self) -> ControlTable {
-        let (table, procedure) = (
-            "dbo.watermarktable".parse().unwrap(),
-            "dbo.usp_write_watermark".parse().unwrap(),
-        );
-        ControlTable::new(Server::new(self.login()), table, procedure)
-    }
-
-    /// One run as deployed with the `sql` watermark store.
-    async fn run(&self, run_id: &str, spec: &TableSpec) -> Outcome {
-        self.run_with(&self.control_table(), run_id, spec).await
-    }
-
-    async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> Outcome {
-        let (source, store) = (Server::new(self.login()), self.s3.store());
-        let rows = MssqlRows::new(self.login());
-        let mut pipeline = Pipeline {
-            source: &source,
-            rows,
-            watermarks,
-            store: &store,
-            prefix: "tidemark",
-        };
-        let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
-            .await
-            .unwrap();
-        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
-        outcome
-    }
-
-    fn lines(&self, table: &str) -> Vec<String> {
-        tutorial::lines(&self.s3, table).unwrap()
-    }
-
-    async fn stored(&self) -> Option<String> {
-        let key = WatermarkKey {
-            table: "dbo.data_source_table".parse().unwrap(),
-            name: None,
-        };
-        self.control_table().stored(&key).await.unwrap().value
-    }
-
-    /// Sandbox scripts run on a thread of their own, as they block.
-    fn execute(&self, script: &str) {
-        self.sandbox.execute(script).unwrap();
-    }
+async fn stored(world: &World) -> Option<String> {
+    let key = WatermarkKey {
+        table: "dbo.data_source_table".parse().unwrap(),
+        name: None,
+    };
+    world.control_table().stored(&key).await.unwrap().value
 }
 
 fn spec(table: &str, column: &str) -> TableSpec {
@@ -109,7 +31,7 @@ async fn the_tutorial_comes_out_to_the_letter() {
     let spec = spec("data_source_table", "LastModifytime");
     world.run("r1", &spec).await;
     assert_eq!(world.lines("dbo.data_source_table"), tutorial::FIRST_RUN);
-    assert_eq!(world.stored().await.as_deref(), Some("2017-09-05T08:06:00.000"));
+    assert_eq!(stored(&world).await.as_deref(), Some("2017-09-05T08:06:00.000"));
 
     tutorial::CHANGES.iter().for_each(|change| world.execute(change));
     assert_eq!(world.run("r2", &spec).await.committed[0].rows, 2);
@@ -117,7 +39,7 @@ async fn the_tutorial_comes_out_to_the_letter() {
         world.lines("dbo.data_source_table"),
         [&tutorial::FIRST_RUN[..], &tutorial::SECOND_RUN].concat()
     );
-    assert_eq!(world.stored().await.as_deref(), Some("2017-09-07T09:01:00.000"));
+    assert_eq!(stored(&world).await.as_deref(), Some("2017-09-07T09:01:00.000"));
 
     assert_eq!(world.run("r3", &spec).await.unchanged, ["dbo.data_source_table"]);
 }
@@ -177,21 +99,11 @@ async fn integers_beyond_json_numbers_are_delivered_once() {
     every_value_arrives_once("int", &["-2147483648", "2147483647"]).await;
 }
 
-/// The control table this project ships, and its procedure that compares.
-fn shipped(world: &World) -> ControlTable {
-    let (table, procedure) = (
-        "dbo.tidemark_watermark".parse().unwrap(),
-        "dbo.tidemark_write_watermark".parse().unwrap(),
-    );
-    ControlTable::new(Server::new(world.login()), table, procedure)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_control_table_keeps_every_digit_and_compares() {
-    let script = include_str!("../../infra/sql/control-table.sql");
     let source = "GO\ncreate table t (v datetime2(7)); insert into t values ('2017-09-05T08:06:00.1234567')";
-    let world = World::new(&format!("{script}\n{source}")).await;
-    let store = shipped(&world);
+    let world = World::new(&format!("{CONTROL_TABLE}\n{source}")).await;
+    let store = shipped_control_table(Server::new(world.login()));
     let spec = spec("t", "v");
     assert_eq!(world.run_with(&store, "r1", &spec).await.committed[0].rows, 1);
     let key = spec.watermark_key();
@@ -201,7 +113,8 @@ async fn the_shipped_control_table_keeps_every_digit_and_compares() {
 
     // Two movers that saw the same value: one moves it, the other is told.
     let to = |value| Watermark::new("datetime2(7)".parse().unwrap(), value).unwrap();
-    let (one, other) = (shipped(&world), shipped(&world));
+    let mover = || shipped_control_table(Server::new(world.login()));
+    let (one, other) = (mover(), mover());
     let (first, second) = (to("2018-01-01T00:00:00"), to("2019-01-01T00:00:00"));
     let (a, b) = tokio::join!(
         one.advance(&key, &stored, &first),

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tiberius::error::Error as TdsError;
@@ -78,6 +79,9 @@ impl Server {
     }
 
     /// Runs `work` on the connection. After a failure the connection is not used again.
+    ///
+    /// When the server is silent for too long, a new connection tells whether it is there: `DeadlineExceeded` when only
+    /// the statement takes too long, which it would again, and `SourceUnavailable` when nobody answers.
     pub(super) async fn with_connection<T>(
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> std::result::Result<T, TdsError>,
@@ -93,20 +97,41 @@ impl Server {
                 };
                 return Err(error);
             }
-            State::Closed | State::Failed { .. } => match self.connect().await {
-                Ok(connection) => Box::new(connection),
-                Err(error) => {
-                    *state = State::Failed {
-                        error: error.clone(),
-                        at: Instant::now(),
-                    };
-                    return Err(error);
-                }
-            },
+            State::Closed | State::Failed { .. } => self.open(&mut state).await?,
         };
-        let answer = work(&mut connection).await.map_err(|error| self.error(error))?;
-        *state = State::Open(connection);
-        Ok(answer)
+        match work(&mut connection).await {
+            Ok(answer) => {
+                *state = State::Open(connection);
+                Ok(answer)
+            }
+            Err(error) if is_silence(&error) => {
+                drop(connection);
+                *state = State::Open(self.open(&mut state).await?);
+                Err(self.too_slow())
+            }
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// A new connection. When there is none, `state` says why.
+    async fn open(&self, state: &mut State) -> Result<Box<Connection>> {
+        self.connect().await.map(Box::new).inspect_err(|error| {
+            *state = State::Failed {
+                error: error.clone(),
+                at: Instant::now(),
+            };
+        })
+    }
+
+    /// A server that answers a new connection is there: what it does not answer is the statement.
+    fn too_slow(&self) -> Error {
+        let (login, seconds) = (&self.login, self.timeouts.silence.as_secs());
+        Error::new(
+            ErrorCode::DeadlineExceeded,
+            format!(
+                "{login}: no answer to a statement within {seconds} s: index the watermark column, and look for locks"
+            ),
+        )
     }
 
     async fn connect(&self) -> Result<Connection> {
@@ -186,12 +211,22 @@ impl Server {
     }
 }
 
+fn is_silence(error: &TdsError) -> bool {
+    matches!(
+        error,
+        TdsError::Io {
+            kind: ErrorKind::TimedOut,
+            ..
+        }
+    )
+}
+
 async fn within<T>(
     limit: Duration,
     work: impl Future<Output = std::io::Result<T>>,
 ) -> std::result::Result<T, TdsError> {
     match tokio::time::timeout(limit, work).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        Err(_) => Err(std::io::Error::from(ErrorKind::TimedOut).into()),
     }
 }
