@@ -4,6 +4,7 @@
 // The futures of the steps nest deeper than the default of 128.
 #![recursion_limit = "256"]
 
+pub mod end_state;
 pub mod faults;
 pub mod memory;
 pub mod pipeline;

@@ -27,6 +27,8 @@ pub enum Disturbance {
     Cut,
     /// The server is silent from then on: on this connection, the others and those to come. It still accepts them.
     Silence,
+    /// This connection is silent from then on, and no other.
+    Stall,
     /// What comes is late by this.
     Delay(Duration),
 }
@@ -180,6 +182,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, traffic
             rest = second;
             match disturbance {
                 Disturbance::Cut => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Disturbance::Stall => std::future::pending().await,
                 Disturbance::Silence => {
                     traffic.silent.send_replace(true);
                 }

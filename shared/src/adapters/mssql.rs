@@ -143,9 +143,7 @@ impl MssqlRows {
     }
 
     async fn connect(&self) -> Result<TdsClient> {
-        let Login {
-            host, port, database, ..
-        } = &self.login;
+        let Login { host, port, .. } = &self.login;
         if host.is_empty() || host.contains([',', '\\', ' ']) {
             return Err(Error::new(
                 ErrorCode::InvalidConfig,
@@ -158,9 +156,19 @@ impl MssqlRows {
         } else {
             format!("tcp:{host},{port}")
         };
-        let mut context = ClientContext::with_data_source(&address);
+        let client = match self.try_connect(&address).await {
+            // So the driver reports a connection that broke while it waited for the answer to a login. A server that does
+            // violate the protocol, or does not encrypt, does so again.
+            Err(DriverError::ProtocolError(_)) => self.try_connect(&address).await,
+            answer => answer,
+        };
+        client.map_err(|error| self.failed("cannot connect to", error))
+    }
+
+    async fn try_connect(&self, address: &str) -> TdsResult<TdsClient> {
+        let mut context = ClientContext::with_data_source(address);
         context.application_name = "tidemark".to_owned();
-        context.database.clone_from(database);
+        context.database.clone_from(&self.login.database);
         context.user_name.clone_from(&self.login.username);
         context.password.clone_from(&self.login.password);
         context.packet_size = PACKET_BYTES;
@@ -175,10 +183,9 @@ impl MssqlRows {
         context.encryption_options.mode = self.encryption;
         context.encryption_options.trust_server_certificate = self.login.tls == Tls::Trust;
         let provider = TdsConnectionProvider::new();
-        within(self.timeouts.connect, provider.create_client(context, &address, None))
+        within(self.timeouts.connect, provider.create_client(context, address, None))
             .with_subscriber(NoSubscriber::new())
             .await
-            .map_err(|error| self.failed("cannot connect to", error))
     }
 
     async fn execute(&self, client: &mut TdsClient, query: &Query) -> Result<()> {
