@@ -1,6 +1,8 @@
 //! Deployment facts: the environment, read once in `main` and nowhere else.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::ObjectName;
@@ -9,6 +11,8 @@ use crate::identifier::ObjectName;
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
 /// Largest piece that keeps the memory of copy-delta bounded.
 const MAX_PART_BYTES: usize = 64 * 1024 * 1024;
+/// A silence that is longer than an invocation would never be noticed.
+const SILENCE_SECONDS: RangeInclusive<u64> = 1..=840;
 
 /// The variables of the process, and every complaint about them: all are reported at once.
 #[derive(Debug)]
@@ -98,6 +102,29 @@ pub enum Tls {
     Verify,
     /// Encrypted, but to whoever answers.
     Trust,
+}
+
+/// How long a SQL Server that says nothing is waited for. How long it takes to say much does not matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect, and again to agree on TLS and log in.
+    pub connect: Duration,
+    /// For the next piece of an answer.
+    pub silence: Duration,
+}
+
+impl Timeouts {
+    /// Of statements with a short answer. After the silence it is seen whether the server is there, within a table's turn
+    /// of a lookup.
+    pub const LOOKUP: Self = Self {
+        connect: Duration::from_secs(15),
+        silence: Duration::from_secs(60),
+    };
+    /// Of the rows of a slice: a row that is looked for in a whole table, or waits for a lock, is worth more patience.
+    pub const ROWS: Self = Self {
+        connect: Duration::from_secs(15),
+        silence: Duration::from_secs(300),
+    };
 }
 
 /// How a SQL Server is reached.
@@ -222,6 +249,8 @@ pub struct CopyConfig {
     pub sink: SinkConfig,
     /// The tables.
     pub source: ServerConfig,
+    /// `SOURCE_SILENCE_SECONDS`: how long the server may be silent while rows are read, 300 by default.
+    pub silence: Duration,
     /// `PART_BYTES`: size of the pieces of an upload, 5 to 64 MiB, 8 by default.
     pub part_bytes: usize,
 }
@@ -238,9 +267,20 @@ impl CopyConfig {
             let range = format!("PART_BYTES is not a number of bytes from {MIN_PART_BYTES} to {MAX_PART_BYTES}");
             environment.complaints.push(range);
         }
-        environment.checked(part_bytes.map(|part_bytes| Self {
+        let silence = environment
+            .optional("SOURCE_SILENCE_SECONDS")
+            .map_or(Some(Timeouts::ROWS.silence.as_secs()), |value| value.parse().ok());
+        let silence = silence.filter(|seconds| SILENCE_SECONDS.contains(seconds));
+        if silence.is_none() {
+            let (least, most) = (SILENCE_SECONDS.start(), SILENCE_SECONDS.end());
+            let range = format!("SOURCE_SILENCE_SECONDS is not a number of seconds from {least} to {most}");
+            environment.complaints.push(range);
+        }
+        let numbers = part_bytes.zip(silence);
+        environment.checked(numbers.map(|(part_bytes, silence)| Self {
             sink,
             source,
+            silence: Duration::from_secs(silence),
             part_bytes,
         }))
     }
@@ -308,6 +348,7 @@ mod tests {
             ("SINK_BUCKET", ""),
             ("SOURCE_TLS", "off"),
             ("PART_BYTES", "12"),
+            ("SOURCE_SILENCE_SECONDS", "0"),
         ]))
         .unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidConfig);
@@ -316,6 +357,7 @@ mod tests {
             "SOURCE_SECRET_ARN is not set",
             "SOURCE_TLS is 'off'",
             "PART_BYTES",
+            "SOURCE_SILENCE_SECONDS",
         ] {
             assert!(error.to_string().contains(name), "{error}");
         }

@@ -95,7 +95,7 @@ const TRIES: u32 = 3;
 /// The wait before the second try; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// How long one table may keep the connection: one that is locked or scanned must not use up the time of the others.
-const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+const TURN_TIMEOUT: Duration = Duration::from_secs(80);
 /// Tables looked up at once: reads of the ledger overlap, statements take turns.
 const TABLES_AT_ONCE: usize = 16;
 /// What is kept back from the invocation's time to answer.
@@ -110,7 +110,7 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Waits for the table's turn, then runs `work`; `DeadlineExceeded` when that takes more than 60 s.
+    /// Waits for the table's turn, then runs `work`; `DeadlineExceeded` when that takes more than 80 s.
     pub async fn take<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let _turn = self.connection.lock().await;
         tokio::time::timeout(TURN_TIMEOUT, work)
@@ -123,7 +123,7 @@ impl Turns {
 /// others. What is found is in the order of the items.
 ///
 /// Retryable failures are tried again. When every table fails so, the failure is not the table's: it is returned, and
-/// the state machine retries the whole lookup. A table that keeps the connection for more than 60 s, or that the
+/// the state machine retries the whole lookup. A table that keeps the connection for more than 80 s, or that the
 /// deadline leaves no time for, is a failed one.
 pub async fn for_each_table<I, T>(
     items: Vec<I>,

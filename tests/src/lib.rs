@@ -1,12 +1,15 @@
-//! What the tests across crates share: the pipeline in the state machine's order, an S3 server on disk, the
-//! tutorial.
+//! What the tests across crates share: the pipeline in the state machine's order, worlds for it in memory and of real
+//! calls, an S3 server on disk, a proxy and faults between them, the tutorial.
 
 // The futures of the steps nest deeper than the default of 128.
 #![recursion_limit = "256"]
 
+pub mod end_state;
 pub mod faults;
 pub mod memory;
 pub mod pipeline;
+pub mod proxy;
+pub mod s3_faults;
 pub mod s3_server;
 pub mod stand_in;
 pub mod tutorial;

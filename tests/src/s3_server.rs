@@ -4,12 +4,14 @@
 //! one at a time), and a write to a bucket that is not there is refused instead of making one. It also answers for
 //! Secrets Manager, with the one secret it is given, so that a function's binary can be run against it as it is.
 
+use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_config::ConfigLoader;
+use aws_sdk_s3::config::{Credentials, Region};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -19,10 +21,13 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
+use tidemark::adapters::aws::Aws;
 use tidemark::adapters::s3::S3Store;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+
+use crate::s3_faults::{S3Fault, S3Faults};
 
 /// The bucket that is there from the start.
 pub const BUCKET: &str = "lake";
@@ -35,8 +40,9 @@ pub const SECRET_KEY: &str = "tidemark-secret";
 #[derive(Debug)]
 pub struct S3Server {
     folder: TempDir,
-    client: Client,
-    endpoint: String,
+    aws: Aws,
+    address: SocketAddr,
+    faults: Arc<S3Faults>,
     secret: Arc<OnceLock<String>>,
     accepting: JoinHandle<()>,
 }
@@ -48,6 +54,7 @@ impl S3Server {
         std::fs::create_dir(folder.path().join(BUCKET))?;
         let files = FileSystem::new(folder.path()).map_err(|error| io::Error::other(format!("{error:?}")))?;
         let secret: Arc<OnceLock<String>> = Arc::default();
+        let faults: Arc<S3Faults> = Arc::default();
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = Front {
@@ -55,9 +62,10 @@ impl S3Server {
             folder: folder.path().to_owned(),
             one_at_a_time: Arc::default(),
             secret: Arc::clone(&secret),
+            faults: Arc::clone(&faults),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let front = service.clone();
@@ -69,20 +77,26 @@ impl S3Server {
                 });
             }
         });
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
-            .region(Region::new("us-east-1"))
-            .endpoint_url(&endpoint)
-            .force_path_style(true)
-            .build();
         Ok(Self {
             folder,
-            client: Client::from_conf(config),
-            endpoint,
+            aws: Aws::load(config_at(address)).await,
+            address,
+            faults,
             secret,
             accepting,
         })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What goes wrong with its requests: nothing, unless ordered.
+    #[must_use]
+    pub fn faults(&self) -> &S3Faults {
+        &self.faults
     }
 
     /// The adapter over [`BUCKET`].
@@ -94,7 +108,7 @@ impl S3Server {
     /// The adapter over a bucket of this name, which may not be there.
     #[must_use]
     pub fn store_of(&self, bucket: &str) -> S3Store {
-        S3Store::new(self.client.clone(), bucket)
+        self.aws.store(bucket)
     }
 
     /// Answers every request for a secret with `content` from now on. The first content stays.
@@ -106,7 +120,7 @@ impl S3Server {
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
-            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
@@ -120,6 +134,14 @@ impl S3Server {
     }
 }
 
+/// The clients' configuration as deployed, for a server at this address that takes [`ACCESS_KEY`].
+pub fn config_at(address: SocketAddr) -> ConfigLoader {
+    Aws::defaults()
+        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
+        .region(Region::new("us-east-1"))
+        .endpoint_url(format!("http://{address}"))
+}
+
 /// What stands before `s3s-fs`.
 #[derive(Clone)]
 struct Front {
@@ -127,6 +149,7 @@ struct Front {
     folder: PathBuf,
     one_at_a_time: Arc<Mutex<()>>,
     secret: Arc<OnceLock<String>>,
+    faults: Arc<S3Faults>,
 }
 
 impl Front {
@@ -143,16 +166,22 @@ impl Front {
         response
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<s3s::Body>, s3s::HttpError> {
+    /// The answer; an error cuts the connection.
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<s3s::Body>, Box<dyn Error + Send + Sync>> {
+        let fault = self.faults.meet(format!("{} {}", request.method(), request.uri()));
+        match fault {
+            Some(S3Fault::SlowDown) => return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")),
+            Some(S3Fault::InternalError) => return Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
+            Some(S3Fault::CutBefore) => return Err("cut before the request was through".into()),
+            Some(S3Fault::Silence) => std::future::pending().await,
+            Some(S3Fault::CutAfter) | None => {}
+        }
         if request.headers().contains_key("x-amz-target") {
             return Ok(self.secret_value());
         }
         let bucket = request.uri().path().split('/').nth(1).unwrap_or_default();
         if !self.folder.join(bucket).is_dir() {
-            let body = "<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>";
-            let mut response = Response::new(s3s::Body::from(body.to_owned()));
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            return Ok(response);
+            return Ok(refusal(StatusCode::NOT_FOUND, "NoSuchBucket"));
         }
         let conditional = request.headers().contains_key("if-none-match") || request.headers().contains_key("if-match");
         let turn = if conditional {
@@ -162,8 +191,19 @@ impl Front {
         };
         let response = self.service.call(request.map(s3s::Body::from)).await;
         drop(turn);
-        response
+        if fault == Some(S3Fault::CutAfter) {
+            return Err("cut before the answer".into());
+        }
+        Ok(response?)
     }
+}
+
+/// An error as S3 reports it.
+fn refusal(status: StatusCode, code: &str) -> Response<s3s::Body> {
+    let body = format!("<Error><Code>{code}</Code><Message>{code}</Message></Error>");
+    let mut response = Response::new(s3s::Body::from(body));
+    *response.status_mut() = status;
+    response
 }
 
 impl Drop for S3Server {

@@ -1,4 +1,4 @@
-//! The stand-in server and an S3 server on disk with every adapter as deployed, for tests over real TDS and real S3.
+//! A world of real TDS and real S3 calls for tests: the stand-in server, `s3s-fs`, every adapter as deployed.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,11 +6,14 @@
     reason = "only tests use it, and they fail by panicking"
 )]
 
+use std::fmt;
+use std::net::SocketAddr;
+
 use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::sqlserver::{ControlTable, Server};
 use tidemark::config::Tls;
 use tidemark::login::Login;
-use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks, WatermarkKey};
+use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::table::TableSpec;
 use tidemark_sandbox::{Options, Sandbox};
 
@@ -18,17 +21,22 @@ use crate::pipeline::{Outcome, Pipeline};
 use crate::s3_server::S3Server;
 use crate::tutorial;
 
-/// A stand-in server and an S3 server, reached by the adapters as deployed.
-#[expect(missing_debug_implementations, reason = "a server has no form to print")]
+/// A server with what a script makes on it, and a bucket.
 pub struct World {
-    /// Source and, with [`World::control_table`], watermark store.
+    /// The source's server, and the control table's.
     pub sandbox: Sandbox,
-    /// Sink.
+    /// The bucket.
     pub s3: S3Server,
 }
 
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("s3", &self.s3).finish_non_exhaustive()
+    }
+}
+
 impl World {
-    /// Starts both; the script runs first.
+    /// A server on which `script` was run, and an empty bucket.
     pub async fn new(script: &str) -> Self {
         let script = script.to_owned();
         let start = move || {
@@ -45,11 +53,15 @@ impl World {
     }
 
     /// The stand-in's authority is unknown to this process; that certificates are verified is shown elsewhere.
-    #[must_use]
     pub fn login(&self) -> Login {
+        self.login_at(self.sandbox.addr())
+    }
+
+    /// The same login through a proxy at this address.
+    pub fn login_at(&self, address: SocketAddr) -> Login {
         Login {
-            host: "127.0.0.1".to_owned(),
-            port: self.sandbox.port(),
+            host: address.ip().to_string(),
+            port: address.port(),
             username: self.sandbox.username().to_owned(),
             password: self.sandbox.password().to_owned(),
             database: self.sandbox.database().to_owned(),
@@ -58,21 +70,20 @@ impl World {
     }
 
     /// The tutorial's control table.
-    #[must_use]
     pub fn control_table(&self) -> ControlTable {
-        let (table, procedure) = (
-            "dbo.watermarktable".parse().unwrap(),
-            "dbo.usp_write_watermark".parse().unwrap(),
-        );
-        ControlTable::new(Server::new(self.login()), table, procedure)
+        control_table(
+            Server::new(self.login()),
+            "dbo.watermarktable",
+            "dbo.usp_write_watermark",
+        )
     }
 
-    /// One run as deployed with the `sql` watermark store.
+    /// One run as deployed with the `sql` watermark store, in which no table fails.
     pub async fn run(&self, run_id: &str, spec: &TableSpec) -> Outcome {
         self.run_with(&self.control_table(), run_id, spec).await
     }
 
-    /// One run in which no table fails, with this watermark store.
+    /// The same with another watermark store.
     pub async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> Outcome {
         let (source, store) = (Server::new(self.login()), self.s3.store());
         let rows = MssqlRows::new(self.login());
@@ -90,23 +101,26 @@ impl World {
         outcome
     }
 
-    /// The lines of every visible part, sorted.
-    #[must_use]
+    /// The lines of every visible part of `table`, sorted.
     pub fn lines(&self, table: &str) -> Vec<String> {
         tutorial::lines(&self.s3, table).unwrap()
     }
 
-    /// The watermark of the tutorial's table.
-    pub async fn stored(&self) -> Option<String> {
-        let key = WatermarkKey {
-            table: "dbo.data_source_table".parse().unwrap(),
-            name: None,
-        };
-        self.control_table().stored(&key).await.unwrap().value
-    }
-
-    /// Sandbox scripts run on a thread of their own, as they block.
+    /// Runs a script on the server.
     pub fn execute(&self, script: &str) {
         self.sandbox.execute(script).unwrap();
     }
+}
+
+/// A control table and its procedure by name.
+pub fn control_table(server: Server, table: &str, procedure: &str) -> ControlTable {
+    ControlTable::new(server, table.parse().unwrap(), procedure.parse().unwrap())
+}
+
+/// This project's script for its control table and procedure.
+pub const CONTROL_TABLE: &str = include_str!("../../infra/sql/control-table.sql");
+
+/// The control table this project ships, and its procedure that compares.
+pub fn shipped_control_table(server: Server) -> ControlTable {
+    control_table(server, "dbo.tidemark_watermark", "dbo.tidemark_write_watermark")
 }

@@ -5,13 +5,21 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use tidemark::adapters::s3::S3Store;
-use tidemark::adapters::sqlserver::{ControlTable, Server};
+use tidemark::adapters::sqlserver::Server;
 use tidemark::ledger::Pointers;
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks, StoredWatermark, WatermarkKey};
 use tidemark::table::TableSpec;
 use tidemark::watermark::Watermark;
-use tidemark_tests::stand_in::World;
+use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
 use tidemark_tests::tutorial;
+
+async fn stored(world: &World) -> Option<String> {
+    let key = WatermarkKey {
+        table: "dbo.data_source_table".parse().unwrap(),
+        name: None,
+    };
+    world.control_table().stored(&key).await.unwrap().value
+}
 
 fn spec(table: &str, column: &str) -> TableSpec {
     tutorial::spec(table, column).unwrap()
@@ -23,7 +31,7 @@ async fn the_tutorial_comes_out_to_the_letter() {
     let spec = spec("data_source_table", "LastModifytime");
     world.run("r1", &spec).await;
     assert_eq!(world.lines("dbo.data_source_table"), tutorial::FIRST_RUN);
-    assert_eq!(world.stored().await.as_deref(), Some("2017-09-05T08:06:00.000"));
+    assert_eq!(stored(&world).await.as_deref(), Some("2017-09-05T08:06:00.000"));
 
     tutorial::CHANGES.iter().for_each(|change| world.execute(change));
     assert_eq!(world.run("r2", &spec).await.committed[0].rows, 2);
@@ -31,26 +39,16 @@ async fn the_tutorial_comes_out_to_the_letter() {
         world.lines("dbo.data_source_table"),
         [&tutorial::FIRST_RUN[..], &tutorial::SECOND_RUN].concat()
     );
-    assert_eq!(world.stored().await.as_deref(), Some("2017-09-07T09:01:00.000"));
+    assert_eq!(stored(&world).await.as_deref(), Some("2017-09-07T09:01:00.000"));
 
     assert_eq!(world.run("r3", &spec).await.unchanged, ["dbo.data_source_table"]);
 }
 
-/// The control table this project ships, and its procedure that compares.
-fn shipped(world: &World) -> ControlTable {
-    let (table, procedure) = (
-        "dbo.tidemark_watermark".parse().unwrap(),
-        "dbo.tidemark_write_watermark".parse().unwrap(),
-    );
-    ControlTable::new(Server::new(world.login()), table, procedure)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_control_table_keeps_every_digit_and_compares() {
-    let script = include_str!("../../infra/sql/control-table.sql");
     let source = "GO\ncreate table t (v datetime2(7)); insert into t values ('2017-09-05T08:06:00.1234567')";
-    let world = World::new(&format!("{script}\n{source}")).await;
-    let store = shipped(&world);
+    let world = World::new(&format!("{CONTROL_TABLE}\n{source}")).await;
+    let store = shipped_control_table(Server::new(world.login()));
     let spec = spec("t", "v");
     assert_eq!(world.run_with(&store, "r1", &spec).await.committed[0].rows, 1);
     let key = spec.watermark_key();
@@ -60,7 +58,8 @@ async fn the_shipped_control_table_keeps_every_digit_and_compares() {
 
     // Two movers that saw the same value: one moves it, the other is told.
     let to = |value| Watermark::new("datetime2(7)".parse().unwrap(), value).unwrap();
-    let (one, other) = (shipped(&world), shipped(&world));
+    let mover = || shipped_control_table(Server::new(world.login()));
+    let (one, other) = (mover(), mover());
     let (first, second) = (to("2018-01-01T00:00:00"), to("2019-01-01T00:00:00"));
     let (a, b) = tokio::join!(
         one.advance(&key, &stored, &first),

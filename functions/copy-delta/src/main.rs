@@ -10,7 +10,7 @@ use serde_json::Value;
 use tidemark::adapters::aws::Aws;
 use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::secrets;
-use tidemark::config::{CopyConfig, Environment};
+use tidemark::config::{CopyConfig, Environment, Timeouts};
 use tidemark::error::Result;
 use tidemark::runner::{self, RunContext};
 use tracing::Instrument;
@@ -26,11 +26,16 @@ async fn step(config: &Result<CopyConfig>, aws: &Aws, event: Value, context: Run
     let CopyConfig {
         sink,
         source,
+        silence,
         part_bytes,
     } = config.as_ref().map_err(Clone::clone)?;
     let request: Request = runner::decode(event)?;
     let span = request.span();
-    let mut rows = MssqlRows::new(secrets::login(&aws.secrets, source).await?);
+    let timeouts = Timeouts {
+        silence: *silence,
+        ..Timeouts::ROWS
+    };
+    let mut rows = MssqlRows::new(secrets::login(&aws.secrets, source).await?).with_timeouts(timeouts);
     let store = aws.store(&sink.bucket);
     handle(&mut rows, &store, &sink.prefix, *part_bytes, request, context)
         .instrument(span)

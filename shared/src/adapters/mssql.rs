@@ -26,13 +26,15 @@ mod type_tests;
 mod wire_text;
 
 use std::fmt;
+use std::time::Duration;
 
 use mssql_tds::connection::client_context::ClientContext;
 use mssql_tds::connection::tds_client::{BufferedRowPoll, ResultSet, StatementResult, TdsClient};
 use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
-use mssql_tds::core::EncryptionSetting;
+use mssql_tds::core::{EncryptionSetting, TdsResult};
 use mssql_tds::datatypes::sql_string::SqlString;
 use mssql_tds::datatypes::sqltypes::SqlType as ParameterType;
+use mssql_tds::error::{Error as DriverError, TimeoutErrorType};
 use mssql_tds::message::parameters::rpc_parameters::{RpcParameter, StatusFlags};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
@@ -40,7 +42,7 @@ use tracing::warn;
 
 use self::batch::BatchBuilder;
 use self::errors::error_of;
-use crate::config::Tls;
+use crate::config::{Timeouts, Tls};
 use crate::error::{Error, ErrorCode, Result};
 use crate::login::Login;
 use crate::ports::rows::{BatchSink, RowSource};
@@ -51,8 +53,6 @@ use crate::shape::Shape;
 const PACKET_BYTES: u16 = 32_767;
 /// Characters of an `nvarchar(n)` parameter at most; a longer one is `nvarchar(max)`.
 const NVARCHAR_CHARACTERS: u16 = 4_000;
-/// Bounds name resolution, connecting, TLS and login together.
-const CONNECT_TIMEOUT_SECS: u32 = 15;
 
 /// When a record batch is full, whichever comes first. A single row may exceed the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,7 @@ pub struct MssqlRows {
     login: Login,
     encryption: EncryptionSetting,
     limits: BatchLimits,
+    timeouts: Timeouts,
     client: Option<TdsClient>,
 }
 
@@ -106,8 +107,16 @@ impl MssqlRows {
             login,
             encryption: EncryptionSetting::Required,
             limits,
+            timeouts: Timeouts::ROWS,
             client: None,
         }
+    }
+
+    /// The same with other timeouts than [`Timeouts::ROWS`]. Its silence is one before the first row, between two rows
+    /// or within a row.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     /// Without encryption, for the replaying server of the tests.
@@ -134,9 +143,7 @@ impl MssqlRows {
     }
 
     async fn connect(&self) -> Result<TdsClient> {
-        let Login {
-            host, port, database, ..
-        } = &self.login;
+        let Login { host, port, .. } = &self.login;
         if host.is_empty() || host.contains([',', '\\', ' ']) {
             return Err(Error::new(
                 ErrorCode::InvalidConfig,
@@ -149,28 +156,41 @@ impl MssqlRows {
         } else {
             format!("tcp:{host},{port}")
         };
-        let mut context = ClientContext::with_data_source(&address);
+        let client = match self.try_connect(&address).await {
+            // So the driver reports a connection that broke while it waited for the answer to a login. A server that does
+            // violate the protocol, or does not encrypt, does so again.
+            Err(DriverError::ProtocolError(_)) => self.try_connect(&address).await,
+            answer => answer,
+        };
+        client.map_err(|error| self.failed("cannot connect to", error))
+    }
+
+    async fn try_connect(&self, address: &str) -> TdsResult<TdsClient> {
+        let mut context = ClientContext::with_data_source(address);
         context.application_name = "tidemark".to_owned();
-        context.database.clone_from(database);
+        context.database.clone_from(&self.login.database);
         context.user_name.clone_from(&self.login.username);
         context.password.clone_from(&self.login.password);
         context.packet_size = PACKET_BYTES;
-        context.connect_timeout = CONNECT_TIMEOUT_SECS;
-        context.login_timeout = Some(CONNECT_TIMEOUT_SECS);
+        // In whole seconds; the limit around all of it is ours.
+        let seconds = u32::try_from(self.timeouts.connect.as_secs())
+            .unwrap_or(u32::MAX)
+            .max(1);
+        context.connect_timeout = seconds;
+        context.login_timeout = Some(seconds);
         // A broken connection is replaced here, in one place.
         context.connect_retry_count = 0;
         context.encryption_options.mode = self.encryption;
         context.encryption_options.trust_server_certificate = self.login.tls == Tls::Trust;
-        TdsConnectionProvider::new()
-            .create_client(context, &address, None)
+        let provider = TdsConnectionProvider::new();
+        within(self.timeouts.connect, provider.create_client(context, address, None))
             .with_subscriber(NoSubscriber::new())
             .await
-            .map_err(|error| self.failed("cannot connect to", error))
     }
 
     async fn execute(&self, client: &mut TdsClient, query: &Query) -> Result<()> {
-        let result = client
-            .execute_sp_executesql(query.sql.clone(), parameters(query), ())
+        let executing = client.execute_sp_executesql(query.sql.clone(), parameters(query), ());
+        let result = within(self.timeouts.silence, executing)
             .with_subscriber(NoSubscriber::new())
             .await
             .map_err(|error| self.failed("cannot read from", error))?;
@@ -182,7 +202,7 @@ impl MssqlRows {
         }
     }
 
-    fn failed(&self, what: &str, error: mssql_tds::error::Error) -> Error {
+    fn failed(&self, what: &str, error: DriverError) -> Error {
         let Login { host, port, .. } = &self.login;
         error_of(error).context(format_args!("{what} {host}:{port}"))
     }
@@ -195,7 +215,7 @@ impl RowSource for MssqlRows {
         let mut batch = BatchBuilder::new(shape, self.limits);
         let mut rows = 0;
         loop {
-            let has_more = fill(&mut client, &mut batch)
+            let has_more = fill(&mut client, &mut batch, self.timeouts.silence)
                 .with_subscriber(NoSubscriber::new())
                 .await
                 .map_err(|error| self.failed("cannot read from", error))?;
@@ -222,8 +242,7 @@ impl RowSource for MssqlRows {
                 format!("the server sent {sent} rows but {rows} were read"),
             ));
         }
-        client
-            .close_query()
+        within(self.timeouts.silence, client.close_query())
             .with_subscriber(NoSubscriber::new())
             .await
             .map_err(|error| self.failed("cannot read from", error))?;
@@ -233,14 +252,14 @@ impl RowSource for MssqlRows {
 }
 
 /// Decodes rows into the batch until it is full (`true`), has failed (`true`), or there are no more (`false`).
-async fn fill(client: &mut TdsClient, batch: &mut BatchBuilder) -> mssql_tds::core::TdsResult<bool> {
+async fn fill(client: &mut TdsClient, batch: &mut BatchBuilder, silence: Duration) -> TdsResult<bool> {
     while !batch.is_full() {
         // Rows that are already here are decoded without a future for each.
         match client.try_next_buffered_row_into(batch)? {
             BufferedRowPoll::Complete => {}
-            BufferedRowPoll::Partial => client.finish_row_into(batch).await?,
+            BufferedRowPoll::Partial => within(silence, client.finish_row_into(batch)).await?,
             BufferedRowPoll::Pending => {
-                if !client.next_row_into(batch).await? {
+                if !within(silence, client.next_row_into(batch)).await? {
                     return Ok(false);
                 }
             }
@@ -248,6 +267,14 @@ async fn fill(client: &mut TdsClient, batch: &mut BatchBuilder) -> mssql_tds::co
         }
     }
     Ok(true)
+}
+
+/// The driver has a limit for a whole request only, and a request may take as long as it has rows.
+async fn within<T>(limit: Duration, work: impl Future<Output = TdsResult<T>>) -> TdsResult<T> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let message = format!("nothing came for {} s", limit.as_secs());
+        Err(DriverError::TimeoutError(TimeoutErrorType::String(message)))
+    })
 }
 
 fn parameters(query: &Query) -> Vec<RpcParameter> {

@@ -139,7 +139,8 @@ impl ControlTable {
 /// The driver's errors with the codes of the watermark store.
 fn stored_elsewhere(error: Error) -> Error {
     let code = match error.code() {
-        ErrorCode::SourceUnavailable => ErrorCode::WatermarkStoreUnavailable,
+        // A statement on one row that takes too long waits for somebody who holds the row.
+        ErrorCode::SourceUnavailable | ErrorCode::DeadlineExceeded => ErrorCode::WatermarkStoreUnavailable,
         ErrorCode::SourceRejected => ErrorCode::WatermarkRejected,
         other => other,
     };

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tiberius::error::Error as TdsError;
@@ -11,17 +12,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use crate::config::Tls;
+use crate::config::{Timeouts, Tls};
 use crate::error::{Error, ErrorCode, Result};
 use crate::login::Login;
 use crate::query::Query;
 use crate::sqlserver_errors;
 
-/// How long a TCP connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the server may be silent before a statement is given up. The lookups and the count have limits of their own,
-/// below this one.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a server that could not be reached is left alone.
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 /// What TDS negotiates at most.
@@ -34,6 +30,7 @@ pub(super) type Connection = Client<Compat<TcpStream>>;
 #[derive(Debug)]
 pub struct Server {
     login: Login,
+    timeouts: Timeouts,
     state: Mutex<State>,
 }
 
@@ -57,8 +54,15 @@ impl Server {
     pub fn new(login: Login) -> Self {
         Self {
             login,
+            timeouts: Timeouts::LOOKUP,
             state: Mutex::default(),
         }
+    }
+
+    /// The same with other timeouts than [`Timeouts::LOOKUP`].
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     /// The rows of the first result of `query`.
@@ -75,6 +79,9 @@ impl Server {
     }
 
     /// Runs `work` on the connection. After a failure the connection is not used again.
+    ///
+    /// When the server is silent for too long, a new connection tells whether it is there: `DeadlineExceeded` when only
+    /// the statement takes too long, which it would again, and `SourceUnavailable` when nobody answers.
     pub(super) async fn with_connection<T>(
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> std::result::Result<T, TdsError>,
@@ -90,20 +97,41 @@ impl Server {
                 };
                 return Err(error);
             }
-            State::Closed | State::Failed { .. } => match self.connect().await {
-                Ok(connection) => Box::new(connection),
-                Err(error) => {
-                    *state = State::Failed {
-                        error: error.clone(),
-                        at: Instant::now(),
-                    };
-                    return Err(error);
-                }
-            },
+            State::Closed | State::Failed { .. } => self.open(&mut state).await?,
         };
-        let answer = work(&mut connection).await.map_err(|error| self.error(error))?;
-        *state = State::Open(connection);
-        Ok(answer)
+        match work(&mut connection).await {
+            Ok(answer) => {
+                *state = State::Open(connection);
+                Ok(answer)
+            }
+            Err(error) if is_silence(&error) => {
+                drop(connection);
+                *state = State::Open(self.open(&mut state).await?);
+                Err(self.too_slow())
+            }
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// A new connection. When there is none, `state` says why.
+    async fn open(&self, state: &mut State) -> Result<Box<Connection>> {
+        self.connect().await.map(Box::new).inspect_err(|error| {
+            *state = State::Failed {
+                error: error.clone(),
+                at: Instant::now(),
+            };
+        })
+    }
+
+    /// A server that answers a new connection is there: what it does not answer is the statement.
+    fn too_slow(&self) -> Error {
+        let (login, seconds) = (&self.login, self.timeouts.silence.as_secs());
+        Error::new(
+            ErrorCode::DeadlineExceeded,
+            format!(
+                "{login}: no answer to a statement within {seconds} s: index the watermark column, and look for locks"
+            ),
+        )
     }
 
     async fn connect(&self) -> Result<Connection> {
@@ -129,12 +157,17 @@ impl Server {
         config.application_name("tidemark");
         config.encryption(EncryptionLevel::Required);
         config.packet_size(PACKET_SIZE);
-        config.command_timeout(Some(COMMAND_TIMEOUT));
+        config.handshake_timeout(Some(self.timeouts.connect));
+        config.command_timeout(Some(self.timeouts.silence));
         match login.tls {
             Tls::Verify => {}
             Tls::Trust => config.trust_cert(),
         }
-        let tcp = within(CONNECT_TIMEOUT, TcpStream::connect((login.host.as_str(), login.port))).await?;
+        let tcp = within(
+            self.timeouts.connect,
+            TcpStream::connect((login.host.as_str(), login.port)),
+        )
+        .await?;
         tcp.set_nodelay(true)?;
         Client::connect(config, tcp.compat_write()).await
     }
@@ -178,12 +211,22 @@ impl Server {
     }
 }
 
+fn is_silence(error: &TdsError) -> bool {
+    matches!(
+        error,
+        TdsError::Io {
+            kind: ErrorKind::TimedOut,
+            ..
+        }
+    )
+}
+
 async fn within<T>(
     limit: Duration,
     work: impl Future<Output = std::io::Result<T>>,
 ) -> std::result::Result<T, TdsError> {
     match tokio::time::timeout(limit, work).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        Err(_) => Err(std::io::Error::from(ErrorKind::TimedOut).into()),
     }
 }
