@@ -107,7 +107,13 @@ impl Held {
             | SqlType::Text
             | SqlType::NText
             | SqlType::Xml => Self::Text,
-            SqlType::Binary(_) | SqlType::VarBinary(_) | SqlType::Image | SqlType::RowVersion => Self::Binary,
+            SqlType::Binary(_)
+            | SqlType::VarBinary(_)
+            | SqlType::Image
+            | SqlType::RowVersion
+            | SqlType::HierarchyId
+            | SqlType::Geometry
+            | SqlType::Geography => Self::Binary,
             SqlType::UniqueIdentifier => Self::Uuid,
             SqlType::Date => Self::Date,
             SqlType::Time(_)

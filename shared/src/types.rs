@@ -50,6 +50,9 @@ pub enum SqlType {
     UniqueIdentifier,
     Xml,
     RowVersion,
+    HierarchyId,
+    Geometry,
+    Geography,
 }
 
 impl fmt::Display for SqlType {
@@ -86,6 +89,9 @@ impl fmt::Display for SqlType {
             Self::UniqueIdentifier => f.write_str("uniqueidentifier"),
             Self::Xml => f.write_str("xml"),
             Self::RowVersion => f.write_str("rowversion"),
+            Self::HierarchyId => f.write_str("hierarchyid"),
+            Self::Geometry => f.write_str("geometry"),
+            Self::Geography => f.write_str("geography"),
         }
     }
 }
@@ -166,6 +172,9 @@ fn parse(text: &str) -> Option<SqlType> {
         "uniqueidentifier" => SqlType::UniqueIdentifier,
         "xml" => SqlType::Xml,
         "rowversion" => SqlType::RowVersion,
+        "hierarchyid" => SqlType::HierarchyId,
+        "geometry" => SqlType::Geometry,
+        "geography" => SqlType::Geography,
         _ => return None,
     };
     Some(parsed)
@@ -222,6 +231,9 @@ mod tests {
             "uniqueidentifier",
             "xml",
             "rowversion",
+            "hierarchyid",
+            "geometry",
+            "geography",
         ];
         for text in all {
             assert_eq!(text.parse::<SqlType>().unwrap().to_string(), text);
@@ -237,7 +249,7 @@ mod tests {
             "datetime2(8)",
             "int(4)",
             "varchar(0)",
-            "hierarchyid",
+            "sql_variant",
             "char(max)",
         ] {
             let error = text.parse::<SqlType>().unwrap_err();

@@ -110,4 +110,6 @@ impl Encoder {
 }
 
 #[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
 mod tests;

@@ -32,6 +32,31 @@ fn all(sandbox: &Sandbox, cases: &[(&str, Result<&str, i32>)]) {
 }
 
 #[test]
+fn clr_types_keep_their_bytes() {
+    all(
+        &sandbox(),
+        &[
+            ("CREATE TABLE clr (h hierarchyid, g geometry, w geography)", Ok("")),
+            (
+                "INSERT INTO clr VALUES (CAST(0x5AC0 AS hierarchyid), CAST(0x00 AS geometry), NULL)",
+                Ok(""),
+            ),
+            (
+                "SELECT CAST(h AS varbinary(max)), CAST(g AS varbinary(max)), w FROM clr",
+                Ok("0x5AC0|0x00|NULL"),
+            ),
+            (
+                "SELECT t.name, c.user_type_id FROM sys.columns c JOIN sys.types t ON t.user_type_id = c.user_type_id \
+                 WHERE c.object_id = OBJECT_ID('clr') ORDER BY c.column_id",
+                Ok("hierarchyid|128\ngeometry|129\ngeography|130"),
+            ),
+            ("INSERT INTO clr (h) VALUES (1)", Err(206)),
+            ("SELECT CAST(CAST(0x58 AS hierarchyid) AS int)", Err(529)),
+        ],
+    );
+}
+
+#[test]
 fn expressions_have_the_servers_values() {
     all(
         &sandbox(),

@@ -11,12 +11,12 @@ use mssql_tds::datatypes::decoder::DecimalParts;
 use mssql_tds::datatypes::row_writer::RowWriter;
 use mssql_tds::datatypes::sql_json::SqlJson;
 use mssql_tds::datatypes::sql_string::EncodingType;
-use mssql_tds::datatypes::sql_vector::SqlVector;
+use mssql_tds::datatypes::sql_vector::{SqlVector, VectorData};
 use uuid::Uuid;
 
 use super::BatchLimits;
 use super::column::{ColumnBuilder, Refusal, Taken, Values, arrow_failed, valid_days};
-use crate::encode::forms::{SECOND_TICKS, UNIX_EPOCH_DAYS};
+use crate::encode::forms::{self, SECOND_TICKS, UNIX_EPOCH_DAYS};
 use crate::error::{Error, ErrorCode, Result};
 use crate::shape::Shape;
 
@@ -277,12 +277,23 @@ impl RowWriter for BatchBuilder {
         self.write_string(col, Cow::Borrowed(text), EncodingType::Utf16);
     }
 
-    fn write_json(&mut self, col: usize, _val: SqlJson) {
-        self.refuse(col, &Refusal::OtherType);
+    fn write_json(&mut self, col: usize, val: SqlJson) {
+        self.write_string(col, Cow::Owned(val.bytes), EncodingType::Utf8);
     }
 
-    fn write_vector(&mut self, col: usize, _val: SqlVector) {
-        self.refuse(col, &Refusal::OtherType);
+    /// A JSON array, as the server casts it, with the shortest numbers that read back as the same `real`.
+    fn write_vector(&mut self, col: usize, val: SqlVector) {
+        let (VectorData::Float32(numbers) | VectorData::Float16(numbers)) = val.data;
+        let mut text = Vec::with_capacity(numbers.len() * 8 + 2);
+        text.push(b'[');
+        for (index, number) in numbers.into_iter().enumerate() {
+            if index > 0 {
+                text.push(b',');
+            }
+            forms::float(&mut text, number);
+        }
+        text.push(b']');
+        self.write_string(col, Cow::Owned(text), EncodingType::Utf8);
     }
 
     fn end_row(&mut self) {

@@ -264,6 +264,28 @@ async fn every_type_arrives_exactly() {
                 (vec![0xFF; 8], "NULL"),
             ],
         ),
+        // What the lookup's driver is told of json and vector is varchar(max).
+        (
+            "varchar(max)",
+            vec![0xF4],
+            vec![
+                (chunked("{\"é\":[1]}".as_bytes(), true), "\"{\"\"é\"\":[1]}\""),
+                (vec![0xFF; 8], "NULL"),
+            ],
+        ),
+        (
+            "varchar(max)",
+            vec![0xF5, 16, 0, 0],
+            vec![
+                (long(Some(&vector(&[0.1, -1e30]))), "\"[0.1,-1e+30]\""),
+                (long(None), "NULL"),
+            ],
+        ),
+        (
+            "hierarchyid",
+            vec![0xA5, 0xFF, 0xFF],
+            vec![(chunked(&[0x5A, 0xC0], true), "0x5AC0"), (vec![0xFF; 8], "NULL")],
+        ),
     ];
     for (sql_type, type_info, values) in cases {
         let (wire, expected): (Vec<_>, Vec<_>) = values.into_iter().unzip();
@@ -274,6 +296,13 @@ async fn every_type_arrives_exactly() {
             "{sql_type}"
         );
     }
+}
+
+/// A vector of single precision: header, then its numbers.
+fn vector(numbers: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0xA9, 1, u8::try_from(numbers.len()).unwrap(), 0, 0, 0, 0, 0];
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    bytes
 }
 
 fn last_tick_bytes(ticks: u64) -> Vec<u8> {

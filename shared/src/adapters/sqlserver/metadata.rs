@@ -31,7 +31,17 @@ fn sql_type(info: &TypeInfo) -> Result<SqlType, String> {
             scale: *scale,
         }),
         TypeInfo::Xml { .. } => Ok(SqlType::Xml),
-        TypeInfo::Udt(udt) => Err(udt.type_name.clone()),
+        TypeInfo::Udt(udt) => clr(&udt.schema_name, &udt.type_name),
+    }
+}
+
+/// The server's own CLR types; those of a user have no documented form.
+fn clr(schema: &str, name: &str) -> Result<SqlType, String> {
+    match (schema, name) {
+        ("sys" | "", "hierarchyid") => Ok(SqlType::HierarchyId),
+        ("sys" | "", "geometry") => Ok(SqlType::Geometry),
+        ("sys" | "", "geography") => Ok(SqlType::Geography),
+        _ => Err(format!("{schema}.{name}")),
     }
 }
 
@@ -99,6 +109,12 @@ fn variable_length(kind: VarLenType, len: usize) -> Result<SqlType, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_servers_own_clr_types_are_known_and_a_users_are_named() {
+        assert_eq!(clr("sys", "geometry"), Ok(SqlType::Geometry));
+        assert_eq!(clr("dbo", "geometry"), Err("dbo.geometry".to_owned()));
+    }
 
     #[test]
     fn lengths_and_scales_become_declared_types() {

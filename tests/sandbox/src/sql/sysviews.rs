@@ -4,7 +4,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::catalog::literal;
 use crate::sql::exec::Session;
 use crate::sql::storage;
-use crate::value::{Ty, text};
+use crate::value::{Clr, Ty, text};
 
 /// A catalog view: its columns with type and nullability, and the query that gives them as `c0…`.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct View {
 const NAME: Ty = Ty::NVarChar(128);
 
 /// Every type with its `system_type_id`.
-const TYPES: [(&str, Ty); 30] = [
+const TYPES: [(&str, Ty); 33] = [
     ("image", Ty::Image),
     ("text", Ty::Text),
     ("uniqueidentifier", Ty::Guid),
@@ -49,13 +49,16 @@ const TYPES: [(&str, Ty); 30] = [
     ("nchar", Ty::NChar(4000)),
     ("xml", Ty::Xml),
     ("sysname", Ty::NVarChar(128)),
+    ("hierarchyid", Ty::Clr(Clr::HierarchyId)),
+    ("geometry", Ty::Clr(Clr::Geometry)),
+    ("geography", Ty::Clr(Clr::Geography)),
 ];
 
 fn type_number(name: &str, ty: Ty) -> (i64, i64) {
     match name {
         "numeric" => (108, 108),
         "sysname" => (231, 256),
-        _ => (ty.system_type_id(), ty.system_type_id()),
+        _ => (ty.system_type_id(), ty.user_type_id()),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::SqlResult;
 use crate::value::calendar::{DATETIME_DAY, DAY};
 use crate::value::datum::{bad, blob_decimal, blob_guid, blob_offset};
 use crate::value::ty::{decimal_bytes, time_bytes};
-use crate::value::{MAX, Ty, text};
+use crate::value::{Clr, MAX, Ty, text};
 
 /// `SQL_Latin1_General_CP1_CI_AS`.
 pub const COLLATION: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
@@ -87,13 +87,32 @@ pub fn type_info(out: &mut Vec<u8>, ty: Ty, nullable: bool) {
         (Ty::Image, _) => long(out, 0x22, 0x7FFF_FFFF, false),
         (Ty::Guid, _) => out.extend([0x24, 16]),
         (Ty::Xml, _) => out.extend([0xF1, 0]),
+        (Ty::Clr(clr), _) => clr_info(out, clr),
     }
+}
+
+/// UDT_INFO in COLMETADATA (MS-TDS 2.2.5.5.2.1).
+fn clr_info(out: &mut Vec<u8>, clr: Clr) {
+    let ty = Ty::Clr(clr);
+    let limit = u16::try_from(ty.max_length()).unwrap_or(MAX);
+    out.push(0xF0);
+    out.extend_from_slice(&limit.to_le_bytes());
+    for name in ["master", "sys", ty.name()] {
+        b_varchar(out, name);
+    }
+    let class = clr.class();
+    us_varchar(
+        out,
+        &format!(
+            "Microsoft.SqlServer.Types.{class}, Microsoft.SqlServer.Types, Version=11.0.0.0, Culture=neutral, PublicKeyToken=89845dcd8080cc91"
+        ),
+    );
 }
 
 /// Writes a NULL.
 fn null(out: &mut Vec<u8>, ty: Ty) {
     match ty {
-        Ty::VarChar(MAX) | Ty::NVarChar(MAX) | Ty::VarBinary(MAX) | Ty::Xml => out.extend([0xFF; 8]),
+        Ty::VarChar(MAX) | Ty::NVarChar(MAX) | Ty::VarBinary(MAX) | Ty::Xml | Ty::Clr(_) => out.extend([0xFF; 8]),
         Ty::Char(_)
         | Ty::VarChar(_)
         | Ty::NChar(_)
@@ -283,7 +302,7 @@ fn blob(out: &mut Vec<u8>, ty: Ty, b: &[u8]) -> SqlResult<()> {
             out.push(16);
             out.extend_from_slice(&blob_guid(b)?);
         }
-        Ty::VarBinary(MAX) => large(out, |out| out.extend_from_slice(b)),
+        Ty::VarBinary(MAX) | Ty::Clr(_) => large(out, |out| out.extend_from_slice(b)),
         Ty::Binary(_) | Ty::VarBinary(_) | Ty::RowVersion => {
             let length = u16::try_from(b.len()).map_err(|_| bad(ty.name()))?;
             out.extend_from_slice(&length.to_le_bytes());

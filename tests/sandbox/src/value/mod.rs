@@ -10,4 +10,4 @@ pub mod text;
 pub mod ty;
 
 pub use datum::Datum;
-pub use ty::{MAX, Ty};
+pub use ty::{Clr, MAX, Ty};

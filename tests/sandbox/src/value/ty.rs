@@ -62,6 +62,33 @@ pub enum Ty {
     Xml,
     /// `rowversion` (`timestamp`)
     RowVersion,
+    /// One of the server's own CLR types, held as its serialised bytes
+    Clr(Clr),
+}
+
+/// The CLR types that come with the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Clr {
+    /// `hierarchyid`
+    HierarchyId,
+    /// `geometry`
+    Geometry,
+    /// `geography`
+    Geography,
+}
+
+impl Clr {
+    /// All of them, in the order of their `user_type_id`, which begins at 128.
+    pub const ALL: [Clr; 3] = [Clr::HierarchyId, Clr::Geometry, Clr::Geography];
+
+    /// The class in the assembly `Microsoft.SqlServer.Types`.
+    pub fn class(self) -> &'static str {
+        match self {
+            Clr::HierarchyId => "SqlHierarchyId",
+            Clr::Geometry => "SqlGeometry",
+            Clr::Geography => "SqlGeography",
+        }
+    }
 }
 
 use Ty::*;
@@ -98,6 +125,7 @@ impl Ty {
             Guid => (26, 0, 0),
             Xml => (27, 0, 0),
             RowVersion => (28, 0, 0),
+            Clr(clr) => (29, 0, clr as i64),
         };
         (kind << 24) | (a << 8) | b
     }
@@ -136,6 +164,7 @@ impl Ty {
             26 => Guid,
             27 => Xml,
             28 => RowVersion,
+            29 => Clr(*Clr::ALL.get(usize::from(b))?),
             _ => return None,
         })
     }
@@ -171,6 +200,9 @@ impl Ty {
             Guid => "uniqueidentifier",
             Xml => "xml",
             RowVersion => "timestamp",
+            Clr(Clr::HierarchyId) => "hierarchyid",
+            Clr(Clr::Geometry) => "geometry",
+            Clr(Clr::Geography) => "geography",
         }
     }
 
@@ -211,7 +243,7 @@ impl Ty {
 
     /// True for byte strings.
     pub fn is_binary(self) -> bool {
-        matches!(self, Binary(_) | VarBinary(_) | Image | RowVersion)
+        matches!(self, Binary(_) | VarBinary(_) | Image | RowVersion | Clr(_))
     }
 
     /// True for dates and times.
@@ -222,14 +254,15 @@ impl Ty {
         )
     }
 
-    /// True for the legacy and xml types that cannot be compared or sorted.
+    /// True for the legacy, xml and spatial types that cannot be compared or sorted.
     pub fn is_incomparable(self) -> bool {
-        matches!(self, Text | NText | Image | Xml)
+        matches!(self, Text | NText | Image | Xml | Clr(Clr::Geometry | Clr::Geography))
     }
 
     /// Data type precedence: the operand with the higher one decides.
     pub fn precedence(self) -> u8 {
         match self {
+            Clr(_) => 31,
             Xml => 29,
             DateTimeOffset(_) => 28,
             DateTime2(_) => 27,
@@ -283,6 +316,8 @@ impl Ty {
             DateTime2(n) => i64::from(time_bytes(n)) + 3,
             DateTimeOffset(n) => i64::from(time_bytes(n)) + 5,
             Char(MAX) | VarChar(MAX) | NChar(MAX) | NVarChar(MAX) | Binary(MAX) | VarBinary(MAX) | Xml => -1,
+            Clr(Clr::HierarchyId) => 892,
+            Clr(_) => -1,
             Char(n) | VarChar(n) | Binary(n) | VarBinary(n) => i64::from(n),
             NChar(n) | NVarChar(n) => i64::from(n) * 2,
             Text | NText | Image | Guid => 16,
@@ -351,6 +386,15 @@ impl Ty {
             NVarChar(_) => 231,
             NChar(_) => 239,
             Xml => 241,
+            Clr(_) => 240,
+        }
+    }
+
+    /// `user_type_id` of `sys.types`: the CLR types share one `system_type_id`.
+    pub fn user_type_id(self) -> i64 {
+        match self {
+            Clr(clr) => 128 + clr as i64,
+            ty => ty.system_type_id(),
         }
     }
 
@@ -358,7 +402,7 @@ impl Ty {
     pub fn sqlite_decl(self) -> &'static str {
         match self {
             Real | Float => "REAL",
-            Decimal(..) | DateTimeOffset(_) | Binary(_) | VarBinary(_) | Image | Guid | RowVersion => "BLOB",
+            Decimal(..) | DateTimeOffset(_) | Binary(_) | VarBinary(_) | Image | Guid | RowVersion | Clr(_) => "BLOB",
             _ if self.is_string() => "TEXT COLLATE TSQL",
             _ => "INT",
         }

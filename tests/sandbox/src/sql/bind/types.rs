@@ -62,6 +62,8 @@ pub fn check_implicit(from: Ty, to: Ty) -> SqlResult<()> {
     let modern = |ty: Ty| matches!(ty, Ty::Date | Ty::Time(_) | Ty::DateTime2(_) | Ty::DateTimeOffset(_));
     let legacy = |ty: Ty| matches!(ty, Ty::DateTime | Ty::SmallDateTime);
     match (from, to) {
+        (a, Ty::Clr(_)) if a.is_string() => Err(SqlError::unsupported("a CLR type from text")),
+        (a, b) if a != b && matches!((a, b), (Ty::Clr(_), _) | (_, Ty::Clr(_))) => clash(),
         (a, b) if a.is_number() && modern(b) || modern(a) && b.is_number() => clash(),
         (Ty::Date, Ty::Time(_)) | (Ty::Time(_), Ty::Date) => clash(),
         (a, b) if legacy(a) && b.is_number() => explicit_only(),

@@ -146,7 +146,7 @@ fn type_fact(ty: Ty, fact: &str, declared: &str) -> SqlResult<Value> {
         "system" => number(ty.system_type_id()),
         "user" if declared == "numeric" => number(108),
         "user" if declared == "sysname" => number(256),
-        "user" => number(ty.system_type_id()),
+        "user" => number(ty.user_type_id()),
         "length" => number(ty.max_length()),
         "precision" => number(ty.precision()),
         "scale" => number(i64::from(ty.scale())),

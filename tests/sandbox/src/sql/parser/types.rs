@@ -3,7 +3,7 @@
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::lexer::Tok;
-use crate::value::{MAX, Ty};
+use crate::value::{Clr, MAX, Ty};
 
 impl Parser<'_> {
     /// A data type and its name as written in lower case.
@@ -155,9 +155,10 @@ pub fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
         "uniqueidentifier" => plain(Ty::Guid),
         "xml" => plain(Ty::Xml),
         "rowversion" | "timestamp" => plain(Ty::RowVersion),
-        "sql_variant" | "geography" | "geometry" | "hierarchyid" | "json" | "vector" => {
-            Err(SqlError::unsupported(format!("data type {name}")))
-        }
+        "hierarchyid" => plain(Ty::Clr(Clr::HierarchyId)),
+        "geometry" => plain(Ty::Clr(Clr::Geometry)),
+        "geography" => plain(Ty::Clr(Clr::Geography)),
+        "sql_variant" | "json" | "vector" => Err(SqlError::unsupported(format!("data type {name}"))),
         _ => Err(SqlError::new(
             2715,
             format!("Column, parameter, or variable: Cannot find data type {name}."),

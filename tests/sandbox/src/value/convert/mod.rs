@@ -89,6 +89,10 @@ pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
     if value == Datum::Null {
         return Ok(Datum::Null);
     }
+    // A CLR type turns into its bytes and back; its text forms are not offered.
+    if matches!((from, to), (Ty::Clr(_), _) | (_, Ty::Clr(_))) && !(from.is_binary() && to.is_binary()) {
+        return Err(not_allowed(from, to));
+    }
     match to {
         _ if to.is_int() => integer(value, from, to),
         Ty::Decimal(p, s) => exact(value, from, to, p, s),
