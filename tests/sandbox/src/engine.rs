@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Faults;
 use crate::sql::catalog;
+use crate::sql::exec::AppLocks;
 use crate::sql::functions;
 use crate::value::text;
 
@@ -36,6 +37,8 @@ pub struct Engine {
     next_session: AtomicU16,
     /// Faults that tests have asked for.
     pub faults: Faults,
+    /// The application locks.
+    pub app_locks: AppLocks,
 }
 
 /// A lock that a panicked session has not poisoned for the others.
@@ -70,6 +73,7 @@ impl Engine {
             identities: Mutex::new(HashMap::new()),
             next_session: AtomicU16::new(51),
             faults: Faults::default(),
+            app_locks: AppLocks::default(),
         });
         let conn = engine.connect()?;
         catalog::create(&conn, "main")?;
