@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Faults;
 use crate::sql::catalog;
+use crate::sql::exec::AppLocks;
 use crate::sql::functions;
 use crate::value::text;
 
@@ -38,6 +39,8 @@ pub struct Engine {
     pub connections: AtomicI64,
     /// Faults that tests have asked for.
     pub faults: Faults,
+    /// The application locks.
+    pub app_locks: AppLocks,
 }
 
 /// A lock that a panicked session has not poisoned for the others.
@@ -73,6 +76,7 @@ impl Engine {
             next_session: AtomicU16::new(51),
             connections: AtomicI64::new(0),
             faults: Faults::default(),
+            app_locks: AppLocks::default(),
         });
         let conn = engine.connect()?;
         catalog::create(&conn, "main")?;

@@ -318,7 +318,6 @@ fn queries_join_group_order_and_limit() {
             ("SELECT * FORM a", Err(102)),
             ("SELECT * FROM a WHERE", Err(102)),
             ("SELECT * FROM a CROSS APPLY (SELECT 1 AS x) q", Err(40510)),
-            ("MERGE a USING b ON 1 = 1 WHEN MATCHED THEN DELETE;", Err(40510)),
         ],
     );
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{TUTORIAL, connect, sandbox};
+use common::{MANY_TABLES_CHANGES, MANY_TABLES_DESTINATION, MANY_TABLES_SOURCE, TUTORIAL, connect, sandbox};
 use tidemark_sandbox::{ResultSet, Sandbox};
 
 fn rows(sandbox: &Sandbox, sql: &str) -> Vec<String> {
@@ -78,53 +78,41 @@ fn the_first_tutorial_runs_as_printed() {
 }
 
 #[test]
-fn the_second_tutorials_source_runs_as_printed() {
+fn the_second_tutorial_runs_as_printed() {
     let sandbox = sandbox();
-    sandbox
-        .execute(
-            "create table customer_table
-            (
-                PersonID int,
-                Name varchar(255),
-                LastModifytime datetime
-            );
-            create table project_table
-            (
-                Project varchar(255),
-                Creationtime datetime
-            );
-            INSERT INTO customer_table (PersonID, Name, LastModifytime) VALUES
-            (1, 'John','9/1/2017 12:56:00 AM'),
-            (2, 'Mike','9/2/2017 5:23:00 AM'),
-            (3, 'Alice','9/3/2017 2:36:00 AM'),
-            (4, 'Andy','9/4/2017 3:21:00 AM'),
-            (5, 'Anny','9/5/2017 8:06:00 AM');
-            INSERT INTO project_table (Project, Creationtime) VALUES
-            ('project1','1/1/2015 0:00:00 AM'),
-            ('project2','2/2/2016 1:23:00 AM'),
-            ('project3','3/4/2017 5:16:00 AM');",
-        )
-        .unwrap();
-    sandbox
-        .execute(
-            "UPDATE customer_table
-            SET [LastModifytime] = '2017-09-08T00:00:00Z', [name]='NewName' where [PersonID] = 3
-
-            INSERT INTO project_table (Project, Creationtime) VALUES ('NewProject','10/1/2017 0:00:00 AM');",
-        )
-        .unwrap();
+    sandbox.execute(MANY_TABLES_SOURCE).unwrap();
+    assert_eq!(
+        rows(
+            &sandbox,
+            "select MAX(Creationtime) as NewWatermarkvalue from project_table"
+        ),
+        ["2017-03-04 05:16:00.000"]
+    );
+    sandbox.execute(MANY_TABLES_CHANGES).unwrap();
     assert_eq!(
         rows(&sandbox, "select * from customer_table where PersonID = 3"),
         ["3 | NewName | 2017-09-08 00:00:00.000"]
     );
+
+    let sink = common::sandbox();
+    sink.execute(MANY_TABLES_DESTINATION).unwrap();
+    let first = "DECLARE @rows DataTypeforCustomerTable;
+         INSERT INTO @rows VALUES (1, 'John', '9/1/2017 12:56:00 AM'), (3, 'Alice', '9/3/2017 2:36:00 AM');
+         EXEC usp_upsert_customer_table @rows;
+         SELECT * FROM customer_table ORDER BY PersonID";
+    let both = [
+        "1 | John | 2017-09-01 00:56:00.000",
+        "3 | Alice | 2017-09-03 02:36:00.000",
+    ];
+    assert_eq!(rows(&sink, first), both);
+    assert_eq!(rows(&sink, first), both, "the second time changes nothing");
+    let second = "DECLARE @rows AS dbo.DataTypeforCustomerTable;
+         INSERT @rows SELECT 3, 'NewName', '2017-09-08T00:00:00Z' UNION ALL SELECT 6, NULL, NULL;
+         EXEC dbo.usp_upsert_customer_table @customer_table = @rows;
+         SELECT * FROM customer_table ORDER BY PersonID";
     assert_eq!(
-        rows(&sandbox, "select * from project_table order by Creationtime"),
-        [
-            "project1 | 2015-01-01 00:00:00.000",
-            "project2 | 2016-02-02 01:23:00.000",
-            "project3 | 2017-03-04 05:16:00.000",
-            "NewProject | 2017-10-01 00:00:00.000",
-        ]
+        rows(&sink, second),
+        [both[0], "3 | NewName | 2017-09-08 00:00:00.000", "6 | NULL | NULL"]
     );
 }
 

@@ -261,12 +261,73 @@ pub enum Rule {
 pub struct Param {
     /// Its name without `@`
     pub name: String,
-    /// Its type
+    /// Its type; of no meaning for a table
     pub ty: Ty,
+    /// The table type of a `READONLY` parameter
+    pub table: Option<Name>,
     /// Its default
     pub default: Option<Expr>,
     /// `OUTPUT`
     pub output: bool,
+}
+
+/// What `DECLARE` declares.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Declared {
+    /// `@v type = expr`
+    Scalar(String, Ty, Option<Expr>),
+    /// `@t TABLE (…)`
+    Table(String, Vec<ColumnDef>, Vec<Constraint>),
+    /// `@t AS dbo.TableType`
+    Typed(String, Name),
+}
+
+/// `MERGE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merge {
+    /// The table that is changed
+    pub target: Name,
+    /// Its alias
+    pub alias: Option<String>,
+    /// `USING`
+    pub source: Table,
+    /// `ON`
+    pub on: Expr,
+    /// `WHEN …`, in order
+    pub clauses: Vec<MergeClause>,
+}
+
+/// Which rows a clause of `MERGE` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeRows {
+    /// `WHEN MATCHED`
+    Matched,
+    /// `WHEN NOT MATCHED [BY TARGET]`
+    NotInTarget,
+    /// `WHEN NOT MATCHED BY SOURCE`
+    NotInSource,
+}
+
+/// What a clause of `MERGE` does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MergeAction {
+    /// `UPDATE SET …`
+    Update(Vec<Assignment>),
+    /// `DELETE`
+    Delete,
+    /// `INSERT (columns) VALUES (values)`; no values for `DEFAULT VALUES`
+    Insert(Vec<String>, Option<Vec<Expr>>),
+}
+
+/// One clause of `MERGE`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MergeClause {
+    /// The rows
+    pub rows: MergeRows,
+    /// `AND`
+    pub condition: Option<Expr>,
+    /// `THEN`
+    pub action: MergeAction,
 }
 
 /// One entry of `SET` in an update: column, variable, operator, value.
@@ -351,6 +412,8 @@ pub enum Kind {
         /// `TOP`
         top: Option<Expr>,
     },
+    /// `MERGE`
+    Merge(Box<Merge>),
     /// `TRUNCATE TABLE`
     Truncate(Name),
     /// `INSERT BULK`
@@ -370,7 +433,7 @@ pub enum Kind {
     DropColumns(Name, Vec<String>, bool),
     /// `ALTER TABLE … DROP CONSTRAINT`
     DropConstraint(Name, String, bool),
-    /// `DROP TABLE`, `DROP PROCEDURE`, `DROP SCHEMA`; `IF EXISTS`
+    /// `DROP TABLE`, `DROP PROCEDURE`, `DROP TYPE`, `DROP SCHEMA`; `IF EXISTS`
     Drop(&'static str, Vec<Name>, bool),
     /// `CREATE INDEX`: name, table, columns, unique
     CreateIndex(String, Name, Vec<(String, bool)>, bool),
@@ -382,8 +445,10 @@ pub enum Kind {
     CreateDatabase(String),
     /// `CREATE`, `ALTER` or `CREATE OR ALTER PROCEDURE`: name, parameters, text, create allowed, alter allowed
     CreateProcedure(Name, Vec<Param>, String, bool, bool),
-    /// `DECLARE @v type = expr`
-    Declare(Vec<(String, Ty, Option<Expr>)>),
+    /// `CREATE TYPE … AS TABLE`: name, body as written
+    CreateType(Name, String),
+    /// `DECLARE`
+    Declare(Vec<Declared>),
     /// `SET @v = expr`
     SetVar(String, Option<&'static str>, Expr),
     /// `SET option …`

@@ -163,7 +163,7 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
          CREATE TABLE IF NOT EXISTS {store}._index(object_id INT, id INT, name TEXT COLLATE TSQL, columns TEXT,
            uniq INT, prim INT, cons INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._parameter(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, output INT,
-           has_default INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;"
+           has_default INT, table_type INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;"
     ))?;
     Ok(())
 }

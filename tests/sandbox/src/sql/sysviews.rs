@@ -123,6 +123,12 @@ fn fact(name: &str) -> String {
     format!("t_type(c.ty, '{name}', c.type_name)")
 }
 
+fn table_types(db: &str) -> String {
+    format!(
+        "FROM main._object o JOIN main._schema s ON s.db = o.db AND s.name = o.schema WHERE o.type = 'TT' AND o.db = {db}"
+    )
+}
+
 fn system_view(view: &str, db: &str) -> Option<View> {
     let object_columns = vec![
         ("name", NAME, false),
@@ -139,7 +145,7 @@ fn system_view(view: &str, db: &str) -> Option<View> {
             "SELECT o.name AS c0, o.id AS c1, s.id % 65536 AS c2, CASE o.type WHEN 'U' THEN 'U ' ELSE 'P ' END AS c3,
              CASE o.type WHEN 'U' THEN 'USER_TABLE' ELSE 'SQL_STORED_PROCEDURE' END AS c4, o.created AS c5,
              o.modified AS c6, 0 AS c7 FROM main._object o JOIN main._schema s ON s.db = o.db AND s.name = o.schema
-             WHERE o.db = {db} {filter}"
+             WHERE o.db = {db} AND o.type <> 'TT' {filter}"
         )
     };
     let in_db = format!("object_id IN (SELECT id FROM main._object WHERE db = {db})");
@@ -183,7 +189,26 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 ("is_user_defined", Ty::Bit, false),
                 ("is_table_type", Ty::Bit, false),
             ],
-            sql: types_sql(),
+            sql: format!(
+                "{} UNION ALL SELECT substr(o.name, 6), 243, o.id, s.id % 65536, -1, 0, 0, 0, 1, 1 {}",
+                types_sql(),
+                table_types(db)
+            ),
+        },
+        "table_types" => View {
+            columns: vec![
+                ("name", NAME, false),
+                ("system_type_id", Ty::TinyInt, false),
+                ("user_type_id", Ty::Int, false),
+                ("schema_id", Ty::Int, false),
+                ("is_user_defined", Ty::Bit, false),
+                ("is_table_type", Ty::Bit, false),
+                ("type_table_object_id", Ty::Int, false),
+            ],
+            sql: format!(
+                "SELECT substr(o.name, 6) AS c0, 243 AS c1, o.id AS c2, s.id % 65536 AS c3, 1 AS c4, 1 AS c5, o.id AS c6 {}",
+                table_types(db)
+            ),
         },
         "columns" | "all_columns" => View {
             columns: vec![
@@ -264,10 +289,13 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 ("scale", Ty::TinyInt, false),
                 ("is_output", Ty::Bit, false),
                 ("has_default_value", Ty::Bit, false),
+                ("is_readonly", Ty::Bit, false),
             ],
             sql: format!(
-                "SELECT c.object_id AS c0, '@' || c.name AS c1, c.id AS c2, {} AS c3, {} AS c4, {} AS c5, {} AS c6, {} AS c7,
-                 c.output AS c8, 0 AS c9 FROM (SELECT *, '' AS type_name FROM main._parameter) c WHERE c.{in_db}",
+                "SELECT c.object_id AS c0, '@' || c.name AS c1, c.id AS c2,
+                 CASE WHEN c.table_type IS NULL THEN {} ELSE 243 END AS c3, coalesce(c.table_type, {}) AS c4,
+                 CASE WHEN c.table_type IS NULL THEN {} ELSE -1 END AS c5, {} AS c6, {} AS c7,
+                 c.output AS c8, 0 AS c9, c.table_type IS NOT NULL AS c10 FROM (SELECT *, '' AS type_name FROM main._parameter) c WHERE c.{in_db}",
                 fact("system"),
                 fact("user"),
                 fact("length"),

@@ -132,7 +132,6 @@ pub fn type_info(r: &mut Reader<'_>) -> SqlResult<WireType> {
             }
             plain(Ty::Xml, Form::Plp)
         }
-        0xF3 => Err(SqlError::unsupported("table-valued parameters")),
         0x62 => Err(SqlError::unsupported("sql_variant parameters")),
         0xF0 => Err(SqlError::unsupported("CLR type parameters")),
         _ => Err(unknown(token)),

@@ -9,4 +9,5 @@ pub mod packet;
 pub mod prelogin;
 pub mod reader;
 pub mod rpc;
+pub mod table;
 pub mod wire;

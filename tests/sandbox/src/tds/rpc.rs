@@ -2,11 +2,12 @@
 
 use rusqlite::types::Value;
 
-use super::decode;
 use super::reader::Reader;
+use super::{decode, table};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::exec::Argument;
+use crate::sql::exec::{Argument, TableArgument};
 use crate::sql::parser;
+use crate::value::Ty;
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -76,14 +77,27 @@ fn call(r: &mut Reader<'_>) -> SqlResult<Call> {
         }
         let name = r.b_varchar()?;
         let status = r.u8()?;
+        let name = name.trim_start_matches('@').to_owned();
+        if r.peek() == Some(table::TOKEN) {
+            arguments.push(Argument {
+                name,
+                ty: Ty::Int,
+                default: status & 2 != 0,
+                value: Value::Null,
+                output: false,
+                table: Some(TableArgument::Rows(table::parse(r)?)),
+            });
+            continue;
+        }
         let ty = decode::type_info(r)?;
         let value = decode::parameter(r, ty)?;
         arguments.push(Argument {
-            name: name.trim_start_matches('@').to_owned(),
+            name,
             ty: ty.ty,
             default: status & 2 != 0 && value == Value::Null,
             value,
             output: status & 1 != 0,
+            table: None,
         });
     }
     Ok(Call {

@@ -12,6 +12,13 @@ pub type Tiberius = Client<Compat<TcpStream>>;
 /// Tutorial 1: the source table, the watermark table and the procedure, as printed.
 pub const TUTORIAL: &str = include_str!("../../../tutorials/one_table.sql");
 
+/// Tutorial 2: the source, its changes and the destination with its table types and procedures, as printed.
+pub const MANY_TABLES_SOURCE: &str = include_str!("../../../tutorials/many_tables_source.sql");
+/// The changes before the second run.
+pub const MANY_TABLES_CHANGES: &str = include_str!("../../../tutorials/many_tables_changes.sql");
+/// The destination.
+pub const MANY_TABLES_DESTINATION: &str = include_str!("../../../tutorials/many_tables_destination.sql");
+
 /// A stand-in with default options.
 pub fn sandbox() -> Sandbox {
     Sandbox::start(Options::default()).unwrap()

@@ -20,6 +20,9 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::exec::Session;
 use crate::value::Ty;
 
+/// The column that stands for the identity of a table's row; no statement can write its name.
+pub const ROW: &str = "\u{1}row";
+
 /// A bound expression.
 #[derive(Clone, Debug)]
 pub struct Bound {
@@ -213,6 +216,11 @@ impl<'s> Binder<'s> {
         };
         for depth in (0..self.scopes.len()).rev() {
             let scope = &self.scopes[depth];
+            if column == ROW
+                && let Some(source) = scope.sources.iter().find(|s| s.matches(qualifier))
+            {
+                return Ok(Bound::new(format!("{}._rowid_", source.handle), Ty::BigInt));
+            }
             let mut found: Vec<Bound> = Vec::new();
             for source in scope.sources.iter().filter(|s| s.matches(qualifier)) {
                 found.extend(

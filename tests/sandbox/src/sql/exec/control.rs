@@ -4,9 +4,10 @@ use rusqlite::types::Value;
 
 use super::dml::Target;
 use super::procedure::{Argument, Output};
+use super::table_types::Frame;
 use super::{Flow, Session, Sink, Variable};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Expr, Kind, Stmt};
+use crate::sql::ast::{Declared, Expr, Kind, Stmt};
 use crate::sql::lexer;
 use crate::sql::parser;
 use crate::value::{MAX, Ty};
@@ -14,9 +15,7 @@ use crate::value::{MAX, Ty};
 impl Session {
     /// Runs a batch. Errors go to the sink.
     pub fn batch(&mut self, text: &str, sink: &mut dyn Sink) {
-        if let Some(frame) = self.frames.first_mut() {
-            frame.clear();
-        }
+        self.new_batch();
         match parser::batch(text) {
             Ok(statements) => {
                 // The only errors that come back are cancellations: everything else has been reported.
@@ -46,9 +45,7 @@ impl Session {
         arguments: Vec<Argument>,
         sink: &mut dyn Sink,
     ) -> Option<(i32, Vec<Output>)> {
-        if let Some(frame) = self.frames.first_mut() {
-            frame.clear();
-        }
+        self.new_batch();
         let result = self.call(&name.to_vec(), arguments, sink);
         let out = match result {
             Ok((_, _, Flow::Abort)) => None,
@@ -123,6 +120,9 @@ impl Session {
         if statement.locks || self.options.keeps_locks && uses_tables(&statement.kind) {
             self.before_locking_read(sink)?;
         }
+        if let Kind::Insert { table, .. } | Kind::Update { table, .. } | Kind::Delete { table, .. } = &statement.kind {
+            self.check_writable(table)?;
+        }
         match &statement.kind {
             Kind::Select(query) => self.select(query, sink)?,
             Kind::Insert {
@@ -165,6 +165,7 @@ impl Session {
                 };
                 self.delete(target, sink)?;
             }
+            Kind::Merge(merge) => self.merge(merge, sink)?,
             Kind::Truncate(name) => self.truncate(name, sink)?,
             Kind::InsertBulk {
                 table,
@@ -248,6 +249,7 @@ impl Session {
             Kind::DropIndex(name, table, missing_ok) => s.drop_index(name, table, *missing_ok),
             Kind::CreateSchema(name) => s.create_schema(name),
             Kind::CreateDatabase(name) => s.create_database(name),
+            Kind::CreateType(name, body) => s.create_type(name, body),
             Kind::CreateProcedure(name, parameters, text, create, alter) => {
                 s.create_procedure(name, parameters, text, *create, *alter)
             }
@@ -257,13 +259,19 @@ impl Session {
         Ok(())
     }
 
-    fn declare_all(&mut self, variables: &[(String, Ty, Option<Expr>)]) -> SqlResult<()> {
-        for (name, ty, value) in variables {
-            let value = match value {
-                Some(e) => self.evaluate_as(e, *ty)?,
-                None => Value::Null,
-            };
-            self.declare(name, Variable { ty: *ty, value });
+    fn declare_all(&mut self, variables: &[Declared]) -> SqlResult<()> {
+        for declared in variables {
+            match declared {
+                Declared::Scalar(name, ty, value) => {
+                    let value = match value {
+                        Some(e) => self.evaluate_as(e, *ty)?,
+                        None => Value::Null,
+                    };
+                    self.declare(name, Variable { ty: *ty, value });
+                }
+                Declared::Table(name, columns, constraints) => self.declare_table(name, columns, constraints)?,
+                Declared::Typed(name, ty) => self.declare_typed(name, ty)?,
+            }
         }
         Ok(())
     }
@@ -301,9 +309,7 @@ impl Session {
     fn exec_text(&mut self, text: &Expr, sink: &mut dyn Sink) -> SqlResult<Flow> {
         let text = self.evaluate_text(text)?.unwrap_or_default();
         let statements = parser::batch(&text)?;
-        let (flow, _) = self.in_frame(std::collections::HashMap::new(), |session| {
-            session.run(&statements, sink)
-        });
+        let (flow, _) = self.in_frame(Frame::default(), |session| session.run(&statements, sink));
         Ok(if flow? == Flow::Abort { Flow::Abort } else { Flow::Next })
     }
 
@@ -394,6 +400,7 @@ fn uses_tables(kind: &Kind) -> bool {
             | Kind::Insert { .. }
             | Kind::Update { .. }
             | Kind::Delete { .. }
+            | Kind::Merge(_)
     )
 }
 

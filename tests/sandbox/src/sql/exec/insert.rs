@@ -133,6 +133,10 @@ impl Session {
                 }
                 _ => param,
             };
+            let param = match column.identity {
+                Some((_, increment)) => format!("t_note_identity({param}, {}, {increment})", table.id),
+                None => param,
+            };
             values.push(param);
         }
         let sql = assemble(&table, &targets, &values);

@@ -1,12 +1,14 @@
 //! Runs statements: one [`Session`] per connection.
 
 mod alter;
+mod applock;
 mod control;
 mod ddl;
 mod dml;
 mod errors;
 mod index;
 mod insert;
+mod merge;
 mod objects;
 mod options;
 mod procedure;
@@ -14,12 +16,15 @@ mod query;
 mod session;
 mod sink;
 mod system;
+mod table_types;
 mod transaction;
 
+pub use applock::AppLocks;
 pub use options::Options;
 pub use procedure::{Argument, Output};
 pub use session::{Session, Variable};
 pub use sink::{Collected, ResultSet, Sink, Transition};
+pub use table_types::{ClientTable, TableArgument};
 pub use transaction::Manager;
 
 /// Where a statement leaves the flow.

@@ -7,7 +7,7 @@ use crate::sql::catalog::{self};
 use rusqlite::params;
 
 impl Session {
-    /// `DROP TABLE`, `DROP PROCEDURE`, `DROP SCHEMA`, `DROP DATABASE`
+    /// `DROP TABLE`, `DROP PROCEDURE`, `DROP TYPE`, `DROP SCHEMA`, `DROP DATABASE`
     pub(super) fn drop_object(&self, what: &str, name: &Name, missing_ok: bool) -> SqlResult<()> {
         let missing = || {
             let written = name.join(".");
@@ -18,6 +18,9 @@ impl Session {
             .class(11)
             .state(5))
         };
+        if what == "type" {
+            return self.drop_type(name, missing_ok);
+        }
         if what == "schema" || what == "database" {
             return self.drop_container(what, name, missing_ok);
         }
@@ -126,6 +129,7 @@ impl Session {
 
     /// Every object of a database. Tables that others refer to go after those.
     fn drop_contents(&self, db: &str) -> SqlResult<()> {
+        self.drop_types(db)?;
         let mut objects = self
             .conn()
             .prepare("SELECT schema, name, type FROM main._object WHERE db = ?1")?

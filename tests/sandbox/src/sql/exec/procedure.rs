@@ -1,10 +1,9 @@
 //! Procedures: `CREATE PROCEDURE`, `EXEC`, and calls by RPC.
 
-use std::collections::HashMap;
-
 use rusqlite::params;
 use rusqlite::types::Value;
 
+use super::table_types::{Frame, TableArgument, operand_clash};
 use super::{Flow, Session, Sink, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{self, Expr, Name, Param, Stmt};
@@ -27,6 +26,8 @@ pub struct Argument {
     pub output: bool,
     /// Whether the parameter's default is asked for.
     pub default: bool,
+    /// The rows for a table-valued parameter.
+    pub table: Option<TableArgument>,
 }
 
 /// The value of an output argument: its position, type and stored form.
@@ -60,9 +61,22 @@ impl Session {
             _ => catalog::add_object(self.conn(), &place, "P", Some(text))?,
         };
         for (at, parameter) in parameters.iter().enumerate() {
+            let table_type = match &parameter.table {
+                Some(ty) => Some(self.table_type(ty)?.0),
+                None => None,
+            };
             self.conn().execute(
-                "INSERT INTO main._parameter(object_id, id, name, ty, output, has_default) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-                params![id, at as i64 + 1, parameter.name, parameter.ty.code(), parameter.output, parameter.default.is_some()],
+                "INSERT INTO main._parameter(object_id, id, name, ty, output, has_default, table_type)
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    id,
+                    at as i64 + 1,
+                    parameter.name,
+                    parameter.ty.code(),
+                    parameter.output,
+                    parameter.default.is_some(),
+                    table_type
+                ],
             )?;
         }
         Ok(())
@@ -90,7 +104,8 @@ impl Session {
         let mut values = Vec::new();
         for argument in arguments {
             let default = argument.value == Expr::Default;
-            let (ty, value) = if default {
+            let table = self.table_argument(&argument.value);
+            let (ty, value) = if default || table.is_some() {
                 (Ty::Int, Value::Null)
             } else {
                 self.evaluate(&argument.value)?
@@ -101,6 +116,7 @@ impl Session {
                 value,
                 output: argument.output,
                 default,
+                table,
             });
         }
         sink.nest(true);
@@ -157,9 +173,9 @@ impl Session {
     /// Runs something with variables of its own and gives them back.
     pub(super) fn in_frame<T>(
         &mut self,
-        frame: HashMap<String, Variable>,
+        frame: Frame,
         work: impl FnOnce(&mut Session) -> SqlResult<T>,
-    ) -> (SqlResult<T>, HashMap<String, Variable>) {
+    ) -> (SqlResult<T>, Frame) {
         if self.nesting >= 32 {
             let error = SqlError::new(
                 217,
@@ -178,16 +194,18 @@ impl Session {
         self.options.xact_abort = xact_abort;
         self.scope_identity = scope_identity;
         self.nesting -= 1;
-        (result, self.frames.pop().unwrap_or_default())
+        let mut frame = self.frames.pop().unwrap_or_default();
+        self.drop_table_variables(&mut frame);
+        (result, frame)
     }
 
     /// Puts arguments into parameters. Gives for each argument the parameter it went to.
     pub(super) fn bind_arguments(
-        &self,
+        &mut self,
         procedure: &str,
         parameters: &[Param],
         arguments: &[Argument],
-    ) -> SqlResult<(HashMap<String, Variable>, Vec<usize>)> {
+    ) -> SqlResult<(Frame, Vec<usize>)> {
         let mut given: Vec<Option<&Argument>> = vec![None; parameters.len()];
         let mut positions = Vec::new();
         let mut named = false;
@@ -223,8 +241,16 @@ impl Session {
             given[position] = Some(argument);
             positions.push(position);
         }
-        let mut frame = HashMap::new();
+        let mut frame = Frame::default();
         for (parameter, argument) in parameters.iter().zip(given) {
+            if let Some(ty) = &parameter.table {
+                let bound = self.bind_table(ty, argument)?;
+                frame.tables.insert(parameter.name.to_lowercase(), bound);
+                continue;
+            }
+            if let Some(table) = argument.and_then(|a| a.table.as_ref()) {
+                return Err(operand_clash(table.type_name(), parameter.ty.message_name()));
+            }
             let value = match (argument, &parameter.default) {
                 (Some(argument), _) if !argument.default => {
                     if argument.value != Value::Null {
@@ -261,7 +287,7 @@ impl Session {
                     .state(4));
                 }
             };
-            frame.insert(
+            frame.variables.insert(
                 parameter.name.to_lowercase(),
                 Variable {
                     ty: parameter.ty,
@@ -297,15 +323,13 @@ impl Session {
     }
 }
 
-fn outputs(
-    arguments: &[Argument],
-    parameters: &[Param],
-    positions: &[usize],
-    frame: &HashMap<String, Variable>,
-) -> Vec<Output> {
+fn outputs(arguments: &[Argument], parameters: &[Param], positions: &[usize], frame: &Frame) -> Vec<Output> {
     let mut out = Vec::new();
     for (at, (argument, position)) in arguments.iter().zip(positions).enumerate() {
-        if let (true, Some(variable)) = (argument.output, frame.get(&parameters[*position].name.to_lowercase())) {
+        if let (true, Some(variable)) = (
+            argument.output,
+            frame.variables.get(&parameters[*position].name.to_lowercase()),
+        ) {
             out.push((at, variable.ty, variable.value.clone()));
         }
     }

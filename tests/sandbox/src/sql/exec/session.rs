@@ -7,6 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::Options;
+use super::table_types::Frame;
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Expr, Name};
@@ -62,10 +63,11 @@ pub struct Session {
     /// `@@NESTLEVEL`
     pub nesting: i64,
     pub(super) tries: usize,
-    pub(super) frames: Vec<HashMap<String, Variable>>,
+    pub(super) frames: Vec<Frame>,
     pub(super) procedure: String,
     pub(super) prepared: HashMap<i32, (String, String)>,
     pub(super) next_prepared: i32,
+    pub(super) next_table: u64,
     pub(super) bulk: Option<(Place, Vec<String>, bool)>,
 }
 
@@ -94,10 +96,11 @@ impl Session {
             caught: Vec::new(),
             nesting: 0,
             tries: 0,
-            frames: vec![HashMap::new()],
+            frames: vec![Frame::default()],
             procedure: String::new(),
             prepared: HashMap::new(),
             next_prepared: 1,
+            next_table: 0,
             bulk: None,
         })
     }
@@ -112,7 +115,7 @@ impl Session {
     /// # Errors
     /// 137 if it is not declared.
     pub fn variable(&self, name: &str) -> SqlResult<(Ty, Value)> {
-        let found = self.frames.last().and_then(|f| f.get(&name.to_lowercase()));
+        let found = self.frames.last().and_then(|f| f.variables.get(&name.to_lowercase()));
         found.map(|v| (v.ty, v.value.clone())).ok_or_else(|| undeclared(name))
     }
 
@@ -129,14 +132,14 @@ impl Session {
 
     pub(super) fn declare(&mut self, name: &str, variable: Variable) {
         if let Some(frame) = self.frames.last_mut() {
-            frame.insert(name.to_lowercase(), variable);
+            frame.variables.insert(name.to_lowercase(), variable);
         }
     }
 
     /// Where a name of one to four parts points.
     ///
     /// # Errors
-    /// 7202 for a linked server.
+    /// 7202 for a linked server, 1087 for a table variable that is not declared.
     pub fn place(&self, name: &[String]) -> SqlResult<Place> {
         let or = |part: &str, default: &str| {
             if part.is_empty() {
@@ -146,6 +149,7 @@ impl Session {
             }
         };
         let (db, schema, name) = match name {
+            [name] if name.starts_with('@') => (self.db.clone(), "dbo".to_owned(), self.table_variable(name)?),
             [name] => (self.db.clone(), "dbo".to_owned(), name.clone()),
             [schema, name] => (self.db.clone(), or(schema, "dbo"), name.clone()),
             [db, schema, name] => (or(db, &self.db), or(schema, "dbo"), name.clone()),

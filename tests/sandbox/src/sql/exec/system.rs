@@ -2,6 +2,7 @@
 
 use rusqlite::types::Value;
 
+use super::applock::Request;
 use super::procedure::Output;
 use super::{Argument, Flow, Session, Sink};
 use crate::error::{SqlError, SqlResult};
@@ -107,6 +108,16 @@ impl Session {
                 self.reset(sink);
                 (0, Vec::new(), Flow::Next)
             }
+            "sp_getapplock" => (
+                self.get_app_lock(&lock_request(arguments, true)?, sink)?,
+                Vec::new(),
+                Flow::Next,
+            ),
+            "sp_releaseapplock" => (
+                self.release_app_lock(&lock_request(arguments, false)?)?,
+                Vec::new(),
+                Flow::Next,
+            ),
             "sp_tablecollations_100" => {
                 self.table_collations(&text(at(0))?, sink)?;
                 (0, Vec::new(), Flow::Next)
@@ -174,6 +185,7 @@ impl Session {
             self.rollback_all(sink);
         }
         self.options = super::Options::default();
+        self.engine.app_locks.release_all(self.spid);
         self.prepared.clear();
         self.identity = None;
         self.scope_identity = None;
@@ -209,6 +221,53 @@ impl Session {
             let _ = self.drop_object("table", &vec![name], true);
         }
     }
+}
+
+/// The arguments of `sp_getapplock` or `sp_releaseapplock`, by name or position.
+fn lock_request(arguments: &[Argument], taking: bool) -> SqlResult<Request> {
+    let names: &[&str] = if taking {
+        &["Resource", "LockMode", "LockOwner", "LockTimeout", "DbPrincipal"]
+    } else {
+        &["Resource", "LockOwner", "DbPrincipal"]
+    };
+    let find = |name: &str| {
+        let position = names.iter().position(|n| *n == name);
+        arguments.iter().enumerate().find_map(|(at, a)| {
+            let found = if a.name.is_empty() {
+                position == Some(at)
+            } else {
+                a.name.eq_ignore_ascii_case(name)
+            };
+            found.then_some(a)
+        })
+    };
+    if let Some(unknown) = arguments
+        .iter()
+        .find(|a| !a.name.is_empty() && !names.iter().any(|n| n.eq_ignore_ascii_case(&a.name)))
+    {
+        return Err(SqlError::new(
+            8145,
+            format!("@{} is not a parameter for procedure sp_getapplock.", unknown.name),
+        ));
+    }
+    let given = |name: &str| find(name).map(|a| text(Some(a))).transpose();
+    let required = |name: &str| {
+        given(name)?.ok_or_else(|| {
+            SqlError::new(
+                201,
+                format!("Procedure or function 'sp_getapplock' expects parameter '@{name}', which was not supplied."),
+            )
+            .state(4)
+        })
+    };
+    Ok(Request {
+        resource: required("Resource")?,
+        mode: if taking { Some(required("LockMode")?) } else { None },
+        owner: given("LockOwner")?.unwrap_or_else(|| "Transaction".to_owned()),
+        timeout: find("LockTimeout")
+            .map(|a| number(Some(a)).map(i64::from))
+            .transpose()?,
+    })
 }
 
 fn status(flow: Flow) -> i32 {

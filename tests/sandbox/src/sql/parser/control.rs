@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Kind, Stmt};
+use crate::sql::ast::{Declared, Kind, Stmt};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
@@ -70,9 +70,10 @@ impl Parser<'_> {
                 self.expect("delay")?;
                 Ok(Kind::WaitFor(self.expr()?))
             }
-            known @ ("merge" | "grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill" | "open"
-            | "fetch" | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext"
-            | "bulk") => Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line())),
+            known @ ("grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill" | "open" | "fetch"
+            | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext" | "bulk") => {
+                Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line()))
+            }
             _ => self.unexpected(),
         }
     }
@@ -98,12 +99,16 @@ impl Parser<'_> {
             }
             let name = self.variable()?;
             self.eat("as");
-            if self.is("table") {
-                return Err(SqlError::unsupported("table variables").at(self.line()));
+            if self.eat("table") {
+                let (columns, constraints) = self.table_body()?;
+                out.push(Declared::Table(name, columns, constraints));
+            } else if let Some(ty) = self.table_type()? {
+                out.push(Declared::Typed(name, ty));
+            } else {
+                let (ty, _) = self.data_type()?;
+                let value = if self.eat_sym("=") { Some(self.expr()?) } else { None };
+                out.push(Declared::Scalar(name, ty, value));
             }
-            let (ty, _) = self.data_type()?;
-            let value = if self.eat_sym("=") { Some(self.expr()?) } else { None };
-            out.push((name, ty, value));
             if !self.eat_sym(",") {
                 return Ok(Kind::Declare(out));
             }

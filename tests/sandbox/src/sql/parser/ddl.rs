@@ -1,9 +1,11 @@
 //! `CREATE`, `ALTER`, `DROP`.
 
 use super::Parser;
+use super::types::unknown_type;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Kind, Name, Param};
 use crate::sql::lexer::Tok;
+use crate::value::Ty;
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> SqlResult<Kind> {
@@ -25,6 +27,17 @@ impl Parser<'_> {
             let (columns, constraints) = self.table_body()?;
             self.storage_options()?;
             return Ok(Kind::CreateTable(name, columns, constraints));
+        }
+        if self.eat("type") {
+            let name = self.name()?;
+            if self.is("from") {
+                return Err(SqlError::unsupported("CREATE TYPE … FROM").at(self.line()));
+            }
+            self.expect("as")?;
+            self.expect("table")?;
+            let body = self.start();
+            self.table_body()?;
+            return Ok(Kind::CreateType(name, self.source(body)));
         }
         if self.eat("schema") {
             let name = self.ident()?;
@@ -54,7 +67,6 @@ impl Parser<'_> {
                 "view",
                 "function",
                 "trigger",
-                "type",
                 "user",
                 "login",
                 "role",
@@ -179,14 +191,11 @@ impl Parser<'_> {
             self.expect("on")?;
             return Ok(Kind::DropIndex(name, self.name()?, missing_ok));
         }
-        let what = match self.eat_any(&["table", "procedure", "proc", "schema", "database"]) {
+        let what = match self.eat_any(&["table", "procedure", "proc", "type", "schema", "database"]) {
             Some("proc") => "procedure",
             Some(what) => what,
             None => {
-                return self.known_or_syntax(
-                    "DROP",
-                    &["view", "function", "trigger", "type", "user", "login", "role"],
-                );
+                return self.known_or_syntax("DROP", &["view", "function", "trigger", "user", "login", "role"]);
             }
         };
         let missing_ok = self.if_exists()?;
@@ -262,10 +271,12 @@ impl Parser<'_> {
         loop {
             let name = self.variable()?;
             self.eat("as");
-            if self.is_ident() && matches!(self.peek(1), Tok::Word(w) if w.eq_ignore_ascii_case("readonly")) {
-                return Err(SqlError::unsupported("table-valued parameters").at(self.line()));
-            }
-            let (ty, _) = self.data_type()?;
+            let table = self.table_type()?;
+            let ty = match &table {
+                Some(_) if self.eat("readonly") => Ty::Int,
+                Some(ty) => return Err(unknown_type(&ty.join(".")).at(self.line())),
+                None => self.data_type()?.0,
+            };
             if self.is("null") {
                 self.bump();
             }
@@ -274,6 +285,7 @@ impl Parser<'_> {
             out.push(Param {
                 name,
                 ty,
+                table,
                 default,
                 output,
             });

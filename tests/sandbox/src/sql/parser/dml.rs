@@ -3,7 +3,7 @@
 use super::Parser;
 use super::query::compound;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Item, Kind, Query, Rows};
+use crate::sql::ast::{Assignment, Item, Kind, Query, Rows};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
@@ -16,7 +16,7 @@ impl Parser<'_> {
             return Err(SqlError::unsupported("INSERT TOP").at(self.line()));
         }
         self.eat("into");
-        let table = self.name()?;
+        let table = self.table_name()?;
         self.hints()?;
         let starts_query =
             matches!(self.peek(1), Tok::Word(w) if w.eq_ignore_ascii_case("select") || w.eq_ignore_ascii_case("with"));
@@ -123,8 +123,24 @@ impl Parser<'_> {
             return Err(SqlError::unsupported("UPDATE STATISTICS").at(self.line()));
         }
         let top = self.top()?;
-        let table = self.name()?;
+        let table = self.table_name()?;
         self.hints()?;
+        let sets = self.sets()?;
+        let output = self.output()?;
+        let from = if self.eat("from") { self.sources()? } else { Vec::new() };
+        let filter = self.filter()?;
+        Ok(Kind::Update {
+            table,
+            sets,
+            output,
+            from,
+            filter,
+            top,
+        })
+    }
+
+    /// `SET column = value, …`
+    pub(super) fn sets(&mut self) -> SqlResult<Vec<Assignment>> {
         self.expect("set")?;
         let mut sets = Vec::new();
         loop {
@@ -152,27 +168,16 @@ impl Parser<'_> {
             self.bump();
             sets.push((column, variable, operator, self.expr()?));
             if !self.eat_sym(",") {
-                break;
+                return Ok(sets);
             }
         }
-        let output = self.output()?;
-        let from = if self.eat("from") { self.sources()? } else { Vec::new() };
-        let filter = self.filter()?;
-        Ok(Kind::Update {
-            table,
-            sets,
-            output,
-            from,
-            filter,
-            top,
-        })
     }
 
     pub(super) fn delete(&mut self) -> SqlResult<Kind> {
         self.expect("delete")?;
         let top = self.top()?;
         self.eat("from");
-        let table = self.name()?;
+        let table = self.table_name()?;
         self.hints()?;
         let output = self.output()?;
         let from = if self.eat("from") { self.sources()? } else { Vec::new() };

@@ -5,14 +5,15 @@ mod ddl;
 mod dml;
 mod exec;
 mod expr;
+mod merge;
 mod query;
 mod set;
 mod source;
 mod table;
-mod types;
+pub(crate) mod types;
 
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Kind, Name, Param, Stmt};
+use crate::sql::ast::{ColumnDef, Constraint, Kind, Name, Param, Stmt};
 use crate::sql::lexer::{self, Tok, Token};
 use crate::value::Ty;
 
@@ -78,6 +79,14 @@ pub fn expression(text: &str) -> SqlResult<crate::sql::ast::Expr> {
     let expr = parser.condition()?;
     parser.expect_end()?;
     Ok(expr)
+}
+
+/// Parses the columns and constraints of a table, as stored for table types.
+pub fn table_body(text: &str) -> SqlResult<(Vec<ColumnDef>, Vec<Constraint>)> {
+    let mut parser = Parser::new(text)?;
+    let body = parser.table_body()?;
+    parser.expect_end()?;
+    Ok(body)
 }
 
 /// Parses a data type, as in `@p1 decimal(10,2)`.
@@ -320,6 +329,7 @@ impl<'a> Parser<'a> {
             "insert" => self.insert(Vec::new()),
             "update" => self.update(),
             "delete" => self.delete(),
+            "merge" => self.merge(),
             "truncate" => {
                 self.bump();
                 self.expect("table")?;

@@ -2,7 +2,7 @@
 
 use super::{Parser, is_reserved};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Expr, Table};
+use crate::sql::ast::{Expr, Name, Table};
 use crate::sql::lexer::Tok;
 
 /// The table hints that are known; the stand-in's own isolation makes each of them true or harmless.
@@ -111,10 +111,7 @@ impl Parser<'_> {
             self.expect_sym(")")?;
             return Ok(inner);
         }
-        if matches!(self.tok(), Tok::Var(_)) {
-            return Err(SqlError::unsupported("table variables").at(self.line()));
-        }
-        let name = self.name()?;
+        let name = self.table_name()?;
         if self.is_sym("(") && !self.old_hint() {
             self.bump();
             let args = if self.is_sym(")") {
@@ -140,6 +137,15 @@ impl Parser<'_> {
         let alias = self.table_alias()?;
         self.hints()?;
         Ok(Table::Named { name, alias })
+    }
+
+    /// The name of a table, or a table variable as `@name`.
+    pub(super) fn table_name(&mut self) -> SqlResult<Name> {
+        if let Tok::Var(variable) = self.tok().clone() {
+            self.bump();
+            return Ok(vec![format!("@{variable}")]);
+        }
+        self.name()
     }
 
     pub(super) fn nested_is_query(&self) -> bool {

@@ -2,10 +2,24 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::Name;
 use crate::sql::lexer::Tok;
 use crate::value::{Clr, MAX, Ty};
 
 impl Parser<'_> {
+    /// The name of a type that is none of the server's own: a table type, if anything.
+    pub(super) fn table_type(&mut self) -> SqlResult<Option<Name>> {
+        let from = self.at;
+        let qualified = matches!(self.peek(1), Tok::Sym(".")) && !self.is("sys");
+        let unknown = !qualified && self.is_ident() && self.data_type().is_err_and(|e| e.number == 2715);
+        self.at = from;
+        if qualified || unknown {
+            self.name().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// A data type and its name as written in lower case.
     pub(super) fn data_type(&mut self) -> SqlResult<(Ty, String)> {
         let mut name = match self.tok() {
@@ -159,9 +173,14 @@ pub fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
         "geometry" => plain(Ty::Clr(Clr::Geometry)),
         "geography" => plain(Ty::Clr(Clr::Geography)),
         "sql_variant" | "json" | "vector" => Err(SqlError::unsupported(format!("data type {name}"))),
-        _ => Err(SqlError::new(
-            2715,
-            format!("Column, parameter, or variable: Cannot find data type {name}."),
-        )),
+        _ => Err(unknown_type(name)),
     }
+}
+
+/// 2715
+pub fn unknown_type(name: &str) -> SqlError {
+    SqlError::new(
+        2715,
+        format!("Column, parameter, or variable: Cannot find data type {name}."),
+    )
 }

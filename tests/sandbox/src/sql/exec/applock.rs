@@ -1,0 +1,119 @@
+//! Application locks: `sp_getapplock` and `sp_releaseapplock`, owned by the session.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::{Session, Sink};
+use crate::engine::locked;
+use crate::error::{SqlError, SqlResult};
+use crate::value::text;
+
+/// Who holds which resource, and how many times: a lock is released as often as it was taken.
+#[derive(Debug, Default)]
+pub struct AppLocks(Mutex<HashMap<String, (u16, u32)>>);
+
+impl AppLocks {
+    fn take(&self, resource: &str, session: u16) -> bool {
+        let mut all = locked(&self.0);
+        let (owner, count) = all.entry(resource.to_owned()).or_insert((session, 0));
+        let taken = *owner == session;
+        if taken {
+            *count += 1;
+        }
+        taken
+    }
+
+    fn release(&self, resource: &str, session: u16) -> bool {
+        let mut all = locked(&self.0);
+        match all.get_mut(resource) {
+            Some((owner, count)) if *owner == session => {
+                *count -= 1;
+                if *count == 0 {
+                    all.remove(resource);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Releases whatever a session holds.
+    pub fn release_all(&self, session: u16) {
+        locked(&self.0).retain(|_, (owner, _)| *owner != session);
+    }
+}
+
+/// The parameters of both procedures.
+pub(super) struct Request {
+    pub(super) resource: String,
+    pub(super) mode: Option<String>,
+    pub(super) owner: String,
+    pub(super) timeout: Option<i64>,
+}
+
+impl Session {
+    /// `sp_getapplock`: 0 when granted, 1 after waiting, -1 when the timeout has passed.
+    pub(super) fn get_app_lock(&self, request: &Request, sink: &dyn Sink) -> SqlResult<i32> {
+        session_owned(request)?;
+        let mode = request.mode.as_deref().unwrap_or_default();
+        if !text::same(mode, "Exclusive") {
+            return Err(SqlError::unsupported(format!("sp_getapplock @LockMode = '{mode}'")));
+        }
+        let (since, resource) = (Instant::now(), self.app_resource(&request.resource));
+        let limit = request.timeout.unwrap_or(self.options.lock_timeout);
+        let limit = u64::try_from(limit).ok().map(Duration::from_millis);
+        let mut waited = 0;
+        while !self.engine.app_locks.take(&resource, self.spid) {
+            if sink.cancelled() {
+                return Err(SqlError::new(0, "The request was cancelled."));
+            }
+            if limit.is_some_and(|limit| since.elapsed() >= limit) {
+                return Ok(-1);
+            }
+            waited = 1;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(waited)
+    }
+
+    /// `sp_releaseapplock`
+    pub(super) fn release_app_lock(&self, request: &Request) -> SqlResult<i32> {
+        session_owned(request)?;
+        if self
+            .engine
+            .app_locks
+            .release(&self.app_resource(&request.resource), self.spid)
+        {
+            return Ok(0);
+        }
+        Err(SqlError::new(
+            1223,
+            format!(
+                "Cannot release the application lock (Database Principal: 'public', Resource: '{}') because it is not currently held.",
+                request.resource
+            ),
+        ))
+    }
+
+    /// A lock is of a database, and compares binary.
+    fn app_resource(&self, resource: &str) -> String {
+        format!("{}:{resource}", self.db)
+    }
+}
+
+fn session_owned(request: &Request) -> SqlResult<()> {
+    if text::same(&request.owner, "Session") {
+        return Ok(());
+    }
+    Err(SqlError::unsupported(format!(
+        "application locks with @LockOwner = '{}'",
+        request.owner
+    )))
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.engine.app_locks.release_all(self.spid);
+    }
+}

@@ -1,0 +1,159 @@
+//! `MERGE`.
+
+use super::Parser;
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{Kind, Merge, MergeAction, MergeClause, MergeRows};
+
+impl Parser<'_> {
+    /// `MERGE [INTO] target [AS alias] USING source ON condition WHEN …;`
+    pub(super) fn merge(&mut self) -> SqlResult<Kind> {
+        self.expect("merge")?;
+        if self.is("top") {
+            return Err(SqlError::unsupported("MERGE TOP").at(self.line()));
+        }
+        self.eat("into");
+        let target = self.table_name()?;
+        self.hints()?;
+        let alias = if self.is("using") { None } else { self.table_alias()? };
+        self.expect("using")?;
+        let source = self.source_table()?;
+        self.expect("on")?;
+        let on = self.condition()?;
+        let mut clauses: Vec<MergeClause> = Vec::new();
+        while self.eat("when") {
+            let clause = self.merge_clause()?;
+            check(&clause, &clauses).map_err(|e| e.at(self.line()))?;
+            clauses.push(clause);
+        }
+        if clauses.is_empty() {
+            return self.unexpected();
+        }
+        if self.is("output") || self.is("option") {
+            let what = if self.is("output") { "OUTPUT" } else { "OPTION" };
+            return Err(SqlError::unsupported(format!("MERGE … {what}")).at(self.line()));
+        }
+        if !self.is_sym(";") {
+            return Err(
+                SqlError::new(10713, "A MERGE statement must be terminated by a semi-colon (;).")
+                    .class(15)
+                    .at(self.line()),
+            );
+        }
+        Ok(Kind::Merge(Box::new(Merge {
+            target,
+            alias,
+            source,
+            on,
+            clauses,
+        })))
+    }
+
+    fn merge_clause(&mut self) -> SqlResult<MergeClause> {
+        let rows = if self.eat("matched") {
+            MergeRows::Matched
+        } else {
+            self.expect("not")?;
+            self.expect("matched")?;
+            if self.eat("by") {
+                match self.eat_any(&["target", "source"]) {
+                    Some("target") => MergeRows::NotInTarget,
+                    Some(_) => MergeRows::NotInSource,
+                    None => return self.unexpected(),
+                }
+            } else {
+                MergeRows::NotInTarget
+            }
+        };
+        let condition = if self.eat("and") { Some(self.condition()?) } else { None };
+        self.expect("then")?;
+        let line = self.line();
+        let action = match self.eat_any(&["update", "delete", "insert"]) {
+            Some("update") => MergeAction::Update(self.sets()?),
+            Some("delete") => MergeAction::Delete,
+            Some(_) => self.merge_insert()?,
+            None => return self.unexpected(),
+        };
+        let fits = matches!(action, MergeAction::Insert(..)) == (rows == MergeRows::NotInTarget);
+        if !fits {
+            return Err(SqlError::new(
+                10710,
+                format!(
+                    "An action of type '{}' is not allowed in the '{}' clause of a MERGE statement.",
+                    action_name(&action),
+                    rows_name(rows)
+                ),
+            )
+            .class(15)
+            .at(line));
+        }
+        Ok(MergeClause {
+            rows,
+            condition,
+            action,
+        })
+    }
+
+    fn merge_insert(&mut self) -> SqlResult<MergeAction> {
+        let columns = if self.is_sym("(") {
+            self.ident_list()?
+        } else {
+            Vec::new()
+        };
+        if self.eat("default") {
+            self.expect("values")?;
+            return Ok(MergeAction::Insert(columns, None));
+        }
+        self.expect("values")?;
+        self.expect_sym("(")?;
+        let values = self.expr_list()?;
+        self.expect_sym(")")?;
+        Ok(MergeAction::Insert(columns, Some(values)))
+    }
+}
+
+/// What SQL Server asks of the clauses together.
+fn check(clause: &MergeClause, before: &[MergeClause]) -> SqlResult<()> {
+    let same = || before.iter().filter(|c| c.rows == clause.rows);
+    let rows = rows_name(clause.rows);
+    if same().any(|c| c.condition.is_none()) {
+        return Err(if clause.condition.is_some() {
+            SqlError::new(5324, format!("In a MERGE statement, a '{rows}' clause with a search condition cannot appear after a '{rows}' clause with no search condition.")).class(15)
+        } else {
+            twice(clause)
+        });
+    }
+    let limit = if clause.rows == MergeRows::NotInTarget { 1 } else { 2 };
+    let action = action_name(&clause.action);
+    if same().count() >= limit || same().any(|c| action_name(&c.action) == action) {
+        return Err(twice(clause));
+    }
+    Ok(())
+}
+
+fn twice(clause: &MergeClause) -> SqlError {
+    SqlError::new(
+        10714,
+        format!(
+            "An action of type '{}' cannot appear more than once in a '{}' clause of a MERGE statement.",
+            rows_name(clause.rows),
+            action_name(&clause.action)
+        ),
+    )
+    .class(15)
+}
+
+fn rows_name(rows: MergeRows) -> &'static str {
+    match rows {
+        MergeRows::Matched => "WHEN MATCHED",
+        MergeRows::NotInTarget => "WHEN NOT MATCHED",
+        MergeRows::NotInSource => "WHEN NOT MATCHED BY SOURCE",
+    }
+}
+
+fn action_name(action: &MergeAction) -> &'static str {
+    match action {
+        MergeAction::Update(_) => "UPDATE",
+        MergeAction::Delete => "DELETE",
+        MergeAction::Insert(..) => "INSERT",
+    }
+}
