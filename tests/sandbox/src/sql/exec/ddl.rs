@@ -18,6 +18,7 @@ impl Session {
     ) -> SqlResult<()> {
         let place = self.new_place(name)?;
         let id = catalog::add_object(self.conn(), &place, "U", None)?;
+        self.note_created(&place);
         let mut table = Table {
             id,
             db: place.db.clone(),

@@ -2,6 +2,7 @@
 
 mod alter;
 mod control;
+mod database;
 mod ddl;
 mod dml;
 mod errors;
@@ -15,6 +16,7 @@ mod session;
 mod sink;
 mod system;
 mod transaction;
+pub mod versions;
 
 pub use options::Options;
 pub use procedure::{Argument, Output};
