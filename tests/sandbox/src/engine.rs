@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::Connection;
@@ -10,8 +10,9 @@ use rusqlite::config::DbConfig;
 
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Faults;
+use crate::locks::Locks;
 use crate::sql::catalog;
-use crate::sql::exec::AppLocks;
+use crate::sql::exec::{AppLocks, versions};
 use crate::sql::functions;
 use crate::value::text;
 
@@ -30,10 +31,15 @@ pub struct Engine {
     pub password: String,
     /// The login's default database.
     pub database: String,
-    /// The last used rowversion, `@@DBTS`.
-    pub rowversion: AtomicI64,
+    rowversions: Mutex<Rowversions>,
     /// The last identity value of each table.
     identities: Mutex<HashMap<i64, i64>>,
+    /// Locks, and the numbers of transactions.
+    pub locks: Locks,
+    /// Held by whoever writes to the storage, for the time of a statement or of the end of a transaction.
+    writing: Mutex<()>,
+    changes: AtomicI64,
+    history: Mutex<History>,
     next_session: AtomicU16,
     /// Logins tried since the start, `@@CONNECTIONS`.
     pub connections: AtomicI64,
@@ -41,6 +47,55 @@ pub struct Engine {
     pub faults: Faults,
     /// The application locks.
     pub app_locks: AppLocks,
+}
+
+/// The rowversion counter of the server.
+#[derive(Debug)]
+struct Rowversions {
+    last: u64,
+    /// The first one that each open transaction has used.
+    open: HashMap<u64, u64>,
+}
+
+/// What has been committed, in order, and who still looks at the past.
+#[derive(Debug, Default)]
+struct History {
+    /// The number of the last commit.
+    last: i64,
+    /// The commit that each SNAPSHOT transaction sees last.
+    snapshots: HashMap<u64, i64>,
+    /// The commit that last defined each table anew.
+    defined: HashMap<i64, i64>,
+    /// The highest row number that each table has ever had while versions of its rows were kept.
+    rows: HashMap<i64, i64>,
+}
+
+/// What the SQLite functions of one connection know of its session.
+#[derive(Debug)]
+pub struct Local {
+    /// The session's transaction, 0 for none.
+    pub tx: AtomicU64,
+    /// Changes are to be recorded; false while they are being undone.
+    pub recording: AtomicBool,
+    /// The last row number given to an inserted row.
+    pub row: AtomicI64,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Local {
+            tx: AtomicU64::new(0),
+            recording: AtomicBool::new(true),
+            row: AtomicI64::new(0),
+        }
+    }
+}
+
+/// Counters that a statement moves, to be set back when it was only tried.
+#[derive(Debug)]
+pub struct Counters {
+    rowversion: u64,
+    identities: HashMap<i64, i64>,
 }
 
 /// A lock that a panicked session has not poisoned for the others.
@@ -71,15 +126,23 @@ impl Engine {
             username: username.to_owned(),
             password: password.to_owned(),
             database: database.to_owned(),
-            rowversion: AtomicI64::new(2000),
+            rowversions: Mutex::new(Rowversions {
+                last: 2000,
+                open: HashMap::new(),
+            }),
             identities: Mutex::new(HashMap::new()),
+            locks: Locks::default(),
+            writing: Mutex::new(()),
+            changes: AtomicI64::new(0),
+            history: Mutex::new(History::default()),
             next_session: AtomicU16::new(51),
             connections: AtomicI64::new(0),
             faults: Faults::default(),
             app_locks: AppLocks::default(),
         });
-        let conn = engine.connect()?;
+        let conn = engine.connect(&Arc::default())?;
         catalog::create(&conn, "main")?;
+        versions::recover(&conn)?;
         for name in ["master", "tempdb", "model", "msdb", database] {
             catalog::create_database(&conn, name)?;
         }
@@ -91,7 +154,7 @@ impl Engine {
     ///
     /// # Errors
     /// When SQLite cannot open the file.
-    pub fn connect(self: &Arc<Self>) -> SqlResult<Connection> {
+    pub fn connect(self: &Arc<Self>, local: &Arc<Local>) -> SqlResult<Connection> {
         let conn = Connection::open(&self.path)?;
         conn.busy_timeout(std::time::Duration::from_millis(50))?;
         conn.execute_batch(
@@ -102,7 +165,7 @@ impl Engine {
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         conn.set_prepared_statement_cache_capacity(64);
         conn.create_collation("TSQL", text::compare)?;
-        functions::register(&conn, self)?;
+        functions::register(&conn, self, local)?;
         catalog::create(&conn, "temp")?;
         Ok(conn)
     }
@@ -112,9 +175,116 @@ impl Engine {
         self.next_session.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The next rowversion.
-    pub fn next_rowversion(&self) -> i64 {
-        self.rowversion.fetch_add(1, Ordering::SeqCst) + 1
+    /// The next rowversion, used by a transaction.
+    pub fn next_rowversion(&self, tx: u64) -> u64 {
+        let mut all = locked(&self.rowversions);
+        all.last = all.last.wrapping_add(1);
+        let value = all.last;
+        all.open.entry(tx).or_insert(value);
+        value
+    }
+
+    /// The last used rowversion, `@@DBTS`.
+    pub fn rowversion(&self) -> u64 {
+        locked(&self.rowversions).last
+    }
+
+    /// The lowest rowversion of the transactions that are open, else the one that comes next: `MIN_ACTIVE_ROWVERSION()`
+    /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
+    pub fn min_active_rowversion(&self) -> u64 {
+        let all = locked(&self.rowversions);
+        all.open
+            .values()
+            .min()
+            .copied()
+            .unwrap_or_else(|| all.last.wrapping_add(1))
+    }
+
+    /// Sets the last used rowversion.
+    pub fn set_rowversion(&self, last: u64) {
+        locked(&self.rowversions).last = last;
+    }
+
+    /// Counters as they are now; only of use to whoever is [`Engine::writing`].
+    pub fn counters(&self) -> Counters {
+        Counters {
+            rowversion: self.rowversion(),
+            identities: locked(&self.identities).clone(),
+        }
+    }
+
+    /// Sets counters back.
+    pub fn restore(&self, counters: Counters) {
+        self.set_rowversion(counters.rowversion);
+        *locked(&self.identities) = counters.identities;
+    }
+
+    /// The right to write to the storage. Short: nothing is waited for while it is held.
+    pub fn writing(&self) -> MutexGuard<'_, ()> {
+        locked(&self.writing)
+    }
+
+    /// The next number of a logged change.
+    pub fn next_change(&self) -> i64 {
+        self.changes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The number of the last logged change.
+    pub fn last_change(&self) -> i64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// The number of a new commit; the committer is [`Engine::writing`].
+    pub fn next_commit(&self) -> i64 {
+        let mut history = locked(&self.history);
+        history.last += 1;
+        history.last
+    }
+
+    /// Fixes what a SNAPSHOT transaction sees: everything committed until now. Nobody is between numbering a commit and
+    /// making it visible while this waits for [`Engine::writing`].
+    pub fn begin_snapshot(&self, tx: u64) -> i64 {
+        let _writing = self.writing();
+        let mut history = locked(&self.history);
+        let last = history.last;
+        history.snapshots.insert(tx, last);
+        last
+    }
+
+    /// Ends a SNAPSHOT transaction's view.
+    pub fn end_snapshot(&self, tx: u64) {
+        locked(&self.history).snapshots.remove(&tx);
+    }
+
+    /// The last commit whose versions nobody needs: what the oldest snapshot sees, none when there is no snapshot.
+    pub fn horizon(&self) -> Option<i64> {
+        locked(&self.history).snapshots.values().min().copied()
+    }
+
+    /// Notes that a commit defined a table anew.
+    pub fn note_definition(&self, table: i64, commit: i64) {
+        locked(&self.history).defined.insert(table, commit);
+    }
+
+    /// The commit that last defined a table anew, 0 if it was not since the start.
+    pub fn defined(&self, table: i64) -> i64 {
+        locked(&self.history).defined.get(&table).copied().unwrap_or(0)
+    }
+
+    /// Raises the highest row number of a table to what it has now, and gives it. Numbers are not used again while
+    /// versions of a row are kept.
+    pub fn highest_row(&self, table: i64, now: i64) -> i64 {
+        let mut history = locked(&self.history);
+        let highest = history.rows.entry(table).or_insert(now);
+        *highest = now.max(*highest);
+        *highest
+    }
+
+    /// Ends a transaction for everyone who waits for it or counts on it.
+    pub fn end_transaction(&self, tx: u64) {
+        locked(&self.rowversions).open.remove(&tx);
+        self.end_snapshot(tx);
+        self.locks.end(tx);
     }
 
     /// The next identity value of a table; like the server's, it is not given back by a rollback.
@@ -164,7 +334,7 @@ impl Engine {
             if is_rowversion {
                 let last: Option<Vec<u8>> = conn.query_row(&sql, [], |r| r.get(0))?;
                 if let Some(bytes) = last.and_then(|b| <[u8; 8]>::try_from(b).ok()) {
-                    self.rowversion.fetch_max(i64::from_be_bytes(bytes), Ordering::SeqCst);
+                    self.set_rowversion(self.rowversion().max(u64::from_be_bytes(bytes)));
                 }
             } else if is_identity && let Ok(Some(last)) = conn.query_row(&sql, [], |r| r.get::<_, Option<i64>>(0)) {
                 locked(&self.identities).insert(id, last);

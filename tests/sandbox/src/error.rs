@@ -21,6 +21,9 @@ pub struct SqlError {
 /// The result type of everything that can fail like SQL Server.
 pub type SqlResult<T> = Result<T, SqlError>;
 
+/// A number that the server does not use.
+const AGAIN: i32 = -1;
+
 /// The mark in front of an encoded error inside a SQLite message.
 const MARK: char = '\u{1}';
 
@@ -107,6 +110,16 @@ impl SqlError {
         let class = parts.next()?.parse().ok()?;
         let state = parts.next()?.parse().ok()?;
         Some(SqlError::new(number, parts.next()?).class(class).state(state))
+    }
+
+    /// Not an error: the sign that a statement has to wait and to run again.
+    pub fn again() -> Self {
+        SqlError::new(AGAIN, "The statement runs again.")
+    }
+
+    /// True for [`SqlError::again`].
+    pub fn is_again(&self) -> bool {
+        self.number == AGAIN
     }
 
     /// True when the statement failed because the storage was busy, so that it can be tried again.

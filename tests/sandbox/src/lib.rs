@@ -3,6 +3,7 @@
 pub mod engine;
 pub mod error;
 pub mod fault;
+pub mod locks;
 pub mod sandbox;
 pub mod server;
 pub mod sql;
@@ -12,6 +13,6 @@ pub mod value;
 
 pub use error::SqlError;
 pub use fault::{Action, Fault};
-pub use sandbox::{Error, Options, Sandbox};
+pub use sandbox::{Error, OpenSession, Options, Sandbox};
 pub use sql::exec::{Collected, ResultSet};
 pub use tds::prelogin::Encryption;

@@ -193,6 +193,19 @@ impl Sandbox {
         Ok(collected)
     }
 
+    /// Opens a session without the network, for a transaction that stays open while others go on.
+    ///
+    /// # Errors
+    /// When the storage cannot be opened.
+    pub fn session(&self) -> Result<OpenSession, SqlError> {
+        Ok(OpenSession(Session::new(&self.engine)?))
+    }
+
+    /// Sets the last used rowversion, `@@DBTS`: the next row gets the one after it.
+    pub fn set_rowversion(&self, last: u64) {
+        self.engine.set_rowversion(last);
+    }
+
     /// Orders a fault for a request to come.
     pub fn inject(&self, fault: Fault) {
         self.engine.faults.order(fault);
@@ -206,6 +219,38 @@ impl Sandbox {
     /// Cuts all connections that are open now.
     pub fn disconnect_all(&self) {
         self.cut.send_modify(|n| *n += 1);
+    }
+}
+
+/// A session that stays open between scripts, on the caller's thread. Dropping it rolls back.
+///
+/// A script that needs what another session holds waits for it; where that one is the same thread's, `SET LOCK_TIMEOUT` first.
+pub struct OpenSession(Session);
+
+impl OpenSession {
+    /// Runs a script like [`Sandbox::execute`], in this session.
+    ///
+    /// # Errors
+    /// The first error that the script met.
+    pub fn execute(&mut self, script: &str) -> Result<Vec<ResultSet>, SqlError> {
+        let collected = self.run(script);
+        match collected.errors.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(collected.sets),
+        }
+    }
+
+    /// Runs a script in this session and gives everything it said.
+    pub fn run(&mut self, script: &str) -> Collected {
+        let mut collected = Collected::default();
+        self.0.script(script, &mut collected);
+        collected
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.rollback_quietly();
     }
 }
 

@@ -168,6 +168,20 @@ async fn errors_and_cancellation_leave_the_connection_usable() {
     assert_eq!(rows(&mut client).await, [[ColumnValues::Int(7)]]);
 }
 
+#[tokio::test]
+async fn a_rowversion_is_announced_as_a_timestamp_that_only_the_server_sets() {
+    let sandbox = sandbox();
+    sandbox.execute("CREATE TABLE t (id int, rv rowversion)").unwrap();
+    let mut client = connect(&sandbox).await;
+    client
+        .execute("SELECT rv, id, @@DBTS FROM t".to_owned(), ())
+        .await
+        .unwrap();
+    let seen: Vec<(u32, u16)> = client.get_metadata().iter().map(|c| (c.user_type, c.flags)).collect();
+    // UserType 0x50; bits 2 and 3 are usUpdateable: 0 is ReadOnly, 2 unknown. Bit 0 is fNullable, bit 5 fComputed.
+    assert_eq!(seen, [(0x50, 0), (0, 0b1001), (0, 0b10_0000)]);
+}
+
 /// A writer that forgets everything but the number of rows.
 #[derive(Default)]
 struct Counter {

@@ -364,7 +364,7 @@ async fn transactions_isolate_until_they_end() {
         .into_results()
         .await
         .unwrap();
-    let blocked = two.execute("INSERT t VALUES (2)", &[]).await.err().unwrap();
+    let blocked = two.execute("UPDATE t SET a = 2", &[]).await.err().unwrap();
     assert_eq!(number(&blocked), 1222);
     one.simple_query("COMMIT").await.unwrap().into_results().await.unwrap();
     let seen = two

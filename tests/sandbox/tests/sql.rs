@@ -3,33 +3,7 @@
 
 mod common;
 
-use common::sandbox;
-use tidemark_sandbox::Sandbox;
-
-fn ask(sandbox: &Sandbox, sql: &str) -> Result<String, i32> {
-    let sets = sandbox.execute(sql).map_err(|e| e.number)?;
-    let rows = sets.last().map(|s| s.rows.clone()).unwrap_or_default();
-    let line = |r: &Vec<Option<String>>| {
-        r.iter()
-            .map(|v| v.clone().unwrap_or("NULL".into()))
-            .collect::<Vec<_>>()
-            .join("|")
-    };
-    Ok(rows.iter().map(line).collect::<Vec<_>>().join("\n"))
-}
-
-/// Runs each statement and compares; a number is an expected error.
-fn all(sandbox: &Sandbox, cases: &[(&str, Result<&str, i32>)]) {
-    let mut wrong = Vec::new();
-    for (sql, want) in cases {
-        let got = ask(sandbox, sql);
-        if got != want.map(str::to_owned) {
-            let why = sandbox.execute(sql).err().map(|e| e.to_string()).unwrap_or_default();
-            wrong.push(format!("{sql}\n  want {want:?}\n  got  {got:?} {why}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
+use common::{all, sandbox};
 
 #[test]
 fn clr_types_keep_their_bytes() {

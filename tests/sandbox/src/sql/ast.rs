@@ -1,5 +1,6 @@
 //! The parsed form of T-SQL: what was written, not yet what it means.
 
+use crate::locks::Mode;
 use crate::value::Ty;
 
 /// A name of one to four parts, as written.
@@ -360,10 +361,19 @@ pub struct Argument {
 pub struct Stmt {
     /// The line it begins at
     pub line: u32,
-    /// It has a table hint that keeps locks until the transaction ends
-    pub locks: bool,
+    /// How its table hints lock what it reads until the transaction ends
+    pub locks: Option<Mode>,
     /// What it is
     pub kind: Kind,
+}
+
+/// An option of `ALTER DATABASE … SET`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DatabaseOption {
+    /// `READ_COMMITTED_SNAPSHOT`
+    ReadCommittedSnapshot(bool),
+    /// `ALLOW_SNAPSHOT_ISOLATION`
+    AllowSnapshotIsolation(bool),
 }
 
 /// All statements.
@@ -443,6 +453,8 @@ pub enum Kind {
     CreateSchema(String),
     /// `CREATE DATABASE`
     CreateDatabase(String),
+    /// `ALTER DATABASE … SET`; without a name the current one
+    AlterDatabase(Option<String>, Vec<DatabaseOption>),
     /// `CREATE`, `ALTER` or `CREATE OR ALTER PROCEDURE`: name, parameters, text, create allowed, alter allowed
     CreateProcedure(Name, Vec<Param>, String, bool, bool),
     /// `CREATE TYPE … AS TABLE`: name, body as written

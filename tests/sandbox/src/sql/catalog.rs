@@ -153,6 +153,7 @@ pub fn literal(text: &str) -> String {
 pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
     conn.execute_batch(&format!(
         "CREATE TABLE IF NOT EXISTS {store}._database(id INTEGER PRIMARY KEY, name TEXT COLLATE TSQL UNIQUE, created INT);
+         CREATE TABLE IF NOT EXISTS {store}._versioning(db TEXT COLLATE TSQL PRIMARY KEY, read_committed INT, snapshot INT);
          CREATE TABLE IF NOT EXISTS {store}._schema(id INTEGER PRIMARY KEY, db TEXT COLLATE TSQL, name TEXT COLLATE TSQL,
            UNIQUE(db, name));
          CREATE TABLE IF NOT EXISTS {store}._object(id INTEGER PRIMARY KEY, db TEXT COLLATE TSQL, schema TEXT COLLATE TSQL,
@@ -162,6 +163,8 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
            PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._index(object_id INT, id INT, name TEXT COLLATE TSQL, columns TEXT,
            uniq INT, prim INT, cons INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._tx(id INTEGER PRIMARY KEY, committed INT);
+         CREATE TABLE IF NOT EXISTS {store}._versioned(table_id INT, tx INT, PRIMARY KEY(table_id, tx)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._parameter(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, output INT,
            has_default INT, table_type INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;"
     ))?;
@@ -180,6 +183,42 @@ pub fn create_database(conn: &Connection, name: &str) -> SqlResult<()> {
             create_schema(conn, name, schema)?;
         }
     }
+    Ok(())
+}
+
+/// What a database does with row versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versioning {
+    /// `READ_COMMITTED_SNAPSHOT`
+    pub read_committed: bool,
+    /// `ALLOW_SNAPSHOT_ISOLATION`
+    pub snapshot: bool,
+}
+
+/// What a database does with row versions.
+pub fn versioning(conn: &Connection, db: &str) -> SqlResult<Versioning> {
+    let set = conn
+        .prepare_cached("SELECT read_committed, snapshot FROM main._versioning WHERE db = ?1")?
+        .query_row([db], |r| {
+            Ok(Versioning {
+                read_committed: r.get(0)?,
+                snapshot: r.get(1)?,
+            })
+        })
+        .optional()?;
+    // As in Azure SQL Database, where both are on unless they were set.
+    Ok(set.unwrap_or(Versioning {
+        read_committed: true,
+        snapshot: true,
+    }))
+}
+
+/// Sets what a database does with row versions.
+pub fn set_versioning(conn: &Connection, db: &str, to: Versioning) -> SqlResult<()> {
+    conn.execute(
+        "INSERT OR REPLACE INTO main._versioning(db, read_committed, snapshot) VALUES(?1, ?2, ?3)",
+        params![db, to.read_committed, to.snapshot],
+    )?;
     Ok(())
 }
 
@@ -262,6 +301,26 @@ pub fn table(conn: &Connection, place: &Place) -> SqlResult<Option<Table>> {
         schema: place.schema,
         name: place.name,
         columns,
+    }))
+}
+
+/// A table by its `object_id`, if it exists.
+pub fn table_by_id(conn: &Connection, store: &str, id: i64) -> SqlResult<Option<Table>> {
+    let found = conn
+        .prepare_cached(&format!(
+            "SELECT db, schema, name FROM {store}._object WHERE id = ?1 AND type = 'U'"
+        ))?
+        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+        .optional()?;
+    let Some((db, schema, name)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(Table {
+        id,
+        db,
+        schema,
+        name,
+        columns: columns(conn, store, id)?,
     }))
 }
 

@@ -172,8 +172,9 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 ("is_read_committed_snapshot_on", Ty::Bit, true),
                 ("is_read_only", Ty::Bit, true),
             ],
-            sql: "SELECT name AS c0, id AS c1, created AS c2, 160 AS c3, 'SQL_Latin1_General_CP1_CI_AS' AS c4, 0 AS c5,
-                  'ONLINE' AS c6, 1 AS c7, 'ON' AS c8, 1 AS c9, 0 AS c10 FROM main._database"
+            sql: "SELECT d.name AS c0, d.id AS c1, d.created AS c2, 160 AS c3, 'SQL_Latin1_General_CP1_CI_AS' AS c4, 0 AS c5,
+                  'ONLINE' AS c6, ifnull(v.snapshot, 1) AS c7, CASE WHEN ifnull(v.snapshot, 1) THEN 'ON' ELSE 'OFF' END AS c8,
+                  ifnull(v.read_committed, 1) AS c9, 0 AS c10 FROM main._database d LEFT JOIN main._versioning v ON v.db = d.name"
                 .to_owned(),
         },
         "types" => View {

@@ -292,7 +292,9 @@ impl Wire {
             let mut flags = u16::from(column.nullable);
             match &column.origin {
                 Some(origin) if origin.identity => flags |= 0x10,
-                Some(origin) if origin.computed && column.ty != Ty::RowVersion => flags |= 0x20,
+                // Nobody but the server sets it: usUpdateable is ReadOnly.
+                Some(_) if column.ty == Ty::RowVersion => {}
+                Some(origin) if origin.computed => flags |= 0x20,
                 Some(_) => flags |= 0x08,
                 None => flags |= 0x20,
             }

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::panic, clippy::unwrap_used)]
 
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
-use tidemark_sandbox::{Options, Sandbox};
+use tidemark_sandbox::{OpenSession, Options, ResultSet, Sandbox};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
@@ -54,4 +54,39 @@ pub fn number(error: &tiberius::error::Error) -> u32 {
         tiberius::error::Error::Server(e) => e.code(),
         other => panic!("not a server error: {other}"),
     }
+}
+
+/// The rows of a script's last result as text, columns separated by `|`; the number of its first error.
+pub fn ask(sandbox: &Sandbox, sql: &str) -> Result<String, i32> {
+    sandbox.execute(sql).map(|sets| lines(&sets)).map_err(|e| e.number)
+}
+
+/// The same in a session that stays open.
+pub fn ask_in(session: &mut OpenSession, sql: &str) -> Result<String, i32> {
+    session.execute(sql).map(|sets| lines(&sets)).map_err(|e| e.number)
+}
+
+/// The rows of the last result as text.
+pub fn lines(sets: &[ResultSet]) -> String {
+    let rows = sets.last().map(|s| s.rows.clone()).unwrap_or_default();
+    let line = |r: &Vec<Option<String>>| {
+        r.iter()
+            .map(|v| v.clone().unwrap_or("NULL".into()))
+            .collect::<Vec<_>>()
+            .join("|")
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Runs each statement and compares; a number is an expected error.
+pub fn all(sandbox: &Sandbox, cases: &[(&str, Result<&str, i32>)]) {
+    let mut wrong = Vec::new();
+    for (sql, want) in cases {
+        let got = ask(sandbox, sql);
+        if got != want.map(str::to_owned) {
+            let why = sandbox.execute(sql).err().map(|e| e.to_string()).unwrap_or_default();
+            wrong.push(format!("{sql}\n  want {want:?}\n  got  {got:?} {why}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

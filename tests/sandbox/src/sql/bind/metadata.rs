@@ -155,6 +155,10 @@ impl Binder<'_> {
                 let current = s.table(&place, &table).ok().and_then(|t| s.engine.identity(t.id));
                 self.identity_value(current)
             }
+            "MIN_ACTIVE_ROWVERSION" => {
+                arguments(name, call, 0, 0)?;
+                Bound::required("t_min_active()", Ty::Binary(8))
+            }
             "XACT_STATE" => Self::int(s.xact_state(), Ty::SmallInt),
             "ROWCOUNT_BIG" => Self::int(s.rowcount, Ty::BigInt),
             "ERROR_NUMBER" | "ERROR_MESSAGE" | "ERROR_SEVERITY" | "ERROR_STATE" | "ERROR_LINE" | "ERROR_PROCEDURE" => {

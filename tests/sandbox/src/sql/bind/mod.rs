@@ -136,6 +136,8 @@ pub struct Binder<'s> {
     now: Option<String>,
     /// The sources of the outermost select bound last.
     pub sources: Vec<Source>,
+    /// A table that is read as it is, with what others have not committed.
+    pub uncommitted: Option<i64>,
 }
 
 impl Bound {
@@ -185,6 +187,7 @@ impl<'s> Binder<'s> {
             next_handle: 0,
             now: None,
             sources: Vec::new(),
+            uncommitted: None,
         }
     }
 

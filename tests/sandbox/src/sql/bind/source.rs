@@ -161,7 +161,16 @@ impl Binder<'_> {
         let table = self.session.table(&place, &name.join("."))?;
         let handle = self.handle();
         self.add_table(&table, alias, &handle)?;
-        Ok(format!("{} AS {handle}", place_of(&table).physical()))
+        Ok(format!("{} AS {handle}", self.rows_of(&table)?))
+    }
+
+    /// What is read for a table: the rows that the session's transaction sees.
+    pub fn rows_of(&self, table: &catalog::Table) -> SqlResult<String> {
+        if self.uncommitted == Some(table.id) {
+            Ok(table.place().physical())
+        } else {
+            self.session.source_of(table)
+        }
     }
 
     fn system_view(&mut self, sql: &str, columns: &[OutColumn], alias: &str) -> SqlResult<String> {
@@ -328,8 +337,4 @@ impl Binder<'_> {
             _ => Err(SqlError::no_object(&name.join("."))),
         }
     }
-}
-
-fn place_of(table: &catalog::Table) -> catalog::Place {
-    table.place()
 }

@@ -125,7 +125,7 @@ impl Session {
     }
 
     pub(super) fn altered(&self, name: &Name) -> SqlResult<Table> {
-        self.table_named(name).map_err(|_| {
+        let table = self.table_named(name).map_err(|_| {
             SqlError::new(
                 4902,
                 format!(
@@ -133,7 +133,9 @@ impl Session {
                     name.join(".")
                 ),
             )
-        })
+        })?;
+        self.redefine(&table)?;
+        Ok(table)
     }
 
     /// `ALTER TABLE … DROP COLUMN`

@@ -7,6 +7,7 @@ use super::procedure::{Argument, Output};
 use super::table_types::Frame;
 use super::{Flow, Session, Sink, Variable};
 use crate::error::{SqlError, SqlResult};
+use crate::locks::Mode;
 use crate::sql::ast::{Declared, Expr, Kind, Stmt};
 use crate::sql::lexer;
 use crate::sql::parser;
@@ -117,9 +118,14 @@ impl Session {
     }
 
     fn execute(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
-        if statement.locks || self.options.keeps_locks && uses_tables(&statement.kind) {
-            self.before_locking_read(sink)?;
-        }
+        let level = self.options.keeps_locks.then_some(Mode::Shared);
+        let outer = self.lock.replace(statement.locks.max(level));
+        let result = self.execute_kind(statement, sink);
+        self.lock.set(outer);
+        result
+    }
+
+    fn execute_kind(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
         if let Kind::Insert { table, .. } | Kind::Update { table, .. } | Kind::Delete { table, .. } = &statement.kind {
             self.check_writable(table)?;
         }
@@ -223,7 +229,7 @@ impl Session {
             Kind::Begin => self.begin(sink),
             Kind::Commit => self.commit(sink)?,
             Kind::Rollback(name) => self.rollback(name.as_deref(), sink)?,
-            Kind::Save(name) => self.save(name, sink)?,
+            Kind::Save(name) => self.save(name)?,
             Kind::Print(value) => {
                 let message = self.evaluate_text(value)?.unwrap_or_default();
                 sink.info(&SqlError::new(0, message).class(0).at(statement.line));
@@ -231,6 +237,7 @@ impl Session {
             Kind::RaiseError(args) => self.raise_error(args, statement.line, sink)?,
             Kind::Throw(error) => return self.throw(error.as_ref(), statement.line),
             Kind::Use(name) => self.use_database(name, sink)?,
+            Kind::AlterDatabase(name, options) => self.alter_database(name.as_deref(), options, sink)?,
             Kind::WaitFor(delay) => self.wait_for(delay, sink)?,
             _ => self.definition(statement, sink)?,
         }
@@ -239,6 +246,13 @@ impl Session {
 
     /// Statements that change the catalog.
     fn definition(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<()> {
+        let temporary = match &statement.kind {
+            Kind::CreateTable(name, ..) => self.place(name)?.is_temp(),
+            _ => false,
+        };
+        if !temporary {
+            self.hold(sink)?;
+        }
         self.write(sink, |s, _| match &statement.kind {
             Kind::CreateTable(name, columns, constraints) => s.create_table(name, columns, constraints),
             Kind::AddColumns(name, columns, constraints) => s.add_columns(name, columns, constraints),
@@ -386,22 +400,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// Statements that read or write tables themselves.
-fn uses_tables(kind: &Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Select(_)
-            | Kind::If(..)
-            | Kind::While(..)
-            | Kind::Declare(_)
-            | Kind::SetVar(..)
-            | Kind::Insert { .. }
-            | Kind::Update { .. }
-            | Kind::Delete { .. }
-            | Kind::Merge(_)
-    )
 }
 
 /// Statements that `FMTONLY` does not run.

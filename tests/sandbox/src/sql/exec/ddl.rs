@@ -20,6 +20,7 @@ impl Session {
         let id = catalog::add_object(self.conn(), &place, "U", None)?;
         // The number may be that of a dropped table.
         self.engine.reset_identity(id);
+        self.note_created(&place);
         let mut table = Table {
             id,
             db: place.db.clone(),

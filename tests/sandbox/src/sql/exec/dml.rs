@@ -1,10 +1,9 @@
 //! `UPDATE`, `DELETE`, `TRUNCATE TABLE`.
 
-use rusqlite::types::Value;
-
 use super::insert::returning;
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
+use crate::locks::Mode;
 use crate::sql::ast::{Assignment, Expr, Item, Name, Table as From};
 use crate::sql::bind::{Binder, OutColumn, Scope, types};
 use crate::sql::catalog::{Table, quote};
@@ -38,62 +37,93 @@ fn aliased<'f>(from: &'f [From], name: &Name) -> Option<&'f Name> {
 impl Session {
     /// `UPDATE`
     pub(super) fn update(&mut self, target: Target<'_>, sets: &[Assignment], sink: &mut dyn Sink) -> SqlResult<()> {
-        let table = self.table_named(aliased(target.from, target.name).unwrap_or(target.name))?;
-        let mut binder = Binder::new(self);
-        let (sql, out) = update_sql(&mut binder, &table, target, sets)?;
-        let params = std::mem::take(&mut binder.params);
-        self.change(params, &table, &sql, out.as_deref(), "UPDATE", sink)
+        self.change(target, "UPDATE", sink, |binder, table| {
+            let rewrites = binder.session.is_versioned(table);
+            update_sql(binder, table, target, sets, rewrites)
+        })
     }
 
     /// `DELETE`
     pub(super) fn delete(&mut self, target: Target<'_>, sink: &mut dyn Sink) -> SqlResult<()> {
-        let table = self.table_named(aliased(target.from, target.name).unwrap_or(target.name))?;
-        let mut binder = Binder::new(self);
-        let (_, tail) = located(&mut binder, &table, target, &mut |_| Ok(Vec::new()))?;
-        let mut sql = format!("DELETE FROM {} AS t0 WHERE {tail}", table.place().physical());
-        let out = returning(&mut binder, &table, target.output, "deleted")?;
-        let out = out.map(|(text, columns)| {
-            sql += &format!(" RETURNING {text}");
-            columns
-        });
-        let params = std::mem::take(&mut binder.params);
-        self.change(params, &table, &sql, out.as_deref(), "DELETE", sink)
+        self.change(target, "DELETE", sink, |binder, table| {
+            let found = located(binder, table, target, &mut |_| Ok(Vec::new()))?;
+            let condition = if found.simple && !binder.session.is_versioned(table) {
+                found.condition()
+            } else {
+                format!("t0._rowid_ IN ({})", found.rows())
+            };
+            let mut sql = format!("DELETE FROM {} AS t0 WHERE {condition}", table.place().physical());
+            let out = returning(binder, table, target.output, "deleted")?;
+            let out = out.map(|(text, columns)| {
+                sql += &format!(" RETURNING {text}");
+                columns
+            });
+            Ok((sql, out))
+        })
     }
 
+    /// Runs an `UPDATE` or `DELETE` whose text `bind` gives.
     fn change(
         &mut self,
-        params: Vec<Value>,
-        table: &Table,
-        sql: &str,
-        out: Option<&[OutColumn]>,
+        target: Target<'_>,
         verb: &str,
         sink: &mut dyn Sink,
+        bind: impl Fn(&mut Binder<'_>, &Table) -> SqlResult<(String, Option<Vec<OutColumn>>)>,
     ) -> SqlResult<()> {
-        let count = self.write(sink, |session, sink| {
-            session
-                .run_dml(sql, params, out, sink)
-                .map_err(|e| session.constraint_error(e, table, verb))
+        let (count, rows) = self.write(sink, |session, sink| {
+            let table = session.table_named(aliased(target.from, target.name).unwrap_or(target.name))?;
+            session.lock_for_change(&table)?;
+            let mut binder = Binder::new(session);
+            let (sql, out) = bind(&mut binder, &table)?;
+            let params = std::mem::take(&mut binder.params);
+            session.meet_rows(&table, target)?;
+            session.open_log(&table)?;
+            let count = session
+                .run_dml(&table, &sql, &params, out.as_deref(), sink)
+                .map_err(|e| session.constraint_error(e, &table, verb))?;
+            Ok((count, out.is_some()))
         })?;
-        self.finish_dml(count, out.is_some(), sink);
+        self.finish_dml(count, rows, sink);
         Ok(())
+    }
+
+    /// Looks for rows of a change that other transactions have changed: as the transaction sees them, and as they will be
+    /// when the others commit. SNAPSHOT looks at what it sees only.
+    fn meet_rows(&self, table: &Table, target: Target<'_>) -> SqlResult<()> {
+        if !self.is_versioned(table) {
+            return Ok(());
+        }
+        let mut queries = Vec::new();
+        for uncommitted in [None, Some(table.id)] {
+            if uncommitted.is_some() && self.options.snapshot {
+                continue;
+            }
+            let mut binder = Binder::new(self);
+            binder.uncommitted = uncommitted;
+            let found = located(&mut binder, table, target, &mut |_| Ok(Vec::new()))?;
+            queries.push((found.rows(), std::mem::take(&mut binder.params)));
+        }
+        self.meet(table, &queries)
     }
 
     /// `TRUNCATE TABLE`
     pub(super) fn truncate(&mut self, name: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
-        let table = self.table_named(name).map_err(|_| {
-            SqlError::new(
-                4701,
-                format!(
-                    "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
-                    name.join(".")
-                ),
-            )
-        })?;
-        self.write(sink, |session, _| {
+        let table = self.write(sink, |session, _| {
+            let table = session.table_named(name).map_err(|_| {
+                SqlError::new(
+                    4701,
+                    format!(
+                        "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
+                        name.join(".")
+                    ),
+                )
+            })?;
+            session.lock_table(&table, Mode::Exclusive)?;
+            session.open_log(&table)?;
             session
                 .conn()
                 .execute_batch(&format!("DELETE FROM {}", table.place().physical()))?;
-            Ok(())
+            Ok(table)
         })?;
         self.engine.reset_identity(table.id);
         sink.done(None, false);
@@ -103,32 +133,51 @@ impl Session {
 
 type Values<'v, 's> = &'v mut dyn FnMut(&mut Binder<'s>) -> SqlResult<Vec<(String, String)>>;
 
-/// Finds the rows of a change. Gives the `SET` list with the rest of the text for an update, the condition for a delete.
-fn located<'s>(
-    binder: &mut Binder<'s>,
-    table: &Table,
-    target: Target<'_>,
-    values: Values<'_, 's>,
-) -> SqlResult<(String, String)> {
+/// The rows that a change means, and for an update their new values.
+struct Found {
+    /// The SQLite alias of the table.
+    handle: String,
+    from: String,
+    filter: String,
+    limit: String,
+    sets: Vec<(String, String)>,
+    /// There is no source but the table, and no limit.
+    simple: bool,
+}
+
+impl Found {
+    /// The condition on the table alone.
+    fn condition(&self) -> String {
+        self.filter.strip_prefix(" WHERE ").unwrap_or("1").to_owned()
+    }
+
+    /// A query of the rows' numbers.
+    fn rows(&self) -> String {
+        let Found {
+            handle,
+            from,
+            filter,
+            limit,
+            ..
+        } = self;
+        format!("SELECT {handle}._rowid_{from}{filter}{limit}")
+    }
+}
+
+fn located<'s>(binder: &mut Binder<'s>, table: &Table, target: Target<'_>, values: Values<'_, 's>) -> SqlResult<Found> {
     binder.scopes.push(Scope::default());
     let result = locate(binder, table, target, values);
     binder.scopes.pop();
     result
 }
 
-fn locate<'s>(
-    binder: &mut Binder<'s>,
-    table: &Table,
-    target: Target<'_>,
-    values: Values<'_, 's>,
-) -> SqlResult<(String, String)> {
-    let simple = target.from.is_empty() && target.top.is_none();
+fn locate<'s>(binder: &mut Binder<'s>, table: &Table, target: Target<'_>, values: Values<'_, 's>) -> SqlResult<Found> {
     let handle;
     let from;
     if target.from.is_empty() {
-        handle = if simple { "t0".to_owned() } else { "t1".to_owned() };
+        handle = "t0".to_owned();
         binder.add_table(table, None, &handle)?;
-        from = format!(" FROM {} AS {handle}", table.place().physical());
+        from = format!(" FROM {} AS {handle}", binder.rows_of(table)?);
     } else {
         let text = binder.from(target.from)?;
         let sources = binder.scopes.last().map(|s| s.sources.as_slice()).unwrap_or_default();
@@ -145,7 +194,7 @@ fn locate<'s>(
                 // The target is not among the sources: it is joined to them.
                 handle = "t1".to_owned();
                 binder.add_table(table, None, &handle)?;
-                from = format!("{text}, {} AS {handle}", table.place().physical());
+                from = format!("{text}, {} AS {handle}", binder.rows_of(table)?);
             }
         }
     }
@@ -154,14 +203,6 @@ fn locate<'s>(
         Some(filter) => format!(" WHERE {}", binder.condition(filter)?),
         None => String::new(),
     };
-    if simple {
-        let list: Vec<String> = sets
-            .iter()
-            .map(|(column, value)| format!("{} = {value}", quote(column)))
-            .collect();
-        let condition = filter.strip_prefix(" WHERE ").unwrap_or("1").to_owned();
-        return Ok((list.join(", "), condition));
-    }
     let limit = match target.top {
         Some(top) => {
             let bound = binder.expr(top)?;
@@ -169,12 +210,34 @@ fn locate<'s>(
         }
         None => String::new(),
     };
-    if sets.is_empty() {
-        return Ok((
-            String::new(),
-            format!("t0._rowid_ IN (SELECT {handle}._rowid_{from}{filter}{limit})"),
-        ));
+    Ok(Found {
+        handle,
+        from,
+        filter,
+        limit,
+        sets,
+        simple: target.from.is_empty() && target.top.is_none(),
+    })
+}
+
+/// The `SET` list of an update, and the rest of its text after it.
+fn set_sql(found: &Found, rewrites: bool) -> (String, String) {
+    if found.simple && !rewrites {
+        let list: Vec<String> = found
+            .sets
+            .iter()
+            .map(|(column, value)| format!("{} = {value}", quote(column)))
+            .collect();
+        return (list.join(", "), found.condition());
     }
+    let Found {
+        handle,
+        from,
+        filter,
+        limit,
+        sets,
+        ..
+    } = found;
     let picked: Vec<String> = sets
         .iter()
         .enumerate()
@@ -189,10 +252,11 @@ fn locate<'s>(
         "(SELECT {handle}._rowid_ AS r, {}{from}{filter}{limit}) AS j",
         picked.join(", ")
     );
-    Ok((
+    // SQLite has the sources of an update between the list and the condition.
+    (
         format!("{} FROM {source}", list.join(", ")),
         "t0._rowid_ = j.r".to_owned(),
-    ))
+    )
 }
 
 fn update_sql(
@@ -200,6 +264,7 @@ fn update_sql(
     table: &Table,
     target: Target<'_>,
     sets: &[Assignment],
+    rewrites: bool,
 ) -> SqlResult<(String, Option<Vec<OutColumn>>)> {
     let mut values = |binder: &mut Binder<'_>| -> SqlResult<Vec<(String, String)>> {
         let mut out: Vec<(String, String)> = Vec::new();
@@ -254,9 +319,9 @@ fn update_sql(
         }
         Ok(out)
     };
-    let (list, condition) = located(binder, table, target, &mut values)?;
+    let found = located(binder, table, target, &mut values)?;
+    let (list, condition) = set_sql(&found, rewrites);
     let out = returning(binder, table, target.output, "inserted")?;
-    // SQLite has the sources of an update between the list and the condition.
     let mut sql = format!("UPDATE {} AS t0 SET {list} WHERE {condition}", table.place().physical());
     Ok(match out {
         Some((text, columns)) => {

@@ -10,6 +10,11 @@ const STATEMENT_ONLY: [i32; 24] = [
     8152, 8169, 15233,
 ];
 
+/// Errors after which the transaction cannot be committed.
+fn dooms(number: i32) -> bool {
+    matches!(number, 241 | 245 | 1205 | 3951 | 3952 | 3960 | 3961 | 8114)
+}
+
 impl Session {
     /// Reports an error outside of any `TRY`, and says whether the batch goes on.
     pub(super) fn report(&mut self, error: &SqlError, sink: &mut dyn Sink) -> Flow {
@@ -25,7 +30,7 @@ impl Session {
                     .at(error.line),
             );
         }
-        let rolls_back = matches!(error.number, 241 | 245 | 8114 | 1205 | 3960) || self.options.xact_abort && !raised;
+        let rolls_back = dooms(error.number) || self.options.xact_abort && !raised;
         if rolls_back && self.trancount > 0 {
             self.rollback_all(sink);
         }
@@ -39,8 +44,7 @@ impl Session {
     /// Notes an error that a `TRY` is about to catch.
     pub(super) fn note_caught(&mut self, error: &SqlError) {
         self.last_error = error.number;
-        let dooms = matches!(error.number, 241 | 245 | 8114 | 1205 | 3960) || self.options.xact_abort;
-        if dooms && self.trancount > 0 {
+        if (dooms(error.number) || self.options.xact_abort) && self.trancount > 0 {
             self.doomed = true;
         }
     }

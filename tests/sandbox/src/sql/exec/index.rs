@@ -115,6 +115,7 @@ impl Session {
             )
             .state(12)
         })?;
+        self.redefine(&table)?;
         let names: Vec<String> = columns.iter().map(|(c, _)| c.clone()).collect();
         let descending: Vec<bool> = columns.iter().map(|(_, d)| *d).collect();
         self.add_index(&table, name, &names, &descending, unique, false, false)
@@ -143,6 +144,7 @@ impl Session {
             .class(11)
             .state(7));
         };
+        self.redefine(&table_found)?;
         self.remove_index(&table_found, &index.name)
     }
 

@@ -7,7 +7,7 @@ use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Expr, Item, Name, Query, Rows};
 use crate::sql::bind::{Binder, Bound, OutColumn, Scope};
-use crate::sql::catalog::{Column, Place, Table, quote};
+use crate::sql::catalog::{Column, Table, quote};
 use crate::sql::parser;
 use crate::value::convert;
 use crate::value::{Ty, text};
@@ -31,31 +31,50 @@ impl Session {
         ctes: &Ctes,
         sink: &mut dyn Sink,
     ) -> SqlResult<()> {
-        let table = self.table_named(name)?;
-        let mut binder = Binder::new(self);
-        let (sql, out) = insert_sql(&mut binder, &table, columns, output, rows, ctes)?;
-        let params = std::mem::take(&mut binder.params);
-        let out_columns = out;
-        let count = self.write(sink, |session, sink| {
-            session
-                .run_dml(&sql, params, out_columns.as_deref(), sink)
-                .map_err(|e| session.constraint_error(e, &table, "INSERT"))
+        let (table, count, has_rows) = self.write(sink, |session, sink| {
+            let table = session.table_named(name)?;
+            session.lock_for_change(&table)?;
+            let numbered = session.open_log(&table)?;
+            let mut binder = Binder::new(session);
+            let (sql, out) = insert_sql(&mut binder, &table, columns, output, rows, ctes, numbered)?;
+            let params = std::mem::take(&mut binder.params);
+            let count = session
+                .run_dml(&table, &sql, &params, out.as_deref(), sink)
+                .map_err(|e| session.constraint_error(e, &table, "INSERT"))?;
+            if numbered {
+                session.note_rows(&table);
+            }
+            Ok((table, count, out.is_some()))
         })?;
         if table.columns.iter().any(|c| c.identity.is_some()) && count > 0 {
             self.identity = self.engine.identity(table.id);
             self.scope_identity = self.identity;
         }
-        self.finish_dml(count, out_columns.is_some(), sink);
+        self.finish_dml(count, has_rows, sink);
         Ok(())
     }
 
     /// Runs a data change, streaming its `OUTPUT` rows if it has any, and gives the number of rows.
     pub(super) fn run_dml(
         &self,
+        table: &Table,
         sql: &str,
-        params: Vec<Value>,
+        params: &[Value],
         output: Option<&[OutColumn]>,
         sink: &mut dyn Sink,
+    ) -> SqlResult<u64> {
+        self.unique_in_any_case(table, |meant| {
+            self.run_change(sql, params, output, meant.then_some(&mut *sink))
+        })
+    }
+
+    /// Without a sink the rows of `OUTPUT` go nowhere.
+    fn run_change(
+        &self,
+        sql: &str,
+        params: &[Value],
+        output: Option<&[OutColumn]>,
+        sink: Option<&mut dyn Sink>,
     ) -> SqlResult<u64> {
         let mut statement = self
             .conn()
@@ -63,6 +82,11 @@ impl Session {
             .map_err(|e| self.storage_error(&e, sql))?;
         let Some(columns) = output else {
             return Ok(statement.execute(params_from_iter(params))? as u64);
+        };
+        let Some(sink) = sink else {
+            // All changes are made before the first row comes.
+            statement.query(params_from_iter(params))?.next()?;
+            return Ok(0);
         };
         let mut rows = statement.query(params_from_iter(params))?;
         let mut next = rows.next()?;
@@ -113,14 +137,40 @@ impl Session {
                 "While reading current row from host, a premature end-of-message was encountered--an incoming data stream was interrupted when the server expected to see more data.",
             ));
         }
-        let table = self.bulk_table(&place)?;
         let names: Vec<String> = if wanted.is_empty() {
             columns.iter().map(|(n, _)| n.clone()).collect()
         } else {
             wanted
         };
+        self.write(sink, |session, sink| {
+            let table = session.table(&place, &place.two_part())?;
+            session.lock_for_change(&table)?;
+            let numbered = session.open_log(&table)?;
+            let count = session
+                .unique_in_any_case(&table, |_| {
+                    session.load(&table, &names, keep_nulls, numbered, columns, &rows, sink)
+                })
+                .map_err(|e| session.constraint_error(e, &table, "INSERT"))?;
+            if numbered {
+                session.note_rows(&table);
+            }
+            Ok(count)
+        })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn load(
+        &self,
+        table: &Table,
+        names: &[String],
+        keep_nulls: bool,
+        numbered: bool,
+        columns: &[(String, Ty)],
+        rows: &[Vec<Value>],
+        sink: &dyn Sink,
+    ) -> SqlResult<u64> {
         let mut binder = Binder::new(self);
-        let targets = targets(&mut binder, &table, &names, true)?;
+        let targets = targets(&mut binder, table, names, true, &|_| false)?;
         let params = std::mem::take(&mut binder.params);
         let fixed = params.len();
         let mut values = Vec::new();
@@ -128,7 +178,7 @@ impl Session {
             let param = format!("?{}", fixed + at + 1);
             let param = match (&column.default, keep_nulls) {
                 (Some(default), false) => {
-                    let default = default_sql(&mut Binder::new(self), column, default, &table)?;
+                    let default = default_sql(&mut Binder::new(self), column, default, table)?;
                     format!("ifnull({param}, {default})")
                 }
                 _ => param,
@@ -139,40 +189,33 @@ impl Session {
             };
             values.push(param);
         }
-        let sql = assemble(&table, &targets, &values);
-        self.write(sink, |session, sink| {
-            let mut statement = session
-                .conn()
-                .prepare(&sql)
-                .map_err(|e| session.storage_error(&e, &sql))?;
-            let mut count = 0;
-            for row in rows {
-                if sink.cancelled() {
-                    return Err(SqlError::new(0, "The request was cancelled."));
-                }
-                let mut all = params.clone();
-                for ((value, (_, from)), column) in row.iter().zip(columns).zip(&targets.given) {
-                    let label = format!("{}.{}.{}|{}", table.db, table.schema, table.name, column.name);
-                    all.push(convert::store(value.into(), *from, column.ty, &label)?);
-                }
-                statement
-                    .execute(params_from_iter(all))
-                    .map_err(|e| session.constraint_error(e.into(), &table, "INSERT"))?;
-                count += 1;
+        let sql = assemble(table, &targets, &values, numbered);
+        let mut statement = self.conn().prepare(&sql).map_err(|e| self.storage_error(&e, &sql))?;
+        let mut count = 0;
+        for row in rows {
+            if sink.cancelled() {
+                return Err(SqlError::new(0, "The request was cancelled."));
             }
-            Ok(count)
-        })
-    }
-
-    fn bulk_table(&self, place: &Place) -> SqlResult<Table> {
-        self.table(place, &place.two_part())
+            let mut all = params.clone();
+            for ((value, (_, from)), column) in row.iter().zip(columns).zip(&targets.given) {
+                let label = format!("{}.{}.{}|{}", table.db, table.schema, table.name, column.name);
+                all.push(convert::store(value.into(), *from, column.ty, &label)?);
+            }
+            statement.execute(params_from_iter(all))?;
+            count += 1;
+        }
+        Ok(count)
     }
 }
 
 /// `INSERT INTO t(columns) SELECT values`; `values` are the given columns' expressions.
-fn assemble(table: &Table, targets: &Targets, values: &[String]) -> String {
+fn assemble(table: &Table, targets: &Targets, values: &[String], numbered: bool) -> String {
     let mut names: Vec<String> = targets.given.iter().map(|c| quote(&c.name)).collect();
     let mut all = values.to_vec();
+    if numbered {
+        names.push("_rowid_".to_owned());
+        all.push("t_row()".to_owned());
+    }
     for (column, sql) in &targets.others {
         names.push(quote(&column.name));
         all.push(sql.clone());
@@ -194,7 +237,13 @@ fn default_sql(binder: &mut Binder<'_>, column: &Column, text: &str, table: &Tab
     Session::stored(bound, column, table)
 }
 
-fn targets(binder: &mut Binder<'_>, table: &Table, names: &[String], bulk: bool) -> SqlResult<Targets> {
+fn targets(
+    binder: &mut Binder<'_>,
+    table: &Table,
+    names: &[String],
+    bulk: bool,
+    defaulted: &dyn Fn(usize) -> bool,
+) -> SqlResult<Targets> {
     let explicit_identity = binder.session.options.identity_insert == Some(table.id) || bulk;
     let mut given = Vec::new();
     if names.is_empty() {
@@ -234,7 +283,7 @@ fn targets(binder: &mut Binder<'_>, table: &Table, names: &[String], bulk: bool)
                 ),
             ));
         }
-        if column.ty == Ty::RowVersion {
+        if column.ty == Ty::RowVersion && !defaulted(given.len()) {
             return Err(SqlError::new(
                 273,
                 "Cannot insert an explicit value into a timestamp column. Use INSERT with a column list to exclude the timestamp column, or insert a DEFAULT into the timestamp column.",
@@ -289,8 +338,13 @@ fn insert_sql(
     output: &[Item],
     rows: &Rows,
     ctes: &Ctes,
+    numbered: bool,
 ) -> SqlResult<(String, Option<Vec<OutColumn>>)> {
-    let targets = targets(binder, table, columns, false)?;
+    let defaulted = |at: usize| match rows {
+        Rows::Values(all) => all.iter().all(|row| row.get(at) == Some(&Expr::Default)),
+        _ => false,
+    };
+    let targets = targets(binder, table, columns, false, &defaulted)?;
     let with = binder.with(ctes)?;
     let note = |column: &Column, sql: String| match column.identity {
         Some((_, increment)) => format!("t_note_identity({sql}, {}, {increment})", table.id),
@@ -302,7 +356,7 @@ fn insert_sql(
             for column in &targets.given {
                 values.push(default_or_null(binder, column, table)?);
             }
-            assemble(table, &targets, &values)
+            assemble(table, &targets, &values, numbered)
         }
         Rows::Values(all) => {
             let mut lines = Vec::new();
@@ -334,7 +388,7 @@ fn insert_sql(
             let picked: Vec<String> = (1..=targets.given.len()).map(|at| format!("column{at}")).collect();
             format!(
                 "{} FROM (VALUES {})",
-                assemble(table, &targets, &picked),
+                assemble(table, &targets, &picked, numbered),
                 lines.join(", ")
             )
         }
@@ -357,7 +411,11 @@ fn insert_sql(
                 let value = Bound::new(format!("q.c{at}"), out.ty).nullable(out.nullable);
                 values.push(note(column, Session::stored(value, column, table)?));
             }
-            format!("{} FROM ({}) AS q", assemble(table, &targets, &values), bound.sql)
+            format!(
+                "{} FROM ({}) AS q",
+                assemble(table, &targets, &values, numbered),
+                bound.sql
+            )
         }
     };
     if !with.is_empty() {
@@ -372,6 +430,7 @@ fn insert_sql(
 
 fn default_or_null(binder: &mut Binder<'_>, column: &Column, table: &Table) -> SqlResult<String> {
     match &column.default {
+        _ if column.ty == Ty::RowVersion => Ok("t_rowversion()".to_owned()),
         Some(text) => default_sql(binder, column, text, table),
         None => Ok("NULL".to_owned()),
     }

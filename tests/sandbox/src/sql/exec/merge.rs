@@ -28,7 +28,7 @@ impl Session {
         if own {
             self.begin(&mut quiet);
         } else {
-            self.save(SAVEPOINT, sink)?;
+            self.save(SAVEPOINT)?;
         }
         let result = self.merge_rows(merge, &mut quiet);
         match (&result, own) {

@@ -3,6 +3,7 @@
 mod alter;
 mod applock;
 mod control;
+mod database;
 mod ddl;
 mod dml;
 mod errors;
@@ -18,6 +19,7 @@ mod sink;
 mod system;
 mod table_types;
 mod transaction;
+pub mod versions;
 
 pub use applock::AppLocks;
 pub use options::Options;

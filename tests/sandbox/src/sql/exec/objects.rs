@@ -30,6 +30,7 @@ impl Session {
             return if missing_ok { Ok(()) } else { missing() };
         };
         if kind == "U" {
+            self.redefine(&self.table(&place, &name.join("."))?)?;
             self.conn()
                 .execute_batch(&format!("DROP TABLE {}", place.physical()))
                 .map_err(|e| match SqlError::from(e) {
@@ -79,6 +80,8 @@ impl Session {
         } else {
             self.drop_contents(&one)?;
             self.conn().execute("DELETE FROM main._schema WHERE db = ?1", [&one])?;
+            self.conn()
+                .execute("DELETE FROM main._versioning WHERE db = ?1", [&one])?;
             self.conn()
                 .execute("DELETE FROM main._database WHERE name = ?1", [&one])?;
         }

@@ -20,6 +20,8 @@ pub struct Options {
     pub lock_timeout: i64,
     /// `TRANSACTION ISOLATION LEVEL SNAPSHOT`
     pub snapshot: bool,
+    /// `TRANSACTION ISOLATION LEVEL READ UNCOMMITTED`
+    pub dirty: bool,
     /// `TRANSACTION ISOLATION LEVEL REPEATABLE READ` or `SERIALIZABLE`: reads keep locks.
     pub keeps_locks: bool,
     /// The table whose identity values may be given.
@@ -36,6 +38,7 @@ impl Default for Options {
             noexec: false,
             lock_timeout: -1,
             snapshot: false,
+            dirty: false,
             keeps_locks: false,
             identity_insert: None,
         }
@@ -56,6 +59,7 @@ impl Session {
         match option {
             "isolation" => {
                 self.options.snapshot = value == "snapshot";
+                self.options.dirty = value == "read uncommitted";
                 self.options.keeps_locks = matches!(value, "repeatable read" | "serializable");
             }
             "lock_timeout" => self.options.lock_timeout = value.parse().unwrap_or(-1),

@@ -20,17 +20,20 @@ impl Session {
                 return self.select_into(query, target, sink);
             }
         }
-        self.before_read()?;
-        let mut binder = Binder::new(self);
-        let bound = binder.query(query)?;
-        let params = std::mem::take(&mut binder.params);
-        if self.options.fmtonly {
-            sink.columns(&bound.columns)?;
-            sink.done(Some(0), true);
-            return Ok(());
+        let count = self.read(|| {
+            let mut binder = Binder::new(self);
+            let bound = binder.query(query)?;
+            if self.options.fmtonly {
+                sink.columns(&bound.columns)?;
+                return Ok(None);
+            }
+            let params = std::mem::take(&mut binder.params);
+            self.stream(&bound, params, sink).map(Some)
+        })?;
+        match count {
+            Some(count) => self.finish_rows(count, sink),
+            None => sink.done(Some(0), true),
         }
-        let count = self.stream(&bound, params, sink)?;
-        self.finish_rows(count, sink);
         Ok(())
     }
 
@@ -86,7 +89,6 @@ impl Session {
                 *item = Item::Expr(e, None);
             }
         }
-        self.before_read()?;
         if let Body::Select(select) = &query.body
             && !select.from.is_empty()
             && select
@@ -96,12 +98,12 @@ impl Session {
         {
             return self.assign_by_row(&query, &targets, sink);
         }
-        let mut binder = Binder::new(self);
-        let bound = binder.query(&query)?;
-        let params = std::mem::take(&mut binder.params);
-        let mut last: Option<Vec<Value>> = None;
-        let mut count = 0;
-        {
+        let (bound, last, count) = self.read(|| {
+            let mut binder = Binder::new(self);
+            let bound = binder.query(&query)?;
+            let params = std::mem::take(&mut binder.params);
+            let mut last: Option<Vec<Value>> = None;
+            let mut count = 0;
             let mut statement = self
                 .conn()
                 .prepare_cached(&bound.sql)
@@ -111,7 +113,8 @@ impl Session {
                 last = Some((0..targets.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?);
                 count += 1;
             }
-        }
+            Ok((bound, last, count))
+        })?;
         for ((name, value), column) in targets.iter().zip(last.unwrap_or_default()).zip(&bound.columns) {
             self.assign(name, column.ty, &value)?;
         }
@@ -135,12 +138,11 @@ impl Session {
             }
             items = std::mem::replace(&mut select.items, vec![Item::Star(Vec::new())]);
         }
-        let mut binder = Binder::new(self);
-        let bound = binder.query(&rows_query)?;
-        let params = std::mem::take(&mut binder.params);
-        let mut sources = std::mem::take(&mut binder.sources);
-        let width = bound.columns.len();
-        let rows: Vec<Vec<Value>> = {
+        let (mut sources, rows) = self.read(|| {
+            let mut binder = Binder::new(self);
+            let bound = binder.query(&rows_query)?;
+            let params = std::mem::take(&mut binder.params);
+            let width = bound.columns.len();
             let mut statement = self
                 .conn()
                 .prepare_cached(&bound.sql)
@@ -148,8 +150,9 @@ impl Session {
             let mapped = statement.query_map(params_from_iter(params), |row| {
                 (0..width).map(|at| row.get(at)).collect::<Result<_, _>>()
             })?;
-            mapped.collect::<Result<_, _>>()?
-        };
+            let rows: Vec<Vec<Value>> = mapped.collect::<Result<_, _>>()?;
+            Ok((std::mem::take(&mut binder.sources), rows))
+        })?;
         // In each row the columns of the sources are parameters.
         for (at, column) in sources.iter_mut().flat_map(|s| &mut s.columns).enumerate() {
             column.bound.sql = format!("?{}", at + 1);
@@ -159,7 +162,7 @@ impl Session {
         for row in rows {
             for (item, target) in items.iter().zip(targets) {
                 let Item::Expr(e, _) = item else { continue };
-                let (ty, value) = {
+                let (ty, value) = self.read(|| {
                     let mut binder = Binder::new(self);
                     binder.params.clone_from(&row);
                     binder.scopes.push(Scope {
@@ -177,8 +180,8 @@ impl Session {
                     let count = statement.parameter_count();
                     let value: Value =
                         statement.query_row(params_from_iter(params.into_iter().take(count)), |r| r.get(0))?;
-                    (bound.ty, value)
-                };
+                    Ok((bound.ty, value))
+                })?;
                 self.assign(target, ty, &value)?;
             }
         }
@@ -191,9 +194,22 @@ impl Session {
         if let Body::Select(select) = &mut query.body {
             select.into = None;
         }
-        let mut binder = Binder::new(self);
-        let bound = binder.query(&query)?;
-        let params = std::mem::take(&mut binder.params);
+        if !self.place(target)?.is_temp() {
+            self.hold(sink)?;
+        }
+        let count = self.write(sink, |session, _| session.copy_into(&query, target))?;
+        self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
+        sink.done(if self.options.nocount { None } else { Some(count as u64) }, false);
+        Ok(())
+    }
+
+    /// Creates a table from a query; runs inside [`Session::write`].
+    fn copy_into(&mut self, query: &Query, target: &Name) -> SqlResult<usize> {
+        let (bound, params) = {
+            let mut binder = Binder::new(self);
+            let bound = binder.query(query)?;
+            (bound, std::mem::take(&mut binder.params))
+        };
         let mut columns = Vec::new();
         for (at, column) in bound.columns.iter().enumerate() {
             if column.name.is_empty() {
@@ -201,12 +217,12 @@ impl Session {
             }
             columns.push(ColumnDef {
                 name: column.name.clone(),
-                ty: Some(if column.ty == Ty::RowVersion {
-                    Ty::Binary(8)
-                } else {
-                    column.ty
+                // A rowversion column is copied with its values.
+                ty: Some(match (column.ty, &column.origin) {
+                    (Ty::RowVersion, None) => Ty::Binary(8),
+                    (ty, _) => ty,
                 }),
-                type_name: column.ty.name().to_owned(),
+                type_name: String::new(),
                 nullable: Some(column.nullable),
                 identity: None,
                 default: None,
@@ -214,25 +230,17 @@ impl Session {
                 constraints: Vec::new(),
             });
         }
-        let count = self.write(sink, |session, _| {
-            session.create_table(target, &columns, &[])?;
-            let table = session.table_named(target)?;
-            let names: Vec<String> = columns.iter().map(|c| crate::sql::catalog::quote(&c.name)).collect();
-            let sql = format!(
-                "INSERT INTO {}({}) {}",
-                table.place().physical(),
-                names.join(", "),
-                bound.sql
-            );
-            let mut statement = session
-                .conn()
-                .prepare(&sql)
-                .map_err(|e| session.storage_error(&e, &sql))?;
-            Ok(statement.execute(params_from_iter(params))?)
-        })?;
-        self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
-        sink.done(if self.options.nocount { None } else { Some(count as u64) }, false);
-        Ok(())
+        self.create_table(target, &columns, &[])?;
+        let table = self.table_named(target)?;
+        let names: Vec<String> = columns.iter().map(|c| crate::sql::catalog::quote(&c.name)).collect();
+        let sql = format!(
+            "INSERT INTO {}({}) {}",
+            table.place().physical(),
+            names.join(", "),
+            bound.sql
+        );
+        let mut statement = self.conn().prepare(&sql).map_err(|e| self.storage_error(&e, &sql))?;
+        Ok(statement.execute(params_from_iter(params))?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The state of one connection, and small questions to the storage.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,8 +9,11 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::Options;
 use super::table_types::Frame;
-use crate::engine::Engine;
+use super::transaction::{Need, Savepoint};
+use super::versions::Writer;
+use crate::engine::{Engine, Local};
 use crate::error::{SqlError, SqlResult};
+use crate::locks::Mode;
 use crate::sql::ast::{Expr, Name};
 use crate::sql::bind::{Binder, Bound, types};
 use crate::sql::catalog::{self, Place, Table};
@@ -32,6 +36,8 @@ pub struct Session {
     /// The shared state.
     pub engine: Arc<Engine>,
     conn: Connection,
+    /// What the SQLite functions know of the session.
+    pub(super) local: Arc<Local>,
     /// `@@SPID`
     pub spid: u16,
     /// The current database.
@@ -44,8 +50,27 @@ pub struct Session {
     pub options: Options,
     /// `@@TRANCOUNT`
     pub trancount: i64,
-    /// Whether SQLite has a transaction open.
-    pub(super) open: bool,
+    /// The transaction is one of SQLite, since it has changed definitions.
+    pub(super) held: bool,
+    /// A statement's transaction of SQLite is open.
+    pub(super) inside: Cell<bool>,
+    /// The transaction has logged changes.
+    pub(super) touched: Cell<bool>,
+    pub(super) savepoints: Vec<Savepoint>,
+    /// The temporary tables that the transaction created, and when.
+    pub(super) created: Vec<(i64, Place)>,
+    /// The tables that the transaction has defined anew.
+    pub(super) defined: RefCell<Vec<i64>>,
+    /// Who has versions of rows, when the statement began.
+    pub(super) writers: RefCell<Vec<Writer>>,
+    /// The transaction began under SNAPSHOT.
+    pub(super) began_snapshot: bool,
+    /// The last commit that a SNAPSHOT transaction sees, once it has read.
+    pub(super) snapshot: Cell<Option<i64>>,
+    /// How the tables that the statement reads are to be locked.
+    pub(super) lock: Cell<Option<Mode>>,
+    /// What the statement needs before it can run again.
+    pub(super) need: Cell<Option<Need>>,
     /// The descriptor of the open transaction, 0 for none.
     pub descriptor: u64,
     /// An error has made the transaction uncommittable.
@@ -77,8 +102,10 @@ impl Session {
     /// # Errors
     /// When the storage cannot be opened.
     pub fn new(engine: &Arc<Engine>) -> SqlResult<Session> {
+        let local = Arc::default();
         Ok(Session {
-            conn: engine.connect()?,
+            conn: engine.connect(&local)?,
+            local,
             spid: engine.session_id(),
             db: engine.database.clone(),
             engine: Arc::clone(engine),
@@ -86,7 +113,17 @@ impl Session {
             client_app: String::new(),
             options: Options::default(),
             trancount: 0,
-            open: false,
+            held: false,
+            inside: Cell::new(false),
+            touched: Cell::new(false),
+            savepoints: Vec::new(),
+            created: Vec::new(),
+            defined: RefCell::default(),
+            writers: RefCell::default(),
+            began_snapshot: false,
+            snapshot: Cell::new(None),
+            lock: Cell::new(None),
+            need: Cell::new(None),
             descriptor: 0,
             doomed: false,
             rowcount: 0,
@@ -218,9 +255,11 @@ impl Session {
     /// # Errors
     /// What binding or computing it says.
     pub fn evaluate(&self, e: &Expr) -> SqlResult<(Ty, Value)> {
-        let mut binder = Binder::new(self);
-        let bound = binder.expr(e)?;
-        self.run_bound(binder, &bound)
+        self.read(|| {
+            let mut binder = Binder::new(self);
+            let bound = binder.expr(e)?;
+            self.run_bound(binder, &bound)
+        })
     }
 
     fn run_bound(&self, binder: Binder<'_>, bound: &Bound) -> SqlResult<(Ty, Value)> {
@@ -232,10 +271,12 @@ impl Session {
 
     /// The value of an expression in a type.
     pub(super) fn evaluate_as(&self, e: &Expr, ty: Ty) -> SqlResult<Value> {
-        let mut binder = Binder::new(self);
-        let bound = binder.expr(e)?;
-        let bound = types::implicit(bound, ty)?;
-        Ok(self.run_bound(binder, &bound)?.1)
+        self.read(|| {
+            let mut binder = Binder::new(self);
+            let bound = binder.expr(e)?;
+            let bound = types::implicit(bound, ty)?;
+            Ok(self.run_bound(binder, &bound)?.1)
+        })
     }
 
     /// The value of an expression as text.
@@ -257,14 +298,16 @@ impl Session {
 
     /// Whether a condition is true.
     pub(super) fn holds(&self, e: &Expr) -> SqlResult<bool> {
-        let mut binder = Binder::new(self);
-        let sql = format!("SELECT {}", binder.condition(e)?);
-        let params = std::mem::take(&mut binder.params);
-        let value: Option<bool> = self
-            .conn
-            .prepare_cached(&sql)?
-            .query_row(params_from_iter(params), |r| r.get(0))?;
-        Ok(value == Some(true))
+        self.read(|| {
+            let mut binder = Binder::new(self);
+            let sql = format!("SELECT {}", binder.condition(e)?);
+            let params = std::mem::take(&mut binder.params);
+            let value: Option<bool> = self
+                .conn
+                .prepare_cached(&sql)?
+                .query_row(params_from_iter(params), |r| r.get(0))?;
+            Ok(value == Some(true))
+        })
     }
 
     /// `XACT_STATE()`

@@ -1,10 +1,17 @@
-//! Transactions. SQLite's begins at the first write (or first read under SNAPSHOT), so that until then every statement
-//! sees what is committed, as under READ COMMITTED SNAPSHOT.
+//! Transactions. Each statement is a short transaction of SQLite; what a longer one has changed is in the log of row
+//! versions, so that others go on beside it. A transaction with definitions of tables is one of SQLite from there on, and
+//! the only one that writes.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use super::{Session, Sink, Transition};
+use super::{Session, Sink, Transition, versions};
+use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
+use crate::locks::{Mode, Patience, Wanted};
+use crate::sql::catalog::{self, Place, Table, quote};
 
 /// A request of the transaction manager, as drivers send instead of statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +26,31 @@ pub enum Manager {
     Save(String),
 }
 
+/// A savepoint: SQLite's once definitions have begun, before that a place in the log of changes.
+#[derive(Debug)]
+pub(super) struct Savepoint {
+    name: String,
+    mark: i64,
+    held: bool,
+}
+
+/// What a statement needs before it can run again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Need {
+    Lock(Wanted),
+    Snapshot,
+}
+
+/// An open read of the storage; the end of its scope ends it.
+struct Reading<'s>(&'s Session);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        // There is nothing to be lost in a transaction that has only read.
+        let _ = self.0.conn().execute_batch("COMMIT");
+    }
+}
+
 impl Session {
     /// Does what a driver asks of the transaction manager. Errors go to the sink.
     pub fn manage(&mut self, request: Manager, sink: &mut dyn Sink) {
@@ -27,6 +59,7 @@ impl Session {
                 if level != 0 {
                     self.options.snapshot = level == 5;
                     self.options.keeps_locks = matches!(level, 3 | 4);
+                    self.options.dirty = level == 1;
                 }
                 self.begin(sink);
                 Ok(())
@@ -41,7 +74,7 @@ impl Session {
                     self.begin(sink);
                 }
             }),
-            Manager::Save(name) => self.save(&name, sink),
+            Manager::Save(name) => self.save(&name),
         };
         if let Err(e) = result {
             self.report(&e.at(1), sink);
@@ -52,6 +85,7 @@ impl Session {
     pub(super) fn begin(&mut self, sink: &mut dyn Sink) {
         self.trancount += 1;
         if self.trancount == 1 {
+            self.began_snapshot = self.options.snapshot;
             self.descriptor = u64::from(self.spid) << 32 | (self.descriptor.wrapping_add(1) & 0xFFFF_FFFF).max(1);
             sink.transaction(Transition::Begun(self.descriptor));
         }
@@ -69,13 +103,49 @@ impl Session {
             return Err(doomed());
         }
         if self.trancount == 1 {
-            if self.open {
-                self.conn().execute_batch("COMMIT")?;
-                self.open = false;
-            }
+            self.commit_storage()?;
             sink.transaction(Transition::Committed(self.descriptor));
         }
         self.trancount -= 1;
+        Ok(())
+    }
+
+    fn commit_storage(&mut self) -> SqlResult<()> {
+        if self.held || self.touched.get() {
+            let engine = Arc::clone(&self.engine);
+            let writing = if self.held {
+                engine.writing()
+            } else {
+                self.begin_ending(&engine)?
+            };
+            let result = self.finish().and_then(|()| Ok(self.conn().execute_batch("COMMIT")?));
+            if result.is_err() {
+                // A failed ROLLBACK means that SQLite has rolled back by itself.
+                let _ = self.conn().execute_batch("ROLLBACK");
+            }
+            drop(writing);
+            self.held = false;
+            result?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// What ends a transaction that commits, inside SQLite's.
+    fn finish(&self) -> SqlResult<()> {
+        let defined = std::mem::take(&mut *self.defined.borrow_mut());
+        if !self.touched.get() && defined.is_empty() {
+            return Ok(());
+        }
+        let (tx, number) = (self.tx(), self.engine.next_commit());
+        for table in defined {
+            self.engine.note_definition(table, number);
+        }
+        if self.touched.get() {
+            versions::commit(self.conn(), tx, number)?;
+            self.engine.end_snapshot(tx);
+            versions::prune(self.conn(), self.engine.horizon())?;
+        }
         Ok(())
     }
 
@@ -87,11 +157,18 @@ impl Session {
                 "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
             ));
         }
-        if let Some(name) = savepoint {
-            let name = crate::sql::catalog::quote(&format!("save {}", name.to_lowercase()));
-            if self.open && self.conn().execute_batch(&format!("ROLLBACK TO {name}")).is_ok() {
+        if let Some(name) = savepoint
+            && let Some(at) = self.savepoints.iter().rposition(|s| s.name.eq_ignore_ascii_case(name))
+        {
+            self.savepoints.truncate(at + 1);
+            let Savepoint { mark, held, .. } = self.savepoints[at];
+            if held {
+                let sql = format!("ROLLBACK TO {}", savepoint_name(mark));
+                self.conn().execute_batch(&sql)?;
                 return Ok(());
             }
+            self.let_go();
+            return self.undo(mark);
         }
         self.rollback_all(sink);
         Ok(())
@@ -109,76 +186,219 @@ impl Session {
 
     /// Rolls the storage back without telling anyone: the end of a session.
     pub fn rollback_quietly(&mut self) {
-        if self.open {
+        self.let_go();
+        // What the log holds was in the table: it fits in again.
+        let _ = self.undo(0);
+        self.end();
+    }
+
+    /// Rolls back the part of a transaction that is one of SQLite.
+    fn let_go(&mut self) {
+        if self.held {
             // A failed ROLLBACK means that SQLite has rolled back by itself.
             let _ = self.conn().execute_batch("ROLLBACK");
-            self.open = false;
+            self.held = false;
+            self.defined.borrow_mut().clear();
+            self.engine.locks.free_definitions(self.tx());
+        }
+    }
+
+    /// Undoes the logged changes after a mark.
+    fn undo(&mut self, mark: i64) -> SqlResult<()> {
+        if self.touched.get() {
+            let engine = Arc::clone(&self.engine);
+            let writing = self.begin_ending(&engine)?;
+            self.local.recording.store(false, Relaxed);
+            let result = versions::undo(self.conn(), self.tx(), mark);
+            self.local.recording.store(true, Relaxed);
+            let ended = self
+                .conn()
+                .execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" });
+            drop(writing);
+            result?;
+            ended?;
+        }
+        while let Some((_, place)) = self.created.pop_if(|(at, _)| *at > mark) {
+            self.drop_object("table", &vec![place.name], true)?;
+        }
+        Ok(())
+    }
+
+    /// The end of a transaction, for this session and for those who wait for it.
+    fn end(&mut self) {
+        self.savepoints.clear();
+        self.created.clear();
+        self.touched.set(false);
+        self.end_locks();
+        if self.snapshot.take().is_some() {
+            self.prune();
+        }
+    }
+
+    fn end_locks(&self) {
+        let tx = self.local.tx.swap(0, Relaxed);
+        if tx != 0 {
+            self.engine.end_transaction(tx);
+        }
+    }
+
+    /// Forgets the versions that only this session's snapshot needed, unless the storage is busy: then the next commit does.
+    fn prune(&self) {
+        let _writing = self.engine.writing();
+        if self.conn().execute_batch("BEGIN IMMEDIATE").is_ok() {
+            let result = versions::prune(self.conn(), self.engine.horizon());
+            let _ = self
+                .conn()
+                .execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" });
         }
     }
 
     /// `SAVE TRAN`
-    pub(super) fn save(&mut self, name: &str, sink: &dyn Sink) -> SqlResult<()> {
+    pub(super) fn save(&mut self, name: &str) -> SqlResult<()> {
         if self.trancount == 0 {
             return Err(SqlError::new(
                 628,
                 "Cannot issue SAVE TRANSACTION when there is no active transaction.",
             ));
         }
-        self.open_for_writing(sink)?;
-        let name = crate::sql::catalog::quote(&format!("save {}", name.to_lowercase()));
-        self.conn().execute_batch(&format!("SAVEPOINT {name}"))?;
-        Ok(())
-    }
-
-    /// Before a read: under SNAPSHOT the transaction's view begins here.
-    pub(super) fn before_read(&mut self) -> SqlResult<()> {
-        if self.options.snapshot && self.trancount > 0 && !self.open {
-            self.conn().execute_batch("BEGIN")?;
-            self.open = true;
+        let mark = self.engine.next_change();
+        if self.held {
+            self.conn()
+                .execute_batch(&format!("SAVEPOINT {}", savepoint_name(mark)))?;
         }
+        self.savepoints.push(Savepoint {
+            name: name.to_owned(),
+            mark,
+            held: self.held,
+        });
         Ok(())
     }
 
-    /// Before a statement whose reads keep locks: the stand-in has one lock for all.
-    pub(super) fn before_locking_read(&mut self, sink: &dyn Sink) -> SqlResult<()> {
-        if self.trancount > 0 {
-            self.open_for_writing(sink)
-        } else {
+    /// The number of the session's transaction, 0 for none.
+    pub(super) fn tx(&self) -> u64 {
+        self.local.tx.load(Relaxed)
+    }
+
+    /// The number of the session's transaction, a new one if there is none.
+    fn transaction(&self) -> u64 {
+        if self.tx() == 0 {
+            self.local.tx.store(self.engine.locks.begin(), Relaxed);
+        }
+        self.tx()
+    }
+
+    /// The error that makes a statement wait for a lock and then run again.
+    pub(super) fn wait_for_lock(&self, wanted: Wanted) -> SqlError {
+        self.need.set(Some(Need::Lock(wanted)));
+        SqlError::again()
+    }
+
+    /// Takes a lock; the statement runs again if it has to be waited for.
+    pub(super) fn want(&self, wanted: Wanted) -> SqlResult<()> {
+        if self.engine.locks.try_take(self.transaction(), wanted) {
             Ok(())
+        } else {
+            Err(self.wait_for_lock(wanted))
         }
     }
 
-    /// Takes the write lock, waiting as `LOCK_TIMEOUT` says.
-    fn open_for_writing(&mut self, sink: &dyn Sink) -> SqlResult<()> {
-        if self.open {
+    /// Locks a table; the statement runs again if it has to be waited for. Temporary tables are nobody else's.
+    pub(super) fn lock_table(&self, table: &Table, mode: Mode) -> SqlResult<()> {
+        if table.place().is_temp() {
             return Ok(());
         }
-        let since = Instant::now();
-        loop {
-            match self.conn().execute_batch("BEGIN IMMEDIATE").map_err(SqlError::from) {
-                Ok(()) => {
-                    self.open = true;
-                    return Ok(());
-                }
-                Err(e) if e.is_busy() => {
-                    if sink.cancelled() {
-                        return Err(SqlError::new(0, "The request was cancelled."));
-                    }
-                    let limit = u64::try_from(self.options.lock_timeout).ok().map(Duration::from_millis);
-                    if limit.is_some_and(|limit| since.elapsed() >= limit) {
-                        return Err(e);
-                    }
-                }
-                Err(e) => return Err(e),
-            }
+        if self.options.snapshot {
+            self.check_snapshot(table)?;
+        }
+        self.want(Wanted::Table(table.id, mode))
+    }
+
+    /// Locks a table whose rows the statement changes. Rows that foreign keys refer to, there or here, must not be on
+    /// their way in or out.
+    pub(super) fn lock_for_change(&self, table: &Table) -> SqlResult<()> {
+        self.lock_table(table, Mode::Change)?;
+        if let Some(mode) = self.lock.get() {
+            self.lock_table(table, mode)?;
+        }
+        match self.open_relative(table)? {
+            Some(tx) => Err(self.wait_for_lock(Wanted::End(tx))),
+            None => Ok(()),
         }
     }
 
-    /// Runs something that writes, all of it or nothing.
+    /// Gets what a statement needs before it runs again.
+    fn satisfy(&self, cancelled: &dyn Fn() -> bool) -> SqlResult<()> {
+        match self.need.take() {
+            Some(Need::Lock(wanted)) => self
+                .engine
+                .locks
+                .take(self.transaction(), wanted, &self.patience(cancelled)),
+            Some(Need::Snapshot) => {
+                let tx = self.transaction();
+                self.snapshot.set(Some(self.engine.begin_snapshot(tx)));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn patience<'p>(&self, cancelled: &'p dyn Fn() -> bool) -> Patience<'p> {
+        Patience {
+            spid: self.spid,
+            limit: u64::try_from(self.options.lock_timeout).ok().map(Duration::from_millis),
+            cancelled,
+        }
+    }
+
+    fn begin_read(&self) -> SqlResult<Reading<'_>> {
+        self.conn().execute_batch("BEGIN")?;
+        let reading = Reading(self);
+        self.look()?;
+        Ok(reading)
+    }
+
+    /// Runs something that reads, all of it at one moment. It is run again when it had to wait.
+    pub(super) fn read<T>(&self, mut work: impl FnMut() -> SqlResult<T>) -> SqlResult<T> {
+        if self.inside.get() {
+            // Part of a statement that reads or writes.
+            return work();
+        }
+        let result = loop {
+            let reading = if self.held { None } else { Some(self.begin_read()?) };
+            if self.held {
+                self.look()?;
+            }
+            self.inside.set(true);
+            let result = work();
+            self.inside.set(false);
+            drop(reading);
+            match result {
+                Err(e) if e.is_again() => {
+                    if let Err(e) = self.satisfy(&|| false) {
+                        break Err(e);
+                    }
+                }
+                result => break result,
+            }
+        };
+        self.end_statement();
+        result
+    }
+
+    /// A statement outside of any transaction has been one of its own.
+    fn end_statement(&self) {
+        if self.trancount == 0 {
+            self.snapshot.set(None);
+            self.end_locks();
+        }
+    }
+
+    /// Runs something that writes, all of it or nothing. It is run again when it had to wait: what it does to the session
+    /// must bear that.
     pub(super) fn write<T>(
         &mut self,
         sink: &mut dyn Sink,
-        work: impl FnOnce(&mut Session, &mut dyn Sink) -> SqlResult<T>,
+        mut work: impl FnMut(&mut Session, &mut dyn Sink) -> SqlResult<T>,
     ) -> SqlResult<T> {
         if self.doomed {
             return Err(doomed());
@@ -186,37 +406,186 @@ impl Session {
         if self.options.implicit_transactions && self.trancount == 0 {
             self.begin(sink);
         }
-        let snapshot = self.open && self.options.snapshot;
-        self.open_for_writing(sink)?;
-        let explicit = self.trancount > 0;
-        if explicit {
-            self.conn().execute_batch("SAVEPOINT statement")?;
-        }
-        let result = work(self, sink);
-        match (&result, explicit) {
-            (Ok(_), true) => self.conn().execute_batch("RELEASE statement")?,
-            (Err(_), true) => self.conn().execute_batch("ROLLBACK TO statement; RELEASE statement")?,
-            (Ok(_), false) => {
-                let committed = self.conn().execute_batch("COMMIT");
-                if committed.is_err() {
-                    self.rollback_quietly();
+        let result = loop {
+            match self.attempt(sink, &mut work) {
+                Err(e) if e.is_again() => {
+                    if let Err(e) = self.satisfy(&|| sink.cancelled()) {
+                        break Err(e);
+                    }
                 }
-                self.open = false;
-                committed?;
+                result => break result,
             }
-            (Err(_), false) => self.rollback_quietly(),
+        };
+        if self.trancount == 0 {
+            self.touched.set(false);
         }
-        if let Err(e) = &result
-            && e.is_busy()
-            && snapshot
-        {
-            return Err(SqlError::new(
-                3960,
-                "Snapshot isolation transaction aborted due to update conflict. Retry the transaction or change the isolation level for the update/delete statement.",
-            )
-            .state(2));
+        self.end_statement();
+        result
+    }
+
+    fn attempt<T>(
+        &mut self,
+        sink: &mut dyn Sink,
+        work: &mut impl FnMut(&mut Session, &mut dyn Sink) -> SqlResult<T>,
+    ) -> SqlResult<T> {
+        if self.held {
+            self.conn().execute_batch("SAVEPOINT statement")?;
+            self.inside.set(true);
+            let result = self.look().and_then(|()| work(self, sink));
+            self.inside.set(false);
+            self.conn().execute_batch(if result.is_ok() {
+                "RELEASE statement"
+            } else {
+                "ROLLBACK TO statement; RELEASE statement"
+            })?;
+            return result;
+        }
+        let engine = Arc::clone(&self.engine);
+        let _writing = self.begin_writing(&engine, &|| sink.cancelled())?;
+        self.inside.set(true);
+        let result = self.look().and_then(|()| work(self, sink));
+        self.inside.set(false);
+        let result = result.and_then(|out| {
+            if self.trancount == 0 {
+                self.finish()?;
+            }
+            self.conn().execute_batch("COMMIT")?;
+            Ok(out)
+        });
+        if result.is_err() {
+            // A failed ROLLBACK means that SQLite has rolled back by itself.
+            let _ = self.conn().execute_batch("ROLLBACK");
+            self.defined.borrow_mut().clear();
         }
         result
+    }
+
+    /// Begins a transaction of SQLite for a statement.
+    fn begin_writing<'e>(&self, engine: &'e Engine, cancelled: &dyn Fn() -> bool) -> SqlResult<MutexGuard<'e, ()>> {
+        loop {
+            engine
+                .locks
+                .take(self.transaction(), Wanted::Turn, &self.patience(cancelled))?;
+            if let Some(writing) = self.begin_immediate(engine)? {
+                return Ok(writing);
+            }
+        }
+    }
+
+    /// Begins a transaction of SQLite for the end of the session's.
+    fn begin_ending<'e>(&self, engine: &'e Engine) -> SqlResult<MutexGuard<'e, ()>> {
+        loop {
+            engine.locks.turn(self.transaction());
+            if let Some(writing) = self.begin_immediate(engine)? {
+                return Ok(writing);
+            }
+        }
+    }
+
+    /// None when definitions have begun since it was this session's turn.
+    fn begin_immediate<'e>(&self, engine: &'e Engine) -> SqlResult<Option<MutexGuard<'e, ()>>> {
+        let writing = engine.writing();
+        match self.conn().execute_batch("BEGIN IMMEDIATE").map_err(SqlError::from) {
+            Ok(()) => Ok(Some(writing)),
+            Err(e) if e.is_busy() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Before a definition in a transaction: from here on the transaction is one of SQLite, and the only one that writes.
+    pub(super) fn hold(&mut self, sink: &dyn Sink) -> SqlResult<()> {
+        if self.trancount == 0 || self.held || self.doomed {
+            return Ok(());
+        }
+        let engine = Arc::clone(&self.engine);
+        let tx = self.transaction();
+        engine
+            .locks
+            .take(tx, Wanted::Definitions, &self.patience(&|| sink.cancelled()))?;
+        loop {
+            if let Some(_writing) = self.begin_immediate(&engine)? {
+                self.held = true;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Notes a temporary table that the transaction created: a rollback drops it.
+    pub(super) fn note_created(&mut self, place: &Place) {
+        if place.is_temp() && self.trancount > 0 && !self.held {
+            self.created.push((self.engine.next_change(), place.clone()));
+        }
+    }
+
+    /// Whether a rollback, wherever to, drops a temporary table.
+    pub(super) fn goes_with_rollback(&self, name: &str) -> bool {
+        let last = self.savepoints.last().map_or(0, |s| s.mark);
+        self.created.iter().any(|(at, place)| *at > last && place.name == name)
+    }
+
+    /// What a statement reads instead of a table: the table itself, or its versions as the transaction sees them. Here are
+    /// the locks of reads taken, and the rules of SNAPSHOT kept.
+    ///
+    /// # Errors
+    /// 3951, 3952, 3961 as SNAPSHOT has them; the sign to run again after a wait.
+    pub(crate) fn source_of(&self, table: &Table) -> SqlResult<String> {
+        let physical = table.place().physical();
+        if table.place().is_temp() {
+            return Ok(physical);
+        }
+        if self.options.snapshot {
+            self.check_snapshot(table)?;
+        } else if let Some(mode) = self.lock.get()
+            && !self.engine.locks.has(self.tx(), table.id, mode)
+        {
+            self.want(Wanted::Table(table.id, mode))?;
+            // What is read must not be older than the lock.
+            return Err(SqlError::again());
+        }
+        let hidden = self.hidden(table.id);
+        if hidden.is_empty() || self.options.dirty {
+            return Ok(physical);
+        }
+        if !self.options.snapshot && !catalog::versioning(self.conn(), &table.db)?.read_committed {
+            return Err(self.wait_for_lock(Wanted::End(hidden[0])));
+        }
+        Ok(self.versions_sql(table, &hidden))
+    }
+
+    fn check_snapshot(&self, table: &Table) -> SqlResult<()> {
+        let db = &table.db;
+        if self.trancount > 0 && !self.began_snapshot {
+            return Err(SqlError::new(
+                3951,
+                format!(
+                    "Transaction failed in database '{db}' because the statement was run under snapshot isolation but the transaction did not start in snapshot isolation. You cannot change the isolation level of the transaction to snapshot after the transaction has started unless the transaction was originally started under snapshot isolation level."
+                ),
+            ));
+        }
+        if !catalog::versioning(self.conn(), db)?.snapshot {
+            return Err(SqlError::new(
+                3952,
+                format!(
+                    "Snapshot isolation transaction failed accessing database '{db}' because snapshot isolation is not allowed in this database. Use ALTER DATABASE to allow snapshot isolation."
+                ),
+            ));
+        }
+        let Some(seen) = self.snapshot.get() else {
+            if self.trancount == 0 {
+                return Ok(());
+            }
+            self.need.set(Some(Need::Snapshot));
+            return Err(SqlError::again());
+        };
+        if self.engine.defined(table.id) > seen {
+            return Err(SqlError::new(
+                3961,
+                format!(
+                    "Snapshot isolation transaction failed in database '{db}' because the object accessed by the statement has been modified by a DDL statement in another concurrent transaction since the start of this transaction. It is disallowed because the metadata is not versioned. A concurrent update to metadata can lead to inconsistency if mixed with snapshot isolation."
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// The end of a batch: a transaction that cannot be committed is rolled back.
@@ -229,6 +598,10 @@ impl Session {
             self.rollback_all(sink);
         }
     }
+}
+
+fn savepoint_name(mark: i64) -> String {
+    quote(&format!("save {mark}"))
 }
 
 fn doomed() -> SqlError {

@@ -6,12 +6,13 @@ mod strings;
 mod totals;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Local};
 use crate::error::{SqlError, SqlResult};
 use crate::value::convert;
 use crate::value::datum::bad;
@@ -77,13 +78,14 @@ where
 }
 
 /// Registers everything on a connection.
-pub fn register(conn: &Connection, engine: &Arc<Engine>) -> SqlResult<()> {
+pub fn register(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> SqlResult<()> {
     conversions(conn)?;
     numbers::register(conn)?;
     strings::register(conn)?;
     dates::register(conn)?;
     totals::register(conn)?;
-    counters(conn, engine)
+    counters(conn, engine, local)?;
+    recording(conn, engine, local)
 }
 
 fn conversions(conn: &Connection) -> SqlResult<()> {
@@ -106,15 +108,20 @@ fn conversions(conn: &Connection) -> SqlResult<()> {
     scalar(conn, "t_type", 3, PURE, |a| type_fact(a.ty(0)?, a.text(1)?, a.text(2)?))
 }
 
-fn counters(conn: &Connection, engine: &Arc<Engine>) -> SqlResult<()> {
-    let shared = Arc::clone(engine);
+fn rowversion(value: u64) -> Value {
+    Value::Blob(value.to_be_bytes().to_vec())
+}
+
+fn counters(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> SqlResult<()> {
+    let (shared, own) = (Arc::clone(engine), Arc::clone(local));
     scalar(conn, "t_rowversion", 0, IMPURE, move |_| {
-        Ok(Value::Blob(shared.next_rowversion().to_be_bytes().to_vec()))
+        Ok(rowversion(shared.next_rowversion(own.tx.load(Relaxed))))
     })?;
     let shared = Arc::clone(engine);
-    scalar(conn, "t_dbts", 0, IMPURE, move |_| {
-        let last = shared.rowversion.load(std::sync::atomic::Ordering::SeqCst);
-        Ok(Value::Blob(last.to_be_bytes().to_vec()))
+    scalar(conn, "t_dbts", 0, IMPURE, move |_| Ok(rowversion(shared.rowversion())))?;
+    let shared = Arc::clone(engine);
+    scalar(conn, "t_min_active", 0, IMPURE, move |_| {
+        Ok(rowversion(shared.min_active_rowversion()))
     })?;
     let shared = Arc::clone(engine);
     scalar(conn, "t_identity", 3, IMPURE, move |a| {
@@ -124,6 +131,26 @@ fn counters(conn: &Connection, engine: &Arc<Engine>) -> SqlResult<()> {
     scalar(conn, "t_note_identity", 3, IMPURE, move |a| {
         shared.note_identity(a.int(1)?, a.int(0)?, a.int(2)?);
         Ok(Value::Integer(a.int(0)?))
+    })
+}
+
+/// What the logs of changes ask for.
+fn recording(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> SqlResult<()> {
+    let own = Arc::clone(local);
+    scalar(conn, "t_recording", 0, IMPURE, move |_| {
+        Ok(Value::Integer(i64::from(own.recording.load(Relaxed))))
+    })?;
+    let own = Arc::clone(local);
+    scalar(conn, "t_tx", 0, IMPURE, move |_| {
+        Ok(Value::Integer(i64::try_from(own.tx.load(Relaxed)).unwrap_or(i64::MAX)))
+    })?;
+    let shared = Arc::clone(engine);
+    scalar(conn, "t_change", 0, IMPURE, move |_| {
+        Ok(Value::Integer(shared.next_change()))
+    })?;
+    let own = Arc::clone(local);
+    scalar(conn, "t_row", 0, IMPURE, move |_| {
+        Ok(Value::Integer(own.row.fetch_add(1, Relaxed) + 1))
     })
 }
 

@@ -127,7 +127,7 @@ impl Parser<'_> {
             return self.procedure(from, false, true);
         }
         if self.is("database") {
-            return Err(SqlError::unsupported("ALTER DATABASE").at(self.line()));
+            return self.alter_database();
         }
         if !self.eat("table") {
             return self.known_or_syntax(

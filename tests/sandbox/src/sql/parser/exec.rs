@@ -23,7 +23,7 @@ impl Parser<'_> {
         self.eat_sym(";");
         Ok(Some(Stmt {
             line,
-            locks: false,
+            locks: None,
             kind,
         }))
     }

@@ -1,6 +1,7 @@
 //! Tokens to statements. Everything it does not know is error 102 (or 156 at a keyword).
 
 mod control;
+mod database;
 mod ddl;
 mod dml;
 mod exec;
@@ -13,6 +14,7 @@ mod table;
 pub(crate) mod types;
 
 use crate::error::{SqlError, SqlResult};
+use crate::locks::Mode;
 use crate::sql::ast::{ColumnDef, Constraint, Kind, Name, Param, Stmt};
 use crate::sql::lexer::{self, Tok, Token};
 use crate::value::Ty;
@@ -30,8 +32,8 @@ pub struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     at: usize,
-    /// Table hints so far that keep locks.
-    locks: u32,
+    /// The strongest of the statement's table hints that keep locks.
+    locks: Option<Mode>,
 }
 
 /// Parses a batch.
@@ -111,7 +113,7 @@ impl<'a> Parser<'a> {
             text,
             tokens: lexer::tokens(text)?,
             at: 0,
-            locks: 0,
+            locks: None,
         })
     }
 
@@ -306,14 +308,12 @@ impl<'a> Parser<'a> {
 
     /// A statement; [`Kind`] says what it is.
     fn statement(&mut self) -> SqlResult<Stmt> {
-        let (line, locks) = (self.line(), self.locks);
+        let (line, outer) = (self.line(), self.locks.take());
         let kind = self.kind()?;
         self.eat_sym(";");
-        Ok(Stmt {
-            line,
-            locks: self.locks > locks,
-            kind,
-        })
+        let locks = self.locks;
+        self.locks = locks.max(outer);
+        Ok(Stmt { line, locks, kind })
     }
 
     fn kind(&mut self) -> SqlResult<Kind> {

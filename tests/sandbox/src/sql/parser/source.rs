@@ -2,6 +2,7 @@
 
 use super::{Parser, is_reserved};
 use crate::error::{SqlError, SqlResult};
+use crate::locks::Mode;
 use crate::sql::ast::{Expr, Name, Table};
 use crate::sql::lexer::Tok;
 
@@ -28,13 +29,13 @@ const HINTS: [&str; 18] = [
 ];
 
 /// The hints that keep locks until the transaction ends.
-const LOCKING: [&str; 6] = [
-    "updlock",
-    "xlock",
-    "holdlock",
-    "serializable",
-    "repeatableread",
-    "tablockx",
+const LOCKING: [(&str, Mode); 6] = [
+    ("holdlock", Mode::Shared),
+    ("serializable", Mode::Shared),
+    ("repeatableread", Mode::Shared),
+    ("updlock", Mode::Update),
+    ("xlock", Mode::Exclusive),
+    ("tablockx", Mode::Exclusive),
 ];
 
 impl Parser<'_> {
@@ -173,7 +174,8 @@ impl Parser<'_> {
         loop {
             match self.tok() {
                 Tok::Word(w) if HINTS.contains(&w.to_ascii_lowercase().as_str()) => {
-                    self.locks += u32::from(LOCKING.contains(&w.to_ascii_lowercase().as_str()));
+                    let mode = LOCKING.iter().find(|(hint, _)| w.eq_ignore_ascii_case(hint));
+                    self.locks = self.locks.max(mode.map(|(_, mode)| *mode));
                     self.bump();
                 }
                 Tok::Word(w) if w.eq_ignore_ascii_case("index") => {

@@ -1,0 +1,52 @@
+//! `ALTER DATABASE`.
+
+use super::Parser;
+use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::{DatabaseOption, Kind};
+
+impl Parser<'_> {
+    /// `ALTER DATABASE name SET option, …`, from `DATABASE`.
+    pub(super) fn alter_database(&mut self) -> SqlResult<Kind> {
+        self.expect("database")?;
+        let name = if self.eat("current") { None } else { Some(self.ident()?) };
+        if !self.eat("set") {
+            return self.known_or_syntax("ALTER DATABASE", &["modify", "add", "remove", "collate"]);
+        }
+        let mut options = vec![self.database_option()?];
+        while self.eat_sym(",") {
+            options.push(self.database_option()?);
+        }
+        if self.is("with") {
+            return Err(SqlError::unsupported("ALTER DATABASE … WITH termination").at(self.line()));
+        }
+        Ok(Kind::AlterDatabase(name, options))
+    }
+
+    fn database_option(&mut self) -> SqlResult<DatabaseOption> {
+        if self.eat("read_committed_snapshot") {
+            return Ok(DatabaseOption::ReadCommittedSnapshot(self.on_off()?));
+        }
+        if self.eat("allow_snapshot_isolation") {
+            return Ok(DatabaseOption::AllowSnapshotIsolation(self.on_off()?));
+        }
+        self.known_or_syntax(
+            "ALTER DATABASE SET",
+            &[
+                "ansi_nulls",
+                "auto_close",
+                "auto_shrink",
+                "change_tracking",
+                "compatibility_level",
+                "multi_user",
+                "offline",
+                "online",
+                "page_verify",
+                "query_store",
+                "read_only",
+                "read_write",
+                "recovery",
+                "single_user",
+            ],
+        )
+    }
+}
