@@ -12,4 +12,5 @@ pub mod proxy;
 pub mod s3_faults;
 pub mod s3_server;
 pub mod stand_in;
+pub mod table_copy;
 pub mod tutorial;

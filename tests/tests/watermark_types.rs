@@ -8,18 +8,11 @@ use std::ops::RangeInclusive;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::sqlserver::Server;
-use tidemark::ledger::Pointers;
-use tidemark::ports::watermarks::ReadWatermarks;
-use tidemark::table::TableSpec;
-use tidemark::testing::MemoryStore;
-use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::stand_in::World;
+use tidemark_tests::table_copy::TableCopy;
 use time::macros::date;
 use time::{Date, Duration, OffsetDateTime, Time};
 
-const PREFIX: &str = "p";
 /// Sequences of inserts and runs per type; `PROPTEST_CASES` tries as many as it says.
 const CASES: u32 = 12;
 
@@ -156,71 +149,6 @@ fn batches(values: &RangeInclusive<i128>) -> impl Strategy<Value = Vec<Vec<i128>
     })
 }
 
-/// A source table, and a ledger and pointers in memory.
-struct Copy {
-    spec: TableSpec,
-    source: Server,
-    rows: Option<MssqlRows>,
-    store: MemoryStore,
-    runs: usize,
-}
-
-impl Copy {
-    fn new(world: &World, table: &str, tracking: &serde_json::Value) -> Self {
-        let spec = serde_json::json!({
-            "table": table, "tracking": { "watermark": tracking }, "columns": ["id"], "format": { "csv": { "header": false } },
-        });
-        Self {
-            spec: serde_json::from_value(spec).unwrap(),
-            source: Server::new(world.login()),
-            rows: Some(MssqlRows::new(world.login())),
-            store: MemoryStore::default(),
-            runs: 0,
-        }
-    }
-
-    async fn run(&mut self) -> Outcome {
-        self.runs += 1;
-        let pointers = Pointers::new(&self.store, PREFIX);
-        let mut pipeline = Pipeline {
-            source: &self.source,
-            rows: self.rows.take().unwrap(),
-            watermarks: &pointers,
-            store: &self.store,
-            prefix: PREFIX,
-        };
-        let run_id = format!("r{}", self.runs);
-        let outcome = Box::pin(pipeline.run(&run_id, std::slice::from_ref(&self.spec)))
-            .await
-            .unwrap();
-        self.rows = Some(pipeline.rows);
-        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
-        outcome
-    }
-
-    /// The ids of every visible part, sorted.
-    fn ids(&self) -> Vec<i64> {
-        let parts = self.store.keys().into_iter().filter(|key| key.contains("/part-"));
-        let mut ids = Vec::new();
-        for key in parts {
-            let body = self.store.body(&key).unwrap();
-            ids.extend(
-                std::str::from_utf8(&body)
-                    .unwrap()
-                    .lines()
-                    .map(|line| line.parse::<i64>().unwrap()),
-            );
-        }
-        ids.sort_unstable();
-        ids
-    }
-
-    async fn stored(&self) -> Option<String> {
-        let pointers = Pointers::new(&self.store, PREFIX);
-        pointers.stored(&self.spec.watermark_key()).await.unwrap().value
-    }
-}
-
 fn runner() -> TestRunner {
     let cases = std::env::var("PROPTEST_CASES").map_or(CASES, |cases| cases.parse().unwrap());
     TestRunner::new(ProptestConfig {
@@ -237,9 +165,10 @@ async fn deliver(world: &World, domain: &Domain, batches: &[Vec<i128>], number: 
         "create table {table} (id int identity, v {} null)",
         domain.sql_type
     ));
-    let mut copy = Copy::new(
+    let mut copy = TableCopy::new(
         world,
         &table,
+        &["id"],
         &serde_json::json!({ "column": "v", "settle_seconds": 0 }),
     );
     let mut inserted = 0;
@@ -358,9 +287,10 @@ async fn neighbours_are_told_apart() {
     let world = World::new("").await;
     for (number, (sql_type, values)) in cases.iter().enumerate() {
         world.execute(&format!("create table n{number} (id int identity, v {sql_type})"));
-        let mut copy = Copy::new(
+        let mut copy = TableCopy::new(
             &world,
             &format!("n{number}"),
+            &["id"],
             &serde_json::json!({ "column": "v", "settle_seconds": 0 }),
         );
         for value in *values {
@@ -389,22 +319,13 @@ async fn the_future_is_left_for_later_whatever_the_type() {
              insert into f{number} (v) values ('{future}'), (null), ('2001-01-01')"
         ));
         let table = format!("f{number}");
-        let mut copy = Copy::new(
+        let mut copy = TableCopy::new(
             &world,
             &table,
+            &["id"],
             &serde_json::json!({ "column": "v", "settle_seconds": 0 }),
         );
-        let planned = {
-            let pointers = Pointers::new(&copy.store, PREFIX);
-            let pipeline = Pipeline {
-                source: &copy.source,
-                rows: MssqlRows::new(world.login()),
-                watermarks: &pointers,
-                store: &copy.store,
-                prefix: PREFIX,
-            };
-            pipeline.plan("plan", std::slice::from_ref(&copy.spec)).await.unwrap()
-        };
+        let planned = copy.plan().await;
         let note = &planned.notes[0];
         assert_eq!((note.future_rows, note.null_rows), (1, 1), "{sql_type}");
         copy.run().await;
@@ -419,7 +340,7 @@ async fn the_future_is_left_for_later_whatever_the_type() {
 async fn rows_without_a_watermark_come_with_the_first_load_when_asked_for() {
     let world = World::new("create table t (id int not null, v int); insert into t values (1, null), (2, 5)").await;
     let tracking = serde_json::json!({ "column": "v", "settle_seconds": 0, "null_watermark": "first_load" });
-    let mut copy = Copy::new(&world, "t", &tracking);
+    let mut copy = TableCopy::new(&world, "t", &["id"], &tracking);
     copy.run().await;
     assert_eq!(copy.ids(), [1, 2]);
     world.execute("insert into t values (3, null), (4, 6)");
@@ -447,16 +368,13 @@ async fn other_types_are_refused_by_name() {
     let world = World::new("").await;
     for (number, sql_type) in types.iter().enumerate() {
         world.execute(&format!("create table x{number} (id int, v {sql_type})"));
-        let copy = Copy::new(&world, &format!("x{number}"), &serde_json::json!({ "column": "v" }));
-        let pointers = Pointers::new(&copy.store, PREFIX);
-        let pipeline = Pipeline {
-            source: &copy.source,
-            rows: MssqlRows::new(world.login()),
-            watermarks: &pointers,
-            store: &copy.store,
-            prefix: PREFIX,
-        };
-        let planned = pipeline.plan("r", std::slice::from_ref(&copy.spec)).await.unwrap();
+        let mut copy = TableCopy::new(
+            &world,
+            &format!("x{number}"),
+            &["id"],
+            &serde_json::json!({ "column": "v" }),
+        );
+        let planned = copy.plan().await;
         let [failed] = planned.failed.as_slice() else {
             panic!("{sql_type} is taken")
         };

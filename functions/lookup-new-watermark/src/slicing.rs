@@ -172,15 +172,17 @@ impl<P: SliceSource> Cutter<'_, P> {
     async fn by_watermark(&self) -> Result<Cut> {
         let mut slices: Vec<SliceBounds> = Vec::new();
         let mut rest = SliceBounds::default();
+        // The value a slice ends with, or, of a rowversion, the one before which it ends.
+        let number = self.slice_rows + u64::from(watermark::is_exact(self.window.new.sql_type()));
         loop {
             let interval = Interval {
                 with_nulls: false,
                 ..rest.interval(self.window)
             };
-            let Some(value) = self.source.nth_watermark(&interval, self.slice_rows).await? else {
+            let Some(value) = self.source.nth_watermark(&interval, number).await? else {
                 break;
             };
-            // Equal values belong together; a rowversion slice ends before the value, another one with it.
+            // Nothing would be left for the next slice.
             if value == *self.window.new || rest.old.as_ref() == Some(&value) {
                 break;
             }
