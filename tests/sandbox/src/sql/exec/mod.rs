@@ -15,6 +15,7 @@ mod query;
 mod session;
 mod sink;
 mod system;
+pub(crate) mod tracking;
 mod transaction;
 pub mod versions;
 

@@ -10,6 +10,7 @@ mod query;
 mod set;
 mod source;
 mod table;
+mod tracking;
 mod types;
 
 use crate::error::{SqlError, SqlResult};

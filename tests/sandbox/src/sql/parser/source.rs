@@ -115,6 +115,9 @@ impl Parser<'_> {
         if matches!(self.tok(), Tok::Var(_)) {
             return Err(SqlError::unsupported("table variables").at(self.line()));
         }
+        if self.is("changetable") && matches!(self.peek(1), Tok::Sym("(")) {
+            return self.change_table();
+        }
         let name = self.name()?;
         if self.is_sym("(") && !self.old_hint() {
             self.bump();
