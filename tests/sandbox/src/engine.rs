@@ -79,6 +79,14 @@ pub struct Local {
     pub recording: AtomicBool,
     /// The last row number given to an inserted row.
     pub row: AtomicI64,
+    /// The statement that changes a tracked table.
+    pub statement: AtomicI64,
+    /// Whether an `UPDATE` sets columns of the key.
+    pub keyed: AtomicBool,
+    /// The numbers of the columns that an `UPDATE` sets, none for all.
+    pub columns: Mutex<Option<String>>,
+    /// `CHANGE_TRACKING_CONTEXT`
+    pub context: Mutex<Option<Vec<u8>>>,
 }
 
 impl Default for Local {
@@ -87,6 +95,10 @@ impl Default for Local {
             tx: AtomicU64::new(0),
             recording: AtomicBool::new(true),
             row: AtomicI64::new(0),
+            statement: AtomicI64::new(0),
+            keyed: AtomicBool::new(false),
+            columns: Mutex::default(),
+            context: Mutex::default(),
         }
     }
 }
@@ -142,7 +154,7 @@ impl Engine {
         });
         let conn = engine.connect(&Arc::default())?;
         catalog::create(&conn, "main")?;
-        versions::recover(&conn)?;
+        engine.changes.store(versions::recover(&conn)?, Ordering::Relaxed);
         for name in ["master", "tempdb", "model", "msdb", database] {
             catalog::create_database(&conn, name)?;
         }
@@ -241,10 +253,9 @@ impl Engine {
         history.last
     }
 
-    /// Fixes what a SNAPSHOT transaction sees: everything committed until now. Nobody is between numbering a commit and
-    /// making it visible while this waits for [`Engine::writing`].
+    /// Fixes what a SNAPSHOT transaction sees: everything committed until now. The caller is [`Engine::writing`], so that
+    /// nobody is between numbering a commit and making it visible.
     pub fn begin_snapshot(&self, tx: u64) -> i64 {
-        let _writing = self.writing();
         let mut history = locked(&self.history);
         let last = history.last;
         history.snapshots.insert(tx, last);

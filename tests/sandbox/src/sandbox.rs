@@ -206,6 +206,15 @@ impl Sandbox {
         self.engine.set_rowversion(last);
     }
 
+    /// Lets all changes that change tracking has until now expire: the cleanup removes them, and the lowest valid version of
+    /// each tracked table becomes the current one.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub fn expire_change_tracking(&self) -> Result<(), SqlError> {
+        Session::new(&self.engine)?.clean_tracking(false, None, &mut Collected::default())
+    }
+
     /// Orders a fault for a request to come.
     pub fn inject(&self, fault: Fault) {
         self.engine.faults.order(fault);

@@ -199,6 +199,8 @@ pub enum Table {
         /// Its column names
         columns: Vec<String>,
     },
+    /// `CHANGETABLE`
+    Changes(Box<ChangeTable>),
     /// A join
     Join {
         /// `INNER`, `LEFT`, `RIGHT`, `FULL`, `CROSS`
@@ -374,6 +376,82 @@ pub enum DatabaseOption {
     ReadCommittedSnapshot(bool),
     /// `ALLOW_SNAPSHOT_ISOLATION`
     AllowSnapshotIsolation(bool),
+    /// `CHANGE_TRACKING`: `= ON` or `= OFF` or neither, and its options
+    ChangeTracking(Option<bool>, TrackingOptions),
+}
+
+/// The options of change tracking that were given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrackingOptions {
+    /// `AUTO_CLEANUP`
+    pub auto_cleanup: Option<bool>,
+    /// `CHANGE_RETENTION`
+    pub retention: Option<Retention>,
+}
+
+/// How long changes are kept at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How many units
+    pub period: i64,
+    /// The unit
+    pub unit: Unit,
+}
+
+/// A unit of `CHANGE_RETENTION`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// `MINUTES`
+    Minutes,
+    /// `HOURS`
+    Hours,
+    /// `DAYS`
+    Days,
+}
+
+impl Unit {
+    /// Its number in `sys.change_tracking_databases`.
+    pub fn code(self) -> i64 {
+        match self {
+            Unit::Minutes => 1,
+            Unit::Hours => 2,
+            Unit::Days => 3,
+        }
+    }
+}
+
+impl Retention {
+    /// The period in minutes.
+    pub fn minutes(self) -> i64 {
+        let unit = match self.unit {
+            Unit::Minutes => 1,
+            Unit::Hours => 60,
+            Unit::Days => 1440,
+        };
+        self.period.saturating_mul(unit)
+    }
+}
+
+/// `CHANGETABLE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeTable {
+    /// The tracked table
+    pub table: Name,
+    /// Which of its changes
+    pub changes: Changes,
+    /// The alias, which is required
+    pub alias: Option<String>,
+    /// Its column names
+    pub columns: Vec<String>,
+}
+
+/// What `CHANGETABLE` gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changes {
+    /// `CHANGES`: the net changes after a version
+    Since(Expr),
+    /// `VERSION`: the last change of the row with this key
+    Row(Vec<String>, Vec<Expr>),
 }
 
 /// All statements.
@@ -453,6 +531,12 @@ pub enum Kind {
     CreateSchema(String),
     /// `CREATE DATABASE`
     CreateDatabase(String),
+    /// `ALTER TABLE … ENABLE CHANGE_TRACKING`, with `TRACK_COLUMNS_UPDATED`
+    EnableTracking(Name, bool),
+    /// `ALTER TABLE … DISABLE CHANGE_TRACKING`
+    DisableTracking(Name),
+    /// `WITH CHANGE_TRACKING_CONTEXT (context)` and the change
+    WithContext(Expr, Box<Stmt>),
     /// `ALTER DATABASE … SET`; without a name the current one
     AlterDatabase(Option<String>, Vec<DatabaseOption>),
     /// `CREATE`, `ALTER` or `CREATE OR ALTER PROCEDURE`: name, parameters, text, create allowed, alter allowed

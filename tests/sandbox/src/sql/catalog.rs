@@ -163,6 +163,12 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
            PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._index(object_id INT, id INT, name TEXT COLLATE TSQL, columns TEXT,
            uniq INT, prim INT, cons INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._ct_database(db TEXT COLLATE TSQL PRIMARY KEY, enabled INT, auto_cleanup INT,
+           period INT, unit INT, version INT);
+         CREATE TABLE IF NOT EXISTS {store}._ct_table(table_id INTEGER PRIMARY KEY, columns INT);
+         CREATE TABLE IF NOT EXISTS {store}._ct_valid(id INTEGER PRIMARY KEY, table_id INT, number INT, min_valid INT,
+           begin_version INT, cleanup INT);
+         CREATE TABLE IF NOT EXISTS {store}._ct_commit(db TEXT COLLATE TSQL, version INT, time INT, PRIMARY KEY(db, version));
          CREATE TABLE IF NOT EXISTS {store}._tx(id INTEGER PRIMARY KEY, committed INT);
          CREATE TABLE IF NOT EXISTS {store}._versioned(table_id INT, tx INT, PRIMARY KEY(table_id, tx)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._parameter(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, output INT,

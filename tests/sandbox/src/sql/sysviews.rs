@@ -359,12 +359,32 @@ fn system_view(view: &str, db: &str) -> Option<View> {
             sql: format!("SELECT id AS c0, definition AS c1 FROM main._object WHERE type = 'P' AND db = {db}"),
         },
         "change_tracking_tables" => View {
-            columns: vec![("object_id", Ty::Int, false), ("is_track_columns_updated_on", Ty::Bit, false)],
-            sql: "SELECT 0 AS c0, 0 AS c1 WHERE 0".to_owned(),
+            columns: vec![
+                ("object_id", Ty::Int, false),
+                ("is_track_columns_updated_on", Ty::Bit, false),
+                ("min_valid_version", Ty::BigInt, true),
+                ("begin_version", Ty::BigInt, true),
+                ("cleanup_version", Ty::BigInt, true),
+            ],
+            sql: format!(
+                "SELECT t.table_id AS c0, t.columns AS c1, v.min_valid AS c2, v.begin_version AS c3, v.cleanup AS c4
+                 FROM main._ct_table t JOIN main._object o ON o.id = t.table_id AND o.db = {db}
+                 JOIN main._ct_valid v ON v.id = (SELECT max(id) FROM main._ct_valid WHERE table_id = t.table_id)"
+            ),
         },
         "change_tracking_databases" => View {
-            columns: vec![("database_id", Ty::Int, false), ("is_auto_cleanup_on", Ty::Bit, false)],
-            sql: "SELECT 0 AS c0, 0 AS c1 WHERE 0".to_owned(),
+            columns: vec![
+                ("database_id", Ty::Int, false),
+                ("is_auto_cleanup_on", Ty::Bit, true),
+                ("retention_period", Ty::Int, true),
+                ("retention_period_units", Ty::TinyInt, true),
+                ("retention_period_units_desc", Ty::NVarChar(60), true),
+                ("max_cleanup_version", Ty::BigInt, true),
+            ],
+            sql: "SELECT d.id AS c0, c.auto_cleanup AS c1, c.period AS c2, c.unit AS c3,
+                  CASE c.unit WHEN 1 THEN 'MINUTES' WHEN 2 THEN 'HOURS' ELSE 'DAYS' END AS c4, NULL AS c5
+                  FROM main._ct_database c JOIN main._database d ON d.name = c.db WHERE c.enabled = 1"
+                .to_owned(),
         },
         _ => return None,
     })

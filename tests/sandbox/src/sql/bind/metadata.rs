@@ -19,7 +19,7 @@ impl Binder<'_> {
         Bound::required(value.to_string(), ty)
     }
 
-    fn maybe_int(value: Option<i64>, ty: Ty) -> Bound {
+    pub(super) fn maybe_int(value: Option<i64>, ty: Ty) -> Bound {
         value.map_or_else(
             || Bound {
                 null: false,
@@ -159,6 +159,9 @@ impl Binder<'_> {
                 arguments(name, call, 0, 0)?;
                 Bound::required("t_min_active()", Ty::Binary(8))
             }
+            "CHANGE_TRACKING_CURRENT_VERSION"
+            | "CHANGE_TRACKING_MIN_VALID_VERSION"
+            | "CHANGE_TRACKING_IS_COLUMN_IN_MASK" => self.tracking_function(name, call)?,
             "XACT_STATE" => Self::int(s.xact_state(), Ty::SmallInt),
             "ROWCOUNT_BIG" => Self::int(s.rowcount, Ty::BigInt),
             "ERROR_NUMBER" | "ERROR_MESSAGE" | "ERROR_SEVERITY" | "ERROR_STATE" | "ERROR_LINE" | "ERROR_PROCEDURE" => {

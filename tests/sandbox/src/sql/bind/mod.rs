@@ -12,6 +12,7 @@ mod order;
 mod query;
 mod source;
 mod strings;
+mod tracking;
 pub mod types;
 
 use rusqlite::types::Value;

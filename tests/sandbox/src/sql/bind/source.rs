@@ -70,6 +70,7 @@ impl Binder<'_> {
                 alias,
                 columns,
             } => self.table_function(name, args, alias.as_deref(), columns),
+            Table::Changes(source) => self.change_table(source),
             Table::Join { kind, left, right, on } => {
                 let start = self.sources();
                 let left = self.table(left)?;
@@ -93,7 +94,13 @@ impl Binder<'_> {
         }
     }
 
-    fn derived(&mut self, sql: &str, columns: &[OutColumn], alias: &str, names: &[String]) -> SqlResult<String> {
+    pub(super) fn derived(
+        &mut self,
+        sql: &str,
+        columns: &[OutColumn],
+        alias: &str,
+        names: &[String],
+    ) -> SqlResult<String> {
         if !names.is_empty() && names.len() != columns.len() {
             return Err(SqlError::new(
                 8159,
@@ -333,7 +340,7 @@ impl Binder<'_> {
                 };
                 self.derived(&sql, &[column], &alias, names)
             }
-            (1, "OPENJSON" | "STRING_SPLIT" | "OPENROWSET" | "CHANGETABLE") => Err(SqlError::unsupported(upper)),
+            (1, "OPENJSON" | "STRING_SPLIT" | "OPENROWSET") => Err(SqlError::unsupported(upper)),
             _ => Err(SqlError::no_object(&name.join("."))),
         }
     }

@@ -200,6 +200,15 @@ impl Session {
             .into_iter()
             .find(|i| i.constraint && text::same(&i.name, constraint))
         {
+            if index.primary && self.tracked(table.id)?.is_some() {
+                return Err(SqlError::new(
+                    3735,
+                    format!(
+                        "The primary key constraint '{}' on table '{}' cannot be dropped because change tracking is enabled on the table. Change tracking requires a primary key constraint on the table. Disable change tracking before dropping the constraint.",
+                        index.name, table.name
+                    ),
+                ));
+            }
             return self.remove_index(&table, &index.name);
         }
         let dropped = self.conn().execute(

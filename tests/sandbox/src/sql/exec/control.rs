@@ -125,7 +125,7 @@ impl Session {
         result
     }
 
-    fn execute_kind(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
+    pub(super) fn execute_kind(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
         if let Kind::Insert { table, .. } | Kind::Update { table, .. } | Kind::Delete { table, .. } = &statement.kind {
             self.check_writable(table)?;
         }
@@ -237,6 +237,7 @@ impl Session {
             Kind::RaiseError(args) => self.raise_error(args, statement.line, sink)?,
             Kind::Throw(error) => return self.throw(error.as_ref(), statement.line),
             Kind::Use(name) => self.use_database(name, sink)?,
+            Kind::WithContext(context, change) => self.with_context(context, change, sink)?,
             Kind::AlterDatabase(name, options) => self.alter_database(name.as_deref(), options, sink)?,
             Kind::WaitFor(delay) => self.wait_for(delay, sink)?,
             _ => self.definition(statement, sink)?,
@@ -261,6 +262,8 @@ impl Session {
             Kind::Drop(what, names, missing_ok) => names.iter().try_for_each(|n| s.drop_object(what, n, *missing_ok)),
             Kind::CreateIndex(name, table, columns, unique) => s.create_index(name, table, columns, *unique),
             Kind::DropIndex(name, table, missing_ok) => s.drop_index(name, table, *missing_ok),
+            Kind::EnableTracking(name, columns) => s.enable_tracking(name, *columns),
+            Kind::DisableTracking(name) => s.disable_tracking(name),
             Kind::CreateSchema(name) => s.create_schema(name),
             Kind::CreateDatabase(name) => s.create_database(name),
             Kind::CreateType(name, body) => s.create_type(name, body),

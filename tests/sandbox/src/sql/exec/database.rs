@@ -32,6 +32,13 @@ impl Session {
                 .class(14)
                 .state(5)
             })?;
+            let tracks = |o: &DatabaseOption| matches!(o, DatabaseOption::ChangeTracking(..));
+            if options.len() > 1 && options.iter().any(tracks) {
+                return Err(SqlError::new(
+                    22114,
+                    "Change tracking options for ALTER DATABASE cannot be combined with other ALTER DATABASE options.",
+                ));
+            }
             options.iter().try_for_each(|option| session.set_database(&db, option))
         })?;
         sink.done(None, false);
@@ -43,6 +50,7 @@ impl Session {
         match option {
             DatabaseOption::ReadCommittedSnapshot(on) => versioning.read_committed = *on,
             DatabaseOption::AllowSnapshotIsolation(on) => versioning.snapshot = *on,
+            DatabaseOption::ChangeTracking(on, options) => return self.set_tracking(db, *on, options),
         }
         catalog::set_versioning(self.conn(), db, versioning)
     }

@@ -37,7 +37,7 @@ fn aliased<'f>(from: &'f [From], name: &Name) -> Option<&'f Name> {
 impl Session {
     /// `UPDATE`
     pub(super) fn update(&mut self, target: Target<'_>, sets: &[Assignment], sink: &mut dyn Sink) -> SqlResult<()> {
-        self.change(target, "UPDATE", sink, |binder, table| {
+        self.change(target, sets, "UPDATE", sink, |binder, table| {
             let rewrites = binder.session.is_versioned(table);
             update_sql(binder, table, target, sets, rewrites)
         })
@@ -45,7 +45,7 @@ impl Session {
 
     /// `DELETE`
     pub(super) fn delete(&mut self, target: Target<'_>, sink: &mut dyn Sink) -> SqlResult<()> {
-        self.change(target, "DELETE", sink, |binder, table| {
+        self.change(target, &[], "DELETE", sink, |binder, table| {
             let found = located(binder, table, target, &mut |_| Ok(Vec::new()))?;
             let condition = if found.simple && !binder.session.is_versioned(table) {
                 found.condition()
@@ -66,6 +66,7 @@ impl Session {
     fn change(
         &mut self,
         target: Target<'_>,
+        sets: &[Assignment],
         verb: &str,
         sink: &mut dyn Sink,
         bind: impl Fn(&mut Binder<'_>, &Table) -> SqlResult<(String, Option<Vec<OutColumn>>)>,
@@ -78,6 +79,7 @@ impl Session {
             let params = std::mem::take(&mut binder.params);
             session.meet_rows(&table, target)?;
             session.open_log(&table)?;
+            session.note_update(&table, sets)?;
             let count = session
                 .run_dml(&table, &sql, &params, out.as_deref(), sink)
                 .map_err(|e| session.constraint_error(e, &table, verb))?;
@@ -108,6 +110,13 @@ impl Session {
 
     /// `TRUNCATE TABLE`
     pub(super) fn truncate(&mut self, name: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
+        let tracked = match self.table_named(name) {
+            Ok(table) if !table.place().is_temp() => self.tracked(table.id)?.is_some(),
+            _ => false,
+        };
+        if tracked {
+            self.hold(sink)?;
+        }
         let table = self.write(sink, |session, _| {
             let table = session.table_named(name).map_err(|_| {
                 SqlError::new(
@@ -123,6 +132,7 @@ impl Session {
             session
                 .conn()
                 .execute_batch(&format!("DELETE FROM {}", table.place().physical()))?;
+            session.truncate_tracking(&table)?;
             Ok(table)
         })?;
         self.engine.reset_identity(table.id);

@@ -230,6 +230,7 @@ fn alias_of(source: &Table) -> String {
             alias.clone().or_else(|| name.last().cloned()).unwrap_or_default()
         }
         Table::Derived { alias, .. } | Table::Values { alias, .. } => alias.clone(),
+        Table::Changes(changes) => changes.alias.clone().unwrap_or_default(),
         Table::Join { .. } => "source".to_owned(),
     }
 }

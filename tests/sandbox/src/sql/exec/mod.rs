@@ -18,6 +18,7 @@ mod session;
 mod sink;
 mod system;
 mod table_types;
+pub(crate) mod tracking;
 mod transaction;
 pub mod versions;
 

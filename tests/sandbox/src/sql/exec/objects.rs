@@ -30,7 +30,9 @@ impl Session {
             return if missing_ok { Ok(()) } else { missing() };
         };
         if kind == "U" {
-            self.redefine(&self.table(&place, &name.join("."))?)?;
+            let table = self.table(&place, &name.join("."))?;
+            self.redefine(&table)?;
+            self.drop_tracking(&table)?;
             self.conn()
                 .execute_batch(&format!("DROP TABLE {}", place.physical()))
                 .map_err(|e| match SqlError::from(e) {
@@ -82,6 +84,8 @@ impl Session {
             self.conn().execute("DELETE FROM main._schema WHERE db = ?1", [&one])?;
             self.conn()
                 .execute("DELETE FROM main._versioning WHERE db = ?1", [&one])?;
+            self.conn()
+                .execute("DELETE FROM main._ct_database WHERE db = ?1", [&one])?;
             self.conn()
                 .execute("DELETE FROM main._database WHERE name = ?1", [&one])?;
         }

@@ -67,6 +67,10 @@ pub struct Session {
     pub(super) began_snapshot: bool,
     /// The last commit that a SNAPSHOT transaction sees, once it has read.
     pub(super) snapshot: Cell<Option<i64>>,
+    /// The versions of the databases with change tracking that a SNAPSHOT transaction sees.
+    pub(super) snapshot_versions: RefCell<Vec<(String, i64)>>,
+    /// The tracked tables that the transaction has changed.
+    pub(super) tracked: RefCell<Vec<i64>>,
     /// How the tables that the statement reads are to be locked.
     pub(super) lock: Cell<Option<Mode>>,
     /// What the statement needs before it can run again.
@@ -122,6 +126,8 @@ impl Session {
             writers: RefCell::default(),
             began_snapshot: false,
             snapshot: Cell::new(None),
+            snapshot_versions: RefCell::default(),
+            tracked: RefCell::default(),
             lock: Cell::new(None),
             need: Cell::new(None),
             descriptor: 0,
@@ -270,7 +276,7 @@ impl Session {
     }
 
     /// The value of an expression in a type.
-    pub(super) fn evaluate_as(&self, e: &Expr, ty: Ty) -> SqlResult<Value> {
+    pub(crate) fn evaluate_as(&self, e: &Expr, ty: Ty) -> SqlResult<Value> {
         self.read(|| {
             let mut binder = Binder::new(self);
             let bound = binder.expr(e)?;

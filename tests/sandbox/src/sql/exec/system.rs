@@ -118,6 +118,15 @@ impl Session {
                 Vec::new(),
                 Flow::Next,
             ),
+            "sp_flush_ct_internal_table_on_demand" => {
+                let table = text(at(0))?;
+                let only = match table.as_str() {
+                    "" => None,
+                    _ => Some(self.table_named(&parser::name(&table)?)?.id),
+                };
+                self.clean_tracking(true, only, sink)?;
+                (0, Vec::new(), Flow::Next)
+            }
             "sp_tablecollations_100" => {
                 self.table_collations(&text(at(0))?, sink)?;
                 (0, Vec::new(), Flow::Next)

@@ -7,7 +7,7 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::{Session, Sink, Transition, versions};
+use super::{Session, Sink, Transition, tracking, versions};
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::locks::{Mode, Patience, Wanted};
@@ -134,13 +134,15 @@ impl Session {
     /// What ends a transaction that commits, inside SQLite's.
     fn finish(&self) -> SqlResult<()> {
         let defined = std::mem::take(&mut *self.defined.borrow_mut());
-        if !self.touched.get() && defined.is_empty() {
+        let tracked = std::mem::take(&mut *self.tracked.borrow_mut());
+        if !self.touched.get() && defined.is_empty() && tracked.is_empty() {
             return Ok(());
         }
         let (tx, number) = (self.tx(), self.engine.next_commit());
         for table in defined {
             self.engine.note_definition(table, number);
         }
+        tracking::commit(self.conn(), tx, number, &tracked)?;
         if self.touched.get() {
             versions::commit(self.conn(), tx, number)?;
             self.engine.end_snapshot(tx);
@@ -229,6 +231,7 @@ impl Session {
         self.savepoints.clear();
         self.created.clear();
         self.touched.set(false);
+        self.tracked.borrow_mut().clear();
         self.end_locks();
         if self.snapshot.take().is_some() {
             self.prune();
@@ -275,7 +278,7 @@ impl Session {
     }
 
     /// The number of the session's transaction, 0 for none.
-    pub(super) fn tx(&self) -> u64 {
+    pub(crate) fn tx(&self) -> u64 {
         self.local.tx.load(Relaxed)
     }
 
@@ -308,7 +311,7 @@ impl Session {
             return Ok(());
         }
         if self.options.snapshot {
-            self.check_snapshot(table)?;
+            self.check_snapshot_table(table)?;
         }
         self.want(Wanted::Table(table.id, mode))
     }
@@ -335,7 +338,9 @@ impl Session {
                 .take(self.transaction(), wanted, &self.patience(cancelled)),
             Some(Need::Snapshot) => {
                 let tx = self.transaction();
+                let _writing = self.engine.writing();
                 self.snapshot.set(Some(self.engine.begin_snapshot(tx)));
+                *self.snapshot_versions.borrow_mut() = tracking::versions(self.conn())?;
                 Ok(())
             }
             None => Ok(()),
@@ -418,6 +423,7 @@ impl Session {
         };
         if self.trancount == 0 {
             self.touched.set(false);
+            self.tracked.borrow_mut().clear();
         }
         self.end_statement();
         result
@@ -534,7 +540,7 @@ impl Session {
             return Ok(physical);
         }
         if self.options.snapshot {
-            self.check_snapshot(table)?;
+            self.check_snapshot_table(table)?;
         } else if let Some(mode) = self.lock.get()
             && !self.engine.locks.has(self.tx(), table.id, mode)
         {
@@ -552,8 +558,26 @@ impl Session {
         Ok(self.versions_sql(table, &hidden))
     }
 
-    fn check_snapshot(&self, table: &Table) -> SqlResult<()> {
+    fn check_snapshot_table(&self, table: &Table) -> SqlResult<()> {
         let db = &table.db;
+        self.check_snapshot(db)?;
+        if self
+            .snapshot
+            .get()
+            .is_some_and(|seen| self.engine.defined(table.id) > seen)
+        {
+            return Err(SqlError::new(
+                3961,
+                format!(
+                    "Snapshot isolation transaction failed in database '{db}' because the object accessed by the statement has been modified by a DDL statement in another concurrent transaction since the start of this transaction. It is disallowed because the metadata is not versioned. A concurrent update to metadata can lead to inconsistency if mixed with snapshot isolation."
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Before a SNAPSHOT transaction reads anything of a database: its first read fixes what it sees.
+    pub(crate) fn check_snapshot(&self, db: &str) -> SqlResult<()> {
         if self.trancount > 0 && !self.began_snapshot {
             return Err(SqlError::new(
                 3951,
@@ -570,20 +594,9 @@ impl Session {
                 ),
             ));
         }
-        let Some(seen) = self.snapshot.get() else {
-            if self.trancount == 0 {
-                return Ok(());
-            }
+        if self.trancount > 0 && self.snapshot.get().is_none() {
             self.need.set(Some(Need::Snapshot));
             return Err(SqlError::again());
-        };
-        if self.engine.defined(table.id) > seen {
-            return Err(SqlError::new(
-                3961,
-                format!(
-                    "Snapshot isolation transaction failed in database '{db}' because the object accessed by the statement has been modified by a DDL statement in another concurrent transaction since the start of this transaction. It is disallowed because the metadata is not versioned. A concurrent update to metadata can lead to inconsistency if mixed with snapshot isolation."
-                ),
-            ));
         }
         Ok(())
     }

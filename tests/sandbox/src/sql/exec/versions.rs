@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::Session;
+use super::{Session, tracking};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Wanted;
 use crate::sql::catalog::{self, Table, quote};
@@ -83,7 +83,7 @@ pub(super) fn undo(conn: &Connection, tx: u64, mark: i64) -> SqlResult<()> {
     if mark == 0 {
         drop_triggers(conn, "%")?;
     }
-    Ok(())
+    tracking::undo(conn, tx, mark)
 }
 
 /// Makes a transaction's changes the state that others see, as a commit of this number.
@@ -124,8 +124,8 @@ pub(super) fn prune(conn: &Connection, horizon: Option<i64>) -> SqlResult<()> {
     Ok(())
 }
 
-/// Undoes what a process that ended has left open, and forgets its versions.
-pub fn recover(conn: &Connection) -> SqlResult<()> {
+/// Undoes what a process that ended has left open, and forgets its versions. Gives the highest number of a change.
+pub fn recover(conn: &Connection) -> SqlResult<i64> {
     let open: Vec<i64> = conn
         .prepare("SELECT id FROM main._tx WHERE committed IS NULL")?
         .query_map([], |r| r.get(0))?
@@ -133,7 +133,8 @@ pub fn recover(conn: &Connection) -> SqlResult<()> {
     for tx in open {
         undo(conn, tx as u64, 0)?;
     }
-    prune(conn, None)
+    prune(conn, None)?;
+    tracking::recover(conn)
 }
 
 fn drop_triggers(conn: &Connection, like: &str) -> SqlResult<()> {
@@ -268,9 +269,10 @@ impl Session {
         )
     }
 
-    /// Before a statement changes a table: readies its log if one is needed. True when the rows that the statement inserts
+    /// Before a statement changes a table: readies its log if one is needed, and change tracking. True when the rows that the statement inserts
     /// must have numbers that were never used, `t_row()`.
     pub(super) fn open_log(&self, table: &Table) -> SqlResult<bool> {
+        self.begin_tracking(table)?;
         let place = table.place();
         let store = place.store();
         let needed = if place.is_temp() {

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 
-use crate::engine::{Engine, Local};
+use crate::engine::{Engine, Local, locked};
 use crate::error::{SqlError, SqlResult};
 use crate::value::convert;
 use crate::value::datum::bad;
@@ -149,9 +149,57 @@ fn recording(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> Sql
         Ok(Value::Integer(shared.next_change()))
     })?;
     let own = Arc::clone(local);
+    scalar(conn, "t_statement", 0, IMPURE, move |_| {
+        Ok(Value::Integer(own.statement.load(Relaxed)))
+    })?;
+    let own = Arc::clone(local);
+    scalar(conn, "t_keyed", 0, IMPURE, move |_| {
+        Ok(Value::Integer(i64::from(own.keyed.load(Relaxed))))
+    })?;
+    let own = Arc::clone(local);
+    scalar(conn, "t_columns", 0, IMPURE, move |_| {
+        Ok(locked(&own.columns).clone().map_or(Value::Null, Value::Text))
+    })?;
+    let own = Arc::clone(local);
+    scalar(conn, "t_context", 0, IMPURE, move |_| {
+        Ok(locked(&own.context).clone().map_or(Value::Null, Value::Blob))
+    })?;
+    scalar(conn, "t_mask", 1, PURE, |a| Ok(mask(a.text(0)?)))?;
+    scalar(conn, "t_in_mask", 2, PURE, |a| in_mask(a.int(0)?, a.raw(1)))?;
+    let own = Arc::clone(local);
     scalar(conn, "t_row", 0, IMPURE, move |_| {
         Ok(Value::Integer(own.row.fetch_add(1, Relaxed) + 1))
     })
+}
+
+/// A mask of `SYS_CHANGE_COLUMNS` for column numbers: each once, in the order in which they were set.
+fn mask(numbers: &str) -> Value {
+    let mut ids: Vec<u32> = Vec::new();
+    for id in numbers.split(',').filter_map(|n| n.parse().ok()) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let mut bytes = vec![0; 4];
+    bytes.extend(ids.into_iter().flat_map(u32::to_le_bytes));
+    Value::Blob(bytes)
+}
+
+/// `CHANGE_TRACKING_IS_COLUMN_IN_MASK`; without a mask every column is in it.
+fn in_mask(column: i64, mask: ValueRef<'_>) -> SqlResult<Value> {
+    let bytes = match mask {
+        ValueRef::Null => return Ok(Value::Integer(1)),
+        ValueRef::Blob(bytes) if bytes.len() >= 8 => bytes,
+        _ => {
+            return Err(SqlError::new(
+                22101,
+                "The value supplied for the change_columns argument of CHANGE_TRACKING_IS_COLUMN_IN_MASK function is not valid. The value must be a bitmask returned by the CHANGETABLE(CHANGES ...) function.",
+            ));
+        }
+    };
+    let wanted = i32::try_from(column).map(i32::to_le_bytes).unwrap_or_default();
+    let found = bytes[..4] == [0; 4] && bytes[4..].chunks_exact(4).any(|id| id == wanted);
+    Ok(Value::Integer(i64::from(found)))
 }
 
 /// A fact of a type for the catalog views.

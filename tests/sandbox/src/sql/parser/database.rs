@@ -29,13 +29,15 @@ impl Parser<'_> {
         if self.eat("allow_snapshot_isolation") {
             return Ok(DatabaseOption::AllowSnapshotIsolation(self.on_off()?));
         }
+        if self.eat("change_tracking") {
+            return self.change_tracking();
+        }
         self.known_or_syntax(
             "ALTER DATABASE SET",
             &[
                 "ansi_nulls",
                 "auto_close",
                 "auto_shrink",
-                "change_tracking",
                 "compatibility_level",
                 "multi_user",
                 "offline",

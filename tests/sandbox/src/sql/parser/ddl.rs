@@ -154,6 +154,9 @@ impl Parser<'_> {
                 }
             }
         }
+        if let Some(kind) = self.alter_tracking(&table)? {
+            return Ok(kind);
+        }
         if self.eat("drop") {
             if self.eat("column") {
                 let missing_ok = self.if_exists()?;

@@ -11,6 +11,7 @@ mod query;
 mod set;
 mod source;
 mod table;
+mod tracking;
 pub(crate) mod types;
 
 use crate::error::{SqlError, SqlResult};

@@ -10,7 +10,17 @@ type Ctes = Vec<(String, Vec<String>, Query)>;
 impl Parser<'_> {
     /// `WITH … SELECT`, `WITH … INSERT`.
     pub(super) fn with_statement(&mut self) -> SqlResult<Kind> {
-        let ctes = self.ctes()?;
+        if self.is_at(1, "change_tracking_context") {
+            self.bump();
+            return self.with_context();
+        }
+        self.expect("with")?;
+        self.with_tables()
+    }
+
+    /// After `WITH`: the tables and the statement.
+    pub(super) fn with_tables(&mut self) -> SqlResult<Kind> {
+        let ctes = self.tables()?;
         if self.is("insert") {
             return self.insert(ctes);
         }
@@ -24,6 +34,10 @@ impl Parser<'_> {
 
     pub(super) fn ctes(&mut self) -> SqlResult<Ctes> {
         self.expect("with")?;
+        self.tables()
+    }
+
+    fn tables(&mut self) -> SqlResult<Ctes> {
         let mut out = Vec::new();
         loop {
             let name = self.ident()?;

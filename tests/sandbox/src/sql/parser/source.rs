@@ -112,6 +112,9 @@ impl Parser<'_> {
             self.expect_sym(")")?;
             return Ok(inner);
         }
+        if self.is("changetable") && matches!(self.peek(1), Tok::Sym("(")) {
+            return self.change_table();
+        }
         let name = self.table_name()?;
         if self.is_sym("(") && !self.old_hint() {
             self.bump();
