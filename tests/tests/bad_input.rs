@@ -132,7 +132,9 @@ async fn odd_names_are_keys_that_s3_takes() {
     let store = world.s3.store();
     for name in odd_names().iter().filter(|name| name.len() < 30) {
         let table = quoted(name);
-        world.execute(&format!("create table {table} (v int); insert into {table} values (1)"));
+        world.execute(&format!(
+            "create table dbo.{table} (v int); insert into dbo.{table} values (1)"
+        ));
         let spec = spec(&table, "v");
         let outcome = run(&world, &store, "lake", std::slice::from_ref(&spec)).await.unwrap();
         assert!(outcome.failed.is_empty(), "{table}: {:?}", outcome.failed);

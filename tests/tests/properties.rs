@@ -167,6 +167,7 @@ fn watermark_type() -> impl Strategy<Value = SqlType> {
             SqlType::Date,
             SqlType::SmallDateTime,
             SqlType::DateTime,
+            SqlType::RowVersion,
         ]),
         (0..=7_u8).prop_map(SqlType::DateTime2),
         (0..=7_u8).prop_map(SqlType::DateTimeOffset),
@@ -213,6 +214,7 @@ fn canonical(sql_type: SqlType) -> BoxedStrategy<String> {
                 })
                 .boxed()
         }
+        SqlType::RowVersion => any::<u64>().prop_map(|value| format!("0x{value:016X}")).boxed(),
         SqlType::Date => day(1..=9999).boxed(),
         SqlType::SmallDateTime => (day(1900..=2078), 0..24_u32, 0..60_u32)
             .prop_map(|(day, h, m)| format!("{day}T{h:02}:{m:02}:00"))
@@ -300,7 +302,7 @@ prop_compose! {
         run_id in "(?s:.{0,30})",
         slices in 1..3_usize,
     ) -> Plan {
-        let interval = Interval { table: &table, column: &tracked, old: None, new: &new_watermark, with_nulls: true };
+        let interval = Interval { table: &table, column: &tracked, old: None, new: &new_watermark, with_nulls: true, key: None };
         let slice = Slice { query: interval.rows(&columns) };
         Plan {
             version: VERSION,
@@ -495,7 +497,7 @@ proptest! {
     ) {
         let bound = |value| Watermark::new(SqlType::Int, value).unwrap();
         let (old, new) = (bound("1"), bound("2"));
-        let interval = Interval { table: &table, column: &tracked, old: Some(&old), new: &new, with_nulls: false };
+        let interval = Interval { table: &table, column: &tracked, old: Some(&old), new: &new, with_nulls: false, key: None };
         prop_assert_eq!(
             without_names(&interval.rows(&columns).sql),
             "SELECT CAST([] AS decimal(19,4)) AS [], CAST([] AS decimal(19,4)) AS [] FROM [].[] \
