@@ -10,7 +10,7 @@
 IF OBJECT_ID(N'dbo.tidemark_watermark', N'U') IS NULL
     CREATE TABLE dbo.tidemark_watermark
     (
-        TableName nvarchar(257) NOT NULL CONSTRAINT PK_tidemark_watermark PRIMARY KEY,
+        TableName nvarchar(517) NOT NULL CONSTRAINT PK_tidemark_watermark PRIMARY KEY NONCLUSTERED,
         WatermarkValue nvarchar(64) NOT NULL,
         UpdatedAt datetime2(3) NOT NULL CONSTRAINT DF_tidemark_watermark_UpdatedAt DEFAULT SYSUTCDATETIME()
     );
@@ -18,7 +18,7 @@ GO
 
 CREATE OR ALTER PROCEDURE dbo.tidemark_write_watermark
     @WatermarkValue nvarchar(64),
-    @TableName nvarchar(257),
+    @TableName nvarchar(517),
     @Expected nvarchar(64) = N'*'
 AS
 BEGIN

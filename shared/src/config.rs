@@ -11,6 +11,8 @@ use crate::identifier::ObjectName;
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
 /// Largest piece that keeps the memory of copy-delta bounded.
 const MAX_PART_BYTES: usize = 64 * 1024 * 1024;
+/// Longest prefix that leaves room for the rest of a key.
+const MAX_PREFIX_BYTES: usize = 128;
 /// A silence that is longer than an invocation would never be noticed.
 const SILENCE_SECONDS: RangeInclusive<u64> = 1..=840;
 
@@ -160,6 +162,11 @@ enum StoreChoice {
 
 fn sink(environment: &mut Environment) -> SinkConfig {
     let prefix = environment.optional("SINK_PREFIX").unwrap_or_else(|| "tidemark".into());
+    if prefix.len() > MAX_PREFIX_BYTES {
+        environment
+            .complaints
+            .push(format!("SINK_PREFIX is longer than {MAX_PREFIX_BYTES} bytes"));
+    }
     SinkConfig {
         bucket: environment.required("SINK_BUCKET"),
         prefix,

@@ -17,6 +17,11 @@ const MAX_SETTLE_SECONDS: u32 = 86_400;
 /// The wait when none is configured.
 const SETTLE_SECONDS: u32 = 30;
 
+/// Longest key segment of a table's name. Two names of 128 characters fit, but for most of those beyond ASCII. With the rest
+/// of a ledger's keys and a prefix of up to 128 bytes it stays below S3's limit of 1,024
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
+const MAX_KEY_SEGMENT_BYTES: usize = 780;
+
 /// One source and how it is copied. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +119,13 @@ impl TableSpec {
     /// Checks what the shape of the JSON alone cannot say.
     pub fn check(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("{}: {what}", self.table)));
+        let bytes = self.table.key_segment().len();
+        if bytes > MAX_KEY_SEGMENT_BYTES {
+            return refuse(format!(
+                "the name takes {bytes} bytes of an object's key, more than {MAX_KEY_SEGMENT_BYTES}: copy a view with a \
+                 shorter one"
+            ));
+        }
         let settle_seconds = self.watermark().settle_seconds;
         if let Some(settle_seconds) = settle_seconds.filter(|&seconds| seconds > MAX_SETTLE_SECONDS) {
             return refuse(format!(

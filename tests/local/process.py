@@ -17,14 +17,17 @@ class StartFailed(RuntimeError):
 class Child:
     """A process in a session of its own: Ctrl-C does not reach it, and stopping it stops its whole group."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None, told: bool = False
+    ) -> None:
+        """With `told` it can be told lines on its standard input."""
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 list(command),
                 env=dict(env),
                 cwd=cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if told else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -34,6 +37,13 @@ class Child:
     def pid(self) -> int:
         """The process id, which is also the id of its group."""
         return self._process.pid
+
+    def tell(self, line: str) -> None:
+        """Writes a line to its standard input."""
+        if self._process.stdin is None:
+            raise RuntimeError("nobody listens")
+        self._process.stdin.write(f"{line}\n".encode())
+        self._process.stdin.flush()
 
     def wait_until(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
         """Waits for `ready`; raises `StartFailed` with the end of the log when the process ends or time runs out."""
@@ -53,6 +63,8 @@ class Child:
         """Ends the group: politely, and after two seconds not."""
         stop_group(self.pid)
         self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 def stop_group(pgid: int) -> None:

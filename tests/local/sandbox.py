@@ -53,8 +53,10 @@ class Sandbox:
             *("--tls-dir", str(directory / "tls")),
             *("--init", str(init)),
             *("--ready-file", str(ready)),
+            "--faults",
         ]
-        self._child = Child(command, {"LANG": "C.UTF-8"}, directory / "sandbox.log")
+        self._child = Child(command, {"LANG": "C.UTF-8"}, directory / "sandbox.log", told=True)
+        self._orders = 0
         try:
             self._child.wait_until(lambda: _is_complete(ready), 60, "the stand-in SQL Server")
             facts = json.loads(ready.read_text())
@@ -72,6 +74,16 @@ class Sandbox:
     def stop(self) -> None:
         """Ends the process."""
         self._child.stop()
+
+    def raise_error(self, text: str, number: int, message: str, times: int = 1, after_rows: int | None = None) -> None:
+        """The next requests whose text contains `text` meet this error, after so many rows or before they are run."""
+        order = {"text": text, "number": number, "message": message, "times": times, "after_rows": after_rows}
+        self._child.tell(json.dumps(order))
+        self._orders += 1
+        self._child.wait_until(self._has_ordered, 10, "the stand-in SQL Server")
+
+    def _has_ordered(self) -> bool:
+        return self._child.log.read_text(errors="replace").count("\nordered") >= self._orders
 
     def execute(self, *batches: str) -> None:
         """Runs batches, each committed by itself."""

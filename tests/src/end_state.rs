@@ -29,19 +29,25 @@ pub struct Window {
 pub struct EndState {
     /// The content of every visible part, by its key below the table's.
     pub parts: BTreeMap<String, Vec<u8>>,
-    /// The chain of manifests from the first load on.
+    /// The chain of manifests.
     pub windows: Vec<Window>,
     /// The pointer.
     pub watermark: Option<String>,
 }
 
 impl EndState {
-    /// The end state of `table` under `prefix`.
-    pub async fn of<W: ReadWatermarks>(s3: &S3Server, prefix: &str, key: &WatermarkKey, pointer: &W) -> Result<Self> {
+    /// The end state of the table of `key` under `prefix`, whose chain of manifests begins with window `first`.
+    pub async fn of<W: ReadWatermarks>(
+        s3: &S3Server,
+        prefix: &str,
+        key: &WatermarkKey,
+        pointer: &W,
+        first: &WindowName,
+    ) -> Result<Self> {
         let store = s3.store();
         let ledger = Ledger::new(&store, prefix, &key.table);
         let mut windows = Vec::new();
-        let mut at = WindowName::initial();
+        let mut at = first.clone();
         while let Some(manifest) = ledger.manifest(&at).await? {
             at = WindowName::after(&manifest.new_watermark);
             windows.push(Window::of(manifest));

@@ -132,13 +132,15 @@ impl State {
         }
     }
 
-    /// How many of `bytes` pass before what is ordered happens, if it does with these.
+    /// Counts `bytes` that are about to pass. How many of them pass before what is ordered happens, if it does with these.
     fn meet(&mut self, way: Way, bytes: u64) -> Option<(u64, Disturbance)> {
+        let before = self.passed(way);
+        self.count(way, bytes);
         let (_, at, disturbance) = self
             .order
-            .filter(|(ordered, at, _)| *ordered == way && self.passed(way) + bytes > *at)?;
+            .filter(|(ordered, at, _)| *ordered == way && before + bytes > *at)?;
         self.order = None;
-        Some((at - self.passed(way), disturbance))
+        Some((at - before, disturbance))
     }
 }
 
@@ -191,6 +193,5 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, traffic
         }
         traffic.sound().await;
         to.write_all(rest).await?;
-        traffic.with(|state| state.count(way, length as u64));
     }
 }

@@ -50,6 +50,11 @@ pub struct S3Server {
 impl S3Server {
     /// Starts a server with one empty bucket, [`BUCKET`].
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(|config| config).await
+    }
+
+    /// The same with other clients than those deployed.
+    pub async fn start_with(clients: impl FnOnce(ConfigLoader) -> ConfigLoader) -> io::Result<Self> {
         let folder = TempDir::new()?;
         std::fs::create_dir(folder.path().join(BUCKET))?;
         let files = FileSystem::new(folder.path()).map_err(|error| io::Error::other(format!("{error:?}")))?;
@@ -79,7 +84,7 @@ impl S3Server {
         });
         Ok(Self {
             folder,
-            aws: Aws::load(config_at(address)).await,
+            aws: Aws::load(clients(config_at(address))).await,
             address,
             faults,
             secret,

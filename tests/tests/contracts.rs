@@ -11,6 +11,7 @@ use std::path::Path;
 use serde_json::Value;
 use tidemark::error::ErrorCode;
 use tidemark::runner::decode;
+use tidemark::sqlserver_errors::code_of;
 use tidemark::table::{TableSpec, check_all};
 
 /// Names of our own that the state machine raises, not a function.
@@ -75,6 +76,55 @@ fn the_errors_retried_are_the_retryable_codes_and_lambdas_own() {
             assert!(!retried.contains(never), "{name} retries {never}");
         }
     }
+}
+
+#[test]
+fn what_is_retried_is_retried_later_and_later_and_not_by_all_at_once() {
+    for (name, task) in tasks() {
+        for retrier in task["Retry"].as_array().unwrap() {
+            assert!(retrier["IntervalSeconds"].as_u64().unwrap() >= 2, "{name}: {retrier}");
+            assert!(retrier["BackoffRate"].as_f64().unwrap() >= 2.0, "{name}: {retrier}");
+            assert_eq!(retrier["JitterStrategy"], "FULL", "{name}: {retrier}");
+            assert!(
+                (1..=6).contains(&retrier["MaxAttempts"].as_u64().unwrap()),
+                "{name}: {retrier}"
+            );
+        }
+        let ours = &task["Retry"][0];
+        assert!(
+            ours["ErrorEquals"]
+                .as_array()
+                .unwrap()
+                .contains(&"SourceUnavailable".into())
+        );
+        assert_eq!(
+            (ours["MaxAttempts"].as_u64(), ours["MaxDelaySeconds"].as_u64()),
+            (Some(5), Some(60)),
+            "{name}: what docs/operations.md says"
+        );
+    }
+}
+
+#[test]
+fn the_documented_numbers_are_those_that_are_retried() {
+    let docs = infra("../docs/operations.md");
+    let section = docs
+        .split("### What is tried again")
+        .nth(1)
+        .unwrap()
+        .split("\n#")
+        .next()
+        .unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut documented = BTreeSet::new();
+    for numbers in rows.map(|row| row.split('|').nth(1).unwrap()) {
+        for range in numbers.split(',') {
+            let (first, last) = range.trim().split_once(" to ").unwrap_or((range.trim(), range.trim()));
+            documented.extend(first.parse::<u32>().unwrap()..=last.parse().unwrap());
+        }
+    }
+    let retried = (0..70_000).filter(|&number| code_of(number).is_retryable()).collect();
+    assert_eq!(documented, retried);
 }
 
 #[test]

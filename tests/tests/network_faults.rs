@@ -12,6 +12,7 @@ use tidemark::adapters::sqlserver::Server;
 use tidemark::config::Timeouts;
 use tidemark::error::ErrorCode;
 use tidemark::identifier::{Identifier, ObjectName};
+use tidemark::ledger::WindowName;
 use tidemark::login::Login;
 use tidemark::ports::source::{ProbeSource, WatermarkColumn};
 use tidemark::table::{Clock, TableSpec};
@@ -95,7 +96,8 @@ impl Case<'_> {
 
     async fn end_state(&self) -> EndState {
         let pointer = shipped_control_table(Server::new(self.world.login()));
-        EndState::of(&self.world.s3, &self.name, &self.spec().watermark_key(), &pointer)
+        let (key, first) = (self.spec().watermark_key(), WindowName::initial());
+        EndState::of(&self.world.s3, &self.name, &key, &pointer, &first)
             .await
             .unwrap()
     }

@@ -57,8 +57,17 @@ impl S3Store {
             (_, "NoSuchBucket") => (ErrorCode::SinkRejected, "there is no such bucket: check SINK_BUCKET"),
             (
                 _,
-                "SlowDown" | "RequestTimeout" | "ConditionalRequestConflict" | "InternalError" | "ServiceUnavailable",
+                "SlowDown"
+                | "RequestTimeout"
+                | "ConditionalRequestConflict"
+                | "InternalError"
+                | "ServiceUnavailable"
+                | "OperationAborted"
+                | "ThrottlingException"
+                | "KMS.ThrottlingException",
             ) => (ErrorCode::SinkUnavailable, "the bucket is busy"),
+            // The connection broke within a body, or changed it.
+            (_, "BadDigest" | "IncompleteBody") => (ErrorCode::SinkUnavailable, "not all of it arrived as it was sent"),
             (Some(403), _) => (
                 ErrorCode::SinkRejected,
                 "access denied: check the function's role, the bucket policy and the key's policy",

@@ -30,6 +30,8 @@ impl WindowName {
     }
 
     /// The window that starts after the watermark with this canonical text, whatever its type.
+    ///
+    /// What no watermark has in it becomes `_`, which no window has in its name: a store may hold anything.
     #[must_use]
     pub fn after_text(value: &str) -> Self {
         let (text, zone) = match value.strip_suffix('Z') {
@@ -42,7 +44,8 @@ impl WindowName {
             "" => String::new(),
             fraction => format!(".{fraction}"),
         };
-        Self(format!("{}{midnight}{fraction}{zone}", whole.replace(':', "-")))
+        let name = format!("{}{midnight}{fraction}{zone}", whole.replace(':', "-"));
+        Self(name.replace(|c: char| !is_safe(c), "_"))
     }
 
     /// The window that starts at what a store holds: after this text, or at nothing.
@@ -64,6 +67,11 @@ impl WindowName {
     }
 }
 
+/// The characters of a window's name.
+const fn is_safe(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
+}
+
 /// `2017-09-05`, and no number: those have no second hyphen.
 fn is_date(text: &str) -> bool {
     text.len() == 10 && text.bytes().filter(|&byte| byte == b'-').count() == 2
@@ -79,8 +87,7 @@ impl TryFrom<String> for WindowName {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {
-        let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-        if text.is_empty() || text.len() > 100 || !text.chars().all(safe) {
+        if text.is_empty() || text.len() > 100 || !text.chars().all(is_safe) {
             let message = format!("'{}' is not the name of a window", text.escape_default());
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use tidemark_sandbox::{Encryption, Options, Sandbox};
+use tidemark_sandbox::{Action, Encryption, Fault, Options, Sandbox, SqlError};
 
 const HELP: &str = "Usage: tidemark-sandbox [OPTIONS]
 
@@ -21,18 +22,22 @@ A stand-in for SQL Server for development and tests. When it accepts connections
   --no-tls              no TLS at all
   --init SCRIPT.sql     run a script first; may be given again
   --ready-file FILE     write the line of JSON to a file as well
+  --faults              take faults from standard input, a line of JSON each
+                        (text, number, message, after_rows, times), and answer each with a line
   --help                this text
 ";
 
 struct Arguments {
     options: Options,
     ready_file: Option<PathBuf>,
+    faults: bool,
 }
 
 fn arguments() -> Result<Option<Arguments>, String> {
     let mut out = Arguments {
         options: Options::default(),
         ready_file: None,
+        faults: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -55,6 +60,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
                 out.options.init.push(script);
             }
             "--ready-file" => out.ready_file = Some(value()?.into()),
+            "--faults" => out.faults = true,
             "--help" | "-h" => return Ok(None),
             other => return Err(format!("unknown option {other}; see --help")),
         }
@@ -63,7 +69,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
 }
 
 fn run(arguments: Arguments) -> Result<(), String> {
-    let sandbox = Sandbox::start(arguments.options).map_err(|e| e.to_string())?;
+    let sandbox = Arc::new(Sandbox::start(arguments.options).map_err(|e| e.to_string())?);
     let line = serde_json::json!({
         "host": sandbox.addr().ip().to_string(),
         "port": sandbox.port(),
@@ -83,7 +89,39 @@ fn run(arguments: Arguments) -> Result<(), String> {
     writeln!(stdout, "{line}")
         .and_then(|()| stdout.flush())
         .map_err(|e| e.to_string())?;
+    if arguments.faults {
+        let sandbox = Arc::clone(&sandbox);
+        // Ends with the process: nothing else tells a thread that reads.
+        std::thread::spawn(move || order_faults(&sandbox));
+    }
     wait().map_err(|e| e.to_string())
+}
+
+/// Orders what standard input says, until it ends.
+fn order_faults(sandbox: &Sandbox) {
+    let mut stdout = std::io::stdout();
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let answer = match fault(&line) {
+            Some(fault) => {
+                sandbox.inject(fault);
+                "ordered"
+            }
+            None => "not a fault",
+        };
+        let _ = writeln!(stdout, "{answer}").and_then(|()| stdout.flush());
+    }
+}
+
+/// The error that a line of JSON orders.
+fn fault(line: &str) -> Option<Fault> {
+    let order: serde_json::Value = serde_json::from_str(line).ok()?;
+    let number = i32::try_from(order["number"].as_i64()?).ok()?;
+    Some(Fault {
+        text: order["text"].as_str()?.to_owned(),
+        after_rows: order["after_rows"].as_u64(),
+        action: Action::Error(SqlError::new(number, order["message"].as_str()?)),
+        times: u32::try_from(order["times"].as_u64().unwrap_or(1)).ok()?,
+    })
 }
 
 /// Waits for SIGTERM or SIGINT.
