@@ -102,13 +102,19 @@ def invoke(step: str, event: Path) -> int:
 
 def _standing(stack: Stack, deployment: Deployment) -> Standing:
     pids = [stack.aws.pid] + ([stack.sandbox.pid] if stack.sandbox else [])
-    functions = stack.aws.client("lambda")
-    environments = {}
+    processes = [Process(pid, start_time(pid)) for pid in pids]
+    return Standing(processes, str(stack.directory), environments(deployment))
+
+
+def environments(deployment: Deployment) -> dict[str, dict[str, str]]:
+    """What each step needs in its environment to run by hand as it does where it is deployed."""
+    functions = deployment.aws.client("lambda")
+    found = {}
     for step in FUNCTIONS:
         output = "".join(word.capitalize() for word in step.split("-")) + "FunctionName"
         configuration = functions.get_function_configuration(FunctionName=deployment.outputs[output])
-        environments[step] = configuration["Environment"]["Variables"] | _aws_environment(stack.aws.endpoint)
-    return Standing([Process(pid, start_time(pid)) for pid in pids], str(stack.directory), environments)
+        found[step] = configuration["Environment"]["Variables"] | _aws_environment(deployment.aws.endpoint)
+    return found
 
 
 def _aws_environment(endpoint: str) -> dict[str, str]:

@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use arrow_array::RecordBatch;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{FuturesOrdered, StreamExt};
 use tidemark::checksum::Crc64Nvme;
 use tidemark::encode::Encoder;
@@ -142,37 +142,68 @@ fn encode(
     pieces: &mpsc::Sender<Bytes>,
     part_bytes: usize,
 ) -> Result<Encoded> {
-    let mut checksum = Crc64Nvme::default();
-    let mut bytes = 0;
-    let mut send = |piece: Bytes| {
-        checksum.update(&piece);
-        bytes += piece.len() as u64;
-        pieces
-            .blocking_send(piece)
-            .map_err(|_| Error::new(ErrorCode::Internal, "the upload has stopped"))
+    let mut cutter = Cutter {
+        pieces,
+        part_bytes,
+        piece: Vec::new(),
+        checksum: Crc64Nvme::default(),
+        bytes: 0,
     };
-    let mut rest = BytesMut::new();
     while let Some(batch) = batches.blocking_recv() {
         encoder.write(&batch)?;
-        if rest.len() + encoder.pending() >= part_bytes {
-            rest.extend_from_slice(&encoder.take());
-            while rest.len() >= part_bytes {
-                send(rest.split_to(part_bytes).freeze())?;
-            }
+        drop(batch);
+        if cutter.piece.len() + encoder.pending() >= part_bytes {
+            cutter.add(&encoder.take())?;
         }
     }
     let end = encoder.finish()?;
     if end.rows > 0 {
-        rest.extend_from_slice(&end.bytes);
-        while !rest.is_empty() {
-            send(rest.split_to(part_bytes.min(rest.len())).freeze())?;
-        }
+        cutter.add(&end.bytes)?;
+        cutter.send()?;
     }
     Ok(Encoded {
         rows: end.rows,
-        bytes,
-        crc64nvme: checksum.base64(),
+        bytes: cutter.bytes,
+        crc64nvme: cutter.checksum.base64(),
     })
+}
+
+/// Cuts the encoder's bytes into pieces, each with a buffer of its own, so that a large row is not held until the last
+/// piece of it is uploaded.
+struct Cutter<'a> {
+    pieces: &'a mpsc::Sender<Bytes>,
+    part_bytes: usize,
+    piece: Vec<u8>,
+    checksum: Crc64Nvme,
+    bytes: u64,
+}
+
+impl Cutter<'_> {
+    fn add(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let (fits, rest) = bytes.split_at(bytes.len().min(self.part_bytes - self.piece.len()));
+            self.piece.extend_from_slice(fits);
+            bytes = rest;
+            if self.piece.len() == self.part_bytes {
+                self.send()?;
+                self.piece.reserve_exact(self.part_bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on the piece as it is, unless it is empty.
+    fn send(&mut self) -> Result<()> {
+        let piece = std::mem::take(&mut self.piece);
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.checksum.update(&piece);
+        self.bytes += piece.len() as u64;
+        self.pieces
+            .blocking_send(piece.into())
+            .map_err(|_| Error::new(ErrorCode::Internal, "the upload has stopped"))
+    }
 }
 
 /// The upload, begun with the first piece.

@@ -111,6 +111,8 @@ impl CsvLine {
             .any(|byte| *byte == self.delimiter || matches!(byte, b'"' | b'\r' | b'\n'));
         match self.quote {
             Quote::Minimal if breaks_the_line || bytes.is_empty() || bytes == self.null => {
+                // Room for all of it at once: growing by and by costs a large value many times its size.
+                out.reserve(bytes.len() + 2);
                 out.push(b'"');
                 for piece in bytes.split_inclusive(|byte| *byte == b'"') {
                     out.extend_from_slice(piece);

@@ -85,6 +85,8 @@ fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Room for all of it at once: growing by and by costs a large value many times its size.
+    out.reserve(bytes.len().div_ceil(3) * 4);
     // Whole groups of three at a time, so that a value of any size needs no copy of its own.
     for piece in bytes.chunks(3 * 1024) {
         out.extend_from_slice(STANDARD.encode(piece).as_bytes());
@@ -94,8 +96,9 @@ fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
 /// A JSON string: `"`, `\` and control characters escaped (RFC 8259, 7), everything else as it is.
 fn string(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push(b'"');
     let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
     let mut done = 0;
     for (index, &byte) in bytes.iter().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {

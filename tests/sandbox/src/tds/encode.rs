@@ -11,6 +11,9 @@ use crate::value::{Clr, MAX, Ty, text};
 /// `SQL_Latin1_General_CP1_CI_AS`.
 pub const COLLATION: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
 
+/// Bytes of a `(max)` value in a chunk at most. Clients refuse chunks of many megabytes.
+const CHUNK: usize = 8_000;
+
 /// Writes text with a length byte.
 pub fn b_varchar(out: &mut Vec<u8>, s: &str) {
     let units: Vec<u16> = s.encode_utf16().take(255).collect();
@@ -255,17 +258,26 @@ fn string(out: &mut Vec<u8>, ty: Ty, s: &str) -> SqlResult<()> {
     Ok(())
 }
 
-/// A `(max)` value: total length, one chunk, end.
+/// A `(max)` value: total length, chunks, end.
 fn large(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
     out.extend([0; 12]);
     fill(out);
     let length = out.len() - at - 12;
     out[at..at + 8].copy_from_slice(&(length as u64).to_le_bytes());
-    if length == 0 {
-        out.truncate(at + 8);
+    if length <= CHUNK {
+        match u32::try_from(length) {
+            Ok(length) if length > 0 => out[at + 8..at + 12].copy_from_slice(&length.to_le_bytes()),
+            _ => out.truncate(at + 8),
+        }
     } else {
-        out[at + 8..at + 12].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        let whole = out.split_off(at + 12);
+        out.truncate(at + 8);
+        out.reserve(length + length / CHUNK * 4 + 8);
+        for chunk in whole.chunks(CHUNK) {
+            out.extend_from_slice(&u32::try_from(chunk.len()).unwrap_or(0).to_le_bytes());
+            out.extend_from_slice(chunk);
+        }
     }
     out.extend([0; 4]);
 }
