@@ -303,7 +303,7 @@ prop_compose! {
         slices in 1..3_usize,
     ) -> Plan {
         let interval = Interval { table: &table, column: &tracked, old: None, new: &new_watermark, with_nulls: true, key: None };
-        let slice = Slice { query: interval.rows(&columns) };
+        let slice = Slice { query: interval.rows(&columns), guard: None };
         Plan {
             version: VERSION,
             window: WindowName::initial(),
@@ -312,7 +312,10 @@ prop_compose! {
             format: Format::default(),
             timestamps: Default::default(),
             slices: vec![slice; slices],
-            count: interval.count(),
+            count: Some(interval.count()),
+            seed: None,
+            supersedes: None,
+            superseded_by: None,
             watermark_name,
             run_id,
             created_at: "2026-01-01T00:00:00Z".into(),
@@ -336,7 +339,7 @@ prop_compose! {
 
 prop_compose! {
     fn record()(from in watermark(), slice: u32, attempt: u32, rows: u64, staged in prop::option::of(staged())) -> PartRecord {
-        PartRecord { version: VERSION, window: WindowName::after(&from), slice, attempt, rows, staged, run_id: "r".into() }
+        PartRecord { version: VERSION, window: WindowName::after(&from), slice, attempt, rows, staged, superseded_by: None, run_id: "r".into() }
     }
 }
 
@@ -358,6 +361,8 @@ fn manifest_of(plan: Plan, staged: Option<StagedObject>) -> Manifest {
         rows: 1,
         bytes: u64::MAX,
         late_rows: None,
+        seed: plan.seed,
+        superseded_by: None,
         run_id: plan.run_id,
         committed_at: plan.created_at,
         table: plan.table,
