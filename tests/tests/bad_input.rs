@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::sqlserver::Server;
 use tidemark::error::{ErrorCode, Result};
-use tidemark::identifier::{Identifier, ObjectName};
+use tidemark::identifier::Identifier;
 use tidemark::ledger::{Keys, WindowName};
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, StageObjects};
 use tidemark::runner::decode;
