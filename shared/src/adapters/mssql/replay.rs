@@ -19,6 +19,8 @@ pub const UTF8: [u8; 5] = [0x09, 0x04, 0xD0, 0x04, 0x00];
 pub enum Answer {
     /// Refuses the login with this error number.
     Refuse(u32),
+    /// Sends these tokens, and says nothing more.
+    Silence(Vec<u8>),
     /// Sends the tokens `times` over between `head` and `tail`.
     Tokens {
         head: Vec<u8>,
@@ -166,7 +168,8 @@ fn serve(stream: &mut (impl Read + Write), answer: &Answer, seen: &Mutex<Seen>) 
                 tokens.extend(done(0xFD, 2, 0));
                 send(stream, &tokens, true)?;
             }
-            (0x10, Answer::Tokens { .. }) => send(stream, &login_tokens(), true)?,
+            (0x10, Answer::Tokens { .. } | Answer::Silence(_)) => send(stream, &login_tokens(), true)?,
+            (_, Answer::Silence(tokens)) => send(stream, tokens, false)?,
             (
                 _,
                 Answer::Tokens {

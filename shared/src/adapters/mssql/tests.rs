@@ -182,6 +182,38 @@ async fn what_breaks_a_stream_is_classed() {
 }
 
 #[tokio::test]
+async fn a_server_that_falls_silent_is_given_up_wherever_it_stops() {
+    let head = columns(&[("a", vec![0x26, 4])]);
+    let one = row(&[short(&[1, 0, 0, 0])]);
+    let timeouts = Timeouts {
+        silence: Duration::from_millis(100),
+        ..Timeouts::ROWS
+    };
+    for (place, tokens) in [
+        ("before the columns", Vec::new()),
+        ("before the first row", head.clone()),
+        ("between two rows", [head.clone(), one.clone()].concat()),
+        ("within a row", [head.clone(), one.clone(), one[..3].to_vec()].concat()),
+    ] {
+        let server = Replay::start(Answer::Silence(tokens));
+        let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
+        let rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
+        let mut rows = rows.with_timeouts(timeouts);
+        let mut sink = Collected::default();
+        let (query, limit) = (query(), Duration::from_secs(5));
+        let answer = tokio::time::timeout(limit, rows.read(&query, &shape, &mut sink)).await;
+        let error = answer.unwrap_or_else(|_| panic!("{place}: no end")).unwrap_err();
+        assert_eq!(
+            error.code(),
+            ErrorCode::SourceUnavailable,
+            "{place}: {}",
+            error.report()
+        );
+        assert!(sink.batches.is_empty(), "{place}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_cannot_be_reached_or_refuses_is_classed() {
     let refused = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
