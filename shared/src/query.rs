@@ -5,6 +5,7 @@
 //! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130). A rowversion
 //! is compared as the `binary(8)` it is: text is not converted to it.
 
+pub mod change_tracking;
 pub mod slices;
 
 use serde::{Deserialize, Serialize};
@@ -239,7 +240,7 @@ impl Interval<'_> {
 /// A column as it is selected. `money` is cast, because drivers decode it through a float; a CLR type, to its
 /// serialised bytes, which are the whole value (<https://learn.microsoft.com/en-us/openspecs/sql_server_protocols/ms-ssclrt>).
 fn select_item(column: &Column) -> String {
-    let name = format!("[{}]", column.name.replace(']', "]]"));
+    let name = quoted(&column.name);
     match column.sql_type {
         SqlType::Money => format!("CAST({name} AS decimal(19,4)) AS {name}"),
         SqlType::SmallMoney => format!("CAST({name} AS decimal(10,4)) AS {name}"),
@@ -248,6 +249,11 @@ fn select_item(column: &Column) -> String {
         }
         _ => name,
     }
+}
+
+/// A name as the server gave it, in brackets.
+fn quoted(name: &str) -> String {
+    format!("[{}]", name.replace(']', "]]"))
 }
 
 /// The rows of the control table for a name: normally one.

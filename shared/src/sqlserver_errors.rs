@@ -20,7 +20,8 @@ pub const fn code_of(number: u32) -> ErrorCode {
         1203..=1205 | 1221 | 1222
         // A snapshot that met an update, a change of the table, the switching on of snapshots, or a full version store;
         // in-memory tables' conflicts (41301, 41302, 41305, 41325, 41839).
-        | 3957 | 3960 | 3961 | 3966 | 41301 | 41302 | 41305 | 41325 | 41839
+        // 3952, snapshots not allowed: one is begun only where they were just seen to be.
+        | 3952 | 3957 | 3960 | 3961 | 3966 | 41301 | 41302 | 41305 | 41325 | 41839
         // A statement that lost the ground under it and is to be run again: data moved, a worktable or schema went.
         | 601 | 617 | 669 | 9515 | 10922 | 20041
         // Memory, workers and time: to run a query, to compile it (8628), to read a page (845), to log in.
@@ -85,7 +86,6 @@ const fn quotes_names_only(number: u32) -> bool {
                 | 1088
                 | 2812
                 | 3951
-                | 3952
                 | 8144
                 | 8178
                 | 18452
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn what_goes_away_by_itself_is_retryable_and_nothing_else() {
         for number in [
-            1205, 1222, 4060, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920,
+            1205, 1222, 3952, 4060, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920,
         ] {
             assert_eq!(code_of(number), ErrorCode::SourceUnavailable, "{number}");
         }

@@ -26,6 +26,9 @@ pub struct LookedUp {
     /// The last committed window, when the pointer lags behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed: Option<CommittedWindow>,
+    /// The stored value is no window of this ledger's: the table has yet to be loaded in full.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unloaded: bool,
 }
 
 impl LookedUp {
@@ -33,7 +36,11 @@ impl LookedUp {
     #[must_use]
     pub fn next_window(&self) -> WindowName {
         match &self.committed {
-            Some(committed) => WindowName::after(&committed.new_watermark),
+            Some(committed) => {
+                let next = committed.superseded_by.clone();
+                next.unwrap_or_else(|| WindowName::after(&committed.new_watermark))
+            }
+            None if self.unloaded => WindowName::initial(),
             None => WindowName::after_stored(self.stored.value.as_deref()),
         }
     }
@@ -47,6 +54,19 @@ pub struct CommittedWindow {
     pub window: WindowName,
     /// Where it ended: the old watermark of the next window.
     pub new_watermark: Watermark,
+    /// The window that is copied in place of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<WindowName>,
+}
+
+/// A window without a slice, which only has to be committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmptyWindow {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
 }
 
 /// A window to be copied: an item of the state machine's Map.

@@ -53,6 +53,20 @@ pub struct TableSpec {
 pub enum Tracking {
     /// By a column that grows with every insert and update.
     Watermark(WatermarkTracking),
+    /// By SQL Server's change tracking: inserts, updates and deletes.
+    ChangeTracking(ChangeTracking),
+}
+
+impl Tracking {
+    /// How long to wait between freezing a window whose watermarks have this type and copying it. Change tracking gives
+    /// versions at commit, so there is nothing to wait for.
+    #[must_use]
+    pub fn settle_seconds(&self, sql_type: SqlType) -> u32 {
+        match self {
+            Self::Watermark(tracking) => tracking.settle_seconds(sql_type),
+            Self::ChangeTracking(_) => 0,
+        }
+    }
 }
 
 /// The settings of watermark tracking.
@@ -108,14 +122,28 @@ pub enum NullWatermark {
     FirstLoad,
 }
 
-impl TableSpec {
-    /// The name of the watermark column.
-    #[must_use]
-    pub const fn watermark(&self) -> &WatermarkTracking {
-        let Tracking::Watermark(tracking) = &self.tracking;
-        tracking
-    }
+/// The settings of change tracking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTracking {
+    /// What becomes of a table whose stored version SQL Server no longer has all changes since.
+    #[serde(default)]
+    pub on_expired: OnExpired,
+}
 
+/// A stored version expires when its changes are older than the retention, and when the table is truncated or its
+/// tracking switched off and on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExpired {
+    /// The table is loaded again in full.
+    #[default]
+    Reinitialize,
+    /// The table fails, until somebody decides.
+    Fail,
+}
+
+impl TableSpec {
     /// Checks what the shape of the JSON alone cannot say.
     pub fn check(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("{}: {what}", self.table)));
@@ -126,7 +154,10 @@ impl TableSpec {
                  shorter one"
             ));
         }
-        let settle_seconds = self.watermark().settle_seconds;
+        let settle_seconds = match &self.tracking {
+            Tracking::Watermark(tracking) => tracking.settle_seconds,
+            Tracking::ChangeTracking(_) => None,
+        };
         if let Some(settle_seconds) = settle_seconds.filter(|&seconds| seconds > MAX_SETTLE_SECONDS) {
             return refuse(format!(
                 "settle_seconds is {settle_seconds}, more than {MAX_SETTLE_SECONDS} (a day)"
@@ -190,15 +221,36 @@ mod tests {
     fn defaults_are_filled_in() {
         let spec = spec(r#"{"table": "orders", "tracking": {"watermark": {"column": "modified_at"}}}"#).unwrap();
         assert_eq!(spec.table.to_string(), "dbo.orders");
-        assert_eq!(spec.watermark().settle_seconds(SqlType::Int), 30);
-        assert_eq!(spec.watermark().settle_seconds(SqlType::RowVersion), 0);
+        let Tracking::Watermark(tracking) = &spec.tracking else {
+            panic!("a watermark is asked for")
+        };
+        assert_eq!(tracking.settle_seconds(SqlType::Int), 30);
+        assert_eq!(tracking.settle_seconds(SqlType::RowVersion), 0);
         assert_eq!(
-            (spec.watermark().clock, spec.watermark().null_watermark),
+            (tracking.clock, tracking.null_watermark),
             (Clock::Utc, NullWatermark::Skip)
         );
         assert_eq!(spec.format, Format::default());
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<TableSpec>(&json).unwrap(), spec);
+    }
+
+    #[test]
+    fn an_expired_version_is_loaded_again_unless_told_otherwise() {
+        let tracking = |settings: &str| {
+            let json = format!(r#"{{"table": "t", "tracking": {{"change_tracking": {settings}}}}}"#);
+            spec(&json).map(|spec| spec.tracking)
+        };
+        let expected = |on_expired| Tracking::ChangeTracking(ChangeTracking { on_expired });
+        assert_eq!(tracking("{}").unwrap(), expected(OnExpired::Reinitialize));
+        assert_eq!(
+            tracking(r#"{"on_expired": "fail"}"#).unwrap(),
+            expected(OnExpired::Fail)
+        );
+        assert_eq!(tracking("{}").unwrap().settle_seconds(SqlType::BigInt), 0);
+        for refused in [r#"{"on_expired": "ignore"}"#, r#"{"settle_seconds": 30}"#, "null"] {
+            assert!(tracking(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

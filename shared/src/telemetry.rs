@@ -20,6 +20,8 @@ pub enum Metric {
     LateRows(u64),
     /// How far the committed watermark is behind the clock; time columns only.
     WatermarkLagSeconds(u64),
+    /// Full loads of a tracked table whose version had expired.
+    Reinitializations(u64),
 }
 
 impl Metric {
@@ -30,6 +32,7 @@ impl Metric {
             Self::PartsWritten(value) => ("PartsWritten", "Count", value),
             Self::LateRows(value) => ("LateRows", "Count", value),
             Self::WatermarkLagSeconds(value) => ("WatermarkLagSeconds", "Seconds", value),
+            Self::Reinitializations(value) => ("Reinitializations", "Count", value),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use bytes::Bytes;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::{Identifier, ObjectName};
+use tidemark::ports::changes::{ProbeChanges, Versions};
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
     StagedObject, StagedPiece, Upload,
@@ -203,6 +204,24 @@ impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
     }
 }
 
+impl<T: ProbeChanges> ProbeChanges for Gated<'_, &T> {
+    async fn versions(&self, table: &ObjectName) -> Result<Versions> {
+        self.gate.call("versions", SOURCE, self.inner.versions(table)).await
+    }
+
+    async fn primary_key(&self, table: &ObjectName) -> Result<Vec<String>> {
+        self.gate
+            .call("primary_key", SOURCE, self.inner.primary_key(table))
+            .await
+    }
+
+    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
+        self.gate
+            .call("has_changes", SOURCE, self.inner.has_changes(table, after, up_to))
+            .await
+    }
+}
+
 impl<T: SliceSource> SliceSource for Gated<'_, &T> {
     async fn extent(&self, table: &ObjectName) -> Result<Option<Extent>> {
         self.gate.call("extent", SOURCE, self.inner.extent(table)).await
@@ -243,6 +262,22 @@ impl<T: RowSource> RowSource for Gated<'_, T> {
     async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
         self.gate
             .call("read", SOURCE, self.inner.read(query, shape, sink))
+            .await
+    }
+
+    async fn read_guarded<S: BatchSink>(
+        &mut self,
+        guard: &Query,
+        query: &Query,
+        shape: &Shape,
+        sink: &mut S,
+    ) -> Result<u64> {
+        self.gate
+            .call(
+                "read_guarded",
+                SOURCE,
+                self.inner.read_guarded(guard, query, shape, sink),
+            )
             .await
     }
 }

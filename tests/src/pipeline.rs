@@ -4,14 +4,15 @@ use copy_delta::Response as Copied;
 use lookup_new_watermark::Response as Planned;
 use tidemark::error::{Error, Result};
 use tidemark::ledger::WindowName;
+use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, StageObjects};
 use tidemark::ports::rows::RowSource;
 use tidemark::ports::source::{ProbeSource, SliceSource};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::runner::RunContext;
-use tidemark::steps::FailedTable;
+use tidemark::steps::{EmptyWindow, FailedTable};
 use tidemark::table::TableSpec;
-use update_watermark::{Committed, Response as Updated};
+use update_watermark::{Advanced, AllRequest, Committed, Response as Updated};
 
 /// How often the slices of a window are copied again before the table fails, as in the state machine.
 const ROUNDS: usize = 3;
@@ -44,7 +45,7 @@ pub struct Outcome {
 
 impl<P, R, W, S> Pipeline<'_, P, R, W, S>
 where
-    P: ProbeSource + SliceSource,
+    P: ProbeSource + SliceSource + ProbeChanges,
     R: RowSource,
     W: MoveWatermarks,
     S: ReadObjects + CreateObjects + StageObjects + CompleteObjects,
@@ -57,6 +58,13 @@ where
             ..Outcome::default()
         };
         outcome.unchanged = planned.unchanged.iter().map(ToString::to_string).collect();
+        if !planned.empty.is_empty() {
+            let advanced = self.update_all(run_id, planned.empty).await?;
+            outcome
+                .unchanged
+                .extend(advanced.advanced.iter().map(ToString::to_string));
+            outcome.failed.extend(advanced.failed);
+        }
         for window in planned.windows {
             outcome.committed.push(
                 self.copy_window(run_id, &window.table.to_string(), &window.window, window.slices)
@@ -132,5 +140,15 @@ where
         };
         let context = RunContext::unbounded();
         update_watermark::handle(self.source, self.watermarks, self.store, self.prefix, request, context).await
+    }
+
+    /// `update-watermark` for the windows in which nothing changed.
+    pub async fn update_all(&self, run_id: &str, windows: Vec<EmptyWindow>) -> Result<Advanced> {
+        let request = AllRequest {
+            run_id: run_id.into(),
+            windows,
+        };
+        let context = RunContext::unbounded();
+        update_watermark::handle_all(self.source, self.watermarks, self.store, self.prefix, request, context).await
     }
 }

@@ -47,7 +47,7 @@ fn tasks() -> Vec<(String, Value)> {
         .into_iter()
         .filter(|(_, state)| state["Type"] == "Task")
         .collect();
-    assert_eq!(tasks.len(), 4);
+    assert_eq!(tasks.len(), 5);
     tasks
 }
 

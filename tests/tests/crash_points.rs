@@ -86,19 +86,19 @@ impl World {
         let watermark = |value: &str| Watermark::new(SqlType::BigInt, value).unwrap();
         let template: Plan = self.ledger().plan(&WindowName::initial()).await.unwrap().unwrap();
         let slice = |from: &str, to: &str| {
-            let mut query = template.count.clone();
+            let mut query = template.count.clone().unwrap();
             query.parameters = vec![from.to_owned(), to.to_owned()];
-            Slice { query }
+            Slice { query, guard: None }
         };
         let window = WindowName::after(&watermark("3"));
         let slices = vec![slice("3", "5"), slice("5", "8"), slice("8", "11")];
-        let mut count = template.count.clone();
+        let mut count = template.count.clone().unwrap();
         count.parameters = vec!["3".to_owned(), "11".to_owned()];
         let bounds = (Some(watermark("3")), watermark("11"));
         let plan = Plan {
             window,
             slices,
-            count,
+            count: Some(count),
             old_watermark: bounds.0,
             new_watermark: bounds.1,
             ..template

@@ -7,6 +7,7 @@
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ledger::WindowName;
+use tidemark::ports::changes::{ProbeChanges, Versions};
 use tidemark::ports::objects::{CompleteObjects, CreateObjects};
 use tidemark::ports::source::{
     CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
@@ -325,6 +326,20 @@ impl ProbeSource for Uncountable<'_> {
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
         self.0.growth(column, old).await
+    }
+}
+
+impl ProbeChanges for Uncountable<'_> {
+    async fn versions(&self, table: &ObjectName) -> Result<Versions> {
+        self.0.versions(table).await
+    }
+
+    async fn primary_key(&self, table: &ObjectName) -> Result<Vec<String>> {
+        self.0.primary_key(table).await
+    }
+
+    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
+        self.0.has_changes(table, after, up_to).await
     }
 }
 

@@ -89,7 +89,7 @@ async fn a_small_window_of_a_large_table_is_one_slice() {
     let (_, plan) = run(&world, "r2", &spec).await;
     assert_eq!(plan.slices.len(), 1);
     assert_eq!(plan.slices[0].query, {
-        let mut count = plan.count.clone();
+        let mut count = plan.count.clone().unwrap();
         count.sql = count.sql.replace("COUNT_BIG(*) AS [rows]", "[id], [v]");
         count
     });

@@ -53,6 +53,10 @@ const TRANSIENT: [(i32, &str); 72] = [
     (1221, "releasing locks that are not held; retry"),
     (1222, "lock request time out period exceeded"),
     (
+        3952,
+        "snapshot isolation is not allowed in the database, which had just said that it is; retry",
+    ),
+    (
         3957,
         "snapshot isolation was not allowed when the transaction started; retry",
     ),
@@ -149,7 +153,6 @@ const PERMANENT: [(i32, &str); 58] = [
     (2812, "could not find stored procedure"),
     (3906, "failed to update the database: it is read-only"),
     (3951, "snapshot isolation is not compatible with the transaction"),
-    (3952, "snapshot isolation is not allowed in the database"),
     (3958, "the row version was not found; tempdb is out of space"),
     (8114, "error converting data type"),
     (8115, "arithmetic overflow"),

@@ -82,7 +82,8 @@ impl Answer for Response {}
 /// Copies the slice of the request, or finds it copied.
 ///
 /// Errors: `LedgerInvalid` when the window has no plan, `InvalidInput` when the plan has no such slice,
-/// `SchemaMismatch` when the source's columns are no longer those of the plan, `DeadlineExceeded` when the slice does
+/// `SchemaMismatch` when the source's columns are no longer those of the plan, `ChangeTrackingInvalid` when its changes
+/// are no longer complete, `DeadlineExceeded` when the slice does
 /// not fit into the invocation, and whatever the ports say. After an error nothing of this attempt is left but, at
 /// worst, an upload that the bucket's lifecycle rule removes.
 pub async fn handle<R, S>(
@@ -106,15 +107,14 @@ where
     } = request;
     let ledger = Ledger::new(store, prefix, &table);
     let plan = ledger.frozen_plan(&window).await?;
-    let query = &plan
+    let planned = plan
         .slices
         .get(slice as usize)
-        .ok_or_else(|| no_such_slice(&plan, slice))?
-        .query;
+        .ok_or_else(|| no_such_slice(&plan, slice))?;
     let key = ledger.keys().part(&window, slice, plan.format.extension());
     if dry_run {
         return Ok(Response::DryRun {
-            dry_run: query.clone(),
+            dry_run: planned.query.clone(),
             key,
         });
     }
@@ -132,7 +132,7 @@ where
     let deadline = context
         .deadline
         .map(|deadline| deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline));
-    let staging = stage::stage(rows, query, &shape, store, &destination, deadline);
+    let staging = stage::stage(rows, planned, &shape, store, &destination, deadline);
     let (row_count, staged) = staging.await.map_err(|error| error.context(&table))?;
     let own = staged.as_ref().map(|staged| Upload {
         key: staged.key.clone(),
@@ -146,6 +146,7 @@ where
         attempt,
         rows: row_count,
         staged,
+        superseded_by: None,
         run_id,
     };
     let decided = ledger.decide(record).await?;

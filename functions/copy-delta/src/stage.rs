@@ -13,9 +13,9 @@ use tidemark::checksum::Crc64Nvme;
 use tidemark::encode::Encoder;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::format::Format;
+use tidemark::ledger::Slice;
 use tidemark::ports::objects::{StageObjects, StagedObject, StagedPiece, Upload};
 use tidemark::ports::rows::{BatchSink, RowSource};
-use tidemark::query::Query;
 use tidemark::runner::progress;
 use tidemark::shape::Shape;
 use tokio::sync::mpsc;
@@ -39,11 +39,11 @@ pub(crate) struct Destination<'a> {
     pub(crate) part_bytes: usize,
 }
 
-/// Copies the rows of `query` into an upload that is not completed. Returns how many there were and, if any, the
+/// Copies the rows of `slice` into an upload that is not completed. Returns how many there were and, if any, the
 /// upload. After an error, or at `deadline` (`DeadlineExceeded`), the upload is given up.
 pub(crate) async fn stage<R: RowSource, S: StageObjects>(
     rows: &mut R,
-    query: &Query,
+    slice: &Slice,
     shape: &Shape,
     store: &S,
     destination: &Destination<'_>,
@@ -64,7 +64,10 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
         let reading = async {
             // Dropped at the end of the reading, which tells the encoder that nothing more can come.
             let mut sink = Sink { batches };
-            rows.read(query, shape, &mut sink).await
+            match &slice.guard {
+                None => rows.read(&slice.query, shape, &mut sink).await,
+                Some(guard) => rows.read_guarded(guard, &slice.query, shape, &mut sink).await,
+            }
         };
         let encoding = async {
             let panicked = |panic| Error::with_source(ErrorCode::Internal, "the encoder panicked", panic);

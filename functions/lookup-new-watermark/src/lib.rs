@@ -4,6 +4,7 @@
 //! of the source since. Without one, computes the upper bound and freezes it, with everything a slice needs, as the plan
 //! of the next window.
 
+mod change_tracking;
 mod planning;
 mod slicing;
 
@@ -11,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use tidemark::error::Result;
 use tidemark::identifier::ObjectName;
 use tidemark::ledger::{Ledger, Plan, WindowName};
+use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::objects::{CreateObjects, ReadObjects};
 use tidemark::ports::source::{ProbeSource, SliceSource};
 use tidemark::query::Query;
 use tidemark::runner::{Answer, RunContext};
-use tidemark::steps::{CopyWindow, FailedTable, LookedUp, Turns, for_each_table};
+use tidemark::steps::{CopyWindow, EmptyWindow, FailedTable, LookedUp, Turns, for_each_table};
 use tidemark::table::{Tracking, check_all};
 use tidemark::watermark::Watermark;
 
@@ -39,6 +41,8 @@ pub struct Request {
 pub struct Response {
     /// The windows to copy.
     pub windows: Vec<CopyWindow>,
+    /// The windows in which nothing changed: they only have to be committed, so that their tables' versions do not expire.
+    pub empty: Vec<EmptyWindow>,
     /// The tables with nothing to copy.
     pub unchanged: Vec<ObjectName>,
     /// Rows no window selects, where there are any.
@@ -85,7 +89,7 @@ pub struct DryRun {
 ///
 /// Errors: `InvalidInput` when the request makes no sense; retryable codes when no table could be probed for now. What
 /// fails for one table is in the response.
-pub async fn handle<P: ProbeSource + SliceSource, S: ReadObjects + CreateObjects>(
+pub async fn handle<P: ProbeSource + SliceSource + ProbeChanges, S: ReadObjects + CreateObjects>(
     source: &P,
     store: &S,
     prefix: &str,
@@ -102,28 +106,35 @@ pub async fn handle<P: ProbeSource + SliceSource, S: ReadObjects + CreateObjects
         dry_run,
     } = request;
     let created_at = context.timestamp()?;
+    let run = Run {
+        id: &run_id,
+        created_at: &created_at,
+        dry_run,
+    };
     let (outcomes, failed) = for_each_table(
         tables,
         context.deadline,
         |table| &table.spec.table,
         async |table: &LookedUp, turns: &Turns| {
             let ledger = Ledger::new(store, prefix, &table.spec.table);
+            let tracking = match &table.spec.tracking {
+                Tracking::Watermark(tracking) => tracking,
+                Tracking::ChangeTracking(tracking) => {
+                    let next = change_tracking::next(source, &ledger, table, *tracking, run, turns).await?;
+                    return Ok((next, None));
+                }
+            };
             if let Some(plan) = ledger.plan(&table.next_window()).await? {
-                let next = if dry_run {
-                    Next::DryRun(show(plan, true))
-                } else {
-                    Next::Copy(copy_window(plan, true))
-                };
-                return Ok((next, None));
+                return Ok((frozen(plan, true, dry_run), None));
             }
-            let probe = planning::probe(source, table, &run_id, &created_at);
+            let probe = planning::probe(source, table, tracking, run);
             let found = turns.take(probe).await?;
             let next = match found.next {
                 Found::Unchanged => unchanged(table, dry_run),
-                Found::Grown(plan) if dry_run => Next::DryRun(show(*plan, false)),
+                Found::Grown(plan) if dry_run => frozen(*plan, false, true),
                 Found::Grown(plan) => {
                     let (plan, adopted) = ledger.freeze(*plan).await?;
-                    Next::Copy(copy_window(plan, adopted))
+                    frozen(plan, adopted, dry_run)
                 }
             };
             Ok((next, found.note))
@@ -139,6 +150,7 @@ pub async fn handle<P: ProbeSource + SliceSource, S: ReadObjects + CreateObjects
         match next {
             Next::Unchanged(table) => response.unchanged.push(table),
             Next::Copy(window) => response.windows.push(window),
+            Next::Empty(window) => response.empty.push(window),
             Next::DryRun(plan) => response.dry_run.push(plan),
         }
         response.notes.extend(note);
@@ -146,6 +158,7 @@ pub async fn handle<P: ProbeSource + SliceSource, S: ReadObjects + CreateObjects
     tracing::info!(
         run_id,
         windows = response.windows.len(),
+        empty = response.empty.len(),
         unchanged = response.unchanged.len(),
         failed = response.failed.len(),
         "New watermarks looked up."
@@ -153,9 +166,18 @@ pub async fn handle<P: ProbeSource + SliceSource, S: ReadObjects + CreateObjects
     Ok(response)
 }
 
+/// The run that plans.
+#[derive(Debug, Clone, Copy)]
+struct Run<'a> {
+    id: &'a str,
+    created_at: &'a str,
+    dry_run: bool,
+}
+
 enum Next {
     Unchanged(ObjectName),
     Copy(CopyWindow),
+    Empty(EmptyWindow),
     DryRun(DryRun),
 }
 
@@ -175,12 +197,23 @@ fn unchanged(table: &LookedUp, dry_run: bool) -> Next {
     }
 }
 
+/// What is to be done with a plan that is frozen or, in a dry run, would be.
+fn frozen(plan: Plan, adopted: bool, dry_run: bool) -> Next {
+    match plan {
+        plan if dry_run => Next::DryRun(show(plan, adopted)),
+        Plan {
+            table, window, slices, ..
+        } if slices.is_empty() => Next::Empty(EmptyWindow { table, window }),
+        plan => Next::Copy(copy_window(plan, adopted)),
+    }
+}
+
 fn copy_window(plan: Plan, adopted: bool) -> CopyWindow {
     let Plan {
         table,
         window,
         slices,
-        tracking: Tracking::Watermark(tracking),
+        tracking,
         old_watermark,
         new_watermark,
         ..

@@ -8,12 +8,12 @@ use tidemark::ledger::{Plan, Slice, VERSION, WindowName};
 use tidemark::ports::source::{DeclaredColumn, Growth, Maximum, ProbeSource, SliceSource, WatermarkColumn};
 use tidemark::query::Interval;
 use tidemark::steps::LookedUp;
-use tidemark::table::{NullWatermark, TableSpec};
+use tidemark::table::{NullWatermark, TableSpec, WatermarkTracking};
 use tidemark::types::Column;
 use tidemark::watermark::{self, Watermark};
 
-use crate::Note;
 use crate::slicing::{self, SliceBounds};
+use crate::{Note, Run};
 
 /// How many columns an error lists: errors travel in the state machine's payload.
 const NAMES_SHOWN: usize = 20;
@@ -34,15 +34,15 @@ pub(crate) enum Found {
 pub(crate) async fn probe<P: ProbeSource + SliceSource>(
     source: &P,
     table: &LookedUp,
-    run_id: &str,
-    created_at: &str,
+    tracking: &WatermarkTracking,
+    run: Run<'_>,
 ) -> Result<Probed> {
     let spec = &table.spec;
-    let tracking = spec.watermark();
-    let declared = source.columns(&spec.table, asked_for(spec).as_deref()).await?;
+    let asked_for = asked_for(spec, &tracking.column);
+    let declared = source.columns(&spec.table, asked_for.as_deref()).await?;
     let column = known(spec, find(spec, &declared, &tracking.column)?)?;
     watermark::check_type(column.sql_type).map_err(|error| in_column(spec, &column.name, &error))?;
-    let columns = selected(spec, &declared)?;
+    let columns = selected(spec, &declared, spec.columns.as_deref())?;
     let old = old_watermark(table, &column)?;
 
     let name = Identifier::new(column.name.as_str())?;
@@ -106,6 +106,7 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
     let interval = Interval { new: &new, ..interval };
     let slice = |part: &SliceBounds| Slice {
         query: part.interval(&interval).rows(&columns),
+        guard: None,
     };
     let plan = Plan {
         version: VERSION,
@@ -113,13 +114,16 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
         window: WindowName::from_old(old.as_ref()),
         tracking: spec.tracking.clone(),
         slices: cut.slices.iter().map(slice).collect(),
-        count: interval.count(),
+        count: Some(interval.count()),
+        seed: None,
+        supersedes: None,
+        superseded_by: None,
         columns,
         format: spec.format.clone(),
         timestamps: spec.timestamps,
         watermark_name: spec.watermark_name.clone(),
-        run_id: run_id.to_owned(),
-        created_at: created_at.to_owned(),
+        run_id: run.id.to_owned(),
+        created_at: run.created_at.to_owned(),
         new_watermark: new,
         old_watermark: old,
     };
@@ -130,15 +134,18 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
 }
 
 /// The columns a probe asks for: all, or those to copy and the watermark's, so that rights to those suffice.
-fn asked_for(spec: &TableSpec) -> Option<Vec<&Identifier>> {
+fn asked_for<'a>(spec: &'a TableSpec, watermark: &'a Identifier) -> Option<Vec<&'a Identifier>> {
     let columns = spec.columns.as_ref()?;
-    let watermark = &spec.watermark().column;
     let others = columns.iter().filter(|column| *column != watermark);
     Some(std::iter::once(watermark).chain(others).collect())
 }
 
 /// The column a user means: spelled exactly, or, as most collations do not mind, in another case.
-fn find<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn], name: &Identifier) -> Result<&'a DeclaredColumn> {
+pub(crate) fn find<'a>(
+    spec: &TableSpec,
+    declared: &'a [DeclaredColumn],
+    name: &Identifier,
+) -> Result<&'a DeclaredColumn> {
     let name = name.as_str();
     if let Some(column) = declared.iter().find(|column| column.name == name) {
         return Ok(column);
@@ -165,7 +172,7 @@ fn find<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn], name: &Identifier)
 }
 
 /// The column, if its type is one Tidemark copies exactly.
-fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
+pub(crate) fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
     match &column.sql_type {
         Ok(sql_type) => Ok(Column {
             name: column.name.clone(),
@@ -182,9 +189,13 @@ fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
     }
 }
 
-/// The columns to copy, in the order they are asked for.
-fn selected(spec: &TableSpec, declared: &[DeclaredColumn]) -> Result<Vec<Column>> {
-    match &spec.columns {
+/// The columns with these names, in their order; without names, all that are declared.
+pub(crate) fn selected(
+    spec: &TableSpec,
+    declared: &[DeclaredColumn],
+    names: Option<&[Identifier]>,
+) -> Result<Vec<Column>> {
+    match names {
         None => declared.iter().map(|column| known(spec, column)).collect(),
         Some(names) => {
             let mut columns: Vec<Column> = Vec::with_capacity(names.len());
@@ -207,6 +218,7 @@ fn old_watermark(table: &LookedUp, column: &Column) -> Result<Option<Watermark>>
         spec,
         stored,
         committed,
+        ..
     } = table;
     if !stored.store_type.holds(column.sql_type) {
         return Err(Error::new(

@@ -48,11 +48,23 @@ pub(crate) struct SliceBounds {
     key: Option<KeyBounds>,
 }
 
+/// The bounds of a slice by the key; open where there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct KeyBounds {
+pub(crate) struct KeyBounds {
     column: Identifier,
     above: Option<Watermark>,
     up_to: Option<Watermark>,
+}
+
+impl KeyBounds {
+    /// As a query has them.
+    pub(crate) fn range(&self) -> KeyRange<'_> {
+        KeyRange {
+            column: &self.column,
+            above: self.above.as_ref(),
+            up_to: self.up_to.as_ref(),
+        }
+    }
 }
 
 impl SliceBounds {
@@ -63,11 +75,7 @@ impl SliceBounds {
             with_nulls: window.with_nulls && self.old.is_none(),
             old: self.old.as_ref().or(window.old),
             new: self.new.as_ref().unwrap_or(window.new),
-            key: self.key.as_ref().map(|key| KeyRange {
-                column: &key.column,
-                above: key.above.as_ref(),
-                up_to: key.up_to.as_ref(),
-            }),
+            key: self.key.as_ref().map(KeyBounds::range),
             ..*window
         }
     }
@@ -137,6 +145,61 @@ pub(crate) async fn cut<P: SliceSource>(
             Ok(Cut::whole())
         }
     }
+}
+
+/// Cuts the whole table of `spec` by its key. `None` when it is one slice.
+pub(crate) async fn cut_table<P: SliceSource>(
+    source: &P,
+    spec: &TableSpec,
+    declared: &[DeclaredColumn],
+) -> Result<Option<Vec<KeyBounds>>> {
+    let Some(extent) = source.extent(&spec.table).await? else {
+        return Ok(None);
+    };
+    let slice_rows = slice_rows(spec, Some(extent));
+    if extent.rows <= slice_rows {
+        return Ok(None);
+    }
+    let leading = source.leading_columns(&spec.table).await?;
+    let mut keys = leading.iter().filter(|column| column.is_key);
+    let Some(key) = keys.find_map(|column| sliceable(declared, &column.name)) else {
+        tracing::warn!(table = %spec.table, rows = extent.rows, "The table is one slice: its key is none it could be cut by.");
+        return Ok(None);
+    };
+    let end = Instant::now() + TIME_TO_CUT;
+    by_key(source, spec, key, extent, extent.rows / slice_rows, end)
+        .await
+        .map(Some)
+}
+
+/// Cuts the table into about `count` slices of as many rows each.
+async fn by_key<P: SliceSource>(
+    source: &P,
+    spec: &TableSpec,
+    (column, sql_type): (Identifier, SqlType),
+    extent: Extent,
+    count: u64,
+    end: Instant,
+) -> Result<Vec<KeyBounds>> {
+    let count = count.clamp(1, MAX_SLICES as u64 - 1);
+    let step = (extent.rows / count).max(1);
+    let mut slices: Vec<KeyBounds> = Vec::new();
+    let mut rest = KeyBounds {
+        column,
+        above: None,
+        up_to: None,
+    };
+    while slices.len() + 1 < MAX_SLICES && Instant::now() < end {
+        let next = source.nth_key(&spec.table, &rest.range(), sql_type, step).await?;
+        let Some(value) = next else { break };
+        slices.push(KeyBounds {
+            up_to: Some(value.clone()),
+            ..rest.clone()
+        });
+        rest.above = Some(value);
+    }
+    slices.push(rest);
+    Ok(slices)
 }
 
 /// How many rows a slice has.
@@ -210,31 +273,16 @@ impl<P: SliceSource> Cutter<'_, P> {
     }
 
     /// Cuts `rows` rows of the window that are spread over the whole table.
-    async fn by_key(&self, (column, sql_type): (Identifier, SqlType), extent: Extent, rows: u64) -> Result<Cut> {
-        let most = MAX_SLICES as u64;
-        let count = (rows / self.slice_rows).clamp(1, most - 1);
-        let step = (extent.rows / count).max(1);
-        let mut slices: Vec<SliceBounds> = Vec::new();
-        let mut above: Option<Watermark> = None;
-        let slice = |above: Option<Watermark>, up_to| SliceBounds {
-            key: Some(KeyBounds {
-                column: column.clone(),
-                above,
-                up_to,
-            }),
+    async fn by_key(&self, key: (Identifier, SqlType), extent: Extent, rows: u64) -> Result<Cut> {
+        let count = rows / self.slice_rows;
+        let slices = by_key(self.source, self.spec, key, extent, count, self.end).await?;
+        let slice = |key| SliceBounds {
+            key: Some(key),
             ..SliceBounds::default()
         };
-        while slices.len() + 1 < MAX_SLICES && Instant::now() < self.end {
-            let range = KeyRange {
-                column: &column,
-                above: above.as_ref(),
-                up_to: None,
-            };
-            let next = self.source.nth_key(&self.spec.table, &range, sql_type, step).await?;
-            let Some(value) = next else { break };
-            slices.push(slice(above.replace(value.clone()), Some(value)));
-        }
-        slices.push(slice(above, None));
-        Ok(Cut { slices, new: None })
+        Ok(Cut {
+            slices: slices.into_iter().map(slice).collect(),
+            new: None,
+        })
     }
 }

@@ -24,10 +24,20 @@ where
     C: CountSource,
     S: ReadObjects + CreateObjects + CompleteObjects,
 {
+    if let Some(load) = &plan.superseded_by {
+        return supersede(ledger, plan, load, run_id, context).await.map(Some);
+    }
     // W3: nothing becomes visible before every slice is decided.
-    let Some(records) = decided(ledger, plan).await? else {
-        return Ok(None);
+    let records = match decided(ledger, plan).await? {
+        Decided::All(records) => records,
+        Decided::NotYet => return Ok(None),
+        Decided::Superseded(load) => return supersede(ledger, plan, &load, run_id, context).await.map(Some),
     };
+    if let Some(expired) = &plan.supersedes {
+        // The chain has to lead here before this window is its end.
+        let expired = ledger.frozen_plan(expired).await?;
+        supersede(ledger, &expired, &plan.window, run_id, context).await?;
+    }
 
     if let Some(manifest) = committed_before(ledger, plan).await? {
         return Ok(Some(manifest));
@@ -51,6 +61,8 @@ where
         bytes: parts.iter().map(|part| part.bytes).sum(),
         parts,
         late_rows,
+        seed: plan.seed.clone(),
+        superseded_by: None,
         run_id: run_id.to_owned(),
         committed_at: context.timestamp()?,
     };
@@ -62,23 +74,83 @@ where
     Ok(Some(manifest))
 }
 
-/// The decision of every slice, or `None` when one is missing.
-async fn decided<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Option<Vec<PartRecord>>> {
+/// Commits the window of `plan` as one whose rows are in window `load`: it has none of its own and ends where it starts.
+///
+/// A document of the window says so, and by W1 and W2 that does not change. So no upload of it will ever be completed,
+/// and only such a manifest can have been written before.
+async fn supersede<S: ReadObjects + CreateObjects>(
+    ledger: &Ledger<'_, S>,
+    plan: &Plan,
+    load: &WindowName,
+    run_id: &str,
+    context: RunContext,
+) -> Result<Manifest> {
+    let Some(end) = plan.old_watermark.clone() else {
+        let message = format!(
+            "window {} of {} cannot be superseded: it has no start",
+            plan.window, plan.table
+        );
+        return Err(Error::new(ErrorCode::LedgerInvalid, message));
+    };
+    let manifest = Manifest {
+        version: VERSION,
+        table: plan.table.clone(),
+        window: plan.window.clone(),
+        old_watermark: Some(end.clone()),
+        new_watermark: end,
+        columns: Vec::new(),
+        format: plan.format.clone(),
+        parts: Vec::new(),
+        rows: 0,
+        bytes: 0,
+        late_rows: Some(0),
+        seed: None,
+        superseded_by: Some(load.clone()),
+        run_id: run_id.to_owned(),
+        committed_at: context.timestamp()?,
+    };
+    let manifest = ledger.commit(manifest).await?;
+    if manifest.superseded_by.as_ref() != Some(load) {
+        let message = format!(
+            "window {} of {} is committed, though {load} was planned in its place: two histories of the table share this \
+             ledger; start the table over (docs/operations.md)",
+            plan.window, plan.table
+        );
+        return Err(Error::new(ErrorCode::LedgerInvalid, message));
+    }
+    Ok(manifest)
+}
+
+/// What is decided of a window's slices.
+enum Decided {
+    /// Every one of them.
+    All(Vec<PartRecord>),
+    /// At least one has yet to be copied.
+    NotYet,
+    /// That window is copied in place of this one.
+    Superseded(WindowName),
+}
+
+async fn decided<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Decided> {
     let mut records = Vec::with_capacity(plan.slices.len());
     for slice in (0_u32..).take(plan.slices.len()) {
-        let (_, Some(record)) = ledger.decision(&plan.window, slice).await? else {
-            return Ok(None);
+        let (_, Some(mut record)) = ledger.decision(&plan.window, slice).await? else {
+            return Ok(Decided::NotYet);
         };
+        if let Some(load) = record.superseded_by.take() {
+            return Ok(Decided::Superseded(load));
+        }
         records.push(record);
     }
-    Ok(Some(records))
+    Ok(Decided::All(records))
 }
 
 /// Rows of the window on the source beyond those copied. `None` when they cannot be counted: that is no reason to leave
-/// a copied window uncommitted.
+/// a copied window uncommitted. Where there is nothing to count, none can be late.
 async fn late_rows<C: CountSource>(source: &C, plan: &Plan, copied: u64) -> Option<u64> {
     let (table, window) = (&plan.table, &plan.window);
-    match tokio::time::timeout(COUNT_TIMEOUT, source.count(&plan.count)).await {
+    let Some(count) = &plan.count else { return Some(0) };
+    match tokio::time::timeout(COUNT_TIMEOUT, source.count(count)).await {
         Ok(Ok(count)) => {
             let late_rows = count.saturating_sub(copied);
             if late_rows > 0 {

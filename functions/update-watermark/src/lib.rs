@@ -4,12 +4,14 @@
 //! may be repeated by anyone at any time (W6).
 
 mod commit;
+mod empty;
+mod event;
 mod pointer;
 
 use serde::{Deserialize, Serialize};
 use tidemark::error::Result;
 use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, Manifest, WindowName};
+use tidemark::ledger::{Ledger, Manifest, Plan, WindowName};
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
 use tidemark::ports::source::CountSource;
 use tidemark::ports::watermarks::MoveWatermarks;
@@ -18,6 +20,9 @@ use tidemark::table::{Clock, Tracking};
 use tidemark::telemetry::Metric;
 use tidemark::watermark::{self, Watermark};
 use time::{OffsetDateTime, PrimitiveDateTime};
+
+pub use empty::{Advanced, AllRequest, handle_all};
+pub use event::{Event, Outcome};
 
 /// The window to commit.
 #[derive(Debug, Deserialize)]
@@ -73,6 +78,12 @@ pub struct Committed {
     pub late_rows: Option<u64>,
     /// Where the next window starts.
     pub watermark: Watermark,
+    /// The window whose version had expired, and in whose place this one is a full load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<WindowName>,
+    /// The full load that is copied in place of this window, which has no rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<WindowName>,
     /// How far the watermark is behind the clock, time columns only.
     #[serde(skip)]
     lag_seconds: Option<u64>,
@@ -90,6 +101,7 @@ impl Answer for Response {
         ];
         metrics.extend(window.late_rows.map(Metric::LateRows));
         metrics.extend(window.lag_seconds.map(Metric::WatermarkLagSeconds));
+        metrics.extend(window.supersedes.as_ref().map(|_| Metric::Reinitializations(1)));
         vec![(window.table.to_string(), metrics)]
     }
 }
@@ -130,13 +142,15 @@ where
             }
         },
     };
-    let Tracking::Watermark(tracking) = &plan.tracking;
-    let lag_seconds = lag_seconds(&manifest.new_watermark, tracking.clock, context.now);
     pointer::advance(watermarks, &ledger, &plan, &manifest).await?;
-    Ok(Response::Committed(committed(manifest, lag_seconds)))
+    Ok(Response::Committed(committed(&plan, manifest, context.now)))
 }
 
-fn committed(manifest: Manifest, lag_seconds: Option<u64>) -> Committed {
+fn committed(plan: &Plan, manifest: Manifest, now: OffsetDateTime) -> Committed {
+    let lag_seconds = match &plan.tracking {
+        Tracking::Watermark(tracking) => lag_seconds(&manifest.new_watermark, tracking.clock, now),
+        Tracking::ChangeTracking(_) => None,
+    };
     let Manifest {
         table,
         window,
@@ -145,6 +159,7 @@ fn committed(manifest: Manifest, lag_seconds: Option<u64>) -> Committed {
         bytes,
         late_rows,
         new_watermark: watermark,
+        superseded_by,
         ..
     } = manifest;
     Committed {
@@ -155,6 +170,8 @@ fn committed(manifest: Manifest, lag_seconds: Option<u64>) -> Committed {
         objects: parts.len(),
         late_rows,
         watermark,
+        supersedes: plan.supersedes.clone(),
+        superseded_by,
         lag_seconds,
     }
 }

@@ -14,7 +14,7 @@ use tidemark::config::{Environment, UpdateConfig};
 use tidemark::error::Result;
 use tidemark::runner::{self, RunContext};
 use tracing::Instrument;
-use update_watermark::{Request, Response, handle};
+use update_watermark::{Event, Outcome};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -23,18 +23,19 @@ async fn main() -> ExitCode {
     runner::run(|event, context| step(&config, &aws, event, context)).await
 }
 
-async fn step(config: &Result<UpdateConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
+async fn step(config: &Result<UpdateConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Outcome> {
     let UpdateConfig {
         sink,
         source,
         watermarks,
     } = config.as_ref().map_err(Clone::clone)?;
-    let request: Request = runner::decode(event)?;
+    let request = Event::decode(event)?;
     let span = request.span();
     let store = aws.store(&sink.bucket);
     let source = Server::new(secrets::login(&aws.secrets, source).await?);
     let watermarks = Watermarks::open(watermarks, &aws.secrets, &store, &sink.prefix).await?;
-    handle(&source, &watermarks, &store, &sink.prefix, request, context)
+    request
+        .handle(&source, &watermarks, &store, &sink.prefix, context)
         .instrument(span)
         .await
 }

@@ -55,7 +55,7 @@ pub(crate) async fn advance<W: MoveWatermarks, S: ReadObjects>(
 enum Standing {
     /// At its end.
     There,
-    /// At its start or, along the manifests, before it; or nothing is stored.
+    /// At its start or, along the manifests, before it; or nothing is stored, or still what a first load found.
     Behind,
     /// Along the manifests, after it: another run was faster.
     Ahead,
@@ -85,6 +85,13 @@ async fn standing<S: ReadObjects>(
     if at == manifest.window || ledger.leads_to(&at, &manifest.window).await? {
         return Ok(Standing::Behind);
     }
-    let ahead = ledger.leads_to(&WindowName::after(new), &at).await?;
-    Ok(if ahead { Standing::Ahead } else { Standing::Foreign })
+    if ledger.leads_to(&WindowName::after(new), &at).await? {
+        return Ok(Standing::Ahead);
+    }
+    // What the first load found in the store is before it.
+    let initial = WindowName::initial();
+    let seed = ledger.manifest(&initial).await?.and_then(|first| first.seed);
+    let is_seed = seed.is_some() && seed == stored_new;
+    let behind = is_seed && (initial == manifest.window || ledger.leads_to(&initial, &manifest.window).await?);
+    Ok(if behind { Standing::Behind } else { Standing::Foreign })
 }

@@ -28,6 +28,9 @@ mod wire_text;
 use std::fmt;
 use std::time::Duration;
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
 use mssql_tds::connection::client_context::ClientContext;
 use mssql_tds::connection::tds_client::{BufferedRowPoll, ResultSet, StatementResult, TdsClient};
 use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
@@ -44,10 +47,12 @@ use self::batch::BatchBuilder;
 use self::errors::error_of;
 use crate::config::{Timeouts, Tls};
 use crate::error::{Error, ErrorCode, Result};
+use crate::format::{Format, Timestamps};
 use crate::login::Login;
 use crate::ports::rows::{BatchSink, RowSource};
-use crate::query::Query;
+use crate::query::{Query, change_tracking};
 use crate::shape::Shape;
+use crate::types::{Column, SqlType};
 
 /// The largest packet of the protocol; the server may grant less.
 const PACKET_BYTES: u16 = 32_767;
@@ -194,28 +199,70 @@ impl MssqlRows {
             .with_subscriber(NoSubscriber::new())
             .await
             .map_err(|error| self.failed("cannot read from", error))?;
-        match result {
-            StatementResult::Rows => Ok(()),
-            StatementResult::NoRows { .. } | StatementResult::End => {
-                Err(Error::new(ErrorCode::SchemaMismatch, "the query returned no columns"))
-            }
+        let has_rows = match result {
+            StatementResult::Rows => true,
+            StatementResult::End => false,
+            // A DECLARE before the SELECT.
+            StatementResult::NoRows { .. } => client
+                .advance_to_rows()
+                .with_subscriber(NoSubscriber::new())
+                .await
+                .map_err(|error| self.failed("cannot read from", error))?,
+        };
+        if has_rows {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorCode::SchemaMismatch, "the query returned no columns"))
         }
     }
 
-    fn failed(&self, what: &str, error: DriverError) -> Error {
-        let Login { host, port, .. } = &self.login;
-        error_of(error).context(format_args!("{what} {host}:{port}"))
+    /// Runs a batch whose result does not matter.
+    async fn batch(&self, client: &mut TdsClient, sql: &str) -> Result<()> {
+        let run = async {
+            client.execute(sql.to_owned(), ()).await?;
+            while client.advance().await? != StatementResult::End {}
+            client.close_query().await
+        };
+        let run = within(self.timeouts.silence, run)
+            .with_subscriber(NoSubscriber::new())
+            .await;
+        run.map_err(|error| self.failed("cannot read from", error))
     }
-}
 
-impl RowSource for MssqlRows {
-    async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
-        let mut client = self.start(query).await?;
+    /// Whether the one value a query answers is 1.
+    async fn answers_yes(&self, client: &mut TdsClient, query: &Query) -> Result<bool> {
+        let shape = Shape::new(&[answer_column()], &Format::default(), Timestamps::default())?;
+        self.execute(client, query).await?;
+        let mut batch = BatchBuilder::new(&shape, self.limits);
+        let run = async {
+            while fill(client, &mut batch, self.timeouts.silence).await? {}
+            within(self.timeouts.silence, client.close_query()).await
+        };
+        let run = run.with_subscriber(NoSubscriber::new()).await;
+        run.map_err(|error| self.failed("cannot read from", error))?;
+        let answer = batch.finish()?;
+        let answer = answer
+            .as_ref()
+            .and_then(|batch| batch.column(0).as_primitive_opt::<Int32Type>());
+        Ok(answer.is_some_and(|answer| answer.len() == 1 && answer.is_valid(0) && answer.value(0) == 1))
+    }
+
+    async fn check(&self, client: &mut TdsClient, guard: &Query) -> Result<()> {
+        if self.answers_yes(client, guard).await? {
+            return Ok(());
+        }
+        let message = "the changes of this window are no longer complete: retention has passed, the table was truncated, or \
+                       its tracking was switched off. The next run decides by on_expired";
+        Err(Error::new(ErrorCode::ChangeTrackingInvalid, message))
+    }
+
+    /// Reads the rows of a query that has been executed.
+    async fn rows<S: BatchSink>(&self, client: &mut TdsClient, shape: &Shape, sink: &mut S) -> Result<u64> {
         columns::check(shape, client.get_metadata())?;
         let mut batch = BatchBuilder::new(shape, self.limits);
         let mut rows = 0;
         loop {
-            let has_more = fill(&mut client, &mut batch, self.timeouts.silence)
+            let has_more = fill(client, &mut batch, self.timeouts.silence)
                 .with_subscriber(NoSubscriber::new())
                 .await
                 .map_err(|error| self.failed("cannot read from", error))?;
@@ -246,8 +293,56 @@ impl RowSource for MssqlRows {
             .with_subscriber(NoSubscriber::new())
             .await
             .map_err(|error| self.failed("cannot read from", error))?;
+        Ok(rows)
+    }
+
+    fn failed(&self, what: &str, error: DriverError) -> Error {
+        let Login { host, port, .. } = &self.login;
+        error_of(error).context(format_args!("{what} {host}:{port}"))
+    }
+}
+
+impl RowSource for MssqlRows {
+    async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
+        let mut client = self.start(query).await?;
+        let rows = self.rows(&mut client, shape, sink).await?;
         self.client = Some(client);
         Ok(rows)
+    }
+
+    /// Whether the database allows `SNAPSHOT` is asked each time, because that can be changed at any time.
+    async fn read_guarded<S: BatchSink>(
+        &mut self,
+        guard: &Query,
+        query: &Query,
+        shape: &Shape,
+        sink: &mut S,
+    ) -> Result<u64> {
+        // A connection of its own, which is not kept: whatever goes wrong, the transaction ends with it.
+        let mut client = self.connect().await?;
+        let is_snapshot = self
+            .answers_yes(&mut client, &change_tracking::snapshot_allowed())
+            .await?;
+        if is_snapshot {
+            self.batch(&mut client, change_tracking::BEGIN_SNAPSHOT).await?;
+        }
+        self.check(&mut client, guard).await?;
+        self.execute(&mut client, query).await?;
+        let rows = self.rows(&mut client, shape, sink).await?;
+        self.check(&mut client, guard).await?;
+        if is_snapshot {
+            self.batch(&mut client, change_tracking::COMMIT_SNAPSHOT).await?;
+        }
+        Ok(rows)
+    }
+}
+
+/// The column of a query that answers 1 or 0.
+fn answer_column() -> Column {
+    Column {
+        name: "answer".to_owned(),
+        sql_type: SqlType::Int,
+        nullable: true,
     }
 }
 

@@ -59,10 +59,20 @@ pub struct Plan {
     pub format: Format,
     /// How Parquet files hold fractions of a second.
     pub timestamps: Timestamps,
-    /// The slices by number, at least one.
+    /// The slices by number; none when nothing changed between the bounds.
     pub slices: Vec<Slice>,
-    /// Counts the rows of the window on the source.
-    pub count: Query,
+    /// Counts the rows of the window on the source, for tracking that can be late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<Query>,
+    /// The stored watermark that a first load found: one that was in the store before this ledger began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Watermark>,
+    /// The window this one was planned in place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<WindowName>,
+    /// The window that is copied in place of this one, which has no slices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<WindowName>,
     /// The `TableName` of the table in the control table, when configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
@@ -77,6 +87,9 @@ pub struct Plan {
 pub struct Slice {
     /// Selects the rows of the slice.
     pub query: Query,
+    /// Answers 1 as long as the source still has all of those rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Query>,
 }
 
 /// `_parts/NNNNN.json`: the decision which upload is the slice's (W2).
@@ -94,6 +107,9 @@ pub struct PartRecord {
     pub rows: u64,
     /// The upload, not yet completed; absent when the slice has no rows, because no empty object is ever written.
     pub staged: Option<StagedObject>,
+    /// The slice is never copied, because this window is copied in place of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<WindowName>,
     /// The run that copied the slice.
     pub run_id: String,
 }
@@ -124,10 +140,25 @@ pub struct Manifest {
     /// Rows of the window that the source held at commit beyond those copied: they were committed after the copy, and
     /// are not in the parts. `None` when they could not be counted.
     pub late_rows: Option<u64>,
+    /// The stored watermark that a first load found: one that was in the store before this ledger began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Watermark>,
+    /// The window that was copied in place of this one, which ends where it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<WindowName>,
     /// The run that committed the window.
     pub run_id: String,
     /// When, RFC 3339.
     pub committed_at: String,
+}
+
+impl Manifest {
+    /// The window after this one.
+    #[must_use]
+    pub fn next_window(&self) -> WindowName {
+        let next = self.superseded_by.clone();
+        next.unwrap_or_else(|| WindowName::after(&self.new_watermark))
+    }
 }
 
 /// One object of a window.

@@ -29,6 +29,12 @@ impl WindowName {
         Self::after_text(watermark.value())
     }
 
+    /// The window of a full load that is copied in place of window `expired`.
+    #[must_use]
+    pub fn reinit(expired: &Self) -> Self {
+        Self(format!("reinit-{expired}"))
+    }
+
     /// The window that starts after the watermark with this canonical text, whatever its type.
     ///
     /// What no watermark has in it becomes `_`, which no window has in its name: a store may hold anything.
@@ -205,6 +211,8 @@ mod tests {
             assert!(WindowName::try_from(name.to_owned()).is_ok());
         }
         assert_eq!(WindowName::from_old(None).as_str(), "initial");
+        let reinit = WindowName::reinit(&WindowName::after_text("42"));
+        assert_eq!(WindowName::try_from("reinit-42".to_owned()).unwrap(), reinit);
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
             let read: Result<Option<(WindowName, Manifest)>> = read;
             committed.extend(read?);
         }
-        let goes_on = |manifest: &Manifest| committed.contains_key(&WindowName::after(&manifest.new_watermark));
+        let goes_on = |manifest: &Manifest| committed.contains_key(&manifest.next_window());
         let mut ends = committed.iter().filter(|(_, manifest)| !goes_on(manifest));
         let Some((window, manifest)) = ends.next() else {
             return Ok(None);
@@ -164,7 +164,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
             let Some(manifest) = self.manifest(&next).await? else {
                 return Ok((end, false));
             };
-            let window = std::mem::replace(&mut next, WindowName::after(&manifest.new_watermark));
+            let window = std::mem::replace(&mut next, manifest.next_window());
             if window == next {
                 let key = self.keys.manifest(&window);
                 let message = format!("{key} leads to itself: its window is empty");

@@ -21,4 +21,16 @@ pub trait RowSource {
     /// Returns the number of rows read. Fails with `SchemaMismatch`, before any batch is pushed, when the result does
     /// not have the columns of `shape`.
     async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64>;
+
+    /// As [`read`](Self::read), but only while `guard` answers 1: it is asked before the first row and after the last, and
+    /// where the database allows it, it and `query` run in one `SNAPSHOT` transaction.
+    ///
+    /// Fails with `ChangeTrackingInvalid` when the guard answers anything else: the rows may be incomplete.
+    async fn read_guarded<S: BatchSink>(
+        &mut self,
+        guard: &Query,
+        query: &Query,
+        shape: &Shape,
+        sink: &mut S,
+    ) -> Result<u64>;
 }

@@ -2,8 +2,10 @@
 
 mod objects;
 mod source;
+mod tracked;
 mod watermarks;
 
 pub use objects::MemoryStore;
 pub use source::MemoryTable;
+pub use tracked::MemoryTracked;
 pub use watermarks::MemoryWatermarks;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::{Identifier, ObjectName};
+use crate::ports::changes::{ProbeChanges, Versions};
 use crate::ports::source::{
     CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, Maximum, ProbeSource, SliceSource, WatermarkColumn,
 };
@@ -117,6 +118,24 @@ impl SliceSource for MemoryTable {
     }
 }
 
+impl ProbeChanges for MemoryTable {
+    async fn versions(&self, _table: &ObjectName) -> Result<Versions> {
+        Err(not_tracked())
+    }
+
+    async fn primary_key(&self, _table: &ObjectName) -> Result<Vec<String>> {
+        Err(not_tracked())
+    }
+
+    async fn has_changes(&self, _table: &ObjectName, _after: i64, _up_to: i64) -> Result<bool> {
+        Err(not_tracked())
+    }
+}
+
+fn not_tracked() -> Error {
+    Error::new(ErrorCode::ChangeTrackingInvalid, "change tracking is off for the table")
+}
+
 impl CountSource for MemoryTable {
     async fn count(&self, query: &Query) -> Result<u64> {
         self.window(query).map(|rows| rows.len() as u64)
@@ -129,7 +148,7 @@ mod rows {
 
     use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 
-    use super::{Error, ErrorCode, MemoryTable, Query, Result};
+    use super::{Error, ErrorCode, MemoryTable, Query, Result, not_tracked};
     use crate::ports::rows::{BatchSink, RowSource};
     use crate::shape::Shape;
 
@@ -144,6 +163,16 @@ mod rows {
                 sink.push(batch).await?;
             }
             Ok(rows.len() as u64)
+        }
+
+        async fn read_guarded<S: BatchSink>(
+            &mut self,
+            _guard: &Query,
+            _query: &Query,
+            _shape: &Shape,
+            _sink: &mut S,
+        ) -> Result<u64> {
+            Err(not_tracked())
         }
     }
 }

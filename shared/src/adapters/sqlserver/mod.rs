@@ -1,5 +1,6 @@
 //! SQL Server through tiberius: the lookups, the counts and the control table. Rows are read elsewhere, in `mssql`.
 
+mod changes;
 mod control_table;
 mod metadata;
 mod server;

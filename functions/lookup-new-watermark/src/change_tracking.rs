@@ -1,0 +1,425 @@
+//! The next window of a tracked table: a full load, the changes since the last version, or nothing but a later version.
+//!
+//! A version expires. What was planned from it then is given up for a full load in a window of its own, `reinit-{from}`,
+//! without ever letting both become visible: the load takes the place of the expired window by being first to create
+//! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
+//! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
+
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::identifier::Identifier;
+use tidemark::ledger::{Ledger, PartRecord, Plan, Slice, VERSION, WindowName};
+use tidemark::ports::changes::{ProbeChanges, Versions};
+use tidemark::ports::objects::{CreateObjects, ReadObjects};
+use tidemark::ports::source::{DeclaredColumn, ProbeSource, SliceSource};
+use tidemark::query::change_tracking::{self, Changes, OPERATION_COLUMN, VERSION_COLUMN};
+use tidemark::query::slices::KeyRange;
+use tidemark::steps::{CommittedWindow, LookedUp, Turns};
+use tidemark::table::{ChangeTracking, OnExpired, TableSpec};
+use tidemark::types::{Column, SqlType};
+use tidemark::watermark::Watermark;
+
+use crate::planning::{find, selected};
+use crate::{Next, Run, frozen, slicing, unchanged};
+
+/// More documents of a window than other runs can create while it is looked at.
+const TRIES: u32 = 16;
+
+/// Finds or freezes the next window of `table`.
+pub(crate) async fn next<P, S>(
+    source: &P,
+    ledger: &Ledger<'_, S>,
+    table: &LookedUp,
+    tracking: ChangeTracking,
+    run: Run<'_>,
+    turns: &Turns,
+) -> Result<Next>
+where
+    P: ProbeSource + SliceSource + ProbeChanges,
+    S: ReadObjects + CreateObjects,
+{
+    let tracked = Tracked {
+        source,
+        ledger,
+        table,
+        tracking,
+        run,
+        turns,
+        old: old_version(table)?,
+    };
+    let mut window = table.next_window();
+    let superseded = |committed: &CommittedWindow| committed.superseded_by.is_some();
+    let mut is_load = window == WindowName::initial() || table.committed.as_ref().is_some_and(superseded);
+    for _ in 0..TRIES {
+        let step = match ledger.plan(&window).await? {
+            Some(plan) => tracked.resume(plan).await?,
+            None if is_load => tracked.load(&window, tracked.versions().await?).await?,
+            None => tracked.plan(&window).await?,
+        };
+        match step {
+            Step::Frozen(plan, adopted) => return Ok(frozen(*plan, adopted, run.dry_run)),
+            Step::Unchanged => return Ok(unchanged(table, run.dry_run)),
+            Step::LookAgain => {}
+            Step::GoOn(superseding) => (window, is_load) = (superseding, true),
+        }
+    }
+    let message = format!(
+        "window {window} of {} keeps changing while it is planned",
+        table.spec.table
+    );
+    Err(Error::new(ErrorCode::SinkUnavailable, message))
+}
+
+enum Step {
+    /// The window's plan and whether it was there before.
+    Frozen(Box<Plan>, bool),
+    /// The version has not moved.
+    Unchanged,
+    /// Another run was faster.
+    LookAgain,
+    /// That window is copied in place of this one.
+    GoOn(WindowName),
+}
+
+struct Tracked<'a, P, S> {
+    source: &'a P,
+    ledger: &'a Ledger<'a, S>,
+    table: &'a LookedUp,
+    tracking: ChangeTracking,
+    run: Run<'a>,
+    turns: &'a Turns,
+    /// The version the next window starts after; the stored one, if the table has yet to be loaded.
+    old: Option<i64>,
+}
+
+impl<P, S> Tracked<'_, P, S>
+where
+    P: ProbeSource + SliceSource + ProbeChanges,
+    S: ReadObjects + CreateObjects,
+{
+    fn spec(&self) -> &TableSpec {
+        &self.table.spec
+    }
+
+    /// Goes on with a frozen plan, unless what it would read has expired.
+    async fn resume(&self, plan: Plan) -> Result<Step> {
+        if let Some(load) = plan.superseded_by {
+            return Ok(Step::GoOn(load));
+        }
+        let mut undecided = None;
+        for (number, slice) in (0_u32..).zip(&plan.slices) {
+            let (attempt, record) = self.ledger.decision(&plan.window, number).await?;
+            match record {
+                Some(PartRecord {
+                    superseded_by: Some(load),
+                    ..
+                }) => return Ok(Step::GoOn(load)),
+                Some(_) => {}
+                // A full load reads what there is.
+                None if slice.guard.is_none() => {}
+                None => undecided = undecided.or(Some((number, attempt))),
+            }
+        }
+        let (Some((slice, attempt)), Some(old)) = (undecided, &plan.old_watermark) else {
+            return Ok(Step::Frozen(Box::new(plan), true));
+        };
+        let old = number(old)?;
+        let versions = self.versions().await?;
+        let new = number(&plan.new_watermark)?;
+        if versions.current < new {
+            return Err(self.regression(new, versions));
+        }
+        if versions.min_valid <= old {
+            return Ok(Step::Frozen(Box::new(plan), true));
+        }
+        let load = self.expired(&plan.window, old, versions)?;
+        if self.run.dry_run {
+            return self.load(&load, versions).await;
+        }
+        let record = PartRecord {
+            version: VERSION,
+            window: plan.window,
+            slice,
+            attempt,
+            rows: 0,
+            staged: None,
+            superseded_by: Some(load),
+            run_id: self.run.id.to_owned(),
+        };
+        self.ledger.decide(record).await?;
+        Ok(Step::LookAgain)
+    }
+
+    /// Plans the window after a version.
+    async fn plan(&self, window: &WindowName) -> Result<Step> {
+        let versions = self.versions().await?;
+        let Some(old) = self.old else {
+            return self.load(window, versions).await;
+        };
+        if versions.current < old {
+            return Err(self.regression(old, versions));
+        }
+        if versions.min_valid > old {
+            let load = self.expired(window, old, versions)?;
+            if self.run.dry_run {
+                return self.load(&load, versions).await;
+            }
+            let plan = Plan {
+                superseded_by: Some(load),
+                ..self.empty(window, Some(version(old)?), version(old)?)
+            };
+            self.ledger.freeze(plan).await?;
+            return Ok(Step::LookAgain);
+        }
+        if versions.current == old {
+            return Ok(Step::Unchanged);
+        }
+        let new = version(versions.current)?;
+        let changed = self.source.has_changes(&self.spec().table, old, versions.current);
+        let mut plan = self.empty(window, Some(version(old)?), new.clone());
+        if self.turns.take(changed).await? {
+            let Columns { key, copied, .. } = self.columns().await?;
+            let changes = Changes {
+                table: &self.spec().table,
+                key: &key,
+                old: &version(old)?,
+                new: &new,
+            };
+            plan.slices.push(Slice {
+                query: changes.rows(&copied),
+                guard: Some(changes.guard()),
+            });
+            plan.columns = with_change_columns(copied);
+        } else if self.versions().await?.min_valid > old {
+            // No changes were found because they are gone.
+            return Ok(Step::LookAgain);
+        }
+        self.freeze(plan).await
+    }
+
+    /// Plans a full load. The version is read before the rows: a row that changes in between comes again.
+    async fn load(&self, window: &WindowName, versions: Versions) -> Result<Step> {
+        let new = version(versions.current)?;
+        let stored = self.old.map(version).transpose()?;
+        let Columns { declared, copied, .. } = self.columns().await?;
+        let cut = slicing::cut_table(self.source, self.spec(), &declared);
+        let slice = |range: Option<KeyRange<'_>>| Slice {
+            query: change_tracking::load(&self.spec().table, &copied, &new, range.as_ref()),
+            guard: None,
+        };
+        let slices = match self.turns.take(cut).await? {
+            None => vec![slice(None)],
+            Some(keys) => keys.iter().map(|key| slice(Some(key.range()))).collect(),
+        };
+        let (old, seed) = if *window == WindowName::initial() {
+            (None, stored)
+        } else {
+            (stored, None)
+        };
+        match self.old {
+            Some(seed) if old.is_none() && versions.current < seed => return Err(self.regression(seed, versions)),
+            Some(expired) if old.is_some() => self.has_moved(expired, versions)?,
+            _ => {}
+        }
+        let supersedes = old.as_ref().map(WindowName::after);
+        let plan = Plan {
+            slices,
+            columns: with_change_columns(copied),
+            seed,
+            supersedes,
+            ..self.empty(window, old, new)
+        };
+        self.freeze(plan).await
+    }
+
+    async fn freeze(&self, plan: Plan) -> Result<Step> {
+        if self.run.dry_run {
+            return Ok(Step::Frozen(Box::new(plan), false));
+        }
+        let (plan, adopted) = self.ledger.freeze(plan).await?;
+        // What another run froze is looked at as any plan that was there.
+        Ok(if adopted {
+            Step::LookAgain
+        } else {
+            Step::Frozen(Box::new(plan), false)
+        })
+    }
+
+    fn empty(&self, window: &WindowName, old: Option<Watermark>, new: Watermark) -> Plan {
+        let spec = self.spec();
+        Plan {
+            version: VERSION,
+            table: spec.table.clone(),
+            window: window.clone(),
+            tracking: spec.tracking.clone(),
+            old_watermark: old,
+            new_watermark: new,
+            columns: Vec::new(),
+            format: spec.format.clone(),
+            timestamps: spec.timestamps,
+            slices: Vec::new(),
+            count: None,
+            seed: None,
+            supersedes: None,
+            superseded_by: None,
+            watermark_name: spec.watermark_name.clone(),
+            run_id: self.run.id.to_owned(),
+            created_at: self.run.created_at.to_owned(),
+        }
+    }
+
+    async fn versions(&self) -> Result<Versions> {
+        self.turns.take(self.source.versions(&self.spec().table)).await
+    }
+
+    /// The window that takes the place of one whose version has expired, if it may.
+    fn expired(&self, window: &WindowName, old: i64, versions: Versions) -> Result<WindowName> {
+        let Versions { min_valid, .. } = versions;
+        let table = &self.spec().table;
+        let what =
+            format!("version {old} of {table} has expired: its changes are complete since version {min_valid} only");
+        if self.tracking.on_expired == OnExpired::Fail {
+            let message = format!(
+                "{what} (retention passed, the table was truncated, or its tracking was switched off and on). Set on_expired \
+                 to reinitialize to load it again in full, and raise CHANGE_RETENTION above the longest gap between runs"
+            );
+            return Err(Error::new(ErrorCode::ChangeTrackingInvalid, message));
+        }
+        self.has_moved(old, versions)?;
+        tracing::warn!(%table, %window, "{what}. The table is loaded again in full.");
+        Ok(WindowName::reinit(window))
+    }
+
+    /// A load in place of the window after `old` must lead on from there.
+    fn has_moved(&self, old: i64, versions: Versions) -> Result<()> {
+        if versions.current < old {
+            return Err(self.regression(old, versions));
+        }
+        if versions.current == old {
+            let message = format!(
+                "version {old} of {} is both the present one and expired: the table is loaded again in full once anything \
+                 tracked has changed",
+                self.spec().table
+            );
+            return Err(Error::new(ErrorCode::ChangeTrackingInvalid, message));
+        }
+        Ok(())
+    }
+
+    fn regression(&self, old: i64, versions: Versions) -> Error {
+        Error::new(
+            ErrorCode::WatermarkRegression,
+            format!(
+                "the stored version of {} is {old}, above the database's current version {}: was the database restored or \
+                 replaced, or its change tracking switched off and on? Start the table over (docs/operations.md)",
+                self.spec().table,
+                versions.current
+            ),
+        )
+    }
+
+    /// Asks for the columns: those named and, before them, what they lack of the key.
+    async fn columns(&self) -> Result<Columns> {
+        let spec = self.spec();
+        let key = self.turns.take(self.source.primary_key(&spec.table)).await?;
+        let asked_for = match &spec.columns {
+            None => None,
+            Some(listed) => {
+                let is_listed = |name: &String| {
+                    let name = name.to_lowercase();
+                    listed.iter().any(|column| column.as_str().to_lowercase() == name)
+                };
+                let missing = key.iter().filter(|name| !is_listed(name));
+                let missing = missing.map(|name| Identifier::new(name.as_str()));
+                let names = missing.chain(listed.iter().cloned().map(Ok));
+                Some(names.collect::<Result<Vec<_>>>()?)
+            }
+        };
+        let only: Option<Vec<&Identifier>> = asked_for.as_ref().map(|names| names.iter().collect());
+        let declared = self
+            .turns
+            .take(self.source.columns(&spec.table, only.as_deref()))
+            .await?;
+        let mut copied = selected(spec, &declared, asked_for.as_deref())?;
+        // As the columns are spelled in the answer, which need not be as the key spells them.
+        let mut names = Vec::with_capacity(key.len());
+        for name in key {
+            names.push(find(spec, &declared, &Identifier::new(name)?)?.name.clone());
+        }
+        for column in &mut copied {
+            let name = column.name.as_str();
+            if [VERSION_COLUMN, OPERATION_COLUMN]
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(name))
+            {
+                let message = format!(
+                    "{} has a column {name}, which is what the files call the change itself: leave it out by naming the \
+                     others in columns",
+                    spec.table
+                );
+                return Err(Error::new(ErrorCode::InvalidInput, message));
+            }
+            // A deleted row has nothing but its key.
+            column.nullable = !names.contains(&column.name);
+        }
+        Ok(Columns {
+            key: names,
+            declared,
+            copied,
+        })
+    }
+}
+
+/// The columns of a table.
+struct Columns {
+    /// The names of its key's.
+    key: Vec<String>,
+    /// Those asked for.
+    declared: Vec<DeclaredColumn>,
+    /// Those to copy, without the two that describe the change.
+    copied: Vec<Column>,
+}
+
+fn with_change_columns(mut columns: Vec<Column>) -> Vec<Column> {
+    columns.extend(change_tracking::columns());
+    columns
+}
+
+/// The version the next window starts after: of the last committed window, or the stored one.
+fn old_version(table: &LookedUp) -> Result<Option<i64>> {
+    let LookedUp {
+        spec,
+        stored,
+        committed,
+        ..
+    } = table;
+    if !stored.store_type.holds(SqlType::BigInt) {
+        let message = format!(
+            "the control table keeps watermarks as {}, which cannot hold every version, a bigint, of {}: use a control \
+             table of its own (WATERMARK_TABLE), that of infra/sql, or WATERMARK_STORE=s3",
+            stored.store_type, spec.table
+        );
+        return Err(Error::new(ErrorCode::InvalidConfig, message));
+    }
+    let text = match committed {
+        Some(committed) => Some(committed.new_watermark.value()),
+        None => stored.value.as_deref(),
+    };
+    let watermark = text.map(|text| Watermark::new(SqlType::BigInt, text)).transpose();
+    let watermark = watermark.map_err(|error| {
+        error
+            .recoded(ErrorCode::InvalidConfig)
+            .context(format_args!("the stored version of {}", spec.table))
+    })?;
+    watermark.as_ref().map(number).transpose()
+}
+
+fn number(version: &Watermark) -> Result<i64> {
+    version
+        .value()
+        .parse()
+        .map_err(|error| Error::with_source(ErrorCode::LedgerInvalid, format!("{version} is not a version"), error))
+}
+
+fn version(number: i64) -> Result<Watermark> {
+    Watermark::new(SqlType::BigInt, &number.to_string())
+}

@@ -1,0 +1,156 @@
+//! Probing change tracking.
+
+use tiberius::Row;
+
+use super::Server;
+use super::source::{single, unexpected_answer};
+use crate::error::{Error, ErrorCode, Result};
+use crate::identifier::ObjectName;
+use crate::ports::changes::{ProbeChanges, Versions};
+use crate::query::change_tracking;
+
+impl ProbeChanges for Server {
+    async fn versions(&self, table: &ObjectName) -> Result<Versions> {
+        let rows = self.rows(&change_tracking::versions(table)).await?;
+        let row = single(&rows)?;
+        match (number(row, 0)?, number(row, 1)?) {
+            (Some(current), Some(min_valid)) => Ok(Versions { current, min_valid }),
+            (current, _) => Err(not_tracked(table, current.is_some(), self.seen(table).await?)),
+        }
+    }
+
+    async fn primary_key(&self, table: &ObjectName) -> Result<Vec<String>> {
+        let rows = self.rows(&change_tracking::primary_key(table)).await?;
+        let names = rows.iter().map(|row| {
+            let name: Option<&str> = row.try_get(0).map_err(|_| unexpected_answer())?;
+            Ok(name.ok_or_else(unexpected_answer)?.to_owned())
+        });
+        let names = names.collect::<Result<Vec<_>>>()?;
+        if names.is_empty() {
+            return Err(no_primary_key(table));
+        }
+        Ok(names)
+    }
+
+    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
+        let rows = self.rows(&change_tracking::has_changes(table, after, up_to)).await?;
+        let answer: Option<i32> = single(&rows)?.try_get(0).map_err(|_| unexpected_answer())?;
+        Ok(answer.ok_or_else(unexpected_answer)? == 1)
+    }
+}
+
+impl Server {
+    async fn seen(&self, table: &ObjectName) -> Result<Seen> {
+        let rows = self.rows(&change_tracking::diagnosis(table)).await?;
+        let row = single(&rows)?;
+        let is_there = |column| Ok::<_, Error>(number(row, column)?.is_some_and(|count| count > 0));
+        Ok(Seen {
+            table: is_there(0)?,
+            tracked_database: is_there(1)?,
+            tracked_table: is_there(2)?,
+            primary_key: is_there(3)?,
+        })
+    }
+}
+
+fn number(row: &Row, column: usize) -> Result<Option<i64>> {
+    row.try_get(column).map_err(|_| unexpected_answer())
+}
+
+/// What the login can see in the catalog of a table that has no versions.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    table: bool,
+    tracked_database: bool,
+    tracked_table: bool,
+    primary_key: bool,
+}
+
+/// Why a table has no versions, and what to do. The catalog hides what the login may not see, so what is not seen may be
+/// a missing permission as well.
+fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Error {
+    let name = table.quoted();
+    if !seen.table {
+        let message = format!(
+            "there is no table {table}, or the login may not see it: check its name, and GRANT SELECT ON {name}"
+        );
+        return Error::new(ErrorCode::SourceRejected, message);
+    }
+    let why = if !has_version && !seen.tracked_database {
+        "change tracking is off for the database: ALTER DATABASE … SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS, \
+         AUTO_CLEANUP = ON)"
+            .to_owned()
+    } else if seen.tracked_table {
+        format!("the login may not read its changes: GRANT VIEW CHANGE TRACKING ON {name}")
+    } else if !seen.primary_key {
+        return no_primary_key(table);
+    } else {
+        format!(
+            "change tracking is off for the table (ALTER TABLE {name} ENABLE CHANGE_TRACKING), or the login may not see \
+             it (GRANT VIEW CHANGE TRACKING ON {name})"
+        )
+    };
+    Error::new(
+        ErrorCode::ChangeTrackingInvalid,
+        format!("{table} has no changes to read: {why}"),
+    )
+}
+
+fn no_primary_key(table: &ObjectName) -> Error {
+    let message = format!("{table} has no primary key, or the login may not see it: change tracking needs one");
+    Error::new(ErrorCode::ChangeTrackingInvalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_without_versions_is_told_why() {
+        let all = Seen {
+            table: true,
+            tracked_database: true,
+            tracked_table: true,
+            primary_key: true,
+        };
+        let hidden = Seen { table: false, ..all };
+        let cases = [
+            (true, hidden, ErrorCode::SourceRejected, "no table dbo.t"),
+            (
+                false,
+                Seen {
+                    tracked_database: false,
+                    tracked_table: false,
+                    ..all
+                },
+                ErrorCode::ChangeTrackingInvalid,
+                "ALTER DATABASE",
+            ),
+            (true, all, ErrorCode::ChangeTrackingInvalid, "may not read its changes"),
+            (
+                true,
+                Seen {
+                    tracked_table: false,
+                    ..all
+                },
+                ErrorCode::ChangeTrackingInvalid,
+                "ENABLE CHANGE_TRACKING",
+            ),
+            (
+                true,
+                Seen {
+                    tracked_table: false,
+                    primary_key: false,
+                    ..all
+                },
+                ErrorCode::ChangeTrackingInvalid,
+                "no primary key",
+            ),
+        ];
+        for (has_version, seen, code, said) in cases {
+            let error = not_tracked(&"t".parse().unwrap(), has_version, seen);
+            assert_eq!(error.code(), code);
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+}
