@@ -63,7 +63,7 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "read data": (_get(f"{WINDOW}/part-00000.parquet"), (UPDATE,)),
     "read outside the prefix": (_get("elsewhere/dbo.t/window=initial/_plan.json"), ()),
     "freeze a plan": (_put(f"{WINDOW}/_plan.json"), (NEW,)),
-    "record a slice": (_put(f"{WINDOW}/_parts/00000.json"), (COPY,)),
+    "record a slice": (_put(f"{WINDOW}/_parts/00000.json"), (NEW, COPY)),
     "void a record": (_put(f"{WINDOW}/_parts/00000.void"), (UPDATE,)),
     "write a manifest": (_put(f"{WINDOW}/_manifest.json"), (UPDATE,)),
     "move the pointer": (_put("tidemark/dbo.permissions/_watermark.json"), (UPDATE,)),

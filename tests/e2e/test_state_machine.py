@@ -23,7 +23,7 @@ TABLES = [{"table": "dbo.a", "tracking": {"watermark": {"column": "m"}}}]
 OLD = {"tables": [{"spec": TABLES[0]}], "failed": []}
 WINDOW = {"table": "dbo.a", "window": "initial", "slices": 1, "settle_seconds": 0, "adopted": False}
 NOTES = [{"table": "dbo.a", "null_rows": 1, "future_rows": 0}]
-NEW = {"windows": [WINDOW], "unchanged": [], "notes": NOTES, "dry_run": [], "failed": []}
+NEW = {"windows": [WINDOW], "empty": [], "unchanged": [], "notes": NOTES, "dry_run": [], "failed": []}
 COMMIT = {
     "table": "dbo.a",
     "window": "initial",
@@ -33,6 +33,7 @@ COMMIT = {
     "objects": 2,
     "slices": 2,
 }
+EMPTY = [{"table": "dbo.c", "window": "7"}, {"table": "dbo.d", "window": "7"}]
 RECOPY = {"table": "dbo.a", "window": "initial", "status": "recopy", "slices": 1}
 
 
@@ -52,6 +53,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "old-fails": {"0": _throws("WatermarkRejected", "login failed")},
     "new": {"0": _returns(NEW)},
     "new-idle": {"0": _returns({**NEW, "windows": [], "unchanged": ["dbo.a"]})},
+    "new-tracked": {"0": _returns({**NEW, "empty": EMPTY})},
+    "new-tracked-idle": {"0": _returns({**NEW, "windows": [], "empty": EMPTY, "unchanged": ["dbo.a"]})},
+    "new-tracked-dry-run": {"0": _returns({**NEW, "windows": [], "empty": EMPTY})},
     "new-pointer-lags": {"0": _returns({**NEW, "windows": [{**WINDOW, "slices": 0}]})},
     "new-dry-run": {"0": _returns({**NEW, "dry_run": [{"table": "dbo.a", "slices": [{"sql": "SELECT 1"}]}]})},
     "copied": {"0-99": _returns({"slice": 0, "rows": 1, "bytes": 9, "table": "dbo.a"})},
@@ -61,12 +65,24 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "committed": {"0-99": _returns(COMMIT)},
     "expired-once": {"0": _returns(RECOPY), "1-99": _returns(COMMIT)},
     "expires-always": {"0-99": _returns(RECOPY)},
+    "advanced": {"0": _returns({"advanced": ["dbo.c", "dbo.d"], "failed": []})},
+    "advanced-but-d": {
+        "0": _returns(
+            {"advanced": ["dbo.c"], "failed": [{"table": "dbo.d", "error": "WatermarkConflict", "cause": "moved"}]}
+        )
+    },
+    "advance-fails": {"0": _throws("WatermarkRejected", "login failed")},
 }
 
-CASES: dict[str, tuple[str, str, str, str]] = {
+CASES: dict[str, tuple[str, ...]] = {
     "busy": ("old", "new", "copied", "committed"),
     "idle": ("old", "new-idle", "copied", "committed"),
     "pointer-lags": ("old", "new-pointer-lags", "copy-fails", "committed"),
+    "tracked": ("old", "new-tracked", "copied", "committed", "advanced"),
+    "tracked-idle": ("old", "new-tracked-idle", "copied", "committed", "advanced"),
+    "tracked-dry-run": ("old", "new-tracked-dry-run", "copied", "committed", "advance-fails"),
+    "one-not-advanced": ("old", "new-tracked", "copied", "committed", "advanced-but-d"),
+    "none-advanced": ("old", "new-tracked", "copied", "committed", "advance-fails"),
     "dry-run": ("old", "new-dry-run", "copy-fails", "committed"),
     "lookup-fails": ("old-fails", "new", "copied", "committed"),
     "one-table-failed-early": ("old-failed-for-b", "new", "copied", "committed"),
@@ -76,7 +92,7 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     "expired-once": ("old", "new", "copied", "expired-once"),
     "expires-always": ("old", "new", "copied", "expires-always"),
 }
-STATES = ("LookupOldWatermark", "LookupNewWatermark", "CopyDelta", "UpdateWatermark")
+STATES = ("LookupOldWatermark", "LookupNewWatermark", "CopyDelta", "UpdateWatermark", "CommitEmpty")
 
 Case = Callable[..., tuple[Outcome, list[str]]]
 
@@ -90,7 +106,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
         json.dumps(
             {
                 "StateMachines": {
-                    NAME: {"TestCases": {case: dict(zip(STATES, row, strict=True)) for case, row in CASES.items()}}
+                    NAME: {"TestCases": {case: dict(zip(STATES, row, strict=False)) for case, row in CASES.items()}}
                 },
                 "MockedResponses": ANSWERS,
             }
@@ -140,6 +156,40 @@ def test_an_idle_run_enters_four_states(case: Case) -> None:
     assert outcome.output["unchanged"] == ["dbo.a"]
     entered = [event for event in events if event.endswith("StateEntered")]
     assert entered == ["TaskStateEntered", "TaskStateEntered", "ChoiceStateEntered", "SucceedStateEntered"]
+
+
+def test_windows_without_changes_are_committed_by_one_task(case: Case) -> None:
+    """However many there are: two states more than without any. Their tables are reported as unchanged."""
+    outcome, events = case("tracked-idle")
+    assert outcome.succeeded, outcome.cause
+    assert outcome.output["unchanged"] == ["dbo.a", "dbo.c", "dbo.d"]
+    assert outcome.output["committed"] == []
+    assert len([event for event in events if event.endswith("StateEntered")]) == 6
+    busy, _ = case("tracked")
+    assert (busy.committed, busy.output["unchanged"]) == ([COMMIT], ["dbo.c", "dbo.d"])
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("one-not-advanced", "1 table(s) failed, 1 committed, 1 without change. dbo.d: WatermarkConflict: moved"),
+        (
+            "none-advanced",
+            "2 table(s) failed, 1 committed, 0 without change. "
+            "dbo.c: WatermarkRejected: login failed | dbo.d: WatermarkRejected: login failed",
+        ),
+    ],
+)
+def test_tables_that_do_not_advance_fail_the_run_after_the_others(case: Case, name: str, cause: str) -> None:
+    """By name, and the window to copy is copied and committed."""
+    outcome, _ = case(name)
+    assert (outcome.error, outcome.cause) == ("TablesFailed", cause)
+
+
+def test_a_dry_run_commits_no_empty_window(case: Case) -> None:
+    """The task would fail."""
+    outcome, _ = case("tracked-dry-run", dry_run=True)
+    assert outcome.succeeded, outcome.cause
 
 
 def test_a_window_without_slices_only_moves_its_pointer(case: Case) -> None:
