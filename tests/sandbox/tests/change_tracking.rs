@@ -138,6 +138,26 @@ fn a_transaction_is_one_version_given_when_it_commits() {
 }
 
 #[test]
+fn merge_is_tracked_as_one_transaction() {
+    let s = tracked();
+    s.execute("INSERT t VALUES (1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3)")
+        .unwrap();
+    s.execute(
+        "WITH CHANGE_TRACKING_CONTEXT (0x0A) MERGE t USING (VALUES (1, 9), (4, 9)) AS n(id, a) ON t.id = n.id
+         WHEN MATCHED THEN UPDATE SET a = n.a WHEN NOT MATCHED THEN INSERT (id, a) VALUES (n.id, n.a) WHEN NOT MATCHED BY SOURCE AND t.id = 3 THEN DELETE;",
+    )
+    .unwrap();
+    assert_eq!(told(&s, 1), "1U2/ 3D2/ 4I2/2");
+    assert_eq!(
+        ask(
+            &s,
+            "SELECT CT.SYS_CHANGE_COLUMNS, CT.SYS_CHANGE_CONTEXT FROM CHANGETABLE(CHANGES t, 1) AS CT WHERE CT.id = 1"
+        ),
+        Ok("0x0000000002000000|0x0A".into())
+    );
+}
+
+#[test]
 fn what_is_rolled_back_leaves_nothing() {
     let s = tracked();
     s.execute("BEGIN TRAN; INSERT t VALUES (1, 1, 1, 1); ROLLBACK").unwrap();

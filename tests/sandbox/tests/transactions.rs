@@ -135,6 +135,35 @@ fn temporary_tables_roll_back_too() {
 }
 
 #[test]
+fn table_variables_do_not_roll_back() {
+    let s = sandbox();
+    assert_eq!(
+        ask(
+            &s,
+            "BEGIN TRAN; DECLARE @t TABLE (a int); INSERT @t VALUES (1); ROLLBACK; INSERT @t VALUES (2); SELECT a FROM @t"
+        ),
+        Ok("1\n2".into())
+    );
+}
+
+#[test]
+fn merge_meets_other_transactions_like_its_parts() {
+    let s = table();
+    let merge = "MERGE t USING (VALUES (1, 'm'), (4, 'm')) AS n(id, v) ON t.id = n.id
+                 WHEN MATCHED THEN UPDATE SET v = n.v WHEN NOT MATCHED THEN INSERT VALUES (n.id, n.v);";
+    let mut one = open(&s, "BEGIN TRAN; UPDATE t SET v = 'one' WHERE id = 1");
+    assert_eq!(now(&s, merge), Err(1222));
+    assert_eq!(now(&s, ROWS), Ok("1|a\n2|b\n3|c".into()));
+    one.execute("ROLLBACK").unwrap();
+    let mut one = open(&s, &format!("BEGIN TRAN; {merge}"));
+    assert_eq!(ask_in(&mut one, ROWS), Ok("1|m\n2|b\n3|c\n4|m".into()));
+    assert_eq!(now(&s, ROWS), Ok("1|a\n2|b\n3|c".into()));
+    assert_eq!(now(&s, "INSERT t VALUES (4, 'two')"), Err(1222));
+    one.execute("ROLLBACK").unwrap();
+    assert_eq!(now(&s, &format!("{merge} {ROWS}")), Ok("1|m\n2|b\n3|c\n4|m".into()));
+}
+
+#[test]
 fn a_second_writer_of_a_row_waits_and_goes_on_with_what_the_first_left() {
     let s = table();
     let mut one = open(&s, "BEGIN TRAN; UPDATE t SET v = 'one' WHERE id = 1");
@@ -388,6 +417,66 @@ fn definitions_in_a_transaction_keep_other_writers_waiting_and_roll_back() {
     ] {
         assert_eq!(now(&s, definition), Err(1222), "{definition}");
     }
+}
+
+#[test]
+fn a_definition_in_a_transaction_waits_for_the_users_of_its_table() {
+    let s = table();
+    let mut one = open(&s, "BEGIN TRAN; UPDATE t SET v = 'x' WHERE id = 1");
+    let waiting = std::thread::spawn({
+        let mut two = s.session().unwrap();
+        move || {
+            ask_in(
+                &mut two,
+                "BEGIN TRAN; ALTER TABLE t ADD extra int; COMMIT; SELECT v, extra FROM t WHERE id = 1",
+            )
+        }
+    });
+    one.execute("UPDATE t SET v = 'y' WHERE id = 1; COMMIT").unwrap();
+    assert_eq!(waiting.join().unwrap(), Ok("y|NULL".into()));
+}
+
+#[test]
+fn transfers_side_by_side_keep_the_total() {
+    let s = sandbox();
+    s.execute("CREATE TABLE a (id int NOT NULL PRIMARY KEY, n int NOT NULL); INSERT a SELECT value, 100 FROM GENERATE_SERIES(1, 6)")
+        .unwrap();
+    let movers: Vec<_> = (0_i32..3)
+        .map(|mover| {
+            let mut session = s.session().unwrap();
+            std::thread::spawn(move || {
+                for round in 0..30 {
+                    let (from, to) = ((mover + round) % 6 + 1, (mover * 2 + round * 5) % 6 + 1);
+                    let end = if round % 4 == 3 { "ROLLBACK" } else { "COMMIT" };
+                    // A row is moved by an update, or by a delete and an insert.
+                    let take = if round % 2 == 0 {
+                        format!("UPDATE a SET n -= {round} WHERE id = {from}")
+                    } else {
+                        format!("DECLARE @n int; SELECT @n = n FROM a WITH (UPDLOCK) WHERE id = {from}; DELETE a WHERE id = {from}; INSERT a VALUES ({from}, @n - {round})")
+                    };
+                    let script = format!("BEGIN TRAN; {take}; SAVE TRAN s; DELETE a; ROLLBACK TRAN s; UPDATE a SET n += {round} WHERE id = {to}; {end}");
+                    match session.execute(&script) {
+                        Ok(_) => {}
+                        Err(e) => assert_eq!(e.number, 1205, "{e}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    let total = "SELECT SUM(n), COUNT(*), COUNT(DISTINCT id) FROM a";
+    let mut snapshot = s.session().unwrap();
+    while movers.iter().any(|m| !m.is_finished()) {
+        assert_eq!(now(&s, total), Ok("600|6|6".into()));
+        let begin = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRAN";
+        let rows = "SELECT id, n FROM a ORDER BY id";
+        let first = ask_in(&mut snapshot, &format!("{begin}; {rows}"));
+        assert_eq!(ask_in(&mut snapshot, total), Ok("600|6|6".into()));
+        assert_eq!(ask_in(&mut snapshot, &format!("{rows}; COMMIT")), first);
+    }
+    for mover in movers {
+        mover.join().unwrap();
+    }
+    assert_eq!(now(&s, total), Ok("600|6|6".into()));
 }
 
 #[test]

@@ -89,6 +89,11 @@ impl Place {
         self.name.starts_with('#')
     }
 
+    /// True for temporary tables of the server's own, such as table variables: transactions are nothing to them.
+    pub fn is_variable(&self) -> bool {
+        self.name.starts_with(OWN)
+    }
+
     /// The SQLite schema that holds the object and its catalog rows.
     pub fn store(&self) -> &'static str {
         if self.is_temp() { "temp" } else { "main" }
@@ -138,6 +143,9 @@ impl Table {
         self.columns.iter().filter(|c| c.computed.is_none())
     }
 }
+
+/// How the names of the server's own temporary tables begin; no statement can write it.
+pub const OWN: &str = "#\u{1}";
 
 /// A name in double quotes.
 pub fn quote(name: &str) -> String {

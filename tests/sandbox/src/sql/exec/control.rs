@@ -8,7 +8,7 @@ use super::table_types::Frame;
 use super::{Flow, Session, Sink, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
-use crate::sql::ast::{Declared, Expr, Kind, Stmt};
+use crate::sql::ast::{Declared, Expr, Kind, Name, Stmt};
 use crate::sql::lexer;
 use crate::sql::parser;
 use crate::value::{MAX, Ty};
@@ -252,7 +252,7 @@ impl Session {
             _ => false,
         };
         if !temporary {
-            self.hold(sink)?;
+            self.hold(defined_anew(&statement.kind), sink)?;
         }
         self.write(sink, |s, _| match &statement.kind {
             Kind::CreateTable(name, columns, constraints) => s.create_table(name, columns, constraints),
@@ -402,6 +402,21 @@ impl Session {
             std::thread::sleep(rest.min(std::time::Duration::from_millis(10)));
         }
         Ok(())
+    }
+}
+
+/// The table that a definition changes.
+fn defined_anew(kind: &Kind) -> Option<&Name> {
+    match kind {
+        Kind::AddColumns(name, ..)
+        | Kind::DropColumns(name, ..)
+        | Kind::DropConstraint(name, ..)
+        | Kind::CreateIndex(_, name, ..)
+        | Kind::DropIndex(_, name, _)
+        | Kind::EnableTracking(name, _)
+        | Kind::DisableTracking(name) => Some(name),
+        Kind::Drop("table", names, _) => names.first(),
+        _ => None,
     }
 }
 

@@ -115,7 +115,7 @@ impl Session {
             _ => false,
         };
         if tracked {
-            self.hold(sink)?;
+            self.hold(Some(name), sink)?;
         }
         let table = self.write(sink, |session, _| {
             let table = session.table_named(name).map_err(|_| {

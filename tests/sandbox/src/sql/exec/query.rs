@@ -195,7 +195,7 @@ impl Session {
             select.into = None;
         }
         if !self.place(target)?.is_temp() {
-            self.hold(sink)?;
+            self.hold(None, sink)?;
         }
         let count = self.write(sink, |session, _| session.copy_into(&query, target))?;
         self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);

@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use super::{Argument, Collected, Session, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{ColumnDef, Constraint, Expr, Name, Rule};
-use crate::sql::catalog::{self, Place};
+use crate::sql::catalog::{self, OWN, Place};
 use crate::sql::parser;
 use crate::sql::parser::types::unknown_type;
 use crate::value::Ty;
@@ -155,7 +155,7 @@ impl Session {
     /// A new name for a temporary table of the server's own.
     pub(super) fn next_table_name(&mut self, what: &str) -> String {
         self.next_table += 1;
-        format!("#\u{1}{what} {}", self.next_table)
+        format!("{OWN}{what} {}", self.next_table)
     }
 
     /// The temporary table behind `@name`.

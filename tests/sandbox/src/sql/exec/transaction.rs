@@ -11,6 +11,7 @@ use super::{Session, Sink, Transition, tracking, versions};
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::locks::{Mode, Patience, Wanted};
+use crate::sql::ast::Name;
 use crate::sql::catalog::{self, Place, Table, quote};
 
 /// A request of the transaction manager, as drivers send instead of statements.
@@ -189,8 +190,8 @@ impl Session {
     /// Rolls the storage back without telling anyone: the end of a session.
     pub fn rollback_quietly(&mut self) {
         self.let_go();
-        // What the log holds was in the table: it fits in again.
-        let _ = self.undo(0);
+        let undone = self.undo(0);
+        debug_assert_eq!(undone, Ok(()), "what the log holds was in the table, and fits in again");
         self.end();
     }
 
@@ -498,16 +499,24 @@ impl Session {
         }
     }
 
-    /// Before a definition in a transaction: from here on the transaction is one of SQLite, and the only one that writes.
-    pub(super) fn hold(&mut self, sink: &dyn Sink) -> SqlResult<()> {
+    /// Before a definition in a transaction: from here on the transaction is one of SQLite, and the only one that writes. The
+    /// table that is defined anew is waited for first, so that its users can end.
+    pub(super) fn hold(&mut self, table: Option<&Name>, sink: &dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 || self.held || self.doomed {
             return Ok(());
         }
         let engine = Arc::clone(&self.engine);
         let tx = self.transaction();
-        engine
-            .locks
-            .take(tx, Wanted::Definitions, &self.patience(&|| sink.cancelled()))?;
+        let cancelled = || sink.cancelled();
+        let patience = self.patience(&cancelled);
+        if let Some(table) = table.and_then(|name| self.table_named(name).ok())
+            && !table.place().is_temp()
+        {
+            engine
+                .locks
+                .take(tx, Wanted::Table(table.id, Mode::Exclusive), &patience)?;
+        }
+        engine.locks.take(tx, Wanted::Definitions, &patience)?;
         loop {
             if let Some(_writing) = self.begin_immediate(&engine)? {
                 self.held = true;
@@ -518,7 +527,7 @@ impl Session {
 
     /// Notes a temporary table that the transaction created: a rollback drops it.
     pub(super) fn note_created(&mut self, place: &Place) {
-        if place.is_temp() && self.trancount > 0 && !self.held {
+        if place.is_temp() && !place.is_variable() && self.trancount > 0 && !self.held {
             self.created.push((self.engine.next_change(), place.clone()));
         }
     }

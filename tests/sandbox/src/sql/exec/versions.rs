@@ -276,7 +276,7 @@ impl Session {
         let place = table.place();
         let store = place.store();
         let needed = if place.is_temp() {
-            self.trancount > 0 && !self.goes_with_rollback(&table.name)
+            self.trancount > 0 && !place.is_variable() && !self.goes_with_rollback(&table.name)
         } else {
             self.trancount > 0 || self.engine.horizon().is_some()
         };
