@@ -108,7 +108,9 @@ async fn without_an_index_the_key_cuts_the_window() {
     assert!(plan.slices.len() >= 4 && plan.slices.iter().all(|slice| slice.query.sql.contains("[id]")));
 
     // The new rows are a part of the table, spread over it.
-    world.execute("insert into t select cast(value as bigint) * 1000000007 - 1, '2017-01-02' from generate_series(1, 12)");
+    world.execute(
+        "insert into t select cast(value as bigint) * 1000000007 - 1, '2017-01-02' from generate_series(1, 12)",
+    );
     let (outcome, plan) = run(&world, "r2", &spec).await;
     assert_eq!((outcome.committed[0].rows, plan.slices.len()), (12, 3));
     assert_eq!(world.lines("dbo.t").len(), 35);
