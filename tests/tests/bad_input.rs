@@ -11,7 +11,7 @@ use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::sqlserver::Server;
 use tidemark::error::{ErrorCode, Result};
 use tidemark::identifier::Identifier;
-use tidemark::ledger::{Keys, WindowName};
+use tidemark::ledger::{Ledger, WindowName};
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, StageObjects};
 use tidemark::runner::decode;
 use tidemark::table::{TableSpec, check_all};
@@ -113,7 +113,9 @@ async fn odd_names_of_schemas_tables_and_columns_are_copied_whole() {
                 "{table}"
             );
             if rows.is_some() {
-                let key = Keys::new("lake", &spec.table).part(&WindowName::initial(), 0, "jsonl");
+                let ledger = Ledger::new(&store, "lake", &spec.table);
+                let plan = ledger.frozen_plan(&WindowName::initial()).await.unwrap();
+                let key = ledger.keys().part(&plan, 0);
                 let row = json!({ column: 2, name: "two" });
                 assert_eq!(lines(&store.body(&key).unwrap())[1], row, "{table}");
             }

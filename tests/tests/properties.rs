@@ -302,7 +302,7 @@ prop_compose! {
         run_id in "(?s:.{0,30})",
         slices in 1..3_usize,
     ) -> Plan {
-        let interval = Interval { table: &table, column: &tracked, old: None, new: &new_watermark, with_nulls: true, key: None };
+        let interval = Interval { table: &table, column: &tracked, old: None, new: &new_watermark, with_nulls: true, key: None, filter: None };
         let slice = Slice { query: interval.rows(&columns), guard: None };
         Plan {
             version: VERSION,
@@ -311,6 +311,8 @@ prop_compose! {
             old_watermark: None,
             format: Format::default(),
             timestamps: Default::default(),
+            layout: Default::default(),
+            schema: tidemark::schema::fingerprint(&columns),
             slices: vec![slice; slices],
             count: Some(interval.count()),
             seed: None,
@@ -357,6 +359,7 @@ fn manifest_of(plan: Plan, staged: Option<StagedObject>) -> Manifest {
         window: plan.window,
         old_watermark: plan.old_watermark,
         columns: plan.columns,
+        schema: plan.schema,
         format: plan.format,
         rows: 1,
         bytes: u64::MAX,
@@ -472,14 +475,15 @@ proptest! {
     }
 
     #[test]
-    fn a_window_has_keys_of_its_own(table in object_name(), one in watermark(), other in watermark(), slice: u32, attempt: u32) {
-        let keys = Keys::new("p", &table);
+    fn a_window_has_keys_of_its_own(template in plan(), one in watermark(), other in watermark(), slice: u32, attempt: u32) {
+        let keys = Keys::new("p", &template.table);
         let all = |watermark: &Watermark| {
             let window = WindowName::after(watermark);
             [
                 keys.plan(&window),
                 keys.manifest(&window),
-                keys.part(&window, slice, "csv"),
+                keys.part(&Plan { window: window.clone(), ..template.clone() }, slice),
+                keys.previous(&window),
                 keys.part_record(&window, slice, attempt),
                 keys.part_record(&window, slice, attempt.wrapping_add(1)),
                 keys.part_record(&window, slice.wrapping_add(1), attempt),
@@ -502,7 +506,7 @@ proptest! {
     ) {
         let bound = |value| Watermark::new(SqlType::Int, value).unwrap();
         let (old, new) = (bound("1"), bound("2"));
-        let interval = Interval { table: &table, column: &tracked, old: Some(&old), new: &new, with_nulls: false, key: None };
+        let interval = Interval { table: &table, column: &tracked, old: Some(&old), new: &new, with_nulls: false, key: None, filter: None };
         prop_assert_eq!(
             without_names(&interval.rows(&columns).sql),
             "SELECT CAST([] AS decimal(19,4)) AS [], CAST([] AS decimal(19,4)) AS [] FROM [].[] \

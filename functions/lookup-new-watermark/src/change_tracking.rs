@@ -13,12 +13,13 @@ use tidemark::ports::objects::{CreateObjects, ReadObjects};
 use tidemark::ports::source::{DeclaredColumn, ProbeSource, SliceSource};
 use tidemark::query::change_tracking::{self, Changes, OPERATION_COLUMN, VERSION_COLUMN};
 use tidemark::query::slices::KeyRange;
+use tidemark::schema::fingerprint;
 use tidemark::steps::{CommittedWindow, LookedUp, Turns};
 use tidemark::table::{ChangeTracking, OnExpired, TableSpec};
 use tidemark::types::{Column, SqlType};
 use tidemark::watermark::Watermark;
 
-use crate::planning::{find, selected};
+use crate::planning::{check_schema, find, selected};
 use crate::{Next, Run, frozen, slicing, unchanged};
 
 /// More documents of a window than other runs can create while it is looked at.
@@ -189,6 +190,7 @@ where
                 guard: Some(changes.guard()),
             });
             plan.columns = with_change_columns(copied);
+            plan.schema = fingerprint(&plan.columns);
         } else if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
             return Ok(Step::LookAgain);
@@ -221,9 +223,11 @@ where
             _ => {}
         }
         let supersedes = old.as_ref().map(WindowName::after);
+        let columns = with_change_columns(copied);
         let plan = Plan {
             slices,
-            columns: with_change_columns(copied),
+            schema: fingerprint(&columns),
+            columns,
             seed,
             supersedes,
             ..self.empty(window, old, new)
@@ -232,6 +236,13 @@ where
     }
 
     async fn freeze(&self, plan: Plan) -> Result<Step> {
+        // A window without changes has no columns to compare.
+        if !plan.columns.is_empty() {
+            let begins = plan.supersedes.as_ref().unwrap_or(&plan.window);
+            if let Some(previous) = self.ledger.previous(begins).await? {
+                check_schema(self.spec(), &previous, &plan)?;
+            }
+        }
         if self.run.dry_run {
             return Ok(Step::Frozen(Box::new(plan), false));
         }
@@ -253,9 +264,11 @@ where
             tracking: spec.tracking.clone(),
             old_watermark: old,
             new_watermark: new,
+            schema: fingerprint(&[]),
             columns: Vec::new(),
             format: spec.format.clone(),
             timestamps: spec.timestamps,
+            layout: spec.layout,
             slices: Vec::new(),
             count: None,
             seed: None,
@@ -344,6 +357,16 @@ where
         let mut names = Vec::with_capacity(key.len());
         for name in key {
             names.push(find(spec, &declared, &Identifier::new(name)?)?.name.clone());
+        }
+        if let Some(name) = names
+            .iter()
+            .find(|name| copied.iter().all(|column| column.name != **name))
+        {
+            let message = format!(
+                "exclude of {} names {name}, a column of the key, which every change needs",
+                spec.table
+            );
+            return Err(Error::new(ErrorCode::InvalidInput, message));
         }
         for column in &mut copied {
             let name = column.name.as_str();

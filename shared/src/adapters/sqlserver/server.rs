@@ -97,16 +97,17 @@ impl Server {
                 };
                 return Err(error);
             }
-            State::Closed | State::Failed { .. } => self.open(&mut state).await?,
+            State::Closed | State::Failed { .. } => Box::pin(self.open(&mut state)).await?,
         };
-        match work(&mut connection).await {
+        // Boxed, here and where a connection is opened: the driver's futures are large, and those of the steps hold them.
+        match Box::pin(work(&mut connection)).await {
             Ok(answer) => {
                 *state = State::Open(connection);
                 Ok(answer)
             }
             Err(error) if is_silence(&error) => {
                 drop(connection);
-                *state = State::Open(self.open(&mut state).await?);
+                *state = State::Open(Box::pin(self.open(&mut state)).await?);
                 Err(self.too_slow())
             }
             Err(error) => Err(self.error(error)),
@@ -137,11 +138,11 @@ impl Server {
     async fn connect(&self) -> Result<Connection> {
         let mut login = self.login.clone();
         // Azure SQL Database may answer a login with the address of the node to go to, once.
-        match self.try_connect(&login).await {
+        match Box::pin(self.try_connect(&login)).await {
             Err(TdsError::Routing { host, port }) => {
                 login.host = host;
                 login.port = port;
-                self.try_connect(&login).await
+                Box::pin(self.try_connect(&login)).await
             }
             answer => answer,
         }
