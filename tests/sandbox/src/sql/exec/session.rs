@@ -8,8 +8,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::Options;
+use super::statement::Need;
 use super::table_types::Frame;
-use super::transaction::{Need, Savepoint};
+use super::transaction::Savepoint;
 use super::versions::Writer;
 use crate::engine::{Engine, Local};
 use crate::error::{SqlError, SqlResult};

@@ -5,14 +5,13 @@
 use std::sync::Arc;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use super::{Session, Sink, Transition, tracking, versions};
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
-use crate::locks::{Mode, Patience, Wanted};
+use crate::locks::{Mode, Wanted};
 use crate::sql::ast::Name;
-use crate::sql::catalog::{self, Place, Table, quote};
+use crate::sql::catalog::{Place, quote};
 
 /// A request of the transaction manager, as drivers send instead of statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +32,6 @@ pub(super) struct Savepoint {
     name: String,
     mark: i64,
     held: bool,
-}
-
-/// What a statement needs before it can run again.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Need {
-    Lock(Wanted),
-    Snapshot,
-}
-
-/// An open read of the storage; the end of its scope ends it.
-struct Reading<'s>(&'s Session);
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        // There is nothing to be lost in a transaction that has only read.
-        let _ = self.0.conn().execute_batch("COMMIT");
-    }
 }
 
 impl Session {
@@ -133,7 +115,7 @@ impl Session {
     }
 
     /// What ends a transaction that commits, inside SQLite's.
-    fn finish(&self) -> SqlResult<()> {
+    pub(super) fn finish(&self) -> SqlResult<()> {
         let defined = std::mem::take(&mut *self.defined.borrow_mut());
         let tracked = std::mem::take(&mut *self.tracked.borrow_mut());
         if !self.touched.get() && defined.is_empty() && tracked.is_empty() {
@@ -239,7 +221,7 @@ impl Session {
         }
     }
 
-    fn end_locks(&self) {
+    pub(super) fn end_locks(&self) {
         let tx = self.local.tx.swap(0, Relaxed);
         if tx != 0 {
             self.engine.end_transaction(tx);
@@ -284,199 +266,11 @@ impl Session {
     }
 
     /// The number of the session's transaction, a new one if there is none.
-    fn transaction(&self) -> u64 {
+    pub(super) fn transaction(&self) -> u64 {
         if self.tx() == 0 {
             self.local.tx.store(self.engine.locks.begin(), Relaxed);
         }
         self.tx()
-    }
-
-    /// The error that makes a statement wait for a lock and then run again.
-    pub(super) fn wait_for_lock(&self, wanted: Wanted) -> SqlError {
-        self.need.set(Some(Need::Lock(wanted)));
-        SqlError::again()
-    }
-
-    /// Takes a lock; the statement runs again if it has to be waited for.
-    pub(super) fn want(&self, wanted: Wanted) -> SqlResult<()> {
-        if self.engine.locks.try_take(self.transaction(), wanted) {
-            Ok(())
-        } else {
-            Err(self.wait_for_lock(wanted))
-        }
-    }
-
-    /// Locks a table; the statement runs again if it has to be waited for. Temporary tables are nobody else's.
-    pub(super) fn lock_table(&self, table: &Table, mode: Mode) -> SqlResult<()> {
-        if table.place().is_temp() {
-            return Ok(());
-        }
-        if self.options.snapshot {
-            self.check_snapshot_table(table)?;
-        }
-        self.want(Wanted::Table(table.id, mode))
-    }
-
-    /// Locks a table whose rows the statement changes. Rows that foreign keys refer to, there or here, must not be on
-    /// their way in or out.
-    pub(super) fn lock_for_change(&self, table: &Table) -> SqlResult<()> {
-        self.lock_table(table, Mode::Change)?;
-        if let Some(mode) = self.lock.get() {
-            self.lock_table(table, mode)?;
-        }
-        match self.open_relative(table)? {
-            Some(tx) => Err(self.wait_for_lock(Wanted::End(tx))),
-            None => Ok(()),
-        }
-    }
-
-    /// Gets what a statement needs before it runs again.
-    fn satisfy(&self, cancelled: &dyn Fn() -> bool) -> SqlResult<()> {
-        match self.need.take() {
-            Some(Need::Lock(wanted)) => self
-                .engine
-                .locks
-                .take(self.transaction(), wanted, &self.patience(cancelled)),
-            Some(Need::Snapshot) => {
-                let tx = self.transaction();
-                let _writing = self.engine.writing();
-                self.snapshot.set(Some(self.engine.begin_snapshot(tx)));
-                *self.snapshot_versions.borrow_mut() = tracking::versions(self.conn())?;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn patience<'p>(&self, cancelled: &'p dyn Fn() -> bool) -> Patience<'p> {
-        Patience {
-            spid: self.spid,
-            limit: u64::try_from(self.options.lock_timeout).ok().map(Duration::from_millis),
-            cancelled,
-        }
-    }
-
-    fn begin_read(&self) -> SqlResult<Reading<'_>> {
-        self.conn().execute_batch("BEGIN")?;
-        let reading = Reading(self);
-        self.look()?;
-        Ok(reading)
-    }
-
-    /// Runs something that reads, all of it at one moment. It is run again when it had to wait.
-    pub(super) fn read<T>(&self, mut work: impl FnMut() -> SqlResult<T>) -> SqlResult<T> {
-        if self.inside.get() {
-            // Part of a statement that reads or writes.
-            return work();
-        }
-        let result = loop {
-            let reading = if self.held { None } else { Some(self.begin_read()?) };
-            if self.held {
-                self.look()?;
-            }
-            self.inside.set(true);
-            let result = work();
-            self.inside.set(false);
-            drop(reading);
-            match result {
-                Err(e) if e.is_again() => {
-                    if let Err(e) = self.satisfy(&|| false) {
-                        break Err(e);
-                    }
-                }
-                result => break result,
-            }
-        };
-        self.end_statement();
-        result
-    }
-
-    /// A statement outside of any transaction has been one of its own.
-    fn end_statement(&self) {
-        if self.trancount == 0 {
-            self.snapshot.set(None);
-            self.end_locks();
-        }
-    }
-
-    /// Runs something that writes, all of it or nothing. It is run again when it had to wait: what it does to the session
-    /// must bear that.
-    pub(super) fn write<T>(
-        &mut self,
-        sink: &mut dyn Sink,
-        mut work: impl FnMut(&mut Session, &mut dyn Sink) -> SqlResult<T>,
-    ) -> SqlResult<T> {
-        if self.doomed {
-            return Err(doomed());
-        }
-        if self.options.implicit_transactions && self.trancount == 0 {
-            self.begin(sink);
-        }
-        let result = loop {
-            match self.attempt(sink, &mut work) {
-                Err(e) if e.is_again() => {
-                    if let Err(e) = self.satisfy(&|| sink.cancelled()) {
-                        break Err(e);
-                    }
-                }
-                result => break result,
-            }
-        };
-        if self.trancount == 0 {
-            self.touched.set(false);
-            self.tracked.borrow_mut().clear();
-        }
-        self.end_statement();
-        result
-    }
-
-    fn attempt<T>(
-        &mut self,
-        sink: &mut dyn Sink,
-        work: &mut impl FnMut(&mut Session, &mut dyn Sink) -> SqlResult<T>,
-    ) -> SqlResult<T> {
-        if self.held {
-            self.conn().execute_batch("SAVEPOINT statement")?;
-            self.inside.set(true);
-            let result = self.look().and_then(|()| work(self, sink));
-            self.inside.set(false);
-            self.conn().execute_batch(if result.is_ok() {
-                "RELEASE statement"
-            } else {
-                "ROLLBACK TO statement; RELEASE statement"
-            })?;
-            return result;
-        }
-        let engine = Arc::clone(&self.engine);
-        let _writing = self.begin_writing(&engine, &|| sink.cancelled())?;
-        self.inside.set(true);
-        let result = self.look().and_then(|()| work(self, sink));
-        self.inside.set(false);
-        let result = result.and_then(|out| {
-            if self.trancount == 0 {
-                self.finish()?;
-            }
-            self.conn().execute_batch("COMMIT")?;
-            Ok(out)
-        });
-        if result.is_err() {
-            // A failed ROLLBACK means that SQLite has rolled back by itself.
-            let _ = self.conn().execute_batch("ROLLBACK");
-            self.defined.borrow_mut().clear();
-        }
-        result
-    }
-
-    /// Begins a transaction of SQLite for a statement.
-    fn begin_writing<'e>(&self, engine: &'e Engine, cancelled: &dyn Fn() -> bool) -> SqlResult<MutexGuard<'e, ()>> {
-        loop {
-            engine
-                .locks
-                .take(self.transaction(), Wanted::Turn, &self.patience(cancelled))?;
-            if let Some(writing) = self.begin_immediate(engine)? {
-                return Ok(writing);
-            }
-        }
     }
 
     /// Begins a transaction of SQLite for the end of the session's.
@@ -490,7 +284,7 @@ impl Session {
     }
 
     /// None when definitions have begun since it was this session's turn.
-    fn begin_immediate<'e>(&self, engine: &'e Engine) -> SqlResult<Option<MutexGuard<'e, ()>>> {
+    pub(super) fn begin_immediate<'e>(&self, engine: &'e Engine) -> SqlResult<Option<MutexGuard<'e, ()>>> {
         let writing = engine.writing();
         match self.conn().execute_batch("BEGIN IMMEDIATE").map_err(SqlError::from) {
             Ok(()) => Ok(Some(writing)),
@@ -538,78 +332,6 @@ impl Session {
         self.created.iter().any(|(at, place)| *at > last && place.name == name)
     }
 
-    /// What a statement reads instead of a table: the table itself, or its versions as the transaction sees them. Here are
-    /// the locks of reads taken, and the rules of SNAPSHOT kept.
-    ///
-    /// # Errors
-    /// 3951, 3952, 3961 as SNAPSHOT has them; the sign to run again after a wait.
-    pub(crate) fn source_of(&self, table: &Table) -> SqlResult<String> {
-        let physical = table.place().physical();
-        if table.place().is_temp() {
-            return Ok(physical);
-        }
-        if self.options.snapshot {
-            self.check_snapshot_table(table)?;
-        } else if let Some(mode) = self.lock.get()
-            && !self.engine.locks.has(self.tx(), table.id, mode)
-        {
-            self.want(Wanted::Table(table.id, mode))?;
-            // What is read must not be older than the lock.
-            return Err(SqlError::again());
-        }
-        let hidden = self.hidden(table.id);
-        if hidden.is_empty() || self.options.dirty {
-            return Ok(physical);
-        }
-        if !self.options.snapshot && !catalog::versioning(self.conn(), &table.db)?.read_committed {
-            return Err(self.wait_for_lock(Wanted::End(hidden[0])));
-        }
-        Ok(self.versions_sql(table, &hidden))
-    }
-
-    fn check_snapshot_table(&self, table: &Table) -> SqlResult<()> {
-        let db = &table.db;
-        self.check_snapshot(db)?;
-        if self
-            .snapshot
-            .get()
-            .is_some_and(|seen| self.engine.defined(table.id) > seen)
-        {
-            return Err(SqlError::new(
-                3961,
-                format!(
-                    "Snapshot isolation transaction failed in database '{db}' because the object accessed by the statement has been modified by a DDL statement in another concurrent transaction since the start of this transaction. It is disallowed because the metadata is not versioned. A concurrent update to metadata can lead to inconsistency if mixed with snapshot isolation."
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Before a SNAPSHOT transaction reads anything of a database: its first read fixes what it sees.
-    pub(crate) fn check_snapshot(&self, db: &str) -> SqlResult<()> {
-        if self.trancount > 0 && !self.began_snapshot {
-            return Err(SqlError::new(
-                3951,
-                format!(
-                    "Transaction failed in database '{db}' because the statement was run under snapshot isolation but the transaction did not start in snapshot isolation. You cannot change the isolation level of the transaction to snapshot after the transaction has started unless the transaction was originally started under snapshot isolation level."
-                ),
-            ));
-        }
-        if !catalog::versioning(self.conn(), db)?.snapshot {
-            return Err(SqlError::new(
-                3952,
-                format!(
-                    "Snapshot isolation transaction failed accessing database '{db}' because snapshot isolation is not allowed in this database. Use ALTER DATABASE to allow snapshot isolation."
-                ),
-            ));
-        }
-        if self.trancount > 0 && self.snapshot.get().is_none() {
-            self.need.set(Some(Need::Snapshot));
-            return Err(SqlError::again());
-        }
-        Ok(())
-    }
-
     /// The end of a batch: a transaction that cannot be committed is rolled back.
     pub(super) fn end_of_batch(&mut self, sink: &mut dyn Sink) {
         if self.doomed && self.trancount > 0 {
@@ -626,7 +348,7 @@ fn savepoint_name(mark: i64) -> String {
     quote(&format!("save {mark}"))
 }
 
-fn doomed() -> SqlError {
+pub(super) fn doomed() -> SqlError {
     SqlError::new(
         3930,
         "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.",

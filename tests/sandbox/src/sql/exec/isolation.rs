@@ -1,0 +1,120 @@
+//! What a statement sees of a table and how it locks it: READ COMMITTED, SNAPSHOT, the levels and hints that lock.
+
+use super::Session;
+use super::statement::Need;
+use crate::error::{SqlError, SqlResult};
+use crate::locks::{Mode, Wanted};
+use crate::sql::catalog::{self, Table};
+
+impl Session {
+    /// The error that makes a statement wait for a lock and then run again.
+    pub(super) fn wait_for_lock(&self, wanted: Wanted) -> SqlError {
+        self.need.set(Some(Need::Lock(wanted)));
+        SqlError::again()
+    }
+
+    /// Takes a lock; the statement runs again if it has to be waited for.
+    pub(super) fn want(&self, wanted: Wanted) -> SqlResult<()> {
+        if self.engine.locks.try_take(self.transaction(), wanted) {
+            Ok(())
+        } else {
+            Err(self.wait_for_lock(wanted))
+        }
+    }
+
+    /// Locks a table; the statement runs again if it has to be waited for. Temporary tables are nobody else's.
+    pub(super) fn lock_table(&self, table: &Table, mode: Mode) -> SqlResult<()> {
+        if table.place().is_temp() {
+            return Ok(());
+        }
+        if self.options.snapshot {
+            self.check_snapshot_table(table)?;
+        }
+        self.want(Wanted::Table(table.id, mode))
+    }
+
+    /// Locks a table whose rows the statement changes. Rows that foreign keys refer to, there or here, must not be on
+    /// their way in or out.
+    pub(super) fn lock_for_change(&self, table: &Table) -> SqlResult<()> {
+        self.lock_table(table, Mode::Change)?;
+        if let Some(mode) = self.lock.get() {
+            self.lock_table(table, mode)?;
+        }
+        match self.open_relative(table)? {
+            Some(tx) => Err(self.wait_for_lock(Wanted::End(tx))),
+            None => Ok(()),
+        }
+    }
+
+    /// What a statement reads instead of a table: the table itself, or its versions as the transaction sees them. Here are
+    /// the locks of reads taken, and the rules of SNAPSHOT kept.
+    ///
+    /// # Errors
+    /// 3951, 3952, 3961 as SNAPSHOT has them; the sign to run again after a wait.
+    pub(crate) fn source_of(&self, table: &Table) -> SqlResult<String> {
+        let physical = table.place().physical();
+        if table.place().is_temp() {
+            return Ok(physical);
+        }
+        if self.options.snapshot {
+            self.check_snapshot_table(table)?;
+        } else if let Some(mode) = self.lock.get()
+            && !self.engine.locks.has(self.tx(), table.id, mode)
+        {
+            self.want(Wanted::Table(table.id, mode))?;
+            // What is read must not be older than the lock.
+            return Err(SqlError::again());
+        }
+        let hidden = self.hidden(table.id);
+        if hidden.is_empty() || self.options.dirty {
+            return Ok(physical);
+        }
+        if !self.options.snapshot && !catalog::versioning(self.conn(), &table.db)?.read_committed {
+            return Err(self.wait_for_lock(Wanted::End(hidden[0])));
+        }
+        Ok(self.versions_sql(table, &hidden))
+    }
+
+    fn check_snapshot_table(&self, table: &Table) -> SqlResult<()> {
+        let db = &table.db;
+        self.check_snapshot(db)?;
+        if self
+            .snapshot
+            .get()
+            .is_some_and(|seen| self.engine.defined(table.id) > seen)
+        {
+            return Err(SqlError::new(
+                3961,
+                format!(
+                    "Snapshot isolation transaction failed in database '{db}' because the object accessed by the statement has been modified by a DDL statement in another concurrent transaction since the start of this transaction. It is disallowed because the metadata is not versioned. A concurrent update to metadata can lead to inconsistency if mixed with snapshot isolation."
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Before a SNAPSHOT transaction reads anything of a database: its first read fixes what it sees.
+    pub(crate) fn check_snapshot(&self, db: &str) -> SqlResult<()> {
+        if self.trancount > 0 && !self.began_snapshot {
+            return Err(SqlError::new(
+                3951,
+                format!(
+                    "Transaction failed in database '{db}' because the statement was run under snapshot isolation but the transaction did not start in snapshot isolation. You cannot change the isolation level of the transaction to snapshot after the transaction has started unless the transaction was originally started under snapshot isolation level."
+                ),
+            ));
+        }
+        if !catalog::versioning(self.conn(), db)?.snapshot {
+            return Err(SqlError::new(
+                3952,
+                format!(
+                    "Snapshot isolation transaction failed accessing database '{db}' because snapshot isolation is not allowed in this database. Use ALTER DATABASE to allow snapshot isolation."
+                ),
+            ));
+        }
+        if self.trancount > 0 && self.snapshot.get().is_none() {
+            self.need.set(Some(Need::Snapshot));
+            return Err(SqlError::again());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! What expressions and types mean: values as text, one line per row, columns separated by `|`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{all, sandbox};
+
+#[test]
+fn clr_types_keep_their_bytes() {
+    all(
+        &sandbox(),
+        &[
+            ("CREATE TABLE clr (h hierarchyid, g geometry, w geography)", Ok("")),
+            (
+                "INSERT INTO clr VALUES (CAST(0x5AC0 AS hierarchyid), CAST(0x00 AS geometry), NULL)",
+                Ok(""),
+            ),
+            (
+                "SELECT CAST(h AS varbinary(max)), CAST(g AS varbinary(max)), w FROM clr",
+                Ok("0x5AC0|0x00|NULL"),
+            ),
+            (
+                "SELECT t.name, c.user_type_id FROM sys.columns c JOIN sys.types t ON t.user_type_id = c.user_type_id \
+                 WHERE c.object_id = OBJECT_ID('clr') ORDER BY c.column_id",
+                Ok("hierarchyid|128\ngeometry|129\ngeography|130"),
+            ),
+            ("INSERT INTO clr (h) VALUES (1)", Err(206)),
+            ("SELECT CAST(CAST(0x58 AS hierarchyid) AS int)", Err(529)),
+        ],
+    );
+}
+
+#[test]
+fn expressions_have_the_servers_values() {
+    all(
+        &sandbox(),
+        &[
+            (
+                "SELECT 1 + 2 * 3, 7 / 2, 7 % 3, -5 / 2, 7.0 / 2",
+                Ok("7|3|1|-2|3.500000"),
+            ),
+            (
+                "SELECT 1.10 + 2.205, 1.5 * 1.5, CAST(1 AS decimal(10,2)) / 3",
+                Ok("3.305|2.25|0.333333"),
+            ),
+            (
+                "SELECT 'a' + 'b', N'x' + 'y', CONCAT('a', NULL, 1, 2.50)",
+                Ok("ab|xy|a12.50"),
+            ),
+            (
+                "SELECT CASE WHEN 1 > 2 THEN 'x' WHEN 2 > 1 THEN 'yy' END, CASE 3 WHEN 3 THEN 1.5 ELSE 2 END",
+                Ok("yy|1.5"),
+            ),
+            (
+                "SELECT ISNULL(NULL, 5), COALESCE(NULL, NULL, 7), NULLIF(1, 1), IIF(1 = 1, 'a', 'b')",
+                Ok("5|7|NULL|a"),
+            ),
+            ("SELECT 5 & 3, 5 | 3, 5 ^ 3, ~5", Ok("1|7|6|-6")),
+            (
+                "SELECT LEN('ab  '), DATALENGTH(N'ab'), UPPER('aB'), LTRIM('  x') + RTRIM('y  ') + 'z'",
+                Ok("2|4|AB|xyz"),
+            ),
+            (
+                "SELECT LEFT('abcdef', 2), RIGHT('abcdef', 2), SUBSTRING('abcdef', 2, 3), REPLACE('aXbX', 'x', '-')",
+                Ok("ab|ef|bcd|a-b-"),
+            ),
+            (
+                "SELECT CHARINDEX('c', 'abc'), STUFF('abcd', 2, 2, 'XY'), REPLICATE('ab', 3), REVERSE('abc')",
+                Ok("3|aXYd|ababab|cba"),
+            ),
+            (
+                "SELECT ABS(-5), SIGN(-2.5), CEILING(1.2), FLOOR(-1.2), ROUND(1.255, 2), POWER(2, 10), SQRT(16)",
+                Ok("5|-1.0|2|-2|1.260|1024|4"),
+            ),
+            (
+                "SELECT QUOTENAME('a]b'), CHAR(65), NCHAR(28450), ASCII('A'), UNICODE(N'漢')",
+                Ok("[a]]b]|A|漢|65|28450"),
+            ),
+            ("SELECT CAST(2147483647 AS int) + 1", Err(8115)),
+            ("SELECT 1 / 0", Err(8134)),
+            ("SELECT CAST('x' AS int)", Err(245)),
+            (
+                "SELECT TRY_CAST('x' AS int), TRY_CONVERT(datetime, 'x')",
+                Ok("NULL|NULL"),
+            ),
+            (
+                "SELECT 3000000000, 1e3, $1.5, 0x0aFF",
+                Ok("3000000000|1000|1.5000|0x0AFF"),
+            ),
+            (
+                "SELECT CAST(1 AS bit), CAST('true' AS bit), CAST(255 AS tinyint)",
+                Ok("1|1|255"),
+            ),
+            ("SELECT CAST(256 AS tinyint)", Err(220)),
+            (
+                "SELECT CAST(12345 AS varchar(3)), CAST('abcdef' AS varchar(3)), CAST('ab' AS char(4))",
+                Ok("*|abc|ab  "),
+            ),
+            ("SELECT GREATEST(1, 5, 3), LEAST('b', 'a')", Ok("5|a")),
+            ("SELECT CHOOSE(2, 'a', 'b', 'c'), SPACE(2) + 'x'", Ok("b|  x")),
+            (
+                "SELECT CAST(CAST(1.5 AS float) AS varchar(20)), CAST(1234567.0 AS varchar(20)), STR(1)",
+                Err(195),
+            ),
+            ("SELECT nosuch(1)", Err(195)),
+            ("SELECT dbo.nosuch(1)", Err(4121)),
+        ],
+    );
+}
+
+#[test]
+fn dates_have_the_servers_values() {
+    all(
+        &sandbox(),
+        &[
+            (
+                "SELECT CAST('2017-09-05T08:06:00.002' AS datetime), CAST('2017-09-05 08:06:00.005' AS datetime)",
+                Ok("2017-09-05 08:06:00.003|2017-09-05 08:06:00.007"),
+            ),
+            (
+                "SELECT CAST('2017-09-05 23:59:59.999' AS datetime)",
+                Ok("2017-09-06 00:00:00.000"),
+            ),
+            ("SELECT CAST('2017-09-05 08:06:00.1234' AS datetime)", Err(241)),
+            ("SELECT CAST('2017-13-05' AS datetime)", Err(242)),
+            (
+                "SELECT CAST('2017-09-05 08:06:00.1234567' AS datetime2(3)), CAST('9/5/2017' AS date)",
+                Ok("2017-09-05 08:06:00.123|2017-09-05"),
+            ),
+            (
+                "SELECT CAST(CAST('2000-01-01 00:00:00.333' AS datetime) AS datetime2(7))",
+                Ok("2000-01-01 00:00:00.3333333"),
+            ),
+            (
+                "SELECT CASE WHEN CAST('2000-01-01 00:00:00.333' AS datetime) = CAST('2000-01-01 00:00:00.333' AS datetime2) THEN 1 ELSE 0 END",
+                Ok("0"),
+            ),
+            (
+                "SELECT CASE WHEN CAST('2000-01-01 00:00:00.003' AS datetime) = '2000-01-01 00:00:00.003' THEN 1 ELSE 0 END",
+                Ok("1"),
+            ),
+            (
+                "SELECT CASE WHEN CAST('2020-01-01 10:00 +02:00' AS datetimeoffset) = CAST('2020-01-01 08:00 +00:00' AS datetimeoffset) THEN 1 ELSE 0 END",
+                Ok("1"),
+            ),
+            (
+                "SELECT CAST('2020-01-01 10:00 +02:00' AS datetimeoffset(0))",
+                Ok("2020-01-01 10:00:00 +02:00"),
+            ),
+            (
+                "SELECT DATEADD(month, 1, CAST('2020-01-31' AS date)), DATEADD(ms, 3, CAST('2020-01-01' AS datetime)), DATEADD(ns, 100, CAST('2020-01-01' AS datetime2))",
+                Ok("2020-02-29|2020-01-01 00:00:00.003|2020-01-01 00:00:00.0000001"),
+            ),
+            (
+                "SELECT DATEDIFF(day, '2020-01-01', '2020-02-01'), DATEDIFF(year, '2019-12-31', '2020-01-01'), DATEDIFF_BIG(ns, '2020-01-01', '2020-01-02')",
+                Ok("31|1|86400000000000"),
+            ),
+            (
+                "SELECT YEAR('2020-03-04'), MONTH('2020-03-04'), DAY('2020-03-04'), DATEPART(weekday, '2020-03-04'), DATENAME(month, '2020-03-04')",
+                Ok("2020|3|4|4|March"),
+            ),
+            (
+                "SELECT EOMONTH('2020-02-10'), DATEFROMPARTS(2020, 2, 29), DATETIME2FROMPARTS(2020,1,2,3,4,5,6,3)",
+                Ok("2020-02-29|2020-02-29|2020-01-02 03:04:05.006"),
+            ),
+            (
+                "SELECT CONVERT(varchar(30), CAST('2017-09-01 00:56' AS datetime)), CONVERT(varchar(30), CAST('2017-09-01' AS datetime), 112), CONVERT(varchar(30), CAST('2017-09-01' AS datetime), 126)",
+                Ok("Sep  1 2017 12:56AM|20170901|2017-09-01T00:00:00"),
+            ),
+            (
+                "SELECT CAST('2079-06-06 23:59:29' AS smalldatetime), CAST('12:34:56.7' AS time(1))",
+                Ok("2079-06-06 23:59:00.000|12:34:56.7"),
+            ),
+            (
+                "SELECT CAST('2020-01-01' AS datetime) + 1",
+                Ok("2020-01-02 00:00:00.000"),
+            ),
+            ("SELECT CAST(1 AS date)", Err(529)),
+            ("SELECT CASE WHEN CAST('2020-01-01' AS date) > 1 THEN 1 END", Err(206)),
+            (
+                "SELECT CASE WHEN GETUTCDATE() <= SYSUTCDATETIME() OR 1 = 1 THEN 1 END",
+                Ok("1"),
+            ),
+            (
+                "SELECT SWITCHOFFSET(CAST('2020-01-01 10:00 +02:00' AS datetimeoffset(0)), '+00:00')",
+                Ok("2020-01-01 08:00:00 +00:00"),
+            ),
+        ],
+    );
+}
