@@ -14,9 +14,11 @@ pub mod identifier;
 pub mod ledger;
 pub mod login;
 pub mod ports;
+pub mod predicate;
 pub mod query;
 #[cfg(feature = "lambda")]
 pub mod runner;
+pub mod schema;
 #[cfg(feature = "encode")]
 pub mod shape;
 pub mod sqlserver_errors;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use self::slices::KeyRange;
 use crate::identifier::{Identifier, ObjectName};
 use crate::ports::source::WatermarkColumn;
+use crate::predicate::Predicate;
 use crate::table::Clock;
 use crate::types::{Column, SqlType};
 use crate::watermark::{self, StoreType, Watermark};
@@ -46,7 +47,8 @@ impl Query {
     }
 }
 
-/// One row: the greatest watermark, for time columns not above the server's clock (`new_watermark`), and how it
+/// One row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over those that
+/// are not, and a row that stops being copied is no regression. For time columns not above the server's clock (`new_watermark`), and how it
 /// compares with `old`: 1, 0 or -1 (`ordering`).
 #[must_use]
 pub fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Query {
@@ -126,8 +128,9 @@ pub fn future_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
     let name = column.name.quoted();
     let clock = clock(column)?;
     Some(Query::new(format!(
-        "SELECT COUNT_BIG(*) AS [rows] FROM {} WHERE {name} > {clock}",
-        column.table.quoted()
+        "SELECT COUNT_BIG(*) AS [rows] FROM {} WHERE {name} > {clock}{}",
+        column.table.quoted(),
+        and(column.filter)
     )))
 }
 
@@ -138,9 +141,15 @@ pub fn null_rows(column: &WatermarkColumn<'_>) -> Option<Query> {
     let table = column.table.quoted();
     column.column.nullable.then(|| {
         Query::new(format!(
-            "SELECT COUNT_BIG(*) AS [rows] FROM {table} WHERE {name} IS NULL"
+            "SELECT COUNT_BIG(*) AS [rows] FROM {table} WHERE {name} IS NULL{}",
+            and(column.filter)
         ))
     })
+}
+
+/// The user's condition as a further one.
+fn and(filter: Option<&Predicate>) -> String {
+    filter.map_or_else(String::new, |filter| format!(" AND {}", filter.in_parentheses()))
 }
 
 /// The condition that keeps a window below the server's clock.
@@ -189,6 +198,8 @@ pub struct Interval<'a> {
     pub with_nulls: bool,
     /// The part of a key it is limited to, if it is.
     pub key: Option<KeyRange<'a>>,
+    /// Which of its rows are copied.
+    pub filter: Option<&'a Predicate>,
 }
 
 impl Interval<'_> {
@@ -228,6 +239,7 @@ impl Interval<'_> {
         };
         let mut conditions = vec![condition];
         conditions.extend(self.key.iter().flat_map(|range| range.conditions(&mut parameters)));
+        conditions.extend(self.filter.map(Predicate::in_parentheses));
         let sql = format!(
             "SELECT {what} FROM {} WHERE {}",
             self.table.quoted(),
@@ -350,6 +362,7 @@ mod tests {
             name,
             column,
             clock: Clock::Utc,
+            filter: None,
         }
     }
 
@@ -402,6 +415,7 @@ mod tests {
             new: &new,
             with_nulls: false,
             key: None,
+            filter: None,
         };
         assert_eq!(
             interval.count().sql,
@@ -446,6 +460,7 @@ mod tests {
             new: &new,
             with_nulls: false,
             key: None,
+            filter: None,
         };
         let columns = [
             column("int", false),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorCode, Result};
 use crate::format::{Format, Timestamps};
 use crate::identifier::{Identifier, ObjectName};
+use crate::predicate::Predicate;
+use crate::schema::OnSchemaChange;
 use crate::types::SqlType;
 use crate::watermark;
 
@@ -33,6 +35,16 @@ pub struct TableSpec {
     /// The columns to copy, in this order; all of them, in the table's order, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<Identifier>>,
+    /// Columns not to copy, when `columns` is absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Identifier>,
+    /// The rows to copy; all of them when absent.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Predicate>,
+    /// What becomes of the table when its columns are not those of its last window. When absent, new columns, wider
+    /// types and columns that may be NULL now are taken, and anything else fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_schema_change: Option<OnSchemaChange>,
     /// Rows of a slice, and so of a file, at most but for ties; as many as take 1 GiB on the server when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice_rows: Option<NonZeroU64>,
@@ -42,9 +54,32 @@ pub struct TableSpec {
     /// How Parquet files hold fractions of a second.
     #[serde(default)]
     pub timestamps: Timestamps,
+    /// Where the parts lie under the table's prefix.
+    #[serde(default, skip_serializing_if = "Layout::is_default")]
+    pub layout: Layout,
     /// The table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
+}
+
+/// Where the parts of a table lie under its prefix. The ledger lies in `window={from}/` in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// `window={from}/part-00000.parquet`
+    #[default]
+    Window,
+    /// `load_date={day}/window={from}/part-00000.parquet`: a partition for query engines by the day, in UTC, on which the
+    /// window was frozen.
+    LoadDate,
+}
+
+impl Layout {
+    /// Whether this is the default. By reference, as serde asks.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How the changes of a table are found.
@@ -162,6 +197,9 @@ impl TableSpec {
             return refuse(format!(
                 "settle_seconds is {settle_seconds}, more than {MAX_SETTLE_SECONDS} (a day)"
             ));
+        }
+        if self.columns.is_some() && !self.exclude.is_empty() {
+            return refuse("columns and exclude are both there: name the columns to copy, or those not to".into());
         }
         if let Some(columns) = &self.columns {
             if columns.is_empty() {

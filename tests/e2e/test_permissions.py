@@ -66,6 +66,7 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "record a slice": (_put(f"{WINDOW}/_parts/00000.json"), (NEW, COPY)),
     "void a record": (_put(f"{WINDOW}/_parts/00000.void"), (UPDATE,)),
     "write a manifest": (_put(f"{WINDOW}/_manifest.json"), (UPDATE,)),
+    "leave the columns": (_put(f"{WINDOW}/_previous.json"), (UPDATE,)),
     "move the pointer": (_put("tidemark/dbo.permissions/_watermark.json"), (UPDATE,)),
     "begin an upload": (lambda role: role.s3("create_multipart_upload", Key=f"{WINDOW}/part-1.csv"), (COPY, UPDATE)),
     "delete data": (lambda role: role.s3("delete_object", Key=f"{WINDOW}/part-00000.parquet"), ()),

@@ -221,6 +221,7 @@ async fn a_statement_that_is_not_answered_is_told_from_a_server_that_is_gone() {
         name: &name,
         column: &declared,
         clock: Clock::Utc,
+        filter: None,
     };
     for (disturbance, expected) in [
         (Disturbance::Stall, ErrorCode::DeadlineExceeded),

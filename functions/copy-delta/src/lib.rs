@@ -111,7 +111,7 @@ where
         .slices
         .get(slice as usize)
         .ok_or_else(|| no_such_slice(&plan, slice))?;
-    let key = ledger.keys().part(&window, slice, plan.format.extension());
+    let key = ledger.keys().part(&plan, slice);
     if dry_run {
         return Ok(Response::DryRun {
             dry_run: planned.query.clone(),

@@ -129,6 +129,11 @@ pub async fn handle<P: ProbeSource + SliceSource + ProbeChanges, S: ReadObjects 
             }
             let probe = planning::probe(source, table, tracking, run);
             let found = turns.take(probe).await?;
+            if let Found::Grown(plan) = &found.next
+                && let Some(previous) = ledger.previous(&plan.window).await?
+            {
+                planning::check_schema(&table.spec, &previous, plan)?;
+            }
             let next = match found.next {
                 Found::Unchanged => unchanged(table, dry_run),
                 Found::Grown(plan) if dry_run => frozen(*plan, false, true),

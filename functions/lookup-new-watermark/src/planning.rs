@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::Identifier;
-use tidemark::ledger::{Plan, Slice, VERSION, WindowName};
+use tidemark::ledger::{Plan, Previous, Slice, VERSION, WindowName};
 use tidemark::ports::source::{DeclaredColumn, Growth, Maximum, ProbeSource, SliceSource, WatermarkColumn};
 use tidemark::query::Interval;
+use tidemark::schema::{self, Change, OnSchemaChange};
 use tidemark::steps::LookedUp;
 use tidemark::table::{NullWatermark, TableSpec, WatermarkTracking};
 use tidemark::types::Column;
@@ -51,6 +52,7 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
         name: &name,
         column: &column,
         clock: tracking.clock,
+        filter: spec.filter.as_ref(),
     };
     let Growth {
         maximum,
@@ -100,6 +102,7 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
         new: &new,
         with_nulls,
         key: None,
+        filter: spec.filter.as_ref(),
     };
     let cut = slicing::cut(source, spec, &declared, &interval).await?;
     let new = cut.new.unwrap_or_else(|| new.clone());
@@ -118,9 +121,11 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
         seed: None,
         supersedes: None,
         superseded_by: None,
+        schema: schema::fingerprint(&columns),
         columns,
         format: spec.format.clone(),
         timestamps: spec.timestamps,
+        layout: spec.layout,
         watermark_name: spec.watermark_name.clone(),
         run_id: run.id.to_owned(),
         created_at: run.created_at.to_owned(),
@@ -131,6 +136,40 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
         next: Found::Grown(Box::new(plan)),
         note,
     })
+}
+
+/// Compares the columns of a plan with those of the window before it.
+///
+/// Errors: `SchemaMismatch` when the table's policy does not take a change.
+pub(crate) fn check_schema(spec: &TableSpec, previous: &Previous, plan: &Plan) -> Result<()> {
+    let changes = schema::changes(&previous.columns, &plan.columns, &plan.format);
+    let refused: Vec<&Change> = changes
+        .iter()
+        .filter(|change| match spec.on_schema_change {
+            Some(OnSchemaChange::Continue) => false,
+            Some(OnSchemaChange::Fail) => true,
+            None => !change.is_compatible(),
+        })
+        .collect();
+    if refused.is_empty() {
+        if !changes.is_empty() {
+            tracing::warn!(table = %spec.table, changes = names(&changes), "The columns are not those of the last window.");
+        }
+        return Ok(());
+    }
+    let message = format!(
+        "the columns of {} are not those of its last window {}: {}. Put them back, or set on_schema_change to continue, \
+         for one run or for good",
+        spec.table,
+        previous.window,
+        names(refused)
+    );
+    Err(Error::new(ErrorCode::SchemaMismatch, message))
+}
+
+fn names<'a>(changes: impl IntoIterator<Item = &'a Change>) -> String {
+    let names: Vec<String> = changes.into_iter().take(NAMES_SHOWN).map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 /// The columns a probe asks for: all, or those to copy and the watermark's, so that rights to those suffice.
@@ -182,21 +221,30 @@ pub(crate) fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column>
         Err(name) => Err(Error::new(
             ErrorCode::UnsupportedType,
             format!(
-                "column {} of {} has the type {name}, which cannot be copied exactly: leave it out by naming the others in columns",
+                "column {} of {} has the type {name}, which cannot be copied exactly: name it in exclude, or copy a view that casts it",
                 column.name, spec.table
             ),
         )),
     }
 }
 
-/// The columns with these names, in their order; without names, all that are declared.
+/// The columns with these names, in their order; without names, all that are declared and not excluded.
 pub(crate) fn selected(
     spec: &TableSpec,
     declared: &[DeclaredColumn],
     names: Option<&[Identifier]>,
 ) -> Result<Vec<Column>> {
     match names {
-        None => declared.iter().map(|column| known(spec, column)).collect(),
+        None => {
+            let mut excluded = Vec::with_capacity(spec.exclude.len());
+            for name in &spec.exclude {
+                excluded.push(find(spec, declared, name)?.name.as_str());
+            }
+            let kept = declared
+                .iter()
+                .filter(|column| !excluded.contains(&column.name.as_str()));
+            kept.map(|column| known(spec, column)).collect()
+        }
         Some(names) => {
             let mut columns: Vec<Column> = Vec::with_capacity(names.len());
             for name in names {

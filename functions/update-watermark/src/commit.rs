@@ -7,6 +7,7 @@ use tidemark::ledger::{Ledger, Manifest, ManifestPart, PartRecord, Plan, VERSION
 use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects, ReadObjects, StagedObject};
 use tidemark::ports::source::CountSource;
 use tidemark::runner::RunContext;
+use tidemark::schema::fingerprint;
 
 /// How long the source may take to count a window again.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -56,6 +57,7 @@ where
         old_watermark: plan.old_watermark.clone(),
         new_watermark: plan.new_watermark.clone(),
         columns: plan.columns.clone(),
+        schema: fingerprint(&plan.columns),
         format: plan.format.clone(),
         rows: parts.iter().map(|part| part.rows).sum(),
         bytes: parts.iter().map(|part| part.bytes).sum(),
@@ -66,6 +68,7 @@ where
         run_id: run_id.to_owned(),
         committed_at: context.timestamp()?,
     };
+    ledger.leave_columns(plan).await?;
     let manifest = ledger.commit(manifest).await?;
     tracing::info!(
         table = %manifest.table, window = %manifest.window, rows = manifest.rows, bytes = manifest.bytes,

@@ -8,7 +8,7 @@ use crate::format::{Format, Timestamps};
 use crate::identifier::ObjectName;
 use crate::ports::objects::StagedObject;
 use crate::query::Query;
-use crate::table::Tracking;
+use crate::table::{Layout, Tracking};
 use crate::types::Column;
 use crate::watermark::Watermark;
 
@@ -27,6 +27,12 @@ impl Versioned for Plan {
 }
 
 impl Versioned for PartRecord {
+    fn version(&self) -> u32 {
+        self.version
+    }
+}
+
+impl Versioned for Previous {
     fn version(&self) -> u32 {
         self.version
     }
@@ -55,10 +61,16 @@ pub struct Plan {
     pub new_watermark: Watermark,
     /// The columns in their order in the files.
     pub columns: Vec<Column>,
+    /// Their fingerprint ([`crate::schema::fingerprint`]). Empty when there are none, and in documents of earlier releases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schema: String,
     /// The form of the files.
     pub format: Format,
     /// How Parquet files hold fractions of a second.
     pub timestamps: Timestamps,
+    /// Where the parts lie.
+    #[serde(default, skip_serializing_if = "Layout::is_default")]
+    pub layout: Layout,
     /// The slices by number; none when nothing changed between the bounds.
     pub slices: Vec<Slice>,
     /// Counts the rows of the window on the source, for tracking that can be late.
@@ -80,6 +92,14 @@ pub struct Plan {
     pub run_id: String,
     /// When, RFC 3339.
     pub created_at: String,
+}
+
+impl Plan {
+    /// The day, in UTC, on which the plan was frozen.
+    #[must_use]
+    pub fn load_date(&self) -> &str {
+        self.created_at.get(..10).unwrap_or("unknown")
+    }
 }
 
 /// A sub-interval of a window, copied by one invocation.
@@ -129,6 +149,9 @@ pub struct Manifest {
     pub new_watermark: Watermark,
     /// The columns in their order in the files.
     pub columns: Vec<Column>,
+    /// Their fingerprint ([`crate::schema::fingerprint`]). Empty when there are none, and in documents of earlier releases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schema: String,
     /// The form of the files.
     pub format: Format,
     /// The objects, in slice order. Slices without rows have none.
@@ -159,6 +182,20 @@ impl Manifest {
         let next = self.superseded_by.clone();
         next.unwrap_or_else(|| WindowName::after(&self.new_watermark))
     }
+}
+
+/// `_previous.json`: what the window that ends where this one begins looked like. Written before that window's manifest,
+/// from its plan alone, so everyone writes the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// [`VERSION`]
+    pub version: u32,
+    /// The window that ends here.
+    pub window: WindowName,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Their fingerprint.
+    pub schema: String,
 }
 
 /// One object of a window.

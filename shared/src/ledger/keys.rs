@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode};
 use crate::identifier::ObjectName;
+use crate::ledger::Plan;
+use crate::table::Layout;
 use crate::watermark::Watermark;
 
 /// The name of a window: a safe text form of where it starts, `initial` when it starts at nothing.
@@ -155,10 +157,22 @@ impl Keys {
         format!("{}.void", self.part_attempt(window, slice, attempt))
     }
 
-    /// `window={from}/part-00000.parquet`
+    /// `window={from}/_previous.json`
     #[must_use]
-    pub fn part(&self, window: &WindowName, slice: u32, extension: &str) -> String {
-        format!("{}/window={window}/part-{slice:05}.{extension}", self.table)
+    pub fn previous(&self, window: &WindowName) -> String {
+        format!("{}/window={window}/_previous.json", self.table)
+    }
+
+    /// `window={from}/part-00000.parquet`, or `load_date={day}/window={from}/part-00000.parquet`: all from the plan, so
+    /// that everyone who copies the slice means the same object.
+    #[must_use]
+    pub fn part(&self, plan: &Plan, slice: u32) -> String {
+        let partition = match plan.layout {
+            Layout::Window => String::new(),
+            Layout::LoadDate => format!("load_date={}/", plan.load_date()),
+        };
+        let (window, extension) = (&plan.window, plan.format.extension());
+        format!("{}/{partition}window={window}/part-{slice:05}.{extension}", self.table)
     }
 
     /// `window={from}/_manifest.json`
@@ -222,6 +236,30 @@ mod tests {
         }
     }
 
+    fn plan(layout: &str) -> Plan {
+        let watermark = serde_json::json!({ "type": "int", "value": "1" });
+        let plan = serde_json::json!({
+            "version": 1, "table": "sales.t", "window": "initial", "old_watermark": null, "new_watermark": watermark,
+            "tracking": { "watermark": { "column": "v" } }, "columns": [], "format": { "csv": { "compression": "gzip" } },
+            "timestamps": "us", "layout": layout, "slices": [], "count": { "sql": "" }, "run_id": "r",
+            "created_at": "2026-11-22T23:59:59.123Z",
+        });
+        serde_json::from_value(plan).unwrap()
+    }
+
+    #[test]
+    fn a_parts_key_comes_from_the_plan_alone() {
+        let keys = Keys::new("lake", &"sales.t".parse().unwrap());
+        assert_eq!(
+            keys.part(&plan("window"), 7),
+            "lake/sales.t/window=initial/part-00007.csv.gz"
+        );
+        assert_eq!(
+            keys.part(&plan("load_date"), 7),
+            "lake/sales.t/load_date=2026-11-22/window=initial/part-00007.csv.gz"
+        );
+    }
+
     #[test]
     fn keys_are_those_of_the_layout() {
         let keys = Keys::new("/lake/raw/", &"sales.[order lines]".parse().unwrap());
@@ -244,8 +282,8 @@ mod tests {
             "lake/raw/sales.order%20lines/window=initial/_parts/00007.void"
         );
         assert_eq!(
-            keys.part(&window, 7, "csv.gz"),
-            "lake/raw/sales.order%20lines/window=initial/part-00007.csv.gz"
+            keys.previous(&window),
+            "lake/raw/sales.order%20lines/window=initial/_previous.json"
         );
         assert_eq!(
             Keys::new("", &"t".parse().unwrap()).manifest(&window),

@@ -1,6 +1,7 @@
 //! The ledger: all state of a table, written once, under its prefix in the sink bucket.
 //!
 //! ```text
+//! {prefix}/{schema}.{table}/window={from}/_previous.json        columns of the window before create-only
 //! {prefix}/{schema}.{table}/window={from}/_plan.json            frozen bounds and slices     create-only
 //! {prefix}/{schema}.{table}/window={from}/_parts/00000.json     a slice's decision record    create-only
 //! {prefix}/{schema}.{table}/window={from}/part-00000.parquet    visible once completed
@@ -28,13 +29,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use documents::Versioned;
-pub use documents::{Manifest, ManifestPart, PartRecord, Plan, Slice, VERSION};
+pub use documents::{Manifest, ManifestPart, PartRecord, Plan, Previous, Slice, VERSION};
 pub use keys::{Keys, WindowName};
 pub use pointer::Pointers;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::ObjectName;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects};
+use crate::schema::fingerprint;
 
 /// Most windows the chain of manifests is followed for in one go: a guard against a ledger that leads in a circle.
 const MAX_CHAIN: usize = 1_000_000;
@@ -87,6 +89,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// The manifest of a window, if it is committed.
     pub async fn manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
         self.read(&self.keys.manifest(window)).await
+    }
+
+    /// What the window that ends where `window` begins looked like. `None` when none does, or it was committed by a
+    /// release that did not say.
+    pub async fn previous(&self, window: &WindowName) -> Result<Option<Previous>> {
+        self.read(&self.keys.previous(window)).await
     }
 
     /// Follows the manifests from `window` to the last committed window. `None` when `window` is not committed.
@@ -263,6 +271,19 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         self.create(&key, &serde_json::json!({ "run_id": run_id }))
             .await
             .map(drop)
+    }
+
+    /// Leaves in the window after `plan`'s what its columns are, for the comparison with that window's. Comes before the
+    /// manifest, so that there is one wherever a committed window ends.
+    pub async fn leave_columns(&self, plan: &Plan) -> Result<()> {
+        let previous = Previous {
+            version: VERSION,
+            window: plan.window.clone(),
+            columns: plan.columns.clone(),
+            schema: fingerprint(&plan.columns),
+        };
+        let next = WindowName::after(&plan.new_watermark);
+        self.create(&self.keys.previous(&next), &previous).await.map(drop)
     }
 
     /// Commits a window, or returns the manifest that committed it before.

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::identifier::Identifier;
 use crate::identifier::ObjectName;
+use crate::predicate::Predicate;
 use crate::query::slices::KeyRange;
 use crate::query::{Interval, Query};
 use crate::table::Clock;
@@ -43,6 +44,8 @@ pub struct WatermarkColumn<'a> {
     pub column: &'a Column,
     /// The clock that bounds it.
     pub clock: Clock,
+    /// Which rows are copied; only these are counted.
+    pub filter: Option<&'a Predicate>,
 }
 
 /// Probing a table before its window is planned.

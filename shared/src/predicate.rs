@@ -1,0 +1,197 @@
+//! A condition of the user's on the rows of a table, `where` in its settings.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorCode};
+
+/// Characters of a predicate at most.
+const MAX_CHARACTERS: usize = 4_000;
+
+/// One T-SQL search condition, which keeps being one when it stands in parentheses.
+///
+/// It holds no statement end, comment, variable or parameter; its parentheses, quotes and brackets are closed, so it
+/// cannot end the parentheses that Tidemark puts around it. Whether it is a condition of this table, the server says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Predicate(String);
+
+impl Predicate {
+    /// Takes `text` as a predicate.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, saying what is not allowed.
+    pub fn new(text: &str) -> Result<Self, Error> {
+        check(text).map_err(|what| {
+            Error::new(
+                ErrorCode::InvalidInput,
+                format!("where is not a single condition without parameters: {what}"),
+            )
+        })?;
+        Ok(Self(text.trim().to_owned()))
+    }
+
+    /// The condition in parentheses.
+    #[must_use]
+    pub fn in_parentheses(&self) -> String {
+        format!("({})", self.0)
+    }
+}
+
+impl fmt::Display for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Predicate {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::new(&text)
+    }
+}
+
+impl From<Predicate> for String {
+    fn from(predicate: Predicate) -> Self {
+        predicate.0
+    }
+}
+
+/// What is wrong with `text`.
+fn check(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".into());
+    }
+    if text.chars().count() > MAX_CHARACTERS {
+        return Err(format!("it has more than {MAX_CHARACTERS} characters"));
+    }
+    let mut open = 0_u32;
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let next = rest.peek().copied();
+        match (character, next) {
+            ('\'' | '"' | '[', _) => {
+                let end = if character == '[' { ']' } else { character };
+                // A doubled end is the character itself.
+                loop {
+                    match rest.next() {
+                        None => return Err(format!("a {character} is not closed")),
+                        Some('\0') => return Err("it holds a control character".into()),
+                        Some(found) if found == end => {
+                            if rest.peek() != Some(&end) {
+                                break;
+                            }
+                            rest.next();
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+            ('(', _) => open += 1,
+            (')', _) => open = open.checked_sub(1).ok_or("a ) closes nothing")?,
+            (']', _) => return Err("a ] closes nothing".into()),
+            (';', _) => return Err("a ; ends a statement".into()),
+            ('-', Some('-')) | ('/', Some('*')) | ('*', Some('/')) => return Err("it holds a comment".into()),
+            ('@', _) => return Err("it names a variable or a parameter".into()),
+            (character, _) if character.is_control() && !matches!(character, '\n' | '\r' | '\t') => {
+                return Err("it holds a control character".into());
+            }
+            _ => {}
+        }
+    }
+    if open > 0 {
+        return Err("a ( is not closed".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_condition_is_taken_as_it_is() {
+        for text in [
+            "region = 'EU'",
+            "[o]]dd] IS NOT NULL OR (amount > 1.5 AND NOT deleted = 1)",
+            "name LIKE N'%;--%' AND note <> 'it''s @home (not'",
+            "\"order\" IN (SELECT id FROM dbo.open_orders)",
+            "a - -1 > 0\nAND b / c * d < 5",
+        ] {
+            assert_eq!(Predicate::new(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Predicate::new(" a = 1 ").unwrap().in_parentheses(), "(a = 1)");
+    }
+
+    #[test]
+    fn what_is_more_or_less_than_a_condition_is_refused() {
+        for (text, what) in [
+            (" ", "empty"),
+            ("1 = 1; DROP TABLE t", ";"),
+            ("1 = 1) OR (1 = 1", "closes nothing"),
+            ("(1 = 1", "not closed"),
+            ("a = 'x", "not closed"),
+            ("a = 'x''", "not closed"),
+            ("[a = 1", "not closed"),
+            ("[a]] = 1", "not closed"),
+            ("a] = 1", "closes nothing"),
+            ("\"a = 1", "not closed"),
+            ("1 = 1 -- AND", "comment"),
+            ("1 = 1 /* AND", "comment"),
+            ("m > @P1", "parameter"),
+            ("@@SPID > 0", "parameter"),
+            ("a = 1\0", "control"),
+            ("a = '\0'", "control"),
+        ] {
+            let error = Predicate::new(text).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput);
+            assert!(error.to_string().contains(what), "{text:?}: {error}");
+        }
+        assert!(Predicate::new(&"x".repeat(MAX_CHARACTERS + 1)).is_err());
+    }
+
+    /// What is left of `text` outside quotes and brackets, by another rule than the checked one.
+    fn bare(text: &str) -> Option<String> {
+        let mut bare = String::new();
+        let mut rest = text;
+        while let Some(start) = rest.find(['\'', '"', '[']) {
+            bare.push_str(&rest[..start]);
+            let end = match &rest[start..=start] {
+                "[" => "]",
+                quote => quote,
+            };
+            rest = &rest[start + 1..];
+            loop {
+                let at = rest.find(end)?;
+                rest = &rest[at + 1..];
+                match rest.strip_prefix(end) {
+                    Some(after) => rest = after,
+                    None => break,
+                }
+            }
+        }
+        Some(bare + rest)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_cannot_leave_its_parentheses(text in "[a'\"\\[\\]();@*/ -]{0,20}") {
+            if Predicate::new(&text).is_ok() {
+                let bare = bare(&text).expect("every quote is closed");
+                let mut open = 0_i32;
+                for character in bare.chars() {
+                    open += i32::from(character == '(') - i32::from(character == ')');
+                    prop_assert!(open >= 0);
+                }
+                prop_assert_eq!(open, 0);
+                prop_assert!(!bare.contains([';', '@', ']']));
+                prop_assert!(!bare.contains("--") && !bare.contains("/*"));
+            }
+        }
+    }
+}
