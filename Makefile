@@ -46,6 +46,12 @@ invoke: binaries $(VENV_STAMP) ## One step by hand on that stack (starts it if i
 	@: $${STEP:?is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json}
 	@$(PYTHON) -m local.up invoke "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"
 
+.PHONY: verify
+#: PREFIX=tidemark, BUCKET=name with your AWS settings; without a bucket it is that of make up
+verify: $(VENV_STAMP) ## Holds the files of a sink against their manifests, without Tidemark's own code
+	@: $${PREFIX:?is missing: make verify PREFIX=tidemark BUCKET=name}
+	@$(PYTHON) -m verify "$$PREFIX" $(if $(BUCKET),--bucket "$(BUCKET)")
+
 ##@ Work on it
 .PHONY: test
 test: binaries $(VENV_STAMP) ## All tests that need nothing but this machine

@@ -377,3 +377,41 @@ def test_sql_server_types_are_in_the_files_metadata(
     assert found == [same.get(sql_type, sql_type) for sql_type, _, _ in EDGES]
     assert schema.field("id").metadata[b"sqlserver.type"] == b"int"
     assert not schema.field("id").nullable
+
+
+def test_a_parquet_part_is_as_engines_like_it(
+    s3_deployment: Deployment, new_table: Callable[[], Table], tmp_path: Path
+) -> None:
+    """zstd, dictionaries where values repeat, statistics and a page index to skip by, row groups of bounded rows."""
+    table, rows = new_table(), 270_000
+    declared = "id int NOT NULL, label varchar(9), price decimal(9,2), at datetime2(3)"
+    table.sandbox.execute(
+        f"CREATE TABLE {table} ({declared})",
+        f"INSERT INTO {table} SELECT value, CASE value % 2 WHEN 0 THEN 'even' ELSE 'odd' END, value / 100.0, "
+        f"DATEADD(second, value, CAST('2017-09-05' AS datetime2(3))) FROM GENERATE_SERIES(1, {rows})",
+    )
+    outcome = run(s3_deployment, _spec(table))
+    assert outcome.succeeded, outcome.cause
+    path = _part(s3_deployment, table, tmp_path)
+    footer = pyarrow.parquet.ParquetFile(path).metadata
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    assert [group.num_rows for group in groups] == [262_144, rows - 262_144]
+    for group in groups:
+        for number in range(group.num_columns):
+            chunk = group.column(number)
+            name = chunk.path_in_schema
+            assert chunk.compression == "ZSTD", name
+            assert chunk.is_stats_set and chunk.statistics.has_min_max and chunk.statistics.null_count == 0, name
+            assert chunk.has_column_index and chunk.has_offset_index, name
+            assert chunk.has_dictionary_page == (name == "label"), name
+    least = groups[1].column(0).statistics
+    assert (least.min, least.max) == (262_145, rows)
+
+    source = f"read_parquet('{path}', hive_partitioning = false)"
+    found = duckdb.sql(
+        f"SELECT count(*), count(DISTINCT id), sum(price), max(at)::VARCHAR FROM {source} WHERE label = 'odd'"
+    ).fetchall()
+    odd = range(1, rows + 1, 2)
+    assert found == [(len(odd), len(odd), Decimal(sum(odd)) / 100, "2017-09-08 02:59:59")]
+    chunks = duckdb.sql(f"SELECT DISTINCT compression, bloom_filter_offset FROM parquet_metadata('{path}')").fetchall()
+    assert chunks == [("ZSTD", None)]

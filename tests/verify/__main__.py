@@ -1,0 +1,68 @@
+"""`make verify PREFIX=… [BUCKET=…]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from verify.ledger import Verifier, tables
+from verify.stores import Bucket, Folder, Store
+
+
+def verify(store: Store, prefix: str) -> int:
+    """Checks every table under the prefix and prints what was found. 0: all well, 1: problems, 2: nothing there."""
+    prefix = prefix.strip("/")
+    listing = store.listing(f"{prefix}/" if prefix else "")
+    found = tables(listing)
+    if not found:
+        print(f"No table was found under '{prefix}'.", file=sys.stderr)
+        return 2
+    verifier = Verifier(store, listing)
+    problems = 0
+    for key in sorted(found):
+        table = found[key]
+        verifier.check(table)
+        counts = f"{table.committed} windows, {table.rows} rows in {table.parts} objects, {table.size} bytes"
+        print(f"{table.name}: {counts}: {'NOT WELL' if table.problems else 'well'}")
+        for note in table.notes:
+            print(f"  note: {note}")
+        for problem in table.problems:
+            print(f"  PROBLEM {problem}")
+        problems += len(table.problems)
+    print(f"{len(found)} tables, {problems} problems.")
+    return 1 if problems else 0
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="verify", description=__doc__)
+    parser.add_argument("prefix", help="what lies above the tables")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--bucket", help="a bucket, with the usual AWS settings; that of `make up` when absent")
+    where.add_argument("--folder", type=Path, help="a folder with a copy of a bucket")
+    arguments = parser.parse_args()
+    try:
+        if arguments.folder:
+            return verify(Folder(arguments.folder), arguments.prefix)
+        if arguments.bucket:
+            return verify(Bucket(boto3.client("s3"), arguments.bucket), arguments.prefix)
+        from local.aws import client
+        from local.up import Standing
+
+        if (standing := Standing.load()) is None:
+            print("No local stack is up: give BUCKET=…, or make up.", file=sys.stderr)
+            return 2
+        environment = standing.environments["update-watermark"]
+        bucket = Bucket(client("s3", environment["AWS_ENDPOINT_URL"]), environment["SINK_BUCKET"])
+        return verify(bucket, arguments.prefix)
+    except (BotoCoreError, ClientError, OSError) as error:
+        print(f"Cannot read the sink: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Where a sink is read from: a bucket, or a folder with a copy of one."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Protocol
+
+from awscrt import checksums
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a listing says of an object. A folder knows no ETag."""
+
+    size: int
+    etag: str | None
+
+
+class Store(Protocol):
+    """Reading a sink, and nothing else."""
+
+    def listing(self, prefix: str) -> dict[str, Entry]:
+        """Every object whose key begins with the prefix."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """A small object."""
+        ...
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """An object of any size, piece by piece."""
+        ...
+
+
+class Folder:
+    """A copy of a bucket: keys are paths."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def listing(self, prefix: str) -> dict[str, Entry]:
+        """Every file whose path begins with the prefix."""
+        paths = {path.relative_to(self._root).as_posix(): path for path in self._root.rglob("*") if path.is_file()}
+        return {key: Entry(path.stat().st_size, None) for key, path in paths.items() if key.startswith(prefix)}
+
+    def read(self, key: str) -> bytes:
+        """A small file."""
+        return (self._root / key).read_bytes()
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """A file of any size."""
+        with (self._root / key).open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+
+class Bucket:
+    """A bucket, with a boto3 client."""
+
+    def __init__(self, s3: Any, name: str) -> None:
+        self._s3 = s3
+        self._name = name
+
+    def listing(self, prefix: str) -> dict[str, Entry]:
+        """Every object whose key begins with the prefix."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
+        entries = [entry for page in pages for entry in page.get("Contents", [])]
+        return {entry["Key"]: Entry(entry["Size"], entry["ETag"]) for entry in entries}
+
+    def read(self, key: str) -> bytes:
+        """A small object."""
+        return bytes(self._s3.get_object(Bucket=self._name, Key=key)["Body"].read())
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """An object of any size."""
+        yield from self._s3.get_object(Bucket=self._name, Key=key)["Body"].iter_chunks(CHUNK)
+
+
+@contextmanager
+def fetched(store: Store, key: str) -> Iterator[tuple[Path, int, str]]:
+    """An object as a file that is gone afterwards, its size, and its CRC-64/NVME as S3 shows it."""
+    with NamedTemporaryFile() as file:
+        size, crc = 0, 0
+        for chunk in store.chunks(key):
+            file.write(chunk)
+            size += len(chunk)
+            crc = checksums.crc64nvme(chunk, crc)
+        file.flush()
+        yield Path(file.name), size, base64.b64encode(crc.to_bytes(8, "big")).decode()
