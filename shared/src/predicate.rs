@@ -161,6 +161,7 @@ mod tests {
         let mut rest = text;
         while let Some(start) = rest.find(['\'', '"', '[']) {
             bare.push_str(&rest[..start]);
+            bare.push(' ');
             let end = match &rest[start..=start] {
                 "[" => "]",
                 quote => quote,

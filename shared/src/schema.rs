@@ -238,15 +238,12 @@ mod tests {
     #[test]
     fn in_csv_the_order_counts() {
         let csv = Format::Csv(CsvOptions::default());
-        let other_order = ("the columns are in another order".to_owned(), false);
-        assert_eq!(
-            told("a int, b int", "b int, a int", &csv),
-            std::slice::from_ref(&other_order)
-        );
+        let other_order = || ("the columns are in another order".to_owned(), false);
+        assert_eq!(told("a int, b int", "b int, a int", &csv), [other_order()]);
         assert_eq!(told("a int", "a int, b int", &csv), [("b is new".to_owned(), true)]);
         assert_eq!(
             told("a int", "b int, a int", &csv),
-            [("b is new".to_owned(), true), other_order]
+            [("b is new".to_owned(), true), other_order()]
         );
         assert_eq!(told("a int, b int", "a int, b int", &csv), []);
     }

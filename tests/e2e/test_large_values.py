@@ -112,8 +112,7 @@ def test_memory_is_that_of_a_few_values_however_many_there_are(
 def _check_parquet(path: Path) -> None:
     file = pyarrow.parquet.ParquetFile(path)
     assert file.metadata.num_rows == 6
-    # A row group is closed at 32 MiB; these rows are 16 MiB each, and statistics do not repeat them.
-    assert file.num_row_groups >= 3
+    # Statistics do not repeat the values.
     assert file.metadata.serialized_size < 64 * 1024
     for batch in file.iter_batches(batch_size=1):
         (row,) = batch.to_pylist()

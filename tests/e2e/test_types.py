@@ -409,7 +409,7 @@ def test_a_parquet_part_is_as_engines_like_it(
 
     source = f"read_parquet('{path}', hive_partitioning = false)"
     found = duckdb.sql(
-        f"SELECT count(*), count(DISTINCT id), sum(price), max(at)::VARCHAR FROM {source} WHERE label = 'odd'"
+        f"SELECT count(*), count(DISTINCT id), sum(price), max(\"at\")::VARCHAR FROM {source} WHERE label = 'odd'"
     ).fetchall()
     odd = range(1, rows + 1, 2)
     assert found == [(len(odd), len(odd), Decimal(sum(odd)) / 100, "2017-09-08 02:59:59")]

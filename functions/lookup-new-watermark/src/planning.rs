@@ -228,7 +228,7 @@ pub(crate) fn known(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column>
     }
 }
 
-/// The columns with these names, in their order; without names, all that are declared but those excluded.
+/// The columns with these names, in their order; without names, all that are declared and not excluded.
 pub(crate) fn selected(
     spec: &TableSpec,
     declared: &[DeclaredColumn],

@@ -1,6 +1,7 @@
 //! Parts in Parquet.
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -14,8 +15,10 @@ use crate::shape::{Held, Shape};
 
 /// The most rows in a row group.
 const ROW_GROUP_ROWS: usize = 262_144;
-/// A row group is closed when the writer holds this many bytes for it. It bounds memory, and row groups of wide rows.
+/// A row group is closed when the writer holds this many bytes for it, most of them packed. It bounds our memory.
 const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
+/// A row group is closed when its values were this many bytes before they were packed. It bounds the readers' memory.
+const ROW_GROUP_UNPACKED_BYTES: usize = 128 * 1024 * 1024;
 /// A text column's dictionary is given up at this size: what fits pays, what does not only costs the hashing.
 const DICTIONARY_BYTES: usize = 64 * 1024;
 
@@ -23,6 +26,8 @@ const DICTIONARY_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct ParquetEncoder {
     writer: ArrowWriter<Vec<u8>>,
+    /// Of the row group that is open.
+    unpacked_bytes: usize,
 }
 
 impl ParquetEncoder {
@@ -45,12 +50,25 @@ impl ParquetEncoder {
         }
         let writer =
             ArrowWriter::try_new(Vec::new(), shape.schema().clone(), Some(properties.build())).map_err(failed)?;
-        Ok(Self { writer })
+        Ok(Self {
+            writer,
+            unpacked_bytes: 0,
+        })
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.writer.write(batch).map_err(failed)?;
-        if self.writer.memory_size() >= ROW_GROUP_BYTES {
+        if self.writer.in_progress_rows() <= batch.num_rows() {
+            // The writer has closed a row group, or this is the first batch.
+            self.unpacked_bytes = 0;
+        }
+        let values = batch
+            .columns()
+            .iter()
+            .map(|column| column.to_data().get_slice_memory_size());
+        let bytes: std::result::Result<usize, ArrowError> = values.sum();
+        self.unpacked_bytes += bytes.map_err(ParquetError::from).map_err(failed)?;
+        if self.writer.memory_size() >= ROW_GROUP_BYTES || self.unpacked_bytes >= ROW_GROUP_UNPACKED_BYTES {
             self.writer.flush().map_err(failed)?;
         }
         Ok(())

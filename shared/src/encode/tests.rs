@@ -352,6 +352,32 @@ fn a_parquet_part_has_logical_types_and_its_rows() {
 }
 
 #[test]
+fn row_groups_are_bounded_in_rows_and_in_bytes_however_well_they_are_packed() {
+    let groups = |types: &[&str], batches: usize, make: &dyn Fn() -> Vec<ArrayRef>| {
+        let format = Format::default();
+        let shape = Shape::new(&columns(types), &format, Timestamps::Us).unwrap();
+        let mut encoder = Encoder::new(&shape, &format).unwrap();
+        let mut bytes = Vec::new();
+        for _ in 0..batches {
+            let batch = RecordBatch::try_new(shape.schema().clone(), make()).unwrap();
+            encoder.write(&batch).unwrap();
+            bytes.extend(encoder.take());
+        }
+        bytes.extend(encoder.finish().unwrap().bytes);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+        let groups = reader.metadata().row_groups().iter();
+        groups
+            .map(::parquet::file::metadata::RowGroupMetaData::num_rows)
+            .collect::<Vec<_>>()
+    };
+    let numbers = || -> Vec<ArrayRef> { vec![Arc::new(Int32Array::from(vec![7; 100_000]))] };
+    assert_eq!(groups(&["int"], 4, &numbers), [262_144, 137_856]);
+    // 30 MiB that pack to almost nothing.
+    let zeros = || -> Vec<ArrayRef> { vec![Arc::new(BinaryArray::from(vec![&vec![0; 10 << 20][..]; 3]))] };
+    assert_eq!(groups(&["varbinary(max)"], 6, &zeros), [15, 3]);
+}
+
+#[test]
 fn an_empty_parquet_part_is_still_one() {
     let format = Format::default();
     let shape = Shape::new(&columns(&["int"]), &format, Timestamps::Us).unwrap();

@@ -61,7 +61,7 @@ pub struct Plan {
     pub new_watermark: Watermark,
     /// The columns in their order in the files.
     pub columns: Vec<Column>,
-    /// Their fingerprint ([`crate::schema::fingerprint`]). Empty in documents of earlier releases.
+    /// Their fingerprint ([`crate::schema::fingerprint`]). Empty when there are none, and in documents of earlier releases.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
     /// The form of the files.
@@ -149,7 +149,7 @@ pub struct Manifest {
     pub new_watermark: Watermark,
     /// The columns in their order in the files.
     pub columns: Vec<Column>,
-    /// Their fingerprint ([`crate::schema::fingerprint`]). Empty in documents of earlier releases.
+    /// Their fingerprint ([`crate::schema::fingerprint`]). Empty when there are none, and in documents of earlier releases.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
     /// The form of the files.
