@@ -158,7 +158,7 @@ where
         if versions.current < old {
             return Err(self.regression(old, versions));
         }
-        if versions.min_valid > old {
+        if versions.min_valid > old || self.began_anew(old, versions).await? {
             let load = self.expired(window, old, versions)?;
             if self.run.dry_run {
                 return self.load(&load, versions).await;
@@ -225,6 +225,7 @@ where
             slices,
             columns: with_change_columns(copied),
             seed,
+            tracked_since: versions.begun.map(version).transpose()?,
             supersedes,
             ..self.empty(window, old, new)
         };
@@ -259,6 +260,7 @@ where
             slices: Vec::new(),
             count: None,
             seed: None,
+            tracked_since: None,
             supersedes: None,
             superseded_by: None,
             watermark_name: spec.watermark_name.clone(),
@@ -271,12 +273,29 @@ where
         self.turns.take(self.source.versions(&self.spec().table)).await
     }
 
+    /// Whether tracking began anew at `old` itself, after that version was read: `TRUNCATE TABLE`, and switching off and on,
+    /// set the least valid version to the present one, which is the stored one if nothing else has changed since.
+    ///
+    /// Only of a load it is right that tracking began at the version it ends at.
+    async fn began_anew(&self, old: i64, versions: Versions) -> Result<bool> {
+        if versions.begun != Some(old) {
+            return Ok(false);
+        }
+        let old = version(old)?;
+        let is_its_load =
+            |plan: &Plan| plan.new_watermark == old && plan.tracked_since.as_ref().is_none_or(|since| *since == old);
+        let initial = self.ledger.plan(&WindowName::initial()).await?;
+        Ok(!initial.iter().any(is_its_load) && !self.ledger.reinits().await?.iter().any(is_its_load))
+    }
+
     /// The window that takes the place of one whose version has expired, if it may.
     fn expired(&self, window: &WindowName, old: i64, versions: Versions) -> Result<WindowName> {
         let Versions { min_valid, .. } = versions;
         let table = &self.spec().table;
-        let what =
-            format!("version {old} of {table} has expired: its changes are complete since version {min_valid} only");
+        let since = if min_valid > old { "" } else { ", where they began anew" };
+        let what = format!(
+            "version {old} of {table} has expired: its changes are complete since version {min_valid}{since} only"
+        );
         if self.tracking.on_expired == OnExpired::Fail {
             let message = format!(
                 "{what} (retention passed, the table was truncated, or its tracking was switched off and on). Set on_expired \

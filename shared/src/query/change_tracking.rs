@@ -29,12 +29,14 @@ pub fn columns() -> [Column; 2] {
     ]
 }
 
-/// One row: the version of the database and the least valid one of the table, either NULL when it is not tracked.
+/// One row: the version of the database, the least valid one of the table, and that at which its tracking began; NULL
+/// when it is not tracked.
 #[must_use]
 pub fn versions(table: &ObjectName) -> Query {
     Query::with(
         "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS [current_version], \
-         CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) AS [min_valid_version]",
+         CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) AS [min_valid_version], \
+         (SELECT [begin_version] FROM sys.change_tracking_tables WHERE [object_id] = OBJECT_ID(@P1)) AS [begin_version]",
         &[&table.quoted()],
     )
 }
