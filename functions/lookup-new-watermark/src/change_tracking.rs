@@ -5,20 +5,21 @@
 //! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
 //! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
 
+mod columns;
+
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::Identifier;
 use tidemark::ledger::{Ledger, PartRecord, Plan, Slice, VERSION, WindowName};
 use tidemark::ports::changes::{ProbeChanges, Versions};
 use tidemark::ports::objects::{CreateObjects, ReadObjects};
-use tidemark::ports::source::{DeclaredColumn, ProbeSource, SliceSource};
-use tidemark::query::change_tracking::{self, Changes, OPERATION_COLUMN, VERSION_COLUMN};
+use tidemark::ports::source::{ProbeSource, SliceSource};
+use tidemark::query::change_tracking::{self, Changes};
 use tidemark::query::slices::KeyRange;
 use tidemark::steps::{CommittedWindow, LookedUp, Turns};
 use tidemark::table::{ChangeTracking, OnExpired, TableSpec};
-use tidemark::types::{Column, SqlType};
+use tidemark::types::SqlType;
 use tidemark::watermark::Watermark;
 
-use crate::planning::{find, selected};
+use self::columns::Columns;
 use crate::{Next, Run, frozen, slicing, unchanged};
 
 /// More documents of a window than other runs can create while it is looked at.
@@ -188,7 +189,7 @@ where
                 query: changes.rows(&copied),
                 guard: Some(changes.guard()),
             });
-            plan.columns = with_change_columns(copied);
+            plan.columns = columns::in_files(copied);
         } else if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
             return Ok(Step::LookAgain);
@@ -223,7 +224,7 @@ where
         let supersedes = old.as_ref().map(WindowName::after);
         let plan = Plan {
             slices,
-            columns: with_change_columns(copied),
+            columns: columns::in_files(copied),
             seed,
             tracked_since: versions.begun.map(version).transpose()?,
             supersedes,
@@ -267,6 +268,10 @@ where
             run_id: self.run.id.to_owned(),
             created_at: self.run.created_at.to_owned(),
         }
+    }
+
+    async fn columns(&self) -> Result<Columns> {
+        columns::ask(self.source, self.spec(), self.turns).await
     }
 
     async fn versions(&self) -> Result<Versions> {
@@ -335,72 +340,6 @@ where
             ),
         )
     }
-
-    /// Asks for the columns: those named and, before them, what they lack of the key.
-    async fn columns(&self) -> Result<Columns> {
-        let spec = self.spec();
-        let key = self.turns.take(self.source.primary_key(&spec.table)).await?;
-        let asked_for = match &spec.columns {
-            None => None,
-            Some(listed) => {
-                let is_listed = |name: &String| {
-                    let name = name.to_lowercase();
-                    listed.iter().any(|column| column.as_str().to_lowercase() == name)
-                };
-                let missing = key.iter().filter(|name| !is_listed(name));
-                let missing = missing.map(|name| Identifier::new(name.as_str()));
-                let names = missing.chain(listed.iter().cloned().map(Ok));
-                Some(names.collect::<Result<Vec<_>>>()?)
-            }
-        };
-        let only: Option<Vec<&Identifier>> = asked_for.as_ref().map(|names| names.iter().collect());
-        let declared = self
-            .turns
-            .take(self.source.columns(&spec.table, only.as_deref()))
-            .await?;
-        let mut copied = selected(spec, &declared, asked_for.as_deref())?;
-        // As the columns are spelled in the answer, which need not be as the key spells them.
-        let mut names = Vec::with_capacity(key.len());
-        for name in key {
-            names.push(find(spec, &declared, &Identifier::new(name)?)?.name.clone());
-        }
-        for column in &mut copied {
-            let name = column.name.as_str();
-            if [VERSION_COLUMN, OPERATION_COLUMN]
-                .iter()
-                .any(|own| own.eq_ignore_ascii_case(name))
-            {
-                let message = format!(
-                    "{} has a column {name}, which is what the files call the change itself: leave it out by naming the \
-                     others in columns",
-                    spec.table
-                );
-                return Err(Error::new(ErrorCode::InvalidInput, message));
-            }
-            // A deleted row has nothing but its key.
-            column.nullable = !names.contains(&column.name);
-        }
-        Ok(Columns {
-            key: names,
-            declared,
-            copied,
-        })
-    }
-}
-
-/// The columns of a table.
-struct Columns {
-    /// The names of its key's.
-    key: Vec<String>,
-    /// Those asked for.
-    declared: Vec<DeclaredColumn>,
-    /// Those to copy, without the two that describe the change.
-    copied: Vec<Column>,
-}
-
-fn with_change_columns(mut columns: Vec<Column>) -> Vec<Column> {
-    columns.extend(change_tracking::columns());
-    columns
 }
 
 /// The version the next window starts after: of the last committed window, or the stored one.

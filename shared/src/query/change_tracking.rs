@@ -5,7 +5,7 @@
 //! `CHANGETABLE` takes a bigint or a variable, no expression and no text, hence the `DECLARE`.
 
 use super::slices::KeyRange;
-use super::{Query, quoted};
+use super::{Query, quoted, select_value};
 use crate::identifier::ObjectName;
 use crate::types::{Column, SqlType};
 use crate::watermark::Watermark;
@@ -176,14 +176,9 @@ pub const BEGIN_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGI
 /// See [`BEGIN_SNAPSHOT`].
 pub const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION;";
 
-/// A column of `alias` as it is selected; see `select_item`.
+/// A column of `alias` as it is selected.
 fn item(alias: &str, column: &Column) -> String {
-    let name = quoted(&column.name);
-    match column.sql_type {
-        SqlType::Money => format!("CAST([{alias}].{name} AS decimal(19,4)) AS {name}"),
-        SqlType::SmallMoney => format!("CAST([{alias}].{name} AS decimal(10,4)) AS {name}"),
-        _ => format!("[{alias}].{name}"),
-    }
+    select_value(&format!("[{alias}].{}", quoted(&column.name)), column)
 }
 
 #[cfg(test)]
