@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::s3::S3Store;
 use tidemark::adapters::sqlserver::{ControlTable, Server};
 use tidemark::error::{ErrorCode, Result};
 use tidemark::ledger::{Ledger, Manifest, Pointers, WindowName};
+use tidemark::ports::rows::{BatchSink, RowSource};
 use tidemark::ports::watermarks::ReadWatermarks;
+use tidemark::shape::Shape;
 use tidemark::table::TableSpec;
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::stand_in::{CONTROL_TABLE, World, control_table, shipped_control_table};
@@ -373,6 +376,35 @@ async fn changes_that_expire_before_the_copy_are_not_copied() {
         assert_eq!(tracked.run(&plain("t")).await.committed[0].window.as_str(), "reinit-0");
         assert_eq!(tracked.lines(&plain("t")).await, ["1,10,1,I"]);
     }
+}
+
+/// Lets the changes expire when the first rows have come.
+struct ExpiringSink<'a>(&'a Tracked);
+
+impl BatchSink for ExpiringSink<'_> {
+    async fn push(&mut self, _batch: RecordBatch) -> Result<()> {
+        self.0.expire();
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_expire_while_they_are_read_are_not_taken_for_all() {
+    let tracked = Tracked::new(T).await;
+    tracked.execute("ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION OFF");
+    let spec = plain("t");
+    tracked.run(&spec).await;
+    tracked.execute("update t set v = 11");
+    let window = tracked.plan(&spec).await;
+    let ledger = Ledger::new(&tracked.store, PREFIX, &spec.table);
+    let plan = ledger.frozen_plan(&window).await.unwrap();
+    let shape = Shape::new(&plan.columns, &plan.format, plan.timestamps).unwrap();
+    let (guard, query) = (plan.slices[0].guard.as_ref().unwrap(), &plan.slices[0].query);
+    let mut rows = MssqlRows::new(tracked.world.login());
+    let read = rows
+        .read_guarded(guard, query, &shape, &mut ExpiringSink(&tracked))
+        .await;
+    assert_eq!(read.unwrap_err().code(), ErrorCode::ChangeTrackingInvalid);
 }
 
 #[tokio::test(flavor = "multi_thread")]
