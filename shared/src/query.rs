@@ -252,14 +252,19 @@ impl Interval<'_> {
 /// A column as it is selected. `money` is cast, because drivers decode it through a float; a CLR type, to its
 /// serialised bytes, which are the whole value (<https://learn.microsoft.com/en-us/openspecs/sql_server_protocols/ms-ssclrt>).
 fn select_item(column: &Column) -> String {
+    select_value(&quoted(&column.name), column)
+}
+
+/// The same for `value`, which is the column of some table of a join.
+fn select_value(value: &str, column: &Column) -> String {
     let name = quoted(&column.name);
     match column.sql_type {
-        SqlType::Money => format!("CAST({name} AS decimal(19,4)) AS {name}"),
-        SqlType::SmallMoney => format!("CAST({name} AS decimal(10,4)) AS {name}"),
+        SqlType::Money => format!("CAST({value} AS decimal(19,4)) AS {name}"),
+        SqlType::SmallMoney => format!("CAST({value} AS decimal(10,4)) AS {name}"),
         SqlType::HierarchyId | SqlType::Geometry | SqlType::Geography => {
-            format!("CAST({name} AS varbinary(max)) AS {name}")
+            format!("CAST({value} AS varbinary(max)) AS {name}")
         }
-        _ => name,
+        _ => value.to_owned(),
     }
 }
 

@@ -40,6 +40,14 @@ def test_the_tutorial_in_csv_shows_its_lines_and_says_how_to_read_the_files() ->
     assert len(shown.splitlines()) == 7
 
 
+def test_the_tutorial_on_change_tracking_shows_the_delete() -> None:
+    """The other scenario; an unknown one is refused."""
+    done = _make_run(SCENARIO="change-tracking", FORMAT="csv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "    3,\\N,\\N,3,D" in done.stdout
+    assert "SCENARIO=cdc" in _make_run(SCENARIO="cdc").stdout
+
+
 def test_a_server_of_ones_own_is_only_read(sandbox: Sandbox, table: Table, tmp_path: Path) -> None:
     """One run, watermarks in the local bucket, the password nowhere."""
     login = sandbox.login

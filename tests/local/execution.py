@@ -126,6 +126,10 @@ def _describe(event: dict[str, Any]) -> list[Step]:
     if event["type"] != "TaskSucceeded":
         return []
     answer = json.loads(event["taskSucceededEventDetails"]["output"]).get("Payload", {})
+    if "advanced" in answer:
+        moved = _count(len(answer["advanced"]), "table")
+        step = Step("update-watermark", f"{moved} without changes moved on")
+        return [*([step] if answer["advanced"] else []), *_failures("update-watermark", answer)]
     if "windows" in answer:
         return [*_frozen(answer), *_failures("lookup-new-watermark", answer)]
     if "tables" in answer:
@@ -148,6 +152,8 @@ def _frozen(answer: dict[str, Any]) -> Iterator[Step]:
         yield Step(
             name, f"{window['table']}: {interval(window)}, {_count(window['slices'], 'slice')}{wait}", window=window
         )
+    for window in answer.get("empty", []):
+        yield Step(name, f"{window['table']}: no change, its version moves on")
     for table in answer.get("unchanged", []):
         yield Step(name, f"{table}: no change")
     for note in answer.get("notes", []):
@@ -169,6 +175,8 @@ def _committed(answer: dict[str, Any]) -> str:
         return f"{answer['table']}: uploads had expired, copying again"
     watermark = answer["watermark"]["value"]
     objects = _count(answer["objects"], "object")
+    if load := answer.get("superseded_by"):
+        return f"{answer['table']}: window {answer['window']} is superseded by {load}"
     return f"{answer['table']}: committed {answer['rows']} rows in {objects}, watermark {watermark}"
 
 

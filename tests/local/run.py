@@ -1,7 +1,8 @@
-"""`make run`: the tutorial's three runs on a stack of its own, or one run against a server of the user's.
+"""`make run`: a tutorial's runs on a stack of its own, or one run against a server of the user's.
 
-Environment: FORMAT, SETTLE for the tutorial; SOURCE_URL, TABLES, CA_BUNDLE, WATERMARK_STORE, WATERMARK_TABLE,
-WATERMARK_PROCEDURE for the user's server. Exits 1 when anything is not as it must be, and says what."""
+Environment: SCENARIO, FORMAT, SETTLE for the tutorials; SOURCE_URL, TABLES, CA_BUNDLE, WATERMARK_STORE,
+WATERMARK_TABLE, WATERMARK_PROCEDURE for the user's server. Exits 1 when anything is not as it must be, and says what.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from local import objects, source_url, tutorial
 from local.deploy import ROOT, DeployFailed, Deployment
 from local.execution import Execution, Outcome, interval
 from local.process import StartFailed
+from local.scenario import SCENARIOS, Scenario, Turn
 from local.stack import Stack
 from local.terminal import say, show_step, show_table, show_wait, task
 
@@ -42,7 +44,7 @@ def main() -> int:
         if url := os.environ.get("SOURCE_URL"):
             _run_own_server(url, folder)
         else:
-            _run_tutorial(folder)
+            _run_scenario(folder)
     except (
         Unexpected,
         StartFailed,
@@ -62,80 +64,70 @@ def main() -> int:
     return 0
 
 
-def _run_tutorial(folder: Path) -> None:
-    name = os.environ.get("FORMAT") or "parquet"
-    if name not in FORMATS:
-        raise Unexpected(f"FORMAT={name}; it is one of {', '.join(FORMATS)}")
-    settle = _seconds("SETTLE", 1)
-    run_input = {"tables": [tutorial.table_spec(file_format=FORMATS[name], settle_seconds=settle)]}
-    say(f"The tutorial's table, as {name}. Every run waits {settle} s for open transactions; the default is 30.")
-    with _running(tutorial.SCRIPT, folder) as stack:
-        sandbox = stack.sandbox
-        if sandbox is None:
-            raise Unexpected("the stand-in SQL Server is not there")
+def _run_scenario(folder: Path) -> None:
+    scenario = SCENARIOS[_one_of("SCENARIO", SCENARIOS)]
+    name = _one_of("FORMAT", FORMATS)
+    settle = _seconds("SETTLE", 1) if scenario.settles else 0
+    run_input = {"tables": [scenario.spec(FORMATS[name], settle)]}
+    waits = f" Every run waits {settle} s for open transactions; the default is 30." if scenario.settles else ""
+    say(f"{scenario.title}, as {name}.{waits}")
+    report: list[tuple[str, ...]] = []
+    with _running(scenario.script, folder) as stack:
         with task("Deploying infra/template.yaml on the local AWS"):
-            deployment = stack.deploy()
-
-        def stored() -> str:
-            rows = sandbox.query("SELECT WatermarkValue FROM watermarktable WHERE TableName = 'data_source_table'")
-            return str(rows[0][0].isoformat(timespec="milliseconds"))
-
-        report: list[tuple[str, ...]] = []
-        first = _tutorial_run("1", "the table as it is", deployment, run_input, folder, stored, report)
-        _expect("rows of run 1", first, tutorial.FIRST_LINES)
-        _expect("the watermark after run 1", stored(), tutorial.FIRST_WATERMARK)
-        before = objects.listing(deployment)
-        sandbox.execute(*tutorial.NEW_ROWS)
-        second = _tutorial_run("2", "after two new rows", deployment, run_input, folder, stored, report)
-        _expect("rows of run 2", second, tutorial.SECOND_LINES)
-        _expect("the watermark after run 2", stored(), tutorial.SECOND_WATERMARK)
-        after = objects.listing(deployment)
-        _expect("the objects of run 1 after run 2", {key: after.get(key) for key in before}, before)
-        third = _tutorial_run("3", "without a change", deployment, run_input, folder, stored, report)
-        _expect("rows of run 3", third, set())
-        _expect("the watermark after run 3", stored(), tutorial.SECOND_WATERMARK)
-        _expect("the objects after run 3", objects.listing(deployment), after)
+            deployment = stack.deploy(**scenario.parameters)
+        for number, turn in enumerate(scenario.turns, start=1):
+            report.append(_turn(number, turn, scenario, stack, deployment, run_input, folder))
     say()
     show_table(HEADER, report)
     say("\nThe stand-in server and the local AWS are stopped. What the tutorial says came out, came out.")
+    say(scenario.more)
     _show_folder(folder)
 
 
-def _tutorial_run(
-    number: str,
-    what: str,
+def _turn(
+    number: int,
+    turn: Turn,
+    scenario: Scenario,
+    stack: Stack,
     deployment: Deployment,
     run_input: dict[str, Any],
     folder: Path,
-    stored: Callable[[], str],
-    report: list[tuple[str, ...]],
-) -> set[str]:
-    """One run; returns the rows of its new objects as the tutorial would have written them."""
-    known = objects.listing(deployment)
-    say(f"\nRun {number}: {what}")
+) -> tuple[str, ...]:
+    """One run, held to what it must leave; returns its line of the report."""
+    sandbox = stack.sandbox
+    if sandbox is None:
+        raise Unexpected("the stand-in SQL Server is not there")
+    sandbox.execute(*turn.changes)
+    before = objects.listing(deployment)
+    say(f"\nRun {number}: {turn.what}")
     outcome = Execution.start(deployment, run_input).wait(300, show_step, show_wait)
     _must_succeed(outcome)
-    new = {key: entry for key, entry in objects.listing(deployment).items() if key not in known}
+    after = objects.listing(deployment)
+    new = {key: entry for key, entry in after.items() if key not in before}
     paths = [path for path in objects.download(deployment, new, folder) if path.name.startswith("part-")]
-    rows = sum(window["rows"] for window in outcome.committed)
-    report.append((number, _windows(outcome), str(rows), str(len(paths)), stored(), f"{outcome.seconds:.1f}"))
-    lines = _lines(paths)
-    _expect(f"the number of rows that run {number} reports", rows, len(lines))
+    lines = _lines(paths, scenario)
     for line in lines if any(path.suffix == ".csv" for path in paths) else ():
         say(f"    {line}")
-    return set(lines)
+    rows = sum(window["rows"] for window in outcome.committed)
+    stored = _text(sandbox.query(scenario.stored)[0][0])
+    _expect(f"the number of rows that run {number} reports", rows, len(lines))
+    _expect(f"rows of run {number}", set(lines), turn.lines)
+    _expect(f"the watermark after run {number}", stored, turn.stored)
+    _expect(f"the earlier objects after run {number}", {key: after.get(key) for key in before}, before)
+    if not turn.lines:
+        _expect(f"the objects that run {number} wrote", new, {})
+    return (str(number), _windows(outcome), str(rows), str(len(paths)), stored, f"{outcome.seconds:.1f}")
 
 
-def _lines(paths: list[Path]) -> list[str]:
+def _lines(paths: list[Path], scenario: Scenario) -> list[str]:
     """Rows as the tutorial's own files have them, whatever the format."""
     if all(path.suffix == ".csv" for path in paths):
         return objects.read_lines(paths)
-    rows = objects.read_rows(paths)
-    return [f"{number},{name},{_moment(moment):%Y-%m-%d %H:%M:%S.%f}0" for number, name, moment in rows]
+    return [scenario.line(row) for row in objects.read_rows(paths)]
 
 
-def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+def _text(value: Any) -> str:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else str(value)
 
 
 def _run_own_server(url: str, folder: Path) -> None:
@@ -174,7 +166,8 @@ def _own_tables() -> dict[str, Any]:
         run_input = dict(json.loads(Path(path).read_text()))
         if os.environ.get("SETTLE"):
             for table in run_input["tables"]:
-                table["tracking"]["watermark"]["settle_seconds"] = _seconds("SETTLE", 0)
+                if watermark := table["tracking"].get("watermark"):
+                    watermark["settle_seconds"] = _seconds("SETTLE", 0)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unexpected(f"TABLES={path} cannot be read as infra/tables.json can: {error!r}") from error
     return run_input
@@ -220,6 +213,15 @@ def _expect(what: str, found: Any, expected: Any) -> None:
 
 def _windows(outcome: Outcome) -> str:
     return ", ".join(interval(window) for window in outcome.windows) or "none"
+
+
+def _one_of(name: str, choices: Iterable[str]) -> str:
+    """The choice in an environment variable; the first when there is none."""
+    known = list(choices)
+    choice = os.environ.get(name) or known[0]
+    if choice not in known:
+        raise Unexpected(f"{name}={choice}; it is one of {', '.join(known)}")
+    return choice
 
 
 def _seconds(name: str, default: int) -> int:

@@ -238,6 +238,11 @@ fn the_example_events_decode() {
     decode::<lookup_new_watermark::Request>(json("events/lookup-new-watermark.json")).unwrap();
     decode::<copy_delta::Request>(json("events/copy-delta.json")).unwrap();
     decode::<update_watermark::Request>(json("events/update-watermark.json")).unwrap();
+    let empty = update_watermark::Event::decode(json("events/update-watermark-empty.json")).unwrap();
+    assert!(matches!(empty, update_watermark::Event::All(_)));
+    let wrong = serde_json::json!({ "run_id": "r", "windows": [{ "table": "t", "widow": "4" }] });
+    let error = update_watermark::Event::decode(wrong).unwrap_err().to_string();
+    assert!(error.contains("windows[0]") && error.contains("widow"), "{error}");
     for file in ["tables.json", "events/state-machine.json"] {
         let tables: Vec<TableSpec> = decode(json(file)["tables"].clone()).unwrap();
         check_all(tables.iter()).unwrap();

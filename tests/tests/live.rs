@@ -1,4 +1,4 @@
-//! The tutorial against a real SQL Server, in a database of its own: `make test-live SQLSERVER_URL=…`.
+//! The tutorials against a real SQL Server, in databases of their own: `make test-live SQLSERVER_URL=…`.
 //!
 //! The login must be allowed to create a database.
 
@@ -11,6 +11,7 @@ use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::sqlserver::{ControlTable, Server};
 use tidemark::config::Tls;
 use tidemark::login::Login;
+use tidemark::table::TableSpec;
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::s3_server::S3Server;
 use tidemark_tests::tutorial;
@@ -60,12 +61,20 @@ async fn execute(login: &Login, script: &str) {
     }
 }
 
-async fn run(login: &Login, s3: &S3Server, run_id: &str) -> Outcome {
+/// A database of its own on the server, made by a script in which `$database` is its name.
+async fn create(server: &Login, name: &str, script: &str) -> Login {
+    let login = Login {
+        database: format!("tidemark_{name}_{}", std::process::id()),
+        ..server.clone()
+    };
+    execute(server, &format!("CREATE DATABASE {}", login.database)).await;
+    execute(&login, &script.replace("$database", &login.database)).await;
+    login
+}
+
+async fn run(login: &Login, s3: &S3Server, run_id: &str, control: (&str, &str), spec: &TableSpec) -> Outcome {
     let (source, store) = (Server::new(login.clone()), s3.store());
-    let (table, procedure) = (
-        "dbo.watermarktable".parse().unwrap(),
-        "dbo.usp_write_watermark".parse().unwrap(),
-    );
+    let (table, procedure) = (control.0.parse().unwrap(), control.1.parse().unwrap());
     let watermarks = ControlTable::new(Server::new(login.clone()), table, procedure);
     let rows = MssqlRows::new(login.clone());
     let mut pipeline = Pipeline {
@@ -75,8 +84,9 @@ async fn run(login: &Login, s3: &S3Server, run_id: &str) -> Outcome {
         store: &store,
         prefix: "tidemark",
     };
-    let spec = tutorial::spec("data_source_table", "LastModifytime").unwrap();
-    let outcome = Box::pin(pipeline.run(run_id, &[spec])).await.unwrap();
+    let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
+        .await
+        .unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
     outcome
 }
@@ -85,23 +95,79 @@ async fn run(login: &Login, s3: &S3Server, run_id: &str) -> Outcome {
 #[ignore = "needs a real SQL Server: make test-live"]
 async fn the_tutorial_comes_out_to_the_letter_on_a_real_server() {
     let server = login();
-    let login = Login {
-        database: format!("tidemark_{}", std::process::id()),
-        ..server.clone()
-    };
-    execute(&server, &format!("CREATE DATABASE {}", login.database)).await;
-    execute(&login, tutorial::SCRIPT).await;
+    let login = create(&server, "watermark", tutorial::SCRIPT).await;
     let s3 = S3Server::start().await.unwrap();
+    let spec = tutorial::spec("data_source_table", "LastModifytime").unwrap();
+    let run = async |run_id| {
+        let control = ("dbo.watermarktable", "dbo.usp_write_watermark");
+        run(&login, &s3, run_id, control, &spec).await
+    };
 
-    run(&login, &s3, "r1").await;
+    run("r1").await;
     assert_eq!(
         tutorial::lines(&s3, "dbo.data_source_table").unwrap(),
         tutorial::FIRST_RUN
     );
     execute(&login, &tutorial::CHANGES.join("\nGO\n")).await;
-    run(&login, &s3, "r2").await;
+    run("r2").await;
     let both = [&tutorial::FIRST_RUN[..], &tutorial::SECOND_RUN].concat();
     assert_eq!(tutorial::lines(&s3, "dbo.data_source_table").unwrap(), both);
-    assert_eq!(run(&login, &s3, "r3").await.unchanged, ["dbo.data_source_table"]);
+    assert_eq!(run("r3").await.unchanged, ["dbo.data_source_table"]);
+    execute(&server, &format!("DROP DATABASE {}", login.database)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real SQL Server: make test-live"]
+async fn the_tutorial_on_change_tracking_comes_out_on_a_real_server() {
+    const TABLE: &str = "dbo.data_source_table";
+    let server = login();
+    let script = include_str!("../tutorials/change_tracking.sql");
+    let script = script.replace("ALTER DATABASE tidemark", "ALTER DATABASE $database");
+    let login = create(&server, "change_tracking", &script).await;
+    let s3 = S3Server::start().await.unwrap();
+    let mut spec = tutorial::spec("data_source_table", "PersonID").unwrap();
+    spec.tracking = serde_json::from_value(serde_json::json!({ "change_tracking": {} })).unwrap();
+    let run = async |run_id| {
+        let control = (
+            "dbo.table_store_ChangeTracking_version",
+            "dbo.Update_ChangeTracking_Version",
+        );
+        run(&login, &s3, run_id, control, &spec).await
+    };
+
+    run("r1").await;
+    let mut expected = vec![
+        "1,aaaa,21,0,I",
+        "2,bbbb,24,0,I",
+        "3,cccc,20,0,I",
+        "4,dddd,26,0,I",
+        "5,eeee,22,0,I",
+    ];
+    assert_eq!(tutorial::lines(&s3, TABLE).unwrap(), expected);
+    execute(
+        &login,
+        "INSERT INTO data_source_table (PersonID, Name, Age) VALUES (6, 'new','50')\nGO\n\
+         UPDATE data_source_table SET [Age] = '10', [name]='update' where [PersonID] = 1",
+    )
+    .await;
+    run("r2").await;
+    execute(&login, "DELETE FROM data_source_table WHERE PersonID = 3").await;
+    run("r3").await;
+    assert_eq!(run("r4").await.unchanged, [TABLE]);
+    expected.extend(["1,update,10,2,U", "6,new,50,1,I", "3,\\N,\\N,3,D"]);
+    expected.sort_unstable();
+    assert_eq!(tutorial::lines(&s3, TABLE).unwrap(), expected);
+
+    // At the very version that is stored.
+    execute(
+        &login,
+        "TRUNCATE TABLE data_source_table\nGO\nINSERT INTO data_source_table VALUES (7, 'alone', 1)",
+    )
+    .await;
+    let loaded = run("r5").await;
+    assert_eq!(
+        (loaded.committed[0].window.as_str(), loaded.committed[0].rows),
+        ("reinit-3", 1)
+    );
     execute(&server, &format!("DROP DATABASE {}", login.database)).await;
 }

@@ -301,9 +301,13 @@ prop_compose! {
         watermark_name in prop::option::of("(?s:.{1,30})"),
         run_id in "(?s:.{0,30})",
         slices in 1..3_usize,
+        guarded: bool,
+        superseded: bool,
+        seed in prop::option::of(watermark()),
     ) -> Plan {
         let interval = Interval { table: &table, column: &tracked, old: None, new: &new_watermark, with_nulls: true, key: None, filter: None };
-        let slice = Slice { query: interval.rows(&columns), guard: None };
+        let slice = Slice { query: interval.rows(&columns), guard: guarded.then(|| interval.count()) };
+        let other = superseded.then(|| WindowName::reinit(&WindowName::after(&new_watermark)));
         Plan {
             version: VERSION,
             window: WindowName::initial(),
@@ -314,10 +318,11 @@ prop_compose! {
             layout: Default::default(),
             schema: tidemark::schema::fingerprint(&columns),
             slices: vec![slice; slices],
-            count: Some(interval.count()),
-            seed: None,
-            supersedes: None,
-            superseded_by: None,
+            count: (!guarded).then(|| interval.count()),
+            tracked_since: seed.clone(),
+            seed,
+            supersedes: other.clone(),
+            superseded_by: other,
             watermark_name,
             run_id,
             created_at: "2026-01-01T00:00:00Z".into(),
@@ -341,7 +346,9 @@ prop_compose! {
 
 prop_compose! {
     fn record()(from in watermark(), slice: u32, attempt: u32, rows: u64, staged in prop::option::of(staged())) -> PartRecord {
-        PartRecord { version: VERSION, window: WindowName::after(&from), slice, attempt, rows, staged, superseded_by: None, run_id: "r".into() }
+        let window = WindowName::after(&from);
+        let superseded_by = staged.is_none().then(|| WindowName::reinit(&window));
+        PartRecord { version: VERSION, window, slice, attempt, rows, staged, superseded_by, run_id: "r".into() }
     }
 }
 
@@ -365,7 +372,7 @@ fn manifest_of(plan: Plan, staged: Option<StagedObject>) -> Manifest {
         bytes: u64::MAX,
         late_rows: None,
         seed: plan.seed,
-        superseded_by: None,
+        superseded_by: plan.superseded_by,
         run_id: plan.run_id,
         committed_at: plan.created_at,
         table: plan.table,

@@ -5,21 +5,23 @@
 //! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
 //! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
 
+mod columns;
+
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::Identifier;
 use tidemark::ledger::{Ledger, PartRecord, Plan, Slice, VERSION, WindowName};
 use tidemark::ports::changes::{ProbeChanges, Versions};
 use tidemark::ports::objects::{CreateObjects, ReadObjects};
-use tidemark::ports::source::{DeclaredColumn, ProbeSource, SliceSource};
-use tidemark::query::change_tracking::{self, Changes, OPERATION_COLUMN, VERSION_COLUMN};
+use tidemark::ports::source::{ProbeSource, SliceSource};
+use tidemark::query::change_tracking::{self, Changes};
 use tidemark::query::slices::KeyRange;
 use tidemark::schema::fingerprint;
 use tidemark::steps::{CommittedWindow, LookedUp, Turns};
 use tidemark::table::{ChangeTracking, OnExpired, TableSpec};
-use tidemark::types::{Column, SqlType};
+use tidemark::types::SqlType;
 use tidemark::watermark::Watermark;
 
-use crate::planning::{check_schema, find, selected};
+use self::columns::Columns;
+use crate::planning::check_schema;
 use crate::{Next, Run, frozen, slicing, unchanged};
 
 /// More documents of a window than other runs can create while it is looked at.
@@ -159,7 +161,7 @@ where
         if versions.current < old {
             return Err(self.regression(old, versions));
         }
-        if versions.min_valid > old {
+        if versions.min_valid > old || self.began_anew(old, versions).await? {
             let load = self.expired(window, old, versions)?;
             if self.run.dry_run {
                 return self.load(&load, versions).await;
@@ -189,7 +191,7 @@ where
                 query: changes.rows(&copied),
                 guard: Some(changes.guard()),
             });
-            plan.columns = with_change_columns(copied);
+            plan.columns = columns::in_files(copied);
             plan.schema = fingerprint(&plan.columns);
         } else if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
@@ -223,12 +225,13 @@ where
             _ => {}
         }
         let supersedes = old.as_ref().map(WindowName::after);
-        let columns = with_change_columns(copied);
+        let columns = columns::in_files(copied);
         let plan = Plan {
             slices,
             schema: fingerprint(&columns),
             columns,
             seed,
+            tracked_since: versions.begun.map(version).transpose()?,
             supersedes,
             ..self.empty(window, old, new)
         };
@@ -272,6 +275,7 @@ where
             slices: Vec::new(),
             count: None,
             seed: None,
+            tracked_since: None,
             supersedes: None,
             superseded_by: None,
             watermark_name: spec.watermark_name.clone(),
@@ -280,16 +284,37 @@ where
         }
     }
 
+    async fn columns(&self) -> Result<Columns> {
+        columns::ask(self.source, self.spec(), self.turns).await
+    }
+
     async fn versions(&self) -> Result<Versions> {
         self.turns.take(self.source.versions(&self.spec().table)).await
+    }
+
+    /// Whether tracking began anew at `old` itself, after that version was read: `TRUNCATE TABLE`, and switching off and on,
+    /// set the least valid version to the present one, which is the stored one if nothing else has changed since.
+    ///
+    /// Only of a load it is right that tracking began at the version it ends at.
+    async fn began_anew(&self, old: i64, versions: Versions) -> Result<bool> {
+        if versions.begun != Some(old) {
+            return Ok(false);
+        }
+        let old = version(old)?;
+        let is_its_load =
+            |plan: &Plan| plan.new_watermark == old && plan.tracked_since.as_ref().is_none_or(|since| *since == old);
+        let initial = self.ledger.plan(&WindowName::initial()).await?;
+        Ok(!initial.iter().any(is_its_load) && !self.ledger.reinits().await?.iter().any(is_its_load))
     }
 
     /// The window that takes the place of one whose version has expired, if it may.
     fn expired(&self, window: &WindowName, old: i64, versions: Versions) -> Result<WindowName> {
         let Versions { min_valid, .. } = versions;
         let table = &self.spec().table;
-        let what =
-            format!("version {old} of {table} has expired: its changes are complete since version {min_valid} only");
+        let since = if min_valid > old { "" } else { ", where they began anew" };
+        let what = format!(
+            "version {old} of {table} has expired: its changes are complete since version {min_valid}{since} only"
+        );
         if self.tracking.on_expired == OnExpired::Fail {
             let message = format!(
                 "{what} (retention passed, the table was truncated, or its tracking was switched off and on). Set on_expired \
@@ -329,82 +354,6 @@ where
             ),
         )
     }
-
-    /// Asks for the columns: those named and, before them, what they lack of the key.
-    async fn columns(&self) -> Result<Columns> {
-        let spec = self.spec();
-        let key = self.turns.take(self.source.primary_key(&spec.table)).await?;
-        let asked_for = match &spec.columns {
-            None => None,
-            Some(listed) => {
-                let is_listed = |name: &String| {
-                    let name = name.to_lowercase();
-                    listed.iter().any(|column| column.as_str().to_lowercase() == name)
-                };
-                let missing = key.iter().filter(|name| !is_listed(name));
-                let missing = missing.map(|name| Identifier::new(name.as_str()));
-                let names = missing.chain(listed.iter().cloned().map(Ok));
-                Some(names.collect::<Result<Vec<_>>>()?)
-            }
-        };
-        let only: Option<Vec<&Identifier>> = asked_for.as_ref().map(|names| names.iter().collect());
-        let declared = self
-            .turns
-            .take(self.source.columns(&spec.table, only.as_deref()))
-            .await?;
-        let mut copied = selected(spec, &declared, asked_for.as_deref())?;
-        // As the columns are spelled in the answer, which need not be as the key spells them.
-        let mut names = Vec::with_capacity(key.len());
-        for name in key {
-            names.push(find(spec, &declared, &Identifier::new(name)?)?.name.clone());
-        }
-        if let Some(name) = names
-            .iter()
-            .find(|name| copied.iter().all(|column| column.name != **name))
-        {
-            let message = format!(
-                "exclude of {} names {name}, a column of the key, which every change needs",
-                spec.table
-            );
-            return Err(Error::new(ErrorCode::InvalidInput, message));
-        }
-        for column in &mut copied {
-            let name = column.name.as_str();
-            if [VERSION_COLUMN, OPERATION_COLUMN]
-                .iter()
-                .any(|own| own.eq_ignore_ascii_case(name))
-            {
-                let message = format!(
-                    "{} has a column {name}, which is what the files call the change itself: leave it out by naming the \
-                     others in columns",
-                    spec.table
-                );
-                return Err(Error::new(ErrorCode::InvalidInput, message));
-            }
-            // A deleted row has nothing but its key.
-            column.nullable = !names.contains(&column.name);
-        }
-        Ok(Columns {
-            key: names,
-            declared,
-            copied,
-        })
-    }
-}
-
-/// The columns of a table.
-struct Columns {
-    /// The names of its key's.
-    key: Vec<String>,
-    /// Those asked for.
-    declared: Vec<DeclaredColumn>,
-    /// Those to copy, without the two that describe the change.
-    copied: Vec<Column>,
-}
-
-fn with_change_columns(mut columns: Vec<Column>) -> Vec<Column> {
-    columns.extend(change_tracking::columns());
-    columns
 }
 
 /// The version the next window starts after: of the last committed window, or the stored one.

@@ -120,8 +120,9 @@ pub async fn handle<P: ProbeSource + SliceSource + ProbeChanges, S: ReadObjects 
             let tracking = match &table.spec.tracking {
                 Tracking::Watermark(tracking) => tracking,
                 Tracking::ChangeTracking(tracking) => {
-                    let next = change_tracking::next(source, &ledger, table, *tracking, run, turns).await?;
-                    return Ok((next, None));
+                    // Boxed, as it is much larger than what the other arm keeps.
+                    let next = Box::pin(change_tracking::next(source, &ledger, table, *tracking, run, turns));
+                    return Ok((next.await?, None));
                 }
             };
             if let Some(plan) = ledger.plan(&table.next_window()).await? {

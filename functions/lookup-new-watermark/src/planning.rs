@@ -119,6 +119,7 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
         slices: cut.slices.iter().map(slice).collect(),
         count: Some(interval.count()),
         seed: None,
+        tracked_since: None,
         supersedes: None,
         superseded_by: None,
         schema: schema::fingerprint(&columns),

@@ -319,7 +319,8 @@ impl RowSource for MssqlRows {
         sink: &mut S,
     ) -> Result<u64> {
         // A connection of its own, which is not kept: whatever goes wrong, the transaction ends with it.
-        let mut client = self.connect().await?;
+        // Boxed, as the driver's futures are large.
+        let mut client = Box::pin(self.connect()).await?;
         let is_snapshot = self
             .answers_yes(&mut client, &change_tracking::snapshot_allowed())
             .await?;

@@ -100,7 +100,9 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 
 impl ReadObjects for S3Store {
     async fn get(&self, key: &str) -> Result<Option<Object>> {
-        let answer = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+        // Boxed, here and where the ledger is written: the SDK's futures are large, and so would be all that await them.
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let answer = match Box::pin(request.send()).await {
             Ok(answer) => answer,
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
             Err(error) => return Err(self.error("read", key, error)),
@@ -156,12 +158,10 @@ impl CreateObjects for S3Store {
                 .bucket(&self.bucket)
                 .key(key)
                 .if_none_match("*");
-            let answer = request
+            let request = request
                 .content_type("application/json")
-                .body(ByteStream::from(body.clone()))
-                .send()
-                .await;
-            match answer {
+                .body(ByteStream::from(body.clone()));
+            match Box::pin(request.send()).await {
                 Ok(_) => return Ok(Created::Created),
                 Err(error) if status(&error) == Some(412) => return Ok(Created::AlreadyExists),
                 Err(error) if status(&error) == Some(409) && tries < CONFLICT_TRIES => {

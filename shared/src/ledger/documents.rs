@@ -79,6 +79,9 @@ pub struct Plan {
     /// The stored watermark that a first load found: one that was in the store before this ledger began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Watermark>,
+    /// The version at which the table's tracking began, as a full load found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracked_since: Option<Watermark>,
     /// The window this one was planned in place of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<WindowName>,

@@ -139,6 +139,12 @@ impl Keys {
         format!("{}/window=", self.table)
     }
 
+    /// What the folder of every window of a full load in place of another begins with, before that one's name.
+    #[must_use]
+    pub fn reinits(&self) -> String {
+        format!("{}reinit-", self.windows())
+    }
+
     /// `window={from}/_plan.json`
     #[must_use]
     pub fn plan(&self, window: &WindowName) -> String {

@@ -86,6 +86,20 @@ impl<S: ReadObjects> Ledger<'_, S> {
         self.plan(window).await?.ok_or_else(|| missing(&self.keys.plan(window)))
     }
 
+    /// The plans of the full loads that took the place of other windows.
+    pub async fn reinits(&self) -> Result<Vec<Plan>> {
+        let folders = self.store.folders(&self.keys.reinits()).await?;
+        let expired = folders.into_iter().filter_map(|name| WindowName::try_from(name).ok());
+        let mut plans = stream::iter(expired)
+            .map(|expired| async move { self.plan(&WindowName::reinit(&expired)).await })
+            .buffered(MANIFESTS_AT_ONCE);
+        let mut found = Vec::new();
+        while let Some(plan) = plans.next().await {
+            found.extend(plan?);
+        }
+        Ok(found)
+    }
+
     /// The manifest of a window, if it is committed.
     pub async fn manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
         self.read(&self.keys.manifest(window)).await

@@ -10,6 +10,9 @@ pub struct Versions {
     pub current: i64,
     /// The least version since which all changes of the table are still there.
     pub min_valid: i64,
+    /// The version at which the table's tracking began, or began anew because it was truncated. `None` when the login may
+    /// not see it.
+    pub begun: Option<i64>,
 }
 
 /// Probing a tracked table before its window is planned.

@@ -5,7 +5,7 @@
 //! `CHANGETABLE` takes a bigint or a variable, no expression and no text, hence the `DECLARE`.
 
 use super::slices::KeyRange;
-use super::{Query, quoted};
+use super::{Query, quoted, select_value};
 use crate::identifier::ObjectName;
 use crate::types::{Column, SqlType};
 use crate::watermark::Watermark;
@@ -29,12 +29,14 @@ pub fn columns() -> [Column; 2] {
     ]
 }
 
-/// One row: the version of the database and the least valid one of the table, either NULL when it is not tracked.
+/// One row: the version of the database, the least valid one of the table, and that at which its tracking began; NULL
+/// when it is not tracked.
 #[must_use]
 pub fn versions(table: &ObjectName) -> Query {
     Query::with(
         "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS [current_version], \
-         CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) AS [min_valid_version]",
+         CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) AS [min_valid_version], \
+         (SELECT [begin_version] FROM sys.change_tracking_tables WHERE [object_id] = OBJECT_ID(@P1)) AS [begin_version]",
         &[&table.quoted()],
     )
 }
@@ -174,14 +176,9 @@ pub const BEGIN_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGI
 /// See [`BEGIN_SNAPSHOT`].
 pub const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION;";
 
-/// A column of `alias` as it is selected; see `select_item`.
+/// A column of `alias` as it is selected.
 fn item(alias: &str, column: &Column) -> String {
-    let name = quoted(&column.name);
-    match column.sql_type {
-        SqlType::Money => format!("CAST([{alias}].{name} AS decimal(19,4)) AS {name}"),
-        SqlType::SmallMoney => format!("CAST([{alias}].{name} AS decimal(10,4)) AS {name}"),
-        _ => format!("[{alias}].{name}"),
-    }
+    select_value(&format!("[{alias}].{}", quoted(&column.name)), column)
 }
 
 #[cfg(test)]

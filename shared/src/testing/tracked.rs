@@ -29,6 +29,7 @@ struct State {
     changes: BTreeMap<i64, Vec<Change>>,
     current: i64,
     min_valid: i64,
+    begun: i64,
     is_off: bool,
 }
 
@@ -106,12 +107,16 @@ impl MemoryTracked {
         state.min_valid = state.current;
     }
 
-    /// `TRUNCATE TABLE`
+    /// `TRUNCATE TABLE`, which is no version of its own.
     pub fn truncate(&self) {
         let mut state = self.state();
+        if state.begun == state.current {
+            // From the second time at one version the first cannot be told.
+            state.current += 1;
+        }
         state.rows.clear();
         state.changes.clear();
-        state.current += 1;
+        state.begun = state.current;
         state.min_valid = state.current;
     }
 
@@ -161,6 +166,7 @@ impl ProbeChanges for MemoryTracked {
         Ok(Versions {
             current: state.current,
             min_valid: state.min_valid,
+            begun: Some(state.begun),
         })
     }
 

@@ -14,7 +14,11 @@ impl ProbeChanges for Server {
         let rows = self.rows(&change_tracking::versions(table)).await?;
         let row = single(&rows)?;
         match (number(row, 0)?, number(row, 1)?) {
-            (Some(current), Some(min_valid)) => Ok(Versions { current, min_valid }),
+            (Some(current), Some(min_valid)) => Ok(Versions {
+                current,
+                min_valid,
+                begun: number(row, 2)?,
+            }),
             (current, _) => Err(not_tracked(table, current.is_some(), self.seen(table).await?)),
         }
     }

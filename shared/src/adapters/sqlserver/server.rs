@@ -99,7 +99,7 @@ impl Server {
             }
             State::Closed | State::Failed { .. } => Box::pin(self.open(&mut state)).await?,
         };
-        // Boxed, here and where a connection is opened: the driver's futures are large, and those of the steps hold them.
+        // Boxed, here and below: the driver's futures are large, and so would be all that await them.
         match Box::pin(work(&mut connection)).await {
             Ok(answer) => {
                 *state = State::Open(connection);
@@ -116,7 +116,7 @@ impl Server {
 
     /// A new connection. When there is none, `state` says why.
     async fn open(&self, state: &mut State) -> Result<Box<Connection>> {
-        self.connect().await.map(Box::new).inspect_err(|error| {
+        Box::pin(self.connect()).await.map(Box::new).inspect_err(|error| {
             *state = State::Failed {
                 error: error.clone(),
                 at: Instant::now(),
