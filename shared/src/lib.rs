@@ -13,12 +13,14 @@ pub mod format;
 pub mod identifier;
 pub mod ledger;
 pub mod login;
+pub mod merging;
 pub mod ports;
 pub mod query;
 #[cfg(feature = "lambda")]
 pub mod runner;
 #[cfg(feature = "encode")]
 pub mod shape;
+pub mod sink;
 pub mod sqlserver_errors;
 pub mod steps;
 pub mod table;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorCode, Result};
 use crate::format::{Format, Timestamps};
 use crate::identifier::{Identifier, ObjectName};
+use crate::sink::SinkSpec;
 use crate::types::SqlType;
 use crate::watermark;
 
@@ -45,6 +46,9 @@ pub struct TableSpec {
     /// The table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
+    /// Where the rows go, when not into files in the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<SinkSpec>,
 }
 
 /// How the changes of a table are found.
@@ -171,6 +175,9 @@ impl TableSpec {
             if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
                 return refuse(format!("columns names '{}' twice", twice.as_str()));
             }
+        }
+        if let Some(sink) = &self.sink {
+            sink.check().map_err(|error| error.context(&self.table))?;
         }
         if self.watermark_name.as_deref().is_some_and(str::is_empty) {
             return refuse("watermark_name is empty".into());

@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ports::changes::{ProbeChanges, Versions};
+use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
     StagedObject, StagedPiece, Upload,
@@ -279,6 +281,29 @@ impl<T: RowSource> RowSource for Gated<'_, T> {
                 self.inner.read_guarded(guard, query, shape, sink),
             )
             .await
+    }
+}
+
+impl<'a, T: MergeRows> MergeRows for Gated<'a, &T> {
+    type Staged = Gated<'a, T::Staged>;
+
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Result<Self::Staged> {
+        let inner = self.gate.call("stage", SINK, self.inner.stage(slice)).await?;
+        Ok(Gated::new(self.gate, inner))
+    }
+}
+
+impl<T: StagedRows> StagedRows for Gated<'_, T> {
+    async fn load(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.gate.call("load", SINK, self.inner.load(batch)).await
+    }
+
+    async fn lock(&mut self) -> Result<()> {
+        self.gate.call("lock", SINK, self.inner.lock()).await
+    }
+
+    async fn merge(&mut self) -> Result<Merged> {
+        self.gate.call("merge", SINK, self.inner.merge()).await
     }
 }
 

@@ -73,6 +73,7 @@ impl World {
             watermarks,
             store,
             prefix: PREFIX,
+            sinks: (),
         }
     }
 
@@ -120,6 +121,7 @@ impl World {
             watermarks: &watermarks,
             store: &store,
             prefix: PREFIX,
+            sinks: (),
         };
         let outcome = Box::pin(pipeline.run(run_id, &[spec()])).await;
         outcome.is_ok_and(|outcome| outcome.failed.is_empty())

@@ -74,6 +74,7 @@ async fn run(login: &Login, s3: &S3Server, run_id: &str) -> Outcome {
         watermarks: &watermarks,
         store: &store,
         prefix: "tidemark",
+        sinks: (),
     };
     let spec = tutorial::spec("data_source_table", "LastModifytime").unwrap();
     let outcome = Box::pin(pipeline.run(run_id, &[spec])).await.unwrap();

@@ -57,7 +57,13 @@ where
         new_watermark: plan.new_watermark.clone(),
         columns: plan.columns.clone(),
         format: plan.format.clone(),
-        rows: parts.iter().map(|part| part.rows).sum(),
+        sink: plan.sink.clone(),
+        // Of a part whose voided upload was completed after all, the rows may not be those of the last record.
+        rows: if plan.sink.is_some() {
+            copied
+        } else {
+            parts.iter().map(|part| part.rows).sum()
+        },
         bytes: parts.iter().map(|part| part.bytes).sum(),
         parts,
         late_rows,
@@ -100,6 +106,7 @@ async fn supersede<S: ReadObjects + CreateObjects>(
         new_watermark: end,
         columns: Vec::new(),
         format: plan.format.clone(),
+        sink: plan.sink.clone(),
         parts: Vec::new(),
         rows: 0,
         bytes: 0,

@@ -104,6 +104,7 @@ async fn measure_all(sandbox: &Sandbox, copy_delta: &std::path::Path) -> Result<
             watermarks: &watermarks,
             store: &store,
             prefix: format,
+            sinks: (),
         };
         let spec: TableSpec = serde_json::from_value(json!({
             "table": "orders", "format": format, "tracking": { "watermark": { "column": "id", "settle_seconds": 0 } },
