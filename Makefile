@@ -16,7 +16,7 @@ VENV_STAMP := $(VENV)/.made-from-$(shell cat tests/requirements*.txt | sha256sum
 # nextest where it is installed; plain cargo test otherwise, and aloud.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-export FORMAT SETTLE SOURCE_URL TABLES CA_BUNDLE WATERMARK_STORE WATERMARK_TABLE WATERMARK_PROCEDURE SQLSERVER_URL
+export SCENARIO FORMAT SETTLE SOURCE_URL TABLES CA_BUNDLE WATERMARK_STORE WATERMARK_TABLE WATERMARK_PROCEDURE SQLSERVER_URL
 
 .PHONY: help
 help: ## This list
@@ -26,6 +26,7 @@ help: ## This list
 
 ##@ See it work, without AWS and without SQL Server
 .PHONY: run
+#: SCENARIO=sql-sink is the tutorial of many tables, into another SQL database
 #: FORMAT=parquet|csv|jsonl, SETTLE=seconds to wait for open transactions (1)
 #: SOURCE_URL='sqlserver://user:password@host:port/database?tls=verify|trust' TABLES=file.json does it on your own server;
 #: CA_BUNDLE=file.pem for a private authority, WATERMARK_STORE=sql to keep watermarks there (default s3: nothing is written)

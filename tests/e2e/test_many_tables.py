@@ -110,7 +110,9 @@ def test_failing_tables_are_named_and_the_others_commit(
     s3_deployment: Deployment, sandbox: Sandbox, specs: list[dict[str, Any]]
 ) -> None:
     """Missing, without the column, of a type that is refused: each by its name, beside one that is copied."""
-    sandbox.execute("CREATE TABLE many_text (id int NOT NULL, modified_at varchar(20)); INSERT many_text VALUES (1, 'x')")
+    sandbox.execute(
+        "CREATE TABLE many_text (id int NOT NULL, modified_at varchar(20)); INSERT many_text VALUES (1, 'x')"
+    )
     good = specs[CHANGED]
     change(sandbox, [good], 3)
     watermark = good["tracking"]

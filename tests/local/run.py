@@ -1,7 +1,8 @@
-"""`make run`: the tutorial's three runs on a stack of its own, or one run against a server of the user's.
+"""`make run`: a tutorial's three runs on a stack of its own, or one run against a server of the user's.
 
-Environment: FORMAT, SETTLE for the tutorial; SOURCE_URL, TABLES, CA_BUNDLE, WATERMARK_STORE, WATERMARK_TABLE,
-WATERMARK_PROCEDURE for the user's server. Exits 1 when anything is not as it must be, and says what."""
+Environment: SCENARIO (tutorial, sql-sink), FORMAT, SETTLE for the tutorials; SOURCE_URL, TABLES, CA_BUNDLE,
+WATERMARK_STORE, WATERMARK_TABLE, WATERMARK_PROCEDURE for the user's server. Exits 1 when anything is not as it must be,
+and says what."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import objects, source_url, tutorial
+from local import objects, source_url, sql_sink, tutorial
 from local.deploy import ROOT, DeployFailed, Deployment
-from local.execution import Execution, Outcome, interval
+from local.execution import Execution, Outcome, Unexpected, interval
 from local.process import StartFailed
 from local.stack import Stack
 from local.terminal import say, show_step, show_table, show_wait, task
@@ -29,12 +30,8 @@ FORMATS: dict[str, Any] = {"parquet": "parquet", "csv": tutorial.CSV_FORMAT, "js
 HEADER = ("run", "window", "rows", "objects", "watermark", "seconds")
 
 
-class Unexpected(RuntimeError):
-    """Something came out that must not."""
-
-
 def main() -> int:
-    """Runs one of the two scenarios; whatever was started is stopped before it returns."""
+    """Runs one of the scenarios; whatever was started is stopped before it returns."""
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: sys.exit(1))
     folder = ROOT / ".local" / f"run-{datetime.now():%Y%m%d-%H%M%S}"
@@ -42,7 +39,7 @@ def main() -> int:
         if url := os.environ.get("SOURCE_URL"):
             _run_own_server(url, folder)
         else:
-            _run_tutorial(folder)
+            _run_scenario(os.environ.get("SCENARIO") or "tutorial", folder)
     except (
         Unexpected,
         StartFailed,
@@ -60,6 +57,23 @@ def main() -> int:
         say("\nStopped.")
         return 130
     return 0
+
+
+def _run_scenario(name: str, folder: Path) -> None:
+    scenarios = {"tutorial": _run_tutorial, "sql-sink": _run_sql_sink}
+    if name not in scenarios:
+        raise Unexpected(f"SCENARIO={name}; it is one of {', '.join(scenarios)}")
+    scenarios[name](folder)
+
+
+def _run_sql_sink(folder: Path) -> None:
+    settle = _seconds("SETTLE", 1)
+    say(
+        "The tutorial of many tables, into another SQL Server database. Every run waits "
+        f"{settle} s for open transactions; the default is 30."
+    )
+    with _running("", folder) as stack:
+        sql_sink.run(stack, settle)
 
 
 def _run_tutorial(folder: Path) -> None:
@@ -197,7 +211,7 @@ def _own_report(outcome: Outcome) -> list[tuple[str, ...]]:
 @contextmanager
 def _running(script: str | None, folder: Path) -> Iterator[Stack]:
     """A stack whose logs are kept, and which is stopped whatever happens."""
-    with task("Starting " + ("the stand-in SQL Server and the local AWS" if script else "the local AWS")):
+    with task("Starting " + ("the local AWS" if script is None else "the stand-in SQL Server and the local AWS")):
         stack = Stack(script)
     try:
         yield stack
