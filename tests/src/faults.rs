@@ -51,6 +51,8 @@ pub struct Gate {
     log: RefCell<Vec<&'static str>>,
     /// A seed for waiting a few turns before and after each call, 0 for none.
     seed: Cell<u64>,
+    /// A call that waits for as many turns of others.
+    held_up: Option<(&'static str, usize)>,
 }
 
 impl Gate {
@@ -69,6 +71,15 @@ impl Gate {
         Self {
             seed: Cell::new(seed.max(1)),
             ..Self::default()
+        }
+    }
+
+    /// The same, and every call of this name waits for as many turns of others.
+    #[must_use]
+    pub fn held_up_at(self, name: &'static str, turns: usize) -> Self {
+        Self {
+            held_up: Some((name, turns)),
+            ..self
         }
     }
 
@@ -91,6 +102,13 @@ impl Gate {
         self.calls.set(number + 1);
         self.log.borrow_mut().push(name);
         self.wait().await;
+        for _ in 0..self
+            .held_up
+            .filter(|(held_up, _)| *held_up == name)
+            .map_or(0, |(_, turns)| turns)
+        {
+            tokio::task::yield_now().await;
+        }
         let fault = self.fault.filter(|(call, _)| *call == number).map(|(_, fault)| fault);
         match fault {
             Some(Fault::CrashBefore) => return self.die(),

@@ -381,7 +381,8 @@ async fn merges_interleaved_in_any_order_end_as_one() {
         for seed in 1..=seeds() {
             let merging = Merging::new(sliced, compares).await;
             let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
-            // The second goes on with the next window, while the first may still be at this one.
+            // The second goes on with the next window, while the first may still be at this one, with rows long read.
+            let one = one.held_up_at("lock", usize::try_from(seed).unwrap() % 4 * 500);
             let ahead = async {
                 let first = merging.run(&other, "b").await;
                 merging.world.table.insert(12);
