@@ -353,6 +353,40 @@ async fn two_runs_at_once_merge_as_one() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn change_tracking_brings_inserts_updates_and_deletes() {
+    let source = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT t VALUES (1, 'a'), (2, 'b'), (3, 'c')
+GO
+ALTER DATABASE tidemark SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)
+GO
+ALTER TABLE t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)";
+    let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), SYS_CHANGE_VERSION bigint)";
+    let world = World::new(source, sink).await;
+    let spec: TableSpec = serde_json::from_value(json!({
+        "table": "t", "tracking": { "change_tracking": {} }, "sink": { "sqlserver": { "secret_arn": "sink" } },
+    }))
+    .unwrap();
+    assert_eq!(world.run("r1", &spec).await.unwrap().committed[0].rows, 3);
+    assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), ["1|a|0", "2|b|0", "3|c|0"]);
+    world
+        .source
+        .execute("UPDATE t SET v = 'B' WHERE id = 2; DELETE t WHERE id = 1; INSERT t VALUES (4, 'd')")
+        .unwrap();
+    assert_eq!(world.run("r2", &spec).await.unwrap().committed[0].rows, 3);
+    let expected = ["2|B|1", "3|c|0", "4|d|3"];
+    assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
+    // Deleted and inserted again is an update; deleted and never there is nothing.
+    world
+        .source
+        .execute(
+            "DELETE t WHERE id = 4; INSERT t VALUES (4, 'D'), (5, 'e'); DELETE t WHERE id = 5; DELETE t WHERE id = 3",
+        )
+        .unwrap();
+    world.run("r3", &spec).await.unwrap();
+    assert_eq!(world.rows("SELECT id, v FROM t ORDER BY id"), ["2|B", "4|D"]);
+    assert_eq!(world.run("r4", &spec).await.unwrap().committed.len(), 0);
+}
+
 /// A sink whose lock is granted only after other runs have merged the slice, written its record and gone on.
 struct Overtaken<'a> {
     world: &'a World,
@@ -389,6 +423,7 @@ impl StagedRows for OvertakenSlice<'_> {
             attempt: 0,
             rows: 1,
             staged: None,
+            superseded_by: None,
             run_id: "overtaking".into(),
         };
         let ledger = Ledger::new(self.store, "tidemark", &"dbo.t".parse()?);

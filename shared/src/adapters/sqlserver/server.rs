@@ -145,11 +145,12 @@ impl Server {
     async fn connect(&self) -> Result<Connection> {
         let mut login = self.login.clone();
         // Azure SQL Database may answer a login with the address of the node to go to, once.
-        match self.try_connect(&login).await {
+        // Boxed: the driver's future is large, and within those of the steps it would grow with each.
+        match Box::pin(self.try_connect(&login)).await {
             Err(TdsError::Routing { host, port }) => {
                 login.host = host;
                 login.port = port;
-                self.try_connect(&login).await
+                Box::pin(self.try_connect(&login)).await
             }
             answer => answer,
         }
