@@ -26,7 +26,8 @@ help: ## This list
 
 ##@ See it work, without AWS and without SQL Server
 .PHONY: run
-#: SCENARIO=watermark|change-tracking, FORMAT=parquet|csv|jsonl, SETTLE=seconds to wait for open transactions (1)
+#: SCENARIO=watermark|change-tracking|sql-sink: the tutorial of one table, of deletes, or of many tables into another database
+#: FORMAT=parquet|csv|jsonl, SETTLE=seconds to wait for open transactions (1)
 #: SOURCE_URL='sqlserver://user:password@host:port/database?tls=verify|trust' TABLES=file.json does it on your own server;
 #: CA_BUNDLE=file.pem for a private authority, WATERMARK_STORE=sql to keep watermarks there (default s3: nothing is written)
 run: binaries $(VENV_STAMP) ## An Azure tutorial's runs, or one run on your own server

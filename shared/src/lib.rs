@@ -13,6 +13,7 @@ pub mod format;
 pub mod identifier;
 pub mod ledger;
 pub mod login;
+pub mod merging;
 pub mod ports;
 pub mod predicate;
 pub mod query;
@@ -21,6 +22,7 @@ pub mod runner;
 pub mod schema;
 #[cfg(feature = "encode")]
 pub mod shape;
+pub mod sink;
 pub mod sqlserver_errors;
 pub mod steps;
 pub mod table;

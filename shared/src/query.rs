@@ -8,6 +8,8 @@
 pub mod change_tracking;
 pub mod slices;
 
+pub mod merge;
+
 use serde::{Deserialize, Serialize};
 
 use self::slices::KeyRange;

@@ -11,7 +11,7 @@ use arrow_schema::extension::Uuid;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::format::{Format, Timestamps};
+use crate::format::{Format, JsonlOptions, Timestamps};
 use crate::types::{Column, SqlType};
 
 /// The key under which a field's metadata, hence a Parquet file, holds the SQL Server type.
@@ -211,6 +211,15 @@ impl Shape {
             held,
             schema: Arc::new(Schema::new(fields)),
         })
+    }
+
+    /// As [`new`](Self::new), every value held as it is, for a sink that is no file.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn exact(columns: &[Column]) -> Result<Self> {
+        Self::new(columns, &Format::Jsonl(JsonlOptions::default()), Timestamps::default())
     }
 
     /// The columns in order.

@@ -79,6 +79,9 @@ const fn quotes_names_only(number: u32) -> bool {
                 | 262
                 | 297
                 | 300
+                | 515
+                | 544
+                | 547
                 | 911
                 | 916
                 | 978
@@ -88,6 +91,7 @@ const fn quotes_names_only(number: u32) -> bool {
                 | 3951
                 | 8144
                 | 8178
+                | 8672
                 | 18452
                 | 18456
                 | 18470
@@ -111,6 +115,7 @@ const fn hint(number: u32) -> Option<&'static str> {
         40549..=40553 => {
             Some("the slice needs more than the database's limits allow: copy fewer columns, or raise them")
         }
+        8672 => Some("name the keys of the sink, so that the procedure is handed one row for each"),
         40615 => Some("allow the function's address in the server's firewall"),
         42108 => Some("resume the SQL pool"),
         _ => None,

@@ -10,6 +10,7 @@ use crate::format::{Format, Timestamps};
 use crate::identifier::{Identifier, ObjectName};
 use crate::predicate::Predicate;
 use crate::schema::OnSchemaChange;
+use crate::sink::SinkSpec;
 use crate::types::SqlType;
 use crate::watermark;
 
@@ -60,6 +61,9 @@ pub struct TableSpec {
     /// The table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
+    /// Where the rows go, when not into files in the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<SinkSpec>,
 }
 
 /// Where the parts of a table lie under its prefix. The ledger lies in `window={from}/` in any case.
@@ -212,6 +216,9 @@ impl TableSpec {
             if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
                 return refuse(format!("columns names '{}' twice", twice.as_str()));
             }
+        }
+        if let Some(sink) = &self.sink {
+            sink.check().map_err(|error| error.context(&self.table))?;
         }
         if self.watermark_name.as_deref().is_some_and(str::is_empty) {
             return refuse("watermark_name is empty".into());

@@ -13,6 +13,10 @@ from local.deploy import Deployment
 POLL_SECONDS = 0.1
 
 
+class Unexpected(RuntimeError):
+    """Something came out of a run that must not."""
+
+
 @dataclass(frozen=True)
 class Step:
     """Something that happened in an execution, in words."""

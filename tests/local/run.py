@@ -19,9 +19,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import objects, source_url, tutorial
+from local import objects, source_url, sql_sink, tutorial
 from local.deploy import ROOT, DeployFailed, Deployment
-from local.execution import Execution, Outcome, interval
+from local.execution import Execution, Outcome, Unexpected, interval
 from local.process import StartFailed
 from local.scenario import SCENARIOS, Scenario, Turn
 from local.stack import Stack
@@ -31,12 +31,8 @@ FORMATS: dict[str, Any] = {"parquet": "parquet", "csv": tutorial.CSV_FORMAT, "js
 HEADER = ("run", "window", "rows", "objects", "watermark", "seconds")
 
 
-class Unexpected(RuntimeError):
-    """Something came out that must not."""
-
-
 def main() -> int:
-    """Runs one of the two scenarios; whatever was started is stopped before it returns."""
+    """Runs one of the scenarios; whatever was started is stopped before it returns."""
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: sys.exit(1))
     folder = ROOT / ".local" / f"run-{datetime.now():%Y%m%d-%H%M%S}"
@@ -64,8 +60,26 @@ def main() -> int:
     return 0
 
 
+SQL_SINK = "sql-sink"
+"""The scenario that has a database for its sink, and no files to show."""
+
+
+def _run_sql_sink(folder: Path) -> None:
+    settle = _seconds("SETTLE", 1)
+    say(
+        "The tutorial of many tables, into another SQL Server database. Every run waits "
+        f"{settle} s for open transactions; the default is 30."
+    )
+    with _running("", folder) as stack:
+        sql_sink.run(stack, settle)
+
+
 def _run_scenario(folder: Path) -> None:
-    scenario = SCENARIOS[_one_of("SCENARIO", SCENARIOS)]
+    choice = _one_of("SCENARIO", [*SCENARIOS, SQL_SINK])
+    if choice == SQL_SINK:
+        _run_sql_sink(folder)
+        return
+    scenario = SCENARIOS[choice]
     name = _one_of("FORMAT", FORMATS)
     settle = _seconds("SETTLE", 1) if scenario.settles else 0
     run_input = {"tables": [scenario.spec(FORMATS[name], settle)]}
@@ -190,7 +204,7 @@ def _own_report(outcome: Outcome) -> list[tuple[str, ...]]:
 @contextmanager
 def _running(script: str | None, folder: Path) -> Iterator[Stack]:
     """A stack whose logs are kept, and which is stopped whatever happens."""
-    with task("Starting " + ("the stand-in SQL Server and the local AWS" if script else "the local AWS")):
+    with task("Starting " + ("the local AWS" if script is None else "the stand-in SQL Server and the local AWS")):
         stack = Stack(script)
     try:
         yield stack

@@ -1,4 +1,4 @@
-"""The first Azure Data Factory incremental-copy tutorial: its scripts as they stand there, and what must come out."""
+"""The Azure Data Factory incremental-copy tutorials: their scripts as they stand there, and what must come out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 TABLE = "dbo.data_source_table"
 TRACKING_COLUMN = "LastModifytime"
 
-SCRIPT = (Path(__file__).parent.parent / "tutorials" / "one_table.sql").read_text()
+_SCRIPTS = Path(__file__).parent.parent / "tutorials"
+SCRIPT = (_SCRIPTS / "one_table.sql").read_text()
 SOURCE_TABLE, WATERMARK_TABLE, WATERMARK_PROCEDURE = SCRIPT.removesuffix("GO\n").split("GO\n")
 
 NEW_ROWS = (

@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ports::changes::{ProbeChanges, Versions};
+use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
     StagedObject, StagedPiece, Upload,
@@ -49,6 +51,8 @@ pub struct Gate {
     log: RefCell<Vec<&'static str>>,
     /// A seed for waiting a few turns before and after each call, 0 for none.
     seed: Cell<u64>,
+    /// A call that waits for as many turns of others.
+    held_up: Option<(&'static str, usize)>,
 }
 
 impl Gate {
@@ -67,6 +71,15 @@ impl Gate {
         Self {
             seed: Cell::new(seed.max(1)),
             ..Self::default()
+        }
+    }
+
+    /// The same, and every call of this name waits for as many turns of others.
+    #[must_use]
+    pub fn held_up_at(self, name: &'static str, turns: usize) -> Self {
+        Self {
+            held_up: Some((name, turns)),
+            ..self
         }
     }
 
@@ -89,6 +102,13 @@ impl Gate {
         self.calls.set(number + 1);
         self.log.borrow_mut().push(name);
         self.wait().await;
+        for _ in 0..self
+            .held_up
+            .filter(|(held_up, _)| *held_up == name)
+            .map_or(0, |(_, turns)| turns)
+        {
+            tokio::task::yield_now().await;
+        }
         let fault = self.fault.filter(|(call, _)| *call == number).map(|(_, fault)| fault);
         match fault {
             Some(Fault::CrashBefore) => return self.die(),
@@ -279,6 +299,29 @@ impl<T: RowSource> RowSource for Gated<'_, T> {
                 self.inner.read_guarded(guard, query, shape, sink),
             )
             .await
+    }
+}
+
+impl<'a, T: MergeRows> MergeRows for Gated<'a, &T> {
+    type Staged = Gated<'a, T::Staged>;
+
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Result<Self::Staged> {
+        let inner = self.gate.call("stage", SINK, self.inner.stage(slice)).await?;
+        Ok(Gated::new(self.gate, inner))
+    }
+}
+
+impl<T: StagedRows> StagedRows for Gated<'_, T> {
+    async fn load(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.gate.call("load", SINK, self.inner.load(batch)).await
+    }
+
+    async fn lock(&mut self) -> Result<()> {
+        self.gate.call("lock", SINK, self.inner.lock()).await
+    }
+
+    async fn merge(&mut self) -> Result<Merged> {
+        self.gate.call("merge", SINK, self.inner.merge()).await
     }
 }
 

@@ -50,6 +50,7 @@ impl World {
             watermarks: &self.watermarks,
             store: &self.store,
             prefix: PREFIX,
+            sinks: (),
         }
     }
 

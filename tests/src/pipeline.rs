@@ -5,6 +5,7 @@ use lookup_new_watermark::Response as Planned;
 use tidemark::error::{Error, Result};
 use tidemark::ledger::WindowName;
 use tidemark::ports::changes::ProbeChanges;
+use tidemark::ports::merge::MergeRows;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, StageObjects};
 use tidemark::ports::rows::RowSource;
 use tidemark::ports::source::{ProbeSource, SliceSource};
@@ -19,7 +20,7 @@ const ROUNDS: usize = 3;
 
 /// Everything the steps are given.
 #[derive(Debug)]
-pub struct Pipeline<'a, P, R, W, S> {
+pub struct Pipeline<'a, P, R, W, S, M = ()> {
     /// Probes and counts.
     pub source: &'a P,
     /// Rows.
@@ -30,6 +31,8 @@ pub struct Pipeline<'a, P, R, W, S> {
     pub store: &'a S,
     /// The prefix in the bucket.
     pub prefix: &'a str,
+    /// The databases that tables are merged into; `()` without any.
+    pub sinks: M,
 }
 
 /// What a run did.
@@ -43,10 +46,11 @@ pub struct Outcome {
     pub failed: Vec<FailedTable>,
 }
 
-impl<P, R, W, S> Pipeline<'_, P, R, W, S>
+impl<P, R, W, S, M> Pipeline<'_, P, R, W, S, M>
 where
     P: ProbeSource + SliceSource + ProbeChanges,
     R: RowSource,
+    M: MergeRows,
     W: MoveWatermarks,
     S: ReadObjects + CreateObjects + StageObjects + CompleteObjects,
 {
@@ -128,7 +132,8 @@ where
             dry_run: false,
         };
         let context = RunContext::unbounded();
-        copy_delta::handle(&mut self.rows, self.store, self.prefix, 5 << 20, request, context).await
+        let (rows, sinks) = (&mut self.rows, &self.sinks);
+        copy_delta::handle(rows, sinks, self.store, self.prefix, 5 << 20, request, context).await
     }
 
     /// `update-watermark`.

@@ -93,6 +93,7 @@ impl World {
             watermarks,
             store: &store,
             prefix: "tidemark",
+            sinks: (),
         };
         let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
             .await

@@ -65,6 +65,7 @@ impl TableCopy {
             watermarks: &pointers,
             store: &self.store,
             prefix: PREFIX,
+            sinks: (),
         };
         let done = work(&mut pipeline, &format!("r{}", self.runs), &self.spec).await;
         self.rows = Some(pipeline.rows);

@@ -60,3 +60,53 @@ pub fn lines(s3: &S3Server, table: &str) -> io::Result<Vec<String>> {
     lines.sort();
     Ok(lines)
 }
+
+/// The Azure tutorial for many tables: its scripts word for word, and what its destination ends with.
+pub mod many_tables {
+    /// The source tables.
+    pub const SOURCE: &str = include_str!("../tutorials/many_tables_source.sql");
+    /// The changes before the second run.
+    pub const CHANGES: &str = include_str!("../tutorials/many_tables_changes.sql");
+    /// The destination: its tables, the control table, the table types and the procedures.
+    pub const DESTINATION: &str = include_str!("../tutorials/many_tables_destination.sql");
+
+    /// `customer_table` after the first run.
+    pub const CUSTOMERS: [&str; 5] = [
+        "1|John|2017-09-01 00:56:00.000",
+        "2|Mike|2017-09-02 05:23:00.000",
+        "3|Alice|2017-09-03 02:36:00.000",
+        "4|Andy|2017-09-04 03:21:00.000",
+        "5|Anny|2017-09-05 08:06:00.000",
+    ];
+    /// `customer_table` after the second run.
+    pub const CUSTOMERS_AFTER: [&str; 5] = [
+        CUSTOMERS[0],
+        CUSTOMERS[1],
+        "3|NewName|2017-09-08 00:00:00.000",
+        CUSTOMERS[3],
+        CUSTOMERS[4],
+    ];
+    /// `project_table` after the first run.
+    pub const PROJECTS: [&str; 3] = [
+        "project1|2015-01-01 00:00:00.000",
+        "project2|2016-02-02 01:23:00.000",
+        "project3|2017-03-04 05:16:00.000",
+    ];
+    /// `project_table` after the second run.
+    pub const PROJECTS_AFTER: [&str; 4] = [
+        PROJECTS[0],
+        PROJECTS[1],
+        PROJECTS[2],
+        "NewProject|2017-10-01 00:00:00.000",
+    ];
+    /// `watermarktable` after the first run.
+    pub const WATERMARKS: [&str; 2] = [
+        "customer_table|2017-09-05 08:06:00.000",
+        "project_table|2017-03-04 05:16:00.000",
+    ];
+    /// `watermarktable` after the second run.
+    pub const WATERMARKS_AFTER: [&str; 2] = [
+        "customer_table|2017-09-08 00:00:00.000",
+        "project_table|2017-10-01 00:00:00.000",
+    ];
+}

@@ -73,6 +73,7 @@ where
         watermarks: &watermarks,
         store,
         prefix,
+        sinks: (),
     };
     Box::pin(pipeline.run("r", specs)).await
 }

@@ -84,6 +84,7 @@ impl World {
             watermarks: &self.watermarks,
             store: &self.store,
             prefix: PREFIX,
+            sinks: (),
         }
     }
 
@@ -111,6 +112,7 @@ impl World {
             watermarks: &watermarks,
             store: &store,
             prefix: PREFIX,
+            sinks: (),
         };
         Box::pin(pipeline.run(run_id, &[spec()])).await
     }

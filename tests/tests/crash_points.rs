@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use tidemark::ledger::{Ledger, Manifest, Plan, Slice, WindowName};
+use tidemark::sink::SinkSpec;
 use tidemark::table::TableSpec;
-use tidemark::testing::{MemoryStore, MemoryTable, MemoryWatermarks};
+use tidemark::testing::{MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 use tidemark::types::SqlType;
 use tidemark::watermark::{StoreType, Watermark};
 use tidemark_tests::faults::{Fault, Gate, Gated};
@@ -73,6 +74,7 @@ impl World {
             watermarks,
             store,
             prefix: PREFIX,
+            sinks: (),
         }
     }
 
@@ -82,6 +84,10 @@ impl World {
 
     /// Freezes the window after the first in three slices, as a large one is.
     async fn freeze_slices(&self) {
+        self.freeze_slices_into(None).await;
+    }
+
+    async fn freeze_slices_into(&self, sink: Option<SinkSpec>) {
         self.grow();
         let watermark = |value: &str| Watermark::new(SqlType::BigInt, value).unwrap();
         let template: Plan = self.ledger().plan(&WindowName::initial()).await.unwrap().unwrap();
@@ -99,6 +105,7 @@ impl World {
             window,
             slices,
             count: Some(count),
+            sink,
             old_watermark: bounds.0,
             new_watermark: bounds.1,
             ..template
@@ -120,6 +127,7 @@ impl World {
             watermarks: &watermarks,
             store: &store,
             prefix: PREFIX,
+            sinks: (),
         };
         let outcome = Box::pin(pipeline.run(run_id, &[spec()])).await;
         outcome.is_ok_and(|outcome| outcome.failed.is_empty())
@@ -273,5 +281,119 @@ async fn three_runs_of_which_one_dies_end_as_one() {
         let (a, b, _) = tokio::join!(world.run(&one, "a"), world.run(&other, "b"), world.run(&dying, "c"));
         assert!(a && b, "seed {seed}");
         assert_eq!(world.outcome().await, expected, "seed {seed}");
+    }
+}
+
+/// A table that is merged into another, whose rows of one key are in several slices and windows.
+struct Merging {
+    world: World,
+    sink: MemorySink,
+}
+
+impl Merging {
+    async fn new(sliced: bool, compares: bool) -> Self {
+        let merging = Self {
+            world: World::new().await,
+            sink: MemorySink::new(compares),
+        };
+        if sliced {
+            merging.world.freeze_slices_into(Some(sink_spec())).await;
+        } else {
+            merging.world.grow();
+        }
+        merging
+    }
+
+    async fn run(&self, gate: &Gate, run_id: &str) -> bool {
+        let World {
+            table,
+            store,
+            watermarks,
+        } = &self.world;
+        let (source, store) = (Gated::new(gate, table), Gated::new(gate, store));
+        let (rows, watermarks) = (Gated::new(gate, table), Gated::new(gate, watermarks));
+        let mut pipeline = Pipeline {
+            source: &source,
+            rows,
+            watermarks: &watermarks,
+            store: &store,
+            prefix: PREFIX,
+            sinks: Gated::new(gate, &self.sink),
+        };
+        let mut spec = spec();
+        spec.sink = Some(sink_spec());
+        let outcome = Box::pin(pipeline.run(run_id, &[spec])).await;
+        outcome.is_ok_and(|outcome| outcome.failed.is_empty())
+    }
+
+    /// The table, the manifests and the pointer.
+    async fn outcome(&self) -> (BTreeMap<i64, i64>, Outcome) {
+        (self.sink.rows(), self.world.outcome().await)
+    }
+}
+
+fn sink_spec() -> SinkSpec {
+    serde_json::from_value(serde_json::json!({ "sqlserver": { "secret_arn": "sink" } })).unwrap()
+}
+
+async fn merged_undisturbed(sliced: bool, compares: bool) -> (BTreeMap<i64, i64>, Outcome) {
+    let merging = Merging::new(sliced, compares).await;
+    assert!(merging.run(&Gate::default(), "only").await);
+    let outcome = merging.outcome().await;
+    // Rows 4, 5 and 9 have one key, and are in two slices; 10 and 11 the other.
+    assert_eq!(outcome.0, BTreeMap::from([(0, 9), (1, 11)]));
+    outcome
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
+    for (sliced, compares) in [(false, true), (true, true), (false, false)] {
+        let expected = merged_undisturbed(sliced, compares).await;
+        let mut cases = 0;
+        for fault in Fault::ALL {
+            for call in 0.. {
+                let merging = Merging::new(sliced, compares).await;
+                let gate = Gate::at(call, fault);
+                let done = merging.run(&gate, "disturbed").await;
+                let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
+                if !gate.was_reached() {
+                    assert!(done);
+                    break;
+                }
+                cases += 1;
+                let undisturbed = Gate::default();
+                let mut runs = 0;
+                while !merging.run(&undisturbed, "again").await {
+                    runs += 1;
+                    assert!(runs < RUNS, "{case}: the next runs do not get through");
+                }
+                assert_eq!(merging.outcome().await, expected, "{case}");
+            }
+        }
+        assert!(cases > 50, "{cases}");
+    }
+}
+
+#[tokio::test]
+async fn merges_interleaved_in_any_order_end_as_one() {
+    for (sliced, compares) in [(false, true), (true, true), (false, false)] {
+        let expected = merged_undisturbed(sliced, compares).await;
+        for seed in 1..=seeds() {
+            let merging = Merging::new(sliced, compares).await;
+            let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
+            // The second goes on with the next window, while the first may still be at this one, with rows long read.
+            let one = one.held_up_at("lock", usize::try_from(seed).unwrap() % 4 * 500);
+            let ahead = async {
+                let first = merging.run(&other, "b").await;
+                merging.world.table.insert(12);
+                first && merging.run(&other, "c").await
+            };
+            let (a, b) = tokio::join!(merging.run(&one, "a"), ahead);
+            assert!(a && b, "seed {seed}, sliced {sliced}: {a} {b}");
+            let (rows, mut outcome) = merging.outcome().await;
+            assert_eq!(rows, BTreeMap::from([(0, 9), (1, 12)]), "seed {seed}, sliced {sliced}");
+            outcome.windows.truncate(expected.1.windows.len());
+            assert_eq!(outcome.windows, expected.1.windows, "seed {seed}, sliced {sliced}");
+        }
     }
 }

@@ -83,6 +83,7 @@ async fn run(login: &Login, s3: &S3Server, run_id: &str, control: (&str, &str), 
         watermarks: &watermarks,
         store: &store,
         prefix: "tidemark",
+        sinks: (),
     };
     let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
         .await

@@ -84,6 +84,7 @@ impl Case<'_> {
             watermarks: &watermarks,
             store: &store,
             prefix: &self.name,
+            sinks: (),
         };
         let outcome = Box::pin(pipeline.run(&self.name, &[self.spec()])).await;
         let outcome = outcome.map_err(|error| error.code())?;

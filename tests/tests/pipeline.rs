@@ -311,6 +311,7 @@ async fn a_count_that_fails_does_not_hold_a_copied_window_back() {
         watermarks: &world.watermarks,
         store: &world.store,
         prefix: PREFIX,
+        sinks: (),
     };
     let outcome = pipeline.run("r1", &[spec()]).await.unwrap();
     assert_eq!((outcome.committed[0].rows, outcome.committed[0].late_rows), (1, None));

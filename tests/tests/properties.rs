@@ -17,6 +17,7 @@ use tidemark::ledger::{Keys, Ledger, Manifest, ManifestPart, PartRecord, Plan, S
 use tidemark::ports::objects::{CreateObjects, StagedObject, StagedPiece};
 use tidemark::query::Interval;
 use tidemark::runner::decode;
+use tidemark::sink::{SinkSpec, SqlServerSink};
 use tidemark::table::TableSpec;
 use tidemark::testing::MemoryStore;
 use tidemark::types::{Column, SqlType};
@@ -293,12 +294,25 @@ fn column(sql_type: SqlType) -> impl Strategy<Value = Column> {
 }
 
 prop_compose! {
+    fn sink()(
+        secret_arn in "(?s:.{1,30})",
+        table in prop::option::of(object_name()),
+        keys in prop::collection::vec(name(), 0..3),
+        procedure in prop::option::of((object_name(), object_name())),
+    ) -> SinkSpec {
+        let (procedure, table_type) = procedure.unzip();
+        SinkSpec::SqlServer(SqlServerSink { secret_arn, table, keys, procedure, table_type })
+    }
+}
+
+prop_compose! {
     fn plan()(
         table in object_name(),
         new_watermark in watermark(),
         columns in prop::collection::vec(column(SqlType::Int), 1..4),
         tracked in name(),
         watermark_name in prop::option::of("(?s:.{1,30})"),
+        sink in prop::option::of(sink()),
         run_id in "(?s:.{0,30})",
         slices in 1..3_usize,
         guarded: bool,
@@ -324,6 +338,7 @@ prop_compose! {
             supersedes: other.clone(),
             superseded_by: other,
             watermark_name,
+            sink,
             run_id,
             created_at: "2026-01-01T00:00:00Z".into(),
             table: table.clone(),
@@ -368,6 +383,7 @@ fn manifest_of(plan: Plan, staged: Option<StagedObject>) -> Manifest {
         columns: plan.columns,
         schema: plan.schema,
         format: plan.format,
+        sink: plan.sink,
         rows: 1,
         bytes: u64::MAX,
         late_rows: None,

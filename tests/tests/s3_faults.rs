@@ -102,6 +102,7 @@ impl<'a> Case<'a> {
             watermarks: &Pointers::new(store, PREFIX),
             store,
             prefix: PREFIX,
+            sinks: (),
         };
         let outcome = Box::pin(pipeline.run("r", &[spec(self.table)])).await;
         let failed = outcome.map_err(|error| error.code())?.failed;

@@ -222,6 +222,7 @@ impl Sources {
             watermarks: &watermarks,
             store: &self.store,
             prefix: "p",
+            sinks: (),
         };
         work(&mut pipeline).await
     }

@@ -68,6 +68,7 @@ impl Tracked {
             watermarks: &watermarks,
             store: &self.store,
             prefix: PREFIX,
+            sinks: (),
         };
         Box::pin(pipeline.run("run", std::slice::from_ref(spec))).await
     }
@@ -94,6 +95,7 @@ impl Tracked {
             watermarks: &watermarks,
             store: &self.store,
             prefix: PREFIX,
+            sinks: (),
         };
         let planned = pipeline.plan("run", std::slice::from_ref(spec)).await.unwrap();
         planned.windows[0].window.clone()
@@ -107,6 +109,7 @@ impl Tracked {
             watermarks: &watermarks,
             store: &self.store,
             prefix: PREFIX,
+            sinks: (),
         };
         let table = spec.table.to_string();
         Box::pin(pipeline.copy_slice("run", &table, window, 0)).await

@@ -1,8 +1,10 @@
 //! Step 3: copies one slice of a frozen window.
 //!
 //! Streams the rows into a multipart upload, does not complete it, and writes the slice's decision record. Whoever
-//! loses the race for the record gives its own upload up.
+//! loses the race for the record gives its own upload up. Into a table of another database the rows are merged, and the
+//! record is written after that.
 
+mod merge;
 mod stage;
 
 use std::time::Duration;
@@ -11,11 +13,14 @@ use serde::{Deserialize, Serialize};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::ObjectName;
 use tidemark::ledger::{Ledger, PartRecord, Plan, VERSION, WindowName};
+use tidemark::ports::merge::MergeRows;
 use tidemark::ports::objects::{CreateObjects, ReadObjects, StageObjects, Upload};
 use tidemark::ports::rows::RowSource;
 use tidemark::query::Query;
 use tidemark::runner::{Answer, RunContext};
 use tidemark::shape::Shape;
+use tidemark::sink::SinkSpec;
+use tokio::time::Instant;
 
 use stage::Destination;
 
@@ -51,7 +56,7 @@ impl Request {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Response {
-    /// It is copied, and its upload decided.
+    /// It is copied, and its upload decided; or merged into its table.
     Copied {
         /// The table.
         table: ObjectName,
@@ -63,7 +68,7 @@ pub enum Response {
         rows: u64,
         /// Bytes of its part.
         bytes: u64,
-        /// The key its part will be visible under; none when the slice has no rows.
+        /// The key its part will be visible under; none when the slice has no rows, or is merged into a table.
         key: Option<String>,
         /// Whether an earlier or concurrent attempt had copied it.
         resumed: bool,
@@ -73,7 +78,11 @@ pub enum Response {
         /// The statement.
         dry_run: Query,
         /// The key its part would be visible under.
-        key: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// The table its rows would be merged into.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sink_table: Option<ObjectName>,
     },
 }
 
@@ -85,9 +94,10 @@ impl Answer for Response {}
 /// `SchemaMismatch` when the source's columns are no longer those of the plan, `ChangeTrackingInvalid` when its changes
 /// are no longer complete, `DeadlineExceeded` when the slice does
 /// not fit into the invocation, and whatever the ports say. After an error nothing of this attempt is left but, at
-/// worst, an upload that the bucket's lifecycle rule removes.
-pub async fn handle<R, S>(
+/// worst, an upload that the bucket's lifecycle rule removes, or rows that a repetition merges again.
+pub async fn handle<R, M, S>(
     rows: &mut R,
+    sinks: &M,
     store: &S,
     prefix: &str,
     part_bytes: usize,
@@ -96,6 +106,7 @@ pub async fn handle<R, S>(
 ) -> Result<Response>
 where
     R: RowSource,
+    M: MergeRows,
     S: ReadObjects + CreateObjects + StageObjects,
 {
     let Request {
@@ -111,11 +122,13 @@ where
         .slices
         .get(slice as usize)
         .ok_or_else(|| no_such_slice(&plan, slice))?;
+    let sink = plan.sink.as_ref().map(|SinkSpec::SqlServer(sink)| sink);
     let key = ledger.keys().part(&plan, slice);
     if dry_run {
         return Ok(Response::DryRun {
             dry_run: planned.query.clone(),
-            key,
+            key: sink.is_none().then_some(key),
+            sink_table: sink.map(|sink| sink.table(&table).clone()),
         });
     }
     let (attempt, decided) = ledger.decision(&window, slice).await?;
@@ -123,15 +136,32 @@ where
         return Ok(copied(table, record, true));
     }
 
+    let deadline = context
+        .deadline
+        .map(|deadline| deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline));
+    let record = PartRecord {
+        version: VERSION,
+        window,
+        slice,
+        attempt,
+        rows: 0,
+        staged: None,
+        superseded_by: None,
+        run_id,
+    };
+    if let Some(sink) = sink {
+        let merging = merge::merge(rows, planned, sinks, sink, &plan, &ledger, record);
+        let (record, resumed) = within(deadline, Box::pin(merging))
+            .await
+            .map_err(|error| error.context(&table))?;
+        return Ok(copied(table, record, resumed));
+    }
     let shape = Shape::new(&plan.columns, &plan.format, plan.timestamps)?;
     let destination = Destination {
         key: &key,
         format: &plan.format,
         part_bytes,
     };
-    let deadline = context
-        .deadline
-        .map(|deadline| deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline));
     let staging = stage::stage(rows, planned, &shape, store, &destination, deadline);
     let (row_count, staged) = staging.await.map_err(|error| error.context(&table))?;
     let own = staged.as_ref().map(|staged| Upload {
@@ -140,14 +170,9 @@ where
         token: staged.token.clone(),
     });
     let record = PartRecord {
-        version: VERSION,
-        window,
-        slice,
-        attempt,
         rows: row_count,
         staged,
-        superseded_by: None,
-        run_id,
+        ..record
     };
     let decided = ledger.decide(record).await?;
     let lost = own.filter(|own| decided.staged.as_ref().is_none_or(|staged| staged.token != own.token));
@@ -156,6 +181,27 @@ where
         stage::give_up(store, upload).await;
     }
     Ok(copied(table, decided, lost.is_some()))
+}
+
+/// `work`, if it is done before the deadline.
+pub(crate) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(deadline) = deadline else { return work.await };
+    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
+        let message = "the slice does not fit into one invocation: raise the function's memory, and with it its speed, \
+                       or copy fewer columns";
+        Err(Error::new(ErrorCode::DeadlineExceeded, message))
+    })
+}
+
+/// Every row that was read must have arrived.
+pub(crate) fn check_rows(read: u64, arrived: u64) -> Result<()> {
+    if read == arrived {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::Internal,
+        format!("{read} rows were read but {arrived} arrived"),
+    ))
 }
 
 fn copied(table: ObjectName, record: PartRecord, resumed: bool) -> Response {

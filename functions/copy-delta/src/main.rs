@@ -10,6 +10,7 @@ use serde_json::Value;
 use tidemark::adapters::aws::Aws;
 use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::secrets;
+use tidemark::adapters::sinks::Sinks;
 use tidemark::config::{CopyConfig, Environment, Timeouts};
 use tidemark::error::Result;
 use tidemark::runner::{self, RunContext};
@@ -37,7 +38,8 @@ async fn step(config: &Result<CopyConfig>, aws: &Aws, event: Value, context: Run
     };
     let mut rows = MssqlRows::new(secrets::login(&aws.secrets, source).await?).with_timeouts(timeouts);
     let store = aws.store(&sink.bucket);
-    handle(&mut rows, &store, &sink.prefix, *part_bytes, request, context)
+    let sinks = Sinks::new(&aws.secrets, source.tls);
+    handle(&mut rows, &sinks, &store, &sink.prefix, *part_bytes, request, context)
         .instrument(span)
         .await
 }

@@ -21,6 +21,8 @@ use tidemark::shape::Shape;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::{check_rows, within};
+
 /// Batches between the reader and the encoder: one to fill while one is encoded.
 const BATCHES_AHEAD: usize = 1;
 /// Pieces between the encoder and the upload.
@@ -64,10 +66,7 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
         let reading = async {
             // Dropped at the end of the reading, which tells the encoder that nothing more can come.
             let mut sink = Sink { batches };
-            match &slice.guard {
-                None => rows.read(&slice.query, shape, &mut sink).await,
-                Some(guard) => rows.read_guarded(guard, &slice.query, shape, &mut sink).await,
-            }
+            read(rows, slice, shape, &mut sink).await
         };
         let encoding = async {
             let panicked = |panic| Error::with_source(ErrorCode::Internal, "the encoder panicked", panic);
@@ -90,6 +89,14 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
     }
 }
 
+/// Reads the rows of a slice, as long as the source still has all of them.
+pub(crate) async fn read<R: RowSource>(rows: &mut R, slice: &Slice, shape: &Shape, sink: &mut Sink) -> Result<u64> {
+    match &slice.guard {
+        None => rows.read(&slice.query, shape, sink).await,
+        Some(guard) => rows.read_guarded(guard, &slice.query, shape, sink).await,
+    }
+}
+
 /// Frees what an upload holds, as far as the store lets us: what is left, the bucket's lifecycle rule removes.
 pub(crate) async fn give_up<S: StageObjects>(store: &S, upload: &Upload) {
     if let Err(error) = store.abort(upload).await {
@@ -97,34 +104,15 @@ pub(crate) async fn give_up<S: StageObjects>(store: &S, upload: &Upload) {
     }
 }
 
-async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let Some(deadline) = deadline else { return work.await };
-    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
-        let message = "the slice does not fit into one invocation: raise the function's memory, and with it its speed, \
-                       or copy fewer columns";
-        Err(Error::new(ErrorCode::DeadlineExceeded, message))
-    })
-}
-
-fn check_rows(read: u64, encoded: u64) -> Result<()> {
-    if read == encoded {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorCode::Internal,
-        format!("{read} rows were read but {encoded} encoded"),
-    ))
-}
-
-/// The reader's end of the pipeline.
-struct Sink {
-    batches: mpsc::Sender<RecordBatch>,
+/// The reader's end of a pipeline.
+pub(crate) struct Sink {
+    pub(crate) batches: mpsc::Sender<RecordBatch>,
 }
 
 impl BatchSink for Sink {
     async fn push(&mut self, batch: RecordBatch) -> Result<()> {
         if self.batches.send(batch).await.is_err() {
-            // The encoder has failed, and its error ends this reading.
+            // Who takes the batches has failed, and that error ends this reading.
             std::future::pending::<()>().await;
         }
         Ok(())

@@ -279,6 +279,7 @@ where
             supersedes: None,
             superseded_by: None,
             watermark_name: spec.watermark_name.clone(),
+            sink: spec.sink.clone(),
             run_id: self.run.id.to_owned(),
             created_at: self.run.created_at.to_owned(),
         }

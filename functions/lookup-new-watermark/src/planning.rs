@@ -128,6 +128,7 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
         timestamps: spec.timestamps,
         layout: spec.layout,
         watermark_name: spec.watermark_name.clone(),
+        sink: spec.sink.clone(),
         run_id: run.id.to_owned(),
         created_at: run.created_at.to_owned(),
         new_watermark: new,

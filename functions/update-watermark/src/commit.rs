@@ -59,7 +59,13 @@ where
         columns: plan.columns.clone(),
         schema: fingerprint(&plan.columns),
         format: plan.format.clone(),
-        rows: parts.iter().map(|part| part.rows).sum(),
+        sink: plan.sink.clone(),
+        // Of a part whose voided upload was completed after all, the rows may not be those of the last record.
+        rows: if plan.sink.is_some() {
+            copied
+        } else {
+            parts.iter().map(|part| part.rows).sum()
+        },
         bytes: parts.iter().map(|part| part.bytes).sum(),
         parts,
         late_rows,
@@ -106,6 +112,7 @@ async fn supersede<S: ReadObjects + CreateObjects>(
         columns: Vec::new(),
         schema: String::new(),
         format: plan.format.clone(),
+        sink: plan.sink.clone(),
         parts: Vec::new(),
         rows: 0,
         bytes: 0,

@@ -8,6 +8,8 @@ pub mod mssql;
 pub mod s3;
 #[cfg(feature = "aws")]
 pub mod secrets;
+#[cfg(all(feature = "aws", feature = "encode", feature = "sqlserver"))]
+pub mod sinks;
 #[cfg(feature = "sqlserver")]
 pub mod sqlserver;
 #[cfg(all(feature = "aws", feature = "sqlserver"))]

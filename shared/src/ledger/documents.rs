@@ -8,6 +8,7 @@ use crate::format::{Format, Timestamps};
 use crate::identifier::ObjectName;
 use crate::ports::objects::StagedObject;
 use crate::query::Query;
+use crate::sink::SinkSpec;
 use crate::table::{Layout, Tracking};
 use crate::types::Column;
 use crate::watermark::Watermark;
@@ -91,6 +92,9 @@ pub struct Plan {
     /// The `TableName` of the table in the control table, when configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
+    /// The table the rows are merged into, when they do not become files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<SinkSpec>,
     /// The run that froze the plan.
     pub run_id: String,
     /// When, RFC 3339.
@@ -126,9 +130,10 @@ pub struct PartRecord {
     pub slice: u32,
     /// 0, or one more for each earlier decision whose upload expired.
     pub attempt: u32,
-    /// What was read, encoded and uploaded.
+    /// What was read, encoded and uploaded, or merged.
     pub rows: u64,
-    /// The upload, not yet completed; absent when the slice has no rows, because no empty object is ever written.
+    /// The upload, not yet completed; absent when the slice has no rows, because no empty object is ever written, and when
+    /// the rows are merged into a table.
     pub staged: Option<StagedObject>,
     /// The slice is never copied, because this window is copied in place of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,9 +162,12 @@ pub struct Manifest {
     pub schema: String,
     /// The form of the files.
     pub format: Format,
-    /// The objects, in slice order. Slices without rows have none.
+    /// The table the rows are merged into, when they do not become files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<SinkSpec>,
+    /// The objects, in slice order. Slices without rows have none, and those merged into a table.
     pub parts: Vec<ManifestPart>,
-    /// The sum of the parts' rows.
+    /// The sum of the parts' rows, or of the rows merged.
     pub rows: u64,
     /// The sum of the parts' bytes.
     pub bytes: u64,

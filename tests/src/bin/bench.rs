@@ -45,7 +45,11 @@ GO
             CAST(value * CAST(31 AS bigint) % 10000000 AS decimal(18,4)) / 10, CONCAT(N'Customer name ', value * CAST(104729 AS bigint) % 1000003),
             DATEADD(second, value * 97 % 86400000, CAST('2019-01-01' AS datetime2(7))),
             DATEADD(second, value, CAST('2020-01-01' AS datetime)), CAST(value AS float) / 3, NEWID(), CAST(value % 2 AS bit)
-        FROM GENERATE_SERIES(1, {ROWS})"
+        FROM GENERATE_SERIES(1, {ROWS})
+GO
+        CREATE TABLE orders_copy (
+            id bigint NOT NULL PRIMARY KEY, customer int, status varchar(10), price decimal(18,4), name nvarchar(40),
+            ordered datetime2(7), modified datetime, ratio float, code uniqueidentifier, active bit)"
     )
 }
 
@@ -74,6 +78,19 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the rows are copied into: a file of each format, and a table of the same stand-in, where the rows are all new.
+fn kinds() -> [(&'static str, Value); 4] {
+    [
+        ("parquet", json!({ "format": "parquet" })),
+        ("csv", json!({ "format": "csv" })),
+        ("jsonl", json!({ "format": "jsonl" })),
+        (
+            "sqlserver",
+            json!({ "sink": { "sqlserver": { "secret_arn": "sink", "table": "orders_copy" } } }),
+        ),
+    ]
+}
+
 async fn measure_all(sandbox: &Sandbox, copy_delta: &std::path::Path) -> Result<Vec<Value>, Failure> {
     let s3 = S3Server::start().await?;
     let login = Login {
@@ -94,20 +111,24 @@ async fn measure_all(sandbox: &Sandbox, copy_delta: &std::path::Path) -> Result<
         "", "rows/s", "MB/s", "CPU s/M rows", "peak RSS MB", "file MB"
     );
     let mut lines = Vec::new();
-    for format in ["parquet", "csv", "jsonl"] {
+    for (kind, how) in kinds() {
         let (source, store) = (Server::new(login.clone()), s3.store());
         let rows = MssqlRows::new(login.clone());
-        let watermarks = Pointers::new(&store, format);
+        let watermarks = Pointers::new(&store, kind);
         let pipeline = Pipeline {
             source: &source,
             rows,
             watermarks: &watermarks,
             store: &store,
-            prefix: format,
+            prefix: kind,
+            sinks: (),
         };
-        let spec: TableSpec = serde_json::from_value(json!({
-            "table": "orders", "format": format, "tracking": { "watermark": { "column": "id", "settle_seconds": 0 } },
-        }))?;
+        let mut spec =
+            json!({ "table": "orders", "tracking": { "watermark": { "column": "id", "settle_seconds": 0 } } });
+        if let (Some(spec), Value::Object(how)) = (spec.as_object_mut(), how) {
+            spec.extend(how);
+        }
+        let spec: TableSpec = serde_json::from_value(spec)?;
         let planned = pipeline.plan("bench", &[spec]).await?;
         if planned.windows.len() != 1 {
             return Err(format!("no window: {:?}", planned.failed).into());
@@ -120,7 +141,7 @@ async fn measure_all(sandbox: &Sandbox, copy_delta: &std::path::Path) -> Result<
             .env("RUST_LOG", "warn");
         command.envs([
             ("SINK_BUCKET", BUCKET),
-            ("SINK_PREFIX", format),
+            ("SINK_PREFIX", kind),
             ("SOURCE_SECRET_ARN", "source"),
         ]);
         let measured = tokio::task::spawn_blocking(move || measure(command, &event)).await??;
@@ -137,7 +158,7 @@ async fn measure_all(sandbox: &Sandbox, copy_delta: &std::path::Path) -> Result<
         let millions = rows as f64 / 1e6;
         let megabytes = bytes as f64 / 1e6;
         let line = json!({
-            "name": format!("copy/mixed/{format}"),
+            "name": format!("copy/mixed/{kind}"),
             "rows_per_s": (rows as f64 / measured.wall_seconds).round(),
             "mb_per_s": round(megabytes / measured.wall_seconds),
             "cpu_s_per_million_rows": round(measured.cpu_seconds / millions),

@@ -135,6 +135,14 @@ impl Server {
         )
     }
 
+    /// The connection, for someone who keeps it to themselves.
+    pub(super) async fn detach(&self) -> Result<Connection> {
+        match std::mem::take(&mut *self.state.lock().await) {
+            State::Open(connection) => Ok(*connection),
+            State::Closed | State::Failed { .. } => self.connect().await,
+        }
+    }
+
     async fn connect(&self) -> Result<Connection> {
         let mut login = self.login.clone();
         // Azure SQL Database may answer a login with the address of the node to go to, once.
@@ -174,7 +182,7 @@ impl Server {
     }
 
     /// The one place where an error of the driver becomes an error of ours, by kind and number.
-    fn error(&self, error: TdsError) -> Error {
+    pub(super) fn error(&self, error: TdsError) -> Error {
         let login = &self.login;
         let (code, message) = match &error {
             TdsError::Server(token) => {

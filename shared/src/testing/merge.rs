@@ -1,0 +1,102 @@
+//! A table that slices are merged into, in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
+
+/// Where the rows of a [`MemoryTable`](super::MemoryTable) are merged: `v / 10` is the key of a row, and the row of a key is the
+/// one merged last or, where the sink compares, the greatest.
+#[derive(Debug, Clone, Default)]
+pub struct MemorySink {
+    rows: Arc<Mutex<BTreeMap<i64, i64>>>,
+    lock: Arc<tokio::sync::Mutex<()>>,
+    compares: bool,
+}
+
+impl MemorySink {
+    /// An empty table. One that does not compare is a procedure that is not told the keys.
+    #[must_use]
+    pub fn new(compares: bool) -> Self {
+        Self {
+            compares,
+            ..Self::default()
+        }
+    }
+
+    /// The rows by key.
+    pub fn rows(&self) -> BTreeMap<i64, i64> {
+        self.held().clone()
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<i64, i64>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MergeRows for MemorySink {
+    type Staged = MemoryStaged;
+
+    async fn stage(&self, _slice: &SliceToMerge<'_>) -> Result<MemoryStaged> {
+        Ok(MemoryStaged {
+            sink: self.clone(),
+            rows: Vec::new(),
+            lock: None,
+        })
+    }
+}
+
+/// Rows beside a [`MemorySink`].
+#[derive(Debug)]
+pub struct MemoryStaged {
+    sink: MemorySink,
+    rows: Vec<i64>,
+    lock: Option<OwnedMutexGuard<()>>,
+}
+
+impl StagedRows for MemoryStaged {
+    async fn load(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows
+            .extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
+        Ok(())
+    }
+
+    async fn lock(&mut self) -> Result<()> {
+        self.lock = Some(Arc::clone(&self.sink.lock).lock_owned().await);
+        Ok(())
+    }
+
+    async fn merge(&mut self) -> Result<Merged> {
+        if self.lock.is_none() {
+            return Err(Error::new(ErrorCode::Internal, "merged without the lock"));
+        }
+        let mut merged = Merged::default();
+        let mut rows = self.sink.held();
+        for &row in &self.rows {
+            match rows.insert(row / 10, row) {
+                Some(there) if self.sink.compares && there > row => {
+                    rows.insert(row / 10, there);
+                }
+                Some(_) => merged.updated += 1,
+                None => merged.inserted += 1,
+            }
+        }
+        Ok(merged)
+    }
+}
+
+/// No sink but the bucket.
+impl MergeRows for () {
+    type Staged = MemoryStaged;
+
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Result<MemoryStaged> {
+        let message = format!("{} has no sink here", slice.source);
+        Err(Error::new(ErrorCode::Internal, message))
+    }
+}

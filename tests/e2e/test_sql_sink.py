@@ -1,0 +1,108 @@
+"""The tutorial of many tables through the deployed template: into another database, watermarks and all."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from botocore.exceptions import ClientError
+from conftest import run
+from test_permissions import ALL, COPY, Role
+
+from local import many_tables, objects
+from local.deploy import Deployment
+from local.sandbox import Login, Sandbox, run_batches
+from local.stack import Stack
+
+
+@dataclass
+class Pair:
+    """A source database, a destination database, and the deployment between them."""
+
+    source: Login
+    sink: Login
+    secret: str
+    deployment: Deployment
+
+
+@pytest.fixture
+def pair(stack: Stack, sandbox: Sandbox) -> Iterator[Pair]:
+    """Both databases as the tutorial makes them; the watermarks live in the destination."""
+    name = f"pair-{uuid.uuid4().hex[:8]}"
+    source = many_tables.create(sandbox.login, many_tables.SOURCE, f"{name}-source")
+    sink = many_tables.create(sandbox.login, many_tables.DESTINATION, f"{name}-sink")
+    secret = stack.secret(f"{name}-sink", sink)
+    deployment = stack.deploy(
+        name,
+        SourceSecretArn=stack.secret(f"{name}-source", source),
+        SinkSecretArns=secret,
+        WatermarkSecretArn=secret,
+    )
+    yield Pair(source, sink, secret, deployment)
+    deployment.delete()
+
+
+@pytest.mark.parametrize("procedures", [False, True], ids=["by keys", "by procedures"])
+def test_two_tables_come_out_as_the_tutorial_says(pair: Pair, procedures: bool) -> None:
+    """5 and 3 rows, then one of each; and no file anywhere."""
+    specs = many_tables.specs(pair.secret, procedures)
+    first = run(pair.deployment, *specs)
+    assert first.succeeded, first.cause
+    assert sorted(commit["rows"] for commit in first.committed) == [3, 5]
+    assert many_tables.found(pair.sink) == many_tables.FIRST
+
+    run_batches(pair.source, many_tables.CHANGES)
+    second = run(pair.deployment, *specs)
+    assert second.succeeded, second.cause
+    assert [commit["rows"] for commit in second.committed] == [1, 1]
+    assert many_tables.found(pair.sink) == many_tables.SECOND
+
+    third = run(pair.deployment, *specs)
+    assert third.succeeded and not third.windows
+    assert objects.data_objects(objects.listing(pair.deployment)) == {}
+
+
+def test_a_run_that_ended_between_merge_and_record_is_repeated_without_harm(pair: Pair) -> None:
+    """The records and all after them are gone, the rows are there: the next run ends equal."""
+    specs = many_tables.specs(pair.secret, procedures=False)
+    assert run(pair.deployment, *specs).succeeded
+    s3 = pair.deployment.aws.client("s3")
+    for key in objects.listing(pair.deployment):
+        if not key.endswith("_plan.json"):
+            s3.delete_object(Bucket=pair.deployment.bucket, Key=key)
+    reset = "UPDATE watermarktable SET WatermarkValue = '1/1/2010 12:00:00 AM'"
+    run_batches(pair.sink, [reset])
+    again = run(pair.deployment, *specs)
+    assert again.succeeded, again.cause
+    assert sorted(commit["rows"] for commit in again.committed) == [3, 5]
+    assert many_tables.found(pair.sink) == many_tables.FIRST
+
+
+def test_a_sink_column_that_is_too_narrow_fails_its_table_and_no_other(pair: Pair) -> None:
+    """The error names column and types; nothing of that table is written."""
+    columns = "PersonID int, Name varchar(3), LastModifytime datetime"
+    run_batches(pair.sink, [f"DROP TABLE customer_table; CREATE TABLE customer_table ({columns})"])
+    outcome = run(pair.deployment, *many_tables.specs(pair.secret, procedures=False))
+    assert not outcome.succeeded
+    for word in ("SchemaMismatch", "Name", "varchar(3)", "varchar(255)"):
+        assert word in outcome.cause
+    found = many_tables.found(pair.sink)
+    assert found.customers == []
+    assert found.projects == many_tables.FIRST.projects
+
+
+@pytest.mark.parametrize("function", ALL)
+def test_only_the_functions_that_write_there_may_read_the_sinks_secret(stack: Stack, function: str) -> None:
+    """copy-delta alone, where the watermarks live elsewhere."""
+    name = f"secret-{uuid.uuid4().hex[:8]}"
+    secret = stack.aws.client("secretsmanager").create_secret(Name=name, SecretString="{}")["ARN"]
+    deployment = stack.deploy(name, WatermarkStore="s3", SinkSecretArns=f"{secret},{secret}-other")
+    role = Role(deployment, function)
+    if function == COPY:
+        role.read_secret(secret)
+    else:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            role.read_secret(secret)
+    deployment.delete()

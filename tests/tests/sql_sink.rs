@@ -1,0 +1,523 @@
+//! Tables merged into another database: two stand-ins, every adapter as deployed, the ledger on a real S3 server.
+
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use serde_json::{Value, json};
+use tidemark::adapters::mssql::MssqlRows;
+use tidemark::adapters::s3::S3Store;
+use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer, StagedSlice};
+use tidemark::config::Tls;
+use tidemark::error::{Error, ErrorCode};
+use tidemark::identifier::ObjectName;
+use tidemark::ledger::{Ledger, PartRecord, Pointers, VERSION, WindowName};
+use tidemark::login::Login;
+use tidemark::merging::Newest;
+use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
+use tidemark::ports::watermarks::MoveWatermarks;
+use tidemark::query::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
+use tidemark::shape::Shape;
+use tidemark::sink::SqlServerSink;
+use tidemark::table::TableSpec;
+use tidemark::types::Column;
+use tidemark_sandbox::{Options, Sandbox};
+use tidemark_tests::pipeline::{Outcome, Pipeline};
+use tidemark_tests::s3_server::S3Server;
+use tidemark_tests::tutorial::many_tables;
+
+struct World {
+    source: Sandbox,
+    sink: Sandbox,
+    s3: S3Server,
+    prefix: &'static str,
+}
+
+async fn stand_in(script: &str) -> Sandbox {
+    let init = vec![script.to_owned()];
+    let options = Options {
+        init,
+        ..Options::default()
+    };
+    tokio::task::spawn_blocking(move || Sandbox::start(options))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+fn login(sandbox: &Sandbox) -> Login {
+    Login {
+        host: "127.0.0.1".to_owned(),
+        port: sandbox.port(),
+        username: sandbox.username().to_owned(),
+        password: sandbox.password().to_owned(),
+        database: sandbox.database().to_owned(),
+        tls: Tls::Trust,
+    }
+}
+
+fn spec(table: &str, column: &str, sink: Value) -> TableSpec {
+    let mut sink = sink;
+    sink["secret_arn"] = json!("sink");
+    serde_json::from_value(json!({
+        "table": table,
+        "tracking": { "watermark": { "column": column, "settle_seconds": 0 } },
+        "sink": { "sqlserver": sink },
+    }))
+    .unwrap()
+}
+
+impl World {
+    async fn new(source: &str, sink: &str) -> Self {
+        Self {
+            source: stand_in(source).await,
+            sink: stand_in(sink).await,
+            s3: S3Server::start().await.unwrap(),
+            prefix: "tidemark",
+        }
+    }
+
+    /// The control table in the sink's database, as the tutorial has it.
+    fn control_table(&self) -> ControlTable {
+        let (table, procedure) = (
+            "dbo.watermarktable".parse().unwrap(),
+            "dbo.usp_write_watermark".parse().unwrap(),
+        );
+        ControlTable::new(Server::new(login(&self.sink)), table, procedure)
+    }
+
+    async fn run_with<W: MoveWatermarks>(
+        &self,
+        watermarks: &W,
+        run_id: &str,
+        specs: &[TableSpec],
+    ) -> Result<Outcome, Error> {
+        let (source, store) = (Server::new(login(&self.source)), self.s3.store());
+        let mut pipeline = Pipeline {
+            source: &source,
+            rows: MssqlRows::new(login(&self.source)),
+            watermarks,
+            store: &store,
+            prefix: self.prefix,
+            sinks: SinkServer::new(login(&self.sink)),
+        };
+        Box::pin(pipeline.run(run_id, specs)).await
+    }
+
+    /// One run with the pointer in the bucket.
+    async fn run(&self, run_id: &str, spec: &TableSpec) -> Result<Outcome, Error> {
+        let store = self.s3.store();
+        let pointers = Pointers::new(&store, self.prefix);
+        self.run_with(&pointers, run_id, std::slice::from_ref(spec)).await
+    }
+
+    fn rows(&self, sql: &str) -> Vec<String> {
+        rows(&self.sink, sql)
+    }
+}
+
+fn rows(sandbox: &Sandbox, sql: &str) -> Vec<String> {
+    let sets = sandbox.execute(sql).unwrap();
+    let line = |row: &Vec<Option<String>>| {
+        let values: Vec<_> = row.iter().map(|value| value.clone().unwrap_or("NULL".into())).collect();
+        values.join("|")
+    };
+    sets.last()
+        .map(|set| set.rows.iter().map(line).collect())
+        .unwrap_or_default()
+}
+
+async fn the_tutorial(specs: [TableSpec; 2]) {
+    let world = World::new(many_tables::SOURCE, many_tables::DESTINATION).await;
+    let store = world.control_table();
+    let first = world.run_with(&store, "r1", &specs).await.unwrap();
+    let copied: Vec<_> = first
+        .committed
+        .iter()
+        .map(|window| (window.rows, window.objects))
+        .collect();
+    assert_eq!(copied, [(5, 0), (3, 0)]);
+    let customers = || world.rows("SELECT * FROM customer_table ORDER BY PersonID");
+    let projects = || world.rows("SELECT * FROM project_table ORDER BY Creationtime");
+    let watermarks = || world.rows("SELECT * FROM watermarktable ORDER BY TableName");
+    assert_eq!(customers(), many_tables::CUSTOMERS);
+    assert_eq!(projects(), many_tables::PROJECTS);
+    assert_eq!(watermarks(), many_tables::WATERMARKS);
+
+    world.source.execute(many_tables::CHANGES).unwrap();
+    let second = world.run_with(&store, "r2", &specs).await.unwrap();
+    let copied: Vec<_> = second.committed.iter().map(|window| window.rows).collect();
+    assert_eq!(copied, [1, 1], "one row per table is read");
+    assert_eq!(customers(), many_tables::CUSTOMERS_AFTER);
+    assert_eq!(projects(), many_tables::PROJECTS_AFTER);
+    assert_eq!(watermarks(), many_tables::WATERMARKS_AFTER);
+    assert_eq!(world.run_with(&store, "r3", &specs).await.unwrap().unchanged.len(), 2);
+    assert_eq!(world.rows("SELECT COUNT(*) FROM customer_table"), ["5"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tutorial_of_many_tables_comes_out_to_the_letter() {
+    the_tutorial([
+        spec("customer_table", "LastModifytime", json!({ "keys": ["PersonID"] })),
+        spec("project_table", "Creationtime", json!({ "keys": ["Project"] })),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tutorials_procedures_are_handed_the_rows() {
+    the_tutorial([
+        spec(
+            "customer_table",
+            "LastModifytime",
+            json!({ "procedure": "usp_upsert_customer_table", "table_type": "DataTypeforCustomerTable" }),
+        ),
+        spec(
+            "project_table",
+            "Creationtime",
+            json!({ "procedure": "usp_upsert_project_table", "table_type": "DataTypeforProjectTable", "keys": ["Project"] }),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_greatest_watermark_of_a_key_wins_and_an_older_row_never_overwrites() {
+    let source = "CREATE TABLE t (id int, v varchar(10), at int);
+                  INSERT t VALUES (1, 'old', 1), (1, 'new', 3), (1, 'middle', 2), (2, 'b', 1), (NULL, 'none', 1), (NULL, 'n', 2)";
+    let sink = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (2, 'newer', 99), (3, 'c', NULL)";
+    let world = World::new(source, sink).await;
+    let spec = spec("t", "at", json!({ "keys": ["id"] }));
+    let committed = world.run("r1", &spec).await.unwrap();
+    assert_eq!(committed.committed[0].rows, 6, "rows are those that were read");
+    let expected = ["NULL|n|2", "1|new|3", "2|newer|99", "3|c|NULL"];
+    assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
+
+    world
+        .source
+        .execute("INSERT t VALUES (3, 'C', 4), (2, 'late', 5)")
+        .unwrap();
+    world.run("r2", &spec).await.unwrap();
+    let expected = ["NULL|n|2", "1|new|3", "2|newer|99", "3|C|4"];
+    assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
+}
+
+/// The server's own table of types, with values at the edges, NULLs and blanks.
+const EVERY_TYPE: &str = "k int NOT NULL PRIMARY KEY, at datetime2(7) NOT NULL, a bit, b tinyint, c smallint, d int, e bigint,
+    f decimal(38,10), g numeric(5,2), h money, i smallmoney, j real, l float, m char(5), n varchar(20), o varchar(max),
+    p nchar(5), q nvarchar(20), r nvarchar(max), s text, t ntext, u binary(4), v varbinary(20), w varbinary(max), x image,
+    y date, z time(7), aa time(0), ab smalldatetime, ac datetime, ad datetime2(0), ae datetimeoffset(7), af datetimeoffset(2),
+    ag uniqueidentifier, ah xml, ai hierarchyid, aj geography";
+
+const EDGES: &str = "INSERT every VALUES
+    (1, '2020-01-01T00:00:00.1234567', 1, 255, 32767, 2147483647, 9223372036854775807, 9999999999999999999999999999.9999999999, 999.99,
+     922337203685477.5807, 214748.3647, 3.4028235e38, 1.7976931348623157e308, 'ab', 'café €', 'x', N'漢字', N'🦀 ', N'long', 'text', N'ntext',
+     0x01020304, 0x, 0x00FF, 0xFF, '9999-12-31', '23:59:59.9999999', '23:59:59', '2079-06-06T23:59:00', '9999-12-31T23:59:59.997',
+     '9999-12-31T23:59:59', '9999-12-31T23:59:59.9999999+00:00', '2020-02-29T12:00:00.12 -08:00', '6F9619FF-8B86-D011-B42D-00C04FC964FF',
+     '<a>1</a>', CAST(0x58 AS hierarchyid), CAST(0xE6100000010C AS geography)),
+    (2, '2020-01-01T00:00:00.1234568', 0, 0, -32768, -2147483648, -9223372036854775808, -9999999999999999999999999999.9999999999, -999.99,
+     -922337203685477.5808, -214748.3648, 1.4e-45, 4.9e-324, '', '', '', N'', N'', N'', '', N'', 0x, 0x00, 0x, 0x,
+     '0001-01-01', '00:00:00', '00:00:00', '1900-01-01', '1753-01-01', '0001-01-01', '0001-01-01T00:00:00 +00:00', '0001-01-02T00:00:00 +14:00',
+     '00000000-0000-0000-0000-000000000000', '', CAST(0x AS hierarchyid), NULL),
+    (3, '2020-01-01T00:00:00.1234569', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+    (4, '2020-01-01T00:00:00.1234570', 1, 1, 1, 1, 1, 0.0000000001, 0.01, 0.0001, 0.0001, 0.1, 0.1, ' b  ', ' ', REPLICATE(CAST('z' AS varchar(max)), 100000),
+     N' ', N'a''b', REPLICATE(CAST(N'ü' AS nvarchar(max)), 70000), ' ', N' ', 0x00, 0x0000, CAST(REPLICATE(CAST('z' AS varchar(max)), 90000) AS varbinary(max)), 0x00,
+     '1970-01-01', '00:00:00.0000001', '12:00:00', '2000-01-01T12:34:00', '2017-09-05T08:06:00.003', '2017-09-05T08:06:00', '2017-09-05T08:06:00.1234567+05:30',
+     '2017-09-05T08:06:00.07-14:00', NEWID(), '<a b=\"c\">  <d/> </a>', NULL, NULL)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_arrives_as_it_was() {
+    let create = format!("CREATE TABLE every ({EVERY_TYPE});");
+    let world = World::new(&format!("{create} {EDGES}"), &create).await;
+    let spec = spec("every", "at", json!({}));
+    assert_eq!(world.run("r1", &spec).await.unwrap().committed[0].rows, 4);
+    let all = "SELECT k, at, a, b, c, d, e, f, g, h, i, j, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac, ad, ae, af, ag, ah, \
+               CAST(ai AS varbinary(max)), CAST(aj AS varbinary(max)) FROM every ORDER BY k";
+    let (sent, arrived) = (rows(&world.source, all), world.rows(all));
+    for (sent, arrived) in sent.iter().zip(&arrived) {
+        for (at, (sent, arrived)) in sent.split('|').zip(arrived.split('|')).enumerate() {
+            assert_eq!(sent, arrived, "column {at}");
+        }
+    }
+    assert_eq!(sent.len(), arrived.len());
+    world
+        .source
+        .execute("UPDATE every SET at = '2021-01-01', q = N'changed' WHERE k IN (1, 3)")
+        .unwrap();
+    assert_eq!(world.run("r2", &spec).await.unwrap().committed[0].rows, 2);
+    assert_eq!(rows(&world.source, all), world.rows(all));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wider_columns_hold_the_same_values() {
+    let source = "CREATE TABLE t (k smallint, a tinyint, b money, c varchar(5), d datetime, e smalldatetime, f rowversion, g date);
+                  INSERT t (k, a, b, c, d, e, g) VALUES (1, 200, 1.5, 'é', '2017-09-05T08:06:00.007', '2017-09-05T08:06:00', '2017-09-05')";
+    let sink =
+        "CREATE TABLE wide (K bigint PRIMARY KEY, a float, b decimal(20,5), c nvarchar(10), d datetime2(3), e datetime,
+                f varbinary(10), g datetime2(0), more int DEFAULT 5)";
+    let mut world = World::new(source, sink).await;
+    let spec = spec("t", "d", json!({ "table": "wide" }));
+    world.run("r1", &spec).await.unwrap();
+    let expected = "1|200|1.50000|é|2017-09-05 08:06:00.007|2017-09-05 08:06:00.000|1|2017-09-05 00:00:00|5";
+    let found = "SELECT k, a, b, c, d, e, IIF(f > 0x00, 1, 0), g, more FROM wide";
+    assert_eq!(world.rows(found), [expected]);
+    // A row that is as new is written again; its watermark has been rounded to the column's own digits on both sides.
+    world.sink.execute("UPDATE wide SET c = 'x'").unwrap();
+    world.prefix = "again";
+    world.run("again", &spec).await.unwrap();
+    assert_eq!(world.rows(found), [expected]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_column_is_kept_as_a_key_and_a_computed_one_left_to_the_server() {
+    let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (5, 'a', 1), (9, 'b', 2)";
+    let sink = "CREATE TABLE t (id int IDENTITY PRIMARY KEY, v varchar(10), at int, twice AS at * 2)";
+    let world = World::new(source, sink).await;
+    world.run("r1", &spec("t", "at", json!({}))).await.unwrap();
+    assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), ["5|a|1|2", "9|b|2|4"]);
+    // The setting does not outlive the merge.
+    world.sink.execute("INSERT t (v, at) VALUES ('own', 3)").unwrap();
+    assert_eq!(world.rows("SELECT MAX(id) FROM t"), ["10"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
+    let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (1, 'a', 1)";
+    let cases = [
+        (
+            "CREATE TABLE t (id int PRIMARY KEY, v varchar(9), at int)",
+            ErrorCode::SchemaMismatch,
+            "varchar(9)",
+        ),
+        (
+            "CREATE TABLE t (id int PRIMARY KEY, at int)",
+            ErrorCode::SchemaMismatch,
+            "'v'",
+        ),
+        (
+            "CREATE TABLE t (id int, v varchar(10), at int)",
+            ErrorCode::InvalidInput,
+            "primary key",
+        ),
+        (
+            "CREATE TABLE t (id int PRIMARY KEY, v AS CAST(id AS varchar(10)), at int)",
+            ErrorCode::SchemaMismatch,
+            "computes",
+        ),
+        ("CREATE TABLE other (id int)", ErrorCode::SinkRejected, "dbo.t"),
+    ];
+    for (sink, code, named) in cases {
+        let world = World::new(source, sink).await;
+        let error = world.run("r1", &spec("t", "at", json!({}))).await.unwrap_err();
+        assert_eq!(error.code(), code, "{sink}: {error}");
+        assert!(error.report().contains(named), "{sink}: {}", error.report());
+    }
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), at int)";
+    let world = World::new(&source.replace("varchar(10)", "nvarchar(10)"), table).await;
+    let error = world.run("r1", &spec("t", "at", json!({}))).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
+    assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
+
+    // What only the data can say: a NULL where none may be. Nothing of the slice is there.
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10) NOT NULL, at int)";
+    let world = World::new(&format!("{source}, (2, NULL, 2)"), table).await;
+    let error = world.run("r1", &spec("t", "at", json!({}))).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SinkRejected);
+    assert!(error.report().contains("515"), "{}", error.report());
+    assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_at_once_merge_as_one() {
+    let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t SELECT value % 100, CONCAT('v', value), value FROM GENERATE_SERIES(1, 3000)";
+    let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), at int)";
+    let world = World::new(source, sink).await;
+    let spec = spec("t", "at", json!({}));
+    for round in 0..3 {
+        let (one, other) = (format!("a{round}"), format!("b{round}"));
+        let (a, b) = tokio::join!(world.run(&one, &spec), world.run(&other, &spec));
+        a.unwrap();
+        b.unwrap();
+        let wrong = "SELECT COUNT(*) FROM t WHERE v <> CONCAT('v', at)";
+        assert_eq!(world.rows(wrong), ["0"]);
+        let newest = "SELECT id, MAX(at) FROM t GROUP BY id ORDER BY id";
+        assert_eq!(world.rows(newest), rows(&world.source, newest));
+        world
+            .source
+            .execute("UPDATE t SET at = at + 3000, v = CONCAT('v', at + 3000) WHERE at % 7 = 0")
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn change_tracking_brings_inserts_updates_and_deletes() {
+    let source = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT t VALUES (1, 'a'), (2, 'b'), (3, 'c')
+GO
+ALTER DATABASE tidemark SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)
+GO
+ALTER TABLE t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)";
+    let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), SYS_CHANGE_VERSION bigint)";
+    let world = World::new(source, sink).await;
+    let spec: TableSpec = serde_json::from_value(json!({
+        "table": "t", "tracking": { "change_tracking": {} }, "sink": { "sqlserver": { "secret_arn": "sink" } },
+    }))
+    .unwrap();
+    assert_eq!(world.run("r1", &spec).await.unwrap().committed[0].rows, 3);
+    assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), ["1|a|0", "2|b|0", "3|c|0"]);
+    world
+        .source
+        .execute("UPDATE t SET v = 'B' WHERE id = 2; DELETE t WHERE id = 1; INSERT t VALUES (4, 'd')")
+        .unwrap();
+    assert_eq!(world.run("r2", &spec).await.unwrap().committed[0].rows, 3);
+    let expected = ["2|B|1", "3|c|0", "4|d|3"];
+    assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
+    // Deleted and inserted again is an update; deleted and never there is nothing.
+    world
+        .source
+        .execute(
+            "DELETE t WHERE id = 4; INSERT t VALUES (4, 'D'), (5, 'e'); DELETE t WHERE id = 5; DELETE t WHERE id = 3",
+        )
+        .unwrap();
+    world.run("r3", &spec).await.unwrap();
+    assert_eq!(world.rows("SELECT id, v FROM t ORDER BY id"), ["2|B", "4|D"]);
+    assert_eq!(world.run("r4", &spec).await.unwrap().committed.len(), 0);
+}
+
+/// A sink whose lock is granted only after other runs have merged the slice, written its record and gone on.
+struct Overtaken<'a> {
+    world: &'a World,
+    store: &'a S3Store,
+    sink: SinkServer,
+}
+
+struct OvertakenSlice<'a> {
+    world: &'a World,
+    store: &'a S3Store,
+    staged: StagedSlice,
+}
+
+impl<'a> MergeRows for Overtaken<'a> {
+    type Staged = OvertakenSlice<'a>;
+
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Result<OvertakenSlice<'a>, Error> {
+        let (world, store) = (self.world, self.store);
+        let staged = self.sink.stage(slice).await?;
+        Ok(OvertakenSlice { world, store, staged })
+    }
+}
+
+impl StagedRows for OvertakenSlice<'_> {
+    async fn load(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        self.staged.load(batch).await
+    }
+
+    async fn lock(&mut self) -> Result<(), Error> {
+        let record = PartRecord {
+            version: VERSION,
+            window: WindowName::initial(),
+            slice: 0,
+            attempt: 0,
+            rows: 1,
+            staged: None,
+            superseded_by: None,
+            run_id: "overtaking".into(),
+        };
+        let ledger = Ledger::new(self.store, "tidemark", &"dbo.t".parse()?);
+        ledger.decide(record).await?;
+        self.world.sink.execute("INSERT t VALUES (1, 'new', 2)").unwrap();
+        self.staged.lock().await
+    }
+
+    async fn merge(&mut self) -> Result<Merged, Error> {
+        self.staged.merge().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_was_overtaken_merges_nothing() {
+    let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (1, 'old', 1)";
+    // A procedure that does not look at what is there, and no keys.
+    let sink = "CREATE TABLE t (id int, v varchar(10), at int)
+GO
+CREATE TYPE ty AS TABLE (id int, v varchar(10), at int)
+GO
+CREATE PROCEDURE p @t ty READONLY AS
+MERGE t USING @t AS s ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = s.v, at = s.at
+WHEN NOT MATCHED THEN INSERT (id, v, at) VALUES (s.id, s.v, s.at);";
+    let world = World::new(source, sink).await;
+    let spec = spec("t", "at", json!({ "procedure": "p", "table_type": "ty" }));
+    let (server, store) = (Server::new(login(&world.source)), world.s3.store());
+    let pointers = Pointers::new(&store, "tidemark");
+    let sinks = Overtaken {
+        world: &world,
+        store: &store,
+        sink: SinkServer::new(login(&world.sink)),
+    };
+    let mut pipeline = Pipeline {
+        source: &server,
+        rows: MssqlRows::new(login(&world.source)),
+        watermarks: &pointers,
+        store: &store,
+        prefix: "tidemark",
+        sinks,
+    };
+    let planned = pipeline.plan("slow", std::slice::from_ref(&spec)).await.unwrap();
+    assert_eq!(planned.windows.len(), 1);
+    let slow = Box::pin(pipeline.copy_slice("slow", "dbo.t", &WindowName::initial(), 0)).await;
+    assert!(matches!(
+        slow.unwrap(),
+        copy_delta::Response::Copied { resumed: true, .. }
+    ));
+    assert_eq!(world.rows("SELECT v FROM t"), ["new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_are_deleted_and_the_rest_is_merged() {
+    let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT t VALUES (1, 'a'), (2, 'b'), (3, 'c')";
+    let sink = stand_in(sink).await;
+    let columns = [
+        ("id", "int"),
+        ("v", "varchar(10)"),
+        (VERSION_COLUMN, "bigint"),
+        (OPERATION_COLUMN, "nchar(1)"),
+    ]
+    .map(|(name, sql_type)| Column {
+        name: name.to_owned(),
+        sql_type: sql_type.parse().unwrap(),
+        nullable: true,
+    });
+    let shape = Shape::exact(&columns).unwrap();
+    let spec: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
+    let table: ObjectName = "t".parse().unwrap();
+    let changes = RecordBatch::try_new(
+        shape.schema().clone(),
+        vec![
+            Arc::new(Int32Array::from(vec![1, 2, 4, 9])) as ArrayRef,
+            Arc::new(StringArray::from(vec![Some("A"), None, Some("d"), None])),
+            Arc::new(Int64Array::from(vec![7, 8, 9, 9])),
+            Arc::new(StringArray::from(vec!["U", "D", "I", "D"])),
+        ],
+    )
+    .unwrap();
+    for (round, deleted) in [(0, 1), (1, 0)] {
+        let slice = SliceToMerge {
+            source: &table,
+            sink: &spec,
+            shape: &shape,
+            newest: Newest::Version,
+        };
+        let mut staged = SinkServer::new(login(&sink)).stage(&slice).await.unwrap();
+        staged.load(&changes).await.unwrap();
+        staged.lock().await.unwrap();
+        let merged = staged.merge().await.unwrap();
+        assert_eq!(
+            merged.deleted, deleted,
+            "round {round}: a key that is absent is deleted already"
+        );
+        assert_eq!(rows(&sink, "SELECT * FROM t ORDER BY id"), ["1|A", "3|c", "4|d"]);
+    }
+}
