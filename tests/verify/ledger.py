@@ -105,11 +105,13 @@ class Verifier:
 
     def _manifest(self, table: Table, window: str, manifest: dict[str, Any], names: dict[str, str]) -> None:
         where = f"window={window}"
-        if manifest["window"] != window or window != window_of(manifest["old_watermark"]):
+        started = re.sub(r"^(reinit-)+", "", window)
+        if manifest["window"] != window or started != window_of(manifest["old_watermark"]):
             table.wrong("chain", where, f"the manifest is that of a window from {manifest['old_watermark']}")
         if (schema := manifest.get("schema")) and schema != fingerprint(manifest["columns"]):
             table.wrong("schema", where, "the fingerprint is not that of the columns")
-        self._plan(table, where, manifest, names)
+        if "superseded_by" not in manifest:
+            self._plan(table, where, manifest, names)
         parts = manifest["parts"]
         for total in ("rows", "bytes"):
             if manifest[total] != (found := sum(part[total] for part in parts)):
@@ -179,7 +181,7 @@ class Verifier:
 
     def _chain(self, table: Table, manifests: dict[str, dict[str, Any]]) -> None:
         """Each window begins where another ends, but for the first."""
-        ends = {window: window_of(manifest["new_watermark"]) for window, manifest in manifests.items()}
+        ends = {window: end_of(manifest) for window, manifest in manifests.items()}
         for end, times in Counter(ends.values()).items():
             if times > 1:
                 table.wrong("chain", f"window={end}", f"{times} windows end where it begins")
@@ -214,8 +216,14 @@ class Verifier:
                 table.wrong("schema", f"window={end}", f"there is no _previous.json of window {window}")
             return
         previous = self._document(table, key)
-        if previous is not None and (previous.get("window"), previous.get("columns")) != (window, manifest["columns"]):
+        columns = manifest["columns"] or (previous or {}).get("columns")
+        if previous is not None and (previous.get("window"), previous.get("columns")) != (window, columns):
             table.wrong("schema", f"window={end}/_previous.json", f"has not the columns of window {window}")
+
+
+def end_of(manifest: dict[str, Any]) -> str:
+    """The window after this one."""
+    return str(manifest.get("superseded_by") or window_of(manifest["new_watermark"]))
 
 
 def window_of(watermark: dict[str, Any] | None) -> str:
