@@ -159,7 +159,8 @@ pub async fn for_each_table<I, T>(
     for tries in 1..=TRIES {
         let mut again: Vec<(usize, I, Error)> = Vec::new();
         let looked_up = waiting.into_iter().map(|(number, item)| async move {
-            let found = before(end, lookup(&item, turns)).await;
+            // Boxed: each of what it is passed through would hold it on the stack once more.
+            let found = before(end, Box::pin(lookup(&item, turns))).await;
             (number, item, found)
         });
         let mut looked_up = stream::iter(looked_up).buffered(TABLES_AT_ONCE);

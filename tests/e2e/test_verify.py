@@ -200,6 +200,33 @@ def test_whatever_is_wrong_is_named(sink: Path, tmp_path: Path, capsys: pytest.C
     assert out.count("NOT WELL") == (1 if expected else 0)
 
 
+def test_a_tracked_table_that_was_loaded_again_is_well(
+    s3_deployment: Deployment, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A load, changes, nothing but a later version, and a load in place of a window that expired."""
+    database = sandbox.login.dbname
+    sandbox.execute(
+        f"ALTER DATABASE [{database}] SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)",
+        "CREATE TABLE v_tracked (id int PRIMARY KEY, n int)",
+        "CREATE TABLE v_other (id int PRIMARY KEY)",
+        "ALTER TABLE v_tracked ENABLE CHANGE_TRACKING",
+        "ALTER TABLE v_other ENABLE CHANGE_TRACKING",
+    )
+    spec = {"table": "dbo.v_tracked", "tracking": {"change_tracking": {}}}
+    for change in (
+        "INSERT INTO v_tracked VALUES (1, 1), (2, 2)",
+        "DELETE FROM v_tracked WHERE id = 1",
+        "INSERT INTO v_other VALUES (1)",
+        "INSERT INTO v_other VALUES (2); TRUNCATE TABLE v_tracked; INSERT INTO v_tracked VALUES (3, 3)",
+        "UPDATE v_tracked SET n = 4",
+    ):
+        sandbox.execute(change)
+        assert run(s3_deployment, spec).succeeded
+    objects.download(s3_deployment, ledger(s3_deployment, Table(sandbox, "v_tracked")), tmp_path)
+    assert verify(Folder(tmp_path), PREFIX) == 0
+    assert "dbo.v_tracked: 6 windows, 5 rows in 4 objects" in capsys.readouterr().out
+
+
 def test_names_and_fingerprints_are_those_of_the_page() -> None:
     """The rules as docs/semantics.md has them."""
     for sql_type, value, name in (

@@ -656,6 +656,49 @@ async fn listed_columns_always_come_with_the_key() {
     assert_eq!(columns, [[("id", false), ("v", true)], change].concat());
 }
 
+#[tokio::test]
+async fn columns_are_compared_with_those_of_the_last_window_that_had_some() {
+    let world = World::loaded().await;
+    // Windows without changes have no columns, and pass on those of the load.
+    for _ in 0..2 {
+        world.table.change_elsewhere();
+        world.run("idle").await;
+    }
+    world.table.set(1, 11);
+    let without_v = |on_schema_change: serde_json::Value| -> TableSpec {
+        let mut json = serde_json::to_value(spec()).unwrap();
+        json["exclude"] = serde_json::json!(["v"]);
+        json["on_schema_change"] = on_schema_change;
+        serde_json::from_value(json).unwrap()
+    };
+    let (error, cause) = world.failure(without_v(serde_json::Value::Null)).await;
+    assert_eq!(error, "SchemaMismatch");
+    assert!(cause.contains("last window 1: v is gone"), "{cause}");
+    // A load in place of an expired window is compared with what came before that window.
+    world.table.expire();
+    let (error, _) = world.failure(without_v(serde_json::Value::Null)).await;
+    assert_eq!(error, "SchemaMismatch");
+    let go_on = without_v("continue".into());
+    let planned = world.pipeline().plan("r", &[go_on]).await.unwrap();
+    assert_eq!(planned.windows[0].window, window("reinit-2"), "{planned:?}");
+}
+
+#[tokio::test]
+async fn a_key_cannot_be_excluded_nor_rows_be_chosen() {
+    let world = World::new();
+    let mut spec = spec();
+    spec.exclude = vec![Identifier::new("ID").unwrap()];
+    let (error, cause) = world.failure(spec.clone()).await;
+    assert!(
+        error == "InvalidInput" && cause.contains("column of the key"),
+        "{cause}"
+    );
+    spec.exclude.clear();
+    spec.filter = Some("v > 1".to_owned().try_into().unwrap());
+    let error = world.pipeline().run("r", &[spec]).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidInput);
+}
+
 /// What a disturbed run begins with.
 #[derive(Debug, Clone, Copy)]
 enum Scene {

@@ -47,6 +47,7 @@ fn pipeline<'a>(
     Pipeline {
         source,
         rows: MssqlRows::new(world.login()),
+        sinks: (),
         watermarks,
         store,
         prefix: "tidemark",

@@ -7,7 +7,6 @@ use tidemark::ledger::{Ledger, Manifest, ManifestPart, PartRecord, Plan, VERSION
 use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects, ReadObjects, StagedObject};
 use tidemark::ports::source::CountSource;
 use tidemark::runner::RunContext;
-use tidemark::schema::fingerprint;
 
 /// How long the source may take to count a window again.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -57,7 +56,7 @@ where
         old_watermark: plan.old_watermark.clone(),
         new_watermark: plan.new_watermark.clone(),
         columns: plan.columns.clone(),
-        schema: fingerprint(&plan.columns),
+        schema: plan.schema.clone(),
         format: plan.format.clone(),
         sink: plan.sink.clone(),
         // Of a part whose voided upload was completed after all, the rows may not be those of the last record.
@@ -74,9 +73,7 @@ where
         run_id: run_id.to_owned(),
         committed_at: context.timestamp()?,
     };
-    if !plan.columns.is_empty() {
-        ledger.leave_columns(plan).await?;
-    }
+    ledger.leave_columns(plan).await?;
     let manifest = ledger.commit(manifest).await?;
     tracing::info!(
         table = %manifest.table, window = %manifest.window, rows = manifest.rows, bytes = manifest.bytes,
