@@ -105,12 +105,17 @@ class Verifier:
 
     def _manifest(self, table: Table, window: str, manifest: dict[str, Any], names: dict[str, str]) -> None:
         where = f"window={window}"
-        if manifest["window"] != window or window != window_of(manifest["old_watermark"]):
+        start = window_of(manifest["old_watermark"])
+        if manifest["window"] != window or window not in (start, f"reinit-{start}"):
             table.wrong("chain", where, f"the manifest is that of a window from {manifest['old_watermark']}")
         if (schema := manifest.get("schema")) and schema != fingerprint(manifest["columns"]):
             table.wrong("schema", where, "the fingerprint is not that of the columns")
-        self._plan(table, where, manifest, names)
         parts = manifest["parts"]
+        if load := manifest.get("superseded_by"):
+            if parts or load != f"reinit-{window}" or manifest["new_watermark"] != manifest["old_watermark"]:
+                table.wrong("superseded", where, f"it is said to be copied as {load}, and is more than a way there")
+        else:
+            self._plan(table, where, manifest, names)
         for total in ("rows", "bytes"):
             if manifest[total] != (found := sum(part[total] for part in parts)):
                 table.wrong("total", where, f"{total} is {manifest[total]}, its parts have {found}")
@@ -179,7 +184,10 @@ class Verifier:
 
     def _chain(self, table: Table, manifests: dict[str, dict[str, Any]]) -> None:
         """Each window begins where another ends, but for the first."""
-        ends = {window: window_of(manifest["new_watermark"]) for window, manifest in manifests.items()}
+        ends = {
+            window: manifest.get("superseded_by") or window_of(manifest["new_watermark"])
+            for window, manifest in manifests.items()
+        }
         for end, times in Counter(ends.values()).items():
             if times > 1:
                 table.wrong("chain", f"window={end}", f"{times} windows end where it begins")
@@ -207,7 +215,9 @@ class Verifier:
             table.wrong("chain", f"window={window}", f"window {previous.get('window')} before it has no manifest")
 
     def _left(self, table: Table, window: str, manifest: dict[str, Any], end: str) -> None:
-        """What a window leaves for the next: its columns."""
+        """What a window leaves for the next: its columns. One that is superseded has none."""
+        if manifest.get("superseded_by"):
+            return
         key = table.windows.get(end, {}).get("_previous.json")
         if key is None:
             if "schema" in manifest:
