@@ -17,6 +17,8 @@ from local.deploy import ROOT, Deployment
 from local.execution import Outcome
 from local.sandbox import Sandbox
 from local.stack import Stack
+from verify.__main__ import verify
+from verify.stores import Folder
 
 TABLE = "dbo.data_source_table"
 FAIL = {"tracking": {"change_tracking": {"on_expired": "fail"}}}
@@ -98,6 +100,7 @@ def test_the_recipe_gives_the_present_table(fresh: tuple[Deployment, Sandbox], t
     assert (loaded.committed[0]["rows"], loaded.committed[0]["objects"]) == (0, 0)
     objects.download(deployment, objects.listing(deployment), tmp_path)
     assert duckdb.sql(query).fetchall() == [], "an empty load is a load"
+    assert verify(Folder(tmp_path), "tidemark") == 0, "two windows are superseded, and the chain leads on"
 
 
 def test_unchanged_tables_cost_one_task_however_many_they_are(stack: Stack, sandbox: Sandbox) -> None:

@@ -364,6 +364,22 @@ async fn a_table_without_changes_advances_with_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn columns_are_compared_across_windows_without_changes() {
+    let tracked = Tracked::new(T).await;
+    let spec = plain("t");
+    tracked.run(&spec).await;
+    tracked.execute("insert into other values (1)");
+    tracked.run(&spec).await;
+    tracked.execute("alter table t drop column v; insert into t values (3)");
+    let (code, cause) = tracked.failure(&spec).await;
+    assert!(code == "SchemaMismatch" && cause.contains('v'), "{code} {cause}");
+    let mut continued = spec.clone();
+    continued.on_schema_change = serde_json::from_value("continue".into()).unwrap();
+    tracked.run(&continued).await;
+    assert_eq!(tracked.lines(&spec).await, ["3,2,I"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_that_expire_before_the_copy_are_not_copied() {
     for snapshots in ["ON", "OFF"] {
         let tracked = Tracked::new(T).await;

@@ -110,9 +110,12 @@ class Verifier:
             table.wrong("chain", where, f"the manifest is that of a window from {manifest['old_watermark']}")
         if (schema := manifest.get("schema")) and schema != fingerprint(manifest["columns"]):
             table.wrong("schema", where, "the fingerprint is not that of the columns")
-        if "superseded_by" not in manifest:
-            self._plan(table, where, manifest, names)
         parts = manifest["parts"]
+        if load := manifest.get("superseded_by"):
+            if parts or load != f"reinit-{window}" or manifest["new_watermark"] != manifest["old_watermark"]:
+                table.wrong("superseded", where, f"it is said to be copied as {load}, and is more than a way there")
+        else:
+            self._plan(table, where, manifest, names)
         # Rows that went into a table of another database are in no object.
         for total in ("bytes",) if manifest.get("sink") else ("rows", "bytes"):
             if manifest[total] != (found := sum(part[total] for part in parts)):
@@ -216,7 +219,9 @@ class Verifier:
             table.wrong("chain", f"window={window}", f"window {previous.get('window')} before it has no manifest")
 
     def _left(self, table: Table, window: str, manifest: dict[str, Any], end: str) -> None:
-        """What a window leaves for the next: its columns."""
+        """What a window leaves for the next: its columns. One that is superseded has none."""
+        if manifest.get("superseded_by"):
+            return
         key = table.windows.get(end, {}).get("_previous.json")
         if key is None:
             if "schema" in manifest:

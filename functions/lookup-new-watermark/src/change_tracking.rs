@@ -196,6 +196,9 @@ where
         } else if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
             return Ok(Step::LookAgain);
+        } else if let Some(previous) = self.ledger.previous(window).await? {
+            // Passed on, for the next window that has changes to be compared with.
+            (plan.columns, plan.schema) = (previous.columns, previous.schema);
         }
         self.freeze(plan).await
     }
@@ -239,8 +242,8 @@ where
     }
 
     async fn freeze(&self, plan: Plan) -> Result<Step> {
-        // A window without changes has no columns to compare.
-        if !plan.columns.is_empty() {
+        // A window without changes has those of the window before it.
+        if !plan.slices.is_empty() {
             let begins = plan.supersedes.as_ref().unwrap_or(&plan.window);
             if let Some(previous) = self.ledger.previous(begins).await? {
                 check_schema(self.spec(), &previous, &plan)?;
