@@ -13,7 +13,7 @@ use tidemark::adapters::s3::S3Store;
 use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer, StagedSlice};
 use tidemark::config::Tls;
 use tidemark::error::{Error, ErrorCode};
-use tidemark::identifier::ObjectName;
+use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ledger::{Ledger, PartRecord, Pointers, VERSION, WindowName};
 use tidemark::login::Login;
 use tidemark::merging::Newest;
@@ -322,7 +322,14 @@ async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
     assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
     assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
 
-    // What only the data can say: a NULL where none may be. Nothing of the slice is there.
+    // What only the data can say: a character that the code page does not have.
+    let world = World::new(source, table).await;
+    let error = merge_text(&world.sink, "a\u{3b1}").await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
+    assert!(error.to_string().contains("column v"), "{error}");
+    assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
+
+    // A NULL where none may be. Nothing of the slice is there.
     let table = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10) NOT NULL, at int)";
     let world = World::new(&format!("{source}, (2, NULL, 2)"), table).await;
     let error = world.run("r1", &spec("t", "at", json!({}))).await.unwrap_err();
@@ -385,6 +392,37 @@ ALTER TABLE t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)";
     world.run("r3", &spec).await.unwrap();
     assert_eq!(world.rows("SELECT id, v FROM t ORDER BY id"), ["2|B", "4|D"]);
     assert_eq!(world.run("r4", &spec).await.unwrap().committed.len(), 0);
+}
+
+/// Merges a row with this text in column `v`, as a source with another code page may have it.
+async fn merge_text(sink: &Sandbox, text: &str) -> Result<Merged, Error> {
+    let columns = [("id", "int"), ("v", "varchar(10)"), ("at", "int")].map(|(name, sql_type)| Column {
+        name: name.to_owned(),
+        sql_type: sql_type.parse().unwrap(),
+        nullable: true,
+    });
+    let shape = Shape::exact(&columns)?;
+    let spec: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
+    let (table, at): (ObjectName, _) = ("t".parse()?, Identifier::new("at")?);
+    let slice = SliceToMerge {
+        source: &table,
+        sink: &spec,
+        shape: &shape,
+        newest: Newest::Watermark(&at),
+    };
+    let row = RecordBatch::try_new(
+        shape.schema().clone(),
+        vec![
+            Arc::new(Int32Array::from(vec![1])) as ArrayRef,
+            Arc::new(StringArray::from(vec![text])),
+            Arc::new(Int32Array::from(vec![1])),
+        ],
+    )
+    .unwrap();
+    let mut staged = SinkServer::new(login(sink)).stage(&slice).await?;
+    staged.load(&row).await?;
+    staged.lock().await?;
+    staged.merge().await
 }
 
 /// A sink whose lock is granted only after other runs have merged the slice, written its record and gone on.
