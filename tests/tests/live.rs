@@ -111,10 +111,7 @@ async fn the_tutorial_comes_out_to_the_letter_on_a_real_server() {
     let login = create(&server, "watermark", tutorial::SCRIPT).await;
     let s3 = S3Server::start().await.unwrap();
     let spec = tutorial::spec("data_source_table", "LastModifytime").unwrap();
-    let run = async |run_id| {
-        let control = CONTROL;
-        run(&login, &s3, run_id, control, &spec).await
-    };
+    let run = async |run_id| run(&login, &s3, run_id, CONTROL, &spec).await;
 
     run("r1").await;
     assert_eq!(

@@ -50,6 +50,7 @@ fn pipeline<'a>(
         watermarks,
         store,
         prefix: "tidemark",
+        sinks: (),
     }
 }
 
