@@ -24,7 +24,7 @@ use tidemark::shape::Shape;
 use tidemark::sink::SqlServerSink;
 use tidemark::table::TableSpec;
 use tidemark::types::Column;
-use tidemark_sandbox::{Options, Sandbox};
+use tidemark_sandbox::{Action, Fault, Options, Sandbox, SqlError};
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::s3_server::S3Server;
 use tidemark_tests::tutorial::many_tables;
@@ -400,6 +400,57 @@ ALTER TABLE t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)";
     world.run("r3", &spec).await.unwrap();
     assert_eq!(world.rows("SELECT id, v FROM t ORDER BY id"), ["2|B", "4|D"]);
     assert_eq!(world.run("r4", &spec).await.unwrap().committed.len(), 0);
+}
+
+/// What a merge says to its database, in order.
+const STATEMENTS: [&str; 10] = [
+    "LOGIN",
+    "FROM sys.columns",
+    "XACT_ABORT",
+    "CREATE TABLE #tidemark",
+    "SELECT TOP 0",
+    "INSERT BULK",
+    "sp_getapplock",
+    "ROW_NUMBER",
+    "UPDATE [t]",
+    "INSERT INTO [dbo].[t]",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_gives_up_for_now_is_tried_again_and_left_as_it_was() {
+    let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (1, 'a', 1), (2, 'b', 2)";
+    let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), at int); INSERT t VALUES (1, 'old', 0)";
+    let passing = || Action::Error(SqlError::new(1205, "Transaction was deadlocked."));
+    let refusing = || Action::Error(SqlError::new(229, "The INSERT permission was denied."));
+    for statement in STATEMENTS {
+        let world = World::new(source, sink).await;
+        let spec = spec("t", "at", json!({}));
+        let faults = [
+            (refusing(), ErrorCode::SinkRejected),
+            (passing(), ErrorCode::SinkUnavailable),
+            (Action::Disconnect, ErrorCode::SinkUnavailable),
+        ];
+        for (number, (action, code)) in faults.into_iter().enumerate() {
+            if statement == "LOGIN" && matches!(action, Action::Disconnect) {
+                continue;
+            }
+            world.sink.inject(Fault {
+                text: statement.to_owned(),
+                after_rows: None,
+                action,
+                times: 1,
+            });
+            let error = world.run(&format!("r{number}"), &spec).await.unwrap_err();
+            assert_eq!(error.code(), code, "{statement}: {error}");
+            assert_eq!(world.rows("SELECT * FROM t"), ["1|old|0"], "{statement}");
+        }
+        assert_eq!(world.run("last", &spec).await.unwrap().committed[0].rows, 2);
+        assert_eq!(
+            world.rows("SELECT * FROM t ORDER BY id"),
+            ["1|a|1", "2|b|2"],
+            "{statement}"
+        );
+    }
 }
 
 /// Merges a row with this text in column `v`, as a source with another code page may have it.
