@@ -14,6 +14,8 @@ use crate::types::{Column, SqlType};
 
 /// How many columns an error lists: errors travel in the state machine's payload.
 const NAMES_SHOWN: usize = 20;
+/// The characters of an `nvarchar(n)` at most.
+const LONGEST_NVARCHAR: u16 = 4_000;
 
 /// A column of a sink table, or of a table type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,6 +234,14 @@ impl Merge {
             .filter(|column| !self.keys.iter().any(|key| key.name == column.name))
     }
 
+    /// The columns that hold text in a code page, which need not have every character of the source's.
+    #[must_use]
+    pub fn in_code_pages(&self) -> Vec<&MappedColumn> {
+        let in_code_page =
+            |column: &&MappedColumn| matches!(column.sql_type, SqlType::Char(_) | SqlType::VarChar(_) | SqlType::Text);
+        self.columns.iter().filter(in_code_page).collect()
+    }
+
     /// Whether rows are inserted with the identity column's value.
     #[must_use]
     pub fn inserts_identity(&self) -> bool {
@@ -240,22 +250,32 @@ impl Merge {
 }
 
 impl StagedColumn {
-    /// A column for values of the source's type on their way into the sink's. Text is staged in the sink's own collation, so that a
-    /// character its code page does not have is refused and not replaced; everything else as it was in the source.
+    /// A column for values of the source's type on their way into the sink's: as they are in the source, but text always as
+    /// `n` text, because a bulk load does not say in which code page its bytes are.
     ///
-    /// What may be longer than 64 KiB is staged as `text` or `ntext`, bytes as text: the driver's bulk load takes no longer value
-    /// for a `(max)` column, and none at all for `image`.
+    /// What may be longer than 64 KiB is staged as `ntext`, bytes as hexadecimal text: the driver's bulk load takes no longer
+    /// value for a `(max)` column, and none at all for `image`.
     fn of(source: SqlType, sink: SqlType, collation: Option<Collation>) -> Self {
         let hex = matches!(
             source,
             SqlType::VarBinary(None) | SqlType::Image | SqlType::HierarchyId | SqlType::Geometry | SqlType::Geography
         );
         let staged = match sink {
-            SqlType::Char(length) => SqlType::VarChar(Some(length)),
-            SqlType::VarChar(Some(_)) | SqlType::NVarChar(Some(_)) => sink,
-            SqlType::VarChar(None) | SqlType::Text => SqlType::Text,
-            SqlType::NChar(length) => SqlType::NVarChar(Some(length)),
-            SqlType::NVarChar(None) | SqlType::NText | SqlType::Xml => SqlType::NText,
+            SqlType::Char(length)
+            | SqlType::VarChar(Some(length))
+            | SqlType::NChar(length)
+            | SqlType::NVarChar(Some(length))
+                if length <= LONGEST_NVARCHAR =>
+            {
+                SqlType::NVarChar(Some(length))
+            }
+            SqlType::Char(_)
+            | SqlType::VarChar(_)
+            | SqlType::Text
+            | SqlType::NChar(_)
+            | SqlType::NVarChar(_)
+            | SqlType::NText
+            | SqlType::Xml => SqlType::NText,
             _ if hex => SqlType::Text,
             _ => match source {
                 SqlType::Money => SqlType::Decimal {
@@ -270,10 +290,7 @@ impl StagedColumn {
                 other => other,
             },
         };
-        let is_text = matches!(
-            staged,
-            SqlType::VarChar(_) | SqlType::NVarChar(_) | SqlType::Text | SqlType::NText
-        );
+        let is_text = matches!(staged, SqlType::NVarChar(_) | SqlType::NText);
         Self {
             sql_type: source,
             staged,
@@ -392,10 +409,12 @@ impl Side<'_> {
                 ))
             })?;
             let key = self.map(&columns[index], index)?;
-            if matches!(
-                key.sql_type,
-                SqlType::Text | SqlType::NText | SqlType::Image | SqlType::Xml | SqlType::Geometry | SqlType::Geography
-            ) {
+            let staged = StagedColumn::of(columns[index].sql_type, key.sql_type, None).staged;
+            let comparable = !matches!(
+                (key.sql_type, staged),
+                (SqlType::Geometry | SqlType::Geography, _) | (_, SqlType::Text | SqlType::NText)
+            );
+            if !comparable {
                 return Err(self.mismatch(&format!(
                     "has the key column {spelled} as {}, which cannot be compared",
                     key.sql_type

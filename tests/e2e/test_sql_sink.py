@@ -93,6 +93,15 @@ def test_a_sink_column_that_is_too_narrow_fails_its_table_and_no_other(pair: Pai
     assert found.projects == many_tables.FIRST.projects
 
 
+def test_a_secret_that_is_not_among_the_sinks_is_refused_by_name(pair: Pair, stack: Stack) -> None:
+    """The error says which parameter has to name it."""
+    other = stack.secret(f"other-{uuid.uuid4().hex[:8]}", pair.sink)
+    outcome = run(pair.deployment, *many_tables.specs(other, procedures=False))
+    assert not outcome.succeeded
+    for word in ("InvalidConfig", "SinkSecretArns", other):
+        assert word in outcome.cause
+
+
 @pytest.mark.parametrize("function", ALL)
 def test_only_the_functions_that_write_there_may_read_the_sinks_secret(stack: Stack, function: str) -> None:
     """copy-delta alone, where the watermarks live elsewhere."""

@@ -8,15 +8,18 @@
 
 use tiberius::{AuthMethod, Client, Config};
 use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::sqlserver::{ControlTable, Server};
+use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer};
 use tidemark::config::Tls;
 use tidemark::login::Login;
 use tidemark::table::TableSpec;
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::s3_server::S3Server;
-use tidemark_tests::tutorial;
+use tidemark_tests::tutorial::{self, many_tables};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
+
+/// The tutorials' control table and its procedure.
+const CONTROL: (&str, &str) = ("dbo.watermarktable", "dbo.usp_write_watermark");
 
 /// `sqlserver://user:password@host:port/database?tls=verify|trust`, as `make help` says.
 fn login() -> Login {
@@ -73,9 +76,20 @@ async fn create(server: &Login, name: &str, script: &str) -> Login {
 }
 
 async fn run(login: &Login, s3: &S3Server, run_id: &str, control: (&str, &str), spec: &TableSpec) -> Outcome {
+    run_into((login, login), s3, run_id, control, std::slice::from_ref(spec)).await
+}
+
+/// One run from one database; what is merged goes into the other, where the control table is.
+async fn run_into(
+    (login, sink): (&Login, &Login),
+    s3: &S3Server,
+    run_id: &str,
+    control: (&str, &str),
+    specs: &[TableSpec],
+) -> Outcome {
     let (source, store) = (Server::new(login.clone()), s3.store());
     let (table, procedure) = (control.0.parse().unwrap(), control.1.parse().unwrap());
-    let watermarks = ControlTable::new(Server::new(login.clone()), table, procedure);
+    let watermarks = ControlTable::new(Server::new(sink.clone()), table, procedure);
     let rows = MssqlRows::new(login.clone());
     let mut pipeline = Pipeline {
         source: &source,
@@ -83,11 +97,9 @@ async fn run(login: &Login, s3: &S3Server, run_id: &str, control: (&str, &str), 
         watermarks: &watermarks,
         store: &store,
         prefix: "tidemark",
-        sinks: (),
+        sinks: SinkServer::new(sink.clone()),
     };
-    let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
-        .await
-        .unwrap();
+    let outcome = Box::pin(pipeline.run(run_id, specs)).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
     outcome
 }
@@ -99,10 +111,7 @@ async fn the_tutorial_comes_out_to_the_letter_on_a_real_server() {
     let login = create(&server, "watermark", tutorial::SCRIPT).await;
     let s3 = S3Server::start().await.unwrap();
     let spec = tutorial::spec("data_source_table", "LastModifytime").unwrap();
-    let run = async |run_id| {
-        let control = ("dbo.watermarktable", "dbo.usp_write_watermark");
-        run(&login, &s3, run_id, control, &spec).await
-    };
+    let run = async |run_id| run(&login, &s3, run_id, CONTROL, &spec).await;
 
     run("r1").await;
     assert_eq!(
@@ -171,4 +180,97 @@ async fn the_tutorial_on_change_tracking_comes_out_on_a_real_server() {
         ("reinit-3", 1)
     );
     execute(&server, &format!("DROP DATABASE {}", login.database)).await;
+}
+
+/// The rows of a query, each value as the server writes it.
+async fn rows(login: &Login, columns: &[&str], from: &str) -> Vec<String> {
+    let texts: Vec<_> = columns
+        .iter()
+        .map(|column| format!("CONVERT(nvarchar(100), {column}, 121)"))
+        .collect();
+    let sql = format!("SELECT CONCAT_WS('|', {}) FROM {from}", texts.join(", "));
+    let mut client = connect(login).await;
+    let answer = client
+        .simple_query(sql)
+        .await
+        .unwrap()
+        .into_first_result()
+        .await
+        .unwrap();
+    answer
+        .iter()
+        .map(|row| row.get::<&str, _>(0).unwrap().to_owned())
+        .collect()
+}
+
+async fn both_tables(kind: &str, sink: impl Fn(&str, &str, &str) -> serde_json::Value) {
+    let server = login();
+    let from = create(
+        &server,
+        &format!("{kind}_source"),
+        many_tables::SOURCE.trim_end_matches("GO\n"),
+    )
+    .await;
+    let to = create(
+        &server,
+        &format!("{kind}_sink"),
+        many_tables::DESTINATION.trim_end_matches("GO\n"),
+    )
+    .await;
+    let spec = |table: &str, column: &str, key: &str, kind: &str| {
+        serde_json::from_value::<TableSpec>(serde_json::json!({
+            "table": table,
+            "tracking": { "watermark": { "column": column, "settle_seconds": 0 } },
+            "sink": { "sqlserver": sink(table, key, kind) },
+        }))
+        .unwrap()
+    };
+    let specs = [
+        spec("customer_table", "LastModifytime", "PersonID", "Customer"),
+        spec("project_table", "Creationtime", "Project", "Project"),
+    ];
+    let s3 = S3Server::start().await.unwrap();
+    let customers = async || {
+        rows(
+            &to,
+            &["PersonID", "Name", "LastModifytime"],
+            "customer_table ORDER BY PersonID",
+        )
+        .await
+    };
+    let projects = async || rows(&to, &["Project", "Creationtime"], "project_table ORDER BY Creationtime").await;
+
+    run_into((&from, &to), &s3, "r1", CONTROL, &specs).await;
+    assert_eq!(customers().await, many_tables::CUSTOMERS);
+    assert_eq!(projects().await, many_tables::PROJECTS);
+    execute(&from, many_tables::CHANGES.trim_end_matches("GO\n")).await;
+    run_into((&from, &to), &s3, "r2", CONTROL, &specs).await;
+    assert_eq!(customers().await, many_tables::CUSTOMERS_AFTER);
+    assert_eq!(projects().await, many_tables::PROJECTS_AFTER);
+    for database in [from, to] {
+        execute(&server, &format!("DROP DATABASE {}", database.database)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real SQL Server: make test-live"]
+async fn the_tutorial_of_many_tables_comes_out_to_the_letter_on_a_real_server() {
+    both_tables(
+        "keys",
+        |_, key, _| serde_json::json!({ "secret_arn": "sink", "keys": [key] }),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real SQL Server: make test-live"]
+async fn the_tutorials_procedures_are_handed_the_rows_on_a_real_server() {
+    let sink = |table: &str, _: &str, kind: &str| {
+        serde_json::json!({
+            "secret_arn": "sink",
+            "procedure": format!("usp_upsert_{table}"),
+            "table_type": format!("DataTypefor{kind}Table"),
+        })
+    };
+    both_tables("procedures", sink).await;
 }

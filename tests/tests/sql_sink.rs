@@ -13,7 +13,7 @@ use tidemark::adapters::s3::S3Store;
 use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer, StagedSlice};
 use tidemark::config::Tls;
 use tidemark::error::{Error, ErrorCode};
-use tidemark::identifier::ObjectName;
+use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ledger::{Ledger, PartRecord, Pointers, VERSION, WindowName};
 use tidemark::login::Login;
 use tidemark::merging::Newest;
@@ -24,7 +24,7 @@ use tidemark::shape::Shape;
 use tidemark::sink::SqlServerSink;
 use tidemark::table::TableSpec;
 use tidemark::types::Column;
-use tidemark_sandbox::{Options, Sandbox};
+use tidemark_sandbox::{Action, Fault, Options, Sandbox, SqlError};
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::s3_server::S3Server;
 use tidemark_tests::tutorial::many_tables;
@@ -189,7 +189,7 @@ async fn the_greatest_watermark_of_a_key_wins_and_an_older_row_never_overwrites(
     let source = "CREATE TABLE t (id int, v varchar(10), at int);
                   INSERT t VALUES (1, 'old', 1), (1, 'new', 3), (1, 'middle', 2), (2, 'b', 1), (NULL, 'none', 1), (NULL, 'n', 2)";
     let sink = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (2, 'newer', 99), (3, 'c', NULL)";
-    let world = World::new(source, sink).await;
+    let mut world = World::new(source, sink).await;
     let spec = spec("t", "at", json!({ "keys": ["id"] }));
     let committed = world.run("r1", &spec).await.unwrap();
     assert_eq!(committed.committed[0].rows, 6, "rows are those that were read");
@@ -202,6 +202,11 @@ async fn the_greatest_watermark_of_a_key_wins_and_an_older_row_never_overwrites(
         .unwrap();
     world.run("r2", &spec).await.unwrap();
     let expected = ["NULL|n|2", "1|new|3", "2|newer|99", "3|C|4"];
+    assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
+
+    // Everything again, as one window of a new ledger: nothing is there twice, a NULL key neither.
+    world.prefix = "again";
+    world.run("r3", &spec).await.unwrap();
     assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
 }
 
@@ -322,7 +327,14 @@ async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
     assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
     assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
 
-    // What only the data can say: a NULL where none may be. Nothing of the slice is there.
+    // What only the data can say: a character that the code page does not have.
+    let world = World::new(source, table).await;
+    let error = merge_text(&world.sink, "a\u{3b1}").await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
+    assert!(error.to_string().contains("column v"), "{error}");
+    assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
+
+    // A NULL where none may be. Nothing of the slice is there.
     let table = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10) NOT NULL, at int)";
     let world = World::new(&format!("{source}, (2, NULL, 2)"), table).await;
     let error = world.run("r1", &spec("t", "at", json!({}))).await.unwrap_err();
@@ -333,10 +345,13 @@ async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_at_once_merge_as_one() {
-    let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t SELECT value % 100, CONCAT('v', value), value FROM GENERATE_SERIES(1, 3000)";
+    let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t SELECT value % 100, CONCAT('v', value), value FROM GENERATE_SERIES(1, 3000);
+                  CREATE INDEX at ON t (at)";
     let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), at int)";
     let world = World::new(source, sink).await;
-    let spec = spec("t", "at", json!({}));
+    let mut spec = spec("t", "at", json!({}));
+    // Rows of one key are in many slices.
+    spec.slice_rows = serde_json::from_value(json!(500)).unwrap();
     for round in 0..3 {
         let (one, other) = (format!("a{round}"), format!("b{round}"));
         let (a, b) = tokio::join!(world.run(&one, &spec), world.run(&other, &spec));
@@ -385,6 +400,88 @@ ALTER TABLE t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)";
     world.run("r3", &spec).await.unwrap();
     assert_eq!(world.rows("SELECT id, v FROM t ORDER BY id"), ["2|B", "4|D"]);
     assert_eq!(world.run("r4", &spec).await.unwrap().committed.len(), 0);
+}
+
+/// What a merge says to its database, in order.
+const STATEMENTS: [&str; 10] = [
+    "LOGIN",
+    "FROM sys.columns",
+    "XACT_ABORT",
+    "CREATE TABLE #tidemark",
+    "SELECT TOP 0",
+    "INSERT BULK",
+    "sp_getapplock",
+    "ROW_NUMBER",
+    "UPDATE [t]",
+    "INSERT INTO [dbo].[t]",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_gives_up_for_now_is_tried_again_and_left_as_it_was() {
+    let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (1, 'a', 1), (2, 'b', 2)";
+    let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), at int); INSERT t VALUES (1, 'old', 0)";
+    let passing = || Action::Error(SqlError::new(1205, "Transaction was deadlocked."));
+    let refusing = || Action::Error(SqlError::new(229, "The INSERT permission was denied."));
+    for statement in STATEMENTS {
+        let world = World::new(source, sink).await;
+        let spec = spec("t", "at", json!({}));
+        let faults = [
+            (refusing(), ErrorCode::SinkRejected),
+            (passing(), ErrorCode::SinkUnavailable),
+            (Action::Disconnect, ErrorCode::SinkUnavailable),
+        ];
+        for (number, (action, code)) in faults.into_iter().enumerate() {
+            if statement == "LOGIN" && matches!(action, Action::Disconnect) {
+                continue;
+            }
+            world.sink.inject(Fault {
+                text: statement.to_owned(),
+                after_rows: None,
+                action,
+                times: 1,
+            });
+            let error = world.run(&format!("r{number}"), &spec).await.unwrap_err();
+            assert_eq!(error.code(), code, "{statement}: {error}");
+            assert_eq!(world.rows("SELECT * FROM t"), ["1|old|0"], "{statement}");
+        }
+        assert_eq!(world.run("last", &spec).await.unwrap().committed[0].rows, 2);
+        assert_eq!(
+            world.rows("SELECT * FROM t ORDER BY id"),
+            ["1|a|1", "2|b|2"],
+            "{statement}"
+        );
+    }
+}
+
+/// Merges a row with this text in column `v`, as a source with another code page may have it.
+async fn merge_text(sink: &Sandbox, text: &str) -> Result<Merged, Error> {
+    let columns = [("id", "int"), ("v", "varchar(10)"), ("at", "int")].map(|(name, sql_type)| Column {
+        name: name.to_owned(),
+        sql_type: sql_type.parse().unwrap(),
+        nullable: true,
+    });
+    let shape = Shape::exact(&columns)?;
+    let spec: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
+    let (table, at): (ObjectName, _) = ("t".parse()?, Identifier::new("at")?);
+    let slice = SliceToMerge {
+        source: &table,
+        sink: &spec,
+        shape: &shape,
+        newest: Newest::Watermark(&at),
+    };
+    let row = RecordBatch::try_new(
+        shape.schema().clone(),
+        vec![
+            Arc::new(Int32Array::from(vec![1])) as ArrayRef,
+            Arc::new(StringArray::from(vec![text])),
+            Arc::new(Int32Array::from(vec![1])),
+        ],
+    )
+    .unwrap();
+    let mut staged = SinkServer::new(login(sink)).stage(&slice).await?;
+    staged.load(&row).await?;
+    staged.lock().await?;
+    staged.merge().await
 }
 
 /// A sink whose lock is granted only after other runs have merged the slice, written its record and gone on.

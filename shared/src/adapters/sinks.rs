@@ -31,12 +31,14 @@ impl MergeRows for Sinks<'_> {
             secret_arn: slice.sink.secret_arn.clone(),
             tls: self.tls,
         };
-        let login = secrets::login(self.secrets, &server)
-            .await
-            .map_err(|error| match error.code() {
-                ErrorCode::SourceUnavailable => error.recoded(ErrorCode::SinkUnavailable),
-                _ => error,
-            })?;
+        let login = secrets::login(self.secrets, &server).await.map_err(|error| {
+            let code = match error.code() {
+                ErrorCode::SourceUnavailable => ErrorCode::SinkUnavailable,
+                other => other,
+            };
+            let context = "sink, whose secret must be among those of the parameter SinkSecretArns";
+            error.recoded(code).context(context)
+        })?;
         SinkServer::new(login).stage(slice).await
     }
 }

@@ -84,6 +84,33 @@ impl Merge {
         (0..self.staged.len()).map(staged_name).collect()
     }
 
+    /// One row: for each of [`Merge::in_code_pages`] how many staged texts its code page, or its length in bytes, does not
+    /// hold. None without such columns.
+    ///
+    /// SQL Server replaces what a code page does not have, silently; so text is converted and back, and compared by its bytes.
+    #[must_use]
+    pub fn unheld_texts(&self) -> Option<Query> {
+        let counts: Vec<_> = self
+            .in_code_pages()
+            .into_iter()
+            .map(|column| {
+                let name = format!("[s].{}", staged_name(column.staged));
+                let kept = format!("CAST({} AS nvarchar(max))", self.value(column));
+                format!(
+                    "COUNT_BIG(CASE WHEN CAST({kept} AS varbinary(max)) <> \
+                     CAST(CAST({name} AS nvarchar(max)) AS varbinary(max)) THEN 1 END)"
+                )
+            })
+            .collect();
+        if counts.is_empty() {
+            return None;
+        }
+        Some(Query::new(format!(
+            "SELECT {} FROM {STAGING} AS [s]",
+            counts.join(", ")
+        )))
+    }
+
     /// Removes from the staging table all but the newest row for each key; of equally new ones the last read stays. None
     /// without keys.
     #[must_use]

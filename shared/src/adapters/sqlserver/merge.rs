@@ -116,7 +116,7 @@ impl StagedSlice {
             let wide = row.try_get::<i64, _>(0).ok().flatten();
             wide.or_else(|| row.try_get::<i32, _>(0).ok().flatten().map(i64::from))
         });
-        number.ok_or_else(|| Error::new(ErrorCode::SinkRejected, "the sink did not answer with a number"))
+        number.ok_or_else(no_number)
     }
 
     /// The statements of a merge, in a transaction that is begun.
@@ -157,30 +157,45 @@ impl StagedSlice {
 
     /// An error of a bulk load: what the driver refuses to send is a value its column cannot hold.
     fn not_loaded(&self, error: TdsError) -> Error {
-        let code = match &error {
-            TdsError::Encoding(_) | TdsError::BulkInput(_) | TdsError::Conversion(_) => ErrorCode::SchemaMismatch,
-            _ => return of_sink(self.server.error(error)),
-        };
-        let texts: Vec<_> = self
-            .merge
-            .columns
-            .iter()
-            .filter(|column| {
-                self.merge
-                    .staged
-                    .get(column.staged)
-                    .is_some_and(|staged| staged.collation.is_some())
-            })
-            .map(|column| column.name.as_str())
-            .collect();
-        let message = format!(
-            "a text does not fit into the sink table {}, or has a character its column's collation does not have: make its \
-             columns nvarchar ({})",
-            self.merge.table,
-            texts.join(", ")
-        );
-        Error::new(code, message)
+        match &error {
+            TdsError::Encoding(_) | TdsError::BulkInput(_) | TdsError::Conversion(_) => {
+                let message = format!("a value does not fit into the sink table {}", self.merge.table);
+                Error::new(ErrorCode::SchemaMismatch, message)
+            }
+            _ => of_sink(self.server.error(error)),
+        }
     }
+
+    /// Refuses text that its column would change.
+    async fn check_texts(&mut self) -> Result<()> {
+        let Some(query) = self.merge.unheld_texts() else {
+            return Ok(());
+        };
+        let row = match self.connection.simple_query(query.sql.as_str()).await {
+            Ok(answer) => answer.into_row().await,
+            Err(error) => Err(error),
+        };
+        let row = row.map_err(|error| of_sink(self.server.error(error)))?;
+        for (at, column) in self.merge.in_code_pages().into_iter().enumerate() {
+            let texts = row.as_ref().and_then(|row| row.try_get::<i64, _>(at).ok().flatten());
+            let texts = texts.ok_or_else(no_number)?;
+            if texts > 0 {
+                let name = column.name.as_str();
+                let sql_type = column.sql_type;
+                let message = format!(
+                    "{texts} texts have characters that column {name} of the sink table {}, a {sql_type}, does not hold in the \
+                     code page of its collation: make it nvarchar",
+                    self.merge.table
+                );
+                return Err(Error::new(ErrorCode::SchemaMismatch, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_number() -> Error {
+    Error::new(ErrorCode::SinkRejected, "the sink did not answer with a number")
 }
 
 enum Request {
@@ -220,6 +235,7 @@ impl StagedRows for StagedSlice {
     }
 
     async fn merge(&mut self) -> Result<Merged> {
+        self.check_texts().await?;
         if let Some(query) = self.merge.keep_newest() {
             self.execute(&query).await?;
         }
