@@ -47,7 +47,6 @@ fn pipeline<'a>(
     Pipeline {
         source,
         rows: MssqlRows::new(world.login()),
-        sinks: (),
         watermarks,
         store,
         prefix: "tidemark",

@@ -290,21 +290,16 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     /// Leaves in the window after `plan`'s what its columns are, for the comparison with that window's. Comes before the
     /// manifest, so that there is one wherever a committed window ends.
     ///
-    /// A window in which nothing changed has no columns and leaves those of the window before it.
+    /// A window without changes whose plan found no columns to pass on leaves none.
     pub async fn leave_columns(&self, plan: &Plan) -> Result<()> {
-        let columns = if plan.columns.is_empty() {
-            match self.previous(&plan.window).await? {
-                Some(previous) => previous.columns,
-                None => return Ok(()),
-            }
-        } else {
-            plan.columns.clone()
-        };
+        if plan.columns.is_empty() {
+            return Ok(());
+        }
         let previous = Previous {
             version: VERSION,
             window: plan.window.clone(),
-            schema: fingerprint(&columns),
-            columns,
+            columns: plan.columns.clone(),
+            schema: fingerprint(&plan.columns),
         };
         let next = WindowName::after(&plan.new_watermark);
         self.create(&self.keys.previous(&next), &previous).await.map(drop)
