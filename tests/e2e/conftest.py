@@ -35,6 +35,12 @@ def sandbox(stack: Stack) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
+def tracking(sandbox: Sandbox) -> None:
+    """Change tracking, switched on for the database: it can be once."""
+    sandbox.execute("ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)")
+
+
+@pytest.fixture(scope="session")
 def deployment(stack: Stack) -> Deployment:
     """The template as the tutorial needs it: watermarks in a control table."""
     return stack.deploy()

@@ -117,4 +117,4 @@ def test_an_unknown_field_is_refused_by_name(deployment: Deployment, table: Tabl
 def _nothing_happened(deployment: Deployment, table: Table) -> None:
     assert table.watermark() == BEGINNING
     assert ledger(deployment, table) == {}
-    assert objects.uploads(deployment) == []
+    assert objects.uploads(deployment, f"tidemark/{table}/") == []

@@ -103,9 +103,9 @@ def test_the_recipe_gives_the_present_table(fresh: tuple[Deployment, Sandbox], t
     assert verify(Folder(tmp_path), "tidemark") == 0, "two windows are superseded, and the chain leads on"
 
 
+@pytest.mark.usefixtures("tracking")
 def test_unchanged_tables_cost_one_task_however_many_they_are(stack: Stack, sandbox: Sandbox) -> None:
     """Their versions move on, nothing else is written, and they are reported as unchanged."""
-    sandbox.execute("ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON")
     names = [f"tracked_{number:02}" for number in range(40)]
     sandbox.execute(
         ";".join(

@@ -42,7 +42,7 @@ def test_a_transient_error_is_tried_again_until_it_passes(
     assert [window["rows"] for window in outcome.committed] == [5]
     assert len(objects.data_objects(ledger(deployment, table))) == 1
     assert table.watermark() == "2017-09-05T08:06:00.000"
-    assert objects.uploads(deployment) == []
+    assert objects.uploads(deployment, f"tidemark/{table}/") == []
 
 
 def test_a_permanent_error_is_not_tried_again(deployment: Deployment, sandbox: Sandbox, table: Table) -> None:

@@ -200,13 +200,12 @@ def test_whatever_is_wrong_is_named(sink: Path, tmp_path: Path, capsys: pytest.C
     assert out.count("NOT WELL") == (1 if expected else 0)
 
 
+@pytest.mark.usefixtures("tracking")
 def test_a_tracked_table_that_was_loaded_again_is_well(
     s3_deployment: Deployment, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A load, changes, nothing but a later version, and a load in place of a window that expired."""
-    database = sandbox.login.dbname
     sandbox.execute(
-        f"ALTER DATABASE [{database}] SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)",
         "CREATE TABLE v_tracked (id int PRIMARY KEY, n int)",
         "CREATE TABLE v_other (id int PRIMARY KEY)",
         "ALTER TABLE v_tracked ENABLE CHANGE_TRACKING",
