@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,15 @@ class Sandbox:
     def execute(self, *batches: str) -> None:
         """Runs batches, each committed by itself."""
         run_batches(self.login, batches)
+
+    @contextmanager
+    def transaction(self, *batches: str) -> Iterator[None]:
+        """A transaction that ran these batches and is open meanwhile; committed at the end."""
+        with _connect(self.login) as connection, connection.cursor() as cursor:
+            for batch in ("BEGIN TRANSACTION", *batches):
+                cursor.execute(batch)
+            yield
+            cursor.execute("COMMIT TRANSACTION")
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one SELECT."""
