@@ -13,6 +13,9 @@ VENV := .venv
 PYTHON := PYTHONPATH=tests $(VENV)/bin/python
 VENV_STAMP := $(VENV)/.made-from-$(shell cat tests/requirements*.txt | sha256sum | cut -c1-16)
 
+# What `make soak` repeats with more seeds and generated cases.
+SOAK_TESTS := change_tracking crash_points late_commits properties slices watermark_types
+
 # nextest where it is installed; plain cargo test otherwise, and aloud.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
@@ -69,7 +72,7 @@ endif
 #: SOAK_SEEDS=interleavings per test (20000), PROPTEST_CASES=generated cases per property (500)
 soak: ## Thousands of interleaved runs and generated inputs
 	SOAK_SEEDS=$(or $(SOAK_SEEDS),20000) PROPTEST_CASES=$(or $(PROPTEST_CASES),500) \
-		cargo test --locked --package tidemark --package tidemark-tests --lib --test crash_points --test watermark_types
+		cargo test --locked --workspace --lib $(SOAK_TESTS:%=--test %)
 
 .PHONY: check
 check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine

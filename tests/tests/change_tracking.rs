@@ -32,6 +32,11 @@ const RUNS: usize = 6;
 /// Interleavings that are tried.
 const SEEDS: u64 = 200;
 
+/// As many, or what `SOAK_SEEDS` says.
+fn seeds() -> u64 {
+    std::env::var("SOAK_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap())
+}
+
 struct World {
     table: MemoryTracked,
     store: MemoryStore,
@@ -796,7 +801,7 @@ async fn live(table: &MemoryTracked, seed: u64) {
 #[tokio::test]
 async fn runs_interleaved_with_each_other_and_a_living_table_end_as_the_table() {
     let mut superseded = 0;
-    for seed in 1..=SEEDS {
+    for seed in 1..=seeds() {
         let world = if seed % 2 == 0 {
             World::loaded().await
         } else {
