@@ -10,17 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidemark::error::{ErrorCode, Result};
 use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ledger::{Ledger, Manifest, WindowName};
-use tidemark::ports::changes::{ProbeChanges, Versions};
-use tidemark::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
-};
-use tidemark::query::slices::KeyRange;
-use tidemark::query::{Interval, Query};
 use tidemark::runner::RunContext;
 use tidemark::table::TableSpec;
 use tidemark::testing::{MemoryStore, MemoryTracked, MemoryWatermarks};
 use tidemark::types::SqlType;
-use tidemark::watermark::{StoreType, Watermark};
+use tidemark::watermark::StoreType;
 use tidemark_tests::faults::{Fault, Gate, Gated};
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use update_watermark::Response as Updated;
@@ -527,86 +521,12 @@ async fn a_window_whose_upload_and_version_expired_is_superseded() {
     assert_eq!(world.windows().await, ["initial", "0", "reinit-0"]);
 }
 
-/// A table whose changes expire while they are looked for.
-struct Expiring<'a>(&'a MemoryTracked);
-
-impl ProbeSource for Expiring<'_> {
-    async fn columns(&self, table: &ObjectName, only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>> {
-        self.0.columns(table, only).await
-    }
-
-    async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
-        self.0.growth(column, old).await
-    }
-}
-
-impl CountSource for Expiring<'_> {
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.0.count(query).await
-    }
-}
-
-impl SliceSource for Expiring<'_> {
-    async fn extent(&self, _table: &ObjectName) -> Result<Option<Extent>> {
-        Ok(None)
-    }
-
-    async fn leading_columns(&self, table: &ObjectName) -> Result<Vec<LeadingColumn>> {
-        self.0.leading_columns(table).await
-    }
-
-    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
-        self.0.nth_watermark(interval, number).await
-    }
-
-    async fn nth_key(
-        &self,
-        table: &ObjectName,
-        range: &KeyRange<'_>,
-        sql_type: SqlType,
-        number: u64,
-    ) -> Result<Option<Watermark>> {
-        self.0.nth_key(table, range, sql_type, number).await
-    }
-}
-
-impl ProbeChanges for Expiring<'_> {
-    async fn versions(&self, table: &ObjectName) -> Result<Versions> {
-        self.0.versions(table).await
-    }
-
-    async fn primary_key(&self, table: &ObjectName) -> Result<Vec<String>> {
-        self.0.primary_key(table).await
-    }
-
-    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
-        self.0.expire();
-        self.0.has_changes(table, after, up_to).await
-    }
-}
-
 #[tokio::test]
 async fn changes_that_expire_while_they_are_looked_for_are_not_taken_for_none() {
     let world = World::loaded().await;
     world.table.set(1, 11);
-    let request = lookup_old_watermark::Request {
-        run_id: "r".into(),
-        tables: vec![spec()],
-        dry_run: false,
-    };
-    let context = RunContext::unbounded();
-    let looked_up = lookup_old_watermark::handle(&world.watermarks, &world.store, PREFIX, request, context)
-        .await
-        .unwrap();
-    let request = lookup_new_watermark::Request {
-        run_id: "r".into(),
-        tables: looked_up.tables,
-        dry_run: false,
-    };
-    let source = Expiring(&world.table);
-    let planned = lookup_new_watermark::handle(&source, &world.store, PREFIX, request, context)
-        .await
-        .unwrap();
+    world.table.expire_when_looked_at();
+    let planned = world.pipeline().plan("r", &[spec()]).await.unwrap();
     assert!(planned.empty.is_empty());
     assert_eq!(planned.windows[0].window, window("reinit-0"));
 }

@@ -4,20 +4,13 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::{Identifier, ObjectName};
+use tidemark::error::ErrorCode;
 use tidemark::ledger::WindowName;
-use tidemark::ports::changes::{ProbeChanges, Versions};
 use tidemark::ports::objects::{CompleteObjects, CreateObjects};
-use tidemark::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
-};
-use tidemark::query::slices::KeyRange;
-use tidemark::query::{Interval, Query};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 use tidemark::types::SqlType;
-use tidemark::watermark::{StoreType, Watermark};
-use tidemark_tests::memory::{PREFIX, TABLE, World, name, spec, window};
+use tidemark::watermark::StoreType;
+use tidemark_tests::memory::{TABLE, World, name, spec, window};
 use tidemark_tests::pipeline::Pipeline;
 use update_watermark::Response as Updated;
 
@@ -304,72 +297,7 @@ async fn an_object_of_somebody_else_is_never_overwritten() {
 #[tokio::test]
 async fn a_count_that_fails_does_not_hold_a_copied_window_back() {
     let world = World::new([1]);
-    let uncountable = Uncountable(&world.table);
-    let mut pipeline = Pipeline {
-        source: &uncountable,
-        rows: &world.table,
-        watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
-        sinks: (),
-    };
-    let outcome = pipeline.run("r1", &[spec()]).await.unwrap();
+    world.table.refuse_counts();
+    let outcome = world.pipeline().run("r1", &[spec()]).await.unwrap();
     assert_eq!((outcome.committed[0].rows, outcome.committed[0].late_rows), (1, None));
-}
-
-/// A table whose rows may be read but not counted.
-struct Uncountable<'a>(&'a MemoryTable);
-
-impl ProbeSource for Uncountable<'_> {
-    async fn columns(&self, table: &ObjectName, only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>> {
-        self.0.columns(table, only).await
-    }
-
-    async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
-        self.0.growth(column, old).await
-    }
-}
-
-impl ProbeChanges for Uncountable<'_> {
-    async fn versions(&self, table: &ObjectName) -> Result<Versions> {
-        self.0.versions(table).await
-    }
-
-    async fn primary_key(&self, table: &ObjectName) -> Result<Vec<String>> {
-        self.0.primary_key(table).await
-    }
-
-    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
-        self.0.has_changes(table, after, up_to).await
-    }
-}
-
-impl SliceSource for Uncountable<'_> {
-    async fn extent(&self, table: &ObjectName) -> Result<Option<Extent>> {
-        self.0.extent(table).await
-    }
-
-    async fn leading_columns(&self, table: &ObjectName) -> Result<Vec<LeadingColumn>> {
-        self.0.leading_columns(table).await
-    }
-
-    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
-        self.0.nth_watermark(interval, number).await
-    }
-
-    async fn nth_key(
-        &self,
-        table: &ObjectName,
-        range: &KeyRange<'_>,
-        sql_type: SqlType,
-        number: u64,
-    ) -> Result<Option<Watermark>> {
-        self.0.nth_key(table, range, sql_type, number).await
-    }
-}
-
-impl CountSource for Uncountable<'_> {
-    async fn count(&self, _query: &Query) -> Result<u64> {
-        Err(Error::new(ErrorCode::SourceRejected, "no permission"))
-    }
 }

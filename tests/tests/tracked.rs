@@ -59,17 +59,34 @@ impl Tracked {
         Self { world, store }
     }
 
-    /// One execution; what failed is in the outcome.
-    async fn try_run(&self, spec: &TableSpec) -> Result<Outcome> {
-        let (source, watermarks) = (Server::new(self.world.login()), Pointers::new(&self.store, PREFIX));
-        let mut pipeline = Pipeline {
-            source: &source,
+    fn source(&self) -> Server {
+        Server::new(self.world.login())
+    }
+
+    fn watermarks(&self) -> Pointers<'_, S3Store> {
+        Pointers::new(&self.store, PREFIX)
+    }
+
+    /// The four steps, with connections of their own.
+    fn pipeline<'a>(
+        &'a self,
+        source: &'a Server,
+        watermarks: &'a Pointers<'a, S3Store>,
+    ) -> Pipeline<'a, Server, MssqlRows, Pointers<'a, S3Store>, S3Store> {
+        Pipeline {
+            source,
             rows: MssqlRows::new(self.world.login()),
-            watermarks: &watermarks,
+            watermarks,
             store: &self.store,
             prefix: PREFIX,
             sinks: (),
-        };
+        }
+    }
+
+    /// One execution; what failed is in the outcome.
+    async fn try_run(&self, spec: &TableSpec) -> Result<Outcome> {
+        let (source, watermarks) = (self.source(), self.watermarks());
+        let mut pipeline = self.pipeline(&source, &watermarks);
         Box::pin(pipeline.run("run", std::slice::from_ref(spec))).await
     }
 
@@ -88,29 +105,15 @@ impl Tracked {
     }
 
     async fn plan(&self, spec: &TableSpec) -> WindowName {
-        let (source, watermarks) = (Server::new(self.world.login()), Pointers::new(&self.store, PREFIX));
-        let pipeline = Pipeline {
-            source: &source,
-            rows: MssqlRows::new(self.world.login()),
-            watermarks: &watermarks,
-            store: &self.store,
-            prefix: PREFIX,
-            sinks: (),
-        };
+        let (source, watermarks) = (self.source(), self.watermarks());
+        let pipeline = self.pipeline(&source, &watermarks);
         let planned = pipeline.plan("run", std::slice::from_ref(spec)).await.unwrap();
         planned.windows[0].window.clone()
     }
 
     async fn copy(&self, spec: &TableSpec, window: &WindowName) -> Result<copy_delta::Response> {
-        let (source, watermarks) = (Server::new(self.world.login()), Pointers::new(&self.store, PREFIX));
-        let mut pipeline = Pipeline {
-            source: &source,
-            rows: MssqlRows::new(self.world.login()),
-            watermarks: &watermarks,
-            store: &self.store,
-            prefix: PREFIX,
-            sinks: (),
-        };
+        let (source, watermarks) = (self.source(), self.watermarks());
+        let mut pipeline = self.pipeline(&source, &watermarks);
         let table = spec.table.to_string();
         Box::pin(pipeline.copy_slice("run", &table, window, 0)).await
     }

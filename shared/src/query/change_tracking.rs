@@ -87,12 +87,7 @@ pub fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Query {
 pub fn load(table: &ObjectName, columns: &[Column], version: &Watermark, range: Option<&KeyRange<'_>>) -> Query {
     let columns: Vec<_> = columns.iter().map(|column| item("t", column)).collect();
     let mut parameters = vec![version.value().to_owned()];
-    let conditions = range.map_or_else(Vec::new, |range| range.conditions(&mut parameters));
-    let filter = if conditions.is_empty() {
-        String::new()
-    } else {
-        format!(" WHERE {}", conditions.join(" AND "))
-    };
+    let filter = range.map_or_else(String::new, |range| range.filter(&mut parameters));
     let sql = format!(
         "SELECT {}, CAST(@P1 AS bigint) AS [{VERSION_COLUMN}], CAST(N'I' AS nchar(1)) AS [{OPERATION_COLUMN}] \
          FROM {} AS [t]{filter}",

@@ -30,6 +30,15 @@ impl KeyRange<'_> {
             .flatten()
             .collect()
     }
+
+    /// The bounds as a ` WHERE` of their own; nothing when the range is open on both sides.
+    pub(super) fn filter(&self, parameters: &mut Vec<String>) -> String {
+        let conditions = self.conditions(parameters);
+        if conditions.is_empty() {
+            return String::new();
+        }
+        format!(" WHERE {}", conditions.join(" AND "))
+    }
 }
 
 /// One row or none: the watermark of the `number`th row of the interval, from 1, in the watermark's order.
@@ -44,12 +53,7 @@ pub fn nth_watermark(interval: &Interval<'_>, number: u64) -> Query {
 pub fn nth_key(table: &ObjectName, range: &KeyRange<'_>, number: u64) -> Query {
     let column = range.column.quoted();
     let mut parameters = Vec::new();
-    let conditions = range.conditions(&mut parameters);
-    let filter = if conditions.is_empty() {
-        String::new()
-    } else {
-        format!(" WHERE {}", conditions.join(" AND "))
-    };
+    let filter = range.filter(&mut parameters);
     let sql = format!("SELECT {column} FROM {}{filter}", table.quoted());
     ordered(Query { sql, parameters }, &column, number)
 }

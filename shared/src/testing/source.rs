@@ -1,6 +1,7 @@
 //! A table in memory with one column, its watermark.
 
 use std::cmp::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, ErrorCode, Result};
@@ -20,6 +21,7 @@ use crate::watermark::Watermark;
 #[derive(Debug, Default)]
 pub struct MemoryTable {
     rows: Mutex<Vec<i64>>,
+    is_uncountable: AtomicBool,
 }
 
 impl MemoryTable {
@@ -27,12 +29,18 @@ impl MemoryTable {
     pub fn new(rows: impl IntoIterator<Item = i64>) -> Self {
         Self {
             rows: Mutex::new(rows.into_iter().collect()),
+            is_uncountable: AtomicBool::new(false),
         }
     }
 
     /// Adds a row.
     pub fn insert(&self, row: i64) {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+    }
+
+    /// From now on its rows may be read and not counted.
+    pub fn refuse_counts(&self) {
+        self.is_uncountable.store(true, Relaxed);
     }
 
     fn window(&self, query: &Query) -> Result<Vec<i64>> {
@@ -138,6 +146,9 @@ fn not_tracked() -> Error {
 
 impl CountSource for MemoryTable {
     async fn count(&self, query: &Query) -> Result<u64> {
+        if self.is_uncountable.load(Relaxed) {
+            return Err(Error::new(ErrorCode::SourceRejected, "no permission"));
+        }
         self.window(query).map(|rows| rows.len() as u64)
     }
 }

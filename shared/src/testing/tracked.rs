@@ -31,6 +31,7 @@ struct State {
     min_valid: i64,
     begun: i64,
     is_off: bool,
+    expires_when_looked_at: bool,
 }
 
 /// One transaction's change of a row.
@@ -107,6 +108,11 @@ impl MemoryTracked {
         state.min_valid = state.current;
     }
 
+    /// From now on its changes expire whenever they are looked for.
+    pub fn expire_when_looked_at(&self) {
+        self.state().expires_when_looked_at = true;
+    }
+
     /// `TRUNCATE TABLE`, which is no version of its own.
     pub fn truncate(&self) {
         let mut state = self.state();
@@ -175,6 +181,9 @@ impl ProbeChanges for MemoryTracked {
     }
 
     async fn has_changes(&self, _table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
+        if self.state().expires_when_looked_at {
+            self.expire();
+        }
         Ok(self
             .state()
             .since(after)
