@@ -23,6 +23,16 @@ use tidemark::shape::Shape;
 use tidemark::types::SqlType;
 use tidemark::watermark::Watermark;
 
+/// Interleavings that a test tries at least.
+const SEEDS: u64 = 200;
+
+/// How many interleavings a test tries: 200, or more where `SOAK_SEEDS` says so.
+#[must_use]
+pub fn seeds() -> u64 {
+    let asked = std::env::var("SOAK_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    asked.unwrap_or(0).max(SEEDS)
+}
+
 /// What happens at the chosen call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

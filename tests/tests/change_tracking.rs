@@ -15,7 +15,7 @@ use tidemark::table::TableSpec;
 use tidemark::testing::{MemoryStore, MemoryTracked, MemoryWatermarks};
 use tidemark::types::SqlType;
 use tidemark::watermark::StoreType;
-use tidemark_tests::faults::{Fault, Gate, Gated};
+use tidemark_tests::faults::{Fault, Gate, Gated, seeds};
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use update_watermark::Response as Updated;
 
@@ -23,13 +23,6 @@ const PREFIX: &str = "p";
 const TABLE: &str = "dbo.t";
 /// More executions than any single fault, with an expiry after it, can need.
 const RUNS: usize = 6;
-/// Interleavings that are tried.
-const SEEDS: u64 = 200;
-
-/// As many, or what `SOAK_SEEDS` says.
-fn seeds() -> u64 {
-    std::env::var("SOAK_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap())
-}
 
 struct World {
     table: MemoryTracked,

@@ -12,18 +12,12 @@ use tidemark::table::TableSpec;
 use tidemark::testing::{MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 use tidemark::types::SqlType;
 use tidemark::watermark::{StoreType, Watermark};
-use tidemark_tests::faults::{Fault, Gate, Gated};
+use tidemark_tests::faults::{Fault, Gate, Gated, seeds};
 use tidemark_tests::pipeline::Pipeline;
 
 const PREFIX: &str = "p";
 /// More executions than any single fault can need.
 const RUNS: usize = 4;
-/// Interleavings of two and of three runs that are tried; `SOAK_SEEDS` tries as many as it says.
-const SEEDS: u64 = 200;
-
-fn seeds() -> u64 {
-    std::env::var("SOAK_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap())
-}
 
 struct World {
     table: MemoryTable,
