@@ -87,8 +87,8 @@ check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 
 .PHONY: bench
 bench: ## Speed and memory of copy-delta on a million rows
-	cargo build --locked --release --package copy-delta --package tidemark-tests
-	cargo run --locked --release --package tidemark-tests --bin bench
+	cargo build --locked --release --bin copy-delta --bin bench
+	$(or $(CARGO_TARGET_DIR),target)/release/bench
 
 .PHONY: test-live
 #: SQLSERVER_URL='sqlserver://user:password@host:port/database?tls=verify|trust'; compose.yaml has a server
