@@ -17,7 +17,7 @@ use tidemark::runner::{self, RunContext};
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = LookupNewConfig::read(Environment::from_process());
-    let aws = Aws::from_environment().await;
+    let aws = Aws::from_environment();
     runner::run(|event, context| step(&config, &aws, event, context)).await
 }
 

@@ -19,7 +19,7 @@ use update_watermark::{Event, Outcome};
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = UpdateConfig::read(Environment::from_process());
-    let aws = Aws::from_environment().await;
+    let aws = Aws::from_environment();
     runner::run(|event, context| step(&config, &aws, event, context)).await
 }
 

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "aws")]
+pub mod http;
 #[cfg(feature = "rows")]
 pub mod mssql;
 #[cfg(feature = "aws")]
