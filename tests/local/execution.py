@@ -139,6 +139,10 @@ def _describe(event: dict[str, Any]) -> list[Step]:
     if "tables" in answer:
         step = Step("lookup-old-watermark", _count(len(answer["tables"]), "table"))
         return [step, *_failures("lookup-old-watermark", answer)]
+    if "slice" in answer and "slices" in answer:
+        into = _count(len(answer["slices"]), "sub-slice")
+        how = f"is split into {into}" if answer["slices"] else "was copied meanwhile"
+        return [Step("lookup-new-watermark", f"{answer['table']} slice {answer['slice']}: {how}")]
     if "slice" in answer:
         how = "was copied before" if answer.get("resumed") else f"{answer['rows']} rows, {answer['bytes']} bytes"
         return [Step("copy-delta", f"{answer['table']} slice {answer['slice']}: {how}")]
@@ -175,6 +179,8 @@ def _failures(name: str, answer: dict[str, Any]) -> Iterator[Step]:
 
 
 def _committed(answer: dict[str, Any]) -> str:
+    if answer["status"] == "split":
+        return f"{answer['table']}: {_count(len(answer['slices']), 'sub-slice')} to copy first"
     if answer["status"] != "committed":
         return f"{answer['table']}: uploads had expired, copying again"
     watermark = answer["watermark"]["value"]

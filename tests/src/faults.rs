@@ -17,7 +17,7 @@ use tidemark::ports::source::{
     CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
 };
 use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
-use tidemark::query::slices::KeyRange;
+use tidemark::query::slices::{KeyRange, KeyedRows};
 use tidemark::query::{Interval, Query};
 use tidemark::shape::Shape;
 use tidemark::types::SqlType;
@@ -271,13 +271,13 @@ impl<T: SliceSource> SliceSource for Gated<'_, &T> {
 
     async fn nth_key(
         &self,
-        table: &ObjectName,
+        rows: &KeyedRows<'_>,
         range: &KeyRange<'_>,
         sql_type: SqlType,
         number: u64,
     ) -> Result<Option<Watermark>> {
         self.gate
-            .call("nth_key", SOURCE, self.inner.nth_key(table, range, sql_type, number))
+            .call("nth_key", SOURCE, self.inner.nth_key(rows, range, sql_type, number))
             .await
     }
 }

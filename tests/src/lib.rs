@@ -11,6 +11,7 @@ pub mod pipeline;
 pub mod proxy;
 pub mod s3_faults;
 pub mod s3_server;
+pub mod slow;
 pub mod stand_in;
 pub mod table_copy;
 pub mod tutorial;

@@ -47,7 +47,7 @@ fn tasks() -> Vec<(String, Value)> {
         .into_iter()
         .filter(|(_, state)| state["Type"] == "Task")
         .collect();
-    assert_eq!(tasks.len(), 5);
+    assert_eq!(tasks.len(), 6);
     tasks
 }
 
@@ -236,6 +236,8 @@ fn the_template_sets_only_variables_the_code_reads() {
 fn the_example_events_decode() {
     decode::<lookup_old_watermark::Request>(json("events/lookup-old-watermark.json")).unwrap();
     decode::<lookup_new_watermark::Request>(json("events/lookup-new-watermark.json")).unwrap();
+    let split = lookup_new_watermark::Event::decode(json("events/lookup-new-watermark-split.json")).unwrap();
+    assert!(matches!(split, lookup_new_watermark::Event::Split(_)));
     decode::<copy_delta::Request>(json("events/copy-delta.json")).unwrap();
     decode::<update_watermark::Request>(json("events/update-watermark.json")).unwrap();
     let empty = update_watermark::Event::decode(json("events/update-watermark-empty.json")).unwrap();

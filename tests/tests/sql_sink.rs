@@ -14,7 +14,7 @@ use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer, StagedSlic
 use tidemark::config::Tls;
 use tidemark::error::{Error, ErrorCode};
 use tidemark::identifier::{Identifier, ObjectName};
-use tidemark::ledger::{Ledger, PartRecord, Pointers, VERSION, WindowName};
+use tidemark::ledger::{Ledger, PartRecord, Pointers, WindowName};
 use tidemark::login::Login;
 use tidemark::merging::Newest;
 use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
@@ -514,14 +514,8 @@ impl StagedRows for OvertakenSlice<'_> {
 
     async fn lock(&mut self) -> Result<(), Error> {
         let record = PartRecord {
-            version: VERSION,
-            window: WindowName::initial(),
-            slice: 0,
-            attempt: 0,
             rows: 1,
-            staged: None,
-            superseded_by: None,
-            run_id: "overtaking".into(),
+            ..PartRecord::new(WindowName::initial(), 0.into(), 0, "overtaking".into())
         };
         let ledger = Ledger::new(self.store, "tidemark", &"dbo.t".parse()?);
         ledger.decide(record).await?;

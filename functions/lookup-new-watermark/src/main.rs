@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use lookup_new_watermark::{Response, handle};
+use lookup_new_watermark::{Event, Outcome};
 use serde_json::Value;
 use tidemark::adapters::aws::Aws;
 use tidemark::adapters::secrets;
@@ -21,9 +21,10 @@ async fn main() -> ExitCode {
     runner::run(|event, context| step(&config, &aws, event, context)).await
 }
 
-async fn step(config: &Result<LookupNewConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
+async fn step(config: &Result<LookupNewConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Outcome> {
     let LookupNewConfig { sink, source } = config.as_ref().map_err(Clone::clone)?;
-    let request = runner::decode(event)?;
+    let request = Event::decode(event)?;
     let source = Server::new(secrets::login(&aws.secrets, source).await?);
-    handle(&source, &aws.store(&sink.bucket), &sink.prefix, request, context).await
+    let store = aws.store(&sink.bucket);
+    request.handle(&source, &store, &sink.prefix, context).await
 }

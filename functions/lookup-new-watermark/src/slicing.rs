@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tidemark::error::Result;
 use tidemark::identifier::Identifier;
-use tidemark::ports::source::{DeclaredColumn, Extent, SliceSource};
+use tidemark::ledger::{KeyBounds, SliceBounds};
+use tidemark::ports::source::{DeclaredColumn, Extent, LeadingColumn, SliceSource};
 use tidemark::query::Interval;
-use tidemark::query::slices::KeyRange;
+use tidemark::query::slices::KeyedRows;
 use tidemark::table::TableSpec;
 use tidemark::types::SqlType;
 use tidemark::watermark::{self, Watermark};
@@ -27,7 +28,7 @@ const UNKNOWN_ROWS: u64 = 5_000_000;
 /// Slices of a window at most: each is a few events of an execution's history, which has 25,000.
 const MAX_SLICES: usize = 500;
 /// How long a window may take to be cut.
-const TIME_TO_CUT: Duration = Duration::from_secs(30);
+pub(crate) const TIME_TO_CUT: Duration = Duration::from_secs(30);
 /// A first load whose watermarks give fewer than a quarter of the slices it should have is cut by the key.
 const TOO_FEW: u64 = 4;
 
@@ -38,47 +39,6 @@ pub(crate) struct Cut {
     pub(crate) slices: Vec<SliceBounds>,
     /// Where the window ends, if earlier than was asked for.
     pub(crate) new: Option<Watermark>,
-}
-
-/// The bounds of a slice within its window; those that are `None` are the window's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct SliceBounds {
-    old: Option<Watermark>,
-    new: Option<Watermark>,
-    key: Option<KeyBounds>,
-}
-
-/// The bounds of a slice by the key; open where there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyBounds {
-    column: Identifier,
-    above: Option<Watermark>,
-    up_to: Option<Watermark>,
-}
-
-impl KeyBounds {
-    /// As a query has them.
-    pub(crate) fn range(&self) -> KeyRange<'_> {
-        KeyRange {
-            column: &self.column,
-            above: self.above.as_ref(),
-            up_to: self.up_to.as_ref(),
-        }
-    }
-}
-
-impl SliceBounds {
-    /// The slice of this window.
-    pub(crate) fn interval<'a>(&'a self, window: &Interval<'a>) -> Interval<'a> {
-        Interval {
-            // Rows without a watermark come with the slice that begins where the window does.
-            with_nulls: window.with_nulls && self.old.is_none(),
-            old: self.old.as_ref().or(window.old),
-            new: self.new.as_ref().unwrap_or(window.new),
-            key: self.key.as_ref().map(KeyBounds::range),
-            ..*window
-        }
-    }
 }
 
 impl Cut {
@@ -102,28 +62,23 @@ pub(crate) async fn cut<P: SliceSource>(
     if extent.is_some_and(|extent| extent.rows <= slice_rows) {
         return Ok(Cut::whole());
     }
-    let cutter = Cutter {
-        source,
-        spec,
-        window,
-        slice_rows,
-        end: Instant::now() + TIME_TO_CUT,
+    let end = Instant::now() + TIME_TO_CUT;
+    let limits = Limits {
+        rows: slice_rows,
+        slices: MAX_SLICES,
+        end,
     };
     let Some(extent) = extent else {
-        return cutter.by_watermark().await;
+        return window_by_watermark(source, spec, window, limits).await;
     };
     let leading = source.leading_columns(&spec.table).await?;
-    let is_watermark = |name: &str| name.to_lowercase() == window.column.as_str().to_lowercase();
-    let key = leading
-        .iter()
-        .filter(|column| column.is_key && !is_watermark(&column.name))
-        .find_map(|column| sliceable(declared, &column.name));
-    if leading.iter().any(|column| is_watermark(&column.name)) {
-        let cut = cutter.by_watermark().await?;
+    let key = key(&leading, declared, Some(window.column));
+    if leads(&leading, window.column) {
+        let cut = window_by_watermark(source, spec, window, limits).await?;
         let expected = extent.rows / slice_rows;
         let is_enough = window.old.is_some() || cut.slices.len() as u64 >= expected / TOO_FEW;
         return match key {
-            Some(key) if !is_enough => cutter.by_key(key, extent, extent.rows).await,
+            Some(key) if !is_enough => window_by_key(source, spec, key, extent, extent.rows, limits).await,
             _ => Ok(cut),
         };
     }
@@ -139,7 +94,7 @@ pub(crate) async fn cut<P: SliceSource>(
     };
     match key {
         _ if rows <= slice_rows => Ok(Cut::whole()),
-        Some(key) => cutter.by_key(key, extent, rows).await,
+        Some(key) => window_by_key(source, spec, key, extent, rows, limits).await,
         None => {
             tracing::warn!(table = %spec.table, rows, "The window is one slice: no index begins with a column it could be cut by.");
             Ok(Cut::whole())
@@ -161,36 +116,107 @@ pub(crate) async fn cut_table<P: SliceSource>(
         return Ok(None);
     }
     let leading = source.leading_columns(&spec.table).await?;
-    let mut keys = leading.iter().filter(|column| column.is_key);
-    let Some(key) = keys.find_map(|column| sliceable(declared, &column.name)) else {
+    let Some(key) = key(&leading, declared, None) else {
         tracing::warn!(table = %spec.table, rows = extent.rows, "The table is one slice: its key is none it could be cut by.");
         return Ok(None);
     };
-    let end = Instant::now() + TIME_TO_CUT;
-    by_key(source, spec, key, extent, extent.rows / slice_rows, end)
+    let limits = Limits {
+        rows: slice_rows,
+        slices: MAX_SLICES,
+        end: Instant::now() + TIME_TO_CUT,
+    };
+    table_by_key(source, spec, key, extent, extent.rows, limits)
         .await
         .map(Some)
 }
 
-/// Cuts the table into about `count` slices of as many rows each.
-async fn by_key<P: SliceSource>(
+/// A column that cuts, and its type.
+pub(crate) type Key = (Identifier, SqlType);
+
+/// The first column of a key that can cut the table, if there is one other than `watermark`.
+pub(crate) fn key(
+    leading: &[LeadingColumn],
+    declared: &[DeclaredColumn],
+    watermark: Option<&Identifier>,
+) -> Option<Key> {
+    let mut keys = leading
+        .iter()
+        .filter(|column| column.is_key && watermark.is_none_or(|watermark| !is_same(&column.name, watermark)));
+    keys.find_map(|column| sliceable(declared, &column.name))
+}
+
+/// Whether an index begins with `column`.
+pub(crate) fn leads(leading: &[LeadingColumn], column: &Identifier) -> bool {
+    leading.iter().any(|leads| is_same(&leads.name, column))
+}
+
+fn is_same(name: &str, column: &Identifier) -> bool {
+    name.to_lowercase() == column.as_str().to_lowercase()
+}
+
+/// What bounds the cutting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Rows of a slice.
+    pub(crate) rows: u64,
+    /// Slices at most.
+    pub(crate) slices: usize,
+    /// When no further value is asked for.
+    pub(crate) end: Instant,
+}
+
+impl Limits {
+    fn are_reached(self, slices: usize) -> bool {
+        slices >= self.slices || Instant::now() >= self.end
+    }
+}
+
+/// Cuts `rest` of the window by its watermark. Returns the slices and what is left after them, which is more than one
+/// slice if a limit was reached; the flag says so.
+pub(crate) async fn by_watermark<P: SliceSource>(
     source: &P,
-    spec: &TableSpec,
-    (column, sql_type): (Identifier, SqlType),
-    extent: Extent,
-    count: u64,
-    end: Instant,
+    window: &Interval<'_>,
+    mut rest: SliceBounds,
+    limits: Limits,
+) -> Result<(Vec<SliceBounds>, SliceBounds, bool)> {
+    let mut slices: Vec<SliceBounds> = Vec::new();
+    // The value a slice ends with, or, of a rowversion, the one before which it ends.
+    let number = limits.rows + u64::from(watermark::is_exact(window.new.sql_type()));
+    loop {
+        let interval = Interval {
+            with_nulls: false,
+            ..rest.interval(window)
+        };
+        let next = source.nth_watermark(&interval, number).await?;
+        // Otherwise nothing would be left for the next slice.
+        let next = next.filter(|value| value != interval.new && rest.old.as_ref() != Some(value));
+        let Some(value) = next else {
+            return Ok((slices, rest, false));
+        };
+        slices.push(SliceBounds {
+            new: Some(value.clone()),
+            ..rest.clone()
+        });
+        rest.old = Some(value);
+        if limits.are_reached(slices.len()) {
+            return Ok((slices, rest, true));
+        }
+    }
+}
+
+/// Cuts those of `rows` that are in `rest`; the last slice is what is left.
+pub(crate) async fn by_key<P: SliceSource>(
+    source: &P,
+    rows: &KeyedRows<'_>,
+    mut rest: KeyBounds,
+    sql_type: SqlType,
+    limits: Limits,
 ) -> Result<Vec<KeyBounds>> {
-    let count = count.clamp(1, MAX_SLICES as u64 - 1);
-    let step = (extent.rows / count).max(1);
     let mut slices: Vec<KeyBounds> = Vec::new();
-    let mut rest = KeyBounds {
-        column,
-        above: None,
-        up_to: None,
-    };
-    while slices.len() + 1 < MAX_SLICES && Instant::now() < end {
-        let next = source.nth_key(&spec.table, &rest.range(), sql_type, step).await?;
+    while !limits.are_reached(slices.len() + 1) {
+        let next = source.nth_key(rows, &rest.range(), sql_type, limits.rows).await?;
+        // Otherwise nothing would be left for the next slice.
+        let next = next.filter(|value| rest.up_to.as_ref() != Some(value));
         let Some(value) = next else { break };
         slices.push(KeyBounds {
             up_to: Some(value.clone()),
@@ -200,6 +226,58 @@ async fn by_key<P: SliceSource>(
     }
     slices.push(rest);
     Ok(slices)
+}
+
+async fn window_by_watermark<P: SliceSource>(
+    source: &P,
+    spec: &TableSpec,
+    window: &Interval<'_>,
+    limits: Limits,
+) -> Result<Cut> {
+    let (mut slices, rest, is_more) = by_watermark(source, window, SliceBounds::default(), limits).await?;
+    if let Some(new_watermark) = rest.old.as_ref().filter(|_| is_more) {
+        tracing::info!(
+            table = %spec.table, slices = slices.len(), %new_watermark,
+            "The window ends early; the next run goes on from there."
+        );
+        return Ok(Cut { slices, new: rest.old });
+    }
+    slices.push(rest);
+    Ok(Cut { slices, new: None })
+}
+
+/// Cuts `rows` rows of a window that are spread over the whole table.
+async fn window_by_key<P: SliceSource>(
+    source: &P,
+    spec: &TableSpec,
+    key: Key,
+    extent: Extent,
+    rows: u64,
+    limits: Limits,
+) -> Result<Cut> {
+    let slices = table_by_key(source, spec, key, extent, rows, limits).await?;
+    Ok(Cut {
+        slices: slices.into_iter().map(SliceBounds::from).collect(),
+        new: None,
+    })
+}
+
+/// Cuts the table into slices of as many rows of it each as hold their share of `rows`.
+async fn table_by_key<P: SliceSource>(
+    source: &P,
+    spec: &TableSpec,
+    (column, sql_type): Key,
+    extent: Extent,
+    rows: u64,
+    limits: Limits,
+) -> Result<Vec<KeyBounds>> {
+    let count = (rows / limits.rows).clamp(1, limits.slices as u64 - 1);
+    let limits = Limits {
+        rows: (extent.rows / count).max(1),
+        ..limits
+    };
+    let table = KeyedRows::Table(&spec.table);
+    by_key(source, &table, KeyBounds::all(column), sql_type, limits).await
 }
 
 /// How many rows a slice has.
@@ -216,73 +294,9 @@ fn slice_rows(spec: &TableSpec, extent: Option<Extent>) -> u64 {
 
 /// The column, if it is one of those asked for, every row has a value in it, and its values have an exact text, as
 /// watermarks have.
-fn sliceable(declared: &[DeclaredColumn], name: &str) -> Option<(Identifier, SqlType)> {
+pub(crate) fn sliceable(declared: &[DeclaredColumn], name: &str) -> Option<Key> {
     let column = declared.iter().find(|column| column.name == name && !column.nullable)?;
     let sql_type = *column.sql_type.as_ref().ok()?;
     watermark::check_type(sql_type).ok()?;
     Some((Identifier::new(name).ok()?, sql_type))
-}
-
-struct Cutter<'a, P> {
-    source: &'a P,
-    spec: &'a TableSpec,
-    window: &'a Interval<'a>,
-    slice_rows: u64,
-    end: Instant,
-}
-
-impl<P: SliceSource> Cutter<'_, P> {
-    async fn by_watermark(&self) -> Result<Cut> {
-        let mut slices: Vec<SliceBounds> = Vec::new();
-        let mut rest = SliceBounds::default();
-        // The value a slice ends with, or, of a rowversion, the one before which it ends.
-        let number = self.slice_rows + u64::from(watermark::is_exact(self.window.new.sql_type()));
-        loop {
-            let interval = Interval {
-                with_nulls: false,
-                ..rest.interval(self.window)
-            };
-            let Some(value) = self.source.nth_watermark(&interval, number).await? else {
-                break;
-            };
-            // Nothing would be left for the next slice.
-            if value == *self.window.new || rest.old.as_ref() == Some(&value) {
-                break;
-            }
-            slices.push(SliceBounds {
-                new: Some(value.clone()),
-                ..rest
-            });
-            if slices.len() == MAX_SLICES || Instant::now() >= self.end {
-                tracing::info!(
-                    table = %self.spec.table, slices = slices.len(), new_watermark = %value,
-                    "The window ends early; the next run goes on from there."
-                );
-                return Ok(Cut {
-                    slices,
-                    new: Some(value),
-                });
-            }
-            rest = SliceBounds {
-                old: Some(value),
-                ..SliceBounds::default()
-            };
-        }
-        slices.push(rest);
-        Ok(Cut { slices, new: None })
-    }
-
-    /// Cuts `rows` rows of the window that are spread over the whole table.
-    async fn by_key(&self, key: (Identifier, SqlType), extent: Extent, rows: u64) -> Result<Cut> {
-        let count = rows / self.slice_rows;
-        let slices = by_key(self.source, self.spec, key, extent, count, self.end).await?;
-        let slice = |key| SliceBounds {
-            key: Some(key),
-            ..SliceBounds::default()
-        };
-        Ok(Cut {
-            slices: slices.into_iter().map(slice).collect(),
-            new: None,
-        })
-    }
 }

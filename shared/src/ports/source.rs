@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::identifier::Identifier;
 use crate::identifier::ObjectName;
 use crate::predicate::Predicate;
-use crate::query::slices::KeyRange;
+use crate::query::slices::{KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
 use crate::table::Clock;
 use crate::types::{Column, SqlType};
@@ -96,11 +96,11 @@ pub trait SliceSource: CountSource {
     async fn leading_columns(&self, table: &ObjectName) -> Result<Vec<LeadingColumn>>;
     /// The watermark of the `number`th row of the interval, from 1, in the watermark's order. `None` when it has fewer.
     async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>>;
-    /// The key, a column of type `sql_type`, of the `number`th row of the range, from 1, in the key's order. `None` when it
-    /// has fewer.
+    /// The key, a column of type `sql_type`, of the `number`th of `rows` in the range, from 1, in the key's order. `None`
+    /// when there are fewer.
     async fn nth_key(
         &self,
-        table: &ObjectName,
+        rows: &KeyedRows<'_>,
         range: &KeyRange<'_>,
         sql_type: SqlType,
         number: u64,

@@ -1,5 +1,6 @@
 //! Statements that cut a large window into slices.
 
+use super::change_tracking::Changes;
 use super::{Interval, Query, typed};
 use crate::identifier::{Identifier, ObjectName};
 use crate::watermark::Watermark;
@@ -18,7 +19,11 @@ pub struct KeyRange<'a> {
 impl KeyRange<'_> {
     /// The bounds as conditions, with the numbers of their parameters counted on from `parameters`.
     pub(super) fn conditions(&self, parameters: &mut Vec<String>) -> Vec<String> {
-        let column = self.column.quoted();
+        self.conditions_on(&self.column.quoted(), parameters)
+    }
+
+    /// The same for `column`, which is the key of some table of a join.
+    pub(super) fn conditions_on(&self, column: &str, parameters: &mut Vec<String>) -> Vec<String> {
         let mut bound = |operator: &str, value: Option<&Watermark>| {
             let value = value?;
             parameters.push(value.value().to_owned());
@@ -41,6 +46,42 @@ impl KeyRange<'_> {
     }
 }
 
+/// Rows that are cut by a key.
+#[derive(Debug, Clone, Copy)]
+pub enum KeyedRows<'a> {
+    /// All of a table.
+    Table(&'a ObjectName),
+    /// Those of an interval.
+    Interval(&'a Interval<'a>),
+    /// The changes of a window.
+    Changes(&'a Changes<'a>),
+}
+
+impl KeyedRows<'_> {
+    /// Selects `what` of those in the range.
+    fn select(&self, what: &str, range: &KeyRange<'_>) -> Query {
+        match self {
+            Self::Table(table) => {
+                let mut parameters = Vec::new();
+                let filter = range.filter(&mut parameters);
+                let sql = format!("SELECT {what} FROM {}{filter}", table.quoted());
+                Query { sql, parameters }
+            }
+            Self::Interval(interval) => {
+                let key = Some(*range);
+                Interval { key, ..**interval }.select(what)
+            }
+            Self::Changes(changes) => changes.select(what, range),
+        }
+    }
+
+    /// One row: how many there are in the range.
+    #[must_use]
+    pub fn count(&self, range: &KeyRange<'_>) -> Query {
+        self.select("COUNT_BIG(*) AS [rows]", range)
+    }
+}
+
 /// One row or none: the watermark of the `number`th row of the interval, from 1, in the watermark's order.
 #[must_use]
 pub fn nth_watermark(interval: &Interval<'_>, number: u64) -> Query {
@@ -48,14 +89,11 @@ pub fn nth_watermark(interval: &Interval<'_>, number: u64) -> Query {
     ordered(interval.select(&column), &column, number)
 }
 
-/// One row or none: the key of the `number`th row of the range, from 1, in the key's order.
+/// One row or none: the key of the `number`th of the rows in the range, from 1, in the key's order.
 #[must_use]
-pub fn nth_key(table: &ObjectName, range: &KeyRange<'_>, number: u64) -> Query {
+pub fn nth_key(rows: &KeyedRows<'_>, range: &KeyRange<'_>, number: u64) -> Query {
     let column = range.column.quoted();
-    let mut parameters = Vec::new();
-    let filter = range.filter(&mut parameters);
-    let sql = format!("SELECT {column} FROM {}{filter}", table.quoted());
-    ordered(Query { sql, parameters }, &column, number)
+    ordered(rows.select(&column, range), &column, number)
 }
 
 fn ordered(query: Query, column: &str, number: u64) -> Query {

@@ -10,7 +10,7 @@ use crate::ports::changes::{ProbeChanges, Versions};
 use crate::ports::source::{
     CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, Maximum, ProbeSource, SliceSource, WatermarkColumn,
 };
-use crate::query::slices::KeyRange;
+use crate::query::slices::{KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
 use crate::types::SqlType;
 use crate::watermark::Watermark;
@@ -117,7 +117,7 @@ impl SliceSource for MemoryTable {
 
     async fn nth_key(
         &self,
-        _table: &ObjectName,
+        _rows: &KeyedRows<'_>,
         _range: &KeyRange<'_>,
         _sql_type: SqlType,
         _number: u64,

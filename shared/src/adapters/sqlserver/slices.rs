@@ -7,7 +7,7 @@ use super::{Server, watermark_text};
 use crate::error::Result;
 use crate::identifier::ObjectName;
 use crate::ports::source::{Extent, LeadingColumn, SliceSource};
-use crate::query::slices::{self, KeyRange};
+use crate::query::slices::{self, KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
 use crate::types::SqlType;
 use crate::watermark::Watermark;
@@ -47,12 +47,12 @@ impl SliceSource for Server {
 
     async fn nth_key(
         &self,
-        table: &ObjectName,
+        rows: &KeyedRows<'_>,
         range: &KeyRange<'_>,
         sql_type: SqlType,
         number: u64,
     ) -> Result<Option<Watermark>> {
-        self.value(&slices::nth_key(table, range, number), sql_type).await
+        self.value(&slices::nth_key(rows, range, number), sql_type).await
     }
 }
 
