@@ -273,7 +273,7 @@ async fn slices_of_any_kind_are_split_until_they_fit() {
         (
             "a",
             "create table a (id int not null, [V x] datetime2(3)); create index ix on a ([V x]);
-          insert into a select value, dateadd(ms, value / 2, '2017-01-01') from generate_series(1, 60)",
+          insert into a select value, dateadd(second, value / 2, '2017-01-01') from generate_series(1, 60)",
             watermark("v X", none()),
             serde_json::json!({ "columns": ["id"], "where": "id > 10" }),
             50,
