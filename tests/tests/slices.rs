@@ -364,6 +364,33 @@ async fn slices_of_any_kind_are_split_until_they_fit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_uniqueidentifier_key_cuts_in_the_servers_order() {
+    let world = World::new(
+        "create table t (id uniqueidentifier primary key, v int);
+         insert into t select newid(), 1 from generate_series(1, 60);
+         insert into t values ('00000000-0000-0000-0000-000000000000', 1), ('FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF', 1),
+           ('01000000-0000-0000-0000-000000000000', 1), ('00000000-0000-0000-0000-000000000001', 1)",
+    )
+    .await;
+    let spec = spec("t", 16, &serde_json::json!({}));
+    let outcome = run_in_time(&world, &spec, 12).await.unwrap();
+    assert_eq!((outcome.committed[0].rows, world.lines("dbo.t").len()), (64, 64));
+    let parts = part_rows(&world, &spec, &WindowName::initial()).await;
+    // Four slices of sixteen, each of which took too long.
+    assert_eq!(parts, [2; 32], "{parts:?}");
+    // What the server takes for the least is first, whatever its text looks like.
+    let store = world.s3.store();
+    let ledger = Ledger::new(&store, "tidemark", &spec.table);
+    let plan = ledger.frozen_plan(&WindowName::initial()).await.unwrap();
+    let first = ledger.manifest(&plan.window).await.unwrap().unwrap().parts.remove(0);
+    let body = store.get(&first.key).await.unwrap().unwrap().body;
+    let lines: Vec<_> = std::str::from_utf8(&body).unwrap().lines().map(str::to_uppercase).collect();
+    assert!(lines.iter().any(|line| line.starts_with("00000000-0000-0000-0000-000000000000")));
+    assert!(lines.iter().any(|line| line.starts_with("01000000-0000-0000-0000-000000000000")));
+    assert!(plan.slices[1].query.sql.contains("[id] > CAST(@P2 AS uniqueidentifier)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slice_that_cannot_be_split_says_why_and_what_to_change() {
     let world = World::new("create table t (v int); insert into t select 1 from generate_series(1, 9)").await;
     let spec = spec("t", 100, &serde_json::json!({}));

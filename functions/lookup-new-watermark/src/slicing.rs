@@ -292,11 +292,10 @@ fn slice_rows(spec: &TableSpec, extent: Option<Extent>) -> u64 {
     (SLICE_BYTES / row_bytes).clamp(*DERIVED_ROWS.start(), *DERIVED_ROWS.end())
 }
 
-/// The column, if it is one of those asked for, every row has a value in it, and its values have an exact text, as
-/// watermarks have.
+/// The column, if it is one of those asked for, every row has a value in it, and its values have an exact text.
 pub(crate) fn sliceable(declared: &[DeclaredColumn], name: &str) -> Option<Key> {
     let column = declared.iter().find(|column| column.name == name && !column.nullable)?;
     let sql_type = *column.sql_type.as_ref().ok()?;
-    watermark::check_type(sql_type).ok()?;
-    Some((Identifier::new(name).ok()?, sql_type))
+    let column = Identifier::new(name).ok()?;
+    watermark::can_cut(sql_type).then_some((column, sql_type))
 }

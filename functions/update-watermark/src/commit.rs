@@ -14,9 +14,15 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a commit came to.
 pub(crate) enum Commit {
     /// The window is committed.
-    Done(Manifest),
+    Done(Box<Manifest>),
     /// These slices have to be copied first.
     Waits(Missing),
+}
+
+impl Commit {
+    fn done(manifest: Manifest) -> Self {
+        Self::Done(Box::new(manifest))
+    }
 }
 
 /// Slices that have no usable upload.
@@ -42,13 +48,13 @@ where
     S: ReadObjects + CreateObjects + CompleteObjects,
 {
     if let Some(load) = &plan.superseded_by {
-        return supersede(ledger, plan, load, run_id, context).await.map(Commit::Done);
+        return supersede(ledger, plan, load, run_id, context).await.map(Commit::done);
     }
     // W3: nothing becomes visible before every slice is decided.
     let records = match decided(ledger, plan).await? {
         Decided::All(records) => records,
         Decided::NotYet(missing) => return Ok(Commit::Waits(missing)),
-        Decided::Superseded(load) => return supersede(ledger, plan, &load, run_id, context).await.map(Commit::Done),
+        Decided::Superseded(load) => return supersede(ledger, plan, &load, run_id, context).await.map(Commit::done),
     };
     if let Some(expired) = &plan.supersedes {
         // The chain has to lead here before this window is its end.
@@ -57,7 +63,7 @@ where
     }
 
     if let Some(manifest) = committed_before(ledger, plan).await? {
-        return Ok(Commit::Done(manifest));
+        return Ok(Commit::done(manifest));
     }
     let copied = records.iter().map(|record| record.rows).sum();
     // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
@@ -100,7 +106,7 @@ where
         table = %manifest.table, window = %manifest.window, rows = manifest.rows, bytes = manifest.bytes,
         objects = manifest.parts.len(), "Window committed."
     );
-    Ok(Commit::Done(manifest))
+    Ok(Commit::done(manifest))
 }
 
 /// Commits the window of `plan` as one whose rows are in window `load`: it has none of its own and ends where it starts.

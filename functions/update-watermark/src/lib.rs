@@ -142,7 +142,7 @@ where
             manifest
         }
         None => match commit::commit(source, store, &ledger, &plan, &run_id, context).await? {
-            Commit::Done(manifest) => manifest,
+            Commit::Done(manifest) => *manifest,
             Commit::Waits(missing) => return Ok(waits(table, window, missing)),
         },
     };
