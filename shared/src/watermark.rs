@@ -402,7 +402,7 @@ mod tests {
             "time(7)",
             "xml",
         ] {
-            let error = Watermark::new(name.parse().unwrap(), "1").unwrap_err();
+            let error = check_type(name.parse().unwrap()).unwrap_err();
             assert_eq!(error.code(), ErrorCode::UnsupportedType);
             assert!(error.to_string().contains(name), "{error}");
         }

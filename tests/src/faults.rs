@@ -14,7 +14,7 @@ use tidemark::ports::objects::{
 };
 use tidemark::ports::rows::{BatchSink, RowSource};
 use tidemark::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
+    CountSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
 };
 use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
 use tidemark::query::slices::{KeyRange, KeyedRows};
@@ -261,6 +261,17 @@ impl<T: SliceSource> SliceSource for Gated<'_, &T> {
         self.gate
             .call("leading_columns", SOURCE, self.inner.leading_columns(table))
             .await
+    }
+
+    async fn histogram(
+        &self,
+        table: &ObjectName,
+        column: &Identifier,
+        sql_type: SqlType,
+        below: Option<&Watermark>,
+    ) -> Result<Histogram> {
+        let answer = self.inner.histogram(table, column, sql_type, below);
+        self.gate.call("histogram", SOURCE, answer).await
     }
 
     async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {

@@ -1,8 +1,9 @@
 //! Large windows are cut into slices of bounded rows and bytes, at values the column really has, so that ties never
 //! straddle.
 //!
-//! By the watermark where an index begins with it: each step over the index reads as many entries as a slice has rows.
-//! By the key where none does, or where a first load has too few different watermarks. A window that would need too
+//! By the watermark where an index begins with it: at the ends of the steps of its histogram, without reading a row; where a
+//! step is larger than a slice, or the rows came after the statistics were made, by steps over the index, each of which reads as many
+//! entries as a slice has rows. By the key where none does, or where a first load has too few different watermarks. A window that would need too
 //! many slices, or too long to be cut, ends earlier, and the next run goes on from there.
 
 use std::time::Duration;
@@ -10,9 +11,9 @@ use std::time::Duration;
 use tidemark::error::Result;
 use tidemark::identifier::Identifier;
 use tidemark::ledger::{KeyBounds, SliceBounds};
-use tidemark::ports::source::{DeclaredColumn, Extent, LeadingColumn, SliceSource};
+use tidemark::ports::source::{DeclaredColumn, Extent, Histogram, LeadingColumn, SliceSource, Step};
 use tidemark::query::Interval;
-use tidemark::query::slices::KeyedRows;
+use tidemark::query::slices::{KeyRange, KeyedRows};
 use tidemark::table::TableSpec;
 use tidemark::types::SqlType;
 use tidemark::watermark::{self, Watermark};
@@ -69,12 +70,20 @@ pub(crate) async fn cut<P: SliceSource>(
         end,
     };
     let Some(extent) = extent else {
-        return window_by_watermark(source, spec, window, limits).await;
+        return window_by_watermark(source, spec, window, &[], limits).await;
     };
     let leading = source.leading_columns(&spec.table).await?;
     let key = key(&leading, declared, Some(window.column));
     if leads(&leading, window.column) {
-        let cut = window_by_watermark(source, spec, window, limits).await?;
+        // What came since the last run came since the statistics, as a rule: they are asked for a first load only.
+        let steps = match window.old {
+            None => {
+                let column = (window.column, window.new.sql_type());
+                histogram(source, spec, column, Some(window.new), extent).await?
+            }
+            Some(_) => Vec::new(),
+        };
+        let cut = window_by_watermark(source, spec, window, &steps, limits).await?;
         let expected = extent.rows / slice_rows;
         let is_enough = window.old.is_some() || cut.slices.len() as u64 >= expected / TOO_FEW;
         return match key {
@@ -177,31 +186,33 @@ pub(crate) async fn by_watermark<P: SliceSource>(
     source: &P,
     window: &Interval<'_>,
     mut rest: SliceBounds,
+    histogram: &[Step],
     limits: Limits,
 ) -> Result<(Vec<SliceBounds>, SliceBounds, bool)> {
-    let mut slices: Vec<SliceBounds> = Vec::new();
+    let bounds = &rest;
     // The value a slice ends with, or, of a rowversion, the one before which it ends.
     let number = limits.rows + u64::from(watermark::is_exact(window.new.sql_type()));
-    loop {
+    let nth = async |above: Option<&Watermark>, up_to: Option<&Watermark>| {
+        let whole = bounds.interval(window);
         let interval = Interval {
             with_nulls: false,
-            ..rest.interval(window)
+            old: above.or(whole.old),
+            new: up_to.unwrap_or(whole.new),
+            ..whole
         };
-        let next = source.nth_watermark(&interval, number).await?;
-        // Otherwise nothing would be left for the next slice.
-        let next = next.filter(|value| value != interval.new && rest.old.as_ref() != Some(value));
-        let Some(value) = next else {
-            return Ok((slices, rest, false));
-        };
+        source.nth_watermark(&interval, number).await
+    };
+    let last = Some(bounds.interval(window).new);
+    let (cuts, is_more) = cuts(bounds.old.clone(), last, histogram, limits, nth).await?;
+    let mut slices: Vec<SliceBounds> = Vec::with_capacity(cuts.len());
+    for value in cuts {
         slices.push(SliceBounds {
             new: Some(value.clone()),
             ..rest.clone()
         });
         rest.old = Some(value);
-        if limits.are_reached(slices.len()) {
-            return Ok((slices, rest, true));
-        }
     }
+    Ok((slices, rest, is_more))
 }
 
 /// Cuts those of `rows` that are in `rest`; the last slice is what is left.
@@ -210,14 +221,32 @@ pub(crate) async fn by_key<P: SliceSource>(
     rows: &KeyedRows<'_>,
     mut rest: KeyBounds,
     sql_type: SqlType,
+    histogram: &[Step],
     limits: Limits,
 ) -> Result<Vec<KeyBounds>> {
-    let mut slices: Vec<KeyBounds> = Vec::new();
-    while !limits.are_reached(slices.len() + 1) {
-        let next = source.nth_key(rows, &rest.range(), sql_type, limits.rows).await?;
-        // Otherwise nothing would be left for the next slice.
-        let next = next.filter(|value| rest.up_to.as_ref() != Some(value));
-        let Some(value) = next else { break };
+    let bounds = &rest;
+    let nth = async |above: Option<&Watermark>, up_to: Option<&Watermark>| {
+        let range = KeyRange {
+            above,
+            up_to: up_to.or(bounds.up_to.as_ref()),
+            ..bounds.range()
+        };
+        source.nth_key(rows, &range, sql_type, limits.rows).await
+    };
+    let limits_of_cuts = Limits {
+        slices: limits.slices.saturating_sub(1),
+        ..limits
+    };
+    let (cuts, _) = cuts(
+        bounds.above.clone(),
+        bounds.up_to.as_ref(),
+        histogram,
+        limits_of_cuts,
+        nth,
+    )
+    .await?;
+    let mut slices: Vec<KeyBounds> = Vec::with_capacity(cuts.len() + 1);
+    for value in cuts {
         slices.push(KeyBounds {
             up_to: Some(value.clone()),
             ..rest.clone()
@@ -228,13 +257,84 @@ pub(crate) async fn by_key<P: SliceSource>(
     Ok(slices)
 }
 
+/// The values that cut rows above `start` and up to `last` into slices, and whether a limit was reached before the end.
+///
+/// Where the server has a histogram, at the ends of its steps. `nth` steps over the index, from one value on and up to
+/// another, and reads as many entries as a slice has rows: it is asked within steps that are larger than a slice, and after
+/// the last one, for what came since. Any value that is found cuts rightly, however wrong a histogram is about their number.
+async fn cuts(
+    start: Option<Watermark>,
+    last: Option<&Watermark>,
+    histogram: &[Step],
+    limits: Limits,
+    nth: impl AsyncFn(Option<&Watermark>, Option<&Watermark>) -> Result<Option<Watermark>>,
+) -> Result<(Vec<Watermark>, bool)> {
+    let mut found: Vec<Watermark> = Vec::new();
+    let mut gathered = 0;
+    let mut before: Option<&Watermark> = None;
+    // After the last step there is no further end to it.
+    for step in histogram.iter().map(Some).chain([None]) {
+        if let (Some(Step { rows, .. }), Some(end)) = (step, before)
+            && gathered > 0
+            && gathered + rows > limits.rows
+        {
+            found.push(end.clone());
+            gathered = 0;
+        }
+        let up_to = step.map(|step| &step.up_to);
+        if step.is_none_or(|step| step.rows > limits.rows) {
+            loop {
+                if limits.are_reached(found.len()) && !found.is_empty() {
+                    return Ok((found, true));
+                }
+                let at = found.last().or(start.as_ref());
+                let next = nth(at, up_to).await?;
+                // Otherwise nothing would be left for the next slice.
+                let next = next.filter(|value| Some(value) != up_to.or(last) && Some(value) != at);
+                let Some(value) = next else { break };
+                found.push(value);
+            }
+            // What is left of a large step is a slice of its own.
+            found.extend(up_to.cloned());
+            gathered = 0;
+        } else {
+            gathered += step.map_or(0, |step| step.rows);
+            before = up_to;
+        }
+        if limits.are_reached(found.len()) && !found.is_empty() {
+            return Ok((found, true));
+        }
+    }
+    Ok((found, false))
+}
+
+/// The steps of the histogram of `column` below a value, for as many rows as the table has now.
+async fn histogram<P: SliceSource>(
+    source: &P,
+    spec: &TableSpec,
+    (column, sql_type): (&Identifier, SqlType),
+    below: Option<&Watermark>,
+    extent: Extent,
+) -> Result<Vec<Step>> {
+    let Histogram { rows, mut steps } = source.histogram(&spec.table, column, sql_type, below).await?;
+    tracing::debug!(table = %spec.table, column = column.as_str(), rows, steps = steps.len(), "Statistics read.");
+    if rows > 0 && extent.rows > rows {
+        for step in &mut steps {
+            let grown = u128::from(step.rows) * u128::from(extent.rows) / u128::from(rows);
+            step.rows = u64::try_from(grown).unwrap_or(u64::MAX);
+        }
+    }
+    Ok(steps)
+}
+
 async fn window_by_watermark<P: SliceSource>(
     source: &P,
     spec: &TableSpec,
     window: &Interval<'_>,
+    steps: &[Step],
     limits: Limits,
 ) -> Result<Cut> {
-    let (mut slices, rest, is_more) = by_watermark(source, window, SliceBounds::default(), limits).await?;
+    let (mut slices, rest, is_more) = by_watermark(source, window, SliceBounds::default(), steps, limits).await?;
     if let Some(new_watermark) = rest.old.as_ref().filter(|_| is_more) {
         tracing::info!(
             table = %spec.table, slices = slices.len(), %new_watermark,
@@ -276,8 +376,9 @@ async fn table_by_key<P: SliceSource>(
         rows: (extent.rows / count).max(1),
         ..limits
     };
+    let steps = histogram(source, spec, (&column, sql_type), None, extent).await?;
     let table = KeyedRows::Table(&spec.table);
-    by_key(source, &table, KeyBounds::all(column), sql_type, limits).await
+    by_key(source, &table, KeyBounds::all(column), sql_type, &steps, limits).await
 }
 
 /// How many rows a slice has.
@@ -298,4 +399,79 @@ pub(crate) fn sliceable(declared: &[DeclaredColumn], name: &str) -> Option<Key> 
     let sql_type = *column.sql_type.as_ref().ok()?;
     let column = Identifier::new(name).ok()?;
     watermark::can_cut(sql_type).then_some((column, sql_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn value(number: u64) -> Watermark {
+        Watermark::new(SqlType::BigInt, &number.to_string()).unwrap()
+    }
+
+    /// Cuts the rows 1 to `rows` by a histogram with these steps. Returns the slices' sizes and, for each step over the index,
+    /// from where it began and how far it could read.
+    async fn cut_rows(rows: u64, steps: &[(u64, u64)], limit: u64) -> (Vec<u64>, Vec<(u64, u64)>) {
+        let steps: Vec<Step> = steps
+            .iter()
+            .map(|&(up_to, rows)| Step {
+                up_to: value(up_to),
+                rows,
+            })
+            .collect();
+        let number = |value: &Watermark| value.value().parse::<u64>().unwrap();
+        let read = RefCell::new(Vec::new());
+        let nth = async |above: Option<&Watermark>, up_to: Option<&Watermark>| {
+            let (above, up_to) = (above.map_or(0, number), up_to.map_or(rows, number).min(rows));
+            read.borrow_mut().push((above, up_to));
+            Ok((above + limit <= up_to).then(|| value(above + limit)))
+        };
+        let limits = Limits {
+            rows: limit,
+            slices: 1_000,
+            end: Instant::now() + TIME_TO_CUT,
+        };
+        let last = value(rows);
+        let (cuts, _) = cuts(None, Some(&last), &steps, limits, nth).await.unwrap();
+        let ends: Vec<u64> = std::iter::once(0)
+            .chain(cuts.iter().map(number))
+            .chain([rows])
+            .collect();
+        assert!(ends.is_sorted());
+        let sizes = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        (sizes, read.into_inner())
+    }
+
+    #[tokio::test]
+    async fn small_steps_are_gathered_without_reading_a_row() {
+        let steps: Vec<_> = (1..=100).map(|number| (number * 1_000, 1_000)).collect();
+        let (sizes, read) = cut_rows(100_000, &steps[..99], 5_500).await;
+        assert!(sizes[..19].iter().all(|&size| size == 5_000), "{sizes:?}");
+        // But for what may have come after the last step.
+        assert_eq!(read, [(95_000, 100_000)]);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_is_larger_than_a_slice_is_stepped_through() {
+        let steps = [(1_000, 1_000), (2_000, 1_000), (12_000, 10_000), (13_000, 1_000)];
+        let (sizes, read) = cut_rows(13_500, &steps, 4_000).await;
+        assert_eq!(sizes, [2_000, 4_000, 4_000, 2_000, 1_500]);
+        assert_eq!(
+            read,
+            [(2_000, 12_000), (6_000, 12_000), (10_000, 12_000), (12_000, 13_500)]
+        );
+    }
+
+    #[tokio::test]
+    async fn stale_or_wrong_statistics_never_make_a_slice_of_all_that_came_since() {
+        let (sizes, _) = cut_rows(100_000, &[(500, 500), (1_000, 500)], 10_000).await;
+        assert!(sizes.iter().all(|&size| size <= 10_000), "{sizes:?}");
+        // Steps that say too much only make smaller slices.
+        let (sizes, _) = cut_rows(10_000, &[(2_000, 900_000), (4_000, 900_000)], 3_000).await;
+        assert_eq!(sizes, [2_000, 2_000, 3_000, 3_000]);
+        let (sizes, read) = cut_rows(10_000, &[], 3_000).await;
+        assert_eq!((sizes, read.len()), (vec![3_000, 3_000, 3_000, 1_000], 4));
+    }
 }

@@ -165,7 +165,8 @@ impl<P: ProbeSource + SliceSource> Splitter<'_, P> {
         let mut cut = Vec::new();
         for by_key in [key_first, !key_first] {
             if !by_key {
-                let (slices, rest, _) = slicing::by_watermark(self.source, &window, bounds.clone(), limits).await?;
+                let (slices, rest, _) =
+                    slicing::by_watermark(self.source, &window, bounds.clone(), &[], limits).await?;
                 cut = slices;
                 cut.push(rest);
             } else if let Some(key) = key_of(bounds, &leading, &declared, Some(&column)) {
@@ -257,7 +258,7 @@ impl<P: ProbeSource + SliceSource> Splitter<'_, P> {
         limits: Limits,
     ) -> Result<Vec<SliceBounds>> {
         let within = key_bounds(bounds, &key);
-        let cut = slicing::by_key(self.source, rows, within, key.1, limits).await?;
+        let cut = slicing::by_key(self.source, rows, within, key.1, &[], limits).await?;
         let slice = |key| SliceBounds {
             key: Some(key),
             ..bounds.clone()

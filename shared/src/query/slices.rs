@@ -3,6 +3,7 @@
 use super::change_tracking::Changes;
 use super::{Interval, Query, typed};
 use crate::identifier::{Identifier, ObjectName};
+use crate::types::SqlType;
 use crate::watermark::Watermark;
 
 /// A range of a key, above one value and up to another; open where there is none.
@@ -115,6 +116,41 @@ pub fn extent(table: &ObjectName) -> Query {
                ON [a].[container_id] = CASE WHEN [a].[type] = 2 THEN [p].[partition_id] ELSE [p].[hobt_id] END \
                WHERE [p].[object_id] = OBJECT_ID(@P1) AND [p].[index_id] IN (0, 1)";
     Query::with(sql, &[&table.quoted()])
+}
+
+/// The ids of the statistics of all rows of a table whose first column is `column`.
+#[must_use]
+pub fn statistics(table: &ObjectName, column: &Identifier) -> Query {
+    let sql = "SELECT [s].[stats_id] FROM sys.stats AS [s] JOIN sys.stats_columns AS [k] \
+               ON [k].[object_id] = [s].[object_id] AND [k].[stats_id] = [s].[stats_id] AND [k].[stats_column_id] = 1 \
+               JOIN sys.columns AS [c] ON [c].[object_id] = [k].[object_id] AND [c].[column_id] = [k].[column_id] \
+               WHERE [s].[object_id] = OBJECT_ID(@P1) AND [c].[name] = @P2 AND [s].[has_filter] = 0 ORDER BY [s].[stats_id]";
+    Query::with(sql, &[&table.quoted(), column.as_str()])
+}
+
+/// The steps of a histogram, but for that of NULL, whose values are below `below`, if it is given: the value a step ends with,
+/// its rows, and the rows of all steps
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/sys-dm-db-stats-histogram-transact-sql>).
+#[must_use]
+pub fn histogram(table: &ObjectName, statistics: i32, sql_type: SqlType, below: Option<&Watermark>) -> Query {
+    // A sql_variant is only compared after it is cast.
+    let key = match sql_type {
+        SqlType::RowVersion => "CAST([h].[range_high_key] AS binary(8))".to_owned(),
+        _ => format!("CAST([h].[range_high_key] AS {sql_type})"),
+    };
+    let source = "sys.dm_db_stats_histogram(OBJECT_ID(@P1), CAST(@P2 AS int))";
+    let mut parameters = vec![table.quoted(), statistics.to_string()];
+    let mut filter = "[h].[range_high_key] IS NOT NULL".to_owned();
+    if let Some(below) = below {
+        parameters.push(below.value().to_owned());
+        filter.push_str(&format!(" AND {key} < {}", typed("@P3", sql_type)));
+    }
+    let sql = format!(
+        "SELECT {key} AS [up_to], CAST([h].[range_rows] + [h].[equal_rows] AS bigint) AS [rows], \
+         (SELECT CAST(SUM([a].[range_rows] + [a].[equal_rows]) AS bigint) FROM {source} AS [a]) AS [all_rows] \
+         FROM {source} AS [h] WHERE {filter} ORDER BY [h].[step_number]"
+    );
+    Query { sql, parameters }
 }
 
 /// The columns with which an index of the table begins, and whether it is the clustered index or the primary key.

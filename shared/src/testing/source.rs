@@ -8,7 +8,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::{Identifier, ObjectName};
 use crate::ports::changes::{ProbeChanges, Versions};
 use crate::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, Maximum, ProbeSource, SliceSource, WatermarkColumn,
+    CountSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, Maximum, ProbeSource, SliceSource,
+    WatermarkColumn,
 };
 use crate::query::slices::{KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
@@ -105,6 +106,16 @@ impl SliceSource for MemoryTable {
             name: "v".into(),
             is_key: false,
         }])
+    }
+
+    async fn histogram(
+        &self,
+        _table: &ObjectName,
+        _column: &Identifier,
+        _sql_type: SqlType,
+        _below: Option<&Watermark>,
+    ) -> Result<Histogram> {
+        Ok(Histogram::default())
     }
 
     async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::{Identifier, ObjectName};
 use crate::ports::changes::{ProbeChanges, Versions};
 use crate::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
+    CountSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
 };
 use crate::query::slices::{KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
@@ -235,6 +235,16 @@ impl SliceSource for MemoryTracked {
             name: "id".into(),
             is_key: true,
         }])
+    }
+
+    async fn histogram(
+        &self,
+        _table: &ObjectName,
+        _column: &Identifier,
+        _sql_type: SqlType,
+        _below: Option<&Watermark>,
+    ) -> Result<Histogram> {
+        Ok(Histogram::default())
     }
 
     async fn nth_watermark(&self, _interval: &Interval<'_>, _number: u64) -> Result<Option<Watermark>> {

@@ -525,6 +525,8 @@ pub enum Kind {
     Drop(&'static str, Vec<Name>, bool),
     /// `CREATE INDEX`: name, table, columns, unique
     CreateIndex(String, Name, Vec<(String, bool)>, bool),
+    /// `UPDATE STATISTICS table [index]`
+    UpdateStatistics(Name, Option<String>),
     /// `DROP INDEX name ON table`
     DropIndex(String, Name, bool),
     /// `CREATE SCHEMA`

@@ -45,6 +45,8 @@ pub struct Table {
 /// An index or a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {
+    /// Its `index_id`, and the `stats_id` of its statistics.
+    pub id: i64,
     /// Its name.
     pub name: String,
     /// Its key columns.
@@ -171,6 +173,8 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
            PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._index(object_id INT, id INT, name TEXT COLLATE TSQL, columns TEXT,
            uniq INT, prim INT, cons INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._histogram(object_id INT, stats_id INT, step INT, key, range_rows INT,
+           equal_rows INT, range_values INT, PRIMARY KEY(object_id, stats_id, step)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._ct_database(db TEXT COLLATE TSQL PRIMARY KEY, enabled INT, auto_cleanup INT,
            period INT, unit INT, version INT);
          CREATE TABLE IF NOT EXISTS {store}._ct_table(table_id INTEGER PRIMARY KEY, columns INT);
@@ -384,11 +388,12 @@ pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure
 pub fn indexes(conn: &Connection, table: &Table) -> SqlResult<Vec<Index>> {
     let store = table.place().store();
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT name, columns, uniq, prim, cons FROM {store}._index WHERE object_id = ?1 ORDER BY id"
+        "SELECT name, columns, uniq, prim, cons, id FROM {store}._index WHERE object_id = ?1 ORDER BY id"
     ))?;
     let rows = statement.query_map([table.id], |r| {
         let columns: String = r.get(1)?;
         Ok(Index {
+            id: r.get(5)?,
             name: r.get(0)?,
             columns: columns.split('\n').map(str::to_owned).collect(),
             unique: r.get(2)?,

@@ -323,6 +323,41 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                  cons AND NOT prim AS c7, 0 AS c8, 0 AS c9 FROM main._index WHERE {in_db}"
             ),
         },
+        // Those of the indexes; the stand-in makes no others.
+        "stats" => View {
+            columns: vec![
+                ("object_id", Ty::Int, false),
+                ("name", NAME, true),
+                ("stats_id", Ty::Int, false),
+                ("auto_created", Ty::Bit, true),
+                ("user_created", Ty::Bit, true),
+                ("no_recompute", Ty::Bit, true),
+                ("has_filter", Ty::Bit, true),
+                ("filter_definition", Ty::NVarChar(crate::value::MAX), true),
+                ("is_temporary", Ty::Bit, true),
+                ("is_incremental", Ty::Bit, true),
+            ],
+            sql: format!(
+                "SELECT object_id AS c0, name AS c1, id AS c2, 0 AS c3, 0 AS c4, 0 AS c5, 0 AS c6, NULL AS c7, 0 AS c8, 0 AS c9
+                 FROM main._index WHERE {in_db}"
+            ),
+        },
+        "stats_columns" => View {
+            columns: vec![
+                ("object_id", Ty::Int, false),
+                ("stats_id", Ty::Int, false),
+                ("stats_column_id", Ty::Int, true),
+                ("column_id", Ty::Int, false),
+            ],
+            sql: format!(
+                "WITH RECURSIVE k(object_id, id, rest, name, n) AS (
+                   SELECT object_id, id, columns || char(10), NULL, 0 FROM main._index WHERE {in_db}
+                   UNION ALL SELECT object_id, id, substr(rest, instr(rest, char(10)) + 1),
+                     substr(rest, 1, instr(rest, char(10)) - 1), n + 1 FROM k WHERE rest <> '')
+                 SELECT k.object_id AS c0, k.id AS c1, k.n AS c2, c.id AS c3
+                 FROM k JOIN main._column c ON c.object_id = k.object_id AND c.name = k.name WHERE k.n > 0"
+            ),
+        },
         "index_columns" => View {
             columns: vec![
                 ("object_id", Ty::Int, false),

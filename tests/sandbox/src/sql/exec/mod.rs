@@ -18,6 +18,7 @@ mod query;
 mod session;
 mod sink;
 mod statement;
+mod statistics;
 mod system;
 mod table_types;
 pub(crate) mod tracking;
