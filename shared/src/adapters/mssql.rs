@@ -14,10 +14,6 @@ mod column;
 mod columns;
 mod errors;
 #[cfg(test)]
-mod measure;
-#[cfg(test)]
-mod replay;
-#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;
@@ -124,9 +120,10 @@ impl MssqlRows {
         Self { timeouts, ..self }
     }
 
-    /// Without encryption, for the replaying server of the tests.
-    #[cfg(test)]
-    fn unencrypted(login: Login, limits: BatchLimits) -> Self {
+    /// Without encryption, for the replaying server of tests and measurements.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn unencrypted(login: Login, limits: BatchLimits) -> Self {
         Self {
             encryption: EncryptionSetting::PreferOff,
             ..Self::with_limits(login, limits)

@@ -1,8 +1,9 @@
 //! Reading from the wire, every type at its edges, and what goes wrong on the way.
 
 use arrow_array::RecordBatch;
+use tidemark_replay::server::{Answer, Replay};
+use tidemark_replay::tokens::{LATIN1, characters, chunked, columns, done, end, error, row, short, utf16};
 
-use super::replay::{Answer, LATIN1, Replay, characters, chunked, columns, done, end, error, row, short, utf16};
 use super::*;
 use crate::format::{CsvOptions, Format, Timestamps};
 use crate::types::Column;
@@ -59,10 +60,7 @@ pub fn csv() -> Format {
 
 pub fn answer(head: Vec<u8>, tail: Vec<u8>, hangs_up: bool) -> Replay {
     Replay::start(Answer::Tokens {
-        head,
-        block: Vec::new(),
-        times: 0,
-        tail,
+        tokens: [head, tail].concat(),
         hangs_up,
     })
 }
@@ -80,7 +78,7 @@ async fn a_result_of_another_shape_is_refused_by_name_before_any_batch() {
     ] {
         let server = answer(columns(&[(name, type_info)]), end(0), false);
         let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-        let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
+        let mut rows = MssqlRows::unencrypted(options(server.port()), BatchLimits::default());
         let error = rows
             .read(&query(), &shape, &mut Collected::default())
             .await
@@ -100,7 +98,7 @@ async fn a_null_where_the_plan_has_none_is_refused() {
         ..column("a", "int")
     };
     let shape = Shape::new(&[only], &Format::default(), Timestamps::Us).unwrap();
-    let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
+    let mut rows = MssqlRows::unencrypted(options(server.port()), BatchLimits::default());
     let error = rows
         .read(&query(), &shape, &mut Collected::default())
         .await
@@ -116,7 +114,7 @@ async fn nanoseconds_refuse_what_they_cannot_hold_by_name() {
     )]));
     let server = answer(head, end(1), false);
     let shape = Shape::new(&[column("a", "datetime2(7)")], &Format::default(), Timestamps::Ns).unwrap();
-    let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
+    let mut rows = MssqlRows::unencrypted(options(server.port()), BatchLimits::default());
     let error = rows
         .read(&query(), &shape, &mut Collected::default())
         .await
@@ -129,7 +127,7 @@ async fn nanoseconds_refuse_what_they_cannot_hold_by_name() {
 async fn parameters_are_bound_and_a_connection_is_kept() {
     let server = answer(columns(&[("a", vec![0x26, 4])]), end(0), false);
     let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-    let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
+    let mut rows = MssqlRows::unencrypted(options(server.port()), BatchLimits::default());
     for _ in 0..3 {
         assert_eq!(rows.read(&query(), &shape, &mut Collected::default()).await.unwrap(), 0);
     }
@@ -147,7 +145,7 @@ async fn a_connection_is_not_kept_after_its_sink_failed() {
     head.extend(row(&[short(&[1, 0, 0, 0])]));
     let server = answer(head, end(1), false);
     let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-    let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
+    let mut rows = MssqlRows::unencrypted(options(server.port()), BatchLimits::default());
     let mut sink = Collected {
         fails: true,
         ..Collected::default()
@@ -171,7 +169,7 @@ async fn what_breaks_a_stream_is_classed() {
     ] {
         let server = answer(head.clone(), tail, hangs_up);
         let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-        let mut rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
+        let mut rows = MssqlRows::unencrypted(options(server.port()), BatchLimits::default());
         let error = rows
             .read(&query(), &shape, &mut Collected::default())
             .await
@@ -197,7 +195,7 @@ async fn a_server_that_falls_silent_is_given_up_wherever_it_stops() {
     ] {
         let server = Replay::start(Answer::Silence(tokens));
         let shape = Shape::new(&[column("a", "int")], &csv(), Timestamps::Us).unwrap();
-        let rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default());
+        let rows = MssqlRows::unencrypted(options(server.port()), BatchLimits::default());
         let mut rows = rows.with_timeouts(timeouts);
         let mut sink = Collected::default();
         let (query, limit) = (query(), Duration::from_secs(5));
@@ -220,8 +218,8 @@ async fn a_server_that_cannot_be_reached_or_refuses_is_classed() {
         .local_addr()
         .unwrap()
         .port();
-    let login_failed = Replay::start(Answer::Refuse(18456)).port;
-    let failing_over = Replay::start(Answer::Refuse(40613)).port;
+    let login_failed = Replay::start(Answer::Refuse(18456)).port();
+    let failing_over = Replay::start(Answer::Refuse(40613)).port();
     for (port, code) in [
         (refused, ErrorCode::SourceUnavailable),
         (login_failed, ErrorCode::SourceRejected),
@@ -249,7 +247,7 @@ async fn encryption_is_demanded() {
     for tls in [Tls::Verify, Tls::Trust] {
         let options = Login {
             tls,
-            ..options(server.port)
+            ..options(server.port())
         };
         let mut rows = MssqlRows::new(options);
         let error = rows
@@ -286,7 +284,7 @@ async fn batches_are_bounded_in_rows_and_bytes() {
         (BatchLimits { rows: 99, bytes: 1 }, vec![1; 10]),
     ] {
         let mut sink = Collected::default();
-        let mut rows = MssqlRows::unencrypted(options(server.port), limits);
+        let mut rows = MssqlRows::unencrypted(options(server.port()), limits);
         rows.read(&query(), &shape, &mut sink).await.unwrap();
         let read: Vec<_> = sink.batches.iter().map(RecordBatch::num_rows).collect();
         assert_eq!(read, sizes);

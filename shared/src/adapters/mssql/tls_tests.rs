@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tidemark_replay::server::{Answer, Replay};
+use tidemark_replay::tokens::{columns, end};
 
-use super::replay::{Answer, Replay, columns, end};
 use super::tests::options;
 use super::*;
 use crate::format::{Format, Timestamps};
@@ -32,10 +33,7 @@ fn a_certificate_must_be_of_a_trusted_ca_and_for_the_host() {
     let bundle = directory.path().join("ca.pem");
     std::fs::write(&bundle, ca_certificate.pem()).unwrap();
     let tokens = Answer::Tokens {
-        head: columns(&[("a", vec![0x26, 4])]),
-        block: Vec::new(),
-        times: 0,
-        tail: end(0),
+        tokens: [columns(&[("a", vec![0x26, 4])]), end(0)].concat(),
         hangs_up: false,
     };
     let server = Replay::start_with_tls(tokens, &certificate.pem(), &key.serialize_pem());
@@ -46,7 +44,7 @@ fn a_certificate_must_be_of_a_trusted_ca_and_for_the_host() {
         (None, "verify", "127.0.0.1", "SourceRejected"),
         (None, "trust", "127.0.0.1", "Ok"),
     ] {
-        let outcome = in_a_process(ca_file, &format!("{tls} {host} {}", server.port));
+        let outcome = in_a_process(ca_file, &format!("{tls} {host} {}", server.port()));
         assert!(
             outcome.contains(&format!("outcome {expected}")),
             "{tls} {host} {ca_file:?}: {outcome}"

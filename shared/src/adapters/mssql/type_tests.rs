@@ -1,6 +1,7 @@
 //! Every type on the wire, at its edges.
 
-use super::replay::{LATIN1, UTF8, characters, chunked, columns, end, long, row, short, utf16};
+use tidemark_replay::tokens::{LATIN1, UTF8, characters, chunked, columns, end, long, row, short, utf16};
+
 use super::tests::{Collected, answer, column, csv, options, query};
 use super::*;
 use crate::encode::Encoder;
@@ -16,7 +17,7 @@ async fn read_one(sql_type: &str, type_info: Vec<u8>, values: Vec<Vec<u8>>) -> R
     let server = answer(head, end(count), false);
     let shape = Shape::new(&[column("a", sql_type)], &csv(), Timestamps::Us)?;
     let mut sink = Collected::default();
-    let rows = MssqlRows::unencrypted(options(server.port), BatchLimits::default())
+    let rows = MssqlRows::unencrypted(options(server.port()), BatchLimits::default())
         .read(&query(), &shape, &mut sink)
         .await?;
     assert_eq!(rows, count);

@@ -69,7 +69,7 @@ fn main() -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let lines = runtime.block_on(measure_all(&sandbox, &copy_delta))?;
-    let report = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench.json");
+    let report = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bench.json");
     if let Some(folder) = report.parent() {
         std::fs::create_dir_all(folder)?;
     }

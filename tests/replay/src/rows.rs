@@ -1,0 +1,104 @@
+//! Many rows as fast as the network takes them, or at a pace.
+
+use std::fmt;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::packets::{ANSWER, HEADER_BYTES, PACKET_BYTES, send, wrap};
+use crate::tables::Table;
+use crate::tokens::end;
+
+/// About this much is made ready before it is sent.
+const STEP_BYTES: usize = 1024 * 1024;
+/// The key of a row comes after the token and the key's length byte.
+const KEY_OFFSET: usize = 2;
+
+/// The rows of a table, repeated from its block of prepared rows. Only their keys differ: the first column counts from 1.
+pub struct Rows {
+    head: Vec<u8>,
+    block: Vec<u8>,
+    /// Where the rows of the block start, and its end.
+    starts: Vec<usize>,
+    count: u64,
+    rows_per_s: Option<u64>,
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows")
+            .field("count", &self.count)
+            .field("rows_per_s", &self.rows_per_s)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Rows {
+    /// `count` rows of `table`, as fast as they are taken.
+    #[must_use]
+    pub fn new(table: &Table, count: u64) -> Self {
+        let (block, starts) = table.block();
+        Self {
+            head: table.head(),
+            block,
+            starts,
+            count,
+            rows_per_s: None,
+        }
+    }
+
+    /// The same at the pace of a real server: never more than this many rows in a second.
+    #[must_use]
+    pub fn at_most(self, rows_per_s: u64) -> Self {
+        Self {
+            rows_per_s: Some(rows_per_s),
+            ..self
+        }
+    }
+
+    /// The bytes of a row on the wire, on average.
+    #[must_use]
+    pub fn bytes_per_row(&self) -> f64 {
+        self.block.len() as f64 / self.in_block() as f64
+    }
+
+    const fn in_block(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    pub(crate) fn send(&self, stream: &mut impl Write) -> std::io::Result<()> {
+        let started = Instant::now();
+        let step = (STEP_BYTES * self.in_block() / self.block.len()).max(1);
+        let mut unsent = self.head.clone();
+        let mut out = Vec::new();
+        let mut sent = 0;
+        while sent < self.count {
+            let first = usize::try_from(sent % self.in_block() as u64).unwrap();
+            let left = usize::try_from(self.count - sent).unwrap_or(usize::MAX);
+            let rows = step.min(self.in_block() - first).min(left);
+            self.append(&mut unsent, first, rows, sent + 1);
+            sent += rows as u64;
+            // Only full packets, as a server sends them.
+            let full = unsent.len() - unsent.len() % (PACKET_BYTES - HEADER_BYTES);
+            out.clear();
+            wrap(&mut out, ANSWER, &unsent[..full], false);
+            stream.write_all(&out)?;
+            unsent.drain(..full);
+            if let Some(rows_per_s) = self.rows_per_s {
+                let due = Duration::from_secs_f64(sent as f64 / rows_per_s as f64);
+                std::thread::sleep(due.saturating_sub(started.elapsed()));
+            }
+        }
+        unsent.extend(end(self.count));
+        send(stream, ANSWER, &unsent, true)
+    }
+
+    /// Appends `rows` rows of the block from its row `first` on, with keys from `key` on.
+    fn append(&self, out: &mut Vec<u8>, first: usize, rows: usize, key: u64) {
+        let (from, base) = (self.starts[first], out.len());
+        out.extend_from_slice(&self.block[from..self.starts[first + rows]]);
+        for (start, key) in self.starts[first..first + rows].iter().zip(key..) {
+            let at = base + start - from + KEY_OFFSET;
+            out[at..at + 8].copy_from_slice(&key.to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Tokens and values as they are on the wire (MS-TDS 2.2.5 and 2.2.7).
+
+/// Sort id 52 with LCID 0x409: `SQL_Latin1_General_CP1_CI_AS`.
+pub const LATIN1: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
+/// `Latin1_General_100_CI_AS_SC_UTF8`
+pub const UTF8: [u8; 5] = [0x09, 0x04, 0xD0, 0x04, 0x00];
+
+/// The answer to a login.
+pub(crate) fn login_tokens() -> Vec<u8> {
+    let mut ack = vec![1, 0x74, 0, 0, 4];
+    ack.extend(name("Replay"));
+    ack.extend([16, 0, 0x10, 0]);
+    let changed = |kind: u8, new: &str, old: &str| [vec![kind], name(new), name(old)].concat();
+    let mut collation = vec![7, 5];
+    collation.extend(LATIN1);
+    collation.push(0);
+    let mut tokens = Vec::new();
+    // The driver insists on being told the database and the language.
+    let bodies = [
+        (0xE3, changed(1, "db", "")),
+        (0xE3, changed(2, "us_english", "")),
+        (0xE3, changed(4, "32767", "4096")),
+        (0xE3, collation),
+        (0xAD, ack),
+    ];
+    for (token, body) in bodies {
+        tokens.push(token);
+        tokens.extend(u16::try_from(body.len()).unwrap().to_le_bytes());
+        tokens.extend(body);
+    }
+    tokens.extend(done(0xFD, 0, 0));
+    tokens
+}
+
+/// Text as UTF-16LE.
+#[must_use]
+pub fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// A name with the length byte before it.
+pub(crate) fn name(text: &str) -> Vec<u8> {
+    let mut out = vec![u8::try_from(text.encode_utf16().count()).unwrap()];
+    out.extend(utf16(text));
+    out
+}
+
+/// COLMETADATA of nullable columns, each a name and its TYPE_INFO.
+#[must_use]
+pub fn columns(columns: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut out = vec![0x81];
+    out.extend(u16::try_from(columns.len()).unwrap().to_le_bytes());
+    for (column, type_info) in columns {
+        out.extend([0, 0, 0, 0, 9, 0]);
+        out.extend(type_info);
+        out.extend(name(column));
+    }
+    out
+}
+
+/// ROW with these encoded values.
+#[must_use]
+pub fn row(values: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = vec![0xD1];
+    values.iter().for_each(|value| out.extend(value));
+    out
+}
+
+/// DONEINPROC with the count of a SELECT, RETURNSTATUS and DONEPROC.
+#[must_use]
+pub fn end(rows: u64) -> Vec<u8> {
+    let mut out = done(0xFF, 0x11, rows);
+    out.extend([0x79, 0, 0, 0, 0]);
+    out.extend(done(0xFE, 0, 0));
+    out
+}
+
+/// DONE, DONEPROC or DONEINPROC.
+#[must_use]
+pub fn done(token: u8, status: u16, rows: u64) -> Vec<u8> {
+    let mut out = vec![token];
+    out.extend(status.to_le_bytes());
+    out.extend([0xC1, 0]);
+    out.extend(rows.to_le_bytes());
+    out
+}
+
+/// ERROR, severity 16.
+#[must_use]
+pub fn error(number: u32, message: &str) -> Vec<u8> {
+    let mut body = number.to_le_bytes().to_vec();
+    body.extend([1, 16]);
+    body.extend(u16::try_from(message.encode_utf16().count()).unwrap().to_le_bytes());
+    body.extend(utf16(message));
+    body.extend(name("replay"));
+    body.extend(name(""));
+    body.extend(1_i32.to_le_bytes());
+    let mut out = vec![0xAA];
+    out.extend(u16::try_from(body.len()).unwrap().to_le_bytes());
+    out.extend(body);
+    out
+}
+
+/// A value with one length byte; empty is NULL for most types.
+#[must_use]
+pub fn short(bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![u8::try_from(bytes.len()).unwrap()];
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// A value with two length bytes, `None` is NULL.
+#[must_use]
+pub fn long(bytes: Option<&[u8]>) -> Vec<u8> {
+    let Some(bytes) = bytes else {
+        return vec![0xFF, 0xFF];
+    };
+    let mut out = u16::try_from(bytes.len()).unwrap().to_le_bytes().to_vec();
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// A `(max)` value in chunks, of known or unknown length.
+#[must_use]
+pub fn chunked(bytes: &[u8], is_known: bool) -> Vec<u8> {
+    let length = if is_known { bytes.len() as u64 } else { u64::MAX - 1 };
+    let mut out = length.to_le_bytes().to_vec();
+    for chunk in bytes.chunks(8_000) {
+        out.extend(u32::try_from(chunk.len()).unwrap().to_le_bytes());
+        out.extend_from_slice(chunk);
+    }
+    out.extend([0; 4]);
+    out
+}
+
+/// TYPE_INFO of a character type up to 8000 bytes.
+#[must_use]
+pub fn characters(token: u8, bytes: u16, collation: [u8; 5]) -> Vec<u8> {
+    let mut out = vec![token];
+    out.extend(bytes.to_le_bytes());
+    out.extend(collation);
+    out
+}
