@@ -34,6 +34,7 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "read outside the prefix": (_get("elsewhere/dbo.t/window=initial/_plan.json"), ()),
     "freeze a plan": (_put(f"{WINDOW}/_plan.json"), (NEW,)),
     "record a slice": (_put(f"{WINDOW}/_parts/00000.json"), (NEW, COPY)),
+    "record a sub-slice": (_put(f"{WINDOW}/_parts/00000.00003.json"), (NEW, COPY)),
     "void a record": (_put(f"{WINDOW}/_parts/00000.void"), (UPDATE,)),
     "write a manifest": (_put(f"{WINDOW}/_manifest.json"), (UPDATE,)),
     "leave the columns": (_put(f"{WINDOW}/_previous.json"), (UPDATE,)),
