@@ -344,6 +344,15 @@ impl<T: StagedRows> StagedRows for Gated<'_, T> {
     async fn merge(&mut self) -> Result<Merged> {
         self.gate.call("merge", SINK, self.inner.merge()).await
     }
+
+    async fn release(self) {
+        let release = async {
+            self.inner.release().await;
+            Ok(())
+        };
+        // Whoever stops here leaves nothing undone.
+        let _ = self.gate.call("release", SINK, release).await;
+    }
 }
 
 impl<T: ReadWatermarks> ReadWatermarks for Gated<'_, &T> {

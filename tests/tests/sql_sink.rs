@@ -526,6 +526,10 @@ impl StagedRows for OvertakenSlice<'_> {
     async fn merge(&mut self) -> Result<Merged, Error> {
         self.staged.merge().await
     }
+
+    async fn release(self) {
+        self.staged.release().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,7 @@ where
         staged.lock().await?;
         if let (_, Some(decided)) = ledger.decision(&record.window, &record.slice).await? {
             tracing::info!(table = %plan.table, slice = %record.slice, "Another attempt decided this slice first.");
+            staged.release().await;
             return Ok((decided, true));
         }
         let Merged {
@@ -73,6 +74,7 @@ where
     let record = PartRecord { rows: read, ..record };
     let decided = ledger.decide(record.clone()).await?;
     let resumed = decided != record;
+    staged.release().await;
     Ok((decided, resumed))
 }
 

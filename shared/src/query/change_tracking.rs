@@ -192,8 +192,8 @@ pub fn snapshot_allowed() -> Query {
 
 /// The statements around a `SNAPSHOT` transaction; they are batches of their own.
 pub const BEGIN_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION;";
-/// See [`BEGIN_SNAPSHOT`].
-pub const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION;";
+/// See [`BEGIN_SNAPSHOT`]. The level is the session's and outlives the transaction.
+pub const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION; SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 /// A column of `alias` as it is selected.
 fn item(alias: &str, column: &Column) -> String {

@@ -48,7 +48,8 @@ fn described(object_id: &str) -> String {
     )
 }
 
-/// What the session is set to before anything else: an error rolls the whole transaction back.
+/// What the session is set to before anything else: an error rolls the whole transaction back. It stays so, for the next
+/// slice that is merged over its connection.
 #[must_use]
 pub fn session() -> Query {
     Query::new("SET XACT_ABORT ON")
@@ -65,6 +66,20 @@ pub fn lock(table: &ObjectName) -> Query {
          @LockTimeout = {LOCK_TIMEOUT_MS}; SELECT @result AS [result]"
     );
     Query::with(sql, &[&table.quoted()])
+}
+
+/// Gives the lock back; one row: 0 if it was held.
+#[must_use]
+pub fn unlock(table: &ObjectName) -> Query {
+    let sql = "DECLARE @resource nvarchar(255) = CONCAT(N'tidemark ', OBJECT_ID(@P1)), @result int; \
+               EXEC @result = sp_releaseapplock @Resource = @resource, @LockOwner = 'Session'; SELECT @result AS [result]";
+    Query::with(sql, &[&table.quoted()])
+}
+
+/// Drops the staging table of the session, and its rows.
+#[must_use]
+pub fn drop_staging() -> Query {
+    Query::new(format!("DROP TABLE {STAGING}"))
 }
 
 impl Merge {
