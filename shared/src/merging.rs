@@ -134,7 +134,7 @@ impl Merge {
     ///
     /// `SchemaMismatch`, naming the column and the types, when a column has no counterpart, when the counterpart cannot hold
     /// every value exactly or is the server's to write, when a column that must have a value gets none; `InvalidInput`, naming
-    /// the cure, without usable keys.
+    /// the cure, without usable keys: with change tracking those of the source are the only ones.
     pub fn new(
         source: &ObjectName,
         sink: &SqlServerSink,
@@ -148,6 +148,10 @@ impl Merge {
             columns: &tables.table,
         };
         let procedure = sink.procedure.clone().zip(sink.table_type.clone());
+        if newest == Newest::Version && procedure.is_some() {
+            let message = format!("a procedure cannot be told of deletions: merge {table} by keys, without procedure");
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
         let written = match &procedure {
             None => Side {
                 what: side.what.clone(),
@@ -195,6 +199,12 @@ impl Merge {
         written.check_required(&mapped)?;
 
         let keys = side.keys(sink, columns, procedure.is_some())?;
+        if operation.is_some() {
+            let of_source: Vec<_> = (0..columns.len())
+                .filter(|index| !columns[*index].nullable && !tracked(*index))
+                .collect();
+            side.check_tracked(source, columns, &of_source, &keys)?;
+        }
         let watermark = match newest {
             Newest::Watermark(_) if !keys.is_empty() => Some(side.map(&columns[order], order)?),
             _ => None,
@@ -210,10 +220,6 @@ impl Merge {
                     column.name.as_str()
                 )));
             }
-        }
-        if operation.is_some() && procedure.is_some() {
-            let message = format!("a procedure cannot be told of deletions: merge {table} by keys, without procedure");
-            return Err(Error::new(ErrorCode::InvalidInput, message));
         }
         Ok(Self {
             table,
@@ -424,6 +430,34 @@ impl Side<'_> {
         }
         Ok(keys)
     }
+
+    /// Refuses keys that are not the source's primary key, `of_source`: a deletion has values there and nowhere else, so by
+    /// more columns it would delete nothing, and by fewer the rows of other keys.
+    fn check_tracked(
+        &self,
+        source: &ObjectName,
+        columns: &[Column],
+        of_source: &[usize],
+        keys: &[MappedColumn],
+    ) -> Result<()> {
+        let same = of_source
+            .iter()
+            .all(|index| keys.iter().any(|key| key.staged == *index))
+            && keys.iter().all(|key| of_source.contains(&key.staged));
+        if same {
+            return Ok(());
+        }
+        let of_source: Vec<_> = of_source.iter().map(|index| columns[*index].name.as_str()).collect();
+        let keys: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+        let message = format!(
+            "{} has the keys ({}), and change tracking names deleted rows by the primary key of {source}, ({}): name these in \
+             the sink's keys",
+            self.what,
+            keys.join(", "),
+            of_source.join(", ")
+        );
+        Err(Error::new(ErrorCode::InvalidInput, message))
+    }
 }
 
 fn mapped_column(column: &SinkColumn, sql_type: SqlType, staged: usize) -> Result<MappedColumn> {
@@ -515,6 +549,7 @@ const fn length(sql_type: SqlType) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::change_tracking;
 
     fn parse(sql_type: &str) -> SqlType {
         sql_type.parse().unwrap()
@@ -745,14 +780,18 @@ mod tests {
         );
     }
 
+    /// Columns as change tracking plans them: of the table only the key's are never NULL.
+    fn tracked(key: &[(&str, &str)], others: &[(&str, &str)]) -> Vec<Column> {
+        let mut all = columns(key);
+        all.iter_mut().for_each(|column| column.nullable = false);
+        all.extend(columns(others));
+        all.extend(change_tracking::columns());
+        all
+    }
+
     #[test]
     fn change_tracking_tells_the_merge_and_not_the_table() {
-        let source = columns(&[
-            ("id", "int"),
-            ("name", "varchar(10)"),
-            (VERSION_COLUMN, "bigint"),
-            (OPERATION_COLUMN, "nchar(1)"),
-        ]);
+        let source = tracked(&[("id", "int")], &[("name", "varchar(10)")]);
         let sink: SqlServerSink = serde_json::from_str(r#"{"secret_arn": "arn"}"#).unwrap();
         let mut tables = SinkTables {
             table: vec![key("id", "int"), sink_column("name", "varchar(10)")],
@@ -768,6 +807,47 @@ mod tests {
         assert_eq!((merge.staged.len(), merge.columns.len()), (4, 2));
         tables.table.push(sink_column(VERSION_COLUMN, "bigint"));
         assert_eq!(of(&tables).columns.len(), 3, "a table may keep the version");
+    }
+
+    #[test]
+    fn change_tracking_finds_rows_by_the_sources_key_and_no_other() {
+        let cases: [(&[&str], &[&str], &[&str]); 5] = [
+            (&["id"], &["tenant", "id"], &[]),
+            (&["id"], &["id"], &["name"]),
+            (&["a", "b"], &["a"], &[]),
+            (&["a", "b"], &["a", "b"], &["b"]),
+            (&["id"], &["id", VERSION_COLUMN], &[]),
+        ];
+        let of = |source_key: &[&str], primary: &[&str], keys: &[&str]| {
+            let typed = |names: &[&'static str]| -> Vec<_> { names.iter().map(|name| (*name, "int")).collect() };
+            let all = ["id", "tenant", "a", "b", "name"];
+            let in_key: Vec<_> = all.into_iter().filter(|name| source_key.contains(name)).collect();
+            let others: Vec<_> = all.into_iter().filter(|name| !source_key.contains(name)).collect();
+            let source = tracked(&typed(&in_key), &typed(&others));
+            let mut table: Vec<_> = all.iter().map(|name| sink_column(name, "int")).collect();
+            table.push(sink_column(VERSION_COLUMN, "bigint"));
+            for column in &mut table {
+                column.primary_key = primary.contains(&column.name.as_str());
+            }
+            let json = serde_json::json!({ "secret_arn": "arn", "keys": keys });
+            let sink: SqlServerSink = serde_json::from_value(json).unwrap();
+            let tables = SinkTables {
+                table,
+                table_type: Vec::new(),
+            };
+            Merge::new(&"t".parse().unwrap(), &sink, &source, Newest::Version, &tables)
+        };
+        for (source_key, primary, keys) in cases {
+            let error = of(source_key, primary, keys).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput, "{error}");
+            let used = if keys.is_empty() { primary } else { keys };
+            for list in [source_key, used] {
+                let list = format!("({})", list.join(", "));
+                assert!(error.to_string().contains(&list), "{list}: {error}");
+            }
+        }
+        assert!(of(&["a", "b"], &["id"], &["B", "a"]).is_ok(), "in any order and case");
+        assert!(of(&["a", "b"], &["b", "a"], &[]).is_ok());
     }
 
     #[test]

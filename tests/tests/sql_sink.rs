@@ -402,6 +402,41 @@ ALTER TABLE t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)";
     assert_eq!(world.run("r4", &spec).await.unwrap().committed.len(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn change_tracking_refuses_keys_that_would_misapply_deletions() {
+    let source = "CREATE TABLE t (tenant int, id int PRIMARY KEY, v varchar(10)); INSERT t VALUES (1, 1, 'a')
+GO
+ALTER DATABASE tidemark SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)
+GO
+ALTER TABLE t ENABLE CHANGE_TRACKING";
+    let sink = "CREATE TABLE t (tenant int, id int, v varchar(10), PRIMARY KEY (tenant, id))";
+    let mut world = World::new(source, sink).await;
+    let spec = |keys: Value| -> TableSpec {
+        let sink = json!({ "sqlserver": { "secret_arn": "sink", "keys": keys } });
+        serde_json::from_value(json!({ "table": "t", "tracking": { "change_tracking": {} }, "sink": sink })).unwrap()
+    };
+    for (prefix, keys) in [
+        ("none", json!([])),
+        ("fewer", json!(["tenant"])),
+        ("other", json!(["v"])),
+    ] {
+        // The plan is frozen with its keys.
+        world.prefix = prefix;
+        let error = world.run("r", &spec(keys)).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput, "{error}");
+        assert!(error.report().contains("dbo.t, (id)"), "{}", error.report());
+        assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
+    }
+    world.prefix = "tidemark";
+    assert_eq!(
+        world.run("r1", &spec(json!(["id"]))).await.unwrap().committed[0].rows,
+        1
+    );
+    world.source.execute("DELETE t WHERE id = 1").unwrap();
+    world.run("r2", &spec(json!(["id"]))).await.unwrap();
+    assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
+}
+
 /// What a merge says to its database, in order.
 const STATEMENTS: [&str; 10] = [
     "LOGIN",
@@ -585,7 +620,7 @@ async fn deletions_are_deleted_and_the_rest_is_merged() {
     .map(|(name, sql_type)| Column {
         name: name.to_owned(),
         sql_type: sql_type.parse().unwrap(),
-        nullable: true,
+        nullable: name == "v",
     });
     let shape = Shape::exact(&columns).unwrap();
     let spec: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();

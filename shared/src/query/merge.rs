@@ -331,7 +331,7 @@ mod tests {
             .map(|(name, sql_type)| Column {
                 name: (*name).into(),
                 sql_type: sql_type.parse().unwrap(),
-                nullable: true,
+                nullable: newest != Newest::Version || *name != "id",
             })
             .collect();
         let sink: SqlServerSink = serde_json::from_str(sink).unwrap();
