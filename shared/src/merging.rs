@@ -14,8 +14,9 @@ use crate::types::{Column, SqlType};
 
 /// How many columns an error lists: errors travel in the state machine's payload.
 const NAMES_SHOWN: usize = 20;
-/// The characters of an `nvarchar(n)` at most.
-const LONGEST_NVARCHAR: u16 = 4_000;
+/// The characters of the longest `nvarchar(n)` that is staged: the driver's bulk load declares a longer one as `nvarchar(max)`
+/// and sends it as what it is, which the server refuses (4816).
+const LONGEST_NVARCHAR: u16 = 2_000;
 
 /// A column of a sink table, or of a table type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,10 +82,8 @@ pub enum Newest<'a> {
 /// A column of the staging table, in the order of the slice. Its name there is `c0`, `c1`, ….
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedColumn {
-    /// The type in the source.
-    pub sql_type: SqlType,
     /// The type in the staging table.
-    pub staged: SqlType,
+    pub sql_type: SqlType,
     /// Whether bytes are staged as hexadecimal text.
     pub hex: bool,
     /// The collation in the staging table.
@@ -260,13 +259,14 @@ impl StagedColumn {
     /// `n` text, because a bulk load does not say in which code page its bytes are.
     ///
     /// What may be longer than 64 KiB is staged as `ntext`, bytes as hexadecimal text: the driver's bulk load takes no longer
-    /// value for a `(max)` column, and none at all for `image`.
+    /// value for a `(max)` column, and none at all for `image`. It declares `time` and `datetimeoffset` without their digits,
+    /// which is with seven, and `smalldatetime` as `datetime`; so these are staged as what holds them and is declared rightly.
     fn of(source: SqlType, sink: SqlType, collation: Option<Collation>) -> Self {
         let hex = matches!(
             source,
             SqlType::VarBinary(None) | SqlType::Image | SqlType::HierarchyId | SqlType::Geometry | SqlType::Geography
         );
-        let staged = match sink {
+        let sql_type = match sink {
             SqlType::Char(length)
             | SqlType::VarChar(Some(length))
             | SqlType::NChar(length)
@@ -293,13 +293,15 @@ impl StagedColumn {
                     scale: 4,
                 },
                 SqlType::RowVersion => SqlType::Binary(8),
+                SqlType::SmallDateTime => SqlType::DateTime2(0),
+                SqlType::Time(_) => SqlType::Time(7),
+                SqlType::DateTimeOffset(_) => SqlType::DateTimeOffset(7),
                 other => other,
             },
         };
-        let is_text = matches!(staged, SqlType::NVarChar(_) | SqlType::NText);
+        let is_text = matches!(sql_type, SqlType::NVarChar(_) | SqlType::NText);
         Self {
-            sql_type: source,
-            staged,
+            sql_type,
             hex,
             collation: collation.filter(|_| is_text),
         }
@@ -415,12 +417,7 @@ impl Side<'_> {
                 ))
             })?;
             let key = self.map(&columns[index], index)?;
-            let staged = StagedColumn::of(columns[index].sql_type, key.sql_type, None).staged;
-            let comparable = !matches!(
-                (key.sql_type, staged),
-                (SqlType::Geometry | SqlType::Geography, _) | (_, SqlType::Text | SqlType::NText)
-            );
-            if !comparable {
+            if !is_comparable(key.sql_type) {
                 return Err(self.mismatch(&format!(
                     "has the key column {spelled} as {}, which cannot be compared",
                     key.sql_type
@@ -520,6 +517,23 @@ pub fn fits(source: SqlType, sink: SqlType) -> bool {
         | (T::DateTimeOffset(from), T::DateTimeOffset(to)) => from <= to,
         _ => false,
     }
+}
+
+/// Whether a key may be of this type: its values can be compared and are of a limited length.
+const fn is_comparable(sql_type: SqlType) -> bool {
+    !matches!(
+        sql_type,
+        SqlType::VarChar(None)
+            | SqlType::NVarChar(None)
+            | SqlType::VarBinary(None)
+            | SqlType::Text
+            | SqlType::NText
+            | SqlType::Image
+            | SqlType::Xml
+            | SqlType::HierarchyId
+            | SqlType::Geometry
+            | SqlType::Geography
+    )
 }
 
 /// Digits before and after the point of an exact number.
@@ -700,9 +714,38 @@ mod tests {
         assert_eq!(merge.keys[0].name.as_str(), "ID");
         assert_eq!(merge.watermark.as_ref().unwrap().name.as_str(), "at");
         assert_eq!((merge.newest, merge.operation), (2, None));
-        let staged: Vec<_> = merge.staged.iter().map(|c| c.staged.to_string()).collect();
+        let staged: Vec<_> = merge.staged.iter().map(|c| c.sql_type.to_string()).collect();
         assert_eq!(staged, ["int", "nvarchar(20)", "datetime"]);
         assert_eq!(merge.updated().count(), 2);
+    }
+
+    #[test]
+    fn a_type_is_staged_as_what_the_driver_declares_rightly() {
+        let cases = [
+            ("smalldatetime", "smalldatetime", "datetime2(0)"),
+            ("smalldatetime", "datetime", "datetime2(0)"),
+            ("time(0)", "time(3)", "time(7)"),
+            ("datetimeoffset(2)", "datetimeoffset(2)", "datetimeoffset(7)"),
+            ("datetime2(3)", "datetime2(7)", "datetime2(3)"),
+            ("datetime", "datetime", "datetime"),
+            ("date", "date", "date"),
+            ("money", "money", "decimal(19,4)"),
+            ("smallmoney", "money", "decimal(10,4)"),
+            ("rowversion", "binary(8)", "binary(8)"),
+            ("char(4)", "char(4)", "nvarchar(4)"),
+            ("varchar(5)", "nvarchar(2000)", "nvarchar(2000)"),
+            ("varchar(5)", "nvarchar(2001)", "ntext"),
+            ("nvarchar(max)", "nvarchar(max)", "ntext"),
+            ("xml", "xml", "ntext"),
+            ("varbinary(8000)", "varbinary(max)", "varbinary(8000)"),
+            ("varbinary(max)", "varbinary(max)", "text"),
+            ("image", "image", "text"),
+            ("hierarchyid", "hierarchyid", "text"),
+        ];
+        for (source, sink, expected) in cases {
+            let staged = StagedColumn::of(parse(source), parse(sink), None);
+            assert_eq!(staged.sql_type.to_string(), expected, "{source} into {sink}");
+        }
     }
 
     #[test]
@@ -812,7 +855,7 @@ mod tests {
     #[test]
     fn change_tracking_finds_rows_by_the_sources_key_and_no_other() {
         let cases: [(&[&str], &[&str], &[&str]); 5] = [
-            (&["id"], &["tenant", "id"], &[]),
+            (&["id"], &["id", "tenant"], &[]),
             (&["id"], &["id"], &["name"]),
             (&["a", "b"], &["a"], &[]),
             (&["a", "b"], &["a", "b"], &["b"]),

@@ -25,6 +25,7 @@ use tidemark::sink::SqlServerSink;
 use tidemark::table::TableSpec;
 use tidemark::types::Column;
 use tidemark_sandbox::{Action, Fault, Options, Sandbox, SqlError};
+use tidemark_tests::every_type;
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::s3_server::S3Server;
 use tidemark_tests::tutorial::many_tables;
@@ -210,51 +211,23 @@ async fn the_greatest_watermark_of_a_key_wins_and_an_older_row_never_overwrites(
     assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
 }
 
-/// The server's own table of types, with values at the edges, NULLs and blanks.
-const EVERY_TYPE: &str = "k int NOT NULL PRIMARY KEY, at datetime2(7) NOT NULL, a bit, b tinyint, c smallint, d int, e bigint,
-    f decimal(38,10), g numeric(5,2), h money, i smallmoney, j real, l float, m char(5), n varchar(20), o varchar(max),
-    p nchar(5), q nvarchar(20), r nvarchar(max), s text, t ntext, u binary(4), v varbinary(20), w varbinary(max), x image,
-    y date, z time(7), aa time(0), ab smalldatetime, ac datetime, ad datetime2(0), ae datetimeoffset(7), af datetimeoffset(2),
-    ag uniqueidentifier, ah xml, ai hierarchyid, aj geography";
-
-const EDGES: &str = "INSERT every VALUES
-    (1, '2020-01-01T00:00:00.1234567', 1, 255, 32767, 2147483647, 9223372036854775807, 9999999999999999999999999999.9999999999, 999.99,
-     922337203685477.5807, 214748.3647, 3.4028235e38, 1.7976931348623157e308, 'ab', 'café €', 'x', N'漢字', N'🦀 ', N'long', 'text', N'ntext',
-     0x01020304, 0x, 0x00FF, 0xFF, '9999-12-31', '23:59:59.9999999', '23:59:59', '2079-06-06T23:59:00', '9999-12-31T23:59:59.997',
-     '9999-12-31T23:59:59', '9999-12-31T23:59:59.9999999+00:00', '2020-02-29T12:00:00.12 -08:00', '6F9619FF-8B86-D011-B42D-00C04FC964FF',
-     '<a>1</a>', CAST(0x58 AS hierarchyid), CAST(0xE6100000010C AS geography)),
-    (2, '2020-01-01T00:00:00.1234568', 0, 0, -32768, -2147483648, -9223372036854775808, -9999999999999999999999999999.9999999999, -999.99,
-     -922337203685477.5808, -214748.3648, 1.4e-45, 4.9e-324, '', '', '', N'', N'', N'', '', N'', 0x, 0x00, 0x, 0x,
-     '0001-01-01', '00:00:00', '00:00:00', '1900-01-01', '1753-01-01', '0001-01-01', '0001-01-01T00:00:00 +00:00', '0001-01-02T00:00:00 +14:00',
-     '00000000-0000-0000-0000-000000000000', '', CAST(0x AS hierarchyid), NULL),
-    (3, '2020-01-01T00:00:00.1234569', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
-    (4, '2020-01-01T00:00:00.1234570', 1, 1, 1, 1, 1, 0.0000000001, 0.01, 0.0001, 0.0001, 0.1, 0.1, ' b  ', ' ', REPLICATE(CAST('z' AS varchar(max)), 100000),
-     N' ', N'a''b', REPLICATE(CAST(N'ü' AS nvarchar(max)), 70000), ' ', N' ', 0x00, 0x0000, CAST(REPLICATE(CAST('z' AS varchar(max)), 90000) AS varbinary(max)), 0x00,
-     '1970-01-01', '00:00:00.0000001', '12:00:00', '2000-01-01T12:34:00', '2017-09-05T08:06:00.003', '2017-09-05T08:06:00', '2017-09-05T08:06:00.1234567+05:30',
-     '2017-09-05T08:06:00.07-14:00', NEWID(), '<a b=\"c\">  <d/> </a>', NULL, NULL)";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_arrives_as_it_was() {
-    let create = format!("CREATE TABLE every ({EVERY_TYPE});");
-    let world = World::new(&format!("{create} {EDGES}"), &create).await;
+    let create = every_type::create();
+    let world = World::new(&format!("{create}; {}", every_type::EDGES), &create).await;
     let spec = spec("every", "at", json!({}));
     assert_eq!(world.run("r1", &spec).await.unwrap().committed[0].rows, 4);
-    let all = "SELECT k, at, a, b, c, d, e, f, g, h, i, j, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac, ad, ae, af, ag, ah, \
-               CAST(ai AS varbinary(max)), CAST(aj AS varbinary(max)) FROM every ORDER BY k";
-    let (sent, arrived) = (rows(&world.source, all), world.rows(all));
+    let all = every_type::select();
+    let (sent, arrived) = (rows(&world.source, &all), world.rows(&all));
     for (sent, arrived) in sent.iter().zip(&arrived) {
         for (at, (sent, arrived)) in sent.split('|').zip(arrived.split('|')).enumerate() {
-            assert_eq!(sent, arrived, "column {at}");
+            assert_eq!(sent, arrived, "{:?}", every_type::COLUMNS[at]);
         }
     }
     assert_eq!(sent.len(), arrived.len());
-    world
-        .source
-        .execute("UPDATE every SET at = '2021-01-01', q = N'changed' WHERE k IN (1, 3)")
-        .unwrap();
+    world.source.execute(every_type::CHANGES).unwrap();
     assert_eq!(world.run("r2", &spec).await.unwrap().committed[0].rows, 2);
-    assert_eq!(rows(&world.source, all), world.rows(all));
+    assert_eq!(rows(&world.source, &all), world.rows(&all));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -269,7 +269,7 @@ impl Merge {
                     _ => bytes,
                 }
             }
-            sql_type if sql_type == staged.staged => name,
+            sql_type if sql_type == staged.sql_type => name,
             // White space that the source kept is kept.
             SqlType::Xml => format!("CONVERT(xml, CAST({name} AS nvarchar(max)), 1)"),
             sql_type => format!("CAST({name} AS {sql_type})"),
@@ -278,12 +278,14 @@ impl Merge {
 }
 
 fn staged_definition((index, column): (usize, &StagedColumn)) -> String {
-    let StagedColumn { staged, collation, .. } = column;
+    let StagedColumn {
+        sql_type, collation, ..
+    } = column;
     // A collation is a name of the server's own, and cannot be in brackets.
     let collation = collation
         .as_ref()
         .map_or_else(String::new, |collation| format!(" COLLATE {collation}"));
-    format!("{} {staged}{collation} NULL", staged_name(index))
+    format!("{} {sql_type}{collation} NULL", staged_name(index))
 }
 
 fn staged_name(index: usize) -> String {

@@ -508,8 +508,8 @@ pub enum Kind {
     InsertBulk {
         /// The table
         table: Name,
-        /// The columns, in order of the rows to come
-        columns: Vec<String>,
+        /// The columns and their types, in order of the rows to come
+        columns: Vec<(String, Ty)>,
         /// `KEEP_NULLS`
         keep_nulls: bool,
     },
