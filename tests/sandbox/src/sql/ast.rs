@@ -223,6 +223,8 @@ pub struct ColumnDef {
     pub ty: Option<Ty>,
     /// The type's name as written, for `numeric` and `sysname`
     pub type_name: String,
+    /// `COLLATE`
+    pub collation: Option<String>,
     /// `NULL`, `NOT NULL`
     pub nullable: Option<bool>,
     /// `IDENTITY (seed, increment)`

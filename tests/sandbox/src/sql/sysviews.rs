@@ -237,7 +237,7 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 fact("length"),
                 fact("precision"),
                 fact("scale"),
-                fact("collation")
+                "c.collation"
             ),
         },
         "identity_columns" => View {
@@ -449,7 +449,7 @@ fn information(view: &str, db: &str) -> Option<View> {
                 fact("numeric_scale"),
                 fact("datetime_precision"),
                 fact("charset"),
-                fact("collation")
+                "c.collation"
             ),
         },
         _ => return None,

@@ -80,7 +80,7 @@ impl Session {
         let sql = format!(
             "ALTER TABLE {physical} ADD COLUMN {} {}{required}",
             quote(&column.name),
-            column.ty.sqlite_decl()
+            column.sqlite_decl()
         );
         self.conn()
             .execute_batch(&sql)

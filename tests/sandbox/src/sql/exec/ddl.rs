@@ -6,7 +6,7 @@ use crate::sql::ast::{ColumnDef, Constraint, Name, Rule};
 use crate::sql::bind::{Binder, Scope};
 use crate::sql::catalog::{self, Column, Place, Table, quote};
 use crate::sql::parser;
-use crate::value::{Ty, text};
+use crate::value::{Collation, Ty, collation, text};
 
 impl Session {
     /// `CREATE TABLE`; runs inside [`Session::write`].
@@ -118,6 +118,7 @@ impl Session {
                 SqlError::new(2749, format!("Identity column '{}' must be of data type int, bigint, smallint, tinyint, or decimal or numeric with a scale of 0, unencrypted, and constrained to be nonnullable.", def.name)).state(2)
             });
         }
+        let collation = collation_of(def, ty)?;
         if let Some(text) = &def.default {
             // A default must be an expression without columns; its conversion is checked when it is used.
             Binder::new(self).expr(&parser::expression(text)?)?;
@@ -135,6 +136,7 @@ impl Session {
             } else {
                 def.type_name.clone()
             },
+            collation,
             nullable: !required,
             identity: def.identity,
             default: def.default.clone(),
@@ -206,7 +208,39 @@ impl Session {
     }
 }
 
+/// The collation of a column of this type.
+fn collation_of(def: &ColumnDef, ty: Ty) -> SqlResult<Collation> {
+    let Some(name) = &def.collation else {
+        return Ok(collation::DEFAULT);
+    };
+    let Some(collation) = Collation::named(name) else {
+        return Err(SqlError::new(448, format!("Invalid collation '{name}'.")).class(15));
+    };
+    if !ty.is_string() || ty == Ty::Xml {
+        let message = format!("Expression type {} is invalid for COLLATE clause.", ty.name());
+        return Err(SqlError::new(447, message));
+    }
+    if collation.is_supplementary() && matches!(ty, Ty::Text | Ty::NText) {
+        return Err(SqlError::new(
+            4188,
+            format!(
+                "Column or parameter '{}' has type '{}' and collation '{}'. The legacy LOB types do not support UTF-8 or UTF-16 encodings. Use types varchar(max), nvarchar(max) or a collation which does not have the _SC or _UTF8 flags.",
+                def.name,
+                ty.name(),
+                collation.name()
+            ),
+        ));
+    }
+    if !collation.is_latin() && !ty.is_unicode() {
+        return Err(SqlError::unsupported(format!(
+            "{} in the code page of {name}",
+            ty.name()
+        )));
+    }
+    Ok(collation)
+}
+
 fn physical_column(column: &Column) -> String {
     let required = if column.nullable { "" } else { " NOT NULL" };
-    format!("{} {}{required}", quote(&column.name), column.ty.sqlite_decl())
+    format!("{} {}{required}", quote(&column.name), column.sqlite_decl())
 }

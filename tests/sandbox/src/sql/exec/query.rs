@@ -223,6 +223,7 @@ impl Session {
                     (ty, _) => ty,
                 }),
                 type_name: String::new(),
+                collation: None,
                 nullable: Some(column.nullable),
                 identity: None,
                 default: None,

@@ -186,6 +186,7 @@ impl Parser<'_> {
             name,
             ty: None,
             type_name: String::new(),
+            collation: None,
             nullable: None,
             identity: None,
             default: None,
@@ -232,7 +233,7 @@ impl Parser<'_> {
             } else if self.eat("default") {
                 column.default = Some(self.default_text()?);
             } else if self.eat("collate") {
-                self.ident()?;
+                column.collation = Some(self.ident()?);
             } else if self.eat("rowguidcol") {
             } else if self.is("primary") || self.is("unique") {
                 let primary = self.eat("primary");
