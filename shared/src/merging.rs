@@ -39,6 +39,10 @@ pub struct SinkColumn {
     pub primary_key: bool,
 }
 
+/// The collation of staged `text` and `ntext`, which go with few: not with the newer ones, whatever the sink's column or
+/// `tempdb` has (4188).
+const LEGACY_COLLATION: &str = "Latin1_General_BIN";
+
 /// The name of a collation, which a statement takes only without brackets: letters, digits and underscores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collation(String);
@@ -86,7 +90,7 @@ pub struct StagedColumn {
     pub sql_type: SqlType,
     /// Whether bytes are staged as hexadecimal text.
     pub hex: bool,
-    /// The collation in the staging table.
+    /// The collation in the staging table, of text.
     pub collation: Option<Collation>,
 }
 
@@ -99,6 +103,8 @@ pub struct MappedColumn {
     pub staged: usize,
     /// Its type.
     pub sql_type: SqlType,
+    /// The collation of text.
+    pub collation: Option<Collation>,
     /// Whether it holds NULL.
     pub nullable: bool,
     /// Whether it is the identity column.
@@ -299,11 +305,15 @@ impl StagedColumn {
                 other => other,
             },
         };
-        let is_text = matches!(sql_type, SqlType::NVarChar(_) | SqlType::NText);
+        let collation = match sql_type {
+            SqlType::NVarChar(_) => collation,
+            SqlType::Text | SqlType::NText => Some(Collation(LEGACY_COLLATION.to_owned())),
+            _ => None,
+        };
         Self {
             sql_type,
             hex,
-            collation: collation.filter(|_| is_text),
+            collation,
         }
     }
 }
@@ -462,6 +472,7 @@ fn mapped_column(column: &SinkColumn, sql_type: SqlType, staged: usize) -> Resul
         name: Identifier::new(column.name.as_str())?,
         staged,
         sql_type,
+        collation: column.collation.clone(),
         nullable: column.nullable,
         identity: column.identity,
     })

@@ -317,6 +317,34 @@ async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn text_arrives_in_columns_of_any_collation() {
+    let columns = "k nvarchar(10) $c PRIMARY KEY, at int, a nvarchar(max) $c, b nvarchar(3000) $c, c nvarchar(20) $c, d varchar(max), e xml,
+                   f varbinary(max)";
+    let source = format!(
+        "CREATE TABLE t ({}); INSERT t VALUES (N'k', 1, N'\u{1f980}', N'\u{6f22}', N'\u{e9} ', 'd', '<e/>', 0x00FF)",
+        columns.replace("$c", "")
+    );
+    let read = "SELECT *, CAST(a AS varbinary(max)), CAST(c AS varbinary(max)) FROM t";
+    for collation in [
+        "Latin1_General_100_CI_AS_SC",
+        "Latin1_General_100_CI_AS_SC_UTF8",
+        "Japanese_XJIS_140_CI_AS",
+        "Latin1_General_BIN2",
+    ] {
+        let sink = format!(
+            "CREATE TABLE t ({})",
+            columns.replace("$c", &format!("COLLATE {collation}"))
+        );
+        let world = World::new(&source, &sink).await;
+        world.run("r1", &spec("t", "at", json!({}))).await.unwrap();
+        assert_eq!(world.rows(read), rows(&world.source, read), "{collation}");
+        world.source.execute("UPDATE t SET at = 2, b = N'changed'").unwrap();
+        world.run("r2", &spec("t", "at", json!({}))).await.unwrap();
+        assert_eq!(world.rows(read), rows(&world.source, read), "{collation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_runs_at_once_merge_as_one() {
     let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t SELECT value % 100, CONCAT('v', value), value FROM GENERATE_SERIES(1, 3000);
                   CREATE INDEX at ON t (at)";

@@ -253,26 +253,46 @@ impl Merge {
         values.join(", ")
     }
 
-    /// A staged value in the type of its column, so that it is compared as it will be stored.
+    /// A staged value in the type and the collation of its column, so that it is compared as it will be stored.
     fn value(&self, column: &MappedColumn) -> String {
-        let name = format!("[s].{}", staged_name(column.staged));
+        let mut value = format!("[s].{}", staged_name(column.staged));
         let Some(staged) = self.staged.get(column.staged) else {
-            return name;
+            return value;
         };
-        match column.sql_type {
-            sql_type if staged.hex => {
-                let bytes = format!("CONVERT(varbinary(max), CAST({name} AS varchar(max)), 2)");
-                match sql_type {
-                    SqlType::HierarchyId | SqlType::Geometry | SqlType::Geography => {
-                        format!("CAST({bytes} AS {sql_type})")
-                    }
-                    _ => bytes,
+        if staged.hex {
+            let bytes = format!("CONVERT(varbinary(max), CAST({value} AS varchar(max)), 2)");
+            return match column.sql_type {
+                SqlType::HierarchyId | SqlType::Geometry | SqlType::Geography => {
+                    format!("CAST({bytes} AS {})", column.sql_type)
                 }
-            }
-            sql_type if sql_type == staged.sql_type => name,
+                _ => bytes,
+            };
+        }
+        let mut sql_type = staged.sql_type;
+        if sql_type == SqlType::NText {
+            sql_type = SqlType::NVarChar(None);
+            value = format!("CAST({value} AS {sql_type})");
+        }
+        if column.sql_type == SqlType::Xml {
             // White space that the source kept is kept.
-            SqlType::Xml => format!("CONVERT(xml, CAST({name} AS nvarchar(max)), 1)"),
-            sql_type => format!("CAST({name} AS {sql_type})"),
+            return format!("CONVERT(xml, {value}, 1)");
+        }
+        // Before the cast: into a code page, it is that of the collation.
+        if let Some(collation) = &column.collation
+            && staged.collation.as_ref() != Some(collation)
+        {
+            value = format!("{value} COLLATE {collation}");
+        }
+        // What the legacy types are compared and assigned as.
+        let wanted = match column.sql_type {
+            SqlType::Text => SqlType::VarChar(None),
+            SqlType::NText => SqlType::NVarChar(None),
+            other => other,
+        };
+        if wanted == sql_type {
+            value
+        } else {
+            format!("CAST({value} AS {wanted})")
         }
     }
 }
@@ -328,6 +348,14 @@ mod tests {
     }
 
     fn merge(sink: &str, source: &[(&str, &str)], newest: Newest<'_>, table: Vec<SinkColumn>) -> Merge {
+        let tables = SinkTables {
+            table_type: table.clone(),
+            table,
+        };
+        merge_of(sink, source, newest, &tables)
+    }
+
+    fn merge_of(sink: &str, source: &[(&str, &str)], newest: Newest<'_>, tables: &SinkTables) -> Merge {
         let columns: Vec<_> = source
             .iter()
             .map(|(name, sql_type)| Column {
@@ -337,11 +365,7 @@ mod tests {
             })
             .collect();
         let sink: SqlServerSink = serde_json::from_str(sink).unwrap();
-        let tables = SinkTables {
-            table_type: table.clone(),
-            table,
-        };
-        Merge::new(&"[o]]x]".parse().unwrap(), &sink, &columns, newest, &tables).unwrap()
+        Merge::new(&"[o]]x]".parse().unwrap(), &sink, &columns, newest, tables).unwrap()
     }
 
     #[test]
@@ -367,18 +391,20 @@ mod tests {
             merge.create_staging().sql,
             "CREATE TABLE #tidemark ([row] bigint IDENTITY(1,1) NOT NULL PRIMARY KEY, [c0] int NULL, \
              [c1] nvarchar(20) COLLATE Latin1_General_CI_AS NULL, [c2] datetime NULL, \
-             [c3] ntext COLLATE Latin1_General_CI_AS NULL, [c4] text NULL)"
+             [c3] ntext COLLATE Latin1_General_BIN NULL, [c4] text COLLATE Latin1_General_BIN NULL)"
         );
         assert_eq!(
             merge.update().unwrap().sql,
-            "UPDATE [t] SET [name] = [s].[c1], [at] = [s].[c2], [long] = CAST([s].[c3] AS nvarchar(max)), \
-             [bytes] = CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) FROM [dbo].[o]]x] AS [t] JOIN #tidemark AS [s] \
-             ON [t].[id] = CAST([s].[c0] AS bigint) WHERE ([t].[at] IS NULL OR [t].[at] <= [s].[c2])"
+            "UPDATE [t] SET [name] = [s].[c1], [at] = [s].[c2], \
+             [long] = CAST([s].[c3] AS nvarchar(max)) COLLATE Latin1_General_CI_AS, \
+             [bytes] = CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) \
+             FROM [dbo].[o]]x] AS [t] JOIN #tidemark AS [s] ON [t].[id] = CAST([s].[c0] AS bigint) WHERE ([t].[at] IS NULL OR [t].[at] <= [s].[c2])"
         );
         assert_eq!(
             merge.insert().sql,
             "INSERT INTO [dbo].[o]]x] ([id], [name], [at], [long], [bytes]) SELECT CAST([s].[c0] AS bigint), [s].[c1], [s].[c2], \
-             CAST([s].[c3] AS nvarchar(max)), CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) FROM #tidemark AS [s] WHERE NOT EXISTS (SELECT 1 FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) \
+             CAST([s].[c3] AS nvarchar(max)) COLLATE Latin1_General_CI_AS, CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) \
+             FROM #tidemark AS [s] WHERE NOT EXISTS (SELECT 1 FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) \
              WHERE [t].[id] = CAST([s].[c0] AS bigint))"
         );
         assert_eq!(
@@ -387,6 +413,36 @@ mod tests {
              [row] DESC) AS [n] FROM #tidemark) AS [d] ON [d].[row] = [s].[row] WHERE [d].[n] > 1"
         );
         assert_eq!((merge.delete(), merge.call(0, 1)), (None, None));
+    }
+
+    #[test]
+    fn text_is_compared_and_checked_as_the_column_that_it_goes_into() {
+        let at = Identifier::new("at").unwrap();
+        let source = [
+            ("k", "varchar(10)"),
+            ("at", "int"),
+            ("long", "varchar(3000)"),
+            ("x", "xml"),
+        ];
+        let table = vec![
+            sink_column("k", "varchar(10)", true),
+            sink_column("at", "int", false),
+            sink_column("long", "varchar(3000)", false),
+            sink_column("x", "xml", false),
+        ];
+        let tables = SinkTables {
+            table_type: table.clone(),
+            table,
+        };
+        let by_key = merge_of(r#"{"secret_arn": "a"}"#, &source, Newest::Watermark(&at), &tables);
+        let checked = by_key.unheld_texts().unwrap().sql;
+        let long = "CAST(CAST([s].[c2] AS nvarchar(max)) COLLATE Latin1_General_CI_AS AS varchar(3000))";
+        assert!(checked.contains(long), "in the code page of its collation: {checked}");
+        let insert = by_key.insert().sql;
+        assert!(
+            insert.contains(&format!("{long}, CONVERT(xml, CAST([s].[c3] AS nvarchar(max)), 1)")),
+            "{insert}"
+        );
     }
 
     #[test]
