@@ -253,6 +253,11 @@ impl Merge {
         self.columns.iter().filter(in_code_page).collect()
     }
 
+    /// The keys that are text: their collation may take different texts for one.
+    pub(crate) fn collated_keys(&self) -> impl Iterator<Item = &MappedColumn> {
+        self.keys.iter().filter(|key| is_text(key.sql_type))
+    }
+
     /// Whether rows are inserted with the identity column's value.
     #[must_use]
     pub fn inserts_identity(&self) -> bool {
@@ -528,6 +533,19 @@ pub fn fits(source: SqlType, sink: SqlType) -> bool {
         | (T::DateTimeOffset(from), T::DateTimeOffset(to)) => from <= to,
         _ => false,
     }
+}
+
+/// Whether values of this type are compared by a collation.
+const fn is_text(sql_type: SqlType) -> bool {
+    matches!(
+        sql_type,
+        SqlType::Char(_)
+            | SqlType::VarChar(_)
+            | SqlType::NChar(_)
+            | SqlType::NVarChar(_)
+            | SqlType::Text
+            | SqlType::NText
+    )
 }
 
 /// Whether a key may be of this type: its values can be compared and are of a limited length.

@@ -345,6 +345,30 @@ async fn text_arrives_in_columns_of_any_collation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_are_one_only_where_the_sink_table_says_so() {
+    // In a code page \u{df} is a character of its own, in Unicode text it is ss.
+    let source = "CREATE TABLE t (k varchar(10) COLLATE Latin1_General_BIN2 PRIMARY KEY, at int);
+                  INSERT t VALUES ('stra\u{df}e', 1), ('strasse', 2), ('a', 3)";
+    let world = World::new(source, "CREATE TABLE t (k varchar(10) PRIMARY KEY, at int)").await;
+    let spec = spec("t", "at", json!({}));
+    world.run("r1", &spec).await.unwrap();
+    let found = world.rows("SELECT k, at FROM t ORDER BY at");
+    assert_eq!(found, ["stra\u{df}e|1", "strasse|2", "a|3"]);
+
+    // Two rows of the source that would be one here.
+    world.source.execute("INSERT t VALUES ('b', 4), ('B', 5)").unwrap();
+    let error = world.run("r2", &spec).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
+    assert!(error.to_string().contains("1 keys of the sink table dbo.t"), "{error}");
+    assert!(error.to_string().contains("collation of k"), "{error}");
+    assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["3"]);
+    let cure = "DROP TABLE t; CREATE TABLE t (k varchar(10) COLLATE Latin1_General_CS_AS PRIMARY KEY, at int)";
+    world.sink.execute(cure).unwrap();
+    world.run("r3", &spec).await.unwrap();
+    assert_eq!(world.rows("SELECT k, at FROM t ORDER BY at"), ["b|4", "B|5"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_runs_at_once_merge_as_one() {
     let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t SELECT value % 100, CONCAT('v', value), value FROM GENERATE_SERIES(1, 3000);
                   CREATE INDEX at ON t (at)";
