@@ -16,7 +16,7 @@ use tidemark::error::{Error, ErrorCode};
 use tidemark::identifier::{Identifier, ObjectName};
 use tidemark::ledger::{Ledger, PartRecord, Pointers, VERSION, WindowName};
 use tidemark::login::Login;
-use tidemark::merging::Newest;
+use tidemark::merging::{Merge, Newest, SinkColumn, SinkTables};
 use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::query::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
@@ -366,6 +366,50 @@ async fn keys_are_one_only_where_the_sink_table_says_so() {
     world.sink.execute(cure).unwrap();
     world.run("r3", &spec).await.unwrap();
     assert_eq!(world.rows("SELECT k, at FROM t ORDER BY at"), ["b|4", "B|5"]);
+}
+
+/// The statements of a merge into a table `t` with the key `id`, a text `v` and the watermark `at`.
+fn merge_into_t() -> Merge {
+    let columns = [("id", "int"), ("v", "varchar(10)"), ("at", "int")].map(|(name, sql_type)| Column {
+        name: name.to_owned(),
+        sql_type: sql_type.parse().unwrap(),
+        nullable: true,
+    });
+    let sink_column = |column: &Column| SinkColumn {
+        name: column.name.clone(),
+        sql_type: Ok(column.sql_type),
+        nullable: column.name != "id",
+        identity: false,
+        computed: false,
+        defaulted: false,
+        collation: None,
+        primary_key: column.name == "id",
+    };
+    let tables = SinkTables {
+        table: columns.iter().map(sink_column).collect(),
+        table_type: Vec::new(),
+    };
+    let sink: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
+    let (table, at) = ("t".parse().unwrap(), Identifier::new("at").unwrap());
+    Merge::new(&table, &sink, &columns, Newest::Watermark(&at), &tables).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_inserts_a_key_between_update_and_insertion() {
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), at int)";
+    let sink = stand_in(table).await;
+    let merge = merge_into_t();
+    let staged = "INSERT #tidemark (c0, c1, c2) VALUES (1, 'a', 2)";
+    let update = merge.update().unwrap().sql;
+    let mut merging = sink.session().unwrap();
+    for sql in [&merge.create_staging().sql, staged, "BEGIN TRANSACTION", &update] {
+        merging.execute(sql).unwrap();
+    }
+    let late = "SET LOCK_TIMEOUT 0; INSERT t VALUES (1, 'older', 1)";
+    assert_eq!(sink.execute(late).unwrap_err().number, 1222);
+    merging.execute(&merge.insert().sql).unwrap();
+    merging.execute("COMMIT").unwrap();
+    assert_eq!(rows(&sink, "SELECT * FROM t"), ["1|a|2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -162,7 +162,8 @@ impl Merge {
         )))
     }
 
-    /// Updates the rows of the table that are not newer. None when there is nothing but keys.
+    /// Updates the rows of the table that are not newer. None when there is nothing but keys. The ranges of the keys are held
+    /// until the insertion: who inserts one in between would keep an older row.
     #[must_use]
     pub fn update(&self) -> Option<Query> {
         let sets: Vec<_> = self
@@ -179,7 +180,7 @@ impl Merge {
         }
         conditions.extend(self.not_deleted());
         Some(Query::new(format!(
-            "UPDATE [t] SET {} FROM {} AS [t] JOIN {STAGING} AS [s] ON {}{}",
+            "UPDATE [t] SET {} FROM {} AS [t] WITH (UPDLOCK, HOLDLOCK) JOIN {STAGING} AS [s] ON {}{}",
             sets.join(", "),
             self.table.quoted(),
             self.same_keys(),
@@ -427,7 +428,7 @@ mod tests {
             "UPDATE [t] SET [name] = [s].[c1], [at] = [s].[c2], \
              [long] = CAST([s].[c3] AS nvarchar(max)) COLLATE Latin1_General_CI_AS, \
              [bytes] = CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) \
-             FROM [dbo].[o]]x] AS [t] JOIN #tidemark AS [s] ON [t].[id] = CAST([s].[c0] AS bigint) WHERE ([t].[at] IS NULL OR [t].[at] <= [s].[c2])"
+             FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) JOIN #tidemark AS [s] ON [t].[id] = CAST([s].[c0] AS bigint) WHERE ([t].[at] IS NULL OR [t].[at] <= [s].[c2])"
         );
         assert_eq!(
             merge.insert().sql,
