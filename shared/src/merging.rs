@@ -245,12 +245,14 @@ impl Merge {
             .filter(|column| !self.keys.iter().any(|key| key.name == column.name))
     }
 
-    /// The columns that hold text in a code page, which need not have every character of the source's.
+    /// The columns that hold text in a code page, which need not have every character of the source's; for a procedure also
+    /// the keys, which are the table's and not the table type's.
     #[must_use]
     pub fn in_code_pages(&self) -> Vec<&MappedColumn> {
         let in_code_page =
             |column: &&MappedColumn| matches!(column.sql_type, SqlType::Char(_) | SqlType::VarChar(_) | SqlType::Text);
-        self.columns.iter().filter(in_code_page).collect()
+        let keys = self.keys.iter().filter(|_| self.procedure.is_some());
+        self.columns.iter().chain(keys).filter(in_code_page).collect()
     }
 
     /// The keys that are text: their collation may take different texts for one.

@@ -368,6 +368,33 @@ async fn keys_are_one_only_where_the_sink_table_says_so() {
     assert_eq!(world.rows("SELECT k, at FROM t ORDER BY at"), ["b|4", "B|5"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_types_texts_meet_the_tables_in_the_tables_collation() {
+    let source = "CREATE TABLE t (k varchar(10), v varchar(10), at int); INSERT t VALUES ('a', 'old', 1), ('b', 'new', 5), ('b', 'older', 4)";
+    for nullable in ["NULL", "NOT NULL"] {
+        let sink = format!(
+            "CREATE TABLE t (k varchar(10) COLLATE Latin1_General_CI_AS {nullable}, v varchar(10), at int);
+INSERT t VALUES ('A', 'newer', 9)
+GO
+CREATE TYPE ty AS TABLE (k nvarchar(20), v varchar(10), at int)
+GO
+CREATE PROCEDURE p @t ty READONLY AS INSERT t (k, v, at) SELECT k, v, at FROM @t"
+        );
+        let world = World::new(source, &sink).await;
+        let spec = spec(
+            "t",
+            "at",
+            json!({ "procedure": "p", "table_type": "ty", "keys": ["k"] }),
+        );
+        world.run("r1", &spec).await.unwrap();
+        assert_eq!(
+            world.rows("SELECT * FROM t ORDER BY k"),
+            ["A|newer|9", "b|new|5"],
+            "{nullable}"
+        );
+    }
+}
+
 /// The statements of a merge into a table `t` with the key `id`, a text `v` and the watermark `at`.
 fn merge_into_t() -> Merge {
     let columns = [("id", "int"), ("v", "varchar(10)"), ("at", "int")].map(|(name, sql_type)| Column {

@@ -464,7 +464,7 @@ mod tests {
             sink_column("long", "varchar(3000)", false),
             sink_column("x", "xml", false),
         ];
-        let tables = SinkTables {
+        let mut tables = SinkTables {
             table_type: table.clone(),
             table,
         };
@@ -488,6 +488,23 @@ mod tests {
             insert.contains(&format!("{long}, CONVERT(xml, CAST([s].[c3] AS nvarchar(max)), 1)")),
             "{insert}"
         );
+
+        // A table type in another collation than the table.
+        let json = r#"{"secret_arn": "a", "procedure": "p", "table_type": "t"}"#;
+        tables.table_type[0] = sink_column("k", "nvarchar(20)", true);
+        tables.table_type[0].collation = Some("Latin1_General_BIN2".parse().unwrap());
+        let procedure = merge_of(json, &source, Newest::Watermark(&at), &tables);
+        let key = "CAST([s].[c0] COLLATE Latin1_General_CI_AS AS varchar(10))";
+        for statement in [
+            procedure.drop_older(),
+            procedure.keep_newest(),
+            procedure.unheld_texts(),
+        ] {
+            let sql = statement.unwrap().sql;
+            assert!(sql.contains(key), "{sql}");
+        }
+        let call = procedure.call(0, 1).unwrap().sql;
+        assert!(call.contains("SELECT [s].[c0], "), "{call}");
     }
 
     #[test]
