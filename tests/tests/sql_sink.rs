@@ -263,6 +263,27 @@ async fn an_identity_column_is_kept_as_a_key_and_a_computed_one_left_to_the_serv
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_period_of_a_temporal_table_is_left_to_the_server() {
+    let source = "CREATE TABLE t (id int, at int); INSERT t VALUES (1, 1)";
+    let period =
+        "since datetime2 GENERATED ALWAYS AS ROW START NOT NULL, until datetime2 GENERATED ALWAYS AS ROW END NOT NULL,
+                  PERIOD FOR SYSTEM_TIME (since, until)";
+    let sink = format!("CREATE TABLE t (id int PRIMARY KEY, at int, {period})");
+    let world = World::new(source, &sink).await;
+    world.run("r1", &spec("t", "at", json!({}))).await.unwrap();
+    world.source.execute("UPDATE t SET at = 2").unwrap();
+    world.run("r2", &spec("t", "at", json!({}))).await.unwrap();
+    let found = "SELECT id, at FROM t WHERE since < until";
+    assert_eq!(world.rows(found), ["1|2"]);
+
+    let source = "CREATE TABLE t (id int, at int, since datetime2); INSERT t VALUES (1, 1, '2020-01-01')";
+    let world = World::new(source, &sink).await;
+    let error = world.run("r1", &spec("t", "at", json!({}))).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
+    assert!(error.to_string().contains("since"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
     let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (1, 'a', 1)";
     let cases = [

@@ -16,6 +16,7 @@ const LOCK_TIMEOUT_MS: u32 = 600_000;
 
 /// The columns of a table in its order, one row each: name, type, length, precision, scale, whether it is nullable, an
 /// identity, computed, has a default, its collation, whether it is in the primary key. No row when there is no such table.
+/// The period of a temporal table is computed as well: the server writes it and nobody else.
 ///
 /// An alias type is shown as the type it stands for; CLR types, whose system type is 240, have no other name.
 #[must_use]
@@ -35,7 +36,8 @@ pub fn table_type_columns(table_type: &ObjectName) -> Query {
 fn described(object_id: &str) -> String {
     format!(
         "SELECT [c].[name], [y].[name], CAST([c].[max_length] AS int), CAST([c].[precision] AS int), \
-         CAST([c].[scale] AS int), [c].[is_nullable], [c].[is_identity], [c].[is_computed], \
+         CAST([c].[scale] AS int), [c].[is_nullable], [c].[is_identity], \
+         CAST(CASE WHEN [c].[is_computed] = 1 OR [c].[generated_always_type] <> 0 THEN 1 ELSE 0 END AS bit), \
          CAST(CASE WHEN [c].[default_object_id] = 0 THEN 0 ELSE 1 END AS bit), [c].[collation_name], \
          CAST(CASE WHEN [k].[column_id] IS NULL THEN 0 ELSE 1 END AS bit) \
          FROM sys.columns AS [c] \

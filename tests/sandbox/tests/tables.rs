@@ -35,6 +35,37 @@ fn all(sandbox: &Sandbox, cases: &[(&str, Result<&str, i32>)]) {
 }
 
 #[test]
+fn the_period_of_a_row_is_the_servers_to_write() {
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v int, since datetime2 GENERATED ALWAYS AS ROW START NOT NULL,
+                 until datetime2(0) GENERATED ALWAYS AS ROW END NOT NULL, PERIOD FOR SYSTEM_TIME (since, until))";
+    all(
+        &sandbox(),
+        &[
+            (
+                "CREATE TABLE t (a int, b datetime2 GENERATED ALWAYS AS ROW START)",
+                Err(13509),
+            ),
+            (table, Ok("")),
+            (
+                "INSERT t (id, v) VALUES (1, 1); INSERT t VALUES (2, 2, DEFAULT, DEFAULT); SELECT COUNT(*), MIN(until) FROM t \
+                 WHERE since BETWEEN DATEADD(minute, -1, SYSUTCDATETIME()) AND SYSUTCDATETIME()",
+                Ok("2|9999-12-31 23:59:59"),
+            ),
+            ("INSERT t (id, since) VALUES (3, '2020-01-01')", Err(13536)),
+            ("UPDATE t SET until = '2020-01-01'", Err(13537)),
+            (
+                "DECLARE @then datetime2 = SYSUTCDATETIME(); UPDATE t SET v = 3 WHERE id = 1; SELECT id FROM t WHERE since >= @then",
+                Ok("1"),
+            ),
+            (
+                "SELECT name, generated_always_type FROM sys.columns WHERE object_id = OBJECT_ID('t') ORDER BY column_id",
+                Ok("id|0\nv|0\nsince|1\nuntil|2"),
+            ),
+        ],
+    );
+}
+
+#[test]
 fn a_table_variable_lives_as_long_as_its_batch() {
     all(
         &sandbox(),

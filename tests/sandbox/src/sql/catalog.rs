@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::Period;
 use crate::value::Ty;
 use crate::value::collation::{self, Collation};
 
@@ -28,6 +29,8 @@ pub struct Column {
     pub default: Option<String>,
     /// The expression of a computed column, as written.
     pub computed: Option<String>,
+    /// Which end of a row's time it is.
+    pub period: Option<Period>,
 }
 
 impl Column {
@@ -187,7 +190,7 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
            name TEXT COLLATE TSQL, type TEXT, definition TEXT, created INT, modified INT, UNIQUE(db, schema, name));
          CREATE TABLE IF NOT EXISTS {store}._column(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, type_name TEXT,
            nullable INT, identity INT, seed INT, increment INT, dflt TEXT, dflt_name TEXT COLLATE TSQL, computed TEXT,
-           collation TEXT,           PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+           collation TEXT, period INT,           PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._index(object_id INT, id INT, name TEXT COLLATE TSQL, columns TEXT,
            uniq INT, prim INT, cons INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._ct_database(db TEXT COLLATE TSQL PRIMARY KEY, enabled INT, auto_cleanup INT,
@@ -359,7 +362,7 @@ pub fn table_by_id(conn: &Connection, store: &str, id: i64) -> SqlResult<Option<
 
 fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed, collation
+        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed, collation, period
          FROM {store}._column
          WHERE object_id = ?1 ORDER BY id"
     ))?;
@@ -380,6 +383,11 @@ fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
             identity: if identity { Some((r.get(6)?, r.get(7)?)) } else { None },
             default: r.get(8)?,
             computed: r.get(9)?,
+            period: match r.get::<_, i64>(11)? {
+                1 => Some(Period::Start),
+                2 => Some(Period::End),
+                _ => None,
+            },
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -468,7 +476,7 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
     conn.execute(
         &format!(
             "INSERT INTO {store}._column(object_id, id, name, ty, type_name, nullable, identity, seed, increment, dflt,
-             dflt_name, computed, collation) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+             dflt_name, computed, collation, period) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
         ),
         params![
             table,
@@ -487,6 +495,10 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
                 .map(|_| format!("DF__{}__{table:X}{}", column.name, column.id)),
             column.computed,
             column.is_collated().then(|| column.collation.name()),
+            column.period.map_or(0, |period| match period {
+                Period::Start => 1,
+                Period::End => 2,
+            }),
         ],
     )?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Name, Rule};
+use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule};
 use crate::sql::bind::{Binder, Scope};
 use crate::sql::catalog::{self, Column, Place, Table, quote};
 use crate::sql::parser;
@@ -65,6 +65,7 @@ impl Session {
             table.columns.push(column);
         }
         self.check_columns(&table)?;
+        check_period(&table, &all)?;
         let mut parts: Vec<String> = table.stored().map(physical_column).collect();
         if parts.is_empty() {
             return Err(SqlError::new(
@@ -126,6 +127,7 @@ impl Session {
         let required = def.nullable == Some(false)
             || def.identity.is_some()
             || in_key
+            || def.period.is_some()
             || ty == Ty::RowVersion && def.nullable.is_none();
         Ok(Column {
             id,
@@ -141,6 +143,7 @@ impl Session {
             identity: def.identity,
             default: def.default.clone(),
             computed: def.computed.clone(),
+            period: def.period,
         })
     }
 
@@ -206,6 +209,33 @@ impl Session {
             names(&keys)
         ))
     }
+}
+
+/// The columns of a period and the period name each other.
+fn check_period(table: &Table, constraints: &[&Constraint]) -> SqlResult<()> {
+    let named = constraints.iter().find_map(|c| match &c.rule {
+        Rule::Period(columns) => Some(columns.as_slice()),
+        _ => None,
+    });
+    let generated: Vec<&Column> = table.columns.iter().filter(|c| c.period.is_some()).collect();
+    let Some(named) = named else {
+        return match generated.as_slice() {
+            [] => Ok(()),
+            _ => Err(SqlError::new(
+                13509,
+                "Cannot create generated always column when SYSTEM_TIME period is not defined.",
+            )),
+        };
+    };
+    let is = |name: &String, period| table.column(name).is_some_and(|c| c.period == Some(period));
+    match named {
+        [start, end] if is(start, Period::Start) && is(end, Period::End) && generated.len() == 2 => {}
+        _ => return Err(SqlError::unsupported("a SYSTEM_TIME period of other columns")),
+    }
+    if generated.iter().any(|c| !matches!(c.ty, Ty::DateTime2(_))) {
+        return Err(SqlError::unsupported("a SYSTEM_TIME period that is not datetime2"));
+    }
+    Ok(())
 }
 
 /// The collation of a column of this type.

@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use super::bulk::{self, BulkLoad};
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Expr, Item, Name, Query, Rows};
+use crate::sql::ast::{Expr, Item, Name, Period, Query, Rows};
 use crate::sql::bind::{Binder, Bound, OutColumn, Scope};
 use crate::sql::catalog::{Column, Table, quote};
 use crate::sql::parser;
@@ -311,6 +311,16 @@ fn targets(
         }
         given.push(column.clone());
     }
+    let explicit = |(at, column): (usize, &Column)| column.period.is_some() && !defaulted(at);
+    if given.iter().enumerate().any(explicit) {
+        return Err(SqlError::new(
+            13536,
+            format!(
+                "Cannot insert an explicit value into a GENERATED ALWAYS column in table '{}'. Use INSERT with a column list to exclude the GENERATED ALWAYS column, or insert a DEFAULT into GENERATED ALWAYS column.",
+                table.place().two_part()
+            ),
+        ));
+    }
     let mut others = Vec::new();
     for column in table.stored().filter(|c| !given.iter().any(|g| g.id == c.id)) {
         if column.ty == Ty::RowVersion {
@@ -326,7 +336,7 @@ fn targets(
                 ));
             }
             others.push((column.clone(), format!("t_identity({}, {seed}, {increment})", table.id)));
-        } else if let Some(default) = &column.default {
+        } else if let Some(default) = written_by_server(column) {
             let sql = default_sql(binder, column, default, table)?;
             others.push((column.clone(), sql));
         }
@@ -439,8 +449,13 @@ fn insert_sql(
     Ok((sql, None))
 }
 
+/// The expression of what a column gets when it is given nothing.
+fn written_by_server(column: &Column) -> Option<&str> {
+    column.period.map(Period::value).or(column.default.as_deref())
+}
+
 fn default_or_null(binder: &mut Binder<'_>, column: &Column, table: &Table) -> SqlResult<String> {
-    match &column.default {
+    match written_by_server(column) {
         _ if column.ty == Ty::RowVersion => Ok("t_rowversion()".to_owned()),
         Some(text) => default_sql(binder, column, text, table),
         None => Ok("NULL".to_owned()),

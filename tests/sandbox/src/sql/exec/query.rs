@@ -228,6 +228,7 @@ impl Session {
                 identity: None,
                 default: None,
                 computed: None,
+                period: None,
                 constraints: Vec::new(),
             });
         }

@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Name, Rule};
+use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
@@ -110,6 +110,14 @@ impl Parser<'_> {
                 rule: rule(columns),
             }));
         }
+        if name.is_none() && self.is("period") && matches!(self.peek(1), Tok::Word(w) if w.eq_ignore_ascii_case("for"))
+        {
+            self.bump();
+            self.expect("for")?;
+            self.expect("system_time")?;
+            let rule = Rule::Period(self.ident_list()?);
+            return Ok(Some(Constraint { name, rule }));
+        }
         if self.eat("check") {
             return Ok(Some(Constraint {
                 name,
@@ -191,6 +199,7 @@ impl Parser<'_> {
             identity: None,
             default: None,
             computed: None,
+            period: None,
             constraints: Vec::new(),
         };
         if lone {
@@ -234,6 +243,19 @@ impl Parser<'_> {
                 column.default = Some(self.default_text()?);
             } else if self.eat("collate") {
                 column.collation = Some(self.ident()?);
+            } else if self.eat("generated") {
+                for word in ["always", "as", "row"] {
+                    self.expect(word)?;
+                }
+                column.period = Some(if self.eat("start") {
+                    Period::Start
+                } else {
+                    self.expect("end")?;
+                    Period::End
+                });
+                if self.is("hidden") {
+                    return Err(SqlError::unsupported("HIDDEN").at(self.line()));
+                }
             } else if self.eat("rowguidcol") {
             } else if self.is("primary") || self.is("unique") {
                 let primary = self.eat("primary");
