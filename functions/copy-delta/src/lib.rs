@@ -23,7 +23,7 @@ use tidemark::sink::SinkSpec;
 use tidemark::steps::Split;
 use tokio::time::Instant;
 
-use stage::Destination;
+use stage::PartToBe;
 
 /// What is kept back from the invocation's time to give the upload up in order.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(10);
@@ -148,12 +148,12 @@ where
         return Ok(answer(table, record, resumed));
     }
     let shape = Shape::new(&plan.columns, &plan.format, plan.timestamps)?;
-    let destination = Destination {
+    let part = PartToBe {
         key: &key,
         format: &plan.format,
         part_bytes,
     };
-    let staging = stage::stage(rows, &planned, &shape, store, &destination, deadline);
+    let staging = stage::stage(rows, &planned, &shape, store, &part, deadline);
     let (row_count, staged) = staging.await.map_err(|error| error.context(&table))?;
     let own = staged.as_ref().map(|staged| Upload {
         key: staged.key.clone(),

@@ -218,6 +218,25 @@ impl StagedSlice {
         }
         Ok(())
     }
+
+    /// Refuses rows with different keys that the table takes for one: all but one of them would be gone.
+    async fn check_keys(&mut self) -> Result<()> {
+        let Some(query) = self.merge.merged_keys() else {
+            return Ok(());
+        };
+        let keys = self.number(&query).await?;
+        if keys == 0 {
+            return Ok(());
+        }
+        let columns: Vec<_> = self.merge.collated_keys().map(|key| key.name.as_str()).collect();
+        let message = format!(
+            "{keys} keys of the sink table {} stand for several rows each, whose keys differ in what the collation of {} does not \
+             tell apart (case, blanks at the end, or more): give these columns the source's collation, or a binary one",
+            self.merge.table,
+            columns.join(", ")
+        );
+        Err(Error::new(ErrorCode::SchemaMismatch, message))
+    }
 }
 
 fn no_number() -> Error {
@@ -263,6 +282,7 @@ impl StagedRows for StagedSlice {
 
     async fn merge(&mut self) -> Result<Merged> {
         self.check_texts().await?;
+        self.check_keys().await?;
         if let Some(query) = self.merge.keep_newest() {
             self.execute(&query).await?;
         }

@@ -226,18 +226,19 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 ("is_identity", Ty::Bit, false),
                 ("is_computed", Ty::Bit, false),
                 ("default_object_id", Ty::Int, false),
+                ("generated_always_type", Ty::TinyInt, true),
             ],
             sql: format!(
                 "SELECT c.object_id AS c0, c.name AS c1, c.id AS c2, {} AS c3, {} AS c4, {} AS c5, {} AS c6, {} AS c7,
                  {} AS c8, c.nullable AS c9, c.identity AS c10, c.computed IS NOT NULL AS c11,
-                 CASE WHEN c.dflt IS NULL THEN 0 ELSE c.object_id + c.id END AS c12
+                 CASE WHEN c.dflt IS NULL THEN 0 ELSE c.object_id + c.id END AS c12, c.period AS c13
                  FROM main._column c WHERE c.{in_db}",
                 fact("system"),
                 fact("user"),
                 fact("length"),
                 fact("precision"),
                 fact("scale"),
-                fact("collation")
+                "c.collation"
             ),
         },
         "identity_columns" => View {
@@ -484,7 +485,7 @@ fn information(view: &str, db: &str) -> Option<View> {
                 fact("numeric_scale"),
                 fact("datetime_precision"),
                 fact("charset"),
-                fact("collation")
+                "c.collation"
             ),
         },
         _ => return None,

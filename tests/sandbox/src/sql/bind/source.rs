@@ -1,7 +1,7 @@
 //! The sources of `FROM`: tables, views of the catalog, derived tables, joins, table functions.
 
 use super::types::{common_of, implicit};
-use super::{Binder, Bound, ColumnFlags, OutColumn, Source, SourceColumn};
+use super::{Binder, Bound, ColumnFlags, Label, OutColumn, Source, SourceColumn};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Expr, Table};
 use crate::sql::catalog;
@@ -217,6 +217,10 @@ impl Binder<'_> {
             let mut bound =
                 Bound::new(format!("{prefix}{}", catalog::quote(&column.name)), column.ty).nullable(column.nullable);
             bound.column = Some(flags(column));
+            bound.collation = column.is_collated().then_some(Label {
+                collation: column.collation,
+                explicit: false,
+            });
             source.columns.push(SourceColumn {
                 name: column.name.clone(),
                 bound,

@@ -69,7 +69,7 @@ impl Session {
                 // The server takes NULL for a value that may occur once.
                 part = format!("ifnull({part}, x'004E554C4C')");
                 if column.ty.is_string() {
-                    part += " COLLATE TSQL";
+                    part += &format!(" COLLATE {}", column.collation.in_sqlite(column.ty));
                 }
             } else if matches!(column.ty, Ty::DateTimeOffset(_)) && unique {
                 part = format!("t_utc({part})");

@@ -2,6 +2,7 @@
 
 mod alter;
 mod applock;
+mod bulk;
 mod control;
 mod database;
 mod ddl;

@@ -71,8 +71,8 @@ impl Parser<'_> {
         let mut keep_nulls = false;
         if self.eat_sym("(") {
             loop {
-                columns.push(self.ident()?);
-                self.data_type()?;
+                let name = self.ident()?;
+                columns.push((name, self.data_type()?.0));
                 if self.eat("collate") {
                     self.ident()?;
                 }
