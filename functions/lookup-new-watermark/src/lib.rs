@@ -2,11 +2,13 @@
 //!
 //! A plan that is already there, frozen by a run that died or by one that is ahead, is adopted unchanged, whatever became
 //! of the source since. Without one, computes the upper bound and freezes it, with everything a slice needs, as the plan
-//! of the next window.
+//! of the next window. Also splits a slice of a plan that turned out to be too large.
 
 mod change_tracking;
+mod event;
 mod planning;
 mod slicing;
+mod splitting;
 
 use serde::{Deserialize, Serialize};
 use tidemark::error::Result;
@@ -16,12 +18,14 @@ use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::objects::{CreateObjects, ReadObjects};
 use tidemark::ports::source::{ProbeSource, SliceSource};
 use tidemark::query::Query;
-use tidemark::runner::{Answer, RunContext};
+use tidemark::runner::RunContext;
 use tidemark::steps::{CopyWindow, EmptyWindow, FailedTable, LookedUp, Turns, for_each_table};
 use tidemark::table::{Tracking, check_all};
 use tidemark::watermark::Watermark;
 
+pub use event::{Event, Outcome};
 use planning::Found;
+pub use splitting::{SliceToSplit, SplitRequest, handle_split};
 
 /// The tables as the first step found them.
 #[derive(Debug, Deserialize)]
@@ -52,8 +56,6 @@ pub struct Response {
     /// The tables that failed.
     pub failed: Vec<FailedTable>,
 }
-
-impl Answer for Response {}
 
 /// Rows of a table that its windows do not select.
 #[derive(Debug, Serialize)]

@@ -11,15 +11,17 @@
 //! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
 //!
 //! - **W1** a plan never changes once frozen;
-//! - **W2** one upload per slice is decided, by a create-only record;
+//! - **W2** one upload per slice is decided, or the slices that are copied in its place, by a create-only record;
 //! - **W3** no part is visible before its window commits;
 //! - **W4** the manifest is written last and names only objects that exist;
 //! - **W5** the watermark moves only after the manifest, by compare-and-set, never backwards, never to null;
 //! - **W6** any step may be repeated by anyone, at any time, concurrently with itself: the outcome is the same.
 
+mod bounds;
 mod documents;
 mod keys;
 mod pointer;
+mod slice_id;
 
 use std::collections::HashMap;
 
@@ -28,10 +30,12 @@ use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use bounds::{KeyBounds, SliceBounds};
 use documents::Versioned;
 pub use documents::{Manifest, ManifestPart, PartRecord, Plan, Previous, Slice, VERSION};
 pub use keys::{Keys, WindowName};
 pub use pointer::Pointers;
+pub use slice_id::SliceId;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::ObjectName;
@@ -73,6 +77,19 @@ pub struct ChainEnd {
     pub window: WindowName,
     /// Its manifest.
     pub manifest: Manifest,
+}
+
+/// A slice that is copied as one, and what is decided of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceState {
+    /// Which it is.
+    pub id: SliceId,
+    /// What it selects.
+    pub slice: Slice,
+    /// The attempt that is decided or, if none is, the one to make.
+    pub attempt: u32,
+    /// The decision; none when the slice has yet to be copied.
+    pub record: Option<PartRecord>,
 }
 
 impl<S: ReadObjects> Ledger<'_, S> {
@@ -204,7 +221,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// The slice's decision, if one is made, and the attempt it is for or, if none, the attempt to make.
     ///
     /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew.
-    pub async fn decision(&self, window: &WindowName, slice: u32) -> Result<(u32, Option<PartRecord>)> {
+    pub async fn decision(&self, window: &WindowName, slice: &SliceId) -> Result<(u32, Option<PartRecord>)> {
         let mut attempt = 0;
         loop {
             let Some(record) = self
@@ -225,11 +242,64 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }
     }
 
+    /// The slice of this name, of the plan or of the record of a slice that was split.
+    ///
+    /// Errors: `InvalidInput` when there is no such slice.
+    pub async fn slice(&self, plan: &Plan, id: &SliceId) -> Result<Slice> {
+        let mut found = SliceId::planned(id.number());
+        let mut slice = plan.slices.get(id.number() as usize).cloned();
+        for &number in id.within() {
+            let (_, record) = self.decision(&plan.window, &found).await?;
+            let split = record.map(|record| record.split).unwrap_or_default();
+            slice = split.into_iter().nth(number as usize);
+            match found.sub_slice(number) {
+                Some(sub_slice) if slice.is_some() => found = sub_slice,
+                _ => break,
+            }
+        }
+        slice.filter(|_| found == *id).ok_or_else(|| {
+            let message = format!(
+                "window {} of {} has {} slices, numbered from 0; there is no slice {id}",
+                plan.window,
+                plan.table,
+                plan.slices.len()
+            );
+            Error::new(ErrorCode::InvalidInput, message)
+        })
+    }
+
+    /// Every slice of the plan's window in order; in place of one that was split, those it was split into.
+    pub async fn slices(&self, plan: &Plan) -> Result<Vec<SliceState>> {
+        let mut states = Vec::with_capacity(plan.slices.len());
+        // The next one last.
+        let mut waiting: Vec<(SliceId, Slice)> = (0_u32..)
+            .map(SliceId::planned)
+            .zip(plan.slices.iter().cloned())
+            .collect();
+        waiting.reverse();
+        while let Some((id, slice)) = waiting.pop() {
+            let (attempt, record) = self.decision(&plan.window, &id).await?;
+            match record {
+                Some(record) if !record.split.is_empty() => {
+                    let sub_slices: Vec<_> = record.sub_slices().zip(record.split.iter().cloned()).collect();
+                    waiting.extend(sub_slices.into_iter().rev());
+                }
+                record => states.push(SliceState {
+                    id,
+                    slice,
+                    attempt,
+                    record,
+                }),
+            }
+        }
+        Ok(states)
+    }
+
     /// The decision of an earlier attempt at `record`'s slice whose upload has this token: it was voided, but its upload
     /// was completed after all.
     pub async fn voided(&self, record: &PartRecord, token: &str) -> Result<Option<PartRecord>> {
         for attempt in (0..record.attempt).rev() {
-            let key = self.keys.part_record(&record.window, record.slice, attempt);
+            let key = self.keys.part_record(&record.window, &record.slice, attempt);
             let earlier: Option<PartRecord> = self.read(&key).await?;
             if earlier
                 .as_ref()
@@ -251,10 +321,11 @@ impl<S: ReadObjects> Ledger<'_, S> {
             let message = format!("{key} is not what Tidemark wrote there");
             Error::with_source(ErrorCode::LedgerInvalid, message, error)
         })?;
-        if document.version() != VERSION {
+        if !(VERSION..=T::LATEST).contains(&document.version()) {
             let message = format!(
-                "{key} has version {}, this Tidemark knows {VERSION}: deploy the later one",
-                document.version()
+                "{key} has version {}, this Tidemark knows {}: deploy the later one",
+                document.version(),
+                T::LATEST
             );
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
         }
@@ -275,13 +346,13 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     /// Decides `record` for its slice, or returns the record that was decided before.
     pub async fn decide(&self, record: PartRecord) -> Result<PartRecord> {
         // W2
-        let key = self.keys.part_record(&record.window, record.slice, record.attempt);
+        let key = self.keys.part_record(&record.window, &record.slice, record.attempt);
         self.create_or_read(&key, record).await
     }
 
     /// Voids a decision whose upload has expired, so that the slice can be copied again.
     pub async fn void(&self, record: &PartRecord, run_id: &str) -> Result<()> {
-        let key = self.keys.part_void(&record.window, record.slice, record.attempt);
+        let key = self.keys.part_void(&record.window, &record.slice, record.attempt);
         self.create(&key, &serde_json::json!({ "run_id": run_id }))
             .await
             .map(drop)
