@@ -4,10 +4,10 @@
 pub mod aws;
 #[cfg(any(feature = "aws", feature = "rows", feature = "sqlserver"))]
 pub mod credential;
-#[cfg(any(feature = "aws", feature = "rows", feature = "sqlserver"))]
-pub mod kept;
 #[cfg(feature = "aws")]
 pub mod http;
+#[cfg(any(feature = "aws", feature = "rows", feature = "sqlserver"))]
+pub mod kept;
 #[cfg(feature = "rows")]
 pub mod mssql;
 #[cfg(feature = "aws")]
