@@ -128,7 +128,7 @@ fn a_certificate_must_be_of_a_trusted_ca_and_for_the_host_through_a_proxy_too() 
         (Some(&bundle), Some(&ways[0]), "", &named, "Ok"),
         (None, Some(&ways[0]), "", &named, "UnknownIssuer"),
         (Some(&bundle), Some(&ways[0]), "sink.test", &named, "dns error"),
-        (Some(&bundle), Some(&ways[1]), "", &named, "proxy authorization"),
+        (Some(&bundle), Some(&ways[1]), "", &named, "ProxyAuthRequired"),
         (Some(&bundle), Some(&ways[2]), "", &named, "scheme is not http"),
     ] {
         let mut command = Command::new(std::env::current_exe().unwrap());
