@@ -169,7 +169,7 @@ impl Step {
             Self::Update => json!({ "run_id": "bench", "table": window, "window": "initial" }),
             Self::LookupOld => json!({ "run_id": "bench", "tables": [idle] }),
             Self::LookupNew => {
-                let stored = json!({ "store_type": "nvarchar", "value": "1" });
+                let stored = json!({ "store_type": "text", "value": "1" });
                 json!({ "run_id": "bench", "tables": [{ "spec": idle, "stored": stored }] })
             }
         }
