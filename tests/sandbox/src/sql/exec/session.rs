@@ -44,6 +44,8 @@ pub struct Session {
     pub spid: u16,
     /// The current database.
     pub db: String,
+    /// The database of the login, where a reset leads back to.
+    pub home: String,
     /// `HOST_NAME()`
     pub client_host: String,
     /// `APP_NAME()`
@@ -114,6 +116,7 @@ impl Session {
             local,
             spid: engine.session_id(),
             db: engine.database.clone(),
+            home: engine.database.clone(),
             engine: Arc::clone(engine),
             client_host: String::new(),
             client_app: String::new(),
