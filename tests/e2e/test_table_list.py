@@ -37,6 +37,7 @@ PRETENDER = {
             "Output": {
                 "committed": "{% [$states.input.tables[$substring(table, 0, 3) = 'new']] %}",
                 "unchanged": "{% [$states.input.tables[$substring(table, 0, 3) != 'new'].table] %}",
+                "waiting": [],
                 "notes": [],
                 "dry_run": [],
             },
@@ -123,6 +124,7 @@ def test_every_so_many_tables_are_a_run(copy_list: CopyList) -> None:
         "runs": 3,
         "committed": 2,
         "unchanged": 3,
+        "waiting": 0,
         "notes": 0,
         "dry_run": 0,
     }

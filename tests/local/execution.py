@@ -165,6 +165,8 @@ def _frozen(answer: dict[str, Any]) -> Iterator[Step]:
         yield Step(name, f"{window['table']}: no change, its version moves on")
     for table in answer.get("unchanged", []):
         yield Step(name, f"{table}: no change")
+    for table in answer.get("waiting", []):
+        yield Step(name, f"{table}: its window waits for the next run")
     for note in answer.get("notes", []):
         without = f"{_count(note['null_rows'], 'row')} without a watermark"
         yield Step(name, f"{note['table']}: {without}, {note['future_rows']} with one in the future")

@@ -6,6 +6,7 @@
 
 mod change_tracking;
 mod event;
+mod history;
 mod planning;
 mod slicing;
 mod splitting;
@@ -49,6 +50,8 @@ pub struct Response {
     pub empty: Vec<EmptyWindow>,
     /// The tables with nothing to copy.
     pub unchanged: Vec<ObjectName>,
+    /// The tables whose windows are frozen and wait for the next run, because this one has as many slices as fit.
+    pub waiting: Vec<ObjectName>,
     /// Rows no window selects, where there are any.
     pub notes: Vec<Note>,
     /// What would be run, for a dry run.
@@ -163,11 +166,13 @@ pub async fn handle<P: ProbeSource + SliceSource + ProbeChanges, S: ReadObjects 
         }
         response.notes.extend(note);
     }
+    response.waiting = history::hold_back(&mut response.windows);
     tracing::info!(
         run_id,
         windows = response.windows.len(),
         empty = response.empty.len(),
         unchanged = response.unchanged.len(),
+        waiting = response.waiting.len(),
         failed = response.failed.len(),
         "New watermarks looked up."
     );

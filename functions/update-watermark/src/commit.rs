@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::ledger::{Ledger, Manifest, ManifestPart, PartRecord, Plan, SliceId, VERSION, WindowName};
+use tidemark::ledger::{AT_ONCE, Ledger, Manifest, ManifestPart, PartRecord, Plan, SliceId, VERSION, WindowName};
 use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects, ReadObjects, StagedObject};
 use tidemark::ports::source::CountSource;
 use tidemark::runner::RunContext;
@@ -237,37 +238,59 @@ async fn committed_before<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: &Plan) -
     Err(Error::new(ErrorCode::LedgerInvalid, message))
 }
 
-/// Makes every part visible. Returns the parts, and the slices whose upload had expired: their decisions are voided.
+/// Makes every part visible. Returns the parts in slice order, and the slices whose upload had expired: their decisions are
+/// voided.
 async fn complete<S: ReadObjects + CreateObjects + CompleteObjects>(
     store: &S,
     ledger: &Ledger<'_, S>,
     records: &[PartRecord],
     run_id: &str,
 ) -> Result<(Vec<ManifestPart>, Vec<SliceId>)> {
+    let uploads = records
+        .iter()
+        .filter_map(|record| record.staged.as_ref().map(|staged| (record, staged)));
+    let mut completed = stream::iter(uploads)
+        .map(|(record, staged)| async move {
+            let part = complete_part(store, ledger, record, staged, run_id).await;
+            part.map(|part| part.ok_or_else(|| record.slice.clone()))
+        })
+        .buffered(AT_ONCE);
     let mut parts = Vec::new();
     let mut expired = Vec::new();
-    for record in records {
-        let Some(staged) = &record.staged else { continue };
-        match store.complete(staged).await? {
-            Completed::Visible(etag) => parts.push(part(record, staged, etag)),
-            Completed::Expired => {
-                tracing::warn!(key = %staged.key, "The upload has expired; its slice is copied again.");
-                ledger.void(record, run_id).await?;
-                expired.push(record.slice.clone());
-            }
-            Completed::Other { token, etag } => {
-                let token = token.unwrap_or_default();
-                let earlier = ledger.voided(record, &token).await?;
-                let Some((earlier, staged)) = earlier.and_then(|it| it.staged.clone().map(|staged| (it, staged)))
-                else {
-                    let message = format!("the object at {} is none of this window's: move it away", staged.key);
-                    return Err(Error::new(ErrorCode::LedgerInvalid, message));
-                };
-                parts.push(part(&earlier, &staged, etag));
-            }
+    while let Some(part) = completed.next().await {
+        match part? {
+            Ok(part) => parts.push(part),
+            Err(slice) => expired.push(slice),
         }
     }
     Ok((parts, expired))
+}
+
+/// Makes the part of `record` visible. `None` when its upload has expired: the decision is voided.
+async fn complete_part<S: ReadObjects + CreateObjects + CompleteObjects>(
+    store: &S,
+    ledger: &Ledger<'_, S>,
+    record: &PartRecord,
+    staged: &StagedObject,
+    run_id: &str,
+) -> Result<Option<ManifestPart>> {
+    match store.complete(staged).await? {
+        Completed::Visible(etag) => Ok(Some(part(record, staged, etag))),
+        Completed::Expired => {
+            tracing::warn!(key = %staged.key, "The upload has expired; its slice is copied again.");
+            ledger.void(record, run_id).await?;
+            Ok(None)
+        }
+        Completed::Other { token, etag } => {
+            let other = ledger.decided_with(record, &token.unwrap_or_default()).await?;
+            let other = other.as_ref().and_then(|other| Some((other, other.staged.as_ref()?)));
+            let Some((other, staged)) = other else {
+                let message = format!("the object at {} is none of this window's: move it away", staged.key);
+                return Err(Error::new(ErrorCode::LedgerInvalid, message));
+            };
+            Ok(Some(part(other, staged, etag)))
+        }
+    }
 }
 
 fn part(record: &PartRecord, staged: &StagedObject, etag: String) -> ManifestPart {

@@ -44,8 +44,8 @@ use crate::schema::fingerprint;
 
 /// Most windows the chain of manifests is followed for in one go: a guard against a ledger that leads in a circle.
 const MAX_CHAIN: usize = 1_000_000;
-/// Manifests read at once when all are.
-const MANIFESTS_AT_ONCE: usize = 16;
+/// Documents read, and uploads completed, at once: a window may have hundreds of them.
+pub const AT_ONCE: usize = 16;
 
 /// Typed access to the ledger of one table.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         let expired = folders.into_iter().filter_map(|name| WindowName::try_from(name).ok());
         let mut plans = stream::iter(expired)
             .map(|expired| async move { self.plan(&WindowName::reinit(&expired)).await })
-            .buffered(MANIFESTS_AT_ONCE);
+            .buffered(AT_ONCE);
         let mut found = Vec::new();
         while let Some(plan) = plans.next().await {
             found.extend(plan?);
@@ -144,7 +144,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
             .filter_map(|folder| WindowName::try_from(folder).ok());
         let mut manifests = stream::iter(names)
             .map(|window| async move { Ok(self.manifest(&window).await?.map(|manifest| (window, manifest))) })
-            .buffered(MANIFESTS_AT_ONCE);
+            .buffered(AT_ONCE);
         let mut committed = HashMap::new();
         while let Some(read) = manifests.next().await {
             let read: Result<Option<(WindowName, Manifest)>> = read;
@@ -270,15 +270,24 @@ impl<S: ReadObjects> Ledger<'_, S> {
 
     /// Every slice of the plan's window in order; in place of one that was split, those it was split into.
     pub async fn slices(&self, plan: &Plan) -> Result<Vec<SliceState>> {
+        let planned = (0_u32..).map(SliceId::planned).zip(plan.slices.iter().cloned());
+        let mut decisions = stream::iter(planned)
+            .map(|(id, slice)| self.whole_or_split(&plan.window, id, slice))
+            .buffered(AT_ONCE);
         let mut states = Vec::with_capacity(plan.slices.len());
+        while let Some(of_slice) = decisions.next().await {
+            states.extend(of_slice?);
+        }
+        Ok(states)
+    }
+
+    /// The slice, or in its place those it was split into, in order.
+    async fn whole_or_split(&self, window: &WindowName, id: SliceId, slice: Slice) -> Result<Vec<SliceState>> {
+        let mut states = Vec::new();
         // The next one last.
-        let mut waiting: Vec<(SliceId, Slice)> = (0_u32..)
-            .map(SliceId::planned)
-            .zip(plan.slices.iter().cloned())
-            .collect();
-        waiting.reverse();
+        let mut waiting = vec![(id, slice)];
         while let Some((id, slice)) = waiting.pop() {
-            let (attempt, record) = self.decision(&plan.window, &id).await?;
+            let (attempt, record) = self.decision(window, &id).await?;
             match record {
                 Some(record) if !record.split.is_empty() => {
                     let sub_slices: Vec<_> = record.sub_slices().zip(record.split.iter().cloned()).collect();
@@ -295,18 +304,16 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(states)
     }
 
-    /// The decision of an earlier attempt at `record`'s slice whose upload has this token: it was voided, but its upload
-    /// was completed after all.
-    pub async fn voided(&self, record: &PartRecord, token: &str) -> Result<Option<PartRecord>> {
-        for attempt in (0..record.attempt).rev() {
+    /// The decision of another attempt at `record`'s slice whose upload has this token: of an earlier one, which was voided
+    /// but completed after all, or of a later one, made and completed by a run that voided this one meanwhile.
+    pub async fn decided_with(&self, record: &PartRecord, token: &str) -> Result<Option<PartRecord>> {
+        for attempt in 0.. {
             let key = self.keys.part_record(&record.window, &record.slice, attempt);
-            let earlier: Option<PartRecord> = self.read(&key).await?;
-            if earlier
-                .as_ref()
-                .and_then(|earlier| earlier.staged.as_ref())
-                .is_some_and(|staged| staged.token == token)
-            {
-                return Ok(earlier);
+            let Some(other) = self.read::<PartRecord>(&key).await? else {
+                break;
+            };
+            if other.staged.as_ref().is_some_and(|staged| staged.token == token) {
+                return Ok(Some(other));
             }
         }
         Ok(None)
