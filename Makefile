@@ -82,8 +82,8 @@ check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 	$(VENV)/bin/ruff check --quiet tests
 	$(VENV)/bin/ruff format --check --quiet tests
 	$(VENV)/bin/cfn-lint infra/template.yaml
-	@if command -v npx >/dev/null; then npx --yes $(ASL_VALIDATOR) --json-path infra/incremental-copy.asl.json; \
-	else echo "SKIPPED: npx (Node.js) is not installed, so infra/incremental-copy.asl.json was not validated"; fi
+	@if command -v npx >/dev/null; then for machine in infra/*.asl.json; do npx --yes $(ASL_VALIDATOR) --json-path $$machine; done; \
+	else echo "SKIPPED: npx (Node.js) is not installed, so infra/*.asl.json were not validated"; fi
 
 .PHONY: bench
 bench: ## Speed and memory of copy-delta on a million rows
@@ -127,7 +127,8 @@ endif
 
 .PHONY: deploy
 #: SECRET_ARN=arn:… of the source's login, TABLES=infra/tables.json, STACK=tidemark,
-#: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: true)
+#: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: true);
+#: for thousands of tables TableListKey, see docs/operations.md#thousands-of-tables
 deploy: build ## Builds, and deploys with the AWS SAM CLI
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is not installed: pipx install aws-sam-cli"; exit 1; }
 	@: $${SECRET_ARN:?is missing: the ARN of a secret with host, port, username, password and dbname}

@@ -98,7 +98,7 @@ pub struct SinkConfig {
 }
 
 /// How the server's certificate is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tls {
     /// The certificate must chain to a known root and name the host.
     Verify,
@@ -130,7 +130,7 @@ impl Timeouts {
 }
 
 /// How a SQL Server is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServerConfig {
     /// The ARN (or name) of a Secrets Manager secret of the RDS shape.
     pub secret_arn: String,

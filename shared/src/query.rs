@@ -49,6 +49,9 @@ impl Query {
     }
 }
 
+/// One row: 1 if the session has no transaction open, else 0. Asked of a connection before it is used again.
+pub const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1 ELSE 0 END AS [answer]";
+
 /// One row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over those that
 /// are not, and a row that stops being copied is no regression. For time columns not above the server's clock (`new_watermark`), and how it
 /// compares with `old`: 1, 0 or -1 (`ordering`).

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::ObjectName;
-use crate::ledger::WindowName;
+use crate::ledger::{SliceId, WindowName};
 use crate::ports::watermarks::{StoredWatermark, WatermarkKey};
 use crate::table::TableSpec;
 use crate::watermark::Watermark;
@@ -88,6 +88,19 @@ pub struct CopyWindow {
     pub new_watermark: Watermark,
 }
 
+/// What became of a slice that did not fit into one invocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The slice.
+    pub slice: SliceId,
+    /// The slices that are copied in its place; none when it was copied after all.
+    pub slices: Vec<SliceId>,
+}
+
 /// A table that failed in a lookup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedTable {
@@ -119,7 +132,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(80);
 /// Tables looked up at once: reads of the ledger overlap, statements take turns.
 const TABLES_AT_ONCE: usize = 16;
 /// What is kept back from the invocation's time to answer.
-const ANSWER_MARGIN: Duration = Duration::from_secs(20);
+pub const ANSWER_MARGIN: Duration = Duration::from_secs(20);
 /// Characters of a failure's cause: all of them travel in one payload.
 const CAUSE_CHARACTERS: usize = 600;
 
@@ -189,7 +202,8 @@ pub async fn for_each_table<I, T>(
     Ok((done.into_iter().map(|(_, found)| found).collect(), failed))
 }
 
-async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+/// `work`, if it is done by then; else `DeadlineExceeded`.
+pub async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(end) = end else { return work.await };
     let no_time = |_| Err(too_slow("no time left for it in this invocation"));
     tokio::time::timeout_at(end, work).await.unwrap_or_else(no_time)

@@ -25,6 +25,7 @@ use crate::types::SqlType;
 /// | datetime2(n) | `2017-09-05T08:06:00.1234567`, always n digits |
 /// | datetimeoffset(n) | `2017-09-05T06:06:00.1234567Z`, always UTC, as SQL Server compares it |
 /// | rowversion | `0x00000000000007E4`, always 16 digits |
+/// | uniqueidentifier, of a key that cuts slices only | `0E984725-C51C-4BF4-9960-E1C80E27ABA0` |
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "RawWatermark", into = "RawWatermark")]
 pub struct Watermark {
@@ -43,10 +44,12 @@ impl Watermark {
     /// Takes `value` as the text of a watermark of type `sql_type`.
     ///
     /// Time fractions may have fewer digits than the type, or more if those are zeros: control tables and people write
-    /// them so. Errors: `UnsupportedType` when the type cannot be a watermark, `InvalidInput` when the text is not a
+    /// them so. Errors: `UnsupportedType` when the type cannot be a watermark, nor that of a key that cuts slices, `InvalidInput` when the text is not a
     /// value of it.
     pub fn new(sql_type: SqlType, value: &str) -> Result<Self> {
-        check_type(sql_type)?;
+        if !can_cut(sql_type) {
+            check_type(sql_type)?;
+        }
         let value = canonical(sql_type, value).ok_or_else(|| {
             Error::new(
                 ErrorCode::InvalidInput,
@@ -114,6 +117,14 @@ pub fn check_type(sql_type: SqlType) -> Result<()> {
             ),
         )),
     }
+}
+
+/// Whether the values of a key of this type can cut slices: those of a watermark, and of a `uniqueidentifier`, which grows
+/// with nothing but has an order of the server's own
+/// (<https://learn.microsoft.com/en-us/sql/connect/ado-net/sql/compare-guid-uniqueidentifier-values>).
+#[must_use]
+pub fn can_cut(sql_type: SqlType) -> bool {
+    sql_type == SqlType::UniqueIdentifier || check_type(sql_type).is_ok()
 }
 
 /// Whether the type counts time, so that the server's clock bounds it.
@@ -237,6 +248,12 @@ fn canonical(sql_type: SqlType, value: &str) -> Option<String> {
             let is_one = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
             is_one.then(|| format!("0x{}", digits.to_ascii_uppercase()))
         }
+        SqlType::UniqueIdentifier => {
+            let groups: Vec<&str> = value.split('-').collect();
+            let is_hex = |group: &&str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+            (lengths == [8, 4, 4, 4, 12] && groups.iter().all(is_hex)).then(|| value.to_ascii_uppercase())
+        }
         _ => None,
     }
 }
@@ -324,6 +341,13 @@ mod tests {
                 "99999999999999999999999999999999999999",
                 Some("99999999999999999999999999999999999999"),
             ),
+            (
+                "uniqueidentifier",
+                "0e984725-c51c-4bf4-9960-e1c80e27aba0",
+                Some("0E984725-C51C-4BF4-9960-E1C80E27ABA0"),
+            ),
+            ("uniqueidentifier", "0e984725c51c-4bf4-9960-e1c80e27-aba0", None),
+            ("uniqueidentifier", "0x984725-c51c-4bf4-9960-e1c80e27aba0", None),
             ("decimal(5,2)", "-1.5", Some("-1.50")),
             ("decimal(5,2)", "1000", None),
             ("decimal(5,2)", "1.005", None),
@@ -378,7 +402,7 @@ mod tests {
             "time(7)",
             "xml",
         ] {
-            let error = Watermark::new(name.parse().unwrap(), "1").unwrap_err();
+            let error = check_type(name.parse().unwrap()).unwrap_err();
             assert_eq!(error.code(), ErrorCode::UnsupportedType);
             assert!(error.to_string().contains(name), "{error}");
         }

@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import WAIT_SCALE, run
-from test_many_tables import measure
 
 from local import change_tracking, objects, tutorial
+from local.cost import measure
 from local.deploy import ROOT, Deployment
 from local.execution import Outcome
 from local.sandbox import Sandbox
@@ -120,19 +120,19 @@ def test_unchanged_tables_cost_one_task_however_many_they_are(stack: Stack, sand
         sandbox.execute(f"INSERT INTO {names[0]} VALUES ({number})")
 
     others_change(1)
-    few = measure(deployment, sandbox, specs[1:3])
-    many = measure(deployment, sandbox, specs[1:])
+    few = measure(deployment, sandbox, {"tables": specs[1:3]})
+    many = measure(deployment, sandbox, {"tables": specs[1:]})
     assert many.outcome.succeeded, many.outcome.cause
     assert sorted(many.outcome.output["unchanged"]) == sorted(f"dbo.{name}" for name in names[1:])
     assert (many.states, many.invocations) == (few.states, few.invocations) == (6, 3)
     assert many.connections <= few.connections
     others_change(2)
-    both = measure(deployment, sandbox, specs)
+    both = measure(deployment, sandbox, {"tables": specs})
     assert [window["table"] for window in both.outcome.committed] == [f"dbo.{names[0]}"]
     assert len(both.outcome.output["unchanged"]) == len(names) - 1
     data = objects.data_objects(objects.listing(deployment, f"tracked/dbo.{names[1]}/"))
     assert data == {}
     pointer = objects.read_json(deployment, f"tracked/dbo.{names[1]}/_watermark.json")
-    again = measure(deployment, sandbox, specs)
+    again = measure(deployment, sandbox, {"tables": specs})
     assert (again.states, again.invocations) == (4, 2), "when no version has moved"
     assert objects.read_json(deployment, f"tracked/dbo.{names[1]}/_watermark.json") == pointer

@@ -1,17 +1,22 @@
-"""Runs that are killed, and runs that meet: the ledger ends as if nothing had happened."""
+"""Runs that are killed, that meet, or that meet the deadline: the ledger ends as if nothing had happened."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import BEGINNING, Table, ledger, run, start
 
 from local import objects
 from local.deploy import Deployment
 from local.proxy import Proxy
+from verify.__main__ import verify
+from verify.stores import Folder
 
 ROWS = 20_000
 ROWS_PER_INSERT = 1_000
@@ -66,6 +71,56 @@ def test_two_runs_at_once_commit_one_window(
     assert len([key for key in keys if key.endswith("/_manifest.json")]) == 1
     assert len(rows) == ROWS
     assert table.watermark() == LAST
+
+
+def test_a_slice_that_meets_its_deadline_is_split_and_the_table_commits(
+    proxied: tuple[Deployment, Proxy],
+    new_table: Callable[[], Table],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The stream is held until copy-delta has to stop; the same run copies the sub-slices, every row once."""
+    deployment, proxy = proxied
+    table = new_table()
+    _fill(table)
+    # Of which copy-delta keeps 10 s back.
+    _set_timeout(deployment, "CopyDelta", 13)
+    with proxy.holding(HELD_BYTES):
+        execution = start(deployment, table.spec())
+        proxy.wait_until_held()
+        record = _wait_for(deployment, table, "/_parts/00000.json")
+    outcome = execution.wait()
+    assert outcome.succeeded, outcome.cause
+    assert table.watermark() == LAST
+    keys, rows = _end(deployment, table, tmp_path)
+    assert len(rows) == ROWS and len(set(rows)) == ROWS
+    sub_slices = len(json.loads(record)["split"])
+    names = {key.rpartition("/")[2] for key in keys if "/part-" in key}
+    assert names == {f"part-00000.{number:05}.parquet" for number in range(sub_slices)}
+    assert 4 <= sub_slices <= 9
+    assert objects.uploads(deployment, f"tidemark/{table}/") == []
+    objects.download(deployment, ledger(deployment, table), tmp_path / "sink")
+    assert verify(Folder(tmp_path / "sink"), "tidemark") == 0, capsys.readouterr().out
+    # The next run begins where this one ended.
+    assert run(deployment, table.spec()).output["unchanged"] == [str(table)]
+
+
+def _set_timeout(deployment: Deployment, function: str, seconds: int) -> None:
+    functions = deployment.aws.client("lambda")
+    pages = functions.get_paginator("list_functions").paginate()
+    names = [found["FunctionName"] for page in pages for found in page["Functions"]]
+    (name,) = [name for name in names if name.startswith(f"{deployment.name}-{function}")]
+    functions.update_function_configuration(FunctionName=name, Timeout=seconds)
+
+
+def _wait_for(deployment: Deployment, table: Table, end: str, seconds: float = 60) -> bytes:
+    """The object of the table's ledger whose key ends so, as soon as it is there."""
+    store = deployment.aws.client("s3")
+    give_up = time.monotonic() + seconds
+    while not (found := [key for key in ledger(deployment, table) if key.endswith(end)]):
+        assert time.monotonic() < give_up, f"no {end}"
+        time.sleep(0.1)
+    return bytes(store.get_object(Bucket=deployment.bucket, Key=found[0])["Body"].read())
 
 
 def _fill(table: Table) -> None:

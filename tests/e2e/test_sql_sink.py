@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pytest
 from botocore.exceptions import ClientError
 from conftest import run
-from test_permissions import ALL, COPY, Role
+from test_permissions import ALL, COPY
 
 from local import many_tables, objects
 from local.deploy import Deployment
+from local.role import Role
 from local.sandbox import Login, Sandbox, run_batches
 from local.stack import Stack
 
@@ -108,7 +109,7 @@ def test_only_the_functions_that_write_there_may_read_the_sinks_secret(stack: St
     name = f"secret-{uuid.uuid4().hex[:8]}"
     secret = stack.aws.client("secretsmanager").create_secret(Name=name, SecretString="{}")["ARN"]
     deployment = stack.deploy(name, WatermarkStore="s3", SinkSecretArns=f"{secret},{secret}-other")
-    role = Role(deployment, function)
+    role = Role.of_function(deployment, function)
     if function == COPY:
         role.read_secret(secret)
     else:

@@ -23,7 +23,7 @@ TABLES = [{"table": "dbo.a", "tracking": {"watermark": {"column": "m"}}}]
 OLD = {"tables": [{"spec": TABLES[0]}], "failed": []}
 WINDOW = {"table": "dbo.a", "window": "initial", "slices": 1, "settle_seconds": 0, "adopted": False}
 NOTES = [{"table": "dbo.a", "null_rows": 1, "future_rows": 0}]
-NEW = {"windows": [WINDOW], "empty": [], "unchanged": [], "notes": NOTES, "dry_run": [], "failed": []}
+NEW = {"windows": [WINDOW], "empty": [], "unchanged": [], "waiting": ["dbo.z"], "notes": NOTES, "dry_run": [], "failed": []}
 COMMIT = {
     "table": "dbo.a",
     "window": "initial",
@@ -33,8 +33,10 @@ COMMIT = {
     "objects": 2,
     "slices": 2,
 }
+COPIED = {"table": "dbo.a", "slice": 0, "rows": 1, "bytes": 9}
 EMPTY = [{"table": "dbo.c", "window": "7"}, {"table": "dbo.d", "window": "7"}]
-RECOPY = {"table": "dbo.a", "window": "initial", "status": "recopy", "slices": 1}
+RECOPY = {"table": "dbo.a", "window": "initial", "status": "recopy", "slices": [0]}
+SPLIT = {"table": "dbo.a", "window": "initial", "status": "split", "slices": ["0.0", "0.1"]}
 
 
 def _returns(payload: object) -> dict[str, Any]:
@@ -58,10 +60,28 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "new-tracked-dry-run": {"0": _returns({**NEW, "windows": [], "empty": EMPTY})},
     "new-pointer-lags": {"0": _returns({**NEW, "windows": [{**WINDOW, "slices": 0}]})},
     "new-dry-run": {"0": _returns({**NEW, "dry_run": [{"table": "dbo.a", "slices": [{"sql": "SELECT 1"}]}]})},
-    "copied": {"0-99": _returns({"slice": 0, "rows": 1, "bytes": 9, "table": "dbo.a"})},
+    "copied": {"0-99": _returns(COPIED)},
     "copy-stays-unavailable": {"0-99": _throws("SinkUnavailable", "slow down")},
     "copy-fails": {"0-99": _throws("SchemaMismatch", 'column "a" is gone')},
     "copy-times-out": {"0-99": {"Throw": {"Error": "States.Timeout", "Cause": ""}}},
+    "copy-takes-too-long": {"0-99": _throws("DeadlineExceeded", "too large")},
+    "copy-takes-too-long-once": {
+        "0": _throws("DeadlineExceeded", "too large"),
+        "1-2": _returns(COPIED),
+    },
+    # The local AWS gives a retry the answer of the attempt before.
+    "copy-is-killed-twice": {"0": _throws("Sandbox.Timedout", "900 s"), "1-2": _returns(COPIED)},
+    "second-sub-slice-fails": {
+        "0": _throws("DeadlineExceeded", "too large"),
+        "1": _returns(COPIED),
+        "2": _throws("SchemaMismatch", "gone"),
+    },
+    "copied-12-times": {"0-11": _returns(COPIED)},
+    "copied-11-times": {"0-10": _returns(COPIED), "11": _throws("SchemaMismatch", "gone")},
+    "split": {"0-99": _returns({"table": "dbo.a", "window": "initial", "slice": 0, "slices": ["0.0", "0.1"]})},
+    "split-fails": {"0-99": _throws("SourceRejected", "no such column")},
+    "split-once": {"0": _returns(SPLIT), "1-99": _returns(COMMIT)},
+    "split-often": {"0": _returns({**SPLIT, "slices": ["0.0"]}), "1-5": _returns(SPLIT), "6-99": _returns(COMMIT)},
     "committed": {"0-99": _returns(COMMIT)},
     "expired-once": {"0": _returns(RECOPY), "1-99": _returns(COMMIT)},
     "expires-always": {"0-99": _returns(RECOPY)},
@@ -91,8 +111,14 @@ CASES: dict[str, tuple[str, ...]] = {
     "timeout": ("old", "new", "copy-times-out", "committed"),
     "expired-once": ("old", "new", "copied", "expired-once"),
     "expires-always": ("old", "new", "copied", "expires-always"),
+    "split": ("old", "new", "copy-takes-too-long-once", "split-once", "advanced", "split"),
+    "killed": ("old", "new", "copy-is-killed-twice", "split-once", "advanced", "split"),
+    "sub-slice-fails": ("old", "new", "second-sub-slice-fails", "split-once", "advanced", "split"),
+    "split-often": ("old", "new", "copied-12-times", "split-often", "advanced", "split-fails"),
+    "split-often-fails": ("old", "new", "copied-11-times", "split-often", "advanced", "split-fails"),
+    "split-fails": ("old", "new", "copy-takes-too-long", "committed", "advanced", "split-fails"),
 }
-STATES = ("LookupOldWatermark", "LookupNewWatermark", "CopyDelta", "UpdateWatermark", "CommitEmpty")
+STATES = ("LookupOldWatermark", "LookupNewWatermark", "CopyDelta", "UpdateWatermark", "CommitEmpty", "SplitSlice")
 
 Case = Callable[..., tuple[Outcome, list[str]]]
 
@@ -145,6 +171,7 @@ def test_a_busy_run_reports_what_it_committed(case: Case) -> None:
         "run_id": outcome.run_id,
         "committed": [COMMIT],
         "unchanged": [],
+        "waiting": ["dbo.z"],
         "notes": NOTES,
         "dry_run": [],
     }
@@ -246,3 +273,34 @@ def test_uploads_that_expire_every_time_are_given_up_after_three_rounds(case: Ca
     outcome, _ = case("expires-always")
     assert "dbo.a: UploadExpired: the uploads of window initial expired" in outcome.cause
     assert "3 times in a row" in outcome.cause
+
+
+@pytest.mark.parametrize(("name", "failed"), [("split", 1), ("killed", 2)])
+def test_a_slice_that_takes_too_long_is_split(case: Case, name: str, failed: int) -> None:
+    """At once where the function said so; one that was killed is tried once more before."""
+    outcome, events = case(name)
+    assert outcome.committed == [COMMIT], outcome.cause
+    assert events.count("TaskFailed") == failed
+
+
+def test_sub_slices_are_copied_by_name_and_fail_by_name(case: Case) -> None:
+    """They are those that update-watermark says are missing."""
+    outcome, _ = case("sub-slice-fails")
+    assert outcome.cause.endswith("dbo.a: SchemaMismatch: slice 0.1: gone")
+
+
+def test_slices_that_were_split_are_copied_in_as_many_rounds_as_it_takes(case: Case) -> None:
+    """One slice, one sub-slice, five times two: 12 calls of copy-delta, of which the last is needed."""
+    outcome, _ = case("split-often")
+    assert outcome.committed == [COMMIT], outcome.cause
+    outcome, _ = case("split-often-fails")
+    assert outcome.cause.endswith("dbo.a: SchemaMismatch: slice 0.1: gone")
+
+
+def test_a_slice_that_cannot_be_split_fails_its_table_with_what_it_failed_with(case: Case) -> None:
+    """And with why that could not be helped."""
+    outcome, _ = case("split-fails")
+    assert outcome.cause == (
+        "1 table(s) failed, 0 committed, 0 without change. dbo.a: DeadlineExceeded: slice 0: too large; "
+        "splitting it failed: SourceRejected: no such column"
+    )

@@ -10,7 +10,7 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,11 @@ class Deployment:
     def state_machine_arn(self) -> str:
         """Where executions are started."""
         return self.outputs["StateMachineArn"]
+
+    @property
+    def of_list(self) -> Deployment:
+        """The same, but executions are started with the state machine that reads the list of tables."""
+        return replace(self, outputs={**self.outputs, "StateMachineArn": self.outputs["ListStateMachineArn"]})
 
     @property
     def bucket(self) -> str:

@@ -139,8 +139,13 @@ def _describe(event: dict[str, Any]) -> list[Step]:
     if "tables" in answer:
         step = Step("lookup-old-watermark", _count(len(answer["tables"]), "table"))
         return [step, *_failures("lookup-old-watermark", answer)]
+    if "slice" in answer and "slices" in answer:
+        into = _count(len(answer["slices"]), "sub-slice")
+        how = f"is split into {into}" if answer["slices"] else "was copied meanwhile"
+        return [Step("lookup-new-watermark", f"{answer['table']} slice {answer['slice']}: {how}")]
     if "slice" in answer:
-        how = "was copied before" if answer.get("resumed") else f"{answer['rows']} rows, {answer['bytes']} bytes"
+        copied = f"{_count(answer['rows'], 'row')}, {_count(answer['bytes'], 'byte')}"
+        how = "was copied before" if answer.get("resumed") else copied
         return [Step("copy-delta", f"{answer['table']} slice {answer['slice']}: {how}")]
     if "status" in answer:
         commit = answer if answer["status"] == "committed" else None
@@ -160,10 +165,11 @@ def _frozen(answer: dict[str, Any]) -> Iterator[Step]:
         yield Step(name, f"{window['table']}: no change, its version moves on")
     for table in answer.get("unchanged", []):
         yield Step(name, f"{table}: no change")
+    for table in answer.get("waiting", []):
+        yield Step(name, f"{table}: its window waits for the next run")
     for note in answer.get("notes", []):
-        yield Step(
-            name, f"{note['table']}: {note['null_rows']} rows without, {note['future_rows']} with a future watermark"
-        )
+        without = f"{_count(note['null_rows'], 'row')} without a watermark"
+        yield Step(name, f"{note['table']}: {without}, {note['future_rows']} with one in the future")
     for plan in answer.get("dry_run", []):
         for query in plan["slices"]:
             yield Step(name, f"{plan['table']}: would run {query['sql']}")
@@ -175,13 +181,15 @@ def _failures(name: str, answer: dict[str, Any]) -> Iterator[Step]:
 
 
 def _committed(answer: dict[str, Any]) -> str:
+    if answer["status"] == "split":
+        return f"{answer['table']}: {_count(len(answer['slices']), 'sub-slice')} to copy first"
     if answer["status"] != "committed":
         return f"{answer['table']}: uploads had expired, copying again"
     watermark = answer["watermark"]["value"]
     objects = _count(answer["objects"], "object")
     if load := answer.get("superseded_by"):
         return f"{answer['table']}: window {answer['window']} is superseded by {load}"
-    return f"{answer['table']}: committed {answer['rows']} rows in {objects}, watermark {watermark}"
+    return f"{answer['table']}: committed {_count(answer['rows'], 'row')} in {objects}, watermark {watermark}"
 
 
 def interval(window: dict[str, Any]) -> str:

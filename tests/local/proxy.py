@@ -17,6 +17,7 @@ class Proxy:
         self._target = (host, port)
         self._lock = threading.Condition()
         self._limit: int | None = None
+        self._armed = 0
         self._held = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -24,9 +25,10 @@ class Proxy:
 
     @contextmanager
     def holding(self, limit_bytes: int) -> Iterator[None]:
-        """While inside, a connection that has answered `limit_bytes` answers no more; afterwards all go on."""
+        """While inside, a connection that has answered `limit_bytes` since answers no more; afterwards all go on."""
         with self._lock:
             self._limit, self._held = limit_bytes, 0
+            self._armed += 1
         try:
             yield
         finally:
@@ -53,9 +55,12 @@ class Proxy:
                 threading.Thread(target=self._forward, args=(server, client, True), daemon=True).start()
 
     def _forward(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
-        forwarded = 0
+        forwarded = armed = 0
         with suppress(OSError):
             while chunk := source.recv(_CHUNK):
+                # A connection may have been open, and busy, before.
+                if armed != self._armed:
+                    forwarded, armed = 0, self._armed
                 forwarded += len(chunk)
                 if is_answer:
                     self._hold(forwarded)

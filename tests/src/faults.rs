@@ -14,10 +14,10 @@ use tidemark::ports::objects::{
 };
 use tidemark::ports::rows::{BatchSink, RowSource};
 use tidemark::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
+    CountSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
 };
 use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
-use tidemark::query::slices::KeyRange;
+use tidemark::query::slices::{KeyRange, KeyedRows};
 use tidemark::query::{Interval, Query};
 use tidemark::shape::Shape;
 use tidemark::types::SqlType;
@@ -263,6 +263,17 @@ impl<T: SliceSource> SliceSource for Gated<'_, &T> {
             .await
     }
 
+    async fn histogram(
+        &self,
+        table: &ObjectName,
+        column: &Identifier,
+        sql_type: SqlType,
+        below: Option<&Watermark>,
+    ) -> Result<Histogram> {
+        let answer = self.inner.histogram(table, column, sql_type, below);
+        self.gate.call("histogram", SOURCE, answer).await
+    }
+
     async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
         self.gate
             .call("nth_watermark", SOURCE, self.inner.nth_watermark(interval, number))
@@ -271,13 +282,13 @@ impl<T: SliceSource> SliceSource for Gated<'_, &T> {
 
     async fn nth_key(
         &self,
-        table: &ObjectName,
+        rows: &KeyedRows<'_>,
         range: &KeyRange<'_>,
         sql_type: SqlType,
         number: u64,
     ) -> Result<Option<Watermark>> {
         self.gate
-            .call("nth_key", SOURCE, self.inner.nth_key(table, range, sql_type, number))
+            .call("nth_key", SOURCE, self.inner.nth_key(rows, range, sql_type, number))
             .await
     }
 }
@@ -332,6 +343,15 @@ impl<T: StagedRows> StagedRows for Gated<'_, T> {
 
     async fn merge(&mut self) -> Result<Merged> {
         self.gate.call("merge", SINK, self.inner.merge()).await
+    }
+
+    async fn release(self) {
+        let release = async {
+            self.inner.release().await;
+            Ok(())
+        };
+        // Whoever stops here leaves nothing undone.
+        let _ = self.gate.call("release", SINK, release).await;
     }
 }
 

@@ -1,9 +1,9 @@
 //! The four steps in the order of the state machine, over any ports.
 
 use copy_delta::Response as Copied;
-use lookup_new_watermark::Response as Planned;
-use tidemark::error::{Error, Result};
-use tidemark::ledger::WindowName;
+use lookup_new_watermark::{Response as Planned, SliceToSplit, SplitRequest};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::ledger::{SliceId, WindowName};
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::merge::MergeRows;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, StageObjects};
@@ -11,7 +11,7 @@ use tidemark::ports::rows::RowSource;
 use tidemark::ports::source::{ProbeSource, SliceSource};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::runner::RunContext;
-use tidemark::steps::{EmptyWindow, FailedTable};
+use tidemark::steps::{EmptyWindow, FailedTable, Split};
 use tidemark::table::TableSpec;
 use update_watermark::{Advanced, AllRequest, Committed, Response as Updated};
 
@@ -106,29 +106,60 @@ where
         window: &WindowName,
         slices: usize,
     ) -> Result<Committed> {
-        let mut slices = slices;
-        for _ in 0..ROUNDS {
-            for slice in (0_u32..).take(slices) {
-                self.copy_slice(run_id, table, window, slice).await?;
+        let mut slices: Vec<SliceId> = (0_u32..).take(slices).map(SliceId::planned).collect();
+        let mut rounds = 0;
+        while rounds < ROUNDS {
+            for slice in slices {
+                match self.copy_slice(run_id, table, window, slice.clone()).await {
+                    Err(error) if error.code() == ErrorCode::DeadlineExceeded => {
+                        self.split(run_id, table, window, slice).await?;
+                    }
+                    copied => drop(copied?),
+                }
             }
             match self.update(run_id, table, window).await? {
                 Updated::Committed(committed) => return Ok(committed),
-                Updated::Recopy { slices: again, .. } => slices = again,
+                Updated::Split(again) => slices = again.slices,
+                Updated::Recopy(again) => {
+                    slices = again.slices;
+                    rounds += 1;
+                }
             }
         }
         Err(Error::new(
-            tidemark::error::ErrorCode::Internal,
+            ErrorCode::Internal,
             "the uploads of the window keep expiring",
         ))
     }
 
+    /// `lookup-new-watermark` for a slice that did not fit into its invocation.
+    pub async fn split(&self, run_id: &str, table: &str, window: &WindowName, slice: SliceId) -> Result<Split> {
+        let request = SplitRequest {
+            run_id: run_id.into(),
+            split: SliceToSplit {
+                table: table.parse()?,
+                window: window.clone(),
+                slice,
+            },
+        };
+        let context = RunContext::unbounded();
+        let split = lookup_new_watermark::handle_split(self.source, self.store, self.prefix, request, context);
+        Box::pin(split).await
+    }
+
     /// `copy-delta` for one slice.
-    pub async fn copy_slice(&mut self, run_id: &str, table: &str, window: &WindowName, slice: u32) -> Result<Copied> {
+    pub async fn copy_slice(
+        &mut self,
+        run_id: &str,
+        table: &str,
+        window: &WindowName,
+        slice: impl Into<SliceId>,
+    ) -> Result<Copied> {
         let request = copy_delta::Request {
             run_id: run_id.into(),
             table: table.parse()?,
             window: window.clone(),
-            slice,
+            slice: slice.into(),
             dry_run: false,
         };
         let context = RunContext::unbounded();

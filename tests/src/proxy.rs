@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,6 +93,12 @@ impl Proxy {
         self.traffic.silent.send_replace(false);
     }
 
+    /// Lets nothing pass any more over the connections that are open, and tells nobody, as a gateway does that forgot them.
+    /// New ones pass.
+    pub fn forget(&self) {
+        self.traffic.forgotten.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many bytes have passed that way.
     pub fn passed(&self, way: Way) -> u64 {
         self.traffic.with(|state| state.passed(way))
@@ -108,6 +115,8 @@ impl Drop for Proxy {
 struct Traffic {
     state: Mutex<State>,
     silent: watch::Sender<bool>,
+    /// How often the open connections were forgotten.
+    forgotten: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -157,22 +166,32 @@ impl Traffic {
 
 async fn pass(client: TcpStream, server: SocketAddr, traffic: &Traffic) -> io::Result<()> {
     traffic.sound().await;
+    let epoch = traffic.forgotten.load(Ordering::Relaxed);
     let server = TcpStream::connect(server).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::try_join!(
-        pump(from_client, to_server, Way::Requests, traffic),
-        pump(from_server, to_client, Way::Answers, traffic),
+        pump(from_client, to_server, Way::Requests, traffic, epoch),
+        pump(from_server, to_client, Way::Answers, traffic, epoch),
     )
     .map(drop)
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, traffic: &Traffic) -> io::Result<()> {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    way: Way,
+    traffic: &Traffic,
+    epoch: u64,
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = from.read(&mut buffer).await?;
+        if traffic.forgotten.load(Ordering::Relaxed) != epoch {
+            std::future::pending::<()>().await;
+        }
         if length == 0 {
             return to.shutdown().await;
         }

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
 use aws_config::ConfigLoader;
 use aws_sdk_s3::config::{Credentials, Region};
@@ -43,7 +43,7 @@ pub struct S3Server {
     aws: Aws,
     address: SocketAddr,
     faults: Arc<S3Faults>,
-    secret: Arc<OnceLock<String>>,
+    secret: Arc<Secret>,
     accepting: JoinHandle<()>,
 }
 
@@ -58,7 +58,7 @@ impl S3Server {
         let folder = TempDir::new()?;
         std::fs::create_dir(folder.path().join(BUCKET))?;
         let files = FileSystem::new(folder.path()).map_err(|error| io::Error::other(format!("{error:?}")))?;
-        let secret: Arc<OnceLock<String>> = Arc::default();
+        let secret: Arc<Secret> = Arc::default();
         let faults: Arc<S3Faults> = Arc::default();
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
@@ -116,9 +116,21 @@ impl S3Server {
         self.aws.store(bucket)
     }
 
-    /// Answers every request for a secret with `content` from now on. The first content stays.
+    /// Answers every request for a secret with `content` from now on.
     pub fn keep_secret(&self, content: String) {
-        let _ = self.secret.set(content);
+        self.secret.held().0 = Some(content);
+    }
+
+    /// How often a secret was read.
+    #[must_use]
+    pub fn secrets_read(&self) -> usize {
+        self.secret.held().1
+    }
+
+    /// The clients of a process that uses this server as its AWS.
+    #[must_use]
+    pub const fn aws(&self) -> &Aws {
+        &self.aws
     }
 
     /// What a process needs in its environment to use this server as its AWS.
@@ -147,27 +159,43 @@ pub fn config_at(address: SocketAddr) -> ConfigLoader {
         .endpoint_url(format!("http://{address}"))
 }
 
+/// The one secret, and how often it was read.
+#[derive(Debug, Default)]
+struct Secret(StdMutex<(Option<String>, usize)>);
+
+impl Secret {
+    fn held(&self) -> MutexGuard<'_, (Option<String>, usize)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What stands before `s3s-fs`.
 #[derive(Clone)]
 struct Front {
     service: S3Service,
     folder: PathBuf,
     one_at_a_time: Arc<Mutex<()>>,
-    secret: Arc<OnceLock<String>>,
+    secret: Arc<Secret>,
     faults: Arc<S3Faults>,
 }
 
 impl Front {
     /// `GetSecretValue`, whatever the secret's name.
     fn secret_value(&self) -> Response<s3s::Body> {
-        let answer = match self.secret.get() {
-            Some(secret) => serde_json::json!({ "Name": "source", "SecretString": secret }),
-            None => serde_json::json!({ "__type": "ResourceNotFoundException" }),
+        let mut secret = self.secret.held();
+        secret.1 += 1;
+        let (status, answer) = match &secret.0 {
+            Some(secret) => (
+                StatusCode::OK,
+                serde_json::json!({ "Name": "source", "SecretString": secret }),
+            ),
+            None => (
+                StatusCode::BAD_REQUEST,
+                serde_json::json!({ "__type": "ResourceNotFoundException" }),
+            ),
         };
         let mut response = Response::new(s3s::Body::from(answer.to_string()));
-        if self.secret.get().is_none() {
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-        }
+        *response.status_mut() = status;
         response
     }
 

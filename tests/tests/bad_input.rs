@@ -116,7 +116,7 @@ async fn odd_names_of_schemas_tables_and_columns_are_copied_whole() {
             if rows.is_some() {
                 let ledger = Ledger::new(&store, "lake", &spec.table);
                 let plan = ledger.frozen_plan(&WindowName::initial()).await.unwrap();
-                let key = ledger.keys().part(&plan, 0);
+                let key = ledger.keys().part(&plan, &0.into());
                 let row = json!({ column: 2, name: "two" });
                 assert_eq!(lines(&store.body(&key).unwrap())[1], row, "{table}");
             }

@@ -15,7 +15,10 @@ use tidemark::sqlserver_errors::code_of;
 use tidemark::table::{TableSpec, check_all};
 
 /// Names of our own that the state machine raises, not a function.
-const RAISED_BY_THE_STATE_MACHINE: [&str; 2] = ["TablesFailed", "UploadExpired"];
+const RAISED_BY_THE_STATE_MACHINES: [&str; 3] = ["ListUnreadable", "TablesFailed", "UploadExpired"];
+
+/// The one that copies the tables it is given, and the one that starts it for a list of tables.
+const MACHINES: [&str; 2] = ["incremental-copy.asl.json", "incremental-copy-list.asl.json"];
 
 fn infra(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra").join(file);
@@ -36,18 +39,18 @@ fn states(machine: &Value, found: &mut Vec<(String, Value)>) {
     }
 }
 
-fn machine() -> Vec<(String, Value)> {
+fn machine(file: &str) -> Vec<(String, Value)> {
     let mut found = Vec::new();
-    states(&json("incremental-copy.asl.json"), &mut found);
+    states(&json(file), &mut found);
     found
 }
 
 fn tasks() -> Vec<(String, Value)> {
-    let tasks: Vec<_> = machine()
+    let tasks: Vec<_> = machine(MACHINES[0])
         .into_iter()
         .filter(|(_, state)| state["Type"] == "Task")
         .collect();
-    assert_eq!(tasks.len(), 5);
+    assert_eq!(tasks.len(), 6);
     tasks
 }
 
@@ -134,9 +137,9 @@ fn every_error_name_of_the_machine_is_known() {
             || ["Lambda.", "States.", "Sandbox.", "Runtime."]
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
-            || RAISED_BY_THE_STATE_MACHINE.contains(&name)
+            || RAISED_BY_THE_STATE_MACHINES.contains(&name)
     };
-    for (state, definition) in machine() {
+    for (state, definition) in MACHINES.into_iter().flat_map(machine) {
         let mut names = error_names(&definition["Retry"]);
         names.extend(error_names(&definition["Catch"]));
         names.extend(
@@ -178,24 +181,49 @@ fn every_task_has_a_timeout_and_a_catch_and_outlives_its_function() {
 
 #[test]
 fn every_path_ends_in_success_or_failure_and_says_why_it_exists() {
-    for (name, state) in machine() {
+    for (name, state) in MACHINES.into_iter().flat_map(machine) {
         assert!(state["Comment"].is_string(), "{name} has no Comment");
     }
-    let top = json("incremental-copy.asl.json");
-    for (name, state) in top["States"].as_object().unwrap() {
-        assert_ne!(state["End"], true, "{name} ends the execution without Succeed or Fail");
+    for machine in MACHINES.map(json) {
+        for (name, state) in machine["States"].as_object().unwrap() {
+            assert_ne!(state["End"], true, "{name} ends the execution without Succeed or Fail");
+        }
+    }
+}
+
+#[test]
+fn every_task_of_the_list_has_a_timeout_and_a_catch() {
+    let tasks: Vec<_> = machine(MACHINES[1])
+        .into_iter()
+        .filter(|(_, state)| state["Type"] == "Task")
+        .collect();
+    assert_eq!(tasks.len(), 2);
+    for (name, task) in tasks {
+        assert!(task["TimeoutSeconds"].is_u64(), "{name} has no TimeoutSeconds");
+        assert!(
+            error_names(&task["Catch"]).contains("States.ALL"),
+            "{name} has no Catch"
+        );
     }
 }
 
 #[test]
 fn the_template_replaces_every_substitution() {
-    let (machine, template) = (infra("incremental-copy.asl.json"), infra("template.yaml"));
+    for file in MACHINES {
+        substitutions(file);
+    }
+}
+
+/// Those of one machine, held against the block that follows its name in the template.
+fn substitutions(file: &str) {
+    let (machine, template) = (infra(file), infra("template.yaml"));
     let used: BTreeSet<_> = machine
         .split("${")
         .skip(1)
         .filter_map(|rest| rest.split('}').next())
         .collect();
-    let block = template.split("DefinitionSubstitutions:").nth(1).unwrap();
+    let resource = template.split(&format!("DefinitionUri: {file}\n")).nth(1).unwrap();
+    let block = resource.split("DefinitionSubstitutions:").nth(1).unwrap();
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut lines = block.lines().skip(1).peekable();
     let depth = indent(lines.peek().unwrap());
@@ -204,7 +232,7 @@ fn the_template_replaces_every_substitution() {
         .filter(|line| indent(line) == depth)
         .filter_map(|line| line.trim().split(':').next())
         .collect();
-    assert_eq!(used, given);
+    assert_eq!(used, given, "{file}");
 }
 
 #[test]
@@ -236,6 +264,8 @@ fn the_template_sets_only_variables_the_code_reads() {
 fn the_example_events_decode() {
     decode::<lookup_old_watermark::Request>(json("events/lookup-old-watermark.json")).unwrap();
     decode::<lookup_new_watermark::Request>(json("events/lookup-new-watermark.json")).unwrap();
+    let split = lookup_new_watermark::Event::decode(json("events/lookup-new-watermark-split.json")).unwrap();
+    assert!(matches!(split, lookup_new_watermark::Event::Split(_)));
     decode::<copy_delta::Request>(json("events/copy-delta.json")).unwrap();
     decode::<update_watermark::Request>(json("events/update-watermark.json")).unwrap();
     let empty = update_watermark::Event::decode(json("events/update-watermark-empty.json")).unwrap();

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use tidemark::ledger::{Ledger, Manifest, Plan, Slice, WindowName};
+use tidemark::ledger::{Ledger, Manifest, Plan, Slice, SliceBounds, WindowName};
 use tidemark::sink::SinkSpec;
 use tidemark::table::TableSpec;
 use tidemark::testing::{MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
@@ -14,6 +14,7 @@ use tidemark::types::SqlType;
 use tidemark::watermark::{StoreType, Watermark};
 use tidemark_tests::faults::{Fault, Gate, Gated, seeds};
 use tidemark_tests::pipeline::Pipeline;
+use tidemark_tests::slow::Slow;
 
 const PREFIX: &str = "p";
 /// More executions than any single fault can need.
@@ -78,23 +79,38 @@ impl World {
 
     /// Freezes the window after the first in three slices, as a large one is.
     async fn freeze_slices(&self) {
-        self.freeze_slices_into(None).await;
+        self.grow();
+        self.freeze_slices_into(None, "11").await;
     }
 
-    async fn freeze_slices_into(&self, sink: Option<SinkSpec>) {
+    /// The same with so many rows in the last slice that a slow source has to split it twice.
+    async fn freeze_a_large_slice(&self) {
         self.grow();
+        (12..=20).for_each(|row| self.table.insert(row));
+        self.freeze_slices_into(None, "20").await;
+    }
+
+    async fn freeze_slices_into(&self, sink: Option<SinkSpec>, last: &str) {
         let watermark = |value: &str| Watermark::new(SqlType::BigInt, value).unwrap();
         let template: Plan = self.ledger().plan(&WindowName::initial()).await.unwrap().unwrap();
         let slice = |from: &str, to: &str| {
             let mut query = template.count.clone().unwrap();
             query.parameters = vec![from.to_owned(), to.to_owned()];
-            Slice { query, guard: None }
+            Slice {
+                query,
+                guard: None,
+                bounds: Some(SliceBounds {
+                    old: Some(watermark(from)),
+                    new: Some(watermark(to)),
+                    key: None,
+                }),
+            }
         };
         let window = WindowName::after(&watermark("3"));
-        let slices = vec![slice("3", "5"), slice("5", "8"), slice("8", "11")];
+        let slices = vec![slice("3", "5"), slice("5", "8"), slice("8", last)];
         let mut count = template.count.clone().unwrap();
-        count.parameters = vec!["3".to_owned(), "11".to_owned()];
-        let bounds = (Some(watermark("3")), watermark("11"));
+        count.parameters = vec!["3".to_owned(), last.to_owned()];
+        let bounds = (Some(watermark("3")), watermark(last));
         let plan = Plan {
             window,
             slices,
@@ -113,11 +129,16 @@ impl World {
 
     /// One execution behind `gate`; like the state machine, it gives up at the first error.
     async fn run(&self, gate: &Gate, run_id: &str) -> bool {
+        self.run_in_time(gate, run_id, u64::MAX).await
+    }
+
+    /// The same with time for so many rows per invocation.
+    async fn run_in_time(&self, gate: &Gate, run_id: &str, rows_in_time: u64) -> bool {
         let (source, store) = (Gated::new(gate, &self.table), Gated::new(gate, &self.store));
-        let (rows, watermarks) = (Gated::new(gate, &self.table), Gated::new(gate, &self.watermarks));
+        let (inner, watermarks) = (Gated::new(gate, &self.table), Gated::new(gate, &self.watermarks));
         let mut pipeline = Pipeline {
             source: &source,
-            rows,
+            rows: Slow { inner, rows_in_time },
             watermarks: &watermarks,
             store: &store,
             prefix: PREFIX,
@@ -175,42 +196,60 @@ impl World {
         let visible = outcome.parts.keys().any(|key| key.contains("window=3/"));
         if visible {
             let plan = self.ledger().frozen_plan(&second).await.unwrap();
-            for slice in (0_u32..).take(plan.slices.len()) {
-                let (_, record) = self.ledger().decision(&second, slice).await.unwrap();
+            for slice in self.ledger().slices(&plan).await.unwrap() {
                 assert!(
-                    record.is_some(),
-                    "{case}: a part is visible before slice {slice} is decided"
+                    slice.record.is_some(),
+                    "{case}: a part is visible before slice {} is decided",
+                    slice.id
                 );
             }
         }
     }
 }
 
-async fn undisturbed(sliced: bool) -> Outcome {
-    let world = World::new().await;
-    if sliced {
-        world.freeze_slices().await
-    } else {
-        world.grow()
-    }
-    assert!(world.run(&Gate::default(), "only").await);
-    world.outcome().await
+/// What a disturbed run begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scene {
+    /// Rows for a window of one slice.
+    Whole,
+    /// A window frozen in three slices.
+    Sliced,
+    /// The same, of which all that have more than one row take too long.
+    Slow,
 }
 
-async fn every_port_call(sliced: bool) -> usize {
-    let expected = undisturbed(sliced).await;
+impl Scene {
+    async fn set(self) -> World {
+        let world = World::new().await;
+        match self {
+            Self::Whole => world.grow(),
+            Self::Sliced => world.freeze_slices().await,
+            Self::Slow => world.freeze_a_large_slice().await,
+        }
+        world
+    }
+
+    async fn run(self, world: &World, gate: &Gate, run_id: &str) -> bool {
+        let rows_in_time = if self == Self::Slow { 1 } else { u64::MAX };
+        world.run_in_time(gate, run_id, rows_in_time).await
+    }
+
+    async fn undisturbed(self) -> Outcome {
+        let world = self.set().await;
+        assert!(self.run(&world, &Gate::default(), "only").await);
+        world.outcome().await
+    }
+}
+
+async fn every_port_call(scene: Scene) -> usize {
+    let expected = scene.undisturbed().await;
     assert_eq!(expected.windows.len(), 2);
     let mut cases = 0;
     for fault in Fault::ALL {
         for call in 0.. {
-            let world = World::new().await;
-            if sliced {
-                world.freeze_slices().await
-            } else {
-                world.grow()
-            }
+            let world = scene.set().await;
             let gate = Gate::at(call, fault);
-            let done = world.run(&gate, "disturbed").await;
+            let done = scene.run(&world, &gate, "disturbed").await;
             let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
             if !gate.was_reached() {
                 assert!(done);
@@ -220,7 +259,7 @@ async fn every_port_call(sliced: bool) -> usize {
             world.check_what_readers_see(&case).await;
             let undisturbed = Gate::default();
             let mut runs = 0;
-            while !world.run(&undisturbed, "again").await {
+            while !scene.run(&world, &undisturbed, "again").await {
                 runs += 1;
                 assert!(runs < RUNS, "{case}: the next runs do not get through");
             }
@@ -232,29 +271,39 @@ async fn every_port_call(sliced: bool) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
-    assert!(every_port_call(false).await > 60);
+    assert!(every_port_call(Scene::Whole).await > 60);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_window_of_many_slices_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
-    assert!(every_port_call(true).await > 80);
+    assert!(every_port_call(Scene::Sliced).await > 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_that_are_split_disturbed_at_any_port_call_end_as_undisturbed_ones() {
+    let expected = Scene::Slow.undisturbed().await;
+    let names = |slice: &str| {
+        let of_slice = expected.parts.keys().filter_map(|key| key.split_once("window=3/part-"));
+        let names = of_slice.filter(|(_, name)| name.starts_with(slice));
+        names.map(|(_, name)| name.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("00000"), ["00000.00000.csv", "00000.00001.csv"]);
+    let twice = names("00002");
+    assert_eq!(twice.len(), 12, "{twice:?}");
+    assert_eq!(twice[0], "00002.00000.00000.csv");
+    assert!(every_port_call(Scene::Slow).await > 400);
 }
 
 #[tokio::test]
 async fn two_runs_interleaved_in_any_order_end_as_one() {
-    for sliced in [false, true] {
-        let expected = undisturbed(sliced).await;
+    for scene in [Scene::Whole, Scene::Sliced, Scene::Slow] {
+        let expected = scene.undisturbed().await;
         for seed in 1..=seeds() {
-            let world = World::new().await;
-            if sliced {
-                world.freeze_slices().await
-            } else {
-                world.grow()
-            }
+            let world = scene.set().await;
             let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
-            let (a, b) = tokio::join!(world.run(&one, "a"), world.run(&other, "b"));
-            assert!(a && b, "seed {seed}, sliced {sliced}: {a} {b}");
-            assert_eq!(world.outcome().await, expected, "seed {seed}, sliced {sliced}");
+            let (a, b) = tokio::join!(scene.run(&world, &one, "a"), scene.run(&world, &other, "b"));
+            assert!(a && b, "seed {seed}, {scene:?}: {a} {b}");
+            assert_eq!(world.outcome().await, expected, "seed {seed}, {scene:?}");
             assert_eq!(
                 world.store.pending_uploads(),
                 0,
@@ -264,9 +313,57 @@ async fn two_runs_interleaved_in_any_order_end_as_one() {
     }
 }
 
+/// One run has time for a slice that another splits, and a third may die in between: whoever decides first, every row is
+/// there once.
+#[tokio::test]
+async fn a_split_and_a_copy_of_one_slice_end_as_one_of_them() {
+    let (mut split, mut whole) = (0, 0);
+    for seed in 1..=seeds() {
+        let world = Scene::Slow.set().await;
+        let (slow, quick) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
+        let turns = usize::try_from(seed).unwrap() % 8 * 20;
+        let (slow, quick) = match seed % 3 {
+            0 => (slow.held_up_at("read", turns), quick),
+            1 => (slow, quick.held_up_at("read", turns)),
+            // The rows are all read when the split is decided.
+            _ => (slow, quick.held_up_at("create", turns)),
+        };
+        let dying = Gate::at(usize::try_from(seed).unwrap() % 60, Fault::CrashAfter);
+        let (a, b, _) = tokio::join!(
+            world.run_in_time(&slow, "slow", 1),
+            world.run_in_time(&quick, "quick", u64::MAX),
+            world.run_in_time(&dying, "dying", 2),
+        );
+        assert!(a && b, "seed {seed}: {a} {b}");
+        world.check_what_readers_see(&format!("seed {seed}")).await;
+        let Outcome { parts, windows, .. } = world.outcome().await;
+        let (.., rows, keys) = windows.last().unwrap();
+        assert_eq!(*rows, 14, "seed {seed}");
+        let lines: Vec<String> = keys
+            .iter()
+            .flat_map(|key| {
+                let text = String::from_utf8(parts[key].clone()).unwrap();
+                text.lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect();
+        let expected = [4, 5].into_iter().chain(9..=20).map(|row: i64| row.to_string());
+        assert_eq!(lines, expected.collect::<Vec<_>>(), "seed {seed}: in slice order");
+        let of_window = parts.keys().filter(|key| key.contains("window=3/"));
+        assert_eq!(
+            of_window.count(),
+            keys.len(),
+            "seed {seed}: a part that no manifest names"
+        );
+        let is_split = keys.iter().any(|key| key.contains("part-00002."));
+        let is_whole = keys.iter().any(|key| key.ends_with("part-00002.csv"));
+        (split, whole) = (split + u64::from(!is_whole && is_split), whole + u64::from(is_whole));
+    }
+    assert!(split > 20 && whole > 20, "split {split}, whole {whole}");
+}
+
 #[tokio::test]
 async fn three_runs_of_which_one_dies_end_as_one() {
-    let expected = undisturbed(true).await;
+    let expected = Scene::Sliced.undisturbed().await;
     for seed in 1..=seeds() {
         let world = World::new().await;
         world.freeze_slices().await;
@@ -291,7 +388,8 @@ impl Merging {
             sink: MemorySink::new(compares),
         };
         if sliced {
-            merging.world.freeze_slices_into(Some(sink_spec())).await;
+            merging.world.grow();
+            merging.world.freeze_slices_into(Some(sink_spec()), "11").await;
         } else {
             merging.world.grow();
         }
@@ -299,16 +397,20 @@ impl Merging {
     }
 
     async fn run(&self, gate: &Gate, run_id: &str) -> bool {
+        self.run_in_time(gate, run_id, u64::MAX).await
+    }
+
+    async fn run_in_time(&self, gate: &Gate, run_id: &str, rows_in_time: u64) -> bool {
         let World {
             table,
             store,
             watermarks,
         } = &self.world;
         let (source, store) = (Gated::new(gate, table), Gated::new(gate, store));
-        let (rows, watermarks) = (Gated::new(gate, table), Gated::new(gate, watermarks));
+        let (inner, watermarks) = (Gated::new(gate, table), Gated::new(gate, watermarks));
         let mut pipeline = Pipeline {
             source: &source,
-            rows,
+            rows: Slow { inner, rows_in_time },
             watermarks: &watermarks,
             store: &store,
             prefix: PREFIX,
@@ -370,7 +472,13 @@ async fn a_merge_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
 
 #[tokio::test]
 async fn merges_interleaved_in_any_order_end_as_one() {
-    for (sliced, compares) in [(false, true), (true, true), (false, false)] {
+    // With and without time for the rows of a slice: the first run may have to split what the second merges whole.
+    for (sliced, compares, rows_in_time) in [
+        (false, true, u64::MAX),
+        (true, true, u64::MAX),
+        (true, true, 1),
+        (false, false, u64::MAX),
+    ] {
         let expected = merged_undisturbed(sliced, compares).await;
         for seed in 1..=seeds() {
             let merging = Merging::new(sliced, compares).await;
@@ -382,7 +490,7 @@ async fn merges_interleaved_in_any_order_end_as_one() {
                 merging.world.table.insert(12);
                 first && merging.run(&other, "c").await
             };
-            let (a, b) = tokio::join!(merging.run(&one, "a"), ahead);
+            let (a, b) = tokio::join!(merging.run_in_time(&one, "a", rows_in_time), ahead);
             assert!(a && b, "seed {seed}, sliced {sliced}: {a} {b}");
             let (rows, mut outcome) = merging.outcome().await;
             assert_eq!(rows, BTreeMap::from([(0, 9), (1, 12)]), "seed {seed}, sliced {sliced}");

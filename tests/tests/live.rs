@@ -6,10 +6,14 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use tiberius::Row;
 use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer};
+use tidemark::ledger::Pointers;
 use tidemark::login::Login;
+use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::table::TableSpec;
+use tidemark_tests::every_type;
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::real_server::{self, connect, execute};
 use tidemark_tests::s3_server::S3Server;
@@ -45,14 +49,24 @@ async fn run_into(
     control: (&str, &str),
     specs: &[TableSpec],
 ) -> Outcome {
-    let (source, store) = (Server::new(login.clone()), s3.store());
     let (table, procedure) = (control.0.parse().unwrap(), control.1.parse().unwrap());
     let watermarks = ControlTable::new(Server::new(sink.clone()), table, procedure);
+    run_with((login, sink), s3, run_id, &watermarks, specs).await
+}
+
+async fn run_with<W: MoveWatermarks>(
+    (login, sink): (&Login, &Login),
+    s3: &S3Server,
+    run_id: &str,
+    watermarks: &W,
+    specs: &[TableSpec],
+) -> Outcome {
+    let (source, store) = (Server::new(login.clone()), s3.store());
     let rows = MssqlRows::new(login.clone());
     let mut pipeline = Pipeline {
         source: &source,
         rows,
-        watermarks: &watermarks,
+        watermarks,
         store: &store,
         prefix: "tidemark",
         sinks: SinkServer::new(sink.clone()),
@@ -231,4 +245,47 @@ async fn the_tutorials_procedures_are_handed_the_rows_on_a_real_server() {
         })
     };
     both_tables("procedures", sink).await;
+}
+
+/// The rows of the table of every type, each value as its bytes.
+async fn every_value(login: &Login) -> Vec<Vec<Option<Vec<u8>>>> {
+    let mut client = connect(login).await;
+    let answer = client.simple_query(every_type::select_bytes()).await.unwrap();
+    let rows = answer.into_first_result().await.unwrap();
+    let value = |row: &Row, at: usize| row.get::<&[u8], _>(at).map(<[u8]>::to_vec);
+    let values = |row: &Row| (0..every_type::COLUMNS.len()).map(|at| value(row, at)).collect();
+    rows.iter().map(values).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real SQL Server: make test-live"]
+async fn every_type_arrives_as_it_was_on_a_real_server() {
+    let server = login();
+    let from = create(&server, "every_source", &every_type::create()).await;
+    let to = create(&server, "every_sink", &every_type::create()).await;
+    execute(&from, every_type::EDGES).await;
+    let spec: TableSpec = serde_json::from_value(serde_json::json!({
+        "table": "every",
+        "tracking": { "watermark": { "column": "at", "settle_seconds": 0 } },
+        "sink": { "sqlserver": { "secret_arn": "sink" } },
+    }))
+    .unwrap();
+    let s3 = S3Server::start().await.unwrap();
+    let store = s3.store();
+    let pointers = Pointers::new(&store, "tidemark");
+    for (run_id, changes) in [("r1", "SELECT 1"), ("r2", every_type::CHANGES)] {
+        execute(&from, changes).await;
+        run_with((&from, &to), &s3, run_id, &pointers, std::slice::from_ref(&spec)).await;
+        let (sent, arrived) = (every_value(&from).await, every_value(&to).await);
+        assert_eq!(sent.len(), 4);
+        for (sent, arrived) in sent.iter().zip(&arrived) {
+            for (at, (sent, arrived)) in sent.iter().zip(arrived).enumerate() {
+                assert_eq!(sent, arrived, "{:?}", every_type::COLUMNS[at]);
+            }
+        }
+        assert_eq!(sent.len(), arrived.len());
+    }
+    for database in [from, to] {
+        execute(&server, &format!("DROP DATABASE {}", database.database)).await;
+    }
 }

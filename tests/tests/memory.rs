@@ -11,7 +11,7 @@ use std::process::Command;
 use copy_delta::{Request, Response};
 use tidemark::adapters::mssql::{BatchLimits, MssqlRows};
 use tidemark::config::Tls;
-use tidemark::ledger::{Ledger, Plan, WindowName};
+use tidemark::ledger::{Ledger, Plan, SliceId, WindowName};
 use tidemark::login::Login;
 use tidemark::runner::RunContext;
 use tidemark_replay::rows::Rows;
@@ -89,7 +89,7 @@ async fn one_case() {
         run_id: "r".to_owned(),
         table,
         window,
-        slice: 0,
+        slice: SliceId::planned(0),
         dry_run: false,
     };
     let copying = copy_delta::handle(

@@ -4,13 +4,16 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tidemark::error::ErrorCode;
+use tidemark::error::{ErrorCode, Result};
 use tidemark::ledger::WindowName;
-use tidemark::ports::objects::{CompleteObjects, CreateObjects};
+use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects};
+use tidemark::ports::source::CountSource;
+use tidemark::query::Query;
+use tidemark::runner::RunContext;
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 use tidemark::types::SqlType;
 use tidemark::watermark::StoreType;
-use tidemark_tests::memory::{TABLE, World, name, spec, window};
+use tidemark_tests::memory::{PREFIX, TABLE, World, name, spec, window};
 use tidemark_tests::pipeline::Pipeline;
 use update_watermark::Response as Updated;
 
@@ -131,10 +134,48 @@ async fn an_expired_upload_is_copied_again() {
     world.store.expire_uploads();
     assert!(matches!(
         pipeline.update("r2", TABLE, &initial).await.unwrap(),
-        Updated::Recopy { slices: 1, .. }
+        Updated::Recopy(again) if again.slices == [0.into()]
     ));
     assert!(world.parts().is_empty() && world.watermark().is_none());
     world.run("r3").await;
+    assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
+}
+
+/// While a commit counts, another run finds the upload expired, has the slice copied again and commits the window.
+#[tokio::test]
+async fn a_commit_that_was_overtaken_takes_what_the_other_run_completed() {
+    struct Overtaken<'a>(&'a World);
+
+    impl CountSource for Overtaken<'_> {
+        async fn count(&self, query: &Query) -> Result<u64> {
+            let (world, initial) = (self.0, WindowName::initial());
+            world.store.expire_uploads();
+            let mut other = world.pipeline();
+            let voided = other.update("other", TABLE, &initial).await?;
+            assert!(matches!(voided, Updated::Recopy(_)));
+            Box::pin(other.copy_slice("other", TABLE, &initial, 0)).await?;
+            let (_, record) = world.ledger().decision(&initial, &0.into()).await?;
+            let completed = world.store.complete(&record.unwrap().staged.unwrap()).await?;
+            assert!(matches!(completed, Completed::Visible(_)));
+            CountSource::count(&world.table, query).await
+        }
+    }
+
+    let world = World::new([1, 2]);
+    let initial = WindowName::initial();
+    world.pipeline().plan("slow", &[spec()]).await.unwrap();
+    world.pipeline().copy_slice("slow", TABLE, &initial, 0).await.unwrap();
+    let request = update_watermark::Request {
+        run_id: "slow".into(),
+        table: TABLE.parse().unwrap(),
+        window: initial,
+    };
+    let (source, context) = (Overtaken(&world), RunContext::unbounded());
+    let committing = update_watermark::handle(&source, &world.watermarks, &world.store, PREFIX, request, context);
+    let Updated::Committed(window) = committing.await.unwrap() else {
+        panic!("the slice is copied")
+    };
+    assert_eq!((window.rows, window.objects), (2, 1));
     assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
 }
 
@@ -147,7 +188,7 @@ async fn a_window_without_a_copied_slice_is_not_committed() {
         .update("r1", TABLE, &WindowName::initial())
         .await
         .unwrap();
-    assert!(matches!(answer, Updated::Recopy { slices: 1, .. }));
+    assert!(matches!(answer, Updated::Recopy(again) if again.slices == [0.into()]));
     assert!(world.watermark().is_none());
 }
 
@@ -269,7 +310,7 @@ async fn an_upload_that_was_voided_and_completed_after_all_is_the_parts() {
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let (mut pipeline, initial) = (world.pipeline(), WindowName::initial());
     pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
-    let (_, first) = world.ledger().decision(&initial, 0).await.unwrap();
+    let (_, first) = world.ledger().decision(&initial, &0.into()).await.unwrap();
     let first = first.unwrap();
     // Another run takes the upload for expired while it is still being completed.
     world.ledger().void(&first, "r2").await.unwrap();

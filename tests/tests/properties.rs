@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::format::Format;
 use tidemark::identifier::{Identifier, ObjectName};
-use tidemark::ledger::{Keys, Ledger, Manifest, ManifestPart, PartRecord, Plan, Slice, VERSION, WindowName};
+use tidemark::ledger::{
+    KeyBounds, Keys, Ledger, Manifest, ManifestPart, PartRecord, Plan, Slice, SliceBounds, SliceId, VERSION, WindowName,
+};
 use tidemark::ports::objects::{CreateObjects, StagedObject, StagedPiece};
 use tidemark::query::Interval;
 use tidemark::runner::decode;
@@ -320,7 +322,9 @@ prop_compose! {
         seed in prop::option::of(watermark()),
     ) -> Plan {
         let interval = Interval { table: &table, column: &tracked, old: None, new: &new_watermark, with_nulls: true, key: None, filter: None };
-        let slice = Slice { query: interval.rows(&columns), guard: guarded.then(|| interval.count()) };
+        let key = superseded.then(|| KeyBounds { above: seed.clone(), ..KeyBounds::all(tracked.clone()) });
+        let bounds = SliceBounds { old: seed.clone(), new: Some(new_watermark.clone()), key };
+        let slice = Slice { query: interval.rows(&columns), guard: guarded.then(|| interval.count()), bounds: Some(bounds) };
         let other = superseded.then(|| WindowName::reinit(&WindowName::after(&new_watermark)));
         Plan {
             version: VERSION,
@@ -329,6 +333,7 @@ prop_compose! {
             old_watermark: None,
             format: Format::default(),
             timestamps: Default::default(),
+            filter: guarded.then(|| "a = 1".to_owned().try_into().unwrap()),
             layout: Default::default(),
             schema: tidemark::schema::fingerprint(&columns),
             slices: vec![slice; slices],
@@ -360,16 +365,30 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn record()(from in watermark(), slice: u32, attempt: u32, rows: u64, staged in prop::option::of(staged())) -> PartRecord {
+    fn slice_id()(number: u32, within in prop::collection::vec(any::<u32>(), 0..SliceId::MAX_DEPTH)) -> SliceId {
+        let planned = SliceId::planned(number);
+        within.into_iter().fold(planned, |id, number| id.sub_slice(number).unwrap())
+    }
+}
+
+prop_compose! {
+    fn record()(
+        from in watermark(), slice in slice_id(), attempt: u32, rows: u64, staged in prop::option::of(staged()), plan in plan(), split: bool,
+    ) -> PartRecord {
         let window = WindowName::after(&from);
         let superseded_by = staged.is_none().then(|| WindowName::reinit(&window));
-        PartRecord { version: VERSION, window, slice, attempt, rows, staged, superseded_by, run_id: "r".into() }
+        let record = PartRecord::new(window, slice, attempt, "r".into());
+        if split {
+            record.split_into(plan.slices)
+        } else {
+            PartRecord { rows, staged, superseded_by, ..record }
+        }
     }
 }
 
 fn manifest_of(plan: Plan, staged: Option<StagedObject>) -> Manifest {
     let parts = staged.map(|staged| ManifestPart {
-        slice: 0,
+        slice: "0.1".parse().unwrap(),
         key: staged.key,
         rows: staged.bytes,
         bytes: staged.bytes,
@@ -498,19 +517,20 @@ proptest! {
     }
 
     #[test]
-    fn a_window_has_keys_of_its_own(template in plan(), one in watermark(), other in watermark(), slice: u32, attempt: u32) {
+    fn a_window_has_keys_of_its_own(template in plan(), one in watermark(), other in watermark(), slice in slice_id(), attempt: u32) {
         let keys = Keys::new("p", &template.table);
+        let next = SliceId::planned(slice.number().wrapping_add(1));
         let all = |watermark: &Watermark| {
             let window = WindowName::after(watermark);
             [
                 keys.plan(&window),
                 keys.manifest(&window),
-                keys.part(&Plan { window: window.clone(), ..template.clone() }, slice),
+                keys.part(&Plan { window: window.clone(), ..template.clone() }, &slice),
                 keys.previous(&window),
-                keys.part_record(&window, slice, attempt),
-                keys.part_record(&window, slice, attempt.wrapping_add(1)),
-                keys.part_record(&window, slice.wrapping_add(1), attempt),
-                keys.part_void(&window, slice, attempt),
+                keys.part_record(&window, &slice, attempt),
+                keys.part_record(&window, &slice, attempt.wrapping_add(1)),
+                keys.part_record(&window, &next, attempt),
+                keys.part_void(&window, &slice, attempt),
             ]
         };
         let (of_one, of_other) = (all(&one), all(&other));

@@ -280,7 +280,7 @@ async fn a_change_between_plan_and_copy_never_makes_a_mixed_part() {
                     Vec::<String>::new()
                 );
                 let ledger = Ledger::new(&store, "tidemark", &"t".parse().unwrap());
-                assert_eq!(ledger.decision(name, 0).await.unwrap(), (0, None));
+                assert_eq!(ledger.decision(name, &0.into()).await.unwrap(), (0, None));
             }
         }
     }

@@ -14,9 +14,9 @@ use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer, StagedSlic
 use tidemark::config::Tls;
 use tidemark::error::{Error, ErrorCode};
 use tidemark::identifier::{Identifier, ObjectName};
-use tidemark::ledger::{Ledger, PartRecord, Pointers, VERSION, WindowName};
+use tidemark::ledger::{Ledger, PartRecord, Pointers, WindowName};
 use tidemark::login::Login;
-use tidemark::merging::Newest;
+use tidemark::merging::{Merge, Newest, SinkColumn, SinkTables};
 use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::query::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
@@ -25,6 +25,7 @@ use tidemark::sink::SqlServerSink;
 use tidemark::table::TableSpec;
 use tidemark::types::Column;
 use tidemark_sandbox::{Action, Fault, Options, Sandbox, SqlError};
+use tidemark_tests::every_type;
 use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::s3_server::S3Server;
 use tidemark_tests::tutorial::many_tables;
@@ -210,51 +211,23 @@ async fn the_greatest_watermark_of_a_key_wins_and_an_older_row_never_overwrites(
     assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
 }
 
-/// The server's own table of types, with values at the edges, NULLs and blanks.
-const EVERY_TYPE: &str = "k int NOT NULL PRIMARY KEY, at datetime2(7) NOT NULL, a bit, b tinyint, c smallint, d int, e bigint,
-    f decimal(38,10), g numeric(5,2), h money, i smallmoney, j real, l float, m char(5), n varchar(20), o varchar(max),
-    p nchar(5), q nvarchar(20), r nvarchar(max), s text, t ntext, u binary(4), v varbinary(20), w varbinary(max), x image,
-    y date, z time(7), aa time(0), ab smalldatetime, ac datetime, ad datetime2(0), ae datetimeoffset(7), af datetimeoffset(2),
-    ag uniqueidentifier, ah xml, ai hierarchyid, aj geography";
-
-const EDGES: &str = "INSERT every VALUES
-    (1, '2020-01-01T00:00:00.1234567', 1, 255, 32767, 2147483647, 9223372036854775807, 9999999999999999999999999999.9999999999, 999.99,
-     922337203685477.5807, 214748.3647, 3.4028235e38, 1.7976931348623157e308, 'ab', 'café €', 'x', N'漢字', N'🦀 ', N'long', 'text', N'ntext',
-     0x01020304, 0x, 0x00FF, 0xFF, '9999-12-31', '23:59:59.9999999', '23:59:59', '2079-06-06T23:59:00', '9999-12-31T23:59:59.997',
-     '9999-12-31T23:59:59', '9999-12-31T23:59:59.9999999+00:00', '2020-02-29T12:00:00.12 -08:00', '6F9619FF-8B86-D011-B42D-00C04FC964FF',
-     '<a>1</a>', CAST(0x58 AS hierarchyid), CAST(0xE6100000010C AS geography)),
-    (2, '2020-01-01T00:00:00.1234568', 0, 0, -32768, -2147483648, -9223372036854775808, -9999999999999999999999999999.9999999999, -999.99,
-     -922337203685477.5808, -214748.3648, 1.4e-45, 4.9e-324, '', '', '', N'', N'', N'', '', N'', 0x, 0x00, 0x, 0x,
-     '0001-01-01', '00:00:00', '00:00:00', '1900-01-01', '1753-01-01', '0001-01-01', '0001-01-01T00:00:00 +00:00', '0001-01-02T00:00:00 +14:00',
-     '00000000-0000-0000-0000-000000000000', '', CAST(0x AS hierarchyid), NULL),
-    (3, '2020-01-01T00:00:00.1234569', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
-    (4, '2020-01-01T00:00:00.1234570', 1, 1, 1, 1, 1, 0.0000000001, 0.01, 0.0001, 0.0001, 0.1, 0.1, ' b  ', ' ', REPLICATE(CAST('z' AS varchar(max)), 100000),
-     N' ', N'a''b', REPLICATE(CAST(N'ü' AS nvarchar(max)), 70000), ' ', N' ', 0x00, 0x0000, CAST(REPLICATE(CAST('z' AS varchar(max)), 90000) AS varbinary(max)), 0x00,
-     '1970-01-01', '00:00:00.0000001', '12:00:00', '2000-01-01T12:34:00', '2017-09-05T08:06:00.003', '2017-09-05T08:06:00', '2017-09-05T08:06:00.1234567+05:30',
-     '2017-09-05T08:06:00.07-14:00', NEWID(), '<a b=\"c\">  <d/> </a>', NULL, NULL)";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_arrives_as_it_was() {
-    let create = format!("CREATE TABLE every ({EVERY_TYPE});");
-    let world = World::new(&format!("{create} {EDGES}"), &create).await;
+    let create = every_type::create();
+    let world = World::new(&format!("{create}; {}", every_type::EDGES), &create).await;
     let spec = spec("every", "at", json!({}));
     assert_eq!(world.run("r1", &spec).await.unwrap().committed[0].rows, 4);
-    let all = "SELECT k, at, a, b, c, d, e, f, g, h, i, j, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac, ad, ae, af, ag, ah, \
-               CAST(ai AS varbinary(max)), CAST(aj AS varbinary(max)) FROM every ORDER BY k";
-    let (sent, arrived) = (rows(&world.source, all), world.rows(all));
+    let all = every_type::select();
+    let (sent, arrived) = (rows(&world.source, &all), world.rows(&all));
     for (sent, arrived) in sent.iter().zip(&arrived) {
         for (at, (sent, arrived)) in sent.split('|').zip(arrived.split('|')).enumerate() {
-            assert_eq!(sent, arrived, "column {at}");
+            assert_eq!(sent, arrived, "{:?}", every_type::COLUMNS[at]);
         }
     }
     assert_eq!(sent.len(), arrived.len());
-    world
-        .source
-        .execute("UPDATE every SET at = '2021-01-01', q = N'changed' WHERE k IN (1, 3)")
-        .unwrap();
+    world.source.execute(every_type::CHANGES).unwrap();
     assert_eq!(world.run("r2", &spec).await.unwrap().committed[0].rows, 2);
-    assert_eq!(rows(&world.source, all), world.rows(all));
+    assert_eq!(rows(&world.source, &all), world.rows(&all));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,6 +260,27 @@ async fn an_identity_column_is_kept_as_a_key_and_a_computed_one_left_to_the_serv
     // The setting does not outlive the merge.
     world.sink.execute("INSERT t (v, at) VALUES ('own', 3)").unwrap();
     assert_eq!(world.rows("SELECT MAX(id) FROM t"), ["10"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_period_of_a_temporal_table_is_left_to_the_server() {
+    let source = "CREATE TABLE t (id int, at int); INSERT t VALUES (1, 1)";
+    let period =
+        "since datetime2 GENERATED ALWAYS AS ROW START NOT NULL, until datetime2 GENERATED ALWAYS AS ROW END NOT NULL,
+                  PERIOD FOR SYSTEM_TIME (since, until)";
+    let sink = format!("CREATE TABLE t (id int PRIMARY KEY, at int, {period})");
+    let world = World::new(source, &sink).await;
+    world.run("r1", &spec("t", "at", json!({}))).await.unwrap();
+    world.source.execute("UPDATE t SET at = 2").unwrap();
+    world.run("r2", &spec("t", "at", json!({}))).await.unwrap();
+    let found = "SELECT id, at FROM t WHERE since < until";
+    assert_eq!(world.rows(found), ["1|2"]);
+
+    let source = "CREATE TABLE t (id int, at int, since datetime2); INSERT t VALUES (1, 1, '2020-01-01')";
+    let world = World::new(source, &sink).await;
+    let error = world.run("r1", &spec("t", "at", json!({}))).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
+    assert!(error.to_string().contains("since"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -341,6 +335,129 @@ async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
     assert_eq!(error.code(), ErrorCode::SinkRejected);
     assert!(error.report().contains("515"), "{}", error.report());
     assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_arrives_in_columns_of_any_collation() {
+    let columns = "k nvarchar(10) $c PRIMARY KEY, at int, a nvarchar(max) $c, b nvarchar(3000) $c, c nvarchar(20) $c, d varchar(max), e xml,
+                   f varbinary(max)";
+    let source = format!(
+        "CREATE TABLE t ({}); INSERT t VALUES (N'k', 1, N'\u{1f980}', N'\u{6f22}', N'\u{e9} ', 'd', '<e/>', 0x00FF)",
+        columns.replace("$c", "")
+    );
+    let read = "SELECT *, CAST(a AS varbinary(max)), CAST(c AS varbinary(max)) FROM t";
+    for collation in [
+        "Latin1_General_100_CI_AS_SC",
+        "Latin1_General_100_CI_AS_SC_UTF8",
+        "Japanese_XJIS_140_CI_AS",
+        "Latin1_General_BIN2",
+    ] {
+        let sink = format!(
+            "CREATE TABLE t ({})",
+            columns.replace("$c", &format!("COLLATE {collation}"))
+        );
+        let world = World::new(&source, &sink).await;
+        world.run("r1", &spec("t", "at", json!({}))).await.unwrap();
+        assert_eq!(world.rows(read), rows(&world.source, read), "{collation}");
+        world.source.execute("UPDATE t SET at = 2, b = N'changed'").unwrap();
+        world.run("r2", &spec("t", "at", json!({}))).await.unwrap();
+        assert_eq!(world.rows(read), rows(&world.source, read), "{collation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_one_only_where_the_sink_table_says_so() {
+    // In a code page \u{df} is a character of its own, in Unicode text it is ss.
+    let source = "CREATE TABLE t (k varchar(10) COLLATE Latin1_General_BIN2 PRIMARY KEY, at int);
+                  INSERT t VALUES ('stra\u{df}e', 1), ('strasse', 2), ('a', 3)";
+    let world = World::new(source, "CREATE TABLE t (k varchar(10) PRIMARY KEY, at int)").await;
+    let spec = spec("t", "at", json!({}));
+    world.run("r1", &spec).await.unwrap();
+    let found = world.rows("SELECT k, at FROM t ORDER BY at");
+    assert_eq!(found, ["stra\u{df}e|1", "strasse|2", "a|3"]);
+
+    // Two rows of the source that would be one here.
+    world.source.execute("INSERT t VALUES ('b', 4), ('B', 5)").unwrap();
+    let error = world.run("r2", &spec).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
+    assert!(error.to_string().contains("1 keys of the sink table dbo.t"), "{error}");
+    assert!(error.to_string().contains("collation of k"), "{error}");
+    assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["3"]);
+    let cure = "DROP TABLE t; CREATE TABLE t (k varchar(10) COLLATE Latin1_General_CS_AS PRIMARY KEY, at int)";
+    world.sink.execute(cure).unwrap();
+    world.run("r3", &spec).await.unwrap();
+    assert_eq!(world.rows("SELECT k, at FROM t ORDER BY at"), ["b|4", "B|5"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_types_texts_meet_the_tables_in_the_tables_collation() {
+    let source = "CREATE TABLE t (k varchar(10), v varchar(10), at int); INSERT t VALUES ('a', 'old', 1), ('b', 'new', 5), ('b', 'older', 4)";
+    for nullable in ["NULL", "NOT NULL"] {
+        let sink = format!(
+            "CREATE TABLE t (k varchar(10) COLLATE Latin1_General_CI_AS {nullable}, v varchar(10), at int);
+INSERT t VALUES ('A', 'newer', 9)
+GO
+CREATE TYPE ty AS TABLE (k nvarchar(20), v varchar(10), at int)
+GO
+CREATE PROCEDURE p @t ty READONLY AS INSERT t (k, v, at) SELECT k, v, at FROM @t"
+        );
+        let world = World::new(source, &sink).await;
+        let spec = spec(
+            "t",
+            "at",
+            json!({ "procedure": "p", "table_type": "ty", "keys": ["k"] }),
+        );
+        world.run("r1", &spec).await.unwrap();
+        assert_eq!(
+            world.rows("SELECT * FROM t ORDER BY k"),
+            ["A|newer|9", "b|new|5"],
+            "{nullable}"
+        );
+    }
+}
+
+/// The statements of a merge into a table `t` with the key `id`, a text `v` and the watermark `at`.
+fn merge_into_t() -> Merge {
+    let columns = [("id", "int"), ("v", "varchar(10)"), ("at", "int")].map(|(name, sql_type)| Column {
+        name: name.to_owned(),
+        sql_type: sql_type.parse().unwrap(),
+        nullable: true,
+    });
+    let sink_column = |column: &Column| SinkColumn {
+        name: column.name.clone(),
+        sql_type: Ok(column.sql_type),
+        nullable: column.name != "id",
+        identity: false,
+        computed: false,
+        defaulted: false,
+        collation: None,
+        primary_key: column.name == "id",
+    };
+    let tables = SinkTables {
+        table: columns.iter().map(sink_column).collect(),
+        table_type: Vec::new(),
+    };
+    let sink: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
+    let (table, at) = ("t".parse().unwrap(), Identifier::new("at").unwrap());
+    Merge::new(&table, &sink, &columns, Newest::Watermark(&at), &tables).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_inserts_a_key_between_update_and_insertion() {
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), at int)";
+    let sink = stand_in(table).await;
+    let merge = merge_into_t();
+    let staged = "INSERT #tidemark (c0, c1, c2) VALUES (1, 'a', 2)";
+    let update = merge.update().unwrap().sql;
+    let mut merging = sink.session().unwrap();
+    for sql in [&merge.create_staging().sql, staged, "BEGIN TRANSACTION", &update] {
+        merging.execute(sql).unwrap();
+    }
+    let late = "SET LOCK_TIMEOUT 0; INSERT t VALUES (1, 'older', 1)";
+    assert_eq!(sink.execute(late).unwrap_err().number, 1222);
+    merging.execute(&merge.insert().sql).unwrap();
+    merging.execute("COMMIT").unwrap();
+    assert_eq!(rows(&sink, "SELECT * FROM t"), ["1|a|2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -400,6 +517,41 @@ ALTER TABLE t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)";
     world.run("r3", &spec).await.unwrap();
     assert_eq!(world.rows("SELECT id, v FROM t ORDER BY id"), ["2|B", "4|D"]);
     assert_eq!(world.run("r4", &spec).await.unwrap().committed.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn change_tracking_refuses_keys_that_would_misapply_deletions() {
+    let source = "CREATE TABLE t (tenant int, id int PRIMARY KEY, v varchar(10)); INSERT t VALUES (1, 1, 'a')
+GO
+ALTER DATABASE tidemark SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)
+GO
+ALTER TABLE t ENABLE CHANGE_TRACKING";
+    let sink = "CREATE TABLE t (tenant int, id int, v varchar(10), PRIMARY KEY (tenant, id))";
+    let mut world = World::new(source, sink).await;
+    let spec = |keys: Value| -> TableSpec {
+        let sink = json!({ "sqlserver": { "secret_arn": "sink", "keys": keys } });
+        serde_json::from_value(json!({ "table": "t", "tracking": { "change_tracking": {} }, "sink": sink })).unwrap()
+    };
+    for (prefix, keys) in [
+        ("none", json!([])),
+        ("fewer", json!(["tenant"])),
+        ("other", json!(["v"])),
+    ] {
+        // The plan is frozen with its keys.
+        world.prefix = prefix;
+        let error = world.run("r", &spec(keys)).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput, "{error}");
+        assert!(error.report().contains("dbo.t, (id)"), "{}", error.report());
+        assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
+    }
+    world.prefix = "tidemark";
+    assert_eq!(
+        world.run("r1", &spec(json!(["id"]))).await.unwrap().committed[0].rows,
+        1
+    );
+    world.source.execute("DELETE t WHERE id = 1").unwrap();
+    world.run("r2", &spec(json!(["id"]))).await.unwrap();
+    assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
 }
 
 /// What a merge says to its database, in order.
@@ -514,14 +666,8 @@ impl StagedRows for OvertakenSlice<'_> {
 
     async fn lock(&mut self) -> Result<(), Error> {
         let record = PartRecord {
-            version: VERSION,
-            window: WindowName::initial(),
-            slice: 0,
-            attempt: 0,
             rows: 1,
-            staged: None,
-            superseded_by: None,
-            run_id: "overtaking".into(),
+            ..PartRecord::new(WindowName::initial(), 0.into(), 0, "overtaking".into())
         };
         let ledger = Ledger::new(self.store, "tidemark", &"dbo.t".parse()?);
         ledger.decide(record).await?;
@@ -531,6 +677,10 @@ impl StagedRows for OvertakenSlice<'_> {
 
     async fn merge(&mut self) -> Result<Merged, Error> {
         self.staged.merge().await
+    }
+
+    async fn release(self) {
+        self.staged.release().await;
     }
 }
 
@@ -585,7 +735,7 @@ async fn deletions_are_deleted_and_the_rest_is_merged() {
     .map(|(name, sql_type)| Column {
         name: name.to_owned(),
         sql_type: sql_type.parse().unwrap(),
-        nullable: true,
+        nullable: name == "v",
     });
     let shape = Shape::exact(&columns).unwrap();
     let spec: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();

@@ -26,15 +26,20 @@ def verify(store: Store, prefix: str) -> int:
     for key in sorted(found):
         table = found[key]
         verifier.check(table)
-        counts = f"{table.committed} windows, {table.rows} rows in {table.parts} objects, {table.size} bytes"
+        rows = f"{_count(table.rows, 'row')} in {_count(table.parts, 'object')}"
+        counts = f"{_count(table.committed, 'window')}, {rows}, {_count(table.size, 'byte')}"
         print(f"{table.name}: {counts}: {'NOT WELL' if table.problems else 'well'}")
         for note in table.notes:
             print(f"  note: {note}")
         for problem in table.problems:
             print(f"  PROBLEM {problem}")
         problems += len(table.problems)
-    print(f"{len(found)} tables, {problems} problems.")
+    print(f"{_count(len(found), 'table')}, {_count(problems, 'problem')}.")
     return 1 if problems else 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,7 +96,8 @@ class Verifier:
     def _document(self, table: Table, key: str) -> dict[str, Any] | None:
         try:
             document = json.loads(self._store.read(key))
-            if document["version"] == 1:
+            # The record of a slice that was split has a version of its own.
+            if document["version"] == (2 if "split" in document else 1):
                 return dict(document)
             table.wrong("document", key, f"has version {document['version']}")
         except (ValueError, KeyError, TypeError) as error:
@@ -141,23 +142,37 @@ class Verifier:
             if plan[name] != manifest[name]:
                 table.wrong("plan", where, f"{name} is not the same in plan and manifest")
         parts = {part["slice"]: part for part in manifest["parts"]}
+        slices = dict(self._slices(table, names, plan["slices"]))
         if manifest.get("sink"):
-            records = [self._records(table, number, names) for number in range(len(plan["slices"]))]
-            if not all(records) or sum(attempts[-1]["rows"] for attempts in records) != manifest["rows"]:
+            if not all(slices.values()) or sum(r[-1]["rows"] for r in slices.values()) != manifest["rows"]:
                 table.wrong("record", where, f"the records do not have the {manifest['rows']} rows of the manifest")
             return
-        for number in range(len(plan["slices"])):
-            records = self._records(table, number, names)
-            rows, key = parts.get(number, {}).get("rows", 0), parts.get(number, {}).get("key")
+        for name, records in slices.items():
+            rows, key = parts.get(name, {}).get("rows", 0), parts.get(name, {}).get("key")
             if not any((record["rows"], (record["staged"] or {}).get("key")) == (rows, key) for record in records):
                 found = [record["rows"] for record in records] or "no record"
-                table.wrong("record", where, f"slice {number} has {rows} rows in the manifest, and in _parts {found}")
-        for number in sorted(parts.keys() - set(range(len(plan["slices"])))):
-            table.wrong("record", where, f"the plan has no slice {number}")
+                table.wrong("record", where, f"slice {name} has {rows} rows in the manifest, and in _parts {found}")
+        for name in parts.keys() - slices.keys():
+            table.wrong("record", where, f"the plan has no slice {name}")
+        if [name for name in slices if name in parts] != [part["slice"] for part in manifest["parts"]]:
+            table.wrong("parts", where, "the parts are not in the order of their slices")
 
-    def _records(self, table: Table, number: int, names: dict[str, str]) -> list[dict[str, Any]]:
+    def _slices(
+        self, table: Table, names: dict[str, str], slices: list[Any], within: str = ""
+    ) -> Iterator[tuple[int | str, list[dict[str, Any]]]]:
+        """What is copied as one, by its name, with its records; in place of a slice that was split its sub-slices."""
+        for number in range(len(slices)):
+            name = f"{within}{number}"
+            records = self._records(table, name, names)
+            if records and (sub_slices := records[-1].get("split")):
+                yield from self._slices(table, names, sub_slices, f"{name}.")
+            else:
+                yield (name if within else number), records
+
+    def _records(self, table: Table, slice_name: str, names: dict[str, str]) -> list[dict[str, Any]]:
         """The records of all attempts at a slice; one of a voided one may be the part's, too."""
-        matches = [name for name in names if re.fullmatch(rf"_parts/{number:05}(-\d+)?\.json", name)]
+        stem = re.escape(".".join(f"{int(number):05}" for number in slice_name.split(".")))
+        matches = [name for name in names if re.fullmatch(rf"_parts/{stem}(-\d+)?\.json", name)]
         matches.sort(key=lambda name: int(name.removesuffix(".json").partition("-")[2] or 0))
         documents = [self._document(table, names[name]) for name in matches]
         return [document for document in documents if document is not None]

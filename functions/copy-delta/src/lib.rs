@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, PartRecord, Plan, VERSION, WindowName};
+use tidemark::ledger::{Ledger, PartRecord, SliceId, WindowName};
 use tidemark::ports::merge::MergeRows;
 use tidemark::ports::objects::{CreateObjects, ReadObjects, StageObjects, Upload};
 use tidemark::ports::rows::RowSource;
@@ -20,9 +20,10 @@ use tidemark::query::Query;
 use tidemark::runner::{Answer, RunContext};
 use tidemark::shape::Shape;
 use tidemark::sink::SinkSpec;
+use tidemark::steps::Split;
 use tokio::time::Instant;
 
-use stage::Destination;
+use stage::PartToBe;
 
 /// What is kept back from the invocation's time to give the upload up in order.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(10);
@@ -37,8 +38,8 @@ pub struct Request {
     pub table: ObjectName,
     /// The window, as `lookup-new-watermark` named it.
     pub window: WindowName,
-    /// The slice's number, from 0.
-    pub slice: u32,
+    /// The slice: its number in the plan, from 0, or the name of a sub-slice.
+    pub slice: SliceId,
     /// Whether to write nothing and show what would be run.
     #[serde(default)]
     pub dry_run: bool,
@@ -48,7 +49,7 @@ impl Request {
     /// What every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
-        tracing::info_span!("copy", run_id = %self.run_id, table = %self.table, window = %self.window, slice = self.slice)
+        tracing::info_span!("copy", run_id = %self.run_id, table = %self.table, window = %self.window, slice = %self.slice)
     }
 }
 
@@ -63,7 +64,7 @@ pub enum Response {
         /// The window.
         window: WindowName,
         /// The slice.
-        slice: u32,
+        slice: SliceId,
         /// Rows in its part.
         rows: u64,
         /// Bytes of its part.
@@ -73,6 +74,8 @@ pub enum Response {
         /// Whether an earlier or concurrent attempt had copied it.
         resumed: bool,
     },
+    /// It was split: these are copied in its place.
+    Split(Split),
     /// What would be run, for a dry run.
     DryRun {
         /// The statement.
@@ -118,51 +121,39 @@ where
     } = request;
     let ledger = Ledger::new(store, prefix, &table);
     let plan = ledger.frozen_plan(&window).await?;
-    let planned = plan
-        .slices
-        .get(slice as usize)
-        .ok_or_else(|| no_such_slice(&plan, slice))?;
+    let planned = ledger.slice(&plan, &slice).await?;
     let sink = plan.sink.as_ref().map(|SinkSpec::SqlServer(sink)| sink);
-    let key = ledger.keys().part(&plan, slice);
+    let key = ledger.keys().part(&plan, &slice);
     if dry_run {
         return Ok(Response::DryRun {
-            dry_run: planned.query.clone(),
+            dry_run: planned.query,
             key: sink.is_none().then_some(key),
             sink_table: sink.map(|sink| sink.table(&table).clone()),
         });
     }
-    let (attempt, decided) = ledger.decision(&window, slice).await?;
+    let (attempt, decided) = ledger.decision(&window, &slice).await?;
     if let Some(record) = decided {
-        return Ok(copied(table, record, true));
+        return Ok(answer(table, record, true));
     }
 
     let deadline = context
         .deadline
         .map(|deadline| deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline));
-    let record = PartRecord {
-        version: VERSION,
-        window,
-        slice,
-        attempt,
-        rows: 0,
-        staged: None,
-        superseded_by: None,
-        run_id,
-    };
+    let record = PartRecord::new(window, slice, attempt, run_id);
     if let Some(sink) = sink {
-        let merging = merge::merge(rows, planned, sinks, sink, &plan, &ledger, record);
+        let merging = merge::merge(rows, &planned, sinks, sink, &plan, &ledger, record);
         let (record, resumed) = within(deadline, Box::pin(merging))
             .await
             .map_err(|error| error.context(&table))?;
-        return Ok(copied(table, record, resumed));
+        return Ok(answer(table, record, resumed));
     }
     let shape = Shape::new(&plan.columns, &plan.format, plan.timestamps)?;
-    let destination = Destination {
+    let part = PartToBe {
         key: &key,
         format: &plan.format,
         part_bytes,
     };
-    let staging = stage::stage(rows, planned, &shape, store, &destination, deadline);
+    let staging = stage::stage(rows, &planned, &shape, store, &part, deadline);
     let (row_count, staged) = staging.await.map_err(|error| error.context(&table))?;
     let own = staged.as_ref().map(|staged| Upload {
         key: staged.key.clone(),
@@ -177,10 +168,10 @@ where
     let decided = ledger.decide(record).await?;
     let lost = own.filter(|own| decided.staged.as_ref().is_none_or(|staged| staged.token != own.token));
     if let Some(upload) = &lost {
-        tracing::info!(%table, slice, "Another attempt decided this slice first.");
+        tracing::info!(%table, slice = %decided.slice, "Another attempt decided this slice first.");
         stage::give_up(store, upload).await;
     }
-    Ok(copied(table, decided, lost.is_some()))
+    Ok(answer(table, decided, lost.is_some()))
 }
 
 /// `work`, if it is done before the deadline.
@@ -204,7 +195,8 @@ pub(crate) fn check_rows(read: u64, arrived: u64) -> Result<()> {
     ))
 }
 
-fn copied(table: ObjectName, record: PartRecord, resumed: bool) -> Response {
+fn answer(table: ObjectName, record: PartRecord, resumed: bool) -> Response {
+    let sub_slices: Vec<_> = record.sub_slices().collect();
     let PartRecord {
         window,
         slice,
@@ -212,8 +204,17 @@ fn copied(table: ObjectName, record: PartRecord, resumed: bool) -> Response {
         staged,
         ..
     } = record;
+    if !sub_slices.is_empty() {
+        tracing::info!(%table, %window, %slice, sub_slices = sub_slices.len(), "Slice was split.");
+        return Response::Split(Split {
+            table,
+            window,
+            slice,
+            slices: sub_slices,
+        });
+    }
     let (key, bytes) = staged.map_or((None, 0), |staged| (Some(staged.key), staged.bytes));
-    tracing::info!(%table, %window, slice, rows, bytes, resumed, "Slice copied.");
+    tracing::info!(%table, %window, %slice, rows, bytes, resumed, "Slice copied.");
     Response::Copied {
         table,
         window,
@@ -223,14 +224,4 @@ fn copied(table: ObjectName, record: PartRecord, resumed: bool) -> Response {
         key,
         resumed,
     }
-}
-
-fn no_such_slice(plan: &Plan, slice: u32) -> Error {
-    let message = format!(
-        "window {} of {} has {} slices, numbered from 0; there is no slice {slice}",
-        plan.window,
-        plan.table,
-        plan.slices.len()
-    );
-    Error::new(ErrorCode::InvalidInput, message)
 }

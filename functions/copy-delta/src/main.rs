@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use copy_delta::{Request, Response, handle};
 use serde_json::Value;
 use tidemark::adapters::aws::Aws;
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::secrets;
+use tidemark::adapters::mssql::{KeptClient, MssqlRows};
 use tidemark::adapters::sinks::Sinks;
+use tidemark::adapters::sqlserver::KeptConnection;
 use tidemark::config::{CopyConfig, Environment, Timeouts};
 use tidemark::error::Result;
 use tidemark::runner::{self, RunContext};
@@ -20,10 +20,24 @@ use tracing::Instrument;
 async fn main() -> ExitCode {
     let config = CopyConfig::read(Environment::from_process());
     let aws = Aws::from_environment().await;
-    runner::run(|event, context| step(&config, &aws, event, context)).await
+    let kept = Connections::default();
+    runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
 }
 
-async fn step(config: &Result<CopyConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
+/// What a warm process keeps open: the source, and the sink used last.
+#[derive(Default)]
+struct Connections {
+    source: KeptClient,
+    sink: KeptConnection,
+}
+
+async fn step(
+    config: &Result<CopyConfig>,
+    aws: &Aws,
+    kept: &Connections,
+    event: Value,
+    context: RunContext,
+) -> Result<Response> {
     let CopyConfig {
         sink,
         source,
@@ -36,9 +50,10 @@ async fn step(config: &Result<CopyConfig>, aws: &Aws, event: Value, context: Run
         silence: *silence,
         ..Timeouts::ROWS
     };
-    let mut rows = MssqlRows::new(secrets::login(&aws.secrets, source).await?).with_timeouts(timeouts);
+    let login = aws.secrets.credential(source).await?;
+    let mut rows = MssqlRows::new(login).with_timeouts(timeouts).keeping(&kept.source);
     let store = aws.store(&sink.bucket);
-    let sinks = Sinks::new(&aws.secrets, source.tls);
+    let sinks = Sinks::new(&aws.secrets, source.tls, &kept.sink);
     handle(&mut rows, &sinks, &store, &sink.prefix, *part_bytes, request, context)
         .instrument(span)
         .await

@@ -7,6 +7,7 @@
 //! The lock is kept from before the record is looked for until after it is written. So a slice is merged only while it has no
 //! record, and nothing of a later window can have been merged by then: an attempt that was overtaken finds the record and
 //! merges nothing.
+//! A slice is split without the lock; its sub-slices are merged under it, hence after a copy that was overtaken so.
 
 use tidemark::error::Result;
 use tidemark::ledger::{Ledger, PartRecord, Plan, Slice};
@@ -57,8 +58,9 @@ where
     let read = load(rows, slice, &shape, &mut staged).await?;
     if read > 0 {
         staged.lock().await?;
-        if let (_, Some(decided)) = ledger.decision(&record.window, record.slice).await? {
-            tracing::info!(table = %plan.table, slice = record.slice, "Another attempt merged this slice first.");
+        if let (_, Some(decided)) = ledger.decision(&record.window, &record.slice).await? {
+            tracing::info!(table = %plan.table, slice = %record.slice, "Another attempt decided this slice first.");
+            staged.release().await;
             return Ok((decided, true));
         }
         let Merged {
@@ -72,6 +74,7 @@ where
     let record = PartRecord { rows: read, ..record };
     let decided = ledger.decide(record.clone()).await?;
     let resumed = decided != record;
+    staged.release().await;
     Ok((decided, resumed))
 }
 

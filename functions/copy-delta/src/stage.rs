@@ -30,9 +30,9 @@ const PIECES_AHEAD: usize = 1;
 /// Pieces on their way at once.
 const UPLOADS_AT_ONCE: usize = 2;
 
-/// Where the object goes and in which form.
+/// The part that is to be: its key and its form.
 #[derive(Debug)]
-pub(crate) struct Destination<'a> {
+pub(crate) struct PartToBe<'a> {
     /// The key of the object to be.
     pub(crate) key: &'a str,
     /// The form of the file.
@@ -48,18 +48,18 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
     slice: &Slice,
     shape: &Shape,
     store: &S,
-    destination: &Destination<'_>,
+    part: &PartToBe<'_>,
     deadline: Option<Instant>,
 ) -> Result<(u64, Option<StagedObject>)> {
-    let encoder = Encoder::new(shape, destination.format)?;
+    let encoder = Encoder::new(shape, part.format)?;
     let (batches, batches_read) = mpsc::channel(BATCHES_AHEAD);
     let (pieces, pieces_encoded) = mpsc::channel(PIECES_AHEAD);
-    let part_bytes = destination.part_bytes;
+    let part_bytes = part.part_bytes;
     let encoding = tokio::task::spawn_blocking(move || encode(encoder, batches_read, &pieces, part_bytes));
 
     let uploader = Uploader {
         store,
-        destination,
+        part,
         upload: OnceLock::new(),
     };
     let work = async {
@@ -200,7 +200,7 @@ impl Cutter<'_> {
 /// The upload, begun with the first piece.
 struct Uploader<'a, S> {
     store: &'a S,
-    destination: &'a Destination<'a>,
+    part: &'a PartToBe<'a>,
     upload: OnceLock<Upload>,
 }
 
@@ -209,10 +209,7 @@ impl<S: StageObjects> Uploader<'_, S> {
         let Some(first) = pieces.recv().await else {
             return Ok(Vec::new());
         };
-        let begun = self
-            .store
-            .begin(self.destination.key, self.destination.format.content_type())
-            .await?;
+        let begun = self.store.begin(self.part.key, self.part.format.content_type()).await?;
         let upload = self.upload.get_or_init(|| begun);
         let mut under_way = FuturesOrdered::from_iter([self.store.upload(upload, 1, first)]);
         let mut staged: Vec<StagedPiece> = Vec::new();
@@ -228,7 +225,7 @@ impl<S: StageObjects> Uploader<'_, S> {
                 },
                 Some(piece) = under_way.next() => {
                     staged.push(piece?);
-                    progress(&format!("{} MB uploaded", staged.len() * self.destination.part_bytes / 1_000_000));
+                    progress(&format!("{} MB uploaded", staged.len() * self.part.part_bytes / 1_000_000));
                 }
             }
         }

@@ -8,16 +8,17 @@
 mod columns;
 
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::ledger::{Ledger, PartRecord, Plan, Slice, VERSION, WindowName};
+use tidemark::identifier::ObjectName;
+use tidemark::ledger::{KeyBounds, Ledger, PartRecord, Plan, Slice, SliceBounds, VERSION, WindowName};
 use tidemark::ports::changes::{ProbeChanges, Versions};
 use tidemark::ports::objects::{CreateObjects, ReadObjects};
 use tidemark::ports::source::{ProbeSource, SliceSource};
+use tidemark::query::Query;
 use tidemark::query::change_tracking::{self, Changes};
-use tidemark::query::slices::KeyRange;
 use tidemark::schema::fingerprint;
 use tidemark::steps::{CommittedWindow, LookedUp, Turns};
 use tidemark::table::{ChangeTracking, OnExpired, TableSpec};
-use tidemark::types::SqlType;
+use tidemark::types::{Column, SqlType};
 use tidemark::watermark::Watermark;
 
 use self::columns::Columns;
@@ -109,17 +110,16 @@ where
             return Ok(Step::GoOn(load));
         }
         let mut undecided = None;
-        for (number, slice) in (0_u32..).zip(&plan.slices) {
-            let (attempt, record) = self.ledger.decision(&plan.window, number).await?;
-            match record {
+        for state in self.ledger.slices(&plan).await? {
+            match state.record {
                 Some(PartRecord {
                     superseded_by: Some(load),
                     ..
                 }) => return Ok(Step::GoOn(load)),
                 Some(_) => {}
                 // A full load reads what there is.
-                None if slice.guard.is_none() => {}
-                None => undecided = undecided.or(Some((number, attempt))),
+                None if state.slice.guard.is_none() => {}
+                None => undecided = undecided.or(Some((state.id, state.attempt))),
             }
         }
         let (Some((slice, attempt)), Some(old)) = (undecided, &plan.old_watermark) else {
@@ -139,14 +139,8 @@ where
             return self.load(&load, versions).await;
         }
         let record = PartRecord {
-            version: VERSION,
-            window: plan.window,
-            slice,
-            attempt,
-            rows: 0,
-            staged: None,
             superseded_by: Some(load),
-            run_id: self.run.id.to_owned(),
+            ..PartRecord::new(plan.window, slice, attempt, self.run.id.to_owned())
         };
         self.ledger.decide(record).await?;
         Ok(Step::LookAgain)
@@ -188,8 +182,9 @@ where
                 new: &new,
             };
             plan.slices.push(Slice {
-                query: changes.rows(&copied),
+                query: changes.rows(&copied, None),
                 guard: Some(changes.guard()),
+                bounds: Some(SliceBounds::default()),
             });
             plan.columns = columns::in_files(copied);
             plan.schema = fingerprint(&plan.columns);
@@ -209,14 +204,16 @@ where
         let stored = self.old.map(version).transpose()?;
         let Columns { declared, copied, .. } = self.columns().await?;
         let cut = slicing::cut_table(self.source, self.spec(), &declared);
-        let slice = |range: Option<KeyRange<'_>>| Slice {
-            query: change_tracking::load(&self.spec().table, &copied, &new, range.as_ref()),
+        let cut = match self.turns.take(cut).await? {
+            None => vec![SliceBounds::default()],
+            Some(keys) => keys.into_iter().map(SliceBounds::from).collect(),
+        };
+        let slice = |bounds: SliceBounds| Slice {
+            query: load_query(&self.spec().table, &copied, &new, &bounds),
             guard: None,
+            bounds: Some(bounds),
         };
-        let slices = match self.turns.take(cut).await? {
-            None => vec![slice(None)],
-            Some(keys) => keys.iter().map(|key| slice(Some(key.range()))).collect(),
-        };
+        let slices = cut.into_iter().map(slice).collect();
         let (old, seed) = if *window == WindowName::initial() {
             (None, stored)
         } else {
@@ -274,6 +271,7 @@ where
             columns: Vec::new(),
             format: spec.format.clone(),
             timestamps: spec.timestamps,
+            filter: spec.filter.clone(),
             layout: spec.layout,
             slices: Vec::new(),
             count: None,
@@ -398,4 +396,10 @@ fn number(version: &Watermark) -> Result<i64> {
 
 fn version(number: i64) -> Result<Watermark> {
     Watermark::new(SqlType::BigInt, &number.to_string())
+}
+
+/// The statement of a slice of a full load at `version`.
+pub(crate) fn load_query(table: &ObjectName, copied: &[Column], version: &Watermark, bounds: &SliceBounds) -> Query {
+    let range = bounds.key.as_ref().map(KeyBounds::range);
+    change_tracking::load(table, copied, version, range.as_ref())
 }

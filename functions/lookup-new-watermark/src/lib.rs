@@ -2,11 +2,14 @@
 //!
 //! A plan that is already there, frozen by a run that died or by one that is ahead, is adopted unchanged, whatever became
 //! of the source since. Without one, computes the upper bound and freezes it, with everything a slice needs, as the plan
-//! of the next window.
+//! of the next window. Also splits a slice of a plan that turned out to be too large.
 
 mod change_tracking;
+mod event;
+mod history;
 mod planning;
 mod slicing;
+mod splitting;
 
 use serde::{Deserialize, Serialize};
 use tidemark::error::Result;
@@ -16,12 +19,14 @@ use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::objects::{CreateObjects, ReadObjects};
 use tidemark::ports::source::{ProbeSource, SliceSource};
 use tidemark::query::Query;
-use tidemark::runner::{Answer, RunContext};
+use tidemark::runner::RunContext;
 use tidemark::steps::{CopyWindow, EmptyWindow, FailedTable, LookedUp, Turns, for_each_table};
 use tidemark::table::{Tracking, check_all};
 use tidemark::watermark::Watermark;
 
+pub use event::{Event, Outcome};
 use planning::Found;
+pub use splitting::{SliceToSplit, SplitRequest, handle_split};
 
 /// The tables as the first step found them.
 #[derive(Debug, Deserialize)]
@@ -45,6 +50,8 @@ pub struct Response {
     pub empty: Vec<EmptyWindow>,
     /// The tables with nothing to copy.
     pub unchanged: Vec<ObjectName>,
+    /// The tables whose windows are frozen and wait for the next run, because this one has as many slices as fit.
+    pub waiting: Vec<ObjectName>,
     /// Rows no window selects, where there are any.
     pub notes: Vec<Note>,
     /// What would be run, for a dry run.
@@ -52,8 +59,6 @@ pub struct Response {
     /// The tables that failed.
     pub failed: Vec<FailedTable>,
 }
-
-impl Answer for Response {}
 
 /// Rows of a table that its windows do not select.
 #[derive(Debug, Serialize)]
@@ -161,11 +166,13 @@ pub async fn handle<P: ProbeSource + SliceSource + ProbeChanges, S: ReadObjects 
         }
         response.notes.extend(note);
     }
+    response.waiting = history::hold_back(&mut response.windows);
     tracing::info!(
         run_id,
         windows = response.windows.len(),
         empty = response.empty.len(),
         unchanged = response.unchanged.len(),
+        waiting = response.waiting.len(),
         failed = response.failed.len(),
         "New watermarks looked up."
     );

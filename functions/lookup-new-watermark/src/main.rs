@@ -5,11 +5,10 @@
 
 use std::process::ExitCode;
 
-use lookup_new_watermark::{Response, handle};
+use lookup_new_watermark::{Event, Outcome};
 use serde_json::Value;
 use tidemark::adapters::aws::Aws;
-use tidemark::adapters::secrets;
-use tidemark::adapters::sqlserver::Server;
+use tidemark::adapters::sqlserver::{KeptConnection, Server};
 use tidemark::config::{Environment, LookupNewConfig};
 use tidemark::error::Result;
 use tidemark::runner::{self, RunContext};
@@ -17,13 +16,20 @@ use tidemark::runner::{self, RunContext};
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = LookupNewConfig::read(Environment::from_process());
-    let aws = Aws::from_environment().await;
-    runner::run(|event, context| step(&config, &aws, event, context)).await
+    let (aws, kept) = (Aws::from_environment().await, KeptConnection::default());
+    runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
 }
 
-async fn step(config: &Result<LookupNewConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
+async fn step(
+    config: &Result<LookupNewConfig>,
+    aws: &Aws,
+    kept: &KeptConnection,
+    event: Value,
+    context: RunContext,
+) -> Result<Outcome> {
     let LookupNewConfig { sink, source } = config.as_ref().map_err(Clone::clone)?;
-    let request = runner::decode(event)?;
-    let source = Server::new(secrets::login(&aws.secrets, source).await?);
-    handle(&source, &aws.store(&sink.bucket), &sink.prefix, request, context).await
+    let request = Event::decode(event)?;
+    let source = Server::new(aws.secrets.credential(source).await?).keeping(kept);
+    let store = aws.store(&sink.bucket);
+    request.handle(&source, &store, &sink.prefix, context).await
 }

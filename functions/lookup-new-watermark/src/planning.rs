@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::Identifier;
-use tidemark::ledger::{Plan, Previous, Slice, VERSION, WindowName};
+use tidemark::identifier::{Identifier, ObjectName};
+use tidemark::ledger::{Plan, Previous, Slice, SliceBounds, VERSION, WindowName};
 use tidemark::ports::source::{DeclaredColumn, Growth, Maximum, ProbeSource, SliceSource, WatermarkColumn};
 use tidemark::query::Interval;
 use tidemark::schema::{self, Change, OnSchemaChange};
@@ -13,7 +13,7 @@ use tidemark::table::{NullWatermark, TableSpec, WatermarkTracking};
 use tidemark::types::Column;
 use tidemark::watermark::{self, Watermark};
 
-use crate::slicing::{self, SliceBounds};
+use crate::slicing;
 use crate::{Note, Run};
 
 /// How many columns an error lists: errors travel in the state machine's payload.
@@ -41,7 +41,7 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
     let spec = &table.spec;
     let asked_for = asked_for(spec, &tracking.column);
     let declared = source.columns(&spec.table, asked_for.as_deref()).await?;
-    let column = known(spec, find(spec, &declared, &tracking.column)?)?;
+    let column = known(spec, find(&spec.table, &declared, &tracking.column)?)?;
     watermark::check_type(column.sql_type).map_err(|error| in_column(spec, &column.name, &error))?;
     let columns = selected(spec, &declared, spec.columns.as_deref())?;
     let old = old_watermark(table, &column)?;
@@ -107,16 +107,17 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
     let cut = slicing::cut(source, spec, &declared, &interval).await?;
     let new = cut.new.unwrap_or_else(|| new.clone());
     let interval = Interval { new: &new, ..interval };
-    let slice = |part: &SliceBounds| Slice {
-        query: part.interval(&interval).rows(&columns),
+    let slice = |bounds: SliceBounds| Slice {
+        query: bounds.interval(&interval).rows(&columns),
         guard: None,
+        bounds: Some(bounds),
     };
     let plan = Plan {
         version: VERSION,
         table: spec.table.clone(),
         window: WindowName::from_old(old.as_ref()),
         tracking: spec.tracking.clone(),
-        slices: cut.slices.iter().map(slice).collect(),
+        slices: cut.slices.into_iter().map(slice).collect(),
         count: Some(interval.count()),
         seed: None,
         tracked_since: None,
@@ -126,6 +127,7 @@ pub(crate) async fn probe<P: ProbeSource + SliceSource>(
         columns,
         format: spec.format.clone(),
         timestamps: spec.timestamps,
+        filter: spec.filter.clone(),
         layout: spec.layout,
         watermark_name: spec.watermark_name.clone(),
         sink: spec.sink.clone(),
@@ -183,7 +185,7 @@ fn asked_for<'a>(spec: &'a TableSpec, watermark: &'a Identifier) -> Option<Vec<&
 
 /// The column a user means: spelled exactly, or, as most collations do not mind, in another case.
 pub(crate) fn find<'a>(
-    spec: &TableSpec,
+    table: &ObjectName,
     declared: &'a [DeclaredColumn],
     name: &Identifier,
 ) -> Result<&'a DeclaredColumn> {
@@ -202,11 +204,7 @@ pub(crate) fn find<'a>(
                 .take(NAMES_SHOWN)
                 .map(|column| column.name.as_str())
                 .collect();
-            let message = format!(
-                "{} has no column '{name}'; its columns are {}",
-                spec.table,
-                names.join(", ")
-            );
+            let message = format!("{table} has no column '{name}'; its columns are {}", names.join(", "));
             Err(Error::new(ErrorCode::SourceRejected, message))
         }
     }
@@ -240,7 +238,7 @@ pub(crate) fn selected(
         None => {
             let mut excluded = Vec::with_capacity(spec.exclude.len());
             for name in &spec.exclude {
-                excluded.push(find(spec, declared, name)?.name.as_str());
+                excluded.push(find(&spec.table, declared, name)?.name.as_str());
             }
             let kept = declared
                 .iter()
@@ -250,7 +248,7 @@ pub(crate) fn selected(
         Some(names) => {
             let mut columns: Vec<Column> = Vec::with_capacity(names.len());
             for name in names {
-                let column = known(spec, find(spec, declared, name)?)?;
+                let column = known(spec, find(&spec.table, declared, name)?)?;
                 if columns.contains(&column) {
                     let message = format!("columns of {} names {} twice", spec.table, column.name);
                     return Err(Error::new(ErrorCode::InvalidInput, message));

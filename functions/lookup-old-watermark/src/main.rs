@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use lookup_old_watermark::{Response, handle};
 use serde_json::Value;
 use tidemark::adapters::aws::Aws;
+use tidemark::adapters::sqlserver::KeptConnection;
 use tidemark::adapters::watermarks::Watermarks;
 use tidemark::config::{Environment, LookupOldConfig};
 use tidemark::error::Result;
@@ -16,13 +17,19 @@ use tidemark::runner::{self, RunContext};
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = LookupOldConfig::read(Environment::from_process());
-    let aws = Aws::from_environment().await;
-    runner::run(|event, context| step(&config, &aws, event, context)).await
+    let (aws, kept) = (Aws::from_environment().await, KeptConnection::default());
+    runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
 }
 
-async fn step(config: &Result<LookupOldConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Response> {
+async fn step(
+    config: &Result<LookupOldConfig>,
+    aws: &Aws,
+    kept: &KeptConnection,
+    event: Value,
+    context: RunContext,
+) -> Result<Response> {
     let LookupOldConfig { sink, watermarks } = config.as_ref().map_err(Clone::clone)?;
     let store = aws.store(&sink.bucket);
-    let watermarks = Watermarks::open(watermarks, &aws.secrets, &store, &sink.prefix).await?;
+    let watermarks = Watermarks::open(watermarks, &aws.secrets, kept, &store, &sink.prefix).await?;
     handle(&watermarks, &store, &sink.prefix, runner::decode(event)?, context).await
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::ledger::{Ledger, Manifest, ManifestPart, PartRecord, Plan, VERSION, WindowName};
+use tidemark::ledger::{AT_ONCE, Ledger, Manifest, ManifestPart, PartRecord, Plan, SliceId, VERSION, WindowName};
 use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects, ReadObjects, StagedObject};
 use tidemark::ports::source::CountSource;
 use tidemark::runner::RunContext;
@@ -11,7 +12,30 @@ use tidemark::runner::RunContext;
 /// How long the source may take to count a window again.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Commits the window of `plan`. `None` when a slice has to be copied again first.
+/// What a commit came to.
+pub(crate) enum Commit {
+    /// The window is committed.
+    Done(Box<Manifest>),
+    /// These slices have to be copied first.
+    Waits(Missing),
+}
+
+impl Commit {
+    fn done(manifest: Manifest) -> Self {
+        Self::Done(Box::new(manifest))
+    }
+}
+
+/// Slices that have no usable upload.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    /// Which, in order.
+    pub(crate) slices: Vec<SliceId>,
+    /// Whether one of them has yet to be copied for the first time because it came of a split.
+    pub(crate) is_split: bool,
+}
+
+/// Commits the window of `plan`, if every slice is copied.
 pub(crate) async fn commit<C, S>(
     source: &C,
     store: &S,
@@ -19,19 +43,19 @@ pub(crate) async fn commit<C, S>(
     plan: &Plan,
     run_id: &str,
     context: RunContext,
-) -> Result<Option<Manifest>>
+) -> Result<Commit>
 where
     C: CountSource,
     S: ReadObjects + CreateObjects + CompleteObjects,
 {
     if let Some(load) = &plan.superseded_by {
-        return supersede(ledger, plan, load, run_id, context).await.map(Some);
+        return supersede(ledger, plan, load, run_id, context).await.map(Commit::done);
     }
     // W3: nothing becomes visible before every slice is decided.
     let records = match decided(ledger, plan).await? {
         Decided::All(records) => records,
-        Decided::NotYet => return Ok(None),
-        Decided::Superseded(load) => return supersede(ledger, plan, &load, run_id, context).await.map(Some),
+        Decided::NotYet(missing) => return Ok(Commit::Waits(missing)),
+        Decided::Superseded(load) => return supersede(ledger, plan, &load, run_id, context).await.map(Commit::done),
     };
     if let Some(expired) = &plan.supersedes {
         // The chain has to lead here before this window is its end.
@@ -40,15 +64,19 @@ where
     }
 
     if let Some(manifest) = committed_before(ledger, plan).await? {
-        return Ok(Some(manifest));
+        return Ok(Commit::done(manifest));
     }
     let copied = records.iter().map(|record| record.rows).sum();
     // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
     // visible without one.
     let late_rows = late_rows(source, plan, copied).await;
-    let Some(parts) = complete(store, ledger, &records, run_id).await? else {
-        return Ok(None);
-    };
+    let (parts, expired) = complete(store, ledger, &records, run_id).await?;
+    if !expired.is_empty() {
+        return Ok(Commit::Waits(Missing {
+            slices: expired,
+            is_split: false,
+        }));
+    }
     let manifest = Manifest {
         version: VERSION,
         table: plan.table.clone(),
@@ -79,7 +107,7 @@ where
         table = %manifest.table, window = %manifest.window, rows = manifest.rows, bytes = manifest.bytes,
         objects = manifest.parts.len(), "Window committed."
     );
-    Ok(Some(manifest))
+    Ok(Commit::done(manifest))
 }
 
 /// Commits the window of `plan` as one whose rows are in window `load`: it has none of its own and ends where it starts.
@@ -135,24 +163,33 @@ async fn supersede<S: ReadObjects + CreateObjects>(
 enum Decided {
     /// Every one of them.
     All(Vec<PartRecord>),
-    /// At least one has yet to be copied.
-    NotYet,
+    /// These have yet to be copied.
+    NotYet(Missing),
     /// That window is copied in place of this one.
     Superseded(WindowName),
 }
 
 async fn decided<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Decided> {
     let mut records = Vec::with_capacity(plan.slices.len());
-    for slice in (0_u32..).take(plan.slices.len()) {
-        let (_, Some(mut record)) = ledger.decision(&plan.window, slice).await? else {
-            return Ok(Decided::NotYet);
-        };
-        if let Some(load) = record.superseded_by.take() {
-            return Ok(Decided::Superseded(load));
+    let mut missing = Missing::default();
+    for state in ledger.slices(plan).await? {
+        match state.record {
+            Some(PartRecord {
+                superseded_by: Some(load),
+                ..
+            }) => return Ok(Decided::Superseded(load)),
+            Some(record) => records.push(record),
+            None => {
+                missing.is_split |= state.attempt == 0 && !state.id.within().is_empty();
+                missing.slices.push(state.id);
+            }
         }
-        records.push(record);
     }
-    Ok(Decided::All(records))
+    if missing.slices.is_empty() {
+        Ok(Decided::All(records))
+    } else {
+        Ok(Decided::NotYet(missing))
+    }
 }
 
 /// Rows of the window on the source beyond those copied. `None` when they cannot be counted: that is no reason to leave
@@ -201,37 +238,59 @@ async fn committed_before<S: ReadObjects>(ledger: &Ledger<'_, S>, plan: &Plan) -
     Err(Error::new(ErrorCode::LedgerInvalid, message))
 }
 
-/// Makes every part visible. `None` when an upload had expired: its decision is voided.
+/// Makes every part visible. Returns the parts in slice order, and the slices whose upload had expired: their decisions are
+/// voided.
 async fn complete<S: ReadObjects + CreateObjects + CompleteObjects>(
     store: &S,
     ledger: &Ledger<'_, S>,
     records: &[PartRecord],
     run_id: &str,
-) -> Result<Option<Vec<ManifestPart>>> {
+) -> Result<(Vec<ManifestPart>, Vec<SliceId>)> {
+    let uploads = records
+        .iter()
+        .filter_map(|record| record.staged.as_ref().map(|staged| (record, staged)));
+    let mut completed = stream::iter(uploads)
+        .map(|(record, staged)| async move {
+            let part = complete_part(store, ledger, record, staged, run_id).await;
+            part.map(|part| part.ok_or_else(|| record.slice.clone()))
+        })
+        .buffered(AT_ONCE);
     let mut parts = Vec::new();
-    let mut expired = false;
-    for record in records {
-        let Some(staged) = &record.staged else { continue };
-        match store.complete(staged).await? {
-            Completed::Visible(etag) => parts.push(part(record, staged, etag)),
-            Completed::Expired => {
-                tracing::warn!(key = %staged.key, "The upload has expired; its slice is copied again.");
-                ledger.void(record, run_id).await?;
-                expired = true;
-            }
-            Completed::Other { token, etag } => {
-                let token = token.unwrap_or_default();
-                let earlier = ledger.voided(record, &token).await?;
-                let Some((earlier, staged)) = earlier.and_then(|it| it.staged.clone().map(|staged| (it, staged)))
-                else {
-                    let message = format!("the object at {} is none of this window's: move it away", staged.key);
-                    return Err(Error::new(ErrorCode::LedgerInvalid, message));
-                };
-                parts.push(part(&earlier, &staged, etag));
-            }
+    let mut expired = Vec::new();
+    while let Some(part) = completed.next().await {
+        match part? {
+            Ok(part) => parts.push(part),
+            Err(slice) => expired.push(slice),
         }
     }
-    Ok((!expired).then_some(parts))
+    Ok((parts, expired))
+}
+
+/// Makes the part of `record` visible. `None` when its upload has expired: the decision is voided.
+async fn complete_part<S: ReadObjects + CreateObjects + CompleteObjects>(
+    store: &S,
+    ledger: &Ledger<'_, S>,
+    record: &PartRecord,
+    staged: &StagedObject,
+    run_id: &str,
+) -> Result<Option<ManifestPart>> {
+    match store.complete(staged).await? {
+        Completed::Visible(etag) => Ok(Some(part(record, staged, etag))),
+        Completed::Expired => {
+            tracing::warn!(key = %staged.key, "The upload has expired; its slice is copied again.");
+            ledger.void(record, run_id).await?;
+            Ok(None)
+        }
+        Completed::Other { token, etag } => {
+            let other = ledger.decided_with(record, &token.unwrap_or_default()).await?;
+            let other = other.as_ref().and_then(|other| Some((other, other.staged.as_ref()?)));
+            let Some((other, staged)) = other else {
+                let message = format!("the object at {} is none of this window's: move it away", staged.key);
+                return Err(Error::new(ErrorCode::LedgerInvalid, message));
+            };
+            Ok(Some(part(other, staged, etag)))
+        }
+    }
 }
 
 fn part(record: &PartRecord, staged: &StagedObject, etag: String) -> ManifestPart {
@@ -239,7 +298,7 @@ fn part(record: &PartRecord, staged: &StagedObject, etag: String) -> ManifestPar
         key, bytes, crc64nvme, ..
     } = staged.clone();
     ManifestPart {
-        slice: record.slice,
+        slice: record.slice.clone(),
         key,
         rows: record.rows,
         bytes,

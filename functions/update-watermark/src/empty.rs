@@ -10,7 +10,7 @@ use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::runner::{Answer, RunContext};
 use tidemark::steps::{EmptyWindow, FailedTable, Turns, for_each_table};
 
-use crate::{Request, Response, handle};
+use crate::{Request, Response, ToCopy, handle};
 
 /// The windows to commit.
 #[derive(Debug, Deserialize)]
@@ -70,8 +70,8 @@ where
             };
             match handle(source, watermarks, store, prefix, request, context).await? {
                 Response::Committed(committed) => Ok(committed.table),
-                Response::Recopy { slices, .. } => {
-                    let message = format!("window {window} of {table} has {slices} slices to copy first");
+                Response::Recopy(ToCopy { slices, .. }) | Response::Split(ToCopy { slices, .. }) => {
+                    let message = format!("window {window} of {table} has {} slices to copy first", slices.len());
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
             }

@@ -11,7 +11,7 @@ mod pointer;
 use serde::{Deserialize, Serialize};
 use tidemark::error::Result;
 use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, Manifest, Plan, WindowName};
+use tidemark::ledger::{Ledger, Manifest, Plan, SliceId, WindowName};
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
 use tidemark::ports::source::CountSource;
 use tidemark::ports::watermarks::MoveWatermarks;
@@ -21,8 +21,12 @@ use tidemark::telemetry::Metric;
 use tidemark::watermark::{self, Watermark};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use commit::{Commit, Missing};
 pub use empty::{Advanced, AllRequest, handle_all};
 pub use event::{Event, Outcome};
+
+/// Slices an answer names at most.
+const SLICES_NAMED: usize = 1_000;
 
 /// The window to commit.
 #[derive(Debug, Deserialize)]
@@ -50,15 +54,21 @@ impl Request {
 pub enum Response {
     /// The window is committed and the watermark stands at its end or beyond.
     Committed(Committed),
-    /// A slice has no usable upload: it was never copied, or its upload expired. Copy the slices again.
-    Recopy {
-        /// The table.
-        table: ObjectName,
-        /// The window.
-        window: WindowName,
-        /// The number of slices of the window; those with a decision are not copied again.
-        slices: usize,
-    },
+    /// Slices have no usable upload: they were never copied, or their uploads expired. Copy them again.
+    Recopy(ToCopy),
+    /// The same, because slices were split: their sub-slices have yet to be copied.
+    Split(ToCopy),
+}
+
+/// Slices to copy before a window can be committed.
+#[derive(Debug, Serialize)]
+pub struct ToCopy {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The slices in order; at most 1,000, because they travel in one payload. The next commit names the others.
+    pub slices: Vec<SliceId>,
 }
 
 /// A committed window.
@@ -132,18 +142,24 @@ where
             manifest
         }
         None => match commit::commit(source, store, &ledger, &plan, &run_id, context).await? {
-            Some(manifest) => manifest,
-            None => {
-                return Ok(Response::Recopy {
-                    table,
-                    window,
-                    slices: plan.slices.len(),
-                });
-            }
+            Commit::Done(manifest) => *manifest,
+            Commit::Waits(missing) => return Ok(waits(table, window, missing)),
         },
     };
     pointer::advance(watermarks, &ledger, &plan, &manifest).await?;
     Ok(Response::Committed(committed(&plan, manifest, context.now)))
+}
+
+fn waits(table: ObjectName, window: WindowName, missing: Missing) -> Response {
+    let Missing { mut slices, is_split } = missing;
+    tracing::info!(%table, %window, slices = slices.len(), is_split, "Slices have to be copied first.");
+    slices.truncate(SLICES_NAMED);
+    let to_copy = ToCopy { table, window, slices };
+    if is_split {
+        Response::Split(to_copy)
+    } else {
+        Response::Recopy(to_copy)
+    }
 }
 
 fn committed(plan: &Plan, manifest: Manifest, now: OffsetDateTime) -> Committed {

@@ -7,8 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use tidemark::adapters::aws::Aws;
-use tidemark::adapters::secrets;
-use tidemark::adapters::sqlserver::Server;
+use tidemark::adapters::sqlserver::{KeptConnection, Server};
 use tidemark::adapters::watermarks::Watermarks;
 use tidemark::config::{Environment, UpdateConfig};
 use tidemark::error::Result;
@@ -20,10 +19,24 @@ use update_watermark::{Event, Outcome};
 async fn main() -> ExitCode {
     let config = UpdateConfig::read(Environment::from_process());
     let aws = Aws::from_environment().await;
-    runner::run(|event, context| step(&config, &aws, event, context)).await
+    let kept = Connections::default();
+    runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
 }
 
-async fn step(config: &Result<UpdateConfig>, aws: &Aws, event: Value, context: RunContext) -> Result<Outcome> {
+/// What a warm process keeps open.
+#[derive(Default)]
+struct Connections {
+    source: KeptConnection,
+    watermarks: KeptConnection,
+}
+
+async fn step(
+    config: &Result<UpdateConfig>,
+    aws: &Aws,
+    kept: &Connections,
+    event: Value,
+    context: RunContext,
+) -> Result<Outcome> {
     let UpdateConfig {
         sink,
         source,
@@ -32,8 +45,8 @@ async fn step(config: &Result<UpdateConfig>, aws: &Aws, event: Value, context: R
     let request = Event::decode(event)?;
     let span = request.span();
     let store = aws.store(&sink.bucket);
-    let source = Server::new(secrets::login(&aws.secrets, source).await?);
-    let watermarks = Watermarks::open(watermarks, &aws.secrets, &store, &sink.prefix).await?;
+    let source = Server::new(aws.secrets.credential(source).await?).keeping(&kept.source);
+    let watermarks = Watermarks::open(watermarks, &aws.secrets, &kept.watermarks, &store, &sink.prefix).await?;
     request
         .handle(&source, &watermarks, &store, &sink.prefix, context)
         .instrument(span)

@@ -1,5 +1,7 @@
-//! The AWS clients of a function, built once before it takes events.
+//! The AWS clients of a function, built once before it takes events: their connections and TLS sessions are kept between
+//! invocations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -7,13 +9,14 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 
 use super::s3::S3Store;
+use super::secrets::Secrets;
 
 /// Clients for the services the steps use, with the region and credentials of the environment.
 #[derive(Debug, Clone)]
 pub struct Aws {
     s3: aws_sdk_s3::Client,
-    /// AWS Secrets Manager.
-    pub secrets: aws_sdk_secretsmanager::Client,
+    /// The logins in AWS Secrets Manager.
+    pub secrets: Arc<Secrets>,
 }
 
 impl Aws {
@@ -46,7 +49,7 @@ impl Aws {
             .build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
-            secrets: aws_sdk_secretsmanager::Client::new(&config),
+            secrets: Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(&config))),
         }
     }
 

@@ -2,6 +2,10 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(any(feature = "aws", feature = "rows", feature = "sqlserver"))]
+pub mod credential;
+#[cfg(any(feature = "aws", feature = "rows", feature = "sqlserver"))]
+pub mod kept;
 #[cfg(feature = "rows")]
 pub mod mssql;
 #[cfg(feature = "aws")]

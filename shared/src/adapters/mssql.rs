@@ -1,7 +1,7 @@
 //! The rows of a slice, read with Microsoft's own driver (`mssql-tds`).
 //!
 //! The driver hands every value to a writer of ours as it is decoded, which appends it to Arrow buffers. One connection
-//! is kept while it is usable. Facts of the driver that this adapter depends on:
+//! is kept while it is usable, also for the next invocation. Facts of the driver that this adapter depends on:
 //!
 //! - Its certificate checks are OpenSSL's through `native-tls`, which loads the system's CA files by itself, and
 //!   `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set. It reads them once in a process.
@@ -22,6 +22,7 @@ mod type_tests;
 mod wire_text;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::Array;
@@ -44,12 +45,14 @@ pub use self::batch::BatchBuilder;
 #[cfg(not(feature = "testing"))]
 use self::batch::BatchBuilder;
 use self::errors::error_of;
+use crate::adapters::credential::Credential;
+use crate::adapters::kept::{Kept, Opened, PROBE_TIMEOUT};
 use crate::config::{Timeouts, Tls};
 use crate::error::{Error, ErrorCode, Result};
 use crate::format::{Format, Timestamps};
 use crate::login::Login;
 use crate::ports::rows::{BatchSink, RowSource};
-use crate::query::{Query, change_tracking};
+use crate::query::{self, Query, change_tracking};
 use crate::shape::Shape;
 use crate::types::{Column, SqlType};
 
@@ -78,19 +81,24 @@ impl Default for BatchLimits {
     }
 }
 
-/// Reads rows over one connection, opened when it is first needed and again when it broke.
+/// What a warm process keeps for [`MssqlRows`].
+pub type KeptClient = Arc<Kept<TdsClient>>;
+
+/// Reads rows over one connection, opened when it is first needed and again when it broke. Dropping it leaves the
+/// connection to the next one that [keeps](Self::keeping) in the same place.
 pub struct MssqlRows {
-    login: Login,
+    credential: Credential,
     encryption: EncryptionSetting,
     limits: BatchLimits,
     timeouts: Timeouts,
-    client: Option<TdsClient>,
+    kept: KeptClient,
+    client: Option<Opened<TdsClient>>,
 }
 
 impl fmt::Debug for MssqlRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MssqlRows")
-            .field("login", &self.login)
+            .field("login", self.credential.login())
             .field("limits", &self.limits)
             .field("is_connected", &self.client.is_some())
             .finish()
@@ -100,18 +108,19 @@ impl fmt::Debug for MssqlRows {
 impl MssqlRows {
     /// Nothing is opened yet.
     #[must_use]
-    pub fn new(login: Login) -> Self {
+    pub fn new(login: impl Into<Credential>) -> Self {
         Self::with_limits(login, BatchLimits::default())
     }
 
     /// As [`new`](Self::new), with other limits.
     #[must_use]
-    pub fn with_limits(login: Login, limits: BatchLimits) -> Self {
+    pub fn with_limits(login: impl Into<Credential>, limits: BatchLimits) -> Self {
         Self {
-            login,
+            credential: login.into(),
             encryption: EncryptionSetting::Required,
             limits,
             timeouts: Timeouts::ROWS,
+            kept: KeptClient::default(),
             client: None,
         }
     }
@@ -119,22 +128,29 @@ impl MssqlRows {
     /// The same with other timeouts than [`Timeouts::ROWS`]. Its silence is one before the first row, between two rows
     /// or within a row.
     #[must_use]
-    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
-        Self { timeouts, ..self }
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The same with the connection that the last one left in `kept`, if it still answers.
+    #[must_use]
+    pub fn keeping(mut self, kept: &KeptClient) -> Self {
+        self.kept = Arc::clone(kept);
+        self
     }
 
     /// Without encryption, for the replaying server of tests and measurements.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn unencrypted(login: Login, limits: BatchLimits) -> Self {
-        Self {
-            encryption: EncryptionSetting::PreferOff,
-            ..Self::with_limits(login, limits)
-        }
+        let mut rows = Self::with_limits(login, limits);
+        rows.encryption = EncryptionSetting::PreferOff;
+        rows
     }
 
-    /// Runs the query and stands before its first row. A kept connection that turns out broken is replaced once.
-    async fn start(&mut self, query: &Query) -> Result<TdsClient> {
+    /// Runs the query and stands before its first row. A connection of before that turns out broken is replaced once.
+    async fn start(&mut self, query: &Query) -> Result<Opened<TdsClient>> {
         if let Some(mut client) = self.client.take().filter(|client| !client.is_connection_dead()) {
             match self.execute(&mut client, query).await {
                 Ok(()) => return Ok(client),
@@ -147,8 +163,33 @@ impl MssqlRows {
         Ok(client)
     }
 
-    async fn connect(&self) -> Result<TdsClient> {
-        let Login { host, port, .. } = &self.login;
+    /// The kept connection if it answers, else a new one.
+    async fn connect(&self) -> Result<Opened<TdsClient>> {
+        if let Some(mut kept) = self.kept.take(self.credential.login()) {
+            if self.is_reset(&mut kept).await {
+                return Ok(kept);
+            }
+            tracing::debug!("A kept connection is of no use any more.");
+        }
+        match Box::pin(self.log_in(self.credential.login())).await {
+            Ok(opened) => Ok(opened),
+            Err(error) => match self.credential.changed().await {
+                Some(login) => Box::pin(self.log_in(login)).await,
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Whether a kept connection is there, with its session as after a login: the server resets it before it answers
+    /// (`RESETCONNECTION`, MS-TDS 2.2.3.1.2), and the driver insists on hearing so.
+    async fn is_reset(&self, client: &mut TdsClient) -> bool {
+        client.prepare_reset_connection(false);
+        let answer = Box::pin(self.batch(client, query::NO_TRANSACTION));
+        matches!(tokio::time::timeout(PROBE_TIMEOUT, answer).await, Ok(Ok(())))
+    }
+
+    async fn log_in(&self, login: &Login) -> Result<Opened<TdsClient>> {
+        let Login { host, port, .. } = login;
         if host.is_empty() || host.contains([',', '\\', ' ']) {
             return Err(Error::new(
                 ErrorCode::InvalidConfig,
@@ -161,21 +202,23 @@ impl MssqlRows {
         } else {
             format!("tcp:{host},{port}")
         };
-        let client = match self.try_connect(&address).await {
+        let client = match self.try_connect(&address, login).await {
             // So the driver reports a connection that broke while it waited for the answer to a login. A server that does
             // violate the protocol, or does not encrypt, does so again.
-            Err(DriverError::ProtocolError(_)) => self.try_connect(&address).await,
+            Err(DriverError::ProtocolError(_)) => self.try_connect(&address, login).await,
             answer => answer,
         };
-        client.map_err(|error| self.failed("cannot connect to", error))
+        client
+            .map(|client| Opened::now(client, login))
+            .map_err(|error| self.failed("cannot connect to", error))
     }
 
-    async fn try_connect(&self, address: &str) -> TdsResult<TdsClient> {
+    async fn try_connect(&self, address: &str, login: &Login) -> TdsResult<TdsClient> {
         let mut context = ClientContext::with_data_source(address);
         context.application_name = "tidemark".to_owned();
-        context.database.clone_from(&self.login.database);
-        context.user_name.clone_from(&self.login.username);
-        context.password.clone_from(&self.login.password);
+        context.database.clone_from(&login.database);
+        context.user_name.clone_from(&login.username);
+        context.password.clone_from(&login.password);
         context.packet_size = PACKET_BYTES;
         // In whole seconds; the limit around all of it is ours.
         let seconds = u32::try_from(self.timeouts.connect.as_secs())
@@ -186,7 +229,7 @@ impl MssqlRows {
         // A broken connection is replaced here, in one place.
         context.connect_retry_count = 0;
         context.encryption_options.mode = self.encryption;
-        context.encryption_options.trust_server_certificate = self.login.tls == Tls::Trust;
+        context.encryption_options.trust_server_certificate = login.tls == Tls::Trust;
         let provider = TdsConnectionProvider::new();
         within(self.timeouts.connect, provider.create_client(context, address, None))
             .with_subscriber(NoSubscriber::new())
@@ -297,7 +340,7 @@ impl MssqlRows {
     }
 
     fn failed(&self, what: &str, error: DriverError) -> Error {
-        let Login { host, port, .. } = &self.login;
+        let Login { host, port, .. } = self.credential.login();
         error_of(error).context(format_args!("{what} {host}:{port}"))
     }
 }
@@ -318,8 +361,11 @@ impl RowSource for MssqlRows {
         shape: &Shape,
         sink: &mut S,
     ) -> Result<u64> {
-        // A connection of its own, which is not kept: whatever goes wrong, the transaction ends with it.
+        // Out of reach until the end: whatever goes wrong, the transaction ends with the connection.
         // Boxed, as the driver's futures are large.
+        if let Some(client) = self.client.take() {
+            self.kept.put(client);
+        }
         let mut client = Box::pin(self.connect()).await?;
         let is_snapshot = self
             .answers_yes(&mut client, &change_tracking::snapshot_allowed())
@@ -334,7 +380,17 @@ impl RowSource for MssqlRows {
         if is_snapshot {
             self.batch(&mut client, change_tracking::COMMIT_SNAPSHOT).await?;
         }
+        self.client = Some(client);
         Ok(rows)
+    }
+}
+
+impl Drop for MssqlRows {
+    /// What is here has answered everything: one that failed, or was not waited for, is gone.
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            self.kept.put(client);
+        }
     }
 }
 

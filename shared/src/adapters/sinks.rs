@@ -1,9 +1,9 @@
 //! The databases that tables are merged into, each behind a secret that the plan names.
 
-use aws_sdk_secretsmanager::Client;
+use std::sync::Arc;
 
-use super::secrets;
-use super::sqlserver::{SinkServer, StagedSlice};
+use super::secrets::Secrets;
+use super::sqlserver::{KeptConnection, SinkServer, StagedSlice};
 use crate::config::{ServerConfig, Tls};
 use crate::error::{ErrorCode, Result};
 use crate::ports::merge::{MergeRows, SliceToMerge};
@@ -11,15 +11,16 @@ use crate::ports::merge::{MergeRows, SliceToMerge};
 /// Any database whose secret may be read.
 #[derive(Debug)]
 pub struct Sinks<'a> {
-    secrets: &'a Client,
+    secrets: &'a Arc<Secrets>,
     tls: Tls,
+    kept: &'a KeptConnection,
 }
 
 impl<'a> Sinks<'a> {
-    /// Nothing is read or opened yet.
+    /// Nothing is read or opened yet. The connection to the database used last stays in `kept`.
     #[must_use]
-    pub const fn new(secrets: &'a Client, tls: Tls) -> Self {
-        Self { secrets, tls }
+    pub const fn new(secrets: &'a Arc<Secrets>, tls: Tls, kept: &'a KeptConnection) -> Self {
+        Self { secrets, tls, kept }
     }
 }
 
@@ -31,7 +32,7 @@ impl MergeRows for Sinks<'_> {
             secret_arn: slice.sink.secret_arn.clone(),
             tls: self.tls,
         };
-        let login = secrets::login(self.secrets, &server).await.map_err(|error| {
+        let login = self.secrets.credential(&server).await.map_err(|error| {
             let code = match error.code() {
                 ErrorCode::SourceUnavailable => ErrorCode::SinkUnavailable,
                 other => other,
@@ -39,6 +40,6 @@ impl MergeRows for Sinks<'_> {
             let context = "sink, whose secret must be among those of the parameter SinkSecretArns";
             error.recoded(code).context(context)
         })?;
-        SinkServer::new(login).stage(slice).await
+        SinkServer::new(login).keeping(self.kept).stage(slice).await
     }
 }

@@ -1,8 +1,10 @@
 //! The watermark store a deployment chose.
 
+use std::sync::Arc;
+
 use super::s3::S3Store;
-use super::secrets;
-use super::sqlserver::{ControlTable, Server};
+use super::secrets::Secrets;
+use super::sqlserver::{ControlTable, KeptConnection, Server};
 use crate::config::WatermarkConfig;
 use crate::error::{ErrorCode, Result};
 use crate::ledger::Pointers;
@@ -19,10 +21,12 @@ pub enum Watermarks<'a> {
 }
 
 impl<'a> Watermarks<'a> {
-    /// The store of `config`; a control table's login is read now, its server reached when needed.
+    /// The store of `config`; a control table's login is read now, its server reached when needed, over the connection in
+    /// `kept` if there is one.
     pub async fn open(
         config: &WatermarkConfig,
-        secrets: &aws_sdk_secretsmanager::Client,
+        secrets: &Arc<Secrets>,
+        kept: &KeptConnection,
         store: &'a S3Store,
         prefix: &'a str,
     ) -> Result<Self> {
@@ -33,13 +37,11 @@ impl<'a> Watermarks<'a> {
                 table,
                 procedure,
             } => {
-                let login = secrets::login(secrets, server)
-                    .await
-                    .map_err(|error| match error.code() {
-                        ErrorCode::SourceUnavailable => error.recoded(ErrorCode::WatermarkStoreUnavailable),
-                        _ => error,
-                    })?;
-                let server = Server::new(login);
+                let login = secrets.credential(server).await.map_err(|error| match error.code() {
+                    ErrorCode::SourceUnavailable => error.recoded(ErrorCode::WatermarkStoreUnavailable),
+                    _ => error,
+                })?;
+                let server = Server::new(login).keeping(kept);
                 Ok(Self::Sql(Box::new(ControlTable::new(
                     server,
                     table.clone(),

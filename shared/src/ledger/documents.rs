@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::WindowName;
+use super::{SliceBounds, SliceId, WindowName};
 use crate::format::{Format, Timestamps};
 use crate::identifier::ObjectName;
 use crate::ports::objects::StagedObject;
+use crate::predicate::Predicate;
 use crate::query::Query;
 use crate::sink::SinkSpec;
 use crate::table::{Layout, Tracking};
@@ -15,9 +16,15 @@ use crate::watermark::Watermark;
 
 /// The version of the documents' form that this code writes and reads.
 pub const VERSION: u32 = 1;
+/// The version of the record of a slice that was split: an earlier release, which would take it for that of a slice without
+/// rows, refuses it.
+const SPLIT_VERSION: u32 = 2;
 
 /// A document that says which version of its form it has.
 pub(super) trait Versioned {
+    /// The latest version that this code knows.
+    const LATEST: u32 = VERSION;
+
     fn version(&self) -> u32;
 }
 
@@ -28,6 +35,8 @@ impl Versioned for Plan {
 }
 
 impl Versioned for PartRecord {
+    const LATEST: u32 = SPLIT_VERSION;
+
     fn version(&self) -> u32 {
         self.version
     }
@@ -69,6 +78,9 @@ pub struct Plan {
     pub format: Format,
     /// How Parquet files hold fractions of a second.
     pub timestamps: Timestamps,
+    /// Which rows are copied, when not all are.
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Predicate>,
     /// Where the parts lie.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
@@ -117,17 +129,20 @@ pub struct Slice {
     /// Answers 1 as long as the source still has all of those rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Query>,
+    /// What it is of its window. Absent in documents of earlier releases, whose slices cannot be split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<SliceBounds>,
 }
 
-/// `_parts/NNNNN.json`: the decision which upload is the slice's (W2).
+/// `_parts/NNNNN.json`: the decision which upload is the slice's, or which slices are copied in its place (W2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartRecord {
     /// [`VERSION`]
     pub version: u32,
     /// The window.
     pub window: WindowName,
-    /// The slice's number.
-    pub slice: u32,
+    /// The slice.
+    pub slice: SliceId,
     /// 0, or one more for each earlier decision whose upload expired.
     pub attempt: u32,
     /// What was read, encoded and uploaded, or merged.
@@ -138,8 +153,47 @@ pub struct PartRecord {
     /// The slice is never copied, because this window is copied in place of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<WindowName>,
-    /// The run that copied the slice.
+    /// The slices that are copied in place of this one, in their order: together they are its rows. There are at least two,
+    /// or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<Slice>,
+    /// The run that copied or split the slice.
     pub run_id: String,
+}
+
+impl PartRecord {
+    /// The record of a slice without rows: what is decided of it is filled in.
+    #[must_use]
+    pub const fn new(window: WindowName, slice: SliceId, attempt: u32, run_id: String) -> Self {
+        Self {
+            version: VERSION,
+            window,
+            slice,
+            attempt,
+            rows: 0,
+            staged: None,
+            superseded_by: None,
+            split: Vec::new(),
+            run_id,
+        }
+    }
+
+    /// Decides that `sub_slices` are copied in place of the slice.
+    #[must_use]
+    pub fn split_into(self, sub_slices: Vec<Slice>) -> Self {
+        Self {
+            version: SPLIT_VERSION,
+            split: sub_slices,
+            ..self
+        }
+    }
+
+    /// The slices that are copied in place of this one; none when it was not split.
+    pub fn sub_slices(&self) -> impl Iterator<Item = SliceId> {
+        (0_u32..)
+            .take(self.split.len())
+            .filter_map(|number| self.slice.sub_slice(number))
+    }
 }
 
 /// `_manifest.json`: the commit of a window (W4). It names every object of the window.
@@ -212,8 +266,8 @@ pub struct Previous {
 /// One object of a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestPart {
-    /// The slice's number.
-    pub slice: u32,
+    /// The slice.
+    pub slice: SliceId,
     /// The key in the bucket.
     pub key: String,
     /// Rows in the object.

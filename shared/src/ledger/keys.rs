@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode};
 use crate::identifier::ObjectName;
-use crate::ledger::Plan;
+use crate::ledger::{Plan, SliceId};
 use crate::table::Layout;
 use crate::watermark::Watermark;
 
@@ -151,15 +151,16 @@ impl Keys {
         format!("{}/window={window}/_plan.json", self.table)
     }
 
-    /// `window={from}/_parts/00000.json`; later attempts, made after an upload expired, are `00000-1.json`, ….
+    /// `window={from}/_parts/00000.json`, of the first slice it is split into `00000.00000.json`; later attempts, made after an upload
+    /// expired, are `00000-1.json`, ….
     #[must_use]
-    pub fn part_record(&self, window: &WindowName, slice: u32, attempt: u32) -> String {
+    pub fn part_record(&self, window: &WindowName, slice: &SliceId, attempt: u32) -> String {
         format!("{}.json", self.part_attempt(window, slice, attempt))
     }
 
     /// `window={from}/_parts/00000.void`: the record of this attempt no longer counts.
     #[must_use]
-    pub fn part_void(&self, window: &WindowName, slice: u32, attempt: u32) -> String {
+    pub fn part_void(&self, window: &WindowName, slice: &SliceId, attempt: u32) -> String {
         format!("{}.void", self.part_attempt(window, slice, attempt))
     }
 
@@ -172,13 +173,14 @@ impl Keys {
     /// `window={from}/part-00000.parquet`, or `load_date={day}/window={from}/part-00000.parquet`: all from the plan, so
     /// that everyone who copies the slice means the same object.
     #[must_use]
-    pub fn part(&self, plan: &Plan, slice: u32) -> String {
+    pub fn part(&self, plan: &Plan, slice: &SliceId) -> String {
         let partition = match plan.layout {
             Layout::Window => String::new(),
             Layout::LoadDate => format!("load_date={}/", plan.load_date()),
         };
         let (window, extension) = (&plan.window, plan.format.extension());
-        format!("{}/{partition}window={window}/part-{slice:05}.{extension}", self.table)
+        let slice = slice.key_segment();
+        format!("{}/{partition}window={window}/part-{slice}.{extension}", self.table)
     }
 
     /// `window={from}/_manifest.json`
@@ -187,13 +189,14 @@ impl Keys {
         format!("{}/window={window}/_manifest.json", self.table)
     }
 
-    fn part_attempt(&self, window: &WindowName, slice: u32, attempt: u32) -> String {
+    fn part_attempt(&self, window: &WindowName, slice: &SliceId, attempt: u32) -> String {
         let attempt = if attempt == 0 {
             String::new()
         } else {
             format!("-{attempt}")
         };
-        format!("{}/window={window}/_parts/{slice:05}{attempt}", self.table)
+        let slice = slice.key_segment();
+        format!("{}/window={window}/_parts/{slice}{attempt}", self.table)
     }
 }
 
@@ -257,11 +260,11 @@ mod tests {
     fn a_parts_key_comes_from_the_plan_alone() {
         let keys = Keys::new("lake", &"sales.t".parse().unwrap());
         assert_eq!(
-            keys.part(&plan("window"), 7),
+            keys.part(&plan("window"), &7.into()),
             "lake/sales.t/window=initial/part-00007.csv.gz"
         );
         assert_eq!(
-            keys.part(&plan("load_date"), 7),
+            keys.part(&plan("load_date"), &7.into()),
             "lake/sales.t/load_date=2026-11-22/window=initial/part-00007.csv.gz"
         );
     }
@@ -276,16 +279,25 @@ mod tests {
             "lake/raw/sales.order%20lines/window=initial/_plan.json"
         );
         assert_eq!(
-            keys.part_record(&window, 7, 0),
+            keys.part_record(&window, &7.into(), 0),
             "lake/raw/sales.order%20lines/window=initial/_parts/00007.json"
         );
         assert_eq!(
-            keys.part_record(&window, 7, 2),
+            keys.part_record(&window, &7.into(), 2),
             "lake/raw/sales.order%20lines/window=initial/_parts/00007-2.json"
         );
         assert_eq!(
-            keys.part_void(&window, 7, 0),
+            keys.part_void(&window, &7.into(), 0),
             "lake/raw/sales.order%20lines/window=initial/_parts/00007.void"
+        );
+        let sub_slice = "7.2.10".parse().unwrap();
+        assert_eq!(
+            keys.part_record(&window, &sub_slice, 1),
+            "lake/raw/sales.order%20lines/window=initial/_parts/00007.00002.00010-1.json"
+        );
+        assert_eq!(
+            keys.part(&plan("window"), &sub_slice),
+            "lake/raw/sales.order%20lines/window=initial/part-00007.00002.00010.csv.gz"
         );
         assert_eq!(
             keys.previous(&window),

@@ -11,15 +11,17 @@
 //! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
 //!
 //! - **W1** a plan never changes once frozen;
-//! - **W2** one upload per slice is decided, by a create-only record;
+//! - **W2** one upload per slice is decided, or the slices that are copied in its place, by a create-only record;
 //! - **W3** no part is visible before its window commits;
 //! - **W4** the manifest is written last and names only objects that exist;
 //! - **W5** the watermark moves only after the manifest, by compare-and-set, never backwards, never to null;
 //! - **W6** any step may be repeated by anyone, at any time, concurrently with itself: the outcome is the same.
 
+mod bounds;
 mod documents;
 mod keys;
 mod pointer;
+mod slice_id;
 
 use std::collections::HashMap;
 
@@ -28,10 +30,12 @@ use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use bounds::{KeyBounds, SliceBounds};
 use documents::Versioned;
 pub use documents::{Manifest, ManifestPart, PartRecord, Plan, Previous, Slice, VERSION};
 pub use keys::{Keys, WindowName};
 pub use pointer::Pointers;
+pub use slice_id::SliceId;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::ObjectName;
@@ -40,8 +44,8 @@ use crate::schema::fingerprint;
 
 /// Most windows the chain of manifests is followed for in one go: a guard against a ledger that leads in a circle.
 const MAX_CHAIN: usize = 1_000_000;
-/// Manifests read at once when all are.
-const MANIFESTS_AT_ONCE: usize = 16;
+/// Documents read, and uploads completed, at once: a window may have hundreds of them.
+pub const AT_ONCE: usize = 16;
 
 /// Typed access to the ledger of one table.
 #[derive(Debug)]
@@ -75,6 +79,19 @@ pub struct ChainEnd {
     pub manifest: Manifest,
 }
 
+/// A slice that is copied as one, and what is decided of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceState {
+    /// Which it is.
+    pub id: SliceId,
+    /// What it selects.
+    pub slice: Slice,
+    /// The attempt that is decided or, if none is, the one to make.
+    pub attempt: u32,
+    /// The decision; none when the slice has yet to be copied.
+    pub record: Option<PartRecord>,
+}
+
 impl<S: ReadObjects> Ledger<'_, S> {
     /// The plan of a window, if one is frozen.
     pub async fn plan(&self, window: &WindowName) -> Result<Option<Plan>> {
@@ -92,7 +109,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         let expired = folders.into_iter().filter_map(|name| WindowName::try_from(name).ok());
         let mut plans = stream::iter(expired)
             .map(|expired| async move { self.plan(&WindowName::reinit(&expired)).await })
-            .buffered(MANIFESTS_AT_ONCE);
+            .buffered(AT_ONCE);
         let mut found = Vec::new();
         while let Some(plan) = plans.next().await {
             found.extend(plan?);
@@ -127,7 +144,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
             .filter_map(|folder| WindowName::try_from(folder).ok());
         let mut manifests = stream::iter(names)
             .map(|window| async move { Ok(self.manifest(&window).await?.map(|manifest| (window, manifest))) })
-            .buffered(MANIFESTS_AT_ONCE);
+            .buffered(AT_ONCE);
         let mut committed = HashMap::new();
         while let Some(read) = manifests.next().await {
             let read: Result<Option<(WindowName, Manifest)>> = read;
@@ -204,7 +221,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// The slice's decision, if one is made, and the attempt it is for or, if none, the attempt to make.
     ///
     /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew.
-    pub async fn decision(&self, window: &WindowName, slice: u32) -> Result<(u32, Option<PartRecord>)> {
+    pub async fn decision(&self, window: &WindowName, slice: &SliceId) -> Result<(u32, Option<PartRecord>)> {
         let mut attempt = 0;
         loop {
             let Some(record) = self
@@ -225,18 +242,78 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }
     }
 
-    /// The decision of an earlier attempt at `record`'s slice whose upload has this token: it was voided, but its upload
-    /// was completed after all.
-    pub async fn voided(&self, record: &PartRecord, token: &str) -> Result<Option<PartRecord>> {
-        for attempt in (0..record.attempt).rev() {
-            let key = self.keys.part_record(&record.window, record.slice, attempt);
-            let earlier: Option<PartRecord> = self.read(&key).await?;
-            if earlier
-                .as_ref()
-                .and_then(|earlier| earlier.staged.as_ref())
-                .is_some_and(|staged| staged.token == token)
-            {
-                return Ok(earlier);
+    /// The slice of this name, of the plan or of the record of a slice that was split.
+    ///
+    /// Errors: `InvalidInput` when there is no such slice.
+    pub async fn slice(&self, plan: &Plan, id: &SliceId) -> Result<Slice> {
+        let mut found = SliceId::planned(id.number());
+        let mut slice = plan.slices.get(id.number() as usize).cloned();
+        for &number in id.within() {
+            let (_, record) = self.decision(&plan.window, &found).await?;
+            let split = record.map(|record| record.split).unwrap_or_default();
+            slice = split.into_iter().nth(number as usize);
+            match found.sub_slice(number) {
+                Some(sub_slice) if slice.is_some() => found = sub_slice,
+                _ => break,
+            }
+        }
+        slice.filter(|_| found == *id).ok_or_else(|| {
+            let message = format!(
+                "window {} of {} has {} slices, numbered from 0; there is no slice {id}",
+                plan.window,
+                plan.table,
+                plan.slices.len()
+            );
+            Error::new(ErrorCode::InvalidInput, message)
+        })
+    }
+
+    /// Every slice of the plan's window in order; in place of one that was split, those it was split into.
+    pub async fn slices(&self, plan: &Plan) -> Result<Vec<SliceState>> {
+        let planned = (0_u32..).map(SliceId::planned).zip(plan.slices.iter().cloned());
+        let mut decisions = stream::iter(planned)
+            .map(|(id, slice)| self.whole_or_split(&plan.window, id, slice))
+            .buffered(AT_ONCE);
+        let mut states = Vec::with_capacity(plan.slices.len());
+        while let Some(of_slice) = decisions.next().await {
+            states.extend(of_slice?);
+        }
+        Ok(states)
+    }
+
+    /// The slice, or in its place those it was split into, in order.
+    async fn whole_or_split(&self, window: &WindowName, id: SliceId, slice: Slice) -> Result<Vec<SliceState>> {
+        let mut states = Vec::new();
+        // The next one last.
+        let mut waiting = vec![(id, slice)];
+        while let Some((id, slice)) = waiting.pop() {
+            let (attempt, record) = self.decision(window, &id).await?;
+            match record {
+                Some(record) if !record.split.is_empty() => {
+                    let sub_slices: Vec<_> = record.sub_slices().zip(record.split.iter().cloned()).collect();
+                    waiting.extend(sub_slices.into_iter().rev());
+                }
+                record => states.push(SliceState {
+                    id,
+                    slice,
+                    attempt,
+                    record,
+                }),
+            }
+        }
+        Ok(states)
+    }
+
+    /// The decision of another attempt at `record`'s slice whose upload has this token: of an earlier one, which was voided
+    /// but completed after all, or of a later one, made and completed by a run that voided this one meanwhile.
+    pub async fn decided_with(&self, record: &PartRecord, token: &str) -> Result<Option<PartRecord>> {
+        for attempt in 0.. {
+            let key = self.keys.part_record(&record.window, &record.slice, attempt);
+            let Some(other) = self.read::<PartRecord>(&key).await? else {
+                break;
+            };
+            if other.staged.as_ref().is_some_and(|staged| staged.token == token) {
+                return Ok(Some(other));
             }
         }
         Ok(None)
@@ -251,10 +328,11 @@ impl<S: ReadObjects> Ledger<'_, S> {
             let message = format!("{key} is not what Tidemark wrote there");
             Error::with_source(ErrorCode::LedgerInvalid, message, error)
         })?;
-        if document.version() != VERSION {
+        if !(VERSION..=T::LATEST).contains(&document.version()) {
             let message = format!(
-                "{key} has version {}, this Tidemark knows {VERSION}: deploy the later one",
-                document.version()
+                "{key} has version {}, this Tidemark knows {}: deploy the later one",
+                document.version(),
+                T::LATEST
             );
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
         }
@@ -275,13 +353,13 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     /// Decides `record` for its slice, or returns the record that was decided before.
     pub async fn decide(&self, record: PartRecord) -> Result<PartRecord> {
         // W2
-        let key = self.keys.part_record(&record.window, record.slice, record.attempt);
+        let key = self.keys.part_record(&record.window, &record.slice, record.attempt);
         self.create_or_read(&key, record).await
     }
 
     /// Voids a decision whose upload has expired, so that the slice can be copied again.
     pub async fn void(&self, record: &PartRecord, run_id: &str) -> Result<()> {
-        let key = self.keys.part_void(&record.window, record.slice, record.attempt);
+        let key = self.keys.part_void(&record.window, &record.slice, record.attempt);
         self.create(&key, &serde_json::json!({ "run_id": run_id }))
             .await
             .map(drop)

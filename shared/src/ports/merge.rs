@@ -34,17 +34,21 @@ pub trait MergeRows {
     async fn stage(&self, slice: &SliceToMerge<'_>) -> Result<Self::Staged>;
 }
 
-/// Rows of a slice beside their table. Dropped, they are gone, and the lock with them.
+/// Rows of a slice beside their table. Released or dropped, they are gone, and the lock with them.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait StagedRows {
     /// Takes rows.
     async fn load(&mut self, batch: &RecordBatch) -> Result<()>;
 
-    /// Waits until no other slice is being merged into the table, and keeps others from it until this is dropped.
+    /// Waits until no other slice is being merged into the table, and keeps others from it until this is released or
+    /// dropped.
     async fn lock(&mut self) -> Result<()>;
 
     /// Merges all rows, or none. What the table has with a greater watermark stays, and repeating it changes nothing.
     async fn merge(&mut self) -> Result<Merged>;
+
+    /// Ends what went well, so that the next slice can use what this one needed.
+    async fn release(self);
 }
 
 /// What a merge did to the table. A procedure does not say.

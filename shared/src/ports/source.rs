@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::identifier::Identifier;
 use crate::identifier::ObjectName;
 use crate::predicate::Predicate;
-use crate::query::slices::KeyRange;
+use crate::query::slices::{KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
 use crate::table::Clock;
 use crate::types::{Column, SqlType};
@@ -87,6 +87,24 @@ pub struct LeadingColumn {
     pub is_key: bool,
 }
 
+/// The values of a column as the server's statistics have them, roughly, perhaps of long ago, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Histogram {
+    /// The rows the statistics were made of.
+    pub rows: u64,
+    /// The steps, in the order of the column's values.
+    pub steps: Vec<Step>,
+}
+
+/// A step of a histogram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The value it ends with.
+    pub up_to: Watermark,
+    /// The rows from the step before up to that value.
+    pub rows: u64,
+}
+
 /// Cutting a large window into slices.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait SliceSource: CountSource {
@@ -94,13 +112,22 @@ pub trait SliceSource: CountSource {
     async fn extent(&self, table: &ObjectName) -> Result<Option<Extent>>;
     /// The columns with which an index of the table begins, keys first.
     async fn leading_columns(&self, table: &ObjectName) -> Result<Vec<LeadingColumn>>;
-    /// The watermark of the `number`th row of the interval, from 1, in the watermark's order. `None` when it has fewer.
-    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>>;
-    /// The key, a column of type `sql_type`, of the `number`th row of the range, from 1, in the key's order. `None` when it
-    /// has fewer.
-    async fn nth_key(
+    /// What the server knows of the values of `column`, of type `sql_type`, below a value if one is given. Empty when it
+    /// knows nothing, or does not tell.
+    async fn histogram(
         &self,
         table: &ObjectName,
+        column: &Identifier,
+        sql_type: SqlType,
+        below: Option<&Watermark>,
+    ) -> Result<Histogram>;
+    /// The watermark of the `number`th row of the interval, from 1, in the watermark's order. `None` when it has fewer.
+    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>>;
+    /// The key, a column of type `sql_type`, of the `number`th of `rows` in the range, from 1, in the key's order. `None`
+    /// when there are fewer.
+    async fn nth_key(
+        &self,
+        rows: &KeyedRows<'_>,
         range: &KeyRange<'_>,
         sql_type: SqlType,
         number: u64,

@@ -116,8 +116,10 @@ impl Changes<'_> {
     /// A row that was changed again after `new` has a higher version and belongs to a later window. A deleted row has its
     /// key alone, even if it is back by now. A row that was inserted or updated and is gone when the table is read is
     /// left out: its deletion has a version of its own.
+    ///
+    /// With a range, only the rows whose key is in it.
     #[must_use]
-    pub fn rows(&self, columns: &[Column]) -> Query {
+    pub fn rows(&self, columns: &[Column], range: Option<&KeyRange<'_>>) -> Query {
         let columns: Vec<_> = columns
             .iter()
             .map(|column| item(if self.key.contains(&column.name) { "ct" } else { "t" }, column))
@@ -132,18 +134,40 @@ impl Changes<'_> {
             .first()
             .map_or_else(String::new, |name| format!(" OR [t].{} IS NOT NULL", quoted(name)));
         let table = self.table.quoted();
-        Query::with(
-            format!(
-                "DECLARE @from bigint = CAST(@P1 AS bigint); \
-                 SELECT {}, [ct].[{VERSION_COLUMN}], [ct].[{OPERATION_COLUMN}] \
-                 FROM CHANGETABLE(CHANGES {table}, @from) AS [ct] \
-                 LEFT OUTER JOIN {table} AS [t] ON {} AND [ct].[{OPERATION_COLUMN}] <> N'D' \
-                 WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint) AND ([ct].[{OPERATION_COLUMN}] = N'D'{is_there})",
-                columns.join(", "),
-                same_key.join(" AND "),
-            ),
-            &[self.old.value(), self.new.value()],
-        )
+        let (in_range, parameters) = self.parameters(range);
+        let sql = format!(
+            "DECLARE @from bigint = CAST(@P1 AS bigint); \
+             SELECT {}, [ct].[{VERSION_COLUMN}], [ct].[{OPERATION_COLUMN}] \
+             FROM CHANGETABLE(CHANGES {table}, @from) AS [ct] \
+             LEFT OUTER JOIN {table} AS [t] ON {} AND [ct].[{OPERATION_COLUMN}] <> N'D' \
+             WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint) AND ([ct].[{OPERATION_COLUMN}] = N'D'{is_there}){in_range}",
+            columns.join(", "),
+            same_key.join(" AND "),
+        );
+        Query { sql, parameters }
+    }
+
+    /// Selects `what` of the changes whose key is in the range.
+    pub(super) fn select(&self, what: &str, range: &KeyRange<'_>) -> Query {
+        let (in_range, parameters) = self.parameters(Some(range));
+        let sql = format!(
+            "DECLARE @from bigint = CAST(@P1 AS bigint); SELECT {what} FROM CHANGETABLE(CHANGES {}, @from) AS [ct] \
+             WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint){in_range}",
+            self.table.quoted()
+        );
+        Query { sql, parameters }
+    }
+
+    /// The window's bounds as the first two parameters, and the conditions of a range with the others.
+    fn parameters(&self, range: Option<&KeyRange<'_>>) -> (String, Vec<String>) {
+        let mut parameters = vec![self.old.value().to_owned(), self.new.value().to_owned()];
+        let Some(range) = range else {
+            return (String::new(), parameters);
+        };
+        let column = format!("[ct].{}", range.column.quoted());
+        let conditions = range.conditions_on(&column, &mut parameters);
+        let and = conditions.iter().map(|condition| format!(" AND {condition}"));
+        (and.collect(), parameters)
     }
 
     /// One row: 1 as long as all changes since `old` are there and the database has reached `new`.
@@ -168,8 +192,8 @@ pub fn snapshot_allowed() -> Query {
 
 /// The statements around a `SNAPSHOT` transaction; they are batches of their own.
 pub const BEGIN_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION;";
-/// See [`BEGIN_SNAPSHOT`].
-pub const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION;";
+/// See [`BEGIN_SNAPSHOT`]. The level is the session's and outlives the transaction.
+pub const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION; SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 /// A column of `alias` as it is selected.
 fn item(alias: &str, column: &Column) -> String {
@@ -209,7 +233,7 @@ mod tests {
             column("cost", SqlType::Money),
             column("a", SqlType::Int),
         ];
-        let query = changes.rows(&columns);
+        let query = changes.rows(&columns, None);
         assert_eq!(
             query.sql,
             "DECLARE @from bigint = CAST(@P1 AS bigint); \
@@ -222,6 +246,21 @@ mod tests {
              AND ([ct].[SYS_CHANGE_OPERATION] = N'D' OR [t].[a] IS NOT NULL)"
         );
         assert_eq!(query.parameters, ["3", "9"]);
+        let (a, above) = (Identifier::new("a").unwrap(), version(4));
+        let range = KeyRange {
+            column: &a,
+            above: Some(&above),
+            up_to: None,
+        };
+        let part = changes.rows(&columns, Some(&range));
+        assert_eq!(part.sql, format!("{} AND [ct].[a] > CAST(@P3 AS bigint)", query.sql));
+        assert_eq!(part.parameters, ["3", "9", "4"]);
+        assert_eq!(
+            changes.select("[a]", &range).sql,
+            "DECLARE @from bigint = CAST(@P1 AS bigint); \
+             SELECT [a] FROM CHANGETABLE(CHANGES [sales].[o]]rders], @from) AS [ct] \
+             WHERE [ct].[SYS_CHANGE_VERSION] <= CAST(@P2 AS bigint) AND [ct].[a] > CAST(@P3 AS bigint)"
+        );
         assert_eq!(changes.guard().parameters, ["[sales].[o]]rders]", "3", "9"]);
     }
 

@@ -16,6 +16,7 @@ const LOCK_TIMEOUT_MS: u32 = 600_000;
 
 /// The columns of a table in its order, one row each: name, type, length, precision, scale, whether it is nullable, an
 /// identity, computed, has a default, its collation, whether it is in the primary key. No row when there is no such table.
+/// The period of a temporal table is computed as well: the server writes it and nobody else.
 ///
 /// An alias type is shown as the type it stands for; CLR types, whose system type is 240, have no other name.
 #[must_use]
@@ -35,7 +36,8 @@ pub fn table_type_columns(table_type: &ObjectName) -> Query {
 fn described(object_id: &str) -> String {
     format!(
         "SELECT [c].[name], [y].[name], CAST([c].[max_length] AS int), CAST([c].[precision] AS int), \
-         CAST([c].[scale] AS int), [c].[is_nullable], [c].[is_identity], [c].[is_computed], \
+         CAST([c].[scale] AS int), [c].[is_nullable], [c].[is_identity], \
+         CAST(CASE WHEN [c].[is_computed] = 1 OR [c].[generated_always_type] <> 0 THEN 1 ELSE 0 END AS bit), \
          CAST(CASE WHEN [c].[default_object_id] = 0 THEN 0 ELSE 1 END AS bit), [c].[collation_name], \
          CAST(CASE WHEN [k].[column_id] IS NULL THEN 0 ELSE 1 END AS bit) \
          FROM sys.columns AS [c] \
@@ -48,7 +50,8 @@ fn described(object_id: &str) -> String {
     )
 }
 
-/// What the session is set to before anything else: an error rolls the whole transaction back.
+/// What the session is set to before anything else: an error rolls the whole transaction back. It stays so, for the next
+/// slice that is merged over its connection.
 #[must_use]
 pub fn session() -> Query {
     Query::new("SET XACT_ABORT ON")
@@ -65,6 +68,20 @@ pub fn lock(table: &ObjectName) -> Query {
          @LockTimeout = {LOCK_TIMEOUT_MS}; SELECT @result AS [result]"
     );
     Query::with(sql, &[&table.quoted()])
+}
+
+/// Gives the lock back; one row: 0 if it was held.
+#[must_use]
+pub fn unlock(table: &ObjectName) -> Query {
+    let sql = "DECLARE @resource nvarchar(255) = CONCAT(N'tidemark ', OBJECT_ID(@P1)), @result int; \
+               EXEC @result = sp_releaseapplock @Resource = @resource, @LockOwner = 'Session'; SELECT @result AS [result]";
+    Query::with(sql, &[&table.quoted()])
+}
+
+/// Drops the staging table of the session, and its rows.
+#[must_use]
+pub fn drop_staging() -> Query {
+    Query::new(format!("DROP TABLE {STAGING}"))
 }
 
 impl Merge {
@@ -118,12 +135,35 @@ impl Merge {
         if self.keys.is_empty() {
             return None;
         }
-        let keys: Vec<_> = self.keys.iter().map(|key| staged_name(key.staged)).collect();
         Some(Query::new(format!(
-            "DELETE [s] FROM {STAGING} AS [s] JOIN (SELECT [row], ROW_NUMBER() OVER (PARTITION BY {} ORDER BY {} DESC, \
-             [row] DESC) AS [n] FROM {STAGING}) AS [d] ON [d].[row] = [s].[row] WHERE [d].[n] > 1",
-            keys.join(", "),
+            "DELETE [o] FROM {STAGING} AS [o] JOIN (SELECT [s].[row], ROW_NUMBER() OVER (PARTITION BY {} ORDER BY [s].{} DESC, \
+             [s].[row] DESC) AS [n] FROM {STAGING} AS [s]) AS [d] ON [d].[row] = [o].[row] WHERE [d].[n] > 1",
+            self.key_values(),
             staged_name(self.newest)
+        )))
+    }
+
+    /// One row: how many keys of the table stand for several of the staged rows, because its collation takes different texts
+    /// for one. None without keys that are text.
+    #[must_use]
+    pub fn merged_keys(&self) -> Option<Query> {
+        let differing: Vec<_> = self
+            .collated_keys()
+            .map(|key| {
+                let bytes = format!(
+                    "CAST(CAST([s].{} AS nvarchar(max)) AS varbinary(max))",
+                    staged_name(key.staged)
+                );
+                format!("MIN({bytes}) <> MAX({bytes})")
+            })
+            .collect();
+        if differing.is_empty() {
+            return None;
+        }
+        Some(Query::new(format!(
+            "SELECT COUNT_BIG(*) AS [keys] FROM (SELECT 1 AS [n] FROM {STAGING} AS [s] GROUP BY {} HAVING {}) AS [d]",
+            self.key_values(),
+            differing.join(" OR ")
         )))
     }
 
@@ -139,7 +179,8 @@ impl Merge {
         )))
     }
 
-    /// Updates the rows of the table that are not newer. None when there is nothing but keys.
+    /// Updates the rows of the table that are not newer. None when there is nothing but keys. The ranges of the keys are held
+    /// until the insertion: who inserts one in between would keep an older row.
     #[must_use]
     pub fn update(&self) -> Option<Query> {
         let sets: Vec<_> = self
@@ -156,7 +197,7 @@ impl Merge {
         }
         conditions.extend(self.not_deleted());
         Some(Query::new(format!(
-            "UPDATE [t] SET {} FROM {} AS [t] JOIN {STAGING} AS [s] ON {}{}",
+            "UPDATE [t] SET {} FROM {} AS [t] WITH (UPDLOCK, HOLDLOCK) JOIN {STAGING} AS [s] ON {}{}",
             sets.join(", "),
             self.table.quoted(),
             self.same_keys(),
@@ -243,6 +284,12 @@ impl Merge {
         keys.join(" AND ")
     }
 
+    /// The staged values of the keys as the table compares them.
+    fn key_values(&self) -> String {
+        let values: Vec<_> = self.keys.iter().map(|key| self.value(key)).collect();
+        values.join(", ")
+    }
+
     fn not_deleted(&self) -> Option<String> {
         let operation = self.operation?;
         Some(format!("[s].{} <> N'D'", staged_name(operation)))
@@ -253,37 +300,59 @@ impl Merge {
         values.join(", ")
     }
 
-    /// A staged value in the type of its column, so that it is compared as it will be stored.
+    /// A staged value in the type and the collation of its column, so that it is compared as it will be stored.
     fn value(&self, column: &MappedColumn) -> String {
-        let name = format!("[s].{}", staged_name(column.staged));
+        let mut value = format!("[s].{}", staged_name(column.staged));
         let Some(staged) = self.staged.get(column.staged) else {
-            return name;
+            return value;
         };
-        match column.sql_type {
-            sql_type if staged.hex => {
-                let bytes = format!("CONVERT(varbinary(max), CAST({name} AS varchar(max)), 2)");
-                match sql_type {
-                    SqlType::HierarchyId | SqlType::Geometry | SqlType::Geography => {
-                        format!("CAST({bytes} AS {sql_type})")
-                    }
-                    _ => bytes,
+        if staged.hex {
+            let bytes = format!("CONVERT(varbinary(max), CAST({value} AS varchar(max)), 2)");
+            return match column.sql_type {
+                SqlType::HierarchyId | SqlType::Geometry | SqlType::Geography => {
+                    format!("CAST({bytes} AS {})", column.sql_type)
                 }
-            }
-            sql_type if sql_type == staged.staged => name,
+                _ => bytes,
+            };
+        }
+        let mut sql_type = staged.sql_type;
+        if sql_type == SqlType::NText {
+            sql_type = SqlType::NVarChar(None);
+            value = format!("CAST({value} AS {sql_type})");
+        }
+        if column.sql_type == SqlType::Xml {
             // White space that the source kept is kept.
-            SqlType::Xml => format!("CONVERT(xml, CAST({name} AS nvarchar(max)), 1)"),
-            sql_type => format!("CAST({name} AS {sql_type})"),
+            return format!("CONVERT(xml, {value}, 1)");
+        }
+        // Before the cast: into a code page, it is that of the collation.
+        if let Some(collation) = &column.collation
+            && staged.collation.as_ref() != Some(collation)
+        {
+            value = format!("{value} COLLATE {collation}");
+        }
+        // What the legacy types are compared and assigned as.
+        let wanted = match column.sql_type {
+            SqlType::Text => SqlType::VarChar(None),
+            SqlType::NText => SqlType::NVarChar(None),
+            other => other,
+        };
+        if wanted == sql_type {
+            value
+        } else {
+            format!("CAST({value} AS {wanted})")
         }
     }
 }
 
 fn staged_definition((index, column): (usize, &StagedColumn)) -> String {
-    let StagedColumn { staged, collation, .. } = column;
+    let StagedColumn {
+        sql_type, collation, ..
+    } = column;
     // A collation is a name of the server's own, and cannot be in brackets.
     let collation = collation
         .as_ref()
         .map_or_else(String::new, |collation| format!(" COLLATE {collation}"));
-    format!("{} {staged}{collation} NULL", staged_name(index))
+    format!("{} {sql_type}{collation} NULL", staged_name(index))
 }
 
 fn staged_name(index: usize) -> String {
@@ -326,20 +395,24 @@ mod tests {
     }
 
     fn merge(sink: &str, source: &[(&str, &str)], newest: Newest<'_>, table: Vec<SinkColumn>) -> Merge {
+        let tables = SinkTables {
+            table_type: table.clone(),
+            table,
+        };
+        merge_of(sink, source, newest, &tables)
+    }
+
+    fn merge_of(sink: &str, source: &[(&str, &str)], newest: Newest<'_>, tables: &SinkTables) -> Merge {
         let columns: Vec<_> = source
             .iter()
             .map(|(name, sql_type)| Column {
                 name: (*name).into(),
                 sql_type: sql_type.parse().unwrap(),
-                nullable: true,
+                nullable: newest != Newest::Version || *name != "id",
             })
             .collect();
         let sink: SqlServerSink = serde_json::from_str(sink).unwrap();
-        let tables = SinkTables {
-            table_type: table.clone(),
-            table,
-        };
-        Merge::new(&"[o]]x]".parse().unwrap(), &sink, &columns, newest, &tables).unwrap()
+        Merge::new(&"[o]]x]".parse().unwrap(), &sink, &columns, newest, tables).unwrap()
     }
 
     #[test]
@@ -365,26 +438,90 @@ mod tests {
             merge.create_staging().sql,
             "CREATE TABLE #tidemark ([row] bigint IDENTITY(1,1) NOT NULL PRIMARY KEY, [c0] int NULL, \
              [c1] nvarchar(20) COLLATE Latin1_General_CI_AS NULL, [c2] datetime NULL, \
-             [c3] ntext COLLATE Latin1_General_CI_AS NULL, [c4] text NULL)"
+             [c3] ntext COLLATE Latin1_General_BIN NULL, [c4] text COLLATE Latin1_General_BIN NULL)"
         );
         assert_eq!(
             merge.update().unwrap().sql,
-            "UPDATE [t] SET [name] = [s].[c1], [at] = [s].[c2], [long] = CAST([s].[c3] AS nvarchar(max)), \
-             [bytes] = CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) FROM [dbo].[o]]x] AS [t] JOIN #tidemark AS [s] \
-             ON [t].[id] = CAST([s].[c0] AS bigint) WHERE ([t].[at] IS NULL OR [t].[at] <= [s].[c2])"
+            "UPDATE [t] SET [name] = [s].[c1], [at] = [s].[c2], \
+             [long] = CAST([s].[c3] AS nvarchar(max)) COLLATE Latin1_General_CI_AS, \
+             [bytes] = CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) \
+             FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) JOIN #tidemark AS [s] ON [t].[id] = CAST([s].[c0] AS bigint) WHERE ([t].[at] IS NULL OR [t].[at] <= [s].[c2])"
         );
         assert_eq!(
             merge.insert().sql,
             "INSERT INTO [dbo].[o]]x] ([id], [name], [at], [long], [bytes]) SELECT CAST([s].[c0] AS bigint), [s].[c1], [s].[c2], \
-             CAST([s].[c3] AS nvarchar(max)), CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) FROM #tidemark AS [s] WHERE NOT EXISTS (SELECT 1 FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) \
+             CAST([s].[c3] AS nvarchar(max)) COLLATE Latin1_General_CI_AS, CONVERT(varbinary(max), CAST([s].[c4] AS varchar(max)), 2) \
+             FROM #tidemark AS [s] WHERE NOT EXISTS (SELECT 1 FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) \
              WHERE [t].[id] = CAST([s].[c0] AS bigint))"
         );
         assert_eq!(
             merge.keep_newest().unwrap().sql,
-            "DELETE [s] FROM #tidemark AS [s] JOIN (SELECT [row], ROW_NUMBER() OVER (PARTITION BY [c0] ORDER BY [c2] DESC, \
-             [row] DESC) AS [n] FROM #tidemark) AS [d] ON [d].[row] = [s].[row] WHERE [d].[n] > 1"
+            "DELETE [o] FROM #tidemark AS [o] JOIN (SELECT [s].[row], ROW_NUMBER() OVER (PARTITION BY CAST([s].[c0] AS bigint) \
+             ORDER BY [s].[c2] DESC, [s].[row] DESC) AS [n] FROM #tidemark AS [s]) AS [d] ON [d].[row] = [o].[row] \
+             WHERE [d].[n] > 1"
         );
-        assert_eq!((merge.delete(), merge.call(0, 1)), (None, None));
+        assert_eq!(
+            (merge.delete(), merge.call(0, 1), merge.merged_keys()),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn text_is_compared_and_checked_as_the_column_that_it_goes_into() {
+        let at = Identifier::new("at").unwrap();
+        let source = [
+            ("k", "varchar(10)"),
+            ("at", "int"),
+            ("long", "varchar(3000)"),
+            ("x", "xml"),
+        ];
+        let table = vec![
+            sink_column("k", "varchar(10)", true),
+            sink_column("at", "int", false),
+            sink_column("long", "varchar(3000)", false),
+            sink_column("x", "xml", false),
+        ];
+        let mut tables = SinkTables {
+            table_type: table.clone(),
+            table,
+        };
+        let by_key = merge_of(r#"{"secret_arn": "a"}"#, &source, Newest::Watermark(&at), &tables);
+        let key = "CAST([s].[c0] AS varchar(10))";
+        let keep = by_key.keep_newest().unwrap().sql;
+        assert!(keep.contains(&format!("PARTITION BY {key} ORDER BY")), "{keep}");
+        assert_eq!(
+            by_key.merged_keys().unwrap().sql,
+            format!(
+                "SELECT COUNT_BIG(*) AS [keys] FROM (SELECT 1 AS [n] FROM #tidemark AS [s] GROUP BY {key} \
+                 HAVING MIN(CAST(CAST([s].[c0] AS nvarchar(max)) AS varbinary(max))) <> \
+                 MAX(CAST(CAST([s].[c0] AS nvarchar(max)) AS varbinary(max)))) AS [d]"
+            )
+        );
+        let checked = by_key.unheld_texts().unwrap().sql;
+        let long = "CAST(CAST([s].[c2] AS nvarchar(max)) COLLATE Latin1_General_CI_AS AS varchar(3000))";
+        assert!(checked.contains(long), "in the code page of its collation: {checked}");
+        let insert = by_key.insert().sql;
+        assert!(
+            insert.contains(&format!("{long}, CONVERT(xml, CAST([s].[c3] AS nvarchar(max)), 1)")),
+            "{insert}"
+        );
+
+        // A table type in another collation than the table.
+        let json = r#"{"secret_arn": "a", "procedure": "p", "table_type": "t"}"#;
+        tables.table_type[0] = sink_column("k", "nvarchar(20)", true);
+        tables.table_type[0].collation = Some("Latin1_General_BIN2".parse().unwrap());
+        let procedure = merge_of(json, &source, Newest::Watermark(&at), &tables);
+        let key = "CAST([s].[c0] COLLATE Latin1_General_CI_AS AS varchar(10))";
+        for statement in [
+            procedure.drop_older(),
+            procedure.keep_newest(),
+            procedure.unheld_texts(),
+        ] {
+            let sql = statement.unwrap().sql;
+            assert!(sql.contains(key), "{sql}");
+        }
+        let call = procedure.call(0, 1).unwrap().sql;
+        assert!(call.contains("SELECT [s].[c0], "), "{call}");
     }
 
     #[test]

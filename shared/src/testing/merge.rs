@@ -89,6 +89,8 @@ impl StagedRows for MemoryStaged {
         }
         Ok(merged)
     }
+
+    async fn release(self) {}
 }
 
 /// No sink but the bucket.

@@ -8,9 +8,10 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::{Identifier, ObjectName};
 use crate::ports::changes::{ProbeChanges, Versions};
 use crate::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, Maximum, ProbeSource, SliceSource, WatermarkColumn,
+    CountSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, Maximum, ProbeSource, SliceSource,
+    WatermarkColumn,
 };
-use crate::query::slices::KeyRange;
+use crate::query::slices::{KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
 use crate::types::SqlType;
 use crate::watermark::Watermark;
@@ -107,6 +108,16 @@ impl SliceSource for MemoryTable {
         }])
     }
 
+    async fn histogram(
+        &self,
+        _table: &ObjectName,
+        _column: &Identifier,
+        _sql_type: SqlType,
+        _below: Option<&Watermark>,
+    ) -> Result<Histogram> {
+        Ok(Histogram::default())
+    }
+
     async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
         let mut rows = self.window(&interval.count())?;
         rows.sort_unstable();
@@ -117,7 +128,7 @@ impl SliceSource for MemoryTable {
 
     async fn nth_key(
         &self,
-        _table: &ObjectName,
+        _rows: &KeyedRows<'_>,
         _range: &KeyRange<'_>,
         _sql_type: SqlType,
         _number: u64,

@@ -1,23 +1,24 @@
 //! A table in memory with change tracking.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::identifier::{Identifier, ObjectName};
 use crate::ports::changes::{ProbeChanges, Versions};
 use crate::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
+    CountSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
 };
-use crate::query::slices::KeyRange;
+use crate::query::slices::{KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
 use crate::types::SqlType;
 use crate::watermark::Watermark;
 
 /// `create table t (id bigint primary key, v bigint)` with change tracking on, and nobody in a transaction.
 ///
-/// It understands a query by its parameters: the bounds of a window are the last two, also of its guard; a full load has its
-/// version first, and a range of the key has its bounds after it.
+/// It understands a query by its parameters: the bounds of a window are the first two, of its guard the last two; a full load
+/// has its version first; a range of the key has its bounds after that.
 #[derive(Debug, Default)]
 pub struct MemoryTracked {
     state: Mutex<State>,
@@ -136,10 +137,40 @@ impl MemoryTracked {
         self.state().current
     }
 
+    /// The keys that a counting query counts, of the table or of changes.
+    fn keys(&self, query: &Query) -> Result<Vec<i64>> {
+        if !query.sql.contains("CHANGETABLE") {
+            let range = range(query, 0)?;
+            return Ok(self.rows().into_keys().filter(|id| range.contains(id)).collect());
+        }
+        let (old, new, range) = (number(query, 0)?, number(query, 1)?, range(query, 2)?);
+        let changes = self.state().since(old).into_iter();
+        let in_window = changes.filter(|&(id, version, _)| version <= new && range.contains(&id));
+        Ok(in_window.map(|(id, ..)| id).collect())
+    }
+
     /// The rows of the table.
     pub fn rows(&self) -> BTreeMap<i64, i64> {
         self.state().rows.clone()
     }
+}
+
+/// The parameter at this place.
+fn number(query: &Query, at: usize) -> Result<i64> {
+    let number = query.parameters.get(at).and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Error::new(ErrorCode::SourceRejected, "not the bounds of a window or load"))
+}
+
+/// The range of the key whose bounds are the parameters from this place on.
+fn range(query: &Query, at: usize) -> Result<RangeInclusive<i64>> {
+    let has = |bound: &str| query.sql.contains(&format!("[id] {bound} "));
+    let above = if has(">") { Some(number(query, at)?) } else { None };
+    let up_to = if has("<=") {
+        number(query, at + usize::from(above.is_some()))?
+    } else {
+        i64::MAX
+    };
+    Ok(above.map_or(i64::MIN, |above| above + 1)..=up_to)
 }
 
 impl ProbeSource for MemoryTracked {
@@ -206,31 +237,36 @@ impl SliceSource for MemoryTracked {
         }])
     }
 
+    async fn histogram(
+        &self,
+        _table: &ObjectName,
+        _column: &Identifier,
+        _sql_type: SqlType,
+        _below: Option<&Watermark>,
+    ) -> Result<Histogram> {
+        Ok(Histogram::default())
+    }
+
     async fn nth_watermark(&self, _interval: &Interval<'_>, _number: u64) -> Result<Option<Watermark>> {
         Err(Error::new(ErrorCode::SourceRejected, "not a watermark's table"))
     }
 
     async fn nth_key(
         &self,
-        _table: &ObjectName,
+        rows: &KeyedRows<'_>,
         range: &KeyRange<'_>,
         sql_type: SqlType,
         number: u64,
     ) -> Result<Option<Watermark>> {
-        let above: i64 = range
-            .above
-            .and_then(|above| above.value().parse().ok())
-            .unwrap_or(i64::MIN);
         let skipped = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-        let state = self.state();
-        let nth = state.rows.keys().filter(|&&id| id > above).nth(skipped);
+        let nth = self.keys(&rows.count(range))?.into_iter().nth(skipped);
         nth.map(|id| Watermark::new(sql_type, &id.to_string())).transpose()
     }
 }
 
 impl CountSource for MemoryTracked {
-    async fn count(&self, _query: &Query) -> Result<u64> {
-        Err(Error::new(ErrorCode::SourceRejected, "changes are not counted"))
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.keys(query).map(|keys| keys.len() as u64)
     }
 }
 
@@ -241,32 +277,11 @@ mod rows {
     use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use tokio::task::yield_now;
 
-    use super::{Error, ErrorCode, MemoryTracked, Query, Result};
+    use super::{Error, ErrorCode, MemoryTracked, Query, Result, number, range};
     use crate::ports::rows::{BatchSink, RowSource};
     use crate::shape::Shape;
 
     type Row = (i64, Option<i64>, i64, &'static str);
-
-    fn bounds<const N: usize>(query: &Query) -> Result<[i64; N]> {
-        let parameters = query.parameters.iter().rev().take(N).rev();
-        let bounds: Vec<i64> = parameters.filter_map(|text| text.parse().ok()).collect();
-        let refused = |_| Error::new(ErrorCode::SourceRejected, "not the bounds of a window");
-        bounds.try_into().map_err(refused)
-    }
-
-    fn load(query: &Query) -> Result<(i64, std::ops::RangeInclusive<i64>)> {
-        let (parameters, has) = (&query.parameters, |bound| query.sql.contains(bound));
-        let value = |at: usize| parameters.get(at).and_then(|text| text.parse::<i64>().ok());
-        let refused = || Error::new(ErrorCode::SourceRejected, "not the bounds of a load");
-        let (above, up_to) = match (has("[id] > "), has("[id] <= ")) {
-            (false, false) => (Some(i64::MIN), Some(i64::MAX)),
-            (true, false) => (value(1).map(|above| above + 1), Some(i64::MAX)),
-            (false, true) => (Some(i64::MIN), value(1)),
-            (true, true) => (value(1).map(|above| above + 1), value(2)),
-        };
-        let (version, (above, up_to)) = value(0).zip(above.zip(up_to)).ok_or_else(refused)?;
-        Ok((version, above..=up_to))
-    }
 
     async fn push<S: BatchSink>(rows: &[Row], shape: &Shape, sink: &mut S) -> Result<u64> {
         // Small batches, so that a slice is more than one; others have their turns in between, as there is no snapshot.
@@ -287,7 +302,8 @@ mod rows {
 
     impl MemoryTracked {
         fn check(&self, guard: &Query) -> Result<()> {
-            let [old, new] = bounds(guard)?;
+            let last = guard.parameters.len().saturating_sub(1);
+            let (old, new) = (number(guard, last.saturating_sub(1))?, number(guard, last)?);
             if self.state().holds(old, new) {
                 return Ok(());
             }
@@ -300,7 +316,7 @@ mod rows {
 
     impl RowSource for &MemoryTracked {
         async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
-            let (version, range) = load(query)?;
+            let (version, range) = (number(query, 0)?, range(query, 1)?);
             let ids: Vec<i64> = self.rows().into_keys().filter(|id| range.contains(id)).collect();
             let mut read = 0;
             for ids in ids.chunks(2) {
@@ -320,7 +336,7 @@ mod rows {
             shape: &Shape,
             sink: &mut S,
         ) -> Result<u64> {
-            let [old, new] = bounds(query)?;
+            let (old, new, range) = (number(query, 0)?, number(query, 1)?, range(query, 2)?);
             self.check(guard)?;
             yield_now().await;
             let (changed, there) = {
@@ -331,7 +347,7 @@ mod rows {
             yield_now().await;
             let rows = self.rows();
             let row = |(id, version, was_there): (i64, i64, bool)| match there.contains_key(&id) {
-                _ if version > new => None,
+                _ if version > new || !range.contains(&id) => None,
                 false => Some((id, None, version, "D")),
                 true => Some((id, Some(*rows.get(&id)?), version, if was_there { "U" } else { "I" })),
             };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tidemark::ledger::{Ledger, Plan, WindowName};
+use tidemark::ledger::{Ledger, Plan, SliceId, WindowName};
 use tidemark::login::Login;
 use tidemark::ports::objects::{CompleteObjects, Completed};
 use tidemark::query::Query;
@@ -72,7 +72,7 @@ pub async fn copy(
     let event = json!({ "run_id": "bench", "table": TABLE, "window": window.as_str(), "slice": 0 });
     let measured = tokio::task::spawn_blocking(move || measure(command, &event)).await??;
     if has_file {
-        let (_, decided) = ledger.decision(&window, 0).await?;
+        let (_, decided) = ledger.decision(&window, &SliceId::planned(0)).await?;
         let staged = decided.and_then(|record| record.staged).ok_or("nothing was staged")?;
         if !matches!(store.complete(&staged).await?, Completed::Visible(_)) {
             return Err("the upload was not the one that was staged".into());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use copy_delta::{Request, Response};
 use tidemark::adapters::mssql::MssqlRows;
 use tidemark::config::Tls;
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, SliceId};
 use tidemark::login::Login;
 use tidemark::ports::objects::{CreateObjects, ReadObjects, StageObjects};
 use tidemark::query::Query;
@@ -107,7 +107,7 @@ where
         run_id: "bench".to_owned(),
         table,
         window,
-        slice: 0,
+        slice: SliceId::planned(0),
         dry_run: false,
     };
     let started = Instant::now();

@@ -14,7 +14,7 @@ use crate::locks::Locks;
 use crate::sql::catalog;
 use crate::sql::exec::{AppLocks, versions};
 use crate::sql::functions;
-use crate::value::text;
+use crate::value::collation;
 
 /// The version the server says it is: SQL Server 2022.
 pub const VERSION: &str = "Microsoft SQL Server 2022 (RTM) - 16.0.1000.6 (X64) \n\tTidemark stand-in over SQLite";
@@ -162,7 +162,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// A connection to the storage with the server's functions and collation.
+    /// A connection to the storage with the server's functions and collations.
     ///
     /// # Errors
     /// When SQLite cannot open the file.
@@ -176,7 +176,9 @@ impl Engine {
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         conn.set_prepared_statement_cache_capacity(64);
-        conn.create_collation("TSQL", text::compare)?;
+        for (name, compare) in collation::IN_SQLITE {
+            conn.create_collation(name, compare)?;
+        }
         functions::register(&conn, self, local)?;
         catalog::create(&conn, "temp")?;
         Ok(conn)

@@ -35,6 +35,37 @@ fn all(sandbox: &Sandbox, cases: &[(&str, Result<&str, i32>)]) {
 }
 
 #[test]
+fn the_period_of_a_row_is_the_servers_to_write() {
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v int, since datetime2 GENERATED ALWAYS AS ROW START NOT NULL,
+                 until datetime2(0) GENERATED ALWAYS AS ROW END NOT NULL, PERIOD FOR SYSTEM_TIME (since, until))";
+    all(
+        &sandbox(),
+        &[
+            (
+                "CREATE TABLE t (a int, b datetime2 GENERATED ALWAYS AS ROW START)",
+                Err(13509),
+            ),
+            (table, Ok("")),
+            (
+                "INSERT t (id, v) VALUES (1, 1); INSERT t VALUES (2, 2, DEFAULT, DEFAULT); SELECT COUNT(*), MIN(until) FROM t \
+                 WHERE since BETWEEN DATEADD(minute, -1, SYSUTCDATETIME()) AND SYSUTCDATETIME()",
+                Ok("2|9999-12-31 23:59:59"),
+            ),
+            ("INSERT t (id, since) VALUES (3, '2020-01-01')", Err(13536)),
+            ("UPDATE t SET until = '2020-01-01'", Err(13537)),
+            (
+                "DECLARE @then datetime2 = SYSUTCDATETIME(); UPDATE t SET v = 3 WHERE id = 1; SELECT id FROM t WHERE since >= @then",
+                Ok("1"),
+            ),
+            (
+                "SELECT name, generated_always_type FROM sys.columns WHERE object_id = OBJECT_ID('t') ORDER BY column_id",
+                Ok("id|0\nv|0\nsince|1\nuntil|2"),
+            ),
+        ],
+    );
+}
+
+#[test]
 fn a_table_variable_lives_as_long_as_its_batch() {
     all(
         &sandbox(),
@@ -303,6 +334,47 @@ async fn load(
     Ok(request.finalize().await?.total())
 }
 
+#[tokio::test]
+async fn a_bulk_load_that_declares_other_types_than_it_sends_is_refused() {
+    use tiberius::time::{Date, DateTime2, DateTimeOffset, SmallDateTime, Time};
+    let moment = |scale| DateTime2::new(Date::new(1), Time::new(1, scale));
+    let sandbox = sandbox();
+    let mut client = connect(&sandbox).await;
+    // As the driver has it: a time without its digits, smalldatetime as datetime, more than 2,000 characters as (max).
+    let cases = [
+        ("time(2)", ColumnData::Time(Some(Time::new(1, 2))), Some(4875)),
+        ("time(7)", ColumnData::Time(Some(Time::new(1, 7))), None),
+        (
+            "datetimeoffset(0)",
+            ColumnData::DateTimeOffset(Some(DateTimeOffset::new(moment(0), 0))),
+            Some(4875),
+        ),
+        ("datetime2(0)", ColumnData::DateTime2(Some(moment(0))), None),
+        (
+            "smalldatetime NULL",
+            ColumnData::SmallDateTime(Some(SmallDateTime::new(1, 1))),
+            Some(4816),
+        ),
+        (
+            "smalldatetime NOT NULL",
+            ColumnData::SmallDateTime(Some(SmallDateTime::new(1, 1))),
+            None,
+        ),
+        ("nvarchar(2001)", ColumnData::String(Some("a".into())), Some(4816)),
+        ("nvarchar(2000)", ColumnData::String(Some("a".into())), None),
+    ];
+    for (at, (column, value, refused)) in cases.into_iter().enumerate() {
+        sandbox
+            .execute(&format!("CREATE TABLE t{at} (id int, c {column})"))
+            .unwrap();
+        let row = vec![ColumnData::I32(Some(1)), value];
+        let loaded = load(&mut client, &format!("t{at}"), &["*"], vec![row]).await;
+        assert_eq!(loaded.map_err(|e| number(&e)).err(), refused, "{column}");
+        let there = if refused.is_none() { "1" } else { "0" };
+        assert_eq!(ask(&sandbox, &format!("SELECT COUNT(*) FROM t{at}")).unwrap(), there);
+    }
+}
+
 /// One row with a value in every column of [`EVERY_TYPE`].
 fn every_value() -> Vec<ColumnData<'static>> {
     use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
@@ -342,7 +414,7 @@ fn every_value() -> Vec<ColumnData<'static>> {
 }
 
 const EVERY_TYPE: &str = "a bit, b tinyint, c smallint, d int, e bigint, f decimal(38,10), g real, h float, i date, j time(7),
-    k smalldatetime, l datetime, m datetime2(7), n datetimeoffset(7), o char(3), p varchar(10), q varchar(max), r nchar(3),
+    k smalldatetime NOT NULL, l datetime, m datetime2(7), n datetimeoffset(7), o char(3), p varchar(10), q varchar(max), r nchar(3),
     s nvarchar(10), t nvarchar(max), u binary(3), v varbinary(10), w varbinary(max), x uniqueidentifier";
 
 const EVERY_TEXT: &str = "1|255|-32768|-2147483648|-9223372036854775808|-9999999999999999999999999999.9999999999|1.5\

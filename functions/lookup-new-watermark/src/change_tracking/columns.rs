@@ -43,7 +43,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(source: &P, spec: &TableS
     // As the columns are spelled in the answer, which need not be as the key spells them.
     let mut names = Vec::with_capacity(key.len());
     for name in key {
-        names.push(find(spec, &declared, &Identifier::new(name)?)?.name.clone());
+        names.push(find(&spec.table, &declared, &Identifier::new(name)?)?.name.clone());
     }
     if let Some(name) = names
         .iter()

@@ -4,17 +4,15 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use tiberius::numeric::Numeric;
-use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
+use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, Time};
 use tiberius::{ColumnData, Uuid};
 
 use crate::encode::forms::{DAY_TICKS, UNIX_EPOCH_DAYS};
 use crate::shape::Held;
 use crate::types::SqlType;
 
-/// Days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
+/// Days from 0001-01-01 to 1900-01-01, where `datetime` counts from.
 const EPOCH_1900_DAYS: i64 = 693_595;
-/// Units of 100 ns in a minute.
-const MINUTE_TICKS: i64 = 600_000_000;
 
 /// One column of a batch, held exactly.
 pub(super) struct Cells<'a> {
@@ -25,7 +23,7 @@ pub(super) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// The values of a column of the source's type; bytes as hexadecimal text, if `hex`.
+    /// The values of a column that is staged as `sql_type`; bytes as hexadecimal text, if `hex`.
     pub(super) const fn new(array: &'a ArrayRef, sql_type: SqlType, held: Held, hex: bool) -> Self {
         Self {
             array,
@@ -91,14 +89,6 @@ impl<'a> Cells<'a> {
     /// A point in time in units of 100 ns since 0001-01-01.
     fn moment(&self, ticks: Option<i64>) -> Option<ColumnData<'a>> {
         Some(match self.sql_type {
-            SqlType::SmallDateTime => {
-                let value = ticks.map(|ticks| {
-                    let days = u16::try_from(ticks.div_euclid(DAY_TICKS) - EPOCH_1900_DAYS).ok()?;
-                    let minutes = u16::try_from(ticks.rem_euclid(DAY_TICKS) / MINUTE_TICKS).ok()?;
-                    Some(SmallDateTime::new(days, minutes))
-                });
-                ColumnData::SmallDateTime(value.transpose_option()?)
-            }
             SqlType::DateTime => {
                 let value = ticks.map(|ticks| {
                     let days = i32::try_from(ticks.div_euclid(DAY_TICKS) - EPOCH_1900_DAYS).ok()?;
@@ -175,7 +165,6 @@ mod tests {
         let value = Cells::new(&array, sql_type.parse().unwrap(), Held::Ticks, false).value(0);
         match value.unwrap() {
             ColumnData::DateTime(value) => ColumnData::DateTime(value),
-            ColumnData::SmallDateTime(value) => ColumnData::SmallDateTime(value),
             ColumnData::DateTime2(value) => ColumnData::DateTime2(value),
             other => panic!("{other:?}"),
         }
@@ -202,9 +191,10 @@ mod tests {
             moment("datetime", day(EPOCH_1900_DAYS - 53_690)),
             ColumnData::DateTime(Some(DateTime::new(-53_690, 0)))
         );
+        // The last smalldatetime, as it is staged.
         assert_eq!(
-            moment("smalldatetime", day(EPOCH_1900_DAYS + 65_535) + 1439 * MINUTE_TICKS),
-            ColumnData::SmallDateTime(Some(SmallDateTime::new(65_535, 1439)))
+            moment("datetime2(0)", day(EPOCH_1900_DAYS + 65_535) + 1439 * 600_000_000),
+            ColumnData::DateTime2(Some(DateTime2::new(Date::new(759_130), Time::new(1439 * 60, 0))))
         );
         assert_eq!(
             moment("datetime2(7)", day(3_652_058) + 863_999_999_999),

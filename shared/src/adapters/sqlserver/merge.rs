@@ -1,6 +1,7 @@
 //! Merging the rows of a slice into a table: bulk loads into a temporary table, then one transaction.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
@@ -8,15 +9,15 @@ use tiberius::error::Error as TdsError;
 use tiberius::{SqlBulkCopyOption, ToSql, TokenRow};
 
 use super::cells::Cells;
-use super::server::Connection;
-use super::{Server, sink_table};
+use super::{Connection, KeptConnection, Server, sink_table};
+use crate::adapters::credential::Credential;
+use crate::adapters::kept::Opened;
 use crate::config::Timeouts;
 use crate::error::{Error, ErrorCode, Result};
-use crate::login::Login;
 use crate::merging::Merge;
 use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use crate::query::Query;
-use crate::query::merge::{STAGING, lock, session};
+use crate::query::merge::{STAGING, drop_staging, lock, session, unlock};
 use crate::shape::Shape;
 
 /// How long the server may be silent: a merge, and the wait for another one, take their time. The invocation's deadline
@@ -31,14 +32,27 @@ const ROWS_PER_CALL: u64 = 10_000;
 /// A database that slices are merged into.
 #[derive(Debug)]
 pub struct SinkServer {
-    login: Login,
+    credential: Credential,
+    kept: KeptConnection,
 }
 
 impl SinkServer {
-    /// The database behind `login`; nothing is sent yet.
+    /// The database behind a login; nothing is sent yet.
     #[must_use]
-    pub const fn new(login: Login) -> Self {
-        Self { login }
+    pub fn new(login: impl Into<Credential>) -> Self {
+        Self {
+            credential: login.into(),
+            kept: KeptConnection::default(),
+        }
+    }
+
+    /// The same with the connection that the last slice left in `kept`.
+    #[must_use]
+    pub fn keeping(self, kept: &KeptConnection) -> Self {
+        Self {
+            kept: Arc::clone(kept),
+            ..self
+        }
     }
 }
 
@@ -46,7 +60,9 @@ impl MergeRows for SinkServer {
     type Staged = StagedSlice;
 
     async fn stage(&self, slice: &SliceToMerge<'_>) -> Result<StagedSlice> {
-        let server = Server::new(self.login.clone()).with_timeouts(TIMEOUTS);
+        let server = Server::new(self.credential.clone())
+            .with_timeouts(TIMEOUTS)
+            .keeping(&self.kept);
         let tables = sink_table::describe(&server, slice.source, slice.sink)
             .await
             .map_err(of_sink)?;
@@ -61,6 +77,7 @@ impl MergeRows for SinkServer {
             shape: slice.shape.clone(),
             merge,
             loaded,
+            locked: false,
         };
         staged.batch(&session()).await?;
         staged.batch(&staged.merge.create_staging()).await?;
@@ -72,10 +89,11 @@ impl MergeRows for SinkServer {
 pub struct StagedSlice {
     /// Names the database in errors.
     server: Server,
-    connection: Connection,
+    connection: Box<Opened<Connection>>,
     shape: Shape,
     merge: Merge,
     loaded: Vec<String>,
+    locked: bool,
 }
 
 impl fmt::Debug for StagedSlice {
@@ -147,6 +165,14 @@ impl StagedSlice {
         Ok(merged)
     }
 
+    async fn tidy_up(&mut self) -> Result<()> {
+        // First of all, because others wait for it.
+        if self.locked && self.number(&unlock(&self.merge.table)).await? != 0 {
+            return Err(Error::new(ErrorCode::Internal, "the lock was not held"));
+        }
+        self.batch(&drop_staging()).await
+    }
+
     async fn transaction(&mut self, request: Request) -> Result<()> {
         let done = match request {
             Request::Begin => self.connection.begin_transaction().await,
@@ -192,6 +218,25 @@ impl StagedSlice {
         }
         Ok(())
     }
+
+    /// Refuses rows with different keys that the table takes for one: all but one of them would be gone.
+    async fn check_keys(&mut self) -> Result<()> {
+        let Some(query) = self.merge.merged_keys() else {
+            return Ok(());
+        };
+        let keys = self.number(&query).await?;
+        if keys == 0 {
+            return Ok(());
+        }
+        let columns: Vec<_> = self.merge.collated_keys().map(|key| key.name.as_str()).collect();
+        let message = format!(
+            "{keys} keys of the sink table {} stand for several rows each, whose keys differ in what the collation of {} does not \
+             tell apart (case, blanks at the end, or more): give these columns the source's collation, or a binary one",
+            self.merge.table,
+            columns.join(", ")
+        );
+        Err(Error::new(ErrorCode::SchemaMismatch, message))
+    }
 }
 
 fn no_number() -> Error {
@@ -225,6 +270,7 @@ impl StagedRows for StagedSlice {
     async fn lock(&mut self) -> Result<()> {
         let granted = self.number(&lock(&self.merge.table)).await?;
         if granted >= 0 {
+            self.locked = true;
             return Ok(());
         }
         let message = format!(
@@ -236,6 +282,7 @@ impl StagedRows for StagedSlice {
 
     async fn merge(&mut self) -> Result<Merged> {
         self.check_texts().await?;
+        self.check_keys().await?;
         if let Some(query) = self.merge.keep_newest() {
             self.execute(&query).await?;
         }
@@ -244,6 +291,15 @@ impl StagedRows for StagedSlice {
         let merged = self.change().await?;
         self.transaction(Request::Commit).await?;
         Ok(merged)
+    }
+
+    /// Takes back what the session was given, so that its connection can be kept. Where that does not work it ends.
+    async fn release(mut self) {
+        if let Err(error) = self.tidy_up().await {
+            tracing::debug!("The connection to the sink is not kept: {}.", error.report());
+            return;
+        }
+        self.server.attach(self.connection).await;
     }
 }
 

@@ -18,4 +18,4 @@ mod watermark_text;
 pub use control_table::ControlTable;
 #[cfg(feature = "encode")]
 pub use merge::{SinkServer, StagedSlice};
-pub use server::Server;
+pub use server::{Connection, KeptConnection, Server};

@@ -1,8 +1,9 @@
-//! One connection to a SQL Server, opened when it is first needed.
+//! One connection to a SQL Server, opened when it is first needed and kept for the next invocation.
 
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tiberius::error::Error as TdsError;
@@ -12,10 +13,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
+use crate::adapters::credential::Credential;
+use crate::adapters::kept::{Kept, Opened, PROBE_TIMEOUT};
 use crate::config::{Timeouts, Tls};
 use crate::error::{Error, ErrorCode, Result};
 use crate::login::Login;
-use crate::query::Query;
+use crate::query::{self, Query};
 use crate::sqlserver_errors;
 
 /// How long a server that could not be reached is left alone.
@@ -23,14 +26,18 @@ const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 /// What TDS negotiates at most.
 const PACKET_SIZE: u32 = 32_767;
 
-pub(super) type Connection = Client<Compat<TcpStream>>;
+/// A connection of tiberius over TCP.
+pub type Connection = Client<Compat<TcpStream>>;
+/// What a warm process keeps for a [`Server`] of one role.
+pub type KeptConnection = Arc<Kept<Connection>>;
 
 /// A SQL Server database. Statements run one after another on one connection, which is opened when first needed and
-/// again after a failure.
+/// again after a failure. Dropping it leaves the connection to the next one that [keeps](Self::keeping) in the same place.
 #[derive(Debug)]
 pub struct Server {
-    login: Login,
+    credential: Credential,
     timeouts: Timeouts,
+    kept: KeptConnection,
     state: Mutex<State>,
 }
 
@@ -39,7 +46,7 @@ enum State {
     /// Nothing is open.
     #[default]
     Closed,
-    Open(Box<Connection>),
+    Open(Box<Opened<Connection>>),
     /// Connecting failed. A refused login or an untrusted certificate is not tried again for the next table, which
     /// would only lock the login; a server that is not there, only after [`RECONNECT_AFTER`].
     Failed {
@@ -49,20 +56,30 @@ enum State {
 }
 
 impl Server {
-    /// The database behind `login`; nothing is sent yet.
+    /// The database behind a login; nothing is sent yet.
     #[must_use]
-    pub fn new(login: Login) -> Self {
+    pub fn new(login: impl Into<Credential>) -> Self {
         Self {
-            login,
+            credential: login.into(),
             timeouts: Timeouts::LOOKUP,
+            kept: KeptConnection::default(),
             state: Mutex::default(),
         }
     }
 
     /// The same with other timeouts than [`Timeouts::LOOKUP`].
     #[must_use]
-    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
-        Self { timeouts, ..self }
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The same with the connection that the last one left in `kept`, if it still answers. What shares a place has the same
+    /// timeouts.
+    #[must_use]
+    pub fn keeping(mut self, kept: &KeptConnection) -> Self {
+        self.kept = Arc::clone(kept);
+        self
     }
 
     /// The rows of the first result of `query`.
@@ -114,9 +131,9 @@ impl Server {
         }
     }
 
-    /// A new connection. When there is none, `state` says why.
-    async fn open(&self, state: &mut State) -> Result<Box<Connection>> {
-        Box::pin(self.connect()).await.map(Box::new).inspect_err(|error| {
+    /// A connection on which nothing has been done yet. When there is none, `state` says why.
+    async fn open(&self, state: &mut State) -> Result<Box<Opened<Connection>>> {
+        Box::pin(self.connect()).await.inspect_err(|error| {
             *state = State::Failed {
                 error: error.clone(),
                 at: Instant::now(),
@@ -126,7 +143,7 @@ impl Server {
 
     /// A server that answers a new connection is there: what it does not answer is the statement.
     fn too_slow(&self) -> Error {
-        let (login, seconds) = (&self.login, self.timeouts.silence.as_secs());
+        let (login, seconds) = (self.credential.login(), self.timeouts.silence.as_secs());
         Error::new(
             ErrorCode::DeadlineExceeded,
             format!(
@@ -135,26 +152,51 @@ impl Server {
         )
     }
 
-    /// The connection, for someone who keeps it to themselves.
-    pub(super) async fn detach(&self) -> Result<Connection> {
+    /// The connection, for someone who has it to themselves until they [attach](Self::attach) it.
+    pub(super) async fn detach(&self) -> Result<Box<Opened<Connection>>> {
         match std::mem::take(&mut *self.state.lock().await) {
-            State::Open(connection) => Ok(*connection),
-            State::Closed | State::Failed { .. } => self.connect().await,
+            State::Open(connection) => Ok(connection),
+            State::Closed | State::Failed { .. } => Box::pin(self.connect()).await,
         }
     }
 
-    async fn connect(&self) -> Result<Connection> {
-        let mut login = self.login.clone();
+    /// Takes a connection back on which nothing is under way and nothing of its session is left behind.
+    pub(super) async fn attach(&self, connection: Box<Opened<Connection>>) {
+        *self.state.lock().await = State::Open(connection);
+    }
+
+    /// The kept connection if it answers, else a new one.
+    async fn connect(&self) -> Result<Box<Opened<Connection>>> {
+        if let Some(mut kept) = self.kept.take(self.credential.login()) {
+            if is_clean(&mut kept).await {
+                return Ok(Box::new(kept));
+            }
+            tracing::debug!("A kept connection is of no use any more.");
+        }
+        match Box::pin(self.log_in(self.credential.login())).await {
+            Ok(opened) => Ok(opened),
+            Err(error) => match self.credential.changed().await {
+                Some(login) => Box::pin(self.log_in(login)).await,
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn log_in(&self, login: &Login) -> Result<Box<Opened<Connection>>> {
         // Azure SQL Database may answer a login with the address of the node to go to, once.
-        match Box::pin(self.try_connect(&login)).await {
+        let connected = match Box::pin(self.try_connect(login)).await {
             Err(TdsError::Routing { host, port }) => {
-                login.host = host;
-                login.port = port;
-                Box::pin(self.try_connect(&login)).await
+                let node = Login {
+                    host,
+                    port,
+                    ..login.clone()
+                };
+                Box::pin(self.try_connect(&node)).await
             }
             answer => answer,
-        }
-        .map_err(|error| self.error(error))
+        };
+        let opened = connected.map(|connection| Box::new(Opened::now(connection, login)));
+        opened.map_err(|error| self.error(error))
     }
 
     async fn try_connect(&self, login: &Login) -> std::result::Result<Connection, TdsError> {
@@ -183,7 +225,7 @@ impl Server {
 
     /// The one place where an error of the driver becomes an error of ours, by kind and number.
     pub(super) fn error(&self, error: TdsError) -> Error {
-        let login = &self.login;
+        let login = self.credential.login();
         let (code, message) = match &error {
             TdsError::Server(token) => {
                 let number = token.code();
@@ -218,6 +260,26 @@ impl Server {
             None => Error::new(code, message),
         }
     }
+}
+
+impl Drop for Server {
+    /// What is open here has answered its last statement: one that failed, or was not waited for, is gone.
+    fn drop(&mut self) {
+        if let State::Open(connection) = std::mem::take(self.state.get_mut()) {
+            self.kept.put(*connection);
+        }
+    }
+}
+
+/// Whether a kept connection is there and has no transaction open. tiberius does not offer the reset of a session that TDS
+/// has (`RESETCONNECTION`), so what a session keeps beyond a statement is undone by whoever sets it.
+async fn is_clean(connection: &mut Connection) -> bool {
+    let answer = async {
+        let answer = connection.simple_query(query::NO_TRANSACTION).await?;
+        answer.into_row().await
+    };
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, Box::pin(answer)).await;
+    matches!(answer, Ok(Ok(Some(row))) if matches!(row.try_get::<i32, _>(0), Ok(Some(1))))
 }
 
 fn is_silence(error: &TdsError) -> bool {

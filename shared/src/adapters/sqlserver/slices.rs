@@ -5,9 +5,9 @@ use tiberius::Row;
 use super::source::{single, unexpected_answer};
 use super::{Server, watermark_text};
 use crate::error::Result;
-use crate::identifier::ObjectName;
-use crate::ports::source::{Extent, LeadingColumn, SliceSource};
-use crate::query::slices::{self, KeyRange};
+use crate::identifier::{Identifier, ObjectName};
+use crate::ports::source::{Extent, Histogram, LeadingColumn, SliceSource, Step};
+use crate::query::slices::{self, KeyRange, KeyedRows};
 use crate::query::{Interval, Query};
 use crate::types::SqlType;
 use crate::watermark::Watermark;
@@ -40,6 +40,31 @@ impl SliceSource for Server {
             .collect()
     }
 
+    async fn histogram(
+        &self,
+        table: &ObjectName,
+        column: &Identifier,
+        sql_type: SqlType,
+        below: Option<&Watermark>,
+    ) -> Result<Histogram> {
+        let statistics = self.catalog(&slices::statistics(table, column)).await?;
+        for row in statistics.iter().flatten() {
+            let Ok(Some(id)) = row.try_get::<i32, _>(0) else {
+                continue;
+            };
+            let query = slices::histogram(table, id, sql_type, below);
+            let rows = self.catalog(&query).await?.unwrap_or_default();
+            // What cannot be read as the column's type is of no use, and no reason to fail.
+            let steps: Vec<Step> = rows.iter().filter_map(|row| step(row, sql_type)).collect();
+            if let Some(first) = rows.first().filter(|_| !steps.is_empty()) {
+                let rows = first.try_get::<i64, _>(2).ok().flatten();
+                let rows = rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or_default();
+                return Ok(Histogram { rows, steps });
+            }
+        }
+        Ok(Histogram::default())
+    }
+
     async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
         self.value(&slices::nth_watermark(interval, number), interval.new.sql_type())
             .await
@@ -47,12 +72,12 @@ impl SliceSource for Server {
 
     async fn nth_key(
         &self,
-        table: &ObjectName,
+        rows: &KeyedRows<'_>,
         range: &KeyRange<'_>,
         sql_type: SqlType,
         number: u64,
     ) -> Result<Option<Watermark>> {
-        self.value(&slices::nth_key(table, range, number), sql_type).await
+        self.value(&slices::nth_key(rows, range, number), sql_type).await
     }
 }
 
@@ -78,4 +103,15 @@ impl Server {
         let text = watermark_text::read(data).map_err(|_| unexpected_answer())?;
         text.map(|text| Watermark::new(sql_type, &text)).transpose()
     }
+}
+
+/// A step of a histogram, as the server describes it.
+fn step(row: &Row, sql_type: SqlType) -> Option<Step> {
+    let (_, up_to) = row.cells().next()?;
+    let up_to = watermark_text::read(up_to).ok()??;
+    let rows = row.try_get::<i64, _>(1).ok()??;
+    Some(Step {
+        up_to: Watermark::new(sql_type, &up_to).ok()?,
+        rows: u64::try_from(rows).ok()?,
+    })
 }

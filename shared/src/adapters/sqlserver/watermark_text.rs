@@ -51,6 +51,8 @@ pub(super) fn read(data: &ColumnData<'_>) -> Result<Option<String>, &'static str
             let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
             format!("0x{digits}")
         })),
+        // No watermark, but a key that cuts slices can be one.
+        ColumnData::Guid(value) => Ok(value.map(|value| value.to_string())),
         _ => Err("a value of a type that cannot be a watermark"),
     }
 }

@@ -223,6 +223,8 @@ pub struct ColumnDef {
     pub ty: Option<Ty>,
     /// The type's name as written, for `numeric` and `sysname`
     pub type_name: String,
+    /// `COLLATE`
+    pub collation: Option<String>,
     /// `NULL`, `NOT NULL`
     pub nullable: Option<bool>,
     /// `IDENTITY (seed, increment)`
@@ -231,8 +233,29 @@ pub struct ColumnDef {
     pub default: Option<String>,
     /// `AS expression`, as written
     pub computed: Option<String>,
+    /// `GENERATED ALWAYS AS ROW`
+    pub period: Option<Period>,
     /// Constraints written at the column
     pub constraints: Vec<Constraint>,
+}
+
+/// An end of the time in which a row holds, which the server writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// `START`
+    Start,
+    /// `END`
+    End,
+}
+
+impl Period {
+    /// What the server writes.
+    pub fn value(self) -> &'static str {
+        match self {
+            Period::Start => "SYSUTCDATETIME()",
+            Period::End => "'9999-12-31T23:59:59.9999999'",
+        }
+    }
 }
 
 /// A constraint of a table.
@@ -257,6 +280,8 @@ pub enum Rule {
     Foreign(Vec<String>, Name, Vec<String>),
     /// `DEFAULT … FOR column`
     Default(String, String),
+    /// `PERIOD FOR SYSTEM_TIME`
+    Period(Vec<String>),
 }
 
 /// A parameter of a procedure.
@@ -508,8 +533,8 @@ pub enum Kind {
     InsertBulk {
         /// The table
         table: Name,
-        /// The columns, in order of the rows to come
-        columns: Vec<String>,
+        /// The columns and their types, in order of the rows to come
+        columns: Vec<(String, Ty)>,
         /// `KEEP_NULLS`
         keep_nulls: bool,
     },
@@ -525,6 +550,8 @@ pub enum Kind {
     Drop(&'static str, Vec<Name>, bool),
     /// `CREATE INDEX`: name, table, columns, unique
     CreateIndex(String, Name, Vec<(String, bool)>, bool),
+    /// `UPDATE STATISTICS table [index]`
+    UpdateStatistics(Name, Option<String>),
     /// `DROP INDEX name ON table`
     DropIndex(String, Name, bool),
     /// `CREATE SCHEMA`

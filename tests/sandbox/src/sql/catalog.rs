@@ -4,7 +4,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::Period;
 use crate::value::Ty;
+use crate::value::collation::{self, Collation};
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +19,8 @@ pub struct Column {
     pub ty: Ty,
     /// The type's name as declared, which tells numeric from decimal.
     pub type_name: String,
+    /// The collation; of a column that is not text, the default.
+    pub collation: Collation,
     /// Whether it takes NULL.
     pub nullable: bool,
     /// Seed and increment of an identity column.
@@ -25,6 +29,24 @@ pub struct Column {
     pub default: Option<String>,
     /// The expression of a computed column, as written.
     pub computed: Option<String>,
+    /// Which end of a row's time it is.
+    pub period: Option<Period>,
+}
+
+impl Column {
+    /// Whether its values are text that is compared.
+    pub fn is_collated(&self) -> bool {
+        self.ty.is_string() && self.ty != Ty::Xml
+    }
+
+    /// How a column of its type and collation is declared in SQLite.
+    pub fn sqlite_decl(&self) -> String {
+        if self.ty.is_string() {
+            format!("TEXT COLLATE {}", self.collation.in_sqlite(self.ty))
+        } else {
+            self.ty.sqlite_decl().to_owned()
+        }
+    }
 }
 
 /// A table.
@@ -45,6 +67,8 @@ pub struct Table {
 /// An index or a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {
+    /// Its `index_id`, and the `stats_id` of its statistics.
+    pub id: i64,
     /// Its name.
     pub name: String,
     /// Its key columns.
@@ -168,9 +192,11 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
            name TEXT COLLATE TSQL, type TEXT, definition TEXT, created INT, modified INT, UNIQUE(db, schema, name));
          CREATE TABLE IF NOT EXISTS {store}._column(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, type_name TEXT,
            nullable INT, identity INT, seed INT, increment INT, dflt TEXT, dflt_name TEXT COLLATE TSQL, computed TEXT,
-           PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+           collation TEXT, period INT,           PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._index(object_id INT, id INT, name TEXT COLLATE TSQL, columns TEXT,
            uniq INT, prim INT, cons INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._histogram(object_id INT, stats_id INT, step INT, key, range_rows INT,
+           equal_rows INT, range_values INT, PRIMARY KEY(object_id, stats_id, step)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._ct_database(db TEXT COLLATE TSQL PRIMARY KEY, enabled INT, auto_cleanup INT,
            period INT, unit INT, version INT);
          CREATE TABLE IF NOT EXISTS {store}._ct_table(table_id INTEGER PRIMARY KEY, columns INT);
@@ -340,21 +366,32 @@ pub fn table_by_id(conn: &Connection, store: &str, id: i64) -> SqlResult<Option<
 
 fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed FROM {store}._column
+        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed, collation, period
+         FROM {store}._column
          WHERE object_id = ?1 ORDER BY id"
     ))?;
     let rows = statement.query_map([id], |r| {
         let identity: bool = r.get(5)?;
         let code: i64 = r.get(2)?;
+        let collation: Option<String> = r.get(10)?;
         Ok(Column {
             id: r.get(0)?,
             name: r.get(1)?,
             ty: Ty::from_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, code))?,
             type_name: r.get(3)?,
+            collation: collation
+                .as_deref()
+                .and_then(Collation::named)
+                .unwrap_or(collation::DEFAULT),
             nullable: r.get(4)?,
             identity: if identity { Some((r.get(6)?, r.get(7)?)) } else { None },
             default: r.get(8)?,
             computed: r.get(9)?,
+            period: match r.get::<_, i64>(11)? {
+                1 => Some(Period::Start),
+                2 => Some(Period::End),
+                _ => None,
+            },
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -384,11 +421,12 @@ pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure
 pub fn indexes(conn: &Connection, table: &Table) -> SqlResult<Vec<Index>> {
     let store = table.place().store();
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT name, columns, uniq, prim, cons FROM {store}._index WHERE object_id = ?1 ORDER BY id"
+        "SELECT name, columns, uniq, prim, cons, id FROM {store}._index WHERE object_id = ?1 ORDER BY id"
     ))?;
     let rows = statement.query_map([table.id], |r| {
         let columns: String = r.get(1)?;
         Ok(Index {
+            id: r.get(5)?,
             name: r.get(0)?,
             columns: columns.split('\n').map(str::to_owned).collect(),
             unique: r.get(2)?,
@@ -443,7 +481,7 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
     conn.execute(
         &format!(
             "INSERT INTO {store}._column(object_id, id, name, ty, type_name, nullable, identity, seed, increment, dflt,
-             dflt_name, computed) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+             dflt_name, computed, collation, period) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
         ),
         params![
             table,
@@ -461,6 +499,11 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
                 .as_ref()
                 .map(|_| format!("DF__{}__{table:X}{}", column.name, column.id)),
             column.computed,
+            column.is_collated().then(|| column.collation.name()),
+            column.period.map_or(0, |period| match period {
+                Period::Start => 1,
+                Period::End => 2,
+            }),
         ],
     )?;
     Ok(())

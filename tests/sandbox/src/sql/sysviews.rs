@@ -226,18 +226,19 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 ("is_identity", Ty::Bit, false),
                 ("is_computed", Ty::Bit, false),
                 ("default_object_id", Ty::Int, false),
+                ("generated_always_type", Ty::TinyInt, true),
             ],
             sql: format!(
                 "SELECT c.object_id AS c0, c.name AS c1, c.id AS c2, {} AS c3, {} AS c4, {} AS c5, {} AS c6, {} AS c7,
                  {} AS c8, c.nullable AS c9, c.identity AS c10, c.computed IS NOT NULL AS c11,
-                 CASE WHEN c.dflt IS NULL THEN 0 ELSE c.object_id + c.id END AS c12
+                 CASE WHEN c.dflt IS NULL THEN 0 ELSE c.object_id + c.id END AS c12, c.period AS c13
                  FROM main._column c WHERE c.{in_db}",
                 fact("system"),
                 fact("user"),
                 fact("length"),
                 fact("precision"),
                 fact("scale"),
-                fact("collation")
+                "c.collation"
             ),
         },
         "identity_columns" => View {
@@ -321,6 +322,41 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 "SELECT object_id AS c0, name AS c1, id AS c2, CASE WHEN prim THEN 1 ELSE 2 END AS c3,
                  CASE WHEN prim THEN 'CLUSTERED' ELSE 'NONCLUSTERED' END AS c4, uniq AS c5, prim AS c6,
                  cons AND NOT prim AS c7, 0 AS c8, 0 AS c9 FROM main._index WHERE {in_db}"
+            ),
+        },
+        // Those of the indexes; the stand-in makes no others.
+        "stats" => View {
+            columns: vec![
+                ("object_id", Ty::Int, false),
+                ("name", NAME, true),
+                ("stats_id", Ty::Int, false),
+                ("auto_created", Ty::Bit, true),
+                ("user_created", Ty::Bit, true),
+                ("no_recompute", Ty::Bit, true),
+                ("has_filter", Ty::Bit, true),
+                ("filter_definition", Ty::NVarChar(crate::value::MAX), true),
+                ("is_temporary", Ty::Bit, true),
+                ("is_incremental", Ty::Bit, true),
+            ],
+            sql: format!(
+                "SELECT object_id AS c0, name AS c1, id AS c2, 0 AS c3, 0 AS c4, 0 AS c5, 0 AS c6, NULL AS c7, 0 AS c8, 0 AS c9
+                 FROM main._index WHERE {in_db}"
+            ),
+        },
+        "stats_columns" => View {
+            columns: vec![
+                ("object_id", Ty::Int, false),
+                ("stats_id", Ty::Int, false),
+                ("stats_column_id", Ty::Int, true),
+                ("column_id", Ty::Int, false),
+            ],
+            sql: format!(
+                "WITH RECURSIVE k(object_id, id, rest, name, n) AS (
+                   SELECT object_id, id, columns || char(10), NULL, 0 FROM main._index WHERE {in_db}
+                   UNION ALL SELECT object_id, id, substr(rest, instr(rest, char(10)) + 1),
+                     substr(rest, 1, instr(rest, char(10)) - 1), n + 1 FROM k WHERE rest <> '')
+                 SELECT k.object_id AS c0, k.id AS c1, k.n AS c2, c.id AS c3
+                 FROM k JOIN main._column c ON c.object_id = k.object_id AND c.name = k.name WHERE k.n > 0"
             ),
         },
         "index_columns" => View {
@@ -449,7 +485,7 @@ fn information(view: &str, db: &str) -> Option<View> {
                 fact("numeric_scale"),
                 fact("datetime_precision"),
                 fact("charset"),
-                fact("collation")
+                "c.collation"
             ),
         },
         _ => return None,

@@ -1,6 +1,7 @@
 //! Values: types, their form in SQLite, and the conversions between them. Knows neither SQL text nor the wire.
 
 pub mod calendar;
+pub mod collation;
 pub mod compute;
 pub mod convert;
 pub mod datum;
@@ -9,5 +10,6 @@ pub mod parse;
 pub mod text;
 pub mod ty;
 
+pub use collation::Collation;
 pub use datum::Datum;
 pub use ty::{Clr, MAX, Ty};

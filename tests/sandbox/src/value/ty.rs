@@ -398,12 +398,12 @@ impl Ty {
         }
     }
 
-    /// How a column of this type is declared in SQLite. `INT` and not `INTEGER`: a key must not become the rowid.
+    /// How a column of this type is declared in SQLite, without its collation. `INT` and not `INTEGER`: a key must not become the rowid.
     pub fn sqlite_decl(self) -> &'static str {
         match self {
             Real | Float => "REAL",
             Decimal(..) | DateTimeOffset(_) | Binary(_) | VarBinary(_) | Image | Guid | RowVersion | Clr(_) => "BLOB",
-            _ if self.is_string() => "TEXT COLLATE TSQL",
+            _ if self.is_string() => "TEXT",
             _ => "INT",
         }
     }

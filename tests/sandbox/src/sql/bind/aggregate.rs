@@ -120,11 +120,7 @@ impl Binder<'_> {
 
     fn sort_key(&mut self, e: &Expr) -> SqlResult<String> {
         let bound = self.expr(e)?;
-        Ok(if bound.ty.is_string() {
-            format!("{} COLLATE TSQL", bound.sql)
-        } else {
-            bound.sql
-        })
+        Ok(format!("{}{}", bound.sql, bound.collate()))
     }
 
     fn order_keys(&mut self, order: &[Order]) -> SqlResult<String> {
@@ -167,7 +163,7 @@ impl Binder<'_> {
         }
         let first = call.args.first().ok_or_else(|| SqlError::syntax(")"))?;
         let value = self.expr(first)?;
-        let collate = if value.ty.is_string() { " COLLATE TSQL" } else { "" };
+        let collate = value.collate();
         Ok(match name {
             "COUNT" | "COUNT_BIG" => {
                 // Offsets that name the same moment are one value.

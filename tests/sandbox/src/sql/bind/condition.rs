@@ -1,7 +1,7 @@
 //! Conditions and comparisons.
 
 use super::types::{self, check_implicit, common, implicit};
-use super::{Binder, Bound};
+use super::{Binder, Bound, Label, collate};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Expr;
 use crate::value::Ty;
@@ -69,6 +69,7 @@ impl Binder<'_> {
 
     pub(super) fn in_query(&mut self, a: &Expr, query: &crate::sql::ast::Query, not: bool) -> SqlResult<String> {
         let a = self.expr(a)?;
+        let label = a.collation;
         let inner = self.nested(query)?;
         let [column] = inner.columns.as_slice() else {
             return Err(SqlError::new(
@@ -80,7 +81,7 @@ impl Binder<'_> {
         let value = Bound::new(format!("{handle}.c0"), column.ty);
         let ty = common(a.ty, value.ty);
         let (a, b) = (self.comparable("=", a, ty)?, self.comparable("=", value, ty)?);
-        let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
+        let collate = collate(ty, label);
         Ok(format!(
             "({}{collate} {}IN (SELECT {b} FROM ({}) AS {handle}))",
             a,
@@ -112,7 +113,8 @@ impl Binder<'_> {
         }
         let mut ty = common(a.ty, b.ty);
         if ty.is_string() {
-            return Ok(format!("({} {op} {} COLLATE TSQL)", a.sql, b.sql));
+            let collate = collate(ty, agreed(op, a.collation, b.collation)?);
+            return Ok(format!("({} {op} {}{collate})", a.sql, b.sql));
         }
         if a.ty.is_binary() && b.ty.is_binary() {
             return Ok(format!("({} {op} {})", a.sql, b.sql));
@@ -128,4 +130,27 @@ impl Binder<'_> {
         let (a, b) = (self.comparable(op, a, ty)?, self.comparable(op, b, ty)?);
         Ok(format!("({a} {op} {b})"))
     }
+}
+
+/// The collation of a comparison.
+fn agreed(op: &str, a: Option<Label>, b: Option<Label>) -> SqlResult<Option<Label>> {
+    Label::of_both(a, b).map_err(|(one, other)| {
+        let operation = match op {
+            "=" => "equal to",
+            "<>" | "!=" => "not equal to",
+            "<" => "less than",
+            "<=" | "!>" => "less than or equal to",
+            ">" => "greater than",
+            _ => "greater than or equal to",
+        };
+        SqlError::new(
+            468,
+            format!(
+                "Cannot resolve the collation conflict between \"{}\" and \"{}\" in the {operation} operation.",
+                one.name(),
+                other.name()
+            ),
+        )
+        .state(9)
+    })
 }

@@ -4,12 +4,12 @@ use rusqlite::types::Value;
 
 use super::literal::{decimal, float, hex, integer, length};
 use super::types::{self, common, common_of, implicit, to};
-use super::{Binder, Bound};
+use super::{Binder, Bound, Label};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Expr;
 use crate::sql::catalog::literal;
 use crate::value::convert::decimal_text;
-use crate::value::{MAX, Ty, text};
+use crate::value::{Collation, MAX, Ty, text};
 
 fn is_condition(e: &Expr) -> bool {
     matches!(
@@ -101,7 +101,7 @@ impl Binder<'_> {
             }
             Expr::Call(call) => self.call(call),
             Expr::Collate(inner, name) => {
-                self.check_collation(name)?;
+                let collation = known_collation(name)?;
                 let inner = self.expr(inner)?;
                 if !inner.ty.is_string() {
                     return Err(SqlError::new(
@@ -109,24 +109,18 @@ impl Binder<'_> {
                         format!("Expression type {} is invalid for COLLATE clause.", inner.ty.name()),
                     ));
                 }
-                Ok(inner)
+                Ok(Bound {
+                    collation: Some(Label {
+                        collation,
+                        explicit: true,
+                    }),
+                    column: None,
+                    ..inner
+                })
             }
             Expr::AtTimeZone(value, zone) => self.at_time_zone(value, zone),
             _ => Err(SqlError::syntax("expression")),
         }
-    }
-
-    pub(super) fn check_collation(&self, name: &str) -> SqlResult<()> {
-        let known = [
-            "database_default",
-            "SQL_Latin1_General_CP1_CI_AS",
-            "catalog_default",
-            "Latin1_General_CI_AS",
-        ];
-        if known.iter().any(|k| k.eq_ignore_ascii_case(name)) {
-            return Ok(());
-        }
-        Err(SqlError::unsupported(format!("COLLATE {name}")))
     }
 
     /// A string literal.
@@ -302,6 +296,11 @@ impl Binder<'_> {
         }
         Ok(Bound::new(format!("({sql} ELSE {} END)", last.sql), ty).nullable(nullable))
     }
+}
+
+/// 448
+fn known_collation(name: &str) -> SqlResult<Collation> {
+    Collation::named(name).ok_or_else(|| SqlError::new(448, format!("Invalid collation '{name}'.")).class(15))
 }
 
 fn negated(value: Bound) -> Bound {

@@ -220,7 +220,7 @@ impl Binder<'_> {
         // SQLite's scalar max is NULL if any argument is; the server ignores NULLs.
         let function = if name == "GREATEST" { "max" } else { "min" };
         let rows: Vec<String> = parts.iter().map(|p| format!("SELECT {p} AS v")).collect();
-        let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
+        let collate = super::collate(ty, None);
         Bound::new(
             format!("(SELECT {function}(v{collate}) FROM ({}))", rows.join(" UNION ALL ")),
             ty,

@@ -19,7 +19,7 @@ use rusqlite::types::Value;
 
 use crate::error::{SqlError, SqlResult};
 use crate::sql::exec::Session;
-use crate::value::Ty;
+use crate::value::{Collation, Ty, collation};
 
 /// The column that stands for the identity of a table's row; no statement can write its name.
 pub const ROW: &str = "\u{1}row";
@@ -37,6 +37,34 @@ pub struct Bound {
     pub null: bool,
     /// The column it is, if it is nothing but a column.
     pub column: Option<ColumnFlags>,
+    /// The collation of text; none for what takes that of what it meets.
+    pub collation: Option<Label>,
+}
+
+/// A collation and its weight
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/statements/collation-precedence-transact-sql>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The collation.
+    pub collation: Collation,
+    /// Whether it was said with `COLLATE` rather than comes with a column.
+    pub explicit: bool,
+}
+
+impl Label {
+    /// What two expressions are compared by, or their collations when they do not agree.
+    pub fn of_both(a: Option<Label>, b: Option<Label>) -> Result<Option<Label>, (Collation, Collation)> {
+        let (Some(one), Some(other)) = (a, b) else {
+            return Ok(a.or(b));
+        };
+        if one.explicit != other.explicit {
+            return Ok(Some(if one.explicit { one } else { other }));
+        }
+        if one.collation == other.collation {
+            return Ok(Some(one));
+        }
+        Err((one.collation, other.collation))
+    }
 }
 
 /// What COLMETADATA says of a column that comes straight from a table.
@@ -150,7 +178,13 @@ impl Bound {
             nullable: true,
             null: false,
             column: None,
+            collation: None,
         }
+    }
+
+    /// How SQLite compares it: a `COLLATE` clause, if it is text.
+    pub fn collate(&self) -> String {
+        collate(self.ty, self.collation)
     }
 
     /// An expression that is never NULL.
@@ -175,6 +209,15 @@ impl Bound {
             ..Bound::new("NULL", Ty::Int)
         }
     }
+}
+
+/// How SQLite compares values of a type: a `COLLATE` clause, if they are text.
+fn collate(ty: Ty, label: Option<Label>) -> String {
+    if !ty.is_string() {
+        return String::new();
+    }
+    let collation = label.map_or(collation::DEFAULT, |label| label.collation);
+    format!(" COLLATE {}", collation.in_sqlite(ty))
 }
 
 impl<'s> Binder<'s> {

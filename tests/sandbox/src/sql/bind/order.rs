@@ -2,7 +2,7 @@
 
 use super::query::Part;
 use super::types::to;
-use super::{Binder, Scope};
+use super::{Binder, Bound, Scope};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Expr, Order};
 use crate::value::Ty;
@@ -26,20 +26,24 @@ impl Binder<'_> {
     pub(super) fn order(&mut self, order: &[Order], part: &mut Part) -> SqlResult<String> {
         let mut keys = Vec::new();
         for o in order {
-            let (key, ty) = self.order_key(&o.expr, part)?;
-            if ty.is_incomparable() {
+            let key = self.order_key(&o.expr, part)?;
+            if key.ty.is_incomparable() {
                 return Err(SqlError::new(
                     306,
                     "The text, ntext, and image data types cannot be compared or sorted, except when using IS NULL or LIKE operator.",
                 ));
             }
-            let collate = if ty.is_string() { " COLLATE TSQL" } else { "" };
-            keys.push(format!("{key}{collate}{}", if o.desc { " DESC" } else { "" }));
+            keys.push(format!(
+                "{}{}{}",
+                key.sql,
+                key.collate(),
+                if o.desc { " DESC" } else { "" }
+            ));
         }
         Ok(keys.join(", "))
     }
 
-    pub(super) fn order_key(&mut self, e: &Expr, part: &mut Part) -> SqlResult<(String, Ty)> {
+    pub(super) fn order_key(&mut self, e: &Expr, part: &mut Part) -> SqlResult<Bound> {
         if let Expr::Int(n) = e {
             let at: usize = n.parse().unwrap_or(0);
             let item = at.checked_sub(1).and_then(|at| part.items.get(at)).ok_or_else(|| {
@@ -51,13 +55,19 @@ impl Binder<'_> {
                 )
                 .class(15)
             })?;
-            return Ok((n.clone(), item.0.ty));
+            return Ok(Bound {
+                sql: n.clone(),
+                ..item.0.clone()
+            });
         }
         if let Expr::Col(name) = e
             && let [alias] = name.as_slice()
             && let Some(at) = part.items.iter().position(|(_, n)| crate::value::text::same(n, alias))
         {
-            return Ok(((at + 1).to_string(), part.items[at].0.ty));
+            return Ok(Bound {
+                sql: (at + 1).to_string(),
+                ..part.items[at].0.clone()
+            });
         }
         let Some(scope) = part.scope.take() else {
             return Err(SqlError::new(
@@ -72,6 +82,6 @@ impl Binder<'_> {
         part.scope = self.scopes.pop();
         let bound = bound?;
         loose?;
-        Ok((bound.sql, bound.ty))
+        Ok(bound)
     }
 }

@@ -1,7 +1,7 @@
 //! Queries: select lists, grouping, set operations, order and limits.
 
 use super::types::{common, implicit};
-use super::{Binder, Bound, BoundQuery, Grouping, OutColumn, Scope, aggregate};
+use super::{Binder, Bound, BoundQuery, Grouping, Label, OutColumn, Scope, aggregate};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Body, Expr, Item, Query, Select};
 use crate::value::Ty;
@@ -39,11 +39,7 @@ impl Part {
             .iter()
             .enumerate()
             .map(|(at, (b, _))| {
-                let collate = if distinct && b.ty.is_string() {
-                    " COLLATE TSQL"
-                } else {
-                    ""
-                };
+                let collate = if distinct { b.collate() } else { String::new() };
                 format!("{}{collate} AS c{at}", b.sql)
             })
             .collect();
@@ -117,6 +113,20 @@ impl Binder<'_> {
                         205,
                         "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.",
                     ));
+                }
+                for (at, ((a, _), (b, _))) in left.items.iter_mut().zip(&mut right.items).enumerate() {
+                    let label = Label::of_both(a.collation, b.collation).map_err(|(one, other)| {
+                        SqlError::new(
+                            451,
+                            format!(
+                                "Cannot resolve the collation conflict between \"{}\" and \"{}\" in {op} operator occurring in SELECT statement column {}.",
+                                one.name(),
+                                other.name(),
+                                at + 1
+                            ),
+                        )
+                    })?;
+                    (a.collation, b.collation) = (label, label);
                 }
                 let columns: Vec<OutColumn> = left
                     .items
@@ -206,9 +216,8 @@ impl Binder<'_> {
             for e in &select.group {
                 let key = self.expr(e)?;
                 rendered.push(match key.ty {
-                    ty if ty.is_string() => format!("{} COLLATE TSQL", key.sql),
                     Ty::DateTimeOffset(_) => format!("t_utc({})", key.sql),
-                    _ => key.sql.clone(),
+                    _ => format!("{}{}", key.sql, key.collate()),
                 });
                 keys.push(key.sql);
             }

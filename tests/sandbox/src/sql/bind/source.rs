@@ -1,7 +1,7 @@
 //! The sources of `FROM`: tables, views of the catalog, derived tables, joins, table functions.
 
 use super::types::{common_of, implicit};
-use super::{Binder, Bound, ColumnFlags, OutColumn, Source, SourceColumn};
+use super::{Binder, Bound, ColumnFlags, Label, OutColumn, Source, SourceColumn};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Expr, Table};
 use crate::sql::catalog;
@@ -217,6 +217,10 @@ impl Binder<'_> {
             let mut bound =
                 Bound::new(format!("{prefix}{}", catalog::quote(&column.name)), column.ty).nullable(column.nullable);
             bound.column = Some(flags(column));
+            bound.collation = column.is_collated().then_some(Label {
+                collation: column.collation,
+                explicit: false,
+            });
             source.columns.push(SourceColumn {
                 name: column.name.clone(),
                 bound,
@@ -340,8 +344,64 @@ impl Binder<'_> {
                 };
                 self.derived(&sql, &[column], &alias, names)
             }
+            (2, "DM_DB_STATS_HISTOGRAM") if crate::value::text::same(&name[0], "sys") => {
+                let (sql, columns) = self.stats_histogram(args)?;
+                self.derived(&sql, &columns, &alias, names)
+            }
             (1, "OPENJSON" | "STRING_SPLIT" | "OPENROWSET") => Err(SqlError::unsupported(upper)),
             _ => Err(SqlError::no_object(&name.join("."))),
         }
+    }
+
+    /// `sys.dm_db_stats_histogram(object_id, stats_id)`. Its `range_high_key`, a `sql_variant` in SQL Server, has the type that
+    /// the variants of these statistics hold.
+    fn stats_histogram(&mut self, args: &[Expr]) -> SqlResult<(String, Vec<OutColumn>)> {
+        let [object, statistics] = args else {
+            return Err(SqlError::new(
+                313,
+                "An insufficient number of arguments were supplied for the procedure or function sys.dm_db_stats_histogram.",
+            ));
+        };
+        let number = |e: &Expr| -> SqlResult<i64> {
+            match self.session.evaluate_as(e, Ty::Int)? {
+                rusqlite::types::Value::Integer(number) => Ok(number),
+                _ => Ok(0),
+            }
+        };
+        let (object, statistics) = (number(object)?, number(statistics)?);
+        let conn = self.session.conn();
+        let table = catalog::table_by_id(conn, "main", object)?;
+        let indexes = match &table {
+            Some(table) => catalog::indexes(conn, table)?,
+            None => Vec::new(),
+        };
+        let index = indexes.iter().find(|index| index.id == statistics);
+        let first = index.and_then(|index| index.columns.first());
+        let key = first
+            .and_then(|name| table.as_ref()?.column(name))
+            .map_or(Ty::Int, |column| column.ty);
+        let columns = [
+            ("object_id", Ty::Int, false),
+            ("stats_id", Ty::Int, false),
+            ("step_number", Ty::Int, false),
+            ("range_high_key", key, true),
+            ("range_rows", Ty::Real, false),
+            ("equal_rows", Ty::Real, false),
+            ("distinct_range_rows", Ty::BigInt, false),
+            ("average_range_rows", Ty::Real, false),
+        ];
+        let columns = columns.map(|(name, ty, nullable)| OutColumn {
+            name: name.to_owned(),
+            ty,
+            nullable,
+            origin: None,
+        });
+        let sql = format!(
+            "(SELECT object_id AS c0, stats_id AS c1, step AS c2, key AS c3, CAST(range_rows AS REAL) AS c4,
+              CAST(equal_rows AS REAL) AS c5, range_values AS c6,
+              CASE range_values WHEN 0 THEN 1.0 ELSE CAST(range_rows AS REAL) / range_values END AS c7
+              FROM main._histogram WHERE object_id = {object} AND stats_id = {statistics})"
+        );
+        Ok((sql, columns.to_vec()))
     }
 }

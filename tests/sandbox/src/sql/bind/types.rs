@@ -19,7 +19,10 @@ pub fn cast(value: Bound, to: Ty, style: &str) -> Bound {
         };
     }
     let sql = format!("t_cv({}, {}, {}, {style})", value.sql, value.ty.code(), to.code());
-    Bound::new(sql, to).nullable(value.nullable)
+    Bound {
+        collation: value.collation.filter(|_| to.is_string()),
+        ..Bound::new(sql, to).nullable(value.nullable)
+    }
 }
 
 /// Converts an expression with the type's default style.

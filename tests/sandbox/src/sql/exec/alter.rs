@@ -18,6 +18,9 @@ impl Session {
             if table.column(&def.name).is_some() {
                 return Err(SqlError::new(2705, format!("Column names in each table must be unique. Column name '{}' in table '{}' is specified more than once.", def.name, table.name)).state(4));
             }
+            if def.period.is_some() {
+                return Err(SqlError::unsupported("ALTER TABLE ADD … GENERATED ALWAYS"));
+            }
             let column = self.column(def, &table, false)?;
             self.add_one_column(&table, &column)?;
             catalog::add_column(self.conn(), place.store(), table.id, &column)?;
@@ -46,6 +49,7 @@ impl Session {
                 Rule::Default(value, column) => self.add_default(&table, column, value, constraint.name.as_deref())?,
                 Rule::Check(_) => return Err(SqlError::unsupported("ALTER TABLE ADD CHECK")),
                 Rule::Foreign(..) => return Err(SqlError::unsupported("ALTER TABLE ADD FOREIGN KEY")),
+                Rule::Period(_) => return Err(SqlError::unsupported("ALTER TABLE ADD PERIOD")),
             }
         }
         Ok(())
@@ -80,7 +84,7 @@ impl Session {
         let sql = format!(
             "ALTER TABLE {physical} ADD COLUMN {} {}{required}",
             quote(&column.name),
-            column.ty.sqlite_decl()
+            column.sqlite_decl()
         );
         self.conn()
             .execute_batch(&sql)

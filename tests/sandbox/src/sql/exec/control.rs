@@ -262,6 +262,7 @@ impl Session {
             Kind::Drop(what, names, missing_ok) => names.iter().try_for_each(|n| s.drop_object(what, n, *missing_ok)),
             Kind::CreateIndex(name, table, columns, unique) => s.create_index(name, table, columns, *unique),
             Kind::DropIndex(name, table, missing_ok) => s.drop_index(name, table, *missing_ok),
+            Kind::UpdateStatistics(table, name) => s.update_statistics(table, name.as_deref()),
             Kind::EnableTracking(name, columns) => s.enable_tracking(name, *columns),
             Kind::DisableTracking(name) => s.disable_tracking(name),
             Kind::CreateSchema(name) => s.create_schema(name),

@@ -2,11 +2,11 @@
 
 use super::Session;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Name, Rule};
+use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule};
 use crate::sql::bind::{Binder, Scope};
 use crate::sql::catalog::{self, Column, Place, Table, quote};
 use crate::sql::parser;
-use crate::value::{Ty, text};
+use crate::value::{Collation, Ty, collation, text};
 
 impl Session {
     /// `CREATE TABLE`; runs inside [`Session::write`].
@@ -65,6 +65,7 @@ impl Session {
             table.columns.push(column);
         }
         self.check_columns(&table)?;
+        check_period(&table, &all)?;
         let mut parts: Vec<String> = table.stored().map(physical_column).collect();
         if parts.is_empty() {
             return Err(SqlError::new(
@@ -118,6 +119,7 @@ impl Session {
                 SqlError::new(2749, format!("Identity column '{}' must be of data type int, bigint, smallint, tinyint, or decimal or numeric with a scale of 0, unencrypted, and constrained to be nonnullable.", def.name)).state(2)
             });
         }
+        let collation = collation_of(def, ty)?;
         if let Some(text) = &def.default {
             // A default must be an expression without columns; its conversion is checked when it is used.
             Binder::new(self).expr(&parser::expression(text)?)?;
@@ -125,6 +127,7 @@ impl Session {
         let required = def.nullable == Some(false)
             || def.identity.is_some()
             || in_key
+            || def.period.is_some()
             || ty == Ty::RowVersion && def.nullable.is_none();
         Ok(Column {
             id,
@@ -135,10 +138,12 @@ impl Session {
             } else {
                 def.type_name.clone()
             },
+            collation,
             nullable: !required,
             identity: def.identity,
             default: def.default.clone(),
             computed: def.computed.clone(),
+            period: def.period,
         })
     }
 
@@ -206,7 +211,66 @@ impl Session {
     }
 }
 
+/// The columns of a period and the period name each other.
+fn check_period(table: &Table, constraints: &[&Constraint]) -> SqlResult<()> {
+    let named = constraints.iter().find_map(|c| match &c.rule {
+        Rule::Period(columns) => Some(columns.as_slice()),
+        _ => None,
+    });
+    let generated: Vec<&Column> = table.columns.iter().filter(|c| c.period.is_some()).collect();
+    let Some(named) = named else {
+        return match generated.as_slice() {
+            [] => Ok(()),
+            _ => Err(SqlError::new(
+                13509,
+                "Cannot create generated always column when SYSTEM_TIME period is not defined.",
+            )),
+        };
+    };
+    let is = |name: &String, period| table.column(name).is_some_and(|c| c.period == Some(period));
+    match named {
+        [start, end] if is(start, Period::Start) && is(end, Period::End) && generated.len() == 2 => {}
+        _ => return Err(SqlError::unsupported("a SYSTEM_TIME period of other columns")),
+    }
+    if generated.iter().any(|c| !matches!(c.ty, Ty::DateTime2(_))) {
+        return Err(SqlError::unsupported("a SYSTEM_TIME period that is not datetime2"));
+    }
+    Ok(())
+}
+
+/// The collation of a column of this type.
+fn collation_of(def: &ColumnDef, ty: Ty) -> SqlResult<Collation> {
+    let Some(name) = &def.collation else {
+        return Ok(collation::DEFAULT);
+    };
+    let Some(collation) = Collation::named(name) else {
+        return Err(SqlError::new(448, format!("Invalid collation '{name}'.")).class(15));
+    };
+    if !ty.is_string() || ty == Ty::Xml {
+        let message = format!("Expression type {} is invalid for COLLATE clause.", ty.name());
+        return Err(SqlError::new(447, message));
+    }
+    if collation.is_supplementary() && matches!(ty, Ty::Text | Ty::NText) {
+        return Err(SqlError::new(
+            4188,
+            format!(
+                "Column or parameter '{}' has type '{}' and collation '{}'. The legacy LOB types do not support UTF-8 or UTF-16 encodings. Use types varchar(max), nvarchar(max) or a collation which does not have the _SC or _UTF8 flags.",
+                def.name,
+                ty.name(),
+                collation.name()
+            ),
+        ));
+    }
+    if !collation.is_latin() && !ty.is_unicode() {
+        return Err(SqlError::unsupported(format!(
+            "{} in the code page of {name}",
+            ty.name()
+        )));
+    }
+    Ok(collation)
+}
+
 fn physical_column(column: &Column) -> String {
     let required = if column.nullable { "" } else { " NOT NULL" };
-    format!("{} {}{required}", quote(&column.name), column.ty.sqlite_decl())
+    format!("{} {}{required}", quote(&column.name), column.sqlite_decl())
 }

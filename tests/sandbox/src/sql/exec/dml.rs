@@ -4,7 +4,7 @@ use super::insert::returning;
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
-use crate::sql::ast::{Assignment, Expr, Item, Name, Table as From};
+use crate::sql::ast::{Assignment, Expr, Item, Name, Period, Table as From};
 use crate::sql::bind::{Binder, OutColumn, Scope, types};
 use crate::sql::catalog::{Table, quote};
 use crate::value::{Ty, text};
@@ -302,6 +302,11 @@ fn update_sql(
             if column.ty == Ty::RowVersion {
                 return Err(SqlError::new(272, "Cannot update a timestamp column."));
             }
+            if column.period.is_some() {
+                let place = table.place().two_part();
+                let message = format!("Cannot update GENERATED ALWAYS columns in table '{place}'.");
+                return Err(SqlError::new(13537, message));
+            }
             if out.iter().any(|(c, _)| *c == column.name) {
                 return Err(SqlError::new(
                     264,
@@ -326,6 +331,10 @@ fn update_sql(
         }
         for column in table.columns.iter().filter(|c| c.ty == Ty::RowVersion) {
             out.push((column.name.clone(), "t_rowversion()".to_owned()));
+        }
+        for column in table.columns.iter().filter(|c| c.period == Some(Period::Start)) {
+            let bound = binder.expr(&crate::sql::parser::expression(Period::Start.value())?)?;
+            out.push((column.name.clone(), Session::stored(bound, column, table)?));
         }
         Ok(out)
     };

@@ -1,6 +1,6 @@
 //! Keys and indexes.
 
-use super::Session;
+use super::{Session, statistics};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Name;
 use crate::sql::catalog::{self, Table, quote};
@@ -69,7 +69,7 @@ impl Session {
                 // The server takes NULL for a value that may occur once.
                 part = format!("ifnull({part}, x'004E554C4C')");
                 if column.ty.is_string() {
-                    part += " COLLATE TSQL";
+                    part += &format!(" COLLATE {}", column.collation.in_sqlite(column.ty));
                 }
             } else if matches!(column.ty, Ty::DateTimeOffset(_)) && unique {
                 part = format!("t_utc({part})");
@@ -89,12 +89,13 @@ impl Session {
             e if e.number == 2627 => SqlError::new(1505, format!("The CREATE UNIQUE INDEX statement terminated because a duplicate key was found for the object name '{}.{}' and the index name '{name}'.", table.schema, table.name)),
             e => e,
         })?;
-        let next = existing.len() + if primary { 1 } else { 2 };
         self.conn().execute(
             &format!("INSERT INTO {}._index(object_id, id, name, columns, uniq, prim, cons) SELECT ?1, max(coalesce(max(id), 0) + 1, ?2), ?3, ?4, ?5, ?6, ?7 FROM {0}._index WHERE object_id = ?1", place.store()),
-            params![table.id, if primary { 1 } else { next.max(2) as i64 }, name, spelled.join("\n"), unique, primary, constraint],
+            params![table.id, if primary { 1 } else { 2 }, name, spelled.join("\n"), unique, primary, constraint],
         )?;
-        Ok(())
+        let made = catalog::indexes(self.conn(), table)?;
+        let made = made.iter().find(|index| text::same(&index.name, name));
+        made.map_or(Ok(()), |index| statistics::build(self.conn(), table, index))
     }
 
     /// `CREATE INDEX`
@@ -155,6 +156,14 @@ impl Session {
             place.store(),
             quote(&format!("{}.{name}", place.stored_name()))
         ))?;
+        self.conn().execute(
+            &format!(
+                "DELETE FROM {0}._histogram WHERE object_id = ?1
+                 AND stats_id = (SELECT id FROM {0}._index WHERE object_id = ?1 AND name = ?2)",
+                place.store()
+            ),
+            params![table.id, name],
+        )?;
         self.conn().execute(
             &format!(
                 "DELETE FROM {}._index WHERE object_id = ?1 AND name = ?2",

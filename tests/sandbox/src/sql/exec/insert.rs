@@ -3,9 +3,10 @@
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
+use super::bulk::{self, BulkLoad};
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Expr, Item, Name, Query, Rows};
+use crate::sql::ast::{Expr, Item, Name, Period, Query, Rows};
 use crate::sql::bind::{Binder, Bound, OutColumn, Scope};
 use crate::sql::catalog::{Column, Table, quote};
 use crate::sql::parser;
@@ -106,26 +107,35 @@ impl Session {
     }
 
     /// Readies a bulk load.
-    pub(super) fn insert_bulk(&mut self, name: &Name, columns: &[String], keep_nulls: bool) -> SqlResult<()> {
+    pub(super) fn insert_bulk(&mut self, name: &Name, columns: &[(String, Ty)], keep_nulls: bool) -> SqlResult<()> {
         let table = self.table_named(name)?;
-        for column in columns {
+        for (column, _) in columns {
             table.column(column).ok_or_else(|| SqlError::no_column(column))?;
         }
-        self.bulk = Some((table.place(), columns.to_vec(), keep_nulls));
+        self.bulk = Some(BulkLoad {
+            place: table.place(),
+            columns: columns.to_vec(),
+            keep_nulls,
+        });
         Ok(())
     }
 
     /// Inserts the rows of a bulk load, in the order of the columns that came with them.
     ///
     /// # Errors
-    /// 4002 without an `INSERT BULK` before it; what the rows' conversion and the table's constraints say.
+    /// 4002 without an `INSERT BULK` before it; 4816 and 4875 when it declared other types; what the rows' conversion and the table's constraints say.
     pub fn bulk_rows(
         &mut self,
         columns: &[(String, Ty)],
         rows: Vec<Vec<Value>>,
         sink: &mut dyn Sink,
     ) -> SqlResult<u64> {
-        let Some((place, wanted, keep_nulls)) = self.bulk.take() else {
+        let Some(BulkLoad {
+            place,
+            columns: wanted,
+            keep_nulls,
+        }) = self.bulk.take()
+        else {
             return Err(SqlError::new(
                 4002,
                 "The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly.",
@@ -137,10 +147,11 @@ impl Session {
                 "While reading current row from host, a premature end-of-message was encountered--an incoming data stream was interrupted when the server expected to see more data.",
             ));
         }
+        bulk::check_types(&wanted, columns)?;
         let names: Vec<String> = if wanted.is_empty() {
             columns.iter().map(|(n, _)| n.clone()).collect()
         } else {
-            wanted
+            wanted.into_iter().map(|(n, _)| n).collect()
         };
         self.write(sink, |session, sink| {
             let table = session.table(&place, &place.two_part())?;
@@ -300,6 +311,16 @@ fn targets(
         }
         given.push(column.clone());
     }
+    let explicit = |(at, column): (usize, &Column)| column.period.is_some() && !defaulted(at);
+    if given.iter().enumerate().any(explicit) {
+        return Err(SqlError::new(
+            13536,
+            format!(
+                "Cannot insert an explicit value into a GENERATED ALWAYS column in table '{}'. Use INSERT with a column list to exclude the GENERATED ALWAYS column, or insert a DEFAULT into GENERATED ALWAYS column.",
+                table.place().two_part()
+            ),
+        ));
+    }
     let mut others = Vec::new();
     for column in table.stored().filter(|c| !given.iter().any(|g| g.id == c.id)) {
         if column.ty == Ty::RowVersion {
@@ -315,7 +336,7 @@ fn targets(
                 ));
             }
             others.push((column.clone(), format!("t_identity({}, {seed}, {increment})", table.id)));
-        } else if let Some(default) = &column.default {
+        } else if let Some(default) = written_by_server(column) {
             let sql = default_sql(binder, column, default, table)?;
             others.push((column.clone(), sql));
         }
@@ -428,8 +449,13 @@ fn insert_sql(
     Ok((sql, None))
 }
 
+/// The expression of what a column gets when it is given nothing.
+fn written_by_server(column: &Column) -> Option<&str> {
+    column.period.map(Period::value).or(column.default.as_deref())
+}
+
 fn default_or_null(binder: &mut Binder<'_>, column: &Column, table: &Table) -> SqlResult<String> {
-    match &column.default {
+    match written_by_server(column) {
         _ if column.ty == Ty::RowVersion => Ok("t_rowversion()".to_owned()),
         Some(text) => default_sql(binder, column, text, table),
         None => Ok("NULL".to_owned()),

@@ -2,6 +2,7 @@
 
 mod alter;
 mod applock;
+mod bulk;
 mod control;
 mod database;
 mod ddl;
@@ -18,6 +19,7 @@ mod query;
 mod session;
 mod sink;
 mod statement;
+mod statistics;
 mod system;
 mod table_types;
 pub(crate) mod tracking;

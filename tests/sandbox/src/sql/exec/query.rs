@@ -223,10 +223,12 @@ impl Session {
                     (ty, _) => ty,
                 }),
                 type_name: String::new(),
+                collation: None,
                 nullable: Some(column.nullable),
                 identity: None,
                 default: None,
                 computed: None,
+                period: None,
                 constraints: Vec::new(),
             });
         }

@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::Options;
+use super::bulk::BulkLoad;
 use super::statement::Need;
 use super::table_types::Frame;
 use super::transaction::Savepoint;
@@ -98,7 +99,7 @@ pub struct Session {
     pub(super) prepared: HashMap<i32, (String, String)>,
     pub(super) next_prepared: i32,
     pub(super) next_table: u64,
-    pub(super) bulk: Option<(Place, Vec<String>, bool)>,
+    pub(super) bulk: Option<BulkLoad>,
 }
 
 impl Session {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use rusqlite::params;
 use rusqlite::types::Value;
 
+use super::bulk::BulkLoad;
 use super::{Argument, Collected, Session, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{ColumnDef, Constraint, Expr, Name, Rule};
@@ -300,7 +301,11 @@ impl Session {
             .zip(&rows.columns)
             .filter_map(|(column, ty)| ty.map(|ty| (column.name.clone(), ty)))
             .collect();
-        self.bulk = Some((table.place(), Vec::new(), true));
+        self.bulk = Some(BulkLoad {
+            place: table.place(),
+            columns: Vec::new(),
+            keep_nulls: true,
+        });
         self.bulk_rows(&given, rows.rows.clone(), &mut Collected::default())?;
         Ok(())
     }

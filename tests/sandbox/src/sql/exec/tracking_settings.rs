@@ -34,7 +34,7 @@ fn remove(conn: &Connection, table: i64) -> SqlResult<()> {
 fn create(conn: &Connection, table: &Table, key: &[Column]) -> SqlResult<()> {
     let declared: Vec<String> = (0..)
         .zip(key)
-        .map(|(at, c): (usize, _)| format!("k{at} {}", c.ty.sqlite_decl()))
+        .map(|(at, c): (usize, _)| format!("k{at} {}", c.sqlite_decl()))
         .collect();
     let names: Vec<String> = (0..key.len()).map(|at| format!("k{at}")).collect();
     let values = |row: &str| -> String {

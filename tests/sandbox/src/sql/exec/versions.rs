@@ -161,7 +161,7 @@ fn create_log(conn: &Connection, store: &str, table: &Table) -> SqlResult<()> {
     }
     let declared: Vec<String> = table
         .stored()
-        .map(|c| format!("c{} {}", c.id, c.ty.sqlite_decl()))
+        .map(|c| format!("c{} {}", c.id, c.sqlite_decl()))
         .collect();
     let (_, logged) = columns(table);
     let old: Vec<String> = table.stored().map(|c| format!("old.{}", quote(&c.name))).collect();

@@ -239,8 +239,7 @@ fn type_fact(ty: Ty, fact: &str, declared: &str) -> SqlResult<Value> {
         "numeric_scale" if ty.is_number() && ty != Ty::Bit && !ty.is_approx() => number(i64::from(ty.scale())),
         "datetime_precision" if ty.is_temporal() => number(i64::from(ty.scale())),
         "charset" if ty.is_string() && ty != Ty::Xml => text(if ty.is_unicode() { "UNICODE" } else { "iso_1" }),
-        "collation" if ty.is_string() && ty != Ty::Xml => text("SQL_Latin1_General_CP1_CI_AS"),
-        "numeric_precision" | "numeric_scale" | "datetime_precision" | "charset" | "collation" => Ok(Value::Null),
+        "numeric_precision" | "numeric_scale" | "datetime_precision" | "charset" => Ok(Value::Null),
         other => Err(SqlError::unsupported(other)),
     }
 }

@@ -71,8 +71,8 @@ impl Parser<'_> {
         let mut keep_nulls = false;
         if self.eat_sym("(") {
             loop {
-                columns.push(self.ident()?);
-                self.data_type()?;
+                let name = self.ident()?;
+                columns.push((name, self.data_type()?.0));
                 if self.eat("collate") {
                     self.ident()?;
                 }
@@ -119,8 +119,8 @@ impl Parser<'_> {
 
     pub(super) fn update(&mut self) -> SqlResult<Kind> {
         self.expect("update")?;
-        if self.is("statistics") {
-            return Err(SqlError::unsupported("UPDATE STATISTICS").at(self.line()));
+        if self.eat("statistics") {
+            return self.update_statistics();
         }
         let top = self.top()?;
         let table = self.table_name()?;
@@ -137,6 +137,20 @@ impl Parser<'_> {
             filter,
             top,
         })
+    }
+
+    /// `UPDATE STATISTICS table [index] [WITH FULLSCAN]`
+    fn update_statistics(&mut self) -> SqlResult<Kind> {
+        let table = self.name()?;
+        let one = match self.tok() {
+            Tok::Quoted(_) => Some(self.ident()?),
+            Tok::Word(word) if !super::is_reserved(word) => Some(self.ident()?),
+            _ => None,
+        };
+        if self.eat("with") {
+            self.expect("fullscan")?;
+        }
+        Ok(Kind::UpdateStatistics(table, one))
     }
 
     /// `SET column = value, …`

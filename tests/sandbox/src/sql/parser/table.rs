@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Name, Rule};
+use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
@@ -110,6 +110,14 @@ impl Parser<'_> {
                 rule: rule(columns),
             }));
         }
+        if name.is_none() && self.is("period") && matches!(self.peek(1), Tok::Word(w) if w.eq_ignore_ascii_case("for"))
+        {
+            self.bump();
+            self.expect("for")?;
+            self.expect("system_time")?;
+            let rule = Rule::Period(self.ident_list()?);
+            return Ok(Some(Constraint { name, rule }));
+        }
         if self.eat("check") {
             return Ok(Some(Constraint {
                 name,
@@ -186,10 +194,12 @@ impl Parser<'_> {
             name,
             ty: None,
             type_name: String::new(),
+            collation: None,
             nullable: None,
             identity: None,
             default: None,
             computed: None,
+            period: None,
             constraints: Vec::new(),
         };
         if lone {
@@ -232,7 +242,20 @@ impl Parser<'_> {
             } else if self.eat("default") {
                 column.default = Some(self.default_text()?);
             } else if self.eat("collate") {
-                self.ident()?;
+                column.collation = Some(self.ident()?);
+            } else if self.eat("generated") {
+                for word in ["always", "as", "row"] {
+                    self.expect(word)?;
+                }
+                column.period = Some(if self.eat("start") {
+                    Period::Start
+                } else {
+                    self.expect("end")?;
+                    Period::End
+                });
+                if self.is("hidden") {
+                    return Err(SqlError::unsupported("HIDDEN").at(self.line()));
+                }
             } else if self.eat("rowguidcol") {
             } else if self.is("primary") || self.is("unique") {
                 let primary = self.eat("primary");

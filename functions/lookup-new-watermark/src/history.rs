@@ -1,0 +1,84 @@
+//! What a run may copy at most: an execution of a Standard state machine ends after 25,000 events, caught by nobody
+//! (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>), and every later run that copies the same windows
+//! would end where this one did.
+
+use tidemark::identifier::ObjectName;
+use tidemark::steps::CopyWindow;
+
+/// Events that windows may take when nothing is tried again or split; the rest is for that.
+const EVENTS: usize = 20_000;
+/// Events of a window without its slices: its iteration, the wait, the Map over slices, the commit and what comes of it.
+const EVENTS_OF_A_WINDOW: usize = 17;
+/// Events of a slice: its iteration and one task.
+const EVENTS_OF_A_SLICE: usize = 7;
+
+/// Takes out of `windows` those that do not fit into this run any more, and names their tables. Windows come first as they
+/// stand, and at least one stays.
+pub(crate) fn hold_back(windows: &mut Vec<CopyWindow>) -> Vec<ObjectName> {
+    let mut events = 0;
+    let mut waiting = Vec::new();
+    windows.retain(|window| {
+        let own = EVENTS_OF_A_WINDOW + EVENTS_OF_A_SLICE * window.slices;
+        let stays = events == 0 || events + own <= EVENTS;
+        if stays {
+            events += own;
+        } else {
+            waiting.push(window.table.clone());
+        }
+        stays
+    });
+    if !waiting.is_empty() {
+        tracing::warn!(
+            windows = windows.len(),
+            waiting = waiting.len(),
+            "The windows have more slices than one run can copy; the next run copies those that wait."
+        );
+    }
+    waiting
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark::ledger::WindowName;
+    use tidemark::watermark::Watermark;
+
+    use super::*;
+
+    fn windows(slices: &[usize]) -> Vec<CopyWindow> {
+        let window = |(number, &slices): (usize, &usize)| CopyWindow {
+            table: format!("dbo.t{number}").parse().unwrap(),
+            window: WindowName::initial(),
+            slices,
+            settle_seconds: 0,
+            adopted: false,
+            old_watermark: None,
+            new_watermark: Watermark::new("int".parse().unwrap(), "1").unwrap(),
+        };
+        slices.iter().enumerate().map(window).collect()
+    }
+
+    fn held_back(slices: &[usize]) -> (usize, Vec<String>) {
+        let mut windows = windows(slices);
+        let waiting = hold_back(&mut windows);
+        (windows.len(), waiting.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_run_copies_what_its_history_can_hold() {
+        assert_eq!(held_back(&[]), (0, vec![]));
+        assert_eq!(held_back(&[1; 800]), (800, vec![]));
+        let (copied, waiting) = held_back(&[500; 10]);
+        assert_eq!((copied, waiting.len()), (5, 5));
+        assert!(copied * (17 + 7 * 500) < 25_000, "and has room for what is tried again");
+    }
+
+    #[test]
+    fn what_is_small_is_not_held_back_by_what_is_large() {
+        assert_eq!(held_back(&[500, 2_500, 1]), (2, vec!["dbo.t1".to_owned()]));
+        assert_eq!(
+            held_back(&[5_000, 1]),
+            (1, vec!["dbo.t1".to_owned()]),
+            "at least one window is copied"
+        );
+    }
+}

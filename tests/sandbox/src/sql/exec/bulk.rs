@@ -1,0 +1,66 @@
+//! What `INSERT BULK` declares and what comes after it.
+
+use crate::error::{SqlError, SqlResult};
+use crate::sql::catalog::Place;
+use crate::value::{MAX, Ty};
+
+/// An `INSERT BULK` whose rows are to come.
+#[derive(Debug)]
+pub(super) struct BulkLoad {
+    /// The table.
+    pub(super) place: Place,
+    /// The columns that it declares; none for those that come.
+    pub(super) columns: Vec<(String, Ty)>,
+    /// `KEEP_NULLS`
+    pub(super) keep_nulls: bool,
+}
+
+/// Compares the columns that a statement declared with those that came; a statement without columns declares nothing.
+///
+/// A declared length may be longer than the one that came: drivers that count bytes where characters are meant are served
+/// (<https://github.com/tiberius-rs/tiberius/issues/410>).
+///
+/// # Errors
+/// 4816 for another type, which `(max)` and a length are (<https://github.com/tiberius-rs/tiberius/issues/322>), 4875 for
+/// another scale (<https://github.com/tiberius-rs/tiberius/issues/234>).
+pub(super) fn check_types(declared: &[(String, Ty)], sent: &[(String, Ty)]) -> SqlResult<()> {
+    for (at, ((_, declared), (_, sent))) in declared.iter().zip(sent).enumerate() {
+        let column = at + 1;
+        if kind(*declared) != kind(*sent) {
+            let message = format!("Invalid column type from bcp client for colid {column}.");
+            return Err(SqlError::new(4816, message));
+        }
+        if attributes(*declared) != attributes(*sent) {
+            let message = format!("Invalid column attribute from bcp client for colid {column}.");
+            return Err(SqlError::new(4875, message));
+        }
+    }
+    Ok(())
+}
+
+/// A type without its attributes and its length, but for `(max)`.
+fn kind(ty: Ty) -> Ty {
+    let length = |n: u16| if n == MAX { MAX } else { 1 };
+    match ty {
+        Ty::Decimal(..) => Ty::Decimal(1, 0),
+        Ty::Time(_) => Ty::Time(0),
+        Ty::DateTime2(_) => Ty::DateTime2(0),
+        Ty::DateTimeOffset(_) => Ty::DateTimeOffset(0),
+        Ty::Char(_) => Ty::Char(1),
+        Ty::NChar(_) => Ty::NChar(1),
+        Ty::Binary(_) | Ty::RowVersion => Ty::Binary(1),
+        Ty::VarChar(n) => Ty::VarChar(length(n)),
+        Ty::NVarChar(n) => Ty::NVarChar(length(n)),
+        Ty::VarBinary(n) => Ty::VarBinary(length(n)),
+        other => other,
+    }
+}
+
+/// Precision and scale.
+fn attributes(ty: Ty) -> (u8, u8) {
+    match ty {
+        Ty::Decimal(precision, scale) => (precision, scale),
+        Ty::Time(scale) | Ty::DateTime2(scale) | Ty::DateTimeOffset(scale) => (0, scale),
+        _ => (0, 0),
+    }
+}
