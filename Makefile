@@ -88,9 +88,11 @@ check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 .PHONY: bench
 #: BENCH_ROWS=mixed rows of a line (5000000), BENCH_ONLY=part of the lines' names, BENCH_PACE=rows/s of a real server,
 #: SQLSERVER_URL=… for the lines of a real server
-bench: ## Speed and memory of copy-delta, stage by stage
-	cargo build --locked --release --bin copy-delta --bin bench
+bench: ## Speed and memory of copy-delta stage by stage, and every function's start-up
+	cargo build --locked --release $(FUNCTIONS:%=--package %)
+	cargo build --locked --profile bench --package tidemark-bench
 	$(or $(CARGO_TARGET_DIR),target)/release/bench
+	$(or $(CARGO_TARGET_DIR),target)/release/start-up
 
 .PHONY: test-live
 #: SQLSERVER_URL='sqlserver://user:password@host:port/database?tls=verify|trust'; compose.yaml has a server
@@ -111,11 +113,11 @@ clean: ## Removes everything that was built, made or downloaded here
 ##@ Put it on AWS
 .PHONY: build
 #: ARCH=arm64 cross-builds with cargo lambda; CA_BUNDLE=file.pem packs a bundle as /var/task/ca-bundle.pem
-build: ## Packages the functions under target/lambda
+build: ## Packages the functions under target/lambda, none larger than its budget
 ifeq ($(ARCH),arm64)
-	cargo lambda build --release --arm64 --locked $(FUNCTIONS:%=--bin %)
+	cargo lambda build --release --arm64 --locked $(FUNCTIONS:%=--package %)
 else
-	cargo build --locked --release $(FUNCTIONS:%=--bin %)
+	cargo build --locked --release $(FUNCTIONS:%=--package %)
 	@for name in $(FUNCTIONS); do install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/release/$$name target/lambda/$$name/bootstrap; done
 	@needed=$$(objdump -T $(FUNCTIONS:%=target/lambda/%/bootstrap) | grep -o 'GLIBC_2\.[0-9]*' | sort -Vu | tail -n 1); \
 	newest=$$(printf '%s\nGLIBC_2.34\n' "$$needed" | sort -V | tail -n 1); \
@@ -125,7 +127,7 @@ endif
 	@for name in $(FUNCTIONS); do \
 		rm -f target/lambda/$$name/ca-bundle.pem; \
 		[ -z "$(CA_BUNDLE)" ] || install -m 644 "$(CA_BUNDLE)" target/lambda/$$name/ca-bundle.pem; done
-	@du -h $(FUNCTIONS:%=target/lambda/%/bootstrap)
+	@PYTHONPATH=tests python3 -m local.packages target/lambda || [ "$(ARCH)" = arm64 ]
 
 .PHONY: deploy
 #: SECRET_ARN=arn:… of the source's login, TABLES=infra/tables.json, STACK=tidemark,

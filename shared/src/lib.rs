@@ -13,6 +13,8 @@ pub mod format;
 pub mod identifier;
 pub mod ledger;
 pub mod login;
+#[cfg(feature = "lambda")]
+pub mod logs;
 pub mod merging;
 pub mod ports;
 pub mod predicate;

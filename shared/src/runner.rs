@@ -15,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::logs;
 use crate::telemetry::{self, Metric};
 
 /// Set by the Lambda service for every function, and by nothing else.
@@ -107,7 +108,7 @@ where
     Fut: Future<Output = Result<T>>,
     T: Answer,
 {
-    lambda_runtime::tracing::init_default_subscriber();
+    logs::start(std::io::stdout);
     let step = &step;
     let handler = service_fn(move |event: LambdaEvent<Value>| async move {
         let context = RunContext {
@@ -165,7 +166,7 @@ where
     Fut: Future<Output = Result<T>>,
     T: Answer,
 {
-    lambda_runtime::tracing::init_default_subscriber_with_writer(std::io::stderr);
+    logs::start(std::io::stderr);
     let answer = async {
         let event = read_event().await?;
         let answer = to_json(Box::pin(step(event, RunContext::unbounded())).await?)?;

@@ -94,15 +94,24 @@ pub fn select() -> String {
     format!("SELECT {} FROM every ORDER BY k", columns.join(", "))
 }
 
-/// Asks for the rows in the order of their keys, each value as its bytes.
+/// Asks for the rows in the order of their keys, each value as its bytes or as those of a text that has all of it.
 #[must_use]
 pub fn select_bytes() -> String {
     let columns: Vec<_> = COLUMNS
         .iter()
-        .map(|(name, sql_type)| match *sql_type {
-            "text" => format!("CAST(CAST({name} AS varchar(max)) AS varbinary(max))"),
-            "ntext" | "xml" => format!("CAST(CAST({name} AS nvarchar(max)) AS varbinary(max))"),
-            _ => format!("CAST({name} AS varbinary(max))"),
+        .map(|(name, sql_type)| {
+            let bytes = match *sql_type {
+                "text" => format!("CAST({name} AS varchar(max))"),
+                "ntext" | "xml" => format!("CAST({name} AS nvarchar(max))"),
+                "real" | "float" => format!("CONVERT(varchar(60), {name}, 3)"),
+                "money" | "smallmoney" => format!("CONVERT(varchar(60), {name}, 2)"),
+                time if time.contains("date") || time.contains("time") => format!("CONVERT(varchar(60), {name}, 121)"),
+                number if ["decimal", "numeric"].iter().any(|kind| number.starts_with(kind)) => {
+                    format!("CAST({name} AS varchar(60))")
+                }
+                _ => (*name).to_owned(),
+            };
+            format!("CAST({bytes} AS varbinary(max))")
         })
         .collect();
     format!("SELECT {} FROM every ORDER BY k", columns.join(", "))

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
-use aws_config::ConfigLoader;
-use aws_sdk_s3::config::{Credentials, Region};
+use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
+use aws_types::sdk_config;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -54,7 +54,7 @@ impl S3Server {
     }
 
     /// The same with other clients than those deployed.
-    pub async fn start_with(clients: impl FnOnce(ConfigLoader) -> ConfigLoader) -> io::Result<Self> {
+    pub async fn start_with(clients: impl FnOnce(sdk_config::Builder) -> sdk_config::Builder) -> io::Result<Self> {
         let folder = TempDir::new()?;
         std::fs::create_dir(folder.path().join(BUCKET))?;
         let files = FileSystem::new(folder.path()).map_err(|error| io::Error::other(format!("{error:?}")))?;
@@ -84,7 +84,7 @@ impl S3Server {
         });
         Ok(Self {
             folder,
-            aws: Aws::load(clients(config_at(address))).await,
+            aws: Aws::load(clients(config_at(address))),
             address,
             faults,
             secret,
@@ -152,9 +152,11 @@ impl S3Server {
 }
 
 /// The clients' configuration as deployed, for a server at this address that takes [`ACCESS_KEY`].
-pub fn config_at(address: SocketAddr) -> ConfigLoader {
+pub fn config_at(address: SocketAddr) -> sdk_config::Builder {
     Aws::defaults()
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            ACCESS_KEY, SECRET_KEY, None, None, "test",
+        )))
         .region(Region::new("us-east-1"))
         .endpoint_url(format!("http://{address}"))
 }

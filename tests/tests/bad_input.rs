@@ -453,8 +453,11 @@ fn a_wrong_event_of_copy_delta_names_the_field() {
         ),
         ("/window", Some(json!("")), "window: '' is not the name of a window"),
         ("/window", Some(json!(7)), "window: invalid type: integer"),
-        ("/slice", Some(json!("0")), "slice: invalid type: string"),
-        ("/slice", Some(json!(-1)), "slice: invalid value: integer `-1`"),
+        ("/slice", Some(json!("0")), "slice: invalid value: string \"0\""),
+        ("/slice", Some(json!("0.")), "slice: invalid value: string \"0.\""),
+        ("/slice", Some(json!("0/1")), "slice: invalid value: string \"0/1\""),
+        ("/slice", Some(json!([0, 1])), "slice: invalid type: sequence"),
+        ("/slice", Some(json!(-1)), "slice: invalid type: integer `-1`"),
         (
             "/slice",
             Some(json!(4_294_967_296_u64)),
@@ -464,6 +467,31 @@ fn a_wrong_event_of_copy_delta_names_the_field() {
         ("/slices", Some(json!(1)), "unknown field `slices`"),
     ];
     each_is_named::<copy_delta::Request>(&event, &cases);
+}
+
+#[test]
+fn a_wrong_event_of_a_split_names_the_field() {
+    let slice = json!({ "table": "dbo.t", "window": "initial", "slice": "0.7" });
+    let event = json!({ "run_id": "r", "split": slice });
+    let cases = [
+        ("/run_id", None, "missing field `run_id`"),
+        ("/split", Some(json!("0.7")), "split: invalid type: string"),
+        ("/split/table", Some(json!(7)), "split.table: invalid type: integer"),
+        (
+            "/split/window",
+            Some(json!("_x")),
+            "split.window: '_x' is not the name of a window",
+        ),
+        (
+            "/split/slice",
+            Some(json!("0.1.2.3.4.5.6")),
+            "split.slice: invalid value: string",
+        ),
+        ("/split/slice", None, "split: missing field `slice`"),
+        ("/split/slices", Some(json!(8)), "split.slices: unknown field `slices`"),
+        ("/tables", Some(json!([])), "unknown field `tables`"),
+    ];
+    each_is_named::<lookup_new_watermark::SplitRequest>(&event, &cases);
 }
 
 #[test]

@@ -180,6 +180,23 @@ async fn a_commit_that_was_overtaken_takes_what_the_other_run_completed() {
 }
 
 #[tokio::test]
+async fn a_slice_whose_upload_expired_is_not_split() {
+    let world = World::new(1..=20);
+    world.pipeline().plan("r1", &[spec()]).await.unwrap();
+    let mut pipeline = world.pipeline();
+    let initial = WindowName::initial();
+    pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
+    world.store.expire_uploads();
+    pipeline.update("r1", TABLE, &initial).await.unwrap();
+    // Who completes that upload this moment makes it visible after all, and its rows must not be in sub-slices, too.
+    let error = pipeline.split("r1", TABLE, &initial, 0.into()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::DeadlineExceeded);
+    assert!(error.to_string().contains("has expired before"), "{error}");
+    world.run("r2").await;
+    assert_eq!(world.lines().len(), 20);
+}
+
+#[tokio::test]
 async fn a_window_without_a_copied_slice_is_not_committed() {
     let world = World::new([1]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();

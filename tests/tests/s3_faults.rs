@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use aws_config::ConfigLoader;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_types::sdk_config;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use tidemark::adapters::aws::Aws;
@@ -59,7 +59,7 @@ async fn world() -> World {
 }
 
 /// Clients as deployed but for their patience: a server on this machine needs less.
-fn impatient(config: ConfigLoader) -> ConfigLoader {
+fn impatient(config: sdk_config::Builder) -> sdk_config::Builder {
     let timeouts = TimeoutConfig::builder().read_timeout(READ_TIMEOUT).build();
     let retries = RetryConfig::standard()
         .with_max_attempts(u32::try_from(ATTEMPTS).unwrap())
@@ -198,7 +198,7 @@ async fn an_upload_that_is_cut_at_any_byte_ends_exact() {
             let at = number * share + number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % share;
             proxy.order(Way::Requests, at, Disturbance::Cut);
             let name = format!("cut after {at} bytes");
-            let store = Aws::load(impatient(config_at(proxy.address()))).await.store(BUCKET);
+            let store = Aws::load(impatient(config_at(proxy.address()))).store(BUCKET);
             case.runs(&name, &store).await;
             assert_eq!(&case.end_state().await, expected, "{name}");
             u64::from(proxy.has_happened())

@@ -19,7 +19,7 @@ use tracing::Instrument;
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = CopyConfig::read(Environment::from_process());
-    let aws = Aws::from_environment().await;
+    let aws = Aws::from_environment();
     let kept = Connections::default();
     runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
 }

@@ -17,7 +17,7 @@ use tidemark::runner::{self, RunContext};
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = LookupOldConfig::read(Environment::from_process());
-    let (aws, kept) = (Aws::from_environment().await, KeptConnection::default());
+    let (aws, kept) = (Aws::from_environment(), KeptConnection::default());
     runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
 }
 

@@ -18,7 +18,7 @@ use update_watermark::{Event, Outcome};
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = UpdateConfig::read(Environment::from_process());
-    let aws = Aws::from_environment().await;
+    let aws = Aws::from_environment();
     let kept = Connections::default();
     runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
 }

@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader};
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_types::SdkConfig;
+use aws_types::sdk_config::Builder;
 
+use super::http::Http;
 use super::s3::S3Store;
 use super::secrets::Secrets;
 
@@ -20,36 +23,52 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Reads region, credentials and endpoints as every AWS SDK does.
-    pub async fn from_environment() -> Self {
-        Self::load(Self::defaults()).await
+    /// Reads region, credentials and endpoints from the variables that every AWS SDK knows and that Lambda sets.
+    ///
+    /// Files with profiles and metadata services are not asked: the code for them is larger than all of a step's own.
+    /// By hand, `aws configure export-credentials --format env` makes variables of any of them.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let config = configured(&variable);
+        Self::new(
+            &at(&config, endpoint(&variable, "S3")),
+            &at(&config, endpoint(&variable, "SECRETS_MANAGER")),
+        )
     }
 
-    /// What the clients have of this project rather than of the environment: how long they wait, and that they try three
-    /// times what fails with a 5xx, a throttling or a broken connection.
+    /// What the clients have of this project rather than of the environment: how they speak HTTP, how long they wait,
+    /// and that they try three times what fails with a 5xx, a throttling or a broken connection.
     #[must_use]
-    pub fn defaults() -> ConfigLoader {
+    pub fn defaults() -> Builder {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(Duration::from_secs(60))
             .operation_attempt_timeout(Duration::from_secs(300))
             .build();
-        aws_config::defaults(BehaviorVersion::latest())
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(Http::default())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(3))
     }
 
     /// The clients of a configuration.
-    pub async fn load(config: ConfigLoader) -> Self {
-        let config = config.load().await;
+    #[must_use]
+    pub fn load(config: Builder) -> Self {
+        let config = config.build();
+        Self::new(&config, &config)
+    }
+
+    fn new(s3: &SdkConfig, secrets: &SdkConfig) -> Self {
         // A custom endpoint (a local stack, MinIO) seldom has a DNS name for every bucket.
-        let path_style = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config)
+        let path_style = s3.endpoint_url().is_some();
+        let s3 = aws_sdk_s3::config::Builder::from(s3)
             .force_path_style(path_style)
             .build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
-            secrets: Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(&config))),
+            secrets: Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(secrets))),
         }
     }
 
@@ -57,5 +76,94 @@ impl Aws {
     #[must_use]
     pub fn store(&self, bucket: &str) -> S3Store {
         S3Store::new(self.s3.clone(), bucket)
+    }
+}
+
+/// The settings that all services share
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html#EVarSettings>).
+fn configured(variable: &impl Fn(&str) -> Option<String>) -> SdkConfig {
+    let is_on = |name| variable(name).map(|value| value.eq_ignore_ascii_case("true"));
+    let mut config = Aws::defaults();
+    config.set_region(
+        variable("AWS_REGION")
+            .or_else(|| variable("AWS_DEFAULT_REGION"))
+            .map(Region::new),
+    );
+    config.set_use_fips(is_on("AWS_USE_FIPS_ENDPOINT"));
+    config.set_use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"));
+    config.set_request_checksum_calculation(
+        variable("AWS_REQUEST_CHECKSUM_CALCULATION").and_then(|value| value.parse().ok()),
+    );
+    config.set_response_checksum_validation(
+        variable("AWS_RESPONSE_CHECKSUM_VALIDATION").and_then(|value| value.parse().ok()),
+    );
+    if let (Some(key), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
+        let credentials = Credentials::new(key, secret, variable("AWS_SESSION_TOKEN"), None, "environment");
+        config.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials)));
+    }
+    config.build()
+}
+
+/// The custom endpoint of a service.
+fn endpoint(variable: &impl Fn(&str) -> Option<String>, service: &str) -> Option<String> {
+    let is_ignored =
+        variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if is_ignored {
+        return None;
+    }
+    variable(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| variable("AWS_ENDPOINT_URL"))
+}
+
+fn at(config: &SdkConfig, endpoint: Option<String>) -> SdkConfig {
+    let mut config = config.clone().into_builder();
+    config.set_endpoint_url(endpoint);
+    config.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_of_lambda_are_read() {
+        let variables = [
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_SESSION_TOKEN", "token"),
+            ("AWS_USE_FIPS_ENDPOINT", "TRUE"),
+            ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required"),
+        ];
+        let of = |but: &'static str| {
+            move |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name && *known != but);
+                found.map(|(_, value)| (*value).to_owned())
+            }
+        };
+        let config = configured(&of(""));
+        assert_eq!(config.region().unwrap().as_ref(), "eu-west-1");
+        assert_eq!((config.use_fips(), config.use_dual_stack()), (Some(true), None));
+        assert!(config.request_checksum_calculation().is_some() && config.response_checksum_validation().is_none());
+        assert!(config.credentials_provider().is_some());
+        assert_eq!(configured(&of("AWS_REGION")).region().unwrap().as_ref(), "us-east-1");
+        assert!(configured(&of("AWS_ACCESS_KEY_ID")).credentials_provider().is_none());
+    }
+
+    #[test]
+    fn a_service_may_have_an_endpoint_of_its_own() {
+        for (ignored, s3, expected) in [
+            (None, Some("http://minio"), Some("http://minio")),
+            (None, None, Some("http://all")),
+            (Some("true"), Some("http://minio"), None),
+        ] {
+            let variable = |name: &str| match name {
+                "AWS_ENDPOINT_URL" => Some("http://all".to_owned()),
+                "AWS_ENDPOINT_URL_S3" => s3.map(str::to_owned),
+                "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" => ignored.map(str::to_owned),
+                _ => None,
+            };
+            assert_eq!(endpoint(&variable, "S3").as_deref(), expected);
+        }
     }
 }

@@ -4,6 +4,8 @@
 pub mod aws;
 #[cfg(any(feature = "aws", feature = "rows", feature = "sqlserver"))]
 pub mod credential;
+#[cfg(feature = "aws")]
+pub mod http;
 #[cfg(any(feature = "aws", feature = "rows", feature = "sqlserver"))]
 pub mod kept;
 #[cfg(feature = "rows")]

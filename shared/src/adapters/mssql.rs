@@ -181,11 +181,14 @@ impl MssqlRows {
     }
 
     /// Whether a kept connection is there, with its session as after a login: the server resets it before it answers
-    /// (`RESETCONNECTION`, MS-TDS 2.2.3.1.2), and the driver insists on hearing so.
+    /// (`RESETCONNECTION`, MS-TDS 2.2.3.1.2), and the driver insists on hearing so. The database is that of the login then;
+    /// in another one a table of the same name would be read in silence.
     async fn is_reset(&self, client: &mut TdsClient) -> bool {
+        let database = client.database().to_owned();
         client.prepare_reset_connection(false);
         let answer = Box::pin(self.batch(client, query::NO_TRANSACTION));
-        matches!(tokio::time::timeout(PROBE_TIMEOUT, answer).await, Ok(Ok(())))
+        let answer = tokio::time::timeout(PROBE_TIMEOUT, answer).await;
+        matches!(answer, Ok(Ok(()))) && client.database() == database
     }
 
     async fn log_in(&self, login: &Login) -> Result<Opened<TdsClient>> {

@@ -124,8 +124,8 @@ impl Visitor<'_> for NumberOrText {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<SliceId, E> {
-        text.parse()
-            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        let id = text.parse().ok().filter(|id: &SliceId| !id.within.is_empty());
+        id.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
     }
 }
 
@@ -167,6 +167,7 @@ mod tests {
             assert!(text.parse::<SliceId>().is_err(), "{text}");
             assert!(serde_json::from_value::<SliceId>(text.into()).is_err(), "{text}");
         }
+        assert!(serde_json::from_str::<SliceId>("\"3\"").is_err());
         for number in ["-1", "1.5", "4294967296"] {
             assert!(serde_json::from_str::<SliceId>(number).is_err(), "{number}");
         }

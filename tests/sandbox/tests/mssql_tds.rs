@@ -25,10 +25,14 @@ use mssql_tds::message::parameters::rpc_parameters::{RpcParameter, StatusFlags};
 use tidemark_sandbox::Sandbox;
 
 async fn connect(sandbox: &Sandbox) -> TdsClient {
+    connect_to(sandbox, sandbox.database()).await
+}
+
+async fn connect_to(sandbox: &Sandbox, database: &str) -> TdsClient {
     let mut context = ClientContext::default();
     context.user_name = sandbox.username().to_owned();
     context.password = sandbox.password().to_owned();
-    context.database = sandbox.database().to_owned();
+    context.database = database.to_owned();
     context.packet_size = 32_767;
     // The certificate is checked by the tests of protocol.rs; this driver pins or trusts the system's roots.
     context.encryption_options = EncryptionOptions {
@@ -166,6 +170,26 @@ async fn errors_and_cancellation_leave_the_connection_usable() {
     client.cancel_query(10).await.unwrap();
     client.execute("SELECT 7".to_owned(), ()).await.unwrap();
     assert_eq!(rows(&mut client).await, [[ColumnValues::Int(7)]]);
+}
+
+#[tokio::test]
+async fn a_reset_leads_back_to_the_database_of_the_login() {
+    let sandbox = sandbox();
+    sandbox.execute("CREATE DATABASE other").unwrap();
+    let mut client = connect_to(&sandbox, "other").await;
+    let first = sandbox.database().to_owned();
+    for (statement, database) in [
+        (format!("USE {first}"), first.as_str()),
+        ("SELECT 1".to_owned(), "other"),
+    ] {
+        client.prepare_reset_connection(false);
+        client.execute(statement, ()).await.unwrap();
+        client.close_query().await.unwrap();
+        assert_eq!(client.database(), database);
+    }
+    client.execute("SELECT DB_NAME()".to_owned(), ()).await.unwrap();
+    let name = rows(&mut client).await;
+    assert!(matches!(&name[0][0], ColumnValues::String(name) if name.to_utf8_string() == "other"));
 }
 
 #[tokio::test]

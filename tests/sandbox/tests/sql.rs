@@ -113,6 +113,43 @@ fn queries_join_group_order_and_limit() {
 }
 
 #[test]
+fn keys_are_unique_when_all_rows_of_an_update_are_changed() {
+    all(
+        &sandbox(),
+        &[
+            (
+                "CREATE TABLE t (id int PRIMARY KEY, u int NULL CONSTRAINT uq_u UNIQUE); INSERT t VALUES (1, 1), (2, 2), (3, NULL);
+                 UPDATE t SET id = id + 1; SELECT id FROM t ORDER BY id",
+                Ok("2\n3\n4"),
+            ),
+            ("UPDATE t SET u = 3 - u; SELECT u FROM t ORDER BY id", Ok("2\n1\nNULL")),
+            ("UPDATE t SET id = 7, u = 0 WHERE id < 4", Err(2627)),
+            ("SELECT id, u FROM t ORDER BY id", Ok("2|2\n3|1\n4|NULL")),
+            ("INSERT t VALUES (4, 9)", Err(2627)),
+            ("INSERT t VALUES (9, NULL)", Err(2627)),
+        ],
+    );
+}
+
+#[test]
+fn a_bare_null_goes_into_a_column_of_any_type() {
+    all(
+        &sandbox(),
+        &[
+            (
+                "CREATE TABLE d (id int, at date, t time, x int); CREATE TABLE s (id int, n int); INSERT s VALUES (1, 2);
+                 INSERT d SELECT id, NULL, NULL, n FROM s; INSERT d (at, id, x, t) (SELECT NULL, *, NULL FROM s);
+                 SELECT id, at, t, x FROM d",
+                Ok("1|NULL|NULL|2\n1|NULL|NULL|2"),
+            ),
+            // In a set operation it is an int.
+            ("INSERT d (id, at) SELECT 1, NULL UNION ALL SELECT 2, NULL", Err(206)),
+            ("INSERT d (at) SELECT n FROM s", Err(206)),
+        ],
+    );
+}
+
+#[test]
 fn changes_identity_defaults_keys_and_output() {
     let s = sandbox();
     s.execute(

@@ -87,6 +87,12 @@ fn a_table_variable_lives_as_long_as_its_batch() {
                 Err(2627),
             ),
             ("DECLARE @t int; SELECT * FROM @t", Err(1087)),
+            // In brackets it is a name like any other, of a table and of a column.
+            (
+                "CREATE TABLE [@t] ([@P1] int, [x] int); INSERT [@t] ([@P1], x) VALUES (1, 2);
+                 UPDATE [@t] SET [@P1] = [@P1] + 1; DECLARE @t TABLE (id int); SELECT [@P1], [@t].x FROM [@t]",
+                Ok("2|2"),
+            ),
             (
                 "DECLARE @i int = 1, @t TABLE (id int); INSERT @t VALUES (@i); SELECT * INTO #c FROM @t; SELECT id FROM #c",
                 Ok("1"),

@@ -3,8 +3,11 @@
 use crate::locks::Mode;
 use crate::value::Ty;
 
-/// A name of one to four parts, as written.
+/// A name of one to four parts, as written; a table variable's is one part that begins with [`TABLE_VARIABLE`].
 pub type Name = Vec<String>;
+
+/// Tells `@t` from `[@t]`, which is an ordinary name.
+pub const TABLE_VARIABLE: char = '\u{1}';
 
 /// An expression or a condition.
 #[derive(Clone, Debug, PartialEq)]

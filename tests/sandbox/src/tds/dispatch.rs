@@ -176,6 +176,7 @@ fn log_in(engine: &Arc<Engine>, payload: &[u8], wire: &mut Wire) -> Option<Sessi
         if !login.database.is_empty() {
             session.db =
                 catalog::database(session.conn(), &login.database)?.ok_or_else(|| cannot_open(&login.database))?;
+            session.home.clone_from(&session.db);
         }
         Ok(session)
     });

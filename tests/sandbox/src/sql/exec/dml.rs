@@ -80,13 +80,58 @@ impl Session {
             session.meet_rows(&table, target)?;
             session.open_log(&table)?;
             session.note_update(&table, sets)?;
-            let count = session
-                .run_dml(&table, &sql, &params, out.as_deref(), sink)
-                .map_err(|e| session.constraint_error(e, &table, verb))?;
+            let run = |sink: &mut dyn Sink| session.run_dml(&table, &sql, &params, out.as_deref(), sink);
+            let count = match run(sink) {
+                Err(e) if e.number == 2627 && verb == "UPDATE" && out.is_none() => {
+                    session.unique_at_the_end(&table, e, || run(sink))
+                }
+                done => done,
+            };
+            let count = count.map_err(|e| session.constraint_error(e, &table, verb))?;
             Ok((count, out.is_some()))
         })?;
         self.finish_dml(count, rows, sink);
         Ok(())
+    }
+
+    /// Runs an update that failed with `error` again, without the unique indexes, and makes them again: SQLite looks for
+    /// duplicates after each row, the server when all are changed.
+    fn unique_at_the_end(
+        &self,
+        table: &Table,
+        error: SqlError,
+        run: impl FnOnce() -> SqlResult<u64>,
+    ) -> SqlResult<u64> {
+        let place = table.place();
+        let query = format!(
+            "SELECT name, sql FROM {}.sqlite_master WHERE type = 'index' AND tbl_name = ?1 AND sql LIKE 'CREATE UNIQUE %'",
+            place.store()
+        );
+        let indexes: Vec<(String, String)> = self
+            .conn()
+            .prepare(&query)?
+            .query_map([place.stored_name()], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let attempt = || {
+            for (name, _) in &indexes {
+                self.conn()
+                    .execute_batch(&format!("DROP INDEX {}.{}", place.store(), quote(name)))?;
+            }
+            let count = run()?;
+            for (_, sql) in &indexes {
+                // SQLite keeps the text without the schema.
+                let made = sql.replacen("INDEX ", &format!("INDEX {}.", place.store()), 1);
+                self.conn().execute_batch(&made)?;
+            }
+            Ok(count)
+        };
+        self.conn().execute_batch("SAVEPOINT at_the_end")?;
+        let outcome: SqlResult<u64> = attempt();
+        if outcome.is_err() {
+            self.conn().execute_batch("ROLLBACK TO at_the_end")?;
+        }
+        self.conn().execute_batch("RELEASE at_the_end")?;
+        outcome.map_err(|_| error)
     }
 
     /// Looks for rows of a change that other transactions have changed: as the transaction sees them, and as they will be

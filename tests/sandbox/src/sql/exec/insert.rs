@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use super::bulk::{self, BulkLoad};
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Expr, Item, Name, Period, Query, Rows};
+use crate::sql::ast::{Body, Expr, Item, Name, Period, Query, Rows};
 use crate::sql::bind::{Binder, Bound, OutColumn, Scope};
 use crate::sql::catalog::{Column, Table, quote};
 use crate::sql::parser;
@@ -352,6 +352,27 @@ fn count_error(more: bool) -> SqlError {
     }
 }
 
+/// Whether a select gives a bare `NULL` as this one of its columns, which any type takes. In a set operation it is an int.
+fn is_bare_null(body: &Body, at: usize, columns: usize) -> bool {
+    let Body::Select(select) = body else {
+        return matches!(body, Body::Nested(query) if is_bare_null(&query.body, at, columns));
+    };
+    let items = &select.items;
+    let is_star = |item: &Item| matches!(item, Item::Star(_));
+    // A star stands for some columns: what is before it is counted from the front, what is after it from the back.
+    let before = items.iter().position(is_star).unwrap_or(items.len());
+    let after = items.iter().rev().position(is_star).unwrap_or(items.len());
+    let from_back = columns - at;
+    let item = if at < before {
+        items.get(at)
+    } else if from_back <= after {
+        items.get(items.len() - from_back)
+    } else {
+        None
+    };
+    matches!(item, Some(Item::Expr(Expr::Null, _)))
+}
+
 fn insert_sql(
     binder: &mut Binder<'_>,
     table: &Table,
@@ -429,7 +450,11 @@ fn insert_sql(
             }
             let mut values = Vec::new();
             for (at, (column, out)) in targets.given.iter().zip(&bound.columns).enumerate() {
-                let value = Bound::new(format!("q.c{at}"), out.ty).nullable(out.nullable);
+                let value = if is_bare_null(&query.body, at, bound.columns.len()) {
+                    Bound::null()
+                } else {
+                    Bound::new(format!("q.c{at}"), out.ty).nullable(out.nullable)
+                };
                 values.push(note(column, Session::stored(value, column, table)?));
             }
             format!(

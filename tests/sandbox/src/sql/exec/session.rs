@@ -16,7 +16,7 @@ use super::versions::Writer;
 use crate::engine::{Engine, Local};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
-use crate::sql::ast::{Expr, Name};
+use crate::sql::ast::{Expr, Name, TABLE_VARIABLE};
 use crate::sql::bind::{Binder, Bound, types};
 use crate::sql::catalog::{self, Place, Table};
 use crate::value::convert::{self, is_noop};
@@ -44,6 +44,8 @@ pub struct Session {
     pub spid: u16,
     /// The current database.
     pub db: String,
+    /// The database of the login, where a reset leads back to.
+    pub home: String,
     /// `HOST_NAME()`
     pub client_host: String,
     /// `APP_NAME()`
@@ -114,6 +116,7 @@ impl Session {
             local,
             spid: engine.session_id(),
             db: engine.database.clone(),
+            home: engine.database.clone(),
             engine: Arc::clone(engine),
             client_host: String::new(),
             client_app: String::new(),
@@ -194,7 +197,9 @@ impl Session {
             }
         };
         let (db, schema, name) = match name {
-            [name] if name.starts_with('@') => (self.db.clone(), "dbo".to_owned(), self.table_variable(name)?),
+            [name] if name.starts_with(TABLE_VARIABLE) => {
+                (self.db.clone(), "dbo".to_owned(), self.table_variable(name)?)
+            }
             [name] => (self.db.clone(), "dbo".to_owned(), name.clone()),
             [schema, name] => (self.db.clone(), or(schema, "dbo"), name.clone()),
             [db, schema, name] => (or(db, &self.db), or(schema, "dbo"), name.clone()),

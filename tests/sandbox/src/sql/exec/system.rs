@@ -200,9 +200,8 @@ impl Session {
         self.scope_identity = None;
         self.rowcount = 0;
         self.last_error = 0;
-        let database = self.engine.database.clone();
-        if self.db != database {
-            let old = std::mem::replace(&mut self.db, database);
+        if self.db != self.home {
+            let old = std::mem::replace(&mut self.db, self.home.clone());
             sink.database(&old, &self.db);
         }
         self.drop_temporary_tables();

@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use super::bulk::BulkLoad;
 use super::{Argument, Collected, Session, Variable};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Expr, Name, Rule};
+use crate::sql::ast::{ColumnDef, Constraint, Expr, Name, Rule, TABLE_VARIABLE};
 use crate::sql::catalog::{self, OWN, Place};
 use crate::sql::parser;
 use crate::sql::parser::types::unknown_type;
@@ -165,24 +165,28 @@ impl Session {
     /// 1087 if it is not declared.
     pub(super) fn table_variable(&self, name: &str) -> SqlResult<String> {
         self.find_table_variable(name).map(|v| v.name.clone()).ok_or_else(|| {
-            SqlError::new(1087, format!("Must declare the table variable \"{name}\"."))
+            let name = name.trim_start_matches(TABLE_VARIABLE);
+            SqlError::new(1087, format!("Must declare the table variable \"@{name}\"."))
                 .class(15)
                 .state(2)
         })
     }
 
     fn find_table_variable(&self, name: &str) -> Option<&TableVariable> {
-        let key = name.trim_start_matches('@').to_lowercase();
+        let key = name.trim_start_matches(TABLE_VARIABLE).to_lowercase();
         self.frames.last()?.tables.get(&key)
     }
 
     /// A table-valued parameter cannot be changed: 10700.
     pub(super) fn check_writable(&self, table: &Name) -> SqlResult<()> {
         match table.as_slice() {
-            [name] if name.starts_with('@') && self.find_table_variable(name).is_some_and(|v| v.readonly) => {
+            [name]
+                if name.starts_with(TABLE_VARIABLE) && self.find_table_variable(name).is_some_and(|v| v.readonly) =>
+            {
+                let name = name.trim_start_matches(TABLE_VARIABLE);
                 Err(SqlError::new(
                     10700,
-                    format!("The table-valued parameter \"{name}\" is READONLY and cannot be modified."),
+                    format!("The table-valued parameter \"@{name}\" is READONLY and cannot be modified."),
                 ))
             }
             _ => Ok(()),

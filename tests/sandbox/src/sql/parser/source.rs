@@ -3,7 +3,7 @@
 use super::{Parser, is_reserved};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
-use crate::sql::ast::{Expr, Name, Table};
+use crate::sql::ast::{Expr, Name, TABLE_VARIABLE, Table};
 use crate::sql::lexer::Tok;
 
 /// The table hints that are known; the stand-in's own isolation makes each of them true or harmless.
@@ -143,11 +143,11 @@ impl Parser<'_> {
         Ok(Table::Named { name, alias })
     }
 
-    /// The name of a table, or a table variable as `@name`.
+    /// The name of a table or of a table variable.
     pub(super) fn table_name(&mut self) -> SqlResult<Name> {
         if let Tok::Var(variable) = self.tok().clone() {
             self.bump();
-            return Ok(vec![format!("@{variable}")]);
+            return Ok(vec![format!("{TABLE_VARIABLE}{variable}")]);
         }
         self.name()
     }

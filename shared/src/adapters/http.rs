@@ -1,0 +1,283 @@
+//! HTTP for the AWS clients: HTTP/1.1 over hyper, and rustls with the certificates of the system or of `SSL_CERT_FILE`.
+//!
+//! The SDK's own client always links HTTP/2, which S3 does not speak, and reads the certificates several times before
+//! the first event. What it does for a user is done here too: the timeouts of the configuration, the proxy of `HTTPS_PROXY`
+//! unless `NO_PROXY` names the host, and a connection that a failed try went over is not used for the next.
+
+#[cfg(all(test, feature = "rows"))]
+mod tests;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
+use http::Uri;
+use http::uri::Scheme;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+type Tcp = legacy::connect::HttpConnector;
+
+/// The HTTP client of every AWS client of a function, which share its connections. Nothing is opened or read before
+/// the first request.
+#[derive(Debug, Clone, Default)]
+pub struct Http {
+    connectors: Arc<Mutex<Vec<(Limits, SharedHttpConnector)>>>,
+}
+
+impl HttpClient for Http {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        let limits = Limits {
+            connect: settings.connect_timeout(),
+            read: settings.read_timeout(),
+        };
+        let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, connector)) = connectors.iter().find(|(of, _)| *of == limits) {
+            return connector.clone();
+        }
+        let connector = SharedHttpConnector::new(Connector::new(limits));
+        connectors.push((limits, connector.clone()));
+        connector
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        Some(ConnectorMetadata::new("hyper", Some("1.x".into())))
+    }
+}
+
+/// How long a client waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limits {
+    /// For a connection, its TLS handshake included.
+    connect: Option<Duration>,
+    /// For the head of the answer.
+    read: Option<Duration>,
+}
+
+/// Sends requests over kept connections.
+#[derive(Debug)]
+struct Connector {
+    client: legacy::Client<Dial, SdkBody>,
+    read: Option<Duration>,
+}
+
+impl Connector {
+    fn new(limits: Limits) -> Self {
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(Dial::new(limits.connect));
+        Self {
+            client,
+            read: limits.read,
+        }
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let mut request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        };
+        let used = capture_connection(&mut request);
+        if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
+            capture.set_connection_retriever(move || connection(&used));
+        }
+        let (sending, limit) = (self.client.request(request), self.read);
+        HttpConnectorFuture::new(async move {
+            let response = within(limit, "an answer", sending).await.map_err(error_of)?;
+            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// How the SDK gets rid of a connection that a request failed on.
+fn connection(used: &CaptureConnection) -> Option<ConnectionMetadata> {
+    used.connection_metadata().as_ref()?;
+    let used = used.clone();
+    let poison = move || {
+        if let Some(connected) = used.connection_metadata().as_ref() {
+            connected.poison();
+        }
+    };
+    Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
+}
+
+/// Opens connections: TLS for `https`, through the proxy of the environment, within a time.
+#[derive(Clone)]
+struct Dial {
+    route: Route,
+    tls: Arc<OnceLock<Result<HttpsConnector<Route>, String>>>,
+    limit: Option<Duration>,
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dial")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dial {
+    fn new(limit: Option<Duration>) -> Self {
+        let mut tcp = Tcp::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let route = Route {
+            tcp,
+            proxies: Arc::new(Matcher::from_env()),
+        };
+        Self {
+            route,
+            tls: Arc::default(),
+            limit,
+        }
+    }
+
+    /// With the trusted certificates, which are read here, once.
+    fn tls(&self) -> Result<HttpsConnector<Route>, BoxError> {
+        let connector = self.tls.get_or_init(|| {
+            let builder = HttpsConnectorBuilder::new().with_native_roots();
+            let builder = builder.map_err(|error| format!("cannot read the trusted certificates: {error}"))?;
+            Ok(builder.https_only().enable_http1().wrap_connector(self.route.clone()))
+        });
+        connector.clone().map_err(BoxError::from)
+    }
+}
+
+impl Service<Uri> for Dial {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = BoxFuture<Self::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.route.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (mut dial, limit) = (self.clone(), self.limit);
+        Box::pin(within(limit, "a connection", async move {
+            if uri.scheme() == Some(&Scheme::HTTPS) {
+                dial.tls()?.call(uri).await
+            } else {
+                dial.route.call(uri).await.map(MaybeHttpsStream::Http)
+            }
+        }))
+    }
+}
+
+/// Connects to a host or, for `https`, to the proxy before it.
+#[derive(Debug, Clone)]
+struct Route {
+    tcp: Tcp,
+    proxies: Arc<Matcher>,
+}
+
+impl Service<Uri> for Route {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = BoxFuture<Self::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.tcp.poll_ready(context).map_err(BoxError::from)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let proxy = self.proxies.intercept(&uri);
+        let Some(proxy) = proxy.filter(|_| uri.scheme() == Some(&Scheme::HTTPS)) else {
+            let connecting = self.tcp.call(uri);
+            return Box::pin(async move { Ok(connecting.await?) });
+        };
+        let mut tcp = self.tcp.clone();
+        // A proxy that wants TLS itself is refused rather than spoken to in the clear.
+        tcp.enforce_http(true);
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+        if let Some(authorization) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        let connecting = tunnel.call(uri);
+        Box::pin(async move { Ok(connecting.await?) })
+    }
+}
+
+/// Nothing came in time.
+#[derive(Debug, thiserror::Error)]
+#[error("there was not {what} within {limit:?}")]
+struct TimedOut {
+    what: &'static str,
+    limit: Duration,
+}
+
+async fn within<T, E: Into<BoxError>>(
+    limit: Option<Duration>,
+    what: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, BoxError> {
+    match limit {
+        None => work.await.map_err(Into::into),
+        Some(limit) => match tokio::time::timeout(limit, work).await {
+            Ok(outcome) => outcome.map_err(Into::into),
+            Err(_) => Err(TimedOut { what, limit }.into()),
+        },
+    }
+}
+
+/// The one place where an error of the connection gets its class, which decides whether the SDK tries again.
+fn error_of(error: BoxError) -> ConnectorError {
+    if source::<TimedOut>(&*error).is_some() {
+        return ConnectorError::timeout(error);
+    }
+    let is_io = source::<std::io::Error>(&*error).is_some();
+    if let Some(cause) = source::<hyper::Error>(&*error) {
+        if cause.is_user() {
+            return ConnectorError::user(error);
+        }
+        if cause.is_incomplete_message() {
+            // S3 closes a connection like this now and then.
+            return ConnectorError::other(error, Some(ErrorKind::TransientError));
+        }
+        if is_io || cause.is_closed() || cause.is_canceled() {
+            return ConnectorError::io(error);
+        }
+    }
+    if is_io || source::<legacy::Error>(&*error).is_some_and(legacy::Error::is_connect) {
+        return ConnectorError::io(error);
+    }
+    ConnectorError::other(error, None)
+}
+
+/// The first cause of this type.
+fn source<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}

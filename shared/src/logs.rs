@@ -1,0 +1,73 @@
+//! Logs, as the logging controls of the Lambda service ask for them
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>).
+//!
+//! The same lines as those of the runtime's own subscriber, whose filter links a regular expression engine.
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Writes the logs of this process to `writer` from now on.
+///
+/// `AWS_LAMBDA_LOG_LEVEL` says how much, else `RUST_LOG`, which may name modules (`info,hyper=debug`), else it is INFO.
+/// `AWS_LAMBDA_LOG_FORMAT=JSON` makes every line an object.
+pub fn start<W>(writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let variable = |name| std::env::var(name).ok();
+    let filter = filter(
+        variable("AWS_LAMBDA_LOG_LEVEL").as_deref(),
+        variable("RUST_LOG").as_deref(),
+    );
+    let lines = tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .without_time()
+        .with_writer(writer);
+    let logs = tracing_subscriber::registry().with(filter);
+    if variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
+        logs.with(lines.json()).init();
+    } else {
+        logs.with(lines).init();
+    }
+}
+
+/// What is logged. A level that is none (`FATAL`) is as good as not given.
+fn filter(lambda_level: Option<&str>, rust_log: Option<&str>) -> Targets {
+    let level = lambda_level.and_then(|level| level.parse::<LevelFilter>().ok());
+    if let Some(level) = level {
+        return Targets::new().with_default(level);
+    }
+    rust_log
+        .and_then(|targets| targets.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn the_level_is_lambdas_then_rust_logs_then_info() {
+        for (lambda, rust_log, most, of_hyper) in [
+            (None, None, Level::INFO, Level::INFO),
+            (Some("WARN"), Some("trace"), Level::WARN, Level::WARN),
+            (Some("debug"), None, Level::DEBUG, Level::DEBUG),
+            (Some("FATAL"), None, Level::INFO, Level::INFO),
+            (None, Some("error"), Level::ERROR, Level::ERROR),
+            (None, Some("info,hyper=trace"), Level::INFO, Level::TRACE),
+            (None, Some("no=level"), Level::INFO, Level::INFO),
+        ] {
+            let filter = filter(lambda, rust_log);
+            for (target, most) in [("tidemark", most), ("hyper", of_hyper)] {
+                for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+                    let enabled = filter.would_enable(target, &level);
+                    assert_eq!(enabled, level <= most, "{lambda:?} {rust_log:?} {target} {level}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What the functions find: SQL Server, S3 and Secrets Manager as stand-ins on this machine, each behind TLS.
+//!
+//! The certificates they are checked against are those of this system, some 150, and of the stand-ins. There is nothing
+//! to copy: the lookups are asked for a table that stands where its watermark does, `copy-delta` for slices whose rows
+//! are gone, `update-watermark` for the windows of those slices.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tidemark::adapters::mssql::MssqlRows;
+use tidemark::adapters::sqlserver::{ControlTable, Server};
+use tidemark::config::Tls;
+use tidemark::login::Login;
+use tidemark::table::TableSpec;
+use tidemark_sandbox::{Options, Sandbox};
+use tidemark_tests::pipeline::Pipeline;
+use tidemark_tests::s3_server::{BUCKET, S3Server};
+use tidemark_tests::stand_in::{CONTROL_TABLE, shipped_control_table};
+
+use crate::Failure;
+use crate::tls_front::TlsFront;
+
+const PREFIX: &str = "start";
+/// Processes of each function.
+pub const STARTS: usize = 20;
+/// Events of each process, the first one cold.
+pub const EVENTS: usize = 4;
+/// Where Linux systems keep their certificates.
+const SYSTEM_CERTIFICATES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// Everything the functions reach.
+pub struct Stage {
+    /// Of each function.
+    pub environment: BTreeMap<String, String>,
+    _files: tempfile::TempDir,
+    _sandbox: Sandbox,
+    _s3: S3Server,
+}
+
+impl Stage {
+    /// Tables `t0`, `t1`, … with a planned window each, the rows of which are gone, and `idle`, which is copied.
+    pub async fn set() -> Result<Self, Failure> {
+        let tables = STARTS * EVENTS;
+        let script: String = std::iter::once("idle".to_owned())
+            .chain((0..tables).map(|table| format!("t{table}")))
+            .map(|table| format!("CREATE TABLE {table} (id int NOT NULL, name nvarchar(40)); INSERT INTO {table} VALUES (1, N'a')\nGO\n"))
+            .collect();
+        let sandbox = tokio::task::spawn_blocking(|| {
+            Sandbox::start(Options {
+                init: vec![CONTROL_TABLE.to_owned(), script],
+                ..Options::default()
+            })
+        })
+        .await??;
+        let s3 = S3Server::start().await?;
+        let front = TlsFront::start(s3.address()).await?;
+        let login = Login {
+            host: "127.0.0.1".to_owned(),
+            port: sandbox.port(),
+            username: sandbox.username().to_owned(),
+            password: sandbox.password().to_owned(),
+            database: sandbox.database().to_owned(),
+            tls: Tls::Trust,
+        };
+        s3.keep_secret(
+            json!({ "host": login.host, "port": login.port, "username": login.username, "password": login.password,
+                    "dbname": login.database })
+            .to_string(),
+        );
+        Self::plan(&login, &s3, tables).await?;
+        sandbox.execute(
+            &(0..tables)
+                .map(|table| format!("DELETE FROM t{table}\nGO\n"))
+                .collect::<String>(),
+        )?;
+
+        let files = tempfile::tempdir()?;
+        let bundle = files.path().join("ca-bundle.pem");
+        let system = SYSTEM_CERTIFICATES
+            .iter()
+            .find_map(|path| std::fs::read_to_string(path).ok());
+        let certificates = [
+            system.unwrap_or_default(),
+            std::fs::read_to_string(sandbox.ca_path())?,
+            front.certificate,
+        ];
+        std::fs::write(&bundle, certificates.join("\n"))?;
+        let mut environment: BTreeMap<_, _> = s3
+            .environment()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        for (name, value) in [
+            ("AWS_ENDPOINT_URL", format!("https://{}", front.address)),
+            ("SSL_CERT_FILE", bundle.to_string_lossy().into_owned()),
+            ("SINK_BUCKET", BUCKET.to_owned()),
+            ("SINK_PREFIX", PREFIX.to_owned()),
+            ("SOURCE_SECRET_ARN", "source".to_owned()),
+            ("WATERMARK_TABLE", "dbo.tidemark_watermark".to_owned()),
+            ("WATERMARK_PROCEDURE", "dbo.tidemark_write_watermark".to_owned()),
+        ] {
+            environment.insert(name.to_owned(), value);
+        }
+        Ok(Self {
+            environment,
+            _files: files,
+            _sandbox: sandbox,
+            _s3: s3,
+        })
+    }
+
+    /// A window of every table is planned; that of `idle` is copied and committed.
+    async fn plan(login: &Login, s3: &S3Server, tables: usize) -> Result<(), Failure> {
+        let (source, store) = (Server::new(login.clone()), s3.store());
+        let watermarks: ControlTable = shipped_control_table(Server::new(login.clone()));
+        let mut pipeline = Pipeline {
+            source: &source,
+            rows: MssqlRows::new(login.clone()),
+            watermarks: &watermarks,
+            store: &store,
+            prefix: PREFIX,
+            sinks: (),
+        };
+        let specs = (0..tables).map(|table| serde_json::from_value(spec(&format!("dbo.t{table}"))));
+        let planned = pipeline
+            .plan("bench", &specs.collect::<Result<Vec<TableSpec>, _>>()?)
+            .await?;
+        let idle: TableSpec = serde_json::from_value(spec("dbo.idle"))?;
+        let copied = Box::pin(pipeline.run("bench", &[idle])).await?;
+        if planned.windows.len() != tables || copied.committed.len() != 1 {
+            return Err(format!("the tables cannot be planned: {:?} {:?}", planned.failed, copied.failed).into());
+        }
+        Ok(())
+    }
+}
+
+/// A function and the events it gets.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Copies slices.
+    Copy,
+    /// Commits their windows, in the same order.
+    Update,
+    /// Looks up the watermark of `idle`.
+    LookupOld,
+    /// Finds nothing new in it.
+    LookupNew,
+}
+
+impl Step {
+    /// In the order that their events need.
+    pub const ALL: [Self; 4] = [Self::Copy, Self::Update, Self::LookupOld, Self::LookupNew];
+
+    /// The function's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy-delta",
+            Self::Update => "update-watermark",
+            Self::LookupOld => "lookup-old-watermark",
+            Self::LookupNew => "lookup-new-watermark",
+        }
+    }
+
+    /// Its event for a table, which it must get only once.
+    pub fn event(self, table: usize) -> Value {
+        let (window, idle) = (format!("dbo.t{table}"), spec("dbo.idle"));
+        match self {
+            Self::Copy => json!({ "run_id": "bench", "table": window, "window": "initial", "slice": 0 }),
+            Self::Update => json!({ "run_id": "bench", "table": window, "window": "initial" }),
+            Self::LookupOld => json!({ "run_id": "bench", "tables": [idle] }),
+            Self::LookupNew => {
+                let stored = json!({ "store_type": "nvarchar", "value": "1" });
+                json!({ "run_id": "bench", "tables": [{ "spec": idle, "stored": stored }] })
+            }
+        }
+    }
+
+    /// That there was nothing to copy, and that it was seen.
+    pub fn check(self, answer: &Value) -> Result<(), Failure> {
+        let is_done = match self {
+            Self::Copy | Self::Update => answer["rows"] == 0,
+            Self::LookupOld => answer["tables"][0]["stored"]["value"] == "1",
+            Self::LookupNew => answer["unchanged"] == json!(["dbo.idle"]),
+        };
+        if is_done {
+            Ok(())
+        } else {
+            Err(format!("{} answered {answer}", self.name()).into())
+        }
+    }
+}
+
+fn spec(table: &str) -> Value {
+    json!({ "table": table, "tracking": { "watermark": { "column": "id", "settle_seconds": 0 } }, "format": "parquet" })
+}
