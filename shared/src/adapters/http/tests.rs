@@ -3,6 +3,8 @@
 //! Certificates and proxies are those of the environment, so each such case runs in a process of its own: this test binary
 //! again, with the environment of the case.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
