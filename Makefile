@@ -86,7 +86,9 @@ check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 	else echo "SKIPPED: npx (Node.js) is not installed, so infra/*.asl.json were not validated"; fi
 
 .PHONY: bench
-bench: ## Speed and memory of copy-delta on a million rows
+#: BENCH_ROWS=mixed rows of a line (5000000), BENCH_ONLY=part of the lines' names, BENCH_PACE=rows/s of a real server,
+#: SQLSERVER_URL=… for the lines of a real server
+bench: ## Speed and memory of copy-delta stage by stage, and every function's start-up
 	cargo build --locked --release $(FUNCTIONS:%=--package %)
 	cargo build --locked --profile bench --package tidemark-bench
 	$(or $(CARGO_TARGET_DIR),target)/release/bench

@@ -1,5 +1,6 @@
 //! What the tests across crates share: the pipeline in the state machine's order, worlds for it in memory and of real
-//! calls, an S3 server on disk, a proxy and faults between them, the tutorial, a table with every type.
+//! calls, an S3 server on disk, a real SQL Server by its address, a proxy and faults between them, the tutorial, a table
+//! with every type.
 
 // The futures of the steps nest deeper than the default of 128.
 #![recursion_limit = "256"]
@@ -10,6 +11,7 @@ pub mod faults;
 pub mod memory;
 pub mod pipeline;
 pub mod proxy;
+pub mod real_server;
 pub mod s3_faults;
 pub mod s3_server;
 pub mod slow;

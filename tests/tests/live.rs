@@ -6,65 +6,24 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tiberius::{AuthMethod, Client, Config, Row};
+use tiberius::Row;
 use tidemark::adapters::mssql::MssqlRows;
 use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer};
-use tidemark::config::Tls;
 use tidemark::ledger::Pointers;
 use tidemark::login::Login;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::table::TableSpec;
 use tidemark_tests::every_type;
 use tidemark_tests::pipeline::{Outcome, Pipeline};
+use tidemark_tests::real_server::{self, connect, execute};
 use tidemark_tests::s3_server::S3Server;
 use tidemark_tests::tutorial::{self, many_tables};
-use tokio::net::TcpStream;
-use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 /// The tutorials' control table and its procedure.
 const CONTROL: (&str, &str) = ("dbo.watermarktable", "dbo.usp_write_watermark");
 
-/// `sqlserver://user:password@host:port/database?tls=verify|trust`, as `make help` says.
 fn login() -> Login {
-    let url = std::env::var("SQLSERVER_URL").unwrap_or_else(|_| panic!("SQLSERVER_URL is not set: use make test-live"));
-    let rest = url.strip_prefix("sqlserver://").unwrap();
-    let (user, rest) = rest.rsplit_once('@').unwrap();
-    let (username, password) = user.split_once(':').unwrap();
-    let (address, rest) = rest.split_once('/').unwrap();
-    let (host, port) = address.split_once(':').unwrap_or((address, "1433"));
-    let (database, options) = rest.split_once('?').unwrap_or((rest, ""));
-    Login {
-        host: host.to_owned(),
-        port: port.parse().unwrap(),
-        username: username.to_owned(),
-        password: password.to_owned(),
-        database: database.to_owned(),
-        tls: if options.contains("tls=trust") {
-            Tls::Trust
-        } else {
-            Tls::Verify
-        },
-    }
-}
-
-async fn connect(login: &Login) -> Client<Compat<TcpStream>> {
-    let mut config = Config::new();
-    config.host(&login.host);
-    config.port(login.port);
-    config.database(&login.database);
-    config.authentication(AuthMethod::sql_server(&login.username, &login.password));
-    if login.tls == Tls::Trust {
-        config.trust_cert();
-    }
-    let tcp = TcpStream::connect((login.host.as_str(), login.port)).await.unwrap();
-    Client::connect(config, tcp.compat_write()).await.unwrap()
-}
-
-async fn execute(login: &Login, script: &str) {
-    let mut client = connect(login).await;
-    for batch in script.split("\nGO\n") {
-        client.simple_query(batch).await.unwrap().into_results().await.unwrap();
-    }
+    real_server::login_from_environment().unwrap_or_else(|| panic!("SQLSERVER_URL is not set: use make test-live"))
 }
 
 /// A database of its own on the server, made by a script in which `$database` is its name.

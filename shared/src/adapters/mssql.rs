@@ -40,6 +40,9 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 use tracing::warn;
 
+#[cfg(feature = "testing")]
+pub use self::batch::BatchBuilder;
+#[cfg(not(feature = "testing"))]
 use self::batch::BatchBuilder;
 use self::errors::error_of;
 use crate::adapters::credential::Credential;

@@ -14,7 +14,7 @@ use crate::format::ParquetOptions;
 use crate::shape::{Held, Shape};
 
 /// The most rows in a row group.
-const ROW_GROUP_ROWS: usize = 262_144;
+const ROW_GROUP_ROWS: usize = 131_072;
 /// A row group is closed when the writer holds this many bytes for it, most of them packed. It bounds our memory.
 const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// A row group is closed when its values were this many bytes before they were packed. It bounds the readers' memory.
@@ -57,6 +57,9 @@ impl ParquetEncoder {
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if self.writer.in_progress_rows() + batch.num_rows() >= ROW_GROUP_ROWS {
+            self.make_room();
+        }
         self.writer.write(batch).map_err(failed)?;
         if self.writer.in_progress_rows() <= batch.num_rows() {
             // The writer has closed a row group, or this is the first batch.
@@ -69,9 +72,16 @@ impl ParquetEncoder {
         let bytes: std::result::Result<usize, ArrowError> = values.sum();
         self.unpacked_bytes += bytes.map_err(ParquetError::from).map_err(failed)?;
         if self.writer.memory_size() >= ROW_GROUP_BYTES || self.unpacked_bytes >= ROW_GROUP_UNPACKED_BYTES {
+            self.make_room();
             self.writer.flush().map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Room for the row group that is about to be closed, all at once: growing by and by would cost it several times.
+    fn make_room(&mut self) {
+        let bytes = self.writer.in_progress_size();
+        self.writer.inner_mut().reserve_exact(bytes);
     }
 
     pub fn pending(&self) -> usize {

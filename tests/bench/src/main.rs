@@ -1,242 +1,254 @@
-//! Speed and memory of `copy-delta`: the release binary as deployed, run by hand on a table of a million rows.
+//! Speed and memory of `copy-delta`: `make bench`.
 //!
-//! The rows come over TLS from the stand-in server and go to a real S3 server, both in this process; what is measured is
-//! the other process, `copy-delta`, alone: its CPU as the kernel accounts it and its peak memory. The rate of rows is
-//! bounded by the stand-in, which reads them from SQLite.
+//! A server in this process replays rows faster than they can be read, or at the pace of a real server. What is measured
+//! is another process each time: first the bare client, then one stage more of the way at a time, then the release binary
+//! of `copy-delta` as it is deployed, with TLS, upload and checksums. CPU is what the kernel accounts to that process,
+//! memory its high-water mark.
 
 // The futures of the steps nest deeper than the default of 128.
 #![recursion_limit = "256"]
-#![allow(clippy::print_stdout, reason = "the terminal is the reader")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is the reader")]
+
+mod copies;
+mod null;
+mod process;
+mod report;
+mod server;
+mod small;
+mod source;
+mod stages;
 
 use std::error::Error;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::ExitCode;
 
-use serde_json::{Value, json};
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::sqlserver::Server;
-use tidemark::config::Tls;
-use tidemark::ledger::{Pointers, WindowName};
-use tidemark::login::Login;
-use tidemark::table::TableSpec;
-use tidemark_sandbox::{Options, Sandbox};
-use tidemark_tests::pipeline::Pipeline;
-use tidemark_tests::s3_server::{BUCKET, S3Server};
-use update_watermark::Response;
+use serde_json::json;
+use tidemark::query::Query;
+use tidemark_replay::rows::Rows;
+use tidemark_replay::server::{Answer, Replay};
+use tidemark_replay::tables::{self, Table};
+
+use crate::process::Measured;
+use crate::report::{Amount, Report};
+use crate::source::Certificate;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const ROWS: u64 = 1_000_000;
-/// Where memory is looked at.
-const SAMPLE: Duration = Duration::from_millis(5);
-/// Length of a clock tick in `/proc/*/stat`; 100 Hz on every Linux this runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// Mixed rows of a line, unless `BENCH_ROWS` says otherwise. Tables with wider rows have fewer.
+const ROWS: u64 = 5_000_000;
+/// Rows that a server with tables is filled with, at most.
+const SERVER_ROWS: u64 = 1_000_000;
+/// Rows per second of the paced lines, unless `BENCH_PACE` says otherwise: what one connection to a real server gave.
+const PACE: u64 = 1_100_000;
+/// The formats.
+const FORMATS: [&str; 3] = ["parquet", "csv", "jsonl"];
 
-/// Ten mixed columns, about 150 bytes a row on the wire.
-fn script() -> String {
-    format!(
-        "CREATE TABLE orders (
-            id bigint NOT NULL, customer int, status varchar(10), price decimal(18,4), name nvarchar(40),
-            ordered datetime2(7), modified datetime, ratio float, code uniqueidentifier, active bit)
-GO
-        INSERT INTO orders
-        SELECT value, value * CAST(7919 AS bigint) % 100000, CASE value % 4 WHEN 0 THEN 'new' WHEN 1 THEN 'paid' WHEN 2 THEN 'shipped' ELSE 'returned' END,
-            CAST(value * CAST(31 AS bigint) % 10000000 AS decimal(18,4)) / 10, CONCAT(N'Customer name ', value * CAST(104729 AS bigint) % 1000003),
-            DATEADD(second, value * 97 % 86400000, CAST('2019-01-01' AS datetime2(7))),
-            DATEADD(second, value, CAST('2020-01-01' AS datetime)), CAST(value AS float) / 3, NEWID(), CAST(value % 2 AS bit)
-        FROM GENERATE_SERIES(1, {ROWS})
-GO
-        CREATE TABLE orders_copy (
-            id bigint NOT NULL PRIMARY KEY, customer int, status varchar(10), price decimal(18,4), name nvarchar(40),
-            ordered datetime2(7), modified datetime, ratio float, code uniqueidentifier, active bit)"
-    )
+fn main() -> ExitCode {
+    let done = if std::env::args().nth(1).as_deref() == Some(stages::ARGUMENT) {
+        // As copy-delta has it.
+        tokio::runtime::Runtime::new()
+            .map_err(Failure::from)
+            .and_then(|runtime| runtime.block_on(stages::stage()))
+    } else {
+        run()
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-fn main() -> Result<(), Failure> {
+fn run() -> Result<(), Failure> {
     let copy_delta = std::env::current_exe()?.with_file_name("copy-delta");
     if !copy_delta.is_file() {
         return Err(format!("{} is not built: use make bench", copy_delta.display()).into());
     }
-    println!("Filling a table of {ROWS} rows of ten mixed columns");
-    let sandbox = Sandbox::start(Options {
-        init: vec![script()],
-        ..Options::default()
-    })?;
-    // One thread, so that the copying process finds a core of its own beside the stand-in.
+    // One thread, so that the measured process finds a core of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let lines = runtime.block_on(measure_all(&sandbox, &copy_delta))?;
-    let report = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bench.json");
-    if let Some(folder) = report.parent() {
-        std::fs::create_dir_all(folder)?;
+    runtime.block_on(measure_all(&copy_delta))
+}
+
+fn number(name: &str, otherwise: u64) -> Result<u64, Failure> {
+    match std::env::var(name) {
+        Ok(text) => Ok(text
+            .replace('_', "")
+            .parse()
+            .map_err(|_| format!("{name} is not a number: {text}"))?),
+        Err(_) => Ok(otherwise),
     }
-    std::fs::write(&report, serde_json::to_vec_pretty(&lines)?)?;
-    println!("Written to target/bench.json");
-    Ok(())
 }
 
-/// What the rows are copied into: a file of each format, and a table of the same stand-in, where the rows are all new.
-fn kinds() -> [(&'static str, Value); 4] {
-    [
-        ("parquet", json!({ "format": "parquet" })),
-        ("csv", json!({ "format": "csv" })),
-        ("jsonl", json!({ "format": "jsonl" })),
-        (
-            "sqlserver",
-            json!({ "sink": { "sqlserver": { "secret_arn": "sink", "table": "orders_copy" } } }),
-        ),
-    ]
-}
-
-async fn measure_all(sandbox: &Sandbox, copy_delta: &std::path::Path) -> Result<Vec<Value>, Failure> {
-    let s3 = S3Server::start().await?;
-    let login = Login {
-        host: "127.0.0.1".to_owned(),
-        port: sandbox.port(),
-        username: sandbox.username().to_owned(),
-        password: sandbox.password().to_owned(),
-        database: sandbox.database().to_owned(),
-        tls: Tls::Trust,
+async fn measure_all(copy_delta: &Path) -> Result<(), Failure> {
+    let rows = number("BENCH_ROWS", ROWS)?;
+    let pace = number("BENCH_PACE", PACE)?;
+    let mut report = Report::new(std::env::var("BENCH_ONLY").unwrap_or_default());
+    let bench = Bench {
+        copy_delta,
+        certificate: Certificate::new()?,
     };
-    s3.keep_secret(
-        json!({ "host": login.host, "port": login.port, "username": login.username, "password": login.password,
-                "dbname": login.database })
-        .to_string(),
-    );
-    println!(
-        "{:<22} {:>10} {:>8} {:>14} {:>12} {:>9}",
-        "", "rows/s", "MB/s", "CPU s/M rows", "peak RSS MB", "file MB"
-    );
-    let mut lines = Vec::new();
-    for (kind, how) in kinds() {
-        let (source, store) = (Server::new(login.clone()), s3.store());
-        let rows = MssqlRows::new(login.clone());
-        let watermarks = Pointers::new(&store, kind);
-        let pipeline = Pipeline {
-            source: &source,
+    bench.paced(&mut report, &tables::mixed(), rows, pace).await?;
+    for (table, rows) in [
+        (tables::mixed(), rows),
+        (tables::narrow(), rows),
+        (tables::wide_text(), (rows / 40).max(1)),
+        (tables::max_types(), (rows / 50_000).max(8)),
+    ] {
+        bench.table(&mut report, &table, rows).await?;
+    }
+    server::measure(&mut report, copy_delta, rows.min(SERVER_ROWS)).await?;
+    if report.wants("ten-rows") {
+        small::measure(&bench.certificate).await?;
+    }
+    report.write()
+}
+
+/// What the lines share.
+struct Bench<'a> {
+    copy_delta: &'a Path,
+    certificate: Certificate,
+}
+
+impl Bench<'_> {
+    /// Every stage and format of a table, as fast as the client takes the rows.
+    async fn table(&self, report: &mut Report, table: &Table, rows: u64) -> Result<(), Failure> {
+        let stages = [("drain", None), ("decode", None), ("build", None)]
+            .into_iter()
+            .chain(FORMATS.map(|format| ("encode", Some(format))));
+        let copies = FORMATS.map(|format| format!("copy/{}/{format}", table.name));
+        let lines: Vec<_> = stages
+            .flat_map(|(stage, format)| {
+                let name = match format {
+                    Some(format) => format!("{stage}/{}/{format}", table.name),
+                    None => format!("{stage}/{}", table.name),
+                };
+                [
+                    (name.clone(), stage, format, true),
+                    (name + "/plain", stage, format, false),
+                ]
+            })
+            .collect();
+        let mut names = lines.iter().map(|(name, ..)| name).chain(&copies).map(String::as_str);
+        if !report.wants_any(&mut names) {
+            return Ok(());
+        }
+        let (bytes_per_row, encrypted) = self.serve(table, rows, true, None);
+        let (_, plain) = self.serve(table, rows, false, None);
+        report.section(&format!(
+            "Table {}: {rows} rows of {bytes_per_row:.0} bytes on the wire, as fast as they are read",
+            table.name
+        ));
+        let mut amount = Amount {
             rows,
-            watermarks: &watermarks,
-            store: &store,
-            prefix: kind,
-            sinks: (),
+            wire_bytes: bytes_per_row * rows as f64,
+            file_bytes: None,
         };
-        let mut spec =
-            json!({ "table": "orders", "tracking": { "watermark": { "column": "id", "settle_seconds": 0 } } });
-        if let (Some(spec), Value::Object(how)) = (spec.as_object_mut(), how) {
-            spec.extend(how);
+        for (name, stage, format, is_encrypted) in &lines {
+            // The drain is what all others are compared with.
+            if !report.wants(name) && *stage != "drain" {
+                continue;
+            }
+            let login = source::login(if *is_encrypted { &encrypted } else { &plain });
+            let measured = stages::run(stage, table, format.unwrap_or("parquet"), &login, *is_encrypted)?;
+            check_rows(name, rows, &measured, *stage == "drain")?;
+            amount.file_bytes = format.and_then(|_| measured.answer["bytes"].as_u64());
+            let drain = format!("drain/{}{}", table.name, if *is_encrypted { "" } else { "/plain" });
+            report.line(name, &drain, amount, &measured);
         }
-        let spec: TableSpec = serde_json::from_value(spec)?;
-        let planned = pipeline.plan("bench", &[spec]).await?;
-        if planned.windows.len() != 1 {
-            return Err(format!("no window: {:?}", planned.failed).into());
+        for (name, format) in copies.iter().zip(FORMATS) {
+            if report.wants(name) {
+                self.copy(
+                    report,
+                    name,
+                    &format!("drain/{}", table.name),
+                    table,
+                    format,
+                    &encrypted,
+                    amount,
+                )
+                .await?;
+            }
         }
-        let event = json!({ "run_id": "bench", "table": "dbo.orders", "window": "initial", "slice": 0 });
-        let mut command = Command::new(copy_delta);
-        command
-            .envs(s3.environment())
-            .env("SSL_CERT_FILE", sandbox.ca_path())
-            .env("RUST_LOG", "warn");
-        command.envs([
-            ("SINK_BUCKET", BUCKET),
-            ("SINK_PREFIX", kind),
-            ("SOURCE_SECRET_ARN", "source"),
-        ]);
-        let measured = tokio::task::spawn_blocking(move || measure(command, &event)).await??;
-        let copied = &measured.answer;
-        let (rows, bytes) = (
-            copied["rows"].as_u64().unwrap_or(0),
-            copied["bytes"].as_u64().unwrap_or(0),
-        );
-        let window = WindowName::initial();
-        let committed = Box::pin(pipeline.update("bench", "dbo.orders", &window)).await?;
-        if rows != ROWS || !matches!(committed, Response::Committed(_)) {
-            return Err(format!("{rows} rows were copied instead of {ROWS}").into());
-        }
-        let millions = rows as f64 / 1e6;
-        let megabytes = bytes as f64 / 1e6;
-        let line = json!({
-            "name": format!("copy/mixed/{kind}"),
-            "rows_per_s": (rows as f64 / measured.wall_seconds).round(),
-            "mb_per_s": round(megabytes / measured.wall_seconds),
-            "cpu_s_per_million_rows": round(measured.cpu_seconds / millions),
-            "peak_rss_mb": round(measured.peak_rss_bytes as f64 / 1e6),
-        });
-        println!(
-            "{:<22} {:>10} {:>8} {:>14} {:>12} {:>9.1}",
-            line["name"].as_str().unwrap_or_default(),
-            line["rows_per_s"],
-            line["mb_per_s"],
-            line["cpu_s_per_million_rows"],
-            line["peak_rss_mb"],
-            megabytes
-        );
-        lines.push(line);
+        Ok(())
     }
-    Ok(lines)
-}
 
-fn round(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
-}
-
-/// What one process did.
-struct Measured {
-    answer: Value,
-    wall_seconds: f64,
-    cpu_seconds: f64,
-    peak_rss_bytes: u64,
-}
-
-/// Runs `command` with `event` on its standard input to its end.
-fn measure(mut command: Command, event: &Value) -> Result<Measured, Failure> {
-    let before = children_cpu_seconds()?;
-    let started = Instant::now();
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let input = child.stdin.take().ok_or("no standard input")?;
-    serde_json::to_writer(input, event)?;
-    let mut peak_rss_bytes = 0;
-    let status = loop {
-        peak_rss_bytes = peak_rss_bytes.max(peak_rss(child.id()));
-        match child.try_wait()? {
-            Some(status) => break status,
-            None => std::thread::sleep(SAMPLE),
+    /// The whole at a real server's pace, beside the bare drain at the same pace.
+    async fn paced(&self, report: &mut Report, table: &Table, rows: u64, pace: u64) -> Result<(), Failure> {
+        let (drain, copy) = (
+            format!("drain/{}/paced", table.name),
+            format!("copy/{}/parquet/paced", table.name),
+        );
+        if !report.wants_any([drain.as_str(), copy.as_str()].into_iter()) {
+            return Ok(());
         }
-    };
-    let wall_seconds = started.elapsed().as_secs_f64();
-    let cpu_seconds = children_cpu_seconds()? - before;
-    if !status.success() {
-        return Err(format!("copy-delta failed: {status}").into());
+        let (bytes_per_row, server) = self.serve(table, rows, true, Some(pace));
+        report.section(&format!(
+            "Table {}: {rows} rows from a server that sends {pace} rows/s at most",
+            table.name
+        ));
+        let amount = Amount {
+            rows,
+            wire_bytes: bytes_per_row * rows as f64,
+            file_bytes: None,
+        };
+        let measured = stages::run("drain", table, "parquet", &source::login(&server), true)?;
+        report.line(&drain, &drain, amount, &measured);
+        self.copy(report, &copy, &drain, table, "parquet", &server, amount)
+            .await
     }
-    let output = child.stdout.take().ok_or("no standard output")?;
-    Ok(Measured {
-        answer: serde_json::from_reader(output)?,
-        wall_seconds,
-        cpu_seconds,
-        peak_rss_bytes,
-    })
+
+    #[expect(clippy::too_many_arguments, reason = "they are what a line is")]
+    async fn copy(
+        &self,
+        report: &mut Report,
+        name: &str,
+        drain: &str,
+        table: &Table,
+        format: &str,
+        server: &Replay,
+        amount: Amount,
+    ) -> Result<(), Failure> {
+        let query = Query {
+            sql: "SELECT 1".to_owned(),
+            parameters: Vec::new(),
+        };
+        let plan = copies::plan(&stages::columns(table), &json!({ "format": format }), &query)?;
+        let authority = Some(self.certificate.authority());
+        let measured = copies::copy(self.copy_delta, authority, &source::login(server), plan).await?;
+        check_rows(name, amount.rows, &measured, false)?;
+        let amount = Amount {
+            file_bytes: measured.answer["bytes"].as_u64(),
+            ..amount
+        };
+        report.line(name, drain, amount, &measured);
+        Ok(())
+    }
+
+    fn serve(&self, table: &Table, rows: u64, is_encrypted: bool, pace: Option<u64>) -> (f64, Replay) {
+        let rows = Rows::new(table, rows);
+        let rows = match pace {
+            Some(pace) => rows.at_most(pace),
+            None => rows,
+        };
+        let bytes_per_row = rows.bytes_per_row();
+        let server = if is_encrypted {
+            self.certificate.serve(rows)
+        } else {
+            Replay::start(Answer::Rows(rows))
+        };
+        (bytes_per_row, server)
+    }
 }
 
-/// The high-water mark of a process's resident memory, 0 when it is gone.
-fn peak_rss(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kibibytes.map_or(0, |kibibytes| kibibytes * 1024)
-}
-
-/// CPU of the children waited for so far, user and system (`proc(5)`, fields 16 and 17 of `stat`).
-fn children_cpu_seconds() -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| -> Result<f64, Failure> {
-        Ok(fields
-            .get(index)
-            .ok_or("an unknown form of /proc/self/stat")?
-            .parse::<f64>()?)
-    };
-    // Counted from field 3, the first after the name.
-    Ok((ticks(13)? + ticks(14)?) / TICKS_PER_SECOND)
+/// Who understands the rows must have found all of them.
+fn check_rows(name: &str, rows: u64, measured: &Measured, is_drain: bool) -> Result<(), Failure> {
+    if is_drain || measured.answer["rows"] == rows {
+        return Ok(());
+    }
+    Err(format!("{name}: not {rows} rows: {}", measured.answer).into())
 }

@@ -41,6 +41,8 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
+    /// An empty batch of this shape.
+    #[must_use]
     pub fn new(shape: &Shape, limits: BatchLimits) -> Self {
         let columns: Vec<_> = shape
             .columns()
@@ -61,6 +63,7 @@ impl BatchBuilder {
     }
 
     /// Whether the batch must be finished before another row.
+    #[must_use]
     pub fn is_full(&self) -> bool {
         self.rows >= self.limits.rows
             || self.variable_bytes + self.rows * self.fixed_bytes >= self.limits.bytes
@@ -68,6 +71,7 @@ impl BatchBuilder {
     }
 
     /// Text values in which malformed text was replaced, so far.
+    #[must_use]
     pub const fn replaced_texts(&self) -> u64 {
         self.replaced_texts
     }

@@ -1,0 +1,102 @@
+//! The lines on the terminal and in `target/bench.json`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::process::Measured;
+
+/// Collects lines, and shows each as it is measured.
+#[derive(Debug)]
+pub struct Report {
+    /// Only lines whose name has this in it.
+    only: String,
+    lines: Vec<Value>,
+    /// Seconds per row of the bare drains.
+    drains: HashMap<String, f64>,
+}
+
+/// What was copied or received.
+#[derive(Debug, Clone, Copy)]
+pub struct Amount {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes as they came from the source.
+    pub wire_bytes: f64,
+    /// Bytes of the file, if there is one.
+    pub file_bytes: Option<u64>,
+}
+
+impl Report {
+    /// An empty report of the lines whose names have `only` in them.
+    pub fn new(only: String) -> Self {
+        Self {
+            only,
+            lines: Vec::new(),
+            drains: HashMap::new(),
+        }
+    }
+
+    /// Whether the line is wanted.
+    pub fn wants(&self, name: &str) -> bool {
+        name.contains(&self.only)
+    }
+
+    /// Whether one of the lines `names` is wanted, and with it the bare drain they are compared with.
+    pub fn wants_any<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
+        names.any(|name| self.wants(name))
+    }
+
+    /// A title and the heads of the columns.
+    pub fn section(&self, title: &str) {
+        println!("\n{title}");
+        println!(
+            "  {:<34} {:>10} {:>8} {:>13} {:>12} {:>9} {:>11}",
+            "", "rows/s", "MB/s", "CPU s/M rows", "peak RSS MB", "file MB", "time ÷ drain"
+        );
+    }
+
+    /// Adds a line. A bare drain is what the lines `of` the same name are compared with.
+    pub fn line(&mut self, name: &str, drain: &str, amount: Amount, measured: &Measured) {
+        let seconds_per_row = measured.wall_seconds / amount.rows as f64;
+        if name == drain {
+            self.drains.insert(name.to_owned(), seconds_per_row);
+        }
+        let rows_per_s = (1.0 / seconds_per_row).round();
+        let mb_per_s = amount.wire_bytes / 1e6 / measured.wall_seconds;
+        let cpu = measured.cpu_seconds / amount.rows as f64 * 1e6;
+        let peak_rss_mb = measured.peak_rss_bytes as f64 / 1e6;
+        let file = amount
+            .file_bytes
+            .map_or(String::new(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
+        let drain = self.drains.get(drain);
+        let ratio = drain.map_or(String::new(), |drain| format!("{:.2}", seconds_per_row / drain));
+        println!("  {name:<34} {rows_per_s:>10} {mb_per_s:>8.1} {cpu:>13.3} {peak_rss_mb:>12.1} {file:>9} {ratio:>11}");
+        let line = json!({
+            "name": name,
+            "rows_per_s": rows_per_s,
+            "mb_per_s": rounded(mb_per_s, 1),
+            "cpu_s_per_million_rows": rounded(cpu, 3),
+            "peak_rss_mb": rounded(peak_rss_mb, 1),
+        });
+        self.lines.push(line);
+    }
+
+    /// Writes `target/bench.json`.
+    pub fn write(&self) -> Result<(), Failure> {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bench.json");
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, serde_json::to_vec_pretty(&self.lines)?)?;
+        println!("\n{} lines written to target/bench.json", self.lines.len());
+        Ok(())
+    }
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    let factor = 10_f64.powi(digits);
+    (value * factor).round() / factor
+}

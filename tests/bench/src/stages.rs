@@ -1,0 +1,205 @@
+//! The stages, each in a process of its own as the whole is. Every stage does what the one before it does, and one thing
+//! more: receive the bytes, decode them, build record batches, encode the file.
+
+use std::process::Command;
+
+use arrow_array::RecordBatch;
+use mssql_tds::connection::client_context::ClientContext;
+use mssql_tds::connection::tds_client::TdsClient;
+use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
+use mssql_tds::core::EncryptionSetting;
+use serde_json::{Value, json};
+use tidemark::adapters::mssql::{BatchLimits, MssqlRows};
+use tidemark::config::Tls;
+use tidemark::encode::Encoder;
+use tidemark::error::{Error, ErrorCode};
+use tidemark::format::{Format, Timestamps};
+use tidemark::login::Login;
+use tidemark::ports::rows::{BatchSink, RowSource};
+use tidemark::query::Query;
+use tidemark::shape::Shape;
+use tidemark::types::Column;
+use tidemark_replay::drain::{Address, Drain};
+use tidemark_replay::tables::Table;
+use tokio::sync::mpsc;
+
+use crate::Failure;
+use crate::process::{Measured, measure};
+
+/// The argument that makes this program a stage.
+pub const ARGUMENT: &str = "stage";
+/// What an encoder's bytes are thrown away in.
+const PIECE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Runs a stage in a process of its own.
+pub fn run(stage: &str, table: &Table, format: &str, login: &Login, is_encrypted: bool) -> Result<Measured, Failure> {
+    let event = json!({
+        "stage": stage, "columns": columns(table), "format": format, "host": login.host, "port": login.port,
+        "username": login.username, "password": login.password, "database": login.database,
+        "sql": "SELECT 1", "is_encrypted": is_encrypted,
+    });
+    run_event(&event)
+}
+
+/// The bare drain of a statement.
+pub fn drain(sql: &str, login: &Login) -> Result<Measured, Failure> {
+    let event = json!({
+        "stage": "drain", "columns": [], "format": "parquet", "host": login.host, "port": login.port,
+        "username": login.username, "password": login.password, "database": login.database,
+        "sql": sql, "is_encrypted": true,
+    });
+    run_event(&event)
+}
+
+fn run_event(event: &Value) -> Result<Measured, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(ARGUMENT);
+    measure(command, event)
+}
+
+/// The columns of a table, as a plan has them.
+pub fn columns(table: &Table) -> Value {
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| json!({ "name": column.name, "sql_type": column.sql_type, "nullable": column.name != "id" }));
+    columns.collect()
+}
+
+/// The process of a stage: reads what to do, does it, and writes what came of it.
+pub async fn stage() -> Result<(), Failure> {
+    let event: Value = serde_json::from_reader(std::io::stdin())?;
+    let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+    let login = Login {
+        host: text("host"),
+        port: serde_json::from_value(event["port"].clone())?,
+        username: text("username"),
+        password: text("password"),
+        database: text("database"),
+        tls: Tls::Trust,
+    };
+    let is_encrypted = event["is_encrypted"] == true;
+    let columns: Vec<Column> = serde_json::from_value(event["columns"].clone())?;
+    let format: Format = serde_json::from_value(event["format"].clone())?;
+    let stage = text("stage");
+    if stage == "drain" {
+        let bytes = drained(&login, &text("sql"))?;
+        println!("{}", json!({ "bytes": bytes }));
+        return Ok(());
+    }
+    let shape = Shape::new(&columns, &format, Timestamps::Us)?;
+    let (rows, bytes) = match stage.as_str() {
+        "decode" => (decoded(&login, is_encrypted).await?, 0),
+        "build" => {
+            let mut rows = source(login, is_encrypted);
+            (rows.read(&query(), &shape, &mut Discard).await?, 0)
+        }
+        "encode" => encoded(source(login, is_encrypted), &shape, &format).await?,
+        other => return Err(format!("there is no stage {other}").into()),
+    };
+    println!("{}", json!({ "rows": rows, "bytes": bytes }));
+    Ok(())
+}
+
+fn query() -> Query {
+    Query {
+        sql: "SELECT 1".to_owned(),
+        parameters: Vec::new(),
+    }
+}
+
+fn source(login: Login, is_encrypted: bool) -> MssqlRows {
+    if is_encrypted {
+        MssqlRows::new(login)
+    } else {
+        MssqlRows::unencrypted(login, BatchLimits::default())
+    }
+}
+
+fn drained(login: &Login, sql: &str) -> Result<u64, Failure> {
+    let address = Address {
+        host: &login.host,
+        port: login.port,
+        username: &login.username,
+        password: &login.password,
+        database: &login.database,
+    };
+    Ok(Drain::connect(address)?.run(sql)?)
+}
+
+async fn decoded(login: &Login, is_encrypted: bool) -> Result<u64, Failure> {
+    let mut client = Box::pin(connect(login, is_encrypted)).await?;
+    client.execute_sp_executesql(query().sql, Vec::new(), ()).await?;
+    let mut null = crate::null::Null::default();
+    loop {
+        use mssql_tds::connection::tds_client::BufferedRowPoll;
+        match client.try_next_buffered_row_into(&mut null)? {
+            BufferedRowPoll::Complete => {}
+            BufferedRowPoll::Partial => client.finish_row_into(&mut null).await?,
+            BufferedRowPoll::Pending => {
+                if !client.next_row_into(&mut null).await? {
+                    break;
+                }
+            }
+            BufferedRowPoll::Exhausted => break,
+        }
+    }
+    Ok(null.rows)
+}
+
+async fn connect(login: &Login, is_encrypted: bool) -> Result<TdsClient, Failure> {
+    let address = format!("tcp:{},{}", login.host, login.port);
+    let mut context = ClientContext::with_data_source(&address);
+    context.user_name.clone_from(&login.username);
+    context.password.clone_from(&login.password);
+    context.packet_size = 32_767;
+    context.encryption_options.mode = if is_encrypted {
+        EncryptionSetting::Required
+    } else {
+        EncryptionSetting::PreferOff
+    };
+    context.encryption_options.trust_server_certificate = true;
+    Ok(TdsConnectionProvider::new()
+        .create_client(context, &address, None)
+        .await?)
+}
+
+struct Discard;
+
+impl BatchSink for Discard {
+    async fn push(&mut self, _batch: RecordBatch) -> tidemark::error::Result<()> {
+        Ok(())
+    }
+}
+
+struct Channel(mpsc::Sender<RecordBatch>);
+
+impl BatchSink for Channel {
+    async fn push(&mut self, batch: RecordBatch) -> tidemark::error::Result<()> {
+        self.0
+            .send(batch)
+            .await
+            .map_err(|error| Error::with_source(ErrorCode::Internal, "the encoder is gone", error))
+    }
+}
+
+/// Reading and encoding side by side, as in `copy-delta`.
+async fn encoded(mut rows: MssqlRows, shape: &Shape, format: &Format) -> Result<(u64, u64), Failure> {
+    let (sender, mut receiver) = mpsc::channel::<RecordBatch>(1);
+    let mut encoder = Encoder::new(shape, format)?;
+    let encoding = tokio::task::spawn_blocking(move || {
+        let mut bytes = 0;
+        while let Some(batch) = receiver.blocking_recv() {
+            encoder.write(&batch)?;
+            if encoder.pending() >= PIECE_BYTES {
+                bytes += encoder.take().len();
+            }
+        }
+        let end = encoder.finish()?;
+        tidemark::error::Result::Ok((bytes + end.bytes.len()) as u64)
+    });
+    let mut sink = Channel(sender);
+    let read = rows.read(&query(), shape, &mut sink).await?;
+    drop(sink);
+    Ok((read, encoding.await??))
+}

@@ -1,0 +1,55 @@
+//! A real SQL Server, or whatever `SQLSERVER_URL` names.
+
+#![allow(clippy::unwrap_used, reason = "only tests use it, and they fail by panicking")]
+
+use tiberius::{AuthMethod, Client, Config};
+use tidemark::config::Tls;
+use tidemark::login::Login;
+use tokio::net::TcpStream;
+use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
+
+/// `SQLSERVER_URL`, where it is set: `sqlserver://user:password@host:port/database?tls=verify|trust`, as `make help` says.
+#[must_use]
+pub fn login_from_environment() -> Option<Login> {
+    let url = std::env::var("SQLSERVER_URL").ok().filter(|url| !url.is_empty())?;
+    let rest = url.strip_prefix("sqlserver://").unwrap();
+    let (user, rest) = rest.rsplit_once('@').unwrap();
+    let (username, password) = user.split_once(':').unwrap();
+    let (address, rest) = rest.split_once('/').unwrap();
+    let (host, port) = address.split_once(':').unwrap_or((address, "1433"));
+    let (database, options) = rest.split_once('?').unwrap_or((rest, ""));
+    Some(Login {
+        host: host.to_owned(),
+        port: port.parse().unwrap(),
+        username: username.to_owned(),
+        password: password.to_owned(),
+        database: database.to_owned(),
+        tls: if options.contains("tls=trust") {
+            Tls::Trust
+        } else {
+            Tls::Verify
+        },
+    })
+}
+
+/// A connection for scripts and checks.
+pub async fn connect(login: &Login) -> Client<Compat<TcpStream>> {
+    let mut config = Config::new();
+    config.host(&login.host);
+    config.port(login.port);
+    config.database(&login.database);
+    config.authentication(AuthMethod::sql_server(&login.username, &login.password));
+    if login.tls == Tls::Trust {
+        config.trust_cert();
+    }
+    let tcp = TcpStream::connect((login.host.as_str(), login.port)).await.unwrap();
+    Client::connect(config, tcp.compat_write()).await.unwrap()
+}
+
+/// Runs the batches of a script, which lines with `GO` separate.
+pub async fn execute(login: &Login, script: &str) {
+    let mut client = connect(login).await;
+    for batch in script.split("\nGO\n") {
+        client.simple_query(batch).await.unwrap().into_results().await.unwrap();
+    }
+}
