@@ -1,0 +1,172 @@
+//! The loops every row goes through, by themselves: `cargo bench --package tidemark-bench --features micro`.
+
+// The futures of the steps nest deeper than the default of 128.
+#![recursion_limit = "256"]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
+
+use std::borrow::Cow;
+use std::hint::black_box;
+
+use arrow_array::RecordBatch;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mssql_tds::datatypes::column_values::{SqlDateTime2, SqlTime};
+use mssql_tds::datatypes::decoder::DecimalParts;
+use mssql_tds::datatypes::row_writer::RowWriter;
+use mssql_tds::datatypes::sql_string::EncodingType;
+use tidemark::adapters::mssql::{BatchBuilder, BatchLimits, MssqlRows};
+use tidemark::checksum::crc64nvme_base64;
+use tidemark::config::Tls;
+use tidemark::encode::Encoder;
+use tidemark::format::{Format, Timestamps};
+use tidemark::login::Login;
+use tidemark::ports::rows::{BatchSink, RowSource};
+use tidemark::query::Query;
+use tidemark::shape::Shape;
+use tidemark::types::Column;
+use tidemark_replay::rows::Rows;
+use tidemark_replay::server::{Answer, Replay};
+use tidemark_replay::tables::{self, Table};
+use uuid::Uuid;
+
+/// Rows of a measured batch.
+const ROWS: u64 = 16_384;
+const LIMITS: BatchLimits = BatchLimits {
+    rows: ROWS as usize,
+    bytes: usize::MAX,
+};
+
+fn columns(named: &[(&str, &str)]) -> Vec<Column> {
+    let column = |(name, sql_type): &(&str, &str)| Column {
+        name: (*name).to_owned(),
+        sql_type: sql_type.parse().unwrap(),
+        nullable: true,
+    };
+    named.iter().map(column).collect()
+}
+
+/// Decoded values into a record batch, by the kind of value.
+fn build(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("build");
+    group.throughput(Throughput::Elements(ROWS));
+    let wide: Vec<u8> = "Theresa Kowalski, 17 Station Road, Lyon"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let mixed: Vec<u8> = "Zoë Müller, 3 Hauptstraße, Köln"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let decimal = DecimalParts::new(true, 18, 4, 1_234_567);
+    let moment = || SqlDateTime2 {
+        days: 738_000,
+        time: SqlTime {
+            time_nanoseconds: 432_109_876_543,
+            scale: 7,
+        },
+    };
+    type Put<'a> = &'a dyn Fn(&mut BatchBuilder, u64);
+    let cases: [(&str, &str, Put<'_>); 6] = [
+        ("bigint", "bigint", &|batch, row| batch.write_i64(0, row.cast_signed())),
+        ("decimal", "decimal(18,4)", &|batch, _| {
+            batch.write_decimal(0, decimal.clone())
+        }),
+        ("datetime2", "datetime2(7)", &|batch, _| {
+            batch.write_datetime2(0, moment())
+        }),
+        ("uniqueidentifier", "uniqueidentifier", &|batch, row| {
+            batch.write_uuid(0, Uuid::from_u128(row.into()));
+        }),
+        ("nvarchar, ASCII", "nvarchar(40)", &|batch, _| {
+            batch.write_string(0, Cow::Borrowed(&wide), EncodingType::Utf16);
+        }),
+        ("nvarchar, accents", "nvarchar(40)", &|batch, _| {
+            batch.write_string(0, Cow::Borrowed(&mixed), EncodingType::Utf16);
+        }),
+    ];
+    for (name, sql_type, put) in cases {
+        let shape = Shape::new(&columns(&[("a", sql_type)]), &Format::default(), Timestamps::Us).unwrap();
+        let mut batch = BatchBuilder::new(&shape, LIMITS);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                for row in 0..ROWS {
+                    put(&mut batch, black_box(row));
+                    batch.end_row();
+                }
+                black_box(batch.finish().unwrap())
+            });
+        });
+    }
+    group.finish();
+}
+
+#[derive(Default)]
+struct Collected(Vec<RecordBatch>);
+
+impl BatchSink for Collected {
+    async fn push(&mut self, batch: RecordBatch) -> tidemark::error::Result<()> {
+        self.0.push(batch);
+        Ok(())
+    }
+}
+
+/// One batch of a table, read from the replaying server.
+fn batch(table: &Table, shape: &Shape) -> RecordBatch {
+    let server = Replay::start(Answer::Rows(Rows::new(table, ROWS)));
+    let login = Login {
+        host: "127.0.0.1".to_owned(),
+        port: server.port(),
+        username: "reader".to_owned(),
+        password: "replay".to_owned(),
+        database: "db".to_owned(),
+        tls: Tls::Trust,
+    };
+    let query = Query {
+        sql: "SELECT 1".to_owned(),
+        parameters: Vec::new(),
+    };
+    let mut collected = Collected::default();
+    let mut rows = MssqlRows::unencrypted(login, LIMITS);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(rows.read(&query, shape, &mut collected)).unwrap();
+    collected.0.remove(0)
+}
+
+/// A record batch into the bytes of a file.
+fn encode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("encode");
+    group.throughput(Throughput::Elements(ROWS));
+    for table in [tables::mixed(), tables::narrow()] {
+        let named: Vec<_> = table
+            .columns
+            .iter()
+            .map(|column| (column.name, column.sql_type))
+            .collect();
+        for name in ["parquet", "csv", "jsonl"] {
+            let format: Format = serde_json::from_value(name.into()).unwrap();
+            let shape = Shape::new(&columns(&named), &format, Timestamps::Us).unwrap();
+            let batch = batch(&table, &shape);
+            group.bench_function(format!("{}/{name}", table.name), |bencher| {
+                bencher.iter(|| {
+                    let mut encoder = Encoder::new(&shape, &format).unwrap();
+                    encoder.write(&batch).unwrap();
+                    black_box(encoder.finish().unwrap())
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+/// The checksum of a piece of an upload.
+fn checksum(criterion: &mut Criterion) {
+    let piece: Vec<u8> = (0..1_u32 << 20).flat_map(u32::to_le_bytes).collect();
+    let mut group = criterion.benchmark_group("checksum");
+    group.throughput(Throughput::Bytes(piece.len() as u64));
+    group.bench_function("crc64nvme", |bencher| {
+        bencher.iter(|| crc64nvme_base64(black_box(&piece)));
+    });
+    group.finish();
+}
+
+criterion_group!(hot_loops, build, encode, checksum);
+criterion_main!(hot_loops);
