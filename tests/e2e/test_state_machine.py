@@ -23,7 +23,15 @@ TABLES = [{"table": "dbo.a", "tracking": {"watermark": {"column": "m"}}}]
 OLD = {"tables": [{"spec": TABLES[0]}], "failed": []}
 WINDOW = {"table": "dbo.a", "window": "initial", "slices": 1, "settle_seconds": 0, "adopted": False}
 NOTES = [{"table": "dbo.a", "null_rows": 1, "future_rows": 0}]
-NEW = {"windows": [WINDOW], "empty": [], "unchanged": [], "waiting": ["dbo.z"], "notes": NOTES, "dry_run": [], "failed": []}
+NEW = {
+    "windows": [WINDOW],
+    "empty": [],
+    "unchanged": [],
+    "waiting": ["dbo.z"],
+    "notes": NOTES,
+    "dry_run": [],
+    "failed": [],
+}
 COMMIT = {
     "table": "dbo.a",
     "window": "initial",

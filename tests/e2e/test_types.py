@@ -395,7 +395,7 @@ def test_a_parquet_part_is_as_engines_like_it(
     path = _part(s3_deployment, table, tmp_path)
     footer = pyarrow.parquet.ParquetFile(path).metadata
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-    assert [group.num_rows for group in groups] == [262_144, rows - 262_144]
+    assert [group.num_rows for group in groups] == [131_072, 131_072, rows - 262_144]
     for group in groups:
         for number in range(group.num_columns):
             chunk = group.column(number)
@@ -404,7 +404,7 @@ def test_a_parquet_part_is_as_engines_like_it(
             assert chunk.is_stats_set and chunk.statistics.has_min_max and chunk.statistics.null_count == 0, name
             assert chunk.has_column_index and chunk.has_offset_index, name
             assert chunk.has_dictionary_page == (name == "label"), name
-    least = groups[1].column(0).statistics
+    least = groups[2].column(0).statistics
     assert (least.min, least.max) == (262_145, rows)
 
     source = f"read_parquet('{path}', hive_partitioning = false)"

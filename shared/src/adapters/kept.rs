@@ -3,7 +3,7 @@
 //! Lambda gives a process one event at a time and freezes it in between. Nothing here relies on the first: a connection
 //! is taken out while it is used, so whoever finds none opens another, and of two that are put back one is kept. Because
 //! of the second, a kept connection may have died without a word: its adapter asks it something first, for at most
-//! [`PROBE_TIMEOUT`], and replaces it by one new connection unless the answer is in order. Only then is anything done on it,
+//! `PROBE_TIMEOUT`, and replaces it by one new connection unless the answer is in order. Only then is anything done on it,
 //! so that no statement of a step is ever repeated for the sake of a kept connection.
 
 use std::fmt;
