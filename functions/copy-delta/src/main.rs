@@ -33,7 +33,7 @@ struct Connections {
 
 async fn step(
     config: &Result<CopyConfig>,
-    aws: &Aws,
+    aws: &Result<Aws>,
     kept: &Connections,
     event: Value,
     context: RunContext,
@@ -44,6 +44,7 @@ async fn step(
         silence,
         part_bytes,
     } = config.as_ref().map_err(Clone::clone)?;
+    let aws = aws.as_ref().map_err(Clone::clone)?;
     let request: Request = runner::decode(event)?;
     let span = request.span();
     let timeouts = Timeouts {

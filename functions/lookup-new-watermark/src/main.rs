@@ -22,12 +22,13 @@ async fn main() -> ExitCode {
 
 async fn step(
     config: &Result<LookupNewConfig>,
-    aws: &Aws,
+    aws: &Result<Aws>,
     kept: &KeptConnection,
     event: Value,
     context: RunContext,
 ) -> Result<Outcome> {
     let LookupNewConfig { sink, source } = config.as_ref().map_err(Clone::clone)?;
+    let aws = aws.as_ref().map_err(Clone::clone)?;
     let request = Event::decode(event)?;
     let source = Server::new(aws.secrets.credential(source).await?).keeping(kept);
     let store = aws.store(&sink.bucket);

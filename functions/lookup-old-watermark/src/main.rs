@@ -23,12 +23,13 @@ async fn main() -> ExitCode {
 
 async fn step(
     config: &Result<LookupOldConfig>,
-    aws: &Aws,
+    aws: &Result<Aws>,
     kept: &KeptConnection,
     event: Value,
     context: RunContext,
 ) -> Result<Response> {
     let LookupOldConfig { sink, watermarks } = config.as_ref().map_err(Clone::clone)?;
+    let aws = aws.as_ref().map_err(Clone::clone)?;
     let store = aws.store(&sink.bucket);
     let watermarks = Watermarks::open(watermarks, &aws.secrets, kept, &store, &sink.prefix).await?;
     handle(&watermarks, &store, &sink.prefix, runner::decode(event)?, context).await

@@ -32,7 +32,7 @@ struct Connections {
 
 async fn step(
     config: &Result<UpdateConfig>,
-    aws: &Aws,
+    aws: &Result<Aws>,
     kept: &Connections,
     event: Value,
     context: RunContext,
@@ -42,6 +42,7 @@ async fn step(
         source,
         watermarks,
     } = config.as_ref().map_err(Clone::clone)?;
+    let aws = aws.as_ref().map_err(Clone::clone)?;
     let request = Event::decode(event)?;
     let span = request.span();
     let store = aws.store(&sink.bucket);

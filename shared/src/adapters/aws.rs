@@ -13,6 +13,7 @@ use aws_types::sdk_config::Builder;
 use super::http::Http;
 use super::s3::S3Store;
 use super::secrets::Secrets;
+use crate::error::{Error, ErrorCode, Result};
 
 /// Clients for the services the steps use, with the region and credentials of the environment.
 #[derive(Debug, Clone)]
@@ -27,14 +28,15 @@ impl Aws {
     ///
     /// Files with profiles and metadata services are not asked: the code for them is larger than all of a step's own.
     /// By hand, `aws configure export-credentials --format env` makes variables of any of them.
-    #[must_use]
-    pub fn from_environment() -> Self {
+    ///
+    /// Errors: `InvalidConfig` when there is no region, or there are no credentials.
+    pub fn from_environment() -> Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let config = configured(&variable);
-        Self::new(
+        let config = checked(configured(&variable))?;
+        Ok(Self::new(
             &at(&config, endpoint(&variable, "S3")),
             &at(&config, endpoint(&variable, "SECRETS_MANAGER")),
-        )
+        ))
     }
 
     /// What the clients have of this project rather than of the environment: how they speak HTTP, how long they wait,
@@ -104,6 +106,19 @@ fn configured(variable: &impl Fn(&str) -> Option<String>) -> SdkConfig {
     config.build()
 }
 
+/// What the SDK would say much later, and not by the variables' names.
+fn checked(config: SdkConfig) -> Result<SdkConfig> {
+    let missing = if config.region().is_none() {
+        "there is no AWS region: set AWS_REGION"
+    } else if config.credentials_provider().is_none() {
+        "there are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile or a login they are set by \
+         eval \"$(aws configure export-credentials --format env)\""
+    } else {
+        return Ok(config);
+    };
+    Err(Error::new(ErrorCode::InvalidConfig, missing))
+}
+
 /// The custom endpoint of a service.
 fn endpoint(variable: &impl Fn(&str) -> Option<String>, service: &str) -> Option<String> {
     let is_ignored =
@@ -147,7 +162,19 @@ mod tests {
         assert!(config.request_checksum_calculation().is_some() && config.response_checksum_validation().is_none());
         assert!(config.credentials_provider().is_some());
         assert_eq!(configured(&of("AWS_REGION")).region().unwrap().as_ref(), "us-east-1");
-        assert!(configured(&of("AWS_ACCESS_KEY_ID")).credentials_provider().is_none());
+        assert!(checked(config).is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_before_anything_is_asked() {
+        let message = |variables: &[&str]| {
+            let variable = |name: &str| variables.contains(&name).then(|| "x".to_owned());
+            checked(configured(&variable)).map(drop).map_err(|error| error.report())
+        };
+        let (key, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+        assert!(message(&[key, secret]).unwrap_err().contains("AWS_REGION"));
+        assert!(message(&["AWS_REGION", key]).unwrap_err().contains(secret));
+        assert_eq!(message(&["AWS_DEFAULT_REGION", key, secret]), Ok(()));
     }
 
     #[test]
