@@ -89,7 +89,7 @@ check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 #: BENCH_ROWS=mixed rows of a line (5000000), BENCH_ONLY=part of the lines' names, BENCH_PACE=rows/s of a real server,
 #: SQLSERVER_URL=… for the lines of a real server
 bench: ## Speed and memory of copy-delta stage by stage, and every function's start-up
-	cargo build --locked --release $(FUNCTIONS:%=--package %)
+	$(MAKE) release
 	cargo build --locked --profile bench --package tidemark-bench
 	$(or $(CARGO_TARGET_DIR),target)/release/bench
 	$(or $(CARGO_TARGET_DIR),target)/release/start-up
@@ -117,7 +117,7 @@ build: ## Packages the functions under target/lambda, none larger than its budge
 ifeq ($(ARCH),arm64)
 	cargo lambda build --release --arm64 --locked $(FUNCTIONS:%=--package %)
 else
-	cargo build --locked --release $(FUNCTIONS:%=--package %)
+	$(MAKE) release
 	@for name in $(FUNCTIONS); do install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/release/$$name target/lambda/$$name/bootstrap; done
 	@needed=$$(objdump -T $(FUNCTIONS:%=target/lambda/%/bootstrap) | grep -o 'GLIBC_2\.[0-9]*' | sort -Vu | tail -n 1); \
 	newest=$$(printf '%s\nGLIBC_2.34\n' "$$needed" | sort -V | tail -n 1); \
@@ -145,6 +145,13 @@ deploy: build ## Builds, and deploys with the AWS SAM CLI
 		--parameter-overrides file://.local/parameters.yaml $(PARAMETERS:%=file://%)
 
 # --- what the targets above need
+
+# Rows go through the common crate in copy-delta only: in the others it is compiled for size.
+.PHONY: release
+release:
+	cargo build --locked --release --package copy-delta
+	cargo build --locked --release $(patsubst %,--package %,$(filter-out copy-delta,$(FUNCTIONS))) \
+		--config 'profile.release.package.tidemark.opt-level="z"'
 
 .PHONY: binaries
 binaries:
