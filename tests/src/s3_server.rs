@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tidemark::adapters::aws::Aws;
 use tidemark::adapters::s3::S3Store;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
 use crate::s3_faults::{S3Fault, S3Faults};
@@ -178,7 +178,7 @@ impl Secret {
 struct Front {
     service: S3Service,
     folder: PathBuf,
-    one_at_a_time: Arc<Mutex<()>>,
+    one_at_a_time: Arc<RwLock<()>>,
     secret: Arc<Secret>,
     faults: Arc<S3Faults>,
 }
@@ -221,13 +221,14 @@ impl Front {
             return Ok(refusal(StatusCode::NOT_FOUND, "NoSuchBucket"));
         }
         let conditional = request.headers().contains_key("if-none-match") || request.headers().contains_key("if-match");
-        let turn = if conditional {
-            Some(self.one_at_a_time.lock().await)
+        // An object and its checksum are two files: who reads one while it is replaced must not see one of either.
+        let (writing, reading) = if conditional {
+            (Some(self.one_at_a_time.write().await), None)
         } else {
-            None
+            (None, Some(self.one_at_a_time.read().await))
         };
         let response = self.service.call(request.map(s3s::Body::from)).await;
-        drop(turn);
+        drop((writing, reading));
         if fault == Some(S3Fault::CutAfter) {
             return Err("cut before the answer".into());
         }
