@@ -51,9 +51,20 @@ impl Credential {
         changed.unwrap_or(&self.login)
     }
 
+    /// Logs in by `log_in` and, where that fails and the login has changed since it was read, once more.
+    pub(super) async fn log_in<C>(&self, log_in: impl AsyncFn(&Login) -> Result<C>) -> Result<C> {
+        match log_in(self.login()).await {
+            Ok(connection) => Ok(connection),
+            Err(error) => match self.changed().await {
+                Some(login) => log_in(login).await,
+                None => Err(error),
+            },
+        }
+    }
+
     /// Reads the login again, the first time only. `None` when there is no other than the one known before: what was
     /// refused is not tried again, which would only lock the login.
-    pub(super) async fn changed(&self) -> Option<&Login> {
+    async fn changed(&self) -> Option<&Login> {
         let origin = self.origin.as_ref()?;
         if self.changed.initialized() {
             return None;

@@ -171,13 +171,9 @@ impl MssqlRows {
             }
             tracing::debug!("A kept connection is of no use any more.");
         }
-        match Box::pin(self.log_in(self.credential.login())).await {
-            Ok(opened) => Ok(opened),
-            Err(error) => match self.credential.changed().await {
-                Some(login) => Box::pin(self.log_in(login)).await,
-                None => Err(error),
-            },
-        }
+        // Boxed, as the driver's futures are large.
+        let log_in = async |login: &Login| Box::pin(self.log_in(login)).await;
+        self.credential.log_in(log_in).await
     }
 
     /// Whether a kept connection is there, with its session as after a login: the server resets it before it answers
