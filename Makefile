@@ -155,7 +155,6 @@ release:
 
 .PHONY: binaries
 binaries:
-	@perl -MIPC::Cmd -e 1 2>/dev/null || { echo "The build of OpenSSL needs perl: apt install perl"; exit 1; }
 	cargo build --locked --workspace --bins
 
 $(VENV_STAMP): tests/requirements.txt tests/requirements-constraints.txt

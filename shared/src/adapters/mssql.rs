@@ -3,8 +3,8 @@
 //! The driver hands every value to a writer of ours as it is decoded, which appends it to Arrow buffers. One connection
 //! is kept while it is usable, also for the next invocation. Facts of the driver that this adapter depends on:
 //!
-//! - Its certificate checks are OpenSSL's through `native-tls`, which loads the system's CA files by itself, and
-//!   `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set. It reads them once in a process.
+//! - Its certificate checks are those of our `native-tls`, which loads the system's CA files by itself, or those of
+//!   `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set. The driver has it read them once in a process.
 //! - It logs every row at INFO when it has to wait for the network. Its logs are switched off here.
 //! - Dropping a future of it in the middle of a response leaves the connection unusable, so the connection is out of
 //!   `self` while it is used, and dropped with the future.

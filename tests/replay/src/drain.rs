@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
-use native_tls::{Protocol, TlsConnector};
+use native_tls::{HandshakeError, TlsConnector};
 
 use crate::packets::{
     BATCH, HEADER_BYTES, HandshakeInPackets, LAST, LOGIN, PACKET_BYTES, PRELOGIN, read_message, send,
@@ -81,11 +81,13 @@ impl Drain {
             let connector = TlsConnector::builder()
                 .danger_accept_invalid_certs(true)
                 .danger_accept_invalid_hostnames(true)
-                .max_protocol_version(Some(Protocol::Tlsv12))
                 .build()
                 .map_err(Error::other)?;
             let (wrapped, is_bare) = HandshakeInPackets::new(stream);
-            let encrypted = connector.connect(address.host, wrapped).map_err(Error::other)?;
+            let encrypted = connector.connect(address.host, wrapped).map_err(|error| match error {
+                HandshakeError::Failure(error) => Error::other(error),
+                HandshakeError::WouldBlock(_) => ErrorKind::WouldBlock.into(),
+            })?;
             is_bare.store(true, Ordering::Relaxed);
             Box::new(encrypted)
         };

@@ -1,6 +1,6 @@
 //! Packets (MS-TDS 2.2.3.1), and TLS inside of them during the login.
 
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,13 +98,20 @@ impl Read for HandshakeInPackets {
 
 impl Write for HandshakeInPackets {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
         if self.is_bare.load(Ordering::Relaxed) {
-            return self.stream.write(bytes);
+            return self.stream.write_vectored(slices);
         }
-        let mut packet = header(PRELOGIN, LAST, bytes.len()).to_vec();
-        packet.extend_from_slice(bytes);
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        let mut packet = header(PRELOGIN, LAST, length).to_vec();
+        for slice in slices {
+            packet.extend_from_slice(slice);
+        }
         self.stream.write_all(&packet)?;
-        Ok(bytes.len())
+        Ok(length)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

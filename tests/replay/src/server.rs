@@ -6,7 +6,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use native_tls::{Identity, Protocol, TlsAcceptor};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::packets::{ANSWER, HandshakeInPackets, LOGIN, read_message, send};
 use crate::rows::Rows;
@@ -53,15 +56,18 @@ impl Replay {
     /// A server that insists on TLS 1.2, with this certificate and key in PEM.
     #[must_use]
     pub fn start_with_tls(answer: Answer, certificate: &str, key: &str) -> Self {
-        let identity = Identity::from_pkcs8(certificate.as_bytes(), key.as_bytes()).unwrap();
-        let acceptor = TlsAcceptor::builder(identity)
-            .max_protocol_version(Some(Protocol::Tlsv12))
-            .build()
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
             .unwrap();
-        Self::listen(answer, Some(acceptor))
+        Self::listen(answer, Some(Arc::new(config)))
     }
 
-    fn listen(answer: Answer, acceptor: Option<TlsAcceptor>) -> Self {
+    fn listen(answer: Answer, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -69,10 +75,10 @@ impl Replay {
         let answer = Arc::new(answer);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (answer, acceptor, shared) = (answer.clone(), acceptor.clone(), shared.clone());
+                let (answer, tls, shared) = (answer.clone(), tls.clone(), shared.clone());
                 shared.lock().unwrap().connections += 1;
                 // A client that goes away ends its connection, nothing else.
-                thread::spawn(move || drop(greet(stream.unwrap(), acceptor.as_ref(), &answer, &shared)));
+                thread::spawn(move || drop(greet(stream.unwrap(), tls, &answer, &shared)));
             }
         });
         Self { port, seen }
@@ -99,7 +105,7 @@ impl Replay {
 
 fn greet(
     mut stream: TcpStream,
-    acceptor: Option<&TlsAcceptor>,
+    tls: Option<Arc<ServerConfig>>,
     answer: &Answer,
     seen: &Mutex<Seen>,
 ) -> std::io::Result<()> {
@@ -107,15 +113,18 @@ fn greet(
     read_message(&mut stream)?;
     // VERSION at 11, ENCRYPTION at 17: on, or not supported.
     let mut options = vec![0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF];
-    options.extend([16, 0, 0x10, 0, 0, 0, if acceptor.is_some() { 1 } else { 2 }]);
+    options.extend([16, 0, 0x10, 0, 0, 0, if tls.is_some() { 1 } else { 2 }]);
     send(&mut stream, ANSWER, &options, true)?;
-    let Some(acceptor) = acceptor else {
+    let Some(tls) = tls else {
         return serve(&mut stream, answer, seen);
     };
-    let (wrapped, is_bare) = HandshakeInPackets::new(stream);
-    let mut encrypted = acceptor.accept(wrapped).map_err(std::io::Error::other)?;
+    let (mut wrapped, is_bare) = HandshakeInPackets::new(stream);
+    let mut tls = ServerConnection::new(tls).map_err(std::io::Error::other)?;
+    while tls.is_handshaking() || tls.wants_write() {
+        tls.complete_io(&mut wrapped)?;
+    }
     is_bare.store(true, Ordering::Relaxed);
-    serve(&mut encrypted, answer, seen)
+    serve(&mut StreamOwned::new(tls, wrapped), answer, seen)
 }
 
 fn serve(stream: &mut (impl Read + Write), answer: &Answer, seen: &Mutex<Seen>) -> std::io::Result<()> {

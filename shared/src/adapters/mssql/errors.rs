@@ -75,14 +75,10 @@ fn of_server(errors: &[SqlErrorInfo]) -> Error {
 }
 
 /// Whether the network failed rather than the certificate.
-///
-/// A connection that ended is an error of `native-tls` with nothing behind it: OpenSSL has neither an error of its own nor
-/// one of the system for it (`SSL_ERROR_SYSCALL`, <https://docs.openssl.org/3.0/man3/SSL_get_error/>).
 fn is_io(error: &DriverError) -> bool {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        let is_end = error.is::<native_tls::Error>() && error.source().is_none();
-        if is_end || error.is::<std::io::Error>() {
+        if error.is::<std::io::Error>() {
             return true;
         }
         cause = error.source();

@@ -1,6 +1,6 @@
 //! Which certificates are accepted.
 //!
-//! OpenSSL reads its CA files once in a process, so each case runs in a process of its own: this test binary again,
+//! The driver reads the CA files once in a process, so each case runs in a process of its own: this test binary again,
 //! with the environment of the case.
 
 use std::path::Path;

@@ -1,0 +1,129 @@
+//! What connections are made with.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+use crate::handshake::go_on;
+use crate::verifier::{AnyCertificate, AnyHost, authorities};
+use crate::{Error, HandshakeError, Result, TlsStream};
+
+/// How a connector is made.
+#[derive(Debug, Clone, Default)]
+pub struct TlsConnectorBuilder {
+    accepts_any_certificate: bool,
+    accepts_any_host: bool,
+    protocols: Vec<Vec<u8>>,
+}
+
+impl TlsConnectorBuilder {
+    /// Accepts every certificate, for any host.
+    pub const fn danger_accept_invalid_certs(&mut self, accepts: bool) -> &mut Self {
+        self.accepts_any_certificate = accepts;
+        self
+    }
+
+    /// Accepts a certificate of a known authority for any host.
+    pub const fn danger_accept_invalid_hostnames(&mut self, accepts: bool) -> &mut Self {
+        self.accepts_any_host = accepts;
+        self
+    }
+
+    /// The protocols that are offered (ALPN), the preferred one first.
+    pub fn request_alpns(&mut self, protocols: &[&str]) -> &mut Self {
+        self.protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        self
+    }
+
+    /// The connector. Reads the authorities' certificates, if it is to know any.
+    ///
+    /// # Errors
+    ///
+    /// When no authority is found.
+    pub fn build(&self) -> Result<TlsConnector> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = if self.accepts_any_certificate {
+            Arc::new(AnyCertificate(provider.clone()))
+        } else {
+            let verifier = WebPkiServerVerifier::builder_with_provider(authorities()?, provider.clone());
+            let verifier = verifier.build().map_err(|error| Error::input(error.to_string()))?;
+            if self.accepts_any_host {
+                Arc::new(AnyHost(verifier))
+            } else {
+                verifier
+            }
+        };
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols.clone_from(&self.protocols);
+        // Where a session is resumed the client speaks last, and its login follows at once. A server that reads ahead takes
+        // that for another packet of the handshake; no driver on Linux resumes, so none has found them.
+        config.resumption = Resumption::disabled();
+        Ok(TlsConnector(Arc::new(config)))
+    }
+}
+
+/// Makes connections.
+#[derive(Clone)]
+pub struct TlsConnector(Arc<ClientConfig>);
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConnector").finish_non_exhaustive()
+    }
+}
+
+impl TlsConnector {
+    /// As a connector is by default.
+    #[must_use]
+    pub fn builder() -> TlsConnectorBuilder {
+        TlsConnectorBuilder::default()
+    }
+
+    /// The handshake with the server of this DNS name or IP address, over a stream to it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the network, of TLS, or a host that is no name; [`HandshakeError::WouldBlock`] when the stream would.
+    pub fn connect<S: Read + Write>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> std::result::Result<TlsStream<S>, HandshakeError<S>> {
+        let name = match ServerName::try_from(host) {
+            Ok(name) => name.to_owned(),
+            Err(_) => {
+                let error = Error::input(format!("'{host}' is neither a DNS name nor an IP address"));
+                return Err(HandshakeError::Failure(error));
+            }
+        };
+        let connection =
+            ClientConnection::new(self.0.clone(), name).map_err(|error| HandshakeError::Failure(error.into()))?;
+        go_on(TlsStream::new(connection, stream))
+    }
+}
+
+/// The server's side, which does not exist here: it cannot be made.
+#[derive(Debug, Clone)]
+pub struct TlsAcceptor(Infallible);
+
+impl TlsAcceptor {
+    /// Never called.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn accept<S: Read + Write>(&self, _: S) -> std::result::Result<TlsStream<S>, HandshakeError<S>> {
+        match self.0 {}
+    }
+}

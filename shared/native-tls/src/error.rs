@@ -1,0 +1,69 @@
+//! What can go wrong.
+
+use std::error::Error as StdError;
+use std::{fmt, io};
+
+use crate::MidHandshakeTlsStream;
+
+/// As the standard one.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why there is no TLS connection. Its [source](StdError::source) is an [`io::Error`] where the network failed, and never
+/// otherwise.
+#[derive(Debug)]
+pub struct Error(Cause);
+
+#[derive(Debug)]
+enum Cause {
+    Network(io::Error),
+    Tls(rustls::Error),
+    Input(String),
+}
+
+impl Error {
+    pub(crate) fn input(message: impl Into<String>) -> Self {
+        Self(Cause::Input(message.into()))
+    }
+
+    /// rustls hands its own errors on as an [`io::Error`] with one of them inside.
+    pub(crate) fn from_io(error: io::Error) -> Self {
+        match error.downcast::<rustls::Error>() {
+            Ok(error) => Self(Cause::Tls(error)),
+            Err(error) => Self(Cause::Network(error)),
+        }
+    }
+}
+
+impl From<rustls::Error> for Error {
+    fn from(error: rustls::Error) -> Self {
+        Self(Cause::Tls(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Network(error) => error.fmt(f),
+            Cause::Tls(error) => error.fmt(f),
+            Cause::Input(message) => f.write_str(message),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0 {
+            Cause::Network(error) => Some(error),
+            Cause::Tls(_) | Cause::Input(_) => None,
+        }
+    }
+}
+
+/// A handshake that is not done.
+#[derive(Debug)]
+pub enum HandshakeError<S> {
+    /// It never will be.
+    Failure(Error),
+    /// The socket would block; to be gone on with.
+    WouldBlock(MidHandshakeTlsStream<S>),
+}

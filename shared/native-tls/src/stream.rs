@@ -1,0 +1,142 @@
+//! A connection.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use rustls::ClientConnection;
+
+use crate::socket::Socket;
+use crate::{Certificate, Result};
+
+/// An encrypted stream.
+///
+/// It can be used where the stream below would block: [`write`](Write::write) takes the bytes at the latest when those
+/// of before are gone, [`flush`](Write::flush) sends them.
+#[derive(Debug)]
+pub struct TlsStream<S> {
+    tls: ClientConnection,
+    socket: Socket<S>,
+}
+
+impl<S> TlsStream<S> {
+    /// The stream below.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.socket.get_ref()
+    }
+
+    /// The stream below. Reading from it or writing to it breaks the connection.
+    pub fn get_mut(&mut self) -> &mut S {
+        self.socket.get_mut()
+    }
+
+    /// The server's certificate.
+    ///
+    /// # Errors
+    ///
+    /// None; the interface has them.
+    pub fn peer_certificate(&self) -> Result<Option<Certificate>> {
+        let certificates = self.tls.peer_certificates().unwrap_or_default();
+        Ok(certificates
+            .first()
+            .map(|certificate| Certificate::new(certificate.clone())))
+    }
+
+    /// The protocol the server chose of those that were offered (ALPN).
+    ///
+    /// # Errors
+    ///
+    /// None; the interface has them.
+    pub fn negotiated_alpn(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.tls.alpn_protocol().map(<[u8]>::to_vec))
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn tls(&self) -> &ClientConnection {
+        &self.tls
+    }
+}
+
+impl<S: Read + Write> TlsStream<S> {
+    pub(crate) fn new(tls: ClientConnection, stream: S) -> Self {
+        Self {
+            tls,
+            socket: Socket::new(stream),
+        }
+    }
+
+    /// Until the handshake is done and the last of it is sent. Can be called again after it would have blocked.
+    pub(crate) fn shake_hands(&mut self) -> io::Result<()> {
+        loop {
+            self.send()?;
+            if !self.tls.is_handshaking() {
+                return Ok(());
+            }
+            self.receive()?;
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream below.
+    pub fn shutdown(&mut self) -> io::Result<()> {
+        self.tls.send_close_notify();
+        self.send()
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.socket)?;
+        }
+        self.socket.flush()
+    }
+
+    /// The next bytes from below, decrypted.
+    fn receive(&mut self) -> io::Result<()> {
+        let received = self.tls.read_tls(&mut self.socket)?;
+        if let Err(error) = self.tls.process_new_packets() {
+            // The server is told why, if it still listens; what failed is the other.
+            drop(self.send());
+            return Err(io::Error::new(ErrorKind::InvalidData, error));
+        }
+        if received == 0 && self.tls.is_handshaking() {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+}
+
+impl<S: Read + Write> Read for TlsStream<S> {
+    /// An end without the server's goodbye is [`ErrorKind::UnexpectedEof`].
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.receive()?,
+                answer => return answer,
+            }
+            // An answer of TLS itself, such as new keys. If that would block it is sent with what is written next.
+            if self.tls.wants_write() {
+                match self.send() {
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+impl<S: Read + Write> Write for TlsStream<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send()?;
+        let taken = self.tls.writer().write(bytes)?;
+        match self.send() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            _ => Ok(taken),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}

@@ -1,0 +1,322 @@
+//! Against servers of rustls, over sockets that block at every byte.
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::{
+    HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion, version,
+};
+
+use crate::verifier::AnyHost;
+use crate::{Certificate, HandshakeError, TlsConnector, TlsStream};
+
+const HOST: &str = "127.0.0.1";
+/// What a client sends to have the connection closed without a goodbye.
+const HANG_UP: u8 = 0xFF;
+
+/// A stream that would block before everything it does, and does it to one byte.
+#[derive(Debug)]
+struct Hesitant {
+    stream: TcpStream,
+    is_ready: bool,
+}
+
+impl Hesitant {
+    const fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            is_ready: false,
+        }
+    }
+
+    fn hesitate(&mut self) -> io::Result<()> {
+        self.is_ready = !self.is_ready;
+        if self.is_ready {
+            Err(ErrorKind::WouldBlock.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Read for Hesitant {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.hesitate()?;
+        let one = bytes.len().min(1);
+        self.stream.read(&mut bytes[..one])
+    }
+}
+
+impl Write for Hesitant {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hesitate()?;
+        self.stream.write(&bytes[..bytes.len().min(1)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hesitate()?;
+        self.stream.flush()
+    }
+}
+
+/// Counts what is written.
+#[derive(Debug)]
+struct Counted(TcpStream, usize);
+
+impl Read for Counted {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1 += 1;
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+struct Identity {
+    authority: CertificateDer<'static>,
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
+fn identity() -> Identity {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = ca.self_signed(&ca_key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+    Identity {
+        authority: authority.der().clone(),
+        certificate: certificate.der().clone(),
+        key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+    }
+}
+
+/// A server that sends back what it gets, on a port of its own. It hangs up in the handshake of these connections.
+fn echo(version: &'static SupportedProtocolVersion, hangs_up_on: &'static [usize]) -> u16 {
+    let Identity { certificate, key, .. } = identity();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"tds/8.0".to_vec()];
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for (index, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let tls = ServerConnection::new(config.clone()).unwrap();
+            thread::spawn(move || {
+                if hangs_up_on.contains(&index) {
+                    let mut some = [0; 16];
+                    return drop(stream.read(&mut some));
+                }
+                stream.set_nodelay(true).unwrap();
+                let mut stream = StreamOwned::new(tls, stream);
+                let mut bytes = [0; 50_000];
+                while let Ok(read @ 1..) = stream.read(&mut bytes) {
+                    if bytes[read - 1] == HANG_UP {
+                        return;
+                    }
+                    stream.write_all(&bytes[..read]).unwrap();
+                }
+                stream.conn.send_close_notify();
+                // The client may be gone.
+                drop(stream.flush());
+            });
+        }
+    });
+    port
+}
+
+fn trusting() -> TlsConnector {
+    let mut builder = TlsConnector::builder();
+    builder.danger_accept_invalid_certs(true).request_alpns(&["tds/8.0"]);
+    builder.build().unwrap()
+}
+
+/// Goes on whenever it would block.
+fn connect<S: Read + Write + std::fmt::Debug>(connector: &TlsConnector, stream: S) -> crate::Result<TlsStream<S>> {
+    let mut answer = connector.connect(HOST, stream);
+    loop {
+        match answer {
+            Ok(stream) => return Ok(stream),
+            Err(HandshakeError::WouldBlock(middle)) => answer = middle.handshake(),
+            Err(HandshakeError::Failure(error)) => return Err(error),
+        }
+    }
+}
+
+fn patiently<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match work() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            answer => return answer,
+        }
+    }
+}
+
+fn tcp(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((HOST, port)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// What comes back of these bytes.
+fn echoed(stream: &mut TlsStream<impl Read + Write>, sent: &[u8]) -> io::Result<Vec<u8>> {
+    let mut rest = sent;
+    let mut back = Vec::new();
+    let mut bytes = [0; 7_000];
+    while back.len() < sent.len() {
+        // One connection of two directions: whoever only writes waits for a server that does as well.
+        if let Some(some) = rest.get(..rest.len().min(20_000)).filter(|some| !some.is_empty()) {
+            let taken = patiently(|| stream.write(some))?;
+            rest = &rest[taken..];
+            patiently(|| stream.flush())?;
+        }
+        let read = patiently(|| stream.read(&mut bytes))?;
+        assert!(read > 0, "the server said goodbye");
+        back.extend_from_slice(&bytes[..read]);
+    }
+    Ok(back)
+}
+
+#[test]
+fn every_byte_comes_through_sockets_that_block_at_every_byte() {
+    let sent: Vec<u8> = (0..100_000_u32)
+        .map(|index| u8::try_from(index % 251).unwrap())
+        .collect();
+    for version in [&version::TLS12, &version::TLS13] {
+        let port = echo(version, &[]);
+        let mut plain = connect(&trusting(), tcp(port)).unwrap();
+        assert_eq!(echoed(&mut plain, &sent).unwrap(), sent);
+        let mut hesitant = connect(&trusting(), Hesitant::new(tcp(port))).unwrap();
+        assert_eq!(echoed(&mut hesitant, &sent).unwrap(), sent);
+        assert_eq!(hesitant.negotiated_alpn().unwrap(), Some(b"tds/8.0".to_vec()));
+        patiently(|| hesitant.shutdown()).unwrap();
+        assert_eq!(
+            patiently(|| hesitant.read(&mut [0; 1])).unwrap(),
+            0,
+            "both said goodbye"
+        );
+    }
+}
+
+#[test]
+fn every_handshake_is_a_full_one_and_each_flight_of_it_one_write() {
+    let port = echo(&version::TLS12, &[]);
+    let connector = trusting();
+    for _ in 0..2 {
+        let stream = connect(&connector, Counted(tcp(port), 0)).unwrap();
+        assert_eq!(stream.tls().handshake_kind(), Some(HandshakeKind::Full));
+        assert_eq!(
+            stream.get_ref().1,
+            2,
+            "the hello, and all that follows the server's answer"
+        );
+    }
+}
+
+#[test]
+fn a_connection_that_ends_is_an_error_of_the_network() {
+    let port = echo(&version::TLS12, &[0]);
+    let error = connect(&trusting(), tcp(port)).unwrap_err();
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    assert!(cause.is_some(), "{error:?}");
+
+    let mut stream = connect(&trusting(), tcp(port)).unwrap();
+    stream.write_all(&[HANG_UP]).unwrap();
+    stream.flush().unwrap();
+    let error = stream.read(&mut [0; 10]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn a_certificate_of_no_known_authority_is_refused_by_name() {
+    let port = echo(&version::TLS12, &[]);
+    let mut builder = TlsConnector::builder();
+    for any_host in [false, true] {
+        let connector = builder.danger_accept_invalid_hostnames(any_host).build().unwrap();
+        let error = connect(&connector, tcp(port)).unwrap_err();
+        assert!(error.source().is_none(), "the network is well: {error:?}");
+        assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_tls_is_no_error_of_the_network() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        drop(stream.read(&mut [0; 1_000]));
+    });
+    let error = connect(&trusting(), tcp(port)).unwrap_err();
+    assert!(error.source().is_none(), "{error:?}");
+}
+
+#[test]
+fn a_host_that_is_no_name_is_refused_before_anything_is_sent() {
+    let answer = trusting().connect("no host", io::Cursor::new(Vec::new()));
+    let Err(HandshakeError::Failure(error)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(error.to_string().contains("'no host'"), "{error}");
+}
+
+#[test]
+fn any_host_still_needs_an_authority() {
+    let known = identity();
+    let mut roots = RootCertStore::empty();
+    roots.add(known.authority.clone()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+    let strict = verifier.build().unwrap();
+    let lax = AnyHost(strict.clone());
+    let other = ServerName::try_from("other.test").unwrap();
+    let verify = |verifier: &dyn ServerCertVerifier, certificate: &CertificateDer<'_>| {
+        verifier
+            .verify_server_cert(certificate, &[], &other, &[], UnixTime::now())
+            .is_ok()
+    };
+    assert!(!verify(&*strict, &known.certificate));
+    assert!(verify(&lax, &known.certificate));
+    assert!(!verify(&lax, &identity().certificate));
+}
+
+#[test]
+fn a_certificate_is_read_from_pem_and_from_der() {
+    let params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    let der = certificate.der().to_vec();
+    let from_pem = Certificate::from_pem(certificate.pem().as_bytes()).unwrap();
+    assert_eq!(from_pem.to_der().unwrap(), der);
+    assert_eq!(Certificate::from_der(&der).unwrap().to_der().unwrap(), der);
+    assert!(Certificate::from_pem(&der).is_err());
+    assert!(Certificate::from_der(b"no certificate").is_err());
+
+    let port = echo(&version::TLS12, &[]);
+    let stream = connect(&trusting(), tcp(port)).unwrap();
+    assert!(stream.peer_certificate().unwrap().is_some());
+}
