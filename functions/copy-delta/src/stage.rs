@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use arrow_array::RecordBatch;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::{FuturesOrdered, StreamExt};
 use tidemark::checksum::Crc64Nvme;
 use tidemark::encode::Encoder;
@@ -54,12 +54,14 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
     let encoder = Encoder::new(shape, part.format)?;
     let (batches, batches_read) = mpsc::channel(BATCHES_AHEAD);
     let (pieces, pieces_encoded) = mpsc::channel(PIECES_AHEAD);
-    let part_bytes = part.part_bytes;
-    let encoding = tokio::task::spawn_blocking(move || encode(encoder, batches_read, &pieces, part_bytes));
+    let (buffers, buffers_free) = std::sync::mpsc::channel();
+    let cutter = Cutter::new(pieces, buffers_free, part.part_bytes);
+    let encoding = tokio::task::spawn_blocking(move || encode(encoder, batches_read, cutter));
 
     let uploader = Uploader {
         store,
         part,
+        buffers,
         upload: OnceLock::new(),
     };
     let work = async {
@@ -126,25 +128,13 @@ struct Encoded {
     crc64nvme: String,
 }
 
-/// Encodes batches into pieces of exactly `part_bytes`, but for the last. Without rows there are no pieces.
-fn encode(
-    mut encoder: Encoder,
-    mut batches: mpsc::Receiver<RecordBatch>,
-    pieces: &mpsc::Sender<Bytes>,
-    part_bytes: usize,
-) -> Result<Encoded> {
-    let mut cutter = Cutter {
-        pieces,
-        part_bytes,
-        piece: Vec::new(),
-        checksum: Crc64Nvme::default(),
-        bytes: 0,
-    };
+/// Encodes batches into pieces. Without rows there are none.
+fn encode(mut encoder: Encoder, mut batches: mpsc::Receiver<RecordBatch>, mut cutter: Cutter) -> Result<Encoded> {
     while let Some(batch) = batches.blocking_recv() {
         encoder.write(&batch)?;
         drop(batch);
-        if cutter.piece.len() + encoder.pending() >= part_bytes {
-            cutter.add(&encoder.take())?;
+        if cutter.piece.len() + encoder.pending() >= cutter.part_bytes {
+            encoder.drain(|bytes| cutter.add(bytes))?;
         }
     }
     let end = encoder.finish()?;
@@ -159,17 +149,30 @@ fn encode(
     })
 }
 
-/// Cuts the encoder's bytes into pieces, each with a buffer of its own, so that a large row is not held until the last
-/// piece of it is uploaded.
-struct Cutter<'a> {
-    pieces: &'a mpsc::Sender<Bytes>,
+/// Cuts the encoder's bytes into pieces of exactly `part_bytes`, but for the last. Each has a buffer of its own, so that a
+/// large row is not held until the last piece of it is uploaded; buffers of uploaded pieces come back to be filled again.
+struct Cutter {
+    pieces: mpsc::Sender<Bytes>,
+    buffers: std::sync::mpsc::Receiver<BytesMut>,
     part_bytes: usize,
-    piece: Vec<u8>,
+    piece: BytesMut,
     checksum: Crc64Nvme,
     bytes: u64,
 }
 
-impl Cutter<'_> {
+impl Cutter {
+    fn new(pieces: mpsc::Sender<Bytes>, buffers: std::sync::mpsc::Receiver<BytesMut>, part_bytes: usize) -> Self {
+        Self {
+            pieces,
+            buffers,
+            part_bytes,
+            // Small deltas have no piece of full size.
+            piece: BytesMut::new(),
+            checksum: Crc64Nvme::default(),
+            bytes: 0,
+        }
+    }
+
     fn add(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let (fits, rest) = bytes.split_at(bytes.len().min(self.part_bytes - self.piece.len()));
@@ -177,7 +180,10 @@ impl Cutter<'_> {
             bytes = rest;
             if self.piece.len() == self.part_bytes {
                 self.send()?;
-                self.piece.reserve_exact(self.part_bytes);
+                self.piece = self
+                    .buffers
+                    .try_recv()
+                    .unwrap_or_else(|_| BytesMut::with_capacity(self.part_bytes));
             }
         }
         Ok(())
@@ -185,14 +191,14 @@ impl Cutter<'_> {
 
     /// Passes on the piece as it is, unless it is empty.
     fn send(&mut self) -> Result<()> {
-        let piece = std::mem::take(&mut self.piece);
+        let piece = std::mem::take(&mut self.piece).freeze();
         if piece.is_empty() {
             return Ok(());
         }
         self.checksum.update(&piece);
         self.bytes += piece.len() as u64;
         self.pieces
-            .blocking_send(piece.into())
+            .blocking_send(piece)
             .map_err(|_| Error::new(ErrorCode::Internal, "the upload has stopped"))
     }
 }
@@ -201,6 +207,8 @@ impl Cutter<'_> {
 struct Uploader<'a, S> {
     store: &'a S,
     part: &'a PartToBe<'a>,
+    /// Where buffers go that are free again.
+    buffers: std::sync::mpsc::Sender<BytesMut>,
     upload: OnceLock<Upload>,
 }
 
@@ -211,14 +219,14 @@ impl<S: StageObjects> Uploader<'_, S> {
         };
         let begun = self.store.begin(self.part.key, self.part.format.content_type()).await?;
         let upload = self.upload.get_or_init(|| begun);
-        let mut under_way = FuturesOrdered::from_iter([self.store.upload(upload, 1, first)]);
+        let mut under_way = FuturesOrdered::from_iter([self.piece(upload, 1, first)]);
         let mut staged: Vec<StagedPiece> = Vec::new();
         let mut next = 2;
         loop {
             tokio::select! {
                 piece = pieces.recv(), if under_way.len() < UPLOADS_AT_ONCE => match piece {
                     Some(piece) => {
-                        under_way.push_back(self.store.upload(upload, next, piece));
+                        under_way.push_back(self.piece(upload, next, piece));
                         next += 1;
                     }
                     None => break,
@@ -231,6 +239,16 @@ impl<S: StageObjects> Uploader<'_, S> {
         }
         while let Some(piece) = under_way.next().await {
             staged.push(piece?);
+        }
+        Ok(staged)
+    }
+
+    async fn piece(&self, upload: &Upload, number: u32, piece: Bytes) -> Result<StagedPiece> {
+        let staged = self.store.upload(upload, number, piece.clone()).await?;
+        // Not if the network still has hold of it. At the end nobody wants it.
+        if let Ok(mut buffer) = piece.try_into_mut() {
+            buffer.clear();
+            drop(self.buffers.send(buffer));
         }
         Ok(staged)
     }

@@ -32,10 +32,13 @@ enum Kind {
     Text(Box<TextEncoder>),
 }
 
+/// What is kept of a buffer, at most: a value of many megabytes does not hold its memory to the end of the part.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
+
 /// What an encoder leaves when it is finished.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The bytes that were not taken yet; the end of the part.
+    /// The bytes that were not drained yet; the end of the part.
     pub bytes: Vec<u8>,
     /// The rows in the part: for Parquet as its footer says, for text as lines written.
     pub rows: u64,
@@ -70,7 +73,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// How many bytes [`take`](Self::take) would give.
+    /// How many bytes [`drain`](Self::drain) would give.
     #[must_use]
     pub fn pending(&self) -> usize {
         match &self.kind {
@@ -79,13 +82,17 @@ impl Encoder {
         }
     }
 
-    /// Takes the bytes that are final so far, in order.
-    #[must_use]
-    pub fn take(&mut self) -> Vec<u8> {
-        match &mut self.kind {
-            Kind::Parquet(encoder) => encoder.take(),
-            Kind::Text(encoder) => encoder.take(),
-        }
+    /// Gives the bytes that are final so far, in order, and forgets them. Their buffer is filled again: one made anew for
+    /// every piece costs more time and memory than all that is written into it.
+    pub fn drain<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
+        let buffer = match &mut self.kind {
+            Kind::Parquet(encoder) => encoder.buffer(),
+            Kind::Text(encoder) => encoder.buffer(),
+        };
+        let taken = take(buffer);
+        buffer.clear();
+        buffer.shrink_to(KEPT_BYTES);
+        taken
     }
 
     /// Ends the part.

@@ -88,16 +88,17 @@ impl ParquetEncoder {
         self.writer.inner().len()
     }
 
-    pub fn take(&mut self) -> Vec<u8> {
+    /// What is written and not drained.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
         // The writer counts its position by itself and never looks back at what it wrote.
-        std::mem::take(self.writer.inner_mut())
+        self.writer.inner_mut()
     }
 
     pub fn finish(mut self) -> Result<Encoded> {
         let footer = self.writer.finish().map_err(failed)?;
         let rows = footer.file_metadata().num_rows().unsigned_abs();
         Ok(Encoded {
-            bytes: self.take(),
+            bytes: std::mem::take(self.buffer()),
             rows,
         })
     }

@@ -34,7 +34,7 @@ fn encode(types: &[&str], format: &Format, arrays: Vec<ArrayRef>) -> Result<Vec<
     let batch = RecordBatch::try_new(shape.schema().clone(), arrays).unwrap();
     let mut encoder = Encoder::new(&shape, format)?;
     encoder.write(&batch)?;
-    let mut bytes = encoder.take();
+    let mut bytes = encoder.drain(<[u8]>::to_vec);
     assert_eq!(encoder.pending(), 0);
     let end = encoder.finish()?;
     assert_eq!(end.rows, batch.num_rows() as u64);
@@ -300,7 +300,7 @@ fn a_packed_part_is_one_gzip_stream_however_it_is_taken() {
     let mut packed = Vec::new();
     for _ in 0..2 {
         encoder.write(&batch).unwrap();
-        packed.extend(encoder.take());
+        packed.extend(encoder.drain(<[u8]>::to_vec));
     }
     let end = encoder.finish().unwrap();
     packed.extend(end.bytes);
@@ -361,7 +361,7 @@ fn row_groups_are_bounded_in_rows_and_in_bytes_however_well_they_are_packed() {
         for _ in 0..batches {
             let batch = RecordBatch::try_new(shape.schema().clone(), make()).unwrap();
             encoder.write(&batch).unwrap();
-            bytes.extend(encoder.take());
+            bytes.extend(encoder.drain(<[u8]>::to_vec));
         }
         bytes.extend(encoder.finish().unwrap().bytes);
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();

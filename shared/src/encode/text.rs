@@ -95,11 +95,12 @@ impl TextEncoder {
             .map_or(self.lines.len(), |packed| packed.get_ref().len())
     }
 
-    pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(match &mut self.packed {
+    /// What is written and not drained.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        match &mut self.packed {
             Some(packed) => packed.get_mut(),
             None => &mut self.lines,
-        })
+        }
     }
 
     pub fn finish(mut self) -> Result<Encoded> {

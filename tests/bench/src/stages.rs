@@ -192,7 +192,7 @@ async fn encoded(mut rows: MssqlRows, shape: &Shape, format: &Format) -> Result<
         while let Some(batch) = receiver.blocking_recv() {
             encoder.write(&batch)?;
             if encoder.pending() >= PIECE_BYTES {
-                bytes += encoder.take().len();
+                bytes += encoder.drain(<[u8]>::len);
             }
         }
         let end = encoder.finish()?;
