@@ -146,12 +146,12 @@ deploy: build ## Builds, and deploys with the AWS SAM CLI
 
 # --- what the targets above need
 
-# Rows go through the common crate in copy-delta only: in the others it is compiled for size.
+# Rows go through these crates in copy-delta only: in the others they are compiled for size.
 .PHONY: release
 release:
 	cargo build --locked --release --package copy-delta
 	cargo build --locked --release $(patsubst %,--package %,$(filter-out copy-delta,$(FUNCTIONS))) \
-		--config 'profile.release.package.tidemark.opt-level="z"'
+		--config 'profile.release.package.tidemark.opt-level="z"' --config 'profile.release.package.encoding_rs.opt-level="z"'
 
 .PHONY: binaries
 binaries:

@@ -13,7 +13,7 @@ use crate::{Certificate, Result};
 /// of before are gone, [`flush`](Write::flush) sends them.
 #[derive(Debug)]
 pub struct TlsStream<S> {
-    tls: ClientConnection,
+    tls: Box<ClientConnection>,
     socket: Socket<S>,
 }
 
@@ -51,7 +51,7 @@ impl<S> TlsStream<S> {
     }
 
     #[cfg(test)]
-    pub(crate) const fn tls(&self) -> &ClientConnection {
+    pub(crate) fn tls(&self) -> &ClientConnection {
         &self.tls
     }
 }
@@ -59,7 +59,7 @@ impl<S> TlsStream<S> {
 impl<S: Read + Write> TlsStream<S> {
     pub(crate) fn new(tls: ClientConnection, stream: S) -> Self {
         Self {
-            tls,
+            tls: Box::new(tls),
             socket: Socket::new(stream),
         }
     }
