@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryFile
 
-# The smaller of the two that go by this name: Lambda's limits count in 1024 * 1024.
-MB = 1_000_000
+# As Lambda counts in its limits.
+MB = 1024 * 1024
 BUDGETS_MB = {
     "copy-delta": 5,
     "lookup-new-watermark": 3,
