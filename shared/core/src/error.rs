@@ -1,0 +1,406 @@
+//! The one error type of the project and its classes.
+//!
+//! An [`ErrorCode`] is the `errorType` a function answers with, which is what the state machine's `ErrorEquals`
+//! matches: the names here and in `infra/incremental-copy.asl.json` are one contract, held by a test.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// What went wrong, as far as the caller can act on it. The name is the wire form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The source cannot be reached or gave up for now: connect, reset, failover, deadlock, throttling.
+    SourceUnavailable,
+    /// The sink bucket throttles, times out or answers 5xx.
+    SinkUnavailable,
+    /// The server of the control table cannot be reached or gave up for now.
+    WatermarkStoreUnavailable,
+    /// The event is not what the function takes.
+    InvalidInput,
+    /// The deployment is wrong: a missing environment variable, a malformed secret, an unusable control table.
+    InvalidConfig,
+    /// The source refused for good: login failed, no such table or column, no permission, certificate not trusted.
+    SourceRejected,
+    /// A column has a type that has no exact form in the sink or as a watermark.
+    UnsupportedType,
+    /// The rows do not have the shape the plan froze.
+    SchemaMismatch,
+    /// The sink refused for good: access denied, no such bucket, key management.
+    SinkRejected,
+    /// The control table or its procedure refused for good.
+    WatermarkRejected,
+    /// Somebody else moved the watermark to a value this ledger does not know.
+    WatermarkConflict,
+    /// The stored watermark is above the source's maximum: restored, reseeded or replaced source.
+    WatermarkRegression,
+    /// Change tracking is off, expired or not permitted.
+    ChangeTrackingInvalid,
+    /// An object of the ledger is missing or unreadable: somebody deleted or changed what is written once.
+    LedgerInvalid,
+    /// The work does not fit into the time it has: a slice into one invocation, a lookup into a table's share of it.
+    DeadlineExceeded,
+    /// A bug in Tidemark.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code, for tables and contract tests.
+    pub const ALL: [Self; 16] = [
+        Self::SourceUnavailable,
+        Self::SinkUnavailable,
+        Self::WatermarkStoreUnavailable,
+        Self::InvalidInput,
+        Self::InvalidConfig,
+        Self::SourceRejected,
+        Self::UnsupportedType,
+        Self::SchemaMismatch,
+        Self::SinkRejected,
+        Self::WatermarkRejected,
+        Self::WatermarkConflict,
+        Self::WatermarkRegression,
+        Self::ChangeTrackingInvalid,
+        Self::LedgerInvalid,
+        Self::DeadlineExceeded,
+        Self::Internal,
+    ];
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        match self {
+            Self::SourceUnavailable | Self::SinkUnavailable | Self::WatermarkStoreUnavailable => true,
+            Self::InvalidInput
+            | Self::InvalidConfig
+            | Self::SourceRejected
+            | Self::UnsupportedType
+            | Self::SchemaMismatch
+            | Self::SinkRejected
+            | Self::WatermarkRejected
+            | Self::WatermarkConflict
+            | Self::WatermarkRegression
+            | Self::ChangeTrackingInvalid
+            | Self::LedgerInvalid
+            | Self::DeadlineExceeded
+            | Self::Internal => false,
+        }
+    }
+
+    /// The wire form, `errorType`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SourceUnavailable => "SourceUnavailable",
+            Self::SinkUnavailable => "SinkUnavailable",
+            Self::WatermarkStoreUnavailable => "WatermarkStoreUnavailable",
+            Self::InvalidInput => "InvalidInput",
+            Self::InvalidConfig => "InvalidConfig",
+            Self::SourceRejected => "SourceRejected",
+            Self::UnsupportedType => "UnsupportedType",
+            Self::SchemaMismatch => "SchemaMismatch",
+            Self::SinkRejected => "SinkRejected",
+            Self::WatermarkRejected => "WatermarkRejected",
+            Self::WatermarkConflict => "WatermarkConflict",
+            Self::WatermarkRegression => "WatermarkRegression",
+            Self::ChangeTrackingInvalid => "ChangeTrackingInvalid",
+            Self::LedgerInvalid => "LedgerInvalid",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::Internal => "Internal",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An error with its code, a message that says what failed, where, and what to change, and its cause.
+///
+/// The message never holds a secret or a row value.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    code: ErrorCode,
+    message: String,
+    #[source]
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// The result of everything fallible in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error without a cause of its own.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// An error that keeps what caused it.
+    pub fn with_source(
+        code: ErrorCode,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            source: Some(Arc::from(source.into())),
+        }
+    }
+
+    /// The code, hence class, of this error.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The same error with `context` said first: "copying dbo.orders: …".
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// The same failure seen as another code, for example the source's driver used for the control table.
+    #[must_use]
+    pub const fn recoded(mut self, code: ErrorCode) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The message followed by the messages of its causes that it does not already contain.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !text.contains(&message) {
+                text.push_str(": ");
+                text.push_str(&message);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// What went wrong at a database, before anybody says what the database is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It cannot be reached, broke off, or gave up for now.
+    Unreachable,
+    /// It is there, and a statement takes too long.
+    TimedOut,
+    /// It lost against another transaction: a deadlock, a lock, a snapshot.
+    Conflict,
+    /// It refused for good: login, permission, no such object, certificate.
+    Refused,
+    /// A value is not one that the statement can take.
+    Data,
+    /// Something that is the same wherever it happens, for example a column of a type nobody copies.
+    Known(ErrorCode),
+}
+
+/// What a database is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Tables are copied from it.
+    Source,
+    /// Rows are merged into it.
+    Sink,
+    /// It holds the control table.
+    WatermarkStore,
+}
+
+impl Role {
+    /// The one place where what happened at a database becomes a code, for each thing it can be used for.
+    #[must_use]
+    pub const fn code(self, fault: Fault) -> ErrorCode {
+        match (self, fault) {
+            (_, Fault::Known(code)) => code,
+            (Self::Source, Fault::Unreachable | Fault::Conflict) => ErrorCode::SourceUnavailable,
+            (Self::Sink, Fault::Unreachable | Fault::Conflict) => ErrorCode::SinkUnavailable,
+            // A statement on one row of the control table that takes too long waits for somebody who holds the row.
+            (Self::WatermarkStore, Fault::Unreachable | Fault::Conflict | Fault::TimedOut) => {
+                ErrorCode::WatermarkStoreUnavailable
+            }
+            (Self::Source | Self::Sink, Fault::TimedOut) => ErrorCode::DeadlineExceeded,
+            (Self::Source, Fault::Refused | Fault::Data) => ErrorCode::SourceRejected,
+            (Self::Sink, Fault::Refused | Fault::Data) => ErrorCode::SinkRejected,
+            (Self::WatermarkStore, Fault::Refused | Fault::Data) => ErrorCode::WatermarkRejected,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Sink => "sink",
+            Self::WatermarkStore => "watermark store",
+        }
+    }
+}
+
+/// The failure of a port that reaches a database: what happened, with the database's own number, and its text.
+///
+/// The step that used the port says what the database is used for, which makes an [`Error`] of it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    fault: Fault,
+    number: Option<u32>,
+    message: String,
+    #[source]
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// The result of a port that reaches a database.
+pub type Answer<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// A failure without a cause of its own. The message never holds a secret or a row value.
+    pub fn new(fault: Fault, message: impl Into<String>) -> Self {
+        Self {
+            fault,
+            number: None,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The same failure with what caused it.
+    #[must_use]
+    pub fn caused_by(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            source: Some(Arc::from(source.into())),
+            ..self
+        }
+    }
+
+    /// The same failure with the number by which the database knows it.
+    #[must_use]
+    pub fn numbered(self, number: u32) -> Self {
+        Self {
+            number: Some(number),
+            ..self
+        }
+    }
+
+    /// What happened.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        self.fault
+    }
+
+    /// The database's number of it, where the database answered with one.
+    #[must_use]
+    pub const fn number(&self) -> Option<u32> {
+        self.number
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything, wherever it happened.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self.fault {
+            Fault::Unreachable | Fault::Conflict => true,
+            Fault::Known(code) => code.is_retryable(),
+            Fault::TimedOut | Fault::Refused | Fault::Data => false,
+        }
+    }
+
+    /// The same failure with `context` said first.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// The failure of a database that is used for this.
+    #[must_use]
+    pub fn of(self, role: Role) -> Error {
+        let message = match (role, self.fault) {
+            (Role::Source, _) | (_, Fault::Known(_)) => self.message,
+            _ => format!("{}: {}", role.name(), self.message),
+        };
+        Error {
+            code: role.code(self.fault),
+            message,
+            source: self.source,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    /// What has a code already keeps it.
+    fn from(error: Error) -> Self {
+        let Error { code, message, source } = error;
+        Self {
+            fault: Fault::Known(code),
+            number: None,
+            message,
+            source,
+        }
+    }
+}
+
+/// Says what the database behind a port is used for.
+pub trait OfRole<T> {
+    /// The answer, or the failure of a database that is used for this.
+    ///
+    /// # Errors
+    ///
+    /// As the port; the code is that of [`Role::code`].
+    fn of(self, role: Role) -> Result<T>;
+}
+
+impl<T> OfRole<T> for Answer<T> {
+    fn of(self, role: Role) -> Result<T> {
+        self.map_err(|failure| failure.of(role))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_every_cause_once() {
+        let io = std::io::Error::other("connection reset");
+        let error = Error::with_source(ErrorCode::SourceUnavailable, "cannot reach db:1433", io).context("dbo.orders");
+        assert_eq!(error.report(), "dbo.orders: cannot reach db:1433: connection reset");
+        assert_eq!(error.code().to_string(), "SourceUnavailable");
+    }
+
+    #[test]
+    fn what_happened_becomes_the_code_of_what_the_database_is_used_for() {
+        use ErrorCode as C;
+        for (fault, source, sink, store) in [
+            (Fault::Unreachable, C::SourceUnavailable, C::SinkUnavailable, C::WatermarkStoreUnavailable),
+            (Fault::Conflict, C::SourceUnavailable, C::SinkUnavailable, C::WatermarkStoreUnavailable),
+            (Fault::TimedOut, C::DeadlineExceeded, C::DeadlineExceeded, C::WatermarkStoreUnavailable),
+            (Fault::Refused, C::SourceRejected, C::SinkRejected, C::WatermarkRejected),
+            (Fault::Data, C::SourceRejected, C::SinkRejected, C::WatermarkRejected),
+            (Fault::Known(C::SchemaMismatch), C::SchemaMismatch, C::SchemaMismatch, C::SchemaMismatch),
+        ] {
+            for (role, code) in [(Role::Source, source), (Role::Sink, sink), (Role::WatermarkStore, store)] {
+                let error = Failure::new(fault, "error 208").numbered(208).of(role);
+                assert_eq!(error.code(), code, "{fault:?} {role:?}");
+                assert!(error.to_string().ends_with("error 208"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let mut names: Vec<_> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+    }
+}

@@ -1,0 +1,14 @@
+//! The core of Tidemark: it copies what changed in the tables of a database since the last run to object storage.
+//!
+//! Nothing here knows a driver, an SDK, SQL, an environment variable or a flavour of runtime. `model` is data; `ledger` is what
+//! is written once (W1 to W6); `planner` decides what a window holds and how it is cut; `steps` are the four steps and a whole
+//! run of them; `ports` are the traits by which they reach the outside; `testing` implements those in memory.
+
+pub mod checksum;
+pub mod error;
+pub mod ledger;
+pub mod model;
+pub mod planner;
+pub mod ports;
+pub mod steps;
+pub mod testing;

@@ -1,0 +1,159 @@
+//! The manifest: the commit of a window (W4), and what it leaves for the window after it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::format::Format;
+use crate::model::names::ObjectName;
+use crate::model::plan::{Author, Plan, VERSION, fingerprint};
+use crate::model::sink::SinkSpec;
+use crate::model::slice_id::SliceId;
+use crate::model::types::Column;
+use crate::model::watermark::Watermark;
+use crate::model::window::WindowName;
+
+/// `manifest.json`: a committed window. It names every object of the window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`VERSION`]
+    pub version: u32,
+    /// The source.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The lower bound, exclusive but for row versions; absent for a first load.
+    pub old_watermark: Option<Watermark>,
+    /// The upper bound, inclusive but for row versions, where the next window starts.
+    pub new_watermark: Watermark,
+    /// The columns in their order in the files.
+    pub columns: Vec<Column>,
+    /// Their [fingerprint]. Empty when there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schema: String,
+    /// The form of the files.
+    pub format: Format,
+    /// The table the rows are merged into, when they do not become files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<SinkSpec>,
+    /// The objects, in slice order. Slices without rows have none, and those merged into a table.
+    pub parts: Vec<ManifestPart>,
+    /// The sum of the parts' rows, or of the rows merged.
+    pub rows: u64,
+    /// The sum of the parts' bytes.
+    pub bytes: u64,
+    /// Rows of the window that the source held at commit beyond those copied: they were committed after the copy, and
+    /// are not in the parts. `None` when they could not be counted.
+    pub late_rows: Option<u64>,
+    /// The stored watermark that a first load found: one that was in the store before this ledger began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Watermark>,
+    /// The window that was copied in place of this one, which ends where it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<WindowName>,
+    /// The run that committed the window.
+    pub run_id: String,
+    /// When, RFC 3339.
+    pub committed_at: String,
+}
+
+/// One object of a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPart {
+    /// The slice.
+    pub slice: SliceId,
+    /// The key in the bucket.
+    pub key: String,
+    /// Rows in the object.
+    pub rows: u64,
+    /// Size of the object.
+    pub bytes: u64,
+    /// The object's `ETag`.
+    pub etag: String,
+    /// CRC-64/NVME of the whole object, base64, as S3 shows it.
+    pub crc64nvme: String,
+}
+
+/// What was copied of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopiedRows {
+    /// Into these objects.
+    Parts(Vec<ManifestPart>),
+    /// So many rows into a table.
+    Merged(u64),
+}
+
+impl Manifest {
+    /// The commit of a window whose rows are copied.
+    #[must_use]
+    pub fn committed(plan: &Plan, copied: CopiedRows, late_rows: Option<u64>, author: Author<'_>) -> Self {
+        let (rows, parts) = match copied {
+            CopiedRows::Parts(parts) => (parts.iter().map(|part| part.rows).sum(), parts),
+            CopiedRows::Merged(rows) => (rows, Vec::new()),
+        };
+        Self {
+            version: VERSION,
+            table: plan.table.clone(),
+            window: plan.window.clone(),
+            old_watermark: plan.old_watermark.clone(),
+            new_watermark: plan.new_watermark.clone(),
+            columns: plan.columns.clone(),
+            schema: plan.schema.clone(),
+            format: plan.format.clone(),
+            sink: plan.sink.clone(),
+            rows,
+            bytes: parts.iter().map(|part| part.bytes).sum(),
+            parts,
+            late_rows,
+            seed: plan.seed().cloned(),
+            superseded_by: None,
+            run_id: author.run_id.to_owned(),
+            committed_at: author.created_at.to_owned(),
+        }
+    }
+
+    /// The commit of a window in whose place `load` is copied: it has no rows and ends at `start`, where it starts.
+    #[must_use]
+    pub fn superseded(plan: &Plan, start: &Watermark, load: &WindowName, author: Author<'_>) -> Self {
+        Self {
+            new_watermark: start.clone(),
+            columns: Vec::new(),
+            schema: String::new(),
+            seed: None,
+            superseded_by: Some(load.clone()),
+            ..Self::committed(plan, CopiedRows::Parts(Vec::new()), Some(0), author)
+        }
+    }
+
+    /// The window after this one.
+    #[must_use]
+    pub fn next_window(&self) -> WindowName {
+        let next = self.superseded_by.clone();
+        next.unwrap_or_else(|| WindowName::after(&self.new_watermark))
+    }
+}
+
+/// `previous.json`: what the window that ends where this one begins looked like. Written before that window's manifest,
+/// from its plan alone, so everyone writes the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// [`VERSION`]
+    pub version: u32,
+    /// The window that ends here.
+    pub window: WindowName,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Their fingerprint.
+    pub schema: String,
+}
+
+impl Previous {
+    /// What the window of `plan` leaves for the one after it.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            version: VERSION,
+            window: plan.window.clone(),
+            columns: plan.columns.clone(),
+            schema: fingerprint(&plan.columns),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The data of a copy: names, types, watermarks, what a user asks for, what a plan freezes and what a record decides.
+//!
+//! No module here does I/O or knows SQL. Parsers are the only way in: a value of a type in here is valid.
+
+pub mod format;
+pub mod manifest;
+pub mod metric;
+pub mod names;
+pub mod plan;
+pub mod predicate;
+pub mod record;
+pub mod rows;
+pub mod sink;
+pub mod slice;
+pub mod slice_id;
+pub mod table;
+pub mod types;
+pub mod value_text;
+pub mod watermark;
+pub mod window;

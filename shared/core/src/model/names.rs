@@ -1,0 +1,224 @@
+//! Names of columns and tables, read from text. How they are quoted in a statement, the adapter of the source knows; how they
+//! stand in a key, `ledger::keys`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorCode};
+
+/// SQL Server's limit for a regular name (`sysname` is `nvarchar(128)`).
+const MAX_UTF16_UNITS: usize = 128;
+
+/// One identifier, for example a column, without any quoting.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Identifier(String);
+
+impl Identifier {
+    /// Takes `name` as it is. Refuses what no SQL Server object can be called.
+    pub fn new(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        let units = name.encode_utf16().count();
+        let reason = if name.is_empty() {
+            "is empty"
+        } else if units > MAX_UTF16_UNITS {
+            "is longer than SQL Server's 128 characters"
+        } else if name.chars().any(char::is_control) {
+            "contains a control character"
+        } else {
+            return Ok(Self(name));
+        };
+        Err(Error::new(
+            ErrorCode::InvalidInput,
+            format!("the name '{}' {reason}", name.escape_default()),
+        ))
+    }
+
+    /// The name itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Identifier {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self, Error> {
+        Self::new(name)
+    }
+}
+
+impl From<Identifier> for String {
+    fn from(name: Identifier) -> Self {
+        name.0
+    }
+}
+
+/// A two-part object name, `schema.object`. The schema is `dbo` when it is not given.
+///
+/// Its text form brackets a part only where it has to (`dbo.orders`, `dbo.[order lines]`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ObjectName {
+    schema: Identifier,
+    name: Identifier,
+}
+
+impl ObjectName {
+    /// The schema's name.
+    #[must_use]
+    pub fn schema(&self) -> &Identifier {
+        &self.schema
+    }
+
+    /// The object's name within the schema.
+    #[must_use]
+    pub fn name(&self) -> &Identifier {
+        &self.name
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (part, separator) in [(&self.schema, "."), (&self.name, "")] {
+            let plain = part
+                .as_str()
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '#' | '$' | '@'));
+            if plain {
+                f.write_str(part.as_str())?;
+            } else {
+                write!(f, "[{}]", part.as_str().replace(']', "]]"))?;
+            }
+            f.write_str(separator)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for ObjectName {
+    type Err = Error;
+
+    /// Reads `name`, `schema.name` and their bracketed forms.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        loop {
+            let (part, after) = first_part(rest).ok_or_else(|| {
+                let message = format!("'{text}' is not a table name: write name, schema.name or [schema].[name]");
+                Error::new(ErrorCode::InvalidInput, message)
+            })?;
+            parts.push(Identifier::new(part)?);
+            match after {
+                Some(after) => rest = after,
+                None => break,
+            }
+        }
+        match <[Identifier; 2]>::try_from(parts) {
+            Ok([schema, name]) => Ok(Self { schema, name }),
+            Err(mut parts) if parts.len() == 1 => Ok(Self {
+                schema: Identifier("dbo".into()),
+                name: parts.remove(0),
+            }),
+            Err(_) => {
+                let message =
+                    format!("'{text}' has more than two parts: the database is chosen by the secret's dbname");
+                Err(Error::new(ErrorCode::InvalidInput, message))
+            }
+        }
+    }
+}
+
+/// The first part of a dotted name and what follows its dot.
+fn first_part(text: &str) -> Option<(String, Option<&str>)> {
+    let Some(bracketed) = text.strip_prefix('[') else {
+        let (part, after) = match text.split_once('.') {
+            Some((part, after)) => (part, Some(after)),
+            None => (text, None),
+        };
+        return (!part.contains(['[', ']', '"'])).then(|| (part.to_owned(), after));
+    };
+    let mut part = String::new();
+    let mut rest = bracketed;
+    loop {
+        let end = rest.find(']')?;
+        part.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        if let Some(after) = rest.strip_prefix(']') {
+            part.push(']');
+            rest = after;
+        } else if rest.is_empty() {
+            return Some((part, None));
+        } else {
+            return rest.strip_prefix('.').map(|after| (part, Some(after)));
+        }
+    }
+}
+
+impl TryFrom<String> for ObjectName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<ObjectName> for String {
+    fn from(name: ObjectName) -> Self {
+        name.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_shown() {
+        let cases = [
+            ("orders", "dbo", "orders", "dbo.orders"),
+            ("sales.orders", "sales", "orders", "sales.orders"),
+            ("[sales].[order lines]", "sales", "order lines", "sales.[order lines]"),
+            ("[a.b].[c]]d]", "a.b", "c]d", "[a.b].[c]]d]"),
+            ("dbo.Größe", "dbo", "Größe", "dbo.Größe"),
+            ("x'; DROP TABLE t --", "dbo", "x'; DROP TABLE t --", "dbo.[x'; DROP TABLE t --]"),
+        ];
+        for (text, schema, table, shown) in cases {
+            let name: ObjectName = text.parse().unwrap();
+            assert_eq!((name.schema().as_str(), name.name().as_str()), (schema, table));
+            assert_eq!(name.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a.b.c",
+            "[a",
+            "[a]b",
+            "a]b",
+            "a\u{0}b",
+            &"x".repeat(129),
+        ] {
+            let error = text.parse::<ObjectName>().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_text_form_reads_back(schema in "[^\\p{Cc}]{1,60}", name in "[^\\p{Cc}]{1,60}") {
+            let written = ObjectName { schema: Identifier(schema), name: Identifier(name) };
+            prop_assert_eq!(&written.to_string().parse::<ObjectName>().unwrap(), &written);
+        }
+    }
+}

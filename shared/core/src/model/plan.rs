@@ -1,0 +1,295 @@
+//! The plan: a window frozen (W1), as data. A statement is made of it at the moment it is run, and never read from it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::crc64nvme_base64;
+use crate::model::format::Format;
+use crate::model::names::{Identifier, ObjectName};
+use crate::model::predicate::Predicate;
+use crate::model::rows::{Changes, Interval, Load, Rows};
+use crate::model::sink::SinkSpec;
+use crate::model::slice::SliceBounds;
+use crate::model::table::{Layout, RunSettings, TableSpec, Tracking};
+use crate::model::types::Column;
+use crate::model::watermark::{Watermark, WatermarkKey};
+use crate::model::window::WindowName;
+
+/// The version of the documents' form that this code writes and reads.
+pub const VERSION: u32 = 1;
+
+/// `plan.json`: everything that is needed to copy the slices of a window, by anyone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`VERSION`]
+    pub version: u32,
+    /// The source.
+    pub table: ObjectName,
+    /// The name of the window.
+    pub window: WindowName,
+    /// How changes are found, as configured when the plan was frozen.
+    pub tracking: Tracking,
+    /// The lower bound, exclusive but for row versions; absent for a first load.
+    pub old_watermark: Option<Watermark>,
+    /// The upper bound, inclusive but for row versions.
+    pub new_watermark: Watermark,
+    /// How long to wait between freezing the window and copying it.
+    pub settle_seconds: u32,
+    /// How the plan came about, and so which rows the window holds.
+    pub content: Content,
+    /// The columns in their order in the files; none when nothing is copied and nothing was known of them.
+    pub columns: Vec<Column>,
+    /// Their [fingerprint]. Empty when there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schema: String,
+    /// The form of the files.
+    pub format: Format,
+    /// Which rows are copied, when not all are. It is only compared with that of an event ([`RunSettings`]).
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Predicate>,
+    /// Where the parts lie.
+    #[serde(default, skip_serializing_if = "Layout::is_default")]
+    pub layout: Layout,
+    /// The slices by number; none when there is nothing to copy.
+    pub slices: Vec<SliceBounds>,
+    /// The `TableName` of the table in the control table, when configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark_name: Option<String>,
+    /// The table the rows are merged into, when they do not become files. It is only compared with that of an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<SinkSpec>,
+    /// The run that froze the plan.
+    pub run_id: String,
+    /// When, RFC 3339.
+    pub created_at: String,
+}
+
+/// How a plan came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Content {
+    /// The watermark column has grown: the rows between the bounds.
+    Interval {
+        /// The watermark column, as the server spells it.
+        column: Identifier,
+        /// Whether rows without a watermark are copied, too.
+        with_nulls: bool,
+    },
+    /// A tracked table is loaded in full: every row, at the version of the upper bound.
+    Load {
+        /// Why.
+        because: LoadReason,
+        /// The version at which the table's tracking began, as the load found it. Absent when the login may not see it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tracked_since: Option<Watermark>,
+    },
+    /// A tracked table has changed: its changes between the bounds.
+    Changes {
+        /// The columns of its primary key.
+        key_columns: Vec<String>,
+    },
+    /// Nothing of a tracked table has changed between the bounds, though its version moved on.
+    Unchanged,
+    /// The version the window starts at has expired. Another window is copied in place of this one.
+    Superseded {
+        /// That window, a full load.
+        by: WindowName,
+    },
+}
+
+/// Why a tracked table is loaded in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LoadReason {
+    /// It never was.
+    First {
+        /// The version that the watermark store held before this ledger began, if it held one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<Watermark>,
+    },
+    /// The version that this window starts at had expired.
+    Expired(WindowName),
+}
+
+/// The bounds of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowBounds {
+    /// The name of the window.
+    pub window: WindowName,
+    /// The lower bound; absent for a first load.
+    pub old: Option<Watermark>,
+    /// The upper bound.
+    pub new: Watermark,
+}
+
+/// The run that freezes a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Author<'a> {
+    /// Its name.
+    pub run_id: &'a str,
+    /// When, RFC 3339.
+    pub created_at: &'a str,
+}
+
+impl Plan {
+    /// The plan of a window in which nothing is copied yet: columns and slices are [added](Self::copying), and the wait.
+    #[must_use]
+    pub fn new(spec: &TableSpec, bounds: WindowBounds, content: Content, author: Author<'_>) -> Self {
+        let WindowBounds { window, old, new } = bounds;
+        Self {
+            version: VERSION,
+            table: spec.table.clone(),
+            window,
+            tracking: spec.tracking.clone(),
+            old_watermark: old,
+            new_watermark: new,
+            settle_seconds: 0,
+            content,
+            columns: Vec::new(),
+            schema: String::new(),
+            format: spec.format.clone(),
+            filter: spec.filter.clone(),
+            layout: spec.layout,
+            slices: Vec::new(),
+            watermark_name: spec.watermark_name.clone(),
+            sink: spec.sink.clone(),
+            run_id: author.run_id.to_owned(),
+            created_at: author.created_at.to_owned(),
+        }
+    }
+
+    /// The same plan, in which `slices` of these columns are copied.
+    #[must_use]
+    pub fn copying(self, columns: Vec<Column>, slices: Vec<SliceBounds>) -> Self {
+        Self {
+            schema: fingerprint(&columns),
+            columns,
+            slices,
+            ..self
+        }
+    }
+
+    /// The day, in UTC, on which the plan was frozen.
+    #[must_use]
+    pub fn load_date(&self) -> &str {
+        self.created_at.get(..10).unwrap_or("unknown")
+    }
+
+    /// The row of the watermark store that is this table's.
+    #[must_use]
+    pub fn watermark_key(&self) -> WatermarkKey {
+        WatermarkKey {
+            table: self.table.clone(),
+            name: self.watermark_name.clone(),
+        }
+    }
+
+    /// The window that this one, a full load, is copied in place of.
+    #[must_use]
+    pub const fn supersedes(&self) -> Option<&WindowName> {
+        match &self.content {
+            Content::Load {
+                because: LoadReason::Expired(window),
+                ..
+            } => Some(window),
+            _ => None,
+        }
+    }
+
+    /// The version that the watermark store held before this window, a first load.
+    #[must_use]
+    pub const fn seed(&self) -> Option<&Watermark> {
+        match &self.content {
+            Content::Load {
+                because: LoadReason::First { seed },
+                ..
+            } => seed.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// All rows of the window; `None` when it has none. The condition comes from the event, never from the plan.
+    #[must_use]
+    pub fn rows<'a>(&'a self, settings: &'a RunSettings) -> Option<Rows<'a>> {
+        let Self { table, new_watermark, .. } = self;
+        match &self.content {
+            Content::Interval { column, with_nulls } => Some(Rows::Interval(Interval {
+                table,
+                column,
+                old: self.old_watermark.as_ref(),
+                new: new_watermark,
+                with_nulls: *with_nulls,
+                key: None,
+                filter: settings.filter.as_ref(),
+            })),
+            Content::Load { .. } => Some(Rows::Load(Load {
+                table,
+                version: new_watermark,
+                key: None,
+            })),
+            Content::Changes { key_columns } => Some(Rows::Changes(Changes {
+                table,
+                key_columns,
+                old: self.old_watermark.as_ref()?,
+                new: new_watermark,
+                key: None,
+            })),
+            Content::Unchanged | Content::Superseded { .. } => None,
+        }
+    }
+
+    /// The rows of a slice of the window.
+    #[must_use]
+    pub fn slice_rows<'a>(&'a self, slice: &'a SliceBounds, settings: &'a RunSettings) -> Option<Rows<'a>> {
+        Some(match (self.rows(settings)?, &slice.key) {
+            (Rows::Interval(interval), _) => Rows::Interval(interval.slice(slice)),
+            (rows, Some(key)) => rows.within(key),
+            (rows, None) => rows,
+        })
+    }
+}
+
+/// A short name of a column list: equal lists, in the same order, have equal ones. The CRC-64/NVME, base64, of a line
+/// `name⇥type⇥null` or `name⇥type⇥not null` per column.
+#[must_use]
+pub fn fingerprint(columns: &[Column]) -> String {
+    let mut lines = String::new();
+    for column in columns {
+        let null = if column.nullable { "null" } else { "not null" };
+        lines.push_str(&format!("{}\t{}\t{null}\n", column.name, column.sql_type));
+    }
+    crc64nvme_base64(lines.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::types::{Form, TypeName};
+
+    fn columns(list: &str) -> Vec<Column> {
+        let columns = list.split(", ").map(|column| {
+            let (name, sql_type) = column.split_once(' ').unwrap();
+            let nullable = sql_type.strip_suffix(" null");
+            Column {
+                name: name.to_owned(),
+                sql_type: TypeName::new(nullable.unwrap_or(sql_type)).unwrap(),
+                form: Form::Text,
+                nullable: nullable.is_some(),
+            }
+        });
+        columns.collect()
+    }
+
+    #[test]
+    fn a_fingerprint_names_the_columns_and_their_order() {
+        let one = fingerprint(&columns("a int, b varchar(9) null"));
+        assert_eq!(one, fingerprint(&columns("a int, b varchar(9) null")));
+        for other in [
+            "b varchar(9) null, a int",
+            "a int, b varchar(9)",
+            "a int, b varchar(8) null",
+            "a int",
+        ] {
+            assert_ne!(one, fingerprint(&columns(other)), "{other}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The decision record of a slice: what became of it, once and for all (W2).
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::plan::VERSION;
+use crate::model::slice::SliceBounds;
+use crate::model::slice_id::SliceId;
+use crate::model::window::WindowName;
+
+/// `record-00000.json`: what is decided of a slice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`VERSION`]
+    pub version: u32,
+    /// The window.
+    pub window: WindowName,
+    /// The slice.
+    pub slice: SliceId,
+    /// 0, or one more for each earlier decision whose upload expired.
+    pub attempt: u32,
+    /// The decision.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// The run that decided.
+    pub run_id: String,
+}
+
+/// What is decided of a slice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// Its rows are in an upload that is not yet completed.
+    Uploaded {
+        /// The rows that were read, encoded and uploaded. At least one.
+        rows: u64,
+        /// The upload.
+        upload: UploadedObject,
+    },
+    /// Its rows are merged into a table.
+    Merged {
+        /// The rows that were read. At least one.
+        rows: u64,
+    },
+    /// It has no rows: no empty object is ever written.
+    Empty,
+    /// Other slices are copied in its place, and together they are its rows.
+    Split {
+        /// Those slices in order; at least two.
+        slices: Vec<SliceBounds>,
+    },
+    /// It is never copied, because another window is copied in place of its own.
+    Superseded {
+        /// That window.
+        by: WindowName,
+    },
+}
+
+/// The place of a decision: which attempt at which slice of which window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The window.
+    pub window: WindowName,
+    /// The slice.
+    pub slice: SliceId,
+    /// 0, or one more for each earlier decision whose upload expired.
+    pub number: u32,
+}
+
+impl Record {
+    /// The record of a decision.
+    #[must_use]
+    pub const fn new(attempt: Attempt, decision: Decision, run_id: String) -> Self {
+        let Attempt { window, slice, number } = attempt;
+        Self {
+            version: VERSION,
+            window,
+            slice,
+            attempt: number,
+            decision,
+            run_id,
+        }
+    }
+
+    /// The rows that were copied.
+    #[must_use]
+    pub const fn rows(&self) -> u64 {
+        match self.decision {
+            Decision::Uploaded { rows, .. } | Decision::Merged { rows } => rows,
+            Decision::Empty | Decision::Split { .. } | Decision::Superseded { .. } => 0,
+        }
+    }
+
+    /// The upload, if there is one.
+    #[must_use]
+    pub const fn upload(&self) -> Option<&UploadedObject> {
+        match &self.decision {
+            Decision::Uploaded { upload, .. } => Some(upload),
+            Decision::Merged { .. } | Decision::Empty | Decision::Split { .. } | Decision::Superseded { .. } => None,
+        }
+    }
+
+    /// The slices that are copied in place of this one; none when it was not split.
+    pub fn sub_slices(&self) -> impl Iterator<Item = SubSlice> {
+        let split = match &self.decision {
+            Decision::Split { slices } => slices.as_slice(),
+            _ => &[],
+        };
+        (0_u32..).zip(split).filter_map(|(number, bounds)| {
+            Some(SubSlice {
+                id: self.slice.sub_slice(number)?,
+                bounds: bounds.clone(),
+            })
+        })
+    }
+}
+
+/// A slice that is copied in place of another, as one of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubSlice {
+    /// Which it is.
+    pub id: SliceId,
+    /// What it selects.
+    pub bounds: SliceBounds,
+}
+
+/// One uploaded piece of a multipart upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadedPiece {
+    /// 1, 2, ….
+    pub number: u32,
+    /// The piece's `ETag`.
+    pub etag: String,
+    /// CRC-64/NVME of the piece, base64.
+    pub crc64nvme: String,
+}
+
+/// A finished upload that only has to be completed to become an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadedObject {
+    /// The key of the object to be.
+    pub key: String,
+    /// The store's id of the upload.
+    pub upload_id: String,
+    /// See [`Upload::token`](crate::ports::objects::Upload::token).
+    pub token: String,
+    /// The pieces in order.
+    pub pieces: Vec<UploadedPiece>,
+    /// Size of the object.
+    pub bytes: u64,
+    /// CRC-64/NVME of the whole object, base64.
+    pub crc64nvme: String,
+}

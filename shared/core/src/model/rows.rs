@@ -1,0 +1,108 @@
+//! Rows of the source, as data: which of them, never how they are asked for. Adapters make statements of these.
+
+use crate::model::names::{Identifier, ObjectName};
+use crate::model::predicate::Predicate;
+use crate::model::slice::{KeyBounds, SliceBounds};
+use crate::model::watermark::Watermark;
+
+/// Rows of one table of the source.
+#[derive(Debug, Clone, Copy)]
+pub enum Rows<'a> {
+    /// Those whose watermark is in an interval.
+    Interval(Interval<'a>),
+    /// Those of a tracked table, as if they had been inserted at a version.
+    Load(Load<'a>),
+    /// Those of a tracked table that changed.
+    Changes(Changes<'a>),
+}
+
+/// The interval (old, new] of a watermark column; of row versions [old, new).
+#[derive(Debug, Clone, Copy)]
+pub struct Interval<'a> {
+    /// The table.
+    pub table: &'a ObjectName,
+    /// The watermark column, as the server spells it.
+    pub column: &'a Identifier,
+    /// The lower bound; without one, everything up to `new`.
+    pub old: Option<&'a Watermark>,
+    /// The upper bound. Its type is the column's.
+    pub new: &'a Watermark,
+    /// Whether rows without a watermark belong to it.
+    pub with_nulls: bool,
+    /// The range of a key it is limited to, if it is.
+    pub key: Option<&'a KeyBounds>,
+    /// Which of its rows are copied.
+    pub filter: Option<&'a Predicate>,
+}
+
+/// The rows of a table, or of a range of its key, at a version that was read before them.
+#[derive(Debug, Clone, Copy)]
+pub struct Load<'a> {
+    /// The table.
+    pub table: &'a ObjectName,
+    /// The version that every row gets.
+    pub version: &'a Watermark,
+    /// The range of a key it is limited to, if it is.
+    pub key: Option<&'a KeyBounds>,
+}
+
+/// The rows of a table that changed in the window (old, new] of versions.
+#[derive(Debug, Clone, Copy)]
+pub struct Changes<'a> {
+    /// The table.
+    pub table: &'a ObjectName,
+    /// The columns of its primary key, of which there is at least one.
+    pub key_columns: &'a [String],
+    /// The version since which changes are asked for.
+    pub old: &'a Watermark,
+    /// The last version that belongs to the window.
+    pub new: &'a Watermark,
+    /// The range of a key it is limited to, if it is.
+    pub key: Option<&'a KeyBounds>,
+}
+
+impl<'a> Interval<'a> {
+    /// The part of the interval that a slice is.
+    #[must_use]
+    pub fn slice(self, slice: &'a SliceBounds) -> Self {
+        Self {
+            // Rows without a watermark come with the slice that begins where the window does.
+            with_nulls: self.with_nulls && slice.old.is_none(),
+            old: slice.old.as_ref().or(self.old),
+            new: slice.new.as_ref().unwrap_or(self.new),
+            key: slice.key.as_ref(),
+            ..self
+        }
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// The table.
+    #[must_use]
+    pub const fn table(&self) -> &'a ObjectName {
+        match self {
+            Self::Interval(Interval { table, .. }) | Self::Load(Load { table, .. }) | Self::Changes(Changes { table, .. }) => {
+                table
+            }
+        }
+    }
+
+    /// The range of a key these are limited to.
+    #[must_use]
+    pub const fn key(&self) -> Option<&'a KeyBounds> {
+        match self {
+            Self::Interval(Interval { key, .. }) | Self::Load(Load { key, .. }) | Self::Changes(Changes { key, .. }) => *key,
+        }
+    }
+
+    /// The same, limited to this range of a key instead.
+    #[must_use]
+    pub const fn within(self, key: &'a KeyBounds) -> Self {
+        let key = Some(key);
+        match self {
+            Self::Interval(interval) => Self::Interval(Interval { key, ..interval }),
+            Self::Load(load) => Self::Load(Load { key, ..load }),
+            Self::Changes(changes) => Self::Changes(Changes { key, ..changes }),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Columns: the type a server declares, as a name that is only carried, and the form in which values are held and written.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorCode};
+use crate::model::format::Timestamps;
+
+/// Bytes of a type's name at most: two names of 128 characters of four bytes, a dot and a length.
+const MAX_NAME_BYTES: usize = 1_100;
+
+/// A column type as its server declares it, for example `datetime2(7)`.
+///
+/// It is compared and carried and never taken apart: what it means, the server's adapter knows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TypeName(String);
+
+impl TypeName {
+    /// Takes `name` as it is.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it is empty, longer than any type's name, or holds a control character.
+    pub fn new(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+            let message = format!("'{}' is not the name of a column type", name.escape_default());
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TypeName {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self, Error> {
+        Self::new(name)
+    }
+}
+
+impl From<TypeName> for String {
+    fn from(name: TypeName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for TypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How the values of a column are held in memory, and so what an encoder has to write.
+///
+/// The adapter of the source decides it once, when the window is planned; the plan freezes it. Units: a tick is 100 ns; days
+/// and ticks of points in time count from 0001-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// True or false.
+    Bool,
+    /// A signed integer of 16 bits. Smaller ones are held so, too, because engines read unsigned Parquet types badly.
+    Int16,
+    /// A signed integer of 32 bits.
+    Int32,
+    /// A signed integer of 64 bits.
+    Int64,
+    /// A binary floating-point number of 32 bits.
+    Float32,
+    /// A binary floating-point number of 64 bits.
+    Float64,
+    /// An exact number.
+    Decimal {
+        /// Digits in all, 1 to 38.
+        precision: u8,
+        /// Digits after the point.
+        scale: u8,
+    },
+    /// Text in UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+    /// Eight bytes that are a version of their row; text formats write them as a number in hexadecimal.
+    RowVersion,
+    /// Sixteen bytes in the order of the text form (RFC 9562).
+    Uuid,
+    /// A day, counted from 1970-01-01.
+    Date,
+    /// A time of day in the unit.
+    Time(Fraction),
+    /// A point in time without a zone, in the unit since 1970-01-01.
+    Timestamp(Fraction),
+    /// A point in time in UTC, in the unit since 1970-01-01.
+    Instant(Fraction),
+    /// Text: the ISO 8601 form of a time or a point in time with these digits of the second's fraction.
+    Iso(Digits),
+    /// A time of day in ticks.
+    TimeTicks(Digits),
+    /// A point in time without a zone in ticks.
+    Ticks(Digits),
+    /// Ten bytes: ticks in UTC, then the offset in minutes, both little-endian.
+    TicksAndOffset(Digits),
+}
+
+/// Digits of a second's fraction, 0 to 7.
+pub type Digits = u8;
+
+/// The unit of a time in a typed file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fraction {
+    /// 10⁻⁶ s
+    #[serde(rename = "us")]
+    Micros,
+    /// 10⁻⁹ s
+    #[serde(rename = "ns")]
+    Nanos,
+}
+
+/// What becomes of columns whose values each have a type of their own, as those of `sql_variant`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VariantColumns {
+    /// Each value is copied as the text of its type; the type is not.
+    #[default]
+    Text,
+    /// A table with such a column fails by the column's name.
+    Refuse,
+}
+
+impl VariantColumns {
+    /// Whether this is the default. By reference, as serde asks.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How the adapter of the source is to hold the values of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedForms {
+    /// For files that have types of their own, like Parquet: points in time in their unit, or as text.
+    Typed {
+        /// How fractions of a second are held.
+        timestamps: Timestamps,
+        /// What becomes of columns that hold values of several types.
+        variants: VariantColumns,
+    },
+    /// For text, or another database: every digit of a point in time, in ticks.
+    Exact {
+        /// What becomes of columns that hold values of several types.
+        variants: VariantColumns,
+    },
+}
+
+/// A column of a plan: what it is called, what its server declares, and how it is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// The name as the server spells it.
+    pub name: String,
+    /// The declared type.
+    pub sql_type: TypeName,
+    /// How its values are held.
+    pub form: Form,
+    /// Whether NULL is allowed.
+    pub nullable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_survives_its_json() {
+        let forms = [
+            (Form::Int16, r#""int16""#),
+            (Form::Decimal { precision: 19, scale: 4 }, r#"{"decimal":{"precision":19,"scale":4}}"#),
+            (Form::Timestamp(Fraction::Micros), r#"{"timestamp":"us"}"#),
+            (Form::TicksAndOffset(7), r#"{"ticks_and_offset":7}"#),
+        ];
+        for (form, json) in forms {
+            assert_eq!(serde_json::to_string(&form).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Form>(json).unwrap(), form);
+        }
+    }
+
+    #[test]
+    fn what_is_no_type_name_is_refused() {
+        for name in ["", "in\nt", "x\0", &"x".repeat(MAX_NAME_BYTES + 1)] {
+            assert_eq!(TypeName::new(name).unwrap_err().code(), ErrorCode::InvalidInput);
+        }
+        assert_eq!(TypeName::new("decimal(9,2)").unwrap().as_str(), "decimal(9,2)");
+    }
+}

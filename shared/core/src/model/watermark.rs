@@ -1,0 +1,211 @@
+//! Watermarks: how far a table has been copied, exact in the column's own type.
+//!
+//! A watermark is carried as text with a type tag, never as a JSON number. Its text is written and read by the adapter of
+//! the source, which knows the type; only the server orders two values. This module carries them and knows what is equal.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::names::ObjectName;
+use crate::model::types::TypeName;
+
+/// Characters of a watermark's text at most: a decimal of 38 digits with its sign and point has 40.
+const MAX_CHARACTERS: usize = 64;
+
+/// A value of a watermark column, or of a key that cuts slices, in the canonical text of its type.
+///
+/// | the column holds | text |
+/// |---|---|
+/// | whole numbers | `-42` |
+/// | exact numbers with s digits after the point | `-1.50`, always s digits |
+/// | days | `2017-09-05` |
+/// | points in time with n digits of a second | `2017-09-05T08:06:00.1234567`, always n digits |
+/// | points in time with an offset | `2017-09-05T06:06:00.1234567Z`, always UTC |
+/// | row versions | `0x00000000000007E4` |
+/// | identifiers | `0E984725-C51C-4BF4-9960-E1C80E27ABA0` |
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "RawWatermark", into = "RawWatermark")]
+pub struct Watermark {
+    sql_type: TypeName,
+    value: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWatermark {
+    r#type: TypeName,
+    value: String,
+}
+
+impl Watermark {
+    /// Takes the canonical text of a value of this type.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it has characters that no watermark has. Whether it is a value of the type, the adapter of the
+    /// source checks before it is sent.
+    pub fn new(sql_type: TypeName, value: impl Into<String>) -> Result<Self> {
+        let value = value.into();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '+' | '-');
+        if value.is_empty() || value.len() > MAX_CHARACTERS || !value.chars().all(is_plain) {
+            let message = format!("'{}' is not a watermark of type {sql_type}", value.escape_default());
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+        Ok(Self { sql_type, value })
+    }
+
+    /// The type of the column.
+    #[must_use]
+    pub const fn sql_type(&self) -> &TypeName {
+        &self.sql_type
+    }
+
+    /// The canonical text.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl TryFrom<RawWatermark> for Watermark {
+    type Error = Error;
+
+    fn try_from(raw: RawWatermark) -> Result<Self> {
+        Self::new(raw.r#type, raw.value)
+    }
+}
+
+impl From<Watermark> for RawWatermark {
+    fn from(watermark: Watermark) -> Self {
+        Self {
+            r#type: watermark.sql_type,
+            value: watermark.value,
+        }
+    }
+}
+
+impl fmt::Display for Watermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.value)
+    }
+}
+
+/// What a column that can be a watermark counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatermarkKind {
+    /// Time: the server's clock bounds it from above.
+    Time,
+    /// Numbers.
+    Number,
+    /// Versions of rows: no transaction can commit a value below a bound once that is known, because the server knows the
+    /// lowest one still in use. Its windows include their lower bound and exclude their upper.
+    Exact,
+}
+
+/// Where a stored watermark comes from, as far as exactness is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreType {
+    /// A text column or a JSON document: holds every watermark exactly.
+    Text,
+    /// A column of this type, as in the tutorials' control tables.
+    Typed(TypeName),
+}
+
+impl fmt::Display for StoreType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => f.write_str("text"),
+            Self::Typed(sql_type) => sql_type.fmt(f),
+        }
+    }
+}
+
+impl Serialize for StoreType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Text => serializer.serialize_str("text"),
+            // A control table may have a column of the legacy type `text`, which is no text to us.
+            Self::Typed(sql_type) => serializer.collect_str(&format_args!("column {sql_type}")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for StoreType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.strip_prefix("column ") {
+            Some(name) => TypeName::new(name).map(Self::Typed).map_err(serde::de::Error::custom),
+            None if text == "text" => Ok(Self::Text),
+            None => Err(serde::de::Error::custom(format_args!(
+                "store_type is '{}', not text or a column's type as in \"column datetime\"",
+                text.escape_default()
+            ))),
+        }
+    }
+}
+
+/// Which row of the store is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatermarkKey {
+    /// The table.
+    pub table: ObjectName,
+    /// Its name in the control table, when it is configured.
+    pub name: Option<String>,
+}
+
+impl WatermarkKey {
+    /// The names the table may go by in a control table: the configured one, or `schema.table` and, for `dbo`, `table`.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        if let Some(name) = &self.name {
+            return vec![name.clone()];
+        }
+        let mut names = vec![self.table.to_string()];
+        if self.table.schema().as_str() == "dbo" {
+            names.push(self.table.name().as_str().to_owned());
+        }
+        names
+    }
+}
+
+/// What the store holds for a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredWatermark {
+    /// Of what type the store's values are.
+    pub store_type: StoreType,
+    /// The value's canonical text, `None` when the table has none yet.
+    pub value: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watermark(sql_type: &str, value: &str) -> Watermark {
+        Watermark::new(TypeName::new(sql_type).unwrap(), value).unwrap()
+    }
+
+    #[test]
+    fn json_carries_type_and_text() {
+        let version = watermark("bigint", "9007199254740993");
+        let json = serde_json::to_string(&version).unwrap();
+        assert_eq!(json, r#"{"type":"bigint","value":"9007199254740993"}"#);
+        assert_eq!(serde_json::from_str::<Watermark>(&json).unwrap(), version);
+        for value in ["", "1; DROP TABLE t", "'1'", "a b", "é"] {
+            let json = serde_json::json!({"type": "int", "value": value});
+            assert!(serde_json::from_value::<Watermark>(json).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_store_type_survives_its_json() {
+        for store_type in [StoreType::Text, StoreType::Typed(TypeName::new("text").unwrap())] {
+            let json = serde_json::to_string(&store_type).unwrap();
+            assert_eq!(serde_json::from_str::<StoreType>(&json).unwrap(), store_type);
+        }
+        assert!(serde_json::from_str::<StoreType>("\"datetime\"").is_err());
+    }
+}

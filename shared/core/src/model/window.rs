@@ -1,0 +1,199 @@
+//! The name of a window: where it starts, as one text that is safe in any key.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorCode};
+use crate::model::watermark::Watermark;
+
+/// Bytes of a window's name at most.
+const MAX_BYTES: usize = 100;
+
+/// The name of a window: `initial` when it starts at nothing, else `from-` and a safe text form of where it starts;
+/// `reinit-` and the name of another window for a full load that is copied in place of that.
+///
+/// It does not depend on the column's type: trailing zeros of a fraction and leading ones of a number are dropped, and a date
+/// is its midnight, so that a watermark kept in a control table of one type and the column of another name the same window.
+/// Partition values that engines read from it are always text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WindowName(String);
+
+impl WindowName {
+    /// The window of a first load.
+    #[must_use]
+    pub fn initial() -> Self {
+        Self("initial".into())
+    }
+
+    /// The window that starts after `watermark`.
+    #[must_use]
+    pub fn after(watermark: &Watermark) -> Self {
+        Self::after_text(watermark.value())
+    }
+
+    /// The window of a full load that is copied in place of window `expired`.
+    #[must_use]
+    pub fn reinit(expired: &Self) -> Self {
+        Self(format!("reinit-{expired}"))
+    }
+
+    /// The window that starts after the watermark with this text, whatever its type.
+    ///
+    /// What no watermark has in it becomes `_`, which no window has in its name: a store may hold anything.
+    #[must_use]
+    pub fn after_text(value: &str) -> Self {
+        let (text, zone) = match value.strip_suffix('Z') {
+            Some(text) => (text, "Z"),
+            None => (value, ""),
+        };
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let whole = if is_date(whole) {
+            format!("{whole}T00-00-00")
+        } else {
+            plain_number(whole).unwrap_or_else(|| whole.replace(':', "-"))
+        };
+        let fraction = match fraction.trim_end_matches('0') {
+            "" => String::new(),
+            fraction => format!(".{fraction}"),
+        };
+        let name = format!("from-{whole}{fraction}{zone}");
+        Self(name.replace(|c: char| !is_safe(c), "_"))
+    }
+
+    /// The window that starts at what a store holds: after this text, or at nothing.
+    #[must_use]
+    pub fn after_stored(value: Option<&str>) -> Self {
+        value.map_or_else(Self::initial, Self::after_text)
+    }
+
+    /// The window that starts after `old`, if there is an old watermark.
+    #[must_use]
+    pub fn from_old(old: Option<&Watermark>) -> Self {
+        old.map_or_else(Self::initial, Self::after)
+    }
+
+    /// The name as it stands in keys.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Watermark {
+    /// Whether a stored text of whatever type stands for this value: both name the same window.
+    #[must_use]
+    pub fn is(&self, stored: &str) -> bool {
+        WindowName::after(self) == WindowName::after_text(stored)
+    }
+}
+
+/// The characters of a window's name.
+const fn is_safe(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
+}
+
+/// `2017-09-05`, and no number: those have no second hyphen.
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.bytes().filter(|&byte| byte == b'-').count() == 2
+}
+
+/// A whole number without leading zeros, a hexadecimal one in capitals; `None` for anything else.
+fn plain_number(text: &str) -> Option<String> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        return is_hex.then(|| format!("0x{}", digits.to_ascii_uppercase()));
+    }
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits = digits.trim_start_matches('0');
+    Some(format!("{sign}{}", if digits.is_empty() { "0" } else { digits }))
+}
+
+impl fmt::Display for WindowName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for WindowName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let kind = text.trim_start_matches("reinit-");
+        let is_one = kind == "initial" || kind.starts_with("from-");
+        if !is_one || text.len() > MAX_BYTES || !text.chars().all(is_safe) {
+            let message = format!("'{}' is not the name of a window", text.escape_default());
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<WindowName> for String {
+    fn from(name: WindowName) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::types::TypeName;
+
+    fn watermark(sql_type: &str, value: &str) -> Watermark {
+        Watermark::new(TypeName::new(sql_type).unwrap(), value).unwrap()
+    }
+
+    #[test]
+    fn a_window_is_named_by_where_it_starts() {
+        let cases = [
+            ("datetime", "2010-01-01T00:00:00.000", "from-2010-01-01T00-00-00"),
+            ("datetime", "2017-09-05T08:06:00.003", "from-2017-09-05T08-06-00.003"),
+            ("datetime2(7)", "2017-09-05T08:06:00.0030000", "from-2017-09-05T08-06-00.003"),
+            ("datetime2(7)", "2017-09-05T08:06:00.1234567", "from-2017-09-05T08-06-00.1234567"),
+            ("datetimeoffset(3)", "2017-09-05T08:06:00.100Z", "from-2017-09-05T08-06-00.1Z"),
+            ("bigint", "-9223372036854775808", "from--9223372036854775808"),
+            ("int", "100", "from-100"),
+            ("int", "0", "from-0"),
+            ("decimal(5,2)", "1.50", "from-1.5"),
+            ("decimal(5,2)", "-0.50", "from--0.5"),
+            ("decimal(5,2)", "42.00", "from-42"),
+            ("date", "2017-09-05", "from-2017-09-05T00-00-00"),
+            ("smalldatetime", "2017-09-05T00:00:00", "from-2017-09-05T00-00-00"),
+            ("int", "-123456789", "from--123456789"),
+            ("rowversion", "0x00000000000007E4", "from-0x00000000000007E4"),
+        ];
+        for (sql_type, value, name) in cases {
+            assert_eq!(WindowName::after(&watermark(sql_type, value)).as_str(), name);
+            assert!(WindowName::try_from(name.to_owned()).is_ok());
+        }
+        assert_eq!(WindowName::from_old(None).as_str(), "initial");
+        let reinit = WindowName::reinit(&WindowName::after_text("42"));
+        assert_eq!(WindowName::try_from("reinit-from-42".to_owned()).unwrap(), reinit);
+    }
+
+    #[test]
+    fn a_stored_text_of_another_type_stands_for_the_same_value() {
+        let moment = watermark("datetime2(7)", "2017-09-05T08:06:00.1000000");
+        assert!(moment.is("2017-09-05T08:06:00.100"));
+        assert!(!moment.is("2017-09-05T08:06:00.101"));
+        assert!(watermark("int", "42").is("042"));
+        assert!(watermark("int", "42").is("42.00"));
+        assert!(!watermark("int", "42").is("-42"));
+        assert!(watermark("date", "2017-09-05").is("2017-09-05T00:00:00.000"));
+    }
+
+    #[test]
+    fn a_window_name_from_an_event_cannot_leave_its_table() {
+        for text in ["", "../x", "from-a/b", "_x", "from-a b", "from-%2F", "42", "reinit-"] {
+            assert!(WindowName::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+}

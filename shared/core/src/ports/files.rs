@@ -1,0 +1,46 @@
+//! Encoding rows into the bytes of a part.
+
+use crate::error::Result;
+use crate::model::format::Format;
+use crate::model::types::Column;
+
+/// Makes encoders.
+pub trait EncodeFiles {
+    /// What rows come as.
+    type Batch;
+    /// An encoder of one part.
+    type Encoder: EncodePart<Self::Batch>;
+
+    /// An encoder for batches with these columns.
+    ///
+    /// Errors: `UnsupportedType` or `InvalidInput` when the format cannot hold them, with what to change.
+    fn encoder(&self, columns: &[Column], format: &Format) -> Result<Self::Encoder>;
+}
+
+/// Encodes the rows of one slice. Where the bytes go is not its business.
+pub trait EncodePart<B>: Send + 'static {
+    /// Encodes one batch.
+    ///
+    /// Errors: `InvalidInput` when the format cannot hold a value, `Internal` when the batch is not of the encoder's columns.
+    fn write(&mut self, batch: &B) -> Result<()>;
+
+    /// How many bytes [`drain`](Self::drain) would give.
+    fn pending(&self) -> usize;
+
+    /// Gives the bytes that are final so far, in order, and forgets them.
+    fn drain<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T;
+
+    /// Ends the part.
+    ///
+    /// Errors: `Internal` when the part does not hold the rows written to it.
+    fn finish(self) -> Result<EncodedPart>;
+}
+
+/// What an encoder leaves when it is finished.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EncodedPart {
+    /// The bytes that were not drained yet; the end of the part.
+    pub bytes: Vec<u8>,
+    /// The rows in the part: as its footer says, or as lines written.
+    pub rows: u64,
+}

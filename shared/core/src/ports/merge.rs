@@ -1,0 +1,73 @@
+//! Merging the rows of a slice into a table of another database.
+
+use crate::error::Answer;
+use crate::model::names::{Identifier, ObjectName};
+use crate::model::sink::SqlServerSink;
+use crate::model::types::Column;
+
+/// A slice on its way into a table.
+#[derive(Debug, Clone, Copy)]
+pub struct SliceToMerge<'a> {
+    /// The source table.
+    pub source: &'a ObjectName,
+    /// The database and the table, as the event names them.
+    pub sink: &'a SqlServerSink,
+    /// The columns; every digit is held.
+    pub columns: &'a [Column],
+    /// Which of two rows with the same keys is the newer one.
+    pub newest: Newest<'a>,
+}
+
+/// Which of two rows with the same keys is the newer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newest<'a> {
+    /// That with the greater watermark, in this column; it is among the table's columns.
+    Watermark(&'a Identifier),
+    /// That with the greater version of change tracking; rows may be deletions. The last two columns are the version and the
+    /// operation.
+    Version,
+}
+
+/// Opens a place for the rows of a slice beside the table they are merged into.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait MergeRows {
+    /// What rows come as.
+    type Batch;
+    /// The place.
+    type Staged: StagedRows<Self::Batch>;
+
+    /// Checks that the rows can be merged, and makes a place for them. Nothing of the table is changed.
+    ///
+    /// Fails with `InvalidConfig` when the sink's secret is none that the deployment names, with `SchemaMismatch`, naming column
+    /// and types, when a value could not arrive as it is, and with `InvalidInput` when nothing says by which keys a row is found
+    /// again.
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<Self::Staged>;
+}
+
+/// Rows of a slice beside their table. Released or dropped, they are gone, and the lock with them.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait StagedRows<B> {
+    /// Takes rows.
+    async fn load(&mut self, batch: B) -> Answer<()>;
+
+    /// Waits until no other slice is being merged into the table, and keeps others from it until this is released or
+    /// dropped.
+    async fn lock(&mut self) -> Answer<()>;
+
+    /// Merges all rows, or none. What the table has with a greater watermark stays, and repeating it changes nothing.
+    async fn merge(&mut self) -> Answer<Merged>;
+
+    /// Ends what went well, so that the next slice can use what this one needed.
+    async fn release(self);
+}
+
+/// What a merge did to the table. A procedure does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Merged {
+    /// Rows updated, those that were equal included.
+    pub updated: u64,
+    /// Rows inserted.
+    pub inserted: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+}

@@ -1,0 +1,53 @@
+//! Reading the rows of a slice.
+
+use crate::error::Answer;
+use crate::model::rows::Rows;
+use crate::model::types::Column;
+
+/// Rows in memory, a bounded number of them.
+pub trait Batch: Send + 'static {
+    /// How many there are.
+    fn rows(&self) -> usize;
+}
+
+/// Takes batches of rows in the order they were read.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait TakeBatches<B> {
+    /// Takes one batch; waits while there is no room for it. An error ends the reading.
+    async fn take(&mut self, batch: B) -> Answer<()>;
+}
+
+/// Streams rows of the source.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait ReadRows {
+    /// What rows come as.
+    type Batch: Batch;
+
+    /// Reads `rows` with these columns, in this order, each value held in its column's form, and hands them on in batches that
+    /// are bounded in rows and bytes. Returns how many rows were read.
+    ///
+    /// Changes are read only while the source has all of them: that is asked before the first row and after the last, and where
+    /// the database allows it, all of it is one snapshot. Fails with `ChangeTrackingInvalid` when they may be incomplete, and
+    /// with `SchemaMismatch`, before any batch is handed on, when the source does not have these columns.
+    async fn read<T: TakeBatches<Self::Batch>>(
+        &mut self,
+        rows: &Rows<'_>,
+        columns: &[Column],
+        batches: &mut T,
+    ) -> Answer<u64>;
+}
+
+/// Says what would be asked for.
+pub trait ExplainRows {
+    /// The statement by which `rows` with these columns would be read.
+    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained>;
+}
+
+/// A statement that would be run, for people to read. Nothing that is written so is ever read back.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Explained {
+    /// The statement.
+    pub sql: String,
+    /// The values of its parameters, in order.
+    pub parameters: Vec<String>,
+}

@@ -1,0 +1,32 @@
+//! The watermark store: the pointer to where a table's next window starts.
+
+use crate::error::Answer;
+use crate::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
+
+/// Reading the pointer.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait ReadWatermarks {
+    /// What the store holds for the table.
+    async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark>;
+
+    /// Whether lookups wait for each other, as on one connection.
+    fn takes_turns(&self) -> bool {
+        true
+    }
+}
+
+/// What became of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// The store holds the new watermark.
+    Moved,
+    /// The store no longer held what was expected; nothing was written.
+    Changed,
+}
+
+/// Moving the pointer.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait MoveWatermarks: ReadWatermarks {
+    /// Moves the pointer to `new` if the store still holds `expected` (W5).
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved>;
+}
