@@ -1,7 +1,7 @@
-//! What SQL Server's error numbers mean to a caller, for every driver alike.
+//! What went wrong at a SQL Server: one mapping for each driver, and what the server's error numbers mean.
 //!
-//! Classes follow numbers, never message texts. A number is transient where Microsoft's text of it says to retry, rerun
-//! or wait, or where the state it reports ends by itself; it is permanent where somebody has to change something, and
+//! Faults follow numbers and kinds, never message texts. A number is transient where Microsoft's text of it says to retry,
+//! rerun or wait, or where the state it reports ends by itself; somebody has to change something everywhere else, also
 //! where nothing is known of it. The texts:
 //! <https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors> and
 //! <https://learn.microsoft.com/en-us/azure/azure-sql/database/troubleshoot-common-errors-issues>.
@@ -9,12 +9,115 @@
 //! Lists of transient numbers for clients also hold numbers of the client's own libraries (-2, 20, 121, 233, 258, 11001).
 //! They never come from a server with that meaning: as a server's error 121 is a syntax error, 233 a NULL, 258 a wrong
 //! type. What they stand for, a connection that broke or was silent, the drivers report as kinds of their own.
+//!
+//! What the server is used for, the caller says.
 
-use crate::error::ErrorCode;
+use std::error::Error as StdError;
 
-/// The class of a server error: `SourceUnavailable` for the numbers that go away by themselves, else `SourceRejected`.
-#[must_use]
-pub const fn code_of(number: u32) -> ErrorCode {
+use mssql_tds::error::{Error as MssqlError, SqlErrorInfo};
+use tiberius::error::Error as TiberiusError;
+use tidemark::error::{Failure, Fault};
+
+/// What to change when a certificate is not trusted.
+const TLS_HINT: &str = "if the certificate is of a private CA, name a file with its certificate and the public ones in SSL_CERT_FILE; SOURCE_TLS=trust takes any certificate, for private test servers only";
+
+/// What an error of tiberius means.
+pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
+    match error {
+        // The driver's text of a server's error may quote row values, so it is not kept as the cause.
+        TiberiusError::Server(token) => of_number(token.code(), token.message()),
+        TiberiusError::Io { .. } => Failure::new(Fault::Unreachable, "the connection failed").caused_by(error),
+        // After its first sentence the driver gives advice about its own interface.
+        TiberiusError::Tls(text) => Failure::new(
+            Fault::Refused,
+            "no trusted TLS connection: give the server's certificate authority in SSL_CERT_FILE, or connect by the name in \
+             its certificate",
+        )
+        .caused_by(text.split(". ").next().unwrap_or_default()),
+        TiberiusError::Routing { .. } => {
+            Failure::new(Fault::Unreachable, "the server redirected twice").caused_by(error)
+        }
+        // Its text may quote row values.
+        TiberiusError::Conversion(_) => Failure::new(Fault::Refused, "the server's answer was not understood"),
+        other => Failure::new(Fault::Refused, "the server's answer was not understood").caused_by(other),
+    }
+}
+
+/// What an error of mssql-tds means.
+///
+/// The driver's text of a server's error is not kept as the cause: it may quote row values.
+pub(crate) fn of_mssql(error: MssqlError) -> Failure {
+    let (fault, message) = match &error {
+        MssqlError::SqlServerError { diagnostics } => return of_server(&diagnostics.errors),
+        MssqlError::Io(_)
+        | MssqlError::ConnectionError(_)
+        | MssqlError::ConnectionClosed(_)
+        | MssqlError::SessionRecoveryFailed { .. }
+        | MssqlError::SessionNotRecoverable(_)
+        | MssqlError::ReconnectionValidationFailed(_)
+        | MssqlError::ConnectionResetNotAcknowledged => (Fault::Unreachable, "the connection failed".to_owned()),
+        // What is silent may as well be gone.
+        MssqlError::TimeoutError(_) => (Fault::Unreachable, "the server did not answer in time".to_owned()),
+        MssqlError::TlsError(_) | MssqlError::TlsHandshakeError { .. } if is_io(&error) => {
+            (Fault::Unreachable, "the connection failed in the TLS handshake".to_owned())
+        }
+        MssqlError::TlsError(_)
+        | MssqlError::TlsHandshakeError { .. }
+        | MssqlError::CertificateNotFound { .. }
+        | MssqlError::InvalidCertificateFormat { .. }
+        | MssqlError::CertificateExpired
+        | MssqlError::CertificateMismatch
+        | MssqlError::CertificateFileIoError { .. }
+        | MssqlError::NoServerCertificate => (
+            Fault::Refused,
+            format!("the server's TLS certificate is not accepted ({TLS_HINT})"),
+        ),
+        MssqlError::Redirection { .. }
+        | MssqlError::ProtocolError(_)
+        | MssqlError::OperationCancelledError(_)
+        | MssqlError::UsageError(_)
+        | MssqlError::ImplementationError(_)
+        | MssqlError::UnimplementedFeature { .. }
+        | MssqlError::TypeConversionError(_)
+        | MssqlError::EncodedValueTooLong { .. }
+        | MssqlError::UnsupportedEncoding { .. }
+        | MssqlError::BulkCopyError(_)
+        | MssqlError::Security(_)
+        | MssqlError::ColumnEncryptionError(_) => (Fault::Refused, "the driver cannot go on".to_owned()),
+    };
+    Failure::new(fault, message).caused_by(error)
+}
+
+/// One failure can carry several errors: a transient one decides, else the first.
+fn of_server(errors: &[SqlErrorInfo]) -> Failure {
+    let decisive = errors
+        .iter()
+        .find(|error| is_transient(error.number))
+        .or(errors.first());
+    match decisive {
+        Some(error) => of_number(error.number, &error.message),
+        None => Failure::new(Fault::Refused, "the server refused without saying why"),
+    }
+}
+
+fn of_number(number: u32, message: &str) -> Failure {
+    Failure::new(fault_of(number), describe(number, message)).numbered(number)
+}
+
+/// Whether the network failed rather than the certificate.
+fn is_io(error: &MssqlError) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<std::io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// What a server's error means.
+const fn fault_of(number: u32) -> Fault {
     match number {
         // Locks: none left, a deadlock, a lock timeout, a release out of turn.
         1203..=1205 | 1221 | 1222
@@ -23,9 +126,9 @@ pub const fn code_of(number: u32) -> ErrorCode {
         // 3952, snapshots not allowed: one is begun only where they were just seen to be.
         | 3952 | 3957 | 3960 | 3961 | 3966 | 41301 | 41302 | 41305 | 41325 | 41839
         // A statement that lost the ground under it and is to be run again: data moved, a worktable or schema went.
-        | 601 | 617 | 669 | 9515 | 10922 | 20041
+        | 601 | 617 | 669 | 9515 | 10922 | 20041 => Fault::Conflict,
         // Memory, workers and time: to run a query, to compile it (8628), to read a page (845), to log in.
-        | 701 | 802 | 845 | 8628 | 8645 | 8651 | 14355 | 17189 | 17197 | 17809
+        701 | 802 | 845 | 8628 | 8645 | 8651 | 14355 | 17189 | 17197 | 17809
         // A database that starts, recovers, is restored, moves or fails over. 4060: it cannot be opened, which a failover
         // causes as well as a wrong name; 615, 913, 926: it is not there or looks suspect for a moment.
         | 615 | 913 | 921 | 922 | 926 | 927 | 929 | 941 | 952 | 955 | 956 | 992 | 997 | 4060
@@ -39,9 +142,18 @@ pub const fn code_of(number: u32) -> ErrorCode {
         // Azure: limits for the moment (10928, 10929, 10936, 40501, 40642, 40648, 40675, 49918 to 49920), reconfiguration
         // (40143, 40166, 40197, 40540, 40613, 42109), operations under way (40627, 40671, 40825, 49977, 49983).
         | 10928 | 10929 | 10936 | 40143 | 40166 | 40197 | 40501 | 40540 | 40613 | 40627 | 40642 | 40648 | 40671 | 40675
-        | 40825 | 42109 | 49918 | 49919 | 49920 | 49977 | 49983 => ErrorCode::SourceUnavailable,
-        _ => ErrorCode::SourceRejected,
+        | 40825 | 42109 | 49918 | 49919 | 49920 | 49977 | 49983 => Fault::Unreachable,
+        // Values: NULL where none may be (515), a conversion that fails or overflows, a duplicate key, a constraint, a text
+        // that is cut, a bulk load's value that its column cannot hold (4815 to 4819, 4863 to 4867), XML that is none.
+        220 | 232 | 241 | 242 | 244 | 245 | 248 | 295 | 296 | 298 | 515 | 517 | 547 | 2601 | 2627 | 2628 | 4815..=4819
+        | 4863..=4867 | 6522 | 8114 | 8115 | 8134 | 8152 | 8169 | 9400..=9457 => Fault::Data,
+        _ => Fault::Refused,
     }
+}
+
+/// Whether an error goes away by itself.
+const fn is_transient(number: u32) -> bool {
+    matches!(fault_of(number), Fault::Unreachable | Fault::Conflict)
 }
 
 /// What may be said of a server error: its number, and its message where that message cannot quote a row's values.
@@ -49,8 +161,7 @@ pub const fn code_of(number: u32) -> ErrorCode {
 /// Conversion, duplicate-key and truncation errors (245, 248, 2601, 2627, 2628, …) and everything raised by
 /// procedures quote values, so only messages known to be built of names are repeated. For some numbers a hint says
 /// what to change.
-#[must_use]
-pub fn describe(number: u32, message: &str) -> String {
+fn describe(number: u32, message: &str) -> String {
     let said = if quotes_names_only(number) {
         format!("SQL Server error {number}: {}", message.trim_end())
     } else {
@@ -64,44 +175,19 @@ pub fn describe(number: u32, message: &str) -> String {
 
 /// Whether a message is built of the names of objects, logins and servers alone.
 const fn quotes_names_only(number: u32) -> bool {
-    matches!(code_of(number), ErrorCode::SourceUnavailable)
+    is_transient(number)
         || matches!(
             number,
-            102 | 105
-                | 137
-                | 156
-                | 170
-                | 207
-                | 208
-                | 209
-                | 229
-                | 230
-                | 262
-                | 297
-                | 300
-                | 515
-                | 544
-                | 547
-                | 911
-                | 916
-                | 978
-                | 979
-                | 1088
-                | 2812
-                | 3951
-                | 8144
-                | 8178
-                | 8672
-                | 18452
-                | 18456
-                | 18470
-                | 18486
-                | 18487
-                | 18488
-                | 22105
-                | 22117
-                | 40532
-                | 40549..=40553 | 40615 | 42108
+            // Syntax and names.
+            102 | 105 | 137 | 156 | 170 | 207..=209 | 911 | 1088 | 2812 | 8144 | 8178 | 8672
+            // Permissions.
+            | 229 | 230 | 262 | 297 | 300 | 916
+            // Constraints.
+            | 515 | 544 | 547
+            // Logins and addresses.
+            | 18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40615
+            // What the server is set to, or allows a session.
+            | 978 | 979 | 3951 | 22105 | 22117 | 40549..=40553 | 42108
         )
 }
 
@@ -124,17 +210,24 @@ const fn hint(number: u32) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use mssql_tds::error::TimeoutErrorType;
+
     use super::*;
 
     #[test]
-    fn what_goes_away_by_itself_is_retryable_and_nothing_else() {
-        for number in [
-            1205, 1222, 3952, 4060, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920,
+    fn numbers_say_what_happened() {
+        for (fault, numbers) in [
+            (Fault::Conflict, &[1205, 1222, 3952, 3960, 601][..]),
+            (
+                Fault::Unreachable,
+                &[4060, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920],
+            ),
+            (Fault::Data, &[245, 515, 547, 2601, 2627, 2628, 4815, 8114, 8115]),
+            (Fault::Refused, &[0, 102, 207, 208, 229, 18456, 50000, u32::MAX]),
         ] {
-            assert_eq!(code_of(number), ErrorCode::SourceUnavailable, "{number}");
-        }
-        for number in [0, 102, 207, 208, 229, 245, 2627, 8114, 18456, 50000, u32::MAX] {
-            assert_eq!(code_of(number), ErrorCode::SourceRejected, "{number}");
+            for &number in numbers {
+                assert_eq!(fault_of(number), fault, "{number}");
+            }
         }
     }
 
@@ -153,5 +246,58 @@ mod tests {
             describe(1205, "Transaction was deadlocked."),
             "SQL Server error 1205: Transaction was deadlocked."
         );
+    }
+
+    fn server_error(numbers: &[u32]) -> MssqlError {
+        let errors = numbers
+            .iter()
+            .map(|number| SqlErrorInfo {
+                message: "the value 'secret'".to_owned(),
+                state: 1,
+                class: 16,
+                number: *number,
+                server_name: None,
+                proc_name: None,
+                line_number: None,
+            })
+            .collect();
+        MssqlError::from_sql_errors(errors)
+    }
+
+    #[test]
+    fn kinds_and_numbers_decide_the_fault() {
+        let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let late = TimeoutErrorType::String("late".to_owned());
+        for (error, fault, number) in [
+            (server_error(&[18456]), Fault::Refused, Some(18456)),
+            (server_error(&[208]), Fault::Refused, Some(208)),
+            (server_error(&[1205]), Fault::Conflict, Some(1205)),
+            (server_error(&[18456, 40613]), Fault::Unreachable, Some(40613)),
+            (server_error(&[2627, 3621]), Fault::Data, Some(2627)),
+            (server_error(&[]), Fault::Refused, None),
+            (MssqlError::Io(reset()), Fault::Unreachable, None),
+            (MssqlError::TimeoutError(late), Fault::Unreachable, None),
+            (MssqlError::ConnectionClosed(String::new()), Fault::Unreachable, None),
+            (MssqlError::CertificateExpired, Fault::Refused, None),
+            (MssqlError::ProtocolError(String::new()), Fault::Refused, None),
+        ] {
+            let said = error.to_string();
+            let failure = of_mssql(error);
+            assert_eq!((failure.fault(), failure.number()), (fault, number), "{said}");
+        }
+        assert_eq!(of_tiberius(TiberiusError::from(reset())).fault(), Fault::Unreachable);
+        let untrusted = of_tiberius(TiberiusError::Tls("unknown issuer. Set trust_cert".to_owned()));
+        assert_eq!(untrusted.fault(), Fault::Refused);
+        assert_eq!(StdError::source(&untrusted).unwrap().to_string(), "unknown issuer");
+    }
+
+    #[test]
+    fn a_row_value_in_a_server_message_is_not_repeated() {
+        let failure = of_mssql(server_error(&[245]));
+        let said = failure.to_string();
+        assert!(said.contains("245") && !said.contains("secret"), "{said}");
+        assert!(StdError::source(&failure).is_none());
+        let conversion = of_tiberius(TiberiusError::Conversion("the value 'secret'".into()));
+        assert!(StdError::source(&conversion).is_none());
     }
 }

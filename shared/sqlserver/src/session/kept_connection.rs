@@ -1,0 +1,235 @@
+//! What a warm process keeps from one invocation to the next: for each role of a server at most one connection.
+//!
+//! Lambda gives a process one event at a time and freezes it in between. Nothing here relies on the first: a connection
+//! is taken out while it is used, so whoever finds none opens another, and of two that are put back one is kept. Because
+//! of the second, a kept connection may have died without a word: its session asks it something first, and replaces it by
+//! one new connection unless the answer is in order. Only then is anything done on it, so that no statement of a step is
+//! ever repeated for the sake of a kept connection.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Driver;
+use crate::login::Login;
+use crate::moment::Moment;
+
+/// Ten seconds less than AWS lets a connection be idle: NAT gateways and Network Load Balancers forget it after 350 s
+/// (<https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html#nat-gateway-troubleshooting-timeout>,
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html>), gateways of Azure SQL
+/// Database after 30 minutes. A schedule of every five minutes still finds its connection, and a process that is frozen
+/// cannot keep one alive.
+const IDLE_LIMIT: Duration = Duration::from_secs(340);
+/// After this a host name is looked up again and permissions are read anew, however busy the process is.
+const AGE_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// A connection, for whom it was opened, and when.
+pub struct Opened<D: Driver> {
+    connection: D::Connection,
+    login: Login,
+    at: Moment,
+}
+
+impl<D: Driver> Opened<D> {
+    pub(super) fn now(connection: D::Connection, login: &Login) -> Self {
+        Self {
+            connection,
+            login: login.clone(),
+            at: Moment::now(),
+        }
+    }
+}
+
+impl<D: Driver> fmt::Debug for Opened<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("login", &self.login)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Driver> Deref for Opened<D> {
+    type Target = D::Connection;
+
+    fn deref(&self) -> &D::Connection {
+        &self.connection
+    }
+}
+
+impl<D: Driver> DerefMut for Opened<D> {
+    fn deref_mut(&mut self) -> &mut D::Connection {
+        &mut self.connection
+    }
+}
+
+/// The place of one kept connection, which clones share. Dropping the last of them closes the connection, as TDS ends
+/// sessions.
+pub struct KeptConnection<D: Driver> {
+    idle: Arc<Mutex<Option<Idle<D>>>>,
+}
+
+/// A connection that nobody uses, and since when.
+struct Idle<D: Driver> {
+    opened: Opened<D>,
+    since: Moment,
+}
+
+impl<D: Driver> Default for KeptConnection<D> {
+    fn default() -> Self {
+        Self {
+            idle: Arc::new(Mutex::new(None)),
+        }
+    }
+}
+
+impl<D: Driver> Clone for KeptConnection<D> {
+    fn clone(&self) -> Self {
+        Self {
+            idle: Arc::clone(&self.idle),
+        }
+    }
+}
+
+impl<D: Driver> fmt::Debug for KeptConnection<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let idle = self.idle();
+        let opened = idle.as_ref().map(|idle| &idle.opened);
+        f.debug_tuple("KeptConnection").field(&opened).finish()
+    }
+}
+
+impl<D: Driver> KeptConnection<D> {
+    /// The kept connection, if it was opened for exactly this login and is neither too old nor idle for too long; else it is
+    /// closed.
+    pub(super) fn take(&self, login: &Login) -> Option<Opened<D>> {
+        let Idle { opened, since } = self.idle().take()?;
+        let is_of_use = opened.login == *login && opened.at.elapsed() < AGE_LIMIT && since.elapsed() < IDLE_LIMIT;
+        is_of_use.then_some(opened)
+    }
+
+    /// Keeps a connection with nothing under way, no transaction open and nothing of a session's left behind.
+    pub(super) fn put(&self, opened: Opened<D>) {
+        let since = Moment::now();
+        *self.idle() = Some(Idle { opened, since });
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Idle<D>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark::error::{Answer, Failure, Fault};
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::login::Tls;
+    use crate::session::Timeouts;
+
+    fn login(password: &str) -> Login {
+        Login {
+            host: "db".into(),
+            port: 1433,
+            username: "u".into(),
+            password: password.into(),
+            database: "d".into(),
+            tls: Tls::Verify,
+        }
+    }
+
+    /// Connections that are words.
+    #[derive(Debug, Default)]
+    struct Words;
+
+    impl Driver for Words {
+        type Connection = &'static str;
+        type Error = &'static str;
+
+        async fn log_in(&self, _: &Login, _: Timeouts) -> Answer<&'static str> {
+            Ok("new")
+        }
+
+        async fn is_clean(connection: &mut &'static str) -> bool {
+            *connection != "dead"
+        }
+
+        fn is_broken(_: &&'static str) -> bool {
+            false
+        }
+
+        async fn cancel(_: &mut &'static str) {}
+
+        fn is_silence(error: &&'static str) -> bool {
+            *error == "silence"
+        }
+
+        fn failure(error: &'static str) -> Failure {
+            Failure::new(Fault::Refused, error)
+        }
+    }
+
+    fn opened(connection: &'static str, password: &str) -> Opened<Words> {
+        Opened::now(connection, &login(password))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_connection_is_kept_for_its_login_and_taken_once() {
+        let kept = KeptConnection::default();
+        kept.put(opened("first", "old"));
+        kept.put(opened("second", "old"));
+        assert_eq!(kept.take(&login("old")).as_deref(), Some(&"second"));
+        assert!(kept.take(&login("old")).is_none());
+        kept.put(opened("third", "old"));
+        assert!(kept.take(&login("new")).is_none());
+        assert!(kept.take(&login("old")).is_none(), "it is closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_idle_for_too_long_or_too_old_is_not_used() {
+        let kept = KeptConnection::default();
+        let login = login("p");
+        kept.put(opened("c", "p"));
+        advance(Duration::from_secs(300)).await;
+        let found = kept.take(&login).expect("found by a schedule of every five minutes");
+        kept.put(found);
+        advance(IDLE_LIMIT).await;
+        assert!(kept.take(&login).is_none());
+
+        kept.put(opened("c", "p"));
+        for _ in 0..6 {
+            let found = kept.take(&login).unwrap();
+            advance(Duration::from_secs(299)).await;
+            kept.put(found);
+        }
+        advance(Duration::from_secs(6)).await;
+        assert!(kept.take(&login).is_none(), "busy, but half an hour old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_uses_what_is_kept_if_it_answers_and_leaves_what_it_used() {
+        let kept = KeptConnection::default();
+        let used = async |fails: Option<&'static str>| {
+            let session = crate::session::Session::<Words>::new(login("p")).keeping(&kept);
+            session
+                .with_connection(async |connection| fails.map_or(Ok(*connection), Err))
+                .await
+        };
+        kept.put(opened("kept", "p"));
+        assert_eq!(used(None).await.unwrap(), "kept");
+        assert_eq!(used(None).await.unwrap(), "kept");
+        let refused = used(Some("refused")).await.unwrap_err();
+        assert_eq!(
+            (refused.fault(), refused.to_string()),
+            (Fault::Refused, "db:1433/d: refused".to_owned())
+        );
+        assert!(kept.take(&login("p")).is_none(), "what failed is not kept");
+        kept.put(opened("dead", "p"));
+        assert_eq!(used(None).await.unwrap(), "new");
+        let slow = used(Some("silence")).await.unwrap_err();
+        assert_eq!(slow.fault(), Fault::TimedOut, "the server is there: {slow}");
+        assert_eq!(used(None).await.unwrap(), "new");
+    }
+}
