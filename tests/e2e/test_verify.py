@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet
 import pytest
 from conftest import Table, ledger, run
@@ -16,7 +19,7 @@ from local import objects
 from local.deploy import Deployment
 from local.sandbox import Sandbox
 from verify.__main__ import verify
-from verify.ledger import fingerprint, window_of
+from verify.ledger import fingerprint, folder_of, window_of
 from verify.stores import Bucket, Folder
 
 FORMATS: dict[str, Any] = {
@@ -26,7 +29,7 @@ FORMATS: dict[str, Any] = {
     "v_jsonl": "jsonl",
 }
 PREFIX = "lake/raw"
-FIRST, SECOND, LAST = "window=initial", "window=2017-09-05T08-06-00.123", "window=2017-09-07T09-01-00"
+FIRST, SECOND, LAST = "initial", "from-2017-09-05T08-06-00.123", "from-2017-09-07T09-01-00"
 
 
 def _spec(name: str, **other: Any) -> dict[str, Any]:
@@ -55,7 +58,7 @@ def sink(s3_deployment: Deployment, sandbox: Sandbox, tmp_path_factory: pytest.T
 def test_a_sink_that_is_well_is_said_to_be_so(
     s3_deployment: Deployment, sink: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the folder, and in the bucket itself with its ETags."""
+    """In the folder, and in the bucket itself with its ETags; also one table alone."""
     assert verify(Folder(sink), PREFIX) == 0
     out = capsys.readouterr().out
     assert "dbo.v_parquet: 2 windows, 3 rows in 2 objects" in out
@@ -66,16 +69,30 @@ def test_a_sink_that_is_well_is_said_to_be_so(
     assert verify(Folder(sink), "elsewhere") == 2
 
 
-Break = Callable[[Path], None]
+@dataclass(frozen=True)
+class Folders:
+    """Where one table lies in a copy of a sink."""
+
+    data: Path
+    ledger: Path
+
+    @property
+    def part(self) -> Path:
+        """The part of the first window."""
+        (part,) = (self.data / f"tidemark_window={FIRST}").glob("part-*")
+        return part
+
+
+Break = Callable[[Folders], object]
 
 
 def _edit(name: str, change: Callable[[dict[str, Any]], object]) -> Break:
-    """Changes a JSON document of the table."""
+    """Changes a document of the ledger."""
 
-    def edit(table: Path) -> None:
-        document = json.loads((table / name).read_text())
+    def edit(table: Folders) -> None:
+        document = json.loads((table.ledger / name).read_text())
         change(document)
-        (table / name).write_text(json.dumps(document))
+        (table.ledger / name).write_text(json.dumps(document))
 
     return edit
 
@@ -85,103 +102,129 @@ def _set(name: str, **values: Any) -> Break:
 
 
 def _set_part(**values: Any) -> Break:
-    return _edit(f"{FIRST}/_manifest.json", lambda document: document["parts"][0].update(values))
+    return _edit(f"{FIRST}/manifest.json", lambda document: document["parts"][0].update(values))
 
 
 def _delete(name: str) -> Break:
-    return lambda table: (table / name).unlink()
+    return lambda table: (table.ledger / name).unlink()
 
 
-def _copy(name: str, to: str) -> Break:
-    def copy(table: Path) -> None:
-        (table / to).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(table / name, table / to)
+def _copy_part(to: str) -> Break:
+    """The part of the first window once more, elsewhere in the table's folder."""
+
+    def copy(table: Folders) -> None:
+        (table.data / to).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(table.part, table.data / to)
 
     return copy
 
 
-def _flip(table: Path) -> None:
+def _flip(table: Folders) -> None:
     """One bit in the middle of the first part."""
-    (part,) = (table / FIRST).glob("part-*")
-    data = bytearray(part.read_bytes())
+    data = bytearray(table.part.read_bytes())
     data[len(data) // 2] ^= 1
-    part.write_bytes(data)
+    table.part.write_bytes(data)
 
 
-def _falsify(table: Path) -> None:
+def _falsify(table: Folders) -> None:
     """A date that is as good as the one that was copied."""
-    (part,) = (table / FIRST).glob("part-*")
-    part.write_bytes(part.read_bytes().replace(b"2017-09-01", b"2017-09-02"))
+    table.part.write_bytes(table.part.read_bytes().replace(b"2017-09-01", b"2017-09-02"))
 
 
-def _fewer_rows(table: Path) -> None:
+def _fewer_rows(table: Folders) -> None:
     """A valid file with one row less."""
-    (part,) = (table / FIRST).glob("part-*")
-    rows = pyarrow.parquet.read_table(part, partitioning=None)
-    pyarrow.parquet.write_table(rows.slice(1), part)
+    rows = pyarrow.parquet.read_table(table.part, partitioning=None)
+    pyarrow.parquet.write_table(rows.slice(1), table.part)
 
 
-def _truncate(table: Path) -> None:
-    (part,) = (table / FIRST).glob("part-*")
-    part.write_bytes(part.read_bytes()[:-7])
+def _truncate(table: Folders) -> None:
+    table.part.write_bytes(table.part.read_bytes()[:-7])
 
 
-def _drop_first_window(table: Path) -> None:
-    shutil.rmtree(table / FIRST)
+def _drop_first_window(table: Folders) -> None:
+    shutil.rmtree(table.ledger / FIRST)
+    shutil.rmtree(table.part.parent)
+
+
+def _rename_second_window(table: Folders) -> None:
+    name = "from-2017-09-05T08-06-00.2"
+    (table.ledger / SECOND).rename(table.ledger / name)
+    (table.data / f"tidemark_window={SECOND}").rename(table.data / f"tidemark_window={name}")
+
+
+def _move_part(table: Folders) -> None:
+    """The part of the first window, named by its manifest and its record, in another folder."""
+    key = f"tidemark_window={SECOND}/part-00007.jsonl"
+    table.part.rename(table.data / key)
+    root = f"{PREFIX}/{table.data.name}"
+    _edit(f"{FIRST}/manifest.json", lambda manifest: manifest["parts"][0].update(key=f"{root}/{key}"))(table)
+    _edit(f"{FIRST}/record-00000.json", lambda record: record["upload"].update(key=f"{root}/{key}"))(table)
 
 
 WAYS: dict[str, tuple[str, Break, list[str]]] = {
-    "a part is gone": ("v_parquet", _delete(f"{FIRST}/part-00000.parquet"), ["missing"]),
+    "a part is gone": ("v_parquet", lambda table: table.part.unlink(), ["missing"]),
     "a value is another": ("v_jsonl", _falsify, ["checksum"]),
     "a bit flipped in gzip": ("v_csv", _flip, ["checksum", "unreadable"]),
     "a part was cut": ("v_jsonl", _truncate, ["size", "checksum", "unreadable"]),
     "a part was rewritten with fewer rows": ("v_parquet", _fewer_rows, ["size", "checksum", "rows"]),
+    "a part is in another folder": ("v_jsonl", _move_part, ["parts", "orphan"]),
     "the manifest has another count": ("v_csv", _set_part(rows=3), ["total", "record", "rows"]),
     "the manifest has another size": ("v_jsonl", _set_part(bytes=3), ["total", "size"]),
     "the manifest has another checksum": ("v_plain", _set_part(crc64nvme="AAAAAAAAAAA="), ["checksum"]),
-    "the total is wrong": ("v_parquet", _set(f"{FIRST}/_manifest.json", rows=7), ["total"]),
-    "a manifest is gone": ("v_parquet", _delete(f"{FIRST}/_manifest.json"), ["chain"]),
+    "the manifest is another table's": (
+        "v_plain",
+        _set(f"{FIRST}/manifest.json", table="dbo.other"),
+        ["table", "plan"],
+    ),
+    "the total is wrong": ("v_parquet", _set(f"{FIRST}/manifest.json", rows=7), ["total"]),
+    "a manifest is gone": ("v_parquet", _delete(f"{FIRST}/manifest.json"), ["chain"]),
     "a window is gone": ("v_parquet", _drop_first_window, ["chain"]),
-    "the last manifest is gone": ("v_parquet", _delete(f"{SECOND}/_manifest.json"), ["pointer"]),
-    "a plan is gone": ("v_parquet", _delete(f"{FIRST}/_plan.json"), ["plan"]),
-    "a record is gone": ("v_parquet", _delete(f"{FIRST}/_parts/00000.json"), ["record"]),
-    "a record has another count": ("v_parquet", _set(f"{FIRST}/_parts/00000.json", rows=5), ["record"]),
-    "an object nobody wrote": ("v_jsonl", _copy(f"{FIRST}/part-00000.jsonl", f"{FIRST}/part-00001.jsonl"), ["orphan"]),
-    "a window nobody planned": ("v_jsonl", _copy(f"{FIRST}/part-00000.jsonl", "window=7/part-00000.jsonl"), ["orphan"]),
-    "a document is torn": ("v_jsonl", lambda table: (table / FIRST / "_plan.json").write_text("{"), ["document"]),
-    "a later release": ("v_jsonl", _set(f"{FIRST}/_plan.json", version=2), ["document"]),
+    "the last manifest is gone": ("v_parquet", _delete(f"{SECOND}/manifest.json"), ["pointer"]),
+    "a plan is gone": ("v_parquet", _delete(f"{FIRST}/plan.json"), ["plan"]),
+    "a record is gone": ("v_parquet", _delete(f"{FIRST}/record-00000.json"), ["record"]),
+    "a record has another count": ("v_parquet", _set(f"{FIRST}/record-00000.json", rows=5), ["record"]),
+    "a record says that nothing was copied": (
+        "v_parquet",
+        _set(f"{FIRST}/record-00000.json", decision="empty"),
+        ["record"],
+    ),
+    "a record is another slice's": ("v_parquet", _set(f"{FIRST}/record-00000.json", slice=1), ["record"]),
+    "an object nobody wrote": ("v_jsonl", _copy_part(f"tidemark_window={FIRST}/part-00001.jsonl"), ["orphan"]),
+    "an object that is no part": ("v_jsonl", _copy_part(f"tidemark_window={FIRST}/notes.txt"), ["orphan"]),
+    "an object outside of every window": ("v_jsonl", _copy_part("part-00000.jsonl"), ["orphan"]),
+    "a window nobody planned": ("v_jsonl", _copy_part("tidemark_window=from-7/part-00000.jsonl"), ["orphan"]),
+    "a document is torn": ("v_jsonl", lambda table: (table.ledger / FIRST / "plan.json").write_text("{"), ["document"]),
+    "a later release": ("v_jsonl", _set(f"{FIRST}/plan.json", version=2), ["document"]),
     "the plan ends elsewhere": (
         "v_jsonl",
-        _edit(f"{FIRST}/_plan.json", lambda plan: plan["new_watermark"].update(value="2017-09-06T00:00:00.0000000")),
+        _edit(f"{FIRST}/plan.json", lambda plan: plan["new_watermark"].update(value="2017-09-06T00:00:00.0000000")),
         ["plan"],
     ),
     "a window leads nowhere": (
         "v_parquet",
-        _edit(
-            f"{FIRST}/_manifest.json", lambda manifest: manifest["new_watermark"].update(value="2016-01-01T00:00:00")
-        ),
+        _edit(f"{FIRST}/manifest.json", lambda manifest: manifest["new_watermark"].update(value="2016-01-01T00:00:00")),
         ["plan", "chain", "schema"],
     ),
     "a window is called otherwise": (
         "v_parquet",
-        lambda table: (table / SECOND).rename(table / "window=2017-09-05T08-06-00.2"),
-        ["chain", "orphan", "missing", "schema"],
+        _rename_second_window,
+        ["chain", "orphan", "missing", "record", "schema"],
     ),
     "other columns": (
         "v_jsonl",
-        _edit(f"{FIRST}/_manifest.json", lambda manifest: manifest["columns"].reverse()),
+        _edit(f"{FIRST}/manifest.json", lambda manifest: manifest["columns"].reverse()),
         ["schema", "plan", "unreadable"],
     ),
-    "other columns left behind": ("v_jsonl", _set(f"{SECOND}/_previous.json", columns=[]), ["schema"]),
-    "no columns left behind": ("v_jsonl", _delete(f"{LAST}/_previous.json"), ["schema"]),
+    "other columns left behind": ("v_jsonl", _set(f"{SECOND}/previous.json", columns=[]), ["schema"]),
+    "no columns left behind": ("v_jsonl", _delete(f"{LAST}/previous.json"), ["schema"]),
     "the pointer stands nowhere": (
         "v_jsonl",
-        _edit("_watermark.json", lambda pointer: pointer["watermark"].update(value="2017-09-06T00:00:00.0000000")),
+        _edit("watermark.json", lambda pointer: pointer["watermark"].update(value="2017-09-06T00:00:00.0000000")),
         ["pointer"],
     ),
     "the pointer lags": (
         "v_jsonl",
-        _edit("_watermark.json", lambda pointer: pointer["watermark"].update(value="2017-09-05T08:06:00.1230000")),
+        _edit("watermark.json", lambda pointer: pointer["watermark"].update(value="2017-09-05T08:06:00.1230000")),
         [],
     ),
 }
@@ -192,12 +235,34 @@ def test_whatever_is_wrong_is_named(sink: Path, tmp_path: Path, capsys: pytest.C
     """Each problem by its name, and no other; the other tables stay well."""
     name, break_it, expected = WAYS[way]
     copy = shutil.copytree(sink, tmp_path / "sink")
-    break_it(copy / PREFIX / f"dbo.{name}")
+    above = copy / PREFIX
+    break_it(Folders(above / f"dbo.{name}", above / "_ledger" / f"dbo.{name}"))
     code = verify(Folder(copy), PREFIX)
     out = capsys.readouterr().out
     found = {line.split()[1].rstrip(":") for line in out.splitlines() if line.startswith("  PROBLEM ")}
     assert (sorted(found), code) == (sorted(expected), 1 if expected else 0), out
     assert out.count("NOT WELL") == (1 if expected else 0)
+
+
+def test_a_table_whose_name_does_not_fit_into_a_key_is_well(
+    s3_deployment: Deployment, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its folder is named by the letters that do, and by a hash; engines read the partition's value as text."""
+    sandbox.execute("CREATE TABLE [v odd größe] (id int NOT NULL, at datetime2(7))")
+    sandbox.execute("INSERT INTO [v odd größe] VALUES (1, '2017-09-01')")
+    spec = {"table": "[v odd größe]", "tracking": {"watermark": {"column": "at", "settle_seconds": 0}}}
+    outcome = run(s3_deployment, spec | {"layout": "load_date"})
+    assert outcome.succeeded, outcome.cause
+    folder = folder_of("dbo.[v odd größe]")
+    assert folder.startswith("dbo.v_odd_gr__e-")
+    keys = [key for key in objects.listing(s3_deployment) if f"/{folder}/" in key]
+    data = [key for key in objects.download(s3_deployment, keys, tmp_path) if key.name.startswith("part-")]
+    assert [re.sub(r"\d{4}-\d\d-\d\d", "DAY", path.relative_to(tmp_path).as_posix()) for path in data] == [
+        f"{PREFIX}/{folder}/tidemark_load_date=DAY/tidemark_window=initial/part-00000.parquet"
+    ]
+    assert verify(Folder(tmp_path), PREFIX) == 0, capsys.readouterr().out
+    rows = duckdb.sql(f"SELECT id, tidemark_window FROM read_parquet('{tmp_path}/{PREFIX}/{folder}/**/*.parquet')")
+    assert rows.fetchall() == [(1, "initial")]
 
 
 @pytest.mark.usefixtures("tracking")
@@ -229,12 +294,17 @@ def test_a_tracked_table_that_was_loaded_again_is_well(
 def test_names_and_fingerprints_are_those_of_the_page() -> None:
     """The rules as docs/semantics.md has them."""
     for sql_type, value, name in (
-        ("datetime2(7)", "2017-09-05T08:06:00.1234567", "2017-09-05T08-06-00.1234567"),
-        ("datetimeoffset(3)", "2017-09-05T06:06:00.100Z", "2017-09-05T06-06-00.1Z"),
-        ("date", "2017-09-05", "2017-09-05T00-00-00"),
-        ("decimal(5,2)", "42.00", "42"),
-        ("int", "-2017", "-2017"),
+        ("datetime2(7)", "2017-09-05T08:06:00.1234567", "from-2017-09-05T08-06-00.1234567"),
+        ("datetimeoffset(3)", "2017-09-05T06:06:00.100Z", "from-2017-09-05T06-06-00.1Z"),
+        ("date", "2017-09-05", "from-2017-09-05T00-00-00"),
+        ("decimal(5,2)", "42.00", "from-42"),
+        ("int", "-2017", "from--2017"),
     ):
         assert window_of({"type": sql_type, "value": value}) == name
     assert window_of(None) == "initial"
     assert fingerprint([]) == "AAAAAAAAAAA="
+    assert folder_of("sales.Order_lines-2") == "sales.Order_lines-2"
+    # The first 12 of the 16 digits of the CRC-64/NVME of "sales", a zero byte and "order lines".
+    assert folder_of("sales.[order lines]") == "sales.order_lines-1bf56be76a66"
+    assert folder_of("[a.b].[c]]d]").startswith("a_b.c_d-")
+    assert folder_of("dbo.[t-0123456789ab]").startswith("dbo.t-0123456789ab-")

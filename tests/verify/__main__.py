@@ -14,9 +14,15 @@ from verify.stores import Bucket, Folder, Store
 
 
 def verify(store: Store, prefix: str) -> int:
-    """Checks every table under the prefix and prints what was found. 0: all well, 1: problems, 2: nothing there."""
+    """Checks every table under the prefix and prints what was found. 0: all well, 1: problems, 2: nothing there.
+
+    The prefix may be the folder of one table, whose ledger is then found beside it.
+    """
     prefix = prefix.strip("/")
     listing = store.listing(f"{prefix}/" if prefix else "")
+    if prefix:
+        above, slash, table = prefix.rpartition("/")
+        listing |= store.listing(f"{above}{slash}_ledger/{table}/")
     found = tables(listing)
     if not found:
         print(f"No table was found under '{prefix}'.", file=sys.stderr)
@@ -45,7 +51,7 @@ def _count(number: int, noun: str) -> str:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="verify", description=__doc__)
-    parser.add_argument("prefix", help="what lies above the tables")
+    parser.add_argument("prefix", help="what lies above the tables, or one table's folder")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--bucket", help="a bucket, with the usual AWS settings; that of `make up` when absent")
     where.add_argument("--folder", type=Path, help="a folder with a copy of a bucket")

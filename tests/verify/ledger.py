@@ -15,9 +15,27 @@ from awscrt import checksums
 from verify.rows import Unreadable, count
 from verify.stores import Entry, Store, fetched
 
-KEY = re.compile(
-    r"(?P<table>(?:.*/)?[^/]+)/(?:load_date=[^/]+/)?(?:window=(?P<window>[^/]+)/(?P<name>.+)|(?P<pointer>_watermark\.json))"
+# Of a window's documents, and of the pointer.
+LEDGER_KEY = re.compile(
+    r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json))"
 )
+# Of what lies in a window's partition.
+DATA_KEY = re.compile(
+    r"(?P<root>(?:.*/)?)(?P<table>[^/=]+)/(?:tidemark_load_date=[^/]+/)?tidemark_window=(?P<window>[^/]+)/[^/]+"
+)
+# One part of a table's name as manifests have it, in brackets where it has to be.
+NAME_PART = r"(?:\[((?:[^\]]|\]\])+)\]|([^.\[\]]+))"
+TABLE_NAME = re.compile(rf"{NAME_PART}\.{NAME_PART}")
+HASH_DIGITS = 12
+
+
+@dataclass
+class Window:
+    """The keys of one window's objects."""
+
+    documents: dict[str, str] = field(default_factory=dict)
+    """By the name of the document."""
+    data: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -25,8 +43,10 @@ class Table:
     """One table's objects, and what was found out about them."""
 
     key: str
-    windows: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Per window the keys of its objects by name."""
+    """The folder of its data."""
+    windows: dict[str, Window] = field(default_factory=dict)
+    strays: list[str] = field(default_factory=list)
+    """Keys in the folder of its data that are in no window."""
     pointer: str | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -37,8 +57,12 @@ class Table:
 
     @property
     def name(self) -> str:
-        """The table as its directory is called."""
+        """The table as its folder is called."""
         return self.key.rpartition("/")[2]
+
+    def window(self, name: str) -> Window:
+        """The window of this name, made if it is new."""
+        return self.windows.setdefault(name, Window())
 
     def wrong(self, what: str, where: str, detail: str) -> None:
         """A problem, by its name."""
@@ -46,16 +70,27 @@ class Table:
 
 
 def tables(listing: Iterable[str]) -> dict[str, Table]:
-    """The tables that have objects here."""
+    """The tables that have objects here, by the folder of their data."""
     found: dict[str, Table] = {}
+    others: list[str] = []
     for key in listing:
-        if not (match := KEY.fullmatch(key)):
+        in_ledger = LEDGER_KEY.fullmatch(key)
+        if not (match := in_ledger or DATA_KEY.fullmatch(key)):
+            others.append(key)
             continue
-        table = found.setdefault(match["table"], Table(match["table"]))
-        if match["pointer"]:
+        folder = match["root"] + match["table"]
+        table = found.setdefault(folder, Table(folder))
+        if in_ledger and match["pointer"]:
             table.pointer = key
+        elif in_ledger:
+            table.window(match["window"]).documents[match["name"]] = key
         else:
-            table.windows.setdefault(match["window"], {})[match["name"]] = key
+            table.window(match["window"]).data.append(key)
+    for key in others:
+        segments = key.split("/")
+        folders = ("/".join(segments[:depth]) for depth in range(1, len(segments)))
+        if folder := next((folder for folder in folders if folder in found), None):
+            found[folder].strays.append(key)
     return found
 
 
@@ -68,114 +103,135 @@ class Verifier:
 
     def check(self, table: Table) -> None:
         """Fills in the table's problems and notes."""
+        for key in sorted(table.strays):
+            table.wrong("orphan", key.removeprefix(f"{table.key}/"), "it is in no window, and readers take it for data")
         manifests = {}
-        for window, names in sorted(table.windows.items()):
-            where = f"window={window}"
-            data = {name: key for name, key in names.items() if name.startswith("part-")}
-            if "_manifest.json" not in names:
-                if "_plan.json" in names:
-                    table.notes.append(f"{where} is planned and not committed")
-                if data and "_plan.json" not in names:
-                    table.wrong("orphan", where, f"{', '.join(sorted(data))} without a plan")
-                elif data:
-                    table.notes.append(
-                        f"{where} has objects and no manifest: its commit is under way or was interrupted"
-                    )
+        for name, window in sorted(table.windows.items()):
+            if "manifest.json" not in window.documents:
+                self._pending(table, name, window)
                 continue
-            manifest = self._document(table, names["_manifest.json"])
+            manifest = self._document(table, window.documents["manifest.json"])
             if manifest is None:
                 continue
-            manifests[window] = manifest
+            manifests[name] = manifest
             table.committed += 1
             try:
-                self._manifest(table, window, manifest, names)
+                self._manifest(table, name, manifest)
             except (KeyError, TypeError, ValueError) as error:
-                table.wrong("document", f"{where}/_manifest.json", f"is not as documented: {error!r}")
+                table.wrong("document", f"{name}/manifest.json", f"is not as documented: {error!r}")
         self._chain(table, manifests)
+
+    def _pending(self, table: Table, name: str, window: Window) -> None:
+        """A window without a manifest."""
+        is_planned = "plan.json" in window.documents
+        if is_planned:
+            table.notes.append(f"{name} is planned and not committed")
+        if window.data and not is_planned:
+            names = ", ".join(key.removeprefix(f"{table.key}/") for key in sorted(window.data))
+            table.wrong("orphan", name, f"{names} without a plan")
+        elif window.data:
+            table.notes.append(f"{name} has objects and no manifest: its commit is under way or was interrupted")
 
     def _document(self, table: Table, key: str) -> dict[str, Any] | None:
         try:
             document = json.loads(self._store.read(key))
-            # The record of a slice that was split has a version of its own.
-            if document["version"] == (2 if "split" in document else 1):
+            if document["version"] == 1:
                 return dict(document)
             table.wrong("document", key, f"has version {document['version']}")
         except (ValueError, KeyError, TypeError) as error:
             table.wrong("document", key, f"cannot be read: {error}")
         return None
 
-    def _manifest(self, table: Table, window: str, manifest: dict[str, Any], names: dict[str, str]) -> None:
-        where = f"window={window}"
-        started = re.sub(r"^(reinit-)+", "", window)
-        if manifest["window"] != window or started != window_of(manifest["old_watermark"]):
-            table.wrong("chain", where, f"the manifest is that of a window from {manifest['old_watermark']}")
+    def _manifest(self, table: Table, name: str, manifest: dict[str, Any]) -> None:
+        started = re.sub(r"^(reinit-)+", "", name)
+        if manifest["window"] != name or started != window_of(manifest["old_watermark"]):
+            table.wrong("chain", name, f"the manifest is that of a window from {manifest['old_watermark']}")
+        if folder_of(manifest["table"]) != table.name:
+            table.wrong("table", name, f"the manifest is that of {manifest['table']}")
         if (schema := manifest.get("schema")) and schema != fingerprint(manifest["columns"]):
-            table.wrong("schema", where, "the fingerprint is not that of the columns")
+            table.wrong("schema", name, "the fingerprint is not that of the columns")
         parts = manifest["parts"]
         if load := manifest.get("superseded_by"):
-            if parts or load != f"reinit-{window}" or manifest["new_watermark"] != manifest["old_watermark"]:
-                table.wrong("superseded", where, f"it is said to be copied as {load}, and is more than a way there")
+            if parts or load != f"reinit-{name}" or manifest["new_watermark"] != manifest["old_watermark"]:
+                table.wrong("superseded", name, f"it is said to be copied as {load}, and is more than a way there")
         else:
-            self._plan(table, where, manifest, names)
+            self._plan(table, name, manifest)
         # Rows that went into a table of another database are in no object.
         for total in ("bytes",) if manifest.get("sink") else ("rows", "bytes"):
             if manifest[total] != (found := sum(part[total] for part in parts)):
-                table.wrong("total", where, f"{total} is {manifest[total]}, its parts have {found}")
-        for slice_number, times in Counter(part["slice"] for part in parts).items():
+                table.wrong("total", name, f"{total} is {manifest[total]}, its parts have {found}")
+        for slice_name, times in Counter(part["slice"] for part in parts).items():
             if times > 1:
-                table.wrong("parts", where, f"slice {slice_number} has {times} parts")
+                table.wrong("parts", name, f"slice {slice_name} has {times} parts")
         listed = {part["key"] for part in parts}
-        for name, key in sorted(names.items()):
-            if name.startswith("part-") and key not in listed:
-                table.wrong("orphan", f"{where}/{name}", "no manifest names it")
+        for key in sorted(set(table.windows[name].data) - listed):
+            table.wrong("orphan", key.removeprefix(f"{table.key}/"), "no manifest names it")
         for part in parts:
+            if part["key"] in self._listing and part["key"] not in table.windows[name].data:
+                table.wrong("parts", name, f"{part['key']} is not in the folder of the window")
             self._part(table, part, manifest)
 
-    def _plan(self, table: Table, where: str, manifest: dict[str, Any], names: dict[str, str]) -> None:
-        if "_plan.json" not in names:
-            table.wrong("plan", where, "there is no _plan.json")
+    def _plan(self, table: Table, name: str, manifest: dict[str, Any]) -> None:
+        documents = table.windows[name].documents
+        if "plan.json" not in documents:
+            table.wrong("plan", name, "there is no plan.json")
             return
-        plan = self._document(table, names["_plan.json"])
+        plan = self._document(table, documents["plan.json"])
         if plan is None:
             return
-        for name in ("table", "window", "old_watermark", "new_watermark", "columns", "format"):
-            if plan[name] != manifest[name]:
-                table.wrong("plan", where, f"{name} is not the same in plan and manifest")
+        for same in ("table", "window", "old_watermark", "new_watermark", "columns", "format"):
+            if plan[same] != manifest[same]:
+                table.wrong("plan", name, f"{same} is not the same in plan and manifest")
         parts = {part["slice"]: part for part in manifest["parts"]}
-        slices = dict(self._slices(table, names, plan["slices"]))
+        slices = dict(self._slices(table, name, plan["slices"]))
         if manifest.get("sink"):
-            if not all(slices.values()) or sum(r[-1]["rows"] for r in slices.values()) != manifest["rows"]:
-                table.wrong("record", where, f"the records do not have the {manifest['rows']} rows of the manifest")
+            merged = [copied(records[-1]) for records in slices.values() if records]
+            rows = sum(rows for rows, key in merged if key is None)
+            if len(merged) != len(slices) or rows != manifest["rows"]:
+                table.wrong("record", name, f"the records do not have the {manifest['rows']} rows of the manifest")
             return
-        for name, records in slices.items():
-            rows, key = parts.get(name, {}).get("rows", 0), parts.get(name, {}).get("key")
-            if not any((record["rows"], (record["staged"] or {}).get("key")) == (rows, key) for record in records):
-                found = [record["rows"] for record in records] or "no record"
-                table.wrong("record", where, f"slice {name} has {rows} rows in the manifest, and in _parts {found}")
-        for name in parts.keys() - slices.keys():
-            table.wrong("record", where, f"the plan has no slice {name}")
-        if [name for name in slices if name in parts] != [part["slice"] for part in manifest["parts"]]:
-            table.wrong("parts", where, "the parts are not in the order of their slices")
+        for slice_name, records in slices.items():
+            part = parts.get(slice_name, {"rows": 0, "key": None})
+            if (part["rows"], part["key"]) not in [copied(record) for record in records]:
+                found = [copied(record)[0] for record in records] or "no record"
+                table.wrong(
+                    "record", name, f"slice {slice_name} has {part['rows']} rows in the manifest; found {found}"
+                )
+        for slice_name in parts.keys() - slices.keys():
+            table.wrong("record", name, f"the plan has no slice {slice_name}")
+        if [slice_name for slice_name in slices if slice_name in parts] != [
+            part["slice"] for part in manifest["parts"]
+        ]:
+            table.wrong("parts", name, "the parts are not in the order of their slices")
 
     def _slices(
-        self, table: Table, names: dict[str, str], slices: list[Any], within: str = ""
+        self, table: Table, window: str, slices: list[Any], within: str = ""
     ) -> Iterator[tuple[int | str, list[dict[str, Any]]]]:
         """What is copied as one, by its name, with its records; in place of a slice that was split its sub-slices."""
         for number in range(len(slices)):
             name = f"{within}{number}"
-            records = self._records(table, name, names)
-            if records and (sub_slices := records[-1].get("split")):
-                yield from self._slices(table, names, sub_slices, f"{name}.")
+            records = self._records(table, window, name)
+            if records and records[-1]["decision"] == "split":
+                yield from self._slices(table, window, records[-1]["slices"], f"{name}.")
             else:
                 yield (name if within else number), records
 
-    def _records(self, table: Table, slice_name: str, names: dict[str, str]) -> list[dict[str, Any]]:
+    def _records(self, table: Table, window: str, slice_name: str) -> list[dict[str, Any]]:
         """The records of all attempts at a slice; one of a voided one may be the part's, too."""
-        stem = re.escape(".".join(f"{int(number):05}" for number in slice_name.split(".")))
-        matches = [name for name in names if re.fullmatch(rf"_parts/{stem}(-\d+)?\.json", name)]
-        matches.sort(key=lambda name: int(name.removesuffix(".json").partition("-")[2] or 0))
-        documents = [self._document(table, names[name]) for name in matches]
-        return [document for document in documents if document is not None]
+        stem = ".".join(f"{int(number):05}" for number in slice_name.split("."))
+        documents = table.windows[window].documents
+        names = [name for name in documents if re.fullmatch(rf"record-{re.escape(stem)}(-\d+)?\.json", name)]
+        names.sort(key=_attempt)
+        records = []
+        for name in names:
+            record = self._document(table, documents[name])
+            if record is None:
+                continue
+            place = (record["window"], str(record["slice"]), record["attempt"])
+            if place != (window, slice_name, _attempt(name)):
+                table.wrong("record", f"{window}/{name}", f"is the record of {place}")
+            records.append(record)
+        return records
 
     def _part(self, table: Table, part: dict[str, Any], manifest: dict[str, Any]) -> None:
         key = part["key"]
@@ -209,7 +265,7 @@ class Verifier:
         ends = {window: end_of(manifest) for window, manifest in manifests.items()}
         for end, times in Counter(ends.values()).items():
             if times > 1:
-                table.wrong("chain", f"window={end}", f"{times} windows end where it begins")
+                table.wrong("chain", end, f"{times} windows end where it begins")
         starts = sorted(manifests.keys() - set(ends.values()))
         if len(starts) > 1 or (manifests and not starts):
             table.wrong("chain", table.name, f"windows that no other leads to: {', '.join(starts) or 'none'}")
@@ -222,30 +278,30 @@ class Verifier:
             if pointer is not None:
                 at = window_of(pointer.get("watermark"))
                 if manifests and at not in ends.values():
-                    table.wrong("pointer", "_watermark.json", f"stands at {at}, where no window ends")
+                    table.wrong("pointer", "watermark.json", f"stands at {at}, where no window ends")
                 elif at in manifests:
                     table.notes.append(f"the pointer lags at {at}: the next run moves it")
 
     def _came_from(self, table: Table, window: str, manifests: dict[str, dict[str, Any]]) -> None:
         """The window that a committed one says it follows is committed, too."""
-        key = table.windows[window].get("_previous.json")
+        key = table.windows[window].documents.get("previous.json")
         previous = self._document(table, key) if key else None
         if previous is not None and previous.get("window") not in manifests:
-            table.wrong("chain", f"window={window}", f"window {previous.get('window')} before it has no manifest")
+            table.wrong("chain", window, f"window {previous.get('window')} before it has no manifest")
 
     def _left(self, table: Table, window: str, manifest: dict[str, Any], end: str) -> None:
         """What a window leaves for the next: its columns. One that is superseded has none."""
         if manifest.get("superseded_by"):
             return
-        key = table.windows.get(end, {}).get("_previous.json")
+        key = table.windows.get(end, Window()).documents.get("previous.json")
         if key is None:
             if "schema" in manifest:
-                table.wrong("schema", f"window={end}", f"there is no _previous.json of window {window}")
+                table.wrong("schema", end, f"there is no previous.json of window {window}")
             return
         previous = self._document(table, key)
         columns = manifest["columns"] or (previous or {}).get("columns")
         if previous is not None and (previous.get("window"), previous.get("columns")) != (window, columns):
-            table.wrong("schema", f"window={end}/_previous.json", f"has not the columns of window {window}")
+            table.wrong("schema", f"{end}/previous.json", f"has not the columns of window {window}")
 
 
 def end_of(manifest: dict[str, Any]) -> str:
@@ -262,7 +318,39 @@ def window_of(watermark: dict[str, Any] | None) -> str:
     whole, _, fraction = text.removesuffix("Z").partition(".")
     midnight = "T00-00-00" if re.fullmatch(r"\d{4}-\d\d-\d\d", whole) else ""
     fraction = fraction.rstrip("0")
-    return whole.replace(":", "-") + midnight + (f".{fraction}" if fraction else "") + zone
+    return "from-" + whole.replace(":", "-") + midnight + (f".{fraction}" if fraction else "") + zone
+
+
+def folder_of(table: str) -> str:
+    """The folder of a table's data, and of its ledger (docs/semantics.md, The ledger)."""
+    match = TABLE_NAME.fullmatch(table)
+    if match is None:
+        raise ValueError(f"{table} is not the name of a table")
+    schema, name = ((match[part] or match[part + 1]).replace("]]", "]") for part in (1, 3))
+    folder = ".".join(re.sub(r"[^A-Za-z0-9_-]", "_", part) for part in (schema, name))
+    looks_like_one_with_a_hash = re.search(rf"-[0-9a-f]{{{HASH_DIGITS}}}$", name)
+    if folder == f"{schema}.{name}" and not looks_like_one_with_a_hash:
+        return folder
+    crc = checksums.crc64nvme(f"{schema}\0{name}".encode())
+    return f"{folder}-{crc:016x}"[: len(folder) + 1 + HASH_DIGITS]
+
+
+def copied(record: dict[str, Any]) -> tuple[int, str | None]:
+    """The rows that a record says are copied, and the key of the object they are in."""
+    match record["decision"]:
+        case "uploaded":
+            return record["rows"], record["upload"]["key"]
+        case "merged":
+            return record["rows"], None
+        case "empty" | "superseded" | "split":
+            return 0, None
+        case decision:
+            raise ValueError(f"a record has the decision {decision}")
+
+
+def _attempt(name: str) -> int:
+    """The number of the attempt in the name of a record, `record-00000-1.json`; 0 when there is none."""
+    return int(name.removesuffix(".json").split("-")[2]) if name.count("-") == 2 else 0
 
 
 def fingerprint(columns: list[dict[str, Any]]) -> str:
