@@ -48,7 +48,7 @@ def deployment(stack: Stack) -> Deployment:
 
 @pytest.fixture(scope="session")
 def s3_deployment(stack: Stack) -> Deployment:
-    """The template with watermarks beside the data."""
+    """The template with watermarks in the ledger."""
     return stack.deploy("tidemark-s3", WatermarkStore="s3", SinkPrefix="lake/raw")
 
 

@@ -67,7 +67,7 @@ def test_the_tutorial_comes_out_with_the_delete_it_leaves_out(
     assert f"{TABLE}: ChangeTrackingInvalid" in failed.cause
     assert objects.listing(deployment) == before
     loaded, lines = _run(deployment, tmp_path, spec)
-    assert (loaded.committed[0]["window"], loaded.committed[0]["supersedes"]) == ("reinit-3", "3")
+    assert (loaded.committed[0]["window"], loaded.committed[0]["supersedes"]) == ("reinit-from-3", "from-3")
     assert (lines, stored()) == ({"7,alone,1,4,I"}, 4)
 
 
@@ -132,7 +132,7 @@ def test_unchanged_tables_cost_one_task_however_many_they_are(stack: Stack, sand
     assert len(both.outcome.output["unchanged"]) == len(names) - 1
     data = objects.data_objects(objects.listing(deployment, f"tracked/dbo.{names[1]}/"))
     assert data == {}
-    pointer = objects.read_json(deployment, f"tracked/dbo.{names[1]}/_watermark.json")
+    pointer = objects.read_json(deployment, f"tracked/_ledger/dbo.{names[1]}/watermark.json")
     again = measure(deployment, sandbox, {"tables": specs})
     assert (again.states, again.invocations) == (4, 2), "when no version has moved"
-    assert objects.read_json(deployment, f"tracked/dbo.{names[1]}/_watermark.json") == pointer
+    assert objects.read_json(deployment, f"tracked/_ledger/dbo.{names[1]}/watermark.json") == pointer

@@ -35,7 +35,7 @@ def test_a_transaction_that_commits_during_the_wait_is_copied(
     with table.sandbox.transaction(f"INSERT INTO {table.name} VALUES (1, '2017-09-01')"):
         table.sandbox.execute(f"INSERT INTO {table.name} VALUES (2, '2017-09-02')")
         execution = start(s3_deployment, _spec(table, "at", SETTLE_SECONDS))
-        _wait_for(lambda: any(key.endswith("/_plan.json") for key in ledger(s3_deployment, table)))
+        _wait_for(lambda: any(key.endswith("/plan.json") for key in ledger(s3_deployment, table)))
     outcome = execution.wait()
     assert outcome.succeeded, outcome.cause
     assert time.monotonic() - begun >= SETTLE_SECONDS * 0.01

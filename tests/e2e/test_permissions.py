@@ -13,7 +13,10 @@ from local.stack import Stack
 
 OLD, NEW, COPY, UPDATE = "LookupOldWatermark", "LookupNewWatermark", "CopyDelta", "UpdateWatermark"
 ALL = (OLD, NEW, COPY, UPDATE)
-WINDOW = "tidemark/dbo.permissions/window=initial"
+TABLE = "dbo.permissions"
+LEDGER = f"tidemark/_ledger/{TABLE}"
+WINDOW = f"{LEDGER}/initial"
+DATA = f"tidemark/{TABLE}/tidemark_window=initial"
 REFUSED = ("AccessDenied", "AccessDeniedException", "403")
 
 
@@ -28,20 +31,34 @@ def _put(key: str) -> Call:
     return lambda role: role.s3("put_object", Key=key, Body=b"{}")
 
 
+def _list(prefix: str) -> Call:
+    return lambda role: role.s3("list_objects_v2", Prefix=prefix)
+
+
 CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
-    "read the ledger": (_get(f"{WINDOW}/_plan.json"), ALL),
-    "read data": (_get(f"{WINDOW}/part-00000.parquet"), (UPDATE,)),
-    "read outside the prefix": (_get("elsewhere/dbo.t/window=initial/_plan.json"), ()),
-    "freeze a plan": (_put(f"{WINDOW}/_plan.json"), (NEW,)),
-    "record a slice": (_put(f"{WINDOW}/_parts/00000.json"), (NEW, COPY)),
-    "record a sub-slice": (_put(f"{WINDOW}/_parts/00000.00003.json"), (NEW, COPY)),
-    "void a record": (_put(f"{WINDOW}/_parts/00000.void"), (UPDATE,)),
-    "write a manifest": (_put(f"{WINDOW}/_manifest.json"), (UPDATE,)),
-    "leave the columns": (_put(f"{WINDOW}/_previous.json"), (UPDATE,)),
-    "move the pointer": (_put("tidemark/dbo.permissions/_watermark.json"), (UPDATE,)),
-    "begin an upload": (lambda role: role.s3("create_multipart_upload", Key=f"{WINDOW}/part-1.csv"), (COPY, UPDATE)),
-    "delete data": (lambda role: role.s3("delete_object", Key=f"{WINDOW}/part-00000.parquet"), ()),
-    "delete the ledger": (lambda role: role.s3("delete_object", Key=f"{WINDOW}/_plan.json"), ()),
+    "read the ledger": (_get(f"{WINDOW}/plan.json"), ALL),
+    "read data": (_get(f"{DATA}/part-00000.parquet"), (UPDATE,)),
+    "read outside the prefix": (_get(f"elsewhere/_ledger/{TABLE}/initial/plan.json"), ()),
+    "freeze a plan": (_put(f"{WINDOW}/plan.json"), (NEW,)),
+    "record a slice": (_put(f"{WINDOW}/record-00000.json"), (NEW, COPY)),
+    "record a sub-slice": (_put(f"{WINDOW}/record-00000.00003.json"), (NEW, COPY)),
+    "void a record": (_put(f"{WINDOW}/void-00000.json"), (UPDATE,)),
+    "write a manifest": (_put(f"{WINDOW}/manifest.json"), (UPDATE,)),
+    "leave the columns": (_put(f"{WINDOW}/previous.json"), (UPDATE,)),
+    "move the pointer": (_put(f"{LEDGER}/watermark.json"), (UPDATE,)),
+    "begin an upload": (lambda role: role.s3("create_multipart_upload", Key=f"{DATA}/part-1.csv"), (COPY, UPDATE)),
+    "give an upload up": (
+        lambda role: role.s3("abort_multipart_upload", Key=f"{DATA}/part-1.csv", UploadId="none"),
+        (COPY,),
+    ),
+    "write data into the ledger": (_put(f"{WINDOW}/part-00000.parquet"), ()),
+    "write a document where data lies": (_put(f"tidemark/{TABLE}/initial/manifest.json"), ()),
+    "write beside the windows": (_put(f"tidemark/{TABLE}/part-00000.parquet"), ()),
+    "delete data": (lambda role: role.s3("delete_object", Key=f"{DATA}/part-00000.parquet"), ()),
+    "delete the ledger": (lambda role: role.s3("delete_object", Key=f"{WINDOW}/plan.json"), ()),
+    "list the ledger": (_list(f"{LEDGER}/"), ALL),
+    "list data": (_list(f"{DATA}/"), (UPDATE,)),
+    "list all data": (_list("tidemark/"), ()),
     "list the whole bucket": (lambda role: role.s3("list_objects_v2"), ()),
     "read its secret": (lambda role: role.read_secret(role.deployment.outputs["SourceSecretArn"]), ALL),
     "read another secret": (lambda role: role.read_secret("not-for-them"), ()),
@@ -65,7 +82,7 @@ def test_a_role_may_do_its_own_step_and_no_more(deployment: Deployment, function
     except ClientError as error:
         answer = error.response["Error"]["Code"]
     if function in allowed:
-        assert answer in ("done", "NoSuchKey")
+        assert answer in ("done", "NoSuchKey", "NoSuchUpload")
     else:
         assert answer in REFUSED
 

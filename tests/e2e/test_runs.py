@@ -74,7 +74,7 @@ def test_watermarks_can_live_in_the_bucket(
     assert first.succeeded, first.cause
     assert first.committed[0]["window"] == "initial"
     before = ledger(s3_deployment, table)
-    assert f"lake/raw/{table}/_watermark.json" in before
+    assert f"lake/raw/_ledger/{table}/watermark.json" in before
 
     table.add_tutorial_rows()
     second = run(s3_deployment, table.spec())

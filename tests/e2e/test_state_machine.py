@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ministack.services.stepfunctions import _apply_jsonata_template
 
 from local.aws import LocalAws
 from local.deploy import INFRA, Deployment
@@ -42,7 +43,7 @@ COMMIT = {
     "slices": 2,
 }
 COPIED = {"table": "dbo.a", "slice": 0, "rows": 1, "bytes": 9}
-EMPTY = [{"table": "dbo.c", "window": "7"}, {"table": "dbo.d", "window": "7"}]
+EMPTY = [{"table": "dbo.c", "window": "from-7"}, {"table": "dbo.d", "window": "from-7"}]
 RECOPY = {"table": "dbo.a", "window": "initial", "status": "recopy", "slices": [0]}
 SPLIT = {"table": "dbo.a", "window": "initial", "status": "split", "slices": ["0.0", "0.1"]}
 
@@ -169,6 +170,35 @@ def _definition() -> str:
     for state in STATES:
         text = text.replace(f"${{{state}FunctionArn}}", f"arn:aws:lambda:us-east-1:000000000000:function:{state}")
     return text.replace("${TableConcurrency}", "2").replace("${SliceConcurrency}", "1")
+
+
+@pytest.mark.parametrize("settings", [{"where": "n > 1"}, None])
+def test_the_settings_of_a_window_reach_every_step_that_acts_on_it(settings: dict[str, Any] | None) -> None:
+    """From the answer that names the window on; without any there is no field, because a null would be refused."""
+    extra = {} if settings is None else {"settings": settings}
+    machine = json.loads(_definition())["States"]
+    window = machine["CopyWindows"]["ItemProcessor"]["States"]
+    slice_states = window["CopySlices"]["ItemProcessor"]["States"]
+
+    def evaluate(template: object, data: object, item: object = None, result: object = None) -> Any:
+        context = {"Execution": {"Name": "r", "Input": {}}, "Map": {"Item": {"Value": item}}}
+        return _apply_jsonata_template(template, data, context, result=result)
+
+    named = {"Payload": NEW | {"windows": [WINDOW | extra, WINDOW]}}
+    (copied, other) = evaluate(machine["LookupNewWatermark"]["Output"]["windows"], {}, result=named)
+    assert "settings" not in other
+    item = evaluate(machine["CopyWindows"]["ItemSelector"], {}, item=copied)
+    commit = evaluate(window["UpdateWatermark"]["Arguments"]["Payload"], item)
+    assert commit == {"run_id": "r", "table": "dbo.a", "window": "initial"} | extra
+    again = item | {"commit": SPLIT}
+    (choice,) = [found for found in window["CheckCommit"]["Choices"] if "'split'" in found["Condition"]]
+    for state in (item, evaluate(choice["Output"], again)):
+        slice_item = evaluate(window["CopySlices"]["ItemSelector"], state, item="0.1")
+        assert slice_item == {"table": "dbo.a", "window": "initial", "slice": "0.1"} | extra
+    assert evaluate(slice_states["CopyDelta"]["Arguments"]["Payload"], slice_item) == {"run_id": "r"} | slice_item
+    split = evaluate(slice_states["SplitSlice"]["Arguments"]["Payload"], slice_item)
+    of_slice = {"table": "dbo.a", "window": "initial", "slice": "0.1"}
+    assert split == {"run_id": "r", "split": of_slice} | extra
 
 
 def test_a_busy_run_reports_what_it_committed(case: Case) -> None:

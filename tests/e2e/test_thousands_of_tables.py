@@ -117,8 +117,8 @@ def test_a_run_of_the_list_costs_what_its_changes_cost(listed: Deployment, sandb
 
 def manifests(deployment: Deployment) -> set[str]:
     """The tables with a committed window."""
-    prefix = "tidemark/"
-    keys = [key for key in objects.listing(deployment) if key.endswith("/_manifest.json")]
+    prefix = "tidemark/_ledger/"
+    keys = [key for key in objects.listing(deployment) if key.endswith("/manifest.json")]
     return {key.removeprefix(prefix).split("/")[0] for key in keys}
 
 
@@ -148,7 +148,7 @@ def test_the_role_of_the_list_reads_the_list_and_starts_its_runs(listed: Deploym
     for refused in (
         lambda: role.s3("put_object", Key=KEY, Body=b"{}"),
         lambda: role.s3("get_object", Key=f"{KEY}.old"),
-        lambda: role.s3("get_object", Key="tidemark/dbo.t/window=initial/_plan.json"),
+        lambda: role.s3("get_object", Key="tidemark/_ledger/dbo.t/initial/plan.json"),
         lambda: role.s3("list_objects_v2"),
         lambda: role.client("lambda").invoke(FunctionName=function, Payload=b"{}"),
         lambda: states.start_execution(stateMachineArn=other, input="{}"),

@@ -26,8 +26,8 @@ class Object:
 
     @property
     def is_data(self) -> bool:
-        """Whether it holds rows, as opposed to the ledger."""
-        return self.key.rpartition("/")[2].startswith("part-")
+        """Whether it holds rows: it lies in the folder of a window, where nothing of the ledger does."""
+        return "/tidemark_window=" in self.key
 
 
 def listing(deployment: Deployment, prefix: str = "") -> dict[str, Object]:
@@ -53,7 +53,7 @@ def uploads(deployment: Deployment, prefix: str = "") -> list[str]:
 
 
 def read_json(deployment: Deployment, key: str) -> dict[str, Any]:
-    """A ledger file."""
+    """A document of the ledger."""
     body = deployment.aws.client("s3").get_object(Bucket=deployment.bucket, Key=key)["Body"].read()
     return dict(json.loads(body))
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 # As Lambda counts in its limits.
 MB = 1024 * 1024
 BUDGETS_MB = {
-    "copy-delta": 5,
+    "copy-delta": 7,
     "lookup-new-watermark": 3,
     "lookup-old-watermark": 3,
     "update-watermark": 3,

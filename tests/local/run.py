@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -118,7 +119,8 @@ def _turn(
     _must_succeed(outcome)
     after = objects.listing(deployment)
     new = {key: entry for key, entry in after.items() if key not in before}
-    paths = [path for path in objects.download(deployment, new, folder) if path.name.startswith("part-")]
+    objects.download(deployment, new, folder)
+    paths = [folder / key for key in objects.data_objects(new)]
     lines = _lines(paths, scenario)
     for line in lines if any(path.suffix == ".csv" for path in paths) else ():
         say(f"    {line}")
@@ -250,9 +252,11 @@ def _show_folder(folder: Path) -> None:
     if not files:
         return
     say(f"Files: {_relative(folder)}")
-    pattern = f"{_relative(folder)}/**/part-*{''.join(files[0].suffixes)}"
-    if files[0].suffixes[0] == ".csv":
-        tool = "zcat -f" if files[0].suffix == ".gz" else "cat"
+    # Everything in the folder of a table is data, and no document of the ledger ends so.
+    extension = re.sub(r"^part-[\d.]*\.", "", files[0].name)
+    pattern = f"{_relative(folder)}/**/*.{extension}"
+    if extension.startswith("csv"):
+        tool = "zcat -f" if extension.endswith(".gz") else "cat"
         say(f"Read them: {tool} {' '.join(shlex.quote(_relative(path)) for path in files)}")
     else:
         python = shlex.quote(_relative(Path(sys.executable)))
