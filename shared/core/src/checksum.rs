@@ -35,6 +35,14 @@ impl Crc64Nvme {
     }
 }
 
+/// The checksum of these bytes in hexadecimal, 16 digits.
+#[must_use]
+pub fn crc64nvme_hex(bytes: &[u8]) -> String {
+    let mut checksum = Digest::new();
+    checksum.write(bytes);
+    format!("{:016x}", checksum.sum64())
+}
+
 /// The checksum of these bytes, as S3 shows it.
 #[must_use]
 pub fn crc64nvme_base64(bytes: &[u8]) -> String {
@@ -52,6 +60,7 @@ mod tests {
         // CRC-64/NVME of "123456789" is AE8B14860A799888 (the catalogue of parametrised CRC algorithms).
         assert_eq!(crc64nvme_base64(b"123456789"), "rosUhgp5mIg=");
         assert_eq!(crc64nvme_base64(b""), "AAAAAAAAAAA=");
+        assert_eq!(crc64nvme_hex(b"123456789"), "ae8b14860a799888");
         let mut pieces = Crc64Nvme::default();
         pieces.update(b"1234");
         pieces.update(b"56789");

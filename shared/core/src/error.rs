@@ -381,14 +381,38 @@ mod tests {
     fn what_happened_becomes_the_code_of_what_the_database_is_used_for() {
         use ErrorCode as C;
         for (fault, source, sink, store) in [
-            (Fault::Unreachable, C::SourceUnavailable, C::SinkUnavailable, C::WatermarkStoreUnavailable),
-            (Fault::Conflict, C::SourceUnavailable, C::SinkUnavailable, C::WatermarkStoreUnavailable),
-            (Fault::TimedOut, C::DeadlineExceeded, C::DeadlineExceeded, C::WatermarkStoreUnavailable),
+            (
+                Fault::Unreachable,
+                C::SourceUnavailable,
+                C::SinkUnavailable,
+                C::WatermarkStoreUnavailable,
+            ),
+            (
+                Fault::Conflict,
+                C::SourceUnavailable,
+                C::SinkUnavailable,
+                C::WatermarkStoreUnavailable,
+            ),
+            (
+                Fault::TimedOut,
+                C::DeadlineExceeded,
+                C::DeadlineExceeded,
+                C::WatermarkStoreUnavailable,
+            ),
             (Fault::Refused, C::SourceRejected, C::SinkRejected, C::WatermarkRejected),
             (Fault::Data, C::SourceRejected, C::SinkRejected, C::WatermarkRejected),
-            (Fault::Known(C::SchemaMismatch), C::SchemaMismatch, C::SchemaMismatch, C::SchemaMismatch),
+            (
+                Fault::Known(C::SchemaMismatch),
+                C::SchemaMismatch,
+                C::SchemaMismatch,
+                C::SchemaMismatch,
+            ),
         ] {
-            for (role, code) in [(Role::Source, source), (Role::Sink, sink), (Role::WatermarkStore, store)] {
+            for (role, code) in [
+                (Role::Source, source),
+                (Role::Sink, sink),
+                (Role::WatermarkStore, store),
+            ] {
                 let error = Failure::new(fault, "error 208").numbered(208).of(role);
                 assert_eq!(error.code(), code, "{fault:?} {role:?}");
                 assert!(error.to_string().ends_with("error 208"), "{error}");

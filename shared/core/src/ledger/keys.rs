@@ -1,119 +1,67 @@
-//! Where the ledger of a table lives: pure functions from names to keys.
+//! Where data and ledger of a table live: pure functions from names to keys.
+//!
+//! Data and ledger have prefixes of their own, so that readers, crawlers and loaders that take every key below a folder find
+//! data only, and a policy can guard the ledger.
 
-use std::fmt;
+use crate::checksum::crc64nvme_hex;
+use crate::model::names::ObjectName;
+use crate::model::plan::Plan;
+use crate::model::record::Attempt;
+use crate::model::slice_id::SliceId;
+use crate::model::table::Layout;
+use crate::model::window::WindowName;
 
-use serde::{Deserialize, Serialize};
+/// The prefix of every table's ledger, below that of the deployment. No table's folder is called so: each has a dot.
+const LEDGER: &str = "_ledger";
+/// The partition key of a window. No column may be called so, because readers let the path win.
+pub const WINDOW_KEY: &str = "tidemark_window";
+/// The partition key of the day a window was frozen on.
+pub const LOAD_DATE_KEY: &str = "tidemark_load_date";
+/// Digits of the checksum that is added to a name with other characters.
+const HASH_DIGITS: usize = 12;
 
-use crate::error::{Error, ErrorCode};
-use crate::identifier::ObjectName;
-use crate::ledger::{Plan, SliceId};
-use crate::table::Layout;
-use crate::watermark::Watermark;
+/// The partition keys of a layout, outermost first.
+#[must_use]
+pub const fn partition_keys(layout: Layout) -> &'static [&'static str] {
+    match layout {
+        Layout::Window => &[WINDOW_KEY],
+        Layout::LoadDate => &[LOAD_DATE_KEY, WINDOW_KEY],
+    }
+}
 
-/// The name of a window: a safe text form of where it starts, `initial` when it starts at nothing.
+/// A table's name as one segment of a key, `schema.table` of ASCII letters, digits, `_` and `-`.
 ///
-/// It does not depend on the column's type: trailing zeros of a fraction are dropped and a date is its midnight, so that
-/// a watermark kept in a control table of one type and the column of another name the same window.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct WindowName(String);
-
-impl WindowName {
-    /// The window of a first load.
-    #[must_use]
-    pub fn initial() -> Self {
-        Self("initial".into())
+/// Readers over S3 do not agree on escapes. So every other character is replaced by `_`, and digits of a checksum of the whole
+/// name are added, as they are to a name that looks as if it had some.
+#[must_use]
+pub fn table_segment(table: &ObjectName) -> String {
+    let (schema, name) = (table.schema().as_str(), table.name().as_str());
+    let plain = |text: &str| text.replace(|c: char| !is_plain(c), "_");
+    let segment = format!("{}.{}", plain(schema), plain(name));
+    let is_itself = schema.chars().chain(name.chars()).all(is_plain);
+    if is_itself && !ends_like_a_hash(name) {
+        return segment;
     }
-
-    /// The window that starts after `watermark`.
-    #[must_use]
-    pub fn after(watermark: &Watermark) -> Self {
-        Self::after_text(watermark.value())
-    }
-
-    /// The window of a full load that is copied in place of window `expired`.
-    #[must_use]
-    pub fn reinit(expired: &Self) -> Self {
-        Self(format!("reinit-{expired}"))
-    }
-
-    /// The window that starts after the watermark with this canonical text, whatever its type.
-    ///
-    /// What no watermark has in it becomes `_`, which no window has in its name: a store may hold anything.
-    #[must_use]
-    pub fn after_text(value: &str) -> Self {
-        let (text, zone) = match value.strip_suffix('Z') {
-            Some(text) => (text, "Z"),
-            None => (value, ""),
-        };
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let midnight = if is_date(whole) { "T00-00-00" } else { "" };
-        let fraction = match fraction.trim_end_matches('0') {
-            "" => String::new(),
-            fraction => format!(".{fraction}"),
-        };
-        let name = format!("{}{midnight}{fraction}{zone}", whole.replace(':', "-"));
-        Self(name.replace(|c: char| !is_safe(c), "_"))
-    }
-
-    /// The window that starts at what a store holds: after this text, or at nothing.
-    #[must_use]
-    pub fn after_stored(value: Option<&str>) -> Self {
-        value.map_or_else(Self::initial, Self::after_text)
-    }
-
-    /// The window that starts after `old`, if there is an old watermark.
-    #[must_use]
-    pub fn from_old(old: Option<&Watermark>) -> Self {
-        old.map_or_else(Self::initial, Self::after)
-    }
-
-    /// The name as it stands in keys.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+    // A zero byte is in no name, so two names never run together.
+    let hash = crc64nvme_hex(format!("{schema}\0{name}").as_bytes());
+    format!("{segment}-{}", hash.get(..HASH_DIGITS).unwrap_or(&hash))
 }
 
-/// The characters of a window's name.
-const fn is_safe(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
+const fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
 }
 
-/// `2017-09-05`, and no number: those have no second hyphen.
-fn is_date(text: &str) -> bool {
-    text.len() == 10 && text.bytes().filter(|&byte| byte == b'-').count() == 2
+fn ends_like_a_hash(name: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    name.rsplit_once('-')
+        .is_some_and(|(_, end)| end.len() == HASH_DIGITS && end.chars().all(is_digit))
 }
 
-impl fmt::Display for WindowName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for WindowName {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        if text.is_empty() || text.len() > 100 || !text.chars().all(is_safe) {
-            let message = format!("'{}' is not the name of a window", text.escape_default());
-            return Err(Error::new(ErrorCode::InvalidInput, message));
-        }
-        Ok(Self(text))
-    }
-}
-
-impl From<WindowName> for String {
-    fn from(name: WindowName) -> Self {
-        name.0
-    }
-}
-
-/// The keys of one table's ledger. Keys whose last segment begins with `_` are ignored by Athena, Spark, Hive and
-/// DuckDB globs.
+/// The keys of one table's data and ledger.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    table: String,
+    data: String,
+    ledger: String,
 }
 
 impl Keys {
@@ -122,190 +70,177 @@ impl Keys {
     pub fn new(prefix: &str, table: &ObjectName) -> Self {
         let prefix = prefix.trim_matches('/');
         let separator = if prefix.is_empty() { "" } else { "/" };
+        let table = table_segment(table);
         Self {
-            table: format!("{prefix}{separator}{}", table.key_segment()),
+            data: format!("{prefix}{separator}{table}"),
+            ledger: format!("{prefix}{separator}{LEDGER}/{table}"),
         }
     }
 
-    /// `_watermark.json`, where the `s3` watermark store keeps the pointer.
+    /// `watermark.json`, where the `s3` watermark store keeps the pointer.
     #[must_use]
     pub fn watermark(&self) -> String {
-        format!("{}/_watermark.json", self.table)
+        format!("{}/watermark.json", self.ledger)
     }
 
-    /// What every window's folder begins with, before its name.
+    /// What every window's folder in the ledger begins with, before its name.
     #[must_use]
     pub fn windows(&self) -> String {
-        format!("{}/window=", self.table)
+        format!("{}/", self.ledger)
     }
 
     /// What the folder of every window of a full load in place of another begins with, before that one's name.
     #[must_use]
     pub fn reinits(&self) -> String {
-        format!("{}reinit-", self.windows())
+        format!("{}/reinit-", self.ledger)
     }
 
-    /// `window={from}/_plan.json`
+    /// `{from}/plan.json`
     #[must_use]
     pub fn plan(&self, window: &WindowName) -> String {
-        format!("{}/window={window}/_plan.json", self.table)
+        format!("{}/{window}/plan.json", self.ledger)
     }
 
-    /// `window={from}/_parts/00000.json`, of the first slice it is split into `00000.00000.json`; later attempts, made after an upload
-    /// expired, are `00000-1.json`, ….
+    /// `{from}/record-00000.json`; of the first slice it is split into `record-00000.00000.json`; later attempts, made after an
+    /// upload expired, are `record-00000-1.json`, ….
     #[must_use]
-    pub fn part_record(&self, window: &WindowName, slice: &SliceId, attempt: u32) -> String {
-        format!("{}.json", self.part_attempt(window, slice, attempt))
+    pub fn record(&self, attempt: &Attempt) -> String {
+        self.of_attempt("record", attempt)
     }
 
-    /// `window={from}/_parts/00000.void`: the record of this attempt no longer counts.
+    /// `{from}/void-00000.json`: the record of this attempt no longer counts.
     #[must_use]
-    pub fn part_void(&self, window: &WindowName, slice: &SliceId, attempt: u32) -> String {
-        format!("{}.void", self.part_attempt(window, slice, attempt))
+    pub fn void(&self, attempt: &Attempt) -> String {
+        self.of_attempt("void", attempt)
     }
 
-    /// `window={from}/_previous.json`
+    /// `{from}/previous.json`
     #[must_use]
     pub fn previous(&self, window: &WindowName) -> String {
-        format!("{}/window={window}/_previous.json", self.table)
+        format!("{}/{window}/previous.json", self.ledger)
     }
 
-    /// `window={from}/part-00000.parquet`, or `load_date={day}/window={from}/part-00000.parquet`: all from the plan, so
-    /// that everyone who copies the slice means the same object.
-    #[must_use]
-    pub fn part(&self, plan: &Plan, slice: &SliceId) -> String {
-        let partition = match plan.layout {
-            Layout::Window => String::new(),
-            Layout::LoadDate => format!("load_date={}/", plan.load_date()),
-        };
-        let (window, extension) = (&plan.window, plan.format.extension());
-        let slice = slice.key_segment();
-        format!("{}/{partition}window={window}/part-{slice}.{extension}", self.table)
-    }
-
-    /// `window={from}/_manifest.json`
+    /// `{from}/manifest.json`
     #[must_use]
     pub fn manifest(&self, window: &WindowName) -> String {
-        format!("{}/window={window}/_manifest.json", self.table)
+        format!("{}/{window}/manifest.json", self.ledger)
     }
 
-    fn part_attempt(&self, window: &WindowName, slice: &SliceId, attempt: u32) -> String {
-        let attempt = if attempt == 0 {
+    /// `tidemark_window={from}/part-00000.parquet`, or below `tidemark_load_date={day}/`: all from the plan, so that everyone
+    /// who copies the slice means the same object.
+    #[must_use]
+    pub fn part(&self, plan: &Plan, slice: &SliceId) -> String {
+        let day = match plan.layout {
+            Layout::Window => String::new(),
+            Layout::LoadDate => format!("{LOAD_DATE_KEY}={}/", plan.load_date()),
+        };
+        let (data, window, extension) = (&self.data, &plan.window, plan.format.extension());
+        let slice = slice.key_segment();
+        format!("{data}/{day}{WINDOW_KEY}={window}/part-{slice}.{extension}")
+    }
+
+    fn of_attempt(&self, document: &str, attempt: &Attempt) -> String {
+        let Attempt { window, slice, number } = attempt;
+        let again = if *number == 0 {
             String::new()
         } else {
-            format!("-{attempt}")
+            format!("-{number}")
         };
         let slice = slice.key_segment();
-        format!("{}/window={window}/_parts/{slice}{attempt}", self.table)
+        format!("{}/{window}/{document}-{slice}{again}.json", self.ledger)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::documents;
 
-    #[test]
-    fn a_window_is_named_by_where_it_starts() {
-        let cases = [
-            ("datetime", "2010-01-01T00:00:00.000", "2010-01-01T00-00-00"),
-            ("datetime", "2017-09-05T08:06:00.003", "2017-09-05T08-06-00.003"),
-            ("datetime2(7)", "2017-09-05T08:06:00.0030000", "2017-09-05T08-06-00.003"),
-            (
-                "datetime2(7)",
-                "2017-09-05T08:06:00.1234567",
-                "2017-09-05T08-06-00.1234567",
-            ),
-            (
-                "datetimeoffset(3)",
-                "2017-09-05T08:06:00.100Z",
-                "2017-09-05T08-06-00.1Z",
-            ),
-            ("bigint", "-9223372036854775808", "-9223372036854775808"),
-            ("int", "100", "100"),
-            ("decimal(5,2)", "1.50", "1.5"),
-            ("decimal(5,2)", "42.00", "42"),
-            ("date", "2017-09-05", "2017-09-05T00-00-00"),
-            ("smalldatetime", "2017-09-05T00:00:00", "2017-09-05T00-00-00"),
-            ("int", "-123456789", "-123456789"),
-        ];
-        for (sql_type, value, name) in cases {
-            let watermark = Watermark::new(sql_type.parse().unwrap(), value).unwrap();
-            assert_eq!(WindowName::after(&watermark).as_str(), name);
-            assert!(WindowName::try_from(name.to_owned()).is_ok());
-        }
-        assert_eq!(WindowName::from_old(None).as_str(), "initial");
-        let reinit = WindowName::reinit(&WindowName::after_text("42"));
-        assert_eq!(WindowName::try_from("reinit-42".to_owned()).unwrap(), reinit);
+    fn segment(table: &str) -> String {
+        table_segment(&table.parse().unwrap())
     }
 
     #[test]
-    fn a_window_name_from_an_event_cannot_leave_its_table() {
-        for text in ["", "../x", "a/b", "_x", "a b", "%2F"] {
-            assert!(WindowName::try_from(text.to_owned()).is_err(), "{text}");
-        }
+    fn a_table_has_a_segment_that_needs_no_escape() {
+        assert_eq!(segment("sales.Order_lines-2"), "sales.Order_lines-2");
+        let odd = segment("sales.[order lines]");
+        let hash = odd.strip_prefix("sales.order_lines-").unwrap();
+        assert!(hash.len() == HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert!(segment("dbo.Größe").starts_with("dbo.Gr__e-"));
+        assert!(segment("[a.b].c").starts_with("a_b.c-"));
+        // Nobody can call a table as another one's segment.
+        assert_ne!(segment(&format!("sales.[order_lines-{hash}]")), odd);
     }
 
-    fn plan(layout: &str) -> Plan {
-        let watermark = serde_json::json!({ "type": "int", "value": "1" });
-        let plan = serde_json::json!({
-            "version": 1, "table": "sales.t", "window": "initial", "old_watermark": null, "new_watermark": watermark,
-            "tracking": { "watermark": { "column": "v" } }, "columns": [], "format": { "csv": { "compression": "gzip" } },
-            "timestamps": "us", "layout": layout, "slices": [], "count": { "sql": "" }, "run_id": "r",
-            "created_at": "2026-11-22T23:59:59.123Z",
-        });
-        serde_json::from_value(plan).unwrap()
+    proptest! {
+        #[test]
+        fn different_names_have_different_segments(
+            a in "[a-c.%\\] ]{1,4}", b in "[a-c.%\\] ]{1,4}", c in "[a-c.%\\] ]{1,4}", d in "[a-c.%\\] ]{1,4}",
+        ) {
+            let name = |schema: &str, name: &str| -> ObjectName {
+                let part = |text: &str| text.replace(']', "]]");
+                format!("[{}].[{}]", part(schema), part(name)).parse().unwrap()
+            };
+            let (one, other) = (name(&a, &b), name(&c, &d));
+            prop_assert_eq!(one == other, table_segment(&one) == table_segment(&other));
+        }
     }
 
     #[test]
     fn a_parts_key_comes_from_the_plan_alone() {
         let keys = Keys::new("lake", &"sales.t".parse().unwrap());
-        assert_eq!(
-            keys.part(&plan("window"), &7.into()),
-            "lake/sales.t/window=initial/part-00007.csv.gz"
-        );
-        assert_eq!(
-            keys.part(&plan("load_date"), &7.into()),
-            "lake/sales.t/load_date=2026-11-22/window=initial/part-00007.csv.gz"
-        );
+        let sub_slice: SliceId = "7.2.10".parse().unwrap();
+        for (layout, slice, key) in [
+            (
+                Layout::Window,
+                &7.into(),
+                "lake/sales.t/tidemark_window=initial/part-00007.csv.gz",
+            ),
+            (
+                Layout::LoadDate,
+                &7.into(),
+                "lake/sales.t/tidemark_load_date=2026-11-22/tidemark_window=initial/part-00007.csv.gz",
+            ),
+            (
+                Layout::Window,
+                &sub_slice,
+                "lake/sales.t/tidemark_window=initial/part-00007.00002.00010.csv.gz",
+            ),
+        ] {
+            let plan = Plan {
+                layout,
+                format: serde_json::from_str(r#"{"csv": {"compression": "gzip"}}"#).unwrap(),
+                created_at: "2026-11-22T23:59:59Z".into(),
+                ..documents::plan("sales.t", None, 1)
+            };
+            assert_eq!(keys.part(&plan, slice), key);
+        }
     }
 
     #[test]
-    fn keys_are_those_of_the_layout() {
-        let keys = Keys::new("/lake/raw/", &"sales.[order lines]".parse().unwrap());
+    fn the_ledger_has_a_prefix_of_its_own() {
+        let keys = Keys::new("/lake/raw/", &"sales.orders".parse().unwrap());
         let window = WindowName::initial();
-        assert_eq!(keys.watermark(), "lake/raw/sales.order%20lines/_watermark.json");
-        assert_eq!(
-            keys.plan(&window),
-            "lake/raw/sales.order%20lines/window=initial/_plan.json"
-        );
-        assert_eq!(
-            keys.part_record(&window, &7.into(), 0),
-            "lake/raw/sales.order%20lines/window=initial/_parts/00007.json"
-        );
-        assert_eq!(
-            keys.part_record(&window, &7.into(), 2),
-            "lake/raw/sales.order%20lines/window=initial/_parts/00007-2.json"
-        );
-        assert_eq!(
-            keys.part_void(&window, &7.into(), 0),
-            "lake/raw/sales.order%20lines/window=initial/_parts/00007.void"
-        );
-        let sub_slice = "7.2.10".parse().unwrap();
-        assert_eq!(
-            keys.part_record(&window, &sub_slice, 1),
-            "lake/raw/sales.order%20lines/window=initial/_parts/00007.00002.00010-1.json"
-        );
-        assert_eq!(
-            keys.part(&plan("window"), &sub_slice),
-            "lake/raw/sales.order%20lines/window=initial/part-00007.00002.00010.csv.gz"
-        );
-        assert_eq!(
-            keys.previous(&window),
-            "lake/raw/sales.order%20lines/window=initial/_previous.json"
-        );
-        assert_eq!(
-            Keys::new("", &"t".parse().unwrap()).manifest(&window),
-            "dbo.t/window=initial/_manifest.json"
-        );
+        let attempt = |slice: &str, number| Attempt {
+            window: window.clone(),
+            slice: slice.parse().unwrap(),
+            number,
+        };
+        let ledger = "lake/raw/_ledger/sales.orders";
+        assert_eq!(keys.watermark(), format!("{ledger}/watermark.json"));
+        assert_eq!(keys.plan(&window), format!("{ledger}/initial/plan.json"));
+        assert_eq!(keys.previous(&window), format!("{ledger}/initial/previous.json"));
+        for (slice, number, name) in [
+            ("7", 0, "record-00007.json"),
+            ("7", 2, "record-00007-2.json"),
+            ("7.2.10", 1, "record-00007.00002.00010-1.json"),
+        ] {
+            assert_eq!(keys.record(&attempt(slice, number)), format!("{ledger}/initial/{name}"));
+        }
+        assert_eq!(keys.void(&attempt("7", 0)), format!("{ledger}/initial/void-00007.json"));
+        let root = Keys::new("", &"t".parse().unwrap());
+        assert_eq!(root.manifest(&window), "_ledger/dbo.t/initial/manifest.json");
     }
 }

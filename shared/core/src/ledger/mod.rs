@@ -1,11 +1,11 @@
-//! The ledger: all state of a table, written once, under its prefix in the sink bucket.
+//! The ledger: all state of a table, written once, under a prefix of its own in the sink bucket.
 //!
 //! ```text
-//! {prefix}/{schema}.{table}/window={from}/_previous.json        columns of the window before create-only
-//! {prefix}/{schema}.{table}/window={from}/_plan.json            frozen bounds and slices     create-only
-//! {prefix}/{schema}.{table}/window={from}/_parts/00000.json     a slice's decision record    create-only
-//! {prefix}/{schema}.{table}/window={from}/part-00000.parquet    visible once completed
-//! {prefix}/{schema}.{table}/window={from}/_manifest.json        the commit                   create-only, last
+//! {prefix}/_ledger/{table}/{from}/previous.json           columns of the window before   create-only
+//! {prefix}/_ledger/{table}/{from}/plan.json               frozen bounds and slices       create-only
+//! {prefix}/_ledger/{table}/{from}/record-00000.json       a slice's decision record      create-only
+//! {prefix}/{table}/tidemark_window={from}/part-00000.…    visible once completed
+//! {prefix}/_ledger/{table}/{from}/manifest.json           the commit                     create-only, last
 //! ```
 //!
 //! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
@@ -16,49 +16,86 @@
 //! - **W4** the manifest is written last and names only objects that exist;
 //! - **W5** the watermark moves only after the manifest, by compare-and-set, never backwards, never to null;
 //! - **W6** any step may be repeated by anyone, at any time, concurrently with itself: the outcome is the same.
+//!
+//! Documents are data: whoever reads one checks that it is of the place it was read from, and nothing in it is executed.
 
-mod bounds;
-mod documents;
-mod keys;
-mod pointer;
-mod slice_id;
-
-use std::collections::HashMap;
+mod chain;
+pub mod keys;
+mod pointers;
+mod slices;
 
 use bytes::Bytes;
-use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use bounds::{KeyBounds, SliceBounds};
-use documents::Versioned;
-pub use documents::{Manifest, ManifestPart, PartRecord, Plan, Previous, Slice, VERSION};
-pub use keys::{Keys, WindowName};
-pub use pointer::Pointers;
-pub use slice_id::SliceId;
-
+pub use self::chain::ChainEnd;
+use self::keys::Keys;
+pub use self::pointers::Pointers;
+pub use self::slices::{Decided, SliceState};
 use crate::error::{Error, ErrorCode, Result};
-use crate::identifier::ObjectName;
+use crate::model::manifest::{Manifest, Previous};
+use crate::model::names::ObjectName;
+use crate::model::plan::{Plan, VERSION};
+use crate::model::record::{Attempt, Record};
+use crate::model::table::RunSettings;
+use crate::model::window::WindowName;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects};
-use crate::schema::fingerprint;
 
-/// Most windows the chain of manifests is followed for in one go: a guard against a ledger that leads in a circle.
-const MAX_CHAIN: usize = 1_000_000;
 /// Documents read, and uploads completed, at once: a window may have hundreds of them.
 pub const AT_ONCE: usize = 16;
+
+/// A document of the ledger, which says of itself where it belongs.
+trait Document: DeserializeOwned {
+    /// The version of its form.
+    fn version(&self) -> u32;
+    /// The table it is of, where it says so.
+    fn table(&self) -> Option<&ObjectName>;
+    /// The window it is of.
+    fn window(&self) -> Option<&WindowName>;
+}
+
+macro_rules! document {
+    ($document:ty, $table:expr, $window:expr) => {
+        impl Document for $document {
+            fn version(&self) -> u32 {
+                self.version
+            }
+
+            fn table(&self) -> Option<&ObjectName> {
+                let table: fn(&Self) -> Option<&ObjectName> = $table;
+                table(self)
+            }
+
+            fn window(&self) -> Option<&WindowName> {
+                let window: fn(&Self) -> Option<&WindowName> = $window;
+                window(self)
+            }
+        }
+    };
+}
+
+document!(Plan, |plan| Some(&plan.table), |plan| Some(&plan.window));
+document!(Record, |_| None, |record| Some(&record.window));
+document!(Manifest, |manifest| Some(&manifest.table), |manifest| Some(
+    &manifest.window
+));
+// It names the window before the one it lies in.
+document!(Previous, |_| None, |_| None);
 
 /// Typed access to the ledger of one table.
 #[derive(Debug)]
 pub struct Ledger<'a, S> {
     store: &'a S,
+    table: &'a ObjectName,
     keys: Keys,
 }
 
 impl<'a, S> Ledger<'a, S> {
     /// The ledger of `table` under `prefix` in the bucket behind `store`.
-    pub fn new(store: &'a S, prefix: &str, table: &ObjectName) -> Self {
+    pub fn new(store: &'a S, prefix: &str, table: &'a ObjectName) -> Self {
         Self {
             store,
+            table,
             keys: Keys::new(prefix, table),
         }
     }
@@ -70,103 +107,44 @@ impl<'a, S> Ledger<'a, S> {
     }
 }
 
-/// The end of the chain of committed windows that starts at some window.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ChainEnd {
-    /// The last committed window.
-    pub window: WindowName,
-    /// Its manifest.
-    pub manifest: Manifest,
-}
-
-/// A slice that is copied as one, and what is decided of it.
+/// A frozen plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SliceState {
-    /// Which it is.
-    pub id: SliceId,
-    /// What it selects.
-    pub slice: Slice,
-    /// The attempt that is decided or, if none is, the one to make.
-    pub attempt: u32,
-    /// The decision; none when the slice has yet to be copied.
-    pub record: Option<PartRecord>,
+pub struct Frozen {
+    /// The plan.
+    pub plan: Plan,
+    /// Whether another run froze it.
+    pub adopted: bool,
 }
 
 impl<S: ReadObjects> Ledger<'_, S> {
     /// The plan of a window, if one is frozen.
     pub async fn plan(&self, window: &WindowName) -> Result<Option<Plan>> {
-        self.read(&self.keys.plan(window)).await
+        self.read(&self.keys.plan(window), window).await
     }
 
     /// The plan of a window that must have one.
-    pub async fn frozen_plan(&self, window: &WindowName) -> Result<Plan> {
-        self.plan(window).await?.ok_or_else(|| missing(&self.keys.plan(window)))
+    ///
+    /// Errors: `InvalidInput` when the plan was frozen with another condition or sink than `settings`, which came with the event:
+    /// what the plan says of those is never used.
+    pub async fn frozen_plan(&self, window: &WindowName, settings: &RunSettings) -> Result<Plan> {
+        let plan = self.existing_plan(window).await?;
+        check_settings(&plan, settings)?;
+        Ok(plan)
     }
 
-    /// The plans of the full loads that took the place of other windows.
-    pub async fn reinits(&self) -> Result<Vec<Plan>> {
-        let folders = self.store.folders(&self.keys.reinits()).await?;
-        let expired = folders.into_iter().filter_map(|name| WindowName::try_from(name).ok());
-        let mut plans = stream::iter(expired)
-            .map(|expired| async move { self.plan(&WindowName::reinit(&expired)).await })
-            .buffered(AT_ONCE);
-        let mut found = Vec::new();
-        while let Some(plan) = plans.next().await {
-            found.extend(plan?);
-        }
-        Ok(found)
+    /// The plan of a window that must have one, of which nothing is copied.
+    pub async fn existing_plan(&self, window: &WindowName) -> Result<Plan> {
+        self.plan(window).await?.ok_or_else(|| no_plan(self.table, window))
     }
 
     /// The manifest of a window, if it is committed.
     pub async fn manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
-        self.read(&self.keys.manifest(window)).await
+        self.read(&self.keys.manifest(window), window).await
     }
 
-    /// What the window that ends where `window` begins looked like. `None` when none does, or it was committed by a
-    /// release that did not say.
+    /// What the window that ends where `window` begins looked like. `None` when none does.
     pub async fn previous(&self, window: &WindowName) -> Result<Option<Previous>> {
-        self.read(&self.keys.previous(window)).await
-    }
-
-    /// Follows the manifests from `window` to the last committed window. `None` when `window` is not committed.
-    pub async fn chain_end(&self, window: &WindowName) -> Result<Option<ChainEnd>> {
-        self.follow(window, None).await.map(|(end, _)| end)
-    }
-
-    /// The end of the one chain of committed windows this ledger holds, wherever it starts; `None` without any.
-    ///
-    /// Reads every manifest: for when nothing says where the chain starts. Errors: `LedgerInvalid` when there are several
-    /// chains, because no one but the user knows which is the table's present history.
-    pub async fn only_chain_end(&self) -> Result<Option<ChainEnd>> {
-        let folders = self.store.folders(&self.keys.windows()).await?;
-        let names = folders
-            .into_iter()
-            .filter_map(|folder| WindowName::try_from(folder).ok());
-        let mut manifests = stream::iter(names)
-            .map(|window| async move { Ok(self.manifest(&window).await?.map(|manifest| (window, manifest))) })
-            .buffered(AT_ONCE);
-        let mut committed = HashMap::new();
-        while let Some(read) = manifests.next().await {
-            let read: Result<Option<(WindowName, Manifest)>> = read;
-            committed.extend(read?);
-        }
-        let goes_on = |manifest: &Manifest| committed.contains_key(&manifest.next_window());
-        let mut ends = committed.iter().filter(|(_, manifest)| !goes_on(manifest));
-        let Some((window, manifest)) = ends.next() else {
-            return Ok(None);
-        };
-        if let Some((_, other)) = ends.next() {
-            let message = format!(
-                "the watermark store holds nothing for {}, and its committed windows end in two places, at {} and at {}: \
-                 set the watermark to the one that holds",
-                manifest.table, manifest.new_watermark, other.new_watermark
-            );
-            return Err(Error::new(ErrorCode::LedgerInvalid, message));
-        }
-        Ok(Some(ChainEnd {
-            window: window.clone(),
-            manifest: manifest.clone(),
-        }))
+        self.read(&self.keys.previous(window), window).await
     }
 
     /// Checks that every object a manifest names is there with its size.
@@ -189,137 +167,8 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(())
     }
 
-    /// Whether the manifests lead from window `from` to window `to`.
-    pub async fn leads_to(&self, from: &WindowName, to: &WindowName) -> Result<bool> {
-        self.follow(from, Some(to)).await.map(|(_, arrived)| arrived)
-    }
-
-    /// Follows the manifests from `from` to their end or, if they lead there, to `to`: the last committed window on the
-    /// way, and whether it leads to `to`.
-    async fn follow(&self, from: &WindowName, to: Option<&WindowName>) -> Result<(Option<ChainEnd>, bool)> {
-        let mut end = None;
-        let mut next = from.clone();
-        for _ in 0..MAX_CHAIN {
-            let Some(manifest) = self.manifest(&next).await? else {
-                return Ok((end, false));
-            };
-            let window = std::mem::replace(&mut next, manifest.next_window());
-            if window == next {
-                let key = self.keys.manifest(&window);
-                let message = format!("{key} leads to itself: its window is empty");
-                return Err(Error::new(ErrorCode::LedgerInvalid, message));
-            }
-            end = Some(ChainEnd { window, manifest });
-            if Some(&next) == to {
-                return Ok((end, true));
-            }
-        }
-        let message = format!("the manifests after {} do not end", self.keys.manifest(from));
-        Err(Error::new(ErrorCode::LedgerInvalid, message))
-    }
-
-    /// The slice's decision, if one is made, and the attempt it is for or, if none, the attempt to make.
-    ///
-    /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew.
-    pub async fn decision(&self, window: &WindowName, slice: &SliceId) -> Result<(u32, Option<PartRecord>)> {
-        let mut attempt = 0;
-        loop {
-            let Some(record) = self
-                .read::<PartRecord>(&self.keys.part_record(window, slice, attempt))
-                .await?
-            else {
-                return Ok((attempt, None));
-            };
-            if self
-                .store
-                .get(&self.keys.part_void(window, slice, attempt))
-                .await?
-                .is_none()
-            {
-                return Ok((attempt, Some(record)));
-            }
-            attempt += 1;
-        }
-    }
-
-    /// The slice of this name, of the plan or of the record of a slice that was split.
-    ///
-    /// Errors: `InvalidInput` when there is no such slice.
-    pub async fn slice(&self, plan: &Plan, id: &SliceId) -> Result<Slice> {
-        let mut found = SliceId::planned(id.number());
-        let mut slice = plan.slices.get(id.number() as usize).cloned();
-        for &number in id.within() {
-            let (_, record) = self.decision(&plan.window, &found).await?;
-            let split = record.map(|record| record.split).unwrap_or_default();
-            slice = split.into_iter().nth(number as usize);
-            match found.sub_slice(number) {
-                Some(sub_slice) if slice.is_some() => found = sub_slice,
-                _ => break,
-            }
-        }
-        slice.filter(|_| found == *id).ok_or_else(|| {
-            let message = format!(
-                "window {} of {} has {} slices, numbered from 0; there is no slice {id}",
-                plan.window,
-                plan.table,
-                plan.slices.len()
-            );
-            Error::new(ErrorCode::InvalidInput, message)
-        })
-    }
-
-    /// Every slice of the plan's window in order; in place of one that was split, those it was split into.
-    pub async fn slices(&self, plan: &Plan) -> Result<Vec<SliceState>> {
-        let planned = (0_u32..).map(SliceId::planned).zip(plan.slices.iter().cloned());
-        let mut decisions = stream::iter(planned)
-            .map(|(id, slice)| self.whole_or_split(&plan.window, id, slice))
-            .buffered(AT_ONCE);
-        let mut states = Vec::with_capacity(plan.slices.len());
-        while let Some(of_slice) = decisions.next().await {
-            states.extend(of_slice?);
-        }
-        Ok(states)
-    }
-
-    /// The slice, or in its place those it was split into, in order.
-    async fn whole_or_split(&self, window: &WindowName, id: SliceId, slice: Slice) -> Result<Vec<SliceState>> {
-        let mut states = Vec::new();
-        // The next one last.
-        let mut waiting = vec![(id, slice)];
-        while let Some((id, slice)) = waiting.pop() {
-            let (attempt, record) = self.decision(window, &id).await?;
-            match record {
-                Some(record) if !record.split.is_empty() => {
-                    let sub_slices: Vec<_> = record.sub_slices().zip(record.split.iter().cloned()).collect();
-                    waiting.extend(sub_slices.into_iter().rev());
-                }
-                record => states.push(SliceState {
-                    id,
-                    slice,
-                    attempt,
-                    record,
-                }),
-            }
-        }
-        Ok(states)
-    }
-
-    /// The decision of another attempt at `record`'s slice whose upload has this token: of an earlier one, which was voided
-    /// but completed after all, or of a later one, made and completed by a run that voided this one meanwhile.
-    pub async fn decided_with(&self, record: &PartRecord, token: &str) -> Result<Option<PartRecord>> {
-        for attempt in 0.. {
-            let key = self.keys.part_record(&record.window, &record.slice, attempt);
-            let Some(other) = self.read::<PartRecord>(&key).await? else {
-                break;
-            };
-            if other.staged.as_ref().is_some_and(|staged| staged.token == token) {
-                return Ok(Some(other));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn read<T: DeserializeOwned + Versioned>(&self, key: &str) -> Result<Option<T>> {
+    /// The document at `key`, which must be one of this table and of `window`, as far as it says so.
+    async fn read<T: Document>(&self, key: &str, window: &WindowName) -> Result<Option<T>> {
         let Some(object) = self.store.get(key).await? else {
             return Ok(None);
         };
@@ -328,38 +177,42 @@ impl<S: ReadObjects> Ledger<'_, S> {
             let message = format!("{key} is not what Tidemark wrote there");
             Error::with_source(ErrorCode::LedgerInvalid, message, error)
         })?;
-        if !(VERSION..=T::LATEST).contains(&document.version()) {
-            let message = format!(
-                "{key} has version {}, this Tidemark knows {}: deploy the later one",
-                document.version(),
-                T::LATEST
-            );
-            return Err(Error::new(ErrorCode::LedgerInvalid, message));
+        let invalid = |what: String| Err(Error::new(ErrorCode::LedgerInvalid, format!("{key} {what}")));
+        if document.version() != VERSION {
+            let version = document.version();
+            return invalid(format!(
+                "has version {version}, and this Tidemark knows version {VERSION}"
+            ));
+        }
+        let is_of_place = document.table().is_none_or(|table| table == self.table)
+            && document.window().is_none_or(|named| named == window);
+        if !is_of_place {
+            return invalid("is the document of another table or window: restore what Tidemark wrote there".into());
         }
         Ok(Some(document))
     }
 }
 
 impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
-    /// Freezes `plan`, or returns the plan that was frozen before. The flag says that it was adopted.
-    pub async fn freeze(&self, plan: Plan) -> Result<(Plan, bool)> {
+    /// Freezes `plan`, or returns the plan that was frozen before.
+    pub async fn freeze(&self, plan: Plan) -> Result<Frozen> {
         // W1
-        let key = self.keys.plan(&plan.window);
-        let frozen = self.create_or_read(&key, plan.clone()).await?;
+        let (key, window) = (self.keys.plan(&plan.window), plan.window.clone());
+        let frozen = self.create_or_read(&key, &window, plan.clone()).await?;
         let adopted = frozen != plan;
-        Ok((frozen, adopted))
+        Ok(Frozen { plan: frozen, adopted })
     }
 
     /// Decides `record` for its slice, or returns the record that was decided before.
-    pub async fn decide(&self, record: PartRecord) -> Result<PartRecord> {
+    pub async fn decide(&self, record: Record) -> Result<Record> {
         // W2
-        let key = self.keys.part_record(&record.window, &record.slice, record.attempt);
-        self.create_or_read(&key, record).await
+        let (key, window) = (self.keys.record(&attempt_of(&record)), record.window.clone());
+        self.create_or_read(&key, &window, record).await
     }
 
     /// Voids a decision whose upload has expired, so that the slice can be copied again.
-    pub async fn void(&self, record: &PartRecord, run_id: &str) -> Result<()> {
-        let key = self.keys.part_void(&record.window, &record.slice, record.attempt);
+    pub async fn void(&self, record: &Record, run_id: &str) -> Result<()> {
+        let key = self.keys.void(&attempt_of(record));
         self.create(&key, &serde_json::json!({ "run_id": run_id }))
             .await
             .map(drop)
@@ -373,28 +226,23 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         if plan.columns.is_empty() {
             return Ok(());
         }
-        let previous = Previous {
-            version: VERSION,
-            window: plan.window.clone(),
-            columns: plan.columns.clone(),
-            schema: fingerprint(&plan.columns),
-        };
         let next = WindowName::after(&plan.new_watermark);
-        self.create(&self.keys.previous(&next), &previous).await.map(drop)
+        let key = self.keys.previous(&next);
+        self.create(&key, &Previous::of(plan)).await.map(drop)
     }
 
     /// Commits a window, or returns the manifest that committed it before.
     pub async fn commit(&self, manifest: Manifest) -> Result<Manifest> {
         // W4
-        let key = self.keys.manifest(&manifest.window);
-        self.create_or_read(&key, manifest).await
+        let (key, window) = (self.keys.manifest(&manifest.window), manifest.window.clone());
+        self.create_or_read(&key, &window, manifest).await
     }
 
     /// Writes `document` at `key`, or returns the one that was written there before.
-    async fn create_or_read<T: Serialize + DeserializeOwned + Versioned>(&self, key: &str, document: T) -> Result<T> {
+    async fn create_or_read<T: Serialize + Document>(&self, key: &str, window: &WindowName, document: T) -> Result<T> {
         match self.create(key, &document).await? {
             Created::Created => Ok(document),
-            Created::AlreadyExists => self.read(key).await?.ok_or_else(|| missing(key)),
+            Created::AlreadyExists => self.read(key, window).await?.ok_or_else(|| missing(key)),
         }
     }
 
@@ -403,6 +251,41 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
             .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
         self.store.create(key, Bytes::from(body)).await
     }
+}
+
+/// Which attempt a record decides.
+fn attempt_of(record: &Record) -> Attempt {
+    Attempt {
+        window: record.window.clone(),
+        slice: record.slice.clone(),
+        number: record.attempt,
+    }
+}
+
+/// Checks that a plan was frozen with these settings.
+///
+/// Errors: `InvalidInput`, naming the setting and what to do.
+pub fn check_settings(plan: &Plan, settings: &RunSettings) -> Result<()> {
+    let changed = if plan.filter != settings.filter {
+        "where"
+    } else if plan.sink != settings.sink {
+        "sink"
+    } else {
+        return Ok(());
+    };
+    let message = format!(
+        "window {} of {} was frozen with another {changed} than the one given now: put {changed} back until the window is \
+         committed, or give the window up (docs/operations.md)",
+        plan.window, plan.table
+    );
+    Err(Error::new(ErrorCode::InvalidInput, message))
+}
+
+fn no_plan(table: &ObjectName, window: &WindowName) -> Error {
+    let message = format!(
+        "window {window} of {table} has no plan yet: lookup-new-watermark freezes it, and names the window in its answer"
+    );
+    Error::new(ErrorCode::LedgerInvalid, message)
 }
 
 fn missing(key: &str) -> Error {

@@ -1,19 +1,25 @@
-//! The `s3` watermark store: `_watermark.json` beside the ledger, for sources that only grant SELECT.
+//! The `s3` watermark store: `watermark.json` in the ledger, for sources that only grant SELECT.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Keys;
-use crate::error::{Error, ErrorCode, Result};
+use super::keys::Keys;
+use crate::error::{Answer, Error, ErrorCode};
+use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
 use crate::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
-use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
-use crate::watermark::{StoreType, Watermark};
+use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 
-/// `_watermark.json`
+/// `watermark.json`
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     version: u32,
     watermark: Watermark,
+}
+
+/// What is at the key of a pointer.
+struct Pointer {
+    stored: StoredWatermark,
+    object: Option<Object>,
 }
 
 /// Pointers kept as objects under `prefix`, moved by `If-Match`.
@@ -31,26 +37,21 @@ impl<'a, S> Pointers<'a, S> {
 }
 
 impl<S: ReadObjects> Pointers<'_, S> {
-    async fn read(&self, key: &str) -> Result<(StoredWatermark, Option<Object>)> {
-        let store_type = StoreType::Text;
-        let Some(object) = self.store.get(key).await? else {
-            return Ok((
-                StoredWatermark {
-                    store_type,
-                    value: None,
-                },
-                None,
-            ));
+    async fn read(&self, key: &str) -> Answer<Pointer> {
+        let object = self.store.get(key).await?;
+        let mut value = None;
+        if let Some(object) = &object {
+            let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
+                let message = format!("{key} is not what Tidemark wrote there");
+                Error::with_source(ErrorCode::LedgerInvalid, message, error)
+            })?;
+            value = Some(document.watermark.value().to_owned());
+        }
+        let stored = StoredWatermark {
+            store_type: StoreType::Text,
+            value,
         };
-        let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
-            Error::with_source(
-                ErrorCode::LedgerInvalid,
-                format!("{key} is not what Tidemark wrote there"),
-                error,
-            )
-        })?;
-        let value = Some(document.watermark.value().to_owned());
-        Ok((StoredWatermark { store_type, value }, Some(object)))
+        Ok(Pointer { stored, object })
     }
 
     fn key(&self, key: &WatermarkKey) -> String {
@@ -59,8 +60,8 @@ impl<S: ReadObjects> Pointers<'_, S> {
 }
 
 impl<S: ReadObjects> ReadWatermarks for Pointers<'_, S> {
-    async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark> {
-        self.read(&self.key(key)).await.map(|(stored, _)| stored)
+    async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark> {
+        Ok(self.read(&self.key(key)).await?.stored)
     }
 
     fn takes_turns(&self) -> bool {
@@ -69,14 +70,14 @@ impl<S: ReadObjects> ReadWatermarks for Pointers<'_, S> {
 }
 
 impl<S: ReadObjects + CreateObjects + ReplaceObjects> MoveWatermarks for Pointers<'_, S> {
-    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
         let key = self.key(key);
         let document = serde_json::to_vec_pretty(&Document {
             version: 1,
             watermark: new.clone(),
         })
         .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
-        let (stored, object) = self.read(&key).await?;
+        let Pointer { stored, object } = self.read(&key).await?;
         if stored != *expected {
             return Ok(Moved::Changed);
         }

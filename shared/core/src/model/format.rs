@@ -1,8 +1,7 @@
 //! The file format of a table's parts, as users write it and as a plan freezes it.
 //!
 //! A format is a name (`"parquet"`, `"csv"`, `"jsonl"`) or a name with options (`{"csv": {"header": false}}`). What is
-//! left out is filled in while reading, and all of it is written back, so that a plan holds the whole decision. How a
-//! column is held and written in a format is decided in `shape` and `encode`.
+//! left out is filled in while reading, and all of it is written back, so that a plan holds the whole decision.
 
 use std::fmt;
 

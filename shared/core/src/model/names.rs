@@ -186,7 +186,12 @@ mod tests {
             ("[sales].[order lines]", "sales", "order lines", "sales.[order lines]"),
             ("[a.b].[c]]d]", "a.b", "c]d", "[a.b].[c]]d]"),
             ("dbo.Größe", "dbo", "Größe", "dbo.Größe"),
-            ("x'; DROP TABLE t --", "dbo", "x'; DROP TABLE t --", "dbo.[x'; DROP TABLE t --]"),
+            (
+                "x'; DROP TABLE t --",
+                "dbo",
+                "x'; DROP TABLE t --",
+                "dbo.[x'; DROP TABLE t --]",
+            ),
         ];
         for (text, schema, table, shown) in cases {
             let name: ObjectName = text.parse().unwrap();

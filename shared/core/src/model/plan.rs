@@ -210,7 +210,9 @@ impl Plan {
     /// All rows of the window; `None` when it has none. The condition comes from the event, never from the plan.
     #[must_use]
     pub fn rows<'a>(&'a self, settings: &'a RunSettings) -> Option<Rows<'a>> {
-        let Self { table, new_watermark, .. } = self;
+        let Self {
+            table, new_watermark, ..
+        } = self;
         match &self.content {
             Content::Interval { column, with_nulls } => Some(Rows::Interval(Interval {
                 table,

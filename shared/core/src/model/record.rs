@@ -69,7 +69,7 @@ pub struct Attempt {
 impl Record {
     /// The record of a decision.
     #[must_use]
-    pub const fn new(attempt: Attempt, decision: Decision, run_id: String) -> Self {
+    pub fn new(attempt: Attempt, decision: Decision, run_id: String) -> Self {
         let Attempt { window, slice, number } = attempt;
         Self {
             version: VERSION,

@@ -81,9 +81,9 @@ impl<'a> Rows<'a> {
     #[must_use]
     pub const fn table(&self) -> &'a ObjectName {
         match self {
-            Self::Interval(Interval { table, .. }) | Self::Load(Load { table, .. }) | Self::Changes(Changes { table, .. }) => {
-                table
-            }
+            Self::Interval(Interval { table, .. })
+            | Self::Load(Load { table, .. })
+            | Self::Changes(Changes { table, .. }) => table,
         }
     }
 
@@ -91,7 +91,9 @@ impl<'a> Rows<'a> {
     #[must_use]
     pub const fn key(&self) -> Option<&'a KeyBounds> {
         match self {
-            Self::Interval(Interval { key, .. }) | Self::Load(Load { key, .. }) | Self::Changes(Changes { key, .. }) => *key,
+            Self::Interval(Interval { key, .. })
+            | Self::Load(Load { key, .. })
+            | Self::Changes(Changes { key, .. }) => *key,
         }
     }
 

@@ -184,7 +184,13 @@ mod tests {
     fn a_column_survives_its_json() {
         let forms = [
             (Form::Int16, r#""int16""#),
-            (Form::Decimal { precision: 19, scale: 4 }, r#"{"decimal":{"precision":19,"scale":4}}"#),
+            (
+                Form::Decimal {
+                    precision: 19,
+                    scale: 4,
+                },
+                r#"{"decimal":{"precision":19,"scale":4}}"#,
+            ),
             (Form::Timestamp(Fraction::Micros), r#"{"timestamp":"us"}"#),
             (Form::TicksAndOffset(7), r#"{"ticks_and_offset":7}"#),
         ];

@@ -2,8 +2,8 @@
 //! (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>), and every later run that copies the same windows
 //! would end where this one did.
 
-use tidemark::identifier::ObjectName;
-use tidemark::steps::CopyWindow;
+use crate::model::lookup::CopyWindow;
+use crate::model::names::ObjectName;
 
 /// Events that windows may take when nothing is tried again or split; the rest is for that.
 const EVENTS: usize = 20_000;
@@ -39,10 +39,11 @@ pub(crate) fn hold_back(windows: &mut Vec<CopyWindow>) -> Vec<ObjectName> {
 
 #[cfg(test)]
 mod tests {
-    use tidemark::ledger::WindowName;
-    use tidemark::watermark::Watermark;
-
     use super::*;
+    use crate::model::table::RunSettings;
+    use crate::model::types::TypeName;
+    use crate::model::watermark::Watermark;
+    use crate::model::window::WindowName;
 
     fn windows(slices: &[usize]) -> Vec<CopyWindow> {
         let window = |(number, &slices): (usize, &usize)| CopyWindow {
@@ -52,7 +53,8 @@ mod tests {
             settle_seconds: 0,
             adopted: false,
             old_watermark: None,
-            new_watermark: Watermark::new("int".parse().unwrap(), "1").unwrap(),
+            new_watermark: Watermark::new(TypeName::new("int").unwrap(), "1").unwrap(),
+            settings: RunSettings::default(),
         };
         slices.iter().enumerate().map(window).collect()
     }

@@ -5,40 +5,45 @@
 //! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
 //! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
 
-mod columns;
-
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::ObjectName;
-use tidemark::ledger::{KeyBounds, Ledger, PartRecord, Plan, Slice, SliceBounds, VERSION, WindowName};
-use tidemark::ports::changes::{ProbeChanges, Versions};
-use tidemark::ports::objects::{CreateObjects, ReadObjects};
-use tidemark::ports::source::{ProbeSource, SliceSource};
-use tidemark::query::Query;
-use tidemark::query::change_tracking::{self, Changes};
-use tidemark::schema::fingerprint;
-use tidemark::steps::{CommittedWindow, LookedUp, Turns};
-use tidemark::table::{ChangeTracking, OnExpired, TableSpec};
-use tidemark::types::{Column, SqlType};
-use tidemark::watermark::Watermark;
-
-use self::columns::Columns;
-use crate::planning::check_schema;
-use crate::{Next, Run, frozen, slicing, unchanged};
+use super::tracked_columns::{self, TrackedColumns};
+use super::{SharedConnection, cut, schema};
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::ledger::{Decided, Frozen, Ledger};
+use crate::model::lookup::{LookedUp, Start};
+use crate::model::plan::{Author, Content, LoadReason, Plan, WindowBounds};
+use crate::model::record::{Decision, Record};
+use crate::model::slice::SliceBounds;
+use crate::model::table::{ChangeTracking, OnExpired, TableSpec};
+use crate::model::types::TypeName;
+use crate::model::watermark::{StoreType, Watermark};
+use crate::model::window::WindowName;
+use crate::ports::changes::{ProbeChanges, Versions};
+use crate::ports::objects::{CreateObjects, ReadObjects};
+use crate::ports::source::{CutSource, ProbeSource};
 
 /// More documents of a window than other runs can create while it is looked at.
 const TRIES: u32 = 16;
 
-/// Finds or freezes the next window of `table`.
+/// The run that plans.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Planning<'a> {
+    /// Who freezes the plan.
+    pub(crate) author: Author<'a>,
+    /// Whether nothing is written.
+    pub(crate) dry_run: bool,
+}
+
+/// Finds or freezes the next window of `table`; `None` when its version has not moved.
 pub(crate) async fn next<P, S>(
     source: &P,
     ledger: &Ledger<'_, S>,
     table: &LookedUp,
     tracking: ChangeTracking,
-    run: Run<'_>,
-    turns: &Turns,
-) -> Result<Next>
+    planning: Planning<'_>,
+    connection: &SharedConnection,
+) -> Result<Option<Frozen>>
 where
-    P: ProbeSource + SliceSource + ProbeChanges,
+    P: ProbeSource + CutSource + ProbeChanges,
     S: ReadObjects + CreateObjects,
 {
     let tracked = Tracked {
@@ -46,13 +51,13 @@ where
         ledger,
         table,
         tracking,
-        run,
-        turns,
-        old: old_version(table)?,
+        planning,
+        connection,
+        old: old_version(source, table)?,
     };
     let mut window = table.next_window();
-    let superseded = |committed: &CommittedWindow| committed.superseded_by.is_some();
-    let mut is_load = window == WindowName::initial() || table.committed.as_ref().is_some_and(superseded);
+    let is_superseded = matches!(&table.start, Start::Committed(window) if window.superseded_by.is_some());
+    let mut is_load = window == WindowName::initial() || is_superseded;
     for _ in 0..TRIES {
         let step = match ledger.plan(&window).await? {
             Some(plan) => tracked.resume(plan).await?,
@@ -60,8 +65,8 @@ where
             None => tracked.plan(&window).await?,
         };
         match step {
-            Step::Frozen(plan, adopted) => return Ok(frozen(*plan, adopted, run.dry_run)),
-            Step::Unchanged => return Ok(unchanged(table, run.dry_run)),
+            Step::Frozen(frozen) => return Ok(Some(*frozen)),
+            Step::Unchanged => return Ok(None),
             Step::LookAgain => {}
             Step::GoOn(superseding) => (window, is_load) = (superseding, true),
         }
@@ -74,8 +79,8 @@ where
 }
 
 enum Step {
-    /// The window's plan and whether it was there before.
-    Frozen(Box<Plan>, bool),
+    /// The window's plan.
+    Frozen(Box<Frozen>),
     /// The version has not moved.
     Unchanged,
     /// Another run was faster.
@@ -84,20 +89,26 @@ enum Step {
     GoOn(WindowName),
 }
 
+impl Step {
+    fn frozen(plan: Plan, adopted: bool) -> Self {
+        Self::Frozen(Box::new(Frozen { plan, adopted }))
+    }
+}
+
 struct Tracked<'a, P, S> {
     source: &'a P,
     ledger: &'a Ledger<'a, S>,
     table: &'a LookedUp,
     tracking: ChangeTracking,
-    run: Run<'a>,
-    turns: &'a Turns,
+    planning: Planning<'a>,
+    connection: &'a SharedConnection,
     /// The version the next window starts after; the stored one, if the table has yet to be loaded.
     old: Option<i64>,
 }
 
 impl<P, S> Tracked<'_, P, S>
 where
-    P: ProbeSource + SliceSource + ProbeChanges,
+    P: ProbeSource + CutSource + ProbeChanges,
     S: ReadObjects + CreateObjects,
 {
     fn spec(&self) -> &TableSpec {
@@ -106,24 +117,25 @@ where
 
     /// Goes on with a frozen plan, unless what it would read has expired.
     async fn resume(&self, plan: Plan) -> Result<Step> {
-        if let Some(load) = plan.superseded_by {
-            return Ok(Step::GoOn(load));
-        }
+        let reads_changes = match &plan.content {
+            Content::Superseded { by } => return Ok(Step::GoOn(by.clone())),
+            Content::Changes { .. } => true,
+            // A full load reads what there is.
+            Content::Interval { .. } | Content::Load { .. } | Content::Unchanged => false,
+        };
         let mut undecided = None;
         for state in self.ledger.slices(&plan).await? {
-            match state.record {
-                Some(PartRecord {
-                    superseded_by: Some(load),
+            match state.decided {
+                Decided::Record(Record {
+                    decision: Decision::Superseded { by },
                     ..
-                }) => return Ok(Step::GoOn(load)),
-                Some(_) => {}
-                // A full load reads what there is.
-                None if state.slice.guard.is_none() => {}
-                None => undecided = undecided.or(Some((state.id, state.attempt))),
+                }) => return Ok(Step::GoOn(by)),
+                Decided::Record(_) => {}
+                Decided::NotYet(attempt) => undecided = undecided.or(Some(attempt)),
             }
         }
-        let (Some((slice, attempt)), Some(old)) = (undecided, &plan.old_watermark) else {
-            return Ok(Step::Frozen(Box::new(plan), true));
+        let (Some(attempt), Some(old)) = (undecided.filter(|_| reads_changes), &plan.old_watermark) else {
+            return Ok(Step::frozen(plan, true));
         };
         let old = number(old)?;
         let versions = self.versions().await?;
@@ -132,17 +144,16 @@ where
             return Err(self.regression(new, versions));
         }
         if versions.min_valid <= old {
-            return Ok(Step::Frozen(Box::new(plan), true));
+            return Ok(Step::frozen(plan, true));
         }
-        let load = self.expired(&plan.window, old, versions)?;
-        if self.run.dry_run {
-            return self.load(&load, versions).await;
+        let by = self.expired(&plan.window, old, versions)?;
+        if self.planning.dry_run {
+            return self.load(&by, versions).await;
         }
-        let record = PartRecord {
-            superseded_by: Some(load),
-            ..PartRecord::new(plan.window, slice, attempt, self.run.id.to_owned())
-        };
-        self.ledger.decide(record).await?;
+        let run_id = self.planning.author.run_id.to_owned();
+        self.ledger
+            .decide(Record::new(attempt, Decision::Superseded { by }, run_id))
+            .await?;
         Ok(Step::LookAgain)
     }
 
@@ -156,142 +167,110 @@ where
             return Err(self.regression(old, versions));
         }
         if versions.min_valid > old || self.began_anew(old, versions).await? {
-            let load = self.expired(window, old, versions)?;
-            if self.run.dry_run {
-                return self.load(&load, versions).await;
+            let by = self.expired(window, old, versions)?;
+            if self.planning.dry_run {
+                return self.load(&by, versions).await;
             }
-            let plan = Plan {
-                superseded_by: Some(load),
-                ..self.empty(window, Some(version(old)?), version(old)?)
-            };
+            let plan = self.new_plan(window, old, old, Content::Superseded { by })?;
             self.ledger.freeze(plan).await?;
             return Ok(Step::LookAgain);
         }
         if versions.current == old {
             return Ok(Step::Unchanged);
         }
-        let new = version(versions.current)?;
-        let changed = self.source.has_changes(&self.spec().table, old, versions.current);
-        let mut plan = self.empty(window, Some(version(old)?), new.clone());
-        if self.turns.take(changed).await? {
-            let Columns { key, copied, .. } = self.columns().await?;
-            let changes = Changes {
-                table: &self.spec().table,
-                key: &key,
-                old: &version(old)?,
-                new: &new,
-            };
-            plan.slices.push(Slice {
-                query: changes.rows(&copied, None),
-                guard: Some(changes.guard()),
-                bounds: Some(SliceBounds::default()),
-            });
-            plan.columns = columns::in_files(copied);
-            plan.schema = fingerprint(&plan.columns);
-        } else if self.versions().await?.min_valid > old {
+        let changed = async {
+            let changed = self.source.has_changes(&self.spec().table, old, versions.current).await;
+            changed.of(Role::Source)
+        };
+        if self.connection.take_turn(changed).await? {
+            let TrackedColumns { key, in_files, .. } = self.columns().await?;
+            let content = Content::Changes { key_columns: key };
+            let plan = self.new_plan(window, old, versions.current, content)?;
+            return self.freeze(plan.copying(in_files, vec![SliceBounds::default()])).await;
+        }
+        if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
             return Ok(Step::LookAgain);
-        } else if let Some(previous) = self.ledger.previous(window).await? {
+        }
+        let mut plan = self.new_plan(window, old, versions.current, Content::Unchanged)?;
+        if let Some(previous) = self.ledger.previous(window).await? {
             // Passed on, for the next window that has changes to be compared with.
             (plan.columns, plan.schema) = (previous.columns, previous.schema);
         }
         self.freeze(plan).await
     }
 
+    fn new_plan(&self, window: &WindowName, old: i64, new: i64, content: Content) -> Result<Plan> {
+        let bounds = WindowBounds {
+            window: window.clone(),
+            old: Some(version(old)?),
+            new: version(new)?,
+        };
+        Ok(Plan::new(self.spec(), bounds, content, self.planning.author))
+    }
+
     /// Plans a full load. The version is read before the rows: a row that changes in between comes again.
     async fn load(&self, window: &WindowName, versions: Versions) -> Result<Step> {
-        let new = version(versions.current)?;
-        let stored = self.old.map(version).transpose()?;
-        let Columns { declared, copied, .. } = self.columns().await?;
-        let cut = slicing::cut_table(self.source, self.spec(), &declared);
-        let cut = match self.turns.take(cut).await? {
+        let TrackedColumns { declared, in_files, .. } = self.columns().await?;
+        let cut = cut::cut_table(self.source, self.spec(), &declared);
+        let slices = match self.connection.take_turn(cut).await? {
             None => vec![SliceBounds::default()],
             Some(keys) => keys.into_iter().map(SliceBounds::from).collect(),
         };
-        let slice = |bounds: SliceBounds| Slice {
-            query: load_query(&self.spec().table, &copied, &new, &bounds),
-            guard: None,
-            bounds: Some(bounds),
-        };
-        let slices = cut.into_iter().map(slice).collect();
-        let (old, seed) = if *window == WindowName::initial() {
-            (None, stored)
-        } else {
-            (stored, None)
-        };
+        let stored = self.old.map(version).transpose()?;
+        let is_first = *window == WindowName::initial();
         match self.old {
-            Some(seed) if old.is_none() && versions.current < seed => return Err(self.regression(seed, versions)),
-            Some(expired) if old.is_some() => self.has_moved(expired, versions)?,
+            Some(seed) if is_first && versions.current < seed => return Err(self.regression(seed, versions)),
+            Some(expired) if !is_first => self.has_moved(expired, versions)?,
             _ => {}
         }
-        let supersedes = old.as_ref().map(WindowName::after);
-        let columns = columns::in_files(copied);
-        let plan = Plan {
-            slices,
-            schema: fingerprint(&columns),
-            columns,
-            seed,
-            tracked_since: versions.begun.map(version).transpose()?,
-            supersedes,
-            ..self.empty(window, old, new)
+        let (old, because) = match stored {
+            Some(expired) if !is_first => {
+                let reason = LoadReason::Expired(WindowName::after(&expired));
+                (Some(expired), reason)
+            }
+            seed => (None, LoadReason::First { seed }),
         };
-        self.freeze(plan).await
+        let bounds = WindowBounds {
+            window: window.clone(),
+            old,
+            new: version(versions.current)?,
+        };
+        let content = Content::Load {
+            because,
+            tracked_since: versions.begun.map(version).transpose()?,
+        };
+        let plan = Plan::new(self.spec(), bounds, content, self.planning.author);
+        self.freeze(plan.copying(in_files, slices)).await
     }
 
     async fn freeze(&self, plan: Plan) -> Result<Step> {
-        // A window without changes has those of the window before it.
+        // A window without changes has the columns of the window before it.
         if !plan.slices.is_empty() {
-            let begins = plan.supersedes.as_ref().unwrap_or(&plan.window);
+            let begins = plan.supersedes().unwrap_or(&plan.window);
             if let Some(previous) = self.ledger.previous(begins).await? {
-                check_schema(self.spec(), &previous, &plan)?;
+                schema::check(self.spec(), &previous, &plan)?;
             }
         }
-        if self.run.dry_run {
-            return Ok(Step::Frozen(Box::new(plan), false));
+        if self.planning.dry_run {
+            return Ok(Step::frozen(plan, false));
         }
-        let (plan, adopted) = self.ledger.freeze(plan).await?;
+        let frozen = self.ledger.freeze(plan).await?;
         // What another run froze is looked at as any plan that was there.
-        Ok(if adopted {
+        Ok(if frozen.adopted {
             Step::LookAgain
         } else {
-            Step::Frozen(Box::new(plan), false)
+            Step::Frozen(Box::new(frozen))
         })
     }
 
-    fn empty(&self, window: &WindowName, old: Option<Watermark>, new: Watermark) -> Plan {
-        let spec = self.spec();
-        Plan {
-            version: VERSION,
-            table: spec.table.clone(),
-            window: window.clone(),
-            tracking: spec.tracking.clone(),
-            old_watermark: old,
-            new_watermark: new,
-            schema: String::new(),
-            columns: Vec::new(),
-            format: spec.format.clone(),
-            timestamps: spec.timestamps,
-            filter: spec.filter.clone(),
-            layout: spec.layout,
-            slices: Vec::new(),
-            count: None,
-            seed: None,
-            tracked_since: None,
-            supersedes: None,
-            superseded_by: None,
-            watermark_name: spec.watermark_name.clone(),
-            sink: spec.sink.clone(),
-            run_id: self.run.id.to_owned(),
-            created_at: self.run.created_at.to_owned(),
-        }
-    }
-
-    async fn columns(&self) -> Result<Columns> {
-        columns::ask(self.source, self.spec(), self.turns).await
+    async fn columns(&self) -> Result<TrackedColumns> {
+        tracked_columns::ask(self.source, self.spec(), self.connection).await
     }
 
     async fn versions(&self) -> Result<Versions> {
-        self.turns.take(self.source.versions(&self.spec().table)).await
+        let versions = async { self.source.versions(&self.spec().table).await.of(Role::Source) };
+        self.connection.take_turn(versions).await
     }
 
     /// Whether tracking began anew at `old` itself, after that version was read: `TRUNCATE TABLE`, and switching off and on,
@@ -303,8 +282,12 @@ where
             return Ok(false);
         }
         let old = version(old)?;
-        let is_its_load =
-            |plan: &Plan| plan.new_watermark == old && plan.tracked_since.as_ref().is_none_or(|since| *since == old);
+        let is_its_load = |plan: &Plan| match &plan.content {
+            Content::Load { tracked_since, .. } => {
+                plan.new_watermark == old && tracked_since.as_ref().is_none_or(|since| *since == old)
+            }
+            _ => false,
+        };
         let initial = self.ledger.plan(&WindowName::initial()).await?;
         Ok(!initial.iter().any(is_its_load) && !self.ledger.reinits().await?.iter().any(is_its_load))
     }
@@ -359,32 +342,34 @@ where
 }
 
 /// The version the next window starts after: of the last committed window, or the stored one.
-fn old_version(table: &LookedUp) -> Result<Option<i64>> {
-    let LookedUp {
-        spec,
-        stored,
-        committed,
-        ..
-    } = table;
-    if !stored.store_type.holds(SqlType::BigInt) {
+fn old_version<P: ProbeSource>(source: &P, table: &LookedUp) -> Result<Option<i64>> {
+    let LookedUp { spec, stored, .. } = table;
+    if let StoreType::Typed(store) = &stored.store_type
+        && !source.holds(store, &version_type()?)
+    {
         let message = format!(
-            "the control table keeps watermarks as {}, which cannot hold every version, a bigint, of {}: use a control \
+            "the control table keeps watermarks as {store}, which cannot hold every version, a bigint, of {}: use a control \
              table of its own (WATERMARK_TABLE), that of infra/sql, or WATERMARK_STORE=s3",
-            stored.store_type, spec.table
+            spec.table
         );
         return Err(Error::new(ErrorCode::InvalidConfig, message));
     }
-    let text = match committed {
-        Some(committed) => Some(committed.new_watermark.value()),
-        None => stored.value.as_deref(),
-    };
-    let watermark = text.map(|text| Watermark::new(SqlType::BigInt, text)).transpose();
-    let watermark = watermark.map_err(|error| {
-        error
-            .recoded(ErrorCode::InvalidConfig)
-            .context(format_args!("the stored version of {}", spec.table))
-    })?;
-    watermark.as_ref().map(number).transpose()
+    let version = table.old_text().map(|text| {
+        // A decimal control column gives it back as `42.00`.
+        let whole = text
+            .split_once('.')
+            .filter(|(_, zeros)| zeros.bytes().all(|byte| byte == b'0'));
+        let whole = whole.map_or(text, |(whole, _)| whole);
+        whole.parse().map_err(|error| {
+            let message = format!(
+                "the stored version of {}: '{}' is not a version",
+                spec.table,
+                text.escape_default()
+            );
+            Error::with_source(ErrorCode::InvalidConfig, message, error)
+        })
+    });
+    version.transpose()
 }
 
 fn number(version: &Watermark) -> Result<i64> {
@@ -395,11 +380,10 @@ fn number(version: &Watermark) -> Result<i64> {
 }
 
 fn version(number: i64) -> Result<Watermark> {
-    Watermark::new(SqlType::BigInt, &number.to_string())
+    Watermark::new(version_type()?, number.to_string())
 }
 
-/// The statement of a slice of a full load at `version`.
-pub(crate) fn load_query(table: &ObjectName, copied: &[Column], version: &Watermark, bounds: &SliceBounds) -> Query {
-    let range = bounds.key.as_ref().map(KeyBounds::range);
-    change_tracking::load(table, copied, version, range.as_ref())
+/// The type of versions.
+fn version_type() -> Result<TypeName> {
+    TypeName::new("bigint")
 }

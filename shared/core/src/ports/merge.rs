@@ -47,8 +47,8 @@ pub trait MergeRows {
 /// Rows of a slice beside their table. Released or dropped, they are gone, and the lock with them.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait StagedRows<B> {
-    /// Takes rows.
-    async fn load(&mut self, batch: B) -> Answer<()>;
+    /// Takes rows, and says how many.
+    async fn load(&mut self, batch: B) -> Answer<u64>;
 
     /// Waits until no other slice is being merged into the table, and keeps others from it until this is released or
     /// dropped.

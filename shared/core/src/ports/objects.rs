@@ -1,8 +1,8 @@
 //! The object store behind the ledger and the parts, one trait per permission.
 
-use bytes::Bytes;
 use crate::error::Result;
 use crate::model::record::{UploadedObject, UploadedPiece};
+use bytes::Bytes;
 
 /// An object as read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,6 @@ use crate::error::Answer;
 use crate::model::rows::Rows;
 use crate::model::types::Column;
 
-/// Rows in memory, a bounded number of them.
-pub trait Batch: Send + 'static {
-    /// How many there are.
-    fn rows(&self) -> usize;
-}
-
 /// Takes batches of rows in the order they were read.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait TakeBatches<B> {
@@ -20,8 +14,8 @@ pub trait TakeBatches<B> {
 /// Streams rows of the source.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReadRows {
-    /// What rows come as.
-    type Batch: Batch;
+    /// Rows in memory, a bounded number of them.
+    type Batch: Send + 'static;
 
     /// Reads `rows` with these columns, in this order, each value held in its column's form, and hands them on in batches that
     /// are bounded in rows and bytes. Returns how many rows were read.

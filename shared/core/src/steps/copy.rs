@@ -4,26 +4,27 @@
 //! loses the race for the record gives its own upload up. Into a table of another database the rows are merged, and the
 //! record is written after that.
 
-mod merge;
-mod stage;
-
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, PartRecord, SliceId, WindowName};
-use tidemark::ports::merge::MergeRows;
-use tidemark::ports::objects::{CreateObjects, ReadObjects, StageObjects, Upload};
-use tidemark::ports::rows::RowSource;
-use tidemark::query::Query;
-use tidemark::runner::{Answer, RunContext};
-use tidemark::shape::Shape;
-use tidemark::sink::SinkSpec;
-use tidemark::steps::Split;
-use tokio::time::Instant;
 
-use stage::PartToBe;
+use super::merge_slice::{DecidedSlice, Merging};
+use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, within};
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::ledger::{Decided, Ledger};
+use crate::model::lookup::Split;
+use crate::model::names::ObjectName;
+use crate::model::plan::Plan;
+use crate::model::record::{Attempt, Decision, Record};
+use crate::model::sink::{SinkSpec, SqlServerSink};
+use crate::model::slice_id::SliceId;
+use crate::model::table::RunSettings;
+use crate::model::window::WindowName;
+use crate::ports::files::EncodeFiles;
+use crate::ports::merge::MergeRows;
+use crate::ports::objects::{CreateObjects, ReadObjects, Upload, UploadObjects};
+use crate::ports::rows::{ExplainRows, Explained, ReadRows};
+use crate::steps::context::{Measured, RunContext};
 
 /// What is kept back from the invocation's time to give the upload up in order.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ const DEADLINE_MARGIN: Duration = Duration::from_secs(10);
 /// The slice to copy.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub struct CopyRequest {
     /// The run, the execution's name.
     pub run_id: String,
     /// The table.
@@ -40,12 +41,15 @@ pub struct Request {
     pub window: WindowName,
     /// The slice: its number in the plan, from 0, or the name of a sub-slice.
     pub slice: SliceId,
+    /// The settings of the table that name what is run or opened for it.
+    #[serde(default)]
+    pub settings: RunSettings,
     /// Whether to write nothing and show what would be run.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-impl Request {
+impl CopyRequest {
     /// What every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
@@ -56,166 +60,237 @@ impl Request {
 /// What became of the slice.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Response {
+pub enum CopyAnswer {
     /// It is copied, and its upload decided; or merged into its table.
-    Copied {
-        /// The table.
-        table: ObjectName,
-        /// The window.
-        window: WindowName,
-        /// The slice.
-        slice: SliceId,
-        /// Rows in its part.
-        rows: u64,
-        /// Bytes of its part.
-        bytes: u64,
-        /// The key its part will be visible under; none when the slice has no rows, or is merged into a table.
-        key: Option<String>,
-        /// Whether an earlier or concurrent attempt had copied it.
-        resumed: bool,
-    },
+    Copied(CopiedSlice),
     /// It was split: these are copied in its place.
     Split(Split),
     /// What would be run, for a dry run.
-    DryRun {
-        /// The statement.
-        dry_run: Query,
-        /// The key its part would be visible under.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        key: Option<String>,
-        /// The table its rows would be merged into.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        sink_table: Option<ObjectName>,
-    },
+    DryRun(CopyDryRun),
 }
 
-impl Answer for Response {}
+/// A copied slice.
+#[derive(Debug, Serialize)]
+pub struct CopiedSlice {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The slice.
+    pub slice: SliceId,
+    /// Rows in its part.
+    pub rows: u64,
+    /// Bytes of its part.
+    pub bytes: u64,
+    /// The key its part will be visible under; none when the slice has no rows, or is merged into a table.
+    pub key: Option<String>,
+    /// Whether an earlier or concurrent attempt had copied it.
+    pub resumed: bool,
+}
+
+/// What would be run for a slice.
+#[derive(Debug, Serialize)]
+pub struct CopyDryRun {
+    /// The statement.
+    pub dry_run: Explained,
+    /// The key its part would be visible under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The table its rows would be merged into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sink_table: Option<ObjectName>,
+}
+
+impl Measured for CopyAnswer {}
+
+/// What a copy needs from the outside.
+#[derive(Debug)]
+pub struct CopyPorts<'a, R, E, M, S> {
+    /// Reads the rows.
+    pub reader: &'a mut R,
+    /// Makes files of them.
+    pub files: &'a E,
+    /// The databases that rows are merged into.
+    pub sinks: &'a M,
+    /// The bucket.
+    pub store: &'a S,
+    /// The prefix in the bucket.
+    pub prefix: &'a str,
+    /// The size of an upload's pieces.
+    pub part_bytes: usize,
+}
 
 /// Copies the slice of the request, or finds it copied.
 ///
-/// Errors: `LedgerInvalid` when the window has no plan, `InvalidInput` when the plan has no such slice,
-/// `SchemaMismatch` when the source's columns are no longer those of the plan, `ChangeTrackingInvalid` when its changes
-/// are no longer complete, `DeadlineExceeded` when the slice does
-/// not fit into the invocation, and whatever the ports say. After an error nothing of this attempt is left but, at
-/// worst, an upload that the bucket's lifecycle rule removes, or rows that a repetition merges again.
-pub async fn handle<R, M, S>(
-    rows: &mut R,
-    sinks: &M,
-    store: &S,
-    prefix: &str,
-    part_bytes: usize,
-    request: Request,
+/// After an error nothing of this attempt is left but, at worst, an upload that the bucket's lifecycle rule removes, or rows
+/// that a repetition merges again.
+///
+/// # Errors
+///
+/// `LedgerInvalid` when the window has no plan, `InvalidInput` when the plan has no such slice or was frozen with other
+/// settings, `SchemaMismatch` when the source's columns are no longer those of the plan, `ChangeTrackingInvalid` when its
+/// changes are no longer complete, `DeadlineExceeded` when the slice does not fit into the invocation, and whatever the ports
+/// say.
+pub async fn copy<R, E, M, S>(
+    ports: CopyPorts<'_, R, E, M, S>,
+    request: CopyRequest,
     context: RunContext,
-) -> Result<Response>
+) -> Result<CopyAnswer>
 where
-    R: RowSource,
-    M: MergeRows,
-    S: ReadObjects + CreateObjects + StageObjects,
+    R: ReadRows + ExplainRows,
+    E: EncodeFiles<Batch = R::Batch>,
+    M: MergeRows<Batch = R::Batch>,
+    S: ReadObjects + CreateObjects + UploadObjects,
 {
-    let Request {
-        run_id,
-        table,
-        window,
-        slice,
-        dry_run,
-    } = request;
-    let ledger = Ledger::new(store, prefix, &table);
-    let plan = ledger.frozen_plan(&window).await?;
-    let planned = ledger.slice(&plan, &slice).await?;
-    let sink = plan.sink.as_ref().map(|SinkSpec::SqlServer(sink)| sink);
-    let key = ledger.keys().part(&plan, &slice);
-    if dry_run {
-        return Ok(Response::DryRun {
-            dry_run: planned.query,
+    let table = request.table.clone();
+    let ledger = Ledger::new(ports.store, ports.prefix, &table);
+    let plan = ledger.frozen_plan(&request.window, &request.settings).await?;
+    let bounds = ledger.slice(&plan, &request.slice).await?;
+    let rows = plan
+        .slice_rows(&bounds, &request.settings)
+        .ok_or_else(|| no_rows(&plan))?;
+    let sink = request.settings.sink.as_ref().map(|SinkSpec::SqlServer(sink)| sink);
+    let key = ledger.keys().part(&plan, &request.slice);
+    if request.dry_run {
+        let dry_run = ports.reader.explain(&rows, &plan.columns).of(Role::Source)?;
+        return Ok(CopyAnswer::DryRun(CopyDryRun {
+            dry_run,
             key: sink.is_none().then_some(key),
             sink_table: sink.map(|sink| sink.table(&table).clone()),
+        }));
+    }
+    let attempt = match ledger.decided(&request.window, &request.slice).await? {
+        Decided::Record(record) => return Ok(answer(table, record, true)),
+        Decided::NotYet(attempt) => attempt,
+    };
+    let copying = Copying {
+        plan: &plan,
+        slice: SliceRows {
+            rows,
+            columns: &plan.columns,
+        },
+        attempt,
+        run_id: request.run_id,
+        watch: Watch {
+            deadline: deadline(context),
+            progress: context.progress,
+        },
+    };
+    let copied = match sink {
+        Some(sink) => copying.into_table(ports, sink, &ledger).await,
+        None => copying.into_file(ports, &key, &ledger).await,
+    };
+    let DecidedSlice { record, resumed } = copied.map_err(|error| error.context(&table))?;
+    Ok(answer(table, record, resumed))
+}
+
+/// When a slice is given up.
+fn deadline(context: RunContext) -> Option<tokio::time::Instant> {
+    let deadline = context.deadline?;
+    Some(deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline))
+}
+
+/// One attempt at a slice.
+struct Copying<'a> {
+    plan: &'a Plan,
+    slice: SliceRows<'a>,
+    attempt: Attempt,
+    run_id: String,
+    watch: Watch,
+}
+
+impl Copying<'_> {
+    async fn into_table<R, E, M, S>(
+        self,
+        ports: CopyPorts<'_, R, E, M, S>,
+        sink: &SqlServerSink,
+        ledger: &Ledger<'_, S>,
+    ) -> Result<DecidedSlice>
+    where
+        R: ReadRows,
+        M: MergeRows<Batch = R::Batch>,
+        S: ReadObjects + CreateObjects,
+    {
+        let Watch { deadline, progress } = self.watch;
+        let merging = Merging {
+            plan: self.plan,
+            slice: self.slice,
+            sink,
+            attempt: self.attempt,
+            run_id: self.run_id,
+            progress,
+        };
+        // Boxed: the driver's futures are large.
+        within(deadline, Box::pin(merging.merge(ports.reader, ports.sinks, ledger))).await
+    }
+
+    async fn into_file<R, E, M, S>(
+        self,
+        ports: CopyPorts<'_, R, E, M, S>,
+        key: &str,
+        ledger: &Ledger<'_, S>,
+    ) -> Result<DecidedSlice>
+    where
+        R: ReadRows,
+        E: EncodeFiles<Batch = R::Batch>,
+        S: ReadObjects + CreateObjects + UploadObjects,
+    {
+        let format = &self.plan.format;
+        let encoder = ports.files.encoder(&self.plan.columns, format)?;
+        let part = PartToBe {
+            key,
+            format,
+            part_bytes: ports.part_bytes,
+        };
+        let upload = upload_slice::upload_slice(ports.reader, self.slice, encoder, ports.store, part, self.watch);
+        let UploadedSlice { rows, upload } = upload.await?;
+        let own = upload.as_ref().map(|upload| Upload {
+            key: upload.key.clone(),
+            id: upload.upload_id.clone(),
+            token: upload.token.clone(),
         });
+        let decision = upload.map_or(Decision::Empty, |upload| Decision::Uploaded { rows, upload });
+        let record = ledger.decide(Record::new(self.attempt, decision, self.run_id)).await?;
+        let decided = record.upload().map(|upload| upload.token.as_str());
+        let lost = own.filter(|own| decided != Some(own.token.as_str()));
+        if let Some(upload) = &lost {
+            tracing::info!(table = %self.plan.table, slice = %record.slice, "Another attempt decided this slice first.");
+            upload_slice::give_up(ports.store, upload).await;
+        }
+        let resumed = lost.is_some();
+        Ok(DecidedSlice { record, resumed })
     }
-    let (attempt, decided) = ledger.decision(&window, &slice).await?;
-    if let Some(record) = decided {
-        return Ok(answer(table, record, true));
-    }
-
-    let deadline = context
-        .deadline
-        .map(|deadline| deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline));
-    let record = PartRecord::new(window, slice, attempt, run_id);
-    if let Some(sink) = sink {
-        let merging = merge::merge(rows, &planned, sinks, sink, &plan, &ledger, record);
-        let (record, resumed) = within(deadline, Box::pin(merging))
-            .await
-            .map_err(|error| error.context(&table))?;
-        return Ok(answer(table, record, resumed));
-    }
-    let shape = Shape::new(&plan.columns, &plan.format, plan.timestamps)?;
-    let part = PartToBe {
-        key: &key,
-        format: &plan.format,
-        part_bytes,
-    };
-    let staging = stage::stage(rows, &planned, &shape, store, &part, deadline);
-    let (row_count, staged) = staging.await.map_err(|error| error.context(&table))?;
-    let own = staged.as_ref().map(|staged| Upload {
-        key: staged.key.clone(),
-        id: staged.upload_id.clone(),
-        token: staged.token.clone(),
-    });
-    let record = PartRecord {
-        rows: row_count,
-        staged,
-        ..record
-    };
-    let decided = ledger.decide(record).await?;
-    let lost = own.filter(|own| decided.staged.as_ref().is_none_or(|staged| staged.token != own.token));
-    if let Some(upload) = &lost {
-        tracing::info!(%table, slice = %decided.slice, "Another attempt decided this slice first.");
-        stage::give_up(store, upload).await;
-    }
-    Ok(answer(table, decided, lost.is_some()))
 }
 
-/// `work`, if it is done before the deadline.
-pub(crate) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let Some(deadline) = deadline else { return work.await };
-    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
-        let message = "the slice does not fit into one invocation: raise the function's memory, and with it its speed, \
-                       or copy fewer columns";
-        Err(Error::new(ErrorCode::DeadlineExceeded, message))
-    })
+fn no_rows(plan: &Plan) -> Error {
+    let message = format!("window {} of {} has no rows to copy", plan.window, plan.table);
+    Error::new(ErrorCode::InvalidInput, message)
 }
 
-/// Every row that was read must have arrived.
-pub(crate) fn check_rows(read: u64, arrived: u64) -> Result<()> {
-    if read == arrived {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorCode::Internal,
-        format!("{read} rows were read but {arrived} arrived"),
-    ))
-}
-
-fn answer(table: ObjectName, record: PartRecord, resumed: bool) -> Response {
-    let sub_slices: Vec<_> = record.sub_slices().collect();
-    let PartRecord {
+fn answer(table: ObjectName, record: Record, resumed: bool) -> CopyAnswer {
+    let rows = record.rows();
+    let slices: Vec<_> = record.sub_slices().map(|sub_slice| sub_slice.id).collect();
+    let Record {
         window,
         slice,
-        rows,
-        staged,
+        decision,
         ..
     } = record;
-    if !sub_slices.is_empty() {
-        tracing::info!(%table, %window, %slice, sub_slices = sub_slices.len(), "Slice was split.");
-        return Response::Split(Split {
+    if !slices.is_empty() {
+        tracing::info!(%table, %window, %slice, sub_slices = slices.len(), "Slice was split.");
+        return CopyAnswer::Split(Split {
             table,
             window,
             slice,
-            slices: sub_slices,
+            slices,
         });
     }
-    let (key, bytes) = staged.map_or((None, 0), |staged| (Some(staged.key), staged.bytes));
+    let (key, bytes) = match decision {
+        Decision::Uploaded { upload, .. } => (Some(upload.key), upload.bytes),
+        _ => (None, 0),
+    };
     tracing::info!(%table, %window, %slice, rows, bytes, resumed, "Slice copied.");
-    Response::Copied {
+    CopyAnswer::Copied(CopiedSlice {
         table,
         window,
         slice,
@@ -223,5 +298,5 @@ fn answer(table: ObjectName, record: PartRecord, resumed: bool) -> Response {
         bytes,
         key,
         resumed,
-    }
+    })
 }

@@ -2,36 +2,32 @@
 //!
 //! A plan that is already there, frozen by a run that died or by one that is ahead, is adopted unchanged, whatever became
 //! of the source since. Without one, computes the upper bound and freezes it, with everything a slice needs, as the plan
-//! of the next window. Also splits a slice of a plan that turned out to be too large.
-
-mod change_tracking;
-mod event;
-mod history;
-mod planning;
-mod slicing;
-mod splitting;
+//! of the next window.
 
 use serde::{Deserialize, Serialize};
-use tidemark::error::Result;
-use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, Plan, WindowName};
-use tidemark::ports::changes::ProbeChanges;
-use tidemark::ports::objects::{CreateObjects, ReadObjects};
-use tidemark::ports::source::{ProbeSource, SliceSource};
-use tidemark::query::Query;
-use tidemark::runner::RunContext;
-use tidemark::steps::{CopyWindow, EmptyWindow, FailedTable, LookedUp, Turns, for_each_table};
-use tidemark::table::{Tracking, check_all};
-use tidemark::watermark::Watermark;
 
-pub use event::{Event, Outcome};
-use planning::Found;
-pub use splitting::{SliceToSplit, SplitRequest, handle_split};
+use crate::error::{OfRole, Result, Role};
+use crate::ledger::{Frozen, Ledger, check_settings};
+use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
+use crate::model::names::ObjectName;
+use crate::model::plan::{Author, Plan};
+use crate::model::table::{RunSettings, Tracking, WatermarkTracking, check_all};
+use crate::model::watermark::Watermark;
+use crate::model::window::WindowName;
+use crate::planner::bound::{self, Probed};
+use crate::planner::tracked::{self, Planning};
+use crate::planner::{SharedConnection, run_limits, schema};
+use crate::ports::changes::ProbeChanges;
+use crate::ports::objects::{CreateObjects, ReadObjects};
+use crate::ports::rows::{ExplainRows, Explained};
+use crate::ports::source::{CutSource, ProbeSource};
+use crate::steps::context::{Measured, RunContext};
+use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
 /// The tables as the first step found them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub struct LookupNewRequest {
     /// The run, the execution's name.
     pub run_id: String,
     /// Every table of the run.
@@ -43,7 +39,7 @@ pub struct Request {
 
 /// All tables: with a window to copy, unchanged, or failed.
 #[derive(Debug, Default, Serialize)]
-pub struct Response {
+pub struct NewWatermarks {
     /// The windows to copy.
     pub windows: Vec<CopyWindow>,
     /// The windows in which nothing changed: they only have to be committed, so that their tables' versions do not expire.
@@ -60,18 +56,7 @@ pub struct Response {
     pub failed: Vec<FailedTable>,
 }
 
-/// Rows of a table that its windows do not select.
-#[derive(Debug, Serialize)]
-pub struct Note {
-    /// The table.
-    pub table: ObjectName,
-    /// Rows whose watermark is NULL.
-    pub null_rows: u64,
-    /// Rows stamped later than the server's clock: a later run takes them.
-    pub future_rows: u64,
-    /// Whether a transaction that is still open holds the window back: rows committed since it began wait for its end.
-    pub held_back: bool,
-}
+impl Measured for NewWatermarks {}
 
 /// What a dry run would freeze.
 #[derive(Debug, Serialize)]
@@ -86,107 +71,73 @@ pub struct DryRun {
     pub new_watermark: Watermark,
     /// Whether this is the plan of an earlier run that would be adopted.
     pub adopted: bool,
-    /// The statement of each slice.
-    pub slices: Vec<Query>,
+    /// The statement by which each slice would be read.
+    pub slices: Vec<Explained>,
 }
 
 /// Plans every table.
 ///
-/// Errors: `InvalidInput` when the request makes no sense; retryable codes when no table could be probed for now. What
-/// fails for one table is in the response.
-pub async fn handle<P: ProbeSource + SliceSource + ProbeChanges, S: ReadObjects + CreateObjects>(
+/// # Errors
+///
+/// `InvalidInput` when the request makes no sense; retryable codes when no table could be probed for now. What
+/// fails for one table is in the answer.
+pub async fn lookup_new<P, S>(
     source: &P,
     store: &S,
     prefix: &str,
-    request: Request,
+    request: LookupNewRequest,
     context: RunContext,
-) -> Result<Response> {
+) -> Result<NewWatermarks>
+where
+    P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
+    S: ReadObjects + CreateObjects,
+{
     if request.tables.is_empty() {
-        return Ok(Response::default());
+        return Ok(NewWatermarks::default());
     }
     check_all(request.tables.iter().map(|table| &table.spec))?;
-    let Request {
-        run_id,
-        tables,
-        dry_run,
-    } = request;
+    let run_id = request.run_id;
     let created_at = context.timestamp()?;
-    let run = Run {
-        id: &run_id,
-        created_at: &created_at,
-        dry_run,
+    let planning = Planning {
+        author: Author {
+            run_id: &run_id,
+            created_at: &created_at,
+        },
+        dry_run: request.dry_run,
     };
-    let (outcomes, failed) = for_each_table(
-        tables,
-        context.deadline,
+    let Worked { done, failed } = for_each_table(
+        Work::LookUpNew,
+        request.tables,
+        context.time_to_answer(),
         |table| &table.spec.table,
-        async |table: &LookedUp, turns: &Turns| {
+        async |table: &LookedUp, connection: &SharedConnection| {
             let ledger = Ledger::new(store, prefix, &table.spec.table);
-            let tracking = match &table.spec.tracking {
-                Tracking::Watermark(tracking) => tracking,
-                Tracking::ChangeTracking(tracking) => {
-                    // Boxed, as it is much larger than what the other arm keeps.
-                    let next = Box::pin(change_tracking::next(source, &ledger, table, *tracking, run, turns));
-                    return Ok((next.await?, None));
-                }
+            let planner = TablePlanner {
+                source,
+                ledger: &ledger,
+                table,
+                planning,
+                connection,
             };
-            if let Some(plan) = ledger.plan(&table.next_window()).await? {
-                return Ok((frozen(plan, true, dry_run), None));
-            }
-            let probe = planning::probe(source, table, tracking, run);
-            let found = turns.take(probe).await?;
-            if let Found::Grown(plan) = &found.next
-                && let Some(previous) = ledger.previous(&plan.window).await?
-            {
-                planning::check_schema(&table.spec, &previous, plan)?;
-            }
-            let next = match found.next {
-                Found::Unchanged => unchanged(table, dry_run),
-                Found::Grown(plan) if dry_run => frozen(*plan, false, true),
-                Found::Grown(plan) => {
-                    let (plan, adopted) = ledger.freeze(*plan).await?;
-                    frozen(plan, adopted, dry_run)
-                }
-            };
-            Ok((next, found.note))
+            // Boxed, as it is much larger than what is around it.
+            Box::pin(planner.plan()).await
         },
     )
     .await?;
-
-    let mut response = Response {
-        failed,
-        ..Response::default()
-    };
-    for (next, note) in outcomes {
-        match next {
-            Next::Unchanged(table) => response.unchanged.push(table),
-            Next::Copy(window) => response.windows.push(window),
-            Next::Empty(window) => response.empty.push(window),
-            Next::DryRun(plan) => response.dry_run.push(plan),
-        }
-        response.notes.extend(note);
-    }
-    response.waiting = history::hold_back(&mut response.windows);
+    let answer = answer(done, failed);
     tracing::info!(
         run_id,
-        windows = response.windows.len(),
-        empty = response.empty.len(),
-        unchanged = response.unchanged.len(),
-        waiting = response.waiting.len(),
-        failed = response.failed.len(),
+        windows = answer.windows.len(),
+        empty = answer.empty.len(),
+        unchanged = answer.unchanged.len(),
+        waiting = answer.waiting.len(),
+        failed = answer.failed.len(),
         "New watermarks looked up."
     );
-    Ok(response)
+    Ok(answer)
 }
 
-/// The run that plans.
-#[derive(Debug, Clone, Copy)]
-struct Run<'a> {
-    id: &'a str,
-    created_at: &'a str,
-    dry_run: bool,
-}
-
+/// What is to be done with a table.
 enum Next {
     Unchanged(ObjectName),
     Copy(CopyWindow),
@@ -194,71 +145,137 @@ enum Next {
     DryRun(DryRun),
 }
 
-/// Nothing to copy; but a pointer that lags behind a committed window still has to move.
-fn unchanged(table: &LookedUp, dry_run: bool) -> Next {
-    match &table.committed {
-        Some(committed) if !dry_run => Next::Copy(CopyWindow {
-            table: table.spec.table.clone(),
-            window: committed.window.clone(),
-            slices: 0,
-            settle_seconds: 0,
-            adopted: true,
-            old_watermark: None,
-            new_watermark: committed.new_watermark.clone(),
-        }),
-        _ => Next::Unchanged(table.spec.table.clone()),
+/// A table that is planned.
+struct Planned {
+    next: Next,
+    note: Option<Note>,
+}
+
+impl From<Next> for Planned {
+    fn from(next: Next) -> Self {
+        Self { next, note: None }
     }
 }
 
-/// What is to be done with a plan that is frozen or, in a dry run, would be.
-fn frozen(plan: Plan, adopted: bool, dry_run: bool) -> Next {
-    match plan {
-        plan if dry_run => Next::DryRun(show(plan, adopted)),
-        Plan {
-            table, window, slices, ..
-        } if slices.is_empty() => Next::Empty(EmptyWindow { table, window }),
-        plan => Next::Copy(copy_window(plan, adopted)),
+fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
+    let mut answer = NewWatermarks {
+        failed,
+        ..NewWatermarks::default()
+    };
+    for Planned { next, note } in planned {
+        match next {
+            Next::Unchanged(table) => answer.unchanged.push(table),
+            Next::Copy(window) => answer.windows.push(window),
+            Next::Empty(window) => answer.empty.push(window),
+            Next::DryRun(plan) => answer.dry_run.push(plan),
+        }
+        answer.notes.extend(note);
     }
+    answer.waiting = run_limits::hold_back(&mut answer.windows);
+    answer
 }
 
-fn copy_window(plan: Plan, adopted: bool) -> CopyWindow {
-    let Plan {
-        table,
-        window,
-        slices,
-        tracking,
-        old_watermark,
-        new_watermark,
-        ..
-    } = plan;
-    tracing::info!(%table, %window, %new_watermark, slices = slices.len(), adopted, "Window frozen.");
-    CopyWindow {
-        table,
-        window,
-        slices: slices.len(),
-        settle_seconds: tracking.settle_seconds(new_watermark.sql_type()),
-        adopted,
-        old_watermark,
-        new_watermark,
-    }
+/// Plans one table.
+struct TablePlanner<'a, P, S> {
+    source: &'a P,
+    ledger: &'a Ledger<'a, S>,
+    table: &'a LookedUp,
+    planning: Planning<'a>,
+    connection: &'a SharedConnection,
 }
 
-fn show(plan: Plan, adopted: bool) -> DryRun {
-    let Plan {
-        table,
-        window,
-        slices,
-        old_watermark,
-        new_watermark,
-        ..
-    } = plan;
-    let slices = slices.into_iter().map(|slice| slice.query).collect();
-    DryRun {
-        table,
-        window,
-        old_watermark,
-        new_watermark,
-        adopted,
-        slices,
+impl<P, S> TablePlanner<'_, P, S>
+where
+    P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
+    S: ReadObjects + CreateObjects,
+{
+    async fn plan(&self) -> Result<Planned> {
+        match &self.table.spec.tracking {
+            Tracking::Watermark(tracking) => self.by_watermark(tracking).await,
+            Tracking::ChangeTracking(tracking) => {
+                let next = tracked::next(
+                    self.source,
+                    self.ledger,
+                    self.table,
+                    *tracking,
+                    self.planning,
+                    self.connection,
+                );
+                match next.await? {
+                    Some(frozen) => self.frozen(frozen).map(Planned::from),
+                    None => Ok(self.unchanged().into()),
+                }
+            }
+        }
+    }
+
+    async fn by_watermark(&self, tracking: &WatermarkTracking) -> Result<Planned> {
+        if let Some(plan) = self.ledger.plan(&self.table.next_window()).await? {
+            return self.frozen(Frozen { plan, adopted: true }).map(Planned::from);
+        }
+        let probe = bound::probe(self.source, self.table, tracking, self.planning.author);
+        let Probed { next, note } = self.connection.take_turn(probe).await?;
+        let Some(plan) = next else {
+            return Ok(Planned {
+                next: self.unchanged(),
+                note,
+            });
+        };
+        if let Some(previous) = self.ledger.previous(&plan.window).await? {
+            schema::check(&self.table.spec, &previous, &plan)?;
+        }
+        let frozen = if self.planning.dry_run {
+            Frozen {
+                plan: *plan,
+                adopted: false,
+            }
+        } else {
+            self.ledger.freeze(*plan).await?
+        };
+        let next = self.frozen(frozen)?;
+        Ok(Planned { next, note })
+    }
+
+    /// Nothing to copy; but a pointer that lags behind a committed window still has to move.
+    fn unchanged(&self) -> Next {
+        let table = self.table.spec.table.clone();
+        match self.table.committed() {
+            Some(committed) if !self.planning.dry_run => Next::Copy(CopyWindow::committed(table, committed)),
+            _ => Next::Unchanged(table),
+        }
+    }
+
+    /// What is to be done with a plan that is frozen or, in a dry run, would be.
+    fn frozen(&self, frozen: Frozen) -> Result<Next> {
+        let Frozen { plan, adopted } = frozen;
+        let settings = self.table.spec.run_settings();
+        check_settings(&plan, &settings)?;
+        if self.planning.dry_run {
+            return self.shown(plan, adopted, &settings).map(Next::DryRun);
+        }
+        if plan.slices.is_empty() {
+            let Plan { table, window, .. } = plan;
+            return Ok(Next::Empty(EmptyWindow { table, window }));
+        }
+        let window = CopyWindow::of(&plan, adopted, settings);
+        tracing::info!(
+            table = %window.table, window = %window.window, new_watermark = %window.new_watermark,
+            slices = window.slices, adopted, "Window frozen."
+        );
+        Ok(Next::Copy(window))
+    }
+
+    fn shown(&self, plan: Plan, adopted: bool, settings: &RunSettings) -> Result<DryRun> {
+        let rows = plan.slices.iter().filter_map(|slice| plan.slice_rows(slice, settings));
+        let statements = rows.map(|rows| self.source.explain(&rows, &plan.columns).of(Role::Source));
+        let slices = statements.collect::<Result<_>>()?;
+        Ok(DryRun {
+            slices,
+            adopted,
+            table: plan.table,
+            window: plan.window,
+            old_watermark: plan.old_watermark,
+            new_watermark: plan.new_watermark,
+        })
     }
 }

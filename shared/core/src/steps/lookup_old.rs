@@ -4,19 +4,24 @@
 //! stayed behind, or was deleted. Writes nothing.
 
 use serde::{Deserialize, Serialize};
-use tidemark::error::Result;
-use tidemark::ledger::{ChainEnd, Ledger, Manifest, WindowName};
-use tidemark::ports::objects::ReadObjects;
-use tidemark::ports::watermarks::{ReadWatermarks, StoredWatermark};
-use tidemark::runner::{Answer, RunContext};
-use tidemark::steps::{CommittedWindow, FailedTable, LookedUp, Turns, for_each_table};
-use tidemark::table::{TableSpec, Tracking, check_all};
-use tidemark::watermark::Watermark;
+
+use crate::error::{OfRole, Result, Role};
+use crate::ledger::{ChainEnd, Ledger};
+use crate::model::lookup::{CommittedWindow, LookedUp, Start};
+use crate::model::manifest::Manifest;
+use crate::model::table::{TableSpec, Tracking, check_all};
+use crate::model::watermark::StoredWatermark;
+use crate::model::window::WindowName;
+use crate::planner::SharedConnection;
+use crate::ports::objects::ReadObjects;
+use crate::ports::watermarks::ReadWatermarks;
+use crate::steps::context::{Measured, RunContext};
+use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
 /// The state machine's input and the name of the run.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub struct LookupOldRequest {
     /// The run, the execution's name.
     pub run_id: String,
     /// Every table of the run.
@@ -28,37 +33,39 @@ pub struct Request {
 
 /// All tables, looked up or failed.
 #[derive(Debug, Serialize)]
-pub struct Response {
+pub struct OldWatermarks {
     /// The tables, with their stored watermarks.
     pub tables: Vec<LookedUp>,
     /// The tables that failed.
     pub failed: Vec<FailedTable>,
 }
 
-impl Answer for Response {}
+impl Measured for OldWatermarks {}
 
 /// Looks up every table.
 ///
-/// Errors: `InvalidInput` when the request makes no sense; retryable codes when no table could be looked up for now.
-/// What fails for one table is in the response.
-pub async fn handle<W: ReadWatermarks, S: ReadObjects>(
+/// # Errors
+///
+/// `InvalidInput` when the request makes no sense; retryable codes when no table could be looked up for now.
+/// What fails for one table is in the answer.
+pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
     watermarks: &W,
     store: &S,
     prefix: &str,
-    request: Request,
+    request: LookupOldRequest,
     context: RunContext,
-) -> Result<Response> {
+) -> Result<OldWatermarks> {
     check_all(request.tables.iter())?;
-    let run_id = &request.run_id;
-    let (tables, failed) = for_each_table(
+    let Worked { done: tables, failed } = for_each_table(
+        Work::LookUpOld,
         request.tables,
-        context.deadline,
+        context.time_to_answer(),
         |spec| &spec.table,
-        async |spec: &TableSpec, turns: &Turns| {
+        async |spec: &TableSpec, connection: &SharedConnection| {
             let key = spec.watermark_key();
-            let stored = watermarks.stored(&key);
+            let stored = async { watermarks.stored(&key).await.of(Role::WatermarkStore) };
             let stored = if watermarks.takes_turns() {
-                turns.take(stored).await?
+                connection.take_turn(stored).await?
             } else {
                 stored.await?
             };
@@ -67,12 +74,12 @@ pub async fn handle<W: ReadWatermarks, S: ReadObjects>(
     )
     .await?;
     tracing::info!(
-        run_id,
+        run_id = request.run_id,
         tables = tables.len(),
         failed = failed.len(),
         "Old watermarks looked up."
     );
-    Ok(Response { tables, failed })
+    Ok(OldWatermarks { tables, failed })
 }
 
 async fn look_up<S: ReadObjects>(
@@ -80,12 +87,12 @@ async fn look_up<S: ReadObjects>(
     spec: &TableSpec,
     stored: StoredWatermark,
 ) -> Result<LookedUp> {
-    let mut unloaded = false;
+    let mut is_unloaded = false;
     let end = match &stored.value {
         Some(text) => match ledger.chain_end(&WindowName::after_text(text)).await? {
             None if matches!(spec.tracking, Tracking::ChangeTracking(_)) => {
                 let first = ledger.manifest(&WindowName::initial()).await?;
-                unloaded = first.is_none();
+                is_unloaded = first.is_none();
                 first_load_end(ledger, first, text).await?
             }
             end => end,
@@ -93,30 +100,35 @@ async fn look_up<S: ReadObjects>(
         // The first run of a table, or its pointer was deleted: then its history may begin anywhere.
         None => ledger.only_chain_end().await?,
     };
-    let committed = end.map(|end| {
-        let Manifest {
-            new_watermark,
-            superseded_by,
-            ..
-        } = end.manifest;
-        if Some(new_watermark.value()) != stored.value.as_deref() {
-            tracing::warn!(
-                table = %spec.table, stored = ?stored.value, committed = %new_watermark,
-                "The watermark lags behind the committed windows and is rolled forward."
-            );
-        }
-        CommittedWindow {
-            window: end.window,
-            new_watermark,
-            superseded_by,
-        }
-    });
+    let start = match end {
+        Some(end) => Start::Committed(committed(spec, &stored, end)),
+        None if is_unloaded => Start::Unloaded,
+        None => Start::Stored,
+    };
     Ok(LookedUp {
         spec: spec.clone(),
         stored,
-        committed,
-        unloaded,
+        start,
     })
+}
+
+fn committed(spec: &TableSpec, stored: &StoredWatermark, end: ChainEnd) -> CommittedWindow {
+    let Manifest {
+        new_watermark,
+        superseded_by,
+        ..
+    } = end.manifest;
+    if Some(new_watermark.value()) != stored.value.as_deref() {
+        tracing::warn!(
+            table = %spec.table, stored = ?stored.value, committed = %new_watermark,
+            "The watermark lags behind the committed windows and is rolled forward."
+        );
+    }
+    CommittedWindow {
+        window: end.window,
+        new_watermark,
+        superseded_by,
+    }
 }
 
 /// The end of the chain that begins with the first load, when the stored version is still the one the load found.
@@ -129,8 +141,7 @@ async fn first_load_end<S: ReadObjects>(
     stored: &str,
 ) -> Result<Option<ChainEnd>> {
     let seed = first.and_then(|first| first.seed);
-    let Some(seed) = seed.filter(|seed| Watermark::new(seed.sql_type(), stored).is_ok_and(|stored| stored == *seed))
-    else {
+    let Some(seed) = seed.filter(|seed| seed.is(stored)) else {
         return Ok(None);
     };
     let end = ledger.chain_end(&WindowName::initial()).await?;

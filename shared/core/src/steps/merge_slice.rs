@@ -9,93 +9,111 @@
 //! merges nothing.
 //! A slice is split without the lock; its sub-slices are merged under it, hence after a copy that was overtaken so.
 
-use tidemark::error::Result;
-use tidemark::ledger::{Ledger, PartRecord, Plan, Slice};
-use tidemark::merging::Newest;
-use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
-use tidemark::ports::objects::{CreateObjects, ReadObjects};
-use tidemark::ports::rows::RowSource;
-use tidemark::runner::progress;
-use tidemark::shape::Shape;
-use tidemark::sink::SqlServerSink;
-use tidemark::table::Tracking;
 use tokio::sync::mpsc;
 
-use crate::check_rows;
-use crate::stage::{Sink, read};
+use super::upload_slice::{SliceRows, check_rows, read};
+use crate::error::{OfRole, Result, Role};
+use crate::ledger::{Decided, Ledger};
+use crate::model::names::ObjectName;
+use crate::model::plan::Plan;
+use crate::model::record::{Attempt, Decision, Record};
+use crate::model::sink::SqlServerSink;
+use crate::model::table::Tracking;
+use crate::ports::merge::{MergeRows, Merged, Newest, SliceToMerge, StagedRows};
+use crate::ports::objects::{CreateObjects, ReadObjects};
+use crate::ports::rows::ReadRows;
+use crate::steps::context::Progress;
 
 /// Batches between the reader and the loading: one to fill while one is loaded.
 const BATCHES_AHEAD: usize = 1;
 
-/// Merges the rows of `slice` into the table of `sink` and writes `record`, with their number. Returns the record that holds,
-/// and whether it is another attempt's.
-pub(crate) async fn merge<R, M, S>(
-    rows: &mut R,
-    slice: &Slice,
-    sinks: &M,
-    sink: &SqlServerSink,
-    plan: &Plan,
-    ledger: &Ledger<'_, S>,
-    record: PartRecord,
-) -> Result<(PartRecord, bool)>
-where
-    R: RowSource,
-    M: MergeRows,
-    S: ReadObjects + CreateObjects,
-{
-    let shape = Shape::exact(&plan.columns)?;
-    let newest = match &plan.tracking {
-        Tracking::Watermark(tracking) => Newest::Watermark(&tracking.column),
-        Tracking::ChangeTracking(_) => Newest::Version,
-    };
-    let to_merge = SliceToMerge {
-        source: &plan.table,
-        sink,
-        shape: &shape,
-        newest,
-    };
-    let mut staged = sinks.stage(&to_merge).await?;
-    let read = load(rows, slice, &shape, &mut staged).await?;
-    if read > 0 {
-        staged.lock().await?;
-        if let (_, Some(decided)) = ledger.decision(&record.window, &record.slice).await? {
-            tracing::info!(table = %plan.table, slice = %record.slice, "Another attempt decided this slice first.");
-            staged.release().await;
-            return Ok((decided, true));
-        }
-        let Merged {
-            updated,
-            inserted,
-            deleted,
-        } = staged.merge().await?;
-        let sink_table = sink.table(&plan.table);
-        tracing::info!(table = %plan.table, %sink_table, updated, inserted, deleted, "Slice merged.");
-    }
-    let record = PartRecord { rows: read, ..record };
-    let decided = ledger.decide(record.clone()).await?;
-    let resumed = decided != record;
-    staged.release().await;
-    Ok((decided, resumed))
+/// The slice to merge, and where to.
+pub(super) struct Merging<'a> {
+    /// The window's plan.
+    pub(super) plan: &'a Plan,
+    /// The slice's rows.
+    pub(super) slice: SliceRows<'a>,
+    /// The table they go to, as the event names it.
+    pub(super) sink: &'a SqlServerSink,
+    /// The attempt at the slice.
+    pub(super) attempt: Attempt,
+    /// The run.
+    pub(super) run_id: String,
+    /// Is told how far the loading is.
+    pub(super) progress: fn(Progress),
 }
 
-/// Reads the rows and loads them beside their table, both at once. Returns how many there were.
-async fn load<R: RowSource, T: StagedRows>(rows: &mut R, slice: &Slice, shape: &Shape, staged: &mut T) -> Result<u64> {
-    let (batches, mut batches_read) = mpsc::channel(BATCHES_AHEAD);
-    let reading = async {
-        // Dropped at the end of the reading, which tells the loading that nothing more can come.
-        let mut sink = Sink { batches };
-        read(rows, slice, shape, &mut sink).await
-    };
-    let loading = async {
-        let mut loaded = 0;
-        while let Some(batch) = batches_read.recv().await {
-            staged.load(&batch).await?;
-            loaded += batch.num_rows() as u64;
-            progress(&format!("{loaded} rows loaded"));
+/// What is decided of the slice, and by whom.
+pub(super) struct DecidedSlice {
+    /// The record that holds.
+    pub(super) record: Record,
+    /// Whether it is another attempt's.
+    pub(super) resumed: bool,
+}
+
+impl Merging<'_> {
+    /// Merges the rows and writes the record, with their number.
+    pub(super) async fn merge<R, M, S>(self, reader: &mut R, sinks: &M, ledger: &Ledger<'_, S>) -> Result<DecidedSlice>
+    where
+        R: ReadRows,
+        M: MergeRows<Batch = R::Batch>,
+        S: ReadObjects + CreateObjects,
+    {
+        let newest = match &self.plan.tracking {
+            Tracking::Watermark(tracking) => Newest::Watermark(&tracking.column),
+            Tracking::ChangeTracking(_) => Newest::Version,
+        };
+        let to_merge = SliceToMerge {
+            source: &self.plan.table,
+            sink: self.sink,
+            columns: self.slice.columns,
+            newest,
+        };
+        let mut staged = sinks.stage(&to_merge).await.of(Role::Sink)?;
+        let rows = self.load(reader, &mut staged).await?;
+        let mut decision = Decision::Empty;
+        if rows > 0 {
+            staged.lock().await.of(Role::Sink)?;
+            let Attempt { window, slice, .. } = &self.attempt;
+            if let Decided::Record(record) = ledger.decided(window, slice).await? {
+                tracing::info!(table = %self.plan.table, %slice, "Another attempt decided this slice first.");
+                staged.release().await;
+                return Ok(DecidedSlice { record, resumed: true });
+            }
+            let merged = staged.merge().await.of(Role::Sink)?;
+            tell(&self.plan.table, self.sink.table(&self.plan.table), merged);
+            decision = Decision::Merged { rows };
         }
-        Ok(loaded)
-    };
-    let (read, loaded) = tokio::try_join!(reading, loading)?;
-    check_rows(read, loaded)?;
-    Ok(read)
+        let own = Record::new(self.attempt, decision, self.run_id);
+        let record = ledger.decide(own.clone()).await?;
+        staged.release().await;
+        let resumed = record != own;
+        Ok(DecidedSlice { record, resumed })
+    }
+
+    /// Reads the rows and loads them beside their table, both at once. Returns how many there were.
+    async fn load<R: ReadRows, T: StagedRows<R::Batch>>(&self, reader: &mut R, staged: &mut T) -> Result<u64> {
+        let (batches, mut batches_read) = mpsc::channel(BATCHES_AHEAD);
+        let reading = read(reader, self.slice, batches);
+        let loading = async {
+            let mut loaded = 0;
+            while let Some(batch) = batches_read.recv().await {
+                loaded += staged.load(batch).await.of(Role::Sink)?;
+                (self.progress)(Progress::RowsLoaded(loaded));
+            }
+            Ok(loaded)
+        };
+        let (read, loaded) = tokio::try_join!(reading, loading)?;
+        check_rows(read, loaded)?;
+        Ok(read)
+    }
+}
+
+fn tell(table: &ObjectName, sink_table: &ObjectName, merged: Merged) {
+    let Merged {
+        updated,
+        inserted,
+        deleted,
+    } = merged;
+    tracing::info!(%table, %sink_table, updated, inserted, deleted, "Slice merged.");
 }

@@ -1,32 +1,33 @@
 //! Moving the pointer to the end of a committed window, never past what the manifests say and never backwards.
 
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::ledger::{Ledger, Manifest, Plan, WindowName};
-use tidemark::ports::objects::ReadObjects;
-use tidemark::ports::watermarks::{MoveWatermarks, Moved, StoredWatermark, WatermarkKey};
-use tidemark::watermark::Watermark;
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::ledger::Ledger;
+use crate::model::manifest::Manifest;
+use crate::model::plan::Plan;
+use crate::model::watermark::StoredWatermark;
+use crate::model::window::WindowName;
+use crate::ports::objects::ReadObjects;
+use crate::ports::watermarks::{MoveWatermarks, Moved};
 
 /// How often a pointer that moves under our hands is looked at again.
 const TRIES: u32 = 8;
 
 /// Moves the watermark of the plan's table to the end of the window that `manifest` committed (W5).
-pub(crate) async fn advance<W: MoveWatermarks, S: ReadObjects>(
+pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
     watermarks: &W,
     ledger: &Ledger<'_, S>,
     plan: &Plan,
     manifest: &Manifest,
 ) -> Result<()> {
-    let key = WatermarkKey {
-        table: plan.table.clone(),
-        name: plan.watermark_name.clone(),
-    };
+    let key = plan.watermark_key();
     let new = &manifest.new_watermark;
     for _ in 0..TRIES {
-        let stored = watermarks.stored(&key).await?;
+        let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
         match standing(ledger, &stored, manifest).await? {
             Standing::There | Standing::Ahead => return Ok(()),
             Standing::Behind => {
-                if watermarks.advance(&key, &stored, new).await? == Moved::Moved {
+                let moved = watermarks.advance(&key, &stored, new).await;
+                if moved.of(Role::WatermarkStore)? == Moved::Moved {
                     tracing::info!(table = %plan.table, watermark = %new, "Watermark moved.");
                     return Ok(());
                 }
@@ -69,19 +70,14 @@ async fn standing<S: ReadObjects>(
     manifest: &Manifest,
 ) -> Result<Standing> {
     let new = &manifest.new_watermark;
-    let stored_new = stored
-        .value
-        .as_deref()
-        .and_then(|value| Watermark::new(new.sql_type(), value).ok());
-    if stored_new.as_ref() == Some(new) {
+    // Nothing is before every window: the pointer of a chain that began at a watermark set by hand was deleted.
+    let Some(text) = stored.value.as_deref() else {
+        return Ok(Standing::Behind);
+    };
+    if new.is(text) {
         return Ok(Standing::There);
     }
-    let at = match (&stored_new, stored.value.as_deref()) {
-        (Some(watermark), _) => WindowName::after(watermark),
-        (None, Some(text)) => WindowName::after_text(text),
-        // Nothing is before every window: the pointer of a chain that began at a watermark set by hand was deleted.
-        (None, None) => return Ok(Standing::Behind),
-    };
+    let at = WindowName::after_text(text);
     if at == manifest.window || ledger.leads_to(&at, &manifest.window).await? {
         return Ok(Standing::Behind);
     }
@@ -91,7 +87,7 @@ async fn standing<S: ReadObjects>(
     // What the first load found in the store is before it.
     let initial = WindowName::initial();
     let seed = ledger.manifest(&initial).await?.and_then(|first| first.seed);
-    let is_seed = seed.is_some() && seed == stored_new;
+    let is_seed = seed.is_some_and(|seed| seed.is(text));
     let behind = is_seed && (initial == manifest.window || ledger.leads_to(&initial, &manifest.window).await?);
     Ok(if behind { Standing::Behind } else { Standing::Foreign })
 }

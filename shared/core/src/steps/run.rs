@@ -1,126 +1,168 @@
-//! The four steps in the order of the state machine, over any ports.
+//! A whole run in one process: the four steps in the order of the state machine, over any ports.
 
-use copy_delta::Response as Copied;
-use lookup_new_watermark::{Response as Planned, SliceToSplit, SplitRequest};
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::ledger::{SliceId, WindowName};
-use tidemark::ports::changes::ProbeChanges;
-use tidemark::ports::merge::MergeRows;
-use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, StageObjects};
-use tidemark::ports::rows::RowSource;
-use tidemark::ports::source::{ProbeSource, SliceSource};
-use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::runner::RunContext;
-use tidemark::steps::{EmptyWindow, FailedTable, Split};
-use tidemark::table::TableSpec;
-use update_watermark::{Advanced, AllRequest, Committed, Response as Updated};
+use std::time::Duration;
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::lookup::{CopyWindow, EmptyWindow, Split};
+use crate::model::names::ObjectName;
+use crate::model::slice_id::SliceId;
+use crate::model::table::{RunSettings, TableSpec};
+use crate::model::window::WindowName;
+use crate::ports::changes::ProbeChanges;
+use crate::ports::files::EncodeFiles;
+use crate::ports::merge::MergeRows;
+use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, UploadObjects};
+use crate::ports::rows::{ExplainRows, ReadRows};
+use crate::ports::source::{CutSource, ProbeSource};
+use crate::ports::watermarks::MoveWatermarks;
+use crate::steps::context::RunContext;
+use crate::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
+use crate::steps::lookup_new::{LookupNewRequest, NewWatermarks, lookup_new};
+use crate::steps::lookup_old::{LookupOldRequest, lookup_old};
+use crate::steps::split::{SliceToSplit, SplitRequest, split};
+use crate::steps::tables::FailedTable;
+use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, UpdateRequest, update};
+use crate::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 
 /// How often the slices of a window are copied again before the table fails, as in the state machine.
 const ROUNDS: usize = 3;
 
 /// Everything the steps are given.
 #[derive(Debug)]
-pub struct Pipeline<'a, P, R, W, S, M = ()> {
+pub struct Pipeline<'a, P, R, W, S, E, M = ()> {
     /// Probes and counts.
     pub source: &'a P,
     /// Rows.
-    pub rows: R,
+    pub reader: R,
     /// The pointer.
     pub watermarks: &'a W,
     /// The bucket.
     pub store: &'a S,
     /// The prefix in the bucket.
     pub prefix: &'a str,
+    /// Makes files of rows.
+    pub files: E,
     /// The databases that tables are merged into; `()` without any.
     pub sinks: M,
+    /// The size of an upload's pieces.
+    pub part_bytes: usize,
+    /// Whether to wait, between freezing a window and copying it, for as long as the table's settings say.
+    pub settles: bool,
 }
 
 /// What a run did.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// The windows committed.
     pub committed: Vec<Committed>,
     /// The tables without changes.
-    pub unchanged: Vec<String>,
-    /// The tables that failed in a lookup.
+    pub unchanged: Vec<ObjectName>,
+    /// The tables that failed in a step over all tables.
     pub failed: Vec<FailedTable>,
 }
 
-impl<P, R, W, S, M> Pipeline<'_, P, R, W, S, M>
+/// A window of a table, and what its events have to say beside that.
+#[derive(Debug, Clone)]
+pub struct WindowOfRun {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The settings.
+    pub settings: RunSettings,
+}
+
+impl From<&CopyWindow> for WindowOfRun {
+    fn from(window: &CopyWindow) -> Self {
+        Self {
+            table: window.table.clone(),
+            window: window.window.clone(),
+            settings: window.settings.clone(),
+        }
+    }
+}
+
+impl<P, R, W, S, E, M> Pipeline<'_, P, R, W, S, E, M>
 where
-    P: ProbeSource + SliceSource + ProbeChanges,
-    R: RowSource,
-    M: MergeRows,
+    P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
+    R: ReadRows + ExplainRows,
     W: MoveWatermarks,
-    S: ReadObjects + CreateObjects + StageObjects + CompleteObjects,
+    S: ReadObjects + CreateObjects + UploadObjects + CompleteObjects,
+    E: EncodeFiles<Batch = R::Batch>,
+    M: MergeRows<Batch = R::Batch>,
 {
     /// One execution, as the state machine drives it. The first error of a window ends the run.
-    pub async fn run(&mut self, run_id: &str, tables: &[TableSpec]) -> Result<Outcome> {
+    ///
+    /// # Errors
+    ///
+    /// As the steps.
+    pub async fn run(&mut self, run_id: &str, tables: &[TableSpec]) -> Result<RunOutcome> {
         let planned = self.plan(run_id, tables).await?;
-        let mut outcome = Outcome {
+        let mut outcome = RunOutcome {
             failed: planned.failed,
-            ..Outcome::default()
+            unchanged: planned.unchanged,
+            ..RunOutcome::default()
         };
-        outcome.unchanged = planned.unchanged.iter().map(ToString::to_string).collect();
         if !planned.empty.is_empty() {
-            let advanced = self.update_all(run_id, planned.empty).await?;
-            outcome
-                .unchanged
-                .extend(advanced.advanced.iter().map(ToString::to_string));
-            outcome.failed.extend(advanced.failed);
+            let updated = self.update_all(run_id, planned.empty).await?;
+            outcome.unchanged.extend(updated.advanced);
+            outcome.failed.extend(updated.failed);
         }
         for window in planned.windows {
-            outcome.committed.push(
-                self.copy_window(run_id, &window.table.to_string(), &window.window, window.slices)
-                    .await?,
-            );
+            if self.settles {
+                tokio::time::sleep(Duration::from_secs(window.settle_seconds.into())).await;
+            }
+            let of_run = WindowOfRun::from(&window);
+            let committed = self.copy_window(run_id, &of_run, window.slices).await?;
+            outcome.committed.push(committed);
         }
         Ok(outcome)
     }
 
     /// Both lookups.
-    pub async fn plan(&self, run_id: &str, tables: &[TableSpec]) -> Result<Planned> {
+    ///
+    /// # Errors
+    ///
+    /// As the steps.
+    pub async fn plan(&self, run_id: &str, tables: &[TableSpec]) -> Result<NewWatermarks> {
         let context = RunContext::unbounded();
-        let request = lookup_old_watermark::Request {
+        let request = LookupOldRequest {
             run_id: run_id.into(),
             tables: tables.to_vec(),
             dry_run: false,
         };
-        let looked_up =
-            lookup_old_watermark::handle(self.watermarks, self.store, self.prefix, request, context).await?;
-        let request = lookup_new_watermark::Request {
+        let old = lookup_old(self.watermarks, self.store, self.prefix, request, context).await?;
+        let request = LookupNewRequest {
             run_id: run_id.into(),
-            tables: looked_up.tables,
+            tables: old.tables,
             dry_run: false,
         };
-        let mut planned = lookup_new_watermark::handle(self.source, self.store, self.prefix, request, context).await?;
-        planned.failed.extend(looked_up.failed);
-        Ok(planned)
+        let mut new = lookup_new(self.source, self.store, self.prefix, request, context).await?;
+        new.failed.extend(old.failed);
+        Ok(new)
     }
 
     /// The slices of a window, then its commit.
-    pub async fn copy_window(
-        &mut self,
-        run_id: &str,
-        table: &str,
-        window: &WindowName,
-        slices: usize,
-    ) -> Result<Committed> {
+    ///
+    /// # Errors
+    ///
+    /// As the steps.
+    pub async fn copy_window(&mut self, run_id: &str, window: &WindowOfRun, slices: usize) -> Result<Committed> {
         let mut slices: Vec<SliceId> = (0_u32..).take(slices).map(SliceId::planned).collect();
         let mut rounds = 0;
         while rounds < ROUNDS {
             for slice in slices {
-                match self.copy_slice(run_id, table, window, slice.clone()).await {
+                match self.copy_slice(run_id, window, slice.clone()).await {
                     Err(error) if error.code() == ErrorCode::DeadlineExceeded => {
-                        self.split(run_id, table, window, slice).await?;
+                        self.split(run_id, window, slice).await?;
                     }
                     copied => drop(copied?),
                 }
             }
-            match self.update(run_id, table, window).await? {
-                Updated::Committed(committed) => return Ok(committed),
-                Updated::Split(again) => slices = again.slices,
-                Updated::Recopy(again) => {
+            match self.update(run_id, window).await? {
+                UpdateAnswer::Committed(committed) => return Ok(committed),
+                UpdateAnswer::Split(again) => slices = again.slices,
+                UpdateAnswer::Recopy(again) => {
                     slices = again.slices;
                     rounds += 1;
                 }
@@ -133,58 +175,99 @@ where
     }
 
     /// `lookup-new-watermark` for a slice that did not fit into its invocation.
-    pub async fn split(&self, run_id: &str, table: &str, window: &WindowName, slice: SliceId) -> Result<Split> {
+    ///
+    /// # Errors
+    ///
+    /// As the step.
+    pub async fn split(&self, run_id: &str, window: &WindowOfRun, slice: SliceId) -> Result<Split> {
+        let WindowOfRun {
+            table,
+            window,
+            settings,
+        } = window.clone();
         let request = SplitRequest {
             run_id: run_id.into(),
-            split: SliceToSplit {
-                table: table.parse()?,
-                window: window.clone(),
-                slice,
-            },
+            split: SliceToSplit { table, window, slice },
+            settings,
         };
         let context = RunContext::unbounded();
-        let split = lookup_new_watermark::handle_split(self.source, self.store, self.prefix, request, context);
-        Box::pin(split).await
+        Box::pin(split(self.source, self.store, self.prefix, request, context)).await
     }
 
     /// `copy-delta` for one slice.
+    ///
+    /// # Errors
+    ///
+    /// As the step.
     pub async fn copy_slice(
         &mut self,
         run_id: &str,
-        table: &str,
-        window: &WindowName,
+        window: &WindowOfRun,
         slice: impl Into<SliceId>,
-    ) -> Result<Copied> {
-        let request = copy_delta::Request {
+    ) -> Result<CopyAnswer> {
+        let WindowOfRun {
+            table,
+            window,
+            settings,
+        } = window.clone();
+        let request = CopyRequest {
             run_id: run_id.into(),
-            table: table.parse()?,
-            window: window.clone(),
+            table,
+            window,
             slice: slice.into(),
+            settings,
             dry_run: false,
         };
-        let context = RunContext::unbounded();
-        let (rows, sinks) = (&mut self.rows, &self.sinks);
-        copy_delta::handle(rows, sinks, self.store, self.prefix, 5 << 20, request, context).await
+        let ports = CopyPorts {
+            reader: &mut self.reader,
+            files: &self.files,
+            sinks: &self.sinks,
+            store: self.store,
+            prefix: self.prefix,
+            part_bytes: self.part_bytes,
+        };
+        Box::pin(copy(ports, request, RunContext::unbounded())).await
     }
 
     /// `update-watermark`.
-    pub async fn update(&self, run_id: &str, table: &str, window: &WindowName) -> Result<Updated> {
-        let request = update_watermark::Request {
+    ///
+    /// # Errors
+    ///
+    /// As the step.
+    pub async fn update(&self, run_id: &str, window: &WindowOfRun) -> Result<UpdateAnswer> {
+        let WindowOfRun {
+            table,
+            window,
+            settings,
+        } = window.clone();
+        let request = UpdateRequest {
             run_id: run_id.into(),
-            table: table.parse()?,
-            window: window.clone(),
+            table,
+            window,
+            settings,
         };
-        let context = RunContext::unbounded();
-        update_watermark::handle(self.source, self.watermarks, self.store, self.prefix, request, context).await
+        update(self.update_ports(), request, RunContext::unbounded()).await
     }
 
     /// `update-watermark` for the windows in which nothing changed.
-    pub async fn update_all(&self, run_id: &str, windows: Vec<EmptyWindow>) -> Result<Advanced> {
-        let request = AllRequest {
+    ///
+    /// # Errors
+    ///
+    /// As the step.
+    pub async fn update_all(&self, run_id: &str, windows: Vec<EmptyWindow>) -> Result<UpdatedAll> {
+        let request = UpdateAllRequest {
             run_id: run_id.into(),
             windows,
         };
-        let context = RunContext::unbounded();
-        update_watermark::handle_all(self.source, self.watermarks, self.store, self.prefix, request, context).await
+        update_all(self.update_ports(), request, RunContext::unbounded()).await
+    }
+
+    const fn update_ports(&self) -> UpdatePorts<'_, P, W, S> {
+        UpdatePorts {
+            source: self.source,
+            watermarks: self.watermarks,
+            store: self.store,
+            prefix: self.prefix,
+        }
     }
 }

@@ -1,108 +1,18 @@
-//! What travels between the steps: the JSON the state machine carries from one function to the next, kept small,
-//! because an execution's payload is limited to 256 KiB for all tables together.
+//! The tables of a run, several at once: one that fails does not stop the others.
 
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::error::{Error, ErrorCode, Result};
-use crate::identifier::ObjectName;
-use crate::ledger::{SliceId, WindowName};
-use crate::ports::watermarks::{StoredWatermark, WatermarkKey};
-use crate::table::TableSpec;
-use crate::watermark::Watermark;
+use crate::error::{Error, Result};
+use crate::model::names::ObjectName;
+use crate::planner::{SharedConnection, too_slow};
 
-/// A table with what the ledger and the store know of it: the output of `lookup-old-watermark`.
+/// A table that failed in a step over all tables of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LookedUp {
-    /// The table as configured.
-    pub spec: TableSpec,
-    /// The pointer.
-    pub stored: StoredWatermark,
-    /// The last committed window, when the pointer lags behind it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub committed: Option<CommittedWindow>,
-    /// The stored value is no window of this ledger's: the table has yet to be loaded in full.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unloaded: bool,
-}
-
-impl LookedUp {
-    /// The window after the last committed one.
-    #[must_use]
-    pub fn next_window(&self) -> WindowName {
-        match &self.committed {
-            Some(committed) => {
-                let next = committed.superseded_by.clone();
-                next.unwrap_or_else(|| WindowName::after(&committed.new_watermark))
-            }
-            None if self.unloaded => WindowName::initial(),
-            None => WindowName::after_stored(self.stored.value.as_deref()),
-        }
-    }
-}
-
-/// A committed window whose watermark the store does not hold yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CommittedWindow {
-    /// The window.
-    pub window: WindowName,
-    /// Where it ended: the old watermark of the next window.
-    pub new_watermark: Watermark,
-    /// The window that is copied in place of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub superseded_by: Option<WindowName>,
-}
-
-/// A window without a slice, which only has to be committed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EmptyWindow {
-    /// The table.
-    pub table: ObjectName,
-    /// The window.
-    pub window: WindowName,
-}
-
-/// A window to be copied: an item of the state machine's Map.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CopyWindow {
-    /// The table.
-    pub table: ObjectName,
-    /// The window.
-    pub window: WindowName,
-    /// Slices to copy, numbered from 0; none when the window is committed and only its pointer has to move.
-    pub slices: usize,
-    /// How long to wait before copying.
-    pub settle_seconds: u32,
-    /// Whether an earlier or concurrent run froze the plan.
-    pub adopted: bool,
-    /// The lower bound, exclusive but for a rowversion.
-    pub old_watermark: Option<Watermark>,
-    /// The upper bound, inclusive but for a rowversion.
-    pub new_watermark: Watermark,
-}
-
-/// What became of a slice that did not fit into one invocation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
-    /// The table.
-    pub table: ObjectName,
-    /// The window.
-    pub window: WindowName,
-    /// The slice.
-    pub slice: SliceId,
-    /// The slices that are copied in its place; none when it was copied after all.
-    pub slices: Vec<SliceId>,
-}
-
-/// A table that failed in a lookup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedTable {
     /// The table.
     pub table: ObjectName,
@@ -112,111 +22,119 @@ pub struct FailedTable {
     pub cause: String,
 }
 
-impl TableSpec {
-    /// The row of the watermark store that is this table's.
-    #[must_use]
-    pub fn watermark_key(&self) -> WatermarkKey {
-        WatermarkKey {
-            table: self.table.clone(),
-            name: self.watermark_name.clone(),
+/// How often a table that fails with a retryable error is tried within one invocation.
+const TRIES: u32 = 3;
+/// The wait before the second try; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// Tables looked at, at once: reads of the ledger overlap, statements take turns.
+const TABLES_AT_ONCE: usize = 16;
+/// Characters of a failure's cause: all of them travel in one payload.
+const CAUSE_CHARACTERS: usize = 600;
+
+/// What is done with each table, as a line of the log says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Looking its old watermark up.
+    LookUpOld,
+    /// Looking its new watermark up.
+    LookUpNew,
+    /// Committing its window.
+    Commit,
+}
+
+impl Work {
+    const fn failed(self) -> &'static str {
+        match self {
+            Self::LookUpOld => "The old watermark of the table could not be looked up",
+            Self::LookUpNew => "The next window of the table could not be planned",
+            Self::Commit => "The window of the table could not be committed",
         }
     }
 }
 
-/// How often a table whose lookup fails with a retryable error is tried within one invocation.
-const TRIES: u32 = 3;
-/// The wait before the second try; it doubles.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// How long one table may keep the connection: one that is locked or scanned must not use up the time of the others.
-const TURN_TIMEOUT: Duration = Duration::from_secs(80);
-/// Tables looked up at once: reads of the ledger overlap, statements take turns.
-const TABLES_AT_ONCE: usize = 16;
-/// What is kept back from the invocation's time to answer.
-pub const ANSWER_MARGIN: Duration = Duration::from_secs(20);
-/// Characters of a failure's cause: all of them travel in one payload.
-const CAUSE_CHARACTERS: usize = 600;
-
-/// The turns of the tables on the one connection to a server.
-#[derive(Debug, Default)]
-pub struct Turns {
-    connection: Mutex<()>,
+/// What became of the tables.
+#[derive(Debug)]
+pub struct Worked<T> {
+    /// What was found, in the order of the items.
+    pub done: Vec<T>,
+    /// The tables that failed.
+    pub failed: Vec<FailedTable>,
 }
 
-impl Turns {
-    /// Waits for the table's turn, then runs `work`; `DeadlineExceeded` when that takes more than 80 s.
-    pub async fn take<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let _turn = self.connection.lock().await;
-        tokio::time::timeout(TURN_TIMEOUT, work)
-            .await
-            .unwrap_or_else(|_| Err(too_slow(&format!("no answer within {} s", TURN_TIMEOUT.as_secs()))))
-    }
+/// An item that is still to be worked on: its place, itself, and why it is tried again.
+struct Waiting<I> {
+    place: usize,
+    item: I,
 }
 
-/// Runs `lookup` for each item, several at once, and separates the tables that fail, so that they do not stop the
-/// others. What is found is in the order of the items.
+/// Runs `run` for each item, several at once, and separates the tables that fail, so that they do not stop the others.
 ///
 /// Retryable failures are tried again. When every table fails so, the failure is not the table's: it is returned, and
-/// the state machine retries the whole lookup. A table that keeps the connection for more than 80 s, or that the
-/// deadline leaves no time for, is a failed one.
+/// the state machine retries the whole step. A table that keeps the connection for more than 80 s, or that the
+/// end leaves no time for, is a failed one.
+///
+/// # Errors
+///
+/// The retryable error of the first table when all tables failed with one.
 pub async fn for_each_table<I, T>(
+    work: Work,
     items: Vec<I>,
-    deadline: Option<Instant>,
+    end: Option<Instant>,
     table: impl Fn(&I) -> &ObjectName,
-    lookup: impl AsyncFn(&I, &Turns) -> Result<T>,
-) -> Result<(Vec<T>, Vec<FailedTable>)> {
-    let end = deadline.map(|deadline| deadline.checked_sub(ANSWER_MARGIN).unwrap_or(deadline));
-    let turns = Turns::default();
-    let (lookup, turns) = (&lookup, &turns);
+    run: impl AsyncFn(&I, &SharedConnection) -> Result<T>,
+) -> Result<Worked<T>> {
+    let connection = SharedConnection::default();
+    let (run, connection) = (&run, &connection);
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    let mut waiting: Vec<(usize, I)> = items.into_iter().enumerate().collect();
+    let mut waiting: Vec<Waiting<I>> = (0..).zip(items).map(|(place, item)| Waiting { place, item }).collect();
     for tries in 1..=TRIES {
-        let mut again: Vec<(usize, I, Error)> = Vec::new();
-        let looked_up = waiting.into_iter().map(|(number, item)| async move {
-            // Boxed: each of what it is passed through would hold it on the stack once more.
-            let found = before(end, Box::pin(lookup(&item, turns))).await;
-            (number, item, found)
+        let mut again: Vec<(Waiting<I>, Error)> = Vec::new();
+        let answers = waiting.into_iter().map(|one| async move {
+            // Boxed: each of what it is passed through would keep it on the stack once more.
+            let answer = before(end, Box::pin(run(&one.item, connection))).await;
+            (one, answer)
         });
-        let mut looked_up = stream::iter(looked_up).buffered(TABLES_AT_ONCE);
-        while let Some((number, item, found)) = looked_up.next().await {
-            match found {
-                Ok(found) => done.push((number, found)),
-                Err(error) if error.code().is_retryable() => again.push((number, item, error)),
-                Err(error) => failed.push(failure(table(&item), &error)),
+        let mut answers = stream::iter(answers).buffered(TABLES_AT_ONCE);
+        while let Some((one, answer)) = answers.next().await {
+            match answer {
+                Ok(found) => done.push((one.place, found)),
+                Err(error) if error.code().is_retryable() => again.push((one, error)),
+                Err(error) => failed.push(failure(work, table(&one.item), &error)),
             }
         }
         if done.is_empty() && failed.is_empty() && tries == 1 {
             // Nothing but retryable failures; none at all when there was no item.
-            if let Some((_, item, error)) = again.into_iter().next() {
-                return Err(error.context(table(&item)));
+            if let Some((one, error)) = again.into_iter().next() {
+                return Err(error.context(table(&one.item)));
             }
             break;
         }
         if again.is_empty() || tries == TRIES {
-            failed.extend(again.iter().map(|(_, item, error)| failure(table(item), error)));
+            failed.extend(again.iter().map(|(one, error)| failure(work, table(&one.item), error)));
             break;
         }
         tokio::time::sleep(FIRST_WAIT * 2_u32.pow(tries - 1)).await;
-        waiting = again.into_iter().map(|(number, item, _)| (number, item)).collect();
+        waiting = again.into_iter().map(|(one, _)| one).collect();
     }
-    done.sort_by_key(|&(number, _)| number);
-    Ok((done.into_iter().map(|(_, found)| found).collect(), failed))
+    done.sort_by_key(|&(place, _)| place);
+    let done = done.into_iter().map(|(_, found)| found).collect();
+    Ok(Worked { done, failed })
 }
 
 /// `work`, if it is done by then; else `DeadlineExceeded`.
+///
+/// # Errors
+///
+/// As `work`, and `DeadlineExceeded`.
 pub async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(end) = end else { return work.await };
     let no_time = |_| Err(too_slow("no time left for it in this invocation"));
     tokio::time::timeout_at(end, work).await.unwrap_or_else(no_time)
 }
 
-fn too_slow(what: &str) -> Error {
-    let message = format!("{what}: index the watermark column, and look for locks");
-    Error::new(ErrorCode::DeadlineExceeded, message)
-}
-
-fn failure(table: &ObjectName, error: &Error) -> FailedTable {
+fn failure(work: Work, table: &ObjectName, error: &Error) -> FailedTable {
     let cause = error.report();
-    tracing::error!(%table, error_type = %error.code(), "The table's lookup failed: {cause}.");
+    tracing::error!(%table, error_type = %error.code(), "{}: {cause}.", work.failed());
     let cause = match cause.char_indices().nth(CAUSE_CHARACTERS) {
         Some((end, _)) => format!("{}…", &cause[..end]),
         None => cause,
@@ -233,6 +151,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::error::ErrorCode;
+    use crate::planner::TURN_TIMEOUT;
 
     fn tables(names: &[&str]) -> Vec<ObjectName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
@@ -241,11 +161,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_failing_table_does_not_stop_the_others() {
         let tries = Cell::new(0);
-        let (done, failed) = for_each_table(
+        let Worked { done, failed } = for_each_table(
+            Work::LookUpOld,
             tables(&["busy", "good", "gone", "fine"]),
             None,
             |table| table,
-            async |table: &ObjectName, _: &Turns| match table.name().as_str() {
+            async |table: &ObjectName, _: &SharedConnection| match table.name().as_str() {
                 "good" | "fine" => Ok(table.to_string()),
                 "gone" => Err(Error::new(ErrorCode::SourceRejected, "no such table")),
                 _ => {
@@ -268,16 +189,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_table_found_later_keeps_its_place() {
         let tries = Cell::new(0);
-        let lookup = async |table: &ObjectName, _: &Turns| {
+        let lookup = async |table: &ObjectName, _: &SharedConnection| {
             tries.set(tries.get() + 1);
             if tries.get() == 1 {
                 return Err(Error::new(ErrorCode::SourceUnavailable, "deadlock"));
             }
             Ok(table.name().as_str().to_owned())
         };
-        let (done, failed) = for_each_table(tables(&["a", "b", "c"]), None, |table| table, lookup)
-            .await
-            .unwrap();
+        let Worked { done, failed } =
+            for_each_table(Work::LookUpOld, tables(&["a", "b", "c"]), None, |table| table, lookup)
+                .await
+                .unwrap();
         assert_eq!(done, ["a", "b", "c"]);
         assert!(failed.is_empty());
     }
@@ -286,10 +208,11 @@ mod tests {
     async fn a_source_that_is_down_is_the_whole_steps_failure() {
         let asked = Cell::new(0);
         let error = for_each_table(
+            Work::LookUpOld,
             tables(&["a", "b", "c", "d"]),
             None,
             |table| table,
-            async |_: &ObjectName, _: &Turns| {
+            async |_: &ObjectName, _: &SharedConnection| {
                 asked.set(asked.get() + 1);
                 Err::<(), _>(Error::new(ErrorCode::SourceUnavailable, "refused"))
             },
@@ -302,8 +225,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_table_that_hangs_leaves_time_for_the_others() {
         let names = ["hangs", "good", "late"];
-        let deadline = Instant::now() + TURN_TIMEOUT + ANSWER_MARGIN + Duration::from_secs(5);
-        let lookup = async |table: &ObjectName, turns: &Turns| {
+        let deadline = Instant::now() + TURN_TIMEOUT + Duration::from_secs(5);
+        let lookup = async |table: &ObjectName, connection: &SharedConnection| {
             let work = async {
                 match table.name().as_str() {
                     "hangs" => tokio::time::sleep(Duration::from_secs(3600)).await,
@@ -312,18 +235,19 @@ mod tests {
                 }
                 Ok(table.to_string())
             };
-            turns.take(work).await
+            connection.take_turn(work).await
         };
-        let (done, failed) = for_each_table(tables(&names), Some(deadline), |table| table, lookup)
-            .await
-            .unwrap();
+        let Worked { done, failed } =
+            for_each_table(Work::LookUpOld, tables(&names), Some(deadline), |table| table, lookup)
+                .await
+                .unwrap();
         assert_eq!(done, ["dbo.good"]);
         let failed: Vec<_> = failed
             .iter()
             .map(|failure| (failure.table.name().as_str(), failure.error.as_str()))
             .collect();
         assert_eq!(failed, [("hangs", "DeadlineExceeded"), ("late", "DeadlineExceeded")]);
-        assert!(Instant::now() <= deadline - ANSWER_MARGIN);
+        assert!(Instant::now() <= deadline);
     }
 
     #[tokio::test(start_paused = true)]
@@ -331,7 +255,7 @@ mod tests {
         let names: Vec<String> = (0..48).map(|number| format!("t{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let (begun, on_connection) = (Instant::now(), Cell::new(0));
-        let lookup = async |_: &ObjectName, turns: &Turns| {
+        let lookup = async |_: &ObjectName, connection: &SharedConnection| {
             tokio::time::sleep(Duration::from_millis(100)).await;
             let statement = async {
                 on_connection.set(on_connection.get() + 1);
@@ -340,9 +264,9 @@ mod tests {
                 on_connection.set(on_connection.get() - 1);
                 Ok(())
             };
-            turns.take(statement).await
+            connection.take_turn(statement).await
         };
-        let (done, _) = for_each_table(tables(&names), None, |table| table, lookup)
+        let Worked { done, .. } = for_each_table(Work::LookUpOld, tables(&names), None, |table| table, lookup)
             .await
             .unwrap();
         assert_eq!(done.len(), 48);

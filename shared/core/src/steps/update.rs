@@ -3,27 +3,25 @@
 //! Every slice must have its decision; each upload is completed, the manifest is written, the pointer moves. All of it
 //! may be repeated by anyone at any time (W6).
 
-mod commit;
-mod empty;
-mod event;
-mod pointer;
-
 use serde::{Deserialize, Serialize};
-use tidemark::error::Result;
-use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, Manifest, Plan, SliceId, WindowName};
-use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
-use tidemark::ports::source::CountSource;
-use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::runner::{Answer, RunContext};
-use tidemark::table::{Clock, Tracking};
-use tidemark::telemetry::Metric;
-use tidemark::watermark::{self, Watermark};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use commit::{Commit, Missing};
-pub use empty::{Advanced, AllRequest, handle_all};
-pub use event::{Event, Outcome};
+use super::commit::{Commit, Committing, Missing};
+use super::pointer;
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::model::manifest::Manifest;
+use crate::model::metric::{Metric, TableMetrics};
+use crate::model::names::ObjectName;
+use crate::model::plan::{Author, Plan};
+use crate::model::slice_id::SliceId;
+use crate::model::table::{Clock, RunSettings, Tracking};
+use crate::model::watermark::Watermark;
+use crate::model::window::WindowName;
+use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
+use crate::ports::source::CountRows;
+use crate::ports::watermarks::MoveWatermarks;
+use crate::steps::context::{Measured, RunContext};
 
 /// Slices an answer names at most.
 const SLICES_NAMED: usize = 1_000;
@@ -31,16 +29,19 @@ const SLICES_NAMED: usize = 1_000;
 /// The window to commit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub struct UpdateRequest {
     /// The run, the execution's name.
     pub run_id: String,
     /// The table.
     pub table: ObjectName,
     /// The window, as `lookup-new-watermark` named it.
     pub window: WindowName,
+    /// The settings of the table that name what is run for it.
+    #[serde(default)]
+    pub settings: RunSettings,
 }
 
-impl Request {
+impl UpdateRequest {
     /// What every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
@@ -51,7 +52,7 @@ impl Request {
 /// What became of the window.
 #[derive(Debug, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Response {
+pub enum UpdateAnswer {
     /// The window is committed and the watermark stands at its end or beyond.
     Committed(Committed),
     /// Slices have no usable upload: they were never copied, or their uploads expired. Copy them again.
@@ -99,8 +100,8 @@ pub struct Committed {
     lag_seconds: Option<u64>,
 }
 
-impl Answer for Response {
-    fn metrics(&self) -> Vec<(String, Vec<Metric>)> {
+impl Measured for UpdateAnswer {
+    fn metrics(&self) -> Vec<TableMetrics> {
         let Self::Committed(window) = self else {
             return Vec::new();
         };
@@ -112,53 +113,96 @@ impl Answer for Response {
         metrics.extend(window.late_rows.map(Metric::LateRows));
         metrics.extend(window.lag_seconds.map(Metric::WatermarkLagSeconds));
         metrics.extend(window.supersedes.as_ref().map(|_| Metric::Reinitializations(1)));
-        vec![(window.table.to_string(), metrics)]
+        vec![TableMetrics {
+            table: window.table.to_string(),
+            metrics,
+        }]
     }
 }
 
+/// What a commit needs from the outside.
+#[derive(Debug)]
+pub struct UpdatePorts<'a, C, W, S> {
+    /// Counts the window's rows again.
+    pub source: &'a C,
+    /// The pointer.
+    pub watermarks: &'a W,
+    /// The bucket.
+    pub store: &'a S,
+    /// The prefix in the bucket.
+    pub prefix: &'a str,
+}
+
+impl<C, W, S> Clone for UpdatePorts<'_, C, W, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C, W, S> Copy for UpdatePorts<'_, C, W, S> {}
+
 /// Commits the window of the request and moves the watermark to its end.
 ///
-/// Errors: `LedgerInvalid` when the plan or an object of a committed window is gone, `WatermarkConflict` when the store holds a watermark this ledger does
-/// not know, and whatever the ports say. The watermark is moved only after the manifest is there (W5).
-pub async fn handle<C, W, S>(
-    source: &C,
-    watermarks: &W,
-    store: &S,
-    prefix: &str,
-    request: Request,
+/// The watermark is moved only after the manifest is there (W5).
+///
+/// # Errors
+///
+/// `LedgerInvalid` when the plan or an object of a committed window is gone, `InvalidInput` when the plan was frozen with other
+/// settings, `WatermarkConflict` when the store holds a watermark this ledger does not know, and whatever the ports say.
+pub async fn update<C, W, S>(
+    ports: UpdatePorts<'_, C, W, S>,
+    request: UpdateRequest,
     context: RunContext,
-) -> Result<Response>
+) -> Result<UpdateAnswer>
 where
-    C: CountSource,
+    C: CountRows,
     W: MoveWatermarks,
     S: ReadObjects + CreateObjects + CompleteObjects,
 {
-    let Request { run_id, table, window } = request;
-    let ledger = Ledger::new(store, prefix, &table);
-    let plan = ledger.frozen_plan(&window).await?;
+    let UpdateRequest {
+        run_id,
+        table,
+        window,
+        settings,
+    } = request;
+    let ledger = Ledger::new(ports.store, ports.prefix, &table);
+    let plan = ledger.existing_plan(&window).await?;
     let manifest = match ledger.manifest(&window).await? {
         Some(manifest) => {
             ledger.check_objects(&manifest).await?;
             manifest
         }
-        None => match commit::commit(source, store, &ledger, &plan, &run_id, context).await? {
-            Commit::Done(manifest) => *manifest,
-            Commit::Waits(missing) => return Ok(waits(table, window, missing)),
-        },
+        None => {
+            let committing = Committing {
+                source: ports.source,
+                store: ports.store,
+                ledger: &ledger,
+                plan: &plan,
+                settings: &settings,
+                author: Author {
+                    run_id: &run_id,
+                    created_at: &context.timestamp()?,
+                },
+            };
+            match committing.commit().await? {
+                Commit::Done(manifest) => *manifest,
+                Commit::Waits(missing) => return Ok(waits(table, window, missing)),
+            }
+        }
     };
-    pointer::advance(watermarks, &ledger, &plan, &manifest).await?;
-    Ok(Response::Committed(committed(&plan, manifest, context.now)))
+    pointer::advance(ports.watermarks, &ledger, &plan, &manifest).await?;
+    Ok(UpdateAnswer::Committed(committed(&plan, manifest, context.now)))
 }
 
-fn waits(table: ObjectName, window: WindowName, missing: Missing) -> Response {
+fn waits(table: ObjectName, window: WindowName, missing: Missing) -> UpdateAnswer {
     let Missing { mut slices, is_split } = missing;
     tracing::info!(%table, %window, slices = slices.len(), is_split, "Slices have to be copied first.");
     slices.truncate(SLICES_NAMED);
     let to_copy = ToCopy { table, window, slices };
     if is_split {
-        Response::Split(to_copy)
+        UpdateAnswer::Split(to_copy)
     } else {
-        Response::Recopy(to_copy)
+        UpdateAnswer::Recopy(to_copy)
     }
 }
 
@@ -186,15 +230,15 @@ fn committed(plan: &Plan, manifest: Manifest, now: OffsetDateTime) -> Committed 
         objects: parts.len(),
         late_rows,
         watermark,
-        supersedes: plan.supersedes.clone(),
+        supersedes: plan.supersedes().cloned(),
         superseded_by,
         lag_seconds,
     }
 }
 
-/// How far a time column in UTC is behind `now`. The server's local time is not known here.
+/// How far a time column in UTC is behind `now`. The server's local time is not known here; what is no time has no such form.
 fn lag_seconds(watermark: &Watermark, clock: Clock, now: OffsetDateTime) -> Option<u64> {
-    if !watermark::is_time(watermark.sql_type()) || clock == Clock::Local {
+    if clock == Clock::Local {
         return None;
     }
     let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
@@ -210,13 +254,14 @@ fn lag_seconds(watermark: &Watermark, clock: Clock, now: OffsetDateTime) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::types::TypeName;
 
     #[test]
     fn lag_is_that_of_time_columns() {
         let now = time::macros::datetime!(2017-09-05 08:06:10 UTC);
-        let lag = |sql_type: &str, value| {
+        let lag = |sql_type: &str, value: &str| {
             lag_seconds(
-                &Watermark::new(sql_type.parse().unwrap(), value).unwrap(),
+                &Watermark::new(TypeName::new(sql_type).unwrap(), value).unwrap(),
                 Clock::Utc,
                 now,
             )
@@ -225,5 +270,6 @@ mod tests {
         assert_eq!(lag("date", "2017-09-05"), Some(8 * 3600 + 6 * 60 + 10));
         assert_eq!(lag("datetime2(0)", "2018-01-01T00:00:00"), None);
         assert_eq!(lag("int", "7"), None);
+        assert_eq!(lag("decimal(38,0)", "-1234567890123456789012"), None);
     }
 }

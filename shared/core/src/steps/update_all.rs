@@ -2,27 +2,30 @@
 //! grow with the number of tables that have not changed.
 
 use serde::{Deserialize, Serialize};
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::ObjectName;
-use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
-use tidemark::ports::source::CountSource;
-use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::runner::{Answer, RunContext};
-use tidemark::steps::{EmptyWindow, FailedTable, Turns, for_each_table};
 
-use crate::{Request, Response, ToCopy, handle};
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::lookup::EmptyWindow;
+use crate::model::names::ObjectName;
+use crate::model::table::RunSettings;
+use crate::planner::SharedConnection;
+use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
+use crate::ports::source::CountRows;
+use crate::ports::watermarks::MoveWatermarks;
+use crate::steps::context::{Measured, RunContext};
+use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
+use crate::steps::update::{ToCopy, UpdateAnswer, UpdatePorts, UpdateRequest, update};
 
 /// The windows to commit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AllRequest {
+pub struct UpdateAllRequest {
     /// The run, the execution's name.
     pub run_id: String,
     /// Windows whose plans have no slices, as `lookup-new-watermark` named them.
     pub windows: Vec<EmptyWindow>,
 }
 
-impl AllRequest {
+impl UpdateAllRequest {
     /// What every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
@@ -32,45 +35,46 @@ impl AllRequest {
 
 /// All tables: their watermarks moved, or failed.
 #[derive(Debug, Serialize)]
-pub struct Advanced {
+pub struct UpdatedAll {
     /// The tables whose windows are committed.
     pub advanced: Vec<ObjectName>,
     /// The tables that failed.
     pub failed: Vec<FailedTable>,
 }
 
-impl Answer for Advanced {}
+impl Measured for UpdatedAll {}
 
-/// Commits every window of the request, each as [`handle`] does.
+/// Commits every window of the request, each as [`update`] does.
 ///
-/// Errors: retryable codes when no window could be committed for now. What fails for one table is in the answer.
-pub async fn handle_all<C, W, S>(
-    source: &C,
-    watermarks: &W,
-    store: &S,
-    prefix: &str,
-    request: AllRequest,
+/// # Errors
+///
+/// Retryable codes when no window could be committed for now. What fails for one table is in the answer.
+pub async fn update_all<C, W, S>(
+    ports: UpdatePorts<'_, C, W, S>,
+    request: UpdateAllRequest,
     context: RunContext,
-) -> Result<Advanced>
+) -> Result<UpdatedAll>
 where
-    C: CountSource,
+    C: CountRows,
     W: MoveWatermarks,
     S: ReadObjects + CreateObjects + CompleteObjects,
 {
-    let AllRequest { run_id, windows } = request;
-    let (advanced, failed) = for_each_table(
+    let UpdateAllRequest { run_id, windows } = request;
+    let Worked { done: advanced, failed } = for_each_table(
+        Work::Commit,
         windows,
-        context.deadline,
+        context.time_to_answer(),
         |window| &window.table,
-        async |EmptyWindow { table, window }: &EmptyWindow, _: &Turns| {
-            let request = Request {
+        async |EmptyWindow { table, window }: &EmptyWindow, _: &SharedConnection| {
+            let request = UpdateRequest {
                 run_id: run_id.clone(),
                 table: table.clone(),
                 window: window.clone(),
+                settings: RunSettings::default(),
             };
-            match handle(source, watermarks, store, prefix, request, context).await? {
-                Response::Committed(committed) => Ok(committed.table),
-                Response::Recopy(ToCopy { slices, .. }) | Response::Split(ToCopy { slices, .. }) => {
+            match update(ports, request, context).await? {
+                UpdateAnswer::Committed(committed) => Ok(committed.table),
+                UpdateAnswer::Recopy(ToCopy { slices, .. }) | UpdateAnswer::Split(ToCopy { slices, .. }) => {
                     let message = format!("window {window} of {table} has {} slices to copy first", slices.len());
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
@@ -84,5 +88,5 @@ where
         failed = failed.len(),
         "Windows without changes committed."
     );
-    Ok(Advanced { advanced, failed })
+    Ok(UpdatedAll { advanced, failed })
 }

@@ -1,4 +1,4 @@
-//! Rows to a staged object: read, encode and upload at once, with bounded memory.
+//! Rows to an uploaded object: read, encode and upload at once, with bounded memory.
 //!
 //! ```text
 //! read (this task) ──batches──▶ encode (a thread) ──pieces──▶ upload (this task)
@@ -6,22 +6,21 @@
 
 use std::sync::OnceLock;
 
-use arrow_array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{FuturesOrdered, StreamExt};
-use tidemark::checksum::Crc64Nvme;
-use tidemark::encode::Encoder;
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::format::Format;
-use tidemark::ledger::Slice;
-use tidemark::ports::objects::{StageObjects, StagedObject, StagedPiece, Upload};
-use tidemark::ports::rows::{BatchSink, RowSource};
-use tidemark::runner::progress;
-use tidemark::shape::Shape;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::{check_rows, within};
+use crate::checksum::Crc64Nvme;
+use crate::error::{Answer, Error, ErrorCode, OfRole, Result, Role};
+use crate::model::format::Format;
+use crate::model::record::{UploadedObject, UploadedPiece};
+use crate::model::rows::Rows;
+use crate::model::types::Column;
+use crate::ports::files::EncodePart;
+use crate::ports::objects::{Upload, UploadObjects};
+use crate::ports::rows::{ReadRows, TakeBatches};
+use crate::steps::context::Progress;
 
 /// Batches between the reader and the encoder: one to fill while one is encoded.
 const BATCHES_AHEAD: usize = 1;
@@ -31,45 +30,71 @@ const PIECES_AHEAD: usize = 1;
 const UPLOADS_AT_ONCE: usize = 2;
 
 /// The part that is to be: its key and its form.
-#[derive(Debug)]
-pub(crate) struct PartToBe<'a> {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PartToBe<'a> {
     /// The key of the object to be.
-    pub(crate) key: &'a str,
+    pub(super) key: &'a str,
     /// The form of the file.
-    pub(crate) format: &'a Format,
+    pub(super) format: &'a Format,
     /// The size of the upload's pieces.
-    pub(crate) part_bytes: usize,
+    pub(super) part_bytes: usize,
 }
 
-/// Copies the rows of `slice` into an upload that is not completed. Returns how many there were and, if any, the
-/// upload. After an error, or at `deadline` (`DeadlineExceeded`), the upload is given up.
-pub(crate) async fn stage<R: RowSource, S: StageObjects>(
-    rows: &mut R,
-    slice: &Slice,
-    shape: &Shape,
+/// The rows of a slice, and how they are held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SliceRows<'a> {
+    /// Which rows.
+    pub(super) rows: Rows<'a>,
+    /// Their columns.
+    pub(super) columns: &'a [Column],
+}
+
+/// The limits of a copy, and who is told how far it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watch {
+    /// When the copy is given up.
+    pub(super) deadline: Option<Instant>,
+    /// Is told how far it is.
+    pub(super) progress: fn(Progress),
+}
+
+/// A slice whose rows are uploaded.
+pub(super) struct UploadedSlice {
+    /// How many rows there were.
+    pub(super) rows: u64,
+    /// The upload, which is not completed; none without rows.
+    pub(super) upload: Option<UploadedObject>,
+}
+
+/// Copies the rows of a slice into an upload that is not completed. After an error, or at the deadline (`DeadlineExceeded`),
+/// the upload is given up.
+pub(super) async fn upload_slice<R, E, S>(
+    reader: &mut R,
+    slice: SliceRows<'_>,
+    encoder: E,
     store: &S,
-    part: &PartToBe<'_>,
-    deadline: Option<Instant>,
-) -> Result<(u64, Option<StagedObject>)> {
-    let encoder = Encoder::new(shape, part.format)?;
+    part: PartToBe<'_>,
+    watch: Watch,
+) -> Result<UploadedSlice>
+where
+    R: ReadRows,
+    E: EncodePart<R::Batch>,
+    S: UploadObjects,
+{
     let (batches, batches_read) = mpsc::channel(BATCHES_AHEAD);
     let (pieces, pieces_encoded) = mpsc::channel(PIECES_AHEAD);
     let (buffers, buffers_free) = std::sync::mpsc::channel();
     let cutter = Cutter::new(pieces, buffers_free, part.part_bytes);
     let encoding = tokio::task::spawn_blocking(move || encode(encoder, batches_read, cutter));
-
     let uploader = Uploader {
         store,
         part,
+        progress: watch.progress,
         buffers,
         upload: OnceLock::new(),
     };
     let work = async {
-        let reading = async {
-            // Dropped at the end of the reading, which tells the encoder that nothing more can come.
-            let mut sink = Sink { batches };
-            read(rows, slice, shape, &mut sink).await
-        };
+        let reading = read(reader, slice, batches);
         let encoding = async {
             let panicked = |panic| Error::with_source(ErrorCode::Internal, "the encoder panicked", panic);
             encoding.await.map_err(panicked)?
@@ -80,8 +105,11 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
         Ok((pieces, encoded))
     };
     // Boxed: the types of the nested futures are deeper than the compiler follows by itself.
-    match within(deadline, Box::pin(work)).await {
-        Ok((pieces, encoded)) => Ok((encoded.rows, uploader.staged(pieces, &encoded))),
+    match within(watch.deadline, Box::pin(work)).await {
+        Ok((pieces, encoded)) => Ok(UploadedSlice {
+            rows: encoded.rows,
+            upload: uploader.uploaded(pieces, &encoded),
+        }),
         Err(error) => {
             if let Some(upload) = uploader.upload.get() {
                 give_up(store, upload).await;
@@ -91,28 +119,53 @@ pub(crate) async fn stage<R: RowSource, S: StageObjects>(
     }
 }
 
-/// Reads the rows of a slice, as long as the source still has all of them.
-pub(crate) async fn read<R: RowSource>(rows: &mut R, slice: &Slice, shape: &Shape, sink: &mut Sink) -> Result<u64> {
-    match &slice.guard {
-        None => rows.read(&slice.query, shape, sink).await,
-        Some(guard) => rows.read_guarded(guard, &slice.query, shape, sink).await,
+/// Reads the rows of a slice and hands them on. The channel is dropped at the end, which tells the other side that nothing more
+/// can come.
+pub(super) async fn read<R: ReadRows>(
+    reader: &mut R,
+    slice: SliceRows<'_>,
+    batches: mpsc::Sender<R::Batch>,
+) -> Result<u64> {
+    let mut pipe = Pipe { batches };
+    let read = reader.read(&slice.rows, slice.columns, &mut pipe).await;
+    read.of(Role::Source)
+}
+
+/// `work`, if it is done before the deadline.
+pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(deadline) = deadline else { return work.await };
+    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
+        let message = "the slice does not fit into one invocation: raise the function's memory, and with it its speed, \
+                       or copy fewer columns";
+        Err(Error::new(ErrorCode::DeadlineExceeded, message))
+    })
+}
+
+/// Every row that was read must have arrived.
+pub(super) fn check_rows(read: u64, arrived: u64) -> Result<()> {
+    if read == arrived {
+        return Ok(());
     }
+    Err(Error::new(
+        ErrorCode::Internal,
+        format!("{read} rows were read but {arrived} arrived"),
+    ))
 }
 
 /// Frees what an upload holds, as far as the store lets us: what is left, the bucket's lifecycle rule removes.
-pub(crate) async fn give_up<S: StageObjects>(store: &S, upload: &Upload) {
+pub(super) async fn give_up<S: UploadObjects>(store: &S, upload: &Upload) {
     if let Err(error) = store.abort(upload).await {
         tracing::warn!(key = %upload.key, "The upload could not be aborted: {}.", error.report());
     }
 }
 
 /// The reader's end of a pipeline.
-pub(crate) struct Sink {
-    pub(crate) batches: mpsc::Sender<RecordBatch>,
+struct Pipe<B> {
+    batches: mpsc::Sender<B>,
 }
 
-impl BatchSink for Sink {
-    async fn push(&mut self, batch: RecordBatch) -> Result<()> {
+impl<B> TakeBatches<B> for Pipe<B> {
+    async fn take(&mut self, batch: B) -> Answer<()> {
         if self.batches.send(batch).await.is_err() {
             // Who takes the batches has failed, and that error ends this reading.
             std::future::pending::<()>().await;
@@ -129,7 +182,7 @@ struct Encoded {
 }
 
 /// Encodes batches into pieces. Without rows there are none.
-fn encode(mut encoder: Encoder, mut batches: mpsc::Receiver<RecordBatch>, mut cutter: Cutter) -> Result<Encoded> {
+fn encode<B, E: EncodePart<B>>(mut encoder: E, mut batches: mpsc::Receiver<B>, mut cutter: Cutter) -> Result<Encoded> {
     while let Some(batch) = batches.blocking_recv() {
         encoder.write(&batch)?;
         drop(batch);
@@ -206,21 +259,22 @@ impl Cutter {
 /// The upload, begun with the first piece.
 struct Uploader<'a, S> {
     store: &'a S,
-    part: &'a PartToBe<'a>,
+    part: PartToBe<'a>,
+    progress: fn(Progress),
     /// Where buffers go that are free again.
     buffers: std::sync::mpsc::Sender<BytesMut>,
     upload: OnceLock<Upload>,
 }
 
-impl<S: StageObjects> Uploader<'_, S> {
-    async fn run(&self, mut pieces: mpsc::Receiver<Bytes>) -> Result<Vec<StagedPiece>> {
+impl<S: UploadObjects> Uploader<'_, S> {
+    async fn run(&self, mut pieces: mpsc::Receiver<Bytes>) -> Result<Vec<UploadedPiece>> {
         let Some(first) = pieces.recv().await else {
             return Ok(Vec::new());
         };
         let begun = self.store.begin(self.part.key, self.part.format.content_type()).await?;
         let upload = self.upload.get_or_init(|| begun);
         let mut under_way = FuturesOrdered::from_iter([self.piece(upload, 1, first)]);
-        let mut staged: Vec<StagedPiece> = Vec::new();
+        let mut uploaded: Vec<UploadedPiece> = Vec::new();
         let mut next = 2;
         loop {
             tokio::select! {
@@ -232,34 +286,34 @@ impl<S: StageObjects> Uploader<'_, S> {
                     None => break,
                 },
                 Some(piece) = under_way.next() => {
-                    staged.push(piece?);
-                    progress(&format!("{} MB uploaded", staged.len() * self.part.part_bytes / 1_000_000));
+                    uploaded.push(piece?);
+                    (self.progress)(Progress::BytesUploaded((uploaded.len() * self.part.part_bytes) as u64));
                 }
             }
         }
         while let Some(piece) = under_way.next().await {
-            staged.push(piece?);
+            uploaded.push(piece?);
         }
-        Ok(staged)
+        Ok(uploaded)
     }
 
-    async fn piece(&self, upload: &Upload, number: u32, piece: Bytes) -> Result<StagedPiece> {
-        let staged = self.store.upload(upload, number, piece.clone()).await?;
+    async fn piece(&self, upload: &Upload, number: u32, piece: Bytes) -> Result<UploadedPiece> {
+        let uploaded = self.store.upload(upload, number, piece.clone()).await?;
         // Not if the network still has hold of it. At the end nobody wants it.
         if let Ok(mut buffer) = piece.try_into_mut() {
             buffer.clear();
             drop(self.buffers.send(buffer));
         }
-        Ok(staged)
+        Ok(uploaded)
     }
 
-    fn staged(&self, pieces: Vec<StagedPiece>, encoded: &Encoded) -> Option<StagedObject> {
+    fn uploaded(&self, pieces: Vec<UploadedPiece>, encoded: &Encoded) -> Option<UploadedObject> {
         let Upload {
             key,
             id: upload_id,
             token,
         } = self.upload.get()?.clone();
-        Some(StagedObject {
+        Some(UploadedObject {
             key,
             upload_id,
             token,

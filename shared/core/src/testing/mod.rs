@@ -1,15 +1,20 @@
-//! Fakes of the ports, in memory: real modules with the behaviour of the real things, for handler and pipeline tests.
+//! The ports in memory: real modules with the behaviour of the real things, for tests of whoever uses the steps.
+//!
+//! Tables hold whole numbers, of a type they call `bigint`; a file of theirs is a line of text per row.
 
-#[cfg(feature = "encode")]
-mod merge;
+pub mod documents;
+mod files;
 mod objects;
-mod source;
+mod sink;
+mod table;
 mod tracked;
+mod types;
 mod watermarks;
 
-#[cfg(feature = "encode")]
-pub use merge::{MemorySink, MemoryStaged};
-pub use objects::MemoryStore;
-pub use source::MemoryTable;
-pub use tracked::MemoryTracked;
-pub use watermarks::MemoryWatermarks;
+pub use self::files::{MemoryBatch, MemoryFiles, MemoryValue};
+pub use self::objects::MemoryStore;
+pub use self::sink::{MemorySink, MemoryStaged};
+pub use self::table::MemoryTable;
+pub use self::tracked::MemoryTracked;
+pub use self::types::{bigint, version};
+pub use self::watermarks::MemoryWatermarks;

@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use crate::checksum::crc64nvme_base64;
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::record::{UploadedObject, UploadedPiece};
 use crate::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
-    StagedObject, StagedPiece, Upload,
+    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
+    UploadObjects,
 };
 
 /// A bucket in memory.
@@ -132,7 +133,7 @@ impl ReplaceObjects for MemoryStore {
     }
 }
 
-impl StageObjects for MemoryStore {
+impl UploadObjects for MemoryStore {
     async fn begin(&self, key: &str, _content_type: &str) -> Result<Upload> {
         let mut state = self.state();
         let id = state.unique().to_string();
@@ -151,14 +152,14 @@ impl StageObjects for MemoryStore {
         Ok(upload)
     }
 
-    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<StagedPiece> {
+    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPiece> {
         let mut state = self.state();
         let Some(pending) = state.uploads.get_mut(&upload.id) else {
             return Err(Error::new(ErrorCode::SinkRejected, "no such upload"));
         };
         let crc64nvme = crc64nvme_base64(&body);
         pending.pieces.insert(number, body);
-        Ok(StagedPiece {
+        Ok(UploadedPiece {
             number,
             etag: format!("\"{}-{number}\"", upload.id),
             crc64nvme,
@@ -172,7 +173,7 @@ impl StageObjects for MemoryStore {
 }
 
 impl CompleteObjects for MemoryStore {
-    async fn complete(&self, staged: &StagedObject) -> Result<Completed> {
+    async fn complete(&self, staged: &UploadedObject) -> Result<Completed> {
         let mut state = self.state();
         if let Some(there) = state.objects.get(&staged.key) {
             let (token, etag) = (there.token.clone(), there.object.etag.clone());

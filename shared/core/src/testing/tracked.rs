@@ -1,24 +1,26 @@
 //! A table in memory with change tracking.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::{Error, ErrorCode, Result};
-use crate::identifier::{Identifier, ObjectName};
-use crate::ports::changes::{ProbeChanges, Versions};
+use tokio::task::yield_now;
+
+use super::files::{MemoryBatch, MemoryValue};
+use super::types::{asked_for, column, declared, explained, number, version, watermark};
+use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
+use crate::model::names::{Identifier, ObjectName};
+use crate::model::rows::{Changes, Interval, Rows};
+use crate::model::slice::KeyBounds;
+use crate::model::types::{Column, Form, TypeName, WantedForms};
+use crate::model::watermark::Watermark;
+use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
+use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
 use crate::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
+    CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, ProbeSource,
+    RowsToCut, WatermarkColumn,
 };
-use crate::query::slices::{KeyRange, KeyedRows};
-use crate::query::{Interval, Query};
-use crate::types::SqlType;
-use crate::watermark::Watermark;
 
 /// `create table t (id bigint primary key, v bigint)` with change tracking on, and nobody in a transaction.
-///
-/// It understands a query by its parameters: the bounds of a window are the first two, of its guard the last two; a full load
-/// has its version first; a range of the key has its bounds after that.
 #[derive(Debug, Default)]
 pub struct MemoryTracked {
     state: Mutex<State>,
@@ -42,6 +44,15 @@ struct Change {
     was_there: bool,
 }
 
+/// What became of a row since a version.
+struct NetChange {
+    id: i64,
+    /// The last version at which it changed.
+    version: i64,
+    /// Whether it was there at the version since which is asked.
+    was_there: bool,
+}
+
 impl State {
     fn change(&mut self, id: i64, value: Option<i64>) {
         self.current += 1;
@@ -56,12 +67,16 @@ impl State {
         self.changes.entry(id).or_default().push(change);
     }
 
-    /// The net changes since `version`: the row, its last version, and whether it was there at `version`.
-    fn since(&self, version: i64) -> Vec<(i64, i64, bool)> {
+    /// The net changes since `version`.
+    fn since(&self, version: i64) -> Vec<NetChange> {
         let net = |(&id, changes): (&i64, &Vec<Change>)| {
             let mut since = changes.iter().filter(|change| change.version > version);
             let first = since.next()?;
-            Some((id, since.next_back().unwrap_or(first).version, first.was_there))
+            Some(NetChange {
+                id,
+                version: since.next_back().unwrap_or(first).version,
+                was_there: first.was_there,
+            })
         };
         self.changes.iter().filter_map(net).collect()
     }
@@ -137,68 +152,102 @@ impl MemoryTracked {
         self.state().current
     }
 
-    /// The keys that a counting query counts, of the table or of changes.
-    fn keys(&self, query: &Query) -> Result<Vec<i64>> {
-        if !query.sql.contains("CHANGETABLE") {
-            let range = range(query, 0)?;
-            return Ok(self.rows().into_keys().filter(|id| range.contains(id)).collect());
-        }
-        let (old, new, range) = (number(query, 0)?, number(query, 1)?, range(query, 2)?);
-        let changes = self.state().since(old).into_iter();
-        let in_window = changes.filter(|&(id, version, _)| version <= new && range.contains(&id));
-        Ok(in_window.map(|(id, ..)| id).collect())
-    }
-
     /// The rows of the table.
     pub fn rows(&self) -> BTreeMap<i64, i64> {
         self.state().rows.clone()
     }
+
+    /// The keys in a range.
+    fn keys(&self, range: Option<&KeyBounds>) -> Answer<Vec<i64>> {
+        let range = KeyRange::of(range)?;
+        Ok(self.rows().into_keys().filter(|id| range.contains(*id)).collect())
+    }
+
+    /// The keys of the changes of a window.
+    fn changed_keys(&self, changes: &Changes<'_>) -> Answer<Vec<i64>> {
+        let (old, new) = (number(changes.old.value())?, number(changes.new.value())?);
+        let range = KeyRange::of(changes.key)?;
+        let changed = self.state().since(old).into_iter();
+        let in_window = changed.filter(|change| change.version <= new && range.contains(change.id));
+        Ok(in_window.map(|change| change.id).collect())
+    }
+
+    fn keys_of(&self, rows: &Rows<'_>) -> Answer<Vec<i64>> {
+        match rows {
+            Rows::Load(load) => self.keys(load.key),
+            Rows::Changes(changes) => self.changed_keys(changes),
+            Rows::Interval(_) => Err(no_watermark()),
+        }
+    }
 }
 
-/// The parameter at this place.
-fn number(query: &Query, at: usize) -> Result<i64> {
-    let number = query.parameters.get(at).and_then(|text| text.parse().ok());
-    number.ok_or_else(|| Error::new(ErrorCode::SourceRejected, "not the bounds of a window or load"))
+/// A range of the key.
+struct KeyRange {
+    above: Option<i64>,
+    up_to: Option<i64>,
 }
 
-/// The range of the key whose bounds are the parameters from this place on.
-fn range(query: &Query, at: usize) -> Result<RangeInclusive<i64>> {
-    let has = |bound: &str| query.sql.contains(&format!("[id] {bound} "));
-    let above = if has(">") { Some(number(query, at)?) } else { None };
-    let up_to = if has("<=") {
-        number(query, at + usize::from(above.is_some()))?
-    } else {
-        i64::MAX
-    };
-    Ok(above.map_or(i64::MIN, |above| above + 1)..=up_to)
+impl KeyRange {
+    fn of(bounds: Option<&KeyBounds>) -> Answer<Self> {
+        let bound = |value: Option<&Watermark>| value.map(|value| number(value.value())).transpose();
+        Ok(Self {
+            above: bound(bounds.and_then(|bounds| bounds.above.as_ref()))?,
+            up_to: bound(bounds.and_then(|bounds| bounds.up_to.as_ref()))?,
+        })
+    }
+
+    fn contains(&self, id: i64) -> bool {
+        self.above.is_none_or(|above| id > above) && self.up_to.is_none_or(|up_to| id <= up_to)
+    }
+}
+
+/// The columns by which files describe a change.
+pub(super) fn change_columns() -> ChangeColumns {
+    ChangeColumns {
+        version: column("SYS_CHANGE_VERSION", Form::Int64),
+        operation: column("SYS_CHANGE_OPERATION", Form::Text),
+    }
+}
+
+fn no_watermark() -> Failure {
+    Failure::new(Fault::Refused, "not a watermark's table")
+}
+
+impl KnowTypes for MemoryTracked {
+    fn watermark(&self, _sql_type: &TypeName, text: &str) -> Result<Watermark> {
+        watermark(text)
+    }
+
+    fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
+        store == column
+    }
 }
 
 impl ProbeSource for MemoryTracked {
-    async fn columns(&self, _table: &ObjectName, only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>> {
-        let column = |name: &str, nullable| DeclaredColumn {
-            name: name.to_owned(),
-            sql_type: Ok(SqlType::BigInt),
-            nullable,
-        };
-        let all = [column("id", false), column("v", true)];
-        let asked_for =
-            |name: &str| only.is_none_or(|only| only.iter().any(|one| one.as_str().eq_ignore_ascii_case(name)));
-        Ok(all.into_iter().filter(|column| asked_for(&column.name)).collect())
+    async fn columns(
+        &self,
+        _table: &ObjectName,
+        only: Option<&[&Identifier]>,
+        _wanted: WantedForms,
+    ) -> Answer<Vec<DeclaredColumn>> {
+        Ok(asked_for(vec![declared("id", false), declared("v", true)], only))
     }
 
-    async fn growth(&self, _column: &WatermarkColumn<'_>, _old: Option<&Watermark>) -> Result<Growth> {
-        Err(Error::new(ErrorCode::SourceRejected, "not a watermark's table"))
+    async fn growth(&self, _column: &WatermarkColumn<'_>, _old: Option<&Watermark>) -> Answer<Growth> {
+        Err(no_watermark())
     }
 }
 
 impl ProbeChanges for MemoryTracked {
-    async fn versions(&self, _table: &ObjectName) -> Result<Versions> {
+    fn change_columns(&self, _wanted: WantedForms) -> ChangeColumns {
+        change_columns()
+    }
+
+    async fn versions(&self, _table: &ObjectName) -> Answer<Versions> {
         let state = self.state();
         if state.is_off {
-            return Err(Error::new(
-                ErrorCode::ChangeTrackingInvalid,
-                "change tracking is off for the table",
-            ));
+            let error = Error::new(ErrorCode::ChangeTrackingInvalid, "change tracking is off for the table");
+            return Err(error.into());
         }
         Ok(Versions {
             current: state.current,
@@ -207,30 +256,27 @@ impl ProbeChanges for MemoryTracked {
         })
     }
 
-    async fn primary_key(&self, _table: &ObjectName) -> Result<Vec<String>> {
+    async fn primary_key(&self, _table: &ObjectName) -> Answer<Vec<String>> {
         Ok(vec!["id".to_owned()])
     }
 
-    async fn has_changes(&self, _table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
+    async fn has_changes(&self, _table: &ObjectName, after: i64, up_to: i64) -> Answer<bool> {
         if self.state().expires_when_looked_at {
             self.expire();
         }
-        Ok(self
-            .state()
-            .since(after)
-            .iter()
-            .any(|&(_, version, _)| version <= up_to))
+        let changes = self.state().since(after);
+        Ok(changes.iter().any(|change| change.version <= up_to))
     }
 }
 
 /// Its primary key is the clustered index.
-impl SliceSource for MemoryTracked {
-    async fn extent(&self, _table: &ObjectName) -> Result<Option<Extent>> {
+impl CutSource for MemoryTracked {
+    async fn extent(&self, _table: &ObjectName) -> Answer<Option<Extent>> {
         let rows = self.state().rows.len() as u64;
         Ok(Some(Extent { rows, bytes: rows * 16 }))
     }
 
-    async fn leading_columns(&self, _table: &ObjectName) -> Result<Vec<LeadingColumn>> {
+    async fn leading_columns(&self, _table: &ObjectName) -> Answer<Vec<LeadingColumn>> {
         Ok(vec![LeadingColumn {
             name: "id".into(),
             is_key: true,
@@ -240,121 +286,137 @@ impl SliceSource for MemoryTracked {
     async fn histogram(
         &self,
         _table: &ObjectName,
-        _column: &Identifier,
-        _sql_type: SqlType,
+        _column: &CutColumn,
         _below: Option<&Watermark>,
-    ) -> Result<Histogram> {
+    ) -> Answer<Histogram> {
         Ok(Histogram::default())
     }
 
-    async fn nth_watermark(&self, _interval: &Interval<'_>, _number: u64) -> Result<Option<Watermark>> {
-        Err(Error::new(ErrorCode::SourceRejected, "not a watermark's table"))
+    async fn nth_watermark(&self, _interval: &Interval<'_>, _number: u64) -> Answer<Option<Watermark>> {
+        Err(no_watermark())
     }
 
     async fn nth_key(
         &self,
-        rows: &KeyedRows<'_>,
-        range: &KeyRange<'_>,
-        sql_type: SqlType,
+        rows: &RowsToCut<'_>,
+        range: &KeyBounds,
+        _sql_type: &TypeName,
         number: u64,
-    ) -> Result<Option<Watermark>> {
+    ) -> Answer<Option<Watermark>> {
+        let keys = match rows {
+            RowsToCut::Table(_) => self.keys(Some(range))?,
+            RowsToCut::Rows(rows) => self.keys_of(&rows.within(range))?,
+        };
         let skipped = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-        let nth = self.keys(&rows.count(range))?.into_iter().nth(skipped);
-        nth.map(|id| Watermark::new(sql_type, &id.to_string())).transpose()
+        Ok(keys.into_iter().nth(skipped).map(version))
     }
 }
 
-impl CountSource for MemoryTracked {
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.keys(query).map(|keys| keys.len() as u64)
+impl CountRows for MemoryTracked {
+    async fn count(&self, rows: &Rows<'_>) -> Answer<u64> {
+        self.keys_of(rows).map(|keys| keys.len() as u64)
     }
 }
 
-#[cfg(feature = "encode")]
-mod rows {
-    use std::sync::Arc;
+impl ExplainRows for MemoryTracked {
+    fn explain(&self, rows: &Rows<'_>, _columns: &[Column]) -> Answer<Explained> {
+        Ok(explained(rows.table(), rows))
+    }
+}
 
-    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-    use tokio::task::yield_now;
+impl ExplainRows for &MemoryTracked {
+    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
+        (**self).explain(rows, columns)
+    }
+}
 
-    use super::{Error, ErrorCode, MemoryTracked, Query, Result, number, range};
-    use crate::ports::rows::{BatchSink, RowSource};
-    use crate::shape::Shape;
+type Row = Vec<MemoryValue>;
 
-    type Row = (i64, Option<i64>, i64, &'static str);
+fn row(id: i64, value: Option<i64>, version: i64, operation: &'static str) -> Row {
+    vec![
+        MemoryValue::Number(id),
+        value.map_or(MemoryValue::Null, MemoryValue::Number),
+        MemoryValue::Number(version),
+        MemoryValue::Text(operation),
+    ]
+}
 
-    async fn push<S: BatchSink>(rows: &[Row], shape: &Shape, sink: &mut S) -> Result<u64> {
-        // Small batches, so that a slice is more than one; others have their turns in between, as there is no snapshot.
-        for rows in rows.chunks(2) {
-            let columns: Vec<ArrayRef> = vec![
-                Arc::new(rows.iter().map(|row| Some(row.0)).collect::<Int64Array>()),
-                Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>()),
-                Arc::new(rows.iter().map(|row| Some(row.2)).collect::<Int64Array>()),
-                Arc::new(rows.iter().map(|row| Some(row.3)).collect::<StringArray>()),
-            ];
-            let batch = RecordBatch::try_new(shape.schema().clone(), columns)
-                .map_err(|error| Error::with_source(ErrorCode::SchemaMismatch, "not this table", error))?;
-            sink.push(batch).await?;
-            yield_now().await;
+async fn push<T: TakeBatches<MemoryBatch>>(rows: Vec<Row>, batches: &mut T) -> Answer<u64> {
+    // Small batches, so that a slice is more than one; others have their turns in between, as there is no snapshot.
+    for rows in rows.chunks(2) {
+        batches.take(MemoryBatch(rows.to_vec())).await?;
+        yield_now().await;
+    }
+    Ok(rows.len() as u64)
+}
+
+impl MemoryTracked {
+    fn check(&self, old: i64, new: i64) -> Answer<()> {
+        if self.state().holds(old, new) {
+            return Ok(());
         }
-        Ok(rows.len() as u64)
+        Err(Error::new(ErrorCode::ChangeTrackingInvalid, "the changes are no longer complete").into())
     }
 
-    impl MemoryTracked {
-        fn check(&self, guard: &Query) -> Result<()> {
-            let last = guard.parameters.len().saturating_sub(1);
-            let (old, new) = (number(guard, last.saturating_sub(1))?, number(guard, last)?);
-            if self.state().holds(old, new) {
-                return Ok(());
-            }
-            Err(Error::new(
-                ErrorCode::ChangeTrackingInvalid,
-                "the changes are no longer complete",
-            ))
-        }
-    }
-
-    impl RowSource for &MemoryTracked {
-        async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
-            let (version, range) = (number(query, 0)?, range(query, 1)?);
-            let ids: Vec<i64> = self.rows().into_keys().filter(|id| range.contains(id)).collect();
-            let mut read = 0;
-            for ids in ids.chunks(2) {
-                let rows = self.rows();
-                let there = ids
-                    .iter()
-                    .filter_map(|id| Some((*id, Some(*rows.get(id)?), version, "I")));
-                read += push(&there.collect::<Vec<_>>(), shape, sink).await?;
-            }
-            Ok(read)
-        }
-
-        async fn read_guarded<S: BatchSink>(
-            &mut self,
-            guard: &Query,
-            query: &Query,
-            shape: &Shape,
-            sink: &mut S,
-        ) -> Result<u64> {
-            let (old, new, range) = (number(query, 0)?, number(query, 1)?, range(query, 2)?);
-            self.check(guard)?;
-            yield_now().await;
-            let (changed, there) = {
-                let state = self.state();
-                (state.since(old), state.rows.clone())
-            };
-            // Without a snapshot the table is read later than its changes.
-            yield_now().await;
+    async fn read_load<T: TakeBatches<MemoryBatch>>(
+        &self,
+        version: i64,
+        key: Option<&KeyBounds>,
+        batches: &mut T,
+    ) -> Answer<u64> {
+        let mut read = 0;
+        for ids in self.keys(key)?.chunks(2) {
             let rows = self.rows();
-            let row = |(id, version, was_there): (i64, i64, bool)| match there.contains_key(&id) {
-                _ if version > new || !range.contains(&id) => None,
-                false => Some((id, None, version, "D")),
-                true => Some((id, Some(*rows.get(&id)?), version, if was_there { "U" } else { "I" })),
-            };
-            let changed: Vec<Row> = changed.into_iter().filter_map(row).collect();
-            let read = push(&changed, shape, sink).await?;
-            self.check(guard)?;
-            Ok(read)
+            let there = ids
+                .iter()
+                .filter_map(|id| Some(row(*id, Some(*rows.get(id)?), version, "I")));
+            read += push(there.collect(), batches).await?;
+        }
+        Ok(read)
+    }
+
+    async fn read_changes<T: TakeBatches<MemoryBatch>>(&self, changes: &Changes<'_>, batches: &mut T) -> Answer<u64> {
+        let (old, new) = (number(changes.old.value())?, number(changes.new.value())?);
+        let range = KeyRange::of(changes.key)?;
+        self.check(old, new)?;
+        yield_now().await;
+        let (changed, there) = {
+            let state = self.state();
+            (state.since(old), state.rows.clone())
+        };
+        // Without a snapshot the table is read later than its changes.
+        yield_now().await;
+        let rows = self.rows();
+        let changed = changed.into_iter().filter_map(|change| {
+            let id = change.id;
+            if change.version > new || !range.contains(id) {
+                return None;
+            }
+            if !there.contains_key(&id) {
+                return Some(row(id, None, change.version, "D"));
+            }
+            let operation = if change.was_there { "U" } else { "I" };
+            Some(row(id, Some(*rows.get(&id)?), change.version, operation))
+        });
+        let read = push(changed.collect(), batches).await?;
+        self.check(old, new)?;
+        Ok(read)
+    }
+}
+
+impl ReadRows for &MemoryTracked {
+    type Batch = MemoryBatch;
+
+    async fn read<T: TakeBatches<MemoryBatch>>(
+        &mut self,
+        rows: &Rows<'_>,
+        _columns: &[Column],
+        batches: &mut T,
+    ) -> Answer<u64> {
+        match rows {
+            Rows::Load(load) => self.read_load(number(load.version.value())?, load.key, batches).await,
+            Rows::Changes(changes) => self.read_changes(changes, batches).await,
+            Rows::Interval(_) => Err(no_watermark()),
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::Result;
-use crate::identifier::ObjectName;
-use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
-use crate::watermark::{StoreType, Watermark};
+use crate::error::Answer;
+use crate::model::names::ObjectName;
+use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
+use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 
 /// Watermarks by table.
 #[derive(Debug)]
@@ -45,16 +45,16 @@ impl MemoryWatermarks {
 }
 
 impl ReadWatermarks for MemoryWatermarks {
-    async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark> {
+    async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark> {
         Ok(StoredWatermark {
-            store_type: self.store_type,
+            store_type: self.store_type.clone(),
             value: self.value(&key.table),
         })
     }
 }
 
 impl MoveWatermarks for MemoryWatermarks {
-    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         if values.get(&key.table) != expected.value.as_ref() {
             return Ok(Moved::Changed);

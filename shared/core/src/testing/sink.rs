@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::error::{Error, ErrorCode, Result};
+use super::files::{MemoryBatch, MemoryValue};
+use crate::error::{Answer, Error, ErrorCode};
 use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 
 /// Where the rows of a [`MemoryTable`](super::MemoryTable) are merged: `v / 10` is the key of a row, and the row of a key is the
@@ -32,18 +30,19 @@ impl MemorySink {
 
     /// The rows by key.
     pub fn rows(&self) -> BTreeMap<i64, i64> {
-        self.held().clone()
+        self.locked().clone()
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<i64, i64>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<i64, i64>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl MergeRows for MemorySink {
+    type Batch = MemoryBatch;
     type Staged = MemoryStaged;
 
-    async fn stage(&self, _slice: &SliceToMerge<'_>) -> Result<MemoryStaged> {
+    async fn stage(&self, _slice: &SliceToMerge<'_>) -> Answer<MemoryStaged> {
         Ok(MemoryStaged {
             sink: self.clone(),
             rows: Vec::new(),
@@ -60,24 +59,27 @@ pub struct MemoryStaged {
     lock: Option<OwnedMutexGuard<()>>,
 }
 
-impl StagedRows for MemoryStaged {
-    async fn load(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.rows
-            .extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
-        Ok(())
+impl StagedRows<MemoryBatch> for MemoryStaged {
+    async fn load(&mut self, batch: MemoryBatch) -> Answer<u64> {
+        let numbers = batch.0.iter().filter_map(|row| match row.first() {
+            Some(MemoryValue::Number(number)) => Some(*number),
+            _ => None,
+        });
+        self.rows.extend(numbers);
+        Ok(batch.0.len() as u64)
     }
 
-    async fn lock(&mut self) -> Result<()> {
+    async fn lock(&mut self) -> Answer<()> {
         self.lock = Some(Arc::clone(&self.sink.lock).lock_owned().await);
         Ok(())
     }
 
-    async fn merge(&mut self) -> Result<Merged> {
+    async fn merge(&mut self) -> Answer<Merged> {
         if self.lock.is_none() {
-            return Err(Error::new(ErrorCode::Internal, "merged without the lock"));
+            return Err(Error::new(ErrorCode::Internal, "merged without the lock").into());
         }
         let mut merged = Merged::default();
-        let mut rows = self.sink.held();
+        let mut rows = self.sink.locked();
         for &row in &self.rows {
             match rows.insert(row / 10, row) {
                 Some(there) if self.sink.compares && there > row => {
@@ -95,10 +97,11 @@ impl StagedRows for MemoryStaged {
 
 /// No sink but the bucket.
 impl MergeRows for () {
+    type Batch = MemoryBatch;
     type Staged = MemoryStaged;
 
-    async fn stage(&self, slice: &SliceToMerge<'_>) -> Result<MemoryStaged> {
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<MemoryStaged> {
         let message = format!("{} has no sink here", slice.source);
-        Err(Error::new(ErrorCode::Internal, message))
+        Err(Error::new(ErrorCode::Internal, message).into())
     }
 }

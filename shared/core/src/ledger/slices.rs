@@ -1,0 +1,142 @@
+//! The slices of a window, and what is decided of each.
+
+use futures::stream::{self, StreamExt};
+
+use super::{AT_ONCE, Ledger};
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::plan::Plan;
+use crate::model::record::{Attempt, Decision, Record, SubSlice};
+use crate::model::slice::SliceBounds;
+use crate::model::slice_id::SliceId;
+use crate::model::window::WindowName;
+use crate::ports::objects::ReadObjects;
+
+/// What is decided of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decided {
+    /// This.
+    Record(Record),
+    /// Nothing yet: this is the attempt to make.
+    NotYet(Attempt),
+}
+
+/// A slice that is copied as one, and what is decided of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceState {
+    /// Which it is.
+    pub id: SliceId,
+    /// What it selects.
+    pub bounds: SliceBounds,
+    /// What is decided of it.
+    pub decided: Decided,
+}
+
+impl<S: ReadObjects> Ledger<'_, S> {
+    /// What is decided of a slice.
+    ///
+    /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew.
+    pub async fn decided(&self, window: &WindowName, slice: &SliceId) -> Result<Decided> {
+        let mut attempt = Attempt {
+            window: window.clone(),
+            slice: slice.clone(),
+            number: 0,
+        };
+        loop {
+            let Some(record) = self.record(&attempt).await? else {
+                return Ok(Decided::NotYet(attempt));
+            };
+            if self.store.get(&self.keys.void(&attempt)).await?.is_none() {
+                return Ok(Decided::Record(record));
+            }
+            attempt.number += 1;
+        }
+    }
+
+    /// The bounds of the slice of this name, of the plan or of the record of a slice that was split.
+    ///
+    /// Errors: `InvalidInput` when there is no such slice.
+    pub async fn slice(&self, plan: &Plan, id: &SliceId) -> Result<SliceBounds> {
+        let mut found = SliceId::planned(id.number());
+        let mut bounds = plan.slices.get(id.number() as usize).cloned();
+        for &number in id.within() {
+            let Decided::Record(record) = self.decided(&plan.window, &found).await? else {
+                break;
+            };
+            let Some(sub_slice) = record.sub_slices().nth(number as usize) else {
+                break;
+            };
+            (found, bounds) = (sub_slice.id, Some(sub_slice.bounds));
+        }
+        bounds.filter(|_| found == *id).ok_or_else(|| {
+            let message = format!(
+                "window {} of {} has {} slices, numbered from 0; there is no slice {id}",
+                plan.window,
+                plan.table,
+                plan.slices.len()
+            );
+            Error::new(ErrorCode::InvalidInput, message)
+        })
+    }
+
+    /// Every slice of the plan's window in order; in place of one that was split, those it was split into.
+    pub async fn slices(&self, plan: &Plan) -> Result<Vec<SliceState>> {
+        let planned = (0_u32..).map(SliceId::planned).zip(plan.slices.iter().cloned());
+        let mut states_of_slices = stream::iter(planned)
+            .map(|(id, bounds)| self.whole_or_split(&plan.window, SubSlice { id, bounds }))
+            .buffered(AT_ONCE);
+        let mut states = Vec::with_capacity(plan.slices.len());
+        while let Some(of_slice) = states_of_slices.next().await {
+            states.extend(of_slice?);
+        }
+        Ok(states)
+    }
+
+    /// The slice, or in its place those it was split into, in order.
+    async fn whole_or_split(&self, window: &WindowName, slice: SubSlice) -> Result<Vec<SliceState>> {
+        let mut states = Vec::new();
+        // The next one last.
+        let mut waiting = vec![slice];
+        while let Some(SubSlice { id, bounds }) = waiting.pop() {
+            match self.decided(window, &id).await? {
+                Decided::Record(record) if matches!(record.decision, Decision::Split { .. }) => {
+                    let sub_slices: Vec<_> = record.sub_slices().collect();
+                    waiting.extend(sub_slices.into_iter().rev());
+                }
+                decided => states.push(SliceState { id, bounds, decided }),
+            }
+        }
+        Ok(states)
+    }
+
+    /// The decision of another attempt at `record`'s slice whose upload has this token: of an earlier one, which was voided
+    /// but completed after all, or of a later one, made and completed by a run that voided this one meanwhile.
+    pub async fn decided_with(&self, record: &Record, token: &str) -> Result<Option<Record>> {
+        let mut attempt = Attempt {
+            number: 0,
+            ..super::attempt_of(record)
+        };
+        while let Some(other) = self.record(&attempt).await? {
+            if other.upload().is_some_and(|upload| upload.token == token) {
+                return Ok(Some(other));
+            }
+            attempt.number += 1;
+        }
+        Ok(None)
+    }
+
+    /// The record of an attempt, which must be of this slice.
+    ///
+    /// Errors: `LedgerInvalid` when it is another one's.
+    async fn record(&self, attempt: &Attempt) -> Result<Option<Record>> {
+        let key = self.keys.record(attempt);
+        let record: Option<Record> = self.read(&key, &attempt.window).await?;
+        let is_its_own = record
+            .as_ref()
+            .is_none_or(|record| super::attempt_of(record) == *attempt);
+        if is_its_own {
+            return Ok(record);
+        }
+        let message = format!("{key} is the record of another slice: restore what Tidemark wrote there");
+        Err(Error::new(ErrorCode::LedgerInvalid, message))
+    }
+}

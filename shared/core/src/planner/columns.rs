@@ -1,0 +1,147 @@
+//! The columns that are copied: those a user names, as the server spells them, of types that can be copied.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::ledger::keys::partition_keys;
+use crate::model::names::{Identifier, ObjectName};
+use crate::model::table::TableSpec;
+use crate::model::types::Column;
+use crate::ports::source::DeclaredColumn;
+
+/// How many columns an error lists: errors travel in the state machine's payload.
+pub(super) const NAMES_SHOWN: usize = 20;
+
+/// The column a user means: spelled exactly, or, as most collations do not mind, in another case.
+pub(super) fn find<'a>(
+    table: &ObjectName,
+    declared: &'a [DeclaredColumn],
+    name: &Identifier,
+) -> Result<&'a DeclaredColumn> {
+    let name = name.as_str();
+    if let Some(column) = declared.iter().find(|column| column.name == name) {
+        return Ok(column);
+    }
+    let lower = name.to_lowercase();
+    let mut alike = declared.iter().filter(|column| column.name.to_lowercase() == lower);
+    match alike.next() {
+        // The same column may be there twice, asked for in two spellings.
+        Some(column) if alike.all(|other| other.name == column.name) => Ok(column),
+        _ => {
+            let names: Vec<_> = declared
+                .iter()
+                .take(NAMES_SHOWN)
+                .map(|column| column.name.as_str())
+                .collect();
+            let message = format!("{table} has no column '{name}'; its columns are {}", names.join(", "));
+            Err(Error::new(ErrorCode::SourceRejected, message))
+        }
+    }
+}
+
+/// The column, if its type is one that is copied exactly and its name one that readers see.
+fn copied(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
+    let (name, table) = (&column.name, &spec.table);
+    let form = column.form.as_ref().map_err(|why| {
+        let message = format!("column {name} of {table} {why}: name it in exclude, or copy a view that casts it");
+        Error::new(ErrorCode::UnsupportedType, message)
+    })?;
+    let mut keys = partition_keys(spec.layout).iter();
+    if let Some(key) = keys
+        .find(|key| key.eq_ignore_ascii_case(name))
+        .filter(|_| spec.sink.is_none())
+    {
+        let message = format!(
+            "{table} has a column {name}, which is what the files' folders are called ({key}=…), and engines read the folder's \
+             name in its place: name it in exclude, or copy a view that calls it otherwise"
+        );
+        return Err(Error::new(ErrorCode::InvalidInput, message));
+    }
+    Ok(Column {
+        name: name.clone(),
+        sql_type: column.sql_type.clone(),
+        form: *form,
+        nullable: column.nullable,
+    })
+}
+
+/// The columns with these names, in their order; without names, all that are declared and not excluded.
+pub(super) fn selected(
+    spec: &TableSpec,
+    declared: &[DeclaredColumn],
+    names: Option<&[Identifier]>,
+) -> Result<Vec<Column>> {
+    let Some(names) = names else {
+        let mut excluded = Vec::with_capacity(spec.exclude.len());
+        for name in &spec.exclude {
+            excluded.push(find(&spec.table, declared, name)?.name.as_str());
+        }
+        let kept = declared
+            .iter()
+            .filter(|column| !excluded.contains(&column.name.as_str()));
+        return kept.map(|column| copied(spec, column)).collect();
+    };
+    let mut columns: Vec<Column> = Vec::with_capacity(names.len());
+    for name in names {
+        let column = copied(spec, find(&spec.table, declared, name)?)?;
+        if columns.contains(&column) {
+            let message = format!("columns of {} names {} twice", spec.table, column.name);
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::types::{Form, TypeName};
+
+    fn declared(name: &str) -> DeclaredColumn {
+        DeclaredColumn {
+            name: name.into(),
+            sql_type: TypeName::new("int").unwrap(),
+            nullable: false,
+            form: Ok(Form::Int32),
+            watermark: None,
+            cuts: true,
+        }
+    }
+
+    fn spec(more: &str) -> TableSpec {
+        let json = format!(r#"{{"table": "t", "tracking": {{"watermark": {{"column": "id"}}}}{more}}}"#);
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn a_column_that_is_called_as_a_partition_key_is_refused() {
+        for (more, name, is_taken) in [
+            ("", "Tidemark_Window", false),
+            ("", "tidemark_load_date", true),
+            (r#", "layout": "load_date""#, "tidemark_load_date", false),
+            (r#", "exclude": ["TIDEMARK_WINDOW"]"#, "tidemark_window", true),
+            (
+                r#", "sink": {"sqlserver": {"secret_arn": "a"}}"#,
+                "tidemark_window",
+                true,
+            ),
+        ] {
+            let columns = selected(&spec(more), &[declared("id"), declared(name)], None);
+            assert_eq!(columns.is_ok(), is_taken, "{more} {name}");
+            if let Err(error) = columns {
+                assert_eq!(error.code(), ErrorCode::InvalidInput);
+                assert!(error.to_string().contains(name), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_found_in_another_case_and_listed_when_they_are_not() {
+        let columns = [declared("Id"), declared("v"), declared("V")];
+        let table: ObjectName = "t".parse().unwrap();
+        let name = |name: &str| Identifier::new(name).unwrap();
+        assert_eq!(find(&table, &columns, &name("ID")).unwrap().name, "Id");
+        assert_eq!(find(&table, &columns, &name("V")).unwrap().name, "V");
+        let error = find(&table, &columns, &name("w")).unwrap_err();
+        assert!(error.to_string().ends_with("its columns are Id, v, V"), "{error}");
+    }
+}

@@ -1,0 +1,21 @@
+//! What the next window of a table holds, and how it is cut into slices.
+//!
+//! `bound` plans by a watermark column, `tracked` by change tracking; `columns` and `schema` say what is copied and whether
+//! readers can go on; `cut` makes slices of a window and `split` of a slice that was too large; `run_limits` says what fits
+//! into one run. Whatever is decided here is frozen by whoever asked.
+
+pub(crate) mod bound;
+mod columns;
+mod cut;
+mod cut_points;
+pub(crate) mod run_limits;
+pub(crate) mod schema;
+mod shared_connection;
+pub(crate) mod split;
+pub(crate) mod tracked;
+mod tracked_columns;
+
+pub use self::shared_connection::SharedConnection;
+#[cfg(test)]
+pub(crate) use self::shared_connection::TURN_TIMEOUT;
+pub(crate) use self::shared_connection::too_slow;

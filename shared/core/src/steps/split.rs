@@ -1,0 +1,101 @@
+//! Splitting a slice that did not fit into one invocation, instead of failing its table.
+//!
+//! That other slices are copied in its place is decided by its own record (W2): a copy of the slice that is still under way
+//! loses the record and gives its upload up, and a split that comes after a finished copy is dropped.
+
+use serde::Deserialize;
+
+use crate::error::Result;
+use crate::ledger::{Decided, Ledger};
+use crate::model::lookup::Split;
+use crate::model::names::ObjectName;
+use crate::model::record::{Decision, Record};
+use crate::model::slice_id::SliceId;
+use crate::model::table::RunSettings;
+use crate::model::window::WindowName;
+use crate::planner::split::Splitter;
+use crate::ports::objects::{CreateObjects, ReadObjects};
+use crate::ports::source::{CutSource, ProbeSource};
+use crate::steps::context::{Measured, RunContext};
+use crate::steps::tables::before;
+
+/// A slice to split.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitRequest {
+    /// The run, the execution's name.
+    pub run_id: String,
+    /// Which slice.
+    pub split: SliceToSplit,
+    /// The settings of the table that name what is run for it.
+    #[serde(default)]
+    pub settings: RunSettings,
+}
+
+/// The slice that did not fit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SliceToSplit {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The slice.
+    pub slice: SliceId,
+}
+
+impl SplitRequest {
+    /// What every line logged for this request says.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        let SliceToSplit { table, window, slice } = &self.split;
+        tracing::info_span!("split", run_id = %self.run_id, %table, %window, %slice)
+    }
+}
+
+impl Measured for Split {}
+
+/// Splits the slice of the request, or finds what was decided of it meanwhile: no sub-slices when it was copied after all.
+///
+/// # Errors
+///
+/// `LedgerInvalid` when the window has no plan, `InvalidInput` when there is no such slice, `DeadlineExceeded` when
+/// it cannot be split, and whatever the ports say.
+pub async fn split<P, S>(
+    source: &P,
+    store: &S,
+    prefix: &str,
+    request: SplitRequest,
+    context: RunContext,
+) -> Result<Split>
+where
+    P: ProbeSource + CutSource,
+    S: ReadObjects + CreateObjects,
+{
+    let SplitRequest {
+        run_id,
+        split: SliceToSplit { table, window, slice },
+        settings,
+    } = request;
+    let ledger = Ledger::new(store, prefix, &table);
+    let plan = ledger.frozen_plan(&window, &settings).await?;
+    let bounds = ledger.slice(&plan, &slice).await?;
+    let record = match ledger.decided(&window, &slice).await? {
+        Decided::Record(record) => record,
+        Decided::NotYet(attempt) => {
+            let splitter = Splitter::new(source, &plan, &settings, &attempt);
+            // Boxed, as it is much larger than the rest.
+            let slices = before(context.time_to_answer(), Box::pin(splitter.split(&bounds))).await?;
+            let decision = Decision::Split { slices };
+            ledger.decide(Record::new(attempt, decision, run_id)).await?
+        }
+    };
+    let slices: Vec<_> = record.sub_slices().map(|sub_slice| sub_slice.id).collect();
+    tracing::info!(%table, %window, %slice, sub_slices = slices.len(), "Slice split.");
+    Ok(Split {
+        table,
+        window,
+        slice,
+        slices,
+    })
+}

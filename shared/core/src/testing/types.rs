@@ -1,0 +1,81 @@
+//! The one type of the tables in memory.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::names::{Identifier, ObjectName};
+use crate::model::types::{Column, Form, TypeName};
+use crate::model::watermark::{Watermark, WatermarkKind};
+use crate::ports::rows::Explained;
+use crate::ports::source::DeclaredColumn;
+
+/// `bigint`
+///
+/// # Panics
+///
+/// Never: it is the name of a type.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "a constant that is checked by every test that uses it"
+)]
+pub fn bigint() -> TypeName {
+    TypeName::new("bigint").expect("the name of a type")
+}
+
+/// The watermark that is this number.
+///
+/// # Panics
+///
+/// Never: every number is one.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a number has no character that a watermark has not")]
+pub fn version(number: i64) -> Watermark {
+    Watermark::new(bigint(), number.to_string()).expect("a number")
+}
+
+/// A column of numbers.
+pub(super) fn declared(name: &str, nullable: bool) -> DeclaredColumn {
+    DeclaredColumn {
+        name: name.to_owned(),
+        sql_type: bigint(),
+        nullable,
+        form: Ok(Form::Int64),
+        watermark: Some(WatermarkKind::Number),
+        cuts: true,
+    }
+}
+
+/// A column as a plan has it.
+pub(super) fn column(name: &str, form: Form) -> Column {
+    Column {
+        name: name.to_owned(),
+        sql_type: bigint(),
+        form,
+        nullable: false,
+    }
+}
+
+/// The columns asked for.
+pub(super) fn asked_for(all: Vec<DeclaredColumn>, only: Option<&[&Identifier]>) -> Vec<DeclaredColumn> {
+    let is_asked_for =
+        |name: &str| only.is_none_or(|only| only.iter().any(|one| one.as_str().eq_ignore_ascii_case(name)));
+    all.into_iter().filter(|column| is_asked_for(&column.name)).collect()
+}
+
+/// The watermark that a text stands for.
+pub(super) fn watermark(text: &str) -> Result<Watermark> {
+    number(text).map(version)
+}
+
+/// The number that a text stands for.
+pub(super) fn number(text: &str) -> Result<i64> {
+    text.parse()
+        .map_err(|error| Error::with_source(ErrorCode::InvalidInput, format!("'{text}' is not a bigint"), error))
+}
+
+/// What a table in memory says instead of a statement.
+pub(super) fn explained(table: &ObjectName, rows: impl std::fmt::Debug) -> Explained {
+    Explained {
+        sql: format!("{table} in memory: {rows:?}"),
+        parameters: Vec::new(),
+    }
+}
