@@ -114,6 +114,23 @@ def test_an_unknown_field_is_refused_by_name(deployment: Deployment, table: Tabl
     _nothing_happened(deployment, table)
 
 
+@pytest.mark.parametrize("layout", ["window", "load_date"])
+def test_a_column_called_like_a_partition_is_refused_by_name(
+    s3_deployment: Deployment, new_table: Callable[[], Table], layout: str
+) -> None:
+    """Engines would read the folder's name in its place. Without it the table is copied."""
+    table = new_table()
+    column = "Tidemark_Window" if layout == "window" else "tidemark_load_date"
+    table.sandbox.execute(f"CREATE TABLE {table.name} (id int NOT NULL, {column} int)")
+    table.sandbox.execute(f"INSERT INTO {table.name} VALUES (1, 2)")
+    spec = {"table": str(table), "tracking": {"watermark": {"column": "id", "settle_seconds": 0}}, "layout": layout}
+    refused = run(s3_deployment, spec)
+    assert f"{table}: InvalidInput" in refused.cause
+    assert column in refused.cause
+    assert ledger(s3_deployment, table) == {}
+    assert run(s3_deployment, spec | {"exclude": [column]}).succeeded
+
+
 def _nothing_happened(deployment: Deployment, table: Table) -> None:
     assert table.watermark() == BEGINNING
     assert ledger(deployment, table) == {}

@@ -29,7 +29,10 @@ HELD_BYTES = 200_000
 def test_a_killed_copy_is_finished_by_the_next_run(
     proxied: tuple[Deployment, Proxy], new_table: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """SIGKILL in the middle of the stream leaves nothing visible; the next run ends like an undisturbed one."""
+    """SIGKILL in the middle of the stream leaves nothing visible; the next run ends like an undisturbed one.
+
+    Another `where` is refused as long as the window is pending.
+    """
     deployment, proxy = proxied
     disturbed, undisturbed = new_table(), new_table()
     for table in (disturbed, undisturbed):
@@ -44,6 +47,11 @@ def test_a_killed_copy_is_finished_by_the_next_run(
     assert f"{disturbed}: Runtime.ExitError" in killed.cause
     assert objects.data_objects(ledger(deployment, disturbed)) == {}
     assert disturbed.watermark() == BEGINNING
+
+    # What is run for a frozen window comes from the event, and must be what it was frozen with.
+    changed = run(deployment, disturbed.spec() | {"where": "PersonID > 7"})
+    assert f"{disturbed}: InvalidInput" in changed.cause
+    assert "another where" in changed.cause
 
     assert run(deployment, disturbed.spec()).succeeded
     assert run(deployment, undisturbed.spec()).succeeded
