@@ -5,13 +5,13 @@ use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, I
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray,
 };
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::types::{Digits, Form};
+use tidemark::model::value_text::UNIX_EPOCH_DAYS;
 
-use super::forms::UNIX_EPOCH_DAYS;
-use crate::error::{Error, ErrorCode, Result};
-use crate::shape::{Held, Shape};
-use crate::types::SqlType;
+use crate::batch_schema::data_type;
 
-/// One value that is not NULL, in SQL Server's terms. Units are those of `forms`.
+/// One value that is not NULL. Units are those of `value_text`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {
     Bool(bool),
@@ -32,50 +32,24 @@ pub enum Cell<'a> {
     },
     Time {
         ticks: i64,
-        digits: u8,
+        digits: Digits,
     },
     Timestamp {
         ticks: i64,
-        digits: u8,
+        digits: Digits,
     },
     TimestampWithOffset {
         ticks: i64,
         offset_minutes: i16,
-        digits: u8,
+        digits: Digits,
     },
-}
-
-/// What a column's cells are, decided once.
-#[derive(Debug, Clone, Copy)]
-pub struct CellKind {
-    held: Held,
-    digits: u8,
-    is_rowversion: bool,
-}
-
-impl CellKind {
-    /// The kinds of the columns of a shape.
-    pub fn of(shape: &Shape) -> Vec<Self> {
-        let columns = shape.columns().iter().zip(shape.held());
-        columns
-            .map(|(column, held)| Self {
-                held: *held,
-                digits: match column.sql_type {
-                    SqlType::Time(scale) | SqlType::DateTime2(scale) | SqlType::DateTimeOffset(scale) => scale,
-                    SqlType::DateTime => 3,
-                    _ => 0,
-                },
-                is_rowversion: column.sql_type == SqlType::RowVersion,
-            })
-            .collect()
-    }
 }
 
 /// The values of one column in one batch.
 pub struct Cells<'a> {
     array: &'a dyn Array,
     values: Values<'a>,
-    kind: CellKind,
+    form: Form,
 }
 
 enum Values<'a> {
@@ -89,7 +63,8 @@ enum Values<'a> {
     Date(&'a PrimitiveArray<Date32Type>),
     Text(&'a StringArray),
     Binary(&'a BinaryArray),
-    Fixed(&'a FixedSizeBinaryArray),
+    Uuid(&'a FixedSizeBinaryArray),
+    TicksAndOffset(&'a FixedSizeBinaryArray, Digits),
 }
 
 impl<'a> Cells<'a> {
@@ -97,24 +72,24 @@ impl<'a> Cells<'a> {
     ///
     /// # Errors
     ///
-    /// `Internal` when a column is not held as its kind says.
-    pub fn of(batch: &'a RecordBatch, kinds: &[CellKind]) -> Result<Vec<Self>> {
+    /// `Internal` when a column is not held in its form.
+    pub fn of(batch: &'a RecordBatch, forms: &[Form]) -> Result<Vec<Self>> {
         let other = || {
             Error::new(
                 ErrorCode::Internal,
-                "a record batch does not have the shape it is encoded in",
+                "a record batch does not have the columns it is encoded by",
             )
         };
-        if batch.num_columns() != kinds.len() {
+        if batch.num_columns() != forms.len() {
             return Err(other());
         }
-        let columns = batch.columns().iter().zip(kinds);
+        let columns = batch.columns().iter().zip(forms);
         columns
-            .map(|(array, kind)| {
+            .map(|(array, form)| {
                 Ok(Self {
                     array: array.as_ref(),
-                    values: values(array, kind.held).ok_or_else(other)?,
-                    kind: *kind,
+                    values: values(array, *form).ok_or_else(other)?,
+                    form: *form,
                 })
             })
             .collect()
@@ -125,17 +100,16 @@ impl<'a> Cells<'a> {
         if self.array.is_null(row) {
             return None;
         }
-        let digits = self.kind.digits;
         Some(match self.values {
             Values::Bool(array) => Cell::Bool(array.value(row)),
             Values::Int16(array) => Cell::Int(array.value(row).into()),
             Values::Int32(array) => Cell::Int(array.value(row)),
-            Values::Int64(array) => match self.kind.held {
-                Held::TimeTicks => Cell::Time {
+            Values::Int64(array) => match self.form {
+                Form::TimeTicks(digits) => Cell::Time {
                     ticks: array.value(row),
                     digits,
                 },
-                Held::Ticks => Cell::Timestamp {
+                Form::Ticks(digits) => Cell::Timestamp {
                     ticks: array.value(row),
                     digits,
                 },
@@ -151,37 +125,46 @@ impl<'a> Cells<'a> {
                 days: i64::from(array.value(row)) + UNIX_EPOCH_DAYS,
             },
             Values::Text(array) => Cell::Text(array.value(row)),
-            Values::Binary(array) if self.kind.is_rowversion => Cell::RowVersion(array.value(row)),
+            Values::Binary(array) if self.form == Form::RowVersion => Cell::RowVersion(array.value(row)),
             Values::Binary(array) => Cell::Binary(array.value(row)),
-            Values::Fixed(array) => match array.value(row).split_first_chunk::<8>() {
-                Some((ticks, &[low, high])) => Cell::TimestampWithOffset {
-                    ticks: i64::from_le_bytes(*ticks),
-                    offset_minutes: i16::from_le_bytes([low, high]),
+            Values::Uuid(array) => Cell::Uuid(array.value(row)),
+            Values::TicksAndOffset(array, digits) => {
+                let (ticks, offset_minutes) = ticks_and_offset(array.value(row));
+                Cell::TimestampWithOffset {
+                    ticks,
+                    offset_minutes,
                     digits,
-                },
-                _ => Cell::Uuid(array.value(row)),
-            },
+                }
+            }
         })
     }
 }
 
-fn values(array: &ArrayRef, held: Held) -> Option<Values<'_>> {
-    if *array.data_type() != held.data_type() {
+/// The two numbers in the ten bytes of [`Form::TicksAndOffset`], whose array has no value of another length.
+fn ticks_and_offset(bytes: &[u8]) -> (i64, i16) {
+    let (ticks, offset) = bytes.split_first_chunk().unwrap_or((&[0; 8], &[]));
+    let offset = offset.first_chunk().unwrap_or(&[0; 2]);
+    (i64::from_le_bytes(*ticks), i16::from_le_bytes(*offset))
+}
+
+fn values(array: &ArrayRef, form: Form) -> Option<Values<'_>> {
+    if *array.data_type() != data_type(form) {
         return None;
     }
-    Some(match held {
-        Held::Bool => Values::Bool(array.as_boolean_opt()?),
-        Held::Int16 => Values::Int16(array.as_primitive_opt()?),
-        Held::Int32 => Values::Int32(array.as_primitive_opt()?),
-        Held::Int64 | Held::TimeTicks | Held::Ticks => Values::Int64(array.as_primitive_opt()?),
-        Held::Float32 => Values::Float32(array.as_primitive_opt()?),
-        Held::Float64 => Values::Float64(array.as_primitive_opt()?),
-        Held::Decimal { scale, .. } => Values::Decimal(array.as_primitive_opt()?, scale),
-        Held::Date => Values::Date(array.as_primitive_opt()?),
-        Held::Text | Held::Iso => Values::Text(array.as_string_opt()?),
-        Held::Binary => Values::Binary(array.as_binary_opt()?),
-        Held::Uuid | Held::TicksAndOffset => Values::Fixed(array.as_fixed_size_binary_opt()?),
+    Some(match form {
+        Form::Bool => Values::Bool(array.as_boolean_opt()?),
+        Form::Int16 => Values::Int16(array.as_primitive_opt()?),
+        Form::Int32 => Values::Int32(array.as_primitive_opt()?),
+        Form::Int64 | Form::TimeTicks(_) | Form::Ticks(_) => Values::Int64(array.as_primitive_opt()?),
+        Form::Float32 => Values::Float32(array.as_primitive_opt()?),
+        Form::Float64 => Values::Float64(array.as_primitive_opt()?),
+        Form::Decimal { scale, .. } => Values::Decimal(array.as_primitive_opt()?, scale),
+        Form::Date => Values::Date(array.as_primitive_opt()?),
+        Form::Text | Form::Iso(_) => Values::Text(array.as_string_opt()?),
+        Form::Binary | Form::RowVersion => Values::Binary(array.as_binary_opt()?),
+        Form::Uuid => Values::Uuid(array.as_fixed_size_binary_opt()?),
+        Form::TicksAndOffset(digits) => Values::TicksAndOffset(array.as_fixed_size_binary_opt()?, digits),
         // Only Parquet holds these, and it does not go through cells.
-        Held::Time(_) | Held::Timestamp(_) | Held::Instant(_) => return None,
+        Form::Time(_) | Form::Timestamp(_) | Form::Instant(_) => return None,
     })
 }

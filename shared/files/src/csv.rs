@@ -1,10 +1,11 @@
 //! A row as a line of CSV.
 
-use super::cells::Cell;
-use super::forms::{self, Style};
-use crate::error::{Error, ErrorCode, Result};
-use crate::format::{CsvOptions, Quote};
-use crate::shape::Shape;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::format::{CsvOptions, Quote};
+use tidemark::model::types::Column;
+use tidemark::model::value_text::{self, Style};
+
+use crate::cells::Cell;
 
 /// How lines are written.
 #[derive(Debug)]
@@ -18,13 +19,13 @@ pub struct CsvLine {
 }
 
 impl CsvLine {
-    /// Lines for `shape`.
+    /// Lines for these columns.
     ///
     /// # Errors
     ///
     /// `InvalidInput` when a NULL of a table of one column would be an empty line, which readers skip.
-    pub fn new(shape: &Shape, options: &CsvOptions) -> Result<Self> {
-        if let ([column], true) = (shape.columns(), options.null.is_empty())
+    pub fn new(columns: &[Column], options: &CsvOptions) -> Result<Self> {
+        if let ([column], true) = (columns, options.null.is_empty())
             && column.nullable
         {
             return Err(Error::new(
@@ -42,7 +43,7 @@ impl CsvLine {
             quote: options.quote,
             fraction_digits: options.fraction_digits,
             line_end: options.line_end.as_bytes(),
-            names: shape.columns().iter().map(|column| column.name.clone()).collect(),
+            names: columns.iter().map(|column| column.name.clone()).collect(),
         })
     }
 
@@ -79,28 +80,28 @@ impl CsvLine {
         let digits = |declared: u8| self.fraction_digits.unwrap_or(declared);
         match cell {
             Cell::Bool(value) => out.push(if value { b'1' } else { b'0' }),
-            Cell::Int(value) => forms::integer(out, value),
-            Cell::BigInt(value) => forms::integer(out, value),
-            Cell::Real(value) => forms::float(out, value),
-            Cell::Float(value) => forms::float(out, value),
-            Cell::Decimal { unscaled, scale } => forms::decimal(out, unscaled, scale),
+            Cell::Int(value) => value_text::integer(out, value),
+            Cell::BigInt(value) => value_text::integer(out, value),
+            Cell::Real(value) => value_text::float(out, value),
+            Cell::Float(value) => value_text::float(out, value),
+            Cell::Decimal { unscaled, scale } => value_text::decimal(out, unscaled, scale),
             Cell::Text(text) => out.extend_from_slice(text.as_bytes()),
-            Cell::Binary(bytes) | Cell::RowVersion(bytes) => forms::hex(out, bytes),
-            Cell::Uuid(bytes) => forms::uuid(out, bytes),
-            Cell::Date { days } => forms::date(out, days),
+            Cell::Binary(bytes) | Cell::RowVersion(bytes) => value_text::hex(out, bytes),
+            Cell::Uuid(bytes) => value_text::uuid(out, bytes),
+            Cell::Date { days } => value_text::date(out, days),
             Cell::Time {
                 ticks,
                 digits: declared,
-            } => forms::time(out, ticks, digits(declared)),
+            } => value_text::time(out, ticks, digits(declared)),
             Cell::Timestamp {
                 ticks,
                 digits: declared,
-            } => forms::timestamp(out, ticks, digits(declared), Style::Sql),
+            } => value_text::timestamp(out, ticks, digits(declared), Style::Sql),
             Cell::TimestampWithOffset {
                 ticks,
                 offset_minutes,
                 digits: declared,
-            } => forms::timestamp_with_offset(out, ticks, offset_minutes, digits(declared), Style::Sql),
+            } => value_text::timestamp_with_offset(out, ticks, offset_minutes, digits(declared), Style::Sql),
         }
     }
 

@@ -6,11 +6,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::types::Column;
+use tidemark::model::value_text::{self, Style};
 
-use super::cells::Cell;
-use super::forms::{self, Style};
-use crate::error::{Error, ErrorCode, Result};
-use crate::shape::Shape;
+use crate::cells::Cell;
 
 /// How lines are written.
 #[derive(Debug)]
@@ -20,10 +20,11 @@ pub struct JsonLine {
 }
 
 impl JsonLine {
-    /// Lines for `shape`.
-    pub fn new(shape: &Shape) -> Self {
-        let columns = shape.columns().iter().enumerate();
+    /// Lines for these columns.
+    pub fn new(columns: &[Column]) -> Self {
         let keys = columns
+            .iter()
+            .enumerate()
             .map(|(index, column)| {
                 let mut key = vec![if index == 0 { b'{' } else { b',' }];
                 string(&mut key, &column.name);
@@ -51,28 +52,28 @@ impl JsonLine {
 fn value(out: &mut Vec<u8>, cell: Cell<'_>) -> Result<()> {
     match cell {
         Cell::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
-        Cell::Int(value) => forms::integer(out, value),
-        Cell::Real(value) if value.is_finite() => forms::float(out, value),
-        Cell::Float(value) if value.is_finite() => forms::float(out, value),
+        Cell::Int(value) => value_text::integer(out, value),
+        Cell::Real(value) if value.is_finite() => value_text::float(out, value),
+        Cell::Float(value) if value.is_finite() => value_text::float(out, value),
         // SQL Server stores neither infinities nor NaN.
         Cell::Real(_) | Cell::Float(_) => {
             return Err(Error::new(ErrorCode::Internal, "a float is not finite"));
         }
         Cell::Text(text) => string(out, text),
-        Cell::BigInt(value) => quoted(out, |out| forms::integer(out, value)),
-        Cell::Decimal { unscaled, scale } => quoted(out, |out| forms::decimal(out, unscaled, scale)),
+        Cell::BigInt(value) => quoted(out, |out| value_text::integer(out, value)),
+        Cell::Decimal { unscaled, scale } => quoted(out, |out| value_text::decimal(out, unscaled, scale)),
         Cell::Binary(bytes) => quoted(out, |out| base64(out, bytes)),
-        Cell::RowVersion(bytes) => quoted(out, |out| forms::hex(out, bytes)),
-        Cell::Uuid(bytes) => quoted(out, |out| forms::uuid(out, bytes)),
-        Cell::Date { days } => quoted(out, |out| forms::date(out, days)),
-        Cell::Time { ticks, digits } => quoted(out, |out| forms::time(out, ticks, digits)),
-        Cell::Timestamp { ticks, digits } => quoted(out, |out| forms::timestamp(out, ticks, digits, Style::Iso)),
+        Cell::RowVersion(bytes) => quoted(out, |out| value_text::hex(out, bytes)),
+        Cell::Uuid(bytes) => quoted(out, |out| value_text::uuid(out, bytes)),
+        Cell::Date { days } => quoted(out, |out| value_text::date(out, days)),
+        Cell::Time { ticks, digits } => quoted(out, |out| value_text::time(out, ticks, digits)),
+        Cell::Timestamp { ticks, digits } => quoted(out, |out| value_text::timestamp(out, ticks, digits, Style::Iso)),
         Cell::TimestampWithOffset {
             ticks,
             offset_minutes,
             digits,
         } => quoted(out, |out| {
-            forms::timestamp_with_offset(out, ticks, offset_minutes, digits, Style::Iso);
+            value_text::timestamp_with_offset(out, ticks, offset_minutes, digits, Style::Iso);
         }),
     }
     Ok(())

@@ -1,17 +1,16 @@
 //! Parts in Parquet.
 
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-
-use super::Encoded;
-use crate::error::{Error, ErrorCode, Result};
-use crate::format::ParquetOptions;
-use crate::shape::{Held, Shape};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::format::ParquetOptions;
+use tidemark::model::types::{Column, Form};
+use tidemark::ports::files::EncodedPart;
 
 /// The most rows in a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
@@ -31,7 +30,7 @@ pub struct ParquetEncoder {
 }
 
 impl ParquetEncoder {
-    pub fn new(shape: &Shape, options: ParquetOptions) -> Result<Self> {
+    pub fn new(columns: &[Column], schema: SchemaRef, options: ParquetOptions) -> Result<Self> {
         let level = ZstdLevel::try_new(options.compression_level.into())
             .map_err(|error| Error::with_source(ErrorCode::InvalidInput, "compression_level is out of range", error))?;
         let mut properties = WriterProperties::builder()
@@ -40,16 +39,15 @@ impl ParquetEncoder {
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_enabled(false);
-        for (column, held) in shape.columns().iter().zip(shape.held()) {
-            if has_dictionary(*held) {
+        for column in columns {
+            if has_dictionary(column.form) {
                 let path = ColumnPath::new(vec![column.name.clone()]);
                 properties = properties
                     .set_column_dictionary_enabled(path.clone(), true)
                     .set_column_dictionary_page_size_limit(path, DICTIONARY_BYTES);
             }
         }
-        let writer =
-            ArrowWriter::try_new(Vec::new(), shape.schema().clone(), Some(properties.build())).map_err(failed)?;
+        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties.build())).map_err(failed)?;
         Ok(Self {
             writer,
             unpacked_bytes: 0,
@@ -94,10 +92,10 @@ impl ParquetEncoder {
         self.writer.inner_mut()
     }
 
-    pub fn finish(mut self) -> Result<Encoded> {
+    pub fn finish(mut self) -> Result<EncodedPart> {
         let footer = self.writer.finish().map_err(failed)?;
         let rows = footer.file_metadata().num_rows().unsigned_abs();
-        Ok(Encoded {
+        Ok(EncodedPart {
             bytes: std::mem::take(self.buffer()),
             rows,
         })
@@ -105,8 +103,8 @@ impl ParquetEncoder {
 }
 
 /// Text, identifiers and dates repeat; numbers and points in time rarely do, and pack well without.
-const fn has_dictionary(held: Held) -> bool {
-    matches!(held, Held::Text | Held::Date | Held::Int16)
+const fn has_dictionary(form: Form) -> bool {
+    matches!(form, Form::Text | Form::Date | Form::Int16)
 }
 
 fn failed(error: ParquetError) -> Error {

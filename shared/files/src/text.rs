@@ -5,14 +5,14 @@ use std::io::Write;
 use arrow_array::RecordBatch;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::format::{Compression, CsvOptions, JsonlOptions};
+use tidemark::model::types::{Column, Form};
+use tidemark::ports::files::EncodedPart;
 
-use super::Encoded;
-use super::cells::{CellKind, Cells};
-use super::csv::CsvLine;
-use super::jsonl::JsonLine;
-use crate::error::{Error, ErrorCode, Result};
-use crate::format::{Compression, CsvOptions, JsonlOptions};
-use crate::shape::Shape;
+use crate::cells::Cells;
+use crate::csv::CsvLine;
+use crate::jsonl::JsonLine;
 
 /// How many bytes of lines are collected before they are packed.
 const PACK_BYTES: usize = 128 * 1024;
@@ -20,7 +20,7 @@ const PACK_BYTES: usize = 128 * 1024;
 /// Writes one line per row.
 #[derive(Debug)]
 pub struct TextEncoder {
-    kinds: Vec<CellKind>,
+    forms: Vec<Form>,
     line: Line,
     lines: Vec<u8>,
     packed: Option<GzEncoder<Vec<u8>>>,
@@ -35,26 +35,26 @@ enum Line {
 
 impl TextEncoder {
     /// CSV, with its header if there is one.
-    pub fn csv(shape: &Shape, options: &CsvOptions) -> Result<Self> {
-        let line = CsvLine::new(shape, options)?;
+    pub fn csv(columns: &[Column], options: &CsvOptions) -> Result<Self> {
+        let line = CsvLine::new(columns, options)?;
         let mut lines = Vec::new();
         if options.header {
             line.header(&mut lines)?;
         }
         Ok(Self {
             lines,
-            ..Self::new(shape, Line::Csv(line), options.compression)
+            ..Self::new(columns, Line::Csv(line), options.compression)
         })
     }
 
     /// JSON lines.
-    pub fn jsonl(shape: &Shape, options: JsonlOptions) -> Self {
-        Self::new(shape, Line::Json(JsonLine::new(shape)), options.compression)
+    pub fn jsonl(columns: &[Column], options: JsonlOptions) -> Self {
+        Self::new(columns, Line::Json(JsonLine::new(columns)), options.compression)
     }
 
-    fn new(shape: &Shape, line: Line, compression: Compression) -> Self {
+    fn new(columns: &[Column], line: Line, compression: Compression) -> Self {
         Self {
-            kinds: CellKind::of(shape),
+            forms: columns.iter().map(|column| column.form).collect(),
             line,
             lines: Vec::new(),
             packed: match compression {
@@ -66,7 +66,7 @@ impl TextEncoder {
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns = Cells::of(batch, &self.kinds)?;
+        let columns = Cells::of(batch, &self.forms)?;
         for row in 0..batch.num_rows() {
             let cells = columns.iter().map(|column| column.get(row));
             match &self.line {
@@ -103,13 +103,13 @@ impl TextEncoder {
         }
     }
 
-    pub fn finish(mut self) -> Result<Encoded> {
+    pub fn finish(mut self) -> Result<EncodedPart> {
         self.pack()?;
         let bytes = match self.packed {
             Some(packed) => packed.finish().map_err(packing_failed)?,
             None => self.lines,
         };
-        Ok(Encoded { bytes, rows: self.rows })
+        Ok(EncodedPart { bytes, rows: self.rows })
     }
 }
 
