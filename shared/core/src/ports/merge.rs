@@ -1,6 +1,6 @@
 //! Merging the rows of a slice into a table of another database.
 
-use crate::error::Answer;
+use crate::error::{Answer, Error, ErrorCode};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::sink::SqlServerSink;
 use crate::model::types::Column;
@@ -70,4 +70,46 @@ pub struct Merged {
     pub inserted: u64,
     /// Rows deleted.
     pub deleted: u64,
+}
+
+/// No database to merge into: every table goes to files.
+#[derive(Debug)]
+pub struct NoSinks<B>(std::marker::PhantomData<B>);
+
+impl<B> Default for NoSinks<B> {
+    fn default() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+/// Rows that are never staged.
+#[derive(Debug)]
+pub enum NeverStaged {}
+
+impl<B> MergeRows for NoSinks<B> {
+    type Batch = B;
+    type Staged = NeverStaged;
+
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<NeverStaged> {
+        let message = format!("{} has a sink, and nothing is merged here: copy it into files", slice.source);
+        Err(Error::new(ErrorCode::InvalidConfig, message).into())
+    }
+}
+
+impl<B> StagedRows<B> for NeverStaged {
+    async fn load(&mut self, _batch: B) -> Answer<u64> {
+        match *self {}
+    }
+
+    async fn lock(&mut self) -> Answer<()> {
+        match *self {}
+    }
+
+    async fn merge(&mut self) -> Answer<Merged> {
+        match *self {}
+    }
+
+    async fn release(self) {
+        match self {}
+    }
 }
