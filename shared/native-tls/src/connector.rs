@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::handshake::go_on;
-use crate::verifier::{AnyCertificate, AnyHost, authorities};
+use crate::verifier::{AnyCertificate, authorities};
 use crate::{Error, HandshakeError, Result, TlsStream};
 
 /// How a connector is made.
@@ -24,13 +24,13 @@ pub struct TlsConnectorBuilder {
 }
 
 impl TlsConnectorBuilder {
-    /// Accepts every certificate, for any host.
+    /// Accepts every certificate, for any host, of a server that has its key.
     pub const fn danger_accept_invalid_certs(&mut self, accepts: bool) -> &mut Self {
         self.accepts_any_certificate = accepts;
         self
     }
 
-    /// Accepts a certificate of a known authority for any host.
+    /// For any host; only together with any certificate.
     pub const fn danger_accept_invalid_hostnames(&mut self, accepts: bool) -> &mut Self {
         self.accepts_any_host = accepts;
         self
@@ -46,30 +46,18 @@ impl TlsConnectorBuilder {
     ///
     /// # Errors
     ///
-    /// When no authority is found.
+    /// When no authority is found, or when a certificate of a known authority is to be accepted for any host: `mssql-tds`
+    /// does not ask for that.
     pub fn build(&self) -> Result<TlsConnector> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = if self.accepts_any_certificate {
-            Arc::new(AnyCertificate(provider.clone()))
-        } else {
-            let verifier = WebPkiServerVerifier::builder_with_provider(authorities()?, provider.clone());
-            let verifier = verifier.build().map_err(|error| Error::input(error.to_string()))?;
-            if self.accepts_any_host {
-                Arc::new(AnyHost(verifier))
-            } else {
-                verifier
-            }
-        };
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.alpn_protocols.clone_from(&self.protocols);
-        // Where a session is resumed the client speaks last, and its login follows at once. A server that reads ahead takes
-        // that for another packet of the handshake; no driver on Linux resumes, so none has found them.
-        config.resumption = Resumption::disabled();
-        Ok(TlsConnector(Arc::new(config)))
+        if self.accepts_any_certificate {
+            let verifier = AnyCertificate(provider.signature_verification_algorithms);
+            return TlsConnector::new(provider, Arc::new(verifier), &self.protocols);
+        }
+        if self.accepts_any_host {
+            return Err(Error::input("a certificate has to be for the host that presents it"));
+        }
+        TlsConnector::with_authorities(provider, authorities()?, &self.protocols)
     }
 }
 
@@ -88,6 +76,33 @@ impl TlsConnector {
     #[must_use]
     pub fn builder() -> TlsConnectorBuilder {
         TlsConnectorBuilder::default()
+    }
+
+    pub(crate) fn with_authorities(
+        provider: Arc<CryptoProvider>,
+        authorities: Arc<RootCertStore>,
+        protocols: &[Vec<u8>],
+    ) -> Result<Self> {
+        let verifier = WebPkiServerVerifier::builder_with_provider(authorities, provider.clone());
+        let verifier = verifier.build().map_err(|error| Error::input(error.to_string()))?;
+        Self::new(provider, verifier, protocols)
+    }
+
+    fn new(
+        provider: Arc<CryptoProvider>,
+        verifier: Arc<dyn ServerCertVerifier>,
+        protocols: &[Vec<u8>],
+    ) -> Result<Self> {
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.to_vec();
+        // Where a session is resumed the client speaks last, and its login follows at once. A server that reads ahead takes
+        // that for another packet of the handshake; no driver on Linux resumes, so none has found them.
+        config.resumption = Resumption::disabled();
+        Ok(Self(Arc::new(config)))
     }
 
     /// The handshake with the server of this DNS name or IP address, over a stream to it.

@@ -10,12 +10,6 @@ pub struct MidHandshakeTlsStream<S>(TlsStream<S>);
 
 impl<S> MidHandshakeTlsStream<S> {
     /// The stream below.
-    #[must_use]
-    pub fn get_ref(&self) -> &S {
-        self.0.get_ref()
-    }
-
-    /// The stream below.
     pub fn get_mut(&mut self) -> &mut S {
         self.0.get_mut()
     }

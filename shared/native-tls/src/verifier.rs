@@ -1,12 +1,19 @@
-//! Which certificates are accepted.
+//! Which certificates are accepted, and who may present them.
+//!
+//! Whatever certificate is accepted, its owner has to sign the handshake with its key: a certificate is public, so a
+//! copy of one proves nothing.
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use aws_lc_rs::signature::{
+    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, UnparsedPublicKey,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, RootCertStore, SignatureScheme};
+use webpki::RawPublicKeyEntity;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The authorities of the environment.
 ///
@@ -27,10 +34,9 @@ pub fn authorities() -> crate::Result<Arc<RootCertStore>> {
     )))
 }
 
-/// Accepts every certificate: of a connection that is encrypted and nothing more. Signatures are not looked at either, as
-/// the certificates SQL Server makes for itself can be of kinds that `webpki` does not read.
+/// Accepts every certificate of a server that has its key.
 #[derive(Debug)]
-pub struct AnyCertificate(pub Arc<CryptoProvider>);
+pub struct AnyCertificate(pub WebPkiSupportedAlgorithms);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
@@ -46,71 +52,75 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn verify_tls12_signature(
         &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
+        verify(&self.0, certificate, signed.scheme, message, signed.signature())
     }
 
     fn verify_tls13_signature(
         &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
+        let key = key_of(certificate)?;
+        rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, &self.0)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.0.supported_schemes()
     }
 }
 
-/// Accepts a certificate of a known authority, whatever host it is for.
-#[derive(Debug)]
-pub struct AnyHost(pub Arc<WebPkiServerVerifier>);
+/// The key alone is read. The certificates that SQL Server makes for itself can be of kinds that `webpki` refuses to read
+/// as a whole: of X.509 version 1, and with a negative serial number.
+fn key_of(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
+    let (_, certificate) = X509Certificate::from_der(certificate)
+        .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    Ok(SubjectPublicKeyInfoDer::from(certificate.public_key().raw.to_vec()))
+}
 
-impl ServerCertVerifier for AnyHost {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verified = self
-            .0
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match verified {
-            // The name is looked at last.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verified => verified,
-        }
+/// A signature of TLS 1.2, whose scheme does not say which curve or size the key has.
+pub fn verify(
+    supported: &WebPkiSupportedAlgorithms,
+    certificate: &CertificateDer<'_>,
+    scheme: SignatureScheme,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<HandshakeSignatureValid, Error> {
+    let algorithms = supported.mapping.iter().find(|(named, _)| *named == scheme);
+    let (_, algorithms) = algorithms.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+    let der = key_of(certificate)?;
+    let key = RawPublicKeyEntity::try_from(&der).map_err(|_| CertificateError::BadEncoding)?;
+    let is_valid = algorithms
+        .iter()
+        .any(|algorithm| key.verify_signature(*algorithm, message, signature).is_ok());
+    if is_valid || is_signed_by_a_short_key(certificate, scheme, message, signature) {
+        Ok(HandshakeSignatureValid::assertion())
+    } else {
+        Err(CertificateError::BadSignature.into())
     }
+}
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
+/// Up to SQL Server 2016 the certificate that a server makes for itself has an RSA key of 1,024 bits. To forge its
+/// signature is dear; not to look at it is free.
+fn is_signed_by_a_short_key(
+    certificate: &CertificateDer<'_>,
+    scheme: SignatureScheme,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    let algorithm = match scheme {
+        SignatureScheme::RSA_PKCS1_SHA256 => &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        SignatureScheme::RSA_PKCS1_SHA512 => &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+        _ => return false,
+    };
+    X509Certificate::from_der(certificate).is_ok_and(|(_, certificate)| {
+        let key = &certificate.public_key().subject_public_key.data;
+        UnparsedPublicKey::new(algorithm, key)
+            .verify(message, signature)
+            .is_ok()
+    })
 }
