@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, Manifest, WindowName};
-use tidemark::ports::watermarks::{ReadWatermarks, WatermarkKey};
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::ledger::Ledger;
+use tidemark::ledger::keys::table_segment;
+use tidemark::model::manifest::Manifest;
+use tidemark::model::names::ObjectName;
+use tidemark::model::watermark::WatermarkKey;
+use tidemark::model::window::WindowName;
+use tidemark::ports::watermarks::ReadWatermarks;
 
 use crate::s3_server::S3Server;
 
@@ -57,7 +61,7 @@ impl EndState {
         Ok(Self {
             parts,
             windows,
-            watermark: pointer.stored(key).await?.value,
+            watermark: pointer.stored(key).await.of(Role::WatermarkStore)?.value,
         })
     }
 }
@@ -79,7 +83,7 @@ impl Window {
 
 /// The parts any reader finds that lists the table's folder.
 fn visible_parts(s3: &S3Server, prefix: &str, table: &ObjectName) -> io::Result<BTreeMap<String, Vec<u8>>> {
-    let root = s3.files().join(prefix).join(table.key_segment());
+    let root = s3.files().join(prefix).join(table_segment(table));
     let mut parts = BTreeMap::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {

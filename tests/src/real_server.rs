@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "only tests use it, and they fail by panicking")]
 
 use tiberius::{AuthMethod, Client, Config};
-use tidemark::config::Tls;
-use tidemark::login::Login;
+use tidemark_sqlserver::login::{Login, Tls};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 

@@ -9,17 +9,22 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::sqlserver::{ControlTable, Server};
-use tidemark::config::Tls;
-use tidemark::login::Login;
+use tidemark::model::table::TableSpec;
+use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::table::TableSpec;
+use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark_files::Files;
 use tidemark_sandbox::{Options, Sandbox};
+use tidemark_sqlserver::control_table::ControlTable;
+use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
 
-use crate::pipeline::{Outcome, Pipeline};
 use crate::s3_server::S3Server;
 use crate::tutorial;
+
+/// The size of an upload's pieces.
+pub const PART_BYTES: usize = 5 << 20;
 
 /// A server with what a script makes on it, and a bucket.
 pub struct World {
@@ -79,21 +84,23 @@ impl World {
     }
 
     /// One run as deployed with the `sql` watermark store, in which no table fails.
-    pub async fn run(&self, run_id: &str, spec: &TableSpec) -> Outcome {
+    pub async fn run(&self, run_id: &str, spec: &TableSpec) -> RunOutcome {
         self.run_with(&self.control_table(), run_id, spec).await
     }
 
     /// The same with another watermark store.
-    pub async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> Outcome {
+    pub async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> RunOutcome {
         let (source, store) = (Server::new(self.login()), self.s3.store());
-        let rows = MssqlRows::new(self.login());
         let mut pipeline = Pipeline {
             source: &source,
-            rows,
+            reader: RowReader::new(self.login()),
             watermarks,
             store: &store,
             prefix: "tidemark",
-            sinks: (),
+            files: Files,
+            sinks: NoSinks::default(),
+            part_bytes: PART_BYTES,
+            settles: false,
         };
         let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
             .await

@@ -6,20 +6,27 @@
     reason = "only tests use it, and they fail by panicking"
 )]
 
-use lookup_new_watermark::Response as Planned;
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::sqlserver::Server;
+use arrow_array::RecordBatch;
 use tidemark::ledger::Pointers;
+use tidemark::model::lookup::CopyWindow;
+use tidemark::model::table::TableSpec;
+use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::ReadWatermarks;
-use tidemark::steps::CopyWindow;
-use tidemark::table::TableSpec;
+use tidemark::steps::lookup_new::NewWatermarks;
+use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
+use tidemark::steps::update::{Committed, UpdateAnswer};
 use tidemark::testing::MemoryStore;
-use update_watermark::Committed;
+use tidemark_files::Files;
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
 
-use crate::pipeline::{Outcome, Pipeline};
-use crate::stand_in::World;
+use crate::stand_in::{PART_BYTES, World};
 
 const PREFIX: &str = "p";
+
+/// The steps over the stand-in and a bucket in memory.
+type TablePipeline<'a> =
+    Pipeline<'a, Server, RowReader, Pointers<'a, MemoryStore>, MemoryStore, Files, NoSinks<RecordBatch>>;
 
 /// A source table and all that copying it takes. Its files are CSV without header.
 #[derive(Debug)]
@@ -29,7 +36,7 @@ pub struct TableCopy {
     /// The bucket.
     pub store: MemoryStore,
     source: Server,
-    rows: Option<MssqlRows>,
+    reader: Option<RowReader>,
     runs: usize,
 }
 
@@ -43,7 +50,7 @@ impl TableCopy {
         Self {
             spec: serde_json::from_value(spec).unwrap(),
             source: Server::new(world.login()),
-            rows: Some(MssqlRows::new(world.login())),
+            reader: Some(RowReader::new(world.login())),
             store: MemoryStore::default(),
             runs: 0,
         }
@@ -52,7 +59,7 @@ impl TableCopy {
     async fn with_pipeline<T>(
         &mut self,
         work: impl AsyncFnOnce(
-            &mut Pipeline<'_, Server, MssqlRows, Pointers<'_, MemoryStore>, MemoryStore>,
+            &mut TablePipeline<'_>,
             &str,
             &TableSpec,
         ) -> T,
@@ -61,19 +68,22 @@ impl TableCopy {
         let pointers = Pointers::new(&self.store, PREFIX);
         let mut pipeline = Pipeline {
             source: &self.source,
-            rows: self.rows.take().unwrap(),
+            reader: self.reader.take().unwrap(),
             watermarks: &pointers,
             store: &self.store,
             prefix: PREFIX,
-            sinks: (),
+            files: Files,
+            sinks: NoSinks::default(),
+            part_bytes: PART_BYTES,
+            settles: false,
         };
         let done = work(&mut pipeline, &format!("r{}", self.runs), &self.spec).await;
-        self.rows = Some(pipeline.rows);
+        self.reader = Some(pipeline.reader);
         done
     }
 
     /// One execution in which nothing fails.
-    pub async fn run(&mut self) -> Outcome {
+    pub async fn run(&mut self) -> RunOutcome {
         let outcome = self
             .with_pipeline(async |pipeline, run_id, spec| {
                 Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
@@ -86,7 +96,7 @@ impl TableCopy {
     }
 
     /// The lookups alone, whatever they say.
-    pub async fn plan(&mut self) -> Planned {
+    pub async fn plan(&mut self) -> NewWatermarks {
         self.with_pipeline(async |pipeline, run_id, spec| {
             Box::pin(pipeline.plan(run_id, std::slice::from_ref(spec)))
                 .await
@@ -97,10 +107,10 @@ impl TableCopy {
 
     /// The slices of a planned window.
     pub async fn copy(&mut self, window: &CopyWindow) {
-        self.with_pipeline(async |pipeline, run_id, spec| {
-            let table = spec.table.to_string();
+        self.with_pipeline(async |pipeline, run_id, _| {
             for slice in (0_u32..).take(window.slices) {
-                let copied = pipeline.copy_slice(run_id, &table, &window.window, slice);
+                let of_run = WindowOfRun::from(window);
+                let copied = pipeline.copy_slice(run_id, &of_run, slice);
                 Box::pin(copied).await.unwrap();
             }
         })
@@ -110,14 +120,14 @@ impl TableCopy {
     /// The commit of a window.
     pub async fn commit(&mut self, window: &CopyWindow) -> Committed {
         let updated = self
-            .with_pipeline(async |pipeline, run_id, spec| {
-                Box::pin(pipeline.update(run_id, &spec.table.to_string(), &window.window))
+            .with_pipeline(async |pipeline, run_id, _| {
+                Box::pin(pipeline.update(run_id, &WindowOfRun::from(window)))
                     .await
                     .unwrap()
             })
             .await;
         match updated {
-            update_watermark::Response::Committed(committed) => committed,
+            UpdateAnswer::Committed(committed) => committed,
             other => panic!("{other:?}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tidemark::table::TableSpec;
+use tidemark::model::table::TableSpec;
 
 use crate::s3_server::S3Server;
 
