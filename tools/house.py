@@ -1,0 +1,479 @@
+"""The figures of the house and its limits: `make house`.
+
+It reads the sources as text, with no more Rust than it takes to tell code from comments, tests from product, and one
+block from another. It ends with 1 when a limit is exceeded.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STAND_IN = "tests/sandbox/src"
+PRODUCT = ("functions", "shared", "cli")
+
+MOST_LINES_OF_THE_STAND_IN = 16_000
+MOST_LINES_OF_A_FUNCTION = 70
+DEEPEST_NESTING = 5
+MOST_FILES_OF_A_TYPE = 6
+MOST_RECURSION_LIMITS = 1
+
+# The type that was added last: what a new one touches is what this one does.
+NEWEST_TYPE = "sql_variant"
+# Types whose names mean nothing else.
+TYPES = (
+    NEWEST_TYPE,
+    "hierarchyid",
+    "geography",
+    "uniqueidentifier",
+    "datetimeoffset",
+    "smallmoney",
+    "rowversion",
+    "xml",
+)
+
+# Which crates of the house a crate may use, beside itself. Tests may use all.
+ROOMS = {"tidemark-aws", "tidemark-files", "tidemark-lambda", "tidemark-sqlserver"}
+CORE = "tidemark"
+
+
+@dataclass
+class Function:
+    name: str
+    place: str
+    lines: int
+    nesting: int
+
+
+@dataclass
+class Source:
+    """A Rust file: its code without comments and literals, line by line, and which lines are tests."""
+
+    path: str
+    code: list[str]
+    is_test: list[bool]
+    functions: list[Function] = field(default_factory=list)
+
+    def lines(self, tests: bool = False) -> int:
+        return sum(
+            1 for text, is_test in zip(self.code, self.is_test, strict=True) if text.strip() and is_test == tests
+        )
+
+
+# --- reading Rust
+
+TOKENS = re.compile(
+    r"""
+      (?P<comment> //[^\n]* | /\* )
+    | (?P<raw> \bb?c?r(?P<hashes>\#*)" )
+    | (?P<text> " )
+    | (?P<char> '(?:\\(?:u\{[^}]*\}|x..|.)|[^\\'])' )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def code_of(text: str) -> str:
+    """The same text, with blanks for comments and for what literals hold; lines stay where they are."""
+    out = []
+    at = 0
+    while match := TOKENS.search(text, at):
+        out.append(text[at : match.start()])
+        end = end_of(text, match)
+        removed = text[match.start() : end]
+        blank = re.sub(r"[^\n]", " ", removed)
+        # A literal leaves its quotes, so that its line still counts as code, on every line of it.
+        out.append(blank if match["comment"] else re.sub(r" +(?=\n|$)|^ ", '"', blank) if removed.strip() else blank)
+        at = end
+    out.append(text[at:])
+    return "".join(out)
+
+
+def end_of(text: str, match: re.Match) -> int:
+    if match["comment"] == "/*":
+        depth, at = 1, match.end()
+        while depth:
+            mark = re.compile(r"/\*|\*/").search(text, at)
+            if not mark:
+                return len(text)
+            depth += 1 if mark[0] == "/*" else -1
+            at = mark.end()
+        return at
+    if match["raw"]:
+        closing = text.find('"' + match["hashes"], match.end())
+        return len(text) if closing < 0 else closing + 1 + len(match["hashes"])
+    if match["text"]:
+        closing = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL).match(text, match.end())
+        return closing.end() if closing else len(text)
+    return match.end()
+
+
+def closing_brace(code: str, opening: int) -> int:
+    depth = 0
+    for mark in re.compile(r"[{}]").finditer(code, opening):
+        depth += 1 if mark[0] == "{" else -1
+        if depth == 0:
+            return mark.start()
+    return len(code) - 1
+
+
+def test_lines(path: str, code: str) -> list[bool]:
+    count = code.count("\n") + 1
+    name = Path(path)
+    if name.stem.endswith("tests") or {"tests", "benches"} & set(name.parts[1:-1]):
+        return [True] * count
+    marked = [False] * count
+    for match in re.finditer(r"#\[cfg\(test\)\]", code):
+        end = re.compile(r"[;{]").search(code, match.end())
+        if not end:
+            continue
+        last = end.start() if end[0] == ";" else closing_brace(code, end.start())
+        for line in range(code.count("\n", 0, match.start()), code.count("\n", 0, last) + 1):
+            marked[line] = True
+    return marked
+
+
+# --- functions and what is nested in them
+
+FUNCTION = re.compile(r"\bfn\s+(\w+)")
+KEYWORDS = re.compile(
+    r"\b(if|match|for|while|let|in|fn|impl|trait|struct|enum|union|mod)\b|(?<![=<>!+\-*/&|^%])=(?![=>])"
+)
+
+
+def functions_of(path: str, code: str) -> list[Function]:
+    found = []
+    for match in FUNCTION.finditer(code):
+        opening = body_of(code, match.end())
+        if opening is None:
+            continue
+        closing = closing_brace(code, opening)
+        text = code[match.start() : closing + 1]
+        lines = sum(1 for line in text.split("\n") if line.strip())
+        place = f"{path}:{code.count(chr(10), 0, match.start()) + 1}"
+        found.append(Function(match[1], place, lines, nesting_of(code, opening, closing)))
+    return found
+
+
+def body_of(code: str, at: int) -> int | None:
+    """Where a function's body begins, unless it has none."""
+    depth = 0
+    for mark in re.compile(r"[()\[\]{;]").finditer(code, at):
+        if mark[0] in "([":
+            depth += 1
+        elif mark[0] in ")]":
+            depth -= 1
+        elif depth == 0:
+            return mark.start() if mark[0] == "{" else None
+    return None
+
+
+def nesting_of(code: str, opening: int, closing: int) -> int:
+    """How many blocks stand within one another below the body: of conditions, loops, arms, closures; not values."""
+    deepest = depth = 0
+    stack = []
+    for mark in re.compile(r"[{}]").finditer(code, opening + 1, closing):
+        if mark[0] == "{":
+            is_block = begins_a_block(code, opening, mark.start())
+            stack.append(is_block)
+            depth += is_block
+            deepest = max(deepest, depth)
+        elif stack:
+            depth -= stack.pop()
+    return deepest
+
+
+def begins_a_block(code: str, body: int, brace: int) -> bool:
+    before = code[body:brace].rstrip()
+    if before.endswith("::"):
+        return False
+    if re.search(r"(=>|\||;|\{|\}|[^=!<>]=|\(|,|\b(else|loop|unsafe|async|move|const))$", before):
+        return True
+    words = [found[0] for found in KEYWORDS.finditer(head_of(before))]
+    for word in reversed(words):
+        if word in ("if", "match", "while"):
+            return True
+        if word == "let":
+            # A pattern, until its `=`.
+            return False
+        if word == "=":
+            return "if" in words or "while" in words or "match" in words
+        if word == "in":
+            return True
+        if word == "for":
+            return False
+        if word == "fn":
+            return True
+    return False
+
+
+def head_of(before: str) -> str:
+    """What stands before a brace, back to where its statement, arm or argument begins."""
+    depth = 0
+    for at in range(len(before) - 1, -1, -1):
+        mark = before[at]
+        if mark in ")]}":
+            depth += 1
+        elif mark in "([{":
+            if depth == 0:
+                return before[at + 1 :]
+            depth -= 1
+        elif depth == 0 and (mark in ";," or before[at : at + 2] == "=>"):
+            return before[at + 1 :]
+    return before
+
+
+# --- modules and who uses whom
+
+
+def module_of(path: Path) -> tuple[str, ...]:
+    parts = path.with_suffix("").parts
+    if parts[-1] in ("lib", "main", "mod"):
+        parts = parts[:-1]
+    return parts
+
+
+def uses_of(code: str) -> list[str]:
+    """Every path that begins with `crate`, `self` or `super`, with the groups of `use` taken apart."""
+    found = []
+    for match in re.finditer(r"(?<![\w:$])(crate|self|super)::", code):
+        found.extend(paths_at(code, match.start()))
+    return found
+
+
+def paths_at(code: str, at: int) -> list[str]:
+    head = re.compile(r"(?:\s*\w+\s*::)*").match(code, at)
+    prefix = re.sub(r"\s", "", head[0])
+    rest = code[head.end() :].lstrip()
+    if not rest.startswith("{"):
+        last = re.match(r"\w+", rest)
+        return [prefix + (last[0] if last else "")]
+    begin = head.end() + code[head.end() :].index("{")
+    inner = code[begin + 1 : closing_brace(code, begin)]
+    items, depth, start = [], 0, 0
+    for index, mark in enumerate(inner + ","):
+        depth += mark == "{"
+        depth -= mark == "}"
+        if mark == "," and depth == 0:
+            items.append(inner[start:index])
+            start = index + 1
+    return [prefix + path for item in items if item.strip() for path in paths_at(item, 0)]
+
+
+def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
+    """Which module of a crate uses which of its neighbours, at every level. A parent and its children do not count."""
+    sources = {}
+    for file in sorted(folder.rglob("*.rs")):
+        path = str(file.relative_to(ROOT))
+        code = code_of(file.read_text())
+        kept = ["" if is_test else text for text, is_test in zip(code.split("\n"), test_lines(path, code), strict=True)]
+        module = module_of(file.relative_to(folder))
+        sources[module] = sources.get(module, "") + "\n".join(kept)
+    exported = {module: exports_of(text) for module, text in sources.items()}
+    edges = defaultdict(set)
+    for module, text in sources.items():
+        for path in uses_of(text):
+            target = resolve(module, path.split("::"), sources, exported)
+            common = 0
+            while common < min(len(module), len(target)) and module[common] == target[common]:
+                common += 1
+            if common < len(module) and common < len(target):
+                edges[module[: common + 1]].add(target[: common + 1])
+    return edges
+
+
+def exports_of(code: str) -> dict[str, list[str]]:
+    """What a module names of its children: the name, and the path it comes from."""
+    names = {}
+    for match in re.finditer(r"\bpub(?:\([^)]*\))?\s+use\s+", code):
+        for path in paths_at(code, match.end()):
+            parts = path.split("::")
+            names[parts[-1]] = parts
+    return names
+
+
+def resolve(module: tuple, path: list[str], sources: dict, exported: dict) -> tuple:
+    at = module
+    for step, name in enumerate(path):
+        if name == "crate":
+            at = ()
+        elif name == "super":
+            at = at[:-1]
+        elif name != "self":
+            if (*at, name) in sources:
+                at = (*at, name)
+                continue
+            origin = exported.get(at, {}).get(name)
+            if origin and origin != path and step < 8:
+                inner = resolve(at, origin, sources, {**exported, at: {}})
+                return inner if len(inner) > len(at) else at
+            break
+    return at
+
+
+def circles_of(edges: dict[tuple, set[tuple]]) -> list[list[tuple]]:
+    """The groups of modules each of which reaches itself through the others."""
+    reach = {}
+    for start in edges:
+        seen, todo = set(), list(edges[start])
+        while todo:
+            at = todo.pop()
+            if at not in seen:
+                seen.add(at)
+                todo.extend(edges.get(at, ()))
+        reach[start] = seen
+    groups = {tuple(sorted(b for b in reach[a] if a in reach.get(b, ()))) for a in reach if a in reach[a]}
+    return [list(group) for group in sorted(groups)]
+
+
+# --- the report
+
+
+def tracked(*under: str) -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *under],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return sorted(path for path in set(listed.stdout.split("\n")) if path and (ROOT / path).is_file())
+
+
+def read_sources() -> list[Source]:
+    sources = []
+    for path in tracked(*PRODUCT, "tests"):
+        if not path.endswith(".rs"):
+            continue
+        code = code_of((ROOT / path).read_text())
+        is_test = test_lines(path, code)
+        source = Source(path, code.split("\n"), is_test)
+        source.functions = functions_of(path, code)
+        sources.append(source)
+    return sources
+
+
+def crate_of(path: str) -> str:
+    folder = Path(path).parent
+    while not (ROOT / folder / "Cargo.toml").is_file():
+        folder = folder.parent
+    return str(folder)
+
+
+class Report:
+    def __init__(self) -> None:
+        self.exceeded: list[str] = []
+
+    def limit(self, what: str, value: int, most: int) -> None:
+        verdict = "" if value <= most else "   TOO MANY"
+        print(f"  {what}: {value:,} of at most {most:,}{verdict}")
+        if value > most:
+            self.exceeded.append(what)
+
+
+def print_lines(report: Report, sources: list[Source]) -> None:
+    print("Lines without blanks and comments (code, and tests beside it)")
+    sums = defaultdict(lambda: [0, 0])
+    for source in sources:
+        for tests in (False, True):
+            sums[crate_of(source.path)][tests] += source.lines(tests)
+    for crate, (code, tests) in sorted(sums.items()):
+        print(f"  {crate:30} {code:7,} {tests:7,}")
+    product = [count for crate, count in sums.items() if crate.startswith(PRODUCT)]
+    print(f"  {'product':30} {sum(code for code, _ in product):7,} {sum(tests for _, tests in product):7,}")
+    lines = sum(each.lines() + each.lines(True) for each in sources if each.path.startswith(STAND_IN))
+    report.limit(f"lines of the stand-in ({STAND_IN})", lines, MOST_LINES_OF_THE_STAND_IN)
+    files = sorted(((source.lines() + source.lines(True), source.path) for source in sources), reverse=True)[:5]
+    print("  largest files: " + ", ".join(f"{path} {lines}" for lines, path in files))
+
+
+def print_functions(report: Report, sources: list[Source]) -> None:
+    functions = [function for source in sources for function in source.functions]
+    print("\nLongest functions")
+    for function in sorted(functions, key=lambda each: -each.lines)[:10]:
+        print(f"  {function.lines:4} {function.name}  {function.place}")
+    report.limit("lines of a function", max(each.lines for each in functions), MOST_LINES_OF_A_FUNCTION)
+    print("\nDeepest nesting (blocks within a function's body)")
+    for function in sorted(functions, key=lambda each: -each.nesting)[:10]:
+        print(f"  {function.nesting:4} {function.name}  {function.place}")
+    report.limit("blocks within one another", max(each.nesting for each in functions), DEEPEST_NESTING)
+
+
+def print_types(report: Report) -> None:
+    print("\nFiles that name a SQL Server type (product, tests, docs; and the stand-in)")
+    texts = {}
+    for path in tracked():
+        is_read = path.endswith((".rs", ".md", ".py", ".sql", ".json", ".yaml"))
+        if is_read and path not in ("tools/house.py", "CONTRIBUTING.md", "Cargo.lock"):
+            texts[path] = (ROOT / path).read_text()
+    for name in TYPES:
+        camel = name.replace("_", "")
+        word = re.compile(rf"(?<![a-z]){name}(?![a-z])|{camel}(?![a-z])", re.IGNORECASE)
+        files = [path for path, text in texts.items() if word.search(text)]
+        house = [path for path in files if not path.startswith("tests/sandbox/")]
+        product = [path for path in house if path.startswith(PRODUCT)]
+        print(f"  {name:18} {len(house):3} ({len(product)} of the product), {len(files) - len(house)} of the stand-in")
+        if name == NEWEST_TYPE:
+            for path in files:
+                print(f"      {path}")
+            report.limit(f"files of {name}", len(house), MOST_FILES_OF_A_TYPE)
+
+
+def print_circles(report: Report) -> None:
+    print("\nCircles")
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    packages = json.loads(metadata.stdout)["packages"]
+    names = {package["name"] for package in packages}
+    wrong = []
+    for package in packages:
+        used = {need["name"] for need in package["dependencies"] if need["kind"] is None and need["name"] in names}
+        folder = Path(package["manifest_path"]).relative_to(ROOT).parts[0]
+        name = package["name"]
+        allowed = {CORE} if name in ROOMS else {CORE, *ROOMS} if folder in ("functions", "cli") else set()
+        if folder in PRODUCT:
+            wrong.extend(f"{name} → {need}" for need in sorted(used - allowed))
+    report.limit("arrows between crates that point the wrong way", len(wrong), 0)
+    for arrow in wrong:
+        print(f"      {arrow}")
+    circles = {True: [], False: []}
+    for package in packages:
+        folder = Path(package["manifest_path"]).relative_to(ROOT).parent / "src"
+        if (ROOT / folder).is_dir():
+            for circle in circles_of(edges_of(ROOT / folder)):
+                line = f"{package['name']}: " + " ↔ ".join("::".join(module) for module in circle)
+                circles[str(folder).startswith(PRODUCT)].append(line)
+    report.limit("circles of the product's modules", len(circles[True]), 0)
+    for line in circles[True]:
+        print(f"      {line}")
+    print(f"  circles of modules that only test: {len(circles[False])}")
+    for line in circles[False]:
+        print(f"      {line}")
+
+
+def print_recursion_limits(report: Report) -> None:
+    places = [path for path in tracked() if path.endswith(".rs") and "#![recursion_limit" in (ROOT / path).read_text()]
+    print("\nPlaces that raise the compiler's recursion limit")
+    report.limit("recursion_limit", len(places), MOST_RECURSION_LIMITS)
+    for path in places:
+        print(f"      {path}")
+
+
+def main() -> int:
+    report = Report()
+    sources = read_sources()
+    print_lines(report, sources)
+    print_functions(report, sources)
+    print_types(report)
+    print_circles(report)
+    print_recursion_limits(report)
+    if report.exceeded:
+        print("\nExceeded: " + "; ".join(report.exceeded))
+    return int(bool(report.exceeded))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
