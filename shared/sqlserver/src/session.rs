@@ -246,12 +246,26 @@ impl<D: Driver> Session<D> {
         *self.state.lock().await = State::Open(connection);
     }
 
-    /// Closes a connection on which a statement may still be under way.
-    pub(crate) async fn give_up(&self, mut connection: Box<Opened<D>>) {
-        let cancel = unlogged(D::cancel(&mut connection));
+    /// Tells the server that nobody waits for the statement on a connection any more, which is of no use afterwards.
+    pub(crate) async fn cancel(&self, connection: &mut Opened<D>) {
+        let cancel = unlogged(D::cancel(connection));
         if tokio::time::timeout(CANCEL_TIMEOUT, cancel).await.is_err() {
             tracing::debug!("The server did not say that it gave a statement up.");
         }
+    }
+
+    /// Closes a connection on which a statement may still be under way.
+    pub(crate) async fn give_up(&self, mut connection: Box<Opened<D>>) {
+        self.cancel(&mut connection).await;
+    }
+
+    /// Gives a connection back that did what it was taken for, and up after a failure.
+    pub(crate) async fn settle<T>(&self, connection: Box<Opened<D>>, outcome: Answer<T>) -> Answer<T> {
+        match outcome {
+            Ok(_) => self.give_back(connection).await,
+            Err(_) => self.give_up(connection).await,
+        }
+        outcome
     }
 
     /// The kept connection if it answers, else a new one.

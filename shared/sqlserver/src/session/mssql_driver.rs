@@ -116,6 +116,9 @@ impl Driver for Mssql {
     }
 
     async fn cancel(client: &mut TdsClient) {
+        if client.is_connection_dead() || !client.has_open_batch() {
+            return;
+        }
         // Whether it worked makes no difference: the connection is closed next.
         drop(client.send_attention_with_timeout(CANCEL_TIMEOUT).await);
     }

@@ -1,16 +1,21 @@
 //! Columns that meet, and those that cannot.
 
-use super::*;
-use crate::query::change_tracking;
+use tidemark::error::{ErrorCode, Result};
+use tidemark::model::names::Identifier;
+use tidemark::model::sink::SqlServerSink;
+use tidemark::model::types::{Column, Form, TypeName};
+use tidemark::ports::merge::{Newest, SliceToMerge};
 
-fn parse(sql_type: &str) -> SqlType {
-    sql_type.parse().unwrap()
-}
+use super::mapping::{Merge, SinkTables};
+use super::sink_columns::SinkColumn;
+use crate::types::SqlType;
+
+const VERSION: &str = "SYS_CHANGE_VERSION";
 
 fn sink_column(name: &str, sql_type: &str) -> SinkColumn {
     SinkColumn {
         name: name.to_owned(),
-        sql_type: sql_type.parse().map_err(|_| sql_type.to_owned()),
+        sql_type: SqlType::of(&TypeName::new(sql_type).unwrap()).map_err(|_| sql_type.to_owned()),
         nullable: true,
         identity: false,
         computed: false,
@@ -33,7 +38,9 @@ fn columns(types: &[(&str, &str)]) -> Vec<Column> {
         .iter()
         .map(|(name, sql_type)| Column {
             name: (*name).to_owned(),
-            sql_type: parse(sql_type),
+            sql_type: TypeName::new(*sql_type).unwrap(),
+            // What is staged depends on the type alone.
+            form: Form::Text,
             nullable: true,
         })
         .collect()
@@ -53,13 +60,17 @@ fn merge_of(source: &[Column], keys: &[&str], table: Vec<SinkColumn>) -> Result<
         table_type: Vec::new(),
     };
     let at = Identifier::new("at").unwrap();
-    Merge::new(
-        &"customer".parse().unwrap(),
-        &sink,
-        source,
-        Newest::Watermark(&at),
-        &tables,
-    )
+    map(&sink, source, Newest::Watermark(&at), &tables)
+}
+
+fn map(sink: &SqlServerSink, columns: &[Column], newest: Newest<'_>, tables: &SinkTables) -> Result<Merge> {
+    let slice = SliceToMerge {
+        source: &"customer".parse().unwrap(),
+        sink,
+        columns,
+        newest,
+    };
+    Merge::new(&slice, tables)
 }
 
 #[test]
@@ -161,7 +172,9 @@ fn tracked(key: &[(&str, &str)], others: &[(&str, &str)]) -> Vec<Column> {
     let mut all = columns(key);
     all.iter_mut().for_each(|column| column.nullable = false);
     all.extend(columns(others));
-    all.extend(change_tracking::columns());
+    let mut change = columns(&[(VERSION, "bigint"), ("SYS_CHANGE_OPERATION", "nchar(1)")]);
+    change.iter_mut().for_each(|column| column.nullable = false);
+    all.extend(change);
     all
 }
 
@@ -173,14 +186,14 @@ fn change_tracking_tells_the_merge_and_not_the_table() {
         table: vec![key("id", "int"), sink_column("name", "varchar(10)")],
         table_type: Vec::new(),
     };
-    let of = |tables: &SinkTables| Merge::new(&"t".parse().unwrap(), &sink, &source, Newest::Version, tables).unwrap();
+    let of = |tables: &SinkTables| map(&sink, &source, Newest::Version, tables).unwrap();
     let merge = of(&tables);
     assert_eq!(
         (merge.newest, merge.operation, merge.watermark.clone()),
         (2, Some(3), None)
     );
     assert_eq!((merge.staged.len(), merge.columns.len()), (4, 2));
-    tables.table.push(sink_column(VERSION_COLUMN, "bigint"));
+    tables.table.push(sink_column(VERSION, "bigint"));
     assert_eq!(of(&tables).columns.len(), 3, "a table may keep the version");
 }
 
@@ -191,7 +204,7 @@ fn change_tracking_finds_rows_by_the_sources_key_and_no_other() {
         (&["id"], &["id"], &["name"]),
         (&["a", "b"], &["a"], &[]),
         (&["a", "b"], &["a", "b"], &["b"]),
-        (&["id"], &["id", VERSION_COLUMN], &[]),
+        (&["id"], &["id", VERSION], &[]),
     ];
     let of = |source_key: &[&str], primary: &[&str], keys: &[&str]| {
         let typed = |names: &[&'static str]| -> Vec<_> { names.iter().map(|name| (*name, "int")).collect() };
@@ -200,7 +213,7 @@ fn change_tracking_finds_rows_by_the_sources_key_and_no_other() {
         let others: Vec<_> = all.into_iter().filter(|name| !source_key.contains(name)).collect();
         let source = tracked(&typed(&in_key), &typed(&others));
         let mut table: Vec<_> = all.iter().map(|name| sink_column(name, "int")).collect();
-        table.push(sink_column(VERSION_COLUMN, "bigint"));
+        table.push(sink_column(VERSION, "bigint"));
         for column in &mut table {
             column.primary_key = primary.contains(&column.name.as_str());
         }
@@ -210,7 +223,7 @@ fn change_tracking_finds_rows_by_the_sources_key_and_no_other() {
             table,
             table_type: Vec::new(),
         };
-        Merge::new(&"t".parse().unwrap(), &sink, &source, Newest::Version, &tables)
+        map(&sink, &source, Newest::Version, &tables)
     };
     for (source_key, primary, keys) in cases {
         let error = of(source_key, primary, keys).unwrap_err();
@@ -239,16 +252,7 @@ fn a_procedure_takes_the_columns_of_its_table_type() {
         table_type: vec![sink_column("id", "bigint"), sink_column("at", "datetime")],
     };
     let at = Identifier::new("at").unwrap();
-    let of = |sink: &SqlServerSink| {
-        Merge::new(
-            &"customer".parse().unwrap(),
-            sink,
-            &source,
-            Newest::Watermark(&at),
-            &tables,
-        )
-        .unwrap()
-    };
+    let of = |sink: &SqlServerSink| map(sink, &source, Newest::Watermark(&at), &tables).unwrap();
     let merge = of(&sink);
     assert_eq!(merge.columns[0].sql_type.to_string(), "bigint");
     assert_eq!(

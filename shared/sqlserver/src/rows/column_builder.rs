@@ -10,13 +10,15 @@ use arrow_array::{
     Int32Array, Int64Array, PrimitiveArray, StringArray,
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, DataType, TimeUnit};
+
+use mssql_tds::datatypes::column_values::SqlTime;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::types::{Column, Form, Fraction};
+use tidemark::model::value_text::{self, DAY_TICKS, Style, UNIX_EPOCH_DAYS};
 
 use super::wire_text::WireText;
-use crate::encode::forms::{self, DAY_TICKS, Style, UNIX_EPOCH_DAYS};
-use crate::error::{Error, ErrorCode, Result};
-use crate::shape::{Fraction, Held};
-use crate::types::{Column, SqlType};
+use crate::types;
 
 /// 9999-12-31
 const LAST_DAY: i64 = 3_652_058;
@@ -25,8 +27,11 @@ const LIKELY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Appends values, and gives them as an array at the end of a batch.
 pub struct ColumnBuilder {
-    pub column: Column,
-    held: Held,
+    pub name: String,
+    nullable: bool,
+    form: Form,
+    /// Whether values come in types of their own, and are held as their text.
+    is_variant: bool,
     pub nulls: NullBufferBuilder,
     pub values: Values,
     text: WireText,
@@ -61,13 +66,15 @@ pub enum Refusal {
 pub type Taken = std::result::Result<(), Refusal>;
 
 impl ColumnBuilder {
-    pub fn new(column: Column, held: Held) -> Self {
+    pub fn new(column: &Column) -> Self {
         Self {
-            values: Values::new(held, 0, 0),
+            name: column.name.clone(),
+            nullable: column.nullable,
+            form: column.form,
+            is_variant: types::is_variant(&column.sql_type),
+            values: Values::new(column.form, 0, 0),
             nulls: NullBufferBuilder::new(0),
             text: WireText::default(),
-            column,
-            held,
         }
     }
 
@@ -109,68 +116,85 @@ impl ColumnBuilder {
         Ok(bytes.len() - start)
     }
 
-    pub fn time(&mut self, ticks: u64) -> Taken {
+    /// A value among values of several types, as its text.
+    #[cold]
+    pub fn of_variant(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
+        if !self.is_variant {
+            return Err(Refusal::OtherType);
+        }
+        self.variable(|out, _| write(out)).map(drop)
+    }
+
+    pub fn binary(&mut self, value: &[u8]) -> Taken {
+        if self.is_variant {
+            return self.of_variant(|out| value_text::hex(out, value));
+        }
+        self.variable(|out, _| out.extend_from_slice(value)).map(drop)
+    }
+
+    /// A day, counted from 0001-01-01.
+    pub fn date(&mut self, days: i64) -> Taken {
+        let days = valid_days(days)?;
+        let Values::Int32(values) = &mut self.values else {
+            return self.of_variant(|out| value_text::date(out, days));
+        };
+        values.push(i32::try_from(days - UNIX_EPOCH_DAYS).map_err(|_| Refusal::Invalid)?);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// A time of day with so many digits on the wire.
+    pub fn time(&mut self, ticks: u64, digits: u8) -> Taken {
         let ticks = valid_time(ticks)?;
-        match self.held {
-            Held::Time(Fraction::Micros) => self.unit(ticks / 10),
-            Held::Time(Fraction::Nanos) => self.unit(ticks * 100),
-            Held::TimeTicks => self.unit(ticks),
-            Held::Iso => {
-                let digits = self.digits();
-                self.variable(|out, _| forms::time(out, ticks, digits)).map(drop)
-            }
-            _ => Err(Refusal::OtherType),
+        match self.form {
+            Form::Time(Fraction::Micros) => self.unit(ticks / 10),
+            Form::Time(Fraction::Nanos) => self.unit(ticks * 100),
+            Form::TimeTicks(_) => self.unit(ticks),
+            Form::Iso(digits) => self
+                .variable(|out, _| value_text::time(out, ticks, digits))
+                .map(drop),
+            _ => self.of_variant(|out| value_text::time(out, ticks, digits)),
         }
     }
 
-    /// A point in time of a column without an offset.
-    pub fn timestamp(&mut self, days: i64, ticks: u64) -> Taken {
+    /// A point in time of a column without an offset, with so many digits on the wire.
+    pub fn timestamp(&mut self, days: i64, ticks: u64, digits: u8) -> Taken {
         let ticks = valid_days(days)? * DAY_TICKS + valid_time(ticks)?;
-        match self.held {
-            Held::Timestamp(fraction) => self.unit(since_1970(ticks, fraction)?),
-            Held::Ticks => self.unit(ticks),
-            Held::Iso => {
-                let digits = self.digits();
-                self.variable(|out, _| forms::timestamp(out, ticks, digits, Style::Iso))
-                    .map(drop)
-            }
-            _ => Err(Refusal::OtherType),
+        match self.form {
+            Form::Timestamp(fraction) => self.unit(since_1970(ticks, fraction)?),
+            Form::Ticks(_) => self.unit(ticks),
+            Form::Iso(digits) => self
+                .variable(|out, _| value_text::timestamp(out, ticks, digits, Style::Iso))
+                .map(drop),
+            _ => self.of_variant(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
         }
     }
 
     /// A point in time in UTC and the offset it was written with.
-    pub fn instant(&mut self, days: i64, ticks: u64, offset_minutes: i16) -> Taken {
-        let ticks = valid_days(days)? * DAY_TICKS + valid_time(ticks)?;
-        match (self.held, &mut self.values) {
-            (Held::Instant(fraction), _) => self.unit(since_1970(ticks, fraction)?),
-            (Held::TicksAndOffset, Values::Fixed { bytes, .. }) => {
+    pub fn instant(&mut self, days: i64, time: &SqlTime, offset_minutes: i16) -> Taken {
+        let ticks = valid_days(days)? * DAY_TICKS + valid_time(time.time_nanoseconds)?;
+        let text = |digits| {
+            move |out: &mut Vec<u8>| {
+                value_text::timestamp_with_offset(out, ticks, offset_minutes, digits, Style::Iso);
+            }
+        };
+        match (self.form, &mut self.values) {
+            (Form::Instant(fraction), _) => self.unit(since_1970(ticks, fraction)?),
+            (Form::TicksAndOffset(_), Values::Fixed { bytes, .. }) => {
                 bytes.extend_from_slice(&ticks.to_le_bytes());
                 bytes.extend_from_slice(&offset_minutes.to_le_bytes());
                 self.nulls.append_non_null();
                 Ok(())
             }
-            (Held::Iso, _) => {
-                let digits = self.digits();
-                self.variable(|out, _| {
-                    forms::timestamp_with_offset(out, ticks, offset_minutes, digits, Style::Iso);
-                })
-                .map(drop)
-            }
-            _ => Err(Refusal::OtherType),
+            (Form::Iso(digits), _) => self.variable(|out, _| text(digits)(out)).map(drop),
+            _ => self.of_variant(text(time.scale)),
         }
     }
 
-    const fn digits(&self) -> u8 {
-        match self.column.sql_type {
-            SqlType::Time(scale) | SqlType::DateTime2(scale) | SqlType::DateTimeOffset(scale) => scale,
-            SqlType::DateTime => 3,
-            _ => 0,
-        }
-    }
-
-    pub fn decimal(&mut self, unscaled: i128) -> Taken {
+    /// An exact number with so many digits after the point.
+    pub fn decimal(&mut self, unscaled: i128, scale: u8) -> Taken {
         let Values::Int128(values) = &mut self.values else {
-            return Err(Refusal::OtherType);
+            return self.of_variant(|out| value_text::decimal(out, unscaled, scale));
         };
         values.push(unscaled);
         self.nulls.append_non_null();
@@ -179,10 +203,10 @@ impl ColumnBuilder {
 
     pub fn finish(&mut self, rows: usize) -> Result<ArrayRef> {
         let nulls = self.nulls.finish();
-        if nulls.is_some() && !self.column.nullable {
+        if nulls.is_some() && !self.nullable {
             return Err(Error::new(
                 ErrorCode::SchemaMismatch,
-                format!("column '{}' is NOT NULL in the plan but holds a NULL", self.column.name),
+                format!("column '{}' is NOT NULL in the plan but holds a NULL", self.name),
             ));
         }
         // The next batch is likely to be of the same size, unless one value was very large.
@@ -190,14 +214,14 @@ impl ColumnBuilder {
             Values::Variable { bytes, .. } => bytes.len().min(LIKELY_BYTES),
             _ => 0,
         };
-        let values = std::mem::replace(&mut self.values, Values::new(self.held, rows, bytes));
-        let array = values.into_array(self.held, nulls).map_err(arrow_failed)?;
+        let values = std::mem::replace(&mut self.values, Values::new(self.form, rows, bytes));
+        let array = values.into_array(self.form, nulls).map_err(arrow_failed)?;
         if array.len() != rows {
             return Err(Error::new(
                 ErrorCode::Internal,
                 format!(
                     "column '{}' has {} values for {rows} rows",
-                    self.column.name,
+                    self.name,
                     array.len()
                 ),
             ));
@@ -206,7 +230,7 @@ impl ColumnBuilder {
     }
 }
 
-pub fn valid_days(days: i64) -> std::result::Result<i64, Refusal> {
+fn valid_days(days: i64) -> std::result::Result<i64, Refusal> {
     (0..=LAST_DAY).contains(&days).then_some(days).ok_or(Refusal::Invalid)
 }
 
@@ -224,18 +248,21 @@ fn since_1970(ticks: i64, fraction: Fraction) -> std::result::Result<i64, Refusa
 }
 
 impl Values {
-    fn new(held: Held, rows: usize, bytes: usize) -> Self {
-        match held {
-            Held::Bool => Self::Bool(BooleanBufferBuilder::new(rows)),
-            Held::Int16 => Self::Int16(Vec::with_capacity(rows)),
-            Held::Int32 | Held::Date => Self::Int32(Vec::with_capacity(rows)),
-            Held::Int64 | Held::TimeTicks | Held::Ticks | Held::Time(_) | Held::Timestamp(_) | Held::Instant(_) => {
-                Self::Int64(Vec::with_capacity(rows))
-            }
-            Held::Float32 => Self::Float32(Vec::with_capacity(rows)),
-            Held::Float64 => Self::Float64(Vec::with_capacity(rows)),
-            Held::Decimal { .. } => Self::Int128(Vec::with_capacity(rows)),
-            Held::Text | Held::Iso | Held::Binary => {
+    fn new(form: Form, rows: usize, bytes: usize) -> Self {
+        match form {
+            Form::Bool => Self::Bool(BooleanBufferBuilder::new(rows)),
+            Form::Int16 => Self::Int16(Vec::with_capacity(rows)),
+            Form::Int32 | Form::Date => Self::Int32(Vec::with_capacity(rows)),
+            Form::Int64
+            | Form::TimeTicks(_)
+            | Form::Ticks(_)
+            | Form::Time(_)
+            | Form::Timestamp(_)
+            | Form::Instant(_) => Self::Int64(Vec::with_capacity(rows)),
+            Form::Float32 => Self::Float32(Vec::with_capacity(rows)),
+            Form::Float64 => Self::Float64(Vec::with_capacity(rows)),
+            Form::Decimal { .. } => Self::Int128(Vec::with_capacity(rows)),
+            Form::Text | Form::Iso(_) | Form::Binary | Form::RowVersion => {
                 let mut offsets = Vec::with_capacity(rows + 1);
                 offsets.push(0);
                 Self::Variable {
@@ -243,11 +270,11 @@ impl Values {
                     bytes: Vec::with_capacity(bytes),
                 }
             }
-            Held::Uuid => Self::Fixed {
+            Form::Uuid => Self::Fixed {
                 width: 16,
                 bytes: Vec::with_capacity(rows * 16),
             },
-            Held::TicksAndOffset => Self::Fixed {
+            Form::TicksAndOffset(_) => Self::Fixed {
                 width: 10,
                 bytes: Vec::with_capacity(rows * 10),
             },
@@ -265,25 +292,25 @@ impl Values {
         }
     }
 
-    fn into_array(self, held: Held, nulls: Option<NullBuffer>) -> std::result::Result<ArrayRef, ArrowError> {
+    fn into_array(self, form: Form, nulls: Option<NullBuffer>) -> std::result::Result<ArrayRef, ArrowError> {
         Ok(match self {
             Self::Bool(mut bits) => Arc::new(BooleanArray::new(bits.finish(), nulls)),
             Self::Int16(values) => Arc::new(Int16Array::try_new(values.into(), nulls)?),
-            Self::Int32(values) => match held {
-                Held::Date => Arc::new(Date32Array::try_new(values.into(), nulls)?),
+            Self::Int32(values) => match form {
+                Form::Date => Arc::new(Date32Array::try_new(values.into(), nulls)?),
                 _ => Arc::new(Int32Array::try_new(values.into(), nulls)?),
             },
-            Self::Int64(values) => int64_array(values.into(), held, nulls)?,
+            Self::Int64(values) => int64_array(values.into(), form, nulls)?,
             Self::Float32(values) => Arc::new(Float32Array::try_new(values.into(), nulls)?),
             Self::Float64(values) => Arc::new(Float64Array::try_new(values.into(), nulls)?),
             Self::Int128(values) => Arc::new(
-                PrimitiveArray::<Decimal128Type>::try_new(values.into(), nulls)?.with_data_type(held.data_type()),
+                PrimitiveArray::<Decimal128Type>::try_new(values.into(), nulls)?.with_data_type(data_type(form)),
             ),
             Self::Variable { offsets, bytes } => {
                 let offsets = OffsetBuffer::new(offsets.into());
                 let bytes = Buffer::from_vec(bytes);
-                match held {
-                    Held::Binary => Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?),
+                match form {
+                    Form::Binary | Form::RowVersion => Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?),
                     _ => Arc::new(StringArray::try_new(offsets, bytes, nulls)?),
                 }
             }
@@ -297,21 +324,46 @@ impl Values {
 
 fn int64_array(
     values: ScalarBuffer<i64>,
-    held: Held,
+    form: Form,
     nulls: Option<NullBuffer>,
 ) -> std::result::Result<ArrayRef, ArrowError> {
-    let data_type = held.data_type();
-    Ok(match held {
-        Held::Time(Fraction::Micros) => Arc::new(PrimitiveArray::<Time64MicrosecondType>::try_new(values, nulls)?),
-        Held::Time(Fraction::Nanos) => Arc::new(PrimitiveArray::<Time64NanosecondType>::try_new(values, nulls)?),
-        Held::Timestamp(Fraction::Micros) | Held::Instant(Fraction::Micros) => {
+    let data_type = data_type(form);
+    Ok(match form {
+        Form::Time(Fraction::Micros) => Arc::new(PrimitiveArray::<Time64MicrosecondType>::try_new(values, nulls)?),
+        Form::Time(Fraction::Nanos) => Arc::new(PrimitiveArray::<Time64NanosecondType>::try_new(values, nulls)?),
+        Form::Timestamp(Fraction::Micros) | Form::Instant(Fraction::Micros) => {
             Arc::new(PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls)?.with_data_type(data_type))
         }
-        Held::Timestamp(Fraction::Nanos) | Held::Instant(Fraction::Nanos) => {
+        Form::Timestamp(Fraction::Nanos) | Form::Instant(Fraction::Nanos) => {
             Arc::new(PrimitiveArray::<TimestampNanosecondType>::try_new(values, nulls)?.with_data_type(data_type))
         }
         _ => Arc::new(Int64Array::try_new(values, nulls)?),
     })
+}
+
+/// The Arrow type of values in this form.
+pub fn data_type(form: Form) -> DataType {
+    let unit = |fraction| match fraction {
+        Fraction::Micros => TimeUnit::Microsecond,
+        Fraction::Nanos => TimeUnit::Nanosecond,
+    };
+    match form {
+        Form::Bool => DataType::Boolean,
+        Form::Int16 => DataType::Int16,
+        Form::Int32 => DataType::Int32,
+        Form::Int64 | Form::TimeTicks(_) | Form::Ticks(_) => DataType::Int64,
+        Form::Float32 => DataType::Float32,
+        Form::Float64 => DataType::Float64,
+        Form::Decimal { precision, scale } => DataType::Decimal128(precision, scale.cast_signed()),
+        Form::Text | Form::Iso(_) => DataType::Utf8,
+        Form::Binary | Form::RowVersion => DataType::Binary,
+        Form::Uuid => DataType::FixedSizeBinary(16),
+        Form::Date => DataType::Date32,
+        Form::Time(fraction) => DataType::Time64(unit(fraction)),
+        Form::Timestamp(fraction) => DataType::Timestamp(unit(fraction), None),
+        Form::Instant(fraction) => DataType::Timestamp(unit(fraction), Some("UTC".into())),
+        Form::TicksAndOffset(_) => DataType::FixedSizeBinary(10),
+    }
 }
 
 pub fn arrow_failed(error: ArrowError) -> Error {

@@ -1,9 +1,10 @@
 //! Rows of the wire into record batches.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Field, Schema, SchemaRef};
 use mssql_tds::datatypes::column_values::{
     SqlDate, SqlDateTime, SqlDateTime2, SqlDateTimeOffset, SqlMoney, SqlSmallDateTime, SqlSmallMoney, SqlTime, SqlXml,
 };
@@ -12,16 +13,18 @@ use mssql_tds::datatypes::row_writer::RowWriter;
 use mssql_tds::datatypes::sql_json::SqlJson;
 use mssql_tds::datatypes::sql_string::EncodingType;
 use mssql_tds::datatypes::sql_vector::{SqlVector, VectorData};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::types::Column;
+use tidemark::model::value_text::{self, SECOND_TICKS};
 use uuid::Uuid;
 
 use super::BatchLimits;
-use super::column::{ColumnBuilder, Refusal, Taken, Values, arrow_failed, valid_days};
-use crate::encode::forms::{self, SECOND_TICKS, UNIX_EPOCH_DAYS};
-use crate::error::{Error, ErrorCode, Result};
-use crate::shape::Shape;
+use super::column_builder::{ColumnBuilder, Refusal, Taken, Values, arrow_failed, data_type};
 
 /// Days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
 const EPOCH_1900_DAYS: i64 = 693_595;
+/// Digits of money after the point.
+const MONEY_SCALE: u8 = 4;
 
 /// Collects rows until a batch is full.
 ///
@@ -41,19 +44,18 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// An empty batch of this shape.
+    /// An empty batch of these columns.
     #[must_use]
-    pub fn new(shape: &Shape, limits: BatchLimits) -> Self {
-        let columns: Vec<_> = shape
-            .columns()
+    pub fn new(columns: &[Column], limits: BatchLimits) -> Self {
+        let fields: Vec<_> = columns
             .iter()
-            .zip(shape.held())
-            .map(|(column, held)| ColumnBuilder::new(column.clone(), *held))
+            .map(|column| Field::new(&column.name, data_type(column.form), column.nullable))
             .collect();
+        let columns: Vec<_> = columns.iter().map(ColumnBuilder::new).collect();
         Self {
             fixed_bytes: columns.iter().map(|column| column.values.fixed_bytes()).sum(),
             columns,
-            schema: shape.schema().clone(),
+            schema: Arc::new(Schema::new(fields)),
             limits,
             rows: 0,
             variable_bytes: 0,
@@ -109,7 +111,7 @@ impl BatchBuilder {
 
     #[cold]
     fn refuse(&mut self, col: usize, refusal: &Refusal) {
-        let name = self.columns.get(col).map_or("?", |column| column.column.name.as_str());
+        let name = self.columns.get(col).map_or("?", |column| column.name.as_str());
         let error = match refusal {
             Refusal::OtherType => Error::new(
                 ErrorCode::SchemaMismatch,
@@ -134,16 +136,16 @@ impl BatchBuilder {
     }
 }
 
-/// A value that is held as it comes.
+/// A value that is held as it comes, or as the text of one among values of several types.
 macro_rules! held_as_is {
-    ($method:ident, $value:ty, $($held:ident => $convert:expr),+) => {
+    ($method:ident, $value:ty, $held:ident => $convert:expr, $text:path) => {
         #[inline]
         fn $method(&mut self, col: usize, val: $value) {
             self.put(col, |column| {
-                match &mut column.values {
-                    $(Values::$held(values) => values.push($convert(val)),)+
-                    _ => return Err(Refusal::OtherType),
-                }
+                let Values::$held(values) = &mut column.values else {
+                    return column.of_variant(|out| $text(out, val));
+                };
+                values.push($convert(val));
                 column.nulls.append_non_null();
                 Ok(())
             });
@@ -152,12 +154,12 @@ macro_rules! held_as_is {
 }
 
 impl RowWriter for BatchBuilder {
-    held_as_is!(write_u8, u8, Int16 => i16::from);
-    held_as_is!(write_i16, i16, Int16 => i16::from);
-    held_as_is!(write_i32, i32, Int32 => i32::from);
-    held_as_is!(write_i64, i64, Int64 => i64::from);
-    held_as_is!(write_f32, f32, Float32 => f32::from);
-    held_as_is!(write_f64, f64, Float64 => f64::from);
+    held_as_is!(write_u8, u8, Int16 => i16::from, value_text::integer);
+    held_as_is!(write_i16, i16, Int16 => i16::from, value_text::integer);
+    held_as_is!(write_i32, i32, Int32 => i32::from, value_text::integer);
+    held_as_is!(write_i64, i64, Int64 => i64::from, value_text::integer);
+    held_as_is!(write_f32, f32, Float32 => f32::from, value_text::float);
+    held_as_is!(write_f64, f64, Float64 => f64::from, value_text::float);
 
     fn write_null(&mut self, col: usize) {
         self.put(col, |column| {
@@ -169,7 +171,7 @@ impl RowWriter for BatchBuilder {
     fn write_bool(&mut self, col: usize, val: bool) {
         self.put(col, |column| {
             let Values::Bool(bits) = &mut column.values else {
-                return Err(Refusal::OtherType);
+                return column.of_variant(|out| out.push(if val { b'1' } else { b'0' }));
             };
             bits.append(val);
             column.nulls.append_non_null();
@@ -190,16 +192,14 @@ impl RowWriter for BatchBuilder {
 
     fn write_bytes(&mut self, col: usize, bytes: Cow<'_, [u8]>) {
         self.variable_bytes += bytes.len();
-        self.put(col, |column| {
-            column.variable(|out, _| out.extend_from_slice(&bytes)).map(drop)
-        });
+        self.put(col, |column| column.binary(&bytes));
     }
 
     fn write_decimal(&mut self, col: usize, val: DecimalParts) {
         self.put(col, |column| {
             // 38 digits are less than 2^127.
             let magnitude = i128::try_from(val.magnitude()).map_err(|_| Refusal::Invalid)?;
-            column.decimal(if val.is_positive { magnitude } else { -magnitude })
+            column.decimal(if val.is_positive { magnitude } else { -magnitude }, val.scale)
         });
     }
 
@@ -208,40 +208,32 @@ impl RowWriter for BatchBuilder {
     }
 
     fn write_date(&mut self, col: usize, val: SqlDate) {
-        self.put(col, |column| {
-            let days = valid_days(val.get_days().into())? - UNIX_EPOCH_DAYS;
-            let Values::Int32(values) = &mut column.values else {
-                return Err(Refusal::OtherType);
-            };
-            values.push(i32::try_from(days).map_err(|_| Refusal::Invalid)?);
-            column.nulls.append_non_null();
-            Ok(())
-        });
+        self.put(col, |column| column.date(val.get_days().into()));
     }
 
     /// The driver's `time_nanoseconds` counts 100 ns, whatever its name says.
     fn write_time(&mut self, col: usize, val: SqlTime) {
-        self.put(col, |column| column.time(val.time_nanoseconds));
+        self.put(col, |column| column.time(val.time_nanoseconds, val.scale));
     }
 
     /// A tick of 1/300 s is the millisecond that SQL Server shows: .000, .003, .007.
     fn write_datetime(&mut self, col: usize, val: SqlDateTime) {
         self.put(col, |column| {
             let millis = (u64::from(val.time) * 10 + 1) / 3;
-            column.timestamp(i64::from(val.days) + EPOCH_1900_DAYS, millis * 10_000)
+            column.timestamp(i64::from(val.days) + EPOCH_1900_DAYS, millis * 10_000, 3)
         });
     }
 
     fn write_smalldatetime(&mut self, col: usize, val: SqlSmallDateTime) {
         let ticks = u64::from(val.time) * 60 * SECOND_TICKS.unsigned_abs();
         self.put(col, |column| {
-            column.timestamp(i64::from(val.days) + EPOCH_1900_DAYS, ticks)
+            column.timestamp(i64::from(val.days) + EPOCH_1900_DAYS, ticks, 0)
         });
     }
 
     fn write_datetime2(&mut self, col: usize, val: SqlDateTime2) {
         self.put(col, |column| {
-            column.timestamp(val.days.into(), val.time.time_nanoseconds)
+            column.timestamp(val.days.into(), val.time.time_nanoseconds, val.time.scale)
         });
     }
 
@@ -249,25 +241,25 @@ impl RowWriter for BatchBuilder {
     fn write_datetimeoffset(&mut self, col: usize, val: SqlDateTimeOffset) {
         self.put(col, |column| {
             let moment = &val.datetime2;
-            column.instant(moment.days.into(), moment.time.time_nanoseconds, val.offset)
+            column.instant(moment.days.into(), &moment.time, val.offset)
         });
     }
 
     fn write_money(&mut self, col: usize, val: SqlMoney) {
         self.put(col, |column| {
             let low = i64::from(val.lsb_part.cast_unsigned());
-            column.decimal((i64::from(val.msb_part) << 32 | low).into())
+            column.decimal((i64::from(val.msb_part) << 32 | low).into(), MONEY_SCALE)
         });
     }
 
     fn write_smallmoney(&mut self, col: usize, val: SqlSmallMoney) {
-        self.put(col, |column| column.decimal(val.int_val.into()));
+        self.put(col, |column| column.decimal(val.int_val.into(), MONEY_SCALE));
     }
 
     fn write_uuid(&mut self, col: usize, val: Uuid) {
         self.put(col, |column| {
             let Values::Fixed { width: 16, bytes } = &mut column.values else {
-                return Err(Refusal::OtherType);
+                return column.of_variant(|out| value_text::uuid(out, val.as_bytes()));
             };
             bytes.extend_from_slice(val.as_bytes());
             column.nulls.append_non_null();
@@ -294,7 +286,7 @@ impl RowWriter for BatchBuilder {
             if index > 0 {
                 text.push(b',');
             }
-            forms::float(&mut text, number);
+            value_text::float(&mut text, number);
         }
         text.push(b']');
         self.write_string(col, Cow::Owned(text), EncodingType::Utf8);

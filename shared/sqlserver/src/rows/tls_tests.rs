@@ -10,10 +10,11 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tidemark_replay::server::{Answer, Replay};
 use tidemark_replay::tokens::{columns, end};
 
-use super::tests::options;
-use super::*;
-use crate::format::{Format, Timestamps};
-use crate::types::{Column, SqlType};
+use tidemark::model::types::Form;
+
+use super::RowReader;
+use super::tests::{Collected, column, options, read};
+use crate::login::{Login, Tls};
 
 const CASE: &str = "TIDEMARK_TLS_CASE";
 
@@ -40,8 +41,8 @@ fn a_certificate_must_be_of_a_trusted_ca_and_for_the_host() {
 
     for (ca_file, tls, host, expected) in [
         (Some(bundle.as_path()), "verify", "127.0.0.1", "Ok"),
-        (Some(bundle.as_path()), "verify", "localhost", "SourceRejected"),
-        (None, "verify", "127.0.0.1", "SourceRejected"),
+        (Some(bundle.as_path()), "verify", "localhost", "Refused"),
+        (None, "verify", "127.0.0.1", "Refused"),
         (None, "trust", "127.0.0.1", "Ok"),
     ] {
         let outcome = in_a_process(ca_file, &format!("{tls} {host} {}", server.port()));
@@ -58,7 +59,7 @@ fn in_a_process(ca_file: Option<&Path>, case: &str) -> String {
     command
         .args([
             "--exact",
-            "adapters::mssql::tls_tests::one_case",
+            "rows::tls_tests::one_case",
             "--ignored",
             "--nocapture",
         ])
@@ -81,21 +82,10 @@ async fn one_case() {
         tls: if tls == "trust" { Tls::Trust } else { Tls::Verify },
         ..options(port.parse().unwrap())
     };
-    let column = Column {
-        name: "a".to_owned(),
-        sql_type: SqlType::Int,
-        nullable: true,
-    };
-    let shape = Shape::new(&[column], &Format::default(), Timestamps::Us).unwrap();
-    let query = Query {
-        sql: "SELECT [a] FROM [t]".to_owned(),
-        parameters: Vec::new(),
-    };
-    match MssqlRows::new(options)
-        .read(&query, &shape, &mut tests::Collected::default())
-        .await
-    {
+    let mut reader = RowReader::new(options);
+    let int = column("a", "int", Form::Int32);
+    match read(&mut reader, &int, &mut Collected::default()).await {
         Ok(_) => println!("outcome Ok"),
-        Err(error) => println!("outcome {}: {}", error.code(), error.report()),
+        Err(failure) => println!("outcome {:?}: {failure}", failure.fault()),
     }
 }

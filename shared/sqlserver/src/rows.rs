@@ -1,0 +1,284 @@
+//! The rows of a slice, read with Microsoft's own driver (`mssql-tds`) into record batches.
+//!
+//! The driver hands every value to a writer of ours as it is decoded, which appends it to Arrow buffers.
+
+mod batch_builder;
+mod column_builder;
+mod result_columns;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tls_tests;
+#[cfg(test)]
+mod type_tests;
+mod wire_text;
+
+use std::fmt;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use mssql_tds::connection::tds_client::{BufferedRowPoll, ResultSet, StatementResult};
+use mssql_tds::core::TdsResult;
+use mssql_tds::datatypes::column_values::ColumnValues;
+use tidemark::error::{Answer, Error, ErrorCode};
+use tidemark::model::rows::{Changes, Rows};
+use tidemark::model::types::Column;
+use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tracing::warn;
+
+pub use self::batch_builder::BatchBuilder;
+use crate::login::{Credential, Login};
+use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, parameters, unlogged, within};
+use crate::statements::{self, Statement, change_tracking};
+
+/// When a record batch is full, whichever comes first. A single row may exceed the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Rows in a batch at most.
+    pub rows: usize,
+    /// Bytes of values after which a batch is passed on.
+    pub bytes: usize,
+}
+
+impl Default for BatchLimits {
+    /// Measured with ten mixed columns: 2 MiB cost no more time than 8 MiB and 20 MB less memory, because several
+    /// batches are under way at once.
+    fn default() -> Self {
+        Self {
+            rows: 65_536,
+            bytes: 2 * 1024 * 1024,
+        }
+    }
+}
+
+/// Reads rows over one session. Dropping it leaves the connection to the next one that [keeps](Self::keeping) in the same
+/// place.
+pub struct RowReader {
+    session: Session<Mssql>,
+    limits: BatchLimits,
+}
+
+impl fmt::Debug for RowReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowReader")
+            .field("session", &self.session)
+            .field("limits", &self.limits)
+            .finish()
+    }
+}
+
+impl RowReader {
+    /// The database behind a login; nothing is opened yet.
+    #[must_use]
+    pub fn new(login: impl Into<Credential>) -> Self {
+        Self::with_limits(login, BatchLimits::default())
+    }
+
+    /// As [`new`](Self::new), with other limits.
+    #[must_use]
+    pub fn with_limits(login: impl Into<Credential>, limits: BatchLimits) -> Self {
+        Self {
+            session: Session::new(login).with_timeouts(Timeouts::ROWS),
+            limits,
+        }
+    }
+
+    /// The same with other timeouts than [`Timeouts::ROWS`]. Its silence is one before the first row, between two rows
+    /// or within a row.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self {
+            session: self.session.with_timeouts(timeouts),
+            ..self
+        }
+    }
+
+    /// The same with the connection that the last one left in `kept`, if it still answers.
+    #[must_use]
+    pub fn keeping(self, kept: &KeptConnection<Mssql>) -> Self {
+        Self {
+            session: self.session.keeping(kept),
+            ..self
+        }
+    }
+
+    /// Without encryption: for the replaying server of tests and measurements, which no function reads from.
+    #[must_use]
+    pub fn unencrypted(login: Login, limits: BatchLimits) -> Self {
+        let session = Session::with_driver(Mssql::unencrypted(), login).with_timeouts(Timeouts::ROWS);
+        Self { session, limits }
+    }
+
+    /// Runs the statement and stands before its first row. A connection of before that turns out broken is replaced once.
+    async fn start(&self, statement: &Statement) -> Answer<Box<Opened<Mssql>>> {
+        if let Some(mut client) = self.session.take_open().await {
+            match self.execute(&mut client, statement).await {
+                Ok(()) => return Ok(client),
+                Err(failure) if failure.is_transient() => self.session.give_up(client).await,
+                Err(failure) => return Err(failure),
+            }
+        }
+        let mut client = Box::pin(self.session.connect()).await?;
+        match self.execute(&mut client, statement).await {
+            Ok(()) => Ok(client),
+            Err(failure) => self.session.settle(client, Err(failure)).await,
+        }
+    }
+
+    async fn execute(&self, client: &mut MssqlClient, statement: &Statement) -> Answer<()> {
+        let silence = self.session.timeouts().silence;
+        let execute = async {
+            let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
+            match within(silence, executing).await? {
+                StatementResult::Rows => Ok(true),
+                StatementResult::End => Ok(false),
+                // A DECLARE before the SELECT.
+                StatementResult::NoRows { .. } => within(silence, client.advance_to_rows()).await,
+            }
+        };
+        if unlogged(execute).await.map_err(|error| self.session.failure(error))? {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::SchemaMismatch, "the statement returned no columns").into())
+    }
+
+    /// Runs a batch whose result does not matter.
+    async fn batch(&self, client: &mut MssqlClient, sql: &str) -> Answer<()> {
+        let run = async {
+            client.execute(sql.to_owned(), ()).await?;
+            while client.advance().await? != StatementResult::End {}
+            client.close_query().await
+        };
+        let run = unlogged(within(self.session.timeouts().silence, run)).await;
+        run.map_err(|error| self.session.failure(error))
+    }
+
+    /// Whether the one value a statement answers is 1.
+    async fn answers_yes(&self, client: &mut MssqlClient, statement: &Statement) -> Answer<bool> {
+        self.execute(client, statement).await?;
+        let read = async {
+            let row = client.next_row().await?;
+            client.close_query().await?;
+            Ok(row)
+        };
+        let row = unlogged(within(self.session.timeouts().silence, read)).await;
+        let row = row.map_err(|error| self.session.failure(error))?;
+        Ok(row.is_some_and(|row| row == [ColumnValues::Int(1)]))
+    }
+
+    async fn check(&self, client: &mut MssqlClient, changes: &Changes<'_>) -> Answer<()> {
+        if self.answers_yes(client, &change_tracking::are_complete(changes)).await? {
+            return Ok(());
+        }
+        let message = "the changes of this window are no longer complete: retention has passed, the table was truncated, or \
+                       its tracking was switched off. The next run decides by on_expired";
+        Err(Error::new(ErrorCode::ChangeTrackingInvalid, message).into())
+    }
+
+    /// Reads the rows of a statement that has been executed.
+    async fn rows<T: TakeBatches<RecordBatch>>(
+        &self,
+        client: &mut MssqlClient,
+        columns: &[Column],
+        batches: &mut T,
+    ) -> Answer<u64> {
+        result_columns::check(columns, client.get_metadata())?;
+        let silence = self.session.timeouts().silence;
+        let mut batch = BatchBuilder::new(columns, self.limits);
+        let mut rows = 0;
+        loop {
+            let has_more = unlogged(fill(client, &mut batch, silence)).await;
+            let has_more = has_more.map_err(|error| self.session.failure(error))?;
+            if let Some(full) = batch.finish()? {
+                rows += full.num_rows() as u64;
+                batches.take(full).await?;
+            }
+            if !has_more {
+                break;
+            }
+        }
+        if batch.replaced_texts() > 0 {
+            warn!(
+                values = batch.replaced_texts(),
+                "Malformed text was replaced by U+FFFD."
+            );
+        }
+        // Absent when the server was told not to count.
+        if let Some(sent) = client.last_result_row_count()
+            && sent != rows
+        {
+            let message = format!("the server sent {sent} rows but {rows} were read");
+            return Err(Error::new(ErrorCode::Internal, message).into());
+        }
+        let close = unlogged(within(silence, client.close_query())).await;
+        close.map_err(|error| self.session.failure(error))?;
+        Ok(rows)
+    }
+
+    /// Reads changes while the server has all of them, in one snapshot where the database allows it.
+    ///
+    /// Whether it does is asked each time, because that can be changed at any time.
+    async fn changes<T: TakeBatches<RecordBatch>>(
+        &self,
+        client: &mut MssqlClient,
+        changes: &Changes<'_>,
+        columns: &[Column],
+        batches: &mut T,
+    ) -> Answer<u64> {
+        let statement = statements::rows(&Rows::Changes(*changes), columns)?;
+        let is_snapshot = self
+            .answers_yes(client, &change_tracking::snapshot_allowed())
+            .await?;
+        if is_snapshot {
+            self.batch(client, change_tracking::BEGIN_SNAPSHOT).await?;
+        }
+        self.check(client, changes).await?;
+        self.execute(client, &statement).await?;
+        let rows = self.rows(client, columns, batches).await?;
+        self.check(client, changes).await?;
+        if is_snapshot {
+            self.batch(client, change_tracking::COMMIT_SNAPSHOT).await?;
+        }
+        Ok(rows)
+    }
+}
+
+impl ReadRows for RowReader {
+    type Batch = RecordBatch;
+
+    async fn read<T: TakeBatches<RecordBatch>>(
+        &mut self,
+        rows: &Rows<'_>,
+        columns: &[Column],
+        batches: &mut T,
+    ) -> Answer<u64> {
+        if let Rows::Changes(changes) = rows {
+            // Out of reach until the end: whatever goes wrong, the transaction ends with the connection.
+            let mut client = self.session.take_clean().await?;
+            let outcome = self.changes(&mut client, changes, columns, batches).await;
+            return self.session.settle(client, outcome).await;
+        }
+        let statement = statements::rows(rows, columns)?;
+        let mut client = self.start(&statement).await?;
+        let outcome = self.rows(&mut client, columns, batches).await;
+        self.session.settle(client, outcome).await
+    }
+}
+
+/// Decodes rows into the batch until it is full (`true`), has failed (`true`), or there are no more (`false`).
+async fn fill(client: &mut MssqlClient, batch: &mut BatchBuilder, silence: Duration) -> TdsResult<bool> {
+    while !batch.is_full() {
+        // Rows that are already here are decoded without a future for each.
+        match client.try_next_buffered_row_into(batch)? {
+            BufferedRowPoll::Complete => {}
+            BufferedRowPoll::Partial => within(silence, client.finish_row_into(batch)).await?,
+            BufferedRowPoll::Pending => {
+                if !within(silence, client.next_row_into(batch)).await? {
+                    return Ok(false);
+                }
+            }
+            BufferedRowPoll::Exhausted => return Ok(false),
+        }
+    }
+    Ok(true)
+}

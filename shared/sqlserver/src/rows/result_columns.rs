@@ -1,0 +1,45 @@
+//! Whether a result has the columns it should have.
+
+use mssql_tds::query::metadata::ColumnMetadata;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::types::Column;
+
+use crate::types::SqlType;
+use crate::types::wire;
+
+/// Compares the result's columns with the plan's: number, names, and types as far as they show on the wire.
+///
+/// # Errors
+///
+/// `SchemaMismatch`, naming the column and both types.
+pub fn check(expected: &[Column], result: &[ColumnMetadata]) -> Result<()> {
+    if expected.len() != result.len() {
+        return Err(Error::new(
+            ErrorCode::SchemaMismatch,
+            format!("the plan has {} columns, the result {}", expected.len(), result.len()),
+        ));
+    }
+    for (column, sent) in expected.iter().zip(result) {
+        if column.name != sent.column_name {
+            return Err(Error::new(
+                ErrorCode::SchemaMismatch,
+                format!(
+                    "the plan has a column '{}' where the result has '{}'",
+                    column.name, sent.column_name
+                ),
+            ));
+        }
+        if sent.is_encrypted() || !SqlType::of(&column.sql_type)?.is_carried_by(sent) {
+            return Err(Error::new(
+                ErrorCode::SchemaMismatch,
+                format!(
+                    "column '{}' is {} in the plan but arrives as {}",
+                    column.name,
+                    column.sql_type,
+                    wire::described(sent)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Merging the rows of a slice into a table of another database: bulk loads into a temporary table, then one transaction.
+
+mod cells;
+mod keys;
+pub(crate) mod mapping;
+#[cfg(test)]
+mod mapping_tests;
+pub(crate) mod sink_columns;
+mod staged_slice;
+pub(crate) mod staging;
+#[cfg(test)]
+mod type_tests;
+
+use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
+use tidemark::ports::merge::{MergeRows, SliceToMerge};
+
+pub use self::staged_slice::StagedSlice;
+use crate::login::{Credential, Logins, ServerConfig, Tls};
+use crate::session::{KeptConnection, Mssql, Session, Timeouts};
+
+/// The databases that tables are merged into, each behind a secret that the deployment names.
+#[derive(Debug)]
+pub struct Sinks {
+    logins: Logins,
+    tls: Tls,
+    allowed: Vec<String>,
+    kept: KeptConnection<Mssql>,
+}
+
+impl Sinks {
+    /// The databases of the secrets with these names and no others; nothing is read or opened yet. The connection to the
+    /// database used last stays in `kept`.
+    #[must_use]
+    pub fn new(logins: &Logins, tls: Tls, allowed: Vec<String>, kept: &KeptConnection<Mssql>) -> Self {
+        Self {
+            logins: logins.clone(),
+            tls,
+            allowed,
+            kept: kept.clone(),
+        }
+    }
+}
+
+impl MergeRows for Sinks {
+    type Batch = arrow_array::RecordBatch;
+    type Staged = StagedSlice;
+
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<StagedSlice> {
+        let secret = &slice.sink.secret_arn;
+        if !self.allowed.contains(secret) {
+            let message = format!(
+                "the secret {secret} is none of the sinks' secrets: add it to the parameter SinkSecretArns, which becomes the \
+                 variable SINK_SECRET_ARNS"
+            );
+            return Err(Error::new(ErrorCode::InvalidConfig, message).into());
+        }
+        let server = ServerConfig {
+            secret: secret.clone(),
+            tls: self.tls,
+        };
+        let login = self.logins.credential(&server).await.map_err(without_login)?;
+        SinkServer::new(login).keeping(&self.kept).stage(slice).await
+    }
+}
+
+/// A store of secrets that fails for now keeps from the sink what it needs to be reached.
+fn without_login(error: Error) -> Failure {
+    match error.code() {
+        ErrorCode::SourceUnavailable => Failure::new(Fault::Unreachable, error.to_string()).caused_by(error),
+        _ => error.into(),
+    }
+}
+
+/// A database that slices are merged into.
+#[derive(Debug)]
+pub struct SinkServer {
+    credential: Credential,
+    kept: KeptConnection<Mssql>,
+}
+
+impl SinkServer {
+    /// The database behind a login; nothing is sent yet.
+    #[must_use]
+    pub fn new(login: impl Into<Credential>) -> Self {
+        Self {
+            credential: login.into(),
+            kept: KeptConnection::default(),
+        }
+    }
+
+    /// The same with the connection that the last slice left in `kept`.
+    #[must_use]
+    pub fn keeping(self, kept: &KeptConnection<Mssql>) -> Self {
+        Self {
+            kept: kept.clone(),
+            ..self
+        }
+    }
+}
+
+impl MergeRows for SinkServer {
+    type Batch = arrow_array::RecordBatch;
+    type Staged = StagedSlice;
+
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<StagedSlice> {
+        let session = Session::new(self.credential.clone())
+            .with_timeouts(Timeouts::MERGE)
+            .keeping(&self.kept);
+        StagedSlice::begin(session, slice).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::future::BoxFuture;
+    use tidemark::error::Role;
+    use tidemark::model::sink::SqlServerSink;
+    use tidemark::ports::merge::Newest;
+    use tidemark::ports::secrets::{ReadSecrets, Secret};
+
+    use super::*;
+
+    /// A store that fails for now.
+    #[derive(Debug)]
+    struct Throttled;
+
+    impl ReadSecrets for Throttled {
+        fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, tidemark::error::Result<Secret>> {
+            assert_eq!(name, "allowed", "no other secret is read");
+            Box::pin(async { Err(Error::new(ErrorCode::SourceUnavailable, "throttled")) })
+        }
+    }
+
+    #[tokio::test]
+    async fn only_secrets_that_the_deployment_names_are_opened() {
+        let sinks = Sinks::new(
+            &Logins::new(Arc::new(Throttled)),
+            Tls::Verify,
+            vec!["allowed".to_owned()],
+            &KeptConnection::default(),
+        );
+        let stage = async |secret: &str| {
+            let sink: SqlServerSink = serde_json::from_value(serde_json::json!({ "secret_arn": secret })).unwrap();
+            let slice = SliceToMerge {
+                source: &"t".parse().unwrap(),
+                sink: &sink,
+                columns: &[],
+                newest: Newest::Version,
+            };
+            sinks.stage(&slice).await.unwrap_err().of(Role::Sink)
+        };
+        let error = stage("other").await;
+        assert_eq!(error.code(), ErrorCode::InvalidConfig);
+        for named in ["other", "SinkSecretArns", "SINK_SECRET_ARNS"] {
+            assert!(error.to_string().contains(named), "{error}");
+        }
+        let error = stage("allowed").await;
+        assert_eq!(
+            (error.code(), error.to_string()),
+            (ErrorCode::SinkUnavailable, "sink: throttled".to_owned())
+        );
+    }
+}

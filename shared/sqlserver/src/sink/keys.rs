@@ -1,0 +1,85 @@
+//! The keys by which a row is found again in a sink table.
+
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::sink::SqlServerSink;
+use tidemark::model::types::Column;
+
+use super::sink_columns::{MappedColumn, SinkTable};
+
+impl SinkTable<'_> {
+    /// The configured keys, else the primary key; none only where they are optional.
+    pub(super) fn keys(&self, sink: &SqlServerSink, columns: &[Column], optional: bool) -> Result<Vec<MappedColumn>> {
+        let primary: Vec<&str> = self
+            .columns
+            .iter()
+            .filter(|column| column.primary_key)
+            .map(|column| column.name.as_str())
+            .collect();
+        let names: Vec<&str> = if sink.keys.is_empty() {
+            primary
+        } else {
+            sink.keys.iter().map(Identifier::as_str).collect()
+        };
+        if names.is_empty() && !optional {
+            let message = format!(
+                "{} has no primary key: name the columns that identify a row in the sink's keys",
+                self.what
+            );
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+        let mut keys = Vec::new();
+        for name in names {
+            let spelled = &self.find(name)?.name;
+            let index = position(columns, spelled).ok_or_else(|| {
+                self.mismatch(&format!(
+                    "has the key column {spelled}, which is not among the copied columns: copy it, or name other keys"
+                ))
+            })?;
+            let key = self.map(&columns[index], index)?;
+            if !key.sql_type.can_be_key() {
+                return Err(self.mismatch(&format!(
+                    "has the key column {spelled} as {}, which cannot be compared",
+                    key.sql_type
+                )));
+            }
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    /// Refuses keys that are not the source's primary key, `of_source`: a deletion has values there and nowhere else, so by
+    /// more columns it would delete nothing, and by fewer the rows of other keys.
+    pub(super) fn check_tracked(
+        &self,
+        source: &ObjectName,
+        columns: &[Column],
+        of_source: &[usize],
+        keys: &[MappedColumn],
+    ) -> Result<()> {
+        let same = of_source
+            .iter()
+            .all(|index| keys.iter().any(|key| key.staged == *index))
+            && keys.iter().all(|key| of_source.contains(&key.staged));
+        if same {
+            return Ok(());
+        }
+        let of_source: Vec<_> = of_source.iter().map(|index| columns[*index].name.as_str()).collect();
+        let keys: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+        let message = format!(
+            "{} has the keys ({}), and change tracking names deleted rows by the primary key of {source}, ({}): name these in \
+             the sink's keys",
+            self.what,
+            keys.join(", "),
+            of_source.join(", ")
+        );
+        Err(Error::new(ErrorCode::InvalidInput, message))
+    }
+}
+
+/// The number of the column of this name: spelled exactly, or in another case.
+pub(super) fn position(columns: &[Column], name: &str) -> Option<usize> {
+    let lower = name.to_lowercase();
+    let exact = columns.iter().position(|column| column.name == name);
+    exact.or_else(|| columns.iter().position(|column| column.name.to_lowercase() == lower))
+}

@@ -1,0 +1,275 @@
+//! The columns of a sink table, or of a table type, as the sink's catalog describes them, and what may be written into them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use mssql_tds::datatypes::column_values::ColumnValues;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::names::Identifier;
+use tidemark::model::types::Column;
+
+use crate::types::SqlType;
+
+/// How many columns an error lists: errors travel in the state machine's payload.
+const NAMES_SHOWN: usize = 20;
+
+/// A column of a sink table, or of a table type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SinkColumn {
+    /// The name as the server spells it.
+    pub name: String,
+    /// The type, or the server's name of one that Tidemark does not know.
+    pub sql_type: std::result::Result<SqlType, String>,
+    /// Whether NULL is allowed.
+    pub nullable: bool,
+    /// Whether the server numbers the rows.
+    pub identity: bool,
+    /// Whether the server computes the value.
+    pub computed: bool,
+    /// Whether the column has a default.
+    pub defaulted: bool,
+    /// The collation of text.
+    pub collation: Option<Collation>,
+    /// Whether the column is part of the primary key.
+    pub primary_key: bool,
+}
+
+/// A column of the sink table, or of the table type, and the staged column that fills it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MappedColumn {
+    /// Its name as the server spells it.
+    pub name: Identifier,
+    /// The number of the staged column.
+    pub staged: usize,
+    /// Its type.
+    pub sql_type: SqlType,
+    /// The collation of text.
+    pub collation: Option<Collation>,
+    /// Whether it holds NULL.
+    pub nullable: bool,
+    /// Whether it is the identity column.
+    pub identity: bool,
+}
+
+/// The name of a collation, which a statement takes only without brackets: letters, digits and underscores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Collation(String);
+
+impl FromStr for Collation {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Ok(Self(name.to_owned()));
+        }
+        let message = format!("'{}' is not the name of a collation", name.escape_default());
+        Err(Error::new(ErrorCode::SchemaMismatch, message))
+    }
+}
+
+impl fmt::Display for Collation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl SinkColumn {
+    /// Reads a row of the catalog, in the columns of the statement. `None` when it does not have their form.
+    pub(super) fn read(row: &[ColumnValues]) -> Option<Result<Self>> {
+        let [
+            name,
+            type_name,
+            length,
+            precision,
+            scale,
+            nullable,
+            identity,
+            computed,
+            defaulted,
+            collation,
+            primary_key,
+        ] = row
+        else {
+            return None;
+        };
+        let type_name = text(type_name)?.unwrap_or_else(|| "a type of its own".to_owned());
+        let sql_type = SqlType::from_catalog(&type_name, number(length)?, number(precision)?, number(scale)?);
+        let collation = text(collation)?.map(|name| name.parse()).transpose();
+        let column = Self {
+            name: text(name)?.unwrap_or_default(),
+            sql_type: sql_type.ok_or(type_name),
+            nullable: flag(nullable)?,
+            identity: flag(identity)?,
+            computed: flag(computed)?,
+            defaulted: flag(defaulted)?,
+            collation: None,
+            primary_key: flag(primary_key)?,
+        };
+        Some(collation.map(|collation| Self { collation, ..column }))
+    }
+
+    /// The column with what fills it.
+    pub(super) fn filled(&self, sql_type: SqlType, staged: usize) -> Result<MappedColumn> {
+        Ok(MappedColumn {
+            name: Identifier::new(self.name.as_str())?,
+            staged,
+            sql_type,
+            collation: self.collation.clone(),
+            nullable: self.nullable,
+            identity: self.identity,
+        })
+    }
+}
+
+/// A text of the catalog, or NULL.
+fn text(value: &ColumnValues) -> Option<Option<String>> {
+    match value {
+        ColumnValues::Null => Some(None),
+        ColumnValues::String(text) => {
+            let units = text.bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+            let text: String = char::decode_utf16(units)
+                .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect();
+            Some(Some(text))
+        }
+        _ => None,
+    }
+}
+
+fn number(value: &ColumnValues) -> Option<i32> {
+    match value {
+        ColumnValues::Null => Some(0),
+        ColumnValues::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn flag(value: &ColumnValues) -> Option<bool> {
+    match value {
+        ColumnValues::Null => Some(false),
+        ColumnValues::Bit(flag) => Some(*flag),
+        _ => None,
+    }
+}
+
+/// The sink table, or the table type of a procedure.
+pub(super) struct SinkTable<'a> {
+    /// Its name in messages.
+    pub(super) what: String,
+    /// Its columns.
+    pub(super) columns: &'a [SinkColumn],
+}
+
+impl SinkTable<'_> {
+    pub(super) fn mismatch(&self, what: &str) -> Error {
+        Error::new(ErrorCode::SchemaMismatch, format!("{} {what}", self.what))
+    }
+
+    /// The column of this name: spelled exactly, or, as most collations do not mind, in another case.
+    pub(super) fn find(&self, name: &str) -> Result<&SinkColumn> {
+        let lower = name.to_lowercase();
+        let mut alike = self.columns.iter().filter(|column| column.name.to_lowercase() == lower);
+        let exact = self.columns.iter().find(|column| column.name == name);
+        match (exact, alike.next(), alike.next()) {
+            (Some(column), ..) | (None, Some(column), None) => Ok(column),
+            _ => {
+                let names: Vec<_> = self
+                    .columns
+                    .iter()
+                    .take(NAMES_SHOWN)
+                    .map(|column| column.name.as_str())
+                    .collect();
+                Err(self.mismatch(&format!(
+                    "has no column '{name}', its columns are {}: add it, or leave it out by naming the others in columns",
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// The type of a column that holds every value of `source` exactly.
+    pub(super) fn holds(&self, column: &SinkColumn, source: &Column) -> Result<SqlType> {
+        let name = &column.name;
+        if column.computed {
+            return Err(self.mismatch(&format!(
+                "computes its column {name}: leave it out by naming the others in columns"
+            )));
+        }
+        let sql_type = match &column.sql_type {
+            Ok(SqlType::RowVersion) => {
+                return Err(self.mismatch(&format!(
+                    "has {name} as a rowversion, which only the server writes: make it binary(8) to keep the source's, or leave \
+                     it out"
+                )));
+            }
+            Ok(sql_type) => *sql_type,
+            Err(unknown) => return Err(self.mismatch(&format!("has {name} as {unknown}, which Tidemark cannot write"))),
+        };
+        if sql_type.holds(SqlType::of(&source.sql_type)?) {
+            return Ok(sql_type);
+        }
+        Err(self.mismatch(&format!(
+            "has {name} as {sql_type}, which does not hold every {} of the source exactly: widen it, or leave it out",
+            source.sql_type
+        )))
+    }
+
+    /// The column that `column` goes into, filled by the staged column of this number.
+    pub(super) fn map(&self, column: &Column, index: usize) -> Result<MappedColumn> {
+        let counterpart = self.find(&column.name)?;
+        let sql_type = self.holds(counterpart, column)?;
+        counterpart.filled(sql_type, index)
+    }
+
+    /// Refuses columns that must have a value and get none.
+    pub(super) fn check_required(&self, mapped: &[MappedColumn]) -> Result<()> {
+        let missing = self.columns.iter().find(|column| {
+            let filled = column.nullable || column.identity || column.computed || column.defaulted;
+            let server = column.sql_type == Ok(SqlType::RowVersion);
+            !filled && !server && !mapped.iter().any(|mapped| mapped.name.as_str() == column.name)
+        });
+        missing.map_or(Ok(()), |column| {
+            Err(self.mismatch(&format!(
+                "needs a value in {}, which is not among the copied columns: copy it, give it a default or let it be NULL",
+                column.name
+            )))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mssql_tds::datatypes::sql_string::SqlString;
+
+    use super::*;
+
+    #[test]
+    fn a_row_of_the_catalog_is_read() {
+        let text = |text: &str| ColumnValues::String(SqlString::from_utf8_string(text.to_owned()));
+        let bit = ColumnValues::Bit;
+        let mut row = vec![
+            text("n]ämé"),
+            text("nvarchar"),
+            ColumnValues::Int(40),
+            ColumnValues::Int(0),
+            ColumnValues::Int(0),
+            bit(true),
+            bit(false),
+            bit(true),
+            ColumnValues::Null,
+            text("Latin1_General_CI_AS"),
+            bit(false),
+        ];
+        let column = SinkColumn::read(&row).unwrap().unwrap();
+        assert_eq!(column.name, "n]ämé");
+        assert_eq!(column.sql_type.unwrap().to_string(), "nvarchar(20)");
+        assert!(column.nullable && column.computed && !column.identity && !column.defaulted && !column.primary_key);
+        assert_eq!(column.collation.unwrap().to_string(), "Latin1_General_CI_AS");
+        row[9] = text("x COLLATE y");
+        assert!(SinkColumn::read(&row).unwrap().is_err());
+        row[9] = ColumnValues::Null;
+        row[2] = text("40");
+        assert!(SinkColumn::read(&row).is_none());
+        assert!(SinkColumn::read(&row[1..]).is_none());
+    }
+}

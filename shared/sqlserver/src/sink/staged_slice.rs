@@ -1,0 +1,373 @@
+//! The rows of a slice in a temporary table of their session, and what is done with them there.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use mssql_tds::connection::bulk_copy::BulkCopy;
+use mssql_tds::connection::tds_client::{ResultSet, StatementResult};
+use mssql_tds::core::TdsResult;
+use mssql_tds::datatypes::bulk_copy_metadata::BulkCopyColumnMetadata;
+use mssql_tds::datatypes::column_values::ColumnValues;
+use mssql_tds::error::Error as DriverError;
+use mssql_tds::message::transaction_management::TransactionIsolationLevel;
+use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
+use tidemark::model::names::ObjectName;
+use tidemark::model::types::Form;
+use tidemark::ports::merge::{Merged, SliceToMerge, StagedRows};
+
+use super::cells::{Cells, Row};
+use super::mapping::{Merge, SinkTables};
+use super::sink_columns::SinkColumn;
+use super::staging::KnownColumns;
+use crate::session::{Driver, Mssql, MssqlClient, Opened, Session, parameters, unlogged, within};
+use crate::statements::Statement;
+use crate::statements::merge::{STAGING, drop_staging, lock, session, sink_columns, table_type_columns, unlock};
+
+/// Rows handed to a procedure at once.
+const ROWS_PER_CALL: u64 = 10_000;
+
+/// The rows of a slice in a temporary table of their session.
+pub struct StagedSlice {
+    /// Where the connection goes when all is done.
+    session: Session<Mssql>,
+    connection: Box<Opened<Mssql>>,
+    merge: Merge,
+    /// The forms of the slice's columns, and how each is declared to the bulk load.
+    forms: Vec<Form>,
+    declared: Vec<BulkCopyColumnMetadata>,
+    loaded_rows: u64,
+    locked: bool,
+}
+
+impl fmt::Debug for StagedSlice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StagedSlice")
+            .field("merge", &self.merge)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StagedSlice {
+    /// Looks at the sink table and creates the temporary one. It is the session's, and so is the lock: one connection for one
+    /// slice.
+    pub(super) async fn begin(session_of_sink: Session<Mssql>, slice: &SliceToMerge<'_>) -> Answer<Self> {
+        let mut connection = Box::pin(session_of_sink.connect()).await?;
+        let table = slice.sink.table(slice.source);
+        let described = sink_columns(table);
+        let mut tables = SinkTables {
+            table: columns(&session_of_sink, &mut connection, &described, "table", table).await?,
+            table_type: Vec::new(),
+        };
+        if let Some(table_type) = &slice.sink.table_type {
+            let described = table_type_columns(table_type);
+            tables.table_type =
+                columns(&session_of_sink, &mut connection, &described, "table type", table_type).await?;
+        }
+        let merge = match Merge::new(slice, &tables) {
+            Ok(merge) => merge,
+            Err(error) => return session_of_sink.settle(connection, Err(error.into())).await,
+        };
+        let names = merge.loaded_columns();
+        let declared = merge.staged.iter().zip(&names).map(|(column, name)| column.declared(name));
+        let mut staged = Self {
+            session: session_of_sink,
+            connection,
+            declared: declared.collect::<Result<_, _>>()?,
+            forms: slice.columns.iter().map(|column| column.form).collect(),
+            merge,
+            loaded_rows: 0,
+            locked: false,
+        };
+        staged.batch(&session()).await?;
+        staged.batch(&staged.merge.create_staging()).await?;
+        Ok(staged)
+    }
+
+    /// Runs something of the driver on the connection, as long as the server does not stay silent for too long.
+    async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut MssqlClient) -> TdsResult<T>) -> Answer<T> {
+        let done = unlogged(within(self.session.timeouts().silence, work(&mut self.connection))).await;
+        match done {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                if Mssql::is_silence(&error) {
+                    self.session.cancel(&mut self.connection).await;
+                }
+                Err(self.session.failure(error))
+            }
+        }
+    }
+
+    /// Runs a statement as a batch, which what it creates and sets outlives.
+    async fn batch(&mut self, statement: &Statement) -> Answer<()> {
+        let sql = statement.sql.clone();
+        self.run(async |client: &mut MssqlClient| {
+            let first = client.execute(sql, ()).await?;
+            drain(client, first).await.map(drop)
+        })
+        .await
+    }
+
+    /// Runs a statement and counts the rows it changed.
+    async fn execute(&mut self, statement: &Statement) -> Answer<u64> {
+        self.run(async |client: &mut MssqlClient| {
+            let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
+            let first = executing.await?;
+            drain(client, first).await
+        })
+        .await
+    }
+
+    /// The one row a statement answers.
+    async fn row(&mut self, statement: &Statement) -> Answer<Vec<ColumnValues>> {
+        let rows = self.run(async |client: &mut MssqlClient| rows(client, statement).await).await?;
+        let row = <[_; 1]>::try_from(rows).map(|[row]| row);
+        row.map_err(|_| no_number())
+    }
+
+    /// The one number a statement answers.
+    async fn number(&mut self, statement: &Statement) -> Answer<i64> {
+        let row = self.row(statement).await?;
+        row.first().and_then(number).ok_or_else(no_number)
+    }
+
+    /// The statements of a merge, in a transaction that is begun.
+    async fn change(&mut self) -> Answer<Merged> {
+        let mut merged = Merged::default();
+        if self.merge.procedure.is_some() {
+            self.call_procedure().await?;
+            return Ok(merged);
+        }
+        if let Some(statement) = self.merge.delete() {
+            merged.deleted = self.execute(&statement).await?;
+        }
+        if let Some(statement) = self.merge.update() {
+            merged.updated = self.execute(&statement).await?;
+        }
+        merged.inserted = self.execute(&self.merge.insert()).await?;
+        Ok(merged)
+    }
+
+    /// Hands the rows to the procedure, so many at a time.
+    async fn call_procedure(&mut self) -> Answer<()> {
+        if let Some(statement) = self.merge.drop_older() {
+            self.execute(&statement).await?;
+        }
+        let last = self.number(&self.merge.last_row()).await?;
+        let mut from = 0;
+        while i64::try_from(from).is_ok_and(|from| from < last) {
+            let to = from + ROWS_PER_CALL;
+            if let Some(statement) = self.merge.call(from, to) {
+                self.execute(&statement).await?;
+            }
+            from = to;
+        }
+        Ok(())
+    }
+
+    async fn tidy_up(&mut self) -> Answer<()> {
+        // First of all, because others wait for it.
+        if self.locked && self.number(&unlock(&self.merge.table)).await? != 0 {
+            return Err(Error::new(ErrorCode::Internal, "the lock was not held").into());
+        }
+        self.batch(&drop_staging()).await
+    }
+
+    /// Refuses to merge less than was sent: the driver counts what it sends, and not what arrives.
+    async fn check_arrived(&mut self) -> Answer<()> {
+        let arrived = self.number(&self.merge.last_row()).await?;
+        if u64::try_from(arrived) == Ok(self.loaded_rows) {
+            return Ok(());
+        }
+        let message = format!("{} rows were sent to the sink but {arrived} arrived", self.loaded_rows);
+        Err(Error::new(ErrorCode::Internal, message).into())
+    }
+
+    /// Refuses text that its column would change.
+    async fn check_texts(&mut self) -> Answer<()> {
+        let Some(statement) = self.merge.unheld_texts() else {
+            return Ok(());
+        };
+        let row = self.row(&statement).await?;
+        for (at, column) in self.merge.in_code_pages().into_iter().enumerate() {
+            let texts = row.get(at).and_then(number).ok_or_else(no_number)?;
+            if texts > 0 {
+                let name = column.name.as_str();
+                let sql_type = column.sql_type;
+                let message = format!(
+                    "{texts} texts have characters that column {name} of the sink table {}, a {sql_type}, does not hold in the \
+                     code page of its collation: make it nvarchar",
+                    self.merge.table
+                );
+                return Err(Error::new(ErrorCode::SchemaMismatch, message).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses rows with different keys that the table takes for one: all but one of them would be gone.
+    async fn check_keys(&mut self) -> Answer<()> {
+        let Some(statement) = self.merge.merged_keys() else {
+            return Ok(());
+        };
+        let keys = self.number(&statement).await?;
+        if keys == 0 {
+            return Ok(());
+        }
+        let columns: Vec<_> = self.merge.collated_keys().map(|key| key.name.as_str()).collect();
+        let message = format!(
+            "{keys} keys of the sink table {} stand for several rows each, whose keys differ in what the collation of {} does not \
+             tell apart (case, blanks at the end, or more): give these columns the source's collation, or a binary one",
+            self.merge.table,
+            columns.join(", ")
+        );
+        Err(Error::new(ErrorCode::SchemaMismatch, message).into())
+    }
+
+    /// What an error of a bulk load means: what the driver refuses to send is a value its column cannot hold.
+    fn not_loaded(&self, error: DriverError) -> Failure {
+        match &error {
+            DriverError::TypeConversionError(_) | DriverError::UsageError(_) | DriverError::EncodedValueTooLong { .. } => {
+                let message = format!("a value does not fit into the sink table {}", self.merge.table);
+                Error::new(ErrorCode::SchemaMismatch, message).into()
+            }
+            _ => self.session.failure(error),
+        }
+    }
+}
+
+impl StagedRows<RecordBatch> for StagedSlice {
+    async fn load(&mut self, batch: RecordBatch) -> Answer<()> {
+        let columns = self.forms.iter().zip(&self.declared).zip(batch.columns());
+        let cells: Vec<_> = columns
+            .map(|((form, declared), array)| Cells::new(array, *form, declared.sql_type))
+            .collect();
+        let rows = (0..batch.num_rows()).map(|row| Row { cells: &cells, row });
+        let columns = Box::new(KnownColumns(self.declared.clone()));
+        let mut bulk = BulkCopy::with_retriever(&mut self.connection, STAGING, columns)
+            // Silence is measured here.
+            .timeout(Duration::ZERO)
+            .keep_nulls(true)
+            .table_lock(true);
+        let silence = self.session.timeouts().silence;
+        let loaded = unlogged(within(silence, bulk.write_to_server_zerocopy(rows))).await;
+        drop(bulk);
+        let loaded = loaded.map_err(|error| self.not_loaded(error))?;
+        self.loaded_rows += loaded.rows_affected;
+        Ok(())
+    }
+
+    async fn lock(&mut self) -> Answer<()> {
+        let granted = self.number(&lock(&self.merge.table)).await?;
+        if granted >= 0 {
+            self.locked = true;
+            return Ok(());
+        }
+        let message = format!(
+            "other slices are merged into {} for too long (sp_getapplock answered {granted})",
+            self.merge.table
+        );
+        Err(Failure::new(Fault::Conflict, message))
+    }
+
+    async fn merge(&mut self) -> Answer<Merged> {
+        self.check_arrived().await?;
+        self.check_texts().await?;
+        self.check_keys().await?;
+        if let Some(statement) = self.merge.keep_newest() {
+            self.execute(&statement).await?;
+        }
+        self.run(async |client: &mut MssqlClient| {
+            client.begin_transaction(TransactionIsolationLevel::NoChange, None).await
+        })
+        .await?;
+        // After an error the connection is dropped, and the transaction with it.
+        let merged = self.change().await?;
+        self.run(async |client: &mut MssqlClient| client.commit_transaction(None, None).await)
+            .await?;
+        Ok(merged)
+    }
+
+    /// Takes back what the session was given, so that its connection can be kept. Where that does not work it ends.
+    async fn release(mut self) {
+        if let Err(failure) = self.tidy_up().await {
+            tracing::debug!("The connection to the sink is not kept: {failure}.");
+            return;
+        }
+        self.session.give_back(self.connection).await;
+    }
+}
+
+/// The columns of a table or a table type of the sink.
+async fn columns(
+    session: &Session<Mssql>,
+    client: &mut MssqlClient,
+    statement: &Statement,
+    kind: &str,
+    name: &ObjectName,
+) -> Answer<Vec<SinkColumn>> {
+    let described = unlogged(within(session.timeouts().silence, rows(client, statement))).await;
+    let described = described.map_err(|error| session.failure(error))?;
+    if described.is_empty() {
+        let message = format!(
+            "the sink's database has no {kind} {name}, or the login may not see it: create it, or grant the rights"
+        );
+        return Err(Failure::new(Fault::Refused, message));
+    }
+    let not_understood = || {
+        let message = "the server's description of the sink table does not have the form that was asked for";
+        Failure::new(Fault::Refused, message)
+    };
+    let columns = described.iter().map(|row| {
+        let column = SinkColumn::read(row).ok_or_else(not_understood)?;
+        Ok(column?)
+    });
+    columns.collect()
+}
+
+/// The rows of the first result of a statement.
+async fn rows(client: &mut MssqlClient, statement: &Statement) -> TdsResult<Vec<Vec<ColumnValues>>> {
+    let mut rows = Vec::new();
+    let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
+    let has_rows = match executing.await? {
+        StatementResult::Rows => true,
+        StatementResult::NoRows { .. } => client.advance_to_rows().await?,
+        StatementResult::End => false,
+    };
+    if has_rows {
+        while let Some(row) = client.next_row().await? {
+            rows.push(row);
+        }
+    }
+    client.close_query().await?;
+    Ok(rows)
+}
+
+/// Reads everything that statements answer, and counts the rows they changed.
+async fn drain(client: &mut MssqlClient, first: StatementResult) -> TdsResult<u64> {
+    let mut changed = 0;
+    let mut result = first;
+    loop {
+        match result {
+            StatementResult::End => break,
+            StatementResult::Rows => {}
+            StatementResult::NoRows { rows_affected } => changed += rows_affected.unwrap_or_default(),
+        }
+        result = client.advance().await?;
+    }
+    client.close_query().await?;
+    Ok(changed)
+}
+
+const fn number(value: &ColumnValues) -> Option<i64> {
+    match value {
+        ColumnValues::BigInt(number) => Some(*number),
+        ColumnValues::Int(number) => Some(*number as i64),
+        _ => None,
+    }
+}
+
+fn no_number() -> Failure {
+    Failure::new(Fault::Refused, "the sink did not answer with a number")
+}
