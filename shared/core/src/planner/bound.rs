@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::columns::{find, selected};
 use super::cut;
+use super::cut_points::Window;
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::lookup::{LookedUp, Note};
 use crate::model::names::Identifier;
@@ -53,7 +54,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
         key: None,
         filter: spec.filter.as_ref(),
     };
-    let window = cut::Window {
+    let window = Window {
         interval,
         is_exact: kind == WatermarkKind::Exact,
     };

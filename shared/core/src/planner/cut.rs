@@ -12,7 +12,7 @@ use crate::model::rows::{Interval, Rows};
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::table::TableSpec;
 use crate::model::watermark::Watermark;
-use crate::planner::cut_points::{ByWatermark, Limits, by_key, by_watermark};
+use crate::planner::cut_points::{ByWatermark, Limits, Window, by_key, by_watermark};
 use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, Extent, Histogram, LeadingColumn, RowsToCut, Step};
 
 /// Bytes on the server that a slice has at most when its rows are not configured: a minute at 20 MB/s, the slowest
@@ -32,24 +32,6 @@ pub(crate) struct Cut {
     pub(crate) slices: Vec<SliceBounds>,
     /// Where the window ends, if earlier than was asked for.
     pub(crate) new: Option<Watermark>,
-}
-
-/// A window of a watermark column.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Window<'a> {
-    /// Its rows.
-    pub(crate) interval: Interval<'a>,
-    /// Whether it includes its lower bound and excludes its upper.
-    pub(crate) is_exact: bool,
-}
-
-impl Window<'_> {
-    fn column(&self) -> CutColumn {
-        CutColumn {
-            name: self.interval.column.clone(),
-            sql_type: self.interval.new.sql_type().clone(),
-        }
-    }
 }
 
 impl Cut {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cut::Window;
 use crate::error::{OfRole, Result, Role};
 use crate::model::rows::Interval;
 use crate::model::slice::{KeyBounds, SliceBounds};
@@ -16,6 +15,24 @@ use crate::ports::source::{CutColumn, CutSource, RowsToCut, Step};
 const MAX_SLICES: usize = 500;
 /// How long a window may take to be cut.
 pub(crate) const TIME_TO_CUT: Duration = Duration::from_secs(30);
+
+/// A window of a watermark column.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window<'a> {
+    /// Its rows.
+    pub(crate) interval: Interval<'a>,
+    /// Whether it includes its lower bound and excludes its upper.
+    pub(crate) is_exact: bool,
+}
+
+impl Window<'_> {
+    pub(crate) fn column(&self) -> CutColumn {
+        CutColumn {
+            name: self.interval.column.clone(),
+            sql_type: self.interval.new.sql_type().clone(),
+        }
+    }
+}
 
 /// What bounds the cutting.
 #[derive(Debug, Clone, Copy)]

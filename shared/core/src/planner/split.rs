@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use super::columns::find;
-use super::cut::{self, Window, sliceable};
-use super::cut_points::{ByWatermark, Limits, TIME_TO_CUT, by_key, by_watermark};
+use super::cut::{self, sliceable};
+use super::cut_points::{ByWatermark, Limits, TIME_TO_CUT, Window, by_key, by_watermark};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::plan::{Content, Plan};

@@ -91,7 +91,10 @@ impl<B> MergeRows for NoSinks<B> {
     type Staged = NeverStaged;
 
     async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<NeverStaged> {
-        let message = format!("{} has a sink, and nothing is merged here: copy it into files", slice.source);
+        let message = format!(
+            "{} has a sink, and nothing is merged here: copy it into files",
+            slice.source
+        );
         Err(Error::new(ErrorCode::InvalidConfig, message).into())
     }
 }
