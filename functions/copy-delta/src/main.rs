@@ -1,61 +1,80 @@
 //! The function `copy-delta`: wires the step to the environment.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
+mod event;
 
 use std::process::ExitCode;
 
-use copy_delta::{Request, Response, handle};
 use serde_json::Value;
-use tidemark::adapters::aws::Aws;
-use tidemark::adapters::mssql::{KeptClient, MssqlRows};
-use tidemark::adapters::sinks::Sinks;
-use tidemark::adapters::sqlserver::KeptConnection;
-use tidemark::config::{CopyConfig, Environment, Timeouts};
 use tidemark::error::Result;
-use tidemark::runner::{self, RunContext};
+use tidemark::steps::context::RunContext;
+use tidemark::steps::copy::{CopyAnswer, CopyPorts, copy};
+use tidemark_aws::clients::Aws;
+use tidemark_files::encoder::Files;
+use tidemark_lambda::config::{CopyConfig, Environment};
+use tidemark_lambda::runner;
+use tidemark_sqlserver::login::{Logins, ServerConfig, Tls};
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::{KeptConnection, Mssql, Timeouts};
+use tidemark_sqlserver::sink::Sinks;
 use tracing::Instrument;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = CopyConfig::read(Environment::from_process());
-    let aws = Aws::from_environment();
-    let kept = Connections::default();
-    runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
+    runner::run(Function::wired(), Function::step).await
 }
 
-/// What a warm process keeps open: the source, and the sink used last.
-#[derive(Default)]
-struct Connections {
-    source: KeptClient,
-    sink: KeptConnection,
+/// What a warm process keeps, which includes connections to the source and to the sink used last.
+struct Function {
+    config: CopyConfig,
+    aws: Aws,
+    logins: Logins,
+    source: KeptConnection<Mssql>,
+    sinks: Sinks,
 }
 
-async fn step(
-    config: &Result<CopyConfig>,
-    aws: &Result<Aws>,
-    kept: &Connections,
-    event: Value,
-    context: RunContext,
-) -> Result<Response> {
-    let CopyConfig {
-        sink,
-        source,
-        silence,
-        part_bytes,
-    } = config.as_ref().map_err(Clone::clone)?;
-    let aws = aws.as_ref().map_err(Clone::clone)?;
-    let request: Request = runner::decode(event)?;
-    let span = request.span();
-    let timeouts = Timeouts {
-        silence: *silence,
-        ..Timeouts::ROWS
-    };
-    let login = aws.secrets.credential(source).await?;
-    let mut rows = MssqlRows::new(login).with_timeouts(timeouts).keeping(&kept.source);
-    let store = aws.store(&sink.bucket);
-    let sinks = Sinks::new(&aws.secrets, source.tls, &kept.sink);
-    handle(&mut rows, &sinks, &store, &sink.prefix, *part_bytes, request, context)
-        .instrument(span)
-        .await
+impl Function {
+    fn wired() -> Result<Self> {
+        let config = CopyConfig::read(Environment::from_process())?;
+        let aws = Aws::from_environment()?;
+        let logins = Logins::new(aws.secrets.clone());
+        let (tls, allowed) = (tls(&config), config.sink_secret_arns.clone());
+        Ok(Self {
+            sinks: Sinks::new(&logins, tls, allowed, &KeptConnection::default()),
+            source: KeptConnection::default(),
+            config,
+            aws,
+            logins,
+        })
+    }
+
+    async fn step(&self, event: Value, context: RunContext) -> Result<CopyAnswer> {
+        let request = event::decode(event)?;
+        let span = request.span();
+        let server = ServerConfig {
+            secret: self.config.source.secret_arn.clone(),
+            tls: tls(&self.config),
+        };
+        let timeouts = Timeouts {
+            silence: self.config.silence,
+            ..Timeouts::ROWS
+        };
+        let login = self.logins.credential(&server).await?;
+        let ports = CopyPorts {
+            reader: &mut RowReader::new(login).with_timeouts(timeouts).keeping(&self.source),
+            files: &Files,
+            sinks: &self.sinks,
+            store: &self.aws.store(&self.config.sink.bucket),
+            prefix: &self.config.sink.prefix,
+            part_bytes: self.config.part_bytes,
+        };
+        Box::pin(copy(ports, request, context)).instrument(span).await
+    }
+}
+
+const fn tls(config: &CopyConfig) -> Tls {
+    if config.source.verifies_certificate {
+        Tls::Verify
+    } else {
+        Tls::Trust
+    }
 }

@@ -1,22 +1,24 @@
-//! The two forms of this function's event: the tables of a run, or a slice to split.
+//! The event of this function, which has two forms: the tables of a run, or a slice to split.
 
 use serde::Serialize;
 use serde_json::Value;
 use tidemark::error::Result;
+use tidemark::model::lookup::Split;
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::objects::{CreateObjects, ReadObjects};
-use tidemark::ports::source::{ProbeSource, SliceSource};
-use tidemark::runner::{Answer, RunContext, decode};
-use tidemark::steps::Split;
+use tidemark::ports::rows::ExplainRows;
+use tidemark::ports::source::{CutSource, ProbeSource};
+use tidemark::steps::context::{Measured, RunContext};
+use tidemark::steps::lookup_new::{LookupNewRequest, NewWatermarks, lookup_new};
+use tidemark::steps::split::{SplitRequest, split};
+use tidemark_lambda::runner;
 use tracing::Instrument;
-
-use crate::{Request, Response, SplitRequest, handle, handle_split};
 
 /// What this function is asked for.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// To plan the windows of all tables.
-    Plan(Request),
+    Plan(LookupNewRequest),
     /// To split a slice.
     Split(SplitRequest),
 }
@@ -24,42 +26,67 @@ pub enum Event {
 /// What became of it.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The windows.
-    Planned(Response),
+    Planned(NewWatermarks),
     /// The sub-slices.
     Split(Split),
 }
 
-impl Answer for Outcome {}
+impl Measured for Outcome {}
 
 impl Event {
     /// Reads an event: with `split` it is for that slice. `InvalidInput` names the field that is wrong.
-    pub fn decode(event: Value) -> Result<Self> {
+    pub(crate) fn decode(event: Value) -> Result<Self> {
         if event.get("split").is_some() {
-            decode(event).map(Self::Split)
+            runner::decode(event).map(Self::Split)
         } else {
-            decode(event).map(Self::Plan)
+            runner::decode(event).map(Self::Plan)
         }
     }
 
     /// Does what is asked for.
-    pub async fn handle<P, S>(self, source: &P, store: &S, prefix: &str, context: RunContext) -> Result<Outcome>
+    pub(crate) async fn run<P, S>(self, source: &P, store: &S, prefix: &str, context: RunContext) -> Result<Outcome>
     where
-        P: ProbeSource + SliceSource + ProbeChanges,
+        P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
         S: ReadObjects + CreateObjects,
     {
+        // Boxed, or either would be as large as the other.
         match self {
             Self::Plan(request) => {
-                let answer = handle(source, store, prefix, request, context);
-                answer.await.map(Outcome::Planned)
+                let planned = Box::pin(lookup_new(source, store, prefix, request, context));
+                planned.await.map(Outcome::Planned)
             }
             Self::Split(request) => {
                 let span = request.span();
-                // Boxed, as it is as large as the other.
-                let answer = Box::pin(handle_split(source, store, prefix, request, context));
-                answer.instrument(span).await.map(Outcome::Split)
+                let sub_slices = Box::pin(split(source, store, prefix, request, context));
+                sub_slices.instrument(span).await.map(Outcome::Split)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_examples_decode_and_other_fields_do_not() {
+        let mut plan: Value =
+            serde_json::from_str(include_str!("../../../infra/events/lookup-new-watermark.json")).unwrap();
+        assert!(matches!(Event::decode(plan.clone()).unwrap(), Event::Plan(_)));
+        plan["tables"][0]["stord"] = json!({});
+        let error = Event::decode(plan).unwrap_err();
+        assert!(error.to_string().contains("tables[0].stord"), "{error}");
+
+        let mut split: Value =
+            serde_json::from_str(include_str!("../../../infra/events/lookup-new-watermark-split.json")).unwrap();
+        split["settings"] = json!({"where": {"column": "id"}});
+        let error = Event::decode(split.clone()).unwrap_err();
+        assert!(error.to_string().contains("settings.where"), "{error}");
+        split["settings"] = json!({});
+        assert!(matches!(Event::decode(split).unwrap(), Event::Split(_)));
     }
 }

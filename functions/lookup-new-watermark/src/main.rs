@@ -1,36 +1,64 @@
 //! The function `lookup-new-watermark`: wires the step to the environment.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
+mod event;
 
 use std::process::ExitCode;
 
-use lookup_new_watermark::{Event, Outcome};
 use serde_json::Value;
-use tidemark::adapters::aws::Aws;
-use tidemark::adapters::sqlserver::{KeptConnection, Server};
-use tidemark::config::{Environment, LookupNewConfig};
 use tidemark::error::Result;
-use tidemark::runner::{self, RunContext};
+use tidemark::steps::context::RunContext;
+use tidemark_aws::clients::Aws;
+use tidemark_lambda::config::{Environment, LookupNewConfig, ServerSettings};
+use tidemark_lambda::runner;
+use tidemark_sqlserver::login::{Logins, ServerConfig, Tls};
+use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
+
+use self::event::{Event, Outcome};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = LookupNewConfig::read(Environment::from_process());
-    let (aws, kept) = (Aws::from_environment(), KeptConnection::default());
-    runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
+    runner::run(Function::wired(), Function::step).await
 }
 
-async fn step(
-    config: &Result<LookupNewConfig>,
-    aws: &Result<Aws>,
-    kept: &KeptConnection,
-    event: Value,
-    context: RunContext,
-) -> Result<Outcome> {
-    let LookupNewConfig { sink, source } = config.as_ref().map_err(Clone::clone)?;
-    let aws = aws.as_ref().map_err(Clone::clone)?;
-    let request = Event::decode(event)?;
-    let source = Server::new(aws.secrets.credential(source).await?).keeping(kept);
-    let store = aws.store(&sink.bucket);
-    request.handle(&source, &store, &sink.prefix, context).await
+/// What a warm process keeps.
+struct Function {
+    config: LookupNewConfig,
+    aws: Aws,
+    logins: Logins,
+    connection: KeptConnection<Tiberius>,
+}
+
+impl Function {
+    fn wired() -> Result<Self> {
+        let config = LookupNewConfig::read(Environment::from_process())?;
+        let aws = Aws::from_environment()?;
+        let logins = Logins::new(aws.secrets.clone());
+        Ok(Self {
+            config,
+            aws,
+            logins,
+            connection: KeptConnection::default(),
+        })
+    }
+
+    async fn step(&self, event: Value, context: RunContext) -> Result<Outcome> {
+        let LookupNewConfig { sink, source } = &self.config;
+        let event = Event::decode(event)?;
+        let login = self.logins.credential(&config_of(source)).await?;
+        let source = Server::new(login).keeping(&self.connection);
+        let store = self.aws.store(&sink.bucket);
+        event.run(&source, &store, &sink.prefix, context).await
+    }
+}
+
+fn config_of(server: &ServerSettings) -> ServerConfig {
+    let tls = if server.verifies_certificate {
+        Tls::Verify
+    } else {
+        Tls::Trust
+    };
+    ServerConfig {
+        secret: server.secret_arn.clone(),
+        tls,
+    }
 }

@@ -1,36 +1,80 @@
 //! The function `lookup-old-watermark`: wires the step to the environment.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
+mod event;
 
 use std::process::ExitCode;
 
-use lookup_old_watermark::{Response, handle};
 use serde_json::Value;
-use tidemark::adapters::aws::Aws;
-use tidemark::adapters::sqlserver::KeptConnection;
-use tidemark::adapters::watermarks::Watermarks;
-use tidemark::config::{Environment, LookupOldConfig};
 use tidemark::error::Result;
-use tidemark::runner::{self, RunContext};
+use tidemark::ledger::Pointers;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::lookup_old::{OldWatermarks, lookup_old};
+use tidemark_aws::clients::Aws;
+use tidemark_lambda::config::{Environment, LookupOldConfig, ServerSettings, WatermarkConfig};
+use tidemark_lambda::runner;
+use tidemark_lambda::watermark_store::{WatermarkStore, without_login};
+use tidemark_sqlserver::control_table::ControlTable;
+use tidemark_sqlserver::login::{Logins, ServerConfig, Tls};
+use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = LookupOldConfig::read(Environment::from_process());
-    let (aws, kept) = (Aws::from_environment(), KeptConnection::default());
-    runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
+    runner::run(Function::wired(), Function::step).await
 }
 
-async fn step(
-    config: &Result<LookupOldConfig>,
-    aws: &Result<Aws>,
-    kept: &KeptConnection,
-    event: Value,
-    context: RunContext,
-) -> Result<Response> {
-    let LookupOldConfig { sink, watermarks } = config.as_ref().map_err(Clone::clone)?;
-    let aws = aws.as_ref().map_err(Clone::clone)?;
-    let store = aws.store(&sink.bucket);
-    let watermarks = Watermarks::open(watermarks, &aws.secrets, kept, &store, &sink.prefix).await?;
-    handle(&watermarks, &store, &sink.prefix, runner::decode(event)?, context).await
+/// What a warm process keeps.
+struct Function {
+    config: LookupOldConfig,
+    aws: Aws,
+    logins: Logins,
+    connection: KeptConnection<Tiberius>,
+}
+
+impl Function {
+    fn wired() -> Result<Self> {
+        let config = LookupOldConfig::read(Environment::from_process())?;
+        let aws = Aws::from_environment()?;
+        let logins = Logins::new(aws.secrets.clone());
+        Ok(Self {
+            config,
+            aws,
+            logins,
+            connection: KeptConnection::default(),
+        })
+    }
+
+    async fn step(&self, event: Value, context: RunContext) -> Result<OldWatermarks> {
+        let LookupOldConfig { sink, watermarks } = &self.config;
+        let request = event::decode(event)?;
+        let store = self.aws.store(&sink.bucket);
+        let watermarks = match watermarks {
+            WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, &sink.prefix)),
+            WatermarkConfig::Sql {
+                server,
+                table,
+                procedure,
+            } => {
+                let login = self
+                    .logins
+                    .credential(&config_of(server))
+                    .await
+                    .map_err(without_login)?;
+                let server = Server::new(login).keeping(&self.connection);
+                WatermarkStore::ControlTable(ControlTable::new(server, table.clone(), procedure.clone()))
+            }
+        };
+        lookup_old(&watermarks, &store, &sink.prefix, request, context).await
+    }
+}
+
+fn config_of(server: &ServerSettings) -> ServerConfig {
+    let tls = if server.verifies_certificate {
+        Tls::Verify
+    } else {
+        Tls::Trust
+    };
+    ServerConfig {
+        secret: server.secret_arn.clone(),
+        tls,
+    }
 }

@@ -1,37 +1,38 @@
-//! The two forms of this function's event: one window, or all those of a run that are empty.
+//! The event of this function, which has two forms: one window, or all those of a run that are empty.
 
 use serde::Serialize;
 use serde_json::Value;
 use tidemark::error::Result;
+use tidemark::model::metric::TableMetrics;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
-use tidemark::ports::source::CountSource;
+use tidemark::ports::source::CountRows;
 use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::runner::{Answer, RunContext, decode};
-use tidemark::telemetry::Metric;
-
-use crate::{Advanced, AllRequest, Request, Response, handle, handle_all};
+use tidemark::steps::context::{Measured, RunContext};
+use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
+use tidemark::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
+use tidemark_lambda::runner;
 
 /// What this function is asked for.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// To commit one window.
-    One(Request),
+    One(UpdateRequest),
     /// To commit many in which nothing changed.
-    All(AllRequest),
+    All(UpdateAllRequest),
 }
 
 /// What became of it.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Of the one window.
-    One(Response),
+    One(UpdateAnswer),
     /// Of all.
-    All(Advanced),
+    All(UpdatedAll),
 }
 
-impl Answer for Outcome {
-    fn metrics(&self) -> Vec<(String, Vec<Metric>)> {
+impl Measured for Outcome {
+    fn metrics(&self) -> Vec<TableMetrics> {
         match self {
             Self::One(answer) => answer.metrics(),
             Self::All(answer) => answer.metrics(),
@@ -41,17 +42,16 @@ impl Answer for Outcome {
 
 impl Event {
     /// Reads an event: with `windows` it is for all of those. `InvalidInput` names the field that is wrong.
-    pub fn decode(event: Value) -> Result<Self> {
+    pub(crate) fn decode(event: Value) -> Result<Self> {
         if event.get("windows").is_some() {
-            decode(event).map(Self::All)
+            runner::decode(event).map(Self::All)
         } else {
-            decode(event).map(Self::One)
+            runner::decode(event).map(Self::One)
         }
     }
 
     /// What every line logged for this event says.
-    #[must_use]
-    pub fn span(&self) -> tracing::Span {
+    pub(crate) fn span(&self) -> tracing::Span {
         match self {
             Self::One(request) => request.span(),
             Self::All(request) => request.span(),
@@ -59,28 +59,39 @@ impl Event {
     }
 
     /// Does what is asked for.
-    pub async fn handle<C, W, S>(
-        self,
-        source: &C,
-        watermarks: &W,
-        store: &S,
-        prefix: &str,
-        context: RunContext,
-    ) -> Result<Outcome>
+    pub(crate) async fn run<C, W, S>(self, ports: UpdatePorts<'_, C, W, S>, context: RunContext) -> Result<Outcome>
     where
-        C: CountSource,
+        C: CountRows,
         W: MoveWatermarks,
         S: ReadObjects + CreateObjects + CompleteObjects,
     {
+        // Boxed, or either would be as large as the other.
         match self {
-            Self::One(request) => {
-                let answer = handle(source, watermarks, store, prefix, request, context);
-                answer.await.map(Outcome::One)
-            }
-            Self::All(request) => {
-                let answer = handle_all(source, watermarks, store, prefix, request, context);
-                answer.await.map(Outcome::All)
-            }
+            Self::One(request) => Box::pin(update(ports, request, context)).await.map(Outcome::One),
+            Self::All(request) => Box::pin(update_all(ports, request, context)).await.map(Outcome::All),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_examples_decode_and_other_fields_do_not() {
+        let mut one: Value = serde_json::from_str(include_str!("../../../infra/events/update-watermark.json")).unwrap();
+        assert!(matches!(Event::decode(one.clone()).unwrap(), Event::One(_)));
+        one["settings"] = json!({"wher": null});
+        let error = Event::decode(one).unwrap_err();
+        assert!(error.to_string().contains("settings.wher"), "{error}");
+
+        let mut all: Value =
+            serde_json::from_str(include_str!("../../../infra/events/update-watermark-empty.json")).unwrap();
+        assert!(matches!(Event::decode(all.clone()).unwrap(), Event::All(_)));
+        all["windows"][0]["settings"] = json!({});
+        let error = Event::decode(all).unwrap_err();
+        assert!(error.to_string().contains("windows[0].settings"), "{error}");
     }
 }

@@ -1,55 +1,97 @@
 //! The function `update-watermark`: wires the step to the environment.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
+mod event;
 
 use std::process::ExitCode;
 
 use serde_json::Value;
-use tidemark::adapters::aws::Aws;
-use tidemark::adapters::sqlserver::{KeptConnection, Server};
-use tidemark::adapters::watermarks::Watermarks;
-use tidemark::config::{Environment, UpdateConfig};
 use tidemark::error::Result;
-use tidemark::runner::{self, RunContext};
+use tidemark::ledger::Pointers;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::update::UpdatePorts;
+use tidemark_aws::clients::Aws;
+use tidemark_lambda::config::{Environment, ServerSettings, UpdateConfig, WatermarkConfig};
+use tidemark_lambda::runner;
+use tidemark_lambda::watermark_store::{WatermarkStore, without_login};
+use tidemark_sqlserver::control_table::ControlTable;
+use tidemark_sqlserver::login::{Logins, ServerConfig, Tls};
+use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
 use tracing::Instrument;
-use update_watermark::{Event, Outcome};
+
+use self::event::{Event, Outcome};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = UpdateConfig::read(Environment::from_process());
-    let aws = Aws::from_environment();
-    let kept = Connections::default();
-    runner::run(|event, context| step(&config, &aws, &kept, event, context)).await
+    runner::run(Function::wired(), Function::step).await
 }
 
-/// What a warm process keeps open.
-#[derive(Default)]
-struct Connections {
-    source: KeptConnection,
-    watermarks: KeptConnection,
+/// What a warm process keeps, which includes connections to the source and to the control table.
+struct Function {
+    config: UpdateConfig,
+    aws: Aws,
+    logins: Logins,
+    source: KeptConnection<Tiberius>,
+    watermarks: KeptConnection<Tiberius>,
 }
 
-async fn step(
-    config: &Result<UpdateConfig>,
-    aws: &Result<Aws>,
-    kept: &Connections,
-    event: Value,
-    context: RunContext,
-) -> Result<Outcome> {
-    let UpdateConfig {
-        sink,
-        source,
-        watermarks,
-    } = config.as_ref().map_err(Clone::clone)?;
-    let aws = aws.as_ref().map_err(Clone::clone)?;
-    let request = Event::decode(event)?;
-    let span = request.span();
-    let store = aws.store(&sink.bucket);
-    let source = Server::new(aws.secrets.credential(source).await?).keeping(&kept.source);
-    let watermarks = Watermarks::open(watermarks, &aws.secrets, &kept.watermarks, &store, &sink.prefix).await?;
-    request
-        .handle(&source, &watermarks, &store, &sink.prefix, context)
-        .instrument(span)
-        .await
+impl Function {
+    fn wired() -> Result<Self> {
+        let config = UpdateConfig::read(Environment::from_process())?;
+        let aws = Aws::from_environment()?;
+        let logins = Logins::new(aws.secrets.clone());
+        Ok(Self {
+            config,
+            aws,
+            logins,
+            source: KeptConnection::default(),
+            watermarks: KeptConnection::default(),
+        })
+    }
+
+    async fn step(&self, event: Value, context: RunContext) -> Result<Outcome> {
+        let UpdateConfig {
+            sink,
+            source,
+            watermarks,
+        } = &self.config;
+        let event = Event::decode(event)?;
+        let span = event.span();
+        let (store, prefix) = (self.aws.store(&sink.bucket), &sink.prefix);
+        let source = Server::new(self.logins.credential(&config_of(source)).await?).keeping(&self.source);
+        let watermarks = match watermarks {
+            WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, prefix)),
+            WatermarkConfig::Sql {
+                server,
+                table,
+                procedure,
+            } => {
+                let login = self
+                    .logins
+                    .credential(&config_of(server))
+                    .await
+                    .map_err(without_login)?;
+                let server = Server::new(login).keeping(&self.watermarks);
+                WatermarkStore::ControlTable(ControlTable::new(server, table.clone(), procedure.clone()))
+            }
+        };
+        let ports = UpdatePorts {
+            source: &source,
+            watermarks: &watermarks,
+            store: &store,
+            prefix,
+        };
+        event.run(ports, context).instrument(span).await
+    }
+}
+
+fn config_of(server: &ServerSettings) -> ServerConfig {
+    let tls = if server.verifies_certificate {
+        Tls::Verify
+    } else {
+        Tls::Trust
+    };
+    ServerConfig {
+        secret: server.secret_arn.clone(),
+        tls,
+    }
 }

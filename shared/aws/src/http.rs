@@ -4,7 +4,7 @@
 //! the first event. What it does for a user is done here too: the timeouts of the configuration, the proxy of `HTTPS_PROXY`
 //! unless `NO_PROXY` names the host, and a connection that a failed try went over is not used for the next.
 
-#[cfg(all(test, feature = "rows"))]
+#[cfg(test)]
 mod tests;
 
 use std::error::Error as StdError;

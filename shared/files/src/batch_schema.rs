@@ -88,8 +88,14 @@ mod tests {
 
     #[test]
     fn a_field_carries_its_declared_type_and_a_guid_its_extension_type() {
-        let price = Form::Decimal { precision: 19, scale: 4 };
-        let columns = [column("id", "uniqueidentifier", Form::Uuid), column("price", "money", price)];
+        let price = Form::Decimal {
+            precision: 19,
+            scale: 4,
+        };
+        let columns = [
+            column("id", "uniqueidentifier", Form::Uuid),
+            column("price", "money", price),
+        ];
         let schema = batch_schema(&columns).unwrap();
         assert_eq!(schema.field(0).metadata()[SQL_TYPE_KEY], "uniqueidentifier");
         assert_eq!(schema.field(0).extension_type_name(), Some("arrow.uuid"));

@@ -59,7 +59,11 @@ impl Encoder {
     /// Refuses NULL where the column has none, which no format would notice.
     fn check_required(&self, batch: &RecordBatch) -> Result<()> {
         for (index, name) in &self.required {
-            if batch.columns().get(*index).is_some_and(|column| column.null_count() > 0) {
+            if batch
+                .columns()
+                .get(*index)
+                .is_some_and(|column| column.null_count() > 0)
+            {
                 let message = format!("a NULL was read from column '{name}', which is declared NOT NULL");
                 return Err(Error::new(ErrorCode::Internal, message));
             }

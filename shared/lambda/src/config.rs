@@ -1,11 +1,13 @@
 //! Deployment facts: the environment, read once in `main` and nowhere else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
-use crate::error::{Error, ErrorCode, Result};
-use crate::identifier::ObjectName;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::names::ObjectName;
 
 /// Smallest piece S3 takes in a multipart upload, but for the last.
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
@@ -13,6 +15,10 @@ const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
 const MAX_PART_BYTES: usize = 64 * 1024 * 1024;
 /// Longest prefix that leaves room for the rest of a key.
 const MAX_PREFIX_BYTES: usize = 128;
+/// Pieces of this size are what most deltas fill one of.
+const DEFAULT_PART_BYTES: usize = 8 * 1024 * 1024;
+/// A row that is looked for in a whole table, or waits for a lock, is worth this much patience.
+const DEFAULT_SILENCE_SECONDS: u64 = 300;
 /// A silence that is longer than an invocation would never be noticed.
 const SILENCE_SECONDS: RangeInclusive<u64> = 1..=840;
 
@@ -65,6 +71,33 @@ impl Environment {
         )
     }
 
+    /// A number in `range`; `default` when there is none.
+    fn number<T: Copy + PartialOrd + FromStr + fmt::Display>(
+        &mut self,
+        name: &str,
+        unit: &str,
+        range: RangeInclusive<T>,
+        default: T,
+    ) -> T {
+        let Some(value) = self.optional(name) else {
+            return default;
+        };
+        let number = value.parse().ok().filter(|number| range.contains(number));
+        number.unwrap_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            self.complaints
+                .push(format!("{name} is not a number of {unit} from {least} to {most}"));
+            default
+        })
+    }
+
+    /// What is between commas, without the blanks around it.
+    fn list(&self, name: &str) -> Vec<String> {
+        let value = self.optional(name).unwrap_or_default();
+        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(str::to_owned).collect()
+    }
+
     fn object_name(&mut self, name: &str, default: &str) -> Option<ObjectName> {
         let value = self.optional(name).unwrap_or_else(|| default.to_owned());
         value
@@ -97,45 +130,14 @@ pub struct SinkConfig {
     pub prefix: String,
 }
 
-/// How the server's certificate is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tls {
-    /// The certificate must chain to a known root and name the host.
-    Verify,
-    /// Encrypted, but to whoever answers.
-    Trust,
-}
-
-/// How long a SQL Server that says nothing is waited for. How long it takes to say much does not matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To connect, and again to agree on TLS and log in.
-    pub connect: Duration,
-    /// For the next piece of an answer.
-    pub silence: Duration,
-}
-
-impl Timeouts {
-    /// Of statements with a short answer. After the silence it is seen whether the server is there, within a table's turn
-    /// of a lookup.
-    pub const LOOKUP: Self = Self {
-        connect: Duration::from_secs(15),
-        silence: Duration::from_secs(60),
-    };
-    /// Of the rows of a slice: a row that is looked for in a whole table, or waits for a lock, is worth more patience.
-    pub const ROWS: Self = Self {
-        connect: Duration::from_secs(15),
-        silence: Duration::from_secs(300),
-    };
-}
-
 /// How a SQL Server is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ServerConfig {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
     /// The ARN (or name) of a Secrets Manager secret of the RDS shape.
     pub secret_arn: String,
-    /// `SOURCE_TLS`
-    pub tls: Tls,
+    /// `SOURCE_TLS`: whether the server's certificate must chain to a known root and name the host. Otherwise the connection is
+    /// encrypted, but to whoever answers.
+    pub verifies_certificate: bool,
 }
 
 /// Where the watermarks are kept.
@@ -144,7 +146,7 @@ pub enum WatermarkConfig {
     /// In a control table.
     Sql {
         /// The server of the control table.
-        server: ServerConfig,
+        server: ServerSettings,
         /// `WATERMARK_TABLE`
         table: ObjectName,
         /// `WATERMARK_PROCEDURE`
@@ -173,18 +175,14 @@ fn sink(environment: &mut Environment) -> SinkConfig {
     }
 }
 
-fn tls(environment: &mut Environment) -> Tls {
-    environment.one_of(
-        "SOURCE_TLS",
-        &[("verify", Tls::Verify), ("trust", Tls::Trust)],
-        Tls::Verify,
-    )
+fn verifies_certificate(environment: &mut Environment) -> bool {
+    environment.one_of("SOURCE_TLS", &[("verify", true), ("trust", false)], true)
 }
 
-fn source(environment: &mut Environment) -> ServerConfig {
-    ServerConfig {
+fn source(environment: &mut Environment) -> ServerSettings {
+    ServerSettings {
         secret_arn: environment.required("SOURCE_SECRET_ARN"),
-        tls: tls(environment),
+        verifies_certificate: verifies_certificate(environment),
     }
 }
 
@@ -196,9 +194,9 @@ fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
             let secret_arn = environment
                 .optional("WATERMARK_SECRET_ARN")
                 .unwrap_or_else(|| environment.required("SOURCE_SECRET_ARN"));
-            let server = ServerConfig {
+            let server = ServerSettings {
                 secret_arn,
-                tls: tls(environment),
+                verifies_certificate: verifies_certificate(environment),
             };
             let table = environment.object_name("WATERMARK_TABLE", "dbo.watermarktable");
             let procedure = environment.object_name("WATERMARK_PROCEDURE", "dbo.usp_write_watermark");
@@ -221,7 +219,11 @@ pub struct LookupOldConfig {
 }
 
 impl LookupOldConfig {
-    /// Reads the environment; `InvalidConfig` names everything wrong with it.
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` names everything that is wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let sink = sink(&mut environment);
         let value = watermarks(&mut environment).map(|watermarks| Self { sink, watermarks });
@@ -235,11 +237,15 @@ pub struct LookupNewConfig {
     /// The ledger.
     pub sink: SinkConfig,
     /// The tables.
-    pub source: ServerConfig,
+    pub source: ServerSettings,
 }
 
 impl LookupNewConfig {
-    /// Reads the environment; `InvalidConfig` names everything wrong with it.
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` names everything that is wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let value = Self {
             sink: sink(&mut environment),
@@ -255,41 +261,44 @@ pub struct CopyConfig {
     /// The ledger and the files.
     pub sink: SinkConfig,
     /// The tables.
-    pub source: ServerConfig,
+    pub source: ServerSettings,
     /// `SOURCE_SILENCE_SECONDS`: how long the server may be silent while rows are read, 300 by default.
     pub silence: Duration,
     /// `PART_BYTES`: size of the pieces of an upload, 5 to 64 MiB, 8 by default.
     pub part_bytes: usize,
+    /// `SINK_SECRET_ARNS`: the secrets of the databases that tables may be merged into, separated by commas. No other secret of a
+    /// sink is opened; none, by default.
+    pub sink_secret_arns: Vec<String>,
 }
 
 impl CopyConfig {
-    /// Reads the environment; `InvalidConfig` names everything wrong with it.
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` names everything that is wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
-        let part_bytes = environment
-            .optional("PART_BYTES")
-            .map_or(Some(8 * 1024 * 1024), |value| value.parse().ok());
-        let part_bytes = part_bytes.filter(|bytes| (MIN_PART_BYTES..=MAX_PART_BYTES).contains(bytes));
-        if part_bytes.is_none() {
-            let range = format!("PART_BYTES is not a number of bytes from {MIN_PART_BYTES} to {MAX_PART_BYTES}");
-            environment.complaints.push(range);
-        }
-        let silence = environment
-            .optional("SOURCE_SILENCE_SECONDS")
-            .map_or(Some(Timeouts::ROWS.silence.as_secs()), |value| value.parse().ok());
-        let silence = silence.filter(|seconds| SILENCE_SECONDS.contains(seconds));
-        if silence.is_none() {
-            let (least, most) = (SILENCE_SECONDS.start(), SILENCE_SECONDS.end());
-            let range = format!("SOURCE_SILENCE_SECONDS is not a number of seconds from {least} to {most}");
-            environment.complaints.push(range);
-        }
-        let numbers = part_bytes.zip(silence);
-        environment.checked(numbers.map(|(part_bytes, silence)| Self {
+        let part_bytes = environment.number(
+            "PART_BYTES",
+            "bytes",
+            MIN_PART_BYTES..=MAX_PART_BYTES,
+            DEFAULT_PART_BYTES,
+        );
+        let silence = environment.number(
+            "SOURCE_SILENCE_SECONDS",
+            "seconds",
+            SILENCE_SECONDS,
+            DEFAULT_SILENCE_SECONDS,
+        );
+        let value = Self {
             sink,
             source,
             silence: Duration::from_secs(silence),
             part_bytes,
-        }))
+            sink_secret_arns: environment.list("SINK_SECRET_ARNS"),
+        };
+        environment.checked(Some(value))
     }
 }
 
@@ -299,13 +308,17 @@ pub struct UpdateConfig {
     /// The ledger and the files.
     pub sink: SinkConfig,
     /// The tables, to count a window again.
-    pub source: ServerConfig,
+    pub source: ServerSettings,
     /// The pointer.
     pub watermarks: WatermarkConfig,
 }
 
 impl UpdateConfig {
-    /// Reads the environment; `InvalidConfig` names everything wrong with it.
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` names everything that is wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
         let value = watermarks(&mut environment).map(|watermarks| Self {
@@ -333,7 +346,7 @@ mod tests {
     fn defaults_suit_the_tutorial() {
         let config = UpdateConfig::read(environment(&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")])).unwrap();
         assert_eq!(config.sink.prefix, "tidemark");
-        assert_eq!(config.source.tls, Tls::Verify);
+        assert!(config.source.verifies_certificate);
         let WatermarkConfig::Sql {
             server,
             table,
@@ -368,6 +381,20 @@ mod tests {
         ] {
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn only_the_secrets_that_are_named_are_those_of_sinks() {
+        let sinks = |value: &str| {
+            let variables = [
+                ("SINK_BUCKET", "b"),
+                ("SOURCE_SECRET_ARN", "arn"),
+                ("SINK_SECRET_ARNS", value),
+            ];
+            CopyConfig::read(environment(&variables)).unwrap().sink_secret_arns
+        };
+        assert_eq!(sinks(""), [""; 0]);
+        assert_eq!(sinks("arn:one, arn:two ,"), ["arn:one", "arn:two"]);
     }
 
     #[test]

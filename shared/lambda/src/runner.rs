@@ -1,6 +1,5 @@
 //! Running one step: in Lambda, or by hand from a file or standard input.
 
-use std::future::Future;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -9,65 +8,22 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::steps::context::{Measured, Progress, RunContext};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-use crate::error::{Error, ErrorCode, Result};
-use crate::logs;
-use crate::telemetry::{self, Metric};
+use crate::{logs, telemetry};
 
 /// Set by the Lambda service for every function, and by nothing else.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// What a step knows of the invocation it runs in.
-#[derive(Debug, Clone, Copy)]
-pub struct RunContext {
-    /// When the invocation began.
-    pub now: OffsetDateTime,
-    /// When the invocation will be ended by force; never, by hand.
-    pub deadline: Option<Instant>,
-}
-
-impl RunContext {
-    /// An invocation that begins now and may take as long as it needs.
-    #[must_use]
-    pub fn unbounded() -> Self {
-        Self {
-            now: OffsetDateTime::now_utc(),
-            deadline: None,
-        }
-    }
-
-    /// `now` as the ledger's documents carry it, RFC 3339.
-    pub fn timestamp(&self) -> Result<String> {
-        self.now
-            .replace_nanosecond(0)
-            .ok()
-            .and_then(|now| now.format(&Rfc3339).ok())
-            .ok_or_else(|| Error::new(ErrorCode::Internal, "the clock cannot be written as RFC 3339"))
-    }
-}
-
-/// The answer of a step.
-pub trait Answer: Serialize {
-    /// What the step measured, by table.
-    fn metrics(&self) -> Vec<(String, Vec<Metric>)> {
-        Vec::new()
-    }
-}
-
-/// Shows how far a step is on the terminal of whoever runs it by hand, and nowhere else.
-#[expect(clippy::print_stderr, reason = "by hand the terminal is the caller")]
-pub fn progress(text: &str) {
-    if std::env::var_os(RUNTIME_API).is_none() && std::io::stderr().is_terminal() {
-        // Over the line before, and the rest of it erased.
-        eprint!("\r{text}\x1b[K");
-    }
-}
-
-/// Reads an event; `InvalidInput` names the field that is wrong.
+/// Reads an event.
+///
+/// # Errors
+///
+/// `InvalidInput` names the field that is wrong.
 pub fn decode<T: DeserializeOwned>(event: Value) -> Result<T> {
     serde_path_to_error::deserialize(event).map_err(|error| {
         let path = error.path().to_string();
@@ -84,16 +40,19 @@ pub fn decode<T: DeserializeOwned>(event: Value) -> Result<T> {
 }
 
 /// Runs `step` for every event of the Lambda service or, outside it, once for the event in the file named by the only
-/// argument or on standard input.
+/// argument or on standard input. What could not be wired is the answer to every event.
 ///
 /// By hand the result goes to standard output as JSON; an error goes to standard error as
 /// `{"errorType", "errorMessage"}` with exit code 1; logs go to standard error.
-pub async fn run<F, Fut, T>(step: F) -> ExitCode
+pub async fn run<F, T>(wired: Result<F>, step: impl AsyncFn(&F, Value, RunContext) -> Result<T>) -> ExitCode
 where
-    F: Fn(Value, RunContext) -> Fut,
-    Fut: Future<Output = Result<T>>,
-    T: Answer,
+    T: Measured,
 {
+    let step = async |event, context| match &wired {
+        // Boxed: the compiler follows the types of nested futures only so deep.
+        Ok(function) => Box::pin(step(function, event, context)).await,
+        Err(error) => Err(error.clone()),
+    };
     if std::env::var_os(RUNTIME_API).is_some() {
         in_lambda(step).await
     } else {
@@ -102,24 +61,18 @@ where
 }
 
 #[expect(clippy::print_stdout, reason = "CloudWatch reads metrics from standard output")]
-async fn in_lambda<F, Fut, T>(step: F) -> ExitCode
-where
-    F: Fn(Value, RunContext) -> Fut,
-    Fut: Future<Output = Result<T>>,
-    T: Answer,
-{
+async fn in_lambda<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<T>) -> ExitCode {
     logs::start(std::io::stdout);
     let step = &step;
     let handler = service_fn(move |event: LambdaEvent<Value>| async move {
         let context = RunContext {
             now: OffsetDateTime::now_utc(),
             deadline: Some(deadline(event.context.deadline())),
+            ..RunContext::unbounded()
         };
-        // Boxed: the compiler follows the types of nested futures only so deep.
-        let answer = Box::pin(step(event.payload, context)).await;
-        let answer = answer.and_then(|answer| {
-            for (table, metrics) in answer.metrics() {
-                println!("{}", telemetry::embedded(&table, &metrics, context.now));
+        let answer = step(event.payload, context).await.and_then(|answer| {
+            for measured in answer.metrics() {
+                println!("{}", telemetry::embedded(&measured, context.now));
             }
             to_json(answer)
         });
@@ -160,21 +113,20 @@ fn to_json<T: Serialize>(answer: T) -> Result<Value> {
     clippy::print_stderr,
     reason = "by hand the terminal is the caller"
 )]
-async fn by_hand<F, Fut, T>(step: F) -> ExitCode
-where
-    F: Fn(Value, RunContext) -> Fut,
-    Fut: Future<Output = Result<T>>,
-    T: Answer,
-{
+async fn by_hand<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<T>) -> ExitCode {
     logs::start(std::io::stderr);
     let answer = async {
         let event = read_event().await?;
-        let answer = to_json(Box::pin(step(event, RunContext::unbounded())).await?)?;
+        let context = RunContext {
+            progress: if std::io::stderr().is_terminal() { show } else { |_| {} },
+            ..RunContext::unbounded()
+        };
+        let answer = to_json(step(event, context).await?)?;
         serde_json::to_string_pretty(&answer)
             .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))
     };
     let answer = answer.await;
-    progress("");
+    erase_progress();
     match answer {
         Ok(answer) => {
             println!("{answer}");
@@ -187,6 +139,26 @@ where
             );
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Shows how far a step is on the terminal of whoever runs it by hand: over the line before, and the rest of it erased.
+#[expect(clippy::print_stderr, reason = "by hand the terminal is the caller")]
+fn show(progress: Progress) {
+    eprint!("\r{}\x1b[K", progress_text(progress));
+}
+
+#[expect(clippy::print_stderr, reason = "by hand the terminal is the caller")]
+fn erase_progress() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
+
+fn progress_text(progress: Progress) -> String {
+    match progress {
+        Progress::BytesUploaded(bytes) => format!("{} MB uploaded", bytes / 1_000_000),
+        Progress::RowsLoaded(rows) => format!("{rows} rows loaded"),
     }
 }
 
@@ -237,7 +209,7 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Request {
         #[expect(dead_code, reason = "only decoded")]
-        tables: Vec<crate::table::TableSpec>,
+        tables: Vec<tidemark::model::table::TableSpec>,
     }
 
     #[test]

@@ -146,7 +146,7 @@ fn a_certificate_must_be_of_a_trusted_ca_and_for_the_host_through_a_proxy_too() 
     ] {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args(["--exact", "adapters::http::tests::one_case", "--ignored", "--nocapture"])
+            .args(["--exact", "http::tests::one_case", "--ignored", "--nocapture"])
             .env(CASE, url)
             .env("NO_PROXY", except);
         for name in [

@@ -55,9 +55,30 @@ const TYPES: [(&str, Form, Option<Form>); 34] = [
     ("smallint", Form::Int16, None),
     ("int", Form::Int32, None),
     ("bigint", Form::Int64, None),
-    ("decimal(p,s)", Form::Decimal { precision: 38, scale: 2 }, None),
-    ("money", Form::Decimal { precision: 19, scale: 4 }, None),
-    ("smallmoney", Form::Decimal { precision: 10, scale: 4 }, None),
+    (
+        "decimal(p,s)",
+        Form::Decimal {
+            precision: 38,
+            scale: 2,
+        },
+        None,
+    ),
+    (
+        "money",
+        Form::Decimal {
+            precision: 19,
+            scale: 4,
+        },
+        None,
+    ),
+    (
+        "smallmoney",
+        Form::Decimal {
+            precision: 10,
+            scale: 4,
+        },
+        None,
+    ),
     ("real", Form::Float32, None),
     ("float", Form::Float64, None),
     ("char(n)", Form::Text, None),
@@ -83,7 +104,11 @@ const TYPES: [(&str, Form, Option<Form>); 34] = [
     ("smalldatetime", Form::Ticks(0), Some(Form::Timestamp(Fraction::Micros))),
     ("datetime", Form::Ticks(3), Some(Form::Timestamp(Fraction::Micros))),
     ("datetime2(n)", Form::Ticks(7), Some(Form::Timestamp(Fraction::Micros))),
-    ("datetimeoffset(n)", Form::TicksAndOffset(7), Some(Form::Instant(Fraction::Micros))),
+    (
+        "datetimeoffset(n)",
+        Form::TicksAndOffset(7),
+        Some(Form::Instant(Fraction::Micros)),
+    ),
 ];
 
 /// Names that the page has beside those, for types that arrive as one of them.
@@ -187,7 +212,11 @@ fn the_page_of_types_says_what_the_encoders_do() {
             .iter()
             .find(|row| row.names.iter().any(|listed| listed == name))
             .unwrap_or_else(|| panic!("docs/types.md has no row for {name}"));
-        assert_eq!(row.json, format!("`{}`", in_text(name, exact, &jsonl)), "{name} in JSON");
+        assert_eq!(
+            row.json,
+            format!("`{}`", in_text(name, exact, &jsonl)),
+            "{name} in JSON"
+        );
         assert_eq!(row.csv, format!("`{}`", in_text(name, exact, &csv)), "{name} in CSV");
         let in_parquet = in_parquet(typed.unwrap_or(exact)).replace("(38,2)", "(p,s)");
         let rest = row.parquet.strip_prefix(in_parquet.as_str());

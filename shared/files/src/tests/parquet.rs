@@ -20,7 +20,10 @@ fn reader(bytes: Vec<u8>) -> ParquetRecordBatchReaderBuilder<bytes::Bytes> {
 fn a_parquet_part_has_logical_types_and_its_rows() {
     let forms = [
         Form::Uuid,
-        Form::Decimal { precision: 38, scale: 2 },
+        Form::Decimal {
+            precision: 38,
+            scale: 2,
+        },
         Form::Timestamp(Fraction::Micros),
         Form::Instant(Fraction::Nanos),
         Form::Time(Fraction::Micros),
@@ -99,7 +102,10 @@ fn row_groups_are_bounded_in_rows_and_in_bytes_however_well_they_are_packed() {
 
 #[test]
 fn an_empty_parquet_part_is_still_one() {
-    let end = encoder(&columns(&[Form::Int32]), &Format::default()).unwrap().finish().unwrap();
+    let end = encoder(&columns(&[Form::Int32]), &Format::default())
+        .unwrap()
+        .finish()
+        .unwrap();
     assert_eq!(end.rows, 0);
     assert!(end.bytes.ends_with(b"PAR1"));
 }

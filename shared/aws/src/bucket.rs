@@ -1,4 +1,4 @@
-//! The object store on Amazon S3.
+//! A bucket of Amazon S3, or of anything that speaks like it, behind the object ports.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
-
-use crate::checksum;
-use crate::error::{Error, ErrorCode, Result};
-use crate::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
-    StagedObject, StagedPiece, Upload,
+use tidemark::checksum::crc64nvme_base64;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::record::{UploadedObject, UploadedPiece};
+use tidemark::ports::objects::{
+    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
+    UploadObjects,
 };
 
 /// The metadata key under which an object carries the token of the upload it came from.
@@ -196,7 +196,7 @@ impl ReplaceObjects for S3Store {
     }
 }
 
-impl StageObjects for S3Store {
+impl UploadObjects for S3Store {
     async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
         let token = uuid::Uuid::new_v4().to_string();
         let request = self
@@ -220,8 +220,8 @@ impl StageObjects for S3Store {
         })
     }
 
-    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<StagedPiece> {
-        let crc64nvme = checksum::crc64nvme_base64(&body);
+    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPiece> {
+        let crc64nvme = crc64nvme_base64(&body);
         let request = self
             .client
             .upload_part()
@@ -240,7 +240,7 @@ impl StageObjects for S3Store {
             .send()
             .await
             .map_err(|error| self.error("write", &upload.key, error))?;
-        Ok(StagedPiece {
+        Ok(UploadedPiece {
             number,
             etag: answer.e_tag().unwrap_or_default().to_owned(),
             crc64nvme,
@@ -263,8 +263,8 @@ impl StageObjects for S3Store {
 }
 
 impl CompleteObjects for S3Store {
-    async fn complete(&self, staged: &StagedObject) -> Result<Completed> {
-        let pieces = staged.pieces.iter().map(|piece| {
+    async fn complete(&self, uploaded: &UploadedObject) -> Result<Completed> {
+        let pieces = uploaded.pieces.iter().map(|piece| {
             CompletedPart::builder()
                 .part_number(i32::try_from(piece.number).unwrap_or(i32::MAX))
                 .e_tag(&piece.etag)
@@ -280,11 +280,11 @@ impl CompleteObjects for S3Store {
                 .client
                 .complete_multipart_upload()
                 .bucket(&self.bucket)
-                .key(&staged.key);
+                .key(&uploaded.key);
             let answer = request
-                .upload_id(&staged.upload_id)
+                .upload_id(&uploaded.upload_id)
                 .multipart_upload(pieces.clone())
-                .checksum_crc64_nvme(&staged.crc64nvme)
+                .checksum_crc64_nvme(&uploaded.crc64nvme)
                 .checksum_type(ChecksumType::FullObject)
                 // A part that is there already is never overwritten, whoever made it.
                 .if_none_match("*")
@@ -303,13 +303,13 @@ impl CompleteObjects for S3Store {
         // is there tells, because it carries the token of its upload.
         let unknown = error.code() == Some("NoSuchUpload");
         if !unknown && !matches!(status(&error), Some(403 | 404 | 412)) {
-            return Err(self.error("complete", &staged.key, error));
+            return Err(self.error("complete", &uploaded.key, error));
         }
-        match self.head(&staged.key).await? {
+        match self.head(&uploaded.key).await? {
             Some(head) => {
                 let etag = head.e_tag().unwrap_or_default().to_owned();
                 let token = head.metadata().and_then(|metadata| metadata.get(TOKEN)).cloned();
-                let own = token.as_ref() == Some(&staged.token);
+                let own = token.as_ref() == Some(&uploaded.token);
                 Ok(if own {
                     Completed::Visible(etag)
                 } else {
@@ -317,7 +317,7 @@ impl CompleteObjects for S3Store {
                 })
             }
             None if unknown => Ok(Completed::Expired),
-            None => Err(self.error("complete", &staged.key, error)),
+            None => Err(self.error("complete", &uploaded.key, error)),
         }
     }
 }

@@ -9,17 +9,17 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_types::SdkConfig;
 use aws_types::sdk_config::Builder;
+use tidemark::error::{Error, ErrorCode, Result};
 
-use super::http::Http;
-use super::s3::S3Store;
-use super::secrets::Secrets;
-use crate::error::{Error, ErrorCode, Result};
+use crate::bucket::S3Store;
+use crate::http::Http;
+use crate::secrets::Secrets;
 
 /// Clients for the services the steps use, with the region and credentials of the environment.
 #[derive(Debug, Clone)]
 pub struct Aws {
     s3: aws_sdk_s3::Client,
-    /// The logins in AWS Secrets Manager.
+    /// The secrets in AWS Secrets Manager.
     pub secrets: Arc<Secrets>,
 }
 
@@ -29,7 +29,9 @@ impl Aws {
     /// Files with profiles and metadata services are not asked: the code for them is larger than all of a step's own.
     /// By hand, `aws configure export-credentials --format env` makes variables of any of them.
     ///
-    /// Errors: `InvalidConfig` when there is no region, or there are no credentials.
+    /// # Errors
+    ///
+    /// `InvalidConfig` when there is no region, or there are no credentials.
     pub fn from_environment() -> Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let config = checked(configured(&variable))?;

@@ -1,0 +1,64 @@
+//! The watermark store that a deployment chose.
+
+use tidemark::error::{Answer, Error, ErrorCode};
+use tidemark::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
+use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+
+/// Either store behind the ports, so that a step is compiled once for both.
+#[derive(Debug)]
+pub enum WatermarkStore<T, P> {
+    /// A control table.
+    ControlTable(T),
+    /// Pointers beside the ledger.
+    Pointers(P),
+}
+
+impl<T: ReadWatermarks, P: ReadWatermarks> ReadWatermarks for WatermarkStore<T, P> {
+    async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark> {
+        match self {
+            Self::ControlTable(table) => table.stored(key).await,
+            Self::Pointers(pointers) => pointers.stored(key).await,
+        }
+    }
+
+    fn takes_turns(&self) -> bool {
+        match self {
+            Self::ControlTable(table) => table.takes_turns(),
+            Self::Pointers(pointers) => pointers.takes_turns(),
+        }
+    }
+}
+
+impl<T: MoveWatermarks, P: MoveWatermarks> MoveWatermarks for WatermarkStore<T, P> {
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
+        match self {
+            Self::ControlTable(table) => table.advance(key, expected, new).await,
+            Self::Pointers(pointers) => pointers.advance(key, expected, new).await,
+        }
+    }
+}
+
+/// The failure to read the login of a control table: a store of secrets that fails for now keeps the watermark store, not the
+/// source, from being reached.
+#[must_use]
+pub fn without_login(error: Error) -> Error {
+    match error.code() {
+        ErrorCode::SourceUnavailable => error.recoded(ErrorCode::WatermarkStoreUnavailable),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_that_cannot_be_read_for_now_is_missed_by_the_watermark_store() {
+        for (code, expected) in [
+            (ErrorCode::SourceUnavailable, ErrorCode::WatermarkStoreUnavailable),
+            (ErrorCode::InvalidConfig, ErrorCode::InvalidConfig),
+        ] {
+            assert_eq!(without_login(Error::new(code, "throttled")).code(), expected);
+        }
+    }
+}
