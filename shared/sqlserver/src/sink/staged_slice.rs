@@ -1,14 +1,13 @@
 //! The rows of a slice in a temporary table of their session, and what is done with them there.
 
 use std::fmt;
-use std::future::Future;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use mssql_tds::connection::bulk_copy::BulkCopy;
+use mssql_tds::connection::bulk_copy::{BulkCopy, ColumnMapping};
 use mssql_tds::connection::tds_client::{ResultSet, StatementResult};
 use mssql_tds::core::TdsResult;
-use mssql_tds::datatypes::bulk_copy_metadata::BulkCopyColumnMetadata;
+use mssql_tds::datatypes::bulk_copy_metadata::SqlDbType;
 use mssql_tds::datatypes::column_values::ColumnValues;
 use mssql_tds::error::Error as DriverError;
 use mssql_tds::message::transaction_management::TransactionIsolationLevel;
@@ -20,7 +19,6 @@ use tidemark::ports::merge::{Merged, SliceToMerge, StagedRows};
 use super::cells::{Cells, Row};
 use super::mapping::{Merge, SinkTables};
 use super::sink_columns::SinkColumn;
-use super::staging::KnownColumns;
 use crate::session::{Driver, Mssql, MssqlClient, Opened, Session, parameters, unlogged, within};
 use crate::statements::Statement;
 use crate::statements::merge::{STAGING, drop_staging, lock, session, sink_columns, table_type_columns, unlock};
@@ -34,9 +32,8 @@ pub struct StagedSlice {
     session: Session<Mssql>,
     connection: Box<Opened<Mssql>>,
     merge: Merge,
-    /// The forms of the slice's columns, and how each is declared to the bulk load.
+    /// The forms of the slice's columns.
     forms: Vec<Form>,
-    declared: Vec<BulkCopyColumnMetadata>,
     loaded_rows: u64,
     locked: bool,
 }
@@ -69,12 +66,9 @@ impl StagedSlice {
             Ok(merge) => merge,
             Err(error) => return session_of_sink.settle(connection, Err(error.into())).await,
         };
-        let names = merge.loaded_columns();
-        let declared = merge.staged.iter().zip(&names).map(|(column, name)| column.declared(name));
         let mut staged = Self {
             session: session_of_sink,
             connection,
-            declared: declared.collect::<Result<_, _>>()?,
             forms: slice.columns.iter().map(|column| column.form).collect(),
             merge,
             loaded_rows: 0,
@@ -238,24 +232,33 @@ impl StagedSlice {
 }
 
 impl StagedRows<RecordBatch> for StagedSlice {
-    async fn load(&mut self, batch: RecordBatch) -> Answer<()> {
-        let columns = self.forms.iter().zip(&self.declared).zip(batch.columns());
-        let cells: Vec<_> = columns
-            .map(|((form, declared), array)| Cells::new(array, *form, declared.sql_type))
-            .collect();
-        let rows = (0..batch.num_rows()).map(|row| Row { cells: &cells, row });
-        let columns = Box::new(KnownColumns(self.declared.clone()));
-        let mut bulk = BulkCopy::with_retriever(&mut self.connection, STAGING, columns)
+    async fn load(&mut self, batch: RecordBatch) -> Answer<u64> {
+        let silence = self.session.timeouts().silence;
+        let names = self.merge.loaded_columns();
+        let mut bulk = BulkCopy::new(&mut self.connection, STAGING)
             // Silence is measured here.
             .timeout(Duration::ZERO)
             .keep_nulls(true)
             .table_lock(true);
-        let silence = self.session.timeouts().silence;
+        for (index, name) in names.iter().enumerate() {
+            bulk = bulk.add_column_mapping(ColumnMapping::by_ordinal(index, name.as_str()));
+        }
+        let described = unlogged(within(silence, bulk.retrieve_destination_metadata())).await;
+        let described = described.map_err(|error| self.session.failure(error))?;
+        let declared = names.iter().map(|name| {
+            let column = described.iter().find(|column| column.column_name == *name);
+            column.map_or(SqlDbType::Variant, |column| column.sql_type)
+        });
+        let columns = self.forms.iter().zip(declared).zip(batch.columns());
+        let cells: Vec<_> = columns
+            .map(|((form, declared), array)| Cells::new(array, *form, declared))
+            .collect();
+        let rows = (0..batch.num_rows()).map(|row| Row { cells: &cells, row });
         let loaded = unlogged(within(silence, bulk.write_to_server_zerocopy(rows))).await;
         drop(bulk);
         let loaded = loaded.map_err(|error| self.not_loaded(error))?;
         self.loaded_rows += loaded.rows_affected;
-        Ok(())
+        Ok(loaded.rows_affected)
     }
 
     async fn lock(&mut self) -> Answer<()> {
