@@ -11,22 +11,26 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_types::sdk_config;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use tidemark::adapters::aws::Aws;
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::s3::S3Store;
-use tidemark::adapters::sqlserver::Server;
 use tidemark::error::ErrorCode;
-use tidemark::ledger::{Pointers, WindowName};
+use tidemark::ledger::Pointers;
+use tidemark::model::table::TableSpec;
+use tidemark::model::types::TypeName;
+use tidemark::model::watermark::Watermark;
+use tidemark::model::window::WindowName;
+use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created};
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
-use tidemark::table::TableSpec;
-use tidemark::watermark::Watermark;
+use tidemark::steps::run::Pipeline;
+use tidemark_aws::bucket::S3Store;
+use tidemark_aws::clients::Aws;
+use tidemark_files::encoder::Files;
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
 use tidemark_tests::end_state::EndState;
-use tidemark_tests::pipeline::Pipeline;
 use tidemark_tests::proxy::{Disturbance, Proxy, Way};
 use tidemark_tests::s3_faults::S3Fault;
 use tidemark_tests::s3_server::{BUCKET, S3Server, config_at};
-use tidemark_tests::stand_in::World;
+use tidemark_tests::stand_in::{PART_BYTES, World};
 
 /// Places at which an upload is cut, unless `PROPTEST_CASES` says otherwise.
 const CUTS: u64 = 8;
@@ -75,6 +79,11 @@ fn spec(table: &str) -> TableSpec {
     .unwrap()
 }
 
+/// Where the pointer stands before a run.
+fn ten() -> Watermark {
+    Watermark::new(TypeName::new("int").unwrap(), "10").unwrap()
+}
+
 /// A bucket in which the table's pointer stands at 10, so that moving it replaces it.
 struct Case<'a> {
     world: &'a World,
@@ -88,8 +97,7 @@ impl<'a> Case<'a> {
         let store = s3.store();
         let (pointers, key) = (Pointers::new(&store, PREFIX), spec(table).watermark_key());
         let none = pointers.stored(&key).await.unwrap();
-        let ten = Watermark::new("int".parse().unwrap(), "10").unwrap();
-        pointers.advance(&key, &none, &ten).await.unwrap();
+        pointers.advance(&key, &none, &ten()).await.unwrap();
         Self { world, s3, table }
     }
 
@@ -98,11 +106,14 @@ impl<'a> Case<'a> {
         let source = Server::new(self.world.login());
         let mut pipeline = Pipeline {
             source: &source,
-            rows: MssqlRows::new(self.world.login()),
+            reader: RowReader::new(self.world.login()),
             watermarks: &Pointers::new(store, PREFIX),
             store,
             prefix: PREFIX,
-            sinks: (),
+            files: Files,
+            sinks: NoSinks::default(),
+            part_bytes: PART_BYTES,
+            settles: false,
         };
         let outcome = Box::pin(pipeline.run("r", &[spec(self.table)])).await;
         let failed = outcome.map_err(|error| error.code())?.failed;
@@ -125,7 +136,7 @@ impl<'a> Case<'a> {
         self.s3.faults().clear();
         let store = self.s3.store();
         let (pointers, key) = (Pointers::new(&store, PREFIX), spec(self.table).watermark_key());
-        let first = WindowName::try_from("10".to_owned()).unwrap();
+        let first = WindowName::after(&ten());
         EndState::of(&self.s3, PREFIX, &key, &pointers, &first).await.unwrap()
     }
 }

@@ -4,16 +4,22 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use arrow_array::RecordBatch;
 use serde_json::{Value, json};
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::s3::S3Store;
-use tidemark::adapters::sqlserver::Server;
 use tidemark::error::{ErrorCode, Result};
-use tidemark::ledger::{Ledger, Pointers, WindowName};
+use tidemark::ledger::{Decided, Ledger, Pointers};
+use tidemark::model::names::ObjectName;
+use tidemark::model::slice_id::SliceId;
+use tidemark::model::table::TableSpec;
+use tidemark::model::window::WindowName;
+use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
-use tidemark::table::TableSpec;
-use tidemark_tests::pipeline::{Outcome, Pipeline};
-use tidemark_tests::stand_in::World;
+use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
+use tidemark_aws::bucket::S3Store;
+use tidemark_files::encoder::Files;
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
+use tidemark_tests::stand_in::{PART_BYTES, World};
 
 /// Table `t` in JSON lines, with other settings.
 fn spec(more: Value) -> TableSpec {
@@ -28,7 +34,7 @@ fn spec(more: Value) -> TableSpec {
 }
 
 /// A run with the pointers in the bucket, whatever becomes of it.
-async fn run(world: &World, run_id: &str, spec: &TableSpec) -> Result<Outcome> {
+async fn run(world: &World, run_id: &str, spec: &TableSpec) -> Result<RunOutcome> {
     let store = world.s3.store();
     let pointers = Pointers::new(&store, "tidemark");
     let source = Server::new(world.login());
@@ -36,7 +42,7 @@ async fn run(world: &World, run_id: &str, spec: &TableSpec) -> Result<Outcome> {
     Box::pin(pipeline.run(run_id, std::slice::from_ref(spec))).await
 }
 
-type Steps<'a> = Pipeline<'a, Server, MssqlRows, Pointers<'a, S3Store>, S3Store>;
+type Steps<'a> = Pipeline<'a, Server, RowReader, Pointers<'a, S3Store>, S3Store, Files, NoSinks<RecordBatch>>;
 
 fn pipeline<'a>(
     world: &World,
@@ -46,18 +52,25 @@ fn pipeline<'a>(
 ) -> Steps<'a> {
     Pipeline {
         source,
-        rows: MssqlRows::new(world.login()),
+        reader: RowReader::new(world.login()),
         watermarks,
         store,
         prefix: "tidemark",
-        sinks: (),
+        files: Files,
+        sinks: NoSinks::default(),
+        part_bytes: PART_BYTES,
+        settles: false,
     }
+}
+
+fn table() -> ObjectName {
+    "t".parse().unwrap()
 }
 
 /// The lines of a window's parts, and its part's keys.
 async fn window(world: &World, name: &WindowName) -> (Vec<String>, Vec<String>) {
     let store = world.s3.store();
-    let ledger = Ledger::new(&store, "tidemark", &"t".parse().unwrap());
+    let ledger = Ledger::new(&store, "tidemark", &table());
     let manifest = ledger.manifest(name).await.unwrap().unwrap();
     let (mut lines, mut keys) = (Vec::new(), Vec::new());
     for part in manifest.parts {
@@ -100,7 +113,7 @@ async fn only_the_rows_of_where_are_copied_and_counted() {
     world.execute("insert into t values (7, 'US', 1)");
     let outcome = run(&world, "r3", &spec).await.unwrap();
     assert_eq!((outcome.committed[0].rows, outcome.committed[0].objects), (0, 0));
-    assert_eq!(run(&world, "r4", &spec).await.unwrap().unchanged, ["dbo.t"]);
+    assert_eq!(run(&world, "r4", &spec).await.unwrap().unchanged, [table()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +139,7 @@ async fn a_where_that_the_server_does_not_take_fails_before_anything_is_written(
         assert_eq!(outcome.failed[0].error, "SourceRejected", "{predicate}");
     }
     let store = world.s3.store();
-    let ledger = Ledger::new(&store, "tidemark", &"t".parse().unwrap());
+    let ledger = Ledger::new(&store, "tidemark", &table());
     assert_eq!(ledger.plan(&WindowName::initial()).await.unwrap(), None);
 }
 
@@ -163,10 +176,10 @@ async fn a_load_date_comes_from_the_plan_and_the_ledger_stays_where_it_was() {
     let name = &outcome.committed[0].window;
     let (lines, keys) = window(&world, name).await;
     let store = world.s3.store();
-    let ledger = Ledger::new(&store, "tidemark", &"t".parse().unwrap());
-    let plan = ledger.frozen_plan(name).await.unwrap();
+    let ledger = Ledger::new(&store, "tidemark", &table());
+    let plan = ledger.existing_plan(name).await.unwrap();
     let expected = format!(
-        "tidemark/dbo.t/load_date={}/window=initial/part-00000.jsonl",
+        "tidemark/dbo.t/tidemark_load_date={}/tidemark_window=initial/part-00000.jsonl",
         &plan.created_at[..10]
     );
     assert_eq!((lines.len(), keys), (1, vec![expected]));
@@ -181,7 +194,7 @@ async fn after_change(before: &str, change: &str, more: Value) -> std::result::R
     );
     assert_eq!(
         run(&world, "idle", &spec(more.clone())).await.unwrap().unchanged,
-        ["dbo.t"]
+        [table()]
     );
     world.execute(change);
     world.execute("insert into t (v) values (2)");
@@ -201,10 +214,24 @@ async fn a_change_of_columns_is_taken_or_refused_as_the_table_says() {
     );
     for (before, change, by_default, named) in [
         ("v int", "alter table t add n int", true, "n is new"),
+        // Files hold both in one form.
+        (
+            "v int, n varchar(9)",
+            "alter table t drop column n; alter table t add n nvarchar(20)",
+            true,
+            "n is nvarchar(20) and was varchar(9)",
+        ),
+        (
+            "v int, n tinyint",
+            "alter table t drop column n; alter table t add n smallint",
+            true,
+            "n is smallint and was tinyint",
+        ),
+        // Wider, and so another type in the files.
         (
             "v int, n int",
             "alter table t drop column n; alter table t add n bigint",
-            true,
+            false,
             "n is bigint and was int",
         ),
         ("v int, n int", "alter table t drop column n", false, "n is gone"),
@@ -267,7 +294,8 @@ async fn a_change_between_plan_and_copy_never_makes_a_mixed_part() {
         let planned = steps.plan("r1", &[spec(json!({}))]).await.unwrap();
         world.execute(change);
         let name = &planned.windows[0].window;
-        let copied = Box::pin(steps.copy_window("r1", "t", name, planned.windows[0].slices)).await;
+        let of_run = WindowOfRun::from(&planned.windows[0]);
+        let copied = Box::pin(steps.copy_window("r1", &of_run, planned.windows[0].slices)).await;
         match expected {
             None => {
                 assert_eq!(copied.unwrap().rows, 1);
@@ -279,8 +307,12 @@ async fn a_change_between_plan_and_copy_never_makes_a_mixed_part() {
                     tidemark_tests::tutorial::lines(&world.s3, "dbo.t").unwrap(),
                     Vec::<String>::new()
                 );
-                let ledger = Ledger::new(&store, "tidemark", &"t".parse().unwrap());
-                assert_eq!(ledger.decision(name, &0.into()).await.unwrap(), (0, None));
+                let ledger = Ledger::new(&store, "tidemark", &table());
+                let decided = ledger.decided(name, &SliceId::planned(0)).await.unwrap();
+                assert!(
+                    matches!(&decided, Decided::NotYet(attempt) if attempt.number == 0),
+                    "{decided:?}"
+                );
             }
         }
     }

@@ -4,12 +4,14 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tidemark::adapters::s3::S3Store;
-use tidemark::adapters::sqlserver::Server;
 use tidemark::ledger::Pointers;
-use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks, StoredWatermark, WatermarkKey};
-use tidemark::table::TableSpec;
-use tidemark::watermark::Watermark;
+use tidemark::model::names::ObjectName;
+use tidemark::model::table::TableSpec;
+use tidemark::model::types::TypeName;
+use tidemark::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
+use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+use tidemark_aws::bucket::S3Store;
+use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
 use tidemark_tests::tutorial;
 
@@ -41,7 +43,8 @@ async fn the_tutorial_comes_out_to_the_letter() {
     );
     assert_eq!(stored(&world).await.as_deref(), Some("2017-09-07T09:01:00.000"));
 
-    assert_eq!(world.run("r3", &spec).await.unchanged, ["dbo.data_source_table"]);
+    let unchanged: [ObjectName; 1] = ["data_source_table".parse().unwrap()];
+    assert_eq!(world.run("r3", &spec).await.unchanged, unchanged);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +60,7 @@ async fn the_shipped_control_table_keeps_every_digit_and_compares() {
     assert_eq!(world.run_with(&store, "r2", &spec).await.committed.len(), 0);
 
     // Two movers that saw the same value: one moves it, the other is told.
-    let to = |value| Watermark::new("datetime2(7)".parse().unwrap(), value).unwrap();
+    let to = |value| Watermark::new(TypeName::new("datetime2(7)").unwrap(), value).unwrap();
     let mover = || shipped_control_table(Server::new(world.login()));
     let (one, other) = (mover(), mover());
     let (first, second) = (to("2018-01-01T00:00:00"), to("2019-01-01T00:00:00"));
@@ -67,7 +70,7 @@ async fn the_shipped_control_table_keeps_every_digit_and_compares() {
     );
     let moved = [a.unwrap(), b.unwrap()]
         .iter()
-        .filter(|answer| **answer == tidemark::ports::watermarks::Moved::Moved)
+        .filter(|answer| **answer == Moved::Moved)
         .count();
     assert_eq!(moved, 1);
 }
@@ -81,17 +84,11 @@ async fn the_pointer_in_s3_moves_by_compare_and_set() {
         table: "dbo.t".parse().unwrap(),
         name: None,
     };
-    let to = |value| Watermark::new("int".parse().unwrap(), value).unwrap();
+    let to = |value| Watermark::new(TypeName::new("int").unwrap(), value).unwrap();
     let none: StoredWatermark = pointers.stored(&key).await.unwrap();
     assert_eq!(none.value, None);
-    assert_eq!(
-        pointers.advance(&key, &none, &to("1")).await.unwrap(),
-        tidemark::ports::watermarks::Moved::Moved
-    );
-    assert_eq!(
-        pointers.advance(&key, &none, &to("2")).await.unwrap(),
-        tidemark::ports::watermarks::Moved::Changed
-    );
+    assert_eq!(pointers.advance(&key, &none, &to("1")).await.unwrap(), Moved::Moved);
+    assert_eq!(pointers.advance(&key, &none, &to("2")).await.unwrap(), Moved::Changed);
     assert_eq!(pointers.stored(&key).await.unwrap().value.as_deref(), Some("1"));
 }
 
