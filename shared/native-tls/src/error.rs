@@ -3,8 +3,6 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
-use crate::MidHandshakeTlsStream;
-
 /// As the standard one.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -57,13 +55,4 @@ impl StdError for Error {
             Cause::Tls(_) | Cause::Input(_) => None,
         }
     }
-}
-
-/// A handshake that is not done.
-#[derive(Debug)]
-pub enum HandshakeError<S> {
-    /// It never will be.
-    Failure(Error),
-    /// The socket would block; to be gone on with.
-    WouldBlock(MidHandshakeTlsStream<S>),
 }

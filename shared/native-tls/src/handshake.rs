@@ -2,7 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 
-use crate::{Error, HandshakeError, TlsStream};
+use crate::{Error, TlsStream};
+
+/// A handshake that is not done.
+#[derive(Debug)]
+pub enum HandshakeError<S> {
+    /// It never will be.
+    Failure(Error),
+    /// The socket would block; to be gone on with.
+    WouldBlock(MidHandshakeTlsStream<S>),
+}
 
 /// A handshake that waits for its socket.
 #[derive(Debug)]

@@ -21,6 +21,6 @@ mod verifier;
 
 pub use self::certificate::Certificate;
 pub use self::connector::{TlsAcceptor, TlsConnector, TlsConnectorBuilder};
-pub use self::error::{Error, HandshakeError, Result};
-pub use self::handshake::MidHandshakeTlsStream;
+pub use self::error::{Error, Result};
+pub use self::handshake::{HandshakeError, MidHandshakeTlsStream};
 pub use self::stream::TlsStream;

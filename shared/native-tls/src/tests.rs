@@ -380,3 +380,28 @@ fn a_certificate_is_read_from_pem_and_from_der() {
     let stream = connect(&trusting(), tcp(port)).unwrap();
     assert!(stream.peer_certificate().unwrap().is_some());
 }
+
+/// A stand-in whose version is below what is asked for vanishes from the tree without a word.
+#[test]
+fn the_stand_ins_are_the_only_ones_of_their_names_in_the_tree() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+    assert!(!lock.contains("[[patch.unused]]"), "a patch is not used");
+    let packages: Vec<&str> = lock.split("[[package]]").collect();
+    let named = |name: &str| -> Vec<&str> {
+        let line = format!("\nname = \"{name}\"\n");
+        packages
+            .iter()
+            .copied()
+            .filter(|package| package.contains(&line))
+            .collect()
+    };
+    for (name, version) in [("native-tls", "+tidemark-rustls\""), ("openssl", "+tidemark-empty\"")] {
+        let found = named(name);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].contains(version) && !found[0].contains("source ="),
+            "{found:?}"
+        );
+    }
+    assert!(named("openssl-sys").is_empty(), "OpenSSL is in the tree");
+}

@@ -77,8 +77,8 @@ impl ServerCertVerifier for AnyCertificate {
 /// The key alone is read. The certificates that SQL Server makes for itself can be of kinds that `webpki` refuses to read
 /// as a whole: of X.509 version 1, and with a negative serial number.
 fn key_of(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
-    let (_, certificate) = X509Certificate::from_der(certificate)
-        .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    let (_, certificate) =
+        X509Certificate::from_der(certificate).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     Ok(SubjectPublicKeyInfoDer::from(certificate.public_key().raw.to_vec()))
 }
 
