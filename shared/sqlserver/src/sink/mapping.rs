@@ -51,7 +51,7 @@ impl Merge {
     /// `SchemaMismatch`, naming the column and the types, when a column has no counterpart, when the counterpart cannot hold
     /// every value exactly or is the server's to write, when a column that must have a value gets none; `InvalidInput`, naming
     /// the cure, without usable keys: with change tracking those of the source are the only ones.
-    pub(super) fn new(slice: &SliceToMerge<'_>, tables: &SinkTables) -> Result<Self> {
+    pub(crate) fn new(slice: &SliceToMerge<'_>, tables: &SinkTables) -> Result<Self> {
         let SliceToMerge {
             source, sink, columns, ..
         } = *slice;

@@ -8,7 +8,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::Identifier;
 use tidemark::model::types::Column;
 
-use crate::types::{CatalogSize, SqlType};
+use crate::types::SqlType;
 
 /// How many columns an error lists: errors travel in the state machine's payload.
 const NAMES_SHOWN: usize = 20;
@@ -93,12 +93,7 @@ impl SinkColumn {
             return None;
         };
         let type_name = text(type_name)?.unwrap_or_else(|| "a type of its own".to_owned());
-        let size = CatalogSize {
-            length: number(length)?,
-            precision: number(precision)?,
-            scale: number(scale)?,
-        };
-        let sql_type = SqlType::from_catalog(&type_name, size);
+        let sql_type = SqlType::from_catalog(&type_name, number(length)?, number(precision)?, number(scale)?);
         let collation = text(collation)?.map(|name| name.parse()).transpose();
         let column = Self {
             name: text(name)?.unwrap_or_default(),
@@ -201,7 +196,7 @@ impl SinkTable<'_> {
             )));
         }
         let sql_type = match &column.sql_type {
-            Ok(sql_type) if sql_type.is_row_version() => {
+            Ok(SqlType::ROWVERSION) => {
                 return Err(self.mismatch(&format!(
                     "has {name} as a rowversion, which only the server writes: make it binary(8) to keep the source's, or leave \
                      it out"
@@ -230,7 +225,7 @@ impl SinkTable<'_> {
     pub(super) fn check_required(&self, mapped: &[MappedColumn]) -> Result<()> {
         let missing = self.columns.iter().find(|column| {
             let filled = column.nullable || column.identity || column.computed || column.defaulted;
-            let server = column.sql_type.as_ref().is_ok_and(|sql_type| sql_type.is_row_version());
+            let server = column.sql_type == Ok(SqlType::ROWVERSION);
             !filled && !server && !mapped.iter().any(|mapped| mapped.name.as_str() == column.name)
         });
         missing.map_or(Ok(()), |column| {

@@ -19,6 +19,7 @@ use tidemark::ports::merge::{Merged, SliceToMerge, StagedRows};
 use super::cells::{Cells, Row};
 use super::mapping::{Merge, SinkTables};
 use super::sink_columns::SinkColumn;
+use super::staging::staged_name;
 use crate::session::{Driver, Mssql, MssqlClient, Opened, Session, parameters, unlogged, within};
 use crate::statements::Statement;
 use crate::statements::merge::{STAGING, drop_staging, lock, session, sink_columns, table_type_columns, unlock};
@@ -234,7 +235,7 @@ impl StagedSlice {
 impl StagedRows<RecordBatch> for StagedSlice {
     async fn load(&mut self, batch: RecordBatch) -> Answer<u64> {
         let silence = self.session.timeouts().silence;
-        let names = self.merge.loaded_columns();
+        let names: Vec<_> = (0..self.merge.staged.len()).map(staged_name).collect();
         let mut bulk = BulkCopy::new(&mut self.connection, STAGING)
             // Silence is measured here.
             .timeout(Duration::ZERO)

@@ -7,7 +7,12 @@
 use super::sink_columns::Collation;
 use crate::types::SqlType;
 
-/// A column of the staging table, in the order of the slice. Its name there is `c0`, `c1`, ….
+/// The name of a column in the staging table.
+pub(crate) fn staged_name(index: usize) -> String {
+    format!("c{index}")
+}
+
+/// A column of the staging table, in the order of the slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StagedColumn {
     /// The type in the staging table.
