@@ -13,19 +13,23 @@ use mssql_tds::datatypes::column_values::{SqlDateTime2, SqlTime};
 use mssql_tds::datatypes::decoder::DecimalParts;
 use mssql_tds::datatypes::row_writer::RowWriter;
 use mssql_tds::datatypes::sql_string::EncodingType;
-use tidemark::adapters::mssql::{BatchBuilder, BatchLimits, MssqlRows};
 use tidemark::checksum::crc64nvme_base64;
-use tidemark::config::Tls;
-use tidemark::encode::Encoder;
-use tidemark::format::{Format, Timestamps};
-use tidemark::login::Login;
-use tidemark::ports::rows::{BatchSink, RowSource};
-use tidemark::query::Query;
-use tidemark::shape::Shape;
-use tidemark::types::Column;
-use tidemark_replay::rows::Rows;
-use tidemark_replay::server::{Answer, Replay};
+use tidemark::error::Answer;
+use tidemark::model::format::Format;
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::rows::{Interval, Rows};
+use tidemark::model::table::TableSpec;
+use tidemark::model::types::{Column, TypeName};
+use tidemark::model::watermark::Watermark;
+use tidemark::ports::files::{EncodeFiles, EncodePart};
+use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tidemark_files::encoder::Files;
+use tidemark_replay::rows::Rows as PreparedRows;
+use tidemark_replay::server::{Answer as Replayed, Replay};
 use tidemark_replay::tables::{self, Table};
+use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::rows::{BatchBuilder, BatchLimits, RowReader};
+use tidemark_sqlserver::types::SqlType;
 use uuid::Uuid;
 
 /// Rows of a measured batch.
@@ -35,11 +39,18 @@ const LIMITS: BatchLimits = BatchLimits {
     bytes: usize::MAX,
 };
 
-fn columns(named: &[(&str, &str)]) -> Vec<Column> {
-    let column = |(name, sql_type): &(&str, &str)| Column {
-        name: (*name).to_owned(),
-        sql_type: sql_type.parse().unwrap(),
-        nullable: true,
+/// Columns as the source holds them for files of this format.
+fn columns(named: &[(&str, &str)], format: &str) -> Vec<Column> {
+    let spec = serde_json::json!({ "table": "t", "tracking": { "watermark": { "column": "id" } }, "format": format });
+    let wanted = serde_json::from_value::<TableSpec>(spec).unwrap().wanted_forms();
+    let column = |(name, sql_type): &(&str, &str)| {
+        let sql_type = TypeName::new(*sql_type).unwrap();
+        Column {
+            name: (*name).to_owned(),
+            form: SqlType::of(&sql_type).unwrap().form(wanted).unwrap(),
+            sql_type,
+            nullable: true,
+        }
     };
     named.iter().map(column).collect()
 }
@@ -84,8 +95,7 @@ fn build(criterion: &mut Criterion) {
         }),
     ];
     for (name, sql_type, put) in cases {
-        let shape = Shape::new(&columns(&[("a", sql_type)]), &Format::default(), Timestamps::Us).unwrap();
-        let mut batch = BatchBuilder::new(&shape, LIMITS);
+        let mut batch = BatchBuilder::new(&columns(&[("a", sql_type)], "parquet"), LIMITS);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 for row in 0..ROWS {
@@ -102,16 +112,16 @@ fn build(criterion: &mut Criterion) {
 #[derive(Default)]
 struct Collected(Vec<RecordBatch>);
 
-impl BatchSink for Collected {
-    async fn push(&mut self, batch: RecordBatch) -> tidemark::error::Result<()> {
+impl TakeBatches<RecordBatch> for Collected {
+    async fn take(&mut self, batch: RecordBatch) -> Answer<()> {
         self.0.push(batch);
         Ok(())
     }
 }
 
 /// One batch of a table, read from the replaying server.
-fn batch(table: &Table, shape: &Shape) -> RecordBatch {
-    let server = Replay::start(Answer::Rows(Rows::new(table, ROWS)));
+fn batch(table: &Table, columns: &[Column]) -> RecordBatch {
+    let server = Replay::start(Replayed::Rows(PreparedRows::new(table, ROWS)));
     let login = Login {
         host: "127.0.0.1".to_owned(),
         port: server.port(),
@@ -120,14 +130,21 @@ fn batch(table: &Table, shape: &Shape) -> RecordBatch {
         database: "db".to_owned(),
         tls: Tls::Trust,
     };
-    let query = Query {
-        sql: "SELECT 1".to_owned(),
-        parameters: Vec::new(),
-    };
+    let name: ObjectName = table.name.parse().unwrap();
+    let end = Watermark::new(TypeName::new("bigint").unwrap(), i64::MAX.to_string()).unwrap();
+    let rows = Rows::Interval(Interval {
+        table: &name,
+        column: &Identifier::new("id").unwrap(),
+        old: None,
+        new: &end,
+        with_nulls: false,
+        key: None,
+        filter: None,
+    });
     let mut collected = Collected::default();
-    let mut rows = MssqlRows::unencrypted(login, LIMITS);
+    let mut reader = RowReader::unencrypted(login, LIMITS);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(rows.read(&query, shape, &mut collected)).unwrap();
+    runtime.block_on(reader.read(&rows, columns, &mut collected)).unwrap();
     collected.0.remove(0)
 }
 
@@ -143,11 +160,11 @@ fn encode(criterion: &mut Criterion) {
             .collect();
         for name in ["parquet", "csv", "jsonl"] {
             let format: Format = serde_json::from_value(name.into()).unwrap();
-            let shape = Shape::new(&columns(&named), &format, Timestamps::Us).unwrap();
-            let batch = batch(&table, &shape);
+            let columns = columns(&named, name);
+            let batch = batch(&table, &columns);
             group.bench_function(format!("{}/{name}", table.name), |bencher| {
                 bencher.iter(|| {
-                    let mut encoder = Encoder::new(&shape, &format).unwrap();
+                    let mut encoder = Files.encoder(&columns, &format).unwrap();
                     encoder.write(&batch).unwrap();
                     black_box(encoder.finish().unwrap())
                 });

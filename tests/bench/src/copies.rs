@@ -4,39 +4,72 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tidemark::ledger::{Ledger, Plan, SliceId, WindowName};
-use tidemark::login::Login;
+use tidemark::ledger::{Decided, Ledger};
+use tidemark::model::names::Identifier;
+use tidemark::model::plan::{Author, Content, Plan, WindowBounds};
+use tidemark::model::record::Decision;
+use tidemark::model::slice::SliceBounds;
+use tidemark::model::slice_id::SliceId;
+use tidemark::model::table::TableSpec;
+use tidemark::model::types::TypeName;
+use tidemark::model::watermark::Watermark;
+use tidemark::model::window::WindowName;
 use tidemark::ports::objects::{CompleteObjects, Completed};
-use tidemark::query::Query;
+use tidemark_replay::tables::Table;
+use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_tests::s3_server::{BUCKET, S3Server};
 
 use crate::Failure;
 use crate::process::{Measured, measure};
+use crate::stages::columns;
 
-/// The table's name in the plan; the replaying server does not look at it.
+/// The table's name where the replaying server, which does not look at it, is asked for its rows.
 pub const TABLE: &str = "dbo.tidemark_bench";
+/// The secret of a sink, and what the server's login is kept as.
+pub const SINK_SECRET: &str = "sink";
+/// The key by which every table is counted.
+pub const KEY: &str = "id";
 
-/// A plan of one slice.
-pub fn plan(columns: &Value, how: &Value, query: &Query) -> Result<Plan, Failure> {
-    let mut plan = json!({
-        "version": 1, "table": TABLE, "window": WindowName::initial().as_str(), "run_id": "bench",
-        "tracking": { "watermark": { "column": "id" } }, "timestamps": "us", "format": "parquet",
-        "new_watermark": { "type": "bigint", "value": "9223372036854775807" },
-        "created_at": "2026-11-22T00:00:00Z", "columns": columns,
-        "slices": [{ "query": query }],
-    });
-    if let (Some(plan), Value::Object(how)) = (plan.as_object_mut(), how.clone()) {
-        plan.extend(how);
-    }
-    Ok(serde_json::from_value(plan)?)
+/// Where every window ends.
+pub fn end() -> Result<Watermark, Failure> {
+    Ok(Watermark::new(TypeName::new("bigint")?, i64::MAX.to_string())?)
 }
 
-/// Copies the slice of `plan` with the process of `copy-delta`, and completes what it staged, which S3 compares with its
+/// A table of this name, and how it is copied.
+pub fn spec(name: &str, how: &Value) -> Result<TableSpec, Failure> {
+    let mut spec = json!({ "table": name, "tracking": { "watermark": { "column": KEY } } });
+    if let (Some(spec), Value::Object(how)) = (spec.as_object_mut(), how.clone()) {
+        spec.extend(how);
+    }
+    Ok(serde_json::from_value(spec)?)
+}
+
+/// A plan of one slice: all rows of the table.
+pub fn plan(spec: &TableSpec, table: &Table) -> Result<Plan, Failure> {
+    let bounds = WindowBounds {
+        window: WindowName::initial(),
+        old: None,
+        new: end()?,
+    };
+    let content = Content::Interval {
+        column: Identifier::new(KEY)?,
+        with_nulls: false,
+    };
+    let author = Author {
+        run_id: "bench",
+        created_at: "2026-11-22T00:00:00Z",
+    };
+    let columns = columns(table, spec.wanted_forms())?;
+    Ok(Plan::new(spec, bounds, content, author).copying(columns, vec![SliceBounds::default()]))
+}
+
+/// Copies the slice of `plan` with the process of `copy-delta`, and completes what it uploaded, which S3 compares with its
 /// checksum.
 pub async fn copy(
     copy_delta: &Path,
     authority: Option<PathBuf>,
     login: &Login,
+    spec: &TableSpec,
     plan: Plan,
 ) -> Result<Measured, Failure> {
     let s3 = S3Server::start().await?;
@@ -46,36 +79,34 @@ pub async fn copy(
         .to_string(),
     );
     let store = s3.store();
-    let table = TABLE.parse()?;
-    let ledger = Ledger::new(&store, "bench", &table);
+    let ledger = Ledger::new(&store, "bench", &spec.table);
     let window = plan.window.clone();
-    let has_file = plan.sink.is_none();
     ledger.freeze(plan).await?;
     let mut command = Command::new(copy_delta);
     command.envs(s3.environment()).envs([
         ("SINK_BUCKET", BUCKET),
         ("SINK_PREFIX", "bench"),
         ("SOURCE_SECRET_ARN", "source"),
+        ("SINK_SECRET_ARNS", SINK_SECRET),
         ("RUST_LOG", "warn"),
     ]);
     match authority {
         Some(authority) => command.env("SSL_CERT_FILE", authority),
-        None => command.env(
-            "SOURCE_TLS",
-            if login.tls == tidemark::config::Tls::Trust {
-                "trust"
-            } else {
-                "verify"
-            },
-        ),
+        None => command.env("SOURCE_TLS", if login.tls == Tls::Trust { "trust" } else { "verify" }),
     };
-    let event = json!({ "run_id": "bench", "table": TABLE, "window": window.as_str(), "slice": 0 });
+    let event = json!({
+        "run_id": "bench", "table": spec.table, "window": window, "slice": 0, "settings": spec.run_settings(),
+    });
     let measured = tokio::task::spawn_blocking(move || measure(command, &event)).await??;
-    if has_file {
-        let (_, decided) = ledger.decision(&window, &SliceId::planned(0)).await?;
-        let staged = decided.and_then(|record| record.staged).ok_or("nothing was staged")?;
-        if !matches!(store.complete(&staged).await?, Completed::Visible(_)) {
-            return Err("the upload was not the one that was staged".into());
+    if spec.sink.is_none() {
+        let Decided::Record(record) = ledger.decided(&window, &SliceId::planned(0)).await? else {
+            return Err("nothing was decided".into());
+        };
+        let Decision::Uploaded { upload, .. } = record.decision else {
+            return Err("nothing was uploaded".into());
+        };
+        if !matches!(store.complete(&upload).await?, Completed::Visible(_)) {
+            return Err("the upload was not the one that was decided".into());
         }
     }
     Ok(measured)

@@ -23,7 +23,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
-use tidemark::query::Query;
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
 use tidemark_replay::tables::{self, Table};
@@ -213,13 +212,10 @@ impl Bench<'_> {
         server: &Replay,
         amount: Amount,
     ) -> Result<(), Failure> {
-        let query = Query {
-            sql: "SELECT 1".to_owned(),
-            parameters: Vec::new(),
-        };
-        let plan = copies::plan(&stages::columns(table), &json!({ "format": format }), &query)?;
+        let spec = copies::spec(copies::TABLE, &json!({ "format": format }))?;
+        let plan = copies::plan(&spec, table)?;
         let authority = Some(self.certificate.authority());
-        let measured = copies::copy(self.copy_delta, authority, &source::login(server), plan).await?;
+        let measured = copies::copy(self.copy_delta, authority, &source::login(server), &spec, plan).await?;
         check_rows(name, amount.rows, &measured, false)?;
         let amount = Amount {
             file_bytes: measured.answer["bytes"].as_u64(),

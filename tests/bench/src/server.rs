@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tidemark::config::Tls;
-use tidemark::login::Login;
-use tidemark::query::Query;
 use tidemark_replay::tables;
 use tidemark_sandbox::{Options, Sandbox};
+use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_tests::real_server;
 
 use crate::report::{Amount, Report};
@@ -104,7 +102,7 @@ async fn lines(
         .collect();
     let sql = format!("SELECT {} FROM {SCRATCH}", names.join(", "));
     let drained = {
-        let (sql, login) = (sql.clone(), login.clone());
+        let login = login.clone();
         tokio::task::spawn_blocking(move || stages::drain(&sql, &login)).await??
     };
     let wire_bytes = drained.answer["bytes"].as_u64().unwrap_or_default() as f64;
@@ -114,23 +112,19 @@ async fn lines(
         file_bytes: None,
     };
     report.line(DRAIN, DRAIN, amount, &drained);
-    let query = Query {
-        sql,
-        parameters: Vec::new(),
-    };
-    let columns = stages::columns(&table);
     for (name, how) in [
         (PARQUET, json!({})),
         (
             MERGE,
-            json!({ "sink": { "sqlserver": { "secret_arn": "sink", "table": COPY, "keys": ["id"] } } }),
+            json!({ "sink": { "sqlserver": { "secret_arn": copies::SINK_SECRET, "table": COPY, "keys": [copies::KEY] } } }),
         ),
     ] {
         if !report.wants(name) {
             continue;
         }
-        let plan = copies::plan(&columns, &how, &query)?;
-        let measured = copies::copy(copy_delta, authority.cloned(), login, plan).await?;
+        let spec = copies::spec(SCRATCH, &how)?;
+        let plan = copies::plan(&spec, &table)?;
+        let measured = copies::copy(copy_delta, authority.cloned(), login, &spec, plan).await?;
         if measured.answer["rows"] != rows {
             return Err(format!("{name}: not {rows} rows: {}", measured.answer).into());
         }

@@ -3,22 +3,24 @@
 
 use std::time::{Duration, Instant};
 
-use copy_delta::{Request, Response};
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::config::Tls;
-use tidemark::ledger::{Ledger, SliceId};
-use tidemark::login::Login;
-use tidemark::ports::objects::{CreateObjects, ReadObjects, StageObjects};
-use tidemark::query::Query;
-use tidemark::runner::RunContext;
+use serde_json::json;
+use tidemark::ledger::Ledger;
+use tidemark::model::slice_id::SliceId;
+use tidemark::ports::merge::NoSinks;
+use tidemark::ports::objects::{CreateObjects, ReadObjects, UploadObjects};
+use tidemark::steps::context::RunContext;
+use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
 use tidemark::testing::MemoryStore;
+use tidemark_files::encoder::Files;
 use tidemark_replay::drain::{Address, Drain};
 use tidemark_replay::rows::Rows;
-use tidemark_replay::tables;
+use tidemark_replay::tables::{self, Table};
+use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::rows::RowReader;
 use tidemark_tests::s3_server::S3Server;
 
 use crate::source::{self, Certificate};
-use crate::{Failure, copies, stages};
+use crate::{Failure, copies};
 
 /// Rows of the delta.
 const ROWS: u64 = 10;
@@ -38,18 +40,17 @@ pub async fn measure(certificate: &Certificate) -> Result<(), Failure> {
         move || drain(&login)
     })
     .await??;
-    let mut rows = MssqlRows::new(login);
-    let columns = stages::columns(&table);
+    let mut reader = RowReader::new(login);
     let mut in_memory = Vec::new();
     for _ in 0..REPETITIONS {
         let store = MemoryStore::default();
-        in_memory.push(copy(&mut rows, &store, "p", &columns).await?);
+        in_memory.push(copied(&mut reader, &store, "p", &table).await?);
     }
     let s3 = S3Server::start().await?;
     let store = s3.store();
     let mut on_s3 = Vec::new();
     for repetition in 0..REPETITIONS {
-        on_s3.push(copy(&mut rows, &store, &format!("p{repetition}"), &columns).await?);
+        on_s3.push(copied(&mut reader, &store, &format!("p{repetition}"), &table).await?);
     }
     let (in_memory, on_s3) = (median(in_memory), median(on_s3));
     println!("\nA delta of {ROWS} mixed rows over a kept connection, TLS, median of {REPETITIONS}");
@@ -87,33 +88,33 @@ fn drain(login: &Login) -> Result<f64, Failure> {
 }
 
 /// One copy into a fresh ledger.
-async fn copy<S>(
-    rows: &mut MssqlRows,
-    store: &S,
-    prefix: &str,
-    columns: &serde_json::Value,
-) -> Result<Duration, Failure>
+async fn copied<S>(reader: &mut RowReader, store: &S, prefix: &str, table: &Table) -> Result<Duration, Failure>
 where
-    S: ReadObjects + CreateObjects + StageObjects,
+    S: ReadObjects + CreateObjects + UploadObjects,
 {
-    let query = Query {
-        sql: "SELECT 1".to_owned(),
-        parameters: Vec::new(),
-    };
-    let plan = copies::plan(columns, &serde_json::json!({}), &query)?;
-    let (table, window) = (plan.table.clone(), plan.window.clone());
-    Ledger::new(store, prefix, &table).freeze(plan).await?;
-    let request = Request {
+    let spec = copies::spec(copies::TABLE, &json!({}))?;
+    let plan = copies::plan(&spec, table)?;
+    let window = plan.window.clone();
+    Ledger::new(store, prefix, &spec.table).freeze(plan).await?;
+    let request = CopyRequest {
         run_id: "bench".to_owned(),
-        table,
+        settings: spec.run_settings(),
+        table: spec.table,
         window,
         slice: SliceId::planned(0),
         dry_run: false,
     };
+    let ports = CopyPorts {
+        reader,
+        files: &Files,
+        sinks: &NoSinks::default(),
+        store,
+        prefix,
+        part_bytes: 8 << 20,
+    };
     let started = Instant::now();
-    let copying = copy_delta::handle(rows, &(), store, prefix, 8 << 20, request, RunContext::unbounded());
-    match Box::pin(copying).await? {
-        Response::Copied { rows: ROWS, .. } => Ok(started.elapsed()),
+    match Box::pin(copy(ports, request, RunContext::unbounded())).await? {
+        CopyAnswer::Copied(CopiedSlice { rows: ROWS, .. }) => Ok(started.elapsed()),
         other => Err(format!("not {ROWS} rows: {other:?}").into()),
     }
 }

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
-use tidemark::config::Tls;
-use tidemark::login::Login;
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
+use tidemark_sqlserver::login::{Login, Tls};
 
 use crate::Failure;
 

@@ -9,22 +9,23 @@ use mssql_tds::connection::tds_client::TdsClient;
 use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
 use mssql_tds::core::EncryptionSetting;
 use serde_json::{Value, json};
-use tidemark::adapters::mssql::{BatchLimits, MssqlRows};
-use tidemark::config::Tls;
-use tidemark::encode::Encoder;
-use tidemark::error::{Error, ErrorCode};
-use tidemark::format::{Format, Timestamps};
-use tidemark::login::Login;
-use tidemark::ports::rows::{BatchSink, RowSource};
-use tidemark::query::Query;
-use tidemark::shape::Shape;
-use tidemark::types::Column;
+use tidemark::error::{Answer, Error, ErrorCode, OfRole, Role};
+use tidemark::model::format::Format;
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::rows::{Interval, Rows};
+use tidemark::model::types::{Column, TypeName, WantedForms};
+use tidemark::ports::files::{EncodeFiles, EncodePart};
+use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tidemark_files::encoder::Files;
 use tidemark_replay::drain::{Address, Drain};
 use tidemark_replay::tables::Table;
+use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::rows::{BatchLimits, RowReader};
+use tidemark_sqlserver::types::SqlType;
 use tokio::sync::mpsc;
 
-use crate::Failure;
 use crate::process::{Measured, measure};
+use crate::{Failure, copies};
 
 /// The argument that makes this program a stage.
 pub const ARGUMENT: &str = "stage";
@@ -33,8 +34,9 @@ const PIECE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Runs a stage in a process of its own.
 pub fn run(stage: &str, table: &Table, format: &str, login: &Login, is_encrypted: bool) -> Result<Measured, Failure> {
+    let wanted = copies::spec(copies::TABLE, &json!({ "format": format }))?.wanted_forms();
     let event = json!({
-        "stage": stage, "columns": columns(table), "format": format, "host": login.host, "port": login.port,
+        "stage": stage, "columns": columns(table, wanted)?, "format": format, "host": login.host, "port": login.port,
         "username": login.username, "password": login.password, "database": login.database,
         "sql": "SELECT 1", "is_encrypted": is_encrypted,
     });
@@ -58,11 +60,16 @@ fn run_event(event: &Value) -> Result<Measured, Failure> {
 }
 
 /// The columns of a table, as a plan has them.
-pub fn columns(table: &Table) -> Value {
-    let columns = table
-        .columns
-        .iter()
-        .map(|column| json!({ "name": column.name, "sql_type": column.sql_type, "nullable": column.name != "id" }));
+pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failure> {
+    let columns = table.columns.iter().map(|column| {
+        let sql_type = TypeName::new(column.sql_type)?;
+        Ok(Column {
+            name: column.name.to_owned(),
+            form: SqlType::of(&sql_type)?.form(wanted)?,
+            sql_type,
+            nullable: column.name != copies::KEY,
+        })
+    });
     columns.collect()
 }
 
@@ -87,33 +94,41 @@ pub async fn stage() -> Result<(), Failure> {
         println!("{}", json!({ "bytes": bytes }));
         return Ok(());
     }
-    let shape = Shape::new(&columns, &format, Timestamps::Us)?;
     let (rows, bytes) = match stage.as_str() {
         "decode" => (decoded(&login, is_encrypted).await?, 0),
-        "build" => {
-            let mut rows = source(login, is_encrypted);
-            (rows.read(&query(), &shape, &mut Discard).await?, 0)
-        }
-        "encode" => encoded(source(login, is_encrypted), &shape, &format).await?,
+        "build" => (read(reader(login, is_encrypted), &columns, &mut Discard).await?, 0),
+        "encode" => encoded(reader(login, is_encrypted), &columns, &format).await?,
         other => return Err(format!("there is no stage {other}").into()),
     };
     println!("{}", json!({ "rows": rows, "bytes": bytes }));
     Ok(())
 }
 
-fn query() -> Query {
-    Query {
-        sql: "SELECT 1".to_owned(),
-        parameters: Vec::new(),
+fn reader(login: Login, is_encrypted: bool) -> RowReader {
+    if is_encrypted {
+        RowReader::new(login)
+    } else {
+        RowReader::unencrypted(login, BatchLimits::default())
     }
 }
 
-fn source(login: Login, is_encrypted: bool) -> MssqlRows {
-    if is_encrypted {
-        MssqlRows::new(login)
-    } else {
-        MssqlRows::unencrypted(login, BatchLimits::default())
-    }
+/// Reads the rows that the server has prepared, whatever it is asked for.
+async fn read(
+    mut reader: RowReader,
+    columns: &[Column],
+    batches: &mut impl TakeBatches<RecordBatch>,
+) -> Result<u64, Failure> {
+    let (table, key): (ObjectName, _) = (copies::TABLE.parse()?, Identifier::new(copies::KEY)?);
+    let rows = Rows::Interval(Interval {
+        table: &table,
+        column: &key,
+        old: None,
+        new: &copies::end()?,
+        with_nulls: false,
+        key: None,
+        filter: None,
+    });
+    Ok(reader.read(&rows, columns, batches).await.of(Role::Source)?)
 }
 
 fn drained(login: &Login, sql: &str) -> Result<u64, Failure> {
@@ -129,7 +144,7 @@ fn drained(login: &Login, sql: &str) -> Result<u64, Failure> {
 
 async fn decoded(login: &Login, is_encrypted: bool) -> Result<u64, Failure> {
     let mut client = Box::pin(connect(login, is_encrypted)).await?;
-    client.execute_sp_executesql(query().sql, Vec::new(), ()).await?;
+    client.execute_sp_executesql("SELECT 1".to_owned(), Vec::new(), ()).await?;
     let mut null = crate::null::Null::default();
     loop {
         use mssql_tds::connection::tds_client::BufferedRowPoll;
@@ -166,27 +181,25 @@ async fn connect(login: &Login, is_encrypted: bool) -> Result<TdsClient, Failure
 
 struct Discard;
 
-impl BatchSink for Discard {
-    async fn push(&mut self, _batch: RecordBatch) -> tidemark::error::Result<()> {
+impl TakeBatches<RecordBatch> for Discard {
+    async fn take(&mut self, _batch: RecordBatch) -> Answer<()> {
         Ok(())
     }
 }
 
 struct Channel(mpsc::Sender<RecordBatch>);
 
-impl BatchSink for Channel {
-    async fn push(&mut self, batch: RecordBatch) -> tidemark::error::Result<()> {
-        self.0
-            .send(batch)
-            .await
-            .map_err(|error| Error::with_source(ErrorCode::Internal, "the encoder is gone", error))
+impl TakeBatches<RecordBatch> for Channel {
+    async fn take(&mut self, batch: RecordBatch) -> Answer<()> {
+        let sent = self.0.send(batch).await;
+        Ok(sent.map_err(|error| Error::with_source(ErrorCode::Internal, "the encoder is gone", error))?)
     }
 }
 
 /// Reading and encoding side by side, as in `copy-delta`.
-async fn encoded(mut rows: MssqlRows, shape: &Shape, format: &Format) -> Result<(u64, u64), Failure> {
+async fn encoded(reader: RowReader, columns: &[Column], format: &Format) -> Result<(u64, u64), Failure> {
     let (sender, mut receiver) = mpsc::channel::<RecordBatch>(1);
-    let mut encoder = Encoder::new(shape, format)?;
+    let mut encoder = Files.encoder(columns, format)?;
     let encoding = tokio::task::spawn_blocking(move || {
         let mut bytes = 0;
         while let Some(batch) = receiver.blocking_recv() {
@@ -199,7 +212,7 @@ async fn encoded(mut rows: MssqlRows, shape: &Shape, format: &Format) -> Result<
         tidemark::error::Result::Ok((bytes + end.bytes.len()) as u64)
     });
     let mut sink = Channel(sender);
-    let read = rows.read(&query(), shape, &mut sink).await?;
+    let rows = read(reader, columns, &mut sink).await?;
     drop(sink);
-    Ok((read, encoding.await??))
+    Ok((rows, encoding.await??))
 }

@@ -4,9 +4,7 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod counted;
 mod cuts;
-mod slow;
 mod splits;
 mod statistics;
 mod world;

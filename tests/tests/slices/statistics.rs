@@ -1,26 +1,32 @@
 //! Large tables are cut by the server's statistics.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use tidemark::ledger::Pointers;
 use tidemark::model::plan::Plan;
 use tidemark::model::table::TableSpec;
+use tidemark::testing::faults::{Gate, Gated};
 use tidemark_sandbox::{Action, Fault, SqlError};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::World;
 
-use crate::counted::{Counted, Questions};
 use crate::world::{PREFIX, part_rows, plan, run, spec, steps};
 
 /// The plan of a first load, and how often each question was asked for it.
-async fn plan_counted(world: &World, spec: &TableSpec) -> (Plan, Questions) {
-    let (source, store) = (Counted::new(Server::new(world.login())), world.s3.store());
+async fn plan_counted(world: &World, spec: &TableSpec) -> (Plan, BTreeMap<&'static str, usize>) {
+    let (server, store, gate) = (Server::new(world.login()), world.s3.store(), Gate::default());
+    let source = Gated::new(&gate, &server);
     let pointers = Pointers::new(&store, PREFIX);
     let pipeline = steps(&source, RowReader::new(world.login()), &pointers, &store);
     let planned = pipeline.plan("r", std::slice::from_ref(spec)).await.unwrap();
     assert!(planned.failed.is_empty(), "{:?}", planned.failed);
-    let window = &planned.windows[0].window;
-    (plan(world, spec, window).await, source.questions())
+    let mut asked = BTreeMap::new();
+    for name in gate.calls() {
+        *asked.entry(name).or_default() += 1;
+    }
+    (plan(world, spec, &planned.windows[0].window).await, asked)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,13 +9,12 @@ use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
 use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::slow_reader::Slow;
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::{PART_BYTES, World};
-
-use crate::slow::Slow;
 
 /// The prefix in the bucket.
 pub const PREFIX: &str = "tidemark";
@@ -76,10 +75,9 @@ pub async fn plan(world: &World, spec: &TableSpec, window: &WindowName) -> Plan 
 pub async fn run_in_time(world: &World, spec: &TableSpec, rows_in_time: u64) -> Result<RunOutcome> {
     let (source, store) = (Server::new(world.login()), world.s3.store());
     let pointers = Pointers::new(&store, PREFIX);
-    let reader = Slow {
-        inner: RowReader::new(world.login()),
-        rows_in_time,
-    };
+    let reader = Slow::new(RowReader::new(world.login()), rows_in_time, |batch| {
+        batch.num_rows() as u64
+    });
     let mut pipeline = steps(&source, reader, &pointers, &store);
     Box::pin(pipeline.run("r", std::slice::from_ref(spec))).await
 }

@@ -7,15 +7,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::sqlserver::{ControlTable, Server};
-use tidemark::config::Tls;
-use tidemark::login::Login;
-use tidemark::table::TableSpec;
+use tidemark::model::table::TableSpec;
+use tidemark::ports::merge::NoSinks;
+use tidemark::steps::run::Pipeline;
+use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
-use tidemark_tests::pipeline::Pipeline;
+use tidemark_sqlserver::control_table::ControlTable;
+use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
 use tidemark_tests::s3_server::{BUCKET, S3Server};
-use tidemark_tests::stand_in::{CONTROL_TABLE, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, shipped_control_table};
 
 use crate::Failure;
 use crate::tls_front::TlsFront;
@@ -115,11 +117,14 @@ impl Stage {
         let watermarks: ControlTable = shipped_control_table(Server::new(login.clone()));
         let mut pipeline = Pipeline {
             source: &source,
-            rows: MssqlRows::new(login.clone()),
+            reader: RowReader::new(login.clone()),
             watermarks: &watermarks,
             store: &store,
             prefix: PREFIX,
-            sinks: (),
+            files: Files,
+            sinks: NoSinks::default(),
+            part_bytes: PART_BYTES,
+            settles: false,
         };
         let specs = (0..tables).map(|table| serde_json::from_value(spec(&format!("dbo.t{table}"))));
         let planned = pipeline
