@@ -21,8 +21,8 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
-use tidemark::adapters::aws::Aws;
-use tidemark::adapters::s3::S3Store;
+use tidemark_aws::bucket::S3Store;
+use tidemark_aws::clients::Aws;
 use tokio::net::TcpListener;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
@@ -120,13 +120,13 @@ impl S3Server {
 
     /// Answers every request for a secret with `content` from now on.
     pub fn keep_secret(&self, content: String) {
-        self.secret.held().0 = Some(content);
+        self.secret.content().0 = Some(content);
     }
 
     /// How often a secret was read.
     #[must_use]
     pub fn secrets_read(&self) -> usize {
-        self.secret.held().1
+        self.secret.content().1
     }
 
     /// The clients of a process that uses this server as its AWS.
@@ -168,7 +168,7 @@ pub fn config_at(address: SocketAddr) -> sdk_config::Builder {
 struct Secret(StdMutex<(Option<String>, usize)>);
 
 impl Secret {
-    fn held(&self) -> MutexGuard<'_, (Option<String>, usize)> {
+    fn content(&self) -> MutexGuard<'_, (Option<String>, usize)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -186,7 +186,7 @@ struct Front {
 impl Front {
     /// `GetSecretValue`, whatever the secret's name.
     fn secret_value(&self) -> Response<s3s::Body> {
-        let mut secret = self.secret.held();
+        let mut secret = self.secret.content();
         secret.1 += 1;
         let (status, answer) = match &secret.0 {
             Some(secret) => (

@@ -13,7 +13,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::steps::run::{Pipeline, RunOutcome};
-use tidemark_files::Files;
+use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_sqlserver::control_table::ControlTable;
 use tidemark_sqlserver::login::{Login, Tls};

@@ -16,7 +16,7 @@ use tidemark::steps::lookup_new::NewWatermarks;
 use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark::steps::update::{Committed, UpdateAnswer};
 use tidemark::testing::MemoryStore;
-use tidemark_files::Files;
+use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 
@@ -56,14 +56,7 @@ impl TableCopy {
         }
     }
 
-    async fn with_pipeline<T>(
-        &mut self,
-        work: impl AsyncFnOnce(
-            &mut TablePipeline<'_>,
-            &str,
-            &TableSpec,
-        ) -> T,
-    ) -> T {
+    async fn with_pipeline<T>(&mut self, work: impl AsyncFnOnce(&mut TablePipeline<'_>, &str, &TableSpec) -> T) -> T {
         self.runs += 1;
         let pointers = Pointers::new(&self.store, PREFIX);
         let mut pipeline = Pipeline {

@@ -33,8 +33,8 @@ async fn a_rowversion_of_an_open_transaction_is_never_passed() {
 
     let mut slow = open(&world, "insert into t (id, n) values (3, 0)");
     world.execute("insert into t (id, n) values (4, 0)");
-    let held = copy.plan().await;
-    assert!(held.windows.is_empty() && held.notes[0].held_back, "{held:?}");
+    let waiting = copy.plan().await;
+    assert!(waiting.windows.is_empty() && waiting.notes[0].held_back, "{waiting:?}");
     assert_eq!(copy.run().await.committed.len(), 0, "4 waits for 3");
 
     slow.execute("commit").unwrap();
@@ -63,7 +63,7 @@ async fn changes_of_other_tables_move_no_rowversion_window() {
     copy.run().await;
     let (keys, stored) = (copy.store.keys(), copy.stored().await);
     world.execute("insert into other (id) values (1), (2)");
-    assert_eq!(copy.run().await.unchanged, ["dbo.t"]);
+    assert_eq!(copy.run().await.unchanged, ["dbo.t".parse().unwrap()]);
     assert_eq!(
         (copy.store.keys(), copy.stored().await),
         (keys, stored),

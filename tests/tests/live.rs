@@ -7,16 +7,19 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use tiberius::Row;
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::sqlserver::{ControlTable, Server, SinkServer};
 use tidemark::ledger::Pointers;
-use tidemark::login::Login;
+use tidemark::model::table::TableSpec;
 use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::table::TableSpec;
+use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark_files::encoder::Files;
+use tidemark_sqlserver::login::Login;
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
+use tidemark_sqlserver::sink::SinkServer;
 use tidemark_tests::every_type;
-use tidemark_tests::pipeline::{Outcome, Pipeline};
 use tidemark_tests::real_server::{self, connect, execute};
 use tidemark_tests::s3_server::S3Server;
+use tidemark_tests::stand_in::{PART_BYTES, control_table};
 use tidemark_tests::tutorial::{self, many_tables};
 
 /// The tutorials' control table and its procedure.
@@ -37,7 +40,7 @@ async fn create(server: &Login, name: &str, script: &str) -> Login {
     login
 }
 
-async fn run(login: &Login, s3: &S3Server, run_id: &str, control: (&str, &str), spec: &TableSpec) -> Outcome {
+async fn run(login: &Login, s3: &S3Server, run_id: &str, control: (&str, &str), spec: &TableSpec) -> RunOutcome {
     run_into((login, login), s3, run_id, control, std::slice::from_ref(spec)).await
 }
 
@@ -48,9 +51,8 @@ async fn run_into(
     run_id: &str,
     control: (&str, &str),
     specs: &[TableSpec],
-) -> Outcome {
-    let (table, procedure) = (control.0.parse().unwrap(), control.1.parse().unwrap());
-    let watermarks = ControlTable::new(Server::new(sink.clone()), table, procedure);
+) -> RunOutcome {
+    let watermarks = control_table(Server::new(sink.clone()), control.0, control.1);
     run_with((login, sink), s3, run_id, &watermarks, specs).await
 }
 
@@ -60,16 +62,18 @@ async fn run_with<W: MoveWatermarks>(
     run_id: &str,
     watermarks: &W,
     specs: &[TableSpec],
-) -> Outcome {
+) -> RunOutcome {
     let (source, store) = (Server::new(login.clone()), s3.store());
-    let rows = MssqlRows::new(login.clone());
     let mut pipeline = Pipeline {
         source: &source,
-        rows,
+        reader: RowReader::new(login.clone()),
         watermarks,
         store: &store,
         prefix: "tidemark",
+        files: Files,
         sinks: SinkServer::new(sink.clone()),
+        part_bytes: PART_BYTES,
+        settles: false,
     };
     let outcome = Box::pin(pipeline.run(run_id, specs)).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
@@ -94,7 +98,7 @@ async fn the_tutorial_comes_out_to_the_letter_on_a_real_server() {
     run("r2").await;
     let both = [&tutorial::FIRST_RUN[..], &tutorial::SECOND_RUN].concat();
     assert_eq!(tutorial::lines(&s3, "dbo.data_source_table").unwrap(), both);
-    assert_eq!(run("r3").await.unchanged, ["dbo.data_source_table"]);
+    assert_eq!(run("r3").await.unchanged, ["dbo.data_source_table".parse().unwrap()]);
     execute(&server, &format!("DROP DATABASE {}", login.database)).await;
 }
 
@@ -135,7 +139,7 @@ async fn the_tutorial_on_change_tracking_comes_out_on_a_real_server() {
     run("r2").await;
     execute(&login, "DELETE FROM data_source_table WHERE PersonID = 3").await;
     run("r3").await;
-    assert_eq!(run("r4").await.unchanged, [TABLE]);
+    assert_eq!(run("r4").await.unchanged, [TABLE.parse().unwrap()]);
     expected.extend(["1,update,10,2,U", "6,new,50,1,I", "3,\\N,\\N,3,D"]);
     expected.sort_unstable();
     assert_eq!(tutorial::lines(&s3, TABLE).unwrap(), expected);
@@ -149,7 +153,7 @@ async fn the_tutorial_on_change_tracking_comes_out_on_a_real_server() {
     let loaded = run("r5").await;
     assert_eq!(
         (loaded.committed[0].window.as_str(), loaded.committed[0].rows),
-        ("reinit-3", 1)
+        ("reinit-from-3", 1)
     );
     execute(&server, &format!("DROP DATABASE {}", login.database)).await;
 }

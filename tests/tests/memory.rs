@@ -8,15 +8,22 @@
 
 use std::process::Command;
 
-use copy_delta::{Request, Response};
-use tidemark::adapters::mssql::{BatchLimits, MssqlRows};
-use tidemark::config::Tls;
-use tidemark::ledger::{Ledger, Plan, SliceId, WindowName};
-use tidemark::login::Login;
-use tidemark::runner::RunContext;
+use tidemark::ledger::Ledger;
+use tidemark::model::format::Timestamps;
+use tidemark::model::plan::Plan;
+use tidemark::model::slice_id::SliceId;
+use tidemark::model::table::RunSettings;
+use tidemark::model::types::{Column, TypeName, VariantColumns, WantedForms};
+use tidemark::ports::merge::NoSinks;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
+use tidemark_files::encoder::Files;
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
 use tidemark_replay::tables::{self, Table};
+use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::rows::{BatchLimits, RowReader};
+use tidemark_sqlserver::types::SqlType;
 use tidemark_tests::s3_server::S3Server;
 
 const CASE: &str = "TIDEMARK_MEMORY_CASE";
@@ -59,16 +66,26 @@ fn values_of_tens_of_megabytes_take_a_bounded_number_of_times_their_size() {
 async fn one_case() {
     let Ok(case) = std::env::var(CASE) else { return };
     let [name, rows, format, port] = case.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let wanted = WantedForms::Typed {
+        timestamps: Timestamps::default(),
+        variants: VariantColumns::default(),
+    };
     let columns: Vec<_> = table(name)
         .columns
         .iter()
-        .map(|column| serde_json::json!({ "name": column.name, "sql_type": column.sql_type, "nullable": true }))
+        .map(|column| Column {
+            name: column.name.to_owned(),
+            sql_type: TypeName::new(column.sql_type).unwrap(),
+            form: SqlType::parse(column.sql_type).unwrap().form(wanted).unwrap(),
+            nullable: true,
+        })
         .collect();
     let plan: Plan = serde_json::from_value(serde_json::json!({
-        "version": 1, "table": TABLE, "window": WindowName::initial().as_str(), "run_id": "r",
-        "tracking": { "watermark": { "column": "id" } }, "timestamps": "us", "format": format,
+        "version": 1, "table": TABLE, "window": "initial", "run_id": "r", "settle_seconds": 0,
+        "tracking": { "watermark": { "column": "id" } }, "format": format,
+        "content": { "interval": { "column": "id", "with_nulls": false } },
         "new_watermark": { "type": "bigint", "value": rows }, "created_at": "2026-11-22T00:00:00Z",
-        "columns": columns, "slices": [{ "query": { "sql": "SELECT", "parameters": [] } }],
+        "columns": columns, "slices": [{}],
     }))
     .unwrap();
     let s3 = S3Server::start().await.unwrap();
@@ -84,25 +101,25 @@ async fn one_case() {
         database: "db".to_owned(),
         tls: Tls::Trust,
     };
-    let mut source = MssqlRows::unencrypted(login, BatchLimits::default());
-    let request = Request {
+    let request = CopyRequest {
         run_id: "r".to_owned(),
         table,
         window,
         slice: SliceId::planned(0),
+        settings: RunSettings::default(),
         dry_run: false,
     };
-    let copying = copy_delta::handle(
-        &mut source,
-        &(),
-        &store,
-        "p",
-        PART_BYTES,
-        request,
-        RunContext::unbounded(),
-    );
-    let Response::Copied { rows: copied, .. } = Box::pin(copying).await.unwrap() else {
-        panic!("a dry run");
+    let ports = CopyPorts {
+        reader: &mut RowReader::unencrypted(login, BatchLimits::default()),
+        files: &Files,
+        sinks: &NoSinks::default(),
+        store: &store,
+        prefix: "p",
+        part_bytes: PART_BYTES,
+    };
+    let answer = Box::pin(copy(ports, request, RunContext::unbounded())).await.unwrap();
+    let CopyAnswer::Copied(CopiedSlice { rows: copied, .. }) = answer else {
+        panic!("{answer:?}")
     };
     assert_eq!(copied.to_string(), rows);
     let status = std::fs::read_to_string("/proc/self/status").unwrap();

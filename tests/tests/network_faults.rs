@@ -7,20 +7,21 @@
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use tidemark::adapters::mssql::MssqlRows;
-use tidemark::adapters::sqlserver::Server;
-use tidemark::config::Timeouts;
-use tidemark::error::ErrorCode;
-use tidemark::identifier::{Identifier, ObjectName};
-use tidemark::ledger::WindowName;
-use tidemark::login::Login;
+use tidemark::error::{ErrorCode, Fault};
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::table::{Clock, TableSpec};
+use tidemark::model::types::TypeName;
+use tidemark::model::window::WindowName;
+use tidemark::ports::merge::NoSinks;
 use tidemark::ports::source::{ProbeSource, WatermarkColumn};
-use tidemark::table::{Clock, TableSpec};
-use tidemark::types::{Column, SqlType};
+use tidemark::steps::run::Pipeline;
+use tidemark_files::encoder::Files;
+use tidemark_sqlserver::login::Login;
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::{Server, Timeouts};
 use tidemark_tests::end_state::EndState;
-use tidemark_tests::pipeline::Pipeline;
 use tidemark_tests::proxy::{Disturbance, Proxy, Way};
-use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
 
 /// Places at which a run is disturbed, unless `PROPTEST_CASES` says otherwise.
 const CUTS: u64 = 32;
@@ -80,11 +81,14 @@ impl Case<'_> {
         let store = self.world.s3.store();
         let mut pipeline = Pipeline {
             source: &source,
-            rows: MssqlRows::new(login.clone()).with_timeouts(TIMEOUTS),
+            reader: RowReader::new(login.clone()).with_timeouts(TIMEOUTS),
             watermarks: &watermarks,
             store: &store,
             prefix: &self.name,
-            sinks: (),
+            files: Files,
+            sinks: NoSinks::default(),
+            part_bytes: PART_BYTES,
+            settles: false,
         };
         let outcome = Box::pin(pipeline.run(&self.name, &[self.spec()])).await;
         let outcome = outcome.map_err(|error| error.code())?;
@@ -212,29 +216,26 @@ async fn a_server_that_falls_silent_at_any_byte_ends_the_run_in_time_and_by_name
 async fn a_statement_that_is_not_answered_is_told_from_a_server_that_is_gone() {
     let world = world().await;
     let (table, name): (ObjectName, _) = ("t".parse().unwrap(), Identifier::new("v").unwrap());
-    let declared = Column {
-        name: "v".into(),
-        sql_type: SqlType::Int,
-        nullable: false,
-    };
+    let sql_type = TypeName::new("int").unwrap();
     let column = WatermarkColumn {
         table: &table,
         name: &name,
-        column: &declared,
+        sql_type: &sql_type,
+        nullable: false,
         clock: Clock::Utc,
         filter: None,
     };
     for (disturbance, expected) in [
-        (Disturbance::Stall, ErrorCode::DeadlineExceeded),
-        (Disturbance::Silence, ErrorCode::SourceUnavailable),
-        (Disturbance::Cut, ErrorCode::SourceUnavailable),
+        (Disturbance::Stall, Fault::TimedOut),
+        (Disturbance::Silence, Fault::Unreachable),
+        (Disturbance::Cut, Fault::Unreachable),
     ] {
         let proxy = Proxy::start(world.sandbox.addr()).await.unwrap();
         let source = Server::new(world.login_at(proxy.address())).with_timeouts(TIMEOUTS);
         source.growth(&column, None).await.unwrap();
         proxy.order(Way::Answers, 0, disturbance);
-        let error = source.growth(&column, None).await.unwrap_err();
-        assert_eq!(error.code(), expected, "{disturbance:?}: {}", error.report());
+        let failure = source.growth(&column, None).await.unwrap_err();
+        assert_eq!(failure.fault(), expected, "{disturbance:?}: {failure}");
         proxy.clear();
         if disturbance == Disturbance::Silence {
             // A server that could not be reached is left alone for a second.

@@ -7,9 +7,9 @@
 use bytes::Bytes;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::ErrorCode;
+use tidemark::model::record::UploadedObject;
 use tidemark::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced, StageObjects,
-    StagedObject,
+    CompleteObjects, Completed, CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced, UploadObjects,
 };
 use tidemark::testing::MemoryStore;
 use tidemark_tests::s3_server::S3Server;
@@ -17,8 +17,8 @@ use tidemark_tests::s3_server::S3Server;
 /// The smallest piece S3 takes, but for the last.
 const PIECE: usize = 5 << 20;
 
-trait Store: ReadObjects + CreateObjects + ReplaceObjects + StageObjects + CompleteObjects {}
-impl<S: ReadObjects + CreateObjects + ReplaceObjects + StageObjects + CompleteObjects> Store for S {}
+trait Store: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects {}
+impl<S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects> Store for S {}
 
 async fn an_object_is_created_once(store: &impl Store) {
     assert_eq!(store.get("a/b.json").await.unwrap(), None);
@@ -70,26 +70,26 @@ async fn a_replacement_needs_the_object_it_saw(store: &impl Store) {
     );
 }
 
-async fn staged(store: &impl Store, key: &str, pieces: &[Vec<u8>]) -> StagedObject {
+async fn uploaded(store: &impl Store, key: &str, pieces: &[Vec<u8>]) -> UploadedObject {
     let upload = store.begin(key, "text/csv").await.unwrap();
-    let mut staged = Vec::new();
+    let mut uploaded = Vec::new();
     for (number, piece) in (1..).zip(pieces) {
-        staged.push(store.upload(&upload, number, Bytes::from(piece.clone())).await.unwrap());
+        uploaded.push(store.upload(&upload, number, Bytes::from(piece.clone())).await.unwrap());
     }
     let all = pieces.concat();
-    StagedObject {
+    UploadedObject {
         key: key.to_owned(),
         upload_id: upload.id,
         token: upload.token,
-        pieces: staged,
+        pieces: uploaded,
         bytes: all.len() as u64,
         crc64nvme: crc64nvme_base64(&all),
     }
 }
 
-async fn a_staged_object_is_invisible_until_it_is_completed(store: &impl Store) {
+async fn an_uploaded_object_is_invisible_until_it_is_completed(store: &impl Store) {
     let pieces = [vec![b'x'; PIECE], b"the end\n".to_vec()];
-    let object = staged(store, "t/part-00000.csv", &pieces).await;
+    let object = uploaded(store, "t/part-00000.csv", &pieces).await;
     assert_eq!(store.get("t/part-00000.csv").await.unwrap(), None);
     let Completed::Visible(etag) = store.complete(&object).await.unwrap() else {
         panic!("not visible")
@@ -110,8 +110,26 @@ async fn an_aborted_upload_leaves_nothing(store: &impl Store) {
     assert_eq!(store.get("t/part-00001.csv").await.unwrap(), None);
 }
 
+async fn folders_are_listed_by_what_their_names_begin_with(store: &impl Store) {
+    for key in [
+        "l/reinit-from-3/plan.json",
+        "l/reinit-from-3/manifest.json",
+        "l/reinit-from-10/plan.json",
+        "l/from-3/plan.json",
+        "l/reinit-loose.json",
+    ] {
+        store.create(key, Bytes::from_static(b"{}")).await.unwrap();
+    }
+    let mut folders = store.folders("l/reinit-").await.unwrap();
+    folders.sort();
+    assert_eq!(folders, ["from-10", "from-3"]);
+    assert_eq!(store.folders("nothing/").await.unwrap(), [""; 0]);
+    assert_eq!(store.size("l/from-3/plan.json").await.unwrap(), Some(2));
+    assert_eq!(store.size("l/from-4/plan.json").await.unwrap(), None);
+}
+
 async fn keys_may_hold_what_tables_are_called(store: &impl Store) {
-    let key = "tidemark/sales.order%20lines/window=2017-09-05T08-06-00.003/_plan.json";
+    let key = "tidemark/_ledger/sales.order_lines-0123456789ab/from-2017-09-05T08-06-00.003/plan.json";
     assert_eq!(
         store.create(key, Bytes::from_static(b"{}")).await.unwrap(),
         Created::Created
@@ -141,18 +159,19 @@ conformance!(
     an_object_is_created_once,
     of_many_creators_one_wins,
     a_replacement_needs_the_object_it_saw,
-    a_staged_object_is_invisible_until_it_is_completed,
+    an_uploaded_object_is_invisible_until_it_is_completed,
     an_aborted_upload_leaves_nothing,
+    folders_are_listed_by_what_their_names_begin_with,
     keys_may_hold_what_tables_are_called,
 );
 
 #[tokio::test]
 async fn an_upload_that_expired_is_told_from_one_that_is_completed() {
     let store = MemoryStore::default();
-    let expired = staged(&store, "t/part-00000.csv", &[b"old".to_vec()]).await;
+    let expired = uploaded(&store, "t/part-00000.csv", &[b"old".to_vec()]).await;
     store.expire_uploads();
     assert_eq!(store.complete(&expired).await.unwrap(), Completed::Expired);
-    let other = staged(&store, "t/part-00000.csv", &[b"new".to_vec()]).await;
+    let other = uploaded(&store, "t/part-00000.csv", &[b"new".to_vec()]).await;
     store.complete(&other).await.unwrap();
     let answer = store.complete(&expired).await.unwrap();
     assert!(matches!(answer, Completed::Other { token: Some(token), .. } if token == other.token));

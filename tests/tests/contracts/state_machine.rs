@@ -1,33 +1,14 @@
-//! Contracts between the code and what is deployed beside it: the state machine's error names, the template's
-//! environment, the example events.
-
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+//! The state machines: what they retry, catch and pass on.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::Value;
 use tidemark::error::ErrorCode;
-use tidemark::runner::decode;
-use tidemark::sqlserver_errors::code_of;
-use tidemark::table::{TableSpec, check_all};
+
+use super::{MACHINES, infra, json};
 
 /// Names of our own that the state machine raises, not a function.
 const RAISED_BY_THE_STATE_MACHINES: [&str; 3] = ["ListUnreadable", "TablesFailed", "UploadExpired"];
-
-/// The one that copies the tables it is given, and the one that starts it for a list of tables.
-const MACHINES: [&str; 2] = ["incremental-copy.asl.json", "incremental-copy-list.asl.json"];
-
-fn infra(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra").join(file);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn json(file: &str) -> Value {
-    serde_json::from_str(&infra(file)).unwrap()
-}
 
 /// Every state of the machine, those within Maps included.
 fn states(machine: &Value, found: &mut Vec<(String, Value)>) {
@@ -109,28 +90,6 @@ fn what_is_retried_is_retried_later_and_later_and_not_by_all_at_once() {
 }
 
 #[test]
-fn the_documented_numbers_are_those_that_are_retried() {
-    let docs = infra("../docs/operations.md");
-    let section = docs
-        .split("### What is tried again")
-        .nth(1)
-        .unwrap()
-        .split("\n#")
-        .next()
-        .unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
-    let mut documented = BTreeSet::new();
-    for numbers in rows.map(|row| row.split('|').nth(1).unwrap()) {
-        for range in numbers.split(',') {
-            let (first, last) = range.trim().split_once(" to ").unwrap_or((range.trim(), range.trim()));
-            documented.extend(first.parse::<u32>().unwrap()..=last.parse().unwrap());
-        }
-    }
-    let retried = (0..70_000).filter(|&number| code_of(number).is_retryable()).collect();
-    assert_eq!(documented, retried);
-}
-
-#[test]
 fn every_error_name_of_the_machine_is_known() {
     let known = |name: &str| {
         ErrorCode::ALL.iter().any(|code| code.name() == name)
@@ -207,74 +166,48 @@ fn every_task_of_the_list_has_a_timeout_and_a_catch() {
     }
 }
 
-#[test]
-fn the_template_replaces_every_substitution() {
-    for file in MACHINES {
-        substitutions(file);
-    }
-}
-
-/// Those of one machine, held against the block that follows its name in the template.
-fn substitutions(file: &str) {
-    let (machine, template) = (infra(file), infra("template.yaml"));
-    let used: BTreeSet<_> = machine
-        .split("${")
-        .skip(1)
-        .filter_map(|rest| rest.split('}').next())
+/// What a state machine makes of an item, of those that have one.
+fn selectors() -> Vec<(String, String)> {
+    let maps = machine(MACHINES[0])
+        .into_iter()
+        .filter(|(_, state)| state["Type"] == "Map");
+    let selectors: Vec<_> = maps
+        .map(|(name, state)| (name, state["ItemSelector"].as_str().unwrap().to_owned()))
         .collect();
-    let resource = template.split(&format!("DefinitionUri: {file}\n")).nth(1).unwrap();
-    let block = resource.split("DefinitionSubstitutions:").nth(1).unwrap();
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let mut lines = block.lines().skip(1).peekable();
-    let depth = indent(lines.peek().unwrap());
-    let given: BTreeSet<_> = lines
-        .take_while(|line| indent(line) >= depth)
-        .filter(|line| indent(line) == depth)
-        .filter_map(|line| line.trim().split(':').next())
-        .collect();
-    assert_eq!(used, given, "{file}");
+    assert_eq!(selectors.len(), 2);
+    selectors
 }
 
 #[test]
-fn the_template_sets_only_variables_the_code_reads() {
-    let template = infra("template.yaml");
-    let code = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/config.rs")).unwrap();
-    let mut set = BTreeSet::new();
-    for line in template.lines().map(str::trim) {
-        let Some((name, _)) = line.split_once(':') else {
-            continue;
-        };
-        if ["SOURCE_", "SINK_", "WATERMARK_", "PART_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        {
-            set.insert(name.to_owned());
-        }
-    }
-    assert!(set.len() >= 8, "{set:?}");
-    for name in set {
+fn the_settings_of_a_table_travel_with_its_windows_slices_and_events() {
+    let states = machine(MACHINES[0]);
+    let text = |state: &str, pointer: &str| {
+        let (_, state) = states.iter().find(|(name, _)| name == state).unwrap();
+        state.pointer(pointer).unwrap().as_str().unwrap().to_owned()
+    };
+    let windows = text("LookupNewWatermark", "/Output/windows");
+    assert!(windows.contains("'settings': settings}"), "{windows}");
+    for (name, selector) in selectors() {
+        let passes_all = selector.contains("$merge([$states.context.Map.Item.Value,");
         assert!(
-            code.contains(&format!("\"{name}\"")),
-            "the template sets {name}, which nothing reads"
+            passes_all || selector.contains("'settings': $states.input.settings"),
+            "{name} drops the settings: {selector}"
         );
     }
-}
-
-#[test]
-fn the_example_events_decode() {
-    decode::<lookup_old_watermark::Request>(json("events/lookup-old-watermark.json")).unwrap();
-    decode::<lookup_new_watermark::Request>(json("events/lookup-new-watermark.json")).unwrap();
-    let split = lookup_new_watermark::Event::decode(json("events/lookup-new-watermark-split.json")).unwrap();
-    assert!(matches!(split, lookup_new_watermark::Event::Split(_)));
-    decode::<copy_delta::Request>(json("events/copy-delta.json")).unwrap();
-    decode::<update_watermark::Request>(json("events/update-watermark.json")).unwrap();
-    let empty = update_watermark::Event::decode(json("events/update-watermark-empty.json")).unwrap();
-    assert!(matches!(empty, update_watermark::Event::All(_)));
-    let wrong = serde_json::json!({ "run_id": "r", "windows": [{ "table": "t", "widow": "4" }] });
-    let error = update_watermark::Event::decode(wrong).unwrap_err().to_string();
-    assert!(error.contains("windows[0]") && error.contains("widow"), "{error}");
-    for file in ["tables.json", "events/state-machine.json"] {
-        let tables: Vec<TableSpec> = decode(json(file)["tables"].clone()).unwrap();
-        check_all(tables.iter()).unwrap();
+    // Each of them refuses a window that was frozen with other settings than its event has.
+    for task in ["CopyDelta", "SplitSlice", "UpdateWatermark"] {
+        let payload = text(task, "/Arguments/Payload");
+        assert!(
+            payload.contains("'settings': $states.input.settings}"),
+            "{task} runs without the settings: {payload}"
+        );
+    }
+    // What goes round again keeps all it came with.
+    for (name, state) in &states {
+        let again = ["CopySlices", "WaitToSettle"].contains(&state["Next"].as_str().unwrap_or_default());
+        let output = state["Output"].as_str().unwrap_or_default();
+        let keeps_all =
+            output.is_empty() || output.contains("$sift($states.input,") || output.contains("$merge([$states.input,");
+        assert!(!again || keeps_all, "{name} may drop the settings: {output}");
     }
 }
