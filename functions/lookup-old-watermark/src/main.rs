@@ -49,18 +49,14 @@ impl Function {
         let store = self.aws.store(&sink.bucket);
         let watermarks = match watermarks {
             WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, &sink.prefix)),
-            WatermarkConfig::Sql {
-                server,
-                table,
-                procedure,
-            } => {
-                let login = self
-                    .logins
-                    .credential(&config_of(server))
-                    .await
-                    .map_err(without_login)?;
-                let server = Server::new(login).keeping(&self.connection);
-                WatermarkStore::ControlTable(ControlTable::new(server, table.clone(), procedure.clone()))
+            WatermarkConfig::Sql(settings) => {
+                let login = self.logins.credential(&config_of(&settings.server)).await;
+                let server = Server::new(login.map_err(without_login)?).keeping(&self.connection);
+                WatermarkStore::ControlTable(ControlTable::new(
+                    server,
+                    settings.table.clone(),
+                    settings.procedure.clone(),
+                ))
             }
         };
         lookup_old(&watermarks, &store, &sink.prefix, request, context).await

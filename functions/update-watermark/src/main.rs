@@ -60,18 +60,14 @@ impl Function {
         let source = Server::new(self.logins.credential(&config_of(source)).await?).keeping(&self.source);
         let watermarks = match watermarks {
             WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, prefix)),
-            WatermarkConfig::Sql {
-                server,
-                table,
-                procedure,
-            } => {
-                let login = self
-                    .logins
-                    .credential(&config_of(server))
-                    .await
-                    .map_err(without_login)?;
-                let server = Server::new(login).keeping(&self.watermarks);
-                WatermarkStore::ControlTable(ControlTable::new(server, table.clone(), procedure.clone()))
+            WatermarkConfig::Sql(settings) => {
+                let login = self.logins.credential(&config_of(&settings.server)).await;
+                let server = Server::new(login.map_err(without_login)?).keeping(&self.watermarks);
+                WatermarkStore::ControlTable(ControlTable::new(
+                    server,
+                    settings.table.clone(),
+                    settings.procedure.clone(),
+                ))
             }
         };
         let ports = UpdatePorts {

@@ -140,18 +140,22 @@ pub struct ServerSettings {
     pub verifies_certificate: bool,
 }
 
+/// Which table of which server holds the watermarks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlTableSettings {
+    /// The server of the control table.
+    pub server: ServerSettings,
+    /// `WATERMARK_TABLE`
+    pub table: ObjectName,
+    /// `WATERMARK_PROCEDURE`
+    pub procedure: ObjectName,
+}
+
 /// Where the watermarks are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatermarkConfig {
     /// In a control table.
-    Sql {
-        /// The server of the control table.
-        server: ServerSettings,
-        /// `WATERMARK_TABLE`
-        table: ObjectName,
-        /// `WATERMARK_PROCEDURE`
-        procedure: ObjectName,
-    },
+    Sql(ControlTableSettings),
     /// Beside the ledger in the sink bucket.
     S3,
 }
@@ -200,11 +204,11 @@ fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
             };
             let table = environment.object_name("WATERMARK_TABLE", "dbo.watermarktable");
             let procedure = environment.object_name("WATERMARK_PROCEDURE", "dbo.usp_write_watermark");
-            Some(WatermarkConfig::Sql {
+            Some(WatermarkConfig::Sql(ControlTableSettings {
                 server,
                 table: table?,
                 procedure: procedure?,
-            })
+            }))
         }
     }
 }
@@ -347,17 +351,12 @@ mod tests {
         let config = UpdateConfig::read(environment(&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")])).unwrap();
         assert_eq!(config.sink.prefix, "tidemark");
         assert!(config.source.verifies_certificate);
-        let WatermarkConfig::Sql {
-            server,
-            table,
-            procedure,
-        } = config.watermarks
-        else {
+        let WatermarkConfig::Sql(store) = config.watermarks else {
             panic!("sql is the default")
         };
-        assert_eq!(server, config.source);
+        assert_eq!(store.server, config.source);
         assert_eq!(
-            (table.to_string(), procedure.to_string()),
+            (store.table.to_string(), store.procedure.to_string()),
             ("dbo.watermarktable".into(), "dbo.usp_write_watermark".into())
         );
     }
