@@ -58,9 +58,10 @@ pub(crate) fn of_mssql(error: MssqlError) -> Failure {
         | MssqlError::ConnectionResetNotAcknowledged => (Fault::Unreachable, "the connection failed".to_owned()),
         // What is silent may as well be gone.
         MssqlError::TimeoutError(_) => (Fault::Unreachable, "the server did not answer in time".to_owned()),
-        MssqlError::TlsError(_) | MssqlError::TlsHandshakeError { .. } if is_io(&error) => {
-            (Fault::Unreachable, "the connection failed in the TLS handshake".to_owned())
-        }
+        MssqlError::TlsError(_) | MssqlError::TlsHandshakeError { .. } if is_io(&error) => (
+            Fault::Unreachable,
+            "the connection failed in the TLS handshake".to_owned(),
+        ),
         MssqlError::TlsError(_)
         | MssqlError::TlsHandshakeError { .. }
         | MssqlError::CertificateNotFound { .. }
@@ -220,7 +221,9 @@ mod tests {
             (Fault::Conflict, &[1205, 1222, 3952, 3960, 601][..]),
             (
                 Fault::Unreachable,
-                &[4060, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920],
+                &[
+                    4060, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920,
+                ],
             ),
             (Fault::Data, &[245, 515, 547, 2601, 2627, 2628, 4815, 8114, 8115]),
             (Fault::Refused, &[0, 102, 207, 208, 229, 18456, 50000, u32::MAX]),

@@ -167,7 +167,10 @@ impl RowReader {
     }
 
     async fn check(&self, client: &mut MssqlClient, changes: &Changes<'_>) -> Answer<()> {
-        if self.answers_yes(client, &change_tracking::are_complete(changes)).await? {
+        if self
+            .answers_yes(client, &change_tracking::are_complete(changes))
+            .await?
+        {
             return Ok(());
         }
         let message = "the changes of this window are no longer complete: retention has passed, the table was truncated, or \
@@ -226,9 +229,7 @@ impl RowReader {
         batches: &mut T,
     ) -> Answer<u64> {
         let statement = statements::rows(&Rows::Changes(*changes), columns)?;
-        let is_snapshot = self
-            .answers_yes(client, &change_tracking::snapshot_allowed())
-            .await?;
+        let is_snapshot = self.answers_yes(client, &change_tracking::snapshot_allowed()).await?;
         if is_snapshot {
             self.batch(client, change_tracking::BEGIN_SNAPSHOT).await?;
         }

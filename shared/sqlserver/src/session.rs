@@ -101,8 +101,10 @@ pub struct Session<D: Driver> {
     state: Mutex<State<D>>,
 }
 
+#[derive(Default)]
 enum State<D: Driver> {
     /// Nothing is open.
+    #[default]
     Closed,
     Open(Box<Opened<D>>),
     /// Connecting failed. A refused login or an untrusted certificate is not tried again for the next table, which
@@ -111,12 +113,6 @@ enum State<D: Driver> {
         failure: Failure,
         at: Instant,
     },
-}
-
-impl<D: Driver> Default for State<D> {
-    fn default() -> Self {
-        Self::Closed
-    }
 }
 
 impl<D: Driver> fmt::Debug for Session<D> {

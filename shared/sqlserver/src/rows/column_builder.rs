@@ -150,9 +150,7 @@ impl ColumnBuilder {
             Form::Time(Fraction::Micros) => self.unit(ticks / 10),
             Form::Time(Fraction::Nanos) => self.unit(ticks * 100),
             Form::TimeTicks(_) => self.unit(ticks),
-            Form::Iso(digits) => self
-                .variable(|out, _| value_text::time(out, ticks, digits))
-                .map(drop),
+            Form::Iso(digits) => self.variable(|out, _| value_text::time(out, ticks, digits)).map(drop),
             _ => self.of_variant(|out| value_text::time(out, ticks, digits)),
         }
     }
@@ -219,11 +217,7 @@ impl ColumnBuilder {
         if array.len() != rows {
             return Err(Error::new(
                 ErrorCode::Internal,
-                format!(
-                    "column '{}' has {} values for {rows} rows",
-                    self.name,
-                    array.len()
-                ),
+                format!("column '{}' has {} values for {rows} rows", self.name, array.len()),
             ));
         }
         Ok(array)

@@ -57,12 +57,7 @@ fn a_certificate_must_be_of_a_trusted_ca_and_for_the_host() {
 fn in_a_process(ca_file: Option<&Path>, case: &str) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args([
-            "--exact",
-            "rows::tls_tests::one_case",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "rows::tls_tests::one_case", "--ignored", "--nocapture"])
         .env(CASE, case)
         .env_remove("SSL_CERT_FILE")
         .env_remove("SSL_CERT_DIR");

@@ -112,7 +112,10 @@ async fn every_type_arrives_exactly() {
         ),
         (
             "tinyint",
-            Form::Int16, vec![0x26, 1], vec![(short(&[255]), "255"), (null(), "NULL")]),
+            Form::Int16,
+            vec![0x26, 1],
+            vec![(short(&[255]), "255"), (null(), "NULL")],
+        ),
         (
             "smallint",
             Form::Int16,
@@ -127,7 +130,10 @@ async fn every_type_arrives_exactly() {
         ),
         (
             "int",
-            Form::Int32, vec![0x38], vec![(7_i32.to_le_bytes().to_vec(), "7")]),
+            Form::Int32,
+            vec![0x38],
+            vec![(7_i32.to_le_bytes().to_vec(), "7")],
+        ),
         (
             "bigint",
             Form::Int64,
@@ -136,7 +142,10 @@ async fn every_type_arrives_exactly() {
         ),
         (
             "real",
-            Form::Float32, vec![0x6D, 4], vec![(short(&0.1_f32.to_le_bytes()), "0.1")]),
+            Form::Float32,
+            vec![0x6D, 4],
+            vec![(short(&0.1_f32.to_le_bytes()), "0.1")],
+        ),
         (
             "float",
             Form::Float64,
@@ -145,7 +154,10 @@ async fn every_type_arrives_exactly() {
         ),
         (
             "decimal(38,10)",
-            Form::Decimal { precision: 38, scale: 10 },
+            Form::Decimal {
+                precision: 38,
+                scale: 10,
+            },
             vec![0x6A, 17, 38, 10],
             vec![
                 (
@@ -164,7 +176,10 @@ async fn every_type_arrives_exactly() {
         ),
         (
             "money",
-            Form::Decimal { precision: 19, scale: 4 },
+            Form::Decimal {
+                precision: 19,
+                scale: 4,
+            },
             vec![0x6E, 8],
             vec![
                 (money(i64::MAX), "922337203685477.5807"),
@@ -174,13 +189,19 @@ async fn every_type_arrives_exactly() {
         ),
         (
             "money",
-            Form::Decimal { precision: 19, scale: 4 },
+            Form::Decimal {
+                precision: 19,
+                scale: 4,
+            },
             vec![0x6A, 9, 19, 4],
             vec![(decimal(19, 4, "9223372036854775807"), "922337203685477.5807")],
         ),
         (
             "smallmoney",
-            Form::Decimal { precision: 10, scale: 4 },
+            Form::Decimal {
+                precision: 10,
+                scale: 4,
+            },
             vec![0x6E, 4],
             vec![(short(&i32::MIN.to_le_bytes()), "-214748.3648")],
         ),

@@ -8,7 +8,8 @@ use mssql_tds::connection::bulk_copy::BulkLoadRow;
 use mssql_tds::core::TdsResult;
 use mssql_tds::datatypes::bulk_copy_metadata::SqlDbType;
 use mssql_tds::datatypes::column_values::{
-    ColumnValues, SqlDate, SqlDateTime, SqlDateTime2, SqlDateTimeOffset, SqlMoney, SqlSmallDateTime, SqlSmallMoney, SqlTime,
+    ColumnValues, SqlDate, SqlDateTime, SqlDateTime2, SqlDateTimeOffset, SqlMoney, SqlSmallDateTime, SqlSmallMoney,
+    SqlTime,
 };
 use mssql_tds::datatypes::decoder::DecimalParts;
 use mssql_tds::datatypes::sql_string::{EncodingType, SqlString};
@@ -161,12 +162,6 @@ impl BulkLoadRow for Row<'_> {
     ) -> TdsResult<()> {
         for cells in self.cells {
             match cells.value(self.row) {
-                // By itself the driver writes a float beyond the end of a packet that is full but for its first byte.
-                Some(ColumnValues::Float(value)) => {
-                    let mut bytes = [8; 9];
-                    bytes[1..].copy_from_slice(&value.to_le_bytes());
-                    writer.write_raw_bytes(&bytes).await?;
-                }
                 Some(value) => writer.write_column_value(*column_index, &value).await?,
                 None => return Err(DriverError::TypeConversionError("a value outside its type".to_owned())),
             }
@@ -217,7 +212,10 @@ mod tests {
         let last = day(EPOCH_1900_DAYS + 65_535) + 1439 * MINUTE_TICKS;
         assert_eq!(
             moment(SqlDbType::SmallDateTime, 0, last),
-            Some(ColumnValues::SmallDateTime(SqlSmallDateTime { days: 65_535, time: 1439 }))
+            Some(ColumnValues::SmallDateTime(SqlSmallDateTime {
+                days: 65_535,
+                time: 1439
+            }))
         );
         let datetime2 = |days, time_nanoseconds, scale| {
             let time = SqlTime {

@@ -126,7 +126,10 @@ fn text(value: &ColumnValues) -> Option<Option<String>> {
     match value {
         ColumnValues::Null => Some(None),
         ColumnValues::String(text) => {
-            let units = text.bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+            let units = text
+                .bytes
+                .chunks_exact(2)
+                .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
             let text: String = char::decode_utf16(units)
                 .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
                 .collect();

@@ -116,7 +116,9 @@ impl StagedSlice {
 
     /// The one row a statement answers.
     async fn row(&mut self, statement: &Statement) -> Answer<Vec<ColumnValues>> {
-        let rows = self.run(async |client: &mut MssqlClient| rows(client, statement).await).await?;
+        let rows = self
+            .run(async |client: &mut MssqlClient| rows(client, statement).await)
+            .await?;
         let row = <[_; 1]>::try_from(rows).map(|[row]| row);
         row.map_err(|_| no_number())
     }
@@ -223,7 +225,9 @@ impl StagedSlice {
     /// What an error of a bulk load means: what the driver refuses to send is a value its column cannot hold.
     fn not_loaded(&self, error: DriverError) -> Failure {
         match &error {
-            DriverError::TypeConversionError(_) | DriverError::UsageError(_) | DriverError::EncodedValueTooLong { .. } => {
+            DriverError::TypeConversionError(_)
+            | DriverError::UsageError(_)
+            | DriverError::EncodedValueTooLong { .. } => {
                 let message = format!("a value does not fit into the sink table {}", self.merge.table);
                 Error::new(ErrorCode::SchemaMismatch, message).into()
             }
@@ -283,7 +287,9 @@ impl StagedRows<RecordBatch> for StagedSlice {
             self.execute(&statement).await?;
         }
         self.run(async |client: &mut MssqlClient| {
-            client.begin_transaction(TransactionIsolationLevel::NoChange, None).await
+            client
+                .begin_transaction(TransactionIsolationLevel::NoChange, None)
+                .await
         })
         .await?;
         // After an error the connection is dropped, and the transaction with it.

@@ -110,7 +110,11 @@ fn numbers() -> Vec<Case> {
     };
     let (widest, widest_values) = decimal(38, 10, vec![Some(10_i128.pow(38) - 1), Some(1 - 10_i128.pow(38)), None]);
     let (narrow, narrow_values) = decimal(9, 0, vec![Some(-999_999_999), Some(0)]);
-    let (money, money_values) = decimal(19, 4, vec![Some(i64::MAX.into()), Some(i64::MIN.into()), Some(-1), None]);
+    let (money, money_values) = decimal(
+        19,
+        4,
+        vec![Some(i64::MAX.into()), Some(i64::MIN.into()), Some(-1), None],
+    );
     let (small, small_values) = decimal(10, 4, vec![Some(i32::MIN.into()), Some(i32::MAX.into())]);
     vec![
         (
@@ -257,7 +261,10 @@ fn moments() -> Vec<Case> {
             "datetimeoffset(7)",
             Form::TicksAndOffset(7),
             offsets(vec![Some(with_offset(UNIX_EPOCH_DAYS, 1, -570)), None]),
-            vec!["CAST('1969-12-31 14:30:00.0000001 -09:30' AS datetimeoffset(7))", "NULL"],
+            vec![
+                "CAST('1969-12-31 14:30:00.0000001 -09:30' AS datetimeoffset(7))",
+                "NULL",
+            ],
         ),
         (
             "datetimeoffset(2)",
@@ -280,10 +287,23 @@ fn texts_and_bytes() -> Vec<Case> {
             "uniqueidentifier",
             Form::Uuid,
             Arc::new(guids),
-            vec!["CAST('6F9619FF-8B86-D011-B42D-00C04FC964FF' AS uniqueidentifier)", "NULL"],
+            vec![
+                "CAST('6F9619FF-8B86-D011-B42D-00C04FC964FF' AS uniqueidentifier)",
+                "NULL",
+            ],
         ),
-        ("char(3)", Form::Text, text(vec![Some("ab "), None]), vec!["'ab '", "NULL"]),
-        ("varchar(10)", Form::Text, text(vec![Some("caf\u{e9}"), Some("")]), vec!["N'café'", "''"]),
+        (
+            "char(3)",
+            Form::Text,
+            text(vec![Some("ab "), None]),
+            vec!["'ab '", "NULL"],
+        ),
+        (
+            "varchar(10)",
+            Form::Text,
+            text(vec![Some("caf\u{e9}"), Some("")]),
+            vec!["N'café'", "''"],
+        ),
         ("nchar(2)", Form::Text, text(vec![Some("é ")]), vec!["N'é '"]),
         (
             "nvarchar(4000)",
@@ -291,10 +311,30 @@ fn texts_and_bytes() -> Vec<Case> {
             text(vec![Some("😀"), Some(""), None]),
             vec!["N'😀'", "''", "NULL"],
         ),
-        ("varchar(max)", Form::Text, text(vec![Some("x"), None]), vec!["'x'", "NULL"]),
-        ("nvarchar(max)", Form::Text, text(vec![Some("é"), Some("")]), vec!["N'é'", "N''"]),
-        ("binary(3)", Form::Binary, bytes(vec![Some(&[0, 1, 0xFF]), None]), vec!["0x0001FF", "NULL"]),
-        ("varbinary(8)", Form::Binary, bytes(vec![Some(&[0]), Some(&[])]), vec!["0x00", "0x"]),
+        (
+            "varchar(max)",
+            Form::Text,
+            text(vec![Some("x"), None]),
+            vec!["'x'", "NULL"],
+        ),
+        (
+            "nvarchar(max)",
+            Form::Text,
+            text(vec![Some("é"), Some("")]),
+            vec!["N'é'", "N''"],
+        ),
+        (
+            "binary(3)",
+            Form::Binary,
+            bytes(vec![Some(&[0, 1, 0xFF]), None]),
+            vec!["0x0001FF", "NULL"],
+        ),
+        (
+            "varbinary(8)",
+            Form::Binary,
+            bytes(vec![Some(&[0]), Some(&[])]),
+            vec!["0x00", "0x"],
+        ),
         (
             "varbinary(max)",
             Form::Binary,
@@ -318,6 +358,57 @@ async fn every_type_is_merged_exactly_and_again_without_a_change() {
         for literal in literals {
             assert_eq!(rows_with(&sandbox, literal), 1, "{sql_type} {literal}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn legacy_types_documents_and_row_versions_are_merged_as_what_they_hold() {
+    let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
+    let bytes = |value: &[u8]| -> ArrayRef { Arc::new(BinaryArray::from(vec![value])) };
+    let cases = [
+        (
+            "text",
+            "text",
+            Form::Text,
+            text("caf\u{e9}"),
+            "CAST([v] AS nvarchar(max)) = N'café'",
+        ),
+        (
+            "ntext",
+            "ntext",
+            Form::Text,
+            text("😀"),
+            "CAST([v] AS nvarchar(max)) = N'😀'",
+        ),
+        (
+            "image",
+            "image",
+            Form::Binary,
+            bytes(&[0, 0xFF]),
+            "CAST([v] AS varbinary(max)) = 0x00FF",
+        ),
+        (
+            "xml",
+            "xml",
+            Form::Text,
+            text("<a> <b/></a>"),
+            "CAST([v] AS nvarchar(max)) = N'<a> <b/></a>'",
+        ),
+        (
+            "rowversion",
+            "binary(8)",
+            Form::RowVersion,
+            bytes(&[0, 0, 0, 0, 0, 0, 7, 0xD1]),
+            "[v] = 0x00000000000007D1",
+        ),
+    ];
+    for (source, sink, form, values, condition) in cases {
+        let sandbox = Sandbox::start(Options::default()).unwrap();
+        let create = format!("CREATE TABLE [t] ([id] int NOT NULL PRIMARY KEY, [v] {sink} NULL)");
+        sandbox.execute(&create).unwrap();
+        merged(&sandbox, source, form, values).await;
+        let found = number(&sandbox, &format!("SELECT COUNT_BIG(*) FROM [t] WHERE {condition}"));
+        assert_eq!(found, 1, "{source}");
     }
 }
 
@@ -351,7 +442,10 @@ async fn values_of_many_packets_and_floats_across_their_borders_arrive() {
     // Rows of 15 bytes meet the end of a packet with every remainder.
     let values = Float64Array::from_iter_values((0..40_000).map(|number| f64::from(number) + 0.5));
     merged(&sandbox, "float", Form::Float64, Arc::new(values)).await;
-    let right = number(&sandbox, "SELECT COUNT(*) FROM [t] WHERE [v] = [id] + CAST(0.5 AS float)");
+    let right = number(
+        &sandbox,
+        "SELECT COUNT(*) FROM [t] WHERE [v] = [id] + CAST(0.5 AS float)",
+    );
     assert_eq!(right, 40_000);
 }
 
