@@ -4,7 +4,8 @@
 //! the one place where errors get a meaning. On these stand the ports: `source` and `catalog` (lookups and counts),
 //! `control_table` (the watermark store), `rows` (reading slices), `sink` (merging them into another database).
 
-pub mod catalog;
+mod answers;
+mod catalog;
 pub mod control_table;
 mod errors;
 pub mod login;
@@ -14,4 +15,4 @@ pub mod session;
 pub mod sink;
 pub mod source;
 mod statements;
-pub mod types;
+mod types;

@@ -4,36 +4,22 @@
 //! (<https://learn.microsoft.com/en-us/sql/relational-databases/track-changes/work-with-change-tracking-sql-server>).
 //! `CHANGETABLE` takes a bigint or a variable, no expression and no text, hence the `DECLARE`.
 
-use super::slices::KeyRange;
-use super::{Query, quoted, select_value};
-use crate::identifier::ObjectName;
-use crate::types::{Column, SqlType};
-use crate::watermark::Watermark;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::names::ObjectName;
+use tidemark::model::rows::{Changes, Load};
+use tidemark::model::types::Column;
+
+use super::{Quoted, Statement, key_conditions, selected, where_key};
 
 /// The column that says at which version a row was changed last, in every file.
-pub const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
+pub(crate) const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
 /// The column that says how: `I`, `U` or `D`.
-pub const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
-
-/// The two columns that follow those of the table.
-#[must_use]
-pub fn columns() -> [Column; 2] {
-    let column = |name: &str, sql_type| Column {
-        name: name.to_owned(),
-        sql_type,
-        nullable: false,
-    };
-    [
-        column(VERSION_COLUMN, SqlType::BigInt),
-        column(OPERATION_COLUMN, SqlType::NChar(1)),
-    ]
-}
+pub(crate) const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
 
 /// One row: the version of the database, the least valid one of the table, and that at which its tracking began; NULL
 /// when it is not tracked.
-#[must_use]
-pub fn versions(table: &ObjectName) -> Query {
-    Query::with(
+pub(crate) fn versions(table: &ObjectName) -> Statement {
+    Statement::with(
         "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS [current_version], \
          CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) AS [min_valid_version], \
          (SELECT [begin_version] FROM sys.change_tracking_tables WHERE [object_id] = OBJECT_ID(@P1)) AS [begin_version]",
@@ -43,9 +29,8 @@ pub fn versions(table: &ObjectName) -> Query {
 
 /// One row, why there are no versions: how many tables of this name, tracked databases of this connection's, tracked
 /// tables and primary keys of the table the login can see.
-#[must_use]
-pub fn diagnosis(table: &ObjectName) -> Query {
-    Query::with(
+pub(crate) fn diagnosis(table: &ObjectName) -> Statement {
+    Statement::with(
         "SELECT (SELECT COUNT_BIG(*) FROM sys.tables WHERE [object_id] = OBJECT_ID(@P1)) AS [tables], \
          (SELECT COUNT_BIG(*) FROM sys.change_tracking_databases WHERE [database_id] = DB_ID()) AS [tracked_databases], \
          (SELECT COUNT_BIG(*) FROM sys.change_tracking_tables WHERE [object_id] = OBJECT_ID(@P1)) AS [tracked_tables], \
@@ -56,9 +41,8 @@ pub fn diagnosis(table: &ObjectName) -> Query {
 }
 
 /// The names of the columns of the primary key, in its order.
-#[must_use]
-pub fn primary_key(table: &ObjectName) -> Query {
-    Query::with(
+pub(crate) fn primary_key(table: &ObjectName) -> Statement {
+    Statement::with(
         "SELECT [c].[name] FROM sys.indexes AS [i] \
          JOIN sys.index_columns AS [k] ON [k].[object_id] = [i].[object_id] AND [k].[index_id] = [i].[index_id] \
          JOIN sys.columns AS [c] ON [c].[object_id] = [k].[object_id] AND [c].[column_id] = [k].[column_id] \
@@ -68,10 +52,9 @@ pub fn primary_key(table: &ObjectName) -> Query {
 }
 
 /// One row: 1 when a row has its last change in (`after`, `up_to`], else 0.
-#[must_use]
-pub fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Query {
+pub(crate) fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Statement {
     let table = table.quoted();
-    Query::with(
+    Statement::with(
         format!(
             "DECLARE @from bigint = CAST(@P1 AS bigint); \
              SELECT CASE WHEN EXISTS (SELECT 1 FROM CHANGETABLE(CHANGES {table}, @from) AS [ct] \
@@ -81,140 +64,146 @@ pub fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Query {
     )
 }
 
-/// The rows of the table, of a range of its key if one is given, as if they had been inserted at `version`, which was read
-/// before.
-#[must_use]
-pub fn load(table: &ObjectName, columns: &[Column], version: &Watermark, range: Option<&KeyRange<'_>>) -> Query {
-    let columns: Vec<_> = columns.iter().map(|column| item("t", column)).collect();
-    let mut parameters = vec![version.value().to_owned()];
-    let filter = range.map_or_else(String::new, |range| range.filter(&mut parameters));
+/// The columns of the table alone: a plan has those that describe the change after them.
+///
+/// Errors: `LedgerInvalid` when it has not.
+fn of_table(columns: &[Column]) -> Result<&[Column]> {
+    match columns {
+        [copied @ .., version, operation] if version.name == VERSION_COLUMN && operation.name == OPERATION_COLUMN => {
+            Ok(copied)
+        }
+        _ => {
+            let message = format!("the plan of a tracked table does not end with {VERSION_COLUMN}, {OPERATION_COLUMN}");
+            Err(Error::new(ErrorCode::LedgerInvalid, message))
+        }
+    }
+}
+
+/// The rows of a table, of a range of its key if one is given, as if they had been inserted at a version that was read before.
+pub(super) fn load(load: &Load<'_>, columns: &[Column]) -> Result<Statement> {
+    let items = of_table(columns)?.iter().map(|column| selected(Some("t"), column));
+    let items = items.collect::<Result<Vec<_>>>()?;
+    let mut parameters = vec![load.version.value().to_owned()];
+    let filter = where_key(load.key, &mut parameters)?;
     let sql = format!(
         "SELECT {}, CAST(@P1 AS bigint) AS [{VERSION_COLUMN}], CAST(N'I' AS nchar(1)) AS [{OPERATION_COLUMN}] \
          FROM {} AS [t]{filter}",
-        columns.join(", "),
-        table.quoted()
+        items.join(", "),
+        load.table.quoted()
     );
-    Query { sql, parameters }
+    Ok(Statement { sql, parameters })
 }
 
-/// The window (old, new] of a tracked table.
-#[derive(Debug, Clone, Copy)]
-pub struct Changes<'a> {
-    /// The table.
-    pub table: &'a ObjectName,
-    /// The columns of its primary key, of which there is at least one.
-    pub key: &'a [String],
-    /// The version since which changes are asked for.
-    pub old: &'a Watermark,
-    /// The last version that belongs to the window.
-    pub new: &'a Watermark,
+/// Selects the changed rows of a window with the columns of the table, then the version and the operation.
+///
+/// A row that was changed again after the window has a higher version and belongs to a later one. A deleted row has its
+/// key alone, even if it is back by now. A row that was inserted or updated and is gone when the table is read is
+/// left out: its deletion has a version of its own.
+pub(super) fn rows(changes: &Changes<'_>, columns: &[Column]) -> Result<Statement> {
+    let items = of_table(columns)?.iter().map(|column| {
+        let is_key = changes.key_columns.contains(&column.name);
+        selected(Some(if is_key { "ct" } else { "t" }), column)
+    });
+    let items = items.collect::<Result<Vec<_>>>()?;
+    let keys = changes.key_columns.iter().map(|name| name.quoted());
+    let same_key: Vec<_> = keys.map(|name| format!("[t].{name} = [ct].{name}")).collect();
+    let is_there = changes
+        .key_columns
+        .first()
+        .map_or_else(String::new, |name| format!(" OR [t].{} IS NOT NULL", name.quoted()));
+    let table = changes.table.quoted();
+    let Bounds { in_range, parameters } = bounds(changes)?;
+    let sql = format!(
+        "DECLARE @from bigint = CAST(@P1 AS bigint); \
+         SELECT {}, [ct].[{VERSION_COLUMN}], [ct].[{OPERATION_COLUMN}] \
+         FROM CHANGETABLE(CHANGES {table}, @from) AS [ct] \
+         LEFT OUTER JOIN {table} AS [t] ON {} AND [ct].[{OPERATION_COLUMN}] <> N'D' \
+         WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint) AND ([ct].[{OPERATION_COLUMN}] = N'D'{is_there}){in_range}",
+        items.join(", "),
+        same_key.join(" AND "),
+    );
+    Ok(Statement { sql, parameters })
 }
 
-impl Changes<'_> {
-    /// Selects the changed rows with these columns of the table, then the version and the operation.
-    ///
-    /// A row that was changed again after `new` has a higher version and belongs to a later window. A deleted row has its
-    /// key alone, even if it is back by now. A row that was inserted or updated and is gone when the table is read is
-    /// left out: its deletion has a version of its own.
-    ///
-    /// With a range, only the rows whose key is in it.
-    #[must_use]
-    pub fn rows(&self, columns: &[Column], range: Option<&KeyRange<'_>>) -> Query {
-        let columns: Vec<_> = columns
-            .iter()
-            .map(|column| item(if self.key.contains(&column.name) { "ct" } else { "t" }, column))
-            .collect();
-        let same_key: Vec<_> = self
-            .key
-            .iter()
-            .map(|name| format!("[t].{0} = [ct].{0}", quoted(name)))
-            .collect();
-        let is_there = self
-            .key
-            .first()
-            .map_or_else(String::new, |name| format!(" OR [t].{} IS NOT NULL", quoted(name)));
-        let table = self.table.quoted();
-        let (in_range, parameters) = self.parameters(range);
-        let sql = format!(
-            "DECLARE @from bigint = CAST(@P1 AS bigint); \
-             SELECT {}, [ct].[{VERSION_COLUMN}], [ct].[{OPERATION_COLUMN}] \
-             FROM CHANGETABLE(CHANGES {table}, @from) AS [ct] \
-             LEFT OUTER JOIN {table} AS [t] ON {} AND [ct].[{OPERATION_COLUMN}] <> N'D' \
-             WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint) AND ([ct].[{OPERATION_COLUMN}] = N'D'{is_there}){in_range}",
-            columns.join(", "),
-            same_key.join(" AND "),
-        );
-        Query { sql, parameters }
-    }
+/// Selects `what` of the changes of a window.
+pub(super) fn select(changes: &Changes<'_>, what: &str) -> Result<Statement> {
+    let Bounds { in_range, parameters } = bounds(changes)?;
+    let sql = format!(
+        "DECLARE @from bigint = CAST(@P1 AS bigint); SELECT {what} FROM CHANGETABLE(CHANGES {}, @from) AS [ct] \
+         WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint){in_range}",
+        changes.table.quoted()
+    );
+    Ok(Statement { sql, parameters })
+}
 
-    /// Selects `what` of the changes whose key is in the range.
-    pub(super) fn select(&self, what: &str, range: &KeyRange<'_>) -> Query {
-        let (in_range, parameters) = self.parameters(Some(range));
-        let sql = format!(
-            "DECLARE @from bigint = CAST(@P1 AS bigint); SELECT {what} FROM CHANGETABLE(CHANGES {}, @from) AS [ct] \
-             WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint){in_range}",
-            self.table.quoted()
-        );
-        Query { sql, parameters }
-    }
+/// The bounds of a window of changes.
+struct Bounds {
+    /// The conditions of a range of the key, each after an `AND`.
+    in_range: String,
+    /// Those of the window, then those of the range.
+    parameters: Vec<String>,
+}
 
-    /// The window's bounds as the first two parameters, and the conditions of a range with the others.
-    fn parameters(&self, range: Option<&KeyRange<'_>>) -> (String, Vec<String>) {
-        let mut parameters = vec![self.old.value().to_owned(), self.new.value().to_owned()];
-        let Some(range) = range else {
-            return (String::new(), parameters);
-        };
+fn bounds(changes: &Changes<'_>) -> Result<Bounds> {
+    let mut parameters = vec![changes.old.value().to_owned(), changes.new.value().to_owned()];
+    let mut in_range = String::new();
+    if let Some(range) = changes.key {
         let column = format!("[ct].{}", range.column.quoted());
-        let conditions = range.conditions_on(&column, &mut parameters);
-        let and = conditions.iter().map(|condition| format!(" AND {condition}"));
-        (and.collect(), parameters)
+        for condition in key_conditions(&column, range, &mut parameters)? {
+            in_range.push_str(" AND ");
+            in_range.push_str(&condition);
+        }
     }
+    Ok(Bounds { in_range, parameters })
+}
 
-    /// One row: 1 as long as all changes since `old` are there and the database has reached `new`.
-    #[must_use]
-    pub fn guard(&self) -> Query {
-        Query::with(
-            "SELECT CASE WHEN CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) <= CAST(@P2 AS bigint) \
-             AND CHANGE_TRACKING_CURRENT_VERSION() >= CAST(@P3 AS bigint) THEN 1 ELSE 0 END AS [answer]",
-            &[&self.table.quoted(), self.old.value(), self.new.value()],
-        )
-    }
+/// One row: 1 as long as all changes since the window's start are there and the database has reached its end.
+pub(crate) fn are_complete(changes: &Changes<'_>) -> Statement {
+    Statement::with(
+        "SELECT CASE WHEN CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) <= CAST(@P2 AS bigint) \
+         AND CHANGE_TRACKING_CURRENT_VERSION() >= CAST(@P3 AS bigint) THEN 1 ELSE 0 END AS [answer]",
+        &[&changes.table.quoted(), changes.old.value(), changes.new.value()],
+    )
 }
 
 /// One row: 1 when the database allows `SNAPSHOT` transactions.
-#[must_use]
-pub fn snapshot_allowed() -> Query {
-    Query::new(
+pub(crate) fn snapshot_allowed() -> Statement {
+    Statement::new(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.databases WHERE [database_id] = DB_ID() \
          AND [snapshot_isolation_state] = 1) THEN 1 ELSE 0 END AS [answer]",
     )
 }
 
 /// The statements around a `SNAPSHOT` transaction; they are batches of their own.
-pub const BEGIN_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION;";
+pub(crate) const BEGIN_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION;";
 /// See [`BEGIN_SNAPSHOT`]. The level is the session's and outlives the transaction.
-pub const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION; SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
-
-/// A column of `alias` as it is selected.
-fn item(alias: &str, column: &Column) -> String {
-    select_value(&format!("[{alias}].{}", quoted(&column.name)), column)
-}
+pub(crate) const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION; SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::identifier::Identifier;
+    use tidemark::model::names::Identifier;
+    use tidemark::model::slice::KeyBounds;
+    use tidemark::model::types::{Form, TypeName};
+    use tidemark::model::watermark::Watermark;
 
-    fn column(name: &str, sql_type: SqlType) -> Column {
+    use super::*;
+
+    fn column(name: &str, sql_type: &str) -> Column {
         Column {
             name: name.to_owned(),
-            sql_type,
+            sql_type: TypeName::new(sql_type).unwrap(),
+            form: Form::Text,
             nullable: true,
         }
     }
 
+    fn columns(own: Vec<Column>) -> Vec<Column> {
+        let described = [column(VERSION_COLUMN, "bigint"), column(OPERATION_COLUMN, "nchar(1)")];
+        own.into_iter().chain(described).collect()
+    }
+
     fn version(value: i64) -> Watermark {
-        Watermark::new(SqlType::BigInt, &value.to_string()).unwrap()
+        Watermark::new(TypeName::new("bigint").unwrap(), value.to_string()).unwrap()
     }
 
     #[test]
@@ -224,18 +213,15 @@ mod tests {
         let key = ["a".to_owned(), "b]".to_owned()];
         let changes = Changes {
             table: &table,
-            key: &key,
+            key_columns: &key,
             old: &old,
             new: &new,
+            key: None,
         };
-        let columns = [
-            column("b]", SqlType::Int),
-            column("cost", SqlType::Money),
-            column("a", SqlType::Int),
-        ];
-        let query = changes.rows(&columns, None);
+        let columns = columns(vec![column("b]", "int"), column("cost", "money"), column("a", "int")]);
+        let statement = rows(&changes, &columns).unwrap();
         assert_eq!(
-            query.sql,
+            statement.sql,
             "DECLARE @from bigint = CAST(@P1 AS bigint); \
              SELECT [ct].[b]]], CAST([t].[cost] AS decimal(19,4)) AS [cost], [ct].[a], \
              [ct].[SYS_CHANGE_VERSION], [ct].[SYS_CHANGE_OPERATION] \
@@ -245,49 +231,68 @@ mod tests {
              WHERE [ct].[SYS_CHANGE_VERSION] <= CAST(@P2 AS bigint) \
              AND ([ct].[SYS_CHANGE_OPERATION] = N'D' OR [t].[a] IS NOT NULL)"
         );
-        assert_eq!(query.parameters, ["3", "9"]);
-        let (a, above) = (Identifier::new("a").unwrap(), version(4));
-        let range = KeyRange {
-            column: &a,
-            above: Some(&above),
+        assert_eq!(statement.parameters, ["3", "9"]);
+        let range = KeyBounds {
+            column: Identifier::new("a").unwrap(),
+            above: Some(version(4)),
             up_to: None,
         };
-        let part = changes.rows(&columns, Some(&range));
-        assert_eq!(part.sql, format!("{} AND [ct].[a] > CAST(@P3 AS bigint)", query.sql));
-        assert_eq!(part.parameters, ["3", "9", "4"]);
+        let part = Changes {
+            key: Some(&range),
+            ..changes
+        };
+        let of_range = rows(&part, &columns).unwrap();
+        assert_eq!(of_range.sql, format!("{} AND [ct].[a] > CAST(@P3 AS bigint)", statement.sql));
+        assert_eq!(of_range.parameters, ["3", "9", "4"]);
         assert_eq!(
-            changes.select("[a]", &range).sql,
+            select(&part, "[a]").unwrap().sql,
             "DECLARE @from bigint = CAST(@P1 AS bigint); \
              SELECT [a] FROM CHANGETABLE(CHANGES [sales].[o]]rders], @from) AS [ct] \
              WHERE [ct].[SYS_CHANGE_VERSION] <= CAST(@P2 AS bigint) AND [ct].[a] > CAST(@P3 AS bigint)"
         );
-        assert_eq!(changes.guard().parameters, ["[sales].[o]]rders]", "3", "9"]);
+        assert_eq!(are_complete(&changes).parameters, ["[sales].[o]]rders]", "3", "9"]);
     }
 
     #[test]
     fn a_load_has_the_columns_of_a_window() {
         let table: ObjectName = "orders".parse().unwrap();
-        let columns = [column("id", SqlType::Int), column("cost", SqlType::SmallMoney)];
-        let query = load(&table, &columns, &version(7), None);
+        let columns = columns(vec![column("id", "int"), column("cost", "smallmoney")]);
+        let seven = version(7);
+        let whole = Load {
+            table: &table,
+            version: &seven,
+            key: None,
+        };
+        let statement = load(&whole, &columns).unwrap();
         assert_eq!(
-            query.sql,
+            statement.sql,
             "SELECT [t].[id], CAST([t].[cost] AS decimal(10,4)) AS [cost], CAST(@P1 AS bigint) AS [SYS_CHANGE_VERSION], \
              CAST(N'I' AS nchar(1)) AS [SYS_CHANGE_OPERATION] FROM [dbo].[orders] AS [t]"
         );
-        assert_eq!(query.parameters, ["7"]);
-        let (id, above, up_to) = (Identifier::new("id").unwrap(), version(3), version(6));
-        let range = KeyRange {
-            column: &id,
-            above: Some(&above),
-            up_to: Some(&up_to),
+        assert_eq!(statement.parameters, ["7"]);
+        let range = KeyBounds {
+            column: Identifier::new("id").unwrap(),
+            above: Some(version(3)),
+            up_to: Some(version(6)),
         };
-        let query = load(&table, &columns, &version(7), Some(&range));
+        let part = Load {
+            key: Some(&range),
+            ..whole
+        };
+        let statement = load(&part, &columns).unwrap();
         let filter = " WHERE [id] > CAST(@P2 AS bigint) AND [id] <= CAST(@P3 AS bigint)";
-        assert!(query.sql.ends_with(filter), "{}", query.sql);
-        assert_eq!(query.parameters, ["7", "3", "6"]);
-        assert_eq!(
-            super::columns().map(|column| column.name),
-            [VERSION_COLUMN, OPERATION_COLUMN]
-        );
+        assert!(statement.sql.ends_with(filter), "{}", statement.sql);
+        assert_eq!(statement.parameters, ["7", "3", "6"]);
+    }
+
+    #[test]
+    fn a_plan_without_the_columns_of_a_change_is_refused() {
+        let (table, seven): (ObjectName, _) = ("orders".parse().unwrap(), version(7));
+        let whole = Load {
+            table: &table,
+            version: &seven,
+            key: None,
+        };
+        assert_eq!(load(&whole, &[column("id", "int")]).unwrap_err().code(), ErrorCode::LedgerInvalid);
     }
 }

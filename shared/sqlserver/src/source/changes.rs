@@ -1,16 +1,25 @@
 //! Probing change tracking.
 
-use tiberius::Row;
+use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
+use tidemark::model::names::ObjectName;
+use tidemark::model::types::{Column, Form, WantedForms};
+use tidemark::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 
-use super::Server;
-use super::source::{single, unexpected_answer};
-use crate::error::{Error, ErrorCode, Result};
-use crate::identifier::ObjectName;
-use crate::ports::changes::{ProbeChanges, Versions};
-use crate::query::change_tracking;
+use crate::answers::{number, single, unexpected_answer};
+use crate::session::Server;
+use crate::statements::change_tracking::{self, OPERATION_COLUMN, VERSION_COLUMN};
+use crate::statements::Quoted;
+use crate::types::SqlType;
 
 impl ProbeChanges for Server {
-    async fn versions(&self, table: &ObjectName) -> Result<Versions> {
+    fn change_columns(&self, wanted: WantedForms) -> ChangeColumns {
+        ChangeColumns {
+            version: described(VERSION_COLUMN, SqlType::BIGINT, wanted),
+            operation: described(OPERATION_COLUMN, SqlType::LETTER, wanted),
+        }
+    }
+
+    async fn versions(&self, table: &ObjectName) -> Answer<Versions> {
         let rows = self.rows(&change_tracking::versions(table)).await?;
         let row = single(&rows)?;
         match (number(row, 0)?, number(row, 1)?) {
@@ -23,20 +32,20 @@ impl ProbeChanges for Server {
         }
     }
 
-    async fn primary_key(&self, table: &ObjectName) -> Result<Vec<String>> {
+    async fn primary_key(&self, table: &ObjectName) -> Answer<Vec<String>> {
         let rows = self.rows(&change_tracking::primary_key(table)).await?;
         let names = rows.iter().map(|row| {
             let name: Option<&str> = row.try_get(0).map_err(|_| unexpected_answer())?;
             Ok(name.ok_or_else(unexpected_answer)?.to_owned())
         });
-        let names = names.collect::<Result<Vec<_>>>()?;
+        let names = names.collect::<Answer<Vec<_>>>()?;
         if names.is_empty() {
             return Err(no_primary_key(table));
         }
         Ok(names)
     }
 
-    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
+    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Answer<bool> {
         let rows = self.rows(&change_tracking::has_changes(table, after, up_to)).await?;
         let answer: Option<i32> = single(&rows)?.try_get(0).map_err(|_| unexpected_answer())?;
         Ok(answer.ok_or_else(unexpected_answer)? == 1)
@@ -44,10 +53,10 @@ impl ProbeChanges for Server {
 }
 
 impl Server {
-    async fn seen(&self, table: &ObjectName) -> Result<Seen> {
+    async fn seen(&self, table: &ObjectName) -> Answer<Seen> {
         let rows = self.rows(&change_tracking::diagnosis(table)).await?;
         let row = single(&rows)?;
-        let is_there = |column| Ok::<_, Error>(number(row, column)?.is_some_and(|count| count > 0));
+        let is_there = |column| Ok::<_, Failure>(number(row, column)?.is_some_and(|count| count > 0));
         Ok(Seen {
             table: is_there(0)?,
             tracked_database: is_there(1)?,
@@ -55,10 +64,6 @@ impl Server {
             primary_key: is_there(3)?,
         })
     }
-}
-
-fn number(row: &Row, column: usize) -> Result<Option<i64>> {
-    row.try_get(column).map_err(|_| unexpected_answer())
 }
 
 /// What the login can see in the catalog of a table that has no versions.
@@ -72,13 +77,13 @@ struct Seen {
 
 /// Why a table has no versions, and what to do. The catalog hides what the login may not see, so what is not seen may be
 /// a missing permission as well.
-fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Error {
+fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Failure {
     let name = table.quoted();
     if !seen.table {
         let message = format!(
             "there is no table {table}, or the login may not see it: check its name, and GRANT SELECT ON {name}"
         );
-        return Error::new(ErrorCode::SourceRejected, message);
+        return Failure::new(Fault::Refused, message);
     }
     let why = if !has_version && !seen.tracked_database {
         "change tracking is off for the database: ALTER DATABASE … SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS, \
@@ -94,19 +99,29 @@ fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Error {
              it (GRANT VIEW CHANGE TRACKING ON {name})"
         )
     };
-    Error::new(
-        ErrorCode::ChangeTrackingInvalid,
-        format!("{table} has no changes to read: {why}"),
-    )
+    let message = format!("{table} has no changes to read: {why}");
+    Error::new(ErrorCode::ChangeTrackingInvalid, message).into()
 }
 
-fn no_primary_key(table: &ObjectName) -> Error {
+/// A column by which a change is described. Both types are copied in whatever form is wanted.
+fn described(name: &str, sql_type: SqlType, wanted: WantedForms) -> Column {
+    Column {
+        name: name.to_owned(),
+        sql_type: sql_type.name(),
+        form: sql_type.form(wanted).unwrap_or(Form::Text),
+        nullable: false,
+    }
+}
+
+fn no_primary_key(table: &ObjectName) -> Failure {
     let message = format!("{table} has no primary key, or the login may not see it: change tracking needs one");
-    Error::new(ErrorCode::ChangeTrackingInvalid, message)
+    Error::new(ErrorCode::ChangeTrackingInvalid, message).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use tidemark::error::Role;
+
     use super::*;
 
     #[test]
@@ -152,7 +167,8 @@ mod tests {
             ),
         ];
         for (has_version, seen, code, said) in cases {
-            let error = not_tracked(&"t".parse().unwrap(), has_version, seen);
+            let failure = not_tracked(&"t".parse().unwrap(), has_version, seen);
+            let error = failure.of(Role::Source);
             assert_eq!(error.code(), code);
             assert!(error.to_string().contains(said), "{error}");
         }

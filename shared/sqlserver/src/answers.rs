@@ -1,0 +1,52 @@
+//! What a statement answers, read as what it was asked for.
+
+use tiberius::Row;
+use tidemark::error::{Answer, Failure, Fault};
+
+use crate::session::Server;
+use crate::statements::Statement;
+
+/// The one row of an answer.
+pub(crate) fn single(rows: &[Row]) -> Answer<&Row> {
+    match rows {
+        [row] => Ok(row),
+        _ => Err(unexpected_answer()),
+    }
+}
+
+/// A bigint of a row.
+pub(crate) fn number(row: &Row, column: usize) -> Answer<Option<i64>> {
+    row.try_get(column).map_err(|_| unexpected_answer())
+}
+
+/// An answer that is none to the question.
+pub(crate) fn unexpected_answer() -> Failure {
+    Failure::new(
+        Fault::Refused,
+        "the server's answer to a lookup does not have the form that was asked for",
+    )
+}
+
+impl Server {
+    /// The number that a counting statement answers.
+    pub(crate) async fn counted(&self, statement: &Statement) -> Answer<u64> {
+        let rows = self.rows(statement).await?;
+        let count = number(single(&rows)?, 0)?;
+        count
+            .and_then(|count| u64::try_from(count).ok())
+            .ok_or_else(unexpected_answer)
+    }
+
+    /// The rows of a question to the catalog. `None` from a server that does not have what it asks for: what is only
+    /// there to be faster or clearer is no reason to fail.
+    pub(crate) async fn catalog_rows(&self, statement: &Statement) -> Answer<Option<Vec<Row>>> {
+        match self.rows(statement).await {
+            Ok(rows) => Ok(Some(rows)),
+            Err(failure) if failure.is_transient() => Err(failure),
+            Err(failure) => {
+                tracing::debug!("The catalog does not answer: {failure}.");
+                Ok(None)
+            }
+        }
+    }
+}

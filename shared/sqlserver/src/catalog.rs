@@ -1,0 +1,95 @@
+//! The columns of a table, as a result's description has them.
+
+use tiberius::MetaDataColumn;
+use tidemark::error::{Answer, Result};
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::types::{TypeName, WantedForms};
+use tidemark::ports::source::DeclaredColumn;
+
+use crate::session::Server;
+use crate::statements::{Quoted, watermark};
+use crate::types::SqlType;
+
+/// A column of a table: its type, or the server's name of one that cannot be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CatalogColumn {
+    /// The name as the server spells it.
+    pub(crate) name: String,
+    /// The type.
+    pub(crate) sql_type: std::result::Result<SqlType, String>,
+    /// Whether NULL is allowed.
+    pub(crate) nullable: bool,
+}
+
+impl CatalogColumn {
+    fn of(column: &MetaDataColumn<'_>) -> Self {
+        Self {
+            name: column.col_name().to_owned(),
+            sql_type: SqlType::of_result(column.base().ty()),
+            nullable: column.base().is_nullable(),
+        }
+    }
+
+    /// The column as the planner sees it.
+    pub(crate) fn declared(self, wanted: WantedForms) -> Result<DeclaredColumn> {
+        let Self {
+            name,
+            sql_type,
+            nullable,
+        } = self;
+        Ok(match sql_type {
+            Ok(sql_type) => DeclaredColumn {
+                name,
+                sql_type: sql_type.name(),
+                nullable,
+                form: sql_type.form(wanted),
+                watermark: sql_type.watermark_kind(),
+                cuts: sql_type.cuts(),
+            },
+            Err(unknown) => DeclaredColumn {
+                name,
+                sql_type: TypeName::new(unknown.as_str())?,
+                nullable,
+                form: Err(format!("has the type {unknown}, which cannot be copied exactly")),
+                watermark: None,
+                cuts: false,
+            },
+        })
+    }
+}
+
+impl Server {
+    /// The columns of a table in its order, or only those named.
+    pub(crate) async fn catalog_columns(
+        &self,
+        table: &ObjectName,
+        only: Option<&[&Identifier]>,
+    ) -> Answer<Vec<CatalogColumn>> {
+        let name = table.quoted();
+        let columns: Vec<String> = match only {
+            Some(names) => names.iter().map(|name| name.quoted()).collect(),
+            None => vec!["*".to_owned()],
+        };
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let described = self
+            .with_connection(async |connection| connection.column_metadata(&name, &columns).await)
+            .await?;
+        let mut columns: Vec<_> = described.iter().map(CatalogColumn::of).collect();
+        let is_doubtful = |column: &CatalogColumn| column.sql_type.as_ref().is_ok_and(|t| t.may_be_rowversion());
+        if columns.iter().any(is_doubtful) {
+            let row_versions = self.row_version_columns(table).await?;
+            for column in columns.iter_mut().filter(|column| row_versions.contains(&column.name)) {
+                column.sql_type = Ok(SqlType::ROWVERSION);
+            }
+        }
+        Ok(columns)
+    }
+
+    /// The names of the table's rowversion columns. A server that has no `sys.columns` has none that we could know.
+    async fn row_version_columns(&self, table: &ObjectName) -> Answer<Vec<String>> {
+        let rows = self.catalog_rows(&watermark::row_version_columns(table)).await?;
+        let rows = rows.unwrap_or_default();
+        let names = rows.iter().map(|row| row.try_get::<&str, _>(0).ok().flatten());
+        Ok(names.flatten().map(str::to_owned).collect())
+    }
+}

@@ -1,0 +1,201 @@
+//! The `sql` watermark store: a control table and the procedure that updates it, as in the tutorials.
+
+use tiberius::{ColumnData, Row};
+use tidemark::error::{Answer, Error, ErrorCode};
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
+use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+use tokio::sync::OnceCell;
+
+use crate::session::Server;
+use crate::statements::control_table::{self, ControlColumn};
+use crate::types::value_text;
+
+/// The column of the control table that names the table, in both tutorials.
+const NAME_COLUMN: &str = "TableName";
+
+/// The longest text of a watermark: a decimal of 38 digits with its sign and point.
+const LONGEST_TEXT: u16 = 40;
+
+/// A control table: `TableName`, then the column of the watermark; further columns are left alone.
+#[derive(Debug)]
+pub struct ControlTable {
+    server: Server,
+    table: ObjectName,
+    procedure: ObjectName,
+    value_column: OnceCell<ValueColumn>,
+}
+
+/// The watermark column.
+#[derive(Debug)]
+struct ValueColumn {
+    name: Identifier,
+    store_type: StoreType,
+    position: usize,
+}
+
+/// The row of a table, and the name it goes by.
+struct NamedRow {
+    name: String,
+    row: Option<Row>,
+}
+
+/// What is stored for a table, and the name it goes by.
+struct NamedWatermark {
+    name: String,
+    stored: StoredWatermark,
+}
+
+impl ControlTable {
+    /// The control table `table` on `server`, moved by `procedure`.
+    #[must_use]
+    pub const fn new(server: Server, table: ObjectName, procedure: ObjectName) -> Self {
+        Self {
+            server,
+            table,
+            procedure,
+            value_column: OnceCell::const_new(),
+        }
+    }
+
+    async fn describe(&self) -> Answer<ValueColumn> {
+        let columns = self.server.catalog_columns(&self.table, None).await?;
+        let is_name = |name: &str| name.eq_ignore_ascii_case(NAME_COLUMN);
+        let has_name = columns.iter().any(|column| is_name(&column.name));
+        let mut others = columns.iter().enumerate().filter(|(_, column)| !is_name(&column.name));
+        let (Some((position, column)), true) = (others.next(), has_name) else {
+            return Err(self.unusable("it needs a column TableName and one for the watermark").into());
+        };
+        let name = &column.name;
+        let store_type = match &column.sql_type {
+            Ok(sql_type) if sql_type.text_length().is_some_and(|length| length < LONGEST_TEXT) => {
+                let what = format!("its column {name} is shorter than {LONGEST_TEXT} characters");
+                return Err(self.unusable(&what).into());
+            }
+            Ok(sql_type) if sql_type.is_text() && sql_type.assigned_as() == *sql_type => StoreType::Text,
+            Ok(sql_type) => StoreType::Typed(sql_type.name()),
+            Err(unknown) => return Err(self.unusable(&format!("its column {name} has the type {unknown}")).into()),
+        };
+        Ok(ValueColumn {
+            name: Identifier::new(name.as_str())?,
+            store_type,
+            position,
+        })
+    }
+
+    async fn value_column(&self) -> Answer<&ValueColumn> {
+        self.value_column.get_or_try_init(|| self.describe()).await
+    }
+
+    /// The row of the table, and the name it goes by.
+    async fn row(&self, key: &WatermarkKey) -> Answer<NamedRow> {
+        let mut names = key.names();
+        let mut found: Option<(String, Row)> = None;
+        for name in &names {
+            for row in self.server.rows(&control_table::stored_watermark(&self.table, name)).await? {
+                if let Some((other, _)) = &found {
+                    let what = format!("it has rows for both '{other}' and '{name}': keep one");
+                    return Err(self.unusable(&what).into());
+                }
+                found = Some((name.clone(), row));
+            }
+        }
+        let first = names.swap_remove(0);
+        Ok(match found {
+            Some((name, row)) => NamedRow { name, row: Some(row) },
+            None => NamedRow { name: first, row: None },
+        })
+    }
+
+    async fn read(&self, key: &WatermarkKey) -> Answer<NamedWatermark> {
+        let ValueColumn {
+            store_type, position, ..
+        } = self.value_column().await?;
+        let NamedRow { name, row } = self.row(key).await?;
+        let data = row
+            .as_ref()
+            .and_then(|row| row.cells().nth(*position))
+            .map(|(_, data)| data);
+        let value = data.map_or(Ok(None), |data: &ColumnData<'_>| {
+            value_text(data).map_err(|what| self.unusable(&format!("its watermark is {what}")))
+        })?;
+        let store_type = store_type.clone();
+        Ok(NamedWatermark {
+            name,
+            stored: StoredWatermark { store_type, value },
+        })
+    }
+
+    /// Whether the procedure compares the expected value itself. A server that has no `sys.parameters` says no.
+    async fn procedure_compares(&self) -> Answer<bool> {
+        match self.server.counted(&control_table::expected_parameter(&self.procedure)).await {
+            Ok(parameters) => Ok(parameters > 0),
+            Err(failure) if failure.is_transient() => Err(failure),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn unusable(&self, what: &str) -> Error {
+        Error::new(
+            ErrorCode::InvalidConfig,
+            format!("the control table {} (WATERMARK_TABLE) is unusable: {what}", self.table),
+        )
+    }
+}
+
+impl ReadWatermarks for ControlTable {
+    async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark> {
+        Ok(self.read(key).await?.stored)
+    }
+}
+
+impl MoveWatermarks for ControlTable {
+    /// The procedure of this project compares the expected value itself. For the tutorials' procedures, which do not, the
+    /// comparison and the call are one transaction that holds the row.
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
+        let NamedWatermark { name, stored } = self.read(key).await?;
+        if stored != *expected {
+            return Ok(Moved::Changed);
+        }
+        let procedure = &self.procedure;
+        let expected_value = expected.value.as_deref();
+        let statement = if self.procedure_compares().await? {
+            control_table::move_watermark(procedure, new, &name, expected_value)
+        } else {
+            let column = self.value_column().await?;
+            let control = ControlColumn {
+                table: &self.table,
+                column: &column.name,
+                store_type: &column.store_type,
+            };
+            control_table::move_watermark_if(&control, procedure, new, &name, expected_value)?
+        };
+        let moved = self.server.rows(&statement).await;
+        let written = self.read(key).await?.stored;
+        if let Err(error) = moved {
+            // The procedure refuses when the value is no longer the expected one; so may anything else be the reason.
+            return if written == *expected {
+                Err(error)
+            } else {
+                Ok(Moved::Changed)
+            };
+        }
+        match &written.value {
+            Some(value) if new.is(value) => {
+                Ok(Moved::Moved)
+            }
+            None => Err(self.unusable(&format!(
+                "the procedure {} moved nothing: insert a row for '{name}' whose watermark is NULL, or use a procedure that \
+                 inserts",
+                self.procedure
+            ))
+            .into()),
+            value if *value == expected.value => Err(self.unusable(&format!(
+                "the procedure {} did not move the watermark of '{name}': check its parameters, (value, table name)",
+                self.procedure
+            ))
+            .into()),
+            Some(_) => Ok(Moved::Changed),
+        }
+    }
+}

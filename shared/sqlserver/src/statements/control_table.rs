@@ -1,0 +1,80 @@
+//! The statements of the control table and its procedure.
+
+use tidemark::error::Result;
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::watermark::{StoreType, Watermark};
+
+use super::{Quoted, Statement};
+use crate::types::SqlType;
+
+/// The rows of the control table for a name: normally one.
+pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Statement {
+    Statement::with(
+        format!("SELECT * FROM {} WHERE [TableName] = @P1", control_table.quoted()),
+        &[table_name],
+    )
+}
+
+/// One row: whether a procedure takes the expected value as its third parameter, `@Expected`.
+pub(crate) fn expected_parameter(procedure: &ObjectName) -> Statement {
+    let sql = "SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters \
+               WHERE [object_id] = OBJECT_ID(@P1) AND [parameter_id] = 3 AND [name] = N'@Expected'";
+    Statement::with(sql, &[&procedure.quoted()])
+}
+
+/// Calls a procedure that compares, positionally `(value, table name, expected value)`; NULL expects none.
+pub(crate) fn move_watermark(procedure: &ObjectName, new: &Watermark, table_name: &str, expected: Option<&str>) -> Statement {
+    let procedure = procedure.quoted();
+    match expected {
+        None => Statement::with(format!("EXEC {procedure} @P1, @P2, NULL"), &[new.value(), table_name]),
+        Some(expected) => Statement::with(
+            format!("EXEC {procedure} @P1, @P2, @P3"),
+            &[new.value(), table_name, expected],
+        ),
+    }
+}
+
+/// The column of a control table that holds the watermarks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ControlColumn<'a> {
+    /// The control table.
+    pub(crate) table: &'a ObjectName,
+    /// Its column.
+    pub(crate) column: &'a Identifier,
+    /// What the column holds.
+    pub(crate) store_type: &'a StoreType,
+}
+
+/// Calls a procedure that does not compare, positionally `(value, table name)` as the tutorials' procedures take it, if
+/// the control table still holds the expected value; SQL Server converts the text to the type the parameter declares.
+///
+/// One transaction holds the row from the comparison to the move (`UPDLOCK, HOLDLOCK`,
+/// <https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-table>).
+pub(crate) fn move_watermark_if(
+    control: &ControlColumn<'_>,
+    procedure: &ObjectName,
+    new: &Watermark,
+    table_name: &str,
+    expected: Option<&str>,
+) -> Result<Statement> {
+    let (table, column) = (control.table.quoted(), control.column.quoted());
+    let row = format!("SELECT 1 FROM {table} WITH (UPDLOCK, HOLDLOCK) WHERE [TableName] = @P2");
+    let (condition, parameters) = match (expected, control.store_type) {
+        (None, _) => (
+            format!("NOT EXISTS ({row} AND {column} IS NOT NULL)"),
+            vec![new.value(), table_name],
+        ),
+        (Some(expected), StoreType::Text) => (
+            format!("EXISTS ({row} AND {column} = @P3)"),
+            vec![new.value(), table_name, expected],
+        ),
+        (Some(expected), StoreType::Typed(sql_type)) => (
+            format!("EXISTS ({row} AND {column} = {})", SqlType::of(sql_type)?.of_parameter("@P3")),
+            vec![new.value(), table_name, expected],
+        ),
+    };
+    let procedure = procedure.quoted();
+    let sql =
+        format!("SET XACT_ABORT ON; BEGIN TRANSACTION; IF {condition} EXEC {procedure} @P1, @P2; COMMIT TRANSACTION;");
+    Ok(Statement::with(sql, &parameters))
+}

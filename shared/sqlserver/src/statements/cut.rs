@@ -1,0 +1,102 @@
+//! Statements that cut a large window into slices.
+
+use tidemark::error::Result;
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::rows::{Interval, Rows};
+use tidemark::model::slice::KeyBounds;
+use tidemark::model::watermark::Watermark;
+use tidemark::ports::source::{CutColumn, RowsToCut};
+
+use super::{Quoted, Statement, select, typed, where_key};
+use crate::types::SqlType;
+
+/// One row or none: the watermark of the `number`th row of the interval, from 1, in the watermark's order.
+pub(crate) fn nth_watermark(interval: &Interval<'_>, number: u64) -> Result<Statement> {
+    let column = interval.column.quoted();
+    let statement = super::watermark::select(interval, &column)?;
+    Ok(ordered(statement, &column, number))
+}
+
+/// One row or none: the key of the `number`th of the rows in the range, from 1, in the key's order.
+pub(crate) fn nth_key(rows: &RowsToCut<'_>, range: &KeyBounds, number: u64) -> Result<Statement> {
+    let column = range.column.quoted();
+    let statement = match rows {
+        RowsToCut::Table(table) => {
+            let mut parameters = Vec::new();
+            let filter = where_key(Some(range), &mut parameters)?;
+            let sql = format!("SELECT {column} FROM {}{filter}", table.quoted());
+            Statement { sql, parameters }
+        }
+        RowsToCut::Rows(rows) => {
+            let rows: Rows<'_> = rows.within(range);
+            select(&rows, &column)?
+        }
+    };
+    Ok(ordered(statement, &column, number))
+}
+
+fn ordered(statement: Statement, column: &str, number: u64) -> Statement {
+    let skipped = number.saturating_sub(1);
+    let sql = statement.sql;
+    Statement {
+        sql: format!("{sql} ORDER BY {column} OFFSET {skipped} ROWS FETCH NEXT 1 ROWS ONLY"),
+        ..statement
+    }
+}
+
+/// One row: the rows of a table and the bytes of its pages, roughly, as the server keeps count of them
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-partitions-transact-sql>).
+/// NULL for a view.
+pub(crate) fn extent(table: &ObjectName) -> Statement {
+    let sql = "SELECT SUM(CASE WHEN [a].[type] = 1 THEN [p].[rows] END) AS [rows], \
+               SUM([a].[used_pages]) * 8192 AS [bytes] FROM sys.partitions AS [p] JOIN sys.allocation_units AS [a] \
+               ON [a].[container_id] = CASE WHEN [a].[type] = 2 THEN [p].[partition_id] ELSE [p].[hobt_id] END \
+               WHERE [p].[object_id] = OBJECT_ID(@P1) AND [p].[index_id] IN (0, 1)";
+    Statement::with(sql, &[&table.quoted()])
+}
+
+/// The ids of the statistics of all rows of a table whose first column is `column`.
+pub(crate) fn statistics(table: &ObjectName, column: &Identifier) -> Statement {
+    let sql = "SELECT [s].[stats_id] FROM sys.stats AS [s] JOIN sys.stats_columns AS [k] \
+               ON [k].[object_id] = [s].[object_id] AND [k].[stats_id] = [s].[stats_id] AND [k].[stats_column_id] = 1 \
+               JOIN sys.columns AS [c] ON [c].[object_id] = [k].[object_id] AND [c].[column_id] = [k].[column_id] \
+               WHERE [s].[object_id] = OBJECT_ID(@P1) AND [c].[name] = @P2 AND [s].[has_filter] = 0 ORDER BY [s].[stats_id]";
+    Statement::with(sql, &[&table.quoted(), column.as_str()])
+}
+
+/// The steps of a histogram, but for that of NULL, whose values are below `below`, if it is given: the value a step ends with,
+/// its rows, and the rows of all steps
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/sys-dm-db-stats-histogram-transact-sql>).
+pub(crate) fn histogram(
+    table: &ObjectName,
+    statistics: i32,
+    column: &CutColumn,
+    below: Option<&Watermark>,
+) -> Result<Statement> {
+    let sql_type = SqlType::of(&column.sql_type)?;
+    let key = sql_type.of_variant("[h].[range_high_key]");
+    let source = "sys.dm_db_stats_histogram(OBJECT_ID(@P1), CAST(@P2 AS int))";
+    let mut parameters = vec![table.quoted(), statistics.to_string()];
+    let mut filter = "[h].[range_high_key] IS NOT NULL".to_owned();
+    if let Some(below) = below {
+        parameters.push(below.value().to_owned());
+        filter.push_str(&format!(" AND {key} < {}", typed(3, below)?));
+    }
+    let sql = format!(
+        "SELECT {key} AS [up_to], CAST([h].[range_rows] + [h].[equal_rows] AS bigint) AS [rows], \
+         (SELECT CAST(SUM([a].[range_rows] + [a].[equal_rows]) AS bigint) FROM {source} AS [a]) AS [all_rows] \
+         FROM {source} AS [h] WHERE {filter} ORDER BY [h].[step_number]"
+    );
+    Ok(Statement { sql, parameters })
+}
+
+/// The columns with which an index of the table begins, and whether it is the clustered index or the primary key.
+pub(crate) fn leading_columns(table: &ObjectName) -> Statement {
+    let sql = "SELECT [c].[name], MAX(CASE WHEN [i].[type] = 1 OR [i].[is_primary_key] = 1 THEN 1 ELSE 0 END) AS [is_key] \
+               FROM sys.indexes AS [i] JOIN sys.index_columns AS [k] \
+               ON [k].[object_id] = [i].[object_id] AND [k].[index_id] = [i].[index_id] AND [k].[key_ordinal] = 1 \
+               JOIN sys.columns AS [c] ON [c].[object_id] = [k].[object_id] AND [c].[column_id] = [k].[column_id] \
+               WHERE [i].[object_id] = OBJECT_ID(@P1) AND [i].[type] IN (1, 2) AND [i].[is_disabled] = 0 \
+               AND [i].[has_filter] = 0 GROUP BY [c].[name] ORDER BY [is_key] DESC, [c].[name]";
+    Statement::with(sql, &[&table.quoted()])
+}

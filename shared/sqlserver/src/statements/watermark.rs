@@ -1,0 +1,314 @@
+//! The statements of watermark tracking: how far a column has grown, and the rows of an interval of it.
+
+use tidemark::error::Result;
+use tidemark::model::names::ObjectName;
+use tidemark::model::predicate::Predicate;
+use tidemark::model::rows::Interval;
+use tidemark::model::types::Column;
+use tidemark::model::watermark::{Watermark, WatermarkKind};
+use tidemark::ports::source::WatermarkColumn;
+
+use super::{Quoted, Statement, and, key_conditions, selected, typed};
+use crate::types::SqlType;
+
+/// One row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over those that
+/// are not, and a row that stops being copied is no regression. For time columns not above the server's clock (`new_watermark`),
+/// and how it compares with `old`: 1, 0 or -1 (`ordering`).
+pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Statement> {
+    let sql_type = SqlType::of(column.sql_type)?;
+    let (name, table) = (column.name.quoted(), column.table.quoted());
+    let below_clock = sql_type.below_clock(column.clock);
+    let below_clock = below_clock.map_or_else(String::new, |bound| format!(" WHERE {name} {bound}"));
+    let maximum = format!("(SELECT MAX({name}) AS [new_watermark] FROM {table}{below_clock}) AS [m]");
+    let Some(old) = old else {
+        let sql = format!("SELECT [m].[new_watermark], 1 AS [ordering] FROM {maximum}");
+        return Ok(Statement::new(sql));
+    };
+    let bound = sql_type.of_parameter("@P1");
+    let sql = format!(
+        "SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > {bound} THEN 1 \
+         WHEN [m].[new_watermark] < {bound} THEN -1 ELSE 0 END AS [ordering] FROM {maximum}"
+    );
+    Ok(Statement::with(sql, &[old.value()]))
+}
+
+/// One row: the lowest rowversion that a transaction not yet committed uses, or the next one (`new_watermark`), and the
+/// last one used (`last_used`). To be read in a statement of its own, before anything it bounds
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
+pub(crate) fn active_row_version() -> Statement {
+    Statement::new("SELECT MIN_ACTIVE_ROWVERSION() AS [new_watermark], @@DBTS AS [last_used]")
+}
+
+/// The versions between which a column of row versions may have grown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowVersions<'a> {
+    /// The last committed one.
+    pub(crate) old: Option<&'a Watermark>,
+    /// The lowest one in use.
+    pub(crate) new: &'a Watermark,
+    /// The last one used.
+    pub(crate) last_used: &'a Watermark,
+}
+
+/// One row: whether the table has rows from `old` to below `new` (1), none (0), or `new` is below `old` (-1); and 1 if
+/// `last_used` is not below `new`, else 0.
+pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, versions: &RowVersions<'_>) -> Result<Statement> {
+    let RowVersions { old, new, last_used } = *versions;
+    let (name, table) = (column.name.quoted(), column.table.quoted());
+    let (new_bound, last_bound) = (typed(1, new)?, typed(2, last_used)?);
+    let mut parameters = vec![new.value(), last_used.value()];
+    let (mut regressed, mut above) = (String::new(), String::new());
+    if let Some(old) = old {
+        parameters.push(old.value());
+        let old_bound = typed(3, old)?;
+        regressed = format!("WHEN {new_bound} < {old_bound} THEN -1 ");
+        above = format!("{name} >= {old_bound} AND ");
+    }
+    let sql = format!(
+        "SELECT CASE {regressed}WHEN EXISTS (SELECT 1 FROM {table} WHERE {above}{name} < {new_bound}) THEN 1 ELSE 0 END \
+         AS [ordering], CASE WHEN {last_bound} >= {new_bound} THEN 1 ELSE 0 END AS [held_back]"
+    );
+    Ok(Statement::with(sql, &parameters))
+}
+
+/// The names of the rowversion columns of a table, which the wire describes as `binary(8)`.
+pub(crate) fn row_version_columns(table: &ObjectName) -> Statement {
+    let sql = "SELECT [name] FROM sys.columns WHERE [object_id] = OBJECT_ID(@P1) AND [system_type_id] = 189";
+    Statement::with(sql, &[&table.quoted()])
+}
+
+/// One row: rows stamped later than the server's clock. `None` for columns that are no time.
+pub(crate) fn future_rows(column: &WatermarkColumn<'_>) -> Result<Option<Statement>> {
+    let sql_type = SqlType::of(column.sql_type)?;
+    let name = column.name.quoted();
+    Ok(sql_type.clock(column.clock).map(|clock| {
+        Statement::new(format!(
+            "SELECT COUNT_BIG(*) AS [rows] FROM {} WHERE {name} > {clock}{}",
+            column.table.quoted(),
+            and(column.filter)
+        ))
+    }))
+}
+
+/// One row: rows whose watermark is NULL. `None` for columns that cannot be.
+pub(crate) fn null_rows(column: &WatermarkColumn<'_>) -> Option<Statement> {
+    let (name, table) = (column.name.quoted(), column.table.quoted());
+    column.nullable.then(|| {
+        Statement::new(format!(
+            "SELECT COUNT_BIG(*) AS [rows] FROM {table} WHERE {name} IS NULL{}",
+            and(column.filter)
+        ))
+    })
+}
+
+/// Selects the rows of an interval with these columns.
+pub(super) fn rows(interval: &Interval<'_>, columns: &[Column]) -> Result<Statement> {
+    let columns = columns.iter().map(|column| selected(None, column));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    select(interval, &columns.join(", "))
+}
+
+/// Selects `what` of the rows of an interval.
+pub(super) fn select(interval: &Interval<'_>, what: &str) -> Result<Statement> {
+    let column = interval.column.quoted();
+    let (above, below) = match SqlType::of(interval.new.sql_type())?.watermark_kind() {
+        Some(WatermarkKind::Exact) => (">=", "<"),
+        _ => (">", "<="),
+    };
+    let (mut condition, mut parameters) = match interval.old {
+        Some(old) => (
+            format!("{column} {above} {} AND {column} {below} {}", typed(1, old)?, typed(2, interval.new)?),
+            vec![old.value().to_owned(), interval.new.value().to_owned()],
+        ),
+        None => (
+            format!("{column} {below} {}", typed(1, interval.new)?),
+            vec![interval.new.value().to_owned()],
+        ),
+    };
+    if interval.with_nulls {
+        condition = format!("({condition} OR {column} IS NULL)");
+    }
+    let mut conditions = vec![condition];
+    if let Some(range) = interval.key {
+        conditions.extend(key_conditions(&range.column.quoted(), range, &mut parameters)?);
+    }
+    conditions.extend(interval.filter.map(Predicate::in_parentheses));
+    let sql = format!(
+        "SELECT {what} FROM {} WHERE {}",
+        interval.table.quoted(),
+        conditions.join(" AND ")
+    );
+    Ok(Statement { sql, parameters })
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark::model::names::Identifier;
+    use tidemark::model::table::Clock;
+    use tidemark::model::types::{Form, TypeName};
+
+    use super::super::count;
+    use super::*;
+
+    fn watermark(sql_type: &str, text: &str) -> Watermark {
+        SqlType::of(&TypeName::new(sql_type).unwrap()).unwrap().watermark(text).unwrap()
+    }
+
+    fn column(name: &str, sql_type: &str) -> Column {
+        Column {
+            name: name.into(),
+            sql_type: TypeName::new(sql_type).unwrap(),
+            form: Form::Text,
+            nullable: false,
+        }
+    }
+
+    struct Probe {
+        table: ObjectName,
+        name: Identifier,
+        sql_type: TypeName,
+        nullable: bool,
+    }
+
+    impl Probe {
+        fn new(table: &str, name: &str, sql_type: &str, nullable: bool) -> Self {
+            Self {
+                table: table.parse().unwrap(),
+                name: Identifier::new(name).unwrap(),
+                sql_type: TypeName::new(sql_type).unwrap(),
+                nullable,
+            }
+        }
+
+        fn column(&self) -> WatermarkColumn<'_> {
+            WatermarkColumn {
+                table: &self.table,
+                name: &self.name,
+                sql_type: &self.sql_type,
+                nullable: self.nullable,
+                clock: Clock::Utc,
+                filter: None,
+            }
+        }
+    }
+
+    #[test]
+    fn growth_is_bounded_by_the_clock_for_time_and_compared_in_the_columns_type() {
+        let probe = Probe::new("[sales].[o]]x]", "m]", "datetime", true);
+        let old = watermark("datetime", "2010-01-01T00:00:00");
+        let statement = growth(&probe.column(), Some(&old)).unwrap();
+        assert_eq!(
+            statement.sql,
+            "SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > CAST(@P1 AS datetime) THEN 1 \
+             WHEN [m].[new_watermark] < CAST(@P1 AS datetime) THEN -1 ELSE 0 END AS [ordering] FROM \
+             (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x] \
+             WHERE [m]]] <= CAST(SYSUTCDATETIME() AS datetime)) AS [m]"
+        );
+        assert_eq!(statement.parameters, ["2010-01-01T00:00:00.000"]);
+
+        let probe = Probe::new("[sales].[o]]x]", "m]", "bigint", false);
+        assert_eq!(
+            growth(&probe.column(), None).unwrap().sql,
+            "SELECT [m].[new_watermark], 1 AS [ordering] FROM \
+             (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
+        );
+        assert_eq!(future_rows(&probe.column()).unwrap(), None);
+        assert_eq!(null_rows(&probe.column()), None);
+    }
+
+    #[test]
+    fn a_rowversion_is_bounded_by_what_is_still_in_use() {
+        let probe = Probe::new("orders", "rv", "rowversion", false);
+        let old = watermark("rowversion", "0x00000000000007D1");
+        let new = watermark("rowversion", "0x80000000000007E4");
+        let versions = RowVersions {
+            old: Some(&old),
+            new: &new,
+            last_used: &new,
+        };
+        let statement = row_version_growth(&probe.column(), &versions).unwrap();
+        assert_eq!(
+            statement.sql,
+            "SELECT CASE WHEN CONVERT(binary(8), @P1, 1) < CONVERT(binary(8), @P3, 1) THEN -1 WHEN EXISTS (SELECT 1 FROM \
+             [dbo].[orders] WHERE [rv] >= CONVERT(binary(8), @P3, 1) AND [rv] < CONVERT(binary(8), @P1, 1)) THEN 1 ELSE 0 END \
+             AS [ordering], CASE WHEN CONVERT(binary(8), @P2, 1) >= CONVERT(binary(8), @P1, 1) THEN 1 ELSE 0 END AS [held_back]"
+        );
+        assert_eq!(statement.parameters, [new.value(), new.value(), old.value()]);
+        let interval = Interval {
+            table: &probe.table,
+            column: &probe.name,
+            old: Some(&old),
+            new: &new,
+            with_nulls: false,
+            key: None,
+            filter: None,
+        };
+        let counted = count(&tidemark::model::rows::Rows::Interval(interval)).unwrap();
+        assert_eq!(
+            counted.sql,
+            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] \
+             WHERE [rv] >= CONVERT(binary(8), @P1, 1) AND [rv] < CONVERT(binary(8), @P2, 1)"
+        );
+        assert_eq!(counted.parameters, [old.value(), new.value()]);
+    }
+
+    #[test]
+    fn a_day_or_minute_that_still_runs_is_left_for_later() {
+        for (sql_type, bound) in [
+            ("date", "< CAST(SYSUTCDATETIME() AS date)) AS [m]"),
+            ("smalldatetime", "< CAST(DATEADD(second, -30, SYSUTCDATETIME()) AS smalldatetime)) AS [m]"),
+            ("datetimeoffset(3)", "<= CAST(SYSDATETIMEOFFSET() AS datetimeoffset(3))) AS [m]"),
+        ] {
+            let probe = Probe::new("orders", "m", sql_type, false);
+            let statement = growth(&probe.column(), None).unwrap();
+            assert_eq!(statement.sql.split(" WHERE [m] ").nth(1), Some(bound));
+        }
+    }
+
+    #[test]
+    fn a_window_is_open_below_and_closed_above() {
+        let probe = Probe::new("orders", "m", "int", false);
+        let (old, new) = (watermark("int", "5"), watermark("int", "9"));
+        let mut interval = Interval {
+            table: &probe.table,
+            column: &probe.name,
+            old: Some(&old),
+            new: &new,
+            with_nulls: false,
+            key: None,
+            filter: None,
+        };
+        let statement = rows(&interval, &[column("m", "int"), column("cost", "money")]).unwrap();
+        assert_eq!(
+            statement.sql,
+            "SELECT [m], CAST([cost] AS decimal(19,4)) AS [cost] FROM [dbo].[orders] \
+             WHERE [m] > CAST(@P1 AS int) AND [m] <= CAST(@P2 AS int)"
+        );
+        assert_eq!(statement.parameters, ["5", "9"]);
+        interval.old = None;
+        interval.with_nulls = true;
+        assert_eq!(
+            select(&interval, "COUNT_BIG(*) AS [rows]").unwrap().sql,
+            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] WHERE ([m] <= CAST(@P1 AS int) OR [m] IS NULL)"
+        );
+    }
+
+    #[test]
+    fn a_type_that_is_none_never_reaches_a_statement() {
+        let probe = Probe::new("orders", "m", "int", false);
+        let hostile = Watermark::new(TypeName::new("int); DROP TABLE t; --").unwrap(), "5").unwrap();
+        let interval = Interval {
+            table: &probe.table,
+            column: &probe.name,
+            old: None,
+            new: &hostile,
+            with_nulls: false,
+            key: None,
+            filter: None,
+        };
+        assert!(rows(&interval, &[]).is_err());
+        let new = watermark("int", "9");
+        let interval = Interval { new: &new, ..interval };
+        assert!(rows(&interval, &[column("m", "int] FROM secrets --")]).is_err());
+    }
+}

@@ -1,0 +1,203 @@
+//! `binary`, `varbinary`, the legacy type `image`, and `rowversion`, whose old name is `timestamp`.
+
+use std::fmt;
+
+use mssql_tds::datatypes::sqldatatypes::TdsDataType as Wire;
+use mssql_tds::query::metadata::ColumnMetadata;
+use tiberius::{ColumnData, TypeInfo, VarLenType};
+use tidemark::model::types::{Form, WantedForms};
+use tidemark::model::value_text;
+use tidemark::model::watermark::WatermarkKind;
+
+use super::SqlType;
+use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
+use super::texts::MAX;
+
+/// Bytes at most, but for `(max)`.
+const MOST_BYTES: u16 = 8_000;
+/// Bytes of a rowversion.
+const ROWVERSION_BYTES: u16 = 8;
+
+/// Bytes. No length is `(max)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is the SQL Server type of the same name")]
+pub enum Bytes {
+    Binary(u16),
+    VarBinary(Option<u16>),
+    Image,
+    RowVersion,
+}
+
+pub(super) const RECOGNISED: Recognised = Recognised {
+    declared,
+    catalogued,
+    described,
+    wire_name: no_wire_name,
+    read,
+};
+
+fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
+    let bytes = match name {
+        "binary" => Bytes::Binary(arguments.length(MOST_BYTES)?),
+        "varbinary" => Bytes::VarBinary(arguments.length_or_max(MOST_BYTES)?),
+        _ => {
+            arguments.none()?;
+            match name {
+                "image" => Bytes::Image,
+                "rowversion" => Bytes::RowVersion,
+                _ => return None,
+            }
+        }
+    };
+    Some(SqlType::Bytes(bytes))
+}
+
+fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
+    let length = || u16::try_from(described.length).ok();
+    let bytes = match described.name {
+        "binary" => Bytes::Binary(length()?),
+        "varbinary" if described.length == -1 => Bytes::VarBinary(None),
+        "varbinary" => Bytes::VarBinary(Some(length()?)),
+        "timestamp" => Bytes::RowVersion,
+        name => return declared(name, Arguments(None)),
+    };
+    Some(SqlType::Bytes(bytes))
+}
+
+/// A rowversion is described as the bytes that it is: the catalog tells them apart.
+fn described(info: &TypeInfo) -> Option<SqlType> {
+    let TypeInfo::VarLenSized(context) = info else {
+        return None;
+    };
+    let length = || u16::try_from(context.len()).ok();
+    let bytes = match context.r#type() {
+        VarLenType::Image => Bytes::Image,
+        VarLenType::BigVarBin if context.len() == MAX => Bytes::VarBinary(None),
+        VarLenType::BigVarBin => Bytes::VarBinary(Some(length()?)),
+        VarLenType::BigBinary => Bytes::Binary(length()?),
+        _ => return None,
+    };
+    Some(SqlType::Bytes(bytes))
+}
+
+/// A rowversion, which the wire sends as `binary(8)`.
+fn read(data: &ColumnData<'_>) -> Option<ValueText> {
+    let ColumnData::Binary(value) = data else {
+        return None;
+    };
+    let text = value.as_ref().map(|bytes| {
+        let mut text = Vec::new();
+        value_text::hex(&mut text, bytes);
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    Some(Ok(text))
+}
+
+/// Whether the wire has bytes.
+pub(super) const fn is_carried_as_bytes(wire: Wire) -> bool {
+    matches!(
+        wire,
+        Wire::BigBinary | Wire::BigVarBinary | Wire::Binary | Wire::VarBinary | Wire::Image
+    )
+}
+
+impl Bytes {
+    /// Whether the column is perhaps a rowversion: the wire says it by a user type, which the driver does not show.
+    pub(super) const fn may_be_rowversion(self) -> bool {
+        matches!(self, Self::Binary(ROWVERSION_BYTES) | Self::VarBinary(Some(ROWVERSION_BYTES)))
+    }
+
+    /// The length; none for any.
+    const fn length(self) -> Option<u16> {
+        match self {
+            Self::Binary(length) => Some(length),
+            Self::VarBinary(length) => length,
+            Self::Image => None,
+            Self::RowVersion => Some(ROWVERSION_BYTES),
+        }
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(length) => write!(f, "binary({length})"),
+            Self::VarBinary(Some(length)) => write!(f, "varbinary({length})"),
+            Self::VarBinary(None) => f.write_str("varbinary(max)"),
+            Self::Image => f.write_str("image"),
+            Self::RowVersion => f.write_str("rowversion"),
+        }
+    }
+}
+
+impl Family for Bytes {
+    fn form(&self, _: WantedForms) -> Result<Form, String> {
+        Ok(match self {
+            Self::RowVersion => Form::RowVersion,
+            Self::Binary(_) | Self::VarBinary(_) | Self::Image => Form::Binary,
+        })
+    }
+
+    fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {
+        is_carried_as_bytes(sent.data_type)
+    }
+
+    fn watermark(&self) -> Option<WatermarkKind> {
+        (*self == Self::RowVersion).then_some(WatermarkKind::Exact)
+    }
+
+    fn canonical(&self, text: &str) -> Option<String> {
+        let digits = text.strip_prefix("0x").filter(|_| *self == Self::RowVersion)?;
+        let is_one = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_one.then(|| format!("0x{}", digits.to_ascii_uppercase()))
+    }
+
+    /// Text is not cast to a rowversion, so it is compared as the bytes that it is.
+    fn of_parameter(&self, parameter: &str) -> String {
+        match self {
+            Self::RowVersion => format!("CONVERT(binary({ROWVERSION_BYTES}), {parameter}, 1)"),
+            _ => format!("CONVERT({self}, {parameter}, 1)"),
+        }
+    }
+
+    fn of_variant(&self, value: &str) -> String {
+        match self {
+            Self::RowVersion => format!("CAST({value} AS binary({ROWVERSION_BYTES}))"),
+            _ => format!("CAST({value} AS {self})"),
+        }
+    }
+
+    fn holds(&self, source: SqlType) -> bool {
+        let is_enough = |needed: Option<u16>| match (self.length(), needed) {
+            (None, _) => true,
+            (Some(limit), Some(needed)) => needed <= limit,
+            (Some(_), None) => false,
+        };
+        match (source, self) {
+            (SqlType::Bytes(source), _) if source == *self => true,
+            (SqlType::Bytes(Self::RowVersion), Self::Binary(ROWVERSION_BYTES)) => true,
+            (SqlType::Bytes(Self::RowVersion), Self::Image) => false,
+            // What is padded to its length holds nothing but itself.
+            (SqlType::Bytes(source), Self::VarBinary(_) | Self::Image) => is_enough(source.length()),
+            // As the bytes that a window reads of them.
+            (SqlType::Clr(_), Self::VarBinary(None)) => true,
+            _ => false,
+        }
+    }
+
+    fn can_be_key(&self) -> bool {
+        self.length().is_some()
+    }
+
+    fn staged_for(&self, _: SqlType) -> Option<SqlType> {
+        match self {
+            Self::Image => Some(SqlType::Bytes(Self::VarBinary(None))),
+            Self::RowVersion => Some(SqlType::Bytes(Self::Binary(ROWVERSION_BYTES))),
+            Self::Binary(_) | Self::VarBinary(_) => None,
+        }
+    }
+
+    fn assigned_as(&self) -> Option<SqlType> {
+        (*self == Self::Image).then_some(SqlType::Bytes(Self::VarBinary(None)))
+    }
+}

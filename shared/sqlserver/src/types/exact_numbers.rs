@@ -1,0 +1,206 @@
+//! `decimal(p,s)`, which `numeric(p,s)` is too, `money` and `smallmoney`.
+
+use std::fmt;
+
+use mssql_tds::datatypes::sqldatatypes::TdsDataType as Wire;
+use mssql_tds::query::metadata::ColumnMetadata;
+use tiberius::{ColumnData, FixedLenType, TypeInfo, VarLenType};
+use tidemark::model::types::{Form, WantedForms};
+use tidemark::model::value_text;
+use tidemark::model::watermark::WatermarkKind;
+
+use super::SqlType;
+use super::family::{Arguments, Catalogued, Family, Recognised, ValueText};
+
+/// Digits of a number at most.
+const MOST_DIGITS: u8 = 38;
+/// Digits of money after the point.
+const MONEY_SCALE: u8 = 4;
+
+/// A number with digits after the point, exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExactNumber {
+    /// `decimal(precision, scale)`
+    Decimal {
+        /// Digits in all.
+        precision: u8,
+        /// Digits after the point.
+        scale: u8,
+    },
+    /// `money`
+    Money,
+    /// `smallmoney`
+    SmallMoney,
+}
+
+pub(super) const RECOGNISED: Recognised = Recognised {
+    declared,
+    catalogued,
+    described,
+    wire_name,
+    read,
+};
+
+fn decimal(precision: u8, scale: u8) -> Option<SqlType> {
+    let is_one = (1..=MOST_DIGITS).contains(&precision) && scale <= precision;
+    is_one.then_some(SqlType::ExactNumber(ExactNumber::Decimal { precision, scale }))
+}
+
+fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
+    if name == "decimal" {
+        let (precision, scale) = arguments.precision_and_scale()?;
+        return decimal(precision, scale);
+    }
+    arguments.none()?;
+    match name {
+        "money" => Some(SqlType::ExactNumber(ExactNumber::Money)),
+        "smallmoney" => Some(SqlType::ExactNumber(ExactNumber::SmallMoney)),
+        _ => None,
+    }
+}
+
+fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
+    match described.name {
+        "decimal" | "numeric" => decimal(described.precision.try_into().ok()?, described.scale.try_into().ok()?),
+        name => declared(name, Arguments(None)),
+    }
+}
+
+fn described(info: &TypeInfo) -> Option<SqlType> {
+    let number = match info {
+        TypeInfo::VarLenSizedPrecision { precision, scale, .. } => return decimal(*precision, *scale),
+        TypeInfo::FixedLen(FixedLenType::Money) => ExactNumber::Money,
+        TypeInfo::FixedLen(FixedLenType::Money4) => ExactNumber::SmallMoney,
+        TypeInfo::VarLenSized(context) => match (context.r#type(), context.len()) {
+            (VarLenType::Money, 8) => ExactNumber::Money,
+            (VarLenType::Money, 4) => ExactNumber::SmallMoney,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(SqlType::ExactNumber(number))
+}
+
+fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+    Some(match (wire, length) {
+        (Wire::MoneyN, 4) => "smallmoney",
+        (Wire::MoneyN, _) => "money",
+        _ => return None,
+    })
+}
+
+/// A decimal; money is a float by then.
+fn read(data: &ColumnData<'_>) -> Option<ValueText> {
+    let ColumnData::Numeric(value) = data else {
+        return None;
+    };
+    let text = value.map(|value| {
+        let mut text = Vec::new();
+        value_text::decimal(&mut text, value.value(), value.scale());
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    Some(Ok(text))
+}
+
+impl ExactNumber {
+    /// As which it is selected: drivers decode money through a float.
+    const fn as_decimal(self) -> (u8, u8) {
+        match self {
+            Self::Decimal { precision, scale } => (precision, scale),
+            Self::Money => (19, MONEY_SCALE),
+            Self::SmallMoney => (10, MONEY_SCALE),
+        }
+    }
+}
+
+impl fmt::Display for ExactNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            Self::Money => f.write_str("money"),
+            Self::SmallMoney => f.write_str("smallmoney"),
+        }
+    }
+}
+
+impl Family for ExactNumber {
+    fn form(&self, _: WantedForms) -> Result<Form, String> {
+        let (precision, scale) = self.as_decimal();
+        Ok(Form::Decimal { precision, scale })
+    }
+
+    fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {
+        let (wire, length) = (sent.data_type, sent.type_info.length);
+        let (precision, scale) = self.as_decimal();
+        let is_decimal = matches!(wire, Wire::Decimal | Wire::Numeric | Wire::DecimalN | Wire::NumericN)
+            && sent.get_scale() == Some(scale)
+            && sent.get_precision().is_some_and(|sent| sent <= precision);
+        is_decimal
+            || match self {
+                Self::Decimal { .. } => false,
+                Self::Money => wire == Wire::Money || (wire == Wire::MoneyN && length == 8),
+                Self::SmallMoney => wire == Wire::Money4 || (wire == Wire::MoneyN && length == 4),
+            }
+    }
+
+    fn selected(&self, value: &str) -> Option<String> {
+        let (precision, scale) = self.as_decimal();
+        match self {
+            Self::Decimal { .. } => None,
+            Self::Money | Self::SmallMoney => Some(format!("CAST({value} AS decimal({precision},{scale}))")),
+        }
+    }
+
+    fn watermark(&self) -> Option<WatermarkKind> {
+        matches!(self, Self::Decimal { .. }).then_some(WatermarkKind::Number)
+    }
+
+    /// `-1.5` at scale 2 becomes `-1.50`; more digits than the type holds are refused.
+    fn canonical(&self, text: &str) -> Option<String> {
+        let Self::Decimal { precision, scale } = *self else {
+            return None;
+        };
+        let (precision, scale) = (usize::from(precision), usize::from(scale));
+        let (sign, digits) = match text.strip_prefix('-') {
+            Some(digits) => ("-", digits),
+            None => ("", text),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+            return None;
+        }
+        let whole = whole.trim_start_matches('0');
+        let fraction = fraction.trim_end_matches('0');
+        if whole.len() > precision - scale || fraction.len() > scale {
+            return None;
+        }
+        let is_zero = whole.is_empty() && fraction.is_empty();
+        let sign = if is_zero { "" } else { sign };
+        let whole = if whole.is_empty() { "0" } else { whole };
+        Some(if scale == 0 {
+            format!("{sign}{whole}")
+        } else {
+            format!("{sign}{whole}.{fraction:0<scale$}")
+        })
+    }
+
+    fn digits(&self) -> Option<(u8, u8)> {
+        Some(match self {
+            Self::Decimal { precision, scale } => (precision - scale, *scale),
+            Self::Money => (15, MONEY_SCALE),
+            Self::SmallMoney => (6, MONEY_SCALE),
+        })
+    }
+
+    fn holds(&self, source: SqlType) -> bool {
+        match (source, self) {
+            (_, Self::Decimal { precision, scale }) => source
+                .digits()
+                .is_some_and(|(whole, fraction)| fraction <= *scale && whole <= precision - scale),
+            (SqlType::ExactNumber(Self::SmallMoney), Self::Money) => true,
+            // The digits of money are not all of their values: 19 digits are more than 63 bits.
+            _ => false,
+        }
+    }
+}

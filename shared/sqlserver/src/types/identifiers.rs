@@ -1,0 +1,77 @@
+//! `uniqueidentifier`.
+
+use std::fmt;
+
+use mssql_tds::datatypes::sqldatatypes::TdsDataType as Wire;
+use mssql_tds::query::metadata::ColumnMetadata;
+use tiberius::{ColumnData, TypeInfo, VarLenType};
+use tidemark::model::types::{Form, WantedForms};
+
+use super::SqlType;
+use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
+
+/// Sixteen bytes that identify something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UniqueIdentifier;
+
+pub(super) const RECOGNISED: Recognised = Recognised {
+    declared,
+    catalogued: |described: &Catalogued<'_>| declared(described.name, Arguments(None)),
+    described,
+    wire_name: no_wire_name,
+    read,
+};
+
+fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
+    arguments.none()?;
+    (name == "uniqueidentifier").then_some(SqlType::UniqueIdentifier(UniqueIdentifier))
+}
+
+fn described(info: &TypeInfo) -> Option<SqlType> {
+    match info {
+        TypeInfo::VarLenSized(context) if context.r#type() == VarLenType::Guid => {
+            Some(SqlType::UniqueIdentifier(UniqueIdentifier))
+        }
+        _ => None,
+    }
+}
+
+fn read(data: &ColumnData<'_>) -> Option<ValueText> {
+    let ColumnData::Guid(value) = data else {
+        return None;
+    };
+    Some(Ok(value.map(|value| value.to_string())))
+}
+
+impl fmt::Display for UniqueIdentifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("uniqueidentifier")
+    }
+}
+
+impl Family for UniqueIdentifier {
+    fn form(&self, _: WantedForms) -> Result<Form, String> {
+        Ok(Form::Uuid)
+    }
+
+    fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {
+        sent.data_type == Wire::Guid
+    }
+
+    /// It grows with nothing, but has an order of the server's own
+    /// (<https://learn.microsoft.com/en-us/sql/connect/ado-net/sql/compare-guid-uniqueidentifier-values>).
+    fn cuts(&self) -> bool {
+        true
+    }
+
+    fn canonical(&self, text: &str) -> Option<String> {
+        let groups: Vec<&str> = text.split('-').collect();
+        let is_hex = |group: &&str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+        (lengths == [8, 4, 4, 4, 12] && groups.iter().all(is_hex)).then(|| text.to_ascii_uppercase())
+    }
+
+    fn holds(&self, source: SqlType) -> bool {
+        source == SqlType::UniqueIdentifier(Self)
+    }
+}

@@ -1,0 +1,229 @@
+//! `date`, `time(n)`, `smalldatetime`, `datetime`, `datetime2(n)`, `datetimeoffset(n)`.
+
+use std::fmt;
+
+use mssql_tds::datatypes::sqldatatypes::TdsDataType as Wire;
+use mssql_tds::query::metadata::ColumnMetadata;
+use tiberius::{FixedLenType, TypeInfo, VarLenType};
+use tidemark::model::format::Timestamps;
+use tidemark::model::table::Clock;
+use tidemark::model::types::{Digits, Form, Fraction, WantedForms};
+use tidemark::model::watermark::WatermarkKind;
+
+use super::SqlType;
+use super::family::{Arguments, Catalogued, Family, Recognised};
+use super::moment_text::{date_of, moment, read};
+
+/// Digits of a `datetime`'s second: they tell its units of 1/300 s apart.
+const DATETIME_DIGITS: Digits = 3;
+/// Digits beyond those of microseconds.
+const MOST_DIGITS: Digits = 7;
+
+/// A day, a time of day, or both. Numbers are digits of a second's fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is the SQL Server type of the same name")]
+pub enum Moment {
+    Date,
+    Time(Digits),
+    SmallDateTime,
+    DateTime,
+    DateTime2(Digits),
+    DateTimeOffset(Digits),
+}
+
+pub(super) const RECOGNISED: Recognised = Recognised {
+    declared,
+    catalogued,
+    described,
+    wire_name,
+    read,
+};
+
+fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
+    let moment = match name {
+        "time" => Moment::Time(arguments.fraction_digits()?),
+        "datetime2" => Moment::DateTime2(arguments.fraction_digits()?),
+        "datetimeoffset" => Moment::DateTimeOffset(arguments.fraction_digits()?),
+        _ => {
+            arguments.none()?;
+            match name {
+                "date" => Moment::Date,
+                "smalldatetime" => Moment::SmallDateTime,
+                "datetime" => Moment::DateTime,
+                _ => return None,
+            }
+        }
+    };
+    Some(SqlType::Moment(moment))
+}
+
+fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
+    let digits = || Digits::try_from(described.scale).ok().filter(|digits| *digits <= MOST_DIGITS);
+    let moment = match described.name {
+        "time" => Moment::Time(digits()?),
+        "datetime2" => Moment::DateTime2(digits()?),
+        "datetimeoffset" => Moment::DateTimeOffset(digits()?),
+        name => return declared(name, Arguments(None)),
+    };
+    Some(SqlType::Moment(moment))
+}
+
+fn described(info: &TypeInfo) -> Option<SqlType> {
+    let moment = match info {
+        TypeInfo::FixedLen(FixedLenType::Datetime4) => Moment::SmallDateTime,
+        TypeInfo::FixedLen(FixedLenType::Datetime) => Moment::DateTime,
+        TypeInfo::VarLenSized(context) => {
+            let digits = || Digits::try_from(context.len()).ok().filter(|digits| *digits <= MOST_DIGITS);
+            match (context.r#type(), context.len()) {
+                (VarLenType::Daten, _) => Moment::Date,
+                (VarLenType::Timen, _) => Moment::Time(digits()?),
+                (VarLenType::Datetimen, 4) => Moment::SmallDateTime,
+                (VarLenType::Datetimen, 8) => Moment::DateTime,
+                (VarLenType::Datetime2, _) => Moment::DateTime2(digits()?),
+                (VarLenType::DatetimeOffsetn, _) => Moment::DateTimeOffset(digits()?),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    Some(SqlType::Moment(moment))
+}
+
+fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+    Some(match (wire, length) {
+        (Wire::DateTimeN, 4) => "smalldatetime",
+        (Wire::DateTimeN, _) => "datetime",
+        _ => return None,
+    })
+}
+
+impl Moment {
+    /// Digits of the second's fraction that values have.
+    const fn digits_of_second(self) -> Digits {
+        match self {
+            Self::Date | Self::SmallDateTime => 0,
+            Self::DateTime => DATETIME_DIGITS,
+            Self::Time(digits) | Self::DateTime2(digits) | Self::DateTimeOffset(digits) => digits,
+        }
+    }
+
+    const fn typed(self, timestamps: Timestamps) -> Form {
+        let fraction = match (timestamps, self) {
+            (_, Self::Date) => return Form::Date,
+            (Timestamps::Text, _) => return Form::Iso(self.digits_of_second()),
+            (Timestamps::Ns, _) if self.digits_of_second() == MOST_DIGITS => Fraction::Nanos,
+            (Timestamps::Us | Timestamps::Ns, _) => Fraction::Micros,
+        };
+        match self {
+            Self::Time(_) => Form::Time(fraction),
+            Self::DateTimeOffset(_) => Form::Instant(fraction),
+            Self::Date | Self::SmallDateTime | Self::DateTime | Self::DateTime2(_) => Form::Timestamp(fraction),
+        }
+    }
+
+    const fn exact(self) -> Form {
+        let digits = self.digits_of_second();
+        match self {
+            Self::Date => Form::Date,
+            Self::Time(_) => Form::TimeTicks(digits),
+            Self::DateTimeOffset(_) => Form::TicksAndOffset(digits),
+            Self::SmallDateTime | Self::DateTime | Self::DateTime2(_) => Form::Ticks(digits),
+        }
+    }
+
+    /// The server's clock.
+    const fn clock_function(self, clock: Clock) -> Option<&'static str> {
+        match (self, clock) {
+            (Self::Time(_), _) => None,
+            (Self::DateTimeOffset(_), _) => Some("SYSDATETIMEOFFSET()"),
+            (_, Clock::Utc) => Some("SYSUTCDATETIME()"),
+            (_, Clock::Local) => Some("SYSDATETIME()"),
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Date => f.write_str("date"),
+            Self::Time(digits) => write!(f, "time({digits})"),
+            Self::SmallDateTime => f.write_str("smalldatetime"),
+            Self::DateTime => f.write_str("datetime"),
+            Self::DateTime2(digits) => write!(f, "datetime2({digits})"),
+            Self::DateTimeOffset(digits) => write!(f, "datetimeoffset({digits})"),
+        }
+    }
+}
+
+impl Family for Moment {
+    fn form(&self, wanted: WantedForms) -> Result<Form, String> {
+        Ok(match wanted {
+            WantedForms::Typed { timestamps, .. } => self.typed(timestamps),
+            WantedForms::Exact { .. } => self.exact(),
+        })
+    }
+
+    fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {
+        let (wire, length) = (sent.data_type, sent.type_info.length);
+        let has_digits = |digits| sent.get_scale() == Some(digits);
+        match *self {
+            Self::Date => wire == Wire::DateN,
+            Self::Time(digits) => wire == Wire::TimeN && has_digits(digits),
+            Self::SmallDateTime => wire == Wire::DateTim4 || (wire == Wire::DateTimeN && length == 4),
+            Self::DateTime => wire == Wire::DateTime || (wire == Wire::DateTimeN && length == 8),
+            Self::DateTime2(digits) => wire == Wire::DateTime2N && has_digits(digits),
+            Self::DateTimeOffset(digits) => wire == Wire::DateTimeOffsetN && has_digits(digits),
+        }
+    }
+
+    fn watermark(&self) -> Option<WatermarkKind> {
+        (!matches!(self, Self::Time(_))).then_some(WatermarkKind::Time)
+    }
+
+    /// Fractions of a second may have fewer digits than the type, or more if those are zeros.
+    fn canonical(&self, text: &str) -> Option<String> {
+        match *self {
+            Self::Date => date_of(text),
+            Self::Time(_) => None,
+            // Whole minutes.
+            Self::SmallDateTime => moment(text, 0).filter(|text| text.ends_with(":00")),
+            // Units of 1/300 s, as SQL Server shows them.
+            Self::DateTime => moment(text, DATETIME_DIGITS).filter(|text| text.ends_with(['0', '3', '7'])),
+            Self::DateTime2(digits) => moment(text, digits),
+            Self::DateTimeOffset(digits) => {
+                let text = moment(text.strip_suffix('Z')?, digits)?;
+                Some(format!("{text}Z"))
+            }
+        }
+    }
+
+    fn clock(&self, clock: Clock) -> Option<String> {
+        let function = self.clock_function(clock)?;
+        Some(format!("CAST({function} AS {self})"))
+    }
+
+    /// A day or a minute that is still running is not taken: rows to come could carry the same value, and the next window
+    /// begins after it. `smalldatetime` rounds to the nearest minute, so half a minute is taken off first.
+    fn below_clock(&self, clock: Clock) -> Option<String> {
+        let function = self.clock_function(clock)?;
+        Some(match self {
+            Self::Date => format!("< CAST({function} AS {self})"),
+            Self::SmallDateTime => format!("< CAST(DATEADD(second, -30, {function}) AS {self})"),
+            _ => format!("<= CAST({function} AS {self})"),
+        })
+    }
+
+    fn holds(&self, source: SqlType) -> bool {
+        let SqlType::Moment(source) = source else {
+            return false;
+        };
+        match (source, *self) {
+            (Self::Date | Self::SmallDateTime, Self::DateTime2(_)) | (Self::SmallDateTime, Self::DateTime) => true,
+            (Self::DateTime, Self::DateTime2(digits)) => digits >= DATETIME_DIGITS,
+            (Self::Time(needed), Self::Time(digits))
+            | (Self::DateTime2(needed), Self::DateTime2(digits))
+            | (Self::DateTimeOffset(needed), Self::DateTimeOffset(digits)) => needed <= digits,
+            (source, sink) => source == sink,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `char`, `varchar`, `nchar`, `nvarchar`, and the legacy types `text` and `ntext`.
+//!
+//! `json` and `vector` are `varchar(max)` or `nvarchar(max)` to the lookup's driver, which does not know them, and so in plans.
+
+use std::fmt;
+
+use mssql_tds::datatypes::sqldatatypes::TdsDataType as Wire;
+use mssql_tds::query::metadata::ColumnMetadata;
+use tiberius::{ColumnData, TypeInfo, VarLenType};
+use tidemark::model::types::{Form, WantedForms};
+
+use super::SqlType;
+use super::documents::Document;
+use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
+
+/// Bytes of text in a code page at most, but for `(max)`.
+const MOST_BYTES: u16 = 8_000;
+/// Characters of UTF-16 at most, but for `(max)`.
+const MOST_CHARACTERS: u16 = 4_000;
+/// The length by which the wire says `(max)` (MS-TDS 2.2.5.4.2, USHORTMAXLEN).
+pub(super) const MAX: usize = 0xFFFF;
+
+/// Text. Lengths are in characters for the `n` types and in bytes for the others, as SQL Server declares them; none is `(max)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is the SQL Server type of the same name")]
+pub enum Text {
+    Char(u16),
+    VarChar(Option<u16>),
+    NChar(u16),
+    NVarChar(Option<u16>),
+    Text,
+    NText,
+}
+
+pub(super) const RECOGNISED: Recognised = Recognised {
+    declared,
+    catalogued,
+    described,
+    wire_name: no_wire_name,
+    read,
+};
+
+fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
+    let text = match name {
+        "char" => Text::Char(arguments.length(MOST_BYTES)?),
+        "varchar" => Text::VarChar(arguments.length_or_max(MOST_BYTES)?),
+        "nchar" => Text::NChar(arguments.length(MOST_CHARACTERS)?),
+        "nvarchar" => Text::NVarChar(arguments.length_or_max(MOST_CHARACTERS)?),
+        _ => {
+            arguments.none()?;
+            match name {
+                "text" => Text::Text,
+                "ntext" => Text::NText,
+                _ => return None,
+            }
+        }
+    };
+    Some(SqlType::Text(text))
+}
+
+fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
+    let bytes = || u16::try_from(described.length).ok();
+    let or_max = |length: fn(u16) -> u16| match described.length {
+        -1 => Some(None),
+        _ => bytes().map(|bytes| Some(length(bytes))),
+    };
+    let text = match described.name {
+        "char" => Text::Char(bytes()?),
+        "varchar" => Text::VarChar(or_max(|bytes| bytes)?),
+        "nchar" => Text::NChar(bytes()? / 2),
+        "nvarchar" => Text::NVarChar(or_max(|bytes| bytes / 2)?),
+        "sysname" => Text::NVarChar(Some(128)),
+        name => return declared(name, Arguments(None)),
+    };
+    Some(SqlType::Text(text))
+}
+
+fn described(info: &TypeInfo) -> Option<SqlType> {
+    let TypeInfo::VarLenSized(context) = info else {
+        return None;
+    };
+    let length = || u16::try_from(context.len()).ok();
+    let or_max = |length: u16| (usize::from(length) != MAX).then_some(length);
+    let text = match context.r#type() {
+        VarLenType::Text => Text::Text,
+        VarLenType::NText => Text::NText,
+        VarLenType::BigVarChar => Text::VarChar(or_max(length()?)),
+        VarLenType::BigChar => Text::Char(length()?),
+        VarLenType::NVarchar => Text::NVarChar(or_max(length()?).map(|bytes| bytes / 2)),
+        VarLenType::NChar => Text::NChar(length()? / 2),
+        _ => return None,
+    };
+    Some(SqlType::Text(text))
+}
+
+/// Blanks at the end are the column's, as in a control table with a `char`.
+fn read(data: &ColumnData<'_>) -> Option<ValueText> {
+    let ColumnData::String(value) = data else {
+        return None;
+    };
+    Some(Ok(value.as_ref().map(|value| value.trim_end().to_owned())))
+}
+
+/// Whether the wire has text that a client without collations can read.
+pub(super) const fn is_carried_as_text(wire: Wire) -> bool {
+    matches!(
+        wire,
+        Wire::BigVarChar
+            | Wire::BigChar
+            | Wire::VarChar
+            | Wire::Char
+            | Wire::Text
+            | Wire::NVarChar
+            | Wire::NChar
+            | Wire::NText
+    )
+}
+
+impl Text {
+    /// Whether its bytes are of a code page.
+    pub(super) const fn is_in_code_page(self) -> bool {
+        matches!(self, Self::Char(_) | Self::VarChar(_) | Self::Text)
+    }
+
+    /// The length; none for any.
+    pub(super) const fn length(self) -> Option<u16> {
+        match self {
+            Self::Char(length) | Self::NChar(length) => Some(length),
+            Self::VarChar(length) | Self::NVarChar(length) => length,
+            Self::Text | Self::NText => None,
+        }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Char(length) => write!(f, "char({length})"),
+            Self::VarChar(Some(length)) => write!(f, "varchar({length})"),
+            Self::VarChar(None) => f.write_str("varchar(max)"),
+            Self::NChar(length) => write!(f, "nchar({length})"),
+            Self::NVarChar(Some(length)) => write!(f, "nvarchar({length})"),
+            Self::NVarChar(None) => f.write_str("nvarchar(max)"),
+            Self::Text => f.write_str("text"),
+            Self::NText => f.write_str("ntext"),
+        }
+    }
+}
+
+impl Family for Text {
+    fn form(&self, _: WantedForms) -> Result<Form, String> {
+        Ok(Form::Text)
+    }
+
+    fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {
+        let wire = sent.data_type;
+        is_carried_as_text(wire)
+            || (matches!(self, Self::VarChar(None) | Self::NVarChar(None)) && matches!(wire, Wire::Json | Wire::Vector))
+    }
+
+    fn holds(&self, source: SqlType) -> bool {
+        let is_enough = |needed: Option<u16>| match (self.length(), needed) {
+            (None, _) => true,
+            (Some(limit), Some(needed)) => needed <= limit,
+            (Some(_), None) => false,
+        };
+        // What is padded with blanks to its length holds nothing but itself.
+        let is_varying = !matches!(self, Self::Char(_) | Self::NChar(_));
+        match source {
+            SqlType::Text(source) => {
+                source == *self
+                    || (is_varying
+                        && is_enough(source.length())
+                        && (source.is_in_code_page() || !self.is_in_code_page()))
+            }
+            // The texts of values of any type.
+            SqlType::Document(Document::Xml) | SqlType::Variant(_) => {
+                !self.is_in_code_page() && self.length().is_none()
+            }
+            _ => false,
+        }
+    }
+
+    fn can_be_key(&self) -> bool {
+        self.length().is_some()
+    }
+
+    /// Always `n` text, because a bulk load does not say in which code page its bytes are; as long as the sink's.
+    fn staged_for(&self, sink: SqlType) -> Option<SqlType> {
+        let sink = match sink {
+            SqlType::Text(sink) => sink,
+            _ => *self,
+        };
+        let length = sink.length().filter(|length| *length <= MOST_CHARACTERS);
+        Some(SqlType::Text(Self::NVarChar(length)))
+    }
+
+    fn assigned_as(&self) -> Option<SqlType> {
+        match self {
+            Self::Text => Some(SqlType::Text(Self::VarChar(None))),
+            Self::NText => Some(SqlType::Text(Self::NVarChar(None))),
+            _ => None,
+        }
+    }
+}

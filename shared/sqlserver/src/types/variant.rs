@@ -1,0 +1,74 @@
+//! `sql_variant`, each value of which has a type of its own.
+//!
+//! A value is copied as the text of its type with every digit that the type has; the type is not. The driver of rows hands a
+//! value on as one of its own type, so nothing is cast in a statement.
+
+use std::fmt;
+
+use mssql_tds::datatypes::sqldatatypes::TdsDataType as Wire;
+use mssql_tds::query::metadata::ColumnMetadata;
+use tiberius::{TypeInfo, VarLenType};
+use tidemark::model::types::{Form, VariantColumns, WantedForms};
+
+use super::SqlType;
+use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
+use super::texts::Text;
+
+/// A value of any of most types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Variant;
+
+pub(super) const RECOGNISED: Recognised = Recognised {
+    declared,
+    catalogued: |described: &Catalogued<'_>| declared(described.name, Arguments(None)),
+    described,
+    wire_name: no_wire_name,
+    read: unread,
+};
+
+fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
+    arguments.none()?;
+    (name == "sql_variant").then_some(SqlType::Variant(Variant))
+}
+
+fn described(info: &TypeInfo) -> Option<SqlType> {
+    match info {
+        TypeInfo::VarLenSized(context) if context.r#type() == VarLenType::SSVariant => Some(SqlType::Variant(Variant)),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sql_variant")
+    }
+}
+
+impl Family for Variant {
+    fn form(&self, wanted: WantedForms) -> Result<Form, String> {
+        let (WantedForms::Typed { variants, .. } | WantedForms::Exact { variants }) = wanted;
+        match variants {
+            VariantColumns::Text => Ok(Form::Text),
+            VariantColumns::Refuse => Err(format!(
+                "is a {self}, whose values have types of their own, and variant_columns refuses it"
+            )),
+        }
+    }
+
+    fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {
+        sent.data_type == Wire::SsVariant
+    }
+
+    /// A text would not be the value of its type again.
+    fn holds(&self, _: SqlType) -> bool {
+        false
+    }
+
+    fn can_be_key(&self) -> bool {
+        false
+    }
+
+    fn staged_for(&self, _: SqlType) -> Option<SqlType> {
+        Some(SqlType::Text(Text::NVarChar(None)))
+    }
+}

@@ -1,0 +1,23 @@
+//! The types of the wire in SQL Server's words.
+
+use mssql_tds::datatypes::sqldatatypes::TdsDataType as Wire;
+use mssql_tds::query::metadata::ColumnMetadata;
+
+use super::FAMILIES;
+
+/// A column of mssql-tds as its server would declare it, for messages.
+pub(crate) fn described(sent: &ColumnMetadata) -> String {
+    if sent.is_encrypted() {
+        return "an Always Encrypted value".to_owned();
+    }
+    let length = sent.type_info.length;
+    let of_length = FAMILIES
+        .iter()
+        .find_map(|family| (family.wire_name)(sent.data_type, length));
+    let name = of_length.unwrap_or_else(|| sent.data_type.get_meta_type_name().unwrap_or("an unknown type"));
+    match (sent.data_type, sent.get_precision(), sent.get_scale()) {
+        (Wire::MoneyN | Wire::Money | Wire::Money4, _, _) | (_, _, None) => name.to_owned(),
+        (_, Some(precision), Some(scale)) => format!("{name}({precision},{scale})"),
+        (_, None, Some(scale)) => format!("{name}({scale})"),
+    }
+}
