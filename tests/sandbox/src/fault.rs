@@ -27,24 +27,35 @@ pub struct Fault {
     pub times: u32,
 }
 
-/// The faults that are still to happen.
+/// The faults that are still to happen, and the requests that they may happen to.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<Vec<Fault>>);
+pub struct Faults {
+    ordered: Mutex<Vec<Fault>>,
+    noted: Mutex<Option<Vec<String>>>,
+}
 
 impl Faults {
     /// Orders a fault.
     pub fn order(&self, fault: Fault) {
-        locked(&self.0).push(fault);
+        locked(&self.ordered).push(fault);
     }
 
     /// Takes back all that have not happened.
     pub fn clear(&self) {
-        locked(&self.0).clear();
+        locked(&self.ordered).clear();
+    }
+
+    /// The texts of the requests since the last time this was called. The first call begins to note them.
+    pub fn noted(&self) -> Vec<String> {
+        locked(&self.noted).replace(Vec::new()).unwrap_or_default()
     }
 
     /// The fault that a request meets.
     pub fn meet(&self, text: &str) -> Option<Fault> {
-        let mut all = locked(&self.0);
+        if let Some(noted) = locked(&self.noted).as_mut() {
+            noted.push(text.to_owned());
+        }
+        let mut all = locked(&self.ordered);
         let at = all.iter().position(|f| f.times > 0 && text.contains(&f.text))?;
         all[at].times -= 1;
         let met = all[at].clone();

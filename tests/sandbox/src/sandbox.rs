@@ -225,6 +225,12 @@ impl Sandbox {
         self.engine.faults.clear();
     }
 
+    /// What clients have asked for since the last time this was called: of a batch its statements, of a procedure's call its
+    /// name and its texts, each on a line; `LOGIN` for a login. The first call answers nothing and begins to note them.
+    pub fn statements(&self) -> Vec<String> {
+        self.engine.faults.noted()
+    }
+
     /// Cuts all connections that are open now.
     pub fn disconnect_all(&self) {
         self.cut.send_modify(|n| *n += 1);
