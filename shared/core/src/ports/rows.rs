@@ -37,6 +37,12 @@ pub trait ExplainRows {
     fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained>;
 }
 
+impl<T: ExplainRows> ExplainRows for &T {
+    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
+        (**self).explain(rows, columns)
+    }
+}
+
 /// A statement that would be run, for people to read. Nothing that is written so is ever read back.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explained {

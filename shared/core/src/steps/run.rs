@@ -29,7 +29,7 @@ const ROUNDS: usize = 3;
 
 /// Everything the steps are given.
 #[derive(Debug)]
-pub struct Pipeline<'a, P, R, W, S, E, M = ()> {
+pub struct Pipeline<'a, P, R, W, S, E, M> {
     /// Probes and counts.
     pub source: &'a P,
     /// Rows.
@@ -42,7 +42,7 @@ pub struct Pipeline<'a, P, R, W, S, E, M = ()> {
     pub prefix: &'a str,
     /// Makes files of rows.
     pub files: E,
-    /// The databases that tables are merged into; `()` without any.
+    /// The databases that tables are merged into; [`NoSinks`](crate::ports::merge::NoSinks) without any.
     pub sinks: M,
     /// The size of an upload's pieces.
     pub part_bytes: usize,

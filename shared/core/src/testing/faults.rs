@@ -2,34 +2,36 @@
 
 use std::cell::{Cell, RefCell};
 
-use arrow_array::RecordBatch;
 use bytes::Bytes;
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::identifier::{Identifier, ObjectName};
-use tidemark::ports::changes::{ProbeChanges, Versions};
-use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
-use tidemark::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, StageObjects,
-    StagedObject, StagedPiece, Upload,
+
+use crate::error::{Answer, Error, ErrorCode, Failure, Fault as Happened, Result};
+use crate::model::names::{Identifier, ObjectName};
+use crate::model::record::{UploadedObject, UploadedPiece};
+use crate::model::rows::{Interval, Rows};
+use crate::model::slice::KeyBounds;
+use crate::model::types::{Column, TypeName, WantedForms};
+use crate::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
+use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
+use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
+use crate::ports::objects::{
+    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
+    UploadObjects,
 };
-use tidemark::ports::rows::{BatchSink, RowSource};
-use tidemark::ports::source::{
-    CountSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, ProbeSource, SliceSource, WatermarkColumn,
+use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use crate::ports::source::{
+    CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, ProbeSource,
+    RowsToCut, WatermarkColumn,
 };
-use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks, StoredWatermark, WatermarkKey};
-use tidemark::query::slices::{KeyRange, KeyedRows};
-use tidemark::query::{Interval, Query};
-use tidemark::shape::Shape;
-use tidemark::types::SqlType;
-use tidemark::watermark::Watermark;
+use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 
 /// Interleavings that a test tries at least.
 const SEEDS: u64 = 200;
 
-/// How many interleavings a test tries: 200, or more where `SOAK_SEEDS` says so.
+/// How many interleavings a test tries: 200, or more where somebody asks for so many. Tests pass on what the environment
+/// variable `SOAK_SEEDS` holds.
 #[must_use]
-pub fn seeds() -> u64 {
-    let asked = std::env::var("SOAK_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+pub fn seeds(asked: Option<String>) -> u64 {
+    let asked = asked.and_then(|seeds| seeds.parse().ok());
     asked.unwrap_or(0).max(SEEDS)
 }
 
@@ -103,40 +105,41 @@ impl Gate {
         self.log.borrow().clone()
     }
 
-    /// Runs `work` as a call of this gate. `code` is the retryable error of its port.
-    async fn call<T>(&self, name: &'static str, code: ErrorCode, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Runs `work` as a call of this gate.
+    async fn call<T, E: Disturb>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = std::result::Result<T, E>>,
+    ) -> std::result::Result<T, E> {
         if self.dead.get() {
-            return Err(Error::new(ErrorCode::Internal, "the process is dead"));
+            return Err(E::final_one("the process is dead"));
         }
         let number = self.calls.get();
         self.calls.set(number + 1);
         self.log.borrow_mut().push(name);
         self.wait().await;
-        for _ in 0..self
-            .held_up
-            .filter(|(held_up, _)| *held_up == name)
-            .map_or(0, |(_, turns)| turns)
-        {
+        let held_up = self.held_up.filter(|(held_up, _)| *held_up == name);
+        for _ in 0..held_up.map_or(0, |(_, turns)| turns) {
             tokio::task::yield_now().await;
         }
         let fault = self.fault.filter(|(call, _)| *call == number).map(|(_, fault)| fault);
         match fault {
             Some(Fault::CrashBefore) => return self.die(),
-            Some(Fault::FailsOnce) => return Err(Error::new(code, "failed once")),
+            Some(Fault::FailsOnce) => return Err(E::passing_one("failed once")),
             _ => {}
         }
         let answer = work.await;
         self.wait().await;
         match fault {
             Some(Fault::CrashAfter) => self.die(),
-            Some(Fault::AnswerLost) => Err(Error::new(code, "the answer is lost")),
+            Some(Fault::AnswerLost) => Err(E::passing_one("the answer is lost")),
             _ => answer,
         }
     }
 
-    fn die<T>(&self) -> Result<T> {
+    fn die<T, E: Disturb>(&self) -> std::result::Result<T, E> {
         self.dead.set(true);
-        Err(Error::new(ErrorCode::Internal, "the process died"))
+        Err(E::final_one("the process died"))
     }
 
     async fn wait(&self) {
@@ -156,6 +159,36 @@ impl Gate {
     }
 }
 
+/// What a disturbed port fails with.
+trait Disturb {
+    /// A failure after which the same call may succeed.
+    fn passing_one(message: &str) -> Self;
+    /// A failure for good.
+    fn final_one(message: &str) -> Self;
+}
+
+/// The bucket's.
+impl Disturb for Error {
+    fn passing_one(message: &str) -> Self {
+        Self::new(ErrorCode::SinkUnavailable, message)
+    }
+
+    fn final_one(message: &str) -> Self {
+        Self::new(ErrorCode::Internal, message)
+    }
+}
+
+/// A database's.
+impl Disturb for Failure {
+    fn passing_one(message: &str) -> Self {
+        Self::new(Happened::Unreachable, message)
+    }
+
+    fn final_one(message: &str) -> Self {
+        Error::final_one(message).into()
+    }
+}
+
 /// Ports behind a gate.
 #[derive(Debug)]
 pub struct Gated<'a, T> {
@@ -170,201 +203,206 @@ impl<'a, T> Gated<'a, T> {
     }
 }
 
-const SINK: ErrorCode = ErrorCode::SinkUnavailable;
-const SOURCE: ErrorCode = ErrorCode::SourceUnavailable;
-const STORE: ErrorCode = ErrorCode::WatermarkStoreUnavailable;
-
 impl<T: ReadObjects> ReadObjects for Gated<'_, &T> {
     async fn get(&self, key: &str) -> Result<Option<Object>> {
-        self.gate.call("get", SINK, self.inner.get(key)).await
+        self.gate.call("get", self.inner.get(key)).await
     }
 
     async fn size(&self, key: &str) -> Result<Option<u64>> {
-        self.gate.call("size", SINK, self.inner.size(key)).await
+        self.gate.call("size", self.inner.size(key)).await
     }
 
     async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
-        self.gate.call("folders", SINK, self.inner.folders(prefix)).await
+        self.gate.call("folders", self.inner.folders(prefix)).await
     }
 }
 
 impl<T: CreateObjects> CreateObjects for Gated<'_, &T> {
     async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
-        self.gate.call("create", SINK, self.inner.create(key, body)).await
+        self.gate.call("create", self.inner.create(key, body)).await
     }
 }
 
 impl<T: ReplaceObjects> ReplaceObjects for Gated<'_, &T> {
     async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
         self.gate
-            .call("replace", SINK, self.inner.replace(key, body, expected))
+            .call("replace", self.inner.replace(key, body, expected))
             .await
     }
 }
 
-impl<T: StageObjects> StageObjects for Gated<'_, &T> {
+impl<T: UploadObjects> UploadObjects for Gated<'_, &T> {
     async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
-        self.gate.call("begin", SINK, self.inner.begin(key, content_type)).await
+        self.gate.call("begin", self.inner.begin(key, content_type)).await
     }
 
-    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<StagedPiece> {
-        self.gate
-            .call("upload", SINK, self.inner.upload(upload, number, body))
-            .await
+    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPiece> {
+        let uploaded = self.inner.upload(upload, number, body);
+        self.gate.call("upload", uploaded).await
     }
 
     async fn abort(&self, upload: &Upload) -> Result<()> {
-        self.gate.call("abort", SINK, self.inner.abort(upload)).await
+        self.gate.call("abort", self.inner.abort(upload)).await
     }
 }
 
 impl<T: CompleteObjects> CompleteObjects for Gated<'_, &T> {
-    async fn complete(&self, staged: &StagedObject) -> Result<Completed> {
-        self.gate.call("complete", SINK, self.inner.complete(staged)).await
+    async fn complete(&self, upload: &UploadedObject) -> Result<Completed> {
+        self.gate.call("complete", self.inner.complete(upload)).await
+    }
+}
+
+/// Asks nobody, so there is nothing to disturb.
+impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
+    fn watermark(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
+        self.inner.watermark(sql_type, text)
+    }
+
+    fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
+        self.inner.holds(store, column)
     }
 }
 
 impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
-    async fn columns(&self, table: &ObjectName, only: Option<&[&Identifier]>) -> Result<Vec<DeclaredColumn>> {
-        self.gate.call("columns", SOURCE, self.inner.columns(table, only)).await
+    async fn columns(
+        &self,
+        table: &ObjectName,
+        only: Option<&[&Identifier]>,
+        wanted: WantedForms,
+    ) -> Answer<Vec<DeclaredColumn>> {
+        let columns = self.inner.columns(table, only, wanted);
+        self.gate.call("columns", columns).await
     }
 
-    async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Growth> {
-        self.gate.call("growth", SOURCE, self.inner.growth(column, old)).await
+    async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
+        self.gate.call("growth", self.inner.growth(column, old)).await
     }
 }
 
 impl<T: ProbeChanges> ProbeChanges for Gated<'_, &T> {
-    async fn versions(&self, table: &ObjectName) -> Result<Versions> {
-        self.gate.call("versions", SOURCE, self.inner.versions(table)).await
+    fn change_columns(&self, wanted: WantedForms) -> ChangeColumns {
+        self.inner.change_columns(wanted)
     }
 
-    async fn primary_key(&self, table: &ObjectName) -> Result<Vec<String>> {
-        self.gate
-            .call("primary_key", SOURCE, self.inner.primary_key(table))
-            .await
+    async fn versions(&self, table: &ObjectName) -> Answer<Versions> {
+        self.gate.call("versions", self.inner.versions(table)).await
     }
 
-    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Result<bool> {
-        self.gate
-            .call("has_changes", SOURCE, self.inner.has_changes(table, after, up_to))
-            .await
+    async fn primary_key(&self, table: &ObjectName) -> Answer<Vec<String>> {
+        self.gate.call("primary_key", self.inner.primary_key(table)).await
+    }
+
+    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Answer<bool> {
+        let has_changes = self.inner.has_changes(table, after, up_to);
+        self.gate.call("has_changes", has_changes).await
     }
 }
 
-impl<T: SliceSource> SliceSource for Gated<'_, &T> {
-    async fn extent(&self, table: &ObjectName) -> Result<Option<Extent>> {
-        self.gate.call("extent", SOURCE, self.inner.extent(table)).await
+impl<T: CutSource> CutSource for Gated<'_, &T> {
+    async fn extent(&self, table: &ObjectName) -> Answer<Option<Extent>> {
+        self.gate.call("extent", self.inner.extent(table)).await
     }
 
-    async fn leading_columns(&self, table: &ObjectName) -> Result<Vec<LeadingColumn>> {
-        self.gate
-            .call("leading_columns", SOURCE, self.inner.leading_columns(table))
-            .await
+    async fn leading_columns(&self, table: &ObjectName) -> Answer<Vec<LeadingColumn>> {
+        let columns = self.inner.leading_columns(table);
+        self.gate.call("leading_columns", columns).await
     }
 
-    async fn histogram(
-        &self,
-        table: &ObjectName,
-        column: &Identifier,
-        sql_type: SqlType,
-        below: Option<&Watermark>,
-    ) -> Result<Histogram> {
-        let answer = self.inner.histogram(table, column, sql_type, below);
-        self.gate.call("histogram", SOURCE, answer).await
+    async fn histogram(&self, table: &ObjectName, column: &CutColumn, below: Option<&Watermark>) -> Answer<Histogram> {
+        let histogram = self.inner.histogram(table, column, below);
+        self.gate.call("histogram", histogram).await
     }
 
-    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Result<Option<Watermark>> {
-        self.gate
-            .call("nth_watermark", SOURCE, self.inner.nth_watermark(interval, number))
-            .await
+    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Answer<Option<Watermark>> {
+        let nth = self.inner.nth_watermark(interval, number);
+        self.gate.call("nth_watermark", nth).await
     }
 
     async fn nth_key(
         &self,
-        rows: &KeyedRows<'_>,
-        range: &KeyRange<'_>,
-        sql_type: SqlType,
+        rows: &RowsToCut<'_>,
+        range: &KeyBounds,
+        sql_type: &TypeName,
         number: u64,
-    ) -> Result<Option<Watermark>> {
-        self.gate
-            .call("nth_key", SOURCE, self.inner.nth_key(rows, range, sql_type, number))
-            .await
+    ) -> Answer<Option<Watermark>> {
+        let nth = self.inner.nth_key(rows, range, sql_type, number);
+        self.gate.call("nth_key", nth).await
     }
 }
 
-impl<T: CountSource> CountSource for Gated<'_, &T> {
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.gate.call("count", SOURCE, self.inner.count(query)).await
+impl<T: CountRows> CountRows for Gated<'_, &T> {
+    async fn count(&self, rows: &Rows<'_>) -> Answer<u64> {
+        self.gate.call("count", self.inner.count(rows)).await
     }
 }
 
-impl<T: RowSource> RowSource for Gated<'_, T> {
-    async fn read<S: BatchSink>(&mut self, query: &Query, shape: &Shape, sink: &mut S) -> Result<u64> {
-        self.gate
-            .call("read", SOURCE, self.inner.read(query, shape, sink))
-            .await
+/// Asks nobody, so there is nothing to disturb.
+impl<T: ExplainRows> ExplainRows for Gated<'_, T> {
+    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
+        self.inner.explain(rows, columns)
     }
+}
 
-    async fn read_guarded<S: BatchSink>(
+impl<T: ReadRows> ReadRows for Gated<'_, T> {
+    type Batch = T::Batch;
+
+    async fn read<B: TakeBatches<T::Batch>>(
         &mut self,
-        guard: &Query,
-        query: &Query,
-        shape: &Shape,
-        sink: &mut S,
-    ) -> Result<u64> {
-        self.gate
-            .call(
-                "read_guarded",
-                SOURCE,
-                self.inner.read_guarded(guard, query, shape, sink),
-            )
-            .await
+        rows: &Rows<'_>,
+        columns: &[Column],
+        batches: &mut B,
+    ) -> Answer<u64> {
+        let read = self.inner.read(rows, columns, batches);
+        self.gate.call("read", read).await
     }
 }
 
 impl<'a, T: MergeRows> MergeRows for Gated<'a, &T> {
+    type Batch = T::Batch;
     type Staged = Gated<'a, T::Staged>;
 
-    async fn stage(&self, slice: &SliceToMerge<'_>) -> Result<Self::Staged> {
-        let inner = self.gate.call("stage", SINK, self.inner.stage(slice)).await?;
+    async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<Self::Staged> {
+        let inner = self.gate.call("stage", self.inner.stage(slice)).await?;
         Ok(Gated::new(self.gate, inner))
     }
 }
 
-impl<T: StagedRows> StagedRows for Gated<'_, T> {
-    async fn load(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.gate.call("load", SINK, self.inner.load(batch)).await
+impl<B, T: StagedRows<B>> StagedRows<B> for Gated<'_, T> {
+    async fn load(&mut self, batch: B) -> Answer<u64> {
+        self.gate.call("load", self.inner.load(batch)).await
     }
 
-    async fn lock(&mut self) -> Result<()> {
-        self.gate.call("lock", SINK, self.inner.lock()).await
+    async fn lock(&mut self) -> Answer<()> {
+        self.gate.call("lock", self.inner.lock()).await
     }
 
-    async fn merge(&mut self) -> Result<Merged> {
-        self.gate.call("merge", SINK, self.inner.merge()).await
+    async fn merge(&mut self) -> Answer<Merged> {
+        self.gate.call("merge", self.inner.merge()).await
     }
 
     async fn release(self) {
         let release = async {
             self.inner.release().await;
-            Ok(())
+            Ok::<_, Failure>(())
         };
         // Whoever stops here leaves nothing undone.
-        let _ = self.gate.call("release", SINK, release).await;
+        let _ = self.gate.call("release", release).await;
     }
 }
 
 impl<T: ReadWatermarks> ReadWatermarks for Gated<'_, &T> {
-    async fn stored(&self, key: &WatermarkKey) -> Result<StoredWatermark> {
-        self.gate.call("stored", STORE, self.inner.stored(key)).await
+    async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark> {
+        self.gate.call("stored", self.inner.stored(key)).await
+    }
+
+    fn takes_turns(&self) -> bool {
+        self.inner.takes_turns()
     }
 }
 
 impl<T: MoveWatermarks> MoveWatermarks for Gated<'_, &T> {
-    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Result<Moved> {
-        self.gate
-            .call("advance", STORE, self.inner.advance(key, expected, new))
-            .await
+    async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
+        let moved = self.inner.advance(key, expected, new);
+        self.gate.call("advance", moved).await
     }
 }

@@ -2,19 +2,24 @@
 //!
 //! Tables hold whole numbers, of a type they call `bigint`; a file of theirs is a line of text per row.
 
+mod database;
 pub mod documents;
+pub mod faults;
 mod files;
 mod objects;
 mod sink;
+pub mod slow_reader;
 mod table;
 mod tracked;
 mod types;
 mod watermarks;
+pub mod world;
 
+pub use self::database::MemoryDatabase;
 pub use self::files::{MemoryBatch, MemoryFiles, MemoryValue};
 pub use self::objects::MemoryStore;
 pub use self::sink::{MemorySink, MemoryStaged};
 pub use self::table::MemoryTable;
 pub use self::tracked::MemoryTracked;
-pub use self::types::{bigint, version};
+pub use self::types::{bigint, declared, version};
 pub use self::watermarks::MemoryWatermarks;

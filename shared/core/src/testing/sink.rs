@@ -94,14 +94,3 @@ impl StagedRows<MemoryBatch> for MemoryStaged {
 
     async fn release(self) {}
 }
-
-/// No sink but the bucket.
-impl MergeRows for () {
-    type Batch = MemoryBatch;
-    type Staged = MemoryStaged;
-
-    async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<MemoryStaged> {
-        let message = format!("{} has no sink here", slice.source);
-        Err(Error::new(ErrorCode::Internal, message).into())
-    }
-}

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::{MemoryBatch, MemoryValue};
-use super::types::{asked_for, bigint, declared, explained, number, version, watermark};
+use super::types::{asked_for, bound, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
+use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
 use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, TypeName, WantedForms};
@@ -19,10 +20,16 @@ use crate::ports::source::{
     ProbeSource, RowsToCut, WatermarkColumn,
 };
 
+/// The watermark column.
+const WATERMARK: &str = "v";
+
 /// `create table t (v bigint)`, with `v` as its watermark and an index on it.
+///
+/// Further columns can be [declared](Self::declare); they are NULL in every row.
 #[derive(Debug, Default)]
 pub struct MemoryTable {
     rows: Mutex<Vec<i64>>,
+    others: Mutex<Vec<DeclaredColumn>>,
     is_uncountable: AtomicBool,
 }
 
@@ -31,7 +38,7 @@ impl MemoryTable {
     pub fn new(rows: impl IntoIterator<Item = i64>) -> Self {
         Self {
             rows: Mutex::new(rows.into_iter().collect()),
-            is_uncountable: AtomicBool::new(false),
+            ..Self::default()
         }
     }
 
@@ -44,15 +51,31 @@ impl MemoryTable {
         self.rows().push(row);
     }
 
+    /// Declares these columns, and no others, beside the watermark.
+    pub fn declare(&self, others: impl IntoIterator<Item = DeclaredColumn>) {
+        *self.others.lock().unwrap_or_else(PoisonError::into_inner) = others.into_iter().collect();
+    }
+
+    fn declared(&self) -> Vec<DeclaredColumn> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        [vec![declared(WATERMARK, false)], others].concat()
+    }
+
     /// From now on its rows may be read and not counted.
     pub fn refuse_counts(&self) {
         self.is_uncountable.store(true, Relaxed);
     }
 
     fn within(&self, interval: &Interval<'_>) -> Answer<Vec<i64>> {
-        let old = interval.old.map(|old| number(old.value())).transpose()?;
-        let new = number(interval.new.value())?;
-        let is_in = |row: &i64| old.is_none_or(|old| *row > old) && *row <= new;
+        if interval.column.as_str() != WATERMARK || interval.key.is_some() {
+            return Err(Failure::new(Fault::Refused, "no such column"));
+        }
+        let old = interval.old.map(bound).transpose()?;
+        let new = bound(interval.new)?;
+        let chosen = interval.filter.map(chosen_above).transpose()?;
+        let is_in = |row: &i64| {
+            old.is_none_or(|old| *row > old) && *row <= new && chosen.is_none_or(|chosen| *row > chosen)
+        };
         Ok(self.rows().iter().copied().filter(is_in).collect())
     }
 
@@ -62,6 +85,13 @@ impl MemoryTable {
             Rows::Load(_) | Rows::Changes(_) => Err(not_tracked()),
         }
     }
+}
+
+/// What `v` has to be above, by the only condition that is understood here.
+fn chosen_above(filter: &Predicate) -> Answer<i64> {
+    let text = filter.to_string();
+    let above = text.strip_prefix("v > ").and_then(|number| number.parse().ok());
+    above.ok_or_else(|| Failure::new(Fault::Refused, "incorrect syntax"))
 }
 
 impl KnowTypes for MemoryTable {
@@ -81,12 +111,12 @@ impl ProbeSource for MemoryTable {
         only: Option<&[&Identifier]>,
         _wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>> {
-        Ok(asked_for(vec![declared("v", false)], only))
+        Ok(asked_for(self.declared(), only))
     }
 
     async fn growth(&self, _column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         let maximum = self.rows().iter().copied().max();
-        let old = old.map(|old| number(old.value())).transpose()?;
+        let old = old.map(bound).transpose()?;
         Ok(Growth {
             maximum: maximum.map(|value| Maximum {
                 watermark: version(value),
@@ -105,7 +135,7 @@ impl CutSource for MemoryTable {
 
     async fn leading_columns(&self, _table: &ObjectName) -> Answer<Vec<LeadingColumn>> {
         Ok(vec![LeadingColumn {
-            name: "v".into(),
+            name: WATERMARK.into(),
             is_key: false,
         }])
     }
@@ -174,12 +204,6 @@ impl ExplainRows for MemoryTable {
     }
 }
 
-impl ExplainRows for &MemoryTable {
-    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
-        (**self).explain(rows, columns)
-    }
-}
-
 impl ReadRows for &MemoryTable {
     type Batch = MemoryBatch;
 
@@ -189,15 +213,28 @@ impl ReadRows for &MemoryTable {
         columns: &[Column],
         batches: &mut T,
     ) -> Answer<u64> {
-        if columns.len() != 1 || columns.iter().any(|column| column.sql_type != bigint()) {
-            return Err(Error::new(ErrorCode::SchemaMismatch, "not this table").into());
+        let declared = self.declared();
+        let is_here = |column: &Column| declared.iter().any(|declared| is_as_declared(column, declared));
+        if !columns.iter().all(is_here) {
+            return Err(Error::new(ErrorCode::SchemaMismatch, "not the columns of this table").into());
         }
+        let row = |number: i64| -> Vec<MemoryValue> {
+            let value = |column: &Column| match column.name.as_str() {
+                WATERMARK => MemoryValue::Number(number),
+                _ => MemoryValue::Null,
+            };
+            columns.iter().map(value).collect()
+        };
         let rows = self.window(rows)?;
         // Small batches, so that a slice is more than one.
         for batch in rows.chunks(2) {
-            let batch = batch.iter().map(|row| vec![MemoryValue::Number(*row)]).collect();
+            let batch = batch.iter().map(|number| row(*number)).collect();
             batches.take(MemoryBatch(batch)).await?;
         }
         Ok(rows.len() as u64)
     }
+}
+
+fn is_as_declared(column: &Column, declared: &DeclaredColumn) -> bool {
+    column.name == declared.name && column.sql_type == declared.sql_type && declared.form.as_ref() == Ok(&column.form)
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::task::yield_now;
 
 use super::files::{MemoryBatch, MemoryValue};
-use super::types::{asked_for, column, declared, explained, number, version, watermark};
+use super::types::{asked_for, bound, column, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::rows::{Changes, Interval, Rows};
@@ -165,7 +165,7 @@ impl MemoryTracked {
 
     /// The keys of the changes of a window.
     fn changed_keys(&self, changes: &Changes<'_>) -> Answer<Vec<i64>> {
-        let (old, new) = (number(changes.old.value())?, number(changes.new.value())?);
+        let (old, new) = (bound(changes.old)?, bound(changes.new)?);
         let range = KeyRange::of(changes.key)?;
         let changed = self.state().since(old).into_iter();
         let in_window = changed.filter(|change| change.version <= new && range.contains(change.id));
@@ -181,6 +181,9 @@ impl MemoryTracked {
     }
 }
 
+/// The primary key.
+const KEY: &str = "id";
+
 /// A range of the key.
 struct KeyRange {
     above: Option<i64>,
@@ -189,10 +192,13 @@ struct KeyRange {
 
 impl KeyRange {
     fn of(bounds: Option<&KeyBounds>) -> Answer<Self> {
-        let bound = |value: Option<&Watermark>| value.map(|value| number(value.value())).transpose();
+        let (above, up_to) = bounds.map_or((None, None), |key| (key.above.as_ref(), key.up_to.as_ref()));
+        if bounds.is_some_and(|key| key.column.as_str() != KEY) {
+            return Err(Failure::new(Fault::Refused, "no such column"));
+        }
         Ok(Self {
-            above: bound(bounds.and_then(|bounds| bounds.above.as_ref()))?,
-            up_to: bound(bounds.and_then(|bounds| bounds.up_to.as_ref()))?,
+            above: above.map(bound).transpose()?,
+            up_to: up_to.map(bound).transpose()?,
         })
     }
 
@@ -324,12 +330,6 @@ impl ExplainRows for MemoryTracked {
     }
 }
 
-impl ExplainRows for &MemoryTracked {
-    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
-        (**self).explain(rows, columns)
-    }
-}
-
 type Row = Vec<MemoryValue>;
 
 fn row(id: i64, value: Option<i64>, version: i64, operation: &'static str) -> Row {
@@ -376,7 +376,7 @@ impl MemoryTracked {
     }
 
     async fn read_changes<T: TakeBatches<MemoryBatch>>(&self, changes: &Changes<'_>, batches: &mut T) -> Answer<u64> {
-        let (old, new) = (number(changes.old.value())?, number(changes.new.value())?);
+        let (old, new) = (bound(changes.old)?, bound(changes.new)?);
         let range = KeyRange::of(changes.key)?;
         self.check(old, new)?;
         yield_now().await;
@@ -414,7 +414,7 @@ impl ReadRows for &MemoryTracked {
         batches: &mut T,
     ) -> Answer<u64> {
         match rows {
-            Rows::Load(load) => self.read_load(number(load.version.value())?, load.key, batches).await,
+            Rows::Load(load) => self.read_load(bound(load.version)?, load.key, batches).await,
             Rows::Changes(changes) => self.read_changes(changes, batches).await,
             Rows::Interval(_) => Err(no_watermark()),
         }

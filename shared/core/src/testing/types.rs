@@ -32,8 +32,9 @@ pub fn version(number: i64) -> Watermark {
     Watermark::new(bigint(), number.to_string()).expect("a number")
 }
 
-/// A column of numbers.
-pub(super) fn declared(name: &str, nullable: bool) -> DeclaredColumn {
+/// A column of numbers, as the tables in memory declare it.
+#[must_use]
+pub fn declared(name: &str, nullable: bool) -> DeclaredColumn {
     DeclaredColumn {
         name: name.to_owned(),
         sql_type: bigint(),
@@ -70,6 +71,15 @@ pub(super) fn watermark(text: &str) -> Result<Watermark> {
 pub(super) fn number(text: &str) -> Result<i64> {
     text.parse()
         .map_err(|error| Error::with_source(ErrorCode::InvalidInput, format!("'{text}' is not a bigint"), error))
+}
+
+/// The number that a bound of a window or a slice is, if it is one of the one type there is.
+pub(super) fn bound(watermark: &Watermark) -> Result<i64> {
+    if *watermark.sql_type() == bigint() {
+        return number(watermark.value());
+    }
+    let message = format!("a bound is a bigint here, and no {}", watermark.sql_type());
+    Err(Error::new(ErrorCode::UnsupportedType, message))
 }
 
 /// What a table in memory says instead of a statement.

@@ -1,26 +1,36 @@
 //! A world in memory for tests of the steps: a table of numbers, a bucket, a watermark store.
 
 #![allow(
+    clippy::missing_panics_doc,
     clippy::unwrap_used,
-    clippy::panic,
     reason = "only tests use it, and they fail by panicking"
 )]
 
-use tidemark::identifier::ObjectName;
-use tidemark::ledger::{Ledger, WindowName};
-use tidemark::table::TableSpec;
-use tidemark::testing::{MemoryStore, MemoryTable, MemoryWatermarks};
-use tidemark::types::SqlType;
-use tidemark::watermark::StoreType;
-
-use crate::pipeline::{Outcome, Pipeline};
+use super::files::{MemoryBatch, MemoryFiles};
+use super::objects::MemoryStore;
+use super::table::MemoryTable;
+use super::types::bigint;
+use super::watermarks::MemoryWatermarks;
+use crate::ledger::Ledger;
+use crate::model::names::ObjectName;
+use crate::model::table::{RunSettings, TableSpec};
+use crate::model::watermark::StoreType;
+use crate::model::window::WindowName;
+use crate::ports::merge::NoSinks;
+use crate::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 
 /// The prefix in the bucket.
 pub const PREFIX: &str = "p";
 /// The table.
 pub const TABLE: &str = "dbo.t";
+/// The size of an upload's pieces, which no test fills.
+pub const PART_BYTES: usize = 1 << 20;
 
-/// The table `dbo.t (v bigint)`, its sink and its watermark store, whose values are bigint.
+/// The four steps over a world in memory, which merge into nothing.
+pub type MemoryPipeline<'a, T> =
+    Pipeline<'a, T, &'a T, MemoryWatermarks, MemoryStore, MemoryFiles, NoSinks<MemoryBatch>>;
+
+/// The table `dbo.t (v bigint)`, its bucket and its watermark store, whose values are bigint.
 #[derive(Debug)]
 pub struct World {
     /// The source.
@@ -34,28 +44,20 @@ pub struct World {
 impl World {
     /// A table with these rows and nothing else.
     pub fn new(rows: impl IntoIterator<Item = i64>) -> Self {
-        let watermarks = MemoryWatermarks::new(StoreType::Typed(SqlType::BigInt));
         Self {
             table: MemoryTable::new(rows),
             store: MemoryStore::default(),
-            watermarks,
+            watermarks: MemoryWatermarks::new(StoreType::Typed(bigint())),
         }
     }
 
     /// The four steps over this world.
-    pub fn pipeline(&self) -> Pipeline<'_, MemoryTable, &MemoryTable, MemoryWatermarks, MemoryStore> {
-        Pipeline {
-            source: &self.table,
-            rows: &self.table,
-            watermarks: &self.watermarks,
-            store: &self.store,
-            prefix: PREFIX,
-            sinks: (),
-        }
+    pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTable> {
+        pipeline(&self.table, &self.store, &self.watermarks)
     }
 
     /// One execution in which no table fails.
-    pub async fn run(&self, run_id: &str) -> Outcome {
+    pub async fn run(&self, run_id: &str) -> RunOutcome {
         let outcome = self.pipeline().run(run_id, &[spec()]).await.unwrap();
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         outcome
@@ -71,12 +73,8 @@ impl World {
         let mut lines = Vec::new();
         for key in self.parts() {
             let body = self.store.body(&key).unwrap();
-            lines.extend(
-                std::str::from_utf8(&body)
-                    .unwrap()
-                    .lines()
-                    .map(|line| line.parse::<i64>().unwrap()),
-            );
+            let text = std::str::from_utf8(&body).unwrap();
+            lines.extend(text.lines().map(|line| line.parse::<i64>().unwrap()));
         }
         lines.sort_unstable();
         lines
@@ -84,35 +82,73 @@ impl World {
 
     /// The keys of the visible parts.
     pub fn parts(&self) -> Vec<String> {
-        self.store
-            .keys()
-            .into_iter()
-            .filter(|key| key.contains("/part-"))
-            .collect()
+        let keys = self.store.keys().into_iter();
+        keys.filter(|key| key.contains("/part-")).collect()
     }
 
     /// The ledger of the table.
-    pub fn ledger(&self) -> Ledger<'_, MemoryStore> {
-        Ledger::new(&self.store, PREFIX, &name())
+    pub fn ledger<'a>(&'a self, table: &'a ObjectName) -> Ledger<'a, MemoryStore> {
+        Ledger::new(&self.store, PREFIX, table)
+    }
+}
+
+/// The four steps over these ports in memory.
+pub fn pipeline<'a, T>(
+    table: &'a T,
+    store: &'a MemoryStore,
+    watermarks: &'a MemoryWatermarks,
+) -> MemoryPipeline<'a, T> {
+    Pipeline {
+        source: table,
+        reader: table,
+        watermarks,
+        store,
+        prefix: PREFIX,
+        files: MemoryFiles,
+        sinks: NoSinks::default(),
+        part_bytes: PART_BYTES,
+        settles: false,
     }
 }
 
 /// The table's name.
+#[must_use]
 pub fn name() -> ObjectName {
     TABLE.parse().unwrap()
 }
 
-/// The table as a run names it: CSV without header, so that a line is a row.
+/// The table as a run names it, its column in another case.
+#[must_use]
 pub fn spec() -> TableSpec {
-    serde_json::from_value(serde_json::json!({
+    spec_with(serde_json::json!({}))
+}
+
+/// The same with these fields.
+#[must_use]
+pub fn spec_with(fields: serde_json::Value) -> TableSpec {
+    let mut spec = serde_json::json!({
         "table": TABLE,
         "tracking": { "watermark": { "column": "V", "settle_seconds": 0 } },
         "format": { "csv": { "header": false } },
-    }))
-    .unwrap()
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        spec[name] = value.clone();
+    }
+    serde_json::from_value(spec).unwrap()
 }
 
 /// The window of this name.
+#[must_use]
 pub fn window(text: &str) -> WindowName {
     WindowName::try_from(text.to_owned()).unwrap()
+}
+
+/// That window of the table, with no settings.
+#[must_use]
+pub fn of_run(text: &str) -> WindowOfRun {
+    WindowOfRun {
+        table: name(),
+        window: window(text),
+        settings: RunSettings::default(),
+    }
 }

@@ -1,0 +1,141 @@
+//! A database in memory: several tables by their names.
+
+use std::collections::BTreeMap;
+
+use super::files::MemoryBatch;
+use super::table::MemoryTable;
+use super::types::watermark;
+use crate::error::{Answer, Failure, Fault, Result};
+use crate::model::names::{Identifier, ObjectName};
+use crate::model::rows::{Interval, Rows};
+use crate::model::slice::KeyBounds;
+use crate::model::types::{Column, TypeName, WantedForms};
+use crate::model::watermark::Watermark;
+use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
+use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use crate::ports::source::{
+    CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, ProbeSource,
+    RowsToCut, WatermarkColumn,
+};
+
+/// Tables by name. One that is not there is refused, as a server does.
+#[derive(Debug, Default)]
+pub struct MemoryDatabase {
+    tables: BTreeMap<ObjectName, MemoryTable>,
+}
+
+impl MemoryDatabase {
+    /// A database with these tables.
+    pub fn new(tables: impl IntoIterator<Item = (ObjectName, MemoryTable)>) -> Self {
+        Self {
+            tables: tables.into_iter().collect(),
+        }
+    }
+
+    /// The table of this name.
+    pub fn table(&self, name: &ObjectName) -> Answer<&MemoryTable> {
+        let refused = || Failure::new(Fault::Refused, format!("Invalid object name '{name}'"));
+        self.tables.get(name).ok_or_else(refused)
+    }
+}
+
+impl KnowTypes for MemoryDatabase {
+    fn watermark(&self, _sql_type: &TypeName, text: &str) -> Result<Watermark> {
+        watermark(text)
+    }
+
+    fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
+        store == column
+    }
+}
+
+impl ProbeSource for MemoryDatabase {
+    async fn columns(
+        &self,
+        table: &ObjectName,
+        only: Option<&[&Identifier]>,
+        wanted: WantedForms,
+    ) -> Answer<Vec<DeclaredColumn>> {
+        self.table(table)?.columns(table, only, wanted).await
+    }
+
+    async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
+        self.table(column.table)?.growth(column, old).await
+    }
+}
+
+impl CutSource for MemoryDatabase {
+    async fn extent(&self, table: &ObjectName) -> Answer<Option<Extent>> {
+        self.table(table)?.extent(table).await
+    }
+
+    async fn leading_columns(&self, table: &ObjectName) -> Answer<Vec<LeadingColumn>> {
+        self.table(table)?.leading_columns(table).await
+    }
+
+    async fn histogram(&self, table: &ObjectName, column: &CutColumn, below: Option<&Watermark>) -> Answer<Histogram> {
+        self.table(table)?.histogram(table, column, below).await
+    }
+
+    async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Answer<Option<Watermark>> {
+        self.table(interval.table)?.nth_watermark(interval, number).await
+    }
+
+    async fn nth_key(
+        &self,
+        rows: &RowsToCut<'_>,
+        range: &KeyBounds,
+        sql_type: &TypeName,
+        number: u64,
+    ) -> Answer<Option<Watermark>> {
+        let table = match rows {
+            RowsToCut::Table(table) => table,
+            RowsToCut::Rows(rows) => rows.table(),
+        };
+        self.table(table)?.nth_key(rows, range, sql_type, number).await
+    }
+}
+
+impl ProbeChanges for MemoryDatabase {
+    fn change_columns(&self, _wanted: WantedForms) -> ChangeColumns {
+        super::tracked::change_columns()
+    }
+
+    async fn versions(&self, table: &ObjectName) -> Answer<Versions> {
+        self.table(table)?.versions(table).await
+    }
+
+    async fn primary_key(&self, table: &ObjectName) -> Answer<Vec<String>> {
+        self.table(table)?.primary_key(table).await
+    }
+
+    async fn has_changes(&self, table: &ObjectName, after: i64, up_to: i64) -> Answer<bool> {
+        self.table(table)?.has_changes(table, after, up_to).await
+    }
+}
+
+impl CountRows for MemoryDatabase {
+    async fn count(&self, rows: &Rows<'_>) -> Answer<u64> {
+        self.table(rows.table())?.count(rows).await
+    }
+}
+
+impl ExplainRows for MemoryDatabase {
+    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
+        self.table(rows.table())?.explain(rows, columns)
+    }
+}
+
+impl ReadRows for &MemoryDatabase {
+    type Batch = MemoryBatch;
+
+    async fn read<T: TakeBatches<MemoryBatch>>(
+        &mut self,
+        rows: &Rows<'_>,
+        columns: &[Column],
+        batches: &mut T,
+    ) -> Answer<u64> {
+        let mut table = self.table(rows.table())?;
+        table.read(rows, columns, batches).await
+    }
+}
