@@ -117,8 +117,9 @@ fn is_io(error: &MssqlError) -> bool {
     false
 }
 
-/// What a server's error means.
-const fn fault_of(number: u32) -> Fault {
+/// What a server's error of this number means.
+#[must_use]
+pub const fn fault_of(number: u32) -> Fault {
     match number {
         // Locks: none left, a deadlock, a lock timeout, a release out of turn.
         1203..=1205 | 1221 | 1222

@@ -7,7 +7,7 @@
 mod answers;
 mod catalog;
 pub mod control_table;
-mod errors;
+pub mod errors;
 pub mod login;
 mod moment;
 pub mod rows;
@@ -15,4 +15,4 @@ pub mod session;
 pub mod sink;
 pub mod source;
 mod statements;
-mod types;
+pub mod types;

@@ -23,7 +23,7 @@ use mssql_tds::datatypes::column_values::ColumnValues;
 use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::model::rows::{Changes, Rows};
 use tidemark::model::types::Column;
-use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
 use tracing::warn;
 
 pub use self::batch_builder::BatchBuilder;
@@ -241,6 +241,13 @@ impl RowReader {
             self.batch(client, change_tracking::COMMIT_SNAPSHOT).await?;
         }
         Ok(rows)
+    }
+}
+
+impl ExplainRows for RowReader {
+    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
+        let Statement { sql, parameters } = statements::rows(rows, columns)?;
+        Ok(Explained { sql, parameters })
     }
 }
 
