@@ -321,3 +321,77 @@ impl CompleteObjects for S3Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_answer::{Answer, clients_of};
+
+    fn bucket(status: u16, code: &str) -> S3Store {
+        let answer = Answer {
+            status,
+            content_type: "application/xml",
+            body: format!("<Error><Code>{code}</Code><Message>said so</Message></Error>"),
+        };
+        clients_of(answer).store("b")
+    }
+
+    fn uploaded() -> UploadedObject {
+        UploadedObject {
+            key: "k".to_owned(),
+            upload_id: "u".to_owned(),
+            token: "t".to_owned(),
+            pieces: Vec::new(),
+            bytes: 0,
+            crc64nvme: "AAAAAAAAAAA=".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_the_service_becomes_a_class_of_error() {
+        for (status, answered, code) in [
+            (403, "AccessDenied", ErrorCode::SinkRejected),
+            (404, "NoSuchBucket", ErrorCode::SinkRejected),
+            (400, "InvalidRequest", ErrorCode::SinkRejected),
+            (400, "BadDigest", ErrorCode::SinkUnavailable),
+            (503, "SlowDown", ErrorCode::SinkUnavailable),
+            (500, "InternalError", ErrorCode::SinkUnavailable),
+            (429, "", ErrorCode::SinkUnavailable),
+            (400, "KMS.ThrottlingException", ErrorCode::SinkUnavailable),
+        ] {
+            let error = bucket(status, answered).get("a/key").await.unwrap_err();
+            assert_eq!(error.code(), code, "{status} {answered}");
+            assert!(error.to_string().contains("s3://b/a/key"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_or_is_there_already_is_an_answer_and_no_error() {
+        assert_eq!(bucket(404, "NoSuchKey").get("k").await.unwrap(), None);
+        assert_eq!(bucket(404, "").size("k").await.unwrap(), None);
+        let exists = bucket(412, "PreconditionFailed");
+        assert_eq!(exists.create("k", Bytes::new()).await.unwrap(), Created::AlreadyExists);
+        for (status, code) in [
+            (404, "NoSuchKey"),
+            (409, "ConditionalRequestConflict"),
+            (412, "PreconditionFailed"),
+        ] {
+            let replaced = bucket(status, code).replace("k", Bytes::new(), "etag").await;
+            assert_eq!(replaced.unwrap(), Replaced::Changed, "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_gone_has_expired_and_is_aborted() {
+        let gone = bucket(404, "NoSuchUpload");
+        assert_eq!(gone.complete(&uploaded()).await.unwrap(), Completed::Expired);
+        let upload = Upload {
+            key: "k".to_owned(),
+            id: "u".to_owned(),
+            token: "t".to_owned(),
+        };
+        assert!(gone.abort(&upload).await.is_ok());
+        let error = bucket(403, "AccessDenied").complete(&uploaded()).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::SinkRejected);
+    }
+}

@@ -6,4 +6,6 @@
 pub mod bucket;
 pub mod clients;
 mod http;
+#[cfg(test)]
+mod one_answer;
 pub mod secrets;

@@ -50,3 +50,55 @@ fn refused(name: &str, error: SdkError<GetSecretValueError>) -> Error {
     );
     Error::with_source(code, message, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_answer::{Answer, clients_of};
+
+    async fn read(status: u16, body: &str) -> Result<Secret> {
+        let answer = Answer {
+            status,
+            content_type: "application/x-amz-json-1.1",
+            body: body.to_owned(),
+        };
+        clients_of(answer).secrets.secret("arn:x").await
+    }
+
+    #[tokio::test]
+    async fn the_text_of_a_secret_is_read() {
+        let secret = read(200, r#"{"Name": "x", "SecretString": "s3cret"}"#).await.unwrap();
+        assert_eq!(secret.reveal(), "s3cret");
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_told_from_what_may_not() {
+        for (status, body, code) in [
+            (
+                400,
+                r#"{"__type": "ResourceNotFoundException"}"#,
+                ErrorCode::InvalidConfig,
+            ),
+            (400, r#"{"__type": "AccessDeniedException"}"#, ErrorCode::InvalidConfig),
+            (
+                400,
+                r#"{"__type": "ThrottlingException"}"#,
+                ErrorCode::SourceUnavailable,
+            ),
+            (
+                500,
+                r#"{"__type": "InternalServiceError"}"#,
+                ErrorCode::SourceUnavailable,
+            ),
+            (
+                200,
+                r#"{"Name": "x", "SecretBinary": "czNjcmV0"}"#,
+                ErrorCode::InvalidConfig,
+            ),
+        ] {
+            let error = read(status, body).await.unwrap_err();
+            assert_eq!(error.code(), code, "{status} {body}");
+            assert!(error.to_string().contains("arn:x"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A service that answers every request alike, for tests of what an answer becomes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
+
+use crate::clients::Aws;
+
+/// An answer of a service.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+}
+
+/// Clients of a service that gives this answer, once for each request, and is asked once for each call.
+pub(crate) fn clients_of(answer: Answer) -> Aws {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer_one(&stream.unwrap(), &answer);
+        }
+    });
+    let credentials = Credentials::new("key", "secret", None, None, "test");
+    let config = Aws::defaults()
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(RetryConfig::disabled())
+        .endpoint_url(format!("http://{address}"));
+    Aws::load(config)
+}
+
+fn answer_one(mut stream: &TcpStream, answer: &Answer) {
+    let mut request = BufReader::new(stream);
+    let (mut length, mut is_head) = (0, false);
+    loop {
+        let mut line = String::new();
+        request.read_line(&mut line).unwrap();
+        let line = line.trim_end().to_ascii_lowercase();
+        is_head |= line.starts_with("head ");
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    // Unread bytes would reset the connection, and the answer with it.
+    request.read_exact(&mut vec![0; length]).unwrap();
+    let Answer {
+        status,
+        content_type,
+        body,
+    } = answer;
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    if !is_head {
+        stream.write_all(body.as_bytes()).unwrap();
+    }
+}
