@@ -1,16 +1,13 @@
 //! Where the pointer stands, lags, is lost or was moved by others: what the next run makes of it.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use tidemark::error::ErrorCode;
-use tidemark::ledger::WindowName;
 use tidemark::ports::objects::CreateObjects;
+use tidemark::steps::update::UpdateAnswer;
 use tidemark::testing::MemoryTable;
-use tidemark_tests::memory::{TABLE, World, name, spec};
-use update_watermark::Response as Updated;
+use tidemark::testing::world::{World, of_run, spec};
 
 #[tokio::test]
 async fn a_pointer_that_lags_is_rolled_forward_and_moved() {
@@ -18,7 +15,7 @@ async fn a_pointer_that_lags_is_rolled_forward_and_moved() {
     world.run("r1").await;
     world.table.insert(2);
     world.run("r2").await;
-    world.watermarks.set(&name(), Some("1"));
+    world.watermarks.set(&world.name, Some("1"));
     let idle = world.run("r3").await;
     assert_eq!(
         idle.committed[0].rows, 1,
@@ -26,7 +23,7 @@ async fn a_pointer_that_lags_is_rolled_forward_and_moved() {
     );
     assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
 
-    world.watermarks.set(&name(), None);
+    world.watermarks.set(&world.name, None);
     world.table.insert(3);
     world.run("r4").await;
     assert_eq!(
@@ -42,12 +39,7 @@ async fn a_slower_run_never_moves_the_watermark_backwards() {
     world.run("r1").await;
     world.table.insert(2);
     world.run("r2").await;
-    let Updated::Committed(slow) = world
-        .pipeline()
-        .update("slow", TABLE, &WindowName::initial())
-        .await
-        .unwrap()
-    else {
+    let UpdateAnswer::Committed(slow) = world.pipeline().update("slow", &of_run("initial")).await.unwrap() else {
         panic!("committed long ago")
     };
     assert_eq!((slow.watermark.value(), world.watermark().as_deref()), ("1", Some("2")));
@@ -58,12 +50,9 @@ async fn a_watermark_this_ledger_does_not_know_is_a_conflict() {
     let world = World::new([5]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let mut pipeline = world.pipeline();
-    pipeline
-        .copy_slice("r1", TABLE, &WindowName::initial(), 0)
-        .await
-        .unwrap();
-    world.watermarks.set(&name(), Some("4"));
-    let error = pipeline.update("r1", TABLE, &WindowName::initial()).await.unwrap_err();
+    pipeline.copy_slice("r1", &of_run("initial"), 0).await.unwrap();
+    world.watermarks.set(&world.name, Some("4"));
+    let error = pipeline.update("r1", &of_run("initial")).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::WatermarkConflict);
     assert_eq!(world.watermark().as_deref(), Some("4"));
 }
@@ -71,7 +60,7 @@ async fn a_watermark_this_ledger_does_not_know_is_a_conflict() {
 #[tokio::test]
 async fn a_watermark_above_the_source_is_a_regression() {
     let world = World::new([5]);
-    world.watermarks.set(&name(), Some("6"));
+    world.watermarks.set(&world.name, Some("6"));
     let outcome = world.pipeline().run("r1", &[spec()]).await.unwrap();
     assert_eq!(outcome.failed[0].error, "WatermarkRegression");
     assert_eq!((world.watermark().as_deref(), world.store.keys().len()), (Some("6"), 0));
@@ -90,7 +79,7 @@ async fn a_reseeded_table_does_not_run_into_its_own_past() {
         table: MemoryTable::new([100, 150, 200]),
         ..world
     };
-    restored.watermarks.set(&name(), Some("150"));
+    restored.watermarks.set(&restored.name, Some("150"));
     let error = restored.pipeline().run("r4", &[spec()]).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::LedgerInvalid);
     assert!(error.to_string().contains("start the table over"), "{error}");
@@ -100,20 +89,20 @@ async fn a_reseeded_table_does_not_run_into_its_own_past() {
 #[tokio::test]
 async fn a_deleted_pointer_is_rebuilt_wherever_the_chain_began() {
     let world = World::new([1, 2, 3]);
-    world.watermarks.set(&name(), Some("1"));
+    world.watermarks.set(&world.name, Some("1"));
     world.run("r1").await;
     world.table.insert(4);
     world.run("r2").await;
     assert_eq!(world.lines(), [2, 3, 4]);
 
-    world.watermarks.set(&name(), None);
+    world.watermarks.set(&world.name, None);
     world.run("r3").await;
     assert_eq!(
         (world.watermark().as_deref(), world.lines()),
         (Some("4"), vec![2, 3, 4])
     );
 
-    world.watermarks.set(&name(), None);
+    world.watermarks.set(&world.name, None);
     world.table.insert(5);
     world.run("r4").await;
     assert_eq!(
@@ -125,12 +114,12 @@ async fn a_deleted_pointer_is_rebuilt_wherever_the_chain_began() {
 #[tokio::test]
 async fn a_deleted_pointer_over_two_histories_is_the_users_to_choose() {
     let world = World::new([1, 2]);
-    world.watermarks.set(&name(), Some("1"));
+    world.watermarks.set(&world.name, Some("1"));
     world.run("r1").await;
     world.table.insert(7);
-    world.watermarks.set(&name(), Some("5"));
+    world.watermarks.set(&world.name, Some("5"));
     world.run("r2").await;
-    world.watermarks.set(&name(), None);
+    world.watermarks.set(&world.name, None);
     let failed = world.pipeline().run("r3", &[spec()]).await.unwrap().failed;
     assert_eq!(failed[0].error, "LedgerInvalid");
     assert!(
@@ -146,7 +135,7 @@ async fn a_committed_window_without_its_objects_is_an_error_by_name() {
     let world = World::new([1]);
     world.run("r1").await;
     let [part] = <[String; 1]>::try_from(world.parts()).unwrap();
-    world.watermarks.set(&name(), None);
+    world.watermarks.set(&world.name, None);
     let body = world.store.body(&part).unwrap();
 
     let refused = async |what: &str| {

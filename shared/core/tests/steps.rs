@@ -1,21 +1,30 @@
 //! The four steps in the state machine's order over fakes: what a run leaves, whatever happened before it.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tidemark::error::{ErrorCode, Result};
-use tidemark::ledger::WindowName;
+use tidemark::error::{Answer, ErrorCode};
+use tidemark::ledger::Decided;
+use tidemark::model::record::Record;
+use tidemark::model::rows::Rows;
+use tidemark::model::table::RunSettings;
+use tidemark::model::types::TypeName;
+use tidemark::model::watermark::StoreType;
 use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects};
-use tidemark::ports::source::CountSource;
-use tidemark::query::Query;
-use tidemark::runner::RunContext;
+use tidemark::ports::source::CountRows;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
+use tidemark::steps::run::Pipeline;
+use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
+use tidemark::testing::world::{PREFIX, World, of_run, spec, window};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
-use tidemark::types::SqlType;
-use tidemark::watermark::StoreType;
-use tidemark_tests::memory::{PREFIX, TABLE, World, name, spec, window};
-use tidemark_tests::pipeline::Pipeline;
-use update_watermark::Response as Updated;
+
+/// What is decided of the first slice of the first window.
+async fn record(world: &World) -> Record {
+    match world.ledger().decided(&window("initial"), &0.into()).await.unwrap() {
+        Decided::Record(record) => record,
+        Decided::NotYet(attempt) => panic!("{attempt:?}"),
+    }
+}
 
 #[tokio::test]
 async fn each_run_copies_what_came_since_the_last() {
@@ -44,7 +53,7 @@ async fn each_run_copies_what_came_since_the_last() {
     let third = world.run("r3").await;
     assert_eq!(
         (third.committed.len(), third.unchanged.as_slice()),
-        (0, ["dbo.t".to_owned()].as_slice())
+        (0, [world.name.clone()].as_slice())
     );
     assert_eq!(world.store.keys(), keys, "an idle run writes nothing");
 }
@@ -53,7 +62,7 @@ async fn each_run_copies_what_came_since_the_last() {
 async fn the_manifest_names_every_object_and_nothing_else_is_visible() {
     let world = World::new(1..=5);
     world.run("r1").await;
-    let manifest = world.ledger().manifest(&WindowName::initial()).await.unwrap().unwrap();
+    let manifest = world.ledger().manifest(&window("initial")).await.unwrap().unwrap();
     let named: Vec<_> = manifest.parts.iter().map(|part| part.key.clone()).collect();
     assert_eq!(named, world.parts());
     assert_eq!((manifest.rows, manifest.bytes, manifest.late_rows), (5, 10, Some(0)));
@@ -63,8 +72,8 @@ async fn the_manifest_names_every_object_and_nothing_else_is_visible() {
 #[tokio::test]
 async fn an_empty_table_leaves_the_watermark_alone() {
     let world = World::new([]);
-    world.watermarks.set(&name(), Some("7"));
-    assert_eq!(world.run("r1").await.unchanged, ["dbo.t"]);
+    world.watermarks.set(&world.name, Some("7"));
+    assert_eq!(world.run("r1").await.unchanged, [world.name.clone()]);
     assert_eq!((world.watermark().as_deref(), world.store.keys().len()), (Some("7"), 0));
 }
 
@@ -85,11 +94,11 @@ async fn a_copied_slice_is_not_copied_again() {
     let world = World::new([1, 2]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let mut pipeline = world.pipeline();
-    let initial = WindowName::initial();
-    let first = pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
+    let initial = of_run("initial");
+    let first = pipeline.copy_slice("r1", &initial, 0).await.unwrap();
     assert!(world.parts().is_empty(), "nothing is visible before the commit");
-    let second = pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
-    let resumed = |answer: &copy_delta::Response| matches!(answer, copy_delta::Response::Copied { resumed: true, .. });
+    let second = pipeline.copy_slice("r1", &initial, 0).await.unwrap();
+    let resumed = |answer: &CopyAnswer| matches!(answer, CopyAnswer::Copied(CopiedSlice { resumed: true, .. }));
     assert!(!resumed(&first) && resumed(&second));
     assert_eq!(world.store.pending_uploads(), 1);
 }
@@ -98,11 +107,8 @@ async fn a_copied_slice_is_not_copied_again() {
 async fn of_two_copies_at_once_one_is_decided_and_the_other_given_up() {
     let world = World::new(1..=9);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
-    let (mut a, mut b, initial) = (world.pipeline(), world.pipeline(), WindowName::initial());
-    let (one, other) = tokio::join!(
-        a.copy_slice("r1", TABLE, &initial, 0),
-        b.copy_slice("r2", TABLE, &initial, 0)
-    );
+    let (mut a, mut b, initial) = (world.pipeline(), world.pipeline(), of_run("initial"));
+    let (one, other) = tokio::join!(a.copy_slice("r1", &initial, 0), b.copy_slice("r2", &initial, 0));
     one.unwrap();
     other.unwrap();
     assert_eq!(world.store.pending_uploads(), 1);
@@ -116,11 +122,8 @@ async fn every_step_may_be_repeated_after_the_commit() {
     world.run("r1").await;
     let keys = world.store.keys();
     let mut pipeline = world.pipeline();
-    pipeline
-        .copy_slice("again", TABLE, &WindowName::initial(), 0)
-        .await
-        .unwrap();
-    pipeline.update("again", TABLE, &WindowName::initial()).await.unwrap();
+    pipeline.copy_slice("again", &of_run("initial"), 0).await.unwrap();
+    pipeline.update("again", &of_run("initial")).await.unwrap();
     assert_eq!((world.store.keys(), world.watermark().as_deref()), (keys, Some("2")));
 }
 
@@ -129,12 +132,12 @@ async fn an_expired_upload_is_copied_again() {
     let world = World::new([1, 2]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let mut pipeline = world.pipeline();
-    let initial = WindowName::initial();
-    pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
+    let initial = of_run("initial");
+    pipeline.copy_slice("r1", &initial, 0).await.unwrap();
     world.store.expire_uploads();
     assert!(matches!(
-        pipeline.update("r2", TABLE, &initial).await.unwrap(),
-        Updated::Recopy(again) if again.slices == [0.into()]
+        pipeline.update("r2", &initial).await.unwrap(),
+        UpdateAnswer::Recopy(again) if again.slices == [0.into()]
     ));
     assert!(world.parts().is_empty() && world.watermark().is_none());
     world.run("r3").await;
@@ -146,33 +149,37 @@ async fn an_expired_upload_is_copied_again() {
 async fn a_commit_that_was_overtaken_takes_what_the_other_run_completed() {
     struct Overtaken<'a>(&'a World);
 
-    impl CountSource for Overtaken<'_> {
-        async fn count(&self, query: &Query) -> Result<u64> {
-            let (world, initial) = (self.0, WindowName::initial());
+    impl CountRows for Overtaken<'_> {
+        async fn count(&self, rows: &Rows<'_>) -> Answer<u64> {
+            let (world, initial) = (self.0, of_run("initial"));
             world.store.expire_uploads();
             let mut other = world.pipeline();
-            let voided = other.update("other", TABLE, &initial).await?;
-            assert!(matches!(voided, Updated::Recopy(_)));
-            Box::pin(other.copy_slice("other", TABLE, &initial, 0)).await?;
-            let (_, record) = world.ledger().decision(&initial, &0.into()).await?;
-            let completed = world.store.complete(&record.unwrap().staged.unwrap()).await?;
+            let voided = other.update("other", &initial).await?;
+            assert!(matches!(voided, UpdateAnswer::Recopy(_)));
+            Box::pin(other.copy_slice("other", &initial, 0)).await?;
+            let completed = world.store.complete(record(world).await.upload().unwrap()).await?;
             assert!(matches!(completed, Completed::Visible(_)));
-            CountSource::count(&world.table, query).await
+            CountRows::count(&world.table, rows).await
         }
     }
 
     let world = World::new([1, 2]);
-    let initial = WindowName::initial();
+    let initial = of_run("initial");
     world.pipeline().plan("slow", &[spec()]).await.unwrap();
-    world.pipeline().copy_slice("slow", TABLE, &initial, 0).await.unwrap();
-    let request = update_watermark::Request {
+    world.pipeline().copy_slice("slow", &initial, 0).await.unwrap();
+    let request = UpdateRequest {
         run_id: "slow".into(),
-        table: TABLE.parse().unwrap(),
-        window: initial,
+        table: initial.table,
+        window: initial.window,
+        settings: RunSettings::default(),
     };
-    let (source, context) = (Overtaken(&world), RunContext::unbounded());
-    let committing = update_watermark::handle(&source, &world.watermarks, &world.store, PREFIX, request, context);
-    let Updated::Committed(window) = committing.await.unwrap() else {
+    let ports = UpdatePorts {
+        source: &Overtaken(&world),
+        watermarks: &world.watermarks,
+        store: &world.store,
+        prefix: PREFIX,
+    };
+    let UpdateAnswer::Committed(window) = update(ports, request, RunContext::unbounded()).await.unwrap() else {
         panic!("the slice is copied")
     };
     assert_eq!((window.rows, window.objects), (2, 1));
@@ -184,12 +191,12 @@ async fn a_slice_whose_upload_expired_is_not_split() {
     let world = World::new(1..=20);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let mut pipeline = world.pipeline();
-    let initial = WindowName::initial();
-    pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
+    let initial = of_run("initial");
+    pipeline.copy_slice("r1", &initial, 0).await.unwrap();
     world.store.expire_uploads();
-    pipeline.update("r1", TABLE, &initial).await.unwrap();
+    pipeline.update("r1", &initial).await.unwrap();
     // Who completes that upload this moment makes it visible after all, and its rows must not be in sub-slices, too.
-    let error = pipeline.split("r1", TABLE, &initial, 0.into()).await.unwrap_err();
+    let error = pipeline.split("r1", &initial, 0.into()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::DeadlineExceeded);
     assert!(error.to_string().contains("has expired before"), "{error}");
     world.run("r2").await;
@@ -200,12 +207,8 @@ async fn a_slice_whose_upload_expired_is_not_split() {
 async fn a_window_without_a_copied_slice_is_not_committed() {
     let world = World::new([1]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
-    let answer = world
-        .pipeline()
-        .update("r1", TABLE, &WindowName::initial())
-        .await
-        .unwrap();
-    assert!(matches!(answer, Updated::Recopy(again) if again.slices == [0.into()]));
+    let answer = world.pipeline().update("r1", &of_run("initial")).await.unwrap();
+    assert!(matches!(answer, UpdateAnswer::Recopy(again) if again.slices == [0.into()]));
     assert!(world.watermark().is_none());
 }
 
@@ -214,12 +217,9 @@ async fn late_rows_are_counted_at_commit() {
     let world = World::new([1, 3]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
     let mut pipeline = world.pipeline();
-    pipeline
-        .copy_slice("r1", TABLE, &WindowName::initial(), 0)
-        .await
-        .unwrap();
+    pipeline.copy_slice("r1", &of_run("initial"), 0).await.unwrap();
     world.table.insert(2);
-    let Updated::Committed(window) = pipeline.update("r1", TABLE, &WindowName::initial()).await.unwrap() else {
+    let UpdateAnswer::Committed(window) = pipeline.update("r1", &of_run("initial")).await.unwrap() else {
         panic!("every slice is copied")
     };
     assert_eq!((window.rows, window.late_rows), (2, Some(1)));
@@ -232,14 +232,11 @@ async fn a_window_whose_rows_are_gone_commits_without_an_object() {
     let emptied = MemoryTable::default();
     let mut pipeline = Pipeline {
         source: &emptied,
-        rows: &emptied,
+        reader: &emptied,
         ..world.pipeline()
     };
-    pipeline
-        .copy_slice("r1", TABLE, &WindowName::initial(), 0)
-        .await
-        .unwrap();
-    pipeline.update("r1", TABLE, &WindowName::initial()).await.unwrap();
+    pipeline.copy_slice("r1", &of_run("initial"), 0).await.unwrap();
+    pipeline.update("r1", &of_run("initial")).await.unwrap();
     assert_eq!((world.parts().len(), world.watermark().as_deref()), (0, Some("1")));
 }
 
@@ -247,15 +244,15 @@ async fn a_window_whose_rows_are_gone_commits_without_an_object() {
 async fn what_the_ledger_does_not_know_is_named() {
     let world = World::new([1]);
     let mut pipeline = world.pipeline();
-    let error = pipeline.copy_slice("r1", TABLE, &window("99"), 0).await.unwrap_err();
+    let error = pipeline.copy_slice("r1", &of_run("from-99"), 0).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::LedgerInvalid);
-    assert!(error.to_string().contains("window=99/_plan.json"), "{error}");
+    assert!(
+        error.to_string().contains("window from-99 of dbo.t has no plan"),
+        "{error}"
+    );
 
     pipeline.plan("r1", &[spec()]).await.unwrap();
-    let error = pipeline
-        .copy_slice("r1", TABLE, &WindowName::initial(), 7)
-        .await
-        .unwrap_err();
+    let error = pipeline.copy_slice("r1", &of_run("initial"), 7).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidInput);
     assert!(error.to_string().contains("no slice 7"), "{error}");
 }
@@ -285,7 +282,7 @@ async fn mistakes_in_a_table_fail_that_table_by_name() {
 #[tokio::test]
 async fn a_control_table_that_cannot_hold_the_column_is_refused_before_anything_is_copied() {
     let world = World {
-        watermarks: MemoryWatermarks::new(StoreType::Typed(SqlType::Int)),
+        watermarks: MemoryWatermarks::new(StoreType::Typed(TypeName::new("int").unwrap())),
         ..World::new([1])
     };
     let outcome = world.pipeline().run("r1", &[spec()]).await.unwrap();
@@ -304,7 +301,7 @@ async fn a_frozen_window_is_finished_whatever_became_of_the_source() {
     world.pipeline().plan("died", &[spec()]).await.unwrap();
     world
         .pipeline()
-        .copy_slice("died", TABLE, &WindowName::initial(), 0)
+        .copy_slice("died", &of_run("initial"), 0)
         .await
         .unwrap();
     // The rows are purged, and the configuration names a column that is not there.
@@ -313,7 +310,7 @@ async fn a_frozen_window_is_finished_whatever_became_of_the_source() {
     wrong.tracking = serde_json::from_value(serde_json::json!({ "watermark": { "column": "nope" } })).unwrap();
     let mut pipeline = Pipeline {
         source: &purged,
-        rows: &purged,
+        reader: &purged,
         ..world.pipeline()
     };
     let outcome = pipeline.run("r2", &[wrong]).await.unwrap();
@@ -325,14 +322,13 @@ async fn a_frozen_window_is_finished_whatever_became_of_the_source() {
 async fn an_upload_that_was_voided_and_completed_after_all_is_the_parts() {
     let world = World::new([1, 2]);
     world.pipeline().plan("r1", &[spec()]).await.unwrap();
-    let (mut pipeline, initial) = (world.pipeline(), WindowName::initial());
-    pipeline.copy_slice("r1", TABLE, &initial, 0).await.unwrap();
-    let (_, first) = world.ledger().decision(&initial, &0.into()).await.unwrap();
-    let first = first.unwrap();
+    let (mut pipeline, initial) = (world.pipeline(), of_run("initial"));
+    pipeline.copy_slice("r1", &initial, 0).await.unwrap();
+    let first = record(&world).await;
     // Another run takes the upload for expired while it is still being completed.
     world.ledger().void(&first, "r2").await.unwrap();
-    pipeline.copy_slice("r2", TABLE, &initial, 0).await.unwrap();
-    world.store.complete(first.staged.as_ref().unwrap()).await.unwrap();
+    pipeline.copy_slice("r2", &initial, 0).await.unwrap();
+    world.store.complete(first.upload().unwrap()).await.unwrap();
     let outcome = world.run("r3").await;
     assert_eq!(outcome.committed[0].rows, 2);
     assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
@@ -343,7 +339,7 @@ async fn an_object_of_somebody_else_is_never_overwritten() {
     let world = World::new([1]);
     world
         .store
-        .create("p/dbo.t/window=initial/part-00000.csv", "mine".into())
+        .create("p/dbo.t/tidemark_window=initial/part-00000.csv", "mine".into())
         .await
         .unwrap();
     let error = world.pipeline().run("r1", &[spec()]).await.unwrap_err();

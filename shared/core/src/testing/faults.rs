@@ -225,9 +225,7 @@ impl<T: CreateObjects> CreateObjects for Gated<'_, &T> {
 
 impl<T: ReplaceObjects> ReplaceObjects for Gated<'_, &T> {
     async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
-        self.gate
-            .call("replace", self.inner.replace(key, body, expected))
-            .await
+        self.gate.call("replace", self.inner.replace(key, body, expected)).await
     }
 }
 

@@ -39,6 +39,8 @@ pub struct World {
     pub store: MemoryStore,
     /// The pointer.
     pub watermarks: MemoryWatermarks,
+    /// The table's name.
+    pub name: ObjectName,
 }
 
 impl World {
@@ -48,6 +50,7 @@ impl World {
             table: MemoryTable::new(rows),
             store: MemoryStore::default(),
             watermarks: MemoryWatermarks::new(StoreType::Typed(bigint())),
+            name: name(),
         }
     }
 
@@ -65,7 +68,7 @@ impl World {
 
     /// The stored watermark.
     pub fn watermark(&self) -> Option<String> {
-        self.watermarks.value(&name())
+        self.watermarks.value(&self.name)
     }
 
     /// The lines of every visible part, sorted.
@@ -87,8 +90,8 @@ impl World {
     }
 
     /// The ledger of the table.
-    pub fn ledger<'a>(&'a self, table: &'a ObjectName) -> Ledger<'a, MemoryStore> {
-        Ledger::new(&self.store, PREFIX, table)
+    pub fn ledger(&self) -> Ledger<'_, MemoryStore> {
+        Ledger::new(&self.store, PREFIX, &self.name)
     }
 }
 

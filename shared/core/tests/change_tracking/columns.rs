@@ -1,0 +1,103 @@
+//! What is copied of a tracked table, and what is shown without copying.
+
+use tidemark::error::ErrorCode;
+use tidemark::model::names::Identifier;
+use tidemark::model::table::TableSpec;
+use tidemark::model::window::WindowName;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
+use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
+use tidemark::testing::world::{PREFIX, window};
+
+use crate::world::{World, spec};
+
+#[tokio::test]
+async fn a_dry_run_shows_the_window_or_the_load_and_writes_nothing() {
+    let world = World::loaded().await;
+    world.table.set(1, 11);
+    for expired in [false, true] {
+        if expired {
+            world.pipeline().plan("frozen", &[spec()]).await.unwrap();
+            world.table.expire();
+        }
+        let keys = world.store.keys();
+        let request = LookupOldRequest {
+            run_id: "dry".into(),
+            tables: vec![spec()],
+            dry_run: true,
+        };
+        let context = RunContext::unbounded();
+        let looked_up = lookup_old(&world.watermarks, &world.store, PREFIX, request, context).await;
+        let request = LookupNewRequest {
+            run_id: "dry".into(),
+            tables: looked_up.unwrap().tables,
+            dry_run: true,
+        };
+        let planned = lookup_new(&world.table, &world.store, PREFIX, request, context)
+            .await
+            .unwrap();
+        let shown = &planned.dry_run[0];
+        assert_eq!(shown.window, window(if expired { "reinit-from-0" } else { "from-0" }));
+        assert_eq!(shown.slices[0].sql.contains("Changes"), !expired);
+        assert_eq!(world.store.keys(), keys);
+    }
+}
+
+#[tokio::test]
+async fn listed_columns_always_come_with_the_key() {
+    let mut spec = spec();
+    spec.columns = Some(vec![Identifier::new("V").unwrap()]);
+    let world = World::new();
+    world.pipeline().run("r", &[spec]).await.unwrap();
+    let manifest = world.ledger().manifest(&WindowName::initial()).await.unwrap().unwrap();
+    let columns: Vec<_> = manifest
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.nullable))
+        .collect();
+    let change = [("SYS_CHANGE_VERSION", false), ("SYS_CHANGE_OPERATION", false)];
+    assert_eq!(columns, [[("id", false), ("v", true)], change].concat());
+}
+
+#[tokio::test]
+async fn columns_are_compared_with_those_of_the_last_window_that_had_some() {
+    let world = World::loaded().await;
+    // Windows without changes have no columns, and pass on those of the load.
+    for _ in 0..2 {
+        world.table.change_elsewhere();
+        world.run("idle").await;
+    }
+    world.table.set(1, 11);
+    let without_v = |on_schema_change: serde_json::Value| -> TableSpec {
+        let mut json = serde_json::to_value(spec()).unwrap();
+        json["exclude"] = serde_json::json!(["v"]);
+        json["on_schema_change"] = on_schema_change;
+        serde_json::from_value(json).unwrap()
+    };
+    let (error, cause) = world.failure(without_v(serde_json::Value::Null)).await;
+    assert_eq!(error, "SchemaMismatch");
+    assert!(cause.contains("last window from-1: v is gone"), "{cause}");
+    // A load in place of an expired window is compared with what came before that window.
+    world.table.expire();
+    let (error, _) = world.failure(without_v(serde_json::Value::Null)).await;
+    assert_eq!(error, "SchemaMismatch");
+    let go_on = without_v("continue".into());
+    let planned = world.pipeline().plan("r", &[go_on]).await.unwrap();
+    assert_eq!(planned.windows[0].window, window("reinit-from-2"), "{planned:?}");
+}
+
+#[tokio::test]
+async fn a_key_cannot_be_excluded_nor_rows_be_chosen() {
+    let world = World::new();
+    let mut spec = spec();
+    spec.exclude = vec![Identifier::new("ID").unwrap()];
+    let (error, cause) = world.failure(spec.clone()).await;
+    assert!(
+        error == "InvalidInput" && cause.contains("column of the key"),
+        "{cause}"
+    );
+    spec.exclude.clear();
+    spec.filter = Some("v > 1".to_owned().try_into().unwrap());
+    let error = world.pipeline().run("r", &[spec]).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidInput);
+}

@@ -1,0 +1,212 @@
+//! A tracked table with its bucket and its pointer, and what readers make of the windows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidemark::error::Result;
+use tidemark::ledger::Ledger;
+use tidemark::model::manifest::Manifest;
+use tidemark::model::names::ObjectName;
+use tidemark::model::table::TableSpec;
+use tidemark::model::watermark::StoreType;
+use tidemark::model::window::WindowName;
+use tidemark::ports::merge::NoSinks;
+use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::slow_reader::Slow;
+use tidemark::testing::world::{MemoryPipeline, PART_BYTES, PREFIX, TABLE, name, pipeline};
+use tidemark::testing::{MemoryFiles, MemoryStore, MemoryTracked, MemoryWatermarks, bigint};
+
+/// More executions than any single fault, with an expiry after it, can need.
+const RUNS: usize = 6;
+
+/// The table `dbo.t (id bigint primary key, v bigint)`, its bucket and its watermark store.
+pub struct World {
+    /// The source.
+    pub table: MemoryTracked,
+    /// The bucket.
+    pub store: MemoryStore,
+    /// The pointer.
+    pub watermarks: MemoryWatermarks,
+    /// The table's name.
+    pub name: ObjectName,
+}
+
+/// The table as a run names it.
+pub fn spec() -> TableSpec {
+    spec_with(serde_json::json!({}))
+}
+
+/// The same with these settings of change tracking.
+pub fn spec_with(settings: serde_json::Value) -> TableSpec {
+    serde_json::from_value(serde_json::json!({
+        "table": TABLE,
+        "tracking": { "change_tracking": settings },
+        "slice_rows": 2,
+        "format": { "csv": { "header": false } },
+    }))
+    .unwrap()
+}
+
+impl World {
+    /// Three rows, tracked, never copied.
+    pub fn new() -> Self {
+        Self {
+            table: MemoryTracked::new([(1, 10), (2, 20), (3, 30)]),
+            store: MemoryStore::default(),
+            name: name(),
+            watermarks: MemoryWatermarks::new(StoreType::Typed(bigint())),
+        }
+    }
+
+    /// As [`new`](Self::new), loaded at version 0.
+    pub async fn loaded() -> Self {
+        let world = Self::new();
+        world.run("load").await;
+        world
+    }
+
+    /// The four steps over this world.
+    pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTracked> {
+        pipeline(&self.table, &self.store, &self.watermarks)
+    }
+
+    /// One execution in which no table fails.
+    pub async fn run(&self, run_id: &str) -> RunOutcome {
+        let outcome = self.pipeline().run(run_id, &[spec()]).await.unwrap();
+        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+        outcome
+    }
+
+    /// The code and the cause of the one failure of a run.
+    pub async fn failure(&self, spec: TableSpec) -> (String, String) {
+        let outcome = self.pipeline().run("failing", &[spec]).await.unwrap();
+        let [failure] = outcome.failed.as_slice() else {
+            panic!("{outcome:?}")
+        };
+        (failure.error.clone(), failure.cause.clone())
+    }
+
+    /// One execution behind `gate`, with time for so many rows per invocation.
+    pub async fn gated(&self, gate: &Gate, run_id: &str, rows_in_time: u64) -> Result<RunOutcome> {
+        let (source, store) = (Gated::new(gate, &self.table), Gated::new(gate, &self.store));
+        let (inner, watermarks) = (Gated::new(gate, &self.table), Gated::new(gate, &self.watermarks));
+        let mut pipeline = Pipeline {
+            source: &source,
+            reader: Slow::in_memory(inner, rows_in_time),
+            watermarks: &watermarks,
+            store: &store,
+            prefix: PREFIX,
+            files: MemoryFiles,
+            sinks: NoSinks::default(),
+            part_bytes: PART_BYTES,
+            settles: false,
+        };
+        pipeline.run(run_id, &[spec()]).await
+    }
+
+    /// The ledger of the table.
+    pub fn ledger(&self) -> Ledger<'_, MemoryStore> {
+        Ledger::new(&self.store, PREFIX, &self.name)
+    }
+
+    /// The stored version.
+    pub fn stored(&self) -> Option<String> {
+        self.watermarks.value(&self.name)
+    }
+
+    /// The committed windows in their order.
+    pub async fn chain(&self) -> Vec<Manifest> {
+        let mut chain: Vec<Manifest> = Vec::new();
+        let mut at = WindowName::initial();
+        while let Some(manifest) = self.ledger().manifest(&at).await.unwrap() {
+            at = manifest.next_window();
+            chain.push(manifest);
+        }
+        chain
+    }
+
+    /// Their names.
+    pub async fn windows(&self) -> Vec<String> {
+        let chain = self.chain().await;
+        chain.into_iter().map(|manifest| manifest.window.to_string()).collect()
+    }
+
+    /// The lines of a window.
+    pub fn lines(&self, manifest: &Manifest) -> BTreeSet<String> {
+        let bodies = manifest.parts.iter().map(|part| self.store.body(&part.key).unwrap());
+        bodies
+            .flat_map(|body| {
+                let text = String::from_utf8(body.to_vec()).unwrap();
+                text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// The lines of the last committed window.
+    pub async fn last_lines(&self) -> Vec<String> {
+        let chain = self.chain().await;
+        self.lines(chain.last().unwrap()).into_iter().collect()
+    }
+
+    /// The table as a reader of the windows has it.
+    pub async fn folded(&self) -> BTreeMap<i64, i64> {
+        let mut rows = BTreeMap::new();
+        for manifest in self.chain().await {
+            let name = manifest.window.as_str();
+            if name == "initial" || name.starts_with("reinit-") {
+                rows.clear();
+            }
+            for line in self.lines(&manifest) {
+                let fields: Vec<&str> = line.split('\t').collect();
+                let id = fields[0].parse().unwrap();
+                match fields[3] {
+                    "D" => rows.remove(&id),
+                    _ => rows.insert(id, fields[1].parse().unwrap()),
+                };
+            }
+        }
+        rows
+    }
+
+    /// W3 and W4 for readers that list and for readers that follow manifests; W5 for the pointer.
+    pub async fn check(&self, case: &str) {
+        let chain = self.chain().await;
+        let named: BTreeSet<String> = chain
+            .iter()
+            .flat_map(|manifest| manifest.parts.iter().map(|part| part.key.clone()))
+            .collect();
+        let keys = self.store.keys().into_iter();
+        let visible: BTreeSet<String> = keys.filter(|key| key.contains("/part-")).collect();
+        assert_eq!(visible, named, "{case}: what is visible is what manifests name");
+        let ends: Vec<&str> = chain.iter().map(|manifest| manifest.new_watermark.value()).collect();
+        let stored = self.stored();
+        assert!(
+            stored
+                .as_deref()
+                .is_none_or(|stored| stored == "0" || ends.contains(&stored)),
+            "{case}: {stored:?} is not among {ends:?}"
+        );
+    }
+
+    /// Runs until one has nothing to do; then the sink must be the table.
+    pub async fn settle(&self, case: &str) {
+        let mut runs = 0;
+        loop {
+            let keys = self.store.keys();
+            let outcome = self.pipeline().run("settle", &[spec()]).await;
+            if outcome.as_ref().is_ok_and(|outcome| outcome.unchanged == [name()]) && self.store.keys() == keys {
+                break;
+            }
+            runs += 1;
+            assert!(runs < RUNS, "{case}: the next runs do not get through: {outcome:?}");
+        }
+        assert_eq!(
+            self.folded().await,
+            self.table.rows(),
+            "{case}: {:?}",
+            self.windows().await
+        );
+        let version = Some(self.table.version().to_string());
+        assert_eq!(self.stored(), version, "{case}");
+    }
+}

@@ -1,0 +1,60 @@
+//! One fault at every port call of a run, of each kind.
+
+use tidemark::testing::faults::{Fault, Gate};
+
+use crate::RUNS;
+use crate::scenes::{Scene, check_what_readers_see, outcome};
+
+async fn every_port_call(scene: Scene) -> usize {
+    let expected = scene.undisturbed().await;
+    assert_eq!(expected.windows.len(), 2);
+    let mut cases = 0;
+    for fault in Fault::ALL {
+        for call in 0.. {
+            let world = scene.set().await;
+            let gate = Gate::at(call, fault);
+            let done = scene.run(&world, &gate, "disturbed").await;
+            let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
+            if !gate.was_reached() {
+                assert!(done);
+                break;
+            }
+            cases += 1;
+            check_what_readers_see(&world, &case).await;
+            let undisturbed = Gate::default();
+            let mut runs = 0;
+            while !scene.run(&world, &undisturbed, "again").await {
+                runs += 1;
+                assert!(runs < RUNS, "{case}: the next runs do not get through");
+            }
+            assert_eq!(outcome(&world).await, expected, "{case}");
+        }
+    }
+    cases
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
+    assert!(every_port_call(Scene::Whole).await > 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_of_many_slices_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
+    assert!(every_port_call(Scene::Sliced).await > 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_that_are_split_disturbed_at_any_port_call_end_as_undisturbed_ones() {
+    let expected = Scene::Slow.undisturbed().await;
+    let names = |slice: &str| {
+        let keys = expected.parts.keys();
+        let of_slice = keys.filter_map(|key| key.split_once("tidemark_window=from-3/part-"));
+        let names = of_slice.filter(|(_, name)| name.starts_with(slice));
+        names.map(|(_, name)| name.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("00000"), ["00000.00000.csv", "00000.00001.csv"]);
+    let twice = names("00002");
+    assert_eq!(twice.len(), 12, "{twice:?}");
+    assert_eq!(twice[0], "00002.00000.00000.csv");
+    assert!(every_port_call(Scene::Slow).await > 400);
+}

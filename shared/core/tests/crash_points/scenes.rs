@@ -1,0 +1,190 @@
+//! What disturbed runs begin with, and what they come to.
+
+use std::collections::BTreeMap;
+
+use tidemark::ledger::Decided;
+use tidemark::model::manifest::Manifest;
+use tidemark::model::plan::Plan;
+use tidemark::model::sink::SinkSpec;
+use tidemark::model::slice::SliceBounds;
+use tidemark::model::watermark::Watermark;
+use tidemark::model::window::WindowName;
+use tidemark::ports::merge::NoSinks;
+use tidemark::steps::run::Pipeline;
+use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::slow_reader::Slow;
+use tidemark::testing::world::{PART_BYTES, PREFIX, World, spec, window};
+use tidemark::testing::{MemoryFiles, version};
+
+/// A committed window.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Its name.
+    pub name: WindowName,
+    /// Its bounds.
+    pub bounds: (Option<Watermark>, Watermark),
+    /// Its rows.
+    pub rows: u64,
+    /// The keys of its objects.
+    pub keys: Vec<String>,
+}
+
+/// What readers and the next run find.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The visible parts.
+    pub parts: BTreeMap<String, Vec<u8>>,
+    /// The committed windows in their order.
+    pub windows: Vec<Window>,
+    /// The pointer.
+    pub watermark: Option<String>,
+}
+
+/// A table with one committed window, (none, 3].
+pub async fn committed_once() -> World {
+    let world = World::new(1..=3);
+    world.run("before").await;
+    world
+}
+
+/// Five rows that came since.
+pub fn grow(world: &World) {
+    [4, 5, 9, 10, 11].into_iter().for_each(|row| world.table.insert(row));
+}
+
+/// Freezes the window after the first in three slices, as a large one is; the second of them is empty.
+pub async fn freeze_slices(world: &World, sink: Option<SinkSpec>, last: i64) {
+    let template: Plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
+    let slice = |from: i64, to: i64| SliceBounds {
+        old: Some(version(from)),
+        new: Some(version(to)),
+        key: None,
+    };
+    let plan = Plan {
+        window: WindowName::after(&version(3)),
+        slices: vec![slice(3, 5), slice(5, 8), slice(8, last)],
+        sink,
+        old_watermark: Some(version(3)),
+        new_watermark: version(last),
+        ..template
+    };
+    world.ledger().freeze(plan).await.unwrap();
+}
+
+/// One execution behind `gate`; like the state machine, it gives up at the first error.
+pub async fn run(world: &World, gate: &Gate, run_id: &str) -> bool {
+    run_in_time(world, gate, run_id, u64::MAX).await
+}
+
+/// The same with time for so many rows per invocation.
+pub async fn run_in_time(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64) -> bool {
+    let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
+    let (inner, watermarks) = (Gated::new(gate, &world.table), Gated::new(gate, &world.watermarks));
+    let mut pipeline = Pipeline {
+        source: &source,
+        reader: Slow::in_memory(inner, rows_in_time),
+        watermarks: &watermarks,
+        store: &store,
+        prefix: PREFIX,
+        files: MemoryFiles,
+        sinks: NoSinks::default(),
+        part_bytes: PART_BYTES,
+        settles: false,
+    };
+    let outcome = pipeline.run(run_id, &[spec()]).await;
+    outcome.is_ok_and(|outcome| outcome.failed.is_empty())
+}
+
+/// What a run came to.
+pub async fn outcome(world: &World) -> Outcome {
+    let parts = world.parts().into_iter();
+    let parts = parts.map(|key| (key.clone(), world.store.body(&key).unwrap().to_vec()));
+    let mut windows = Vec::new();
+    let mut at = WindowName::initial();
+    while let Some(manifest) = world.ledger().manifest(&at).await.unwrap() {
+        let Manifest {
+            old_watermark,
+            new_watermark,
+            rows,
+            parts,
+            ..
+        } = manifest;
+        let next = WindowName::after(&new_watermark);
+        windows.push(Window {
+            name: std::mem::replace(&mut at, next),
+            bounds: (old_watermark, new_watermark),
+            rows,
+            keys: parts.into_iter().map(|part| part.key).collect(),
+        });
+    }
+    Outcome {
+        parts: parts.collect(),
+        windows,
+        watermark: world.watermark(),
+    }
+}
+
+/// A reader that follows manifests never misses an object, and one that lists sees none of an undecided window.
+pub async fn check_what_readers_see(world: &World, case: &str) {
+    let outcome = outcome(world).await;
+    for Window { name, keys, .. } in &outcome.windows {
+        for key in keys {
+            let is_there = outcome.parts.contains_key(key);
+            assert!(is_there, "{case}: window {name} names {key}, which is not there");
+        }
+    }
+    let second = window("from-3");
+    if !outcome.parts.keys().any(|key| key.contains("tidemark_window=from-3/")) {
+        return;
+    }
+    let plan = world.ledger().existing_plan(&second).await.unwrap();
+    for slice in world.ledger().slices(&plan).await.unwrap() {
+        let is_decided = matches!(slice.decided, Decided::Record(_));
+        assert!(
+            is_decided,
+            "{case}: a part is visible before slice {} is decided",
+            slice.id
+        );
+    }
+}
+
+/// What a disturbed run begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    /// Rows for a window of one slice.
+    Whole,
+    /// A window frozen in three slices.
+    Sliced,
+    /// The same with so many rows in the last that a source that is too slow for more than one has to split it twice.
+    Slow,
+}
+
+impl Scene {
+    /// The world before the run.
+    pub async fn set(self) -> World {
+        let world = committed_once().await;
+        grow(&world);
+        match self {
+            Self::Whole => {}
+            Self::Sliced => freeze_slices(&world, None, 11).await,
+            Self::Slow => {
+                (12..=20).for_each(|row| world.table.insert(row));
+                freeze_slices(&world, None, 20).await;
+            }
+        }
+        world
+    }
+
+    /// One execution.
+    pub async fn run(self, world: &World, gate: &Gate, run_id: &str) -> bool {
+        let rows_in_time = if self == Self::Slow { 1 } else { u64::MAX };
+        run_in_time(world, gate, run_id, rows_in_time).await
+    }
+
+    /// What an undisturbed run comes to.
+    pub async fn undisturbed(self) -> Outcome {
+        let world = self.set().await;
+        assert!(self.run(&world, &Gate::default(), "only").await);
+        outcome(&world).await
+    }
+}
