@@ -8,13 +8,15 @@
 
 use std::process::Command;
 
+use serde_json::Value;
 use tidemark::ledger::Ledger;
 use tidemark::model::format::Timestamps;
 use tidemark::model::plan::Plan;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::RunSettings;
-use tidemark::model::types::{Column, TypeName, VariantColumns, WantedForms};
+use tidemark::model::types::{Column, VariantColumns, WantedForms};
 use tidemark::ports::merge::NoSinks;
+use tidemark::ports::source::ProbeSource;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
 use tidemark_files::encoder::Files;
@@ -23,10 +25,12 @@ use tidemark_replay::server::{Answer, Replay};
 use tidemark_replay::tables::{self, Table};
 use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_sqlserver::rows::{BatchLimits, RowReader};
-use tidemark_sqlserver::types::SqlType;
+use tidemark_sqlserver::session::Server;
 use tidemark_tests::s3_server::S3Server;
+use tidemark_tests::stand_in::World;
 
 const CASE: &str = "TIDEMARK_MEMORY_CASE";
+const COLUMNS: &str = "TIDEMARK_MEMORY_COLUMNS";
 const TABLE: &str = "dbo.t";
 /// As deployed.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -35,12 +39,43 @@ fn table(name: &str) -> Table {
     tables::all().into_iter().find(|table| table.name == name).unwrap()
 }
 
+/// The columns of a table as a plan has them, which is what a server with such a table says of it.
+fn columns(name: &str) -> String {
+    let table = table(name);
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| format!("[{}] {} NULL", column.name, column.sql_type));
+    let script = format!("CREATE TABLE t ({})", columns.collect::<Vec<_>>().join(", "));
+    let wanted = WantedForms::Typed {
+        timestamps: Timestamps::default(),
+        variants: VariantColumns::default(),
+    };
+    let declared = async {
+        let world = World::new(&script).await;
+        let source = Server::new(world.login());
+        source.columns(&TABLE.parse().unwrap(), None, wanted).await.unwrap()
+    };
+    let declared = tokio::runtime::Runtime::new().unwrap().block_on(declared);
+    let columns: Vec<_> = declared
+        .into_iter()
+        .map(|column| Column {
+            name: column.name,
+            sql_type: column.sql_type,
+            form: column.form.unwrap(),
+            nullable: true,
+        })
+        .collect();
+    serde_json::to_string(&columns).unwrap()
+}
+
 /// The peak in MB of a process that copies this many rows, S3 included.
 fn peak(name: &str, rows: u64, format: &str) -> u64 {
     let server = Replay::start(Answer::Rows(Rows::new(&table(name), rows)));
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "one_case", "--ignored", "--nocapture"])
-        .env(CASE, format!("{name} {rows} {format} {}", server.port()))
+        .env(CASE, format!("{rows} {format} {}", server.port()))
+        .env(COLUMNS, columns(name))
         .output()
         .unwrap();
     let output = String::from_utf8(output.stdout).unwrap();
@@ -65,21 +100,8 @@ fn values_of_tens_of_megabytes_take_a_bounded_number_of_times_their_size() {
 #[ignore = "one case of the tests above, in a process of its own"]
 async fn one_case() {
     let Ok(case) = std::env::var(CASE) else { return };
-    let [name, rows, format, port] = case.split(' ').collect::<Vec<_>>().try_into().unwrap();
-    let wanted = WantedForms::Typed {
-        timestamps: Timestamps::default(),
-        variants: VariantColumns::default(),
-    };
-    let columns: Vec<_> = table(name)
-        .columns
-        .iter()
-        .map(|column| Column {
-            name: column.name.to_owned(),
-            sql_type: TypeName::new(column.sql_type).unwrap(),
-            form: SqlType::parse(column.sql_type).unwrap().form(wanted).unwrap(),
-            nullable: true,
-        })
-        .collect();
+    let [rows, format, port] = case.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let columns: Value = serde_json::from_str(&std::env::var(COLUMNS).unwrap()).unwrap();
     let plan: Plan = serde_json::from_value(serde_json::json!({
         "version": 1, "table": TABLE, "window": "initial", "run_id": "r", "settle_seconds": 0,
         "tracking": { "watermark": { "column": "id" } }, "format": format,
