@@ -107,7 +107,8 @@ proptest! {
     fn an_event_is_taken_only_as_it_is_documented(event in any_json(), near in select(events().to_vec()).prop_flat_map(disturbed)) {
         prop_assert_eq!(taken(&event), [false; 6]);
         let steps = taken(&near).into_iter().filter(|is_taken| *is_taken).count();
-        prop_assert!(steps <= 1, "{}", near);
+        // A run without tables looks the same to both lookups.
+        prop_assert!(steps <= 1 || near["tables"] == json!([]), "{}", near);
     }
 
     #[test]
