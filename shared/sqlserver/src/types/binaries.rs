@@ -20,7 +20,6 @@ const ROWVERSION_BYTES: u16 = 8;
 
 /// Bytes. No length is `(max)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each variant is the SQL Server type of the same name")]
 pub enum Bytes {
     Binary(u16),
     VarBinary(Option<u16>),
@@ -104,7 +103,10 @@ pub(super) const fn is_carried_as_bytes(wire: Wire) -> bool {
 impl Bytes {
     /// Whether the column is perhaps a rowversion: the wire says it by a user type, which the driver does not show.
     pub(super) const fn may_be_rowversion(self) -> bool {
-        matches!(self, Self::Binary(ROWVERSION_BYTES) | Self::VarBinary(Some(ROWVERSION_BYTES)))
+        matches!(
+            self,
+            Self::Binary(ROWVERSION_BYTES) | Self::VarBinary(Some(ROWVERSION_BYTES))
+        )
     }
 
     /// The length; none for any.

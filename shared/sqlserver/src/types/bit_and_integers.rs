@@ -13,7 +13,6 @@ use super::family::{Arguments, Family, Recognised, ValueText, read_as_is};
 
 /// A whole number of limited size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each variant is the SQL Server type of the same name")]
 pub enum Integer {
     Bit,
     TinyInt,

@@ -15,7 +15,6 @@ use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unr
 
 /// A CLR type of the server's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each variant is the SQL Server type of the same name")]
 pub enum Clr {
     HierarchyId,
     Geometry,

@@ -199,7 +199,8 @@ impl Family for ExactNumber {
                 .digits()
                 .is_some_and(|(whole, fraction)| fraction <= *scale && whole <= precision - scale),
             (SqlType::ExactNumber(Self::SmallMoney), Self::Money) => true,
-            // The digits of money are not all of their values: 19 digits are more than 63 bits.
+            // Not every number of as many digits is money: 19 digits are more than 63 bits.
+            (SqlType::ExactNumber(source), _) => source == *self,
             _ => false,
         }
     }

@@ -107,7 +107,10 @@ impl SqlType {
     /// `LedgerInvalid` when it is none that is copied: nobody but Tidemark writes type names, and it writes what it reads.
     pub(crate) fn of(name: &TypeName) -> Result<Self> {
         Self::parse(name.as_str()).ok_or_else(|| {
-            let message = format!("'{}' is not a column type of SQL Server", name.as_str().escape_default());
+            let message = format!(
+                "'{}' is not a column type of SQL Server",
+                name.as_str().escape_default()
+            );
             Error::new(ErrorCode::LedgerInvalid, message)
         })
     }
@@ -148,7 +151,10 @@ impl SqlType {
     }
 
     /// The name by which the type travels.
-    #[expect(clippy::expect_used, reason = "a type's text is short and has no control character; a test names every type")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a type's text is short and has no control character; a test names every type"
+    )]
     pub(crate) fn name(self) -> TypeName {
         TypeName::new(self.to_string()).expect("the name of a type")
     }
@@ -203,11 +209,6 @@ impl SqlType {
             Error::new(ErrorCode::InvalidInput, message)
         })?;
         Watermark::new(self.name(), canonical)
-    }
-
-    /// Whether `text` is the canonical text of a value.
-    pub(crate) fn is_canonical(self, text: &str) -> bool {
-        self.family().canonical(text).is_some_and(|canonical| canonical == text)
     }
 
     /// The expression for the value that a parameter has as canonical text.
@@ -297,6 +298,18 @@ impl SqlType {
     pub(crate) fn of_staged_text(self, value: &str) -> Option<String> {
         self.family().of_staged_text(value)
     }
+}
+
+/// How the values of a column of this type are held.
+///
+/// # Errors
+///
+/// `LedgerInvalid` when it is no type of SQL Server, `UnsupportedType` when it cannot be copied so.
+pub fn form(name: &TypeName, wanted: WantedForms) -> Result<Form> {
+    SqlType::of(name)?.form(wanted).map_err(|why| {
+        let message = format!("a column of type {name} {why}");
+        Error::new(ErrorCode::UnsupportedType, message)
+    })
 }
 
 /// Whether each value of a column of this type has a type of its own.

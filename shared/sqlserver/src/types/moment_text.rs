@@ -28,7 +28,11 @@ pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
         // 1/300 s as SQL Server shows it: .000, .003, .007.
         ColumnData::DateTime(value) => value.map(|value| {
             let milliseconds = (i64::from(value.seconds_fragments()) * 10 + 1) / 3;
-            point(EPOCH_1900_DAYS + i64::from(value.days()), milliseconds * (SECOND_TICKS / 1_000), 3)
+            point(
+                EPOCH_1900_DAYS + i64::from(value.days()),
+                milliseconds * (SECOND_TICKS / 1_000),
+                3,
+            )
         }),
         ColumnData::DateTime2(value) => value.map(|value| {
             let (ticks, digits) = of_day(value.time());
@@ -49,7 +53,12 @@ pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
 fn of_day(time: tiberius::time::Time) -> (i64, Digits) {
     let digits = time.scale().min(7);
     let unit = 10_i64.pow(u32::from(7 - digits));
-    (i64::try_from(time.increments()).unwrap_or(i64::MAX).saturating_mul(unit), digits)
+    (
+        i64::try_from(time.increments())
+            .unwrap_or(i64::MAX)
+            .saturating_mul(unit),
+        digits,
+    )
 }
 
 /// A day, counted from 0001-01-01.

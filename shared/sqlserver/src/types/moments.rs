@@ -21,7 +21,6 @@ const MOST_DIGITS: Digits = 7;
 
 /// A day, a time of day, or both. Numbers are digits of a second's fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each variant is the SQL Server type of the same name")]
 pub enum Moment {
     Date,
     Time(Digits),
@@ -58,7 +57,11 @@ fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
 }
 
 fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
-    let digits = || Digits::try_from(described.scale).ok().filter(|digits| *digits <= MOST_DIGITS);
+    let digits = || {
+        Digits::try_from(described.scale)
+            .ok()
+            .filter(|digits| *digits <= MOST_DIGITS)
+    };
     let moment = match described.name {
         "time" => Moment::Time(digits()?),
         "datetime2" => Moment::DateTime2(digits()?),
@@ -73,7 +76,11 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
         TypeInfo::FixedLen(FixedLenType::Datetime4) => Moment::SmallDateTime,
         TypeInfo::FixedLen(FixedLenType::Datetime) => Moment::DateTime,
         TypeInfo::VarLenSized(context) => {
-            let digits = || Digits::try_from(context.len()).ok().filter(|digits| *digits <= MOST_DIGITS);
+            let digits = || {
+                Digits::try_from(context.len())
+                    .ok()
+                    .filter(|digits| *digits <= MOST_DIGITS)
+            };
             match (context.r#type(), context.len()) {
                 (VarLenType::Daten, _) => Moment::Date,
                 (VarLenType::Timen, _) => Moment::Time(digits()?),

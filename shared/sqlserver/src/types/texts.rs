@@ -22,7 +22,6 @@ pub(super) const MAX: usize = 0xFFFF;
 
 /// Text. Lengths are in characters for the `n` types and in bytes for the others, as SQL Server declares them; none is `(max)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each variant is the SQL Server type of the same name")]
 pub enum Text {
     Char(u16),
     VarChar(Option<u16>),
@@ -173,10 +172,7 @@ impl Family for Text {
                         && is_enough(source.length())
                         && (source.is_in_code_page() || !self.is_in_code_page()))
             }
-            // The texts of values of any type.
-            SqlType::Document(Document::Xml) | SqlType::Variant(_) => {
-                !self.is_in_code_page() && self.length().is_none()
-            }
+            SqlType::Document(Document::Xml) => !self.is_in_code_page() && self.length().is_none(),
             _ => false,
         }
     }

@@ -12,7 +12,6 @@ use tidemark::model::types::{Form, VariantColumns, WantedForms};
 
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
-use super::texts::Text;
 
 /// A value of any of most types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,16 +58,12 @@ impl Family for Variant {
         sent.data_type == Wire::SsVariant
     }
 
-    /// A text would not be the value of its type again.
+    /// A text would not become the value of its type again.
     fn holds(&self, _: SqlType) -> bool {
         false
     }
 
     fn can_be_key(&self) -> bool {
         false
-    }
-
-    fn staged_for(&self, _: SqlType) -> Option<SqlType> {
-        Some(SqlType::Text(Text::NVarChar(None)))
     }
 }
