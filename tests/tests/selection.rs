@@ -70,7 +70,8 @@ fn table() -> ObjectName {
 /// The lines of a window's parts, and its part's keys.
 async fn window(world: &World, name: &WindowName) -> (Vec<String>, Vec<String>) {
     let store = world.s3.store();
-    let ledger = Ledger::new(&store, "tidemark", &table());
+    let table = table();
+    let ledger = Ledger::new(&store, "tidemark", &table);
     let manifest = ledger.manifest(name).await.unwrap().unwrap();
     let (mut lines, mut keys) = (Vec::new(), Vec::new());
     for part in manifest.parts {
@@ -139,7 +140,8 @@ async fn a_where_that_the_server_does_not_take_fails_before_anything_is_written(
         assert_eq!(outcome.failed[0].error, "SourceRejected", "{predicate}");
     }
     let store = world.s3.store();
-    let ledger = Ledger::new(&store, "tidemark", &table());
+    let table = table();
+    let ledger = Ledger::new(&store, "tidemark", &table);
     assert_eq!(ledger.plan(&WindowName::initial()).await.unwrap(), None);
 }
 
@@ -176,7 +178,8 @@ async fn a_load_date_comes_from_the_plan_and_the_ledger_stays_where_it_was() {
     let name = &outcome.committed[0].window;
     let (lines, keys) = window(&world, name).await;
     let store = world.s3.store();
-    let ledger = Ledger::new(&store, "tidemark", &table());
+    let table = table();
+    let ledger = Ledger::new(&store, "tidemark", &table);
     let plan = ledger.existing_plan(name).await.unwrap();
     let expected = format!(
         "tidemark/dbo.t/tidemark_load_date={}/tidemark_window=initial/part-00000.jsonl",
@@ -307,7 +310,8 @@ async fn a_change_between_plan_and_copy_never_makes_a_mixed_part() {
                     tidemark_tests::tutorial::lines(&world.s3, "dbo.t").unwrap(),
                     Vec::<String>::new()
                 );
-                let ledger = Ledger::new(&store, "tidemark", &table());
+                let table = table();
+                let ledger = Ledger::new(&store, "tidemark", &table);
                 let decided = ledger.decided(name, &SliceId::planned(0)).await.unwrap();
                 assert!(
                     matches!(&decided, Decided::NotYet(attempt) if attempt.number == 0),

@@ -29,7 +29,7 @@ use tidemark_replay::server::{Answer as Replayed, Replay};
 use tidemark_replay::tables::{self, Table};
 use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_sqlserver::rows::{BatchBuilder, BatchLimits, RowReader};
-use tidemark_sqlserver::types::SqlType;
+use tidemark_sqlserver::types;
 use uuid::Uuid;
 
 /// Rows of a measured batch.
@@ -47,7 +47,7 @@ fn columns(named: &[(&str, &str)], format: &str) -> Vec<Column> {
         let sql_type = TypeName::new(*sql_type).unwrap();
         Column {
             name: (*name).to_owned(),
-            form: SqlType::of(&sql_type).unwrap().form(wanted).unwrap(),
+            form: types::form(&sql_type, wanted).unwrap(),
             sql_type,
             nullable: true,
         }

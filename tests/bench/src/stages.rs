@@ -21,7 +21,7 @@ use tidemark_replay::drain::{Address, Drain};
 use tidemark_replay::tables::Table;
 use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_sqlserver::rows::{BatchLimits, RowReader};
-use tidemark_sqlserver::types::SqlType;
+use tidemark_sqlserver::types;
 use tokio::sync::mpsc;
 
 use crate::process::{Measured, measure};
@@ -65,7 +65,7 @@ pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failur
         let sql_type = TypeName::new(column.sql_type)?;
         Ok(Column {
             name: column.name.to_owned(),
-            form: SqlType::of(&sql_type)?.form(wanted)?,
+            form: types::form(&sql_type, wanted)?,
             sql_type,
             nullable: column.name != copies::KEY,
         })

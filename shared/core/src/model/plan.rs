@@ -168,10 +168,16 @@ impl Plan {
         }
     }
 
-    /// The day, in UTC, on which the plan was frozen.
+    /// The day, in UTC, on which the plan was frozen. It stands in keys, so nothing but a day is one.
     #[must_use]
     pub fn load_date(&self) -> &str {
-        self.created_at.get(..10).unwrap_or("unknown")
+        let is_day = |text: &&str| {
+            text.bytes().enumerate().all(|(place, byte)| match place {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            })
+        };
+        self.created_at.get(..10).filter(is_day).unwrap_or("unknown")
     }
 
     /// The row of the watermark store that is this table's.

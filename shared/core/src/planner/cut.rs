@@ -8,7 +8,7 @@
 
 use crate::error::{OfRole, Result, Role};
 use crate::model::names::Identifier;
-use crate::model::rows::{Interval, Rows};
+use crate::model::rows::Rows;
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::table::TableSpec;
 use crate::model::watermark::Watermark;

@@ -1,9 +1,9 @@
 //! A database in memory: several tables by their names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use super::files::MemoryBatch;
-use super::table::MemoryTable;
 use super::types::watermark;
 use crate::error::{Answer, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
@@ -19,27 +19,36 @@ use crate::ports::source::{
 };
 
 /// Tables by name. One that is not there is refused, as a server does.
-#[derive(Debug, Default)]
-pub struct MemoryDatabase {
-    tables: BTreeMap<ObjectName, MemoryTable>,
+#[derive(Debug)]
+pub struct MemoryDatabase<T> {
+    tables: BTreeMap<ObjectName, T>,
+    asked_for: Mutex<BTreeSet<ObjectName>>,
 }
 
-impl MemoryDatabase {
+impl<T> MemoryDatabase<T> {
     /// A database with these tables.
-    pub fn new(tables: impl IntoIterator<Item = (ObjectName, MemoryTable)>) -> Self {
+    pub fn new(tables: impl IntoIterator<Item = (ObjectName, T)>) -> Self {
         Self {
             tables: tables.into_iter().collect(),
+            asked_for: Mutex::default(),
         }
     }
 
     /// The table of this name.
-    pub fn table(&self, name: &ObjectName) -> Answer<&MemoryTable> {
+    pub fn table(&self, name: &ObjectName) -> Answer<&T> {
+        let mut asked_for = self.asked_for.lock().unwrap_or_else(PoisonError::into_inner);
+        asked_for.insert(name.clone());
         let refused = || Failure::new(Fault::Refused, format!("Invalid object name '{name}'"));
         self.tables.get(name).ok_or_else(refused)
     }
+
+    /// The names of all tables that were asked for so far, whether they are there or not.
+    pub fn asked_for(&self) -> BTreeSet<ObjectName> {
+        self.asked_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
-impl KnowTypes for MemoryDatabase {
+impl<T> KnowTypes for MemoryDatabase<T> {
     fn watermark(&self, _sql_type: &TypeName, text: &str) -> Result<Watermark> {
         watermark(text)
     }
@@ -49,7 +58,7 @@ impl KnowTypes for MemoryDatabase {
     }
 }
 
-impl ProbeSource for MemoryDatabase {
+impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
     async fn columns(
         &self,
         table: &ObjectName,
@@ -64,7 +73,7 @@ impl ProbeSource for MemoryDatabase {
     }
 }
 
-impl CutSource for MemoryDatabase {
+impl<T: CutSource> CutSource for MemoryDatabase<T> {
     async fn extent(&self, table: &ObjectName) -> Answer<Option<Extent>> {
         self.table(table)?.extent(table).await
     }
@@ -96,7 +105,7 @@ impl CutSource for MemoryDatabase {
     }
 }
 
-impl ProbeChanges for MemoryDatabase {
+impl<T: ProbeChanges> ProbeChanges for MemoryDatabase<T> {
     fn change_columns(&self, _wanted: WantedForms) -> ChangeColumns {
         super::tracked::change_columns()
     }
@@ -114,26 +123,29 @@ impl ProbeChanges for MemoryDatabase {
     }
 }
 
-impl CountRows for MemoryDatabase {
+impl<T: CountRows> CountRows for MemoryDatabase<T> {
     async fn count(&self, rows: &Rows<'_>) -> Answer<u64> {
         self.table(rows.table())?.count(rows).await
     }
 }
 
-impl ExplainRows for MemoryDatabase {
+impl<T: ExplainRows> ExplainRows for MemoryDatabase<T> {
     fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
         self.table(rows.table())?.explain(rows, columns)
     }
 }
 
-impl ReadRows for &MemoryDatabase {
+impl<T> ReadRows for &MemoryDatabase<T>
+where
+    for<'a> &'a T: ReadRows<Batch = MemoryBatch>,
+{
     type Batch = MemoryBatch;
 
-    async fn read<T: TakeBatches<MemoryBatch>>(
+    async fn read<B: TakeBatches<MemoryBatch>>(
         &mut self,
         rows: &Rows<'_>,
         columns: &[Column],
-        batches: &mut T,
+        batches: &mut B,
     ) -> Answer<u64> {
         let mut table = self.table(rows.table())?;
         table.read(rows, columns, batches).await

@@ -80,6 +80,11 @@ impl MemoryStore {
         self.state().uploads.clear();
     }
 
+    /// What whoever may write to the bucket can do to a document.
+    pub fn overwrite(&self, key: &str, body: Bytes) {
+        self.state().put(key, body, None);
+    }
+
     /// What a careless hand does.
     pub fn delete(&self, key: &str) {
         self.state().objects.remove(key);
