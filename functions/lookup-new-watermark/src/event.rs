@@ -20,7 +20,7 @@ pub(crate) enum Event {
     /// To plan the windows of all tables.
     Plan(LookupNewRequest),
     /// To split a slice.
-    Split(SplitRequest),
+    Split(Box<SplitRequest>),
 }
 
 /// What became of it.
@@ -39,7 +39,7 @@ impl Event {
     /// Reads an event: with `split` it is for that slice. `InvalidInput` names the field that is wrong.
     pub(crate) fn decode(event: Value) -> Result<Self> {
         if event.get("split").is_some() {
-            runner::decode(event).map(Self::Split)
+            runner::decode(event).map(Box::new).map(Self::Split)
         } else {
             runner::decode(event).map(Self::Plan)
         }
@@ -59,7 +59,7 @@ impl Event {
             }
             Self::Split(request) => {
                 let span = request.span();
-                let sub_slices = Box::pin(split(source, store, prefix, request, context));
+                let sub_slices = Box::pin(split(source, store, prefix, *request, context));
                 sub_slices.instrument(span).await.map(Outcome::Split)
             }
         }
