@@ -16,7 +16,7 @@ use tidemark_lambda::runner;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// To commit one window.
-    One(UpdateRequest),
+    One(Box<UpdateRequest>),
     /// To commit many in which nothing changed.
     All(UpdateAllRequest),
 }
@@ -46,7 +46,7 @@ impl Event {
         if event.get("windows").is_some() {
             runner::decode(event).map(Self::All)
         } else {
-            runner::decode(event).map(Self::One)
+            runner::decode(event).map(Box::new).map(Self::One)
         }
     }
 
@@ -67,7 +67,7 @@ impl Event {
     {
         // Boxed, or either would be as large as the other.
         match self {
-            Self::One(request) => Box::pin(update(ports, request, context)).await.map(Outcome::One),
+            Self::One(request) => Box::pin(update(ports, *request, context)).await.map(Outcome::One),
             Self::All(request) => Box::pin(update_all(ports, request, context)).await.map(Outcome::All),
         }
     }
