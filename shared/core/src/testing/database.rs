@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::files::MemoryBatch;
+use super::read::ReadShared;
 use super::types::watermark;
 use crate::error::{Answer, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
@@ -12,7 +13,7 @@ use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, TypeName, WantedForms};
 use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
-use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
     CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, ProbeSource,
     RowsToCut, WatermarkColumn,
@@ -135,19 +136,13 @@ impl<T: ExplainRows> ExplainRows for MemoryDatabase<T> {
     }
 }
 
-impl<T> ReadRows for &MemoryDatabase<T>
-where
-    for<'a> &'a T: ReadRows<Batch = MemoryBatch>,
-{
-    type Batch = MemoryBatch;
-
-    async fn read<B: TakeBatches<MemoryBatch>>(
-        &mut self,
+impl<T: ReadShared> ReadShared for MemoryDatabase<T> {
+    async fn read_shared<B: TakeBatches<MemoryBatch>>(
+        &self,
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut B,
     ) -> Answer<u64> {
-        let mut table = self.table(rows.table())?;
-        table.read(rows, columns, batches).await
+        self.table(rows.table())?.read_shared(rows, columns, batches).await
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::{MemoryBatch, MemoryValue};
+use super::read::ReadShared;
 use super::types::{asked_for, bound, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
@@ -14,7 +15,7 @@ use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, TypeName, WantedForms};
 use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
-use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
     CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, Maximum,
     ProbeSource, RowsToCut, WatermarkColumn,
@@ -203,14 +204,12 @@ impl ExplainRows for MemoryTable {
     }
 }
 
-impl ReadRows for &MemoryTable {
-    type Batch = MemoryBatch;
-
-    async fn read<T: TakeBatches<MemoryBatch>>(
-        &mut self,
+impl ReadShared for MemoryTable {
+    async fn read_shared<B: TakeBatches<MemoryBatch>>(
+        &self,
         rows: &Rows<'_>,
         columns: &[Column],
-        batches: &mut T,
+        batches: &mut B,
     ) -> Answer<u64> {
         let declared = self.declared();
         let is_here = |column: &Column| declared.iter().any(|declared| is_as_declared(column, declared));

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::task::yield_now;
 
 use super::files::{MemoryBatch, MemoryValue};
+use super::read::ReadShared;
 use super::types::{asked_for, bound, column, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
@@ -14,7 +15,7 @@ use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, Form, TypeName, WantedForms};
 use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
-use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
     CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, ProbeSource,
     RowsToCut, WatermarkColumn,
@@ -404,14 +405,12 @@ impl MemoryTracked {
     }
 }
 
-impl ReadRows for &MemoryTracked {
-    type Batch = MemoryBatch;
-
-    async fn read<T: TakeBatches<MemoryBatch>>(
-        &mut self,
+impl ReadShared for MemoryTracked {
+    async fn read_shared<B: TakeBatches<MemoryBatch>>(
+        &self,
         rows: &Rows<'_>,
         _columns: &[Column],
-        batches: &mut T,
+        batches: &mut B,
     ) -> Answer<u64> {
         match rows {
             Rows::Load(load) => self.read_load(bound(load.version)?, load.key, batches).await,

@@ -1,0 +1,127 @@
+//! Columns that a window may not have, and columns that are not those of the last window, through the whole step.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use serde_json::json;
+use tidemark::model::types::{Form, TypeName};
+use tidemark::ports::source::DeclaredColumn;
+use tidemark::testing::declared;
+use tidemark::testing::world::{World, spec, spec_with, window};
+
+/// A column of this type, held as text.
+fn text(name: &str, sql_type: &str) -> DeclaredColumn {
+    DeclaredColumn {
+        sql_type: TypeName::new(sql_type).unwrap(),
+        form: Ok(Form::Text),
+        ..declared(name, true)
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_is_called_as_a_partition_key_fails_its_table() {
+    let by_day = json!({ "layout": "load_date" });
+    for (settings, name, is_taken) in [
+        (json!({}), "Tidemark_Window", false),
+        (by_day.clone(), "tidemark_window", false),
+        (by_day, "TIDEMARK_LOAD_DATE", false),
+        (json!({}), "tidemark_load_date", true),
+        (json!({ "exclude": ["tidemark_window"] }), "tidemark_window", true),
+        (json!({ "columns": ["v"] }), "tidemark_window", true),
+    ] {
+        let world = World::new([1]);
+        world.table.declare([declared(name, true)]);
+        let outcome = world.pipeline().run("r", &[spec_with(settings.clone())]).await.unwrap();
+        assert_eq!(outcome.committed.len(), usize::from(is_taken), "{settings} {name}");
+        if is_taken {
+            continue;
+        }
+        let failed = &outcome.failed[0];
+        assert_eq!(failed.error, "InvalidInput", "{settings} {name}");
+        assert!(
+            failed.cause.contains(name) && failed.cause.contains("exclude"),
+            "{}",
+            failed.cause
+        );
+        assert!(world.store.keys().is_empty(), "{settings} {name}: nothing is frozen");
+    }
+}
+
+#[tokio::test]
+async fn a_column_of_a_type_that_nobody_copies_fails_its_table() {
+    let world = World::new([1]);
+    world.table.declare([DeclaredColumn {
+        form: Err("has a type that is not copied".into()),
+        ..declared("w", true)
+    }]);
+    let outcome = world.pipeline().run("r", &[spec()]).await.unwrap();
+    assert_eq!(outcome.failed[0].error, "UnsupportedType");
+    assert!(
+        outcome.failed[0].cause.contains("column w of dbo.t has a type"),
+        "{}",
+        outcome.failed[0].cause
+    );
+    let outcome = world
+        .pipeline()
+        .run("r", &[spec_with(json!({ "exclude": ["w"] }))])
+        .await
+        .unwrap();
+    assert_eq!(outcome.committed.len(), 1);
+}
+
+#[tokio::test]
+async fn the_next_window_has_the_columns_of_the_last_or_what_readers_can_go_on_with() {
+    let before = || vec![declared("a", false), text("b", "varchar(5)")];
+    let dropped = vec![declared("a", false)];
+    let added = [before(), vec![declared("c", true)]].concat();
+    let widened = vec![declared("a", false), text("b", "varchar(50)")];
+    let retyped = vec![text("a", "varchar(5)"), text("b", "varchar(5)")];
+    let nullable = vec![declared("a", true), text("b", "varchar(5)")];
+    for (now, refused_as) in [
+        (before(), None),
+        (added, None),
+        (widened, None),
+        (nullable, None),
+        (dropped, Some("b is gone")),
+        (retyped, Some("a is varchar(5) and was bigint")),
+    ] {
+        let world = World::new([1, 2, 3]);
+        world.table.declare(before());
+        world.run("r1").await;
+        world.table.insert(4);
+        world.table.declare(now.clone());
+        let is_changed = now != before();
+
+        let strict = spec_with(json!({ "on_schema_change": "fail" }));
+        let failed = world.pipeline().run("strict", &[strict]).await.unwrap().failed;
+        assert_eq!(failed.len(), usize::from(is_changed), "{now:?}: {failed:?}");
+        if !is_changed {
+            continue;
+        }
+        assert_eq!(failed[0].error, "SchemaMismatch", "{now:?}");
+        let outcome = world.pipeline().run("r2", &[spec()]).await.unwrap();
+        if let Some(what) = refused_as {
+            let failed = &outcome.failed[0];
+            assert_eq!(failed.error, "SchemaMismatch", "{now:?}");
+            assert!(
+                failed.cause.contains("last window initial") && failed.cause.contains(what),
+                "{}",
+                failed.cause
+            );
+            assert!(
+                world.ledger().plan(&window("from-3")).await.unwrap().is_none(),
+                "{now:?}: not frozen"
+            );
+            let go_on = spec_with(json!({ "on_schema_change": "continue" }));
+            assert!(
+                world.pipeline().run("r3", &[go_on]).await.unwrap().failed.is_empty(),
+                "{now:?}"
+            );
+        }
+        let manifest = world.ledger().manifest(&window("from-3")).await.unwrap().unwrap();
+        let names: Vec<&str> = manifest.columns.iter().map(|column| column.name.as_str()).collect();
+        let expected: Vec<&str> = std::iter::once("v")
+            .chain(now.iter().map(|column| column.name.as_str()))
+            .collect();
+        assert_eq!((manifest.rows, names), (1, expected));
+    }
+}

@@ -1,0 +1,132 @@
+//! What the log says of a table that failed in a step over all tables: what was to be done with it, not what another step does.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tidemark::model::lookup::EmptyWindow;
+use tidemark::testing::world::{World, name, spec, spec_with, window};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Keeps the fields of every error.
+#[derive(Clone, Default)]
+struct Errors(Arc<Mutex<Vec<Line>>>);
+
+/// A line of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Line {
+    message: String,
+    table: String,
+    error_type: String,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = text,
+            "table" => self.table = text,
+            "error_type" => self.error_type = text,
+            _ => {}
+        }
+    }
+}
+
+impl Subscriber for Errors {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        if *event.metadata().level() == Level::ERROR {
+            let mut line = Line::default();
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+/// The one error that `work` logs.
+async fn error_of(work: impl Future<Output = ()>) -> Line {
+    let errors = Errors::default();
+    let guard = tracing::subscriber::set_default(errors.clone());
+    work.await;
+    drop(guard);
+    let lines = errors.0.lock().unwrap().clone();
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    line.clone()
+}
+
+#[tokio::test]
+async fn a_failed_commit_is_logged_as_one() {
+    let world = World::new([1]);
+    let lost = EmptyWindow {
+        table: name(),
+        window: window("from-9"),
+    };
+    let line = error_of(async {
+        let updated = world.pipeline().update_all("r", vec![lost]).await.unwrap();
+        assert_eq!(updated.failed.len(), 1);
+    })
+    .await;
+    let expected = "The window of the table could not be committed: window from-9 of dbo.t has no plan yet";
+    assert!(line.message.starts_with(expected), "{line:?}");
+    assert_eq!(
+        (line.table.as_str(), line.error_type.as_str()),
+        ("dbo.t", "LedgerInvalid")
+    );
+}
+
+#[tokio::test]
+async fn a_failed_lookup_of_the_new_watermark_is_logged_as_one() {
+    let world = World::new([1]);
+    let wrong = spec_with(json!({ "tracking": { "watermark": { "column": "nope" } } }));
+    let line = error_of(async {
+        let planned = world.pipeline().plan("r", &[wrong]).await.unwrap();
+        assert_eq!(planned.failed.len(), 1);
+    })
+    .await;
+    let expected = "The next window of the table could not be planned: dbo.t has no column 'nope'";
+    assert!(line.message.starts_with(expected), "{line:?}");
+    assert_eq!(
+        (line.table.as_str(), line.error_type.as_str()),
+        ("dbo.t", "SourceRejected")
+    );
+}
+
+#[tokio::test]
+async fn a_failed_lookup_of_the_old_watermark_is_logged_as_one() {
+    let world = World::new([1]);
+    world.run("r1").await;
+    world
+        .store
+        .overwrite("p/_ledger/dbo.t/initial/manifest.json", "{}".into());
+    world.watermarks.set(&name(), None);
+    let line = error_of(async {
+        let planned = world.pipeline().plan("r2", &[spec()]).await.unwrap();
+        assert_eq!(planned.failed.len(), 1);
+    })
+    .await;
+    let expected = "The old watermark of the table could not be looked up: p/_ledger/dbo.t/initial/manifest.json";
+    assert!(line.message.starts_with(expected), "{line:?}");
+    assert_eq!(
+        (line.table.as_str(), line.error_type.as_str()),
+        ("dbo.t", "LedgerInvalid")
+    );
+}

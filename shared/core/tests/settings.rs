@@ -1,0 +1,124 @@
+//! A window is copied with the condition and into the sink that its plan was frozen with, and those come with the event: when
+//! the two do not agree, every step refuses it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tidemark::error::ErrorCode;
+use tidemark::model::table::RunSettings;
+use tidemark::steps::run::{Pipeline, WindowOfRun};
+use tidemark::steps::update::UpdateAnswer;
+use tidemark::testing::world::{PART_BYTES, PREFIX, World, of_run, spec_with};
+use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
+
+/// The steps over a world with a sink.
+type Steps<'a> = Pipeline<'a, MemoryTable, &'a MemoryTable, MemoryWatermarks, MemoryStore, MemoryFiles, MemorySink>;
+
+fn steps<'a>(world: &'a World, sink: &MemorySink) -> Steps<'a> {
+    Pipeline {
+        source: &world.table,
+        reader: &world.table,
+        watermarks: &world.watermarks,
+        store: &world.store,
+        prefix: PREFIX,
+        files: MemoryFiles,
+        sinks: sink.clone(),
+        part_bytes: PART_BYTES,
+        settles: false,
+    }
+}
+
+fn chosen(condition: &str) -> Value {
+    json!({ "where": condition })
+}
+
+fn merged(secret: &str, table: &str) -> Value {
+    json!({ "sink": { "sqlserver": { "secret_arn": secret, "table": table } } })
+}
+
+/// The first window, with these settings.
+fn with(settings: &Value) -> WindowOfRun {
+    let settings: RunSettings = serde_json::from_value(settings.clone()).unwrap();
+    WindowOfRun {
+        settings,
+        ..of_run("initial")
+    }
+}
+
+/// Settings of a plan, those that come with an event later, and which of them is not as it was.
+fn changes() -> Vec<(Value, Value, &'static str)> {
+    let both = json!({ "where": "v > 5", "sink": merged("sink", "u")["sink"] });
+    vec![
+        (chosen("v > 5"), json!({}), "where"),
+        (chosen("v > 5"), chosen("v > 6"), "where"),
+        (json!({}), chosen("v > 5"), "where"),
+        (merged("sink", "u"), json!({}), "sink"),
+        (merged("sink", "u"), merged("other", "u"), "sink"),
+        (merged("sink", "u"), merged("sink", "w"), "sink"),
+        (json!({}), merged("sink", "u"), "sink"),
+        (both.clone(), chosen("v > 5"), "sink"),
+        (both, merged("sink", "u"), "where"),
+    ]
+}
+
+#[tokio::test]
+async fn every_step_refuses_a_window_that_was_frozen_with_other_settings() {
+    for (frozen, given, named) in changes() {
+        let case = format!("{frozen} then {given}");
+        let (world, sink) = (World::new(1..=9), MemorySink::new(true));
+        let mut steps = steps(&world, &sink);
+        steps.plan("r1", &[spec_with(frozen.clone())]).await.unwrap();
+        let keys = world.store.keys();
+        let window = with(&given);
+        let errors = [
+            steps.copy_slice("r2", &window, 0).await.unwrap_err(),
+            steps.split("r2", &window, 0.into()).await.unwrap_err(),
+            steps.update("r2", &window).await.unwrap_err(),
+        ];
+        for error in &errors {
+            assert_eq!(error.code(), ErrorCode::InvalidInput, "{case}: {error}");
+        }
+        let planned = steps.plan("r2", &[spec_with(given)]).await.unwrap();
+        assert!(planned.windows.is_empty(), "{case}");
+        assert_eq!(planned.failed[0].error, "InvalidInput", "{case}");
+        let texts = errors.iter().map(ToString::to_string);
+        for text in texts.chain([planned.failed[0].cause.clone()]) {
+            let to_do = format!("put {named} back until the window is committed");
+            assert!(
+                text.contains(&to_do) && text.contains("docs/operations.md"),
+                "{case}: {text}"
+            );
+        }
+        assert_eq!(world.store.keys(), keys, "{case}: nothing is decided");
+        assert_eq!((world.store.pending_uploads(), sink.rows().len()), (0, 0), "{case}");
+
+        // What was copied with the settings of the plan is not committed with others.
+        steps.copy_slice("r3", &with(&frozen), 0).await.unwrap();
+        let error = steps.update("r3", &window).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput, "{case}");
+        let committed = steps.update("r3", &with(&frozen)).await.unwrap();
+        assert!(matches!(committed, UpdateAnswer::Committed(_)), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_window_is_copied_with_the_settings_that_it_was_frozen_with() {
+    let (world, sink) = (World::new(1..=9), MemorySink::new(true));
+    let spec = spec_with(chosen("v > 5"));
+    let outcome = steps(&world, &sink).run("r1", &[spec]).await.unwrap();
+    // Rows that are not chosen are not late either.
+    assert_eq!(
+        (outcome.committed[0].rows, outcome.committed[0].late_rows),
+        (4, Some(0))
+    );
+    assert_eq!(world.lines(), [6, 7, 8, 9]);
+
+    let (world, sink) = (World::new(1..=9), MemorySink::new(true));
+    let both = json!({ "where": "v > 5", "sink": merged("sink", "u")["sink"] });
+    let outcome = steps(&world, &sink).run("r1", &[spec_with(both)]).await.unwrap();
+    assert_eq!((outcome.committed[0].rows, outcome.committed[0].objects), (4, 0));
+    assert_eq!(sink.rows(), BTreeMap::from([(0, 9)]));
+    assert!(world.parts().is_empty());
+}

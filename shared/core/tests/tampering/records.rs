@@ -1,0 +1,119 @@
+//! Records.
+
+use serde_json::json;
+use tidemark::error::ErrorCode;
+use tidemark::testing::{MemoryTable, MemoryTracked};
+
+use crate::scene::{Scene, changes, into_a_sink, into_files, load, superseded, tamper};
+
+const RECORD: &str = "record-00000";
+
+async fn uploaded() -> Scene<MemoryTable> {
+    let scene = into_files().await;
+    scene.copy().await;
+    scene
+}
+
+async fn merged() -> Scene<MemoryTable> {
+    let scene = into_a_sink().await;
+    scene.copy().await;
+    scene
+}
+
+async fn split() -> Scene<MemoryTable> {
+    let scene = into_files().await;
+    scene.steps().split("before", &scene.window, 0.into()).await.unwrap();
+    scene
+}
+
+async fn load_split() -> Scene<MemoryTracked> {
+    let scene = load().await;
+    scene.steps().split("before", &scene.window, 0.into()).await.unwrap();
+    scene
+}
+
+async fn changes_split() -> Scene<MemoryTracked> {
+    let scene = changes().await;
+    scene.steps().split("before", &scene.window, 0.into()).await.unwrap();
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_an_upload() {
+    let cases = tamper(uploaded, RECORD).await;
+    for place in [
+        "/window",
+        "/decision",
+        "/upload/key",
+        "/upload/upload_id",
+        "/upload/token",
+        "/upload/crc64nvme",
+    ] {
+        assert!(cases.texts.iter().any(|text| text == place), "{cases:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_a_merge() {
+    let cases = tamper(merged, RECORD).await;
+    assert_eq!(cases.texts, ["/decision", "/run_id", "/window"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_a_split() {
+    tamper(split, RECORD)
+        .await
+        .reached(&["/slices/0/new/value", "/slices/1/old/type"]);
+    tamper(load_split, RECORD)
+        .await
+        .reached(&["/slices/0/key/column", "/slices/0/key/up_to/value"]);
+    tamper(changes_split, RECORD)
+        .await
+        .reached(&["/slices/0/key/column", "/slices/1/key/above/type"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_a_superseded_slice() {
+    tamper(superseded, RECORD)
+        .await
+        .reached(&["/by", "/decision", "/window"]);
+}
+
+/// The upload of a record is completed only at the key that the plan gives to its slice.
+#[tokio::test]
+async fn a_record_whose_upload_names_another_key_is_refused_at_commit() {
+    let template = uploaded().await;
+    let own = template.document(&template.key(RECORD))["upload"]["key"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for other in [
+        own.replace("part-00000", "part-00001"),
+        own.replace("from-2", "from-3"),
+        own.replace("dbo.t", "dbo.secrets"),
+        own.replace("p/dbo.t", "p/_ledger/dbo.t"),
+        format!("../{own}"),
+        "p/_ledger/dbo.t/from-2/manifest.json".to_owned(),
+    ] {
+        let scene = uploaded().await;
+        let window = &scene.window;
+        for slice in 1..4_u32 {
+            scene.steps().copy_slice("before", window, slice).await.unwrap();
+        }
+        let key = scene.key(RECORD);
+        let mut record = scene.document(&key);
+        record["upload"]["key"] = json!(other);
+        scene.store.overwrite(&key, record.to_string().into());
+        let error = scene.steps().update("after", window).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LedgerInvalid, "{other}");
+        assert!(error.to_string().contains("names another object"), "{error}");
+        let completed = scene
+            .store
+            .keys()
+            .into_iter()
+            .filter(|key| key.ends_with("part-00000.csv"));
+        let of_window = completed.filter(|key| key.contains("from-2")).count();
+        assert_eq!(of_window, 0, "{other}: not completed anywhere");
+        assert_eq!(scene.store.body(&scene.key("manifest")), None, "{other}: not committed");
+    }
+}
