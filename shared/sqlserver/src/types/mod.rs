@@ -10,6 +10,8 @@ mod documents;
 mod exact_numbers;
 mod family;
 mod floats;
+#[cfg(test)]
+mod holding_tests;
 mod identifiers;
 mod moment_text;
 mod moments;
@@ -17,6 +19,8 @@ mod moments;
 mod tests;
 mod texts;
 mod variant;
+#[cfg(test)]
+mod watermark_tests;
 pub(crate) mod wire;
 
 use std::fmt;
