@@ -15,7 +15,7 @@ use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
 use tidemark::steps::run::Pipeline;
 use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
-use tidemark::testing::world::{PREFIX, World, of_run, spec, window};
+use tidemark::testing::world::{PREFIX, World, name, of_run, spec, window};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 
 /// What is decided of the first slice of the first window.
@@ -73,7 +73,7 @@ async fn the_manifest_names_every_object_and_nothing_else_is_visible() {
 async fn an_empty_table_leaves_the_watermark_alone() {
     let world = World::new([]);
     world.watermarks.set(&world.name, Some("7"));
-    assert_eq!(world.run("r1").await.unchanged, [world.name.clone()]);
+    assert_eq!(world.run("r1").await.unchanged, [name()]);
     assert_eq!((world.watermark().as_deref(), world.store.keys().len()), (Some("7"), 0));
 }
 
