@@ -49,7 +49,7 @@ fn each_is_named<T: DeserializeOwned>(event: &Value, cases: &[(&str, Option<Valu
 /// The mistakes in what names something that is run or opened for a table.
 fn settings_cases() -> Vec<(&'static str, Option<Value>, &'static str)> {
     vec![
-        ("/settings", Some(json!([])), "settings: "),
+        ("/settings", Some(json!("all")), "settings: invalid type: string"),
         (
             "/settings/wher",
             Some(json!("a = 1")),

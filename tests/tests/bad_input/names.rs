@@ -135,8 +135,9 @@ async fn odd_names_of_schemas_tables_and_columns_are_copied_whole() {
 async fn odd_names_are_keys_that_s3_takes() {
     let world = World::new(CONTROL_TABLE).await;
     let store = world.s3.store();
-    for name in odd_names() {
-        let table = quoted(&name);
+    // The server keeps a file for each object, whose name would be too long.
+    for name in odd_names().iter().filter(|name| name.chars().count() < 128) {
+        let table = quoted(name);
         world.execute(&format!(
             "create table dbo.{table} (v int); insert into dbo.{table} values (1)"
         ));

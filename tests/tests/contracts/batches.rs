@@ -1,6 +1,7 @@
 //! Batches: the adapter of the source builds them, the encoders read them, and neither knows the other.
 
 use mssql_tds::datatypes::row_writer::RowWriter;
+use serde_json::json;
 use tidemark::model::format::Format;
 use tidemark::model::types::{Column, Form, Fraction, TypeName};
 use tidemark::ports::files::{EncodeFiles, EncodePart};
@@ -95,8 +96,8 @@ fn a_batch_of_the_source_is_of_the_schema_that_the_files_have() {
 
 #[test]
 fn every_format_takes_the_batches_of_the_source() {
-    for format in ["parquet", "csv", "jsonl"] {
-        let format: Format = serde_json::from_value(format.into()).unwrap();
+    for format in [json!("parquet"), json!({ "csv": { "null": "NULL" } }), json!("jsonl")] {
+        let format: Format = serde_json::from_value(format).unwrap();
         for form in forms() {
             let is_typed = matches!(format, Format::Parquet(_));
             // What only typed files ask for, and what only texts do.

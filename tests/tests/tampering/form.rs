@@ -158,6 +158,8 @@ fn shorten(tokens: &mut Vec<String>) -> bool {
             // Row versions have the lower bound in their windows, and not the upper one.
             ["<" | ">", "=", ..] => (2, Some("<")),
             [">", ..] => (1, Some("<")),
+            // How many rows of a slice are passed over to find where it is cut.
+            ["OFFSET", number, "ROWS", ..] if number.parse::<u64>().is_ok() => (2, Some("OFFSET")),
             // Lists keep their last item.
             [COLUMN, ",", COLUMN, ..] => (2, None),
             [COLUMN, "T", ",", COLUMN, "T", ..] => (3, None),
