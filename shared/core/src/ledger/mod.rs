@@ -172,11 +172,10 @@ impl<S: ReadObjects> Ledger<'_, S> {
         let Some(object) = self.store.get(key).await? else {
             return Ok(None);
         };
-        let mut deserializer = serde_json::Deserializer::from_slice(&object.body);
-        let document: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let message = format!("{key} is not what Tidemark wrote there");
-            Error::with_source(ErrorCode::LedgerInvalid, message, error)
-        })?;
+        let document: T = match serde_json::from_slice(&object.body) {
+            Ok(document) => document,
+            Err(_) => return Err(unreadable::<T>(key, &object.body)),
+        };
         let invalid = |what: String| Err(Error::new(ErrorCode::LedgerInvalid, format!("{key} {what}")));
         if document.version() != VERSION {
             let version = document.version();
@@ -250,6 +249,17 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         let body = serde_json::to_vec_pretty(document)
             .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
         self.store.create(key, Bytes::from(body)).await
+    }
+}
+
+/// Why the document at `key` cannot be read. It is read once more, to say where: to know that costs more than the reading.
+fn unreadable<T: DeserializeOwned>(key: &str, body: &[u8]) -> Error {
+    let message = format!("{key} is not what Tidemark wrote there");
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
+    match read {
+        Err(error) => Error::with_source(ErrorCode::LedgerInvalid, message, error),
+        Ok(_) => Error::new(ErrorCode::LedgerInvalid, format!("{message}: more follows it")),
     }
 }
 

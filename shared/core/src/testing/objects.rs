@@ -19,7 +19,7 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     objects: BTreeMap<String, Stored>,
     uploads: BTreeMap<String, PendingUpload>,
@@ -32,7 +32,7 @@ struct Stored {
     token: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct PendingUpload {
     upload: Upload,
     pieces: BTreeMap<u32, Bytes>,
@@ -58,6 +58,14 @@ impl State {
 impl MemoryStore {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A bucket of its own that is like this one now.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            state: Mutex::new(self.state().clone()),
+        }
     }
 
     /// Every visible key.

@@ -47,6 +47,17 @@ impl MemoryTable {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A table of its own that is like this one now.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self {
+            rows: Mutex::new(self.rows().clone()),
+            others: Mutex::new(others),
+            is_uncountable: AtomicBool::new(self.is_uncountable.load(Relaxed)),
+        }
+    }
+
     /// Adds a row.
     pub fn insert(&self, row: i64) {
         self.rows().push(row);

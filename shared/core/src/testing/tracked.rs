@@ -27,7 +27,7 @@ pub struct MemoryTracked {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     rows: BTreeMap<i64, i64>,
     changes: BTreeMap<i64, Vec<Change>>,
@@ -101,6 +101,14 @@ impl MemoryTracked {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A table of its own that is like this one now.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            state: Mutex::new(self.state().clone()),
+        }
     }
 
     /// Inserts or updates a row, in a transaction of its own.

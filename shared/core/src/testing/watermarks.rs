@@ -25,6 +25,16 @@ impl MemoryWatermarks {
         }
     }
 
+    /// A store of its own that is like this one now.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self {
+            store_type: self.store_type.clone(),
+            values: Mutex::new(values),
+        }
+    }
+
     /// The stored value.
     pub fn value(&self, table: &ObjectName) -> Option<String> {
         self.values

@@ -54,6 +54,17 @@ impl World {
         }
     }
 
+    /// A world of its own that is like this one now.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            table: self.table.copied(),
+            store: self.store.copied(),
+            watermarks: self.watermarks.copied(),
+            name: self.name.clone(),
+        }
+    }
+
     /// The four steps over this world.
     pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTable> {
         pipeline(&self.table, &self.store, &self.watermarks)

@@ -65,6 +65,16 @@ impl World {
         world
     }
 
+    /// A world of its own that is like this one now.
+    pub fn copied(&self) -> Self {
+        Self {
+            table: self.table.copied(),
+            store: self.store.copied(),
+            watermarks: self.watermarks.copied(),
+            name: self.name.clone(),
+        }
+    }
+
     /// The four steps over this world.
     pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTracked> {
         pipeline(&self.table, &self.store, &self.watermarks)

@@ -5,30 +5,36 @@ use tidemark::testing::faults::{Fault, Gate};
 use crate::RUNS;
 use crate::scenes::{Scene, check_what_readers_see, outcome};
 
-async fn every_port_call(scene: Scene) -> usize {
+/// Disturbs every port call so, each in a run of its own. How many there were.
+async fn every_port_call_with(scene: Scene, fault: Fault) -> usize {
     let expected = scene.undisturbed().await;
     assert_eq!(expected.windows.len(), 2);
+    let set = scene.set().await;
+    for call in 0.. {
+        let world = set.copied();
+        let gate = Gate::at(call, fault);
+        let done = scene.run(&world, &gate, "disturbed").await;
+        let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
+        if !gate.was_reached() {
+            assert!(done);
+            return call;
+        }
+        check_what_readers_see(&world, &case).await;
+        let undisturbed = Gate::default();
+        let mut runs = 0;
+        while !scene.run(&world, &undisturbed, "again").await {
+            runs += 1;
+            assert!(runs < RUNS, "{case}: the next runs do not get through");
+        }
+        assert_eq!(outcome(&world).await, expected, "{case}");
+    }
+    unreachable!("a run has an end")
+}
+
+async fn every_port_call(scene: Scene) -> usize {
     let mut cases = 0;
     for fault in Fault::ALL {
-        for call in 0.. {
-            let world = scene.set().await;
-            let gate = Gate::at(call, fault);
-            let done = scene.run(&world, &gate, "disturbed").await;
-            let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
-            if !gate.was_reached() {
-                assert!(done);
-                break;
-            }
-            cases += 1;
-            check_what_readers_see(&world, &case).await;
-            let undisturbed = Gate::default();
-            let mut runs = 0;
-            while !scene.run(&world, &undisturbed, "again").await {
-                runs += 1;
-                assert!(runs < RUNS, "{case}: the next runs do not get through");
-            }
-            assert_eq!(outcome(&world).await, expected, "{case}");
-        }
+        cases += every_port_call_with(scene, fault).await;
     }
     cases
 }
@@ -43,8 +49,8 @@ async fn a_window_of_many_slices_disturbed_at_any_port_call_ends_as_an_undisturb
     assert!(every_port_call(Scene::Sliced).await > 80);
 }
 
-#[tokio::test(start_paused = true)]
-async fn slices_that_are_split_disturbed_at_any_port_call_end_as_undisturbed_ones() {
+#[tokio::test]
+async fn slices_that_take_too_long_are_split_until_they_do_not() {
     let expected = Scene::Slow.undisturbed().await;
     let names = |slice: &str| {
         let keys = expected.parts.keys();
@@ -56,5 +62,24 @@ async fn slices_that_are_split_disturbed_at_any_port_call_end_as_undisturbed_one
     let twice = names("00002");
     assert_eq!(twice.len(), 12, "{twice:?}");
     assert_eq!(twice[0], "00002.00000.00000.csv");
-    assert!(every_port_call(Scene::Slow).await > 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_that_are_split_end_as_undisturbed_ones_when_a_run_dies_before_any_port_call() {
+    assert!(every_port_call_with(Scene::Slow, Fault::CrashBefore).await > 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_that_are_split_end_as_undisturbed_ones_when_a_run_dies_after_any_port_call() {
+    assert!(every_port_call_with(Scene::Slow, Fault::CrashAfter).await > 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_that_are_split_end_as_undisturbed_ones_when_any_port_call_fails_once() {
+    assert!(every_port_call_with(Scene::Slow, Fault::FailsOnce).await > 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_that_are_split_end_as_undisturbed_ones_when_the_answer_of_any_port_call_is_lost() {
+    assert!(every_port_call_with(Scene::Slow, Fault::AnswerLost).await > 300);
 }

@@ -9,8 +9,9 @@ use crate::seeds;
 async fn two_runs_interleaved_in_any_order_end_as_one() {
     for scene in [Scene::Whole, Scene::Sliced, Scene::Slow] {
         let expected = scene.undisturbed().await;
+        let set = scene.set().await;
         for seed in 1..=seeds() {
-            let world = scene.set().await;
+            let world = set.copied();
             let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
             let (a, b) = tokio::join!(scene.run(&world, &one, "a"), scene.run(&world, &other, "b"));
             assert!(a && b, "seed {seed}, {scene:?}: {a} {b}");
@@ -26,8 +27,9 @@ async fn two_runs_interleaved_in_any_order_end_as_one() {
 #[tokio::test]
 async fn a_split_and_a_copy_of_one_slice_end_as_one_of_them() {
     let (mut split, mut whole) = (0, 0);
+    let set = Scene::Slow.set().await;
     for seed in 1..=seeds() {
-        let world = Scene::Slow.set().await;
+        let world = set.copied();
         let (slow, quick) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
         let turns = usize::try_from(seed).unwrap() % 8 * 20;
         let (slow, quick) = match seed % 3 {
@@ -90,8 +92,9 @@ fn check_rows(outcome: &Outcome, seed: u64) {
 #[tokio::test]
 async fn three_runs_of_which_one_dies_end_as_one() {
     let expected = Scene::Sliced.undisturbed().await;
+    let set = Scene::Sliced.set().await;
     for seed in 1..=seeds() {
-        let world = Scene::Sliced.set().await;
+        let world = set.copied();
         let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
         let dying = Gate::at(usize::try_from(seed).unwrap() % 25, Fault::CrashAfter);
         let (a, b, _) = tokio::join!(

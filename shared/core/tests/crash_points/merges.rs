@@ -61,6 +61,14 @@ fn sink_spec() -> SinkSpec {
 }
 
 impl Merging {
+    /// The same with a world and a sink of its own. Nothing is merged yet.
+    fn copied(&self, merge: Merge) -> Self {
+        Self {
+            world: self.world.copied(),
+            sink: MemorySink::new(merge.compares),
+        }
+    }
+
     async fn run(&self, gate: &Gate, run_id: &str) -> bool {
         self.run_in_time(gate, run_id, u64::MAX).await
     }
@@ -100,10 +108,11 @@ async fn a_merge_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
     for (is_sliced, compares) in [(false, true), (true, true), (false, false)] {
         let merge = Merge { is_sliced, compares };
         let expected = merge.undisturbed().await;
+        let set = merge.set().await;
         let mut cases = 0;
         for fault in Fault::ALL {
             for call in 0.. {
-                let merging = merge.set().await;
+                let merging = set.copied(merge);
                 let gate = Gate::at(call, fault);
                 let done = merging.run(&gate, "disturbed").await;
                 let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
@@ -136,8 +145,9 @@ async fn merges_interleaved_in_any_order_end_as_one() {
     ] {
         let merge = Merge { is_sliced, compares };
         let expected = merge.undisturbed().await;
+        let set = merge.set().await;
         for seed in 1..=seeds() {
-            let merging = merge.set().await;
+            let merging = set.copied(merge);
             let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
             // The second goes on with the next window, while the first may still be at this one, with rows long read.
             let one = one.held_up_at("lock", usize::try_from(seed).unwrap() % 4 * 500);
