@@ -1,7 +1,8 @@
 """The figures of the house and its limits: `make house`.
 
 It reads the sources as text, with no more Rust than it takes to tell code from comments, tests from product, and one
-block from another. It ends with 1 when a limit is exceeded.
+block from another. It ends with 1 when a limit is exceeded. A limit that the sources do not meet yet has a ceiling
+beside it, which is what they have today: a ceiling may only be lowered.
 """
 
 import json
@@ -16,14 +17,24 @@ ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = "tests/sandbox/src"
 PRODUCT = ("functions", "shared", "cli")
 
+# The type that was added last: what a new one touches is what this one does.
+NEWEST_TYPE = "sql_variant"
+
 MOST_LINES_OF_THE_STAND_IN = 16_000
 MOST_LINES_OF_A_FUNCTION = 70
 DEEPEST_NESTING = 5
 MOST_FILES_OF_A_TYPE = 6
 MOST_RECURSION_LIMITS = 1
 
-# The type that was added last: what a new one touches is what this one does.
-NEWEST_TYPE = "sql_variant"
+# What the sources have today where they do not meet a limit yet.
+CEILINGS = {
+    "lines of the stand-in (tests/sandbox/src)": 19_682,
+    "lines of a function": 297,
+    "blocks within one another": 7,
+    f"files of {NEWEST_TYPE}": 14,
+    "recursion_limit": 20,
+}
+
 # Types whose names mean nothing else.
 TYPES = (
     NEWEST_TYPE,
@@ -366,9 +377,10 @@ class Report:
         self.exceeded: list[str] = []
 
     def limit(self, what: str, value: int, most: int) -> None:
-        verdict = "" if value <= most else "   TOO MANY"
+        ceiling = CEILINGS.get(what, most)
+        verdict = "" if value <= most else f"   NOT MET YET, ceiling {ceiling:,}" if value <= ceiling else "   TOO MANY"
         print(f"  {what}: {value:,} of at most {most:,}{verdict}")
-        if value > most:
+        if value > ceiling:
             self.exceeded.append(what)
 
 

@@ -64,7 +64,9 @@ impl ControlTable {
         let has_name = columns.iter().any(|column| is_name(&column.name));
         let mut others = columns.iter().enumerate().filter(|(_, column)| !is_name(&column.name));
         let (Some((position, column)), true) = (others.next(), has_name) else {
-            return Err(self.unusable("it needs a column TableName and one for the watermark").into());
+            return Err(self
+                .unusable("it needs a column TableName and one for the watermark")
+                .into());
         };
         let name = &column.name;
         let store_type = match &column.sql_type {
@@ -74,7 +76,11 @@ impl ControlTable {
             }
             Ok(sql_type) if sql_type.is_text() && sql_type.assigned_as() == *sql_type => StoreType::Text,
             Ok(sql_type) => StoreType::Typed(sql_type.name()),
-            Err(unknown) => return Err(self.unusable(&format!("its column {name} has the type {unknown}")).into()),
+            Err(unknown) => {
+                return Err(self
+                    .unusable(&format!("its column {name} has the type {unknown}"))
+                    .into());
+            }
         };
         Ok(ValueColumn {
             name: Identifier::new(name.as_str())?,
@@ -92,7 +98,11 @@ impl ControlTable {
         let mut names = key.names();
         let mut found: Option<(String, Row)> = None;
         for name in &names {
-            for row in self.server.rows(&control_table::stored_watermark(&self.table, name)).await? {
+            for row in self
+                .server
+                .rows(&control_table::stored_watermark(&self.table, name))
+                .await?
+            {
                 if let Some((other, _)) = &found {
                     let what = format!("it has rows for both '{other}' and '{name}': keep one");
                     return Err(self.unusable(&what).into());
@@ -128,7 +138,11 @@ impl ControlTable {
 
     /// Whether the procedure compares the expected value itself. A server that has no `sys.parameters` says no.
     async fn procedure_compares(&self) -> Answer<bool> {
-        match self.server.counted(&control_table::expected_parameter(&self.procedure)).await {
+        match self
+            .server
+            .counted(&control_table::expected_parameter(&self.procedure))
+            .await
+        {
             Ok(parameters) => Ok(parameters > 0),
             Err(failure) if failure.is_transient() => Err(failure),
             Err(_) => Ok(false),

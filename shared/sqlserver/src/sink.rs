@@ -2,12 +2,13 @@
 
 mod cells;
 mod keys;
-pub(crate) mod mapping;
+mod mapping;
 #[cfg(test)]
 mod mapping_tests;
-pub(crate) mod sink_columns;
+mod sink_columns;
 mod staged_slice;
-pub(crate) mod staging;
+mod staging;
+mod statements;
 #[cfg(test)]
 mod type_tests;
 

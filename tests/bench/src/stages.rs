@@ -144,7 +144,9 @@ fn drained(login: &Login, sql: &str) -> Result<u64, Failure> {
 
 async fn decoded(login: &Login, is_encrypted: bool) -> Result<u64, Failure> {
     let mut client = Box::pin(connect(login, is_encrypted)).await?;
-    client.execute_sp_executesql("SELECT 1".to_owned(), Vec::new(), ()).await?;
+    client
+        .execute_sp_executesql("SELECT 1".to_owned(), Vec::new(), ())
+        .await?;
     let mut null = crate::null::Null::default();
     loop {
         use mssql_tds::connection::tds_client::BufferedRowPoll;

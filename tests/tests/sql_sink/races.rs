@@ -17,14 +17,15 @@ use tidemark_sqlserver::sink::{SinkServer, StagedSlice};
 use crate::world::{World, login, rows, spec, staged_row, stand_in};
 
 /// What a merge says to its database, in order.
-const STATEMENTS: [&str; 10] = [
+const STATEMENTS: [&str; 11] = [
     "LOGIN",
     "FROM sys.columns",
     "XACT_ABORT",
     "CREATE TABLE #tidemark",
-    "SELECT TOP 0",
+    "SET FMTONLY ON",
     "INSERT BULK",
     "sp_getapplock",
+    "COALESCE(MAX([row])",
     "ROW_NUMBER",
     "UPDATE [t]",
     "INSERT INTO [dbo].[t]",

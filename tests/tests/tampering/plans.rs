@@ -1,6 +1,7 @@
 //! The documents of windows of every kind.
 
 use serde_json::{Value, json};
+use tidemark::error::ErrorCode;
 
 use crate::world::{Outcome, Tampering};
 
@@ -80,4 +81,17 @@ async fn a_plan_with_a_sink_table_runs_nothing_else() {
     let tampering = Tampering::new(&script, by_watermark(json!({ "sink": sink }))).await;
     let frozen = tampering.frozen(&[]).await;
     check(&tampering.replace_texts(&frozen, "plan.json").await);
+}
+
+/// Whoever writes the plan and the event cannot have a secret opened that the deployment does not name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_the_deployment_does_not_name_is_not_opened() {
+    let script = format!("{TABLE}\nGO\ncreate table copied (id int primary key, at datetime2(3), price money)");
+    let sink = json!({ "sqlserver": { "secret_arn": "other", "table": "copied" } });
+    let tampering = Tampering::new(&script, by_watermark(json!({ "sink": sink, "slice_rows": 100 }))).await;
+    let frozen = tampering.frozen(&[]).await;
+    let (ends, opened) = tampering.run_untouched(&frozen).await;
+    // The split, the copy, and the commit, which waits for the copy.
+    assert_eq!(ends, [None, Some(ErrorCode::InvalidConfig), None]);
+    assert_eq!(opened, ["source"]);
 }

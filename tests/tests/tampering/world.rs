@@ -211,6 +211,13 @@ impl Tampering {
         (statements, ends)
     }
 
+    /// The errors of the steps of a window, as [`Self::run`] has them, and the secrets that are open by then.
+    pub async fn run_untouched(&self, frozen: &FrozenWindow) -> (Vec<Option<ErrorCode>>, Vec<String>) {
+        let (_, ends) = self.run(frozen, None).await;
+        let opened = self.opened.names.lock().unwrap().iter().cloned().collect();
+        (ends, opened)
+    }
+
     /// Replaces every text of the only document of the window whose key ends so by every hostile one, and runs the steps that
     /// read it.
     pub async fn replace_texts(&self, frozen: &FrozenWindow, document: &str) -> Outcome {

@@ -20,9 +20,9 @@ use super::cells::{Cells, Row};
 use super::mapping::{Merge, SinkTables};
 use super::sink_columns::SinkColumn;
 use super::staging::staged_name;
+use super::statements::{STAGING, drop_staging, lock, session, sink_columns, table_type_columns, unlock};
 use crate::session::{Driver, Mssql, MssqlClient, Opened, Session, parameters, unlogged, within};
 use crate::statements::Statement;
-use crate::statements::merge::{STAGING, drop_staging, lock, session, sink_columns, table_type_columns, unlock};
 
 /// Rows handed to a procedure at once.
 const ROWS_PER_CALL: u64 = 10_000;

@@ -7,8 +7,8 @@ use tidemark::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 
 use crate::answers::{number, single, unexpected_answer};
 use crate::session::Server;
-use crate::statements::change_tracking::{self, OPERATION_COLUMN, VERSION_COLUMN};
 use crate::statements::Quoted;
+use crate::statements::change_tracking::{self, OPERATION_COLUMN, VERSION_COLUMN};
 use crate::types::SqlType;
 
 impl ProbeChanges for Server {

@@ -42,12 +42,7 @@ impl CutSource for Server {
             .collect()
     }
 
-    async fn histogram(
-        &self,
-        table: &ObjectName,
-        column: &CutColumn,
-        below: Option<&Watermark>,
-    ) -> Answer<Histogram> {
+    async fn histogram(&self, table: &ObjectName, column: &CutColumn, below: Option<&Watermark>) -> Answer<Histogram> {
         let sql_type = SqlType::of(&column.sql_type)?;
         let statistics = self.catalog_rows(&cut::statistics(table, &column.name)).await?;
         for row in statistics.iter().flatten() {

@@ -242,7 +242,10 @@ mod tests {
             ..changes
         };
         let of_range = rows(&part, &columns).unwrap();
-        assert_eq!(of_range.sql, format!("{} AND [ct].[a] > CAST(@P3 AS bigint)", statement.sql));
+        assert_eq!(
+            of_range.sql,
+            format!("{} AND [ct].[a] > CAST(@P3 AS bigint)", statement.sql)
+        );
         assert_eq!(of_range.parameters, ["3", "9", "4"]);
         assert_eq!(
             select(&part, "[a]").unwrap().sql,
@@ -293,6 +296,9 @@ mod tests {
             version: &seven,
             key: None,
         };
-        assert_eq!(load(&whole, &[column("id", "int")]).unwrap_err().code(), ErrorCode::LedgerInvalid);
+        assert_eq!(
+            load(&whole, &[column("id", "int")]).unwrap_err().code(),
+            ErrorCode::LedgerInvalid
+        );
     }
 }

@@ -23,7 +23,12 @@ pub(crate) fn expected_parameter(procedure: &ObjectName) -> Statement {
 }
 
 /// Calls a procedure that compares, positionally `(value, table name, expected value)`; NULL expects none.
-pub(crate) fn move_watermark(procedure: &ObjectName, new: &Watermark, table_name: &str, expected: Option<&str>) -> Statement {
+pub(crate) fn move_watermark(
+    procedure: &ObjectName,
+    new: &Watermark,
+    table_name: &str,
+    expected: Option<&str>,
+) -> Statement {
     let procedure = procedure.quoted();
     match expected {
         None => Statement::with(format!("EXEC {procedure} @P1, @P2, NULL"), &[new.value(), table_name]),
@@ -69,7 +74,10 @@ pub(crate) fn move_watermark_if(
             vec![new.value(), table_name, expected],
         ),
         (Some(expected), StoreType::Typed(sql_type)) => (
-            format!("EXISTS ({row} AND {column} = {})", SqlType::of(sql_type)?.of_parameter("@P3")),
+            format!(
+                "EXISTS ({row} AND {column} = {})",
+                SqlType::of(sql_type)?.of_parameter("@P3")
+            ),
             vec![new.value(), table_name, expected],
         ),
     };

@@ -8,7 +8,6 @@
 pub(crate) mod change_tracking;
 pub(crate) mod control_table;
 pub(crate) mod cut;
-pub(crate) mod merge;
 pub(crate) mod watermark;
 
 use tidemark::error::Result;

@@ -117,7 +117,11 @@ pub(super) fn select(interval: &Interval<'_>, what: &str) -> Result<Statement> {
     };
     let (mut condition, mut parameters) = match interval.old {
         Some(old) => (
-            format!("{column} {above} {} AND {column} {below} {}", typed(1, old)?, typed(2, interval.new)?),
+            format!(
+                "{column} {above} {} AND {column} {below} {}",
+                typed(1, old)?,
+                typed(2, interval.new)?
+            ),
             vec![old.value().to_owned(), interval.new.value().to_owned()],
         ),
         None => (
@@ -151,7 +155,10 @@ mod tests {
     use super::*;
 
     fn watermark(sql_type: &str, text: &str) -> Watermark {
-        SqlType::of(&TypeName::new(sql_type).unwrap()).unwrap().watermark(text).unwrap()
+        SqlType::of(&TypeName::new(sql_type).unwrap())
+            .unwrap()
+            .watermark(text)
+            .unwrap()
     }
 
     fn column(name: &str, sql_type: &str) -> Column {
@@ -256,8 +263,14 @@ mod tests {
     fn a_day_or_minute_that_still_runs_is_left_for_later() {
         for (sql_type, bound) in [
             ("date", "< CAST(SYSUTCDATETIME() AS date)) AS [m]"),
-            ("smalldatetime", "< CAST(DATEADD(second, -30, SYSUTCDATETIME()) AS smalldatetime)) AS [m]"),
-            ("datetimeoffset(3)", "<= CAST(SYSDATETIMEOFFSET() AS datetimeoffset(3))) AS [m]"),
+            (
+                "smalldatetime",
+                "< CAST(DATEADD(second, -30, SYSUTCDATETIME()) AS smalldatetime)) AS [m]",
+            ),
+            (
+                "datetimeoffset(3)",
+                "<= CAST(SYSDATETIMEOFFSET() AS datetimeoffset(3))) AS [m]",
+            ),
         ] {
             let probe = Probe::new("orders", "m", sql_type, false);
             let statement = growth(&probe.column(), None).unwrap();

@@ -10,7 +10,6 @@ use tiberius::{ColumnData, TypeInfo, VarLenType};
 use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
-use super::documents::Document;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
 
 /// Bytes of text in a code page at most, but for `(max)`.
@@ -172,7 +171,7 @@ impl Family for Text {
                         && is_enough(source.length())
                         && (source.is_in_code_page() || !self.is_in_code_page()))
             }
-            SqlType::Document(Document::Xml) => !self.is_in_code_page() && self.length().is_none(),
+            SqlType::Document(_) => !self.is_in_code_page() && self.length().is_none(),
             _ => false,
         }
     }

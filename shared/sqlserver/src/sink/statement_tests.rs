@@ -140,7 +140,7 @@ fn text_is_compared_and_checked_as_the_column_that_it_goes_into() {
     assert!(checked.contains(long), "in the code page of its collation: {checked}");
     let insert = by_key.insert().sql;
     assert!(
-        insert.contains(&format!("{long}, CONVERT(xml, CAST([s].[c3] AS nvarchar(max)), 1)")),
+        insert.contains(&format!("{long}, CONVERT(xml, [s].[c3], 1)")),
         "{insert}"
     );
 

@@ -6,10 +6,10 @@
 
 use tidemark::model::names::ObjectName;
 
-use super::{Quoted, Statement};
-use crate::sink::mapping::Merge;
-use crate::sink::sink_columns::MappedColumn;
-use crate::sink::staging::StagedColumn;
+use super::mapping::Merge;
+use super::sink_columns::MappedColumn;
+use super::staging::StagedColumn;
+use crate::statements::{Quoted, Statement};
 
 /// The staging table.
 pub(crate) const STAGING: &str = "#tidemark";
@@ -333,5 +333,5 @@ fn condition(conditions: &[String]) -> String {
 }
 
 #[cfg(test)]
-#[path = "merge_tests.rs"]
+#[path = "statement_tests.rs"]
 mod tests;

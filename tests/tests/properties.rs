@@ -1,0 +1,126 @@
+//! Properties of statements, whatever the names and types that a plan holds: nothing gets out of its brackets.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::rows::{Changes, Interval, Load, Rows};
+use tidemark::model::slice::KeyBounds;
+use tidemark::model::types::{Column, Form, TypeName};
+use tidemark::model::watermark::Watermark;
+use tidemark::ports::rows::ExplainRows;
+use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::session::Server;
+
+/// Any text that may be a name, those with brackets and quotes more often than not.
+const NAME: &str = "([^\\p{Cc}]|[\\]\\['\";]){1,40}";
+
+/// A server that is never asked.
+fn server() -> Server {
+    Server::new(Login {
+        host: "nowhere".to_owned(),
+        port: 1,
+        username: String::new(),
+        password: String::new(),
+        database: String::new(),
+        tls: Tls::Verify,
+    })
+}
+
+fn name() -> impl Strategy<Value = Identifier> {
+    NAME.prop_map(|name| Identifier::new(name).unwrap())
+}
+
+fn object_name() -> impl Strategy<Value = ObjectName> {
+    (NAME, NAME).prop_map(|(schema, name)| {
+        let part = |text: String| text.replace(']', "]]");
+        format!("[{}].[{}]", part(schema), part(name)).parse().unwrap()
+    })
+}
+
+fn column(name: &Identifier, sql_type: &str) -> Column {
+    Column {
+        name: name.as_str().to_owned(),
+        sql_type: TypeName::new(sql_type).unwrap(),
+        form: Form::Text,
+        nullable: true,
+    }
+}
+
+fn bound(sql_type: &str, value: &str) -> Watermark {
+    Watermark::new(TypeName::new(sql_type).unwrap(), value).unwrap()
+}
+
+/// The statement by which rows are read, without what is in brackets, as SQL Server reads them: `]]` is a bracket in the name.
+fn without_names(rows: &Rows<'_>, columns: &[Column]) -> String {
+    let sql = server().explain(rows, columns).unwrap().sql;
+    let mut outside = String::new();
+    let mut rest = sql.as_str();
+    while let Some((before, after)) = rest.split_once('[') {
+        outside.push_str(before);
+        outside.push_str("[]");
+        rest = after;
+        loop {
+            let (_, after) = rest
+                .split_once(']')
+                .unwrap_or_else(|| panic!("{sql} leaves a bracket open"));
+            rest = after;
+            match rest.strip_prefix(']') {
+                Some(after) => rest = after,
+                None => break,
+            }
+        }
+    }
+    outside + rest
+}
+
+proptest! {
+    #[test]
+    fn no_name_gets_out_of_its_brackets(table in object_name(), tracked in name(), key in name(), one in name(), other in name()) {
+        let columns = [column(&one, "money"), column(&other, "int")];
+        let (old, new) = (bound("int", "1"), bound("int", "2"));
+        let range = KeyBounds { column: key.clone(), above: Some(bound("bigint", "3")), up_to: None };
+        let interval = Interval {
+            table: &table, column: &tracked, old: Some(&old), new: &new, with_nulls: true, key: Some(&range), filter: None,
+        };
+        prop_assert_eq!(
+            without_names(&Rows::Interval(interval), &columns),
+            "SELECT CAST([] AS decimal(19,4)) AS [], [] FROM [].[] \
+             WHERE ([] > CAST(@P1 AS int) AND [] <= CAST(@P2 AS int) OR [] IS NULL) AND [] > CAST(@P3 AS bigint)"
+        );
+        let version = bound("bigint", "7");
+        let columns = [column(&one, "money"), column(&other, "int"), column(&tracked, "bigint"), column(&tracked, "nchar(1)")];
+        let load = Load { table: &table, version: &version, key: Some(&range) };
+        prop_assert_eq!(
+            without_names(&Rows::Load(load), &columns),
+            "SELECT CAST([].[] AS decimal(19,4)) AS [], [].[], CAST(@P1 AS bigint) AS [], CAST(N'I' AS nchar(1)) AS [] \
+             FROM [].[] AS [] WHERE [] > CAST(@P2 AS bigint)"
+        );
+        let key_columns = [key.as_str().to_owned()];
+        let changes = Changes { table: &table, key_columns: &key_columns, old: &version, new: &version, key: None };
+        prop_assert_eq!(
+            without_names(&Rows::Changes(changes), &columns),
+            "DECLARE @from bigint = CAST(@P1 AS bigint); SELECT CAST([].[] AS decimal(19,4)) AS [], [].[], [].[], [].[] \
+             FROM CHANGETABLE(CHANGES [].[], @from) AS [] LEFT OUTER JOIN [].[] AS [] ON [].[] = [].[] AND [].[] <> N'D' \
+             WHERE [].[] <= CAST(@P2 AS bigint) AND ([].[] = N'D' OR [].[] IS NOT NULL)"
+        );
+    }
+
+    #[test]
+    fn what_is_no_type_is_in_no_statement(text in "(?s:(int|decimal|varchar|time|datetime2)[^\\p{Cc}]{0,12}|[^\\p{Cc}]{1,20})") {
+        let (table, tracked) = ("t".parse().unwrap(), Identifier::new("m").unwrap());
+        let hostile = Watermark::new(TypeName::new(text.clone()).unwrap(), "1").unwrap();
+        for (new, columns) in [
+            (&hostile, vec![]),
+            (&bound("int", "1"), vec![column(&tracked, &text)]),
+        ] {
+            let interval = Interval {
+                table: &table, column: &tracked, old: None, new, with_nulls: false, key: None, filter: None,
+            };
+            let Ok(explained) = server().explain(&Rows::Interval(interval), &columns) else { continue };
+            // A name of a type, perhaps with its length: nothing that could end the place it stands in.
+            let is_type = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_(),".contains(c));
+            prop_assert!(is_type && text.matches(')').count() <= 1, "{}", explained.sql);
+        }
+    }
+}
