@@ -20,6 +20,7 @@ const MOST_CHARACTERS: u16 = 4_000;
 pub(super) const MAX: usize = 0xFFFF;
 
 /// Text. Lengths are in characters for the `n` types and in bytes for the others, as SQL Server declares them; none is `(max)`.
+#[allow(clippy::enum_variant_names, reason = "the variants are the names of the types")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Text {
     Char(u16),
