@@ -47,6 +47,10 @@ fn column(name: &Identifier, sql_type: &str) -> Column {
     }
 }
 
+fn tracked_column(name: &str, sql_type: &str) -> Column {
+    column(&Identifier::new(name).unwrap(), sql_type)
+}
+
 fn bound(sql_type: &str, value: &str) -> Watermark {
     Watermark::new(TypeName::new(sql_type).unwrap(), value).unwrap()
 }
@@ -89,7 +93,7 @@ proptest! {
              WHERE ([] > CAST(@P1 AS int) AND [] <= CAST(@P2 AS int) OR [] IS NULL) AND [] > CAST(@P3 AS bigint)"
         );
         let version = bound("bigint", "7");
-        let columns = [column(&one, "money"), column(&other, "int"), column(&tracked, "bigint"), column(&tracked, "nchar(1)")];
+        let columns = [column(&one, "money"), column(&other, "int"), tracked_column("SYS_CHANGE_VERSION", "bigint"), tracked_column("SYS_CHANGE_OPERATION", "nchar(1)")];
         let load = Load { table: &table, version: &version, key: Some(&range) };
         prop_assert_eq!(
             without_names(&Rows::Load(load), &columns),
