@@ -37,9 +37,10 @@ enum Call {
 
 /// A function's process that waits for events.
 pub struct Function {
+    /// First, so that it has ended when nobody answers it any more.
+    process: Process,
     calls: mpsc::UnboundedReceiver<Call>,
     next: oneshot::Sender<Value>,
-    process: Process,
     /// From its start until it asked for the first event.
     pub first_poll: Duration,
 }
