@@ -1,7 +1,5 @@
 //! Transactions that are open while others commit: what a window takes, leaves for the next, or counts as late.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;

@@ -2,8 +2,6 @@
 //!
 //! The login must be allowed to create a database.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use tiberius::Row;

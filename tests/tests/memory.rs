@@ -2,8 +2,6 @@
 //!
 //! Memory is that of a process, so each case runs in a process of its own: this test binary again.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::process::Command;

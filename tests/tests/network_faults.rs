@@ -1,7 +1,5 @@
 //! The network between the steps and SQL Server cut, delayed and silent at any byte: every run ends exact.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Duration;

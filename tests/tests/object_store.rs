@@ -1,7 +1,5 @@
 //! What the ledger needs of an object store, held by the store in memory and by S3's adapter alike.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use bytes::Bytes;

@@ -1,8 +1,6 @@
 //! What users and strangers may write into an event: odd names work or are refused, nothing of it is ever run as SQL,
 //! and a mistake is named by its field.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod events;

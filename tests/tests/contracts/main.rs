@@ -1,8 +1,6 @@
 //! Contracts between the code and what is deployed beside it, and between crates that do not know each other: the state
 //! machine's error names and payloads, the template's environment, the example events, the schema of batches.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod batches;
