@@ -1,7 +1,7 @@
 //! SQL Server's column types, one file a family: what each is called, how it is selected, arrives and is held, whether it can
 //! be a watermark, a key or cut slices, and what holds its values.
 //!
-//! Everywhere else in the crate, and outside it, a type is a [`TypeName`] or a [`SqlType`] to be asked.
+//! Everywhere else in the crate, and outside it, a type is a [`TypeName`] or a `SqlType` to be asked.
 
 mod binaries;
 mod bit_and_integers;
