@@ -89,24 +89,26 @@ proptest! {
         };
         prop_assert_eq!(
             without_names(&Rows::Interval(interval), &columns),
-            "SELECT CAST([] AS decimal(19,4)) AS [], [] FROM [].[] \
-             WHERE ([] > CAST(@P1 AS int) AND [] <= CAST(@P2 AS int) OR [] IS NULL) AND [] > CAST(@P3 AS bigint)"
+            "DECLARE @B1 int = CAST(@P1 AS int), @B2 int = CAST(@P2 AS int), @B3 bigint = CAST(@P3 AS bigint); \
+             SELECT CAST([] AS decimal(19,4)) AS [], [] FROM [].[] \
+             WHERE ([] > @B1 AND [] <= @B2 OR [] IS NULL) AND [] > @B3 OPTION (RECOMPILE)"
         );
         let version = bound("bigint", "7");
         let columns = [column(&one, "money"), column(&other, "int"), tracked_column("SYS_CHANGE_VERSION", "bigint"), tracked_column("SYS_CHANGE_OPERATION", "nchar(1)")];
         let load = Load { table: &table, version: &version, key: Some(&range) };
         prop_assert_eq!(
             without_names(&Rows::Load(load), &columns),
-            "SELECT CAST([].[] AS decimal(19,4)) AS [], [].[], CAST(@P1 AS bigint) AS [], CAST(N'I' AS nchar(1)) AS [] \
-             FROM [].[] AS [] WHERE [] > CAST(@P2 AS bigint)"
+            "DECLARE @B1 bigint = CAST(@P1 AS bigint), @B2 bigint = CAST(@P2 AS bigint); \
+             SELECT CAST([].[] AS decimal(19,4)) AS [], [].[], @B1 AS [], CAST(N'I' AS nchar(1)) AS [] \
+             FROM [].[] AS [] WHERE [] > @B2 OPTION (RECOMPILE)"
         );
         let key_columns = [key.as_str().to_owned()];
         let changes = Changes { table: &table, key_columns: &key_columns, old: &version, new: &version, key: None };
         prop_assert_eq!(
             without_names(&Rows::Changes(changes), &columns),
-            "DECLARE @from bigint = CAST(@P1 AS bigint); SELECT CAST([].[] AS decimal(19,4)) AS [], [].[], [].[], [].[] \
-             FROM CHANGETABLE(CHANGES [].[], @from) AS [] LEFT OUTER JOIN [].[] AS [] ON [].[] = [].[] AND [].[] <> N'D' \
-             WHERE [].[] <= CAST(@P2 AS bigint) AND ([].[] = N'D' OR [].[] IS NOT NULL)"
+            "DECLARE @B1 bigint = CAST(@P1 AS bigint), @B2 bigint = CAST(@P2 AS bigint); SELECT CAST([].[] AS decimal(19,4)) AS [], [].[], [].[], [].[] \
+             FROM CHANGETABLE(CHANGES [].[], @B1) AS [] LEFT OUTER JOIN [].[] AS [] ON [].[] = [].[] AND [].[] <> N'D' \
+             WHERE [].[] <= @B2 AND ([].[] = N'D' OR [].[] IS NOT NULL) OPTION (RECOMPILE)"
         );
     }
 

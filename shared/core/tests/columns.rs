@@ -4,7 +4,7 @@
 
 use serde_json::json;
 use tidemark::model::types::{Form, TypeName};
-use tidemark::ports::source::DeclaredColumn;
+use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn};
 use tidemark::testing::declared;
 use tidemark::testing::world::{World, spec, spec_with, window};
 
@@ -123,5 +123,94 @@ async fn the_next_window_has_the_columns_of_the_last_or_what_readers_can_go_on_w
             .chain(now.iter().map(|column| column.name.as_str()))
             .collect();
         assert_eq!((manifest.rows, names), (1, expected));
+    }
+}
+
+/// The columns of the table `t (v, Id, secret)` in the catalog; what the login reads from the last two.
+fn catalog(id: Access, secret: Access) -> [CatalogColumn; 3] {
+    [("v", Access::Values), ("Id", id), ("secret", secret)].map(|(name, access)| CatalogColumn {
+        name: name.into(),
+        in_star: true,
+        access,
+    })
+}
+
+#[tokio::test]
+async fn a_column_from_which_the_login_does_not_read_the_values_fails_its_table_by_name() {
+    let masked = json!({ "masked_columns": "copy" });
+    for (access, settings, refused_as) in [
+        (Access::Mask, json!({}), Some("UNMASK")),
+        (Access::Mask, masked.clone(), None),
+        (Access::Nothing, json!({}), Some("grant it SELECT")),
+        (Access::Nothing, masked.clone(), Some("grant it SELECT")),
+        (Access::Ciphertext, masked, Some("Always Encrypted")),
+        (Access::Nothing, json!({ "exclude": ["SECRET"] }), None),
+        (Access::Ciphertext, json!({ "columns": ["id"] }), None),
+    ] {
+        let world = World::new([1]);
+        world.table.declare([declared("Id", true), declared("secret", true)]);
+        world.table.list(catalog(Access::Values, access));
+        let outcome = world.pipeline().run("r", &[spec_with(settings.clone())]).await.unwrap();
+        assert_eq!(
+            outcome.committed.len(),
+            usize::from(refused_as.is_none()),
+            "{settings} {access:?}"
+        );
+        if let Some(what) = refused_as {
+            let cause = &outcome.failed[0].cause;
+            assert!(
+                cause.contains("column secret of dbo.t") && cause.contains(what),
+                "{cause}"
+            );
+            assert!(
+                world.store.keys().is_empty(),
+                "{settings} {access:?}: nothing is frozen"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_watermark_is_never_a_mask() {
+    let world = World::new([1]);
+    let [mut watermark, ..] = catalog(Access::Values, Access::Values);
+    watermark.access = Access::Mask;
+    world.table.list([watermark]);
+    let specs = [spec_with(json!({ "masked_columns": "copy" }))];
+    let outcome = world.pipeline().run("r", &specs).await.unwrap();
+    assert!(
+        outcome.failed[0].cause.contains("column v of dbo.t is masked"),
+        "{}",
+        outcome.failed[0].cause
+    );
+}
+
+#[tokio::test]
+async fn columns_are_called_as_they_were_declared_whatever_the_case_they_are_asked_for_in() {
+    let world = World::new([1]);
+    world.table.declare([declared("Id", true), declared("secret", true)]);
+    world.table.list(catalog(Access::Values, Access::Values));
+    let specs = [spec_with(json!({ "columns": ["ID", "V"] }))];
+    assert_eq!(world.pipeline().run("r", &specs).await.unwrap().committed.len(), 1);
+    let plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
+    let names: Vec<_> = plan.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["Id", "v"]);
+}
+
+#[tokio::test]
+async fn a_hidden_column_is_copied_when_it_is_named() {
+    for (settings, expected) in [
+        (json!({}), vec!["v", "Id"]),
+        (json!({ "columns": ["v", "secret"] }), vec!["v", "secret"]),
+    ] {
+        let world = World::new([1]);
+        world.table.declare([declared("Id", true), declared("secret", true)]);
+        let [watermark, id, mut secret] = catalog(Access::Values, Access::Values);
+        secret.in_star = false;
+        world.table.list([watermark, id, secret]);
+        world.pipeline().run("r", &[spec_with(settings)]).await.unwrap();
+        let plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
+        let names: Vec<_> = plan.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, expected);
     }
 }

@@ -50,7 +50,7 @@ where
 {
     let step = async |event, context| match &wired {
         // Boxed: the compiler follows the types of nested futures only so deep.
-        Ok(function) => Box::pin(step(function, event, context)).await,
+        Ok(function) => Box::pin(step(function, checked(event)?, context)).await,
         Err(error) => Err(error.clone()),
     };
     if std::env::var_os(RUNTIME_API).is_some() {
@@ -58,6 +58,15 @@ where
     } else {
         by_hand(step).await
     }
+}
+
+/// The event, if it is an object: serde would take the list of a structure's values for the structure.
+fn checked(event: Value) -> Result<Value> {
+    if event.is_object() {
+        return Ok(event);
+    }
+    let message = "the event is not what this function takes: it is not a JSON object";
+    Err(Error::new(ErrorCode::InvalidInput, message))
 }
 
 #[expect(clippy::print_stdout, reason = "CloudWatch reads metrics from standard output")]
@@ -218,9 +227,10 @@ mod tests {
             (json!({}), "missing field `tables`"),
             (json!({"tables": [], "tabels": 1}), "tabels"),
             (json!({"tables": [{"table": 7, "tracking": {}}]}), "tables[0].table"),
-            (json!([]), "invalid length"),
+            (json!([[]]), "not a JSON object"),
+            (json!("tables"), "not a JSON object"),
         ] {
-            let error = decode::<Request>(event).unwrap_err();
+            let error = checked(event).and_then(decode::<Request>).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidInput);
             assert!(error.to_string().contains(named), "{error}");
         }

@@ -1,18 +1,19 @@
-//! The columns of a table, as a result's description has them.
+//! The columns of a table: which there are, as the catalog has them, and of what types, as a result's description has them.
 
-use tiberius::MetaDataColumn;
+use tiberius::{MetaDataColumn, Row};
 use tidemark::error::{Answer, Result};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::types::{TypeName, WantedForms};
-use tidemark::ports::source::DeclaredColumn;
+use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn};
 
+use crate::answers::unexpected_answer;
 use crate::session::Server;
-use crate::statements::{Quoted, watermark};
+use crate::statements::{Quoted, catalog};
 use crate::types::SqlType;
 
-/// A column of a table: its type, or the server's name of one that cannot be copied.
+/// A column of a result: its type, or the server's name of one that cannot be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CatalogColumn {
+pub(crate) struct DescribedColumn {
     /// The name as the server spells it.
     pub(crate) name: String,
     /// The type.
@@ -21,7 +22,7 @@ pub(crate) struct CatalogColumn {
     pub(crate) nullable: bool,
 }
 
-impl CatalogColumn {
+impl DescribedColumn {
     fn of(column: &MetaDataColumn<'_>) -> Self {
         Self {
             name: column.col_name().to_owned(),
@@ -59,12 +60,23 @@ impl CatalogColumn {
 }
 
 impl Server {
+    /// What the catalog says of every column of a table; `None` when it says nothing.
+    pub(crate) async fn catalog_columns(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+        let rows = self.catalog_rows(&catalog::columns(table)).await?;
+        let columns = rows
+            .unwrap_or_default()
+            .iter()
+            .map(catalog_column)
+            .collect::<Answer<Vec<_>>>()?;
+        Ok(Some(columns).filter(|columns| !columns.is_empty()))
+    }
+
     /// The columns of a table in its order, or only those named.
-    pub(crate) async fn catalog_columns(
+    pub(crate) async fn described_columns(
         &self,
         table: &ObjectName,
         only: Option<&[&Identifier]>,
-    ) -> Answer<Vec<CatalogColumn>> {
+    ) -> Answer<Vec<DescribedColumn>> {
         let name = table.quoted();
         let columns: Vec<String> = match only {
             Some(names) => names.iter().map(|name| name.quoted()).collect(),
@@ -74,8 +86,8 @@ impl Server {
         let described = self
             .with_connection(async |connection| connection.column_metadata(&name, &columns).await)
             .await?;
-        let mut columns: Vec<_> = described.iter().map(CatalogColumn::of).collect();
-        let is_doubtful = |column: &CatalogColumn| column.sql_type.as_ref().is_ok_and(|t| t.may_be_rowversion());
+        let mut columns: Vec<_> = described.iter().map(DescribedColumn::of).collect();
+        let is_doubtful = |column: &DescribedColumn| column.sql_type.as_ref().is_ok_and(|t| t.may_be_rowversion());
         if columns.iter().any(is_doubtful) {
             let row_versions = self.row_version_columns(table).await?;
             for column in columns.iter_mut().filter(|column| row_versions.contains(&column.name)) {
@@ -87,9 +99,28 @@ impl Server {
 
     /// The names of the table's rowversion columns. A server that has no `sys.columns` has none that we could know.
     async fn row_version_columns(&self, table: &ObjectName) -> Answer<Vec<String>> {
-        let rows = self.catalog_rows(&watermark::row_version_columns(table)).await?;
+        let rows = self.catalog_rows(&catalog::row_version_columns(table)).await?;
         let rows = rows.unwrap_or_default();
         let names = rows.iter().map(|row| row.try_get::<&str, _>(0).ok().flatten());
         Ok(names.flatten().map(str::to_owned).collect())
     }
+}
+
+fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
+    let name = row.try_get::<&str, _>(0).ok().flatten().ok_or_else(unexpected_answer)?;
+    let is = |at: usize| match row.try_get::<i32, _>(at) {
+        Ok(Some(answer)) => Ok(answer == 1),
+        _ => Err(unexpected_answer()),
+    };
+    let access = match (is(2)?, is(3)?, is(4)?) {
+        (true, ..) => Access::Nothing,
+        (_, true, _) => Access::Ciphertext,
+        (.., true) => Access::Mask,
+        _ => Access::Values,
+    };
+    Ok(CatalogColumn {
+        name: name.to_owned(),
+        in_star: is(1)?,
+        access,
+    })
 }

@@ -12,7 +12,9 @@ use tidemark::model::rows::Rows;
 use tidemark::model::types::{Column, TypeName, WantedForms};
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::rows::{ExplainRows, Explained};
-use tidemark::ports::source::{CountRows, DeclaredColumn, Growth, KnowTypes, Maximum, ProbeSource, WatermarkColumn};
+use tidemark::ports::source::{
+    CatalogColumn, CountRows, DeclaredColumn, Growth, KnowTypes, Maximum, ProbeSource, WatermarkColumn,
+};
 
 use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
@@ -32,13 +34,17 @@ impl KnowTypes for Server {
 }
 
 impl ProbeSource for Server {
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+        self.catalog_columns(table).await
+    }
+
     async fn columns(
         &self,
         table: &ObjectName,
         only: Option<&[&Identifier]>,
         wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>> {
-        let columns = self.catalog_columns(table, only).await?;
+        let columns = self.described_columns(table, only).await?;
         let declared = columns.into_iter().map(|column| column.declared(wanted));
         Ok(declared.collect::<Result<_>>()?)
     }

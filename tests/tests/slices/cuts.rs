@@ -150,10 +150,7 @@ async fn a_uniqueidentifier_key_cuts_in_the_servers_order() {
     let settings = spec.run_settings();
     let rows = plan.slice_rows(&plan.slices[1], &settings).unwrap();
     let explained = Server::new(world.login()).explain(&rows, &plan.columns).unwrap();
-    assert!(
-        explained.sql.contains("[id] > CAST(@P2 AS uniqueidentifier)"),
-        "{explained:?}"
-    );
+    assert!(explained.sql.contains("[id] > @B2"), "{explained:?}");
 }
 
 /// Any values, any size of slices: each row once, and no slice larger than it may be but for ties.

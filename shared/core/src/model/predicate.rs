@@ -1,6 +1,8 @@
 //! A condition of the user's on the rows of a table, `where` in its settings.
 
 use std::fmt;
+use std::iter::Peekable;
+use std::str::Chars;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,19 @@ impl From<Predicate> for String {
     }
 }
 
+/// Goes past what the quote or bracket `opening` began. A doubled end is the character itself.
+fn skip_quoted(opening: char, rest: &mut Peekable<Chars<'_>>) -> Result<(), String> {
+    let end = if opening == '[' { ']' } else { opening };
+    while let Some(found) = rest.next() {
+        match found {
+            '\0' => return Err("it holds a control character".into()),
+            found if found == end && rest.next_if_eq(&end).is_none() => return Ok(()),
+            _ => {}
+        }
+    }
+    Err(format!("a {opening} is not closed"))
+}
+
 /// What is wrong with `text`.
 fn check(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
@@ -73,23 +88,7 @@ fn check(text: &str) -> Result<(), String> {
     while let Some(character) = rest.next() {
         let next = rest.peek().copied();
         match (character, next) {
-            ('\'' | '"' | '[', _) => {
-                let end = if character == '[' { ']' } else { character };
-                // A doubled end is the character itself.
-                loop {
-                    match rest.next() {
-                        None => return Err(format!("a {character} is not closed")),
-                        Some('\0') => return Err("it holds a control character".into()),
-                        Some(found) if found == end => {
-                            if rest.peek() != Some(&end) {
-                                break;
-                            }
-                            rest.next();
-                        }
-                        Some(_) => {}
-                    }
-                }
-            }
+            ('\'' | '"' | '[', _) => skip_quoted(character, &mut rest)?,
             ('(', _) => open += 1,
             (')', _) => open = open.checked_sub(1).ok_or("a ) closes nothing")?,
             (']', _) => return Err("a ] closes nothing".into()),

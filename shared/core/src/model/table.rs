@@ -52,6 +52,9 @@ pub struct TableSpec {
     /// What becomes of columns that hold values of several types.
     #[serde(default, skip_serializing_if = "VariantColumns::is_default")]
     pub variant_columns: VariantColumns,
+    /// What becomes of columns that the login reads masked.
+    #[serde(default, skip_serializing_if = "MaskedColumns::is_default")]
+    pub masked_columns: MaskedColumns,
     /// Where the parts lie under the table's prefix.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
@@ -76,6 +79,25 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// Whether this is the default. By reference, as serde asks.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of columns with dynamic data masking, when the login lacks the right to see their values (`UNMASK`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskedColumns {
+    /// The table fails by the column's name.
+    #[default]
+    Refuse,
+    /// What the login reads is copied: masks.
+    Copy,
+}
+
+impl MaskedColumns {
     /// Whether this is the default. By reference, as serde asks.
     #[must_use]
     pub fn is_default(&self) -> bool {

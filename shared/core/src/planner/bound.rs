@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::columns::{find, selected};
+use super::columns::{self, AskedColumns, find, selected};
 use super::cut;
 use super::cut_points::Window;
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
@@ -31,12 +31,11 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     author: Author<'_>,
 ) -> Result<Probed> {
     let spec = &table.spec;
-    let asked_for = asked_for(spec, &tracking.column);
-    let declared = source.columns(&spec.table, asked_for.as_deref(), spec.wanted_forms());
-    let declared = declared.await.of(Role::Source)?;
+    let asked = columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
+    let AskedColumns { declared, names } = asked.await?;
     let column = find(&spec.table, &declared, &tracking.column)?;
     let kind = column.watermark.ok_or_else(|| no_watermark(spec, column))?;
-    let columns = selected(spec, &declared, spec.columns.as_deref())?;
+    let columns = selected(spec, &declared, names.as_deref())?;
     let old = old_watermark(source, table, column)?;
     let name = Identifier::new(column.name.as_str())?;
     let growth = growth(source, spec, tracking, &name, column, old.as_ref()).await?;
@@ -135,13 +134,6 @@ fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<Maximum>) 
             Err(Error::new(ErrorCode::WatermarkRegression, message))
         }
     }
-}
-
-/// The columns a probe asks for: all, or those to copy and the watermark's, so that rights to those suffice.
-fn asked_for<'a>(spec: &'a TableSpec, watermark: &'a Identifier) -> Option<Vec<&'a Identifier>> {
-    let columns = spec.columns.as_ref()?;
-    let others = columns.iter().filter(|column| *column != watermark);
-    Some(std::iter::once(watermark).chain(others).collect())
 }
 
 /// Where the window starts: after the last committed window, or at the stored watermark.

@@ -1,40 +1,145 @@
 //! The columns that are copied: those a user names, as the server spells them, of types that can be copied.
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::keys::partition_keys;
 use crate::model::names::{Identifier, ObjectName};
-use crate::model::table::TableSpec;
+use crate::model::table::{MaskedColumns, TableSpec};
 use crate::model::types::Column;
-use crate::ports::source::DeclaredColumn;
+use crate::ports::source::{Access, CatalogColumn, DeclaredColumn, ProbeSource};
 
 /// How many columns an error lists: errors travel in the state machine's payload.
 pub(super) const NAMES_SHOWN: usize = 20;
 
+/// What has the name of a column.
+pub(super) trait Named {
+    /// The name as the server spells it.
+    fn name(&self) -> &str;
+}
+
+impl Named for DeclaredColumn {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for CatalogColumn {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// The column a user means: spelled exactly, or, as most collations do not mind, in another case.
-pub(super) fn find<'a>(
-    table: &ObjectName,
-    declared: &'a [DeclaredColumn],
-    name: &Identifier,
-) -> Result<&'a DeclaredColumn> {
+pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Identifier) -> Result<&'a C> {
     let name = name.as_str();
-    if let Some(column) = declared.iter().find(|column| column.name == name) {
+    if let Some(column) = columns.iter().find(|column| column.name() == name) {
         return Ok(column);
     }
     let lower = name.to_lowercase();
-    let mut alike = declared.iter().filter(|column| column.name.to_lowercase() == lower);
+    let mut alike = columns.iter().filter(|column| column.name().to_lowercase() == lower);
     match alike.next() {
         // The same column may be there twice, asked for in two spellings.
-        Some(column) if alike.all(|other| other.name == column.name) => Ok(column),
+        Some(column) if alike.all(|other| other.name() == column.name()) => Ok(column),
         _ => {
-            let names: Vec<_> = declared
-                .iter()
-                .take(NAMES_SHOWN)
-                .map(|column| column.name.as_str())
-                .collect();
+            let names: Vec<_> = columns.iter().take(NAMES_SHOWN).map(Named::name).collect();
             let message = format!("{table} has no column '{name}'; its columns are {}", names.join(", "));
             Err(Error::new(ErrorCode::SourceRejected, message))
         }
     }
+}
+
+/// The columns of a table that its window needs.
+pub(super) struct AskedColumns {
+    /// As the server describes them.
+    pub(super) declared: Vec<DeclaredColumn>,
+    /// The names of those to copy; all when absent.
+    pub(super) names: Option<Vec<Identifier>>,
+}
+
+/// Asks for the columns with these names, or for all that are visible and not excluded, and for the watermark's. No other
+/// column is selected from, so that the login needs no right to it.
+pub(super) async fn ask<P: ProbeSource>(
+    source: &P,
+    spec: &TableSpec,
+    names: Option<&[Identifier]>,
+    watermark: Option<&Identifier>,
+) -> Result<AskedColumns> {
+    let catalog = source.catalog(&spec.table).await.of(Role::Source)?;
+    let (names, watermark) = match catalog {
+        Some(catalog) => {
+            let watermark = watermark.map(|name| find(&spec.table, &catalog, name)).transpose()?;
+            (
+                Some(chosen(spec, &catalog, names, watermark)?),
+                watermark
+                    .map(|column| Identifier::new(column.name.as_str()))
+                    .transpose()?,
+            )
+        }
+        None => (names.map(<[Identifier]>::to_vec), watermark.cloned()),
+    };
+    let asked_for: Option<Vec<&Identifier>> = names.as_ref().map(|names| {
+        let others = names.iter().filter(|name| Some(*name) != watermark.as_ref());
+        watermark.iter().chain(others).collect()
+    });
+    let declared = source.columns(&spec.table, asked_for.as_deref(), spec.wanted_forms());
+    let declared = declared.await.of(Role::Source)?;
+    Ok(AskedColumns { declared, names })
+}
+
+/// The names of the columns to copy, as they were declared. Fails by name when one of them, or the watermark, is not what the
+/// login would read.
+fn chosen(
+    spec: &TableSpec,
+    catalog: &[CatalogColumn],
+    names: Option<&[Identifier]>,
+    watermark: Option<&CatalogColumn>,
+) -> Result<Vec<Identifier>> {
+    let columns: Vec<&CatalogColumn> = match names {
+        Some(names) => names
+            .iter()
+            .map(|name| find(&spec.table, catalog, name))
+            .collect::<Result<_>>()?,
+        None => {
+            let excluded = spec.exclude.iter().map(|name| find(&spec.table, catalog, name));
+            let excluded = excluded.collect::<Result<Vec<_>>>()?;
+            let visible = catalog
+                .iter()
+                .filter(|column| column.in_star && !excluded.contains(column));
+            visible.collect()
+        }
+    };
+    for column in &columns {
+        let is_taken = column.access == Access::Mask && spec.masked_columns == MaskedColumns::Copy;
+        if !is_taken {
+            check_access(spec, column)?;
+        }
+    }
+    watermark.map_or(Ok(()), |column| check_access(spec, column))?;
+    columns
+        .iter()
+        .map(|column| Identifier::new(column.name.as_str()))
+        .collect()
+}
+
+/// Refuses a column from which this login does not read the values that are stored.
+fn check_access(spec: &TableSpec, column: &CatalogColumn) -> Result<()> {
+    let (name, table) = (&column.name, &spec.table);
+    let (code, what) = match column.access {
+        Access::Values => return Ok(()),
+        Access::Nothing => (
+            ErrorCode::SourceRejected,
+            "may not be read by this login: grant it SELECT on the column, or name the column in exclude",
+        ),
+        Access::Mask => (
+            ErrorCode::SourceRejected,
+            "is masked for this login, which would copy the mask in place of the values: grant it UNMASK, name the column in \
+             exclude, or set masked_columns to copy (a watermark must not be masked in any case)",
+        ),
+        Access::Ciphertext => (
+            ErrorCode::UnsupportedType,
+            "is encrypted by Always Encrypted, and only its clients have the keys: name the column in exclude",
+        ),
+    };
+    Err(Error::new(code, format!("column {name} of {table} {what}")))
 }
 
 /// The column, if its type is one that is copied exactly and its name one that readers see.

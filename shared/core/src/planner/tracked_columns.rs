@@ -1,7 +1,7 @@
 //! The columns of a tracked table: those asked for, always its key, and the two that describe the change.
 
 use super::SharedConnection;
-use super::columns::{find, selected};
+use super::columns::{self, AskedColumns, find, selected};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::table::TableSpec;
@@ -28,12 +28,8 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     let key = async { source.primary_key(&spec.table).await.of(Role::Source) };
     let key = connection.take_turn(key).await?;
     let names = names_to_ask(spec, &key)?;
-    let only: Option<Vec<&Identifier>> = names.as_ref().map(|names| names.iter().collect());
-    let declared = async {
-        let declared = source.columns(&spec.table, only.as_deref(), spec.wanted_forms()).await;
-        declared.of(Role::Source)
-    };
-    let declared = connection.take_turn(declared).await?;
+    let asked = columns::ask(source, spec, names.as_deref(), None);
+    let AskedColumns { declared, names } = connection.take_turn(asked).await?;
     let mut copied = selected(spec, &declared, names.as_deref())?;
     // As the columns are spelled in the answer, which need not be as the key spells them.
     let mut spelled = Vec::with_capacity(key.len());

@@ -63,6 +63,8 @@ pub struct WatermarkColumn<'a> {
 /// Probing a table before its window is planned.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ProbeSource: KnowTypes {
+    /// What the catalog says of every column of the table, in the table's order. `None` when it says nothing, as of a synonym.
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>>;
     /// The columns of the table in its order, or only those named, with the forms in which their values would be held. Fails as
     /// refused when there is no such table or column.
     async fn columns(
@@ -73,6 +75,30 @@ pub trait ProbeSource: KnowTypes {
     ) -> Answer<Vec<DeclaredColumn>>;
     /// How far the table has grown since `old`.
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth>;
+}
+
+/// A column as the catalog has it, before anything is selected from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogColumn {
+    /// The name as it was declared.
+    pub name: String,
+    /// Whether `SELECT *` has it.
+    pub in_star: bool,
+    /// What this login reads from it.
+    pub access: Access,
+}
+
+/// What a login reads from a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its values.
+    Values,
+    /// A mask in place of its values.
+    Mask,
+    /// The ciphertext of its values, which were encrypted by a client.
+    Ciphertext,
+    /// Nothing: the login lacks the right.
+    Nothing,
 }
 
 /// A column as the server describes it, of a type that can be copied or not.

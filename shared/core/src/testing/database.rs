@@ -15,8 +15,8 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
-    CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, ProbeSource,
-    RowsToCut, WatermarkColumn,
+    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
+    LeadingColumn, ProbeSource, RowsToCut, WatermarkColumn,
 };
 
 /// Tables by name. One that is not there is refused, as a server does.
@@ -60,6 +60,10 @@ impl<T> KnowTypes for MemoryDatabase<T> {
 }
 
 impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+        self.table(table)?.catalog(table).await
+    }
+
     async fn columns(
         &self,
         table: &ObjectName,

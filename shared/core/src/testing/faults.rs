@@ -19,8 +19,8 @@ use crate::ports::objects::{
 };
 use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
 use crate::ports::source::{
-    CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, ProbeSource,
-    RowsToCut, WatermarkColumn,
+    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
+    LeadingColumn, ProbeSource, RowsToCut, WatermarkColumn,
 };
 use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 
@@ -262,6 +262,10 @@ impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
 }
 
 impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+        self.gate.call("catalog", self.inner.catalog(table)).await
+    }
+
     async fn columns(
         &self,
         table: &ObjectName,

@@ -17,8 +17,8 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
-    CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, Maximum,
-    ProbeSource, RowsToCut, WatermarkColumn,
+    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
+    LeadingColumn, Maximum, ProbeSource, RowsToCut, WatermarkColumn,
 };
 
 /// The watermark column.
@@ -31,6 +31,7 @@ const WATERMARK: &str = "v";
 pub struct MemoryTable {
     rows: Mutex<Vec<i64>>,
     others: Mutex<Vec<DeclaredColumn>>,
+    catalog: Mutex<Option<Vec<CatalogColumn>>>,
     is_uncountable: AtomicBool,
 }
 
@@ -51,9 +52,11 @@ impl MemoryTable {
     #[must_use]
     pub fn copied(&self) -> Self {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let catalog = self.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Self {
             rows: Mutex::new(self.rows().clone()),
             others: Mutex::new(others),
+            catalog: Mutex::new(catalog),
             is_uncountable: AtomicBool::new(self.is_uncountable.load(Relaxed)),
         }
     }
@@ -66,6 +69,11 @@ impl MemoryTable {
     /// Declares these columns, and no others, beside the watermark.
     pub fn declare(&self, others: impl IntoIterator<Item = DeclaredColumn>) {
         *self.others.lock().unwrap_or_else(PoisonError::into_inner) = others.into_iter().collect();
+    }
+
+    /// Has its catalog list these columns.
+    pub fn list(&self, columns: impl IntoIterator<Item = CatalogColumn>) {
+        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(columns.into_iter().collect());
     }
 
     fn declared(&self) -> Vec<DeclaredColumn> {
@@ -116,6 +124,10 @@ impl KnowTypes for MemoryTable {
 }
 
 impl ProbeSource for MemoryTable {
+    async fn catalog(&self, _table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+        Ok(self.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
     async fn columns(
         &self,
         _table: &ObjectName,

@@ -17,8 +17,8 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
-    CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn, ProbeSource,
-    RowsToCut, WatermarkColumn,
+    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
+    LeadingColumn, ProbeSource, RowsToCut, WatermarkColumn,
 };
 
 /// `create table t (id bigint primary key, v bigint)` with change tracking on, and nobody in a transaction.
@@ -239,6 +239,10 @@ impl KnowTypes for MemoryTracked {
 }
 
 impl ProbeSource for MemoryTracked {
+    async fn catalog(&self, _table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+        Ok(None)
+    }
+
     async fn columns(
         &self,
         _table: &ObjectName,

@@ -9,7 +9,8 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::rows::{Changes, Load};
 use tidemark::model::types::Column;
 
-use super::{Quoted, Statement, key_conditions, selected, where_key};
+use super::{Query, Quoted, Statement, Values, key_conditions, selected, where_key};
+use crate::types::SqlType;
 
 /// The column that says at which version a row was changed last, in every file.
 pub(crate) const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
@@ -83,15 +84,16 @@ fn of_table(columns: &[Column]) -> Result<&[Column]> {
 pub(super) fn load(load: &Load<'_>, columns: &[Column]) -> Result<Statement> {
     let items = of_table(columns)?.iter().map(|column| selected(Some("t"), column));
     let items = items.collect::<Result<Vec<_>>>()?;
-    let mut parameters = vec![load.version.value().to_owned()];
-    let filter = where_key(load.key, &mut parameters)?;
+    let mut values = Values::default();
+    let version = values.bound_of(SqlType::BIGINT, load.version)?;
+    let filter = where_key(load.key, &mut values)?;
     let sql = format!(
-        "SELECT {}, CAST(@P1 AS bigint) AS [{VERSION_COLUMN}], CAST(N'I' AS nchar(1)) AS [{OPERATION_COLUMN}] \
+        "SELECT {}, {version} AS [{VERSION_COLUMN}], CAST(N'I' AS nchar(1)) AS [{OPERATION_COLUMN}] \
          FROM {} AS [t]{filter}",
         items.join(", "),
         load.table.quoted()
     );
-    Ok(Statement { sql, parameters })
+    Ok(values.statement(&sql))
 }
 
 /// Selects the changed rows of a window with the columns of the table, then the version and the operation.
@@ -112,49 +114,69 @@ pub(super) fn rows(changes: &Changes<'_>, columns: &[Column]) -> Result<Statemen
         .first()
         .map_or_else(String::new, |name| format!(" OR [t].{} IS NOT NULL", name.quoted()));
     let table = changes.table.quoted();
-    let Bounds { in_range, parameters } = bounds(changes)?;
+    let Bounds {
+        from,
+        up_to,
+        in_range,
+        values,
+    } = bounds(changes)?;
     let sql = format!(
-        "DECLARE @from bigint = CAST(@P1 AS bigint); \
-         SELECT {}, [ct].[{VERSION_COLUMN}], [ct].[{OPERATION_COLUMN}] \
-         FROM CHANGETABLE(CHANGES {table}, @from) AS [ct] \
+        "SELECT {}, [ct].[{VERSION_COLUMN}], [ct].[{OPERATION_COLUMN}] \
+         FROM CHANGETABLE(CHANGES {table}, {from}) AS [ct] \
          LEFT OUTER JOIN {table} AS [t] ON {} AND [ct].[{OPERATION_COLUMN}] <> N'D' \
-         WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint) AND ([ct].[{OPERATION_COLUMN}] = N'D'{is_there}){in_range}",
+         WHERE [ct].[{VERSION_COLUMN}] <= {up_to} AND ([ct].[{OPERATION_COLUMN}] = N'D'{is_there}){in_range}",
         items.join(", "),
         same_key.join(" AND "),
     );
-    Ok(Statement { sql, parameters })
+    Ok(values.statement(&sql))
 }
 
 /// Selects `what` of the changes of a window.
-pub(super) fn select(changes: &Changes<'_>, what: &str) -> Result<Statement> {
-    let Bounds { in_range, parameters } = bounds(changes)?;
+pub(super) fn select(changes: &Changes<'_>, what: &str) -> Result<Query> {
+    let Bounds {
+        from,
+        up_to,
+        in_range,
+        values,
+    } = bounds(changes)?;
     let sql = format!(
-        "DECLARE @from bigint = CAST(@P1 AS bigint); SELECT {what} FROM CHANGETABLE(CHANGES {}, @from) AS [ct] \
-         WHERE [ct].[{VERSION_COLUMN}] <= CAST(@P2 AS bigint){in_range}",
+        "SELECT {what} FROM CHANGETABLE(CHANGES {}, {from}) AS [ct] \
+         WHERE [ct].[{VERSION_COLUMN}] <= {up_to}{in_range}",
         changes.table.quoted()
     );
-    Ok(Statement { sql, parameters })
+    Ok(Query { sql, values })
 }
 
 /// The bounds of a window of changes.
 struct Bounds {
+    /// The version before the first change.
+    from: String,
+    /// The version of the last change.
+    up_to: String,
     /// The conditions of a range of the key, each after an `AND`.
     in_range: String,
     /// Those of the window, then those of the range.
-    parameters: Vec<String>,
+    values: Values,
 }
 
 fn bounds(changes: &Changes<'_>) -> Result<Bounds> {
-    let mut parameters = vec![changes.old.value().to_owned(), changes.new.value().to_owned()];
+    let mut values = Values::default();
+    let from = values.bound_of(SqlType::BIGINT, changes.old)?;
+    let up_to = values.bound_of(SqlType::BIGINT, changes.new)?;
     let mut in_range = String::new();
     if let Some(range) = changes.key {
         let column = format!("[ct].{}", range.column.quoted());
-        for condition in key_conditions(&column, range, &mut parameters)? {
+        for condition in key_conditions(&column, range, &mut values)? {
             in_range.push_str(" AND ");
             in_range.push_str(&condition);
         }
     }
-    Ok(Bounds { in_range, parameters })
+    Ok(Bounds {
+        from,
+        up_to,
+        in_range,
+        values,
+    })
 }
 
 /// One row: 1 as long as all changes since the window's start are there and the database has reached its end.
@@ -222,14 +244,14 @@ mod tests {
         let statement = rows(&changes, &columns).unwrap();
         assert_eq!(
             statement.sql,
-            "DECLARE @from bigint = CAST(@P1 AS bigint); \
+            "DECLARE @B1 bigint = CAST(@P1 AS bigint), @B2 bigint = CAST(@P2 AS bigint); \
              SELECT [ct].[b]]], CAST([t].[cost] AS decimal(19,4)) AS [cost], [ct].[a], \
              [ct].[SYS_CHANGE_VERSION], [ct].[SYS_CHANGE_OPERATION] \
-             FROM CHANGETABLE(CHANGES [sales].[o]]rders], @from) AS [ct] \
+             FROM CHANGETABLE(CHANGES [sales].[o]]rders], @B1) AS [ct] \
              LEFT OUTER JOIN [sales].[o]]rders] AS [t] ON [t].[a] = [ct].[a] AND [t].[b]]] = [ct].[b]]] \
              AND [ct].[SYS_CHANGE_OPERATION] <> N'D' \
-             WHERE [ct].[SYS_CHANGE_VERSION] <= CAST(@P2 AS bigint) \
-             AND ([ct].[SYS_CHANGE_OPERATION] = N'D' OR [t].[a] IS NOT NULL)"
+             WHERE [ct].[SYS_CHANGE_VERSION] <= @B2 \
+             AND ([ct].[SYS_CHANGE_OPERATION] = N'D' OR [t].[a] IS NOT NULL) OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["3", "9"]);
         let range = KeyBounds {
@@ -242,16 +264,13 @@ mod tests {
             ..changes
         };
         let of_range = rows(&part, &columns).unwrap();
-        assert_eq!(
-            of_range.sql,
-            format!("{} AND [ct].[a] > CAST(@P3 AS bigint)", statement.sql)
-        );
+        let ends = "OR [t].[a] IS NOT NULL) AND [ct].[a] > @B3 OPTION (RECOMPILE)";
+        assert!(of_range.sql.ends_with(ends), "{}", of_range.sql);
         assert_eq!(of_range.parameters, ["3", "9", "4"]);
         assert_eq!(
             select(&part, "[a]").unwrap().sql,
-            "DECLARE @from bigint = CAST(@P1 AS bigint); \
-             SELECT [a] FROM CHANGETABLE(CHANGES [sales].[o]]rders], @from) AS [ct] \
-             WHERE [ct].[SYS_CHANGE_VERSION] <= CAST(@P2 AS bigint) AND [ct].[a] > CAST(@P3 AS bigint)"
+            "SELECT [a] FROM CHANGETABLE(CHANGES [sales].[o]]rders], @B1) AS [ct] \
+             WHERE [ct].[SYS_CHANGE_VERSION] <= @B2 AND [ct].[a] > @B3"
         );
         assert_eq!(are_complete(&changes).parameters, ["[sales].[o]]rders]", "3", "9"]);
     }
@@ -269,8 +288,9 @@ mod tests {
         let statement = load(&whole, &columns).unwrap();
         assert_eq!(
             statement.sql,
-            "SELECT [t].[id], CAST([t].[cost] AS decimal(10,4)) AS [cost], CAST(@P1 AS bigint) AS [SYS_CHANGE_VERSION], \
-             CAST(N'I' AS nchar(1)) AS [SYS_CHANGE_OPERATION] FROM [dbo].[orders] AS [t]"
+            "DECLARE @B1 bigint = CAST(@P1 AS bigint); \
+             SELECT [t].[id], CAST([t].[cost] AS decimal(10,4)) AS [cost], @B1 AS [SYS_CHANGE_VERSION], \
+             CAST(N'I' AS nchar(1)) AS [SYS_CHANGE_OPERATION] FROM [dbo].[orders] AS [t] OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["7"]);
         let range = KeyBounds {
@@ -283,7 +303,7 @@ mod tests {
             ..whole
         };
         let statement = load(&part, &columns).unwrap();
-        let filter = " WHERE [id] > CAST(@P2 AS bigint) AND [id] <= CAST(@P3 AS bigint)";
+        let filter = " WHERE [id] > @B2 AND [id] <= @B3 OPTION (RECOMPILE)";
         assert!(statement.sql.ends_with(filter), "{}", statement.sql);
         assert_eq!(statement.parameters, ["7", "3", "6"]);
     }

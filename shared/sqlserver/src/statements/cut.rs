@@ -7,41 +7,40 @@ use tidemark::model::slice::KeyBounds;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::source::{CutColumn, RowsToCut};
 
-use super::{Quoted, Statement, select, typed, where_key};
+use super::{Query, Quoted, Statement, Values, select, where_key};
 use crate::types::SqlType;
 
 /// One row or none: the watermark of the `number`th row of the interval, from 1, in the watermark's order.
 pub(crate) fn nth_watermark(interval: &Interval<'_>, number: u64) -> Result<Statement> {
     let column = interval.column.quoted();
-    let statement = super::watermark::select(interval, &column)?;
-    Ok(ordered(statement, &column, number))
+    let query = super::watermark::select(interval, &column)?;
+    Ok(ordered(query, &column, number))
 }
 
 /// One row or none: the key of the `number`th of the rows in the range, from 1, in the key's order.
 pub(crate) fn nth_key(rows: &RowsToCut<'_>, range: &KeyBounds, number: u64) -> Result<Statement> {
     let column = range.column.quoted();
-    let statement = match rows {
+    let query = match rows {
         RowsToCut::Table(table) => {
-            let mut parameters = Vec::new();
-            let filter = where_key(Some(range), &mut parameters)?;
+            let mut values = Values::default();
+            let filter = where_key(Some(range), &mut values)?;
             let sql = format!("SELECT {column} FROM {}{filter}", table.quoted());
-            Statement { sql, parameters }
+            Query { sql, values }
         }
         RowsToCut::Rows(rows) => {
             let rows: Rows<'_> = rows.within(range);
             select(&rows, &column)?
         }
     };
-    Ok(ordered(statement, &column, number))
+    Ok(ordered(query, &column, number))
 }
 
-fn ordered(statement: Statement, column: &str, number: u64) -> Statement {
+fn ordered(mut query: Query, column: &str, number: u64) -> Statement {
     let skipped = number.saturating_sub(1);
-    let sql = statement.sql;
-    Statement {
-        sql: format!("{sql} ORDER BY {column} OFFSET {skipped} ROWS FETCH NEXT 1 ROWS ONLY"),
-        ..statement
-    }
+    query.sql.push_str(&format!(
+        " ORDER BY {column} OFFSET {skipped} ROWS FETCH NEXT 1 ROWS ONLY"
+    ));
+    query.finished()
 }
 
 /// One row: the rows of a table and the bytes of its pages, roughly, as the server keeps count of them
@@ -75,19 +74,19 @@ pub(crate) fn histogram(
 ) -> Result<Statement> {
     let sql_type = SqlType::of(&column.sql_type)?;
     let key = sql_type.of_variant("[h].[range_high_key]");
-    let source = "sys.dm_db_stats_histogram(OBJECT_ID(@P1), CAST(@P2 AS int))";
-    let mut parameters = vec![table.quoted(), statistics.to_string()];
+    let mut values = Values::default();
+    let (object, number) = (values.text(&table.quoted()), values.text(&statistics.to_string()));
+    let source = format!("sys.dm_db_stats_histogram(OBJECT_ID({object}), CAST({number} AS int))");
     let mut filter = "[h].[range_high_key] IS NOT NULL".to_owned();
     if let Some(below) = below {
-        parameters.push(below.value().to_owned());
-        filter.push_str(&format!(" AND {key} < {}", typed(3, below)?));
+        filter.push_str(&format!(" AND {key} < {}", values.bound(below)?));
     }
     let sql = format!(
         "SELECT {key} AS [up_to], CAST([h].[range_rows] + [h].[equal_rows] AS bigint) AS [rows], \
          (SELECT CAST(SUM([a].[range_rows] + [a].[equal_rows]) AS bigint) FROM {source} AS [a]) AS [all_rows] \
          FROM {source} AS [h] WHERE {filter} ORDER BY [h].[step_number]"
     );
-    Ok(Statement { sql, parameters })
+    Ok(values.statement(&sql))
 }
 
 /// The columns with which an index of the table begins, and whether it is the clustered index or the primary key.

@@ -1,16 +1,20 @@
 //! The only SQL text of Tidemark. It is built of data at the moment it runs, whichever driver runs it.
 //!
 //! Values are always parameters; identifiers are always in brackets; a type's name in a statement is that of a
-//! [`SqlType`], never a text that was read somewhere. Bounds are cast to the column's own type (`[c] > CAST(@P1 AS datetime)`),
-//! because a comparison in a wider type re-sends or loses the boundary row
-//! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130).
+//! [`SqlType`], never a text that was read somewhere. A bound is a variable of the column's own type, because a comparison in a
+//! wider type re-sends or loses the boundary row
+//! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130), and because
+//! not every optimizer seeks by an expression (`[c] > CAST(@P1 AS datetime)`). A statement with bounds is compiled anew each time it
+//! runs, so that the plan is made for their values
+//! (<https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-query>, `RECOMPILE`).
 
+pub(crate) mod catalog;
 pub(crate) mod change_tracking;
 pub(crate) mod control_table;
 pub(crate) mod cut;
 pub(crate) mod watermark;
 
-use tidemark::error::Result;
+use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Rows;
@@ -22,7 +26,7 @@ use crate::types::SqlType;
 
 /// A statement and its parameters.
 ///
-/// Parameters are text, bound as `nvarchar` to `@P1`, `@P2`, … in order; the statement casts each to the type it means.
+/// Parameters are text, bound as `nvarchar` to `@P1`, `@P2`, … in order; the statement converts each to the type it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
     /// The statement.
@@ -76,9 +80,78 @@ impl Quoted for ObjectName {
 /// One row: 1 if the session has no transaction open, else 0. Asked of a connection before it is used again.
 pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1 ELSE 0 END AS [answer]";
 
+/// A query in the making: what it says so far, and the values it names.
+#[derive(Debug)]
+struct Query {
+    sql: String,
+    values: Values,
+}
+
+impl Query {
+    /// The whole statement.
+    fn finished(self) -> Statement {
+        self.values.statement(&self.sql)
+    }
+}
+
+/// The values that a statement names: its parameters, and the variables that hold its bounds.
+#[derive(Debug, Default)]
+struct Values {
+    parameters: Vec<String>,
+    declarations: Vec<String>,
+}
+
+impl Values {
+    /// Binds a text. Returns the name of its parameter.
+    fn text(&mut self, value: &str) -> String {
+        self.parameters.push(value.to_owned());
+        format!("@P{}", self.parameters.len())
+    }
+
+    /// Binds a bound of a column of the type that it has itself. Returns the name of its variable.
+    ///
+    /// Errors: `LedgerInvalid` when its text, which may come from the bucket, is not what this crate writes for it.
+    fn bound(&mut self, value: &Watermark) -> Result<String> {
+        self.bound_of(SqlType::of(value.sql_type())?, value)
+    }
+
+    /// Binds a bound of a column of this type. Returns the name of its variable. Errors: as those of [`Values::bound`].
+    fn bound_of(&mut self, sql_type: SqlType, value: &Watermark) -> Result<String> {
+        let read = sql_type.watermark(value.value());
+        if !read.is_ok_and(|read| read.value() == value.value()) {
+            let message = format!(
+                "the bound '{}' is no value of {sql_type}",
+                value.value().escape_default()
+            );
+            return Err(Error::new(ErrorCode::LedgerInvalid, message));
+        }
+        let parameter = self.text(value.value());
+        let name = format!("@B{}", self.declarations.len() + 1);
+        let declaration = format!(
+            "{name} {} = {}",
+            sql_type.of_variable(),
+            sql_type.of_parameter(&parameter)
+        );
+        self.declarations.push(declaration);
+        Ok(name)
+    }
+
+    /// The statement that says `sql` of these values.
+    fn statement(self, sql: &str) -> Statement {
+        let sql = match self.declarations[..] {
+            [] => sql.to_owned(),
+            _ => format!("DECLARE {}; {sql} OPTION (RECOMPILE)", self.declarations.join(", ")),
+        };
+        Statement {
+            sql,
+            parameters: self.parameters,
+        }
+    }
+}
+
 /// Selects rows with these columns.
 ///
-/// Errors: `UnsupportedType` when a column, or a bound, names a type that is none of SQL Server's.
+/// Errors: `LedgerInvalid` when a column or a bound names a type that is none of SQL Server's, or a bound is no value of its type.
 pub(crate) fn rows(rows: &Rows<'_>, columns: &[Column]) -> Result<Statement> {
     match rows {
         Rows::Interval(interval) => watermark::rows(interval, columns),
@@ -89,26 +162,21 @@ pub(crate) fn rows(rows: &Rows<'_>, columns: &[Column]) -> Result<Statement> {
 
 /// One row: how many rows there are.
 pub(crate) fn count(rows: &Rows<'_>) -> Result<Statement> {
-    select(rows, "COUNT_BIG(*) AS [rows]")
+    select(rows, "COUNT_BIG(*) AS [rows]").map(Query::finished)
 }
 
 /// Selects `what` of rows.
-fn select(rows: &Rows<'_>, what: &str) -> Result<Statement> {
+fn select(rows: &Rows<'_>, what: &str) -> Result<Query> {
     match rows {
         Rows::Interval(interval) => watermark::select(interval, what),
         Rows::Load(load) => {
-            let mut parameters = Vec::new();
-            let filter = where_key(load.key, &mut parameters)?;
+            let mut values = Values::default();
+            let filter = where_key(load.key, &mut values)?;
             let sql = format!("SELECT {what} FROM {}{filter}", load.table.quoted());
-            Ok(Statement { sql, parameters })
+            Ok(Query { sql, values })
         }
         Rows::Changes(changes) => change_tracking::select(changes, what),
     }
-}
-
-/// The value of parameter `number` in the type of `value`.
-fn typed(number: usize, value: &Watermark) -> Result<String> {
-    Ok(SqlType::of(value.sql_type())?.of_parameter(&format!("@P{number}")))
 }
 
 /// The user's condition as a further one.
@@ -116,25 +184,23 @@ fn and(filter: Option<&Predicate>) -> String {
     filter.map_or_else(String::new, |filter| format!(" AND {}", filter.in_parentheses()))
 }
 
-/// The bounds of a range of a key as conditions on `column`, with the numbers of their parameters counted on from
-/// `parameters`.
-fn key_conditions(column: &str, range: &KeyBounds, parameters: &mut Vec<String>) -> Result<Vec<String>> {
+/// The bounds of a range of a key as conditions on `column`.
+fn key_conditions(column: &str, range: &KeyBounds, values: &mut Values) -> Result<Vec<String>> {
     let mut conditions = Vec::new();
     for (operator, bound) in [(">", &range.above), ("<=", &range.up_to)] {
         if let Some(value) = bound {
-            parameters.push(value.value().to_owned());
-            conditions.push(format!("{column} {operator} {}", typed(parameters.len(), value)?));
+            conditions.push(format!("{column} {operator} {}", values.bound(value)?));
         }
     }
     Ok(conditions)
 }
 
 /// The bounds of a range of a key as a ` WHERE` of their own; nothing when it is open on both sides.
-fn where_key(range: Option<&KeyBounds>, parameters: &mut Vec<String>) -> Result<String> {
+fn where_key(range: Option<&KeyBounds>, values: &mut Values) -> Result<String> {
     let Some(range) = range else {
         return Ok(String::new());
     };
-    let conditions = key_conditions(&range.column.quoted(), range, parameters)?;
+    let conditions = key_conditions(&range.column.quoted(), range, values)?;
     if conditions.is_empty() {
         return Ok(String::new());
     }

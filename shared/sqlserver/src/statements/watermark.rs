@@ -1,14 +1,13 @@
 //! The statements of watermark tracking: how far a column has grown, and the rows of an interval of it.
 
 use tidemark::error::Result;
-use tidemark::model::names::ObjectName;
 use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Interval;
 use tidemark::model::types::Column;
 use tidemark::model::watermark::{Watermark, WatermarkKind};
 use tidemark::ports::source::WatermarkColumn;
 
-use super::{Quoted, Statement, and, key_conditions, selected, typed};
+use super::{Query, Quoted, Statement, Values, and, key_conditions, selected};
 use crate::types::SqlType;
 
 /// One row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over those that
@@ -24,12 +23,13 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> R
         let sql = format!("SELECT [m].[new_watermark], 1 AS [ordering] FROM {maximum}");
         return Ok(Statement::new(sql));
     };
-    let bound = sql_type.of_parameter("@P1");
+    let mut values = Values::default();
+    let bound = values.bound_of(sql_type, old)?;
     let sql = format!(
         "SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > {bound} THEN 1 \
          WHEN [m].[new_watermark] < {bound} THEN -1 ELSE 0 END AS [ordering] FROM {maximum}"
     );
-    Ok(Statement::with(sql, &[old.value()]))
+    Ok(values.statement(&sql))
 }
 
 /// One row: the lowest rowversion that a transaction not yet committed uses, or the next one (`new_watermark`), and the
@@ -55,12 +55,11 @@ pub(crate) struct RowVersions<'a> {
 pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, versions: &RowVersions<'_>) -> Result<Statement> {
     let RowVersions { old, new, last_used } = *versions;
     let (name, table) = (column.name.quoted(), column.table.quoted());
-    let (new_bound, last_bound) = (typed(1, new)?, typed(2, last_used)?);
-    let mut parameters = vec![new.value(), last_used.value()];
+    let mut values = Values::default();
+    let (new_bound, last_bound) = (values.bound(new)?, values.bound(last_used)?);
     let (mut regressed, mut above) = (String::new(), String::new());
     if let Some(old) = old {
-        parameters.push(old.value());
-        let old_bound = typed(3, old)?;
+        let old_bound = values.bound(old)?;
         regressed = format!("WHEN {new_bound} < {old_bound} THEN -1 ");
         above = format!("{name} >= {old_bound} AND ");
     }
@@ -68,13 +67,7 @@ pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, versions: &RowVer
         "SELECT CASE {regressed}WHEN EXISTS (SELECT 1 FROM {table} WHERE {above}{name} < {new_bound}) THEN 1 ELSE 0 END \
          AS [ordering], CASE WHEN {last_bound} >= {new_bound} THEN 1 ELSE 0 END AS [held_back]"
     );
-    Ok(Statement::with(sql, &parameters))
-}
-
-/// The names of the rowversion columns of a table, which the wire describes as `binary(8)`.
-pub(crate) fn row_version_columns(table: &ObjectName) -> Statement {
-    let sql = "SELECT [name] FROM sys.columns WHERE [object_id] = OBJECT_ID(@P1) AND [system_type_id] = 189";
-    Statement::with(sql, &[&table.quoted()])
+    Ok(values.statement(&sql))
 }
 
 /// One row: rows stamped later than the server's clock. `None` for columns that are no time.
@@ -105,36 +98,28 @@ pub(crate) fn null_rows(column: &WatermarkColumn<'_>) -> Option<Statement> {
 pub(super) fn rows(interval: &Interval<'_>, columns: &[Column]) -> Result<Statement> {
     let columns = columns.iter().map(|column| selected(None, column));
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    select(interval, &columns.join(", "))
+    select(interval, &columns.join(", ")).map(Query::finished)
 }
 
 /// Selects `what` of the rows of an interval.
-pub(super) fn select(interval: &Interval<'_>, what: &str) -> Result<Statement> {
+pub(super) fn select(interval: &Interval<'_>, what: &str) -> Result<Query> {
     let column = interval.column.quoted();
     let (above, below) = match SqlType::of(interval.new.sql_type())?.watermark_kind() {
         Some(WatermarkKind::Exact) => (">=", "<"),
         _ => (">", "<="),
     };
-    let (mut condition, mut parameters) = match interval.old {
-        Some(old) => (
-            format!(
-                "{column} {above} {} AND {column} {below} {}",
-                typed(1, old)?,
-                typed(2, interval.new)?
-            ),
-            vec![old.value().to_owned(), interval.new.value().to_owned()],
-        ),
-        None => (
-            format!("{column} {below} {}", typed(1, interval.new)?),
-            vec![interval.new.value().to_owned()],
-        ),
+    let mut values = Values::default();
+    let from = match interval.old {
+        Some(old) => format!("{column} {above} {} AND ", values.bound(old)?),
+        None => String::new(),
     };
+    let mut condition = format!("{from}{column} {below} {}", values.bound(interval.new)?);
     if interval.with_nulls {
         condition = format!("({condition} OR {column} IS NULL)");
     }
     let mut conditions = vec![condition];
     if let Some(range) = interval.key {
-        conditions.extend(key_conditions(&range.column.quoted(), range, &mut parameters)?);
+        conditions.extend(key_conditions(&range.column.quoted(), range, &mut values)?);
     }
     conditions.extend(interval.filter.map(Predicate::in_parentheses));
     let sql = format!(
@@ -142,12 +127,13 @@ pub(super) fn select(interval: &Interval<'_>, what: &str) -> Result<Statement> {
         interval.table.quoted(),
         conditions.join(" AND ")
     );
-    Ok(Statement { sql, parameters })
+    Ok(Query { sql, values })
 }
 
 #[cfg(test)]
 mod tests {
-    use tidemark::model::names::Identifier;
+    use tidemark::error::ErrorCode;
+    use tidemark::model::names::{Identifier, ObjectName};
     use tidemark::model::table::Clock;
     use tidemark::model::types::{Form, TypeName};
 
@@ -206,10 +192,11 @@ mod tests {
         let statement = growth(&probe.column(), Some(&old)).unwrap();
         assert_eq!(
             statement.sql,
-            "SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > CAST(@P1 AS datetime) THEN 1 \
-             WHEN [m].[new_watermark] < CAST(@P1 AS datetime) THEN -1 ELSE 0 END AS [ordering] FROM \
+            "DECLARE @B1 datetime = CAST(@P1 AS datetime); \
+             SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > @B1 THEN 1 \
+             WHEN [m].[new_watermark] < @B1 THEN -1 ELSE 0 END AS [ordering] FROM \
              (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x] \
-             WHERE [m]]] <= CAST(SYSUTCDATETIME() AS datetime)) AS [m]"
+             WHERE [m]]] <= CAST(SYSUTCDATETIME() AS datetime)) AS [m] OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["2010-01-01T00:00:00.000"]);
 
@@ -221,6 +208,16 @@ mod tests {
         );
         assert_eq!(future_rows(&probe.column()).unwrap(), None);
         assert_eq!(null_rows(&probe.column()), None);
+    }
+
+    #[test]
+    fn a_bound_that_is_no_value_of_its_type_is_never_sent() {
+        let probe = Probe::new("orders", "id", "int", false);
+        for text in ["01", "2147483648", "one", "2017-09-01"] {
+            let tampered = Watermark::new(TypeName::new("int").unwrap(), text).unwrap();
+            let error = growth(&probe.column(), Some(&tampered)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::LedgerInvalid, "{error}");
+        }
     }
 
     #[test]
@@ -236,9 +233,10 @@ mod tests {
         let statement = row_version_growth(&probe.column(), &versions).unwrap();
         assert_eq!(
             statement.sql,
-            "SELECT CASE WHEN CONVERT(binary(8), @P1, 1) < CONVERT(binary(8), @P3, 1) THEN -1 WHEN EXISTS (SELECT 1 FROM \
-             [dbo].[orders] WHERE [rv] >= CONVERT(binary(8), @P3, 1) AND [rv] < CONVERT(binary(8), @P1, 1)) THEN 1 ELSE 0 END \
-             AS [ordering], CASE WHEN CONVERT(binary(8), @P2, 1) >= CONVERT(binary(8), @P1, 1) THEN 1 ELSE 0 END AS [held_back]"
+            "DECLARE @B1 binary(8) = CONVERT(binary(8), @P1, 1), @B2 binary(8) = CONVERT(binary(8), @P2, 1), \
+             @B3 binary(8) = CONVERT(binary(8), @P3, 1); \
+             SELECT CASE WHEN @B1 < @B3 THEN -1 WHEN EXISTS (SELECT 1 FROM [dbo].[orders] WHERE [rv] >= @B3 AND [rv] < @B1) \
+             THEN 1 ELSE 0 END AS [ordering], CASE WHEN @B2 >= @B1 THEN 1 ELSE 0 END AS [held_back] OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, [new.value(), new.value(), old.value()]);
         let interval = Interval {
@@ -253,8 +251,8 @@ mod tests {
         let counted = count(&tidemark::model::rows::Rows::Interval(interval)).unwrap();
         assert_eq!(
             counted.sql,
-            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] \
-             WHERE [rv] >= CONVERT(binary(8), @P1, 1) AND [rv] < CONVERT(binary(8), @P2, 1)"
+            "DECLARE @B1 binary(8) = CONVERT(binary(8), @P1, 1), @B2 binary(8) = CONVERT(binary(8), @P2, 1); \
+             SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] WHERE [rv] >= @B1 AND [rv] < @B2 OPTION (RECOMPILE)"
         );
         assert_eq!(counted.parameters, [old.value(), new.value()]);
     }
@@ -294,15 +292,16 @@ mod tests {
         let statement = rows(&interval, &[column("m", "int"), column("cost", "money")]).unwrap();
         assert_eq!(
             statement.sql,
-            "SELECT [m], CAST([cost] AS decimal(19,4)) AS [cost] FROM [dbo].[orders] \
-             WHERE [m] > CAST(@P1 AS int) AND [m] <= CAST(@P2 AS int)"
+            "DECLARE @B1 int = CAST(@P1 AS int), @B2 int = CAST(@P2 AS int); \
+             SELECT [m], CAST([cost] AS decimal(19,4)) AS [cost] FROM [dbo].[orders] \
+             WHERE [m] > @B1 AND [m] <= @B2 OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["5", "9"]);
         interval.old = None;
         interval.with_nulls = true;
         assert_eq!(
             select(&interval, "COUNT_BIG(*) AS [rows]").unwrap().sql,
-            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] WHERE ([m] <= CAST(@P1 AS int) OR [m] IS NULL)"
+            "SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[orders] WHERE ([m] <= @B1 OR [m] IS NULL)"
         );
     }
 

@@ -155,11 +155,16 @@ impl Family for Bytes {
     }
 
     /// Text is not cast to a rowversion, so it is compared as the bytes that it is.
-    fn of_parameter(&self, parameter: &str) -> String {
+    /// A variable cannot be a row version, but it can hold the bytes of one.
+    fn of_variable(&self) -> String {
         match self {
-            Self::RowVersion => format!("CONVERT(binary({ROWVERSION_BYTES}), {parameter}, 1)"),
-            _ => format!("CONVERT({self}, {parameter}, 1)"),
+            Self::RowVersion => format!("binary({ROWVERSION_BYTES})"),
+            _ => self.to_string(),
         }
+    }
+
+    fn of_parameter(&self, parameter: &str) -> String {
+        format!("CONVERT({}, {parameter}, 1)", self.of_variable())
     }
 
     fn of_variant(&self, value: &str) -> String {

@@ -39,6 +39,11 @@ pub(super) trait Family: fmt::Display {
         None
     }
 
+    /// The type of a variable that holds a value to compare with.
+    fn of_variable(&self) -> String {
+        self.to_string()
+    }
+
     /// The expression for the value that a parameter has as text.
     fn of_parameter(&self, parameter: &str) -> String {
         format!("CAST({parameter} AS {self})")

@@ -215,6 +215,11 @@ impl SqlType {
         Watermark::new(self.name(), canonical)
     }
 
+    /// The type of a variable that holds a value to compare with.
+    pub(crate) fn of_variable(self) -> String {
+        self.family().of_variable()
+    }
+
     /// The expression for the value that a parameter has as canonical text.
     pub(crate) fn of_parameter(self, parameter: &str) -> String {
         self.family().of_parameter(parameter)

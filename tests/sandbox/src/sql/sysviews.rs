@@ -227,11 +227,16 @@ fn system_view(view: &str, db: &str) -> Option<View> {
                 ("is_computed", Ty::Bit, false),
                 ("default_object_id", Ty::Int, false),
                 ("generated_always_type", Ty::TinyInt, true),
+                ("is_hidden", Ty::Bit, false),
+                ("is_masked", Ty::Bit, true),
+                ("is_column_set", Ty::Bit, true),
+                ("encryption_type", Ty::Int, true),
             ],
             sql: format!(
                 "SELECT c.object_id AS c0, c.name AS c1, c.id AS c2, {} AS c3, {} AS c4, {} AS c5, {} AS c6, {} AS c7,
                  {} AS c8, c.nullable AS c9, c.identity AS c10, c.computed IS NOT NULL AS c11,
-                 CASE WHEN c.dflt IS NULL THEN 0 ELSE c.object_id + c.id END AS c12, c.period AS c13
+                 CASE WHEN c.dflt IS NULL THEN 0 ELSE c.object_id + c.id END AS c12, c.period AS c13,
+                 0 AS c14, 0 AS c15, 0 AS c16, NULL AS c17
                  FROM main._column c WHERE c.{in_db}",
                 fact("system"),
                 fact("user"),

@@ -1,0 +1,31 @@
+//! Questions to the catalog about the columns of a table.
+
+use tidemark::model::names::ObjectName;
+
+use super::{Quoted, Statement};
+
+/// A row for each column of a table, in its order: its name (`name`), whether `SELECT *` has it (`in_star`), whether this login
+/// may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values (`masked`). No row for a
+/// synonym, nor for a table of which the login sees nothing.
+///
+/// A column set is left out of `in_star`, because the sparse columns that it repeats are in it
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/tables/use-column-sets>). `UNMASK` is a right to a column from
+/// SQL Server 2022 on and a right to the database before, where the first question is answered with NULL
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/has-perms-by-name-transact-sql>).
+pub(crate) fn columns(table: &ObjectName) -> Statement {
+    let sql = "SELECT [c].[name], \
+               CASE WHEN [c].[is_hidden] = 1 OR [c].[is_column_set] = 1 THEN 0 ELSE 1 END AS [in_star], \
+               CASE WHEN HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'SELECT', [c].[name], N'COLUMN') = 0 THEN 1 ELSE 0 END AS [denied], \
+               CASE WHEN [c].[encryption_type] IS NULL THEN 0 ELSE 1 END AS [encrypted], \
+               CASE WHEN [c].[is_masked] = 1 \
+               AND ISNULL(HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'UNMASK', [c].[name], N'COLUMN'), 0) = 0 \
+               AND ISNULL(HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'UNMASK'), 0) = 0 THEN 1 ELSE 0 END AS [masked] \
+               FROM sys.columns AS [c] WHERE [c].[object_id] = OBJECT_ID(@P1) ORDER BY [c].[column_id]";
+    Statement::with(sql, &[&table.quoted()])
+}
+
+/// The names of the rowversion columns of a table, which the wire describes as `binary(8)`.
+pub(crate) fn row_version_columns(table: &ObjectName) -> Statement {
+    let sql = "SELECT [name] FROM sys.columns WHERE [object_id] = OBJECT_ID(@P1) AND [system_type_id] = 189";
+    Statement::with(sql, &[&table.quoted()])
+}
