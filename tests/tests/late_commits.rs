@@ -128,6 +128,52 @@ enum Step {
     Run,
 }
 
+/// Does the steps, each in one of three sessions, and a last run. Returns the lines of the files, and the rows that are there.
+async fn done(world: &World, table: &str, steps: Vec<(usize, Step)>) -> (Vec<String>, Vec<Vec<Option<String>>>) {
+    world.execute(&format!(
+        "create table {table} (id int primary key, n int not null, rv rowversion)"
+    ));
+    let mut copy = TableCopy::new(world, table, &["id", "rv"], &serde_json::json!({ "column": "rv" }));
+    let mut sessions: Vec<OpenSession> = (0..3).map(|_| world.sandbox.session().unwrap()).collect();
+    // Rows are updated only by the session that made them, so that none waits for another.
+    let mut owned: Vec<Vec<usize>> = vec![Vec::new(); 3];
+    let mut next = 0;
+    for (who, step) in steps {
+        let session = &mut sessions[who];
+        let begin = "if @@trancount = 0 begin tran;";
+        match step {
+            Step::Insert => {
+                next += 1;
+                owned[who].push(next);
+                session
+                    .execute(&format!("{begin} insert into {table} (id, n) values ({next}, 0)"))
+                    .unwrap();
+            }
+            Step::Update(which) if !owned[who].is_empty() => {
+                let id = owned[who][which % owned[who].len()];
+                session
+                    .execute(&format!("{begin} update {table} set n = n + 1 where id = {id}"))
+                    .unwrap();
+            }
+            Step::Update(_) => {}
+            Step::Commit => drop(session.execute("if @@trancount > 0 commit").unwrap()),
+            Step::Rollback => drop(session.execute("if @@trancount > 0 rollback").unwrap()),
+            Step::Run => drop(copy.run().await),
+        }
+    }
+    for session in &mut sessions {
+        session.execute("if @@trancount > 0 commit").unwrap();
+    }
+    copy.run().await;
+    let present = world
+        .sandbox
+        .execute(&format!(
+            "select concat(id, ',', convert(varchar(18), cast(rv as binary(8)), 1)) from {table}"
+        ))
+        .unwrap();
+    (copy.lines(), present[0].rows.clone())
+}
+
 /// Any interleaving of three transactions and runs: each committed version that is there at the end is copied once, no
 /// version twice, and none that was rolled back.
 #[tokio::test(flavor = "multi_thread")]
@@ -151,54 +197,11 @@ async fn every_version_is_copied_once_whatever_the_order_of_commits() {
     let result = TestRunner::new(config).run(&steps, |steps| {
         number.set(number.get() + 1);
         let table = format!("t{}", number.get());
-        let case = async {
-            world.execute(&format!(
-                "create table {table} (id int primary key, n int not null, rv rowversion)"
-            ));
-            let mut copy = TableCopy::new(&world, &table, &["id", "rv"], &serde_json::json!({ "column": "rv" }));
-            let mut sessions: Vec<OpenSession> = (0..3).map(|_| world.sandbox.session().unwrap()).collect();
-            // Rows are updated only by the session that made them, so that none waits for another.
-            let mut owned: Vec<Vec<usize>> = vec![Vec::new(); 3];
-            let mut next = 0;
-            for (who, step) in steps {
-                let session = &mut sessions[who];
-                let begin = "if @@trancount = 0 begin tran;";
-                match step {
-                    Step::Insert => {
-                        next += 1;
-                        owned[who].push(next);
-                        session
-                            .execute(&format!("{begin} insert into {table} (id, n) values ({next}, 0)"))
-                            .unwrap();
-                    }
-                    Step::Update(which) if !owned[who].is_empty() => {
-                        let id = owned[who][which % owned[who].len()];
-                        session
-                            .execute(&format!("{begin} update {table} set n = n + 1 where id = {id}"))
-                            .unwrap();
-                    }
-                    Step::Update(_) => {}
-                    Step::Commit => drop(session.execute("if @@trancount > 0 commit").unwrap()),
-                    Step::Rollback => drop(session.execute("if @@trancount > 0 rollback").unwrap()),
-                    Step::Run => drop(copy.run().await),
-                }
-            }
-            for session in &mut sessions {
-                session.execute("if @@trancount > 0 commit").unwrap();
-            }
-            copy.run().await;
-            let present = world
-                .sandbox
-                .execute(&format!(
-                    "select concat(id, ',', convert(varchar(18), cast(rv as binary(8)), 1)) from {table}"
-                ))
-                .unwrap();
-            (copy.lines(), present)
-        };
+        let case = done(&world, &table, steps);
         let (lines, present) = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(case));
         let copied: BTreeSet<_> = lines.iter().cloned().collect();
         prop_assert_eq!(copied.len(), lines.len(), "a version is copied twice: {:?}", lines);
-        for row in &present[0].rows {
+        for row in &present {
             let version = row[0].clone().unwrap();
             prop_assert!(copied.contains(&version), "{} is lost: {:?}", version, lines);
         }

@@ -1,7 +1,5 @@
 //! S3 busy, broken, cut and silent at any request and any byte: every run ends exact.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! Which columns and rows are copied, and what becomes of a table whose columns change, over real TDS and real S3 calls.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use arrow_array::RecordBatch;

@@ -1,7 +1,5 @@
 //! The pipeline over real TDS and real S3 calls: the stand-in server, `s3s-fs`, every adapter as deployed.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use tidemark::ledger::Pointers;

@@ -3,6 +3,7 @@
 //! The driver hands every value to a writer of ours as it is decoded, which appends it to Arrow buffers.
 
 mod batch_builder;
+mod code_page;
 mod column_builder;
 mod result_columns;
 #[cfg(test)]
@@ -200,11 +201,8 @@ impl RowReader {
                 break;
             }
         }
-        if batch.replaced_texts() > 0 {
-            warn!(
-                values = batch.replaced_texts(),
-                "Malformed text was replaced by U+FFFD."
-            );
+        for (column, values) in batch.replaced_texts() {
+            warn!(column, values, "Malformed text was replaced by U+FFFD.");
         }
         // Absent when the server was told not to count.
         if let Some(sent) = client.last_result_row_count()

@@ -20,7 +20,7 @@ use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
 use crate::statements::watermark::RowVersions;
 use crate::statements::{self, Statement, watermark};
-use crate::types::{SqlType, ValueText, value_text};
+use crate::types::{HeldBack, SqlType, ValueText, value_text};
 
 impl KnowTypes for Server {
     fn watermark(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
@@ -81,7 +81,9 @@ struct Reached {
 impl Server {
     /// The greatest value of the column.
     async fn maximum(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Option<Maximum>> {
-        let rows = self.rows(&watermark::growth(column, old)?).await?;
+        let rows = self
+            .rows(&watermark::growth(column, old, self.held_back(column).await?)?)
+            .await?;
         let [maximum, ordering] = cells(single(&rows)?)?;
         let Some(text) = maximum.map_err(|what| not_a_watermark(column, what))? else {
             return Ok(None);
@@ -89,6 +91,20 @@ impl Server {
         let watermark = SqlType::of(column.sql_type)?.watermark(&text)?;
         let ordering = read_ordering(ordering)?;
         Ok(Some(Maximum { watermark, ordering }))
+    }
+
+    /// How far a window of the column stays behind the server's clock. A server that does not know time zones holds nothing back.
+    async fn held_back(&self, column: &WatermarkColumn<'_>) -> Answer<HeldBack> {
+        if !SqlType::of(column.sql_type)?.repeats_an_hour(column.clock) {
+            return Ok(HeldBack::No);
+        }
+        let rows = self.catalog_rows(&watermark::clock_goes_back()).await?;
+        let answer = rows.as_ref().and_then(|rows| rows.first()?.try_get::<i32, _>(0).ok()?);
+        if answer != Some(1) {
+            return Ok(HeldBack::No);
+        }
+        tracing::info!(table = %column.table, "The server's clock is about to go back: the window ends an hour earlier.");
+        Ok(HeldBack::OneHour)
     }
 
     /// The lowest rowversion in use, and whether one above it is used already.

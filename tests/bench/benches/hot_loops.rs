@@ -1,7 +1,5 @@
 //! The loops every row goes through, by themselves: `cargo bench --package tidemark-bench --features micro`.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
 
 use std::borrow::Cow;

@@ -5,8 +5,6 @@
 //! of `copy-delta` as it is deployed, with TLS, upload and checksums. CPU is what the kernel accounts to that process,
 //! memory its high-water mark.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is the reader")]
 
 mod copies;

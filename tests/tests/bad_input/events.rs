@@ -95,10 +95,11 @@ fn settings() -> Value {
     json!({ "where": "a = 1", "sink": { "sqlserver": { "secret_arn": "arn", "keys": ["id"] } } })
 }
 
-/// The mistakes in a table's settings, wherever it stands.
-fn table_cases(at: &str) -> Vec<(String, Option<Value>, String)> {
-    let path = at.trim_start_matches('/').replace("/0", "[0]").replace('/', ".");
-    let cases: Vec<(&str, Option<Value>, &str)> = vec![
+/// A place in a table's settings, what is put there, and what is said of it.
+type Mistake = (&'static str, Option<Value>, &'static str);
+
+fn mistakes_of_table_and_tracking() -> Vec<Mistake> {
+    vec![
         ("/table", Some(json!(7)), "{}.table: invalid type: integer"),
         (
             "/table",
@@ -146,6 +147,11 @@ fn table_cases(at: &str) -> Vec<(String, Option<Value>, String)> {
             "{}.tracking.watermark.null_watermark",
         ),
         ("/tracking/watermark/settle", Some(json!(1)), "unknown field `settle`"),
+    ]
+}
+
+fn other_mistakes() -> Vec<Mistake> {
+    vec![
         ("/columns", Some(json!("id")), "{}.columns: invalid type: string"),
         (
             "/columns",
@@ -172,10 +178,16 @@ fn table_cases(at: &str) -> Vec<(String, Option<Value>, String)> {
             "{}.watermark_name: invalid type: integer",
         ),
         ("/colums", Some(json!([])), "unknown field `colums`"),
-    ];
+    ]
+}
+
+/// The mistakes in a table's settings, wherever it stands.
+fn table_cases(at: &str) -> Vec<(String, Option<Value>, String)> {
+    let path = at.trim_start_matches('/').replace("/0", "[0]").replace('/', ".");
     let named = |named: &str| named.replace("{}", &path);
-    cases
+    mistakes_of_table_and_tracking()
         .into_iter()
+        .chain(other_mistakes())
         .map(|(pointer, value, said)| (format!("{at}{pointer}"), value, named(said)))
         .collect()
 }

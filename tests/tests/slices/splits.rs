@@ -77,11 +77,11 @@ async fn a_slice_that_meets_its_deadline_is_split() {
     assert_eq!(world.lines("dbo.t").len(), 80);
 }
 
-/// Whatever cuts them: slices that take too long end as slices that do not, every row in one of them.
-#[tokio::test(flavor = "multi_thread")]
-async fn slices_of_any_kind_are_split_until_they_fit() {
-    let world = World::new("alter database current set change_tracking = on").await;
-    let script = |sql: &str| world.execute(sql);
+/// A table, the script that makes it, its tracking, its other settings, and how many rows are copied of it.
+type Kind = (&'static str, &'static str, serde_json::Value, serde_json::Value, u64);
+
+/// Tables that are cut by a watermark, by a key, and by neither.
+fn kinds() -> Vec<Kind> {
     let watermark = |column: &str, more: serde_json::Value| {
         let mut tracking = json!({ "column": column, "settle_seconds": 0 });
         tracking
@@ -91,8 +91,7 @@ async fn slices_of_any_kind_are_split_until_they_fit() {
         json!({ "watermark": tracking })
     };
     let none = || json!({});
-    let tracked = || json!({ "change_tracking": {} });
-    let cases = [
+    vec![
         // The watermark in another case, not among the columns copied, of rows of which not all are.
         (
             "a",
@@ -149,13 +148,19 @@ async fn slices_of_any_kind_are_split_until_they_fit() {
             "g",
             "create table g (n varchar(9) not null, id int not null, v int, primary key (id, n));
           insert into g select 'x', value, value from generate_series(1, 40); alter table g enable change_tracking",
-            tracked(),
+            json!({ "change_tracking": {} }),
             none(),
             40,
         ),
-    ];
-    for (table, sql, tracking, more, rows) in cases {
-        script(sql);
+    ]
+}
+
+/// Whatever cuts them: slices that take too long end as slices that do not, every row in one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn slices_of_any_kind_are_split_until_they_fit() {
+    let world = World::new("alter database current set change_tracking = on").await;
+    for (table, sql, tracking, more, rows) in kinds() {
+        world.execute(sql);
         let mut spec = json!({
             "table": table, "tracking": tracking, "format": { "csv": { "header": false, "line_end": "\r\n" } },
         });
@@ -170,19 +175,22 @@ async fn slices_of_any_kind_are_split_until_they_fit() {
         let distinct: std::collections::BTreeSet<_> = lines.iter().collect();
         assert_eq!((lines.len(), distinct.len()), (rows as usize, rows as usize), "{table}");
     }
+    changes_are_split_until_they_fit(&world).await;
+}
 
-    // The changes of a tracked table, deletions among them.
+/// The changes of the tracked table among the kinds, deletions among them.
+async fn changes_are_split_until_they_fit(world: &World) {
     world.execute(
         "delete from g where id <= 10; update g set v = 0 where id between 11 and 20;
          insert into g select 'y', value, 0 from generate_series(15, 24)",
     );
     let spec: TableSpec = serde_json::from_value(json!({
-        "table": "g", "tracking": tracked(), "format": { "csv": { "header": false, "line_end": "\r\n" } },
+        "table": "g", "tracking": { "change_tracking": {} }, "format": { "csv": { "header": false, "line_end": "\r\n" } },
     }))
     .unwrap();
-    let outcome = run_in_time(&world, &spec, 4).await.unwrap();
+    let outcome = run_in_time(world, &spec, 4).await.unwrap();
     let window = &outcome.committed[0].window;
-    let parts = part_rows(&world, &spec, window).await;
+    let parts = part_rows(world, &spec, window).await;
     assert_eq!((outcome.committed[0].rows, parts.iter().sum::<usize>()), (30, 30));
     assert!(parts.iter().all(|&rows| rows <= 4), "{parts:?}");
 }

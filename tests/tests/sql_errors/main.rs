@@ -1,8 +1,6 @@
 //! SQL Server's error numbers through the wire, at every place a step meets them: what a port says happened, the name the
 //! step answers with, and whether the state machine tries again.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod numbers;

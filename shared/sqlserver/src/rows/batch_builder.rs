@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::BatchLimits;
 use super::column_builder::{ColumnBuilder, Refusal, Taken, Values, arrow_failed, data_type};
+use super::wire_text::UnknownCodePage;
 
 /// Days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
 const EPOCH_1900_DAYS: i64 = 693_595;
@@ -39,7 +40,6 @@ pub struct BatchBuilder {
     fixed_bytes: usize,
     rows: usize,
     variable_bytes: usize,
-    replaced_texts: u64,
     failure: Option<Error>,
 }
 
@@ -59,7 +59,6 @@ impl BatchBuilder {
             limits,
             rows: 0,
             variable_bytes: 0,
-            replaced_texts: 0,
             failure: None,
         }
     }
@@ -72,10 +71,13 @@ impl BatchBuilder {
             || self.failure.is_some()
     }
 
-    /// Text values in which malformed text was replaced, so far.
-    #[must_use]
-    pub const fn replaced_texts(&self) -> u64 {
-        self.replaced_texts
+    /// The columns in which malformed text was replaced, and in how many of their values, so far.
+    pub fn replaced_texts(&self) -> impl Iterator<Item = (&str, u64)> {
+        let counts = self
+            .columns
+            .iter()
+            .map(|column| (column.name.as_str(), column.replaced_texts));
+        counts.filter(|(_, values)| *values > 0)
     }
 
     /// The batch, `None` without rows; the next one begins.
@@ -125,6 +127,15 @@ impl BatchBuilder {
                 ErrorCode::UnsupportedType,
                 format!(
                     "column '{name}' holds a time outside 1677-09-22 to 2262-04-11, which nanoseconds cannot hold: set timestamps to us or text"
+                ),
+            ),
+            Refusal::UnknownCodePage(UnknownCodePage { collation }) => Error::new(
+                ErrorCode::UnsupportedType,
+                format!(
+                    "column '{name}' holds text in a collation whose code page is not known (locale 0x{:05X}, sort id {}): copy a \
+                     view that casts the column to nvarchar, or name it in exclude",
+                    collation.info & 0xF_FFFF,
+                    collation.sort_id
                 ),
             ),
             Refusal::TooLarge => Error::new(
@@ -181,13 +192,11 @@ impl RowWriter for BatchBuilder {
 
     fn write_string(&mut self, col: usize, bytes: Cow<'_, [u8]>, encoding_type: EncodingType) {
         let mut written = 0;
-        let mut was_malformed = false;
         self.put(col, |column| {
-            written = column.variable(|out, text| was_malformed = text.append(out, &bytes, encoding_type))?;
+            written = column.text(&bytes, encoding_type)?;
             Ok(())
         });
         self.variable_bytes += written;
-        self.replaced_texts += u64::from(was_malformed);
     }
 
     fn write_bytes(&mut self, col: usize, bytes: Cow<'_, [u8]>) {

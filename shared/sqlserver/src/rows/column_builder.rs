@@ -13,11 +13,12 @@ use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, 
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 use mssql_tds::datatypes::column_values::SqlTime;
+use mssql_tds::datatypes::sql_string::EncodingType;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::types::{Column, Form, Fraction};
 use tidemark::model::value_text::{self, DAY_TICKS, Style, UNIX_EPOCH_DAYS};
 
-use super::wire_text::WireText;
+use super::wire_text::{UnknownCodePage, WireText};
 use crate::types;
 
 /// 9999-12-31
@@ -35,6 +36,8 @@ pub struct ColumnBuilder {
     pub nulls: NullBufferBuilder,
     pub values: Values,
     text: WireText,
+    /// Texts in which something malformed was replaced, so far.
+    pub replaced_texts: u64,
 }
 
 /// The buffers of a column, by how it is held.
@@ -60,10 +63,20 @@ pub enum Refusal {
     OutsideNanoseconds,
     /// More than 2 GiB of text or bytes in a batch.
     TooLarge,
+    /// Text in a code page that is not known.
+    UnknownCodePage(UnknownCodePage),
 }
 
 /// Whether a value was taken.
 pub type Taken = std::result::Result<(), Refusal>;
+
+/// Writing that always succeeds.
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> impl FnOnce(&mut Vec<u8>) -> Taken {
+    |out| {
+        write(out);
+        Ok(())
+    }
+}
 
 impl ColumnBuilder {
     pub fn new(column: &Column) -> Self {
@@ -75,6 +88,7 @@ impl ColumnBuilder {
             values: Values::new(column.form, 0, 0),
             nulls: NullBufferBuilder::new(0),
             text: WireText::default(),
+            replaced_texts: 0,
         }
     }
 
@@ -105,15 +119,28 @@ impl ColumnBuilder {
     }
 
     /// Appends what `write` writes as one text or binary value, and gives its length.
-    pub fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>, &mut WireText)) -> std::result::Result<usize, Refusal> {
+    pub fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Taken) -> std::result::Result<usize, Refusal> {
         let Values::Variable { offsets, bytes } = &mut self.values else {
             return Err(Refusal::OtherType);
         };
         let start = bytes.len();
-        write(bytes, &mut self.text);
+        write(bytes)?;
         offsets.push(i32::try_from(bytes.len()).map_err(|_| Refusal::TooLarge)?);
         self.nulls.append_non_null();
         Ok(bytes.len() - start)
+    }
+
+    /// Appends text as it came over the wire, and gives its length in UTF-8.
+    pub fn text(&mut self, value: &[u8], encoding: EncodingType) -> std::result::Result<usize, Refusal> {
+        let mut text = std::mem::take(&mut self.text);
+        let mut was_malformed = false;
+        let written = self.variable(|out| {
+            was_malformed = text.append(out, value, encoding).map_err(Refusal::UnknownCodePage)?;
+            Ok(())
+        });
+        self.text = text;
+        self.replaced_texts += u64::from(was_malformed);
+        written
     }
 
     /// A value among values of several types, as its text.
@@ -122,14 +149,14 @@ impl ColumnBuilder {
         if !self.is_variant {
             return Err(Refusal::OtherType);
         }
-        self.variable(|out, _| write(out)).map(drop)
+        self.variable(written(write)).map(drop)
     }
 
     pub fn binary(&mut self, value: &[u8]) -> Taken {
         if self.is_variant {
             return self.of_variant(|out| value_text::hex(out, value));
         }
-        self.variable(|out, _| out.extend_from_slice(value)).map(drop)
+        self.variable(written(|out| out.extend_from_slice(value))).map(drop)
     }
 
     /// A day, counted from 0001-01-01.
@@ -150,7 +177,9 @@ impl ColumnBuilder {
             Form::Time(Fraction::Micros) => self.unit(ticks / 10),
             Form::Time(Fraction::Nanos) => self.unit(ticks * 100),
             Form::TimeTicks(_) => self.unit(ticks),
-            Form::Iso(digits) => self.variable(|out, _| value_text::time(out, ticks, digits)).map(drop),
+            Form::Iso(digits) => self
+                .variable(written(|out| value_text::time(out, ticks, digits)))
+                .map(drop),
             _ => self.of_variant(|out| value_text::time(out, ticks, digits)),
         }
     }
@@ -162,7 +191,7 @@ impl ColumnBuilder {
             Form::Timestamp(fraction) => self.unit(since_1970(ticks, fraction)?),
             Form::Ticks(_) => self.unit(ticks),
             Form::Iso(digits) => self
-                .variable(|out, _| value_text::timestamp(out, ticks, digits, Style::Iso))
+                .variable(written(|out| value_text::timestamp(out, ticks, digits, Style::Iso)))
                 .map(drop),
             _ => self.of_variant(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
         }
@@ -184,7 +213,7 @@ impl ColumnBuilder {
                 self.nulls.append_non_null();
                 Ok(())
             }
-            (Form::Iso(digits), _) => self.variable(|out, _| text(digits)(out)).map(drop),
+            (Form::Iso(digits), _) => self.variable(written(text(digits))).map(drop),
             _ => self.of_variant(text(time.scale)),
         }
     }

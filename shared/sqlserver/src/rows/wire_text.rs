@@ -4,42 +4,50 @@
 //! without complaint, and one such value must not block a table. Each becomes U+FFFD, and the values are counted.
 
 use mssql_tds::datatypes::sql_string::{EncodingType, ResolvedEncoding};
+use mssql_tds::token::tokens::SqlCollation;
+
+use super::code_page;
+
+/// Text in a collation whose code page is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownCodePage {
+    /// The collation.
+    pub collation: SqlCollation,
+}
 
 /// The encoding of a column, looked up when it changes, which is once.
 #[derive(Debug, Default)]
 pub struct WireText {
-    known: Option<(EncodingType, ResolvedEncoding)>,
+    known: Option<(SqlCollation, ResolvedEncoding)>,
 }
 
 impl WireText {
     /// Appends `bytes` as UTF-8; `true` when something was malformed and replaced.
-    pub fn append(&mut self, out: &mut Vec<u8>, bytes: &[u8], encoding: EncodingType) -> bool {
-        match encoding {
+    pub fn append(&mut self, out: &mut Vec<u8>, bytes: &[u8], encoding: EncodingType) -> Result<bool, UnknownCodePage> {
+        Ok(match encoding {
             EncodingType::Utf16 => utf16(out, bytes),
-            EncodingType::Utf8 => utf8(out, bytes),
+            EncodingType::Utf8 | EncodingType::DelayedSet => utf8(out, bytes),
             // Every code page of SQL Server is ASCII in its lower half.
             EncodingType::LcidBased(_) if bytes.is_ascii() => {
                 out.extend_from_slice(bytes);
                 false
             }
-            EncodingType::LcidBased(_) | EncodingType::DelayedSet => match self.resolved(encoding) {
-                Some(resolved) => {
-                    let (text, was_malformed) = resolved.decode_without_bom_handling(bytes);
-                    out.extend_from_slice(text.as_bytes());
-                    was_malformed
-                }
-                None => utf8(out, bytes),
-            },
-        }
+            EncodingType::LcidBased(collation) => {
+                let resolved = self.resolved(collation)?;
+                let (text, was_malformed) = resolved.decode_without_bom_handling(bytes);
+                out.extend_from_slice(text.as_bytes());
+                was_malformed
+            }
+        })
     }
 
-    fn resolved(&mut self, encoding: EncodingType) -> Option<ResolvedEncoding> {
+    fn resolved(&mut self, collation: SqlCollation) -> Result<ResolvedEncoding, UnknownCodePage> {
         match self.known {
-            Some((known, resolved)) if known == encoding => Some(resolved),
+            Some((known, resolved)) if known == collation => Ok(resolved),
             _ => {
-                let resolved = encoding.resolved_encoding()?;
-                self.known = Some((encoding, resolved));
-                Some(resolved)
+                let resolved = code_page::encoding(collation).ok_or(UnknownCodePage { collation })?;
+                self.known = Some((collation, resolved));
+                Ok(resolved)
             }
         }
     }
@@ -118,14 +126,13 @@ fn next_scalar(bytes: &[u8]) -> Option<(Result<char, Malformed>, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use mssql_tds::token::tokens::SqlCollation;
     use proptest::prelude::*;
 
     use super::*;
 
     fn decoded(bytes: &[u8], encoding: EncodingType) -> (String, bool) {
         let mut out = Vec::new();
-        let was_malformed = WireText::default().append(&mut out, bytes, encoding);
+        let was_malformed = WireText::default().append(&mut out, bytes, encoding).unwrap();
         (String::from_utf8(out).unwrap(), was_malformed)
     }
 

@@ -92,23 +92,27 @@ fn columns_meet_by_name_and_keys_default_to_the_primary_key() {
     assert_eq!(merge.updated().count(), 2);
 }
 
+/// A sink table that fits.
+fn fine() -> [SinkColumn; 3] {
+    [
+        key("id", "int"),
+        sink_column("name", "varchar(10)"),
+        sink_column("at", "datetime"),
+    ]
+}
+
+/// The same with this column.
+fn with(column: SinkColumn) -> Vec<SinkColumn> {
+    let mut table = fine().to_vec();
+    match table.iter_mut().find(|other| other.name == column.name) {
+        Some(other) => *other = column,
+        None => table.push(column),
+    }
+    table
+}
+
 #[test]
 fn what_cannot_be_written_is_refused_by_name() {
-    let fine = || {
-        [
-            key("id", "int"),
-            sink_column("name", "varchar(10)"),
-            sink_column("at", "datetime"),
-        ]
-    };
-    let with = |column: SinkColumn| {
-        let mut table = fine().to_vec();
-        match table.iter_mut().find(|other| other.name == column.name) {
-            Some(other) => *other = column,
-            None => table.push(column),
-        }
-        table
-    };
     let identity = |name: &str, primary_key| SinkColumn {
         identity: true,
         primary_key,
@@ -157,6 +161,10 @@ fn what_cannot_be_written_is_refused_by_name() {
             assert!(error.to_string().contains(word), "{word}: {error}");
         }
     }
+}
+
+#[test]
+fn rows_need_a_key_and_their_watermark() {
     let no_key = merge(&[], with(sink_column("id", "int"))).unwrap_err();
     assert_eq!(no_key.code(), ErrorCode::InvalidInput);
     assert!(no_key.to_string().contains("keys"), "{no_key}");

@@ -8,15 +8,17 @@ use tidemark::model::watermark::{Watermark, WatermarkKind};
 use tidemark::ports::source::WatermarkColumn;
 
 use super::{Query, Quoted, Statement, Values, and, key_conditions, selected};
-use crate::types::SqlType;
+use crate::types::{HeldBack, SqlType};
 
 /// One row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over those that
 /// are not, and a row that stops being copied is no regression. For time columns not above the server's clock (`new_watermark`),
 /// and how it compares with `old`: 1, 0 or -1 (`ordering`).
-pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Statement> {
+///
+/// While the window is held back behind the clock, its maximum may be below `old`, which was read before: then it has not grown.
+pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
     let sql_type = SqlType::of(column.sql_type)?;
     let (name, table) = (column.name.quoted(), column.table.quoted());
-    let below_clock = sql_type.below_clock(column.clock);
+    let below_clock = sql_type.below_clock(column.clock, held);
     let below_clock = below_clock.map_or_else(String::new, |bound| format!(" WHERE {name} {bound}"));
     let maximum = format!("(SELECT MAX({name}) AS [new_watermark] FROM {table}{below_clock}) AS [m]");
     let Some(old) = old else {
@@ -25,11 +27,29 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> R
     };
     let mut values = Values::default();
     let bound = values.bound_of(sql_type, old)?;
+    let regressed = match held {
+        HeldBack::No => -1,
+        HeldBack::OneHour => 0,
+    };
     let sql = format!(
         "SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > {bound} THEN 1 \
-         WHEN [m].[new_watermark] < {bound} THEN -1 ELSE 0 END AS [ordering] FROM {maximum}"
+         WHEN [m].[new_watermark] < {bound} THEN {regressed} ELSE 0 END AS [ordering] FROM {maximum}"
     );
     Ok(values.statement(&sql))
+}
+
+/// One row: 1 when within three hours the server's wall clock may go back, as it does at the end of summer time: a time zone with the
+/// server's present offset from UTC has a smaller one then. Else 0.
+///
+/// The server does not say which time zone is its own before SQL Server 2022, so all with its offset are asked
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-time-zone-info-transact-sql>).
+pub(crate) fn clock_goes_back() -> Statement {
+    Statement::new(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.time_zone_info AS [z] \
+         WHERE DATEPART(tzoffset, SYSDATETIMEOFFSET() AT TIME ZONE [z].[name]) = DATEPART(tzoffset, SYSDATETIMEOFFSET()) \
+         AND DATEPART(tzoffset, DATEADD(hour, 3, SYSDATETIMEOFFSET()) AT TIME ZONE [z].[name]) \
+         < DATEPART(tzoffset, SYSDATETIMEOFFSET())) THEN 1 ELSE 0 END AS [answer]",
+    )
 }
 
 /// One row: the lowest rowversion that a transaction not yet committed uses, or the next one (`new_watermark`), and the
@@ -189,7 +209,7 @@ mod tests {
     fn growth_is_bounded_by_the_clock_for_time_and_compared_in_the_columns_type() {
         let probe = Probe::new("[sales].[o]]x]", "m]", "datetime", true);
         let old = watermark("datetime", "2010-01-01T00:00:00");
-        let statement = growth(&probe.column(), Some(&old)).unwrap();
+        let statement = growth(&probe.column(), Some(&old), HeldBack::No).unwrap();
         assert_eq!(
             statement.sql,
             "DECLARE @B1 datetime = CAST(@P1 AS datetime); \
@@ -202,7 +222,7 @@ mod tests {
 
         let probe = Probe::new("[sales].[o]]x]", "m]", "bigint", false);
         assert_eq!(
-            growth(&probe.column(), None).unwrap().sql,
+            growth(&probe.column(), None, HeldBack::No).unwrap().sql,
             "SELECT [m].[new_watermark], 1 AS [ordering] FROM \
              (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
         );
@@ -215,7 +235,7 @@ mod tests {
         let probe = Probe::new("orders", "id", "int", false);
         for text in ["01", "2147483648", "one", "2017-09-01"] {
             let tampered = Watermark::new(TypeName::new("int").unwrap(), text).unwrap();
-            let error = growth(&probe.column(), Some(&tampered)).unwrap_err();
+            let error = growth(&probe.column(), Some(&tampered), HeldBack::No).unwrap_err();
             assert_eq!(error.code(), ErrorCode::LedgerInvalid, "{error}");
         }
     }
@@ -271,8 +291,42 @@ mod tests {
             ),
         ] {
             let probe = Probe::new("orders", "m", sql_type, false);
-            let statement = growth(&probe.column(), None).unwrap();
+            let statement = growth(&probe.column(), None, HeldBack::No).unwrap();
             assert_eq!(statement.sql.split(" WHERE [m] ").nth(1), Some(bound));
+        }
+    }
+
+    /// The hour before the clock goes back comes twice. What is stamped in it is read when it is over for the second time: a
+    /// window that ended in it would never read what is stamped below its end an hour later.
+    #[test]
+    fn a_window_stays_an_hour_behind_a_clock_that_is_about_to_go_back() {
+        let mut probe = Probe::new("orders", "m", "datetime2(3)", false);
+        let old = watermark("datetime2(3)", "2026-10-25T01:59:00.000");
+        let mut column = probe.column();
+        column.clock = Clock::Local;
+        let held = growth(&column, Some(&old), HeldBack::OneHour).unwrap().sql;
+        assert!(
+            held.contains("WHERE [m] <= CAST(DATEADD(hour, -1, SYSDATETIME()) AS datetime2(3))"),
+            "{held}"
+        );
+        assert!(held.contains("WHEN [m].[new_watermark] < @B1 THEN 0"), "{held}");
+        let free = growth(&column, Some(&old), HeldBack::No).unwrap().sql;
+        assert!(
+            free.contains("WHERE [m] <= CAST(SYSDATETIME() AS datetime2(3))"),
+            "{free}"
+        );
+        assert!(free.contains("WHEN [m].[new_watermark] < @B1 THEN -1"), "{free}");
+        for (sql_type, clock, repeats) in [
+            ("datetime", Clock::Local, true),
+            ("smalldatetime", Clock::Local, true),
+            ("datetime2(7)", Clock::Utc, false),
+            ("datetimeoffset(7)", Clock::Local, false),
+            ("date", Clock::Local, false),
+            ("bigint", Clock::Local, false),
+        ] {
+            probe.sql_type = TypeName::new(sql_type).unwrap();
+            let sql_type = SqlType::of(&probe.sql_type).unwrap();
+            assert_eq!(sql_type.repeats_an_hour(clock), repeats, "{sql_type} {clock:?}");
         }
     }
 

@@ -11,6 +11,15 @@ use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
 
+/// How far a window stays behind the server's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeldBack {
+    /// Not at all.
+    No,
+    /// One hour, because the clock is about to go through an hour for a second time.
+    OneHour,
+}
+
 /// One type of a family. What has a default is what few types can do. `Display` is the type as a statement declares it.
 pub(super) trait Family: fmt::Display {
     /// How values are held, or why they cannot be copied, as the end of a sentence about the column.
@@ -60,8 +69,8 @@ pub(super) trait Family: fmt::Display {
     }
 
     /// The condition on a watermark that keeps a window below the server's clock; `None` for what is no time.
-    fn below_clock(&self, clock: Clock) -> Option<String> {
-        self.clock(clock).map(|clock| format!("<= {clock}"))
+    fn below_clock(&self, _clock: Clock, _held: HeldBack) -> Option<String> {
+        None
     }
 
     /// Digits before and after the point of an exact number.

@@ -37,8 +37,8 @@ use self::bit_and_integers::Integer;
 use self::clr::Clr;
 use self::documents::Document;
 use self::exact_numbers::ExactNumber;
-pub(crate) use self::family::ValueText;
 use self::family::{Arguments, Catalogued, Family, Recognised};
+pub(crate) use self::family::{HeldBack, ValueText};
 use self::floats::Float;
 use self::identifiers::UniqueIdentifier;
 use self::moments::Moment;
@@ -236,8 +236,13 @@ impl SqlType {
     }
 
     /// The condition on a watermark that keeps a window below the server's clock; `None` for what is no time.
-    pub(crate) fn below_clock(self, clock: Clock) -> Option<String> {
-        self.family().below_clock(clock)
+    pub(crate) fn below_clock(self, clock: Clock, held: HeldBack) -> Option<String> {
+        self.family().below_clock(clock, held)
+    }
+
+    /// Whether its values are read from a clock on which an hour comes twice in autumn.
+    pub(crate) fn repeats_an_hour(self, clock: Clock) -> bool {
+        clock == Clock::Local && matches!(self, Self::Moment(moment) if moment.is_without_zone())
     }
 
     fn digits(&self) -> Option<(u8, u8)> {

@@ -11,7 +11,7 @@ use tidemark::model::types::{Digits, Form, Fraction, WantedForms};
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised};
+use super::family::{Arguments, Catalogued, Family, HeldBack, Recognised};
 use super::moment_text::{date_of, moment, read};
 
 /// Digits of a `datetime`'s second: they tell its units of 1/300 s apart.
@@ -138,6 +138,11 @@ impl Moment {
         }
     }
 
+    /// Whether its values say no more than what a wall clock shows.
+    pub(super) const fn is_without_zone(self) -> bool {
+        matches!(self, Self::SmallDateTime | Self::DateTime | Self::DateTime2(_))
+    }
+
     /// The server's clock.
     const fn clock_function(self, clock: Clock) -> Option<&'static str> {
         match (self, clock) {
@@ -211,8 +216,11 @@ impl Family for Moment {
 
     /// A day or a minute that is still running is not taken: rows to come could carry the same value, and the next window
     /// begins after it. `smalldatetime` rounds to the nearest minute, so half a minute is taken off first.
-    fn below_clock(&self, clock: Clock) -> Option<String> {
-        let function = self.clock_function(clock)?;
+    fn below_clock(&self, clock: Clock, held: HeldBack) -> Option<String> {
+        let function = match (self.clock_function(clock)?, held) {
+            (function, HeldBack::No) => function.to_owned(),
+            (function, HeldBack::OneHour) => format!("DATEADD(hour, -1, {function})"),
+        };
         Some(match self {
             Self::Date => format!("< CAST({function} AS {self})"),
             Self::SmallDateTime => format!("< CAST(DATEADD(second, -30, {function}) AS {self})"),

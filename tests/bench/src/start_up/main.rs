@@ -3,8 +3,6 @@
 //!
 //! The release binaries run as Lambda runs them, one process after the other.
 
-// The futures of the steps nest deeper than the default of 128.
-#![recursion_limit = "256"]
 #![allow(clippy::print_stdout, reason = "the terminal is the reader")]
 
 mod runtime_api;

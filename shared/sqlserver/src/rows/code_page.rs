@@ -1,0 +1,204 @@
+//! Which code page the varchar text of a collation is in.
+//!
+//! A collation of SQL Server's own (`SQL_…`) has a sort id, which stands for its code page. A collation of Windows has the language
+//! of its locale, and above that bits for the way it sorts, which say nothing of the code page
+//! (<https://learn.microsoft.com/en-us/sql/t-sql/statements/windows-collation-name-transact-sql>). What is none of those has
+//! no code page here: text would be guessed.
+
+use encoding_rs::Encoding;
+use mssql_tds::datatypes::sql_string::{EncodingType, ResolvedEncoding};
+use mssql_tds::token::tokens::SqlCollation;
+
+/// The language is in the lower 16 bits; the four above are the sort's.
+const LANGUAGE: u32 = 0xFFFF;
+/// The lower ten bits of a language are the language without its region.
+const WITHOUT_REGION: u32 = 0x3FF;
+/// A language in which no `SQL_…` collation is.
+const THAI: u32 = 0x041E;
+
+/// How the varchar text of a collation is encoded. `None` when it is not known.
+pub fn encoding(collation: SqlCollation) -> Option<ResolvedEncoding> {
+    if collation.utf8() {
+        return Some(encoding_rs::UTF_8.into());
+    }
+    if collation.sort_id > 0 {
+        return by_sort_id(collation);
+    }
+    of_language(collation.info & LANGUAGE).map(ResolvedEncoding::from)
+}
+
+/// The driver has the table of sort ids, and takes the language where the table ends: Thai then means that it has ended.
+fn by_sort_id(collation: SqlCollation) -> Option<ResolvedEncoding> {
+    let known = SqlCollation {
+        info: THAI,
+        ..collation
+    };
+    let resolved = EncodingType::LcidBased(known).resolved_encoding()?;
+    let is_thai = resolved.as_encoding_rs() == Some(encoding_rs::WINDOWS_874);
+    (!is_thai).then_some(resolved)
+}
+
+/// The ANSI code page of a language of Windows. Languages that Windows has in Unicode only have none, and no varchar either.
+fn of_language(language: u32) -> Option<&'static Encoding> {
+    Some(match language {
+        // Chinese: simplified, then traditional.
+        0x0804 | 0x1004 => encoding_rs::GBK,
+        0x0404 | 0x0C04 | 0x1404 => encoding_rs::BIG5,
+        // Languages that are written in two scripts: Serbian, Bosnian, Azeri and Uzbek in Cyrillic, then those in Latin
+        // that are not where their relatives are.
+        0x0C1A | 0x1C1A | 0x201A | 0x281A | 0x301A | 0x082C | 0x0843 => encoding_rs::WINDOWS_1251,
+        0x042C | 0x0443 => encoding_rs::WINDOWS_1254,
+        0..=WITHOUT_REGION => return None,
+        _ => of_language_without_region(language & WITHOUT_REGION)?,
+    })
+}
+
+fn of_language_without_region(language: u32) -> Option<&'static Encoding> {
+    Some(match language {
+        // Danish, German, English, Spanish, Finnish, French, Icelandic, Italian, Dutch, Norwegian, Portuguese, Romansh,
+        // Swedish, Indonesian, Basque, Sorbian, Georgian in the modern sort, Faroese, Sami, Malay, Swahili, Welsh, Galician,
+        // Tamazight, Frisian, Filipino, Greenlandic, Mapudungan, Mohawk, Breton, Corsican.
+        0x06
+        | 0x07
+        | 0x09..=0x0C
+        | 0x0F
+        | 0x10
+        | 0x13
+        | 0x14
+        | 0x16
+        | 0x17
+        | 0x1D
+        | 0x21
+        | 0x2D
+        | 0x2E
+        | 0x37
+        | 0x38
+        | 0x3B
+        | 0x3E
+        | 0x41
+        | 0x52
+        | 0x56
+        | 0x5F
+        | 0x62
+        | 0x64
+        | 0x6F
+        | 0x7A
+        | 0x7C
+        | 0x7E
+        | 0x83 => encoding_rs::WINDOWS_1252,
+        // Czech, Hungarian, Polish, Romanian, Croatian and its Latin relatives, Slovak, Albanian, Slovenian, Turkmen.
+        0x05 | 0x0E | 0x15 | 0x18 | 0x1A | 0x1B | 0x1C | 0x24 | 0x42 => encoding_rs::WINDOWS_1250,
+        // Bulgarian, Russian, Ukrainian, Belarusian, Macedonian, Kazakh, Kyrgyz, Tatar, Mongolian, Bashkir, Yakut.
+        0x02 | 0x19 | 0x22 | 0x23 | 0x2F | 0x3F | 0x40 | 0x44 | 0x50 | 0x6D | 0x85 => encoding_rs::WINDOWS_1251,
+        0x08 => encoding_rs::WINDOWS_1253,
+        0x1F => encoding_rs::WINDOWS_1254,
+        0x0D => encoding_rs::WINDOWS_1255,
+        // Arabic, Urdu, Persian, Uighur, Dari.
+        0x01 | 0x20 | 0x29 | 0x80 | 0x8C => encoding_rs::WINDOWS_1256,
+        // Estonian, Latvian, Lithuanian.
+        0x25..=0x27 => encoding_rs::WINDOWS_1257,
+        0x2A => encoding_rs::WINDOWS_1258,
+        0x1E => encoding_rs::WINDOWS_874,
+        0x11 => encoding_rs::SHIFT_JIS,
+        0x12 => encoding_rs::EUC_KR,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(info: u32, sort_id: u8) -> Option<&'static str> {
+        let collation = SqlCollation {
+            info,
+            lcid_language_id: 0,
+            col_flags: 0,
+            sort_id,
+        };
+        encoding(collation).map(|resolved| resolved.as_encoding_rs().map_or("OEM", Encoding::name))
+    }
+
+    /// Each collation of Windows that SQL Server documents, by the bits of its locale and sort.
+    #[test]
+    fn every_windows_collation_has_the_code_page_that_is_documented() {
+        let pages: [(&str, &[u32]); 13] = [
+            (
+                "windows-1250",
+                &[
+                    0x0405, 0x040E, 0x1_040E, 0x0415, 0x0418, 0x041A, 0x041B, 0x041C, 0x0424, 0x0442, 0x081A, 0x141A,
+                    0x241A,
+                ],
+            ),
+            (
+                "windows-1251",
+                &[
+                    0x0402, 0x0419, 0x0422, 0x0423, 0x042F, 0x043F, 0x0444, 0x046D, 0x0485, 0x082C, 0x0C1A, 0x201A,
+                    0x281A,
+                ],
+            ),
+            (
+                "windows-1252",
+                &[
+                    0x0406, 0x1_0407, 0x0409, 0x040A, 0x0C0A, 0x040B, 0x040C, 0x040F, 0x0410, 0x0414, 0x0417, 0x041D,
+                    0x042D, 0x042E, 0x1_0437, 0x043B, 0x083B, 0x0452, 0x0462, 0x047A, 0x047C, 0x047E, 0x0483, 0x085F,
+                ],
+            ),
+            ("windows-1253", &[0x0408]),
+            ("windows-1254", &[0x041F, 0x042C, 0x0443]),
+            ("windows-1255", &[0x040D]),
+            ("windows-1256", &[0x0401, 0x0420, 0x0429, 0x0480, 0x048C]),
+            ("windows-1257", &[0x0425, 0x0426, 0x0427, 0x0827]),
+            ("windows-1258", &[0x042A]),
+            ("windows-874", &[0x041E]),
+            ("Shift_JIS", &[0x0411, 0x1_0411, 0x4_0411]),
+            ("EUC-KR", &[0x0412, 0x1_0412]),
+            ("GBK", &[0x0804, 0x2_0804]),
+        ];
+        for (page, languages) in pages {
+            for language in languages {
+                assert_eq!(of(*language, 0), Some(page), "0x{language:05X}");
+            }
+        }
+        for language in [0x0404, 0x3_0404, 0x0C04, 0x1404, 0x2_1404] {
+            assert_eq!(of(language, 0), Some("Big5"), "0x{language:05X}");
+        }
+        // Collations for Unicode only, and what is none.
+        for language in [
+            0x0439, 0x043A, 0x0445, 0x044D, 0x0451, 0x0453, 0x0454, 0x045A, 0x0461, 0x0463, 0x0465, 0x0481, 0, 9,
+            0xFFFF,
+        ] {
+            assert_eq!(of(language, 0), None, "0x{language:05X}");
+        }
+    }
+
+    #[test]
+    fn a_sort_id_stands_for_its_code_page_whatever_the_language() {
+        for (sort_id, page) in [
+            (30, "OEM"),
+            (40, "OEM"),
+            (52, "windows-1252"),
+            (82, "windows-1250"),
+            (105, "windows-1251"),
+            (114, "windows-1253"),
+            (130, "windows-1254"),
+            (138, "windows-1255"),
+            (146, "windows-1256"),
+            (154, "windows-1257"),
+            (193, "Shift_JIS"),
+            (195, "EUC-KR"),
+            (197, "Big5"),
+            (199, "GBK"),
+        ] {
+            assert_eq!(of(0x0409, sort_id), Some(page), "{sort_id}");
+        }
+        assert_eq!(of(0x0409, 255), None);
+    }
+
+    #[test]
+    fn a_utf8_collation_is_utf8_in_every_language() {
+        let utf8 = 0x0400_0000;
+        assert_eq!(of(utf8 | 0x0439, 0), Some("UTF-8"));
+        assert_eq!(of(utf8 | 0x0409, 0), Some("UTF-8"));
+    }
+}
