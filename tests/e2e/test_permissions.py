@@ -27,7 +27,13 @@ def _get(key: str) -> Call:
     return lambda role: role.s3("get_object", Key=key)
 
 
-def _put(key: str) -> Call:
+def _put(key: str, **condition: str) -> Call:
+    """Writes as the functions do, on condition that nothing is there, or on another."""
+    how = condition or {"IfNoneMatch": "*"}
+    return lambda role: role.s3("put_object", Key=key, Body=b"{}", **how)
+
+
+def _put_blindly(key: str) -> Call:
     return lambda role: role.s3("put_object", Key=key, Body=b"{}")
 
 
@@ -46,6 +52,12 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "write a manifest": (_put(f"{WINDOW}/manifest.json"), (UPDATE,)),
     "leave the columns": (_put(f"{WINDOW}/previous.json"), (UPDATE,)),
     "move the pointer": (_put(f"{LEDGER}/watermark.json"), (UPDATE,)),
+    "move the pointer from where it was": (_put(f"{LEDGER}/watermark.json", IfMatch='"0"'), (UPDATE,)),
+    "move the pointer blindly": (_put_blindly(f"{LEDGER}/watermark.json"), ()),
+    "replace a manifest": (_put(f"{WINDOW}/manifest.json", IfMatch='"0"'), ()),
+    "write a manifest blindly": (_put_blindly(f"{WINDOW}/manifest.json"), ()),
+    "record a slice blindly": (_put_blindly(f"{WINDOW}/record-00000.json"), ()),
+    "write a part blindly": (_put_blindly(f"{DATA}/part-00000.parquet"), ()),
     "begin an upload": (lambda role: role.s3("create_multipart_upload", Key=f"{DATA}/part-1.csv"), (COPY, UPDATE)),
     "give an upload up": (
         lambda role: role.s3("abort_multipart_upload", Key=f"{DATA}/part-1.csv", UploadId="none"),
@@ -82,7 +94,7 @@ def test_a_role_may_do_its_own_step_and_no_more(deployment: Deployment, function
     except ClientError as error:
         answer = error.response["Error"]["Code"]
     if function in allowed:
-        assert answer in ("done", "NoSuchKey", "NoSuchUpload")
+        assert answer in ("done", "NoSuchKey", "NoSuchUpload", "PreconditionFailed")
     else:
         assert answer in REFUSED
 
