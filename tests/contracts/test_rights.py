@@ -168,7 +168,7 @@ def test_a_secret_the_stack_makes_has_the_secrets_key_and_the_bucket_its_own() -
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_code_cannot_use_the_rights_with_which_lambda_joins_the_network(function: str) -> None:
-    """Requests from the code carry its function's ARN, those of Lambda itself do not. Without a network there are none."""
+    """Requests from the code carry its function's ARN, and those of Lambda itself do not."""
     statements = {found["Sid"]: found for found in Deployed(**EVERYTHING).statements(f"{function}Role")}
     assert set(statements["JoinVpc"]["Action"]) == set(statements["CodeDoesNotJoinVpc"]["Action"]) == ENI
     refusal = statements["CodeDoesNotJoinVpc"]
