@@ -91,7 +91,8 @@ check: $(VENV_STAMP) house ## Formatting, lints, docs, dependencies, template, s
 	$(VENV)/bin/ruff check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/ruff format --check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/cfn-lint infra/template.yaml
-	@if command -v npx >/dev/null; then for machine in infra/*.asl.json; do npx --yes $(ASL_VALIDATOR) --json-path $$machine; done; \
+	@if command -v npx >/dev/null; then mkdir -p .local; for machine in infra/*.asl.json; do \
+		sed 's/$${Partition}/aws/' $$machine > .local/machine.asl.json; npx --yes $(ASL_VALIDATOR) --json-path .local/machine.asl.json; done; \
 	else echo "SKIPPED: npx (Node.js) is not installed, so infra/*.asl.json were not validated"; fi
 
 .PHONY: house
@@ -140,18 +141,14 @@ endif
 	@PYTHONPATH=tests python3 -m local.packages target/lambda || [ "$(ARCH)" = arm64 ]
 
 .PHONY: deploy
-#: SECRET_ARN=arn:… of the source's login, TABLES=infra/tables.json, STACK=tidemark,
-#: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: true);
-#: for thousands of tables TableListKey, see docs/operations.md#thousands-of-tables
-deploy: build ## Builds, and deploys with the AWS SAM CLI
-	@command -v sam >/dev/null || { echo "The AWS SAM CLI is not installed: pipx install aws-sam-cli"; exit 1; }
-	@: $${SECRET_ARN:?is missing: the ARN of a secret with host, port, username, password and dbname}
-	@mkdir -p .local
-	@python3 -c 'import json, sys; arn, arch, tables = sys.argv[1:]; print(json.dumps({"SourceSecretArn": arn, "Architecture": arch, \
-		"TablesJson": json.dumps(json.load(open(tables)), separators=(",", ":"))}))' \
-		"$$SECRET_ARN" "$(or $(ARCH),x86_64)" "$${TABLES:-infra/tables.json}" > .local/parameters.yaml
+#: SECRET_ARN=arn:… of the source's login, TABLES=file.json like infra/tables.json, STACK=tidemark, TAGS='team=data env=prod',
+#: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: "true");
+#: for thousands of tables TableListKey instead of TABLES, see docs/operations.md#thousands-of-tables
+deploy: ## Builds, and deploys with the AWS SAM CLI
+	@python3 tools/deploy_parameters.py .local/parameters.yaml
+	$(MAKE) build
 	sam deploy --template-file infra/template.yaml --stack-name "$(or $(STACK),tidemark)" --resolve-s3 \
-		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
+		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset $(if $(TAGS),--tags $(TAGS)) \
 		--parameter-overrides file://.local/parameters.yaml $(PARAMETERS:%=file://%)
 
 # --- what the targets above need
