@@ -31,8 +31,8 @@ def tables_json(path: str) -> str:
     size = len(text.encode())
     if size > MOST_BYTES:
         raise Refused(
-            f"TABLES={path} takes {size:,} bytes, and a parameter holds {MOST_BYTES:,}. Put the file into the bucket and give "
-            "its key as TableListKey in PARAMETERS=file.yaml, without TABLES: docs/operations.md#thousands-of-tables"
+            f"TABLES={path} takes {size:,} bytes, and a parameter holds {MOST_BYTES:,}. Put the file into the bucket "
+            "and give its key as TableListKey in PARAMETERS=file.yaml without TABLES: docs/operations.md"
         )
     return text
 

@@ -31,20 +31,13 @@ OF_AWS = {
 """Metrics that AWS emits by itself, with the dimensions that it documents."""
 
 
-def _metrics(alarm: dict[str, Any]) -> list[tuple[str, str, dict[str, str]]]:
+def _metric(alarm: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
     """Namespace, name and dimensions of what an alarm looks at."""
-    stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
-    return [
-        (
-            metric["Namespace"],
-            metric["MetricName"],
-            {dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions", [])},
-        )
-        for metric in (stats or [alarm])
-    ]
+    dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}
+    return alarm["Namespace"], alarm["MetricName"], dimensions
 
 
-WATCHED = {(namespace, name) for alarm in ALARMS.values() for namespace, name, _ in _metrics(alarm)}
+WATCHED = {_metric(alarm)[:2] for alarm in ALARMS.values()}
 
 
 def _emitted() -> set[str]:
@@ -72,12 +65,12 @@ def test_every_other_way_to_lose_something_has_an_alarm(metric: tuple[str, str])
 @pytest.mark.parametrize("name", ALARMS)
 def test_every_alarm_looks_at_a_metric_that_is_emitted_with_just_these_dimensions(name: str) -> None:
     """An alarm on a metric that nobody writes is silent for ever."""
-    for namespace, metric, dimensions in _metrics(ALARMS[name]):
-        if namespace == OWN:
-            assert dimensions == {}
-            assert FILTERS[metric]["MetricTransformations"][0]["MetricNamespace"] == OWN
-        else:
-            assert set(dimensions) == OF_AWS[namespace, metric]
+    namespace, metric, dimensions = _metric(ALARMS[name])
+    if namespace == OWN:
+        assert dimensions == {}
+        assert FILTERS[metric]["MetricTransformations"][0]["MetricNamespace"] == OWN
+    else:
+        assert set(dimensions) == OF_AWS[namespace, metric]
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -129,13 +122,14 @@ def test_a_stand_still_is_noticed_unless_that_is_switched_off() -> None:
     assert "NoSuccessAlarm" not in Deployed(**running | {"ScheduleEnabled": "false"}).resources
 
 
-def test_alarms_of_time_know_how_much_there_is() -> None:
-    """The share of each function's own timeout."""
-    (expression,) = [query["Expression"] for query in ALARMS["NearTimeoutAlarm"]["Metrics"] if "Expression" in query]
-    ids = dict(zip(FUNCTIONS, ("old", "new", "copy", "update"), strict=True))
-    for function, name in ids.items():
-        timeout = TEMPLATE.properties(f"{function}Function")["Timeout"]
-        assert f"{name} / {timeout * 1000}" in expression
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_has_an_alarm_for_throttles_and_one_for_nine_tenths_of_its_time(function: str) -> None:
+    """Of its own timeout, in milliseconds."""
+    for name in ("Throttles", "NearTimeout"):
+        _, _, dimensions = _metric(ALARMS[f"{function}{name}Alarm"])
+        assert dimensions == {"FunctionName": f"<{function}Function>"}
+    timeout = TEMPLATE.properties(f"{function}Function")["Timeout"]
+    assert ALARMS[f"{function}NearTimeoutAlarm"]["Threshold"] == timeout * 1000 * 9 / 10
 
 
 @pytest.mark.parametrize("parameters", [{}, {"TableListKey": "lists/all.json"}], ids=["one run", "a list"])

@@ -2,7 +2,8 @@
 
 A role's session is known by its role (`aws:PrincipalArn`). S3 tells whether a write is conditional (`s3:if-none-match`,
 `s3:if-match`) and whether it makes an object (`s3:ObjectCreationOperation`), which the beginning of an upload and its
-pieces do not. The local address stands for HTTPS, so every request counts as one over TLS.
+pieces do not. A role is assumed for the account it is in (`aws:SourceAccount`), as its services do. The local address
+stands for HTTPS, so every request counts as one over TLS.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _pin_origin = iam_evaluator.pin_request_origin
 
 
 def install() -> None:
-    """Puts all three in the place of ministack's own."""
+    """Puts these in the place of ministack's own."""
     iam_actions.s3_service_context = s3_service_context
     iam_evaluator._resolve_condition_key = resolve_condition_key
     app.pin_request_origin = lambda source_ip, _: _pin_origin(source_ip, True)
@@ -42,6 +43,8 @@ def s3_service_context(
 def resolve_condition_key(key: str, context: iam_evaluator.EvalContext) -> Any:
     """The value of a global key."""
     value = _resolve(key, context)
+    if key.lower() == "aws:sourceaccount" and context.action == "sts:AssumeRole":
+        return value or context.principal_account
     if key.lower() == "aws:principalarn" and ":assumed-role/" in str(value):
         partition, account = value.split(":")[1], value.split(":")[4]
         return f"arn:{partition}:iam::{account}:role/{value.split('/')[1]}"

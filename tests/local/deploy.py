@@ -68,7 +68,8 @@ class Packages:
         cloudformation = self._aws.client("cloudformation")
         cloudformation.create_stack(
             StackName=name,
-            TemplateBody=self._template(),
+            # Too large to be sent as it is; the SAM CLI puts it into the bucket as well.
+            TemplateURL=f"{self._aws.endpoint}/{ARTIFACTS}/{self._put(self._template().encode(), '.yaml')}",
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
