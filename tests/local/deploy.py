@@ -77,7 +77,7 @@ class Packages:
 
     def _template(self) -> str:
         text = (INFRA / "template.yaml").read_text()
-        text = re.sub(r"(?m)(?<=CodeUri: )\.\./target/lambda/([a-z-]+)/$", lambda found: self._uris[found[1]], text)
+        text = re.sub(r"(?m)(?<=CodeUri: )\.\./target/lambda/([a-z-]+)\.zip$", lambda found: self._uris[found[1]], text)
         return re.sub(
             r"(?m)(?<=DefinitionS3Location: )(\S+)$",
             lambda found: f"{{Bucket: {ARTIFACTS}, Key: {self._put((INFRA / found[1]).read_bytes(), '.json')}}}",
