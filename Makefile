@@ -92,9 +92,14 @@ check: $(VENV_STAMP) house ## Formatting, lints, docs, dependencies, template, s
 	$(VENV)/bin/ruff check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/ruff format --check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/cfn-lint infra/template.yaml
+	$(VENV)/bin/python tools/terraform.py --check
 	@if command -v npx >/dev/null; then mkdir -p .local; for machine in infra/*.asl.json; do \
 		sed 's/$${Partition}/aws/' $$machine > .local/machine.asl.json; npx --yes $(ASL_VALIDATOR) --json-path .local/machine.asl.json; done; \
 	else echo "SKIPPED: npx (Node.js) is not installed, so infra/*.asl.json were not validated"; fi
+
+.PHONY: terraform
+terraform: $(VENV_STAMP) ## Writes infra/terraform from infra/template.yaml
+	@$(VENV)/bin/python tools/terraform.py
 
 .PHONY: lock
 lock: ## Writes the Python packages that tests/requirements*.in bring with them, and their hashes
