@@ -1,4 +1,4 @@
-"""Writes infra/terraform from infra/template.yaml: the same resources, policies and parameters for those who use Terraform.
+"""Writes infra/terraform from infra/template.yaml: the same resources, policies and parameters, for Terraform.
 
     .venv/bin/python tools/terraform.py           writes variables.tf, main.tf and outputs.tf
     .venv/bin/python tools/terraform.py --check   says which of them are not as they would be written

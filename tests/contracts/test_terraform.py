@@ -78,6 +78,7 @@ def test_every_resource_of_the_template_is_there_on_the_same_condition() -> None
         assert body.get("count") == expected, name
     names = {_snake(name) for name in TEMPLATE["Resources"]}
     assert {name for _, name in RESOURCES} - names == {"rules"}
+    assert len(RESOURCES) == len(list(_blocks("main.tf", "resource")))
 
 
 def test_the_conditions_are_the_templates() -> None:
