@@ -9,6 +9,7 @@ locals {
   has_secret_kms_keys      = !(join("", var.secret_kms_key_arns) == "")
   has_log_kms_key          = !(var.log_kms_key_arn == "")
   has_states_kms_key       = !(var.states_kms_key_arn == "")
+  causes_are_told          = !(local.has_states_kms_key)
   has_operators            = !(join("", var.operator_arns) == "")
   has_access_log           = !(var.access_log_bucket == "")
   has_reserved_concurrency = !(var.copy_reserved_concurrency == 0)
@@ -1247,6 +1248,7 @@ resource "aws_sns_topic_subscription" "notifications_email" {
 }
 
 resource "aws_cloudwatch_event_rule" "run_failed_message" {
+  count       = local.causes_are_told ? 1 : 0
   name        = "${var.name}-run-failed-message"
   description = "Tells of every failed run of ${var.name}."
   event_pattern = jsonencode({
@@ -1263,7 +1265,8 @@ resource "aws_cloudwatch_event_rule" "run_failed_message" {
 }
 
 resource "aws_cloudwatch_event_target" "run_failed_message" {
-  rule      = aws_cloudwatch_event_rule.run_failed_message.name
+  count     = local.causes_are_told ? 1 : 0
+  rule      = aws_cloudwatch_event_rule.run_failed_message[0].name
   target_id = "topic"
   arn       = (local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)
 
@@ -1280,12 +1283,12 @@ resource "aws_cloudwatch_event_target" "run_failed_message" {
 
 resource "aws_cloudwatch_event_rule" "run_stopped_message" {
   name        = "${var.name}-run-stopped-message"
-  description = "Tells of every run of ${var.name} that was stopped or took too long."
+  description = "Tells of every run of ${var.name} that was stopped or took too long, or whose failure has no cause to tell."
   event_pattern = jsonencode({
     source        = ["aws.states"]
     "detail-type" = ["Step Functions Execution Status Change"]
     detail = {
-      status = ["TIMED_OUT", "ABORTED"]
+      status = [for item in ["TIMED_OUT", "ABORTED", (local.causes_are_told ? null : "FAILED")] : item if item != null]
       stateMachineArn = [for item in [
         aws_sfn_state_machine.incremental_copy.arn,
         (local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : null),
@@ -1305,7 +1308,7 @@ resource "aws_cloudwatch_event_target" "run_stopped_message" {
       execution = "$.detail.executionArn"
       status    = "$.detail.status"
     }
-    input_template = "{\n  \"what\": \"A run of the incremental copy ${var.name} was ended before it was done. Its history shows which tables were copied.\",\n  \"run\": <run>,\n  \"status\": <status>,\n  \"what_to_do\": \"Start a run, or wait for the next one: it goes on where this one was ended. If TIMED_OUT comes again, give a run fewer tables.\",\n  \"execution\": <execution>\n}"
+    input_template = "{\n  \"what\": \"A run of the incremental copy ${var.name} did not succeed. Its history shows why, and which tables were copied.\",\n  \"run\": <run>,\n  \"status\": <status>,\n  \"what_to_do\": \"FAILED: look up the error in docs/operations.md, section Errors. ABORTED, TIMED_OUT: start a run, or wait for the next one, which goes on where this one was ended; if TIMED_OUT comes again, give a run fewer tables.\",\n  \"execution\": <execution>\n}"
   }
 }
 

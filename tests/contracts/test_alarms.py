@@ -132,15 +132,24 @@ def test_each_function_has_an_alarm_for_throttles_and_one_for_nine_tenths_of_its
     assert ALARMS[f"{function}NearTimeoutAlarm"]["Threshold"] == timeout * 1000 * 9 / 10
 
 
-@pytest.mark.parametrize("parameters", [{}, {"TableListKey": "lists/all.json"}], ids=["one run", "a list"])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"TableListKey": "lists/all.json"}, {"StatesKmsKeyArn": EVERYTHING["StatesKmsKeyArn"]}],
+    ids=["one run", "a list", "encrypted"],
+)
 def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters: dict[str, str]) -> None:
-    """The cause of a run names its tables; every way to end other than success is told once, of each state machine."""
+    """The cause of a run names its tables; every way to end other than success is told once, of each state machine.
+
+    An encrypted execution's cause is not told to EventBridge, so its message points to the history.
+    """
     template = Deployed(**parameters)
     rules = template.of_type("AWS::Events::Rule")
     told = []
     for rule in rules.values():
         detail = rule["EventPattern"]["detail"]
-        machines = {"<IncrementalCopy.Arn>"} | ({"<IncrementalCopyList.Arn>"} if parameters else set())
+        machines = {"<IncrementalCopy.Arn>"} | (
+            {"<IncrementalCopyList.Arn>"} if "TableListKey" in parameters else set()
+        )
         assert set(detail["stateMachineArn"]) == machines
         told += detail["status"]
         (target,) = rule["Targets"]
