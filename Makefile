@@ -15,8 +15,9 @@ ASL_VALIDATOR := asl-validator@4.0.0
 VENV := .venv
 PYTHON := PYTHONPATH=tests $(VENV)/bin/python
 NEXTEST := $(VENV)/bin/cargo-nextest nextest
-RUN_STAMP := $(VENV)/.run-$(shell cat tests/requirements-run.txt tests/requirements-constraints.txt | sha256sum | cut -c1-16)
-VENV_STAMP := $(VENV)/.all-$(shell cat tests/requirements*.txt | sha256sum | cut -c1-16)
+RUN_STAMP := $(VENV)/.run-$(shell sha256sum < tests/requirements-run.txt | cut -c1-16)
+VENV_STAMP := $(VENV)/.all-$(shell cat tests/requirements-run.txt tests/requirements.txt | sha256sum | cut -c1-16)
+PIP_TOOLS := pip-tools==7.6.2
 
 # What `make soak` repeats with more seeds and generated cases.
 SOAK_TESTS := change_tracking crash_points late_commits properties slices watermark_types
@@ -91,8 +92,20 @@ check: $(VENV_STAMP) house ## Formatting, lints, docs, dependencies, template, s
 	$(VENV)/bin/ruff check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/ruff format --check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/cfn-lint infra/template.yaml
-	@if command -v npx >/dev/null; then for machine in infra/*.asl.json; do npx --yes $(ASL_VALIDATOR) --json-path $$machine; done; \
+	$(VENV)/bin/python tools/terraform.py --check
+	@if command -v npx >/dev/null; then mkdir -p .local; for machine in infra/*.asl.json; do \
+		sed 's/$${Partition}/aws/' $$machine > .local/machine.asl.json; npx --yes $(ASL_VALIDATOR) --json-path .local/machine.asl.json; done; \
 	else echo "SKIPPED: npx (Node.js) is not installed, so infra/*.asl.json were not validated"; fi
+
+.PHONY: terraform
+terraform: $(VENV_STAMP) ## Writes infra/terraform from infra/template.yaml
+	@$(VENV)/bin/python tools/terraform.py
+
+.PHONY: lock
+lock: ## Writes the Python packages that tests/requirements*.in bring with them, and their hashes
+	@python3 -m venv .tools/lock && .tools/lock/bin/pip install --quiet --disable-pip-version-check $(PIP_TOOLS)
+	cd tests && for name in requirements-run requirements; do ../.tools/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe \
+		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file $$name.txt $$name.in; done
 
 .PHONY: house
 house: ## The figures of the house: lines, longest functions, nesting, files per type, circles
@@ -122,7 +135,7 @@ clean: ## Removes everything that was built, made or downloaded here
 ##@ Put it on AWS
 .PHONY: build
 #: ARCH=arm64 cross-builds with cargo lambda; CA_BUNDLE=file.pem packs a bundle as /var/task/ca-bundle.pem
-build: ## Packages the functions under target/lambda, none larger than its budget
+build: ## Packages the functions under target/lambda, none larger than its budget, with their bills of materials
 ifeq ($(ARCH),arm64)
 	cargo lambda build --profile release-copy --arm64 --locked --package copy-delta
 	cargo lambda build --release --arm64 --locked $(LOOKUPS:%=--package %)
@@ -138,20 +151,17 @@ endif
 		rm -f target/lambda/$$name/ca-bundle.pem; \
 		[ -z "$(CA_BUNDLE)" ] || install -m 644 "$(CA_BUNDLE)" target/lambda/$$name/ca-bundle.pem; done
 	@PYTHONPATH=tests python3 -m local.packages target/lambda || [ "$(ARCH)" = arm64 ]
+	@python3 tools/sbom.py target/lambda $(FUNCTIONS)
 
 .PHONY: deploy
-#: SECRET_ARN=arn:… of the source's login, TABLES=infra/tables.json, STACK=tidemark,
-#: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: true);
-#: for thousands of tables TableListKey, see docs/operations.md#thousands-of-tables
-deploy: build ## Builds, and deploys with the AWS SAM CLI
-	@command -v sam >/dev/null || { echo "The AWS SAM CLI is not installed: pipx install aws-sam-cli"; exit 1; }
-	@: $${SECRET_ARN:?is missing: the ARN of a secret with host, port, username, password and dbname}
-	@mkdir -p .local
-	@python3 -c 'import json, sys; arn, arch, tables = sys.argv[1:]; print(json.dumps({"SourceSecretArn": arn, "Architecture": arch, \
-		"TablesJson": json.dumps(json.load(open(tables)), separators=(",", ":"))}))' \
-		"$$SECRET_ARN" "$(or $(ARCH),x86_64)" "$${TABLES:-infra/tables.json}" > .local/parameters.yaml
+#: SECRET_ARN=arn:… of the source's login, TABLES=file.json like infra/tables.json, STACK=tidemark, TAGS='team=data env=prod',
+#: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: "true");
+#: for thousands of tables TableListKey instead of TABLES, see docs/operations.md#thousands-of-tables
+deploy: ## Builds, and deploys with the AWS SAM CLI
+	@python3 tools/deploy_parameters.py .local/parameters.yaml
+	$(MAKE) build
 	sam deploy --template-file infra/template.yaml --stack-name "$(or $(STACK),tidemark)" --resolve-s3 \
-		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
+		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset $(if $(TAGS),--tags $(TAGS)) \
 		--parameter-overrides file://.local/parameters.yaml $(PARAMETERS:%=file://%)
 
 # --- what the targets above need
@@ -168,16 +178,16 @@ release:
 binaries:
 	cargo build --locked $(FUNCTIONS:%=--package %) --package tidemark-sandbox
 
-$(RUN_STAMP): tests/requirements-run.txt tests/requirements-constraints.txt
+$(RUN_STAMP): tests/requirements-run.txt
 	@python3 -m venv --clear $(VENV) >/dev/null 2>&1 || { \
 		python3 -m pip install --quiet --disable-pip-version-check --target .tools/virtualenv virtualenv 2>/dev/null && \
 		PYTHONPATH=.tools/virtualenv python3 -m virtualenv --quiet --clear $(VENV); } || { rm -rf $(VENV); \
 		echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
 	@echo "Installing the Python side into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement tests/requirements-run.txt
+	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/requirements-run.txt
 	@touch $@
 
 $(VENV_STAMP): $(RUN_STAMP) tests/requirements.txt
 	@echo "Installing what tests and checks need into $(VENV)"
-	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement tests/requirements.txt
+	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/requirements.txt
 	@touch $@

@@ -27,7 +27,13 @@ def _get(key: str) -> Call:
     return lambda role: role.s3("get_object", Key=key)
 
 
-def _put(key: str) -> Call:
+def _put(key: str, **condition: str) -> Call:
+    """Writes as the functions do, on condition that nothing is there, or on another."""
+    how = condition or {"IfNoneMatch": "*"}
+    return lambda role: role.s3("put_object", Key=key, Body=b"{}", **how)
+
+
+def _put_blindly(key: str) -> Call:
     return lambda role: role.s3("put_object", Key=key, Body=b"{}")
 
 
@@ -45,7 +51,12 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "void a record": (_put(f"{WINDOW}/void-00000.json"), (UPDATE,)),
     "write a manifest": (_put(f"{WINDOW}/manifest.json"), (UPDATE,)),
     "leave the columns": (_put(f"{WINDOW}/previous.json"), (UPDATE,)),
-    "move the pointer": (_put(f"{LEDGER}/watermark.json"), (UPDATE,)),
+    # Watermarks are in the control table here.
+    "move the pointer": (_put(f"{LEDGER}/watermark.json"), ()),
+    "replace a manifest": (_put(f"{WINDOW}/manifest.json", IfMatch='"0"'), ()),
+    "write a manifest blindly": (_put_blindly(f"{WINDOW}/manifest.json"), ()),
+    "record a slice blindly": (_put_blindly(f"{WINDOW}/record-00000.json"), ()),
+    "write a part blindly": (_put_blindly(f"{DATA}/part-00000.parquet"), ()),
     "begin an upload": (lambda role: role.s3("create_multipart_upload", Key=f"{DATA}/part-1.csv"), (COPY, UPDATE)),
     "give an upload up": (
         lambda role: role.s3("abort_multipart_upload", Key=f"{DATA}/part-1.csv", UploadId="none"),
@@ -71,20 +82,37 @@ def other_secret(stack: Stack) -> None:
     stack.aws.client("secretsmanager").create_secret(Name="not-for-them", SecretString="x")
 
 
+def _answer(call: Call, role: Role) -> str:
+    try:
+        call(role)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "done"
+
+
 @pytest.mark.parametrize("function", ALL)
 @pytest.mark.parametrize("what", CALLS)
 def test_a_role_may_do_its_own_step_and_no_more(deployment: Deployment, function: str, what: str) -> None:
     """Every role against every call; a key that is not there is answered as such, and not with a refusal."""
     call, allowed = CALLS[what]
-    try:
-        call(Role.of_function(deployment, function))
-        answer = "done"
-    except ClientError as error:
-        answer = error.response["Error"]["Code"]
+    answer = _answer(call, Role.of_function(deployment, function))
     if function in allowed:
-        assert answer in ("done", "NoSuchKey", "NoSuchUpload")
+        assert answer in ("done", "NoSuchKey", "NoSuchUpload", "PreconditionFailed")
     else:
         assert answer in REFUSED
+
+
+def test_only_the_last_step_moves_a_pointer_and_only_from_where_it_was(s3_deployment: Deployment) -> None:
+    """With watermarks in the bucket: the first time if there is none, then if it is as it was read."""
+    pointer = f"lake/raw/_ledger/{TABLE}/watermark.json"
+    update = Role.of_function(s3_deployment, UPDATE)
+    assert _answer(_put(pointer), update) == "done"
+    assert _answer(_put(pointer), update) == "PreconditionFailed"
+    etag = s3_deployment.aws.client("s3").head_object(Bucket=s3_deployment.bucket, Key=pointer)["ETag"]
+    assert _answer(_put(pointer, IfMatch=etag), update) == "done"
+    assert _answer(_put_blindly(pointer), update) in REFUSED
+    for other in (OLD, NEW, COPY):
+        assert _answer(_put(pointer, IfMatch=etag), Role.of_function(s3_deployment, other)) in REFUSED
 
 
 def test_the_first_step_gets_no_login_when_watermarks_live_in_the_bucket(s3_deployment: Deployment) -> None:

@@ -169,6 +169,7 @@ def _definition() -> str:
     text = (INFRA / "incremental-copy.asl.json").read_text()
     for state in STATES:
         text = text.replace(f"${{{state}FunctionArn}}", f"arn:aws:lambda:us-east-1:000000000000:function:{state}")
+    text = text.replace("${Partition}", "aws")
     return text.replace("${TableConcurrency}", "2").replace("${SliceConcurrency}", "1")
 
 

@@ -87,6 +87,7 @@ def copy_list(stack: Stack) -> CopyList:
             s3.put_object(Bucket=name, Key=KEY, Body=list_text.encode())
         definition = (INFRA / "incremental-copy-list.asl.json").read_text()
         for variable, value in {
+            "Partition": "aws",
             "SinkBucket": name,
             "TableListKey": KEY,
             "TablesPerRun": str(tables_per_run),

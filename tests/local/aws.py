@@ -16,7 +16,7 @@ from botocore.config import Config
 from local.process import Child
 
 REGION = "us-east-1"
-SERVICES = "s3,lambda,iam,sts,secretsmanager,stepfunctions,cloudformation,scheduler,events,sqs,logs,monitoring,kms"
+SERVICES = "s3,lambda,iam,sts,secretsmanager,stepfunctions,cloudformation,scheduler,events,sns,sqs,logs,monitoring,kms"
 # ministack takes this pair for the account's root; the functions get sessions of their own roles.
 ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 

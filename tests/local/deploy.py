@@ -68,7 +68,8 @@ class Packages:
         cloudformation = self._aws.client("cloudformation")
         cloudformation.create_stack(
             StackName=name,
-            TemplateBody=self._template(),
+            # Too large to be sent as it is; the SAM CLI puts it into the bucket as well.
+            TemplateURL=f"{self._aws.endpoint}/{ARTIFACTS}/{self._put(self._template().encode(), '.yaml')}",
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
@@ -76,17 +77,20 @@ class Packages:
 
     def _template(self) -> str:
         text = (INFRA / "template.yaml").read_text()
-        text = re.sub(r"(?m)(?<=CodeUri: )\.\./target/lambda/([a-z-]+)/$", lambda found: self._uris[found[1]], text)
+        text = re.sub(r"(?m)(?<=CodeUri: )\.\./target/lambda/([a-z-]+)\.zip$", lambda found: self._uris[found[1]], text)
         return re.sub(
-            r"(?m)(?<=DefinitionUri: )(\S+)$",
-            lambda found: self._upload((INFRA / found[1]).read_bytes(), ".json"),
+            r"(?m)(?<=DefinitionS3Location: )(\S+)$",
+            lambda found: f"{{Bucket: {ARTIFACTS}, Key: {self._put((INFRA / found[1]).read_bytes(), '.json')}}}",
             text,
         )
 
     def _upload(self, body: bytes, suffix: str) -> str:
+        return f"s3://{ARTIFACTS}/{self._put(body, suffix)}"
+
+    def _put(self, body: bytes, suffix: str) -> str:
         key = hashlib.sha256(body).hexdigest() + suffix
         self._s3.put_object(Bucket=ARTIFACTS, Key=key, Body=body)
-        return f"s3://{ARTIFACTS}/{key}"
+        return key
 
 
 def zip_bootstrap(binary: Path) -> bytes:

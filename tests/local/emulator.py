@@ -3,7 +3,7 @@
 S3 has no composite CRC-64/NVME: an object's checksum is always that of its whole content, however it was uploaded.
 ministack 1.5.33 makes a composite one, and refuses the completion of an upload that states the right one. Its CRC is
 pure Python besides, at 10 MB/s; AWS's own is some hundred times as fast. What it lacks of a Distributed Map is in
-`local.distributed_map`.
+`local.distributed_map`, and of the conditions of policies in `local.conditions`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from awscrt.checksums import crc64nvme
 from ministack.app import main
 from ministack.services import s3
 
-from local import distributed_map
+from local import conditions, distributed_map
 
 ALGORITHM = "CRC64NVME"
 
@@ -39,4 +39,5 @@ if __name__ == "__main__":
     s3._crc64nvme = crc64nvme
     s3._complete_multipart_upload = _complete_with_full_checksum
     distributed_map.install()
+    conditions.install()
     main()

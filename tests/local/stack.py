@@ -45,10 +45,12 @@ class Stack:
         return str(self.aws.client("secretsmanager").create_secret(Name=name, SecretString=login.secret())["ARN"])
 
     def deploy(self, name: str = STACK_NAME, **overrides: str) -> Deployment:
-        """Deploys the template against the stand-in server; `overrides` are parameters of the template."""
+        """Deploys the template against the stand-in server, which has the tutorials' control table; `overrides` are
+        parameters of the template."""
         parameters: dict[str, str] = {}
         if self.sandbox is not None:
             parameters["CaBundle"] = str(self.sandbox.ca_file)
+            parameters["WatermarkStore"] = "sql"
             if "SourceSecretArn" not in overrides:
                 parameters["SourceSecretArn"] = self.secret(f"{name}-source", self.sandbox.login)
         return self.packages.deploy(name, parameters | overrides)

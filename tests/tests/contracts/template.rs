@@ -21,7 +21,10 @@ fn substitutions(file: &str) {
         .skip(1)
         .filter_map(|rest| rest.split('}').next())
         .collect();
-    let resource = template.split(&format!("DefinitionUri: {file}\n")).nth(1).unwrap();
+    let resource = template
+        .split(&format!("DefinitionS3Location: {file}\n"))
+        .nth(1)
+        .unwrap();
     let block = resource.split("DefinitionSubstitutions:").nth(1).unwrap();
     let mut lines = block.lines().skip(1).peekable();
     let depth = indent(lines.peek().unwrap());

@@ -1,0 +1,470 @@
+# Written by tools/terraform.py from infra/template.yaml (make terraform). Changes belong there.
+
+variable "source_secret_arn" {
+  description = "ARN of an existing secret with the keys host, port, username, password and dbname. Recommended. When empty, the stack creates the secret from the Source* parameters below."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^arn:.+:secretsmanager:.+$)$", var.source_secret_arn))
+    error_message = "The value must be the full ARN of a secret, not its name."
+  }
+}
+
+variable "source_host" {
+  description = "Host name of the SQL Server. Only without SourceSecretArn."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^[A-Za-z0-9._:-]*$)$", var.source_host))
+    error_message = "The value must be a host name or an address, without a port and without an instance."
+  }
+}
+
+variable "source_port" {
+  description = "Port of the SQL Server. Only without SourceSecretArn."
+  type        = number
+  default     = 1433
+
+  validation {
+    condition     = var.source_port >= 1 && var.source_port <= 65535
+    error_message = "The value must be at least 1 and at most 65535."
+  }
+}
+
+variable "source_database" {
+  description = "Database to read from. Only without SourceSecretArn."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^[^\"\\\\\\x00-\\x1f]*$)$", var.source_database))
+    error_message = "The value cannot hold a quote, a backslash or a control character here; create the secret yourself and give SourceSecretArn."
+  }
+}
+
+variable "source_username" {
+  description = "Login; infra/sql/grants.sql has the rights it needs. Only without SourceSecretArn."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^[^\"\\\\\\x00-\\x1f]*$)$", var.source_username))
+    error_message = "The value cannot hold a quote, a backslash or a control character here; create the secret yourself and give SourceSecretArn."
+  }
+}
+
+variable "source_password" {
+  description = "Password of the login. Only without SourceSecretArn."
+  type        = string
+  default     = ""
+  sensitive   = true
+
+  validation {
+    condition     = can(regex("^(?:^[^\"\\\\\\x00-\\x1f]*$)$", var.source_password))
+    error_message = "The value cannot hold a quote, a backslash or a control character here; create the secret yourself and give SourceSecretArn."
+  }
+}
+
+variable "source_tls" {
+  description = "verify checks the server's certificate; trust accepts any and is meant for tests of private servers only."
+  type        = string
+  default     = "verify"
+
+  validation {
+    condition     = contains(["verify", "trust"], var.source_tls)
+    error_message = "The value must be one of verify, trust."
+  }
+}
+
+variable "ca_bundle" {
+  description = "Path, inside the function, of a PEM file with the private authority that signed the server's certificate and the public roots (AWS itself is verified against the same file). \"make build CA_BUNDLE=file.pem\" packs one as /var/task/ca-bundle.pem."
+  type        = string
+  default     = ""
+}
+
+variable "sink_bucket_name" {
+  description = "Existing bucket to write to. When empty, the stack creates one and keeps it when the stack is deleted."
+  type        = string
+  default     = ""
+}
+
+variable "sink_prefix" {
+  description = "Everything this stack writes is under this prefix."
+  type        = string
+  default     = "tidemark"
+
+  validation {
+    condition     = can(regex("^(?:^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$)$", var.sink_prefix))
+    error_message = "The value must be letters, digits and _ . = - in segments, without a slash at either end."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts the bucket, whether the stack makes it or not. Optional. The secrets, the logs and the state machines have keys of their own."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^arn:.+:kms:.+:key/.+$)$", var.kms_key_arn))
+    error_message = "The value must be the ARN of a key, not an alias."
+  }
+}
+
+variable "secret_kms_key_arns" {
+  description = "ARNs of the keys that encrypt the secrets, those of sinks too, if they are not the account's own; comma separated. The first one encrypts the secret that the stack creates without SourceSecretArn."
+  type        = list(string)
+  default     = []
+}
+
+variable "log_kms_key_arn" {
+  description = "Key that encrypts the log groups. Its policy must let CloudWatch Logs use it. Optional."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^arn:.+:kms:.+:key/.+$)$", var.log_kms_key_arn))
+    error_message = "The value must be the ARN of a key, not an alias."
+  }
+}
+
+variable "states_kms_key_arn" {
+  description = "Key that encrypts the state machines and their executions' histories. Optional. With it, EventBridge leaves error and cause out of the message about a failed run."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^arn:.+:kms:.+:key/.+$)$", var.states_kms_key_arn))
+    error_message = "The value must be the ARN of a key, not an alias."
+  }
+}
+
+variable "operator_arns" {
+  description = "ARNs of the roles and users that may write below the prefix beside the functions, to repair or move what is there; * is allowed in them, comma separated. Only for the bucket that the stack creates."
+  type        = list(string)
+  default     = []
+}
+
+variable "keep_old_versions_days" {
+  description = "How long the bucket that the stack creates keeps what was deleted or replaced in it."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.keep_old_versions_days >= 1 && var.keep_old_versions_days <= 3650
+    error_message = "The value must be at least 1 and at most 3650."
+  }
+}
+
+variable "access_log_bucket" {
+  description = "Existing bucket that receives the access logs of the bucket that the stack creates. Optional."
+  type        = string
+  default     = ""
+}
+
+variable "source_silence_seconds" {
+  description = "How long the server may be silent while copy-delta reads rows, before the first one too."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.source_silence_seconds >= 1 && var.source_silence_seconds <= 840
+    error_message = "The value must be at least 1 and at most 840."
+  }
+}
+
+variable "part_bytes" {
+  description = "Size of the pieces of an upload. An object has at most 10,000 pieces; the memory of copy-delta grows with it."
+  type        = number
+  default     = 8388608
+
+  validation {
+    condition     = var.part_bytes >= 5242880 && var.part_bytes <= 67108864
+    error_message = "The value must be at least 5242880 and at most 67108864."
+  }
+}
+
+variable "sink_secret_arns" {
+  description = "ARNs of the secrets of the SQL Server databases that tables are merged into, those that tables name as sink, comma separated. copy-delta opens no other secret for a sink, and only its role may read them. Not for tables that become files."
+  type        = list(string)
+  default     = []
+}
+
+variable "watermark_store" {
+  description = "s3 keeps watermarks in the ledger and needs SELECT only; sql keeps them in a control table, as in the Azure tutorials."
+  type        = string
+  default     = "s3"
+
+  validation {
+    condition     = contains(["s3", "sql"], var.watermark_store)
+    error_message = "The value must be one of s3, sql."
+  }
+}
+
+variable "watermark_table" {
+  description = "Control table of the sql store. infra/sql/control-table.sql has one that holds every watermark exactly."
+  type        = string
+  default     = "dbo.watermarktable"
+}
+
+variable "watermark_procedure" {
+  description = "Procedure that writes the control table, called positionally with (value, table name)."
+  type        = string
+  default     = "dbo.usp_write_watermark"
+}
+
+variable "watermark_secret_arn" {
+  description = "Secret of the server that has the control table, if it is not the source."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^arn:.+:secretsmanager:.+$)$", var.watermark_secret_arn))
+    error_message = "The value must be the full ARN of a secret, not its name."
+  }
+}
+
+variable "tables_json" {
+  description = "Input of every scheduled run, see infra/tables.json. A parameter holds 4,096 bytes; for more tables, give TableListKey."
+  type        = string
+  default     = "{\"tables\": []}"
+
+  validation {
+    condition     = can(regex("^(?:^\\s*\\{[\\s\\S]*\\}\\s*$)$", var.tables_json))
+    error_message = "The value must be a JSON object with the array \"tables\"."
+  }
+}
+
+variable "table_list_key" {
+  description = "Key, in the bucket, of a file like infra/tables.json with any number of tables. When given, a second state machine reads it at every scheduled run and starts a run for every TablesPerRun of them, and TablesJson is not used."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$)$", var.table_list_key))
+    error_message = "The value must be letters, digits and _ . = - in segments, without a slash at either end."
+  }
+}
+
+variable "tables_per_run" {
+  description = "Tables of the list that one run takes at most; fewer if their entries have more than 48 KiB together."
+  type        = number
+  default     = 200
+
+  validation {
+    condition     = var.tables_per_run >= 1 && var.tables_per_run <= 250
+    error_message = "The value must be at least 1 and at most 250."
+  }
+}
+
+variable "run_concurrency" {
+  description = "Runs of the list at the same time. Each looks up its tables over one connection and copies within its own TableConcurrency."
+  type        = number
+  default     = 2
+
+  validation {
+    condition     = var.run_concurrency >= 1 && var.run_concurrency <= 40
+    error_message = "The value must be at least 1 and at most 40."
+  }
+}
+
+variable "schedule_expression" {
+  description = "rate(...), cron(...) or at(...), as EventBridge Scheduler takes it."
+  type        = string
+  default     = "rate(1 hour)"
+
+  validation {
+    condition     = can(regex("^(?:^(rate|cron|at)\\(.+\\)$)$", var.schedule_expression))
+    error_message = "The value must be rate(...), cron(...) or at(...)."
+  }
+}
+
+variable "schedule_timezone" {
+  description = "Time zone of cron(...) and at(...), with its daylight saving time."
+  type        = string
+  default     = "UTC"
+
+  validation {
+    condition     = can(regex("^(?:^[A-Za-z][A-Za-z0-9_+/-]*$)$", var.schedule_timezone))
+    error_message = "The value must be a name of the IANA database, like Europe/Berlin."
+  }
+}
+
+variable "schedule_enabled" {
+  description = "Off until the first run by hand was seen to work."
+  type        = string
+  default     = "false"
+
+  validation {
+    condition     = contains(["true", "false"], var.schedule_enabled)
+    error_message = "The value must be one of true, false."
+  }
+}
+
+variable "architecture" {
+  description = "What the packages under target/lambda were built for."
+  type        = string
+  default     = "x86_64"
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.architecture)
+    error_message = "The value must be one of x86_64, arm64."
+  }
+}
+
+variable "lookup_memory" {
+  description = "Memory in MB of the two lookups and of update-watermark."
+  type        = number
+  default     = 256
+
+  validation {
+    condition     = var.lookup_memory >= 128 && var.lookup_memory <= 10240
+    error_message = "The value must be at least 128 and at most 10240."
+  }
+}
+
+variable "copy_memory" {
+  description = "Memory in MB of copy-delta. It uses less than 200; 1769 is where Lambda gives one whole processor."
+  type        = number
+  default     = 1769
+
+  validation {
+    condition     = var.copy_memory >= 256 && var.copy_memory <= 10240
+    error_message = "The value must be at least 256 and at most 10240."
+  }
+}
+
+variable "table_concurrency" {
+  description = "Tables copied at the same time."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.table_concurrency >= 1 && var.table_concurrency <= 40
+    error_message = "The value must be at least 1 and at most 40."
+  }
+}
+
+variable "slice_concurrency" {
+  description = "Slices of one table copied at the same time. TableConcurrency times this is the number of connections the source sees; with TableListKey, RunConcurrency times that."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.slice_concurrency >= 1 && var.slice_concurrency <= 40
+    error_message = "The value must be at least 1 and at most 40."
+  }
+}
+
+variable "copy_reserved_concurrency" {
+  description = "Most copies of copy-delta at the same time, over all runs: the source never sees more connections that read rows, and the account's other functions never take their place. 0 reserves nothing. What exceeds it waits and is tried again."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.copy_reserved_concurrency >= 0 && var.copy_reserved_concurrency <= 1000
+    error_message = "The value must be at least 0 and at most 1000."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Private subnets that reach the server, S3 and Secrets Manager. Empty for a server that is reachable from outside a VPC."
+  type        = list(string)
+  default     = []
+}
+
+variable "security_group_ids" {
+  description = "Security groups of the functions; needed with SubnetIds."
+  type        = list(string)
+  default     = []
+}
+
+variable "log_level" {
+  description = "What the functions log. Not less than INFO, because the alarms for late rows read these logs."
+  type        = string
+  default     = "INFO"
+
+  validation {
+    condition     = contains(["TRACE", "DEBUG", "INFO"], var.log_level)
+    error_message = "The value must be one of TRACE, DEBUG, INFO."
+  }
+}
+
+variable "log_retention_days" {
+  description = "How long logs are kept."
+  type        = number
+  default     = 30
+
+  validation {
+    condition = contains([
+      1,
+      3,
+      5,
+      7,
+      14,
+      30,
+      60,
+      90,
+      120,
+      150,
+      180,
+      365,
+      400,
+      545,
+      731,
+      1096,
+      1827,
+      2192,
+      2557,
+      2922,
+      3288,
+      3653,
+    ], var.log_retention_days)
+    error_message = "The value must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653."
+  }
+}
+
+variable "alarm_topic_arn" {
+  description = "Existing SNS topic that hears of alarms and failed runs. When empty, the stack creates one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^arn:.+:sns:.+$)$", var.alarm_topic_arn))
+    error_message = "The value must be the ARN of a topic."
+  }
+}
+
+variable "alarm_email" {
+  description = "Address that is subscribed to the topic that the stack creates. It has to confirm. Optional."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^[^@\\s]+@[^@\\s]+$)$", var.alarm_email))
+    error_message = "The value must be an address of e-mail."
+  }
+}
+
+variable "no_success_alarm_hours" {
+  description = "Alarm when no run has succeeded for so many hours while the schedule is on. 26 suits a schedule of a day or less. With change tracking, take no more than half of CHANGE_RETENTION. 0 is off."
+  type        = number
+  default     = 26
+
+  validation {
+    condition     = var.no_success_alarm_hours >= 0 && var.no_success_alarm_hours <= 168
+    error_message = "The value must be at least 0 and at most 168."
+  }
+}
+
+variable "watermark_lag_alarm_seconds" {
+  description = "Alarm when a table's watermark is older than this. 0 is off, because a table that nobody writes to lags by nature."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.watermark_lag_alarm_seconds >= 0
+    error_message = "The value must be at least 0."
+  }
+}

@@ -1,0 +1,193 @@
+"""What is shipped in infra/, read for tests: the template with its functions worked out, and the state machines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+INFRA = ROOT / "infra"
+MACHINES = ("incremental-copy.asl.json", "incremental-copy-list.asl.json")
+FUNCTIONS = ("LookupOldWatermark", "LookupNewWatermark", "CopyDelta", "UpdateWatermark")
+
+SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:source"
+KEY = "arn:aws:kms:eu-west-1:111122223333:key/"
+EVERYTHING = {
+    "SourceSecretArn": SECRET,
+    "KmsKeyArn": f"{KEY}bucket",
+    "SecretKmsKeyArns": f"{KEY}secret",
+    "LogKmsKeyArn": f"{KEY}logs",
+    "StatesKmsKeyArn": f"{KEY}states",
+    "SinkSecretArns": f"{SECRET}-sink",
+    "WatermarkStore": "sql",
+    "WatermarkSecretArn": f"{SECRET}-watermarks",
+    "TableListKey": "lists/all.json",
+    "ScheduleEnabled": "true",
+    "CopyReservedConcurrency": "40",
+    "SubnetIds": "subnet-1,subnet-2",
+    "SecurityGroupIds": "sg-1",
+    "AccessLogBucket": "access-logs",
+    "AlarmEmail": "operators@example.com",
+    "WatermarkLagAlarmSeconds": "7200",
+}
+"""Parameters with which every condition of the template but those of what exists already is met."""
+
+_ABSENT = object()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms, as the long forms they stand for."""
+
+
+def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def source() -> dict[str, Any]:
+    """The template as it is written."""
+    return dict(yaml.load((INFRA / "template.yaml").read_text(), _Loader))
+
+
+class Deployed:
+    """The template as a deployment with these parameters makes it. What only AWS knows stands as `<Name.Attribute>`."""
+
+    def __init__(self, **parameters: str) -> None:
+        self.source = source()
+        declared = self.source["Parameters"]
+        assert set(parameters) <= set(declared), set(parameters) - set(declared)
+        given = {name: str(parameters.get(name, facts.get("Default", ""))) for name, facts in declared.items()}
+        self.parameters: dict[str, Any] = {
+            name: value.split(",") if declared[name]["Type"] == "CommaDelimitedList" else value
+            for name, value in given.items()
+        }
+        self.resources: dict[str, dict[str, Any]] = {
+            name: self._value({key: part for key, part in resource.items() if key != "Metadata"})
+            for name, resource in self.source["Resources"].items()
+            if self._holds(resource.get("Condition"))
+        }
+
+    def properties(self, name: str) -> dict[str, Any]:
+        """Those of one resource."""
+        return dict(self.resources[name]["Properties"])
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The properties of all resources of a type."""
+        return {name: found["Properties"] for name, found in self.resources.items() if found["Type"] == kind}
+
+    def statements(self, role: str) -> list[dict[str, Any]]:
+        """Everything that a role's policies say, those of managed policies included."""
+        properties = self.properties(role)
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        for policy in properties.get("ManagedPolicyArns", []):
+            documents.append(self.properties(policy.strip("<>"))["PolicyDocument"])
+        for policy in self.of_type("AWS::IAM::Policy").values():
+            if f"<{role}>" in policy["Roles"]:
+                documents.append(policy["PolicyDocument"])
+        return [statement for document in documents for statement in document["Statement"]]
+
+    def refused(self) -> list[str]:
+        """What the rules say against the parameters."""
+        return [
+            assertion["AssertDescription"]
+            for rule in self.source["Rules"].values()
+            if self._test(rule.get("RuleCondition", True))
+            for assertion in rule["Assertions"]
+            if not self._test(assertion["Assert"])
+        ]
+
+    def _holds(self, condition: str | None) -> bool:
+        return condition is None or self._test(self.source["Conditions"][condition])
+
+    def _test(self, expression: Any) -> bool:
+        if isinstance(expression, bool):
+            return expression
+        ((function, operand),) = expression.items()
+        match function:
+            case "Condition":
+                return self._holds(operand)
+            case "Fn::Equals":
+                left, right = (self._value(side) for side in operand)
+                return str(left) == str(right)
+            case "Fn::Not":
+                return not self._test(operand[0])
+            case "Fn::And":
+                return all(self._test(part) for part in operand)
+            case "Fn::Or":
+                return any(self._test(part) for part in operand)
+            case "Fn::EachMemberEquals":
+                return all(member == operand[1] for member in self._value(operand[0]))
+        raise AssertionError(f"a condition with {function}")
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [found for item in value if (found := self._value(item)) is not _ABSENT]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            ((function, operand),) = value.items()
+            if function == "Ref" or function.startswith("Fn::"):
+                return self._call(function, operand)
+        found = {key: self._value(part) for key, part in value.items()}
+        return {key: part for key, part in found.items() if part is not _ABSENT}
+
+    def _call(self, function: str, operand: Any) -> Any:
+        match function:
+            case "Ref":
+                return self._ref(operand)
+            case "Fn::GetAtt":
+                return f"<{'.'.join(operand)}>"
+            case "Fn::If":
+                return self._value(operand[1 if self._holds(operand[0]) else 2])
+            case "Fn::Join":
+                return operand[0].join(str(item) for item in self._value(operand[1]))
+            case "Fn::Split":
+                return self._value(operand[1]).split(operand[0])
+            case "Fn::Select":
+                return self._value(operand[1])[operand[0]]
+            case "Fn::Sub":
+                text, more = (operand, {}) if isinstance(operand, str) else operand
+                more = self._value(more)
+                return re.sub(r"\$\{([^!}]+)\}", lambda found: str(more.get(found[1]) or self._ref(found[1])), text)
+        raise AssertionError(f"a value with {function}")
+
+    def _ref(self, name: str) -> Any:
+        if name == "AWS::NoValue":
+            return _ABSENT
+        if name in self.parameters:
+            return self.parameters[name]
+        known = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "111122223333"}
+        return known.get(name) or ("tidemark" if name == "AWS::StackName" else f"<{name}>")
+
+
+def as_list(value: Any) -> list[Any]:
+    """IAM takes one of a thing as well as a list of it."""
+    return value if isinstance(value, list) else [value]
+
+
+def machine(file: str) -> dict[str, Any]:
+    """A state machine as it is written."""
+    return dict(json.loads((INFRA / file).read_text()))
+
+
+def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every state, those within Maps included."""
+    for name, state in definition["States"].items():
+        yield name, state
+        if "ItemProcessor" in state:
+            yield from states(state["ItemProcessor"])

@@ -1,0 +1,196 @@
+"""Every way to lose rows has an alarm, every alarm has a metric that is emitted, and people hear of failed runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from shipped import EVERYTHING, FUNCTIONS, INFRA, MACHINES, ROOT, Deployed
+
+TEMPLATE = Deployed(**EVERYTHING)
+OWN = "Tidemark/tidemark"
+ALARMS = TEMPLATE.of_type("AWS::CloudWatch::Alarm")
+FILTERS = {
+    filtered["MetricTransformations"][0]["MetricName"]: filtered
+    for filtered in TEMPLATE.of_type("AWS::Logs::MetricFilter").values()
+}
+HARMLESS = {"RowsCopied", "BytesWritten", "PartsWritten"}
+"""Metrics of the code that say how much was done. Any other says that something is lost, late or done again."""
+
+OF_AWS = {
+    ("AWS/States", "ExecutionsFailed"): {"StateMachineArn"},
+    ("AWS/States", "ExecutionsTimedOut"): {"StateMachineArn"},
+    ("AWS/States", "ExecutionsAborted"): {"StateMachineArn"},
+    ("AWS/States", "ExecutionsSucceeded"): {"StateMachineArn"},
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
+    ("AWS/Lambda", "Throttles"): {"FunctionName"},
+    ("AWS/Lambda", "Duration"): {"FunctionName"},
+}
+"""Metrics that AWS emits by itself, with the dimensions that it documents."""
+
+
+def _metric(alarm: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
+    """Namespace, name and dimensions of what an alarm looks at."""
+    dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}
+    return alarm["Namespace"], alarm["MetricName"], dimensions
+
+
+WATCHED = {_metric(alarm)[:2] for alarm in ALARMS.values()}
+
+
+def _emitted() -> set[str]:
+    """The metrics that the code writes, by the names that it gives them."""
+    code = (ROOT / "shared/lambda/src/telemetry.rs").read_text().split("#[cfg(test)]")[0]
+    return set(re.findall(r'Metric::\w+\(value\) => \("(\w+)"', code))
+
+
+def test_every_metric_of_the_code_that_means_loss_has_an_alarm() -> None:
+    """A metric that is new is either named harmless above or gets an alarm."""
+    assert _emitted() > HARMLESS
+    assert {(OWN, name) for name in _emitted() - HARMLESS} <= WATCHED
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [*OF_AWS, (OWN, "LateRowsUnknown")],
+    ids=lambda metric: metric[1],
+)
+def test_every_other_way_to_lose_something_has_an_alarm(metric: tuple[str, str]) -> None:
+    """Runs that fail, that are stopped or never start, invocations that are refused or nearly too long."""
+    assert metric in WATCHED
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_every_alarm_looks_at_a_metric_that_is_emitted_with_just_these_dimensions(name: str) -> None:
+    """An alarm on a metric that nobody writes is silent for ever."""
+    namespace, metric, dimensions = _metric(ALARMS[name])
+    if namespace == OWN:
+        assert dimensions == {}
+        assert FILTERS[metric]["MetricTransformations"][0]["MetricNamespace"] == OWN
+    else:
+        assert set(dimensions) == OF_AWS[namespace, metric]
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_every_alarm_tells_that_it_began_and_that_it_is_over(name: str) -> None:
+    """To the topic; and it says what has happened."""
+    alarm = ALARMS[name]
+    assert alarm["AlarmActions"] == alarm["OKActions"] == ["<Notifications>"]
+    assert alarm["AlarmDescription"].endswith(".")
+    assert alarm["TreatMissingData"] == ("breaching" if name == "NoSuccessAlarm" else "notBreaching")
+
+
+def test_what_the_filters_read_is_what_the_functions_write() -> None:
+    """A field of the line of metrics, or a warning's own words, in the log of the function that writes it."""
+    warnings = "".join(path.read_text() for path in (ROOT / "shared/core/src/steps").glob("*.rs"))
+    for name, filtered in FILTERS.items():
+        assert filtered["LogGroupName"] == "<UpdateWatermarkLogs>"
+        pattern = filtered["FilterPattern"]
+        if phrases := re.findall(r'\$\.fields\.message = "([^"]+)\*"', pattern):
+            assert all(f'"{phrase}' in warnings for phrase in phrases), name
+        else:
+            assert name in _emitted()
+            assert pattern.startswith(f"{{ $.{name} >")
+            assert filtered["MetricTransformations"][0]["MetricValue"] == f"$.{name}"
+
+
+def test_each_warning_that_late_rows_are_unknown_is_counted() -> None:
+    """Wherever the code gives up counting, it says so in words that the filter knows."""
+    code = (ROOT / "shared/core/src/steps/commit.rs").read_text()
+    counting = code[code.index("async fn late_rows") :]
+    counting = counting[: counting.index("\n    }\n")]
+    arms = re.findall(r"tracing::warn!\((?:(?!tracing::warn!)[\s\S])*?\);\s*None", counting)
+    assert len(arms) == counting.count("None\n") == len(re.findall("fields.message", str(FILTERS["LateRowsUnknown"])))
+
+
+def test_two_stacks_have_metrics_of_their_own() -> None:
+    """The namespace of an alarm's metric is the stack's."""
+    text = (INFRA / "template.yaml").read_text()
+    assert 'FROM "Tidemark"' not in text
+    for filtered in FILTERS.values():
+        assert filtered["MetricTransformations"][0]["MetricNamespace"].startswith("Tidemark/")
+
+
+def test_a_stand_still_is_noticed_unless_that_is_switched_off() -> None:
+    """By a schedule that is on; without one nobody expects a run."""
+    running = {"SourceSecretArn": EVERYTHING["SourceSecretArn"], "ScheduleEnabled": "true"}
+    alarm = Deployed(**running).properties("NoSuccessAlarm")
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (3600, "26")
+    assert "NoSuccessAlarm" not in Deployed(**running, NoSuccessAlarmHours="0").resources
+    assert "NoSuccessAlarm" not in Deployed(**running | {"ScheduleEnabled": "false"}).resources
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_has_an_alarm_for_throttles_and_one_for_nine_tenths_of_its_time(function: str) -> None:
+    """Of its own timeout, in milliseconds."""
+    for name in ("Throttles", "NearTimeout"):
+        _, _, dimensions = _metric(ALARMS[f"{function}{name}Alarm"])
+        assert dimensions == {"FunctionName": f"<{function}Function>"}
+    timeout = TEMPLATE.properties(f"{function}Function")["Timeout"]
+    assert ALARMS[f"{function}NearTimeoutAlarm"]["Threshold"] == timeout * 1000 * 9 / 10
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"TableListKey": "lists/all.json"}, {"StatesKmsKeyArn": EVERYTHING["StatesKmsKeyArn"]}],
+    ids=["one run", "a list", "encrypted"],
+)
+def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters: dict[str, str]) -> None:
+    """The cause of a run names its tables; every way to end other than success is told once, of each state machine.
+
+    An encrypted execution's cause is not told to EventBridge, so its message points to the history.
+    """
+    template = Deployed(**parameters)
+    rules = template.of_type("AWS::Events::Rule")
+    told = []
+    for rule in rules.values():
+        detail = rule["EventPattern"]["detail"]
+        machines = {"<IncrementalCopy.Arn>"} | (
+            {"<IncrementalCopyList.Arn>"} if "TableListKey" in parameters else set()
+        )
+        assert set(detail["stateMachineArn"]) == machines
+        told += detail["status"]
+        (target,) = rule["Targets"]
+        assert target["Arn"] == "<Notifications>"
+        transformer = target["InputTransformer"]
+        names = set(re.findall(r"<(\w+)>", transformer["InputTemplate"]))
+        assert names == set(transformer["InputPathsMap"])
+        # Values are put in as JSON, so quotes and line breaks in a cause do no harm.
+        message = json.loads(re.sub(r"<(\w+)>", r'"\1"', transformer["InputTemplate"]))
+        assert message["what_to_do"] and "tidemark" in message["what"]
+        assert ("cause" in message) == (detail["status"] == ["FAILED"])
+    assert sorted(told) == ["ABORTED", "FAILED", "TIMED_OUT"]
+    fail = json.loads((INFRA / MACHINES[0]).read_text())["States"]["Failed"]
+    assert "$states.input.failed.(table & ': ' & error" in fail["Cause"]
+
+
+def test_alarms_and_events_of_this_account_may_publish_and_nobody_else() -> None:
+    """To the topic that the stack makes; a topic of the user's has a policy of the user's."""
+    allow, tls = TEMPLATE.properties("NotificationsPolicy")["PolicyDocument"]["Statement"]
+    assert allow["Principal"] == {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]}
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    assert tls["Effect"] == "Deny"
+    assert TEMPLATE.properties("NotificationsEmail")["Endpoint"] == EVERYTHING["AlarmEmail"]
+    own = Deployed(AlarmTopicArn="arn:aws:sns:eu-west-1:111122223333:mine", AlarmEmail="a@b.c")
+    assert not {"Notifications", "NotificationsPolicy", "NotificationsEmail"} & set(own.resources)
+    assert own.properties("RunsFailedAlarm")["AlarmActions"] == ["arn:aws:sns:eu-west-1:111122223333:mine"]
+
+
+def test_the_dashboard_is_whole_and_shows_what_people_ask_for() -> None:
+    """JSON that names the stack's own resources; rows, bytes, lag per table, duration, failures, cost per day."""
+    body = json.loads(TEMPLATE.properties("Dashboard")["DashboardBody"])
+    text = json.dumps(body)
+    for what in ("RowsCopied", "BytesWritten", "WatermarkLagSeconds", "by Table", "ExecutionTime", "ExecutionsFailed"):
+        assert what in text
+    (cost,) = [widget for widget in body["widgets"] if "USD" in json.dumps(widget)]
+    assert cost["properties"]["period"] == 24 * 3600
+    places = [(widget["x"], widget["y"]) for widget in body["widgets"]]
+    assert len(places) == len(set(places))
+    for widget in body["widgets"]:
+        for metric in widget["properties"].get("metrics", []):
+            if metric[0] == OWN:
+                assert metric[1] in FILTERS
+    for field in re.findall(r"(?:sum|max|latest|ispresent)\((\w+)\)", text):
+        assert field in _emitted()

@@ -1,0 +1,163 @@
+"""The bucket that the stack makes: who may write to it and how, and what becomes of what was there before."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from ministack.core import iam_evaluator
+from shipped import FUNCTIONS, ROOT, Deployed, as_list
+
+from local import conditions
+
+BUCKET = "arn:aws:s3:::sink"
+LEDGER = f"{BUCKET}/tidemark/_ledger/dbo.t"
+WINDOW = f"{LEDGER}/initial"
+DATA = f"{BUCKET}/tidemark/dbo.t/tidemark_window=initial"
+ROLE = "arn:aws:iam::111122223333:role/"
+STRANGER = f"{ROLE}stranger"
+OPERATOR = f"{ROLE}operator-of-tidemark"
+CREATE = {"s3:ObjectCreationOperation": "true", "s3:if-none-match": "*"}
+REPLACE = {"s3:ObjectCreationOperation": "true", "s3:if-match": '"etag"'}
+BLIND = {"s3:ObjectCreationOperation": "true"}
+PIECE = {"s3:ObjectCreationOperation": "false"}
+
+
+@pytest.fixture(autouse=True)
+def as_on_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of conditions as AWS gives them."""
+    monkeypatch.setattr(iam_evaluator, "_resolve_condition_key", conditions.resolve_condition_key)
+
+
+def _of_stack() -> dict[str, Any]:
+    """The policy of the stack's own bucket, with names as they would be."""
+    template = Deployed(OperatorArns=OPERATOR)
+    text = json.dumps(template.properties("SinkBucketPolicy")["PolicyDocument"])
+    for function in FUNCTIONS:
+        text = text.replace(f"<{function}Role.Arn>", f"{ROLE}{function}")
+    return dict(json.loads(text.replace("<SinkBucket.Arn>", BUCKET)))
+
+
+def _of_docs() -> dict[str, Any]:
+    """The policy that the documentation offers for a bucket that is there already."""
+    text = (ROOT / "docs/operations.md").read_text()
+    (block,) = [
+        found for found in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "OnlyTheFunctionsWrite" in found
+    ]
+    for name, value in {
+        "${Partition}": "aws",
+        "${Bucket}": "sink",
+        "${Prefix}": "tidemark",
+        "${LookupNewWatermarkRole}": f"{ROLE}LookupNewWatermark",
+        "${CopyDeltaRole}": f"{ROLE}CopyDelta",
+        "${UpdateWatermarkRole}": f"{ROLE}UpdateWatermark",
+        "${Operators}": OPERATOR,
+    }.items():
+        block = block.replace(name, value)
+    return dict(json.loads(block))
+
+
+POLICIES = {"the stack's": _of_stack, "the documentation's": _of_docs}
+
+
+def _refused_by(policy: dict[str, Any], who: str, action: str, key: str, how: dict[str, str], tls: bool = True) -> str:
+    """The statement that refuses the request, if one does."""
+    context = iam_evaluator.EvalContext(
+        principal_arn=who,
+        principal_type="AssumedRole",
+        principal_account="111122223333",
+        action=action,
+        resource_arn=key,
+        region="eu-west-1",
+        secure_transport=tls,
+        service_context={name.lower(): value for name, value in how.items()},
+    )
+    result = iam_evaluator.evaluate_resource_policy(policy, context)
+    return str(result.matched_sid) if result.decision == "Deny" else ""
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize(
+    ("who", "action", "key", "how", "refusal"),
+    [
+        ("LookupNewWatermark", "s3:PutObject", f"{WINDOW}/plan.json", CREATE, ""),
+        ("LookupNewWatermark", "s3:PutObject", f"{WINDOW}/plan.json", BLIND, "WrittenOnce"),
+        ("LookupNewWatermark", "s3:PutObject", f"{WINDOW}/plan.json", REPLACE, "WrittenOnce"),
+        ("CopyDelta", "s3:PutObject", f"{WINDOW}/record-00000.json", CREATE, ""),
+        ("CopyDelta", "s3:PutObject", f"{WINDOW}/record-00000.0001.json", BLIND, "WrittenOnce"),
+        ("CopyDelta", "s3:PutObject", f"{DATA}/part-00000.parquet", PIECE, ""),
+        ("CopyDelta", "s3:PutObject", f"{DATA}/part-00000.parquet", BLIND, "WrittenOnce"),
+        ("UpdateWatermark", "s3:PutObject", f"{DATA}/part-00000.parquet", CREATE, ""),
+        ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/manifest.json", CREATE, ""),
+        ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/manifest.json", REPLACE, "WrittenOnce"),
+        ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/previous.json", BLIND, "WrittenOnce"),
+        ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/void-00000.json", BLIND, "WrittenOnce"),
+        ("UpdateWatermark", "s3:PutObject", f"{LEDGER}/watermark.json", CREATE, ""),
+        ("UpdateWatermark", "s3:PutObject", f"{LEDGER}/watermark.json", REPLACE, ""),
+        ("UpdateWatermark", "s3:PutObject", f"{LEDGER}/watermark.json", BLIND, "NeverBlindly"),
+        ("UpdateWatermark", "s3:PutObject", f"{LEDGER}/anything-new.json", BLIND, "NeverBlindly"),
+        ("LookupOldWatermark", "s3:PutObject", f"{LEDGER}/watermark.json", REPLACE, "OnlyTheFunctionsWrite"),
+        ("stranger", "s3:PutObject", f"{WINDOW}/plan.json", CREATE, "OnlyTheFunctionsWrite"),
+        ("stranger", "s3:PutObject", f"{DATA}/part-00000.parquet", CREATE, "OnlyTheFunctionsWrite"),
+        ("stranger", "s3:DeleteObject", f"{WINDOW}/plan.json", {}, "OnlyTheFunctionsWrite"),
+        ("stranger", "s3:DeleteObjectVersion", f"{WINDOW}/plan.json", {}, "OnlyTheFunctionsWrite"),
+        ("stranger", "s3:AbortMultipartUpload", f"{DATA}/part-1.csv", {}, "OnlyTheFunctionsWrite"),
+        ("stranger", "s3:ReplicateObject", f"{WINDOW}/plan.json", {}, "OnlyTheFunctionsWrite"),
+        ("stranger", "s3:GetObject", f"{DATA}/part-00000.parquet", {}, ""),
+        ("stranger", "s3:PutObject", f"{BUCKET}/lists/all.json", BLIND, ""),
+        ("operator-of-tidemark", "s3:DeleteObject", f"{WINDOW}/plan.json", {}, ""),
+        ("operator-of-tidemark", "s3:PutObject", f"{LEDGER}/watermark.json", REPLACE, ""),
+        ("operator-of-tidemark", "s3:PutObject", f"{LEDGER}/watermark.json", BLIND, "NeverBlindly"),
+    ],
+)
+def test_the_policy_lets_the_functions_write_as_they_do_and_nobody_else(
+    of: str, who: str, action: str, key: str, how: dict[str, str], refusal: str
+) -> None:
+    """A refusal in a bucket's policy counts whatever else somebody is allowed."""
+    assert _refused_by(POLICIES[of](), f"{ROLE}{who}", action, key, how) == refusal
+
+
+def test_a_session_of_a_role_counts_as_the_role() -> None:
+    """That is what AWS compares, and functions have sessions."""
+    session = "arn:aws:sts::111122223333:assumed-role/CopyDelta/session"
+    assert _refused_by(_of_stack(), session, "s3:PutObject", f"{WINDOW}/record-00000.json", CREATE) == ""
+
+
+@pytest.mark.parametrize("of", POLICIES)
+@pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:ListBucket"])
+def test_nothing_goes_without_tls(of: str, action: str) -> None:
+    """Neither reading nor writing, for nobody."""
+    where = BUCKET if action == "s3:ListBucket" else f"{DATA}/part-00000.parquet"
+    assert _refused_by(POLICIES[of](), f"{ROLE}UpdateWatermark", action, where, CREATE, tls=False) == "OnlyOverTls"
+
+
+def test_without_operators_only_the_functions_write() -> None:
+    """The list of those who may has no empty entry and no *."""
+    statements = Deployed().properties("SinkBucketPolicy")["PolicyDocument"]["Statement"]
+    (writers,) = [statement for statement in statements if statement["Sid"] == "OnlyTheFunctionsWrite"]
+    allowed = set(as_list(writers["Condition"]["ArnNotLike"]["aws:PrincipalArn"]))
+    assert allowed == {f"<{function}Role.Arn>" for function in FUNCTIONS if function != "LookupOldWatermark"}
+
+
+def test_what_was_there_before_can_be_brought_back_for_a_while() -> None:
+    """And does not stay for ever."""
+    bucket = Deployed(KeepOldVersionsDays="9").properties("SinkBucket")
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert rules["expire-old-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": "9"}
+    assert all(rule["Status"] == "Enabled" for rule in rules.values())
+
+
+def test_access_is_logged_where_that_is_asked_for() -> None:
+    """Into a bucket of the user's, below the stack's name."""
+    assert "LoggingConfiguration" not in Deployed().properties("SinkBucket")
+    logging = Deployed(AccessLogBucket="logs").properties("SinkBucket")["LoggingConfiguration"]
+    assert logging == {"DestinationBucketName": "logs", "LogFilePrefix": "tidemark/"}
+
+
+def test_a_bucket_that_is_there_already_is_left_as_it_is() -> None:
+    """Its policy is its owner's."""
+    template = Deployed(SinkBucketName="mine")
+    assert not {"SinkBucket", "SinkBucketPolicy"} & set(template.resources)

@@ -1,0 +1,178 @@
+"""What the roles may do, held against the calls that the code makes: no call without a right, no right without a call.
+
+A step can call what the bounds of its store allow and no more, so the bounds say what a function needs. Which calls of
+the SDK a port makes stands in the one adapter of the bucket.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from shipped import EVERYTHING, FUNCTIONS, KEY, ROOT, Deployed, as_list
+
+ACTIONS = {
+    "get_object": "s3:GetObject",
+    "head_object": "s3:GetObject",
+    "list_objects_v2": "s3:ListBucket",
+    "put_object": "s3:PutObject",
+    "create_multipart_upload": "s3:PutObject",
+    "upload_part": "s3:PutObject",
+    "complete_multipart_upload": "s3:PutObject",
+    "abort_multipart_upload": "s3:AbortMultipartUpload",
+}
+"""The right that AWS documents for each operation of the SDK."""
+
+ENI = {
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+}
+
+
+def _code(path: str) -> str:
+    """A file of the product without its tests and comments."""
+    text = (ROOT / path).read_text().split("#[cfg(test)]")[0]
+    return re.sub(r"//.*", "", text)
+
+
+def _operations(code: str) -> set[str]:
+    """The SDK's operations in a piece of the adapter; `head` is a helper of the adapter's own."""
+    found = set(re.findall(r"self\s*\.client\s*\.(\w+)\(\)", code))
+    return found | ({"head_object"} if "self.head(" in code else set())
+
+
+def _calls_of_ports() -> dict[str, set[str]]:
+    """Which operations each port makes."""
+    blocks = re.split(r"\nimpl (\w+) for S3Store \{", _code("shared/aws/src/bucket.rs"))
+    return {port: _operations(block) for port, block in zip(blocks[1::2], blocks[2::2], strict=True)}
+
+
+def _bounds(code: str, what: str, name: str) -> set[str]:
+    """The ports that a generic item asks of a type: in its list of parameters, or after `where`."""
+    head = re.search(rf"{what}[\s\S]*?\{{", code)
+    assert head, f"{what} is not to be found"
+    listed = re.search(rf"\b{name}: ([\w\s+]+)", head[0])
+    return set(re.findall(r"\w+Objects", listed[1])) if listed else set()
+
+
+def _ports(function: str) -> set[str]:
+    """The ports of the bucket that a function's steps need."""
+    name = re.sub(r"(?<!^)([A-Z])", r"-\1", function).lower()
+    code = _code(f"functions/{name}/src/main.rs") + _code(f"functions/{name}/src/event.rs")
+    imported = re.findall(r"use tidemark::steps::(\w+)::(?:\{([^}]*)\}|(\w+));", code)
+    found: set[str] = set()
+    for module, names, one in imported:
+        # The function that is the step has the name of its module.
+        if module in re.split(r"[,\s]+", names or one):
+            found |= _bounds(_code(f"shared/core/src/steps/{module}.rs"), rf"pub async fn {module}\b", "S")
+    if "Pointers::new" in code:
+        pointers = _code("shared/core/src/ledger/pointers.rs")
+        trait = "MoveWatermarks" if "steps::update" in code else "ReadWatermarks"
+        bound = re.search(rf"impl<S: ([\w\s+]+)> {trait} for Pointers", pointers)
+        assert bound
+        found |= set(re.findall(r"\w+Objects", bound[1]))
+    return found
+
+
+def test_every_call_of_the_adapter_has_a_documented_right() -> None:
+    """A call that is new needs a line above, and then a statement in a role."""
+    used = set().union(*_calls_of_ports().values()) | _operations(_code("shared/aws/src/bucket.rs"))
+    assert used == set(ACTIONS)
+
+
+def test_the_ports_of_the_functions_are_found() -> None:
+    """So that what follows compares something."""
+    assert _ports("LookupOldWatermark") == {"ReadObjects"}
+    assert _ports("LookupNewWatermark") == {"ReadObjects", "CreateObjects"}
+    assert _ports("CopyDelta") == {"ReadObjects", "CreateObjects", "UploadObjects"}
+    assert _ports("UpdateWatermark") == {"ReadObjects", "CreateObjects", "CompleteObjects", "ReplaceObjects"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_has_the_rights_that_its_functions_calls_need_and_no_others(function: str) -> None:
+    """Over the bucket, by action; which keys they reach is shown by every role against every call."""
+    calls = _calls_of_ports()
+    needed = {ACTIONS[operation] for port in _ports(function) for operation in calls[port]}
+    granted = {
+        action
+        for statement in Deployed().statements(f"{function}Role")
+        if statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+        if action.startswith("s3:")
+    }
+    assert granted == needed
+
+
+def test_the_pointer_is_the_buckets_only_where_watermarks_are_kept_in_it() -> None:
+    """With a control table nobody writes watermark.json."""
+    for store, is_written in (("s3", True), ("sql", False)):
+        statements = Deployed(WatermarkStore=store).statements("UpdateWatermarkRole")
+        assert any("watermark.json" in str(statement["Resource"]) for statement in statements) == is_written
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_right_of_a_function_has_a_purpose(function: str) -> None:
+    """The bucket, the secrets, the keys of both, its own log, traces and the network; no action is a pattern."""
+    purposes = ("s3:", "secretsmanager:GetSecretValue", "kms:", "logs:", "xray:", "ec2:")
+    for statement in Deployed(**EVERYTHING).statements(f"{function}Role"):
+        for action in as_list(statement["Action"]):
+            assert action.startswith(purposes) and "*" not in action, statement["Sid"]
+        on_everything = statement["Resource"] == "*" and statement["Effect"] == "Allow"
+        assert not on_everything or statement["Sid"] in ("Trace", "JoinVpc"), statement["Sid"]
+
+
+def test_every_role_is_assumed_for_this_account_only() -> None:
+    """A service that acts for somebody else's resources cannot use it."""
+    roles = Deployed(**EVERYTHING).of_type("AWS::IAM::Role")
+    assert len(roles) >= len(FUNCTIONS) + 3
+    for name, role in roles.items():
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+            assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "111122223333"}, name
+
+
+@pytest.mark.parametrize("role", [*(f"{function}Role" for function in FUNCTIONS), "IncrementalCopyListRole"])
+def test_keys_are_used_through_their_services_only(role: str) -> None:
+    """The key of the bucket through S3, that of the secrets through Secrets Manager, each in a statement of its own."""
+    services = {f"{KEY}bucket": "s3", f"{KEY}secret": "secretsmanager", f"{KEY}states": "states"}
+    seen = set()
+    for statement in Deployed(**EVERYTHING).statements(role):
+        if any(action.startswith("kms:") for action in as_list(statement["Action"])):
+            (key,) = as_list(statement["Resource"])
+            via = statement["Condition"]["StringLike"]["kms:ViaService"]
+            assert via == f"{services[key]}.eu-west-1.amazonaws.com*"
+            seen.add(key)
+    assert f"{KEY}bucket" in seen
+    assert (f"{KEY}secret" in seen) == (role != "IncrementalCopyListRole")
+
+
+def test_a_function_that_only_reads_the_bucket_cannot_encrypt_for_it() -> None:
+    """lookup-old-watermark writes nothing."""
+    statements = Deployed(**EVERYTHING).statements("LookupOldWatermarkRole")
+    assert not any("kms:GenerateDataKey" in as_list(statement["Action"]) for statement in statements)
+
+
+def test_a_secret_the_stack_makes_has_the_secrets_key_and_the_bucket_its_own() -> None:
+    """They are different people's business."""
+    template = Deployed(
+        SourceHost="h", SourceDatabase="d", SourceUsername="u", SourcePassword="p",
+        KmsKeyArn=f"{KEY}bucket", SecretKmsKeyArns=f"{KEY}secret,{KEY}other",
+    )  # fmt: skip
+    assert template.properties("SourceSecret")["KmsKeyId"] == f"{KEY}secret"
+    encryption = template.properties("SinkBucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
+    assert encryption["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] == f"{KEY}bucket"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_code_cannot_use_the_rights_with_which_lambda_joins_the_network(function: str) -> None:
+    """Requests from the code carry its function's ARN, and those of Lambda itself do not."""
+    statements = {found["Sid"]: found for found in Deployed(**EVERYTHING).statements(f"{function}Role")}
+    assert set(statements["JoinVpc"]["Action"]) == set(statements["CodeDoesNotJoinVpc"]["Action"]) == ENI
+    refusal = statements["CodeDoesNotJoinVpc"]
+    assert (refusal["Effect"], refusal["Resource"]) == ("Deny", "*")
+    arn = refusal["Condition"]["ArnLike"]["lambda:SourceFunctionArn"]
+    assert arn == "arn:aws:lambda:eu-west-1:111122223333:function:*"
+    assert not any("Vpc" in found["Sid"] for found in Deployed().statements(f"{function}Role"))

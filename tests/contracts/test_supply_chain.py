@@ -1,0 +1,157 @@
+"""What this is made of is known: pinned by hash, listed, and packed so that the same tree gives the same package."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from shipped import ROOT
+
+from local.packages import pack
+
+
+def _pins(path: Path) -> dict[str, str]:
+    """Names and versions of a file of requirements."""
+    pinned = re.findall(r"(?m)^([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==(\S+)", path.read_text())
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned}
+
+
+@pytest.mark.parametrize("name", ["requirements-run", "requirements"])
+def test_every_python_package_is_pinned_by_hash(name: str) -> None:
+    """And the file with the hashes has what is wanted: `make lock` was not forgotten."""
+    locked = (ROOT / f"tests/{name}.txt").read_text()
+    entries = re.split(r"(?m)^(?=[A-Za-z0-9])", locked)[1:]
+    assert entries
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert not re.search(r"(?m)^-", locked)
+    wanted = _pins(ROOT / f"tests/{name}.in") | _pins(ROOT / "tests/requirements-run.in")
+    pins = _pins(ROOT / f"tests/{name}.txt")
+    assert {package: pins.get(package) for package in wanted} == wanted
+    shared = _pins(ROOT / "tests/requirements-run.txt")
+    assert {package: pins.get(package) for package in shared} == shared
+
+
+def test_pip_takes_nothing_without_a_hash() -> None:
+    """Wherever the front door installs for a run, for tests and for checks."""
+    installs = re.findall(r"pip install .*--requirement.*", (ROOT / "Makefile").read_text())
+    assert len(installs) == 2
+    assert all("--require-hashes" in line for line in installs)
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    """With the version they are, for people and for Dependabot."""
+    workflows = list((ROOT / ".github/workflows").glob("*.yml"))
+    used = [line for path in workflows for line in path.read_text().splitlines() if "uses:" in line]
+    assert used
+    assert all(re.search(r"uses: [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line) for line in used), used
+
+
+def test_updates_are_proposed_for_all_that_is_pinned() -> None:
+    """Crates, Python packages, actions, and the image of the server."""
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    assert {update["package-ecosystem"] for update in updates} == {"cargo", "pip", "github-actions", "docker-compose"}
+    for update in updates:
+        assert (ROOT / update["directory"].strip("/")).is_dir()
+        assert update["schedule"]["interval"] in ("weekly", "monthly")
+
+
+def test_people_know_how_to_report_a_vulnerability() -> None:
+    """In the place where GitHub looks."""
+    text = (ROOT / "SECURITY.md").read_text()
+    assert "Report a vulnerability" in text and "do not open a public issue" in text
+
+
+@pytest.fixture(scope="module")
+def bills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the bills of materials of two functions."""
+    folder = tmp_path_factory.mktemp("bills")
+    (folder / "copy-delta").mkdir()
+    (folder / "copy-delta/bootstrap").write_bytes(b"binary")
+    _write_bills(folder)
+    return folder
+
+
+def _write_bills(folder: Path) -> None:
+    command = [sys.executable, ROOT / "tools/sbom.py", folder, "copy-delta", "update-watermark"]
+    subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
+
+
+def _bill(folder: Path, name: str) -> dict[str, Any]:
+    return dict(json.loads((folder / f"{name}.cdx.json").read_text()))
+
+
+@pytest.mark.parametrize("name", ["copy-delta", "update-watermark"])
+def test_a_bill_of_materials_is_cyclonedx(bills: Path, name: str) -> None:
+    """By the schema of CycloneDX itself."""
+    text = (bills / f"{name}.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+
+
+def test_a_bill_names_what_is_linked_with_its_hash_and_nothing_else(bills: Path) -> None:
+    """Crates have the hash of Cargo.lock; what tests need is not in a function, and only copy-delta writes Parquet."""
+    locked = {
+        (package["name"], package["version"]): package.get("checksum")
+        for package in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    }
+    copy, update = (_bill(bills, name) for name in ("copy-delta", "update-watermark"))
+    for bill in (copy, update):
+        for component in bill["components"]:
+            hashes = [found["content"] for found in component.get("hashes", [])]
+            assert hashes == [found for found in [locked[component["name"], component["version"]]] if found]
+            assert component["licenses"][0]["expression"] != "NOASSERTION"
+        refs = {bill["metadata"]["component"]["bom-ref"], *(component["bom-ref"] for component in bill["components"])}
+        assert {entry["ref"] for entry in bill["dependencies"]} == refs
+    names = [{component["name"] for component in bill["components"]} for bill in (copy, update)]
+    assert "parquet" in names[0] - names[1]
+    assert "tidemark" in names[0] & names[1]
+    assert not {"proptest", "rusqlite", "tidemark-sandbox", "serde_derive"} & (names[0] | names[1])
+    binary = copy["metadata"]["component"]["hashes"][0]["content"]
+    assert binary == "9a3a45d01531a20e89ac6ae10b0b0beb0492acd7216a368aa062d1a5fecaf9cd"
+
+
+def test_the_same_tree_gives_the_same_bill_and_the_same_list_of_licences(bills: Path, tmp_path: Path) -> None:
+    """No time and nothing random is in them."""
+    (tmp_path / "copy-delta").mkdir()
+    (tmp_path / "copy-delta/bootstrap").write_bytes(b"binary")
+    _write_bills(tmp_path)
+    for name in ("copy-delta.cdx.json", "update-watermark.cdx.json", "licences.txt"):
+        assert (tmp_path / name).read_bytes() == (bills / name).read_bytes()
+    lines = (bills / "licences.txt").read_text().splitlines()
+    assert lines and all(re.fullmatch(r"\S+ \S+  \S.*", line) for line in lines)
+
+
+def test_the_same_files_give_the_same_package(tmp_path: Path) -> None:
+    """Whenever and by whomever they were made, so what did not change is not deployed again."""
+    packages = []
+    for mode, moment in ((0o755, 1_700_000_000), (0o700, 1_800_000_000)):
+        folder = tmp_path / str(moment) / "copy-delta"
+        folder.mkdir(parents=True)
+        for name in ("bootstrap", "ca-bundle.pem"):
+            (folder / name).write_bytes(name.encode() * 1000)
+            (folder / name).chmod(mode)
+            os.utime(folder / name, (moment, moment))
+        packages.append(pack(folder))
+    first, second = packages
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as package:
+        modes = {entry.filename: oct(entry.external_attr >> 16) for entry in package.infolist()}
+    assert modes == {"bootstrap": "0o100755", "ca-bundle.pem": "0o100644"}
+
+
+def test_what_is_deployed_is_what_was_packed() -> None:
+    """The template names the packages, and the build writes them and their bills."""
+    template = (ROOT / "infra/template.yaml").read_text()
+    assert len(re.findall(r"CodeUri: \.\./target/lambda/[a-z-]+\.zip\n", template)) == template.count("CodeUri:") == 4
+    build = (ROOT / "Makefile").read_text().split("\nbuild:")[1].split("\n.PHONY")[0]
+    assert build.index("local.packages target/lambda") < build.index("tools/sbom.py target/lambda")
