@@ -113,7 +113,7 @@ mod tests {
         let collation = SqlCollation {
             info,
             lcid_language_id: 0,
-            col_flags: 0,
+            col_flags: (info >> 20) as u8,
             sort_id,
         };
         encoding(collation).map(|resolved| resolved.as_encoding_rs().map_or("OEM", Encoding::name))
