@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod leaks;
 mod numbers;
 
 use std::path::Path;
@@ -105,16 +106,21 @@ impl Sources {
 
     /// Merges a row into the table `copied`.
     async fn merge(&self) -> Answer<Merged> {
+        let sink: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
+        self.merge_into(&sink).await
+    }
+
+    /// The same with other settings of the sink.
+    async fn merge_into(&self, sink: &SqlServerSink) -> Answer<Merged> {
         let columns = ["v", "n"].map(|name| Column {
             name: name.to_owned(),
             sql_type: TypeName::new("int").unwrap(),
             form: Form::Int32,
             nullable: true,
         });
-        let sink: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
         let slice = SliceToMerge {
             source: &"copied".parse().unwrap(),
-            sink: &sink,
+            sink,
             columns: &columns,
             newest: Newest::Watermark(&Identifier::new("n").unwrap()),
         };
