@@ -17,18 +17,20 @@ pub fn login_from_environment() -> Option<Login> {
     let (address, rest) = rest.split_once('/').unwrap();
     let (host, port) = address.split_once(':').unwrap_or((address, "1433"));
     let (database, options) = rest.split_once('?').unwrap_or((rest, ""));
-    Some(Login {
-        host: host.to_owned(),
-        port: port.parse().unwrap(),
-        username: username.to_owned(),
-        password: password.to_owned(),
-        database: database.to_owned(),
-        tls: if options.contains("tls=trust") {
+    Some(
+        Login::new(
+            host.to_owned(),
+            port.parse().unwrap(),
+            username.to_owned(),
+            password.to_owned(),
+            database.to_owned(),
+        )
+        .with_tls(if options.contains("tls=trust") {
             Tls::Trust
         } else {
             Tls::Verify
-        },
-    })
+        }),
+    )
 }
 
 /// A connection for scripts and checks.
@@ -37,7 +39,7 @@ pub async fn connect(login: &Login) -> Client<Compat<TcpStream>> {
     config.host(&login.host);
     config.port(login.port);
     config.database(&login.database);
-    config.authentication(AuthMethod::sql_server(&login.username, &login.password));
+    config.authentication(AuthMethod::sql_server(login.username(), login.password()));
     if login.tls == Tls::Trust {
         config.trust_cert();
     }

@@ -64,14 +64,14 @@ impl World {
 
     /// The same login through a proxy at this address.
     pub fn login_at(&self, address: SocketAddr) -> Login {
-        Login {
-            host: address.ip().to_string(),
-            port: address.port(),
-            username: self.sandbox.username().to_owned(),
-            password: self.sandbox.password().to_owned(),
-            database: self.sandbox.database().to_owned(),
-            tls: Tls::Trust,
-        }
+        Login::new(
+            address.ip().to_string(),
+            address.port(),
+            self.sandbox.username(),
+            self.sandbox.password(),
+            self.sandbox.database(),
+        )
+        .with_tls(Tls::Trust)
     }
 
     /// The tutorial's control table.

@@ -113,14 +113,7 @@ async fn one_case() {
     let table = TABLE.parse().unwrap();
     let window = plan.window.clone();
     Ledger::new(&store, "p", &table).freeze(plan).await.unwrap();
-    let login = Login {
-        host: "127.0.0.1".to_owned(),
-        port: port.parse().unwrap(),
-        username: "reader".to_owned(),
-        password: "replay".to_owned(),
-        database: "db".to_owned(),
-        tls: Tls::Trust,
-    };
+    let login = Login::new("127.0.0.1", port.parse().unwrap(), "reader", "replay", "db").with_tls(Tls::Trust);
     let request = CopyRequest {
         run_id: "r".to_owned(),
         table,

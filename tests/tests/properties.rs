@@ -9,7 +9,7 @@ use tidemark::model::slice::KeyBounds;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::rows::ExplainRows;
-use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::session::Server;
 
 /// Any text that may be a name, those with brackets and quotes more often than not.
@@ -17,14 +17,7 @@ const NAME: &str = "([^\\p{Cc}]|[\\]\\['\";]){1,40}";
 
 /// A server that is never asked.
 fn server() -> Server {
-    Server::new(Login {
-        host: "nowhere".to_owned(),
-        port: 1,
-        username: String::new(),
-        password: String::new(),
-        database: String::new(),
-        tls: Tls::Verify,
-    })
+    Server::new(Login::new("nowhere", 1, "", "", ""))
 }
 
 fn name() -> impl Strategy<Value = Identifier> {

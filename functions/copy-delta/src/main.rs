@@ -12,7 +12,7 @@ use tidemark_aws::clients::Aws;
 use tidemark_files::encoder::Files;
 use tidemark_lambda::config::{CopyConfig, Environment};
 use tidemark_lambda::runner;
-use tidemark_sqlserver::login::{Logins, ServerConfig, Tls};
+use tidemark_sqlserver::login::Logins;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::{KeptConnection, Mssql, Timeouts};
 use tidemark_sqlserver::sink::Sinks;
@@ -36,10 +36,10 @@ impl Function {
     fn wired() -> Result<Self> {
         let config = CopyConfig::read(Environment::from_process())?;
         let aws = Aws::from_environment()?;
-        let logins = Logins::new(aws.secrets.clone());
-        let (tls, allowed) = (tls(&config), config.sink_secret_arns.clone());
+        let logins = Logins::with_tokens(aws.secrets.clone(), aws.tokens.clone());
+        let (settings, allowed) = (config.sinks.clone(), config.sink_secret_arns.clone());
         Ok(Self {
-            sinks: Sinks::new(&logins, tls, allowed, &KeptConnection::default()),
+            sinks: Sinks::new(&logins, settings, allowed, &KeptConnection::default()),
             source: KeptConnection::default(),
             config,
             aws,
@@ -50,15 +50,11 @@ impl Function {
     async fn step(&self, event: Value, context: RunContext) -> Result<CopyAnswer> {
         let request = event::decode(event)?;
         let span = request.span();
-        let server = ServerConfig {
-            secret: self.config.source.secret_arn.clone(),
-            tls: tls(&self.config),
-        };
         let timeouts = Timeouts {
             silence: self.config.silence,
             ..Timeouts::ROWS
         };
-        let login = self.logins.credential(&server).await?;
+        let login = self.logins.credential(&self.config.source).await?;
         let ports = CopyPorts {
             reader: &mut RowReader::new(login).with_timeouts(timeouts).keeping(&self.source),
             files: &Files,
@@ -68,13 +64,5 @@ impl Function {
             part_bytes: self.config.part_bytes,
         };
         Box::pin(copy(ports, request, context)).instrument(span).await
-    }
-}
-
-const fn tls(config: &CopyConfig) -> Tls {
-    if config.source.verifies_certificate {
-        Tls::Verify
-    } else {
-        Tls::Trust
     }
 }

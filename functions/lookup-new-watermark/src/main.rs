@@ -8,9 +8,9 @@ use serde_json::Value;
 use tidemark::error::Result;
 use tidemark::steps::context::RunContext;
 use tidemark_aws::clients::Aws;
-use tidemark_lambda::config::{Environment, LookupNewConfig, ServerSettings};
+use tidemark_lambda::config::{Environment, LookupNewConfig};
 use tidemark_lambda::runner;
-use tidemark_sqlserver::login::{Logins, ServerConfig, Tls};
+use tidemark_sqlserver::login::Logins;
 use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
 
 use self::event::{Event, Outcome};
@@ -32,7 +32,7 @@ impl Function {
     fn wired() -> Result<Self> {
         let config = LookupNewConfig::read(Environment::from_process())?;
         let aws = Aws::from_environment()?;
-        let logins = Logins::new(aws.secrets.clone());
+        let logins = Logins::with_tokens(aws.secrets.clone(), aws.tokens.clone());
         Ok(Self {
             config,
             aws,
@@ -44,21 +44,9 @@ impl Function {
     async fn step(&self, event: Value, context: RunContext) -> Result<Outcome> {
         let LookupNewConfig { sink, source } = &self.config;
         let event = Event::decode(event)?;
-        let login = self.logins.credential(&config_of(source)).await?;
+        let login = self.logins.credential(source).await?;
         let source = Server::new(login).keeping(&self.connection);
         let store = self.aws.store(&sink.bucket);
         event.run(&source, &store, &sink.prefix, context).await
-    }
-}
-
-fn config_of(server: &ServerSettings) -> ServerConfig {
-    let tls = if server.verifies_certificate {
-        Tls::Verify
-    } else {
-        Tls::Trust
-    };
-    ServerConfig {
-        secret: server.secret_arn.clone(),
-        tls,
     }
 }

@@ -10,11 +10,11 @@ use tidemark::ledger::Pointers;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_old::{OldWatermarks, lookup_old};
 use tidemark_aws::clients::Aws;
-use tidemark_lambda::config::{Environment, LookupOldConfig, ServerSettings, WatermarkConfig};
+use tidemark_lambda::config::{Environment, LookupOldConfig, WatermarkConfig};
 use tidemark_lambda::runner;
 use tidemark_lambda::watermark_store::{WatermarkStore, without_login};
 use tidemark_sqlserver::control_table::ControlTable;
-use tidemark_sqlserver::login::{Logins, ServerConfig, Tls};
+use tidemark_sqlserver::login::Logins;
 use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
 
 #[tokio::main]
@@ -34,7 +34,7 @@ impl Function {
     fn wired() -> Result<Self> {
         let config = LookupOldConfig::read(Environment::from_process())?;
         let aws = Aws::from_environment()?;
-        let logins = Logins::new(aws.secrets.clone());
+        let logins = Logins::with_tokens(aws.secrets.clone(), aws.tokens.clone());
         Ok(Self {
             config,
             aws,
@@ -50,7 +50,7 @@ impl Function {
         let watermarks = match watermarks {
             WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, &sink.prefix)),
             WatermarkConfig::Sql(settings) => {
-                let login = self.logins.credential(&config_of(&settings.server)).await;
+                let login = self.logins.credential(&settings.server).await;
                 let server = Server::new(login.map_err(without_login)?).keeping(&self.connection);
                 WatermarkStore::ControlTable(ControlTable::new(
                     server,
@@ -60,17 +60,5 @@ impl Function {
             }
         };
         lookup_old(&watermarks, &store, &sink.prefix, request, context).await
-    }
-}
-
-fn config_of(server: &ServerSettings) -> ServerConfig {
-    let tls = if server.verifies_certificate {
-        Tls::Verify
-    } else {
-        Tls::Trust
-    };
-    ServerConfig {
-        secret: server.secret_arn.clone(),
-        tls,
     }
 }

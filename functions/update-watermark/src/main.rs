@@ -10,11 +10,11 @@ use tidemark::ledger::Pointers;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::update::UpdatePorts;
 use tidemark_aws::clients::Aws;
-use tidemark_lambda::config::{Environment, ServerSettings, UpdateConfig, WatermarkConfig};
+use tidemark_lambda::config::{Environment, UpdateConfig, WatermarkConfig};
 use tidemark_lambda::runner;
 use tidemark_lambda::watermark_store::{WatermarkStore, without_login};
 use tidemark_sqlserver::control_table::ControlTable;
-use tidemark_sqlserver::login::{Logins, ServerConfig, Tls};
+use tidemark_sqlserver::login::Logins;
 use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
 use tracing::Instrument;
 
@@ -38,7 +38,7 @@ impl Function {
     fn wired() -> Result<Self> {
         let config = UpdateConfig::read(Environment::from_process())?;
         let aws = Aws::from_environment()?;
-        let logins = Logins::new(aws.secrets.clone());
+        let logins = Logins::with_tokens(aws.secrets.clone(), aws.tokens.clone());
         Ok(Self {
             config,
             aws,
@@ -57,11 +57,11 @@ impl Function {
         let event = Event::decode(event)?;
         let span = event.span();
         let (store, prefix) = (self.aws.store(&sink.bucket), &sink.prefix);
-        let source = Server::new(self.logins.credential(&config_of(source)).await?).keeping(&self.source);
+        let source = Server::new(self.logins.credential(source).await?).keeping(&self.source);
         let watermarks = match watermarks {
             WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, prefix)),
             WatermarkConfig::Sql(settings) => {
-                let login = self.logins.credential(&config_of(&settings.server)).await;
+                let login = self.logins.credential(&settings.server).await;
                 let server = Server::new(login.map_err(without_login)?).keeping(&self.watermarks);
                 WatermarkStore::ControlTable(ControlTable::new(
                     server,
@@ -77,17 +77,5 @@ impl Function {
             prefix,
         };
         event.run(ports, context).instrument(span).await
-    }
-}
-
-fn config_of(server: &ServerSettings) -> ServerConfig {
-    let tls = if server.verifies_certificate {
-        Tls::Verify
-    } else {
-        Tls::Trust
-    };
-    ServerConfig {
-        secret: server.secret_arn.clone(),
-        tls,
     }
 }

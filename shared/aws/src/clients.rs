@@ -14,6 +14,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use crate::bucket::S3Store;
 use crate::http::Http;
 use crate::secrets::Secrets;
+use crate::tokens::{Sts, Tokens};
 
 /// Clients for the services the steps use, with the region and credentials of the environment.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Aws {
     s3: aws_sdk_s3::Client,
     /// The secrets in AWS Secrets Manager.
     pub secrets: Arc<Secrets>,
+    /// The tokens of Microsoft Entra, for databases that know no password.
+    pub tokens: Arc<Tokens>,
 }
 
 impl Aws {
@@ -38,6 +41,7 @@ impl Aws {
         Ok(Self::new(
             &at(&config, endpoint(&variable, "S3")),
             &at(&config, endpoint(&variable, "SECRETS_MANAGER")),
+            &at(&config, endpoint(&variable, "STS")),
         ))
     }
 
@@ -61,10 +65,10 @@ impl Aws {
     #[must_use]
     pub fn load(config: Builder) -> Self {
         let config = config.build();
-        Self::new(&config, &config)
+        Self::new(&config, &config, &config)
     }
 
-    fn new(s3: &SdkConfig, secrets: &SdkConfig) -> Self {
+    fn new(s3: &SdkConfig, secrets: &SdkConfig, sts: &SdkConfig) -> Self {
         // A custom endpoint (a local stack, MinIO) seldom has a DNS name for every bucket.
         let path_style = s3.endpoint_url().is_some();
         let s3 = aws_sdk_s3::config::Builder::from(s3)
@@ -73,6 +77,7 @@ impl Aws {
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
             secrets: Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(secrets))),
+            tokens: Arc::new(Tokens::new(sts_of(sts))),
         }
     }
 
@@ -81,6 +86,17 @@ impl Aws {
     pub fn store(&self, bucket: &str) -> S3Store {
         S3Store::new(self.s3.clone(), bucket)
     }
+}
+
+/// STS in the region of a configuration.
+fn sts_of(config: &SdkConfig) -> Option<Sts> {
+    let (region, credentials) = (config.region()?.to_string(), config.credentials_provider()?);
+    let endpoint = config.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
+    Some(Sts {
+        endpoint: endpoint.unwrap_or_else(|| Sts::endpoint_of(&region, config.use_fips() == Some(true))),
+        region,
+        credentials,
+    })
 }
 
 /// The settings that all services share

@@ -1,4 +1,4 @@
-//! HTTP for the AWS clients: HTTP/1.1 over hyper, and rustls with the certificates of the system or of `SSL_CERT_FILE`.
+//! HTTP for the AWS clients, and for the issuers of tokens: HTTP/1.1 over hyper, and rustls with the certificates of the system or of `SSL_CERT_FILE`.
 //!
 //! The SDK's own client always links HTTP/2, which S3 does not speak, and reads the certificates several times before
 //! the first event. What it does for a user is done here too: the timeouts of the configuration, the proxy of `HTTPS_PROXY`
@@ -24,7 +24,9 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::retry::ErrorKind;
+use bytes::Bytes;
 use http::Uri;
 use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
@@ -47,12 +49,39 @@ pub struct Http {
     connectors: Arc<Mutex<Vec<(Limits, SharedHttpConnector)>>>,
 }
 
-impl HttpClient for Http {
-    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        let limits = Limits {
-            connect: settings.connect_timeout(),
-            read: settings.read_timeout(),
-        };
+/// What somebody answered.
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+/// How long an answer to a [request of ours](Http::send) may take, its body included.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
+impl Http {
+    /// Sends a request that is no AWS client's, once.
+    pub(crate) async fn send(&self, request: http::Request<SdkBody>) -> Result<Answered, BoxError> {
+        let connector = self.connector(Limits {
+            connect: Some(Duration::from_secs(5)),
+            read: Some(Duration::from_secs(15)),
+        });
+        let request = HttpRequest::try_from(request)?;
+        within(Some(ANSWER_LIMIT), "an answer", async {
+            let answer = connector.call(request).await.map_err(BoxError::from)?;
+            let status = answer.status().as_u16();
+            let body = ByteStream::new(answer.into_body())
+                .collect()
+                .await
+                .map_err(BoxError::from)?;
+            Ok::<_, BoxError>(Answered {
+                status,
+                body: body.into_bytes(),
+            })
+        })
+        .await
+    }
+
+    fn connector(&self, limits: Limits) -> SharedHttpConnector {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, connector)) = connectors.iter().find(|(of, _)| *of == limits) {
             return connector.clone();
@@ -60,6 +89,15 @@ impl HttpClient for Http {
         let connector = SharedHttpConnector::new(Connector::new(limits));
         connectors.push((limits, connector.clone()));
         connector
+    }
+}
+
+impl HttpClient for Http {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        self.connector(Limits {
+            connect: settings.connect_timeout(),
+            read: settings.read_timeout(),
+        })
     }
 
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {

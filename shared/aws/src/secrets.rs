@@ -96,7 +96,7 @@ mod tests {
                 ErrorCode::InvalidConfig,
             ),
         ] {
-            let error = read(status, body).await.unwrap_err();
+            let error = read(status, body).await.err().unwrap();
             assert_eq!(error.code(), code, "{status} {body}");
             assert!(error.to_string().contains("arn:x"), "{error}");
         }

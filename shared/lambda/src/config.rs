@@ -1,13 +1,15 @@
 //! Deployment facts: the environment, read once in `main` and nowhere else.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod environment;
+
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::Result;
 use tidemark::model::names::ObjectName;
+use tidemark::model::server::{ServerSettings, Tls};
+
+pub use self::environment::Environment;
 
 /// Smallest piece S3 takes in a multipart upload, but for the last.
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
@@ -22,105 +24,6 @@ const DEFAULT_SILENCE_SECONDS: u64 = 300;
 /// A silence that is longer than an invocation would never be noticed.
 const SILENCE_SECONDS: RangeInclusive<u64> = 1..=840;
 
-/// The variables of the process, and every complaint about them: all are reported at once.
-#[derive(Debug)]
-pub struct Environment {
-    variables: BTreeMap<String, String>,
-    complaints: Vec<String>,
-}
-
-impl Environment {
-    /// The process's own variables. Empty ones count as unset, as templates leave them.
-    #[must_use]
-    pub fn from_process() -> Self {
-        Self::new(std::env::vars())
-    }
-
-    /// These variables.
-    pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let variables = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        Self {
-            variables,
-            complaints: Vec::new(),
-        }
-    }
-
-    fn optional(&self, name: &str) -> Option<String> {
-        self.variables.get(name).cloned()
-    }
-
-    fn required(&mut self, name: &str) -> String {
-        self.optional(name).unwrap_or_else(|| {
-            self.complaints.push(format!("{name} is not set"));
-            String::new()
-        })
-    }
-
-    fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
-        let Some(value) = self.optional(name) else {
-            return default;
-        };
-        choices.iter().find(|(choice, _)| *choice == value).map_or_else(
-            || {
-                let choices: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
-                self.complaints
-                    .push(format!("{name} is '{value}', not one of {}", choices.join(", ")));
-                default
-            },
-            |(_, choice)| *choice,
-        )
-    }
-
-    /// A number in `range`; `default` when there is none.
-    fn number<T: Copy + PartialOrd + FromStr + fmt::Display>(
-        &mut self,
-        name: &str,
-        unit: &str,
-        range: RangeInclusive<T>,
-        default: T,
-    ) -> T {
-        let Some(value) = self.optional(name) else {
-            return default;
-        };
-        let number = value.parse().ok().filter(|number| range.contains(number));
-        number.unwrap_or_else(|| {
-            let (least, most) = (range.start(), range.end());
-            self.complaints
-                .push(format!("{name} is not a number of {unit} from {least} to {most}"));
-            default
-        })
-    }
-
-    /// What is between commas, without the blanks around it.
-    fn list(&self, name: &str) -> Vec<String> {
-        let value = self.optional(name).unwrap_or_default();
-        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
-        items.map(str::to_owned).collect()
-    }
-
-    fn object_name(&mut self, name: &str, default: &str) -> Option<ObjectName> {
-        let value = self.optional(name).unwrap_or_else(|| default.to_owned());
-        value
-            .parse()
-            .map_err(|error: Error| self.complaints.push(format!("{name}: {error}")))
-            .ok()
-    }
-
-    /// `value` if nothing was complained about, else `InvalidConfig` with everything.
-    fn checked<T>(self, value: Option<T>) -> Result<T> {
-        match value {
-            Some(value) if self.complaints.is_empty() => Ok(value),
-            _ => Err(Error::new(
-                ErrorCode::InvalidConfig,
-                format!(
-                    "the function's environment is incomplete: {}",
-                    self.complaints.join("; ")
-                ),
-            )),
-        }
-    }
-}
-
 /// Where the files and the ledger go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkConfig {
@@ -128,16 +31,6 @@ pub struct SinkConfig {
     pub bucket: String,
     /// `SINK_PREFIX`
     pub prefix: String,
-}
-
-/// How a SQL Server is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerSettings {
-    /// The ARN (or name) of a Secrets Manager secret of the RDS shape.
-    pub secret_arn: String,
-    /// `SOURCE_TLS`: whether the server's certificate must chain to a known root and name the host. Otherwise the connection is
-    /// encrypted, but to whoever answers.
-    pub verifies_certificate: bool,
 }
 
 /// Which table of which server holds the watermarks.
@@ -169,9 +62,7 @@ enum StoreChoice {
 fn sink(environment: &mut Environment) -> SinkConfig {
     let prefix = environment.optional("SINK_PREFIX").unwrap_or_else(|| "tidemark".into());
     if prefix.len() > MAX_PREFIX_BYTES {
-        environment
-            .complaints
-            .push(format!("SINK_PREFIX is longer than {MAX_PREFIX_BYTES} bytes"));
+        environment.complain(format!("SINK_PREFIX is longer than {MAX_PREFIX_BYTES} bytes"));
     }
     SinkConfig {
         bucket: environment.required("SINK_BUCKET"),
@@ -179,14 +70,75 @@ fn sink(environment: &mut Environment) -> SinkConfig {
     }
 }
 
-fn verifies_certificate(environment: &mut Environment) -> bool {
-    environment.one_of("SOURCE_TLS", &[("verify", true), ("trust", false)], true)
+/// The variables that fill the gaps of a secret: one that RDS manages holds a name and a password only.
+struct Gaps {
+    begin: &'static str,
+    host: &'static str,
+    port: &'static str,
+    database: &'static str,
+}
+
+const SOURCE: Gaps = Gaps {
+    begin: "SOURCE",
+    host: "SOURCE_HOST",
+    port: "SOURCE_PORT",
+    database: "SOURCE_DATABASE",
+};
+const SINK: Gaps = Gaps {
+    begin: "SINK",
+    host: "SINK_HOST",
+    port: "SINK_PORT",
+    database: "SINK_DATABASE",
+};
+const WATERMARK: Gaps = Gaps {
+    begin: "WATERMARK",
+    host: "WATERMARK_HOST",
+    port: "WATERMARK_PORT",
+    database: "WATERMARK_DATABASE",
+};
+
+/// A server with this secret, and what fills its gaps.
+fn server(environment: &mut Environment, secret: String, gaps: &Gaps) -> ServerSettings {
+    let port = environment.optional(gaps.port).is_some();
+    let number = environment.number(gaps.port, "a port", 1..=u16::MAX, 1);
+    ServerSettings {
+        secret,
+        host: environment.optional(gaps.host),
+        port: port.then_some(number),
+        database: environment.optional(gaps.database),
+        variables: gaps.begin,
+        ..ServerSettings::default()
+    }
 }
 
 fn source(environment: &mut Environment) -> ServerSettings {
+    let secret = environment.required("SOURCE_SECRET_ARN");
+    let choices = Tls::ALL.map(|(name, tls)| (name, Some(tls)));
     ServerSettings {
-        secret_arn: environment.required("SOURCE_SECRET_ARN"),
-        verifies_certificate: verifies_certificate(environment),
+        tls: environment.one_of("SOURCE_TLS", &choices, None),
+        read_intent: environment.one_of("SOURCE_READ_INTENT", &[("true", true), ("false", false)], false),
+        ..server(environment, secret, &SOURCE)
+    }
+}
+
+/// The control table's server. Without a secret of its own it is in the source's, and reached as that is.
+fn control_table(environment: &mut Environment) -> ServerSettings {
+    let settings = match environment.optional("WATERMARK_SECRET_ARN") {
+        Some(secret) => server(environment, secret, &WATERMARK),
+        None => {
+            let source = source(environment);
+            let own = server(environment, source.secret.clone(), &WATERMARK);
+            ServerSettings {
+                host: own.host.or(source.host),
+                port: own.port.or(source.port),
+                database: own.database.or(source.database),
+                ..source
+            }
+        }
+    };
+    ServerSettings {
+        is_written: true,
+        ..settings
     }
 }
 
@@ -195,13 +147,7 @@ fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
     match environment.one_of("WATERMARK_STORE", &choices, StoreChoice::Sql) {
         StoreChoice::S3 => Some(WatermarkConfig::S3),
         StoreChoice::Sql => {
-            let secret_arn = environment
-                .optional("WATERMARK_SECRET_ARN")
-                .unwrap_or_else(|| environment.required("SOURCE_SECRET_ARN"));
-            let server = ServerSettings {
-                secret_arn,
-                verifies_certificate: verifies_certificate(environment),
-            };
+            let server = control_table(environment);
             let table = environment.object_name("WATERMARK_TABLE", "dbo.watermarktable");
             let procedure = environment.object_name("WATERMARK_PROCEDURE", "dbo.usp_write_watermark");
             Some(WatermarkConfig::Sql(ControlTableSettings {
@@ -273,6 +219,8 @@ pub struct CopyConfig {
     /// `SINK_SECRET_ARNS`: the secrets of the databases that tables may be merged into, separated by commas. No other secret of a
     /// sink is opened; none, by default.
     pub sink_secret_arns: Vec<String>,
+    /// What fills the gaps of these secrets.
+    pub sinks: ServerSettings,
 }
 
 impl CopyConfig {
@@ -285,13 +233,13 @@ impl CopyConfig {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
         let part_bytes = environment.number(
             "PART_BYTES",
-            "bytes",
+            "a number of bytes",
             MIN_PART_BYTES..=MAX_PART_BYTES,
             DEFAULT_PART_BYTES,
         );
         let silence = environment.number(
             "SOURCE_SILENCE_SECONDS",
-            "seconds",
+            "a number of seconds",
             SILENCE_SECONDS,
             DEFAULT_SILENCE_SECONDS,
         );
@@ -301,6 +249,7 @@ impl CopyConfig {
             silence: Duration::from_secs(silence),
             part_bytes,
             sink_secret_arns: environment.list("SINK_SECRET_ARNS"),
+            sinks: server(&mut environment, String::new(), &SINK),
         };
         environment.checked(Some(value))
     }
@@ -335,70 +284,4 @@ impl UpdateConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn environment(variables: &[(&str, &str)]) -> Environment {
-        Environment::new(
-            variables
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        )
-    }
-
-    #[test]
-    fn defaults_suit_the_tutorial() {
-        let config = UpdateConfig::read(environment(&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")])).unwrap();
-        assert_eq!(config.sink.prefix, "tidemark");
-        assert!(config.source.verifies_certificate);
-        let WatermarkConfig::Sql(store) = config.watermarks else {
-            panic!("sql is the default")
-        };
-        assert_eq!(store.server, config.source);
-        assert_eq!(
-            (store.table.to_string(), store.procedure.to_string()),
-            ("dbo.watermarktable".into(), "dbo.usp_write_watermark".into())
-        );
-    }
-
-    #[test]
-    fn everything_missing_is_reported_at_once() {
-        let error = CopyConfig::read(environment(&[
-            ("SINK_BUCKET", ""),
-            ("SOURCE_TLS", "off"),
-            ("PART_BYTES", "12"),
-            ("SOURCE_SILENCE_SECONDS", "0"),
-        ]))
-        .unwrap_err();
-        assert_eq!(error.code(), ErrorCode::InvalidConfig);
-        for name in [
-            "SINK_BUCKET is not set",
-            "SOURCE_SECRET_ARN is not set",
-            "SOURCE_TLS is 'off'",
-            "PART_BYTES",
-            "SOURCE_SILENCE_SECONDS",
-        ] {
-            assert!(error.to_string().contains(name), "{error}");
-        }
-    }
-
-    #[test]
-    fn only_the_secrets_that_are_named_are_those_of_sinks() {
-        let sinks = |value: &str| {
-            let variables = [
-                ("SINK_BUCKET", "b"),
-                ("SOURCE_SECRET_ARN", "arn"),
-                ("SINK_SECRET_ARNS", value),
-            ];
-            CopyConfig::read(environment(&variables)).unwrap().sink_secret_arns
-        };
-        assert_eq!(sinks(""), [""; 0]);
-        assert_eq!(sinks("arn:one, arn:two ,"), ["arn:one", "arn:two"]);
-    }
-
-    #[test]
-    fn the_s3_store_needs_no_server() {
-        let config = LookupOldConfig::read(environment(&[("SINK_BUCKET", "b"), ("WATERMARK_STORE", "s3")])).unwrap();
-        assert_eq!(config.watermarks, WatermarkConfig::S3);
-    }
-}
+mod tests;

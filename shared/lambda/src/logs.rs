@@ -2,11 +2,16 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>).
 //!
 //! The same lines as those of the runtime's own subscriber, whose filter links a regular expression engine.
+//!
+//! The drivers of databases are never heard: they write what servers say into their events, values of rows included.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// The targets of the drivers' events begin so.
+const DRIVERS: [&str; 2] = ["tiberius", "mssql_tds"];
 
 /// Writes the logs of this process to `writer` from now on.
 ///
@@ -35,6 +40,21 @@ where
 
 /// What is logged. A level that is none (`FATAL`) is as good as not given.
 fn filter(lambda_level: Option<&str>, rust_log: Option<&str>) -> Targets {
+    let asked = asked(lambda_level, rust_log);
+    let default = asked.default_level();
+    let is_driver = |target: &str| DRIVERS.iter().any(|driver| target.starts_with(driver));
+    // The longest prefix of a target decides, so one that is longer than a driver's must not be there.
+    let heard = asked.into_iter().filter(|(target, _)| !is_driver(target));
+    let silent = DRIVERS.map(|driver| (driver.to_owned(), LevelFilter::OFF));
+    let filter = Targets::new().with_targets(heard.chain(silent));
+    match default {
+        Some(level) => filter.with_default(level),
+        None => filter,
+    }
+}
+
+/// What somebody asks for.
+fn asked(lambda_level: Option<&str>, rust_log: Option<&str>) -> Targets {
     let level = lambda_level.and_then(|level| level.parse::<LevelFilter>().ok());
     if let Some(level) = level {
         return Targets::new().with_default(level);
@@ -49,6 +69,34 @@ mod tests {
     use tracing::Level;
 
     use super::*;
+
+    #[test]
+    fn nobody_hears_the_drivers() {
+        for (lambda, rust_log) in [
+            (Some("TRACE"), None),
+            (Some("ERROR"), None),
+            (None, None),
+            (None, Some("trace")),
+            (None, Some("tiberius=trace,mssql_tds=debug")),
+            (None, Some("info,tiberius::tds::stream=error,mssql_tds::io=trace")),
+            (None, Some("t=trace,m=trace")),
+        ] {
+            let filter = filter(lambda, rust_log);
+            for target in [
+                "tiberius",
+                "tiberius::tds::stream::token",
+                "mssql_tds",
+                "mssql_tds::io::token_stream",
+            ] {
+                for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+                    assert!(
+                        !filter.would_enable(target, &level),
+                        "{lambda:?} {rust_log:?} {target} {level}"
+                    );
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_level_is_lambdas_then_rust_logs_then_info() {

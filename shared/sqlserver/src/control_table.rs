@@ -186,10 +186,10 @@ impl MoveWatermarks for ControlTable {
         };
         let moved = self.server.rows(&statement).await;
         let written = self.read(key).await?.stored;
-        if let Err(error) = moved {
+        if let Err(failure) = moved {
             // The procedure refuses when the value is no longer the expected one; so may anything else be the reason.
             return if written == *expected {
-                Err(error)
+                Err(self.server.withheld(failure))
             } else {
                 Ok(Moved::Changed)
             };

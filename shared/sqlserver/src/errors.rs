@@ -12,28 +12,47 @@
 //!
 //! What the server is used for, the caller says.
 
+mod tls;
+
 use std::error::Error as StdError;
+use std::io::ErrorKind;
 
 use mssql_tds::error::{Error as MssqlError, SqlErrorInfo};
 use tiberius::error::Error as TiberiusError;
 use tidemark::error::{Failure, Fault};
 
-/// What to change when a certificate is not trusted.
-const TLS_HINT: &str = "if the certificate is of a private CA, name a file with its certificate and the public ones in SSL_CERT_FILE; SOURCE_TLS=trust takes any certificate, for private test servers only";
+/// How tiberius says that a server does not encrypt.
+const NOT_ENCRYPTED: &str = "Server does not allow the requested encryption level.";
+/// How mssql-tds does: without encryption, or with that of the login only.
+const NOT_ENCRYPTED_TO_MSSQL: [&str; 2] = ["Server does not support encryption", "Server disallowed encryption"];
 
 /// What an error of tiberius means.
 pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
     match error {
         // The driver's text of a server's error may quote row values, so it is not kept as the cause.
-        TiberiusError::Server(token) => of_number(token.code(), token.message()),
-        TiberiusError::Io { .. } => Failure::new(Fault::Unreachable, "the connection failed").caused_by(error),
+        TiberiusError::Server(token) => of_number(token.code(), token.message(), token.procedure()),
+        // Errors of TLS arrive as those of the stream, with this kind or their own end.
+        TiberiusError::Io {
+            kind: ErrorKind::InvalidData,
+            message,
+        } => tls::unknown(&message),
+        TiberiusError::Io {
+            kind: ErrorKind::NotFound,
+            ref message,
+        } => tls::of_text(message).unwrap_or_else(|| unreachable(error)),
+        TiberiusError::Io { kind, message } if kind == ErrorKind::UnexpectedEof && message.contains("handshake") => {
+            tls::ended()
+        }
+        TiberiusError::Io { .. } => unreachable(error),
         // After its first sentence the driver gives advice about its own interface.
-        TiberiusError::Tls(text) => Failure::new(
-            Fault::Refused,
-            "no trusted TLS connection: give the server's certificate authority in SSL_CERT_FILE, or connect by the name in \
-             its certificate",
-        )
-        .caused_by(text.split(". ").next().unwrap_or_default()),
+        TiberiusError::Tls(text) => {
+            let said = text.split(". ").next().unwrap_or_default();
+            match said.split_once("rejected during the TLS handshake: ") {
+                Some((_, why)) => tls::unknown(&format!("invalid peer certificate: {why}")),
+                None => tls::unknown(said),
+            }
+        }
+        TiberiusError::Protocol(text) if text == NOT_ENCRYPTED => tls::not_encrypted(),
         TiberiusError::Routing { .. } => {
             Failure::new(Fault::Unreachable, "the server redirected twice").caused_by(error)
         }
@@ -41,6 +60,10 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
         TiberiusError::Conversion(_) => Failure::new(Fault::Refused, "the server's answer was not understood"),
         other => Failure::new(Fault::Refused, "the server's answer was not understood").caused_by(other),
     }
+}
+
+fn unreachable(error: TiberiusError) -> Failure {
+    Failure::new(Fault::Unreachable, "the connection failed").caused_by(error)
 }
 
 /// What an error of mssql-tds means.
@@ -58,21 +81,24 @@ pub(crate) fn of_mssql(error: MssqlError) -> Failure {
         | MssqlError::ConnectionResetNotAcknowledged => (Fault::Unreachable, "the connection failed".to_owned()),
         // What is silent may as well be gone.
         MssqlError::TimeoutError(_) => (Fault::Unreachable, "the server did not answer in time".to_owned()),
-        MssqlError::TlsError(_) | MssqlError::TlsHandshakeError { .. } if is_io(&error) => (
-            Fault::Unreachable,
-            "the connection failed in the TLS handshake".to_owned(),
-        ),
-        MssqlError::TlsError(_)
-        | MssqlError::TlsHandshakeError { .. }
-        | MssqlError::CertificateNotFound { .. }
+        MssqlError::TlsError(source) | MssqlError::TlsHandshakeError { source, .. } => {
+            return match io_of(&error) {
+                Some(ErrorKind::UnexpectedEof) => tls::ended(),
+                Some(_) => {
+                    Failure::new(Fault::Unreachable, "the connection failed in the TLS handshake").caused_by(error)
+                }
+                None => tls::unknown(&source.to_string()),
+            };
+        }
+        MssqlError::ProtocolError(text) if NOT_ENCRYPTED_TO_MSSQL.iter().any(|said| text.starts_with(said)) => {
+            return tls::not_encrypted();
+        }
+        MssqlError::CertificateNotFound { .. }
         | MssqlError::InvalidCertificateFormat { .. }
         | MssqlError::CertificateExpired
         | MssqlError::CertificateMismatch
         | MssqlError::CertificateFileIoError { .. }
-        | MssqlError::NoServerCertificate => (
-            Fault::Refused,
-            format!("the server's TLS certificate is not accepted ({TLS_HINT})"),
-        ),
+        | MssqlError::NoServerCertificate => (Fault::Refused, "the server's certificate is not accepted".to_owned()),
         MssqlError::Redirection { .. }
         | MssqlError::ProtocolError(_)
         | MssqlError::OperationCancelledError(_)
@@ -96,25 +122,40 @@ fn of_server(errors: &[SqlErrorInfo]) -> Failure {
         .find(|error| is_transient(error.number))
         .or(errors.first());
     match decisive {
-        Some(error) => of_number(error.number, &error.message),
+        Some(error) => {
+            let procedure = error.proc_name.as_deref().unwrap_or_default();
+            of_number(error.number, &error.message, procedure)
+        }
         None => Failure::new(Fault::Refused, "the server refused without saying why"),
     }
 }
 
-fn of_number(number: u32, message: &str) -> Failure {
-    Failure::new(fault_of(number), describe(number, message)).numbered(number)
+fn of_number(number: u32, message: &str, procedure: &str) -> Failure {
+    Failure::new(fault_of(number), describe(number, message, procedure)).numbered(number)
 }
 
-/// Whether the network failed rather than the certificate.
-fn is_io(error: &MssqlError) -> bool {
+/// What is to be said in place of the failure of a statement in which triggers and procedures of somebody else run: nothing of
+/// what they may have put into a name or a statement of their own. Where they execute one as text the server does not name them.
+pub(crate) fn withheld(failure: &Failure) -> Option<Failure> {
+    match failure.number()? {
+        number @ (102 | 105 | 137 | 156 | 170 | 207..=209 | 911 | 1088) => Some(of_number(number, "", SOMEBODY_ELSE)),
+        _ => None,
+    }
+}
+
+/// In place of the name of a procedure that the server does not give.
+const SOMEBODY_ELSE: &str = "a trigger or procedure";
+
+/// How the network failed, if it did and not the certificate.
+fn io_of(error: &MssqlError) -> Option<ErrorKind> {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.is::<std::io::Error>() {
-            return true;
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind());
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// What a server's error of this number means.
@@ -162,9 +203,11 @@ const fn is_transient(number: u32) -> bool {
 ///
 /// Conversion, duplicate-key and truncation errors (245, 248, 2601, 2627, 2628, …) and everything raised by
 /// procedures quote values, so only messages known to be built of names are repeated. For some numbers a hint says
-/// what to change.
-fn describe(number: u32, message: &str) -> String {
-    let said = if quotes_names_only(number) {
+/// what to change. A trigger or procedure (one that the error names) builds statements of what it likes, and a name that is
+/// "invalid" there, or the syntax "near" which it fails, may be a value.
+fn describe(number: u32, message: &str, procedure: &str) -> String {
+    let is_ours = procedure.is_empty() || OF_THE_PROTOCOL.contains(&procedure.to_ascii_lowercase().as_str());
+    let said = if quotes_names_only(number) && is_ours {
         format!("SQL Server error {number}: {}", message.trim_end())
     } else {
         format!("SQL Server error {number} (its text may quote row values and is not repeated)")
@@ -174,6 +217,9 @@ fn describe(number: u32, message: &str) -> String {
         None => said,
     }
 }
+
+/// Procedures that only carry a statement of ours.
+const OF_THE_PROTOCOL: [&str; 3] = ["sp_executesql", "sp_prepexec", "sp_execute"];
 
 /// Whether a message is built of the names of objects, logins and servers alone.
 const fn quotes_names_only(number: u32) -> bool {
@@ -257,15 +303,19 @@ mod tests {
     fn a_message_that_may_quote_values_is_withheld() {
         let text = "Conversion failed when converting the varchar value 'secret' to data type int.";
         for number in [242, 245, 248, 2601, 2627, 2628, 8115, 50000] {
-            let said = describe(number, text);
+            let said = describe(number, text, "");
+            assert!(said.contains(&number.to_string()) && !said.contains("secret"), "{said}");
+        }
+        for number in [102, 105, 137, 156, 207, 208] {
+            let said = describe(number, "Invalid object name 'secret'.", "trigger");
             assert!(said.contains(&number.to_string()) && !said.contains("secret"), "{said}");
         }
         assert_eq!(
-            describe(208, "Invalid object name 'dbo.x'."),
+            describe(208, "Invalid object name 'dbo.x'.", "sp_executesql"),
             "SQL Server error 208: Invalid object name 'dbo.x'. (check the table and column names, and that the login may see them)"
         );
         assert_eq!(
-            describe(1205, "Transaction was deadlocked."),
+            describe(1205, "Transaction was deadlocked.", ""),
             "SQL Server error 1205: Transaction was deadlocked."
         );
     }
@@ -308,9 +358,11 @@ mod tests {
             assert_eq!((failure.fault(), failure.number()), (fault, number), "{said}");
         }
         assert_eq!(of_tiberius(TiberiusError::from(reset())).fault(), Fault::Unreachable);
-        let untrusted = of_tiberius(TiberiusError::Tls("unknown issuer. Set trust_cert".to_owned()));
+        let text = "the server's certificate was rejected during the TLS handshake: UnknownIssuer. Set trust_cert";
+        let untrusted = of_tiberius(TiberiusError::Tls(text.to_owned()));
         assert_eq!(untrusted.fault(), Fault::Refused);
-        assert_eq!(StdError::source(&untrusted).unwrap().to_string(), "unknown issuer");
+        let cause = StdError::source(&untrusted).unwrap().to_string();
+        assert_eq!(cause, "invalid peer certificate: UnknownIssuer");
     }
 
     #[test]

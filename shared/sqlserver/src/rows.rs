@@ -9,8 +9,6 @@ mod result_columns;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tls_tests;
-#[cfg(test)]
 mod type_tests;
 mod wire_text;
 
@@ -30,6 +28,7 @@ use tracing::warn;
 pub use self::batch_builder::BatchBuilder;
 use crate::login::{Credential, Login};
 use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, parameters, unlogged, within};
+use crate::source::changes::NOT_OF_REPLICAS;
 use crate::statements::{self, Statement, change_tracking};
 
 /// When a record batch is full, whichever comes first. A single row may exceed the bytes.
@@ -259,6 +258,7 @@ impl ReadRows for RowReader {
         batches: &mut T,
     ) -> Answer<u64> {
         if let Rows::Changes(changes) = rows {
+            self.session.refuse_replica(NOT_OF_REPLICAS)?;
             // Out of reach until the end: whatever goes wrong, the transaction ends with the connection.
             let mut client = self.session.take_clean().await?;
             let outcome = self.changes(&mut client, changes, columns, batches).await;

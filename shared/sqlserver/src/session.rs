@@ -8,12 +8,16 @@
 
 mod kept_connection;
 mod mssql_driver;
+#[cfg(test)]
+mod sign_in_tests;
 mod tiberius_driver;
+#[cfg(test)]
+mod tls_tests;
 
 use std::fmt;
 use std::time::Duration;
 
-use tidemark::error::{Answer, Failure, Fault};
+use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::instrument::WithSubscriber;
@@ -23,7 +27,8 @@ pub use self::kept_connection::{KeptConnection, Opened};
 pub use self::mssql_driver::{Mssql, MssqlClient};
 pub(crate) use self::mssql_driver::{parameters, within};
 pub use self::tiberius_driver::{Tiberius, TiberiusClient};
-use crate::login::{Credential, Login};
+use crate::errors;
+use crate::login::{Credential, Login, Proof};
 
 /// The packets asked for: the most that SQL Server takes over an encrypted connection
 /// (<https://learn.microsoft.com/en-us/sql/database-engine/configure-windows/configure-the-network-packet-size-server-configuration-option>).
@@ -74,7 +79,7 @@ pub trait Driver: Default + fmt::Debug {
     type Error;
 
     /// Connects and logs in.
-    async fn log_in(&self, login: &Login, timeouts: Timeouts) -> Answer<Self::Connection>;
+    async fn log_in(&self, login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Answer<Self::Connection>;
     /// Whether the server answers on a connection that was idle, with a session that has no transaction open.
     async fn is_clean(connection: &mut Self::Connection) -> bool;
     /// Whether the connection is known to be broken.
@@ -82,6 +87,9 @@ pub trait Driver: Default + fmt::Debug {
     /// Tells the server that nobody waits for the statement any more, without which it may run on for minutes. The
     /// connection is of no use afterwards.
     async fn cancel(connection: &mut Self::Connection);
+    /// Closes a connection. Where a statement is under way, as the caller or the driver knows, it is [cancelled](Self::cancel)
+    /// first, in a task of its own: whoever drops a connection cannot wait.
+    fn abandon(connection: Self::Connection, is_busy: bool);
     /// Whether the server has said nothing for too long.
     fn is_silence(error: &Self::Error) -> bool;
     /// What an error means.
@@ -119,7 +127,7 @@ impl<D: Driver> fmt::Debug for Session<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("driver", &self.driver)
-            .field("login", self.credential.login())
+            .field("login", &self.credential.login())
             .finish_non_exhaustive()
     }
 }
@@ -183,8 +191,11 @@ impl<D: Driver> Session<D> {
             }
             State::Closed | State::Failed { .. } => Box::pin(self.open(&mut state)).await?,
         };
+        connection.set_busy(true);
         // Boxed, here and below: the drivers' futures are large, and so would be all that await them.
-        match unlogged(work(&mut connection)).await {
+        let outcome = unlogged(work(&mut connection)).await;
+        connection.set_busy(false);
+        match outcome {
             Ok(answer) => {
                 *state = State::Open(connection);
                 Ok(answer)
@@ -266,24 +277,38 @@ impl<D: Driver> Session<D> {
 
     /// The kept connection if it answers, else a new one.
     pub(crate) async fn connect(&self) -> Answer<Box<Opened<D>>> {
-        if let Some(mut kept) = self.kept.take(self.credential.login()) {
+        if let Some(mut kept) = self.kept.take(&self.credential.login()) {
             let probe = unlogged(D::is_clean(&mut kept));
             if matches!(tokio::time::timeout(PROBE_TIMEOUT, probe).await, Ok(true)) {
                 return Ok(Box::new(kept));
             }
             tracing::debug!("A kept connection is of no use any more.");
         }
-        let log_in = async |login: &Login| {
-            let connection = unlogged(self.driver.log_in(login, self.timeouts)).await;
+        let log_in = async |login: &Login, proof: Proof<'_>| {
+            let connection = unlogged(self.driver.log_in(login, proof, self.timeouts)).await;
             let connection = connection.map_err(|failure| failure.context(login))?;
             Ok(Box::new(Opened::now(connection, login)))
         };
         self.credential.log_in(log_in).await
     }
 
+    /// Refuses to ask a replica for what only the primary can answer.
+    pub(crate) fn refuse_replica(&self, why: &str) -> Answer<()> {
+        if !self.credential.login().read_intent {
+            return Ok(());
+        }
+        let message = format!("{why}: take read_intent away for this source, or track by another column");
+        Err(self.named(Error::new(ErrorCode::InvalidConfig, message).into()))
+    }
+
     /// What an error on a connection of this session means.
     pub(crate) fn failure(&self, error: D::Error) -> Failure {
         self.named(D::failure(error))
+    }
+
+    /// A failure of a statement in which triggers and procedures of somebody else run.
+    pub(crate) fn withheld(&self, failure: Failure) -> Failure {
+        errors::withheld(&failure).map_or(failure, |failure| self.named(failure))
     }
 
     /// A failure with the database it happened at.

@@ -16,26 +16,26 @@ use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
 use tidemark::ports::merge::{MergeRows, SliceToMerge};
 
 pub use self::staged_slice::StagedSlice;
-use crate::login::{Credential, Logins, ServerConfig, Tls};
+use crate::login::{Credential, Logins, ServerSettings};
 use crate::session::{KeptConnection, Mssql, Session, Timeouts};
 
 /// The databases that tables are merged into, each behind a secret that the deployment names.
 #[derive(Debug)]
 pub struct Sinks {
     logins: Logins,
-    tls: Tls,
+    settings: ServerSettings,
     allowed: Vec<String>,
     kept: KeptConnection<Mssql>,
 }
 
 impl Sinks {
-    /// The databases of the secrets with these names and no others; nothing is read or opened yet. The connection to the
-    /// database used last stays in `kept`.
+    /// The databases of the secrets with these names and no others; nothing is read or opened yet. `settings` fills the gaps
+    /// of these secrets. The connection to the database used last stays in `kept`.
     #[must_use]
-    pub fn new(logins: &Logins, tls: Tls, allowed: Vec<String>, kept: &KeptConnection<Mssql>) -> Self {
+    pub fn new(logins: &Logins, settings: ServerSettings, allowed: Vec<String>, kept: &KeptConnection<Mssql>) -> Self {
         Self {
             logins: logins.clone(),
-            tls,
+            settings,
             allowed,
             kept: kept.clone(),
         }
@@ -55,9 +55,10 @@ impl MergeRows for Sinks {
             );
             return Err(Error::new(ErrorCode::InvalidConfig, message).into());
         }
-        let server = ServerConfig {
+        let server = ServerSettings {
             secret: secret.clone(),
-            tls: self.tls,
+            is_written: true,
+            ..self.settings.clone()
         };
         let login = self.logins.credential(&server).await.map_err(without_login)?;
         SinkServer::new(login).keeping(&self.kept).stage(slice).await
@@ -138,7 +139,7 @@ mod tests {
     async fn only_secrets_that_the_deployment_names_are_opened() {
         let sinks = Sinks::new(
             &Logins::new(Arc::new(Throttled)),
-            Tls::Verify,
+            ServerSettings::default(),
             vec!["allowed".to_owned()],
             &KeptConnection::default(),
         );

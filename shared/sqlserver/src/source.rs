@@ -1,6 +1,6 @@
 //! The source, asked by its lookups: how far a column has grown, how a window is cut, what has changed.
 
-mod changes;
+pub(crate) mod changes;
 mod cut;
 
 use std::cmp::Ordering;
@@ -109,6 +109,11 @@ impl Server {
 
     /// The lowest rowversion in use, and whether one above it is used already.
     async fn row_version_reached(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Reached> {
+        // It answers with the versions it has replayed, below which transactions of the primary may still be open.
+        self.refuse_replica(
+            "a rowversion cannot be followed with read_intent, because a replica does not know which transactions are open on the \
+             primary, and their rows would be left out",
+        )?;
         let rows = self.rows(&watermark::active_row_version()).await?;
         let [new, last_used] = cells(single(&rows)?)?.map(|cell| {
             let text = cell.ok().flatten().ok_or_else(unexpected_answer)?;

@@ -120,14 +120,7 @@ impl TakeBatches<RecordBatch> for Collected {
 /// One batch of a table, read from the replaying server.
 fn batch(table: &Table, columns: &[Column]) -> RecordBatch {
     let server = Replay::start(Replayed::Rows(PreparedRows::new(table, ROWS)));
-    let login = Login {
-        host: "127.0.0.1".to_owned(),
-        port: server.port(),
-        username: "reader".to_owned(),
-        password: "replay".to_owned(),
-        database: "db".to_owned(),
-        tls: Tls::Trust,
-    };
+    let login = Login::new("127.0.0.1", server.port(), "reader", "replay", "db").with_tls(Tls::Trust);
     let name: ObjectName = table.name.parse().unwrap();
     let end = Watermark::new(TypeName::new("bigint").unwrap(), i64::MAX.to_string()).unwrap();
     let rows = Rows::Interval(Interval {

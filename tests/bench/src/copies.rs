@@ -74,7 +74,7 @@ pub async fn copy(
 ) -> Result<Measured, Failure> {
     let s3 = S3Server::start().await?;
     s3.keep_secret(
-        json!({ "host": login.host, "port": login.port, "username": login.username, "password": login.password,
+        json!({ "host": login.host, "port": login.port, "username": login.username(), "password": login.password(),
                 "dbname": login.database })
         .to_string(),
     );

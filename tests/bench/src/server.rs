@@ -68,14 +68,7 @@ pub async fn measure(report: &mut Report, copy_delta: &Path, rows: u64) -> Resul
         Some(login) => (login, None, None),
         None => {
             let sandbox = tokio::task::spawn_blocking(|| Sandbox::start(Options::default())).await??;
-            let login = Login {
-                host: "127.0.0.1".to_owned(),
-                port: sandbox.port(),
-                username: sandbox.username().to_owned(),
-                password: sandbox.password().to_owned(),
-                database: sandbox.database().to_owned(),
-                tls: Tls::Trust,
-            };
+            let login = Login::new("127.0.0.1", sandbox.port(), sandbox.username(), sandbox.password(), sandbox.database()).with_tls(Tls::Trust);
             (login, Some(sandbox.ca_path().to_owned()), Some(sandbox))
         }
     };

@@ -74,8 +74,8 @@ fn drain(login: &Login) -> Result<f64, Failure> {
     let mut drain = Drain::connect(Address {
         host: &login.host,
         port: login.port,
-        username: &login.username,
-        password: &login.password,
+        username: login.username(),
+        password: login.password(),
         database: &login.database,
     })?;
     let mut times = Vec::new();

@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
-use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::login::Login;
 
 use crate::Failure;
 
@@ -51,12 +51,5 @@ impl Certificate {
 
 /// How to log in to a replaying server.
 pub fn login(server: &Replay) -> Login {
-    Login {
-        host: "127.0.0.1".to_owned(),
-        port: server.port(),
-        username: "reader".to_owned(),
-        password: "replay".to_owned(),
-        database: "db".to_owned(),
-        tls: Tls::Verify,
-    }
+Login::new("127.0.0.1", server.port(), "reader", "replay", "db")
 }

@@ -37,7 +37,7 @@ pub fn run(stage: &str, table: &Table, format: &str, login: &Login, is_encrypted
     let wanted = copies::spec(copies::TABLE, &json!({ "format": format }))?.wanted_forms();
     let event = json!({
         "stage": stage, "columns": columns(table, wanted)?, "format": format, "host": login.host, "port": login.port,
-        "username": login.username, "password": login.password, "database": login.database,
+        "username": login.username(), "password": login.password(), "database": login.database,
         "sql": "SELECT 1", "is_encrypted": is_encrypted,
     });
     run_event(&event)
@@ -47,7 +47,7 @@ pub fn run(stage: &str, table: &Table, format: &str, login: &Login, is_encrypted
 pub fn drain(sql: &str, login: &Login) -> Result<Measured, Failure> {
     let event = json!({
         "stage": "drain", "columns": [], "format": "parquet", "host": login.host, "port": login.port,
-        "username": login.username, "password": login.password, "database": login.database,
+        "username": login.username(), "password": login.password(), "database": login.database,
         "sql": sql, "is_encrypted": true,
     });
     run_event(&event)
@@ -77,14 +77,7 @@ pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failur
 pub async fn stage() -> Result<(), Failure> {
     let event: Value = serde_json::from_reader(std::io::stdin())?;
     let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
-    let login = Login {
-        host: text("host"),
-        port: serde_json::from_value(event["port"].clone())?,
-        username: text("username"),
-        password: text("password"),
-        database: text("database"),
-        tls: Tls::Trust,
-    };
+    let login = Login::new(text("host"), serde_json::from_value(event["port"].clone())?, text("username"), text("password"), text("database")).with_tls(Tls::Trust);
     let is_encrypted = event["is_encrypted"] == true;
     let columns: Vec<Column> = serde_json::from_value(event["columns"].clone())?;
     let format: Format = serde_json::from_value(event["format"].clone())?;
@@ -135,8 +128,8 @@ fn drained(login: &Login, sql: &str) -> Result<u64, Failure> {
     let address = Address {
         host: &login.host,
         port: login.port,
-        username: &login.username,
-        password: &login.password,
+        username: login.username(),
+        password: login.password(),
         database: &login.database,
     };
     Ok(Drain::connect(address)?.run(sql)?)
@@ -167,8 +160,8 @@ async fn decoded(login: &Login, is_encrypted: bool) -> Result<u64, Failure> {
 async fn connect(login: &Login, is_encrypted: bool) -> Result<TdsClient, Failure> {
     let address = format!("tcp:{},{}", login.host, login.port);
     let mut context = ClientContext::with_data_source(&address);
-    context.user_name.clone_from(&login.username);
-    context.password.clone_from(&login.password);
+    login.username().clone_into(&mut context.user_name);
+    login.password().clone_into(&mut context.password);
     context.packet_size = 32_767;
     context.encryption_options.mode = if is_encrypted {
         EncryptionSetting::Required

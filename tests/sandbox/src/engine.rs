@@ -29,6 +29,8 @@ pub struct Engine {
     pub username: String,
     /// The login's password.
     pub password: String,
+    /// The access token that is taken as well; none by default.
+    pub token: Mutex<Option<String>>,
     /// The login's default database.
     pub database: String,
     rowversions: Mutex<Rowversions>,
@@ -137,6 +139,7 @@ impl Engine {
             _directory: directory,
             username: username.to_owned(),
             password: password.to_owned(),
+            token: Mutex::default(),
             database: database.to_owned(),
             rowversions: Mutex::new(Rowversions {
                 last: 2000,

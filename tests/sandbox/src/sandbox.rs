@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, locked};
 use crate::error::SqlError;
 use crate::fault::Fault;
 use crate::server::{self, Service};
@@ -167,6 +167,11 @@ impl Sandbox {
     /// The login's default database.
     pub fn database(&self) -> &str {
         &self.engine.database
+    }
+
+    /// Takes logins by this access token from now on, and by no other.
+    pub fn take_token(&self, token: &str) {
+        *locked(&self.engine.token) = Some(token.to_owned());
     }
 
     /// Runs a script in a session of its own, without the network; batches are separated by lines that say `GO`.

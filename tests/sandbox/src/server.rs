@@ -52,8 +52,16 @@ pub async fn accept(listener: TcpListener, service: Arc<Service>) {
     }
 }
 
+/// The first byte of a connection that begins with TLS.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 async fn connection(mut stream: TcpStream, service: &Service) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let mut first = [0];
+    tokio::time::timeout(LOGIN_TIMEOUT, stream.peek(&mut first)).await??;
+    if first == [TLS_HANDSHAKE] {
+        return strict(stream, service).await;
+    }
     let agreement = tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream, service)).await??;
     match agreement {
         Agreement::Refused => stream.shutdown().await,
@@ -74,13 +82,26 @@ async fn connection(mut stream: TcpStream, service: &Service) -> io::Result<()> 
     }
 }
 
-async fn greet(stream: &mut TcpStream, service: &Service) -> io::Result<Agreement> {
+/// TDS 8.0: TLS comes before everything.
+async fn strict(stream: TcpStream, service: &Service) -> io::Result<()> {
+    let mut stream = Wrapped::new(stream);
+    stream.pass_through();
+    let accepted = service.identity.acceptor.accept(stream);
+    let mut stream = tokio::time::timeout(LOGIN_TIMEOUT, accepted).await??;
+    tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream, service)).await??;
+    let first = login(&mut stream).await?;
+    converse(stream, service, first).await
+}
+
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, service: &Service) -> io::Result<Agreement> {
     let message = packet::read(stream).await?;
     if message.kind != packet::PRELOGIN {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no PRELOGIN"));
     }
     let (agreement, encryption) = prelogin::agree(service.encryption, prelogin::wish(&message.payload));
-    stream.write_all(&prelogin::answer(encryption)).await?;
+    let takes_tokens = prelogin::asks_for_tokens(&message.payload);
+    stream.write_all(&prelogin::answer(encryption, takes_tokens)).await?;
+    stream.flush().await?;
     Ok(agreement)
 }
 

@@ -55,7 +55,7 @@ pub fn identity() -> io::Result<Identity> {
     let certificate = params.signed_by(&key, &issuer).map_err(other)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     // Several clients cannot do TLS 1.3 inside PRELOGIN packets, as SQL Server before 2022 could not.
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS12])
         .map_err(other)?
         .with_no_client_auth()
@@ -64,6 +64,8 @@ pub fn identity() -> io::Result<Identity> {
             PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
         )
         .map_err(other)?;
+    // Asked for by who begins with TLS (TDS 8.0).
+    config.alpn_protocols = vec![b"tds/8.0".to_vec()];
     Ok(Identity {
         ca_pem: ca.pem(),
         acceptor: TlsAcceptor::from(Arc::new(config)),

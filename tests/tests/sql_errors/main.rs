@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod leaks;
 mod numbers;
 
 use std::path::Path;
@@ -103,16 +104,21 @@ impl Sources {
 
     /// Merges a row into the table `copied`.
     async fn merge(&self) -> Answer<Merged> {
+        let sink: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
+        self.merge_into(&sink).await
+    }
+
+    /// The same with other settings of the sink.
+    async fn merge_into(&self, sink: &SqlServerSink) -> Answer<Merged> {
         let columns = ["v", "n"].map(|name| Column {
             name: name.to_owned(),
             sql_type: TypeName::new("int").unwrap(),
             form: Form::Int32,
             nullable: true,
         });
-        let sink: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
         let slice = SliceToMerge {
             source: &"copied".parse().unwrap(),
-            sink: &sink,
+            sink,
             columns: &columns,
             newest: Newest::Watermark(&Identifier::new("n").unwrap()),
         };

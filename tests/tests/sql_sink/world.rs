@@ -47,14 +47,14 @@ pub async fn stand_in(script: &str) -> Sandbox {
 }
 
 pub fn login(sandbox: &Sandbox) -> Login {
-    Login {
-        host: "127.0.0.1".to_owned(),
-        port: sandbox.port(),
-        username: sandbox.username().to_owned(),
-        password: sandbox.password().to_owned(),
-        database: sandbox.database().to_owned(),
-        tls: Tls::Trust,
-    }
+    Login::new(
+        "127.0.0.1",
+        sandbox.port(),
+        sandbox.username(),
+        sandbox.password(),
+        sandbox.database(),
+    )
+    .with_tls(Tls::Trust)
 }
 
 /// A table with this watermark, into a sink with these settings.

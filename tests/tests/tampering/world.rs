@@ -16,7 +16,7 @@ use tidemark::steps::run::{Pipeline, WindowOfRun};
 use tidemark::testing::MemoryStore;
 use tidemark_files::encoder::Files;
 use tidemark_lambda::runner::decode;
-use tidemark_sqlserver::login::{Credential, Logins, ServerConfig, Tls};
+use tidemark_sqlserver::login::{Credential, Logins, ServerSettings, Tls};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::{KeptConnection, Mssql, Server};
 use tidemark_sqlserver::sink::Sinks;
@@ -98,7 +98,7 @@ impl Tampering {
         let world = World::new(&format!("{VICTIM}\nGO\n{script}")).await;
         let login = world.login();
         let content = serde_json::json!({
-            "host": login.host, "port": login.port, "username": login.username, "password": login.password,
+            "host": login.host, "port": login.port, "username": login.username(), "password": login.password(),
             "dbname": login.database,
         });
         let opened = Arc::new(Opened {
@@ -106,10 +106,7 @@ impl Tampering {
             names: Mutex::default(),
         });
         let logins = Logins::new(opened.clone());
-        let server = ServerConfig {
-            secret: SECRETS[0].to_owned(),
-            tls: Tls::Trust,
-        };
+        let server = ServerSettings::of_secret(SECRETS[0]).with_tls(Tls::Trust);
         let credential = logins.credential(&server).await.unwrap();
         Self {
             spec: decode(spec).unwrap(),
@@ -136,7 +133,12 @@ impl Tampering {
             store,
             prefix: PREFIX,
             files: Files,
-            sinks: Sinks::new(&self.logins, Tls::Trust, vec![SECRETS[1].to_owned()], &self.sink),
+            sinks: Sinks::new(
+                &self.logins,
+                ServerSettings::default().with_tls(Tls::Trust),
+                vec![SECRETS[1].to_owned()],
+                &self.sink,
+            ),
             part_bytes: PART_BYTES,
             settles: false,
         }

@@ -97,7 +97,7 @@ fn start_proxy(port: u16) -> u16 {
 async fn get(connector: &Connector, url: &str) -> Result<(), ConnectorError> {
     let answer = connector.call(HttpRequest::get(url).unwrap()).await?;
     // To its end, so that the connection is free again.
-    let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body());
+    let body = ByteStream::new(answer.into_body());
     assert_eq!(body.collect().await.unwrap().into_bytes(), "ok");
     Ok(())
 }

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod predicate;
 pub mod record;
 pub mod rows;
+pub mod server;
 pub mod sink;
 pub mod slice;
 pub mod slice_id;

@@ -11,4 +11,5 @@ pub mod objects;
 pub mod rows;
 pub mod secrets;
 pub mod source;
+pub mod tokens;
 pub mod watermarks;

@@ -1,20 +1,23 @@
 //! Reading secrets.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use futures::future::BoxFuture;
+use zeroize::Zeroizing;
 
 use crate::error::Result;
 
-/// The content of a secret. Neither `Debug` nor `Display` shows it.
+/// The content of a secret. Its memory is overwritten when it is dropped. It has neither `Debug` nor `Display`, so that
+/// whatever holds it cannot print it by accident.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes the content of a secret.
     #[must_use]
-    pub const fn new(content: String) -> Self {
-        Self(content)
+    pub fn new(content: String) -> Self {
+        Self(Zeroizing::new(content))
     }
 
     /// The content, for whoever logs in with it.
@@ -24,9 +27,9 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
+impl Hash for Secret {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 
@@ -37,4 +40,36 @@ pub trait ReadSecrets: fmt::Debug + Send + Sync {
     /// Errors: `InvalidConfig` when it cannot be read for good; `SourceUnavailable` when the store throttles or fails, because
     /// a database cannot be reached without it.
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::tokens::{ClientProof, Identity, Token};
+
+    /// Says of a type whether it has `Debug`: the method of the type itself goes before that of the trait.
+    struct Shown<T>(std::marker::PhantomData<T>);
+
+    trait Hidden {
+        fn is_shown() -> bool {
+            false
+        }
+    }
+
+    impl<T> Hidden for Shown<T> {}
+
+    impl<T: fmt::Debug> Shown<T> {
+        const fn is_shown() -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_secret_can_be_printed() {
+        assert!(Shown::<String>::is_shown(), "the test can tell");
+        assert!(!Shown::<Secret>::is_shown());
+        assert!(!Shown::<Identity>::is_shown());
+        assert!(!Shown::<ClientProof>::is_shown());
+        assert!(!Shown::<Token>::is_shown());
+    }
 }

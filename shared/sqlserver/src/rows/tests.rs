@@ -29,14 +29,7 @@ impl TakeBatches<RecordBatch> for Collected {
 }
 
 pub fn options(port: u16) -> Login {
-    Login {
-        host: "127.0.0.1".to_owned(),
-        port,
-        database: "db".to_owned(),
-        username: "reader".to_owned(),
-        password: "hunter2".to_owned(),
-        tls: Tls::Verify,
-    }
+    Login::new("127.0.0.1", port, "reader", "hunter2", "db")
 }
 
 pub fn column(name: &str, sql_type: &str, form: Form) -> Column {

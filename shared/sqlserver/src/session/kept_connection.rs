@@ -24,20 +24,29 @@ const IDLE_LIMIT: Duration = Duration::from_secs(340);
 /// After this a host name is looked up again and permissions are read anew, however busy the process is.
 const AGE_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// A connection, for whom it was opened, and when.
+/// A connection, for whom it was opened, and when. Whoever drops one with a statement under way, as a step does at its
+/// deadline, has the server told so.
 pub struct Opened<D: Driver> {
-    connection: D::Connection,
+    /// There until it is dropped.
+    connection: Option<D::Connection>,
     login: Login,
     at: Moment,
+    is_busy: bool,
 }
 
 impl<D: Driver> Opened<D> {
     pub(super) fn now(connection: D::Connection, login: &Login) -> Self {
         Self {
-            connection,
+            connection: Some(connection),
             login: login.clone(),
             at: Moment::now(),
+            is_busy: false,
         }
+    }
+
+    /// Notes whether the answer to a statement is still to come.
+    pub(super) const fn set_busy(&mut self, is_busy: bool) {
+        self.is_busy = is_busy;
     }
 }
 
@@ -54,13 +63,27 @@ impl<D: Driver> Deref for Opened<D> {
     type Target = D::Connection;
 
     fn deref(&self) -> &D::Connection {
-        &self.connection
+        match &self.connection {
+            Some(connection) => connection,
+            None => unreachable!("a connection is there until it is dropped"),
+        }
     }
 }
 
 impl<D: Driver> DerefMut for Opened<D> {
     fn deref_mut(&mut self) -> &mut D::Connection {
-        &mut self.connection
+        match &mut self.connection {
+            Some(connection) => connection,
+            None => unreachable!("a connection is there until it is dropped"),
+        }
+    }
+}
+
+impl<D: Driver> Drop for Opened<D> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            D::abandon(connection, self.is_busy);
+        }
     }
 }
 
@@ -126,18 +149,11 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::login::Tls;
+    use crate::login::Proof;
     use crate::session::Timeouts;
 
     fn login(password: &str) -> Login {
-        Login {
-            host: "db".into(),
-            port: 1433,
-            username: "u".into(),
-            password: password.into(),
-            database: "d".into(),
-            tls: Tls::Verify,
-        }
+        Login::new("db", 1433, "u", password, "d")
     }
 
     /// Connections that are words.
@@ -148,7 +164,7 @@ mod tests {
         type Connection = &'static str;
         type Error = &'static str;
 
-        async fn log_in(&self, _: &Login, _: Timeouts) -> Answer<&'static str> {
+        async fn log_in(&self, _: &Login, _: Proof<'_>, _: Timeouts) -> Answer<&'static str> {
             Ok("new")
         }
 
@@ -161,6 +177,8 @@ mod tests {
         }
 
         async fn cancel(_: &mut &'static str) {}
+
+        fn abandon(_: &'static str, _: bool) {}
 
         fn is_silence(error: &&'static str) -> bool {
             *error == "silence"

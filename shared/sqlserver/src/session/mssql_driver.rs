@@ -12,7 +12,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use mssql_tds::connection::client_context::ClientContext;
+use mssql_tds::connection::client_context::{ClientContext, TdsAuthenticationMethod};
 use mssql_tds::connection::tds_client::{ResultSet, StatementResult, TdsClient};
 use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
 use mssql_tds::core::{EncryptionSetting, TdsResult};
@@ -20,12 +20,15 @@ use mssql_tds::datatypes::column_values::ColumnValues;
 use mssql_tds::datatypes::sql_string::SqlString;
 use mssql_tds::datatypes::sqltypes::SqlType as ParameterType;
 use mssql_tds::error::{Error as DriverError, TimeoutErrorType};
+use mssql_tds::message::login_options::ApplicationIntent;
 use mssql_tds::message::parameters::rpc_parameters::{RpcParameter, StatusFlags};
-use tidemark::error::{Answer, Error, ErrorCode, Failure};
+use tidemark::error::{Answer, Failure};
 
-use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Timeouts};
+use tokio::runtime::Handle;
+
+use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Timeouts, unlogged};
 use crate::errors::of_mssql;
-use crate::login::{Login, Tls};
+use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
 
 /// Characters of an `nvarchar(n)` parameter at most; a longer one is `nvarchar(max)`.
@@ -56,12 +59,29 @@ impl Mssql {
         }
     }
 
-    async fn try_connect(&self, address: &str, login: &Login, timeouts: Timeouts) -> TdsResult<TdsClient> {
+    async fn try_connect(
+        &self,
+        address: &str,
+        login: &Login,
+        proof: Proof<'_>,
+        timeouts: Timeouts,
+    ) -> TdsResult<TdsClient> {
         let mut context = ClientContext::with_data_source(address);
         context.application_name = "tidemark".to_owned();
         context.database.clone_from(&login.database);
-        context.user_name.clone_from(&login.username);
-        context.password.clone_from(&login.password);
+        match proof {
+            Proof::Password(username, password) => {
+                context.user_name = username.to_owned();
+                context.password = password.reveal().to_owned();
+            }
+            Proof::Token(token) => {
+                context.tds_authentication_method = TdsAuthenticationMethod::AccessToken;
+                context.access_token = Some(token.reveal().to_owned());
+            }
+        }
+        if login.read_intent {
+            context.application_intent = ApplicationIntent::ReadOnly;
+        }
         context.packet_size = PACKET_BYTES;
         // In whole seconds; the limit around all of it is ours.
         let seconds = u32::try_from(timeouts.connect.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -69,8 +89,13 @@ impl Mssql {
         context.login_timeout = Some(seconds);
         // A broken connection is replaced by the session, in one place.
         context.connect_retry_count = 0;
-        context.encryption_options.mode = self.encryption;
-        context.encryption_options.trust_server_certificate = login.tls == Tls::Trust;
+        let options = &mut context.encryption_options;
+        options.mode = match login.tls {
+            Tls::Strict => EncryptionSetting::Strict,
+            Tls::Verify | Tls::Trust => self.encryption,
+        };
+        options.trust_server_certificate = login.tls == Tls::Trust;
+        options.host_name_in_cert.clone_from(&login.host_name_in_certificate);
         let provider = TdsConnectionProvider::new();
         within(timeouts.connect, provider.create_client(context, address, None)).await
     }
@@ -80,22 +105,18 @@ impl Driver for Mssql {
     type Connection = TdsClient;
     type Error = DriverError;
 
-    async fn log_in(&self, login: &Login, timeouts: Timeouts) -> Answer<TdsClient> {
+    async fn log_in(&self, login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Answer<TdsClient> {
         let Login { host, port, .. } = login;
-        if host.is_empty() || host.contains([',', '\\', ' ']) {
-            let message = format!("'{host}' is not a host: give a DNS name or an IP address, and the port by itself");
-            return Err(Error::new(ErrorCode::InvalidConfig, message).into());
-        }
         // With a protocol before it, an IPv6 address is misread.
         let address = if host.contains(':') {
             format!("{host},{port}")
         } else {
             format!("tcp:{host},{port}")
         };
-        let client = match self.try_connect(&address, login, timeouts).await {
+        let client = match self.try_connect(&address, login, proof, timeouts).await {
             // So the driver reports a connection that broke while it waited for the answer to a login. A server that does
             // violate the protocol, or does not encrypt, does so again.
-            Err(DriverError::ProtocolError(_)) => self.try_connect(&address, login, timeouts).await,
+            Err(DriverError::ProtocolError(_)) => self.try_connect(&address, login, proof, timeouts).await,
             answer => answer,
         };
         client.map_err(of_mssql)
@@ -121,6 +142,15 @@ impl Driver for Mssql {
         }
         // Whether it worked makes no difference: the connection is closed next.
         drop(client.send_attention_with_timeout(CANCEL_TIMEOUT).await);
+    }
+
+    fn abandon(mut client: TdsClient, _: bool) {
+        if client.is_connection_dead() || !client.has_open_batch() {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(unlogged(async move { Self::cancel(&mut client).await }));
+        }
     }
 
     fn is_silence(error: &DriverError) -> bool {

@@ -4,15 +4,17 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use tiberius::error::Error as TdsError;
-use tiberius::{AuthMethod, Client, Config, EncryptionLevel, Row, ToSql};
+use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem, Row, ToSql};
 use tidemark::error::{Answer, Failure};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use super::{Driver, PACKET_BYTES, Server, Timeouts};
+use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Server, Timeouts, unlogged};
 use crate::errors::of_tiberius;
-use crate::login::{Login, Tls};
+use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
 
 /// A connection of tiberius over TCP.
@@ -26,16 +28,16 @@ impl Driver for Tiberius {
     type Connection = TiberiusClient;
     type Error = TdsError;
 
-    async fn log_in(&self, login: &Login, timeouts: Timeouts) -> Answer<TiberiusClient> {
+    async fn log_in(&self, login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Answer<TiberiusClient> {
         // Azure SQL Database may answer a login with the address of the node to go to, once.
-        let connected = match Box::pin(try_connect(login, timeouts)).await {
+        let connected = match Box::pin(try_connect(login, proof, timeouts)).await {
             Err(TdsError::Routing { host, port }) => {
                 let node = Login {
                     host,
                     port,
                     ..login.clone()
                 };
-                Box::pin(try_connect(&node, timeouts)).await
+                Box::pin(try_connect(&node, proof, timeouts)).await
             }
             answer => answer,
         };
@@ -61,6 +63,13 @@ impl Driver for Tiberius {
         drop(connection.cancel_query().await);
     }
 
+    fn abandon(mut connection: TiberiusClient, is_busy: bool) {
+        if let (true, Ok(runtime)) = (is_busy, Handle::try_current()) {
+            let cancel = async move { tokio::time::timeout(CANCEL_TIMEOUT, Self::cancel(&mut connection)).await };
+            runtime.spawn(unlogged(cancel));
+        }
+    }
+
     fn is_silence(error: &TdsError) -> bool {
         matches!(
             error,
@@ -76,44 +85,71 @@ impl Driver for Tiberius {
     }
 }
 
-async fn try_connect(login: &Login, timeouts: Timeouts) -> Result<TiberiusClient, TdsError> {
+async fn try_connect(login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Result<TiberiusClient, TdsError> {
     let mut config = Config::new();
     config.host(&login.host);
     config.port(login.port);
     config.database(&login.database);
-    config.authentication(AuthMethod::sql_server(&login.username, &login.password));
+    config.authentication(match proof {
+        Proof::Password(username, password) => AuthMethod::sql_server(username, password.reveal()),
+        Proof::Token(token) => AuthMethod::aad_token(token.reveal()),
+    });
+    config.readonly(login.read_intent);
     config.application_name("tidemark");
-    config.encryption(EncryptionLevel::Required);
     config.packet_size(PACKET_BYTES.into());
     config.handshake_timeout(Some(timeouts.connect));
-    config.command_timeout(Some(timeouts.silence));
-    match login.tls {
-        Tls::Verify => {}
-        Tls::Trust => config.trust_cert(),
+    // Silence is measured here: after its own timeout the driver does not even send an attention.
+    config.command_timeout(None);
+    config.encryption(match login.tls {
+        Tls::Strict => EncryptionLevel::Strict,
+        Tls::Verify | Tls::Trust => EncryptionLevel::Required,
+    });
+    if login.tls == Tls::Trust {
+        config.trust_cert();
+    }
+    if let Some(name) = &login.host_name_in_certificate {
+        config.hostname_in_certificate(name);
     }
     let tcp = within(timeouts.connect, TcpStream::connect((login.host.as_str(), login.port))).await?;
     tcp.set_nodelay(true)?;
     Client::connect(config, tcp.compat_write()).await
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = std::io::Result<T>>) -> Result<T, TdsError> {
+async fn within<T, E: Into<TdsError>>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, TdsError> {
     match tokio::time::timeout(limit, work).await {
-        Ok(answer) => Ok(answer?),
+        Ok(answer) => answer.map_err(Into::into),
         Err(_) => Err(std::io::Error::from(ErrorKind::TimedOut).into()),
     }
+}
+
+/// The rows of the first result of a statement, of which no piece takes longer than the silence.
+async fn first_result(
+    connection: &mut TiberiusClient,
+    statement: &Statement,
+    silence: Duration,
+) -> Result<Vec<Row>, TdsError> {
+    let parameters: Vec<&dyn ToSql> = statement.parameters.iter().map(|value| value as &dyn ToSql).collect();
+    let asked = connection.query(statement.sql.as_str(), &parameters);
+    let mut answer = within(silence, asked).await?;
+    let mut rows = Vec::new();
+    while let Some(item) = within(silence, answer.try_next()).await? {
+        if let QueryItem::Row(row) = item
+            && row.result_index() == 0
+        {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 impl Server {
     /// The rows of the first result of a statement.
     pub(crate) async fn rows(&self, statement: &Statement) -> Answer<Vec<Row>> {
-        self.with_connection(async |connection| {
-            let parameters: Vec<&dyn ToSql> = statement.parameters.iter().map(|value| value as &dyn ToSql).collect();
-            connection
-                .query(statement.sql.as_str(), &parameters)
-                .await?
-                .into_first_result()
-                .await
-        })
-        .await
+        let silence = self.timeouts().silence;
+        self.with_connection(async |connection| first_result(connection, statement, silence).await)
+            .await
     }
 }

@@ -112,6 +112,7 @@ impl StagedSlice {
             drain(client, first).await
         })
         .await
+        .map_err(|failure| self.session.withheld(failure))
     }
 
     /// The one row a statement answers.

@@ -21,14 +21,16 @@ use crate::login::{Login, Tls};
 use crate::types::SqlType;
 
 fn sink_of(sandbox: &Sandbox) -> SinkServer {
-    SinkServer::new(Login {
-        host: "127.0.0.1".to_owned(),
-        port: sandbox.port(),
-        username: sandbox.username().to_owned(),
-        password: sandbox.password().to_owned(),
-        database: sandbox.database().to_owned(),
-        tls: Tls::Trust,
-    })
+    SinkServer::new(
+        Login::new(
+            "127.0.0.1",
+            sandbox.port(),
+            sandbox.username(),
+            sandbox.password(),
+            sandbox.database(),
+        )
+        .with_tls(Tls::Trust),
+    )
 }
 
 fn column(name: &str, sql_type: &str, form: Form) -> Column {

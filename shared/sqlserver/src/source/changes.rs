@@ -11,6 +11,10 @@ use crate::statements::Quoted;
 use crate::statements::change_tracking::{self, OPERATION_COLUMN, VERSION_COLUMN};
 use crate::types::SqlType;
 
+/// A version that was seen on one connection may not have arrived at the replica that answers on the next.
+pub(crate) const NOT_OF_REPLICAS: &str =
+    "change tracking cannot be read with read_intent, because each replica answers with versions of its own";
+
 impl ProbeChanges for Server {
     fn change_columns(&self, wanted: WantedForms) -> ChangeColumns {
         ChangeColumns {
@@ -20,6 +24,7 @@ impl ProbeChanges for Server {
     }
 
     async fn versions(&self, table: &ObjectName) -> Answer<Versions> {
+        self.refuse_replica(NOT_OF_REPLICAS)?;
         let rows = self.rows(&change_tracking::versions(table)).await?;
         let row = single(&rows)?;
         match (number(row, 0)?, number(row, 1)?) {

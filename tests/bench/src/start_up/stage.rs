@@ -56,16 +56,9 @@ impl Stage {
         .await??;
         let s3 = S3Server::start().await?;
         let front = TlsFront::start(s3.address()).await?;
-        let login = Login {
-            host: "127.0.0.1".to_owned(),
-            port: sandbox.port(),
-            username: sandbox.username().to_owned(),
-            password: sandbox.password().to_owned(),
-            database: sandbox.database().to_owned(),
-            tls: Tls::Trust,
-        };
+        let login = Login::new("127.0.0.1", sandbox.port(), sandbox.username(), sandbox.password(), sandbox.database()).with_tls(Tls::Trust);
         s3.keep_secret(
-            json!({ "host": login.host, "port": login.port, "username": login.username, "password": login.password,
+            json!({ "host": login.host, "port": login.port, "username": login.username(), "password": login.password(),
                     "dbname": login.database })
             .to_string(),
         );

@@ -10,7 +10,7 @@ use super::packet::{self, Message};
 use super::reader::Reader;
 use super::wire::Wire;
 use super::{bulk, login, rpc};
-use crate::engine::Engine;
+use crate::engine::{Engine, locked};
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::sql::catalog;
@@ -201,6 +201,9 @@ fn log_in(engine: &Arc<Engine>, payload: &[u8], wire: &mut Wire) -> Option<Sessi
             .at(1),
     );
     login::acknowledge(wire.token(), answered(login.version));
+    if login.token.is_some() {
+        login::acknowledge_token(wire.token());
+    }
     login::env_text(wire.token(), 4, &size.to_string(), "4096");
     wire.finish();
     wire.agree(size, login.version);
@@ -239,15 +242,21 @@ fn check(engine: &Engine, login: &login::Login) -> Result<(), Vec<SqlError>> {
                 .at(1),
         ]);
     }
-    if let Some(fault) = engine.faults.meet("LOGIN")
+    let asked = if login.read_only { "LOGIN ReadOnly" } else { "LOGIN" };
+    if let Some(fault) = engine.faults.meet(asked)
         && let Action::Error(error) = fault.action
     {
         return Err(vec![error, login::failed(&login.user)]);
     }
-    if !login.user.eq_ignore_ascii_case(&engine.username) || login.password != engine.password {
-        return Err(vec![login::failed(&login.user)]);
+    let is_known = match &login.token {
+        Some(token) => locked(&engine.token).as_ref() == Some(token),
+        None => login.user.eq_ignore_ascii_case(&engine.username) && login.password == engine.password,
+    };
+    match is_known {
+        true => Ok(()),
+        false if login.token.is_some() => Err(vec![login::failed("<token-identified principal>")]),
+        false => Err(vec![login::failed(&login.user)]),
     }
-    Ok(())
 }
 
 fn refuse(wire: &mut Wire, errors: &[SqlError]) {

@@ -31,6 +31,10 @@ pub struct Login {
     pub database: String,
     /// Integrated security was asked for.
     pub integrated: bool,
+    /// A replica may answer (`ApplicationIntent=ReadOnly`).
+    pub read_only: bool,
+    /// The access token of a federated login.
+    pub token: Option<String>,
 }
 
 /// Reads a LOGIN7 payload.
@@ -43,18 +47,24 @@ pub fn parse(payload: &[u8]) -> SqlResult<Login> {
     let version = r.u32()?;
     let packet_size = r.u32()?;
     r.bytes(12)?;
-    let (_, flags2) = (r.u8()?, r.u8()?);
-    r.bytes(10)?;
-    let mut field = || -> SqlResult<&[u8]> {
+    let (_, flags2, type_flags, flags3) = (r.u8()?, r.u8()?, r.u8()?, r.u8()?);
+    r.bytes(8)?;
+    let field = |r: &mut Reader<'_>| -> SqlResult<&[u8]> {
         let (offset, length) = (usize::from(r.u16()?), usize::from(r.u16()?));
         payload.get(offset..offset + length * 2).ok_or_else(incorrect)
     };
-    let (host, user, password, app) = (field()?, field()?, field()?, field()?);
-    // Server name, extension or unused, library, language; the extension counts bytes, so it is not looked into.
-    for _ in 0..4 {
-        let _ = field();
-    }
-    let database = field()?;
+    let r = &mut r;
+    let (host, user, password, app) = (field(r)?, field(r)?, field(r)?, field(r)?);
+    // The server's name.
+    r.bytes(4)?;
+    let extension = (usize::from(r.u16()?), r.u16()?).0;
+    // Library and language.
+    r.bytes(8)?;
+    let database = field(r)?;
+    let token = match flags3 & EXTENSION {
+        0 => None,
+        _ => token(payload, extension)?,
+    };
     let hidden: Vec<u8> = password.iter().map(|b| (b ^ 0xA5).rotate_left(4)).collect();
     Ok(Login {
         version,
@@ -65,7 +75,52 @@ pub fn parse(payload: &[u8]) -> SqlResult<Login> {
         app: text::from_utf16(app),
         database: text::from_utf16(database),
         integrated: flags2 & 0x80 != 0,
+        read_only: type_flags & READ_ONLY != 0,
+        token,
     })
+}
+
+/// OptionFlags3: features follow.
+const EXTENSION: u8 = 0x10;
+/// TypeFlags: the login only reads.
+const READ_ONLY: u8 = 0x20;
+/// The feature of a federated login.
+pub const FEDAUTH: u8 = 2;
+/// The end of the features.
+pub const NO_FEATURE: u8 = 0xFF;
+/// In FEDAUTH: the client repeats that the server has said FEDAUTHREQUIRED.
+const ECHO: u8 = 1;
+/// In FEDAUTH: the client brings its token along.
+const SECURITY_TOKEN: u8 = 1;
+
+/// The token among the features, to which the DWORD at `at` points (MS-TDS 2.2.6.4). Every client that is known here brings one
+/// along; a token that the server would have to ask for is not taken.
+fn token(payload: &[u8], at: usize) -> SqlResult<Option<String>> {
+    let at = Reader::new(payload.get(at..).ok_or_else(incorrect)?).u32()?;
+    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    let mut r = Reader::new(payload.get(at..).ok_or_else(incorrect)?);
+    loop {
+        let feature = r.u8()?;
+        if feature == NO_FEATURE {
+            return Ok(None);
+        }
+        let length = r.u32()?;
+        let mut data = Reader::new(r.bytes(usize::try_from(length).unwrap_or(usize::MAX))?);
+        if feature == FEDAUTH {
+            let options = data.u8()?;
+            if options >> 1 != SECURITY_TOKEN || options & ECHO == 0 {
+                return Err(incorrect());
+            }
+            let length = data.u32()?;
+            let token = data.bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
+            return Ok(Some(text::from_utf16(token)));
+        }
+    }
+}
+
+/// FEATUREEXTACK of a federated login.
+pub fn acknowledge_token(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0xAE, FEDAUTH, 0, 0, 0, 0, NO_FEATURE]);
 }
 
 /// The size of packets from here on.

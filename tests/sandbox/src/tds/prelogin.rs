@@ -41,27 +41,38 @@ pub enum Encryption {
     None,
 }
 
-/// The client's wish in its PRELOGIN.
-pub fn wish(payload: &[u8]) -> Wish {
+/// The first byte of an option in a client's PRELOGIN.
+fn option(payload: &[u8], wanted: u8) -> Option<u8> {
     let mut r = Reader::new(payload);
     while let Ok(option) = r.u8() {
         if option == 0xFF {
             break;
         }
         let (Ok(offset), Ok(_)) = (r.u16(), r.u16()) else { break };
-        // Offsets are big-endian.
-        let at = usize::from(offset.swap_bytes());
-        if option == 1 {
-            return match payload.get(at) {
-                Some(1) => Wish::On,
-                Some(2) => Wish::NotSupported,
-                Some(3) => Wish::Required,
-                _ => Wish::Off,
-            };
+        if option == wanted {
+            // Offsets are big-endian.
+            return payload.get(usize::from(offset.swap_bytes())).copied();
         }
     }
-    Wish::Off
+    None
 }
+
+/// The client's wish in its PRELOGIN.
+pub fn wish(payload: &[u8]) -> Wish {
+    match option(payload, 1) {
+        Some(1) => Wish::On,
+        Some(2) => Wish::NotSupported,
+        Some(3) => Wish::Required,
+        _ => Wish::Off,
+    }
+}
+
+/// Whether the client can log in by a token (FEDAUTHREQUIRED).
+pub fn asks_for_tokens(payload: &[u8]) -> bool {
+    option(payload, FEDAUTHREQUIRED) == Some(1)
+}
+
+const FEDAUTHREQUIRED: u8 = 6;
 
 /// What the two sides agree on, and the server's answer.
 pub fn agree(offer: Encryption, wish: Wish) -> (Agreement, u8) {
@@ -76,19 +87,23 @@ pub fn agree(offer: Encryption, wish: Wish) -> (Agreement, u8) {
     }
 }
 
-/// The server's PRELOGIN packet.
-pub fn answer(encryption: u8) -> Vec<u8> {
-    let options: [(u8, &[u8]); 5] = [
+/// The server's PRELOGIN packet. Whether it takes tokens it says only who asks for it.
+pub fn answer(encryption: u8, takes_tokens: bool) -> Vec<u8> {
+    let encryption = [encryption];
+    let mut options: Vec<(u8, &[u8])> = vec![
         (0, &[16, 0, 0x03, 0xE8, 0, 0]),
-        (1, &[encryption]),
+        (1, &encryption),
         (2, &[0]),
         (3, &[]),
         (4, &[0]),
     ];
+    if takes_tokens {
+        options.push((FEDAUTHREQUIRED, &[1]));
+    }
     let mut offset = options.len() * 5 + 1;
     let mut payload = Vec::new();
-    for (option, data) in options {
-        payload.push(option);
+    for (option, data) in &options {
+        payload.push(*option);
         payload.extend_from_slice(&u16::try_from(offset).unwrap_or(0).to_be_bytes());
         payload.extend_from_slice(&u16::try_from(data.len()).unwrap_or(0).to_be_bytes());
         offset += data.len();

@@ -1,0 +1,286 @@
+//! Tokens of Microsoft Entra for a database, by what an application has to show: a secret, a certificate, or a token of AWS
+//! for the role of this process, which Entra exchanges and nobody stores.
+//!
+//! - The request: <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
+//! - What a certificate signs: <https://learn.microsoft.com/en-us/entra/identity-platform/certificate-credentials>
+//! - The token of AWS: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetWebIdentityToken.html>
+//!
+//! It is one call of STS, so it is signed here rather than by an SDK of its own. No token and no secret is in a log or an error.
+
+mod assertion;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_types::body::SdkBody;
+use futures::future::BoxFuture;
+use http::{Request, header};
+use serde::Deserialize;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::ports::secrets::Secret;
+use tidemark::ports::tokens::{ClientProof, Identity, IssueTokens, Token};
+
+use crate::http::{Answered, Http};
+
+/// How often something is asked for that may be answered the next time.
+const ATTEMPTS: u32 = 3;
+/// How long is waited before the second attempt; ten times as long before the third.
+const PAUSE: Duration = Duration::from_millis(100);
+/// For how long a token of AWS is good. It is exchanged at once.
+const WEB_IDENTITY_SECONDS: u32 = 300;
+/// The only algorithm of those that STS knows which Entra accepts.
+const WEB_IDENTITY_ALGORITHM: &str = "RS256";
+
+/// Where the tokens of AWS come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Sts {
+    pub(crate) endpoint: String,
+    pub(crate) region: String,
+    pub(crate) credentials: SharedCredentialsProvider,
+}
+
+impl Sts {
+    /// STS in a region. The token is not to be had at its global endpoint.
+    pub(crate) fn endpoint_of(region: &str, uses_fips: bool) -> String {
+        let suffix = if region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
+        let service = if uses_fips { "sts-fips" } else { "sts" };
+        format!("https://{service}.{region}.{suffix}")
+    }
+}
+
+/// An issuer of tokens: Microsoft Entra, and STS for those who have nothing else to show.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    http: Http,
+    /// `None` where there is no region, or there are no credentials.
+    sts: Option<Sts>,
+}
+
+impl IssueTokens for Tokens {
+    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token>> {
+        Box::pin(self.issue(identity))
+    }
+}
+
+/// What Entra answers.
+#[derive(Deserialize)]
+struct Issued {
+    access_token: String,
+    expires_in: u64,
+}
+
+/// What Entra answers when it does not.
+#[derive(Default, Deserialize)]
+struct NotIssued {
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    error_codes: Vec<u64>,
+}
+
+impl Tokens {
+    pub(crate) fn new(sts: Option<Sts>) -> Self {
+        Self {
+            http: Http::default(),
+            sts,
+        }
+    }
+
+    async fn issue(&self, identity: &Identity) -> Result<Token> {
+        let address = format!("{}/{}/oauth2/v2.0/token", identity.authority, identity.tenant);
+        let scope = format!("{}/.default", identity.resource);
+        let mut fields = vec![
+            ("client_id", identity.client.as_str()),
+            ("scope", &scope),
+            ("grant_type", "client_credentials"),
+        ];
+        let assertion = self.assertion(identity, &address).await?;
+        match (&identity.proof, &assertion) {
+            (ClientProof::Secret(secret), _) => fields.push(("client_secret", secret.reveal())),
+            (_, Some(assertion)) => {
+                let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+                fields.extend([
+                    ("client_assertion_type", kind),
+                    ("client_assertion", assertion.reveal()),
+                ]);
+            }
+            (_, None) => {}
+        }
+        let request = || form(&address, &fields);
+        let answer = self.ask("Microsoft Entra", request).await?;
+        if answer.status != 200 {
+            return Err(not_issued(&answer));
+        }
+        let Ok(Issued {
+            access_token,
+            expires_in,
+        }) = serde_json::from_slice(&answer.body)
+        else {
+            let message = "Microsoft Entra answered something else than a token: check the secret's authority";
+            return Err(Error::new(ErrorCode::InvalidConfig, message));
+        };
+        Ok(Token {
+            value: Secret::new(access_token),
+            lifetime: Duration::from_secs(expires_in),
+        })
+    }
+
+    /// What an application without a secret shows.
+    async fn assertion(&self, identity: &Identity, address: &str) -> Result<Option<Secret>> {
+        match &identity.proof {
+            ClientProof::Secret(_) => Ok(None),
+            ClientProof::Certificate(pem) => assertion::signed(pem, &identity.client, address).map(Some),
+            ClientProof::WebIdentity { audience } => self.web_identity(audience).await.map(Some),
+        }
+    }
+
+    /// A token of AWS that says which role this process has.
+    async fn web_identity(&self, audience: &str) -> Result<Secret> {
+        let Some(sts) = &self.sts else {
+            let message = "there is no token of AWS without a region and credentials of AWS";
+            return Err(Error::new(ErrorCode::InvalidConfig, message));
+        };
+        let credentials = sts.credentials.provide_credentials().await;
+        let credentials = credentials
+            .map_err(|error| Error::with_source(ErrorCode::InvalidConfig, "there are no credentials of AWS", error))?;
+        let seconds = WEB_IDENTITY_SECONDS.to_string();
+        let fields = [
+            ("Action", "GetWebIdentityToken"),
+            ("Version", "2011-06-15"),
+            ("Audience.member.1", audience),
+            ("DurationSeconds", &seconds),
+            ("SigningAlgorithm", WEB_IDENTITY_ALGORITHM),
+        ];
+        let identity = credentials.into();
+        let request = || signed(form(&format!("{}/", sts.endpoint), &fields)?, &sts.region, &identity);
+        let answer = self.ask("AWS STS", request).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        match element(&text, "WebIdentityToken") {
+            Some(token) if answer.status == 200 => Ok(Secret::new(token.to_owned())),
+            _ => Err(no_web_identity(element(&text, "Code"))),
+        }
+    }
+
+    /// The answer of somebody who may fail for a moment.
+    async fn ask(&self, whom: &str, request: impl Fn() -> Result<Request<SdkBody>>) -> Result<Answered> {
+        let mut pause = PAUSE;
+        let mut attempt = 1;
+        loop {
+            let outcome = self.http.send(request()?).await;
+            let failure = match outcome {
+                Ok(answer) if answer.status < 500 && answer.status != 429 => return Ok(answer),
+                Ok(answer) => {
+                    let message = format!("{whom} does not issue a token for now (HTTP {})", answer.status);
+                    Error::new(ErrorCode::SourceUnavailable, message)
+                }
+                Err(error) => {
+                    let message = format!("{whom} cannot be reached for a token");
+                    Error::with_source(ErrorCode::SourceUnavailable, message, error)
+                }
+            };
+            if attempt == ATTEMPTS {
+                return Err(failure);
+            }
+            tokio::time::sleep(pause).await;
+            (attempt, pause) = (attempt + 1, pause * 10);
+        }
+    }
+}
+
+/// A form, as it is posted.
+fn form(address: &str, fields: &[(&str, &str)]) -> Result<Request<SdkBody>> {
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(fields);
+    let request = Request::post(address)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "application/json, text/xml")
+        .body(SdkBody::from(body.finish()));
+    request.map_err(|_| Error::new(ErrorCode::InvalidConfig, "the address of a token's issuer is not a URL"))
+}
+
+/// The request with the signature of AWS (Signature Version 4).
+fn signed(
+    mut request: Request<SdkBody>,
+    region: &str,
+    identity: &aws_smithy_runtime_api::client::identity::Identity,
+) -> Result<Request<SdkBody>> {
+    let not_signed = |_| Error::new(ErrorCode::Internal, "a request to AWS STS cannot be signed");
+    let params = v4::SigningParams::builder()
+        .identity(identity)
+        .region(region)
+        .name("sts")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|_| Error::new(ErrorCode::Internal, "a request to AWS STS cannot be signed"))?;
+    let address = request.uri().to_string();
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let body = SignableBody::Bytes(request.body().bytes().unwrap_or_default());
+    let signable = SignableRequest::new("POST", &address, headers.into_iter(), body).map_err(not_signed)?;
+    let (instructions, _) = sign(signable, &params.into()).map_err(not_signed)?.into_parts();
+    instructions.apply_to_request_http1x(&mut request);
+    Ok(request)
+}
+
+/// The content of an element. What is looked for here has no characters that XML would escape.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>"))
+        .map(|(content, _)| content.trim())
+}
+
+/// Why Entra refused, by its codes: its texts are long and hold ids.
+fn not_issued(answer: &Answered) -> Error {
+    let NotIssued { error, error_codes } = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let is_code = !error.is_empty() && error.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let error = if is_code {
+        error
+    } else {
+        format!("HTTP {}", answer.status)
+    };
+    let why = match error_codes.first() {
+        Some(code) => {
+            let hint = match code {
+                7_000_215 => "the client_secret is not that of the application: give its value, not its id",
+                7_000_222 => "the client_secret has expired",
+                700_016 => "the tenant has no application with this client_id",
+                90_002 => "there is no tenant with this tenant_id",
+                700_027 => "the certificate is not one of the application's",
+                70_021 | 700_211 | 700_212 | 700_213 => {
+                    "no federated credential of the application fits: its issuer is the account's issuer URL of AWS, its subject \
+                     the ARN of the function's role, and its audience that of the secret"
+                }
+                _ => "https://login.microsoftonline.com/error says what the code means",
+            };
+            format!("{error}, AADSTS{code}: {hint}")
+        }
+        None => error,
+    };
+    let message = format!("Microsoft Entra issues no token for the application in the secret ({why})");
+    Error::new(ErrorCode::InvalidConfig, message)
+}
+
+fn no_web_identity(code: Option<&str>) -> Error {
+    let code = code.filter(|code| code.chars().all(|c| c.is_ascii_alphanumeric()));
+    let hint = match code {
+        Some("AccessDenied") => "allow the function's role sts:GetWebIdentityToken",
+        Some("OutboundWebIdentityFederationDisabled" | "OutboundWebIdentityFederationDisabledException") => {
+            "enable outbound web identity federation for the account"
+        }
+        Some("ExpiredToken" | "InvalidClientTokenId" | "SignatureDoesNotMatch") => "check the credentials of AWS",
+        _ => "check that STS in this region knows GetWebIdentityToken",
+    };
+    let message = format!(
+        "AWS STS issues no token for the role of this process ({}): {hint}",
+        code.unwrap_or("no code")
+    );
+    Error::new(ErrorCode::InvalidConfig, message)
+}

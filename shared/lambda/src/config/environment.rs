@@ -1,0 +1,113 @@
+//! The variables of a process, and what is wrong with them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::names::ObjectName;
+
+/// The variables of the process, and every complaint about them: all are reported at once.
+#[derive(Debug)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    complaints: Vec<String>,
+}
+
+impl Environment {
+    /// The process's own variables. Empty ones count as unset, as templates leave them.
+    #[must_use]
+    pub fn from_process() -> Self {
+        Self::new(std::env::vars())
+    }
+
+    /// These variables.
+    pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let variables = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        Self {
+            variables,
+            complaints: Vec::new(),
+        }
+    }
+
+    /// Each complaint once, though several parts of a configuration read the same variable.
+    pub(super) fn complain(&mut self, what: String) {
+        if !self.complaints.contains(&what) {
+            self.complaints.push(what);
+        }
+    }
+
+    pub(super) fn optional(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    pub(super) fn required(&mut self, name: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.complain(format!("{name} is not set"));
+            String::new()
+        })
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
+        let Some(value) = self.optional(name) else {
+            return default;
+        };
+        choices.iter().find(|(choice, _)| *choice == value).map_or_else(
+            || {
+                let choices: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
+                self.complain(format!("{name} is '{value}', not one of {}", choices.join(", ")));
+                default
+            },
+            |(_, choice)| *choice,
+        )
+    }
+
+    /// A number in `range`; `default` when there is none.
+    pub(super) fn number<T: Copy + PartialOrd + FromStr + fmt::Display>(
+        &mut self,
+        name: &str,
+        unit: &str,
+        range: RangeInclusive<T>,
+        default: T,
+    ) -> T {
+        let Some(value) = self.optional(name) else {
+            return default;
+        };
+        let number = value.parse().ok().filter(|number| range.contains(number));
+        number.unwrap_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            self.complain(format!("{name} is not {unit} from {least} to {most}"));
+            default
+        })
+    }
+
+    /// What is between commas, without the blanks around it.
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
+        let value = self.optional(name).unwrap_or_default();
+        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(str::to_owned).collect()
+    }
+
+    pub(super) fn object_name(&mut self, name: &str, default: &str) -> Option<ObjectName> {
+        let value = self.optional(name).unwrap_or_else(|| default.to_owned());
+        value
+            .parse()
+            .map_err(|error: Error| self.complain(format!("{name}: {error}")))
+            .ok()
+    }
+
+    /// `value` if nothing was complained about, else `InvalidConfig` with everything.
+    pub(super) fn checked<T>(self, value: Option<T>) -> Result<T> {
+        match value {
+            Some(value) if self.complaints.is_empty() => Ok(value),
+            _ => Err(Error::new(
+                ErrorCode::InvalidConfig,
+                format!(
+                    "the function's environment is incomplete: {}",
+                    self.complaints.join("; ")
+                ),
+            )),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Environments, complete and not.
+
+use tidemark::error::ErrorCode;
+
+use super::*;
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    Environment::new(
+        variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )
+}
+
+#[test]
+fn defaults_suit_the_tutorial() {
+    let config = UpdateConfig::read(environment(&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")])).unwrap();
+    assert_eq!(config.sink.prefix, "tidemark");
+    assert_eq!((config.source.tls, config.source.read_intent), (None, false));
+    let WatermarkConfig::Sql(store) = config.watermarks else {
+        panic!("sql is the default")
+    };
+    let server = ServerSettings {
+        is_written: true,
+        ..config.source
+    };
+    assert_eq!(store.server, server);
+    assert_eq!(
+        (store.table.to_string(), store.procedure.to_string()),
+        ("dbo.watermarktable".into(), "dbo.usp_write_watermark".into())
+    );
+}
+
+#[test]
+fn everything_missing_is_reported_at_once() {
+    let error = CopyConfig::read(environment(&[
+        ("SINK_BUCKET", ""),
+        ("SOURCE_TLS", "off"),
+        ("PART_BYTES", "12"),
+        ("SOURCE_SILENCE_SECONDS", "0"),
+        ("SOURCE_PORT", "high"),
+        ("SINK_PORT", "0"),
+        ("SOURCE_READ_INTENT", "yes"),
+    ]))
+    .unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidConfig);
+    for name in [
+        "SINK_BUCKET is not set",
+        "SOURCE_SECRET_ARN is not set",
+        "SOURCE_TLS is 'off'",
+        "PART_BYTES",
+        "SOURCE_SILENCE_SECONDS",
+        "SOURCE_PORT is not a port from 1 to 65535",
+        "SINK_PORT",
+        "SOURCE_READ_INTENT is 'yes'",
+    ] {
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+const SHARED: [(&str, &str); 8] = [
+    ("SINK_BUCKET", "b"),
+    ("SOURCE_SECRET_ARN", "arn"),
+    ("SOURCE_HOST", "source"),
+    ("SOURCE_PORT", "1500"),
+    ("SOURCE_DATABASE", "sales"),
+    ("SOURCE_TLS", "trust"),
+    ("SOURCE_READ_INTENT", "true"),
+    ("WATERMARK_DATABASE", "control"),
+];
+
+fn control_table_of(variables: &[(&str, &str)]) -> (ServerSettings, ServerSettings) {
+    let config = UpdateConfig::read(environment(variables)).unwrap();
+    match config.watermarks {
+        WatermarkConfig::Sql(store) => (config.source, store.server),
+        WatermarkConfig::S3 => panic!("sql is the default"),
+    }
+}
+
+#[test]
+fn a_server_without_a_secret_of_its_own_is_the_source() {
+    let (source, control) = control_table_of(&SHARED);
+    assert_eq!((source.tls, source.read_intent), (Some(Tls::Trust), true));
+    assert_eq!((source.host.as_deref(), source.port), (Some("source"), Some(1500)));
+    let shared = ServerSettings {
+        database: Some("control".to_owned()),
+        is_written: true,
+        ..source
+    };
+    assert_eq!(control, shared);
+}
+
+#[test]
+fn what_holds_for_the_source_holds_for_no_other_secret() {
+    let own = [&SHARED[..], &[("WATERMARK_SECRET_ARN", "own"), ("SINK_HOST", "sink")]].concat();
+    let (_, control) = control_table_of(&own);
+    assert_eq!(
+        (control.secret.as_str(), control.tls, control.host),
+        ("own", None, None)
+    );
+    assert_eq!((control.read_intent, control.is_written), (false, true));
+    let sinks = CopyConfig::read(environment(&own)).unwrap().sinks;
+    assert_eq!(
+        (sinks.host.as_deref(), sinks.port, sinks.tls),
+        (Some("sink"), None, None)
+    );
+}
+
+#[test]
+fn only_the_secrets_that_are_named_are_those_of_sinks() {
+    let sinks = |value: &str| {
+        let variables = [
+            ("SINK_BUCKET", "b"),
+            ("SOURCE_SECRET_ARN", "arn"),
+            ("SINK_SECRET_ARNS", value),
+        ];
+        CopyConfig::read(environment(&variables)).unwrap().sink_secret_arns
+    };
+    assert_eq!(sinks(""), [""; 0]);
+    assert_eq!(sinks("arn:one, arn:two ,"), ["arn:one", "arn:two"]);
+}
+
+#[test]
+fn the_s3_store_needs_no_server() {
+    let config = LookupOldConfig::read(environment(&[("SINK_BUCKET", "b"), ("WATERMARK_STORE", "s3")])).unwrap();
+    assert_eq!(config.watermarks, WatermarkConfig::S3);
+}

@@ -1,0 +1,172 @@
+//! Why there is no TLS connection: each cause has its own words, and its own advice.
+//!
+//! Both drivers have rustls below, and hand on what it says as text; so its words are what causes are told by. A test holds
+//! this list against rustls's own errors. What fails stays failed whichever cause it is, so no retry depends on a text.
+
+use tidemark::error::{Failure, Fault};
+
+/// What is said of a handshake, and what it means.
+struct Cause {
+    /// The words of rustls for it.
+    said: &'static [&'static str],
+    means: &'static str,
+}
+
+/// The more special ones come first.
+const CAUSES: [Cause; 11] = [
+    Cause {
+        // Those of tiberius, and of the stand-in for native-tls.
+        said: &[
+            "no usable CA certificates found",
+            "could not load platform certificates",
+            "no certificate authority was found",
+        ],
+        means: "no certificate authority is known on this machine: name a file with their certificates in SSL_CERT_FILE",
+    },
+    Cause {
+        said: &["UnknownIssuer"],
+        means: "the server's certificate is of no authority that is known here: if it is of a private one, name a file with its \
+                certificate and the public ones in SSL_CERT_FILE; \"tls\": \"trust\" in the secret takes any certificate, for \
+                private test servers only",
+    },
+    Cause {
+        said: &["certificate not valid for name", "NotValidForName"],
+        means: "the server's certificate is for another name than that of the host: connect by a name in the certificate, or \
+                give one of them as host_name_in_certificate in the secret",
+    },
+    Cause {
+        said: &["certificate expired", "Expired"],
+        means: "the server's certificate has expired: renew it on the server",
+    },
+    Cause {
+        said: &["certificate not valid yet", "NotValidYet"],
+        means: "the server's certificate is not valid yet: check the clocks of the server and of its authority",
+    },
+    Cause {
+        said: &["Revoked"],
+        means: "the server's certificate was revoked: renew it on the server",
+    },
+    Cause {
+        said: &["invalid peer certificate"],
+        means: "the server's certificate is of a kind that is not accepted, as the one is that SQL Server makes for itself when it \
+                is given none: give the server a certificate of an authority (X.509 version 3, for servers)",
+    },
+    Cause {
+        said: &["NoApplicationProtocol", "peer doesn't support any known protocol"],
+        means: "the server does not speak TDS 8.0, which \"tls\": \"strict\" in the secret asks for and SQL Server 2022 was the \
+                first to know: use \"tls\": \"verify\"",
+    },
+    Cause {
+        said: &[
+            "alert: ProtocolVersion",
+            "ServerDoesNotSupportTls12Or13",
+            "ServerTlsVersionIsDisabledByOurConfig",
+            "UnknownProtocolVersion",
+        ],
+        means: "the server speaks no version of TLS that is accepted here: enable TLS 1.2 or 1.3 on the server",
+    },
+    Cause {
+        said: &[
+            "alert: HandshakeFailure",
+            "alert: InsufficientSecurity",
+            "alert: IllegalParameter",
+            "ExtendedMasterSecretExtensionRequired",
+            "NoCipherSuitesInCommon",
+            "NoKxGroupsInCommon",
+            "NoSignatureSchemesInCommon",
+            "NoEcPointFormatsInCommon",
+            "SelectedUnofferedCipherSuite",
+        ],
+        means: "the server and this program have no cipher in common: enable a suite with ECDHE and AES-GCM on the server",
+    },
+    Cause {
+        said: &["corrupt message", "unexpected message", "excess record size"],
+        means: "what answers does not speak TLS: check that the port is SQL Server's; \"tls\": \"strict\" in the secret needs SQL \
+                Server 2022 or later",
+    },
+];
+
+/// What rustls says of a handshake that failed. `None` when it is not known to be about one.
+pub(super) fn of_text(text: &str) -> Option<Failure> {
+    let is_said = |cause: &&Cause| cause.said.iter().any(|said| text.contains(said));
+    let cause = CAUSES.iter().find(is_said)?;
+    Some(Failure::new(Fault::Refused, cause.means).caused_by(text))
+}
+
+/// A handshake that failed for a reason that has no words of its own.
+pub(super) fn unknown(text: &str) -> Failure {
+    of_text(text).unwrap_or_else(|| Failure::new(Fault::Refused, "there is no TLS connection").caused_by(text))
+}
+
+/// The server's end of a connection in the middle of a handshake. A network that breaks looks the same.
+pub(super) fn ended() -> Failure {
+    Failure::new(
+        Fault::Unreachable,
+        "the server ended the connection in the TLS handshake: if it does so every time, it has no TLS version (1.2 or 1.3) or no \
+         cipher in common with this program, or it and the secret differ about \"tls\": \"strict\"",
+    )
+}
+
+/// A server without encryption.
+pub(super) fn not_encrypted() -> Failure {
+    Failure::new(
+        Fault::Refused,
+        "the server does not encrypt connections, and nothing is sent in the clear: enable encryption on the server",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+    use super::*;
+
+    fn said_of(error: &Error) -> String {
+        let failure = unknown(&error.to_string());
+        assert_eq!(failure.fault(), Fault::Refused, "{error}");
+        failure.to_string()
+    }
+
+    #[test]
+    fn each_cause_has_its_own_words_and_only_an_unknown_authority_is_advised_about() {
+        let certificate = Error::InvalidCertificate;
+        for (error, said) in [
+            (certificate(CertificateError::UnknownIssuer), "SSL_CERT_FILE"),
+            (
+                certificate(CertificateError::NotValidForName),
+                "host_name_in_certificate",
+            ),
+            (certificate(CertificateError::Expired), "has expired"),
+            (certificate(CertificateError::NotValidYet), "clocks"),
+            (certificate(CertificateError::Revoked), "revoked"),
+            (certificate(CertificateError::BadEncoding), "of a kind"),
+            (certificate(CertificateError::InvalidPurpose), "of a kind"),
+            (Error::NoApplicationProtocol, "TDS 8.0"),
+            (Error::AlertReceived(AlertDescription::NoApplicationProtocol), "TDS 8.0"),
+            (
+                Error::AlertReceived(AlertDescription::ProtocolVersion),
+                "TLS 1.2 or 1.3",
+            ),
+            (PeerIncompatible::ServerDoesNotSupportTls12Or13.into(), "TLS 1.2 or 1.3"),
+            (
+                Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "cipher in common",
+            ),
+            (PeerIncompatible::NoCipherSuitesInCommon.into(), "cipher in common"),
+            (PeerIncompatible::NoKxGroupsInCommon.into(), "cipher in common"),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "does not speak TLS",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::InternalError),
+                "no TLS connection",
+            ),
+        ] {
+            let text = said_of(&error);
+            assert!(text.contains(said), "{error}: {text}");
+            let is_advised = matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
+            assert_eq!(text.contains("SSL_CERT_FILE"), is_advised, "{text}");
+        }
+    }
+}

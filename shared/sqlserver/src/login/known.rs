@@ -1,0 +1,381 @@
+//! What is known of logins and tokens, for how long, and when it is read again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tidemark::error::{Answer, Error, ErrorCode, Result};
+use tidemark::ports::secrets::{ReadSecrets, Secret};
+use tidemark::ports::tokens::{Identity, IssueTokens, Token};
+
+use super::{Login, Proof, ServerSettings, SignIn};
+use crate::moment::Moment;
+
+/// How long a login is good without asking: a changed secret, which may name another server, counts within five minutes.
+const AGE_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How long before its end a token is not used any more: a login takes its time, and clocks differ.
+const TOKEN_RESERVE: Duration = Duration::from_secs(5 * 60);
+
+/// The logins a process has read, and those it will. Clones share what is known.
+#[derive(Clone)]
+pub struct Logins {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    secrets: Arc<dyn ReadSecrets>,
+    tokens: Option<Arc<dyn IssueTokens>>,
+    known: Mutex<HashMap<ServerSettings, (Login, Moment)>>,
+    issued: Mutex<HashMap<Identity, (Token, Moment)>>,
+}
+
+impl fmt::Debug for Logins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logins")
+            .field("secrets", &self.shared.secrets)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Logins {
+    /// Takes a store of secrets; nothing is read yet. Who signs in by a token cannot do so with these.
+    #[must_use]
+    pub fn new(secrets: Arc<dyn ReadSecrets>) -> Self {
+        Self::of(secrets, None)
+    }
+
+    /// Takes a store of secrets and an issuer of tokens.
+    #[must_use]
+    pub fn with_tokens(secrets: Arc<dyn ReadSecrets>, tokens: Arc<dyn IssueTokens>) -> Self {
+        Self::of(secrets, Some(tokens))
+    }
+
+    fn of(secrets: Arc<dyn ReadSecrets>, tokens: Option<Arc<dyn IssueTokens>>) -> Self {
+        let shared = Shared {
+            secrets,
+            tokens,
+            known: Mutex::default(),
+            issued: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The login of `server`, of not more than five minutes ago.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadSecrets::secret`], and `InvalidConfig` when the secret does not say what a login needs.
+    pub async fn credential(&self, server: &ServerSettings) -> Result<Credential> {
+        let known = locked(&self.shared.known).get(server).cloned();
+        let (login, is_new) = match known.filter(|(_, at)| at.elapsed() < AGE_LIMIT) {
+            Some((login, _)) => (login, false),
+            None => (self.read(server).await?, true),
+        };
+        Ok(Credential {
+            origin: Some((self.clone(), server.clone())),
+            state: Arc::new(Mutex::new(State {
+                login: Arc::new(login),
+                is_new,
+                is_token_new: false,
+            })),
+        })
+    }
+
+    async fn read(&self, server: &ServerSettings) -> Result<Login> {
+        let secret = self.shared.secrets.secret(&server.secret).await?;
+        let login = Login::from_secret(server, &secret)?;
+        locked(&self.shared.known).insert(server.clone(), (login.clone(), Moment::now()));
+        Ok(login)
+    }
+
+    /// The token of an identity, and whether it was issued just now.
+    async fn token(&self, identity: &Identity) -> Result<(Secret, bool)> {
+        let issued = locked(&self.shared.issued).get(identity).cloned();
+        let is_good = |(token, at): &(Token, Moment)| at.elapsed() + TOKEN_RESERVE < token.lifetime;
+        if let Some((token, _)) = issued.filter(is_good) {
+            return Ok((token.value, false));
+        }
+        let Some(tokens) = &self.shared.tokens else {
+            return Err(Error::new(
+                ErrorCode::InvalidConfig,
+                "this process cannot ask for tokens",
+            ));
+        };
+        let token = tokens.token(identity).await?;
+        let value = token.value.clone();
+        locked(&self.shared.issued).insert(identity.clone(), (token, Moment::now()));
+        Ok((value, true))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A login for the connections of one invocation. When a server does not let it in any more, or is not where it says, the
+/// secret is read again, once until it has let somebody in: passwords are rotated, and databases move.
+#[derive(Clone)]
+pub struct Credential {
+    origin: Option<(Logins, ServerSettings)>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    login: Arc<Login>,
+    /// Whether the login was read and has let nobody in yet. To read it again would say the same.
+    is_new: bool,
+    /// The same of the token that was shown last.
+    is_token_new: bool,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Credential").field(&self.login()).finish()
+    }
+}
+
+impl From<Login> for Credential {
+    fn from(login: Login) -> Self {
+        Self {
+            origin: None,
+            state: Arc::new(Mutex::new(State {
+                login: Arc::new(login),
+                is_new: true,
+                is_token_new: true,
+            })),
+        }
+    }
+}
+
+impl Credential {
+    /// The login as far as it is known.
+    #[must_use]
+    pub fn login(&self) -> Arc<Login> {
+        locked(&self.state).login.clone()
+    }
+
+    /// Logs in by `log_in` and, where that fails and something has changed since it was read, once more.
+    pub(crate) async fn log_in<C>(&self, log_in: impl AsyncFn(&Login, Proof<'_>) -> Answer<C>) -> Answer<C> {
+        match self.attempt(&log_in).await {
+            Ok(connection) => Ok(connection),
+            Err(failure) if !self.is_renewed().await => Err(failure),
+            Err(_) => self.attempt(&log_in).await,
+        }
+    }
+
+    async fn attempt<C>(&self, log_in: &impl AsyncFn(&Login, Proof<'_>) -> Answer<C>) -> Answer<C> {
+        let login = self.login();
+        let outcome = match &login.sign_in {
+            SignIn::Password { username, password } => log_in(&login, Proof::Password(username, password)).await,
+            SignIn::Entra(identity) => {
+                let token = self.token(identity).await?;
+                log_in(&login, Proof::Token(&token)).await
+            }
+        };
+        if outcome.is_ok() {
+            let mut state = locked(&self.state);
+            (state.is_new, state.is_token_new) = (false, false);
+        }
+        outcome
+    }
+
+    async fn token(&self, identity: &Identity) -> Result<Secret> {
+        let Some((logins, _)) = &self.origin else {
+            return Err(Error::new(
+                ErrorCode::InvalidConfig,
+                "a login without a secret has no token",
+            ));
+        };
+        let (token, is_new) = logins.token(identity).await?;
+        locked(&self.state).is_token_new = is_new;
+        Ok(token)
+    }
+
+    /// Whether there is something else to log in with than what was just refused, which is not tried again: that would only
+    /// lock the login.
+    async fn is_renewed(&self) -> bool {
+        let Some((logins, server)) = &self.origin else {
+            return false;
+        };
+        let (login, is_new, is_token_new) = {
+            let state = locked(&self.state);
+            (state.login.clone(), state.is_new, state.is_token_new)
+        };
+        let mut is_renewed = false;
+        if let SignIn::Entra(identity) = &login.sign_in
+            && !is_token_new
+        {
+            locked(&logins.shared.issued).remove(identity);
+            is_renewed = true;
+        }
+        if is_new {
+            // Not for this invocation, but the next one is to read it again.
+            locked(&logins.shared.known).remove(server);
+            return is_renewed;
+        }
+        // What failed before this is what the caller has to hear of.
+        let Ok(now) = logins.read(server).await else {
+            return is_renewed;
+        };
+        let has_changed = now != *login;
+        let mut state = locked(&self.state);
+        state.login = Arc::new(now);
+        state.is_new = true;
+        is_renewed || has_changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use futures::future::BoxFuture;
+    use tidemark::error::{Failure, Fault};
+    use tidemark::ports::tokens::ClientProof;
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// A store that answers with these passwords in turn.
+    #[derive(Debug)]
+    struct Store(Mutex<VecDeque<Option<&'static str>>>);
+
+    impl Store {
+        fn left(&self) -> usize {
+            self.0.lock().unwrap().len()
+        }
+    }
+
+    impl ReadSecrets for Store {
+        fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
+            assert_eq!(name, "arn");
+            let password = self.0.lock().unwrap().pop_front().flatten();
+            let secret = password.map(|password| {
+                Secret::new(format!(
+                    r#"{{"host":"db","username":"u","password":"{password}","dbname":"d"}}"#
+                ))
+            });
+            Box::pin(async { secret.ok_or_else(|| Error::new(ErrorCode::SourceUnavailable, "throttled")) })
+        }
+    }
+
+    fn logins(passwords: &[Option<&'static str>]) -> (Arc<Store>, Logins, ServerSettings) {
+        let store = Arc::new(Store(Mutex::new(passwords.iter().copied().collect())));
+        (store.clone(), Logins::new(store), ServerSettings::of_secret("arn"))
+    }
+
+    fn refused() -> Failure {
+        Failure::new(Fault::Refused, "refused").numbered(18456)
+    }
+
+    /// A login at a server that knows this password only, and how often it was tried.
+    async fn log_in(credential: &Credential, known: &str) -> (bool, usize) {
+        let tried = Mutex::new(0);
+        let log_in = async |_: &Login, proof: Proof<'_>| {
+            *tried.lock().unwrap() += 1;
+            match proof {
+                Proof::Password(_, password) if password.reveal() == known => Ok(()),
+                Proof::Token(token) if token.reveal() == known => Ok(()),
+                _ => Err(refused()),
+            }
+        };
+        let outcome = credential.log_in(log_in).await.is_ok();
+        (outcome, tried.into_inner().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_refused_is_read_again_once_and_tried_again_only_if_it_changed() {
+        for (now, expected) in [(Some("new"), (true, 2)), (Some("old"), (false, 1)), (None, (false, 1))] {
+            let (store, logins, server) = logins(&[Some("old"), now, Some("newest")]);
+            logins.credential(&server).await.unwrap();
+            let credential = logins.credential(&server).await.unwrap();
+            assert_eq!(log_in(&credential, "new").await, expected, "{now:?}");
+            assert_eq!(store.left(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rotation_in_the_middle_of_an_invocation_is_survived() {
+        let (store, logins, server) = logins(&[Some("first"), Some("second"), Some("third")]);
+        let credential = logins.credential(&server).await.unwrap();
+        assert_eq!(log_in(&credential, "first").await, (true, 1));
+        assert_eq!(log_in(&credential.clone(), "second").await, (true, 2));
+        assert_eq!(
+            log_in(&credential, "second").await,
+            (true, 1),
+            "known to all its clones"
+        );
+        assert_eq!(log_in(&credential, "third").await, (true, 2));
+        assert_eq!((store.left(), credential.login().password()), (0, "third"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_was_read_just_now_is_read_again_by_the_next_invocation_only() {
+        let (store, logins, server) = logins(&[Some("old"), Some("new")]);
+        let credential = logins.credential(&server).await.unwrap();
+        assert_eq!(log_in(&credential, "new").await, (false, 1));
+        assert_eq!(log_in(&credential, "new").await, (false, 1));
+        assert_eq!(store.left(), 1);
+        let next = logins.credential(&server).await.unwrap();
+        assert_eq!(log_in(&next, "new").await, (true, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_counts_for_five_minutes() {
+        let (_, logins, server) = logins(&[Some("old"), Some("new")]);
+        let known = async || logins.credential(&server).await.unwrap().login().password().to_owned();
+        assert_eq!(known().await, "old");
+        advance(AGE_LIMIT - Duration::from_secs(1)).await;
+        assert_eq!(known().await, "old");
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(known().await, "new");
+    }
+
+    /// A store with one application of Entra, and an issuer that counts its tokens.
+    #[derive(Debug, Default)]
+    struct Entra(Mutex<usize>);
+
+    impl ReadSecrets for Entra {
+        fn secret<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Secret>> {
+            let content = r#"{"host": "db", "dbname": "d", "authentication": "service_principal", "tenant_id": "t",
+                              "client_id": "c", "client_secret": "s"}"#;
+            Box::pin(async { Ok(Secret::new(content.to_owned())) })
+        }
+    }
+
+    impl IssueTokens for Entra {
+        fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token>> {
+            assert!(identity.proof == ClientProof::Secret(Secret::new("s".to_owned())));
+            let mut issued = self.0.lock().unwrap();
+            *issued += 1;
+            let value = Secret::new(format!("token {issued}"));
+            let lifetime = Duration::from_secs(60 * 60);
+            Box::pin(async move { Ok(Token { value, lifetime }) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_kept_until_shortly_before_it_ends_or_is_refused() {
+        let entra = Arc::new(Entra::default());
+        let logins = Logins::with_tokens(entra.clone(), entra);
+        let credential = async || logins.credential(&ServerSettings::of_secret("arn")).await.unwrap();
+        assert_eq!(log_in(&credential().await, "token 1").await, (true, 1));
+        advance(Duration::from_secs(54 * 60)).await;
+        assert_eq!(log_in(&credential().await, "token 1").await, (true, 1));
+        advance(Duration::from_secs(2 * 60)).await;
+        assert_eq!(
+            log_in(&credential().await, "token 2").await,
+            (true, 1),
+            "before it ends"
+        );
+        assert_eq!(
+            log_in(&credential().await, "token 3").await,
+            (true, 2),
+            "it was revoked"
+        );
+        assert_eq!(log_in(&credential().await, "no token").await, (false, 2), "once");
+    }
+}

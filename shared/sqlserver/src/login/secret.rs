@@ -1,0 +1,286 @@
+//! A login from the content of a secret, as RDS writes it and people do.
+//!
+//! Every complaint is reported at once, and none quotes the content. Fields that nobody here knows (`engine`,
+//! `dbInstanceIdentifier`, …) are allowed.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::server::{ServerSettings, Tls};
+use tidemark::ports::secrets::Secret;
+use tidemark::ports::tokens::{ClientProof, Identity};
+
+use super::{DEFAULT_PORT, Login, SignIn, address};
+
+/// For whom a token of AWS is meant that Entra exchanges.
+const TOKEN_EXCHANGE: &str = "api://AzureADTokenExchange";
+
+/// The clouds of Azure by the end of a server's name: who issues tokens there, and what for
+/// (<https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud>).
+const CLOUDS: [(&str, &str, &str); 2] = [
+    (
+        ".database.usgovcloudapi.net",
+        "https://login.microsoftonline.us",
+        "https://database.usgovcloudapi.net",
+    ),
+    (
+        ".database.chinacloudapi.cn",
+        "https://login.partner.microsoftonline.cn",
+        "https://database.chinacloudapi.cn",
+    ),
+];
+
+/// Those of every other server.
+const AZURE: (&str, &str) = ("https://login.microsoftonline.com", "https://database.windows.net");
+
+impl Login {
+    /// The login of `server`, whose secret has this content.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` names everything that is missing or wrong, and quotes nothing.
+    pub fn from_secret(server: &ServerSettings, content: &Secret) -> Result<Self> {
+        let refused = |what: &str| {
+            let message = format!(
+                "the secret {} is not one of {{host, port, username, password, dbname}} as RDS writes it: {what}",
+                server.secret
+            );
+            Error::new(ErrorCode::InvalidConfig, message)
+        };
+        let fields: Value = serde_json::from_str(content.reveal()).map_err(|_| refused("it is not JSON"))?;
+        let Value::Object(fields) = fields else {
+            return Err(refused("it is not an object"));
+        };
+        let mut content = Content {
+            fields,
+            complaints: Vec::new(),
+        };
+        let login = content.login(server);
+        match login {
+            Some(login) if content.complaints.is_empty() => Ok(login),
+            _ => Err(refused(&content.complaints.join("; "))),
+        }
+    }
+}
+
+/// The fields of a secret, and what is wrong with them.
+struct Content {
+    fields: Map<String, Value>,
+    complaints: Vec<String>,
+}
+
+impl Content {
+    fn complain(&mut self, what: impl Into<String>) {
+        self.complaints.push(what.into());
+    }
+
+    /// A text that is not empty.
+    fn text(&mut self, name: &str) -> Option<String> {
+        match self.fields.remove(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => (!text.is_empty()).then_some(text),
+            Some(_) => {
+                self.complain(format!("its {name} is not text"));
+                None
+            }
+        }
+    }
+
+    fn required(&mut self, name: &str) -> Option<String> {
+        let complaints = self.complaints.len();
+        let text = self.text(name);
+        if text.is_none() && complaints == self.complaints.len() {
+            self.complain(format!("it has no {name}"));
+        }
+        text
+    }
+
+    /// A field that a variable stands in for.
+    fn or_given(
+        &mut self,
+        name: &str,
+        given: Option<&String>,
+        server: &ServerSettings,
+        variable: &str,
+    ) -> Option<String> {
+        let complaints = self.complaints.len();
+        let text = self.text(name).or_else(|| given.cloned());
+        if text.is_none() && complaints == self.complaints.len() {
+            let stand_in = match server.variables {
+                "" => String::new(),
+                prefix => format!(", and {prefix}_{variable} is not set"),
+            };
+            self.complain(format!("it has no {name}{stand_in}"));
+        }
+        text
+    }
+
+    /// RDS writes the port as a number, the console's form as text.
+    fn port(&mut self) -> Option<u16> {
+        let port = match self.fields.remove("port")? {
+            Value::Null => return None,
+            Value::String(text) if text.trim().is_empty() => return None,
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Number(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()),
+            _ => None,
+        };
+        let port = port.filter(|port| *port > 0);
+        if port.is_none() {
+            self.complain("its port is not a number from 1 to 65535");
+        }
+        port
+    }
+
+    /// The console's form writes it as text.
+    fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.fields.remove(name)? {
+            Value::Null => None,
+            Value::Bool(flag) => Some(flag),
+            Value::String(text) if text == "true" => Some(true),
+            Value::String(text) if text == "false" => Some(false),
+            _ => {
+                self.complain(format!("its {name} is neither true nor false"));
+                None
+            }
+        }
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let choice = choices.iter().find(|(choice, _)| *choice == text);
+        if choice.is_none() {
+            let choices: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
+            self.complain(format!("its {name} is none of {}", choices.join(", ")));
+        }
+        choice.map(|(_, choice)| *choice)
+    }
+
+    fn login(&mut self, server: &ServerSettings) -> Option<Login> {
+        let address = self.address(server);
+        let database = self.or_given("dbname", server.database.as_ref(), server, "DATABASE");
+        let tls = self.one_of("tls", &Tls::ALL).or(server.tls).unwrap_or(Tls::Verify);
+        let host_name_in_certificate = self.text("host_name_in_certificate");
+        if host_name_in_certificate.is_some() && tls == Tls::Trust {
+            self.complain("it has a host_name_in_certificate, which tls: trust does not look at");
+        }
+        let read_intent = self.flag("read_intent").unwrap_or(server.read_intent);
+        let host = address.as_ref().map_or("", |(host, _)| host);
+        let sign_in = self.sign_in(host);
+        let (host, port) = address?;
+        Some(Login {
+            host,
+            port,
+            database: database?,
+            sign_in: sign_in?,
+            tls,
+            host_name_in_certificate,
+            read_intent: read_intent && !server.is_written,
+        })
+    }
+
+    /// The host and the port, which may stand in the host as well.
+    fn address(&mut self, server: &ServerSettings) -> Option<(String, u16)> {
+        let port = self.port();
+        let host = self.or_given("host", server.host.as_ref(), server, "HOST")?;
+        let address = match address::read(&host) {
+            Ok(address) => address,
+            Err(what) => {
+                self.complain(format!("its host is not one, {what}"));
+                return None;
+            }
+        };
+        if let (Some(one), Some(other)) = (address.port, port)
+            && one != other
+        {
+            self.complain(format!(
+                "its host names the port {one}, and its port is {other}: give one of them"
+            ));
+        }
+        let port = address.port.or(port).or(server.port).unwrap_or(DEFAULT_PORT);
+        Some((address.host, port))
+    }
+
+    fn sign_in(&mut self, host: &str) -> Option<SignIn> {
+        let choices = [
+            ("password", Authentication::Password),
+            ("service_principal", Authentication::ServicePrincipal),
+            ("web_identity", Authentication::WebIdentity),
+        ];
+        let is_said = self.fields.contains_key("authentication");
+        match self.one_of("authentication", &choices) {
+            None if is_said && !self.complaints.is_empty() => None,
+            None | Some(Authentication::Password) => {
+                let (username, password) = (self.required("username"), self.required("password"));
+                Some(SignIn::Password {
+                    username: username?,
+                    password: Secret::new(password?),
+                })
+            }
+            Some(Authentication::ServicePrincipal) => {
+                let (secret, certificate) = (self.text("client_secret"), self.text("client_certificate"));
+                let proof = match (secret, certificate) {
+                    (Some(secret), None) => Some(ClientProof::Secret(Secret::new(secret))),
+                    (None, Some(pem)) => Some(ClientProof::Certificate(Secret::new(pem))),
+                    _ => None,
+                };
+                if proof.is_none() {
+                    self.complain(
+                        "a service_principal has either a client_secret or a client_certificate (key and certificate as PEM)",
+                    );
+                }
+                self.entra(host, proof)
+            }
+            Some(Authentication::WebIdentity) => {
+                let audience = self.text("audience").unwrap_or_else(|| TOKEN_EXCHANGE.to_owned());
+                self.entra(host, Some(ClientProof::WebIdentity { audience }))
+            }
+        }
+    }
+
+    fn entra(&mut self, host: &str, proof: Option<ClientProof>) -> Option<SignIn> {
+        let (tenant, client) = (self.required("tenant_id"), self.required("client_id"));
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let cloud = CLOUDS.iter().find(|(suffix, ..)| host.ends_with(suffix));
+        let (authority, resource) = cloud.map_or(AZURE, |(_, authority, resource)| (authority, resource));
+        let authority = self.text("authority").unwrap_or_else(|| authority.to_owned());
+        if !is_safe(&authority) {
+            self.complain("its authority is not an https address, and a secret would be sent to it in the clear");
+        }
+        let tenant = tenant.filter(|tenant| self.is_plain("tenant_id", tenant));
+        let client = client.filter(|client| self.is_plain("client_id", client));
+        Some(SignIn::Entra(Identity {
+            authority: authority.trim_end_matches('/').to_owned(),
+            tenant: tenant?,
+            client: client?,
+            resource: self.text("resource").map_or_else(
+                || resource.to_owned(),
+                |resource| resource.trim_end_matches('/').to_owned(),
+            ),
+            proof: proof?,
+        }))
+    }
+
+    /// Whether a text can stand in an address as it is: ids are UUIDs, and a tenant may be a domain.
+    fn is_plain(&mut self, name: &str, text: &str) -> bool {
+        let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+        if !is_plain {
+            self.complain(format!("its {name} is not an id"));
+        }
+        is_plain
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Authentication {
+    Password,
+    ServicePrincipal,
+    WebIdentity,
+}
+
+/// Whether nobody on the way can read what is sent to an address: it is `https`, or on this machine.
+fn is_safe(address: &str) -> bool {
+    let loopback = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
+    address.starts_with("https://") || loopback.iter().any(|begin| address.starts_with(begin))
+}

@@ -1,0 +1,208 @@
+//! Who is let in, and what is asked for, by both drivers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tidemark::error::{ErrorCode, Fault, Result};
+use tidemark::model::names::Identifier;
+use tidemark::model::table::Clock;
+use tidemark::model::types::TypeName;
+use tidemark::ports::changes::ProbeChanges;
+use tidemark::ports::secrets::{ReadSecrets, Secret};
+use tidemark::ports::source::{ProbeSource, WatermarkColumn};
+use tidemark::ports::tokens::{Identity, IssueTokens, Token};
+use tidemark_replay::server::{Answer, Replay};
+use tidemark_sandbox::{Options, Sandbox};
+
+use super::{Driver, Mssql, Session, Tiberius, Timeouts};
+use crate::login::{Credential, Login, Logins, ServerSettings, Tls};
+use crate::statements::Statement;
+
+/// A store whose secret is this, and an issuer whose token is this.
+#[derive(Debug)]
+struct Known(String, &'static str);
+
+impl ReadSecrets for Known {
+    fn secret<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Secret>> {
+        Box::pin(async { Ok(Secret::new(self.0.clone())) })
+    }
+}
+
+impl IssueTokens for Known {
+    fn token<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Result<Token>> {
+        let value = Secret::new(self.1.to_owned());
+        let lifetime = Duration::from_secs(3600);
+        Box::pin(async move { Ok(Token { value, lifetime }) })
+    }
+}
+
+async fn application(sandbox: &Sandbox, token: &'static str) -> Credential {
+    let (port, database) = (sandbox.port(), sandbox.database());
+    let secret = serde_json::json!({
+        "host": "127.0.0.1", "port": port, "dbname": database, "tls": "trust",
+        "authentication": "web_identity", "tenant_id": "t", "client_id": "c",
+    });
+    let known = Arc::new(Known(secret.to_string(), token));
+    let logins = Logins::with_tokens(known.clone(), known);
+    logins.credential(&ServerSettings::of_secret("s")).await.unwrap()
+}
+
+/// Connects, and says what it met: the fault and its number.
+async fn connect<D: Driver>(credential: impl Into<Credential>) -> Option<(Fault, Option<u32>, String)> {
+    let session = Session::<D>::new(credential);
+    let failure = session.connect().await.err()?;
+    Some((failure.fault(), failure.number(), format!("{failure:?} {session:?}")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_let_in_by_its_token() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    sandbox.take_token("t0ken");
+    assert_eq!(connect::<Mssql>(application(&sandbox, "t0ken").await).await, None);
+    assert_eq!(connect::<Tiberius>(application(&sandbox, "t0ken").await).await, None);
+    for refused in [
+        connect::<Mssql>(application(&sandbox, "0ther").await).await,
+        connect::<Tiberius>(application(&sandbox, "0ther").await).await,
+    ] {
+        let (fault, number, shown) = refused.unwrap();
+        assert_eq!((fault, number), (Fault::Refused, Some(18456)));
+        assert!(!shown.contains("0ther"), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_only_reads_says_so() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    sandbox.statements();
+    for read_intent in [false, true] {
+        let login = Login::new(
+            "127.0.0.1",
+            sandbox.port(),
+            sandbox.username(),
+            sandbox.password(),
+            sandbox.database(),
+        );
+        let login = Login {
+            read_intent,
+            ..login.with_tls(Tls::Trust)
+        };
+        assert_eq!(connect::<Mssql>(login.clone()).await, None);
+        assert_eq!(connect::<Tiberius>(login).await, None);
+        let expected = if read_intent { "LOGIN ReadOnly" } else { "LOGIN" };
+        assert_eq!(sandbox.statements(), [expected, expected]);
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_primary_knows_is_not_asked_of_a_replica() {
+    let login = Login {
+        read_intent: true,
+        ..Login::new("nowhere", 1, "u", "p", "d")
+    };
+    let (source, table) = (Session::<Tiberius>::new(login), "dbo.t".parse().unwrap());
+    let column = WatermarkColumn {
+        table: &table,
+        name: &Identifier::new("v").unwrap(),
+        sql_type: &TypeName::new("rowversion").unwrap(),
+        nullable: false,
+        clock: Clock::Utc,
+        filter: None,
+    };
+    for failure in [
+        source.versions(&table).await.unwrap_err(),
+        source.growth(&column, None).await.unwrap_err(),
+    ] {
+        assert_eq!(
+            failure.fault(),
+            Fault::Known(ErrorCode::InvalidConfig),
+            "nothing was opened"
+        );
+        assert!(failure.to_string().contains("read_intent"), "{failure}");
+    }
+}
+
+/// A server that lets anybody in and never answers a statement.
+fn silent() -> (Replay, Login) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let server = Replay::start_with_tls(Answer::Silence(Vec::new()), &certificate.pem(), &key.serialize_pem());
+    let login = Login::new("127.0.0.1", server.port(), "u", "p", "d").with_tls(Tls::Trust);
+    (server, login)
+}
+
+/// The server has seen a statement and then an attention, which has nothing in it.
+async fn is_cancelled(server: &Replay) -> bool {
+    for _ in 0..100 {
+        let requests = server.requests();
+        if let [.., statement, attention] = &requests[..]
+            && !statement.is_empty()
+            && attention.is_empty()
+        {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+/// Asks something; whether it was given up because of the server's silence.
+trait Ask {
+    fn ask(&self) -> impl Future<Output = bool>;
+}
+
+fn statement() -> Statement {
+    Statement {
+        sql: "SELECT 1".to_owned(),
+        parameters: Vec::new(),
+    }
+}
+
+impl Ask for Session<Tiberius> {
+    async fn ask(&self) -> bool {
+        let failure = self.rows(&statement()).await.err().unwrap();
+        failure.fault() == Fault::TimedOut
+    }
+}
+
+impl Ask for Session<Mssql> {
+    async fn ask(&self) -> bool {
+        let silence = self.timeouts().silence;
+        let asked = self.with_connection(async |client| {
+            let executing = client.execute(statement().sql, ());
+            super::within(silence, executing).await
+        });
+        asked.await.err().unwrap().fault() == Fault::TimedOut
+    }
+}
+
+const IMPATIENT: Timeouts = Timeouts {
+    connect: Duration::from_secs(10),
+    silence: Duration::from_millis(300),
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_is_cancelled_before_its_connection_is_closed() {
+    let (server, login) = silent();
+    let session = Session::<Tiberius>::new(login).with_timeouts(IMPATIENT);
+    assert!(session.ask().await, "the server is there");
+    assert!(is_cancelled(&server).await, "{:?}", server.requests());
+    let (server, login) = silent();
+    let session = Session::<Mssql>::new(login).with_timeouts(IMPATIENT);
+    assert!(session.ask().await, "the server is there");
+    assert!(is_cancelled(&server).await, "{:?}", server.requests());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_nobody_waits_for_any_more_is_cancelled() {
+    let deadline = Duration::from_millis(500);
+    let (server, login) = silent();
+    let session = Session::<Tiberius>::new(login);
+    assert!(tokio::time::timeout(deadline, session.ask()).await.is_err());
+    assert!(is_cancelled(&server).await, "{:?}", server.requests());
+    let (server, login) = silent();
+    let session = Session::<Mssql>::new(login);
+    assert!(tokio::time::timeout(deadline, session.ask()).await.is_err());
+    assert!(is_cancelled(&server).await, "{:?}", server.requests());
+}
