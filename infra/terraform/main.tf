@@ -1211,10 +1211,10 @@ resource "aws_sns_topic_policy" "notifications_policy" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid    = "AlarmsAndFailedRuns"
+        Sid    = "Alarms"
         Effect = "Allow"
         Principal = {
-          Service = ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
+          Service = "cloudwatch.amazonaws.com"
         }
         Action   = "sns:Publish"
         Resource = aws_sns_topic.notifications[0].arn
@@ -1223,6 +1223,15 @@ resource "aws_sns_topic_policy" "notifications_policy" {
             "aws:SourceAccount" = data.aws_caller_identity.current.account_id
           }
         }
+      },
+      {
+        Sid    = "FailedRuns"
+        Effect = "Allow"
+        Principal = {
+          Service = "events.amazonaws.com"
+        }
+        Action   = "sns:Publish"
+        Resource = aws_sns_topic.notifications[0].arn
       },
       {
         Sid       = "OnlyOverTls"

@@ -166,11 +166,13 @@ def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters:
     assert "$states.input.failed.(table & ': ' & error" in fail["Cause"]
 
 
-def test_alarms_and_events_of_this_account_may_publish_and_nobody_else() -> None:
+def test_alarms_and_events_may_publish_and_nobody_else() -> None:
     """To the topic that the stack makes; a topic of the user's has a policy of the user's."""
-    allow, tls = TEMPLATE.properties("NotificationsPolicy")["PolicyDocument"]["Statement"]
-    assert allow["Principal"] == {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]}
-    assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    statements = TEMPLATE.properties("NotificationsPolicy")["PolicyDocument"]["Statement"]
+    alarms, events, tls = statements
+    assert alarms["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert alarms["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    assert events["Principal"] == {"Service": "events.amazonaws.com"} and "Condition" not in events
     assert tls["Effect"] == "Deny"
     assert TEMPLATE.properties("NotificationsEmail")["Endpoint"] == EVERYTHING["AlarmEmail"]
     own = Deployed(AlarmTopicArn="arn:aws:sns:eu-west-1:111122223333:mine", AlarmEmail="a@b.c")
