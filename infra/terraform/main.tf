@@ -20,6 +20,7 @@ locals {
   has_watermark_secret     = !(var.watermark_secret_arn == "")
   has_sink_secrets         = !(join("", var.sink_secret_arns) == "")
   in_sql                   = var.watermark_store == "sql"
+  has_web_identity         = !(var.web_identity_audience == "")
   on_arm                   = var.architecture == "arm64"
   has_table_list           = !(var.table_list_key == "")
   schedule_is_enabled      = var.schedule_enabled == "true"
@@ -324,11 +325,18 @@ resource "aws_lambda_function" "lookup_old_watermark_function" {
       SINK_BUCKET          = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX          = var.sink_prefix
       SOURCE_SECRET_ARN    = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
+      SOURCE_HOST          = var.source_host
+      SOURCE_PORT          = var.source_port
+      SOURCE_DATABASE      = var.source_database
       SOURCE_TLS           = var.source_tls
+      SOURCE_READ_INTENT   = var.source_read_intent
       SSL_CERT_FILE        = (local.has_ca_bundle ? var.ca_bundle : null)
       WATERMARK_STORE      = var.watermark_store
       WATERMARK_TABLE      = var.watermark_table
       WATERMARK_SECRET_ARN = (local.has_watermark_secret ? var.watermark_secret_arn : null)
+      WATERMARK_HOST       = var.watermark_host
+      WATERMARK_PORT       = var.watermark_port
+      WATERMARK_DATABASE   = var.watermark_database
     } : key => value if value != null }
   }
 
@@ -388,6 +396,17 @@ resource "aws_iam_role_policy" "lookup_old_watermark_role" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = (local.has_watermark_secret ? var.watermark_secret_arn : (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn))
       } : null),
+      (local.has_web_identity ? {
+        Sid      = "AskForTokens"
+        Effect   = "Allow"
+        Action   = "sts:GetWebIdentityToken"
+        Resource = "*"
+        Condition = {
+          "ForAllValues:StringEquals" = {
+            "sts:IdentityTokenAudience" = var.web_identity_audience
+          }
+        }
+      } : null),
       (local.has_kms_key ? {
         Sid      = "UseKey"
         Effect   = "Allow"
@@ -438,11 +457,15 @@ resource "aws_lambda_function" "lookup_new_watermark_function" {
 
   environment {
     variables = { for key, value in {
-      SINK_BUCKET       = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
-      SINK_PREFIX       = var.sink_prefix
-      SOURCE_SECRET_ARN = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
-      SOURCE_TLS        = var.source_tls
-      SSL_CERT_FILE     = (local.has_ca_bundle ? var.ca_bundle : null)
+      SINK_BUCKET        = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
+      SINK_PREFIX        = var.sink_prefix
+      SOURCE_SECRET_ARN  = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
+      SOURCE_HOST        = var.source_host
+      SOURCE_PORT        = var.source_port
+      SOURCE_DATABASE    = var.source_database
+      SOURCE_TLS         = var.source_tls
+      SOURCE_READ_INTENT = var.source_read_intent
+      SSL_CERT_FILE      = (local.has_ca_bundle ? var.ca_bundle : null)
     } : key => value if value != null }
   }
 
@@ -514,6 +537,17 @@ resource "aws_iam_role_policy" "lookup_new_watermark_role" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
       },
+      (local.has_web_identity ? {
+        Sid      = "AskForTokens"
+        Effect   = "Allow"
+        Action   = "sts:GetWebIdentityToken"
+        Resource = "*"
+        Condition = {
+          "ForAllValues:StringEquals" = {
+            "sts:IdentityTokenAudience" = var.web_identity_audience
+          }
+        }
+      } : null),
       (local.has_kms_key ? {
         Sid      = "UseKey"
         Effect   = "Allow"
@@ -568,11 +602,18 @@ resource "aws_lambda_function" "copy_delta_function" {
       SINK_BUCKET            = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX            = var.sink_prefix
       SOURCE_SECRET_ARN      = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
+      SOURCE_HOST            = var.source_host
+      SOURCE_PORT            = var.source_port
+      SOURCE_DATABASE        = var.source_database
       SOURCE_TLS             = var.source_tls
+      SOURCE_READ_INTENT     = var.source_read_intent
       SSL_CERT_FILE          = (local.has_ca_bundle ? var.ca_bundle : null)
       PART_BYTES             = var.part_bytes
       SOURCE_SILENCE_SECONDS = var.source_silence_seconds
       SINK_SECRET_ARNS       = (local.has_sink_secrets ? join(",", var.sink_secret_arns) : null)
+      SINK_HOST              = var.sink_host
+      SINK_PORT              = var.sink_port
+      SINK_DATABASE          = var.sink_database
     } : key => value if value != null }
   }
 
@@ -650,6 +691,17 @@ resource "aws_iam_role_policy" "copy_delta_role" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = var.sink_secret_arns
       } : null),
+      (local.has_web_identity ? {
+        Sid      = "AskForTokens"
+        Effect   = "Allow"
+        Action   = "sts:GetWebIdentityToken"
+        Resource = "*"
+        Condition = {
+          "ForAllValues:StringEquals" = {
+            "sts:IdentityTokenAudience" = var.web_identity_audience
+          }
+        }
+      } : null),
       (local.has_kms_key ? {
         Sid      = "UseKey"
         Effect   = "Allow"
@@ -703,12 +755,19 @@ resource "aws_lambda_function" "update_watermark_function" {
       SINK_BUCKET          = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX          = var.sink_prefix
       SOURCE_SECRET_ARN    = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
+      SOURCE_HOST          = var.source_host
+      SOURCE_PORT          = var.source_port
+      SOURCE_DATABASE      = var.source_database
       SOURCE_TLS           = var.source_tls
+      SOURCE_READ_INTENT   = var.source_read_intent
       SSL_CERT_FILE        = (local.has_ca_bundle ? var.ca_bundle : null)
       WATERMARK_STORE      = var.watermark_store
       WATERMARK_TABLE      = var.watermark_table
       WATERMARK_PROCEDURE  = var.watermark_procedure
       WATERMARK_SECRET_ARN = (local.has_watermark_secret ? var.watermark_secret_arn : null)
+      WATERMARK_HOST       = var.watermark_host
+      WATERMARK_PORT       = var.watermark_port
+      WATERMARK_DATABASE   = var.watermark_database
     } : key => value if value != null }
   }
 
@@ -814,6 +873,17 @@ resource "aws_iam_role_policy" "update_watermark_role" {
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
         Resource = var.watermark_secret_arn
+      } : null),
+      (local.has_web_identity ? {
+        Sid      = "AskForTokens"
+        Effect   = "Allow"
+        Action   = "sts:GetWebIdentityToken"
+        Resource = "*"
+        Condition = {
+          "ForAllValues:StringEquals" = {
+            "sts:IdentityTokenAudience" = var.web_identity_audience
+          }
+        }
       } : null),
       (local.has_kms_key ? {
         Sid      = "UseKey"

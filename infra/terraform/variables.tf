@@ -12,7 +12,7 @@ variable "source_secret_arn" {
 }
 
 variable "source_host" {
-  description = "Host name of the SQL Server. Only without SourceSecretArn."
+  description = "Host name of the SQL Server. With SourceSecretArn it stands in for a host that the secret lacks."
   type        = string
   default     = ""
 
@@ -23,7 +23,7 @@ variable "source_host" {
 }
 
 variable "source_port" {
-  description = "Port of the SQL Server. Only without SourceSecretArn."
+  description = "Port of the SQL Server. With SourceSecretArn it stands in for a port that the secret lacks."
   type        = number
   default     = 1433
 
@@ -34,7 +34,7 @@ variable "source_port" {
 }
 
 variable "source_database" {
-  description = "Database to read from. Only without SourceSecretArn."
+  description = "Database to read from. With SourceSecretArn it stands in for a dbname that the secret lacks."
   type        = string
   default     = ""
 
@@ -68,13 +68,35 @@ variable "source_password" {
 }
 
 variable "source_tls" {
-  description = "verify checks the server's certificate; trust accepts any and is meant for tests of private servers only."
+  description = "verify checks the server's certificate; strict does, too, and speaks TDS 8.0; trust accepts any certificate and is meant for tests of private servers only. It holds for the source, if the source's secret does not say it."
   type        = string
   default     = "verify"
 
   validation {
-    condition     = contains(["verify", "trust"], var.source_tls)
-    error_message = "The value must be one of verify, trust."
+    condition     = contains(["verify", "strict", "trust"], var.source_tls)
+    error_message = "The value must be one of verify, strict, trust."
+  }
+}
+
+variable "source_read_intent" {
+  description = "Whether to ask for a replica that is only read from. Not with change tracking."
+  type        = string
+  default     = "false"
+
+  validation {
+    condition     = contains(["true", "false"], var.source_read_intent)
+    error_message = "The value must be one of true, false."
+  }
+}
+
+variable "web_identity_audience" {
+  description = "For secrets whose authentication is web_identity: the audience of the tokens that the functions may ask AWS for, as a rule api://AzureADTokenExchange. When empty, they may not ask for any."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^[A-Za-z0-9:/._-]*$)$", var.web_identity_audience))
+    error_message = "The value must be an audience, such as api://AzureADTokenExchange."
   }
 }
 
@@ -191,6 +213,39 @@ variable "sink_secret_arns" {
   default     = []
 }
 
+variable "sink_host" {
+  description = "Host name of a SQL sink's server, if its secret lacks it."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^[A-Za-z0-9._:-]*$)$", var.sink_host))
+    error_message = "The value must be a host name or an address, without a port and without an instance."
+  }
+}
+
+variable "sink_port" {
+  description = "Port of a SQL sink's server, if its secret lacks it."
+  type        = number
+  default     = 1433
+
+  validation {
+    condition     = var.sink_port >= 1 && var.sink_port <= 65535
+    error_message = "The value must be at least 1 and at most 65535."
+  }
+}
+
+variable "sink_database" {
+  description = "Database of a SQL sink's server, if its secret lacks it."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^[^\"\\\\\\x00-\\x1f]*$)$", var.sink_database))
+    error_message = "The value cannot hold a quote, a backslash or a control character."
+  }
+}
+
 variable "watermark_store" {
   description = "s3 keeps watermarks in the ledger and needs SELECT only; sql keeps them in a control table, as in the Azure tutorials."
   type        = string
@@ -222,6 +277,39 @@ variable "watermark_secret_arn" {
   validation {
     condition     = can(regex("^(?:^$|^arn:.+:secretsmanager:.+$)$", var.watermark_secret_arn))
     error_message = "The value must be the full ARN of a secret, not its name."
+  }
+}
+
+variable "watermark_host" {
+  description = "Host name of the control table's server, if WatermarkSecretArn lacks it."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^[A-Za-z0-9._:-]*$)$", var.watermark_host))
+    error_message = "The value must be a host name or an address, without a port and without an instance."
+  }
+}
+
+variable "watermark_port" {
+  description = "Port of the control table's server, if WatermarkSecretArn lacks it."
+  type        = number
+  default     = 1433
+
+  validation {
+    condition     = var.watermark_port >= 1 && var.watermark_port <= 65535
+    error_message = "The value must be at least 1 and at most 65535."
+  }
+}
+
+variable "watermark_database" {
+  description = "Database of the control table's server, if WatermarkSecretArn lacks it."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^[^\"\\\\\\x00-\\x1f]*$)$", var.watermark_database))
+    error_message = "The value cannot hold a quote, a backslash or a control character."
   }
 }
 
