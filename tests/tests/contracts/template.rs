@@ -74,6 +74,8 @@ fn environment(template: &str, function: &str) -> BTreeMap<String, String> {
 fn deployed(template: &str, function: &str) -> Environment {
     let value = |name: &str| match name {
         "SOURCE_TLS" => "verify",
+        "SOURCE_READ_INTENT" => "false",
+        "SOURCE_PORT" | "SINK_PORT" | "WATERMARK_PORT" => "1433",
         "WATERMARK_STORE" => "sql",
         "PART_BYTES" => "8388608",
         "SOURCE_SILENCE_SECONDS" => "300",
@@ -101,7 +103,7 @@ fn every_function_is_given_what_it_reads() {
     let tidemark_lambda::config::WatermarkConfig::Sql(store) = update.watermarks else {
         panic!("the template's store is not read")
     };
-    assert_eq!(store.server.secret_arn, "arn:watermarks");
+    assert_eq!(store.server.secret, "arn:watermarks");
     assert_eq!(
         (store.table.to_string(), store.procedure.to_string()),
         ("dbo.deployed_table".to_owned(), "dbo.deployed_procedure".to_owned())
