@@ -139,10 +139,12 @@ impl CsvLine {
 
     /// The text with its line breaks as they are to be written.
     fn in_lines<'a>(&self, text: &'a [u8], column: usize) -> Result<Cow<'a, [u8]>> {
+        if self.line_breaks == LineBreaks::Keep {
+            return Ok(Cow::Borrowed(text));
+        }
         let is_changed = |byte: &u8| match self.line_breaks {
-            LineBreaks::Keep => false,
             LineBreaks::Escape => matches!(byte, b'\r' | b'\n' | b'\\'),
-            LineBreaks::Space | LineBreaks::Fail => matches!(byte, b'\r' | b'\n'),
+            LineBreaks::Keep | LineBreaks::Space | LineBreaks::Fail => matches!(byte, b'\r' | b'\n'),
         };
         if !text.iter().any(is_changed) {
             return Ok(Cow::Borrowed(text));

@@ -53,6 +53,12 @@ impl fmt::Display for Change {
         match self {
             Self::Added(name) => write!(f, "{name} is new"),
             Self::Dropped(name) => write!(f, "{name} is gone"),
+            Self::Retyped { name, from, to, .. } if from == to => {
+                write!(
+                    f,
+                    "{name} would have another form, as types, column_types or timestamps ask for"
+                )
+            }
             Self::Retyped { name, from, to, .. } => write!(f, "{name} is {to} and was {from}"),
             Self::MadeNullable(name) => write!(f, "{name} may be NULL"),
             Self::MadeNotNull(name) => write!(f, "{name} may not be NULL any more"),
@@ -79,7 +85,7 @@ pub(crate) fn check(spec: &TableSpec, previous: &Previous, plan: &Plan) -> Resul
         return Ok(());
     }
     let message = format!(
-        "the columns of {} are not those of its last window {}: {}. Readers of its files would fail, or read other values. Put \
+        "the columns of {} are not those of its last window {}: {}. Readers of its files may fail, or read other values. Put \
          the columns back, or copy a view that casts them to what they were, or start the table over, so that all its files have \
          the new columns (docs/operations.md), or set on_schema_change to continue for one run, if what reads the files copes",
         spec.table,
@@ -283,6 +289,17 @@ mod tests {
                 .map(|format| in_files(old, format) == in_files(new, format));
             assert_eq!(alike, expected, "{old:?} -> {new:?}");
         }
+    }
+
+    #[test]
+    fn another_form_of_the_same_type_is_said_to_be_one() {
+        let column = |form| Column {
+            form,
+            ..columns("a uniqueidentifier").remove(0)
+        };
+        let found = changes(&[column(Form::Text)], &[column(Form::Uuid)], &Format::default());
+        assert!(!found[0].is_compatible());
+        assert!(found[0].to_string().contains("column_types"), "{}", found[0]);
     }
 
     #[test]
