@@ -19,6 +19,12 @@ RUN_STAMP := $(VENV)/.run-$(shell sha256sum < tests/requirements-run.txt | cut -
 VENV_STAMP := $(VENV)/.all-$(shell cat tests/requirements-run.txt tests/requirements.txt | sha256sum | cut -c1-16)
 PIP_TOOLS := pip-tools==7.6.2
 
+# The readers of Parquet, CSV and JSON lines that docs/types.md has a column for, and two releases of Spark, which need Java 17.
+READERS := .tools/readers
+READERS_STAMP := $(READERS)/.all-$(shell sha256sum < tests/readers/requirements.txt | cut -c1-16)
+SPARKS := 3.5.9 4.0.5
+READERS_PYTEST = READERS_WRITER=$(TARGET)/debug/tidemark-readers $(READERS)/bin/pytest -q -c tests/readers/pytest.ini tests/readers
+
 # What `make soak` repeats with more seeds and generated cases.
 SOAK_TESTS := change_tracking crash_points late_commits properties slices watermark_types
 
@@ -64,15 +70,24 @@ verify: $(RUN_STAMP) ## Holds the files of a sink against their manifests, witho
 
 ##@ Work on it
 .PHONY: test
-test: $(VENV_STAMP) ## All tests that need nothing but this machine
+test: $(VENV_STAMP) $(READERS_STAMP) ## All tests that need nothing but this machine
 	cargo build --locked --workspace --bins --tests
 	$(NEXTEST) run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
 	PYTHONPATH=tests $(VENV)/bin/pytest -c tests/pytest.ini $(PYTEST)
+	$(READERS_PYTEST)
 
 .PHONY: test-unit
 test-unit: $(VENV_STAMP) ## Each crate's own tests: no stand-in, no Python, within a minute
 	$(NEXTEST) run --locked $(UNIT_CRATES:%=--package %) --filterset 'not test(/^sink::type_tests::/)'
+
+.PHONY: test-readers
+#: UPDATE_MATRIX=1 writes what was read into docs/types.md
+test-readers: $(READERS_STAMP) $(SPARKS:%=.tools/spark-%/.all) ## Our files in the readers of the field, with Spark (needs Java 17)
+	@command -v java >/dev/null || { echo "Java 17 is missing: Spark needs it"; exit 1; }
+	cargo build --locked --package tidemark-readers
+	SPARK_PYTHONS="$(foreach spark,$(SPARKS),Spark $(basename $(spark))=$(CURDIR)/.tools/spark-$(spark)/bin/python;)" \
+		$(READERS_PYTEST)
 
 .PHONY: soak
 #: SOAK_SEEDS=interleavings per test (20000), PROPTEST_CASES=generated cases per property (500)
@@ -185,6 +200,18 @@ $(RUN_STAMP): tests/requirements-run.txt
 		echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
 	@echo "Installing the Python side into $(VENV)"
 	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/requirements-run.txt
+	@touch $@
+
+$(READERS_STAMP): tests/readers/requirements.txt
+	@echo "Installing the readers of other projects into $(READERS)"
+	@python3 -m venv --clear $(READERS)
+	@$(READERS)/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement tests/readers/requirements.txt
+	@touch $@
+
+.tools/spark-%/.all:
+	@echo "Installing Spark $*"
+	@python3 -m venv --clear .tools/spark-$*
+	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check pyspark==$*
 	@touch $@
 
 $(VENV_STAMP): $(RUN_STAMP) tests/requirements.txt

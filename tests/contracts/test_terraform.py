@@ -164,7 +164,7 @@ def test_every_policy_says_the_same(kind: str, name: str, document: Any) -> None
         condition = statement.get("Condition", {})
         assert ("Condition = {" in part) == bool(condition)
         for operator, keys in condition.items():
-            assert f"{operator} = {{" in part
+            assert f"{operator} = {{" in part or f'"{operator}" = {{' in part
             assert all(f'"{key}"' in part for key in keys)
 
 

@@ -289,7 +289,7 @@ def test_every_type_at_its_edges_in_every_format(
     parquet, text, jsonl, lines = (edges() for _ in range(4))
     outcome = run(
         s3_deployment,
-        _spec(parquet),
+        _spec(parquet, types="native"),
         _spec(text, timestamps="text"),
         _spec(jsonl, "jsonl"),
         _spec(lines, "csv"),
@@ -322,12 +322,18 @@ def _read(row: dict[str, Any], reader: Callable[[Kind], Callable[[Any], Any]]) -
 
 
 def _from_text(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With `"timestamps": "text"`, times are ISO 8601."""
-    moments = {f"c{index}" for index, (_, kind, _) in enumerate(EDGES) if kind == "moment"}
+    """With `"timestamps": "text"`, times are ISO 8601. Without `"types": "native"`, a GUID is its text."""
+    readers = {"moment": moment, "uuid": _guid}
+    texts = {f"c{index}": readers[kind] for index, (_, kind, _) in enumerate(EDGES) if kind in readers}
     return [
-        {name: moment(value) if name in moments and value is not None else value for name, value in row.items()}
+        {name: texts[name](value) if name in texts and value is not None else value for name, value in row.items()}
         for row in rows
     ]
+
+
+def _guid(text: str) -> uuid.UUID:
+    assert text == text.upper()
+    return uuid.UUID(text)
 
 
 def _nulls(path: Path) -> list[set[str]]:
@@ -351,7 +357,7 @@ def test_nanoseconds_are_exact_and_refused_by_name_outside_their_range(
             values = f"{row}, '{text}', '{text} +01:00', '23:59:59.9999999'"
             table.sandbox.execute(f"INSERT INTO {table} VALUES ({values})")
     bad.sandbox.execute(f"INSERT INTO {bad} VALUES (9, '2262-04-12', NULL, NULL)")
-    outcome = run(s3_deployment, _spec(good, timestamps="ns"), _spec(bad, timestamps="ns"))
+    outcome = run(s3_deployment, _spec(good, timestamps="ns", types="native"), _spec(bad, timestamps="ns"))
     assert outcome.status == "FAILED"
     assert f"{bad}: UnsupportedType" in outcome.cause
     assert "'at'" in outcome.cause
@@ -372,11 +378,13 @@ def test_sql_server_types_are_in_the_files_metadata(
     table = edges()
     assert run(s3_deployment, _spec(table)).succeeded
     schema = pyarrow.parquet.read_schema(_part(s3_deployment, table, tmp_path))
-    found = [schema.field(f"c{index}").metadata[b"sqlserver.type"].decode() for index in range(len(EDGES))]
+    types = json.loads(schema.metadata[b"sqlserver.types"])
+    found = [types[f"c{index}"] for index in range(len(EDGES))]
     same = {"numeric(5,2)": "decimal(5,2)", "sysname": "nvarchar(128)"}
     assert found == [same.get(sql_type, sql_type) for sql_type, _, _ in EDGES]
-    assert schema.field("id").metadata[b"sqlserver.type"] == b"int"
-    assert not schema.field("id").nullable
+    assert types["id"] == "int"
+    assert [int(field.metadata[b"PARQUET:field_id"]) for field in schema] == list(range(1, len(schema) + 1))
+    assert all(field.nullable for field in schema)
 
 
 def test_a_parquet_part_is_as_engines_like_it(

@@ -228,6 +228,12 @@ async fn a_change_of_columns_is_taken_or_refused_as_the_table_says() {
             true,
             "n is smallint and was tinyint",
         ),
+        (
+            "v int, n smallint",
+            "alter table t drop column n; alter table t add n int",
+            true,
+            "n is int and was smallint",
+        ),
         // Wider, and so another type in the files.
         (
             "v int, n int",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import sys
 import zlib
@@ -48,6 +49,9 @@ def _text(path: Path, options: dict[str, Any]) -> Iterator[TextIO]:
     if options["compression"] == "gzip":
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             yield file
+    elif options["compression"] == "zstd":
+        with pyarrow.input_stream(path, compression="zstd") as packed:
+            yield io.TextIOWrapper(packed, encoding="utf-8", newline="")
     else:
         with path.open(encoding="utf-8", newline="") as file:
             yield file
@@ -57,6 +61,8 @@ def _csv(file: TextIO, options: dict[str, Any], columns: list[str]) -> int:
     csv.field_size_limit(sys.maxsize)
     quoting = csv.QUOTE_NONE if options["quote"] == "none" else csv.QUOTE_MINIMAL
     reader = csv.reader(file, delimiter=options["delimiter"], quoting=quoting, strict=True)
+    if options["line_breaks"] == "escape":
+        columns = [name.replace("\\", "\\\\") for name in columns]
     if options["header"] and (header := next(reader, None)) != columns:
         raise Unreadable(f"its header is {header}")
     rows = 0

@@ -76,11 +76,19 @@ async fn the_next_window_has_the_columns_of_the_last_or_what_readers_can_go_on_w
     let widened = vec![declared("a", false), text("b", "varchar(50)")];
     let retyped = vec![text("a", "varchar(5)"), text("b", "varchar(5)")];
     let nullable = vec![declared("a", true), text("b", "varchar(5)")];
+    let not_null = vec![
+        declared("a", false),
+        DeclaredColumn {
+            nullable: false,
+            ..text("b", "varchar(5)")
+        },
+    ];
     for (now, refused_as) in [
         (before(), None),
         (added, None),
         (widened, None),
         (nullable, None),
+        (not_null, None),
         (dropped, Some("b is gone")),
         (retyped, Some("a is varchar(5) and was bigint")),
     ] {
@@ -212,5 +220,32 @@ async fn a_hidden_column_is_copied_when_it_is_named() {
         let plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
         let names: Vec<_> = plan.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, expected);
+    }
+}
+
+#[tokio::test]
+async fn columns_keep_their_ids_whatever_becomes_of_them() {
+    let world = World::new([1]);
+    let go_on = spec_with(json!({ "on_schema_change": "continue" }));
+    let mut expected = vec![("v", 1), ("b", 2), ("a", 3)];
+    for (run, names, added) in [
+        (1, vec!["b", "a"], vec![]),
+        (2, vec!["a"], vec![]),
+        (3, vec!["c", "A"], vec![("c", 4)]),
+        (4, vec!["B", "c", "d"], vec![("d", 5)]),
+    ] {
+        world.table.insert(run + 1);
+        world.table.declare(names.iter().map(|name| declared(name, true)));
+        let run = format!("r{run}");
+        let outcome = world.pipeline().run(&run, std::slice::from_ref(&go_on)).await.unwrap();
+        let committed = &outcome.committed[0];
+        expected.extend(added);
+        let manifest = world.ledger().manifest(&committed.window).await.unwrap().unwrap();
+        let plan = world.ledger().plan(&committed.window).await.unwrap().unwrap();
+        for (name, id) in &expected {
+            assert_eq!(manifest.field_ids.of(name), Some(*id), "{name} in {run}");
+        }
+        assert_eq!(plan.field_ids, manifest.field_ids);
+        assert_eq!(manifest.field_ids.of("e"), None);
     }
 }

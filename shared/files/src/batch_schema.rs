@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use arrow_schema::extension::Uuid;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::field_ids::FieldIds;
 use tidemark::model::types::{Column, Form, Fraction};
 
-/// The key under which a field's metadata, hence a Parquet file, holds the type that the server declares.
-pub const SQL_TYPE_KEY: &str = "sqlserver.type";
-
-/// The schema of batches with these columns.
+/// The schema of batches with these columns, which have these ids in files that know ids.
 ///
 /// Every field may be NULL, so that every Parquet column is OPTIONAL and a column that is to hold NULLs later leaves the schema
 /// of the files as it is. An encoder refuses NULL where its column has none.
@@ -19,7 +18,7 @@ pub const SQL_TYPE_KEY: &str = "sqlserver.type";
 /// # Errors
 ///
 /// `UnsupportedType` when there is no column, or when two have the same name, which no format can hold.
-pub fn batch_schema(columns: &[Column]) -> Result<SchemaRef> {
+pub fn batch_schema(columns: &[Column], ids: &FieldIds) -> Result<SchemaRef> {
     if columns.is_empty() {
         return Err(Error::new(ErrorCode::UnsupportedType, "no column is left to copy"));
     }
@@ -29,12 +28,14 @@ pub fn batch_schema(columns: &[Column]) -> Result<SchemaRef> {
             return Err(Error::new(ErrorCode::UnsupportedType, message));
         }
     }
-    let fields: Vec<Field> = columns.iter().map(field).collect();
+    let fields: Vec<Field> = columns.iter().map(|column| field(column, ids)).collect();
     Ok(Arc::new(Schema::new(fields)))
 }
 
-fn field(column: &Column) -> Field {
-    let metadata = HashMap::from([(SQL_TYPE_KEY.to_owned(), column.sql_type.to_string())]);
+fn field(column: &Column, ids: &FieldIds) -> Field {
+    let id = ids.of(&column.name);
+    let metadata = id.map(|id| (PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string()));
+    let metadata = HashMap::from_iter(metadata);
     let field = Field::new(&column.name, data_type(column.form), true).with_metadata(metadata);
     match column.form {
         Form::Uuid => field.with_extension_type(Uuid),
@@ -47,8 +48,7 @@ fn field(column: &Column) -> Field {
 pub fn data_type(form: Form) -> DataType {
     match form {
         Form::Bool => DataType::Boolean,
-        Form::Int16 => DataType::Int16,
-        Form::Int32 => DataType::Int32,
+        Form::Int16 | Form::Int32 => DataType::Int32,
         Form::Int64 | Form::TimeTicks(_) | Form::Ticks(_) => DataType::Int64,
         Form::Float32 => DataType::Float32,
         Form::Float64 => DataType::Float64,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_carries_its_declared_type_and_a_guid_its_extension_type() {
+    fn a_field_carries_its_id_and_nothing_else_but_a_guid_its_extension_type() {
         let price = Form::Decimal {
             precision: 19,
             scale: 4,
@@ -96,11 +96,13 @@ mod tests {
             column("id", "uniqueidentifier", Form::Uuid),
             column("price", "money", price),
         ];
-        let schema = batch_schema(&columns).unwrap();
-        assert_eq!(schema.field(0).metadata()[SQL_TYPE_KEY], "uniqueidentifier");
+        let mut ids = FieldIds::default();
+        ids.extend(&columns[..1]);
+        let schema = batch_schema(&columns, &ids).unwrap();
+        assert_eq!(schema.field(0).metadata()[PARQUET_FIELD_ID_META_KEY], "1");
         assert_eq!(schema.field(0).extension_type_name(), Some("arrow.uuid"));
         assert_eq!(schema.field(1).data_type(), &DataType::Decimal128(19, 4));
-        assert_eq!(schema.field(1).metadata()[SQL_TYPE_KEY], "money");
+        assert!(schema.field(1).metadata().is_empty());
         assert!(schema.fields().iter().all(|field| field.is_nullable()));
     }
 
@@ -108,7 +110,7 @@ mod tests {
     fn columns_must_be_there_and_be_told_apart() {
         let twice = [column("a", "int", Form::Int32), column("a", "int", Form::Int32)];
         for columns in [&twice[..], &[]] {
-            let error = batch_schema(columns).unwrap_err();
+            let error = batch_schema(columns, &FieldIds::default()).unwrap_err();
             assert_eq!(error.code(), ErrorCode::UnsupportedType);
         }
     }

@@ -1,7 +1,7 @@
 //! A record batch seen value by value, for the text formats.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray,
 };
@@ -54,7 +54,6 @@ pub struct Cells<'a> {
 
 enum Values<'a> {
     Bool(&'a BooleanArray),
-    Int16(&'a PrimitiveArray<Int16Type>),
     Int32(&'a PrimitiveArray<Int32Type>),
     Int64(&'a PrimitiveArray<Int64Type>),
     Float32(&'a PrimitiveArray<Float32Type>),
@@ -102,7 +101,6 @@ impl<'a> Cells<'a> {
         }
         Some(match self.values {
             Values::Bool(array) => Cell::Bool(array.value(row)),
-            Values::Int16(array) => Cell::Int(array.value(row).into()),
             Values::Int32(array) => Cell::Int(array.value(row)),
             Values::Int64(array) => match self.form {
                 Form::TimeTicks(digits) => Cell::Time {
@@ -153,8 +151,7 @@ fn values(array: &ArrayRef, form: Form) -> Option<Values<'_>> {
     }
     Some(match form {
         Form::Bool => Values::Bool(array.as_boolean_opt()?),
-        Form::Int16 => Values::Int16(array.as_primitive_opt()?),
-        Form::Int32 => Values::Int32(array.as_primitive_opt()?),
+        Form::Int16 | Form::Int32 => Values::Int32(array.as_primitive_opt()?),
         Form::Int64 | Form::TimeTicks(_) | Form::Ticks(_) => Values::Int64(array.as_primitive_opt()?),
         Form::Float32 => Values::Float32(array.as_primitive_opt()?),
         Form::Float64 => Values::Float64(array.as_primitive_opt()?),

@@ -1,11 +1,16 @@
 //! A row as a line of CSV.
 
+use std::borrow::Cow;
+
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::format::{CsvOptions, Quote};
+use tidemark::model::format::{CsvOptions, LineBreaks, Quote};
 use tidemark::model::types::Column;
 use tidemark::model::value_text::{self, Style};
 
 use crate::cells::Cell;
+
+/// Fields without quotes that some readers take for NULL, whatever the NULL text is: ClickHouse, Hive and MySQL.
+const NULLS_OF_READERS: [&[u8]; 2] = [b"\\N", b"NULL"];
 
 /// How lines are written.
 #[derive(Debug)]
@@ -15,6 +20,7 @@ pub struct CsvLine {
     quote: Quote,
     fraction_digits: Option<u8>,
     line_end: &'static [u8],
+    line_breaks: LineBreaks,
     names: Vec<String>,
 }
 
@@ -43,6 +49,7 @@ impl CsvLine {
             quote: options.quote,
             fraction_digits: options.fraction_digits,
             line_end: options.line_end.as_bytes(),
+            line_breaks: options.line_breaks,
             names: columns.iter().map(|column| column.name.clone()).collect(),
         })
     }
@@ -106,12 +113,10 @@ impl CsvLine {
     }
 
     fn text(&self, out: &mut Vec<u8>, text: &str, column: usize) -> Result<()> {
-        let bytes = text.as_bytes();
-        let breaks_the_line = bytes
-            .iter()
-            .any(|byte| *byte == self.delimiter || matches!(byte, b'"' | b'\r' | b'\n'));
+        let text = self.in_lines(text.as_bytes(), column)?;
+        let bytes = text.as_ref();
         match self.quote {
-            Quote::Minimal if breaks_the_line || bytes.is_empty() || bytes == self.null => {
+            Quote::Minimal if self.needs_quotes(bytes) => {
                 // Room for all of it at once: growing by and by costs a large value many times its size.
                 out.reserve(bytes.len() + 2);
                 out.push(b'"');
@@ -132,12 +137,60 @@ impl CsvLine {
         }
     }
 
+    /// The text with its line breaks as they are to be written.
+    fn in_lines<'a>(&self, text: &'a [u8], column: usize) -> Result<Cow<'a, [u8]>> {
+        if self.line_breaks == LineBreaks::Keep {
+            return Ok(Cow::Borrowed(text));
+        }
+        let is_changed = |byte: &u8| match self.line_breaks {
+            LineBreaks::Escape => matches!(byte, b'\r' | b'\n' | b'\\'),
+            LineBreaks::Keep | LineBreaks::Space | LineBreaks::Fail => matches!(byte, b'\r' | b'\n'),
+        };
+        if !text.iter().any(is_changed) {
+            return Ok(Cow::Borrowed(text));
+        }
+        let mut out = Vec::with_capacity(text.len() + text.len() / 8 + 8);
+        for (index, &byte) in text.iter().enumerate() {
+            match (byte, self.line_breaks) {
+                (_, LineBreaks::Fail) => return Err(self.breaks_a_line(column)),
+                (b'\r', LineBreaks::Escape) => out.extend_from_slice(b"\\r"),
+                (b'\n', LineBreaks::Escape) => out.extend_from_slice(b"\\n"),
+                (b'\\', LineBreaks::Escape) => out.extend_from_slice(b"\\\\"),
+                // The two characters of one break are one blank.
+                (b'\n', LineBreaks::Space) if index > 0 && text.get(index - 1) == Some(&b'\r') => {}
+                (b'\r' | b'\n', LineBreaks::Space) => out.push(b' '),
+                (other, _) => out.push(other),
+            }
+        }
+        Ok(Cow::Owned(out))
+    }
+
+    /// Whether a reader would take the text for something else without quotes.
+    fn needs_quotes(&self, bytes: &[u8]) -> bool {
+        let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        let breaks_the_line = |byte: &u8| *byte == self.delimiter || matches!(byte, b'"' | b'\r' | b'\n');
+        bytes.is_empty()
+            || bytes == self.null
+            || NULLS_OF_READERS.contains(&bytes)
+            || is_blank(bytes.first())
+            || is_blank(bytes.last())
+            || bytes.iter().any(breaks_the_line)
+    }
+
     /// Without quotes, a quote character is an ordinary one.
     fn cannot_stand_bare(&self, bytes: &[u8]) -> bool {
         bytes == self.null
             || bytes
                 .iter()
                 .any(|byte| *byte == self.delimiter || matches!(byte, b'\r' | b'\n'))
+    }
+
+    fn breaks_a_line(&self, column: usize) -> Error {
+        let name = self.names.get(column).map_or("", String::as_str);
+        let message = format!(
+            "a value of column '{name}' holds a line break, and the csv option line_breaks is fail: set it to escape, space or keep"
+        );
+        Error::new(ErrorCode::InvalidInput, message)
     }
 
     fn refused(&self, column: usize) -> Error {

@@ -5,6 +5,7 @@
 
 use arrow_array::{Array, RecordBatch};
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::types::Column;
 use tidemark::ports::files::{EncodeFiles, EncodePart, EncodedPart};
@@ -24,12 +25,12 @@ impl EncodeFiles for Files {
     type Batch = RecordBatch;
     type Encoder = Encoder;
 
-    fn encoder(&self, columns: &[Column], format: &Format) -> Result<Encoder> {
-        let schema = batch_schema(columns)?;
+    fn encoder(&self, columns: &[Column], ids: &FieldIds, format: &Format) -> Result<Encoder> {
+        let schema = batch_schema(columns, ids)?;
         let kind = match format {
             Format::Parquet(options) => Kind::Parquet(Box::new(ParquetEncoder::new(columns, schema, *options)?)),
             Format::Csv(options) => Kind::Text(Box::new(TextEncoder::csv(columns, options)?)),
-            Format::Jsonl(options) => Kind::Text(Box::new(TextEncoder::jsonl(columns, *options))),
+            Format::Jsonl(options) => Kind::Text(Box::new(TextEncoder::jsonl(columns, *options)?)),
         };
         let required = columns.iter().enumerate().filter(|(_, column)| !column.nullable);
         Ok(Encoder {

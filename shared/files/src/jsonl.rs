@@ -1,12 +1,13 @@
 //! A row as a JSON object on a line.
 //!
-//! A type has one form: numbers for what every JSON reader keeps exactly (integers up to `int`, `real`, `float`),
-//! strings for what it may not (`bigint`, `decimal`, money). Points in time are ISO 8601, binary is base64 (RFC 4648),
+//! A type has one form: numbers for what engines read exactly (integers, `real`, `float`), strings for what they may not
+//! (`decimal`, money). `bigint` is a string where the options say so. Points in time are ISO 8601, binary is base64 (RFC 4648),
 //! `rowversion` is hex, as SQL Server shows it. NULL is `null`: every key is in every line.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::format::Bigint;
 use tidemark::model::types::Column;
 use tidemark::model::value_text::{self, Style};
 
@@ -17,11 +18,12 @@ use crate::cells::Cell;
 pub struct JsonLine {
     /// For each column what goes before its value: `{"a":`, then `,"b":`, ….
     keys: Vec<Vec<u8>>,
+    bigint: Bigint,
 }
 
 impl JsonLine {
     /// Lines for these columns.
-    pub fn new(columns: &[Column]) -> Self {
+    pub fn new(columns: &[Column], bigint: Bigint) -> Self {
         let keys = columns
             .iter()
             .enumerate()
@@ -32,7 +34,7 @@ impl JsonLine {
                 key
             })
             .collect();
-        Self { keys }
+        Self { keys, bigint }
     }
 
     /// One line.
@@ -41,6 +43,9 @@ impl JsonLine {
             out.extend_from_slice(key);
             match cell {
                 None => out.extend_from_slice(b"null"),
+                Some(Cell::BigInt(value)) if self.bigint == Bigint::String => {
+                    quoted(out, |out| value_text::integer(out, value));
+                }
                 Some(cell) => value(out, cell)?,
             }
         }
@@ -53,6 +58,7 @@ fn value(out: &mut Vec<u8>, cell: Cell<'_>) -> Result<()> {
     match cell {
         Cell::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         Cell::Int(value) => value_text::integer(out, value),
+        Cell::BigInt(value) => value_text::integer(out, value),
         Cell::Real(value) if value.is_finite() => value_text::float(out, value),
         Cell::Float(value) if value.is_finite() => value_text::float(out, value),
         // SQL Server stores neither infinities nor NaN.
@@ -60,7 +66,6 @@ fn value(out: &mut Vec<u8>, cell: Cell<'_>) -> Result<()> {
             return Err(Error::new(ErrorCode::Internal, "a float is not finite"));
         }
         Cell::Text(text) => string(out, text),
-        Cell::BigInt(value) => quoted(out, |out| value_text::integer(out, value)),
         Cell::Decimal { unscaled, scale } => quoted(out, |out| value_text::decimal(out, unscaled, scale)),
         Cell::Binary(bytes) => quoted(out, |out| base64(out, bytes)),
         Cell::RowVersion(bytes) => quoted(out, |out| value_text::hex(out, bytes)),

@@ -1,17 +1,26 @@
 //! Parts in Parquet.
 
+use std::collections::BTreeMap;
+
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::format::ParquetOptions;
+use tidemark::model::format::{Codec, ParquetOptions};
 use tidemark::model::types::{Column, Form};
 use tidemark::ports::files::EncodedPart;
 
+/// The footer's key for the types that the server declares: a JSON object of them by the columns' names.
+pub const SQL_TYPES_KEY: &str = "sqlserver.types";
+/// Spark 3 takes dates before 1582 and times before 1900 as they stand when the footer says that a Spark wrote them which
+/// counts in the proleptic Gregorian calendar. Without it, it refuses to read them.
+const SPARK_VERSION_KEY: &str = "org.apache.spark.version";
+const SPARK_VERSION: &str = "3.5.0";
 /// The most rows in a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
 /// A row group is closed when the writer holds this many bytes for it, most of them packed. It bounds our memory.
@@ -31,11 +40,10 @@ pub struct ParquetEncoder {
 
 impl ParquetEncoder {
     pub fn new(columns: &[Column], schema: SchemaRef, options: ParquetOptions) -> Result<Self> {
-        let level = ZstdLevel::try_new(options.compression_level.into())
-            .map_err(|error| Error::with_source(ErrorCode::InvalidInput, "compression_level is out of range", error))?;
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("tidemark version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(Compression::ZSTD(level))
+            .set_compression(compression(options.codec)?)
+            .set_key_value_metadata(Some(notes(columns)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_enabled(false);
@@ -100,6 +108,33 @@ impl ParquetEncoder {
             rows,
         })
     }
+}
+
+fn compression(codec: Codec) -> Result<Compression> {
+    let out_of_range = |error| Error::with_source(ErrorCode::InvalidInput, "compression_level is out of range", error);
+    Ok(match codec {
+        Codec::Zstd(level) => Compression::ZSTD(ZstdLevel::try_new(level.into()).map_err(out_of_range)?),
+        Codec::Gzip(level) => Compression::GZIP(GzipLevel::try_new(level.into()).map_err(out_of_range)?),
+        Codec::Snappy => Compression::SNAPPY,
+        Codec::None => Compression::UNCOMPRESSED,
+    })
+}
+
+/// What the footer says beside the schema.
+///
+/// The declared types stand in one key of the file and not at the fields, because delta-rs compares what stands at fields and
+/// refuses a text that may be longer than before.
+fn notes(columns: &[Column]) -> Result<Vec<KeyValue>> {
+    let types: BTreeMap<&str, &str> = columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.sql_type.as_str()))
+        .collect();
+    let types = serde_json::to_string(&types)
+        .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the declared types", error))?;
+    Ok(vec![
+        KeyValue::new(SQL_TYPES_KEY.to_owned(), types),
+        KeyValue::new(SPARK_VERSION_KEY.to_owned(), SPARK_VERSION.to_owned()),
+    ])
 }
 
 /// Text, identifiers and dates repeat; numbers and points in time rarely do, and pack well without.

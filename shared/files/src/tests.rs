@@ -6,6 +6,7 @@ mod text;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use tidemark::error::Result;
+use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::ports::files::{EncodeFiles, EncodePart};
@@ -26,12 +27,19 @@ fn columns(forms: &[Form]) -> Vec<Column> {
         .collect()
 }
 
+/// Ids from 1, in the order of the columns.
+fn ids(columns: &[Column]) -> FieldIds {
+    let mut ids = FieldIds::default();
+    ids.extend(columns);
+    ids
+}
+
 fn encoder(columns: &[Column], format: &Format) -> Result<Encoder> {
-    Files.encoder(columns, format)
+    Files.encoder(columns, &ids(columns), format)
 }
 
 fn batch(columns: &[Column], arrays: Vec<ArrayRef>) -> RecordBatch {
-    RecordBatch::try_new(batch_schema(columns).unwrap(), arrays).unwrap()
+    RecordBatch::try_new(batch_schema(columns, &ids(columns)).unwrap(), arrays).unwrap()
 }
 
 /// The bytes of a part with one batch.

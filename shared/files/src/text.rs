@@ -9,6 +9,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::format::{Compression, CsvOptions, JsonlOptions};
 use tidemark::model::types::{Column, Form};
 use tidemark::ports::files::EncodedPart;
+use zstd::stream::write::Encoder as ZstdEncoder;
 
 use crate::cells::Cells;
 use crate::csv::CsvLine;
@@ -23,8 +24,66 @@ pub struct TextEncoder {
     forms: Vec<Form>,
     line: Line,
     lines: Vec<u8>,
-    packed: Option<GzEncoder<Vec<u8>>>,
+    packed: Option<Packed>,
     rows: u64,
+}
+
+/// What packs the lines.
+enum Packed {
+    Gzip(GzEncoder<Vec<u8>>),
+    Zstd(ZstdEncoder<'static, Vec<u8>>),
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Gzip(_) => "Gzip",
+            Self::Zstd(_) => "Zstd",
+        })
+    }
+}
+
+impl Packed {
+    fn new(compression: Compression) -> Result<Option<Self>> {
+        Ok(match compression {
+            Compression::None => None,
+            Compression::Gzip => Some(Self::Gzip(GzEncoder::new(Vec::new(), Level::default()))),
+            Compression::Zstd => {
+                let encoder = ZstdEncoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL);
+                Some(Self::Zstd(encoder.map_err(packing_failed)?))
+            }
+        })
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<()> {
+        let written = match self {
+            Self::Gzip(encoder) => encoder.write_all(lines),
+            Self::Zstd(encoder) => encoder.write_all(lines),
+        };
+        written.map_err(packing_failed)
+    }
+
+    fn buffer(&self) -> &Vec<u8> {
+        match self {
+            Self::Gzip(encoder) => encoder.get_ref(),
+            Self::Zstd(encoder) => encoder.get_ref(),
+        }
+    }
+
+    fn buffer_mut(&mut self) -> &mut Vec<u8> {
+        match self {
+            Self::Gzip(encoder) => encoder.get_mut(),
+            Self::Zstd(encoder) => encoder.get_mut(),
+        }
+    }
+
+    fn finish(self) -> Result<Vec<u8>> {
+        let finished = match self {
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        };
+        finished.map_err(packing_failed)
+    }
 }
 
 #[derive(Debug)]
@@ -43,26 +102,24 @@ impl TextEncoder {
         }
         Ok(Self {
             lines,
-            ..Self::new(columns, Line::Csv(line), options.compression)
+            ..Self::new(columns, Line::Csv(line), options.compression)?
         })
     }
 
     /// JSON lines.
-    pub fn jsonl(columns: &[Column], options: JsonlOptions) -> Self {
-        Self::new(columns, Line::Json(JsonLine::new(columns)), options.compression)
+    pub fn jsonl(columns: &[Column], options: JsonlOptions) -> Result<Self> {
+        let line = JsonLine::new(columns, options.bigint);
+        Self::new(columns, Line::Json(line), options.compression)
     }
 
-    fn new(columns: &[Column], line: Line, compression: Compression) -> Self {
-        Self {
+    fn new(columns: &[Column], line: Line, compression: Compression) -> Result<Self> {
+        Ok(Self {
             forms: columns.iter().map(|column| column.form).collect(),
             line,
             lines: Vec::new(),
-            packed: match compression {
-                Compression::None => None,
-                Compression::Gzip => Some(GzEncoder::new(Vec::new(), Level::default())),
-            },
+            packed: Packed::new(compression)?,
             rows: 0,
-        }
+        })
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -83,7 +140,7 @@ impl TextEncoder {
 
     fn pack(&mut self) -> Result<()> {
         if let Some(packed) = &mut self.packed {
-            packed.write_all(&self.lines).map_err(packing_failed)?;
+            packed.write(&self.lines)?;
             self.lines.clear();
         }
         Ok(())
@@ -92,13 +149,13 @@ impl TextEncoder {
     pub fn pending(&self) -> usize {
         self.packed
             .as_ref()
-            .map_or(self.lines.len(), |packed| packed.get_ref().len())
+            .map_or(self.lines.len(), |packed| packed.buffer().len())
     }
 
     /// What is written and not drained.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         match &mut self.packed {
-            Some(packed) => packed.get_mut(),
+            Some(packed) => packed.buffer_mut(),
             None => &mut self.lines,
         }
     }
@@ -106,7 +163,7 @@ impl TextEncoder {
     pub fn finish(mut self) -> Result<EncodedPart> {
         self.pack()?;
         let bytes = match self.packed {
-            Some(packed) => packed.finish().map_err(packing_failed)?,
+            Some(packed) => packed.finish()?,
             None => self.lines,
         };
         Ok(EncodedPart { bytes, rows: self.rows })

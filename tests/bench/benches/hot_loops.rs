@@ -13,6 +13,7 @@ use mssql_tds::datatypes::row_writer::RowWriter;
 use mssql_tds::datatypes::sql_string::EncodingType;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::Answer;
+use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Interval, Rows};
@@ -155,7 +156,7 @@ fn encode(criterion: &mut Criterion) {
             let batch = batch(&table, &columns);
             group.bench_function(format!("{}/{name}", table.name), |bencher| {
                 bencher.iter(|| {
-                    let mut encoder = Files.encoder(&columns, &format).unwrap();
+                    let mut encoder = Files.encoder(&columns, &FieldIds::default(), &format).unwrap();
                     encoder.write(&batch).unwrap();
                     black_box(encoder.finish().unwrap())
                 });

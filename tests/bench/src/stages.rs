@@ -10,6 +10,7 @@ use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvid
 use mssql_tds::core::EncryptionSetting;
 use serde_json::{Value, json};
 use tidemark::error::{Answer, Error, ErrorCode, OfRole, Role};
+use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Interval, Rows};
@@ -194,7 +195,7 @@ impl TakeBatches<RecordBatch> for Channel {
 /// Reading and encoding side by side, as in `copy-delta`.
 async fn encoded(reader: RowReader, columns: &[Column], format: &Format) -> Result<(u64, u64), Failure> {
     let (sender, mut receiver) = mpsc::channel::<RecordBatch>(1);
-    let mut encoder = Files.encoder(columns, format)?;
+    let mut encoder = Files.encoder(columns, &FieldIds::default(), format)?;
     let encoding = tokio::task::spawn_blocking(move || {
         let mut bytes = 0;
         while let Some(batch) = receiver.blocking_recv() {

@@ -2,6 +2,7 @@
 
 use mssql_tds::datatypes::row_writer::RowWriter;
 use serde_json::json;
+use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::types::{Column, Form, Fraction, TypeName};
 use tidemark::ports::files::{EncodeFiles, EncodePart};
@@ -119,7 +120,7 @@ fn every_format_takes_the_batches_of_the_source() {
             builder.write_null(0);
             builder.end_row();
             let batch = builder.finish().unwrap().unwrap();
-            let mut encoder = Files.encoder(&columns, &format).unwrap();
+            let mut encoder = Files.encoder(&columns, &FieldIds::default(), &format).unwrap();
             let written = encoder.write(&batch).and_then(|()| encoder.finish());
             let rows = written.map(|part| part.rows).map_err(|error| error.report());
             assert_eq!(rows, Ok(1), "{form:?} as {}", format.extension());

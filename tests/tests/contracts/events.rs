@@ -38,6 +38,8 @@ fn spec() -> TableSpec {
     decode(json!({
         "table": "sales.orders", "tracking": { "watermark": { "column": "at", "clock": "local", "settle_seconds": 5 } },
         "columns": ["id", "at"], "where": "region = 'EU'", "on_schema_change": "fail", "slice_rows": 9, "timestamps": "text",
+        "types": "native",
+        "column_types": { "id": "portable" },
         "variant_columns": "refuse", "layout": "load_date", "watermark_name": "orders",
         "sink": { "sqlserver": { "secret_arn": "arn", "table": "dbo.copy", "keys": ["id"] } },
     }))

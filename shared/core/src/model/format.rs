@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Apache Parquet, compressed with zstd.
+    /// Apache Parquet.
     Parquet(ParquetOptions),
     /// Delimited text, RFC 4180 unless told otherwise.
     Csv(CsvOptions),
@@ -36,10 +36,12 @@ impl Format {
             Self::Csv(options) => match options.compression {
                 Compression::None => "csv",
                 Compression::Gzip => "csv.gz",
+                Compression::Zstd => "csv.zst",
             },
             Self::Jsonl(options) => match options.compression {
                 Compression::None => "jsonl",
                 Compression::Gzip => "jsonl.gz",
+                Compression::Zstd => "jsonl.zst",
             },
         }
     }
@@ -48,17 +50,20 @@ impl Format {
     /// unpack it.
     #[must_use]
     pub const fn content_type(&self) -> &'static str {
+        match (self, self.text_compression()) {
+            (Self::Parquet(_), _) => "application/vnd.apache.parquet",
+            (_, Some(Compression::Gzip)) => "application/gzip",
+            (_, Some(Compression::Zstd)) => "application/zstd",
+            (Self::Csv(_), _) => "text/csv; charset=utf-8",
+            (Self::Jsonl(_), _) => "application/x-ndjson",
+        }
+    }
+
+    const fn text_compression(&self) -> Option<Compression> {
         match self {
-            Self::Parquet(_) => "application/vnd.apache.parquet",
-            Self::Csv(CsvOptions {
-                compression: Compression::Gzip,
-                ..
-            })
-            | Self::Jsonl(JsonlOptions {
-                compression: Compression::Gzip,
-            }) => "application/gzip",
-            Self::Csv(_) => "text/csv; charset=utf-8",
-            Self::Jsonl(_) => "application/x-ndjson",
+            Self::Parquet(_) => None,
+            Self::Csv(options) => Some(options.compression),
+            Self::Jsonl(options) => Some(options.compression),
         }
     }
 }
@@ -123,42 +128,109 @@ pub enum Timestamps {
     Text,
 }
 
-/// Options of Parquet parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawParquetOptions")]
-pub struct ParquetOptions {
-    /// The zstd level, 1 to 22. Default 1: higher levels cost much more time than they save space.
-    pub compression_level: u8,
+/// Which of its forms a type has in Parquet, where it has two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileTypes {
+    /// The one that every engine opens. One column in the other form makes a whole file unreadable for some.
+    #[default]
+    Portable,
+    /// The one that Parquet has for the type.
+    Native,
 }
 
-#[derive(Deserialize)]
+impl FileTypes {
+    /// Whether this is the default. By reference, as serde asks.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Options of Parquet parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "RawParquetOptions", into = "RawParquetOptions")]
+pub struct ParquetOptions {
+    /// How the pages are packed.
+    pub codec: Codec,
+}
+
+/// How the pages of a Parquet part are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Zstandard at a level from 1 to 22.
+    Zstd(u8),
+    /// Snappy, for readers that know no Zstandard.
+    Snappy,
+    /// gzip at a level from 1 to 9.
+    Gzip(u8),
+    /// The pages are not packed.
+    None,
+}
+
+impl Default for Codec {
+    /// Zstandard at level 1: higher levels cost much more time than they save space.
+    fn default() -> Self {
+        Self::Zstd(1)
+    }
+}
+
+/// The options as they are written.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawParquetOptions {
-    #[serde(default = "default_level")]
-    compression_level: u8,
+    #[serde(default)]
+    compression: CodecName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compression_level: Option<u8>,
 }
 
-const fn default_level() -> u8 {
-    1
-}
-
-impl Default for ParquetOptions {
-    fn default() -> Self {
-        Self {
-            compression_level: default_level(),
-        }
-    }
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum CodecName {
+    #[default]
+    Zstd,
+    Snappy,
+    Gzip,
+    None,
 }
 
 impl TryFrom<RawParquetOptions> for ParquetOptions {
     type Error = String;
 
     fn try_from(raw: RawParquetOptions) -> Result<Self, String> {
-        let compression_level = raw.compression_level;
-        if !(1..=22).contains(&compression_level) {
-            return Err(format!("compression_level {compression_level} is not between 1 and 22"));
+        let level = |default: u8, greatest: u8| {
+            let level = raw.compression_level.unwrap_or(default);
+            if (1..=greatest).contains(&level) {
+                return Ok(level);
+            }
+            Err(format!("compression_level {level} is not between 1 and {greatest}"))
+        };
+        let codec = match raw.compression {
+            CodecName::Zstd => Codec::Zstd(level(1, 22)?),
+            CodecName::Gzip => Codec::Gzip(level(6, 9)?),
+            CodecName::Snappy | CodecName::None if raw.compression_level.is_some() => {
+                return Err("compression_level goes with the compression zstd or gzip only".to_owned());
+            }
+            CodecName::Snappy => Codec::Snappy,
+            CodecName::None => Codec::None,
+        };
+        Ok(Self { codec })
+    }
+}
+
+impl From<ParquetOptions> for RawParquetOptions {
+    fn from(options: ParquetOptions) -> Self {
+        let (compression, compression_level) = match options.codec {
+            Codec::Zstd(level) => (CodecName::Zstd, Some(level)),
+            Codec::Gzip(level) => (CodecName::Gzip, Some(level)),
+            Codec::Snappy => (CodecName::Snappy, None),
+            Codec::None => (CodecName::None, None),
+        };
+        Self {
+            compression,
+            compression_level,
         }
-        Ok(Self { compression_level })
     }
 }
 
@@ -169,6 +241,21 @@ pub struct JsonlOptions {
     /// Default `none`.
     #[serde(default)]
     pub compression: Compression,
+    /// Default `number`.
+    #[serde(default)]
+    pub bigint: Bigint,
+}
+
+/// How a JSON line has a `bigint`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bigint {
+    /// As a number. Every engine reads it exactly; what holds all JSON numbers as floats, as JavaScript does, does not
+    /// beyond 2⁵³.
+    #[default]
+    Number,
+    /// As a string of its digits.
+    String,
 }
 
 /// Whether a text part is packed.
@@ -180,13 +267,16 @@ pub enum Compression {
     None,
     /// One gzip stream; the part's name ends in `.gz`.
     Gzip,
+    /// One Zstandard frame; the part's name ends in `.zst`.
+    Zstd,
 }
 
 /// When a CSV field is put in quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quote {
-    /// Where it is needed: the field holds the delimiter, a quote or a line break, is empty, or equals the NULL text.
+    /// Where a reader needs it: the field holds the delimiter, a quote or a line break, begins or ends with a blank, is empty,
+    /// or could be taken for NULL, which is `\N` or `NULL` to some readers whatever the NULL text is.
     #[default]
     Minimal,
     /// Never. A value that would need quotes fails the copy.
@@ -216,6 +306,22 @@ impl LineEnd {
     }
 }
 
+/// What becomes of a line break in a text of a CSV field. Readers that take lines before they take fields, as Hive and
+/// Athena do, make rows of those that stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LineBreaks {
+    /// It stays, in quotes.
+    #[default]
+    Keep,
+    /// It is written as `\n` or `\r`, and a backslash as `\\`, so that the text can be had back.
+    Escape,
+    /// It becomes one blank. The text cannot be had back.
+    Space,
+    /// The copy fails and names the column.
+    Fail,
+}
+
 /// Options of CSV parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawCsvOptions")]
@@ -233,6 +339,8 @@ pub struct CsvOptions {
     pub fraction_digits: Option<u8>,
     /// Default `\n`.
     pub line_end: LineEnd,
+    /// Default `keep`.
+    pub line_breaks: LineBreaks,
     /// Default `none`.
     pub compression: Compression,
 }
@@ -246,6 +354,7 @@ impl Default for CsvOptions {
             quote: Quote::default(),
             fraction_digits: None,
             line_end: LineEnd::default(),
+            line_breaks: LineBreaks::default(),
             compression: Compression::default(),
         }
     }
@@ -260,6 +369,7 @@ struct RawCsvOptions {
     quote: Quote,
     fraction_digits: Option<u8>,
     line_end: LineEnd,
+    line_breaks: LineBreaks,
     compression: Compression,
 }
 
@@ -272,6 +382,7 @@ impl Default for RawCsvOptions {
             quote,
             fraction_digits,
             line_end,
+            line_breaks,
             compression,
         } = CsvOptions::default();
         Self {
@@ -281,6 +392,7 @@ impl Default for RawCsvOptions {
             quote,
             fraction_digits,
             line_end,
+            line_breaks,
             compression,
         }
     }
@@ -332,6 +444,7 @@ impl TryFrom<RawCsvOptions> for CsvOptions {
             quote: raw.quote,
             fraction_digits: raw.fraction_digits,
             line_end: raw.line_end,
+            line_breaks: raw.line_breaks,
             compression: raw.compression,
         })
     }
@@ -349,20 +462,38 @@ mod tests {
     #[test]
     fn a_name_stands_for_its_defaults_and_all_of_them_are_written_back() {
         for (json, written) in [
-            (r#""parquet""#, r#"{"parquet":{"compression_level":1}}"#),
+            (
+                r#""parquet""#,
+                r#"{"parquet":{"compression":"zstd","compression_level":1}}"#,
+            ),
             (
                 r#"{"parquet":{"compression_level":9}}"#,
-                r#"{"parquet":{"compression_level":9}}"#,
+                r#"{"parquet":{"compression":"zstd","compression_level":9}}"#,
             ),
-            (r#""jsonl""#, r#"{"jsonl":{"compression":"none"}}"#),
-            (r#"{"jsonl":{}}"#, r#"{"jsonl":{"compression":"none"}}"#),
+            (
+                r#"{"parquet":{"compression":"gzip"}}"#,
+                r#"{"parquet":{"compression":"gzip","compression_level":6}}"#,
+            ),
+            (
+                r#"{"parquet":{"compression":"snappy"}}"#,
+                r#"{"parquet":{"compression":"snappy"}}"#,
+            ),
+            (
+                r#"{"parquet":{"compression":"none"}}"#,
+                r#"{"parquet":{"compression":"none"}}"#,
+            ),
+            (r#""jsonl""#, r#"{"jsonl":{"compression":"none","bigint":"number"}}"#),
+            (
+                r#"{"jsonl":{"bigint":"string"}}"#,
+                r#"{"jsonl":{"compression":"none","bigint":"string"}}"#,
+            ),
             (
                 r#""csv""#,
-                r#"{"csv":{"header":true,"delimiter":",","null":"","quote":"minimal","fraction_digits":null,"line_end":"\n","compression":"none"}}"#,
+                r#"{"csv":{"header":true,"delimiter":",","null":"","quote":"minimal","fraction_digits":null,"line_end":"\n","line_breaks":"keep","compression":"none"}}"#,
             ),
             (
                 r#"{"csv":{"header":false,"null":"\\N","quote":"none","fraction_digits":7,"line_end":"\r\n"}}"#,
-                r#"{"csv":{"header":false,"delimiter":",","null":"\\N","quote":"none","fraction_digits":7,"line_end":"\r\n","compression":"none"}}"#,
+                r#"{"csv":{"header":false,"delimiter":",","null":"\\N","quote":"none","fraction_digits":7,"line_end":"\r\n","line_breaks":"keep","compression":"none"}}"#,
             ),
         ] {
             let format = read(json).unwrap();
@@ -379,6 +510,17 @@ mod tests {
             (r#"{"csv":{"headers":true}}"#, "unknown field `headers`"),
             (r#"{"jsonl":{"header":true}}"#, "unknown field `header`"),
             (r#"{"parquet":{"compression_level":0}}"#, "between 1 and 22"),
+            (
+                r#"{"parquet":{"compression":"gzip","compression_level":10}}"#,
+                "between 1 and 9",
+            ),
+            (
+                r#"{"parquet":{"compression":"snappy","compression_level":1}}"#,
+                "zstd or gzip",
+            ),
+            (r#"{"parquet":{"compression":"lz4"}}"#, "unknown variant `lz4`"),
+            (r#"{"jsonl":{"bigint":"text"}}"#, "unknown variant `text`"),
+            (r#"{"csv":{"line_breaks":"drop"}}"#, "unknown variant `drop`"),
             (r#"{"csv":{"compression":"zip"}}"#, "unknown variant `zip`"),
             (r#"{"csv":{"delimiter":""}}"#, "not one character"),
             (r#"{"csv":{"delimiter":",,"}}"#, "not one character"),
@@ -405,6 +547,8 @@ mod tests {
             (r#"{"csv":{"compression":"gzip"}}"#, "csv.gz", "application/gzip"),
             (r#""jsonl""#, "jsonl", "application/x-ndjson"),
             (r#"{"jsonl":{"compression":"gzip"}}"#, "jsonl.gz", "application/gzip"),
+            (r#"{"csv":{"compression":"zstd"}}"#, "csv.zst", "application/zstd"),
+            (r#"{"jsonl":{"compression":"zstd"}}"#, "jsonl.zst", "application/zstd"),
         ] {
             let format = read(json).unwrap();
             assert_eq!((format.extension(), format.content_type()), (extension, content_type));

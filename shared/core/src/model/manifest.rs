@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan, VERSION, fingerprint};
@@ -29,6 +30,9 @@ pub struct Manifest {
     /// Their [fingerprint]. Empty when there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
+    /// The ids of these columns in the files, and of all that the windows before had.
+    #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
+    pub field_ids: FieldIds,
     /// The form of the files.
     pub format: Format,
     /// The table the rows are merged into, when they do not become files.
@@ -97,6 +101,7 @@ impl Manifest {
             new_watermark: plan.new_watermark.clone(),
             columns: plan.columns.clone(),
             schema: plan.schema.clone(),
+            field_ids: plan.field_ids.clone(),
             format: plan.format.clone(),
             sink: plan.sink.clone(),
             rows,
@@ -143,6 +148,9 @@ pub struct Previous {
     pub columns: Vec<Column>,
     /// Their fingerprint.
     pub schema: String,
+    /// The ids of these columns, and of all that the windows before had.
+    #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
+    pub field_ids: FieldIds,
 }
 
 impl Previous {
@@ -154,6 +162,7 @@ impl Previous {
             window: plan.window.clone(),
             columns: plan.columns.clone(),
             schema: fingerprint(&plan.columns),
+            field_ids: plan.field_ids.clone(),
         }
     }
 }

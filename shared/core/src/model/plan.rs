@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::crc64nvme_base64;
+use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
@@ -41,6 +42,9 @@ pub struct Plan {
     /// Their [fingerprint]. Empty when there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
+    /// The ids of these columns in the files, and of all that the windows before had.
+    #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
+    pub field_ids: FieldIds,
     /// The form of the files.
     pub format: Format,
     /// Which rows are copied, when not all are. It is only compared with that of an event ([`RunSettings`]).
@@ -146,6 +150,7 @@ impl Plan {
             content,
             columns: Vec::new(),
             schema: String::new(),
+            field_ids: FieldIds::default(),
             format: spec.format.clone(),
             filter: spec.filter.clone(),
             layout: spec.layout,
@@ -160,12 +165,22 @@ impl Plan {
     /// The same plan, in which `slices` of these columns are copied.
     #[must_use]
     pub fn copying(self, columns: Vec<Column>, slices: Vec<SliceBounds>) -> Self {
+        let mut field_ids = self.field_ids;
+        field_ids.extend(&columns);
         Self {
             schema: fingerprint(&columns),
             columns,
+            field_ids,
             slices,
             ..self
         }
+    }
+
+    /// The same plan, in which columns have the `field_ids` that they had in the window before it.
+    #[must_use]
+    pub fn following(self, mut field_ids: FieldIds) -> Self {
+        field_ids.extend(&self.columns);
+        Self { field_ids, ..self }
     }
 
     /// The day, in UTC, on which the plan was frozen. It stands in keys, so nothing but a day is one.

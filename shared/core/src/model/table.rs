@@ -1,12 +1,12 @@
 //! What a user asks for one table: the entries of the state machine's `tables`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::model::format::{Format, Timestamps};
+use crate::model::format::{FileTypes, Format, Timestamps};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::sink::SinkSpec;
@@ -49,6 +49,12 @@ pub struct TableSpec {
     /// How Parquet files hold fractions of a second.
     #[serde(default)]
     pub timestamps: Timestamps,
+    /// Which form in Parquet a type has that has two.
+    #[serde(default, skip_serializing_if = "FileTypes::is_default")]
+    pub types: FileTypes,
+    /// The same for single columns.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub column_types: BTreeMap<Identifier, FileTypes>,
     /// What becomes of columns that hold values of several types.
     #[serde(default, skip_serializing_if = "VariantColumns::is_default")]
     pub variant_columns: VariantColumns,

@@ -68,7 +68,7 @@ impl fmt::Display for TypeName {
 pub enum Form {
     /// True or false.
     Bool,
-    /// A signed integer of 16 bits. Smaller ones are held so, too, because engines read unsigned Parquet types badly.
+    /// A signed integer that fits 16 bits. It is held and written as one of 32 bits, which readers need no annotation for.
     Int16,
     /// A signed integer of 32 bits.
     Int32,
@@ -148,7 +148,8 @@ impl VariantColumns {
 /// How the adapter of the source is to hold the values of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedForms {
-    /// For files that have types of their own, like Parquet: points in time in their unit, or as text.
+    /// For files that have types of their own, like Parquet: points in time in their unit, or as text, and every type in the
+    /// form that most readers open.
     Typed {
         /// How fractions of a second are held.
         timestamps: Timestamps,

@@ -11,10 +11,11 @@ pub const UNIX_EPOCH_DAYS: i64 = 719_162;
 
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
-/// What stands between date and time, and before the offset.
+/// What stands between date and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// `2017-09-01 00:56:00.000`, `… +02:00`: as SQL Server shows it.
+    /// `2017-09-01 00:56:00.000`, `…+02:00`: as SQL Server shows it, but without a blank before the offset, which not every
+    /// reader takes.
     Sql,
     /// `2017-09-01T00:56:00.000`, `…+02:00`: ISO 8601.
     Iso,
@@ -93,9 +94,6 @@ pub fn timestamp(out: &mut Vec<u8>, ticks: i64, digits: u8, style: Style) {
 pub fn timestamp_with_offset(out: &mut Vec<u8>, utc_ticks: i64, offset_minutes: i16, digits: u8, style: Style) {
     let local = utc_ticks + i64::from(offset_minutes) * 60 * SECOND_TICKS;
     timestamp(out, local, digits, style);
-    if style == Style::Sql {
-        out.push(b' ');
-    }
     out.push(if offset_minutes < 0 { b'-' } else { b'+' });
     let minutes = i64::from(offset_minutes).abs();
     two_digits(out, minutes / 60);
@@ -207,10 +205,10 @@ mod tests {
     fn an_offset_is_written_with_the_local_time() {
         let utc = UNIX_EPOCH_DAYS * DAY_TICKS;
         for (offset, style, expected) in [
-            (120, Style::Sql, "1970-01-01 02:00:00.0000000 +02:00"),
+            (120, Style::Sql, "1970-01-01 02:00:00.0000000+02:00"),
             (-570, Style::Iso, "1969-12-31T14:30:00.0000000-09:30"),
             (0, Style::Iso, "1970-01-01T00:00:00.0000000+00:00"),
-            (-1, Style::Sql, "1969-12-31 23:59:00.0000000 -00:01"),
+            (-1, Style::Sql, "1969-12-31 23:59:00.0000000-00:01"),
         ] {
             assert_eq!(text(|out| timestamp_with_offset(out, utc, offset, 7, style)), expected);
         }

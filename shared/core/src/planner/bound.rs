@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::columns::{self, AskedColumns, find, selected};
+use super::asked_columns::{self, AskedColumns};
+use super::columns::{find, selected};
 use super::cut;
 use super::cut_points::Window;
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
@@ -31,7 +32,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     author: Author<'_>,
 ) -> Result<Probed> {
     let spec = &table.spec;
-    let asked = columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
+    let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
     let AskedColumns { declared, names } = asked.await?;
     let column = find(&spec.table, &declared, &tracking.column)?;
     let kind = column.watermark.ok_or_else(|| no_watermark(spec, column))?;

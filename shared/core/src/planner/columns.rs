@@ -1,11 +1,14 @@
 //! The columns that are copied: those a user names, as the server spells them, of types that can be copied.
 
-use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use std::collections::HashMap;
+
+use crate::error::{Error, ErrorCode, Result};
 use crate::ledger::keys::partition_keys;
+use crate::model::format::FileTypes;
 use crate::model::names::{Identifier, ObjectName};
-use crate::model::table::{MaskedColumns, TableSpec};
-use crate::model::types::Column;
-use crate::ports::source::{Access, CatalogColumn, DeclaredColumn, ProbeSource};
+use crate::model::table::TableSpec;
+use crate::model::types::{Column, Form};
+use crate::ports::source::{CatalogColumn, DeclaredColumn};
 
 /// How many columns an error lists: errors travel in the state machine's payload.
 pub(super) const NAMES_SHOWN: usize = 20;
@@ -47,108 +50,43 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
     }
 }
 
-/// The columns of a table that its window needs.
-pub(super) struct AskedColumns {
-    /// As the server describes them.
-    pub(super) declared: Vec<DeclaredColumn>,
-    /// The names of those to copy; all when absent.
-    pub(super) names: Option<Vec<Identifier>>,
-}
+/// The columns whose forms a user chooses one by one, by the names that the server spells.
+type OwnTypes<'a> = Vec<(&'a str, FileTypes)>;
 
-/// Asks for the columns with these names, or for all that are visible and not excluded, and for the watermark's. No other
-/// column is selected from, so that the login needs no right to it.
-pub(super) async fn ask<P: ProbeSource>(
-    source: &P,
-    spec: &TableSpec,
-    names: Option<&[Identifier]>,
-    watermark: Option<&Identifier>,
-) -> Result<AskedColumns> {
-    let catalog = source.catalog(&spec.table).await.of(Role::Source)?;
-    let (names, watermark) = match catalog {
-        Some(catalog) => {
-            let watermark = watermark.map(|name| find(&spec.table, &catalog, name)).transpose()?;
-            (
-                Some(chosen(spec, &catalog, names, watermark)?),
-                watermark
-                    .map(|column| Identifier::new(column.name.as_str()))
-                    .transpose()?,
-            )
-        }
-        None => (names.map(<[Identifier]>::to_vec), watermark.cloned()),
-    };
-    let asked_for: Option<Vec<&Identifier>> = names.as_ref().map(|names| {
-        let others = names.iter().filter(|name| Some(*name) != watermark.as_ref());
-        watermark.iter().chain(others).collect()
+fn own_types<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn]) -> Result<OwnTypes<'a>> {
+    let chosen = spec.column_types.iter().map(|(name, types)| {
+        let column = find(&spec.table, declared, name).map_err(|error| error.context("column_types"))?;
+        Ok((column.name.as_str(), *types))
     });
-    let declared = source.columns(&spec.table, asked_for.as_deref(), spec.wanted_forms());
-    let declared = declared.await.of(Role::Source)?;
-    Ok(AskedColumns { declared, names })
+    chosen.collect()
 }
 
-/// The names of the columns to copy, as they were declared. Fails by name when one of them, or the watermark, is not what the
-/// login would read.
-fn chosen(
-    spec: &TableSpec,
-    catalog: &[CatalogColumn],
-    names: Option<&[Identifier]>,
-    watermark: Option<&CatalogColumn>,
-) -> Result<Vec<Identifier>> {
-    let columns: Vec<&CatalogColumn> = match names {
-        Some(names) => names
-            .iter()
-            .map(|name| find(&spec.table, catalog, name))
-            .collect::<Result<_>>()?,
-        None => {
-            let excluded = spec.exclude.iter().map(|name| find(&spec.table, catalog, name));
-            let excluded = excluded.collect::<Result<Vec<_>>>()?;
-            let visible = catalog
-                .iter()
-                .filter(|column| column.in_star && !excluded.contains(column));
-            visible.collect()
-        }
-    };
-    for column in &columns {
-        let is_taken = column.access == Access::Mask && spec.masked_columns == MaskedColumns::Copy;
-        if !is_taken {
-            check_access(spec, column)?;
-        }
-    }
-    watermark.map_or(Ok(()), |column| check_access(spec, column))?;
-    columns
-        .iter()
-        .map(|column| Identifier::new(column.name.as_str()))
-        .collect()
-}
-
-/// Refuses a column from which this login does not read the values that are stored.
-fn check_access(spec: &TableSpec, column: &CatalogColumn) -> Result<()> {
-    let (name, table) = (&column.name, &spec.table);
-    let (code, what) = match column.access {
-        Access::Values => return Ok(()),
-        Access::Nothing => (
-            ErrorCode::SourceRejected,
-            "may not be read by this login: grant it SELECT on the column, or name the column in exclude",
-        ),
-        Access::Mask => (
-            ErrorCode::SourceRejected,
-            "is masked for this login, which would copy the mask in place of the values: grant it UNMASK, name the column in \
-             exclude, or set masked_columns to copy (a watermark must not be masked in any case)",
-        ),
-        Access::Ciphertext => (
-            ErrorCode::UnsupportedType,
-            "is encrypted by Always Encrypted, and only its clients have the keys: name the column in exclude",
-        ),
-    };
-    Err(Error::new(code, format!("column {name} of {table} {what}")))
-}
-
-/// The column, if its type is one that is copied exactly and its name one that readers see.
-fn copied(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
+/// The form in which a column is held: the native one, where there is one and it is asked for.
+fn form(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -> Result<Form> {
     let (name, table) = (&column.name, &spec.table);
     let form = column.form.as_ref().map_err(|why| {
         let message = format!("column {name} of {table} {why}: name it in exclude, or copy a view that casts it");
         Error::new(ErrorCode::UnsupportedType, message)
     })?;
+    let own = own_types.iter().find(|(own, _)| own == name).map(|(_, types)| *types);
+    match (own.unwrap_or(spec.types), column.native) {
+        (FileTypes::Native, Some(native)) => Ok(native),
+        (FileTypes::Native, None) if own.is_some() => {
+            let message = format!(
+                "column_types asks for the native form of {name} of {table}, and a column of type {} has but one form in these \
+                 files: leave it out of column_types",
+                column.sql_type
+            );
+            Err(Error::new(ErrorCode::InvalidInput, message))
+        }
+        (FileTypes::Portable | FileTypes::Native, _) => Ok(*form),
+    }
+}
+
+/// The column, if its type is one that is copied exactly and its name one that readers see.
+fn copied(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -> Result<Column> {
+    let (name, table) = (&column.name, &spec.table);
+    let form = form(spec, column, own_types)?;
     let mut keys = partition_keys(spec.layout).iter();
     if let Some(key) = keys
         .find(|key| key.eq_ignore_ascii_case(name))
@@ -163,7 +101,7 @@ fn copied(spec: &TableSpec, column: &DeclaredColumn) -> Result<Column> {
     Ok(Column {
         name: name.clone(),
         sql_type: column.sql_type.clone(),
-        form: *form,
+        form,
         nullable: column.nullable,
     })
 }
@@ -174,6 +112,41 @@ pub(super) fn selected(
     declared: &[DeclaredColumn],
     names: Option<&[Identifier]>,
 ) -> Result<Vec<Column>> {
+    let own_types = own_types(spec, declared)?;
+    let columns = named(spec, declared, names, &own_types)?;
+    let is_copied = |name: &str| columns.iter().any(|column| column.name == name);
+    if let Some((name, _)) = own_types.iter().find(|(name, _)| !is_copied(name)) {
+        let message = format!("column_types of {} names {name}, which is not copied", spec.table);
+        return Err(Error::new(ErrorCode::InvalidInput, message));
+    }
+    if spec.sink.is_none() {
+        check_cases(spec, &columns)?;
+    }
+    Ok(columns)
+}
+
+/// Refuses names that differ by case only: engines that do not mind case take them for one column, or open no file.
+fn check_cases(spec: &TableSpec, columns: &[Column]) -> Result<()> {
+    let mut seen = HashMap::with_capacity(columns.len());
+    for column in columns {
+        if let Some(other) = seen.insert(column.name.to_lowercase(), &column.name) {
+            let message = format!(
+                "{} has the columns {other} and {}, whose names differ by case only, and engines that do not mind case cannot open \
+                 files with both: name one of them in exclude, or copy a view that calls it otherwise",
+                spec.table, column.name
+            );
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+    }
+    Ok(())
+}
+
+fn named(
+    spec: &TableSpec,
+    declared: &[DeclaredColumn],
+    names: Option<&[Identifier]>,
+    own_types: &OwnTypes<'_>,
+) -> Result<Vec<Column>> {
     let Some(names) = names else {
         let mut excluded = Vec::with_capacity(spec.exclude.len());
         for name in &spec.exclude {
@@ -182,11 +155,11 @@ pub(super) fn selected(
         let kept = declared
             .iter()
             .filter(|column| !excluded.contains(&column.name.as_str()));
-        return kept.map(|column| copied(spec, column)).collect();
+        return kept.map(|column| copied(spec, column, own_types)).collect();
     };
     let mut columns: Vec<Column> = Vec::with_capacity(names.len());
     for name in names {
-        let column = copied(spec, find(&spec.table, declared, name)?)?;
+        let column = copied(spec, find(&spec.table, declared, name)?, own_types)?;
         if columns.contains(&column) {
             let message = format!("columns of {} names {} twice", spec.table, column.name);
             return Err(Error::new(ErrorCode::InvalidInput, message));
@@ -199,7 +172,7 @@ pub(super) fn selected(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::types::{Form, TypeName};
+    use crate::model::types::TypeName;
 
     fn declared(name: &str) -> DeclaredColumn {
         DeclaredColumn {
@@ -207,6 +180,7 @@ mod tests {
             sql_type: TypeName::new("int").unwrap(),
             nullable: false,
             form: Ok(Form::Int32),
+            native: None,
             watermark: None,
             cuts: true,
         }
@@ -236,6 +210,72 @@ mod tests {
                 assert_eq!(error.code(), ErrorCode::InvalidInput);
                 assert!(error.to_string().contains(name), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn names_that_differ_by_case_only_are_refused_where_rows_become_files() {
+        let columns = [declared("id"), declared("Straße"), declared("STRAßE")];
+        for (more, is_taken) in [
+            ("", false),
+            (r#", "exclude": ["Straße"]"#, true),
+            (r#", "columns": ["id", "STRAßE"]"#, true),
+            (r#", "sink": {"sqlserver": {"secret_arn": "a"}}"#, true),
+        ] {
+            let spec = spec(more);
+            let selected = selected(&spec, &columns, spec.columns.as_deref());
+            assert_eq!(selected.is_ok(), is_taken, "{more}");
+            if let Err(error) = selected {
+                assert_eq!(error.code(), ErrorCode::InvalidInput);
+                assert!(error.to_string().contains("Straße and STRAßE"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_form_is_chosen_for_the_table_and_for_single_columns() {
+        let columns = || {
+            let native = |name| DeclaredColumn {
+                form: Ok(Form::Text),
+                native: Some(Form::Uuid),
+                ..declared(name)
+            };
+            [declared("id"), native("A"), native("b")]
+        };
+        let (text, uuid) = (Form::Text, Form::Uuid);
+        for (more, forms) in [
+            ("", [text, text]),
+            (r#", "types": "native""#, [uuid, uuid]),
+            (
+                r#", "types": "native", "column_types": {"b": "portable"}"#,
+                [uuid, text],
+            ),
+            (r#", "column_types": {"a": "native"}"#, [uuid, text]),
+        ] {
+            let selected = selected(&spec(more), &columns(), None).unwrap();
+            let found: Vec<Form> = selected.iter().map(|column| column.form).collect();
+            assert_eq!(found[1..], forms, "{more}");
+        }
+        for (more, code, said) in [
+            (
+                r#", "column_types": {"id": "native"}"#,
+                ErrorCode::InvalidInput,
+                "a column of type int has but one form",
+            ),
+            (
+                r#", "column_types": {"c": "native"}"#,
+                ErrorCode::SourceRejected,
+                "has no column 'c'",
+            ),
+            (
+                r#", "column_types": {"a": "native"}, "exclude": ["A"]"#,
+                ErrorCode::InvalidInput,
+                "names A, which is not copied",
+            ),
+        ] {
+            let error = selected(&spec(more), &columns(), None).unwrap_err();
+            assert_eq!(error.code(), code, "{more}");
+            assert!(error.to_string().contains(said), "{error}");
         }
     }
 

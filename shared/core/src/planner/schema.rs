@@ -8,7 +8,7 @@ use crate::model::format::Format;
 use crate::model::manifest::Previous;
 use crate::model::plan::Plan;
 use crate::model::table::{OnSchemaChange, TableSpec};
-use crate::model::types::{Column, TypeName};
+use crate::model::types::{Column, Digits, Form, TypeName};
 
 /// Something that changed between two windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,8 @@ enum Change {
         from: TypeName,
         /// The type now.
         to: TypeName,
-        /// Whether files hold both in the same form.
-        same_form: bool,
+        /// Whether files have both in the same way.
+        is_alike: bool,
     },
     /// The column may be NULL now.
     MadeNullable(String),
@@ -37,12 +37,13 @@ enum Change {
 }
 
 impl Change {
-    /// Whether what reads the files of the last window can read those of the next, each value as it was.
+    /// Whether what reads the files of the last window can read those of the next beside them, each value as it was. Columns may
+    /// always be NULL in files, so it does not matter whether they may in the table.
     const fn is_compatible(&self) -> bool {
         match self {
-            Self::Added(_) | Self::MadeNullable(_) => true,
-            Self::Retyped { same_form, .. } => *same_form,
-            Self::Dropped(_) | Self::MadeNotNull(_) | Self::Reordered => false,
+            Self::Added(_) | Self::MadeNullable(_) | Self::MadeNotNull(_) => true,
+            Self::Retyped { is_alike, .. } => *is_alike,
+            Self::Dropped(_) | Self::Reordered => false,
         }
     }
 }
@@ -52,6 +53,12 @@ impl fmt::Display for Change {
         match self {
             Self::Added(name) => write!(f, "{name} is new"),
             Self::Dropped(name) => write!(f, "{name} is gone"),
+            Self::Retyped { name, from, to, .. } if from == to => {
+                write!(
+                    f,
+                    "{name} would have another form, as types, column_types or timestamps ask for"
+                )
+            }
             Self::Retyped { name, from, to, .. } => write!(f, "{name} is {to} and was {from}"),
             Self::MadeNullable(name) => write!(f, "{name} may be NULL"),
             Self::MadeNotNull(name) => write!(f, "{name} may not be NULL any more"),
@@ -78,8 +85,9 @@ pub(crate) fn check(spec: &TableSpec, previous: &Previous, plan: &Plan) -> Resul
         return Ok(());
     }
     let message = format!(
-        "the columns of {} are not those of its last window {}: {}. Put them back, or set on_schema_change to continue, \
-         for one run or for good",
+        "the columns of {} are not those of its last window {}: {}. Readers of its files may fail, or read other values. Put \
+         the columns back, or copy a view that casts them to what they were, or start the table over, so that all its files have \
+         the new columns (docs/operations.md), or set on_schema_change to continue for one run, if what reads the files copes",
         spec.table,
         previous.window,
         names(refused)
@@ -90,6 +98,28 @@ pub(crate) fn check(spec: &TableSpec, previous: &Previous, plan: &Plan) -> Resul
 fn names<'a>(changes: impl IntoIterator<Item = &'a Change>) -> String {
     let names: Vec<String> = changes.into_iter().take(NAMES_SHOWN).map(ToString::to_string).collect();
     names.join(", ")
+}
+
+/// The form that stands for all forms which files of a format have in the same way: of the same type in Parquet, and as texts
+/// that are read in the same way elsewhere.
+const fn in_files(form: Form, format: &Format) -> Form {
+    match (form, format) {
+        (Form::Int16, _) => Form::Int32,
+        (Form::Iso(_), Format::Parquet(_)) => Form::Text,
+        (Form::RowVersion, Format::Parquet(_) | Format::Csv(_)) => Form::Binary,
+        (_, Format::Csv(options)) => with_digits(form, options.fraction_digits),
+        _ => form,
+    }
+}
+
+/// The form of points in time that are written with these digits, whatever they have.
+const fn with_digits(form: Form, digits: Option<Digits>) -> Form {
+    match (form, digits) {
+        (Form::TimeTicks(_), Some(digits)) => Form::TimeTicks(digits),
+        (Form::Ticks(_), Some(digits)) => Form::Ticks(digits),
+        (Form::TicksAndOffset(_), Some(digits)) => Form::TicksAndOffset(digits),
+        _ => form,
+    }
 }
 
 /// What changed from the columns `before` to the columns `now` of files in this format.
@@ -106,7 +136,7 @@ fn changes(before: &[Column], now: &[Column], format: &Format) -> Vec<Change> {
                 name: name(),
                 from: old.sql_type.clone(),
                 to: new.sql_type.clone(),
-                same_form: old.form == new.form,
+                is_alike: in_files(old.form, format) == in_files(new.form, format),
             });
         }
         match (old.nullable, new.nullable) {
@@ -134,7 +164,7 @@ fn changes(before: &[Column], now: &[Column], format: &Format) -> Vec<Change> {
 mod tests {
     use super::*;
     use crate::model::format::{CsvOptions, JsonlOptions};
-    use crate::model::types::Form;
+    use crate::model::types::Fraction;
 
     /// The form of the types that these tests name.
     fn form(sql_type: &str) -> Form {
@@ -200,7 +230,7 @@ mod tests {
             ),
             ("a int", "a varchar(9)", "a is varchar(9) and was int", false),
             ("a int", "a int null", "a may be NULL", true),
-            ("a int null", "a int", "a may not be NULL any more", false),
+            ("a int null", "a int", "a may not be NULL any more", true),
         ] {
             let expected = [(expected.to_owned(), is_compatible)];
             assert_eq!(told(before, now, &jsonl), expected, "{before} -> {now}");
@@ -211,6 +241,65 @@ mod tests {
             renamed,
             [("b is gone".to_owned(), false), ("c is new".to_owned(), true)]
         );
+    }
+
+    /// For each pair of forms whether files of each format have both in the same way.
+    #[test]
+    fn a_type_may_change_where_the_files_type_does_not() {
+        let decimal = |precision, scale| Form::Decimal { precision, scale };
+        let (us, ns) = (Fraction::Micros, Fraction::Nanos);
+        let csv = |fraction_digits| {
+            Format::Csv(CsvOptions {
+                fraction_digits,
+                ..CsvOptions::default()
+            })
+        };
+        let formats = [
+            Format::default(),
+            Format::Jsonl(JsonlOptions::default()),
+            csv(None),
+            csv(Some(7)),
+        ];
+        for (old, new, expected) in [
+            (Form::Int16, Form::Int32, [true; 4]),
+            (Form::Int32, Form::Int64, [false; 4]),
+            (Form::Int16, Form::Int64, [false; 4]),
+            (Form::Float32, Form::Float64, [false; 4]),
+            (decimal(9, 2), decimal(10, 2), [false; 4]),
+            (decimal(19, 4), decimal(10, 4), [false; 4]),
+            (decimal(9, 2), decimal(9, 3), [false; 4]),
+            (Form::Iso(0), Form::Iso(7), [true, false, false, false]),
+            (Form::Iso(0), Form::Text, [true, false, false, false]),
+            (Form::Time(us), Form::Iso(7), [false; 4]),
+            (Form::Timestamp(us), Form::Timestamp(ns), [false; 4]),
+            (Form::Timestamp(us), Form::Instant(us), [false; 4]),
+            (Form::Ticks(3), Form::Ticks(7), [false, false, false, true]),
+            (Form::TimeTicks(0), Form::TimeTicks(3), [false, false, false, true]),
+            (
+                Form::TicksAndOffset(7),
+                Form::TicksAndOffset(3),
+                [false, false, false, true],
+            ),
+            (Form::Ticks(7), Form::TicksAndOffset(7), [false; 4]),
+            (Form::RowVersion, Form::Binary, [true, false, true, true]),
+            (Form::Uuid, Form::Text, [false; 4]),
+        ] {
+            let alike = formats
+                .each_ref()
+                .map(|format| in_files(old, format) == in_files(new, format));
+            assert_eq!(alike, expected, "{old:?} -> {new:?}");
+        }
+    }
+
+    #[test]
+    fn another_form_of_the_same_type_is_said_to_be_one() {
+        let column = |form| Column {
+            form,
+            ..columns("a uniqueidentifier").remove(0)
+        };
+        let found = changes(&[column(Form::Text)], &[column(Form::Uuid)], &Format::default());
+        assert!(!found[0].is_compatible());
+        assert!(found[0].to_string().contains("column_types"), "{}", found[0]);
     }
 
     #[test]

@@ -195,7 +195,7 @@ where
         let mut plan = self.new_plan(window, old, versions.current, Content::Unchanged)?;
         if let Some(previous) = self.ledger.previous(window).await? {
             // Passed on, for the next window that has changes to be compared with.
-            (plan.columns, plan.schema) = (previous.columns, previous.schema);
+            (plan.columns, plan.schema, plan.field_ids) = (previous.columns, previous.schema, previous.field_ids);
         }
         self.freeze(plan).await
     }
@@ -244,12 +244,13 @@ where
         self.freeze(plan.copying(in_files, slices)).await
     }
 
-    async fn freeze(&self, plan: Plan) -> Result<Step> {
+    async fn freeze(&self, mut plan: Plan) -> Result<Step> {
         // A window without changes has the columns of the window before it.
         if !plan.slices.is_empty() {
             let begins = plan.supersedes().unwrap_or(&plan.window);
             if let Some(previous) = self.ledger.previous(begins).await? {
                 schema::check(self.spec(), &previous, &plan)?;
+                plan = plan.following(previous.field_ids);
             }
         }
         if self.planning.dry_run {

@@ -1,7 +1,8 @@
 //! The columns of a tracked table: those asked for, always its key, and the two that describe the change.
 
 use super::SharedConnection;
-use super::columns::{self, AskedColumns, find, selected};
+use super::asked_columns::{self, AskedColumns};
+use super::columns::{find, selected};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::table::TableSpec;
@@ -28,7 +29,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     let key = async { source.primary_key(&spec.table).await.of(Role::Source) };
     let key = connection.take_turn(key).await?;
     let names = names_to_ask(spec, &key)?;
-    let asked = columns::ask(source, spec, names.as_deref(), None);
+    let asked = asked_columns::ask(source, spec, names.as_deref(), None);
     let AskedColumns { declared, names } = connection.take_turn(asked).await?;
     let mut copied = selected(spec, &declared, names.as_deref())?;
     // As the columns are spelled in the answer, which need not be as the key spells them.

@@ -1,6 +1,7 @@
 //! Encoding rows into the bytes of a part.
 
 use crate::error::Result;
+use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::types::Column;
 
@@ -11,10 +12,10 @@ pub trait EncodeFiles {
     /// An encoder of one part.
     type Encoder: EncodePart<Self::Batch>;
 
-    /// An encoder for batches with these columns.
+    /// An encoder for batches with these columns, which have these ids in files that know ids.
     ///
     /// Errors: `UnsupportedType` or `InvalidInput` when the format cannot hold them, with what to change.
-    fn encoder(&self, columns: &[Column], format: &Format) -> Result<Self::Encoder>;
+    fn encoder(&self, columns: &[Column], ids: &FieldIds, format: &Format) -> Result<Self::Encoder>;
 }
 
 /// Encodes the rows of one slice. Where the bytes go is not its business.

@@ -112,6 +112,8 @@ pub struct DeclaredColumn {
     pub nullable: bool,
     /// How its values are held, or why they cannot be copied, as the end of a sentence about the column.
     pub form: std::result::Result<Form, String>,
+    /// The form that typed files have for the type, where `form` is another, which more readers open.
+    pub native: Option<Form>,
     /// What it counts, if it can be a watermark.
     pub watermark: Option<WatermarkKind>,
     /// Whether its values can cut slices, as a key's can.

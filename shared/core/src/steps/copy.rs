@@ -236,7 +236,7 @@ impl Copying<'_> {
         S: ReadObjects + CreateObjects + UploadObjects,
     {
         let format = &self.plan.format;
-        let encoder = ports.files.encoder(&self.plan.columns, format)?;
+        let encoder = ports.files.encoder(&self.plan.columns, &self.plan.field_ids, format)?;
         let part = PartToBe {
             key,
             format,

@@ -215,7 +215,7 @@ where
         }
         let probe = bound::probe(self.source, self.table, tracking, self.planning.author);
         let Probed { next, note } = self.connection.take_turn(probe).await?;
-        let Some(plan) = next else {
+        let Some(mut plan) = next else {
             return Ok(Planned {
                 next: self.unchanged(),
                 note,
@@ -223,6 +223,7 @@ where
         };
         if let Some(previous) = self.ledger.previous(&plan.window).await? {
             schema::check(&self.table.spec, &previous, &plan)?;
+            *plan = plan.following(previous.field_ids);
         }
         let frozen = if self.planning.dry_run {
             Frozen {

@@ -1,6 +1,7 @@
 //! Files in memory: a line of text per row, its values separated by tabs.
 
 use crate::error::Result;
+use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::types::Column;
 use crate::ports::files::{EncodeFiles, EncodePart, EncodedPart};
@@ -35,7 +36,7 @@ impl EncodeFiles for MemoryFiles {
     type Batch = MemoryBatch;
     type Encoder = MemoryEncoder;
 
-    fn encoder(&self, _columns: &[Column], _format: &Format) -> Result<MemoryEncoder> {
+    fn encoder(&self, _columns: &[Column], _ids: &FieldIds, _format: &Format) -> Result<MemoryEncoder> {
         Ok(MemoryEncoder::default())
     }
 }

@@ -40,6 +40,7 @@ pub fn declared(name: &str, nullable: bool) -> DeclaredColumn {
         sql_type: bigint(),
         nullable,
         form: Ok(Form::Int64),
+        native: None,
         watermark: Some(WatermarkKind::Number),
         cuts: true,
     }

@@ -45,6 +45,8 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
         }
         Value::Object(fields) => {
             for (key, item) in fields {
+                // As a pointer escapes them (RFC 6901).
+                let key = key.replace('~', "~0").replace('/', "~1");
                 pointers(item, &format!("{at}/{key}"), found);
             }
         }

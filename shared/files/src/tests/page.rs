@@ -9,7 +9,7 @@ use ::parquet::basic::{LogicalType, TimeUnit};
 use ::parquet::schema::types::ColumnDescriptor;
 use arrow_array::{
     BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array,
-    Int16Array, Int32Array, Int64Array, StringArray,
+    Int32Array, Int64Array, StringArray,
 };
 use tidemark::model::format::{CsvOptions, JsonlOptions};
 use tidemark::model::types::Fraction;
@@ -98,9 +98,9 @@ const TYPES: [(&str, Form, Option<Form>); 34] = [
     ("hierarchyid", Form::Binary, None),
     ("geometry", Form::Binary, None),
     ("geography", Form::Binary, None),
-    ("uniqueidentifier", Form::Uuid, None),
+    ("uniqueidentifier", Form::Uuid, Some(Form::Text)),
     ("date", Form::Date, None),
-    ("time(n)", Form::TimeTicks(7), Some(Form::Time(Fraction::Micros))),
+    ("time(n)", Form::TimeTicks(7), Some(Form::Iso(7))),
     ("smalldatetime", Form::Ticks(0), Some(Form::Timestamp(Fraction::Micros))),
     ("datetime", Form::Ticks(3), Some(Form::Timestamp(Fraction::Micros))),
     ("datetime2(n)", Form::Ticks(7), Some(Form::Timestamp(Fraction::Micros))),
@@ -119,7 +119,7 @@ fn shown(name: &str, form: Form) -> ArrayRef {
     let moment = 736_572 * DAY_TICKS + 56 * 60 * SECOND_TICKS;
     match form {
         Form::Bool => Arc::new(BooleanArray::from(vec![true])),
-        Form::Int16 => Arc::new(Int16Array::from(vec![255])),
+        Form::Int16 => Arc::new(Int32Array::from(vec![255])),
         Form::Int32 => Arc::new(Int32Array::from(vec![42])),
         Form::Int64 => Arc::new(Int64Array::from(vec![i64::MAX])),
         Form::Float32 => Arc::new(Float32Array::from(vec![0.1])),
@@ -167,7 +167,7 @@ fn in_text(name: &str, form: Form, format: &Format) -> String {
 
 /// The type as the footer of a Parquet file has it, in the page's words.
 fn in_parquet(form: Form) -> String {
-    let schema = batch_schema(&columns(&[form])).unwrap();
+    let schema = batch_schema(&columns(&[form]), &FieldIds::default()).unwrap();
     let array = arrow_array::new_null_array(schema.field(0).data_type(), 1);
     let bytes = bytes::Bytes::from(encode(&[form], &Format::default(), vec![array]).unwrap());
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
@@ -225,6 +225,22 @@ fn the_page_of_types_says_what_the_encoders_do() {
             "{name} in Parquet is {in_parquet}, docs/types.md says {}",
             row.parquet
         );
+    }
+}
+
+#[test]
+fn the_page_of_types_says_what_the_native_forms_are() {
+    for (name, native) in [
+        ("uniqueidentifier", Form::Uuid),
+        ("time(n)", Form::Time(Fraction::Micros)),
+    ] {
+        let rows = rows();
+        let row = rows
+            .iter()
+            .find(|row| row.names.iter().any(|listed| listed == name))
+            .unwrap();
+        let said = format!("; native {} (", in_parquet(native));
+        assert!(row.parquet.contains(&said), "{name}: {}", row.parquet);
     }
 }
 

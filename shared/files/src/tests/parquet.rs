@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use ::parquet::basic::{LogicalType, Repetition};
+use ::parquet::basic::{ColumnOrder, Compression, ConvertedType, GzipLevel, LogicalType, Repetition, ZstdLevel};
 use ::parquet::file::metadata::RowGroupMetaData;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
 use arrow_array::{BinaryArray, Int32Array};
+use serde_json::json;
 use tidemark::error::ErrorCode;
 use tidemark::model::format::{CsvOptions, JsonlOptions};
 use tidemark::model::types::Fraction;
 
 use super::*;
+use crate::batch_schema::data_type;
 
 fn reader(bytes: Vec<u8>) -> ParquetRecordBatchReaderBuilder<bytes::Bytes> {
     ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap()
@@ -31,10 +35,7 @@ fn a_parquet_part_has_logical_types_and_its_rows() {
         Form::Text,
         Form::Iso(7),
     ];
-    let schema = batch_schema(&columns(&forms)).unwrap();
-    let fields = schema.fields().iter();
-    let arrays = fields.map(|field| arrow_array::new_null_array(field.data_type(), 3));
-    let reader = reader(encode(&forms, &Format::default(), arrays.collect()).unwrap());
+    let reader = reader(encode(&forms, &Format::default(), nulls(&forms)).unwrap());
     let footer = reader.metadata().file_metadata();
     assert_eq!(footer.num_rows(), 3);
     assert!(footer.created_by().unwrap().starts_with("tidemark version "));
@@ -52,7 +53,114 @@ fn a_parquet_part_has_logical_types_and_its_rows() {
     assert!(matches!(logical[5], LogicalType::Date));
     assert!(matches!(logical[6], LogicalType::String));
     assert!(matches!(logical[7], LogicalType::String));
-    assert_eq!(reader.schema().field(2).metadata()["sqlserver.type"], "declared(7)");
+}
+
+/// Three rows of NULL.
+fn nulls(forms: &[Form]) -> Vec<ArrayRef> {
+    let nulls = |form: &Form| arrow_array::new_null_array(&data_type(*form), 3);
+    forms.iter().map(nulls).collect()
+}
+
+/// Every form that a Parquet part can have.
+fn every_form() -> Vec<Form> {
+    let decimal = |precision, scale| Form::Decimal { precision, scale };
+    let [us, ns] = [Fraction::Micros, Fraction::Nanos];
+    vec![
+        Form::Bool,
+        Form::Int16,
+        Form::Int32,
+        Form::Int64,
+        Form::Float32,
+        Form::Float64,
+        decimal(9, 2),
+        decimal(18, 4),
+        decimal(38, 10),
+        Form::Text,
+        Form::Binary,
+        Form::RowVersion,
+        Form::Uuid,
+        Form::Date,
+        Form::Time(us),
+        Form::Time(ns),
+        Form::Timestamp(us),
+        Form::Timestamp(ns),
+        Form::Instant(us),
+        Form::Instant(ns),
+        Form::Iso(7),
+    ]
+}
+
+/// Many current readers open no file with another order than TYPE_ORDER, which parquet 60 writes for `real` and `float`.
+#[test]
+fn the_footer_of_a_file_with_every_type_has_what_engines_open() {
+    let forms = every_form();
+    let reader = reader(encode(&forms, &Format::default(), nulls(&forms)).unwrap());
+    let footer = reader.metadata().file_metadata();
+    let orders = footer.column_orders().unwrap();
+    assert_eq!(orders.len(), forms.len());
+    for (order, form) in orders.iter().zip(&forms) {
+        assert!(
+            matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_)),
+            "{form:?}: {order:?}"
+        );
+    }
+    for (place, column) in footer.schema_descr().columns().iter().enumerate() {
+        let info = column.self_type().get_basic_info();
+        assert_eq!(info.repetition(), Repetition::OPTIONAL, "{:?}", forms[place]);
+        assert!(info.has_id(), "{:?}", forms[place]);
+        assert_eq!(info.id(), i32::try_from(place).unwrap() + 1);
+        if matches!(forms[place], Form::Int16 | Form::Int32 | Form::Int64) {
+            assert_eq!(column.logical_type_ref(), None);
+            assert_eq!(column.converted_type(), ConvertedType::NONE);
+        }
+    }
+    let notes = footer.key_value_metadata().unwrap();
+    let note = |key: &str| {
+        notes
+            .iter()
+            .find(|note| note.key == key)
+            .unwrap()
+            .value
+            .clone()
+            .unwrap()
+    };
+    assert_eq!(note("org.apache.spark.version"), "3.5.0");
+    let types: serde_json::Value = serde_json::from_str(&note("sqlserver.types")).unwrap();
+    assert_eq!(types["c0"], "declared(7)");
+    assert_eq!(types.as_object().unwrap().len(), forms.len());
+    // Nothing that could change between two windows stands at a field.
+    for field in reader.schema().fields() {
+        let others = field
+            .metadata()
+            .keys()
+            .filter(|key| !key.starts_with("ARROW:extension"));
+        assert_eq!(others.collect::<Vec<_>>(), ["PARQUET:field_id"]);
+    }
+}
+
+#[test]
+fn pages_are_packed_as_asked_for() {
+    for (options, expected) in [
+        (json!({}), Compression::ZSTD(ZstdLevel::default())),
+        (json!({ "compression": "snappy" }), Compression::SNAPPY),
+        (
+            json!({ "compression": "gzip" }),
+            Compression::GZIP(GzipLevel::default()),
+        ),
+        (json!({ "compression": "none" }), Compression::UNCOMPRESSED),
+    ] {
+        let format: Format = serde_json::from_value(json!({ "parquet": options })).unwrap();
+        let numbers: ArrayRef = Arc::new(Int32Array::from_iter_values(0..1000));
+        let bytes = encode(&[Form::Int32], &format, vec![numbers.clone()]).unwrap();
+        let reader = reader(bytes);
+        let column = reader.metadata().row_group(0).column(0).clone();
+        assert_eq!(column.compression(), expected, "{options}");
+        let batch = reader.build().unwrap().next().unwrap().unwrap();
+        assert_eq!(
+            batch.column(0).as_primitive::<Int32Type>(),
+            numbers.as_primitive::<Int32Type>()
+        );
+    }
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::{
     BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array,
-    Int16Array, Int32Array, Int64Array, StringArray,
+    Int32Array, Int64Array, StringArray,
 };
 use flate2::read::GzDecoder;
 use tidemark::error::ErrorCode;
-use tidemark::model::format::{Compression, CsvOptions, JsonlOptions, LineEnd, Quote};
+use tidemark::model::format::{Bigint, Compression, CsvOptions, JsonlOptions, LineBreaks, LineEnd, Quote};
 use tidemark::model::value_text::{DAY_TICKS, UNIX_EPOCH_DAYS};
 
 use super::*;
@@ -52,10 +52,10 @@ fn every_form() -> Vec<(Form, ArrayRef, &'static str, &'static str)> {
     let ticks = |ticks: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![ticks])) };
     vec![
         (Form::Bool, Arc::new(BooleanArray::from(vec![true])), "1", "true"),
-        (Form::Int16, Arc::new(Int16Array::from(vec![255])), "255", "255"),
+        (Form::Int16, Arc::new(Int32Array::from(vec![255])), "255", "255"),
         (
             Form::Int16,
-            Arc::new(Int16Array::from(vec![i16::MIN])),
+            Arc::new(Int32Array::from(vec![-32_768])),
             "-32768",
             "-32768",
         ),
@@ -69,7 +69,7 @@ fn every_form() -> Vec<(Form, ArrayRef, &'static str, &'static str)> {
             Form::Int64,
             Arc::new(Int64Array::from(vec![i64::MAX])),
             "9223372036854775807",
-            "\"9223372036854775807\"",
+            "9223372036854775807",
         ),
         (
             Form::Decimal {
@@ -165,7 +165,7 @@ fn every_form() -> Vec<(Form, ArrayRef, &'static str, &'static str)> {
         (
             Form::TicksAndOffset(3),
             offset_ticks(UNIX_EPOCH_DAYS * DAY_TICKS, -90),
-            "1969-12-31 22:30:00.000 -01:30",
+            "1969-12-31 22:30:00.000-01:30",
             "\"1969-12-31T22:30:00.000-01:30\"",
         ),
         (
@@ -194,9 +194,10 @@ fn every_form_has_one_exact_text_in_csv_and_in_json() {
 fn null_is_not_the_empty_string() {
     let values = [None, Some(""), Some("\\N"), Some("NULL")];
     for (null, expected) in [
-        ("", ["1,", "1,\"\"", "1,\\N", "1,NULL"]),
-        ("\\N", ["1,\\N", "1,\"\"", "1,\"\\N\"", "1,NULL"]),
-        ("NULL", ["1,NULL", "1,\"\"", "1,\\N", "1,\"NULL\""]),
+        ("", ["1,", "1,\"\"", "1,\"\\N\"", "1,\"NULL\""]),
+        ("\\N", ["1,\\N", "1,\"\"", "1,\"\\N\"", "1,\"NULL\""]),
+        ("NULL", ["1,NULL", "1,\"\"", "1,\"\\N\"", "1,\"NULL\""]),
+        ("(none)", ["1,(none)", "1,\"\"", "1,\"\\N\"", "1,\"NULL\""]),
     ] {
         let ones: ArrayRef = Arc::new(Int32Array::from(vec![1; 4]));
         let format = csv(|options| options.null = null.to_owned());
@@ -277,22 +278,86 @@ fn an_only_column_needs_a_null_text() {
 }
 
 #[test]
-fn a_packed_part_is_one_gzip_stream_however_it_is_taken() {
-    let format = Format::Jsonl(JsonlOptions {
-        compression: Compression::Gzip,
-    });
-    let columns = columns(&[Form::Int32]);
-    let batch = batch(&columns, vec![Arc::new(Int32Array::from_iter_values(0..50_000))]);
-    let mut encoder = encoder(&columns, &format).unwrap();
-    let mut packed = Vec::new();
-    for _ in 0..2 {
-        encoder.write(&batch).unwrap();
-        packed.extend(encoder.drain(<[u8]>::to_vec));
+fn a_packed_part_is_one_stream_however_it_is_taken() {
+    let gunzip = |packed: &[u8]| {
+        let mut text = String::new();
+        GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+        text
+    };
+    let unzstd = |packed: &[u8]| String::from_utf8(zstd::decode_all(packed).unwrap()).unwrap();
+    let unpacked: [(Compression, &dyn Fn(&[u8]) -> String); 2] =
+        [(Compression::Gzip, &gunzip), (Compression::Zstd, &unzstd)];
+    for (compression, unpacked) in unpacked {
+        let format = Format::Jsonl(JsonlOptions {
+            compression,
+            ..JsonlOptions::default()
+        });
+        let columns = columns(&[Form::Int32]);
+        let batch = batch(&columns, vec![Arc::new(Int32Array::from_iter_values(0..50_000))]);
+        let mut encoder = encoder(&columns, &format).unwrap();
+        let mut packed = Vec::new();
+        for _ in 0..2 {
+            encoder.write(&batch).unwrap();
+            packed.extend(encoder.drain(<[u8]>::to_vec));
+        }
+        let end = encoder.finish().unwrap();
+        packed.extend(end.bytes);
+        let text = unpacked(&packed);
+        assert_eq!((end.rows, text.lines().count()), (100_000, 100_000));
+        assert_eq!(text.lines().last(), Some("{\"c0\":49999}"));
     }
-    let end = encoder.finish().unwrap();
-    packed.extend(end.bytes);
-    let mut text = String::new();
-    GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
-    assert_eq!((end.rows, text.lines().count()), (100_000, 100_000));
-    assert_eq!(text.lines().last(), Some("{\"c0\":49999}"));
+}
+
+#[test]
+fn a_bigint_in_json_is_a_number_or_a_string() {
+    for (bigint, expected) in [
+        (Bigint::Number, "{\"c0\":-9223372036854775808}"),
+        (Bigint::String, "{\"c0\":\"-9223372036854775808\"}"),
+    ] {
+        let format = Format::Jsonl(JsonlOptions {
+            bigint,
+            ..JsonlOptions::default()
+        });
+        let least: ArrayRef = Arc::new(Int64Array::from(vec![i64::MIN]));
+        assert_eq!(lines(&[Form::Int64], &format, vec![least]), [expected]);
+    }
+}
+
+#[test]
+fn blanks_at_the_ends_of_a_text_are_in_quotes() {
+    let values = ["a b", " a", "a ", "\ta", "a\t", " "];
+    let format = csv(|options| options.null = "~".to_owned());
+    let written = lines(&[Form::Text], &format, vec![texts(&values.map(Some))]);
+    assert_eq!(written, ["a b", "\" a\"", "\"a \"", "\"\ta\"", "\"a\t\"", "\" \""]);
+    // Trailing blanks of `char` and the tutorials' files: without quotes nothing is added.
+    let format = csv(|options| {
+        options.null = "\\N".to_owned();
+        options.quote = Quote::None;
+    });
+    assert_eq!(lines(&[Form::Text], &format, vec![texts(&[Some("a ")])]), ["a "]);
+}
+
+#[test]
+fn line_breaks_stay_or_become_what_a_reader_of_lines_takes() {
+    let values = [Some("a\r\nb\n\nc\rd"), Some("C:\\new"), Some("\\N"), Some("plain")];
+    for (line_breaks, expected) in [
+        (LineBreaks::Keep, "\"a\r\nb\n\nc\rd\"\nC:\\new\n\"\\N\"\nplain\n"),
+        (LineBreaks::Escape, "a\\r\\nb\\n\\nc\\rd\nC:\\\\new\n\\\\N\nplain\n"),
+        (LineBreaks::Space, "a b  c d\nC:\\new\n\"\\N\"\nplain\n"),
+    ] {
+        let format = csv(|options| {
+            options.null = "\\N".to_owned();
+            options.line_breaks = line_breaks;
+        });
+        let bytes = encode(&[Form::Text], &format, vec![texts(&values)]).unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{line_breaks:?}");
+    }
+    let failing = csv(|options| {
+        options.null = "\\N".to_owned();
+        options.line_breaks = LineBreaks::Fail;
+    });
+    let error = encode(&[Form::Text], &failing, vec![texts(&values)]).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidInput);
+    assert!(error.to_string().contains("'c0'"), "{error}");
+    assert!(encode(&[Form::Text], &failing, vec![texts(&values[1..])]).is_ok());
 }

@@ -165,8 +165,8 @@ macro_rules! held_as_is {
 }
 
 impl RowWriter for BatchBuilder {
-    held_as_is!(write_u8, u8, Int16 => i16::from, value_text::integer);
-    held_as_is!(write_i16, i16, Int16 => i16::from, value_text::integer);
+    held_as_is!(write_u8, u8, Int32 => i32::from, value_text::integer);
+    held_as_is!(write_i16, i16, Int32 => i32::from, value_text::integer);
     held_as_is!(write_i32, i32, Int32 => i32::from, value_text::integer);
     held_as_is!(write_i64, i64, Int64 => i64::from, value_text::integer);
     held_as_is!(write_f32, f32, Float32 => f32::from, value_text::float);
@@ -266,14 +266,17 @@ impl RowWriter for BatchBuilder {
     }
 
     fn write_uuid(&mut self, col: usize, val: Uuid) {
+        let mut written = 0;
         self.put(col, |column| {
             let Values::Fixed { width: 16, bytes } = &mut column.values else {
-                return column.of_variant(|out| value_text::uuid(out, val.as_bytes()));
+                written = column.variable(|out, _| value_text::uuid(out, val.as_bytes()))?;
+                return Ok(());
             };
             bytes.extend_from_slice(val.as_bytes());
             column.nulls.append_non_null();
             Ok(())
         });
+        self.variable_bytes += written;
     }
 
     /// UTF-16 with a byte-order mark, which is of the wire and not of the value.

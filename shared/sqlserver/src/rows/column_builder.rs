@@ -6,8 +6,8 @@ use arrow_array::types::{
     Decimal128Type, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array,
-    Int32Array, Int64Array, PrimitiveArray, StringArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array,
+    Int64Array, PrimitiveArray, StringArray,
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
@@ -43,7 +43,6 @@ pub struct ColumnBuilder {
 /// The buffers of a column, by how it is held.
 pub enum Values {
     Bool(BooleanBufferBuilder),
-    Int16(Vec<i16>),
     Int32(Vec<i32>),
     Int64(Vec<i64>),
     Float32(Vec<f32>),
@@ -95,7 +94,6 @@ impl ColumnBuilder {
     pub fn null(&mut self) {
         match &mut self.values {
             Values::Bool(bits) => bits.append(false),
-            Values::Int16(values) => values.push(0),
             Values::Int32(values) => values.push(0),
             Values::Int64(values) => values.push(0),
             Values::Float32(values) => values.push(0.0),
@@ -274,8 +272,7 @@ impl Values {
     fn new(form: Form, rows: usize, bytes: usize) -> Self {
         match form {
             Form::Bool => Self::Bool(BooleanBufferBuilder::new(rows)),
-            Form::Int16 => Self::Int16(Vec::with_capacity(rows)),
-            Form::Int32 | Form::Date => Self::Int32(Vec::with_capacity(rows)),
+            Form::Int16 | Form::Int32 | Form::Date => Self::Int32(Vec::with_capacity(rows)),
             Form::Int64
             | Form::TimeTicks(_)
             | Form::Ticks(_)
@@ -307,7 +304,6 @@ impl Values {
     pub const fn fixed_bytes(&self) -> usize {
         match self {
             Self::Bool(_) => 1,
-            Self::Int16(_) => 2,
             Self::Int32(_) | Self::Float32(_) | Self::Variable { .. } => 4,
             Self::Int64(_) | Self::Float64(_) => 8,
             Self::Int128(_) => 16,
@@ -318,7 +314,6 @@ impl Values {
     fn into_array(self, form: Form, nulls: Option<NullBuffer>) -> std::result::Result<ArrayRef, ArrowError> {
         Ok(match self {
             Self::Bool(mut bits) => Arc::new(BooleanArray::new(bits.finish(), nulls)),
-            Self::Int16(values) => Arc::new(Int16Array::try_new(values.into(), nulls)?),
             Self::Int32(values) => match form {
                 Form::Date => Arc::new(Date32Array::try_new(values.into(), nulls)?),
                 _ => Arc::new(Int32Array::try_new(values.into(), nulls)?),
@@ -372,8 +367,7 @@ pub fn data_type(form: Form) -> DataType {
     };
     match form {
         Form::Bool => DataType::Boolean,
-        Form::Int16 => DataType::Int16,
-        Form::Int32 => DataType::Int32,
+        Form::Int16 | Form::Int32 => DataType::Int32,
         Form::Int64 | Form::TimeTicks(_) | Form::Ticks(_) => DataType::Int64,
         Form::Float32 => DataType::Float32,
         Form::Float64 => DataType::Float64,

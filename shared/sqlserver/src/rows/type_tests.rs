@@ -3,7 +3,7 @@
 use tidemark_replay::tokens::{LATIN1, UTF8, characters, chunked, columns, end, long, row, short, utf16};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use tidemark::model::types::Form;
 use tidemark::model::value_text::{self, Style, UNIX_EPOCH_DAYS};
@@ -20,15 +20,14 @@ fn text(array: &ArrayRef, form: Form, row: usize) -> String {
     let int64 = || array.as_primitive::<Int64Type>().value(row);
     match form {
         Form::Bool => value_text::integer(&mut out, u8::from(array.as_boolean().value(row))),
-        Form::Int16 => value_text::integer(&mut out, array.as_primitive::<Int16Type>().value(row)),
-        Form::Int32 => value_text::integer(&mut out, array.as_primitive::<Int32Type>().value(row)),
+        Form::Int16 | Form::Int32 => value_text::integer(&mut out, array.as_primitive::<Int32Type>().value(row)),
         Form::Int64 => value_text::integer(&mut out, int64()),
         Form::Float32 => value_text::float(&mut out, array.as_primitive::<Float32Type>().value(row)),
         Form::Float64 => value_text::float(&mut out, array.as_primitive::<Float64Type>().value(row)),
         Form::Decimal { scale, .. } => {
             value_text::decimal(&mut out, array.as_primitive::<Decimal128Type>().value(row), scale);
         }
-        Form::Text => out.extend_from_slice(array.as_string::<i32>().value(row).as_bytes()),
+        Form::Text | Form::Iso(_) => out.extend_from_slice(array.as_string::<i32>().value(row).as_bytes()),
         Form::Binary | Form::RowVersion => value_text::hex(&mut out, array.as_binary::<i32>().value(row)),
         Form::Uuid => value_text::uuid(&mut out, array.as_fixed_size_binary().value(row)),
         Form::Date => {
@@ -43,7 +42,7 @@ fn text(array: &ArrayRef, form: Form, row: usize) -> String {
             let offset = i16::from_le_bytes(offset.try_into().unwrap());
             value_text::timestamp_with_offset(&mut out, ticks, offset, digits, Style::Sql);
         }
-        Form::Time(_) | Form::Timestamp(_) | Form::Instant(_) | Form::Iso(_) => panic!("{form:?} is not exact"),
+        Form::Time(_) | Form::Timestamp(_) | Form::Instant(_) => panic!("{form:?} is not exact"),
     }
     String::from_utf8(out).unwrap()
 }
@@ -92,6 +91,34 @@ fn datetime(days: i32, ticks: u32) -> Vec<u8> {
 
 fn moment(time: u64, time_bytes: usize, days: u32) -> Vec<u8> {
     [&time.to_le_bytes()[..time_bytes], &days.to_le_bytes()[..3]].concat()
+}
+
+#[tokio::test]
+async fn what_is_text_in_portable_files_arrives_as_its_text() {
+    let guid = [
+        0xFF, 0x19, 0x96, 0x6F, 0x86, 0x8B, 0x11, 0xD0, 0xB4, 0x2D, 0, 0xC0, 0x4F, 0xC9, 0x64, 0xFF,
+    ];
+    for (sql_type, form, type_info, value, expected) in [
+        (
+            "uniqueidentifier",
+            Form::Text,
+            vec![0x24, 16],
+            short(&guid),
+            "6F9619FF-8B86-D011-B42D-00C04FC964FF",
+        ),
+        (
+            "time(7)",
+            Form::Iso(7),
+            vec![0x29, 7],
+            short(&last_tick_bytes(863_999_999_999)),
+            "23:59:59.9999999",
+        ),
+    ] {
+        let texts = read_one(sql_type, form, type_info, vec![value, short(&[])])
+            .await
+            .unwrap();
+        assert_eq!(texts, [expected, "NULL"], "{sql_type}");
+    }
 }
 
 #[tokio::test]
@@ -270,11 +297,11 @@ async fn every_type_arrives_exactly() {
             vec![
                 (
                     with_offset(moment(0, 5, 719_162), 840),
-                    "1970-01-01 14:00:00.0000000 +14:00",
+                    "1970-01-01 14:00:00.0000000+14:00",
                 ),
                 (
                     with_offset(moment(0, 5, 719_162), -210),
-                    "1969-12-31 20:30:00.0000000 -03:30",
+                    "1969-12-31 20:30:00.0000000-03:30",
                 ),
                 (null(), "NULL"),
             ],

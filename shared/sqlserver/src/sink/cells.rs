@@ -1,7 +1,7 @@
 //! Values of a record batch as a bulk load sends them, exact.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use async_trait::async_trait;
 use mssql_tds::connection::bulk_copy::BulkLoadRow;
@@ -46,10 +46,10 @@ impl<'a> Cells<'a> {
         Some(match self.form {
             Form::Bool => ColumnValues::Bit(self.array.as_boolean_opt()?.value(row)),
             Form::Int16 => {
-                let value = self.array.as_primitive_opt::<Int16Type>()?.value(row);
+                let value = self.array.as_primitive_opt::<Int32Type>()?.value(row);
                 match self.wire {
                     SqlDbType::TinyInt => ColumnValues::TinyInt(u8::try_from(value).ok()?),
-                    _ => ColumnValues::SmallInt(value),
+                    _ => ColumnValues::SmallInt(i16::try_from(value).ok()?),
                 }
             }
             Form::Int32 => ColumnValues::Int(self.array.as_primitive_opt::<Int32Type>()?.value(row)),

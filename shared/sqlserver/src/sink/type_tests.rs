@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::types::Decimal128Type;
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array,
-    Int32Array, Int64Array, PrimitiveArray, RecordBatch, StringArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array,
+    Int64Array, PrimitiveArray, RecordBatch, StringArray,
 };
 use arrow_schema::{Field, Schema};
 use tidemark::model::names::Identifier;
@@ -128,13 +128,13 @@ fn numbers() -> Vec<Case> {
         (
             "tinyint",
             Form::Int16,
-            Arc::new(Int16Array::from(vec![Some(255), Some(0), None])),
+            Arc::new(Int32Array::from(vec![Some(255), Some(0), None])),
             vec!["255", "0", "NULL"],
         ),
         (
             "smallint",
             Form::Int16,
-            Arc::new(Int16Array::from(vec![i16::MIN])),
+            Arc::new(Int32Array::from(vec![-32_768])),
             vec!["-32768"],
         ),
         (

@@ -25,6 +25,11 @@ pub(super) trait Family: fmt::Display {
     /// How values are held, or why they cannot be copied, as the end of a sentence about the column.
     fn form(&self, wanted: WantedForms) -> Result<Form, String>;
 
+    /// The form that typed files have for the type, where `form` is another, which more readers open.
+    fn native(&self, _wanted: WantedForms) -> Option<Form> {
+        None
+    }
+
     /// Whether a column of mssql-tds carries the values exactly.
     fn is_carried_by(&self, sent: &ColumnMetadata) -> bool;
 

@@ -50,8 +50,16 @@ impl fmt::Display for UniqueIdentifier {
 }
 
 impl Family for UniqueIdentifier {
-    fn form(&self, _: WantedForms) -> Result<Form, String> {
-        Ok(Form::Uuid)
+    /// In typed files it is text by default: one column of Parquet's UUID makes a file unreadable for Spark up to 4.0.
+    fn form(&self, wanted: WantedForms) -> Result<Form, String> {
+        Ok(match wanted {
+            WantedForms::Typed { .. } => Form::Text,
+            WantedForms::Exact { .. } => Form::Uuid,
+        })
+    }
+
+    fn native(&self, wanted: WantedForms) -> Option<Form> {
+        matches!(wanted, WantedForms::Typed { .. }).then_some(Form::Uuid)
     }
 
     fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {

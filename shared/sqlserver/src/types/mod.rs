@@ -176,6 +176,11 @@ impl SqlType {
         self.family().form(wanted)
     }
 
+    /// The form that typed files have for the type, where [`form`](Self::form) gives another, which more readers open.
+    pub(crate) fn native(self, wanted: WantedForms) -> Option<Form> {
+        self.family().native(wanted)
+    }
+
     /// Whether a column of mssql-tds carries the values exactly. Text types carry each other, as do binary types.
     pub(crate) fn is_carried_by(self, sent: &ColumnMetadata) -> bool {
         self.family().is_carried_by(sent)
@@ -324,6 +329,15 @@ pub fn form(name: &TypeName, wanted: WantedForms) -> Result<Form> {
         let message = format!("a column of type {name} {why}");
         Error::new(ErrorCode::UnsupportedType, message)
     })
+}
+
+/// The form that typed files have for a column of this type, where [`form`] gives another, which more readers open.
+///
+/// # Errors
+///
+/// `LedgerInvalid` when it is no type of SQL Server.
+pub fn native_form(name: &TypeName, wanted: WantedForms) -> Result<Option<Form>> {
+    Ok(SqlType::of(name)?.native(wanted))
 }
 
 /// Whether each value of a column of this type has a type of its own.

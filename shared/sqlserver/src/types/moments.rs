@@ -114,17 +114,25 @@ impl Moment {
         }
     }
 
+    /// In typed files a time of day is text by default: one column of Parquet's TIME makes a file unreadable for Spark up to 4.0.
     const fn typed(self, timestamps: Timestamps) -> Form {
-        let fraction = match (timestamps, self) {
+        let fraction = match (self.fraction(timestamps), self) {
             (_, Self::Date) => return Form::Date,
-            (Timestamps::Text, _) => return Form::Iso(self.digits_of_second()),
-            (Timestamps::Ns, _) if self.digits_of_second() == MOST_DIGITS => Fraction::Nanos,
-            (Timestamps::Us | Timestamps::Ns, _) => Fraction::Micros,
+            (None, _) | (_, Self::Time(_)) => return Form::Iso(self.digits_of_second()),
+            (Some(fraction), _) => fraction,
         };
         match self {
-            Self::Time(_) => Form::Time(fraction),
             Self::DateTimeOffset(_) => Form::Instant(fraction),
-            Self::Date | Self::SmallDateTime | Self::DateTime | Self::DateTime2(_) => Form::Timestamp(fraction),
+            _ => Form::Timestamp(fraction),
+        }
+    }
+
+    /// The unit of the second's fraction in typed files; none where it is text.
+    const fn fraction(self, timestamps: Timestamps) -> Option<Fraction> {
+        match timestamps {
+            Timestamps::Text => None,
+            Timestamps::Ns if self.digits_of_second() == MOST_DIGITS => Some(Fraction::Nanos),
+            Timestamps::Us | Timestamps::Ns => Some(Fraction::Micros),
         }
     }
 
@@ -173,6 +181,13 @@ impl Family for Moment {
             WantedForms::Typed { timestamps, .. } => self.typed(timestamps),
             WantedForms::Exact { .. } => self.exact(),
         })
+    }
+
+    fn native(&self, wanted: WantedForms) -> Option<Form> {
+        match (self, wanted) {
+            (Self::Time(_), WantedForms::Typed { timestamps, .. }) => self.fraction(timestamps).map(Form::Time),
+            _ => None,
+        }
     }
 
     fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {

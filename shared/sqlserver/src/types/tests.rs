@@ -186,20 +186,8 @@ fn results_are_described_as_declared_types() {
 fn points_in_time_are_microseconds_in_typed_files_and_exact_elsewhere() {
     let (us, ns) = (Fraction::Micros, Fraction::Nanos);
     for (name, default, nanos, text, exact) in [
-        (
-            "time(7)",
-            Form::Time(us),
-            Form::Time(ns),
-            Form::Iso(7),
-            Form::TimeTicks(7),
-        ),
-        (
-            "time(0)",
-            Form::Time(us),
-            Form::Time(us),
-            Form::Iso(0),
-            Form::TimeTicks(0),
-        ),
+        ("time(7)", Form::Iso(7), Form::Iso(7), Form::Iso(7), Form::TimeTicks(7)),
+        ("time(0)", Form::Iso(0), Form::Iso(0), Form::Iso(0), Form::TimeTicks(0)),
         (
             "smalldatetime",
             Form::Timestamp(us),
@@ -265,11 +253,39 @@ fn the_other_types_have_one_form() {
         ("image", Form::Binary),
         ("rowversion", Form::RowVersion),
         ("geography", Form::Binary),
-        ("uniqueidentifier", Form::Uuid),
     ] {
         for wanted in [typed(Timestamps::Us), typed(Timestamps::Text), EXACT] {
             assert_eq!(parse(name).form(wanted), Ok(expected), "{name}");
         }
+    }
+}
+
+#[test]
+fn what_some_engines_do_not_open_is_text_unless_the_native_form_is_asked_for() {
+    let (us, ns) = (Fraction::Micros, Fraction::Nanos);
+    for (name, wanted, form, native) in [
+        ("uniqueidentifier", typed(Timestamps::Us), Form::Text, Some(Form::Uuid)),
+        (
+            "uniqueidentifier",
+            typed(Timestamps::Text),
+            Form::Text,
+            Some(Form::Uuid),
+        ),
+        ("uniqueidentifier", EXACT, Form::Uuid, None),
+        ("time(7)", typed(Timestamps::Us), Form::Iso(7), Some(Form::Time(us))),
+        ("time(7)", typed(Timestamps::Ns), Form::Iso(7), Some(Form::Time(ns))),
+        ("time(3)", typed(Timestamps::Ns), Form::Iso(3), Some(Form::Time(us))),
+        ("time(7)", typed(Timestamps::Text), Form::Iso(7), None),
+        ("time(7)", EXACT, Form::TimeTicks(7), None),
+        ("datetime2(7)", typed(Timestamps::Us), Form::Timestamp(us), None),
+        ("int", typed(Timestamps::Us), Form::Int32, None),
+    ] {
+        let parsed = parse(name);
+        assert_eq!(
+            (parsed.form(wanted), parsed.native(wanted)),
+            (Ok(form), native),
+            "{name}"
+        );
     }
 }
 

@@ -1,0 +1,102 @@
+//! Which columns of a table a lookup asks for: those a user chose, by what the catalog says of each.
+
+use super::columns::find;
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::model::names::Identifier;
+use crate::model::table::{MaskedColumns, TableSpec};
+use crate::ports::source::{Access, CatalogColumn, DeclaredColumn, ProbeSource};
+
+/// The columns of a table that its window needs.
+pub(super) struct AskedColumns {
+    /// As the server describes them.
+    pub(super) declared: Vec<DeclaredColumn>,
+    /// The names of those to copy; all when absent.
+    pub(super) names: Option<Vec<Identifier>>,
+}
+
+/// Asks for the columns with these names, or for all that are visible and not excluded, and for the watermark's. No other
+/// column is selected from, so that the login needs no right to it.
+pub(super) async fn ask<P: ProbeSource>(
+    source: &P,
+    spec: &TableSpec,
+    names: Option<&[Identifier]>,
+    watermark: Option<&Identifier>,
+) -> Result<AskedColumns> {
+    let catalog = source.catalog(&spec.table).await.of(Role::Source)?;
+    let (names, watermark) = match catalog {
+        Some(catalog) => {
+            let watermark = watermark.map(|name| find(&spec.table, &catalog, name)).transpose()?;
+            (
+                Some(chosen(spec, &catalog, names, watermark)?),
+                watermark
+                    .map(|column| Identifier::new(column.name.as_str()))
+                    .transpose()?,
+            )
+        }
+        None => (names.map(<[Identifier]>::to_vec), watermark.cloned()),
+    };
+    let asked_for: Option<Vec<&Identifier>> = names.as_ref().map(|names| {
+        let others = names.iter().filter(|name| Some(*name) != watermark.as_ref());
+        watermark.iter().chain(others).collect()
+    });
+    let declared = source.columns(&spec.table, asked_for.as_deref(), spec.wanted_forms());
+    let declared = declared.await.of(Role::Source)?;
+    Ok(AskedColumns { declared, names })
+}
+
+/// The names of the columns to copy, as they were declared. Fails by name when one of them, or the watermark, is not what the
+/// login would read.
+fn chosen(
+    spec: &TableSpec,
+    catalog: &[CatalogColumn],
+    names: Option<&[Identifier]>,
+    watermark: Option<&CatalogColumn>,
+) -> Result<Vec<Identifier>> {
+    let columns: Vec<&CatalogColumn> = match names {
+        Some(names) => names
+            .iter()
+            .map(|name| find(&spec.table, catalog, name))
+            .collect::<Result<_>>()?,
+        None => {
+            let excluded = spec.exclude.iter().map(|name| find(&spec.table, catalog, name));
+            let excluded = excluded.collect::<Result<Vec<_>>>()?;
+            let visible = catalog
+                .iter()
+                .filter(|column| column.in_star && !excluded.contains(column));
+            visible.collect()
+        }
+    };
+    for column in &columns {
+        let is_taken = column.access == Access::Mask && spec.masked_columns == MaskedColumns::Copy;
+        if !is_taken {
+            check_access(spec, column)?;
+        }
+    }
+    watermark.map_or(Ok(()), |column| check_access(spec, column))?;
+    columns
+        .iter()
+        .map(|column| Identifier::new(column.name.as_str()))
+        .collect()
+}
+
+/// Refuses a column from which this login does not read the values that are stored.
+fn check_access(spec: &TableSpec, column: &CatalogColumn) -> Result<()> {
+    let (name, table) = (&column.name, &spec.table);
+    let (code, what) = match column.access {
+        Access::Values => return Ok(()),
+        Access::Nothing => (
+            ErrorCode::SourceRejected,
+            "may not be read by this login: grant it SELECT on the column, or name the column in exclude",
+        ),
+        Access::Mask => (
+            ErrorCode::SourceRejected,
+            "is masked for this login, which would copy the mask in place of the values: grant it UNMASK, name the column in \
+             exclude, or set masked_columns to copy (a watermark must not be masked in any case)",
+        ),
+        Access::Ciphertext => (
+            ErrorCode::UnsupportedType,
+            "is encrypted by Always Encrypted, and only its clients have the keys: name the column in exclude",
+        ),
+    };
+    Err(Error::new(code, format!("column {name} of {table} {what}")))
+}
