@@ -9,6 +9,7 @@ mod catalog;
 pub mod control_table;
 pub mod errors;
 pub mod login;
+pub mod inventory;
 mod moment;
 pub mod rows;
 pub mod session;

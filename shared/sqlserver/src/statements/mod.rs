@@ -8,6 +8,7 @@
 pub(crate) mod change_tracking;
 pub(crate) mod control_table;
 pub(crate) mod cut;
+pub(crate) mod inventory;
 pub(crate) mod watermark;
 
 use tidemark::error::Result;
