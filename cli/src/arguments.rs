@@ -28,6 +28,10 @@ const AFTER_HELP: &str = "Exit codes: 0 done, 1 usage or input, 2 try again, 3 d
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Reads the catalog and proposes tables.json, with reasons
+    Init(verbs::init::InitArgs),
+    /// Looks at everything that a run needs, and says what to do about what is missing
+    Doctor(verbs::doctor::DoctorArgs),
     /// Copies what changed, in this process
     Run(verbs::copy_run::RunArgs),
     /// Shows what the next run would copy, and writes nothing

@@ -231,7 +231,7 @@ mod tests {
             "tables[5].slice_rows: this is the number 0",
             "tables[5].format: this is the text \"orc\"",
             "tables[6] (dbo.e): where does not go with change_tracking",
-            "tables[7].format (dbo.f): delimiter \"\" is not one character",
+            "tables[7].format.csv (dbo.f): delimiter \"\" is not one character",
             "tables[9] (dbo.f): the table is at tables[8] already",
         ];
         for expected in expected {
@@ -245,7 +245,7 @@ mod tests {
     fn what_is_no_json_is_said_with_its_line() {
         assert!(mistakes("{\"tables\": [\n  {\"table\" \"a\"}]}")[0].starts_with("line 2, column "));
         assert!(mistakes("")[0].contains("not JSON"));
-        assert!(mistakes("[]")[0].contains("an object is expected"));
+        assert!(mistakes("[]")[0].contains("an object with `tables` is expected"));
         assert!(mistakes("{\"tables\": []}")[0].contains("at least one"));
         assert!(mistakes("{}")[0].contains("`tables` is missing"));
     }

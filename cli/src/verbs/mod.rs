@@ -2,6 +2,8 @@
 
 pub(crate) mod completions;
 pub(crate) mod copy_run;
+pub(crate) mod doctor;
+pub(crate) mod init;
 pub(crate) mod plan;
 pub(crate) mod sql;
 pub(crate) mod status;
@@ -19,6 +21,8 @@ use crate::terminal::Terminal;
 pub(crate) async fn run(arguments: &Arguments, terminal: &Terminal) -> Outcome<ExitClass> {
     match &arguments.verb {
         Verb::Run(run) => copy_run::run(run, terminal).await,
+        Verb::Init(arguments) => init::init(arguments, terminal).await,
+        Verb::Doctor(arguments) => doctor::doctor(arguments, terminal).await,
         Verb::Plan(arguments) => plan::plan(arguments, terminal).await,
         Verb::Status(arguments) => status::status(arguments, terminal).await,
         Verb::History(arguments) => status::history(arguments, terminal).await,

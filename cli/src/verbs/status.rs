@@ -21,6 +21,9 @@ use crate::terminal::{Side, Terminal, bytes, duration, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 
+/// From this width on, the start of a window has a column.
+const WIDE: usize = 110;
+
 /// The arguments of `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -186,39 +189,42 @@ fn ago(text: &str) -> String {
 pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, std::slice::from_ref(&arguments.table)).await?;
+    let is_wide = terminal.width() >= WIDE;
     let mut rows = Vec::new();
     for table in &tables {
         let manifests = lake::manifests(&sink, table).await?;
         let first = manifests.len().saturating_sub(arguments.last);
         for manifest in manifests.iter().skip(first) {
             terminal.event(manifest);
-            rows.push(cells_of(manifest));
+            rows.push(cells_of(manifest, is_wide));
         }
     }
-    let columns = [
-        ("committed", Side::Left),
-        ("from", Side::Left),
-        ("to", Side::Left),
-        ("rows", Side::Right),
-        ("late", Side::Right),
-        ("files", Side::Right),
-        ("size", Side::Right),
-    ];
+    let from = is_wide.then_some(("from", Side::Left));
+    let columns: Vec<(&str, Side)> = [("committed", Side::Left)]
+        .into_iter()
+        .chain(from)
+        .chain([
+            ("to", Side::Left),
+            ("rows", Side::Right),
+            ("late", Side::Right),
+            ("files", Side::Right),
+            ("size", Side::Right),
+        ])
+        .collect();
     terminal.table(&columns, rows);
     Ok(ExitClass::Done)
 }
 
-fn cells_of(manifest: &Manifest) -> Vec<String> {
+/// The cells of a window. Where it starts is where the one before ends, and has a cell only if there is room.
+fn cells_of(manifest: &Manifest, is_wide: bool) -> Vec<String> {
     let end = match &manifest.superseded_by {
         Some(load) => format!("superseded by {load}"),
         None => manifest.new_watermark.to_string(),
     };
-    vec![
-        manifest.committed_at.clone(),
-        manifest
-            .old_watermark
-            .as_ref()
-            .map_or_else(|| "-".to_owned(), ToString::to_string),
+    let start = manifest.old_watermark.as_ref();
+    let mut cells = vec![manifest.committed_at.replace('T', " ").trim_end_matches('Z').to_owned()];
+    cells.extend(is_wide.then(|| start.map_or_else(|| "-".to_owned(), ToString::to_string)));
+    cells.extend([
         end,
         number(manifest.rows),
         manifest
@@ -226,5 +232,6 @@ fn cells_of(manifest: &Manifest) -> Vec<String> {
             .map_or_else(|| "?".to_owned(), |late| late.to_string()),
         manifest.parts.len().to_string(),
         bytes(manifest.bytes),
-    ]
+    ]);
+    cells
 }

@@ -48,7 +48,7 @@ fn usage_is_class_1_and_help_is_class_0() {
     }
     let version = world.run(&["--version"]).out;
     assert!(
-        version.starts_with("tidemark 0.1.0 (") && !version.contains("unknown"),
+        version.starts_with(concat!("tidemark ", env!("CARGO_PKG_VERSION"), " (")) && !version.contains("unknown"),
         "{version}"
     );
     assert!(world.run(&["rum"]).err.contains("'run'"), "a nearest spelling");

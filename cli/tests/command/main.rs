@@ -6,4 +6,5 @@ mod inputs;
 mod interruptions;
 mod runs;
 mod terminals;
+mod verbs;
 mod world;

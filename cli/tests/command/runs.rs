@@ -15,9 +15,9 @@ fn a_first_run_loads_and_every_further_one_copies_what_changed() {
         done.all()
     );
     let orders = [
-        "1,2020-01-01T00:00:00.000,one",
-        "2,2020-01-02T00:00:00.000,two",
-        "3,2020-01-03T00:00:00.000,",
+        "1,2020-01-01 00:00:00.000,one",
+        "2,2020-01-02 00:00:00.000,two",
+        "3,2020-01-03 00:00:00.000,",
     ];
     assert_eq!(world.lines("dbo.orders"), orders);
     assert_eq!(world.lines("dbo.items"), ["1,a", "2,b"]);
@@ -50,7 +50,7 @@ fn tables_that_fail_stand_beside_those_that_do_not_and_say_what_to_do() {
         .push(json!({"table": "gone", "tracking": {"change_tracking": {}}}));
     world.tables(&tables);
     let done = world.run(&["run"]);
-    assert_eq!(done.code, Some(5), "{}", done.all());
+    assert_eq!(done.code, Some(1), "{}", done.all());
     // Sorted, with every table of the run.
     let order = ["dbo.gone", "dbo.items", "dbo.orders"].map(|table| done.out.find(table).unwrap());
     assert!(order.is_sorted(), "{}", done.all());
@@ -154,8 +154,10 @@ fn a_server_that_is_not_there_is_said_soon_with_every_attempt() {
 
 #[test]
 fn the_control_table_of_the_tutorials_can_hold_the_watermarks() {
+    // The tutorials' table holds a datetime, which does not hold every datetime2.
+    let script = SCRIPT.replace("datetime2(3)", "datetime");
     let script = format!(
-        "{SCRIPT}
+        "{script}
         CREATE TABLE watermarktable (TableName varchar(255), WatermarkValue datetime);
         INSERT watermarktable VALUES ('orders', '2020-01-01');
         GO
