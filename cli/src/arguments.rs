@@ -1,8 +1,11 @@
 //! What is typed.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::verbs;
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::terminal::Terminal;
+use crate::{tables_file, verbs};
 
 /// The version and the commit it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TIDEMARK_COMMIT"), ")");
@@ -52,4 +55,31 @@ pub(crate) enum Verb {
     Man,
     /// Writes the JSON Schema of tables.json, for editors
     Schema,
+}
+
+impl Verb {
+    /// Does what is asked for.
+    pub(crate) async fn run(&self, terminal: &Terminal) -> Outcome<ExitClass> {
+        match self {
+            Verb::Run(run) => verbs::copy_run::run(run, terminal).await,
+            Verb::Init(arguments) => verbs::init::init(arguments, terminal).await,
+            Verb::Doctor(arguments) => verbs::doctor::doctor(arguments, terminal).await,
+            Verb::Plan(arguments) => verbs::plan::plan(arguments, terminal).await,
+            Verb::Status(arguments) => verbs::status::status(arguments, terminal).await,
+            Verb::History(arguments) => verbs::status::history(arguments, terminal).await,
+            Verb::Verify(arguments) => verbs::verify::verify(arguments, terminal).await,
+            Verb::Step(arguments) => verbs::step::step(arguments, terminal).await,
+            Verb::Sql(arguments) => verbs::sql::sql(arguments, terminal).await,
+            Verb::Completions(shell) => Ok(verbs::completions::completions(
+                shell,
+                &mut Arguments::command(),
+                terminal,
+            )),
+            Verb::Man => Ok(verbs::completions::man(Arguments::command(), terminal)),
+            Verb::Schema => {
+                terminal.document(&tables_file::json_schema());
+                Ok(ExitClass::Done)
+            }
+        }
+    }
 }

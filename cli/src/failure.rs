@@ -1,13 +1,34 @@
 //! What goes wrong in the command: an error of the core, or a file with mistakes, all of them.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::json;
 use tidemark::error::Error;
 
 use crate::exit::{ExitClass, advice};
-use crate::tables_file::Mistake;
 use crate::terminal::Terminal;
+
+/// A mistake in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// Where: `tables[27].tracking`.
+    pub(crate) path: String,
+    /// The table's name, where it has one.
+    pub(crate) table: Option<String>,
+    /// What was found, and what is allowed.
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        if let Some(table) = &self.table {
+            write!(f, " ({table})")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
 
 /// Why a verb could not do what it was asked for.
 #[derive(Debug)]

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
     let class = runtime.block_on(async {
-        match Box::pin(verbs::run(&arguments, &terminal)).await {
+        match Box::pin(arguments.verb.run(&terminal)).await {
             Ok(class) => class,
             Err(failure) => failure.tell(&terminal),
         }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use tidemark::model::names::{Identifier, ObjectName};
 
-use super::Mistake;
 use super::shape::{FILE, Field, Shape, TABLE};
+use crate::failure::Mistake;
 
 /// Names that are this much alike are taken for a slip of the hand.
 const ALIKE: f64 = 0.7;

@@ -9,7 +9,6 @@ mod schema;
 mod shape;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -17,28 +16,7 @@ use tidemark::error::{Error, ErrorCode};
 use tidemark::model::table::TableSpec;
 
 pub(crate) use self::schema::json_schema;
-use crate::failure::{Failure, Outcome};
-
-/// A mistake in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    /// Where: `tables[27].tracking`.
-    pub(crate) path: String,
-    /// The table's name, where it has one.
-    pub(crate) table: Option<String>,
-    /// What was found, and what is allowed.
-    pub(crate) message: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)?;
-        if let Some(table) = &self.table {
-            write!(f, " ({table})")?;
-        }
-        write!(f, ": {}", self.message)
-    }
-}
+use crate::failure::{Failure, Mistake, Outcome};
 
 /// The content of a file, or of standard input when it is `-`.
 pub(crate) fn text(path: &Path) -> Outcome<String> {

@@ -201,7 +201,7 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "variant_columns",
         Shape::OneOf(&["text", "refuse"]),
-        "What becomes of sql_variant columns.",
+        "What becomes of columns that hold values of several types.",
     ),
     field(
         "layout",

@@ -1,9 +1,8 @@
 //! `completions` and `man`: made of the arguments themselves.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::arguments::Arguments;
 use crate::exit::ExitClass;
 use crate::terminal::Terminal;
 
@@ -15,16 +14,15 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Writes the script of a shell.
-pub(crate) fn completions(arguments: &CompletionsArgs, terminal: &Terminal) -> ExitClass {
+pub(crate) fn completions(arguments: &CompletionsArgs, command: &mut Command, terminal: &Terminal) -> ExitClass {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "tidemark", &mut script);
+    clap_complete::generate(arguments.shell, command, "tidemark", &mut script);
     terminal.text(&String::from_utf8_lossy(&script));
     ExitClass::Done
 }
 
 /// Writes the manual page, the verbs' after the command's.
-pub(crate) fn man(terminal: &Terminal) -> ExitClass {
-    let mut command = Arguments::command();
+pub(crate) fn man(mut command: Command, terminal: &Terminal) -> ExitClass {
     command.build();
     let verbs = command.get_subcommands().cloned();
     let pages = std::iter::once(command.clone()).chain(verbs);
