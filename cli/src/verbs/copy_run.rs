@@ -6,10 +6,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
-use tidemark::model::sink::SinkSpec;
 use tidemark::model::table::TableSpec;
 use tidemark_folder::FolderStore;
-use tidemark_sqlserver::session::KeptConnection;
 use tidemark_sqlserver::sink::Sinks;
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -70,7 +68,7 @@ pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<Exi
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
     let watermarks = arguments.sink.watermarks(&sink, Some(source.server()))?;
-    let sinks = sinks_of(&source, &tables);
+    let sinks = source.sinks(tables.iter().filter_map(|spec| spec.sink.as_ref()));
     let world = World {
         source: &source,
         sink: &sink,
@@ -86,18 +84,6 @@ pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<Exi
         return world.once(terminal).await;
     };
     world.again_and_again(every, terminal).await
-}
-
-/// The databases that the tables of the file name, and no others.
-fn sinks_of(source: &Source, tables: &[TableSpec]) -> Sinks {
-    let secrets = tables.iter().filter_map(|spec| spec.sink.as_ref());
-    let secrets = secrets.map(|SinkSpec::SqlServer(sink)| sink.secret_arn.clone());
-    Sinks::new(
-        &source.logins,
-        source.tls,
-        secrets.collect(),
-        &KeptConnection::default(),
-    )
 }
 
 impl World<'_> {

@@ -76,9 +76,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
     let said = |count: &usize| format!("{count} tables are named, and every field is known");
     findings.found("tables", Ok(tables.len()), said);
     let source = arguments.source.open().await;
-    let source = findings.found("login", source, |source| {
-        format!("{} is known", source.credential.login())
-    });
+    let source = findings.found("login", source, |source| format!("{} is known", source.name));
     let mut server = None;
     if let Some(source) = &source {
         let reached = source.server();

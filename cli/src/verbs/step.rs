@@ -17,8 +17,7 @@ use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use tidemark::steps::update_all::update_all;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
-use tidemark_sqlserver::session::{KeptConnection, Server};
-use tidemark_sqlserver::sink::Sinks;
+use tidemark_sqlserver::session::Server;
 
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
@@ -182,17 +181,7 @@ impl World<'_> {
     }
 
     async fn copy_one(&self, request: CopyRequest) -> Result<CopyAnswer> {
-        let secrets = request
-            .settings
-            .sink
-            .iter()
-            .map(|tidemark::model::sink::SinkSpec::SqlServer(sink)| sink.secret_arn.clone());
-        let sinks = Sinks::new(
-            &self.source.logins,
-            self.source.tls,
-            secrets.collect(),
-            &KeptConnection::default(),
-        );
+        let sinks = self.source.sinks(request.settings.sink.iter());
         let ports = CopyPorts {
             reader: &mut RowReader::new(self.source.credential.clone()),
             files: &Files,

@@ -7,10 +7,12 @@ use clap::{Args, ValueEnum};
 use futures::future::BoxFuture;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::sink::SinkSpec;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 use tidemark_aws::clients::Aws;
 use tidemark_sqlserver::login::{Credential, Login, Logins, ServerConfig, Tls};
-use tidemark_sqlserver::session::Server;
+use tidemark_sqlserver::session::{KeptConnection, Server};
+use tidemark_sqlserver::sink::Sinks;
 
 /// The port of SQL Server.
 const PORT: u16 = 1433;
@@ -54,16 +56,31 @@ pub(crate) enum TlsMode {
 pub(crate) struct Source {
     /// Who logs in, and where.
     pub(crate) credential: Credential,
-    /// The logins of sinks that tables name.
-    pub(crate) logins: Logins,
-    /// How certificates are treated.
-    pub(crate) tls: Tls,
+    /// The server and its database, as people name them.
+    pub(crate) name: String,
+    logins: Logins,
+    tls: Tls,
 }
 
 impl Source {
     /// A session of statements.
     pub(crate) fn server(&self) -> Server {
         Server::new(self.credential.clone())
+    }
+
+    /// The databases behind the secrets that these tables name, and no others.
+    pub(crate) fn sinks<'a>(&self, sinks: impl Iterator<Item = &'a SinkSpec>) -> Sinks {
+        let secrets = sinks.map(|SinkSpec::SqlServer(sink)| sink.secret_arn.clone());
+        Sinks::new(&self.logins, self.tls, secrets.collect(), &KeptConnection::default())
+    }
+
+    fn of(credential: Credential, logins: Logins, tls: Tls) -> Self {
+        Self {
+            name: credential.login().to_string(),
+            credential,
+            logins,
+            tls,
+        }
     }
 }
 
@@ -78,11 +95,7 @@ impl SourceArgs {
                 tls,
             };
             let credential = logins.credential(&server).await?;
-            return Ok(Source {
-                credential,
-                logins,
-                tls,
-            });
+            return Ok(Source::of(credential, logins, tls));
         }
         let Some(address) = &self.source else {
             let message = "there is no source: give --source sqlserver://user@host/database, or --secret with the name of a \
@@ -95,11 +108,7 @@ impl SourceArgs {
         }
         let tls = tls_of(self.tls.unwrap_or(address.tls));
         let credential = Credential::from(login_of(address, tls)?);
-        Ok(Source {
-            credential,
-            logins,
-            tls,
-        })
+        Ok(Source::of(credential, logins, tls))
     }
 
     /// The password that is given beside the address.
