@@ -48,7 +48,7 @@ TYPES = (
 )
 
 # Which crates of the house a crate may use, beside itself. Tests may use all.
-ROOMS = {"tidemark-aws", "tidemark-files", "tidemark-lambda", "tidemark-sqlserver"}
+ROOMS = {"tidemark-aws", "tidemark-files", "tidemark-folder", "tidemark-lambda", "tidemark-sqlserver"}
 CORE = "tidemark"
 
 

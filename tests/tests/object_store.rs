@@ -1,8 +1,11 @@
-//! What the ledger needs of an object store, held by the store in memory and by S3's adapter alike.
+//! What the ledger needs of an object store, held alike by the store in memory, by a folder and by S3's adapter.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tempfile::TempDir;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::ErrorCode;
 use tidemark::model::record::UploadedObject;
@@ -10,6 +13,7 @@ use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced, UploadObjects,
 };
 use tidemark::testing::MemoryStore;
+use tidemark_folder::FolderStore;
 use tidemark_tests::s3_server::S3Server;
 
 /// The smallest piece S3 takes, but for the last.
@@ -143,6 +147,13 @@ macro_rules! conformance {
                 super::$name(&super::MemoryStore::default()).await;
             })+
         }
+        mod folder {
+            $(#[tokio::test]
+            async fn $name() {
+                let folder = super::TempDir::new().unwrap();
+                super::$name(&super::FolderStore::new(folder.path())).await;
+            })+
+        }
         mod s3 {
             $(#[tokio::test]
             async fn $name() {
@@ -163,16 +174,23 @@ conformance!(
     keys_may_hold_what_tables_are_called,
 );
 
-#[tokio::test]
-async fn an_upload_that_expired_is_told_from_one_that_is_completed() {
-    let store = MemoryStore::default();
-    let expired = uploaded(&store, "t/part-00000.csv", &[b"old".to_vec()]).await;
-    store.expire_uploads();
+async fn an_expired_upload_is_told_from_a_completed_one<S: Store>(store: &S, expire: impl AsyncFnOnce(&S)) {
+    let expired = uploaded(store, "t/part-00000.csv", &[b"old".to_vec()]).await;
+    expire(store).await;
     assert_eq!(store.complete(&expired).await.unwrap(), Completed::Expired);
-    let other = uploaded(&store, "t/part-00000.csv", &[b"new".to_vec()]).await;
+    let other = uploaded(store, "t/part-00000.csv", &[b"new".to_vec()]).await;
     store.complete(&other).await.unwrap();
     let answer = store.complete(&expired).await.unwrap();
     assert!(matches!(answer, Completed::Other { token: Some(token), .. } if token == other.token));
+}
+
+#[tokio::test]
+async fn an_upload_that_expired_is_told_from_one_that_is_completed() {
+    let expire = async |store: &MemoryStore| store.expire_uploads();
+    an_expired_upload_is_told_from_a_completed_one(&MemoryStore::default(), expire).await;
+    let folder = TempDir::new().unwrap();
+    let expire = async |store: &FolderStore| store.expire_uploads(Duration::ZERO).await.unwrap();
+    an_expired_upload_is_told_from_a_completed_one(&FolderStore::new(folder.path()), expire).await;
 }
 
 #[tokio::test]

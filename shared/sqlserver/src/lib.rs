@@ -8,6 +8,7 @@ mod answers;
 mod catalog;
 pub mod control_table;
 pub mod errors;
+pub mod inventory;
 pub mod login;
 mod moment;
 pub mod rows;

@@ -68,7 +68,14 @@ pub async fn measure(report: &mut Report, copy_delta: &Path, rows: u64) -> Resul
         Some(login) => (login, None, None),
         None => {
             let sandbox = tokio::task::spawn_blocking(|| Sandbox::start(Options::default())).await??;
-            let login = Login::new("127.0.0.1", sandbox.port(), sandbox.username(), sandbox.password(), sandbox.database()).with_tls(Tls::Trust);
+            let login = Login::new(
+                "127.0.0.1",
+                sandbox.port(),
+                sandbox.username(),
+                sandbox.password(),
+                sandbox.database(),
+            )
+            .with_tls(Tls::Trust);
             (login, Some(sandbox.ca_path().to_owned()), Some(sandbox))
         }
     };

@@ -51,5 +51,5 @@ impl Certificate {
 
 /// How to log in to a replaying server.
 pub fn login(server: &Replay) -> Login {
-Login::new("127.0.0.1", server.port(), "reader", "replay", "db")
+    Login::new("127.0.0.1", server.port(), "reader", "replay", "db")
 }

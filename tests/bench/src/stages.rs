@@ -78,7 +78,14 @@ pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failur
 pub async fn stage() -> Result<(), Failure> {
     let event: Value = serde_json::from_reader(std::io::stdin())?;
     let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
-    let login = Login::new(text("host"), serde_json::from_value(event["port"].clone())?, text("username"), text("password"), text("database")).with_tls(Tls::Trust);
+    let login = Login::new(
+        text("host"),
+        serde_json::from_value(event["port"].clone())?,
+        text("username"),
+        text("password"),
+        text("database"),
+    )
+    .with_tls(Tls::Trust);
     let is_encrypted = event["is_encrypted"] == true;
     let columns: Vec<Column> = serde_json::from_value(event["columns"].clone())?;
     let format: Format = serde_json::from_value(event["format"].clone())?;

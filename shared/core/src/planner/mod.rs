@@ -6,6 +6,7 @@
 
 mod asked_columns;
 pub(crate) mod bound;
+mod columns;
 mod cut;
 mod cut_points;
 pub(crate) mod run_limits;

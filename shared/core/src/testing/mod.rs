@@ -18,7 +18,7 @@ pub mod world;
 
 pub use self::database::MemoryDatabase;
 pub use self::files::{MemoryBatch, MemoryFiles, MemoryValue};
-pub use self::objects::MemoryStore;
+pub use self::objects::{MemoryStore, TestStore};
 pub use self::read::ReadShared;
 pub use self::sink::{MemorySink, MemoryStaged};
 pub use self::table::MemoryTable;

@@ -13,6 +13,37 @@ use crate::ports::objects::{
     UploadObjects,
 };
 
+/// A bucket that tests look into and make copies of, so that one suite is held by several.
+pub trait TestStore: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + Sized {
+    /// A bucket of its own that is like this one now.
+    #[must_use]
+    fn copied(&self) -> Self;
+    /// Every visible key.
+    fn keys(&self) -> Vec<String>;
+    /// The content of an object.
+    fn body(&self, key: &str) -> Option<Bytes>;
+    /// How many uploads are begun and neither completed nor aborted.
+    fn pending_uploads(&self) -> usize;
+}
+
+impl TestStore for MemoryStore {
+    fn copied(&self) -> Self {
+        self.copied()
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.keys()
+    }
+
+    fn body(&self, key: &str) -> Option<Bytes> {
+        self.body(key)
+    }
+
+    fn pending_uploads(&self) -> usize {
+        self.pending_uploads()
+    }
+}
+
 /// A bucket in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {

@@ -7,7 +7,7 @@
 )]
 
 use super::files::{MemoryBatch, MemoryFiles};
-use super::objects::MemoryStore;
+use super::objects::{MemoryStore, TestStore};
 use super::table::MemoryTable;
 use super::types::bigint;
 use super::watermarks::MemoryWatermarks;
@@ -27,16 +27,16 @@ pub const TABLE: &str = "dbo.t";
 pub const PART_BYTES: usize = 1 << 20;
 
 /// The four steps over a world in memory, which merge into nothing.
-pub type MemoryPipeline<'a, T> =
-    Pipeline<'a, T, &'a T, MemoryWatermarks, MemoryStore, MemoryFiles, NoSinks<MemoryBatch>>;
+pub type MemoryPipeline<'a, T, S = MemoryStore> =
+    Pipeline<'a, T, &'a T, MemoryWatermarks, S, MemoryFiles, NoSinks<MemoryBatch>>;
 
 /// The table `dbo.t (v bigint)`, its bucket and its watermark store, whose values are bigint.
 #[derive(Debug)]
-pub struct World {
+pub struct World<S = MemoryStore> {
     /// The source.
     pub table: MemoryTable,
     /// The bucket.
-    pub store: MemoryStore,
+    pub store: S,
     /// The pointer.
     pub watermarks: MemoryWatermarks,
     /// The table's name.
@@ -46,9 +46,16 @@ pub struct World {
 impl World {
     /// A table with these rows and nothing else.
     pub fn new(rows: impl IntoIterator<Item = i64>) -> Self {
+        Self::over(MemoryStore::default(), rows)
+    }
+}
+
+impl<S: TestStore> World<S> {
+    /// The same over this bucket.
+    pub fn over(store: S, rows: impl IntoIterator<Item = i64>) -> Self {
         Self {
             table: MemoryTable::new(rows),
-            store: MemoryStore::default(),
+            store,
             watermarks: MemoryWatermarks::new(StoreType::Typed(bigint())),
             name: name(),
         }
@@ -66,7 +73,7 @@ impl World {
     }
 
     /// The four steps over this world.
-    pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTable> {
+    pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTable, S> {
         pipeline(&self.table, &self.store, &self.watermarks)
     }
 
@@ -101,17 +108,13 @@ impl World {
     }
 
     /// The ledger of the table.
-    pub fn ledger(&self) -> Ledger<'_, MemoryStore> {
+    pub fn ledger(&self) -> Ledger<'_, S> {
         Ledger::new(&self.store, PREFIX, &self.name)
     }
 }
 
 /// The four steps over these ports in memory.
-pub fn pipeline<'a, T>(
-    table: &'a T,
-    store: &'a MemoryStore,
-    watermarks: &'a MemoryWatermarks,
-) -> MemoryPipeline<'a, T> {
+pub fn pipeline<'a, T, S>(table: &'a T, store: &'a S, watermarks: &'a MemoryWatermarks) -> MemoryPipeline<'a, T, S> {
     Pipeline {
         source: table,
         reader: table,

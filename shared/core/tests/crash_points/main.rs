@@ -7,7 +7,14 @@ mod interleaved;
 mod merges;
 mod scenes;
 
-use tidemark::testing::faults;
+use tidemark::testing::{MemoryStore, faults, world};
+
+/// The bucket these are held by. `shared/folder` has the same suite over a folder.
+type World = world::World<MemoryStore>;
+
+fn world(rows: impl IntoIterator<Item = i64>) -> World {
+    World::new(rows)
+}
 
 /// More executions than any single fault can need.
 const RUNS: usize = 4;

@@ -6,11 +6,11 @@ use tidemark::model::sink::SinkSpec;
 use tidemark::steps::run::Pipeline;
 use tidemark::testing::faults::{Fault, Gate, Gated};
 use tidemark::testing::slow_reader::Slow;
-use tidemark::testing::world::{PART_BYTES, PREFIX, World, spec_with};
+use tidemark::testing::world::{PART_BYTES, PREFIX, spec_with};
 use tidemark::testing::{MemoryFiles, MemorySink};
 
 use crate::scenes::{Outcome, committed_once, freeze_slices, grow, outcome};
-use crate::{RUNS, seeds};
+use crate::{RUNS, World, seeds};
 
 /// How a table is merged.
 #[derive(Debug, Clone, Copy)]

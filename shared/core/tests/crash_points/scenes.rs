@@ -13,8 +13,10 @@ use tidemark::ports::merge::NoSinks;
 use tidemark::steps::run::Pipeline;
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::slow_reader::Slow;
-use tidemark::testing::world::{PART_BYTES, PREFIX, World, spec, window};
-use tidemark::testing::{MemoryFiles, version};
+use tidemark::testing::world::{PART_BYTES, PREFIX, spec, window};
+use tidemark::testing::{MemoryFiles, TestStore, version};
+
+use crate::{World, world};
 
 /// A committed window.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub struct Outcome {
 
 /// A table with one committed window, (none, 3].
 pub async fn committed_once() -> World {
-    let world = World::new(1..=3);
+    let world = world(1..=3);
     world.run("before").await;
     world
 }

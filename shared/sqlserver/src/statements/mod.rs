@@ -12,6 +12,7 @@ pub(crate) mod catalog;
 pub(crate) mod change_tracking;
 pub(crate) mod control_table;
 pub(crate) mod cut;
+pub(crate) mod inventory;
 pub(crate) mod watermark;
 
 use tidemark::error::{Error, ErrorCode, Result};

@@ -56,7 +56,14 @@ impl Stage {
         .await??;
         let s3 = S3Server::start().await?;
         let front = TlsFront::start(s3.address()).await?;
-        let login = Login::new("127.0.0.1", sandbox.port(), sandbox.username(), sandbox.password(), sandbox.database()).with_tls(Tls::Trust);
+        let login = Login::new(
+            "127.0.0.1",
+            sandbox.port(),
+            sandbox.username(),
+            sandbox.password(),
+            sandbox.database(),
+        )
+        .with_tls(Tls::Trust);
         s3.keep_secret(
             json!({ "host": login.host, "port": login.port, "username": login.username(), "password": login.password(),
                     "dbname": login.database })

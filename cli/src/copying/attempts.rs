@@ -1,0 +1,79 @@
+//! Trying again what may pass, and saying so.
+
+use std::time::Duration;
+
+use tidemark::error::{Error, Result};
+
+/// How often something is tried, and how long it is waited in between.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempts {
+    /// Attempts in all.
+    pub(crate) most: u32,
+    /// The wait before the second. It doubles, up to a minute.
+    pub(crate) first_wait: Duration,
+}
+
+impl Attempts {
+    /// To reach the server when the command begins: whoever sits there wants to know soon.
+    pub(crate) const TO_CONNECT: Self = Self {
+        most: 4,
+        first_wait: Duration::from_secs(1),
+    };
+    /// In the middle of a run, as the state machine has it.
+    pub(crate) const OF_A_STEP: Self = Self {
+        most: 6,
+        first_wait: Duration::from_secs(5),
+    };
+
+    const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+    /// Runs `work` until it succeeds, fails for good, or has been tried often enough. `tell` hears of every failure that is
+    /// followed by another attempt.
+    pub(crate) async fn run<T>(self, tell: impl Fn(&Error, &str), work: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let mut wait = self.first_wait;
+        let mut attempt = 1;
+        loop {
+            match work().await {
+                Err(error) if error.code().is_retryable() && attempt < self.most => {
+                    let next = format!(
+                        "Attempt {attempt} of {} failed; the next is in {} s.",
+                        self.most,
+                        wait.as_secs()
+                    );
+                    tell(&error, &next);
+                    tokio::time::sleep(wait).await;
+                    attempt += 1;
+                    wait = (wait * 2).min(Self::LONGEST_WAIT);
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use tidemark::error::ErrorCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_will_not_pass_is_not_tried_again() {
+        let attempts = Attempts {
+            most: 3,
+            first_wait: Duration::ZERO,
+        };
+        for (code, expected) in [(ErrorCode::SourceUnavailable, 3), (ErrorCode::SourceRejected, 1)] {
+            let (tries, told) = (Cell::new(0), RefCell::new(Vec::new()));
+            let work = async || {
+                tries.set(tries.get() + 1);
+                Err::<(), _>(Error::new(code, "no"))
+            };
+            let tell = |_: &Error, next: &str| told.borrow_mut().push(next.to_owned());
+            assert_eq!(attempts.run(tell, work).await.unwrap_err().code(), code);
+            assert_eq!((tries.get(), told.borrow().len()), (expected, expected - 1));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! How far every table of a run is: written by the work, read by whoever shows it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tidemark::model::names::ObjectName;
+use tidemark::steps::tables::FailedTable;
+
+/// Where a table stands.
+#[derive(Debug, Clone)]
+pub(crate) enum Phase {
+    /// Its window is frozen, and open transactions have until then to commit.
+    Settling(Instant),
+    /// Its slices are copied.
+    Copying,
+    /// Its window is being committed.
+    Committing,
+    /// Its window is committed.
+    Committed,
+    /// It failed.
+    Failed,
+}
+
+/// How far a table is.
+#[derive(Debug, Clone)]
+pub(crate) struct TableState {
+    /// Where it stands.
+    pub(crate) phase: Phase,
+    /// Slices that are copied, and all.
+    pub(crate) slices: (usize, usize),
+    /// Rows read so far.
+    pub(crate) rows: u64,
+    /// The rows of the window, where they are known.
+    pub(crate) rows_expected: Option<u64>,
+    /// Bytes uploaded so far.
+    pub(crate) bytes: u64,
+    /// When its copy began.
+    pub(crate) began: Instant,
+    /// How long the copy took.
+    pub(crate) took: Duration,
+    /// Why it is tried again, and when.
+    pub(crate) trouble: Option<String>,
+}
+
+impl TableState {
+    /// Rows in a second.
+    #[expect(clippy::cast_precision_loss, reason = "it is shown with three digits")]
+    pub(crate) fn rate(&self) -> f64 {
+        self.rows as f64 / self.began.elapsed().as_secs_f64().max(0.001)
+    }
+
+    /// Seconds that are left, by the rows, or by the slices where the rows are not known.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is an estimate, and a large one is cut off"
+    )]
+    pub(crate) fn seconds_left(&self) -> Option<u64> {
+        let elapsed = self.began.elapsed().as_secs_f64();
+        let done = match (self.rows_expected, self.slices) {
+            (Some(expected), _) if expected > 0 => self.rows as f64 / expected as f64,
+            (_, (done, all)) if all > 1 => done as f64 / all as f64,
+            _ => return None,
+        };
+        (done > 0.0 && elapsed > 0.5).then(|| (elapsed * (1.0 / done.min(1.0) - 1.0)).ceil() as u64)
+    }
+}
+
+/// The tables of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    step: &'static str,
+    tables: BTreeMap<ObjectName, TableState>,
+    /// Lines that wait to be told.
+    news: Vec<String>,
+    failed: Vec<FailedTable>,
+}
+
+impl Board {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, table: &ObjectName, change: impl FnOnce(&mut TableState)) {
+        if let Some(table) = self.state().tables.get_mut(table) {
+            change(table);
+        }
+    }
+
+    /// What all tables together are at.
+    pub(crate) fn step(&self, step: &'static str) {
+        self.state().step = step;
+    }
+
+    /// A table with so many slices to copy.
+    pub(crate) fn enter(&self, table: &ObjectName, slices: usize) {
+        let state = TableState {
+            phase: Phase::Copying,
+            slices: (0, slices),
+            rows: 0,
+            rows_expected: None,
+            bytes: 0,
+            began: Instant::now(),
+            took: Duration::ZERO,
+            trouble: None,
+        };
+        self.state().tables.insert(table.clone(), state);
+    }
+
+    /// A table stands here now.
+    pub(crate) fn phase(&self, table: &ObjectName, phase: Phase) {
+        self.change(table, |state| {
+            match phase {
+                Phase::Copying => state.began = Instant::now(),
+                Phase::Committing => state.took = state.began.elapsed(),
+                _ => {}
+            }
+            state.phase = phase;
+            state.trouble = None;
+        });
+    }
+
+    /// How many rows the window has.
+    pub(crate) fn expects(&self, table: &ObjectName, rows: u64) {
+        self.change(table, |state| state.rows_expected = Some(rows));
+    }
+
+    /// So many rows and bytes more; fewer, when an attempt at a slice is given up.
+    pub(crate) fn count(&self, table: &ObjectName, rows: i64, bytes: i64) {
+        self.change(table, |state| {
+            state.rows = state.rows.saturating_add_signed(rows);
+            state.bytes = state.bytes.saturating_add_signed(bytes);
+        });
+    }
+
+    /// A slice is copied.
+    pub(crate) fn slice_done(&self, table: &ObjectName) {
+        self.change(table, |state| {
+            state.slices.0 += 1;
+            state.trouble = None;
+        });
+    }
+
+    /// So many slices more.
+    pub(crate) fn more_slices(&self, table: &ObjectName, slices: usize) {
+        self.change(table, |state| state.slices.1 += slices);
+    }
+
+    /// A table has trouble that may pass.
+    pub(crate) fn trouble(&self, table: &ObjectName, why: &str, next: &str) {
+        self.change(table, |state| state.trouble = Some(next.to_owned()));
+        self.tell(format!("{table}: {why}. {next}"));
+    }
+
+    /// Something that is to be told once.
+    pub(crate) fn tell(&self, line: String) {
+        self.state().news.push(line);
+    }
+
+    /// A table failed.
+    pub(crate) fn failed(&self, failed: FailedTable) {
+        let mut state = self.state();
+        if let Some(table) = state.tables.get_mut(&failed.table) {
+            table.phase = Phase::Failed;
+        }
+        state.failed.push(failed);
+    }
+
+    /// The tables, and what all are at.
+    pub(crate) fn seen(&self) -> (&'static str, BTreeMap<ObjectName, TableState>) {
+        let state = self.state();
+        (state.step, state.tables.clone())
+    }
+
+    /// How long the copy of a table took.
+    pub(crate) fn took(&self, table: &ObjectName) -> Duration {
+        self.state()
+            .tables
+            .get(table)
+            .map_or(Duration::ZERO, |state| state.took)
+    }
+
+    /// What is to be told since the last time this was asked.
+    pub(crate) fn news(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().news)
+    }
+
+    /// The tables that failed so far.
+    pub(crate) fn failures(&self) -> Vec<FailedTable> {
+        self.state().failed.clone()
+    }
+}

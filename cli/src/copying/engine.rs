@@ -1,0 +1,271 @@
+//! The run: both lookups, the windows of all tables at once, and what came of it.
+
+use std::sync::{Mutex, PoisonError};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tidemark::error::{Error, Result};
+use tidemark::ledger::Ledger;
+use tidemark::model::lookup::{CopyWindow, EmptyWindow, Note};
+use tidemark::model::names::ObjectName;
+use tidemark::model::plan::Content;
+use tidemark::model::table::TableSpec;
+use tidemark::ports::source::{CountRows, CutSource};
+use tidemark::steps::context::RunContext;
+use tidemark::steps::lookup_new::{LookupNewRequest, NewWatermarks, lookup_new};
+use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
+use tidemark::steps::tables::FailedTable;
+use tidemark::steps::update::{Committed, UpdatePorts};
+use tidemark::steps::update_all::{UpdateAllRequest, update_all};
+use tidemark_sqlserver::login::Credential;
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
+use tidemark_sqlserver::sink::Sinks;
+use tokio::sync::Semaphore;
+
+use super::attempts::Attempts;
+use super::board::Board;
+use super::measured::Uploads;
+use crate::wiring::sink::{Sink, Watermarks};
+use crate::wiring::store::Store;
+
+/// Everything a run is given.
+#[derive(Debug)]
+pub(crate) struct Engine<'a> {
+    /// Probes and counts.
+    pub(crate) source: &'a Server,
+    /// Logs the readers in.
+    pub(crate) credential: &'a Credential,
+    /// The pointer.
+    pub(crate) watermarks: &'a Watermarks<'a>,
+    /// The bucket.
+    pub(crate) sink: &'a Sink,
+    /// The databases that tables are merged into.
+    pub(crate) sinks: &'a Sinks,
+    /// Where the work says how far it is.
+    pub(crate) board: &'a Board,
+    /// The run.
+    pub(crate) run_id: String,
+    /// Slices copied at once.
+    pub(crate) parallel: usize,
+    /// A turn for each of them.
+    pub(crate) turns: Semaphore,
+    /// Readers that are not at work.
+    pub(super) readers: Mutex<Vec<RowReader>>,
+    /// What is under way in the bucket.
+    pub(super) uploads: Uploads,
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// The windows committed.
+    pub(crate) committed: Vec<Committed>,
+    /// The tables without changes.
+    pub(crate) unchanged: Vec<ObjectName>,
+    /// The tables that failed.
+    pub(crate) failed: Vec<FailedTable>,
+    /// Rows no window selects.
+    pub(crate) notes: Vec<Note>,
+}
+
+/// The ports and settings of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    /// Probes and counts.
+    pub(crate) source: &'a Server,
+    /// Logs the readers in.
+    pub(crate) credential: &'a Credential,
+    /// The pointer.
+    pub(crate) watermarks: &'a Watermarks<'a>,
+    /// The bucket.
+    pub(crate) sink: &'a Sink,
+    /// The databases that tables are merged into.
+    pub(crate) sinks: &'a Sinks,
+}
+
+impl<'a> Engine<'a> {
+    /// A run of this name over these ports, which copies so many slices at once.
+    pub(crate) fn new(parts: Parts<'a>, board: &'a Board, run_id: String, parallel: usize) -> Self {
+        let Parts {
+            source,
+            credential,
+            watermarks,
+            sink,
+            sinks,
+        } = parts;
+        Self {
+            source,
+            credential,
+            watermarks,
+            sink,
+            sinks,
+            board,
+            run_id,
+            parallel,
+            turns: Semaphore::new(parallel),
+            readers: Mutex::default(),
+            uploads: Uploads::default(),
+        }
+    }
+
+    /// The whole run. What fails for one table does not stop the others.
+    pub(crate) async fn run(&self, tables: &[TableSpec]) -> Result<Report> {
+        let mut report = Report::default();
+        let mut tables = tables.to_vec();
+        loop {
+            let planned = self.plan(&tables).await?;
+            report.unchanged.extend(planned.unchanged);
+            report.notes.extend(planned.notes);
+            planned
+                .failed
+                .into_iter()
+                .for_each(|failed| self.fail(failed, &mut report));
+            self.commit_empty(planned.empty, &mut report).await?;
+            self.windows(&planned.windows, &mut report).await;
+            // An execution has a limit of slices, which this command need not mind: it goes on with those that wait.
+            tables.retain(|spec| planned.waiting.contains(&spec.table));
+            if tables.is_empty() || planned.windows.is_empty() {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// Gives up what an interrupted run has begun and not decided.
+    pub(crate) async fn give_up(&self) {
+        self.uploads.give_up(&self.sink.store).await;
+    }
+
+    fn fail(&self, failed: FailedTable, report: &mut Report) {
+        self.board.failed(failed.clone());
+        report.failed.push(failed);
+    }
+
+    /// Both lookups.
+    async fn plan(&self, tables: &[TableSpec]) -> Result<NewWatermarks> {
+        let (store, prefix) = (&self.sink.store, self.sink.prefix.as_str());
+        let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
+        self.board.step("Looking up old watermarks");
+        let old = async || {
+            let request = LookupOldRequest {
+                run_id: self.run_id.clone(),
+                tables: tables.to_vec(),
+                dry_run: false,
+            };
+            Box::pin(lookup_old(
+                self.watermarks,
+                store,
+                prefix,
+                request,
+                RunContext::unbounded(),
+            ))
+            .await
+        };
+        let old = Attempts::OF_A_STEP.run(tell, old).await?;
+        self.board.step("Looking up new watermarks");
+        let new = async || {
+            let request = LookupNewRequest {
+                run_id: self.run_id.clone(),
+                tables: old.tables.clone(),
+                dry_run: false,
+            };
+            Box::pin(lookup_new(self.source, store, prefix, request, RunContext::unbounded())).await
+        };
+        let mut new = Attempts::OF_A_STEP.run(tell, new).await?;
+        new.failed.extend(old.failed);
+        self.board.step("Copying");
+        Ok(new)
+    }
+
+    async fn commit_empty(&self, windows: Vec<EmptyWindow>, report: &mut Report) -> Result<()> {
+        if windows.is_empty() {
+            return Ok(());
+        }
+        let request = UpdateAllRequest {
+            run_id: self.run_id.clone(),
+            windows,
+        };
+        let updated = Box::pin(update_all(self.update_ports(), request, RunContext::unbounded())).await?;
+        report.unchanged.extend(updated.advanced);
+        updated.failed.into_iter().for_each(|failed| self.fail(failed, report));
+        Ok(())
+    }
+
+    /// Copies the windows, all at once as far as they wait, and so many slices at once as the run may.
+    async fn windows(&self, windows: &[CopyWindow], report: &mut Report) {
+        let copies = windows
+            .iter()
+            .map(async |window| (window, Box::pin(self.window(window)).await));
+        let mut copies: FuturesUnordered<_> = copies.collect();
+        while let Some((window, copied)) = copies.next().await {
+            match copied {
+                // Its rows were committed by an earlier run; only the watermark lagged behind.
+                Ok(_) if window.slices == 0 => report.unchanged.push(window.table.clone()),
+                Ok(committed) => {
+                    self.board.tell(committed_line(&committed));
+                    report.committed.push(committed);
+                }
+                Err(error) => {
+                    let failed = FailedTable {
+                        table: window.table.clone(),
+                        error: error.code().to_string(),
+                        cause: error.report(),
+                    };
+                    self.board.tell(format!("{}: failed: {}", failed.table, failed.cause));
+                    self.fail(failed, report);
+                }
+            }
+        }
+    }
+
+    /// How many rows a window has, roughly and cheaply; `None` where that is not known.
+    pub(super) async fn expected_rows(&self, window: &CopyWindow) -> Option<u64> {
+        let ledger = Ledger::new(&self.sink.store, &self.sink.prefix, &window.table);
+        let plan = ledger.plan(&window.window).await.ok()??;
+        let is_whole =
+            plan.old_watermark.is_none() && plan.filter.is_none() || matches!(plan.content, Content::Load { .. });
+        // On a connection of its own, or the lookups of others would wait.
+        let server = Server::new(self.credential.clone());
+        if is_whole {
+            let extent = server.extent(&window.table).await.ok()?;
+            return extent.map(|extent| extent.rows);
+        }
+        server.count(&plan.rows(&window.settings)?).await.ok()
+    }
+
+    /// The ports of a commit.
+    pub(super) fn update_ports(&self) -> UpdatePorts<'_, Server, Watermarks<'_>, Store> {
+        UpdatePorts {
+            source: self.source,
+            watermarks: self.watermarks,
+            store: &self.sink.store,
+            prefix: &self.sink.prefix,
+        }
+    }
+
+    /// A reader to oneself. Those that are given back keep their connections.
+    pub(super) fn take_reader(&self) -> RowReader {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.pop().unwrap_or_else(|| RowReader::new(self.credential.clone()))
+    }
+
+    /// Gives a reader back.
+    pub(super) fn give_reader(&self, reader: RowReader) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+    }
+}
+
+fn committed_line(committed: &Committed) -> String {
+    let Committed {
+        table,
+        window,
+        rows,
+        objects,
+        ..
+    } = committed;
+    let late = match committed.late_rows {
+        Some(late) if late > 0 => format!(" {late} rows were committed after the copy and are not in it."),
+        _ => String::new(),
+    };
+    let files = if *objects == 1 { "file" } else { "files" };
+    format!("{table}: window {window} is committed: {rows} rows in {objects} {files}.{late}")
+}

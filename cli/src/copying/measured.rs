@@ -1,0 +1,181 @@
+//! Ports that count what passes through them, and remember the uploads that are under way.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tidemark::error::{Answer, Result};
+use tidemark::model::names::ObjectName;
+use tidemark::model::record::UploadedPiece;
+use tidemark::model::rows::Rows;
+use tidemark::model::types::Column;
+use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, Upload, UploadObjects};
+use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use tidemark_sqlserver::rows::RowReader;
+
+use super::board::Board;
+use crate::wiring::store::Store;
+
+/// A batch of rows.
+type Batch = <RowReader as ReadRows>::Batch;
+
+/// What an attempt at a slice has read and written. An attempt that is dropped before it is done takes it back.
+#[derive(Debug)]
+pub(super) struct Meter<'a> {
+    board: &'a Board,
+    table: &'a ObjectName,
+    rows: AtomicI64,
+    bytes: AtomicI64,
+}
+
+impl<'a> Meter<'a> {
+    /// Nothing so far.
+    pub(super) const fn new(board: &'a Board, table: &'a ObjectName) -> Self {
+        Self {
+            board,
+            table,
+            rows: AtomicI64::new(0),
+            bytes: AtomicI64::new(0),
+        }
+    }
+
+    fn count(&self, rows: usize, bytes: usize) {
+        let (rows, bytes) = (i64::try_from(rows).unwrap_or(0), i64::try_from(bytes).unwrap_or(0));
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.board.count(self.table, rows, bytes);
+    }
+
+    /// What was counted stays.
+    pub(super) fn keep(&self) {
+        self.rows.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        let (rows, bytes) = (self.rows.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        self.board.count(self.table, -rows, -bytes);
+    }
+}
+
+/// Reads rows and counts them.
+#[derive(Debug)]
+pub(super) struct MeasuredRows<'a> {
+    /// Reads.
+    pub(super) reader: &'a mut RowReader,
+    /// Counts.
+    pub(super) meter: &'a Meter<'a>,
+}
+
+struct Counting<'a, T> {
+    batches: &'a mut T,
+    meter: &'a Meter<'a>,
+}
+
+impl<T: TakeBatches<Batch>> TakeBatches<Batch> for Counting<'_, T> {
+    async fn take(&mut self, batch: Batch) -> Answer<()> {
+        self.meter.count(batch.num_rows(), 0);
+        self.batches.take(batch).await
+    }
+}
+
+impl ReadRows for MeasuredRows<'_> {
+    type Batch = Batch;
+
+    async fn read<T: TakeBatches<Batch>>(
+        &mut self,
+        rows: &Rows<'_>,
+        columns: &[Column],
+        batches: &mut T,
+    ) -> Answer<u64> {
+        let mut counting = Counting {
+            batches,
+            meter: self.meter,
+        };
+        self.reader.read(rows, columns, &mut counting).await
+    }
+}
+
+impl ExplainRows for MeasuredRows<'_> {
+    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
+        self.reader.explain(rows, columns)
+    }
+}
+
+/// The uploads that are begun and that no record decides yet.
+#[derive(Debug, Default)]
+pub(super) struct Uploads(Mutex<HashMap<String, Upload>>);
+
+impl Uploads {
+    fn open(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets those of a key, because the slice is decided.
+    pub(super) fn decided(&self, key: &str) {
+        self.open().retain(|_, upload| upload.key != key);
+    }
+
+    /// Gives all of them up, as far as the store lets us.
+    pub(super) async fn give_up(&self, store: &Store) {
+        let uploads: Vec<Upload> = self.open().drain().map(|(_, upload)| upload).collect();
+        for upload in uploads {
+            // What is left, the bucket's rule or the next run removes after its days.
+            drop(store.abort(&upload).await);
+        }
+    }
+}
+
+/// Uploads parts and counts their bytes.
+#[derive(Debug)]
+pub(super) struct MeasuredStore<'a> {
+    /// The bucket.
+    pub(super) store: &'a Store,
+    /// Counts.
+    pub(super) meter: &'a Meter<'a>,
+    /// What is under way.
+    pub(super) uploads: &'a Uploads,
+}
+
+impl ReadObjects for MeasuredStore<'_> {
+    async fn get(&self, key: &str) -> Result<Option<Object>> {
+        self.store.get(key).await
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        self.store.size(key).await
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        self.store.folders(prefix).await
+    }
+}
+
+impl CreateObjects for MeasuredStore<'_> {
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
+        self.store.create(key, body).await
+    }
+}
+
+impl UploadObjects for MeasuredStore<'_> {
+    async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
+        let upload = self.store.begin(key, content_type).await?;
+        self.uploads.open().insert(upload.id.clone(), upload.clone());
+        Ok(upload)
+    }
+
+    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPiece> {
+        let bytes = body.len();
+        let piece = self.store.upload(upload, number, body).await?;
+        self.meter.count(0, bytes);
+        Ok(piece)
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<()> {
+        self.uploads.open().remove(&upload.id);
+        self.store.abort(upload).await
+    }
+}

@@ -1,0 +1,13 @@
+//! A whole run in this process: the steps of the core for many tables at once, with attempts, progress and an end in order.
+
+mod attempts;
+mod board;
+mod engine;
+mod measured;
+mod screen;
+mod window;
+
+pub(crate) use self::attempts::Attempts;
+pub(crate) use self::board::{Board, Phase, TableState};
+pub(crate) use self::engine::{Engine, Parts, Report};
+pub(crate) use self::screen::{Screen, shortened};

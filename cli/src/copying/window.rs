@@ -1,0 +1,172 @@
+//! One window: the wait, its slices several at once, the commit.
+
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::lookup::{CopyWindow, Split};
+use tidemark::model::slice_id::SliceId;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
+use tidemark::steps::split::{SliceToSplit, SplitRequest, split};
+use tidemark::steps::update::{Committed, UpdateAnswer, UpdateRequest, update};
+use tidemark_files::encoder::Files;
+
+use super::attempts::Attempts;
+use super::board::Phase;
+use super::engine::Engine;
+use super::measured::{MeasuredRows, MeasuredStore, Meter};
+
+/// How often the slices of a window are copied again before the table fails, as in the state machine.
+const ROUNDS: usize = 3;
+/// The size of an upload's pieces.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// How long the rows of a window are counted for the time that is left. No longer: nobody needs to know it.
+const COUNT_TIME: Duration = Duration::from_secs(20);
+
+impl Engine<'_> {
+    /// Copies a window and commits it.
+    pub(super) async fn window(&self, window: &CopyWindow) -> Result<Committed> {
+        let (board, table) = (self.board, &window.table);
+        board.enter(table, window.slices);
+        if window.settle_seconds > 0 && window.slices > 0 {
+            let wait = Duration::from_secs(window.settle_seconds.into());
+            board.phase(table, Phase::Settling(Instant::now() + wait));
+            tokio::time::sleep(wait).await;
+        }
+        board.phase(table, Phase::Copying);
+        let copying = async {
+            let mut slices: Vec<SliceId> = (0_u32..).take(window.slices).map(SliceId::planned).collect();
+            let mut rounds = 0;
+            while rounds < ROUNDS {
+                self.slices(window, slices).await?;
+                board.phase(table, Phase::Committing);
+                match self.commit(window).await? {
+                    UpdateAnswer::Committed(committed) => {
+                        board.phase(table, Phase::Committed);
+                        return Ok(committed);
+                    }
+                    UpdateAnswer::Split(again) => slices = again.slices,
+                    UpdateAnswer::Recopy(again) => {
+                        slices = again.slices;
+                        rounds += 1;
+                    }
+                }
+                board.more_slices(table, slices.len());
+                board.phase(table, Phase::Copying);
+            }
+            Err(Error::new(
+                ErrorCode::Internal,
+                "the uploads of the window keep expiring",
+            ))
+        };
+        let counting = async {
+            if let Ok(Some(rows)) = tokio::time::timeout(COUNT_TIME, self.expected_rows(window)).await {
+                board.expects(table, rows);
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            committed = Box::pin(copying) => committed,
+            never = Box::pin(counting) => never,
+        }
+    }
+
+    /// Copies these slices, as many at once as the run may. The first that fails ends the others.
+    async fn slices(&self, window: &CopyWindow, slices: Vec<SliceId>) -> Result<()> {
+        let copies = slices.into_iter().map(|slice| self.slice(window, slice));
+        let mut copies = stream::iter(copies).buffer_unordered(self.parallel);
+        while let Some(copied) = copies.next().await {
+            copied?;
+        }
+        Ok(())
+    }
+
+    /// Copies a slice, or splits one that takes too long.
+    async fn slice(&self, window: &CopyWindow, slice: SliceId) -> Result<()> {
+        let table = &window.table;
+        let Ok(_turn) = self.turns.acquire().await else {
+            return Err(Error::new(ErrorCode::Internal, "the run is over"));
+        };
+        let tell = |error: &Error, next: &str| {
+            let why = format!("slice {slice}: {}", error.report());
+            self.board.trouble(table, &why, next);
+        };
+        let attempt = async || self.attempt(window, slice.clone()).await;
+        match Attempts::OF_A_STEP.run(tell, attempt).await {
+            Err(error) if error.code() == ErrorCode::DeadlineExceeded => {
+                let split = self.split(window, slice.clone()).await?;
+                self.board.more_slices(table, split.slices.len());
+            }
+            copied => copied?,
+        }
+        self.board.slice_done(table);
+        Ok(())
+    }
+
+    async fn attempt(&self, window: &CopyWindow, slice: SliceId) -> Result<()> {
+        let meter = Meter::new(self.board, &window.table);
+        let mut reader = self.take_reader();
+        let request = CopyRequest {
+            run_id: self.run_id.clone(),
+            table: window.table.clone(),
+            window: window.window.clone(),
+            slice,
+            settings: window.settings.clone(),
+            dry_run: false,
+        };
+        let ports = CopyPorts {
+            reader: &mut MeasuredRows {
+                reader: &mut reader,
+                meter: &meter,
+            },
+            files: &Files,
+            sinks: self.sinks,
+            store: &MeasuredStore {
+                store: &self.sink.store,
+                meter: &meter,
+                uploads: &self.uploads,
+            },
+            prefix: &self.sink.prefix,
+            part_bytes: PART_BYTES,
+        };
+        let copied = Box::pin(copy(ports, request, RunContext::unbounded())).await;
+        self.give_reader(reader);
+        let copied = copied?;
+        meter.keep();
+        if let CopyAnswer::Copied(copied) = copied
+            && let Some(key) = &copied.key
+        {
+            self.uploads.decided(key);
+        }
+        Ok(())
+    }
+
+    async fn split(&self, window: &CopyWindow, slice: SliceId) -> Result<Split> {
+        let request = SplitRequest {
+            run_id: self.run_id.clone(),
+            split: SliceToSplit {
+                table: window.table.clone(),
+                window: window.window.clone(),
+                slice,
+            },
+            settings: window.settings.clone(),
+        };
+        let (store, prefix) = (&self.sink.store, &self.sink.prefix);
+        Box::pin(split(self.source, store, prefix, request, RunContext::unbounded())).await
+    }
+
+    async fn commit(&self, window: &CopyWindow) -> Result<UpdateAnswer> {
+        let tell = |error: &Error, next: &str| self.board.trouble(&window.table, &error.report(), next);
+        let commit = async || {
+            let request = UpdateRequest {
+                run_id: self.run_id.clone(),
+                table: window.table.clone(),
+                window: window.window.clone(),
+                settings: window.settings.clone(),
+            };
+            Box::pin(update(self.update_ports(), request, RunContext::unbounded())).await
+        };
+        Attempts::OF_A_STEP.run(tell, commit).await
+    }
+}

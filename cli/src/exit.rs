@@ -1,0 +1,148 @@
+//! How the command ends: a class for whoever called it, and what a person does about it.
+
+use std::process::ExitCode;
+
+use tidemark::error::ErrorCode;
+
+/// The class of an outcome, which is the exit code. Schedulers act on it: only class 2 is worth a further try by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitClass {
+    /// Everything that was asked for is done.
+    Done = 0,
+    /// What was given is not usable: an argument, tables.json, an address, a login, a right.
+    Input = 1,
+    /// The same command may succeed later without anybody changing anything.
+    TryAgain = 2,
+    /// The data, or the ledger, is not as it must be.
+    Data = 3,
+    /// The columns of a table are no longer those of its last window.
+    SchemaDrift = 4,
+    /// A person must decide how it goes on.
+    Decision = 5,
+    /// A bug in Tidemark.
+    Bug = 6,
+    /// Somebody interrupted the command, as shells count it.
+    Interrupted = 130,
+}
+
+impl ExitClass {
+    /// The class of an error. The one place where codes become classes.
+    pub(crate) const fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::SourceUnavailable | ErrorCode::SinkUnavailable | ErrorCode::WatermarkStoreUnavailable => {
+                Self::TryAgain
+            }
+            ErrorCode::InvalidInput
+            | ErrorCode::InvalidConfig
+            | ErrorCode::SourceRejected
+            | ErrorCode::SinkRejected
+            | ErrorCode::WatermarkRejected
+            | ErrorCode::UnsupportedType => Self::Input,
+            ErrorCode::LedgerInvalid => Self::Data,
+            ErrorCode::SchemaMismatch => Self::SchemaDrift,
+            ErrorCode::WatermarkConflict
+            | ErrorCode::WatermarkRegression
+            | ErrorCode::ChangeTrackingInvalid
+            | ErrorCode::DeadlineExceeded => Self::Decision,
+            ErrorCode::Internal => Self::Bug,
+        }
+    }
+
+    /// Which of two counts when both happened in one run: what needs a person most.
+    pub(crate) const fn worse(self, other: Self) -> Self {
+        if self.weight() >= other.weight() { self } else { other }
+    }
+
+    const fn weight(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::TryAgain => 1,
+            Self::Input => 2,
+            Self::SchemaDrift => 3,
+            Self::Decision => 4,
+            Self::Data => 5,
+            Self::Bug => 6,
+            Self::Interrupted => 7,
+        }
+    }
+}
+
+impl From<ExitClass> for ExitCode {
+    fn from(class: ExitClass) -> Self {
+        Self::from(class as u8)
+    }
+}
+
+/// The code of this name, as the answers of steps carry it.
+pub(crate) fn code_named(name: &str) -> ErrorCode {
+    let mut codes = ErrorCode::ALL.into_iter();
+    codes.find(|code| code.name() == name).unwrap_or(ErrorCode::Internal)
+}
+
+/// What a person does about an error of this code.
+pub(crate) const fn advice(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::SourceUnavailable => "Check that the server is up and can be reached, and run the command again.",
+        ErrorCode::SinkUnavailable => "Check the sink, and run the command again.",
+        ErrorCode::WatermarkStoreUnavailable => "Check the server of the control table, and run the command again.",
+        ErrorCode::InvalidInput => "Correct what was given.",
+        ErrorCode::InvalidConfig => "Correct the setting that is named.",
+        ErrorCode::SourceRejected => {
+            "Check the login, its rights, and the names. `tidemark doctor` says what is missing."
+        }
+        ErrorCode::UnsupportedType => "Leave the column out with `exclude`, or choose another watermark.",
+        ErrorCode::SchemaMismatch => {
+            "Look at what changed, and set `on_schema_change` to `continue` if it may go on so."
+        }
+        ErrorCode::SinkRejected => "Give the user of this command the right to read and write the sink.",
+        ErrorCode::WatermarkRejected => "Check the control table, its procedure, and the login's rights to both.",
+        ErrorCode::WatermarkConflict => "Decide which watermark holds, and set the store to it.",
+        ErrorCode::WatermarkRegression => "Decide whether the restored source is a new history of the table.",
+        ErrorCode::ChangeTrackingInvalid => {
+            "Switch change tracking on, grant the right to it, or load the table again."
+        }
+        ErrorCode::LedgerInvalid => "Restore the object that is named. `tidemark verify` lists all that differ.",
+        ErrorCode::DeadlineExceeded => "Index the watermark column, or copy fewer columns or smaller slices.",
+        ErrorCode::Internal => "This is a bug in Tidemark: please report it with this message.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_class_and_only_what_passes_is_tried_again() {
+        let classes = [
+            (ExitClass::Input, 1),
+            (ExitClass::TryAgain, 2),
+            (ExitClass::Data, 3),
+            (ExitClass::SchemaDrift, 4),
+            (ExitClass::Decision, 5),
+            (ExitClass::Bug, 6),
+        ];
+        for code in ErrorCode::ALL {
+            let class = ExitClass::of(code);
+            assert_eq!(class == ExitClass::TryAgain, code.is_retryable(), "{code}");
+            assert_eq!(code_named(code.name()), code);
+            assert!(advice(code).ends_with('.'), "{code}");
+        }
+        for (class, number) in classes {
+            assert_eq!(class as u8, number);
+            let is_reached = ErrorCode::ALL.into_iter().any(|code| ExitClass::of(code) == class);
+            assert!(is_reached, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_failures_the_one_that_needs_a_person_most_counts() {
+        let all = [
+            ExitClass::TryAgain,
+            ExitClass::Done,
+            ExitClass::Decision,
+            ExitClass::Input,
+        ];
+        let worst = all.into_iter().fold(ExitClass::Done, ExitClass::worse);
+        assert_eq!(worst, ExitClass::Decision);
+    }
+}

@@ -1,0 +1,81 @@
+//! What goes wrong in the command: an error of the core, or a file with mistakes, all of them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::json;
+use tidemark::error::Error;
+
+use crate::exit::{ExitClass, advice};
+use crate::terminal::Terminal;
+
+/// A mistake in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// Where: `tables[27].tracking`.
+    pub(crate) path: String,
+    /// The table's name, where it has one.
+    pub(crate) table: Option<String>,
+    /// What was found, and what is allowed.
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        if let Some(table) = &self.table {
+            write!(f, " ({table})")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// Why a verb could not do what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// This happened.
+    Error(Error),
+    /// The file with the tables has these mistakes.
+    Mistakes(PathBuf, Vec<Mistake>),
+}
+
+/// The result of what a verb does.
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Failure {
+    /// Tells of it, and says how the command ends.
+    pub(crate) fn tell(&self, terminal: &Terminal) -> ExitClass {
+        match self {
+            Self::Error(error) => {
+                let class = ExitClass::of(error.code());
+                terminal.error(&format!("{} ({})", error.report(), error.code()));
+                terminal.note(advice(error.code()));
+                terminal.event(&json!({
+                    "event": "error", "error": error.code().name(), "exit": class as u8,
+                    "message": error.report(), "advice": advice(error.code()),
+                }));
+                class
+            }
+            Self::Mistakes(path, mistakes) => {
+                let path = path.display();
+                for mistake in mistakes {
+                    terminal.error(&format!("{path}: {mistake}"));
+                    terminal.event(&json!({
+                        "event": "mistake", "file": path.to_string(), "path": mistake.path,
+                        "table": mistake.table, "message": mistake.message,
+                    }));
+                }
+                let count = mistakes.len();
+                let noun = if count == 1 { "mistake" } else { "mistakes" };
+                terminal.note(&format!("{path} has {count} {noun}. Nothing was started."));
+                ExitClass::Input
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the ledger of a sink says, read and never changed.
+
+use std::collections::HashMap;
+
+use futures::stream::{self, StreamExt};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::ledger::keys::table_segment;
+use tidemark::ledger::{AT_ONCE, Ledger};
+use tidemark::model::manifest::Manifest;
+use tidemark::model::names::ObjectName;
+use tidemark::model::plan::Plan;
+use tidemark::model::window::WindowName;
+use tidemark::ports::objects::ReadObjects;
+
+use crate::wiring::sink::Sink;
+use crate::wiring::store::Store;
+
+/// The tables that a sink has a ledger of, in order.
+pub(crate) async fn tables(sink: &Sink) -> Result<Vec<ObjectName>> {
+    let separator = if sink.prefix.is_empty() { "" } else { "/" };
+    let root = format!("{}{separator}_ledger/", sink.prefix);
+    let segments = sink.store.folders(&root).await?;
+    let mut found = stream::iter(segments)
+        .map(|segment| named(sink, &root, segment))
+        .buffered(AT_ONCE);
+    let mut tables = Vec::new();
+    while let Some(table) = found.next().await {
+        tables.extend(table?);
+    }
+    tables.sort();
+    Ok(tables)
+}
+
+/// The table of a folder: by its name, where that is the table's, or by a plan in it.
+async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<ObjectName>> {
+    let by_name = segment
+        .parse::<ObjectName>()
+        .ok()
+        .filter(|table| table_segment(table) == segment);
+    if by_name.is_some() {
+        return Ok(by_name);
+    }
+    for window in sink.store.folders(&format!("{root}{segment}/")).await? {
+        let key = format!("{root}{segment}/{window}/plan.json");
+        if let Some(object) = sink.store.get(&key).await? {
+            let plan: Plan = serde_json::from_slice(&object.body).map_err(|error| {
+                Error::with_source(
+                    ErrorCode::LedgerInvalid,
+                    format!("{key} is not what Tidemark wrote there"),
+                    error,
+                )
+            })?;
+            return Ok(Some(plan.table));
+        }
+    }
+    Ok(None)
+}
+
+/// Those of the given tables, or all.
+pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<ObjectName>> {
+    let all = tables(sink).await?;
+    for table in given {
+        if !all.contains(table) {
+            let message = format!(
+                "{} has no ledger of {table}: `tidemark status` lists the tables that it has",
+                sink.name
+            );
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+    }
+    if all.is_empty() {
+        let message = format!(
+            "{} has no ledger: `tidemark run` makes one, and --sink says where it is",
+            sink.name
+        );
+        return Err(Error::new(ErrorCode::InvalidInput, message));
+    }
+    Ok(if given.is_empty() { all } else { given.to_vec() })
+}
+
+/// The ledger of a table.
+pub(crate) fn ledger<'a>(sink: &'a Sink, table: &'a ObjectName) -> Ledger<'a, Store> {
+    Ledger::new(&sink.store, &sink.prefix, table)
+}
+
+/// The windows of a table, in no order.
+pub(crate) async fn windows(sink: &Sink, table: &ObjectName) -> Result<Vec<WindowName>> {
+    let folders = sink.store.folders(&ledger(sink, table).keys().windows()).await?;
+    Ok(folders
+        .into_iter()
+        .filter_map(|name| WindowName::try_from(name).ok())
+        .collect())
+}
+
+/// The committed windows of a table, each after the one it goes on from.
+pub(crate) async fn manifests(sink: &Sink, table: &ObjectName) -> Result<Vec<Manifest>> {
+    let ledger = ledger(sink, table);
+    let mut reads = stream::iter(windows(sink, table).await?)
+        .map(|window| {
+            let ledger = &ledger;
+            async move { ledger.manifest(&window).await }
+        })
+        .buffered(AT_ONCE);
+    let mut found = Vec::new();
+    while let Some(manifest) = reads.next().await {
+        found.extend(manifest?);
+    }
+    Ok(in_order(found))
+}
+
+fn in_order(found: Vec<Manifest>) -> Vec<Manifest> {
+    let next: Vec<WindowName> = found.iter().map(Manifest::next_window).collect();
+    let mut starts: Vec<&Manifest> = found
+        .iter()
+        .filter(|manifest| !next.contains(&manifest.window))
+        .collect();
+    starts.sort_by(|one, other| one.committed_at.cmp(&other.committed_at));
+    let starts: Vec<WindowName> = starts.into_iter().map(|manifest| manifest.window.clone()).collect();
+    let mut left: HashMap<WindowName, Manifest> = found
+        .into_iter()
+        .map(|manifest| (manifest.window.clone(), manifest))
+        .collect();
+    let mut ordered = Vec::with_capacity(left.len());
+    for start in starts {
+        let mut at = start;
+        while let Some(manifest) = left.remove(&at) {
+            at = manifest.next_window();
+            ordered.push(manifest);
+        }
+    }
+    ordered
+}

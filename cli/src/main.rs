@@ -1,0 +1,58 @@
+//! The command `tidemark`: a whole run on any machine, and every question an operator has.
+//!
+//! `arguments` is what is typed; one file in `verbs` is one verb; `wiring` makes ports of arguments; `copying` drives the
+//! steps of the core; `terminal` is the one place that writes; `exit` says how the command ends.
+
+mod arguments;
+mod copying;
+mod exit;
+mod failure;
+mod lake;
+mod tables_file;
+mod terminal;
+mod verbs;
+mod wiring;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use self::arguments::Arguments;
+use self::exit::ExitClass;
+use self::terminal::Terminal;
+
+/// How long work on the disk that nobody waits for any more may go on.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // What cannot be written, nobody reads.
+            drop(error.print());
+            let is_asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if is_asked { ExitClass::Done } else { ExitClass::Input }.into();
+        }
+    };
+    let terminal = Terminal::new(arguments.json);
+    if arguments.verbose {
+        tidemark_lambda::logs::start(std::io::stderr);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal.error(&format!("the process cannot start its threads: {error}"));
+            return ExitClass::TryAgain.into();
+        }
+    };
+    let class = runtime.block_on(async {
+        match Box::pin(arguments.verb.run(&terminal)).await {
+            Ok(class) => class,
+            Err(failure) => failure.tell(&terminal),
+        }
+    });
+    runtime.shutdown_timeout(SHUTDOWN);
+    class.into()
+}

@@ -1,0 +1,234 @@
+//! Finding every mistake of form in a document.
+
+use serde_json::{Map, Value};
+use tidemark::model::names::{Identifier, ObjectName};
+
+use super::shape::{FILE, Field, Shape, TABLE};
+use crate::failure::Mistake;
+
+/// Names that are this much alike are taken for a slip of the hand.
+const ALIKE: f64 = 0.7;
+
+/// Checks the whole document.
+pub(crate) fn document(document: &Value, mistakes: &mut Vec<Mistake>) {
+    let mut checker = Checker { table: None, mistakes };
+    let Value::Object(fields) = document else {
+        checker.expected("the file", document, "an object with `tables`");
+        return;
+    };
+    for name in fields.keys().filter(|name| !FILE.contains(&name.as_str())) {
+        checker.unknown("", name, FILE);
+    }
+    if let Some(defaults) = fields.get("defaults") {
+        let is_default = |field: &&Field| field.name != "table";
+        let fields: Vec<&Field> = TABLE.iter().filter(is_default).collect();
+        checker.object("defaults", defaults, &fields, false);
+    }
+    match fields.get("tables") {
+        None => checker.add("tables", "`tables` is missing: it is a list of the tables to copy"),
+        Some(Value::Array(tables)) if tables.is_empty() => {
+            checker.add("tables", "the list is empty: name at least one table");
+        }
+        Some(Value::Array(tables)) => {
+            let defaults = fields.get("defaults").and_then(Value::as_object);
+            for (index, table) in tables.iter().enumerate() {
+                checker.table = name_of(table);
+                checker.table(&format!("tables[{index}]"), table, defaults);
+            }
+        }
+        Some(other) => checker.expected("tables", other, "a list of tables"),
+    }
+}
+
+/// The name of a table, if it has one.
+pub(crate) fn name_of(table: &Value) -> Option<String> {
+    let name = table.get("table")?.as_str()?;
+    Some(
+        name.parse()
+            .map_or_else(|_| name.to_owned(), |name: ObjectName| name.to_string()),
+    )
+}
+
+struct Checker<'a> {
+    table: Option<String>,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Checker<'_> {
+    fn add(&mut self, path: &str, message: impl Into<String>) {
+        self.mistakes.push(Mistake {
+            path: path.to_owned(),
+            table: self.table.clone(),
+            message: message.into(),
+        });
+    }
+
+    fn expected(&mut self, path: &str, found: &Value, expected: &str) {
+        self.add(path, format!("this is {}, and {expected} is expected", said(found)));
+    }
+
+    fn unknown(&mut self, path: &str, name: &str, known: &[&str]) {
+        let at = if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        };
+        let hint = match nearest(name, known) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("the fields are {}", listed(known, "and")),
+        };
+        self.add(&at, format!("there is no such field: {hint}"));
+    }
+
+    /// A table, of which `defaults` may have what is required.
+    fn table(&mut self, path: &str, table: &Value, defaults: Option<&Map<String, Value>>) {
+        let is_given = |field: &&Field| defaults.is_some_and(|defaults| defaults.contains_key(field.name));
+        let fields: Vec<&Field> = TABLE.iter().collect();
+        self.object(path, table, &fields, false);
+        let Value::Object(there) = table else { return };
+        let required = fields.into_iter().filter(|field| field.is_required && !is_given(field));
+        self.missing(path, there, required);
+    }
+
+    fn missing<'f>(&mut self, path: &str, there: &Map<String, Value>, required: impl Iterator<Item = &'f Field>) {
+        for field in required.filter(|field| !there.contains_key(field.name)) {
+            self.add(path, format!("`{}` is missing", field.name));
+        }
+    }
+
+    fn object(&mut self, path: &str, value: &Value, fields: &[&Field], checks_required: bool) {
+        let Value::Object(there) = value else {
+            self.expected(path, value, "an object");
+            return;
+        };
+        if checks_required {
+            let required = fields.iter().copied().filter(|field| field.is_required);
+            self.missing(path, there, required);
+        }
+        for (name, value) in there {
+            match fields.iter().find(|field| field.name == name) {
+                Some(field) => self.value(&format!("{path}.{name}"), value, &field.shape),
+                None => {
+                    let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+                    self.unknown(path, name, &known);
+                }
+            }
+        }
+    }
+
+    fn choice(&mut self, path: &str, value: &Value, fields: &[Field]) {
+        let all: Vec<&Field> = fields.iter().collect();
+        self.object(path, value, &all, false);
+        let Value::Object(there) = value else { return };
+        let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        match there.len() {
+            0 => self.add(path, format!("this is empty: name {}", listed(&names, "or"))),
+            1 => {}
+            _ => {
+                let there: Vec<&str> = there.keys().map(String::as_str).collect();
+                let (there, are) = (there.join(" and "), if there.len() == 2 { "both" } else { "all" });
+                self.add(path, format!("{there} are {are} there: name exactly one"));
+            }
+        }
+    }
+
+    fn value(&mut self, path: &str, value: &Value, shape: &Shape) {
+        match (shape, value) {
+            (Shape::Text, Value::String(_))
+            | (Shape::Truth, Value::Bool(_))
+            | (Shape::NumberOrNull(..), Value::Null) => {}
+            (Shape::Text, other) => self.expected(path, other, "a text"),
+            (Shape::Truth, other) => self.expected(path, other, "true or false"),
+            (Shape::Table, Value::String(name)) => {
+                if let Err(error) = name.parse::<ObjectName>() {
+                    self.add(path, error.to_string());
+                }
+            }
+            (Shape::Table, other) => self.expected(path, other, "the name of a table"),
+            (Shape::Column, other) => self.column(path, other),
+            (Shape::Columns, Value::Array(names)) => {
+                for (index, name) in names.iter().enumerate() {
+                    self.column(&format!("{path}[{index}]"), name);
+                }
+            }
+            (Shape::Columns, other) => self.expected(path, other, "a list of the names of columns"),
+            (Shape::Number(least, most) | Shape::NumberOrNull(least, most), other) => {
+                let fits = other.as_u64().is_some_and(|number| (*least..=*most).contains(&number));
+                if !fits {
+                    let most = if *most == u64::MAX {
+                        "up".to_owned()
+                    } else {
+                        format!("to {most}")
+                    };
+                    self.expected(path, other, &format!("a whole number from {least} {most}"));
+                }
+            }
+            (Shape::OneOf(choices), other) => self.one_of(path, other, choices),
+            (Shape::Object(fields), other) => {
+                let fields: Vec<&Field> = fields.iter().collect();
+                self.object(path, other, &fields, true);
+            }
+            (Shape::NameOrChoice(fields), Value::String(_)) => {
+                let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+                self.one_of(path, value, &names);
+            }
+            (Shape::Choice(fields) | Shape::NameOrChoice(fields), other) => self.choice(path, other, fields),
+        }
+    }
+
+    fn column(&mut self, path: &str, value: &Value) {
+        match value {
+            Value::String(name) => {
+                if let Err(error) = Identifier::new(name.clone()) {
+                    self.add(path, error.to_string());
+                }
+            }
+            other => self.expected(path, other, "the name of a column"),
+        }
+    }
+
+    fn one_of(&mut self, path: &str, value: &Value, choices: &[&str]) {
+        let text = value.as_str().unwrap_or_default();
+        if value.is_string() && choices.contains(&text) {
+            return;
+        }
+        let mut message = format!("this is {}, and {} is expected", said(value), listed(choices, "or"));
+        if let Some(nearest) = nearest(text, choices) {
+            message.push_str(&format!(": did you mean `{nearest}`?"));
+        }
+        self.add(path, message);
+    }
+}
+
+/// The name that is most like `name`, if one is.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let alike = known.iter().map(|known| (strsim::jaro_winkler(&name, known), *known));
+    let best = alike.max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(alike, _)| *alike >= ALIKE).map(|(_, known)| known)
+}
+
+fn listed(names: &[&str], joint: &str) -> String {
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| format!("`{}`", name.escape_default()))
+        .collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} {joint} {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// A value as a sentence names it.
+fn said(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) if text.chars().count() > 40 => "a long text".to_owned(),
+        Value::String(text) => format!("the text {text:?}"),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}

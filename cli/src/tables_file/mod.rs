@@ -1,0 +1,230 @@
+//! `tables.json`: read whole, and checked whole before anything starts.
+//!
+//! Its form is JSON; comments, commas before a closing bracket and a byte order mark are taken. Every mistake is found at
+//! once, with its path, the table's name, what was found and what is allowed.
+
+mod check;
+mod comments;
+mod schema;
+mod shape;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use tidemark::error::{Error, ErrorCode};
+use tidemark::model::table::TableSpec;
+
+pub(crate) use self::schema::json_schema;
+use crate::failure::{Failure, Mistake, Outcome};
+
+/// The content of a file, or of standard input when it is `-`.
+pub(crate) fn text(path: &Path) -> Outcome<String> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    text.map_err(|error| {
+        let message = format!(
+            "cannot read {}: name the file with the tables, or make one with `tidemark init`",
+            path.display()
+        );
+        Failure::Error(Error::with_source(ErrorCode::InvalidInput, message, error))
+    })
+}
+
+/// The text as plain JSON, as far as it is JSON at all.
+pub(crate) fn plain(text: &str) -> String {
+    comments::blanked(text.trim_start_matches('\u{feff}'))
+}
+
+/// Reads the tables of a file, or of standard input when it is `-`.
+pub(crate) fn read(path: &Path) -> Outcome<Vec<TableSpec>> {
+    parse(&text(path)?).map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))
+}
+
+/// Reads the tables of a text, or finds every mistake in it.
+pub(crate) fn parse(text: &str) -> Result<Vec<TableSpec>, Vec<Mistake>> {
+    let document: Value = serde_json::from_str(&plain(text)).map_err(|error| vec![not_json(&error)])?;
+    let mut mistakes = Vec::new();
+    check::document(&document, &mut mistakes);
+    let mut tables = Vec::new();
+    for (index, table) in with_defaults(&document).into_iter().enumerate() {
+        let path = format!("tables[{index}]");
+        let within = |mistake: &Mistake| {
+            mistake.path == path
+                || mistake.path.starts_with(&format!("{path}."))
+                || mistake.path.starts_with("defaults")
+        };
+        if mistakes.iter().any(within) {
+            continue;
+        }
+        match spec_of(table, &path) {
+            Ok(spec) => tables.push((path, spec)),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    check_names(&tables, &mut mistakes);
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    Ok(tables.into_iter().map(|(_, spec)| spec).collect())
+}
+
+fn not_json(error: &serde_json::Error) -> Mistake {
+    let message = error.to_string();
+    let what = message.split(" at line ").next().unwrap_or_default();
+    Mistake {
+        path: format!("line {}, column {}", error.line(), error.column()),
+        table: None,
+        message: format!("this is not JSON: {what}"),
+    }
+}
+
+/// The tables, each with what `defaults` says and it does not.
+fn with_defaults(document: &Value) -> Vec<Value> {
+    let empty = Map::new();
+    let defaults = document.get("defaults").and_then(Value::as_object).unwrap_or(&empty);
+    let tables = document.get("tables").and_then(Value::as_array);
+    let tables = tables.map(Vec::as_slice).unwrap_or_default().iter();
+    tables
+        .map(|table| match table {
+            Value::Object(fields) => {
+                let mut merged = defaults.clone();
+                // Either names columns: a table that has one does not get the other.
+                if fields.contains_key("columns") {
+                    merged.remove("exclude");
+                }
+                merged.extend(fields.clone());
+                Value::Object(merged)
+            }
+            other => other.clone(),
+        })
+        .collect()
+}
+
+/// The table as the steps take it. What the form alone cannot say, the core says here.
+fn spec_of(table: Value, path: &str) -> Result<TableSpec, Mistake> {
+    let name = check::name_of(&table);
+    let mistake = |at: String, message: String| Mistake {
+        path: if at == "." {
+            path.to_owned()
+        } else {
+            format!("{path}.{at}")
+        },
+        table: name.clone(),
+        message,
+    };
+    let spec: TableSpec = serde_path_to_error::deserialize(table)
+        .map_err(|error| mistake(error.path().to_string(), error.inner().to_string()))?;
+    match spec.check() {
+        Ok(()) => Ok(spec),
+        Err(error) => {
+            let message = error.to_string();
+            let prefix = format!("{}: ", spec.table);
+            let message = message.strip_prefix(&prefix).unwrap_or(&message).to_owned();
+            Err(mistake(".".to_owned(), message))
+        }
+    }
+}
+
+/// One table must not have two windows at a time, nor two tables one watermark.
+fn check_names(tables: &[(String, TableSpec)], mistakes: &mut Vec<Mistake>) {
+    let (mut seen, mut stored) = (BTreeMap::new(), BTreeMap::new());
+    for (path, spec) in tables {
+        let table = spec.table.to_string();
+        if let Some(first) = seen.insert(table.to_lowercase(), path) {
+            mistakes.push(Mistake {
+                path: path.clone(),
+                table: Some(table),
+                message: format!("the table is at {first} already: name it once"),
+            });
+            continue;
+        }
+        let twice = spec.watermark_key().names().into_iter().find_map(|name| {
+            let first = stored.insert(name.to_lowercase(), path);
+            first.filter(|first| *first != path).map(|first| (name, first))
+        });
+        if let Some((name, first)) = twice {
+            mistakes.push(Mistake {
+                path: path.clone(),
+                table: Some(table),
+                message: format!(
+                    "the table at {first} keeps its watermark as '{name}', too: give one a watermark_name"
+                ),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        parse(text).unwrap_err().iter().map(Mistake::to_string).collect()
+    }
+
+    #[test]
+    fn the_example_is_read_and_so_is_one_with_comments_and_a_mark() {
+        assert_eq!(parse(include_str!("../../../infra/tables.json")).unwrap().len(), 4);
+        let text = "\u{feff}{ // tables\n\"defaults\": {\"format\": \"csv\", \"exclude\": [\"x\"]}, /* all\n of them */ \"tables\": [
+            {\"table\": \"dbo.a\", \"tracking\": {\"change_tracking\": {}},},
+            {\"table\": \"dbo.b//c\", \"tracking\": {\"change_tracking\": {}}, \"columns\": [\"k\"]}, ] }";
+        let tables = parse(text).unwrap();
+        assert_eq!(tables[0].format.extension(), "csv");
+        assert_eq!((tables[0].exclude.len(), tables[1].exclude.len()), (1, 0));
+        assert_eq!(tables[1].table.name().as_str(), "b//c");
+    }
+
+    #[test]
+    fn every_mistake_is_found_at_once_with_its_place_and_its_table() {
+        let found = mistakes(
+            r#"{"tables": [
+              {"table": "dbo.a", "tracking": {"watermark": {"column": "m"}, "change_tracking": {}}},
+              {"table": "dbo.b", "tracking": "rowversion"},
+              {"table": "dbo.c", "tracking": {"watermark": {"colum": "m", "settle_seconds": "30"}}},
+              {"table": "dbo.d", "tracking": {"watermark": {"column": "m", "clock": "utz"}}, "colums": ["a"]},
+              {"table": 7, "tracking": {"change_traking": {}}},
+              {"tracking": {"change_tracking": {}}, "slice_rows": 0, "format": "orc"},
+              {"table": "dbo.e", "tracking": {"change_tracking": {}}, "where": "a = 1"},
+              {"table": "dbo.f", "tracking": {"change_tracking": {}}, "format": {"csv": {"delimiter": ""}}},
+              {"table": "[dbo].[F]", "tracking": {"change_tracking": {}}},
+              {"table": "f", "tracking": {"change_tracking": {}}}
+            ], "tabels": []}"#,
+        );
+        let expected = [
+            "tabels: there is no such field: did you mean `tables`?",
+            "tables[0].tracking (dbo.a): change_tracking and watermark are both there: name exactly one",
+            "tables[1].tracking (dbo.b): this is the text \"rowversion\", and an object is expected",
+            "tables[2].tracking.watermark (dbo.c): `column` is missing",
+            "tables[2].tracking.watermark.colum (dbo.c): there is no such field: did you mean `column`?",
+            "tables[2].tracking.watermark.settle_seconds (dbo.c): this is the text \"30\", and a whole number",
+            "tables[3].tracking.watermark.clock (dbo.d): this is the text \"utz\", and `utc` or `local` is expected: did you mean `utc`?",
+            "tables[3].colums (dbo.d): there is no such field: did you mean `columns`?",
+            "tables[4].table: this is the number 7, and the name of a table is expected",
+            "tables[4].tracking.change_traking: there is no such field: did you mean `change_tracking`?",
+            "tables[5]: `table` is missing",
+            "tables[5].slice_rows: this is the number 0",
+            "tables[5].format: this is the text \"orc\"",
+            "tables[6] (dbo.e): where does not go with change_tracking",
+            "tables[7].format.csv (dbo.f): delimiter \"\" is not one character",
+            "tables[9] (dbo.f): the table is at tables[8] already",
+        ];
+        for expected in expected {
+            let is_said = found.iter().any(|found| found.starts_with(expected));
+            assert!(is_said, "{expected}\n{}", found.join("\n"));
+        }
+        assert_eq!(found.len(), expected.len(), "{}", found.join("\n"));
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_with_its_line() {
+        assert!(mistakes("{\"tables\": [\n  {\"table\" \"a\"}]}")[0].starts_with("line 2, column "));
+        assert!(mistakes("")[0].contains("not JSON"));
+        assert!(mistakes("[]")[0].contains("an object with `tables` is expected"));
+        assert!(mistakes("{\"tables\": []}")[0].contains("at least one"));
+        assert!(mistakes("{}")[0].contains("`tables` is missing"));
+    }
+}

@@ -1,0 +1,76 @@
+//! The JSON Schema of `tables.json`, made of its shape, for editors.
+
+use serde_json::{Map, Value, json};
+
+use super::shape::{Field, Shape, TABLE};
+
+/// The schema (draft 2020-12).
+pub(crate) fn json_schema() -> Value {
+    let defaults: Vec<&Field> = TABLE.iter().filter(|field| field.name != "table").collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The tables of a Tidemark run",
+        "type": "object",
+        "required": ["tables"],
+        "additionalProperties": false,
+        "properties": {
+            "$schema": {"type": "string"},
+            "defaults": {"description": "Fields for all tables.", "type": "object", "additionalProperties": false,
+                         "properties": properties(&defaults)},
+            "tables": {"type": "array", "minItems": 1, "items": {
+                "type": "object", "required": ["table"], "additionalProperties": false,
+                "properties": properties(&TABLE.iter().collect::<Vec<_>>()),
+            }},
+        },
+    })
+}
+
+fn properties(fields: &[&Field]) -> Value {
+    let properties = fields.iter().map(|field| {
+        let mut schema = of_shape(&field.shape);
+        schema["description"] = field.about.into();
+        (field.name.to_owned(), schema)
+    });
+    Value::Object(properties.collect::<Map<_, _>>())
+}
+
+fn of_shape(shape: &Shape) -> Value {
+    let name = json!({"type": "string", "minLength": 1});
+    match shape {
+        Shape::Text => json!({"type": "string"}),
+        Shape::Table | Shape::Column => name,
+        Shape::Columns => json!({"type": "array", "items": name}),
+        Shape::Truth => json!({"type": "boolean"}),
+        Shape::Number(least, u64::MAX) => json!({"type": "integer", "minimum": least}),
+        Shape::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Shape::NumberOrNull(least, most) => {
+            json!({"type": ["integer", "null"], "minimum": least, "maximum": most})
+        }
+        Shape::OneOf(choices) => json!({"enum": choices}),
+        Shape::Object(fields) => object(fields),
+        Shape::Choice(fields) => choice(fields),
+        Shape::NameOrChoice(fields) => {
+            let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+            json!({"oneOf": [{"enum": names}, choice(fields)]})
+        }
+    }
+}
+
+fn object(fields: &[Field]) -> Value {
+    let required: Vec<&str> = fields
+        .iter()
+        .filter(|field| field.is_required)
+        .map(|field| field.name)
+        .collect();
+    json!({
+        "type": "object", "required": required, "additionalProperties": false,
+        "properties": properties(&fields.iter().collect::<Vec<_>>()),
+    })
+}
+
+fn choice(fields: &[Field]) -> Value {
+    let mut schema = object(fields);
+    schema["minProperties"] = 1.into();
+    schema["maxProperties"] = 1.into();
+    schema
+}

@@ -1,0 +1,298 @@
+//! The form of `tables.json`, as data: what is checked, and what its JSON Schema is made of. A test holds it against the
+//! code that reads the fields.
+
+/// What a value may be.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// Any text.
+    Text,
+    /// The name of a table.
+    Table,
+    /// The name of a column.
+    Column,
+    /// Names of columns.
+    Columns,
+    /// True or false.
+    Truth,
+    /// A whole number in this range.
+    Number(u64, u64),
+    /// The same or null.
+    NumberOrNull(u64, u64),
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// An object with these fields.
+    Object(&'static [Field]),
+    /// An object with exactly one of these fields.
+    Choice(&'static [Field]),
+    /// The name of one of these fields, or an object with exactly one of them.
+    NameOrChoice(&'static [Field]),
+}
+
+/// A field of an object.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it holds.
+    pub(crate) shape: Shape,
+    /// Whether it must be there.
+    pub(crate) is_required: bool,
+    /// What it is for.
+    pub(crate) about: &'static str,
+}
+
+const fn field(name: &'static str, shape: Shape, about: &'static str) -> Field {
+    Field {
+        name,
+        shape,
+        is_required: false,
+        about,
+    }
+}
+
+const fn required(name: &'static str, shape: Shape, about: &'static str) -> Field {
+    Field {
+        is_required: true,
+        ..field(name, shape, about)
+    }
+}
+
+const COMPRESSION: Shape = Shape::OneOf(&["none", "gzip"]);
+
+const PARQUET: &[Field] = &[field(
+    "compression_level",
+    Shape::Number(1, 22),
+    "The zstd level. Default 1.",
+)];
+
+const CSV: &[Field] = &[
+    field(
+        "header",
+        Shape::Truth,
+        "Whether the first line holds the column names. Default true.",
+    ),
+    field(
+        "delimiter",
+        Shape::Text,
+        "One ASCII character between fields. Default a comma.",
+    ),
+    field("null", Shape::Text, "The text of NULL. Default empty."),
+    field(
+        "quote",
+        Shape::OneOf(&["minimal", "none"]),
+        "When a field is put in quotes. Default minimal.",
+    ),
+    field(
+        "fraction_digits",
+        Shape::NumberOrNull(0, 7),
+        "Digits after the second. Default as many as the column has.",
+    ),
+    field(
+        "line_end",
+        Shape::OneOf(&["\n", "\r\n"]),
+        "How a line ends. Default \\n.",
+    ),
+    field("compression", COMPRESSION, "Whether the file is packed. Default none."),
+];
+
+const JSONL: &[Field] = &[field(
+    "compression",
+    COMPRESSION,
+    "Whether the file is packed. Default none.",
+)];
+
+const FORMATS: &[Field] = &[
+    field("parquet", Shape::Object(PARQUET), "Parquet."),
+    field("csv", Shape::Object(CSV), "CSV."),
+    field("jsonl", Shape::Object(JSONL), "A line of JSON for each row."),
+];
+
+const WATERMARK: &[Field] = &[
+    required(
+        "column",
+        Shape::Column,
+        "The column that grows with every insert and update.",
+    ),
+    field(
+        "settle_seconds",
+        Shape::Number(0, 86_400),
+        "How long a run waits for open transactions before it copies. Default 30, and 0 for a rowversion.",
+    ),
+    field(
+        "clock",
+        Shape::OneOf(&["utc", "local"]),
+        "The clock that the writers of a time column use. Default utc.",
+    ),
+    field(
+        "null_watermark",
+        Shape::OneOf(&["skip", "first_load"]),
+        "What becomes of rows without a watermark. Default skip.",
+    ),
+];
+
+const CHANGE_TRACKING: &[Field] = &[field(
+    "on_expired",
+    Shape::OneOf(&["reinitialize", "fail"]),
+    "What becomes of a table whose changes are no longer there. Default reinitialize.",
+)];
+
+const TRACKINGS: &[Field] = &[
+    field("watermark", Shape::Object(WATERMARK), "By a column that grows."),
+    field(
+        "change_tracking",
+        Shape::Object(CHANGE_TRACKING),
+        "By SQL Server's change tracking.",
+    ),
+];
+
+const SQL_SERVER: &[Field] = &[
+    required("secret_arn", Shape::Text, "The secret of the database."),
+    field(
+        "table",
+        Shape::Table,
+        "The table that rows are merged into. Default the source's name.",
+    ),
+    field(
+        "keys",
+        Shape::Columns,
+        "The columns by which a row is found again. Default the primary key.",
+    ),
+    field("procedure", Shape::Table, "A procedure that does the merge."),
+    field("table_type", Shape::Table, "The table type of its parameter."),
+];
+
+const SINKS: &[Field] = &[field(
+    "sqlserver",
+    Shape::Object(SQL_SERVER),
+    "A table of a SQL Server database.",
+)];
+
+/// The fields of a table.
+pub(crate) const TABLE: &[Field] = &[
+    required("table", Shape::Table, "The source table or view."),
+    required("tracking", Shape::Choice(TRACKINGS), "How changes are found."),
+    field(
+        "columns",
+        Shape::Columns,
+        "The columns to copy, in this order. Default all.",
+    ),
+    field("exclude", Shape::Columns, "Columns not to copy."),
+    field(
+        "where",
+        Shape::Text,
+        "The rows to copy, as a T-SQL condition. Default all.",
+    ),
+    field(
+        "on_schema_change",
+        Shape::OneOf(&["continue", "fail"]),
+        "What becomes of the table when its columns change.",
+    ),
+    field("slice_rows", Shape::Number(1, u64::MAX), "Rows of a file at most."),
+    field(
+        "format",
+        Shape::NameOrChoice(FORMATS),
+        "The form of the files. Default parquet.",
+    ),
+    field(
+        "timestamps",
+        Shape::OneOf(&["us", "ns", "text"]),
+        "How Parquet holds fractions of a second. Default us.",
+    ),
+    field(
+        "variant_columns",
+        Shape::OneOf(&["text", "refuse"]),
+        "What becomes of columns that hold values of several types.",
+    ),
+    field(
+        "layout",
+        Shape::OneOf(&["window", "load_date"]),
+        "Where files lie under the table's folder. Default window.",
+    ),
+    field("watermark_name", Shape::Text, "The table's name in the control table."),
+    field("sink", Shape::Choice(SINKS), "Where the rows go, when not into files."),
+];
+
+/// The fields of the file beside the tables.
+pub(crate) const FILE: &[&str] = &["$schema", "defaults", "tables"];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tidemark::model::table::TableSpec;
+
+    use super::*;
+
+    /// The names that serde lists when a field, or a variant, is none of them.
+    fn known(table: Value) -> Vec<String> {
+        let error = serde_json::from_value::<TableSpec>(table).unwrap_err().to_string();
+        let (_, list) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
+        let mut names: Vec<String> = list.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    fn names(fields: &[Field]) -> Vec<String> {
+        let mut names: Vec<String> = fields.iter().map(|field| field.name.to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn table_with(field: &str, value: Value) -> Value {
+        let mut table = json!({"table": "t", "tracking": {"change_tracking": {}}});
+        table[field] = value;
+        table
+    }
+
+    #[test]
+    fn every_field_that_is_read_is_known_and_no_other() {
+        let x = json!({"zz": 1});
+        for (table, fields) in [
+            (table_with("zz", json!(1)), TABLE),
+            (table_with("tracking", x.clone()), TRACKINGS),
+            (table_with("tracking", json!({"watermark": x})), WATERMARK),
+            (table_with("tracking", json!({"change_tracking": x})), CHANGE_TRACKING),
+            (table_with("format", x.clone()), FORMATS),
+            (table_with("format", json!({"parquet": x})), PARQUET),
+            (table_with("format", json!({"csv": x})), CSV),
+            (table_with("format", json!({"jsonl": x})), JSONL),
+            (table_with("sink", x.clone()), SINKS),
+            (table_with("sink", json!({"sqlserver": x})), SQL_SERVER),
+        ] {
+            assert_eq!(known(table), names(fields));
+        }
+    }
+
+    #[test]
+    fn every_choice_that_is_read_is_known_and_no_other() {
+        let choices = |fields: &[Field], name: &str| {
+            let field = fields.iter().find(|field| field.name == name).unwrap();
+            let Shape::OneOf(choices) = field.shape else {
+                panic!("{name}")
+            };
+            let mut choices: Vec<String> = choices
+                .iter()
+                .map(|choice| choice.escape_default().to_string())
+                .collect();
+            choices.sort();
+            choices
+        };
+        for name in ["on_schema_change", "timestamps", "variant_columns", "layout"] {
+            assert_eq!(known(table_with(name, json!("zz"))), choices(TABLE, name));
+        }
+        for name in ["clock", "null_watermark"] {
+            let tracking = json!({"watermark": {"column": "c", name: "zz"}});
+            assert_eq!(known(table_with("tracking", tracking)), choices(WATERMARK, name));
+        }
+        for name in ["quote", "compression"] {
+            assert_eq!(
+                known(table_with("format", json!({"csv": {name: "zz"}}))),
+                choices(CSV, name)
+            );
+        }
+        let tracking = json!({"change_tracking": {"on_expired": "zz"}});
+        assert_eq!(
+            known(table_with("tracking", tracking)),
+            choices(CHANGE_TRACKING, "on_expired")
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! The one place that writes: results to standard output, everything else to standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use console::{Style, Term};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+/// The width of what is no terminal: what fits a terminal of the usual width fits a log as well.
+const WIDTH: usize = 80;
+
+/// Where a verb writes to.
+#[derive(Debug, Clone)]
+pub(crate) struct Terminal {
+    /// Whether results are lines of JSON.
+    json: bool,
+    /// Whether somebody watches standard error.
+    is_watched: bool,
+    /// Columns of the terminal.
+    width: usize,
+    bad: Style,
+    good: Style,
+    faint: Style,
+}
+
+/// How the cells of a column stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+impl Terminal {
+    /// The process's own.
+    pub(crate) fn new(json: bool) -> Self {
+        let error = Term::stderr();
+        let width = Term::stdout().size_checked().or_else(|| error.size_checked());
+        // `NO_COLOR` is asked by what is not empty (https://no-color.org).
+        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let is_watched = io::stderr().is_terminal();
+        let style = |style: Style| style.force_styling(is_watched && !is_plain);
+        Self {
+            json,
+            is_watched,
+            width: width.map_or(WIDTH, |(_, columns)| usize::from(columns).max(40)),
+            bad: style(Style::new().red()),
+            good: style(Style::new().green()),
+            faint: style(Style::new().dim()),
+        }
+    }
+
+    /// Whether somebody watches.
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// Whether results are lines of JSON.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Columns of the terminal.
+    pub(crate) const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// What went wrong.
+    pub(crate) fn error(&self, text: &str) {
+        self.say(&format!("{} {text}", self.bad.apply_to("error:")));
+    }
+
+    /// What a person does about it.
+    pub(crate) fn note(&self, text: &str) {
+        self.say(&format!("  {}", self.faint.apply_to(text)));
+    }
+
+    /// Something that has happened, on standard error; with the time where nobody watches.
+    pub(crate) fn progress(&self, text: &str) {
+        if self.is_watched {
+            self.say(text);
+        } else {
+            self.say(&format!("{} {text}", timestamp()));
+        }
+    }
+
+    /// A line on standard error.
+    pub(crate) fn say(&self, text: &str) {
+        // Whoever closed it does not want to hear it.
+        drop(writeln!(io::stderr().lock(), "{text}"));
+    }
+
+    /// A mark before a line of a list.
+    pub(crate) fn mark(&self, is_good: bool) -> String {
+        if is_good {
+            self.good.apply_to("✓").to_string()
+        } else {
+            self.bad.apply_to("✗").to_string()
+        }
+    }
+
+    /// A line of the result for people. Nothing with `--json`.
+    pub(crate) fn line(&self, text: &str) {
+        if !self.json {
+            print(text);
+        }
+    }
+
+    /// A line of the result for machines. Nothing without `--json`.
+    pub(crate) fn event(&self, event: &impl Serialize) {
+        if self.json {
+            print(&serde_json::to_string(event).unwrap_or_default());
+        }
+    }
+
+    /// A document as the result, whether `--json` is there or not.
+    pub(crate) fn document(&self, document: &impl Serialize) {
+        let text = if self.json {
+            serde_json::to_string(document)
+        } else {
+            serde_json::to_string_pretty(document)
+        };
+        print(&text.unwrap_or_default());
+    }
+
+    /// Text as the result, as it is.
+    pub(crate) fn text(&self, text: &str) {
+        print(text.trim_end_matches('\n'));
+    }
+
+    /// A table as the result for people, within the terminal's width.
+    pub(crate) fn table(&self, columns: &[(&str, Side)], rows: Vec<Vec<String>>) {
+        self.line(&laid_out(columns, rows, self.width));
+    }
+}
+
+/// A table within so many columns, without a blank at the end of a line.
+fn laid_out(columns: &[(&str, Side)], rows: Vec<Vec<String>>, width: usize) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    table.set_header(columns.iter().map(|(name, _)| *name));
+    table.add_rows(rows);
+    for (index, (_, side)) in columns.iter().enumerate() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_padding((0, 2));
+            if *side == Side::Right {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn print(text: &str) {
+    // Whoever closed it, as `head` does, has read enough.
+    drop(writeln!(io::stdout().lock(), "{text}"));
+}
+
+/// The time as logs have it.
+pub(crate) fn timestamp() -> String {
+    let now = OffsetDateTime::now_utc();
+    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    now.format(format).unwrap_or_default()
+}
+
+/// A number with its thousands apart.
+pub(crate) fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number in as few characters as say it: `950`, `12.3k`, `4.1M`.
+pub(crate) fn short(value: f64) -> String {
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let unit = units.into_iter().find(|(size, _)| value >= *size);
+    unit.map_or_else(
+        || format!("{value:.0}"),
+        |(size, name)| format!("{:.1}{name}", value / size),
+    )
+}
+
+/// A number of bytes.
+#[expect(clippy::cast_precision_loss, reason = "it is shown with one digit after the point")]
+pub(crate) fn bytes(value: u64) -> String {
+    format!("{}B", short(value as f64).replace('k', "K"))
+}
+
+/// A time that something takes: `8s`, `2m 05s`, `3h 10m`.
+pub(crate) fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_people_read_them() {
+        assert_eq!((number(0), number(1_234_567)), ("0".into(), "1,234,567".into()));
+        assert_eq!(
+            (short(950.0), short(12_345.0), short(4.1e6)),
+            ("950".into(), "12.3k".into(), "4.1M".into())
+        );
+        assert_eq!((bytes(999), bytes(120_400_000)), ("999B".into(), "120.4MB".into()));
+        let texts = [8, 125, 11_400].map(duration);
+        assert_eq!(texts, ["8s", "2m 05s", "3h 10m"]);
+    }
+
+    #[test]
+    fn a_table_fits_the_width() {
+        let columns = [("table", Side::Left), ("what", Side::Left), ("rows", Side::Right)];
+        let row = vec![
+            "sales.a_table_with_a_name_that_is_rather_long_for_a_name".to_owned(),
+            "w ".repeat(60),
+            "1".into(),
+        ];
+        for width in [80, 200] {
+            let text = laid_out(&columns, vec![row.clone(), row.clone()], width);
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest.is_some_and(|widest| widest <= width), "{text}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `completions` and `man`: made of the arguments themselves.
+
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+use crate::exit::ExitClass;
+use crate::terminal::Terminal;
+
+/// Whose completions.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Writes the script of a shell.
+pub(crate) fn completions(arguments: &CompletionsArgs, command: &mut Command, terminal: &Terminal) -> ExitClass {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, command, "tidemark", &mut script);
+    terminal.text(&String::from_utf8_lossy(&script));
+    ExitClass::Done
+}
+
+/// Writes the manual page, the verbs' after the command's.
+pub(crate) fn man(mut command: Command, terminal: &Terminal) -> ExitClass {
+    command.build();
+    let verbs = command.get_subcommands().cloned();
+    let pages = std::iter::once(command.clone()).chain(verbs);
+    for page in pages {
+        let mut text = Vec::new();
+        // Writing into memory does not fail.
+        if clap_mangen::Man::new(page).render(&mut text).is_ok() {
+            terminal.text(&String::from_utf8_lossy(&text));
+        }
+    }
+    ExitClass::Done
+}

@@ -1,0 +1,232 @@
+//! `run`: the whole protocol in this process, once or again and again.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::json;
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::model::table::TableSpec;
+use tidemark_folder::FolderStore;
+use tidemark_sqlserver::sink::Sinks;
+use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::summary;
+use crate::copying::{Attempts, Board, Engine, Parts, Report, Screen};
+use crate::exit::ExitClass;
+use crate::failure::{Failure, Outcome};
+use crate::tables_file;
+use crate::terminal::{Terminal, duration};
+use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
+use crate::wiring::source::{Source, SourceArgs};
+use crate::wiring::store::Store;
+
+/// How long an interrupted run may take to give up what it has begun.
+const GIVE_UP: Duration = Duration::from_secs(5);
+
+/// The arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The file with the tables, or - for standard input
+    #[arg(default_value = "tables.json")]
+    tables: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    sink: SinkArgs,
+    /// Runs again and again, with so much time from one begin to the next: 30s, 5m, 1h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    watch: Option<Duration>,
+    /// Slices that are copied at once
+    #[arg(long, value_name = "SLICES", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    parallel: u16,
+}
+
+/// What all runs of this process share.
+struct World<'a> {
+    source: &'a Source,
+    sink: &'a Sink,
+    sinks: &'a Sinks,
+    watermarks: &'a Watermarks<'a>,
+    tables: &'a [TableSpec],
+    parallel: usize,
+}
+
+/// How a run ended.
+enum Ended {
+    /// By itself.
+    Done(Report),
+    /// Somebody interrupted it.
+    Interrupted,
+}
+
+/// Runs once, or until it is interrupted.
+pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let mut tables = tables_file::read(&arguments.tables)?;
+    tables.sort_by(|one, other| one.table.cmp(&other.table));
+    let source = arguments.source.open().await?;
+    let sink = arguments.sink.open()?;
+    let watermarks = arguments.sink.watermarks(&sink, Some(source.server()))?;
+    let sinks = source.sinks(tables.iter().filter_map(|spec| spec.sink.as_ref()));
+    let world = World {
+        source: &source,
+        sink: &sink,
+        sinks: &sinks,
+        watermarks: &watermarks,
+        tables: &tables,
+        parallel: arguments.parallel.into(),
+    };
+    if let Store::Folder(folder) = &sink.store {
+        folder.expire_uploads(FolderStore::UPLOADS_KEPT).await?;
+    }
+    let Some(every) = arguments.watch else {
+        return world.once(terminal).await;
+    };
+    world.again_and_again(every, terminal).await
+}
+
+impl World<'_> {
+    async fn again_and_again(&self, every: Duration, terminal: &Terminal) -> Outcome<ExitClass> {
+        loop {
+            let began = Instant::now();
+            let class = match self.once(terminal).await {
+                Ok(ExitClass::Interrupted) => return Ok(ExitClass::Interrupted),
+                Ok(class) => class,
+                Err(failure) => failure.tell(terminal),
+            };
+            let wait = every.saturating_sub(began.elapsed());
+            terminal.progress(&format!(
+                "The next run begins in {}. Ctrl-C ends the command.",
+                duration(wait.as_secs())
+            ));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                interrupted = interruption() => {
+                    interrupted?;
+                    terminal.progress("Stopped between two runs. Nothing is left undone.");
+                    return Ok(class);
+                }
+            }
+        }
+    }
+
+    async fn once(&self, terminal: &Terminal) -> Outcome<ExitClass> {
+        let began = Instant::now();
+        let board = Board::default();
+        let run_id = run_id()?;
+        let server = self.source.server();
+        let parts = Parts {
+            source: &server,
+            credential: &self.source.credential,
+            watermarks: self.watermarks,
+            sink: self.sink,
+            sinks: self.sinks,
+        };
+        let engine = Engine::new(parts, &board, run_id.clone(), self.parallel);
+        let ended = self.watched(&engine, &board, terminal).await?;
+        match ended {
+            Ended::Done(report) => {
+                let class = summary::tell(terminal, &run_id, &report, &board, began.elapsed());
+                Ok(class)
+            }
+            Ended::Interrupted => {
+                // At worst something is left that nobody sees, and that is removed after its days.
+                drop(tokio::time::timeout(GIVE_UP, engine.give_up()).await);
+                tell_interrupted(terminal, &run_id, &board);
+                Ok(ExitClass::Interrupted)
+            }
+        }
+    }
+
+    /// Runs with somebody who shows how far it is, until it ends or is interrupted.
+    async fn watched(&self, engine: &Engine<'_>, board: &Board, terminal: &Terminal) -> Outcome<Ended> {
+        let screen = Screen::new(board, terminal, self.tables.len());
+        let ended = {
+            let work = async {
+                board.step("Connecting");
+                reach(engine, board).await?;
+                engine.run(self.tables).await
+            };
+            tokio::select! {
+                report = Box::pin(work) => report.map(Ended::Done).map_err(Failure::from),
+                () = screen.show() => Ok(Ended::Interrupted),
+                interrupted = interruption() => interrupted.map(|()| Ended::Interrupted).map_err(Failure::from),
+            }
+        };
+        screen.tell_news();
+        ended
+    }
+}
+
+/// Connects before anything else, so that a wrong address is said once and soon.
+async fn reach(engine: &Engine<'_>, board: &Board) -> Result<()> {
+    let tell = |error: &Error, next: &str| board.tell(format!("{}. {next}", error.report()));
+    let greet = async || engine.source.greet().await.of(Role::Source);
+    Attempts::TO_CONNECT.run(tell, greet).await.map(drop)
+}
+
+/// Waits for Ctrl-C, or for the signal by which a process is ended.
+async fn interruption() -> Result<()> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Error::with_source(ErrorCode::Internal, "cannot listen for signals", error))
+    };
+    let (mut interrupt, mut end) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = end.recv() => {}
+    }
+    Ok(())
+}
+
+fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board) {
+    let (_, tables) = board.seen();
+    let is_committed = |state: &&crate::copying::TableState| matches!(state.phase, crate::copying::Phase::Committed);
+    let committed = tables.values().filter(is_committed).count();
+    let left = tables.len() - committed;
+    terminal.progress(&format!(
+        "Stopped. {committed} windows are committed. {left} are not: readers see nothing of them, and the next run goes on \
+         where this one stopped, with every slice that was copied whole."
+    ));
+    terminal.event(&json!({"event": "interrupted", "run_id": run_id, "committed": committed, "left": left}));
+}
+
+/// A name for a run: when it began, and by which process.
+fn run_id() -> Result<String> {
+    let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]");
+    let now = OffsetDateTime::now_utc().format(format);
+    let now = now.map_err(|error| Error::with_source(ErrorCode::Internal, "the clock cannot be written", error))?;
+    Ok(format!("cli-{now}-{}", std::process::id()))
+}
+
+/// Reads `30s`, `5m`, `1h`.
+fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
+    let refused = || format!("'{text}' is not a time: write a number and s, m or h, like 5m");
+    let unit = text.chars().last().ok_or_else(refused)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        _ => return Err(refused()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| refused())?;
+    number
+        .checked_mul(factor)
+        .map(Duration::from_secs)
+        .filter(|time| !time.is_zero())
+        .ok_or_else(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
+        for text in ["", "5", "m", "0s", "-5m", "5 m", "5d"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! `init`: reads the catalog by one question, and proposes `tables.json`, with reasons.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use tidemark::error::{Error, ErrorCode, OfRole, Role};
+use tidemark::model::names::ObjectName;
+use tidemark_sqlserver::inventory::{InventoryColumn, InventoryTable};
+
+use crate::copying::{Attempts, shortened};
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::terminal::{Side, Terminal, number};
+use crate::wiring::source::SourceArgs;
+
+/// Points below which nothing is proposed.
+const LEAST_SCORE: u32 = 30;
+
+/// The arguments of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Only tables whose schema.name is like this: * stands for any text
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// No tables whose schema.name is like this
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// The file to write; it must not be there yet
+    #[arg(long, short, default_value = "tables.json", value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// A way to track a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Proposal {
+    score: u32,
+    tracking: Value,
+    name: String,
+    reasons: Vec<String>,
+}
+
+/// Proposes the tables of a database.
+pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    if arguments.output.exists() {
+        let message = format!(
+            "{} is there already: name another file with --output",
+            arguments.output.display()
+        );
+        return Err(Error::new(ErrorCode::InvalidInput, message).into());
+    }
+    let source = arguments.source.open().await?;
+    let server = source.server();
+    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
+    let ask = async || server.inventory().await.of(Role::Source);
+    let mut tables = Attempts::TO_CONNECT.run(tell, ask).await?;
+    tables.retain(|table| arguments.takes(&table.name));
+    if tables.is_empty() {
+        let message = "no table is left: the login sees none, or --include and --exclude take all away";
+        return Err(Error::new(ErrorCode::InvalidInput, message).into());
+    }
+    let mut proposed = Vec::new();
+    let mut rows = Vec::new();
+    let name_width = terminal.width().saturating_sub(60).max(16);
+    for table in &tables {
+        let proposals = proposals(table);
+        terminal.event(&event(table, &proposals));
+        let name = shortened(&table.name.to_string(), name_width);
+        let count = table.rows.map_or_else(|| "?".to_owned(), number);
+        match proposals.first() {
+            Some(best) => {
+                proposed.push(json!({"table": table.name, "tracking": best.tracking}));
+                rows.push(vec![name, count, best.name.clone(), best.reasons.join("; ")]);
+            }
+            None => rows.push(vec![name, count, "left out".to_owned(), why_not(table)]),
+        }
+    }
+    let columns = [
+        ("table", Side::Left),
+        ("rows", Side::Right),
+        ("tracking", Side::Left),
+        ("because", Side::Left),
+    ];
+    terminal.table(&columns, rows);
+    if proposed.is_empty() {
+        terminal.note("No table can be tracked as it is, and nothing is written.");
+        return Ok(ExitClass::Decision);
+    }
+    write(arguments, &proposed)?;
+    let path = arguments.output.display();
+    terminal.note(&format!(
+        "{path} has {} of {} tables. Next: tidemark run {path}",
+        proposed.len(),
+        tables.len()
+    ));
+    Ok(ExitClass::Done)
+}
+
+fn write(arguments: &InitArgs, proposed: &[Value]) -> Outcome<()> {
+    let lines: Vec<String> = proposed.iter().map(|table| format!("    {table}")).collect();
+    let text = format!("{{\n  \"tables\": [\n{}\n  ]\n}}\n", lines.join(",\n"));
+    std::fs::write(&arguments.output, text).map_err(|error| {
+        let message = format!("cannot write {}", arguments.output.display());
+        Error::with_source(ErrorCode::InvalidInput, message, error).into()
+    })
+}
+
+fn event(table: &InventoryTable, proposals: &[Proposal]) -> Value {
+    let candidates: Vec<Value> = proposals
+        .iter()
+        .map(|proposal| json!({"score": proposal.score, "tracking": proposal.tracking, "reasons": proposal.reasons}))
+        .collect();
+    let why_not = proposals.is_empty().then(|| why_not(table));
+    json!({"event": "table", "table": table.name, "rows": table.rows, "candidates": candidates, "left_out": why_not})
+}
+
+fn why_not(table: &InventoryTable) -> String {
+    let has_key = table.columns.iter().any(|column| column.is_key);
+    if has_key {
+        "no column grows with every change: switch change tracking on for it, or add a rowversion".to_owned()
+    } else {
+        "it has no primary key and no column that grows: add a rowversion".to_owned()
+    }
+}
+
+/// The ways to track a table, the best first.
+fn proposals(table: &InventoryTable) -> Vec<Proposal> {
+    let has_key = table.columns.iter().any(|column| column.is_key);
+    let mut proposals: Vec<Proposal> = table.columns.iter().filter_map(of_column).collect();
+    if table.is_tracked && has_key {
+        proposals.push(Proposal {
+            score: 100,
+            tracking: json!({"change_tracking": {}}),
+            name: "change tracking".to_owned(),
+            reasons: vec!["it is on; deletes are copied".to_owned()],
+        });
+    }
+    proposals.retain(|proposal| proposal.score >= LEAST_SCORE);
+    // The first of equal ones stays first.
+    proposals.sort_by_key(|proposal| std::cmp::Reverse(proposal.score));
+    proposals
+}
+
+fn of_column(column: &InventoryColumn) -> Option<Proposal> {
+    let mut reasons = Vec::new();
+    let mut settings = json!({"column": column.name});
+    let mut score = match column.type_name.as_str() {
+        "timestamp" | "rowversion" => {
+            reasons.push("a rowversion is exact and needs no wait".to_owned());
+            90
+        }
+        "datetime" | "datetime2" | "datetimeoffset" | "smalldatetime" => of_time(column, &mut settings, &mut reasons)?,
+        "int" | "bigint" if column.is_identity => {
+            reasons.push("an identity grows; updates are not seen".to_owned());
+            35
+        }
+        _ => return None,
+    };
+    if column.leads_an_index {
+        reasons.push("an index begins with it".to_owned());
+        score += 10;
+    } else {
+        reasons.push("no index begins with it: every run reads the whole table".to_owned());
+    }
+    if column.is_nullable {
+        reasons.push("it may be NULL, and such rows are not copied".to_owned());
+        score = score.saturating_sub(10);
+    }
+    Some(Proposal {
+        score,
+        tracking: json!({"watermark": settings}),
+        name: column.name.clone(),
+        reasons,
+    })
+}
+
+/// A time that is said to be of the last change, by its name.
+fn of_time(column: &InventoryColumn, settings: &mut Value, reasons: &mut Vec<String>) -> Option<u32> {
+    let name = column.name.to_lowercase();
+    let is_like = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    let score = if is_like(&["modif", "updat", "chang", "last"]) {
+        reasons.push("its name says that every change sets it".to_owned());
+        60
+    } else if is_like(&["creat", "insert", "added"]) {
+        reasons.push("its name says that inserts set it; updates are not seen".to_owned());
+        35
+    } else {
+        return None;
+    };
+    let default = column.default.as_deref().unwrap_or_default().to_lowercase();
+    if default.contains("utc") {
+        reasons.push("its default is in UTC".to_owned());
+    } else if default.contains("getdate") || default.contains("sysdatetime") || default.contains("current_timestamp") {
+        settings["clock"] = "local".into();
+        reasons.push("its default is in the server's local time".to_owned());
+    }
+    Some(score)
+}
+
+impl InitArgs {
+    fn takes(&self, table: &ObjectName) -> bool {
+        let name = format!("{}.{}", table.schema().as_str(), table.name().as_str());
+        let is_like = |pattern: &String| is_match(&pattern.to_lowercase(), &name.to_lowercase());
+        let is_included = self.include.is_empty() || self.include.iter().any(is_like);
+        is_included && !self.exclude.iter().any(is_like)
+    }
+}
+
+/// Whether a text is like a pattern in which `*` stands for any text.
+fn is_match(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_has_stars() {
+        for (pattern, text, is_like) in [
+            ("dbo.*", "dbo.orders", true),
+            ("*order*", "sales.order_lines", true),
+            ("dbo.orders", "dbo.orders", true),
+            ("dbo.order", "dbo.orders", false),
+            ("*.orders", "dbo.orders_old", false),
+            ("a*b*b", "ab", false),
+        ] {
+            assert_eq!(is_match(pattern, text), is_like, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! `plan`: what the next run would copy. It writes nothing.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tidemark::error::Error;
+use tidemark::model::names::ObjectName;
+use tidemark::model::rows::{Changes, Interval, Load, Rows};
+use tidemark::model::table::{NullWatermark, TableSpec, Tracking};
+use tidemark::ports::changes::ProbeChanges;
+use tidemark::ports::rows::Explained;
+use tidemark::ports::source::CountRows;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::lookup_new::{DryRun, LookupNewRequest, NewWatermarks, lookup_new};
+use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
+use tidemark_sqlserver::session::Server;
+
+use crate::copying::{Attempts, shortened};
+use crate::exit::{ExitClass, advice, code_named};
+use crate::failure::Outcome;
+use crate::tables_file;
+use crate::terminal::{Side, Terminal, number};
+use crate::wiring::sink::SinkArgs;
+use crate::wiring::source::SourceArgs;
+
+/// The arguments of `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The file with the tables, or - for standard input
+    #[arg(default_value = "tables.json")]
+    tables: PathBuf,
+    /// Shows the statement of every slice, with its values
+    #[arg(long)]
+    sql: bool,
+    /// Does not count the rows
+    #[arg(long)]
+    no_rows: bool,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    sink: SinkArgs,
+}
+
+/// A window that the next run would copy.
+#[derive(Debug, Serialize)]
+struct Planned {
+    table: ObjectName,
+    window: String,
+    old_watermark: Option<String>,
+    new_watermark: String,
+    adopted: bool,
+    rows: Option<u64>,
+    slices: Vec<String>,
+}
+
+/// Shows what the next run would copy.
+pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let mut tables = tables_file::read(&arguments.tables)?;
+    tables.sort_by(|one, other| one.table.cmp(&other.table));
+    let source = arguments.source.open().await?;
+    let sink = arguments.sink.open()?;
+    let control_table = arguments.sink.watermark_table.as_ref().map(|_| source.server());
+    let watermarks = arguments.sink.watermarks(&sink, control_table)?;
+    let server = source.server();
+    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
+    let (store, prefix) = (&sink.store, sink.prefix.as_str());
+    let look_up = async || {
+        let request = LookupOldRequest {
+            run_id: "plan".to_owned(),
+            tables: tables.clone(),
+            dry_run: true,
+        };
+        let old = Box::pin(lookup_old(&watermarks, store, prefix, request, RunContext::unbounded())).await?;
+        let request = LookupNewRequest {
+            run_id: "plan".to_owned(),
+            tables: old.tables,
+            dry_run: true,
+        };
+        let mut new = Box::pin(lookup_new(&server, store, prefix, request, RunContext::unbounded())).await?;
+        new.failed.extend(old.failed);
+        Ok(new)
+    };
+    let found = Attempts::TO_CONNECT.run(tell, look_up).await?;
+    let mut planned = Vec::new();
+    for dry_run in &found.dry_run {
+        let spec = tables.iter().find(|spec| spec.table == dry_run.table);
+        let rows = match spec.filter(|_| !arguments.no_rows) {
+            Some(spec) => rows_of(&server, spec, dry_run).await,
+            None => None,
+        };
+        planned.push(Planned::of(dry_run, rows));
+    }
+    Ok(tell_all(terminal, &planned, &found, arguments.sql))
+}
+
+impl Planned {
+    fn of(dry_run: &DryRun, rows: Option<u64>) -> Self {
+        Self {
+            table: dry_run.table.clone(),
+            window: dry_run.window.to_string(),
+            old_watermark: dry_run.old_watermark.as_ref().map(ToString::to_string),
+            new_watermark: dry_run.new_watermark.to_string(),
+            adopted: dry_run.adopted,
+            rows,
+            slices: dry_run.slices.iter().map(with_values).collect(),
+        }
+    }
+}
+
+/// How many rows a window has; `None` where that cannot be counted.
+async fn rows_of(server: &Server, spec: &TableSpec, dry_run: &DryRun) -> Option<u64> {
+    let (table, new) = (&dry_run.table, &dry_run.new_watermark);
+    let old = dry_run.old_watermark.as_ref();
+    if dry_run.slices.is_empty() {
+        return Some(0);
+    }
+    match (&spec.tracking, old) {
+        (Tracking::Watermark(tracking), _) => {
+            let rows = Rows::Interval(Interval {
+                table,
+                column: &tracking.column,
+                old,
+                new,
+                with_nulls: old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad,
+                key: None,
+                filter: spec.filter.as_ref(),
+            });
+            server.count(&rows).await.ok()
+        }
+        (Tracking::ChangeTracking(_), Some(old)) if !dry_run.window.as_str().starts_with("reinit-") => {
+            let key_columns = server.primary_key(table).await.ok()?;
+            let key_columns = key_columns.as_slice();
+            let rows = Rows::Changes(Changes {
+                table,
+                key_columns,
+                old,
+                new,
+                key: None,
+            });
+            server.count(&rows).await.ok()
+        }
+        (Tracking::ChangeTracking(_), _) => {
+            let rows = Rows::Load(Load {
+                table,
+                version: new,
+                key: None,
+            });
+            server.count(&rows).await.ok()
+        }
+    }
+}
+
+/// The statement with its values in place of its parameters, for people to read. It is never run.
+pub(super) fn with_values(explained: &Explained) -> String {
+    let mut sql = explained.sql.clone();
+    // From the last, or @P1 would be found in @P10.
+    for (index, value) in explained.parameters.iter().enumerate().rev() {
+        sql = sql.replace(
+            &format!("@P{}", index + 1),
+            &format!("N'{}'", value.replace('\'', "''")),
+        );
+    }
+    sql
+}
+
+fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, shows_sql: bool) -> ExitClass {
+    planned.iter().for_each(|planned| terminal.event(planned));
+    for failed in &found.failed {
+        let code = code_named(&failed.error);
+        terminal.event(&serde_json::json!({"event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause}));
+        terminal.error(&format!("{}: {} ({})", failed.table, failed.cause, failed.error));
+        terminal.note(advice(code));
+    }
+    let name_width = terminal.width().saturating_sub(56).max(16);
+    let mut rows: Vec<Vec<String>> = planned.iter().map(|planned| planned.cells(name_width)).collect();
+    let nothing = found.unchanged.iter().map(|table| {
+        let name = shortened(&table.to_string(), name_width);
+        vec![name, "-".to_owned(), "-".to_owned(), "0".to_owned(), "0".to_owned()]
+    });
+    rows.extend(nothing);
+    rows.sort();
+    let columns = [
+        ("table", Side::Left),
+        ("from", Side::Left),
+        ("to", Side::Left),
+        ("rows", Side::Right),
+        ("slices", Side::Right),
+    ];
+    terminal.table(&columns, rows);
+    for planned in planned.iter().filter(|planned| planned.adopted) {
+        terminal.line(&format!(
+            "{}: window {} is frozen already and would be gone on with.",
+            planned.table, planned.window
+        ));
+    }
+    if shows_sql {
+        for planned in planned {
+            for (slice, sql) in planned.slices.iter().enumerate() {
+                terminal.line(&format!(
+                    "\n-- {}, window {}, slice {slice}\n{sql};",
+                    planned.table, planned.window
+                ));
+            }
+        }
+    }
+    let classes = found
+        .failed
+        .iter()
+        .map(|failed| ExitClass::of(code_named(&failed.error)));
+    classes.fold(ExitClass::Done, ExitClass::worse)
+}
+
+impl Planned {
+    fn cells(&self, name_width: usize) -> Vec<String> {
+        vec![
+            shortened(&self.table.to_string(), name_width),
+            self.old_watermark.clone().unwrap_or_else(|| "-".into()),
+            self.new_watermark.clone(),
+            self.rows.map_or_else(|| "?".to_owned(), number),
+            self.slices.len().to_string(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_shown_with_its_values() {
+        let explained = Explained {
+            sql: "SELECT 1 WHERE a > CAST(@P1 AS int) AND b <= @P10".to_owned(),
+            parameters: (1..=10).map(|number| format!("v'{number}")).collect(),
+        };
+        assert_eq!(
+            with_values(&explained),
+            "SELECT 1 WHERE a > CAST(N'v''1' AS int) AND b <= N'v''10'"
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! `status`: how every table is; and `history`: the windows of one.
+
+use clap::Args;
+use futures::stream::{self, StreamExt};
+use serde::Serialize;
+use tidemark::error::{OfRole, Result, Role};
+use tidemark::ledger::{AT_ONCE, Decided};
+use tidemark::model::manifest::Manifest;
+use tidemark::model::names::ObjectName;
+use tidemark::model::watermark::WatermarkKey;
+use tidemark::model::window::WindowName;
+use tidemark::ports::watermarks::ReadWatermarks;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::copying::shortened;
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::lake;
+use crate::terminal::{Side, Terminal, bytes, duration, number};
+use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
+use crate::wiring::source::SourceArgs;
+
+/// From this width on, the start of a window has a column.
+const WIDE: usize = 110;
+
+/// The arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The tables [default: all that the sink has]
+    tables: Vec<ObjectName>,
+    #[command(flatten)]
+    sink: SinkArgs,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// The arguments of `history`.
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// The table
+    table: ObjectName,
+    /// So many of the last windows
+    #[arg(long, default_value_t = 20, value_name = "WINDOWS")]
+    last: usize,
+    #[command(flatten)]
+    sink: SinkArgs,
+}
+
+/// How a table is.
+#[derive(Debug, Serialize)]
+struct Status {
+    table: ObjectName,
+    watermark: Option<String>,
+    window: Option<WindowName>,
+    rows: Option<u64>,
+    late_rows: Option<u64>,
+    committed_at: Option<String>,
+    pending: Option<Pending>,
+}
+
+/// A window that is frozen and not committed.
+#[derive(Debug, Serialize)]
+struct Pending {
+    window: WindowName,
+    slices_copied: usize,
+    slices: usize,
+    since: String,
+    run_id: String,
+}
+
+/// Shows how every table is.
+pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let sink = arguments.sink.open()?;
+    let server = match &arguments.sink.watermark_table {
+        Some(_) => Some(arguments.source.open().await?.server()),
+        None => None,
+    };
+    let watermarks = arguments.sink.watermarks(&sink, server)?;
+    let tables = lake::chosen(&sink, &arguments.tables).await?;
+    let (sink, watermarks) = (&sink, &watermarks);
+    let mut reads = stream::iter(tables)
+        .map(|table| status_of(sink, watermarks, table))
+        .buffered(AT_ONCE);
+    let mut found = Vec::new();
+    while let Some(status) = reads.next().await {
+        found.push(status?);
+    }
+    found.iter().for_each(|status| terminal.event(status));
+    let name_width = terminal.width().saturating_sub(62).max(16);
+    let rows = found.iter().map(|status| status.cells(name_width)).collect();
+    let columns = [
+        ("table", Side::Left),
+        ("watermark", Side::Left),
+        ("committed", Side::Right),
+        ("rows", Side::Right),
+        ("pending", Side::Left),
+    ];
+    terminal.table(&columns, rows);
+    for status in &found {
+        if let Some(late) = status.late_rows.filter(|late| *late > 0) {
+            terminal.line(&format!(
+                "{}: {late} rows came too late for its last window. Raise settle_seconds.",
+                status.table
+            ));
+        }
+    }
+    Ok(ExitClass::Done)
+}
+
+async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) -> Result<Status> {
+    let key = WatermarkKey {
+        table: table.clone(),
+        name: None,
+    };
+    let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
+    let ledger = lake::ledger(sink, &table);
+    let at = WindowName::after_stored(stored.value.as_deref());
+    // The pointer may lag behind; or it stands at the end, where the last window left its name.
+    let last = match ledger.chain_end(&at).await? {
+        Some(end) => Some(end.manifest),
+        None => match ledger.previous(&at).await? {
+            Some(previous) => ledger.manifest(&previous.window).await?,
+            None => None,
+        },
+    };
+    let next = last.as_ref().map_or(at, Manifest::next_window);
+    let pending = match ledger.plan(&next).await? {
+        None => None,
+        Some(plan) => {
+            let slices = ledger.slices(&plan).await?;
+            let copied = slices
+                .iter()
+                .filter(|slice| matches!(slice.decided, Decided::Record(_)))
+                .count();
+            Some(Pending {
+                window: plan.window,
+                slices_copied: copied,
+                slices: slices.len(),
+                since: plan.created_at,
+                run_id: plan.run_id,
+            })
+        }
+    };
+    Ok(Status {
+        watermark: stored.value,
+        window: last.as_ref().map(|last| last.window.clone()),
+        rows: last.as_ref().map(|last| last.rows),
+        late_rows: last.as_ref().and_then(|last| last.late_rows),
+        committed_at: last.map(|last| last.committed_at),
+        pending,
+        table,
+    })
+}
+
+impl Status {
+    fn cells(&self, name_width: usize) -> Vec<String> {
+        let pending = self.pending.as_ref().map_or_else(
+            || "-".to_owned(),
+            |pending| {
+                format!(
+                    "{} of {} slices, since {}",
+                    pending.slices_copied,
+                    pending.slices,
+                    ago(&pending.since)
+                )
+            },
+        );
+        vec![
+            shortened(&self.table.to_string(), name_width),
+            self.watermark.clone().unwrap_or_else(|| "-".into()),
+            self.committed_at.as_deref().map_or_else(|| "-".to_owned(), ago),
+            self.rows.map_or_else(|| "-".to_owned(), number),
+            pending,
+        ]
+    }
+}
+
+/// How long ago a time of the ledger is.
+fn ago(text: &str) -> String {
+    let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) else {
+        return text.to_owned();
+    };
+    let seconds = (OffsetDateTime::now_utc() - time).whole_seconds();
+    format!("{} ago", duration(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// Shows the windows of a table, the last one at the end.
+pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let sink = arguments.sink.open()?;
+    let tables = lake::chosen(&sink, std::slice::from_ref(&arguments.table)).await?;
+    let is_wide = terminal.width() >= WIDE;
+    let mut rows = Vec::new();
+    for table in &tables {
+        let manifests = lake::manifests(&sink, table).await?;
+        let first = manifests.len().saturating_sub(arguments.last);
+        for manifest in manifests.iter().skip(first) {
+            terminal.event(manifest);
+            rows.push(cells_of(manifest, is_wide));
+        }
+    }
+    let from = is_wide.then_some(("from", Side::Left));
+    let columns: Vec<(&str, Side)> = [("committed", Side::Left)]
+        .into_iter()
+        .chain(from)
+        .chain([
+            ("to", Side::Left),
+            ("rows", Side::Right),
+            ("late", Side::Right),
+            ("files", Side::Right),
+            ("size", Side::Right),
+        ])
+        .collect();
+    terminal.table(&columns, rows);
+    Ok(ExitClass::Done)
+}
+
+/// The cells of a window. Where it starts is where the one before ends, and has a cell only if there is room.
+fn cells_of(manifest: &Manifest, is_wide: bool) -> Vec<String> {
+    let end = match &manifest.superseded_by {
+        Some(load) => format!("superseded by {load}"),
+        None => manifest.new_watermark.to_string(),
+    };
+    let start = manifest.old_watermark.as_ref();
+    let mut cells = vec![manifest.committed_at.replace('T', " ").trim_end_matches('Z').to_owned()];
+    cells.extend(is_wide.then(|| start.map_or_else(|| "-".to_owned(), ToString::to_string)));
+    cells.extend([
+        end,
+        number(manifest.rows),
+        manifest
+            .late_rows
+            .map_or_else(|| "?".to_owned(), |late| late.to_string()),
+        manifest.parts.len().to_string(),
+        bytes(manifest.bytes),
+    ]);
+    cells
+}

@@ -1,0 +1,279 @@
+//! `step`: one step by hand, with an event. What one step writes, the next one reads.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::lookup::CopyWindow;
+use tidemark::model::slice_id::SliceId;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
+use tidemark::steps::lookup_new::lookup_new;
+use tidemark::steps::lookup_old::lookup_old;
+use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
+use tidemark::steps::update_all::update_all;
+use tidemark_files::encoder::Files;
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
+
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::tables_file;
+use crate::terminal::Terminal;
+use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
+use crate::wiring::source::{Source, SourceArgs};
+
+/// The size of an upload's pieces.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// The run of an event that names none.
+const BY_HAND: &str = "by-hand";
+
+/// The arguments of `step`.
+#[derive(Debug, Args)]
+pub(crate) struct StepArgs {
+    /// The step
+    step: Step,
+    /// The file with the event, or - for standard input: tables.json for the first step, what the step before wrote for the others
+    #[arg(default_value = "-")]
+    event: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    sink: SinkArgs,
+}
+
+/// The steps in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Where does each table's next window start?
+    LookupOldWatermark,
+    /// How far has each table grown?
+    LookupNewWatermark,
+    /// Copies a slice, or every slice of the windows that were looked up.
+    CopyDelta,
+    /// Commits a window, or every window that was copied.
+    UpdateWatermark,
+}
+
+/// What the steps are given.
+struct World<'a> {
+    source: &'a Source,
+    server: Server,
+    sink: &'a Sink,
+    watermarks: Watermarks<'a>,
+}
+
+/// Runs a step.
+pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let text = tables_file::text(&arguments.event)?;
+    let event: Value = serde_json::from_str(&tables_file::plain(&text)).map_err(|error| {
+        let message = format!("the event from {} is not JSON", arguments.event.display());
+        Error::with_source(ErrorCode::InvalidInput, message, error)
+    })?;
+    let source = arguments.source.open().await?;
+    let sink = arguments.sink.open()?;
+    let world = World {
+        server: source.server(),
+        watermarks: arguments.sink.watermarks(&sink, Some(source.server()))?,
+        sink: &sink,
+        source: &source,
+    };
+    let answer = match arguments.step {
+        Step::LookupOldWatermark => world.lookup_old(event).await?,
+        Step::LookupNewWatermark => world.lookup_new(event).await?,
+        Step::CopyDelta => world.copy(event, terminal).await?,
+        Step::UpdateWatermark => world.update(event).await?,
+    };
+    terminal.document(&answer);
+    let failed = answer
+        .get("failed")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let classes = failed.iter().filter_map(|failed| failed["error"].as_str());
+    Ok(classes.fold(ExitClass::Done, |class, name| {
+        class.worse(ExitClass::of(crate::exit::code_named(name)))
+    }))
+}
+
+impl World<'_> {
+    async fn lookup_old(&self, event: Value) -> Result<Value> {
+        let run_id = run_of(&event);
+        let request = decoded(with(event, &run_id, &["$schema", "defaults"]))?;
+        let (store, prefix) = (&self.sink.store, self.sink.prefix.as_str());
+        let answer = Box::pin(lookup_old(
+            &self.watermarks,
+            store,
+            prefix,
+            request,
+            RunContext::unbounded(),
+        ))
+        .await?;
+        written(&answer, &run_id)
+    }
+
+    async fn lookup_new(&self, event: Value) -> Result<Value> {
+        let run_id = run_of(&event);
+        let failed = event.get("failed").cloned();
+        let request = decoded(with(event, &run_id, &["failed"]))?;
+        let (store, prefix) = (&self.sink.store, self.sink.prefix.as_str());
+        let answer = Box::pin(lookup_new(
+            &self.server,
+            store,
+            prefix,
+            request,
+            RunContext::unbounded(),
+        ))
+        .await?;
+        Ok(joined(written(&answer, &run_id)?, failed))
+    }
+
+    /// One slice; or all slices of the windows in an answer of the step before.
+    async fn copy(&self, event: Value, terminal: &Terminal) -> Result<Value> {
+        let run_id = run_of(&event);
+        if event.get("windows").is_none() {
+            let request = decoded(with(event, &run_id, &[]))?;
+            return written(&self.copy_one(request).await?, &run_id);
+        }
+        let windows: Vec<CopyWindow> = decoded(event["windows"].clone())?;
+        let (mut copied, mut failed) = (Vec::new(), Vec::new());
+        for window in &windows {
+            if window.settle_seconds > 0 && window.slices > 0 {
+                terminal.note(&format!(
+                    "{}: a run would wait {} s here.",
+                    window.table, window.settle_seconds
+                ));
+            }
+            match self.copy_window(&run_id, window).await {
+                Ok(slices) => copied.extend(slices),
+                Err(error) => failed.push(failure(window, &error)),
+            }
+        }
+        let is_copied = |window: &&CopyWindow| {
+            failed
+                .iter()
+                .all(|failed: &Value| failed["table"] != json!(window.table))
+        };
+        let windows: Vec<&CopyWindow> = windows.iter().filter(is_copied).collect();
+        let answer = json!({
+            "run_id": run_id, "windows": windows, "empty": event["empty"], "copied": copied, "failed": failed,
+        });
+        Ok(joined(answer, event.get("failed").cloned()))
+    }
+
+    async fn copy_window(&self, run_id: &str, window: &CopyWindow) -> Result<Vec<CopyAnswer>> {
+        let mut copied = Vec::new();
+        for slice in (0_u32..).take(window.slices) {
+            let request = CopyRequest {
+                run_id: run_id.to_owned(),
+                table: window.table.clone(),
+                window: window.window.clone(),
+                slice: SliceId::planned(slice),
+                settings: window.settings.clone(),
+                dry_run: false,
+            };
+            copied.push(self.copy_one(request).await?);
+        }
+        Ok(copied)
+    }
+
+    async fn copy_one(&self, request: CopyRequest) -> Result<CopyAnswer> {
+        let sinks = self.source.sinks(request.settings.sink.iter());
+        let ports = CopyPorts {
+            reader: &mut RowReader::new(self.source.credential.clone()),
+            files: &Files,
+            sinks: &sinks,
+            store: &self.sink.store,
+            prefix: &self.sink.prefix,
+            part_bytes: PART_BYTES,
+        };
+        Box::pin(copy(ports, request, RunContext::unbounded())).await
+    }
+
+    /// One window; all empty ones; or all windows of an answer of the step before.
+    async fn update(&self, event: Value) -> Result<Value> {
+        let run_id = run_of(&event);
+        if event.get("copied").is_none() {
+            if event.get("windows").is_some() {
+                let request = decoded(with(event, &run_id, &[]))?;
+                let answer = Box::pin(update_all(self.ports(), request, RunContext::unbounded())).await?;
+                return written(&answer, &run_id);
+            }
+            let request = decoded(with(event, &run_id, &[]))?;
+            return written(&self.update_one(request).await?, &run_id);
+        }
+        let windows: Vec<CopyWindow> = decoded(event["windows"].clone())?;
+        let (mut committed, mut failed) = (Vec::new(), Vec::new());
+        for window in &windows {
+            let request = UpdateRequest {
+                run_id: run_id.clone(),
+                table: window.table.clone(),
+                window: window.window.clone(),
+                settings: window.settings.clone(),
+            };
+            match self.update_one(request).await {
+                Ok(answer) => committed.push(answer),
+                Err(error) => failed.push(failure(window, &error)),
+            }
+        }
+        let mut answer = json!({"run_id": run_id, "committed": committed, "failed": failed});
+        if event["empty"].as_array().is_some_and(|empty| !empty.is_empty()) {
+            let request = decoded(json!({"run_id": run_id, "windows": event["empty"]}))?;
+            let empty = Box::pin(update_all(self.ports(), request, RunContext::unbounded())).await?;
+            answer["advanced"] = json!(empty.advanced);
+            answer = joined(answer, Some(json!(empty.failed)));
+        }
+        Ok(joined(answer, event.get("failed").cloned()))
+    }
+
+    async fn update_one(&self, request: UpdateRequest) -> Result<UpdateAnswer> {
+        Box::pin(update(self.ports(), request, RunContext::unbounded())).await
+    }
+
+    const fn ports(&self) -> UpdatePorts<'_, Server, Watermarks<'_>, crate::wiring::store::Store> {
+        UpdatePorts {
+            source: &self.server,
+            watermarks: &self.watermarks,
+            store: &self.sink.store,
+            prefix: self.sink.prefix.as_str(),
+        }
+    }
+}
+
+fn run_of(event: &Value) -> String {
+    event["run_id"].as_str().unwrap_or(BY_HAND).to_owned()
+}
+
+/// The event with its run, without these fields.
+fn with(mut event: Value, run_id: &str, without: &[&str]) -> Value {
+    if let Value::Object(fields) = &mut event {
+        without.iter().for_each(|name| drop(fields.remove(*name)));
+        fields.insert("run_id".to_owned(), run_id.into());
+    }
+    event
+}
+
+fn decoded<T: DeserializeOwned>(event: Value) -> Result<T> {
+    tidemark_lambda::runner::decode(event)
+}
+
+fn written(answer: &impl Serialize, run_id: &str) -> Result<Value> {
+    let answer = serde_json::to_value(answer)
+        .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))?;
+    Ok(with(answer, run_id, &[]))
+}
+
+/// The answer with these failures beside its own.
+fn joined(mut answer: Value, failed: Option<Value>) -> Value {
+    if let (Some(Value::Array(own)), Some(Value::Array(more))) = (answer.get_mut("failed"), failed) {
+        own.extend(more);
+    }
+    answer
+}
+
+fn failure(window: &CopyWindow, error: &Error) -> Value {
+    json!({"table": window.table, "error": error.code().name(), "cause": error.report()})
+}

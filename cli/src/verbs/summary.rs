@@ -1,0 +1,176 @@
+//! What a run came to: every table of it, sorted, then a line for each failure with what to do.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tidemark::model::names::ObjectName;
+use tidemark::steps::tables::FailedTable;
+use tidemark::steps::update::Committed;
+
+use crate::copying::{Board, Report, shortened};
+use crate::exit::{ExitClass, advice, code_named};
+use crate::terminal::{Side, Terminal, bytes, duration, number};
+
+/// Columns that the other cells of a row take.
+const OTHER_CELLS: usize = 50;
+/// From this width on, the watermark has a column.
+const WIDE: usize = 120;
+
+/// Tells it, and says how the run ended.
+pub(super) fn tell(terminal: &Terminal, run_id: &str, report: &Report, board: &Board, elapsed: Duration) -> ExitClass {
+    if terminal.is_json() {
+        tell_machines(terminal, run_id, report, board, elapsed);
+    } else {
+        tell_people(terminal, report, board, elapsed);
+    }
+    let classes = report
+        .failed
+        .iter()
+        .map(|failed| ExitClass::of(code_named(&failed.error)));
+    classes.fold(ExitClass::Done, ExitClass::worse)
+}
+
+fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Duration) {
+    let is_wide = terminal.width() >= WIDE;
+    let mut columns = vec![
+        ("table", Side::Left),
+        ("result", Side::Left),
+        ("rows", Side::Right),
+        ("files", Side::Right),
+        ("size", Side::Right),
+        ("time", Side::Right),
+    ];
+    if is_wide {
+        columns.push(("watermark", Side::Left));
+    }
+    let name_width = terminal
+        .width()
+        .saturating_sub(OTHER_CELLS + if is_wide { 40 } else { 0 });
+    let mut rows: Vec<(ObjectName, Vec<String>)> = Vec::new();
+    for committed in &report.committed {
+        let took = board.took(&committed.table);
+        rows.push((committed.table.clone(), committed_cells(committed, took)));
+    }
+    let empty = |result: &str| {
+        vec![
+            result.to_owned(),
+            "-".into(),
+            "-".into(),
+            "-".into(),
+            "-".into(),
+            "-".into(),
+        ]
+    };
+    for table in &report.unchanged {
+        rows.push((table.clone(), empty("unchanged")));
+    }
+    for failed in &report.failed {
+        rows.push((failed.table.clone(), empty("failed")));
+    }
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let rows = rows.into_iter().map(|(table, cells)| {
+        let mut row = vec![shortened(&table.to_string(), name_width)];
+        row.extend(cells.into_iter().take(columns.len() - 1));
+        row
+    });
+    terminal.table(&columns, rows.collect());
+    terminal.line("");
+    tell_notes(terminal, report);
+    for FailedTable { table, error, cause } in sorted(&report.failed) {
+        terminal.error(&format!("{table}: {cause} ({error})"));
+        terminal.note(advice(code_named(error)));
+    }
+    let rows: u64 = report.committed.iter().map(|committed| committed.rows).sum();
+    terminal.line(&format!(
+        "{} copied, {} unchanged, {} failed: {} rows in {}.",
+        report.committed.len(),
+        report.unchanged.len(),
+        report.failed.len(),
+        number(rows),
+        duration(elapsed.as_secs())
+    ));
+    if !report.failed.is_empty() {
+        terminal.line("What is committed stays; the next run goes on with the tables that failed.");
+    }
+}
+
+fn committed_cells(committed: &Committed, took: Duration) -> Vec<String> {
+    vec![
+        "copied".to_owned(),
+        number(committed.rows),
+        committed.objects.to_string(),
+        bytes(committed.bytes),
+        duration(took.as_secs()),
+        committed.watermark.value().to_owned(),
+    ]
+}
+
+/// Rows that are in no file, which a reader has to know of.
+fn tell_notes(terminal: &Terminal, report: &Report) {
+    for committed in &report.committed {
+        match committed.late_rows {
+            Some(0) => {}
+            Some(late) => terminal.line(&format!(
+                "{}: {late} rows were committed after the copy and are in no file. Raise settle_seconds.",
+                committed.table
+            )),
+            None => terminal.line(&format!(
+                "{}: rows that came late could not be counted.",
+                committed.table
+            )),
+        }
+    }
+    for note in &report.notes {
+        let table = &note.table;
+        if note.null_rows > 0 {
+            terminal.line(&format!(
+                "{table}: {} rows have no watermark and are not copied.",
+                note.null_rows
+            ));
+        }
+        if note.future_rows > 0 {
+            terminal.line(&format!(
+                "{table}: {} rows are stamped in the future; a later run takes them.",
+                note.future_rows
+            ));
+        }
+        if note.held_back {
+            terminal.line(&format!("{table}: an open transaction holds the window back."));
+        }
+    }
+}
+
+fn sorted(failed: &[FailedTable]) -> Vec<&FailedTable> {
+    let mut failed: Vec<_> = failed.iter().collect();
+    failed.sort_by(|one, other| one.table.cmp(&other.table));
+    failed
+}
+
+fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Board, elapsed: Duration) {
+    for committed in &report.committed {
+        let mut event = json!(committed);
+        event["event"] = "committed".into();
+        event["seconds"] = board.took(&committed.table).as_secs_f64().into();
+        terminal.event(&event);
+    }
+    for table in &report.unchanged {
+        terminal.event(&json!({"event": "unchanged", "table": table}));
+    }
+    for note in &report.notes {
+        let mut event = json!(note);
+        event["event"] = "note".into();
+        terminal.event(&event);
+    }
+    for failed in sorted(&report.failed) {
+        let code = code_named(&failed.error);
+        terminal.event(&json!({
+            "event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause,
+            "advice": advice(code), "exit": ExitClass::of(code) as u8,
+        }));
+    }
+    terminal.event(&json!({
+        "event": "summary", "run_id": run_id, "committed": report.committed.len(), "unchanged": report.unchanged.len(),
+        "failed": report.failed.len(), "rows": report.committed.iter().map(|committed| committed.rows).sum::<u64>(),
+        "bytes": report.committed.iter().map(|committed| committed.bytes).sum::<u64>(), "seconds": elapsed.as_secs_f64(),
+    }));
+}

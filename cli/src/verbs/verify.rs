@@ -1,0 +1,177 @@
+//! `verify`: the files against the manifests. It changes nothing.
+
+use std::collections::HashSet;
+
+use clap::Args;
+use futures::stream::{self, StreamExt};
+use serde::Serialize;
+use tidemark::checksum::crc64nvme_base64;
+use tidemark::error::Result;
+use tidemark::ledger::keys::table_segment;
+use tidemark::model::manifest::{Manifest, ManifestPart};
+use tidemark::model::names::ObjectName;
+use tidemark::ports::objects::ReadObjects;
+
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::lake;
+use crate::terminal::{Side, Terminal, bytes, number};
+use crate::wiring::sink::{Sink, SinkArgs};
+use crate::wiring::store::Store;
+
+/// Files that are read at once.
+const READS_AT_ONCE: usize = 4;
+
+/// The arguments of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The tables [default: all that the sink has]
+    tables: Vec<ObjectName>,
+    /// Compares the sizes only, and reads no file
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    sink: SinkArgs,
+}
+
+/// A file that is not as its manifest has it.
+#[derive(Debug, Serialize)]
+struct Difference {
+    table: ObjectName,
+    key: String,
+    what: String,
+}
+
+/// What a table's check came to.
+#[derive(Debug, Default)]
+struct Checked {
+    windows: usize,
+    files: usize,
+    rows: u64,
+    bytes: u64,
+    differences: Vec<Difference>,
+}
+
+/// Checks every file of the tables.
+pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let sink = arguments.sink.open()?;
+    let mut class = ExitClass::Done;
+    let (mut rows, mut differences) = (Vec::new(), Vec::new());
+    for table in lake::chosen(&sink, &arguments.tables).await? {
+        let checked = check(&sink, &table, arguments.quick).await?;
+        terminal.event(&serde_json::json!({
+            "event": "verified", "table": table, "windows": checked.windows, "files": checked.files, "rows": checked.rows,
+            "bytes": checked.bytes, "differences": checked.differences,
+        }));
+        let result = match checked.differences.len() {
+            0 => "as it must be".to_owned(),
+            count => {
+                class = class.worse(ExitClass::Data);
+                format!("{count} differ")
+            }
+        };
+        let Checked { windows, files, .. } = checked;
+        rows.push(vec![
+            table.to_string(),
+            windows.to_string(),
+            files.to_string(),
+            number(checked.rows),
+            bytes(checked.bytes),
+            result,
+        ]);
+        differences.extend(checked.differences);
+    }
+    let columns = [
+        ("table", Side::Left),
+        ("windows", Side::Right),
+        ("files", Side::Right),
+        ("rows", Side::Right),
+        ("size", Side::Right),
+        ("files are", Side::Left),
+    ];
+    terminal.table(&columns, rows);
+    for Difference { key, what, .. } in &differences {
+        terminal.error(&format!("{key} {what}"));
+    }
+    if !differences.is_empty() {
+        terminal.note("Restore these files: nothing of a committed window is ever changed or removed by Tidemark.");
+    }
+    Ok(class)
+}
+
+async fn check(sink: &Sink, table: &ObjectName, is_quick: bool) -> Result<Checked> {
+    let manifests = lake::manifests(sink, table).await?;
+    let mut checked = Checked {
+        windows: manifests.len(),
+        ..Checked::default()
+    };
+    let parts: Vec<&ManifestPart> = manifests.iter().flat_map(|manifest| &manifest.parts).collect();
+    for part in &parts {
+        checked.files += 1;
+        checked.rows += part.rows;
+        checked.bytes += part.bytes;
+    }
+    let mut reads = stream::iter(parts)
+        .map(|part| async move { Ok((part, compare(sink, part, is_quick).await?)) })
+        .buffered(READS_AT_ONCE);
+    while let Some(read) = reads.next().await {
+        let read: Result<(&ManifestPart, Option<String>)> = read;
+        let (part, difference) = read?;
+        checked.differences.extend(difference.map(|what| Difference {
+            table: table.clone(),
+            key: part.key.clone(),
+            what,
+        }));
+    }
+    drop(reads);
+    checked.differences.extend(strangers(sink, table, &manifests).await?);
+    Ok(checked)
+}
+
+/// What is wrong with a file, if something is.
+async fn compare(sink: &Sink, part: &ManifestPart, is_quick: bool) -> Result<Option<String>> {
+    let size = sink.store.size(&part.key).await?;
+    let difference = match size {
+        None => Some("is missing".to_owned()),
+        Some(bytes) if bytes != part.bytes => Some(format!("has {bytes} bytes, and its manifest says {}", part.bytes)),
+        Some(_) if is_quick => None,
+        Some(_) => {
+            let object = sink.store.get(&part.key).await?;
+            let is_same = object.is_some_and(|object| crc64nvme_base64(&object.body) == part.crc64nvme);
+            (!is_same).then(|| "has another checksum than its manifest says".to_owned())
+        }
+    };
+    Ok(difference)
+}
+
+/// Files in the folder of the table that no manifest names, and that readers who list it take for data. Files of a window that
+/// is being committed are none: its plan is there.
+async fn strangers(sink: &Sink, table: &ObjectName, manifests: &[Manifest]) -> Result<Vec<Difference>> {
+    // A bucket is listed by its folders only.
+    let Store::Folder(folder) = &sink.store else {
+        return Ok(Vec::new());
+    };
+    let known: HashSet<&str> = manifests
+        .iter()
+        .flat_map(|manifest| &manifest.parts)
+        .map(|part| part.key.as_str())
+        .collect();
+    let committed: HashSet<&str> = manifests.iter().map(|manifest| manifest.window.as_str()).collect();
+    let open: Vec<String> = lake::windows(sink, table)
+        .await?
+        .iter()
+        .filter(|window| !committed.contains(window.as_str()))
+        .map(|window| format!("tidemark_window={window}/"))
+        .collect();
+    let keys = folder.keys(&format!("{}/", table_segment(table))).await?;
+    let strange = keys
+        .into_iter()
+        .filter(|key| !known.contains(key.as_str()) && !open.iter().any(|open| key.contains(open)));
+    Ok(strange
+        .map(|key| Difference {
+            table: table.clone(),
+            key,
+            what: "is in no manifest".to_owned(),
+        })
+        .collect())
+}

@@ -1,0 +1,5 @@
+//! From arguments to the ports of the steps.
+
+pub(crate) mod sink;
+pub(crate) mod source;
+pub(crate) mod store;

@@ -1,0 +1,138 @@
+//! Where files and ledger go, and where the watermarks are.
+
+use clap::Args;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::ledger::Pointers;
+use tidemark::model::names::ObjectName;
+use tidemark_aws::clients::Aws;
+use tidemark_folder::FolderStore;
+use tidemark_lambda::watermark_store::WatermarkStore;
+use tidemark_sqlserver::control_table::ControlTable;
+use tidemark_sqlserver::session::Server;
+
+use super::store::Store;
+
+/// The procedure of a control table when none is named, as in the tutorials.
+const PROCEDURE: &str = "dbo.usp_write_watermark";
+
+/// The sink, as it is given.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SinkArgs {
+    /// A folder, or s3://bucket/prefix
+    #[arg(
+        long,
+        env = "TIDEMARK_SINK",
+        default_value = "./lake",
+        value_name = "PLACE",
+        help_heading = "Sink"
+    )]
+    pub(crate) sink: String,
+    /// Keeps the watermarks in this table of the source instead of beside the ledger
+    #[arg(long, value_name = "TABLE", help_heading = "Sink")]
+    pub(crate) watermark_table: Option<ObjectName>,
+    /// Moves them with this procedure [default: dbo.usp_write_watermark]
+    #[arg(long, value_name = "PROCEDURE", requires = "watermark_table", help_heading = "Sink")]
+    pub(crate) watermark_procedure: Option<ObjectName>,
+}
+
+/// The bucket and the prefix in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sink {
+    /// The bucket.
+    pub(crate) store: Store,
+    /// The prefix, without slashes around it; none in a folder.
+    pub(crate) prefix: String,
+    /// The sink as it was given.
+    pub(crate) name: String,
+}
+
+/// The store of the watermarks.
+pub(crate) type Watermarks<'a> = WatermarkStore<ControlTable, Pointers<'a, Store>>;
+
+impl SinkArgs {
+    /// Opens the sink. Nothing is written.
+    pub(crate) fn open(&self) -> Result<Sink> {
+        let name = self.sink.clone();
+        let Some(place) = name.strip_prefix("s3://") else {
+            return Ok(Sink {
+                store: Store::Folder(FolderStore::new(folder_of(&name)?)),
+                prefix: String::new(),
+                name,
+            });
+        };
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        if bucket.is_empty() {
+            return Err(refused("names no bucket: write s3://bucket/prefix"));
+        }
+        let (bucket, prefix) = (bucket.to_owned(), prefix.trim_matches('/').to_owned());
+        Ok(Sink {
+            store: Store::S3(Aws::from_environment()?.store(&bucket)),
+            prefix,
+            name,
+        })
+    }
+
+    /// The store of the watermarks: a control table behind `server`, or pointers in the sink.
+    pub(crate) fn watermarks<'a>(&self, sink: &'a Sink, server: Option<Server>) -> Result<Watermarks<'a>> {
+        let (Some(table), Some(server)) = (&self.watermark_table, server) else {
+            return Ok(WatermarkStore::Pointers(Pointers::new(&sink.store, &sink.prefix)));
+        };
+        let procedure = match &self.watermark_procedure {
+            Some(procedure) => procedure.clone(),
+            None => PROCEDURE.parse()?,
+        };
+        Ok(WatermarkStore::ControlTable(ControlTable::new(
+            server,
+            table.clone(),
+            procedure,
+        )))
+    }
+}
+
+fn folder_of(name: &str) -> Result<&str> {
+    let path = name.strip_prefix("file://").unwrap_or(name);
+    match path.split_once("://") {
+        Some((scheme, _)) => Err(refused(&format!(
+            "begins with {scheme}://, which is not known: write s3://bucket/prefix, or a folder"
+        ))),
+        None if path.is_empty() => Err(refused("is empty: write s3://bucket/prefix, or a folder")),
+        None => Ok(path),
+    }
+}
+
+fn refused(what: &str) -> Error {
+    Error::new(ErrorCode::InvalidInput, format!("--sink {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(sink: &str) -> Result<Sink> {
+        SinkArgs {
+            sink: sink.to_owned(),
+            watermark_table: None,
+            watermark_procedure: None,
+        }
+        .open()
+    }
+
+    #[test]
+    fn a_sink_is_a_folder_or_a_bucket_and_a_wrong_one_is_named() {
+        for (given, path) in [
+            ("./lake", "./lake"),
+            ("file:///data/lake", "/data/lake"),
+            ("lake", "lake"),
+        ] {
+            let Store::Folder(folder) = open(given).unwrap().store else {
+                panic!("{given} is a folder")
+            };
+            assert_eq!(folder.path().to_str(), Some(path));
+        }
+        for (given, said) in [("gs://b/p", "gs://"), ("", "is empty"), ("s3:///p", "no bucket")] {
+            let error = open(given).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput);
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+}

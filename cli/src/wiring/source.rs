@@ -1,0 +1,311 @@
+//! The source: its address and login, from an address, the environment, standard input or a secret.
+
+use std::io::BufRead;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use futures::future::BoxFuture;
+use serde_json::json;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::sink::SinkSpec;
+use tidemark::ports::secrets::{ReadSecrets, Secret};
+use tidemark_aws::clients::Aws;
+use tidemark_sqlserver::login::{Credential, Login, Logins, ServerConfig, Tls};
+use tidemark_sqlserver::session::{KeptConnection, Server};
+use tidemark_sqlserver::sink::Sinks;
+
+/// The port of SQL Server.
+const PORT: u16 = 1433;
+
+/// The source, as it is given.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SourceArgs {
+    /// sqlserver://user[:password]@host[:port]/database[?tls=verify|trust]
+    #[arg(
+        long,
+        env = "TIDEMARK_SOURCE",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        help_heading = "Source"
+    )]
+    pub(crate) source: Option<String>,
+    /// A secret of AWS Secrets Manager with host, port, username, password and dbname
+    #[arg(long, value_name = "ARN", conflicts_with = "source", help_heading = "Source")]
+    pub(crate) secret: Option<String>,
+    /// Reads the password from the first line of standard input
+    ///
+    /// A shell expands `$` and others may see the arguments of a process. The variable TIDEMARK_PASSWORD holds a password as well.
+    #[arg(long, conflicts_with = "secret", help_heading = "Source")]
+    pub(crate) password_stdin: bool,
+    /// Whether the server's certificate must be trusted. An authority of your own goes into SSL_CERT_FILE [default: verify]
+    #[arg(long, value_enum, help_heading = "Source")]
+    pub(crate) tls: Option<TlsMode>,
+}
+
+/// How the server's certificate is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TlsMode {
+    /// It must chain to a known root and name the host.
+    Verify,
+    /// The connection is encrypted, but to whoever answers.
+    Trust,
+}
+
+/// What is found of a source before anything is connected.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// Who logs in, and where.
+    pub(crate) credential: Credential,
+    /// The server and its database, as people name them.
+    pub(crate) name: String,
+    logins: Logins,
+    tls: Tls,
+}
+
+impl Source {
+    /// A session of statements.
+    pub(crate) fn server(&self) -> Server {
+        Server::new(self.credential.clone())
+    }
+
+    /// The databases behind the secrets that these tables name, and no others.
+    pub(crate) fn sinks<'a>(&self, sinks: impl Iterator<Item = &'a SinkSpec>) -> Sinks {
+        let secrets = sinks.map(|SinkSpec::SqlServer(sink)| sink.secret_arn.clone());
+        Sinks::new(&self.logins, self.tls, secrets.collect(), &KeptConnection::default())
+    }
+
+    fn of(credential: Credential, logins: Logins, tls: Tls) -> Self {
+        Self {
+            name: credential.login().to_string(),
+            credential,
+            logins,
+            tls,
+        }
+    }
+}
+
+impl SourceArgs {
+    /// Finds the login.
+    pub(crate) async fn open(&self) -> Result<Source> {
+        let logins = Logins::new(Arc::new(AwsSecrets));
+        if let Some(arn) = &self.secret {
+            let tls = tls_of(self.tls.unwrap_or(TlsMode::Verify));
+            let server = ServerConfig {
+                secret: arn.clone(),
+                tls,
+            };
+            let credential = logins.credential(&server).await?;
+            return Ok(Source::of(credential, logins, tls));
+        }
+        let Some(address) = &self.source else {
+            let message = "there is no source: give --source sqlserver://user@host/database, or --secret with the name of a \
+                           secret, or set TIDEMARK_SOURCE";
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        };
+        let mut address = Address::parse(address)?;
+        if let Some(password) = self.password()? {
+            address.password = Some(password);
+        }
+        let tls = tls_of(self.tls.unwrap_or(address.tls));
+        let credential = Credential::from(login_of(address, tls)?);
+        Ok(Source::of(credential, logins, tls))
+    }
+
+    /// The password that is given beside the address.
+    fn password(&self) -> Result<Option<String>> {
+        if self.password_stdin {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line);
+            read.map_err(|error| {
+                Error::with_source(
+                    ErrorCode::InvalidInput,
+                    "cannot read the password from standard input",
+                    error,
+                )
+            })?;
+            return Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()));
+        }
+        Ok(std::env::var("TIDEMARK_PASSWORD")
+            .ok()
+            .filter(|password| !password.is_empty()))
+    }
+}
+
+/// The login of an address. The only place of this command that makes one.
+fn login_of(address: Address, tls: Tls) -> Result<Login> {
+    let Some(password) = address.password else {
+        let message = format!(
+            "there is no password for {}: set TIDEMARK_PASSWORD, or give --password-stdin, or write it into the address",
+            address.username
+        );
+        return Err(Error::new(ErrorCode::InvalidInput, message));
+    };
+    let secret = json!({
+        "host": address.host, "port": address.port, "username": address.username,
+        "password": password, "dbname": address.database,
+    });
+    Login::from_secret("--source", &Secret::new(secret.to_string()), tls)
+}
+
+const fn tls_of(mode: TlsMode) -> Tls {
+    match mode {
+        TlsMode::Verify => Tls::Verify,
+        TlsMode::Trust => Tls::Trust,
+    }
+}
+
+/// The secrets of AWS, whose clients are made when a secret is first asked for.
+#[derive(Debug)]
+struct AwsSecrets;
+
+impl ReadSecrets for AwsSecrets {
+    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
+        Box::pin(async move { Aws::from_environment()?.secrets.secret(name).await })
+    }
+}
+
+/// The parts of an address.
+struct Address {
+    host: String,
+    port: u16,
+    username: String,
+    password: Option<String>,
+    database: String,
+    tls: TlsMode,
+}
+
+impl Address {
+    /// Reads `sqlserver://user:password@host:port/database?tls=trust`. No error quotes what could hold a password.
+    fn parse(text: &str) -> Result<Self> {
+        let rest = ["sqlserver://", "mssql://"]
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme));
+        let rest = rest.ok_or_else(|| refused("does not begin with sqlserver://"))?;
+        // A password may hold an @, a host may not.
+        let (login, place) = rest
+            .rsplit_once('@')
+            .ok_or_else(|| refused("has no user before an @"))?;
+        let (place, query) = place.split_once('?').unwrap_or((place, ""));
+        let (server, database) = place
+            .split_once('/')
+            .ok_or_else(|| refused("has no /database after the host"))?;
+        let (username, password) = match login.split_once(':') {
+            Some((username, password)) => (username, Some(decoded(password)?)),
+            None => (login, None),
+        };
+        let (host, port) = host_and_port(server)?;
+        let (username, database) = (decoded(username)?, decoded(database.trim_end_matches('/'))?);
+        for (what, value) in [("user", &username), ("host", &host), ("database", &database)] {
+            if value.is_empty() {
+                return Err(refused(&format!("has no {what}")));
+            }
+        }
+        Ok(Self {
+            host,
+            port,
+            username,
+            password,
+            database,
+            tls: tls_in(query)?,
+        })
+    }
+}
+
+fn host_and_port(server: &str) -> Result<(String, u16)> {
+    let (host, port) = match server.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => match server.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (server, None),
+        },
+    };
+    let port = match port {
+        Some(port) => port
+            .parse()
+            .map_err(|_| refused("has a port that is not a number from 1 to 65535"))?,
+        None => PORT,
+    };
+    Ok((host.to_owned(), port))
+}
+
+fn tls_in(query: &str) -> Result<TlsMode> {
+    let mut tls = TlsMode::Verify;
+    for setting in query.split('&').filter(|setting| !setting.is_empty()) {
+        tls = match setting.split_once('=') {
+            Some(("tls", "verify")) => TlsMode::Verify,
+            Some(("tls", "trust")) => TlsMode::Trust,
+            _ => return Err(refused("has a setting that is not tls=verify or tls=trust")),
+        };
+    }
+    Ok(tls)
+}
+
+/// Text in which `%40` stands for `@`.
+fn decoded(text: &str) -> Result<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+        let value = digit()
+            .zip(digit())
+            .and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        bytes.push(value.ok_or_else(|| refused("has a % that two hexadecimal digits do not follow: write %25"))?);
+    }
+    String::from_utf8(bytes).map_err(|_| refused("is not UTF-8"))
+}
+
+fn refused(what: &str) -> Error {
+    let message = format!("--source {what}: write sqlserver://user@host:1433/database");
+    Error::new(ErrorCode::InvalidInput, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &str) -> (String, u16, String, Option<String>, String, TlsMode) {
+        let Address {
+            host,
+            port,
+            username,
+            password,
+            database,
+            tls,
+        } = Address::parse(text).unwrap();
+        (host, port, username, password, database, tls)
+    }
+
+    #[test]
+    fn an_address_has_its_parts() {
+        let (host, port, username, password, database, tls) =
+            parts("sqlserver://sa:p%40s$:s@db.local:1444/My%20Shop?tls=trust");
+        assert_eq!((host.as_str(), port, username.as_str()), ("db.local", 1444, "sa"));
+        assert_eq!((password.as_deref(), database.as_str()), (Some("p@s$:s"), "My Shop"));
+        assert_eq!(tls, TlsMode::Trust);
+        let (host, port, _, password, ..) = parts("mssql://u:a@b@[::1]/d");
+        assert_eq!((host.as_str(), port, password.as_deref()), ("::1", 1433, Some("a@b")));
+        assert_eq!(parts("sqlserver://u@h/d").3, None);
+    }
+
+    #[test]
+    fn a_wrong_address_says_what_is_wrong_and_never_the_password() {
+        for (text, said) in [
+            ("postgres://u:s3cret@h/d", "sqlserver://"),
+            ("sqlserver://h/d", "no user"),
+            ("sqlserver://u:s3cret@h", "/database"),
+            ("sqlserver://u:s3cret@h:x/d", "port"),
+            ("sqlserver://u:s3cret@/d", "no host"),
+            ("sqlserver://u:s3cret%4@h/d", "%25"),
+            ("sqlserver://u:s3cret@h/d?encrypt=no", "tls=verify"),
+        ] {
+            let error = Address::parse(text).map(drop).unwrap_err();
+            let report = error.report();
+            assert!(report.contains(said) && !report.contains("s3cret"), "{report}");
+            assert_eq!(error.code(), ErrorCode::InvalidInput);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What is wrong with what was given: all of it, before anything starts.
+
+use std::fs;
+
+use crate::world::{SCRIPT, World, bare};
+
+#[test]
+fn mistakes_of_the_file_are_all_said_before_anything_starts() {
+    let world = World::new(SCRIPT);
+    fs::write(
+        world.folder.path().join("tables.json"),
+        "\u{feff}{ // two mistakes\n\"tables\": [{\"table\": \"orders\", \"tracking\": \"rowversion\"},
+         {\"table\": \"items\", \"traking\": {}}]}",
+    )
+    .unwrap();
+    let done = world.run(&["run"]);
+    assert_eq!(done.code, Some(1), "{}", done.all());
+    for said in [
+        "tables.json: tables[0].tracking (dbo.orders): this is the text \"rowversion\"",
+        "tables.json: tables[1].traking (dbo.items): there is no such field: did you mean `tracking`?",
+        "tables[1] (dbo.items): `tracking` is missing",
+        "has 3 mistakes. Nothing was started.",
+    ] {
+        assert!(done.err.contains(said), "{said}\n{}", done.all());
+    }
+    assert!(!world.lake().exists());
+    let done = world.run(&["run", "--json"]);
+    assert_eq!(done.events("mistake").len(), 3, "{}", done.all());
+}
+
+#[test]
+fn usage_is_class_1_and_help_is_class_0() {
+    let world = World::new("");
+    for (arguments, code) in [
+        (&["--help"][..], 0),
+        (&["run", "--help"], 0),
+        (&["--version"], 0),
+        (&["schema"], 0),
+        (&["completions", "bash"], 0),
+        (&["man"], 0),
+        (&[], 1),
+        (&["rum"], 1),
+        (&["run", "--watch", "5"], 1),
+        (&["run", "no-such-file.json"], 1),
+    ] {
+        let done = world.run(arguments);
+        assert_eq!(done.code, Some(code), "{arguments:?}: {}", done.all());
+    }
+    let version = world.run(&["--version"]).out;
+    assert!(
+        version.starts_with(concat!("tidemark ", env!("CARGO_PKG_VERSION"), " (")) && !version.contains("unknown"),
+        "{version}"
+    );
+    assert!(world.run(&["rum"]).err.contains("'run'"), "a nearest spelling");
+}
+
+#[test]
+fn without_a_source_the_ways_to_give_one_are_named() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    let mut command = bare(&["run"]);
+    let output = command.current_dir(world.folder.path()).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("--source") && err.contains("TIDEMARK_SOURCE"), "{err}");
+}

@@ -1,0 +1,96 @@
+//! A run that is interrupted, or dies: the next one goes on, and every row is there once.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::world::{Done, World};
+
+/// A table whose first load is five files.
+fn world(settle_seconds: u32) -> World {
+    let rows: Vec<String> = (1..=200)
+        .map(|id| format!("({id}, '2020-01-01T00:00:00.{:03}')", id))
+        .collect();
+    let world = World::new(&format!(
+        "CREATE TABLE t (id int NOT NULL PRIMARY KEY, at datetime2(3) NOT NULL);
+         CREATE INDEX i ON t (at);
+         INSERT t VALUES {}",
+        rows.join(", ")
+    ));
+    let tracking = json!({"watermark": {"column": "at", "settle_seconds": settle_seconds}});
+    world.tables(&json!([{"table": "t", "tracking": tracking, "format": "csv", "slice_rows": 40}]));
+    world
+}
+
+fn ids(world: &World) -> Vec<u32> {
+    let lines = world.lines("dbo.t");
+    let mut ids: Vec<u32> = lines
+        .iter()
+        .map(|line| line.split(',').next().unwrap().parse().unwrap())
+        .collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn started(world: &World) -> Child {
+    let mut command = world.command(&["run"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+fn send(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn an_interrupted_run_says_what_happens_next_and_the_next_one_does_it() {
+    let world = world(30);
+    let child = started(&world);
+    let plan = world.lake().join("_ledger/dbo.t/initial/plan.json");
+    let began = Instant::now();
+    while !plan.exists() {
+        assert!(began.elapsed() < Duration::from_secs(30), "no window is frozen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    send(&child, Signal::INT);
+    let done = Done::from(child.wait_with_output().unwrap());
+    assert_eq!(done.code, Some(130), "{}", done.all());
+    assert!(
+        done.err.contains("Stopped. 0 windows are committed. 1 are not"),
+        "{}",
+        done.all()
+    );
+    assert!(began.elapsed() < Duration::from_secs(20), "the wait is not waited for");
+    assert_eq!(ids(&world), [0_u32; 0]);
+    // The frozen window has its own wait.
+    let plan_text = std::fs::read_to_string(&plan).unwrap();
+    std::fs::write(
+        &plan,
+        plan_text.replace("\"settle_seconds\": 30", "\"settle_seconds\": 0"),
+    )
+    .unwrap();
+    world.succeeds(&["run"]);
+    assert_eq!(ids(&world), (1..=200).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_is_finished_by_the_next_one() {
+    let begins = Instant::now();
+    let whole = world(0);
+    whole.succeeds(&["run"]);
+    let expected = ids(&whole);
+    assert_eq!(expected, (1..=200).collect::<Vec<_>>());
+    let takes = begins.elapsed().as_millis() as u64;
+    for round in 1..=8 {
+        let world = world(0);
+        let mut child = started(&world);
+        std::thread::sleep(Duration::from_millis(takes * round / 9));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        world.succeeds(&["run"]);
+        assert_eq!(ids(&world), expected, "round {round}");
+    }
+}

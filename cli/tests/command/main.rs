@@ -1,0 +1,10 @@
+//! The command as people and schedulers use it: the binary, the stand-in of SQL Server, a folder.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod inputs;
+mod interruptions;
+mod runs;
+mod terminals;
+mod verbs;
+mod world;

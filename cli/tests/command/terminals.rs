@@ -1,0 +1,119 @@
+//! What a terminal shows, at 80 and at 200 columns.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use serde_json::json;
+
+use crate::world::{SCRIPT, World};
+
+/// What a command wrote to its terminal, and how long it took until it wrote something.
+struct Seen {
+    text: String,
+    first: Duration,
+    code: Option<i32>,
+}
+
+/// Runs the command on a terminal of its own with so many columns.
+fn on_a_terminal(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, &str)]) -> Seen {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave: OwnedFd = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&slave, size).unwrap();
+    let began = Instant::now();
+    let mut command = world.command(arguments);
+    command
+        .env("TERM", "xterm-256color")
+        .envs(settings.iter().copied())
+        .stdin(Stdio::from(slave.try_clone().unwrap()))
+        .stdout(Stdio::from(slave.try_clone().unwrap()))
+        .stderr(Stdio::from(slave));
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let (mut master, mut text, mut first) = (File::from(master), Vec::new(), None);
+    let mut buffer = [0; 4096];
+    // The end of the last process on a terminal is an error to whoever reads the other side.
+    while let Ok(read @ 1..) = master.read(&mut buffer) {
+        first.get_or_insert_with(|| began.elapsed());
+        text.extend_from_slice(&buffer[..read]);
+    }
+    Seen {
+        text: String::from_utf8_lossy(&text).into_owned(),
+        first: first.unwrap(),
+        code: child.wait().unwrap().code(),
+    }
+}
+
+/// The lines of a text, without what only colours it or moves the cursor.
+fn plain_lines(text: &str) -> Vec<String> {
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character == '\x1b' {
+            // A sequence ends with a letter.
+            characters.by_ref().skip(1).find(char::is_ascii_alphabetic);
+        } else if character == '\r' {
+            plain.push('\n');
+        } else {
+            plain.push(character);
+        }
+    }
+    plain.lines().map(str::to_owned).collect()
+}
+
+fn tables_with_a_failure() -> serde_json::Value {
+    let mut tables = World::both(2);
+    tables.as_array_mut().unwrap().push(json!({
+        "table": "sales.a_table_with_a_name_that_is_rather_long_for_a_name_of_a_table", "tracking": {"change_tracking": {}},
+    }));
+    tables
+}
+
+#[test]
+fn progress_begins_at_once_and_fits_the_terminal() {
+    for columns in [80, 200] {
+        let world = World::new(SCRIPT);
+        world.tables(&tables_with_a_failure());
+        let seen = on_a_terminal(&world, &["run"], columns, &[]);
+        assert!(seen.code.is_some_and(|code| code != 0), "{}", seen.text);
+        assert!(seen.first < Duration::from_secs(2), "{:?}", seen.first);
+        assert!(
+            seen.text.contains("for open transactions"),
+            "a wait says that it is one: {}",
+            seen.text
+        );
+        assert!(seen.text.contains("\x1b[31m"), "a failure has a colour: {}", seen.text);
+        let lines = plain_lines(&seen.text);
+        let table = lines.iter().position(|line| line.starts_with("table ")).unwrap();
+        for line in &lines[table..table + 4] {
+            assert!(line.chars().count() <= columns.into(), "{columns}: {line}");
+        }
+        assert_eq!(lines[table].contains("watermark"), columns == 200);
+    }
+}
+
+#[test]
+fn no_color_means_none() {
+    let world = World::new(SCRIPT);
+    world.tables(&tables_with_a_failure());
+    let seen = on_a_terminal(&world, &["run"], 80, &[("NO_COLOR", "1")]);
+    assert!(
+        !seen.text.contains("\x1b[31m") && !seen.text.contains("\x1b[32m"),
+        "{}",
+        seen.text
+    );
+}

@@ -1,0 +1,281 @@
+//! The verbs around a run: from the catalog to the files, and what is found of them.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::world::{SCRIPT, World, fed};
+
+const CATALOG: &str = "
+    ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
+    GO
+    CREATE TABLE stamped (id int NOT NULL PRIMARY KEY, note nvarchar(20) NULL, stamp rowversion NOT NULL);
+    CREATE TABLE tracked (id int NOT NULL PRIMARY KEY, note nvarchar(20) NULL);
+    CREATE TABLE changed (id int NOT NULL PRIMARY KEY, modified_at datetime2(3) NOT NULL);
+    CREATE INDEX i ON changed (modified_at);
+    CREATE TABLE appended (id int IDENTITY(1, 1) NOT NULL PRIMARY KEY, note nvarchar(20) NULL);
+    CREATE TABLE neither (note nvarchar(20) NULL);
+    GO
+    ALTER TABLE tracked ENABLE CHANGE_TRACKING;
+    GO
+    INSERT stamped (id, note) VALUES (1, N'a'), (2, N'b');
+    INSERT tracked VALUES (1, N'a'), (2, N'b'), (3, N'c');
+    INSERT changed VALUES (1, '2020-01-01');
+    INSERT appended (note) VALUES (N'a');";
+
+#[test]
+fn from_the_catalog_to_files_and_an_increment_in_three_commands() {
+    let world = World::new(CATALOG);
+    let done = world.succeeds(&["init"]);
+    for said in [
+        "a rowversion is exact and needs no wait",
+        "it is on; deletes are copied",
+        "its name says that every change sets it; an index begins with it",
+        "an identity grows; updates are not seen",
+        "left out",
+    ] {
+        // Cells are broken into lines.
+        let words = done.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        let is_said = said.split(' ').all(|word| words.contains(word));
+        assert!(is_said, "{said}\n{}", done.all());
+    }
+    let path = world.folder.path().join("tables.json");
+    let written: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let tracking = |table: &str| {
+        let tables = written["tables"].as_array().unwrap().iter();
+        tables
+            .clone()
+            .find(|entry| entry["table"] == table)
+            .map(|entry| entry["tracking"].clone())
+    };
+    assert_eq!(tracking("dbo.tracked"), Some(json!({"change_tracking": {}})));
+    assert_eq!(tracking("dbo.stamped"), Some(json!({"watermark": {"column": "stamp"}})));
+    assert_eq!(
+        tracking("dbo.changed"),
+        Some(json!({"watermark": {"column": "modified_at"}}))
+    );
+    assert_eq!(tracking("dbo.neither"), None);
+    assert_eq!(world.run(&["init"]).code, Some(1), "what is there is not written over");
+
+    // A test has no half minute to wait for transactions.
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"column\":", "\"settle_seconds\": 0, \"column\":")).unwrap();
+    let done = world.succeeds(&["run"]);
+    assert!(
+        done.out.contains("4 copied, 0 unchanged, 0 failed: 7 rows"),
+        "{}",
+        done.all()
+    );
+    world
+        .sandbox
+        .execute("DELETE tracked WHERE id = 2; INSERT stamped (id) VALUES (3)")
+        .unwrap();
+    let done = world.succeeds(&["run"]);
+    assert!(
+        done.out.contains("2 copied, 2 unchanged, 0 failed: 2 rows"),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn patterns_choose_the_tables_of_init() {
+    let world = World::new(CATALOG);
+    let done = world.succeeds(&[
+        "init",
+        "--json",
+        "--include",
+        "*.t*",
+        "--include",
+        "dbo.stamped",
+        "--exclude",
+        "*ked",
+    ]);
+    let tables: Vec<Value> = done
+        .events("table")
+        .iter()
+        .map(|event| event["table"].clone())
+        .collect();
+    assert_eq!(tables, ["dbo.stamped"], "{}", done.all());
+    assert_eq!(done.events("table")[0]["candidates"][0]["score"], 90);
+}
+
+#[test]
+fn three_hundred_tables_are_proposed_by_one_question() {
+    let tables: Vec<String> = (0..300)
+        .map(|number| {
+            format!("CREATE TABLE t{number} (id int NOT NULL PRIMARY KEY, a int, b int, stamp rowversion NOT NULL)")
+        })
+        .collect();
+    let world = World::new(&tables.join(";\n"));
+    world.sandbox.statements();
+    let began = std::time::Instant::now();
+    world.succeeds(&["init"]);
+    let took = began.elapsed();
+    assert!(took.as_secs() < 5, "{took:?}");
+    let asked = world.sandbox.statements();
+    assert_eq!(
+        asked.iter().filter(|line| line.contains("sys.tables")).count(),
+        1,
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn the_doctor_names_what_is_missing_and_changes_nothing() {
+    let world = World::new(SCRIPT);
+    let mut tables = World::both(0);
+    world.tables(&tables);
+    let done = world.succeeds(&["doctor"]);
+    assert!(!done.out.contains('✗'), "{}", done.all());
+    assert!(done.out.contains("no index begins with it"), "{}", done.all());
+    let left = fs::read_dir(world.lake()).map(|entries| entries.count()).unwrap_or(0);
+    assert!(left <= 1, "nothing but what is no object is left");
+
+    tables[0]["tracking"] = json!({"change_tracking": {}});
+    tables[1]["tracking"]["watermark"]["column"] = json!("name");
+    world.tables(&tables);
+    let done = world.run(&["doctor"]);
+    assert_eq!(done.code, Some(5), "{}", done.all());
+    assert!(done.out.contains("✗ dbo.orders"), "{}", done.all());
+    assert!(
+        done.out
+            .contains("✗ dbo.items: column name is a nvarchar(40), which cannot be a watermark"),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn a_plan_shows_windows_rows_and_statements_with_their_values() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    world
+        .sandbox
+        .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
+        .unwrap();
+    let done = world.succeeds(&["plan", "--sql"]);
+    assert!(
+        done.out.contains("N'2020-01-03T00:00:00.000'") && !done.out.contains("@P1"),
+        "{}",
+        done.all()
+    );
+    let planned: Vec<Value> = world
+        .succeeds(&["plan", "--json"])
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(planned.len(), 1);
+    assert_eq!(
+        (&planned[0]["table"], &planned[0]["rows"]),
+        (&json!("dbo.orders"), &json!(1))
+    );
+    // It has written nothing.
+    assert!(
+        !world
+            .lake()
+            .join("_ledger/dbo.orders/from-2020-01-03T00-00-00/plan.json")
+            .exists()
+    );
+}
+
+#[test]
+fn status_history_and_verify_say_how_the_tables_are() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    world
+        .sandbox
+        .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
+        .unwrap();
+    world.succeeds(&["run"]);
+    let status: Vec<Value> = world
+        .succeeds(&["status", "--json"])
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(status.len(), 2);
+    assert_eq!(status[1]["watermark"], "2020-01-04T00:00:00.000");
+    assert_eq!((&status[1]["rows"], &status[1]["pending"]), (&json!(1), &Value::Null));
+    let history = world.succeeds(&["history", "orders"]);
+    assert_eq!(history.out.lines().count(), 3, "{}", history.all());
+    assert_eq!(world.run(&["history", "no.such"]).code, Some(1));
+
+    let done = world.succeeds(&["verify"]);
+    assert!(done.out.contains("as it must be"), "{}", done.all());
+    let part = world.lake().join("dbo.orders/tidemark_window=initial/part-00000.csv");
+    let content = fs::read_to_string(&part).unwrap();
+    fs::write(&part, content.replace("one", "0ne")).unwrap();
+    fs::write(part.with_file_name("part-00009.csv"), "id\n").unwrap();
+    let done = world.run(&["verify", "orders"]);
+    assert_eq!(done.code, Some(3), "{}", done.all());
+    assert!(
+        done.err.contains("has another checksum") && done.err.contains("is in no manifest"),
+        "{}",
+        done.all()
+    );
+    let done = world.run(&["verify", "--quick", "orders"]);
+    assert!(!done.err.contains("checksum"), "{}", done.all());
+    fs::remove_file(&part).unwrap();
+    assert!(world.run(&["verify"]).err.contains("is missing"));
+}
+
+#[test]
+fn what_one_step_writes_the_next_one_reads() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    let mut answer = world.succeeds(&["step", "lookup-old-watermark", "tables.json"]).out;
+    for step in ["lookup-new-watermark", "copy-delta", "update-watermark"] {
+        let done = fed(world.command(&["step", step, "-"]), &answer);
+        assert_eq!(done.code, Some(0), "{step}: {}", done.all());
+        answer = done.out;
+    }
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["committed"].as_array().unwrap().len(), 2, "{answer}");
+    assert_eq!(world.lines("dbo.items"), ["1,a", "2,b"]);
+    let done = world.succeeds(&["run"]);
+    assert!(done.out.contains("0 copied, 2 unchanged"), "{}", done.all());
+}
+
+#[test]
+fn engines_are_told_of_the_files_and_of_the_present_rows() {
+    let world = World::new(CATALOG);
+    let table = |name: &str, tracking: Value| json!({"table": name, "tracking": tracking});
+    world.tables(&json!([
+        table("tracked", json!({"change_tracking": {}})),
+        table(
+            "changed",
+            json!({"watermark": {"column": "modified_at", "settle_seconds": 0}})
+        ),
+    ]));
+    world.succeeds(&["run"]);
+    world.sandbox.execute("DELETE tracked WHERE id = 2").unwrap();
+    world.succeeds(&["run"]);
+    for (engine, said) in [
+        ("athena", "STORED AS PARQUET"),
+        ("spark", "USING parquet"),
+        ("duckdb", "read_parquet"),
+        ("snowflake", "EXTERNAL TABLE"),
+        ("redshift", "NO SCHEMA BINDING"),
+    ] {
+        let done = world.succeeds(&["sql", engine, "tracked"]);
+        assert!(
+            done.out.contains(said) && done.out.contains("ROW_NUMBER()"),
+            "{}",
+            done.all()
+        );
+        assert!(done.out.contains("<> 'D'"), "{}", done.all());
+    }
+    let done = world.succeeds(&["sql", "duckdb", "changed"]);
+    assert!(done.out.contains("Give --key"), "{}", done.all());
+    let done = world.succeeds(&["sql", "duckdb", "changed", "--key", "id"]);
+    assert!(
+        done.out.contains("PARTITION BY \"id\" ORDER BY \"modified_at\" DESC"),
+        "{}",
+        done.all()
+    );
+    assert_eq!(world.run(&["sql", "duckdb", "changed", "--key", "no"]).code, Some(1));
+}

@@ -1,0 +1,256 @@
+//! The folder behind the ports of the bucket.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidemark::checksum::crc64nvme_base64;
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::record::{UploadedObject, UploadedPiece};
+use tidemark::ports::objects::{
+    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
+    UploadObjects,
+};
+
+use crate::files::{self, Folder, OWN, is_missing};
+use crate::uploads::{Completion, etag};
+
+/// A folder as a bucket. Clones are of the same folder.
+#[derive(Debug, Clone)]
+pub struct FolderStore {
+    folder: Arc<Folder>,
+}
+
+impl FolderStore {
+    /// How long an upload that nobody completes is kept, as the lifecycle rule of a bucket has it.
+    pub const UPLOADS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    /// The folder at this path. It is made when something is first written.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let folder = Arc::new(Folder::new(path.into()));
+        Self { folder }
+    }
+
+    /// The path of the folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.root()
+    }
+
+    /// Removes what was begun and left for so long. A slice whose upload is removed so is copied again.
+    ///
+    /// # Errors
+    ///
+    /// `SinkRejected` and `SinkUnavailable`, as the file system says.
+    pub async fn expire_uploads(&self, age: Duration) -> Result<()> {
+        let path = self.folder.own("uploads");
+        self.run("remove old uploads of", path, move |folder, _| folder.expire(age))
+            .await
+    }
+
+    /// The keys of all objects whose key begins with `prefix`, in order.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let prefix = prefix.to_owned();
+        let list = move |folder: &Folder, _: &Path| {
+            let mut keys = Vec::new();
+            collect_keys(folder.root(), "", &mut keys)?;
+            keys.retain(|key: &String| key.starts_with(&prefix));
+            keys.sort();
+            Ok(keys)
+        };
+        self.run("list", self.path().to_owned(), list).await
+    }
+
+    /// Runs `work` on a thread that may wait for the disk.
+    async fn run<T: Send + 'static>(
+        &self,
+        verb: &'static str,
+        path: PathBuf,
+        work: impl FnOnce(&Folder, &Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let folder = Arc::clone(&self.folder);
+        let work = move || work(&folder, &path).map_err(|error| files::error(verb, &path, error));
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| Error::with_source(ErrorCode::Internal, "the work on a file panicked", error))?
+    }
+}
+
+fn collect_keys(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_missing(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let key = format!("{prefix}{name}");
+        if entry.file_type()?.is_dir() {
+            if name != OWN {
+                collect_keys(&entry.path(), &format!("{key}/"), keys)?;
+            }
+        } else {
+            keys.push(key);
+        }
+    }
+    Ok(())
+}
+
+fn object(body: Vec<u8>) -> Object {
+    let etag = etag(&crc64nvme_base64(&body));
+    Object {
+        body: Bytes::from(body),
+        etag,
+    }
+}
+
+impl ReadObjects for FolderStore {
+    async fn get(&self, key: &str) -> Result<Option<Object>> {
+        let path = self.folder.object(key)?;
+        let read = self.run("read", path, |_, path| files::read(path)).await?;
+        Ok(read.map(object))
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        let path = self.folder.object(key)?;
+        let size = |_: &Folder, path: &Path| match fs::metadata(path) {
+            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.run("read", path, size).await
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        let (parent, begin) = prefix.rsplit_once('/').unwrap_or(("", prefix));
+        let path = match parent {
+            "" => self.path().to_owned(),
+            parent => self.folder.object(parent)?,
+        };
+        let begin = begin.to_owned();
+        let list = move |_: &Folder, path: &Path| {
+            let entries = match fs::read_dir(path) {
+                Ok(entries) => entries,
+                Err(error) if is_missing(&error) => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            };
+            let mut folders = Vec::new();
+            for entry in entries {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let rest = name.strip_prefix(&begin).filter(|_| name != OWN);
+                if let Some(rest) = rest.filter(|_| entry.path().is_dir()) {
+                    folders.push(rest.to_owned());
+                }
+            }
+            folders.sort();
+            Ok(folders)
+        };
+        self.run("list", path, list).await
+    }
+}
+
+impl CreateObjects for FolderStore {
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
+        let path = self.folder.object(key)?;
+        let create = move |folder: &Folder, path: &Path| folder.create(path, &body);
+        let is_new = self.run("create", path, create).await?;
+        Ok(if is_new {
+            Created::Created
+        } else {
+            Created::AlreadyExists
+        })
+    }
+}
+
+impl ReplaceObjects for FolderStore {
+    async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
+        let path = self.folder.object(key)?;
+        let expected = expected.to_owned();
+        let replace = move |folder: &Folder, path: &Path| {
+            folder.locked(|| {
+                let there = files::read(path)?.map(object);
+                if there.is_none_or(|object| object.etag != expected) {
+                    return Ok(Replaced::Changed);
+                }
+                folder.put(path, &body)?;
+                Ok(Replaced::Replaced)
+            })
+        };
+        self.run("replace", path, replace).await
+    }
+}
+
+/// Ids come from documents that anybody may have written: one that is none of ours leads nowhere.
+fn is_id(id: &str) -> bool {
+    id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+impl UploadObjects for FolderStore {
+    async fn begin(&self, key: &str, _content_type: &str) -> Result<Upload> {
+        let path = self.folder.object(key)?;
+        let id = uuid::Uuid::new_v4().to_string();
+        let upload = Upload {
+            key: key.to_owned(),
+            id: id.clone(),
+            token: uuid::Uuid::new_v4().to_string(),
+        };
+        self.run("begin to write", path, move |folder, _| folder.begin(&id))
+            .await?;
+        Ok(upload)
+    }
+
+    async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPiece> {
+        let path = self.folder.object(&upload.key)?;
+        let id = upload.id.clone();
+        let write = move |folder: &Folder, _: &Path| {
+            let crc64nvme = crc64nvme_base64(&body);
+            let is_there = is_id(&id) && folder.write_piece(&id, number, &body)?;
+            Ok(is_there.then_some(crc64nvme))
+        };
+        let Some(crc64nvme) = self.run("write", path, write).await? else {
+            let message = format!("the upload of {} is gone: somebody removed it", upload.key);
+            return Err(Error::new(ErrorCode::SinkRejected, message));
+        };
+        Ok(UploadedPiece {
+            number,
+            etag: etag(&crc64nvme),
+            crc64nvme,
+        })
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<()> {
+        let path = self.folder.object(&upload.key)?;
+        let id = upload.id.clone();
+        let abort = move |folder: &Folder, _: &Path| if is_id(&id) { folder.abort(&id) } else { Ok(()) };
+        self.run("give up the upload of", path, abort).await
+    }
+}
+
+impl CompleteObjects for FolderStore {
+    async fn complete(&self, uploaded: &UploadedObject) -> Result<Completed> {
+        let path = self.folder.object(&uploaded.key)?;
+        if !is_id(&uploaded.upload_id) {
+            return Ok(Completed::Expired);
+        }
+        let uploaded = uploaded.clone();
+        let complete = move |folder: &Folder, path: &Path| folder.complete(&uploaded, path);
+        match self.run("complete", path.clone(), complete).await? {
+            Completion::Done(completed) => Ok(completed),
+            Completion::Changed => {
+                let message = format!(
+                    "the pieces of {} are not what was uploaded: somebody changed them",
+                    path.display()
+                );
+                Err(Error::new(ErrorCode::SinkRejected, message))
+            }
+        }
+    }
+}

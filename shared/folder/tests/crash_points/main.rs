@@ -1,0 +1,32 @@
+//! The core's suite of crash points over a folder: the steps stopped, failed or overtaken at every port call (W1–W6).
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod folder;
+
+#[path = "../../../core/tests/crash_points/disturbed.rs"]
+mod disturbed;
+#[path = "../../../core/tests/crash_points/interleaved.rs"]
+mod interleaved;
+#[path = "../../../core/tests/crash_points/merges.rs"]
+mod merges;
+#[path = "../../../core/tests/crash_points/scenes.rs"]
+mod scenes;
+
+use tidemark::testing::{faults, world};
+
+use self::folder::TestFolder;
+
+/// More executions than any single fault can need.
+const RUNS: usize = 4;
+
+/// The bucket the suite is held by.
+type World = world::World<TestFolder>;
+
+fn world(rows: impl IntoIterator<Item = i64>) -> World {
+    World::over(TestFolder::new(), rows)
+}
+
+fn seeds() -> u64 {
+    faults::seeds(std::env::var("SOAK_SEEDS").ok())
+}

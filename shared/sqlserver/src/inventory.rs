@@ -1,0 +1,107 @@
+//! What a server says of itself and of what it has.
+
+use tiberius::Row;
+use tidemark::error::{Answer, Error};
+use tidemark::model::names::ObjectName;
+
+use crate::answers::{single, unexpected_answer};
+use crate::session::Server;
+use crate::statements::{Quoted, inventory};
+
+/// A table of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryTable {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its rows, roughly, as the server keeps count of them.
+    pub rows: Option<u64>,
+    /// Whether its changes are tracked.
+    pub is_tracked: bool,
+    /// Its columns in its order.
+    pub columns: Vec<InventoryColumn>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryColumn {
+    /// Its name.
+    pub name: String,
+    /// The name of its type, without length or precision. A rowversion is called `timestamp`.
+    pub type_name: String,
+    /// Whether it may be NULL.
+    pub is_nullable: bool,
+    /// Whether the server counts it up.
+    pub is_identity: bool,
+    /// Whether it is of the primary key.
+    pub is_key: bool,
+    /// Whether an index begins with it.
+    pub leads_an_index: bool,
+    /// The expression of its default, if it has one.
+    pub default: Option<String>,
+}
+
+impl Server {
+    /// Logs in and asks the server for its version and edition.
+    ///
+    /// # Errors
+    ///
+    /// `Unreachable` when nobody answers, and `Refused` when the login, the database or the certificate is not accepted.
+    pub async fn greet(&self) -> Answer<String> {
+        let rows = self.rows(&inventory::version()).await?;
+        let row = single(&rows)?;
+        let (version, edition) = (text(row, 0)?.unwrap_or_default(), text(row, 1)?.unwrap_or_default());
+        Ok(format!("{version} {edition}").trim().to_owned())
+    }
+
+    /// Every table of the database that the login may see, by one question.
+    ///
+    /// # Errors
+    ///
+    /// As [`greet`](Self::greet).
+    pub async fn inventory(&self) -> Answer<Vec<InventoryTable>> {
+        let mut tables: Vec<InventoryTable> = Vec::new();
+        for row in self.rows(&inventory::columns_of_all_tables()).await? {
+            let (Some(schema), Some(table)) = (text(&row, 0)?, text(&row, 1)?) else {
+                return Err(unexpected_answer());
+            };
+            let name: Result<ObjectName, Error> = format!("{}.{}", schema.quoted(), table.quoted()).parse();
+            let name = name?;
+            let column = column(&row)?;
+            match tables.last_mut().filter(|table| table.name == name) {
+                Some(table) => table.columns.push(column),
+                None => tables.push(InventoryTable {
+                    name,
+                    rows: row
+                        .try_get::<i64, _>(9)
+                        .map_err(|_| unexpected_answer())?
+                        .and_then(|rows| u64::try_from(rows).ok()),
+                    is_tracked: flag(&row, 8)?,
+                    columns: vec![column],
+                }),
+            }
+        }
+        Ok(tables)
+    }
+}
+
+fn column(row: &Row) -> Answer<InventoryColumn> {
+    Ok(InventoryColumn {
+        name: text(row, 2)?.unwrap_or_default().to_owned(),
+        type_name: text(row, 3)?.unwrap_or_default().to_owned(),
+        is_nullable: flag(row, 4)?,
+        is_identity: flag(row, 5)?,
+        is_key: flag(row, 6)?,
+        leads_an_index: flag(row, 7)?,
+        default: text(row, 10)?.map(str::to_owned),
+    })
+}
+
+fn text(row: &Row, column: usize) -> Answer<Option<&str>> {
+    row.try_get(column).map_err(|_| unexpected_answer())
+}
+
+/// Whether there is a number that is not 0.
+fn flag(row: &Row, column: usize) -> Answer<bool> {
+    let number: Option<i32> = row.try_get(column).map_err(|_| unexpected_answer())?;
+    Ok(number.is_some_and(|number| number != 0))
+}

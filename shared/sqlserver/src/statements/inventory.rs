@@ -1,0 +1,44 @@
+//! Statements that ask a server what it is and what it has.
+
+use super::Statement;
+
+/// One row: the server's version and edition.
+pub(crate) fn version() -> Statement {
+    Statement::new(
+        "SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)) AS [version], \
+         CAST(SERVERPROPERTY('Edition') AS nvarchar(128)) AS [edition]",
+    )
+}
+
+/// A row for each column of each table of the database: names, type, what the server knows of it, the place in the primary
+/// key, whether an index begins with it, whether the table's changes are tracked, and its rows. One question for all of them,
+/// because a database may have thousands of tables.
+pub(crate) fn columns_of_all_tables() -> Statement {
+    Statement::new(
+        "SELECT [s].[name] AS [schema_name], [t].[name] AS [table_name], [c].[name] AS [column_name], \
+         [y].[name] AS [type_name], CAST([c].[is_nullable] AS int) AS [is_nullable], \
+         CAST([c].[is_identity] AS int) AS [is_identity], [k].[place] AS [key_place], [i].[leads] AS [leads], \
+         [g].[tracked] AS [tracked], [p].[all_rows] AS [all_rows], CAST([d].[definition] AS nvarchar(400)) AS [definition] \
+         FROM sys.tables AS [t] \
+         JOIN sys.schemas AS [s] ON [s].[schema_id] = [t].[schema_id] \
+         JOIN sys.columns AS [c] ON [c].[object_id] = [t].[object_id] \
+         JOIN sys.types AS [y] ON [y].[user_type_id] = [c].[user_type_id] \
+         LEFT JOIN (SELECT [x].[object_id], [e].[column_id], CAST([e].[key_ordinal] AS int) AS [place] \
+         FROM sys.indexes AS [x] JOIN sys.index_columns AS [e] \
+         ON [e].[object_id] = [x].[object_id] AND [e].[index_id] = [x].[index_id] WHERE [x].[is_primary_key] = 1) AS [k] \
+         ON [k].[object_id] = [c].[object_id] AND [k].[column_id] = [c].[column_id] \
+         LEFT JOIN (SELECT [x].[object_id], [e].[column_id], MAX(1) AS [leads] \
+         FROM sys.indexes AS [x] JOIN sys.index_columns AS [e] \
+         ON [e].[object_id] = [x].[object_id] AND [e].[index_id] = [x].[index_id] AND [e].[key_ordinal] = 1 \
+         WHERE [x].[type] IN (1, 2) AND [x].[is_disabled] = 0 AND [x].[has_filter] = 0 \
+         GROUP BY [x].[object_id], [e].[column_id]) AS [i] \
+         ON [i].[object_id] = [c].[object_id] AND [i].[column_id] = [c].[column_id] \
+         LEFT JOIN (SELECT [object_id], MAX(1) AS [tracked] FROM sys.change_tracking_tables GROUP BY [object_id]) AS [g] \
+         ON [g].[object_id] = [t].[object_id] \
+         LEFT JOIN (SELECT [object_id], SUM([rows]) AS [all_rows] FROM sys.partitions WHERE [index_id] IN (0, 1) \
+         GROUP BY [object_id]) AS [p] ON [p].[object_id] = [t].[object_id] \
+         LEFT JOIN sys.default_constraints AS [d] \
+         ON [d].[parent_object_id] = [c].[object_id] AND [d].[parent_column_id] = [c].[column_id] \
+         WHERE [t].[is_ms_shipped] = 0 ORDER BY [s].[name], [t].[name], [c].[column_id]",
+    )
+}
