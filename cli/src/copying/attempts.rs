@@ -2,25 +2,28 @@
 
 use std::time::Duration;
 
-use tidemark::error::{Error, Result};
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark_sqlserver::session::Server;
+
+use crate::wiring::source::Source;
 
 /// How often something is tried, and how long it is waited in between.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempts {
+pub(super) struct Attempts {
     /// Attempts in all.
-    pub(crate) most: u32,
+    most: u32,
     /// The wait before the second. It doubles, up to a minute.
-    pub(crate) first_wait: Duration,
+    first_wait: Duration,
 }
 
 impl Attempts {
     /// To reach the server when the command begins: whoever sits there wants to know soon.
-    pub(crate) const TO_CONNECT: Self = Self {
+    const TO_CONNECT: Self = Self {
         most: 4,
         first_wait: Duration::from_secs(1),
     };
     /// In the middle of a run, as the state machine has it.
-    pub(crate) const OF_A_STEP: Self = Self {
+    pub(super) const OF_A_STEP: Self = Self {
         most: 6,
         first_wait: Duration::from_secs(5),
     };
@@ -29,7 +32,7 @@ impl Attempts {
 
     /// Runs `work` until it succeeds, fails for good, or has been tried often enough. `tell` hears of every failure that is
     /// followed by another attempt.
-    pub(crate) async fn run<T>(self, tell: impl Fn(&Error, &str), work: impl AsyncFn() -> Result<T>) -> Result<T> {
+    pub(super) async fn run<T>(self, tell: impl Fn(&Error, &str), work: impl AsyncFn() -> Result<T>) -> Result<T> {
         let mut wait = self.first_wait;
         let mut attempt = 1;
         loop {
@@ -49,6 +52,18 @@ impl Attempts {
             }
         }
     }
+}
+
+/// Connects before anything else, so that a wrong address is said once and soon. `tell` hears of every attempt that is followed
+/// by another; a name without an address, a login or a certificate that is refused is not tried again.
+pub(crate) async fn reach(source: &Source, server: &Server, tell: impl Fn(&Error, &str)) -> Result<()> {
+    let (host, port) = (source.host.as_str(), source.port);
+    if let Err(error) = tokio::net::lookup_host((host, port)).await {
+        let message = format!("the host {host} has no address: check its name, and the DNS of this machine");
+        return Err(Error::with_source(ErrorCode::InvalidInput, message, error));
+    }
+    let greet = async || server.greet().await.of(Role::Source);
+    Attempts::TO_CONNECT.run(tell, greet).await.map(drop)
 }
 
 #[cfg(test)]

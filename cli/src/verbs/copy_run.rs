@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
-use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::table::TableSpec;
 use tidemark_folder::FolderStore;
 use tidemark_sqlserver::sink::Sinks;
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::summary;
-use crate::copying::{Attempts, Board, Engine, Parts, Report, Screen};
+use crate::copying::{Board, Engine, Parts, Phase, Report, Screen, TableState, reach};
 use crate::exit::ExitClass;
 use crate::failure::{Failure, Outcome};
 use crate::tables_file;
@@ -145,7 +145,8 @@ impl World<'_> {
         let ended = {
             let work = async {
                 board.step("Connecting");
-                reach(engine, board).await?;
+                let tell = |error: &Error, next: &str| board.tell(format!("{}. {next}", error.report()));
+                reach(self.source, engine.source, tell).await?;
                 engine.run(self.tables).await
             };
             tokio::select! {
@@ -157,13 +158,6 @@ impl World<'_> {
         screen.tell_news();
         ended
     }
-}
-
-/// Connects before anything else, so that a wrong address is said once and soon.
-async fn reach(engine: &Engine<'_>, board: &Board) -> Result<()> {
-    let tell = |error: &Error, next: &str| board.tell(format!("{}. {next}", error.report()));
-    let greet = async || engine.source.greet().await.of(Role::Source);
-    Attempts::TO_CONNECT.run(tell, greet).await.map(drop)
 }
 
 /// Waits for Ctrl-C, or for the signal by which a process is ended.
@@ -181,7 +175,7 @@ async fn interruption() -> Result<()> {
 
 fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board) {
     let (_, tables) = board.seen();
-    let is_committed = |state: &&crate::copying::TableState| matches!(state.phase, crate::copying::Phase::Committed);
+    let is_committed = |state: &&TableState| matches!(state.phase, Phase::Committed);
     let committed = tables.values().filter(is_committed).count();
     let left = tables.len() - committed;
     terminal.progress(&format!(

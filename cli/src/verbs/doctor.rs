@@ -81,7 +81,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
     if let Some(source) = &source {
         let reached = source.server();
         let version = reached.greet().await.of(Role::Source);
-        let is_reached = findings.found("server", version, |version| format!("SQL Server {version} answers"));
+        let is_reached = findings.found("server", version, |version| format!("{version} answers"));
         server = is_reached.map(|_| reached);
     }
     let sink = findings.found("sink", arguments.sink.open(), |sink| {

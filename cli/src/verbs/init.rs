@@ -8,7 +8,7 @@ use tidemark::error::{Error, ErrorCode, OfRole, Role};
 use tidemark::model::names::ObjectName;
 use tidemark_sqlserver::inventory::{InventoryColumn, InventoryTable};
 
-use crate::copying::{Attempts, shortened};
+use crate::copying::{reach, shortened};
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::terminal::{Side, Terminal, number};
@@ -54,8 +54,8 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
     let source = arguments.source.open().await?;
     let server = source.server();
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
-    let ask = async || server.inventory().await.of(Role::Source);
-    let mut tables = Attempts::TO_CONNECT.run(tell, ask).await?;
+    reach(&source, &server, tell).await?;
+    let mut tables = server.inventory().await.of(Role::Source)?;
     tables.retain(|table| arguments.takes(&table.name));
     if tables.is_empty() {
         let message = "no table is left: the login sees none, or --include and --exclude take all away";

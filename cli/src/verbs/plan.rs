@@ -16,7 +16,7 @@ use tidemark::steps::lookup_new::{DryRun, LookupNewRequest, NewWatermarks, looku
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark_sqlserver::session::Server;
 
-use crate::copying::{Attempts, shortened};
+use crate::copying::{reach, shortened};
 use crate::exit::{ExitClass, advice, code_named};
 use crate::failure::Outcome;
 use crate::tables_file;
@@ -64,8 +64,9 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
     let watermarks = arguments.sink.watermarks(&sink, control_table)?;
     let server = source.server();
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
+    reach(&source, &server, tell).await?;
     let (store, prefix) = (&sink.store, sink.prefix.as_str());
-    let look_up = async || {
+    let found = {
         let request = LookupOldRequest {
             run_id: "plan".to_owned(),
             tables: tables.clone(),
@@ -79,9 +80,8 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
         };
         let mut new = Box::pin(lookup_new(&server, store, prefix, request, RunContext::unbounded())).await?;
         new.failed.extend(old.failed);
-        Ok(new)
+        new
     };
-    let found = Attempts::TO_CONNECT.run(tell, look_up).await?;
     let mut planned = Vec::new();
     for dry_run in &found.dry_run {
         let spec = tables.iter().find(|spec| spec.table == dry_run.table);
@@ -187,7 +187,9 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
         ("rows", Side::Right),
         ("slices", Side::Right),
     ];
-    terminal.table(&columns, rows);
+    if !rows.is_empty() {
+        terminal.table(&columns, rows);
+    }
     for planned in planned.iter().filter(|planned| planned.adopted) {
         terminal.line(&format!(
             "{}: window {} is frozen already and would be gone on with.",

@@ -19,6 +19,7 @@ use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 
+use crate::copying::reach;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::tables_file;
@@ -81,6 +82,8 @@ pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<E
         sink: &sink,
         source: &source,
     };
+    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
+    reach(&source, &world.server, tell).await?;
     let answer = match arguments.step {
         Step::LookupOldWatermark => world.lookup_old(event).await?,
         Step::LookupNewWatermark => world.lookup_new(event).await?,

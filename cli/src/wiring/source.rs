@@ -58,6 +58,10 @@ pub(crate) struct Source {
     pub(crate) credential: Credential,
     /// The server and its database, as people name them.
     pub(crate) name: String,
+    /// The host.
+    pub(crate) host: String,
+    /// The port.
+    pub(crate) port: u16,
     logins: Logins,
     tls: Tls,
 }
@@ -77,6 +81,8 @@ impl Source {
     fn of(credential: Credential, logins: Logins, tls: Tls) -> Self {
         Self {
             name: credential.login().to_string(),
+            host: credential.login().host.clone(),
+            port: credential.login().port,
             credential,
             logins,
             tls,

@@ -153,6 +153,37 @@ fn a_server_that_is_not_there_is_said_soon_with_every_attempt() {
 }
 
 #[test]
+fn a_host_without_an_address_or_an_untrusted_certificate_is_said_once_and_not_tried_again() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    let untrusted = format!("sqlserver://sa@127.0.0.1:{}/tidemark", world.sandbox.port());
+    for (address, said) in [
+        (
+            "sqlserver://sa@no-such-host.invalid/tidemark",
+            "no-such-host.invalid has no address",
+        ),
+        (untrusted.as_str(), "SSL_CERT_FILE"),
+    ] {
+        for verb in ["run", "plan", "init"] {
+            let arguments = [verb, "--source", address, "--json"];
+            let arguments = if verb == "init" {
+                [&arguments[..], &["-o", "other.json"]].concat()
+            } else {
+                arguments.to_vec()
+            };
+            let done = world.run(&arguments);
+            assert_eq!(done.code, Some(1), "{}", done.all());
+            assert_eq!(done.err.matches(said).count(), 1, "{}", done.all());
+            assert!(!done.err.contains("Attempt"), "{}", done.all());
+        }
+    }
+    let mut trusted = world.command(&["run", "--source", &untrusted]);
+    trusted.env("SSL_CERT_FILE", world.sandbox.ca_path());
+    let done = fed(trusted, "");
+    assert_eq!(done.code, Some(0), "{}", done.all());
+}
+
+#[test]
 fn the_control_table_of_the_tutorials_can_hold_the_watermarks() {
     // The tutorials' table holds a datetime, which does not hold every datetime2.
     let script = SCRIPT.replace("datetime2(3)", "datetime");

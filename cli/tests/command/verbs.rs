@@ -101,7 +101,7 @@ fn patterns_choose_the_tables_of_init() {
 }
 
 #[test]
-fn three_hundred_tables_are_proposed_by_one_question() {
+fn three_hundred_tables_are_proposed_in_seconds_by_a_question_for_all() {
     let tables: Vec<String> = (0..300)
         .map(|number| {
             format!("CREATE TABLE t{number} (id int NOT NULL PRIMARY KEY, a int, b int, stamp rowversion NOT NULL)")

@@ -48,19 +48,23 @@ impl Server {
     /// `Unreachable` when nobody answers, and `Refused` when the login, the database or the certificate is not accepted.
     pub async fn greet(&self) -> Answer<String> {
         let rows = self.rows(&inventory::version()).await?;
-        let row = single(&rows)?;
-        let (version, edition) = (text(row, 0)?.unwrap_or_default(), text(row, 1)?.unwrap_or_default());
-        Ok(format!("{version} {edition}").trim().to_owned())
+        let version = text(single(&rows)?, 0)?.unwrap_or_default();
+        Ok(version.lines().next().unwrap_or_default().trim().to_owned())
     }
 
-    /// Every table of the database that the login may see, by one question.
+    /// Every table of the database that the login may see, by one question; by a second one where the server does not tell of
+    /// defaults.
     ///
     /// # Errors
     ///
     /// As [`greet`](Self::greet).
     pub async fn inventory(&self) -> Answer<Vec<InventoryTable>> {
         let mut tables: Vec<InventoryTable> = Vec::new();
-        for row in self.rows(&inventory::columns_of_all_tables()).await? {
+        let rows = match self.catalog_rows(&inventory::columns_of_all_tables(true)).await? {
+            Some(rows) => rows,
+            None => self.rows(&inventory::columns_of_all_tables(false)).await?,
+        };
+        for row in rows {
             let (Some(schema), Some(table)) = (text(&row, 0)?, text(&row, 1)?) else {
                 return Err(unexpected_answer());
             };

@@ -2,23 +2,30 @@
 
 use super::Statement;
 
-/// One row: the server's version and edition.
+/// One row: the server's version and edition, as a text of several lines.
 pub(crate) fn version() -> Statement {
-    Statement::new(
-        "SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)) AS [version], \
-         CAST(SERVERPROPERTY('Edition') AS nvarchar(128)) AS [edition]",
-    )
+    Statement::new("SELECT @@VERSION AS [version]")
 }
 
 /// A row for each column of each table of the database: names, type, what the server knows of it, the place in the primary
 /// key, whether an index begins with it, whether the table's changes are tracked, and its rows. One question for all of them,
-/// because a database may have thousands of tables.
-pub(crate) fn columns_of_all_tables() -> Statement {
-    Statement::new(
+/// because a database may have thousands of tables. The last column is the expression of the column's default, or NULL when
+/// those are not asked for.
+pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
+    let (definition, defaults) = if with_defaults {
+        (
+            "CAST([d].[definition] AS nvarchar(400))",
+            "LEFT JOIN sys.default_constraints AS [d] \
+             ON [d].[parent_object_id] = [c].[object_id] AND [d].[parent_column_id] = [c].[column_id] ",
+        )
+    } else {
+        ("CAST(NULL AS nvarchar(400))", "")
+    };
+    Statement::new(format!(
         "SELECT [s].[name] AS [schema_name], [t].[name] AS [table_name], [c].[name] AS [column_name], \
          [y].[name] AS [type_name], CAST([c].[is_nullable] AS int) AS [is_nullable], \
          CAST([c].[is_identity] AS int) AS [is_identity], [k].[place] AS [key_place], [i].[leads] AS [leads], \
-         [g].[tracked] AS [tracked], [p].[all_rows] AS [all_rows], CAST([d].[definition] AS nvarchar(400)) AS [definition] \
+         [g].[tracked] AS [tracked], [p].[all_rows] AS [all_rows], {definition} AS [definition] \
          FROM sys.tables AS [t] \
          JOIN sys.schemas AS [s] ON [s].[schema_id] = [t].[schema_id] \
          JOIN sys.columns AS [c] ON [c].[object_id] = [t].[object_id] \
@@ -37,8 +44,7 @@ pub(crate) fn columns_of_all_tables() -> Statement {
          ON [g].[object_id] = [t].[object_id] \
          LEFT JOIN (SELECT [object_id], SUM([rows]) AS [all_rows] FROM sys.partitions WHERE [index_id] IN (0, 1) \
          GROUP BY [object_id]) AS [p] ON [p].[object_id] = [t].[object_id] \
-         LEFT JOIN sys.default_constraints AS [d] \
-         ON [d].[parent_object_id] = [c].[object_id] AND [d].[parent_column_id] = [c].[column_id] \
-         WHERE [t].[is_ms_shipped] = 0 ORDER BY [s].[name], [t].[name], [c].[column_id]",
-    )
+         {defaults}\
+         WHERE [t].[is_ms_shipped] = 0 ORDER BY [s].[name], [t].[name], [c].[column_id]"
+    ))
 }
