@@ -7,10 +7,11 @@ use clap::{Args, ValueEnum};
 use futures::future::BoxFuture;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::server::{ServerSettings, Tls};
 use tidemark::model::sink::SinkSpec;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 use tidemark_aws::clients::Aws;
-use tidemark_sqlserver::login::{Credential, Login, Logins, ServerConfig, Tls};
+use tidemark_sqlserver::login::{Credential, Login, Logins};
 use tidemark_sqlserver::session::{KeptConnection, Server};
 use tidemark_sqlserver::sink::Sinks;
 
@@ -20,7 +21,7 @@ const PORT: u16 = 1433;
 /// The source, as it is given.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArgs {
-    /// sqlserver://user[:password]@host[:port]/database[?tls=verify|trust]
+    /// sqlserver://user[:password]@host[:port]/database[?tls=verify|strict|trust]
     #[arg(
         long,
         env = "TIDEMARK_SOURCE",
@@ -47,6 +48,8 @@ pub(crate) struct SourceArgs {
 pub(crate) enum TlsMode {
     /// It must chain to a known root and name the host.
     Verify,
+    /// The same, and TLS comes before everything else (TDS 8.0).
+    Strict,
     /// The connection is encrypted, but to whoever answers.
     Trust,
 }
@@ -63,7 +66,6 @@ pub(crate) struct Source {
     /// The port.
     pub(crate) port: u16,
     logins: Logins,
-    tls: Tls,
 }
 
 impl Source {
@@ -75,17 +77,16 @@ impl Source {
     /// The databases behind the secrets that these tables name, and no others.
     pub(crate) fn sinks<'a>(&self, sinks: impl Iterator<Item = &'a SinkSpec>) -> Sinks {
         let secrets = sinks.map(|SinkSpec::SqlServer(sink)| sink.secret_arn.clone());
-        Sinks::new(&self.logins, self.tls, secrets.collect(), &KeptConnection::default())
+        Sinks::new(&self.logins, ServerSettings::default(), secrets.collect(), &KeptConnection::default())
     }
 
-    fn of(credential: Credential, logins: Logins, tls: Tls) -> Self {
+    fn of(credential: Credential, logins: Logins) -> Self {
         Self {
             name: credential.login().to_string(),
             host: credential.login().host.clone(),
             port: credential.login().port,
             credential,
             logins,
-            tls,
         }
     }
 }
@@ -95,13 +96,12 @@ impl SourceArgs {
     pub(crate) async fn open(&self) -> Result<Source> {
         let logins = Logins::new(Arc::new(AwsSecrets));
         if let Some(arn) = &self.secret {
-            let tls = tls_of(self.tls.unwrap_or(TlsMode::Verify));
-            let server = ServerConfig {
-                secret: arn.clone(),
-                tls,
+            let server = ServerSettings {
+                tls: self.tls.map(tls_of),
+                ..ServerSettings::of_secret(arn)
             };
             let credential = logins.credential(&server).await?;
-            return Ok(Source::of(credential, logins, tls));
+            return Ok(Source::of(credential, logins));
         }
         let Some(address) = &self.source else {
             let message = "there is no source: give --source sqlserver://user@host/database, or --secret with the name of a \
@@ -114,7 +114,7 @@ impl SourceArgs {
         }
         let tls = tls_of(self.tls.unwrap_or(address.tls));
         let credential = Credential::from(login_of(address, tls)?);
-        Ok(Source::of(credential, logins, tls))
+        Ok(Source::of(credential, logins))
     }
 
     /// The password that is given beside the address.
@@ -150,12 +150,14 @@ fn login_of(address: Address, tls: Tls) -> Result<Login> {
         "host": address.host, "port": address.port, "username": address.username,
         "password": password, "dbname": address.database,
     });
-    Login::from_secret("--source", &Secret::new(secret.to_string()), tls)
+    let server = ServerSettings::of_secret("--source").with_tls(tls);
+    Login::from_secret(&server, &Secret::new(secret.to_string()))
 }
 
 const fn tls_of(mode: TlsMode) -> Tls {
     match mode {
         TlsMode::Verify => Tls::Verify,
+        TlsMode::Strict => Tls::Strict,
         TlsMode::Trust => Tls::Trust,
     }
 }
@@ -239,8 +241,9 @@ fn tls_in(query: &str) -> Result<TlsMode> {
     for setting in query.split('&').filter(|setting| !setting.is_empty()) {
         tls = match setting.split_once('=') {
             Some(("tls", "verify")) => TlsMode::Verify,
+            Some(("tls", "strict")) => TlsMode::Strict,
             Some(("tls", "trust")) => TlsMode::Trust,
-            _ => return Err(refused("has a setting that is not tls=verify or tls=trust")),
+            _ => return Err(refused("has a setting that is not tls=verify, tls=strict or tls=trust")),
         };
     }
     Ok(tls)

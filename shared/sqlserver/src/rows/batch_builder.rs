@@ -269,7 +269,10 @@ impl RowWriter for BatchBuilder {
         let mut written = 0;
         self.put(col, |column| {
             let Values::Fixed { width: 16, bytes } = &mut column.values else {
-                written = column.variable(|out, _| value_text::uuid(out, val.as_bytes()))?;
+                written = column.variable(|out| {
+                    value_text::uuid(out, val.as_bytes());
+                    Ok(())
+                })?;
                 return Ok(());
             };
             bytes.extend_from_slice(val.as_bytes());
