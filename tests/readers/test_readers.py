@@ -78,6 +78,9 @@ def _all_files() -> list[File]:
     for number, change in enumerate(CHANGES.values()):
         files += _pair(f"change-{number}", *change)
     files += [_codec(name) for name in CODECS]
+    before = File("added", {"v": ("int", [{"int": 1}])}, name="part-0")
+    after = File("added", {"v": ("int", [{"int": 2}]), "n": ("int", [{"int": 7}])}, name="part-1", first_id=2)
+    files += [before, after]
     plain = {"header": True, "null": "\\N"}
     for name, settings in {
         "jsonl": {"format": "jsonl"},
@@ -153,6 +156,25 @@ def test_a_change_that_goes_on_by_itself_is_read_in_one_table(root: Path, change
         assert [text for _, text in found] == [text for _, text in expected]
     else:
         assert found == expected
+
+
+def test_a_new_column_is_found_as_the_page_says(root: Path) -> None:
+    import duckdb
+    import polars
+    import pyarrow
+    from pyarrow.dataset import dataset
+
+    folder = root / "added"
+    expected = [(1, 1, None), (2, 2, 7)]
+    for reader in ("DataFusion", "Daft", "Delta"):
+        rows = READERS[reader](folder)
+        assert sorted((row["id"], row["v"], row["n"]) for row in rows) == expected, reader
+    by_duckdb = duckdb.sql(f"FROM read_parquet('{folder}/*.parquet', union_by_name = true) ORDER BY id").fetchall()
+    schema = pyarrow.schema([(name, pyarrow.int32()) for name in ("id", "v", "n")])
+    by_arrow = dataset(folder, schema=schema).to_table().to_pylist()
+    types = dict.fromkeys(("id", "v", "n"), polars.Int32)
+    by_polars = polars.scan_parquet(folder, schema=types, missing_columns="insert").collect().rows()
+    assert sorted(by_duckdb) == sorted(tuple(row.values()) for row in by_arrow) == sorted(by_polars) == expected
 
 
 @pytest.mark.parametrize("reader", READERS)

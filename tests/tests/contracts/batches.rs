@@ -83,7 +83,7 @@ fn a_batch_of_the_source_is_of_the_schema_that_the_files_have() {
     }
     builder.end_row();
     let batch = builder.finish().unwrap().unwrap();
-    let schema = batch_schema(&columns).unwrap();
+    let schema = batch_schema(&columns, &FieldIds::default()).unwrap();
     for ((column, built), wanted) in columns.iter().zip(batch.schema().fields()).zip(schema.fields()) {
         assert_eq!(
             (built.name(), built.data_type()),
