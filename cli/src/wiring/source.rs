@@ -77,7 +77,12 @@ impl Source {
     /// The databases behind the secrets that these tables name, and no others.
     pub(crate) fn sinks<'a>(&self, sinks: impl Iterator<Item = &'a SinkSpec>) -> Sinks {
         let secrets = sinks.map(|SinkSpec::SqlServer(sink)| sink.secret_arn.clone());
-        Sinks::new(&self.logins, ServerSettings::default(), secrets.collect(), &KeptConnection::default())
+        Sinks::new(
+            &self.logins,
+            ServerSettings::default(),
+            secrets.collect(),
+            &KeptConnection::default(),
+        )
     }
 
     fn of(credential: Credential, logins: Logins) -> Self {
