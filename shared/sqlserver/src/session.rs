@@ -298,7 +298,7 @@ impl<D: Driver> Session<D> {
         let log_in = async |login: &Login, proof: Proof<'_>| {
             let connection = unlogged(self.driver.log_in(login, proof, self.timeouts)).await;
             let connection = connection.map_err(|failure| failure.context(login))?;
-            let mut opened = Opened::now(connection, login);
+            let mut opened = Opened::<D>::now(connection, login);
             opened.set_used(true);
             Ok(Box::new(opened))
         };

@@ -137,10 +137,8 @@ impl Driver for Mssql {
     }
 
     async fn cancel(client: &mut TdsClient) {
-        // Whether an answer is open the driver knows only when it has begun, and what runs long has not begun to answer.
-        if client.is_connection_dead() {
-            return;
-        }
+        // It is sent whatever the driver knows: that an answer is open it notes only when the answer has begun, which that of a
+        // long statement has not; and to see whether a connection is dead it would take a byte of the answer away.
         // Whether it worked makes no difference: the connection is closed next.
         drop(client.send_attention_with_timeout(CANCEL_TIMEOUT).await);
     }
