@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn kinds_and_numbers_decide_the_fault() {
-        let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let reset = || std::io::Error::from(ErrorKind::ConnectionReset);
         let late = TimeoutErrorType::String("late".to_owned());
         for (error, fault, number) in [
             (server_error(&[18456]), Fault::Refused, Some(18456)),

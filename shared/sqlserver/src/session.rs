@@ -87,9 +87,9 @@ pub trait Driver: Default + fmt::Debug {
     /// Tells the server that nobody waits for the statement any more, without which it may run on for minutes. The
     /// connection is of no use afterwards.
     async fn cancel(connection: &mut Self::Connection);
-    /// Closes a connection. Where a statement is under way, as the caller or the driver knows, it is [cancelled](Self::cancel)
-    /// first, in a task of its own: whoever drops a connection cannot wait.
-    fn abandon(connection: Self::Connection, is_busy: bool);
+    /// Closes a connection. Where it is used, the statement that may be under way is [cancelled](Self::cancel) first, in a task
+    /// of its own: whoever drops a connection cannot wait.
+    fn abandon(connection: Self::Connection, is_used: bool);
     /// Whether the server has said nothing for too long.
     fn is_silence(error: &Self::Error) -> bool;
     /// What an error means.
@@ -191,21 +191,26 @@ impl<D: Driver> Session<D> {
             }
             State::Closed | State::Failed { .. } => Box::pin(self.open(&mut state)).await?,
         };
-        connection.set_busy(true);
+        connection.set_used(true);
         // Boxed, here and below: the drivers' futures are large, and so would be all that await them.
         let outcome = unlogged(work(&mut connection)).await;
-        connection.set_busy(false);
         match outcome {
             Ok(answer) => {
+                connection.set_used(false);
                 *state = State::Open(connection);
                 Ok(answer)
             }
             Err(error) if D::is_silence(&error) => {
                 self.give_up(connection).await;
-                *state = State::Open(Box::pin(self.open(&mut state)).await?);
+                let mut connection = Box::pin(self.open(&mut state)).await?;
+                connection.set_used(false);
+                *state = State::Open(connection);
                 Err(self.too_slow())
             }
-            Err(error) => Err(self.failure(error)),
+            Err(error) => {
+                connection.set_used(false);
+                Err(self.failure(error))
+            }
         }
     }
 
@@ -234,7 +239,10 @@ impl<D: Driver> Session<D> {
     /// [give it back](Self::give_back).
     pub(crate) async fn take_open(&self) -> Option<Box<Opened<D>>> {
         match std::mem::take(&mut *self.state.lock().await) {
-            State::Open(connection) => (!D::is_broken(&connection)).then_some(connection),
+            State::Open(mut connection) => {
+                connection.set_used(true);
+                (!D::is_broken(&connection)).then_some(connection)
+            }
             State::Closed | State::Failed { .. } => None,
         }
     }
@@ -249,7 +257,8 @@ impl<D: Driver> Session<D> {
     }
 
     /// Takes a connection back on which nothing is under way and nothing of its session is left behind.
-    pub(crate) async fn give_back(&self, connection: Box<Opened<D>>) {
+    pub(crate) async fn give_back(&self, mut connection: Box<Opened<D>>) {
+        connection.set_used(false);
         *self.state.lock().await = State::Open(connection);
     }
 
@@ -259,6 +268,7 @@ impl<D: Driver> Session<D> {
         if tokio::time::timeout(CANCEL_TIMEOUT, cancel).await.is_err() {
             tracing::debug!("The server did not say that it gave a statement up.");
         }
+        connection.set_used(false);
     }
 
     /// Closes a connection on which a statement may still be under way.
@@ -280,6 +290,7 @@ impl<D: Driver> Session<D> {
         if let Some(mut kept) = self.kept.take(&self.credential.login()) {
             let probe = unlogged(D::is_clean(&mut kept));
             if matches!(tokio::time::timeout(PROBE_TIMEOUT, probe).await, Ok(true)) {
+                kept.set_used(true);
                 return Ok(Box::new(kept));
             }
             tracing::debug!("A kept connection is of no use any more.");
@@ -287,7 +298,9 @@ impl<D: Driver> Session<D> {
         let log_in = async |login: &Login, proof: Proof<'_>| {
             let connection = unlogged(self.driver.log_in(login, proof, self.timeouts)).await;
             let connection = connection.map_err(|failure| failure.context(login))?;
-            Ok(Box::new(Opened::now(connection, login)))
+            let mut opened = Opened::<D>::now(connection, login);
+            opened.set_used(true);
+            Ok(Box::new(opened))
         };
         self.credential.log_in(log_in).await
     }

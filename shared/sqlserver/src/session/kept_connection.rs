@@ -24,14 +24,14 @@ const IDLE_LIMIT: Duration = Duration::from_secs(340);
 /// After this a host name is looked up again and permissions are read anew, however busy the process is.
 const AGE_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// A connection, for whom it was opened, and when. Whoever drops one with a statement under way, as a step does at its
-/// deadline, has the server told so.
+/// A connection, for whom it was opened, and when. Where one is dropped while it is used, as a step does at its deadline, the
+/// server is told that nobody waits any more.
 pub struct Opened<D: Driver> {
     /// There until it is dropped.
     connection: Option<D::Connection>,
     login: Login,
     at: Moment,
-    is_busy: bool,
+    is_used: bool,
 }
 
 impl<D: Driver> Opened<D> {
@@ -40,13 +40,13 @@ impl<D: Driver> Opened<D> {
             connection: Some(connection),
             login: login.clone(),
             at: Moment::now(),
-            is_busy: false,
+            is_used: false,
         }
     }
 
-    /// Notes whether the answer to a statement is still to come.
-    pub(super) const fn set_busy(&mut self, is_busy: bool) {
-        self.is_busy = is_busy;
+    /// Notes whether somebody has it, whose statement may be under way.
+    pub(super) const fn set_used(&mut self, is_used: bool) {
+        self.is_used = is_used;
     }
 }
 
@@ -82,7 +82,7 @@ impl<D: Driver> DerefMut for Opened<D> {
 impl<D: Driver> Drop for Opened<D> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            D::abandon(connection, self.is_busy);
+            D::abandon(connection, self.is_used);
         }
     }
 }
@@ -133,7 +133,8 @@ impl<D: Driver> KeptConnection<D> {
     }
 
     /// Keeps a connection with nothing under way, no transaction open and nothing of a session's left behind.
-    pub(super) fn put(&self, opened: Opened<D>) {
+    pub(super) fn put(&self, mut opened: Opened<D>) {
+        opened.set_used(false);
         let since = Moment::now();
         *self.idle() = Some(Idle { opened, since });
     }

@@ -137,18 +137,14 @@ impl Driver for Mssql {
     }
 
     async fn cancel(client: &mut TdsClient) {
-        if client.is_connection_dead() || !client.has_open_batch() {
-            return;
-        }
+        // It is sent whatever the driver knows: that an answer is open it notes only when the answer has begun, which that of a
+        // long statement has not; and to see whether a connection is dead it would take a byte of the answer away.
         // Whether it worked makes no difference: the connection is closed next.
         drop(client.send_attention_with_timeout(CANCEL_TIMEOUT).await);
     }
 
-    fn abandon(mut client: TdsClient, _: bool) {
-        if client.is_connection_dead() || !client.has_open_batch() {
-            return;
-        }
-        if let Ok(runtime) = Handle::try_current() {
+    fn abandon(mut client: TdsClient, is_used: bool) {
+        if let (true, Ok(runtime)) = (is_used, Handle::try_current()) {
             runtime.spawn(unlogged(async move { Self::cancel(&mut client).await }));
         }
     }

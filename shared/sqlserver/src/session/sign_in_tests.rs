@@ -132,13 +132,16 @@ fn silent() -> (Replay, Login) {
     (server, login)
 }
 
+/// mssql-tds sends the length of no headers along, and tiberius nothing.
+const ATTENTION_BYTES: usize = 4;
+
 /// The server has seen a statement and then an attention, which has nothing in it.
 async fn is_cancelled(server: &Replay) -> bool {
     for _ in 0..100 {
         let requests = server.requests();
         if let [.., statement, attention] = &requests[..]
-            && !statement.is_empty()
-            && attention.is_empty()
+            && statement.len() > ATTENTION_BYTES
+            && attention.len() <= ATTENTION_BYTES
         {
             return true;
         }

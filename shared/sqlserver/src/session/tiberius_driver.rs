@@ -63,8 +63,8 @@ impl Driver for Tiberius {
         drop(connection.cancel_query().await);
     }
 
-    fn abandon(mut connection: TiberiusClient, is_busy: bool) {
-        if let (true, Ok(runtime)) = (is_busy, Handle::try_current()) {
+    fn abandon(mut connection: TiberiusClient, is_used: bool) {
+        if let (true, Ok(runtime)) = (is_used, Handle::try_current()) {
             let cancel = async move { tokio::time::timeout(CANCEL_TIMEOUT, Self::cancel(&mut connection)).await };
             runtime.spawn(unlogged(cancel));
         }
