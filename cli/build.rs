@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-#[expect(clippy::print_stdout, reason = "cargo reads standard output")]
 fn main() {
     println!("cargo::rerun-if-env-changed=TIDEMARK_COMMIT");
     println!("cargo::rerun-if-changed=build.rs");
