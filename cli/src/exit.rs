@@ -135,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_the_command_has_every_code_in_its_class() {
+        let page = include_str!("../../docs/command.md");
+        for code in ErrorCode::ALL {
+            let begin = format!("| {} |", ExitClass::of(code) as u8);
+            let row = page.lines().find(|line| line.starts_with(&begin)).unwrap();
+            assert!(row.contains(&format!("`{code}`")), "{code}: {row}");
+        }
+    }
+
+    #[test]
     fn of_several_failures_the_one_that_needs_a_person_most_counts() {
         let all = [
             ExitClass::TryAgain,

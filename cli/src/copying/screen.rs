@@ -130,6 +130,7 @@ impl<'a> Screen<'a> {
             lines.push(format!("and {} more", at_work.len() - TABLES_SHOWN));
         }
         let windows = match tables.len() {
+            0 if self.all == 1 => "1 table".to_owned(),
             0 => format!("{} tables", self.all),
             windows => format!("{done} of {windows} windows done{failed}, {} rows", short_count(rows)),
         };

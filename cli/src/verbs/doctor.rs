@@ -73,7 +73,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         terminal,
         class: ExitClass::Done,
     };
-    let said = |count: &usize| format!("{count} tables are named, and every field is known");
+    let said = |count: &usize| format!("{count} named, and every field is known");
     findings.found("tables", Ok(tables.len()), said);
     let source = arguments.source.open().await;
     let source = findings.found("login", source, |source| format!("{} is known", source.name));

@@ -119,7 +119,7 @@ fn event(table: &InventoryTable, proposals: &[Proposal]) -> Value {
 fn why_not(table: &InventoryTable) -> String {
     let has_key = table.columns.iter().any(|column| column.is_key);
     if has_key {
-        "no column grows with every change: switch change tracking on for it, or add a rowversion".to_owned()
+        "no column is known to grow with every change: switch change tracking on for it, or add a rowversion".to_owned()
     } else {
         "it has no primary key and no column that grows: add a rowversion".to_owned()
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use tidemark::error::{Error, ErrorCode};
-use tidemark::ledger::keys::{partition_keys, table_segment};
+use tidemark::ledger::keys::{WINDOW_KEY, partition_keys, table_segment};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
@@ -245,17 +245,23 @@ impl<'a> Described<'a> {
         let order = self.order.as_ref().filter(|_| !self.key.is_empty())?;
         let key: Vec<String> = self.key.iter().map(|name| self.quoted(name)).collect();
         let columns: Vec<String> = self.columns.iter().map(|column| self.quoted(&column.name)).collect();
-        let deleted = if self.is_tracked {
-            format!(" AND {} <> 'D'", self.quoted(OPERATION))
-        } else {
-            String::new()
-        };
         let schema = if self.engine == Engine::Redshift {
             "tidemark."
         } else {
             ""
         };
         let (name, view) = (self.quoted(&self.name), self.quoted(&format!("{}_current", self.name)));
+        let present = if self.is_tracked {
+            let (version, window) = (self.quoted(VERSION), self.quoted(WINDOW_KEY));
+            // Whatever is older than the last full load, and not in it, was deleted when nobody could see it.
+            format!(
+                "\n  AND {} <> 'D'\n  AND {version} >= (SELECT MAX({version}) FROM {schema}{name} WHERE {window} = 'initial' OR \
+                 {window} LIKE 'reinit-%')",
+                self.quoted(OPERATION)
+            )
+        } else {
+            String::new()
+        };
         let ending = if self.engine == Engine::Redshift {
             " WITH NO SCHEMA BINDING"
         } else {
@@ -263,7 +269,7 @@ impl<'a> Described<'a> {
         };
         Some(format!(
             "CREATE OR REPLACE VIEW {view} AS\nSELECT {columns}\nFROM (\n  SELECT *, ROW_NUMBER() OVER (PARTITION BY {key} \
-             ORDER BY {order} DESC) AS tidemark_newest\n  FROM {schema}{name}\n) AS newest\nWHERE tidemark_newest = 1{deleted}{ending};",
+             ORDER BY {order} DESC) AS tidemark_newest\n  FROM {schema}{name}\n) AS newest\nWHERE tidemark_newest = 1{present}{ending};",
             columns = columns.join(", "),
             key = key.join(", "),
             order = self.quoted(order),

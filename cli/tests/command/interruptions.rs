@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::world::{Done, World};
+use crate::world::{Done, SCRIPT, World};
 
 /// A table whose first load is five files.
 fn world(settle_seconds: u32) -> World {
@@ -34,8 +34,8 @@ fn ids(world: &World) -> Vec<u32> {
     ids
 }
 
-fn started(world: &World) -> Child {
-    let mut command = world.command(&["run"]);
+fn started(world: &World, arguments: &[&str]) -> Child {
+    let mut command = world.command(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }
@@ -48,7 +48,7 @@ fn send(child: &Child, signal: Signal) {
 #[test]
 fn an_interrupted_run_says_what_happens_next_and_the_next_one_does_it() {
     let world = world(30);
-    let child = started(&world);
+    let child = started(&world, &["run"]);
     let plan = world.lake().join("_ledger/dbo.t/initial/plan.json");
     let began = Instant::now();
     while !plan.exists() {
@@ -86,11 +86,37 @@ fn a_run_that_is_killed_at_any_moment_is_finished_by_the_next_one() {
     let takes = begins.elapsed().as_millis() as u64;
     for round in 1..=8 {
         let world = world(0);
-        let mut child = started(&world);
+        let mut child = started(&world, &["run"]);
         std::thread::sleep(Duration::from_millis(takes * round / 9));
         child.kill().unwrap();
         child.wait().unwrap();
         world.succeeds(&["run"]);
         assert_eq!(ids(&world), expected, "round {round}");
     }
+}
+
+#[test]
+fn a_watch_runs_again_and_again_until_it_is_interrupted() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    let child = started(&world, &["run", "--watch", "1s"]);
+    let until = |rows: usize| {
+        let began = Instant::now();
+        while world.lines("dbo.orders").len() < rows {
+            assert!(began.elapsed() < Duration::from_secs(30), "no {rows} rows");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until(3);
+    world
+        .sandbox
+        .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
+        .unwrap();
+    until(4);
+    send(&child, Signal::TERM);
+    let done = Done::from(child.wait_with_output().unwrap());
+    // Between two runs nothing is left undone; within one it is an interruption.
+    assert!(matches!(done.code, Some(0 | 130)), "{}", done.all());
+    assert!(done.err.contains("Stopped"), "{}", done.all());
+    assert!(done.err.contains("The next run begins in"), "{}", done.all());
 }

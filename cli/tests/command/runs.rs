@@ -62,6 +62,17 @@ fn tables_that_fail_stand_beside_those_that_do_not_and_say_what_to_do() {
 }
 
 #[test]
+fn a_sink_may_be_a_folder_of_one_name_or_an_absolute_one() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run", "--sink", "lake"]);
+    assert_eq!(world.lines("dbo.items"), ["1,a", "2,b"]);
+    let absolute = world.folder.path().join("a/b");
+    world.succeeds(&["run", "--sink", absolute.to_str().unwrap()]);
+    assert!(absolute.join("dbo.items").is_dir());
+}
+
+#[test]
 fn machines_get_a_line_of_json_for_everything() {
     let world = World::new(SCRIPT);
     world.tables(&World::both(0));

@@ -267,7 +267,11 @@ fn engines_are_told_of_the_files_and_of_the_present_rows() {
             "{}",
             done.all()
         );
-        assert!(done.out.contains("<> 'D'"), "{}", done.all());
+        assert!(
+            done.out.contains("<> 'D'") && done.out.contains("LIKE 'reinit-%'"),
+            "{}",
+            done.all()
+        );
     }
     let done = world.succeeds(&["sql", "duckdb", "changed"]);
     assert!(done.out.contains("Give --key"), "{}", done.all());

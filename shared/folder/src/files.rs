@@ -126,7 +126,8 @@ pub(crate) fn create_folders_of(path: &Path) -> io::Result<()> {
 
 /// Makes a folder and those above it, each on the disk.
 pub(crate) fn create_folders(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
+    // Above a relative path there is nothing to make.
+    if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
     create_folders_of(path)?;
@@ -155,9 +156,11 @@ pub(crate) fn error(verb: &str, path: &Path, error: io::Error) -> Error {
             "there is no space left: free some, and run again",
         ),
         ErrorKind::ReadOnlyFilesystem => (ErrorCode::SinkRejected, "the file system is read-only"),
-        ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists | ErrorKind::InvalidFilename => {
-            (ErrorCode::SinkRejected, "the path does not lead to a folder")
-        }
+        ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::AlreadyExists
+        | ErrorKind::InvalidFilename => (ErrorCode::SinkRejected, "the path does not lead to a folder"),
         ErrorKind::Unsupported => (
             ErrorCode::SinkRejected,
             "the file system has no locks or links: use a folder on another one",
@@ -165,4 +168,17 @@ pub(crate) fn error(verb: &str, path: &Path, error: io::Error) -> Error {
         _ => (ErrorCode::SinkUnavailable, "the file system failed"),
     };
     Error::with_source(code, format!("cannot {verb} {}: {advice}", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_has_nothing_above_it() {
+        assert!(create_folders(Path::new("")).is_ok());
+        // Where a test of a crate runs.
+        assert!(create_folders(Path::new("src")).is_ok());
+        assert!(sync_folder_of(Path::new("src")).is_ok());
+    }
 }

@@ -1,13 +1,13 @@
 //! The folder behind the ports of the bucket.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidemark::checksum::crc64nvme_base64;
+use tidemark::checksum::{Crc64Nvme, crc64nvme_base64};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::record::{UploadedObject, UploadedPiece};
 use tidemark::ports::objects::{
@@ -16,7 +16,7 @@ use tidemark::ports::objects::{
 };
 
 use crate::files::{self, Folder, OWN, is_missing};
-use crate::uploads::{Completion, etag};
+use crate::uploads::{BUFFER, Completion, etag};
 
 /// A folder as a bucket. Clones are of the same folder.
 #[derive(Debug, Clone)]
@@ -68,6 +68,16 @@ impl FolderStore {
         self.run("list", self.path().to_owned(), list).await
     }
 
+    /// The checksum of an object, base64 as in manifests, read piece by piece. `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    pub async fn crc64nvme(&self, key: &str) -> Result<Option<String>> {
+        let path = self.folder.object(key)?;
+        self.run("read", path, |_, path| checksum_of(path)).await
+    }
+
     /// Runs `work` on a thread that may wait for the disk.
     async fn run<T: Send + 'static>(
         &self,
@@ -79,6 +89,23 @@ impl FolderStore {
         let work = move || work(&folder, &path).map_err(|error| files::error(verb, &path, error));
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|error| Error::with_source(ErrorCode::Internal, "the work on a file panicked", error))?
+    }
+}
+
+fn checksum_of(path: &Path) -> io::Result<Option<String>> {
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut checksum = Crc64Nvme::default();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = file.read(&mut buffer)?;
+        match buffer.get(..read) {
+            Some(bytes) if !bytes.is_empty() => checksum.update(bytes),
+            _ => return Ok(Some(checksum.base64())),
+        }
     }
 }
 

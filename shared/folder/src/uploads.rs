@@ -13,7 +13,7 @@ use tidemark::ports::objects::Completed;
 use crate::files::{self, Folder, create_folders, create_folders_of, is_missing, sync_folder_of};
 
 /// Bytes that are read at once.
-const BUFFER: usize = 256 * 1024;
+pub(crate) const BUFFER: usize = 256 * 1024;
 
 /// Which upload an object came from.
 #[derive(Debug, Serialize, Deserialize)]

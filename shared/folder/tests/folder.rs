@@ -55,6 +55,11 @@ async fn a_reader_of_the_folder_sees_whole_objects_and_nothing_else() {
         store.keys("").await.unwrap(),
         ["_ledger/dbo.t/x.json", "dbo.t/w=1/part.csv"]
     );
+    assert_eq!(
+        store.crc64nvme("dbo.t/w=1/part.csv").await.unwrap(),
+        Some(object.crc64nvme)
+    );
+    assert_eq!(store.crc64nvme("dbo.t/w=1/none.csv").await.unwrap(), None);
     // Nothing is left of what was on its way.
     assert_eq!(names(&folder.path().join(".tidemark/uploads")), [""; 0]);
     assert_eq!(names(&folder.path().join(".tidemark/new")), [""; 0]);
