@@ -43,7 +43,6 @@ impl Parser<'_> {
                 self.bump();
                 Ok(Kind::Print(self.expr()?))
             }
-            "raiserror" => self.raiserror(),
             "throw" => self.throw(),
             "return" => {
                 self.bump();
@@ -62,18 +61,9 @@ impl Parser<'_> {
                 self.bump();
                 Ok(Kind::Use(self.ident()?))
             }
-            "waitfor" => {
-                self.bump();
-                if self.is("time") {
-                    return Err(SqlError::unsupported("WAITFOR TIME").at(self.line()));
-                }
-                self.expect("delay")?;
-                Ok(Kind::WaitFor(self.expr()?))
-            }
-            known @ ("grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill" | "open" | "fetch"
-            | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext" | "bulk") => {
-                Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line()))
-            }
+            known @ ("raiserror" | "waitfor" | "grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill"
+            | "open" | "fetch" | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext"
+            | "updatetext" | "bulk") => Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line())),
             _ => self.unexpected(),
         }
     }
@@ -181,27 +171,6 @@ impl Parser<'_> {
         } else {
             None
         }
-    }
-
-    pub(super) fn raiserror(&mut self) -> SqlResult<Kind> {
-        self.bump();
-        self.expect_sym("(")?;
-        let args = self.expr_list()?;
-        self.expect_sym(")")?;
-        if args.len() < 3 {
-            return self.unexpected();
-        }
-        if self.eat("with") {
-            loop {
-                if self.eat_any(&["nowait", "log", "seterror"]).is_none() {
-                    return self.unexpected();
-                }
-                if !self.eat_sym(",") {
-                    break;
-                }
-            }
-        }
-        Ok(Kind::RaiseError(args))
     }
 
     pub(super) fn throw(&mut self) -> SqlResult<Kind> {
