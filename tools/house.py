@@ -28,7 +28,6 @@ MOST_RECURSION_LIMITS = 1
 
 # What the sources have today where they do not meet a limit yet.
 CEILINGS = {
-    "lines of the stand-in (tests/sandbox/src)": 19_682,
     "lines of a function": 297,
     "blocks within one another": 7,
     f"files of {NEWEST_TYPE}": 14,

@@ -7,7 +7,7 @@ use proptest::sample::select;
 use tidemark::model::types::TypeName;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::source::KnowTypes;
-use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::session::Server;
 
 /// Texts with what matters to the parsers in them.
@@ -15,14 +15,7 @@ const NEAR_WATERMARK: &str = "(?s:[-+0-9.:TZ /e]{0,40}|.{0,20})";
 
 /// A server that nobody connects to.
 fn server() -> Server {
-    Server::new(Login {
-        host: "localhost".into(),
-        port: 1,
-        username: "u".into(),
-        password: "p".into(),
-        database: "d".into(),
-        tls: Tls::Verify,
-    })
+    Server::new(Login::new("localhost", 1, "u", "p", "d"))
 }
 
 fn sql_type(text: &str) -> TypeName {

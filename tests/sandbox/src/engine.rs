@@ -3,18 +3,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-
-use rusqlite::Connection;
-use rusqlite::config::DbConfig;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Faults;
-use crate::locks::Locks;
-use crate::sql::catalog;
-use crate::sql::exec::{AppLocks, versions};
-use crate::sql::functions;
-use crate::value::collation;
+use crate::locks::{AppLocks, Locks, locked};
 
 /// The version the server says it is: SQL Server 2022.
 pub const VERSION: &str = "Microsoft SQL Server 2022 (RTM) - 16.0.1000.6 (X64) \n\tTidemark stand-in over SQLite";
@@ -23,8 +16,8 @@ pub const VERSION: &str = "Microsoft SQL Server 2022 (RTM) - 16.0.1000.6 (X64) \
 #[derive(Debug)]
 pub struct Engine {
     path: PathBuf,
-    /// Keeps the directory of in-memory data until the last session is gone.
-    _directory: Option<tempfile::TempDir>,
+    /// Keeps the file until the last session is gone.
+    _directory: tempfile::TempDir,
     /// The login name.
     pub username: String,
     /// The login's password.
@@ -85,10 +78,6 @@ pub struct Local {
     pub statement: AtomicI64,
     /// Whether an `UPDATE` sets columns of the key.
     pub keyed: AtomicBool,
-    /// The numbers of the columns that an `UPDATE` sets, none for all.
-    pub columns: Mutex<Option<String>>,
-    /// `CHANGE_TRACKING_CONTEXT`
-    pub context: Mutex<Option<Vec<u8>>>,
 }
 
 impl Default for Local {
@@ -99,8 +88,6 @@ impl Default for Local {
             row: AtomicI64::new(0),
             statement: AtomicI64::new(0),
             keyed: AtomicBool::new(false),
-            columns: Mutex::default(),
-            context: Mutex::default(),
         }
     }
 }
@@ -112,30 +99,18 @@ pub struct Counters {
     identities: HashMap<i64, i64>,
 }
 
-/// A lock that a panicked session has not poisoned for the others.
-pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 impl Engine {
-    /// Opens or creates the storage.
+    /// A server without data.
     ///
     /// # Errors
-    /// When the directory or file cannot be written.
-    pub fn open(data: Option<&Path>, username: &str, password: &str, database: &str) -> SqlResult<Arc<Engine>> {
-        let fault = |e: std::io::Error| SqlError::new(5120, format!("Unable to open the data file: {e}."));
-        let (path, directory) = match data {
-            Some(path) => (path.to_owned(), None),
-            None => {
-                let directory = tempfile::Builder::new()
-                    .prefix("tidemark-sandbox-")
-                    .tempdir()
-                    .map_err(fault)?;
-                (directory.path().join("data.sqlite"), Some(directory))
-            }
-        };
-        let engine = Arc::new(Engine {
-            path,
+    /// 5120 when there is no room for its file.
+    pub fn new(username: &str, password: &str, database: &str) -> SqlResult<Engine> {
+        let directory = tempfile::Builder::new()
+            .prefix("tidemark-sandbox-")
+            .tempdir()
+            .map_err(|e| SqlError::of(5120, &[&e]))?;
+        Ok(Engine {
+            path: directory.path().join("data.sqlite"),
             _directory: directory,
             username: username.to_owned(),
             password: password.to_owned(),
@@ -145,46 +120,21 @@ impl Engine {
                 last: 2000,
                 open: HashMap::new(),
             }),
-            identities: Mutex::new(HashMap::new()),
+            identities: Mutex::default(),
             locks: Locks::default(),
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
             changes: AtomicI64::new(0),
-            history: Mutex::new(History::default()),
+            history: Mutex::default(),
             next_session: AtomicU16::new(51),
             connections: AtomicI64::new(0),
             faults: Faults::default(),
             app_locks: AppLocks::default(),
-        });
-        let conn = engine.connect(&Arc::default())?;
-        catalog::create(&conn, "main")?;
-        engine.changes.store(versions::recover(&conn)?, Ordering::Relaxed);
-        for name in ["master", "tempdb", "model", "msdb", database] {
-            catalog::create_database(&conn, name)?;
-        }
-        engine.restore_counters(&conn)?;
-        Ok(engine)
+        })
     }
 
-    /// A connection to the storage with the server's functions and collations.
-    ///
-    /// # Errors
-    /// When SQLite cannot open the file.
-    pub fn connect(self: &Arc<Self>, local: &Arc<Local>) -> SqlResult<Connection> {
-        let conn = Connection::open(&self.path)?;
-        conn.busy_timeout(std::time::Duration::from_millis(50))?;
-        conn.execute_batch(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON;
-             PRAGMA cache_size=-16384;",
-        )?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-        conn.set_prepared_statement_cache_capacity(64);
-        for (name, compare) in collation::IN_SQLITE {
-            conn.create_collation(name, compare)?;
-        }
-        functions::register(&conn, self, local)?;
-        catalog::create(&conn, "temp")?;
-        Ok(conn)
+    /// The file of the data.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The number of a new session.
@@ -244,11 +194,6 @@ impl Engine {
     /// The next number of a logged change.
     pub fn next_change(&self) -> i64 {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// The number of the last logged change.
-    pub fn last_change(&self) -> i64 {
-        self.changes.load(Ordering::Relaxed)
     }
 
     /// The number of a new commit; the committer is [`Engine::writing`].
@@ -328,34 +273,5 @@ impl Engine {
     /// The last identity value of a table.
     pub fn identity(&self, table: i64) -> Option<i64> {
         locked(&self.identities).get(&table).copied()
-    }
-
-    /// Counters of data that an earlier process left.
-    fn restore_counters(&self, conn: &Connection) -> SqlResult<()> {
-        let mut statement = conn.prepare(
-            "SELECT o.id, o.db || '.' || o.schema || '.' || o.name, c.name, c.ty = ?1, c.identity
-             FROM main._object o JOIN main._column c ON c.object_id = o.id WHERE c.ty = ?1 OR c.identity = 1",
-        )?;
-        let rows: Vec<(i64, String, String, bool, bool)> = statement
-            .query_map([crate::value::Ty::RowVersion.code()], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
-            })?
-            .collect::<Result<_, _>>()?;
-        for (id, table, column, is_rowversion, is_identity) in rows {
-            let sql = format!(
-                "SELECT max({}) FROM {}",
-                catalog::quote(&column),
-                catalog::quote(&table)
-            );
-            if is_rowversion {
-                let last: Option<Vec<u8>> = conn.query_row(&sql, [], |r| r.get(0))?;
-                if let Some(bytes) = last.and_then(|b| <[u8; 8]>::try_from(b).ok()) {
-                    self.set_rowversion(self.rowversion().max(u64::from_be_bytes(bytes)));
-                }
-            } else if is_identity && let Ok(Some(last)) = conn.query_row(&sql, [], |r| r.get::<_, Option<i64>>(0)) {
-                locked(&self.identities).insert(id, last);
-            }
-        }
-        Ok(())
     }
 }

@@ -1,5 +1,9 @@
 //! Errors as SQL Server reports them: number, class, state, text.
 
+use rusqlite::{ErrorCode, ffi};
+
+use crate::messages;
+
 /// An error of the server, sent to the client as an ERROR token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Msg {number}, Level {class}, State {state}, Line {line}: {message}")]
@@ -40,6 +44,22 @@ impl SqlError {
         }
     }
 
+    /// The error of this number, with the text, the class and the state that the server has for it, and this of the case.
+    pub fn of(number: i32, told: &[&dyn std::fmt::Display]) -> Self {
+        let (class, state, text) = messages::find(number).unwrap_or((16, 1, "%s"));
+        let mut parts = text.split("%s");
+        let mut message = parts.next().unwrap_or_default().to_owned();
+        for (part, told) in parts.zip(told) {
+            message += &format!("{told}{part}");
+        }
+        SqlError::new(number, message).class(class).state(state)
+    }
+
+    /// Not an error of the server: the client no longer waits for the answer.
+    pub fn cancelled() -> Self {
+        SqlError::new(0, "The request was cancelled.")
+    }
+
     /// The same error with another class.
     #[must_use]
     pub fn class(mut self, class: u8) -> Self {
@@ -65,34 +85,27 @@ impl SqlError {
 
     /// 102, what the parser does not understand.
     pub fn syntax(near: &str) -> Self {
-        SqlError::new(102, format!("Incorrect syntax near '{near}'.")).class(15)
+        SqlError::of(102, &[&near])
     }
 
     /// 40510, understood, and not offered by the stand-in.
     pub fn unsupported(what: impl std::fmt::Display) -> Self {
-        SqlError::new(
-            40510,
-            format!("Statement '{what}' is not supported in this version of SQL Server."),
-        )
+        SqlError::of(40510, &[&what])
     }
 
     /// 208, an unknown table or view.
     pub fn no_object(name: &str) -> Self {
-        SqlError::new(208, format!("Invalid object name '{name}'."))
+        SqlError::of(208, &[&name])
     }
 
     /// 207, an unknown column.
     pub fn no_column(name: &str) -> Self {
-        SqlError::new(207, format!("Invalid column name '{name}'."))
+        SqlError::of(207, &[&name])
     }
 
     /// 8115, a value too large for its type.
     pub fn overflow(target: &str) -> Self {
-        SqlError::new(
-            8115,
-            format!("Arithmetic overflow error converting expression to data type {target}."),
-        )
-        .state(2)
+        SqlError::of(8115, &[&"expression", &target])
     }
 
     /// The error as text that survives a trip through a SQLite function.
@@ -147,37 +160,34 @@ impl From<rusqlite::Error> for SqlError {
                 return decoded;
             }
             match code.code {
-                rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked => {
-                    return SqlError::new(1222, "Lock request time out period exceeded.").state(51);
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+                    return SqlError::of(1222, &[]);
                 }
-                rusqlite::ErrorCode::OperationInterrupted => {
-                    return SqlError::new(0, "The request was cancelled.").class(11);
+                ErrorCode::OperationInterrupted => {
+                    return SqlError::cancelled();
                 }
-                rusqlite::ErrorCode::ConstraintViolation => return constraint(code.extended_code, text),
+                ErrorCode::ConstraintViolation => return constraint(code.extended_code, text),
                 _ => {}
             }
         }
-        SqlError::new(
-            8623,
-            format!("The stand-in's storage could not run the statement: {error}."),
-        )
+        SqlError::of(8623, &[&error])
     }
 }
 
-/// A constraint failure as SQLite words it; the executor replaces names where it knows better.
+/// A constraint failure as SQLite words it; the executor finds the server's words where it knows the table.
 fn constraint(extended: i32, text: &str) -> SqlError {
-    let detail = text.split_once(": ").map_or(text, |(_, rest)| rest).to_owned();
-    match extended {
-        rusqlite::ffi::SQLITE_CONSTRAINT_NOTNULL => SqlError::new(515, detail).state(2),
-        rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
-            SqlError::new(2627, detail).class(14)
+    let detail = text.split_once(": ").map_or(text, |(_, rest)| rest);
+    let number = match extended {
+        ffi::SQLITE_CONSTRAINT_NOTNULL => 515,
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => 2627,
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
+            return SqlError::new(
+                547,
+                "The statement conflicted with a FOREIGN KEY or REFERENCE constraint.",
+            )
+            .state(0);
         }
-        rusqlite::ffi::SQLITE_CONSTRAINT_CHECK => SqlError::new(547, detail).state(0),
-        rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => SqlError::new(
-            547,
-            "The statement conflicted with a FOREIGN KEY or REFERENCE constraint.",
-        )
-        .state(0),
-        _ => SqlError::new(547, format!("The statement conflicted with a constraint: {detail}.")).state(0),
-    }
+        _ => 547,
+    };
+    SqlError::new(number, detail)
 }

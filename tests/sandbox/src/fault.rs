@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use crate::engine::locked;
 use crate::error::SqlError;
+use crate::locks::locked;
 
 /// What goes wrong.
 #[derive(Clone, Debug)]

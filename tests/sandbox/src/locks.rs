@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::engine::locked;
 use crate::error::{SqlError, SqlResult};
 
 /// How a table is locked. The order is that of hints: of several in one statement the last counts.
@@ -194,9 +193,9 @@ impl Locks {
             let refused = if state.victims.remove(&tx) || state.leads_to(&blockers, tx) {
                 Some(deadlock(patience.spid))
             } else if patience.limit.is_some_and(|limit| since.elapsed() >= limit) {
-                Some(SqlError::new(1222, "Lock request time out period exceeded.").state(51))
+                Some(SqlError::of(1222, &[]))
             } else if (patience.cancelled)() {
-                Some(SqlError::new(0, "The request was cancelled."))
+                Some(SqlError::cancelled())
             } else {
                 None
             };
@@ -235,14 +234,49 @@ impl Locks {
 }
 
 fn deadlock(spid: u16) -> SqlError {
-    SqlError::new(
-        1205,
-        format!(
-            "Transaction (Process ID {spid}) was deadlocked on lock resources with another process and has been chosen as the deadlock victim. Rerun the transaction."
-        ),
-    )
-    .class(13)
-    .state(51)
+    SqlError::of(1205, &[&spid])
+}
+
+/// Who holds which resource, and how many times: a lock is released as often as it was taken.
+#[derive(Debug, Default)]
+pub struct AppLocks(Mutex<HashMap<String, (u16, u32)>>);
+
+impl AppLocks {
+    /// Takes a lock, once more if the session has it; false while another has it.
+    pub fn take(&self, resource: &str, session: u16) -> bool {
+        let mut all = locked(&self.0);
+        let (owner, count) = all.entry(resource.to_owned()).or_insert((session, 0));
+        let taken = *owner == session;
+        if taken {
+            *count += 1;
+        }
+        taken
+    }
+
+    /// Releases a lock once; false if the session does not have it.
+    pub fn release(&self, resource: &str, session: u16) -> bool {
+        let mut all = locked(&self.0);
+        match all.get_mut(resource) {
+            Some((owner, count)) if *owner == session => {
+                *count -= 1;
+                if *count == 0 {
+                    all.remove(resource);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Releases whatever a session holds.
+    pub fn release_all(&self, session: u16) {
+        locked(&self.0).retain(|_, (owner, _)| *owner != session);
+    }
+}
+
+/// A lock that a panicked session has not poisoned for the others.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

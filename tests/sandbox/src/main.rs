@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tidemark_sandbox::{Action, Encryption, Fault, Options, Sandbox, SqlError};
+use tidemark_sandbox::{Action, Fault, Options, Sandbox, SqlError};
 
 const HELP: &str = "Usage: tidemark-sandbox [OPTIONS]
 
@@ -16,10 +16,7 @@ A stand-in for SQL Server for development and tests. When it accepts connections
   --user NAME           the login (sa)
   --password TEXT       its password (Tidemark-1)
   --database NAME       its default database (tidemark)
-  --data FILE           keep the data in a file (data ends with the process)
   --tls-dir DIR         write ca.pem here (a temporary directory)
-  --encrypt-login-only  let the client choose to encrypt nothing but the login
-  --no-tls              no TLS at all
   --init SCRIPT.sql     run a script first; may be given again
   --ready-file FILE     write the line of JSON to a file as well
   --faults              take faults from standard input, a line of JSON each
@@ -50,10 +47,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
             "--user" => out.options.username = value()?,
             "--password" => out.options.password = value()?,
             "--database" => out.options.database = value()?,
-            "--data" => out.options.data = Some(value()?.into()),
             "--tls-dir" => out.options.tls_dir = Some(value()?.into()),
-            "--encrypt-login-only" => out.options.encryption = Encryption::Optional,
-            "--no-tls" => out.options.encryption = Encryption::None,
             "--init" => {
                 let path = value()?;
                 let script = std::fs::read_to_string(&path).map_err(|e| format!("--init {path}: {e}"))?;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::engine::{Engine, locked};
+use crate::engine::Engine;
+use crate::locks::locked;
 use crate::error::SqlError;
 use crate::fault::Fault;
 use crate::server::{self, Service};
+use crate::sql::connection;
 use crate::sql::exec::{Collected, ResultSet, Session};
-use crate::tds::prelogin::Encryption;
 use crate::tls;
 
 /// How to start a stand-in. The default is a private server on a free port of 127.0.0.1, its data gone when it is dropped.
@@ -19,16 +20,12 @@ use crate::tls;
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Whether connections are encrypted.
-    pub encryption: Encryption,
     /// The login name.
     pub username: String,
     /// Its password.
     pub password: String,
     /// Its default database, created if it does not exist.
     pub database: String,
-    /// A file to keep the data in; none for data that ends with the server.
-    pub data: Option<PathBuf>,
     /// A directory to write `ca.pem` into; none for a temporary one.
     pub tls_dir: Option<PathBuf>,
     /// Scripts to run before the first connection; batches are separated by `GO`.
@@ -39,11 +36,9 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            encryption: Encryption::default(),
             username: "sa".to_owned(),
             password: "Tidemark-1".to_owned(),
             database: "tidemark".to_owned(),
-            data: None,
             tls_dir: None,
             init: Vec::new(),
         }
@@ -78,12 +73,7 @@ impl Sandbox {
     /// # Errors
     /// When it cannot listen, write its files, or an init script fails.
     pub fn start(options: Options) -> Result<Sandbox, Error> {
-        let engine = Engine::open(
-            options.data.as_deref(),
-            &options.username,
-            &options.password,
-            &options.database,
-        )?;
+        let engine = connection::serve(&options.username, &options.password, &options.database)?;
         let identity = tls::identity()?;
         let ca_pem = identity.ca_pem.clone();
         let (directory, tls_dir) = match &options.tls_dir {
@@ -111,7 +101,6 @@ impl Sandbox {
         let service = Arc::new(Service {
             engine: Arc::clone(&engine),
             identity,
-            encryption: options.encryption,
             cut: watcher,
         });
         let mut sandbox = Sandbox {
@@ -217,7 +206,7 @@ impl Sandbox {
     /// # Errors
     /// What the storage says.
     pub fn expire_change_tracking(&self) -> Result<(), SqlError> {
-        Session::new(&self.engine)?.clean_tracking(false, None, &mut Collected::default())
+        Session::new(&self.engine)?.expire_tracking(&mut Collected::default())
     }
 
     /// Orders a fault for a request to come.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::Engine;
 use crate::tds::dispatch;
 use crate::tds::packet::{self, Message};
-use crate::tds::prelogin::{self, Agreement, Encryption};
+use crate::tds::prelogin;
 use crate::tds::wire::{Attention, Wire};
 use crate::tls::{Identity, Wrapped};
 
@@ -24,8 +24,6 @@ pub struct Service {
     pub engine: Arc<Engine>,
     /// The server's side of TLS.
     pub identity: Identity,
-    /// What is offered.
-    pub encryption: Encryption,
     /// Counts up to cut all connections.
     pub cut: watch::Receiver<u64>,
 }
@@ -62,24 +60,12 @@ async fn connection(mut stream: TcpStream, service: &Service) -> io::Result<()> 
     if first == [TLS_HANDSHAKE] {
         return strict(stream, service).await;
     }
-    let agreement = tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream, service)).await??;
-    match agreement {
-        Agreement::Refused => stream.shutdown().await,
-        Agreement::None => {
-            let first = login(&mut stream).await?;
-            converse(stream, service, first).await
-        }
-        Agreement::Full => {
-            let mut stream = handshake(stream, service).await?;
-            let first = login(&mut stream).await?;
-            converse(stream, service, first).await
-        }
-        Agreement::LoginOnly => {
-            let mut stream = handshake(stream, service).await?;
-            let first = login(&mut stream).await?;
-            converse(stream.into_inner().0.into_inner(), service, first).await
-        }
+    if !tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream)).await?? {
+        return stream.shutdown().await;
     }
+    let mut stream = handshake(stream, service).await?;
+    let first = login(&mut stream).await?;
+    converse(stream, service, first).await
 }
 
 /// TDS 8.0: TLS comes before everything.
@@ -88,21 +74,22 @@ async fn strict(stream: TcpStream, service: &Service) -> io::Result<()> {
     stream.pass_through();
     let accepted = service.identity.acceptor.accept(stream);
     let mut stream = tokio::time::timeout(LOGIN_TIMEOUT, accepted).await??;
-    tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream, service)).await??;
+    tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream)).await??;
     let first = login(&mut stream).await?;
     converse(stream, service, first).await
 }
 
-async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, service: &Service) -> io::Result<Agreement> {
+/// Answers PRELOGIN; whether the connection goes on.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<bool> {
     let message = packet::read(stream).await?;
     if message.kind != packet::PRELOGIN {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no PRELOGIN"));
     }
-    let (agreement, encryption) = prelogin::agree(service.encryption, prelogin::wish(&message.payload));
+    let (encryption, goes_on) = prelogin::agree(prelogin::wish(&message.payload));
     let takes_tokens = prelogin::asks_for_tokens(&message.payload);
     stream.write_all(&prelogin::answer(encryption, takes_tokens)).await?;
     stream.flush().await?;
-    Ok(agreement)
+    Ok(goes_on)
 }
 
 async fn handshake(

@@ -101,11 +101,6 @@ impl<S> Wrapped<S> {
     pub fn pass_through(&mut self) {
         self.wrapping = false;
     }
-
-    /// The stream itself.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wrapped<S> {

@@ -2,23 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use tidemark_sandbox::{Options, Sandbox};
+mod common;
 
-fn sandbox() -> Sandbox {
-    Sandbox::start(Options::default()).unwrap()
-}
-
-/// The last result as lines of values, or the number of the error.
-fn ask(sandbox: &Sandbox, sql: &str) -> Result<String, i32> {
-    let sets = sandbox.execute(sql).map_err(|e| e.number)?;
-    let line = |row: &Vec<Option<String>>| {
-        let values: Vec<&str> = row.iter().map(|v| v.as_deref().unwrap_or("NULL")).collect();
-        values.join("|")
-    };
-    Ok(sets.last().map_or_else(String::new, |set| {
-        set.rows.iter().map(line).collect::<Vec<_>>().join("\n")
-    }))
-}
+use common::{ask, sandbox};
 
 #[test]
 fn a_column_compares_by_its_own_collation() {

@@ -62,7 +62,7 @@ fn many_values_are_two_hundred_steps_that_have_every_row() {
     sandbox
         .execute(
             "create table t (v datetimeoffset(0)); insert into t
-             select todatetimeoffset(dateadd(minute, value, '2017-01-01'), case value % 2 when 0 then '+02:00' else '-05:00' end)
+             select dateadd(minute, value, cast(case value % 2 when 0 then '2017-01-01 00:00 +02:00' else '2017-01-01 00:00 -05:00' end as datetimeoffset(0)))
              from generate_series(1, 5000); create index ix on t (v)",
         )
         .unwrap();

@@ -480,51 +480,12 @@ fn transfers_side_by_side_keep_the_total() {
 }
 
 #[test]
-fn foreign_keys_wait_for_rows_that_may_go() {
-    let s = sandbox();
-    s.execute(
-        "CREATE TABLE p (id int NOT NULL PRIMARY KEY); CREATE TABLE c (p_id int REFERENCES p (id));
-         INSERT p VALUES (1); INSERT c VALUES (1)",
-    )
-    .unwrap();
-    let mut one = open(&s, "BEGIN TRAN; INSERT p VALUES (2)");
-    assert_eq!(now(&s, "INSERT c VALUES (2)"), Err(1222));
-    one.execute("ROLLBACK; BEGIN TRAN; DELETE c WHERE p_id = 1").unwrap();
-    assert_eq!(now(&s, "DELETE p WHERE id = 1"), Err(1222));
-    one.execute("ROLLBACK").unwrap();
-    assert_eq!(now(&s, "DELETE p WHERE id = 1"), Err(547));
-}
-
-#[test]
 fn statements_are_atomic_inside_an_open_transaction() {
     let s = table();
     let mut one = open(&s, "BEGIN TRAN; UPDATE t SET v = 'x' WHERE id = 1");
     assert_eq!(ask_in(&mut one, "INSERT t VALUES (7, 'g'), (1, 'twice')"), Err(2627));
     one.execute("INSERT t VALUES (8, 'h'); COMMIT").unwrap();
     assert_eq!(now(&s, ROWS), Ok("1|x\n2|b\n3|c\n8|h".into()));
-}
-
-#[test]
-fn what_a_process_left_open_is_rolled_back_by_the_next() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("data");
-    let start = || {
-        Sandbox::start(tidemark_sandbox::Options {
-            data: Some(file.clone()),
-            ..Default::default()
-        })
-        .unwrap()
-    };
-    let s = start();
-    s.execute("CREATE TABLE t (id int NOT NULL PRIMARY KEY, v varchar(10)); INSERT t VALUES (1, 'a'), (2, 'b')")
-        .unwrap();
-    let one = open(
-        &s,
-        "BEGIN TRAN; UPDATE t SET v = 'x' WHERE id = 1; INSERT t VALUES (3, 'c'); DELETE t WHERE id = 2",
-    );
-    std::mem::forget(one);
-    drop(s);
-    assert_eq!(now(&start(), ROWS), Ok("1|a\n2|b".into()));
 }
 
 #[tokio::test]

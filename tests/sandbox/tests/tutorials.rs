@@ -169,23 +169,3 @@ async fn a_driver_reads_the_window_and_writes_the_watermark() {
         .unwrap();
     assert_eq!(stored.get::<&str, _>(0), Some("data_source_table"));
 }
-
-#[test]
-fn data_in_a_file_outlives_the_server() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = || tidemark_sandbox::Options {
-        data: Some(folder.path().join("d.sqlite")),
-        ..Default::default()
-    };
-    let first = Sandbox::start(options()).unwrap();
-    first
-        .execute("CREATE TABLE t (id int IDENTITY, rv rowversion, a int); INSERT t (a) VALUES (1), (2)")
-        .unwrap();
-    drop(first);
-    let second = Sandbox::start(options()).unwrap();
-    second.execute("INSERT t (a) VALUES (3)").unwrap();
-    assert_eq!(
-        rows(&second, "SELECT id, a FROM t ORDER BY rv"),
-        ["1 | 1", "2 | 2", "3 | 3"]
-    );
-}

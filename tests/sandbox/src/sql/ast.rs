@@ -63,13 +63,11 @@ pub enum Expr {
     /// `CASE`
     Case(Option<Box<Expr>>, Vec<(Expr, Expr)>, Option<Box<Expr>>),
     /// `CAST`, `CONVERT` with a style, `TRY_…` when true
-    Cast(Box<Expr>, Ty, Option<Box<Expr>>, bool),
+    Cast(Box<Expr>, Ty, Option<Box<Expr>>),
     /// A function call
     Call(Call),
     /// `COLLATE`
     Collate(Box<Expr>, String),
-    /// `AT TIME ZONE`
-    AtTimeZone(Box<Expr>, Box<Expr>),
 }
 
 /// A function call.
@@ -85,8 +83,6 @@ pub struct Call {
     pub distinct: bool,
     /// `OVER (…)`
     pub over: Option<Over>,
-    /// `WITHIN GROUP (ORDER BY …)`
-    pub within: Vec<Order>,
 }
 
 /// A window.
@@ -218,7 +214,7 @@ pub enum Table {
 }
 
 /// One column of `CREATE TABLE` and `ALTER TABLE ADD`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ColumnDef {
     /// Its name
     pub name: String,
@@ -277,12 +273,6 @@ pub enum Rule {
     PrimaryKey(Vec<String>),
     /// `UNIQUE`
     Unique(Vec<String>),
-    /// `CHECK`, as written
-    Check(String),
-    /// `FOREIGN KEY … REFERENCES`
-    Foreign(Vec<String>, Name, Vec<String>),
-    /// `DEFAULT … FOR column`
-    Default(String, String),
     /// `PERIOD FOR SYSTEM_TIME`
     Period(Vec<String>),
 }
@@ -347,7 +337,7 @@ pub enum MergeAction {
     /// `DELETE`
     Delete,
     /// `INSERT (columns) VALUES (values)`; no values for `DEFAULT VALUES`
-    Insert(Vec<String>, Option<Vec<Expr>>),
+    Insert(Vec<String>, Vec<Expr>),
 }
 
 /// One clause of `MERGE`.
@@ -361,8 +351,8 @@ pub struct MergeClause {
     pub action: MergeAction,
 }
 
-/// One entry of `SET` in an update: column, variable, operator, value.
-pub type Assignment = (Option<Name>, Option<String>, Option<&'static str>, Expr);
+/// One entry of `SET` in an update: column, operator, value.
+pub type Assignment = (Name, Option<&'static str>, Expr);
 
 /// Where the rows of an insert come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -371,8 +361,6 @@ pub enum Rows {
     Values(Vec<Vec<Expr>>),
     /// A query
     Query(Box<Query>),
-    /// `DEFAULT VALUES`
-    Default,
 }
 
 /// One argument of `EXEC`.
@@ -465,21 +453,47 @@ impl Retention {
 pub struct ChangeTable {
     /// The tracked table
     pub table: Name,
-    /// Which of its changes
-    pub changes: Changes,
+    /// The version after which its changes are meant
+    pub since: Expr,
     /// The alias, which is required
     pub alias: Option<String>,
     /// Its column names
     pub columns: Vec<String>,
 }
 
-/// What `CHANGETABLE` gives.
+/// The rows that an `UPDATE` or a `DELETE` is about.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Changes {
-    /// `CHANGES`: the net changes after a version
-    Since(Expr),
-    /// `VERSION`: the last change of the row with this key
-    Row(Vec<String>, Vec<Expr>),
+pub struct Target {
+    /// The table or an alias of `FROM`
+    pub table: Name,
+    /// `FROM`
+    pub from: Vec<Table>,
+    /// `WHERE`
+    pub filter: Option<Expr>,
+}
+
+impl Expr {
+    /// Whether this holds for the expression or for a part of it; subqueries are not looked into.
+    pub fn any(&self, holds: &dyn Fn(&Expr) -> bool) -> bool {
+        let all = |parts: &[&Expr]| parts.iter().any(|e| e.any(holds));
+        let maybe = |part: &Option<Box<Expr>>| part.as_ref().is_some_and(|e| e.any(holds));
+        holds(self)
+            || match self {
+                Expr::Unary(_, a) | Expr::Not(a) | Expr::IsNull(a, _) | Expr::Collate(a, _) | Expr::InQuery(a, ..) => {
+                    all(&[a])
+                }
+                Expr::Binary(_, a, b) | Expr::Compare(_, a, b) | Expr::And(a, b) | Expr::Or(a, b) => all(&[a, b]),
+                Expr::Between(a, b, c, _) => all(&[a, b, c]),
+                Expr::Like(a, b, c, _) => all(&[a, b]) || maybe(c),
+                Expr::In(a, list, _) => all(&[a]) || list.iter().any(|e| e.any(holds)),
+                Expr::Case(operand, arms, otherwise) => {
+                    maybe(operand) || maybe(otherwise) || arms.iter().any(|(a, b)| all(&[a, b]))
+                }
+                Expr::Cast(a, _, style) => all(&[a]) || maybe(style),
+                Expr::Call(call) => call.args.iter().any(|e| e.any(holds)),
+                _ => false,
+            }
+    }
 }
 
 /// All statements.
@@ -493,41 +507,15 @@ pub enum Kind {
         table: Name,
         /// Its columns
         columns: Vec<String>,
-        /// `OUTPUT`
-        output: Vec<Item>,
         /// The rows
         rows: Rows,
         /// `WITH` before the statement
         ctes: Vec<(String, Vec<String>, Query)>,
     },
-    /// `UPDATE`
-    Update {
-        /// The table or an alias of `FROM`
-        table: Name,
-        /// `SET`: column or variable, operator, value
-        sets: Vec<Assignment>,
-        /// `OUTPUT`
-        output: Vec<Item>,
-        /// `FROM`
-        from: Vec<Table>,
-        /// `WHERE`
-        filter: Option<Expr>,
-        /// `TOP`
-        top: Option<Expr>,
-    },
+    /// `UPDATE`, and its `SET`
+    Update(Target, Vec<Assignment>),
     /// `DELETE`
-    Delete {
-        /// The table or an alias of `FROM`
-        table: Name,
-        /// `OUTPUT`
-        output: Vec<Item>,
-        /// `FROM`
-        from: Vec<Table>,
-        /// `WHERE`
-        filter: Option<Expr>,
-        /// `TOP`
-        top: Option<Expr>,
-    },
+    Delete(Target),
     /// `MERGE`
     Merge(Box<Merge>),
     /// `TRUNCATE TABLE`
@@ -547,8 +535,6 @@ pub enum Kind {
     AddColumns(Name, Vec<ColumnDef>, Vec<Constraint>),
     /// `ALTER TABLE … DROP COLUMN`
     DropColumns(Name, Vec<String>, bool),
-    /// `ALTER TABLE … DROP CONSTRAINT`
-    DropConstraint(Name, String, bool),
     /// `DROP TABLE`, `DROP PROCEDURE`, `DROP TYPE`, `DROP SCHEMA`; `IF EXISTS`
     Drop(&'static str, Vec<Name>, bool),
     /// `CREATE INDEX`: name, table, columns, unique
@@ -565,8 +551,6 @@ pub enum Kind {
     EnableTracking(Name, bool),
     /// `ALTER TABLE … DISABLE CHANGE_TRACKING`
     DisableTracking(Name),
-    /// `WITH CHANGE_TRACKING_CONTEXT (context)` and the change
-    WithContext(Expr, Box<Stmt>),
     /// `ALTER DATABASE … SET`; without a name the current one
     AlterDatabase(Option<String>, Vec<DatabaseOption>),
     /// `CREATE`, `ALTER` or `CREATE OR ALTER PROCEDURE`: name, parameters, text, create allowed, alter allowed
@@ -603,8 +587,8 @@ pub enum Kind {
     Save(String),
     /// `PRINT`
     Print(Expr),
-    /// `RAISERROR`
-    RaiseError(Vec<Expr>),
+    /// `RAISERROR`: message, severity, state
+    RaiseError(Expr, Expr, Expr),
     /// `THROW`
     Throw(Option<(Expr, Expr, Expr)>),
     /// `RETURN`
@@ -615,6 +599,4 @@ pub enum Kind {
     ExecText(Expr),
     /// `USE`
     Use(String),
-    /// `WAITFOR DELAY`
-    WaitFor(Expr),
 }

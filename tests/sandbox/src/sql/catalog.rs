@@ -202,7 +202,6 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
          CREATE TABLE IF NOT EXISTS {store}._ct_table(table_id INTEGER PRIMARY KEY, columns INT);
          CREATE TABLE IF NOT EXISTS {store}._ct_valid(id INTEGER PRIMARY KEY, table_id INT, number INT, min_valid INT,
            begin_version INT, cleanup INT);
-         CREATE TABLE IF NOT EXISTS {store}._ct_commit(db TEXT COLLATE TSQL, version INT, time INT, PRIMARY KEY(db, version));
          CREATE TABLE IF NOT EXISTS {store}._tx(id INTEGER PRIMARY KEY, committed INT);
          CREATE TABLE IF NOT EXISTS {store}._versioned(table_id INT, tx INT, PRIMARY KEY(table_id, tx)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._parameter(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, output INT,
@@ -455,11 +454,7 @@ pub fn violated_index(conn: &Connection, table: &Table, detail: &str) -> SqlResu
 pub fn add_object(conn: &Connection, place: &Place, kind: &str, definition: Option<&str>) -> SqlResult<i64> {
     let store = place.store();
     if object(conn, place)?.is_some() {
-        return Err(SqlError::new(
-            2714,
-            format!("There is already an object named '{}' in the database.", place.name),
-        )
-        .state(6));
+        return Err(SqlError::of(2714, &[&place.name]));
     }
     let id: i64 = conn.query_row(
         &format!("SELECT coalesce(max(id), 565577053) + 16 FROM {store}._object"),

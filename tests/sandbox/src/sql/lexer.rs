@@ -108,8 +108,7 @@ fn skip_blank(text: &str, at: &mut usize, line: &mut u32) -> SqlResult<()> {
         if trimmed.starts_with("--") {
             *at += trimmed.find('\n').unwrap_or(trimmed.len());
         } else if trimmed.starts_with("/*") {
-            let length = comment_length(trimmed)
-                .ok_or_else(|| SqlError::new(113, "Missing end comment mark '*/'.").class(15).at(*line))?;
+            let length = comment_length(trimmed).ok_or_else(|| SqlError::of(113, &[]).at(*line))?;
             *line += count_lines(&trimmed[..length]);
             *at += length;
         } else {
@@ -254,11 +253,7 @@ fn quoted(text: &str, at: &mut usize, close: char) -> SqlResult<String> {
             return Ok(out);
         }
     }
-    Err(SqlError::new(
-        105,
-        format!("Unclosed quotation mark after the character string '{out}'."),
-    )
-    .class(15))
+    Err(SqlError::of(105, &[&out]))
 }
 
 /// Splits a script at lines that say `GO`, as the command line tools do.

@@ -3,6 +3,7 @@
 pub mod ast;
 pub mod bind;
 pub mod catalog;
+pub mod connection;
 pub mod exec;
 pub mod functions;
 pub mod lexer;

@@ -27,102 +27,35 @@ enum Form {
     Pointer,
 }
 
-/// Reads TYPE_INFO.
+/// TYPE_INFO: the type, and how its values come.
 ///
 /// # Errors
-/// 8009 for a type that is not known, 40510 for one that the stand-in does not have.
+/// 8009 for a type that is unknown, 40510 for one that is not offered.
 pub fn type_info(r: &mut Reader<'_>) -> SqlResult<WireType> {
     let token = r.u8()?;
     let plain = |ty: Ty, form: Form| Ok(WireType { ty, form, utf8: false });
-    let fixed = |ty: Ty, bytes: usize| plain(ty, Form::Fixed(bytes));
+    if let Some(ty) = Ty::of_token(token, None) {
+        let bytes = usize::try_from(ty.max_length()).map_err(|_| incorrect())?;
+        return plain(ty, Form::Fixed(bytes));
+    }
     match token {
         0x1F => plain(Ty::Int, Form::Null),
-        0x30 => fixed(Ty::TinyInt, 1),
-        0x32 => fixed(Ty::Bit, 1),
-        0x34 => fixed(Ty::SmallInt, 2),
-        0x38 => fixed(Ty::Int, 4),
-        0x7F => fixed(Ty::BigInt, 8),
-        0x3A => fixed(Ty::SmallDateTime, 4),
-        0x3D => fixed(Ty::DateTime, 8),
-        0x3B => fixed(Ty::Real, 4),
-        0x3E => fixed(Ty::Float, 8),
-        0x3C => fixed(Ty::Money, 8),
-        0x7A => fixed(Ty::SmallMoney, 4),
-        0x24 => {
-            r.u8()?;
-            plain(Ty::Guid, Form::Byte)
-        }
-        0x26 => match r.u8()? {
-            1 => plain(Ty::TinyInt, Form::Byte),
-            2 => plain(Ty::SmallInt, Form::Byte),
-            4 => plain(Ty::Int, Form::Byte),
-            8 => plain(Ty::BigInt, Form::Byte),
-            _ => Err(unknown(token)),
-        },
-        0x68 => {
-            r.u8()?;
-            plain(Ty::Bit, Form::Byte)
-        }
-        0x6D => plain(if r.u8()? == 4 { Ty::Real } else { Ty::Float }, Form::Byte),
-        0x6E => plain(if r.u8()? == 4 { Ty::SmallMoney } else { Ty::Money }, Form::Byte),
-        0x6F => plain(if r.u8()? == 4 { Ty::SmallDateTime } else { Ty::DateTime }, Form::Byte),
-        0x37 | 0x3F | 0x6A | 0x6C => {
-            r.u8()?;
-            let (p, s) = (r.u8()?, r.u8()?);
-            if !(1..=38).contains(&p) || s > p {
-                return Err(unknown(token));
-            }
-            plain(Ty::Decimal(p, s), Form::Byte)
+        0x24 | 0x26 | 0x68 | 0x6D..=0x6F => {
+            let ty = Ty::of_token(token, Some(r.u8()?)).ok_or_else(|| unknown(token))?;
+            plain(ty, Form::Byte)
         }
         0x28 => plain(Ty::Date, Form::Byte),
-        0x29..=0x2B => {
-            let scale = r.u8()?;
-            if scale > 7 {
-                return Err(unknown(token));
-            }
-            plain(
-                match token {
-                    0x29 => Ty::Time(scale),
-                    0x2A => Ty::DateTime2(scale),
-                    _ => Ty::DateTimeOffset(scale),
-                },
-                Form::Byte,
-            )
-        }
-        0xA5 | 0xAD => {
-            let n = r.u16()?;
-            let ty = if token == 0xAD {
-                Ty::Binary(n.max(1))
-            } else {
-                Ty::VarBinary(n.max(1))
-            };
-            plain(ty, if n == MAX { Form::Plp } else { Form::Short })
-        }
-        0xA7 | 0xAF | 0xE7 | 0xEF => {
-            let n = r.u16()?;
-            let collation = r.bytes(5)?;
-            let utf8 = collation[3] & 0x04 != 0;
-            let units = if n == MAX { MAX } else { (n / 2).max(1) };
+        0x29..=0x2B | 0x37 | 0x3F | 0x6A | 0x6C => plain(digits(r, token)?, Form::Byte),
+        0xA5 | 0xA7 | 0xAD | 0xAF | 0xE7 | 0xEF => sized(r, token),
+        0x22 | 0x23 | 0x63 => {
+            r.u32()?;
             let ty = match token {
-                0xA7 => Ty::VarChar(n.max(1)),
-                0xAF => Ty::Char(n.max(1)),
-                0xE7 => Ty::NVarChar(units),
-                _ => Ty::NChar(units),
+                0x22 => return plain(Ty::Image, Form::Pointer),
+                0x23 => Ty::Text,
+                _ => Ty::NText,
             };
-            Ok(WireType {
-                ty,
-                form: if n == MAX { Form::Plp } else { Form::Short },
-                utf8: utf8 && token < 0xE0,
-            })
-        }
-        0x22 => {
-            r.u32()?;
-            plain(Ty::Image, Form::Pointer)
-        }
-        0x23 | 0x63 => {
-            r.u32()?;
             r.bytes(5)?;
-            plain(if token == 0x23 { Ty::Text } else { Ty::NText }, Form::Pointer)
+            plain(ty, Form::Pointer)
         }
         0xF1 => {
             if r.u8()? != 0 {
@@ -133,17 +66,51 @@ pub fn type_info(r: &mut Reader<'_>) -> SqlResult<WireType> {
             plain(Ty::Xml, Form::Plp)
         }
         0x62 => Err(SqlError::unsupported("sql_variant parameters")),
+        0xF3 => Err(SqlError::unsupported("table-valued parameters of clients")),
         0xF0 => Err(SqlError::unsupported("CLR type parameters")),
         _ => Err(unknown(token)),
     }
 }
 
+/// A type with a precision or a scale.
+fn digits(r: &mut Reader<'_>, token: u8) -> SqlResult<Ty> {
+    if token > 0x2B {
+        r.u8()?;
+        let (p, s) = (r.u8()?, r.u8()?);
+        let fits = (1..=38).contains(&p) && s <= p;
+        return if fits {
+            Ok(Ty::Decimal(p, s))
+        } else {
+            Err(unknown(token))
+        };
+    }
+    match (token, r.u8()?) {
+        (0x29, scale @ 0..=7) => Ok(Ty::Time(scale)),
+        (0x2A, scale @ 0..=7) => Ok(Ty::DateTime2(scale)),
+        (_, scale @ 0..=7) => Ok(Ty::DateTimeOffset(scale)),
+        _ => Err(unknown(token)),
+    }
+}
+
+/// Characters or bytes with a length, or `(max)`.
+fn sized(r: &mut Reader<'_>, token: u8) -> SqlResult<WireType> {
+    let n = r.u16()?.max(1);
+    let units = if n == MAX { MAX } else { (n / 2).max(1) };
+    let ty = match token {
+        0xA5 => Ty::VarBinary(n),
+        0xAD => Ty::Binary(n),
+        0xA7 => Ty::VarChar(n),
+        0xAF => Ty::Char(n),
+        0xE7 => Ty::NVarChar(units),
+        _ => Ty::NChar(units),
+    };
+    let utf8 = ty.is_string() && r.bytes(5)?[3] & 0x04 != 0 && !ty.is_unicode();
+    let form = if n == MAX { Form::Plp } else { Form::Short };
+    Ok(WireType { ty, form, utf8 })
+}
+
 fn unknown(token: u8) -> SqlError {
-    SqlError::new(
-        8009,
-        format!("The incoming tabular data stream (TDS) remote procedure call (RPC) protocol stream is incorrect. Data type 0x{token:02X} is unknown."),
-    )
-    .state(1)
+    SqlError::of(8009, &[&format!("{token:02X}")])
 }
 
 /// Reads a value in a row of a bulk load, where text and image come with pointers.
@@ -216,43 +183,27 @@ fn number(bytes: &[u8]) -> i64 {
     i64::from_le_bytes(wide)
 }
 
+/// A little-endian number with its sign.
+fn signed(bytes: &[u8]) -> i64 {
+    let unused = 64 - 8 * bytes.len().clamp(1, 8);
+    number(bytes) << unused >> unused
+}
+
 fn read(bytes: Option<Vec<u8>>, wire: WireType) -> SqlResult<Value> {
     let Some(bytes) = bytes else { return Ok(Value::Null) };
     let ty = wire.ty;
-    let need = |count: usize| if bytes.len() == count { Ok(()) } else { Err(incorrect()) };
+    let fixed = Ty::of_token(ty.tokens().0, None).is_some() || ty == Ty::Date;
+    if fixed && i64::try_from(bytes.len()) != Ok(ty.max_length()) {
+        return Err(incorrect());
+    }
     let datum = match ty {
         Ty::Bit => Datum::Int(i64::from(number(&bytes) != 0)),
-        Ty::TinyInt => Datum::Int(number(&bytes)),
-        Ty::SmallInt => {
-            need(2)?;
-            Datum::Int(i64::from(i16::from_le_bytes([bytes[0], bytes[1]])))
-        }
-        Ty::Int | Ty::SmallMoney => {
-            need(4)?;
-            let value = i64::from(i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-            if ty == Ty::Int {
-                Datum::Int(value)
-            } else {
-                Datum::Dec(i128::from(value), 4)
-            }
-        }
-        Ty::BigInt => {
-            need(8)?;
-            Datum::Int(number(&bytes))
-        }
-        Ty::Money => {
-            need(8)?;
-            let high = i64::from(i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-            Datum::Dec(i128::from(high << 32 | (number(&bytes[4..]) & 0xFFFF_FFFF)), 4)
-        }
-        Ty::Real => {
-            need(4)?;
-            Datum::F64(f64::from(f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))
-        }
-        Ty::Float => {
-            need(8)?;
-            Datum::F64(f64::from_bits(number(&bytes).cast_unsigned()))
-        }
+        Ty::TinyInt | Ty::BigInt => Datum::Int(number(&bytes)),
+        Ty::SmallInt | Ty::Int => Datum::Int(signed(&bytes)),
+        Ty::SmallMoney => Datum::Dec(i128::from(signed(&bytes)), 4),
+        Ty::Money => Datum::Dec(i128::from(number(&bytes).rotate_left(32)), 4),
+        Ty::Real => Datum::F64(f64::from(f32::from_bits(number(&bytes) as u32))),
+        Ty::Float => Datum::F64(f64::from_bits(number(&bytes).cast_unsigned())),
         Ty::Decimal(_, s) => {
             let (sign, magnitude) = bytes.split_first().ok_or_else(incorrect)?;
             let mut wide = [0; 16];
@@ -263,10 +214,7 @@ fn read(bytes: Option<Vec<u8>>, wire: WireType) -> SqlResult<Value> {
             let value = i128::from_le_bytes(wide);
             Datum::Dec(if *sign == 0 { -value } else { value }, s)
         }
-        Ty::Date => {
-            need(3)?;
-            Datum::Date(number(&bytes))
-        }
+        Ty::Date => Datum::Date(number(&bytes)),
         Ty::Time(n) => Datum::Time(ticks(&bytes, n)),
         Ty::DateTime2(n) => {
             let (time, date) = bytes
@@ -281,15 +229,8 @@ fn read(bytes: Option<Vec<u8>>, wire: WireType) -> SqlResult<Value> {
             let offset = i16::from_le_bytes([rest[3], rest[4]]);
             Datum::Offset(number(&rest[..3]) * DAY + ticks(time, n), offset)
         }
-        Ty::SmallDateTime => {
-            need(4)?;
-            Datum::DateTime((number(&bytes[..2]) * 1440 + number(&bytes[2..])) * 18_000)
-        }
-        Ty::DateTime => {
-            need(8)?;
-            let days = i64::from(i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-            Datum::DateTime(days * DATETIME_DAY + number(&bytes[4..]))
-        }
+        Ty::SmallDateTime => Datum::DateTime((number(&bytes[..2]) * 1440 + number(&bytes[2..])) * 18_000),
+        Ty::DateTime => Datum::DateTime(signed(&bytes[..4]) * DATETIME_DAY + number(&bytes[4..])),
         Ty::Guid => Datum::Guid(bytes.try_into().map_err(|_| incorrect())?),
         _ if ty.is_binary() => Datum::Bytes(bytes),
         _ if ty.is_unicode() => {

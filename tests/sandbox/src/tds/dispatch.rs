@@ -10,7 +10,8 @@ use super::packet::{self, Message};
 use super::reader::Reader;
 use super::wire::Wire;
 use super::{bulk, login, rpc};
-use crate::engine::{Engine, locked};
+use crate::engine::Engine;
+use crate::locks::locked;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::sql::catalog;
@@ -190,16 +191,11 @@ fn log_in(engine: &Arc<Engine>, payload: &[u8], wire: &mut Wire) -> Option<Sessi
     session.client_host.clone_from(&login.host);
     session.client_app.clone_from(&login.app);
     let size = login::packet_size(login.packet_size);
-    let context = format!("Changed database context to '{}'.", session.db);
     login::env_text(wire.token(), 1, &session.db, "master");
-    wire.info(&SqlError::new(5701, context).class(0).state(2).at(1));
+    wire.info(&SqlError::of(5701, &[&session.db]).at(1));
     login::env_bytes(wire.token(), 7, &super::encode::COLLATION, &[]);
     login::env_text(wire.token(), 2, "us_english", "");
-    wire.info(
-        &SqlError::new(5703, "Changed language setting to us_english.")
-            .class(0)
-            .at(1),
-    );
+    wire.info(&SqlError::of(5703, &[]).at(1));
     login::acknowledge(wire.token(), answered(login.version));
     if login.token.is_some() {
         login::acknowledge_token(wire.token());
@@ -216,31 +212,16 @@ fn answered(asked: u32) -> u32 {
 }
 
 fn cannot_open(database: &str) -> SqlError {
-    SqlError::new(
-        4060,
-        format!("Cannot open database \"{database}\" requested by the login. The login failed."),
-    )
-    .class(11)
-    .at(1)
+    SqlError::of(4060, &[&database]).at(1)
 }
 
 fn check(engine: &Engine, login: &login::Login) -> Result<(), Vec<SqlError>> {
     // 8.0 is 0x08000000; every other version has its major number in the high half of the first byte.
     if login.version < login::TDS_7_3 && login.version != 0x0800_0000 {
-        return Err(vec![
-            SqlError::new(
-                17835,
-                "The stand-in speaks TDS 7.3 and later only; configure the client for 7.3 or 7.4.",
-            )
-            .class(20),
-        ]);
+        return Err(vec![SqlError::of(17835, &[])]);
     }
     if login.integrated {
-        return Err(vec![
-            SqlError::new(18452, "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication.")
-                .class(14)
-                .at(1),
-        ]);
+        return Err(vec![SqlError::of(18452, &[]).at(1)]);
     }
     let asked = if login.read_only { "LOGIN ReadOnly" } else { "LOGIN" };
     if let Some(fault) = engine.faults.meet(asked)

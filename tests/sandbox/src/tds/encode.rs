@@ -6,7 +6,7 @@ use crate::error::SqlResult;
 use crate::value::calendar::{DATETIME_DAY, DAY};
 use crate::value::datum::{bad, blob_decimal, blob_guid, blob_offset};
 use crate::value::ty::{decimal_bytes, time_bytes};
-use crate::value::{Clr, MAX, Ty, text};
+use crate::value::{MAX, Ty, text};
 
 /// `SQL_Latin1_General_CP1_CI_AS`.
 pub const COLLATION: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
@@ -33,77 +33,46 @@ pub fn user_type(ty: Ty) -> u32 {
     if ty == Ty::RowVersion { 80 } else { 0 }
 }
 
-/// Writes TYPE_INFO. Columns that are never NULL have the fixed-length types where there are such.
+/// TYPE_INFO of a column or an output value.
 pub fn type_info(out: &mut Vec<u8>, ty: Ty, nullable: bool) {
-    let sized = |out: &mut Vec<u8>, token: u8, bytes: u16, collated: bool| {
-        out.push(token);
-        out.extend_from_slice(&bytes.to_le_bytes());
-        if collated {
-            out.extend_from_slice(&COLLATION);
-        }
-    };
-    let long = |out: &mut Vec<u8>, token: u8, limit: u32, collated: bool| {
-        out.push(token);
-        out.extend_from_slice(&limit.to_le_bytes());
-        if collated {
-            out.extend_from_slice(&COLLATION);
-        }
-    };
-    let double = |n: u16| if n == MAX { MAX } else { n * 2 };
-    match (ty, nullable) {
-        (Ty::Bit, false) => out.push(0x32),
-        (Ty::Bit, true) => out.extend([0x68, 1]),
-        (Ty::TinyInt, false) => out.push(0x30),
-        (Ty::TinyInt, true) => out.extend([0x26, 1]),
-        (Ty::SmallInt, false) => out.push(0x34),
-        (Ty::SmallInt, true) => out.extend([0x26, 2]),
-        (Ty::Int, false) => out.push(0x38),
-        (Ty::Int, true) => out.extend([0x26, 4]),
-        (Ty::BigInt, false) => out.push(0x7F),
-        (Ty::BigInt, true) => out.extend([0x26, 8]),
-        (Ty::Decimal(p, s), _) => out.extend([0x6A, decimal_bytes(p).to_le_bytes()[0], p, s]),
-        (Ty::SmallMoney, false) => out.push(0x7A),
-        (Ty::SmallMoney, true) => out.extend([0x6E, 4]),
-        (Ty::Money, false) => out.push(0x3C),
-        (Ty::Money, true) => out.extend([0x6E, 8]),
-        (Ty::Real, false) => out.push(0x3B),
-        (Ty::Real, true) => out.extend([0x6D, 4]),
-        (Ty::Float, false) => out.push(0x3E),
-        (Ty::Float, true) => out.extend([0x6D, 8]),
-        (Ty::Date, _) => out.push(0x28),
-        (Ty::Time(n), _) => out.extend([0x29, n]),
-        (Ty::SmallDateTime, false) => out.push(0x3A),
-        (Ty::SmallDateTime, true) => out.extend([0x6F, 4]),
-        (Ty::DateTime, false) => out.push(0x3D),
-        (Ty::DateTime, true) => out.extend([0x6F, 8]),
-        (Ty::DateTime2(n), _) => out.extend([0x2A, n]),
-        (Ty::DateTimeOffset(n), _) => out.extend([0x2B, n]),
-        (Ty::Char(n), _) => sized(out, 0xAF, n, true),
-        (Ty::VarChar(n), _) => sized(out, 0xA7, n, true),
-        (Ty::NChar(n), _) => sized(out, 0xEF, double(n), true),
-        (Ty::NVarChar(n), _) => sized(out, 0xE7, double(n), true),
-        (Ty::Binary(n), _) => sized(out, 0xAD, n, false),
-        (Ty::VarBinary(n), _) => sized(out, 0xA5, n, false),
-        (Ty::RowVersion, _) => sized(out, 0xAD, 8, false),
-        (Ty::Text, _) => long(out, 0x23, 0x7FFF_FFFF, true),
-        (Ty::NText, _) => long(out, 0x63, 0x7FFF_FFFE, true),
-        (Ty::Image, _) => long(out, 0x22, 0x7FFF_FFFF, false),
-        (Ty::Guid, _) => out.extend([0x24, 16]),
-        (Ty::Xml, _) => out.extend([0xF1, 0]),
-        (Ty::Clr(clr), _) => clr_info(out, clr),
+    let (fixed, varying) = ty.tokens();
+    if fixed != 0 && !nullable {
+        out.push(fixed);
+        return;
+    }
+    out.push(varying);
+    match ty {
+        Ty::Date => {}
+        Ty::Decimal(p, s) => out.extend([decimal_bytes(p).to_le_bytes()[0], p, s]),
+        Ty::Time(n) | Ty::DateTime2(n) | Ty::DateTimeOffset(n) => out.push(n),
+        Ty::Xml => out.push(0),
+        Ty::NText => out.extend_from_slice(&0x7FFF_FFFE_u32.to_le_bytes()),
+        Ty::Text | Ty::Image => out.extend_from_slice(&0x7FFF_FFFF_u32.to_le_bytes()),
+        _ if ty.is_clr() => clr_info(out, ty),
+        _ if ty.is_string() || ty.is_binary() => out.extend_from_slice(&bytes(ty)),
+        _ => out.push(ty.max_length().to_le_bytes()[0]),
+    }
+    if ty.is_string() && ty != Ty::Xml {
+        out.extend_from_slice(&COLLATION);
     }
 }
 
-/// UDT_INFO in COLMETADATA (MS-TDS 2.2.5.5.2.1).
-fn clr_info(out: &mut Vec<u8>, clr: Clr) {
-    let ty = Ty::Clr(clr);
-    let limit = u16::try_from(ty.max_length()).unwrap_or(MAX);
-    out.push(0xF0);
-    out.extend_from_slice(&limit.to_le_bytes());
+/// The largest length in bytes, 0xFFFF for `(max)`.
+fn bytes(ty: Ty) -> [u8; 2] {
+    u16::try_from(ty.max_length()).unwrap_or(MAX).to_le_bytes()
+}
+
+/// The names of a CLR type.
+fn clr_info(out: &mut Vec<u8>, ty: Ty) {
+    out.extend_from_slice(&bytes(ty));
     for name in ["master", "sys", ty.name()] {
         b_varchar(out, name);
     }
-    let class = clr.class();
+    let class = match ty {
+        Ty::HierarchyId => "SqlHierarchyId",
+        Ty::Geometry => "SqlGeometry",
+        _ => "SqlGeography",
+    };
     us_varchar(
         out,
         &format!(
@@ -112,17 +81,12 @@ fn clr_info(out: &mut Vec<u8>, clr: Clr) {
     );
 }
 
-/// Writes a NULL.
+/// NULL.
 fn null(out: &mut Vec<u8>, ty: Ty) {
     match ty {
-        Ty::VarChar(MAX) | Ty::NVarChar(MAX) | Ty::VarBinary(MAX) | Ty::Xml | Ty::Clr(_) => out.extend([0xFF; 8]),
-        Ty::Char(_)
-        | Ty::VarChar(_)
-        | Ty::NChar(_)
-        | Ty::NVarChar(_)
-        | Ty::Binary(_)
-        | Ty::VarBinary(_)
-        | Ty::RowVersion => out.extend([0xFF; 2]),
+        Ty::Text | Ty::NText | Ty::Image => out.push(0),
+        _ if ty == Ty::Xml || ty.is_clr() || ty.length() == Some(MAX) => out.extend([0xFF; 8]),
+        _ if ty.length().is_some() => out.extend([0xFF; 2]),
         _ => out.push(0),
     }
 }
@@ -159,15 +123,9 @@ fn integer(out: &mut Vec<u8>, ty: Ty, nullable: bool, i: i64) -> SqlResult<()> {
         Ty::Bit => prefixed(out, nullable, &[u8::from(i != 0)]),
         Ty::TinyInt => prefixed(out, nullable, &bytes[..1]),
         Ty::SmallInt => prefixed(out, nullable, &bytes[..2]),
-        Ty::Int => prefixed(out, nullable, &bytes[..4]),
+        Ty::Int | Ty::SmallMoney => prefixed(out, nullable, &bytes[..4]),
         Ty::BigInt => prefixed(out, nullable, &bytes),
-        Ty::Money => {
-            let swapped = [
-                bytes[4], bytes[5], bytes[6], bytes[7], bytes[0], bytes[1], bytes[2], bytes[3],
-            ];
-            prefixed(out, nullable, &swapped);
-        }
-        Ty::SmallMoney => prefixed(out, nullable, &bytes[..4]),
+        Ty::Money => prefixed(out, nullable, &i.rotate_left(32).to_le_bytes()),
         Ty::Date => prefixed(out, true, &bytes[..3]),
         Ty::Time(n) => {
             out.push(time_bytes(n));
@@ -176,21 +134,13 @@ fn integer(out: &mut Vec<u8>, ty: Ty, nullable: bool, i: i64) -> SqlResult<()> {
         Ty::DateTime => {
             let days = i32::try_from(i.div_euclid(DATETIME_DAY)).map_err(|_| bad("datetime"))?;
             let rest = u32::try_from(i.rem_euclid(DATETIME_DAY)).map_err(|_| bad("datetime"))?;
-            if nullable {
-                out.push(8);
-            }
-            out.extend_from_slice(&days.to_le_bytes());
-            out.extend_from_slice(&rest.to_le_bytes());
+            prefixed(out, nullable, &[days.to_le_bytes(), rest.to_le_bytes()].concat());
         }
         Ty::SmallDateTime => {
             let minutes = i / 18_000;
             let days = u16::try_from(minutes / 1440).map_err(|_| bad("smalldatetime"))?;
             let rest = u16::try_from(minutes % 1440).map_err(|_| bad("smalldatetime"))?;
-            if nullable {
-                out.push(4);
-            }
-            out.extend_from_slice(&days.to_le_bytes());
-            out.extend_from_slice(&rest.to_le_bytes());
+            prefixed(out, nullable, &[days.to_le_bytes(), rest.to_le_bytes()].concat());
         }
         Ty::DateTime2(n) => {
             out.push(time_bytes(n) + 3);
@@ -314,7 +264,7 @@ fn blob(out: &mut Vec<u8>, ty: Ty, b: &[u8]) -> SqlResult<()> {
             out.push(16);
             out.extend_from_slice(&blob_guid(b)?);
         }
-        Ty::VarBinary(MAX) | Ty::Clr(_) => large(out, |out| out.extend_from_slice(b)),
+        _ if ty.is_clr() || ty == Ty::VarBinary(MAX) => large(out, |out| out.extend_from_slice(b)),
         Ty::Binary(_) | Ty::VarBinary(_) | Ty::RowVersion => {
             let length = u16::try_from(b.len()).map_err(|_| bad(ty.name()))?;
             out.extend_from_slice(&length.to_le_bytes());

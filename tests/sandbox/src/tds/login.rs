@@ -130,9 +130,7 @@ pub fn packet_size(asked: usize) -> usize {
 
 /// 18456
 pub fn failed(user: &str) -> SqlError {
-    SqlError::new(18456, format!("Login failed for user '{user}'."))
-        .class(14)
-        .at(1)
+    SqlError::of(18456, &[&user]).at(1)
 }
 
 /// An ENVCHANGE of text.

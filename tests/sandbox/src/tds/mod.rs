@@ -9,5 +9,4 @@ pub mod packet;
 pub mod prelogin;
 pub mod reader;
 pub mod rpc;
-pub mod table;
 pub mod wire;

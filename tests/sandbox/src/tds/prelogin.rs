@@ -16,31 +16,6 @@ pub enum Wish {
     Required,
 }
 
-/// What is agreed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Agreement {
-    /// TLS from here on.
-    Full,
-    /// TLS for the login packet only.
-    LoginOnly,
-    /// No TLS.
-    None,
-    /// The two sides cannot meet; the server answers and closes.
-    Refused,
-}
-
-/// What the server offers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Encryption {
-    /// Every connection is encrypted, as with Force Encryption.
-    #[default]
-    Required,
-    /// The client chooses; by default only the login is encrypted.
-    Optional,
-    /// No TLS at all.
-    None,
-}
-
 /// The first byte of an option in a client's PRELOGIN.
 fn option(payload: &[u8], wanted: u8) -> Option<u8> {
     let mut r = Reader::new(payload);
@@ -74,16 +49,12 @@ pub fn asks_for_tokens(payload: &[u8]) -> bool {
 
 const FEDAUTHREQUIRED: u8 = 6;
 
-/// What the two sides agree on, and the server's answer.
-pub fn agree(offer: Encryption, wish: Wish) -> (Agreement, u8) {
-    match (offer, wish) {
-        (Encryption::None, Wish::On | Wish::Required) => (Agreement::Refused, 2),
-        (Encryption::None, _) => (Agreement::None, 2),
-        (Encryption::Required, Wish::NotSupported) => (Agreement::Refused, 3),
-        (Encryption::Required, Wish::Off) => (Agreement::Full, 3),
-        (_, Wish::On | Wish::Required) => (Agreement::Full, 1),
-        (Encryption::Optional, Wish::Off) => (Agreement::LoginOnly, 0),
-        (Encryption::Optional, Wish::NotSupported) => (Agreement::None, 2),
+/// The answer to a wish, and whether the connection goes on: it is encrypted, as with Force Encryption.
+pub fn agree(wish: Wish) -> (u8, bool) {
+    match wish {
+        Wish::NotSupported => (3, false),
+        Wish::Off => (3, true),
+        Wish::On | Wish::Required => (1, true),
     }
 }
 

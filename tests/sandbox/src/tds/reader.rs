@@ -11,10 +11,7 @@ pub struct Reader<'a> {
 
 /// 4002, the payload is not what the protocol says.
 pub fn incorrect() -> SqlError {
-    SqlError::new(
-        4002,
-        "The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly.",
-    )
+    SqlError::of(4002, &[])
 }
 
 impl<'a> Reader<'a> {

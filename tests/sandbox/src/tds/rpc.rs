@@ -2,12 +2,11 @@
 
 use rusqlite::types::Value;
 
+use super::decode;
 use super::reader::Reader;
-use super::{decode, table};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::exec::{Argument, TableArgument};
+use crate::sql::exec::Argument;
 use crate::sql::parser;
-use crate::value::Ty;
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -59,13 +58,11 @@ fn call(r: &mut Reader<'_>) -> SqlResult<Call> {
     let name = if length == u16::MAX {
         let number = r.u16()?;
         let name = NUMBERED.get(usize::from(number)).filter(|n| !n.is_empty());
-        let name =
-            name.ok_or_else(|| SqlError::new(2812, format!("Could not find stored procedure number {number}.")))?;
+        let name = name.ok_or_else(|| SqlError::of(2812, &[&number]))?;
         vec![(*name).to_owned()]
     } else {
         let text = r.utf16(usize::from(length))?;
-        parser::name(&text)
-            .map_err(|_| SqlError::new(2812, format!("Could not find stored procedure '{text}'.")).state(62))?
+        parser::name(&text).map_err(|_| SqlError::of(2812, &[&text]))?
     };
     let flags = r.u16()?;
     let mut arguments = Vec::new();
@@ -78,17 +75,6 @@ fn call(r: &mut Reader<'_>) -> SqlResult<Call> {
         let name = r.b_varchar()?;
         let status = r.u8()?;
         let name = name.trim_start_matches('@').to_owned();
-        if r.peek() == Some(table::TOKEN) {
-            arguments.push(Argument {
-                name,
-                ty: Ty::Int,
-                default: status & 2 != 0,
-                value: Value::Null,
-                output: false,
-                table: Some(TableArgument::Rows(table::parse(r)?)),
-            });
-            continue;
-        }
         let ty = decode::type_info(r)?;
         let value = decode::parameter(r, ty)?;
         arguments.push(Argument {

@@ -268,7 +268,7 @@ impl Wire {
             _ => {
                 self.send(false);
                 self.gone = true;
-                Err(SqlError::new(0, "The connection was cut."))
+                Err(SqlError::cancelled())
             }
         }
     }
@@ -362,7 +362,7 @@ impl Sink for Wire {
             self.send(false);
         }
         if self.gone || self.attention.waiting() {
-            return Err(SqlError::new(0, "The request was cancelled."));
+            return Err(SqlError::cancelled());
         }
         Ok(())
     }

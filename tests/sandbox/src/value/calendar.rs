@@ -1,5 +1,9 @@
 //! The proleptic Gregorian calendar in whole days, and the two clocks' tick lengths.
 
+use time::{Date, Month};
+
+/// The Julian day of 0001-01-01.
+const FIRST_JULIAN_DAY: i32 = 1_721_426;
 /// 100 ns ticks in a day.
 pub const DAY: i64 = 864_000_000_000;
 /// 100 ns ticks in a second.
@@ -15,46 +19,27 @@ pub const LAST_DAY: i64 = 3_652_058;
 /// 1753-01-01 in days since 0001-01-01: the first day of `datetime`.
 pub const FIRST_DATETIME_DAY: i64 = 639_905;
 
-/// True for leap years.
-pub fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-/// Days of a month, 0 for a month that does not exist.
+/// The number of days of a month.
 pub fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + i64::from(is_leap(year)),
-        _ => 0,
-    }
+    let (year, month) = (
+        i32::try_from(year).unwrap_or_default(),
+        u8::try_from(month).unwrap_or_default(),
+    );
+    Month::try_from(month).map_or(0, |month| i64::from(month.length(year)))
 }
 
-/// Days since 0001-01-01 of a valid date, none for one that does not exist.
+/// Days since 0001-01-01; none for what is no date between then and 9999-12-31.
 pub fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    if !(1..=9999).contains(&year) || day < 1 || day > days_in_month(year, month) {
-        return None;
-    }
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let doy = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    Some(era * 146_097 + doe - 306)
+    let (year, month) = (i32::try_from(year).ok()?, u8::try_from(month).ok()?);
+    let date = Date::from_calendar_date(year, Month::try_from(month).ok()?, u8::try_from(day).ok()?).ok()?;
+    Some(i64::from(date.to_julian_day() - FIRST_JULIAN_DAY)).filter(|days| (0..=LAST_DAY).contains(days))
 }
 
-/// Year, month and day of days since 0001-01-01.
+/// Year, month and day of a number of days since 0001-01-01.
 pub fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 306;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    (year, month, day)
+    let julian = i32::try_from(days.clamp(0, LAST_DAY)).unwrap_or_default() + FIRST_JULIAN_DAY;
+    let (year, month, day) = Date::from_julian_day(julian).unwrap_or(Date::MIN).to_calendar_date();
+    (i64::from(year), i64::from(u8::from(month)), i64::from(day))
 }
 
 /// Rounds 100 ns ticks to a scale of 0 to 7 digits, half up.

@@ -87,7 +87,7 @@ pub fn blob_guid(blob: &[u8]) -> SqlResult<[u8; 16]> {
 
 /// A stored value that does not have its type's form: a fault of the stand-in.
 pub fn bad(ty: &str) -> SqlError {
-    SqlError::new(8624, format!("Internal error: a stored value is not of type {ty}."))
+    SqlError::of(8624, &[&format!("a stored value is not of type {}", ty)])
 }
 
 impl Datum {

@@ -12,4 +12,4 @@ pub mod ty;
 
 pub use collation::Collation;
 pub use datum::Datum;
-pub use ty::{Clr, MAX, Ty};
+pub use ty::{MAX, Ty};

@@ -24,21 +24,6 @@ pub struct Moment {
     pub offset: Option<i16>,
 }
 
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
-
 struct Scanner<'a> {
     rest: &'a str,
 }
@@ -91,14 +76,6 @@ fn year(text: &str) -> Result<i64, Bad> {
     }
 }
 
-fn month(word: &str) -> Result<i64, Bad> {
-    let word = word.to_ascii_lowercase();
-    let at = MONTHS
-        .iter()
-        .position(|m| *m == word || (word.len() == 3 && m.starts_with(&word)));
-    at.and_then(|at| i64::try_from(at + 1).ok()).ok_or(Bad::Syntax)
-}
-
 fn date(y: i64, m: i64, d: i64) -> Result<i64, Bad> {
     calendar::days(y, m, d).ok_or(Bad::Range)
 }
@@ -137,130 +114,60 @@ pub fn moment(text: &str) -> Result<Moment, Bad> {
 
 fn looks_like_time(text: &str) -> bool {
     let digits = text.chars().take_while(char::is_ascii_digit).count();
-    let after = text[digits..].trim_start().to_ascii_lowercase();
-    (1..=2).contains(&digits) && (after.starts_with(':') || after == "am" || after == "pm")
+    let after = text[digits..].trim_start();
+    (1..=2).contains(&digits) && after.starts_with(':')
 }
 
+/// `9/1/2017` (month first), `2017-09-01` and its like, `20170901`, `170901`.
 fn read_date(s: &mut Scanner<'_>) -> Result<i64, Bad> {
-    if s.peek().is_some_and(|c| c.is_ascii_alphabetic()) {
-        let m = month(s.word())?;
-        s.blanks();
-        let d = s.digits();
-        s.blanks();
-        s.take(&[',']);
-        s.blanks();
-        let y = s.digits();
-        return if y.is_empty() && d.len() == 4 {
-            date(year(d)?, m, 1)
-        } else {
-            date(year(y)?, m, number(d)?)
-        };
-    }
     let first = s.digits();
     match first.len() {
         8 => return date(number(&first[..4])?, number(&first[4..6])?, number(&first[6..])?),
         6 => return date(year(&first[..2])?, number(&first[2..4])?, number(&first[4..])?),
-        4 if s.rest.is_empty() => return date(number(first)?, 1, 1),
-        0 | 3 | 5 | 7 => return Err(Bad::Syntax),
-        _ => {}
-    }
-    if let Some(separator) = s.take(&['/', '-', '.']) {
-        if s.peek().is_some_and(|c| c.is_ascii_alphabetic()) {
-            let m = month(s.word())?;
-            s.take(&[separator]).ok_or(Bad::Syntax)?;
-            return date(year(s.digits())?, m, number(first)?);
-        }
-        let second = s.digits();
-        s.take(&['/', '-', '.'])
-            .filter(|c| *c == separator)
-            .ok_or(Bad::Syntax)?;
-        let third = s.digits();
-        if third.is_empty() || second.is_empty() {
-            return Err(Bad::Syntax);
-        }
-        return if first.len() == 4 {
-            if third.len() > 2 {
-                return Err(Bad::Syntax);
-            }
-            date(number(first)?, number(second)?, number(third)?)
-        } else {
-            date(year(third)?, number(first)?, number(second)?)
-        };
-    }
-    s.blanks();
-    let m = month(s.word())?;
-    s.take(&[',']);
-    s.blanks();
-    date(year(s.digits())?, m, number(first)?)
-}
-
-fn read_time(s: &mut Scanner<'_>, moment: &mut Moment) -> Result<(), Bad> {
-    let mut hour = s.digits();
-    if hour.is_empty() || hour.len() > 2 {
-        return Err(Bad::Syntax);
-    }
-    let (mut minute, mut second, mut fraction) = ("0", "0", "");
-    let mut clock = false;
-    if s.take(&[':']).is_some() {
-        clock = true;
-        minute = s.digits();
-        if s.take(&[':']).is_some() {
-            second = s.digits();
-            if let Some(c) = s.take(&['.', ':']) {
-                fraction = s.digits();
-                if fraction.is_empty() {
-                    return Err(Bad::Syntax);
-                }
-                if c == ':' {
-                    // `:5` counts milliseconds, `.5` is half a second.
-                    let padded: &'static [&'static str] = &["00", "0", ""];
-                    let pad = padded.get(fraction.len().saturating_sub(1)).ok_or(Bad::Syntax)?;
-                    return finish_time(s, moment, hour, minute, second, &format!("{pad}{fraction}"), clock);
-                }
-            }
-        }
-    }
-    hour = if hour.is_empty() { "0" } else { hour };
-    finish_time(s, moment, hour, minute, second, fraction, clock)
-}
-
-fn finish_time(
-    s: &mut Scanner<'_>,
-    moment: &mut Moment,
-    hour: &str,
-    minute: &str,
-    second: &str,
-    fraction: &str,
-    clock: bool,
-) -> Result<(), Bad> {
-    let mut h = number(hour)?;
-    let (m, sec) = (number(minute)?, number(second)?);
-    let before = s.rest;
-    s.blanks();
-    let word = s.word().to_ascii_lowercase();
-    match word.as_str() {
-        "am" | "pm" => {
-            if h > 12 && word == "am" || h > 23 {
-                return Err(Bad::Range);
-            }
-            h = match (word.as_str(), h) {
-                ("am", 12) => 0,
-                ("pm", 1..=11) => h + 12,
-                _ => h,
-            };
-        }
-        _ if clock => s.rest = before,
+        1 | 2 | 4 => {}
         _ => return Err(Bad::Syntax),
     }
-    if h > 23 || m > 59 || sec > 59 {
-        return Err(Bad::Range);
+    let separator = s.take(&['/', '-', '.']).ok_or(Bad::Syntax)?;
+    let second = s.digits();
+    s.take(&[separator]).ok_or(Bad::Syntax)?;
+    let third = s.digits();
+    match (first.len(), third.len()) {
+        (4, 1 | 2) => date(number(first)?, number(second)?, number(third)?),
+        (1 | 2, _) => date(year(third)?, number(first)?, number(second)?),
+        _ => Err(Bad::Syntax),
     }
-    if fraction.len() > 7 {
-        return Err(Bad::Syntax);
+}
+
+/// `hour:minute`, with seconds, their fraction and a half of the day.
+fn read_time(s: &mut Scanner<'_>, moment: &mut Moment) -> Result<(), Bad> {
+    let mut hour = number(s.digits())?;
+    s.take(&[':']).ok_or(Bad::Syntax)?;
+    let minute = number(s.digits())?;
+    let (mut second, mut fraction) = (0, "");
+    if s.take(&[':']).is_some() {
+        second = number(s.digits())?;
+        if s.take(&['.']).is_some() {
+            fraction = s.digits();
+            if fraction.is_empty() || fraction.len() > 7 {
+                return Err(Bad::Syntax);
+            }
+        }
+    }
+    let before = s.rest;
+    s.blanks();
+    match (s.word().to_ascii_lowercase().as_str(), hour) {
+        ("am", 13..) => return Err(Bad::Range),
+        ("am", 12) => hour = 0,
+        ("pm", 1..=11) => hour += 12,
+        ("am" | "pm", _) => {}
+        _ => s.rest = before,
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return Err(Bad::Range);
     }
     let ticks = number(&format!("{fraction:0<7}"))?;
     moment.digits = fraction.len();
-    moment.time = ((h * 60 + m) * 60 + sec) * calendar::SECOND + ticks;
+    moment.time = ((hour * 60 + minute) * 60 + second) * calendar::SECOND + ticks;
     Ok(())
 }
 
@@ -298,9 +205,6 @@ mod tests {
             ("2017-09-08T00:00:00Z", at(2017, 9, 8, 0)),
             ("20170908 11:00 pm", at(2017, 9, 8, 23 * 3600)),
             ("2017-09-08 01:02:03", at(2017, 9, 8, 3723)),
-            ("Sep  8 2017 12:00PM", at(2017, 9, 8, 43_200)),
-            ("8 September 2017", at(2017, 9, 8, 0)),
-            ("8-Sep-17", at(2017, 9, 8, 0)),
             ("", at(1900, 1, 1, 0)),
         ] {
             let got = moment(text).unwrap();

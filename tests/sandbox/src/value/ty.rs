@@ -62,191 +62,171 @@ pub enum Ty {
     Xml,
     /// `rowversion` (`timestamp`)
     RowVersion,
-    /// One of the server's own CLR types, held as its serialised bytes
-    Clr(Clr),
-}
-
-/// The CLR types that come with the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Clr {
-    /// `hierarchyid`
+    /// `hierarchyid`, as its bytes
     HierarchyId,
-    /// `geometry`
+    /// `geometry`, as its bytes
     Geometry,
-    /// `geography`
+    /// `geography`, as its bytes
     Geography,
-}
-
-impl Clr {
-    /// All of them, in the order of their `user_type_id`, which begins at 128.
-    pub const ALL: [Clr; 3] = [Clr::HierarchyId, Clr::Geometry, Clr::Geography];
-
-    /// The class in the assembly `Microsoft.SqlServer.Types`.
-    pub fn class(self) -> &'static str {
-        match self {
-            Clr::HierarchyId => "SqlHierarchyId",
-            Clr::Geometry => "SqlGeometry",
-            Clr::Geography => "SqlGeography",
-        }
-    }
 }
 
 use Ty::*;
 
+/// What is known of a type: its name, its number in `sys.types`, its rank in expressions (lowest first), its bytes and its
+/// digits where they are always the same, and its tokens on the wire, where it cannot be NULL (or 0) and where it can.
+struct Kind(Ty, &'static str, i64, u8, i64, i64, u8, u8);
+
+/// All types, each as long and as exact as it can be.
+const KINDS: [Kind; 31] = [
+    Kind(Bit, "bit", 104, 13, 1, 1, 0x32, 0x68),
+    Kind(TinyInt, "tinyint", 48, 14, 1, 3, 0x30, 0x26),
+    Kind(SmallInt, "smallint", 52, 15, 2, 5, 0x34, 0x26),
+    Kind(Int, "int", 56, 16, 4, 10, 0x38, 0x26),
+    Kind(BigInt, "bigint", 127, 17, 8, 19, 0x7F, 0x26),
+    Kind(Decimal(38, 38), "decimal", 106, 20, 17, 38, 0, 0x6A),
+    Kind(SmallMoney, "smallmoney", 122, 18, 4, 10, 0x7A, 0x6E),
+    Kind(Money, "money", 60, 19, 8, 19, 0x3C, 0x6E),
+    Kind(Real, "real", 59, 21, 4, 24, 0x3B, 0x6D),
+    Kind(Float, "float", 62, 22, 8, 53, 0x3E, 0x6D),
+    Kind(Date, "date", 40, 24, 3, 10, 0, 0x28),
+    Kind(Time(7), "time", 41, 23, 5, 16, 0, 0x29),
+    Kind(SmallDateTime, "smalldatetime", 58, 25, 4, 16, 0x3A, 0x6F),
+    Kind(DateTime, "datetime", 61, 26, 8, 23, 0x3D, 0x6F),
+    Kind(DateTime2(7), "datetime2", 42, 27, 8, 27, 0, 0x2A),
+    Kind(DateTimeOffset(7), "datetimeoffset", 43, 28, 10, 34, 0, 0x2B),
+    Kind(Char(8000), "char", 175, 4, 8000, 0, 0, 0xAF),
+    Kind(VarChar(8000), "varchar", 167, 5, 8000, 0, 0, 0xA7),
+    Kind(Text, "text", 35, 11, 16, 0, 0, 0x23),
+    Kind(NChar(4000), "nchar", 239, 6, 8000, 0, 0, 0xEF),
+    Kind(NVarChar(4000), "nvarchar", 231, 7, 8000, 0, 0, 0xE7),
+    Kind(NText, "ntext", 99, 12, 16, 0, 0, 0x63),
+    Kind(Binary(8000), "binary", 173, 2, 8000, 0, 0, 0xAD),
+    Kind(VarBinary(8000), "varbinary", 165, 3, 8000, 0, 0, 0xA5),
+    Kind(Image, "image", 34, 10, 16, 0, 0, 0x22),
+    Kind(Guid, "uniqueidentifier", 36, 8, 16, 0, 0, 0x24),
+    Kind(Xml, "xml", 241, 29, -1, 0, 0, 0xF1),
+    Kind(RowVersion, "timestamp", 189, 9, 8, 0, 0, 0xAD),
+    Kind(HierarchyId, "hierarchyid", 240, 31, 892, 0, 0, 0xF0),
+    Kind(Geometry, "geometry", 240, 31, -1, 0, 0, 0xF0),
+    Kind(Geography, "geography", 240, 31, -1, 0, 0, 0xF0),
+];
+
+/// The rows of `sys.types`: name, number, number of the user's type, bytes, type.
+pub fn named() -> impl Iterator<Item = (&'static str, i64, i64, i64, Ty)> {
+    let others = [
+        ("numeric", 108, 108, 17, Decimal(38, 38)),
+        ("sysname", 231, 256, 256, NVarChar(128)),
+    ];
+    let own = KINDS
+        .iter()
+        .map(|kind| (kind.1, kind.2, kind.0.user_type_id(), kind.4, kind.0));
+    own.chain(others)
+}
+
 impl Ty {
-    /// A number that carries the whole type through SQLite function arguments.
-    pub fn code(self) -> i64 {
-        let (kind, a, b) = match self {
-            Bit => (1, 0, 0),
-            TinyInt => (2, 0, 0),
-            SmallInt => (3, 0, 0),
-            Int => (4, 0, 0),
-            BigInt => (5, 0, 0),
-            Decimal(p, s) => (6, i64::from(p), i64::from(s)),
-            SmallMoney => (7, 0, 0),
-            Money => (8, 0, 0),
-            Real => (9, 0, 0),
-            Float => (10, 0, 0),
-            Date => (11, 0, 0),
-            Time(n) => (12, 0, i64::from(n)),
-            SmallDateTime => (13, 0, 0),
-            DateTime => (14, 0, 0),
-            DateTime2(n) => (15, 0, i64::from(n)),
-            DateTimeOffset(n) => (16, 0, i64::from(n)),
-            Char(n) => (17, i64::from(n), 0),
-            VarChar(n) => (18, i64::from(n), 0),
-            Text => (19, 0, 0),
-            NChar(n) => (20, i64::from(n), 0),
-            NVarChar(n) => (21, i64::from(n), 0),
-            NText => (22, 0, 0),
-            Binary(n) => (23, i64::from(n), 0),
-            VarBinary(n) => (24, i64::from(n), 0),
-            Image => (25, 0, 0),
-            Guid => (26, 0, 0),
-            Xml => (27, 0, 0),
-            RowVersion => (28, 0, 0),
-            Clr(clr) => (29, 0, clr as i64),
-        };
-        (kind << 24) | (a << 8) | b
+    fn index(self) -> usize {
+        let same = |kind: &Kind| std::mem::discriminant(&kind.0) == std::mem::discriminant(&self);
+        KINDS.iter().position(same).unwrap_or_default()
     }
 
-    /// The inverse of [`Ty::code`].
+    fn kind(self) -> &'static Kind {
+        &KINDS[self.index()]
+    }
+
+    /// The type of this name, as long and as exact as it can be.
+    pub fn of_name(name: &str) -> Option<Ty> {
+        KINDS.iter().find(|kind| kind.1 == name).map(|kind| kind.0)
+    }
+
+    /// The type of a token on the wire: of one that is always as long, or of one with its length.
+    pub fn of_token(token: u8, bytes: Option<u8>) -> Option<Ty> {
+        let found = KINDS.iter().find(|kind| match bytes {
+            None => kind.6 == token && token != 0,
+            Some(bytes) => kind.7 == token && kind.4 == i64::from(bytes),
+        });
+        found.map(|kind| kind.0)
+    }
+
+    /// The tokens on the wire: where the value cannot be NULL, if there is one, and where it can.
+    pub fn tokens(self) -> (u8, u8) {
+        (self.kind().6, self.kind().7)
+    }
+
+    /// The type as one number, for the functions of SQLite.
+    pub fn code(self) -> i64 {
+        let (a, b) = match self {
+            Decimal(p, s) => (u16::from(p), s),
+            Time(n) | DateTime2(n) | DateTimeOffset(n) => (0, n),
+            _ => (self.length().unwrap_or(0), 0),
+        };
+        i64::try_from(self.index()).unwrap_or_default() << 24 | i64::from(a) << 8 | i64::from(b)
+    }
+
+    /// Reads what [`Ty::code`] wrote.
     pub fn from_code(code: i64) -> Option<Ty> {
         let a = u16::try_from((code >> 8) & 0xFFFF).ok()?;
         let b = u8::try_from(code & 0xFF).ok()?;
-        let p = u8::try_from(a & 0xFF).ok()?;
-        Some(match code >> 24 {
-            1 => Bit,
-            2 => TinyInt,
-            3 => SmallInt,
-            4 => Int,
-            5 => BigInt,
-            6 => Decimal(p, b),
-            7 => SmallMoney,
-            8 => Money,
-            9 => Real,
-            10 => Float,
-            11 => Date,
-            12 => Time(b),
-            13 => SmallDateTime,
-            14 => DateTime,
-            15 => DateTime2(b),
-            16 => DateTimeOffset(b),
-            17 => Char(a),
-            18 => VarChar(a),
-            19 => Text,
-            20 => NChar(a),
-            21 => NVarChar(a),
-            22 => NText,
-            23 => Binary(a),
-            24 => VarBinary(a),
-            25 => Image,
-            26 => Guid,
-            27 => Xml,
-            28 => RowVersion,
-            29 => Clr(*Clr::ALL.get(usize::from(b))?),
-            _ => return None,
+        Some(match KINDS.get(usize::try_from(code >> 24).ok()?)?.0 {
+            Decimal(..) => Decimal(u8::try_from(a).ok()?, b),
+            Time(_) => Time(b),
+            DateTime2(_) => DateTime2(b),
+            DateTimeOffset(_) => DateTimeOffset(b),
+            Char(_) => Char(a),
+            VarChar(_) => VarChar(a),
+            NChar(_) => NChar(a),
+            NVarChar(_) => NVarChar(a),
+            Binary(_) => Binary(a),
+            VarBinary(_) => VarBinary(a),
+            other => other,
         })
     }
 
-    /// The type's own name, as messages and the catalog have it.
+    /// The name in the catalog.
     pub fn name(self) -> &'static str {
-        match self {
-            Bit => "bit",
-            TinyInt => "tinyint",
-            SmallInt => "smallint",
-            Int => "int",
-            BigInt => "bigint",
-            Decimal(..) => "decimal",
-            SmallMoney => "smallmoney",
-            Money => "money",
-            Real => "real",
-            Float => "float",
-            Date => "date",
-            Time(_) => "time",
-            SmallDateTime => "smalldatetime",
-            DateTime => "datetime",
-            DateTime2(_) => "datetime2",
-            DateTimeOffset(_) => "datetimeoffset",
-            Char(_) => "char",
-            VarChar(_) => "varchar",
-            Text => "text",
-            NChar(_) => "nchar",
-            NVarChar(_) => "nvarchar",
-            NText => "ntext",
-            Binary(_) => "binary",
-            VarBinary(_) => "varbinary",
-            Image => "image",
-            Guid => "uniqueidentifier",
-            Xml => "xml",
-            RowVersion => "timestamp",
-            Clr(Clr::HierarchyId) => "hierarchyid",
-            Clr(Clr::Geometry) => "geometry",
-            Clr(Clr::Geography) => "geography",
-        }
+        self.kind().1
     }
 
-    /// The name used in conversion messages, where decimals are called numeric.
+    /// The name in error messages, where decimal is numeric.
     pub fn message_name(self) -> &'static str {
         if let Decimal(..) = self { "numeric" } else { self.name() }
     }
 
-    /// True for bit and the integers.
+    /// `bit` and the integers.
     pub fn is_int(self) -> bool {
         matches!(self, Bit | TinyInt | SmallInt | Int | BigInt)
     }
 
-    /// True for decimal and the money types: exact numbers with a scale.
-    pub fn is_exact_fraction(self) -> bool {
-        matches!(self, Decimal(..) | Money | SmallMoney)
-    }
-
-    /// True for float and real.
+    /// `float` and `real`.
     pub fn is_approx(self) -> bool {
         matches!(self, Float | Real)
     }
 
-    /// True for all numbers.
+    /// All numbers.
     pub fn is_number(self) -> bool {
-        self.is_int() || self.is_exact_fraction() || self.is_approx()
+        self.is_int() || self.is_approx() || matches!(self, Decimal(..) | Money | SmallMoney)
     }
 
-    /// True for character types.
+    /// Text, XML included.
     pub fn is_string(self) -> bool {
         matches!(self, Char(_) | VarChar(_) | Text | NChar(_) | NVarChar(_) | NText | Xml)
     }
 
-    /// True for UTF-16 character types.
+    /// Text in UTF-16.
     pub fn is_unicode(self) -> bool {
         matches!(self, NChar(_) | NVarChar(_) | NText | Xml)
     }
 
-    /// True for byte strings.
-    pub fn is_binary(self) -> bool {
-        matches!(self, Binary(_) | VarBinary(_) | Image | RowVersion | Clr(_))
+    /// CLR types, which are kept as their bytes.
+    pub fn is_clr(self) -> bool {
+        matches!(self, HierarchyId | Geometry | Geography)
     }
 
-    /// True for dates and times.
+    /// Bytes.
+    pub fn is_binary(self) -> bool {
+        self.is_clr() || matches!(self, Binary(_) | VarBinary(_) | Image | RowVersion)
+    }
+
+    /// Dates and times.
     pub fn is_temporal(self) -> bool {
         matches!(
             self,
@@ -254,47 +234,17 @@ impl Ty {
         )
     }
 
-    /// True for the legacy, xml and spatial types that cannot be compared or sorted.
+    /// Types that cannot be compared or sorted.
     pub fn is_incomparable(self) -> bool {
-        matches!(self, Text | NText | Image | Xml | Clr(Clr::Geometry | Clr::Geography))
+        matches!(self, Text | NText | Image | Xml | Geometry | Geography)
     }
 
-    /// Data type precedence: the operand with the higher one decides.
+    /// The rank of the type in an expression of several; the highest wins.
     pub fn precedence(self) -> u8 {
-        match self {
-            Clr(_) => 31,
-            Xml => 29,
-            DateTimeOffset(_) => 28,
-            DateTime2(_) => 27,
-            DateTime => 26,
-            SmallDateTime => 25,
-            Date => 24,
-            Time(_) => 23,
-            Float => 22,
-            Real => 21,
-            Decimal(..) => 20,
-            Money => 19,
-            SmallMoney => 18,
-            BigInt => 17,
-            Int => 16,
-            SmallInt => 15,
-            TinyInt => 14,
-            Bit => 13,
-            NText => 12,
-            Text => 11,
-            Image => 10,
-            RowVersion => 9,
-            Guid => 8,
-            NVarChar(_) => 7,
-            NChar(_) => 6,
-            VarChar(_) => 5,
-            Char(_) => 4,
-            VarBinary(_) => 3,
-            Binary(_) => 2,
-        }
+        self.kind().3
     }
 
-    /// The declared length of strings and binaries in characters or bytes.
+    /// The declared length of characters or bytes; [`MAX`] for `(max)`.
     pub fn length(self) -> Option<u16> {
         match self {
             Char(n) | VarChar(n) | NChar(n) | NVarChar(n) | Binary(n) | VarBinary(n) => Some(n),
@@ -303,48 +253,35 @@ impl Ty {
         }
     }
 
-    /// `max_length` as `sys.columns` has it: bytes, -1 for `(max)` and xml.
+    /// `sys.columns.max_length`: bytes, -1 for `(max)`.
     pub fn max_length(self) -> i64 {
         match self {
-            Bit | TinyInt => 1,
-            SmallInt => 2,
-            Int | Real | SmallMoney | SmallDateTime => 4,
-            BigInt | Money | Float | DateTime | RowVersion => 8,
             Decimal(p, _) => decimal_bytes(p),
-            Date => 3,
             Time(n) => i64::from(time_bytes(n)),
             DateTime2(n) => i64::from(time_bytes(n)) + 3,
             DateTimeOffset(n) => i64::from(time_bytes(n)) + 5,
-            Char(MAX) | VarChar(MAX) | NChar(MAX) | NVarChar(MAX) | Binary(MAX) | VarBinary(MAX) | Xml => -1,
-            Clr(Clr::HierarchyId) => 892,
-            Clr(_) => -1,
-            Char(n) | VarChar(n) | Binary(n) | VarBinary(n) => i64::from(n),
-            NChar(n) | NVarChar(n) => i64::from(n) * 2,
-            Text | NText | Image | Guid => 16,
+            _ => match self.length() {
+                Some(MAX) => -1,
+                Some(n) if self.is_unicode() => i64::from(n) * 2,
+                Some(n) => i64::from(n),
+                None => self.kind().4,
+            },
         }
     }
 
-    /// `precision` as `sys.columns` has it.
+    /// `sys.columns.precision`.
     pub fn precision(self) -> i64 {
+        let dot = |n: u8| if n == 0 { 0 } else { i64::from(n) + 1 };
         match self {
-            Bit => 1,
-            TinyInt => 3,
-            SmallInt => 5,
-            Int | SmallMoney | Date => 10,
-            BigInt | Money => 19,
             Decimal(p, _) => i64::from(p),
-            Real => 24,
-            Float => 53,
             Time(n) => 8 + dot(n),
-            SmallDateTime => 16,
-            DateTime => 23,
             DateTime2(n) => 19 + dot(n),
             DateTimeOffset(n) => 26 + dot(n),
-            _ => 0,
+            _ => self.kind().5,
         }
     }
 
-    /// `scale` as `sys.columns` has it.
+    /// `sys.columns.scale`.
     pub fn scale(self) -> u8 {
         match self {
             Decimal(_, s) => s,
@@ -355,62 +292,31 @@ impl Ty {
         }
     }
 
-    /// `system_type_id` of `sys.types`.
+    /// `sys.columns.system_type_id`.
     pub fn system_type_id(self) -> i64 {
-        match self {
-            Image => 34,
-            Text => 35,
-            Guid => 36,
-            Date => 40,
-            Time(_) => 41,
-            DateTime2(_) => 42,
-            DateTimeOffset(_) => 43,
-            TinyInt => 48,
-            SmallInt => 52,
-            Int => 56,
-            SmallDateTime => 58,
-            Real => 59,
-            Money => 60,
-            DateTime => 61,
-            Float => 62,
-            NText => 99,
-            Bit => 104,
-            Decimal(..) => 106,
-            SmallMoney => 122,
-            BigInt => 127,
-            VarBinary(_) => 165,
-            VarChar(_) => 167,
-            Binary(_) => 173,
-            Char(_) => 175,
-            RowVersion => 189,
-            NVarChar(_) => 231,
-            NChar(_) => 239,
-            Xml => 241,
-            Clr(_) => 240,
-        }
+        self.kind().2
     }
 
-    /// `user_type_id` of `sys.types`: the CLR types share one `system_type_id`.
+    /// `sys.columns.user_type_id`: the CLR types have numbers of their own.
     pub fn user_type_id(self) -> i64 {
         match self {
-            Clr(clr) => 128 + clr as i64,
+            HierarchyId => 128,
+            Geometry => 129,
+            Geography => 130,
             ty => ty.system_type_id(),
         }
     }
 
-    /// How a column of this type is declared in SQLite, without its collation. `INT` and not `INTEGER`: a key must not become the rowid.
+    /// How SQLite stores it.
     pub fn sqlite_decl(self) -> &'static str {
         match self {
             Real | Float => "REAL",
-            Decimal(..) | DateTimeOffset(_) | Binary(_) | VarBinary(_) | Image | Guid | RowVersion | Clr(_) => "BLOB",
+            Decimal(..) | DateTimeOffset(_) | Guid => "BLOB",
+            _ if self.is_binary() => "BLOB",
             _ if self.is_string() => "TEXT",
             _ => "INT",
         }
     }
-}
-
-fn dot(n: u8) -> i64 {
-    if n == 0 { 0 } else { i64::from(n) + 1 }
 }
 
 /// Bytes of a time of the given scale.

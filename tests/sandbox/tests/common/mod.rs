@@ -78,6 +78,9 @@ pub fn lines(sets: &[ResultSet]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A statement, and its last result or the number of its error.
+pub type Case = (&'static str, Result<&'static str, i32>);
+
 /// Runs each statement and compares; a number is an expected error.
 pub fn all(sandbox: &Sandbox, cases: &[(&str, Result<&str, i32>)]) {
     let mut wrong = Vec::new();

@@ -59,11 +59,7 @@ impl Binder<'_> {
                 let bound = self.nested(query)?;
                 Ok(format!("EXISTS ({})", bound.sql))
             }
-            _ => Err(SqlError::new(
-                4145,
-                "An expression of non-boolean type specified in a context where a condition is expected.",
-            )
-            .class(15)),
+            _ => Err(SqlError::of(4145, &[])),
         }
     }
 
@@ -72,10 +68,7 @@ impl Binder<'_> {
         let label = a.collation;
         let inner = self.nested(query)?;
         let [column] = inner.columns.as_slice() else {
-            return Err(SqlError::new(
-                116,
-                "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.",
-            ));
+            return Err(SqlError::of(116, &[]));
         };
         let handle = self.handle();
         let value = Bound::new(format!("{handle}.c0"), column.ty);
@@ -143,14 +136,6 @@ fn agreed(op: &str, a: Option<Label>, b: Option<Label>) -> SqlResult<Option<Labe
             ">" => "greater than",
             _ => "greater than or equal to",
         };
-        SqlError::new(
-            468,
-            format!(
-                "Cannot resolve the collation conflict between \"{}\" and \"{}\" in the {operation} operation.",
-                one.name(),
-                other.name()
-            ),
-        )
-        .state(9)
+        SqlError::of(468, &[&one.name(), &other.name(), &operation])
     })
 }

@@ -9,6 +9,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Expr;
 use crate::sql::catalog::literal;
 use crate::value::convert::decimal_text;
+use crate::value::format::DEFAULT_STYLE;
 use crate::value::{Collation, MAX, Ty, text};
 
 fn is_condition(e: &Expr) -> bool {
@@ -49,11 +50,11 @@ impl Binder<'_> {
 
     pub(super) fn scalar(&mut self, e: &Expr) -> SqlResult<Bound> {
         if is_condition(e) {
-            return Err(SqlError::syntax("condition").class(15));
+            return Err(SqlError::syntax("condition"));
         }
         match e {
             Expr::Null => Ok(Bound::null()),
-            Expr::Default => Err(SqlError::new(156, "Incorrect syntax near the keyword 'DEFAULT'.").class(15)),
+            Expr::Default => Err(SqlError::of(156, &[&"DEFAULT"])),
             Expr::Int(s) => Ok(integer(s)),
             Expr::Dec(s) => decimal(s),
             Expr::Float(s) => float(s),
@@ -78,47 +79,22 @@ impl Binder<'_> {
             Expr::Subquery(query) => {
                 let bound = self.nested(query)?;
                 let [column] = bound.columns.as_slice() else {
-                    return Err(SqlError::new(
-                        116,
-                        "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.",
-                    ));
+                    return Err(SqlError::of(116, &[]));
                 };
                 let ty = column.ty;
                 Ok(Bound::new(format!("({})", bound.sql), ty))
             }
             Expr::Case(operand, arms, otherwise) => self.case(operand.as_deref(), arms, otherwise.as_deref()),
-            Expr::Cast(value, ty, style, attempt) => {
+            Expr::Cast(value, ty, style) => {
                 let value = self.expr(value)?;
                 let style = match style {
                     Some(style) => to(self.expr(style)?, Ty::Int).sql,
-                    None => "-1".to_owned(),
+                    None => DEFAULT_STYLE.to_string(),
                 };
-                if *attempt {
-                    let sql = format!("t_try({}, {}, {}, {style})", value.sql, value.ty.code(), ty.code());
-                    return Ok(Bound::new(sql, *ty));
-                }
                 Ok(types::cast(value, *ty, &style))
             }
             Expr::Call(call) => self.call(call),
-            Expr::Collate(inner, name) => {
-                let collation = known_collation(name)?;
-                let inner = self.expr(inner)?;
-                if !inner.ty.is_string() {
-                    return Err(SqlError::new(
-                        447,
-                        format!("Expression type {} is invalid for COLLATE clause.", inner.ty.name()),
-                    ));
-                }
-                Ok(Bound {
-                    collation: Some(Label {
-                        collation,
-                        explicit: true,
-                    }),
-                    column: None,
-                    ..inner
-                })
-            }
-            Expr::AtTimeZone(value, zone) => self.at_time_zone(value, zone),
+            Expr::Collate(inner, name) => self.collated(inner, name),
             _ => Err(SqlError::syntax("expression")),
         }
     }
@@ -143,6 +119,22 @@ impl Binder<'_> {
             literal(&kept)
         };
         Bound::required(sql, ty)
+    }
+
+    fn collated(&mut self, inner: &Expr, name: &str) -> SqlResult<Bound> {
+        let collation = Collation::named(name).ok_or_else(|| SqlError::of(448, &[&name]))?;
+        let inner = self.expr(inner)?;
+        if !inner.ty.is_string() {
+            return Err(SqlError::of(447, &[&inner.ty.name()]));
+        }
+        Ok(Bound {
+            collation: Some(Label {
+                collation,
+                explicit: true,
+            }),
+            column: None,
+            ..inner
+        })
     }
 
     pub(super) fn variable(&mut self, name: &str) -> SqlResult<Bound> {
@@ -176,10 +168,7 @@ impl Binder<'_> {
                 Ok(Bound::new(sql, value.ty).nullable(value.nullable))
             }
             "-" if value.ty.is_number() => Ok(negated(value)),
-            _ => Err(SqlError::new(
-                8117,
-                format!("Operand data type {} is invalid for minus operator.", value.ty.name()),
-            )),
+            _ => Err(SqlError::of(8117, &[&value.ty.name(), &"minus"])),
         }
     }
 
@@ -285,9 +274,7 @@ impl Binder<'_> {
             Some(e) => self.expr(e)?,
             None => Bound::null(),
         });
-        let ty = common_of(&results).ok_or_else(|| {
-            SqlError::new(8133, "At least one of the result expressions in a CASE specification must be an expression other than the NULL constant.")
-        })?;
+        let ty = common_of(&results).ok_or_else(|| SqlError::of(8133, &[]))?;
         let nullable = results.iter().any(|r| r.nullable);
         let mut sql = "CASE".to_owned();
         let last = results.pop().map_or(Ok(Bound::null()), |r| implicit(r, ty))?;
@@ -296,11 +283,6 @@ impl Binder<'_> {
         }
         Ok(Bound::new(format!("({sql} ELSE {} END)", last.sql), ty).nullable(nullable))
     }
-}
-
-/// 448
-fn known_collation(name: &str) -> SqlResult<Collation> {
-    Collation::named(name).ok_or_else(|| SqlError::new(448, format!("Invalid collation '{name}'.")).class(15))
 }
 
 fn negated(value: Bound) -> Bound {

@@ -1,71 +1,156 @@
-//! Calls of built-in functions: which there are, and the types of the general ones.
+//! Calls of built-in functions: what each takes, the SQLite SQL that it becomes, and the type of its value.
 
 use super::types::{common_of, implicit, string_of, to};
-use super::{Binder, Bound, dates};
+use super::{Binder, Bound, aggregate};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Call, Expr};
-use crate::value::Ty;
+use crate::value::{MAX, Ty};
 
-/// 174 for a wrong number of arguments.
+/// What an argument is converted to.
+#[derive(Clone, Copy)]
+enum Takes {
+    /// Nothing else.
+    Any,
+    /// Text of its own length.
+    Text,
+    /// A number: text becomes float.
+    Number,
+    Int,
+}
+
+/// The type of a function's value.
+#[derive(Clone, Copy)]
+enum Gives {
+    /// This one.
+    Always(Ty),
+    /// That of the first argument.
+    First,
+    /// Text of any length, of the first argument's kind.
+    Text,
+    /// A count of characters or bytes, which is bigint for `(max)`.
+    Count,
+}
+
+use Gives::{Always, Count, First};
+use Takes::{Any, Int, Number, Text};
+
+/// A function, its arguments and what it becomes: `{0}` is the first argument, `{0t}` its type, `{t}` that of the value.
+struct Function(&'static str, &'static [Takes], &'static str, Gives);
+
+const FUNCTIONS: [Function; 17] = [
+    Function("ABS", &[Number], "t_abs({0}, {0t})", First),
+    Function("CHAR", &[Int], "t_char({0}, 0)", Always(Ty::Char(1))),
+    Function("DATALENGTH", &[Any], "t_datalength({0}, {0t})", Count),
+    Function("LEFT", &[Text, Int], "t_substring({0}, 1, {1})", Gives::Text),
+    Function("LEN", &[Text], "t_len({0}, {0t})", Count),
+    Function("LOWER", &[Text], "t_lower({0})", Gives::Text),
+    Function("LTRIM", &[Text], "ltrim({0}, ' ')", Gives::Text),
+    Function("MIN_ACTIVE_ROWVERSION", &[], "t_min_active()", Always(Ty::Binary(8))),
+    Function("NCHAR", &[Int], "t_char({0}, 1)", Always(Ty::NChar(1))),
+    Function("NEWID", &[], "t_newid()", Always(Ty::Guid)),
+    Function("REPLACE", &[Text, Text, Text], "t_replace({0}, {1}, {2})", Gives::Text),
+    Function("REPLICATE", &[Text, Int], "t_replicate({0}, {1}, {t})", Gives::Text),
+    Function("RIGHT", &[Text, Int], "t_right({0}, {1})", Gives::Text),
+    Function("RTRIM", &[Text], "rtrim({0}, ' ')", Gives::Text),
+    Function(
+        "SUBSTRING",
+        &[Text, Int, Int],
+        "t_substring({0}, {1}, {2})",
+        Gives::Text,
+    ),
+    Function("TRIM", &[Text], "trim({0}, ' ')", Gives::Text),
+    Function("UPPER", &[Text], "t_upper({0})", Gives::Text),
+];
+
+/// Text of any length of the kind of another type.
+fn any_length(ty: Ty) -> Ty {
+    match (ty.is_unicode(), ty.length() == Some(MAX)) {
+        (true, true) => Ty::NVarChar(MAX),
+        (true, false) => Ty::NVarChar(4000),
+        (false, true) => Ty::VarChar(MAX),
+        (false, false) => Ty::VarChar(8000),
+    }
+}
+
+/// 174 or 189 for a wrong number of arguments.
 pub fn arguments(name: &str, call: &Call, least: usize, most: usize) -> SqlResult<()> {
     if (least..=most).contains(&call.args.len()) && !call.star {
         return Ok(());
     }
-    let text = if least == most {
-        return Err(SqlError::new(
-            174,
-            format!("The {} function requires {least} argument(s).", name.to_lowercase()),
-        )
-        .class(15));
+    let name = name.to_lowercase();
+    Err(if least == most {
+        SqlError::of(174, &[&name, &least])
     } else {
-        format!(
-            "The {} function requires {least} to {most} arguments.",
-            name.to_lowercase()
-        )
-    };
-    Err(SqlError::new(189, text).class(15))
+        SqlError::of(189, &[&name, &least, &most])
+    })
 }
 
 impl Binder<'_> {
     /// A function call.
     pub fn call(&mut self, call: &Call) -> SqlResult<Bound> {
         let [name] = call.name.as_slice() else {
-            return Err(SqlError::new(
-                4121,
-                format!(
-                    "Cannot find either column \"{}\" or the user-defined function or aggregate \"{}\", or the name is ambiguous.",
-                    call.name[0],
-                    call.name.join(".")
-                ),
-            ));
+            return Err(SqlError::of(4121, &[&call.name[0], &call.name.join(".")]));
         };
-        if super::aggregate::is_aggregate(name) || call.over.is_some() {
+        if aggregate::is_aggregate(name) || call.over.is_some() {
             return self.aggregate(name, call);
         }
-        if call.star || call.distinct || !call.within.is_empty() {
+        if call.star || call.distinct {
             return Err(SqlError::syntax("*"));
         }
-        if let Some(bound) = self.general(name, call)? {
-            return Ok(bound);
+        match name.as_str() {
+            "ISNULL" => self.is_null(call),
+            "COALESCE" => self.coalesce(call),
+            "NULLIF" => self.null_if(call),
+            "IIF" => {
+                arguments(name, call, 3, 3)?;
+                let [condition, then, otherwise] = [0, 1, 2].map(|at| call.args[at].clone());
+                self.expr(&Expr::Case(None, vec![(condition, then)], Some(Box::new(otherwise))))
+            }
+            "CONCAT" | "CONCAT_WS" => self.concat(name, call),
+            "GETDATE" | "GETUTCDATE" | "CURRENT_TIMESTAMP" => self.clock(name, call, Ty::DateTime),
+            "SYSDATETIME" | "SYSUTCDATETIME" => self.clock(name, call, Ty::DateTime2(7)),
+            "SYSDATETIMEOFFSET" => self.clock(name, call, Ty::DateTimeOffset(7)),
+            "DATEADD" => self.date_add(call),
+            _ => match FUNCTIONS.iter().find(|function| function.0 == name) {
+                Some(function) => self.plain(function, call),
+                None => self
+                    .metadata_function(name, call)?
+                    .ok_or_else(|| SqlError::of(195, &[name, &"built-in function name"])),
+            },
         }
-        if let Some(bound) = self.string_function(name, call)? {
-            return Ok(bound);
+    }
+
+    /// A function of the table.
+    fn plain(&mut self, function: &Function, call: &Call) -> SqlResult<Bound> {
+        let Function(name, takes, form, gives) = function;
+        arguments(name, call, takes.len(), takes.len())?;
+        let mut values = Vec::new();
+        for (at, takes) in takes.iter().enumerate() {
+            values.push(match takes {
+                Any => self.expr(&call.args[at])?,
+                Text => self.text_arg(call, at)?,
+                Number => self.number_arg(call, at)?,
+                Int => self.arg(call, at, Ty::Int)?,
+            });
         }
-        if let Some(bound) = dates::function(self, name, call)? {
-            return Ok(bound);
+        let first = values.first().map_or(Ty::Int, |value| value.ty);
+        let ty = match gives {
+            Always(ty) => *ty,
+            First => first,
+            Gives::Text => any_length(first),
+            Count if first.length() == Some(MAX) => Ty::BigInt,
+            Count => Ty::Int,
+        };
+        let mut sql = form.replace("{t}", &ty.code().to_string());
+        for (at, value) in values.iter().enumerate() {
+            let typed = sql.replace(&format!("{{{at}t}}"), &value.ty.code().to_string());
+            sql = typed.replace(&format!("{{{at}}}"), &value.sql);
         }
-        if let Some(bound) = self.metadata_function(name, call)? {
-            return Ok(bound);
-        }
-        Err(
-            SqlError::new(195, format!("'{name}' is not a recognized built-in function name."))
-                .state(10)
-                .class(15),
-        )
+        Ok(Bound::new(sql, ty).nullable(values.iter().any(|value| value.nullable)))
     }
 
     /// All arguments, bound.
-    pub fn args(&mut self, call: &Call) -> SqlResult<Vec<Bound>> {
+    fn args(&mut self, call: &Call) -> SqlResult<Vec<Bound>> {
         call.args.iter().map(|e| self.expr(e)).collect()
     }
 
@@ -76,9 +161,8 @@ impl Binder<'_> {
     }
 
     /// One argument as text.
-    pub fn text_arg(&mut self, call: &Call, at: usize) -> SqlResult<Bound> {
-        let e = call.args.get(at).ok_or_else(|| SqlError::syntax(")"))?;
-        let bound = self.expr(e)?;
+    fn text_arg(&mut self, call: &Call, at: usize) -> SqlResult<Bound> {
+        let bound = self.expr(&call.args[at])?;
         let ty = if bound.null {
             Ty::VarChar(1)
         } else {
@@ -87,178 +171,125 @@ impl Binder<'_> {
         Ok(to(bound, ty))
     }
 
-    fn general(&mut self, name: &str, call: &Call) -> SqlResult<Option<Bound>> {
-        let bound = match name {
-            "ISNULL" => {
-                arguments(name, call, 2, 2)?;
-                let mut all = self.args(call)?;
-                let (Some(b), Some(a)) = (all.pop(), all.pop()) else {
-                    return Err(SqlError::syntax(")"));
-                };
-                let ty = if a.null { b.ty } else { a.ty };
-                let nullable = a.nullable && b.nullable;
-                let b = implicit(b, ty)?;
-                Bound::new(format!("ifnull({}, {})", a.sql, b.sql), ty).nullable(nullable)
-            }
-            "COALESCE" | "GREATEST" | "LEAST" => {
-                if call.args.len() < 2 {
-                    return Err(SqlError::syntax(")"));
-                }
-                let all = self.args(call)?;
-                let ty = common_of(&all).ok_or_else(|| {
-                    SqlError::new(4127, "At least one of the arguments to COALESCE must be an expression that is not the NULL constant.")
-                })?;
-                let nullable = all.iter().all(|b| b.nullable);
-                let parts: Vec<String> = all
-                    .into_iter()
-                    .map(|b| implicit(b, ty).map(|b| b.sql))
-                    .collect::<SqlResult<_>>()?;
-                if name == "COALESCE" {
-                    Bound::new(format!("coalesce({})", parts.join(", ")), ty).nullable(nullable)
-                } else {
-                    self.extreme(name, &parts, ty)
-                }
-            }
-            "NULLIF" => {
-                arguments(name, call, 2, 2)?;
-                let mut all = self.args(call)?;
-                let (Some(b), Some(a)) = (all.pop(), all.pop()) else {
-                    return Err(SqlError::syntax(")"));
-                };
-                let same = self.compare("=", a.clone(), b)?;
-                Bound::new(format!("(CASE WHEN {same} THEN NULL ELSE {} END)", a.sql), a.ty)
-            }
-            "IIF" => {
-                arguments(name, call, 3, 3)?;
-                let condition = call.args[0].clone();
-                return self
-                    .expr(&Expr::Case(
-                        None,
-                        vec![(condition, call.args[1].clone())],
-                        Some(Box::new(call.args[2].clone())),
-                    ))
-                    .map(Some);
-            }
-            "CHOOSE" => {
-                let index = self.arg(call, 0, Ty::Int)?;
-                let rest: Vec<Bound> = call.args[1..].iter().map(|e| self.expr(e)).collect::<SqlResult<_>>()?;
-                let ty = common_of(&rest).unwrap_or(Ty::Int);
-                let mut sql = format!("(CASE {}", index.sql);
-                for (at, value) in rest.into_iter().enumerate() {
-                    sql += &format!(" WHEN {} THEN {}", at + 1, implicit(value, ty)?.sql);
-                }
-                Bound::new(sql + " END)", ty)
-            }
-            "ABS" | "SIGN" | "CEILING" | "FLOOR" => {
-                arguments(name, call, 1, 1)?;
-                let value = self.expr(&call.args[0])?;
-                let value = self.numeric(value)?;
-                let ty = match value.ty {
-                    Ty::TinyInt | Ty::SmallInt | Ty::Bit => Ty::Int,
-                    Ty::SmallMoney => Ty::Money,
-                    Ty::Real => Ty::Float,
-                    Ty::Decimal(p, _) if matches!(name, "CEILING" | "FLOOR") => Ty::Decimal(p, 0),
-                    other => other,
-                };
-                let sql = format!("t_{}({}, {})", name.to_lowercase(), value.sql, value.ty.code());
-                Bound::new(sql, ty).nullable(value.nullable)
-            }
-            "ROUND" => {
-                arguments(name, call, 2, 3)?;
-                let value = self.expr(&call.args[0])?;
-                let value = self.numeric(value)?;
-                let digits = self.arg(call, 1, Ty::Int)?;
-                let cut = if call.args.len() == 3 {
-                    self.arg(call, 2, Ty::Int)?.sql
-                } else {
-                    "0".to_owned()
-                };
-                Bound::new(
-                    format!("t_round({}, {}, {cut}, {})", value.sql, digits.sql, value.ty.code()),
-                    value.ty,
-                )
-            }
-            "POWER" | "SQRT" | "EXP" | "LOG" | "LOG10" | "SQUARE" | "PI" | "SIN" | "COS" => {
-                self.float_function(name, call)?
-            }
-            "RAND" => Bound::required("t_rand()", Ty::Float),
-            "CHECKSUM" | "BINARY_CHECKSUM" => {
-                let parts: Vec<String> = self
-                    .args(call)?
-                    .into_iter()
-                    .map(|b| format!("{}, {}", b.sql, b.ty.code()))
-                    .collect();
-                Bound::required(format!("t_checksum({})", parts.join(", ")), Ty::Int)
-            }
-            "NEWID" | "NEWSEQUENTIALID" => {
-                arguments(name, call, 0, 0)?;
-                Bound::required("t_newid()", Ty::Guid)
-            }
-            "ISNUMERIC" => {
-                arguments(name, call, 1, 1)?;
-                let value = self.expr(&call.args[0])?;
-                Bound::required(format!("t_isnumeric({}, {})", value.sql, value.ty.code()), Ty::Int)
-            }
-            "ISDATE" => {
-                let value = self.text_arg(call, 0)?;
-                Bound::required(
-                    format!(
-                        "(t_try({}, {}, {}, -1) IS NOT NULL)",
-                        value.sql,
-                        value.ty.code(),
-                        Ty::DateTime.code()
-                    ),
-                    Ty::Int,
-                )
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(bound))
+    /// One argument as a number.
+    fn number_arg(&mut self, call: &Call, at: usize) -> SqlResult<Bound> {
+        let value = self.expr(&call.args[at])?;
+        match value.ty {
+            ty if ty.is_number() => Ok(value),
+            ty if ty.is_string() => implicit(value, Ty::Float),
+            ty => Err(SqlError::of(
+                8116,
+                &[&ty.name(), &(at + 1), &call.name[0].to_lowercase()],
+            )),
+        }
     }
 
-    fn extreme(&mut self, name: &str, parts: &[String], ty: Ty) -> Bound {
-        // SQLite's scalar max is NULL if any argument is; the server ignores NULLs.
-        let function = if name == "GREATEST" { "max" } else { "min" };
-        let rows: Vec<String> = parts.iter().map(|p| format!("SELECT {p} AS v")).collect();
-        let collate = super::collate(ty, None);
-        Bound::new(
-            format!("(SELECT {function}(v{collate}) FROM ({}))", rows.join(" UNION ALL ")),
-            ty,
-        )
+    fn is_null(&mut self, call: &Call) -> SqlResult<Bound> {
+        arguments("ISNULL", call, 2, 2)?;
+        let (a, b) = (self.expr(&call.args[0])?, self.expr(&call.args[1])?);
+        let ty = if a.null { b.ty } else { a.ty };
+        let nullable = a.nullable && b.nullable;
+        let b = implicit(b, ty)?;
+        Ok(Bound::new(format!("ifnull({}, {})", a.sql, b.sql), ty).nullable(nullable))
     }
 
-    /// A number; text becomes float.
-    pub fn numeric(&mut self, value: Bound) -> SqlResult<Bound> {
-        if value.ty.is_number() {
-            return Ok(value);
+    fn coalesce(&mut self, call: &Call) -> SqlResult<Bound> {
+        if call.args.len() < 2 {
+            return Err(SqlError::syntax(")"));
         }
-        if value.ty.is_string() {
-            return implicit(value, Ty::Float);
-        }
-        Err(SqlError::new(
-            8116,
-            format!(
-                "Argument data type {} is invalid for argument 1 of the function.",
-                value.ty.name()
-            ),
+        let all = self.args(call)?;
+        let ty = common_of(&all).ok_or_else(|| SqlError::of(4127, &[]))?;
+        let nullable = all.iter().all(|b| b.nullable);
+        let parts: Vec<String> = all
+            .into_iter()
+            .map(|b| implicit(b, ty).map(|b| b.sql))
+            .collect::<SqlResult<_>>()?;
+        Ok(Bound::new(format!("coalesce({})", parts.join(", ")), ty).nullable(nullable))
+    }
+
+    fn null_if(&mut self, call: &Call) -> SqlResult<Bound> {
+        arguments("NULLIF", call, 2, 2)?;
+        let (a, b) = (self.expr(&call.args[0])?, self.expr(&call.args[1])?);
+        let same = self.compare("=", a.clone(), b)?;
+        Ok(Bound::new(
+            format!("(CASE WHEN {same} THEN NULL ELSE {} END)", a.sql),
+            a.ty,
         ))
     }
 
-    fn float_function(&mut self, name: &str, call: &Call) -> SqlResult<Bound> {
-        if name == "PI" {
-            return Ok(Bound::required("pi()", Ty::Float));
+    /// `CONCAT`, which takes NULL for nothing, and `CONCAT_WS`, which leaves it out.
+    fn concat(&mut self, name: &str, call: &Call) -> SqlResult<Bound> {
+        let separated = name == "CONCAT_WS";
+        arguments(name, call, 2 + usize::from(separated), 254)?;
+        let parts: Vec<Bound> = (0..call.args.len())
+            .map(|at| self.text_arg(call, at))
+            .collect::<SqlResult<_>>()?;
+        let units = parts.iter().map(|p| usize::from(p.ty.length().unwrap_or(8000))).sum();
+        let max = parts.iter().any(|p| p.ty.length() == Some(MAX));
+        let unicode = parts.iter().any(|p| p.ty.is_unicode());
+        let limit = if unicode { 4000 } else { 8000 };
+        let size = if max {
+            MAX
+        } else {
+            u16::try_from(limit.min(units)).unwrap_or(MAX)
+        };
+        let ty = if unicode { Ty::NVarChar(size) } else { Ty::VarChar(size) };
+        let sql: Vec<String> = parts.into_iter().map(|p| p.sql).collect();
+        if separated {
+            return Ok(Bound::required(format!("t_concat_ws({})", sql.join(", ")), ty));
         }
-        if name == "POWER" {
-            arguments(name, call, 2, 2)?;
-            let base = self.expr(&call.args[0])?;
-            let base = self.numeric(base)?;
-            let ty = if base.ty == Ty::Real { Ty::Float } else { base.ty };
-            let (base, exponent) = (to(base, Ty::Float), self.arg(call, 1, Ty::Float)?);
-            let result = Bound::new(format!("t_power({}, {})", base.sql, exponent.sql), Ty::Float);
-            return Ok(to(result, ty));
-        }
-        arguments(name, call, 1, 1)?;
-        let value = self.arg(call, 0, Ty::Float)?;
-        Ok(Bound::new(format!("t_math('{name}', {})", value.sql), Ty::Float).nullable(value.nullable))
+        let filled: Vec<String> = sql.into_iter().map(|sql| format!("ifnull({sql}, '')")).collect();
+        let whole = if unicode { Ty::NVarChar(MAX) } else { Ty::VarChar(MAX) };
+        Ok(to(Bound::required(format!("({})", filled.join(" || ")), whole), ty))
     }
+
+    /// The moment of the statement, which is UTC.
+    fn clock(&mut self, name: &str, call: &Call, ty: Ty) -> SqlResult<Bound> {
+        arguments(name, call, 0, 0)?;
+        Ok(to(Bound::required(self.now(), Ty::DateTime2(7)), ty))
+    }
+
+    fn date_add(&mut self, call: &Call) -> SqlResult<Bound> {
+        arguments("DATEADD", call, 3, 3)?;
+        let part = date_part(&call.args[0])?;
+        let amount = self.arg(call, 1, Ty::BigInt)?;
+        let value = self.expr(&call.args[2])?;
+        let value = match &call.args[2] {
+            Expr::Str(..) => implicit(value, Ty::DateTime)?,
+            _ if value.ty.is_temporal() => value,
+            _ if value.ty.is_string() => implicit(value, Ty::DateTime2(7))?,
+            _ => implicit(value, Ty::DateTime)?,
+        };
+        let (ty, nullable) = (value.ty, amount.nullable || value.nullable);
+        let sql = format!("t_dateadd('{part}', {}, {}, {})", amount.sql, value.sql, ty.code());
+        Ok(Bound::new(sql, ty).nullable(nullable))
+    }
+}
+
+/// The names of the parts of a date, and what they stand for.
+const DATE_PARTS: [(&str, &str); 11] = [
+    (" year yy yyyy ", "year"),
+    (" quarter qq q ", "quarter"),
+    (" month mm m ", "month"),
+    (" day dd d dayofyear dy y weekday dw w ", "day"),
+    (" week wk ww ", "week"),
+    (" hour hh ", "hour"),
+    (" minute mi n ", "minute"),
+    (" second ss s ", "second"),
+    (" millisecond ms ", "millisecond"),
+    (" microsecond mcs ", "microsecond"),
+    (" nanosecond ns ", "nanosecond"),
+];
+
+fn date_part(e: &Expr) -> SqlResult<&'static str> {
+    let Expr::Col(name) = e else {
+        return Err(SqlError::syntax("datepart"));
+    };
+    let word = name.join(".").to_ascii_lowercase();
+    let found = DATE_PARTS
+        .iter()
+        .find(|(names, _)| names.contains(&format!(" {word} ")));
+    found
+        .map(|(_, part)| *part)
+        .ok_or_else(|| SqlError::of(155, &[&word, &"datepart"]))
 }

@@ -22,13 +22,7 @@ pub(super) fn integer(s: &str) -> Bound {
 }
 
 pub(super) fn decimal(s: &str) -> SqlResult<Bound> {
-    let (value, scale) = decimal_text(s).ok_or_else(|| {
-        SqlError::new(
-            1007,
-            format!("The number '{s}' is out of the range for numeric representation (maximum precision 38)."),
-        )
-        .class(15)
-    })?;
+    let (value, scale) = decimal_text(s).ok_or_else(|| SqlError::of(1007, &[&s]))?;
     let whole = s.split('.').next().unwrap_or("").trim_start_matches('0').len();
     let precision = (u8::try_from(whole).unwrap_or(38) + scale).clamp(1, 38);
     Ok(Bound::required(

@@ -3,7 +3,6 @@
 mod aggregate;
 mod condition;
 mod cte;
-pub mod dates;
 mod expr;
 mod functions;
 mod literal;
@@ -11,7 +10,6 @@ mod metadata;
 mod order;
 mod query;
 mod source;
-mod strings;
 mod tracking;
 pub mod types;
 
@@ -93,6 +91,18 @@ pub struct OutColumn {
     pub origin: Option<ColumnFlags>,
 }
 
+impl OutColumn {
+    /// A column that is of no table.
+    pub fn new(name: &str, ty: Ty, nullable: bool) -> Self {
+        OutColumn {
+            name: name.to_owned(),
+            ty,
+            nullable,
+            origin: None,
+        }
+    }
+}
+
 /// A column of a source in `FROM`.
 #[derive(Clone, Debug)]
 pub struct SourceColumn {
@@ -163,8 +173,6 @@ pub struct Binder<'s> {
     ctes: Vec<Cte>,
     next_handle: u32,
     now: Option<String>,
-    /// The sources of the outermost select bound last.
-    pub sources: Vec<Source>,
     /// A table that is read as it is, with what others have not committed.
     pub uncommitted: Option<i64>,
 }
@@ -230,7 +238,6 @@ impl<'s> Binder<'s> {
             ctes: Vec::new(),
             next_handle: 0,
             now: None,
-            sources: Vec::new(),
             uncommitted: None,
         }
     }
@@ -291,10 +298,7 @@ impl<'s> Binder<'s> {
                     return Ok(bound);
                 }
                 _ => {
-                    return Err(SqlError::new(
-                        209,
-                        format!("Ambiguous column name '{}'.", name.join(".")),
-                    ));
+                    return Err(SqlError::of(209, &[&name.join(".")]));
                 }
             }
         }
@@ -312,10 +316,7 @@ impl<'s> Binder<'s> {
         if known {
             return Err(SqlError::no_column(column));
         }
-        Err(SqlError::new(
-            4104,
-            format!("The multi-part identifier \"{}\" could not be bound.", name.join(".")),
-        ))
+        Err(SqlError::of(4104, &[&name.join(".")]))
     }
 }
 

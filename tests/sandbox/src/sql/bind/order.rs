@@ -16,11 +16,7 @@ impl Binder<'_> {
         if bound.ty.is_int() || matches!(bound.ty, Ty::Decimal(..)) {
             return Ok(format!("t_limit({})", to(bound, Ty::BigInt).sql));
         }
-        Err(SqlError::new(
-            1060,
-            "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
-        )
-        .class(15))
+        Err(SqlError::of(1060, &[]))
     }
 
     pub(super) fn order(&mut self, order: &[Order], part: &mut Part) -> SqlResult<String> {
@@ -28,10 +24,7 @@ impl Binder<'_> {
         for o in order {
             let key = self.order_key(&o.expr, part)?;
             if key.ty.is_incomparable() {
-                return Err(SqlError::new(
-                    306,
-                    "The text, ntext, and image data types cannot be compared or sorted, except when using IS NULL or LIKE operator.",
-                ));
+                return Err(SqlError::of(306, &[]));
             }
             keys.push(format!(
                 "{}{}{}",
@@ -46,15 +39,10 @@ impl Binder<'_> {
     pub(super) fn order_key(&mut self, e: &Expr, part: &mut Part) -> SqlResult<Bound> {
         if let Expr::Int(n) = e {
             let at: usize = n.parse().unwrap_or(0);
-            let item = at.checked_sub(1).and_then(|at| part.items.get(at)).ok_or_else(|| {
-                SqlError::new(
-                    108,
-                    format!(
-                        "The ORDER BY position number {n} is out of range of the number of items in the select list."
-                    ),
-                )
-                .class(15)
-            })?;
+            let item = at
+                .checked_sub(1)
+                .and_then(|at| part.items.get(at))
+                .ok_or_else(|| SqlError::of(108, &[&n]))?;
             return Ok(Bound {
                 sql: n.clone(),
                 ..item.0.clone()
@@ -70,11 +58,7 @@ impl Binder<'_> {
             });
         }
         let Some(scope) = part.scope.take() else {
-            return Err(SqlError::new(
-                104,
-                "ORDER BY items must appear in the select list if the statement contains a UNION, INTERSECT or EXCEPT operator.",
-            )
-            .class(15));
+            return Err(SqlError::of(104, &[]));
         };
         self.scopes.push(scope);
         let bound = self.expr(e);

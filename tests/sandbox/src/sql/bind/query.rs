@@ -61,9 +61,6 @@ impl Binder<'_> {
         let with = self.with(&query.ctes)?;
         let mut part = self.body(&query.body)?;
         let columns = part.columns();
-        if self.scopes.is_empty() {
-            self.sources = part.scope.as_ref().map(|s| s.sources.clone()).unwrap_or_default();
-        }
         let order = self.order(&query.order, &mut part)?;
         let mut sql = part.render();
         let top = match &query.body {
@@ -109,23 +106,11 @@ impl Binder<'_> {
             Body::Set(op, left, right) => {
                 let (mut left, mut right) = (self.member(left)?, self.member(right)?);
                 if left.items.len() != right.items.len() {
-                    return Err(SqlError::new(
-                        205,
-                        "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.",
-                    ));
+                    return Err(SqlError::of(205, &[]));
                 }
                 for (at, ((a, _), (b, _))) in left.items.iter_mut().zip(&mut right.items).enumerate() {
-                    let label = Label::of_both(a.collation, b.collation).map_err(|(one, other)| {
-                        SqlError::new(
-                            451,
-                            format!(
-                                "Cannot resolve the collation conflict between \"{}\" and \"{}\" in {op} operator occurring in SELECT statement column {}.",
-                                one.name(),
-                                other.name(),
-                                at + 1
-                            ),
-                        )
-                    })?;
+                    let label = Label::of_both(a.collation, b.collation)
+                        .map_err(|(one, other)| SqlError::of(451, &[&one.name(), &other.name(), &op, &(at + 1)]))?;
                     (a.collation, b.collation) = (label, label);
                 }
                 let columns: Vec<OutColumn> = left
@@ -249,11 +234,7 @@ impl Binder<'_> {
                     items.push((bound, name));
                 }
                 Item::Assign(..) => {
-                    return Err(SqlError::new(
-                        141,
-                        "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.",
-                    )
-                    .class(15));
+                    return Err(SqlError::of(141, &[]));
                 }
             }
         }
@@ -264,13 +245,7 @@ impl Binder<'_> {
         if select.distinct
             && let Some((b, _)) = items.iter().find(|(b, _)| b.ty.is_incomparable())
         {
-            return Err(SqlError::new(
-                421,
-                format!(
-                    "The {} data type cannot be selected as DISTINCT because it is not comparable.",
-                    b.ty.name()
-                ),
-            ));
+            return Err(SqlError::of(421, &[&b.ty.name()]));
         }
         Ok(Part {
             items,
@@ -290,12 +265,7 @@ impl Binder<'_> {
     pub(super) fn check_loose(&self) -> SqlResult<()> {
         let grouping = self.scopes.last().and_then(|s| s.grouping.as_ref());
         match grouping.and_then(|g| g.loose.first()) {
-            Some(name) => Err(SqlError::new(
-                8120,
-                format!(
-                    "Column '{name}' is invalid in the select list because it is not contained in either an aggregate function or the GROUP BY clause."
-                ),
-            )),
+            Some(name) => Err(SqlError::of(8120, &[&name])),
             None => Ok(()),
         }
     }
@@ -309,17 +279,10 @@ impl Binder<'_> {
             .flat_map(|s| s.columns.iter().map(|c| (c.bound.clone(), c.name.clone())))
             .collect();
         if sources.is_empty() {
-            return Err(SqlError::new(263, "Must specify table to select from."));
+            return Err(SqlError::of(263, &[]));
         }
         if !qualifier.is_empty() && !sources.iter().any(|s| s.matches(qualifier)) {
-            return Err(SqlError::new(
-                107,
-                format!(
-                    "The column prefix '{}' does not match with a table name or alias name used in the query.",
-                    qualifier.join(".")
-                ),
-            )
-            .class(15));
+            return Err(SqlError::of(107, &[&qualifier.join(".")]));
         }
         if let Some(grouping) = self.scopes.last_mut().and_then(|s| s.grouping.as_mut()) {
             for (bound, name) in &items {
@@ -351,10 +314,7 @@ pub(super) fn referred(columns: &[OutColumn], handle: &str) -> Vec<(Bound, Strin
 
 pub(super) fn retype(part: &mut Part, columns: &[OutColumn]) -> SqlResult<()> {
     if part.items.len() != columns.len() {
-        return Err(SqlError::new(
-            205,
-            "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.",
-        ));
+        return Err(SqlError::of(205, &[]));
     }
     for ((bound, _), column) in part.items.iter_mut().zip(columns) {
         *bound = implicit(bound.clone(), column.ty)?;
@@ -364,38 +324,15 @@ pub(super) fn retype(part: &mut Part, columns: &[OutColumn]) -> SqlResult<()> {
 
 pub(super) fn rename(columns: &mut [OutColumn], names: &[String], table: &str) -> SqlResult<()> {
     if !names.is_empty() && names.len() != columns.len() {
-        return Err(SqlError::new(
-            8159,
-            format!("'{table}' has fewer columns than were specified in the column list."),
-        ));
+        return Err(SqlError::of(8159, &[&table]));
     }
     for (column, name) in columns.iter_mut().zip(names) {
         column.name.clone_from(name);
     }
     for (at, column) in columns.iter().enumerate() {
         if column.name.is_empty() {
-            return Err(SqlError::new(
-                8155,
-                format!("No column name was specified for column {} of '{table}'.", at + 1),
-            ));
+            return Err(SqlError::of(8155, &[&(at + 1), &table]));
         }
     }
     Ok(())
-}
-
-pub(super) fn mentions(body: &Body, name: &str) -> bool {
-    pub(super) fn table(t: &crate::sql::ast::Table, name: &str) -> bool {
-        use crate::sql::ast::Table;
-        match t {
-            Table::Named { name: parts, .. } => parts.len() == 1 && crate::value::text::same(&parts[0], name),
-            Table::Join { left, right, .. } => table(left, name) || table(right, name),
-            Table::Derived { query, .. } => mentions(&query.body, name),
-            _ => false,
-        }
-    }
-    match body {
-        Body::Select(select) => select.from.iter().any(|t| table(t, name)),
-        Body::Nested(query) => mentions(&query.body, name),
-        Body::Set(_, a, b) => mentions(a, name) || mentions(b, name),
-    }
 }

@@ -26,13 +26,7 @@ impl Binder<'_> {
                 .iter()
                 .any(|s| crate::value::text::same(&s.alias, &source.alias) && s.schema == source.schema);
             if twice {
-                return Err(SqlError::new(
-                    1013,
-                    format!(
-                        "The objects \"{0}\" and \"{0}\" in the FROM clause have the same exposed names. Use correlation names to distinguish them.",
-                        source.alias
-                    ),
-                ));
+                return Err(SqlError::of(1013, &[&source.alias, &source.alias]));
             }
             scope.sources.push(source);
         }
@@ -102,29 +96,20 @@ impl Binder<'_> {
         names: &[String],
     ) -> SqlResult<String> {
         if !names.is_empty() && names.len() != columns.len() {
-            return Err(SqlError::new(
-                8159,
-                format!("'{alias}' has fewer columns than were specified in the column list."),
-            ));
+            return Err(SqlError::of(8159, &[&alias]));
         }
         let handle = self.handle();
         let mut out = Vec::new();
         for (at, column) in columns.iter().enumerate() {
             let name = names.get(at).unwrap_or(&column.name).clone();
             if name.is_empty() {
-                return Err(SqlError::new(
-                    8155,
-                    format!("No column name was specified for column {} of '{alias}'.", at + 1),
-                ));
+                return Err(SqlError::of(8155, &[&(at + 1), &alias]));
             }
             if out
                 .iter()
                 .any(|c: &SourceColumn| crate::value::text::same(&c.name, &name))
             {
-                return Err(SqlError::new(
-                    8156,
-                    format!("The column '{name}' was specified multiple times for '{alias}'."),
-                ));
+                return Err(SqlError::of(8156, &[&name, &alias]));
             }
             let mut bound = Bound::new(format!("{handle}.c{at}"), column.ty).nullable(column.nullable);
             bound.column = column.origin.clone().map(|o| ColumnFlags {
@@ -149,20 +134,15 @@ impl Binder<'_> {
             let columns = cte.columns.clone();
             return self.derived(&cte.handle, &columns, alias.unwrap_or(one), &[]);
         }
-        if let Some(view) = sysviews::find(self.session, name)? {
+        if let Some(view) = sysviews::find(self.session.conn(), &self.session.db, name)? {
             let columns: Vec<OutColumn> = view
                 .columns
                 .iter()
-                .map(|(name, ty, nullable)| OutColumn {
-                    name: (*name).to_owned(),
-                    ty: *ty,
-                    nullable: *nullable,
-                    origin: None,
-                })
+                .map(|(name, ty, nullable)| OutColumn::new(name, *ty, *nullable))
                 .collect();
             let sql = format!("({})", view.sql);
             let last = name.last().cloned().unwrap_or_default();
-            return self.system_view(&sql, &columns, alias.unwrap_or(&last));
+            return self.derived(&sql, &columns, alias.unwrap_or(&last), &[]);
         }
         let place = self.session.place(name)?;
         let table = self.session.table(&place, &name.join("."))?;
@@ -178,10 +158,6 @@ impl Binder<'_> {
         } else {
             self.session.source_of(table)
         }
-    }
-
-    fn system_view(&mut self, sql: &str, columns: &[OutColumn], alias: &str) -> SqlResult<String> {
-        self.derived(sql, columns, alias, &[])
     }
 
     /// Adds a table to the innermost scope under a SQLite alias.
@@ -252,10 +228,7 @@ impl Binder<'_> {
     fn values(&mut self, rows: &[Vec<Expr>], alias: &str, names: &[String]) -> SqlResult<String> {
         let (sql, columns) = self.value_rows(rows)?;
         if names.is_empty() {
-            return Err(SqlError::new(
-                8155,
-                format!("No column name was specified for column 1 of '{alias}'."),
-            ));
+            return Err(SqlError::of(8155, &[&1, &alias]));
         }
         self.derived(&format!("({sql})"), &columns, alias, names)
     }
@@ -266,10 +239,7 @@ impl Binder<'_> {
         let mut bound: Vec<Vec<Bound>> = Vec::new();
         for row in rows {
             if row.len() != width {
-                return Err(SqlError::new(
-                    10709,
-                    "The number of columns for each row in a table value constructor must be the same.",
-                ));
+                return Err(SqlError::of(10709, &[]));
             }
             bound.push(row.iter().map(|e| self.expr(e)).collect::<SqlResult<_>>()?);
         }
@@ -277,12 +247,7 @@ impl Binder<'_> {
         for at in 0..width {
             let ty = common_of(bound.iter().map(|row| &row[at])).unwrap_or(Ty::Int);
             let nullable = bound.iter().any(|row| row[at].nullable);
-            columns.push(OutColumn {
-                name: String::new(),
-                ty,
-                nullable,
-                origin: None,
-            });
+            columns.push(OutColumn::new("", ty, nullable));
         }
         let mut selects = Vec::new();
         for row in bound {
@@ -309,18 +274,12 @@ impl Binder<'_> {
         match (name.len(), upper.as_str()) {
             (1, "GENERATE_SERIES") => {
                 if !(2..=3).contains(&args.len()) {
-                    return Err(SqlError::new(
-                        174,
-                        "The GENERATE_SERIES function requires 2 to 3 arguments.",
-                    ));
+                    return Err(SqlError::of(174, &[&"GENERATE_SERIES", &"2 to 3"]));
                 }
                 let bound: Vec<Bound> = args.iter().map(|e| self.expr(e)).collect::<SqlResult<_>>()?;
                 let ty = common_of(&bound).unwrap_or(Ty::Int);
                 if !ty.is_int() {
-                    return Err(SqlError::new(
-                        5373,
-                        "All the input parameters should be of the same type. Supported types are tinyint, smallint, int, bigint, decimal and numeric.",
-                    ));
+                    return Err(SqlError::of(5373, &[]));
                 }
                 let parts: Vec<String> = bound
                     .into_iter()
@@ -336,12 +295,7 @@ impl Binder<'_> {
                       UNION ALL SELECT c0 + {step} FROM g WHERE ({step} > 0 AND c0 + {step} <= {stop}) OR ({step} < 0 AND c0 + {step} >= {stop}))
                       SELECT c0 FROM g)"
                 );
-                let column = OutColumn {
-                    name: "value".to_owned(),
-                    ty,
-                    nullable: true,
-                    origin: None,
-                };
+                let column = OutColumn::new("value", ty, true);
                 self.derived(&sql, &[column], &alias, names)
             }
             (2, "DM_DB_STATS_HISTOGRAM") if crate::value::text::same(&name[0], "sys") => {
@@ -357,10 +311,7 @@ impl Binder<'_> {
     /// the variants of these statistics hold.
     fn stats_histogram(&mut self, args: &[Expr]) -> SqlResult<(String, Vec<OutColumn>)> {
         let [object, statistics] = args else {
-            return Err(SqlError::new(
-                313,
-                "An insufficient number of arguments were supplied for the procedure or function sys.dm_db_stats_histogram.",
-            ));
+            return Err(SqlError::of(313, &[]));
         };
         let number = |e: &Expr| -> SqlResult<i64> {
             match self.session.evaluate_as(e, Ty::Int)? {
@@ -390,12 +341,7 @@ impl Binder<'_> {
             ("distinct_range_rows", Ty::BigInt, false),
             ("average_range_rows", Ty::Real, false),
         ];
-        let columns = columns.map(|(name, ty, nullable)| OutColumn {
-            name: name.to_owned(),
-            ty,
-            nullable,
-            origin: None,
-        });
+        let columns = columns.map(|(name, ty, nullable)| OutColumn::new(name, ty, nullable));
         let sql = format!(
             "(SELECT object_id AS c0, stats_id AS c1, step AS c2, key AS c3, CAST(range_rows AS REAL) AS c4,
               CAST(equal_rows AS REAL) AS c5, range_values AS c6,

@@ -40,33 +40,13 @@ pub fn implicit(value: Bound, ty: Ty) -> SqlResult<Bound> {
 
 /// Whether a type turns into another by itself.
 pub fn check_implicit(from: Ty, to: Ty) -> SqlResult<()> {
-    let clash = || {
-        Err(SqlError::new(
-            206,
-            format!(
-                "Operand type clash: {} is incompatible with {}",
-                from.message_name(),
-                to.message_name()
-            ),
-        )
-        .state(2))
-    };
-    let explicit_only = || {
-        Err(SqlError::new(
-            257,
-            format!(
-                "Implicit conversion from data type {} to {} is not allowed. Use the CONVERT function to run this query.",
-                from.message_name(),
-                to.message_name()
-            ),
-        )
-        .state(3))
-    };
+    let clash = || Err(SqlError::of(206, &[&from.message_name(), &to.message_name()]));
+    let explicit_only = || Err(SqlError::of(257, &[&from.message_name(), &to.message_name()]));
     let modern = |ty: Ty| matches!(ty, Ty::Date | Ty::Time(_) | Ty::DateTime2(_) | Ty::DateTimeOffset(_));
     let legacy = |ty: Ty| matches!(ty, Ty::DateTime | Ty::SmallDateTime);
     match (from, to) {
-        (a, Ty::Clr(_)) if a.is_string() => Err(SqlError::unsupported("a CLR type from text")),
-        (a, b) if a != b && matches!((a, b), (Ty::Clr(_), _) | (_, Ty::Clr(_))) => clash(),
+        (a, b) if b.is_clr() && a.is_string() => Err(SqlError::unsupported("a CLR type from text")),
+        (a, b) if a != b && (a.is_clr() || b.is_clr()) => clash(),
         (a, b) if a.is_number() && modern(b) || modern(a) && b.is_number() => clash(),
         (Ty::Date, Ty::Time(_)) | (Ty::Time(_), Ty::Date) => clash(),
         (a, b) if legacy(a) && b.is_number() => explicit_only(),
@@ -174,17 +154,7 @@ pub fn string_of(ty: Ty) -> Ty {
 
 /// The result of arithmetic on two types.
 pub fn arithmetic(op: &str, a: Ty, b: Ty) -> SqlResult<Ty> {
-    let wrong = || {
-        SqlError::new(
-            402,
-            format!(
-                "The data types {} and {} are incompatible in the {} operator.",
-                a.message_name(),
-                b.message_name(),
-                operator(op)
-            ),
-        )
-    };
+    let wrong = || SqlError::of(402, &[&a.message_name(), &b.message_name(), &operator(op)]);
     // In arithmetic a string becomes the type of the other operand.
     let (a, b) = match (a.is_string(), b.is_string()) {
         (true, false) => (b, b),
@@ -267,15 +237,7 @@ pub fn decimal_result(op: &str, p1: u8, s1: u8, p2: u8, s2: u8) -> Ty {
 
 /// 402 for types that cannot be compared.
 pub fn incomparable(op: &str, a: Ty, b: Ty) -> SqlError {
-    SqlError::new(
-        402,
-        format!(
-            "The data types {} and {} are incompatible in the {} operator.",
-            a.name(),
-            b.name(),
-            operator(op)
-        ),
-    )
+    SqlError::of(402, &[&a.name(), &b.name(), &operator(op)])
 }
 
 #[cfg(test)]

@@ -1,48 +1,10 @@
 //! Application locks: `sp_getapplock` and `sp_releaseapplock`, owned by the session.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::{Session, Sink};
-use crate::engine::locked;
 use crate::error::{SqlError, SqlResult};
 use crate::value::text;
-
-/// Who holds which resource, and how many times: a lock is released as often as it was taken.
-#[derive(Debug, Default)]
-pub struct AppLocks(Mutex<HashMap<String, (u16, u32)>>);
-
-impl AppLocks {
-    fn take(&self, resource: &str, session: u16) -> bool {
-        let mut all = locked(&self.0);
-        let (owner, count) = all.entry(resource.to_owned()).or_insert((session, 0));
-        let taken = *owner == session;
-        if taken {
-            *count += 1;
-        }
-        taken
-    }
-
-    fn release(&self, resource: &str, session: u16) -> bool {
-        let mut all = locked(&self.0);
-        match all.get_mut(resource) {
-            Some((owner, count)) if *owner == session => {
-                *count -= 1;
-                if *count == 0 {
-                    all.remove(resource);
-                }
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Releases whatever a session holds.
-    pub fn release_all(&self, session: u16) {
-        locked(&self.0).retain(|_, (owner, _)| *owner != session);
-    }
-}
 
 /// The parameters of both procedures.
 pub(super) struct Request {
@@ -66,7 +28,7 @@ impl Session {
         let mut waited = 0;
         while !self.engine.app_locks.take(&resource, self.spid) {
             if sink.cancelled() {
-                return Err(SqlError::new(0, "The request was cancelled."));
+                return Err(SqlError::cancelled());
             }
             if limit.is_some_and(|limit| since.elapsed() >= limit) {
                 return Ok(-1);
@@ -87,13 +49,7 @@ impl Session {
         {
             return Ok(0);
         }
-        Err(SqlError::new(
-            1223,
-            format!(
-                "Cannot release the application lock (Database Principal: 'public', Resource: '{}') because it is not currently held.",
-                request.resource
-            ),
-        ))
+        Err(SqlError::of(1223, &[&request.resource]))
     }
 
     /// A lock is of a database, and compares binary.

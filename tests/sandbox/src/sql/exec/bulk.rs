@@ -27,12 +27,10 @@ pub(super) fn check_types(declared: &[(String, Ty)], sent: &[(String, Ty)]) -> S
     for (at, ((_, declared), (_, sent))) in declared.iter().zip(sent).enumerate() {
         let column = at + 1;
         if kind(*declared) != kind(*sent) {
-            let message = format!("Invalid column type from bcp client for colid {column}.");
-            return Err(SqlError::new(4816, message));
+            return Err(SqlError::of(4816, &[&column]));
         }
         if attributes(*declared) != attributes(*sent) {
-            let message = format!("Invalid column attribute from bcp client for colid {column}.");
-            return Err(SqlError::new(4875, message));
+            return Err(SqlError::of(4875, &[&column]));
         }
     }
     Ok(())

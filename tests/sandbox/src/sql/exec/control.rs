@@ -2,7 +2,6 @@
 
 use rusqlite::types::Value;
 
-use super::dml::Target;
 use super::procedure::{Argument, Output};
 use super::table_types::Frame;
 use super::{Flow, Session, Sink, Variable};
@@ -11,7 +10,6 @@ use crate::locks::Mode;
 use crate::sql::ast::{Declared, Expr, Kind, Name, Stmt};
 use crate::sql::lexer;
 use crate::sql::parser;
-use crate::value::{MAX, Ty};
 
 impl Session {
     /// Runs a batch. Errors go to the sink.
@@ -77,10 +75,7 @@ impl Session {
 
     fn statement(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
         if sink.cancelled() {
-            return Err(SqlError::new(0, "The request was cancelled."));
-        }
-        if self.options.noexec && !matches!(statement.kind, Kind::SetOption(..)) {
-            return Ok(Flow::Next);
+            return Err(SqlError::cancelled());
         }
         if self.options.fmtonly && changes_data(&statement.kind) {
             // Only the shape of results is wanted: nothing is changed.
@@ -91,12 +86,7 @@ impl Session {
             Ok(flow) => {
                 if !matches!(
                     statement.kind,
-                    Kind::If(..)
-                        | Kind::While(..)
-                        | Kind::Block(_)
-                        | Kind::Try(..)
-                        | Kind::RaiseError(_)
-                        | Kind::Exec(..)
+                    Kind::If(..) | Kind::While(..) | Kind::Block(_) | Kind::Try(..) | Kind::Exec(..)
                 ) {
                     self.last_error = 0;
                 }
@@ -126,51 +116,16 @@ impl Session {
     }
 
     pub(super) fn execute_kind(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
-        if let Kind::Insert { table, .. } | Kind::Update { table, .. } | Kind::Delete { table, .. } = &statement.kind {
-            self.check_writable(table)?;
-        }
         match &statement.kind {
             Kind::Select(query) => self.select(query, sink)?,
             Kind::Insert {
                 table,
                 columns,
-                output,
                 rows,
                 ctes,
-            } => self.insert(table, columns, output, rows, ctes, sink)?,
-            Kind::Update {
-                table,
-                sets,
-                output,
-                from,
-                filter,
-                top,
-            } => {
-                let target = Target {
-                    name: table,
-                    output,
-                    from,
-                    filter: filter.as_ref(),
-                    top: top.as_ref(),
-                };
-                self.update(target, sets, sink)?;
-            }
-            Kind::Delete {
-                table,
-                output,
-                from,
-                filter,
-                top,
-            } => {
-                let target = Target {
-                    name: table,
-                    output,
-                    from,
-                    filter: filter.as_ref(),
-                    top: top.as_ref(),
-                };
-                self.delete(target, sink)?;
-            }
+            } => self.insert(table, columns, rows, ctes, sink)?,
+            Kind::Update(target, sets) => self.update(target, sets, sink)?,
+            Kind::Delete(target) => self.delete(target, sink)?,
             Kind::Merge(merge) => self.merge(merge, sink)?,
             Kind::Truncate(name) => self.truncate(name, sink)?,
             Kind::InsertBulk {
@@ -183,49 +138,24 @@ impl Session {
             }
             Kind::Exec(result, name, arguments) => return self.exec(result.as_deref(), name, arguments, sink),
             Kind::ExecText(text) => return self.exec_text(text, sink),
-            Kind::If(condition, then, otherwise) => {
-                if self.holds(condition)? {
-                    return self.statement(then, sink);
-                }
-                if let Some(otherwise) = otherwise {
-                    return self.statement(otherwise, sink);
-                }
-            }
+            Kind::If(condition, then, otherwise) => match (self.holds(condition)?, otherwise) {
+                (true, _) => return self.statement(then, sink),
+                (false, Some(otherwise)) => return self.statement(otherwise, sink),
+                (false, None) => {}
+            },
             Kind::While(condition, body) => return self.while_loop(condition, body, sink),
             Kind::Break => return Ok(Flow::Break),
             Kind::Continue => return Ok(Flow::Continue),
             Kind::Block(body) => return self.run(body, sink),
             Kind::Try(body, handler) => return self.try_catch(body, handler, sink),
             Kind::Return(value) => {
-                let status = match value {
-                    Some(value) => self.evaluate_int(value)?.unwrap_or(0),
-                    None => 0,
-                };
-                return Ok(Flow::Return(i32::try_from(status).unwrap_or(0)));
+                let status = value.as_ref().map_or(Ok(None), |value| self.evaluate_int(value))?;
+                return Ok(Flow::Return(i32::try_from(status.unwrap_or(0)).unwrap_or(0)));
             }
             Kind::Declare(variables) => self.declare_all(variables)?,
-            Kind::SetVar(name, op, value) => {
-                let value = match op {
-                    Some(op) => Expr::Binary(op, Box::new(Expr::Var(name.clone())), Box::new(value.clone())),
-                    None => value.clone(),
-                };
-                let (ty, value) = self.evaluate(&value)?;
-                self.assign(name, ty, &value)?;
-            }
+            Kind::SetVar(name, op, value) => self.set_variable(name, *op, value)?,
             Kind::SetOption(option, value) => self.set_option(option, value)?,
-            Kind::IdentityInsert(table, on) => {
-                let table = self.table_named(table)?;
-                if *on && !table.columns.iter().any(|c| c.identity.is_some()) {
-                    return Err(SqlError::new(
-                        8106,
-                        format!(
-                            "Table '{}' does not have the identity property. Cannot perform SET operation.",
-                            table.name
-                        ),
-                    ));
-                }
-                self.options.identity_insert = if *on { Some(table.id) } else { None };
-            }
+            Kind::IdentityInsert(table, on) => self.identity_insert(table, *on)?,
             Kind::Begin => self.begin(sink),
             Kind::Commit => self.commit(sink)?,
             Kind::Rollback(name) => self.rollback(name.as_deref(), sink)?,
@@ -234,12 +164,12 @@ impl Session {
                 let message = self.evaluate_text(value)?.unwrap_or_default();
                 sink.info(&SqlError::new(0, message).class(0).at(statement.line));
             }
-            Kind::RaiseError(args) => self.raise_error(args, statement.line, sink)?,
+            Kind::RaiseError(message, severity, state) => {
+                self.raise_error([message, severity, state], statement.line, sink)?;
+            }
             Kind::Throw(error) => return self.throw(error.as_ref(), statement.line),
             Kind::Use(name) => self.use_database(name, sink)?,
-            Kind::WithContext(context, change) => self.with_context(context, change, sink)?,
             Kind::AlterDatabase(name, options) => self.alter_database(name.as_deref(), options, sink)?,
-            Kind::WaitFor(delay) => self.wait_for(delay, sink)?,
             _ => self.definition(statement, sink)?,
         }
         Ok(Flow::Next)
@@ -258,7 +188,6 @@ impl Session {
             Kind::CreateTable(name, columns, constraints) => s.create_table(name, columns, constraints),
             Kind::AddColumns(name, columns, constraints) => s.add_columns(name, columns, constraints),
             Kind::DropColumns(name, columns, missing_ok) => s.drop_columns(name, columns, *missing_ok),
-            Kind::DropConstraint(name, constraint, missing_ok) => s.drop_constraint(name, constraint, *missing_ok),
             Kind::Drop(what, names, missing_ok) => names.iter().try_for_each(|n| s.drop_object(what, n, *missing_ok)),
             Kind::CreateIndex(name, table, columns, unique) => s.create_index(name, table, columns, *unique),
             Kind::DropIndex(name, table, missing_ok) => s.drop_index(name, table, *missing_ok),
@@ -277,6 +206,24 @@ impl Session {
         Ok(())
     }
 
+    fn identity_insert(&mut self, table: &Name, on: bool) -> SqlResult<()> {
+        let table = self.table_named(table)?;
+        if on && !table.columns.iter().any(|c| c.identity.is_some()) {
+            return Err(SqlError::of(8106, &[&table.name]));
+        }
+        self.options.identity_insert = on.then_some(table.id);
+        Ok(())
+    }
+
+    fn set_variable(&mut self, name: &str, op: Option<&'static str>, value: &Expr) -> SqlResult<()> {
+        let value = match op {
+            Some(op) => Expr::Binary(op, Box::new(Expr::Var(name.to_owned())), Box::new(value.clone())),
+            None => value.clone(),
+        };
+        let (ty, value) = self.evaluate(&value)?;
+        self.assign(name, ty, &value)
+    }
+
     fn declare_all(&mut self, variables: &[Declared]) -> SqlResult<()> {
         for declared in variables {
             match declared {
@@ -288,7 +235,10 @@ impl Session {
                     self.declare(name, Variable { ty: *ty, value });
                 }
                 Declared::Table(name, columns, constraints) => self.declare_table(name, columns, constraints)?,
-                Declared::Typed(name, ty) => self.declare_typed(name, ty)?,
+                Declared::Typed(name, ty) => {
+                    let variable = self.of_type(ty)?;
+                    self.declare_as(name, variable);
+                }
             }
         }
         Ok(())
@@ -302,7 +252,7 @@ impl Session {
                 other => return Ok(other),
             }
             if sink.cancelled() {
-                return Err(SqlError::new(0, "The request was cancelled."));
+                return Err(SqlError::cancelled());
             }
         }
         Ok(Flow::Next)
@@ -331,45 +281,32 @@ impl Session {
         Ok(if flow? == Flow::Abort { Flow::Abort } else { Flow::Next })
     }
 
-    fn raise_error(&mut self, args: &[Expr], line: u32, sink: &mut dyn Sink) -> SqlResult<()> {
-        let (message, severity, state) = (&args[0], self.evaluate_int(&args[1])?, self.evaluate_int(&args[2])?);
-        let severity = u8::try_from(severity.unwrap_or(0).clamp(0, 25)).unwrap_or(16);
-        let state = u8::try_from(state.unwrap_or(1).clamp(0, 255)).unwrap_or(1);
-        let (ty, value) = self.evaluate(message)?;
-        let mut text = match value {
-            Value::Text(s) if ty.is_string() => s,
-            _ => return Err(SqlError::unsupported("RAISERROR with a message number")),
-        };
-        for arg in &args[3..] {
-            let value = self.evaluate_text(arg)?.unwrap_or_else(|| "(null)".to_owned());
-            text = fill(&text, &value);
+    /// What is not severe is a message to the client.
+    fn raise_error(&mut self, [message, severity, state]: [&Expr; 3], line: u32, sink: &mut dyn Sink) -> SqlResult<()> {
+        let severity = self.evaluate_int(severity)?.unwrap_or(0).clamp(0, 25);
+        let state = self.evaluate_int(state)?.unwrap_or(1).clamp(0, 255);
+        let text = self.evaluate_text(message)?.unwrap_or_default();
+        let error = SqlError::new(50_000, text)
+            .class(u8::try_from(severity).unwrap_or(16))
+            .state(u8::try_from(state).unwrap_or(1))
+            .at(line);
+        if severity > 10 {
+            return Err(error);
         }
-        let text = text.replace("%%", "%");
-        let error = SqlError::new(50000, text).class(severity).state(state).at(line);
-        if severity <= 10 {
-            sink.info(&SqlError {
-                procedure: self.procedure.clone(),
-                ..error
-            });
-            return Ok(());
-        }
-        Err(error)
+        sink.info(&SqlError {
+            procedure: self.procedure.clone(),
+            ..error
+        });
+        Ok(())
     }
 
     fn throw(&mut self, error: Option<&(Expr, Expr, Expr)>, line: u32) -> SqlResult<Flow> {
         let Some((number, message, state)) = error else {
-            return Err(self.caught.last().cloned().unwrap_or_else(|| {
-                SqlError::new(10704, "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.").class(15)
-            }));
+            return Err(self.caught.last().cloned().unwrap_or_else(|| SqlError::of(10704, &[])));
         };
         let number = self.evaluate_int(number)?.unwrap_or(0);
         if !(50_000..=2_147_483_647).contains(&number) {
-            return Err(SqlError::new(
-                35100,
-                format!(
-                    "Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647."
-                ),
-            ));
+            return Err(SqlError::of(35100, &[&number]));
         }
         let state = u8::try_from(self.evaluate_int(state)?.unwrap_or(1).clamp(0, 255)).unwrap_or(1);
         let message = self.evaluate_text(message)?.unwrap_or_default();
@@ -382,28 +319,6 @@ impl Session {
         }
         Err(error)
     }
-
-    fn wait_for(&mut self, delay: &Expr, sink: &mut dyn Sink) -> SqlResult<()> {
-        let text = self.evaluate_as(delay, Ty::NVarChar(MAX))?;
-        let Value::Text(text) = text else { return Ok(()) };
-        let moment = crate::value::parse::moment(&text).map_err(|_| {
-            SqlError::new(
-                148,
-                format!("Incorrect time syntax in time string '{text}' used with WAITFOR."),
-            )
-            .class(15)
-        })?;
-        let until =
-            std::time::Instant::now() + std::time::Duration::from_nanos(u64::try_from(moment.time).unwrap_or(0) * 100);
-        while std::time::Instant::now() < until {
-            if sink.cancelled() {
-                return Err(SqlError::new(0, "The request was cancelled."));
-            }
-            let rest = until.saturating_duration_since(std::time::Instant::now());
-            std::thread::sleep(rest.min(std::time::Duration::from_millis(10)));
-        }
-        Ok(())
-    }
 }
 
 /// The table that a definition changes.
@@ -411,7 +326,6 @@ fn defined_anew(kind: &Kind) -> Option<&Name> {
     match kind {
         Kind::AddColumns(name, ..)
         | Kind::DropColumns(name, ..)
-        | Kind::DropConstraint(name, ..)
         | Kind::CreateIndex(_, name, ..)
         | Kind::DropIndex(_, name, _)
         | Kind::EnableTracking(name, _)
@@ -442,20 +356,4 @@ fn changes_data(kind: &Kind) -> bool {
             | Kind::Commit
             | Kind::Rollback(_)
     )
-}
-
-/// Puts a value in place of the first `%s`, `%d`, `%i` or `%u`.
-fn fill(text: &str, value: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at + 1 < bytes.len() {
-        if bytes[at] == b'%' {
-            if matches!(bytes[at + 1], b's' | b'd' | b'i' | b'u') {
-                return format!("{}{value}{}", &text[..at], &text[at + 2..]);
-            }
-            at += 1;
-        }
-        at += 1;
-    }
-    text.to_owned()
 }

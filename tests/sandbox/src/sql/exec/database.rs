@@ -14,30 +14,14 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> SqlResult<()> {
         if self.trancount > 0 {
-            return Err(SqlError::new(
-                226,
-                "ALTER DATABASE statement not allowed within multi-statement transaction.",
-            )
-            .state(6));
+            return Err(SqlError::of(226, &[]));
         }
         let name = name.unwrap_or(&self.db).to_owned();
         self.write(sink, |session, _| {
-            let db = catalog::database(session.conn(), &name)?.ok_or_else(|| {
-                SqlError::new(
-                    5011,
-                    format!(
-                        "User does not have permission to alter database '{name}', the database does not exist, or the database is not in a state that allows access checks."
-                    ),
-                )
-                .class(14)
-                .state(5)
-            })?;
+            let db = catalog::database(session.conn(), &name)?.ok_or_else(|| SqlError::of(5011, &[&name]))?;
             let tracks = |o: &DatabaseOption| matches!(o, DatabaseOption::ChangeTracking(..));
             if options.len() > 1 && options.iter().any(tracks) {
-                return Err(SqlError::new(
-                    22114,
-                    "Change tracking options for ALTER DATABASE cannot be combined with other ALTER DATABASE options.",
-                ));
+                return Err(SqlError::of(22114, &[]));
             }
             options.iter().try_for_each(|option| session.set_database(&db, option))
         })?;

@@ -4,7 +4,7 @@ use super::Session;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule};
 use crate::sql::bind::{Binder, Scope};
-use crate::sql::catalog::{self, Column, Place, Table, quote};
+use crate::sql::catalog::{self, Column, Table, quote};
 use crate::sql::parser;
 use crate::value::{Collation, Ty, collation, text};
 
@@ -41,44 +41,24 @@ impl Session {
             .flatten()
             .collect();
         if all.iter().filter(|c| matches!(c.rule, Rule::PrimaryKey(_))).count() > 1 {
-            return Err(SqlError::new(
-                8110,
-                format!("Cannot add multiple PRIMARY KEY constraints to table '{}'.", place.name),
-            )
-            .state(0));
+            return Err(SqlError::of(8110, &[&place.name]));
         }
         for def in defs {
             if table.column(&def.name).is_some() {
-                return Err(SqlError::new(2705, format!("Column names in each table must be unique. Column name '{}' in table '{}' is specified more than once.", def.name, place.name)).state(3));
+                return Err(SqlError::of(2705, &[&def.name, &place.name]));
             }
             let in_key = keyed.iter().any(|k| text::same(k, &def.name));
             if in_key && def.nullable == Some(true) {
-                return Err(SqlError::new(
-                    8111,
-                    format!(
-                        "Cannot define PRIMARY KEY constraint on nullable column in table '{}'.",
-                        place.name
-                    ),
-                ));
+                return Err(SqlError::of(8111, &[&place.name]));
             }
             let column = self.column(def, &table, in_key)?;
             table.columns.push(column);
         }
         self.check_columns(&table)?;
         check_period(&table, &all)?;
-        let mut parts: Vec<String> = table.stored().map(physical_column).collect();
+        let parts: Vec<String> = table.stored().map(physical_column).collect();
         if parts.is_empty() {
-            return Err(SqlError::new(
-                1756,
-                "CREATE TABLE failed: at least one column must be stored.",
-            ));
-        }
-        for constraint in &all {
-            match &constraint.rule {
-                Rule::Check(check) => parts.push(self.check_sql(constraint.name.as_deref(), check, &table)?),
-                Rule::Foreign(columns, target, keys) => parts.push(self.foreign_sql(columns, target, keys, &place)?),
-                _ => {}
-            }
+            return Err(SqlError::of(1756, &[]));
         }
         let sql = format!("CREATE TABLE {}({})", place.physical(), parts.join(", "));
         self.conn()
@@ -116,7 +96,7 @@ impl Session {
             return Err(if matches!(ty, Ty::Decimal(_, 0)) {
                 SqlError::unsupported("IDENTITY on decimal")
             } else {
-                SqlError::new(2749, format!("Identity column '{}' must be of data type int, bigint, smallint, tinyint, or decimal or numeric with a scale of 0, unencrypted, and constrained to be nonnullable.", def.name)).state(2)
+                SqlError::of(2749, &[&def.name])
             });
         }
         let collation = collation_of(def, ty)?;
@@ -149,65 +129,12 @@ impl Session {
 
     pub(super) fn check_columns(&self, table: &Table) -> SqlResult<()> {
         if table.columns.iter().filter(|c| c.identity.is_some()).count() > 1 {
-            return Err(SqlError::new(2744, format!("Multiple identity columns specified for table '{}'. Only one identity column per table is allowed.", table.name)).state(2));
+            return Err(SqlError::of(2744, &[&table.name]));
         }
         if table.columns.iter().filter(|c| c.ty == Ty::RowVersion).count() > 1 {
-            return Err(SqlError::new(2738, format!("A table can only have one timestamp column. Because table '{}' already has one, the column cannot be added.", table.name)).state(2));
+            return Err(SqlError::of(2738, &[&table.name]));
         }
         Ok(())
-    }
-
-    pub(super) fn check_sql(&self, name: Option<&str>, check: &str, table: &Table) -> SqlResult<String> {
-        let mut binder = Binder::new(self);
-        let source = binder.table_source(table, None, "")?;
-        binder.scopes.push(Scope {
-            sources: vec![source],
-            grouping: None,
-        });
-        let condition = binder.condition(&parser::expression(check)?)?;
-        if !binder.params.is_empty() {
-            return Err(SqlError::unsupported("CHECK of the clock or of session state"));
-        }
-        let name = name.map_or_else(|| format!("CK__{}", table.name), str::to_owned);
-        Ok(format!("CONSTRAINT {} CHECK ({condition})", quote(&name)))
-    }
-
-    pub(super) fn foreign_sql(
-        &self,
-        columns: &[String],
-        target: &Name,
-        keys: &[String],
-        place: &Place,
-    ) -> SqlResult<String> {
-        let parent = self.place(target)?;
-        let names = |list: &[String]| list.iter().map(|c| quote(c)).collect::<Vec<_>>().join(", ");
-        let (parent_place, keys) = if parent == *place {
-            (parent, keys.to_vec())
-        } else {
-            let table = self.table(&parent, &target.join(".")).map_err(|_| {
-                SqlError::new(
-                    1767,
-                    format!("Foreign key references invalid table '{}'.", target.join(".")),
-                )
-                .state(0)
-            })?;
-            let keys = if keys.is_empty() {
-                let all = catalog::indexes(self.conn(), &table)?;
-                all.into_iter()
-                    .find(|i| i.primary)
-                    .map(|i| i.columns)
-                    .unwrap_or_default()
-            } else {
-                keys.to_vec()
-            };
-            (table.place(), keys)
-        };
-        Ok(format!(
-            "FOREIGN KEY ({}) REFERENCES {}({})",
-            names(columns),
-            quote(&parent_place.stored_name()),
-            names(&keys)
-        ))
     }
 }
 
@@ -221,10 +148,7 @@ fn check_period(table: &Table, constraints: &[&Constraint]) -> SqlResult<()> {
     let Some(named) = named else {
         return match generated.as_slice() {
             [] => Ok(()),
-            _ => Err(SqlError::new(
-                13509,
-                "Cannot create generated always column when SYSTEM_TIME period is not defined.",
-            )),
+            _ => Err(SqlError::of(13509, &[])),
         };
     };
     let is = |name: &String, period| table.column(name).is_some_and(|c| c.period == Some(period));
@@ -244,22 +168,13 @@ fn collation_of(def: &ColumnDef, ty: Ty) -> SqlResult<Collation> {
         return Ok(collation::DEFAULT);
     };
     let Some(collation) = Collation::named(name) else {
-        return Err(SqlError::new(448, format!("Invalid collation '{name}'.")).class(15));
+        return Err(SqlError::of(448, &[&name]));
     };
     if !ty.is_string() || ty == Ty::Xml {
-        let message = format!("Expression type {} is invalid for COLLATE clause.", ty.name());
-        return Err(SqlError::new(447, message));
+        return Err(SqlError::of(447, &[&ty.name()]));
     }
     if collation.is_supplementary() && matches!(ty, Ty::Text | Ty::NText) {
-        return Err(SqlError::new(
-            4188,
-            format!(
-                "Column or parameter '{}' has type '{}' and collation '{}'. The legacy LOB types do not support UTF-8 or UTF-16 encodings. Use types varchar(max), nvarchar(max) or a collation which does not have the _SC or _UTF8 flags.",
-                def.name,
-                ty.name(),
-                collation.name()
-            ),
-        ));
+        return Err(SqlError::of(4188, &[&def.name, &ty.name(), &collation.name()]));
     }
     if !collation.is_latin() && !ty.is_unicode() {
         return Err(SqlError::unsupported(format!(

@@ -1,23 +1,12 @@
 //! `UPDATE`, `DELETE`, `TRUNCATE TABLE`.
 
-use super::insert::returning;
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
-use crate::sql::ast::{Assignment, Expr, Item, Name, Period, Table as From};
-use crate::sql::bind::{Binder, OutColumn, Scope, types};
+use crate::sql::ast::{Assignment, Expr, Name, Period, Table as From, Target};
+use crate::sql::bind::{Binder, Bound, Scope};
 use crate::sql::catalog::{Table, quote};
 use crate::value::{Ty, text};
-
-/// The parts of an `UPDATE` or `DELETE` that both have.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub(super) name: &'a Name,
-    pub(super) output: &'a [Item],
-    pub(super) from: &'a [From],
-    pub(super) filter: Option<&'a Expr>,
-    pub(super) top: Option<&'a Expr>,
-}
 
 /// The table that an alias of `FROM` stands for.
 fn aliased<'f>(from: &'f [From], name: &Name) -> Option<&'f Name> {
@@ -35,16 +24,13 @@ fn aliased<'f>(from: &'f [From], name: &Name) -> Option<&'f Name> {
 }
 
 impl Session {
-    /// `UPDATE`
-    pub(super) fn update(&mut self, target: Target<'_>, sets: &[Assignment], sink: &mut dyn Sink) -> SqlResult<()> {
+    pub(super) fn update(&mut self, target: &Target, sets: &[Assignment], sink: &mut dyn Sink) -> SqlResult<()> {
         self.change(target, sets, "UPDATE", sink, |binder, table| {
-            let rewrites = binder.session.is_versioned(table);
-            update_sql(binder, table, target, sets, rewrites)
+            update_sql(binder, table, target, sets)
         })
     }
 
-    /// `DELETE`
-    pub(super) fn delete(&mut self, target: Target<'_>, sink: &mut dyn Sink) -> SqlResult<()> {
+    pub(super) fn delete(&mut self, target: &Target, sink: &mut dyn Sink) -> SqlResult<()> {
         self.change(target, &[], "DELETE", sink, |binder, table| {
             let found = located(binder, table, target, &mut |_| Ok(Vec::new()))?;
             let condition = if found.simple && !binder.session.is_versioned(table) {
@@ -52,45 +38,40 @@ impl Session {
             } else {
                 format!("t0._rowid_ IN ({})", found.rows())
             };
-            let mut sql = format!("DELETE FROM {} AS t0 WHERE {condition}", table.place().physical());
-            let out = returning(binder, table, target.output, "deleted")?;
-            let out = out.map(|(text, columns)| {
-                sql += &format!(" RETURNING {text}");
-                columns
-            });
-            Ok((sql, out))
+            Ok(format!(
+                "DELETE FROM {} AS t0 WHERE {condition}",
+                table.place().physical()
+            ))
         })
     }
 
-    /// Runs an `UPDATE` or `DELETE` whose text `bind` gives.
+    /// Runs a change of rows: waits for those who have changed them, keeps what they replace, counts.
     fn change(
         &mut self,
-        target: Target<'_>,
+        target: &Target,
         sets: &[Assignment],
         verb: &str,
         sink: &mut dyn Sink,
-        bind: impl Fn(&mut Binder<'_>, &Table) -> SqlResult<(String, Option<Vec<OutColumn>>)>,
+        bind: impl Fn(&mut Binder<'_>, &Table) -> SqlResult<String>,
     ) -> SqlResult<()> {
-        let (count, rows) = self.write(sink, |session, sink| {
-            let table = session.table_named(aliased(target.from, target.name).unwrap_or(target.name))?;
+        self.check_writable(&target.table)?;
+        let count = self.write(sink, |session, _| {
+            let table = session.table_named(aliased(&target.from, &target.table).unwrap_or(&target.table))?;
             session.lock_for_change(&table)?;
             let mut binder = Binder::new(session);
-            let (sql, out) = bind(&mut binder, &table)?;
+            let sql = bind(&mut binder, &table)?;
             let params = std::mem::take(&mut binder.params);
             session.meet_rows(&table, target)?;
             session.open_log(&table)?;
             session.note_update(&table, sets)?;
-            let run = |sink: &mut dyn Sink| session.run_dml(&table, &sql, &params, out.as_deref(), sink);
-            let count = match run(sink) {
-                Err(e) if e.number == 2627 && verb == "UPDATE" && out.is_none() => {
-                    session.unique_at_the_end(&table, e, || run(sink))
-                }
+            let run = || session.run_dml(&table, &sql, &params);
+            let count = match run() {
+                Err(e) if e.number == 2627 && verb == "UPDATE" => session.unique_at_the_end(&table, e, run),
                 done => done,
             };
-            let count = count.map_err(|e| session.constraint_error(e, &table, verb))?;
-            Ok((count, out.is_some()))
+            count.map_err(|e| session.constraint_error(e, &table, verb))
         })?;
-        self.finish_dml(count, rows, sink);
+        self.finish_dml(count, sink);
         Ok(())
     }
 
@@ -136,7 +117,7 @@ impl Session {
 
     /// Looks for rows of a change that other transactions have changed: as the transaction sees them, and as they will be
     /// when the others commit. SNAPSHOT looks at what it sees only.
-    fn meet_rows(&self, table: &Table, target: Target<'_>) -> SqlResult<()> {
+    fn meet_rows(&self, table: &Table, target: &Target) -> SqlResult<()> {
         if !self.is_versioned(table) {
             return Ok(());
         }
@@ -163,15 +144,9 @@ impl Session {
             self.hold(Some(name), sink)?;
         }
         let table = self.write(sink, |session, _| {
-            let table = session.table_named(name).map_err(|_| {
-                SqlError::new(
-                    4701,
-                    format!(
-                        "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
-                        name.join(".")
-                    ),
-                )
-            })?;
+            let table = session
+                .table_named(name)
+                .map_err(|_| SqlError::of(4701, &[&name.join(".")]))?;
             session.lock_table(&table, Mode::Exclusive)?;
             session.open_log(&table)?;
             session
@@ -194,7 +169,6 @@ struct Found {
     handle: String,
     from: String,
     filter: String,
-    limit: String,
     sets: Vec<(String, String)>,
     /// There is no source but the table, and no limit.
     simple: bool,
@@ -209,24 +183,20 @@ impl Found {
     /// A query of the rows' numbers.
     fn rows(&self) -> String {
         let Found {
-            handle,
-            from,
-            filter,
-            limit,
-            ..
+            handle, from, filter, ..
         } = self;
-        format!("SELECT {handle}._rowid_{from}{filter}{limit}")
+        format!("SELECT {handle}._rowid_{from}{filter}")
     }
 }
 
-fn located<'s>(binder: &mut Binder<'s>, table: &Table, target: Target<'_>, values: Values<'_, 's>) -> SqlResult<Found> {
+fn located<'s>(binder: &mut Binder<'s>, table: &Table, target: &Target, values: Values<'_, 's>) -> SqlResult<Found> {
     binder.scopes.push(Scope::default());
     let result = locate(binder, table, target, values);
     binder.scopes.pop();
     result
 }
 
-fn locate<'s>(binder: &mut Binder<'s>, table: &Table, target: Target<'_>, values: Values<'_, 's>) -> SqlResult<Found> {
+fn locate<'s>(binder: &mut Binder<'s>, table: &Table, target: &Target, values: Values<'_, 's>) -> SqlResult<Found> {
     let handle;
     let from;
     if target.from.is_empty() {
@@ -234,11 +204,11 @@ fn locate<'s>(binder: &mut Binder<'s>, table: &Table, target: Target<'_>, values
         binder.add_table(table, None, &handle)?;
         from = format!(" FROM {} AS {handle}", binder.rows_of(table)?);
     } else {
-        let text = binder.from(target.from)?;
+        let text = binder.from(&target.from)?;
         let sources = binder.scopes.last().map(|s| s.sources.as_slice()).unwrap_or_default();
         let found = sources
             .iter()
-            .find(|s| s.matches(target.name))
+            .find(|s| s.matches(&target.table))
             .or_else(|| sources.iter().find(|s| text::same(&s.alias, &table.name)));
         match found {
             Some(source) => {
@@ -254,24 +224,16 @@ fn locate<'s>(binder: &mut Binder<'s>, table: &Table, target: Target<'_>, values
         }
     }
     let sets = values(binder)?;
-    let filter = match target.filter {
+    let filter = match &target.filter {
         Some(filter) => format!(" WHERE {}", binder.condition(filter)?),
-        None => String::new(),
-    };
-    let limit = match target.top {
-        Some(top) => {
-            let bound = binder.expr(top)?;
-            format!(" LIMIT t_limit({})", types::to(bound, Ty::BigInt).sql)
-        }
         None => String::new(),
     };
     Ok(Found {
         handle,
         from,
         filter,
-        limit,
         sets,
-        simple: target.from.is_empty() && target.top.is_none(),
+        simple: target.from.is_empty(),
     })
 }
 
@@ -289,7 +251,6 @@ fn set_sql(found: &Found, rewrites: bool) -> (String, String) {
         handle,
         from,
         filter,
-        limit,
         sets,
         ..
     } = found;
@@ -304,7 +265,7 @@ fn set_sql(found: &Found, rewrites: bool) -> (String, String) {
         .map(|(at, (column, _))| format!("{} = j.v{at}", quote(column)))
         .collect();
     let source = format!(
-        "(SELECT {handle}._rowid_ AS r, {}{from}{filter}{limit}) AS j",
+        "(SELECT {handle}._rowid_ AS r, {}{from}{filter}) AS j",
         picked.join(", ")
     );
     // SQLite has the sources of an update between the list and the condition.
@@ -314,65 +275,17 @@ fn set_sql(found: &Found, rewrites: bool) -> (String, String) {
     )
 }
 
-fn update_sql(
-    binder: &mut Binder<'_>,
-    table: &Table,
-    target: Target<'_>,
-    sets: &[Assignment],
-    rewrites: bool,
-) -> SqlResult<(String, Option<Vec<OutColumn>>)> {
-    let mut values = |binder: &mut Binder<'_>| -> SqlResult<Vec<(String, String)>> {
+/// The SQL of an update; a row that others read in an older version is found by its number.
+fn update_sql(binder: &mut Binder<'_>, table: &Table, target: &Target, sets: &[Assignment]) -> SqlResult<String> {
+    let rewrites = binder.session.is_versioned(table);
+    let found = located(binder, table, target, &mut |binder| {
         let mut out: Vec<(String, String)> = Vec::new();
-        for (column, variable, op, e) in sets {
-            let (Some(name), None) = (column, variable) else {
-                return Err(SqlError::unsupported("UPDATE … SET @variable"));
-            };
-            let written = name.last().cloned().unwrap_or_default();
-            let column = table.column(&written).ok_or_else(|| SqlError::no_column(&written))?;
-            if column.identity.is_some() {
-                return Err(SqlError::new(
-                    8102,
-                    format!("Cannot update identity column '{}'.", column.name),
-                ));
+        for set in sets {
+            let (column, value) = set_column(binder, table, set)?;
+            if out.iter().any(|(name, _)| *name == column) {
+                return Err(SqlError::of(264, &[&column]));
             }
-            if column.computed.is_some() {
-                return Err(SqlError::new(
-                    271,
-                    format!(
-                        "The column \"{}\" cannot be modified because it is either a computed column or is the result of a UNION operator.",
-                        column.name
-                    ),
-                ));
-            }
-            if column.ty == Ty::RowVersion {
-                return Err(SqlError::new(272, "Cannot update a timestamp column."));
-            }
-            if column.period.is_some() {
-                let place = table.place().two_part();
-                let message = format!("Cannot update GENERATED ALWAYS columns in table '{place}'.");
-                return Err(SqlError::new(13537, message));
-            }
-            if out.iter().any(|(c, _)| *c == column.name) {
-                return Err(SqlError::new(
-                    264,
-                    format!(
-                        "The column name '{}' is specified more than once in the SET clause or column list of an INSERT.",
-                        column.name
-                    ),
-                ));
-            }
-            let bound = match (e, op) {
-                (Expr::Default, None) => match &column.default {
-                    Some(text) => binder.expr(&crate::sql::parser::expression(text)?)?,
-                    None => crate::sql::bind::Bound::null(),
-                },
-                (e, None) => binder.expr(e)?,
-                (e, Some(op)) => {
-                    let (a, b) = (binder.column(name)?, binder.expr(e)?);
-                    binder.binary(op, a, b)?
-                }
-            };
-            out.push((column.name.clone(), Session::stored(bound, column, table)?));
+            out.push((column, value));
         }
         for column in table.columns.iter().filter(|c| c.ty == Ty::RowVersion) {
             out.push((column.name.clone(), "t_rowversion()".to_owned()));
@@ -382,16 +295,41 @@ fn update_sql(
             out.push((column.name.clone(), Session::stored(bound, column, table)?));
         }
         Ok(out)
-    };
-    let found = located(binder, table, target, &mut values)?;
+    })?;
     let (list, condition) = set_sql(&found, rewrites);
-    let out = returning(binder, table, target.output, "inserted")?;
-    let mut sql = format!("UPDATE {} AS t0 SET {list} WHERE {condition}", table.place().physical());
-    Ok(match out {
-        Some((text, columns)) => {
-            sql += &format!(" RETURNING {text}");
-            (sql, Some(columns))
+    Ok(format!(
+        "UPDATE {} AS t0 SET {list} WHERE {condition}",
+        table.place().physical()
+    ))
+}
+
+/// A column that an update sets, and its new value.
+fn set_column(binder: &mut Binder<'_>, table: &Table, set: &Assignment) -> SqlResult<(String, String)> {
+    let (name, op, e) = set;
+    let written = name.last().cloned().unwrap_or_default();
+    let column = table.column(&written).ok_or_else(|| SqlError::no_column(&written))?;
+    if column.identity.is_some() {
+        return Err(SqlError::of(8102, &[&column.name]));
+    }
+    if column.computed.is_some() {
+        return Err(SqlError::of(271, &[&column.name]));
+    }
+    if column.ty == Ty::RowVersion {
+        return Err(SqlError::of(272, &[]));
+    }
+    if column.period.is_some() {
+        return Err(SqlError::of(13537, &[&table.place().two_part()]));
+    }
+    let bound = match (e, op) {
+        (Expr::Default, None) => match &column.default {
+            Some(text) => binder.expr(&crate::sql::parser::expression(text)?)?,
+            None => Bound::null(),
+        },
+        (e, None) => binder.expr(e)?,
+        (e, Some(op)) => {
+            let (a, b) = (binder.column(name)?, binder.expr(e)?);
+            binder.binary(op, a, b)?
         }
-        None => (sql, None),
-    })
+    };
+    Ok((column.name.clone(), Session::stored(bound, column, table)?))
 }

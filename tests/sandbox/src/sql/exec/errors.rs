@@ -24,11 +24,7 @@ impl Session {
         let raised = error.number == 50000;
         let goes_on = (STATEMENT_ONLY.contains(&error.number) || raised) && error.class < 19;
         if matches!(error.number, 515 | 547 | 2601 | 2627 | 2628 | 8152 | 8115) {
-            sink.info(
-                &SqlError::new(3621, "The statement has been terminated.")
-                    .class(0)
-                    .at(error.line),
-            );
+            sink.info(&SqlError::of(3621, &[]).at(error.line));
         }
         let rolls_back = dooms(error.number) || self.options.xact_abort && !raised;
         if rolls_back && self.trancount > 0 {
@@ -62,42 +58,25 @@ impl Session {
         let full = format!("{}.{}.{}", table.db, table.schema, table.name);
         Ok(match error.number {
             515 => {
-                let column = error.message.strip_prefix(&format!("{}.", place.stored_name())).unwrap_or(&error.message);
-                Some(
-                    SqlError::new(
-                        515,
-                        format!("Cannot insert the value NULL into column '{column}', table '{full}'; column does not allow nulls. {verb} fails."),
-                    )
-                    .state(2),
-                )
+                let column = error
+                    .message
+                    .strip_prefix(&format!("{}.", place.stored_name()))
+                    .unwrap_or(&error.message);
+                Some(SqlError::of(515, &[&column, &full, &verb]))
             }
             2627 => catalog::violated_index(self.conn(), table, &error.message)?.map(|index| {
                 let object = format!("{}.{}", table.schema, table.name);
                 if index.constraint {
                     let kind = if index.primary { "PRIMARY KEY" } else { "UNIQUE KEY" };
-                    SqlError::new(
-                        2627,
-                        format!("Violation of {kind} constraint '{}'. Cannot insert duplicate key in object '{object}'.", index.name),
-                    )
-                    .class(14)
+                    SqlError::of(2627, &[&kind, &index.name, &object])
                 } else {
-                    SqlError::new(
-                        2601,
-                        format!("Cannot insert duplicate key row in object '{object}' with unique index '{}'.", index.name),
-                    )
-                    .class(14)
+                    SqlError::of(2601, &[&object, &index.name])
                 }
             }),
-            547 if !error.message.starts_with("The ") => Some(
-                SqlError::new(
-                    547,
-                    format!(
-                        "The {verb} statement conflicted with the CHECK constraint \"{}\". The conflict occurred in database \"{}\", table \"{}.{}\".",
-                        error.message, table.db, table.schema, table.name
-                    ),
-                )
-                .state(0),
-            ),
+            547 if !error.message.starts_with("The ") => Some(SqlError::of(
+                547,
+                &[&verb, &error.message, &table.db, &table.schema, &table.name],
+            )),
             _ => None,
         })
     }

@@ -34,32 +34,15 @@ impl Session {
     ) -> SqlResult<()> {
         let existing = catalog::indexes(self.conn(), table)?;
         if existing.iter().any(|i| text::same(&i.name, name)) {
-            return Err(SqlError::new(
-                1913,
-                format!(
-                    "The operation failed because an index or statistics with name '{name}' already exists on table '{}.{}'.",
-                    table.schema, table.name
-                ),
-            ));
+            return Err(SqlError::of(1913, &[&name, &table.schema, &table.name]));
         }
         let place = table.place();
         let mut parts = Vec::new();
         let mut spelled = Vec::new();
         for (column, desc) in columns.iter().zip(descending) {
-            let column = table.column(column).ok_or_else(|| {
-                SqlError::new(
-                    1911,
-                    format!("Column name '{column}' does not exist in the target table or view."),
-                )
-            })?;
+            let column = table.column(column).ok_or_else(|| SqlError::of(1911, &[&column]))?;
             if column.ty.is_incomparable() || column.ty.length() == Some(crate::value::MAX) {
-                return Err(SqlError::new(
-                    1919,
-                    format!(
-                        "Column '{}' in table '{}.{}' is of a type that is invalid for use as a key column in an index.",
-                        column.name, table.schema, table.name
-                    ),
-                ));
+                return Err(SqlError::of(1919, &[&column.name, &table.schema, &table.name]));
             }
             if column.computed.is_some() {
                 return Err(SqlError::unsupported("indexes on computed columns"));
@@ -86,7 +69,7 @@ impl Session {
             parts.join(", ")
         );
         self.conn().execute_batch(&sql).map_err(|e| match SqlError::from(e) {
-            e if e.number == 2627 => SqlError::new(1505, format!("The CREATE UNIQUE INDEX statement terminated because a duplicate key was found for the object name '{}.{}' and the index name '{name}'.", table.schema, table.name)),
+            e if e.number == 2627 => SqlError::of(1505, &[&table.schema, &table.name, &name]),
             e => e,
         })?;
         self.conn().execute(
@@ -106,16 +89,9 @@ impl Session {
         columns: &[(String, bool)],
         unique: bool,
     ) -> SqlResult<()> {
-        let table = self.table_named(table).map_err(|_| {
-            SqlError::new(
-                1088,
-                format!(
-                    "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
-                    table.join(".")
-                ),
-            )
-            .state(12)
-        })?;
+        let table = self
+            .table_named(table)
+            .map_err(|_| SqlError::of(1088, &[&table.join(".")]))?;
         self.redefine(&table)?;
         let names: Vec<String> = columns.iter().map(|(c, _)| c.clone()).collect();
         let descending: Vec<bool> = columns.iter().map(|(_, d)| *d).collect();
@@ -135,15 +111,7 @@ impl Session {
             if missing_ok {
                 return Ok(());
             }
-            return Err(SqlError::new(
-                3701,
-                format!(
-                    "Cannot drop the index '{}.{name}', because it does not exist or you do not have permission.",
-                    table.join(".")
-                ),
-            )
-            .class(11)
-            .state(7));
+            return Err(SqlError::of(3701, &[&"index", &format!("{}.{name}", table.join("."))]));
         };
         self.redefine(&table_found)?;
         self.remove_index(&table_found, &index.name)

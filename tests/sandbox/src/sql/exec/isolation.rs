@@ -40,10 +40,7 @@ impl Session {
         if let Some(mode) = self.lock.get() {
             self.lock_table(table, mode)?;
         }
-        match self.open_relative(table)? {
-            Some(tx) => Err(self.wait_for_lock(Wanted::End(tx))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// What a statement reads instead of a table: the table itself, or its versions as the transaction sees them. Here are
@@ -83,12 +80,7 @@ impl Session {
             .get()
             .is_some_and(|seen| self.engine.defined(table.id) > seen)
         {
-            return Err(SqlError::new(
-                3961,
-                format!(
-                    "Snapshot isolation transaction failed in database '{db}' because the object accessed by the statement has been modified by a DDL statement in another concurrent transaction since the start of this transaction. It is disallowed because the metadata is not versioned. A concurrent update to metadata can lead to inconsistency if mixed with snapshot isolation."
-                ),
-            ));
+            return Err(SqlError::of(3961, &[&db]));
         }
         Ok(())
     }
@@ -96,20 +88,10 @@ impl Session {
     /// Before a SNAPSHOT transaction reads anything of a database: its first read fixes what it sees.
     pub(crate) fn check_snapshot(&self, db: &str) -> SqlResult<()> {
         if self.trancount > 0 && !self.began_snapshot {
-            return Err(SqlError::new(
-                3951,
-                format!(
-                    "Transaction failed in database '{db}' because the statement was run under snapshot isolation but the transaction did not start in snapshot isolation. You cannot change the isolation level of the transaction to snapshot after the transaction has started unless the transaction was originally started under snapshot isolation level."
-                ),
-            ));
+            return Err(SqlError::of(3951, &[&db]));
         }
         if !catalog::versioning(self.conn(), db)?.snapshot {
-            return Err(SqlError::new(
-                3952,
-                format!(
-                    "Snapshot isolation transaction failed accessing database '{db}' because snapshot isolation is not allowed in this database. Use ALTER DATABASE to allow snapshot isolation."
-                ),
-            ));
+            return Err(SqlError::of(3952, &[&db]));
         }
         if self.trancount > 0 && self.snapshot.get().is_none() {
             self.need.set(Some(Need::Snapshot));

@@ -1,10 +1,9 @@
 //! `MERGE`: its rows are matched once, before any is changed; then each clause is an `UPDATE`, `DELETE` or `INSERT` of its pairs.
 
-use super::dml::Target;
 use super::{Collected, Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{
-    Body, Call, Expr, Item, Merge, MergeAction, MergeClause, MergeRows, Name, Query, Rows, Select, Table,
+    Body, Call, Expr, Item, Merge, MergeAction, MergeClause, MergeRows, Name, Query, Rows, Select, Table, Target,
 };
 use crate::sql::bind::ROW;
 use crate::value::text;
@@ -38,7 +37,7 @@ impl Session {
             (Ok(_), false) => {}
         }
         let count = result?;
-        self.finish_dml(count, false, sink);
+        self.finish_dml(count, sink);
         Ok(())
     }
 
@@ -50,12 +49,7 @@ impl Session {
             .unwrap_or_default();
         let source = alias_of(&merge.source);
         if text::same(&source, &target) {
-            return Err(SqlError::new(
-                1013,
-                format!(
-                    "The objects \"{source}\" and \"{target}\" in the FROM clause have the same exposed names. Use correlation names to distinguish them."
-                ),
-            ));
+            return Err(SqlError::of(1013, &[&source, &target]));
         }
         let pairs = vec![self.next_table_name("merge")];
         self.select(&pairing(merge, &target, &source, &pairs), quiet)?;
@@ -77,10 +71,7 @@ impl Session {
             alias: Some(source.to_owned()),
         };
         if self.holds(&twice(merge, &pairs))? {
-            return Err(SqlError::new(
-                8672,
-                "The MERGE statement attempted to UPDATE or DELETE the same row more than once. This happens when a target row matches more than one source row. A MERGE statement cannot UPDATE/DELETE the same row of the target table multiple times. Refine the ON clause to ensure a target row matches at most one source row, or use the GROUP BY clause to group the source rows.",
-            ));
+            return Err(SqlError::of(8672, &[]));
         }
         let changed = [Table::Join {
             kind: "INNER",
@@ -95,18 +86,16 @@ impl Session {
         for (number, clause) in (1..).zip(&merge.clauses) {
             let filter = equal(column(source, CLAUSE), Expr::Int(i32::to_string(&number)));
             let change = Target {
-                name: &vec![target.to_owned()],
-                output: &[],
-                from: &changed,
-                filter: Some(&filter),
-                top: None,
+                table: vec![target.to_owned()],
+                from: changed.to_vec(),
+                filter: Some(filter.clone()),
             };
             match &clause.action {
-                MergeAction::Update(sets) => self.update(change, sets, quiet)?,
-                MergeAction::Delete => self.delete(change, quiet)?,
+                MergeAction::Update(sets) => self.update(&change, sets, quiet)?,
+                MergeAction::Delete => self.delete(&change, quiet)?,
                 MergeAction::Insert(columns, values) => {
-                    let (columns, query) = insertion(columns, values.as_deref(), &pairs, filter)?;
-                    self.insert(&merge.target, &columns, &[], &Rows::Query(query.into()), &[], quiet)?;
+                    let (columns, query) = insertion(columns, values, &pairs, filter)?;
+                    self.insert(&merge.target, &columns, &Rows::Query(query.into()), &[], quiet)?;
                 }
             }
             count += u64::try_from(self.rowcount).unwrap_or(0);
@@ -173,12 +162,8 @@ fn twice(merge: &Merge, pairs: &Table) -> Expr {
         .chain([Expr::Int("0".to_owned())])
         .collect();
     let count = Expr::Call(Call {
-        name: vec!["COUNT".to_owned()],
-        args: Vec::new(),
         star: true,
-        distinct: false,
-        over: None,
-        within: Vec::new(),
+        ..Call::plain(vec!["COUNT".to_owned()], Vec::new())
     });
     Expr::Exists(Box::new(select(Select {
         items: vec![Item::Expr(key.clone(), None)],
@@ -191,15 +176,7 @@ fn twice(merge: &Merge, pairs: &Table) -> Expr {
 }
 
 /// The columns that an `INSERT` clause fills and the query of their values; `DEFAULT` leaves its column out.
-fn insertion(
-    columns: &[String],
-    values: Option<&[Expr]>,
-    pairs: &Table,
-    filter: Expr,
-) -> SqlResult<(Vec<String>, Query)> {
-    let Some(values) = values else {
-        return Err(SqlError::unsupported("MERGE … INSERT DEFAULT VALUES"));
-    };
+fn insertion(columns: &[String], values: &[Expr], pairs: &Table, filter: Expr) -> SqlResult<(Vec<String>, Query)> {
     let defaults = values.contains(&Expr::Default);
     if defaults && columns.len() != values.len() {
         return Err(SqlError::unsupported("MERGE … INSERT with DEFAULT and without columns"));

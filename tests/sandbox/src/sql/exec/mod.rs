@@ -27,12 +27,10 @@ mod tracking_settings;
 mod transaction;
 pub mod versions;
 
-pub use applock::AppLocks;
 pub use options::Options;
-pub use procedure::{Argument, Output};
+pub use procedure::Argument;
 pub use session::{Session, Variable};
 pub use sink::{Collected, ResultSet, Sink, Transition};
-pub use table_types::{ClientTable, TableArgument};
 pub use transaction::Manager;
 
 /// Where a statement leaves the flow.

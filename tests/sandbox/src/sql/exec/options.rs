@@ -14,8 +14,6 @@ pub struct Options {
     pub implicit_transactions: bool,
     /// `FMTONLY`
     pub fmtonly: bool,
-    /// `NOEXEC`, `PARSEONLY`
-    pub noexec: bool,
     /// `LOCK_TIMEOUT` in milliseconds, -1 for ever
     pub lock_timeout: i64,
     /// `TRANSACTION ISOLATION LEVEL SNAPSHOT`
@@ -35,7 +33,6 @@ impl Default for Options {
             xact_abort: false,
             implicit_transactions: false,
             fmtonly: false,
-            noexec: false,
             lock_timeout: -1,
             snapshot: false,
             dirty: false,
@@ -67,7 +64,7 @@ impl Session {
             "datefirst" if value != "7" => return refuse(),
             "language" if !["us_english", "english"].iter().any(|l| l.eq_ignore_ascii_case(value)) => return refuse(),
             "rowcount" if value != "0" => return refuse(),
-            "textsize" | "dateformat" | "datefirst" | "language" | "rowcount" | "deadlock_priority" | "statistics" => {}
+            "textsize" | "dateformat" | "datefirst" | "language" | "rowcount" | "deadlock_priority" => {}
             _ => {
                 for word in option.split(',') {
                     match word {
@@ -75,12 +72,9 @@ impl Session {
                         "xact_abort" => self.options.xact_abort = on,
                         "implicit_transactions" => self.options.implicit_transactions = on,
                         "fmtonly" => self.options.fmtonly = on,
-                        "noexec" | "parseonly" => self.options.noexec = on,
                         "ansi_nulls" | "concat_null_yields_null" | "quoted_identifier" | "ansi_padding" if !on => {
                             return refuse();
                         }
-                        "ansi_defaults" if !on => return refuse(),
-                        "numeric_roundabort" | "forceplan" if on => return refuse(),
                         _ => {}
                     }
                 }

@@ -3,10 +3,11 @@
 use rusqlite::params;
 use rusqlite::types::Value;
 
-use super::table_types::{Frame, TableArgument, operand_clash};
+use super::table_types::{Frame, TableVariable};
 use super::{Flow, Session, Sink, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{self, Expr, Name, Param, Stmt};
+use crate::sql::bind::types::check_implicit;
 use crate::sql::catalog::{self, Procedure};
 use crate::sql::parser;
 use crate::value::Ty;
@@ -27,7 +28,7 @@ pub struct Argument {
     /// Whether the parameter's default is asked for.
     pub default: bool,
     /// The rows for a table-valued parameter.
-    pub table: Option<TableArgument>,
+    pub table: Option<TableVariable>,
 }
 
 /// The value of an output argument: its position, type and stored form.
@@ -56,7 +57,7 @@ impl Session {
                 procedure.id
             }
             None if !create => {
-                return Err(SqlError::new(208, format!("Invalid object name '{}'.", name.join("."))).state(6));
+                return Err(SqlError::of(208, &[&name.join(".")]));
             }
             _ => catalog::add_object(self.conn(), &place, "P", Some(text))?,
         };
@@ -88,9 +89,7 @@ impl Session {
     /// 2812 if there is none.
     pub(super) fn procedure(&self, name: &Name) -> SqlResult<Procedure> {
         let place = self.place(name)?;
-        catalog::procedure(self.conn(), &place)?.ok_or_else(|| {
-            SqlError::new(2812, format!("Could not find stored procedure '{}'.", name.join("."))).state(62)
-        })
+        catalog::procedure(self.conn(), &place)?.ok_or_else(|| SqlError::of(2812, &[&name.join(".")]))
     }
 
     /// `EXEC` in a batch.
@@ -177,10 +176,7 @@ impl Session {
         work: impl FnOnce(&mut Session) -> SqlResult<T>,
     ) -> (SqlResult<T>, Frame) {
         if self.nesting >= 32 {
-            let error = SqlError::new(
-                217,
-                "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32).",
-            );
+            let error = SqlError::of(217, &[]);
             return (Err(error), frame);
         }
         self.frames.push(frame);
@@ -199,7 +195,6 @@ impl Session {
         (result, frame)
     }
 
-    /// Puts arguments into parameters. Gives for each argument the parameter it went to.
     pub(super) fn bind_arguments(
         &mut self,
         procedure: &str,
@@ -212,88 +207,28 @@ impl Session {
         for (at, argument) in arguments.iter().enumerate() {
             named |= !argument.name.is_empty();
             if named && argument.name.is_empty() {
-                return Err(SqlError::new(119, format!("Must pass parameter number {} and subsequent parameters as '@name = value'. After the form '@name = value' has been used, all subsequent parameters must be passed in the form '@name = value'.", at + 1)).class(15));
+                return Err(SqlError::of(119, &[&(at + 1)]));
             }
-            let position = if argument.name.is_empty() {
-                if at >= parameters.len() {
-                    return Err(SqlError::new(
-                        8144,
-                        format!("Procedure or function {procedure} has too many arguments specified."),
-                    )
-                    .state(2));
-                }
-                at
-            } else {
-                parameters
-                    .iter()
-                    .position(|p| p.name.eq_ignore_ascii_case(&argument.name))
-                    .ok_or_else(|| {
-                        SqlError::new(
-                            8145,
-                            format!("@{} is not a parameter for procedure {procedure}.", argument.name),
-                        )
-                        .state(2)
-                    })?
-            };
-            if argument.output && !parameters[position].output {
-                return Err(SqlError::new(8162, format!("The formal parameter \"@{}\" was not declared as an OUTPUT parameter, but the actual parameter passed in requested output.", parameters[position].name)).state(2));
-            }
+            let position = position(procedure, parameters, at, argument)?;
             given[position] = Some(argument);
             positions.push(position);
         }
         let mut frame = Frame::default();
         for (parameter, argument) in parameters.iter().zip(given) {
+            let name = parameter.name.to_lowercase();
             if let Some(ty) = &parameter.table {
                 let bound = self.bind_table(ty, argument)?;
-                frame.tables.insert(parameter.name.to_lowercase(), bound);
+                frame.tables.insert(name, bound);
                 continue;
             }
-            if let Some(table) = argument.and_then(|a| a.table.as_ref()) {
-                return Err(operand_clash(table.type_name(), parameter.ty.message_name()));
-            }
+            Self::no_table(argument, parameter.ty)?;
+            let ty = parameter.ty;
             let value = match (argument, &parameter.default) {
-                (Some(argument), _) if !argument.default => {
-                    if argument.value != Value::Null {
-                        crate::sql::bind::types::check_implicit(argument.ty, parameter.ty)?;
-                    }
-                    convert::convert((&argument.value).into(), argument.ty, parameter.ty, DEFAULT_STYLE).map_err(
-                        |e| {
-                            // A call reports a failed conversion as 8114 whatever the types.
-                            if matches!(e.number, 241 | 242 | 245) {
-                                SqlError::new(
-                                    8114,
-                                    format!(
-                                        "Error converting data type {} to {}.",
-                                        argument.ty.message_name(),
-                                        parameter.ty.message_name()
-                                    ),
-                                )
-                                .state(5)
-                            } else {
-                                e
-                            }
-                        },
-                    )?
-                }
-                (_, Some(default)) => self.evaluate_as(default, parameter.ty)?,
-                _ => {
-                    return Err(SqlError::new(
-                        201,
-                        format!(
-                            "Procedure or function '{procedure}' expects parameter '@{}', which was not supplied.",
-                            parameter.name
-                        ),
-                    )
-                    .state(4));
-                }
+                (Some(argument), _) if !argument.default => converted(argument, ty)?,
+                (_, Some(default)) => self.evaluate_as(default, ty)?,
+                _ => return Err(SqlError::of(201, &[&procedure, &parameter.name])),
             };
-            frame.variables.insert(
-                parameter.name.to_lowercase(),
-                Variable {
-                    ty: parameter.ty,
-                    value,
-                },
-            );
+            frame.variables.insert(name, Variable { ty, value });
         }
         Ok((frame, positions))
     }
@@ -334,4 +269,34 @@ fn outputs(arguments: &[Argument], parameters: &[Param], positions: &[usize], fr
         }
     }
     out
+}
+
+/// Which parameter an argument is for.
+fn position(procedure: &str, parameters: &[Param], at: usize, argument: &Argument) -> SqlResult<usize> {
+    let position = if argument.name.is_empty() {
+        Some(at)
+            .filter(|at| *at < parameters.len())
+            .ok_or_else(|| SqlError::of(8144, &[&procedure]))?
+    } else {
+        let found = parameters
+            .iter()
+            .position(|p| p.name.eq_ignore_ascii_case(&argument.name));
+        found.ok_or_else(|| SqlError::of(8145, &[&argument.name, &procedure]))?
+    };
+    if argument.output && !parameters[position].output {
+        return Err(SqlError::of(8162, &[&parameters[position].name]));
+    }
+    Ok(position)
+}
+
+/// The value of an argument in the type of its parameter.
+fn converted(argument: &Argument, ty: Ty) -> SqlResult<Value> {
+    if argument.value != Value::Null {
+        check_implicit(argument.ty, ty)?;
+    }
+    let value = convert::convert((&argument.value).into(), argument.ty, ty, DEFAULT_STYLE);
+    value.map_err(|e| match e.number {
+        241 | 242 | 245 => SqlError::of(8114, &[&argument.ty.message_name(), &ty.message_name()]),
+        _ => e,
+    })
 }

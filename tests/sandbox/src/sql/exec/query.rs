@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Body, ColumnDef, Expr, Item, Name, Query};
-use crate::sql::bind::{Binder, BoundQuery, Scope};
+use crate::sql::bind::{Binder, BoundQuery};
 use crate::value::Ty;
 
 impl Session {
@@ -63,9 +63,9 @@ impl Session {
 
     /// A statement that SQLite does not take is a fault of the translation; say so with the text.
     pub(super) fn storage_error(&self, error: &rusqlite::Error, sql: &str) -> SqlError {
-        SqlError::new(
+        SqlError::of(
             8624,
-            format!("Internal Query Processor Error: the stand-in could not prepare its plan ({error}): {sql}"),
+            &[&format!("the stand-in could not prepare its plan ({error}): {sql}")],
         )
     }
 
@@ -75,11 +75,7 @@ impl Session {
         if let Body::Select(select) = &mut query.body {
             for item in &mut select.items {
                 let Item::Assign(name, op, e) = item.clone() else {
-                    return Err(SqlError::new(
-                        141,
-                        "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.",
-                    )
-                    .class(15));
+                    return Err(SqlError::of(141, &[]));
                 };
                 let e = match op {
                     Some(op) => Expr::Binary(op, Box::new(Expr::Var(name.clone())), Box::new(e)),
@@ -91,12 +87,9 @@ impl Session {
         }
         if let Body::Select(select) = &query.body
             && !select.from.is_empty()
-            && select
-                .items
-                .iter()
-                .any(|i| matches!(i, Item::Expr(e, _) if reads(e, &targets)))
+            && select.items.iter().any(|item| reads(item, &targets))
         {
-            return self.assign_by_row(&query, &targets, sink);
+            return Err(SqlError::unsupported("SELECT @variable = … @variable … FROM"));
         }
         let (bound, last, count) = self.read(|| {
             let mut binder = Binder::new(self);
@@ -126,69 +119,6 @@ impl Session {
         Ok(())
     }
 
-    /// `SELECT @a = @a + column FROM …`: the assignments are made for each row, in the order of the rows.
-    fn assign_by_row(&mut self, query: &Query, targets: &[String], sink: &mut dyn Sink) -> SqlResult<()> {
-        let mut rows_query = query.clone();
-        let mut items = Vec::new();
-        if let Body::Select(select) = &mut rows_query.body {
-            if select.distinct || !select.group.is_empty() || select.having.is_some() {
-                return Err(SqlError::unsupported(
-                    "SELECT @variable = … @variable … with DISTINCT or GROUP BY",
-                ));
-            }
-            items = std::mem::replace(&mut select.items, vec![Item::Star(Vec::new())]);
-        }
-        let (mut sources, rows) = self.read(|| {
-            let mut binder = Binder::new(self);
-            let bound = binder.query(&rows_query)?;
-            let params = std::mem::take(&mut binder.params);
-            let width = bound.columns.len();
-            let mut statement = self
-                .conn()
-                .prepare_cached(&bound.sql)
-                .map_err(|e| self.storage_error(&e, &bound.sql))?;
-            let mapped = statement.query_map(params_from_iter(params), |row| {
-                (0..width).map(|at| row.get(at)).collect::<Result<_, _>>()
-            })?;
-            let rows: Vec<Vec<Value>> = mapped.collect::<Result<_, _>>()?;
-            Ok((std::mem::take(&mut binder.sources), rows))
-        })?;
-        // In each row the columns of the sources are parameters.
-        for (at, column) in sources.iter_mut().flat_map(|s| &mut s.columns).enumerate() {
-            column.bound.sql = format!("?{}", at + 1);
-            column.bound.nullable = true;
-        }
-        self.rowcount = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        for row in rows {
-            for (item, target) in items.iter().zip(targets) {
-                let Item::Expr(e, _) = item else { continue };
-                let (ty, value) = self.read(|| {
-                    let mut binder = Binder::new(self);
-                    binder.params.clone_from(&row);
-                    binder.scopes.push(Scope {
-                        sources: sources.clone(),
-                        grouping: None,
-                    });
-                    let bound = binder.expr(e)?;
-                    let params = std::mem::take(&mut binder.params);
-                    let sql = format!("SELECT {}", bound.sql);
-                    let mut statement = self
-                        .conn()
-                        .prepare_cached(&sql)
-                        .map_err(|e| self.storage_error(&e, &sql))?;
-                    // SQLite takes no more values than the statement has parameters.
-                    let count = statement.parameter_count();
-                    let value: Value =
-                        statement.query_row(params_from_iter(params.into_iter().take(count)), |r| r.get(0))?;
-                    Ok((bound.ty, value))
-                })?;
-                self.assign(target, ty, &value)?;
-            }
-        }
-        sink.done(None, false);
-        Ok(())
-    }
-
     fn select_into(&mut self, query: &Query, target: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
         let mut query = query.clone();
         if let Body::Select(select) = &mut query.body {
@@ -213,7 +143,7 @@ impl Session {
         let mut columns = Vec::new();
         for (at, column) in bound.columns.iter().enumerate() {
             if column.name.is_empty() {
-                return Err(SqlError::new(1038, format!("An object or column name is missing or empty. For SELECT INTO statements, verify each column has a name (column {}).", at + 1)).class(15).state(5));
+                return Err(SqlError::of(1038, &[&(at + 1)]));
             }
             columns.push(ColumnDef {
                 name: column.name.clone(),
@@ -222,14 +152,8 @@ impl Session {
                     (Ty::RowVersion, None) => Ty::Binary(8),
                     (ty, _) => ty,
                 }),
-                type_name: String::new(),
-                collation: None,
                 nullable: Some(column.nullable),
-                identity: None,
-                default: None,
-                computed: None,
-                period: None,
-                constraints: Vec::new(),
+                ..ColumnDef::default()
             });
         }
         self.create_table(target, &columns, &[])?;
@@ -246,25 +170,8 @@ impl Session {
     }
 }
 
-/// Whether an expression reads one of the variables.
-fn reads(e: &Expr, names: &[String]) -> bool {
-    let any = |all: &[&Expr]| all.iter().any(|e| reads(e, names));
-    match e {
-        Expr::Var(name) => names.iter().any(|n| n.eq_ignore_ascii_case(name)),
-        Expr::Unary(_, a) | Expr::Not(a) | Expr::IsNull(a, _) | Expr::Collate(a, _) | Expr::InQuery(a, ..) => any(&[a]),
-        Expr::Binary(_, a, b) | Expr::Compare(_, a, b) | Expr::And(a, b) | Expr::Or(a, b) | Expr::AtTimeZone(a, b) => {
-            any(&[a, b])
-        }
-        Expr::Between(a, b, c, _) => any(&[a, b, c]),
-        Expr::Like(a, b, c, _) => any(&[a, b]) || c.as_deref().is_some_and(|c| reads(c, names)),
-        Expr::In(a, list, _) => any(&[a]) || list.iter().any(|e| reads(e, names)),
-        Expr::Case(operand, arms, otherwise) => {
-            operand.as_deref().is_some_and(|e| reads(e, names))
-                || arms.iter().any(|(a, b)| any(&[a, b]))
-                || otherwise.as_deref().is_some_and(|e| reads(e, names))
-        }
-        Expr::Cast(a, _, style, _) => any(&[a]) || style.as_deref().is_some_and(|e| reads(e, names)),
-        Expr::Call(call) => call.args.iter().any(|e| reads(e, names)),
-        _ => false,
-    }
+/// Whether an item reads one of these variables.
+fn reads(item: &Item, names: &[String]) -> bool {
+    let is_one = |e: &Expr| matches!(e, Expr::Var(name) if names.iter().any(|n| n.eq_ignore_ascii_case(name)));
+    matches!(item, Item::Expr(e, _) if e.any(&is_one))
 }

@@ -19,6 +19,7 @@ use crate::locks::Mode;
 use crate::sql::ast::{Expr, Name, TABLE_VARIABLE};
 use crate::sql::bind::{Binder, Bound, types};
 use crate::sql::catalog::{self, Place, Table};
+use crate::sql::connection;
 use crate::value::convert::{self, is_noop};
 use crate::value::format::DEFAULT_STYLE;
 use crate::value::{MAX, Ty};
@@ -112,7 +113,7 @@ impl Session {
     pub fn new(engine: &Arc<Engine>) -> SqlResult<Session> {
         let local = Arc::default();
         Ok(Session {
-            conn: engine.connect(&local)?,
+            conn: connection::connect(engine, &local)?,
             local,
             spid: engine.session_id(),
             db: engine.database.clone(),
@@ -204,12 +205,7 @@ impl Session {
             [schema, name] => (self.db.clone(), or(schema, "dbo"), name.clone()),
             [db, schema, name] => (or(db, &self.db), or(schema, "dbo"), name.clone()),
             [server, ..] => {
-                return Err(SqlError::new(
-                    7202,
-                    format!(
-                        "Could not find server '{server}' in sys.servers. Verify that the correct server name was specified."
-                    ),
-                ));
+                return Err(SqlError::of(7202, &[&server]));
             }
             [] => return Err(SqlError::syntax(".")),
         };
@@ -222,21 +218,9 @@ impl Session {
         if place.is_temp() {
             return Ok(place);
         }
-        let no_database = SqlError::new(
-            911,
-            format!(
-                "Database '{}' does not exist. Make sure that the name is entered correctly.",
-                place.db
-            ),
-        );
+        let no_database = SqlError::of(911, &[&place.db]);
         place.db = catalog::database(&self.conn, &place.db)?.ok_or(no_database)?;
-        let missing = SqlError::new(
-            2760,
-            format!(
-                "The specified schema name \"{}\" either does not exist or you do not have permission to use it.",
-                place.schema
-            ),
-        );
+        let missing = SqlError::of(2760, &[&place.schema]);
         place.schema = catalog::schema(&self.conn, &place.db, &place.schema)?.ok_or(missing)?;
         Ok(place)
     }
@@ -323,17 +307,6 @@ impl Session {
         })
     }
 
-    /// `XACT_STATE()`
-    pub fn xact_state(&self) -> i64 {
-        if self.trancount == 0 {
-            0
-        } else if self.doomed {
-            -1
-        } else {
-            1
-        }
-    }
-
     /// The SQLite form of a value on its way into a column.
     pub(super) fn stored(value: Bound, column: &catalog::Column, table: &Table) -> SqlResult<String> {
         if value.null {
@@ -355,7 +328,5 @@ impl Session {
 
 /// 137
 pub(super) fn undeclared(name: &str) -> SqlError {
-    SqlError::new(137, format!("Must declare the scalar variable \"@{name}\"."))
-        .class(15)
-        .state(2)
+    SqlError::of(137, &[&name])
 }

@@ -33,10 +33,7 @@ impl Session {
         if let Some(name) = name {
             indexes.retain(|index| text::same(&index.name, name));
             if indexes.is_empty() {
-                return Err(SqlError::new(
-                    2767,
-                    format!("Could not locate statistics '{name}' in the system catalogs."),
-                ));
+                return Err(SqlError::of(2767, &[&name]));
             }
         }
         indexes.iter().try_for_each(|index| build(self.conn(), &table, index))

@@ -28,7 +28,7 @@ fn text(argument: Option<&Argument>) -> SqlResult<String> {
 }
 
 fn number(argument: Option<&Argument>) -> SqlResult<i32> {
-    let missing = || SqlError::new(8179, "Could not find prepared statement with handle 0.").state(2);
+    let missing = || SqlError::of(8179, &[&0]);
     let argument = argument.ok_or_else(missing)?;
     match convert::convert((&argument.value).into(), argument.ty, Ty::Int, DEFAULT_STYLE)? {
         Value::Integer(i) => i32::try_from(i).map_err(|_| missing()),
@@ -66,10 +66,7 @@ impl Session {
         Ok(Some(match plain.as_str() {
             "sp_executesql" => {
                 if arguments.is_empty() {
-                    return Err(SqlError::new(
-                        201,
-                        "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied.",
-                    ));
+                    return Err(SqlError::of(201, &[&"sp_executesql", &"statement"]));
                 }
                 let parameters = declared(at(1))?;
                 let rest = arguments.get(2..).unwrap_or_default();
@@ -104,10 +101,6 @@ impl Session {
                 self.prepared.remove(&handle).ok_or_else(|| no_handle(handle))?;
                 (0, Vec::new(), Flow::Next)
             }
-            "sp_reset_connection" => {
-                self.reset(sink);
-                (0, Vec::new(), Flow::Next)
-            }
             "sp_getapplock" => (
                 self.get_app_lock(&lock_request(arguments, true)?, sink)?,
                 Vec::new(),
@@ -118,15 +111,6 @@ impl Session {
                 Vec::new(),
                 Flow::Next,
             ),
-            "sp_flush_ct_internal_table_on_demand" => {
-                let table = text(at(0))?;
-                let only = match table.as_str() {
-                    "" => None,
-                    _ => Some(self.table_named(&parser::name(&table)?)?.id),
-                };
-                self.clean_tracking(true, only, sink)?;
-                (0, Vec::new(), Flow::Next)
-            }
             "sp_tablecollations_100" => {
                 self.table_collations(&text(at(0))?, sink)?;
                 (0, Vec::new(), Flow::Next)
@@ -155,12 +139,7 @@ impl Session {
                 )
             })
             .collect();
-        let column = |name: &str, ty: Ty| OutColumn {
-            name: name.to_owned(),
-            ty,
-            nullable: true,
-            origin: None,
-        };
+        let column = |name: &str, ty: Ty| OutColumn::new(name, ty, true);
         let columns = vec![
             column("colid", Ty::Int),
             column("name", Ty::NVarChar(128)),
@@ -253,21 +232,10 @@ fn lock_request(arguments: &[Argument], taking: bool) -> SqlResult<Request> {
         .iter()
         .find(|a| !a.name.is_empty() && !names.iter().any(|n| n.eq_ignore_ascii_case(&a.name)))
     {
-        return Err(SqlError::new(
-            8145,
-            format!("@{} is not a parameter for procedure sp_getapplock.", unknown.name),
-        ));
+        return Err(SqlError::of(8145, &[&unknown.name, &"sp_getapplock"]));
     }
     let given = |name: &str| find(name).map(|a| text(Some(a))).transpose();
-    let required = |name: &str| {
-        given(name)?.ok_or_else(|| {
-            SqlError::new(
-                201,
-                format!("Procedure or function 'sp_getapplock' expects parameter '@{name}', which was not supplied."),
-            )
-            .state(4)
-        })
-    };
+    let required = |name: &str| given(name)?.ok_or_else(|| SqlError::of(201, &[&"sp_getapplock", &name]));
     Ok(Request {
         resource: required("Resource")?,
         mode: if taking { Some(required("LockMode")?) } else { None },
@@ -287,5 +255,5 @@ fn status(flow: Flow) -> i32 {
 }
 
 fn no_handle(handle: i32) -> SqlError {
-    SqlError::new(8179, format!("Could not find prepared statement with handle {handle}.")).state(2)
+    SqlError::of(8179, &[&handle])
 }

@@ -6,10 +6,8 @@
 use std::collections::HashMap;
 
 use rusqlite::params;
-use rusqlite::types::Value;
 
-use super::bulk::BulkLoad;
-use super::{Argument, Collected, Session, Variable};
+use super::{Argument, Session, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{ColumnDef, Constraint, Expr, Name, Rule, TABLE_VARIABLE};
 use crate::sql::catalog::{self, OWN, Place};
@@ -44,33 +42,10 @@ pub struct TableVariable {
     owned: bool,
 }
 
-/// What a caller gives for a table-valued parameter.
-#[derive(Clone, Debug)]
-pub enum TableArgument {
-    /// A table variable of the caller.
-    Variable(TableVariable),
-    /// Rows of a client.
-    Rows(ClientTable),
-}
-
-/// Rows that a client sends for a table-valued parameter.
-#[derive(Clone, Debug, Default)]
-pub struct ClientTable {
-    /// The type, as the client names it; empty when it leaves that to the procedure.
-    pub type_name: Name,
-    /// The columns' types; none for columns that take their default. Empty for a NULL table.
-    pub columns: Vec<Option<Ty>>,
-    /// The rows in stored form, without the default columns.
-    pub rows: Vec<Vec<Value>>,
-}
-
-impl TableArgument {
-    /// The name of the type, for messages.
-    pub(super) fn type_name(&self) -> &str {
-        match self {
-            TableArgument::Variable(variable) => variable.ty.as_ref().map_or("table", |(_, name)| name),
-            TableArgument::Rows(rows) => rows.type_name.last().map_or("table", |name| name),
-        }
+impl TableVariable {
+    /// The name of its type.
+    fn type_name(&self) -> &str {
+        self.ty.as_ref().map_or("table", |(_, name)| name)
     }
 }
 
@@ -81,15 +56,12 @@ impl Session {
         let written = place.two_part();
         place.name = format!("{PREFIX}{}", place.name);
         if catalog::object(self.conn(), &place)?.is_some() {
-            return Err(SqlError::new(
-                219,
-                format!("The type '{written}' already exists, or you do not have permission to create it."),
-            ));
+            return Err(SqlError::of(219, &[&written]));
         }
         let (columns, constraints) = parser::table_body(body)?;
         if constraints
             .iter()
-            .any(|c| c.name.is_some() || matches!(c.rule, Rule::Foreign(..) | Rule::Default(..)))
+            .any(|c| c.name.is_some() || matches!(c.rule, Rule::Period(_)))
         {
             return Err(SqlError::syntax("CONSTRAINT"));
         }
@@ -120,39 +92,6 @@ impl Session {
         Ok((id, place, body))
     }
 
-    /// `DROP TYPE`; runs inside [`Session::write`].
-    pub(super) fn drop_type(&self, name: &Name, missing_ok: bool) -> SqlResult<()> {
-        let (id, place, _) = match self.table_type(name) {
-            Ok(found) => found,
-            Err(_) if missing_ok => return Ok(()),
-            Err(_) => {
-                return Err(SqlError::new(
-                    3701,
-                    format!(
-                        "Cannot drop the type '{}', because it does not exist or you do not have permission.",
-                        name.join(".")
-                    ),
-                )
-                .class(11));
-            }
-        };
-        let user = self.conn().query_row(
-            "SELECT o.name FROM main._parameter p JOIN main._object o ON o.id = p.object_id WHERE p.table_type = ?1",
-            [id],
-            |r| r.get::<_, String>(0),
-        );
-        if let Ok(user) = user {
-            return Err(SqlError::new(
-                3732,
-                format!(
-                    "Cannot drop type '{}' because it is being referenced by object '{user}'. There may be other objects that reference this type.",
-                    place.two_part()
-                ),
-            ));
-        }
-        catalog::remove_object(self.conn(), "main", id)
-    }
-
     /// A new name for a temporary table of the server's own.
     pub(super) fn next_table_name(&mut self, what: &str) -> String {
         self.next_table += 1;
@@ -166,9 +105,7 @@ impl Session {
     pub(super) fn table_variable(&self, name: &str) -> SqlResult<String> {
         self.find_table_variable(name).map(|v| v.name.clone()).ok_or_else(|| {
             let name = name.trim_start_matches(TABLE_VARIABLE);
-            SqlError::new(1087, format!("Must declare the table variable \"@{name}\"."))
-                .class(15)
-                .state(2)
+            SqlError::of(1087, &[&name])
         })
     }
 
@@ -184,10 +121,7 @@ impl Session {
                 if name.starts_with(TABLE_VARIABLE) && self.find_table_variable(name).is_some_and(|v| v.readonly) =>
             {
                 let name = name.trim_start_matches(TABLE_VARIABLE);
-                Err(SqlError::new(
-                    10700,
-                    format!("The table-valued parameter \"@{name}\" is READONLY and cannot be modified."),
-                ))
+                Err(SqlError::of(10700, &[&name]))
             }
             _ => Ok(()),
         }
@@ -205,20 +139,13 @@ impl Session {
         Ok(())
     }
 
-    /// `DECLARE @t AS dbo.TableType`
-    pub(super) fn declare_typed(&mut self, name: &str, ty: &Name) -> SqlResult<()> {
-        let variable = self.of_type(ty)?;
-        self.declare_as(name, variable);
-        Ok(())
-    }
-
-    fn declare_as(&mut self, name: &str, variable: TableVariable) {
+    pub(super) fn declare_as(&mut self, name: &str, variable: TableVariable) {
         if let Some(frame) = self.frames.last_mut() {
             frame.tables.insert(name.to_lowercase(), variable);
         }
     }
 
-    fn of_type(&mut self, ty: &Name) -> SqlResult<TableVariable> {
+    pub(super) fn of_type(&mut self, ty: &Name) -> SqlResult<TableVariable> {
         let (id, place, body) = self.table_type(ty)?;
         let (columns, constraints) = parser::table_body(&body)?;
         self.new_table_variable(Some((id, place.name)), &columns, &constraints)
@@ -240,78 +167,38 @@ impl Session {
         })
     }
 
-    /// The table variable that an argument of `EXEC` names, if it is one.
-    pub(super) fn table_argument(&self, value: &Expr) -> Option<TableArgument> {
-        let Expr::Var(name) = value else { return None };
-        self.find_table_variable(name).cloned().map(TableArgument::Variable)
+    /// The table variable that an argument of `EXEC` names.
+    pub(super) fn table_argument(&self, value: &Expr) -> Option<TableVariable> {
+        match value {
+            Expr::Var(name) => self.find_table_variable(name).cloned(),
+            _ => None,
+        }
     }
 
-    /// The table of a table-valued parameter: the caller's own, or one with a client's rows. Without an argument it is empty.
+    /// A table-valued parameter: the caller's variable, or an empty table.
     pub(super) fn bind_table(&mut self, ty: &Name, argument: Option<&Argument>) -> SqlResult<TableVariable> {
         let (id, place, _) = self.table_type(ty)?;
-        match argument.and_then(|a| a.table.as_ref()) {
-            Some(TableArgument::Variable(variable)) => {
-                if variable.ty.as_ref().is_none_or(|(own, _)| *own != id) {
-                    let own = variable.ty.as_ref().map_or("table", |(_, name)| name);
-                    return Err(operand_clash(own, &place.name));
-                }
-                Ok(TableVariable {
-                    readonly: true,
-                    owned: false,
-                    ..variable.clone()
-                })
-            }
-            Some(TableArgument::Rows(rows)) => {
-                if !rows.type_name.is_empty() && self.table_type(&rows.type_name)?.0 != id {
-                    let own = rows.type_name.last().map_or("table", |name| name);
-                    return Err(operand_clash(own, &place.name));
-                }
-                let variable = self.of_type(ty)?;
-                self.fill(&variable, rows)?;
-                Ok(TableVariable {
-                    readonly: true,
-                    ..variable
-                })
-            }
-            None if argument.is_some_and(|a| !a.default) => Err(operand_clash(
-                argument.map_or("int", |a| a.ty.message_name()),
-                &place.name,
-            )),
-            None => Ok(TableVariable {
+        match argument.map(|a| (a, &a.table)) {
+            Some((_, Some(variable))) if variable.ty.as_ref().is_some_and(|(own, _)| *own == id) => Ok(TableVariable {
+                readonly: true,
+                owned: false,
+                ..variable.clone()
+            }),
+            Some((_, Some(variable))) => Err(operand_clash(variable.type_name(), &place.name)),
+            Some((argument, None)) if !argument.default => Err(operand_clash(argument.ty.message_name(), &place.name)),
+            _ => Ok(TableVariable {
                 readonly: true,
                 ..self.of_type(ty)?
             }),
         }
     }
 
-    fn fill(&mut self, variable: &TableVariable, rows: &ClientTable) -> SqlResult<()> {
-        if rows.columns.is_empty() {
-            return Ok(());
+    /// A table variable where a parameter takes a value.
+    pub(super) fn no_table(argument: Option<&Argument>, wanted: Ty) -> SqlResult<()> {
+        match argument.and_then(|a| a.table.as_ref()) {
+            Some(table) => Err(operand_clash(table.type_name(), wanted.message_name())),
+            None => Ok(()),
         }
-        let table = self.table_named(&vec![variable.name.clone()])?;
-        if table.columns.len() != rows.columns.len() {
-            return Err(SqlError::new(
-                500,
-                format!(
-                    "Trying to pass a table-valued parameter with {} column(s) where the corresponding user-defined table type requires {} column(s).",
-                    rows.columns.len(),
-                    table.columns.len()
-                ),
-            ));
-        }
-        let given: Vec<(String, Ty)> = table
-            .columns
-            .iter()
-            .zip(&rows.columns)
-            .filter_map(|(column, ty)| ty.map(|ty| (column.name.clone(), ty)))
-            .collect();
-        self.bulk = Some(BulkLoad {
-            place: table.place(),
-            columns: Vec::new(),
-            keep_nulls: true,
-        });
-        self.bulk_rows(&given, rows.rows.clone(), &mut Collected::default())?;
-        Ok(())
     }
 
     /// A new batch has no variables.
@@ -345,10 +232,6 @@ impl Session {
 }
 
 /// 206
-pub(super) fn operand_clash(given: &str, wanted: &str) -> SqlError {
-    SqlError::new(
-        206,
-        format!("Operand type clash: {given} is incompatible with {wanted}"),
-    )
-    .state(2)
+fn operand_clash(given: &str, wanted: &str) -> SqlError {
+    SqlError::of(206, &[&given, &wanted])
 }

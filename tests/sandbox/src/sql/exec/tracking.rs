@@ -8,18 +8,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Session, Sink};
-use crate::engine::locked;
-use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Assignment, Expr, Stmt};
+use super::Session;
+use crate::error::SqlResult;
+use crate::sql::ast::Assignment;
 use crate::sql::catalog::{self, Column, Table, quote};
-use crate::value::Ty;
 
 /// What is known of a tracked table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tracked {
-    /// `TRACK_COLUMNS_UPDATED`
-    pub columns: bool,
     /// The lowest version from which changes can be told.
     pub min_valid: i64,
     /// The version at which tracking began.
@@ -96,10 +92,6 @@ pub(super) fn commit(conn: &Connection, tx: u64, number: i64, tables: &[i64]) ->
                     [&db],
                 )?;
                 let next = version(conn, &db)?.unwrap_or(0);
-                conn.execute(
-                    "INSERT INTO main._ct_commit(db, version, time) VALUES(?1, ?2, ?3)",
-                    params![db, next, catalog::now()],
-                )?;
                 done.push((db, next));
                 next
             }
@@ -134,21 +126,6 @@ pub(super) fn undo(conn: &Connection, tx: u64, mark: i64) -> SqlResult<()> {
     Ok(())
 }
 
-/// Readies what an earlier process left; gives the highest number of a change.
-pub(crate) fn recover(conn: &Connection) -> SqlResult<i64> {
-    let mut last = 0;
-    for table in tracked_tables(conn)? {
-        let changes = changes(table);
-        conn.execute_batch(&format!("DELETE FROM main.{changes} WHERE version IS NULL"))?;
-        let highest: i64 = conn.query_row(&format!("SELECT ifnull(max(seq), 0) FROM main.{changes}"), [], |r| {
-            r.get(0)
-        })?;
-        last = last.max(highest);
-    }
-    conn.execute_batch("DELETE FROM main._ct_valid WHERE number IS NULL; UPDATE main._ct_valid SET number = 0")?;
-    Ok(last)
-}
-
 impl Session {
     /// The version of a database as the transaction sees it: of its last committed transaction, or under SNAPSHOT of the last
     /// before its first read. None where change tracking is off.
@@ -166,16 +143,15 @@ impl Session {
         Ok(self
             .conn()
             .prepare_cached(
-                "SELECT t.columns, v.min_valid, v.begin_version, v.cleanup FROM main._ct_table t
+                "SELECT v.min_valid, v.begin_version, v.cleanup FROM main._ct_table t
                  JOIN main._ct_valid v ON v.table_id = t.table_id
                  WHERE t.table_id = ?1 AND (v.number IS NULL OR v.number <= ?2) ORDER BY v.id DESC LIMIT 1",
             )?
             .query_row([table, self.seen()], |r| {
                 Ok(Tracked {
-                    columns: r.get(0)?,
-                    min_valid: r.get(1)?,
-                    begin: r.get(2)?,
-                    cleanup: r.get(3)?,
+                    min_valid: r.get(0)?,
+                    begin: r.get(1)?,
+                    cleanup: r.get(2)?,
                 })
             })
             .optional()?)
@@ -199,31 +175,26 @@ impl Session {
         Ok(())
     }
 
-    /// Before an `UPDATE`: which columns it sets. One that sets the key deletes rows and inserts others.
+    /// Notes whether an update is to set columns of the key: such a row is deleted and inserted.
     pub(super) fn note_update(&self, table: &Table, sets: &[Assignment]) -> SqlResult<()> {
-        let Some(tracked) = self.tracked(table.id)? else {
+        if self.tracked(table.id)?.is_none() {
             return Ok(());
-        };
+        }
         let key = key(self.conn(), table)?;
-        let mut set: Vec<&Column> = sets
+        let set: Vec<&Column> = sets
             .iter()
-            .filter_map(|(name, ..)| table.column(name.as_ref()?.last()?))
+            .filter_map(|(name, ..)| table.column(name.last()?))
             .collect();
         let keyed = set.iter().any(|c| key.iter().any(|k| k.id == c.id));
-        let others = || table.stored().filter(|c| !key.iter().any(|k| k.id == c.id));
-        set.extend(others().filter(|c| c.ty == Ty::RowVersion));
-        let all = others().all(|c| set.iter().any(|s| s.id == c.id));
-        let ids: Vec<String> = set.iter().map(|c| c.id.to_string()).collect();
         self.local.keyed.store(keyed, Relaxed);
-        *locked(&self.local.columns) = (tracked.columns && !all).then(|| ids.join(","));
         Ok(())
     }
 
     /// `TRUNCATE TABLE` of a tracked table: no change is told, and none of those before it.
     pub(super) fn truncate_tracking(&self, table: &Table) -> SqlResult<()> {
-        let Some(tracked) = self.tracked(table.id)? else {
+        if self.tracked(table.id)?.is_none() {
             return Ok(());
-        };
+        }
         self.conn().execute(
             &format!(
                 "DELETE FROM main.{} WHERE version IS NULL AND tx = ?1",
@@ -239,29 +210,7 @@ impl Session {
                 min_valid: now,
                 begin: now,
                 cleanup: now,
-                ..tracked
             },
         )
-    }
-
-    /// `WITH CHANGE_TRACKING_CONTEXT (context) statement`
-    pub(super) fn with_context(&mut self, context: &Expr, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<()> {
-        let (ty, value) = self.evaluate(context)?;
-        let short = match ty {
-            Ty::Binary(n) | Ty::VarBinary(n) => n <= 128,
-            _ => false,
-        };
-        if !short {
-            return Err(SqlError::new(
-                22109,
-                "The \"context\" argument for the CHANGE_TRACKING_CONTEXT WITH clause must be of type varbinary data type with a maximum length of 128.",
-            ));
-        }
-        if let rusqlite::types::Value::Blob(bytes) = value {
-            *locked(&self.local.context) = Some(bytes);
-        }
-        let result = self.execute_kind(statement, sink);
-        *locked(&self.local.context) = None;
-        result.map(|_| ())
     }
 }

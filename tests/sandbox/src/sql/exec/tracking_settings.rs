@@ -9,17 +9,6 @@ use crate::sql::ast::{Name, TrackingOptions};
 use crate::sql::catalog::{self, Column, Table, quote};
 use crate::value::Ty;
 
-/// The last version of a database that is older than its retention period.
-fn last_expired(conn: &Connection, db: &str) -> SqlResult<Option<i64>> {
-    let minutes = "d.period * CASE d.unit WHEN 1 THEN 1 WHEN 2 THEN 60 ELSE 1440 END";
-    let sql = format!(
-        "SELECT max(c.version) FROM main._ct_commit c JOIN main._ct_database d ON d.db = c.db
-         WHERE c.db = ?1 AND c.time < ?2 - {minutes} * {}",
-        crate::value::calendar::DATETIME_DAY / 1440
-    );
-    Ok(conn.query_row(&sql, params![db, catalog::now()], |r| r.get(0))?)
-}
-
 /// Removes everything that tracking has of a table.
 fn remove(conn: &Connection, table: i64) -> SqlResult<()> {
     for event in ["insert", "update", "delete"] {
@@ -42,9 +31,9 @@ fn create(conn: &Connection, table: &Table, key: &[Column]) -> SqlResult<()> {
         all.join(", ")
     };
     let changes = changes(table.id);
-    let insert = |op: &str, mask: &str, row: &str, when: &str| {
+    let insert = |op: &str, row: &str, when: &str| {
         format!(
-            "INSERT INTO {changes}(seq, tx, stmt, op, mask, context, {}) SELECT t_change(), t_tx(), t_statement(), '{op}', {mask}, t_context(), {} {when};",
+            "INSERT INTO {changes}(seq, tx, stmt, op, {}) SELECT t_change(), t_tx(), t_statement(), '{op}', {} {when};",
             names.join(", "),
             values(row)
         )
@@ -58,17 +47,17 @@ fn create(conn: &Connection, table: &Table, key: &[Column]) -> SqlResult<()> {
         )
     };
     let update = [
-        insert("D", "NULL", "old", "WHERE t_keyed()"),
-        insert("I", "NULL", "new", "WHERE t_keyed()"),
-        insert("U", "t_columns()", "new", "WHERE NOT t_keyed()"),
+        insert("D", "old", "WHERE t_keyed()"),
+        insert("I", "new", "WHERE t_keyed()"),
+        insert("U", "new", "WHERE NOT t_keyed()"),
     ];
     conn.execute_batch(&format!(
-        "CREATE TABLE main.{changes}(seq INTEGER PRIMARY KEY, tx INT, stmt INT, version INT, op TEXT, mask TEXT, context BLOB, {});
+        "CREATE TABLE main.{changes}(seq INTEGER PRIMARY KEY, tx INT, stmt INT, version INT, op TEXT, {});
          CREATE INDEX main.{} ON {changes}(version, tx); {} {} {}",
         declared.join(", "),
         quote(&format!("_ct:{}:version", table.id)),
-        trigger("insert", &insert("I", "NULL", "new", "")),
-        trigger("delete", &insert("D", "NULL", "old", "")),
+        trigger("insert", &insert("I", "new", "")),
+        trigger("delete", &insert("D", "old", "")),
         trigger("update", &update.concat()),
     ))?;
     Ok(())
@@ -81,38 +70,17 @@ impl Session {
         let temp = table.place().is_temp();
         let db = if temp { "tempdb" } else { &table.db };
         let Some(now) = version(self.conn(), db)?.filter(|_| !temp) else {
-            return Err(SqlError::new(
-                1718,
-                format!(
-                    "Change tracking must be enabled on database '{db}' before it can be enabled on table '{}'.",
-                    table.name
-                ),
-            ));
+            return Err(SqlError::of(1718, &[&db, &table.name]));
         };
         if self.tracked(table.id)?.is_some() {
-            return Err(SqlError::new(
-                4996,
-                format!("Change tracking is already enabled for table '{}'.", table.name),
-            ));
+            return Err(SqlError::of(4996, &[&table.name]));
         }
-        let refuse = |number, why: &str| {
-            Err(SqlError::new(
-                number,
-                format!("Cannot enable change tracking on table '{}'. {why}", table.name),
-            ))
-        };
         let key = key(self.conn(), &table)?;
         if key.is_empty() {
-            return refuse(
-                4997,
-                "Change tracking requires a primary key on the table. Create a primary key on the table before enabling change tracking.",
-            );
+            return Err(SqlError::of(4997, &[&table.name]));
         }
         if key.iter().any(|c| c.ty == Ty::RowVersion) {
-            return refuse(
-                4999,
-                "Change tracking does not support a primary key of type timestamp on a table.",
-            );
+            return Err(SqlError::of(4999, &[&table.name]));
         }
         create(self.conn(), &table, &key)?;
         self.conn().execute(
@@ -123,7 +91,6 @@ impl Session {
             self.conn(),
             table.id,
             Tracked {
-                columns,
                 min_valid: now,
                 begin: now,
                 cleanup: now,
@@ -135,10 +102,7 @@ impl Session {
     pub(super) fn disable_tracking(&self, name: &Name) -> SqlResult<()> {
         let table = self.altered(name)?;
         if self.tracked(table.id)?.is_none() {
-            return Err(SqlError::new(
-                4998,
-                format!("Change tracking is not enabled on table '{}'.", table.name),
-            ));
+            return Err(SqlError::of(4998, &[&table.name]));
         }
         remove(self.conn(), table.id)
     }
@@ -154,40 +118,21 @@ impl Session {
     /// `ALTER DATABASE … SET CHANGE_TRACKING`
     pub(super) fn set_tracking(&self, db: &str, on: Option<bool>, options: &TrackingOptions) -> SqlResult<()> {
         if ["master", "tempdb", "model", "msdb"].contains(&db) {
-            return Err(SqlError::new(
-                5090,
-                format!(
-                    "Database '{db}' is a system database. Change tracking settings cannot be modified for system databases."
-                ),
-            ));
+            return Err(SqlError::of(5090, &[&db]));
         }
         let enabled = version(self.conn(), db)?.is_some();
         match (on, enabled) {
             (Some(true), true) => {
-                return Err(SqlError::new(
-                    5088,
-                    format!("Change tracking is already enabled for database '{db}'."),
-                ));
+                return Err(SqlError::of(5088, &[&db]));
             }
             (Some(false) | None, false) => {
-                return Err(SqlError::new(
-                    5089,
-                    format!(
-                        "Change tracking is disabled for database '{db}'. Change tracking must be enabled on a database to modify change tracking settings."
-                    ),
-                )
-                .state(if on.is_some() { 1 } else { 2 }));
+                return Err(SqlError::of(5089, &[&db]));
             }
             (Some(false), true) => {
                 let tables =
                     "SELECT count(*) FROM main._ct_table t JOIN main._object o ON o.id = t.table_id WHERE o.db = ?1";
                 if self.lookup_id(tables, db)?.is_some_and(|n| n > 0) {
-                    return Err(SqlError::new(
-                        22115,
-                        format!(
-                            "Change tracking is enabled for one or more tables in database '{db}'. Disable change tracking on each table before disabling it for the database. Use the sys.change_tracking_tables catalog view to obtain a list of tables for which change tracking is enabled."
-                        ),
-                    ));
+                    return Err(SqlError::of(22115, &[&db]));
                 }
                 // The version goes on where it was when tracking is enabled again.
                 self.conn()
@@ -210,42 +155,30 @@ impl Session {
         Ok(())
     }
 
-    /// Forgets changes of tracked tables: those that are older than the retention period, or all that there are until now.
-    ///
-    /// # Errors
-    /// What the storage says.
-    pub fn clean_tracking(&mut self, expired: bool, only: Option<i64>, sink: &mut dyn Sink) -> SqlResult<()> {
+    /// Lets all changes until now expire, as the cleanup does when their retention ends.
+    pub fn expire_tracking(&mut self, sink: &mut dyn Sink) -> SqlResult<()> {
         self.write(sink, |session, _| {
             for id in tracked_tables(session.conn())? {
-                if only.is_none_or(|only| only == id) {
-                    session.clean_table(id, expired)?;
-                }
+                session.expire_table(id)?;
             }
             Ok(())
         })
     }
 
-    fn clean_table(&self, id: i64, expired: bool) -> SqlResult<()> {
+    fn expire_table(&self, id: i64) -> SqlResult<()> {
         let Some((table, tracked)) = catalog::table_by_id(self.conn(), "main", id)?.zip(self.tracked(id)?) else {
             return Ok(());
         };
-        let until = if expired {
-            last_expired(self.conn(), &table.db)?
-        } else {
-            version(self.conn(), &table.db)?
-        };
-        let Some(until) = until.filter(|v| *v > tracked.cleanup) else {
+        let Some(until) = version(self.conn(), &table.db)?.filter(|v| *v > tracked.cleanup) else {
             return Ok(());
         };
-        set_valid(
-            self.conn(),
-            id,
-            Tracked {
-                min_valid: until,
-                cleanup: until,
-                ..tracked
-            },
-        )?;
+        let valid = Tracked {
+            min_valid: until,
+            cleanup: until,
+            ..tracked
+        };
+        set_valid(self.conn(), id, valid)?;
+        // A snapshot may still read them.
         if self.engine.horizon().is_none() {
             self.conn().execute(
                 &format!("DELETE FROM main.{} WHERE version <= ?1", changes(id)),

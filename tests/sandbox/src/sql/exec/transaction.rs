@@ -77,10 +77,7 @@ impl Session {
     /// `COMMIT`
     pub(super) fn commit(&mut self, sink: &mut dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 {
-            return Err(SqlError::new(
-                3902,
-                "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.",
-            ));
+            return Err(SqlError::of(3902, &[]));
         }
         if self.doomed {
             return Err(doomed());
@@ -137,10 +134,7 @@ impl Session {
     /// `ROLLBACK`, to a savepoint if named.
     pub(super) fn rollback(&mut self, savepoint: Option<&str>, sink: &mut dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 {
-            return Err(SqlError::new(
-                3903,
-                "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
-            ));
+            return Err(SqlError::of(3903, &[]));
         }
         if let Some(name) = savepoint
             && let Some(at) = self.savepoints.iter().rposition(|s| s.name.eq_ignore_ascii_case(name))
@@ -242,10 +236,7 @@ impl Session {
     /// `SAVE TRAN`
     pub(super) fn save(&mut self, name: &str) -> SqlResult<()> {
         if self.trancount == 0 {
-            return Err(SqlError::new(
-                628,
-                "Cannot issue SAVE TRANSACTION when there is no active transaction.",
-            ));
+            return Err(SqlError::of(628, &[]));
         }
         let mark = self.engine.next_change();
         if self.held {
@@ -335,10 +326,7 @@ impl Session {
     /// The end of a batch: a transaction that cannot be committed is rolled back.
     pub(super) fn end_of_batch(&mut self, sink: &mut dyn Sink) {
         if self.doomed && self.trancount > 0 {
-            sink.error(&SqlError::new(
-                3998,
-                "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.",
-            ));
+            sink.error(&SqlError::of(3998, &[]));
             self.rollback_all(sink);
         }
     }
@@ -349,8 +337,5 @@ fn savepoint_name(mark: i64) -> String {
 }
 
 pub(super) fn doomed() -> SqlError {
-    SqlError::new(
-        3930,
-        "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.",
-    )
+    SqlError::of(3930, &[])
 }

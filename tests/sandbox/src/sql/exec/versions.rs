@@ -70,7 +70,6 @@ fn undo_table(conn: &Connection, store: &str, id: i64, tx: u64, mark: i64) -> Sq
 /// Puts back what a transaction has changed after a mark; 0 for all of it.
 pub(super) fn undo(conn: &Connection, tx: u64, mark: i64) -> SqlResult<()> {
     // A child may come back before its parent.
-    conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
     for store in ["main", "temp"] {
         for table in changed_tables(conn, store, tx)? {
             undo_table(conn, store, table, tx, mark)?;
@@ -122,19 +121,6 @@ pub(super) fn prune(conn: &Connection, horizon: Option<i64>) -> SqlResult<()> {
     conn.prepare_cached("DELETE FROM main._tx WHERE committed <= ?1")?
         .execute([horizon])?;
     Ok(())
-}
-
-/// Undoes what a process that ended has left open, and forgets its versions. Gives the highest number of a change.
-pub fn recover(conn: &Connection) -> SqlResult<i64> {
-    let open: Vec<i64> = conn
-        .prepare("SELECT id FROM main._tx WHERE committed IS NULL")?
-        .query_map([], |r| r.get(0))?
-        .collect::<Result<_, _>>()?;
-    for tx in open {
-        undo(conn, tx as u64, 0)?;
-    }
-    prune(conn, None)?;
-    tracking::recover(conn)
 }
 
 fn drop_triggers(conn: &Connection, like: &str) -> SqlResult<()> {
@@ -232,24 +218,6 @@ impl Session {
         !table.place().is_temp() && !self.hidden(table.id).is_empty()
     }
 
-    /// An open transaction of another that has changed a table that this one has a foreign key to, or from.
-    pub(super) fn open_relative(&self, table: &Table) -> SqlResult<Option<u64>> {
-        if table.place().is_temp() || self.writers.borrow().is_empty() {
-            return Ok(None);
-        }
-        let mut statement = self.conn().prepare_cached(
-            "SELECT o.id FROM main._object o, (
-               SELECT \"table\" AS name FROM pragma_foreign_key_list(?1)
-               UNION SELECT m.name FROM main.sqlite_master m, pragma_foreign_key_list(m.name) f
-                 WHERE m.type = 'table' AND f.\"table\" = ?1) r
-             WHERE o.id <> ?2 AND o.db || '.' || o.schema || '.' || o.name = r.name",
-        )?;
-        let relatives: Vec<i64> = statement
-            .query_map(params![table.place().stored_name(), table.id], |r| r.get(0))?
-            .collect::<Result<_, _>>()?;
-        Ok(relatives.iter().find_map(|id| self.open_writers(*id).first().copied()))
-    }
-
     fn is_committed(&self, tx: u64) -> bool {
         let writers = self.writers.borrow();
         writers.iter().any(|w| w.tx == tx && w.committed.is_some())
@@ -326,14 +294,7 @@ impl Session {
                 })?
                 .collect::<Result<_, _>>()?;
             if met.iter().any(|tx| self.is_committed(*tx)) {
-                return Err(SqlError::new(
-                    3960,
-                    format!(
-                        "Snapshot isolation transaction aborted due to update conflict. You cannot use snapshot isolation to access table '{}.{}' directly or indirectly in database '{}' to update, delete, or insert the row that has been modified or deleted by another transaction. Retry the transaction or change the isolation level for the update/delete statement.",
-                        table.schema, table.name, table.db
-                    ),
-                )
-                .state(2));
+                return Err(SqlError::of(3960, &[&table.schema, &table.name, &table.db]));
             }
             if let Some(tx) = met.first() {
                 return Err(self.wait_for_lock(Wanted::End(*tx)));
@@ -342,46 +303,27 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a change whose keys must be unique whether the open transactions of others commit or roll back: what would be
-    /// so in one case only waits for them. `run` gets whether the change is meant, or only tried.
-    pub(super) fn unique_in_any_case<T>(
-        &self,
-        table: &Table,
-        mut run: impl FnMut(bool) -> SqlResult<T>,
-    ) -> SqlResult<T> {
+    /// Runs a change of a table with unique keys. Where it depends on how another transaction ends whether a key is unique,
+    /// it waits for that end.
+    pub(super) fn unique_in_any_case<T>(&self, table: &Table, mut run: impl FnMut() -> SqlResult<T>) -> SqlResult<T> {
         let open = self.open_writers(table.id);
         if open.is_empty() || !catalog::indexes(self.conn(), table)?.iter().any(|i| i.unique) {
-            return run(true);
+            return run();
         }
-        if !self.succeeds(table, &open, &mut run)? {
-            if !self.succeeds(table, &[], &mut run)? {
-                return run(true);
-            }
-            for tx in &open {
-                if !self.succeeds(table, &[*tx], &mut run)? {
-                    return Err(self.wait_for_lock(Wanted::End(*tx)));
-                }
-            }
-            return Err(self.wait_for_lock(Wanted::End(open[0])));
+        let without_all = self.succeeds(table, &open, &mut run)?;
+        if without_all == self.succeeds(table, &[], &mut run)? {
+            return run();
         }
-        if !self.succeeds(table, &[], &mut run)? {
-            for tx in &open {
-                if self.succeeds(table, &[*tx], &mut run)? {
-                    return Err(self.wait_for_lock(Wanted::End(*tx)));
-                }
+        for tx in &open {
+            if self.succeeds(table, &[*tx], &mut run)? == without_all {
+                return Err(self.wait_for_lock(Wanted::End(*tx)));
             }
-            return Err(self.wait_for_lock(Wanted::End(open[0])));
         }
-        run(true)
+        Err(self.wait_for_lock(Wanted::End(open[0])))
     }
 
     /// Whether a change would keep keys unique, had some transactions rolled back.
-    fn succeeds<T>(
-        &self,
-        table: &Table,
-        undone: &[u64],
-        run: &mut impl FnMut(bool) -> SqlResult<T>,
-    ) -> SqlResult<bool> {
+    fn succeeds<T>(&self, table: &Table, undone: &[u64], run: &mut impl FnMut() -> SqlResult<T>) -> SqlResult<bool> {
         let counters = self.engine.counters();
         let row = self.local.row.load(Relaxed);
         self.conn().execute_batch("SAVEPOINT trial")?;
@@ -390,7 +332,7 @@ impl Session {
             .iter()
             .try_for_each(|tx| undo_table(self.conn(), "main", table.id, *tx, 0));
         self.local.recording.store(true, Relaxed);
-        let result = undone.and_then(|()| run(false).map(|_| ()));
+        let result = undone.and_then(|()| run().map(|_| ()));
         self.conn().execute_batch("ROLLBACK TO trial; RELEASE trial")?;
         self.local.row.store(row, Relaxed);
         self.engine.restore(counters);

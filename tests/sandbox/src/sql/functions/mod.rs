@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 
-use crate::engine::{Engine, Local, locked};
+use crate::engine::{Engine, Local};
 use crate::error::{SqlError, SqlResult};
 use crate::value::convert;
 use crate::value::datum::bad;
@@ -77,6 +77,20 @@ where
     Ok(())
 }
 
+/// A function that is NULL of any NULL.
+fn strict<F>(conn: &Connection, name: &str, count: i32, function: F) -> SqlResult<()>
+where
+    F: Fn(&Args<'_, '_>) -> SqlResult<Value> + Send + 'static,
+{
+    scalar(conn, name, count, PURE, move |a| {
+        if a.any_null(a.len()) {
+            Ok(Value::Null)
+        } else {
+            function(a)
+        }
+    })
+}
+
 /// Registers everything on a connection.
 pub fn register(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> SqlResult<()> {
     conversions(conn)?;
@@ -92,18 +106,8 @@ fn conversions(conn: &Connection) -> SqlResult<()> {
     scalar(conn, "t_cv", 4, PURE, |a| {
         convert::convert(a.raw(0), a.ty(1)?, a.ty(2)?, a.int(3)?)
     })?;
-    scalar(conn, "t_try", 4, PURE, |a| {
-        match convert::convert(a.raw(0), a.ty(1)?, a.ty(2)?, a.int(3)?) {
-            Err(e) if e.number == 529 => Err(e),
-            result => Ok(result.unwrap_or(Value::Null)),
-        }
-    })?;
     scalar(conn, "t_store", 4, PURE, |a| {
         convert::store(a.raw(0), a.ty(1)?, a.ty(2)?, a.text(3)?)
-    })?;
-    scalar(conn, "t_typename", 1, PURE, |a| {
-        let id = if a.is_null(0) { None } else { Some(a.int(0)?) };
-        Ok(crate::sql::sysviews::type_name(id).map_or(Value::Null, |name| Value::Text(name.to_owned())))
     })?;
     scalar(conn, "t_type", 3, PURE, |a| type_fact(a.ty(0)?, a.text(1)?, a.text(2)?))
 }
@@ -157,89 +161,23 @@ fn recording(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> Sql
         Ok(Value::Integer(i64::from(own.keyed.load(Relaxed))))
     })?;
     let own = Arc::clone(local);
-    scalar(conn, "t_columns", 0, IMPURE, move |_| {
-        Ok(locked(&own.columns).clone().map_or(Value::Null, Value::Text))
-    })?;
-    let own = Arc::clone(local);
-    scalar(conn, "t_context", 0, IMPURE, move |_| {
-        Ok(locked(&own.context).clone().map_or(Value::Null, Value::Blob))
-    })?;
-    scalar(conn, "t_mask", 1, PURE, |a| Ok(mask(a.text(0)?)))?;
-    scalar(conn, "t_in_mask", 2, PURE, |a| in_mask(a.int(0)?, a.raw(1)))?;
-    let own = Arc::clone(local);
     scalar(conn, "t_row", 0, IMPURE, move |_| {
         Ok(Value::Integer(own.row.fetch_add(1, Relaxed) + 1))
     })
 }
 
-/// A mask of `SYS_CHANGE_COLUMNS` for column numbers: each once, in the order in which they were set.
-fn mask(numbers: &str) -> Value {
-    let mut ids: Vec<u32> = Vec::new();
-    for id in numbers.split(',').filter_map(|n| n.parse().ok()) {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    let mut bytes = vec![0; 4];
-    bytes.extend(ids.into_iter().flat_map(u32::to_le_bytes));
-    Value::Blob(bytes)
-}
-
-/// `CHANGE_TRACKING_IS_COLUMN_IN_MASK`; without a mask every column is in it.
-fn in_mask(column: i64, mask: ValueRef<'_>) -> SqlResult<Value> {
-    let bytes = match mask {
-        ValueRef::Null => return Ok(Value::Integer(1)),
-        ValueRef::Blob(bytes) if bytes.len() >= 8 => bytes,
-        _ => {
-            return Err(SqlError::new(
-                22101,
-                "The value supplied for the change_columns argument of CHANGE_TRACKING_IS_COLUMN_IN_MASK function is not valid. The value must be a bitmask returned by the CHANGETABLE(CHANGES ...) function.",
-            ));
-        }
-    };
-    let wanted = i32::try_from(column).map(i32::to_le_bytes).unwrap_or_default();
-    let found = bytes[..4] == [0; 4] && bytes[4..].chunks_exact(4).any(|id| id == wanted);
-    Ok(Value::Integer(i64::from(found)))
-}
-
-/// A fact of a type for the catalog views.
+/// A fact of a type for the catalog views, as the type was declared.
 fn type_fact(ty: Ty, fact: &str, declared: &str) -> SqlResult<Value> {
-    let declared = declared.to_ascii_lowercase();
-    let text = |t: &str| Ok(Value::Text(t.to_owned()));
-    let number = |n: i64| Ok(Value::Integer(n));
-    let characters = match ty {
-        Ty::Text | Ty::Image => Some(2_147_483_647),
-        Ty::NText => Some(1_073_741_823),
-        Ty::RowVersion => None,
-        Ty::Xml => Some(-1),
-        _ => ty
-            .length()
-            .map(|n| if n == crate::value::MAX { -1 } else { i64::from(n) }),
+    let numeric = declared.eq_ignore_ascii_case("numeric");
+    let number = match fact {
+        "system" | "user" if numeric => 108,
+        "user" if declared.eq_ignore_ascii_case("sysname") => 256,
+        "system" => ty.system_type_id(),
+        "user" => ty.user_type_id(),
+        "length" => ty.max_length(),
+        "precision" => ty.precision(),
+        "scale" => i64::from(ty.scale()),
+        other => return Err(SqlError::unsupported(other)),
     };
-    match fact {
-        "system" if declared == "numeric" => number(108),
-        "system" => number(ty.system_type_id()),
-        "user" if declared == "numeric" => number(108),
-        "user" if declared == "sysname" => number(256),
-        "user" => number(ty.user_type_id()),
-        "length" => number(ty.max_length()),
-        "precision" => number(ty.precision()),
-        "scale" => number(i64::from(ty.scale())),
-        "name" if declared == "numeric" => text("numeric"),
-        "name" => text(ty.name()),
-        "characters" => Ok(characters.map_or(Value::Null, Value::Integer)),
-        "octets" => Ok(characters.map_or(Value::Null, |n| {
-            Value::Integer(if n > 0 && matches!(ty, Ty::NChar(_) | Ty::NVarChar(_)) {
-                n * 2
-            } else {
-                n
-            })
-        })),
-        "numeric_precision" if ty.is_number() && ty != Ty::Bit => number(ty.precision()),
-        "numeric_scale" if ty.is_number() && ty != Ty::Bit && !ty.is_approx() => number(i64::from(ty.scale())),
-        "datetime_precision" if ty.is_temporal() => number(i64::from(ty.scale())),
-        "charset" if ty.is_string() && ty != Ty::Xml => text(if ty.is_unicode() { "UNICODE" } else { "iso_1" }),
-        "numeric_precision" | "numeric_scale" | "datetime_precision" | "charset" => Ok(Value::Null),
-        other => Err(SqlError::unsupported(other)),
-    }
+    Ok(Value::Integer(number))
 }

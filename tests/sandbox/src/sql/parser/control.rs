@@ -43,8 +43,8 @@ impl Parser<'_> {
                 self.bump();
                 Ok(Kind::Print(self.expr()?))
             }
-            "raiserror" => self.raiserror(),
             "throw" => self.throw(),
+            "raiserror" => self.raise_error(),
             "return" => {
                 self.bump();
                 let value = if self.starts_expression() {
@@ -62,18 +62,9 @@ impl Parser<'_> {
                 self.bump();
                 Ok(Kind::Use(self.ident()?))
             }
-            "waitfor" => {
-                self.bump();
-                if self.is("time") {
-                    return Err(SqlError::unsupported("WAITFOR TIME").at(self.line()));
-                }
-                self.expect("delay")?;
-                Ok(Kind::WaitFor(self.expr()?))
-            }
-            known @ ("grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill" | "open" | "fetch"
-            | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext" | "bulk") => {
-                Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line()))
-            }
+            known @ ("waitfor" | "grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill"
+            | "open" | "fetch" | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext"
+            | "updatetext" | "bulk") => Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line())),
             _ => self.unexpected(),
         }
     }
@@ -183,25 +174,17 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn raiserror(&mut self) -> SqlResult<Kind> {
+    /// A message, its severity and its state; values to be put into the message are not offered.
+    fn raise_error(&mut self) -> SqlResult<Kind> {
         self.bump();
         self.expect_sym("(")?;
-        let args = self.expr_list()?;
+        let message = self.expr()?;
+        self.expect_sym(",")?;
+        let severity = self.expr()?;
+        self.expect_sym(",")?;
+        let state = self.expr()?;
         self.expect_sym(")")?;
-        if args.len() < 3 {
-            return self.unexpected();
-        }
-        if self.eat("with") {
-            loop {
-                if self.eat_any(&["nowait", "log", "seterror"]).is_none() {
-                    return self.unexpected();
-                }
-                if !self.eat_sym(",") {
-                    break;
-                }
-            }
-        }
-        Ok(Kind::RaiseError(args))
+        Ok(Kind::RaiseError(message, severity, state))
     }
 
     pub(super) fn throw(&mut self) -> SqlResult<Kind> {

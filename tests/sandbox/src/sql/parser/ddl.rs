@@ -103,21 +103,11 @@ impl Parser<'_> {
     }
 
     pub(super) fn key_columns(&mut self) -> SqlResult<Vec<(String, bool)>> {
-        self.expect_sym("(")?;
-        let mut out = Vec::new();
-        loop {
-            let column = self.ident()?;
-            let desc = self.eat("desc");
-            if !desc {
-                self.eat("asc");
-            }
-            out.push((column, desc));
-            if !self.eat_sym(",") {
-                break;
-            }
-        }
-        self.expect_sym(")")?;
-        Ok(out)
+        self.in_parentheses(|p| {
+            let column = p.ident()?;
+            let order = p.eat_any(&["asc", "desc"]);
+            Ok((column, order == Some("desc")))
+        })
     }
 
     pub(super) fn alter(&mut self) -> SqlResult<Kind> {
@@ -160,15 +150,10 @@ impl Parser<'_> {
         if self.eat("drop") {
             if self.eat("column") {
                 let missing_ok = self.if_exists()?;
-                let mut columns = vec![self.ident()?];
-                while self.eat_sym(",") {
-                    columns.push(self.ident()?);
-                }
+                let columns = self.list(Self::ident)?;
                 return Ok(Kind::DropColumns(table, columns, missing_ok));
             }
-            self.eat("constraint");
-            let missing_ok = self.if_exists()?;
-            return Ok(Kind::DropConstraint(table, self.ident()?, missing_ok));
+            return self.known_or_syntax("ALTER TABLE DROP", &["constraint"]);
         }
         self.known_or_syntax(
             "ALTER TABLE",
@@ -194,18 +179,18 @@ impl Parser<'_> {
             self.expect("on")?;
             return Ok(Kind::DropIndex(name, self.name()?, missing_ok));
         }
-        let what = match self.eat_any(&["table", "procedure", "proc", "type", "schema", "database"]) {
+        let what = match self.eat_any(&["table", "procedure", "proc", "schema", "database"]) {
             Some("proc") => "procedure",
             Some(what) => what,
             None => {
-                return self.known_or_syntax("DROP", &["view", "function", "trigger", "user", "login", "role"]);
+                return self.known_or_syntax(
+                    "DROP",
+                    &["type", "view", "function", "trigger", "user", "login", "role"],
+                );
             }
         };
         let missing_ok = self.if_exists()?;
-        let mut names = vec![self.name()?];
-        while self.eat_sym(",") {
-            names.push(self.name()?);
-        }
+        let names = self.list(Self::name)?;
         Ok(Kind::Drop(what, names, missing_ok))
     }
 
@@ -227,21 +212,13 @@ impl Parser<'_> {
             self.expect_sym(")")?;
         }
         if self.eat("with") {
-            loop {
-                if self.eat("recompile") {
-                } else if self.is("execute") || self.is("exec") {
-                    self.bump();
-                    self.expect("as")?;
-                    if self.eat_any(&["caller", "owner", "self"]).is_none() {
-                        return self.unexpected();
-                    }
-                } else {
-                    return self.unexpected();
+            self.list(|p| {
+                if p.eat_any(&["execute", "exec"]).is_some() {
+                    p.expect("as")?;
+                    return p.expect_any(&["caller", "owner", "self"]);
                 }
-                if !self.eat_sym(",") {
-                    break;
-                }
-            }
+                p.expect_any(&["recompile"])
+            })?;
         }
         self.expect("as")?;
         Ok((name, params))
@@ -254,11 +231,7 @@ impl Parser<'_> {
             } else {
                 "ALTER PROCEDURE"
             };
-            return Err(
-                SqlError::new(111, format!("'{verb}' must be the first statement in a query batch."))
-                    .class(15)
-                    .at(self.line()),
-            );
+            return Err(SqlError::of(111, &[&verb]).at(self.line()));
         }
         let (name, params) = self.procedure_head()?;
         // The rest of the batch is the body; it must parse.
@@ -268,33 +241,26 @@ impl Parser<'_> {
         Ok(Kind::CreateProcedure(name, params, self.source(from), create, alter))
     }
 
-    /// `@a int = 1 OUTPUT, @b varchar(10)`.
     pub(super) fn params(&mut self) -> SqlResult<Vec<Param>> {
-        let mut out = Vec::new();
-        loop {
-            let name = self.variable()?;
-            self.eat("as");
-            let table = self.table_type()?;
+        self.list(|p| {
+            let name = p.variable()?;
+            p.eat("as");
+            let table = p.table_type()?;
             let ty = match &table {
-                Some(_) if self.eat("readonly") => Ty::Int,
-                Some(ty) => return Err(unknown_type(&ty.join(".")).at(self.line())),
-                None => self.data_type()?.0,
+                Some(_) if p.eat("readonly") => Ty::Int,
+                Some(ty) => return Err(unknown_type(&ty.join(".")).at(p.line())),
+                None => p.data_type()?.0,
             };
-            if self.is("null") {
-                self.bump();
-            }
-            let default = if self.eat_sym("=") { Some(self.expr()?) } else { None };
-            let output = self.eat("output") || self.eat("out");
-            out.push(Param {
+            p.eat("null");
+            let default = if p.eat_sym("=") { Some(p.expr()?) } else { None };
+            let output = p.eat_any(&["output", "out"]).is_some();
+            Ok(Param {
                 name,
                 ty,
                 table,
                 default,
                 output,
-            });
-            if !self.eat_sym(",") {
-                return Ok(out);
-            }
-        }
+            })
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::Parser;
 use super::query::compound;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Assignment, Item, Kind, Query, Rows};
+use crate::sql::ast::{Assignment, Kind, Name, Query, Rows, Target};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
@@ -12,9 +12,7 @@ impl Parser<'_> {
         if self.is("bulk") {
             return self.insert_bulk();
         }
-        if self.is("top") {
-            return Err(SqlError::unsupported("INSERT TOP").at(self.line()));
-        }
+        self.no_top("INSERT TOP")?;
         self.eat("into");
         let table = self.table_name()?;
         self.hints()?;
@@ -25,11 +23,10 @@ impl Parser<'_> {
         } else {
             Vec::new()
         };
-        let output = self.output()?;
-        let rows = if self.eat("default") {
-            self.expect("values")?;
-            Rows::Default
-        } else if self.eat("values") {
+        if self.is("output") || self.is("default") {
+            return Err(SqlError::unsupported("INSERT … OUTPUT, DEFAULT VALUES").at(self.line()));
+        }
+        let rows = if self.eat("values") {
             Rows::Values(self.value_rows()?)
         } else if self.is("select") || self.is("with") || self.is_sym("(") {
             Rows::Query(Box::new(self.query()?))
@@ -41,74 +38,30 @@ impl Parser<'_> {
         Ok(Kind::Insert {
             table,
             columns,
-            output,
             rows,
             ctes,
         })
     }
 
-    fn output(&mut self) -> SqlResult<Vec<Item>> {
-        let mut out = Vec::new();
-        if !self.eat("output") {
-            return Ok(out);
-        }
-        loop {
-            out.push(self.item()?);
-            if !self.eat_sym(",") {
-                break;
-            }
-        }
-        if self.is("into") {
-            return Err(SqlError::unsupported("OUTPUT INTO").at(self.line()));
-        }
-        Ok(out)
-    }
-
     fn insert_bulk(&mut self) -> SqlResult<Kind> {
         self.expect("bulk")?;
         let table = self.name()?;
-        let mut columns = Vec::new();
+        let columns = if self.is_sym("(") {
+            self.in_parentheses(|p| {
+                let column = (p.ident()?, p.data_type()?.0);
+                if p.eat("collate") {
+                    p.ident()?;
+                }
+                Ok(column)
+            })?
+        } else {
+            Vec::new()
+        };
         let mut keep_nulls = false;
-        if self.eat_sym("(") {
-            loop {
-                let name = self.ident()?;
-                columns.push((name, self.data_type()?.0));
-                if self.eat("collate") {
-                    self.ident()?;
-                }
-                if !self.eat_sym(",") {
-                    break;
-                }
-            }
-            self.expect_sym(")")?;
-        }
         if self.eat("with") {
-            self.expect_sym("(")?;
-            loop {
-                let option = self.bump().text().to_ascii_lowercase();
-                match option.as_str() {
-                    "keep_nulls" => keep_nulls = true,
-                    "tablock" | "check_constraints" | "fire_triggers" => {}
-                    "rows_per_batch" | "kilobytes_per_batch" => {
-                        self.expect_sym("=")?;
-                        self.signed_int()?;
-                    }
-                    "order" => {
-                        self.expect_sym("(")?;
-                        while !self.eat_sym(")") {
-                            if self.is_end() {
-                                return self.unexpected();
-                            }
-                            self.bump();
-                        }
-                    }
-                    other => return Err(SqlError::syntax(other).at(self.line())),
-                }
-                if !self.eat_sym(",") {
-                    break;
-                }
+            for option in self.in_parentheses(Self::bulk_option)? {
+                keep_nulls |= option == "keep_nulls";
             }
-            self.expect_sym(")")?;
         }
         Ok(Kind::InsertBulk {
             table,
@@ -117,26 +70,49 @@ impl Parser<'_> {
         })
     }
 
+    fn bulk_option(&mut self) -> SqlResult<String> {
+        let option = self.bump().text().to_ascii_lowercase();
+        match option.as_str() {
+            "keep_nulls" | "tablock" | "check_constraints" | "fire_triggers" => {}
+            "rows_per_batch" | "kilobytes_per_batch" => {
+                self.expect_sym("=")?;
+                self.signed_int()?;
+            }
+            "order" => {
+                self.key_columns()?;
+            }
+            other => return Err(SqlError::syntax(other).at(self.line())),
+        }
+        Ok(option)
+    }
+
     pub(super) fn update(&mut self) -> SqlResult<Kind> {
         self.expect("update")?;
         if self.eat("statistics") {
             return self.update_statistics();
         }
-        let top = self.top()?;
+        self.no_top("UPDATE TOP")?;
         let table = self.table_name()?;
         self.hints()?;
         let sets = self.sets()?;
-        let output = self.output()?;
+        Ok(Kind::Update(self.target(table)?, sets))
+    }
+
+    /// What follows the table of a change, and its `SET`.
+    fn target(&mut self, table: Name) -> SqlResult<Target> {
+        if self.is("output") {
+            return Err(SqlError::unsupported("OUTPUT").at(self.line()));
+        }
         let from = if self.eat("from") { self.sources()? } else { Vec::new() };
         let filter = self.filter()?;
-        Ok(Kind::Update {
-            table,
-            sets,
-            output,
-            from,
-            filter,
-            top,
-        })
+        Ok(Target { table, from, filter })
+    }
+
+    fn no_top(&self, what: &str) -> SqlResult<()> {
+        if self.is("top") {
+            return Err(SqlError::unsupported(what).at(self.line()));
+        }
+        Ok(())
     }
 
     /// `UPDATE STATISTICS table [index] [WITH FULLSCAN]`
@@ -153,55 +129,34 @@ impl Parser<'_> {
         Ok(Kind::UpdateStatistics(table, one))
     }
 
-    /// `SET column = value, …`
+    /// `SET` of an update: each a column, the operator of a compound assignment, and the value.
     pub(super) fn sets(&mut self) -> SqlResult<Vec<Assignment>> {
         self.expect("set")?;
-        let mut sets = Vec::new();
-        loop {
-            let variable = if let Tok::Var(v) = self.tok().clone() {
-                self.bump();
-                Some(v)
-            } else {
-                None
-            };
-            let mut column = None;
-            if variable.is_none() {
-                column = Some(self.name()?);
-            } else if self.is_sym("=") && matches!(self.peek(2), Tok::Sym("=")) {
-                // `@v = column = expression`
-                self.bump();
-                column = Some(self.name()?);
-            }
-            let Tok::Sym(op) = *self.tok() else {
-                return self.unexpected();
-            };
-            let operator = compound(op);
-            if operator.is_none() && op != "=" {
-                return self.unexpected();
-            }
-            self.bump();
-            sets.push((column, variable, operator, self.expr()?));
-            if !self.eat_sym(",") {
-                return Ok(sets);
-            }
+        if matches!(self.tok(), Tok::Var(_)) {
+            return Err(SqlError::unsupported("UPDATE … SET @variable").at(self.line()));
         }
+        self.list(|p| Ok((p.name()?, p.assignment()?, p.expr()?)))
+    }
+
+    /// `=`, or the operator of a compound assignment.
+    pub(super) fn assignment(&mut self) -> SqlResult<Option<&'static str>> {
+        let operator = match self.tok() {
+            Tok::Sym(symbol) => compound(*symbol),
+            _ => None,
+        };
+        if operator.is_none() && !self.is_sym("=") {
+            return self.unexpected();
+        }
+        self.bump();
+        Ok(operator)
     }
 
     pub(super) fn delete(&mut self) -> SqlResult<Kind> {
         self.expect("delete")?;
-        let top = self.top()?;
+        self.no_top("DELETE TOP")?;
         self.eat("from");
         let table = self.table_name()?;
         self.hints()?;
-        let output = self.output()?;
-        let from = if self.eat("from") { self.sources()? } else { Vec::new() };
-        let filter = self.filter()?;
-        Ok(Kind::Delete {
-            table,
-            output,
-            from,
-            filter,
-            top,
-        })
+        Ok(Kind::Delete(self.target(table)?))
     }
 }

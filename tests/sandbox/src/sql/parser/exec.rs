@@ -8,12 +8,11 @@ use crate::sql::lexer::Tok;
 impl Parser<'_> {
     /// The first word of a batch that is no keyword is a procedure to execute.
     pub(super) fn bare_exec(&mut self) -> SqlResult<Option<Stmt>> {
-        let known = ["throw"];
         match self.tok() {
             Tok::Quoted(_) => {}
             Tok::Word(w)
                 if !super::is_reserved(w)
-                    && !known.contains(&w.to_ascii_lowercase().as_str())
+                    && !w.eq_ignore_ascii_case("throw")
                     && !matches!(self.peek(1), Tok::Sym("=" | "(")) => {}
             _ => return Ok(None),
         }
@@ -43,31 +42,26 @@ impl Parser<'_> {
             self.bump();
         }
         let name = self.name()?;
-        let mut args = Vec::new();
-        if self.starts_argument() {
-            loop {
-                args.push(self.argument()?);
-                if !self.eat_sym(",") {
-                    break;
-                }
-            }
-        }
+        let args = if self.starts_argument() {
+            self.list(Self::argument)?
+        } else {
+            Vec::new()
+        };
         if self.eat("with") {
             self.expect("recompile")?;
         }
         Ok(Kind::Exec(result, name, args))
     }
 
-    pub(super) fn starts_argument(&self) -> bool {
+    fn starts_argument(&self) -> bool {
         match self.tok() {
-            Tok::Int(_) | Tok::Dec(_) | Tok::Float(_) | Tok::Money(_) | Tok::Str(..) | Tok::Bin(_) => true,
-            Tok::Var(_) | Tok::Global(_) | Tok::Quoted(_) => true,
             Tok::Sym(s) => *s == "-",
             Tok::Word(w) => {
                 let w = w.to_ascii_lowercase();
-                w == "null" || w == "default" || !super::is_reserved(&w) && !matches!(w.as_str(), "throw")
+                w == "null" || w == "default" || !super::is_reserved(&w) && w != "throw"
             }
             Tok::End => false,
+            _ => true,
         }
     }
 
@@ -78,22 +72,15 @@ impl Parser<'_> {
             self.bump();
         }
         // An argument is a constant or a variable, or a bare word taken as text.
-        let value = match self.tok().clone() {
-            Tok::Word(w) if !super::is_reserved(&w) => {
-                self.bump();
-                Expr::Str(w, true)
-            }
-            Tok::Quoted(w) => {
-                self.bump();
-                Expr::Str(w, true)
-            }
+        let value = match self.tok() {
+            _ if self.is_ident() => Expr::Str(self.ident()?, true),
             Tok::Sym("-") => {
                 self.bump();
                 Expr::Unary("-", Box::new(self.constant()?))
             }
             _ => self.constant()?,
         };
-        let output = self.eat("output") || self.eat("out");
+        let output = self.eat_any(&["output", "out"]).is_some();
         Ok(Argument { name, value, output })
     }
 

@@ -4,14 +4,15 @@ use super::{Parser, is_reserved};
 use crate::error::SqlResult;
 use crate::sql::ast::{Call, Expr, Order, Over};
 use crate::sql::lexer::Tok;
+use crate::value::Ty;
 
 const COMPARISONS: [&str; 9] = ["=", "<>", "!=", "<", "<=", ">", ">=", "!<", "!>"];
 
 /// Functions that are written without parentheses.
-const BARE: [&str; 4] = ["CURRENT_TIMESTAMP", "CURRENT_USER", "SESSION_USER", "SYSTEM_USER"];
+const BARE: &str = "CURRENT_TIMESTAMP";
 
 /// Reserved words that are functions when a parenthesis follows.
-const RESERVED_FUNCTIONS: [&str; 7] = ["coalesce", "nullif", "left", "right", "user", "update", "contains"];
+const RESERVED_FUNCTIONS: [&str; 4] = ["coalesce", "nullif", "left", "right"];
 
 fn boxed(e: Expr) -> Box<Expr> {
     Box::new(e)
@@ -108,11 +109,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn expr_list(&mut self) -> SqlResult<Vec<Expr>> {
-        let mut out = vec![self.expr()?];
-        while self.eat_sym(",") {
-            out.push(self.expr()?);
-        }
-        Ok(out)
+        self.list(Self::expr)
     }
 
     /// An expression: `+`, `-` and the bit operators bind least.
@@ -140,37 +137,18 @@ impl Parser<'_> {
             return Ok(Expr::Unary(op, boxed(self.unary()?)));
         }
         let mut expr = self.primary()?;
-        loop {
-            if self.eat("collate") {
-                expr = Expr::Collate(boxed(expr), self.ident()?);
-            } else if self.is("at") && self.is_at(1, "time") {
-                self.bump();
-                self.bump();
-                self.expect("zone")?;
-                expr = Expr::AtTimeZone(boxed(expr), boxed(self.primary()?));
-            } else {
-                return Ok(expr);
-            }
+        while self.eat("collate") {
+            expr = Expr::Collate(boxed(expr), self.ident()?);
         }
+        Ok(expr)
     }
 
     fn primary(&mut self) -> SqlResult<Expr> {
-        let tok = self.tok().clone();
-        let simple = match tok {
-            Tok::Int(s) => Expr::Int(s),
-            Tok::Dec(s) => Expr::Dec(s),
-            Tok::Float(s) => Expr::Float(s),
-            Tok::Money(s) => Expr::Money(s),
-            Tok::Str(s, n) => Expr::Str(s, n),
-            Tok::Bin(b) => Expr::Bin(b),
-            Tok::Var(v) => Expr::Var(v),
-            Tok::Global(v) => Expr::Global(v.to_ascii_uppercase()),
-            Tok::Sym("(") => return self.parenthesis(),
-            Tok::Word(_) | Tok::Quoted(_) => return self.word(),
-            _ => return self.unexpected(),
-        };
-        self.bump();
-        Ok(simple)
+        match self.tok() {
+            Tok::Sym("(") => self.parenthesis(),
+            Tok::Word(_) | Tok::Quoted(_) => self.word(),
+            _ => self.constant(),
+        }
     }
 
     fn parenthesis(&mut self) -> SqlResult<Expr> {
@@ -198,12 +176,12 @@ impl Parser<'_> {
                     return Ok(Expr::Default);
                 }
                 "case" => return self.case(),
-                "cast" | "try_cast" if followed => return self.cast(word == "try_cast"),
-                "convert" | "try_convert" if followed => return self.convert(word == "try_convert"),
+                "cast" if followed => return self.cast(),
+                "convert" if followed => return self.convert(),
                 _ => {}
             }
             let upper = w.to_ascii_uppercase();
-            if BARE.contains(&upper.as_str()) {
+            if upper == BARE {
                 self.bump();
                 return Ok(Expr::Call(Call::plain(vec![upper], Vec::new())));
             }
@@ -251,17 +229,17 @@ impl Parser<'_> {
         Ok(Expr::Case(operand, arms, otherwise))
     }
 
-    fn cast(&mut self, attempt: bool) -> SqlResult<Expr> {
+    fn cast(&mut self) -> SqlResult<Expr> {
         self.bump();
         self.expect_sym("(")?;
         let value = self.expr()?;
         self.expect("as")?;
         let ty = self.cast_type()?;
         self.expect_sym(")")?;
-        Ok(Expr::Cast(boxed(value), ty, None, attempt))
+        Ok(Expr::Cast(boxed(value), ty, None))
     }
 
-    fn convert(&mut self, attempt: bool) -> SqlResult<Expr> {
+    fn convert(&mut self) -> SqlResult<Expr> {
         self.bump();
         self.expect_sym("(")?;
         let ty = self.cast_type()?;
@@ -273,21 +251,21 @@ impl Parser<'_> {
             None
         };
         self.expect_sym(")")?;
-        Ok(Expr::Cast(boxed(value), ty, style, attempt))
+        Ok(Expr::Cast(boxed(value), ty, style))
     }
 
-    /// In a cast a string without a length has thirty characters.
-    fn cast_type(&mut self) -> SqlResult<crate::value::Ty> {
-        use crate::value::Ty;
+    /// A type without a length has 30 characters or bytes here.
+    fn cast_type(&mut self) -> SqlResult<Ty> {
         let (ty, _) = self.data_type()?;
         let sized = self.at > 0 && matches!(self.tokens[self.at - 1].tok, Tok::Sym(")"));
         Ok(match ty {
-            Ty::VarChar(1) if !sized => Ty::VarChar(30),
-            Ty::NVarChar(1) if !sized => Ty::NVarChar(30),
-            Ty::Char(1) if !sized => Ty::Char(30),
-            Ty::NChar(1) if !sized => Ty::NChar(30),
-            Ty::VarBinary(1) if !sized => Ty::VarBinary(30),
-            Ty::Binary(1) if !sized => Ty::Binary(30),
+            _ if sized => ty,
+            Ty::VarChar(1) => Ty::VarChar(30),
+            Ty::NVarChar(1) => Ty::NVarChar(30),
+            Ty::Char(1) => Ty::Char(30),
+            Ty::NChar(1) => Ty::NChar(30),
+            Ty::VarBinary(1) => Ty::VarBinary(30),
+            Ty::Binary(1) => Ty::Binary(30),
             other => other,
         })
     }
@@ -312,13 +290,6 @@ impl Parser<'_> {
             call.args.extend(self.expr_list()?);
         }
         self.expect_sym(")")?;
-        if self.is("within") && self.is_at(1, "group") {
-            self.bump();
-            self.bump();
-            self.expect_sym("(")?;
-            call.within = self.order_by()?;
-            self.expect_sym(")")?;
-        }
         if self.eat("over") {
             self.expect_sym("(")?;
             let mut over = Over {
@@ -341,18 +312,11 @@ impl Parser<'_> {
     pub(super) fn order_by(&mut self) -> SqlResult<Vec<Order>> {
         self.expect("order")?;
         self.expect("by")?;
-        let mut out = Vec::new();
-        loop {
-            let expr = self.expr()?;
-            let desc = self.eat("desc");
-            if !desc {
-                self.eat("asc");
-            }
-            out.push(Order { expr, desc });
-            if !self.eat_sym(",") {
-                return Ok(out);
-            }
-        }
+        self.list(|p| {
+            let expr = p.expr()?;
+            let desc = p.eat_any(&["asc", "desc"]) == Some("desc");
+            Ok(Order { expr, desc })
+        })
     }
 }
 
@@ -365,7 +329,6 @@ impl Call {
             star: false,
             distinct: false,
             over: None,
-            within: Vec::new(),
         }
     }
 }

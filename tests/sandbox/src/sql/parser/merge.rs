@@ -33,11 +33,7 @@ impl Parser<'_> {
             return Err(SqlError::unsupported(format!("MERGE … {what}")).at(self.line()));
         }
         if !self.is_sym(";") {
-            return Err(
-                SqlError::new(10713, "A MERGE statement must be terminated by a semi-colon (;).")
-                    .class(15)
-                    .at(self.line()),
-            );
+            return Err(SqlError::of(10713, &[]).at(self.line()));
         }
         Ok(Kind::Merge(Box::new(Merge {
             target,
@@ -54,12 +50,8 @@ impl Parser<'_> {
         } else {
             self.expect("not")?;
             self.expect("matched")?;
-            if self.eat("by") {
-                match self.eat_any(&["target", "source"]) {
-                    Some("target") => MergeRows::NotInTarget,
-                    Some(_) => MergeRows::NotInSource,
-                    None => return self.unexpected(),
-                }
+            if self.eat("by") && self.expect_any(&["target", "source"])? == "source" {
+                MergeRows::NotInSource
             } else {
                 MergeRows::NotInTarget
             }
@@ -67,24 +59,14 @@ impl Parser<'_> {
         let condition = if self.eat("and") { Some(self.condition()?) } else { None };
         self.expect("then")?;
         let line = self.line();
-        let action = match self.eat_any(&["update", "delete", "insert"]) {
-            Some("update") => MergeAction::Update(self.sets()?),
-            Some("delete") => MergeAction::Delete,
-            Some(_) => self.merge_insert()?,
-            None => return self.unexpected(),
+        let action = match self.expect_any(&["update", "delete", "insert"])? {
+            "update" => MergeAction::Update(self.sets()?),
+            "delete" => MergeAction::Delete,
+            _ => self.merge_insert()?,
         };
         let fits = matches!(action, MergeAction::Insert(..)) == (rows == MergeRows::NotInTarget);
         if !fits {
-            return Err(SqlError::new(
-                10710,
-                format!(
-                    "An action of type '{}' is not allowed in the '{}' clause of a MERGE statement.",
-                    action_name(&action),
-                    rows_name(rows)
-                ),
-            )
-            .class(15)
-            .at(line));
+            return Err(SqlError::of(10710, &[&action_name(&action), &rows_name(rows)]).at(line));
         }
         Ok(MergeClause {
             rows,
@@ -94,20 +76,12 @@ impl Parser<'_> {
     }
 
     fn merge_insert(&mut self) -> SqlResult<MergeAction> {
-        let columns = if self.is_sym("(") {
-            self.ident_list()?
-        } else {
-            Vec::new()
-        };
-        if self.eat("default") {
-            self.expect("values")?;
-            return Ok(MergeAction::Insert(columns, None));
+        let columns = self.optional_idents()?;
+        if self.is("default") {
+            return Err(SqlError::unsupported("MERGE … INSERT DEFAULT VALUES").at(self.line()));
         }
         self.expect("values")?;
-        self.expect_sym("(")?;
-        let values = self.expr_list()?;
-        self.expect_sym(")")?;
-        Ok(MergeAction::Insert(columns, Some(values)))
+        Ok(MergeAction::Insert(columns, self.in_parentheses(Self::expr)?))
     }
 }
 
@@ -117,7 +91,7 @@ fn check(clause: &MergeClause, before: &[MergeClause]) -> SqlResult<()> {
     let rows = rows_name(clause.rows);
     if same().any(|c| c.condition.is_none()) {
         return Err(if clause.condition.is_some() {
-            SqlError::new(5324, format!("In a MERGE statement, a '{rows}' clause with a search condition cannot appear after a '{rows}' clause with no search condition.")).class(15)
+            SqlError::of(5324, &[&rows, &rows])
         } else {
             twice(clause)
         });
@@ -131,15 +105,7 @@ fn check(clause: &MergeClause, before: &[MergeClause]) -> SqlResult<()> {
 }
 
 fn twice(clause: &MergeClause) -> SqlError {
-    SqlError::new(
-        10714,
-        format!(
-            "An action of type '{}' cannot appear more than once in a '{}' clause of a MERGE statement.",
-            rows_name(clause.rows),
-            action_name(&clause.action)
-        ),
-    )
-    .class(15)
+    SqlError::of(10714, &[&rows_name(clause.rows), &action_name(&clause.action)])
 }
 
 fn rows_name(rows: MergeRows) -> &'static str {

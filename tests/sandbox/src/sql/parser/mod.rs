@@ -92,14 +92,6 @@ pub fn table_body(text: &str) -> SqlResult<(Vec<ColumnDef>, Vec<Constraint>)> {
     Ok(body)
 }
 
-/// Parses a data type, as in `@p1 decimal(10,2)`.
-pub fn data_type(text: &str) -> SqlResult<Ty> {
-    let mut parser = Parser::new(text)?;
-    let (ty, _) = parser.data_type()?;
-    parser.expect_end()?;
-    Ok(ty)
-}
-
 /// Splits a possibly quoted name of several parts.
 pub fn name(text: &str) -> SqlResult<Name> {
     let mut parser = Parser::new(text)?;
@@ -164,11 +156,7 @@ impl<'a> Parser<'a> {
     fn syntax_error(&self) -> SqlError {
         match self.tok() {
             Tok::End if self.at > 0 => SqlError::syntax(&self.tokens[self.at - 1].tok.text()).at(self.line()),
-            Tok::Word(word) if is_reserved(word) => {
-                SqlError::new(156, format!("Incorrect syntax near the keyword '{word}'."))
-                    .class(15)
-                    .at(self.line())
-            }
+            Tok::Word(word) if is_reserved(word) => SqlError::of(156, &[&word]).at(self.line()),
             tok => SqlError::syntax(&tok.text()).at(self.line()),
         }
     }
@@ -199,6 +187,11 @@ impl<'a> Parser<'a> {
 
     fn eat_any(&mut self, words: &[&'static str]) -> Option<&'static str> {
         words.iter().copied().find(|word| self.eat(word))
+    }
+
+    /// One of these words, which has to be there.
+    fn expect_any(&mut self, words: &[&'static str]) -> SqlResult<&'static str> {
+        self.eat_any(words).map_or_else(|| self.unexpected(), Ok)
     }
 
     fn is_sym(&self, symbol: &str) -> bool {
@@ -275,14 +268,35 @@ impl<'a> Parser<'a> {
         self.ident()
     }
 
-    fn ident_list(&mut self) -> SqlResult<Vec<String>> {
-        self.expect_sym("(")?;
-        let mut out = vec![self.ident()?];
+    /// One or more, separated by commas.
+    fn list<T>(&mut self, one: impl Fn(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
+        let mut out = vec![one(self)?];
         while self.eat_sym(",") {
-            out.push(self.ident()?);
+            out.push(one(self)?);
         }
+        Ok(out)
+    }
+
+    /// The same in parentheses.
+    fn in_parentheses<T>(&mut self, one: impl Fn(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
+        self.expect_sym("(")?;
+        let out = self.list(one)?;
         self.expect_sym(")")?;
         Ok(out)
+    }
+
+    /// Column names in parentheses, if there are any.
+    fn optional_idents(&mut self) -> SqlResult<Vec<String>> {
+        if self.is_sym("(") {
+            self.ident_list()
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Column names in parentheses.
+    fn ident_list(&mut self) -> SqlResult<Vec<String>> {
+        self.in_parentheses(Self::ident)
     }
 
     fn variable(&mut self) -> SqlResult<String> {

@@ -8,19 +8,11 @@ use crate::sql::lexer::Tok;
 type Ctes = Vec<(String, Vec<String>, Query)>;
 
 impl Parser<'_> {
-    /// `WITH … SELECT`, `WITH … INSERT`.
     pub(super) fn with_statement(&mut self) -> SqlResult<Kind> {
         if self.is_at(1, "change_tracking_context") {
-            self.bump();
-            return self.with_context();
+            return Err(SqlError::unsupported("WITH CHANGE_TRACKING_CONTEXT").at(self.line()));
         }
-        self.expect("with")?;
-        self.with_tables()
-    }
-
-    /// After `WITH`: the tables and the statement.
-    pub(super) fn with_tables(&mut self) -> SqlResult<Kind> {
-        let ctes = self.tables()?;
+        let ctes = self.ctes()?;
         if self.is("insert") {
             return self.insert(ctes);
         }
@@ -34,58 +26,30 @@ impl Parser<'_> {
 
     pub(super) fn ctes(&mut self) -> SqlResult<Ctes> {
         self.expect("with")?;
-        self.tables()
+        self.list(|p| {
+            let (name, columns) = (p.ident()?, p.optional_idents()?);
+            p.expect("as")?;
+            p.expect_sym("(")?;
+            let query = p.query()?;
+            p.expect_sym(")")?;
+            Ok((name, columns, query))
+        })
     }
 
-    fn tables(&mut self) -> SqlResult<Ctes> {
-        let mut out = Vec::new();
-        loop {
-            let name = self.ident()?;
-            let columns = if self.is_sym("(") {
-                self.ident_list()?
-            } else {
-                Vec::new()
-            };
-            self.expect("as")?;
-            self.expect_sym("(")?;
-            let query = self.query()?;
-            self.expect_sym(")")?;
-            out.push((name, columns, query));
-            if !self.eat_sym(",") {
-                return Ok(out);
-            }
-        }
-    }
-
-    /// A whole query.
     pub(super) fn query(&mut self) -> SqlResult<Query> {
         let ctes = if self.is("with") { self.ctes()? } else { Vec::new() };
         let body = self.body()?;
         let order = if self.is("order") { self.order_by()? } else { Vec::new() };
-        let mut offset = None;
-        if !order.is_empty() && self.eat("offset") {
-            let skip = self.expr()?;
-            if self.eat_any(&["rows", "row"]).is_none() {
-                return self.unexpected();
-            }
-            let mut fetch = None;
-            if self.eat("fetch") {
-                if self.eat_any(&["next", "first"]).is_none() {
-                    return self.unexpected();
-                }
-                fetch = Some(self.expr()?);
-                if self.eat_any(&["rows", "row"]).is_none() {
-                    return self.unexpected();
-                }
-                self.expect("only")?;
-            }
-            offset = Some((skip, fetch));
-        }
+        let offset = if !order.is_empty() && self.eat("offset") {
+            Some(self.offset()?)
+        } else {
+            None
+        };
         if self.is("for") && (self.is_at(1, "xml") || self.is_at(1, "json")) {
             return Err(SqlError::unsupported("FOR XML, FOR JSON").at(self.line()));
         }
         if self.eat("option") {
-            self.query_hints()?;
+            self.in_parentheses(Self::query_hint)?;
         }
         Ok(Query {
             ctes,
@@ -95,27 +59,28 @@ impl Parser<'_> {
         })
     }
 
-    pub(super) fn query_hints(&mut self) -> SqlResult<()> {
-        self.expect_sym("(")?;
-        loop {
-            if self.eat("recompile") {
-            } else if self.eat("maxdop") || self.eat("maxrecursion") {
-                self.signed_int()?;
-            } else if self.eat("loop") || self.eat("hash") || self.eat("merge") {
-                if !self.eat("join") {
-                    return self.unexpected();
-                }
-            } else if self.eat("optimize") {
-                self.expect("for")?;
-                self.expect("unknown")?;
-            } else {
-                return self.unexpected();
-            }
-            if !self.eat_sym(",") {
-                break;
-            }
+    /// The rows that `OFFSET` skips and `FETCH` takes.
+    fn offset(&mut self) -> SqlResult<(Expr, Option<Expr>)> {
+        let skip = self.expr()?;
+        self.expect_any(&["rows", "row"])?;
+        if !self.eat("fetch") {
+            return Ok((skip, None));
         }
-        self.expect_sym(")")
+        self.expect_any(&["next", "first"])?;
+        let fetch = self.expr()?;
+        self.expect_any(&["rows", "row"])?;
+        self.expect("only")?;
+        Ok((skip, Some(fetch)))
+    }
+
+    /// A hint that changes nothing here.
+    fn query_hint(&mut self) -> SqlResult<()> {
+        match self.expect_any(&["recompile", "maxdop", "loop", "hash", "merge", "optimize"])? {
+            "maxdop" => self.signed_int().map(|_| ()),
+            "loop" | "hash" | "merge" => self.expect("join"),
+            "optimize" => self.expect("for").and_then(|()| self.expect("unknown")),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn body(&mut self) -> SqlResult<Body> {
@@ -159,13 +124,7 @@ impl Parser<'_> {
             self.eat("all");
         }
         select.top = self.top()?;
-        loop {
-            let item = self.item()?;
-            select.items.push(item);
-            if !self.eat_sym(",") {
-                break;
-            }
-        }
+        select.items = self.list(Self::item)?;
         if self.eat("into") {
             select.into = Some(self.name()?);
         }
@@ -260,18 +219,12 @@ impl Parser<'_> {
     }
 
     pub(super) fn column_alias(&mut self) -> SqlResult<Option<String>> {
-        if self.eat("as") {
-            if let Tok::Str(s, _) = self.tok().clone() {
-                self.bump();
-                return Ok(Some(s));
-            }
-            return Ok(Some(self.ident()?));
-        }
+        let named = self.eat("as");
         if let Tok::Str(s, _) = self.tok().clone() {
             self.bump();
             return Ok(Some(s));
         }
-        if self.is_ident() {
+        if named || self.is_ident() {
             Ok(Some(self.ident()?))
         } else {
             Ok(None)

@@ -41,11 +41,7 @@ const LOCKING: [(&str, Mode); 6] = [
 impl Parser<'_> {
     /// The sources after `FROM`.
     pub(super) fn sources(&mut self) -> SqlResult<Vec<Table>> {
-        let mut out = vec![self.joined()?];
-        while self.eat_sym(",") {
-            out.push(self.joined()?);
-        }
-        Ok(out)
+        self.list(Self::joined)
     }
 
     pub(super) fn joined(&mut self) -> SqlResult<Table> {
@@ -125,8 +121,8 @@ impl Parser<'_> {
             };
             self.expect_sym(")")?;
             let alias = self.table_alias()?;
-            let columns = if alias.is_some() && self.is_sym("(") {
-                self.ident_list()?
+            let columns = if alias.is_some() {
+                self.optional_idents()?
             } else {
                 Vec::new()
             };
@@ -173,31 +169,19 @@ impl Parser<'_> {
         } else if !(self.is_sym("(") && self.old_hint()) {
             return Ok(());
         }
-        self.expect_sym("(")?;
-        loop {
-            match self.tok() {
-                Tok::Word(w) if HINTS.contains(&w.to_ascii_lowercase().as_str()) => {
-                    let mode = LOCKING.iter().find(|(hint, _)| w.eq_ignore_ascii_case(hint));
-                    self.locks = self.locks.max(mode.map(|(_, mode)| *mode));
-                    self.bump();
-                }
-                Tok::Word(w) if w.eq_ignore_ascii_case("index") => {
-                    self.bump();
-                    if !self.eat_sym("=") {
-                        self.expect_sym("(")?;
-                        self.bump();
-                        self.expect_sym(")")?;
-                    } else {
-                        self.bump();
-                    }
-                }
-                _ => return self.unexpected(),
+        self.in_parentheses(Self::hint).map(|_| ())
+    }
+
+    fn hint(&mut self) -> SqlResult<()> {
+        match self.tok() {
+            Tok::Word(w) if HINTS.contains(&w.to_ascii_lowercase().as_str()) => {
+                let mode = LOCKING.iter().find(|(hint, _)| w.eq_ignore_ascii_case(hint));
+                self.locks = self.locks.max(mode.map(|(_, mode)| *mode));
+                self.bump();
+                Ok(())
             }
-            if !self.eat_sym(",") {
-                break;
-            }
+            _ => self.unexpected(),
         }
-        self.expect_sym(")")
     }
 
     pub(super) fn table_alias(&mut self) -> SqlResult<Option<String>> {
@@ -217,23 +201,10 @@ impl Parser<'_> {
     pub(super) fn derived_alias(&mut self) -> SqlResult<(String, Vec<String>)> {
         self.eat("as");
         let alias = self.ident()?;
-        let columns = if self.is_sym("(") {
-            self.ident_list()?
-        } else {
-            Vec::new()
-        };
-        Ok((alias, columns))
+        Ok((alias, self.optional_idents()?))
     }
 
     pub(super) fn value_rows(&mut self) -> SqlResult<Vec<Vec<Expr>>> {
-        let mut rows = Vec::new();
-        loop {
-            self.expect_sym("(")?;
-            rows.push(self.expr_list()?);
-            self.expect_sym(")")?;
-            if !self.eat_sym(",") {
-                return Ok(rows);
-            }
-        }
+        self.list(|p| p.in_parentheses(Self::expr))
     }
 }

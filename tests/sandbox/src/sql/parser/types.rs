@@ -4,7 +4,7 @@ use super::Parser;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Name;
 use crate::sql::lexer::Tok;
-use crate::value::{Clr, MAX, Ty};
+use crate::value::{MAX, Ty};
 
 impl Parser<'_> {
     /// The name of a type that is none of the server's own: a table type, if anything.
@@ -59,51 +59,36 @@ impl Parser<'_> {
     }
 
     fn type_arguments(&mut self) -> SqlResult<Vec<u16>> {
-        let mut args = Vec::new();
-        if !self.eat_sym("(") {
-            return Ok(args);
+        if !self.is_sym("(") {
+            return Ok(Vec::new());
         }
-        loop {
-            match self.tok().clone() {
-                Tok::Int(n) => {
-                    self.bump();
-                    args.push(
-                        n.parse()
-                            .ok()
-                            .filter(|n| *n != MAX)
-                            .ok_or_else(|| SqlError::syntax(&n))?,
-                    );
-                }
-                Tok::Word(w) if w.eq_ignore_ascii_case("max") => {
-                    self.bump();
-                    args.push(MAX);
-                }
-                _ => return self.unexpected(),
+        self.in_parentheses(|p| {
+            if p.eat("max") {
+                return Ok(MAX);
             }
-            if !self.eat_sym(",") {
-                break;
-            }
-        }
-        self.expect_sym(")")?;
-        Ok(args)
+            let n = p.signed_int()?;
+            let length = u16::try_from(n).ok().filter(|n| *n != MAX);
+            length.ok_or_else(|| SqlError::syntax(&n.to_string()))
+        })
     }
 }
 
-/// The type of a name and its arguments.
-pub fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
-    let length = |limit: u16, default: u16| -> SqlResult<u16> {
+/// The type of this name, with its length, precision or scale.
+fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
+    let known = match name {
+        "integer" => "int",
+        "numeric" | "dec" => "decimal",
+        "character" => "char",
+        "rowversion" => "timestamp",
+        other => other,
+    };
+    let length = |limit: u16| -> SqlResult<u16> {
         match args {
-            [] => Ok(default),
-            [MAX] if matches!(name, "varchar" | "nvarchar" | "varbinary" | "character") => Ok(MAX),
-            [n] if (1..=limit).contains(n) => Ok(*n),
-            [0] => Err(SqlError::new(1001, "Length or precision specification 0 is invalid.").class(15)),
-            [n] => Err(SqlError::new(
-                131,
-                format!(
-                    "The size ({n}) given to the type '{name}' exceeds the maximum allowed for any data type ({limit})."
-                ),
-            )
-            .class(15)),
+            [] => Ok(1),
+            [MAX] if matches!(known, "varchar" | "nvarchar" | "varbinary") => Ok(MAX),
+            [0] => Err(SqlError::of(1001, &[&0])),
+            [n] if *n <= limit => Ok(*n),
+            [n] => Err(SqlError::of(131, &[n, &name, &limit])),
             _ => Err(SqlError::syntax(",")),
         }
     };
@@ -111,76 +96,47 @@ pub fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
         match args {
             [] => Ok(7),
             [n @ 0..=7] => Ok(n.to_le_bytes()[0]),
-            _ => Err(SqlError::new(1002, format!("Line 1: Specified scale {} is invalid.", args[0])).class(15)),
+            _ => Err(SqlError::of(1002, &[&args[0]])),
         }
     };
-    let plain = |ty: Ty| {
-        if args.is_empty() {
-            Ok(ty)
-        } else {
-            Err(SqlError::new(
-                2716,
-                format!("Column, parameter, or variable: Cannot specify a column width on data type {name}."),
-            ))
-        }
+    let ty = match known {
+        "sysname" => Ty::NVarChar(128),
+        "sql_variant" | "json" | "vector" => return Err(SqlError::unsupported(format!("data type {name}"))),
+        _ => Ty::of_name(known).ok_or_else(|| unknown_type(name))?,
     };
-    match name {
-        "bit" => plain(Ty::Bit),
-        "tinyint" => plain(Ty::TinyInt),
-        "smallint" => plain(Ty::SmallInt),
-        "int" | "integer" => plain(Ty::Int),
-        "bigint" => plain(Ty::BigInt),
-        "decimal" | "numeric" | "dec" => match args {
-            [] => Ok(Ty::Decimal(18, 0)),
-            [p @ 1..=38] => Ok(Ty::Decimal(p.to_le_bytes()[0], 0)),
-            [p @ 1..=38, s] if s <= p => Ok(Ty::Decimal(p.to_le_bytes()[0], s.to_le_bytes()[0])),
-            [_, _] => Err(SqlError::new(192, "The scale must be less than or equal to the precision.").class(15)),
-            _ => Err(SqlError::new(
-                1001,
-                format!("Length or precision specification {} is invalid.", args[0]),
-            )
-            .class(15)),
+    Ok(match ty {
+        _ if known == "sysname" => ty,
+        Ty::Decimal(..) => decimal(args)?,
+        Ty::Float => match args {
+            [] | [25..=53] => Ty::Float,
+            [1..=24] => Ty::Real,
+            _ => return Err(SqlError::of(1001, &[&args[0]])),
         },
-        "smallmoney" => plain(Ty::SmallMoney),
-        "money" => plain(Ty::Money),
-        "real" => plain(Ty::Real),
-        "float" => match args {
-            [] => Ok(Ty::Float),
-            [1..=24] => Ok(Ty::Real),
-            [25..=53] => Ok(Ty::Float),
-            _ => Err(SqlError::new(1001, "Length or precision specification is invalid.").class(15)),
-        },
-        "date" => plain(Ty::Date),
-        "time" => Ok(Ty::Time(scale()?)),
-        "smalldatetime" => plain(Ty::SmallDateTime),
-        "datetime" => plain(Ty::DateTime),
-        "datetime2" => Ok(Ty::DateTime2(scale()?)),
-        "datetimeoffset" => Ok(Ty::DateTimeOffset(scale()?)),
-        "char" | "character" => Ok(Ty::Char(length(8000, 1)?)),
-        "varchar" => Ok(Ty::VarChar(length(8000, 1)?)),
-        "text" => plain(Ty::Text),
-        "nchar" => Ok(Ty::NChar(length(4000, 1)?)),
-        "nvarchar" => Ok(Ty::NVarChar(length(4000, 1)?)),
-        "sysname" => plain(Ty::NVarChar(128)),
-        "ntext" => plain(Ty::NText),
-        "binary" => Ok(Ty::Binary(length(8000, 1)?)),
-        "varbinary" => Ok(Ty::VarBinary(length(8000, 1)?)),
-        "image" => plain(Ty::Image),
-        "uniqueidentifier" => plain(Ty::Guid),
-        "xml" => plain(Ty::Xml),
-        "rowversion" | "timestamp" => plain(Ty::RowVersion),
-        "hierarchyid" => plain(Ty::Clr(Clr::HierarchyId)),
-        "geometry" => plain(Ty::Clr(Clr::Geometry)),
-        "geography" => plain(Ty::Clr(Clr::Geography)),
-        "sql_variant" | "json" | "vector" => Err(SqlError::unsupported(format!("data type {name}"))),
-        _ => Err(unknown_type(name)),
+        Ty::Time(_) => Ty::Time(scale()?),
+        Ty::DateTime2(_) => Ty::DateTime2(scale()?),
+        Ty::DateTimeOffset(_) => Ty::DateTimeOffset(scale()?),
+        Ty::Char(limit) => Ty::Char(length(limit)?),
+        Ty::VarChar(limit) => Ty::VarChar(length(limit)?),
+        Ty::NChar(limit) => Ty::NChar(length(limit)?),
+        Ty::NVarChar(limit) => Ty::NVarChar(length(limit)?),
+        Ty::Binary(limit) => Ty::Binary(length(limit)?),
+        Ty::VarBinary(limit) => Ty::VarBinary(length(limit)?),
+        _ if args.is_empty() => ty,
+        _ => return Err(SqlError::of(2716, &[&name])),
+    })
+}
+
+fn decimal(args: &[u16]) -> SqlResult<Ty> {
+    match args {
+        [] => Ok(Ty::Decimal(18, 0)),
+        [p @ 1..=38] => Ok(Ty::Decimal(p.to_le_bytes()[0], 0)),
+        [p @ 1..=38, s] if s <= p => Ok(Ty::Decimal(p.to_le_bytes()[0], s.to_le_bytes()[0])),
+        [_, _] => Err(SqlError::of(192, &[])),
+        _ => Err(SqlError::of(1001, &[&args[0]])),
     }
 }
 
 /// 2715
 pub fn unknown_type(name: &str) -> SqlError {
-    SqlError::new(
-        2715,
-        format!("Column, parameter, or variable: Cannot find data type {name}."),
-    )
+    SqlError::of(2715, &[&name])
 }

@@ -7,7 +7,7 @@ mod temporal;
 use numbers::{approximate, exact, integer};
 pub use numbers::{decimal_text, to_f64};
 use strings::{binary, guid, string};
-pub use strings::{guid_text, hex_bytes};
+pub use strings::hex_bytes;
 use temporal::temporal;
 
 use rusqlite::types::{Value, ValueRef};
@@ -45,12 +45,7 @@ pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, column: &str) -> SqlResult<V
         };
         if long {
             let (table, column) = column.split_once('|').unwrap_or(("", column));
-            return Err(SqlError::new(
-                2628,
-                format!(
-                    "String or binary data would be truncated in table '{table}', column '{column}'. Truncated value: '{shown}'."
-                ),
-            ));
+            return Err(SqlError::of(2628, &[&table, &column, &shown]));
         }
     }
     Ok(datum(read, from, to, DEFAULT_STYLE)?.write_as(to))
@@ -90,7 +85,7 @@ pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
         return Ok(Datum::Null);
     }
     // A CLR type turns into its bytes and back; its text forms are not offered.
-    if matches!((from, to), (Ty::Clr(_), _) | (_, Ty::Clr(_))) && !(from.is_binary() && to.is_binary()) {
+    if (from.is_clr() || to.is_clr()) && !(from.is_binary() && to.is_binary()) {
         return Err(not_allowed(from, to));
     }
     match to {
@@ -108,38 +103,15 @@ pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
 
 /// 529, a conversion that does not exist.
 pub fn not_allowed(from: Ty, to: Ty) -> SqlError {
-    SqlError::new(
-        529,
-        format!(
-            "Explicit conversion from data type {} to {} is not allowed.",
-            from.name(),
-            to.name()
-        ),
-    )
-    .state(1)
+    SqlError::of(529, &[&from.name(), &to.name()])
 }
 
 fn failed(from: Ty, text: &str, to: Ty) -> SqlError {
-    SqlError::new(
-        245,
-        format!(
-            "Conversion failed when converting the {} value '{text}' to data type {}.",
-            from.name(),
-            to.name()
-        ),
-    )
+    SqlError::of(245, &[&from.name(), &text, &to.name()])
 }
 
 fn cannot(from: Ty, to: Ty) -> SqlError {
-    SqlError::new(
-        8114,
-        format!(
-            "Error converting data type {} to {}.",
-            from.message_name(),
-            to.message_name()
-        ),
-    )
-    .state(5)
+    SqlError::of(8114, &[&from.message_name(), &to.message_name()])
 }
 
 #[cfg(test)]

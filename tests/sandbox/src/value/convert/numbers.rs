@@ -45,10 +45,7 @@ pub(super) fn integer(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
     let (low, high) = range_of(to);
     match i64::try_from(wide) {
         Ok(i) if (low..=high).contains(&i) => Ok(Datum::Int(i)),
-        _ if from.is_int() && matches!(to, Ty::TinyInt | Ty::SmallInt) => Err(SqlError::new(
-            220,
-            format!("Arithmetic overflow error for data type {}, value = {wide}.", to.name()),
-        )),
+        _ if from.is_int() && matches!(to, Ty::TinyInt | Ty::SmallInt) => Err(SqlError::of(220, &[&to.name(), &wide])),
         _ => Err(SqlError::overflow(to.name())),
     }
 }
@@ -72,21 +69,11 @@ pub(super) fn integer_text(s: &str, from: Ty, to: Ty) -> SqlResult<Datum> {
     match text.parse::<i128>() {
         Ok(i) => match i64::try_from(i) {
             Ok(i) if (low..=high).contains(&i) => Ok(Datum::Int(i)),
-            _ if to == Ty::Int => Err(SqlError::new(
-                248,
-                format!(
-                    "The conversion of the {} value '{s}' overflowed an int column.",
-                    from.name()
-                ),
-            )),
+            _ if to == Ty::Int => Err(SqlError::of(248, &[&from.name(), &s])),
             _ if to == Ty::BigInt => Err(SqlError::overflow("bigint")),
-            _ => Err(SqlError::new(
+            _ => Err(SqlError::of(
                 244,
-                format!(
-                    "The conversion of the {} value '{s}' overflowed an {} column. Use a larger integer column.",
-                    from.name(),
-                    if to == Ty::SmallInt { "INT2" } else { "INT1" }
-                ),
+                &[&from.name(), &s, &(if to == Ty::SmallInt { "INT2" } else { "INT1" })],
             )),
         },
         Err(_) if to == Ty::BigInt => Err(cannot(from, to)),
@@ -95,17 +82,7 @@ pub(super) fn integer_text(s: &str, from: Ty, to: Ty) -> SqlResult<Datum> {
 }
 
 pub(super) fn exact(value: Datum, from: Ty, to: Ty, p: u8, s: u8) -> SqlResult<Datum> {
-    let overflow = || {
-        SqlError::new(
-            8115,
-            format!(
-                "Arithmetic overflow error converting {} to data type {}.",
-                from.message_name(),
-                to.message_name()
-            ),
-        )
-        .state(8)
-    };
+    let overflow = || SqlError::of(8115, &[&from.message_name(), &to.message_name()]);
     let (unscaled, scale) = match value {
         Datum::Int(i) => (i128::from(i), 0),
         Datum::Dec(v, scale) => (v, scale),
@@ -125,11 +102,7 @@ pub(super) fn exact(value: Datum, from: Ty, to: Ty, p: u8, s: u8) -> SqlResult<D
             };
             let Some(read) = decimal_text(&cleaned) else {
                 return Err(if money {
-                    SqlError::new(
-                        235,
-                        "Cannot convert a char value to money. The char value has incorrect syntax.",
-                    )
-                    .state(0)
+                    SqlError::of(235, &[])
                 } else {
                     cannot(from, to)
                 });

@@ -29,20 +29,9 @@ pub(super) fn string(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Da
                 result = "*".to_owned();
             } else if was_number || from == Ty::Guid {
                 return Err(if from == Ty::Guid {
-                    SqlError::new(
-                        8170,
-                        "Insufficient result space to convert uniqueidentifier value to char.",
-                    )
+                    SqlError::of(8170, &[])
                 } else {
-                    SqlError::new(
-                        8115,
-                        format!(
-                            "Arithmetic overflow error converting {} to data type {}.",
-                            from.message_name(),
-                            to.name()
-                        ),
-                    )
-                    .state(5)
+                    SqlError::of(8115, &[&from.message_name(), &to.name()])
                 });
             } else {
                 result = text::cut(&result, limit, to.is_unicode()).to_owned();
@@ -122,13 +111,7 @@ pub(super) fn guid(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
             wire[..n].copy_from_slice(&b[..n]);
             Ok(Datum::Guid(wire))
         }
-        Datum::Str(s) => guid_text(&s).map(Datum::Guid).ok_or_else(|| {
-            SqlError::new(
-                8169,
-                "Conversion failed when converting from a character string to uniqueidentifier.",
-            )
-            .state(2)
-        }),
+        Datum::Str(s) => guid_text(&s).map(Datum::Guid).ok_or_else(|| SqlError::of(8169, &[])),
         _ => Err(not_allowed(from, to)),
     }
 }

@@ -33,17 +33,7 @@ pub(super) fn moment(value: &Datum, from: Ty, to: Ty) -> SqlResult<(i64, i16)> {
 }
 
 pub(super) fn temporal(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
-    let out_of_range = || {
-        SqlError::new(
-            242,
-            format!(
-                "The conversion of a {} data type to a {} data type resulted in an out-of-range value.",
-                from.name(),
-                to.name()
-            ),
-        )
-        .state(3)
-    };
+    let out_of_range = || SqlError::of(242, &[&from.name(), &to.name()]);
     let legacy = matches!(to, Ty::DateTime | Ty::SmallDateTime);
     let (ticks, offset) = match &value {
         Datum::Str(s) => {
@@ -51,10 +41,7 @@ pub(super) fn temporal(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
                 .and_then(|m| legacy_rules(m, legacy))
                 .map_err(|bad| match bad {
                     Bad::Range if legacy => out_of_range(),
-                    _ => SqlError::new(
-                        241,
-                        "Conversion failed when converting date and/or time from character string.",
-                    ),
+                    _ => SqlError::of(241, &[]),
                 })?;
             (
                 read.date.unwrap_or(EPOCH_1900) * DAY + read.time,
