@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::engine::Engine;
-use crate::locks::locked;
 use crate::error::SqlError;
 use crate::fault::Fault;
+use crate::locks::locked;
 use crate::server::{self, Service};
 use crate::sql::connection;
 use crate::sql::exec::{Collected, ResultSet, Session};

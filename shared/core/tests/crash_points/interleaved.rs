@@ -1,6 +1,5 @@
 //! Several runs at once, in any order of their port calls.
 
-use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Fault, Gate};
 
 use crate::scenes::{Outcome, Scene, check_what_readers_see, outcome, run, run_in_time};

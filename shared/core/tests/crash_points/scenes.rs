@@ -14,7 +14,7 @@ use tidemark::steps::run::Pipeline;
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::slow_reader::Slow;
 use tidemark::testing::world::{PART_BYTES, PREFIX, spec, window};
-use tidemark::testing::{MemoryFiles, TestStore, version};
+use tidemark::testing::{MemoryFiles, version};
 
 use crate::{World, world};
 
