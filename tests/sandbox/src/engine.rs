@@ -193,11 +193,6 @@ impl Engine {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The number of the last logged change.
-    pub fn last_change(&self) -> i64 {
-        self.changes.load(Ordering::Relaxed)
-    }
-
     /// The number of a new commit; the committer is [`Engine::writing`].
     pub fn next_commit(&self) -> i64 {
         let mut history = locked(&self.history);

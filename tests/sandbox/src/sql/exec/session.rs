@@ -307,17 +307,6 @@ impl Session {
         })
     }
 
-    /// `XACT_STATE()`
-    pub fn xact_state(&self) -> i64 {
-        if self.trancount == 0 {
-            0
-        } else if self.doomed {
-            -1
-        } else {
-            1
-        }
-    }
-
     /// The SQLite form of a value on its way into a column.
     pub(super) fn stored(value: Bound, column: &catalog::Column, table: &Table) -> SqlResult<String> {
         if value.null {

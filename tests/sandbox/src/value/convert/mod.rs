@@ -6,8 +6,8 @@ mod temporal;
 
 use numbers::{approximate, exact, integer};
 pub use numbers::{decimal_text, to_f64};
-use strings::{binary, guid, string};
 pub use strings::hex_bytes;
+use strings::{binary, guid, string};
 use temporal::temporal;
 
 use rusqlite::types::{Value, ValueRef};
