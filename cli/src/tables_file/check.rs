@@ -164,6 +164,12 @@ impl Checker<'_> {
                 }
             }
             (Shape::OneOf(choices), other) => self.one_of(path, other, choices),
+            (Shape::OneOfForColumns(choices), Value::Object(columns)) => {
+                for (name, choice) in columns {
+                    self.one_of(&format!("{path}.{name}"), choice, choices);
+                }
+            }
+            (Shape::OneOfForColumns(_), other) => self.expected(path, other, "an object with the names of columns"),
             (Shape::Object(fields), other) => {
                 let fields: Vec<&Field> = fields.iter().collect();
                 self.object(path, other, &fields, true);

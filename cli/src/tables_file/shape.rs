@@ -20,6 +20,8 @@ pub(crate) enum Shape {
     NumberOrNull(u64, u64),
     /// One of these texts.
     OneOf(&'static [&'static str]),
+    /// An object whose fields are names of columns, and whose values are one of these texts.
+    OneOfForColumns(&'static [&'static str]),
     /// An object with these fields.
     Object(&'static [Field]),
     /// An object with exactly one of these fields.
@@ -57,13 +59,22 @@ const fn required(name: &'static str, shape: Shape, about: &'static str) -> Fiel
     }
 }
 
-const COMPRESSION: Shape = Shape::OneOf(&["none", "gzip"]);
+const COMPRESSION: Shape = Shape::OneOf(&["none", "gzip", "zstd"]);
 
-const PARQUET: &[Field] = &[field(
-    "compression_level",
-    Shape::Number(1, 22),
-    "The zstd level. Default 1.",
-)];
+const FILE_TYPES: &[&str] = &["portable", "native"];
+
+const PARQUET: &[Field] = &[
+    field(
+        "compression",
+        Shape::OneOf(&["zstd", "snappy", "gzip", "none"]),
+        "How pages are packed. Default zstd.",
+    ),
+    field(
+        "compression_level",
+        Shape::Number(1, 22),
+        "The level of zstd, or of gzip up to 9. Default 1 for zstd.",
+    ),
+];
 
 const CSV: &[Field] = &[
     field(
@@ -92,14 +103,22 @@ const CSV: &[Field] = &[
         Shape::OneOf(&["\n", "\r\n"]),
         "How a line ends. Default \\n.",
     ),
+    field(
+        "line_breaks",
+        Shape::OneOf(&["keep", "escape", "space", "fail"]),
+        "What becomes of line breaks inside texts. Default keep.",
+    ),
     field("compression", COMPRESSION, "Whether the file is packed. Default none."),
 ];
 
-const JSONL: &[Field] = &[field(
-    "compression",
-    COMPRESSION,
-    "Whether the file is packed. Default none.",
-)];
+const JSONL: &[Field] = &[
+    field("compression", COMPRESSION, "Whether the file is packed. Default none."),
+    field(
+        "bigint",
+        Shape::OneOf(&["number", "string"]),
+        "How a bigint is written. Default number.",
+    ),
+];
 
 const FORMATS: &[Field] = &[
     field("parquet", Shape::Object(PARQUET), "Parquet."),
@@ -199,6 +218,21 @@ pub(crate) const TABLE: &[Field] = &[
         "How Parquet holds fractions of a second. Default us.",
     ),
     field(
+        "types",
+        Shape::OneOf(FILE_TYPES),
+        "Whether Parquet has uniqueidentifier and time as text, which every engine opens, or in types of its own. Default portable.",
+    ),
+    field(
+        "column_types",
+        Shape::OneOfForColumns(FILE_TYPES),
+        "The same for single columns.",
+    ),
+    field(
+        "masked_columns",
+        Shape::OneOf(&["refuse", "copy"]),
+        "What becomes of columns that the login reads masked. Default refuse.",
+    ),
+    field(
         "variant_columns",
         Shape::OneOf(&["text", "refuse"]),
         "What becomes of columns that hold values of several types.",
@@ -276,14 +310,21 @@ mod tests {
             choices.sort();
             choices
         };
-        for name in ["on_schema_change", "timestamps", "variant_columns", "layout"] {
+        for name in [
+            "on_schema_change",
+            "timestamps",
+            "types",
+            "masked_columns",
+            "variant_columns",
+            "layout",
+        ] {
             assert_eq!(known(table_with(name, json!("zz"))), choices(TABLE, name));
         }
         for name in ["clock", "null_watermark"] {
             let tracking = json!({"watermark": {"column": "c", name: "zz"}});
             assert_eq!(known(table_with("tracking", tracking)), choices(WATERMARK, name));
         }
-        for name in ["quote", "compression"] {
+        for name in ["quote", "line_breaks", "compression"] {
             assert_eq!(
                 known(table_with("format", json!({"csv": {name: "zz"}}))),
                 choices(CSV, name)

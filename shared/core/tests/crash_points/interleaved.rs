@@ -1,5 +1,10 @@
 //! Several runs at once, in any order of their port calls.
 
+#[allow(
+    unused_imports,
+    reason = "the store in memory has these methods itself, the folder has them by this trait"
+)]
+use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Fault, Gate};
 
 use crate::scenes::{Outcome, Scene, check_what_readers_see, outcome, run, run_in_time};

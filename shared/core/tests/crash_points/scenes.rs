@@ -11,6 +11,11 @@ use tidemark::model::watermark::Watermark;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::steps::run::Pipeline;
+#[allow(
+    unused_imports,
+    reason = "the store in memory has these methods itself, the folder has them by this trait"
+)]
+use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::slow_reader::Slow;
 use tidemark::testing::world::{PART_BYTES, PREFIX, spec, window};

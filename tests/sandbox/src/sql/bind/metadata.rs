@@ -115,6 +115,8 @@ impl Binder<'_> {
                 );
                 Self::maybe_int(s.lookup_id(&sql, &schema)?, Ty::Int)
             }
+            // The one login has every right.
+            "HAS_PERMS_BY_NAME" => Self::int(1, Ty::Int),
             "SCOPE_IDENTITY" => self.identity_value(s.scope_identity),
             "CHANGE_TRACKING_CURRENT_VERSION" => self.current_version(call)?,
             "CHANGE_TRACKING_MIN_VALID_VERSION" => self.min_valid_version(call)?,
