@@ -37,11 +37,17 @@ use Takes::{Any, Int, Number, Text};
 /// A function, its arguments and what it becomes: `{0}` is the first argument, `{0t}` its type, `{t}` that of the value.
 struct Function(&'static str, &'static [Takes], &'static str, Gives);
 
-const FUNCTIONS: [Function; 17] = [
+const FUNCTIONS: [Function; 18] = [
     Function("ABS", &[Number], "t_abs({0}, {0t})", First),
     Function("CHAR", &[Int], "t_char({0}, 0)", Always(Ty::Char(1))),
     Function("DATALENGTH", &[Any], "t_datalength({0}, {0t})", Count),
     Function("LEFT", &[Text, Int], "t_substring({0}, 1, {1})", Gives::Text),
+    Function(
+        "QUOTENAME",
+        &[Text],
+        "'[' || replace({0}, ']', ']]') || ']'",
+        Gives::Text,
+    ),
     Function("LEN", &[Text], "t_len({0}, {0t})", Count),
     Function("LOWER", &[Text], "t_lower({0})", Gives::Text),
     Function("LTRIM", &[Text], "ltrim({0}, ' ')", Gives::Text),

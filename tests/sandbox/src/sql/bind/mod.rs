@@ -170,6 +170,8 @@ pub struct Binder<'s> {
     pub params: Vec<Value>,
     /// The scopes, innermost last.
     pub scopes: Vec<Scope>,
+    /// The sources of the outermost select bound last.
+    pub sources: Vec<Source>,
     ctes: Vec<Cte>,
     next_handle: u32,
     now: Option<String>,
@@ -235,6 +237,7 @@ impl<'s> Binder<'s> {
             session,
             params: Vec::new(),
             scopes: Vec::new(),
+            sources: Vec::new(),
             ctes: Vec::new(),
             next_handle: 0,
             now: None,

@@ -61,6 +61,9 @@ impl Binder<'_> {
         let with = self.with(&query.ctes)?;
         let mut part = self.body(&query.body)?;
         let columns = part.columns();
+        if self.scopes.is_empty() {
+            self.sources = part.scope.as_ref().map(|s| s.sources.clone()).unwrap_or_default();
+        }
         let order = self.order(&query.order, &mut part)?;
         let mut sql = part.render();
         let top = match &query.body {

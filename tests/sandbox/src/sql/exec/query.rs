@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Body, ColumnDef, Expr, Item, Name, Query};
-use crate::sql::bind::{Binder, BoundQuery};
+use crate::sql::bind::{Binder, BoundQuery, Scope, Source};
 use crate::value::Ty;
 
 impl Session {
@@ -89,7 +89,7 @@ impl Session {
             && !select.from.is_empty()
             && select.items.iter().any(|item| reads(item, &targets))
         {
-            return Err(SqlError::unsupported("SELECT @variable = … @variable … FROM"));
+            return self.assign_by_row(&query, &targets, sink);
         }
         let (bound, last, count) = self.read(|| {
             let mut binder = Binder::new(self);
@@ -117,6 +117,73 @@ impl Session {
         self.rowcount = count;
         sink.done(None, false);
         Ok(())
+    }
+
+    /// `SELECT @a = @a + column FROM …`: the assignments are made for each row, in the order of the rows.
+    fn assign_by_row(&mut self, query: &Query, targets: &[String], sink: &mut dyn Sink) -> SqlResult<()> {
+        let mut rows_query = query.clone();
+        let mut items = Vec::new();
+        if let Body::Select(select) = &mut rows_query.body {
+            if select.distinct || !select.group.is_empty() || select.having.is_some() {
+                return Err(SqlError::unsupported(
+                    "SELECT @variable = … @variable … with DISTINCT or GROUP BY",
+                ));
+            }
+            items = std::mem::replace(&mut select.items, vec![Item::Star(Vec::new())]);
+        }
+        let (mut sources, rows) = self.read(|| {
+            let mut binder = Binder::new(self);
+            let bound = binder.query(&rows_query)?;
+            let params = std::mem::take(&mut binder.params);
+            let width = bound.columns.len();
+            let mut statement = self
+                .conn()
+                .prepare_cached(&bound.sql)
+                .map_err(|e| self.storage_error(&e, &bound.sql))?;
+            let mapped = statement.query_map(params_from_iter(params), |row| {
+                (0..width).map(|at| row.get(at)).collect::<Result<_, _>>()
+            })?;
+            let rows: Vec<Vec<Value>> = mapped.collect::<Result<_, _>>()?;
+            Ok((std::mem::take(&mut binder.sources), rows))
+        })?;
+        // In each row the columns of the sources are parameters.
+        for (at, column) in sources.iter_mut().flat_map(|s| &mut s.columns).enumerate() {
+            column.bound.sql = format!("?{}", at + 1);
+            column.bound.nullable = true;
+        }
+        self.rowcount = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        for row in rows {
+            for (item, target) in items.iter().zip(targets) {
+                let Item::Expr(e, _) = item else { continue };
+                let (ty, value) = self.of_row(e, &sources, &row)?;
+                self.assign(target, ty, &value)?;
+            }
+        }
+        sink.done(None, false);
+        Ok(())
+    }
+
+    /// The value of an expression in a row of these sources.
+    fn of_row(&self, e: &Expr, sources: &[Source], row: &[Value]) -> SqlResult<(Ty, Value)> {
+        self.read(|| {
+            let mut binder = Binder::new(self);
+            binder.params.extend_from_slice(row);
+            binder.scopes.push(Scope {
+                sources: sources.to_vec(),
+                grouping: None,
+            });
+            let bound = binder.expr(e)?;
+            let params = std::mem::take(&mut binder.params);
+            let sql = format!("SELECT {}", bound.sql);
+            let mut statement = self
+                .conn()
+                .prepare_cached(&sql)
+                .map_err(|e| self.storage_error(&e, &sql))?;
+            // SQLite takes no more values than the statement has parameters.
+            let count = statement.parameter_count();
+            let value: Value = statement.query_row(params_from_iter(params.into_iter().take(count)), |r| r.get(0))?;
+            Ok((bound.ty, value))
+        })
     }
 
     fn select_into(&mut self, query: &Query, target: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
