@@ -26,13 +26,8 @@ DEEPEST_NESTING = 5
 MOST_FILES_OF_A_TYPE = 6
 MOST_RECURSION_LIMITS = 1
 
-# What the sources have today where they do not meet a limit yet.
-CEILINGS = {
-    "lines of a function": 297,
-    "blocks within one another": 7,
-    f"files of {NEWEST_TYPE}": 14,
-    "recursion_limit": 20,
-}
+# What the sources have today where they do not meet a limit yet: nothing.
+CEILINGS: dict[str, int] = {}
 
 # Types whose names mean nothing else.
 TYPES = (

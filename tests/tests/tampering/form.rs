@@ -13,7 +13,7 @@ const BEFORE_OBJECTS: [&str; 8] = [
 ];
 
 /// What SQL Server calls its types, as far as there are any in statements.
-const TYPES: [&str; 32] = [
+const TYPES: [&str; 31] = [
     "bit",
     "tinyint",
     "smallint",
@@ -45,7 +45,6 @@ const TYPES: [&str; 32] = [
     "hierarchyid",
     "geometry",
     "geography",
-    "sql_variant",
 ];
 
 /// A column, by whatever name.

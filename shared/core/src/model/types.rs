@@ -126,7 +126,7 @@ pub enum Fraction {
     Nanos,
 }
 
-/// What becomes of columns whose values each have a type of their own, as those of `sql_variant`.
+/// What becomes of columns whose values each have a type of their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VariantColumns {

@@ -95,9 +95,6 @@ fn moment(time: u64, time_bytes: usize, days: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn what_is_text_in_portable_files_arrives_as_its_text() {
-    let guid = [
-        0xFF, 0x19, 0x96, 0x6F, 0x86, 0x8B, 0x11, 0xD0, 0xB4, 0x2D, 0, 0xC0, 0x4F, 0xC9, 0x64, 0xFF,
-    ];
     for (sql_type, form, type_info, value, expected) in [
         (
             "uniqueidentifier",
@@ -121,16 +118,26 @@ async fn what_is_text_in_portable_files_arrives_as_its_text() {
     }
 }
 
-#[tokio::test]
-async fn every_type_arrives_exactly() {
-    let last_tick = 863_999_999_999;
-    let with_offset = |bytes: Vec<u8>, offset: i16| short(&[&bytes[..], &offset.to_le_bytes()].concat());
-    let guid = [
-        0xFF, 0x19, 0x96, 0x6F, 0x86, 0x8B, 0x11, 0xD0, 0xB4, 0x2D, 0, 0xC0, 0x4F, 0xC9, 0x64, 0xFF,
-    ];
-    let null = || short(&[]);
-    type Case = (&'static str, Form, Vec<u8>, Vec<(Vec<u8>, &'static str)>);
-    let cases: Vec<Case> = vec![
+/// A type, how its values are held, its description on the wire, and its values: as they come, and as they are read.
+type Case = (&'static str, Form, Vec<u8>, Vec<(Vec<u8>, &'static str)>);
+
+/// The last tick of a day.
+const LAST_TICK: u64 = 863_999_999_999;
+
+const GUID: [u8; 16] = [
+    0xFF, 0x19, 0x96, 0x6F, 0x86, 0x8B, 0x11, 0xD0, 0xB4, 0x2D, 0, 0xC0, 0x4F, 0xC9, 0x64, 0xFF,
+];
+
+fn null() -> Vec<u8> {
+    short(&[])
+}
+
+fn with_offset(bytes: &[u8], offset: i16) -> Vec<u8> {
+    short(&[bytes, &offset.to_le_bytes()].concat())
+}
+
+fn integers_and_floats() -> Vec<Case> {
+    vec![
         (
             "bit",
             Form::Bool,
@@ -179,6 +186,11 @@ async fn every_type_arrives_exactly() {
             vec![0x6D, 8],
             vec![(short(&(-1e-300_f64).to_le_bytes()), "-1e-300"), (null(), "NULL")],
         ),
+    ]
+}
+
+fn exact_numbers() -> Vec<Case> {
+    vec![
         (
             "decimal(38,10)",
             Form::Decimal {
@@ -232,6 +244,11 @@ async fn every_type_arrives_exactly() {
             vec![0x6E, 4],
             vec![(short(&i32::MIN.to_le_bytes()), "-214748.3648")],
         ),
+    ]
+}
+
+fn moments() -> Vec<Case> {
+    vec![
         (
             "date",
             Form::Date,
@@ -246,7 +263,7 @@ async fn every_type_arrives_exactly() {
             Form::TimeTicks(7),
             vec![0x29, 7],
             vec![
-                (short(&last_tick_bytes(last_tick)), "23:59:59.9999999"),
+                (short(&last_tick_bytes(LAST_TICK)), "23:59:59.9999999"),
                 (null(), "NULL"),
             ],
         ),
@@ -275,13 +292,18 @@ async fn every_type_arrives_exactly() {
                 (null(), "NULL"),
             ],
         ),
+    ]
+}
+
+fn wide_moments() -> Vec<Case> {
+    vec![
         (
             "datetime2(7)",
             Form::Ticks(7),
             vec![0x2A, 7],
             vec![
                 (short(&moment(0, 5, 0)), "0001-01-01 00:00:00.0000000"),
-                (short(&moment(last_tick, 5, 3_652_058)), "9999-12-31 23:59:59.9999999"),
+                (short(&moment(LAST_TICK, 5, 3_652_058)), "9999-12-31 23:59:59.9999999"),
             ],
         ),
         (
@@ -296,21 +318,26 @@ async fn every_type_arrives_exactly() {
             vec![0x2B, 7],
             vec![
                 (
-                    with_offset(moment(0, 5, 719_162), 840),
+                    with_offset(&moment(0, 5, 719_162), 840),
                     "1970-01-01 14:00:00.0000000+14:00",
                 ),
                 (
-                    with_offset(moment(0, 5, 719_162), -210),
+                    with_offset(&moment(0, 5, 719_162), -210),
                     "1969-12-31 20:30:00.0000000-03:30",
                 ),
                 (null(), "NULL"),
             ],
         ),
+    ]
+}
+
+fn identifiers_and_text() -> Vec<Case> {
+    vec![
         (
             "uniqueidentifier",
             Form::Uuid,
             vec![0x24, 16],
-            vec![(short(&guid), "6F9619FF-8B86-D011-B42D-00C04FC964FF"), (null(), "NULL")],
+            vec![(short(&GUID), "6F9619FF-8B86-D011-B42D-00C04FC964FF"), (null(), "NULL")],
         ),
         (
             "varchar(9)",
@@ -353,6 +380,11 @@ async fn every_type_arrives_exactly() {
                 (vec![0xFF; 8], "NULL"),
             ],
         ),
+    ]
+}
+
+fn binaries_and_documents() -> Vec<Case> {
+    vec![
         (
             "varbinary(9)",
             Form::Binary,
@@ -409,8 +441,20 @@ async fn every_type_arrives_exactly() {
             vec![0xA5, 0xFF, 0xFF],
             vec![(chunked(&[0x5A, 0xC0], true), "0x5AC0"), (vec![0xFF; 8], "NULL")],
         ),
+    ]
+}
+
+#[tokio::test]
+async fn every_type_arrives_exactly() {
+    let cases = [
+        integers_and_floats(),
+        exact_numbers(),
+        moments(),
+        wide_moments(),
+        identifiers_and_text(),
+        binaries_and_documents(),
     ];
-    for (sql_type, form, type_info, values) in cases {
+    for (sql_type, form, type_info, values) in cases.concat() {
         let (wire, expected): (Vec<_>, Vec<_>) = values.into_iter().unzip();
         let read = read_one(sql_type, form, type_info, wire).await;
         assert_eq!(
@@ -446,9 +490,6 @@ fn variant(base: u8, properties: &[u8], value: &[u8]) -> Vec<u8> {
 async fn each_value_of_a_variant_arrives_as_the_text_of_its_type() {
     let latin1 = [&LATIN1[..], &[9, 0]].concat();
     let unscaled = |value: i128| [&[u8::from(value >= 0)][..], &value.unsigned_abs().to_le_bytes()].concat();
-    let guid = [
-        0xFF, 0x19, 0x96, 0x6F, 0x86, 0x8B, 0x11, 0xD0, 0xB4, 0x2D, 0, 0xC0, 0x4F, 0xC9, 0x64, 0xFF,
-    ];
     let noon = 12 * 3_600 * 10_000_000_u64;
     let offset = [&moment(noon, 5, 719_162)[..], &120_i16.to_le_bytes()].concat();
     let values = [
@@ -469,7 +510,7 @@ async fn each_value_of_a_variant_arrives_as_the_text_of_its_type() {
         (variant(0x3D, &[], &[0, 0, 0, 0, 1, 0, 0, 0]), "1900-01-01T00:00:00.003"),
         (variant(0x2A, &[7], &moment(1, 5, 0)), "0001-01-01T00:00:00.0000001"),
         (variant(0x2B, &[7], &offset), "1970-01-01T14:00:00.0000000+02:00"),
-        (variant(0x24, &[], &guid), "6F9619FF-8B86-D011-B42D-00C04FC964FF"),
+        (variant(0x24, &[], &GUID), "6F9619FF-8B86-D011-B42D-00C04FC964FF"),
         (variant(0xA5, &[9, 0], &[0, 0xFF]), "0x00FF"),
         (variant(0xA7, &latin1, b"caf\xE9"), "café"),
         (variant(0xE7, &latin1, &utf16("é😀")), "é😀"),

@@ -143,10 +143,6 @@ fn what_cannot_be_written_is_refused_by_name() {
             merge(&[], with(sink_column("name", "varchar(9)"))),
             &["name", "varchar(9)", "varchar(10)"],
         ),
-        (
-            merge(&[], with(sink_column("name", "sql_variant"))),
-            &["name", "sql_variant"],
-        ),
         (merge(&[], with(sink_column("at", "rowversion"))), &["at", "binary(8)"]),
         (merge(&[], with(computed("name"))), &["name", "computes"]),
         (merge(&[], with(required)), &["must", "default"]),

@@ -104,20 +104,10 @@ fn rows_with(sandbox: &Sandbox, literal: &str) -> u64 {
 type Case = (&'static str, Form, ArrayRef, Vec<&'static str>);
 
 fn numbers() -> Vec<Case> {
-    let decimal = |precision: u8, scale: u8, values: Vec<Option<i128>>| -> (Form, ArrayRef) {
-        let array = PrimitiveArray::<Decimal128Type>::from(values)
-            .with_precision_and_scale(precision, scale.cast_signed())
-            .unwrap();
-        (Form::Decimal { precision, scale }, Arc::new(array))
-    };
-    let (widest, widest_values) = decimal(38, 10, vec![Some(10_i128.pow(38) - 1), Some(1 - 10_i128.pow(38)), None]);
-    let (narrow, narrow_values) = decimal(9, 0, vec![Some(-999_999_999), Some(0)]);
-    let (money, money_values) = decimal(
-        19,
-        4,
-        vec![Some(i64::MAX.into()), Some(i64::MIN.into()), Some(-1), None],
-    );
-    let (small, small_values) = decimal(10, 4, vec![Some(i32::MIN.into()), Some(i32::MAX.into())]);
+    [integers_and_floats(), exact_numbers()].concat()
+}
+
+fn integers_and_floats() -> Vec<Case> {
     vec![
         (
             "bit",
@@ -155,6 +145,25 @@ fn numbers() -> Vec<Case> {
             Arc::new(Float64Array::from(vec![Some(-0.1), None])),
             vec!["-1e-1", "NULL"],
         ),
+    ]
+}
+
+fn exact_numbers() -> Vec<Case> {
+    let decimal = |precision: u8, scale: u8, values: Vec<Option<i128>>| -> (Form, ArrayRef) {
+        let array = PrimitiveArray::<Decimal128Type>::from(values)
+            .with_precision_and_scale(precision, scale.cast_signed())
+            .unwrap();
+        (Form::Decimal { precision, scale }, Arc::new(array))
+    };
+    let (widest, widest_values) = decimal(38, 10, vec![Some(10_i128.pow(38) - 1), Some(1 - 10_i128.pow(38)), None]);
+    let (narrow, narrow_values) = decimal(9, 0, vec![Some(-999_999_999), Some(0)]);
+    let (money, money_values) = decimal(
+        19,
+        4,
+        vec![Some(i64::MAX.into()), Some(i64::MIN.into()), Some(-1), None],
+    );
+    let (small, small_values) = decimal(10, 4, vec![Some(i32::MIN.into()), Some(i32::MAX.into())]);
+    vec![
         (
             "decimal(38,10)",
             widest,
@@ -190,10 +199,11 @@ fn numbers() -> Vec<Case> {
 }
 
 fn moments() -> Vec<Case> {
+    [days_and_times_of_day(), points_in_time()].concat()
+}
+
+fn days_and_times_of_day() -> Vec<Case> {
     let last_tick = DAY_TICKS - 1;
-    let offsets = |values: Vec<Option<Vec<u8>>>| -> ArrayRef {
-        Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), 10).unwrap())
-    };
     vec![
         (
             "date",
@@ -219,6 +229,15 @@ fn moments() -> Vec<Case> {
             Arc::new(Int64Array::from(vec![86_399 * 10_000_000])),
             vec!["'23:59:59'"],
         ),
+    ]
+}
+
+fn points_in_time() -> Vec<Case> {
+    let last_tick = DAY_TICKS - 1;
+    let offsets = |values: Vec<Option<Vec<u8>>>| -> ArrayRef {
+        Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), 10).unwrap())
+    };
+    vec![
         (
             "smalldatetime",
             Form::Ticks(0),

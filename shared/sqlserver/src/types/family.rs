@@ -63,7 +63,7 @@ pub(super) trait Family: fmt::Display {
         format!("CAST({parameter} AS {self})")
     }
 
-    /// The expression for the value in a `sql_variant`, which is only compared after it is cast.
+    /// The expression for the value in a variant, which is only compared after it is cast.
     fn of_variant(&self, value: &str) -> String {
         format!("CAST({value} AS {self})")
     }

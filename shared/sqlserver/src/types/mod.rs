@@ -230,7 +230,7 @@ impl SqlType {
         self.family().of_parameter(parameter)
     }
 
-    /// The expression for the value in a `sql_variant`.
+    /// The expression for the value in a variant.
     pub(crate) fn of_variant(self, value: &str) -> String {
         self.family().of_variant(value)
     }

@@ -293,6 +293,8 @@ fn what_some_engines_do_not_open_is_text_unless_the_native_form_is_asked_for() {
 fn a_variant_is_text_or_refused() {
     let variants = VariantColumns::Refuse;
     let variant = parse("sql_variant");
+    assert!(!parse("nvarchar(max)").holds(variant));
+    assert_eq!((variant.watermark_kind(), variant.cuts()), (None, false));
     assert_eq!(variant.form(EXACT), Ok(Form::Text));
     let refused = variant.form(WantedForms::Exact { variants }).unwrap_err();
     assert!(
