@@ -377,8 +377,9 @@ def test_sql_server_types_are_in_the_files_metadata(
     """Whoever reads a Parquet part can tell what the columns were."""
     table = edges()
     assert run(s3_deployment, _spec(table)).succeeded
-    schema = pyarrow.parquet.read_schema(_part(s3_deployment, table, tmp_path))
-    types = json.loads(schema.metadata[b"sqlserver.types"])
+    footer = pyarrow.parquet.read_metadata(_part(s3_deployment, table, tmp_path))
+    schema = footer.schema.to_arrow_schema()
+    types = json.loads(footer.metadata[b"sqlserver.types"])
     found = [types[f"c{index}"] for index in range(len(EDGES))]
     same = {"numeric(5,2)": "decimal(5,2)", "sysname": "nvarchar(128)"}
     assert found == [same.get(sql_type, sql_type) for sql_type, _, _ in EDGES]

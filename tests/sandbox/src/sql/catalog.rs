@@ -1,6 +1,8 @@
 //! The catalog: databases, schemas, tables, columns, indexes and procedures, kept beside the data so that DDL is
 //! transactional. Tables are stored under the name `database.schema.table`.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{SqlError, SqlResult};
@@ -450,17 +452,21 @@ pub fn violated_index(conn: &Connection, table: &Table, detail: &str) -> SqlResu
     Ok(all.into_iter().find(|i| i.columns == columns))
 }
 
+/// Ids of temporary tables are below zero, and no two sessions have the same: identities are counted by them.
+static LAST_TEMPORARY_ID: AtomicI64 = AtomicI64::new(0);
+
 /// Adds an object and gives its id.
 pub fn add_object(conn: &Connection, place: &Place, kind: &str, definition: Option<&str>) -> SqlResult<i64> {
     let store = place.store();
     if object(conn, place)?.is_some() {
         return Err(SqlError::of(2714, &[&place.name]));
     }
-    let id: i64 = conn.query_row(
-        &format!("SELECT coalesce(max(id), 565577053) + 16 FROM {store}._object"),
-        [],
-        |r| r.get(0),
-    )?;
+    let id: i64 = if place.is_temp() {
+        LAST_TEMPORARY_ID.fetch_sub(1, Ordering::Relaxed) - 1
+    } else {
+        let next = "SELECT coalesce(max(id), 565577053) + 16 FROM main._object";
+        conn.query_row(next, [], |r| r.get(0))?
+    };
     conn.execute(
         &format!(
             "INSERT INTO {store}._object(id, db, schema, name, type, definition, created, modified)

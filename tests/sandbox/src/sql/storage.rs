@@ -25,7 +25,7 @@ pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
             })
         })?
         .collect::<Result<_, _>>()?;
-    let mut sizes = vec!["SELECT 0 AS container, 0 AS id, 0 AS rows, 0 AS pages, 0 AS clustered WHERE 0".to_owned()];
+    let mut sizes = Vec::with_capacity(places.len());
     for place in places {
         let Some(table) = catalog::table(conn, &place)? else {
             continue;
@@ -39,10 +39,17 @@ pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
         let pages = rows * (widths.sum::<i64>() + 9) / PAGE;
         let clustered = catalog::indexes(conn, &table)?.iter().any(|index| index.primary);
         let (id, clustered) = (table.id, i64::from(clustered));
-        sizes.push(format!(
-            "SELECT {}, {id}, {rows}, {pages}, {clustered}",
-            72_057_594_037_927_936 + id
-        ));
+        let container = 72_057_594_037_927_936 + id;
+        sizes.push(format!("({container}, {id}, {rows}, {pages}, {clustered})"));
     }
-    Ok(format!("({})", sizes.join(" UNION ALL ")))
+    if sizes.is_empty() {
+        let none = "(SELECT 0 AS container, 0 AS id, 0 AS rows, 0 AS pages, 0 AS clustered WHERE 0)";
+        return Ok(none.to_owned());
+    }
+    // As values, of which SQLite takes any number; of the parts of a UNION it takes 500.
+    Ok(format!(
+        "(SELECT column1 AS container, column2 AS id, column3 AS rows, column4 AS pages, column5 AS clustered \
+         FROM (VALUES {}))",
+        sizes.join(", ")
+    ))
 }
