@@ -100,7 +100,7 @@ async fn what_is_text_in_portable_files_arrives_as_its_text() {
             "uniqueidentifier",
             Form::Text,
             vec![0x24, 16],
-            short(&guid),
+            short(&GUID),
             "6F9619FF-8B86-D011-B42D-00C04FC964FF",
         ),
         (

@@ -141,7 +141,7 @@ impl Parser<'_> {
     /// `=`, or the operator of a compound assignment.
     pub(super) fn assignment(&mut self) -> SqlResult<Option<&'static str>> {
         let operator = match self.tok() {
-            Tok::Sym(symbol) => compound(*symbol),
+            Tok::Sym(symbol) => compound(symbol),
             _ => None,
         };
         if operator.is_none() && !self.is_sym("=") {
