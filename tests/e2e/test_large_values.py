@@ -96,8 +96,8 @@ def test_memory_is_that_of_a_few_values_however_many_there_are(
 ) -> None:
     """Rows of tens of megabytes: what is read, waits and is encoded at once counts, not what was before.
 
-    Four rows are on their way at most: one that is read, two that wait and one that is encoded. The smaller table has more, so
-    that all places are taken in both, whichever of reader, encoder and upload is slow.
+    Four rows are on their way at most: one that is read, two that wait and one that is encoded. The smaller table has
+    more, so that all places are taken in both, whichever of reader, encoder and upload is slow.
     """
     few, many = filled(5), filled(10)
     for file_format in ("parquet", "jsonl"):

@@ -21,9 +21,10 @@ const PORT: u16 = 1433;
 /// The source, as it is given.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArgs {
-    /// sqlserver://user[:password]@host[:port]/database[?tls=verify|strict|trust]
+    /// The address of the source.
     #[arg(
         long,
+        help = "sqlserver://user[:password]@host[:port]/database[?tls=verify|strict|trust]",
         env = "TIDEMARK_SOURCE",
         hide_env_values = true,
         value_name = "ADDRESS",
