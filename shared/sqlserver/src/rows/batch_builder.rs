@@ -269,10 +269,7 @@ impl RowWriter for BatchBuilder {
         let mut written = 0;
         self.put(col, |column| {
             let Values::Fixed { width: 16, bytes } = &mut column.values else {
-                written = column.variable(|out| {
-                    value_text::uuid(out, val.as_bytes());
-                    Ok(())
-                })?;
+                written = column.variable(|out| value_text::uuid(out, val.as_bytes()))?;
                 return Ok(());
             };
             bytes.extend_from_slice(val.as_bytes());

@@ -69,14 +69,6 @@ pub enum Refusal {
 /// Whether a value was taken.
 pub type Taken = std::result::Result<(), Refusal>;
 
-/// Writing that always succeeds.
-fn written(write: impl FnOnce(&mut Vec<u8>)) -> impl FnOnce(&mut Vec<u8>) -> Taken {
-    |out| {
-        write(out);
-        Ok(())
-    }
-}
-
 impl ColumnBuilder {
     pub fn new(column: &Column) -> Self {
         Self {
@@ -117,12 +109,12 @@ impl ColumnBuilder {
     }
 
     /// Appends what `write` writes as one text or binary value, and gives its length.
-    pub fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Taken) -> std::result::Result<usize, Refusal> {
+    pub fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> std::result::Result<usize, Refusal> {
         let Values::Variable { offsets, bytes } = &mut self.values else {
             return Err(Refusal::OtherType);
         };
         let start = bytes.len();
-        write(bytes)?;
+        write(bytes);
         offsets.push(i32::try_from(bytes.len()).map_err(|_| Refusal::TooLarge)?);
         self.nulls.append_non_null();
         Ok(bytes.len() - start)
@@ -130,15 +122,11 @@ impl ColumnBuilder {
 
     /// Appends text as it came over the wire, and gives its length in UTF-8.
     pub fn text(&mut self, value: &[u8], encoding: EncodingType) -> std::result::Result<usize, Refusal> {
-        let mut text = std::mem::take(&mut self.text);
+        let decoding = self.text.decoding(value, encoding).map_err(Refusal::UnknownCodePage)?;
         let mut was_malformed = false;
-        let written = self.variable(|out| {
-            was_malformed = text.append(out, value, encoding).map_err(Refusal::UnknownCodePage)?;
-            Ok(())
-        });
-        self.text = text;
+        let written = self.variable(|out| was_malformed = decoding.append(out, value))?;
         self.replaced_texts += u64::from(was_malformed);
-        written
+        Ok(written)
     }
 
     /// A value among values of several types, as its text.
@@ -147,14 +135,14 @@ impl ColumnBuilder {
         if !self.is_variant {
             return Err(Refusal::OtherType);
         }
-        self.variable(written(write)).map(drop)
+        self.variable(write).map(drop)
     }
 
     pub fn binary(&mut self, value: &[u8]) -> Taken {
         if self.is_variant {
             return self.of_variant(|out| value_text::hex(out, value));
         }
-        self.variable(written(|out| out.extend_from_slice(value))).map(drop)
+        self.variable(|out| out.extend_from_slice(value)).map(drop)
     }
 
     /// A day, counted from 0001-01-01.
@@ -175,9 +163,7 @@ impl ColumnBuilder {
             Form::Time(Fraction::Micros) => self.unit(ticks / 10),
             Form::Time(Fraction::Nanos) => self.unit(ticks * 100),
             Form::TimeTicks(_) => self.unit(ticks),
-            Form::Iso(digits) => self
-                .variable(written(|out| value_text::time(out, ticks, digits)))
-                .map(drop),
+            Form::Iso(digits) => self.variable(|out| value_text::time(out, ticks, digits)).map(drop),
             _ => self.of_variant(|out| value_text::time(out, ticks, digits)),
         }
     }
@@ -189,7 +175,7 @@ impl ColumnBuilder {
             Form::Timestamp(fraction) => self.unit(since_1970(ticks, fraction)?),
             Form::Ticks(_) => self.unit(ticks),
             Form::Iso(digits) => self
-                .variable(written(|out| value_text::timestamp(out, ticks, digits, Style::Iso)))
+                .variable(|out| value_text::timestamp(out, ticks, digits, Style::Iso))
                 .map(drop),
             _ => self.of_variant(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
         }
@@ -211,7 +197,7 @@ impl ColumnBuilder {
                 self.nulls.append_non_null();
                 Ok(())
             }
-            (Form::Iso(digits), _) => self.variable(written(text(digits))).map(drop),
+            (Form::Iso(digits), _) => self.variable(text(digits)).map(drop),
             _ => self.of_variant(text(time.scale)),
         }
     }

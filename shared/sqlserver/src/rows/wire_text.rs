@@ -21,23 +21,25 @@ pub struct WireText {
     known: Option<(SqlCollation, ResolvedEncoding)>,
 }
 
+/// How a value is decoded.
+#[derive(Debug, Clone, Copy)]
+pub enum Decoding {
+    Utf16,
+    Utf8,
+    /// The bytes are those of UTF-8 already.
+    AsIs,
+    CodePage(ResolvedEncoding),
+}
+
 impl WireText {
-    /// Appends `bytes` as UTF-8; `true` when something was malformed and replaced.
-    pub fn append(&mut self, out: &mut Vec<u8>, bytes: &[u8], encoding: EncodingType) -> Result<bool, UnknownCodePage> {
+    /// How `bytes` of this encoding are decoded.
+    pub fn decoding(&mut self, bytes: &[u8], encoding: EncodingType) -> Result<Decoding, UnknownCodePage> {
         Ok(match encoding {
-            EncodingType::Utf16 => utf16(out, bytes),
-            EncodingType::Utf8 | EncodingType::DelayedSet => utf8(out, bytes),
+            EncodingType::Utf16 => Decoding::Utf16,
+            EncodingType::Utf8 | EncodingType::DelayedSet => Decoding::Utf8,
             // Every code page of SQL Server is ASCII in its lower half.
-            EncodingType::LcidBased(_) if bytes.is_ascii() => {
-                out.extend_from_slice(bytes);
-                false
-            }
-            EncodingType::LcidBased(collation) => {
-                let resolved = self.resolved(collation)?;
-                let (text, was_malformed) = resolved.decode_without_bom_handling(bytes);
-                out.extend_from_slice(text.as_bytes());
-                was_malformed
-            }
+            EncodingType::LcidBased(_) if bytes.is_ascii() => Decoding::AsIs,
+            EncodingType::LcidBased(collation) => Decoding::CodePage(self.resolved(collation)?),
         })
     }
 
@@ -48,6 +50,25 @@ impl WireText {
                 let resolved = code_page::encoding(collation).ok_or(UnknownCodePage { collation })?;
                 self.known = Some((collation, resolved));
                 Ok(resolved)
+            }
+        }
+    }
+}
+
+impl Decoding {
+    /// Appends `bytes` as UTF-8; `true` when something was malformed and replaced.
+    pub fn append(self, out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+        match self {
+            Self::Utf16 => utf16(out, bytes),
+            Self::Utf8 => utf8(out, bytes),
+            Self::AsIs => {
+                out.extend_from_slice(bytes);
+                false
+            }
+            Self::CodePage(resolved) => {
+                let (text, was_malformed) = resolved.decode_without_bom_handling(bytes);
+                out.extend_from_slice(text.as_bytes());
+                was_malformed
             }
         }
     }
@@ -132,7 +153,8 @@ mod tests {
 
     fn decoded(bytes: &[u8], encoding: EncodingType) -> (String, bool) {
         let mut out = Vec::new();
-        let was_malformed = WireText::default().append(&mut out, bytes, encoding).unwrap();
+        let decoding = WireText::default().decoding(bytes, encoding).unwrap();
+        let was_malformed = decoding.append(&mut out, bytes);
         (String::from_utf8(out).unwrap(), was_malformed)
     }
 
