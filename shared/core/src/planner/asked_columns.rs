@@ -1,6 +1,6 @@
 //! Which columns of a table a lookup asks for: those a user chose, by what the catalog says of each.
 
-use super::columns::find;
+use super::columns::{find, not_excluded};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::table::{MaskedColumns, TableSpec};
@@ -58,12 +58,8 @@ fn chosen(
             .map(|name| find(&spec.table, catalog, name))
             .collect::<Result<_>>()?,
         None => {
-            let excluded = spec.exclude.iter().map(|name| find(&spec.table, catalog, name));
-            let excluded = excluded.collect::<Result<Vec<_>>>()?;
-            let visible = catalog
-                .iter()
-                .filter(|column| column.in_star && !excluded.contains(column));
-            visible.collect()
+            let kept = not_excluded(spec, catalog)?.into_iter();
+            kept.filter(|column| column.in_star).collect()
         }
     };
     for column in &columns {

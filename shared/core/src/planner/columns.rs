@@ -50,6 +50,19 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
     }
 }
 
+/// The columns that are not excluded. Fails when one of the excluded is none of them.
+pub(super) fn not_excluded<'a, C: Named>(spec: &TableSpec, columns: &'a [C]) -> Result<Vec<&'a C>> {
+    let excluded = spec
+        .exclude
+        .iter()
+        .map(|name| find(&spec.table, columns, name).map(Named::name));
+    let excluded = excluded.collect::<Result<Vec<_>>>()?;
+    Ok(columns
+        .iter()
+        .filter(|column| !excluded.contains(&column.name()))
+        .collect())
+}
+
 /// The columns whose forms a user chooses one by one, by the names that the server spells.
 type OwnTypes<'a> = Vec<(&'a str, FileTypes)>;
 
@@ -148,13 +161,7 @@ fn named(
     own_types: &OwnTypes<'_>,
 ) -> Result<Vec<Column>> {
     let Some(names) = names else {
-        let mut excluded = Vec::with_capacity(spec.exclude.len());
-        for name in &spec.exclude {
-            excluded.push(find(&spec.table, declared, name)?.name.as_str());
-        }
-        let kept = declared
-            .iter()
-            .filter(|column| !excluded.contains(&column.name.as_str()));
+        let kept = not_excluded(spec, declared)?.into_iter();
         return kept.map(|column| copied(spec, column, own_types)).collect();
     };
     let mut columns: Vec<Column> = Vec::with_capacity(names.len());
