@@ -31,16 +31,8 @@ use crate::wiring::store::Store;
 /// Everything a run is given.
 #[derive(Debug)]
 pub(crate) struct Engine<'a> {
-    /// Probes and counts.
-    pub(crate) source: &'a Server,
-    /// Logs the readers in.
-    pub(crate) credential: &'a Credential,
-    /// The pointer.
-    pub(crate) watermarks: &'a Watermarks<'a>,
-    /// The bucket.
-    pub(crate) sink: &'a Sink,
-    /// The databases that tables are merged into.
-    pub(crate) sinks: &'a Sinks,
+    /// What it works on.
+    pub(crate) parts: Parts<'a>,
     /// Where the work says how far it is.
     pub(crate) board: &'a Board,
     /// The run.
@@ -86,19 +78,8 @@ pub(crate) struct Parts<'a> {
 impl<'a> Engine<'a> {
     /// A run of this name over these ports, which copies so many slices at once.
     pub(crate) fn new(parts: Parts<'a>, board: &'a Board, run_id: String, parallel: usize) -> Self {
-        let Parts {
-            source,
-            credential,
-            watermarks,
-            sink,
-            sinks,
-        } = parts;
         Self {
-            source,
-            credential,
-            watermarks,
-            sink,
-            sinks,
+            parts,
             board,
             run_id,
             parallel,
@@ -132,7 +113,7 @@ impl<'a> Engine<'a> {
 
     /// Gives up what an interrupted run has begun and not decided.
     pub(crate) async fn give_up(&self) {
-        self.uploads.give_up(&self.sink.store).await;
+        self.uploads.give_up(&self.parts.sink.store).await;
     }
 
     fn fail(&self, failed: FailedTable, report: &mut Report) {
@@ -142,7 +123,7 @@ impl<'a> Engine<'a> {
 
     /// Both lookups.
     async fn plan(&self, tables: &[TableSpec]) -> Result<NewWatermarks> {
-        let (store, prefix) = (&self.sink.store, self.sink.prefix.as_str());
+        let (store, prefix) = (&self.parts.sink.store, self.parts.sink.prefix.as_str());
         let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
         self.board.step("Looking up old watermarks");
         let old = async || {
@@ -152,7 +133,7 @@ impl<'a> Engine<'a> {
                 dry_run: false,
             };
             Box::pin(lookup_old(
-                self.watermarks,
+                self.parts.watermarks,
                 store,
                 prefix,
                 request,
@@ -168,7 +149,14 @@ impl<'a> Engine<'a> {
                 tables: old.tables.clone(),
                 dry_run: false,
             };
-            Box::pin(lookup_new(self.source, store, prefix, request, RunContext::unbounded())).await
+            Box::pin(lookup_new(
+                self.parts.source,
+                store,
+                prefix,
+                request,
+                RunContext::unbounded(),
+            ))
+            .await
         };
         let mut new = Attempts::OF_A_STEP.run(tell, new).await?;
         new.failed.extend(old.failed);
@@ -219,12 +207,12 @@ impl<'a> Engine<'a> {
 
     /// How many rows a window has, roughly and cheaply; `None` where that is not known.
     pub(super) async fn expected_rows(&self, window: &CopyWindow) -> Option<u64> {
-        let ledger = Ledger::new(&self.sink.store, &self.sink.prefix, &window.table);
+        let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, &window.table);
         let plan = ledger.plan(&window.window).await.ok()??;
         let is_whole =
             plan.old_watermark.is_none() && plan.filter.is_none() || matches!(plan.content, Content::Load { .. });
         // On a connection of its own, or the lookups of others would wait.
-        let server = Server::new(self.credential.clone());
+        let server = Server::new(self.parts.credential.clone());
         if is_whole {
             let extent = server.extent(&window.table).await.ok()?;
             return extent.map(|extent| extent.rows);
@@ -235,17 +223,19 @@ impl<'a> Engine<'a> {
     /// The ports of a commit.
     pub(super) fn update_ports(&self) -> UpdatePorts<'_, Server, Watermarks<'_>, Store> {
         UpdatePorts {
-            source: self.source,
-            watermarks: self.watermarks,
-            store: &self.sink.store,
-            prefix: &self.sink.prefix,
+            source: self.parts.source,
+            watermarks: self.parts.watermarks,
+            store: &self.parts.sink.store,
+            prefix: &self.parts.sink.prefix,
         }
     }
 
     /// A reader to oneself. Those that are given back keep their connections.
     pub(super) fn take_reader(&self) -> RowReader {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        readers.pop().unwrap_or_else(|| RowReader::new(self.credential.clone()))
+        readers
+            .pop()
+            .unwrap_or_else(|| RowReader::new(self.parts.credential.clone()))
     }
 
     /// Gives a reader back.

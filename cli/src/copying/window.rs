@@ -121,13 +121,13 @@ impl Engine<'_> {
                 meter: &meter,
             },
             files: &Files,
-            sinks: self.sinks,
+            sinks: self.parts.sinks,
             store: &MeasuredStore {
-                store: &self.sink.store,
+                store: &self.parts.sink.store,
                 meter: &meter,
                 uploads: &self.uploads,
             },
-            prefix: &self.sink.prefix,
+            prefix: &self.parts.sink.prefix,
             part_bytes: PART_BYTES,
         };
         let copied = Box::pin(copy(ports, request, RunContext::unbounded())).await;
@@ -152,8 +152,15 @@ impl Engine<'_> {
             },
             settings: window.settings.clone(),
         };
-        let (store, prefix) = (&self.sink.store, &self.sink.prefix);
-        Box::pin(split(self.source, store, prefix, request, RunContext::unbounded())).await
+        let (store, prefix) = (&self.parts.sink.store, &self.parts.sink.prefix);
+        Box::pin(split(
+            self.parts.source,
+            store,
+            prefix,
+            request,
+            RunContext::unbounded(),
+        ))
+        .await
     }
 
     async fn commit(&self, window: &CopyWindow) -> Result<UpdateAnswer> {

@@ -146,7 +146,7 @@ impl World<'_> {
             let work = async {
                 board.step("Connecting");
                 let tell = |error: &Error, next: &str| board.tell(format!("{}. {next}", error.report()));
-                reach(self.source, engine.source, tell).await?;
+                reach(self.source, engine.parts.source, tell).await?;
                 engine.run(self.tables).await
             };
             tokio::select! {

@@ -161,12 +161,7 @@ fn a_plan_shows_windows_rows_and_statements_with_their_values() {
         "{}",
         done.all()
     );
-    let planned: Vec<Value> = world
-        .succeeds(&["plan", "--json"])
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let planned = world.json_lines(&["plan", "--json"]);
     assert_eq!(planned.len(), 1);
     assert_eq!(
         (&planned[0]["table"], &planned[0]["rows"]),
@@ -191,12 +186,7 @@ fn status_history_and_verify_say_how_the_tables_are() {
         .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
         .unwrap();
     world.succeeds(&["run"]);
-    let status: Vec<Value> = world
-        .succeeds(&["status", "--json"])
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let status = world.json_lines(&["status", "--json"]);
     assert_eq!(status.len(), 2);
     assert_eq!(status[1]["watermark"], "2020-01-04T00:00:00.000");
     assert_eq!((&status[1]["rows"], &status[1]["pending"]), (&json!(1), &Value::Null));

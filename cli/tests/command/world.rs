@@ -105,6 +105,12 @@ impl World {
         done
     }
 
+    /// What it writes as lines of JSON, and nothing fails.
+    pub fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
+        let out = self.succeeds(arguments).out;
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Writes tables.json.
     pub fn tables(&self, tables: &Value) {
         fs::write(
