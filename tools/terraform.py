@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
+import cloudformation
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "infra/template.yaml"
@@ -22,23 +22,6 @@ HEAD = "# Written by tools/terraform.py from infra/template.yaml (make terraform
 Pairs = list[tuple[str, str]]
 
 
-class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, as the long forms they stand for."""
-
-
-def short_form(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-Loader.add_multi_constructor("!", short_form)
 NO_VALUE = {"Ref": "AWS::NoValue"}
 PSEUDO = {
     "AWS::Partition": "data.aws_partition.current.partition",
@@ -636,7 +619,7 @@ MAKERS: dict[str, Callable[[Module, str, dict[str, Any]], Made]] = {
 
 def files() -> dict[str, str]:
     """What the module's files are."""
-    module = Module(yaml.load(TEMPLATE.read_text(), Loader))
+    module = Module(cloudformation.read(TEMPLATE))
     texts = {"variables.tf": module.variables(), "main.tf": module.main(), "outputs.tf": module.outputs()}
     # Neither spaces at the end of a line nor an empty line at the beginning of a block.
     return {name: HEAD + re.sub(r"(?<=\{\n)\n", "", re.sub(r"(?m) +$", "", text)) for name, text in texts.items()}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+import cloudformation
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
@@ -40,28 +40,9 @@ EVERYTHING = {
 _ABSENT = object()
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, as the long forms they stand for."""
-
-
-def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
 def source() -> dict[str, Any]:
     """The template as it is written."""
-    return dict(yaml.load((INFRA / "template.yaml").read_text(), _Loader))
+    return cloudformation.read(INFRA / "template.yaml")
 
 
 class Deployed:
