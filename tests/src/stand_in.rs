@@ -40,6 +40,16 @@ impl fmt::Debug for World {
     }
 }
 
+/// The login of a stand-in. Its authority is unknown to this process; that certificates are verified is shown elsewhere.
+pub fn login_of(sandbox: &Sandbox) -> Login {
+    login_at(sandbox, sandbox.addr())
+}
+
+fn login_at(sandbox: &Sandbox, address: SocketAddr) -> Login {
+    let (username, password, database) = (sandbox.username(), sandbox.password(), sandbox.database());
+    Login::new(address.ip().to_string(), address.port(), username, password, database).with_tls(Tls::Trust)
+}
+
 impl World {
     /// A server on which `script` was run, and an empty bucket.
     pub async fn new(script: &str) -> Self {
@@ -57,21 +67,14 @@ impl World {
         }
     }
 
-    /// The stand-in's authority is unknown to this process; that certificates are verified is shown elsewhere.
+    /// The login of the stand-in.
     pub fn login(&self) -> Login {
-        self.login_at(self.sandbox.addr())
+        login_of(&self.sandbox)
     }
 
     /// The same login through a proxy at this address.
     pub fn login_at(&self, address: SocketAddr) -> Login {
-        Login::new(
-            address.ip().to_string(),
-            address.port(),
-            self.sandbox.username(),
-            self.sandbox.password(),
-            self.sandbox.database(),
-        )
-        .with_tls(Tls::Trust)
+        login_at(&self.sandbox, address)
     }
 
     /// The tutorial's control table.

@@ -101,6 +101,13 @@ impl Login {
         }
     }
 
+    /// The login of a stand-in, whose authority is unknown to this process.
+    #[cfg(test)]
+    pub(crate) fn of_stand_in(sandbox: &tidemark_sandbox::Sandbox) -> Self {
+        let (username, password, database) = (sandbox.username(), sandbox.password(), sandbox.database());
+        Self::new("127.0.0.1", sandbox.port(), username, password, database).with_tls(Tls::Trust)
+    }
+
     /// The same with another way to encrypt.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {

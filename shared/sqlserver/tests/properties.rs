@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use tidemark::model::types::TypeName;
+use tidemark::model::value_text;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::source::KnowTypes;
 use tidemark_sqlserver::login::Login;
@@ -87,18 +88,11 @@ fn canonical(sql_type: &str) -> BoxedStrategy<String> {
 }
 
 fn decimal(precision: u8, scale: u8) -> impl Strategy<Value = String> {
-    let digits = prop::collection::vec(0..10_u8, usize::from(precision));
-    (any::<bool>(), digits).prop_map(move |(negative, digits)| {
-        let (whole, fraction) = digits.split_at(usize::from(precision - scale));
-        let text = |digits: &[u8]| digits.iter().map(u8::to_string).collect::<String>();
-        let whole = text(whole).trim_start_matches('0').to_owned();
-        let whole = if whole.is_empty() { "0".to_owned() } else { whole };
-        let is_below_zero = negative && digits.iter().any(|&digit| digit > 0);
-        let sign = if is_below_zero { "-" } else { "" };
-        match scale {
-            0 => format!("{sign}{whole}"),
-            _ => format!("{sign}{whole}.{}", text(fraction)),
-        }
+    let limit = 10_i128.pow(precision.into());
+    (1 - limit..limit).prop_map(move |unscaled| {
+        let mut text = Vec::new();
+        value_text::decimal(&mut text, unscaled, scale);
+        String::from_utf8(text).unwrap()
     })
 }
 

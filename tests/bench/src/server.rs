@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tidemark_replay::tables;
 use tidemark_sandbox::{Options, Sandbox};
-use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::login::Login;
 use tidemark_tests::real_server;
+use tidemark_tests::stand_in::login_of;
 
 use crate::report::{Amount, Report};
 use crate::{Failure, copies, stages};
@@ -68,14 +69,7 @@ pub async fn measure(report: &mut Report, copy_delta: &Path, rows: u64) -> Resul
         Some(login) => (login, None, None),
         None => {
             let sandbox = tokio::task::spawn_blocking(|| Sandbox::start(Options::default())).await??;
-            let login = Login::new(
-                "127.0.0.1",
-                sandbox.port(),
-                sandbox.username(),
-                sandbox.password(),
-                sandbox.database(),
-            )
-            .with_tls(Tls::Trust);
+            let login = login_of(&sandbox);
             (login, Some(sandbox.ca_path().to_owned()), Some(sandbox))
         }
     };

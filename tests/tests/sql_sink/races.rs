@@ -13,8 +13,9 @@ use tidemark_aws::bucket::S3Store;
 use tidemark_sandbox::{Action, Fault, SqlError};
 use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::{SinkServer, StagedSlice};
+use tidemark_tests::stand_in::login_of;
 
-use crate::world::{World, login, rows, spec, staged_row, stand_in};
+use crate::world::{World, rows, spec, staged_row, stand_in};
 
 /// What a merge says to its database, in order.
 const STATEMENTS: [&str; 11] = [
@@ -202,12 +203,12 @@ MERGE t USING @t AS s ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = s.v, at = 
 WHEN NOT MATCHED THEN INSERT (id, v, at) VALUES (s.id, s.v, s.at);";
     let world = World::new(source, sink).await;
     let spec = spec("t", "at", json!({ "procedure": "p", "table_type": "ty" }));
-    let (server, store) = (Server::new(login(&world.source)), world.s3.store());
+    let (server, store) = (Server::new(login_of(&world.source)), world.s3.store());
     let pointers = Pointers::new(&store, "tidemark");
     let sinks = Overtaken {
         world: &world,
         store: &store,
-        sink: SinkServer::new(login(&world.sink)),
+        sink: SinkServer::new(login_of(&world.sink)),
     };
     let mut pipeline = world.steps(&server, &pointers, &store, sinks);
     let planned = pipeline.plan("slow", std::slice::from_ref(&spec)).await.unwrap();

@@ -12,8 +12,9 @@ use tidemark::ports::changes::{ChangeColumns, ProbeChanges};
 use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::SinkServer;
+use tidemark_tests::stand_in::login_of;
 
-use crate::world::{World, login, rows, stand_in};
+use crate::world::{World, rows, stand_in};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn change_tracking_brings_inserts_updates_and_deletes() {
@@ -88,7 +89,7 @@ ALTER TABLE t ENABLE CHANGE_TRACKING";
 async fn deletions_are_deleted_and_the_rest_is_merged() {
     let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT t VALUES (1, 'a'), (2, 'b'), (3, 'c')";
     let sink = stand_in(sink).await;
-    let ChangeColumns { version, operation } = Server::new(login(&sink)).change_columns(WantedForms::Exact {
+    let ChangeColumns { version, operation } = Server::new(login_of(&sink)).change_columns(WantedForms::Exact {
         variants: VariantColumns::default(),
     });
     let (version_name, operation_name) = (version.name.clone(), operation.name.clone());
@@ -114,7 +115,7 @@ async fn deletions_are_deleted_and_the_rest_is_merged() {
             columns: &columns,
             newest: Newest::Version,
         };
-        let mut staged = SinkServer::new(login(&sink)).stage(&slice).await.unwrap();
+        let mut staged = SinkServer::new(login_of(&sink)).stage(&slice).await.unwrap();
         staged.load(changes.clone()).await.unwrap();
         staged.lock().await.unwrap();
         let merged = staged.merge().await.unwrap();

@@ -17,12 +17,11 @@ use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_sqlserver::control_table::ControlTable;
-use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::{SinkServer, StagedSlice};
 use tidemark_tests::s3_server::S3Server;
-use tidemark_tests::stand_in::{PART_BYTES, control_table};
+use tidemark_tests::stand_in::{PART_BYTES, control_table, login_of};
 
 /// The steps from a server into a sink.
 pub type Steps<'a, W, M> = Pipeline<'a, Server, RowReader, W, S3Store, Files, M>;
@@ -44,17 +43,6 @@ pub async fn stand_in(script: &str) -> Sandbox {
         .await
         .unwrap()
         .unwrap()
-}
-
-pub fn login(sandbox: &Sandbox) -> Login {
-    Login::new(
-        "127.0.0.1",
-        sandbox.port(),
-        sandbox.username(),
-        sandbox.password(),
-        sandbox.database(),
-    )
-    .with_tls(Tls::Trust)
 }
 
 /// A table with this watermark, into a sink with these settings.
@@ -82,7 +70,7 @@ impl World {
     /// The control table in the sink's database, as the tutorial has it.
     pub fn control_table(&self) -> ControlTable {
         control_table(
-            Server::new(login(&self.sink)),
+            Server::new(login_of(&self.sink)),
             "dbo.watermarktable",
             "dbo.usp_write_watermark",
         )
@@ -95,8 +83,8 @@ impl World {
         run_id: &str,
         specs: &[TableSpec],
     ) -> Result<RunOutcome, Error> {
-        let (source, store) = (Server::new(login(&self.source)), self.s3.store());
-        let sink = SinkServer::new(login(&self.sink));
+        let (source, store) = (Server::new(login_of(&self.source)), self.s3.store());
+        let sink = SinkServer::new(login_of(&self.sink));
         let mut pipeline = self.steps(&source, watermarks, &store, sink);
         Box::pin(pipeline.run(run_id, specs)).await
     }
@@ -111,7 +99,7 @@ impl World {
     ) -> Steps<'a, W, M> {
         Pipeline {
             source,
-            reader: RowReader::new(login(&self.source)),
+            reader: RowReader::new(login_of(&self.source)),
             watermarks,
             store,
             prefix: self.prefix,
@@ -172,7 +160,7 @@ pub async fn staged_row(sink: &Sandbox, text: &str) -> StagedSlice {
         ("v", Arc::new(StringArray::from(vec![text]))),
         ("at", Arc::new(Int32Array::from(vec![2]))),
     ];
-    let mut staged = SinkServer::new(login(sink)).stage(&slice).await.unwrap();
+    let mut staged = SinkServer::new(login_of(sink)).stage(&slice).await.unwrap();
     staged.load(RecordBatch::try_from_iter(row).unwrap()).await.unwrap();
     staged.lock().await.unwrap();
     staged

@@ -76,16 +76,9 @@ async fn a_login_that_only_reads_says_so() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     sandbox.statements();
     for read_intent in [false, true] {
-        let login = Login::new(
-            "127.0.0.1",
-            sandbox.port(),
-            sandbox.username(),
-            sandbox.password(),
-            sandbox.database(),
-        );
         let login = Login {
             read_intent,
-            ..login.with_tls(Tls::Trust)
+            ..Login::of_stand_in(&sandbox)
         };
         assert_eq!(connect::<Mssql>(login.clone()).await, None);
         assert_eq!(connect::<Tiberius>(login).await, None);

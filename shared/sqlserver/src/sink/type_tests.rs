@@ -17,20 +17,11 @@ use tidemark_sandbox::{Options, Sandbox};
 
 use super::SinkServer;
 use super::staging::StagedColumn;
-use crate::login::{Login, Tls};
+use crate::login::Login;
 use crate::types::SqlType;
 
 fn sink_of(sandbox: &Sandbox) -> SinkServer {
-    SinkServer::new(
-        Login::new(
-            "127.0.0.1",
-            sandbox.port(),
-            sandbox.username(),
-            sandbox.password(),
-            sandbox.database(),
-        )
-        .with_tls(Tls::Trust),
-    )
+    SinkServer::new(Login::of_stand_in(sandbox))
 }
 
 fn column(name: &str, sql_type: &str, form: Form) -> Column {

@@ -13,11 +13,11 @@ use tidemark::steps::run::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_sqlserver::control_table::ControlTable;
-use tidemark_sqlserver::login::{Login, Tls};
+use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::s3_server::{BUCKET, S3Server};
-use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, login_of, shipped_control_table};
 
 use crate::Failure;
 use crate::tls_front::TlsFront;
@@ -56,14 +56,7 @@ impl Stage {
         .await??;
         let s3 = S3Server::start().await?;
         let front = TlsFront::start(s3.address()).await?;
-        let login = Login::new(
-            "127.0.0.1",
-            sandbox.port(),
-            sandbox.username(),
-            sandbox.password(),
-            sandbox.database(),
-        )
-        .with_tls(Tls::Trust);
+        let login = login_of(&sandbox);
         s3.keep_secret(
             json!({ "host": login.host, "port": login.port, "username": login.username(), "password": login.password(),
                     "dbname": login.database })
