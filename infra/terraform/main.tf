@@ -334,9 +334,9 @@ resource "aws_lambda_function" "lookup_old_watermark_function" {
       WATERMARK_STORE      = var.watermark_store
       WATERMARK_TABLE      = var.watermark_table
       WATERMARK_SECRET_ARN = (local.has_watermark_secret ? var.watermark_secret_arn : null)
-      WATERMARK_HOST       = var.watermark_host
-      WATERMARK_PORT       = var.watermark_port
-      WATERMARK_DATABASE   = var.watermark_database
+      WATERMARK_HOST       = (local.has_watermark_secret ? var.watermark_host : null)
+      WATERMARK_PORT       = (local.has_watermark_secret ? var.watermark_port : null)
+      WATERMARK_DATABASE   = (local.has_watermark_secret ? var.watermark_database : null)
     } : key => value if value != null }
   }
 
@@ -765,9 +765,9 @@ resource "aws_lambda_function" "update_watermark_function" {
       WATERMARK_TABLE      = var.watermark_table
       WATERMARK_PROCEDURE  = var.watermark_procedure
       WATERMARK_SECRET_ARN = (local.has_watermark_secret ? var.watermark_secret_arn : null)
-      WATERMARK_HOST       = var.watermark_host
-      WATERMARK_PORT       = var.watermark_port
-      WATERMARK_DATABASE   = var.watermark_database
+      WATERMARK_HOST       = (local.has_watermark_secret ? var.watermark_host : null)
+      WATERMARK_PORT       = (local.has_watermark_secret ? var.watermark_port : null)
+      WATERMARK_DATABASE   = (local.has_watermark_secret ? var.watermark_database : null)
     } : key => value if value != null }
   }
 

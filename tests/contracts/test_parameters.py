@@ -102,6 +102,17 @@ def test_parameters_that_need_each_other_are_refused_apart(parameters: dict[str,
     assert [refusal in found for found in refused] == [True] * bool(refusal), refused
 
 
+def test_a_control_table_without_a_secret_of_its_own_is_reached_as_the_source_is() -> None:
+    """The defaults of its own parameters do not come before those of the source."""
+    gaps = {"WATERMARK_HOST", "WATERMARK_PORT", "WATERMARK_DATABASE"}
+    shared = {"SourceSecretArn": EVERYTHING["SourceSecretArn"], "SourcePort": "1500", "WatermarkStore": "sql"}
+    for secret, expected in (("", set()), (EVERYTHING["SourceSecretArn"], gaps)):
+        deployed = Deployed(**shared, WatermarkSecretArn=secret)
+        for function in ("LookupOldWatermarkFunction", "UpdateWatermarkFunction"):
+            variables = deployed.properties(function)["Environment"]["Variables"]
+            assert gaps & set(variables) == expected, function
+
+
 def _accepts(parameter: str, value: str) -> bool:
     return re.fullmatch(PARAMETERS[parameter]["AllowedPattern"], value) is not None
 
