@@ -54,10 +54,18 @@ pub(crate) struct Report {
     pub(crate) committed: Vec<Committed>,
     /// The tables without changes.
     pub(crate) unchanged: Vec<ObjectName>,
+    /// The tables that somebody paused.
+    pub(crate) paused: Vec<ObjectName>,
     /// The tables that failed.
     pub(crate) failed: Vec<FailedTable>,
     /// Rows no window selects.
     pub(crate) notes: Vec<Note>,
+}
+
+/// What both lookups found.
+struct Found {
+    planned: NewWatermarks,
+    paused: Vec<ObjectName>,
 }
 
 /// The ports and settings of a run.
@@ -94,7 +102,8 @@ impl<'a> Engine<'a> {
         let mut report = Report::default();
         let mut tables = tables.to_vec();
         loop {
-            let planned = self.plan(&tables).await?;
+            let Found { planned, paused } = self.plan(&tables).await?;
+            report.paused.extend(paused);
             report.unchanged.extend(planned.unchanged);
             report.notes.extend(planned.notes);
             planned
@@ -111,6 +120,14 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Copies windows that are frozen already, and commits them.
+    pub(crate) async fn copy_frozen(&self, windows: &[CopyWindow]) -> Report {
+        let mut report = Report::default();
+        self.board.step("Copying");
+        self.windows(windows, &mut report).await;
+        report
+    }
+
     /// Gives up what an interrupted run has begun and not decided.
     pub(crate) async fn give_up(&self) {
         self.uploads.give_up(&self.parts.sink.store).await;
@@ -122,7 +139,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Both lookups.
-    async fn plan(&self, tables: &[TableSpec]) -> Result<NewWatermarks> {
+    async fn plan(&self, tables: &[TableSpec]) -> Result<Found> {
         let (store, prefix) = (&self.parts.sink.store, self.parts.sink.prefix.as_str());
         let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
         self.board.step("Looking up old watermarks");
@@ -161,7 +178,10 @@ impl<'a> Engine<'a> {
         let mut new = Attempts::OF_A_STEP.run(tell, new).await?;
         new.failed.extend(old.failed);
         self.board.step("Copying");
-        Ok(new)
+        Ok(Found {
+            planned: new,
+            paused: old.paused,
+        })
     }
 
     async fn commit_empty(&self, windows: Vec<EmptyWindow>, report: &mut Report) -> Result<()> {

@@ -4,7 +4,8 @@ use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tidemark::error::{OfRole, Result, Role};
-use tidemark::ledger::{AT_ONCE, Decided};
+use tidemark::ledger::{AT_ONCE, Decided, Reached};
+use tidemark::model::hold::HoldState;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::watermark::WatermarkKey;
@@ -57,6 +58,13 @@ struct Status {
     late_rows: Option<u64>,
     committed_at: Option<String>,
     pending: Option<Pending>,
+    #[serde(skip_serializing_if = "is_free")]
+    hold: HoldState,
+}
+
+/// Whether nobody holds the table. By reference, as serde asks.
+fn is_free(hold: &HoldState) -> bool {
+    *hold == HoldState::Free
 }
 
 /// A window that is frozen and not committed.
@@ -115,17 +123,9 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
     };
     let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
     let ledger = lake::ledger(sink, &table);
-    let at = WindowName::after_stored(stored.value.as_deref());
-    // The pointer may lag behind; or it stands at the end, where the last window left its name.
-    let last = match ledger.chain_end(&at).await? {
-        Some(end) => Some(end.manifest),
-        None => match ledger.previous(&at).await? {
-            Some(previous) => ledger.manifest(&previous.window).await?,
-            None => None,
-        },
-    };
-    let next = last.as_ref().map_or(at, Manifest::next_window);
-    let pending = match ledger.plan(&next).await? {
+    let hold = ledger.hold().await?.hold.state;
+    let Reached { last, pending } = ledger.reached(stored.value.as_deref()).await?;
+    let pending = match pending {
         None => None,
         Some(plan) => {
             let slices = ledger.slices(&plan).await?;
@@ -149,8 +149,27 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
         late_rows: last.as_ref().and_then(|last| last.late_rows),
         committed_at: last.map(|last| last.committed_at),
         pending,
+        hold,
         table,
     })
+}
+
+/// The window of a table that is frozen and not committed, for people.
+pub(super) async fn pending(sink: &Sink, watermarks: &Watermarks<'_>, table: &ObjectName) -> Result<Option<String>> {
+    let status = status_of(sink, watermarks, table.clone()).await?;
+    if let HoldState::GivingUp { window, .. } = status.hold {
+        return Ok(Some(format!("window {window}, which was begun to be given up,")));
+    }
+    Ok(status.pending.map(|pending| {
+        format!(
+            "window {}, frozen {} by {}, with {} of {} slices copied,",
+            pending.window,
+            ago(&pending.since),
+            pending.run_id,
+            pending.slices_copied,
+            pending.slices
+        )
+    }))
 }
 
 impl Status {
@@ -166,6 +185,13 @@ impl Status {
                 )
             },
         );
+        let pending = match &self.hold {
+            HoldState::Free => pending,
+            HoldState::Paused { reason: None } => "paused".to_owned(),
+            HoldState::Paused { reason: Some(reason) } => format!("paused: {reason}"),
+            HoldState::StartingOver { .. } => "reset begun, not done".to_owned(),
+            HoldState::GivingUp { .. } => "give-up begun, not done".to_owned(),
+        };
         vec![
             shortened(&self.table.to_string(), name_width),
             self.watermark.clone().unwrap_or_else(|| "-".into()),

@@ -64,6 +64,9 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     for table in &report.unchanged {
         rows.push((table.clone(), empty("unchanged")));
     }
+    for table in &report.paused {
+        rows.push((table.clone(), empty("paused")));
+    }
     for failed in &report.failed {
         rows.push((failed.table.clone(), empty("failed")));
     }
@@ -89,6 +92,12 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
         number(rows),
         duration(elapsed.as_secs())
     ));
+    if !report.paused.is_empty() {
+        terminal.line(&format!(
+            "{} paused: `tidemark resume` lets them run again.",
+            report.paused.len()
+        ));
+    }
     if !report.failed.is_empty() {
         terminal.line("What is committed stays; the next run goes on with the tables that failed.");
     }
@@ -155,6 +164,9 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
     }
     for table in &report.unchanged {
         terminal.event(&json!({"event": "unchanged", "table": table}));
+    }
+    for table in &report.paused {
+        terminal.event(&json!({"event": "paused", "table": table}));
     }
     for note in &report.notes {
         let mut event = json!(note);

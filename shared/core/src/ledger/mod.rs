@@ -6,6 +6,7 @@
 //! {prefix}/_ledger/{table}/{from}/record-00000.json       a slice's decision record      create-only
 //! {prefix}/{table}/tidemark_window={from}/part-00000.…    visible once completed
 //! {prefix}/_ledger/{table}/{from}/manifest.json           the commit                     create-only, last
+//! {prefix}/_ledger/{table}/hold.json                      why no run works on it         replaced by people
 //! ```
 //!
 //! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
@@ -20,6 +21,7 @@
 //! Documents are data: whoever reads one checks that it is of the place it was read from, and nothing in it is executed.
 
 mod chain;
+mod holds;
 pub mod keys;
 mod pointers;
 mod slices;
@@ -28,7 +30,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::chain::ChainEnd;
+pub use self::chain::{ChainEnd, Reached};
+pub use self::holds::{FoundHold, IsPaused, check_hold};
 use self::keys::Keys;
 pub use self::pointers::Pointers;
 pub use self::slices::{Decided, SliceState};

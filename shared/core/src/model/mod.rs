@@ -4,6 +4,7 @@
 
 pub mod field_ids;
 pub mod format;
+pub mod hold;
 pub mod lookup;
 pub mod manifest;
 pub mod metric;

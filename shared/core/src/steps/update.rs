@@ -190,7 +190,9 @@ where
             }
         }
     };
-    pointer::advance(ports.watermarks, &ledger, &plan, &manifest).await?;
+    if !plan.is_backfill() {
+        pointer::advance(ports.watermarks, &ledger, &plan, &manifest).await?;
+    }
     Ok(UpdateAnswer::Committed(committed(&plan, manifest, context.now)))
 }
 

@@ -17,6 +17,7 @@ use crate::model::table::{RunSettings, TableSpec};
 use crate::model::watermark::StoreType;
 use crate::model::window::WindowName;
 use crate::ports::merge::NoSinks;
+use crate::steps::context::RunContext;
 use crate::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 
 /// The prefix in the bucket.
@@ -125,6 +126,15 @@ pub fn pipeline<'a, T, S>(table: &'a T, store: &'a S, watermarks: &'a MemoryWate
         sinks: NoSinks::default(),
         part_bytes: PART_BYTES,
         settles: false,
+    }
+}
+
+/// An invocation whose clock stands still, so that what is named by the time is named alike.
+#[must_use]
+pub fn at_one_time() -> RunContext {
+    RunContext {
+        now: time::macros::datetime!(2026-11-29 13:00:00 UTC),
+        ..RunContext::unbounded()
     }
 }
 
