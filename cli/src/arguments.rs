@@ -55,6 +55,8 @@ pub(crate) enum Verb {
     Resume(verbs::pause::ResumeArgs),
     /// Checks the files of a sink against its manifests
     Verify(verbs::verify::VerifyArgs),
+    /// Compares the files with the source, by count and by key
+    Reconcile(verbs::reconcile::ReconcileArgs),
     /// Runs one step by hand: what one step writes, the next one reads
     Step(verbs::step::StepArgs),
     /// Writes the statements by which an engine reads the files
@@ -83,6 +85,7 @@ impl Verb {
             Verb::Pause(arguments) => verbs::pause::pause(arguments, terminal).await,
             Verb::Resume(arguments) => verbs::pause::resume(arguments, terminal).await,
             Verb::Verify(arguments) => verbs::verify::verify(arguments, terminal).await,
+            Verb::Reconcile(arguments) => verbs::reconcile::reconcile(arguments, terminal).await,
             Verb::Step(arguments) => verbs::step::step(arguments, terminal).await,
             Verb::Sql(arguments) => verbs::sql::sql(arguments, terminal).await,
             Verb::Completions(shell) => Ok(verbs::completions::completions(

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::keys::table_segment;
 use tidemark::ledger::{AT_ONCE, Ledger};
-use tidemark::model::hold::Hold;
+use tidemark::model::lease::LeaseDocument;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
@@ -41,10 +41,11 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
     if by_name.is_some() {
         return Ok(by_name);
     }
-    let hold = format!("{root}{segment}/hold.json");
-    if let Some(object) = sink.store.get(&hold).await? {
-        let hold: Option<Hold> = serde_json::from_slice(&object.body).ok();
-        return Ok(hold.map(|hold| hold.table));
+    // Of a table that was started over this is all there is.
+    let lease = format!("{root}{segment}/lease.json");
+    if let Some(object) = sink.store.get(&lease).await? {
+        let lease: Option<LeaseDocument> = serde_json::from_slice(&object.body).ok();
+        return Ok(lease.map(|lease| lease.table));
     }
     for window in sink.store.folders(&format!("{root}{segment}/")).await? {
         let key = format!("{root}{segment}/{window}/plan.json");

@@ -15,9 +15,10 @@ from awscrt import checksums
 from verify.rows import Unreadable, count
 from verify.stores import Entry, Store, fetched
 
-# Of a window's documents, and of the pointer.
+# Of a window's documents, of the pointer, and of the lease, which says nothing of what is copied.
 LEDGER_KEY = re.compile(
-    r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json))"
+    r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/"
+    r"(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json)|lease\.json)"
 )
 # Of what lies in a window's partition.
 DATA_KEY = re.compile(
@@ -82,6 +83,8 @@ def tables(listing: Iterable[str]) -> dict[str, Table]:
         table = found.setdefault(folder, Table(folder))
         if in_ledger and match["pointer"]:
             table.pointer = key
+        elif in_ledger and not match["window"]:
+            continue
         elif in_ledger:
             table.window(match["window"]).documents[match["name"]] = key
         else:
@@ -310,7 +313,7 @@ def end_of(manifest: dict[str, Any]) -> str:
 
 
 def window_of(watermark: dict[str, Any] | None) -> str:
-    """The name of the window that starts at a watermark (docs/semantics.md, The ledger)."""
+    """The name of the window that starts at a watermark (docs/explanation/semantics.md, The ledger)."""
     if watermark is None:
         return "initial"
     text = str(watermark["value"])
@@ -322,7 +325,7 @@ def window_of(watermark: dict[str, Any] | None) -> str:
 
 
 def folder_of(table: str) -> str:
-    """The folder of a table's data, and of its ledger (docs/semantics.md, The ledger)."""
+    """The folder of a table's data, and of its ledger (docs/explanation/semantics.md, The ledger)."""
     match = TABLE_NAME.fullmatch(table)
     if match is None:
         raise ValueError(f"{table} is not the name of a table")
@@ -354,7 +357,7 @@ def _attempt(name: str) -> int:
 
 
 def fingerprint(columns: list[dict[str, Any]]) -> str:
-    """The name of a column list (docs/semantics.md, Fields)."""
+    """The name of a column list (docs/explanation/semantics.md, Fields)."""
     lines = "".join(
         f"{column['name']}\t{column['sql_type']}\t{'null' if column['nullable'] else 'not null'}\n"
         for column in columns

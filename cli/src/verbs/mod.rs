@@ -8,6 +8,7 @@ pub(crate) mod give_up;
 pub(crate) mod init;
 pub(crate) mod pause;
 pub(crate) mod plan;
+pub(crate) mod reconcile;
 pub(crate) mod reset;
 pub(crate) mod sql;
 pub(crate) mod status;

@@ -3,7 +3,7 @@
 use clap::Args;
 use tidemark::model::names::ObjectName;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::pause::{self as step, Held};
+use tidemark::steps::pause::{self as step, Held, Pause};
 
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
@@ -46,15 +46,18 @@ pub(crate) async fn pause(arguments: &PauseArgs, terminal: &Terminal) -> Outcome
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     for table in &tables {
         terminal.line(&format!(
-            "{table}: no run begins to work on it until it is resumed. A run that is at work on it ends its window first."
+            "{table}: no run begins to work on it until it is resumed. A run that is at work on it may end the slice it is at."
         ));
     }
     if !terminal.is_confirmed("Pause?", arguments.yes) {
         return Ok(ExitClass::Decision);
     }
     for table in &tables {
-        let (store, reason) = (&sink.store, arguments.reason.clone());
-        let held = step::pause(store, &sink.prefix, table, reason, RunContext::unbounded()).await?;
+        let pause = Pause {
+            by: std::env::var("USER").unwrap_or_else(|_| "operator".to_owned()),
+            reason: arguments.reason.clone(),
+        };
+        let held = step::pause(&sink.store, &sink.prefix, table, pause, RunContext::unbounded()).await?;
         tell(terminal, "paused", &held);
     }
     Ok(ExitClass::Done)
@@ -71,7 +74,7 @@ pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outco
         return Ok(ExitClass::Decision);
     }
     for table in &tables {
-        let held = step::resume(&sink.store, &sink.prefix, table, RunContext::unbounded()).await?;
+        let held = step::resume(&sink.store, &sink.prefix, table).await?;
         tell(terminal, "resumed", &held);
     }
     Ok(ExitClass::Done)

@@ -4,8 +4,9 @@ use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tidemark::error::{OfRole, Result, Role};
-use tidemark::ledger::{AT_ONCE, Decided, Reached};
-use tidemark::model::hold::HoldState;
+use tidemark::ledger::{AT_ONCE, Decided, Lease, Reached};
+use tidemark::model::hold::Begun;
+use tidemark::model::lease::{Keeper, Leases};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::watermark::WatermarkKey;
@@ -58,13 +59,10 @@ struct Status {
     late_rows: Option<u64>,
     committed_at: Option<String>,
     pending: Option<Pending>,
-    #[serde(skip_serializing_if = "is_free")]
-    hold: HoldState,
-}
-
-/// Whether nobody holds the table. By reference, as serde asks.
-fn is_free(hold: &HoldState) -> bool {
-    *hold == HoldState::Free
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keeper: Option<Keeper>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begun: Option<Begun>,
 }
 
 /// A window that is frozen and not committed.
@@ -123,7 +121,9 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
     };
     let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
     let ledger = lake::ledger(sink, &table);
-    let hold = ledger.hold().await?.hold.state;
+    let begun = ledger.hold().await?.map(|hold| hold.begun);
+    let lease = Lease::new(&ledger, "status", Leases::Taken);
+    let keeper = lease.keeper(OffsetDateTime::now_utc()).await?;
     let Reached { last, pending } = ledger.reached(stored.value.as_deref()).await?;
     let pending = match pending {
         None => None,
@@ -149,7 +149,8 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
         late_rows: last.as_ref().and_then(|last| last.late_rows),
         committed_at: last.map(|last| last.committed_at),
         pending,
-        hold,
+        keeper,
+        begun,
         table,
     })
 }
@@ -157,7 +158,7 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
 /// The window of a table that is frozen and not committed, for people.
 pub(super) async fn pending(sink: &Sink, watermarks: &Watermarks<'_>, table: &ObjectName) -> Result<Option<String>> {
     let status = status_of(sink, watermarks, table.clone()).await?;
-    if let HoldState::GivingUp { window, .. } = status.hold {
+    if let Some(Begun::GiveUp { window }) = status.begun {
         return Ok(Some(format!("window {window}, which was begun to be given up,")));
     }
     Ok(status.pending.map(|pending| {
@@ -185,12 +186,16 @@ impl Status {
                 )
             },
         );
-        let pending = match &self.hold {
-            HoldState::Free => pending,
-            HoldState::Paused { reason: None } => "paused".to_owned(),
-            HoldState::Paused { reason: Some(reason) } => format!("paused: {reason}"),
-            HoldState::StartingOver { .. } => "reset begun, not done".to_owned(),
-            HoldState::GivingUp { .. } => "give-up begun, not done".to_owned(),
+        let pending = match (&self.begun, &self.keeper) {
+            (Some(begun), _) => format!("`{}` was begun and is not done", begun.verb()),
+            (None, Some(Keeper::Paused { by, reason, .. })) => {
+                let why = reason
+                    .as_deref()
+                    .map_or_else(String::new, |reason| format!(": {reason}"));
+                format!("paused by {by}{why}")
+            }
+            (None, Some(Keeper::Run { run_id, .. })) if self.pending.is_some() => format!("{pending}, by {run_id}"),
+            (None, _) => pending,
         };
         vec![
             shortened(&self.table.to_string(), name_width),

@@ -1,102 +1,78 @@
-//! A table that a person holds: runs pass over it, or are told what is not finished.
+//! A table that a person holds: runs pass over it, and what is begun is ended by who began it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use tidemark::error::ErrorCode;
-use tidemark::model::hold::HoldState;
-use tidemark::steps::pause::{pause, resume};
+use tidemark::model::hold::{Begun, Hold};
+use tidemark::model::lease::Leases;
+use tidemark::steps::pause::{Pause, pause, resume};
 use tidemark::testing::faults::{Fault, Gate, Gated};
-use tidemark::testing::world::{PREFIX, World, at_one_time, name, spec};
+use tidemark::testing::world::{PREFIX, World, name};
+
+fn world() -> World {
+    World::new(1..=3).taking(Leases::Taken)
+}
+
+fn person() -> Pause {
+    Pause {
+        by: "somebody".into(),
+        reason: Some("the source is moving".into()),
+    }
+}
 
 #[tokio::test]
 async fn a_paused_table_is_passed_over_and_goes_on_where_it_was() {
-    let world = World::new(1..=3);
+    let world = world();
     world.run("before").await;
     world.table.insert(4);
-    let held = pause(&world.store, PREFIX, &name(), Some("a move".into()), at_one_time()).await;
-    assert!(held.unwrap().paused);
+    let context = world.context.get();
     assert!(
-        pause(&world.store, PREFIX, &name(), None, at_one_time())
+        !pause(&world.store, PREFIX, &name(), person(), context)
+            .await
+            .unwrap()
+            .was_paused
+    );
+    assert!(
+        pause(&world.store, PREFIX, &name(), person(), context)
             .await
             .unwrap()
             .was_paused
     );
     let outcome = world.run("paused").await;
-    assert!(outcome.committed.is_empty() && outcome.unchanged.is_empty());
+    assert_eq!(outcome.kept.paused[0].reason, person().reason);
     assert_eq!(world.lines(), [1, 2, 3]);
-    assert!(
-        !resume(&world.store, PREFIX, &name(), at_one_time())
-            .await
-            .unwrap()
-            .paused
-    );
+    assert!(resume(&world.store, PREFIX, &name()).await.unwrap().was_paused);
     world.run("resumed").await;
     assert_eq!(world.lines(), [1, 2, 3, 4]);
-}
-
-#[tokio::test]
-async fn of_two_people_who_decide_at_once_one_is_told() {
-    let world = World::new(1..=3);
-    let found = world.ledger().hold().await.unwrap();
-    let paused = |reason: &str| HoldState::Paused {
-        reason: Some(reason.into()),
-    };
-    world
-        .ledger()
-        .replace_hold(&found, paused("one"), "t".into())
-        .await
-        .unwrap();
-    let error = world
-        .ledger()
-        .replace_hold(&found, paused("other"), "t".into())
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), ErrorCode::WatermarkConflict);
-    // Whoever asks again after a lost answer decided it.
-    assert!(
-        world
-            .ledger()
-            .replace_hold(&found, paused("one"), "t".into())
-            .await
-            .is_ok()
-    );
 }
 
 #[tokio::test]
 async fn a_pause_that_is_disturbed_at_any_port_call_is_done_when_it_is_repeated() {
     for fault in Fault::ALL {
         for call in 0.. {
-            let world = World::new(1..=3);
-            let gate = Gate::at(call, fault);
-            let done = pause(&Gated::new(&gate, &world.store), PREFIX, &name(), None, at_one_time()).await;
+            let world = world();
+            let (gate, context) = (Gate::at(call, fault), world.context.get());
+            let done = pause(&Gated::new(&gate, &world.store), PREFIX, &name(), person(), context).await;
             if !gate.was_reached() {
                 assert!(done.is_ok());
                 break;
             }
-            pause(&world.store, PREFIX, &name(), None, at_one_time()).await.unwrap();
-            let outcome = world.pipeline().run("run", &[spec()]).await.unwrap();
-            assert!(outcome.committed.is_empty(), "{fault:?} at call {call}");
+            pause(&world.store, PREFIX, &name(), person(), context).await.unwrap();
+            assert!(world.run("run").await.committed.is_empty(), "{fault:?} at call {call}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_begun_and_not_done_stops_every_run_with_what_to_do() {
-    let world = World::new(1..=3);
-    let found = world.ledger().hold().await.unwrap();
-    let state = HoldState::StartingOver {
-        archive: "then".into(),
-        watermark_name: None,
-        stays_paused: false,
-    };
-    world
-        .ledger()
-        .replace_hold(&found, state, "2026-11-29T13:00:00Z".into())
-        .await
-        .unwrap();
-    let outcome = world.pipeline().run("run", &[spec()]).await.unwrap();
-    let failed = &outcome.failed[0];
-    assert_eq!(failed.error, "LedgerInvalid");
-    assert!(failed.cause.contains("tidemark reset dbo.t --yes"), "{}", failed.cause);
-    assert!(pause(&world.store, PREFIX, &name(), None, at_one_time()).await.is_err());
+async fn what_is_begun_is_ended_by_its_own_verb() {
+    let world = world();
+    let begun = Begun::StartOver { watermark_name: None };
+    let hold = Hold::new(&name(), begun, "then".into(), false, "2026-11-29T13:00:00Z".into());
+    world.ledger().begin(hold).await.unwrap();
+    let error = resume(&world.store, PREFIX, &name()).await.unwrap_err();
+    assert!(error.to_string().contains("tidemark reset dbo.t --yes"), "{error}");
+    assert!(
+        pause(&world.store, PREFIX, &name(), person(), world.context.get())
+            .await
+            .is_err()
+    );
 }

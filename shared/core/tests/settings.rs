@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::model::table::RunSettings;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, WindowOfRun};
 use tidemark::steps::update::UpdateAnswer;
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, of_run, spec_with};
@@ -27,6 +28,7 @@ fn steps<'a>(world: &'a World, sink: &MemorySink) -> Steps<'a> {
         sinks: sink.clone(),
         part_bytes: PART_BYTES,
         settles: false,
+        context: RunContext::without_leases(),
     }
 }
 
@@ -87,7 +89,7 @@ async fn every_step_refuses_a_window_that_was_frozen_with_other_settings() {
         for text in texts.chain([planned.failed[0].cause.clone()]) {
             let to_do = format!("put {named} back until the window is committed");
             assert!(
-                text.contains(&to_do) && text.contains("docs/operations.md"),
+                text.contains(&to_do) && text.contains("docs/how-to/repair.md"),
                 "{case}: {text}"
             );
         }

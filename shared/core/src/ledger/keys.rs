@@ -87,7 +87,7 @@ impl Keys {
         format!("{}/watermark.json", self.ledger)
     }
 
-    /// `hold.json`, why no run works on the table.
+    /// `hold.json`, what a person has begun with the table.
     #[must_use]
     pub fn hold(&self) -> String {
         format!("{}/hold.json", self.ledger)
@@ -115,6 +115,12 @@ impl Keys {
             Some(format!("{}/{folder}/{kind}/{rest}", self.archive))
         };
         place(&self.ledger, "ledger").or_else(|| place(&self.data, "data"))
+    }
+
+    /// `lease.json`, which says who copies the table now.
+    #[must_use]
+    pub fn lease(&self) -> String {
+        format!("{}/lease.json", self.ledger)
     }
 
     /// What every window's folder in the ledger begins with, before its name.
@@ -264,6 +270,7 @@ mod tests {
         };
         let ledger = "lake/raw/_ledger/sales.orders";
         assert_eq!(keys.watermark(), format!("{ledger}/watermark.json"));
+        assert_eq!(keys.lease(), format!("{ledger}/lease.json"));
         assert_eq!(keys.plan(&window), format!("{ledger}/initial/plan.json"));
         assert_eq!(keys.previous(&window), format!("{ledger}/initial/previous.json"));
         let archived = keys.archived(&keys.plan(&window), "then").unwrap();

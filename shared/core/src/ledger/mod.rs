@@ -1,12 +1,13 @@
 //! The ledger: all state of a table, written once, under a prefix of its own in the sink bucket.
 //!
 //! ```text
+//! {prefix}/_ledger/{table}/lease.json                     who copies the table now       replaced by If-Match
 //! {prefix}/_ledger/{table}/{from}/previous.json           columns of the window before   create-only
 //! {prefix}/_ledger/{table}/{from}/plan.json               frozen bounds and slices       create-only
 //! {prefix}/_ledger/{table}/{from}/record-00000.json       a slice's decision record      create-only
 //! {prefix}/{table}/tidemark_window={from}/part-00000.…    visible once completed
 //! {prefix}/_ledger/{table}/{from}/manifest.json           the commit                     create-only, last
-//! {prefix}/_ledger/{table}/hold.json                      why no run works on it         replaced by people
+//! {prefix}/_ledger/{table}/hold.json                      what a person has begun        create-only, then archived
 //! ```
 //!
 //! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
@@ -23,6 +24,7 @@
 mod chain;
 mod holds;
 pub mod keys;
+mod lease;
 mod pointers;
 mod slices;
 
@@ -31,11 +33,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::chain::{ChainEnd, Reached};
-pub use self::holds::{FoundHold, IsPaused, check_hold};
 use self::keys::Keys;
+pub use self::lease::{Lease, Taken};
 pub use self::pointers::Pointers;
 pub use self::slices::{Decided, SliceState};
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::hold::Hold;
 use crate::model::manifest::{Manifest, Previous};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Plan, VERSION};
@@ -84,6 +87,7 @@ document!(Manifest, |manifest| Some(&manifest.table), |manifest| Some(
 ));
 // It names the window before the one it lies in.
 document!(Previous, |_| None, |_| None);
+document!(Hold, |hold| Some(&hold.table), |_| None);
 
 /// Typed access to the ledger of one table.
 #[derive(Debug)]
@@ -288,7 +292,7 @@ pub fn check_settings(plan: &Plan, settings: &RunSettings) -> Result<()> {
     };
     let message = format!(
         "window {} of {} was frozen with another {changed} than the one given now: put {changed} back until the window is \
-         committed, or give the window up (docs/operations.md)",
+         committed, or give the window up (docs/how-to/repair.md)",
         plan.window, plan.table
     );
     Err(Error::new(ErrorCode::InvalidInput, message))

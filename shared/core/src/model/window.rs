@@ -72,7 +72,7 @@ impl WindowName {
         };
         let fraction = match fraction.trim_end_matches('0') {
             "" => String::new(),
-            fraction => format!(".{fraction}"),
+            fraction => format!(".{}", fraction.replace(':', "-")),
         };
         let name = format!("from-{whole}{fraction}{zone}");
         Self(name.replace(|c: char| !is_safe(c), "_"))

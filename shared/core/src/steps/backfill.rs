@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{Frozen, Ledger, check_hold, check_settings};
+use crate::ledger::{Frozen, Ledger, check_settings};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
 use crate::model::table::{TableSpec, Tracking};
@@ -111,7 +111,7 @@ where
     let spec = &request.spec;
     spec.check()?;
     let ledger = Ledger::new(ports.store, ports.prefix, &spec.table);
-    check_hold(&ledger.hold().await?.hold)?;
+    ledger.check_hold(|_| false).await?;
     let stored = ports.watermarks.stored(&spec.watermark_key()).await;
     let stored = stored.of(Role::WatermarkStore)?;
     let reached = ledger.reached(stored.value.as_deref()).await?;

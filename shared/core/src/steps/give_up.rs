@@ -1,14 +1,14 @@
 //! Giving a window up that is frozen and not committed, so that the next run plans it anew from where it starts.
 //!
 //! Its uploads are aborted first, so that none of them becomes visible any more; what somebody had begun to make visible goes
-//! into the archive with the window's documents. The hold of the table comes first and ends last, as when it is started over.
+//! into the archive with the window's documents. No run works on the table meanwhile, as when it is started over.
 
 use serde::Serialize;
 
-use super::archive;
+use super::archive::{self, Standing};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{FoundHold, Ledger, check_hold};
-use crate::model::hold::HoldState;
+use crate::ledger::Ledger;
+use crate::model::hold::{Begun, GIVE_UP, Hold};
 use crate::model::names::ObjectName;
 use crate::model::watermark::WatermarkKey;
 use crate::model::window::WindowName;
@@ -43,20 +43,13 @@ pub struct GivenUp {
     pub objects: usize,
 }
 
-/// What is begun.
-struct Begun {
-    hold: FoundHold,
-    window: WindowName,
-    archive: String,
-    stays_paused: bool,
-}
-
-/// Gives up this window of the table, or the one after the last committed one, when it is frozen and not committed; or goes on with what an earlier call began.
+/// Gives up this window of the table, or the one after the last committed one, when it is frozen and not committed; or goes on
+/// with what an earlier call began.
 ///
 /// # Errors
 ///
-/// `InvalidInput` when no window is pending, or it was committed meanwhile; `LedgerInvalid` when the table is being started
-/// over; `WatermarkConflict` when somebody else changes its hold; and whatever the ports say. Repeat it after an error.
+/// `InvalidInput` when no window is pending, when it was committed meanwhile, and when the table is being started over;
+/// `SinkUnavailable` while a run is copying the table; and whatever the ports say. Repeat it after an error.
 pub async fn give_up<W, S>(
     ports: GiveUpPorts<'_, W, S>,
     table: &ObjectName,
@@ -68,18 +61,26 @@ where
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
     let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
-    let begun = begin(ports, &ledger, table, window, context).await?;
-    let after = HoldState::after(begun.stays_paused);
-    let window = begun.window;
+    let (standing, is_paused) = Standing::take(&ledger, GIVE_UP, context).await?;
+    let begun = begin(ports, &ledger, table, window, is_paused, context).await;
+    let (hold, window) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            // Nothing is begun, or all of it was done and only the lease is left.
+            standing.end(is_paused).await?;
+            return Err(error);
+        }
+    };
+    standing.keep(&hold, context).await?;
     if ledger.manifest(&window).await?.is_some() {
-        ledger.replace_hold(&begun.hold, after, context.timestamp()?).await?;
-        let message = format!("window {window} of {table} was committed meanwhile: there is nothing to give up");
-        return Err(Error::new(ErrorCode::InvalidInput, message));
+        archive::end_hold(store, &ledger, &hold).await?;
+        standing.end(hold.stays_paused).await?;
+        return Err(nothing(table, &format!("window {window} was committed meanwhile")));
     }
     let mut objects = 0;
     if let Some(plan) = ledger.plan(&window).await? {
         let visible = archive::abort_uploads(store, &ledger, &plan).await?;
-        objects = archive::move_all(store, &ledger, visible, &begun.archive).await?;
+        objects = archive::move_all(store, &ledger, visible, &hold.archive).await?;
     }
     let mut keys = store.list(&ledger.keys().window(&window)).await?;
     // Of the window before, which is committed.
@@ -87,64 +88,51 @@ where
     keys.retain(|key| *key != previous);
     // The plan comes last: it says which objects there may be.
     let (plan, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| *key == plan);
-    let mut documents = archive::move_all(store, &ledger, others, &begun.archive).await?;
-    documents += archive::move_all(store, &ledger, plan, &begun.archive).await?;
-    ledger.replace_hold(&begun.hold, after, context.timestamp()?).await?;
-    tracing::warn!(%table, %window, archive = begun.archive, documents, objects, "The window is given up.");
+    let mut documents = archive::move_all(store, &ledger, others, &hold.archive).await?;
+    documents += archive::move_all(store, &ledger, plan, &hold.archive).await?;
+    archive::end_hold(store, &ledger, &hold).await?;
+    standing.end(hold.stays_paused).await?;
+    tracing::warn!(%table, %window, archive = hold.archive, documents, objects, "The window is given up.");
     Ok(GivenUp {
         table: table.clone(),
         window,
-        archive: begun.archive,
+        archive: hold.archive,
         documents,
         objects,
     })
 }
 
+/// The hold of this giving up, and the window.
 async fn begin<W, S>(
     ports: GiveUpPorts<'_, W, S>,
     ledger: &Ledger<'_, S>,
     table: &ObjectName,
     window: Option<WindowName>,
+    is_paused: bool,
     context: RunContext,
-) -> Result<Begun>
+) -> Result<(Hold, WindowName)>
 where
     W: ReadWatermarks,
-    S: ReadObjects + CreateObjects + ReplaceObjects,
+    S: ReadObjects + CreateObjects,
 {
-    let found = ledger.hold().await?;
-    if let HoldState::GivingUp {
-        window,
-        archive,
-        stays_paused,
-    } = &found.hold.state
-    {
-        return Ok(Begun {
-            window: window.clone(),
-            archive: archive.clone(),
-            stays_paused: *stays_paused,
-            hold: found,
-        });
+    let found = ledger.check_hold(|begun| matches!(begun, Begun::GiveUp { .. })).await?;
+    let hold = match found {
+        Some(hold) => hold,
+        None => {
+            let window = match window {
+                Some(window) if ledger.plan(&window).await?.is_some() => window,
+                Some(window) => return Err(nothing(table, &format!("there is no window {window} of it"))),
+                None => pending(ports.watermarks, ledger, table).await?,
+            };
+            let (archive, since) = (archive::folder(context)?, context.timestamp()?);
+            let hold = Hold::new(table, Begun::GiveUp { window }, archive, is_paused, since);
+            ledger.begin(hold).await?
+        }
+    };
+    match hold.begun.clone() {
+        Begun::GiveUp { window } => Ok((hold, window)),
+        Begun::StartOver { .. } => Err(nothing(table, "it is being started over")),
     }
-    check_hold(&found.hold)?;
-    let stays_paused = matches!(found.hold.state, HoldState::Paused { .. });
-    let window = match window {
-        Some(window) if ledger.plan(&window).await?.is_some() => window,
-        Some(window) => return Err(nothing(table, &format!("there is no window {window} of it"))),
-        None => pending(ports.watermarks, ledger, table).await?,
-    };
-    let archive = archive::folder(context)?;
-    let state = HoldState::GivingUp {
-        window: window.clone(),
-        archive: archive.clone(),
-        stays_paused,
-    };
-    let hold = ledger.replace_hold(&found, state, context.timestamp()?).await?;
-    Ok(Begun {
-        hold,
-        window,
-        archive,
-        stays_paused,
-    })
 }
 
 async fn pending<W: ReadWatermarks, S: ReadObjects>(

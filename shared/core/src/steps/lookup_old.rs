@@ -1,12 +1,13 @@
 //! Step 1: where does each table's next window start?
 //!
 //! Reads the watermark store and rolls forward along the manifests of windows that were committed while the pointer
-//! stayed behind, or was deleted. Passes over tables that a person paused. Writes nothing.
+//! stayed behind, or was deleted. Writes nothing.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
-use crate::ledger::{ChainEnd, IsPaused, Ledger, check_hold};
+use crate::ledger::{ChainEnd, Lease, Ledger};
+use crate::model::kept::PausedTable;
 use crate::model::lookup::{CommittedWindow, LookedUp, Start};
 use crate::model::manifest::Manifest;
 use crate::model::names::ObjectName;
@@ -17,6 +18,7 @@ use crate::planner::SharedConnection;
 use crate::ports::objects::ReadObjects;
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::{Measured, RunContext};
+use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
 /// The state machine's input and the name of the run.
@@ -37,19 +39,13 @@ pub struct LookupOldRequest {
 pub struct OldWatermarks {
     /// The tables, with their stored watermarks.
     pub tables: Vec<LookedUp>,
-    /// The tables that a person paused, and no run works on until they are resumed.
-    pub paused: Vec<ObjectName>,
     /// The tables that failed.
     pub failed: Vec<FailedTable>,
+    /// The tables that would have failed, and that somebody has paused.
+    pub paused: Vec<PausedTable>,
 }
 
 impl Measured for OldWatermarks {}
-
-/// What is found of a table.
-enum Found {
-    LookedUp(Box<LookedUp>),
-    Paused(ObjectName),
-}
 
 /// Looks up every table.
 ///
@@ -65,7 +61,7 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
     context: RunContext,
 ) -> Result<OldWatermarks> {
     check_all(request.tables.iter())?;
-    let Worked { done, failed } = for_each_table(
+    let Worked { done: tables, failed } = for_each_table(
         Work::LookUpOld,
         request.tables,
         context.time_to_answer(),
@@ -73,38 +69,32 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
         async |spec: &TableSpec, connection: &SharedConnection| {
             let key = spec.watermark_key();
             let stored = async { watermarks.stored(&key).await.of(Role::WatermarkStore) };
-            let ledger = Ledger::new(store, prefix, &spec.table);
-            let stored = async {
-                if watermarks.takes_turns() {
-                    connection.take_turn(stored).await
-                } else {
-                    stored.await
-                }
+            let stored = if watermarks.takes_turns() {
+                connection.take_turn(stored).await?
+            } else {
+                stored.await?
             };
-            let (held, stored) = futures::join!(ledger.hold(), stored);
-            if check_hold(&held?.hold)? == IsPaused::Yes {
-                return Ok(Found::Paused(spec.table.clone()));
-            }
-            let looked_up = look_up(&ledger, spec, stored?).await?;
-            Ok(Found::LookedUp(Box::new(looked_up)))
+            look_up(&Ledger::new(store, prefix, &spec.table), spec, stored).await
         },
     )
     .await?;
-    let (mut tables, mut paused) = (Vec::new(), Vec::new());
-    for found in done {
-        match found {
-            Found::LookedUp(table) => tables.push(*table),
-            Found::Paused(table) => paused.push(table),
-        }
-    }
+    let Leaving { failed, kept } = leave(failed, async |table: &ObjectName| {
+        let ledger = Ledger::new(store, prefix, table);
+        let lease = Lease::new(&ledger, &request.run_id, context.leases);
+        lease.keeper(context.now).await
+    })
+    .await;
     tracing::info!(
         run_id = request.run_id,
         tables = tables.len(),
-        paused = paused.len(),
         failed = failed.len(),
         "Old watermarks looked up."
     );
-    Ok(OldWatermarks { tables, paused, failed })
+    Ok(OldWatermarks {
+        tables,
+        failed,
+        paused: kept.paused,
+    })
 }
 
 async fn look_up<S: ReadObjects>(

@@ -9,6 +9,7 @@ pub mod commit;
 pub mod context;
 pub mod copy;
 pub mod give_up;
+mod kept;
 pub mod lookup_new;
 pub mod lookup_old;
 mod merge_slice;

@@ -3,11 +3,20 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::ledger::{IsPaused, Ledger, check_hold};
-use crate::model::hold::HoldState;
+use crate::ledger::{Lease, Ledger};
+use crate::model::lease::{Keeper, Leases};
 use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::context::RunContext;
+
+/// Who pauses a table, and why.
+#[derive(Debug, Clone)]
+pub struct Pause {
+    /// Who.
+    pub by: String,
+    /// Why, in that person's words.
+    pub reason: Option<String>,
+}
 
 /// What became of a table that somebody pauses or resumes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -20,23 +29,25 @@ pub struct Held {
     pub was_paused: bool,
 }
 
-/// Pauses the table. A run that is at work on it ends its window first.
+/// Pauses the table. A run that is at work on it may end the slice it is at.
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when something that was begun with the table is not finished, `WatermarkConflict` when somebody else changes
-/// its hold, and whatever the bucket says.
-pub async fn pause<S>(
-    store: &S,
-    prefix: &str,
-    table: &ObjectName,
-    reason: Option<String>,
-    context: RunContext,
-) -> Result<Held>
+/// `InvalidInput` when something that was begun with the table is not done, and whatever the bucket says.
+pub async fn pause<S>(store: &S, prefix: &str, table: &ObjectName, pause: Pause, context: RunContext) -> Result<Held>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    hold(store, prefix, table, HoldState::Paused { reason }, context).await
+    let ledger = Ledger::new(store, prefix, table);
+    ledger.check_hold(|_| false).await?;
+    let lease = Lease::new(&ledger, &pause.by, Leases::Taken);
+    let was_paused = matches!(lease.keeper(context.now).await?, Some(Keeper::Paused { .. }));
+    lease.pause(context.now, pause.reason).await?;
+    Ok(Held {
+        table: table.clone(),
+        paused: true,
+        was_paused,
+    })
 }
 
 /// Resumes the table: the next run goes on where the last one ended.
@@ -44,27 +55,16 @@ where
 /// # Errors
 ///
 /// As [`pause`].
-pub async fn resume<S>(store: &S, prefix: &str, table: &ObjectName, context: RunContext) -> Result<Held>
-where
-    S: ReadObjects + CreateObjects + ReplaceObjects,
-{
-    hold(store, prefix, table, HoldState::Free, context).await
-}
-
-async fn hold<S>(store: &S, prefix: &str, table: &ObjectName, state: HoldState, context: RunContext) -> Result<Held>
+pub async fn resume<S>(store: &S, prefix: &str, table: &ObjectName) -> Result<Held>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     let ledger = Ledger::new(store, prefix, table);
-    let found = ledger.hold().await?;
-    let was_paused = check_hold(&found.hold)? == IsPaused::Yes;
-    let paused = matches!(state, HoldState::Paused { .. });
-    if paused != was_paused {
-        ledger.replace_hold(&found, state, context.timestamp()?).await?;
-    }
+    ledger.check_hold(|_| false).await?;
+    let was_paused = Lease::new(&ledger, "", Leases::Taken).resume().await?;
     Ok(Held {
         table: table.clone(),
-        paused,
+        paused: false,
         was_paused,
     })
 }

@@ -1,14 +1,14 @@
 //! Starting a table over: everything of it goes into the archive, and the next run loads it as if it had never been copied.
 //!
-//! The hold of the table comes first and ends last. While it stands, no run begins to work on the table, and whoever repeats
-//! the step goes on with the same folder of the archive. Nothing is deleted.
+//! The table's lease is taken first, its hold says what is begun, and a pause keeps every run off until all of it is done. Whoever
+//! repeats the step goes on with the same folder of the archive. Nothing is deleted.
 
 use serde::Serialize;
 
-use super::archive;
-use crate::error::{ErrorCode, OfRole, Result, Role};
-use crate::ledger::{FoundHold, Ledger};
-use crate::model::hold::HoldState;
+use super::archive::{self, Standing};
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::ledger::Ledger;
+use crate::model::hold::{Begun, Hold, RESET};
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
 use crate::model::watermark::WatermarkKey;
@@ -44,20 +44,14 @@ pub struct StartedOver {
     pub resumed: bool,
 }
 
-/// What is begun.
-struct Begun {
-    hold: FoundHold,
-    archive: String,
-    key: WatermarkKey,
-    stays_paused: bool,
-    resumed: bool,
-}
+/// How often the ledger is looked through for what runs left that had begun before.
+const ROUNDS: usize = 4;
 
 /// Starts the table over, or goes on with what an earlier call began.
 ///
 /// # Errors
 ///
-/// `WatermarkConflict` when somebody else changes the hold of the table meanwhile, and whatever the ports say. Repeat it then.
+/// `SinkUnavailable` while a run is copying the table, and whatever the ports say. Repeat it then.
 pub async fn start_over<W, S>(
     ports: StartOverPorts<'_, W, S>,
     table: &ObjectName,
@@ -67,88 +61,94 @@ where
     W: ClearWatermarks,
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
-    let StartOverPorts {
-        watermarks,
-        store,
-        prefix,
-    } = ports;
-    let ledger = Ledger::new(store, prefix, table);
+    let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
+    let (standing, is_paused) = Standing::take(&ledger, RESET, context).await?;
     let plans = plans(&ledger).await?;
-    let begun = begin(&ledger, table, &plans, context).await?;
+    let (hold, resumed) = begin(store, &ledger, table, &plans, is_paused, context).await?;
+    standing.keep(&hold, context).await?;
     for plan in &plans {
-        if ledger
-            .manifest(&plan.window)
-            .await
-            .is_ok_and(|manifest| manifest.is_none())
-        {
-            abort_uploads(store, &ledger, plan).await?;
+        abort_uploads(store, &ledger, plan).await?;
+    }
+    let mut documents = 0;
+    for _ in 0..ROUNDS {
+        let moved = move_documents(store, &ledger, &hold.archive).await?;
+        documents += moved;
+        if moved == 0 {
+            break;
         }
     }
-    let mut keys = store.list(&ledger.keys().windows()).await?;
-    let hold = ledger.keys().hold();
-    keys.retain(|key| *key != hold);
-    // Readers that follow manifests are to find none of them before the first object is gone.
-    let (manifests, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.ends_with("/manifest.json"));
-    let mut documents = archive::move_all(store, &ledger, manifests, &begun.archive).await?;
-    documents += archive::move_all(store, &ledger, others, &begun.archive).await?;
-    watermarks.clear(&begun.key).await.of(Role::WatermarkStore)?;
+    let Begun::StartOver { watermark_name } = &hold.begun else {
+        return Err(Error::new(
+            ErrorCode::Internal,
+            "another thing was begun than was asked for",
+        ));
+    };
+    let key = WatermarkKey {
+        table: table.clone(),
+        name: watermark_name.clone(),
+    };
+    ports.watermarks.clear(&key).await.of(Role::WatermarkStore)?;
     let parts = store.list(&ledger.keys().data()).await?;
-    let objects = archive::move_all(store, &ledger, parts, &begun.archive).await?;
-    let after = HoldState::after(begun.stays_paused);
-    ledger.replace_hold(&begun.hold, after, context.timestamp()?).await?;
-    tracing::warn!(%table, archive = begun.archive, documents, objects, "The table is started over.");
+    let objects = archive::move_all(store, &ledger, parts, &hold.archive).await?;
+    archive::end_hold(store, &ledger, &hold).await?;
+    standing.end(hold.stays_paused).await?;
+    tracing::warn!(%table, archive = hold.archive, documents, objects, "The table is started over.");
     Ok(StartedOver {
         table: table.clone(),
-        archive: begun.archive,
+        archive: hold.archive,
         documents,
         objects,
-        resumed: begun.resumed,
+        resumed,
     })
 }
 
-async fn begin<S>(ledger: &Ledger<'_, S>, table: &ObjectName, plans: &[Plan], context: RunContext) -> Result<Begun>
+/// The hold of this start over, and whether an earlier call began it.
+async fn begin<S>(
+    store: &S,
+    ledger: &Ledger<'_, S>,
+    table: &ObjectName,
+    plans: &[Plan],
+    is_paused: bool,
+    context: RunContext,
+) -> Result<(Hold, bool)>
 where
-    S: ReadObjects + CreateObjects + ReplaceObjects,
+    S: ReadObjects + CreateObjects + ArchiveObjects,
 {
-    let found = ledger.hold().await?;
-    let key = |name: Option<String>| WatermarkKey {
-        table: table.clone(),
-        name,
-    };
-    let stays_paused = match &found.hold.state {
-        HoldState::StartingOver {
-            archive,
-            watermark_name,
-            stays_paused,
-        } => {
-            return Ok(Begun {
-                archive: archive.clone(),
-                key: key(watermark_name.clone()),
-                stays_paused: *stays_paused,
-                resumed: true,
-                hold: found,
-            });
+    let mut stays_paused = is_paused;
+    match ledger.hold().await? {
+        Some(hold) if matches!(hold.begun, Begun::StartOver { .. }) => return Ok((hold, true)),
+        // What is left of a window that was to be given up goes with everything else.
+        Some(hold) => {
+            stays_paused |= hold.stays_paused;
+            archive::end_hold(store, ledger, &hold).await?;
         }
-        HoldState::Free => false,
-        HoldState::Paused { .. } => true,
-        // What is left of the window goes with everything else.
-        HoldState::GivingUp { stays_paused, .. } => *stays_paused,
+        None => {}
+    }
+    let begun = Begun::StartOver {
+        watermark_name: plans.iter().find_map(|plan| plan.watermark_name.clone()),
     };
-    let archive = archive::folder(context)?;
-    let watermark_name = plans.iter().find_map(|plan| plan.watermark_name.clone());
-    let state = HoldState::StartingOver {
-        archive: archive.clone(),
-        watermark_name: watermark_name.clone(),
+    let hold = Hold::new(
+        table,
+        begun,
+        archive::folder(context)?,
         stays_paused,
-    };
-    let hold = ledger.replace_hold(&found, state, context.timestamp()?).await?;
-    Ok(Begun {
-        hold,
-        archive,
-        key: key(watermark_name),
-        stays_paused,
-        resumed: false,
-    })
+        context.timestamp()?,
+    );
+    Ok((ledger.begin(hold).await?, false))
+}
+
+/// Moves every document of the ledger but the hold and the lease. How many there were.
+async fn move_documents<S>(store: &S, ledger: &Ledger<'_, S>, folder: &str) -> Result<usize>
+where
+    S: ReadObjects + ArchiveObjects,
+{
+    let mut keys = store.list(&ledger.keys().windows()).await?;
+    let (hold, lease) = (ledger.keys().hold(), ledger.keys().lease());
+    keys.retain(|key| *key != hold && *key != lease);
+    // Readers that follow manifests are to find none of them before the first object is gone.
+    let (manifests, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.ends_with("/manifest.json"));
+    let manifests = archive::move_all(store, ledger, manifests, folder).await?;
+    Ok(manifests + archive::move_all(store, ledger, others, folder).await?)
 }
 
 /// The plans of the table. One that cannot be read is a reason to start over, and none against it.
@@ -167,11 +167,17 @@ async fn plans<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
+/// Aborts what is under way of a window. Of a committed one there is nothing.
 async fn abort_uploads<S: ReadObjects + UploadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<()> {
-    match archive::abort_uploads(store, ledger, plan).await {
+    let aborted = async {
+        if ledger.manifest(&plan.window).await?.is_none() {
+            archive::abort_uploads(store, ledger, plan).await?;
+        }
+        Ok(())
+    };
+    match aborted.await {
         // What is visible goes with everything else; what no record can be read of, by the bucket's lifecycle rule.
-        Ok(_) => Ok(()),
         Err(error) if error.code() == ErrorCode::LedgerInvalid => Ok(()),
-        Err(error) => Err(error),
+        done => done,
     }
 }
