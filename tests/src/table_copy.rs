@@ -17,6 +17,8 @@ use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark::steps::update::{Committed, UpdateAnswer};
 use tidemark::testing::MemoryStore;
 use tidemark_files::encoder::Files;
+use tidemark_sqlserver::login::Credential;
+use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 
@@ -47,10 +49,16 @@ impl TableCopy {
             "table": table, "tracking": { "watermark": tracking }, "columns": columns,
             "format": { "csv": { "header": false } },
         });
+        Self::of(world, spec, None)
+    }
+
+    /// Copies a table with these settings, by a login that hashes with `masks`.
+    pub fn of(world: &World, spec: serde_json::Value, masks: Option<MaskSecret>) -> Self {
+        let credential = Credential::from(world.login()).masking(masks);
         Self {
             spec: serde_json::from_value(spec).unwrap(),
-            source: Server::new(world.login()),
-            reader: Some(RowReader::new(world.login())),
+            source: Server::new(credential.clone()),
+            reader: Some(RowReader::new(credential)),
             store: MemoryStore::default(),
             runs: 0,
         }

@@ -19,5 +19,6 @@ pub mod slice_id;
 pub mod table;
 pub mod types;
 pub mod value_text;
+pub mod values;
 pub mod watermark;
 pub mod window;
