@@ -190,6 +190,9 @@ fn copy_delta_alone_may_read_the_key_of_hashes() {
     let role = resource(&template, "CopyDeltaRole");
     let (_, statement) = role.split_once("Sid: ReadMaskSecret").unwrap();
     let statement = statement.split("- Sid:").next().unwrap();
-    assert!(statement.contains("Action: secretsmanager:GetSecretValue"), "{statement}");
+    assert!(
+        statement.contains("Action: secretsmanager:GetSecretValue"),
+        "{statement}"
+    );
     assert!(statement.contains("Resource: !Ref MaskSecretArn"), "{statement}");
 }
