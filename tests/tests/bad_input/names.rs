@@ -9,6 +9,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, UploadObjects};
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::MemoryStore;
 use tidemark_files::encoder::Files;
@@ -76,6 +77,7 @@ where
         sinks: NoSinks::default(),
         part_bytes: PART_BYTES,
         settles: false,
+        context: RunContext::without_leases(),
     };
     Box::pin(pipeline.run("r", specs)).await
 }
