@@ -19,7 +19,7 @@ RUN_STAMP := $(VENV)/.run-$(shell sha256sum < tests/requirements-run.txt | cut -
 VENV_STAMP := $(VENV)/.all-$(shell cat tests/requirements-run.txt tests/requirements.txt | sha256sum | cut -c1-16)
 PIP_TOOLS := pip-tools==7.6.2
 
-# The readers of Parquet, CSV and JSON lines that docs/types.md has a column for, and two releases of Spark, which need Java 17.
+# The readers of Parquet, CSV and JSON lines that docs/reference/types.md has a column for, and two releases of Spark, which need Java 17.
 READERS := .tools/readers
 READERS_STAMP := $(READERS)/.all-$(shell sha256sum < tests/readers/requirements.txt | cut -c1-16)
 SPARKS := 3.5.9 4.0.5
@@ -82,7 +82,7 @@ test-unit: $(VENV_STAMP) ## Each crate's own tests: no stand-in, no Python, with
 	$(NEXTEST) run --locked $(UNIT_CRATES:%=--package %) --filterset 'not test(/^sink::type_tests::/)'
 
 .PHONY: test-readers
-#: UPDATE_MATRIX=1 writes what was read into docs/types.md
+#: UPDATE_MATRIX=1 writes what was read into docs/reference/types.md
 test-readers: $(READERS_STAMP) $(SPARKS:%=.tools/spark-%/.all) ## Our files in the readers of the field, with Spark (needs Java 17)
 	@command -v java >/dev/null || { echo "Java 17 is missing: Spark needs it"; exit 1; }
 	cargo build --locked --package tidemark-readers
@@ -171,7 +171,7 @@ endif
 .PHONY: deploy
 #: SECRET_ARN=arn:… of the source's login, TABLES=file.json like infra/tables.json, STACK=tidemark, TAGS='team=data env=prod',
 #: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: "true");
-#: for thousands of tables TableListKey instead of TABLES, see docs/operations.md#thousands-of-tables
+#: for thousands of tables TableListKey instead of TABLES, see docs/how-to/many-tables.md
 deploy: ## Builds, and deploys with the AWS SAM CLI
 	@python3 tools/deploy_parameters.py .local/parameters.yaml
 	$(MAKE) build

@@ -32,7 +32,7 @@ def tables_json(path: str) -> str:
     if size > MOST_BYTES:
         raise Refused(
             f"TABLES={path} takes {size:,} bytes, and a parameter holds {MOST_BYTES:,}. Put the file into the bucket "
-            "and give its key as TableListKey in PARAMETERS=file.yaml without TABLES: docs/operations.md"
+            "and give its key as TableListKey in PARAMETERS=file.yaml without TABLES: docs/how-to/many-tables.md"
         )
     return text
 

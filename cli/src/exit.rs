@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_page_of_the_command_has_every_code_in_its_class() {
-        let page = include_str!("../../docs/command.md");
+        let page = include_str!("../../docs/reference/command.md");
         for code in ErrorCode::ALL {
             let begin = format!("| {} |", ExitClass::of(code) as u8);
             let row = page.lines().find(|line| line.starts_with(&begin)).unwrap();

@@ -22,7 +22,7 @@ GRANT SELECT ON OBJECT::dbo.tidemark_watermark TO tidemark;
 GRANT EXECUTE ON OBJECT::dbo.tidemark_write_watermark TO tidemark;
 GO
 
--- In the database of a SQL sink (docs/sql-sink.md), for the login of its secret. DELETE is for change tracking only, ALTER for an
+-- In the database of a SQL sink (docs/how-to/sql-sink.md), for the login of its secret. DELETE is for change tracking only, ALTER for an
 -- identity column that is kept; with a procedure, EXECUTE takes the place of INSERT and UPDATE.
 -- GRANT SELECT, INSERT, UPDATE, DELETE ON OBJECT::dbo.orders TO tidemark;
 -- GRANT ALTER ON OBJECT::dbo.orders TO tidemark;

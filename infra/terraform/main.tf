@@ -1356,7 +1356,7 @@ resource "aws_cloudwatch_event_target" "run_failed_message" {
       error     = "$.detail.error"
       cause     = "$.detail.cause"
     }
-    input_template = "{\n  \"what\": \"A run of the incremental copy ${var.name} failed. Tables that the cause does not name were copied.\",\n  \"run\": <run>,\n  \"error\": <error>,\n  \"cause\": <cause>,\n  \"what_to_do\": \"Look up the error of each table in docs/operations.md, section Errors, and put its cause right. The next run goes on by itself; nothing has to be cleaned up.\",\n  \"execution\": <execution>\n}"
+    input_template = "{\n  \"what\": \"A run of the incremental copy ${var.name} failed. Tables that the cause does not name were copied.\",\n  \"run\": <run>,\n  \"error\": <error>,\n  \"cause\": <cause>,\n  \"what_to_do\": \"Look up the error of each table in docs/reference/errors.md, and put its cause right. The next run goes on by itself; nothing has to be cleaned up.\",\n  \"execution\": <execution>\n}"
   }
 }
 
@@ -1387,7 +1387,7 @@ resource "aws_cloudwatch_event_target" "run_stopped_message" {
       execution = "$.detail.executionArn"
       status    = "$.detail.status"
     }
-    input_template = "{\n  \"what\": \"A run of the incremental copy ${var.name} did not succeed. Its history shows why, and which tables were copied.\",\n  \"run\": <run>,\n  \"status\": <status>,\n  \"what_to_do\": \"FAILED: look up the error in docs/operations.md, section Errors. ABORTED, TIMED_OUT: start a run, or wait for the next one, which goes on where this one was ended; if TIMED_OUT comes again, give a run fewer tables.\",\n  \"execution\": <execution>\n}"
+    input_template = "{\n  \"what\": \"A run of the incremental copy ${var.name} did not succeed. Its history shows why, and which tables were copied.\",\n  \"run\": <run>,\n  \"status\": <status>,\n  \"what_to_do\": \"FAILED: look up the error in docs/reference/errors.md. ABORTED, TIMED_OUT: start a run, or wait for the next one, which goes on where this one was ended; if TIMED_OUT comes again, give a run fewer tables.\",\n  \"execution\": <execution>\n}"
   }
 }
 
@@ -1536,7 +1536,7 @@ resource "aws_cloudwatch_metric_alarm" "no_success_alarm" {
 
 resource "aws_cloudwatch_metric_alarm" "late_rows_alarm" {
   alarm_name          = "${var.name}-late-rows-alarm"
-  alarm_description   = "Rows were committed after their window was copied, so they are in no file. See late rows in docs/operations.md."
+  alarm_description   = "Rows were committed after their window was copied, so they are in no file. See late rows in docs/how-to/repair.md."
   namespace           = "Tidemark/${var.name}"
   metric_name         = "LateRows"
   statistic           = "Sum"
@@ -1615,7 +1615,7 @@ resource "aws_cloudwatch_metric_alarm" "lookup_old_watermark_throttles_alarm" {
 
 resource "aws_cloudwatch_metric_alarm" "lookup_old_watermark_near_timeout_alarm" {
   alarm_name          = "${var.name}-lookup-old-watermark-near-timeout-alarm"
-  alarm_description   = "An invocation of lookup-old-watermark took more than nine tenths of the time it has. See DeadlineExceeded in docs/operations.md."
+  alarm_description   = "An invocation of lookup-old-watermark took more than nine tenths of the time it has. See DeadlineExceeded in docs/reference/errors.md."
   namespace           = "AWS/Lambda"
   metric_name         = "Duration"
   statistic           = "Maximum"
@@ -1651,7 +1651,7 @@ resource "aws_cloudwatch_metric_alarm" "lookup_new_watermark_throttles_alarm" {
 
 resource "aws_cloudwatch_metric_alarm" "lookup_new_watermark_near_timeout_alarm" {
   alarm_name          = "${var.name}-lookup-new-watermark-near-timeout-alarm"
-  alarm_description   = "An invocation of lookup-new-watermark took more than nine tenths of the time it has. See DeadlineExceeded in docs/operations.md."
+  alarm_description   = "An invocation of lookup-new-watermark took more than nine tenths of the time it has. See DeadlineExceeded in docs/reference/errors.md."
   namespace           = "AWS/Lambda"
   metric_name         = "Duration"
   statistic           = "Maximum"
@@ -1687,7 +1687,7 @@ resource "aws_cloudwatch_metric_alarm" "copy_delta_throttles_alarm" {
 
 resource "aws_cloudwatch_metric_alarm" "copy_delta_near_timeout_alarm" {
   alarm_name          = "${var.name}-copy-delta-near-timeout-alarm"
-  alarm_description   = "An invocation of copy-delta took more than nine tenths of the time it has. See DeadlineExceeded in docs/operations.md."
+  alarm_description   = "An invocation of copy-delta took more than nine tenths of the time it has. See DeadlineExceeded in docs/reference/errors.md."
   namespace           = "AWS/Lambda"
   metric_name         = "Duration"
   statistic           = "Maximum"
@@ -1723,7 +1723,7 @@ resource "aws_cloudwatch_metric_alarm" "update_watermark_throttles_alarm" {
 
 resource "aws_cloudwatch_metric_alarm" "update_watermark_near_timeout_alarm" {
   alarm_name          = "${var.name}-update-watermark-near-timeout-alarm"
-  alarm_description   = "An invocation of update-watermark took more than nine tenths of the time it has. See DeadlineExceeded in docs/operations.md."
+  alarm_description   = "An invocation of update-watermark took more than nine tenths of the time it has. See DeadlineExceeded in docs/reference/errors.md."
   namespace           = "AWS/Lambda"
   metric_name         = "Duration"
   statistic           = "Maximum"

@@ -42,7 +42,7 @@ def _of_stack() -> dict[str, Any]:
 
 def _of_docs() -> dict[str, Any]:
     """The policy that the documentation offers for a bucket that is there already."""
-    text = (ROOT / "docs/operations.md").read_text()
+    text = (ROOT / "docs/how-to/existing-bucket.md").read_text()
     (block,) = [
         found for found in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "OnlyTheFunctionsWrite" in found
     ]

@@ -156,10 +156,10 @@ def test_every_parameter_is_described_and_has_a_group() -> None:
     groups = source()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]
     assert sorted(grouped) == sorted(PARAMETERS)
-    documentation = (ROOT / "docs/operations.md").read_text()
+    documentation = (ROOT / "docs/reference/parameters.md").read_text()
     for name, facts in PARAMETERS.items():
         assert facts["Description"].rstrip().endswith("."), name
-        assert f"`{name}`" in documentation, f"{name} is not in docs/operations.md"
+        assert f"`{name}`" in documentation, f"{name} is not in docs/reference/parameters.md"
 
 
 def test_a_schedule_has_a_time_zone() -> None:

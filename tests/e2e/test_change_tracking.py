@@ -72,9 +72,9 @@ def test_the_tutorial_comes_out_with_the_delete_it_leaves_out(
 
 
 def test_the_recipe_gives_the_present_table(fresh: tuple[Deployment, Sandbox], tmp_path: Path) -> None:
-    """The DuckDB query of docs/change-tracking.md, word for word, after every kind of change."""
+    """The DuckDB query of docs/explanation/change-tracking.md, word for word, after every kind of change."""
     deployment, sandbox = fresh
-    text = (ROOT / "docs" / "change-tracking.md").read_text()
+    text = (ROOT / "docs" / "explanation" / "change-tracking.md").read_text()
     (recipe,) = re.findall(r"```sql duckdb\n(.*?)```", text, re.DOTALL)
     query = recipe.replace("s3://bucket", str(tmp_path))
     table = "data_source_table"

@@ -149,7 +149,7 @@ def test_a_message_names_the_tables_of_a_failed_run_and_what_to_do(deployment: D
     _tell(deployment, status="TIMED_OUT")
     failed, timed_out = sorted(_messages(sqs, queue, 2), key=lambda message: "status" in message)
     assert (failed["run"], failed["error"], failed["cause"]) == ("run-1", "TablesFailed", cause)
-    assert "docs/operations.md" in failed["what_to_do"] and deployment.name in failed["what"]
+    assert "docs/reference/errors.md" in failed["what_to_do"] and deployment.name in failed["what"]
     assert (timed_out["status"], timed_out["execution"]) == ("TIMED_OUT", "arn:run-1")
     assert "Messages" not in sqs.receive_message(QueueUrl=queue)
 

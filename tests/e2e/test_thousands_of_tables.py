@@ -67,7 +67,7 @@ def listed(stack: Stack, tables: None) -> Deployment:
 
 
 def show(what: str, cost: Cost) -> None:
-    """One line of what docs/cost.md reckons with."""
+    """One line of what docs/explanation/cost.md reckons with."""
     print(f"{what} of {TABLES}: {cost}")
 
 

@@ -77,7 +77,7 @@ SCENARIOS = {
             Turn("without a change", (), set(), "3"),
         ),
         settles=False,
-        more="docs/change-tracking.md says how a reader folds these files into the present table.",
+        more="docs/explanation/change-tracking.md says how a reader folds these files into the present table.",
         parameters=change_tracking.PARAMETERS,
     ),
 }

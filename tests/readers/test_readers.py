@@ -13,7 +13,7 @@ import pytest
 from cases import TYPES, Edge, File, canonical, file_of, write
 from readers import READERS, spark
 
-PAGE = Path(__file__).parents[2] / "docs" / "types.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "types.md"
 WRITER = Path(os.environ.get("READERS_WRITER", "target/debug/tidemark-readers"))
 SPARK_PYTHONS = dict(
     item.strip().split("=", 1) for item in os.environ.get("SPARK_PYTHONS", "").split(";") if item.strip()
@@ -122,7 +122,7 @@ def test_the_matrix_of_the_page_is_what_readers_read(cells: dict[str, dict[str, 
     if os.environ.get("UPDATE_MATRIX"):
         PAGE.write_text(matrix.replaced(page, cells))
     else:
-        assert matrix.on_page(page) == cells, "docs/types.md is stale: UPDATE_MATRIX=1 make test-readers"
+        assert matrix.on_page(page) == cells, "docs/reference/types.md is stale: UPDATE_MATRIX=1 make test-readers"
 
 
 def test_every_reader_has_every_portable_value(cells: dict[str, dict[str, str]]) -> None:

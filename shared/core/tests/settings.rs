@@ -89,7 +89,7 @@ async fn every_step_refuses_a_window_that_was_frozen_with_other_settings() {
         for text in texts.chain([planned.failed[0].cause.clone()]) {
             let to_do = format!("put {named} back until the window is committed");
             assert!(
-                text.contains(&to_do) && text.contains("docs/operations.md"),
+                text.contains(&to_do) && text.contains("docs/how-to/repair.md"),
                 "{case}: {text}"
             );
         }

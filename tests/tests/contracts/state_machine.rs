@@ -87,7 +87,7 @@ fn what_is_retried_is_retried_later_and_later_and_not_by_all_at_once() {
         assert_eq!(
             (ours["MaxAttempts"].as_u64(), ours["MaxDelaySeconds"].as_u64()),
             (Some(5), Some(60)),
-            "{name}: what docs/operations.md says"
+            "{name}: what docs/reference/errors.md says"
         );
     }
 }

@@ -288,7 +288,7 @@ pub fn check_settings(plan: &Plan, settings: &RunSettings) -> Result<()> {
     };
     let message = format!(
         "window {} of {} was frozen with another {changed} than the one given now: put {changed} back until the window is \
-         committed, or give the window up (docs/operations.md)",
+         committed, or give the window up (docs/how-to/repair.md)",
         plan.window, plan.table
     );
     Err(Error::new(ErrorCode::InvalidInput, message))

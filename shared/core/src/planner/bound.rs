@@ -129,7 +129,7 @@ fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<Maximum>) 
             let old = old.map_or("none", Watermark::value);
             let message = format!(
                 "the stored watermark of {} is {old}, above the source's maximum {watermark}: was the source restored, reseeded \
-                 or emptied? If its present content is right, start the table over (docs/operations.md)",
+                 or emptied? If its present content is right, start the table over (docs/how-to/repair.md)",
                 spec.table
             );
             Err(Error::new(ErrorCode::WatermarkRegression, message))

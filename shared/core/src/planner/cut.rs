@@ -16,7 +16,7 @@ use crate::planner::cut_points::{ByWatermark, Limits, Window, by_key, by_waterma
 use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, Extent, Histogram, LeadingColumn, RowsToCut, Step};
 
 /// Bytes on the server that a slice has at most when its rows are not configured: a minute at 20 MB/s, the slowest
-/// wide rows that were measured elsewhere (docs/performance.md), and files of a few hundred MB.
+/// wide rows that were measured elsewhere (docs/explanation/performance.md), and files of a few hundred MB.
 const SLICE_BYTES: u64 = 1 << 30;
 /// The least and the most rows of such a slice.
 const DERIVED_ROWS: std::ops::RangeInclusive<u64> = 10_000..=20_000_000;

@@ -87,7 +87,7 @@ pub(crate) fn check(spec: &TableSpec, previous: &Previous, plan: &Plan) -> Resul
     let message = format!(
         "the columns of {} are not those of its last window {}: {}. Readers of its files may fail, or read other values. Put \
          the columns back, or copy a view that casts them to what they were, or start the table over, so that all its files have \
-         the new columns (docs/operations.md), or set on_schema_change to continue for one run, if what reads the files copes",
+         the new columns (docs/how-to/repair.md), or set on_schema_change to continue for one run, if what reads the files copes",
         spec.table,
         previous.window,
         names(refused)

@@ -372,7 +372,7 @@ where
             ErrorCode::WatermarkRegression,
             format!(
                 "the stored version of {} is {old}, above the database's current version {}: was the database restored or \
-                 replaced, or its change tracking switched off and on? Start the table over (docs/operations.md)",
+                 replaced, or its change tracking switched off and on? Start the table over (docs/how-to/repair.md)",
                 self.spec().table,
                 versions.current
             ),

@@ -147,7 +147,7 @@ where
         if manifest.superseded_by.as_ref() != Some(load) {
             let message = format!(
                 "window {} of {} is committed, though {load} was planned in its place: two histories of the table share this \
-                 ledger; start the table over (docs/operations.md)",
+                 ledger; start the table over (docs/how-to/repair.md)",
                 plan.window, plan.table
             );
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
@@ -223,7 +223,7 @@ where
         }
         let message = format!(
             "window {} of {} would end where window {next} begins, which an earlier history of the table committed: the source \
-             was restored or reseeded; start the table over (docs/operations.md)",
+             was restored or reseeded; start the table over (docs/how-to/repair.md)",
             plan.window, plan.table
         );
         Err(Error::new(ErrorCode::LedgerInvalid, message))

@@ -1,4 +1,4 @@
-//! Whether `docs/types.md` says what the encoders do.
+//! Whether `docs/reference/types.md` says what the encoders do.
 //!
 //! Which types there are and in which form each is held, the source's adapter decides; this holds the page to the encoders.
 
@@ -17,7 +17,7 @@ use tidemark::model::value_text::{DAY_TICKS, SECOND_TICKS, UNIX_EPOCH_DAYS};
 
 use super::*;
 
-const PAGE: &str = include_str!("../../../../docs/types.md");
+const PAGE: &str = include_str!("../../../../docs/reference/types.md");
 
 /// A row of the page's first table.
 struct Row {
@@ -211,7 +211,7 @@ fn the_page_of_types_says_what_the_encoders_do() {
         let row = rows
             .iter()
             .find(|row| row.names.iter().any(|listed| listed == name))
-            .unwrap_or_else(|| panic!("docs/types.md has no row for {name}"));
+            .unwrap_or_else(|| panic!("docs/reference/types.md has no row for {name}"));
         assert_eq!(
             row.json,
             format!("`{}`", in_text(name, exact, &jsonl)),
@@ -222,7 +222,7 @@ fn the_page_of_types_says_what_the_encoders_do() {
         let rest = row.parquet.strip_prefix(in_parquet.as_str());
         assert!(
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" (")),
-            "{name} in Parquet is {in_parquet}, docs/types.md says {}",
+            "{name} in Parquet is {in_parquet}, docs/reference/types.md says {}",
             row.parquet
         );
     }
@@ -248,6 +248,6 @@ fn the_page_of_types_says_what_the_native_forms_are() {
 fn the_page_of_types_names_no_type_that_is_not_there() {
     for name in rows().iter().flat_map(|row| &row.names) {
         let is_known = TYPES.iter().any(|(known, ..)| known == name) || OTHER_NAMES.contains(&name.as_str());
-        assert!(is_known, "docs/types.md has a row for {name}, which is no type");
+        assert!(is_known, "docs/reference/types.md has a row for {name}, which is no type");
     }
 }

@@ -76,9 +76,9 @@ fn every_type_survives_its_text() {
     }
 }
 
-/// The types that the table of docs/types.md has a row for, as they stand there.
+/// The types that the table of docs/reference/types.md has a row for, as they stand there.
 fn documented() -> Vec<&'static str> {
-    let page = include_str!("../../../../docs/types.md");
+    let page = include_str!("../../../../docs/reference/types.md");
     let values = page.split("\n## Values").nth(1).unwrap().split("\n## ").next().unwrap();
     let lines = values.lines().skip_while(|line| !line.starts_with("| `"));
     let rows = lines.take_while(|line| line.starts_with('|'));
