@@ -142,7 +142,8 @@ fn a_table_that_another_run_copies_is_left_alone_and_nothing_fails() {
     let world = world(0);
     let ledger = world.lake().join("_ledger/dbo.t");
     std::fs::create_dir_all(&ledger).unwrap();
-    let lease = |until: &str| json!({"version": 1, "table": "dbo.t", "keeper": {"run": {"run_id": "other", "until": until}}});
+    let lease =
+        |until: &str| json!({"version": 1, "table": "dbo.t", "keeper": {"run": {"run_id": "other", "until": until}}});
     let write = |until: &str| std::fs::write(ledger.join("lease.json"), lease(until).to_string()).unwrap();
     let soon = OffsetDateTime::now_utc() + Duration::from_secs(200);
     write(&soon.format(&Rfc3339).unwrap());

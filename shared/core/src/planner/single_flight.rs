@@ -1,13 +1,28 @@
-//! One run at a time for each table: asked before a run freezes a window, or goes on with one.
+//! One run at a time for each table: who plans, and whether it is that run's turn, asked before it freezes a window or goes on
+//! with one.
 
 use std::time::Duration;
 
-use super::tracked::Planning;
+use time::OffsetDateTime;
+
 use crate::error::Result;
 use crate::ledger::{Lease, Ledger, Taken};
-use crate::model::lease::Keeper;
-use crate::model::plan::Plan;
+use crate::model::lease::{Keeper, Leases};
+use crate::model::plan::{Author, Plan};
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
+
+/// The run that plans.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Planning<'a> {
+    /// Who freezes the plan.
+    pub(crate) author: Author<'a>,
+    /// Whether nothing is written.
+    pub(crate) dry_run: bool,
+    /// When.
+    pub(crate) now: OffsetDateTime,
+    /// Whether the table's lease is taken.
+    pub(crate) leases: Leases,
+}
 
 /// Takes the table's lease for the window of `plan`, or says who keeps it.
 ///

@@ -5,15 +5,14 @@
 //! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
 //! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
 
-use time::OffsetDateTime;
-
+use super::single_flight::{self, Planning};
 use super::tracked_columns::{self, TrackedColumns};
-use super::{SharedConnection, cut, schema, single_flight};
+use super::{SharedConnection, cut, schema};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Frozen, Ledger};
-use crate::model::lease::{Keeper, Leases};
+use crate::model::lease::Keeper;
 use crate::model::lookup::{LookedUp, Start};
-use crate::model::plan::{Author, Content, LoadReason, Plan, WindowBounds};
+use crate::model::plan::{Content, LoadReason, Plan, WindowBounds};
 use crate::model::record::{Decision, Record};
 use crate::model::slice::SliceBounds;
 use crate::model::table::{ChangeTracking, OnExpired, TableSpec};
@@ -26,19 +25,6 @@ use crate::ports::source::{CutSource, ProbeSource};
 
 /// More documents of a window than other runs can create while it is looked at.
 const TRIES: u32 = 16;
-
-/// The run that plans.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Planning<'a> {
-    /// Who freezes the plan.
-    pub(crate) author: Author<'a>,
-    /// Whether nothing is written.
-    pub(crate) dry_run: bool,
-    /// When.
-    pub(crate) now: OffsetDateTime,
-    /// Whether the table's lease is taken.
-    pub(crate) leases: Leases,
-}
 
 /// What is to be done with a tracked table.
 pub(crate) enum Next {
