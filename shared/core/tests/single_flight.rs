@@ -302,7 +302,7 @@ async fn a_paused_table_whose_source_is_gone_has_not_failed() {
         .await
         .unwrap();
     let gone = spec_with(json!({"tracking": {"watermark": {"column": "gone"}}}));
-    let outcome = world.pipeline().run("run", &[gone.clone()]).await.unwrap();
+    let outcome = world.pipeline().run("run", std::slice::from_ref(&gone)).await.unwrap();
     assert_eq!((outcome.failed.len(), outcome.kept.paused.len()), (0, 1));
     world.lease("operator").resume().await.unwrap();
     assert_eq!(world.pipeline().run("run", &[gone]).await.unwrap().failed.len(), 1);

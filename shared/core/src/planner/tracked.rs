@@ -29,7 +29,7 @@ const TRIES: u32 = 16;
 /// What is to be done with a tracked table.
 pub(crate) enum Next {
     /// Its next window.
-    Window(Frozen),
+    Window(Box<Frozen>),
     /// Nothing: its version has not moved.
     Unchanged,
     /// Nothing: it is somebody else's now.
@@ -69,10 +69,10 @@ where
         };
         match step {
             // Whoever froze it has the lease.
-            Step::Frozen(frozen) if !frozen.adopted => return Ok(Next::Window(*frozen)),
+            Step::Frozen(frozen) if !frozen.adopted => return Ok(Next::Window(frozen)),
             Step::Frozen(frozen) => {
                 let keeper = tracked.kept_by(&frozen.plan).await?;
-                return Ok(keeper.map_or(Next::Window(*frozen), Next::KeptBy));
+                return Ok(keeper.map_or(Next::Window(frozen), Next::KeptBy));
             }
             Step::KeptBy(keeper) => return Ok(Next::KeptBy(keeper)),
             Step::Unchanged => return Ok(Next::Unchanged),

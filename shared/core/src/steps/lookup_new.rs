@@ -227,7 +227,7 @@ where
                     self.connection,
                 );
                 match next.await? {
-                    tracked::Next::Window(frozen) => self.frozen(frozen).map(Planned::from),
+                    tracked::Next::Window(frozen) => self.frozen(*frozen).map(Planned::from),
                     tracked::Next::Unchanged => Ok(self.unchanged().into()),
                     tracked::Next::KeptBy(keeper) => Ok(self.kept_by(keeper).into()),
                 }
