@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
@@ -104,6 +105,7 @@ impl World {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
             .await

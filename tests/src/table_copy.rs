@@ -12,6 +12,7 @@ use tidemark::model::lookup::CopyWindow;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::ReadWatermarks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::NewWatermarks;
 use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark::steps::update::{Committed, UpdateAnswer};
@@ -77,6 +78,7 @@ impl TableCopy {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         let done = work(&mut pipeline, &format!("r{}", self.runs), &self.spec).await;
         self.reader = Some(pipeline.reader);

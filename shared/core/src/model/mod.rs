@@ -5,6 +5,8 @@
 pub mod audit;
 pub mod field_ids;
 pub mod format;
+pub mod kept;
+pub mod lease;
 pub mod lookup;
 pub mod manifest;
 pub mod metric;
