@@ -74,7 +74,6 @@ const fn time_unit(fraction: Fraction) -> TimeUnit {
 #[cfg(test)]
 mod tests {
     use tidemark::model::types::TypeName;
-    use tidemark::model::values::Values;
 
     use super::*;
 
@@ -84,7 +83,6 @@ mod tests {
             sql_type: TypeName::new(sql_type).unwrap(),
             form,
             nullable: false,
-            values: Values::OfSource,
         }
     }
 

@@ -188,9 +188,6 @@ pub struct LookupNewConfig {
     pub sink: SinkConfig,
     /// The tables.
     pub source: ServerSettings,
-    /// `MASK_SECRET_ARN`: the secret with the key of hashes. It is not read here; a table whose columns are hashed is refused without
-    /// one, before anything of it is copied.
-    pub mask_secret: Option<String>,
 }
 
 impl LookupNewConfig {
@@ -203,7 +200,6 @@ impl LookupNewConfig {
         let value = Self {
             sink: sink(&mut environment),
             source: source(&mut environment),
-            mask_secret: environment.optional("MASK_SECRET_ARN"),
         };
         environment.checked(Some(value))
     }
@@ -225,8 +221,6 @@ pub struct CopyConfig {
     pub sink_secret_arns: Vec<String>,
     /// What fills the gaps of these secrets.
     pub sinks: ServerSettings,
-    /// `MASK_SECRET_ARN`: the secret with the key of hashes, for tables whose columns are hashed.
-    pub mask_secret: Option<String>,
 }
 
 impl CopyConfig {
@@ -256,7 +250,6 @@ impl CopyConfig {
             part_bytes,
             sink_secret_arns: environment.list("SINK_SECRET_ARNS"),
             sinks: server(&mut environment, String::new(), &SINK),
-            mask_secret: environment.optional("MASK_SECRET_ARN"),
         };
         environment.checked(Some(value))
     }

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod arrivals;
-mod masked;
 mod races;
 mod texts;
 mod tracked;

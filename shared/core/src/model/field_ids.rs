@@ -43,7 +43,6 @@ impl FieldIds {
 mod tests {
     use super::*;
     use crate::model::types::{Form, TypeName};
-    use crate::model::values::Values;
 
     fn columns(names: &[&str]) -> Vec<Column> {
         let columns = names.iter().map(|name| Column {
@@ -51,7 +50,6 @@ mod tests {
             sql_type: TypeName::new("int").unwrap(),
             form: Form::Int32,
             nullable: true,
-            values: Values::OfSource,
         });
         columns.collect()
     }

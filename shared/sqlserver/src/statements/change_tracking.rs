@@ -206,7 +206,6 @@ mod tests {
     use tidemark::model::names::Identifier;
     use tidemark::model::slice::KeyBounds;
     use tidemark::model::types::{Form, TypeName};
-    use tidemark::model::values::Values;
     use tidemark::model::watermark::Watermark;
 
     use super::*;
@@ -217,7 +216,6 @@ mod tests {
             sql_type: TypeName::new(sql_type).unwrap(),
             form: Form::Text,
             nullable: true,
-            values: Values::OfSource,
         }
     }
 

@@ -156,7 +156,6 @@ mod tests {
     use tidemark::model::names::{Identifier, ObjectName};
     use tidemark::model::table::Clock;
     use tidemark::model::types::{Form, TypeName};
-    use tidemark::model::values::Values;
 
     use super::super::count;
     use super::*;
@@ -174,7 +173,6 @@ mod tests {
             sql_type: TypeName::new(sql_type).unwrap(),
             form: Form::Text,
             nullable: false,
-            values: Values::OfSource,
         }
     }
 
