@@ -23,8 +23,8 @@ use crate::wiring::source::Source;
 
 /// Keys of one slice in memory, about: some hundred megabytes of them.
 const KEYS_AT_ONCE: u64 = 2_000_000;
-/// Columns at the end of the files of a tracked table that describe the change: its version and what it was.
-const OF_CHANGES: usize = 2;
+/// The columns of a tracked table's files that describe the change: its version, and what it was.
+const OF_CHANGES: [&str; 2] = ["SYS_CHANGE_VERSION", "SYS_CHANGE_OPERATION"];
 
 /// On which side a key is alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -147,16 +147,17 @@ impl Comparison<'_> {
             Tracking::Watermark(tracking) => Some(tracking.column.as_str().to_owned()),
             Tracking::ChangeTracking(_) => None,
         };
-        for name in key.iter().chain(&watermark) {
+        let of_changes = OF_CHANGES.map(str::to_owned);
+        let others = match &watermark {
+            Some(watermark) => std::slice::from_ref(watermark),
+            None => of_changes.as_slice(),
+        };
+        for name in key.iter().chain(others) {
             let same = |column: &&Column| column.name.eq_ignore_ascii_case(name);
             match described.columns.iter().find(same) {
                 Some(column) => columns.push(column.clone()),
                 None => return Ok(Err(format!("its files have no column {name}"))),
             }
-        }
-        if watermark.is_none() {
-            let own = described.columns.len().saturating_sub(OF_CHANGES);
-            columns.extend(described.columns.iter().skip(own).cloned());
         }
         Ok(Ok(columns))
     }
@@ -262,7 +263,7 @@ fn take_changes(batch: &RecordBatch, slice: Slice, last: &mut HashMap<String, (i
 
 /// The keys of a tracked table's rows, and of each its version and whether the row is there.
 fn key_and_changes(batch: &RecordBatch) -> Result<(Vec<String>, Vec<(i64, bool)>)> {
-    let own = batch.num_columns().saturating_sub(OF_CHANGES);
+    let own = batch.num_columns().saturating_sub(OF_CHANGES.len());
     let places: Vec<usize> = (0..batch.num_columns()).collect();
     let (key, change) = places.split_at(own);
     let projected = |places: &[usize]| {

@@ -1,11 +1,10 @@
 //! The plan of a backfill: an interval that windows of the chain hold already, copied again beside them.
 
 use super::bound::{self, Described};
-use super::columns::find;
 use super::cut;
 use super::cut_points::Window;
 use super::tracked_columns::{self, TrackedColumns};
-use super::{SharedConnection, schema};
+use super::{SharedConnection, audit, schema};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::Ledger;
 use crate::model::manifest::Manifest;
@@ -67,9 +66,9 @@ where
         let Described {
             declared,
             columns,
+            column,
             kind,
         } = bound::describe(self.source, spec, tracking).await?;
-        let column = find(&spec.table, &declared, &tracking.column)?;
         let name = Identifier::new(column.name.as_str())?;
         let is_exact = kind == WatermarkKind::Exact;
         let from = self.given(&column.sql_type, between.from)?;
@@ -189,7 +188,7 @@ where
 
     /// The plan with the columns as the last window had them, and with what it replaces.
     async fn replacing(&self, plan: Plan, column: &str, includes: Closed) -> Result<Plan> {
-        let mut plan = plan;
+        let mut plan = audit::added(self.spec, plan)?;
         if let Some(previous) = self.ledger.previous(&self.last.next_window()).await? {
             schema::check(self.spec, &previous, &plan)?;
             plan = plan.following(previous.field_ids.clone());

@@ -3,9 +3,11 @@
 use std::cmp::Ordering;
 
 use super::asked_columns::{self, AskedColumns};
+use super::audit;
 use super::columns::{find, selected};
 use super::cut;
 use super::cut_points::Window;
+use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::lookup::{LookedUp, Note};
 use crate::model::names::Identifier;
@@ -33,13 +35,13 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     author: Author<'_>,
 ) -> Result<Probed> {
     let spec = &table.spec;
-    let described = describe(source, spec, tracking).await?;
     let Described {
         declared,
         columns,
+        column,
         kind,
-    } = described;
-    let column = find(&spec.table, &declared, &tracking.column)?;
+    } = describe(source, spec, tracking).await?;
+    let column = &column;
     let old = old_watermark(source, table, column)?;
     let name = Identifier::new(column.name.as_str())?;
     let growth = growth(source, spec, tracking, &name, column, old.as_ref()).await?;
@@ -72,9 +74,10 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
         column: name.clone(),
         with_nulls,
     };
+    let plan = Plan::new(spec, bounds, content, author).copying(columns, cut.slices);
     let plan = Plan {
         settle_seconds: tracking.settle_seconds(kind),
-        ..Plan::new(spec, bounds, content, author).copying(columns, cut.slices)
+        ..audit::added(spec, plan)?
     };
     Ok(Probed {
         next: Some(Box::new(plan)),
@@ -88,7 +91,9 @@ pub(super) struct Described {
     pub(super) declared: Vec<DeclaredColumn>,
     /// Those that are copied.
     pub(super) columns: Vec<Column>,
-    /// What the watermark's counts.
+    /// The watermark's.
+    pub(super) column: DeclaredColumn,
+    /// What it counts.
     pub(super) kind: WatermarkKind,
 }
 
@@ -99,13 +104,20 @@ pub(super) async fn describe<P: ProbeSource>(
     tracking: &WatermarkTracking,
 ) -> Result<Described> {
     let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
-    let AskedColumns { declared, names } = asked.await?;
-    let column = find(&spec.table, &declared, &tracking.column)?;
-    let kind = column.watermark.ok_or_else(|| no_watermark(spec, column))?;
-    let columns = selected(spec, &declared, names.as_deref())?;
+    let AskedColumns { mut declared, names } = asked.await?;
+    let mut columns = selected(spec, &declared, names.as_deref())?;
+    let column = find(&spec.table, &declared, &tracking.column)?.clone();
+    let found = Found {
+        watermark: Some(&column.name),
+        key: &[],
+        has_mask_key: source.has_mask_key(),
+    };
+    masks::mask(spec, &mut declared, &mut columns, found)?;
+    let kind = column.watermark.ok_or_else(|| no_watermark(spec, &column))?;
     Ok(Described {
         declared,
         columns,
+        column,
         kind,
     })
 }
