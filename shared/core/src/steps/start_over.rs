@@ -173,7 +173,7 @@ async fn abort_uploads<S: ReadObjects + UploadObjects>(store: &S, ledger: &Ledge
         if ledger.manifest(&plan.window).await?.is_none() {
             archive::abort_uploads(store, ledger, plan).await?;
         }
-        Ok(())
+        Ok::<(), Error>(())
     };
     match aborted.await {
         // What is visible goes with everything else; what no record can be read of, by the bucket's lifecycle rule.
