@@ -526,6 +526,12 @@ resource "aws_iam_role_policy" "lookup_new_watermark_role" {
         Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/_ledger/*/plan.json"
       },
       {
+        Sid      = "TakeLease"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/_ledger/*/lease.json"
+      },
+      {
         Sid      = "DecideSlice"
         Effect   = "Allow"
         Action   = "s3:PutObject"
@@ -672,6 +678,12 @@ resource "aws_iam_role_policy" "copy_delta_role" {
         Effect   = "Allow"
         Action   = "s3:PutObject"
         Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/_ledger/*/record-*.json"
+      },
+      {
+        Sid      = "TakeLease"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/_ledger/*/lease.json"
       },
       {
         Sid      = "UploadParts"
@@ -837,6 +849,12 @@ resource "aws_iam_role_policy" "update_watermark_role" {
             "s3:prefix" = "${var.sink_prefix}/*/tidemark_window=*"
           }
         }
+      },
+      {
+        Sid      = "TakeLease"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/_ledger/*/lease.json"
       },
       {
         Sid      = "WriteManifest"

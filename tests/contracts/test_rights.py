@@ -87,8 +87,8 @@ def test_every_call_of_the_adapter_has_a_documented_right() -> None:
 def test_the_ports_of_the_functions_are_found() -> None:
     """So that what follows compares something."""
     assert _ports("LookupOldWatermark") == {"ReadObjects"}
-    assert _ports("LookupNewWatermark") == {"ReadObjects", "CreateObjects"}
-    assert _ports("CopyDelta") == {"ReadObjects", "CreateObjects", "UploadObjects"}
+    assert _ports("LookupNewWatermark") == {"ReadObjects", "CreateObjects", "ReplaceObjects"}
+    assert _ports("CopyDelta") == {"ReadObjects", "CreateObjects", "ReplaceObjects", "UploadObjects"}
     assert _ports("UpdateWatermark") == {"ReadObjects", "CreateObjects", "CompleteObjects", "ReplaceObjects"}
 
 

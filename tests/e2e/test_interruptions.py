@@ -48,6 +48,12 @@ def test_a_killed_copy_is_finished_by_the_next_run(
     assert objects.data_objects(ledger(deployment, disturbed)) == {}
     assert disturbed.watermark() == BEGINNING
 
+    # The dead run still has the table's lease: who comes now leaves the table to it, and fails nothing.
+    busy = run(deployment, disturbed.spec())
+    assert busy.succeeded, busy.cause
+    assert [found["run_id"] for found in busy.output["busy"]] == [killed.run_id]
+    _expire_lease(deployment, disturbed)
+
     # What is run for a frozen window comes from the event, and must be what it was frozen with.
     changed = run(deployment, disturbed.spec() | {"where": "PersonID > 7"})
     assert f"{disturbed}: InvalidInput" in changed.cause
@@ -61,20 +67,24 @@ def test_a_killed_copy_is_finished_by_the_next_run(
     assert len(ends[0][1]) == ROWS
 
 
-def test_two_runs_at_once_commit_one_window(
+def test_a_second_run_leaves_a_table_to_the_first_and_succeeds(
     proxied: tuple[Deployment, Proxy], new_table: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """Both are held in the middle of the same slice, then let go: one decides, both succeed."""
+    """The first is held in the middle of a slice; the second copies nothing, says whose the table is, and has not failed."""
     deployment, proxy = proxied
     table = new_table()
     _fill(table)
     with proxy.holding(HELD_BYTES):
-        executions = [start(deployment, table.spec()) for _ in range(2)]
-        proxy.wait_until_held(connections=2)
-    outcomes = [execution.wait() for execution in executions]
-    assert [outcome.status for outcome in outcomes] == ["SUCCEEDED", "SUCCEEDED"], [
-        outcome.cause for outcome in outcomes
-    ]
+        first = start(deployment, table.spec())
+        proxy.wait_until_held()
+        second = run(deployment, table.spec())
+    assert second.succeeded, second.cause
+    assert [found["table"] for found in second.output["busy"]] == [str(table)]
+    assert (second.output["committed"], second.windows) == ([], [])
+    outcome = first.wait()
+    assert outcome.succeeded, outcome.cause
+    assert second.output["busy"][0]["run_id"] == outcome.run_id
+    assert json.loads(_wait_for(deployment, table, "/lease.json"))["keeper"] is None
     keys, rows = _end(deployment, table, tmp_path)
     assert len([key for key in keys if key.endswith("/manifest.json")]) == 1
     assert len(rows) == ROWS
@@ -131,6 +141,15 @@ def _wait_for(deployment: Deployment, table: Table, end: str, seconds: float = 6
         assert time.monotonic() < give_up, f"no {end}"
         time.sleep(0.1)
     return bytes(store.get_object(Bucket=deployment.bucket, Key=found[0])["Body"].read())
+
+
+def _expire_lease(deployment: Deployment, table: Table) -> None:
+    """What the time does that nobody waits for here."""
+    store = deployment.aws.client("s3")
+    (key,) = [key for key in ledger(deployment, table) if key.endswith("/lease.json")]
+    lease = json.loads(store.get_object(Bucket=deployment.bucket, Key=key)["Body"].read())
+    lease["keeper"]["run"]["until"] = "2020-01-01T00:00:00Z"
+    store.put_object(Bucket=deployment.bucket, Key=key, Body=json.dumps(lease).encode())
 
 
 def _fill(table: Table) -> None:

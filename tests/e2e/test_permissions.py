@@ -51,6 +51,8 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "void a record": (_put(f"{WINDOW}/void-00000.json"), (UPDATE,)),
     "write a manifest": (_put(f"{WINDOW}/manifest.json"), (UPDATE,)),
     "leave the columns": (_put(f"{WINDOW}/previous.json"), (UPDATE,)),
+    "take a lease": (_put(f"{LEDGER}/lease.json"), (NEW, COPY, UPDATE)),
+    "take a lease blindly": (_put_blindly(f"{LEDGER}/lease.json"), ()),
     # Watermarks are in the control table here.
     "move the pointer": (_put(f"{LEDGER}/watermark.json"), ()),
     "replace a manifest": (_put(f"{WINDOW}/manifest.json", IfMatch='"0"'), ()),

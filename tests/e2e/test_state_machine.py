@@ -21,7 +21,7 @@ TRUST = {
 TABLES = [{"table": "dbo.a", "tracking": {"watermark": {"column": "m"}}}]
 
 # Canned answers follow the format of Step Functions Local: per state, by attempt, something returned or thrown.
-OLD = {"tables": [{"spec": TABLES[0]}], "failed": []}
+OLD = {"tables": [{"spec": TABLES[0]}], "failed": [], "paused": []}
 WINDOW = {"table": "dbo.a", "window": "initial", "slices": 1, "settle_seconds": 0, "adopted": False}
 NOTES = [{"table": "dbo.a", "null_rows": 1, "future_rows": 0}]
 NEW = {
@@ -29,6 +29,8 @@ NEW = {
     "empty": [],
     "unchanged": [],
     "waiting": ["dbo.z"],
+    "busy": [],
+    "paused": [],
     "notes": NOTES,
     "dry_run": [],
     "failed": [],
@@ -43,6 +45,8 @@ COMMIT = {
     "slices": 2,
 }
 COPIED = {"table": "dbo.a", "slice": 0, "rows": 1, "bytes": 9}
+BUSY = {"table": "dbo.a", "run_id": "other", "until": "2026-11-29T12:05:00Z"}
+PAUSED = {"table": "dbo.p", "by": "operator", "since": "2026-11-29T12:00:00Z"}
 EMPTY = [{"table": "dbo.c", "window": "from-7"}, {"table": "dbo.d", "window": "from-7"}]
 RECOPY = {"table": "dbo.a", "window": "initial", "status": "recopy", "slices": [0]}
 SPLIT = {"table": "dbo.a", "window": "initial", "status": "split", "slices": ["0.0", "0.1"]}
@@ -61,9 +65,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "old-failed-for-b": {
         "0": _returns({**OLD, "failed": [{"table": "dbo.b", "error": "SourceRejected", "cause": "no"}]})
     },
+    "old-paused": {"0": _returns({**OLD, "paused": [PAUSED]})},
     "old-fails": {"0": _throws("WatermarkRejected", "login failed")},
     "new": {"0": _returns(NEW)},
     "new-idle": {"0": _returns({**NEW, "windows": [], "unchanged": ["dbo.a"]})},
+    "new-taken": {"0": _returns({**NEW, "windows": [], "busy": [BUSY], "paused": [{**PAUSED, "table": "dbo.q"}]})},
     "new-tracked": {"0": _returns({**NEW, "empty": EMPTY})},
     "new-tracked-idle": {"0": _returns({**NEW, "windows": [], "empty": EMPTY, "unchanged": ["dbo.a"]})},
     "new-tracked-dry-run": {"0": _returns({**NEW, "windows": [], "empty": EMPTY})},
@@ -92,6 +98,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "split-once": {"0": _returns(SPLIT), "1-99": _returns(COMMIT)},
     "split-often": {"0": _returns({**SPLIT, "slices": ["0.0"]}), "1-5": _returns(SPLIT), "6-99": _returns(COMMIT)},
     "committed": {"0-99": _returns(COMMIT)},
+    "taken-meanwhile": {"0-99": _returns({"status": "busy", **BUSY})},
+    "paused-meanwhile": {"0-99": _returns({"status": "paused", **PAUSED})},
     "expired-once": {"0": _returns(RECOPY), "1-99": _returns(COMMIT)},
     "expires-always": {"0-99": _returns(RECOPY)},
     "advanced": {"0": _returns({"advanced": ["dbo.c", "dbo.d"], "failed": []})},
@@ -106,6 +114,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
 CASES: dict[str, tuple[str, ...]] = {
     "busy": ("old", "new", "copied", "committed"),
     "idle": ("old", "new-idle", "copied", "committed"),
+    "taken": ("old-paused", "new-taken", "copy-fails", "committed"),
+    "taken-meanwhile": ("old", "new", "copied", "taken-meanwhile"),
+    "paused-meanwhile": ("old", "new", "copied", "paused-meanwhile"),
     "pointer-lags": ("old", "new-pointer-lags", "copy-fails", "committed"),
     "tracked": ("old", "new-tracked", "copied", "committed", "advanced"),
     "tracked-idle": ("old", "new-tracked-idle", "copied", "committed", "advanced"),
@@ -211,9 +222,25 @@ def test_a_busy_run_reports_what_it_committed(case: Case) -> None:
         "committed": [COMMIT],
         "unchanged": [],
         "waiting": ["dbo.z"],
+        "busy": [],
+        "paused": [],
         "notes": NOTES,
         "dry_run": [],
     }
+
+
+def test_tables_of_other_runs_and_paused_ones_are_reported_and_fail_nothing(case: Case) -> None:
+    """Whoever finds them, and whenever."""
+    outcome, _ = case("taken")
+    assert outcome.succeeded, outcome.cause
+    assert outcome.output["busy"] == [BUSY]
+    assert outcome.output["paused"] == [PAUSED, {**PAUSED, "table": "dbo.q"}]
+    taken, _ = case("taken-meanwhile")
+    assert taken.succeeded, taken.cause
+    assert (taken.output["busy"], taken.output["committed"]) == ([BUSY], [])
+    paused, _ = case("paused-meanwhile")
+    assert paused.succeeded, paused.cause
+    assert (paused.output["paused"], paused.output["committed"]) == ([PAUSED], [])
 
 
 def test_an_idle_run_enters_four_states(case: Case) -> None:

@@ -38,6 +38,8 @@ PRETENDER = {
                 "committed": "{% [$states.input.tables[$substring(table, 0, 3) = 'new']] %}",
                 "unchanged": "{% [$states.input.tables[$substring(table, 0, 3) != 'new'].table] %}",
                 "waiting": [],
+                "busy": [],
+                "paused": [],
                 "notes": [],
                 "dry_run": [],
             },
@@ -126,6 +128,8 @@ def test_every_so_many_tables_are_a_run(copy_list: CopyList) -> None:
         "committed": 2,
         "unchanged": 3,
         "waiting": 0,
+        "busy": 0,
+        "paused": 0,
         "notes": 0,
         "dry_run": 0,
     }

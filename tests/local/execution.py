@@ -167,6 +167,10 @@ def _frozen(answer: dict[str, Any]) -> Iterator[Step]:
         yield Step(name, f"{table}: no change")
     for table in answer.get("waiting", []):
         yield Step(name, f"{table}: its window waits for the next run")
+    for busy in answer.get("busy", []):
+        yield Step(name, f"{busy['table']}: run {busy['run_id']} is copying it")
+    for paused in answer.get("paused", []):
+        yield Step(name, f"{paused['table']}: paused by {paused['by']}")
     for note in answer.get("notes", []):
         without = f"{_count(note['null_rows'], 'row')} without a watermark"
         yield Step(name, f"{note['table']}: {without}, {note['future_rows']} with one in the future")
@@ -183,6 +187,10 @@ def _failures(name: str, answer: dict[str, Any]) -> Iterator[Step]:
 def _committed(answer: dict[str, Any]) -> str:
     if answer["status"] == "split":
         return f"{answer['table']}: {_count(len(answer['slices']), 'sub-slice')} to copy first"
+    if answer["status"] == "busy":
+        return f"{answer['table']}: run {answer['run_id']} is copying it"
+    if answer["status"] == "paused":
+        return f"{answer['table']}: paused by {answer['by']}"
     if answer["status"] != "committed":
         return f"{answer['table']}: uploads had expired, copying again"
     watermark = answer["watermark"]["value"]

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
@@ -72,6 +73,13 @@ impl World {
         login_of(&self.sandbox)
     }
 
+    /// A login that was created on the stand-in, in its database.
+    pub fn login_as(&self, username: &str, password: &str) -> Login {
+        let address = self.sandbox.addr();
+        let host = address.ip().to_string();
+        Login::new(host, address.port(), username, password, self.sandbox.database()).with_tls(Tls::Trust)
+    }
+
     /// The same login through a proxy at this address.
     pub fn login_at(&self, address: SocketAddr) -> Login {
         login_at(&self.sandbox, address)
@@ -104,6 +112,7 @@ impl World {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
             .await

@@ -8,6 +8,7 @@ use tiberius::Row;
 use tidemark::ledger::Pointers;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::watermarks::MoveWatermarks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::login::Login;
@@ -72,6 +73,7 @@ async fn run_with<W: MoveWatermarks>(
         sinks: SinkServer::new(sink.clone()),
         part_bytes: PART_BYTES,
         settles: false,
+        context: RunContext::without_leases(),
     };
     let outcome = Box::pin(pipeline.run(run_id, specs)).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);

@@ -12,6 +12,7 @@ use tidemark::model::types::TypeName;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::source::{ProbeSource, WatermarkColumn};
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::login::Login;
@@ -87,6 +88,7 @@ impl Case<'_> {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         let outcome = Box::pin(pipeline.run(&self.name, &[self.spec()])).await;
         let outcome = outcome.map_err(|error| error.code())?;

@@ -18,6 +18,7 @@ use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created};
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::Pipeline;
 use tidemark_aws::bucket::S3Store;
 use tidemark_aws::clients::Aws;
@@ -112,6 +113,7 @@ impl<'a> Case<'a> {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         let outcome = Box::pin(pipeline.run("r", &[spec(self.table)])).await;
         let failed = outcome.map_err(|error| error.code())?.failed;

@@ -15,9 +15,10 @@ from awscrt import checksums
 from verify.rows import Unreadable, count
 from verify.stores import Entry, Store, fetched
 
-# Of a window's documents, and of the pointer.
+# Of a window's documents, of the pointer, and of the lease, which says nothing of what is copied.
 LEDGER_KEY = re.compile(
-    r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json))"
+    r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/"
+    r"(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json)|lease\.json)"
 )
 # Of what lies in a window's partition.
 DATA_KEY = re.compile(
@@ -82,6 +83,8 @@ def tables(listing: Iterable[str]) -> dict[str, Table]:
         table = found.setdefault(folder, Table(folder))
         if in_ledger and match["pointer"]:
             table.pointer = key
+        elif in_ledger and not match["window"]:
+            continue
         elif in_ledger:
             table.window(match["window"]).documents[match["name"]] = key
         else:

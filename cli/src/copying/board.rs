@@ -18,6 +18,8 @@ pub(crate) enum Phase {
     Committing,
     /// Its window is committed.
     Committed,
+    /// It is left to another run, or until it is resumed.
+    Left,
     /// It failed.
     Failed,
 }

@@ -1,10 +1,13 @@
 //! The run: both lookups, the windows of all tables at once, and what came of it.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Lease, Ledger};
+use tidemark::model::kept::{KeptTable, KeptTables};
+use tidemark::model::lease::Leases;
 use tidemark::model::lookup::{CopyWindow, EmptyWindow, Note};
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Content;
@@ -13,6 +16,7 @@ use tidemark::ports::source::{CountRows, CutSource};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{LookupNewRequest, NewWatermarks, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
+use tidemark::steps::run::WindowOutcome;
 use tidemark::steps::tables::FailedTable;
 use tidemark::steps::update::{Committed, UpdatePorts};
 use tidemark::steps::update_all::{UpdateAllRequest, update_all};
@@ -45,6 +49,8 @@ pub(crate) struct Engine<'a> {
     pub(super) readers: Mutex<Vec<RowReader>>,
     /// What is under way in the bucket.
     pub(super) uploads: Uploads,
+    /// The tables whose leases this run may have.
+    leased: Mutex<BTreeSet<ObjectName>>,
 }
 
 /// What a run did.
@@ -58,6 +64,8 @@ pub(crate) struct Report {
     pub(crate) failed: Vec<FailedTable>,
     /// Rows no window selects.
     pub(crate) notes: Vec<Note>,
+    /// The tables that were left alone.
+    pub(crate) kept: KeptTables,
 }
 
 /// The ports and settings of a run.
@@ -86,6 +94,7 @@ impl<'a> Engine<'a> {
             turns: Semaphore::new(parallel),
             readers: Mutex::default(),
             uploads: Uploads::default(),
+            leased: Mutex::default(),
         }
     }
 
@@ -97,6 +106,7 @@ impl<'a> Engine<'a> {
             let planned = self.plan(&tables).await?;
             report.unchanged.extend(planned.unchanged);
             report.notes.extend(planned.notes);
+            report.kept.extend(planned.kept);
             planned
                 .failed
                 .into_iter()
@@ -114,6 +124,21 @@ impl<'a> Engine<'a> {
     /// Gives up what an interrupted run has begun and not decided.
     pub(crate) async fn give_up(&self) {
         self.uploads.give_up(&self.parts.sink.store).await;
+        let leased = std::mem::take(&mut *self.leased());
+        for table in &leased {
+            self.give_lease_back(table).await;
+        }
+    }
+
+    fn leased(&self) -> MutexGuard<'_, BTreeSet<ObjectName>> {
+        self.leased.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back the lease of a table that this run does not go on with, so that the next one need not wait until it expires.
+    async fn give_lease_back(&self, table: &ObjectName) {
+        let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, table);
+        let lease = Lease::new(&ledger, &self.run_id, Leases::Taken);
+        lease.try_to_give_back().await;
     }
 
     fn fail(&self, failed: FailedTable, report: &mut Report) {
@@ -158,8 +183,13 @@ impl<'a> Engine<'a> {
             ))
             .await
         };
+        // Whoever interrupts this need not know how far it has come.
+        self.leased()
+            .extend(old.tables.iter().map(|table| table.spec.table.clone()));
         let mut new = Attempts::OF_A_STEP.run(tell, new).await?;
+        *self.leased() = new.windows.iter().map(|window| window.table.clone()).collect();
         new.failed.extend(old.failed);
+        new.kept.paused.extend(old.paused);
         self.board.step("Copying");
         Ok(new)
     }
@@ -185,14 +215,18 @@ impl<'a> Engine<'a> {
             .map(async |window| (window, Box::pin(self.window(window)).await));
         let mut copies: FuturesUnordered<_> = copies.collect();
         while let Some((window, copied)) = copies.next().await {
+            self.leased().remove(&window.table);
             match copied {
                 // Its rows were committed by an earlier run; only the watermark lagged behind.
                 Ok(_) if window.slices == 0 => report.unchanged.push(window.table.clone()),
-                Ok(committed) => {
+                Ok(WindowOutcome::Committed(committed)) => {
                     self.board.tell(committed_line(&committed));
                     report.committed.push(committed);
                 }
+                Ok(WindowOutcome::Kept(KeptTable::Busy(busy))) => report.kept.busy.push(busy),
+                Ok(WindowOutcome::Kept(KeptTable::Paused(paused))) => report.kept.paused.push(paused),
                 Err(error) => {
+                    self.give_lease_back(&window.table).await;
                     let failed = FailedTable {
                         table: window.table.clone(),
                         error: error.code().to_string(),

@@ -10,7 +10,9 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::record::UploadedPiece;
 use tidemark::model::rows::Rows;
 use tidemark::model::types::Column;
-use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, Upload, UploadObjects};
+use tidemark::ports::objects::{
+    CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload, UploadObjects,
+};
 use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
 use tidemark_sqlserver::rows::RowReader;
 
@@ -157,6 +159,12 @@ impl ReadObjects for MeasuredStore<'_> {
 impl CreateObjects for MeasuredStore<'_> {
     async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
         self.store.create(key, body).await
+    }
+}
+
+impl ReplaceObjects for MeasuredStore<'_> {
+    async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
+        self.store.replace(key, body, expected).await
     }
 }
 

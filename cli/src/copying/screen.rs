@@ -103,7 +103,7 @@ impl<'a> Screen<'a> {
 
     /// The lines to draw: one for all, one for each table that is at work.
     fn drawn(&self, step: &str, tables: &BTreeMap<ObjectName, TableState>) -> Vec<String> {
-        let is_done = |state: &&TableState| matches!(state.phase, Phase::Committed | Phase::Failed);
+        let is_done = |state: &&TableState| matches!(state.phase, Phase::Committed | Phase::Left | Phase::Failed);
         let done = tables.values().filter(is_done).count();
         let rows: u64 = tables.values().map(|state| state.rows).sum();
         let failed = match self.board.failures().len() {
@@ -164,6 +164,7 @@ fn said(state: &TableState) -> String {
         }
         Phase::Committing => format!("commits {} rows", short_count(state.rows)),
         Phase::Committed => "committed".to_owned(),
+        Phase::Left => "left alone".to_owned(),
         Phase::Failed => "failed".to_owned(),
     }
 }

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::kept::KeptTable;
 use tidemark::model::lookup::{CopyWindow, Split};
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
+use tidemark::steps::run::WindowOutcome;
 use tidemark::steps::split::{SliceToSplit, SplitRequest, split};
-use tidemark::steps::update::{Committed, UpdateAnswer, UpdateRequest, update};
+use tidemark::steps::update::{UpdateAnswer, UpdateRequest, update};
 use tidemark_files::encoder::Files;
 
 use super::attempts::Attempts;
@@ -26,7 +28,7 @@ const COUNT_TIME: Duration = Duration::from_secs(20);
 
 impl Engine<'_> {
     /// Copies a window and commits it.
-    pub(super) async fn window(&self, window: &CopyWindow) -> Result<Committed> {
+    pub(super) async fn window(&self, window: &CopyWindow) -> Result<WindowOutcome> {
         let (board, table) = (self.board, &window.table);
         board.enter(table, window.slices);
         if window.settle_seconds > 0 && window.slices > 0 {
@@ -44,7 +46,15 @@ impl Engine<'_> {
                 match self.commit(window).await? {
                     UpdateAnswer::Committed(committed) => {
                         board.phase(table, Phase::Committed);
-                        return Ok(committed);
+                        return Ok(WindowOutcome::Committed(committed));
+                    }
+                    UpdateAnswer::Busy(busy) => {
+                        board.phase(table, Phase::Left);
+                        return Ok(WindowOutcome::Kept(KeptTable::Busy(busy)));
+                    }
+                    UpdateAnswer::Paused(paused) => {
+                        board.phase(table, Phase::Left);
+                        return Ok(WindowOutcome::Kept(KeptTable::Paused(paused)));
                     }
                     UpdateAnswer::Split(again) => slices = again.slices,
                     UpdateAnswer::Recopy(again) => {

@@ -80,6 +80,7 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
         };
         let mut new = Box::pin(lookup_new(&server, store, prefix, request, RunContext::unbounded())).await?;
         new.failed.extend(old.failed);
+        new.kept.paused.extend(old.paused);
         new
     };
     let mut planned = Vec::new();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidemark::model::kept::{BusyTable, KeptTables, PausedTable};
 use tidemark::model::names::ObjectName;
 use tidemark::steps::tables::FailedTable;
 use tidemark::steps::update::Committed;
@@ -64,6 +65,12 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     for table in &report.unchanged {
         rows.push((table.clone(), empty("unchanged")));
     }
+    for busy in &report.kept.busy {
+        rows.push((busy.table.clone(), empty("busy")));
+    }
+    for paused in &report.kept.paused {
+        rows.push((paused.table.clone(), empty("paused")));
+    }
     for failed in &report.failed {
         rows.push((failed.table.clone(), empty("failed")));
     }
@@ -76,6 +83,7 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     terminal.table(&columns, rows.collect());
     terminal.line("");
     tell_notes(terminal, report);
+    tell_kept(terminal, &report.kept);
     for FailedTable { table, error, cause } in sorted(&report.failed) {
         terminal.error(&format!("{table}: {cause} ({error})"));
         terminal.note(advice(code_named(error)));
@@ -140,6 +148,25 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
     }
 }
 
+/// Tables that this run left alone, and why.
+fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
+    for BusyTable { table, run_id, until } in &kept.busy {
+        terminal.line(&format!(
+            "{table}: run {run_id} is copying it. If that run has died, the table is free after {until}."
+        ));
+    }
+    for PausedTable {
+        table,
+        by,
+        since,
+        reason,
+    } in &kept.paused
+    {
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        terminal.line(&format!("{table}: paused by {by} since {since}{reason}."));
+    }
+}
+
 fn sorted(failed: &[FailedTable]) -> Vec<&FailedTable> {
     let mut failed: Vec<_> = failed.iter().collect();
     failed.sort_by(|one, other| one.table.cmp(&other.table));
@@ -156,6 +183,14 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
     for table in &report.unchanged {
         terminal.event(&json!({"event": "unchanged", "table": table}));
     }
+    for busy in &report.kept.busy {
+        terminal.event(&json!({"event": "busy", "table": busy.table, "run_id": busy.run_id, "until": busy.until}));
+    }
+    for paused in &report.kept.paused {
+        let mut event = json!(paused);
+        event["event"] = "paused".into();
+        terminal.event(&event);
+    }
     for note in &report.notes {
         let mut event = json!(note);
         event["event"] = "note".into();
@@ -170,7 +205,7 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
     }
     terminal.event(&json!({
         "event": "summary", "run_id": run_id, "committed": report.committed.len(), "unchanged": report.unchanged.len(),
-        "failed": report.failed.len(), "rows": report.committed.iter().map(|committed| committed.rows).sum::<u64>(),
+        "failed": report.failed.len(), "busy": report.kept.busy.len(), "paused": report.kept.paused.len(), "rows": report.committed.iter().map(|committed| committed.rows).sum::<u64>(),
         "bytes": report.committed.iter().map(|committed| committed.bytes).sum::<u64>(), "seconds": elapsed.as_secs_f64(),
     }));
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::world::{Done, SCRIPT, World};
 
@@ -76,6 +78,19 @@ fn an_interrupted_run_says_what_happens_next_and_the_next_one_does_it() {
     assert_eq!(ids(&world), (1..=200).collect::<Vec<_>>());
 }
 
+/// What the time does that nobody waits for here.
+fn expire_lease(world: &World) {
+    let lease = world.lake().join("_ledger/dbo.t/lease.json");
+    let Ok(text) = std::fs::read_to_string(&lease) else {
+        return;
+    };
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    if document["keeper"].is_object() {
+        document["keeper"]["run"]["until"] = json!("2020-01-01T00:00:00Z");
+        std::fs::write(&lease, document.to_string()).unwrap();
+    }
+}
+
 #[test]
 fn a_run_that_is_killed_at_any_moment_is_finished_by_the_next_one() {
     let begins = Instant::now();
@@ -90,6 +105,7 @@ fn a_run_that_is_killed_at_any_moment_is_finished_by_the_next_one() {
         std::thread::sleep(Duration::from_millis(takes * round / 9));
         child.kill().unwrap();
         child.wait().unwrap();
+        expire_lease(&world);
         world.succeeds(&["run"]);
         assert_eq!(ids(&world), expected, "round {round}");
     }
@@ -119,4 +135,27 @@ fn a_watch_runs_again_and_again_until_it_is_interrupted() {
     assert!(matches!(done.code, Some(0 | 130)), "{}", done.all());
     assert!(done.err.contains("Stopped"), "{}", done.all());
     assert!(done.err.contains("The next run begins in"), "{}", done.all());
+}
+
+#[test]
+fn a_table_that_another_run_copies_is_left_alone_and_nothing_fails() {
+    let world = world(0);
+    let ledger = world.lake().join("_ledger/dbo.t");
+    std::fs::create_dir_all(&ledger).unwrap();
+    let lease =
+        |until: &str| json!({"version": 1, "table": "dbo.t", "keeper": {"run": {"run_id": "other", "until": until}}});
+    let write = |until: &str| std::fs::write(ledger.join("lease.json"), lease(until).to_string()).unwrap();
+    let soon = OffsetDateTime::now_utc() + Duration::from_secs(200);
+    write(&soon.format(&Rfc3339).unwrap());
+    let done = world.succeeds(&["run"]);
+    assert!(done.all().contains("dbo.t: run other is copying it"), "{}", done.all());
+    assert_eq!(ids(&world), [0_u32; 0]);
+    let lines = world.json_lines(&["run", "--json"]);
+    let busy: Vec<_> = lines.iter().filter(|line| line["event"] == "busy").collect();
+    assert_eq!((busy.len(), &busy[0]["run_id"]), (1, &json!("other")));
+    write("2020-01-01T00:00:00Z");
+    world.succeeds(&["run"]);
+    assert_eq!(ids(&world), (1..=200).collect::<Vec<_>>());
+    let lease = std::fs::read_to_string(ledger.join("lease.json")).unwrap();
+    assert!(lease.contains("\"keeper\": null"), "given back: {lease}");
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tidemark::error::Result;
 use tidemark::model::lookup::Split;
 use tidemark::ports::changes::ProbeChanges;
-use tidemark::ports::objects::{CreateObjects, ReadObjects};
+use tidemark::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use tidemark::ports::rows::ExplainRows;
 use tidemark::ports::source::{CutSource, ProbeSource};
 use tidemark::steps::context::{Measured, RunContext};
@@ -49,7 +49,7 @@ impl Event {
     pub(crate) async fn run<P, S>(self, source: &P, store: &S, prefix: &str, context: RunContext) -> Result<Outcome>
     where
         P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
-        S: ReadObjects + CreateObjects,
+        S: ReadObjects + CreateObjects + ReplaceObjects,
     {
         // Boxed, or either would be as large as the other.
         match self {

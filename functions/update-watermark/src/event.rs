@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tidemark::error::Result;
 use tidemark::model::metric::TableMetrics;
-use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
+use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects};
 use tidemark::ports::source::CountRows;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::steps::context::{Measured, RunContext};
@@ -63,7 +63,7 @@ impl Event {
     where
         C: CountRows,
         W: MoveWatermarks,
-        S: ReadObjects + CreateObjects + CompleteObjects,
+        S: ReadObjects + CreateObjects + ReplaceObjects + CompleteObjects,
     {
         // Boxed, or either would be as large as the other.
         match self {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::model::table::RunSettings;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, WindowOfRun};
 use tidemark::steps::update::UpdateAnswer;
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, of_run, spec_with};
@@ -27,6 +28,7 @@ fn steps<'a>(world: &'a World, sink: &MemorySink) -> Steps<'a> {
         sinks: sink.clone(),
         part_bytes: PART_BYTES,
         settles: false,
+        context: RunContext::without_leases(),
     }
 }
 

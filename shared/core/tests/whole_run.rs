@@ -8,6 +8,7 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::model::watermark::StoreType;
 use tidemark::ports::merge::NoSinks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Fault, Gate, Gated};
 use tidemark::testing::world::{PART_BYTES, PREFIX, pipeline, spec_with};
@@ -59,6 +60,7 @@ impl World {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         pipeline.run(run_id, tables).await
     }

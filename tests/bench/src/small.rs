@@ -7,7 +7,7 @@ use serde_json::json;
 use tidemark::ledger::Ledger;
 use tidemark::model::slice_id::SliceId;
 use tidemark::ports::merge::NoSinks;
-use tidemark::ports::objects::{CreateObjects, ReadObjects, UploadObjects};
+use tidemark::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
 use tidemark::testing::MemoryStore;
@@ -90,7 +90,7 @@ fn drain(login: &Login) -> Result<f64, Failure> {
 /// One copy into a fresh ledger.
 async fn copied<S>(reader: &mut RowReader, store: &S, prefix: &str, table: &Table) -> Result<Duration, Failure>
 where
-    S: ReadObjects + CreateObjects + UploadObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects,
 {
     let spec = copies::spec(copies::TABLE, &json!({}))?;
     let plan = copies::plan(&spec, table)?;

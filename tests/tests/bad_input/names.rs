@@ -8,7 +8,8 @@ use tidemark::model::names::Identifier;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
-use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, UploadObjects};
+use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::MemoryStore;
 use tidemark_files::encoder::Files;
@@ -62,7 +63,7 @@ fn spec(table: &str, column: &str) -> TableSpec {
 /// One run into any bucket.
 async fn run<S>(world: &World, store: &S, prefix: &str, specs: &[TableSpec]) -> Result<RunOutcome>
 where
-    S: ReadObjects + CreateObjects + UploadObjects + CompleteObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects,
 {
     let server = || Server::new(world.login());
     let (source, watermarks) = (server(), shipped_control_table(server()));
@@ -76,6 +77,7 @@ where
         sinks: NoSinks::default(),
         part_bytes: PART_BYTES,
         settles: false,
+        context: RunContext::without_leases(),
     };
     Box::pin(pipeline.run("r", specs)).await
 }

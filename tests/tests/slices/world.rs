@@ -8,6 +8,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::slow_reader::Slow;
 use tidemark_aws::bucket::S3Store;
@@ -39,6 +40,7 @@ pub fn steps<'a, P, R>(
         sinks: NoSinks::default(),
         part_bytes: PART_BYTES,
         settles: false,
+        context: RunContext::without_leases(),
     }
 }
 

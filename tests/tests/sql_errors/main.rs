@@ -19,6 +19,7 @@ use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::{MergeRows, Merged, Newest, NoSinks, SliceToMerge, StagedRows};
 use tidemark::ports::source::ProbeSource;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, WindowOfRun};
 use tidemark::steps::tables::FailedTable;
 use tidemark::testing::MemoryStore;
@@ -74,6 +75,7 @@ impl Sources {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         Box::pin(work(&mut pipeline)).await
     }

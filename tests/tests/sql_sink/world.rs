@@ -12,6 +12,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::MoveWatermarks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
@@ -107,6 +108,7 @@ impl World {
             sinks,
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         }
     }
 

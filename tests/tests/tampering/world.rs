@@ -12,6 +12,7 @@ use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::objects::CreateObjects;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, WindowOfRun};
 use tidemark::testing::MemoryStore;
 use tidemark_files::encoder::Files;
@@ -141,6 +142,7 @@ impl Tampering {
             ),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         }
     }
 

@@ -7,6 +7,7 @@ use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::CopyAnswer;
 use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark_aws::bucket::S3Store;
@@ -79,6 +80,7 @@ impl Tracked {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         }
     }
 

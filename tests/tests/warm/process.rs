@@ -10,6 +10,7 @@ use tidemark::model::watermark::Watermark;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::{ReadRows, TakeBatches};
 use tidemark::ports::source::{DeclaredColumn, ProbeSource};
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
@@ -53,6 +54,7 @@ impl Process {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         Box::pin(work(&mut pipeline)).await
     }

@@ -83,6 +83,12 @@ impl Keys {
         format!("{}/watermark.json", self.ledger)
     }
 
+    /// `lease.json`, which says who copies the table now.
+    #[must_use]
+    pub fn lease(&self) -> String {
+        format!("{}/lease.json", self.ledger)
+    }
+
     /// What every window's folder in the ledger begins with, before its name.
     #[must_use]
     pub fn windows(&self) -> String {
@@ -230,6 +236,7 @@ mod tests {
         };
         let ledger = "lake/raw/_ledger/sales.orders";
         assert_eq!(keys.watermark(), format!("{ledger}/watermark.json"));
+        assert_eq!(keys.lease(), format!("{ledger}/lease.json"));
         assert_eq!(keys.plan(&window), format!("{ledger}/initial/plan.json"));
         assert_eq!(keys.previous(&window), format!("{ledger}/initial/previous.json"));
         for (slice, number, name) in [

@@ -1,6 +1,7 @@
 //! The ledger: all state of a table, written once, under a prefix of its own in the sink bucket.
 //!
 //! ```text
+//! {prefix}/_ledger/{table}/lease.json                     who copies the table now       replaced by If-Match
 //! {prefix}/_ledger/{table}/{from}/previous.json           columns of the window before   create-only
 //! {prefix}/_ledger/{table}/{from}/plan.json               frozen bounds and slices       create-only
 //! {prefix}/_ledger/{table}/{from}/record-00000.json       a slice's decision record      create-only
@@ -21,6 +22,7 @@
 
 mod chain;
 pub mod keys;
+mod lease;
 mod pointers;
 mod slices;
 
@@ -30,6 +32,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::chain::ChainEnd;
 use self::keys::Keys;
+pub use self::lease::{Lease, Taken};
 pub use self::pointers::Pointers;
 pub use self::slices::{Decided, SliceState};
 use crate::error::{Error, ErrorCode, Result};

@@ -4,6 +4,8 @@
 
 pub mod field_ids;
 pub mod format;
+pub mod kept;
+pub mod lease;
 pub mod lookup;
 pub mod manifest;
 pub mod metric;

@@ -2,7 +2,7 @@
 //!
 //! `bound` plans by a watermark column, `tracked` by change tracking; `asked_columns`, `columns` and `schema` say what is copied and whether
 //! readers can go on; `cut` makes slices of a window and `split` of a slice that was too large; `run_limits` says what fits
-//! into one run. Whatever is decided here is frozen by whoever asked.
+//! into one run, `single_flight` whether it is this run's turn. Whatever is decided here is frozen by whoever asked.
 
 mod asked_columns;
 pub(crate) mod bound;
@@ -12,6 +12,7 @@ mod cut_points;
 pub(crate) mod run_limits;
 pub(crate) mod schema;
 mod shared_connection;
+pub(crate) mod single_flight;
 pub(crate) mod split;
 pub(crate) mod tracked;
 mod tracked_columns;

@@ -5,12 +5,14 @@
 //! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
 //! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
 
+use super::single_flight::{self, Planning};
 use super::tracked_columns::{self, TrackedColumns};
 use super::{SharedConnection, cut, schema};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Frozen, Ledger};
+use crate::model::lease::Keeper;
 use crate::model::lookup::{LookedUp, Start};
-use crate::model::plan::{Author, Content, LoadReason, Plan, WindowBounds};
+use crate::model::plan::{Content, LoadReason, Plan, WindowBounds};
 use crate::model::record::{Decision, Record};
 use crate::model::slice::SliceBounds;
 use crate::model::table::{ChangeTracking, OnExpired, TableSpec};
@@ -18,22 +20,23 @@ use crate::model::types::TypeName;
 use crate::model::watermark::{StoreType, Watermark};
 use crate::model::window::WindowName;
 use crate::ports::changes::{ProbeChanges, Versions};
-use crate::ports::objects::{CreateObjects, ReadObjects};
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::source::{CutSource, ProbeSource};
 
 /// More documents of a window than other runs can create while it is looked at.
 const TRIES: u32 = 16;
 
-/// The run that plans.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Planning<'a> {
-    /// Who freezes the plan.
-    pub(crate) author: Author<'a>,
-    /// Whether nothing is written.
-    pub(crate) dry_run: bool,
+/// What is to be done with a tracked table.
+pub(crate) enum Next {
+    /// Its next window.
+    Window(Box<Frozen>),
+    /// Nothing: its version has not moved.
+    Unchanged,
+    /// Nothing: it is somebody else's now.
+    KeptBy(Keeper),
 }
 
-/// Finds or freezes the next window of `table`; `None` when its version has not moved.
+/// Finds or freezes the next window of `table`.
 pub(crate) async fn next<P, S>(
     source: &P,
     ledger: &Ledger<'_, S>,
@@ -41,10 +44,10 @@ pub(crate) async fn next<P, S>(
     tracking: ChangeTracking,
     planning: Planning<'_>,
     connection: &SharedConnection,
-) -> Result<Option<Frozen>>
+) -> Result<Next>
 where
     P: ProbeSource + CutSource + ProbeChanges,
-    S: ReadObjects + CreateObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     let tracked = Tracked {
         source,
@@ -65,8 +68,14 @@ where
             None => tracked.plan(&window).await?,
         };
         match step {
-            Step::Frozen(frozen) => return Ok(Some(*frozen)),
-            Step::Unchanged => return Ok(None),
+            // Whoever froze it has the lease.
+            Step::Frozen(frozen) if !frozen.adopted => return Ok(Next::Window(frozen)),
+            Step::Frozen(frozen) => {
+                let keeper = tracked.kept_by(&frozen.plan).await?;
+                return Ok(keeper.map_or(Next::Window(frozen), Next::KeptBy));
+            }
+            Step::KeptBy(keeper) => return Ok(Next::KeptBy(keeper)),
+            Step::Unchanged => return Ok(Next::Unchanged),
             Step::LookAgain => {}
             Step::GoOn(superseding) => (window, is_load) = (superseding, true),
         }
@@ -83,6 +92,8 @@ enum Step {
     Frozen(Box<Frozen>),
     /// The version has not moved.
     Unchanged,
+    /// The table is somebody else's now.
+    KeptBy(Keeper),
     /// Another run was faster.
     LookAgain,
     /// That window is copied in place of this one.
@@ -109,8 +120,12 @@ struct Tracked<'a, P, S> {
 impl<P, S> Tracked<'_, P, S>
 where
     P: ProbeSource + CutSource + ProbeChanges,
-    S: ReadObjects + CreateObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects,
 {
+    async fn kept_by(&self, plan: &Plan) -> Result<Option<Keeper>> {
+        single_flight::kept_by(self.ledger, self.planning, plan).await
+    }
+
     fn spec(&self) -> &TableSpec {
         &self.table.spec
     }
@@ -150,6 +165,9 @@ where
         if self.planning.dry_run {
             return self.load(&by, versions).await;
         }
+        if let Some(keeper) = self.kept_by(&plan).await? {
+            return Ok(Step::KeptBy(keeper));
+        }
         let run_id = self.planning.author.run_id.to_owned();
         self.ledger
             .decide(Record::new(attempt, Decision::Superseded { by }, run_id))
@@ -172,6 +190,9 @@ where
                 return self.load(&by, versions).await;
             }
             let plan = self.new_plan(window, old, old, Content::Superseded { by })?;
+            if let Some(keeper) = self.kept_by(&plan).await? {
+                return Ok(Step::KeptBy(keeper));
+            }
             self.ledger.freeze(plan).await?;
             return Ok(Step::LookAgain);
         }
@@ -255,6 +276,9 @@ where
         }
         if self.planning.dry_run {
             return Ok(Step::frozen(plan, false));
+        }
+        if let Some(keeper) = self.kept_by(&plan).await? {
+            return Ok(Step::KeptBy(keeper));
         }
         let frozen = self.ledger.freeze(plan).await?;
         // What another run froze is looked at as any plan that was there.

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::lease::Leases;
 use crate::model::metric::TableMetrics;
 
 /// What is kept back from an invocation's time to answer.
@@ -31,6 +32,8 @@ pub struct RunContext {
     pub deadline: Option<Instant>,
     /// Is told how far the step is.
     pub progress: fn(Progress),
+    /// Whether the run takes the leases of its tables.
+    pub leases: Leases,
 }
 
 impl RunContext {
@@ -41,6 +44,16 @@ impl RunContext {
             now: OffsetDateTime::now_utc(),
             deadline: None,
             progress: |_| {},
+            leases: Leases::Taken,
+        }
+    }
+
+    /// The same for who does without leases. Whatever meets, the outcome is the same.
+    #[must_use]
+    pub fn without_leases() -> Self {
+        Self {
+            leases: Leases::Ignored,
+            ..Self::unbounded()
         }
     }
 

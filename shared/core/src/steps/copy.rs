@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::merge_slice::{DecidedSlice, Merging};
 use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, within};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{Decided, Ledger};
+use crate::ledger::{Decided, Lease, Ledger, Taken};
+use crate::model::kept::KeptTable;
 use crate::model::lookup::Split;
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
@@ -22,7 +23,7 @@ use crate::model::table::RunSettings;
 use crate::model::window::WindowName;
 use crate::ports::files::EncodeFiles;
 use crate::ports::merge::MergeRows;
-use crate::ports::objects::{CreateObjects, ReadObjects, Upload, UploadObjects};
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, UploadObjects};
 use crate::ports::rows::{ExplainRows, Explained, ReadRows};
 use crate::steps::context::{Measured, RunContext};
 
@@ -65,6 +66,8 @@ pub enum CopyAnswer {
     Copied(CopiedSlice),
     /// It was split: these are copied in its place.
     Split(Split),
+    /// It is left alone: another run is copying its table, or somebody has paused it.
+    Kept(KeptTable),
     /// What would be run, for a dry run.
     DryRun(CopyDryRun),
 }
@@ -140,7 +143,7 @@ where
     R: ReadRows + ExplainRows,
     E: EncodeFiles<Batch = R::Batch>,
     M: MergeRows<Batch = R::Batch>,
-    S: ReadObjects + CreateObjects + UploadObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects,
 {
     let table = request.table.clone();
     let ledger = Ledger::new(ports.store, ports.prefix, &table);
@@ -163,6 +166,12 @@ where
         Decided::Record(record) => return Ok(answer(table, record, true)),
         Decided::NotYet(attempt) => attempt,
     };
+    let lease = Lease::new(&ledger, &request.run_id, context.leases);
+    if let Taken::KeptBy(keeper) = lease.take(context.now).await? {
+        let kept = KeptTable::new(table.clone(), keeper);
+        kept.tell();
+        return Ok(CopyAnswer::Kept(kept));
+    }
     let copying = Copying {
         plan: &plan,
         slice: SliceRows {
@@ -170,18 +179,28 @@ where
             columns: &plan.columns,
         },
         attempt,
-        run_id: request.run_id,
+        run_id: request.run_id.clone(),
         watch: Watch {
             deadline: deadline(context),
             progress: context.progress,
         },
     };
-    let copied = match sink {
-        Some(sink) => copying.into_table(ports, sink, &ledger).await,
-        None => copying.into_file(ports, &key, &ledger).await,
-    };
-    let DecidedSlice { record, resumed } = copied.map_err(|error| error.context(&table))?;
-    Ok(answer(table, record, resumed))
+    let copied = lease.renewed_during(context.now, async {
+        match sink {
+            Some(sink) => copying.into_table(ports, sink, &ledger).await,
+            None => copying.into_file(ports, &key, &ledger).await,
+        }
+    });
+    match Box::pin(copied).await {
+        Ok(DecidedSlice { record, resumed }) => Ok(answer(table.clone(), record, resumed)),
+        Err(error) => {
+            // Neither a later try nor a split will follow.
+            if !error.code().is_retryable() && error.code() != ErrorCode::DeadlineExceeded {
+                lease.try_to_give_back().await;
+            }
+            Err(error.context(&table))
+        }
+    }
 }
 
 /// When a slice is given up.

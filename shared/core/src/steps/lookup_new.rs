@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
-use crate::ledger::{Frozen, Ledger, check_settings};
+use crate::ledger::{Frozen, Lease, Ledger, check_settings};
+use crate::model::kept::{KeptTable, KeptTables};
+use crate::model::lease::Keeper;
 use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
@@ -15,13 +17,15 @@ use crate::model::table::{RunSettings, Tracking, WatermarkTracking, check_all};
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
 use crate::planner::bound::{self, Probed};
-use crate::planner::tracked::{self, Planning};
-use crate::planner::{SharedConnection, run_limits, schema};
+use crate::planner::single_flight::Planning;
+use crate::planner::tracked;
+use crate::planner::{SharedConnection, run_limits, schema, single_flight};
 use crate::ports::changes::ProbeChanges;
-use crate::ports::objects::{CreateObjects, ReadObjects};
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::rows::{ExplainRows, Explained};
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::steps::context::{Measured, RunContext};
+use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
 /// The tables as the first step found them.
@@ -48,6 +52,9 @@ pub struct NewWatermarks {
     pub unchanged: Vec<ObjectName>,
     /// The tables whose windows are frozen and wait for the next run, because this one has as many slices as fit.
     pub waiting: Vec<ObjectName>,
+    /// The tables that are left alone, because another run copies them or somebody has paused them.
+    #[serde(flatten)]
+    pub kept: KeptTables,
     /// Rows no window selects, where there are any.
     pub notes: Vec<Note>,
     /// What would be run, for a dry run.
@@ -90,7 +97,7 @@ pub async fn lookup_new<P, S>(
 ) -> Result<NewWatermarks>
 where
     P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
-    S: ReadObjects + CreateObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     if request.tables.is_empty() {
         return Ok(NewWatermarks::default());
@@ -104,6 +111,8 @@ where
             created_at: &created_at,
         },
         dry_run: request.dry_run,
+        now: context.now,
+        leases: context.leases,
     };
     let Worked { done, failed } = for_each_table(
         Work::LookUpNew,
@@ -124,13 +133,27 @@ where
         },
     )
     .await?;
-    let answer = answer(done, failed);
+    let mut answer = answer(done, failed);
+    let lease_of = async |table: &ObjectName| {
+        let ledger = Ledger::new(store, prefix, table);
+        Lease::new(&ledger, &run_id, context.leases).give_back().await
+    };
+    if !planning.dry_run {
+        let Leaving { failed, kept } = leave(answer.failed, lease_of).await;
+        answer.failed = failed;
+        answer.kept.extend(kept);
+        for table in &answer.waiting {
+            drop(lease_of(table).await);
+        }
+    }
     tracing::info!(
         run_id,
         windows = answer.windows.len(),
         empty = answer.empty.len(),
         unchanged = answer.unchanged.len(),
         waiting = answer.waiting.len(),
+        busy = answer.kept.busy.len(),
+        paused = answer.kept.paused.len(),
         failed = answer.failed.len(),
         "New watermarks looked up."
     );
@@ -143,6 +166,7 @@ enum Next {
     Copy(CopyWindow),
     Empty(EmptyWindow),
     DryRun(DryRun),
+    KeptBy(ObjectName, Keeper),
 }
 
 /// A table that is planned.
@@ -168,6 +192,7 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
             Next::Copy(window) => answer.windows.push(window),
             Next::Empty(window) => answer.empty.push(window),
             Next::DryRun(plan) => answer.dry_run.push(plan),
+            Next::KeptBy(table, keeper) => answer.kept.add(table, keeper),
         }
         answer.notes.extend(note);
     }
@@ -187,7 +212,7 @@ struct TablePlanner<'a, P, S> {
 impl<P, S> TablePlanner<'_, P, S>
 where
     P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
-    S: ReadObjects + CreateObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     async fn plan(&self) -> Result<Planned> {
         match &self.table.spec.tracking {
@@ -202,8 +227,9 @@ where
                     self.connection,
                 );
                 match next.await? {
-                    Some(frozen) => self.frozen(frozen).map(Planned::from),
-                    None => Ok(self.unchanged().into()),
+                    tracked::Next::Window(frozen) => self.frozen(*frozen).map(Planned::from),
+                    tracked::Next::Unchanged => Ok(self.unchanged().into()),
+                    tracked::Next::KeptBy(keeper) => Ok(self.kept_by(keeper).into()),
                 }
             }
         }
@@ -211,7 +237,10 @@ where
 
     async fn by_watermark(&self, tracking: &WatermarkTracking) -> Result<Planned> {
         if let Some(plan) = self.ledger.plan(&self.table.next_window()).await? {
-            return self.frozen(Frozen { plan, adopted: true }).map(Planned::from);
+            return match single_flight::kept_by(self.ledger, self.planning, &plan).await? {
+                Some(keeper) => Ok(self.kept_by(keeper).into()),
+                None => self.frozen(Frozen { plan, adopted: true }).map(Planned::from),
+            };
         }
         let probe = bound::probe(self.source, self.table, tracking, self.planning.author);
         let Probed { next, note } = self.connection.take_turn(probe).await?;
@@ -225,6 +254,10 @@ where
             schema::check(&self.table.spec, &previous, &plan)?;
             *plan = plan.following(previous.field_ids);
         }
+        if let Some(keeper) = single_flight::kept_by(self.ledger, self.planning, &plan).await? {
+            let next = self.kept_by(keeper);
+            return Ok(Planned { next, note });
+        }
         let frozen = if self.planning.dry_run {
             Frozen {
                 plan: *plan,
@@ -235,6 +268,13 @@ where
         };
         let next = self.frozen(frozen)?;
         Ok(Planned { next, note })
+    }
+
+    /// Nothing to copy for this run.
+    fn kept_by(&self, keeper: Keeper) -> Next {
+        let table = self.table.spec.table.clone();
+        KeptTable::new(table.clone(), keeper.clone()).tell();
+        Next::KeptBy(table, keeper)
     }
 
     /// Nothing to copy; but a pointer that lags behind a committed window still has to move.

@@ -6,9 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
-use crate::ledger::{ChainEnd, Ledger};
+use crate::ledger::{ChainEnd, Lease, Ledger};
+use crate::model::kept::PausedTable;
 use crate::model::lookup::{CommittedWindow, LookedUp, Start};
 use crate::model::manifest::Manifest;
+use crate::model::names::ObjectName;
 use crate::model::table::{TableSpec, Tracking, check_all};
 use crate::model::watermark::StoredWatermark;
 use crate::model::window::WindowName;
@@ -16,6 +18,7 @@ use crate::planner::SharedConnection;
 use crate::ports::objects::ReadObjects;
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::{Measured, RunContext};
+use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
 /// The state machine's input and the name of the run.
@@ -38,6 +41,8 @@ pub struct OldWatermarks {
     pub tables: Vec<LookedUp>,
     /// The tables that failed.
     pub failed: Vec<FailedTable>,
+    /// The tables that would have failed, and that somebody has paused.
+    pub paused: Vec<PausedTable>,
 }
 
 impl Measured for OldWatermarks {}
@@ -73,13 +78,23 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
         },
     )
     .await?;
+    let Leaving { failed, kept } = leave(failed, async |table: &ObjectName| {
+        let ledger = Ledger::new(store, prefix, table);
+        let lease = Lease::new(&ledger, &request.run_id, context.leases);
+        lease.keeper(context.now).await
+    })
+    .await;
     tracing::info!(
         run_id = request.run_id,
         tables = tables.len(),
         failed = failed.len(),
         "Old watermarks looked up."
     );
-    Ok(OldWatermarks { tables, failed })
+    Ok(OldWatermarks {
+        tables,
+        failed,
+        paused: kept.paused,
+    })
 }
 
 async fn look_up<S: ReadObjects>(

@@ -6,6 +6,7 @@
 pub mod commit;
 pub mod context;
 pub mod copy;
+mod kept;
 pub mod lookup_new;
 pub mod lookup_old;
 mod merge_slice;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::kept::{KeptTable, KeptTables};
 use crate::model::lookup::{CopyWindow, EmptyWindow, Split};
 use crate::model::names::ObjectName;
 use crate::model::slice_id::SliceId;
@@ -11,7 +12,7 @@ use crate::model::window::WindowName;
 use crate::ports::changes::ProbeChanges;
 use crate::ports::files::EncodeFiles;
 use crate::ports::merge::MergeRows;
-use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, UploadObjects};
+use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use crate::ports::rows::{ExplainRows, ReadRows};
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::ports::watermarks::MoveWatermarks;
@@ -48,6 +49,8 @@ pub struct Pipeline<'a, P, R, W, S, E, M> {
     pub part_bytes: usize,
     /// Whether to wait, between freezing a window and copying it, for as long as the table's settings say.
     pub settles: bool,
+    /// When the steps run, and whether they take leases.
+    pub context: RunContext,
 }
 
 /// What a run did.
@@ -59,6 +62,28 @@ pub struct RunOutcome {
     pub unchanged: Vec<ObjectName>,
     /// The tables that failed in a step over all tables.
     pub failed: Vec<FailedTable>,
+    /// The tables that were left alone.
+    pub kept: KeptTables,
+}
+
+/// What became of a window of a run.
+#[derive(Debug)]
+pub enum WindowOutcome {
+    /// It is committed.
+    Committed(Committed),
+    /// It is left to another run, or until its table is resumed.
+    Kept(KeptTable),
+}
+
+impl WindowOutcome {
+    /// The committed window, if it is one.
+    #[must_use]
+    pub fn committed(self) -> Option<Committed> {
+        match self {
+            Self::Committed(committed) => Some(committed),
+            Self::Kept(_) => None,
+        }
+    }
 }
 
 /// A window of a table, and what its events have to say beside that.
@@ -87,7 +112,7 @@ where
     P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
     R: ReadRows + ExplainRows,
     W: MoveWatermarks,
-    S: ReadObjects + CreateObjects + UploadObjects + CompleteObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects,
     E: EncodeFiles<Batch = R::Batch>,
     M: MergeRows<Batch = R::Batch>,
 {
@@ -101,6 +126,7 @@ where
         let mut outcome = RunOutcome {
             failed: planned.failed,
             unchanged: planned.unchanged,
+            kept: planned.kept,
             ..RunOutcome::default()
         };
         if !planned.empty.is_empty() {
@@ -113,8 +139,11 @@ where
                 tokio::time::sleep(Duration::from_secs(window.settle_seconds.into())).await;
             }
             let of_run = WindowOfRun::from(&window);
-            let committed = self.copy_window(run_id, &of_run, window.slices).await?;
-            outcome.committed.push(committed);
+            match self.copy_window(run_id, &of_run, window.slices).await? {
+                WindowOutcome::Committed(committed) => outcome.committed.push(committed),
+                WindowOutcome::Kept(KeptTable::Busy(busy)) => outcome.kept.busy.push(busy),
+                WindowOutcome::Kept(KeptTable::Paused(paused)) => outcome.kept.paused.push(paused),
+            }
         }
         Ok(outcome)
     }
@@ -125,7 +154,7 @@ where
     ///
     /// As the steps.
     pub async fn plan(&self, run_id: &str, tables: &[TableSpec]) -> Result<NewWatermarks> {
-        let context = RunContext::unbounded();
+        let context = self.context;
         let request = LookupOldRequest {
             run_id: run_id.into(),
             tables: tables.to_vec(),
@@ -139,6 +168,7 @@ where
         };
         let mut new = lookup_new(self.source, self.store, self.prefix, request, context).await?;
         new.failed.extend(old.failed);
+        new.kept.paused.extend(old.paused);
         Ok(new)
     }
 
@@ -147,7 +177,7 @@ where
     /// # Errors
     ///
     /// As the steps.
-    pub async fn copy_window(&mut self, run_id: &str, window: &WindowOfRun, slices: usize) -> Result<Committed> {
+    pub async fn copy_window(&mut self, run_id: &str, window: &WindowOfRun, slices: usize) -> Result<WindowOutcome> {
         let mut slices: Vec<SliceId> = (0_u32..).take(slices).map(SliceId::planned).collect();
         let mut rounds = 0;
         while rounds < ROUNDS {
@@ -160,7 +190,9 @@ where
                 }
             }
             match self.update(run_id, window).await? {
-                UpdateAnswer::Committed(committed) => return Ok(committed),
+                UpdateAnswer::Committed(committed) => return Ok(WindowOutcome::Committed(committed)),
+                UpdateAnswer::Busy(busy) => return Ok(WindowOutcome::Kept(KeptTable::Busy(busy))),
+                UpdateAnswer::Paused(paused) => return Ok(WindowOutcome::Kept(KeptTable::Paused(paused))),
                 UpdateAnswer::Split(again) => slices = again.slices,
                 UpdateAnswer::Recopy(again) => {
                     slices = again.slices;
@@ -190,7 +222,7 @@ where
             split: SliceToSplit { table, window, slice },
             settings,
         };
-        let context = RunContext::unbounded();
+        let context = self.context;
         Box::pin(split(self.source, self.store, self.prefix, request, context)).await
     }
 
@@ -226,7 +258,7 @@ where
             prefix: self.prefix,
             part_bytes: self.part_bytes,
         };
-        Box::pin(copy(ports, request, RunContext::unbounded())).await
+        Box::pin(copy(ports, request, self.context)).await
     }
 
     /// `update-watermark`.
@@ -246,7 +278,7 @@ where
             window,
             settings,
         };
-        update(self.update_ports(), request, RunContext::unbounded()).await
+        update(self.update_ports(), request, self.context).await
     }
 
     /// `update-watermark` for the windows in which nothing changed.
@@ -259,7 +291,7 @@ where
             run_id: run_id.into(),
             windows,
         };
-        update_all(self.update_ports(), request, RunContext::unbounded()).await
+        update_all(self.update_ports(), request, self.context).await
     }
 
     const fn update_ports(&self) -> UpdatePorts<'_, P, W, S> {

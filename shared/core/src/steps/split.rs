@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::error::Result;
-use crate::ledger::{Decided, Ledger};
+use crate::ledger::{Decided, Lease, Ledger};
 use crate::model::lookup::Split;
 use crate::model::names::ObjectName;
 use crate::model::record::{Decision, Record};
@@ -14,7 +14,7 @@ use crate::model::slice_id::SliceId;
 use crate::model::table::RunSettings;
 use crate::model::window::WindowName;
 use crate::planner::split::Splitter;
-use crate::ports::objects::{CreateObjects, ReadObjects};
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::steps::context::{Measured, RunContext};
 use crate::steps::tables::before;
@@ -70,7 +70,7 @@ pub async fn split<P, S>(
 ) -> Result<Split>
 where
     P: ProbeSource + CutSource,
-    S: ReadObjects + CreateObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     let SplitRequest {
         run_id,
@@ -85,7 +85,15 @@ where
         Decided::NotYet(attempt) => {
             let splitter = Splitter::new(source, &plan, &settings, &attempt);
             // Boxed, as it is much larger than the rest.
-            let slices = before(context.time_to_answer(), Box::pin(splitter.split(&bounds))).await?;
+            let slices = match before(context.time_to_answer(), Box::pin(splitter.split(&bounds))).await {
+                Ok(slices) => slices,
+                Err(error) => {
+                    if !error.code().is_retryable() {
+                        Lease::new(&ledger, &run_id, context.leases).try_to_give_back().await;
+                    }
+                    return Err(error);
+                }
+            };
             let decision = Decision::Split { slices };
             ledger.decide(Record::new(attempt, decision, run_id)).await?
         }

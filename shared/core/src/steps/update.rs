@@ -9,7 +9,8 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 use super::commit::{Commit, Committing, Missing};
 use super::pointer;
 use crate::error::Result;
-use crate::ledger::Ledger;
+use crate::ledger::{Lease, Ledger, Taken};
+use crate::model::kept::{BusyTable, KeptTable, PausedTable};
 use crate::model::manifest::Manifest;
 use crate::model::metric::{Metric, TableMetrics};
 use crate::model::names::ObjectName;
@@ -18,7 +19,7 @@ use crate::model::slice_id::SliceId;
 use crate::model::table::{Clock, RunSettings, Tracking};
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
-use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
+use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::source::CountRows;
 use crate::ports::watermarks::MoveWatermarks;
 use crate::steps::context::{Measured, RunContext};
@@ -59,6 +60,10 @@ pub enum UpdateAnswer {
     Recopy(ToCopy),
     /// The same, because slices were split: their sub-slices have yet to be copied.
     Split(ToCopy),
+    /// Slices have yet to be copied, and another run is copying them.
+    Busy(BusyTable),
+    /// Slices have yet to be copied, and somebody has paused the table.
+    Paused(PausedTable),
 }
 
 /// Slices to copy before a window can be committed.
@@ -157,17 +162,60 @@ pub async fn update<C, W, S>(
 where
     C: CountRows,
     W: MoveWatermarks,
+    S: ReadObjects + CreateObjects + ReplaceObjects + CompleteObjects,
+{
+    let ledger = Ledger::new(ports.store, ports.prefix, &request.table);
+    let plan = ledger.existing_plan(&request.window).await?;
+    if plan.slices.is_empty() {
+        // No run reads anything for it, so none takes the lease.
+        return Ok(match commit(ports, &ledger, &plan, &request, context).await? {
+            Ended::Committed(committed) => UpdateAnswer::Committed(*committed),
+            Ended::Waits(missing) => waits(request, missing),
+        });
+    }
+    let lease = Lease::new(&ledger, &request.run_id, context.leases);
+    let taken = lease.take(context.now).await?;
+    match commit(ports, &ledger, &plan, &request, context).await {
+        // Whatever is decided may be committed by anybody.
+        Ok(Ended::Committed(committed)) => {
+            lease.try_to_give_back().await;
+            Ok(UpdateAnswer::Committed(*committed))
+        }
+        Ok(Ended::Waits(missing)) => Ok(match taken {
+            Taken::Ours => waits(request, missing),
+            Taken::KeptBy(keeper) => kept(KeptTable::new(request.table.clone(), keeper)),
+        }),
+        Err(error) => {
+            if !error.code().is_retryable() {
+                lease.try_to_give_back().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What a commit ended with.
+enum Ended {
+    /// The window is committed.
+    Committed(Box<Committed>),
+    /// These slices have to be copied first.
+    Waits(Missing),
+}
+
+/// Commits the window and moves the watermark, or says which slices are missing.
+async fn commit<C, W, S>(
+    ports: UpdatePorts<'_, C, W, S>,
+    ledger: &Ledger<'_, S>,
+    plan: &Plan,
+    request: &UpdateRequest,
+    context: RunContext,
+) -> Result<Ended>
+where
+    C: CountRows,
+    W: MoveWatermarks,
     S: ReadObjects + CreateObjects + CompleteObjects,
 {
-    let UpdateRequest {
-        run_id,
-        table,
-        window,
-        settings,
-    } = request;
-    let ledger = Ledger::new(ports.store, ports.prefix, &table);
-    let plan = ledger.existing_plan(&window).await?;
-    let manifest = match ledger.manifest(&window).await? {
+    let manifest = match ledger.manifest(&request.window).await? {
         Some(manifest) => {
             ledger.check_objects(&manifest).await?;
             manifest
@@ -176,25 +224,34 @@ where
             let committing = Committing {
                 source: ports.source,
                 store: ports.store,
-                ledger: &ledger,
-                plan: &plan,
-                settings: &settings,
+                ledger,
+                plan,
+                settings: &request.settings,
                 author: Author {
-                    run_id: &run_id,
+                    run_id: &request.run_id,
                     created_at: &context.timestamp()?,
                 },
             };
             match committing.commit().await? {
                 Commit::Done(manifest) => *manifest,
-                Commit::Waits(missing) => return Ok(waits(table, window, missing)),
+                Commit::Waits(missing) => return Ok(Ended::Waits(missing)),
             }
         }
     };
-    pointer::advance(ports.watermarks, &ledger, &plan, &manifest).await?;
-    Ok(UpdateAnswer::Committed(committed(&plan, manifest, context.now)))
+    pointer::advance(ports.watermarks, ledger, plan, &manifest).await?;
+    Ok(Ended::Committed(Box::new(committed(plan, manifest, context.now))))
 }
 
-fn waits(table: ObjectName, window: WindowName, missing: Missing) -> UpdateAnswer {
+fn kept(table: KeptTable) -> UpdateAnswer {
+    table.tell();
+    match table {
+        KeptTable::Busy(busy) => UpdateAnswer::Busy(busy),
+        KeptTable::Paused(paused) => UpdateAnswer::Paused(paused),
+    }
+}
+
+fn waits(request: UpdateRequest, missing: Missing) -> UpdateAnswer {
+    let UpdateRequest { table, window, .. } = request;
     let Missing { mut slices, is_split } = missing;
     tracing::info!(%table, %window, slices = slices.len(), is_split, "Slices have to be copied first.");
     slices.truncate(SLICES_NAMED);

@@ -8,7 +8,7 @@ use crate::model::lookup::EmptyWindow;
 use crate::model::names::ObjectName;
 use crate::model::table::RunSettings;
 use crate::planner::SharedConnection;
-use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects};
+use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::source::CountRows;
 use crate::ports::watermarks::MoveWatermarks;
 use crate::steps::context::{Measured, RunContext};
@@ -57,7 +57,7 @@ pub async fn update_all<C, W, S>(
 where
     C: CountRows,
     W: MoveWatermarks,
-    S: ReadObjects + CreateObjects + CompleteObjects,
+    S: ReadObjects + CreateObjects + ReplaceObjects + CompleteObjects,
 {
     let UpdateAllRequest { run_id, windows } = request;
     let Worked { done: advanced, failed } = for_each_table(
@@ -76,6 +76,10 @@ where
                 UpdateAnswer::Committed(committed) => Ok(committed.table),
                 UpdateAnswer::Recopy(ToCopy { slices, .. }) | UpdateAnswer::Split(ToCopy { slices, .. }) => {
                     let message = format!("window {window} of {table} has {} slices to copy first", slices.len());
+                    Err(Error::new(ErrorCode::InvalidInput, message))
+                }
+                UpdateAnswer::Busy(_) | UpdateAnswer::Paused(_) => {
+                    let message = format!("window {window} of {table} has slices to copy first");
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
             }

@@ -6,17 +6,22 @@
     reason = "only tests use it, and they fail by panicking"
 )]
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use super::files::{MemoryBatch, MemoryFiles};
 use super::objects::{MemoryStore, TestStore};
 use super::table::MemoryTable;
 use super::types::bigint;
 use super::watermarks::MemoryWatermarks;
-use crate::ledger::Ledger;
+use crate::ledger::{Lease, Ledger};
+use crate::model::lease::Leases;
 use crate::model::names::ObjectName;
 use crate::model::table::{RunSettings, TableSpec};
 use crate::model::watermark::StoreType;
 use crate::model::window::WindowName;
 use crate::ports::merge::NoSinks;
+use crate::steps::context::RunContext;
 use crate::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 
 /// The prefix in the bucket.
@@ -41,6 +46,8 @@ pub struct World<S = MemoryStore> {
     pub watermarks: MemoryWatermarks,
     /// The table's name.
     pub name: ObjectName,
+    /// When the next steps run, and whether they take leases; they do not, at first.
+    pub context: Cell<RunContext>,
 }
 
 impl World {
@@ -58,7 +65,23 @@ impl<S: TestStore> World<S> {
             store,
             watermarks: MemoryWatermarks::new(StoreType::Typed(bigint())),
             name: name(),
+            context: Cell::new(RunContext::without_leases()),
         }
+    }
+
+    /// From now on leases are taken.
+    #[must_use]
+    pub fn taking(self, leases: Leases) -> Self {
+        let context = self.context.get();
+        self.context.set(RunContext { leases, ..context });
+        self
+    }
+
+    /// So much time passes.
+    pub fn pass(&self, time: Duration) {
+        let context = self.context.get();
+        let now = context.now + time;
+        self.context.set(RunContext { now, ..context });
     }
 
     /// A world of its own that is like this one now.
@@ -69,12 +92,16 @@ impl<S: TestStore> World<S> {
             store: self.store.copied(),
             watermarks: self.watermarks.copied(),
             name: self.name.clone(),
+            context: self.context.clone(),
         }
     }
 
     /// The four steps over this world.
     pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTable, S> {
-        pipeline(&self.table, &self.store, &self.watermarks)
+        Pipeline {
+            context: self.context.get(),
+            ..pipeline(&self.table, &self.store, &self.watermarks)
+        }
     }
 
     /// One execution in which no table fails.
@@ -111,6 +138,11 @@ impl<S: TestStore> World<S> {
     pub fn ledger(&self) -> Ledger<'_, S> {
         Ledger::new(&self.store, PREFIX, &self.name)
     }
+
+    /// The table's lease, for this run.
+    pub fn lease<'a>(&'a self, run_id: &'a str) -> Lease<'a, S> {
+        Lease::new(&self.ledger(), run_id, self.context.get().leases)
+    }
 }
 
 /// The four steps over these ports in memory.
@@ -125,6 +157,7 @@ pub fn pipeline<'a, T, S>(table: &'a T, store: &'a S, watermarks: &'a MemoryWate
         sinks: NoSinks::default(),
         part_bytes: PART_BYTES,
         settles: false,
+        context: RunContext::without_leases(),
     }
 }
 

@@ -76,6 +76,8 @@ async fn a_frozen_window_that_expired_before_it_was_copied_is_superseded() {
         .pipeline()
         .copy_window("died", &of_run("from-0"), 1)
         .await
+        .unwrap()
+        .committed()
         .unwrap();
     assert_eq!((slow.rows, slow.superseded_by), (0, Some(window("reinit-from-0"))));
     assert_eq!(world.store.pending_uploads(), 0);

@@ -10,6 +10,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::watermark::StoreType;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::slow_reader::Slow;
@@ -110,6 +111,7 @@ impl World {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         pipeline.run(run_id, &[spec()]).await
     }

@@ -1,15 +1,16 @@
 //! One fault at every port call of a run, of each kind.
 
+use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
 use tidemark::testing::faults::{Fault, Gate};
 
 use crate::RUNS;
 use crate::scenes::{Scene, check_what_readers_see, outcome};
 
 /// Disturbs every port call so, each in a run of its own. How many there were.
-async fn every_port_call_with(scene: Scene, fault: Fault) -> usize {
+async fn every_port_call_with(scene: Scene, fault: Fault, leases: Leases) -> usize {
     let expected = scene.undisturbed().await;
     assert_eq!(expected.windows.len(), 2);
-    let set = scene.set().await;
+    let set = scene.set().await.taking(leases);
     for call in 0.. {
         let world = set.copied();
         let gate = Gate::at(call, fault);
@@ -20,6 +21,8 @@ async fn every_port_call_with(scene: Scene, fault: Fault) -> usize {
             return call;
         }
         check_what_readers_see(&world, &case).await;
+        // A run that died has the lease until it expires.
+        world.pass(LEASE + CLOCK_MARGIN);
         let undisturbed = Gate::default();
         let mut runs = 0;
         while !scene.run(&world, &undisturbed, "again").await {
@@ -31,22 +34,32 @@ async fn every_port_call_with(scene: Scene, fault: Fault) -> usize {
     unreachable!("a run has an end")
 }
 
-async fn every_port_call(scene: Scene) -> usize {
+async fn every_port_call(scene: Scene, leases: Leases) -> usize {
     let mut cases = 0;
     for fault in Fault::ALL {
-        cases += every_port_call_with(scene, fault).await;
+        cases += every_port_call_with(scene, fault, leases).await;
     }
     cases
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
-    assert!(every_port_call(Scene::Whole).await > 60);
+    assert!(every_port_call(Scene::Whole, Leases::Ignored).await > 60);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_window_of_many_slices_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
-    assert!(every_port_call(Scene::Sliced).await > 80);
+    assert!(every_port_call(Scene::Sliced, Leases::Ignored).await > 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_takes_leases_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
+    assert!(every_port_call(Scene::Whole, Leases::Taken).await > 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_of_many_slices_that_takes_leases_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
+    assert!(every_port_call(Scene::Sliced, Leases::Taken).await > 100);
 }
 
 #[tokio::test]
@@ -66,20 +79,20 @@ async fn slices_that_take_too_long_are_split_until_they_do_not() {
 
 #[tokio::test(start_paused = true)]
 async fn slices_that_are_split_end_as_undisturbed_ones_when_a_run_dies_before_any_port_call() {
-    assert!(every_port_call_with(Scene::Slow, Fault::CrashBefore).await > 300);
+    assert!(every_port_call_with(Scene::Slow, Fault::CrashBefore, Leases::Ignored).await > 300);
 }
 
 #[tokio::test(start_paused = true)]
 async fn slices_that_are_split_end_as_undisturbed_ones_when_a_run_dies_after_any_port_call() {
-    assert!(every_port_call_with(Scene::Slow, Fault::CrashAfter).await > 300);
+    assert!(every_port_call_with(Scene::Slow, Fault::CrashAfter, Leases::Ignored).await > 300);
 }
 
 #[tokio::test(start_paused = true)]
 async fn slices_that_are_split_end_as_undisturbed_ones_when_any_port_call_fails_once() {
-    assert!(every_port_call_with(Scene::Slow, Fault::FailsOnce).await > 300);
+    assert!(every_port_call_with(Scene::Slow, Fault::FailsOnce, Leases::Ignored).await > 300);
 }
 
 #[tokio::test(start_paused = true)]
 async fn slices_that_are_split_end_as_undisturbed_ones_when_the_answer_of_any_port_call_is_lost() {
-    assert!(every_port_call_with(Scene::Slow, Fault::AnswerLost).await > 300);
+    assert!(every_port_call_with(Scene::Slow, Fault::AnswerLost, Leases::Ignored).await > 300);
 }

@@ -1,5 +1,6 @@
 //! Several runs at once, in any order of their port calls.
 
+use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
 #[allow(
     unused_imports,
     reason = "the store in memory has these methods itself, the folder has them by this trait"
@@ -12,15 +13,20 @@ use crate::seeds;
 
 #[tokio::test]
 async fn two_runs_interleaved_in_any_order_end_as_one() {
-    for scene in [Scene::Whole, Scene::Sliced, Scene::Slow] {
+    let scenes = [Scene::Whole, Scene::Sliced, Scene::Slow];
+    let leases = [Leases::Ignored, Leases::Taken];
+    for (scene, leases) in scenes
+        .into_iter()
+        .flat_map(|scene| leases.map(|leases| (scene, leases)))
+    {
         let expected = scene.undisturbed().await;
-        let set = scene.set().await;
+        let set = scene.set().await.taking(leases);
         for seed in 1..=seeds() {
             let world = set.copied();
             let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
             let (a, b) = tokio::join!(scene.run(&world, &one, "a"), scene.run(&world, &other, "b"));
-            assert!(a && b, "seed {seed}, {scene:?}: {a} {b}");
-            assert_eq!(outcome(&world).await, expected, "seed {seed}, {scene:?}");
+            assert!(a && b, "seed {seed}, {scene:?}, {leases:?}: {a} {b}");
+            assert_eq!(outcome(&world).await, expected, "seed {seed}, {scene:?}, {leases:?}");
             let left = world.store.pending_uploads();
             assert_eq!(left, 0, "seed {seed}: the loser gives its upload up");
         }
@@ -96,8 +102,14 @@ fn check_rows(outcome: &Outcome, seed: u64) {
 
 #[tokio::test]
 async fn three_runs_of_which_one_dies_end_as_one() {
+    for leases in [Leases::Ignored, Leases::Taken] {
+        three_runs_of_which_one_dies(leases).await;
+    }
+}
+
+async fn three_runs_of_which_one_dies(leases: Leases) {
     let expected = Scene::Sliced.undisturbed().await;
-    let set = Scene::Sliced.set().await;
+    let set = Scene::Sliced.set().await.taking(leases);
     for seed in 1..=seeds() {
         let world = set.copied();
         let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
@@ -108,6 +120,11 @@ async fn three_runs_of_which_one_dies_end_as_one() {
             run(&world, &dying, "c")
         );
         assert!(a && b, "seed {seed}");
-        assert_eq!(outcome(&world).await, expected, "seed {seed}");
+        if leases == Leases::Taken {
+            // The others may have found the lease of the one that died.
+            world.pass(LEASE + CLOCK_MARGIN);
+            assert!(run(&world, &Gate::default(), "later").await, "seed {seed}");
+        }
+        assert_eq!(outcome(&world).await, expected, "seed {seed}, {leases:?}");
     }
 }

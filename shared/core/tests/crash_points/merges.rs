@@ -92,6 +92,7 @@ impl Merging {
             sinks: Gated::new(gate, &self.sink),
             part_bytes: PART_BYTES,
             settles: false,
+            context: self.world.context.get(),
         };
         let spec = spec_with(serde_json::json!({ "sink": sink() }));
         let outcome = pipeline.run(run_id, &[spec]).await;

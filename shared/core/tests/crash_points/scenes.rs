@@ -97,6 +97,7 @@ pub async fn run_in_time(world: &World, gate: &Gate, run_id: &str, rows_in_time:
         sinks: NoSinks::default(),
         part_bytes: PART_BYTES,
         settles: false,
+        context: world.context.get(),
     };
     let outcome = pipeline.run(run_id, &[spec()]).await;
     outcome.is_ok_and(|outcome| outcome.failed.is_empty())

@@ -12,6 +12,7 @@ use tidemark::model::watermark::StoreType;
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::rows::ExplainRows;
 use tidemark::ports::source::{CutSource, ProbeSource};
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, WindowOfRun};
 use tidemark::testing::world::{PART_BYTES, PREFIX, TABLE, name, window};
 use tidemark::testing::{
@@ -118,6 +119,7 @@ impl<T: Table> Scene<T> {
             },
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         }
     }
 

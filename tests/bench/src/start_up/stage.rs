@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
@@ -118,6 +119,7 @@ impl Stage {
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
+            context: RunContext::without_leases(),
         };
         let specs = (0..tables).map(|table| serde_json::from_value(spec(&format!("dbo.t{table}"))));
         let planned = pipeline

@@ -1,0 +1,264 @@
+//! Single flight: a table is copied by one run at a time, because a run takes the table's lease and others find it taken.
+//!
+//! The lease is one document of the table's ledger that is replaced by conditional writes. It expires, so that a holder that
+//! died delays the table by one lease and no more. Nothing that is copied rests on it (W6): it spares the source from being
+//! read twice, and whoever goes on without it comes to the same end.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::Ledger;
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, Moment, RENEWED_EVERY};
+use crate::model::names::ObjectName;
+use crate::model::plan::VERSION;
+use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
+
+/// How often a lease that changes under our hands is looked at again.
+const TRIES: u32 = 8;
+
+/// Who may copy the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// Whoever asked.
+    Ours,
+    /// Somebody else, or nobody.
+    KeptBy(Keeper),
+}
+
+/// The lease of one table, as one run sees it.
+#[derive(Debug)]
+pub struct Lease<'a, S> {
+    store: &'a S,
+    table: &'a ObjectName,
+    key: String,
+    run_id: &'a str,
+    leases: Leases,
+}
+
+/// The document as it is in the bucket, and its `ETag`.
+struct Found {
+    keeper: Option<Keeper>,
+    etag: String,
+}
+
+impl<'a, S> Lease<'a, S> {
+    /// The lease of the ledger's table for the run of this id. The same id is the same holder.
+    #[must_use]
+    pub fn new(ledger: &Ledger<'a, S>, run_id: &'a str, leases: Leases) -> Self {
+        Self {
+            store: ledger.store,
+            table: ledger.table,
+            key: ledger.keys.lease(),
+            run_id,
+            leases,
+        }
+    }
+}
+
+impl<S: ReadObjects> Lease<'_, S> {
+    /// Who keeps the table from this run at `now`. Costs one read, and takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `LedgerInvalid` when the document is not Tidemark's, and whatever the store says.
+    pub async fn keeper(&self, now: OffsetDateTime) -> Result<Option<Keeper>> {
+        if self.leases == Leases::Ignored {
+            return Ok(None);
+        }
+        let keeper = self.found().await?.and_then(|found| found.keeper);
+        Ok(keeper.filter(|keeper| keeper.keeps_off(self.run_id, now)))
+    }
+
+    async fn found(&self) -> Result<Option<Found>> {
+        let Some(object) = self.store.get(&self.key).await? else {
+            return Ok(None);
+        };
+        let document: LeaseDocument = serde_json::from_slice(&object.body).map_err(|error| {
+            let message = format!("{} is not what Tidemark wrote there: delete it", self.key);
+            Error::with_source(ErrorCode::LedgerInvalid, message, error)
+        })?;
+        if document.version != VERSION || document.table != *self.table {
+            let message = format!("{} is the lease of another table or version: delete it", self.key);
+            return Err(Error::new(ErrorCode::LedgerInvalid, message));
+        }
+        Ok(Some(Found {
+            keeper: document.keeper,
+            etag: object.etag,
+        }))
+    }
+}
+
+impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
+    /// Takes the lease, or renews it. It lasts for [`LEASE`] from `now` unless it is renewed.
+    ///
+    /// # Errors
+    ///
+    /// `LedgerInvalid` when the document is not Tidemark's, and whatever the store says.
+    pub async fn take(&self, now: OffsetDateTime) -> Result<Taken> {
+        self.take_for(now, Duration::ZERO).await
+    }
+
+    /// The same for so much longer, because the run will be silent for that long.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub async fn take_for(&self, now: OffsetDateTime, longer: Duration) -> Result<Taken> {
+        if self.leases == Leases::Ignored {
+            return Ok(Taken::Ours);
+        }
+        let until = now + LEASE + longer;
+        let taken = Keeper::Run {
+            run_id: self.run_id.to_owned(),
+            until: Moment(until),
+        };
+        for _ in 0..TRIES {
+            let found = self.found().await?;
+            match found.as_ref().and_then(|found| found.keeper.as_ref()) {
+                Some(keeper) if keeper.keeps_off(self.run_id, now) => return Ok(Taken::KeptBy(keeper.clone())),
+                // The slices of a window renew one lease: the first of them is enough.
+                Some(Keeper::Run { run_id, until: there })
+                    if run_id == self.run_id && there.0 + RENEWED_EVERY > until =>
+                {
+                    return Ok(Taken::Ours);
+                }
+                Some(Keeper::Run { run_id, until: there }) if run_id != self.run_id => {
+                    tracing::warn!(
+                        table = %self.table, holder = run_id, until = %there,
+                        "The run that was to copy this table has not been heard of; this one goes on."
+                    );
+                }
+                _ => {}
+            }
+            if self.put(found, Some(&taken)).await? {
+                return Ok(Taken::Ours);
+            }
+        }
+        Err(self.keeps_changing())
+    }
+
+    /// Gives the lease back, if it is this run's. Otherwise says whose it is, though it may have expired.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub async fn give_back(&self) -> Result<Option<Keeper>> {
+        if self.leases == Leases::Ignored {
+            return Ok(None);
+        }
+        for _ in 0..TRIES {
+            match self.found().await? {
+                Some(found) if is_of(found.keeper.as_ref(), self.run_id) => {
+                    if self.put(Some(found), None).await? {
+                        return Ok(None);
+                    }
+                }
+                found => return Ok(found.and_then(|found| found.keeper)),
+            }
+        }
+        Err(self.keeps_changing())
+    }
+
+    /// The same for who has something else to say than that it went wrong: the lease expires by itself.
+    pub async fn try_to_give_back(&self) {
+        if let Err(error) = self.give_back().await {
+            tracing::warn!(table = %self.table, "The lease of the table could not be given back: {}.", error.report());
+        }
+    }
+
+    /// Runs `work`, and renews the lease meanwhile. `now` is when it begins.
+    ///
+    /// Where the lease is lost, because this process was held up for longer than it lasts, `work` goes on: it is nearer its end
+    /// than whoever begins now.
+    pub async fn renewed_during<T>(&self, now: OffsetDateTime, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let renewals = async {
+            loop {
+                tokio::time::sleep(RENEWED_EVERY).await;
+                match self.take(now + began.elapsed()).await {
+                    Ok(Taken::Ours) => {}
+                    Ok(Taken::KeptBy(keeper)) => {
+                        tracing::warn!(table = %self.table, ?keeper, "The lease of the table is lost while it is copied.");
+                    }
+                    Err(error) => {
+                        tracing::warn!(table = %self.table, "The lease of the table could not be renewed: {}.", error.report());
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            never = renewals => never,
+        }
+    }
+
+    /// Pauses the table in the run's name: no run copies it until it is [resumed](Self::resume). A run that is at it may end
+    /// the slice it is at, and goes no further.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub async fn pause(&self, now: OffsetDateTime, reason: Option<String>) -> Result<()> {
+        let paused = Keeper::Paused {
+            by: self.run_id.to_owned(),
+            since: Moment(now),
+            reason,
+        };
+        for _ in 0..TRIES {
+            let found = self.found().await?;
+            if self.put(found, Some(&paused)).await? {
+                return Ok(());
+            }
+        }
+        Err(self.keeps_changing())
+    }
+
+    /// Ends a pause, and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub async fn resume(&self) -> Result<bool> {
+        for _ in 0..TRIES {
+            let found = self.found().await?;
+            let Some(Keeper::Paused { .. }) = found.as_ref().and_then(|found| found.keeper.as_ref()) else {
+                return Ok(false);
+            };
+            if self.put(found, None).await? {
+                return Ok(true);
+            }
+        }
+        Err(self.keeps_changing())
+    }
+
+    /// Puts `keeper` in the place of what was found. Returns whether it was still there.
+    async fn put(&self, found: Option<Found>, keeper: Option<&Keeper>) -> Result<bool> {
+        let document = LeaseDocument {
+            version: VERSION,
+            table: self.table.clone(),
+            keeper: keeper.cloned(),
+        };
+        let body = serde_json::to_vec_pretty(&document)
+            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {}", self.key), error))?;
+        let body = Bytes::from(body);
+        Ok(match found {
+            None => self.store.create(&self.key, body).await? == Created::Created,
+            Some(found) => self.store.replace(&self.key, body, &found.etag).await? == Replaced::Replaced,
+        })
+    }
+
+    fn keeps_changing(&self) -> Error {
+        Error::new(
+            ErrorCode::SinkUnavailable,
+            format!("{} keeps changing while it is written", self.key),
+        )
+    }
+}
+
+fn is_of(keeper: Option<&Keeper>, holder: &str) -> bool {
+    matches!(keeper, Some(Keeper::Run { run_id, .. }) if run_id == holder)
+}

@@ -1,0 +1,94 @@
+//! Tables that a run leaves alone, because another run copies them or a person has paused them.
+
+use serde::Serialize;
+
+use crate::model::lease::{Keeper, Moment};
+use crate::model::names::ObjectName;
+
+/// A table that another run is copying.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BusyTable {
+    /// The table.
+    pub table: ObjectName,
+    /// The run that copies it.
+    pub run_id: String,
+    /// When that run's lease ends, unless it is renewed.
+    pub until: Moment,
+}
+
+/// A table that a person has paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PausedTable {
+    /// The table.
+    pub table: ObjectName,
+    /// Who paused it.
+    pub by: String,
+    /// When.
+    pub since: Moment,
+    /// Why, in that person's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The tables that a run leaves alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct KeptTables {
+    /// Those that another run is copying.
+    pub busy: Vec<BusyTable>,
+    /// Those that somebody has paused.
+    pub paused: Vec<PausedTable>,
+}
+
+impl KeptTables {
+    /// Adds a table that `keeper` keeps.
+    pub fn add(&mut self, table: ObjectName, keeper: Keeper) {
+        match KeptTable::new(table, keeper) {
+            KeptTable::Busy(busy) => self.busy.push(busy),
+            KeptTable::Paused(paused) => self.paused.push(paused),
+        }
+    }
+
+    /// Adds the tables of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.busy.extend(other.busy);
+        self.paused.extend(other.paused);
+    }
+}
+
+/// One table that a run leaves alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum KeptTable {
+    /// Another run is copying it.
+    Busy(BusyTable),
+    /// Somebody has paused it.
+    Paused(PausedTable),
+}
+
+impl KeptTable {
+    /// The table that `keeper` keeps.
+    #[must_use]
+    pub fn new(table: ObjectName, keeper: Keeper) -> Self {
+        match keeper {
+            Keeper::Run { run_id, until } => Self::Busy(BusyTable { table, run_id, until }),
+            Keeper::Paused { by, since, reason } => Self::Paused(PausedTable {
+                table,
+                by,
+                since,
+                reason,
+            }),
+        }
+    }
+
+    /// Says in the log why the table is left alone.
+    pub fn tell(&self) {
+        match self {
+            Self::Busy(BusyTable { table, run_id, until }) => {
+                tracing::info!(%table, holder = run_id, %until, "Another run is copying the table; this one leaves it alone.");
+            }
+            Self::Paused(PausedTable { table, by, since, .. }) => {
+                tracing::info!(%table, by, %since, "The table is paused; this run leaves it alone.");
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A table's lease, as data: who copies the table now, and until when. Nothing that is copied depends on it (W6); it keeps two
+//! runs from reading the same rows.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::model::names::ObjectName;
+
+/// How long a lease lasts after it was taken or renewed last.
+///
+/// It is longer than any silence of a run that goes on: a copy renews it every [`RENEWED_EVERY`], so three minutes and more are
+/// left when one step ends, and the longest wait before the next, that of a retrier for throttling, is two. It is shorter
+/// than the time between two runs of a schedule of some minutes, so the run after the one that found a dead holder goes on.
+pub const LEASE: Duration = Duration::from_secs(300);
+/// How often a copy renews the lease of its table.
+pub const RENEWED_EVERY: Duration = Duration::from_secs(60);
+/// How much the clocks of two machines may differ. The clocks are the machines' own: those of functions are kept by AWS to far
+/// less than a second, and where a clock is wrong by more, rows are read twice and copied once.
+pub const CLOCK_MARGIN: Duration = Duration::from_secs(30);
+/// The longest lease that anybody takes: a day of waiting before the copy, and more. One that ends later was written by a
+/// clock that is wrong.
+const LONGEST: Duration = Duration::from_secs(26 * 3600);
+
+/// Whether runs take leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leases {
+    /// They do.
+    Taken,
+    /// They do not, and may meet at any table: the outcome is the same.
+    Ignored,
+}
+
+/// Who keeps a table from being copied by others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Keeper {
+    /// A run, until a moment.
+    Run {
+        /// The run.
+        run_id: String,
+        /// The moment, unless the run renews its lease.
+        until: Moment,
+    },
+    /// A person, until somebody resumes the table.
+    Paused {
+        /// Who paused it.
+        by: String,
+        /// When.
+        since: Moment,
+        /// Why, in the person's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+impl Keeper {
+    /// Whether this keeps `run_id` from the table at `now`.
+    #[must_use]
+    pub fn keeps_off(&self, run_id: &str, now: OffsetDateTime) -> bool {
+        match self {
+            Self::Paused { .. } => true,
+            Self::Run { run_id: holder, until } => {
+                let until = until.0;
+                holder != run_id && now < until + CLOCK_MARGIN && until <= now + LONGEST
+            }
+        }
+    }
+}
+
+/// `lease.json`: the only document of the ledger, beside the pointer, that is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseDocument {
+    /// The version of its form.
+    pub version: u32,
+    /// The table.
+    pub table: ObjectName,
+    /// Who keeps it; nobody, once the lease is given back.
+    pub keeper: Option<Keeper>,
+}
+
+/// A moment, to the second, RFC 3339 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub OffsetDateTime);
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.0.replace_nanosecond(0).unwrap_or(self.0).format(&Rfc3339);
+        f.write_str(&text.map_err(|_| std::fmt::Error)?)
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.0.replace_nanosecond(0).unwrap_or(self.0).format(&Rfc3339);
+        serializer.serialize_str(&text.map_err(serde::ser::Error::custom)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let moment = OffsetDateTime::parse(&text, &Rfc3339).map_err(serde::de::Error::custom)?;
+        Ok(Self(moment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_kept_off_by_a_lease_of_another_that_has_not_ended_by_any_clock() {
+        let until = datetime!(2026-11-29 12:00 UTC);
+        let keeper = Keeper::Run {
+            run_id: "a".into(),
+            until: Moment(until),
+        };
+        let margin = CLOCK_MARGIN;
+        for (run_id, now, is_kept_off) in [
+            ("b", until - LEASE, true),
+            ("b", until + margin - Duration::from_secs(1), true),
+            ("b", until + margin, false),
+            ("a", until - LEASE, false),
+            // Whoever wrote it had a clock that is years ahead.
+            ("b", datetime!(2024-01-01 12:00 UTC), false),
+        ] {
+            assert_eq!(keeper.keeps_off(run_id, now), is_kept_off, "{run_id} {now}");
+        }
+        let paused = Keeper::Paused {
+            by: "operator".into(),
+            since: Moment(until),
+            reason: None,
+        };
+        assert!(paused.keeps_off("a", until + LEASE * 1_000));
+    }
+
+    #[test]
+    fn a_copy_that_goes_on_leaves_more_of_its_lease_than_any_retrier_waits() {
+        // Renewed when a minute is gone, and a minute later at most.
+        assert!(LEASE - 2 * RENEWED_EVERY > Duration::from_secs(120));
+    }
+
+    #[test]
+    fn a_lease_is_written_to_the_second() {
+        let keeper = Keeper::Run {
+            run_id: "a".into(),
+            until: Moment(datetime!(2026-11-29 12:00:01.5 UTC)),
+        };
+        let text = serde_json::to_string(&keeper).unwrap();
+        assert_eq!(text, r#"{"run":{"run_id":"a","until":"2026-11-29T12:00:01Z"}}"#);
+        let Keeper::Run { until, .. } = serde_json::from_str(&text).unwrap() else {
+            panic!("{text}")
+        };
+        assert_eq!(
+            (until.0, until.to_string()),
+            (datetime!(2026-11-29 12:00:01 UTC), "2026-11-29T12:00:01Z".into())
+        );
+    }
+}

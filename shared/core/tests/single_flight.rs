@@ -1,0 +1,340 @@
+//! One run at a time for each table: leases taken, found taken, renewed, lost, given back and expired.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use serde_json::json;
+use tidemark::error::{Error, ErrorCode};
+use tidemark::ledger::Taken;
+use tidemark::model::kept::{BusyTable, PausedTable};
+use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, Moment};
+use tidemark::model::table::TableSpec;
+use tidemark::ports::merge::NoSinks;
+use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::MemoryFiles;
+use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
+use tidemark::testing::world::{PART_BYTES, PREFIX, World, name, of_run, spec, spec_with};
+
+/// Rows for a window of three slices.
+fn world() -> World {
+    World::new(1..=6).taking(Leases::Taken)
+}
+
+fn sliced() -> TableSpec {
+    spec_with(json!({ "slice_rows": 2 }))
+}
+
+async fn run(world: &World, gate: &Gate, run_id: &str) -> Result<RunOutcome, Error> {
+    let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
+    let watermarks = Gated::new(gate, &world.watermarks);
+    let mut pipeline = Pipeline {
+        source: &source,
+        reader: Gated::new(gate, &world.table),
+        watermarks: &watermarks,
+        store: &store,
+        prefix: PREFIX,
+        files: MemoryFiles,
+        sinks: NoSinks::default(),
+        part_bytes: PART_BYTES,
+        settles: false,
+        context: world.context.get(),
+    };
+    pipeline.run(run_id, &[sliced()]).await
+}
+
+fn reads(gates: &[&Gate]) -> usize {
+    let calls = gates.iter().flat_map(|gate| gate.calls());
+    calls.filter(|call| *call == "read").count()
+}
+
+/// The keeper in the document of the lease.
+fn keeper(world: &World) -> Option<Keeper> {
+    let body = world.store.body("p/_ledger/dbo.t/lease.json").unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&document["table"], &document["version"]), (&json!("dbo.t"), &json!(1)));
+    serde_json::from_value(document["keeper"].clone()).unwrap()
+}
+
+#[tokio::test]
+async fn two_runs_over_a_slow_source_read_each_slice_once_and_the_second_reports_the_table_as_busy() {
+    let world = world();
+    let (slow, second) = (Gate::waiting(1).held_up_at("read", 2_000), Gate::waiting(2));
+    let (first, second) = tokio::join!(run(&world, &slow, "first"), async {
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+        }
+        let outcome = run(&world, &second, "second").await.unwrap();
+        assert_eq!(reads(&[&second]), 0);
+        outcome
+    });
+    assert_eq!(first.unwrap().committed.len(), 1);
+    let until = Moment((world.context.get().now + LEASE).replace_nanosecond(0).unwrap());
+    let busy = BusyTable {
+        table: name(),
+        run_id: "first".into(),
+        until,
+    };
+    assert_eq!(
+        (second.kept.busy, second.committed.len(), second.failed.len()),
+        (vec![busy], 0, 0)
+    );
+    assert_eq!(reads(&[&slow]), 3);
+    assert_eq!(keeper(&world), None, "given back at the end");
+    assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn runs_that_meet_at_any_call_read_each_slice_once() {
+    let mut busy = 0;
+    for seed in 1..=seeds(std::env::var("SOAK_SEEDS").ok()) {
+        let world = world();
+        let gates = [seed, seed << 32 | 7, seed << 16 | 3].map(Gate::waiting);
+        let [one, other, third] = &gates;
+        let outcomes = tokio::join!(run(&world, one, "a"), run(&world, other, "b"), run(&world, third, "c"));
+        for outcome in [outcomes.0, outcomes.1, outcomes.2] {
+            let outcome = outcome.unwrap();
+            assert!(outcome.failed.is_empty(), "seed {seed}: {:?}", outcome.failed);
+            busy += outcome.kept.busy.len();
+        }
+        assert_eq!(reads(&[one, other, third]), 3, "seed {seed}");
+        assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(keeper(&world), None, "seed {seed}");
+    }
+    assert!(busy > 100, "{busy}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_dies_at_any_call_delays_the_table_by_one_lease_at_most() {
+    let mut delayed = 0;
+    for call in 0.. {
+        let world = world();
+        let gate = Gate::at(call, Fault::CrashAfter);
+        drop(run(&world, &gate, "dead").await);
+        if !gate.was_reached() {
+            break;
+        }
+        let begins = world.context.get().now;
+        for wait in [
+            Duration::ZERO,
+            LEASE + CLOCK_MARGIN - Duration::from_secs(1),
+            Duration::from_secs(1),
+        ] {
+            world.pass(wait);
+            let outcome = run(&world, &Gate::default(), "next").await.unwrap();
+            if outcome.kept.busy.is_empty() {
+                break;
+            }
+            assert_eq!(outcome.kept.busy[0].run_id, "dead", "call {call}");
+            delayed += 1;
+        }
+        assert!(world.context.get().now - begins <= LEASE + CLOCK_MARGIN);
+        assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>(), "call {call}");
+        assert_eq!(world.watermark().as_deref(), Some("6"), "call {call}");
+    }
+    assert!(delayed > 40, "{delayed}");
+}
+
+#[tokio::test]
+async fn an_idle_run_has_no_lease() {
+    let world = world();
+    run(&world, &Gate::default(), "first").await.unwrap();
+    let (idle, without) = (Gate::default(), Gate::default());
+    run(&world, &idle, "idle").await.unwrap();
+    let world = world.taking(Leases::Ignored);
+    run(&world, &without, "without").await.unwrap();
+    assert_eq!(idle.calls(), without.calls());
+}
+
+#[tokio::test]
+async fn a_run_takes_a_lease_and_gives_it_back_in_few_calls() {
+    let calls = async |leases| {
+        let world = world().taking(leases);
+        // The document is there, as it is after any first run.
+        world.lease("before").take(world.context.get().now).await.unwrap();
+        world.lease("before").give_back().await.unwrap();
+        let gate = Gate::default();
+        run(&world, &gate, "run").await.unwrap();
+        gate.calls().len()
+    };
+    let (with, without) = (calls(Leases::Taken).await, calls(Leases::Ignored).await);
+    // Taken by the lookup, looked at by three slices and by the commit, given back.
+    assert_eq!(with - without, 2 + 3 + 1 + 2);
+}
+
+#[tokio::test]
+async fn a_step_that_is_tried_again_finds_the_lease_of_its_own_run() {
+    let world = world();
+    let mut pipeline = world.pipeline();
+    for _ in 0..2 {
+        let planned = pipeline.plan("run", &[sliced()]).await.unwrap();
+        assert_eq!((planned.windows.len(), planned.kept.busy.len()), (1, 0));
+    }
+    for _ in 0..2 {
+        pipeline.copy_slice("run", &of_run("initial"), 0).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_for_good_gives_the_lease_back_and_one_that_may_go_on_keeps_it() {
+    for (fault, is_kept) in [(Fault::CrashBefore, false), (Fault::FailsOnce, true)] {
+        let world = world();
+        world.pipeline().plan("run", &[sliced()]).await.unwrap();
+        let gate = Gate::at(0, fault);
+        let mut pipeline = Pipeline {
+            source: &world.table,
+            reader: Gated::new(&gate, &world.table),
+            watermarks: &world.watermarks,
+            store: &world.store,
+            prefix: PREFIX,
+            files: MemoryFiles,
+            sinks: NoSinks::default(),
+            part_bytes: PART_BYTES,
+            settles: false,
+            context: world.context.get(),
+        };
+        let copied = pipeline.copy_slice("run", &of_run("initial"), 0).await;
+        assert!(copied.is_err());
+        assert_eq!(keeper(&world).is_some(), is_kept, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_fails_in_the_lookups_keeps_no_lease() {
+    let world = world();
+    // The window is frozen with another condition than the next run gives.
+    world.pipeline().plan("run", &[sliced()]).await.unwrap();
+    let other = spec_with(json!({ "where": "v > 1" }));
+    let planned = world.pipeline().plan("run", &[other]).await.unwrap();
+    assert_eq!(planned.failed[0].error, "InvalidInput");
+    assert_eq!(keeper(&world), None);
+}
+
+#[tokio::test]
+async fn a_lease_that_was_lost_leaves_the_window_to_who_has_it() {
+    let world = world();
+    let mut first = world.pipeline();
+    first.plan("first", &[sliced()]).await.unwrap();
+    first.copy_slice("first", &of_run("initial"), 0).await.unwrap();
+    world.pass(LEASE + CLOCK_MARGIN);
+    // It was not heard of for so long that another run goes on.
+    world.pipeline().plan("second", &[sliced()]).await.unwrap();
+    let outcome = Pipeline {
+        context: world.context.get(),
+        ..first
+    }
+    .copy_window("first", &of_run("initial"), 3)
+    .await
+    .unwrap();
+    let outcome = format!("{outcome:?}");
+    assert!(outcome.contains("Busy") && outcome.contains("second"), "{outcome}");
+    // Of the slices that were left, nothing was read.
+    assert_eq!(
+        world.store.keys().iter().filter(|key| key.contains("record-")).count(),
+        1
+    );
+    assert_eq!(world.run("second").await.committed.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_renewed_while_the_work_goes_on() {
+    let world = world();
+    let now = world.context.get().now;
+    let (ours, other) = (world.lease("ours"), world.lease("other"));
+    assert_eq!(ours.take(now).await.unwrap(), Taken::Ours);
+    let work = async {
+        for minute in 1..=14 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let at = now + Duration::from_secs(60 * minute);
+            // More than any retrier waits is left at any moment.
+            let later = at + Duration::from_secs(120);
+            assert!(other.keeper(later).await.unwrap().is_some(), "minute {minute}");
+        }
+        "done"
+    };
+    assert_eq!(ours.renewed_during(now, work).await, "done");
+}
+
+#[tokio::test]
+async fn the_wait_of_a_window_belongs_to_its_lease() {
+    let world = world();
+    let tracking = json!({"watermark": {"column": "v", "settle_seconds": 3_600}});
+    let waits = spec_with(json!({ "tracking": tracking }));
+    world.pipeline().plan("run", &[waits]).await.unwrap();
+    world.pass(Duration::from_secs(3_600));
+    let outcome = world.run("other").await;
+    assert_eq!(outcome.kept.busy[0].run_id, "run");
+    world.pass(LEASE + CLOCK_MARGIN);
+    assert_eq!(world.run("other").await.committed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_paused_table_is_left_alone_until_it_is_resumed() {
+    let world = world();
+    let now = world.context.get().now;
+    let operator = world.lease("operator");
+    operator
+        .pause(now, Some("moves to another server".into()))
+        .await
+        .unwrap();
+    world.pass(LEASE * 1_000);
+    let gate = Gate::default();
+    let outcome = run(&world, &gate, "run").await.unwrap();
+    let paused = PausedTable {
+        table: name(),
+        by: "operator".into(),
+        since: Moment(now.replace_nanosecond(0).unwrap()),
+        reason: Some("moves to another server".into()),
+    };
+    assert_eq!((outcome.kept.paused, outcome.committed.len()), (vec![paused], 0));
+    assert!(world.store.keys().iter().all(|key| !key.ends_with("plan.json")));
+    assert!(operator.resume().await.unwrap());
+    assert!(!operator.resume().await.unwrap(), "it is resumed already");
+    assert_eq!(run(&world, &gate, "run").await.unwrap().committed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_paused_table_whose_source_is_gone_has_not_failed() {
+    let world = world();
+    world
+        .lease("operator")
+        .pause(world.context.get().now, None)
+        .await
+        .unwrap();
+    let gone = spec_with(json!({"tracking": {"watermark": {"column": "gone"}}}));
+    let outcome = world.pipeline().run("run", std::slice::from_ref(&gone)).await.unwrap();
+    assert_eq!((outcome.failed.len(), outcome.kept.paused.len()), (0, 1));
+    world.lease("operator").resume().await.unwrap();
+    assert_eq!(world.pipeline().run("run", &[gone]).await.unwrap().failed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_is_paused_in_the_middle_goes_no_further() {
+    let world = world();
+    let mut pipeline = world.pipeline();
+    pipeline.plan("run", &[sliced()]).await.unwrap();
+    pipeline.copy_slice("run", &of_run("initial"), 0).await.unwrap();
+    world
+        .lease("operator")
+        .pause(world.context.get().now, None)
+        .await
+        .unwrap();
+    let outcome = pipeline.copy_window("run", &of_run("initial"), 3).await.unwrap();
+    assert!(format!("{outcome:?}").contains("Paused"), "{outcome:?}");
+    world.lease("operator").resume().await.unwrap();
+    assert_eq!(world.run("next").await.committed.len(), 1);
+    assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_lease_that_is_none_is_refused_by_its_key() {
+    let world = world();
+    for body in ["{", r#"{"version": 1, "table": "dbo.other", "keeper": null}"#] {
+        world.store.overwrite("p/_ledger/dbo.t/lease.json", body.into());
+        let outcome = world.pipeline().run("run", &[spec()]).await.unwrap();
+        let failed = &outcome.failed[0];
+        assert_eq!(failed.error, ErrorCode::LedgerInvalid.name());
+        assert!(failed.cause.contains("p/_ledger/dbo.t/lease.json"), "{failed:?}");
+        assert!(failed.cause.contains("delete it"), "{failed:?}");
+    }
+}
