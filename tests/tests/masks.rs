@@ -43,7 +43,7 @@ async fn a_hash_is_the_same_in_every_format_and_run_and_another_by_another_key()
     let lines = async |format: Value, key| {
         let mut more = masked.clone();
         more["format"] = format;
-        let mut copy = TableCopy::of(&world, spec(&more), Some(key));
+        let mut copy = TableCopy::masked(&world.login(), spec(&more), Some(key));
         copy.run().await;
         copy.lines()
     };
@@ -62,7 +62,7 @@ async fn a_hash_is_the_same_in_every_format_and_run_and_another_by_another_key()
 async fn a_masked_value_is_nowhere_in_the_bucket_and_the_manifest_says_which_mask_it_had() {
     let world = world().await;
     let masked = json!({ "mask": { "ssn": "last4", "note": "null" }, "slice_rows": 1 });
-    let mut copy = TableCopy::of(&world, spec(&masked), None);
+    let mut copy = TableCopy::masked(&world.login(), spec(&masked), None);
     copy.run().await;
     for key in copy.store.keys() {
         let body = copy.store.body(&key).unwrap();
@@ -91,7 +91,7 @@ async fn a_masked_key_cuts_no_slice_so_that_no_bound_has_its_values() {
     .await;
     for (mask, has_values) in [(json!({}), true), (json!({ "code": "hash" }), false)] {
         let more = json!({ "mask": mask, "slice_rows": 1 });
-        let mut copy = TableCopy::of(&world, spec(&more), Some(mask_secret()));
+        let mut copy = TableCopy::masked(&world.login(), spec(&more), Some(mask_secret()));
         copy.run().await;
         let plan = copy.store.body("p/_ledger/dbo.t/initial/plan.json").unwrap();
         let plan = String::from_utf8_lossy(&plan);
@@ -104,7 +104,7 @@ async fn a_masked_key_cuts_no_slice_so_that_no_bound_has_its_values() {
 async fn a_hash_without_a_key_is_refused_before_anything_is_written() {
     let world = world().await;
     let masked = spec(&json!({ "mask": { "ssn": "hash" } }));
-    let mut copy = TableCopy::of(&world, masked.clone(), None);
+    let mut copy = TableCopy::masked(&world.login(), masked.clone(), None);
     let planned = copy.plan().await;
     assert_eq!(planned.failed[0].error, "InvalidConfig");
     assert!(
@@ -114,14 +114,14 @@ async fn a_hash_without_a_key_is_refused_before_anything_is_written() {
     );
     assert!(copy.store.keys().is_empty());
     // Another mask needs no key.
-    let mut copy = TableCopy::of(&world, spec(&json!({ "mask": { "ssn": "null" } })), None);
+    let mut copy = TableCopy::masked(&world.login(), spec(&json!({ "mask": { "ssn": "null" } })), None);
     assert!(copy.plan().await.failed.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_mask_is_a_change_of_the_columns() {
     let world = world().await;
-    let mut copy = TableCopy::of(&world, spec(&json!({})), Some(mask_secret()));
+    let mut copy = TableCopy::masked(&world.login(), spec(&json!({})), Some(mask_secret()));
     copy.run().await;
     world.execute("insert into t values (4, 'x', N'y', 2, 4)");
     let masked = spec(&json!({ "mask": { "note": "null" } }));
@@ -160,7 +160,7 @@ async fn manifest_of(copy: &TableCopy, outcome: &RunOutcome) -> Value {
 async fn an_audit_says_the_window_the_moment_and_the_operation_of_each_row() {
     let world = world().await;
     let audited = spec(&json!({ "audit": true, "columns": ["id"] }));
-    let mut copy = TableCopy::of(&world, audited, None);
+    let mut copy = TableCopy::masked(&world.login(), audited, None);
     let first = copy.run().await;
     world.execute("update t set at = 9 where id = 2");
     copy.run().await;
@@ -186,7 +186,7 @@ async fn an_audit_of_a_tracked_table_has_its_operations_and_a_deletion_the_hash_
     )
     .await;
     let settings = json!({ "tracking": { "change_tracking": {} }, "audit": true, "mask": { "id": "hash" } });
-    let mut copy = TableCopy::of(&world, spec(&settings), Some(mask_secret()));
+    let mut copy = TableCopy::masked(&world.login(), spec(&settings), Some(mask_secret()));
     copy.run().await;
     world.execute("delete from t where id = 1; insert into t values (3, 30)");
     copy.run().await;
@@ -214,7 +214,7 @@ async fn an_audit_of_a_tracked_table_has_its_operations_and_a_deletion_the_hash_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_an_audit_would_add_is_refused() {
     let world = World::new("create table t (at int, _Tidemark_Operation int); insert into t values (1, 1)").await;
-    let mut copy = TableCopy::of(&world, spec(&json!({ "audit": true })), None);
+    let mut copy = TableCopy::masked(&world.login(), spec(&json!({ "audit": true })), None);
     let planned = copy.plan().await;
     assert_eq!(planned.failed[0].error, "InvalidInput");
     assert!(

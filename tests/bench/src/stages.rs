@@ -172,7 +172,7 @@ async fn connect(login: &Login, is_encrypted: bool) -> Result<TdsClient, Failure
     let mut context = ClientContext::with_data_source(&address);
     login.username().clone_into(&mut context.user_name);
     login.password().clone_into(&mut context.password);
-    context.packet_size = 32_767;
+    context.packet_size = 16_383;
     context.encryption_options.mode = if is_encrypted {
         EncryptionSetting::Required
     } else {
