@@ -72,7 +72,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     };
     let mut cut = cut::cut(source, spec, &declared, &window).await?;
     if in_place_of.is_some() {
-        cut = cut.to_the_end();
+        cut = cut.without_early_end();
     }
     let bounds = WindowBounds {
         window: in_place_of.map_or_else(|| WindowName::from_old(old.as_ref()), WindowName::reinit),
