@@ -166,7 +166,13 @@ impl Comparison<'_> {
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let is_tracked = matches!(self.spec.tracking, Tracking::ChangeTracking(_));
         let (mut versions, mut last) = (HashSet::new(), HashMap::new());
-        for manifest in self.manifests {
+        let generation = self.manifests.iter().map(|manifest| manifest.generation).max();
+        // The last folder has every row: it begins with a full load.
+        let of_folder = self
+            .manifests
+            .iter()
+            .filter(|manifest| Some(manifest.generation) == generation);
+        for manifest in of_folder {
             if manifest.window.as_str().starts_with("reinit-") {
                 // A full load says of every row that is not in it that it was deleted.
                 last.clear();
@@ -249,8 +255,7 @@ impl Comparison<'_> {
 
 /// The last change of every key of a batch.
 fn take_changes(batch: &RecordBatch, slice: Slice, last: &mut HashMap<String, (i64, bool)>) -> Result<()> {
-    let (keys, changes) = key_and_changes(batch)?;
-    for (key, (version, is_there)) in keys.into_iter().zip(changes) {
+    for Change { key, version, is_there } in changes(batch)? {
         if slice.has(&key) {
             let kept = last.entry(key).or_insert((version, is_there));
             if version >= kept.0 {
@@ -261,8 +266,16 @@ fn take_changes(batch: &RecordBatch, slice: Slice, last: &mut HashMap<String, (i
     Ok(())
 }
 
-/// The keys of a tracked table's rows, and of each its version and whether the row is there.
-fn key_and_changes(batch: &RecordBatch) -> Result<(Vec<String>, Vec<(i64, bool)>)> {
+/// A row of a tracked table.
+struct Change {
+    key: String,
+    version: i64,
+    /// Whether the row was there after the change.
+    is_there: bool,
+}
+
+/// The rows of a batch of a tracked table.
+fn changes(batch: &RecordBatch) -> Result<Vec<Change>> {
     let own = batch.num_columns().saturating_sub(OF_CHANGES.len());
     let places: Vec<usize> = (0..batch.num_columns()).collect();
     let (key, change) = places.split_at(own);
@@ -270,13 +283,17 @@ fn key_and_changes(batch: &RecordBatch) -> Result<(Vec<String>, Vec<(i64, bool)>
         let projected = batch.project(places);
         projected.map_err(|error| Error::with_source(ErrorCode::Internal, "a batch lacks a column", error))
     };
-    let keys = keys::keys(&projected(key)?)?;
-    let changes = keys::keys(&projected(change)?)?.into_iter().map(|change| {
+    let keys = keys::keys(&projected(key)?)?.into_iter();
+    let changes = keys.zip(keys::keys(&projected(change)?)?).map(|(key, change)| {
         let change = keys::shown(&change);
         let (version, operation) = change.split_once(' ').unwrap_or((&change, ""));
-        (version.parse().unwrap_or(0), operation != "D")
+        Change {
+            key,
+            version: version.parse().unwrap_or(0),
+            is_there: operation != "D",
+        }
     });
-    Ok((keys, changes.collect()))
+    Ok(changes.collect())
 }
 
 /// Takes the rows of the source.
@@ -291,7 +308,7 @@ impl<F: FnMut(&str, Side) -> Result<()>> TakeBatches<RecordBatch> for Taking<'_,
     async fn take(&mut self, batch: RecordBatch) -> Answer<()> {
         let keys = match &self.in_files {
             InFiles::Versions(_) => keys::keys(&batch),
-            InFiles::Last(_) => key_and_changes(&batch).map(|(keys, _)| keys),
+            InFiles::Last(_) => changes(&batch).map(|changes| changes.into_iter().map(|change| change.key).collect()),
         };
         for key in keys.map_err(Failure::from)? {
             if !self.slice.has(&key) {

@@ -20,9 +20,10 @@ LEDGER_KEY = re.compile(
     r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/"
     r"(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json)|lease\.json)"
 )
-# Of what lies in a window's partition.
+# Of what lies in a window's partition, in the folder of the table or of one of its later generations (`.g1`, …).
 DATA_KEY = re.compile(
-    r"(?P<root>(?:.*/)?)(?P<table>[^/=]+)/(?:tidemark_load_date=[^/]+/)?tidemark_window=(?P<window>[^/]+)/[^/]+"
+    r"(?P<root>(?:.*/)?)(?P<table>[^/=.]+\.[^/=.]+)(?:\.g[1-9]\d*)?/"
+    r"(?:tidemark_load_date=[^/]+/)?tidemark_window=(?P<window>[^/]+)/[^/]+"
 )
 # One part of a table's name as manifests have it, in brackets where it has to be.
 NAME_PART = r"(?:\[((?:[^\]]|\]\])+)\]|([^.\[\]]+))"
@@ -182,8 +183,8 @@ class Verifier:
         plan = self._document(table, documents["plan.json"])
         if plan is None:
             return
-        for same in ("table", "window", "old_watermark", "new_watermark", "columns", "format"):
-            if plan[same] != manifest[same]:
+        for same in ("table", "window", "old_watermark", "new_watermark", "columns", "generation", "format"):
+            if plan.get(same) != manifest.get(same):
                 table.wrong("plan", name, f"{same} is not the same in plan and manifest")
         parts = {part["slice"]: part for part in manifest["parts"]}
         slices = dict(self._slices(table, name, plan["slices"]))
@@ -313,7 +314,7 @@ def end_of(manifest: dict[str, Any]) -> str:
 
 
 def window_of(watermark: dict[str, Any] | None) -> str:
-    """The name of the window that starts at a watermark (docs/explanation/semantics.md, The ledger)."""
+    """The name of the window that starts at a watermark (docs/reference/documents.md, The keys)."""
     if watermark is None:
         return "initial"
     text = str(watermark["value"])
@@ -325,7 +326,7 @@ def window_of(watermark: dict[str, Any] | None) -> str:
 
 
 def folder_of(table: str) -> str:
-    """The folder of a table's data, and of its ledger (docs/explanation/semantics.md, The ledger)."""
+    """The folder of a table's data, and of its ledger (docs/reference/documents.md, The keys)."""
     match = TABLE_NAME.fullmatch(table)
     if match is None:
         raise ValueError(f"{table} is not the name of a table")
@@ -357,7 +358,7 @@ def _attempt(name: str) -> int:
 
 
 def fingerprint(columns: list[dict[str, Any]]) -> str:
-    """The name of a column list (docs/explanation/semantics.md, Fields)."""
+    """The name of a column list (docs/reference/documents.md, plan.json)."""
     lines = "".join(
         f"{column['name']}\t{column['sql_type']}\t{'null' if column['nullable'] else 'not null'}\n"
         for column in columns

@@ -93,10 +93,10 @@ impl Keys {
         format!("{}/hold.json", self.ledger)
     }
 
-    /// What the key of every object of the table begins with.
+    /// What the keys of all objects of the table begin with: of its first folder, and of those that reloads began.
     #[must_use]
-    pub fn data(&self) -> String {
-        format!("{}/", self.data)
+    pub fn data(&self) -> [String; 2] {
+        [format!("{}/", self.data), format!("{}.g", self.data)]
     }
 
     /// What the key of every document of a window begins with.
@@ -110,11 +110,12 @@ impl Keys {
     /// `_archive/{table}/{folder}/data/…` for what readers saw, `_archive/{table}/{folder}/ledger/…` for documents.
     #[must_use]
     pub fn archived(&self, key: &str, folder: &str) -> Option<String> {
-        let place = |root: &str, kind: &str| {
-            let rest = key.strip_prefix(root)?.strip_prefix('/')?;
-            Some(format!("{}/{folder}/{kind}/{rest}", self.archive))
+        let place = |root: &str, kind: &str, begins: [&str; 2]| {
+            let rest = key.strip_prefix(root)?;
+            let is_its_own = begins.iter().any(|begin| rest.starts_with(begin));
+            is_its_own.then(|| format!("{}/{folder}/{kind}{rest}", self.archive))
         };
-        place(&self.ledger, "ledger").or_else(|| place(&self.data, "data"))
+        place(&self.ledger, "ledger", ["/", "/"]).or_else(|| place(&self.data, "data", ["/", ".g"]))
     }
 
     /// `lease.json`, which says who copies the table now.
@@ -166,6 +167,16 @@ impl Keys {
         format!("{}/{window}/manifest.json", self.ledger)
     }
 
+    /// The folder of a generation of the table's files: the table's own, then `{table}.g1`, `{table}.g2`, …. No table has a segment
+    /// with two dots.
+    #[must_use]
+    pub fn folder(&self, generation: u32) -> String {
+        match generation {
+            0 => self.data.clone(),
+            later => format!("{}.g{later}", self.data),
+        }
+    }
+
     /// `tidemark_window={from}/part-00000.parquet`, or below `tidemark_load_date={day}/`: all from the plan, so that everyone
     /// who copies the slice means the same object.
     #[must_use]
@@ -174,7 +185,7 @@ impl Keys {
             Layout::Window => String::new(),
             Layout::LoadDate => format!("{LOAD_DATE_KEY}={}/", plan.load_date()),
         };
-        let (data, window, extension) = (&self.data, &plan.window, plan.format.extension());
+        let (data, window, extension) = (self.folder(plan.generation), &plan.window, plan.format.extension());
         let slice = slice.key_segment();
         format!("{data}/{day}{WINDOW_KEY}={window}/part-{slice}.{extension}")
     }
@@ -281,6 +292,9 @@ mod tests {
             archived,
             part.replace("raw/sales.orders", "raw/_archive/sales.orders/then/data")
         );
+        let later = "lake/raw/sales.orders.g1/part-00000.csv";
+        let archived = keys.archived(later, "then").unwrap();
+        assert_eq!(archived, "lake/raw/_archive/sales.orders/then/data.g1/part-00000.csv");
         assert_eq!(keys.archived("lake/raw/sales.orders2/part-00000.csv", "then"), None);
         for (slice, number, name) in [
             ("7", 0, "record-00007.json"),

@@ -3,8 +3,9 @@
 use super::bound::{self, Described};
 use super::cut;
 use super::cut_points::Window;
+use super::schema::{self, Fit};
 use super::tracked_columns::{self, TrackedColumns};
-use super::{SharedConnection, audit, schema};
+use super::{SharedConnection, audit};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::Ledger;
 use crate::model::manifest::Manifest;
@@ -112,6 +113,7 @@ where
         let content = Content::Interval {
             column: name.clone(),
             with_nulls: false,
+            in_place_of: None,
         };
         let plan = Plan::new(spec, bounds, content, self.author).copying(columns, cut.slices);
         let plan = self.replacing(plan, name.as_str(), includes).await?;
@@ -186,18 +188,25 @@ where
         }
     }
 
+    fn has_changed(&self) -> Error {
+        let message = format!(
+            "the columns of {} are not those of its last window: run it once, then backfill it",
+            self.spec.table
+        );
+        Error::new(ErrorCode::SchemaMismatch, message)
+    }
+
     /// The plan with the columns as the last window had them, and with what it replaces.
     async fn replacing(&self, plan: Plan, column: &str, includes: Closed) -> Result<Plan> {
         let mut plan = audit::added(self.spec, plan)?;
         if let Some(previous) = self.ledger.previous(&self.last.next_window()).await? {
-            schema::check(self.spec, &previous, &plan)?;
-            plan = plan.following(previous.field_ids.clone());
-            if plan.field_ids != previous.field_ids {
-                let message = format!(
-                    "{} has columns that no window of it had: run it once, then backfill it",
-                    self.spec.table
-                );
-                return Err(Error::new(ErrorCode::SchemaMismatch, message));
+            let known = previous.field_ids.clone();
+            plan = match schema::fit(self.spec, previous, plan)? {
+                Fit::GoesOn(plan) => *plan,
+                Fit::Reload(_) => return Err(self.has_changed()),
+            };
+            if plan.field_ids != known {
+                return Err(self.has_changed());
             }
         }
         plan.replaces = Some(Replaces {

@@ -88,8 +88,11 @@ where
         name: watermark_name.clone(),
     };
     ports.watermarks.clear(&key).await.of(Role::WatermarkStore)?;
-    let parts = store.list(&ledger.keys().data()).await?;
-    let objects = archive::move_all(store, &ledger, parts, &hold.archive).await?;
+    let mut objects = 0;
+    for folder in ledger.keys().data() {
+        let parts = store.list(&folder).await?;
+        objects += archive::move_all(store, &ledger, parts, &hold.archive).await?;
+    }
     archive::end_hold(store, &ledger, &hold).await?;
     standing.end(hold.stays_paused).await?;
     tracing::warn!(%table, archive = hold.archive, documents, objects, "The table is started over.");
