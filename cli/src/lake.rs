@@ -53,7 +53,7 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
             let plan: Plan = serde_json::from_slice(&object.body).map_err(|error| {
                 Error::with_source(
                     ErrorCode::LedgerInvalid,
-                    format!("{key} is not what Tidemark wrote there"),
+                    format!("{key} is not what Tidemark wrote there (restore it)"),
                     error,
                 )
             })?;

@@ -187,7 +187,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         if document.version() != VERSION {
             let version = document.version();
             return invalid(format!(
-                "has version {version}, and this Tidemark knows version {VERSION}"
+                "has version {version}, and this Tidemark knows version {VERSION}: use the version that wrote it"
             ));
         }
         let is_of_place = document.table().is_none_or(|table| table == self.table)
@@ -261,7 +261,7 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
 
 /// Why the document at `key` cannot be read. It is read once more, to say where: to know that costs more than the reading.
 fn unreadable<T: DeserializeOwned>(key: &str, body: &[u8]) -> Error {
-    let message = format!("{key} is not what Tidemark wrote there");
+    let message = format!("{key} is not what Tidemark wrote there (restore it)");
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
     match read {

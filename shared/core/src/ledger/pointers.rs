@@ -42,7 +42,9 @@ impl<S: ReadObjects> Pointers<'_, S> {
         let mut value = None;
         if let Some(object) = &object {
             let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
-                let message = format!("{key} is not what Tidemark wrote there");
+                let message = format!(
+                    "{key} is not what Tidemark wrote there (delete it: the next run makes it again from the manifests)"
+                );
                 Error::with_source(ErrorCode::LedgerInvalid, message, error)
             })?;
             value = Some(document.watermark.value().to_owned());
