@@ -33,7 +33,11 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
 ) -> Result<Probed> {
     let spec = &table.spec;
     let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
-    let AskedColumns { declared, names } = asked.await?;
+    let AskedColumns {
+        declared,
+        names,
+        is_filtered,
+    } = asked.await?;
     let column = find(&spec.table, &declared, &tracking.column)?;
     let kind = column.watermark.ok_or_else(|| no_watermark(spec, column))?;
     let columns = selected(spec, &declared, names.as_deref())?;
@@ -41,7 +45,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     let name = Identifier::new(column.name.as_str())?;
     let growth = growth(source, spec, tracking, &name, column, old.as_ref()).await?;
     let with_nulls = old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
-    let note = note(spec, &growth, with_nulls);
+    let note = note(spec, &growth, with_nulls, is_filtered);
     let Some(new) = reached(spec, old.as_ref(), growth.maximum)? else {
         return Ok(Probed { next: None, note });
     };
@@ -98,7 +102,7 @@ async fn growth<P: ProbeSource>(
 }
 
 /// Rows that the window does not select, told in the log, too.
-fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool) -> Option<Note> {
+fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> Option<Note> {
     let Growth {
         future_rows, held_back, ..
     } = *growth;
@@ -109,11 +113,12 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool) -> Option<Note> {
     if held_back {
         tracing::warn!(table = %spec.table, "A transaction that is still open holds the window back: what was committed since it began waits for its end.");
     }
-    (null_rows + future_rows > 0 || held_back).then(|| Note {
+    (null_rows + future_rows > 0 || held_back || filtered).then(|| Note {
         table: spec.table.clone(),
         null_rows,
         future_rows,
         held_back,
+        filtered,
     })
 }
 

@@ -169,7 +169,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         }
         let others = names.iter().filter(|name| Some(*name) != also);
         let all: Vec<&Identifier> = also.into_iter().chain(others).collect();
-        let declared = self.source.columns(&self.plan.table, Some(&all), ANY_FORMS).await;
+        let declared = self.source.columns(&self.plan.table, Some(&all), None, ANY_FORMS).await;
         declared.of(Role::Source)
     }
 
