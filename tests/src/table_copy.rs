@@ -18,7 +18,8 @@ use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark::steps::update::{Committed, UpdateAnswer};
 use tidemark::testing::MemoryStore;
 use tidemark_files::encoder::Files;
-use tidemark_sqlserver::login::Login;
+use tidemark_sqlserver::login::{Credential, Login};
+use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 
@@ -54,10 +55,16 @@ impl TableCopy {
 
     /// Copies the table of these settings, as this login.
     pub fn of(login: &Login, spec: serde_json::Value) -> Self {
+        Self::masked(login, spec, None)
+    }
+
+    /// Copies a table with these settings, by a login that hashes with `masks`.
+    pub fn masked(login: &Login, spec: serde_json::Value, masks: Option<MaskSecret>) -> Self {
+        let credential = Credential::from(login.clone()).masking(masks);
         Self {
             spec: serde_json::from_value(spec).unwrap(),
-            source: Server::new(login.clone()),
-            reader: Some(RowReader::new(login.clone())),
+            source: Server::new(credential.clone()),
+            reader: Some(RowReader::new(credential)),
             store: MemoryStore::default(),
             runs: 0,
         }

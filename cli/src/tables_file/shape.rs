@@ -203,8 +203,9 @@ pub(crate) const TABLE: &[Field] = &[
     ),
     field(
         "on_schema_change",
-        Shape::OneOf(&["continue", "fail"]),
-        "What becomes of the table when its columns change.",
+        Shape::OneOf(&["continue", "fail", "reload"]),
+        "What becomes of the table when its columns, or the form of its files, change. Default: what readers go on with is taken, and \
+         anything else fails. reload loads the table in full into a new folder then.",
     ),
     field("slice_rows", Shape::Number(1, u64::MAX), "Rows of a file at most."),
     field(
@@ -226,6 +227,18 @@ pub(crate) const TABLE: &[Field] = &[
         "column_types",
         Shape::OneOfForColumns(FILE_TYPES),
         "The same for single columns.",
+    ),
+    field(
+        "mask",
+        Shape::OneOfForColumns(&["hash", "null", "last4"]),
+        "Columns whose values nobody is to read, and what is left of these: the HMAC-SHA-256 by the deployment's key, NULL, or the \
+         last four characters.",
+    ),
+    field(
+        "audit",
+        Shape::Truth,
+        "Whether columns are added that say of each row its window, when that was frozen, and how the row came to be in it. Default \
+         false.",
     ),
     field(
         "masked_columns",
@@ -319,6 +332,15 @@ mod tests {
             "layout",
         ] {
             assert_eq!(known(table_with(name, json!("zz"))), choices(TABLE, name));
+        }
+        for name in ["column_types", "mask"] {
+            let field = TABLE.iter().find(|field| field.name == name).unwrap();
+            let Shape::OneOfForColumns(choices) = field.shape else {
+                panic!("{name}")
+            };
+            let mut choices: Vec<String> = choices.iter().map(|choice| (*choice).to_owned()).collect();
+            choices.sort();
+            assert_eq!(known(table_with(name, json!({"c": "zz"}))), choices);
         }
         for name in ["clock", "null_watermark"] {
             let tracking = json!({"watermark": {"column": "c", name: "zz"}});

@@ -188,6 +188,9 @@ pub struct LookupNewConfig {
     pub sink: SinkConfig,
     /// The tables.
     pub source: ServerSettings,
+    /// `MASK_SECRET_ARN`: the secret with the key of hashes. It is not read here; a table whose columns are hashed is refused without
+    /// one, before anything of it is copied.
+    pub mask_secret: Option<String>,
 }
 
 impl LookupNewConfig {
@@ -200,6 +203,7 @@ impl LookupNewConfig {
         let value = Self {
             sink: sink(&mut environment),
             source: source(&mut environment),
+            mask_secret: environment.optional("MASK_SECRET_ARN"),
         };
         environment.checked(Some(value))
     }
@@ -221,6 +225,8 @@ pub struct CopyConfig {
     pub sink_secret_arns: Vec<String>,
     /// What fills the gaps of these secrets.
     pub sinks: ServerSettings,
+    /// `MASK_SECRET_ARN`: the secret with the key of hashes, for tables whose columns are hashed.
+    pub mask_secret: Option<String>,
 }
 
 impl CopyConfig {
@@ -250,6 +256,7 @@ impl CopyConfig {
             part_bytes,
             sink_secret_arns: environment.list("SINK_SECRET_ARNS"),
             sinks: server(&mut environment, String::new(), &SINK),
+            mask_secret: environment.optional("MASK_SECRET_ARN"),
         };
         environment.checked(Some(value))
     }

@@ -5,9 +5,10 @@
 //! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
 //! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
 
+use super::schema::{self, Fit};
 use super::single_flight::{self, Planning};
 use super::tracked_columns::{self, TrackedColumns};
-use super::{SharedConnection, cut, schema};
+use super::{SharedConnection, audit, cut};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Frozen, Ledger};
 use crate::model::lease::Keeper;
@@ -207,7 +208,8 @@ where
             let TrackedColumns { key, in_files, .. } = self.columns().await?;
             let content = Content::Changes { key_columns: key };
             let plan = self.new_plan(window, old, versions.current, content)?;
-            return self.freeze(plan.copying(in_files, vec![SliceBounds::default()])).await;
+            let plan = plan.copying(in_files, vec![SliceBounds::default()]);
+            return self.freeze(audit::added(self.spec(), plan)?).await;
         }
         if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
@@ -216,7 +218,7 @@ where
         let mut plan = self.new_plan(window, old, versions.current, Content::Unchanged)?;
         if let Some(previous) = self.ledger.previous(window).await? {
             // Passed on, for the next window that has changes to be compared with.
-            (plan.columns, plan.schema, plan.field_ids) = (previous.columns, previous.schema, previous.field_ids);
+            plan = previous.passed_on(plan);
         }
         self.freeze(plan).await
     }
@@ -247,7 +249,7 @@ where
         }
         let (old, because) = match stored {
             Some(expired) if !is_first => {
-                let reason = LoadReason::Expired(WindowName::after(&expired));
+                let reason = LoadReason::InPlaceOf(WindowName::after(&expired));
                 (Some(expired), reason)
             }
             seed => (None, LoadReason::First { seed }),
@@ -262,7 +264,8 @@ where
             tracked_since: versions.begun.map(version).transpose()?,
         };
         let plan = Plan::new(self.spec(), bounds, content, self.planning.author);
-        self.freeze(plan.copying(in_files, slices)).await
+        self.freeze(audit::added(self.spec(), plan.copying(in_files, slices))?)
+            .await
     }
 
     async fn freeze(&self, mut plan: Plan) -> Result<Step> {
@@ -270,8 +273,10 @@ where
         if !plan.slices.is_empty() {
             let begins = plan.supersedes().unwrap_or(&plan.window);
             if let Some(previous) = self.ledger.previous(begins).await? {
-                schema::check(self.spec(), &previous, &plan)?;
-                plan = plan.following(previous.field_ids);
+                plan = match schema::fit(self.spec(), previous, plan)? {
+                    Fit::GoesOn(plan) => *plan,
+                    Fit::Reload(plan) => return self.give_up(*plan).await,
+                };
             }
         }
         if self.planning.dry_run {
@@ -287,6 +292,19 @@ where
         } else {
             Step::Frozen(Box::new(frozen))
         })
+    }
+
+    /// Gives the window of a plan up for a full load, because its files would not be like those before them.
+    async fn give_up(&self, plan: Plan) -> Result<Step> {
+        let by = WindowName::reinit(&plan.window);
+        if self.planning.dry_run {
+            return Box::pin(self.load(&by, self.versions().await?)).await;
+        }
+        if let Some(keeper) = self.kept_by(&plan).await? {
+            return Ok(Step::KeptBy(keeper));
+        }
+        self.ledger.freeze(plan.superseded_by(by)?).await?;
+        Ok(Step::LookAgain)
     }
 
     async fn columns(&self) -> Result<TrackedColumns> {

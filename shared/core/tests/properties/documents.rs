@@ -16,6 +16,7 @@ use tidemark::model::slice::{KeyBounds, SliceBounds};
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form};
+use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::CreateObjects;
 use tidemark::testing::{MemoryStore, bigint};
@@ -30,6 +31,7 @@ fn column() -> impl Strategy<Value = Column> {
         sql_type: bigint(),
         form: Form::Int64,
         nullable,
+        values: Values::OfSource,
     })
 }
 
@@ -64,12 +66,18 @@ prop_compose! {
 fn content() -> impl Strategy<Value = Content> {
     let reason = prop_oneof![
         prop::option::of(watermark()).prop_map(|seed| LoadReason::First { seed }),
-        watermark().prop_map(|from| LoadReason::Expired(WindowName::after(&from))),
+        watermark().prop_map(|from| LoadReason::InPlaceOf(WindowName::after(&from))),
     ];
     let load = (reason, prop::option::of(watermark()))
         .prop_map(|(because, tracked_since)| Content::Load { because, tracked_since });
     prop_oneof![
-        (name(), any::<bool>()).prop_map(|(column, with_nulls)| Content::Interval { column, with_nulls }),
+        (name(), any::<bool>(), prop::option::of(watermark())).prop_map(|(column, with_nulls, from)| {
+            Content::Interval {
+                column,
+                with_nulls,
+                in_place_of: from.map(|from| WindowName::after(&from)),
+            }
+        }),
         load,
         prop::collection::vec(NAME, 1..3).prop_map(|key_columns| Content::Changes { key_columns }),
         Just(Content::Unchanged),
