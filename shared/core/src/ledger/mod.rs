@@ -7,6 +7,7 @@
 //! {prefix}/_ledger/{table}/{from}/record-00000.json       a slice's decision record      create-only
 //! {prefix}/{table}/tidemark_window={from}/part-00000.…    visible once completed
 //! {prefix}/_ledger/{table}/{from}/manifest.json           the commit                     create-only, last
+//! {prefix}/_ledger/{table}/hold.json                      what a person has begun        create-only, then archived
 //! ```
 //!
 //! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
@@ -21,6 +22,7 @@
 //! Documents are data: whoever reads one checks that it is of the place it was read from, and nothing in it is executed.
 
 mod chain;
+mod holds;
 pub mod keys;
 mod lease;
 mod pointers;
@@ -30,12 +32,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::chain::ChainEnd;
+pub use self::chain::{ChainEnd, Reached};
 use self::keys::Keys;
 pub use self::lease::{Lease, Taken};
 pub use self::pointers::Pointers;
 pub use self::slices::{Decided, SliceState};
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::hold::Hold;
 use crate::model::manifest::{Manifest, Previous};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Plan, VERSION};
@@ -84,6 +87,7 @@ document!(Manifest, |manifest| Some(&manifest.table), |manifest| Some(
 ));
 // It names the window before the one it lies in.
 document!(Previous, |_| None, |_| None);
+document!(Hold, |hold| Some(&hold.table), |_| None);
 
 /// Typed access to the ledger of one table.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod field_ids;
 pub mod format;
+pub mod hold;
 pub mod kept;
 pub mod lease;
 pub mod lookup;
