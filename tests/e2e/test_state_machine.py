@@ -108,6 +108,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
             {"advanced": ["dbo.c"], "failed": [{"table": "dbo.d", "error": "WatermarkConflict", "cause": "moved"}]}
         )
     },
+    "reported": {"0": _returns({"reported": 1})},
     "advance-fails": {"0": _throws("WatermarkRejected", "login failed")},
 }
 
@@ -152,7 +153,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
         json.dumps(
             {
                 "StateMachines": {
-                    NAME: {"TestCases": {case: dict(zip(STATES, row, strict=False)) for case, row in CASES.items()}}
+                    NAME: {"TestCases": {
+                            case: {"ReportFailed": "reported"} | dict(zip(STATES, row, strict=False))
+                            for case, row in CASES.items()
+                        }}
                 },
                 "MockedResponses": ANSWERS,
             }

@@ -54,13 +54,14 @@ impl Function {
             silence: self.config.silence,
             ..Timeouts::ROWS
         };
+        let sink = &self.config.sink;
         let login = self.logins.credential(&self.config.source).await?;
         let ports = CopyPorts {
             reader: &mut RowReader::new(login).with_timeouts(timeouts).keeping(&self.source),
             files: &Files,
             sinks: &self.sinks,
-            store: &self.aws.store(&self.config.sink.bucket),
-            prefix: &self.config.sink.prefix,
+            store: &self.aws.store(&sink.bucket).with_facts(sink.facts.clone()),
+            prefix: &sink.prefix,
             part_bytes: self.config.part_bytes,
         };
         Box::pin(copy(ports, request, context)).instrument(span).await

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tidemark::error::Result;
+use tidemark::model::bucket::BucketFacts;
 use tidemark::model::names::ObjectName;
 use tidemark::model::server::{ServerSettings, Tls};
 
@@ -31,6 +32,8 @@ pub struct SinkConfig {
     pub bucket: String,
     /// `SINK_PREFIX`
     pub prefix: String,
+    /// `SINK_BUCKET_OWNER`, `SINK_KMS_KEY_ARN` and `SINK_SIGNED_PAYLOADS`; nothing of it is said, by default.
+    pub facts: BucketFacts,
 }
 
 /// Which table of which server holds the watermarks.
@@ -64,9 +67,19 @@ fn sink(environment: &mut Environment) -> SinkConfig {
     if prefix.len() > MAX_PREFIX_BYTES {
         environment.complain(format!("SINK_PREFIX is longer than {MAX_PREFIX_BYTES} bytes"));
     }
+    let owner = environment.optional("SINK_BUCKET_OWNER");
+    let is_account = |owner: &String| owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit());
+    if !owner.as_ref().is_none_or(is_account) {
+        environment.complain("SINK_BUCKET_OWNER is not the id of an account, 12 digits".into());
+    }
     SinkConfig {
         bucket: environment.required("SINK_BUCKET"),
         prefix,
+        facts: BucketFacts {
+            owner,
+            kms_key: environment.optional("SINK_KMS_KEY_ARN"),
+            signs_payloads: environment.one_of("SINK_SIGNED_PAYLOADS", &[("true", true), ("false", false)], false),
+        },
     }
 }
 
@@ -144,7 +157,7 @@ fn control_table(environment: &mut Environment) -> ServerSettings {
 
 fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
     let choices = [("sql", StoreChoice::Sql), ("s3", StoreChoice::S3)];
-    match environment.one_of("WATERMARK_STORE", &choices, StoreChoice::Sql) {
+    match environment.one_of("WATERMARK_STORE", &choices, StoreChoice::S3) {
         StoreChoice::S3 => Some(WatermarkConfig::S3),
         StoreChoice::Sql => {
             let server = control_table(environment);
@@ -156,6 +169,32 @@ fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
                 procedure: procedure?,
             }))
         }
+    }
+}
+
+/// What metrics are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// `METRICS_STACK`: what keeps them apart from those of other deployments of the account.
+    pub stack: String,
+    /// `METRICS_PER_TABLE`: whether there are metrics of each table beside those of all together; there are not, by default.
+    pub per_table: bool,
+}
+
+impl MetricsConfig {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` names everything that is wrong with it.
+    pub fn read(mut environment: Environment) -> Result<Self> {
+        let value = Self {
+            stack: environment
+                .optional("METRICS_STACK")
+                .unwrap_or_else(|| "tidemark".into()),
+            per_table: environment.one_of("METRICS_PER_TABLE", &[("true", true), ("false", false)], false),
+        };
+        environment.checked(Some(value))
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::lease::Leases;
-use crate::model::metric::TableMetrics;
+use crate::model::metric::Measurement;
 
 /// What is kept back from an invocation's time to answer.
 pub const ANSWER_MARGIN: Duration = Duration::from_secs(20);
@@ -81,7 +81,7 @@ impl RunContext {
 /// The answer of a step.
 pub trait Measured: Serialize {
     /// What the step measured.
-    fn metrics(&self) -> Vec<TableMetrics> {
+    fn metrics(&self) -> Vec<Measurement> {
         Vec::new()
     }
 }

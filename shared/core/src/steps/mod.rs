@@ -11,6 +11,7 @@ pub mod lookup_new;
 pub mod lookup_old;
 mod merge_slice;
 mod pointer;
+pub mod report_failed;
 pub mod run;
 pub mod split;
 pub mod tables;

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::ledger::{Lease, Ledger, Taken};
 use crate::model::kept::{BusyTable, KeptTable, PausedTable};
 use crate::model::manifest::Manifest;
-use crate::model::metric::{Metric, TableMetrics};
+use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
 use crate::model::slice_id::SliceId;
@@ -106,7 +106,7 @@ pub struct Committed {
 }
 
 impl Measured for UpdateAnswer {
-    fn metrics(&self) -> Vec<TableMetrics> {
+    fn metrics(&self) -> Vec<Measurement> {
         let Self::Committed(window) = self else {
             return Vec::new();
         };
@@ -115,11 +115,14 @@ impl Measured for UpdateAnswer {
             Metric::BytesWritten(window.bytes),
             Metric::PartsWritten(window.objects as u64),
         ];
-        metrics.extend(window.late_rows.map(Metric::LateRows));
+        metrics.push(match window.late_rows {
+            Some(rows) => Metric::LateRows(rows),
+            None => Metric::LateRowsUnknown(1),
+        });
         metrics.extend(window.lag_seconds.map(Metric::WatermarkLagSeconds));
         metrics.extend(window.supersedes.as_ref().map(|_| Metric::Reinitializations(1)));
-        vec![TableMetrics {
-            table: window.table.to_string(),
+        vec![Measurement {
+            table: Some(window.table.clone()),
             metrics,
         }]
     }
