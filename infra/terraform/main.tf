@@ -631,6 +631,8 @@ resource "aws_lambda_function" "copy_delta_function" {
       METRICS_PER_TABLE      = var.metrics_per_table
       SSL_CERT_FILE          = (local.has_ca_bundle ? var.ca_bundle : null)
       PART_BYTES             = var.part_bytes
+      RUN_BUDGET_ROWS        = var.run_budget_rows
+      RUN_BUDGET_BYTES       = var.run_budget_bytes
       SOURCE_SILENCE_SECONDS = var.source_silence_seconds
       SINK_SECRET_ARNS       = (local.has_sink_secrets ? join(",", var.sink_secret_arns) : null)
       SINK_HOST              = var.sink_host
@@ -794,6 +796,8 @@ resource "aws_lambda_function" "update_watermark_function" {
       METRICS_STACK        = var.name
       METRICS_PER_TABLE    = var.metrics_per_table
       SSL_CERT_FILE        = (local.has_ca_bundle ? var.ca_bundle : null)
+      RUN_BUDGET_ROWS      = var.run_budget_rows
+      RUN_BUDGET_BYTES     = var.run_budget_bytes
       WATERMARK_STORE      = var.watermark_store
       WATERMARK_TABLE      = var.watermark_table
       WATERMARK_PROCEDURE  = var.watermark_procedure

@@ -478,6 +478,28 @@ variable "copy_reserved_concurrency" {
   }
 }
 
+variable "run_budget_rows" {
+  description = "Rows that a run may copy of one table; 0 is no limit. A run that has copied as many begins no other slice of the table, and says so; the next run goes on."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.run_budget_rows >= 0
+    error_message = "The value must be at least 0."
+  }
+}
+
+variable "run_budget_bytes" {
+  description = "Bytes of files that a run may write of one table; 0 is no limit. As RunBudgetRows."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.run_budget_bytes >= 0
+    error_message = "The value must be at least 0."
+  }
+}
+
 variable "subnet_ids" {
   description = "Private subnets that reach the server, S3 and Secrets Manager. Empty for a server that is reachable from outside a VPC."
   type        = list(string)

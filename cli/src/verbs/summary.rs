@@ -71,6 +71,9 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     for paused in &report.kept.paused {
         rows.push((paused.table.clone(), empty("paused")));
     }
+    for stopped in &report.stopped {
+        rows.push((stopped.table.clone(), empty("stopped")));
+    }
     for failed in &report.failed {
         rows.push((failed.table.clone(), empty("failed")));
     }

@@ -55,6 +55,10 @@ impl Function {
             ..Timeouts::ROWS
         };
         let sink = &self.config.sink;
+        let context = RunContext {
+            budget: self.config.budget,
+            ..context
+        };
         let login = self.logins.credential(&self.config.source).await?;
         let ports = CopyPorts {
             reader: &mut RowReader::new(login).with_timeouts(timeouts).keeping(&self.source),

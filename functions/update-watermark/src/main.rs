@@ -53,7 +53,12 @@ impl Function {
             sink,
             source,
             watermarks,
+            budget,
         } = &self.config;
+        let context = RunContext {
+            budget: *budget,
+            ..context
+        };
         let event = Event::decode(event)?;
         let span = event.span();
         let (store, prefix) = (self.aws.store(&sink.bucket).with_facts(sink.facts.clone()), &sink.prefix);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tidemark::error::Result;
 use tidemark::model::bucket::BucketFacts;
+use tidemark::model::budget::Budget;
 use tidemark::model::names::ObjectName;
 use tidemark::model::server::{ServerSettings, Tls};
 
@@ -172,6 +173,14 @@ fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
     }
 }
 
+fn budget(environment: &mut Environment) -> Budget {
+    let mut limit = |name, unit| Some(environment.number(name, unit, 0..=u64::MAX, 0)).filter(|&limit| limit > 0);
+    Budget {
+        rows: limit("RUN_BUDGET_ROWS", "a number of rows"),
+        bytes: limit("RUN_BUDGET_BYTES", "a number of bytes"),
+    }
+}
+
 /// What metrics are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
@@ -260,6 +269,8 @@ pub struct CopyConfig {
     pub sink_secret_arns: Vec<String>,
     /// What fills the gaps of these secrets.
     pub sinks: ServerSettings,
+    /// `RUN_BUDGET_ROWS` and `RUN_BUDGET_BYTES`: how much a run may copy of a table; 0, the default, is no limit.
+    pub budget: Budget,
 }
 
 impl CopyConfig {
@@ -289,6 +300,7 @@ impl CopyConfig {
             part_bytes,
             sink_secret_arns: environment.list("SINK_SECRET_ARNS"),
             sinks: server(&mut environment, String::new(), &SINK),
+            budget: budget(&mut environment),
         };
         environment.checked(Some(value))
     }
@@ -303,6 +315,8 @@ pub struct UpdateConfig {
     pub source: ServerSettings,
     /// The pointer.
     pub watermarks: WatermarkConfig,
+    /// As copy-delta's.
+    pub budget: Budget,
 }
 
 impl UpdateConfig {
@@ -313,10 +327,12 @@ impl UpdateConfig {
     /// `InvalidConfig` names everything that is wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
+        let budget = budget(&mut environment);
         let value = watermarks(&mut environment).map(|watermarks| Self {
             sink,
             source,
             watermarks,
+            budget,
         });
         environment.checked(value)
     }

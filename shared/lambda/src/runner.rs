@@ -272,7 +272,7 @@ mod tests {
         let error = carried(answer(500), Some(500)).unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidInput);
         let text = error.to_string();
-        assert!(text.contains("its 500 tables has 500013 bytes"), "{text}");
+        assert!(text.contains("its 500 tables has 500012 bytes"), "{text}");
         assert!(
             text.contains("249 of these tables at most") && text.contains("TableListKey"),
             "{text}"

@@ -78,6 +78,7 @@ fn deployed(template: &str, function: &str) -> Environment {
         "SOURCE_PORT" | "SINK_PORT" | "WATERMARK_PORT" => "1433",
         "WATERMARK_STORE" => "sql",
         "METRICS_PER_TABLE" | "SINK_SIGNED_PAYLOADS" => "false",
+        "RUN_BUDGET_ROWS" | "RUN_BUDGET_BYTES" => "0",
         "SINK_BUCKET_OWNER" => "111122223333",
         "PART_BYTES" => "8388608",
         "SOURCE_SILENCE_SECONDS" => "300",
@@ -119,7 +120,7 @@ fn the_template_sets_the_variables_that_the_code_reads_and_no_others() {
     let of_ours = |name: &str| {
         let is_name = name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
         is_name
-            && ["SOURCE_", "SINK_", "WATERMARK_", "PART_", "METRICS_"]
+            && ["SOURCE_", "SINK_", "WATERMARK_", "PART_", "METRICS_", "RUN_"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
     };

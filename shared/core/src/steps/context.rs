@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::budget::Budget;
 use crate::model::lease::Leases;
 use crate::model::metric::Measurement;
 
@@ -34,6 +35,8 @@ pub struct RunContext {
     pub progress: fn(Progress),
     /// Whether the run takes the leases of its tables.
     pub leases: Leases,
+    /// How much the run may copy of a table.
+    pub budget: Budget,
 }
 
 impl RunContext {
@@ -45,6 +48,7 @@ impl RunContext {
             deadline: None,
             progress: |_| {},
             leases: Leases::Taken,
+            budget: Budget::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::merge_slice::{DecidedSlice, Merging};
 use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, within};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Lease, Ledger, Taken};
+use crate::model::budget::Spent;
 use crate::model::kept::KeptTable;
 use crate::model::lookup::Split;
 use crate::model::names::ObjectName;
@@ -68,6 +69,8 @@ pub enum CopyAnswer {
     Split(Split),
     /// It is left alone: another run is copying its table, or somebody has paused it.
     Kept(KeptTable),
+    /// It is left to the next run, because this one has copied as much of its table as it may.
+    Stopped(StoppedSlice),
     /// What would be run, for a dry run.
     DryRun(CopyDryRun),
 }
@@ -89,6 +92,21 @@ pub struct CopiedSlice {
     pub key: Option<String>,
     /// Whether an earlier or concurrent attempt had copied it.
     pub resumed: bool,
+}
+
+/// A slice that is left to the next run.
+#[derive(Debug, Serialize)]
+pub struct StoppedSlice {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The slice.
+    pub slice: SliceId,
+    /// Rows that this run has copied of the window.
+    pub rows_copied: u64,
+    /// Bytes of their files.
+    pub bytes_copied: u64,
 }
 
 /// What would be run for a slice.
@@ -166,6 +184,12 @@ where
         Decided::Record(record) => return Ok(answer(table, record, true)),
         Decided::NotYet(attempt) => attempt,
     };
+    if !context.budget.is_unlimited() {
+        let spent = ledger.spent(&plan, &request.run_id).await?;
+        if context.budget.is_spent(spent) {
+            return Ok(stopped(request, spent));
+        }
+    }
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
     if let Taken::KeptBy(keeper) = lease.take(context.now).await? {
         let kept = KeptTable::new(table.clone(), keeper);
@@ -279,6 +303,21 @@ impl Copying<'_> {
         let resumed = lost.is_some();
         Ok(DecidedSlice { record, resumed })
     }
+}
+
+fn stopped(request: CopyRequest, spent: Spent) -> CopyAnswer {
+    let CopyRequest {
+        table, window, slice, ..
+    } = request;
+    let Spent { rows, bytes } = spent;
+    tracing::warn!(%table, %window, %slice, rows, bytes, "The budget of the table is spent; the next run copies this slice.");
+    CopyAnswer::Stopped(StoppedSlice {
+        table,
+        window,
+        slice,
+        rows_copied: rows,
+        bytes_copied: bytes,
+    })
 }
 
 fn no_rows(plan: &Plan) -> Error {

@@ -10,6 +10,7 @@ use super::commit::{Commit, Committing, Missing};
 use super::pointer;
 use crate::error::Result;
 use crate::ledger::{Lease, Ledger, Taken};
+use crate::model::budget::{Spent, StoppedTable};
 use crate::model::kept::{BusyTable, KeptTable, PausedTable};
 use crate::model::manifest::Manifest;
 use crate::model::metric::{Measurement, Metric};
@@ -64,6 +65,8 @@ pub enum UpdateAnswer {
     Busy(BusyTable),
     /// Slices have yet to be copied, and somebody has paused the table.
     Paused(PausedTable),
+    /// Slices have yet to be copied, and this run has copied as much of the table as it may.
+    Stopped(StoppedTable),
 }
 
 /// Slices to copy before a window can be committed.
@@ -184,10 +187,18 @@ where
             lease.try_to_give_back().await;
             Ok(UpdateAnswer::Committed(*committed))
         }
-        Ok(Ended::Waits(missing)) => Ok(match taken {
-            Taken::Ours => waits(request, missing),
-            Taken::KeptBy(keeper) => kept(KeptTable::new(request.table.clone(), keeper)),
-        }),
+        Ok(Ended::Waits(missing)) => match taken {
+            Taken::KeptBy(keeper) => Ok(kept(KeptTable::new(request.table.clone(), keeper))),
+            Taken::Ours if context.budget.is_unlimited() => Ok(waits(request, missing)),
+            Taken::Ours => {
+                let spent = ledger.spent(&plan, &request.run_id).await?;
+                if !context.budget.is_spent(spent) {
+                    return Ok(waits(request, missing));
+                }
+                lease.try_to_give_back().await;
+                Ok(stopped(request, spent, missing.slices.len()))
+            }
+        },
         Err(error) => {
             if !error.code().is_retryable() {
                 lease.try_to_give_back().await;
@@ -243,6 +254,22 @@ where
     };
     pointer::advance(ports.watermarks, ledger, plan, &manifest).await?;
     Ok(Ended::Committed(Box::new(committed(plan, manifest, context.now))))
+}
+
+fn stopped(request: UpdateRequest, spent: Spent, slices_left: usize) -> UpdateAnswer {
+    let UpdateRequest { table, window, .. } = request;
+    let Spent { rows, bytes } = spent;
+    tracing::warn!(
+        %table, %window, rows, bytes, slices_left,
+        "The budget of the table is spent; the next run goes on with the slices that are left."
+    );
+    UpdateAnswer::Stopped(StoppedTable {
+        table,
+        window,
+        rows,
+        bytes,
+        slices_left,
+    })
 }
 
 fn kept(table: KeptTable) -> UpdateAnswer {

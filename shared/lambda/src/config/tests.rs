@@ -179,3 +179,17 @@ fn what_is_known_of_the_bucket_is_read() {
     };
     assert_eq!(facts(&known), expected);
 }
+
+#[test]
+fn a_run_has_a_budget_where_one_is_given() {
+    let budget = |more: &[(&str, &str)]| {
+        let variables = [&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")], more].concat();
+        let copy = CopyConfig::read(environment(&variables)).unwrap().budget;
+        assert_eq!(UpdateConfig::read(environment(&variables)).unwrap().budget, copy);
+        (copy.rows, copy.bytes)
+    };
+    assert_eq!(budget(&[]), (None, None));
+    assert_eq!(budget(&[("RUN_BUDGET_ROWS", "0")]), (None, None));
+    let both = [("RUN_BUDGET_ROWS", "5000000"), ("RUN_BUDGET_BYTES", "100")];
+    assert_eq!(budget(&both), (Some(5_000_000), Some(100)));
+}
