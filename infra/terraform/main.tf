@@ -19,6 +19,7 @@ locals {
   has_lag_alarm            = !(var.watermark_lag_alarm_seconds == 0)
   has_no_success_alarm     = (local.schedule_is_enabled) && (!(var.no_success_alarm_hours == 0))
   has_watermark_secret     = !(var.watermark_secret_arn == "")
+  has_mask_secret          = !(var.mask_secret_arn == "")
   has_sink_secrets         = !(join("", var.sink_secret_arns) == "")
   in_sql                   = var.watermark_store == "sql"
   has_web_identity         = !(var.web_identity_audience == "")
@@ -477,6 +478,7 @@ resource "aws_lambda_function" "lookup_new_watermark_function" {
       METRICS_STACK        = var.name
       METRICS_PER_TABLE    = var.metrics_per_table
       SSL_CERT_FILE        = (local.has_ca_bundle ? var.ca_bundle : null)
+      MASK_SECRET_ARN      = (local.has_mask_secret ? var.mask_secret_arn : null)
     } : key => value if value != null }
   }
 
@@ -634,6 +636,7 @@ resource "aws_lambda_function" "copy_delta_function" {
       RUN_BUDGET_ROWS        = var.run_budget_rows
       RUN_BUDGET_BYTES       = var.run_budget_bytes
       SOURCE_SILENCE_SECONDS = var.source_silence_seconds
+      MASK_SECRET_ARN        = (local.has_mask_secret ? var.mask_secret_arn : null)
       SINK_SECRET_ARNS       = (local.has_sink_secrets ? join(",", var.sink_secret_arns) : null)
       SINK_HOST              = var.sink_host
       SINK_PORT              = var.sink_port
@@ -715,6 +718,12 @@ resource "aws_iam_role_policy" "copy_delta_role" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
       },
+      (local.has_mask_secret ? {
+        Sid      = "ReadMaskSecret"
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = var.mask_secret_arn
+      } : null),
       (local.has_sink_secrets ? {
         Sid      = "ReadSinkSecrets"
         Effect   = "Allow"

@@ -229,6 +229,17 @@ variable "part_bytes" {
   }
 }
 
+variable "mask_secret_arn" {
+  description = "ARN of the secret whose text, of 32 bytes or more, is the key of hashes, for tables whose mask asks for hash. Only copy-delta may read it. Another text makes other hashes, so it must never change."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^arn:.+:secretsmanager:.+:secret:.+$)$", var.mask_secret_arn))
+    error_message = "The value must be the ARN of a secret."
+  }
+}
+
 variable "sink_secret_arns" {
   description = "ARNs of the secrets of the SQL Server databases that tables are merged into, those that tables name as sink, comma separated. copy-delta opens no other secret for a sink, and only its role may read them. Not for tables that become files."
   type        = list(string)

@@ -23,6 +23,7 @@ EVERYTHING = {
     "SecretKmsKeyArns": f"{KEY}secret",
     "LogKmsKeyArn": f"{KEY}logs",
     "StatesKmsKeyArn": f"{KEY}states",
+    "MaskSecretArn": f"{SECRET}-masks",
     "SinkSecretArns": f"{SECRET}-sink",
     "WatermarkStore": "sql",
     "WatermarkSecretArn": f"{SECRET}-watermarks",

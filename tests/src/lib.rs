@@ -3,6 +3,7 @@
 
 pub mod end_state;
 pub mod every_type;
+pub mod mask_key;
 pub mod proxy;
 pub mod real_server;
 pub mod s3_faults;

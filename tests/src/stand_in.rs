@@ -73,6 +73,13 @@ impl World {
         login_of(&self.sandbox)
     }
 
+    /// A login that was created on the stand-in, in its database.
+    pub fn login_as(&self, username: &str, password: &str) -> Login {
+        let address = self.sandbox.addr();
+        let host = address.ip().to_string();
+        Login::new(host, address.port(), username, password, self.sandbox.database()).with_tls(Tls::Trust)
+    }
+
     /// The same login through a proxy at this address.
     pub fn login_at(&self, address: SocketAddr) -> Login {
         login_at(&self.sandbox, address)

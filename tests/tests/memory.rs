@@ -13,6 +13,7 @@ use tidemark::model::plan::Plan;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::RunSettings;
 use tidemark::model::types::{Column, VariantColumns, WantedForms};
+use tidemark::model::values::Values;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::source::ProbeSource;
 use tidemark::steps::context::RunContext;
@@ -62,6 +63,7 @@ fn columns(name: &str) -> String {
             sql_type: column.sql_type,
             form: column.form.unwrap(),
             nullable: true,
+            values: Values::OfSource,
         })
         .collect();
     serde_json::to_string(&columns).unwrap()

@@ -7,6 +7,7 @@ use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Changes, Interval, Load, Rows};
 use tidemark::model::slice::KeyBounds;
 use tidemark::model::types::{Column, Form, TypeName};
+use tidemark::model::values::Values;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::rows::ExplainRows;
 use tidemark_sqlserver::login::Login;
@@ -37,6 +38,7 @@ fn column(name: &Identifier, sql_type: &str) -> Column {
         sql_type: TypeName::new(sql_type).unwrap(),
         form: Form::Text,
         nullable: true,
+        values: Values::OfSource,
     }
 }
 

@@ -228,6 +228,18 @@ pub(crate) const TABLE: &[Field] = &[
         "The same for single columns.",
     ),
     field(
+        "mask",
+        Shape::OneOfForColumns(&["hash", "null", "last4"]),
+        "Columns whose values nobody is to read, and what is left of these: the HMAC-SHA-256 by the deployment's key, NULL, or the \
+         last four characters.",
+    ),
+    field(
+        "audit",
+        Shape::Truth,
+        "Whether columns are added that say of each row its window, when that was frozen, and how the row came to be in it. Default \
+         false.",
+    ),
+    field(
         "masked_columns",
         Shape::OneOf(&["refuse", "copy"]),
         "What becomes of columns that the login reads masked. Default refuse.",
@@ -319,6 +331,15 @@ mod tests {
             "layout",
         ] {
             assert_eq!(known(table_with(name, json!("zz"))), choices(TABLE, name));
+        }
+        for name in ["column_types", "mask"] {
+            let field = TABLE.iter().find(|field| field.name == name).unwrap();
+            let Shape::OneOfForColumns(choices) = field.shape else {
+                panic!("{name}")
+            };
+            let mut choices: Vec<String> = choices.iter().map(|choice| (*choice).to_owned()).collect();
+            choices.sort();
+            assert_eq!(known(table_with(name, json!({"c": "zz"}))), choices);
         }
         for name in ["clock", "null_watermark"] {
             let tracking = json!({"watermark": {"column": "c", name: "zz"}});

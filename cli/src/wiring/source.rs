@@ -12,9 +12,12 @@ use tidemark::model::sink::SinkSpec;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 use tidemark_aws::clients::Aws;
 use tidemark_sqlserver::login::{Credential, Login, Logins};
+use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::session::{KeptConnection, Server};
 use tidemark_sqlserver::sink::Sinks;
 
+/// The variable with the key of hashes itself.
+const MASK_KEY: &str = "TIDEMARK_MASK_KEY";
 /// The port of SQL Server.
 const PORT: u16 = 1433;
 
@@ -39,6 +42,11 @@ pub(crate) struct SourceArgs {
     /// A shell expands `$` and others may see the arguments of a process. The variable TIDEMARK_PASSWORD holds a password as well.
     #[arg(long, conflicts_with = "secret", help_heading = "Source")]
     pub(crate) password_stdin: bool,
+    /// A secret of AWS Secrets Manager with the key by which masked columns are hashed
+    ///
+    /// The variable TIDEMARK_MASK_KEY holds the key itself, where there is no such secret.
+    #[arg(long, value_name = "ARN", env = "MASK_SECRET_ARN", help_heading = "Source")]
+    pub(crate) mask_secret: Option<String>,
     /// Whether the server's certificate must be trusted. An authority of your own goes into SSL_CERT_FILE [default: verify]
     #[arg(long, value_enum, help_heading = "Source")]
     pub(crate) tls: Option<TlsMode>,
@@ -107,7 +115,7 @@ impl SourceArgs {
                 ..ServerSettings::of_secret(arn)
             };
             let credential = logins.credential(&server).await?;
-            return Ok(Source::of(credential, logins));
+            return Ok(Source::of(credential.masking(self.masks()), logins));
         }
         let Some(address) = &self.source else {
             let message = "there is no source: give --source sqlserver://user@host/database, or --secret with the name of a \
@@ -120,7 +128,16 @@ impl SourceArgs {
         }
         let tls = tls_of(self.tls.unwrap_or(address.tls));
         let credential = Credential::from(login_of(address, tls)?);
-        Ok(Source::of(credential, logins))
+        Ok(Source::of(credential.masking(self.masks()), logins))
+    }
+
+    /// The key of hashes, if one is given. It is not read before a column is hashed.
+    fn masks(&self) -> Option<MaskSecret> {
+        if let Some(arn) = &self.mask_secret {
+            return Some(MaskSecret::new(Arc::new(AwsSecrets), arn.as_str()));
+        }
+        let key = std::env::var(MASK_KEY).ok().filter(|key| !key.is_empty())?;
+        Some(MaskSecret::new(Arc::new(Given(Secret::new(key))), MASK_KEY))
     }
 
     /// The password that is given beside the address.
@@ -175,6 +192,21 @@ struct AwsSecrets;
 impl ReadSecrets for AwsSecrets {
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
         Box::pin(async move { Aws::from_environment()?.secrets.secret(name).await })
+    }
+}
+
+/// A secret that was given to this process.
+struct Given(Secret);
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Given")
+    }
+}
+
+impl ReadSecrets for Given {
+    fn secret<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Result<Secret>> {
+        Box::pin(async { Ok(self.0.clone()) })
     }
 }
 

@@ -13,6 +13,7 @@ use tidemark_files::encoder::Files;
 use tidemark_lambda::config::{CopyConfig, Environment};
 use tidemark_lambda::runner;
 use tidemark_sqlserver::login::Logins;
+use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::{KeptConnection, Mssql, Timeouts};
 use tidemark_sqlserver::sink::Sinks;
@@ -59,7 +60,9 @@ impl Function {
             budget: self.config.budget,
             ..context
         };
-        let login = self.logins.credential(&self.config.source).await?;
+        let masks = self.config.mask_secret.clone();
+        let masks = masks.map(|name| MaskSecret::new(self.aws.secrets.clone(), name));
+        let login = self.logins.credential(&self.config.source).await?.masking(masks);
         let ports = CopyPorts {
             reader: &mut RowReader::new(login).with_timeouts(timeouts).keeping(&self.source),
             files: &Files,

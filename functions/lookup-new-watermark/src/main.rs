@@ -11,6 +11,7 @@ use tidemark_aws::clients::Aws;
 use tidemark_lambda::config::{Environment, LookupNewConfig};
 use tidemark_lambda::runner;
 use tidemark_sqlserver::login::Logins;
+use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
 
 use self::event::{Event, Outcome};
@@ -42,9 +43,17 @@ impl Function {
     }
 
     async fn step(&self, event: Value, context: RunContext) -> Result<Outcome> {
-        let LookupNewConfig { sink, source } = &self.config;
+        let LookupNewConfig {
+            sink,
+            source,
+            mask_secret,
+        } = &self.config;
+        // Only that there is one matters here: its content is read where values are hashed.
+        let masks = mask_secret
+            .clone()
+            .map(|name| MaskSecret::new(self.aws.secrets.clone(), name));
         let event = Event::decode(event)?;
-        let login = self.logins.credential(source).await?;
+        let login = self.logins.credential(source).await?.masking(masks);
         let source = Server::new(login).keeping(&self.connection);
         let store = self.aws.store(&sink.bucket).with_facts(sink.facts.clone());
         event.run(&source, &store, &sink.prefix, context).await

@@ -74,6 +74,7 @@ const fn time_unit(fraction: Fraction) -> TimeUnit {
 #[cfg(test)]
 mod tests {
     use tidemark::model::types::TypeName;
+    use tidemark::model::values::Values;
 
     use super::*;
 
@@ -83,6 +84,7 @@ mod tests {
             sql_type: TypeName::new(sql_type).unwrap(),
             form,
             nullable: false,
+            values: Values::OfSource,
         }
     }
 

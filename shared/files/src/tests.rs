@@ -9,6 +9,7 @@ use tidemark::error::Result;
 use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::types::{Column, Form, TypeName};
+use tidemark::model::values::Values;
 use tidemark::ports::files::{EncodeFiles, EncodePart};
 
 use crate::batch_schema::batch_schema;
@@ -23,6 +24,7 @@ fn columns(forms: &[Form]) -> Vec<Column> {
             sql_type: TypeName::new("declared(7)").unwrap(),
             form: *form,
             nullable: true,
+            values: Values::OfSource,
         })
         .collect()
 }

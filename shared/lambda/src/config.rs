@@ -236,6 +236,9 @@ pub struct LookupNewConfig {
     pub sink: SinkConfig,
     /// The tables.
     pub source: ServerSettings,
+    /// `MASK_SECRET_ARN`: the secret with the key of hashes. It is not read here; a table whose columns are hashed is refused without
+    /// one, before anything of it is copied.
+    pub mask_secret: Option<String>,
 }
 
 impl LookupNewConfig {
@@ -248,6 +251,7 @@ impl LookupNewConfig {
         let value = Self {
             sink: sink(&mut environment),
             source: source(&mut environment),
+            mask_secret: environment.optional("MASK_SECRET_ARN"),
         };
         environment.checked(Some(value))
     }
@@ -271,6 +275,8 @@ pub struct CopyConfig {
     pub sinks: ServerSettings,
     /// `RUN_BUDGET_ROWS` and `RUN_BUDGET_BYTES`: how much a run may copy of a table; 0, the default, is no limit.
     pub budget: Budget,
+    /// `MASK_SECRET_ARN`: the secret with the key of hashes, for tables whose columns are hashed.
+    pub mask_secret: Option<String>,
 }
 
 impl CopyConfig {
@@ -301,6 +307,7 @@ impl CopyConfig {
             sink_secret_arns: environment.list("SINK_SECRET_ARNS"),
             sinks: server(&mut environment, String::new(), &SINK),
             budget: budget(&mut environment),
+            mask_secret: environment.optional("MASK_SECRET_ARN"),
         };
         environment.checked(Some(value))
     }

@@ -2,9 +2,12 @@
 //!
 //! The driver hands every value to a writer of ours as it is decoded, which appends it to Arrow buffers.
 
+mod audit;
 mod batch_builder;
 mod code_page;
 mod column_builder;
+#[cfg(test)]
+mod masking_tests;
 mod result_columns;
 #[cfg(test)]
 mod tests;
@@ -21,12 +24,13 @@ use mssql_tds::core::TdsResult;
 use mssql_tds::datatypes::column_values::ColumnValues;
 use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::model::rows::{Changes, Rows};
-use tidemark::model::types::Column;
+use tidemark::model::types::{Column, of_source};
 use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
 use tracing::warn;
 
 pub use self::batch_builder::BatchBuilder;
 use crate::login::{Credential, Login};
+use crate::masks;
 use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, parameters, unlogged, within};
 use crate::source::changes::NOT_OF_REPLICAS;
 use crate::statements::{self, Statement, change_tracking};
@@ -178,16 +182,29 @@ impl RowReader {
         Err(Error::new(ErrorCode::ChangeTrackingInvalid, message).into())
     }
 
+    /// A batch of these columns, with the key by which they are hashed, if any of them is.
+    async fn batch_of(&self, columns: &[Column]) -> Answer<BatchBuilder> {
+        let batch = BatchBuilder::new(columns, self.limits);
+        let Some(column) = masks::hashed(columns) else {
+            return Ok(batch);
+        };
+        let secret = self
+            .session
+            .masks()
+            .ok_or_else(|| masks::no_key().context(&column.name))?;
+        Ok(batch.hashing_by(secret.key().await?))
+    }
+
     /// Reads the rows of a statement that has been executed.
     async fn rows<T: TakeBatches<RecordBatch>>(
         &self,
         client: &mut MssqlClient,
         columns: &[Column],
+        mut batch: BatchBuilder,
         batches: &mut T,
     ) -> Answer<u64> {
-        result_columns::check(columns, client.get_metadata())?;
+        result_columns::check(of_source(columns), client.get_metadata())?;
         let silence = self.session.timeouts().silence;
-        let mut batch = BatchBuilder::new(columns, self.limits);
         let mut rows = 0;
         loop {
             let has_more = unlogged(fill(client, &mut batch, silence)).await;
@@ -223,6 +240,7 @@ impl RowReader {
         client: &mut MssqlClient,
         changes: &Changes<'_>,
         columns: &[Column],
+        batch: BatchBuilder,
         batches: &mut T,
     ) -> Answer<u64> {
         let statement = statements::rows(&Rows::Changes(*changes), columns)?;
@@ -232,7 +250,7 @@ impl RowReader {
         }
         self.check(client, changes).await?;
         self.execute(client, &statement).await?;
-        let rows = self.rows(client, columns, batches).await?;
+        let rows = self.rows(client, columns, batch, batches).await?;
         self.check(client, changes).await?;
         if is_snapshot {
             self.batch(client, change_tracking::COMMIT_SNAPSHOT).await?;
@@ -257,16 +275,17 @@ impl ReadRows for RowReader {
         columns: &[Column],
         batches: &mut T,
     ) -> Answer<u64> {
+        let batch = self.batch_of(columns).await?;
         if let Rows::Changes(changes) = rows {
             self.session.refuse_replica(NOT_OF_REPLICAS)?;
             // Out of reach until the end: whatever goes wrong, the transaction ends with the connection.
             let mut client = self.session.take_clean().await?;
-            let outcome = self.changes(&mut client, changes, columns, batches).await;
+            let outcome = self.changes(&mut client, changes, columns, batch, batches).await;
             return self.session.settle(client, outcome).await;
         }
         let statement = statements::rows(rows, columns)?;
         let mut client = self.start(&statement).await?;
-        let outcome = self.rows(&mut client, columns, batches).await;
+        let outcome = self.rows(&mut client, columns, batch, batches).await;
         self.session.settle(client, outcome).await
     }
 }

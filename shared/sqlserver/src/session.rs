@@ -29,6 +29,7 @@ pub(crate) use self::mssql_driver::{parameters, within};
 pub use self::tiberius_driver::{Tiberius, TiberiusClient};
 use crate::errors;
 use crate::login::{Credential, Login, Proof};
+use crate::masks::MaskSecret;
 
 /// The packets asked for: the most that SQL Server takes over an encrypted connection
 /// (<https://learn.microsoft.com/en-us/sql/database-engine/configure-windows/configure-the-network-packet-size-server-configuration-option>).
@@ -303,6 +304,11 @@ impl<D: Driver> Session<D> {
             Ok(Box::new(opened))
         };
         self.credential.log_in(log_in).await
+    }
+
+    /// The secret with the key of hashes, where there is one.
+    pub(crate) const fn masks(&self) -> Option<&MaskSecret> {
+        self.credential.masks()
     }
 
     /// Refuses to ask a replica for what only the primary can answer.

@@ -49,6 +49,10 @@ impl ProbeSource for Server {
         Ok(declared.collect::<Result<_>>()?)
     }
 
+    fn has_mask_key(&self) -> bool {
+        self.masks().is_some()
+    }
+
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         let (maximum, held_back) = if SqlType::of(column.sql_type)? == SqlType::ROWVERSION {
             let Reached { maximum, held_back } = self.row_version_reached(column, old).await?;

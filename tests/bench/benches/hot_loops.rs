@@ -19,6 +19,7 @@ use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Interval, Rows};
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, TypeName};
+use tidemark::model::values::Values;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::files::{EncodeFiles, EncodePart};
 use tidemark::ports::rows::{ReadRows, TakeBatches};
@@ -49,6 +50,7 @@ fn columns(named: &[(&str, &str)], format: &str) -> Vec<Column> {
             form: types::form(&sql_type, wanted).unwrap(),
             sql_type,
             nullable: true,
+            values: Values::OfSource,
         }
     };
     named.iter().map(column).collect()

@@ -15,6 +15,7 @@ use tidemark::model::format::Format;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Interval, Rows};
 use tidemark::model::types::{Column, TypeName, WantedForms};
+use tidemark::model::values::Values;
 use tidemark::ports::files::{EncodeFiles, EncodePart};
 use tidemark::ports::rows::{ReadRows, TakeBatches};
 use tidemark_files::encoder::Files;
@@ -69,6 +70,7 @@ pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failur
             form: types::form(&sql_type, wanted)?,
             sql_type,
             nullable: column.name != copies::KEY,
+            values: Values::OfSource,
         })
     });
     columns.collect()
@@ -170,7 +172,7 @@ async fn connect(login: &Login, is_encrypted: bool) -> Result<TdsClient, Failure
     let mut context = ClientContext::with_data_source(&address);
     login.username().clone_into(&mut context.user_name);
     login.password().clone_into(&mut context.password);
-    context.packet_size = 32_767;
+    context.packet_size = 16_383;
     context.encryption_options.mode = if is_encrypted {
         EncryptionSetting::Required
     } else {

@@ -13,12 +13,16 @@ use mssql_tds::datatypes::decoder::DecimalParts;
 use mssql_tds::datatypes::row_writer::RowWriter;
 use mssql_tds::datatypes::sql_string::EncodingType;
 use serde::Deserialize;
+use tidemark::model::audit::{self, Copied};
 use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::{FileTypes, Format};
 use tidemark::model::table::TableSpec;
-use tidemark::model::types::{Column, TypeName};
+use tidemark::model::types::{Column, Form, TypeName};
+use tidemark::model::values::{Operation, Values};
 use tidemark::ports::files::{EncodeFiles, EncodePart};
+use tidemark::ports::secrets::Secret;
 use tidemark_files::encoder::Files;
+use tidemark_sqlserver::masks::MaskKey;
 use tidemark_sqlserver::rows::{BatchBuilder, BatchLimits};
 use tidemark_sqlserver::types;
 use uuid::Uuid;
@@ -82,15 +86,30 @@ fn write(request: &Request) -> Outcome<()> {
     let columns = request.columns.iter().map(|declared| {
         let native = types::native_form(&declared.sql_type, wanted)?;
         let native = native.filter(|_| request.table.types == FileTypes::Native);
+        let mut masks = request.table.mask.iter();
+        let mask = masks.find_map(|(name, mask)| (name.as_str() == declared.name).then_some(*mask));
         Ok(Column {
             name: declared.name.clone(),
             sql_type: declared.sql_type.clone(),
-            form: native.map_or_else(|| types::form(&declared.sql_type, wanted), Ok)?,
-            nullable: declared.nullable,
+            form: match mask {
+                Some(_) => Form::Text,
+                None => native.map_or_else(|| types::form(&declared.sql_type, wanted), Ok)?,
+            },
+            nullable: declared.nullable || mask.is_some(),
+            values: mask.map_or(Values::OfSource, Values::Masked),
         })
     });
-    let columns = columns.collect::<Outcome<Vec<_>>>()?;
-    let mut rows = BatchBuilder::new(&columns, BatchLimits::default());
+    let mut columns = columns.collect::<Outcome<Vec<_>>>()?;
+    if request.table.audit {
+        let copied = Copied {
+            window: "from-42",
+            at: "2026-11-29T12:00:00.000001Z",
+            operation: Operation::Growth,
+        };
+        columns.extend(audit::columns(copied, wanted)?);
+    }
+    let key = MaskKey::of(&Secret::new("k".repeat(32)))?;
+    let mut rows = BatchBuilder::new(&columns, BatchLimits::default()).hashing_by(key);
     for row in &request.rows {
         for (place, value) in row.iter().enumerate() {
             match value {

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 
 use native_tls::{HandshakeError, TlsConnector};
 
-use crate::packets::{
-    BATCH, HEADER_BYTES, HandshakeInPackets, LAST, LOGIN, PACKET_BYTES, PRELOGIN, read_message, send,
-};
+use tidemark_tds::packet::{BATCH, ENCRYPTED, END as LAST, HEADER as HEADER_BYTES, LOGIN, PRELOGIN};
+
+use crate::packets::{HandshakeInPackets, read_message, send};
 use crate::tokens::utf16;
 
 /// What is read at once.
@@ -193,7 +193,7 @@ fn login(address: Address<'_>) -> Vec<u8> {
     let length = LOGIN_BYTES + texts.iter().map(Vec::len).sum::<usize>();
     let mut out = u32::try_from(length).unwrap().to_le_bytes().to_vec();
     out.extend(0x7400_0004_u32.to_le_bytes());
-    out.extend(u32::try_from(PACKET_BYTES).unwrap().to_le_bytes());
+    out.extend(u32::try_from(ENCRYPTED).unwrap().to_le_bytes());
     // Version, process, connection; flags; time zone; language.
     out.extend([0; 12]);
     out.extend([0xE0, 3, 0, 0]);

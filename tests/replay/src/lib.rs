@@ -10,6 +10,7 @@
 )]
 
 pub mod drain;
+mod outgoing;
 mod packets;
 pub mod rows;
 pub mod server;

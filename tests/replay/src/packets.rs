@@ -1,24 +1,11 @@
-//! Packets (MS-TDS 2.2.3.1), and TLS inside of them during the login.
+//! The packets of the bare client (MS-TDS 2.2.3.1), and TLS inside of them during its login, for a thread that waits.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The largest packet of the protocol.
-pub const PACKET_BYTES: usize = 32_767;
-/// The header of a packet.
-pub const HEADER_BYTES: usize = 8;
-/// The status of the last packet of a message.
-pub const LAST: u8 = 1;
-/// The type of a server's packets.
-pub const ANSWER: u8 = 4;
-/// The type of a packet of the handshakes.
-pub const PRELOGIN: u8 = 0x12;
-/// The type of a login's packets.
-pub const LOGIN: u8 = 0x10;
-/// The type of a batch's packets.
-pub const BATCH: u8 = 1;
+use tidemark_tds::packet::{ENCRYPTED, END as LAST, HEADER as HEADER_BYTES, PRELOGIN, frame};
 
 /// The type and the payload of the next message.
 pub fn read_message(stream: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
@@ -26,25 +13,17 @@ pub fn read_message(stream: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
     loop {
         let mut header = [0; HEADER_BYTES];
         stream.read_exact(&mut header)?;
-        let length = usize::from(u16::from_be_bytes([header[2], header[3]])) - HEADER_BYTES;
+        let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        if !(HEADER_BYTES..=ENCRYPTED).contains(&length) {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
+        let length = length - HEADER_BYTES;
         let start = payload.len();
         payload.resize(start + length, 0);
         stream.read_exact(&mut payload[start..])?;
         if header[1] & LAST != 0 {
             return Ok((header[0], payload));
         }
-    }
-}
-
-/// Appends `payload` to `out` in packets of the largest size.
-pub fn wrap(out: &mut Vec<u8>, kind: u8, payload: &[u8], is_last: bool) {
-    let packets = payload.chunks(PACKET_BYTES - HEADER_BYTES);
-    let count = packets.len();
-    out.reserve(payload.len() + count * HEADER_BYTES);
-    for (index, packet) in packets.enumerate() {
-        let status = if is_last && index + 1 == count { LAST } else { 0 };
-        out.extend_from_slice(&header(kind, status, packet.len()));
-        out.extend_from_slice(packet);
     }
 }
 
@@ -55,9 +34,7 @@ fn header(kind: u8, status: u8, payload: usize) -> [u8; HEADER_BYTES] {
 
 /// Sends `payload` in packets of the largest size.
 pub fn send(stream: &mut impl Write, kind: u8, payload: &[u8], is_last: bool) -> std::io::Result<()> {
-    let mut out = Vec::new();
-    wrap(&mut out, kind, payload, is_last);
-    stream.write_all(&out)
+    stream.write_all(&frame(kind, payload, ENCRYPTED, is_last, &mut 0))
 }
 
 /// TDS 7 puts the TLS handshake into PRELOGIN packets, and what follows does without.

@@ -1,10 +1,11 @@
 //! Many rows as fast as the network takes them, or at a pace.
 
 use std::fmt;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::packets::{ANSWER, HEADER_BYTES, PACKET_BYTES, send, wrap};
+use tidemark_tds::connection::Stream;
+
+use crate::outgoing::Outgoing;
 use crate::tables::Table;
 use crate::tokens::end;
 
@@ -65,11 +66,10 @@ impl Rows {
         self.starts.len() - 1
     }
 
-    pub(crate) fn send(&self, stream: &mut impl Write) -> std::io::Result<()> {
+    pub(crate) async fn send(&self, stream: &mut Stream, out: &mut Outgoing) -> std::io::Result<()> {
         let started = Instant::now();
         let step = (STEP_BYTES * self.in_block() / self.block.len()).max(1);
         let mut unsent = self.head.clone();
-        let mut out = Vec::new();
         let mut sent = 0;
         while sent < self.count {
             let first = usize::try_from(sent % self.in_block() as u64).unwrap();
@@ -78,10 +78,8 @@ impl Rows {
             self.append(&mut unsent, first, rows, sent + 1);
             sent += rows as u64;
             // Only full packets, as a server sends them.
-            let full = unsent.len() - unsent.len() % (PACKET_BYTES - HEADER_BYTES);
-            out.clear();
-            wrap(&mut out, ANSWER, &unsent[..full], false);
-            stream.write_all(&out)?;
+            let full = unsent.len() - unsent.len() % out.body();
+            out.send(stream, &unsent[..full], false).await?;
             unsent.drain(..full);
             if let Some(rows_per_s) = self.rows_per_s {
                 let due = Duration::from_secs_f64(sent as f64 / rows_per_s as f64);
@@ -89,7 +87,7 @@ impl Rows {
             }
         }
         unsent.extend(end(self.count));
-        send(stream, ANSWER, &unsent, true)
+        out.send(stream, &unsent, true).await
     }
 
     /// Appends `rows` rows of the block from its row `first` on, with keys from `key` on.

@@ -1,17 +1,20 @@
 //! The server.
 
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tidemark_tds::connection::{Stream, greet};
+use tidemark_tds::login::{self, Login};
+use tidemark_tds::packet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::version::TLS12;
 
-use crate::packets::{ANSWER, HandshakeInPackets, LOGIN, read_message, send};
+use crate::outgoing::Outgoing;
 use crate::rows::Rows;
 use crate::tokens::{done, error, login_tokens};
 
@@ -59,15 +62,15 @@ impl Replay {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS12])
+            .with_protocol_versions(&[&TLS12])
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)
             .unwrap();
-        Self::listen(answer, Some(Arc::new(config)))
+        Self::listen(answer, Some(Arc::new(config).into()))
     }
 
-    fn listen(answer: Answer, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn listen(answer: Answer, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -78,7 +81,7 @@ impl Replay {
                 let (answer, tls, shared) = (answer.clone(), tls.clone(), shared.clone());
                 shared.lock().unwrap().connections += 1;
                 // A client that goes away ends its connection, nothing else.
-                thread::spawn(move || drop(greet(stream.unwrap(), tls, &answer, &shared)));
+                thread::spawn(move || drop(serve(stream.unwrap(), tls.as_ref(), &answer, &shared)));
             }
         });
         Self { port, seen }
@@ -103,55 +106,42 @@ impl Replay {
     }
 }
 
-fn greet(
-    mut stream: TcpStream,
-    tls: Option<Arc<ServerConfig>>,
-    answer: &Answer,
-    seen: &Mutex<Seen>,
-) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    read_message(&mut stream)?;
-    // VERSION at 11, ENCRYPTION at 17: on, or not supported.
-    let mut options = vec![0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF];
-    options.extend([16, 0, 0x10, 0, 0, 0, if tls.is_some() { 1 } else { 2 }]);
-    send(&mut stream, ANSWER, &options, true)?;
-    let Some(tls) = tls else {
-        return serve(&mut stream, answer, seen);
-    };
-    let (mut wrapped, is_bare) = HandshakeInPackets::new(stream);
-    let mut tls = ServerConnection::new(tls).map_err(std::io::Error::other)?;
-    while tls.is_handshaking() || tls.wants_write() {
-        tls.complete_io(&mut wrapped)?;
-    }
-    is_bare.store(true, Ordering::Relaxed);
-    serve(&mut StreamOwned::new(tls, wrapped), answer, seen)
+/// Serves a connection, on the thread of its own.
+fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>, answer: &Answer, seen: &Mutex<Seen>) -> std::io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::from_std(stream)?;
+        match greet(stream, tls).await? {
+            Some((stream, first)) => {
+                let login = login::parse(&first.payload).map_err(std::io::Error::other)?;
+                converse(stream, &login, answer, seen).await
+            }
+            None => Ok(()),
+        }
+    })
 }
 
-fn serve(stream: &mut (impl Read + Write), answer: &Answer, seen: &Mutex<Seen>) -> std::io::Result<()> {
+async fn converse(mut stream: Stream, login: &Login, answer: &Answer, seen: &Mutex<Seen>) -> std::io::Result<()> {
+    let mut out = Outgoing::new(login.packet_bytes);
+    if let Answer::Refuse(number) = answer {
+        let tokens = [error(*number, "refused"), done(0xFD, 2, 0)].concat();
+        return out.send(&mut stream, &tokens, true).await;
+    }
+    out.send(&mut stream, &login_tokens(login), true).await?;
     loop {
-        let (kind, payload) = read_message(stream)?;
-        if kind == LOGIN {
-            match answer {
-                Answer::Refuse(number) => {
-                    let mut tokens = error(*number, "refused");
-                    tokens.extend(done(0xFD, 2, 0));
-                    send(stream, ANSWER, &tokens, true)?;
-                }
-                _ => send(stream, ANSWER, &login_tokens(), true)?,
-            }
-            continue;
-        }
-        seen.lock().unwrap().requests.push(payload);
+        let request = packet::read(&mut stream).await?;
+        seen.lock().unwrap().requests.push(request.payload);
         match answer {
             Answer::Refuse(_) => return Ok(()),
-            Answer::Silence(tokens) => send(stream, ANSWER, tokens, false)?,
+            Answer::Silence(tokens) => out.send(&mut stream, tokens, false).await?,
             Answer::Tokens { tokens, hangs_up } => {
-                send(stream, ANSWER, tokens, !hangs_up)?;
+                out.send(&mut stream, tokens, !hangs_up).await?;
                 if *hangs_up {
                     return Ok(());
                 }
             }
-            Answer::Rows(rows) => rows.send(stream)?,
+            Answer::Rows(rows) => rows.send(&mut stream, &mut out).await?,
         }
     }
 }

@@ -1,47 +1,26 @@
 //! Tokens and values as they are on the wire (MS-TDS 2.2.5 and 2.2.7).
 
-/// Sort id 52 with LCID 0x409: `SQL_Latin1_General_CP1_CI_AS`.
-pub const LATIN1: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
+pub use tidemark_tds::login::LATIN1;
+use tidemark_tds::login::{Login, acknowledge};
+pub use tidemark_tds::tokens::utf16;
+use tidemark_tds::tokens::{self, Told, b_varchar};
+
 /// `Latin1_General_100_CI_AS_SC_UTF8`
 pub const UTF8: [u8; 5] = [0x09, 0x04, 0xD0, 0x04, 0x00];
 
 /// The answer to a login.
-pub(crate) fn login_tokens() -> Vec<u8> {
-    let mut ack = vec![1, 0x74, 0, 0, 4];
-    ack.extend(name("Replay"));
-    ack.extend([16, 0, 0x10, 0]);
-    let changed = |kind: u8, new: &str, old: &str| [vec![kind], name(new), name(old)].concat();
-    let mut collation = vec![7, 5];
-    collation.extend(LATIN1);
-    collation.push(0);
-    let mut tokens = Vec::new();
-    // The driver insists on being told the database and the language.
-    let bodies = [
-        (0xE3, changed(1, "db", "")),
-        (0xE3, changed(2, "us_english", "")),
-        (0xE3, changed(4, "32767", "4096")),
-        (0xE3, collation),
-        (0xAD, ack),
-    ];
-    for (token, body) in bodies {
-        tokens.push(token);
-        tokens.extend(u16::try_from(body.len()).unwrap().to_le_bytes());
-        tokens.extend(body);
-    }
-    tokens.extend(done(0xFD, 0, 0));
-    tokens
-}
-
-/// Text as UTF-16LE.
-#[must_use]
-pub fn utf16(text: &str) -> Vec<u8> {
-    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+pub(crate) fn login_tokens(login: &Login) -> Vec<u8> {
+    let mut out = Vec::new();
+    tokens::env_text(&mut out, tokens::DATABASE, "db", "");
+    acknowledge(&mut out, login);
+    out.extend(done(tokens::DONE, 0, 0));
+    out
 }
 
 /// A name with the length byte before it.
-pub(crate) fn name(text: &str) -> Vec<u8> {
-    let mut out = vec![u8::try_from(text.encode_utf16().count()).unwrap()];
-    out.extend(utf16(text));
+fn name(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    b_varchar(&mut out, text);
     out
 }
 
@@ -75,29 +54,27 @@ pub fn end(rows: u64) -> Vec<u8> {
     out
 }
 
-/// DONE, DONEPROC or DONEINPROC.
+/// DONE, DONEPROC or DONEINPROC, of a SELECT.
 #[must_use]
 pub fn done(token: u8, status: u16, rows: u64) -> Vec<u8> {
-    let mut out = vec![token];
-    out.extend(status.to_le_bytes());
-    out.extend([0xC1, 0]);
-    out.extend(rows.to_le_bytes());
+    let mut out = Vec::new();
+    tokens::done(&mut out, token, status, 0xC1, rows);
     out
 }
 
 /// ERROR, severity 16.
 #[must_use]
 pub fn error(number: u32, message: &str) -> Vec<u8> {
-    let mut body = number.to_le_bytes().to_vec();
-    body.extend([1, 16]);
-    body.extend(u16::try_from(message.encode_utf16().count()).unwrap().to_le_bytes());
-    body.extend(utf16(message));
-    body.extend(name("replay"));
-    body.extend(name(""));
-    body.extend(1_i32.to_le_bytes());
-    let mut out = vec![0xAA];
-    out.extend(u16::try_from(body.len()).unwrap().to_le_bytes());
-    out.extend(body);
+    let told = Told {
+        number: number.try_into().unwrap(),
+        state: 1,
+        class: 16,
+        message,
+        procedure: "",
+        line: 1,
+    };
+    let mut out = Vec::new();
+    tokens::message(&mut out, tokens::ERROR, "replay", &told);
     out
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::clock::Clock;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Faults;
 use crate::locks::{AppLocks, Locks, locked};
@@ -42,6 +43,8 @@ pub struct Engine {
     pub faults: Faults,
     /// The application locks.
     pub app_locks: AppLocks,
+    /// The clock.
+    pub clock: Mutex<Clock>,
 }
 
 /// The rowversion counter of the server.
@@ -129,6 +132,7 @@ impl Engine {
             connections: AtomicI64::new(0),
             faults: Faults::default(),
             app_locks: AppLocks::default(),
+            clock: Mutex::default(),
         })
     }
 

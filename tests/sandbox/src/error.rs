@@ -1,6 +1,7 @@
 //! Errors as SQL Server reports them: number, class, state, text.
 
 use rusqlite::{ErrorCode, ffi};
+use tidemark_tds::reader::Malformed;
 
 use crate::messages;
 
@@ -144,6 +145,12 @@ impl SqlError {
 impl From<SqlError> for rusqlite::Error {
     fn from(error: SqlError) -> Self {
         rusqlite::Error::UserFunctionError(error.encode().into())
+    }
+}
+
+impl From<Malformed> for SqlError {
+    fn from(_: Malformed) -> Self {
+        SqlError::of(4002, &[])
     }
 }
 

@@ -44,6 +44,8 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 219 16 1 The type '%s' already exists, or you do not have permission to create it.
 220 16 1 Arithmetic overflow error for data type %s, value = %s.
 226 16 6 ALTER DATABASE statement not allowed within multi-statement transaction.
+229 14 5 The %s permission was denied on the object '%s', database '%s', schema '%s'.
+230 14 1 The %s permission was denied on the column '%s' of the object '%s', database '%s', schema '%s'.
 235 16 0 Cannot convert a char value to money. The char value has incorrect syntax.
 241 16 1 Conversion failed when converting date and/or time from character string.
 242 16 3 The conversion of a %s data type to a %s data type resulted in an out-of-range value.
@@ -51,6 +53,7 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 245 16 1 Conversion failed when converting the %s value '%s' to data type %s.
 248 16 1 The conversion of the %s value '%s' overflowed an int column.
 257 16 3 Implicit conversion from data type %s to %s is not allowed. Use the CONVERT function to run this query.
+262 14 1 %s permission denied in database '%s'.
 263 16 1 Must specify table to select from.
 264 16 1 The column name '%s' is specified more than once in the SET clause or column list of an INSERT.
 271 16 1 The column "%s" cannot be modified because it is either a computed column or is the result of a UNION operator.
@@ -75,6 +78,7 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 547 16 0 The %s statement conflicted with the CHECK constraint "%s". The conflict occurred in database "%s", table "%s.%s".
 628 16 1 Cannot issue SAVE TRANSACTION when there is no active transaction.
 911 16 1 Database '%s' does not exist. Make sure that the name is entered correctly.
+916 14 1 The server principal "%s" is not able to access the database "%s" under the current security context.
 1001 15 1 Length or precision specification %s is invalid.
 1002 15 1 Line 1: Specified scale %s is invalid.
 1007 15 1 The number '%s' is out of the range for numeric representation (maximum precision 38).
@@ -177,6 +181,7 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 8624 16 1 Internal Query Processor Error: %s.
 8672 16 1 The MERGE statement attempted to UPDATE or DELETE the same row more than once. This happens when a target row matches more than one source row. A MERGE statement cannot UPDATE/DELETE the same row of the target table multiple times. Refine the ON clause to ensure a target row matches at most one source row, or use the GROUP BY clause to group the source rows.
 9810 16 1 The datepart %s is not supported by date function for data type %s.
+9820 16 1 The time zone parameter '%s' provided to AT TIME ZONE clause is invalid.
 10700 16 1 The table-valued parameter "@%s" is READONLY and cannot be modified.
 10704 15 1 To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.
 10709 16 1 The number of columns for each row in a table value constructor must be the same.
@@ -186,6 +191,10 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 13509 16 1 Cannot create generated always column when SYSTEM_TIME period is not defined.
 13536 16 1 Cannot insert an explicit value into a GENERATED ALWAYS column in table '%s'. Use INSERT with a column list to exclude the GENERATED ALWAYS column, or insert a DEFAULT into GENERATED ALWAYS column.
 13537 16 1 Cannot update GENERATED ALWAYS columns in table '%s'.
+15007 16 1 '%s' is not a valid login or you do not have permission.
+15023 16 1 User, group, or role '%s' already exists in the current database.
+15025 16 1 The server principal '%s' already exists.
+15151 16 1 Cannot find the %s '%s', because it does not exist or you do not have permission.
 17835 20 1 The stand-in speaks TDS 7.3 and later only; configure the client for 7.3 or 7.4.
 18452 14 1 Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication.
 18456 14 1 Login failed for user '%s'.

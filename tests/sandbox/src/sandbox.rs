@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::SqlError;
 use crate::fault::Fault;
@@ -195,6 +196,16 @@ impl Sandbox {
         Ok(OpenSession(Session::new(&self.engine)?))
     }
 
+    /// The same as a login that was created, with its rights.
+    ///
+    /// # Errors
+    /// 18456 when there is no such login.
+    pub fn session_of(&self, username: &str, password: &str) -> Result<OpenSession, SqlError> {
+        let mut session = Session::new(&self.engine)?;
+        session.log_in(username, password)?;
+        Ok(OpenSession(session))
+    }
+
     /// Sets the last used rowversion, `@@DBTS`: the next row gets the one after it.
     pub fn set_rowversion(&self, last: u64) {
         self.engine.set_rowversion(last);
@@ -207,6 +218,16 @@ impl Sandbox {
     /// What the storage says.
     pub fn expire_change_tracking(&self) -> Result<(), SqlError> {
         Session::new(&self.engine)?.expire_tracking(&mut Collected::default())
+    }
+
+    /// Stops the clock at a moment, text that means UTC, and gives the server this time zone
+    /// (`UTC`, `Central European Standard Time`, `South Africa Standard Time`).
+    ///
+    /// # Errors
+    /// 241 for what is no moment, 9820 for what is no zone.
+    pub fn set_clock(&self, utc: &str, zone: &str) -> Result<(), SqlError> {
+        *locked(&self.engine.clock) = Clock::standing(utc, zone)?;
+        Ok(())
     }
 
     /// Orders a fault for a request to come.

@@ -4,19 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tidemark_tds::connection::{Stream, greet};
+use tidemark_tds::packet::{self, Message};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::Engine;
 use crate::tds::dispatch;
-use crate::tds::packet::{self, Message};
-use crate::tds::prelogin;
 use crate::tds::wire::{Attention, Wire};
-use crate::tls::{Identity, Wrapped};
-
-/// How long a client has to log in.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::tls::Identity;
 
 /// What every connection needs.
 pub struct Service {
@@ -50,72 +47,14 @@ pub async fn accept(listener: TcpListener, service: Arc<Service>) {
     }
 }
 
-/// The first byte of a connection that begins with TLS.
-const TLS_HANDSHAKE: u8 = 0x16;
-
-async fn connection(mut stream: TcpStream, service: &Service) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut first = [0];
-    tokio::time::timeout(LOGIN_TIMEOUT, stream.peek(&mut first)).await??;
-    if first == [TLS_HANDSHAKE] {
-        return strict(stream, service).await;
-    }
-    if !tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream)).await?? {
-        return stream.shutdown().await;
-    }
-    let mut stream = handshake(stream, service).await?;
-    let first = login(&mut stream).await?;
-    converse(stream, service, first).await
-}
-
-/// TDS 8.0: TLS comes before everything.
-async fn strict(stream: TcpStream, service: &Service) -> io::Result<()> {
-    let mut stream = Wrapped::new(stream);
-    stream.pass_through();
-    let accepted = service.identity.acceptor.accept(stream);
-    let mut stream = tokio::time::timeout(LOGIN_TIMEOUT, accepted).await??;
-    tokio::time::timeout(LOGIN_TIMEOUT, greet(&mut stream)).await??;
-    let first = login(&mut stream).await?;
-    converse(stream, service, first).await
-}
-
-/// Answers PRELOGIN; whether the connection goes on.
-async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<bool> {
-    let message = packet::read(stream).await?;
-    if message.kind != packet::PRELOGIN {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "no PRELOGIN"));
-    }
-    let (encryption, goes_on) = prelogin::agree(prelogin::wish(&message.payload));
-    let takes_tokens = prelogin::asks_for_tokens(&message.payload);
-    stream.write_all(&prelogin::answer(encryption, takes_tokens)).await?;
-    stream.flush().await?;
-    Ok(goes_on)
-}
-
-async fn handshake(
-    stream: TcpStream,
-    service: &Service,
-) -> io::Result<tokio_rustls::server::TlsStream<Wrapped<TcpStream>>> {
-    let accepted = service.identity.acceptor.accept(Wrapped::new(stream));
-    let mut stream = tokio::time::timeout(LOGIN_TIMEOUT, accepted).await??;
-    stream.flush().await?;
-    stream.get_mut().0.pass_through();
-    Ok(stream)
-}
-
-async fn login<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Message> {
-    let message = tokio::time::timeout(LOGIN_TIMEOUT, packet::read(stream)).await??;
-    if message.kind == packet::LOGIN {
-        Ok(message)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidData, "no LOGIN7"))
+async fn connection(stream: TcpStream, service: &Service) -> io::Result<()> {
+    match greet(stream, Some(&service.identity.acceptor)).await? {
+        Some((stream, login)) => converse(stream, service, login).await,
+        None => Ok(()),
     }
 }
 
-async fn converse<S>(stream: S, service: &Service, first: Message) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Send + 'static,
-{
+async fn converse(stream: Stream, service: &Service, first: Message) -> io::Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let (requests, inbox) = std::sync::mpsc::channel::<Message>();
     let (out, mut outbox) = mpsc::channel::<Vec<u8>>(4);

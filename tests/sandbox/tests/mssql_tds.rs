@@ -29,11 +29,15 @@ async fn connect(sandbox: &Sandbox) -> TdsClient {
 }
 
 async fn connect_to(sandbox: &Sandbox, database: &str) -> TdsClient {
+    connect_with(sandbox, database, 16_383).await
+}
+
+async fn connect_with(sandbox: &Sandbox, database: &str, packet_bytes: u16) -> TdsClient {
     let mut context = ClientContext::default();
     context.user_name = sandbox.username().to_owned();
     context.password = sandbox.password().to_owned();
     context.database = database.to_owned();
-    context.packet_size = 32_767;
+    context.packet_size = packet_bytes;
     // The certificate is checked by the tests of protocol.rs; this driver pins or trusts the system's roots.
     context.encryption_options = EncryptionOptions {
         mode: EncryptionSetting::Required,
@@ -86,6 +90,25 @@ async fn a_window_is_read_with_typed_bounds() {
         "{:?}",
         rows[0][2]
     );
+}
+
+/// The size is granted when it is asked for; the connection is lost when a packet has it
+/// (<https://github.com/dotnet/SqlClient/issues/69>).
+#[tokio::test]
+async fn a_packet_that_is_too_long_to_be_encrypted_ends_the_connection() {
+    let sandbox = sandbox();
+    let long = "SELECT REPLICATE(CAST('x' AS varchar(max)), 100000) AS x";
+    for (packet_bytes, survives) in [(16_383, true), (32_767, false)] {
+        let mut client = connect_with(&sandbox, sandbox.database(), packet_bytes).await;
+        client.execute("SELECT 1 AS a".to_owned(), ()).await.unwrap();
+        assert_eq!(rows(&mut client).await.len(), 1, "{packet_bytes}");
+        let answered = client.execute(long.to_owned(), ()).await.is_ok() && client.next_row().await.is_ok();
+        assert_eq!(answered, survives, "a row in packets of {packet_bytes}");
+        let mut client = connect_with(&sandbox, sandbox.database(), packet_bytes).await;
+        let long = format!("SELECT 1 AS a -- {}", "x".repeat(40_000));
+        let answered = client.execute(long, ()).await.is_ok();
+        assert_eq!(answered, survives, "a statement in packets of {packet_bytes}");
+    }
 }
 
 #[tokio::test]

@@ -39,6 +39,36 @@ fn the_period_of_a_row_is_the_servers_to_write() {
 }
 
 #[test]
+fn a_hidden_column_is_there_when_it_is_named() {
+    let table = "CREATE TABLE t (id int PRIMARY KEY, since datetime2 GENERATED ALWAYS AS ROW START HIDDEN NOT NULL,
+                 until datetime2 GENERATED ALWAYS AS ROW END HIDDEN NOT NULL, v int, PERIOD FOR SYSTEM_TIME (since, until))";
+    all(
+        &sandbox(),
+        &[
+            (table, Ok("")),
+            ("INSERT t VALUES (1, 10); SELECT * FROM t", Ok("1|10")),
+            ("SELECT t.*, s.* FROM t CROSS JOIN t AS s", Ok("1|10|1|10")),
+            (
+                "SELECT CASE WHEN since <= SYSUTCDATETIME() AND until > since THEN 1 ELSE 0 END, v FROM t",
+                Ok("1|10"),
+            ),
+            (
+                "DECLARE @v datetime2, @w int; SELECT @v = until, @w = v FROM t; SELECT @v, @w",
+                Ok("9999-12-31 23:59:59.9999999|10"),
+            ),
+            (
+                "MERGE t USING (SELECT * FROM t) AS s ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = s.v + 1; SELECT v FROM t",
+                Ok("11"),
+            ),
+            (
+                "SELECT name, is_hidden, generated_always_type FROM sys.columns WHERE object_id = OBJECT_ID('t') ORDER BY column_id",
+                Ok("id|0|0\nsince|1|1\nuntil|1|2\nv|0|0"),
+            ),
+        ],
+    );
+}
+
+#[test]
 fn a_table_variable_lives_as_long_as_its_batch() {
     all(
         &sandbox(),

@@ -5,6 +5,7 @@ use serde_json::json;
 use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::types::{Column, Form, Fraction, TypeName};
+use tidemark::model::values::Values;
 use tidemark::ports::files::{EncodeFiles, EncodePart};
 use tidemark_files::batch_schema::batch_schema;
 use tidemark_files::encoder::Files;
@@ -75,6 +76,7 @@ fn a_batch_of_the_source_is_of_the_schema_that_the_files_have() {
             sql_type: TypeName::new("any").unwrap(),
             form,
             nullable: true,
+            values: Values::OfSource,
         })
         .collect();
     let mut builder = BatchBuilder::new(&columns, BatchLimits::default());
@@ -115,6 +117,7 @@ fn every_format_takes_the_batches_of_the_source() {
                 sql_type: TypeName::new("any").unwrap(),
                 form,
                 nullable: true,
+                values: Values::OfSource,
             }];
             let mut builder = BatchBuilder::new(&columns, BatchLimits::default());
             builder.write_null(0);

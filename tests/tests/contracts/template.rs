@@ -120,7 +120,7 @@ fn the_template_sets_the_variables_that_the_code_reads_and_no_others() {
     let of_ours = |name: &str| {
         let is_name = name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
         is_name
-            && ["SOURCE_", "SINK_", "WATERMARK_", "PART_", "METRICS_", "RUN_"]
+            && ["SOURCE_", "SINK_", "WATERMARK_", "PART_", "MASK_", "METRICS_", "RUN_"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
     };
@@ -174,4 +174,29 @@ fn copy_delta_alone_is_told_the_secrets_of_sinks_and_may_read_just_those() {
     };
     assert!(statement.contains("secretsmanager:GetSecretValue"), "{statement}");
     assert!(statement.contains("Resource: !Ref SinkSecretArns"), "{statement}");
+}
+
+/// Whether there is a key is known where windows are planned; what it is, only where values are hashed.
+#[test]
+fn copy_delta_alone_may_read_the_key_of_hashes() {
+    let template = infra("template.yaml");
+    for (function, is_told, may_read) in [
+        ("LookupOldWatermark", false, false),
+        ("LookupNewWatermark", true, false),
+        ("CopyDelta", true, true),
+        ("UpdateWatermark", false, false),
+    ] {
+        let environment = environment(&template, &format!("{function}Function"));
+        assert_eq!(environment.contains_key("MASK_SECRET_ARN"), is_told, "{function}");
+        let role = resource(&template, &format!("{function}Role")).to_owned();
+        assert_eq!(role.contains("MaskSecretArn"), may_read, "{function}");
+    }
+    let role = resource(&template, "CopyDeltaRole");
+    let (_, statement) = role.split_once("Sid: ReadMaskSecret").unwrap();
+    let statement = statement.split("- Sid:").next().unwrap();
+    assert!(
+        statement.contains("Action: secretsmanager:GetSecretValue"),
+        "{statement}"
+    );
+    assert!(statement.contains("Resource: !Ref MaskSecretArn"), "{statement}");
 }

@@ -16,6 +16,7 @@ use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::{RunSettings, TableSpec};
 use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms};
+use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::{MergeRows, Merged, Newest, NoSinks, SliceToMerge, StagedRows};
 use tidemark::ports::source::ProbeSource;
@@ -117,6 +118,7 @@ impl Sources {
             sql_type: TypeName::new("int").unwrap(),
             form: Form::Int32,
             nullable: true,
+            values: Values::OfSource,
         });
         let slice = SliceToMerge {
             source: &"copied".parse().unwrap(),

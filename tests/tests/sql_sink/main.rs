@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod arrivals;
+mod masked;
 mod races;
 mod texts;
 mod tracked;

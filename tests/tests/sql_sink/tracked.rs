@@ -8,6 +8,7 @@ use tidemark::error::ErrorCode;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms};
+use tidemark::model::values::Values;
 use tidemark::ports::changes::{ChangeColumns, ProbeChanges};
 use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark_sqlserver::session::Server;
@@ -98,6 +99,7 @@ async fn deletions_are_deleted_and_the_rest_is_merged() {
         sql_type: TypeName::new(sql_type).unwrap(),
         form,
         nullable: name == "v",
+        values: Values::OfSource,
     });
     let columns = [id, v, version, operation];
     let spec: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();

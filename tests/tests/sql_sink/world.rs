@@ -10,6 +10,7 @@ use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form, TypeName};
+use tidemark::model::values::Values;
 use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::steps::context::RunContext;
@@ -18,9 +19,11 @@ use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_sqlserver::control_table::ControlTable;
+use tidemark_sqlserver::login::Credential;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::{SinkServer, StagedSlice};
+use tidemark_tests::mask_key::mask_secret;
 use tidemark_tests::s3_server::S3Server;
 use tidemark_tests::stand_in::{PART_BYTES, control_table, login_of};
 
@@ -84,10 +87,15 @@ impl World {
         run_id: &str,
         specs: &[TableSpec],
     ) -> Result<RunOutcome, Error> {
-        let (source, store) = (Server::new(login_of(&self.source)), self.s3.store());
+        let (source, store) = (Server::new(self.source_login()), self.s3.store());
         let sink = SinkServer::new(login_of(&self.sink));
         let mut pipeline = self.steps(&source, watermarks, &store, sink);
         Box::pin(pipeline.run(run_id, specs)).await
+    }
+
+    /// The login at the source, with a key of hashes.
+    fn source_login(&self) -> Credential {
+        Credential::from(login_of(&self.source)).masking(Some(mask_secret()))
     }
 
     /// The four steps.
@@ -100,7 +108,7 @@ impl World {
     ) -> Steps<'a, W, M> {
         Pipeline {
             source,
-            reader: RowReader::new(login_of(&self.source)),
+            reader: RowReader::new(self.source_login()),
             watermarks,
             store,
             prefix: self.prefix,
@@ -149,6 +157,7 @@ pub async fn staged_row(sink: &Sandbox, text: &str) -> StagedSlice {
         sql_type: TypeName::new(sql_type).unwrap(),
         form,
         nullable: true,
+        values: Values::OfSource,
     });
     let sink_of_table: SqlServerSink = serde_json::from_value(json!({ "secret_arn": "sink" })).unwrap();
     let slice = SliceToMerge {

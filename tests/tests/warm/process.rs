@@ -6,6 +6,7 @@ use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Interval, Rows};
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms};
+use tidemark::model::values::Values;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::{ReadRows, TakeBatches};
@@ -124,6 +125,7 @@ pub fn int(name: &str) -> Column {
         sql_type: int_type(),
         form: Form::Int32,
         nullable: true,
+        values: Values::OfSource,
     }
 }
 

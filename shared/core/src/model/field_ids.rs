@@ -43,6 +43,7 @@ impl FieldIds {
 mod tests {
     use super::*;
     use crate::model::types::{Form, TypeName};
+    use crate::model::values::Values;
 
     fn columns(names: &[&str]) -> Vec<Column> {
         let columns = names.iter().map(|name| Column {
@@ -50,6 +51,7 @@ mod tests {
             sql_type: TypeName::new("int").unwrap(),
             form: Form::Int32,
             nullable: true,
+            values: Values::OfSource,
         });
         columns.collect()
     }

@@ -2,6 +2,7 @@
 //!
 //! No module here does I/O or knows SQL. Parsers are the only way in: a value of a type in here is valid.
 
+pub mod audit;
 pub mod bucket;
 pub mod budget;
 pub mod field_ids;
@@ -23,5 +24,6 @@ pub mod slice_id;
 pub mod table;
 pub mod types;
 pub mod value_text;
+pub mod values;
 pub mod watermark;
 pub mod window;

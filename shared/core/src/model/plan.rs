@@ -287,6 +287,7 @@ pub fn fingerprint(columns: &[Column]) -> String {
 mod tests {
     use super::*;
     use crate::model::types::{Form, TypeName};
+    use crate::model::values::Values;
 
     fn columns(list: &str) -> Vec<Column> {
         let columns = list.split(", ").map(|column| {
@@ -297,6 +298,7 @@ mod tests {
                 sql_type: TypeName::new(nullable.unwrap_or(sql_type)).unwrap(),
                 form: Form::Text,
                 nullable: nullable.is_some(),
+                values: Values::OfSource,
             }
         });
         columns.collect()

@@ -11,6 +11,7 @@ use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::sink::SinkSpec;
 use crate::model::types::{VariantColumns, WantedForms};
+use crate::model::values::Mask;
 use crate::model::watermark::{WatermarkKey, WatermarkKind};
 
 /// Longest wait the state machine takes between freezing a window and copying it, in seconds.
@@ -55,6 +56,12 @@ pub struct TableSpec {
     /// The same for single columns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub column_types: BTreeMap<Identifier, FileTypes>,
+    /// Columns whose values nobody is to read, and what is left of these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mask: BTreeMap<Identifier, Mask>,
+    /// Whether columns are added that say which window a row is of, when that was, and how the row came to be in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub audit: bool,
     /// What becomes of columns that hold values of several types.
     #[serde(default, skip_serializing_if = "VariantColumns::is_default")]
     pub variant_columns: VariantColumns,
@@ -70,6 +77,11 @@ pub struct TableSpec {
     /// Where the rows go, when not into files in the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
+}
+
+/// By reference, as serde asks.
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Where the parts of a table lie under its folder.

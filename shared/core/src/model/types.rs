@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode};
 use crate::model::format::Timestamps;
+use crate::model::values::Values;
 
 /// Bytes of a type's name at most: two names of 128 characters of four bytes, a dot and a length.
 const MAX_NAME_BYTES: usize = 1_100;
@@ -175,6 +176,17 @@ pub struct Column {
     pub form: Form,
     /// Whether NULL is allowed.
     pub nullable: bool,
+    /// What its values are, when they are not those of the source.
+    #[serde(default, skip_serializing_if = "Values::is_of_source")]
+    pub values: Values,
+}
+
+/// The columns that are read from the source: all before those of an audit.
+#[must_use]
+pub fn of_source(columns: &[Column]) -> &[Column] {
+    let is_audit = |column: &Column| matches!(column.values, Values::Audit(_));
+    let own = columns.iter().position(is_audit).unwrap_or(columns.len());
+    columns.get(..own).unwrap_or_default()
 }
 
 #[cfg(test)]

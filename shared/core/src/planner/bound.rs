@@ -3,9 +3,11 @@
 use std::cmp::Ordering;
 
 use super::asked_columns::{self, AskedColumns};
+use super::audit;
 use super::columns::{find, selected};
 use super::cut;
 use super::cut_points::Window;
+use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::lookup::{LookedUp, Note};
 use crate::model::names::Identifier;
@@ -33,10 +35,17 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
 ) -> Result<Probed> {
     let spec = &table.spec;
     let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
-    let AskedColumns { declared, names } = asked.await?;
-    let column = find(&spec.table, &declared, &tracking.column)?;
+    let AskedColumns { mut declared, names } = asked.await?;
+    let mut columns = selected(spec, &declared, names.as_deref())?;
+    let column = find(&spec.table, &declared, &tracking.column)?.clone();
+    let found = Found {
+        watermark: Some(&column.name),
+        key: &[],
+        has_mask_key: source.has_mask_key(),
+    };
+    masks::mask(spec, &mut declared, &mut columns, found)?;
+    let column = &column;
     let kind = column.watermark.ok_or_else(|| no_watermark(spec, column))?;
-    let columns = selected(spec, &declared, names.as_deref())?;
     let old = old_watermark(source, table, column)?;
     let name = Identifier::new(column.name.as_str())?;
     let growth = growth(source, spec, tracking, &name, column, old.as_ref()).await?;
@@ -68,9 +77,10 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
         column: name.clone(),
         with_nulls,
     };
+    let plan = Plan::new(spec, bounds, content, author).copying(columns, cut.slices);
     let plan = Plan {
         settle_seconds: tracking.settle_seconds(kind),
-        ..Plan::new(spec, bounds, content, author).copying(columns, cut.slices)
+        ..audit::added(spec, plan)?
     };
     Ok(Probed {
         next: Some(Box::new(plan)),

@@ -8,6 +8,7 @@ use crate::model::format::FileTypes;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::table::TableSpec;
 use crate::model::types::{Column, Form};
+use crate::model::values::Values;
 use crate::ports::source::{CatalogColumn, DeclaredColumn};
 
 /// How many columns an error lists: errors travel in the state machine's payload.
@@ -116,6 +117,7 @@ fn copied(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -
         sql_type: column.sql_type.clone(),
         form,
         nullable: column.nullable,
+        values: Values::OfSource,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::model::manifest::Previous;
 use crate::model::plan::Plan;
 use crate::model::table::{OnSchemaChange, TableSpec};
 use crate::model::types::{Column, Digits, Form, TypeName};
+use crate::model::values::Values;
 
 /// Something that changed between two windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ enum Change {
         /// Whether files have both in the same way.
         is_alike: bool,
     },
+    /// The column is masked now, or not any more, or by another mask: the same value reads otherwise.
+    Masked(String),
     /// The column may be NULL now.
     MadeNullable(String),
     /// The column may not be NULL any more.
@@ -43,7 +46,7 @@ impl Change {
         match self {
             Self::Added(_) | Self::MadeNullable(_) | Self::MadeNotNull(_) => true,
             Self::Retyped { is_alike, .. } => *is_alike,
-            Self::Dropped(_) | Self::Reordered => false,
+            Self::Dropped(_) | Self::Masked(_) | Self::Reordered => false,
         }
     }
 }
@@ -60,6 +63,7 @@ impl fmt::Display for Change {
                 )
             }
             Self::Retyped { name, from, to, .. } => write!(f, "{name} is {to} and was {from}"),
+            Self::Masked(name) => write!(f, "{name} would have another mask"),
             Self::MadeNullable(name) => write!(f, "{name} may be NULL"),
             Self::MadeNotNull(name) => write!(f, "{name} may not be NULL any more"),
             Self::Reordered => f.write_str("the columns are in another order"),
@@ -122,6 +126,15 @@ const fn with_digits(form: Form, digits: Option<Digits>) -> Form {
     }
 }
 
+/// Whether one is masked and the other is not, or by another mask. The columns of an audit are the same in every window.
+fn is_masked_otherwise(before: &Values, now: &Values) -> bool {
+    let mask = |values: &Values| match values {
+        Values::Masked(mask) => Some(*mask),
+        Values::OfSource | Values::Audit(_) => None,
+    };
+    mask(before) != mask(now)
+}
+
 /// What changed from the columns `before` to the columns `now` of files in this format.
 fn changes(before: &[Column], now: &[Column], format: &Format) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -131,7 +144,9 @@ fn changes(before: &[Column], now: &[Column], format: &Format) -> Vec<Change> {
             continue;
         };
         let name = || old.name.clone();
-        if old.sql_type != new.sql_type || old.form != new.form {
+        if is_masked_otherwise(&old.values, &new.values) {
+            changes.push(Change::Masked(name()));
+        } else if old.sql_type != new.sql_type || old.form != new.form {
             changes.push(Change::Retyped {
                 name: name(),
                 from: old.sql_type.clone(),
@@ -191,6 +206,7 @@ mod tests {
                 sql_type: TypeName::new(sql_type).unwrap(),
                 form: form(sql_type),
                 nullable: not_null.is_some(),
+                values: Values::OfSource,
             }
         });
         columns.collect()

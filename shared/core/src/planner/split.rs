@@ -12,7 +12,8 @@ use crate::model::record::Attempt;
 use crate::model::rows::{Interval, Rows};
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::table::RunSettings;
-use crate::model::types::{VariantColumns, WantedForms};
+use crate::model::types::{Column, VariantColumns, WantedForms, of_source};
+use crate::model::values::Values;
 use crate::model::watermark::WatermarkKind;
 use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, LeadingColumn, ProbeSource, RowsToCut};
 
@@ -162,6 +163,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
             Content::Interval { .. } | Content::Unchanged | Content::Superseded { .. } => 0,
         };
         let columns = &self.plan.columns;
+        let columns = of_source(columns);
         let copied = columns.get(..columns.len().saturating_sub(own)).unwrap_or_default();
         let mut names = Vec::with_capacity(copied.len());
         for column in copied {
@@ -170,7 +172,14 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         let others = names.iter().filter(|name| Some(*name) != also);
         let all: Vec<&Identifier> = also.into_iter().chain(others).collect();
         let declared = self.source.columns(&self.plan.table, Some(&all), ANY_FORMS).await;
-        declared.of(Role::Source)
+        let mut declared = declared.of(Role::Source)?;
+        let is_masked = |column: &&Column| matches!(column.values, Values::Masked(_));
+        for masked in copied.iter().filter(is_masked) {
+            // Sub-slices have bounds of their own, which are kept in the bucket.
+            let own = declared.iter_mut().filter(|column| column.name == masked.name);
+            own.for_each(|column| column.cuts = false);
+        }
+        Ok(declared)
     }
 
     async fn leading_columns(&self) -> Result<Vec<LeadingColumn>> {

@@ -7,7 +7,7 @@
 
 use super::single_flight::{self, Planning};
 use super::tracked_columns::{self, TrackedColumns};
-use super::{SharedConnection, cut, schema};
+use super::{SharedConnection, audit, cut, schema};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Frozen, Ledger};
 use crate::model::lease::Keeper;
@@ -207,7 +207,8 @@ where
             let TrackedColumns { key, in_files, .. } = self.columns().await?;
             let content = Content::Changes { key_columns: key };
             let plan = self.new_plan(window, old, versions.current, content)?;
-            return self.freeze(plan.copying(in_files, vec![SliceBounds::default()])).await;
+            let plan = plan.copying(in_files, vec![SliceBounds::default()]);
+            return self.freeze(audit::added(self.spec(), plan)?).await;
         }
         if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
@@ -262,7 +263,8 @@ where
             tracked_since: versions.begun.map(version).transpose()?,
         };
         let plan = Plan::new(self.spec(), bounds, content, self.planning.author);
-        self.freeze(plan.copying(in_files, slices)).await
+        self.freeze(audit::added(self.spec(), plan.copying(in_files, slices))?)
+            .await
     }
 
     async fn freeze(&self, mut plan: Plan) -> Result<Step> {

@@ -3,6 +3,7 @@
 use super::SharedConnection;
 use super::asked_columns::{self, AskedColumns};
 use super::columns::{find, selected};
+use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::table::TableSpec;
@@ -30,7 +31,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     let key = connection.take_turn(key).await?;
     let names = names_to_ask(spec, &key)?;
     let asked = asked_columns::ask(source, spec, names.as_deref(), None);
-    let AskedColumns { declared, names } = connection.take_turn(asked).await?;
+    let AskedColumns { mut declared, names } = connection.take_turn(asked).await?;
     let mut copied = selected(spec, &declared, names.as_deref())?;
     // As the columns are spelled in the answer, which need not be as the key spells them.
     let mut spelled = Vec::with_capacity(key.len());
@@ -56,6 +57,12 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
         // A deleted row has nothing but its key.
         column.nullable = !spelled.contains(&column.name);
     }
+    let found = Found {
+        watermark: None,
+        key: &spelled,
+        has_mask_key: source.has_mask_key(),
+    };
+    masks::mask(spec, &mut declared, &mut copied, found)?;
     copied.extend([version, operation]);
     Ok(TrackedColumns {
         key: spelled,

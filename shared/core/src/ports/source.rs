@@ -73,6 +73,8 @@ pub trait ProbeSource: KnowTypes {
         only: Option<&[&Identifier]>,
         wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>>;
+    /// Whether the values of a column can be hashed, for which the deployment names a key.
+    fn has_mask_key(&self) -> bool;
     /// How far the table has grown since `old`.
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth>;
 }

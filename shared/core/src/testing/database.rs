@@ -73,6 +73,10 @@ impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
         self.table(table)?.columns(table, only, wanted).await
     }
 
+    fn has_mask_key(&self) -> bool {
+        self.tables.values().any(T::has_mask_key)
+    }
+
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         self.table(column.table)?.growth(column, old).await
     }

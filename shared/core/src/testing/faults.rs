@@ -276,6 +276,10 @@ impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
         self.gate.call("columns", columns).await
     }
 
+    fn has_mask_key(&self) -> bool {
+        self.inner.has_mask_key()
+    }
+
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         self.gate.call("growth", self.inner.growth(column, old)).await
     }

@@ -12,7 +12,8 @@ use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
 use crate::model::slice::KeyBounds;
-use crate::model::types::{Column, TypeName, WantedForms};
+use crate::model::types::{Column, TypeName, WantedForms, of_source};
+use crate::model::values::Values;
 use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
@@ -137,6 +138,10 @@ impl ProbeSource for MemoryTable {
         Ok(asked_for(self.declared(), only))
     }
 
+    fn has_mask_key(&self) -> bool {
+        true
+    }
+
     async fn growth(&self, _column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         let maximum = self.rows().iter().copied().max();
         let old = old.map(bound).transpose()?;
@@ -236,7 +241,7 @@ impl ReadShared for MemoryTable {
     ) -> Answer<u64> {
         let declared = self.declared();
         let is_here = |column: &Column| declared.iter().any(|declared| is_as_declared(column, declared));
-        if !columns.iter().all(is_here) {
+        if !of_source(columns).iter().all(is_here) {
             return Err(Error::new(ErrorCode::SchemaMismatch, "not the columns of this table").into());
         }
         let row = |number: i64| -> Vec<MemoryValue> {
@@ -257,5 +262,7 @@ impl ReadShared for MemoryTable {
 }
 
 fn is_as_declared(column: &Column, declared: &DeclaredColumn) -> bool {
-    column.name == declared.name && column.sql_type == declared.sql_type && declared.form.as_ref() == Ok(&column.form)
+    column.name == declared.name
+        && column.sql_type == declared.sql_type
+        && (column.values != Values::OfSource || declared.form.as_ref() == Ok(&column.form))
 }

@@ -252,6 +252,10 @@ impl ProbeSource for MemoryTracked {
         Ok(asked_for(vec![declared("id", false), declared("v", true)], only))
     }
 
+    fn has_mask_key(&self) -> bool {
+        true
+    }
+
     async fn growth(&self, _column: &WatermarkColumn<'_>, _old: Option<&Watermark>) -> Answer<Growth> {
         Err(no_watermark())
     }

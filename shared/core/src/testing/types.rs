@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::types::{Column, Form, TypeName};
+use crate::model::values::Values;
 use crate::model::watermark::{Watermark, WatermarkKind};
 use crate::ports::rows::Explained;
 use crate::ports::source::DeclaredColumn;
@@ -53,6 +54,7 @@ pub(super) fn column(name: &str, form: Form) -> Column {
         sql_type: bigint(),
         form,
         nullable: false,
+        values: Values::OfSource,
     }
 }
 

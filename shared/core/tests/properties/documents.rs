@@ -16,6 +16,7 @@ use tidemark::model::slice::{KeyBounds, SliceBounds};
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form};
+use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::CreateObjects;
 use tidemark::testing::{MemoryStore, bigint};
@@ -30,6 +31,7 @@ fn column() -> impl Strategy<Value = Column> {
         sql_type: bigint(),
         form: Form::Int64,
         nullable,
+        values: Values::OfSource,
     })
 }
 

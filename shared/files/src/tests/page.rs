@@ -248,6 +248,9 @@ fn the_page_of_types_says_what_the_native_forms_are() {
 fn the_page_of_types_names_no_type_that_is_not_there() {
     for name in rows().iter().flat_map(|row| &row.names) {
         let is_known = TYPES.iter().any(|(known, ..)| known == name) || OTHER_NAMES.contains(&name.as_str());
-        assert!(is_known, "docs/reference/types.md has a row for {name}, which is no type");
+        assert!(
+            is_known,
+            "docs/reference/types.md has a row for {name}, which is no type"
+        );
     }
 }

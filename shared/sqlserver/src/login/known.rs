@@ -10,6 +10,7 @@ use tidemark::ports::secrets::{ReadSecrets, Secret};
 use tidemark::ports::tokens::{Identity, IssueTokens, Token};
 
 use super::{Login, Proof, ServerSettings, SignIn};
+use crate::masks::MaskSecret;
 use crate::moment::Moment;
 
 /// How long a login is good without asking: a changed secret, which may name another server, counts within five minutes.
@@ -76,6 +77,7 @@ impl Logins {
         };
         Ok(Credential {
             origin: Some((self.clone(), server.clone())),
+            masks: None,
             state: Arc::new(Mutex::new(State {
                 login: Arc::new(login),
                 is_new,
@@ -120,6 +122,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone)]
 pub struct Credential {
     origin: Option<(Logins, ServerSettings)>,
+    masks: Option<MaskSecret>,
     state: Arc<Mutex<State>>,
 }
 
@@ -141,6 +144,7 @@ impl From<Login> for Credential {
     fn from(login: Login) -> Self {
         Self {
             origin: None,
+            masks: None,
             state: Arc::new(Mutex::new(State {
                 login: Arc::new(login),
                 is_new: true,
@@ -155,6 +159,17 @@ impl Credential {
     #[must_use]
     pub fn login(&self) -> Arc<Login> {
         locked(&self.state).login.clone()
+    }
+
+    /// The same with the secret whose key hashes the values of masked columns, if there is one.
+    #[must_use]
+    pub fn masking(self, masks: Option<MaskSecret>) -> Self {
+        Self { masks, ..self }
+    }
+
+    /// The secret with the key of hashes.
+    pub(crate) const fn masks(&self) -> Option<&MaskSecret> {
+        self.masks.as_ref()
     }
 
     /// Logs in by `log_in` and, where that fails and something has changed since it was read, once more.

@@ -14,13 +14,15 @@ use mssql_tds::datatypes::sql_json::SqlJson;
 use mssql_tds::datatypes::sql_string::EncodingType;
 use mssql_tds::datatypes::sql_vector::{SqlVector, VectorData};
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::types::Column;
+use tidemark::model::types::{Column, of_source};
 use tidemark::model::value_text::{self, SECOND_TICKS};
 use uuid::Uuid;
 
 use super::BatchLimits;
-use super::column_builder::{ColumnBuilder, Refusal, Taken, Values, arrow_failed, data_type};
+use super::audit;
+use super::column_builder::{Buffers, ColumnBuilder, Refusal, Taken, arrow_failed, data_type};
 use super::wire_text::UnknownCodePage;
+use crate::masks::MaskKey;
 
 /// Days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
 const EPOCH_1900_DAYS: i64 = 693_595;
@@ -34,6 +36,9 @@ const MONEY_SCALE: u8 = 4;
 /// [`finish`]: Self::finish
 pub struct BatchBuilder {
     columns: Vec<ColumnBuilder>,
+    /// Those of an audit, which the source does not have.
+    audits: Vec<Column>,
+    mask_key: Option<MaskKey>,
     schema: SchemaRef,
     limits: BatchLimits,
     /// Bytes of a row beside its text and binary values.
@@ -51,15 +56,28 @@ impl BatchBuilder {
             .iter()
             .map(|column| Field::new(&column.name, data_type(column.form), column.nullable))
             .collect();
-        let columns: Vec<_> = columns.iter().map(ColumnBuilder::new).collect();
+        let of_source = of_source(columns);
+        let audits = columns.get(of_source.len()..).unwrap_or_default().to_vec();
+        let columns: Vec<_> = of_source.iter().map(ColumnBuilder::new).collect();
         Self {
             fixed_bytes: columns.iter().map(|column| column.values.fixed_bytes()).sum(),
             columns,
+            audits,
+            mask_key: None,
             schema: Arc::new(Schema::new(fields)),
             limits,
             rows: 0,
             variable_bytes: 0,
             failure: None,
+        }
+    }
+
+    /// The same with the key of hashes, without which no column can be hashed.
+    #[must_use]
+    pub fn hashing_by(self, key: MaskKey) -> Self {
+        Self {
+            mask_key: Some(key),
+            ..self
         }
     }
 
@@ -85,7 +103,8 @@ impl BatchBuilder {
     /// # Errors
     ///
     /// `SchemaMismatch` for a NULL in a column that is NOT NULL in the plan, or a value that is not of its column's
-    /// type; `UnsupportedType` for a value that the format cannot hold.
+    /// type; `UnsupportedType` for a value that the format cannot hold; `InvalidConfig` for a column that is to be hashed without a
+    /// key.
     pub fn finish(&mut self) -> Result<Option<RecordBatch>> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -95,9 +114,13 @@ impl BatchBuilder {
         if rows == 0 {
             return Ok(None);
         }
-        let mut arrays = Vec::with_capacity(self.columns.len());
+        let mut arrays = Vec::with_capacity(self.columns.len() + self.audits.len());
         for column in &mut self.columns {
-            arrays.push(column.finish(rows)?);
+            arrays.push(column.finish(rows, self.mask_key.as_ref())?);
+        }
+        let last = arrays.last().cloned();
+        for column in &self.audits {
+            arrays.push(audit::array(column, rows, last.as_ref())?);
         }
         let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(arrow_failed)?;
         Ok(Some(batch))
@@ -153,7 +176,7 @@ macro_rules! held_as_is {
         #[inline]
         fn $method(&mut self, col: usize, val: $value) {
             self.put(col, |column| {
-                let Values::$held(values) = &mut column.values else {
+                let Buffers::$held(values) = &mut column.values else {
                     return column.of_variant(|out| $text(out, val));
                 };
                 values.push($convert(val));
@@ -181,7 +204,7 @@ impl RowWriter for BatchBuilder {
 
     fn write_bool(&mut self, col: usize, val: bool) {
         self.put(col, |column| {
-            let Values::Bool(bits) = &mut column.values else {
+            let Buffers::Bool(bits) = &mut column.values else {
                 return column.of_variant(|out| out.push(if val { b'1' } else { b'0' }));
             };
             bits.append(val);
@@ -268,7 +291,7 @@ impl RowWriter for BatchBuilder {
     fn write_uuid(&mut self, col: usize, val: Uuid) {
         let mut written = 0;
         self.put(col, |column| {
-            let Values::Fixed { width: 16, bytes } = &mut column.values else {
+            let Buffers::Fixed { width: 16, bytes } = &mut column.values else {
                 written = column.variable(|out| value_text::uuid(out, val.as_bytes()))?;
                 return Ok(());
             };

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow_array::builder::StringBuilder;
+use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Decimal128Type, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array,
-    Int64Array, PrimitiveArray, StringArray,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Float32Array, Float64Array,
+    Int32Array, Int64Array, PrimitiveArray, StringArray,
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
@@ -17,8 +19,10 @@ use mssql_tds::datatypes::sql_string::EncodingType;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::types::{Column, Form, Fraction};
 use tidemark::model::value_text::{self, DAY_TICKS, Style, UNIX_EPOCH_DAYS};
+use tidemark::model::values::{Mask, Values};
 
 use super::wire_text::{UnknownCodePage, WireText};
+use crate::masks::{self, MaskKey};
 use crate::types;
 
 /// 9999-12-31
@@ -31,17 +35,18 @@ pub struct ColumnBuilder {
     pub name: String,
     nullable: bool,
     form: Form,
-    /// Whether values come in types of their own, and are held as their text.
-    is_variant: bool,
+    /// Whether a value of whatever type is held as its text: one of a type of its own, or one that is masked.
+    is_text_of_any: bool,
+    mask: Option<Mask>,
     pub nulls: NullBufferBuilder,
-    pub values: Values,
+    pub values: Buffers,
     text: WireText,
     /// Texts in which something malformed was replaced, so far.
     pub replaced_texts: u64,
 }
 
 /// The buffers of a column, by how it is held.
-pub enum Values {
+pub enum Buffers {
     Bool(BooleanBufferBuilder),
     Int32(Vec<i32>),
     Int64(Vec<i64>),
@@ -71,12 +76,17 @@ pub type Taken = std::result::Result<(), Refusal>;
 
 impl ColumnBuilder {
     pub fn new(column: &Column) -> Self {
+        let mask = match column.values {
+            Values::Masked(mask) => Some(mask),
+            Values::OfSource | Values::Audit(_) => None,
+        };
         Self {
             name: column.name.clone(),
             nullable: column.nullable,
             form: column.form,
-            is_variant: types::is_variant(&column.sql_type),
-            values: Values::new(column.form, 0, 0),
+            is_text_of_any: mask.is_some() || types::is_variant(&column.sql_type),
+            mask,
+            values: Buffers::new(column.form, 0, 0),
             nulls: NullBufferBuilder::new(0),
             text: WireText::default(),
             replaced_texts: 0,
@@ -85,14 +95,14 @@ impl ColumnBuilder {
 
     pub fn null(&mut self) {
         match &mut self.values {
-            Values::Bool(bits) => bits.append(false),
-            Values::Int32(values) => values.push(0),
-            Values::Int64(values) => values.push(0),
-            Values::Float32(values) => values.push(0.0),
-            Values::Float64(values) => values.push(0.0),
-            Values::Int128(values) => values.push(0),
-            Values::Variable { offsets, .. } => offsets.push(offsets.last().copied().unwrap_or(0)),
-            Values::Fixed { width, bytes } => bytes.resize(bytes.len() + *width, 0),
+            Buffers::Bool(bits) => bits.append(false),
+            Buffers::Int32(values) => values.push(0),
+            Buffers::Int64(values) => values.push(0),
+            Buffers::Float32(values) => values.push(0.0),
+            Buffers::Float64(values) => values.push(0.0),
+            Buffers::Int128(values) => values.push(0),
+            Buffers::Variable { offsets, .. } => offsets.push(offsets.last().copied().unwrap_or(0)),
+            Buffers::Fixed { width, bytes } => bytes.resize(bytes.len() + *width, 0),
         }
         self.nulls.append_null();
     }
@@ -100,7 +110,7 @@ impl ColumnBuilder {
     /// A value of `Int64` that is not a number to the user: a time in some unit.
     #[inline]
     pub fn unit(&mut self, value: i64) -> Taken {
-        let Values::Int64(values) = &mut self.values else {
+        let Buffers::Int64(values) = &mut self.values else {
             return Err(Refusal::OtherType);
         };
         values.push(value);
@@ -110,7 +120,7 @@ impl ColumnBuilder {
 
     /// Appends what `write` writes as one text or binary value, and gives its length.
     pub fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> std::result::Result<usize, Refusal> {
-        let Values::Variable { offsets, bytes } = &mut self.values else {
+        let Buffers::Variable { offsets, bytes } = &mut self.values else {
             return Err(Refusal::OtherType);
         };
         let start = bytes.len();
@@ -129,17 +139,16 @@ impl ColumnBuilder {
         Ok(written)
     }
 
-    /// A value among values of several types, as its text.
-    #[cold]
+    /// A value among values of several types, or one that is masked, as its text.
     pub fn of_variant(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
-        if !self.is_variant {
+        if !self.is_text_of_any {
             return Err(Refusal::OtherType);
         }
         self.variable(write).map(drop)
     }
 
     pub fn binary(&mut self, value: &[u8]) -> Taken {
-        if self.is_variant {
+        if self.is_text_of_any {
             return self.of_variant(|out| value_text::hex(out, value));
         }
         self.variable(|out| out.extend_from_slice(value)).map(drop)
@@ -148,7 +157,7 @@ impl ColumnBuilder {
     /// A day, counted from 0001-01-01.
     pub fn date(&mut self, days: i64) -> Taken {
         let days = valid_days(days)?;
-        let Values::Int32(values) = &mut self.values else {
+        let Buffers::Int32(values) = &mut self.values else {
             return self.of_variant(|out| value_text::date(out, days));
         };
         values.push(i32::try_from(days - UNIX_EPOCH_DAYS).map_err(|_| Refusal::Invalid)?);
@@ -191,7 +200,7 @@ impl ColumnBuilder {
         };
         match (self.form, &mut self.values) {
             (Form::Instant(fraction), _) => self.unit(since_1970(ticks, fraction)?),
-            (Form::TicksAndOffset(_), Values::Fixed { bytes, .. }) => {
+            (Form::TicksAndOffset(_), Buffers::Fixed { bytes, .. }) => {
                 bytes.extend_from_slice(&ticks.to_le_bytes());
                 bytes.extend_from_slice(&offset_minutes.to_le_bytes());
                 self.nulls.append_non_null();
@@ -204,7 +213,7 @@ impl ColumnBuilder {
 
     /// An exact number with so many digits after the point.
     pub fn decimal(&mut self, unscaled: i128, scale: u8) -> Taken {
-        let Values::Int128(values) = &mut self.values else {
+        let Buffers::Int128(values) = &mut self.values else {
             return self.of_variant(|out| value_text::decimal(out, unscaled, scale));
         };
         values.push(unscaled);
@@ -212,7 +221,8 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    pub fn finish(&mut self, rows: usize) -> Result<ArrayRef> {
+    /// The values so far, as what is left of them when they are masked.
+    pub fn finish(&mut self, rows: usize, key: Option<&MaskKey>) -> Result<ArrayRef> {
         let nulls = self.nulls.finish();
         if nulls.is_some() && !self.nullable {
             return Err(Error::new(
@@ -222,10 +232,10 @@ impl ColumnBuilder {
         }
         // The next batch is likely to be of the same size, unless one value was very large.
         let bytes = match &self.values {
-            Values::Variable { bytes, .. } => bytes.len().min(LIKELY_BYTES),
+            Buffers::Variable { bytes, .. } => bytes.len().min(LIKELY_BYTES),
             _ => 0,
         };
-        let values = std::mem::replace(&mut self.values, Values::new(self.form, rows, bytes));
+        let values = std::mem::replace(&mut self.values, Buffers::new(self.form, rows, bytes));
         let array = values.into_array(self.form, nulls).map_err(arrow_failed)?;
         if array.len() != rows {
             return Err(Error::new(
@@ -233,8 +243,28 @@ impl ColumnBuilder {
                 format!("column '{}' has {} values for {rows} rows", self.name, array.len()),
             ));
         }
-        Ok(array)
+        match self.mask {
+            Some(mask) => masked(&array, mask, key),
+            None => Ok(array),
+        }
     }
+}
+
+/// What a mask leaves of texts.
+fn masked(texts: &ArrayRef, mask: Mask, key: Option<&MaskKey>) -> Result<ArrayRef> {
+    let other = || Error::new(ErrorCode::Internal, "a masked column is not held as text");
+    let texts = texts.as_string_opt::<i32>().ok_or_else(other)?;
+    let mut left = StringBuilder::with_capacity(texts.len(), texts.len());
+    let mut text = String::new();
+    for value in texts {
+        text.clear();
+        let is_there = match value {
+            Some(value) => masks::append(mask, key, value, &mut text)?,
+            None => false,
+        };
+        left.append_option(is_there.then_some(text.as_str()));
+    }
+    Ok(Arc::new(left.finish()))
 }
 
 fn valid_days(days: i64) -> std::result::Result<i64, Refusal> {
@@ -254,7 +284,7 @@ fn since_1970(ticks: i64, fraction: Fraction) -> std::result::Result<i64, Refusa
     }
 }
 
-impl Values {
+impl Buffers {
     fn new(form: Form, rows: usize, bytes: usize) -> Self {
         match form {
             Form::Bool => Self::Bool(BooleanBufferBuilder::new(rows)),

@@ -5,6 +5,7 @@ use tidemark::error::{Failure, Fault};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::Interval;
 use tidemark::model::types::{Form, Fraction, TypeName};
+use tidemark::model::values::Values;
 use tidemark::model::watermark::Watermark;
 use tidemark_replay::server::{Answer as Replayed, Replay};
 use tidemark_replay::tokens::{LATIN1, characters, chunked, columns, done, end, error, row, short, utf16};
@@ -38,6 +39,7 @@ pub fn column(name: &str, sql_type: &str, form: Form) -> Column {
         sql_type: TypeName::new(sql_type).unwrap(),
         form,
         nullable: true,
+        values: Values::OfSource,
     }
 }
 

@@ -4,6 +4,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::Column;
+use tidemark::model::values::{Mask, Values};
 
 use super::sink_columns::{MappedColumn, SinkTable};
 
@@ -36,6 +37,15 @@ impl SinkTable<'_> {
                     "has the key column {spelled}, which is not among the copied columns: copy it, or name other keys"
                 ))
             })?;
+            if let Values::Masked(mask @ (Mask::Null | Mask::Last4)) = columns[index].values {
+                let message = format!(
+                    "{} has the key column {spelled}, and the mask {} makes one row of many there: use hash, which keeps different \
+                     values different, or name other keys",
+                    self.what,
+                    mask.name()
+                );
+                return Err(Error::new(ErrorCode::InvalidInput, message));
+            }
             let key = self.map(&columns[index], index)?;
             if !key.sql_type.can_be_key() {
                 return Err(self.mismatch(&format!(

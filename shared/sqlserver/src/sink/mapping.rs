@@ -5,7 +5,7 @@
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
-use tidemark::model::types::Column;
+use tidemark::model::types::{Column, of_source};
 use tidemark::ports::merge::{Newest, SliceToMerge};
 
 use super::keys::position;
@@ -81,7 +81,7 @@ impl Merge {
 
         let keys = sink_table.keys(sink, columns, procedure.is_some())?;
         if order.operation.is_some() {
-            let of_source: Vec<_> = (0..columns.len())
+            let of_source: Vec<_> = (0..of_source(columns).len())
                 .filter(|index| !columns[*index].nullable && !order.is_tracked(*index))
                 .collect();
             sink_table.check_tracked(source, columns, &of_source, &keys)?;
@@ -143,10 +143,10 @@ impl Order {
     fn of(slice: &SliceToMerge<'_>, table: &ObjectName) -> Result<Self> {
         let (newest, operation, name) = match slice.newest {
             Newest::Watermark(column) => (position(slice.columns, column.as_str()), None, column.as_str()),
-            // The version and the operation are the last two.
+            // The version and the operation are the last two that come from the source.
             Newest::Version => {
-                let operation = slice.columns.len().checked_sub(1);
-                (slice.columns.len().checked_sub(2), operation, "the version of a change")
+                let own = of_source(slice.columns).len();
+                (own.checked_sub(2), own.checked_sub(1), "the version of a change")
             }
         };
         let newest = newest.ok_or_else(|| no_order(table, name))?;
@@ -167,7 +167,7 @@ fn stage_columns(
 ) -> Result<(Vec<StagedColumn>, Vec<MappedColumn>)> {
     let (mut staged, mut mapped) = (Vec::new(), Vec::new());
     for (index, column) in columns.iter().enumerate() {
-        let source = SqlType::of(&column.sql_type)?;
+        let source = SqlType::of_copied(column)?;
         match written.find(&column.name) {
             Ok(counterpart) => {
                 let sql_type = written.holds(counterpart, column)?;

@@ -4,6 +4,7 @@ use tidemark::error::{ErrorCode, Result};
 use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::{Column, Form, TypeName};
+use tidemark::model::values::Values;
 use tidemark::ports::merge::{Newest, SliceToMerge};
 
 use super::mapping::{Merge, SinkTables};
@@ -42,6 +43,7 @@ fn columns(types: &[(&str, &str)]) -> Vec<Column> {
             // What is staged depends on the type alone.
             form: Form::Text,
             nullable: true,
+            values: Values::OfSource,
         })
         .collect()
 }

@@ -208,12 +208,12 @@ impl SinkTable<'_> {
             Ok(sql_type) => *sql_type,
             Err(unknown) => return Err(self.mismatch(&format!("has {name} as {unknown}, which Tidemark cannot write"))),
         };
-        if sql_type.holds(SqlType::of(&source.sql_type)?) {
+        let copied = SqlType::of_copied(source)?;
+        if sql_type.holds(copied) {
             return Ok(sql_type);
         }
         Err(self.mismatch(&format!(
-            "has {name} as {sql_type}, which does not hold every {} of the source exactly: widen it, or leave it out",
-            source.sql_type
+            "has {name} as {sql_type}, which does not hold every {copied} of the source exactly: widen it, or leave it out"
         )))
     }
 

@@ -3,6 +3,7 @@
 use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::{Column, Form, TypeName};
+use tidemark::model::values::Values;
 use tidemark::ports::merge::{Newest, SliceToMerge};
 
 use super::*;
@@ -40,6 +41,7 @@ fn merge_of(sink: &str, source: &[(&str, &str)], newest: Newest<'_>, tables: &Si
             sql_type: TypeName::new(*sql_type).unwrap(),
             form: Form::Text,
             nullable: newest != Newest::Version || *name != "id",
+            values: Values::OfSource,
         })
         .collect();
     let sink: SqlServerSink = serde_json::from_str(sink).unwrap();

@@ -12,6 +12,7 @@ use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::value_text::{DAY_TICKS, UNIX_EPOCH_DAYS};
+use tidemark::model::values::Values;
 use tidemark::ports::merge::{MergeRows, Merged, Newest, SliceToMerge, StagedRows};
 use tidemark_sandbox::{Options, Sandbox};
 
@@ -30,6 +31,7 @@ fn column(name: &str, sql_type: &str, form: Form) -> Column {
         sql_type: TypeName::new(sql_type).unwrap(),
         form,
         nullable: true,
+        values: Values::OfSource,
     }
 }
 

@@ -3,6 +3,7 @@
 use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
 use tidemark::model::names::ObjectName;
 use tidemark::model::types::{Column, Form, WantedForms};
+use tidemark::model::values::Values;
 use tidemark::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 
 use crate::answers::{number, single, unexpected_answer};
@@ -115,6 +116,7 @@ fn described(name: &str, sql_type: SqlType, wanted: WantedForms) -> Column {
         sql_type: sql_type.name(),
         form: sql_type.form(wanted).unwrap_or(Form::Text),
         nullable: false,
+        values: Values::OfSource,
     }
 }
 

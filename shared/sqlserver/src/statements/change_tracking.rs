@@ -206,6 +206,7 @@ mod tests {
     use tidemark::model::names::Identifier;
     use tidemark::model::slice::KeyBounds;
     use tidemark::model::types::{Form, TypeName};
+    use tidemark::model::values::Values;
     use tidemark::model::watermark::Watermark;
 
     use super::*;
@@ -216,6 +217,7 @@ mod tests {
             sql_type: TypeName::new(sql_type).unwrap(),
             form: Form::Text,
             nullable: true,
+            values: Values::OfSource,
         }
     }
 

@@ -20,7 +20,7 @@ use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Rows;
 use tidemark::model::slice::KeyBounds;
-use tidemark::model::types::Column;
+use tidemark::model::types::{Column, of_source};
 use tidemark::model::watermark::Watermark;
 
 use crate::types::SqlType;
@@ -150,10 +150,11 @@ impl Values {
     }
 }
 
-/// Selects rows with these columns.
+/// Selects rows with these columns, but for those of an audit, which the source does not have.
 ///
 /// Errors: `LedgerInvalid` when a column or a bound names a type that is none of SQL Server's, or a bound is no value of its type.
 pub(crate) fn rows(rows: &Rows<'_>, columns: &[Column]) -> Result<Statement> {
+    let columns = of_source(columns);
     match rows {
         Rows::Interval(interval) => watermark::rows(interval, columns),
         Rows::Load(load) => change_tracking::load(load, columns),

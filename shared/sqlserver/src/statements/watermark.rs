@@ -156,6 +156,7 @@ mod tests {
     use tidemark::model::names::{Identifier, ObjectName};
     use tidemark::model::table::Clock;
     use tidemark::model::types::{Form, TypeName};
+    use tidemark::model::values::Values;
 
     use super::super::count;
     use super::*;
@@ -173,6 +174,7 @@ mod tests {
             sql_type: TypeName::new(sql_type).unwrap(),
             form: Form::Text,
             nullable: false,
+            values: Values::OfSource,
         }
     }
 

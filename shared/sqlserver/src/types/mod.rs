@@ -29,7 +29,8 @@ use mssql_tds::query::metadata::ColumnMetadata;
 use tiberius::{ColumnData, TypeInfo};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::table::Clock;
-use tidemark::model::types::{Form, TypeName, WantedForms};
+use tidemark::model::types::{Column, Form, TypeName, WantedForms};
+use tidemark::model::values::{Mask, Values};
 use tidemark::model::watermark::{Watermark, WatermarkKind};
 
 use self::binaries::Bytes;
@@ -102,6 +103,21 @@ impl SqlType {
             Self::Clr(one) => one,
             Self::Variant(one) => one,
         }
+    }
+
+    /// The type of a column's values as they are copied: text of the longest that a mask leaves, where the column is masked.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`SqlType::of`].
+    pub(crate) fn of_copied(column: &Column) -> Result<Self> {
+        Ok(match column.values {
+            Values::OfSource | Values::Audit(_) => Self::of(&column.sql_type)?,
+            Values::Masked(Mask::Hash) => Self::Text(Text::VarChar(Some(64))),
+            // Four characters, each of two units at most.
+            Values::Masked(Mask::Last4) => Self::Text(Text::NVarChar(Some(8))),
+            Values::Masked(Mask::Null) => Self::Text(Text::NVarChar(Some(1))),
+        })
     }
 
     /// The type that a plan, a record or a store calls so.

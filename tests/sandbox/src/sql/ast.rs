@@ -70,6 +70,9 @@ pub enum Expr {
     Collate(Box<Expr>, String),
 }
 
+/// The function that stands for `AT TIME ZONE`; no statement can write its name.
+pub const AT_TIME_ZONE: &str = "AT TIME ZONE";
+
 /// A function call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
@@ -153,6 +156,8 @@ pub struct Select {
 pub enum Item {
     /// `*`, `t.*`
     Star(Name),
+    /// All columns of all sources, the hidden ones too; no statement says it
+    Every,
     /// An expression and its name
     Expr(Expr, Option<String>),
     /// `@v = expr`, with the operator of `+=` and its like
@@ -234,6 +239,10 @@ pub struct ColumnDef {
     pub computed: Option<String>,
     /// `GENERATED ALWAYS AS ROW`
     pub period: Option<Period>,
+    /// `HIDDEN`
+    pub hidden: bool,
+    /// `MASKED WITH (FUNCTION = …)`
+    pub mask: Option<String>,
     /// Constraints written at the column
     pub constraints: Vec<Constraint>,
 }
@@ -496,6 +505,19 @@ impl Expr {
     }
 }
 
+/// `GRANT`, `DENY` or `REVOKE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Permission {
+    /// Whether it grants or denies; none for what takes either back
+    pub granted: Option<bool>,
+    /// The rights, each with the columns that it is meant for
+    pub rights: Vec<(String, Vec<String>)>,
+    /// The class and the name of what they are rights to; none for the database
+    pub on: Option<(String, Name)>,
+    /// The users
+    pub users: Vec<String>,
+}
+
 /// All statements.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
@@ -535,6 +557,8 @@ pub enum Kind {
     AddColumns(Name, Vec<ColumnDef>, Vec<Constraint>),
     /// `ALTER TABLE … DROP COLUMN`
     DropColumns(Name, Vec<String>, bool),
+    /// `ALTER TABLE … ALTER COLUMN … ADD MASKED` or `DROP MASKED`
+    SetMask(Name, String, Option<String>),
     /// `DROP TABLE`, `DROP PROCEDURE`, `DROP TYPE`, `DROP SCHEMA`; `IF EXISTS`
     Drop(&'static str, Vec<Name>, bool),
     /// `CREATE INDEX`: name, table, columns, unique
@@ -545,6 +569,12 @@ pub enum Kind {
     DropIndex(String, Name, bool),
     /// `CREATE SCHEMA`
     CreateSchema(String),
+    /// `CREATE LOGIN`: name, password
+    CreateLogin(String, String),
+    /// `CREATE USER`: name, login
+    CreateUser(String, String),
+    /// `GRANT`, `DENY` or `REVOKE`
+    Permission(Permission),
     /// `CREATE DATABASE`
     CreateDatabase(String),
     /// `ALTER TABLE … ENABLE CHANGE_TRACKING`, with `TRACK_COLUMNS_UPDATED`

@@ -33,6 +33,10 @@ pub struct Column {
     pub computed: Option<String>,
     /// Which end of a row's time it is.
     pub period: Option<Period>,
+    /// Whether it is left out where all columns are meant, unless it is named.
+    pub hidden: bool,
+    /// The mask that those see who may not unmask it.
+    pub mask: Option<String>,
 }
 
 impl Column {
@@ -194,7 +198,12 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
            name TEXT COLLATE TSQL, type TEXT, definition TEXT, created INT, modified INT, UNIQUE(db, schema, name));
          CREATE TABLE IF NOT EXISTS {store}._column(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, type_name TEXT,
            nullable INT, identity INT, seed INT, increment INT, dflt TEXT, dflt_name TEXT COLLATE TSQL, computed TEXT,
-           collation TEXT, period INT,           PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+           collation TEXT, period INT, hidden INT, mask TEXT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._login(name TEXT COLLATE TSQL PRIMARY KEY, password TEXT);
+         CREATE TABLE IF NOT EXISTS {store}._user(db TEXT COLLATE TSQL, name TEXT COLLATE TSQL, login TEXT COLLATE TSQL,
+           PRIMARY KEY(db, name), UNIQUE(db, login));
+         CREATE TABLE IF NOT EXISTS {store}._right(db TEXT COLLATE TSQL, user TEXT COLLATE TSQL, securable INT, column_id INT,
+           name TEXT, granted INT, PRIMARY KEY(db, user, securable, column_id, name)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._index(object_id INT, id INT, name TEXT COLLATE TSQL, columns TEXT,
            uniq INT, prim INT, cons INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._histogram(object_id INT, stats_id INT, step INT, key, range_rows INT,
@@ -367,7 +376,7 @@ pub fn table_by_id(conn: &Connection, store: &str, id: i64) -> SqlResult<Option<
 
 fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed, collation, period
+        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed, collation, period, hidden, mask
          FROM {store}._column
          WHERE object_id = ?1 ORDER BY id"
     ))?;
@@ -393,6 +402,8 @@ fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
                 2 => Some(Period::End),
                 _ => None,
             },
+            hidden: r.get(12)?,
+            mask: r.get(13)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -482,7 +493,8 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
     conn.execute(
         &format!(
             "INSERT INTO {store}._column(object_id, id, name, ty, type_name, nullable, identity, seed, increment, dflt,
-             dflt_name, computed, collation, period) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+             dflt_name, computed, collation, period, hidden, mask)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
         ),
         params![
             table,
@@ -505,6 +517,8 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
                 Period::Start => 1,
                 Period::End => 2,
             }),
+            column.hidden,
+            column.mask,
         ],
     )?;
     Ok(())
@@ -515,6 +529,7 @@ pub fn remove_object(conn: &Connection, store: &str, id: i64) -> SqlResult<()> {
     for table in ["_column", "_index", "_parameter"] {
         conn.execute(&format!("DELETE FROM {store}.{table} WHERE object_id = ?1"), [id])?;
     }
+    conn.execute(&format!("DELETE FROM {store}._right WHERE securable = ?1"), [id])?;
     conn.execute(&format!("DELETE FROM {store}._object WHERE id = ?1"), [id])?;
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The catalog views: their columns and the SQLite queries behind them.
 
-use rusqlite::Connection;
-
 use super::catalog::{self, literal};
+use super::exec::Session;
 use super::{parser, storage};
+use crate::clock::ZONES;
 use crate::error::{SqlError, SqlResult};
+use crate::locks::locked;
 use crate::value::{Ty, text, ty};
 
 /// A catalog view.
@@ -17,9 +18,10 @@ pub struct View {
 }
 
 /// A view of the schema `sys`, or an error 208; none for other names.
-pub fn find(conn: &Connection, current: &str, name: &[String]) -> SqlResult<Option<View>> {
+pub fn find(session: &Session, name: &[String]) -> SqlResult<Option<View>> {
+    let conn = session.conn();
     let (db, view) = match name {
-        [schema, view] if text::same(schema, "sys") => (current, view),
+        [schema, view] if text::same(schema, "sys") => (session.db.as_str(), view),
         [db, schema, view] if text::same(schema, "sys") && !db.is_empty() => (db.as_str(), view),
         _ => return Ok(None),
     };
@@ -42,10 +44,16 @@ pub fn find(conn: &Connection, current: &str, name: &[String]) -> SqlResult<Opti
     if sql.contains("{types}") {
         sql = sql.replace("{types}", &types());
     }
+    if sql.contains("{zones}") {
+        sql = sql.replace("{zones}", &zones(session));
+    }
     if sql.contains("{sizes}") {
         sql = sql.replace("{sizes}", &storage::sizes(conn, &db)?);
     }
-    sql = sql.replace("{here}", IN_DATABASE).replace("{db}", &literal(&db));
+    sql = sql
+        .replace("{here}", IN_DATABASE)
+        .replace("{visible}", &session.visible());
+    sql = sql.replace("{db}", &literal(&db));
     let names: Vec<String> = (0..columns.len()).map(|at| format!("c{at}")).collect();
     let names = names.join(", ");
     Ok(Some(View {
@@ -67,12 +75,23 @@ fn types() -> String {
     rows.collect::<Vec<_>>().join(" UNION ALL ")
 }
 
-const IN_DATABASE: &str = "object_id IN (SELECT id FROM main._object WHERE db = {db})";
+/// The time zones as rows of `sys.time_zone_info`.
+fn zones(session: &Session) -> String {
+    let now = locked(&session.engine.clock).now();
+    let rows = ZONES.iter().map(|zone| {
+        let offset = zone.offset(now);
+        let (name, hours, is_summer) = (literal(zone.name), offset / 60, i64::from(offset != zone.standard));
+        format!("SELECT {name}, printf('%+03d:00', {hours}), {is_summer}")
+    });
+    rows.collect::<Vec<_>>().join(" UNION ALL ")
+}
+
+const IN_DATABASE: &str = "object_id IN (SELECT o.id FROM main._object o WHERE o.db = {db}{visible})";
 
 const OBJECTS: &str = "
     SELECT o.name, o.id, s.id % 65536, CASE o.type WHEN 'U' THEN 'U ' ELSE 'P ' END,
       CASE o.type WHEN 'U' THEN 'USER_TABLE' ELSE 'SQL_STORED_PROCEDURE' END, o.created, o.modified, 0
-    FROM main._object o JOIN main._schema s ON s.db = o.db AND s.name = o.schema WHERE o.db = {db} AND o.type <> 'TT'";
+    FROM main._object o JOIN main._schema s ON s.db = o.db AND s.name = o.schema WHERE o.db = {db} AND o.type <> 'TT'{visible}";
 
 /// The key columns of indexes: object, index, position, column.
 const KEYS: &str = "
@@ -87,7 +106,7 @@ const OBJECT_COLUMNS: &str = "(name sysname, object_id int, schema_id int, type 
     create_date datetime, modify_date datetime, is_ms_shipped bit)";
 
 /// The name of each view, its columns, and its query.
-const VIEWS: [(&str, &str, &str); 18] = [
+const VIEWS: [(&str, &str, &str); 20] = [
     ("objects", OBJECT_COLUMNS, "{objects}"),
     ("tables", OBJECT_COLUMNS, "{objects} AND o.type = 'U'"),
     ("procedures", OBJECT_COLUMNS, "{objects} AND o.type = 'P'"),
@@ -132,8 +151,18 @@ const VIEWS: [(&str, &str, &str); 18] = [
           encryption_type int NULL)",
         "SELECT object_id, name, id, t_type(ty, 'system', type_name), t_type(ty, 'user', type_name),
            t_type(ty, 'length', type_name), t_type(ty, 'precision', type_name), t_type(ty, 'scale', type_name), collation, nullable,
-           identity, computed IS NOT NULL, CASE WHEN dflt IS NULL THEN 0 ELSE object_id + id END, period, 0, 0, 0, NULL
+           identity, computed IS NOT NULL, CASE WHEN dflt IS NULL THEN 0 ELSE object_id + id END, period, hidden, mask IS NOT NULL, 0, NULL
          FROM main._column WHERE {here}",
+    ),
+    (
+        "time_zone_info",
+        "(name sysname, current_utc_offset nvarchar(12), is_currently_dst bit)",
+        "{zones}",
+    ),
+    (
+        "masked_columns",
+        "(object_id int, name sysname NULL, column_id int, is_masked bit, masking_function nvarchar(4000) NULL)",
+        "SELECT object_id, name, id, 1, mask FROM main._column WHERE mask IS NOT NULL AND {here}",
     ),
     (
         "parameters",
@@ -184,7 +213,7 @@ const VIEWS: [(&str, &str, &str); 18] = [
         "(object_id int, is_track_columns_updated_on bit, min_valid_version bigint NULL, begin_version bigint NULL,
           cleanup_version bigint NULL)",
         "SELECT t.table_id, t.columns, v.min_valid, v.begin_version, v.cleanup
-         FROM main._ct_table t JOIN main._object o ON o.id = t.table_id AND o.db = {db}
+         FROM main._ct_table t JOIN main._object o ON o.id = t.table_id AND o.db = {db}{visible}
          JOIN main._ct_valid v ON v.id = (SELECT max(id) FROM main._ct_valid WHERE table_id = t.table_id)",
     ),
     (

@@ -1,9 +1,10 @@
 //! The rows of a bulk load: COLMETADATA, rows, DONE.
 
 use rusqlite::types::Value;
+use tidemark_tds::reader::Reader;
 
 use super::decode::{self, WireType};
-use super::reader::{Reader, incorrect};
+use super::incorrect;
 use crate::error::SqlResult;
 use crate::value::Ty;
 

@@ -1,8 +1,10 @@
 //! Types and values as clients send them: parameters and rows of a bulk load.
 
 use rusqlite::types::Value;
+use tidemark_tds::reader::Reader;
+use tidemark_tds::tokens::from_utf16;
 
-use super::reader::{Reader, incorrect};
+use super::incorrect;
 use crate::error::{SqlError, SqlResult};
 use crate::value::calendar::{DATETIME_DAY, DAY};
 use crate::value::datum::Datum;
@@ -241,7 +243,7 @@ fn read(bytes: Option<Vec<u8>>, wire: WireType) -> SqlResult<Value> {
                 .strip_prefix(&[0xFF, 0xFE])
                 .filter(|_| ty == Ty::Xml)
                 .unwrap_or(&bytes);
-            Datum::Str(text::from_utf16(bytes))
+            Datum::Str(from_utf16(bytes))
         }
         _ if wire.utf8 => Datum::Str(String::from_utf8_lossy(&bytes).into_owned()),
         _ => Datum::Str(text::from_bytes(&bytes)),

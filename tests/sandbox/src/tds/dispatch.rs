@@ -5,18 +5,20 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
 use rusqlite::types::Value;
+use tidemark_tds::login;
+use tidemark_tds::packet::{self, Message};
+use tidemark_tds::reader::Reader;
+use tidemark_tds::tokens::{self, from_utf16};
 
-use super::packet::{self, Message};
-use super::reader::Reader;
 use super::wire::Wire;
-use super::{bulk, login, rpc};
+use super::{bulk, rpc};
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::locks::locked;
 use crate::sql::catalog;
 use crate::sql::exec::{Manager, Session, Sink};
-use crate::value::{Ty, text};
+use crate::value::Ty;
 
 /// Serves a connection whose first message is LOGIN7, until it ends.
 pub fn serve(engine: &Arc<Engine>, first: &Message, requests: &Receiver<Message>, wire: &mut Wire) {
@@ -34,7 +36,7 @@ pub fn serve(engine: &Arc<Engine>, first: &Message, requests: &Receiver<Message>
         if message.status & (packet::RESET | packet::RESET_KEEP) != 0 {
             let (trancount, keep) = (session.trancount, message.status & packet::RESET_KEEP != 0);
             session.reset_connection(keep && trancount > 0, wire);
-            login::env_bytes(wire.token(), 18, &[], &[]);
+            tokens::env_bytes(wire.token(), 18, &[], &[]);
         }
         request(&mut session, &message, wire);
         if wire.is_gone() {
@@ -83,7 +85,7 @@ fn faulty(session: &Session, wire: &mut Wire, text: &str) -> SqlResult<bool> {
 fn batch(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlResult<()> {
     let mut r = Reader::new(payload);
     r.all_headers()?;
-    let sql = text::from_utf16(r.rest());
+    let sql = from_utf16(r.rest());
     if !faulty(session, wire, &sql)? {
         session.batch(&sql, wire);
     }
@@ -139,7 +141,7 @@ fn transaction(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlRes
     let kind = r.u16()?;
     let name = |r: &mut Reader<'_>| -> SqlResult<String> {
         let bytes = usize::from(r.u8()?);
-        Ok(text::from_utf16(r.bytes(bytes)?))
+        Ok(from_utf16(r.bytes(bytes)?))
     };
     let again = |r: &mut Reader<'_>| r.u8().is_ok_and(|flags| flags & 1 != 0);
     let request = match kind {
@@ -165,57 +167,65 @@ fn log_in(engine: &Arc<Engine>, payload: &[u8], wire: &mut Wire) -> Option<Sessi
     let login = match login::parse(payload) {
         Ok(login) => login,
         Err(e) => {
-            refuse(wire, &[e]);
+            refuse(wire, &[e.into()]);
             return None;
         }
     };
-    if let Err(errors) = check(engine, &login) {
-        refuse(wire, &errors);
-        return None;
-    }
+    let is_first = match check(engine, &login) {
+        Ok(is_first) => is_first,
+        Err(errors) => {
+            refuse(wire, &errors);
+            return None;
+        }
+    };
     let opened = Session::new(engine).and_then(|mut session| {
+        if !is_first {
+            session.log_in(&login.user, &login.password)?;
+        }
         if !login.database.is_empty() {
             session.db =
                 catalog::database(session.conn(), &login.database)?.ok_or_else(|| cannot_open(&login.database))?;
             session.home.clone_from(&session.db);
         }
-        Ok(session)
+        if session.may_enter(&session.db)? {
+            Ok(session)
+        } else {
+            Err(cannot_open(&session.db))
+        }
     });
     let mut session = match opened {
         Ok(session) => session,
+        Err(e) if e.number == 18456 => {
+            refuse(wire, &[e]);
+            return None;
+        }
         Err(e) => {
-            refuse(wire, &[e, login::failed(&login.user)]);
+            refuse(wire, &[e, failed(&login.user)]);
             return None;
         }
     };
     session.client_host.clone_from(&login.host);
     session.client_app.clone_from(&login.app);
-    let size = login::packet_size(login.packet_size);
-    login::env_text(wire.token(), 1, &session.db, "master");
+    tokens::env_text(wire.token(), tokens::DATABASE, &session.db, "master");
     wire.info(&SqlError::of(5701, &[&session.db]).at(1));
-    login::env_bytes(wire.token(), 7, &super::encode::COLLATION, &[]);
-    login::env_text(wire.token(), 2, "us_english", "");
     wire.info(&SqlError::of(5703, &[]).at(1));
-    login::acknowledge(wire.token(), answered(login.version));
-    if login.token.is_some() {
-        login::acknowledge_token(wire.token());
-    }
-    login::env_text(wire.token(), 4, &size.to_string(), "4096");
+    login::acknowledge(wire.token(), &login);
     wire.finish();
-    wire.agree(size, login.version);
+    wire.agree(login.packet_bytes, login.version);
     Some(session)
 }
 
-/// The version that the server answers with: the client's, but no newer than the server's.
-fn answered(asked: u32) -> u32 {
-    if asked > login::TDS_7_4 { login::TDS_7_4 } else { asked }
+/// 18456
+fn failed(user: &str) -> SqlError {
+    SqlError::of(18456, &[&user]).at(1)
 }
 
 fn cannot_open(database: &str) -> SqlError {
     SqlError::of(4060, &[&database]).at(1)
 }
 
-fn check(engine: &Engine, login: &login::Login) -> Result<(), Vec<SqlError>> {
+/// Whether it is the login that the server was started with; any other is one that was created, or none.
+fn check(engine: &Engine, login: &login::Login) -> Result<bool, Vec<SqlError>> {
     // 8.0 is 0x08000000; every other version has its major number in the high half of the first byte.
     if login.version < login::TDS_7_3 && login.version != 0x0800_0000 {
         return Err(vec![SqlError::of(17835, &[])]);
@@ -227,16 +237,14 @@ fn check(engine: &Engine, login: &login::Login) -> Result<(), Vec<SqlError>> {
     if let Some(fault) = engine.faults.meet(asked)
         && let Action::Error(error) = fault.action
     {
-        return Err(vec![error, login::failed(&login.user)]);
+        return Err(vec![error, failed(&login.user)]);
     }
-    let is_known = match &login.token {
-        Some(token) => locked(&engine.token).as_ref() == Some(token),
-        None => login.user.eq_ignore_ascii_case(&engine.username) && login.password == engine.password,
-    };
-    match is_known {
-        true => Ok(()),
-        false if login.token.is_some() => Err(vec![login::failed("<token-identified principal>")]),
-        false => Err(vec![login::failed(&login.user)]),
+    match &login.token {
+        Some(token) if locked(&engine.token).as_ref() == Some(token) => Ok(true),
+        Some(_) => Err(vec![failed("<token-identified principal>")]),
+        None if !login.user.eq_ignore_ascii_case(&engine.username) => Ok(false),
+        None if login.password == engine.password => Ok(true),
+        None => Err(vec![failed(&login.user)]),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Types and values as the server sends them.
 
 use rusqlite::types::ValueRef;
+use tidemark_tds::login::LATIN1;
+use tidemark_tds::tokens::{b_varchar, us_varchar};
 
 use crate::error::SqlResult;
 use crate::value::calendar::{DATETIME_DAY, DAY};
@@ -8,25 +10,8 @@ use crate::value::datum::{bad, blob_decimal, blob_guid, blob_offset};
 use crate::value::ty::{decimal_bytes, time_bytes};
 use crate::value::{MAX, Ty, text};
 
-/// `SQL_Latin1_General_CP1_CI_AS`.
-pub const COLLATION: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
-
 /// Bytes of a `(max)` value in a chunk at most. Clients refuse chunks of many megabytes.
 const CHUNK: usize = 8_000;
-
-/// Writes text with a length byte.
-pub fn b_varchar(out: &mut Vec<u8>, s: &str) {
-    let units: Vec<u16> = s.encode_utf16().take(255).collect();
-    out.push(units.len().to_le_bytes()[0]);
-    out.extend(units.into_iter().flat_map(u16::to_le_bytes));
-}
-
-/// Writes text with a two-byte length.
-pub fn us_varchar(out: &mut Vec<u8>, s: &str) {
-    let units: Vec<u16> = s.encode_utf16().take(65_535).collect();
-    out.extend_from_slice(&u16::try_from(units.len()).unwrap_or(u16::MAX).to_le_bytes());
-    out.extend(units.into_iter().flat_map(u16::to_le_bytes));
-}
 
 /// The user type of COLMETADATA: 80 for rowversion, 0 for all others.
 pub fn user_type(ty: Ty) -> u32 {
@@ -53,7 +38,7 @@ pub fn type_info(out: &mut Vec<u8>, ty: Ty, nullable: bool) {
         _ => out.push(ty.max_length().to_le_bytes()[0]),
     }
     if ty.is_string() && ty != Ty::Xml {
-        out.extend_from_slice(&COLLATION);
+        out.extend_from_slice(&LATIN1);
     }
 }
 

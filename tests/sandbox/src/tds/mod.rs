@@ -1,12 +1,15 @@
-//! The protocol: packets, login, tokens, types on the wire, requests.
+//! The protocol after the login: requests, tokens, types on the wire.
 
 pub mod bulk;
 pub mod decode;
 pub mod dispatch;
 pub mod encode;
-pub mod login;
-pub mod packet;
-pub mod prelogin;
-pub mod reader;
 pub mod rpc;
 pub mod wire;
+
+use crate::error::SqlError;
+
+/// 4002, a payload is not what the protocol says.
+pub fn incorrect() -> SqlError {
+    SqlError::of(4002, &[])
+}

@@ -1,9 +1,9 @@
 //! Remote procedure calls.
 
 use rusqlite::types::Value;
+use tidemark_tds::reader::Reader;
 
 use super::decode;
-use super::reader::Reader;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::exec::Argument;
 use crate::sql::parser;

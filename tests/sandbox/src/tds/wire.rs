@@ -5,18 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
+use tidemark_tds::tokens::{self, DONE, DONE_IN_PROC, DONE_PROC, Told, b_varchar, us_varchar};
+use tidemark_tds::{login, packet};
 use tokio::sync::mpsc::Sender;
 
-use super::{encode, login, packet};
+use super::encode;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::sql::bind::OutColumn;
 use crate::sql::exec::{Sink, Transition};
 use crate::value::Ty;
-
-const DONE: u8 = 0xFD;
-const DONE_PROC: u8 = 0xFE;
-const DONE_IN_PROC: u8 = 0xFF;
 
 const MORE: u16 = 0x01;
 const ERROR: u16 = 0x02;
@@ -121,10 +119,7 @@ impl Wire {
     }
 
     fn put_done(&mut self, done: Done) {
-        self.payload.push(done.token);
-        self.payload.extend_from_slice(&done.status.to_le_bytes());
-        self.payload.extend_from_slice(&done.command.to_le_bytes());
-        self.payload.extend_from_slice(&done.count.to_le_bytes());
+        tokens::done(&mut self.payload, done.token, done.status, done.command, done.count);
     }
 
     fn push_done(&mut self, token: u8, status: u16, command: u16, count: u64) {
@@ -141,6 +136,7 @@ impl Wire {
         let body = self.size - packet::HEADER;
         let keep = if end { 0 } else { self.payload.len() % body };
         let rest = self.payload.split_off(self.payload.len() - keep);
+        self.gone |= packet::is_too_long(self.payload.len(), self.size);
         if !self.payload.is_empty() && !self.gone {
             let frames = packet::frame(packet::RESPONSE, &self.payload, self.size, end, &mut self.next_id);
             self.gone = self.out.blocking_send(frames).is_err();
@@ -202,7 +198,7 @@ impl Wire {
         for (name, ordinal, ty, value) in outputs {
             out.push(0xAC);
             out.extend_from_slice(&u16::try_from(*ordinal).unwrap_or(0).to_le_bytes());
-            encode::b_varchar(
+            b_varchar(
                 out,
                 &if name.is_empty() {
                     String::new()
@@ -232,23 +228,20 @@ impl Wire {
     }
 
     fn message(&mut self, token: u8, error: &SqlError) {
-        let mut body = Vec::new();
-        body.extend_from_slice(&error.number.to_le_bytes());
-        body.push(error.state);
-        body.push(error.class);
-        encode::us_varchar(&mut body, &error.message);
-        encode::b_varchar(&mut body, "sandbox");
-        encode::b_varchar(&mut body, &error.procedure);
-        body.extend_from_slice(&error.line.to_le_bytes());
-        let out = self.token();
-        out.push(token);
-        out.extend_from_slice(&u16::try_from(body.len()).unwrap_or(u16::MAX).to_le_bytes());
-        out.extend_from_slice(&body);
+        let told = Told {
+            number: error.number,
+            state: error.state,
+            class: error.class,
+            message: &error.message,
+            procedure: &error.procedure,
+            line: error.line,
+        };
+        tokens::message(self.token(), token, "sandbox", &told);
     }
 
     /// An ERROR token alone, without the DONE of a statement.
     pub fn error_token(&mut self, error: &SqlError) {
-        self.message(0xAA, error);
+        self.message(tokens::ERROR, error);
     }
 
     fn done_token(&self) -> u8 {
@@ -304,10 +297,10 @@ impl Wire {
                 let parts = column.origin.as_ref().map(|o| o.table.as_slice()).unwrap_or_default();
                 out.push(parts.len().to_le_bytes()[0]);
                 for part in parts {
-                    encode::us_varchar(out, part);
+                    us_varchar(out, part);
                 }
             }
-            encode::b_varchar(out, &column.name);
+            b_varchar(out, &column.name);
         }
     }
 
@@ -378,25 +371,25 @@ impl Sink for Wire {
     }
 
     fn info(&mut self, message: &SqlError) {
-        self.message(0xAB, message);
+        self.message(tokens::INFO, message);
     }
 
     fn error(&mut self, error: &SqlError) {
-        self.message(0xAA, error);
+        self.message(tokens::ERROR, error);
         let token = self.done_token();
         self.push_done(token, ERROR, 0, 0);
     }
 
     fn database(&mut self, old: &str, new: &str) {
-        login::env_text(self.token(), 1, new, old);
+        tokens::env_text(self.token(), tokens::DATABASE, new, old);
     }
 
     fn transaction(&mut self, change: Transition) {
         let out = self.token();
         match change {
-            Transition::Begun(id) => login::env_bytes(out, 8, &id.to_le_bytes(), &[]),
-            Transition::Committed(id) => login::env_bytes(out, 9, &[], &id.to_le_bytes()),
-            Transition::RolledBack(id) => login::env_bytes(out, 10, &[], &id.to_le_bytes()),
+            Transition::Begun(id) => tokens::env_bytes(out, 8, &id.to_le_bytes(), &[]),
+            Transition::Committed(id) => tokens::env_bytes(out, 9, &[], &id.to_le_bytes()),
+            Transition::RolledBack(id) => tokens::env_bytes(out, 10, &[], &id.to_le_bytes()),
         }
     }
 

@@ -48,19 +48,6 @@ pub fn narrowed(text: String) -> String {
     }
 }
 
-/// UTF-16 little endian bytes of a text.
-pub fn to_utf16(text: &str) -> Vec<u8> {
-    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
-}
-
-/// Text of UTF-16 little endian bytes; unpaired surrogates become U+FFFD.
-pub fn from_utf16(bytes: &[u8]) -> String {
-    let units = bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]]));
-    char::decode_utf16(units)
-        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect()
-}
-
 /// Length in the type's own units: UTF-16 units or bytes of the code page.
 pub fn units(text: &str, unicode: bool) -> usize {
     if text.is_ascii() {

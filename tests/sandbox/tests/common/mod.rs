@@ -78,6 +78,19 @@ pub fn lines(sets: &[ResultSet]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Runs each statement as this login and compares.
+pub fn all_as(session: &mut OpenSession, cases: &[(&str, Result<&str, i32>)]) {
+    for (sql, want) in cases {
+        let got = session.run(sql);
+        let why = got.errors.first().map(ToString::to_string).unwrap_or_default();
+        let got = match got.errors.first() {
+            Some(error) => Err(error.number),
+            None => Ok(lines(&got.sets)),
+        };
+        assert_eq!(got, want.map(str::to_owned), "{sql} {why}");
+    }
+}
+
 /// A statement, and its last result or the number of its error.
 pub type Case = (&'static str, Result<&'static str, i32>);
 

@@ -17,7 +17,7 @@ pub fn aggregates(select: &Select) -> bool {
     !select.group.is_empty()
         || select.having.is_some()
         || select.items.iter().any(|item| match item {
-            Item::Star(_) => false,
+            Item::Star(_) | Item::Every => false,
             Item::Expr(e, _) | Item::Assign(_, _, e) => contains(e),
         })
 }

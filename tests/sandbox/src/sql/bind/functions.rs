@@ -3,7 +3,8 @@
 use super::types::{common_of, implicit, string_of, to};
 use super::{Binder, Bound, aggregate};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Call, Expr};
+use crate::sql::ast::{AT_TIME_ZONE, Call, Expr};
+use crate::value::calendar::SECOND;
 use crate::value::{MAX, Ty};
 
 /// What an argument is converted to.
@@ -117,6 +118,8 @@ impl Binder<'_> {
             "SYSDATETIME" | "SYSUTCDATETIME" => self.clock(name, call, Ty::DateTime2(7)),
             "SYSDATETIMEOFFSET" => self.clock(name, call, Ty::DateTimeOffset(7)),
             "DATEADD" => self.date_add(call),
+            "DATEPART" => self.part_of_date(call),
+            AT_TIME_ZONE => self.at_time_zone(call),
             _ => match FUNCTIONS.iter().find(|function| function.0 == name) {
                 Some(function) => self.plain(function, call),
                 None => self
@@ -249,10 +252,38 @@ impl Binder<'_> {
         Ok(to(Bound::required(format!("({})", filled.join(" || ")), whole), ty))
     }
 
-    /// The moment of the statement, which is UTC.
+    /// The moment of the statement: UTC, or what the server's wall clock shows.
     fn clock(&mut self, name: &str, call: &Call, ty: Ty) -> SqlResult<Bound> {
         arguments(name, call, 0, 0)?;
-        Ok(to(Bound::required(self.now(), Ty::DateTime2(7)), ty))
+        let (now, offset) = self.now();
+        if let Ty::DateTimeOffset(_) = ty {
+            return Ok(Bound::required(format!("t_offset({now}, {offset})"), ty));
+        }
+        let ahead = if name.contains("UTC") {
+            0
+        } else {
+            i64::from(offset) * 60 * SECOND
+        };
+        Ok(to(Bound::required(format!("({now} + {ahead})"), Ty::DateTime2(7)), ty))
+    }
+
+    /// `AT TIME ZONE` of a moment that has an offset.
+    fn at_time_zone(&mut self, call: &Call) -> SqlResult<Bound> {
+        let (value, zone) = (self.expr(&call.args[0])?, self.text_arg(call, 1)?);
+        if !matches!(value.ty, Ty::DateTimeOffset(_)) {
+            return Err(SqlError::unsupported("AT TIME ZONE of a time without an offset"));
+        }
+        Ok(Bound::new(format!("t_zone({}, {})", value.sql, zone.sql), value.ty))
+    }
+
+    fn part_of_date(&mut self, call: &Call) -> SqlResult<Bound> {
+        arguments("DATEPART", call, 2, 2)?;
+        if !matches!(&call.args[0], Expr::Col(name) if ["tzoffset", "tz"].contains(&name[0].to_ascii_lowercase().as_str()))
+        {
+            return Err(SqlError::unsupported("DATEPART of anything but the offset"));
+        }
+        let value = self.arg(call, 1, Ty::DateTimeOffset(7))?;
+        Ok(Bound::new(format!("t_tzoffset({})", value.sql), Ty::Int).nullable(value.nullable))
     }
 
     fn date_add(&mut self, call: &Call) -> SqlResult<Bound> {

@@ -115,14 +115,43 @@ impl Binder<'_> {
                 );
                 Self::maybe_int(s.lookup_id(&sql, &schema)?, Ty::Int)
             }
-            // The one login has every right.
-            "HAS_PERMS_BY_NAME" => Self::int(1, Ty::Int),
+            "HAS_PERMS_BY_NAME" => self.has_permission(call)?,
             "SCOPE_IDENTITY" => self.identity_value(s.scope_identity),
             "CHANGE_TRACKING_CURRENT_VERSION" => self.current_version(call)?,
             "CHANGE_TRACKING_MIN_VALID_VERSION" => self.min_valid_version(call)?,
             "ERROR_NUMBER" | "ERROR_MESSAGE" | "ERROR_STATE" => self.error_fact(name),
             _ => return Ok(None),
         }))
+    }
+
+    /// `HAS_PERMS_BY_NAME`: NULL for what there is not, or is not offered.
+    fn has_permission(&mut self, call: &Call) -> SqlResult<Bound> {
+        arguments("HAS_PERMS_BY_NAME", call, 3, 5)?;
+        let class = self.constant(call, 1)?.unwrap_or_default().to_ascii_uppercase();
+        let right = self.constant(call, 2)?.unwrap_or_default().to_ascii_uppercase();
+        let named = self.constant(call, 0)?.and_then(|text| parser::name(&text).ok());
+        let object = match (class.as_str(), named) {
+            ("DATABASE", _) => Some(0),
+            ("OBJECT", Some(name)) => {
+                catalog::object(self.session.conn(), &self.session.place(&name)?)?.map(|(id, ..)| id)
+            }
+            _ => None,
+        };
+        let Some(object) = object.map(|id| id.to_string()) else {
+            return Ok(Self::maybe_int(None, Ty::Int));
+        };
+        if call.args.len() == 3 {
+            return Ok(Bound::new(self.session.has_right(&right, &object), Ty::Int));
+        }
+        let (column, has) = (
+            self.arg(call, 3, NAME)?,
+            self.session.has_column_right(&right, &object, "c.id"),
+        );
+        let sql = format!(
+            "(SELECT {has} FROM main._column c WHERE c.object_id = {object} AND c.name = {})",
+            column.sql
+        );
+        Ok(Bound::new(sql, Ty::Int))
     }
 
     fn object_id(&mut self, call: &Call) -> SqlResult<Option<i64>> {
@@ -135,9 +164,18 @@ impl Binder<'_> {
             return Ok(None);
         };
         let found = catalog::object(self.session.conn(), &place)?;
-        Ok(found
-            .filter(|(_, kind, _)| wanted.is_none_or(|w| w == *kind))
-            .map(|(id, ..)| id))
+        let Some((id, ..)) = found.filter(|(_, kind, _)| wanted.is_none_or(|w| w == *kind)) else {
+            return Ok(None);
+        };
+        let visible = format!(
+            "SELECT id FROM main._object o WHERE o.id = ?1{}",
+            self.session.visible()
+        );
+        if place.is_temp() {
+            Ok(Some(id))
+        } else {
+            self.session.lookup_id(&visible, &id.to_string())
+        }
     }
 
     /// A name that the catalog has for a number, which may be a column.

@@ -6,6 +6,7 @@ mod cte;
 mod expr;
 mod functions;
 mod literal;
+pub mod mask;
 mod metadata;
 mod order;
 mod query;
@@ -15,7 +16,9 @@ pub mod types;
 
 use rusqlite::types::Value;
 
+use crate::clock::Clock;
 use crate::error::{SqlError, SqlResult};
+use crate::locks::locked;
 use crate::sql::exec::Session;
 use crate::value::{Collation, Ty, collation};
 
@@ -110,6 +113,12 @@ pub struct SourceColumn {
     pub name: String,
     /// What it is.
     pub bound: Bound,
+    /// Whether `*` leaves it out.
+    pub hidden: bool,
+    /// Whether the session may not read it.
+    pub denied: bool,
+    /// The mask that is shown in place of its values.
+    pub mask: Option<String>,
 }
 
 /// A source in `FROM`.
@@ -173,8 +182,10 @@ pub struct Binder<'s> {
     /// The sources of the outermost select bound last.
     pub sources: Vec<Source>,
     ctes: Vec<Cte>,
+    /// The masks of the columns that the item bound now has met.
+    masks: Vec<String>,
     next_handle: u32,
-    now: Option<String>,
+    now: Option<(String, Clock)>,
     /// A table that is read as it is, with what others have not committed.
     pub uncommitted: Option<i64>,
 }
@@ -239,6 +250,7 @@ impl<'s> Binder<'s> {
             scopes: Vec::new(),
             sources: Vec::new(),
             ctes: Vec::new(),
+            masks: Vec::new(),
             next_handle: 0,
             now: None,
             uncommitted: None,
@@ -256,14 +268,31 @@ impl<'s> Binder<'s> {
         format!("s{}", self.next_handle)
     }
 
-    /// The clock, read once for the whole statement: 100 ns since 0001-01-01 UTC.
-    pub fn now(&mut self) -> String {
-        if let Some(now) = &self.now {
-            return now.clone();
-        }
-        let now = self.param(Value::Integer(crate::value::calendar::utc_now()));
-        self.now = Some(now.clone());
-        now
+    /// The clock, read once for the whole statement: 100 ns since 0001-01-01 UTC, and the wall clock's minutes from it.
+    pub fn now(&mut self) -> (String, i16) {
+        let (sql, clock) = match self.now.clone() {
+            Some(now) => now,
+            None => {
+                let clock = locked(&self.session.engine.clock).read();
+                (self.param(Value::Integer(clock.now())), clock)
+            }
+        };
+        self.now = Some((sql.clone(), clock));
+        (sql, clock.zone.offset(clock.now()))
+    }
+
+    /// 230
+    fn denied(&self, column: &SourceColumn) -> SqlError {
+        let table = column
+            .bound
+            .column
+            .as_ref()
+            .map(|c| c.table.as_slice())
+            .unwrap_or_default();
+        let [schema, table] = table else {
+            return SqlError::no_column(&column.name);
+        };
+        SqlError::of(230, &[&"SELECT", &column.name, table, &self.session.db, schema])
     }
 
     /// Resolves a column by its name of one to four parts.
@@ -278,16 +307,21 @@ impl<'s> Binder<'s> {
             {
                 return Ok(Bound::new(format!("{}._rowid_", source.handle), Ty::BigInt));
             }
-            let mut found: Vec<Bound> = Vec::new();
+            let mut found: Vec<&SourceColumn> = Vec::new();
             for source in scope.sources.iter().filter(|s| s.matches(qualifier)) {
                 found.extend(
                     source
                         .columns
                         .iter()
-                        .filter(|c| crate::value::text::same(&c.name, column))
-                        .map(|c| c.bound.clone()),
+                        .filter(|c| crate::value::text::same(&c.name, column)),
                 );
             }
+            if let Some(denied) = found.iter().find(|c| c.denied) {
+                return Err(self.denied(denied));
+            }
+            let masks: Vec<String> = found.iter().filter_map(|c| c.mask.clone()).collect();
+            self.masks.extend(masks);
+            let mut found: Vec<Bound> = found.into_iter().map(|c| c.bound.clone()).collect();
             match found.len() {
                 0 => continue,
                 1 => {

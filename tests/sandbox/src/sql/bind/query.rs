@@ -3,7 +3,7 @@
 use super::types::{common, implicit};
 use super::{Binder, Bound, BoundQuery, Grouping, Label, OutColumn, Scope, aggregate};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, Expr, Item, Query, Select};
+use crate::sql::ast::{Body, Item, Query, Select};
 use crate::value::Ty;
 
 /// A body before its order: the items of each select are still apart from the text around them.
@@ -185,7 +185,9 @@ impl Binder<'_> {
 
     pub(super) fn select(&mut self, select: &Select) -> SqlResult<Part> {
         self.scopes.push(Scope::default());
+        let outer = std::mem::take(&mut self.masks);
         let result = self.select_in_scope(select);
+        self.masks = outer;
         let scope = self.scopes.pop();
         result.map(|mut part| {
             part.scope = scope;
@@ -220,22 +222,9 @@ impl Binder<'_> {
         let mut items = Vec::new();
         for item in &select.items {
             match item {
-                Item::Star(qualifier) => items.extend(self.star(qualifier)?),
-                Item::Expr(e, name) => {
-                    let bound = self.expr(e)?;
-                    let name = match (name, e) {
-                        (Some(name), _) => name.clone(),
-                        (None, Expr::Col(parts)) => bound
-                            .column
-                            .as_ref()
-                            .map(|c| c.name.clone())
-                            .filter(|n| !n.is_empty())
-                            .or_else(|| parts.last().cloned())
-                            .unwrap_or_default(),
-                        _ => String::new(),
-                    };
-                    items.push((bound, name));
-                }
+                Item::Star(qualifier) => items.extend(self.star(qualifier, false)?),
+                Item::Every => items.extend(self.star(&[], true)?),
+                Item::Expr(..) => items.extend(self.named_item(item)?),
                 Item::Assign(..) => {
                     return Err(SqlError::of(141, &[]));
                 }
@@ -273,19 +262,27 @@ impl Binder<'_> {
         }
     }
 
-    pub(super) fn star(&mut self, qualifier: &[String]) -> SqlResult<Vec<(Bound, String)>> {
+    pub(super) fn star(&mut self, qualifier: &[String], every: bool) -> SqlResult<Vec<(Bound, String)>> {
         let scope = self.scopes.last();
         let sources = scope.map(|s| s.sources.as_slice()).unwrap_or_default();
-        let items: Vec<(Bound, String)> = sources
-            .iter()
-            .filter(|s| s.matches(qualifier))
-            .flat_map(|s| s.columns.iter().map(|c| (c.bound.clone(), c.name.clone())))
-            .collect();
+        let all = sources.iter().filter(|s| s.matches(qualifier)).flat_map(|s| &s.columns);
+        if let Some(denied) = all.clone().find(|c| c.denied && !c.hidden && !every) {
+            return Err(self.denied(denied));
+        }
+        let shown = all.filter(|c| every || !c.hidden).cloned().collect::<Vec<_>>();
         if sources.is_empty() {
             return Err(SqlError::of(263, &[]));
         }
         if !qualifier.is_empty() && !sources.iter().any(|s| s.matches(qualifier)) {
             return Err(SqlError::of(107, &[&qualifier.join(".")]));
+        }
+        let mut items = Vec::with_capacity(shown.len());
+        for column in shown {
+            let bound = match &column.mask {
+                Some(mask) if !every => self.masked(column.bound, mask)?,
+                _ => column.bound,
+            };
+            items.push((bound, column.name));
         }
         if let Some(grouping) = self.scopes.last_mut().and_then(|s| s.grouping.as_mut()) {
             for (bound, name) in &items {

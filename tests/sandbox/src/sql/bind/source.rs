@@ -116,7 +116,13 @@ impl Binder<'_> {
                 name: name.clone(),
                 ..o
             });
-            out.push(SourceColumn { name, bound });
+            out.push(SourceColumn {
+                name,
+                bound,
+                hidden: false,
+                denied: false,
+                mask: None,
+            });
         }
         self.add(Source {
             alias: alias.to_owned(),
@@ -134,7 +140,7 @@ impl Binder<'_> {
             let columns = cte.columns.clone();
             return self.derived(&cte.handle, &columns, alias.unwrap_or(one), &[]);
         }
-        if let Some(view) = sysviews::find(self.session.conn(), &self.session.db, name)? {
+        if let Some(view) = sysviews::find(self.session, name)? {
             let columns: Vec<OutColumn> = view
                 .columns
                 .iter()
@@ -147,7 +153,12 @@ impl Binder<'_> {
         let place = self.session.place(name)?;
         let table = self.session.table(&place, &name.join("."))?;
         let handle = self.handle();
-        self.add_table(&table, alias, &handle)?;
+        let source = self.table_source(&table, alias, &handle)?;
+        if source.columns.iter().all(|column| column.denied) {
+            self.session
+                .check_right("SELECT", table.id, &table.name, &table.schema)?;
+        }
+        self.add(source)?;
         Ok(format!("{} AS {handle}", self.rows_of(&table)?))
     }
 
@@ -189,6 +200,8 @@ impl Binder<'_> {
         } else {
             format!("{handle}.")
         };
+        let denied = self.session.columns_without("SELECT", table)?;
+        let masked = self.session.columns_without("UNMASK", table)?;
         for column in table.stored() {
             let mut bound =
                 Bound::new(format!("{prefix}{}", catalog::quote(&column.name)), column.ty).nullable(column.nullable);
@@ -200,6 +213,9 @@ impl Binder<'_> {
             source.columns.push(SourceColumn {
                 name: column.name.clone(),
                 bound,
+                hidden: column.hidden,
+                denied: denied.contains(&column.id),
+                mask: column.mask.clone().filter(|_| masked.contains(&column.id)),
             });
         }
         for (at, column) in table.columns.iter().enumerate() {
@@ -219,6 +235,9 @@ impl Binder<'_> {
                 SourceColumn {
                     name: column.name.clone(),
                     bound,
+                    hidden: false,
+                    denied: denied.contains(&column.id),
+                    mask: None,
                 },
             );
         }

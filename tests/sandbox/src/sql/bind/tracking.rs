@@ -29,9 +29,10 @@ impl Binder<'_> {
         }
         let sql = format!(
             "(SELECT v.min_valid FROM main._ct_valid v JOIN main._ct_table t ON t.table_id = v.table_id
-              JOIN main._object o ON o.id = v.table_id WHERE {} AND o.db = {} AND v.table_id = {}
+              JOIN main._object o ON o.id = v.table_id WHERE {} AND {} AND o.db = {} AND v.table_id = {}
               AND (v.number IS NULL OR v.number <= {}) ORDER BY v.id DESC LIMIT 1)",
             i64::from(on),
+            session.has_right("VIEW CHANGE TRACKING", &table.sql),
             literal(&session.db),
             table.sql,
             session.seen()
@@ -55,10 +56,11 @@ impl Binder<'_> {
         let session = self.session;
         let written = name.join(".");
         let place = session.place(name)?;
-        if place.is_temp() || sysviews::find(session.conn(), &session.db, name)?.is_some() {
+        if place.is_temp() || sysviews::find(session, name)?.is_some() {
             return Err(SqlError::of(22107, &[&written]));
         }
         let table = session.table(&place, &written)?;
+        session.check_right("VIEW CHANGE TRACKING", table.id, &table.name, &table.schema)?;
         let on = session.tracking_version(&table.db)?.is_some();
         let tracked = session.tracked(table.id)?.filter(|_| on);
         let tracked = tracked.ok_or_else(|| SqlError::of(22105, &[&written]))?;

@@ -177,6 +177,7 @@ impl Session {
 
     /// Statements that change the catalog.
     fn definition(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<()> {
+        self.check_definition(&statement.kind)?;
         let temporary = match &statement.kind {
             Kind::CreateTable(name, ..) => self.place(name)?.is_temp(),
             _ => false,
@@ -188,6 +189,7 @@ impl Session {
             Kind::CreateTable(name, columns, constraints) => s.create_table(name, columns, constraints),
             Kind::AddColumns(name, columns, constraints) => s.add_columns(name, columns, constraints),
             Kind::DropColumns(name, columns, missing_ok) => s.drop_columns(name, columns, *missing_ok),
+            Kind::SetMask(name, column, mask) => s.set_mask(name, column, mask.as_deref()),
             Kind::Drop(what, names, missing_ok) => names.iter().try_for_each(|n| s.drop_object(what, n, *missing_ok)),
             Kind::CreateIndex(name, table, columns, unique) => s.create_index(name, table, columns, *unique),
             Kind::DropIndex(name, table, missing_ok) => s.drop_index(name, table, *missing_ok),
@@ -195,6 +197,9 @@ impl Session {
             Kind::EnableTracking(name, columns) => s.enable_tracking(name, *columns),
             Kind::DisableTracking(name) => s.disable_tracking(name),
             Kind::CreateSchema(name) => s.create_schema(name),
+            Kind::CreateLogin(name, password) => s.create_login(name, password),
+            Kind::CreateUser(name, login) => s.create_user(name, login),
+            Kind::Permission(permission) => s.set_rights(permission),
             Kind::CreateDatabase(name) => s.create_database(name),
             Kind::CreateType(name, body) => s.create_type(name, body),
             Kind::CreateProcedure(name, parameters, text, create, alter) => {
@@ -326,6 +331,7 @@ fn defined_anew(kind: &Kind) -> Option<&Name> {
     match kind {
         Kind::AddColumns(name, ..)
         | Kind::DropColumns(name, ..)
+        | Kind::SetMask(name, ..)
         | Kind::CreateIndex(_, name, ..)
         | Kind::DropIndex(_, name, _)
         | Kind::EnableTracking(name, _)

@@ -3,6 +3,7 @@
 use super::Session;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule};
+use crate::sql::bind::mask::mask_of;
 use crate::sql::bind::{Binder, Scope};
 use crate::sql::catalog::{self, Column, Table, quote};
 use crate::sql::parser;
@@ -100,6 +101,9 @@ impl Session {
             });
         }
         let collation = collation_of(def, ty)?;
+        if let Some(mask) = &def.mask {
+            mask_of(mask)?;
+        }
         if let Some(text) = &def.default {
             // A default must be an expression without columns; its conversion is checked when it is used.
             Binder::new(self).expr(&parser::expression(text)?)?;
@@ -124,6 +128,8 @@ impl Session {
             default: def.default.clone(),
             computed: def.computed.clone(),
             period: def.period,
+            hidden: def.hidden,
+            mask: def.mask.clone(),
         })
     }
 

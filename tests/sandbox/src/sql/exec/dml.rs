@@ -57,6 +57,7 @@ impl Session {
         self.check_writable(&target.table)?;
         let count = self.write(sink, |session, _| {
             let table = session.table_named(aliased(&target.from, &target.table).unwrap_or(&target.table))?;
+            session.check_right(verb, table.id, &table.name, &table.schema)?;
             session.lock_for_change(&table)?;
             let mut binder = Binder::new(session);
             let sql = bind(&mut binder, &table)?;

@@ -33,6 +33,7 @@ impl Session {
         self.check_writable(name)?;
         let (table, count) = self.write(sink, |session, _| {
             let table = session.table_named(name)?;
+            session.check_right("INSERT", table.id, &table.name, &table.schema)?;
             session.lock_for_change(&table)?;
             let numbered = session.open_log(&table)?;
             let mut binder = Binder::new(session);
@@ -74,6 +75,7 @@ impl Session {
     /// Readies a bulk load.
     pub(super) fn insert_bulk(&mut self, name: &Name, columns: &[(String, Ty)], keep_nulls: bool) -> SqlResult<()> {
         let table = self.table_named(name)?;
+        self.check_right("INSERT", table.id, &table.name, &table.schema)?;
         for (column, _) in columns {
             table.column(column).ok_or_else(|| SqlError::no_column(column))?;
         }
@@ -214,7 +216,7 @@ fn targets(
             table
                 .columns
                 .iter()
-                .filter(|c| c.computed.is_none() && c.ty != Ty::RowVersion && c.identity.is_none())
+                .filter(|c| c.computed.is_none() && c.ty != Ty::RowVersion && c.identity.is_none() && !c.hidden)
                 .cloned(),
         );
         if explicit_identity && !bulk && table.columns.iter().any(|c| c.identity.is_some()) {

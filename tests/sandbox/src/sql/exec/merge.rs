@@ -108,7 +108,7 @@ impl Session {
 fn pairing(merge: &Merge, target: &str, source: &str, into: &Name) -> Query {
     let rows = Select {
         items: vec![
-            Item::Star(Vec::new()),
+            Item::Every,
             Item::Expr(Expr::Int("1".to_owned()), Some(SOURCE.to_owned())),
         ],
         from: vec![merge.source.clone()],

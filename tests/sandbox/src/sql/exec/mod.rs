@@ -16,6 +16,7 @@ mod objects;
 mod options;
 mod procedure;
 mod query;
+mod rights;
 mod session;
 mod sink;
 mod statement;

@@ -85,6 +85,10 @@ impl Session {
     /// `USE`
     pub(super) fn use_database(&mut self, name: &str, sink: &mut dyn Sink) -> SqlResult<()> {
         let found = catalog::database(self.conn(), name)?.ok_or_else(|| SqlError::of(911, &[&name]))?;
+        if !self.may_enter(&found)? {
+            let login = self.login.as_deref().unwrap_or_default();
+            return Err(SqlError::of(916, &[&login, &found]));
+        }
         let old = std::mem::replace(&mut self.db, found);
         sink.database(&old, &self.db);
         sink.info(&SqlError::of(5701, &[&self.db]));

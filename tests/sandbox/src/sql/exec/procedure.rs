@@ -147,6 +147,7 @@ impl Session {
             return Ok(result);
         }
         let procedure = self.procedure(name)?;
+        self.check_right("EXECUTE", procedure.id, &procedure.name, &procedure.schema)?;
         let (parameters, body) = parser::procedure_body(&procedure.definition)?;
         let (frame, positions) = self.bind_arguments(&procedure.name, &parameters, &arguments)?;
         let outer_db = std::mem::replace(&mut self.db, procedure.db.clone());

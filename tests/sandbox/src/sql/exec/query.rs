@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, ColumnDef, Expr, Item, Name, Query};
+use crate::sql::ast::{Body, ColumnDef, Expr, Item, Kind, Name, Query};
 use crate::sql::bind::{Binder, BoundQuery, Scope, Source};
 use crate::value::Ty;
 
@@ -129,7 +129,7 @@ impl Session {
                     "SELECT @variable = … @variable … with DISTINCT or GROUP BY",
                 ));
             }
-            items = std::mem::replace(&mut select.items, vec![Item::Star(Vec::new())]);
+            items = std::mem::replace(&mut select.items, vec![Item::Every]);
         }
         let (mut sources, rows) = self.read(|| {
             let mut binder = Binder::new(self);
@@ -192,6 +192,7 @@ impl Session {
             select.into = None;
         }
         if !self.place(target)?.is_temp() {
+            self.check_definition(&Kind::CreateTable(target.clone(), Vec::new(), Vec::new()))?;
             self.hold(None, sink)?;
         }
         let count = self.write(sink, |session, _| session.copy_into(&query, target))?;

@@ -47,6 +47,8 @@ pub struct Session {
     pub db: String,
     /// The database of the login, where a reset leads back to.
     pub home: String,
+    /// Who has logged in; none for the login that may do everything.
+    pub(super) login: Option<String>,
     /// `HOST_NAME()`
     pub client_host: String,
     /// `APP_NAME()`
@@ -119,6 +121,7 @@ impl Session {
             db: engine.database.clone(),
             home: engine.database.clone(),
             engine: Arc::clone(engine),
+            login: None,
             client_host: String::new(),
             client_app: String::new(),
             options: Options::default(),

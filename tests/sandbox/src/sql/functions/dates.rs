@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 
 use super::{PURE, scalar, strict};
+use crate::clock::Zone;
 use crate::error::{SqlError, SqlResult};
 use crate::value::calendar::{self, DATETIME_DAY, DAY, EPOCH_1900, SECOND};
 use crate::value::datum::{bad, blob_offset};
@@ -13,6 +14,21 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
     scalar(conn, "t_utc", 1, PURE, |a| match a.raw(0) {
         ValueRef::Blob(b) => Ok(Value::Integer(blob_offset(b)?.0)),
         _ => Ok(Value::Null),
+    })?;
+    strict(conn, "t_offset", 2, |a| {
+        let minutes = i16::try_from(a.int(1)?).unwrap_or_default();
+        Ok(Datum::Offset(a.int(0)?, minutes).write())
+    })?;
+    strict(conn, "t_zone", 2, |a| match a.raw(0) {
+        ValueRef::Blob(b) => {
+            let utc = blob_offset(b)?.0;
+            Ok(Datum::Offset(utc, Zone::named(a.text(1)?)?.offset(utc)).write())
+        }
+        _ => Err(bad("datetimeoffset")),
+    })?;
+    strict(conn, "t_tzoffset", 1, |a| match a.raw(0) {
+        ValueRef::Blob(b) => Ok(Value::Integer(blob_offset(b)?.1.into())),
+        _ => Err(bad("datetimeoffset")),
     })?;
     strict(conn, "t_dateadd", 4, |a| {
         let ty = a.ty(3)?;

@@ -62,9 +62,11 @@ impl Parser<'_> {
                 self.bump();
                 Ok(Kind::Use(self.ident()?))
             }
-            known @ ("waitfor" | "grant" | "deny" | "revoke" | "dbcc" | "backup" | "restore" | "kill" | "open"
-            | "fetch" | "deallocate" | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext"
-            | "bulk") => Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line())),
+            "grant" | "deny" | "revoke" => self.permission(),
+            known @ ("waitfor" | "dbcc" | "backup" | "restore" | "kill" | "open" | "fetch" | "deallocate"
+            | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext" | "bulk") => {
+                Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line()))
+            }
             _ => self.unexpected(),
         }
     }

@@ -7,6 +7,17 @@ use crate::sql::ast::{Kind, Name, Param};
 use crate::sql::lexer::Tok;
 use crate::value::Ty;
 
+/// What `CREATE` makes in SQL Server and not here.
+const NOT_CREATED: [&str; 7] = [
+    "view",
+    "function",
+    "trigger",
+    "role",
+    "sequence",
+    "synonym",
+    "statistics",
+];
+
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> SqlResult<Kind> {
         let from = self.start();
@@ -53,6 +64,12 @@ impl Parser<'_> {
             }
             return Ok(Kind::CreateDatabase(name));
         }
+        if self.eat("login") {
+            return self.create_login();
+        }
+        if self.eat("user") {
+            return self.create_user();
+        }
         let unique = self.eat("unique");
         if self.eat("clustered") || self.eat("nonclustered") || self.is("index") {
             self.expect("index")?;
@@ -61,20 +78,7 @@ impl Parser<'_> {
         if unique {
             return self.unexpected();
         }
-        self.known_or_syntax(
-            "CREATE",
-            &[
-                "view",
-                "function",
-                "trigger",
-                "user",
-                "login",
-                "role",
-                "sequence",
-                "synonym",
-                "statistics",
-            ],
-        )
+        self.known_or_syntax("CREATE", &NOT_CREATED)
     }
 
     /// 40510 for what SQL Server knows and the stand-in does not offer, 102 for the rest.
@@ -155,11 +159,20 @@ impl Parser<'_> {
             }
             return self.known_or_syntax("ALTER TABLE DROP", &["constraint"]);
         }
+        if self.eat("alter") {
+            self.expect("column")?;
+            let column = self.ident()?;
+            let adds = self.eat("add");
+            if !adds && !self.eat("drop") {
+                return Err(SqlError::unsupported("ALTER TABLE ALTER COLUMN").at(self.line()));
+            }
+            self.expect("masked")?;
+            let mask = if adds { Some(self.mask()?) } else { None };
+            return Ok(Kind::SetMask(table, column, mask));
+        }
         self.known_or_syntax(
             "ALTER TABLE",
-            &[
-                "alter", "enable", "disable", "set", "rebuild", "switch", "check", "nocheck",
-            ],
+            &["enable", "disable", "set", "rebuild", "switch", "check", "nocheck"],
         )
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Parser, is_reserved};
 use crate::error::SqlResult;
-use crate::sql::ast::{Call, Expr, Order, Over};
+use crate::sql::ast::{AT_TIME_ZONE, Call, Expr, Order, Over};
 use crate::sql::lexer::Tok;
 use crate::value::Ty;
 
@@ -139,6 +139,11 @@ impl Parser<'_> {
         let mut expr = self.primary()?;
         while self.eat("collate") {
             expr = Expr::Collate(boxed(expr), self.ident()?);
+        }
+        while self.is("at") && self.is_at(1, "time") && self.is_at(2, "zone") {
+            self.at += 3;
+            let parts = vec![expr, self.primary()?];
+            expr = Expr::Call(Call::plain(vec![AT_TIME_ZONE.to_owned()], parts));
         }
         Ok(expr)
     }

@@ -8,6 +8,7 @@ mod exec;
 mod expr;
 mod merge;
 mod query;
+mod rights;
 mod set;
 mod source;
 mod table;

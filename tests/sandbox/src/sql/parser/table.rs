@@ -153,6 +153,7 @@ impl Parser<'_> {
                 "default",
                 "collate",
                 "generated",
+                "masked",
                 "primary",
                 "unique",
             ]);
@@ -165,7 +166,11 @@ impl Parser<'_> {
                 Some("identity") => column.identity = Some(self.identity()?),
                 Some("default") => column.default = Some(self.default_text()?),
                 Some("collate") => column.collation = Some(self.ident()?),
-                Some("generated") => column.period = Some(self.generated()?),
+                Some("masked") => column.mask = Some(self.mask()?),
+                Some("generated") => {
+                    column.period = Some(self.generated()?);
+                    column.hidden = self.eat("hidden");
+                }
                 Some(key) => {
                     if key == "primary" {
                         self.expect("key")?;
@@ -195,6 +200,17 @@ impl Parser<'_> {
         }
     }
 
+    /// `WITH (FUNCTION = 'text')`
+    pub(super) fn mask(&mut self) -> SqlResult<String> {
+        self.expect("with")?;
+        self.expect_sym("(")?;
+        self.expect("function")?;
+        self.expect_sym("=")?;
+        let text = self.string()?;
+        self.expect_sym(")")?;
+        Ok(text)
+    }
+
     /// The seed and the increment of `IDENTITY`.
     fn identity(&mut self) -> SqlResult<(i64, i64)> {
         if !self.eat_sym("(") {
@@ -213,9 +229,6 @@ impl Parser<'_> {
             self.expect(word)?;
         }
         let start = self.expect_any(&["start", "end"])? == "start";
-        if self.is("hidden") {
-            return Err(SqlError::unsupported("HIDDEN").at(self.line()));
-        }
         Ok(if start { Period::Start } else { Period::End })
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn string(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Da
             let hex: String = b.iter().map(|byte| format!("{byte:02X}")).collect();
             if style == 1 { format!("0x{hex}") } else { hex }
         }
-        Datum::Bytes(b) if to.is_unicode() => text::from_utf16(&b),
+        Datum::Bytes(b) if to.is_unicode() => tidemark_tds::tokens::from_utf16(&b),
         Datum::Bytes(b) => text::from_bytes(&b),
         other => format::text(&other, from, style)?,
     };
@@ -53,7 +53,7 @@ pub(super) fn binary(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Da
         Datum::Str(s) if matches!(style, 1 | 2) => {
             hex_bytes(s.strip_prefix("0x").unwrap_or(&s)).ok_or_else(|| cannot(from, to))?
         }
-        Datum::Str(s) if from.is_unicode() => text::to_utf16(&s),
+        Datum::Str(s) if from.is_unicode() => tidemark_tds::tokens::utf16(&s),
         Datum::Str(s) => text::to_bytes(&s),
         Datum::Int(i) => {
             let wide = i.to_be_bytes();

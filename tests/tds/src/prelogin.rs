@@ -1,7 +1,7 @@
 //! PRELOGIN: versions and the agreement on encryption.
 
-use super::packet;
-use super::reader::Reader;
+use crate::packet;
+use crate::reader::Reader;
 
 /// Encryption as a client or the server says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub fn asks_for_tokens(payload: &[u8]) -> bool {
 }
 
 const FEDAUTHREQUIRED: u8 = 6;
+
+/// What a server says that does not encrypt.
+pub const NOT_SUPPORTED: u8 = 2;
 
 /// The answer to a wish, and whether the connection goes on: it is encrypted, as with Force Encryption.
 pub fn agree(wish: Wish) -> (u8, bool) {

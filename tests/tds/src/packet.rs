@@ -31,6 +31,11 @@ pub const RESET: u8 = 8;
 /// Reset but keep the transaction.
 pub const RESET_KEEP: u8 = 16;
 
+/// The longest packet of an encrypted connection
+/// (<https://learn.microsoft.com/en-us/sql/database-engine/configure-windows/configure-the-network-packet-size-server-configuration-option>).
+/// A client is given the size it asks for, and loses the connection with the first packet that is longer, as KB 2008195 tells.
+pub const ENCRYPTED: usize = 16_383;
+
 /// The longest message that is taken: a bulk load is held in memory until it is whole.
 const MESSAGE_LIMIT: usize = 1 << 30;
 
@@ -64,6 +69,9 @@ pub async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<Message> {
         let Some(body) = length.checked_sub(HEADER) else {
             return Err(malformed("packet shorter than its header"));
         };
+        if length > ENCRYPTED {
+            return Err(malformed("packet too long to be encrypted"));
+        }
         if first {
             (message.kind, message.status, first) = (kind, status, false);
         } else if kind != message.kind {
@@ -80,6 +88,11 @@ pub async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<Message> {
             return Ok(message);
         }
     }
+}
+
+/// Whether a payload in packets of a size has one that is too long to be encrypted.
+pub fn is_too_long(payload: usize, size: usize) -> bool {
+    size.min(payload + HEADER) > ENCRYPTED
 }
 
 /// Cuts a payload into packets of a size; the last one ends the message if told.

@@ -1,17 +1,28 @@
 //! Reading little-endian fields of a message.
 
-use crate::error::{SqlError, SqlResult};
-use crate::value::text;
+use std::fmt;
+
+use crate::tokens::from_utf16;
+
+/// A payload is not what the protocol says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message is not what the protocol says")
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// The result of reading.
+pub type Read<T> = Result<T, Malformed>;
 
 /// A position in a payload.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
-}
-
-/// 4002, the payload is not what the protocol says.
-pub fn incorrect() -> SqlError {
-    SqlError::of(4002, &[])
 }
 
 impl<'a> Reader<'a> {
@@ -38,65 +49,65 @@ impl<'a> Reader<'a> {
     /// Some bytes.
     ///
     /// # Errors
-    /// 4002 if there are fewer.
-    pub fn bytes(&mut self, count: usize) -> SqlResult<&'a [u8]> {
+    /// [`Malformed`] if there are fewer.
+    pub fn bytes(&mut self, count: usize) -> Read<&'a [u8]> {
         if count > self.rest.len() {
-            return Err(incorrect());
+            return Err(Malformed);
         }
         let (head, tail) = self.rest.split_at(count);
         self.rest = tail;
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self) -> SqlResult<[u8; N]> {
-        self.bytes(N)?.try_into().map_err(|_| incorrect())
+    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
+        self.bytes(N)?.try_into().map_err(|_| Malformed)
     }
 
     /// One byte.
     ///
     /// # Errors
-    /// 4002 at the end, as all readers.
-    pub fn u8(&mut self) -> SqlResult<u8> {
+    /// [`Malformed`] at the end, as all readers.
+    pub fn u8(&mut self) -> Read<u8> {
         Ok(self.array::<1>()?[0])
     }
 
     /// Two bytes.
     ///
     /// # Errors
-    /// 4002 at the end.
-    pub fn u16(&mut self) -> SqlResult<u16> {
+    /// [`Malformed`] at the end.
+    pub fn u16(&mut self) -> Read<u16> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
     /// Four bytes.
     ///
     /// # Errors
-    /// 4002 at the end.
-    pub fn u32(&mut self) -> SqlResult<u32> {
+    /// [`Malformed`] at the end.
+    pub fn u32(&mut self) -> Read<u32> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
     /// Eight bytes.
     ///
     /// # Errors
-    /// 4002 at the end.
-    pub fn u64(&mut self) -> SqlResult<u64> {
+    /// [`Malformed`] at the end.
+    pub fn u64(&mut self) -> Read<u64> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
     /// Some characters of UTF-16.
     ///
     /// # Errors
-    /// 4002 at the end.
-    pub fn utf16(&mut self, characters: usize) -> SqlResult<String> {
-        Ok(text::from_utf16(self.bytes(characters * 2)?))
+    /// [`Malformed`] at the end.
+    pub fn utf16(&mut self, characters: usize) -> Read<String> {
+        Ok(from_utf16(self.bytes(characters * 2)?))
     }
 
     /// Text with a length byte.
     ///
     /// # Errors
-    /// 4002 at the end.
-    pub fn b_varchar(&mut self) -> SqlResult<String> {
+    /// [`Malformed`] at the end.
+    pub fn b_varchar(&mut self) -> Read<String> {
         let count = usize::from(self.u8()?);
         self.utf16(count)
     }
@@ -104,8 +115,8 @@ impl<'a> Reader<'a> {
     /// Text with a two-byte length.
     ///
     /// # Errors
-    /// 4002 at the end.
-    pub fn us_varchar(&mut self) -> SqlResult<String> {
+    /// [`Malformed`] at the end.
+    pub fn us_varchar(&mut self) -> Read<String> {
         let count = usize::from(self.u16()?);
         self.utf16(count)
     }
@@ -113,10 +124,10 @@ impl<'a> Reader<'a> {
     /// Skips ALL_HEADERS.
     ///
     /// # Errors
-    /// 4002 if its length is wrong.
-    pub fn all_headers(&mut self) -> SqlResult<()> {
-        let total = usize::try_from(self.u32()?).map_err(|_| incorrect())?;
-        self.bytes(total.checked_sub(4).ok_or_else(incorrect)?)?;
+    /// [`Malformed`] if its length is wrong.
+    pub fn all_headers(&mut self) -> Read<()> {
+        let total = usize::try_from(self.u32()?).map_err(|_| Malformed)?;
+        self.bytes(total.checked_sub(4).ok_or(Malformed)?)?;
         Ok(())
     }
 }

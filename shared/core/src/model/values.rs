@@ -1,0 +1,121 @@
+//! What a column of a copy holds, where that is not what the source's column holds: what a mask leaves of it, or something of
+//! the copy itself.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::{Error, ErrorCode, Result};
+
+/// What the values of a column are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Values {
+    /// Those of the source's column.
+    #[default]
+    OfSource,
+    /// Text: what this mask leaves of those of the source's column.
+    Masked(Mask),
+    /// The source has no such column: something of the copy itself.
+    Audit(Audit),
+}
+
+impl Values {
+    /// Whether this is the default. By reference, as serde asks.
+    #[must_use]
+    pub fn is_of_source(&self) -> bool {
+        *self == Self::OfSource
+    }
+}
+
+/// What becomes of the values of a column that nobody is to read. NULL stays NULL. All begin with the text form of a value, which is
+/// the same in every file format (docs/types.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mask {
+    /// The HMAC-SHA-256 of the text in UTF-8, with a key that the deployment names: 64 hexadecimal digits in lower case. Equal texts
+    /// have equal ones, in every table, run and format, as long as the key is the same.
+    Hash,
+    /// NULL, whatever the value is.
+    Null,
+    /// The last four characters of the text, without blanks at its end. A text of four characters or fewer, which would be there in
+    /// full, becomes the empty text.
+    Last4,
+}
+
+impl Mask {
+    /// How users write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Null => "null",
+            Self::Last4 => "last4",
+        }
+    }
+}
+
+/// Something of the copy, which is the same for every attempt at a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audit {
+    /// The window: this one.
+    Window(String),
+    /// When the window was frozen, RFC 3339 in UTC.
+    CopiedAt(String),
+    /// How the row came to be in the window.
+    Operation(Operation),
+}
+
+/// How rows came to be in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// By a full load: `I`.
+    Load,
+    /// Because their watermark has grown: `U`. Whether they were inserted or updated, a watermark does not tell.
+    Growth,
+    /// As change tracking says of each row: `I`, `U` or `D`.
+    Tracked,
+}
+
+impl Audit {
+    /// The point in time, in microseconds since 1970-01-01.
+    ///
+    /// # Errors
+    ///
+    /// `LedgerInvalid` when the text, which comes from the bucket, is no point in time.
+    pub fn micros(copied_at: &str) -> Result<i64> {
+        let invalid = |error| {
+            let message = format!("'{}' is no point in time", copied_at.escape_default());
+            Error::with_source(ErrorCode::LedgerInvalid, message, error)
+        };
+        let moment = OffsetDateTime::parse(copied_at, &Rfc3339).map_err(invalid)?;
+        let micros = moment.unix_timestamp_nanos() / 1_000;
+        i64::try_from(micros).map_err(|error| Error::with_source(ErrorCode::LedgerInvalid, "a year beyond 9999", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_in_time_is_read_to_the_microsecond() {
+        assert_eq!(Audit::micros("1970-01-01T00:00:01.000002Z").unwrap(), 1_000_002);
+        let error = Audit::micros("yesterday").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+    }
+
+    #[test]
+    fn values_are_written_by_their_names() {
+        let json = |values: &Values| serde_json::to_string(values).unwrap();
+        assert_eq!(json(&Values::Masked(Mask::Last4)), r#"{"masked":"last4"}"#);
+        let window = Values::Audit(Audit::Window("initial".into()));
+        assert_eq!(json(&window), r#"{"audit":{"window":"initial"}}"#);
+        assert_eq!(serde_json::from_str::<Values>(&json(&window)).unwrap(), window);
+        for mask in [Mask::Hash, Mask::Null, Mask::Last4] {
+            assert_eq!(serde_json::to_string(&mask).unwrap(), format!("\"{}\"", mask.name()));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The columns whose values nobody is to read: which they are, and what must not be masked.
+
+use super::columns::find;
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::table::TableSpec;
+use crate::model::types::{Column, Form};
+use crate::model::values::{Mask, Values};
+use crate::ports::source::DeclaredColumn;
+
+/// The columns of a table by which its rows are found, and what the source can do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    /// The watermark column, as the server spells it.
+    pub(super) watermark: Option<&'a str>,
+    /// The columns of the key of a tracked table, as the server spells them.
+    pub(super) key: &'a [String],
+    /// Whether the deployment names a key of hashes.
+    pub(super) has_mask_key: bool,
+}
+
+/// Masks the columns that `spec` asks for: they become text. No slice is cut by one, so that the plan has none of its values.
+///
+/// # Errors
+///
+/// `InvalidInput` for a column that is not copied, the watermark, and a key that would not be one any more; `InvalidConfig` when there is
+/// no key to hash with.
+pub(super) fn mask(
+    spec: &TableSpec,
+    declared: &mut [DeclaredColumn],
+    columns: &mut [Column],
+    found: Found<'_>,
+) -> Result<()> {
+    for (name, &mask) in &spec.mask {
+        let name = find(&spec.table, declared, name)
+            .map_err(|error| error.context("mask"))?
+            .name
+            .clone();
+        let Some(column) = columns.iter_mut().find(|column| column.name == name) else {
+            return Err(refused(spec, &name, "which is not copied: leave it out of mask"));
+        };
+        check(spec, &name, mask, found)?;
+        column.form = Form::Text;
+        column.values = Values::Masked(mask);
+        // The key of a deleted row is all that is known of it, and never NULL.
+        column.nullable = !found.key.contains(&name);
+        for declared in declared.iter_mut().filter(|declared| declared.name == name) {
+            declared.cuts = false;
+        }
+    }
+    Ok(())
+}
+
+fn check(spec: &TableSpec, name: &str, mask: Mask, found: Found<'_>) -> Result<()> {
+    if found.watermark == Some(name) {
+        let why = "the watermark, whose values stand in plans, manifests and the names of folders: track the table by another \
+                   column, or leave it out of mask";
+        return Err(refused(spec, name, why));
+    }
+    if found.key.iter().any(|key| key == name) && mask != Mask::Hash {
+        let why = "a column of the key, by which the deletions of a row are matched with the row: use hash, which keeps different \
+                   keys different, or leave it out of mask";
+        return Err(refused(spec, name, why));
+    }
+    if spec
+        .column_types
+        .keys()
+        .any(|own| own.as_str().to_lowercase() == name.to_lowercase())
+    {
+        return Err(refused(
+            spec,
+            name,
+            "which is text then, and column_types chooses a form for it: leave it out of one of the two",
+        ));
+    }
+    if mask == Mask::Hash && !found.has_mask_key {
+        let message = format!(
+            "mask of {} asks for a hash of {name}, and this deployment has no key for it: put a random text of at least 32 bytes \
+             into a secret, and give its ARN as the parameter MaskSecretArn, which becomes the variable MASK_SECRET_ARN",
+            spec.table
+        );
+        return Err(Error::new(ErrorCode::InvalidConfig, message));
+    }
+    Ok(())
+}
+
+fn refused(spec: &TableSpec, name: &str, why: &str) -> Error {
+    Error::new(
+        ErrorCode::InvalidInput,
+        format!("mask of {} names {name}, {why}", spec.table),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::selected;
+    use super::*;
+    use crate::testing::declared;
+    use crate::testing::world::spec_with;
+
+    const KEY: [&str; 1] = ["k"];
+
+    fn masked(settings: serde_json::Value, has_mask_key: bool) -> Result<(Vec<DeclaredColumn>, Vec<Column>)> {
+        let spec = spec_with(settings);
+        let mut columns = vec![
+            declared("V", false),
+            declared("k", false),
+            declared("Email", false),
+            declared("x", true),
+        ];
+        let mut copied = selected(&spec, &columns, spec.columns.as_deref())?;
+        let key = KEY.map(str::to_owned);
+        let found = Found {
+            watermark: Some("V"),
+            key: &key,
+            has_mask_key,
+        };
+        mask(&spec, &mut columns, &mut copied, found)?;
+        Ok((columns, copied))
+    }
+
+    #[test]
+    fn a_masked_column_is_text_that_may_be_null_and_cuts_nothing() {
+        let settings = serde_json::json!({"mask": {"email": "hash", "x": "null", "k": "hash"}});
+        let (declared, columns) = masked(settings, true).unwrap();
+        let found: Vec<_> = columns
+            .iter()
+            .map(|column| (column.form, column.nullable, &column.values))
+            .collect();
+        let of_source = &Values::OfSource;
+        let hash = &Values::Masked(Mask::Hash);
+        assert_eq!(
+            found,
+            [
+                (Form::Int64, false, of_source),
+                (Form::Text, false, hash),
+                (Form::Text, true, hash),
+                (Form::Text, true, &Values::Masked(Mask::Null)),
+            ]
+        );
+        let cuts: Vec<_> = declared.iter().map(|column| column.cuts).collect();
+        assert_eq!(cuts, [true, false, false, false]);
+    }
+
+    #[test]
+    fn what_must_not_be_masked_is_refused_by_name() {
+        use ErrorCode::{InvalidConfig, InvalidInput, SourceRejected};
+        for (settings, code, said) in [
+            (
+                serde_json::json!({"mask": {"v": "hash"}}),
+                InvalidInput,
+                "names V, the watermark",
+            ),
+            (
+                serde_json::json!({"mask": {"k": "last4"}}),
+                InvalidInput,
+                "names k, a column of the key",
+            ),
+            (serde_json::json!({"mask": {"k": "null"}}), InvalidInput, "use hash"),
+            (
+                serde_json::json!({"mask": {"none": "null"}}),
+                SourceRejected,
+                "no column 'none'",
+            ),
+            (
+                serde_json::json!({"mask": {"x": "null"}, "exclude": ["x"]}),
+                InvalidInput,
+                "names x, which is not copied",
+            ),
+            (
+                serde_json::json!({"mask": {"x": "null"}, "column_types": {"X": "portable"}}),
+                InvalidInput,
+                "column_types chooses a form",
+            ),
+        ] {
+            let error = masked(settings, true).unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        let error = masked(serde_json::json!({"mask": {"email": "hash"}}), false).unwrap_err();
+        assert_eq!(error.code(), InvalidConfig);
+        assert!(error.to_string().contains("MaskSecretArn"), "{error}");
+        masked(serde_json::json!({"mask": {"email": "last4"}}), false).unwrap();
+    }
+}

@@ -1,0 +1,253 @@
+//! Logins with fewer rights, masks, and the clock that a test sets.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use common::{all, all_as, config, connect_with, number, sandbox};
+use tiberius::AuthMethod;
+
+const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, secret varchar(20), v int); INSERT t VALUES (1, 'a', 10);
+    CREATE TABLE hidden (a int);
+    CREATE LOGIN reader WITH PASSWORD = 'Reader-1'; CREATE USER reader FOR LOGIN reader;";
+
+#[test]
+fn a_login_reads_what_it_was_granted_and_no_column_that_it_was_denied() {
+    let sandbox = sandbox();
+    sandbox.execute(TABLE).unwrap();
+    let mut reader = sandbox.session_of("reader", "Reader-1").unwrap();
+    all_as(
+        &mut reader,
+        &[("SELECT id FROM t", Err(229)), ("SELECT OBJECT_ID('t')", Ok("NULL"))],
+    );
+    sandbox
+        .execute("GRANT SELECT ON dbo.t TO reader; DENY SELECT ON OBJECT::t (secret) TO reader")
+        .unwrap();
+    all_as(
+        &mut reader,
+        &[
+            ("SELECT id, v FROM t", Ok("1|10")),
+            ("SELECT COUNT(*) FROM t WHERE v > 1", Ok("1")),
+            ("SELECT * FROM t", Err(230)),
+            ("SELECT id FROM t WHERE secret = 'a'", Err(230)),
+            ("SELECT a FROM hidden", Err(229)),
+            ("INSERT t (id) VALUES (2)", Err(229)),
+            ("UPDATE t SET v = 1", Err(229)),
+            ("DELETE t", Err(229)),
+            ("CREATE TABLE mine (a int)", Err(262)),
+            ("DROP TABLE t", Err(262)),
+            (
+                "CREATE TABLE #mine (a int); INSERT #mine VALUES (1); SELECT a FROM #mine",
+                Ok("1"),
+            ),
+            ("SELECT name FROM sys.tables", Ok("t")),
+            ("SELECT name FROM sys.columns ORDER BY column_id", Ok("id\nsecret\nv")),
+        ],
+    );
+    // A column of its own outweighs the table.
+    sandbox
+        .execute(
+            "REVOKE SELECT ON t FROM reader; REVOKE SELECT ON t (secret) FROM reader; GRANT SELECT ON t (v) TO reader",
+        )
+        .unwrap();
+    all_as(
+        &mut reader,
+        &[("SELECT v FROM t", Ok("10")), ("SELECT id FROM t", Err(230))],
+    );
+    sandbox.execute("GRANT SELECT ON SCHEMA::dbo TO reader").unwrap();
+    all_as(
+        &mut reader,
+        &[("SELECT COUNT(*) FROM hidden", Ok("0")), ("SELECT id FROM t", Ok("1"))],
+    );
+    sandbox.execute("DENY SELECT TO reader").unwrap();
+    all_as(&mut reader, &[("SELECT COUNT(*) FROM hidden", Err(229))]);
+}
+
+#[test]
+fn has_perms_by_name_says_what_the_login_may_do() {
+    let sandbox = sandbox();
+    let question = "SELECT name, HAS_PERMS_BY_NAME('dbo.t', 'OBJECT', 'SELECT', name, 'COLUMN') FROM sys.columns
+                    WHERE object_id = OBJECT_ID('dbo.t') ORDER BY column_id";
+    sandbox.execute(TABLE).unwrap();
+    all(
+        &sandbox,
+        &[
+            (question, Ok("id|1\nsecret|1\nv|1")),
+            (
+                "SELECT HAS_PERMS_BY_NAME('dbo.t', 'OBJECT', 'INSERT'), HAS_PERMS_BY_NAME('nothing', 'OBJECT', 'SELECT')",
+                Ok("1|NULL"),
+            ),
+            (
+                "GRANT SELECT ON t TO reader; DENY SELECT ON t (secret) TO reader; GRANT UNMASK TO reader",
+                Ok(""),
+            ),
+            ("GRANT SELECT ON nothing TO reader", Err(15151)),
+            ("GRANT SELECT ON t TO nobody", Err(15151)),
+            ("CREATE USER reader", Err(15023)),
+        ],
+    );
+    let mut reader = sandbox.session_of("reader", "Reader-1").unwrap();
+    all_as(
+        &mut reader,
+        &[
+            (question, Ok("id|1\nsecret|0\nv|1")),
+            (
+                "SELECT HAS_PERMS_BY_NAME('dbo.t', 'OBJECT', 'SELECT'), HAS_PERMS_BY_NAME('dbo.t', 'OBJECT', 'INSERT'),
+                 HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', 'UNMASK'), HAS_PERMS_BY_NAME('dbo.hidden', 'OBJECT', 'SELECT')",
+                Ok("1|0|1|0"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_procedure_may_do_what_its_caller_may_not() {
+    let sandbox = sandbox();
+    sandbox.execute(TABLE).unwrap();
+    sandbox
+        .execute("CREATE PROCEDURE p AS UPDATE t SET v = v + 1\nGO\nCREATE PROCEDURE q AS SELECT 1\nGO\nGRANT EXECUTE ON p TO reader")
+        .unwrap();
+    let mut reader = sandbox.session_of("reader", "Reader-1").unwrap();
+    all_as(
+        &mut reader,
+        &[
+            ("EXEC p", Ok("")),
+            ("EXEC q", Err(229)),
+            ("UPDATE t SET v = 1", Err(229)),
+        ],
+    );
+    all(&sandbox, &[("SELECT v FROM t", Ok("11"))]);
+}
+
+#[test]
+fn changes_are_read_with_a_right_of_their_own() {
+    let sandbox = sandbox();
+    sandbox.execute(TABLE).unwrap();
+    sandbox
+        .execute(
+            "ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON; ALTER TABLE t ENABLE CHANGE_TRACKING;
+             INSERT t VALUES (2, 'b', 1); GRANT SELECT ON t TO reader",
+        )
+        .unwrap();
+    let changes = "SELECT SYS_CHANGE_OPERATION, id FROM CHANGETABLE(CHANGES t, 0) AS c";
+    let minimum = "SELECT CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID('t'))";
+    let mut reader = sandbox.session_of("reader", "Reader-1").unwrap();
+    all_as(&mut reader, &[(changes, Err(229)), (minimum, Ok("NULL"))]);
+    sandbox.execute("GRANT VIEW CHANGE TRACKING ON t TO reader").unwrap();
+    all_as(&mut reader, &[(changes, Ok("I|2")), (minimum, Ok("0"))]);
+}
+
+#[tokio::test]
+async fn a_login_enters_the_databases_that_it_is_a_user_of() {
+    let sandbox = sandbox();
+    sandbox.execute(TABLE).unwrap();
+    let log_in = async |user: &str, password: &str, database: &str| {
+        let mut config = config(&sandbox);
+        config.authentication(AuthMethod::sql_server(user, password));
+        config.database(database);
+        let connected = connect_with(config, sandbox.port()).await;
+        connected.map(|_| ()).map_err(|error| number(&error))
+    };
+    assert_eq!(log_in("reader", "Reader-1", "tidemark").await, Ok(()));
+    assert_eq!(log_in("reader", "wrong", "tidemark").await, Err(18456));
+    assert_eq!(log_in("nobody", "Reader-1", "tidemark").await, Err(18456));
+    assert_eq!(log_in("reader", "Reader-1", "master").await, Err(4060));
+    let mut reader = sandbox.session_of("reader", "Reader-1").unwrap();
+    all_as(&mut reader, &[("USE master", Err(916))]);
+}
+
+#[test]
+fn a_mask_is_shown_to_whom_may_not_unmask_it() {
+    let sandbox = sandbox();
+    sandbox
+        .execute(
+            "CREATE TABLE m (id int, name varchar(20) MASKED WITH (FUNCTION = 'default()'), short char(2) MASKED WITH (FUNCTION = 'default()'),
+               paid decimal(9,2) MASKED WITH (FUNCTION = 'default()'), born date MASKED WITH (FUNCTION = 'default()'),
+               mail nvarchar(50) MASKED WITH (FUNCTION = 'email()'), card varchar(20));
+             ALTER TABLE m ALTER COLUMN card ADD MASKED WITH (FUNCTION = 'partial(1, \"--\", 2)');
+             INSERT m VALUES (1, 'Ann', 'ab', 12.5, '2020-02-03', 'ann@example.org', '123456'), (2, NULL, NULL, NULL, NULL, NULL, NULL);
+             CREATE LOGIN reader WITH PASSWORD = 'Reader-1'; CREATE USER reader; GRANT SELECT ON m TO reader",
+        )
+        .unwrap();
+    let mut reader = sandbox.session_of("reader", "Reader-1").unwrap();
+    all_as(
+        &mut reader,
+        &[
+            (
+                "SELECT * FROM m ORDER BY id",
+                Ok("1|xxxx|xx|0.00|1900-01-01|aXXX@XXXX.com|1--56\n2|NULL|NULL|NULL|NULL|NULL|NULL"),
+            ),
+            (
+                "SELECT name, name + '!', UPPER(name) FROM m WHERE name = 'Ann'",
+                Ok("xxxx|xxxx|xxxx"),
+            ),
+            ("SELECT COUNT(name), COUNT(*), MAX(born) FROM m", Ok("1|2|1900-01-01")),
+            (
+                "SELECT x.n, (SELECT MAX(paid) FROM m) FROM (SELECT name AS n FROM m WHERE id = 1) AS x",
+                Ok("xxxx|0.00"),
+            ),
+        ],
+    );
+    let masked =
+        "SELECT name, is_masked FROM sys.columns WHERE object_id = OBJECT_ID('m') AND is_masked = 1 ORDER BY column_id";
+    all(
+        &sandbox,
+        &[
+            ("SELECT name, card FROM m WHERE id = 1", Ok("Ann|123456")),
+            (
+                "ALTER TABLE m ALTER COLUMN short DROP MASKED; GRANT UNMASK ON m (born) TO reader",
+                Ok(""),
+            ),
+            (masked, Ok("name|1\npaid|1\nborn|1\nmail|1\ncard|1")),
+            (
+                "SELECT name, masking_function FROM sys.masked_columns WHERE name = 'card'",
+                Ok("card|partial(1, \"--\", 2)"),
+            ),
+            (
+                "ALTER TABLE m ALTER COLUMN short ADD MASKED WITH (FUNCTION = 'nothing()')",
+                Err(40510),
+            ),
+        ],
+    );
+    all_as(
+        &mut reader,
+        &[("SELECT name, short, born FROM m WHERE id = 1", Ok("xxxx|ab|2020-02-03"))],
+    );
+    sandbox.execute("GRANT UNMASK TO reader").unwrap();
+    all_as(
+        &mut reader,
+        &[("SELECT name, card FROM m WHERE id = 1", Ok("Ann|123456"))],
+    );
+}
+
+#[test]
+fn the_wall_clock_follows_its_zone() {
+    let sandbox = sandbox();
+    let shown = "SELECT GETDATE(), SYSUTCDATETIME(), CAST(SYSDATETIMEOFFSET() AS varchar(40))";
+    let zone = "Central European Standard Time";
+    for (utc, local, offset) in [
+        ("2026-10-25T00:59:59", "2026-10-25 02:59:59", "+02:00"),
+        ("2026-10-25T01:00:00", "2026-10-25 02:00:00", "+01:00"),
+        ("2027-03-28T00:59:59", "2027-03-28 01:59:59", "+01:00"),
+        ("2027-03-28T01:00:00", "2027-03-28 03:00:00", "+02:00"),
+    ] {
+        sandbox.set_clock(utc, zone).unwrap();
+        let utc = utc.replace('T', " ");
+        let want = format!("{local}.000|{utc}.0000000|{local}.0000000 {offset}");
+        all(&sandbox, &[(shown, Ok(&want))]);
+    }
+    sandbox.set_clock("2026-07-01", zone).unwrap();
+    all(
+        &sandbox,
+        &[
+            (
+                "SELECT name, current_utc_offset, is_currently_dst FROM sys.time_zone_info",
+                Ok("UTC|+00:00|0\nCentral European Standard Time|+02:00|1\nSouth Africa Standard Time|+02:00|0"),
+            ),
+            (
+                "SELECT DATEPART(tzoffset, SYSDATETIMEOFFSET() AT TIME ZONE 'UTC'), DATEPART(tz, SYSDATETIMEOFFSET())",
+                Ok("0|120"),
+            ),
+            ("SELECT SYSDATETIMEOFFSET() AT TIME ZONE 'Nowhere'", Err(9820)),
+        ],
+    );
+}

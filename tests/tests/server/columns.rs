@@ -1,0 +1,45 @@
+//! Columns that `SELECT *` leaves out.
+
+use serde_json::json;
+use tidemark_tests::stand_in::World;
+use tidemark_tests::table_copy::TableCopy;
+
+/// A table whose rows say since when they hold, in a column that is hidden, as Entity Framework makes it.
+const TEMPORAL: &str = "create table t (id int primary key, since datetime2(3) generated always as row start hidden not null, \
+     until datetime2(3) generated always as row end hidden not null, n int, period for system_time (since, until))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hidden_column_can_be_the_watermark_and_is_copied_when_it_is_named() {
+    let world = World::new(TEMPORAL).await;
+    let at = |moment: &str| world.sandbox.set_clock(moment, "UTC").unwrap();
+    at("2026-05-01T10:00:00");
+    world.execute("insert into t (id, n) values (1, 10), (2, 20)");
+    let spec = |more: serde_json::Value| {
+        let mut spec = json!({
+            "table": "t", "tracking": { "watermark": { "column": "Since", "settle_seconds": 0 } },
+            "format": { "csv": { "header": false } },
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let mut star = TableCopy::of(&world.login(), spec(json!({})));
+    let mut named = TableCopy::of(&world.login(), spec(json!({ "columns": ["id", "since"] })));
+    assert_eq!(star.run().await.committed[0].rows, 2);
+    assert_eq!(named.run().await.committed[0].rows, 2);
+    assert_eq!(star.lines(), ["1,10", "2,20"]);
+
+    at("2026-05-01T11:00:00");
+    world.execute("update t set n = 11 where id = 1");
+    assert_eq!(star.run().await.committed[0].rows, 1);
+    assert_eq!(named.run().await.committed[0].rows, 1);
+    assert_eq!(star.lines(), ["1,10", "1,11", "2,20"]);
+    assert_eq!(
+        named.lines(),
+        [
+            "1,2026-05-01 10:00:00.000",
+            "1,2026-05-01 11:00:00.000",
+            "2,2026-05-01 10:00:00.000"
+        ]
+    );
+    assert_eq!(star.stored().await.as_deref(), Some("2026-05-01T11:00:00.000"));
+}

@@ -1,0 +1,111 @@
+//! Logins that may not read everything.
+
+use serde_json::{Value, json};
+use tidemark::error::ErrorCode;
+use tidemark_tests::stand_in::World;
+use tidemark_tests::table_copy::TableCopy;
+
+/// A table, and a login that may read it.
+const TABLE: &str = "create table t (v int primary key, secret varchar(20), n int); insert into t values (1, 'hunter2', 10); \
+     create login reader with password = 'Reader-1'; create user reader for login reader; grant select on t to reader;";
+
+/// Table `t` with other settings, copied as the login `reader`.
+fn copy(world: &World, more: &Value) -> TableCopy {
+    let mut spec = json!({
+        "table": "t", "tracking": { "watermark": { "column": "v", "settle_seconds": 0 } }, "format": { "csv": { "header": false } },
+    });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    TableCopy::of(&world.login_as("reader", "Reader-1"), spec)
+}
+
+/// Why a run failed; it must have.
+async fn refused(world: &World, more: &Value) -> String {
+    let mut copy = copy(world, more);
+    let outcome = copy.try_run().await;
+    assert!(outcome.committed.is_empty() && copy.lines().is_empty(), "{more}");
+    let failed = &outcome.failed[0];
+    assert_eq!(failed.error, ErrorCode::SourceRejected.name(), "{}", failed.cause);
+    failed.cause.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_copied_without_the_column_that_its_login_is_denied() {
+    let world = World::new(TABLE).await;
+    world.execute("deny select on t (secret) to reader");
+    for settings in [json!({ "exclude": ["Secret"] }), json!({ "columns": ["v", "n"] })] {
+        let mut copy = copy(&world, &settings);
+        assert_eq!(copy.run().await.committed[0].rows, 1, "{settings}");
+        assert_eq!(copy.lines(), ["1,10"]);
+    }
+    for settings in [json!({}), json!({ "columns": ["v", "secret"] })] {
+        let cause = refused(&world, &settings).await;
+        assert!(
+            cause.contains("column secret of dbo.t may not be read by this login")
+                && cause.contains("name the column in exclude"),
+            "{cause}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_a_login_may_not_read_fails_and_says_so() {
+    let world = World::new(TABLE).await;
+    world.execute("revoke select on t from reader");
+    let cause = refused(&world, &json!({})).await;
+    assert!(cause.contains("229"), "{cause}");
+    // A right to a few columns is enough for these.
+    world.execute("grant select on t (v, n) to reader");
+    let mut copy = copy(&world, &json!({ "columns": ["v", "n"] }));
+    assert_eq!(copy.run().await.committed[0].rows, 1);
+    assert_eq!(copy.lines(), ["1,10"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_masked_column_is_refused_by_name_or_taken_as_it_is_shown() {
+    let world = World::new(TABLE).await;
+    world.execute("alter table t alter column secret add masked with (function = 'default()')");
+    let cause = refused(&world, &json!({})).await;
+    assert!(
+        cause.contains("column secret of dbo.t is masked") && cause.contains("UNMASK"),
+        "{cause}"
+    );
+
+    let mut taken = copy(&world, &json!({ "masked_columns": "copy" }));
+    taken.run().await;
+    assert_eq!(taken.lines(), ["1,xxxx,10"]);
+    let mut without = copy(&world, &json!({ "exclude": ["secret"] }));
+    without.run().await;
+    assert_eq!(without.lines(), ["1,10"]);
+
+    world.execute("grant unmask to reader");
+    let mut unmasked = copy(&world, &json!({}));
+    unmasked.run().await;
+    assert_eq!(unmasked.lines(), ["1,hunter2,10"]);
+
+    // A masked watermark would never move.
+    world.execute("revoke unmask from reader; alter table t alter column v add masked with (function = 'default()')");
+    let cause = refused(&world, &json!({ "masked_columns": "copy" })).await;
+    assert!(cause.contains("column v of dbo.t is masked"), "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_rights_are_enough_for_change_tracking() {
+    let world = World::new(&format!(
+        "{TABLE} alter database current set change_tracking = on; alter table t enable change_tracking"
+    ))
+    .await;
+    let tracked = json!({ "tracking": { "change_tracking": {} } });
+    let mut without = copy(&world, &tracked);
+    let outcome = without.try_run().await;
+    assert_eq!(
+        outcome.failed[0].error,
+        ErrorCode::ChangeTrackingInvalid.name(),
+        "{}",
+        outcome.failed[0].cause
+    );
+    world.execute("grant view change tracking on t to reader");
+    let mut with = copy(&world, &tracked);
+    assert_eq!(with.run().await.committed[0].rows, 1);
+    world.execute("update t set n = 11");
+    assert_eq!(with.run().await.committed[0].rows, 1);
+}
