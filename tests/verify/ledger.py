@@ -20,9 +20,10 @@ LEDGER_KEY = re.compile(
     r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/"
     r"(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json)|lease\.json)"
 )
-# Of what lies in a window's partition.
+# Of what lies in a window's partition, in the folder of the table or of one of its later generations (`.g1`, …).
 DATA_KEY = re.compile(
-    r"(?P<root>(?:.*/)?)(?P<table>[^/=]+)/(?:tidemark_load_date=[^/]+/)?tidemark_window=(?P<window>[^/]+)/[^/]+"
+    r"(?P<root>(?:.*/)?)(?P<table>[^/=.]+\.[^/=.]+)(?:\.g[1-9]\d*)?/"
+    r"(?:tidemark_load_date=[^/]+/)?tidemark_window=(?P<window>[^/]+)/[^/]+"
 )
 # One part of a table's name as manifests have it, in brackets where it has to be.
 NAME_PART = r"(?:\[((?:[^\]]|\]\])+)\]|([^.\[\]]+))"
@@ -182,8 +183,8 @@ class Verifier:
         plan = self._document(table, documents["plan.json"])
         if plan is None:
             return
-        for same in ("table", "window", "old_watermark", "new_watermark", "columns", "format"):
-            if plan[same] != manifest[same]:
+        for same in ("table", "window", "old_watermark", "new_watermark", "columns", "generation", "format"):
+            if plan.get(same) != manifest.get(same):
                 table.wrong("plan", name, f"{same} is not the same in plan and manifest")
         parts = {part["slice"]: part for part in manifest["parts"]}
         slices = dict(self._slices(table, name, plan["slices"]))

@@ -203,8 +203,9 @@ pub(crate) const TABLE: &[Field] = &[
     ),
     field(
         "on_schema_change",
-        Shape::OneOf(&["continue", "fail"]),
-        "What becomes of the table when its columns change.",
+        Shape::OneOf(&["continue", "fail", "reload"]),
+        "What becomes of the table when its columns, or the form of its files, change. Default: what readers go on with is taken, and \
+         anything else fails. reload loads the table in full into a new folder then.",
     ),
     field("slice_rows", Shape::Number(1, u64::MAX), "Rows of a file at most."),
     field(

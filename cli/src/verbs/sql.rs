@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use tidemark::error::{Error, ErrorCode};
-use tidemark::ledger::keys::{WINDOW_KEY, partition_keys, table_segment};
+use tidemark::ledger::keys::{Keys, WINDOW_KEY, partition_keys};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
@@ -115,7 +115,9 @@ async fn key_of(sink: &Sink, plan: &Plan, given: &[String], manifests: &[Manifes
 
 impl<'a> Described<'a> {
     fn of(engine: Engine, sink: &Sink, manifest: &'a Manifest, plan: &Plan, key: Vec<String>) -> Self {
-        let segment = table_segment(&manifest.table);
+        // The last folder has every row: it begins with a full load.
+        let keys = Keys::new("", &manifest.table);
+        let segment = keys.folder(manifest.generation);
         let location = match &sink.store {
             Store::Folder(folder) => {
                 let path = std::path::absolute(folder.path()).unwrap_or_else(|_| folder.path().to_owned());

@@ -7,7 +7,6 @@ use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::Result;
-use tidemark::ledger::keys::table_segment;
 use tidemark::model::manifest::{Manifest, ManifestPart};
 use tidemark::model::names::ObjectName;
 use tidemark::ports::objects::ReadObjects;
@@ -151,7 +150,7 @@ async fn checksum(sink: &Sink, key: &str) -> Result<Option<String>> {
     }
 }
 
-/// Files in the folder of the table that no manifest names, and that readers who list it take for data. Files of a window that
+/// Files in the folders of the table that no manifest names, and that readers who list it take for data. Files of a window that
 /// is being committed are none: its plan is there.
 async fn strangers(sink: &Sink, table: &ObjectName, manifests: &[Manifest]) -> Result<Vec<Difference>> {
     // A bucket is listed by its folders only.
@@ -170,7 +169,16 @@ async fn strangers(sink: &Sink, table: &ObjectName, manifests: &[Manifest]) -> R
         .filter(|window| !committed.contains(window.as_str()))
         .map(|window| format!("tidemark_window={window}/"))
         .collect();
-    let keys = folder.keys(&format!("{}/", table_segment(table))).await?;
+    let ledger = lake::ledger(sink, table);
+    let last = manifests
+        .iter()
+        .map(|manifest| manifest.generation)
+        .max()
+        .unwrap_or_default();
+    let mut keys = Vec::new();
+    for generation in 0..=last {
+        keys.extend(folder.keys(&format!("{}/", ledger.keys().folder(generation))).await?);
+    }
     let strange = keys
         .into_iter()
         .filter(|key| !known.contains(key.as_str()) && !open.iter().any(|open| key.contains(open)));

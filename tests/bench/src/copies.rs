@@ -54,6 +54,7 @@ pub fn plan(spec: &TableSpec, table: &Table) -> Result<Plan, Failure> {
     let content = Content::Interval {
         column: Identifier::new(KEY)?,
         with_nulls: false,
+        in_place_of: None,
     };
     let author = Author {
         run_id: "bench",

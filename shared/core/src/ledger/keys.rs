@@ -132,6 +132,16 @@ impl Keys {
         format!("{}/{window}/manifest.json", self.ledger)
     }
 
+    /// The folder of a generation of the table's files: the table's own, then `{table}.g1`, `{table}.g2`, …. No table has a segment
+    /// with two dots.
+    #[must_use]
+    pub fn folder(&self, generation: u32) -> String {
+        match generation {
+            0 => self.data.clone(),
+            later => format!("{}.g{later}", self.data),
+        }
+    }
+
     /// `tidemark_window={from}/part-00000.parquet`, or below `tidemark_load_date={day}/`: all from the plan, so that everyone
     /// who copies the slice means the same object.
     #[must_use]
@@ -140,7 +150,7 @@ impl Keys {
             Layout::Window => String::new(),
             Layout::LoadDate => format!("{LOAD_DATE_KEY}={}/", plan.load_date()),
         };
-        let (data, window, extension) = (&self.data, &plan.window, plan.format.extension());
+        let (data, window, extension) = (self.folder(plan.generation), &plan.window, plan.format.extension());
         let slice = slice.key_segment();
         format!("{data}/{day}{WINDOW_KEY}={window}/part-{slice}.{extension}")
     }

@@ -64,6 +64,13 @@ impl LookedUp {
         }
     }
 
+    /// The window that the next one is copied in place of, where the last committed one says so.
+    #[must_use]
+    pub fn superseded(&self) -> Option<&WindowName> {
+        let committed = self.committed()?;
+        committed.superseded_by.as_ref().map(|_| &committed.window)
+    }
+
     /// The text of the watermark that the next window starts after; `None` before a first load.
     #[must_use]
     pub fn old_text(&self) -> Option<&str> {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::names::ObjectName;
-use crate::model::plan::{Author, Plan, VERSION, fingerprint};
+use crate::model::plan::{Author, Plan, VERSION, fingerprint, is_first};
 use crate::model::sink::SinkSpec;
 use crate::model::slice_id::SliceId;
+use crate::model::table::Layout;
 use crate::model::types::Column;
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
@@ -33,6 +34,9 @@ pub struct Manifest {
     /// The ids of these columns in the files, and of all that the windows before had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
+    /// Which folder of the table the parts lie in: 0 is the one it began with; each reload for a change of the columns began the next.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub generation: u32,
     /// The form of the files.
     pub format: Format,
     /// The table the rows are merged into, when they do not become files.
@@ -102,6 +106,7 @@ impl Manifest {
             columns: plan.columns.clone(),
             schema: plan.schema.clone(),
             field_ids: plan.field_ids.clone(),
+            generation: plan.generation,
             format: plan.format.clone(),
             sink: plan.sink.clone(),
             rows,
@@ -151,9 +156,31 @@ pub struct Previous {
     /// The ids of these columns, and of all that the windows before had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
+    /// The form of its files.
+    pub format: Format,
+    /// Where they lie in their folder.
+    #[serde(default, skip_serializing_if = "Layout::is_default")]
+    pub layout: Layout,
+    /// Which folder that is.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub generation: u32,
 }
 
 impl Previous {
+    /// A window in which nothing changed: it leaves what it found.
+    #[must_use]
+    pub fn passed_on(self, plan: Plan) -> Plan {
+        Plan {
+            columns: self.columns,
+            schema: self.schema,
+            field_ids: self.field_ids,
+            format: self.format,
+            layout: self.layout,
+            generation: self.generation,
+            ..plan
+        }
+    }
+
     /// What the window of `plan` leaves for the one after it.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
@@ -163,6 +190,9 @@ impl Previous {
             columns: plan.columns.clone(),
             schema: fingerprint(&plan.columns),
             field_ids: plan.field_ids.clone(),
+            format: plan.format.clone(),
+            layout: plan.layout,
+            generation: plan.generation,
         }
     }
 }

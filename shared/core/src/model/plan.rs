@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::crc64nvme_base64;
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::names::{Identifier, ObjectName};
@@ -45,6 +46,10 @@ pub struct Plan {
     /// The ids of these columns in the files, and of all that the windows before had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
+    /// Which folder of the table the files lie in: 0 is the one it began with, and each reload for a change of the columns begins
+    /// the next, so that the files of a folder are alike.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub generation: u32,
     /// The form of the files.
     pub format: Format,
     /// Which rows are copied, when not all are. It is only compared with that of an event ([`RunSettings`]).
@@ -77,6 +82,9 @@ pub enum Content {
         column: Identifier,
         /// Whether rows without a watermark are copied, too.
         with_nulls: bool,
+        /// The window that this one is copied in place of, as a full load: then it has every row up to its end, wherever it starts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_place_of: Option<WindowName>,
     },
     /// A tracked table is loaded in full: every row, at the version of the upper bound.
     Load {
@@ -93,7 +101,8 @@ pub enum Content {
     },
     /// Nothing of a tracked table has changed between the bounds, though its version moved on.
     Unchanged,
-    /// The version the window starts at has expired. Another window is copied in place of this one.
+    /// The window cannot be copied: the version it starts at has expired, or its columns are not those of the files before it. Another
+    /// one is copied in its place.
     Superseded {
         /// That window, a full load.
         by: WindowName,
@@ -110,8 +119,8 @@ pub enum LoadReason {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seed: Option<Watermark>,
     },
-    /// The version that this window starts at had expired.
-    Expired(WindowName),
+    /// That window could not be copied.
+    InPlaceOf(WindowName),
 }
 
 /// The bounds of a window.
@@ -151,6 +160,7 @@ impl Plan {
             columns: Vec::new(),
             schema: String::new(),
             field_ids: FieldIds::default(),
+            generation: 0,
             format: spec.format.clone(),
             filter: spec.filter.clone(),
             layout: spec.layout,
@@ -176,11 +186,37 @@ impl Plan {
         }
     }
 
-    /// The same plan, in which columns have the `field_ids` that they had in the window before it.
+    /// The same plan, in which columns have the `field_ids` that they had in the window before it, and the files lie in this folder.
     #[must_use]
-    pub fn following(self, mut field_ids: FieldIds) -> Self {
+    pub fn following(self, mut field_ids: FieldIds, generation: u32) -> Self {
         field_ids.extend(&self.columns);
-        Self { field_ids, ..self }
+        Self {
+            field_ids,
+            generation,
+            ..self
+        }
+    }
+
+    /// The same window, given up: it ends where it starts, and window `by` is copied in its place.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the window has no start: in place of a first load nothing is copied.
+    pub fn superseded_by(self, by: WindowName) -> Result<Self> {
+        let Some(start) = self.old_watermark.clone() else {
+            let message = format!("window {} has no start, so nothing can take its place", self.window);
+            return Err(Error::new(ErrorCode::Internal, message));
+        };
+        Ok(Self {
+            new_watermark: start,
+            settle_seconds: 0,
+            content: Content::Superseded { by },
+            columns: Vec::new(),
+            schema: String::new(),
+            field_ids: FieldIds::default(),
+            slices: Vec::new(),
+            ..self
+        })
     }
 
     /// The day, in UTC, on which the plan was frozen. It stands in keys, so nothing but a day is one.
@@ -209,7 +245,11 @@ impl Plan {
     pub const fn supersedes(&self) -> Option<&WindowName> {
         match &self.content {
             Content::Load {
-                because: LoadReason::Expired(window),
+                because: LoadReason::InPlaceOf(window),
+                ..
+            }
+            | Content::Interval {
+                in_place_of: Some(window),
                 ..
             } => Some(window),
             _ => None,
@@ -235,10 +275,14 @@ impl Plan {
             table, new_watermark, ..
         } = self;
         match &self.content {
-            Content::Interval { column, with_nulls } => Some(Rows::Interval(Interval {
+            Content::Interval {
+                column,
+                with_nulls,
+                in_place_of,
+            } => Some(Rows::Interval(Interval {
                 table,
                 column,
-                old: self.old_watermark.as_ref(),
+                old: self.old_watermark.as_ref().filter(|_| in_place_of.is_none()),
                 new: new_watermark,
                 with_nulls: *with_nulls,
                 key: None,
@@ -269,6 +313,12 @@ impl Plan {
             (rows, None) => rows,
         })
     }
+}
+
+/// By reference, as serde asks.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(super) const fn is_first(generation: &u32) -> bool {
+    *generation == 0
 }
 
 /// A short name of a column list: equal lists, in the same order, have equal ones. The CRC-64/NVME, base64, of a line

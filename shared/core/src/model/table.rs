@@ -38,7 +38,8 @@ pub struct TableSpec {
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<Predicate>,
     /// What becomes of the table when its columns are not those of its last window. When absent, new columns, types that
-    /// files hold in the same form and columns that may be NULL now are taken, and anything else fails.
+    /// files hold in the same form and columns that may be NULL now are taken, and anything else fails. So does another form of the
+    /// files, or another layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_schema_change: Option<OnSchemaChange>,
     /// Rows of a slice, and so of a file, at most but for ties; as many as take 1 GiB on the server when absent.
@@ -131,6 +132,8 @@ pub enum OnSchemaChange {
     Continue,
     /// None is.
     Fail,
+    /// Those are taken with which the files stay alike. For any other the table is loaded in full, into a new folder.
+    Reload,
 }
 
 /// Settings of a table that name what is run or opened for it: a condition of the user's and a database to merge into.
@@ -294,6 +297,13 @@ impl TableSpec {
             if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
                 return refuse(format!("columns names '{}' twice", twice.as_str()));
             }
+        }
+        if self.sink.is_some() && self.on_schema_change == Some(OnSchemaChange::Reload) {
+            return refuse(
+                "on_schema_change reload begins a new folder of files, and this table goes into a sink table: change that, \
+                 and set on_schema_change to continue for one run"
+                    .into(),
+            );
         }
         if let Some(sink) = &self.sink {
             sink.check().map_err(|error| error.context(&self.table))?;

@@ -29,7 +29,7 @@ pub(super) fn added(spec: &TableSpec, plan: Plan) -> Result<Plan> {
         at: &plan.created_at,
         operation: match plan.content {
             Content::Load { .. } => Operation::Load,
-            Content::Interval { .. } if plan.old_watermark.is_none() => Operation::Load,
+            Content::Interval { .. } if plan.old_watermark.is_none() || plan.supersedes().is_some() => Operation::Load,
             Content::Interval { .. } => Operation::Growth,
             Content::Changes { .. } | Content::Unchanged | Content::Superseded { .. } => Operation::Tracked,
         },

@@ -26,11 +26,12 @@ pub(crate) struct Probed {
     pub(crate) note: Option<Note>,
 }
 
-/// Asks the source about the table and plans its next window.
+/// Asks the source about the table and plans its next window or, in place of that one, a full load.
 pub(crate) async fn probe<P: ProbeSource + CutSource>(
     source: &P,
     table: &LookedUp,
     tracking: &WatermarkTracking,
+    in_place_of: Option<&WindowName>,
     author: Author<'_>,
 ) -> Result<Probed> {
     let spec = &table.spec;
@@ -49,7 +50,9 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     let old = old_watermark(source, table, column)?;
     let name = Identifier::new(column.name.as_str())?;
     let growth = growth(source, spec, tracking, &name, column, old.as_ref()).await?;
-    let with_nulls = old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
+    // A full load has every row, wherever its window starts.
+    let above = old.as_ref().filter(|_| in_place_of.is_none());
+    let with_nulls = above.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
     let note = note(spec, &growth, with_nulls);
     let Some(new) = reached(spec, old.as_ref(), growth.maximum)? else {
         return Ok(Probed { next: None, note });
@@ -57,7 +60,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     let interval = Interval {
         table: &spec.table,
         column: &name,
-        old: old.as_ref(),
+        old: above,
         new: &new,
         with_nulls,
         key: None,
@@ -67,15 +70,19 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
         interval,
         is_exact: kind == WatermarkKind::Exact,
     };
-    let cut = cut::cut(source, spec, &declared, &window).await?;
+    let mut cut = cut::cut(source, spec, &declared, &window).await?;
+    if in_place_of.is_some() {
+        cut = cut.without_early_end();
+    }
     let bounds = WindowBounds {
-        window: WindowName::from_old(old.as_ref()),
+        window: in_place_of.map_or_else(|| WindowName::from_old(old.as_ref()), WindowName::reinit),
         new: cut.new.unwrap_or_else(|| new.clone()),
         old: old.clone(),
     };
     let content = Content::Interval {
         column: name.clone(),
         with_nulls,
+        in_place_of: in_place_of.cloned(),
     };
     let plan = Plan::new(spec, bounds, content, author).copying(columns, cut.slices);
     let plan = Plan {

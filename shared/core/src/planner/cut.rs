@@ -35,6 +35,18 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
+    /// The same without an early end: what would have been left for the next window is one more slice, which is split where it
+    /// does not fit into an invocation.
+    pub(crate) fn without_early_end(mut self) -> Self {
+        if let Some(old) = self.new.take() {
+            self.slices.push(SliceBounds {
+                old: Some(old),
+                ..SliceBounds::default()
+            });
+        }
+        self
+    }
+
     fn whole() -> Self {
         Self {
             slices: vec![SliceBounds::default()],

@@ -37,6 +37,10 @@ enum Change {
     MadeNotNull(String),
     /// The columns of a CSV file are in another order, or new ones are not at the end: readers go by position.
     Reordered,
+    /// The files would have another form.
+    Reformatted,
+    /// The files would lie otherwise in their folder.
+    Rearranged,
 }
 
 impl Change {
@@ -46,7 +50,7 @@ impl Change {
         match self {
             Self::Added(_) | Self::MadeNullable(_) | Self::MadeNotNull(_) => true,
             Self::Retyped { is_alike, .. } => *is_alike,
-            Self::Dropped(_) | Self::Masked(_) | Self::Reordered => false,
+            Self::Dropped(_) | Self::Masked(_) | Self::Reordered | Self::Reformatted | Self::Rearranged => false,
         }
     }
 }
@@ -67,36 +71,82 @@ impl fmt::Display for Change {
             Self::MadeNullable(name) => write!(f, "{name} may be NULL"),
             Self::MadeNotNull(name) => write!(f, "{name} may not be NULL any more"),
             Self::Reordered => f.write_str("the columns are in another order"),
+            Self::Reformatted => f.write_str("the files would have another format, or other options of it"),
+            Self::Rearranged => f.write_str("the files would have another layout"),
         }
     }
 }
 
-/// Compares the columns of a plan with those of the window before it.
+/// Whether a plan goes on from the window before it.
+#[derive(Debug)]
+pub(crate) enum Fit {
+    /// It does, as this.
+    GoesOn(Box<Plan>),
+    /// It does not, and its table is loaded in full into a new folder instead.
+    Reload(Box<Plan>),
+}
+
+/// Compares a plan with the window before it, and has it follow that one.
 ///
 /// Errors: `SchemaMismatch` when the table's policy does not take a change.
-pub(crate) fn check(spec: &TableSpec, previous: &Previous, plan: &Plan) -> Result<()> {
-    let changes = changes(&previous.columns, &plan.columns, &plan.format);
+pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fit> {
+    let mut changes = changes(&previous.columns, &plan.columns, &plan.format);
+    if spec.sink.is_none() {
+        changes.extend((!is_alike(&previous.format, &plan.format)).then_some(Change::Reformatted));
+        changes.extend((previous.layout != plan.layout).then_some(Change::Rearranged));
+    }
     let is_refused = |change: &&Change| match spec.on_schema_change {
         Some(OnSchemaChange::Continue) => false,
         Some(OnSchemaChange::Fail) => true,
-        None => !change.is_compatible(),
+        Some(OnSchemaChange::Reload) | None => !change.is_compatible(),
     };
     let refused: Vec<&Change> = changes.iter().filter(is_refused).collect();
-    if refused.is_empty() {
-        if !changes.is_empty() {
-            tracing::warn!(table = %spec.table, changes = names(&changes), "The columns are not those of the last window.");
-        }
-        return Ok(());
+    let is_reload = spec.on_schema_change == Some(OnSchemaChange::Reload);
+    let generation = match (refused.is_empty(), is_reload) {
+        (true, _) => previous.generation,
+        (false, true) if plan.supersedes().is_some() => previous.generation.saturating_add(1),
+        (false, true) => return Ok(reload(spec, &refused, plan)),
+        (false, false) => return Err(mismatch(spec, &previous, &refused)),
+    };
+    if !changes.is_empty() {
+        let changes = names(&changes);
+        tracing::warn!(table = %spec.table, changes, generation, "The columns are not those of the last window.");
     }
+    Ok(Fit::GoesOn(Box::new(plan.following(previous.field_ids, generation))))
+}
+
+fn reload(spec: &TableSpec, refused: &[&Change], plan: Plan) -> Fit {
+    let changes = names(refused.iter().copied());
+    tracing::warn!(
+        table = %spec.table, window = %plan.window, changes,
+        "The files would not be like those before them. The table is loaded in full into a new folder."
+    );
+    Fit::Reload(Box::new(plan))
+}
+
+/// Whether files of both formats can be read as one table. How hard pages are packed is nothing to a reader.
+fn is_alike(before: &Format, now: &Format) -> bool {
+    let codec = |format: &Format| match format {
+        Format::Parquet(options) => Some(std::mem::discriminant(&options.codec)),
+        Format::Csv(_) | Format::Jsonl(_) => None,
+    };
+    match (codec(before), codec(now)) {
+        (Some(before), Some(now)) => before == now,
+        _ => before == now,
+    }
+}
+
+fn mismatch(spec: &TableSpec, previous: &Previous, refused: &[&Change]) -> Error {
     let message = format!(
-        "the columns of {} are not those of its last window {}: {}. Readers of its files may fail, or read other values. Put \
-         the columns back, or copy a view that casts them to what they were, or start the table over, so that all its files have \
-         the new columns (docs/how-to/repair.md), or set on_schema_change to continue for one run, if what reads the files copes",
+        "the columns of {}, or the form of its files, are not those of its last window {}: {}. Readers of its files may fail, or read \
+         other values. Put them back, or copy a view that casts columns to what they were, or set on_schema_change to reload, which \
+         loads the table in full into a new folder, or to continue for one run, if what reads the files copes \
+         (docs/how-to/repair.md)",
         spec.table,
         previous.window,
-        names(refused)
+        names(refused.iter().copied())
     );
-    Err(Error::new(ErrorCode::SchemaMismatch, message))
+    Error::new(ErrorCode::SchemaMismatch, message)
 }
 
 fn names<'a>(changes: impl IntoIterator<Item = &'a Change>) -> String {

@@ -5,9 +5,10 @@
 //! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
 //! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
 
+use super::schema::{self, Fit};
 use super::single_flight::{self, Planning};
 use super::tracked_columns::{self, TrackedColumns};
-use super::{SharedConnection, audit, cut, schema};
+use super::{SharedConnection, audit, cut};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Frozen, Ledger};
 use crate::model::lease::Keeper;
@@ -217,7 +218,7 @@ where
         let mut plan = self.new_plan(window, old, versions.current, Content::Unchanged)?;
         if let Some(previous) = self.ledger.previous(window).await? {
             // Passed on, for the next window that has changes to be compared with.
-            (plan.columns, plan.schema, plan.field_ids) = (previous.columns, previous.schema, previous.field_ids);
+            plan = previous.passed_on(plan);
         }
         self.freeze(plan).await
     }
@@ -248,7 +249,7 @@ where
         }
         let (old, because) = match stored {
             Some(expired) if !is_first => {
-                let reason = LoadReason::Expired(WindowName::after(&expired));
+                let reason = LoadReason::InPlaceOf(WindowName::after(&expired));
                 (Some(expired), reason)
             }
             seed => (None, LoadReason::First { seed }),
@@ -272,8 +273,10 @@ where
         if !plan.slices.is_empty() {
             let begins = plan.supersedes().unwrap_or(&plan.window);
             if let Some(previous) = self.ledger.previous(begins).await? {
-                schema::check(self.spec(), &previous, &plan)?;
-                plan = plan.following(previous.field_ids);
+                plan = match schema::fit(self.spec(), previous, plan)? {
+                    Fit::GoesOn(plan) => *plan,
+                    Fit::Reload(plan) => return self.give_up(*plan).await,
+                };
             }
         }
         if self.planning.dry_run {
@@ -289,6 +292,19 @@ where
         } else {
             Step::Frozen(Box::new(frozen))
         })
+    }
+
+    /// Gives the window of a plan up for a full load, because its files would not be like those before them.
+    async fn give_up(&self, plan: Plan) -> Result<Step> {
+        let by = WindowName::reinit(&plan.window);
+        if self.planning.dry_run {
+            return Box::pin(self.load(&by, self.versions().await?)).await;
+        }
+        if let Some(keeper) = self.kept_by(&plan).await? {
+            return Ok(Step::KeptBy(keeper));
+        }
+        self.ledger.freeze(plan.superseded_by(by)?).await?;
+        Ok(Step::LookAgain)
     }
 
     async fn columns(&self) -> Result<TrackedColumns> {

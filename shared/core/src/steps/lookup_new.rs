@@ -6,20 +6,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{OfRole, Result, Role};
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Frozen, Lease, Ledger, check_settings};
 use crate::model::kept::{KeptTable, KeptTables};
 use crate::model::lease::Keeper;
 use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
 use crate::model::names::ObjectName;
-use crate::model::plan::{Author, Plan};
+use crate::model::plan::{Author, Content, Plan};
 use crate::model::table::{RunSettings, Tracking, WatermarkTracking, check_all};
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
 use crate::planner::bound::{self, Probed};
+use crate::planner::schema::{self, Fit};
 use crate::planner::single_flight::Planning;
 use crate::planner::tracked;
-use crate::planner::{SharedConnection, run_limits, schema, single_flight};
+use crate::planner::{SharedConnection, run_limits, single_flight};
 use crate::ports::changes::ProbeChanges;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::rows::{ExplainRows, Explained};
@@ -206,6 +207,19 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
     answer
 }
 
+/// More documents of a window than other runs can create while it is looked at.
+const TRIES: u32 = 16;
+
+/// A window of a table that is tracked by a watermark.
+enum PlannedWindow {
+    /// There is none: the watermark has not grown.
+    Unchanged(Option<Note>),
+    /// This one.
+    Window(Box<Plan>, Option<Note>),
+    /// This one, whose files would not be like those before them.
+    Reload(Box<Plan>),
+}
+
 /// Plans one table.
 struct TablePlanner<'a, P, S> {
     source: &'a P,
@@ -242,38 +256,103 @@ where
     }
 
     async fn by_watermark(&self, tracking: &WatermarkTracking) -> Result<Planned> {
-        if let Some(plan) = self.ledger.plan(&self.table.next_window()).await? {
-            return match single_flight::kept_by(self.ledger, self.planning, &plan).await? {
-                Some(keeper) => Ok(self.kept_by(keeper).into()),
-                None => self.frozen(Frozen { plan, adopted: true }).map(Planned::from),
+        let mut window = self.table.next_window();
+        let mut in_place_of = self.table.superseded().cloned();
+        for _ in 0..TRIES {
+            let plan = match self.ledger.plan(&window).await? {
+                Some(Plan {
+                    content: Content::Superseded { by },
+                    ..
+                }) => {
+                    in_place_of = Some(std::mem::replace(&mut window, by));
+                    continue;
+                }
+                Some(plan) => return self.adopted(plan).await,
+                None => self.probed(tracking, in_place_of.as_ref()).await?,
             };
+            match plan {
+                PlannedWindow::Unchanged(note) => {
+                    let next = self.unchanged();
+                    return Ok(Planned { next, note });
+                }
+                PlannedWindow::Window(plan, note) => {
+                    let next = self.freeze(*plan).await?;
+                    return Ok(Planned { next, note });
+                }
+                PlannedWindow::Reload(plan) => {
+                    // In a dry run nothing says so, but what would be copied is known.
+                    in_place_of = Some(plan.window.clone());
+                    if let Some(next) = self.give_up(*plan).await? {
+                        return Ok(next.into());
+                    }
+                    window = WindowName::reinit(&window);
+                }
+            }
         }
-        let probe = bound::probe(self.source, self.table, tracking, self.planning.author);
+        let message = format!(
+            "window {window} of {} keeps changing while it is planned",
+            self.table.spec.table
+        );
+        Err(Error::new(ErrorCode::SinkUnavailable, message))
+    }
+
+    /// Goes on with a frozen plan, if it is this run's turn.
+    async fn adopted(&self, plan: Plan) -> Result<Planned> {
+        match single_flight::kept_by(self.ledger, self.planning, &plan).await? {
+            Some(keeper) => Ok(self.kept_by(keeper).into()),
+            None => self.frozen(Frozen { plan, adopted: true }).map(Planned::from),
+        }
+    }
+
+    /// Plans the next window, or a full load in place of that one.
+    async fn probed(&self, tracking: &WatermarkTracking, in_place_of: Option<&WindowName>) -> Result<PlannedWindow> {
+        let probe = bound::probe(self.source, self.table, tracking, in_place_of, self.planning.author);
         let Probed { next, note } = self.connection.take_turn(probe).await?;
-        let Some(mut plan) = next else {
-            return Ok(Planned {
-                next: self.unchanged(),
-                note,
-            });
+        let Some(plan) = next else {
+            return Ok(PlannedWindow::Unchanged(note));
         };
-        if let Some(previous) = self.ledger.previous(&plan.window).await? {
-            schema::check(&self.table.spec, &previous, &plan)?;
-            *plan = plan.following(previous.field_ids);
-        }
+        let begins = plan.supersedes().unwrap_or(&plan.window);
+        let Some(previous) = self.ledger.previous(begins).await? else {
+            return Ok(PlannedWindow::Window(plan, note));
+        };
+        Ok(match schema::fit(&self.table.spec, previous, *plan)? {
+            Fit::GoesOn(plan) => PlannedWindow::Window(plan, note),
+            Fit::Reload(plan) => PlannedWindow::Reload(plan),
+        })
+    }
+
+    /// Freezes a plan, if it is this run's turn.
+    async fn freeze(&self, plan: Plan) -> Result<Next> {
         if let Some(keeper) = single_flight::kept_by(self.ledger, self.planning, &plan).await? {
-            let next = self.kept_by(keeper);
-            return Ok(Planned { next, note });
+            return Ok(self.kept_by(keeper));
         }
         let frozen = if self.planning.dry_run {
-            Frozen {
-                plan: *plan,
-                adopted: false,
-            }
+            Frozen { plan, adopted: false }
         } else {
-            self.ledger.freeze(*plan).await?
+            self.ledger.freeze(plan).await?
         };
-        let next = self.frozen(frozen)?;
-        Ok(Planned { next, note })
+        if let Content::Superseded { .. } = frozen.plan.content {
+            // Another run gave the window up meanwhile: the next run finds what takes its place.
+            return Ok(self.unchanged());
+        }
+        self.frozen(frozen)
+    }
+
+    /// Gives the window of a plan up for a full load, by being the first to freeze that (W1). `Some` when it is not this run's turn.
+    async fn give_up(&self, plan: Plan) -> Result<Option<Next>> {
+        if self.planning.dry_run {
+            return Ok(None);
+        }
+        if let Some(keeper) = single_flight::kept_by(self.ledger, self.planning, &plan).await? {
+            return Ok(Some(self.kept_by(keeper)));
+        }
+        let by = WindowName::reinit(&plan.window);
+        let frozen = self.ledger.freeze(plan.superseded_by(by)?).await?;
+        Ok(match frozen.plan.content {
+            Content::Superseded { .. } => None,
+            // Another run froze the window itself meanwhile.
+            _ => Some(self.frozen(frozen)?),
+        })
     }
 
     /// Nothing to copy for this run.

@@ -27,6 +27,7 @@ pub fn plan(table: &str, old: Option<i64>, new: i64) -> Plan {
     let content = Content::Interval {
         column: Identifier::new("v").expect("a name"),
         with_nulls: false,
+        in_place_of: None,
     };
     let author = Author {
         run_id: "run",

@@ -101,3 +101,48 @@ async fn a_key_cannot_be_excluded_nor_rows_be_chosen() {
     let error = world.pipeline().run("r", &[spec]).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidInput);
 }
+
+#[tokio::test]
+async fn a_change_that_readers_cannot_go_on_with_loads_a_tracked_table_into_a_folder_of_its_own() {
+    let world = World::loaded().await;
+    world.table.set(1, 11);
+    let mut without_v = serde_json::to_value(spec()).unwrap();
+    without_v["exclude"] = serde_json::json!(["v"]);
+    without_v["on_schema_change"] = "reload".into();
+    let without_v: TableSpec = serde_json::from_value(without_v).unwrap();
+    let outcome = world
+        .pipeline()
+        .run("r", std::slice::from_ref(&without_v))
+        .await
+        .unwrap();
+    let committed = &outcome.committed[0];
+    assert!(
+        committed.window.as_str().starts_with("reinit-from-"),
+        "{}",
+        committed.window
+    );
+    assert_eq!(committed.rows, world.table.rows().len() as u64);
+    let manifest = world.ledger().manifest(&committed.window).await.unwrap().unwrap();
+    assert_eq!(manifest.generation, 1);
+    assert!(
+        manifest.parts[0].key.starts_with("p/dbo.t.g1/"),
+        "{}",
+        manifest.parts[0].key
+    );
+    // Windows without changes pass the folder on.
+    world.table.change_elsewhere();
+    world
+        .pipeline()
+        .run("idle", std::slice::from_ref(&without_v))
+        .await
+        .unwrap();
+    world.table.set(2, 22);
+    let outcome = world.pipeline().run("r2", &[without_v]).await.unwrap();
+    let manifest = world
+        .ledger()
+        .manifest(&outcome.committed[0].window)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((manifest.generation, manifest.rows), (1, 1));
+}

@@ -9,7 +9,7 @@ use crate::scenes::{Scene, check_what_readers_see, outcome};
 /// Disturbs every port call so, each in a run of its own. How many there were.
 async fn every_port_call_with(scene: Scene, fault: Fault, leases: Leases) -> usize {
     let expected = scene.undisturbed().await;
-    assert_eq!(expected.windows.len(), 2);
+    assert_eq!(expected.windows.len(), scene.windows());
     let set = scene.set().await.taking(leases);
     for call in 0.. {
         let world = set.copied();
@@ -45,6 +45,14 @@ async fn every_port_call(scene: Scene, leases: Leases) -> usize {
 #[tokio::test(start_paused = true)]
 async fn a_run_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
     assert!(every_port_call(Scene::Whole, Leases::Ignored).await > 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
+    let expected = Scene::Reload.undisturbed().await;
+    let keys: Vec<&String> = expected.windows.iter().flat_map(|window| &window.keys).collect();
+    assert!(keys[1].contains(".g1/tidemark_window=reinit-from-3/"), "{keys:?}");
+    assert!(every_port_call(Scene::Reload, Leases::Taken).await > 70);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use crate::seeds;
 
 #[tokio::test]
 async fn two_runs_interleaved_in_any_order_end_as_one() {
-    let scenes = [Scene::Whole, Scene::Sliced, Scene::Slow];
+    let scenes = [Scene::Whole, Scene::Sliced, Scene::Slow, Scene::Reload];
     let leases = [Leases::Ignored, Leases::Taken];
     for (scene, leases) in scenes
         .into_iter()

@@ -7,6 +7,7 @@ use tidemark::model::manifest::Manifest;
 use tidemark::model::plan::Plan;
 use tidemark::model::sink::SinkSpec;
 use tidemark::model::slice::SliceBounds;
+use tidemark::model::table::TableSpec;
 use tidemark::model::watermark::Watermark;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
@@ -18,7 +19,7 @@ use tidemark::steps::run::Pipeline;
 use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::slow_reader::Slow;
-use tidemark::testing::world::{PART_BYTES, PREFIX, spec, window};
+use tidemark::testing::world::{PART_BYTES, PREFIX, spec, spec_with, window};
 use tidemark::testing::{MemoryFiles, version};
 
 use crate::{World, world};
@@ -85,6 +86,11 @@ pub async fn run(world: &World, gate: &Gate, run_id: &str) -> bool {
 
 /// The same with time for so many rows per invocation.
 pub async fn run_in_time(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64) -> bool {
+    run_of(world, gate, run_id, rows_in_time, spec()).await
+}
+
+/// The same of the table with other settings.
+async fn run_of(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64, spec: TableSpec) -> bool {
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
     let (inner, watermarks) = (Gated::new(gate, &world.table), Gated::new(gate, &world.watermarks));
     let mut pipeline = Pipeline {
@@ -99,7 +105,7 @@ pub async fn run_in_time(world: &World, gate: &Gate, run_id: &str, rows_in_time:
         settles: false,
         context: world.context.get(),
     };
-    let outcome = pipeline.run(run_id, &[spec()]).await;
+    let outcome = pipeline.run(run_id, &[spec]).await;
     outcome.is_ok_and(|outcome| outcome.failed.is_empty())
 }
 
@@ -110,6 +116,7 @@ pub async fn outcome(world: &World) -> Outcome {
     let mut windows = Vec::new();
     let mut at = WindowName::initial();
     while let Some(manifest) = world.ledger().manifest(&at).await.unwrap() {
+        let next = manifest.next_window();
         let Manifest {
             old_watermark,
             new_watermark,
@@ -117,7 +124,6 @@ pub async fn outcome(world: &World) -> Outcome {
             parts,
             ..
         } = manifest;
-        let next = WindowName::after(&new_watermark);
         windows.push(Window {
             name: std::mem::replace(&mut at, next),
             bounds: (old_watermark, new_watermark),
@@ -163,7 +169,9 @@ pub enum Scene {
     Whole,
     /// A window frozen in three slices.
     Sliced,
-    /// The same with so many rows in the last that a source that is too slow for more than one has to split it twice.
+    /// Rows for a window whose files would not be like those of the first: the table is loaded into a new folder.
+    Reload,
+    /// The same as `Sliced` with so many rows in the last that a source that is too slow for more than one has to split it twice.
     Slow,
 }
 
@@ -173,7 +181,7 @@ impl Scene {
         let world = committed_once().await;
         grow(&world);
         match self {
-            Self::Whole => {}
+            Self::Whole | Self::Reload => {}
             Self::Sliced => freeze_slices(&world, None, 11).await,
             Self::Slow => {
                 (12..=20).for_each(|row| world.table.insert(row));
@@ -186,7 +194,24 @@ impl Scene {
     /// One execution.
     pub async fn run(self, world: &World, gate: &Gate, run_id: &str) -> bool {
         let rows_in_time = if self == Self::Slow { 1 } else { u64::MAX };
-        run_in_time(world, gate, run_id, rows_in_time).await
+        run_of(world, gate, run_id, rows_in_time, self.spec()).await
+    }
+
+    /// The table as its runs name it.
+    fn spec(self) -> TableSpec {
+        match self {
+            Self::Whole | Self::Sliced | Self::Slow => spec(),
+            // Another format is a change that no reader goes on with.
+            Self::Reload => spec_with(serde_json::json!({ "on_schema_change": "reload", "format": "jsonl" })),
+        }
+    }
+
+    /// How many windows its ledger has in the end: of a reload also the one that was given up.
+    pub const fn windows(self) -> usize {
+        match self {
+            Self::Whole | Self::Sliced | Self::Slow => 2,
+            Self::Reload => 3,
+        }
     }
 
     /// What an undisturbed run comes to.

@@ -66,12 +66,18 @@ prop_compose! {
 fn content() -> impl Strategy<Value = Content> {
     let reason = prop_oneof![
         prop::option::of(watermark()).prop_map(|seed| LoadReason::First { seed }),
-        watermark().prop_map(|from| LoadReason::Expired(WindowName::after(&from))),
+        watermark().prop_map(|from| LoadReason::InPlaceOf(WindowName::after(&from))),
     ];
     let load = (reason, prop::option::of(watermark()))
         .prop_map(|(because, tracked_since)| Content::Load { because, tracked_since });
     prop_oneof![
-        (name(), any::<bool>()).prop_map(|(column, with_nulls)| Content::Interval { column, with_nulls }),
+        (name(), any::<bool>(), prop::option::of(watermark())).prop_map(|(column, with_nulls, from)| {
+            Content::Interval {
+                column,
+                with_nulls,
+                in_place_of: from.map(|from| WindowName::after(&from)),
+            }
+        }),
         load,
         prop::collection::vec(NAME, 1..3).prop_map(|key_columns| Content::Changes { key_columns }),
         Just(Content::Unchanged),

@@ -50,7 +50,7 @@ async fn a_plan_of_a_load() {
     tamper(load, "plan").await.reached(&places);
     tamper(reinit, "plan")
         .await
-        .reached(&["/content/load/because/expired", "/slices/0/key/column"]);
+        .reached(&["/content/load/because/in_place_of", "/slices/0/key/column"]);
 }
 
 #[tokio::test(start_paused = true)]
