@@ -184,17 +184,9 @@ where
         Decided::Record(record) => return Ok(answer(table, record, true)),
         Decided::NotYet(attempt) => attempt,
     };
-    if !context.budget.is_unlimited() {
-        let spent = ledger.spent(&plan, &request.run_id).await?;
-        if context.budget.is_spent(spent) {
-            return Ok(stopped(request, spent));
-        }
-    }
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
-    if let Taken::KeptBy(keeper) = lease.take(context.now).await? {
-        let kept = KeptTable::new(table.clone(), keeper);
-        kept.tell();
-        return Ok(CopyAnswer::Kept(kept));
+    if let Some(left) = left(&ledger, &plan, &request, &lease, context).await? {
+        return Ok(left);
     }
     let copying = Copying {
         plan: &plan,
@@ -225,6 +217,33 @@ where
             Err(error.context(&table))
         }
     }
+}
+
+/// Why the slice is left to somebody else, if it is. If it is not, the lease is this run's.
+async fn left<S>(
+    ledger: &Ledger<'_, S>,
+    plan: &Plan,
+    request: &CopyRequest,
+    lease: &Lease<'_, S>,
+    context: RunContext,
+) -> Result<Option<CopyAnswer>>
+where
+    S: ReadObjects + CreateObjects + ReplaceObjects,
+{
+    if !context.budget.is_unlimited() {
+        let spent = ledger.spent(plan, &request.run_id).await?;
+        if context.budget.is_spent(spent) {
+            return Ok(Some(stopped(request, spent)));
+        }
+    }
+    Ok(match lease.take(context.now).await? {
+        Taken::Ours => None,
+        Taken::KeptBy(keeper) => {
+            let kept = KeptTable::new(request.table.clone(), keeper);
+            kept.tell();
+            Some(CopyAnswer::Kept(kept))
+        }
+    })
 }
 
 /// When a slice is given up.
@@ -305,10 +324,8 @@ impl Copying<'_> {
     }
 }
 
-fn stopped(request: CopyRequest, spent: Spent) -> CopyAnswer {
-    let CopyRequest {
-        table, window, slice, ..
-    } = request;
+fn stopped(request: &CopyRequest, spent: Spent) -> CopyAnswer {
+    let (table, window, slice) = (request.table.clone(), request.window.clone(), request.slice.clone());
     let Spent { rows, bytes } = spent;
     tracing::warn!(%table, %window, %slice, rows, bytes, "The budget of the table is spent; the next run copies this slice.");
     CopyAnswer::Stopped(StoppedSlice {
