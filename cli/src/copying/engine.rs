@@ -124,6 +124,15 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Copies windows that are frozen already, and commits them.
+    pub(crate) async fn copy_frozen(&self, windows: &[CopyWindow]) -> Report {
+        let mut report = Report::default();
+        self.board.step("Copying");
+        self.leased().extend(windows.iter().map(|window| window.table.clone()));
+        self.windows(windows, &mut report).await;
+        report
+    }
+
     /// Gives up what an interrupted run has begun and not decided.
     pub(crate) async fn give_up(&self) {
         self.uploads.give_up(&self.parts.sink.store).await;

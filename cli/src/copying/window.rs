@@ -71,7 +71,7 @@ impl Engine<'_> {
             }
             Err(Error::new(
                 ErrorCode::Internal,
-                "the uploads of the window keep expiring",
+                "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
             ))
         };
         let counting = async {

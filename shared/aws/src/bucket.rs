@@ -1,5 +1,7 @@
 //! A bucket of Amazon S3, or of anything that speaks like it, behind the object ports.
 
+mod archive;
+
 use std::time::Duration;
 
 use aws_sdk_s3::Client;

@@ -145,6 +145,7 @@ pub async fn read(reader: &mut RowReader) -> Answer<u64> {
         column: &Identifier::new("v").unwrap(),
         old: None,
         new: &greatest,
+        closed: tidemark::model::rows::Closed::default(),
         with_nulls: false,
         key: None,
         filter: None,

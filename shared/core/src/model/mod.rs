@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod budget;
 pub mod field_ids;
 pub mod format;
+pub mod hold;
 pub mod kept;
 pub mod lease;
 pub mod lookup;

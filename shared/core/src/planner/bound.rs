@@ -12,8 +12,9 @@ use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::lookup::{LookedUp, Note};
 use crate::model::names::Identifier;
 use crate::model::plan::{Author, Content, Plan, WindowBounds};
-use crate::model::rows::Interval;
+use crate::model::rows::{Closed, Interval};
 use crate::model::table::{NullWatermark, TableSpec, WatermarkTracking};
+use crate::model::types::Column;
 use crate::model::watermark::{StoreType, Watermark, WatermarkKind};
 use crate::model::window::WindowName;
 use crate::ports::source::{CutSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
@@ -35,18 +36,13 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     author: Author<'_>,
 ) -> Result<Probed> {
     let spec = &table.spec;
-    let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
-    let AskedColumns { mut declared, names } = asked.await?;
-    let mut columns = selected(spec, &declared, names.as_deref())?;
-    let column = find(&spec.table, &declared, &tracking.column)?.clone();
-    let found = Found {
-        watermark: Some(&column.name),
-        key: &[],
-        has_mask_key: source.has_mask_key(),
-    };
-    masks::mask(spec, &mut declared, &mut columns, found)?;
+    let Described {
+        declared,
+        columns,
+        column,
+        kind,
+    } = describe(source, spec, tracking).await?;
     let column = &column;
-    let kind = column.watermark.ok_or_else(|| no_watermark(spec, column))?;
     let old = old_watermark(source, table, column)?;
     let name = Identifier::new(column.name.as_str())?;
     let growth = growth(source, spec, tracking, &name, column, old.as_ref()).await?;
@@ -62,6 +58,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
         column: &name,
         old: above,
         new: &new,
+        closed: Closed::default(),
         with_nulls,
         key: None,
         filter: spec.filter.as_ref(),
@@ -92,6 +89,43 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     Ok(Probed {
         next: Some(Box::new(plan)),
         note,
+    })
+}
+
+/// The columns of a table that is tracked by a watermark.
+pub(super) struct Described {
+    /// As the server describes them, the watermark's with them.
+    pub(super) declared: Vec<DeclaredColumn>,
+    /// Those that are copied.
+    pub(super) columns: Vec<Column>,
+    /// The watermark's.
+    pub(super) column: DeclaredColumn,
+    /// What it counts.
+    pub(super) kind: WatermarkKind,
+}
+
+/// Asks for the columns of the table.
+pub(super) async fn describe<P: ProbeSource>(
+    source: &P,
+    spec: &TableSpec,
+    tracking: &WatermarkTracking,
+) -> Result<Described> {
+    let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
+    let AskedColumns { mut declared, names } = asked.await?;
+    let mut columns = selected(spec, &declared, names.as_deref())?;
+    let column = find(&spec.table, &declared, &tracking.column)?.clone();
+    let found = Found {
+        watermark: Some(&column.name),
+        key: &[],
+        has_mask_key: source.has_mask_key(),
+    };
+    masks::mask(spec, &mut declared, &mut columns, found)?;
+    let kind = column.watermark.ok_or_else(|| no_watermark(spec, &column))?;
+    Ok(Described {
+        declared,
+        columns,
+        column,
+        kind,
     })
 }
 

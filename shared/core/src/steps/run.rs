@@ -209,7 +209,7 @@ where
         }
         Err(Error::new(
             ErrorCode::Internal,
-            "the uploads of the window keep expiring",
+            "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
         ))
     }
 

@@ -252,7 +252,9 @@ where
             }
         }
     };
-    pointer::advance(ports.watermarks, ledger, plan, &manifest).await?;
+    if !plan.is_backfill() {
+        pointer::advance(ports.watermarks, ledger, plan, &manifest).await?;
+    }
     Ok(Ended::Committed(Box::new(committed(plan, manifest, context.now))))
 }
 

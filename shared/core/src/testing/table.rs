@@ -94,8 +94,9 @@ impl MemoryTable {
         let old = interval.old.map(bound).transpose()?;
         let new = bound(interval.new)?;
         let chosen = interval.filter.map(chosen_above).transpose()?;
-        let is_in =
-            |row: &i64| old.is_none_or(|old| *row > old) && *row <= new && chosen.is_none_or(|chosen| *row > chosen);
+        let is_closed = interval.closed.old_watermark;
+        let is_above = |row: i64| old.is_none_or(|old| row > old || is_closed && row == old);
+        let is_in = |row: &i64| is_above(*row) && *row <= new && chosen.is_none_or(|chosen| *row > chosen);
         Ok(self.rows().iter().copied().filter(is_in).collect())
     }
 
