@@ -7,6 +7,7 @@ pub mod field_ids;
 pub mod format;
 pub mod kept;
 pub mod lease;
+pub mod loaders;
 pub mod lookup;
 pub mod manifest;
 pub mod metric;

@@ -118,7 +118,10 @@ where
         let copied = match plan.sink {
             Some(_) => CopiedRows::Merged(rows),
             // Of a part whose voided upload was completed after all, the rows may not be those of the last record.
-            None => CopiedRows::Parts(parts),
+            None => {
+                ledger.leave_loader_manifests(plan, &parts).await?;
+                CopiedRows::Parts(parts)
+            }
         };
         ledger.leave_columns(plan).await?;
         let manifest = Manifest::committed(plan, copied, late_rows, self.author);
