@@ -23,6 +23,10 @@ PIP_TOOLS := pip-tools==7.6.2
 READERS := .tools/readers
 READERS_STAMP := $(READERS)/.all-$(shell sha256sum < tests/readers/requirements.txt | cut -c1-16)
 SPARKS := 3.5.9 4.0.5
+
+# mdBook, which makes the site of docs/, and what the pictures are made with.
+DOCS := .tools/docs
+DOCS_STAMP := $(DOCS)/.all-$(shell sha256sum < docs/requirements.txt | cut -c1-16)
 READERS_PYTEST = READERS_WRITER=$(TARGET)/debug/tidemark-readers $(READERS)/bin/pytest -q -c tests/readers/pytest.ini tests/readers
 
 # What `make soak` repeats with more seeds and generated cases.
@@ -67,6 +71,25 @@ invoke: binaries $(RUN_STAMP) ## One step by hand on that stack (starts it if it
 verify: $(RUN_STAMP) ## Holds the files of a sink against their manifests, without Tidemark's own code
 	@: $${PREFIX:?is missing: make verify PREFIX=tidemark BUCKET=name}
 	@$(PYTHON) -m verify "$$PREFIX" $(if $(BUCKET),--bucket "$(BUCKET)")
+
+##@ Read about it, and write about it
+.PHONY: docs
+docs: $(DOCS_STAMP) ## The site of the documentation, in target/docs, with every link checked
+	@python3 tools/links.py
+	@$(DOCS)/bin/mdbook build docs
+	@python3 tools/links.py target/docs
+	@echo "Open target/docs/index.html"
+
+.PHONY: reference
+reference: $(RUN_STAMP) ## Writes the tables of docs/reference that come from the code, and the pictures that come from infra
+	cargo build --locked --package tidemark-cli
+	@$(VENV)/bin/python tools/reference.py $(TARGET)/debug/tidemark
+	@python3 tools/pictures.py
+
+.PHONY: recording
+recording: $(DOCS_STAMP) ## Records docs/pictures/recording.svg: a run of the command on the stand-in
+	cargo build --locked --package tidemark-cli --package tidemark-sandbox
+	@$(DOCS)/bin/python tools/recording.py $(TARGET)/debug
 
 ##@ Work on it
 .PHONY: test
@@ -200,6 +223,12 @@ $(RUN_STAMP): tests/requirements-run.txt
 		echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
 	@echo "Installing the Python side into $(VENV)"
 	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/requirements-run.txt
+	@touch $@
+
+$(DOCS_STAMP): docs/requirements.txt
+	@echo "Installing mdBook into $(DOCS)"
+	@python3 -m venv --clear $(DOCS)
+	@$(DOCS)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement docs/requirements.txt
 	@touch $@
 
 $(READERS_STAMP): tests/readers/requirements.txt

@@ -43,8 +43,20 @@ pub(crate) enum Verb {
     Status(verbs::status::StatusArgs),
     /// Shows the windows of a table
     History(verbs::status::HistoryArgs),
+    /// Copies an interval of a table again, beside its windows
+    Backfill(verbs::backfill::BackfillArgs),
+    /// Starts tables over: what was there goes into the archive
+    Reset(verbs::reset::ResetArgs),
+    /// Gives up a window that is frozen and cannot be copied
+    GiveUp(verbs::give_up::GiveUpArgs),
+    /// Lets no run work on tables until they are resumed
+    Pause(verbs::pause::PauseArgs),
+    /// Lets runs work on paused tables again
+    Resume(verbs::pause::ResumeArgs),
     /// Checks the files of a sink against its manifests
     Verify(verbs::verify::VerifyArgs),
+    /// Compares the files with the source, by count and by key
+    Reconcile(verbs::reconcile::ReconcileArgs),
     /// Runs one step by hand: what one step writes, the next one reads
     Step(verbs::step::StepArgs),
     /// Writes the statements by which an engine reads the files
@@ -67,7 +79,13 @@ impl Verb {
             Verb::Plan(arguments) => verbs::plan::plan(arguments, terminal).await,
             Verb::Status(arguments) => verbs::status::status(arguments, terminal).await,
             Verb::History(arguments) => verbs::status::history(arguments, terminal).await,
+            Verb::Backfill(arguments) => verbs::backfill::backfill(arguments, terminal).await,
+            Verb::Reset(arguments) => verbs::reset::reset(arguments, terminal).await,
+            Verb::GiveUp(arguments) => verbs::give_up::give_up(arguments, terminal).await,
+            Verb::Pause(arguments) => verbs::pause::pause(arguments, terminal).await,
+            Verb::Resume(arguments) => verbs::pause::resume(arguments, terminal).await,
             Verb::Verify(arguments) => verbs::verify::verify(arguments, terminal).await,
+            Verb::Reconcile(arguments) => verbs::reconcile::reconcile(arguments, terminal).await,
             Verb::Step(arguments) => verbs::step::step(arguments, terminal).await,
             Verb::Sql(arguments) => verbs::sql::sql(arguments, terminal).await,
             Verb::Completions(shell) => Ok(verbs::completions::completions(

@@ -6,6 +6,7 @@ use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::keys::table_segment;
 use tidemark::ledger::{AT_ONCE, Ledger};
+use tidemark::model::lease::LeaseDocument;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
@@ -40,13 +41,19 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
     if by_name.is_some() {
         return Ok(by_name);
     }
+    // Of a table that was started over this is all there is.
+    let lease = format!("{root}{segment}/lease.json");
+    if let Some(object) = sink.store.get(&lease).await? {
+        let lease: Option<LeaseDocument> = serde_json::from_slice(&object.body).ok();
+        return Ok(lease.map(|lease| lease.table));
+    }
     for window in sink.store.folders(&format!("{root}{segment}/")).await? {
         let key = format!("{root}{segment}/{window}/plan.json");
         if let Some(object) = sink.store.get(&key).await? {
             let plan: Plan = serde_json::from_slice(&object.body).map_err(|error| {
                 Error::with_source(
                     ErrorCode::LedgerInvalid,
-                    format!("{key} is not what Tidemark wrote there"),
+                    format!("{key} is not what Tidemark wrote there (restore it)"),
                     error,
                 )
             })?;
@@ -78,6 +85,12 @@ pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<Obje
     Ok(if given.is_empty() { all } else { given.to_vec() })
 }
 
+/// Where a folder of the archive of a table is, for people.
+pub(crate) fn archive(sink: &Sink, table: &ObjectName, folder: &str) -> String {
+    let place = sink.name.trim_end_matches('/');
+    format!("{place}/_archive/{}/{folder}", table_segment(table))
+}
+
 /// The ledger of a table.
 pub(crate) fn ledger<'a>(sink: &'a Sink, table: &'a ObjectName) -> Ledger<'a, Store> {
     Ledger::new(&sink.store, &sink.prefix, table)
@@ -92,7 +105,7 @@ pub(crate) async fn windows(sink: &Sink, table: &ObjectName) -> Result<Vec<Windo
         .collect())
 }
 
-/// The committed windows of a table, each after the one it goes on from.
+/// The committed windows of a table, each after the one it goes on from, and then its backfills.
 pub(crate) async fn manifests(sink: &Sink, table: &ObjectName) -> Result<Vec<Manifest>> {
     let ledger = ledger(sink, table);
     let mut reads = stream::iter(windows(sink, table).await?)
@@ -105,7 +118,12 @@ pub(crate) async fn manifests(sink: &Sink, table: &ObjectName) -> Result<Vec<Man
     while let Some(manifest) = reads.next().await {
         found.extend(manifest?);
     }
-    Ok(in_order(found))
+    let is_backfill = |manifest: &Manifest| manifest.window.backfill_number().is_some();
+    let (mut backfills, chain): (Vec<_>, Vec<_>) = found.into_iter().partition(is_backfill);
+    backfills.sort_by_key(|manifest| manifest.window.backfill_number());
+    let mut ordered = in_order(chain);
+    ordered.extend(backfills);
+    Ok(ordered)
 }
 
 fn in_order(found: Vec<Manifest>) -> Vec<Manifest> {

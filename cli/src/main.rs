@@ -7,6 +7,7 @@ mod arguments;
 mod copying;
 mod exit;
 mod failure;
+mod keys;
 mod lake;
 mod tables_file;
 mod terminal;

@@ -94,6 +94,25 @@ impl Terminal {
         drop(writeln!(io::stderr().lock(), "{text}"));
     }
 
+    /// Whether what was shown is to be done: somebody said so beforehand, or says so now. Where nobody can be asked, it is not.
+    pub(crate) fn is_confirmed(&self, question: &str, yes: bool) -> bool {
+        if yes {
+            return true;
+        }
+        if !self.is_watched || !io::stdin().is_terminal() {
+            self.say("Nothing is changed. Give --yes to do it.");
+            return false;
+        }
+        drop(write!(io::stderr().lock(), "{question} [y/N] "));
+        let mut answer = String::new();
+        let is_read = io::stdin().read_line(&mut answer).is_ok();
+        let is_yes = is_read && matches!(answer.trim(), "y" | "Y" | "yes");
+        if !is_yes {
+            self.say("Nothing is changed.");
+        }
+        is_yes
+    }
+
     /// A mark before a line of a list.
     pub(crate) fn mark(&self, is_good: bool) -> String {
         if is_good {

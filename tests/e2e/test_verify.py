@@ -292,7 +292,7 @@ def test_a_tracked_table_that_was_loaded_again_is_well(
 
 
 def test_names_and_fingerprints_are_those_of_the_page() -> None:
-    """The rules as docs/explanation/semantics.md has them."""
+    """The rules as docs/reference/documents.md has them."""
     for sql_type, value, name in (
         ("datetime2(7)", "2017-09-05T08:06:00.1234567", "from-2017-09-05T08-06-00.1234567"),
         ("datetimeoffset(3)", "2017-09-05T06:06:00.100Z", "from-2017-09-05T06-06-00.1Z"),

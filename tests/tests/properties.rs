@@ -80,7 +80,7 @@ proptest! {
         let (old, new) = (bound("int", "1"), bound("int", "2"));
         let range = KeyBounds { column: key.clone(), above: Some(bound("bigint", "3")), up_to: None };
         let interval = Interval {
-            table: &table, column: &tracked, old: Some(&old), new: &new, with_nulls: true, key: Some(&range), filter: None,
+            table: &table, column: &tracked, old: Some(&old), new: &new, closed: tidemark::model::rows::Closed::default(), with_nulls: true, key: Some(&range), filter: None,
         };
         prop_assert_eq!(
             without_names(&Rows::Interval(interval), &columns),
@@ -116,7 +116,7 @@ proptest! {
             (&bound("int", "1"), vec![column(&tracked, &text)]),
         ] {
             let interval = Interval {
-                table: &table, column: &tracked, old: None, new, with_nulls: false, key: None, filter: None,
+                table: &table, column: &tracked, old: None, new, closed: tidemark::model::rows::Closed::default(), with_nulls: false, key: None, filter: None,
             };
             let Ok(explained) = server().explain(&Rows::Interval(interval), &columns) else { continue };
             // A name of a type, perhaps with its length: nothing that could end the place it stands in.

@@ -314,7 +314,7 @@ def end_of(manifest: dict[str, Any]) -> str:
 
 
 def window_of(watermark: dict[str, Any] | None) -> str:
-    """The name of the window that starts at a watermark (docs/explanation/semantics.md, The ledger)."""
+    """The name of the window that starts at a watermark (docs/reference/documents.md, The keys)."""
     if watermark is None:
         return "initial"
     text = str(watermark["value"])
@@ -326,7 +326,7 @@ def window_of(watermark: dict[str, Any] | None) -> str:
 
 
 def folder_of(table: str) -> str:
-    """The folder of a table's data, and of its ledger (docs/explanation/semantics.md, The ledger)."""
+    """The folder of a table's data, and of its ledger (docs/reference/documents.md, The keys)."""
     match = TABLE_NAME.fullmatch(table)
     if match is None:
         raise ValueError(f"{table} is not the name of a table")
@@ -358,7 +358,7 @@ def _attempt(name: str) -> int:
 
 
 def fingerprint(columns: list[dict[str, Any]]) -> str:
-    """The name of a column list (docs/explanation/semantics.md, Fields)."""
+    """The name of a column list (docs/reference/documents.md, plan.json)."""
     lines = "".join(
         f"{column['name']}\t{column['sql_type']}\t{'null' if column['nullable'] else 'not null'}\n"
         for column in columns

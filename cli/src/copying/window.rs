@@ -48,6 +48,10 @@ impl Engine<'_> {
                         board.phase(table, Phase::Committed);
                         return Ok(WindowOutcome::Committed(committed));
                     }
+                    UpdateAnswer::Stopped(stopped) => {
+                        board.phase(table, Phase::Left);
+                        return Ok(WindowOutcome::Stopped(stopped));
+                    }
                     UpdateAnswer::Busy(busy) => {
                         board.phase(table, Phase::Left);
                         return Ok(WindowOutcome::Kept(KeptTable::Busy(busy)));
@@ -67,7 +71,7 @@ impl Engine<'_> {
             }
             Err(Error::new(
                 ErrorCode::Internal,
-                "the uploads of the window keep expiring",
+                "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
             ))
         };
         let counting = async {

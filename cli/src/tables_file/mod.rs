@@ -5,6 +5,7 @@
 
 mod check;
 mod comments;
+mod from_adf;
 mod schema;
 mod shape;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use tidemark::error::{Error, ErrorCode};
 use tidemark::model::table::TableSpec;
 
+pub(crate) use self::from_adf::tables as tables_of_adf;
 pub(crate) use self::schema::json_schema;
 use crate::failure::{Failure, Mistake, Outcome};
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::lookup::CopyWindow;
 use tidemark::model::table::TableSpec;
 use tidemark_folder::FolderStore;
 use tidemark_sqlserver::sink::Sinks;
@@ -44,13 +45,35 @@ pub(crate) struct RunArgs {
 }
 
 /// What all runs of this process share.
-struct World<'a> {
-    source: &'a Source,
-    sink: &'a Sink,
-    sinks: &'a Sinks,
-    watermarks: &'a Watermarks<'a>,
-    tables: &'a [TableSpec],
-    parallel: usize,
+pub(super) struct World<'a> {
+    /// The source.
+    pub(super) source: &'a Source,
+    /// The sink.
+    pub(super) sink: &'a Sink,
+    /// The databases that tables are merged into.
+    pub(super) sinks: &'a Sinks,
+    /// The pointers.
+    pub(super) watermarks: &'a Watermarks<'a>,
+    /// Slices that are copied at once.
+    pub(super) parallel: usize,
+}
+
+/// What a run copies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Work<'a> {
+    /// What changed in these tables.
+    Tables(&'a [TableSpec]),
+    /// Windows that are frozen already.
+    Windows(&'a [CopyWindow]),
+}
+
+impl Work<'_> {
+    const fn tables(&self) -> usize {
+        match self {
+            Self::Tables(tables) => tables.len(),
+            Self::Windows(windows) => windows.len(),
+        }
+    }
 }
 
 /// How a run ended.
@@ -74,23 +97,22 @@ pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<Exi
         sink: &sink,
         sinks: &sinks,
         watermarks: &watermarks,
-        tables: &tables,
         parallel: arguments.parallel.into(),
     };
     if let Store::Folder(folder) = &sink.store {
         folder.expire_uploads(FolderStore::UPLOADS_KEPT).await?;
     }
     let Some(every) = arguments.watch else {
-        return world.once(terminal).await;
+        return world.once(Work::Tables(&tables), terminal).await;
     };
-    world.again_and_again(every, terminal).await
+    world.again_and_again(&tables, every, terminal).await
 }
 
 impl World<'_> {
-    async fn again_and_again(&self, every: Duration, terminal: &Terminal) -> Outcome<ExitClass> {
+    async fn again_and_again(&self, tables: &[TableSpec], every: Duration, terminal: &Terminal) -> Outcome<ExitClass> {
         loop {
             let began = Instant::now();
-            let class = match self.once(terminal).await {
+            let class = match self.once(Work::Tables(tables), terminal).await {
                 Ok(ExitClass::Interrupted) => return Ok(ExitClass::Interrupted),
                 Ok(class) => class,
                 Err(failure) => failure.tell(terminal),
@@ -111,7 +133,8 @@ impl World<'_> {
         }
     }
 
-    async fn once(&self, terminal: &Terminal) -> Outcome<ExitClass> {
+    /// One run, from its begin to what is told of it.
+    pub(super) async fn once(&self, work: Work<'_>, terminal: &Terminal) -> Outcome<ExitClass> {
         let began = Instant::now();
         let board = Board::default();
         let run_id = run_id()?;
@@ -124,7 +147,7 @@ impl World<'_> {
             sinks: self.sinks,
         };
         let engine = Engine::new(parts, &board, run_id.clone(), self.parallel);
-        let ended = self.watched(&engine, &board, terminal).await?;
+        let ended = self.watched(&engine, work, &board, terminal).await?;
         match ended {
             Ended::Done(report) => {
                 let class = summary::tell(terminal, &run_id, &report, &board, began.elapsed());
@@ -140,14 +163,17 @@ impl World<'_> {
     }
 
     /// Runs with somebody who shows how far it is, until it ends or is interrupted.
-    async fn watched(&self, engine: &Engine<'_>, board: &Board, terminal: &Terminal) -> Outcome<Ended> {
-        let screen = Screen::new(board, terminal, self.tables.len());
+    async fn watched(&self, engine: &Engine<'_>, work: Work<'_>, board: &Board, terminal: &Terminal) -> Outcome<Ended> {
+        let screen = Screen::new(board, terminal, work.tables());
         let ended = {
             let work = async {
                 board.step("Connecting");
                 let tell = |error: &Error, next: &str| board.tell(format!("{}. {next}", error.report()));
                 reach(self.source, engine.parts.source, tell).await?;
-                engine.run(self.tables).await
+                match work {
+                    Work::Tables(tables) => engine.run(tables).await,
+                    Work::Windows(windows) => Ok(engine.copy_frozen(windows).await),
+                }
             };
             tokio::select! {
                 report = Box::pin(work) => report.map(Ended::Done).map_err(Failure::from),
@@ -186,7 +212,7 @@ fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board) {
 }
 
 /// A name for a run: when it began, and by which process.
-fn run_id() -> Result<String> {
+pub(super) fn run_id() -> Result<String> {
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]");
     let now = OffsetDateTime::now_utc().format(format);
     let now = now.map_err(|error| Error::with_source(ErrorCode::Internal, "the clock cannot be written", error))?;

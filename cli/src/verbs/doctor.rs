@@ -134,7 +134,7 @@ async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usi
 /// Looks at a table: what is copied of it, and whether its tracking works.
 async fn table(server: &Server, spec: &TableSpec) -> Result<String> {
     let all = server
-        .columns(&spec.table, None, spec.wanted_forms())
+        .columns(&spec.table, None, None, spec.wanted_forms())
         .await
         .of(Role::Source)?;
     let copied: Vec<&DeclaredColumn> = all.iter().filter(|column| is_copied(spec, column)).collect();

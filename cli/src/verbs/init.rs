@@ -1,6 +1,6 @@
 //! `init`: reads the catalog by one question, and proposes `tables.json`, with reasons.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use tidemark_sqlserver::inventory::{InventoryColumn, InventoryTable};
 use crate::copying::{reach, shortened};
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
+use crate::tables_file;
 use crate::terminal::{Side, Terminal, number};
 use crate::wiring::source::SourceArgs;
 
@@ -29,6 +30,12 @@ pub(crate) struct InitArgs {
     /// The file to write; it must not be there yet
     #[arg(long, short, default_value = "tables.json", value_name = "FILE")]
     output: PathBuf,
+    /// Takes the tables from the parameter tableList of a pipeline of Azure Data Factory instead, and connects to nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["include", "exclude"])]
+    from_adf: Option<PathBuf>,
+    /// With --from-adf: merges into the database behind this secret, by the procedures of the list, instead of writing files
+    #[arg(long, value_name = "ARN", requires = "from_adf")]
+    sink_secret: Option<String>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -50,6 +57,9 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
             arguments.output.display()
         );
         return Err(Error::new(ErrorCode::InvalidInput, message).into());
+    }
+    if let Some(path) = &arguments.from_adf {
+        return from_adf(arguments, path, terminal);
     }
     let source = arguments.source.open().await?;
     let server = source.server();
@@ -95,6 +105,30 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
         proposed.len(),
         tables.len()
     ));
+    Ok(ExitClass::Done)
+}
+
+/// Writes the tables of a pipeline of Azure Data Factory.
+fn from_adf(arguments: &InitArgs, path: &Path, terminal: &Terminal) -> Outcome<ExitClass> {
+    let text = tables_file::plain(&tables_file::text(path)?);
+    let document: Value = serde_json::from_str(&text).map_err(|error| {
+        let message = format!("{} is not JSON", path.display());
+        Error::with_source(ErrorCode::InvalidInput, message, error)
+    })?;
+    let tables = tables_file::tables_of_adf(&document, arguments.sink_secret.as_deref())
+        .map_err(|error| error.context(path.display()))?;
+    for table in &tables {
+        let mut event = table.clone();
+        event["event"] = "table".into();
+        terminal.event(&event);
+    }
+    write(arguments, &tables)?;
+    terminal.line(&format!("{} has {} tables.", arguments.output.display(), tables.len()));
+    terminal.note(
+        "Azure's pipeline compares with the times as they are. If they are not UTC, set clock to local. \
+         `tidemark doctor` looks at the columns, and `tidemark run --watermark-table dbo.watermarktable` goes on from the \
+         watermarks of the pipeline.",
+    );
     Ok(ExitClass::Done)
 }
 

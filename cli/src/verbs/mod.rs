@@ -1,10 +1,15 @@
 //! One file a verb.
 
+pub(crate) mod backfill;
 pub(crate) mod completions;
 pub(crate) mod copy_run;
 pub(crate) mod doctor;
+pub(crate) mod give_up;
 pub(crate) mod init;
+pub(crate) mod pause;
 pub(crate) mod plan;
+pub(crate) mod reconcile;
+pub(crate) mod reset;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod step;

@@ -123,6 +123,7 @@ async fn rows_of(server: &Server, spec: &TableSpec, dry_run: &DryRun) -> Option<
                 column: &tracking.column,
                 old,
                 new,
+                closed: tidemark::model::rows::Closed::default(),
                 with_nulls: old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad,
                 key: None,
                 filter: spec.filter.as_ref(),

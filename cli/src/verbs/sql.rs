@@ -2,13 +2,15 @@
 
 use clap::{Args, ValueEnum};
 use tidemark::error::{Error, ErrorCode};
-use tidemark::ledger::keys::{Keys, WINDOW_KEY, partition_keys};
+use tidemark::ledger::keys::{Keys, LOAD_DATE_KEY, WINDOW_KEY, partition_keys};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::{Content, Plan};
 use tidemark::model::table::Tracking;
 use tidemark::model::types::{Column, Form};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
@@ -58,6 +60,8 @@ struct Described<'a> {
     partitions: &'static [&'static str],
     format: &'a Format,
     location: String,
+    /// The first day that has files, where they lie by day.
+    first_day: String,
     key: Vec<String>,
     order: Option<String>,
     is_tracked: bool,
@@ -74,7 +78,8 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
         };
         let plan = lake::ledger(&sink, &table).existing_plan(&manifest.window).await?;
         let key = key_of(&sink, &plan, &arguments.key, &manifests).await?;
-        let described = Described::of(arguments.engine, &sink, manifest, &plan, key);
+        let first_day = first_day(&manifests);
+        let described = Described::of(arguments.engine, &sink, manifest, &plan, key, first_day);
         let (table_sql, view_sql) = (described.table(), described.view());
         terminal.event(
             &serde_json::json!({"table": table, "engine": described.engine_name(), "ddl": table_sql, "view": view_sql}),
@@ -88,6 +93,15 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
         }
     }
     Ok(ExitClass::Done)
+}
+
+/// The day before the first commit, because a window is frozen before it is committed.
+fn first_day(manifests: &[Manifest]) -> String {
+    let first = manifests.iter().map(|manifest| manifest.committed_at.as_str()).min();
+    let day = first
+        .and_then(|first| OffsetDateTime::parse(first, &Rfc3339).ok())
+        .and_then(|first| first.date().previous_day());
+    day.map_or_else(|| "2020-01-01".to_owned(), |day| day.to_string())
 }
 
 /// The key of a table: that which is given, or that of its changes.
@@ -114,7 +128,14 @@ async fn key_of(sink: &Sink, plan: &Plan, given: &[String], manifests: &[Manifes
 }
 
 impl<'a> Described<'a> {
-    fn of(engine: Engine, sink: &Sink, manifest: &'a Manifest, plan: &Plan, key: Vec<String>) -> Self {
+    fn of(
+        engine: Engine,
+        sink: &Sink,
+        manifest: &'a Manifest,
+        plan: &Plan,
+        key: Vec<String>,
+        first_day: String,
+    ) -> Self {
         // The last folder has every row: it begins with a full load.
         let keys = Keys::new("", &manifest.table);
         let segment = keys.folder(manifest.generation);
@@ -140,6 +161,7 @@ impl<'a> Described<'a> {
             partitions: partition_keys(plan.layout),
             format: &manifest.format,
             location,
+            first_day,
             key,
             order,
             is_tracked,
@@ -158,7 +180,7 @@ impl<'a> Described<'a> {
 
     /// The statement that makes the files a table.
     fn table(&self) -> String {
-        let name = self.quoted(&self.name);
+        let name = self.quoted_in_ddl(&self.name);
         let location = self.location.replace('\'', "''");
         match self.engine {
             Engine::Duckdb => {
@@ -193,35 +215,54 @@ impl<'a> Described<'a> {
         }
     }
 
+    /// Athena and Redshift read a folder with all that is below it. So the windows are no partitions, which somebody would have
+    /// to make known one by one, and the views take a window's name from the path of its files. Days are few enough to be known
+    /// beforehand: Athena projects them.
     fn hive_table(&self, name: &str, location: &str) -> String {
         let columns: Vec<String> = self
             .columns
             .iter()
-            .map(|column| format!("  {} {}", self.quoted(&column.name), self.type_of(column)))
-            .collect();
-        let partitions: Vec<String> = self
-            .partitions
-            .iter()
-            .map(|key| format!("{} {}", self.quoted(key), self.text_type()))
+            .map(|column| format!("  {} {}", self.quoted_in_ddl(&column.name), self.type_of(column)))
             .collect();
         let stored = match self.format {
             Format::Parquet(_) => "STORED AS PARQUET".to_owned(),
             Format::Jsonl(_) => "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'".to_owned(),
             Format::Csv(options) => format!("ROW FORMAT DELIMITED FIELDS TERMINATED BY '{}'", options.delimiter),
         };
-        let schema = if self.engine == Engine::Redshift {
-            "tidemark."
-        } else {
-            ""
-        };
-        let add = match self.engine {
-            Engine::Athena => format!("\nMSCK REPAIR TABLE {name};"),
-            _ => String::new(),
-        };
+        let columns = columns.join(",\n");
+        let has_days = self.partitions.contains(&LOAD_DATE_KEY);
+        match self.engine {
+            Engine::Athena if has_days => format!(
+                "CREATE EXTERNAL TABLE {name} (\n{columns}\n)\nPARTITIONED BY (`{LOAD_DATE_KEY}` string)\n{stored}\n\
+                 LOCATION '{location}'\nTBLPROPERTIES (\n  'projection.enabled' = 'true',\n  \
+                 'projection.{LOAD_DATE_KEY}.type' = 'date',\n  'projection.{LOAD_DATE_KEY}.format' = 'yyyy-MM-dd',\n  \
+                 'projection.{LOAD_DATE_KEY}.range' = '{},NOW',\n  \
+                 'storage.location.template' = '{location}{LOAD_DATE_KEY}=${{{LOAD_DATE_KEY}}}/'\n);",
+                self.first_day
+            ),
+            Engine::Redshift => {
+                format!("CREATE EXTERNAL TABLE tidemark.{name} (\n{columns}\n)\n{stored}\nLOCATION '{location}';")
+            }
+            _ => format!("CREATE EXTERNAL TABLE {name} (\n{columns}\n)\n{stored}\nLOCATION '{location}';"),
+        }
+    }
+
+    /// The name of a row's window, as the engine has it.
+    fn window(&self) -> String {
+        match self.engine {
+            Engine::Athena | Engine::Redshift => {
+                format!("SPLIT_PART(SPLIT_PART(\"$path\", '{WINDOW_KEY}=', 2), '/', 1)")
+            }
+            Engine::Spark | Engine::Duckdb | Engine::Snowflake => self.quoted(WINDOW_KEY),
+        }
+    }
+
+    /// Of two rows alike the one of the later backfill is taken.
+    fn backfill(&self) -> String {
+        let window = self.window();
         format!(
-            "CREATE EXTERNAL TABLE {schema}{name} (\n{}\n)\nPARTITIONED BY ({})\n{stored}\nLOCATION '{location}';{add}",
-            columns.join(",\n"),
-            partitions.join(", ")
+            "CASE WHEN {window} LIKE 'backfill-%' THEN CAST(SUBSTRING({window}, {}) AS INT) ELSE 0 END",
+            "backfill-".len() + 1
         )
     }
 
@@ -254,7 +295,7 @@ impl<'a> Described<'a> {
         };
         let (name, view) = (self.quoted(&self.name), self.quoted(&format!("{}_current", self.name)));
         let present = if self.is_tracked {
-            let (version, window) = (self.quoted(VERSION), self.quoted(WINDOW_KEY));
+            let (version, window) = (self.quoted(VERSION), self.window());
             // Whatever is older than the last full load, and not in it, was deleted when nobody could see it.
             format!(
                 "\n  AND {} <> 'D'\n  AND {version} >= (SELECT MAX({version}) FROM {schema}{name} WHERE {window} = 'initial' OR \
@@ -271,17 +312,28 @@ impl<'a> Described<'a> {
         };
         Some(format!(
             "CREATE OR REPLACE VIEW {view} AS\nSELECT {columns}\nFROM (\n  SELECT *, ROW_NUMBER() OVER (PARTITION BY {key} \
-             ORDER BY {order} DESC) AS tidemark_newest\n  FROM {schema}{name}\n) AS newest\nWHERE tidemark_newest = 1{present}{ending};",
+             ORDER BY {order} DESC, {backfill} DESC) AS tidemark_newest\n  FROM {schema}{name}\n) AS newest\nWHERE tidemark_newest = 1{present}{ending};",
             columns = columns.join(", "),
             key = key.join(", "),
             order = self.quoted(order),
+            backfill = self.backfill(),
         ))
+    }
+
+    /// A name in a statement that describes a table: Athena takes those as Hive does, and all others as Trino.
+    fn quoted_in_ddl(&self, name: &str) -> String {
+        match self.engine {
+            Engine::Athena => format!("`{}`", name.replace('`', "``")),
+            _ => self.quoted(name),
+        }
     }
 
     fn quoted(&self, name: &str) -> String {
         match self.engine {
-            Engine::Athena | Engine::Spark => format!("`{}`", name.replace('`', "``")),
-            Engine::Duckdb | Engine::Snowflake | Engine::Redshift => format!("\"{}\"", name.replace('"', "\"\"")),
+            Engine::Spark => format!("`{}`", name.replace('`', "``")),
+            Engine::Athena | Engine::Duckdb | Engine::Snowflake | Engine::Redshift => {
+                format!("\"{}\"", name.replace('"', "\"\""))
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tidemark::error::{OfRole, Result, Role};
-use tidemark::ledger::{AT_ONCE, Decided};
+use tidemark::ledger::{AT_ONCE, Decided, Lease, Reached};
+use tidemark::model::hold::Begun;
+use tidemark::model::lease::{Keeper, Leases};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::watermark::WatermarkKey;
@@ -57,6 +59,10 @@ struct Status {
     late_rows: Option<u64>,
     committed_at: Option<String>,
     pending: Option<Pending>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keeper: Option<Keeper>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begun: Option<Begun>,
 }
 
 /// A window that is frozen and not committed.
@@ -115,17 +121,11 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
     };
     let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
     let ledger = lake::ledger(sink, &table);
-    let at = WindowName::after_stored(stored.value.as_deref());
-    // The pointer may lag behind; or it stands at the end, where the last window left its name.
-    let last = match ledger.chain_end(&at).await? {
-        Some(end) => Some(end.manifest),
-        None => match ledger.previous(&at).await? {
-            Some(previous) => ledger.manifest(&previous.window).await?,
-            None => None,
-        },
-    };
-    let next = last.as_ref().map_or(at, Manifest::next_window);
-    let pending = match ledger.plan(&next).await? {
+    let begun = ledger.hold().await?.map(|hold| hold.begun);
+    let lease = Lease::new(&ledger, "status", Leases::Taken);
+    let keeper = lease.keeper(OffsetDateTime::now_utc()).await?;
+    let Reached { last, pending } = ledger.reached(stored.value.as_deref()).await?;
+    let pending = match pending {
         None => None,
         Some(plan) => {
             let slices = ledger.slices(&plan).await?;
@@ -149,8 +149,28 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
         late_rows: last.as_ref().and_then(|last| last.late_rows),
         committed_at: last.map(|last| last.committed_at),
         pending,
+        keeper,
+        begun,
         table,
     })
+}
+
+/// The window of a table that is frozen and not committed, for people.
+pub(super) async fn pending(sink: &Sink, watermarks: &Watermarks<'_>, table: &ObjectName) -> Result<Option<String>> {
+    let status = status_of(sink, watermarks, table.clone()).await?;
+    if let Some(Begun::GiveUp { window }) = status.begun {
+        return Ok(Some(format!("window {window}, which was begun to be given up,")));
+    }
+    Ok(status.pending.map(|pending| {
+        format!(
+            "window {}, frozen {} by {}, with {} of {} slices copied,",
+            pending.window,
+            ago(&pending.since),
+            pending.run_id,
+            pending.slices_copied,
+            pending.slices
+        )
+    }))
 }
 
 impl Status {
@@ -166,6 +186,17 @@ impl Status {
                 )
             },
         );
+        let pending = match (&self.begun, &self.keeper) {
+            (Some(begun), _) => format!("`{}` was begun and is not done", begun.verb()),
+            (None, Some(Keeper::Paused { by, reason, .. })) => {
+                let why = reason
+                    .as_deref()
+                    .map_or_else(String::new, |reason| format!(": {reason}"));
+                format!("paused by {by}{why}")
+            }
+            (None, Some(Keeper::Run { run_id, .. })) if self.pending.is_some() => format!("{pending}, by {run_id}"),
+            (None, _) => pending,
+        };
         vec![
             shortened(&self.table.to_string(), name_width),
             self.watermark.clone().unwrap_or_else(|| "-".into()),

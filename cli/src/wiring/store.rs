@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tidemark::error::Result;
 use tidemark::model::record::{UploadedObject, UploadedPiece};
+use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
     UploadObjects,
@@ -79,5 +80,15 @@ impl UploadObjects for Store {
 impl CompleteObjects for Store {
     async fn complete(&self, upload: &UploadedObject) -> Result<Completed> {
         either!(self, store => store.complete(upload))
+    }
+}
+
+impl ArchiveObjects for Store {
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        either!(self, store => store.list(prefix))
+    }
+
+    async fn archive(&self, from: &str, to: &str) -> Result<()> {
+        either!(self, store => store.archive(from, to))
     }
 }

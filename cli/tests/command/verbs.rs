@@ -273,3 +273,36 @@ fn engines_are_told_of_the_files_and_of_the_present_rows() {
     );
     assert_eq!(world.run(&["sql", "duckdb", "changed", "--key", "no"]).code, Some(1));
 }
+
+#[test]
+fn the_list_of_a_pipeline_of_azure_becomes_a_file_that_runs() {
+    let world = World::new(
+        "CREATE TABLE customer_table (PersonID int, Name varchar(255), LastModifytime datetime);
+         INSERT INTO customer_table VALUES (1, 'John', '2017-09-01 00:56:00'), (2, 'Mike', '2017-09-02 05:23:00');
+         CREATE TABLE project_table (Project varchar(255), Creationtime datetime);
+         INSERT INTO project_table VALUES ('project1', '2015-01-01 00:00:00');",
+    );
+    let pipeline = json!({"properties": {"parameters": {"tableList": {"type": "array", "defaultValue": [
+        {"TABLE_NAME": "customer_table", "WaterMark_Column": "LastModifytime",
+         "TableType": "DataTypeforCustomerTable", "StoredProcedureNameForMergeOperation": "usp_upsert_customer_table"},
+        {"TABLE_NAME": "project_table", "WaterMark_Column": "Creationtime"},
+    ]}}}});
+    let folder = world.folder.path();
+    fs::write(folder.join("pipeline.json"), pipeline.to_string()).unwrap();
+    world.succeeds(&["init", "--from-adf", "pipeline.json"]);
+    let path = folder.join("tables.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"column\":", "\"settle_seconds\": 0, \"column\":")).unwrap();
+    let done = world.succeeds(&["run"]);
+    assert!(
+        done.out.contains("2 copied, 0 unchanged, 0 failed: 3 rows"),
+        "{}",
+        done.all()
+    );
+    let done = world.run(&["init", "--from-adf", "tables.json", "--output", "other.json"]);
+    assert!(
+        done.code == Some(1) && done.err.contains("no tableList"),
+        "{}",
+        done.all()
+    );
+}

@@ -264,7 +264,7 @@ impl Service<Uri> for Route {
 
 /// Nothing came in time.
 #[derive(Debug, thiserror::Error)]
-#[error("there was not {what} within {limit:?}")]
+#[error("{what} did not come within {limit:?}")]
 struct TimedOut {
     what: &'static str,
     limit: Duration,

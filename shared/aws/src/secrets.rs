@@ -26,9 +26,12 @@ impl ReadSecrets for Secrets {
         Box::pin(async move {
             let request = self.client.get_secret_value().secret_id(name);
             let answer = request.send().await.map_err(|error| refused(name, error))?;
-            let content = answer
-                .secret_string
-                .ok_or_else(|| Error::new(ErrorCode::InvalidConfig, format!("the secret {name} holds no text")))?;
+            let content = answer.secret_string.ok_or_else(|| {
+                Error::new(
+                    ErrorCode::InvalidConfig,
+                    format!("the secret {name} holds no text: store it as text, not as binary"),
+                )
+            })?;
             Ok(Secret::new(content))
         })
     }

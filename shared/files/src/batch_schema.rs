@@ -20,7 +20,10 @@ use tidemark::model::types::{Column, Form, Fraction};
 /// `UnsupportedType` when there is no column, or when two have the same name, which no format can hold.
 pub fn batch_schema(columns: &[Column], ids: &FieldIds) -> Result<SchemaRef> {
     if columns.is_empty() {
-        return Err(Error::new(ErrorCode::UnsupportedType, "no column is left to copy"));
+        return Err(Error::new(
+            ErrorCode::UnsupportedType,
+            "no column is left to copy: name at least one in columns, or fewer in exclude",
+        ));
     }
     for (index, column) in columns.iter().enumerate() {
         if columns[..index].iter().any(|earlier| earlier.name == column.name) {

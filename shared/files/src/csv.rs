@@ -188,7 +188,7 @@ impl CsvLine {
     fn breaks_a_line(&self, column: usize) -> Error {
         let name = self.names.get(column).map_or("", String::as_str);
         let message = format!(
-            "a value of column '{name}' holds a line break, and the csv option line_breaks is fail: set it to escape, space or keep"
+            "a value of column '{name}' holds a line break, and the csv option line_breaks is fail: give the window up (docs/how-to/repair.md), and set it to escape, space or keep"
         );
         Error::new(ErrorCode::InvalidInput, message)
     }
@@ -197,7 +197,7 @@ impl CsvLine {
         Error::new(
             ErrorCode::InvalidInput,
             format!(
-                "a value of column '{}' holds the delimiter or a line break, or is the NULL text, and the csv option quote is none: set quote to minimal, or another delimiter or null",
+                "a value of column '{}' holds the delimiter or a line break, or is the NULL text, and the csv option quote is none: give the window up (docs/how-to/repair.md), and set quote to minimal, or another delimiter or null",
                 self.names.get(column).map_or("", String::as_str)
             ),
         )

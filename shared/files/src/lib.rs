@@ -8,6 +8,7 @@ mod cells;
 mod csv;
 pub mod encoder;
 mod jsonl;
+pub mod keys;
 mod parquet;
 mod text;
 

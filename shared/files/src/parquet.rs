@@ -161,7 +161,13 @@ const fn decimal_bytes(digits: i32) -> i32 {
 }
 
 fn compression(codec: Codec) -> Result<Compression> {
-    let out_of_range = |error| Error::with_source(ErrorCode::InvalidInput, "compression_level is out of range", error);
+    let out_of_range = |error| {
+        Error::with_source(
+            ErrorCode::InvalidInput,
+            "compression_level is out of range: zstd has 1 to 22, and gzip 1 to 9",
+            error,
+        )
+    };
     Ok(match codec {
         Codec::Zstd(level) => Compression::ZSTD(ZstdLevel::try_new(level.into()).map_err(out_of_range)?),
         Codec::Gzip(level) => Compression::GZIP(GzipLevel::try_new(level.into()).map_err(out_of_range)?),

@@ -13,6 +13,7 @@
 //! reader of the folder could take for an object. A folder that several processes use must be on one machine or on a file
 //! system with working locks: the pointer of a table is compared and replaced under one.
 
+mod archive;
 mod files;
 mod store;
 mod uploads;

@@ -21,7 +21,7 @@ use crate::uploads::{BUFFER, Completion, etag};
 /// A folder as a bucket. Clones are of the same folder.
 #[derive(Debug, Clone)]
 pub struct FolderStore {
-    folder: Arc<Folder>,
+    pub(crate) folder: Arc<Folder>,
 }
 
 impl FolderStore {
@@ -79,7 +79,7 @@ impl FolderStore {
     }
 
     /// Runs `work` on a thread that may wait for the disk.
-    async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         verb: &'static str,
         path: PathBuf,

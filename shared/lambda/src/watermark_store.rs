@@ -2,7 +2,7 @@
 
 use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
-use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
 /// Either store behind the ports, so that a step is compiled once for both.
 #[derive(Debug)]
@@ -34,6 +34,15 @@ impl<T: MoveWatermarks, P: MoveWatermarks> MoveWatermarks for WatermarkStore<T, 
         match self {
             Self::ControlTable(table) => table.advance(key, expected, new).await,
             Self::Pointers(pointers) => pointers.advance(key, expected, new).await,
+        }
+    }
+}
+
+impl<T: ClearWatermarks, P: ClearWatermarks> ClearWatermarks for WatermarkStore<T, P> {
+    async fn clear(&self, key: &WatermarkKey) -> Answer<()> {
+        match self {
+            Self::ControlTable(table) => table.clear(key).await,
+            Self::Pointers(pointers) => pointers.clear(key).await,
         }
     }
 }

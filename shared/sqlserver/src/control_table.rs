@@ -4,7 +4,7 @@ use tiberius::{ColumnData, Row};
 use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
-use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 use tokio::sync::OnceCell;
 
 use crate::session::Server;
@@ -31,6 +31,7 @@ pub struct ControlTable {
 struct ValueColumn {
     name: Identifier,
     store_type: StoreType,
+    nullable: bool,
     position: usize,
 }
 
@@ -59,7 +60,7 @@ impl ControlTable {
     }
 
     async fn describe(&self) -> Answer<ValueColumn> {
-        let columns = self.server.described_columns(&self.table, None).await?;
+        let columns = self.server.described_columns(&self.table, None, None).await?;
         let is_name = |name: &str| name.eq_ignore_ascii_case(NAME_COLUMN);
         let has_name = columns.iter().any(|column| is_name(&column.name));
         let mut others = columns.iter().enumerate().filter(|(_, column)| !is_name(&column.name));
@@ -85,6 +86,7 @@ impl ControlTable {
         Ok(ValueColumn {
             name: Identifier::new(name.as_str())?,
             store_type,
+            nullable: column.nullable,
             position,
         })
     }
@@ -210,6 +212,26 @@ impl MoveWatermarks for ControlTable {
             ))
             .into()),
             Some(_) => Ok(Moved::Changed),
+        }
+    }
+}
+
+impl ClearWatermarks for ControlTable {
+    async fn clear(&self, key: &WatermarkKey) -> Answer<()> {
+        let NamedWatermark { name, stored } = self.read(key).await?;
+        if stored.value.is_none() {
+            return Ok(());
+        }
+        let column = self.value_column().await?;
+        let statement = control_table::clear_watermark(&self.table, &column.name, column.nullable, &name);
+        let cleared = self.server.rows(&statement).await;
+        // A lost answer, or a trigger of somebody else's: what counts is what is there now.
+        match (self.read(key).await?.stored.value, cleared) {
+            (None, _) => Ok(()),
+            (Some(_), Err(failure)) => Err(self.server.withheld(failure)),
+            (Some(_), Ok(_)) => Err(self
+                .unusable(&format!("the watermark of '{name}' cannot be taken away"))
+                .into()),
         }
     }
 }

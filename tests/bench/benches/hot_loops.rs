@@ -131,6 +131,7 @@ fn batch(table: &Table, columns: &[Column]) -> RecordBatch {
         column: &Identifier::new("id").unwrap(),
         old: None,
         new: &end,
+        closed: tidemark::model::rows::Closed::default(),
         with_nulls: false,
         key: None,
         filter: None,

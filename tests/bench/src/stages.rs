@@ -127,6 +127,7 @@ async fn read(
         column: &key,
         old: None,
         new: &copies::end()?,
+        closed: tidemark::model::rows::Closed::default(),
         with_nulls: false,
         key: None,
         filter: None,

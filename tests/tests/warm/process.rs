@@ -112,7 +112,7 @@ pub async fn columns(server: &Server) -> Answer<Vec<DeclaredColumn>> {
     let wanted = WantedForms::Exact {
         variants: VariantColumns::default(),
     };
-    server.columns(&table(), None, wanted).await
+    server.columns(&table(), None, None, wanted).await
 }
 
 pub fn int_type() -> TypeName {
@@ -145,6 +145,7 @@ pub async fn read(reader: &mut RowReader) -> Answer<u64> {
         column: &Identifier::new("v").unwrap(),
         old: None,
         new: &greatest,
+        closed: tidemark::model::rows::Closed::default(),
         with_nulls: false,
         key: None,
         filter: None,

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use futures::stream::{self, StreamExt};
 
-use super::{AT_ONCE, Ledger};
+use super::{AT_ONCE, Decided, Ledger};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::manifest::Manifest;
-use crate::model::plan::Plan;
+use crate::model::plan::{Content, Plan};
+use crate::model::record::{Decision, Record};
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 
@@ -23,6 +24,15 @@ pub struct ChainEnd {
     pub manifest: Manifest,
 }
 
+/// How far a table is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The last committed window, if there is one.
+    pub last: Option<Manifest>,
+    /// The window after it, if it is frozen.
+    pub pending: Option<Plan>,
+}
+
 /// What following the manifests came to.
 struct Followed {
     /// The last committed window on the way, if there is one.
@@ -32,6 +42,22 @@ struct Followed {
 }
 
 impl<S: ReadObjects> Ledger<'_, S> {
+    /// The names of the folders of the table's ledger: of its windows, all of them.
+    pub async fn folders(&self) -> Result<Vec<String>> {
+        self.store.folders(&self.keys.windows()).await
+    }
+
+    /// The row of the control table, when the table was configured to have a name of its own there.
+    pub async fn watermark_name(&self) -> Result<Option<String>> {
+        let names = self.folders().await?.into_iter().rev();
+        for window in names.filter_map(|name| WindowName::try_from(name).ok()) {
+            if let Some(plan) = self.plan(&window).await? {
+                return Ok(plan.watermark_name);
+            }
+        }
+        Ok(None)
+    }
+
     /// The plans of the full loads that took the place of other windows.
     pub async fn reinits(&self) -> Result<Vec<Plan>> {
         let folders = self.store.folders(&self.keys.reinits()).await?;
@@ -56,10 +82,11 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// Reads every manifest: for when nothing says where the chain starts. Errors: `LedgerInvalid` when there are several
     /// chains, because no one but the user knows which is the table's present history.
     pub async fn only_chain_end(&self) -> Result<Option<ChainEnd>> {
-        let folders = self.store.folders(&self.keys.windows()).await?;
+        let folders = self.folders().await?;
         let names = folders
             .into_iter()
-            .filter_map(|folder| WindowName::try_from(folder).ok());
+            .filter_map(|folder| WindowName::try_from(folder).ok())
+            .filter(|window| window.backfill_number().is_none());
         let mut manifests = stream::iter(names)
             .map(|window| async move { Ok(self.manifest(&window).await?.map(|manifest| (window, manifest))) })
             .buffered(AT_ONCE);
@@ -85,6 +112,55 @@ impl<S: ReadObjects> Ledger<'_, S> {
             window: window.clone(),
             manifest: manifest.clone(),
         }))
+    }
+
+    /// How far the table is, whose watermark store holds this.
+    pub async fn reached(&self, stored: Option<&str>) -> Result<Reached> {
+        let at = WindowName::after_stored(stored);
+        // The pointer may lag behind; or it stands at the end, where the last window left its name; or it is gone.
+        let last = match self.chain_end(&at).await? {
+            Some(end) => Some(end.manifest),
+            None if stored.is_none() => self.only_chain_end().await?.map(|end| end.manifest),
+            None => match self.previous(&at).await? {
+                Some(previous) => self.manifest(&previous.window).await?,
+                None => None,
+            },
+        };
+        let next = last.as_ref().map_or(at, Manifest::next_window);
+        let pending = self.pending(next).await?;
+        Ok(Reached { last, pending })
+    }
+
+    /// The plan of this window, or of the one that is copied in its place.
+    async fn pending(&self, mut window: WindowName) -> Result<Option<Plan>> {
+        for _ in 0..MAX_CHAIN {
+            let Some(plan) = self.plan(&window).await? else {
+                return Ok(None);
+            };
+            let Some(by) = self.superseding(&plan).await? else {
+                return Ok(Some(plan));
+            };
+            window = by;
+        }
+        let message = format!("the windows in place of {} do not end", self.keys.plan(&window));
+        Err(Error::new(ErrorCode::LedgerInvalid, message))
+    }
+
+    /// The window that is copied in place of this plan's, if one is.
+    async fn superseding(&self, plan: &Plan) -> Result<Option<WindowName>> {
+        if let Content::Superseded { by } = &plan.content {
+            return Ok(Some(by.clone()));
+        }
+        let slices = self.slices(plan).await?.into_iter();
+        Ok(slices
+            .filter_map(|slice| match slice.decided {
+                Decided::Record(Record {
+                    decision: Decision::Superseded { by },
+                    ..
+                }) => Some(by),
+                _ => None,
+            })
+            .next())
     }
 
     /// Whether the manifests lead from window `from` to window `to`.

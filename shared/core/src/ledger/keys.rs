@@ -14,6 +14,8 @@ use crate::model::window::WindowName;
 
 /// The prefix of every table's ledger, below that of the deployment. No table's folder is called so: each has a dot.
 const LEDGER: &str = "_ledger";
+/// The prefix of what was moved out of the way.
+const ARCHIVE: &str = "_archive";
 /// The partition key of a window. No column may be called so, because readers let the path win.
 pub const WINDOW_KEY: &str = "tidemark_window";
 /// The partition key of the day a window was frozen on.
@@ -63,6 +65,7 @@ fn ends_like_a_hash(name: &str) -> bool {
 pub struct Keys {
     data: String,
     ledger: String,
+    archive: String,
 }
 
 impl Keys {
@@ -75,6 +78,7 @@ impl Keys {
         Self {
             data: format!("{prefix}{separator}{table}"),
             ledger: format!("{prefix}{separator}{LEDGER}/{table}"),
+            archive: format!("{prefix}{separator}{ARCHIVE}/{table}"),
         }
     }
 
@@ -82,6 +86,37 @@ impl Keys {
     #[must_use]
     pub fn watermark(&self) -> String {
         format!("{}/watermark.json", self.ledger)
+    }
+
+    /// `hold.json`, what a person has begun with the table.
+    #[must_use]
+    pub fn hold(&self) -> String {
+        format!("{}/hold.json", self.ledger)
+    }
+
+    /// What the keys of all objects of the table begin with: of its first folder, and of those that reloads began.
+    #[must_use]
+    pub fn data(&self) -> [String; 2] {
+        [format!("{}/", self.data), format!("{}.g", self.data)]
+    }
+
+    /// What the key of every document of a window begins with.
+    #[must_use]
+    pub fn window(&self, window: &WindowName) -> String {
+        format!("{}/{window}/", self.ledger)
+    }
+
+    /// Where an object or document of the table goes in this folder of the archive; `None` when it is none of the table's.
+    ///
+    /// `_archive/{table}/{folder}/data/…` for what readers saw, `_archive/{table}/{folder}/ledger/…` for documents.
+    #[must_use]
+    pub fn archived(&self, key: &str, folder: &str) -> Option<String> {
+        let place = |root: &str, kind: &str, begins: [&str; 2]| {
+            let rest = key.strip_prefix(root)?;
+            let is_its_own = begins.iter().any(|begin| rest.starts_with(begin));
+            is_its_own.then(|| format!("{}/{folder}/{kind}{rest}", self.archive))
+        };
+        place(&self.ledger, "ledger", ["/", "/"]).or_else(|| place(&self.data, "data", ["/", ".g"]))
     }
 
     /// `lease.json`, which says who copies the table now.
@@ -264,6 +299,18 @@ mod tests {
         assert_eq!(keys.lease(), format!("{ledger}/lease.json"));
         assert_eq!(keys.plan(&window), format!("{ledger}/initial/plan.json"));
         assert_eq!(keys.previous(&window), format!("{ledger}/initial/previous.json"));
+        let archived = keys.archived(&keys.plan(&window), "then").unwrap();
+        assert_eq!(archived, "lake/raw/_archive/sales.orders/then/ledger/initial/plan.json");
+        let part = "lake/raw/sales.orders/tidemark_window=initial/part-00000.csv";
+        let archived = keys.archived(part, "then").unwrap();
+        assert_eq!(
+            archived,
+            part.replace("raw/sales.orders", "raw/_archive/sales.orders/then/data")
+        );
+        let later = "lake/raw/sales.orders.g1/part-00000.csv";
+        let archived = keys.archived(later, "then").unwrap();
+        assert_eq!(archived, "lake/raw/_archive/sales.orders/then/data.g1/part-00000.csv");
+        assert_eq!(keys.archived("lake/raw/sales.orders2/part-00000.csv", "then"), None);
         for (slice, number, name) in [
             ("7", 0, "record-00007.json"),
             ("7", 2, "record-00007-2.json"),

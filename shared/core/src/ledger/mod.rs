@@ -8,6 +8,7 @@
 //! {prefix}/{table}/tidemark_window={from}/part-00000.…    visible once completed
 //! {prefix}/_ledger/{table}/{from}/loader-redshift.json    for loaders, on request        create-only
 //! {prefix}/_ledger/{table}/{from}/manifest.json           the commit                     create-only, last
+//! {prefix}/_ledger/{table}/hold.json                      what a person has begun        create-only, then archived
 //! ```
 //!
 //! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
@@ -22,6 +23,7 @@
 //! Documents are data: whoever reads one checks that it is of the place it was read from, and nothing in it is executed.
 
 mod chain;
+mod holds;
 pub mod keys;
 mod lease;
 mod pointers;
@@ -31,12 +33,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::chain::ChainEnd;
+pub use self::chain::{ChainEnd, Reached};
 use self::keys::Keys;
 pub use self::lease::{Lease, Taken};
 pub use self::pointers::Pointers;
 pub use self::slices::{Decided, SliceState};
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::hold::Hold;
 use crate::model::manifest::{Manifest, ManifestPart, Previous};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Plan, VERSION};
@@ -85,6 +88,7 @@ document!(Manifest, |manifest| Some(&manifest.table), |manifest| Some(
 ));
 // It names the window before the one it lies in.
 document!(Previous, |_| None, |_| None);
+document!(Hold, |hold| Some(&hold.table), |_| None);
 
 /// Typed access to the ledger of one table.
 #[derive(Debug)]
@@ -184,7 +188,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         if document.version() != VERSION {
             let version = document.version();
             return invalid(format!(
-                "has version {version}, and this Tidemark knows version {VERSION}"
+                "has version {version}, and this Tidemark knows version {VERSION}: use the version that wrote it"
             ));
         }
         let is_of_place = document.table().is_none_or(|table| table == self.table)
@@ -240,8 +244,8 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         if parts.is_empty() {
             return Ok(());
         }
-        let parts = parts.iter().map(|part| (self.store.address(&part.key), part));
-        let parts: Vec<(String, &ManifestPart)> = parts.collect();
+        let parts = parts.iter().map(|part| (self.store.address(&part.key), part.bytes));
+        let parts: Vec<(String, u64)> = parts.collect();
         for loader in &plan.loader_manifests {
             // The parts of a window are decided: everyone writes the same.
             let body = Bytes::from(loader.text(&parts));
@@ -274,7 +278,7 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
 
 /// Why the document at `key` cannot be read. It is read once more, to say where: to know that costs more than the reading.
 fn unreadable<T: DeserializeOwned>(key: &str, body: &[u8]) -> Error {
-    let message = format!("{key} is not what Tidemark wrote there");
+    let message = format!("{key} is not what Tidemark wrote there (restore it)");
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
     match read {

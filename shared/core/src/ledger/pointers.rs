@@ -7,7 +7,7 @@ use super::keys::Keys;
 use crate::error::{Answer, Error, ErrorCode};
 use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
 use crate::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
-use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
 /// `watermark.json`
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,7 +42,9 @@ impl<S: ReadObjects> Pointers<'_, S> {
         let mut value = None;
         if let Some(object) = &object {
             let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
-                let message = format!("{key} is not what Tidemark wrote there");
+                let message = format!(
+                    "{key} is not what Tidemark wrote there (delete it: the next run makes it again from the manifests)"
+                );
                 Error::with_source(ErrorCode::LedgerInvalid, message, error)
             })?;
             value = Some(document.watermark.value().to_owned());
@@ -86,5 +88,12 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> MoveWatermarks for Pointer
             Some(object) => self.store.replace(&key, Bytes::from(document), &object.etag).await? == Replaced::Replaced,
         };
         Ok(if moved { Moved::Moved } else { Moved::Changed })
+    }
+}
+
+/// The pointer is a document of the ledger, and goes where those go.
+impl<S: ReadObjects> ClearWatermarks for Pointers<'_, S> {
+    async fn clear(&self, _key: &WatermarkKey) -> Answer<()> {
+        Ok(())
     }
 }

@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::model::manifest::ManifestPart;
-
 /// A manifest in the form of a loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,13 +15,13 @@ pub enum LoaderManifest {
 }
 
 impl LoaderManifest {
-    /// Its text for parts at these addresses.
+    /// Its text for parts at these addresses, with so many bytes.
     #[must_use]
-    pub fn text(self, parts: &[(String, &ManifestPart)]) -> String {
+    pub fn text(self, parts: &[(String, u64)]) -> String {
         match self {
             Self::Redshift => {
-                let entries = parts.iter().map(|(address, part)| {
-                    json!({ "url": address, "mandatory": true, "meta": { "content_length": part.bytes } })
+                let entries = parts.iter().map(|(address, bytes)| {
+                    json!({ "url": address, "mandatory": true, "meta": { "content_length": bytes } })
                 });
                 json!({ "entries": entries.collect::<Vec<_>>() }).to_string()
             }

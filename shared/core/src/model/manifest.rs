@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::names::ObjectName;
-use crate::model::plan::{Author, Plan, VERSION, fingerprint, is_first};
+use crate::model::plan::{Author, Plan, Replaces, VERSION, fingerprint, is_first};
 use crate::model::sink::SinkSpec;
 use crate::model::slice_id::SliceId;
 use crate::model::table::Layout;
@@ -57,6 +57,9 @@ pub struct Manifest {
     /// The window that was copied in place of this one, which ends where it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<WindowName>,
+    /// What the window replaces, when it is a backfill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaces>,
     /// The run that committed the window.
     pub run_id: String,
     /// When, RFC 3339.
@@ -115,6 +118,7 @@ impl Manifest {
             late_rows,
             seed: plan.seed().cloned(),
             superseded_by: None,
+            replaces: plan.replaces.clone(),
             run_id: author.run_id.to_owned(),
             committed_at: author.created_at.to_owned(),
         }

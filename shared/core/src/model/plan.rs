@@ -9,7 +9,7 @@ use crate::model::format::Format;
 use crate::model::loaders::LoaderManifest;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
-use crate::model::rows::{Changes, Interval, Load, Rows};
+use crate::model::rows::{Changes, Closed, Interval, Load, Rows};
 use crate::model::sink::SinkSpec;
 use crate::model::slice::SliceBounds;
 use crate::model::table::{Layout, RunSettings, TableSpec, Tracking};
@@ -70,10 +70,27 @@ pub struct Plan {
     /// The table the rows are merged into, when they do not become files. It is only compared with that of an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
+    /// What this window replaces, when it is a backfill: rows that windows before it hold already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaces>,
     /// The run that froze the plan.
     pub run_id: String,
     /// When, RFC 3339.
     pub created_at: String,
+}
+
+/// What a backfill replaces: every row between its bounds that is in a file of an earlier window. It deletes none of them; who
+/// reads the files takes the backfill's rows in their place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replaces {
+    /// The column of the files that the bounds are of.
+    pub column: String,
+    /// Which of the bounds belong to the interval.
+    pub includes: Closed,
+    /// The last window of the chain that held such rows when the backfill was frozen. Backfills before this one may hold some,
+    /// too; windows of the chain after that one hold none that are replaced.
+    pub through: WindowName,
 }
 
 /// How a plan came about.
@@ -172,6 +189,7 @@ impl Plan {
             slices: Vec::new(),
             watermark_name: spec.watermark_name.clone(),
             sink: spec.sink.clone(),
+            replaces: None,
             run_id: author.run_id.to_owned(),
             created_at: author.created_at.to_owned(),
         }
@@ -245,6 +263,12 @@ impl Plan {
         }
     }
 
+    /// Whether the window stands beside the chain of windows, and no watermark moves when it is committed.
+    #[must_use]
+    pub const fn is_backfill(&self) -> bool {
+        self.replaces.is_some()
+    }
+
     /// The window that this one, a full load, is copied in place of.
     #[must_use]
     pub const fn supersedes(&self) -> Option<&WindowName> {
@@ -289,6 +313,10 @@ impl Plan {
                 column,
                 old: self.old_watermark.as_ref().filter(|_| in_place_of.is_none()),
                 new: new_watermark,
+                closed: self
+                    .replaces
+                    .as_ref()
+                    .map_or_else(Closed::default, |replaces| replaces.includes),
                 with_nulls: *with_nulls,
                 key: None,
                 filter: settings.filter.as_ref(),

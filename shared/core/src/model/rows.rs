@@ -1,5 +1,7 @@
 //! Rows of the source, as data: which of them, never how they are asked for. Adapters make statements of these.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::slice::{KeyBounds, SliceBounds};
@@ -27,12 +29,25 @@ pub struct Interval<'a> {
     pub old: Option<&'a Watermark>,
     /// The upper bound. Its type is the column's.
     pub new: &'a Watermark,
+    /// Which of its bounds belong to it beside the one that always does.
+    pub closed: Closed,
     /// Whether rows without a watermark belong to it.
     pub with_nulls: bool,
     /// The range of a key it is limited to, if it is.
     pub key: Option<&'a KeyBounds>,
     /// Which of its rows are copied.
     pub filter: Option<&'a Predicate>,
+}
+
+/// Which bounds of an interval belong to it though they would not: both are open where windows follow one another, and closed
+/// where one stands for itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Closed {
+    /// The lower bound; that of row versions always does.
+    pub old_watermark: bool,
+    /// The upper bound; that of all but row versions always does.
+    pub new_watermark: bool,
 }
 
 /// The rows of a table, or of a range of its key, at a version that was read before them.
@@ -68,6 +83,10 @@ impl<'a> Interval<'a> {
         Self {
             // Rows without a watermark come with the slice that begins where the window does.
             with_nulls: self.with_nulls && slice.old.is_none(),
+            closed: Closed {
+                old_watermark: self.closed.old_watermark && slice.old.is_none(),
+                new_watermark: self.closed.new_watermark && slice.new.is_none(),
+            },
             old: slice.old.as_ref().or(self.old),
             new: slice.new.as_ref().unwrap_or(self.new),
             key: slice.key.as_ref(),

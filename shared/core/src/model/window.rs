@@ -9,9 +9,12 @@ use crate::model::watermark::Watermark;
 
 /// Bytes of a window's name at most.
 const MAX_BYTES: usize = 100;
+/// What the name of a backfill begins with.
+const BACKFILL: &str = "backfill-";
 
 /// The name of a window: `initial` when it starts at nothing, else `from-` and a safe text form of where it starts;
-/// `reinit-` and the name of another window for a full load that is copied in place of that.
+/// `reinit-` and the name of another window for a full load that is copied in place of that; `backfill-` and a number for an
+/// interval that is copied again beside the chain.
 ///
 /// It does not depend on the column's type: trailing zeros of a fraction and leading ones of a number are dropped, and a date
 /// is its midnight, so that a watermark kept in a control table of one type and the column of another name the same window.
@@ -39,6 +42,19 @@ impl WindowName {
         Self(format!("reinit-{expired}"))
     }
 
+    /// The backfill of this number, from 1.
+    #[must_use]
+    pub fn backfill(number: u32) -> Self {
+        Self(format!("{BACKFILL}{number}"))
+    }
+
+    /// The number of a backfill; `None` for a window of the chain.
+    #[must_use]
+    pub fn backfill_number(&self) -> Option<u32> {
+        let number = self.0.strip_prefix(BACKFILL)?;
+        number.parse().ok().filter(|number| Self::backfill(*number) == *self)
+    }
+
     /// The window that starts after the watermark with this text, whatever its type.
     ///
     /// What no watermark has in it becomes `_`, which no window has in its name: a store may hold anything.
@@ -56,7 +72,7 @@ impl WindowName {
         };
         let fraction = match fraction.trim_end_matches('0') {
             "" => String::new(),
-            fraction => format!(".{fraction}"),
+            fraction => format!(".{}", fraction.replace(':', "-")),
         };
         let name = format!("from-{whole}{fraction}{zone}");
         Self(name.replace(|c: char| !is_safe(c), "_"))
@@ -127,7 +143,8 @@ impl TryFrom<String> for WindowName {
 
     fn try_from(text: String) -> Result<Self, Error> {
         let kind = text.trim_start_matches("reinit-");
-        let is_one = kind == "initial" || kind.starts_with("from-");
+        let is_backfill = Self(text.clone()).backfill_number().is_some();
+        let is_one = kind == "initial" || kind.starts_with("from-") || is_backfill;
         if !is_one || text.len() > MAX_BYTES || !text.chars().all(is_safe) {
             let message = format!("'{}' is not the name of a window", text.escape_default());
             return Err(Error::new(ErrorCode::InvalidInput, message));
@@ -204,7 +221,27 @@ mod tests {
 
     #[test]
     fn a_window_name_from_an_event_cannot_leave_its_table() {
-        for text in ["", "../x", "from-a/b", "_x", "from-a b", "from-%2F", "42", "reinit-"] {
+        for number in [1, 42] {
+            let name = WindowName::backfill(number);
+            assert_eq!(
+                WindowName::try_from(name.to_string()).unwrap().backfill_number(),
+                Some(number)
+            );
+        }
+        for text in [
+            "backfill-",
+            "backfill-x",
+            "backfill-01",
+            "reinit-backfill-1",
+            "",
+            "../x",
+            "from-a/b",
+            "_x",
+            "from-a b",
+            "from-%2F",
+            "42",
+            "reinit-",
+        ] {
             assert!(WindowName::try_from(text.to_owned()).is_err(), "{text}");
         }
     }

@@ -12,8 +12,9 @@ use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::lookup::{LookedUp, Note};
 use crate::model::names::Identifier;
 use crate::model::plan::{Author, Content, Plan, WindowBounds};
-use crate::model::rows::Interval;
+use crate::model::rows::{Closed, Interval};
 use crate::model::table::{NullWatermark, TableSpec, WatermarkTracking};
+use crate::model::types::Column;
 use crate::model::watermark::{StoreType, Watermark, WatermarkKind};
 use crate::model::window::WindowName;
 use crate::ports::source::{CutSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
@@ -35,25 +36,21 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     author: Author<'_>,
 ) -> Result<Probed> {
     let spec = &table.spec;
-    let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
-    let AskedColumns { mut declared, names } = asked.await?;
-    let mut columns = selected(spec, &declared, names.as_deref())?;
-    let column = find(&spec.table, &declared, &tracking.column)?.clone();
-    let found = Found {
-        watermark: Some(&column.name),
-        key: &[],
-        has_mask_key: source.has_mask_key(),
-    };
-    masks::mask(spec, &mut declared, &mut columns, found)?;
+    let Described {
+        declared,
+        columns,
+        column,
+        kind,
+        is_filtered,
+    } = describe(source, spec, tracking).await?;
     let column = &column;
-    let kind = column.watermark.ok_or_else(|| no_watermark(spec, column))?;
     let old = old_watermark(source, table, column)?;
     let name = Identifier::new(column.name.as_str())?;
     let growth = growth(source, spec, tracking, &name, column, old.as_ref()).await?;
     // A full load has every row, wherever its window starts.
     let above = old.as_ref().filter(|_| in_place_of.is_none());
     let with_nulls = above.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
-    let note = note(spec, &growth, with_nulls);
+    let note = note(spec, &growth, with_nulls, is_filtered);
     let Some(new) = reached(spec, old.as_ref(), growth.maximum)? else {
         return Ok(Probed { next: None, note });
     };
@@ -62,6 +59,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
         column: &name,
         old: above,
         new: &new,
+        closed: Closed::default(),
         with_nulls,
         key: None,
         filter: spec.filter.as_ref(),
@@ -95,6 +93,50 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     })
 }
 
+/// The columns of a table that is tracked by a watermark.
+pub(super) struct Described {
+    /// As the server describes them, the watermark's with them.
+    pub(super) declared: Vec<DeclaredColumn>,
+    /// Those that are copied.
+    pub(super) columns: Vec<Column>,
+    /// The watermark's.
+    pub(super) column: DeclaredColumn,
+    /// What it counts.
+    pub(super) kind: WatermarkKind,
+    /// Whether a security policy may hide rows from the login.
+    pub(super) is_filtered: bool,
+}
+
+/// Asks for the columns of the table.
+pub(super) async fn describe<P: ProbeSource>(
+    source: &P,
+    spec: &TableSpec,
+    tracking: &WatermarkTracking,
+) -> Result<Described> {
+    let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
+    let AskedColumns {
+        mut declared,
+        names,
+        is_filtered,
+    } = asked.await?;
+    let mut columns = selected(spec, &declared, names.as_deref())?;
+    let column = find(&spec.table, &declared, &tracking.column)?.clone();
+    let found = Found {
+        watermark: Some(&column.name),
+        key: &[],
+        has_mask_key: source.has_mask_key(),
+    };
+    masks::mask(spec, &mut declared, &mut columns, found)?;
+    let kind = column.watermark.ok_or_else(|| no_watermark(spec, &column))?;
+    Ok(Described {
+        declared,
+        columns,
+        column,
+        kind,
+        is_filtered,
+    })
+}
+
 async fn growth<P: ProbeSource>(
     source: &P,
     spec: &TableSpec,
@@ -115,7 +157,7 @@ async fn growth<P: ProbeSource>(
 }
 
 /// Rows that the window does not select, told in the log, too.
-fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool) -> Option<Note> {
+fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> Option<Note> {
     let Growth {
         future_rows, held_back, ..
     } = *growth;
@@ -126,11 +168,12 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool) -> Option<Note> {
     if held_back {
         tracing::warn!(table = %spec.table, "A transaction that is still open holds the window back: what was committed since it began waits for its end.");
     }
-    (null_rows + future_rows > 0 || held_back).then(|| Note {
+    (null_rows + future_rows > 0 || held_back || filtered).then(|| Note {
         table: spec.table.clone(),
         null_rows,
         future_rows,
         held_back,
+        filtered,
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{OfRole, Result, Role};
-use crate::model::rows::Interval;
+use crate::model::rows::{Closed, Interval};
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::watermark::Watermark;
 use crate::ports::source::{CutColumn, CutSource, RowsToCut, Step};
@@ -86,6 +86,10 @@ pub(crate) async fn by_watermark<P: CutSource>(
     let nth = async |above: Option<&Watermark>, up_to: Option<&Watermark>| {
         let interval = Interval {
             with_nulls: false,
+            closed: Closed {
+                old_watermark: whole.closed.old_watermark && above.is_none(),
+                new_watermark: whole.closed.new_watermark && up_to.is_none(),
+            },
             old: above.or(whole.old),
             new: up_to.unwrap_or(whole.new),
             ..whole

@@ -1,11 +1,12 @@
 //! What the next window of a table holds, and how it is cut into slices.
 //!
-//! `bound` plans by a watermark column, `tracked` by change tracking; `asked_columns`, `columns`, `masks`, `audit` and `schema` say what is copied
+//! `bound` plans by a watermark column, `tracked` by change tracking, `backfill` what is copied again; `asked_columns`, `columns`, `masks`, `audit` and `schema` say what is copied
 //! and whether readers can go on; `cut` makes slices of a window and `split` of a slice that was too large; `run_limits` says what fits
 //! into one run, `single_flight` whether it is this run's turn. Whatever is decided here is frozen by whoever asked.
 
 mod asked_columns;
 mod audit;
+pub(crate) mod backfill;
 pub(crate) mod bound;
 mod columns;
 mod cut;

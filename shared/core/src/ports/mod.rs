@@ -4,6 +4,7 @@
 //! [`Failure`](crate::error::Failure); the step says what the database is used for. What reaches the bucket fails with an error
 //! of the sink.
 
+pub mod archive;
 pub mod changes;
 pub mod files;
 pub mod merge;

@@ -30,3 +30,10 @@ pub trait MoveWatermarks: ReadWatermarks {
     /// Moves the pointer to `new` if the store still holds `expected` (W5).
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved>;
 }
+
+/// Taking the pointer of a table away, so that it starts over.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait ClearWatermarks: ReadWatermarks {
+    /// Makes the store hold nothing for the table. Success when it holds nothing.
+    async fn clear(&self, key: &WatermarkKey) -> Answer<()>;
+}

@@ -101,7 +101,9 @@ where
             let expired = ledger.existing_plan(expired).await?;
             self.supersede(&expired, &plan.window).await?;
         }
-        if let Some(manifest) = self.committed_before().await? {
+        if !plan.is_backfill()
+            && let Some(manifest) = self.committed_before().await?
+        {
             return Ok(Commit::done(manifest));
         }
         let rows = records.iter().map(Record::rows).sum();
@@ -123,7 +125,9 @@ where
                 CopiedRows::Parts(parts)
             }
         };
-        ledger.leave_columns(plan).await?;
+        if !plan.is_backfill() {
+            ledger.leave_columns(plan).await?;
+        }
         let manifest = Manifest::committed(plan, copied, late_rows, self.author);
         let manifest = ledger.commit(manifest).await?;
         tracing::info!(

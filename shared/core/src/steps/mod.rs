@@ -1,18 +1,24 @@
-//! The four steps, and a whole run of them in one process.
+//! The four steps, a whole run of them in one process, and what a person does to a table besides.
 //!
 //! A step is a function of ports, a request and a context. Requests and answers are what the state machine carries from one
 //! function to the next, kept small, because an execution's payload is limited to 256 KiB for all tables together.
 
+mod archive;
+pub mod backfill;
 pub mod commit;
 pub mod context;
 pub mod copy;
+pub mod give_up;
 mod kept;
 pub mod lookup_new;
 pub mod lookup_old;
 mod merge_slice;
+pub mod pause;
 mod pointer;
+pub mod report_failed;
 pub mod run;
 pub mod split;
+pub mod start_over;
 pub mod tables;
 pub mod update;
 pub mod update_all;

@@ -11,6 +11,7 @@ use crate::model::rows::{Interval, Rows};
 use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, TypeName, WantedForms};
 use crate::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
+use crate::ports::archive::ArchiveObjects;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use crate::ports::objects::{
@@ -19,10 +20,10 @@ use crate::ports::objects::{
 };
 use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
 use crate::ports::source::{
-    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
-    LeadingColumn, ProbeSource, RowsToCut, WatermarkColumn,
+    Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
+    ProbeSource, RowsToCut, WatermarkColumn,
 };
-use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
 /// Interleavings that a test tries at least.
 const SEEDS: u64 = 200;
@@ -233,6 +234,16 @@ impl<T: ReplaceObjects> ReplaceObjects for Gated<'_, &T> {
     }
 }
 
+impl<T: ArchiveObjects> ArchiveObjects for Gated<'_, &T> {
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.gate.call("list", self.inner.list(prefix)).await
+    }
+
+    async fn archive(&self, from: &str, to: &str) -> Result<()> {
+        self.gate.call("archive", self.inner.archive(from, to)).await
+    }
+}
+
 impl<T: UploadObjects> UploadObjects for Gated<'_, &T> {
     async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
         self.gate.call("begin", self.inner.begin(key, content_type)).await
@@ -266,7 +277,7 @@ impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
 }
 
 impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
-    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
         self.gate.call("catalog", self.inner.catalog(table)).await
     }
 
@@ -274,9 +285,10 @@ impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
         &self,
         table: &ObjectName,
         only: Option<&[&Identifier]>,
+        catalog: Option<&Catalog>,
         wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>> {
-        let columns = self.inner.columns(table, only, wanted);
+        let columns = self.inner.columns(table, only, catalog, wanted);
         self.gate.call("columns", columns).await
     }
 
@@ -414,5 +426,11 @@ impl<T: MoveWatermarks> MoveWatermarks for Gated<'_, &T> {
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
         let moved = self.inner.advance(key, expected, new);
         self.gate.call("advance", moved).await
+    }
+}
+
+impl<T: ClearWatermarks> ClearWatermarks for Gated<'_, &T> {
+    async fn clear(&self, key: &WatermarkKey) -> Answer<()> {
+        self.gate.call("clear", self.inner.clear(key)).await
     }
 }

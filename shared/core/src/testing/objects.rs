@@ -8,13 +8,16 @@ use bytes::Bytes;
 use crate::checksum::crc64nvme_base64;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::record::{UploadedObject, UploadedPiece};
+use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
     UploadObjects,
 };
 
 /// A bucket that tests look into and make copies of, so that one suite is held by several.
-pub trait TestStore: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + Sized {
+pub trait TestStore:
+    ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects + Sized
+{
     /// A bucket of its own that is like this one now.
     #[must_use]
     fn copied(&self) -> Self;
@@ -178,6 +181,21 @@ impl ReplaceObjects for MemoryStore {
         }
         state.put(key, body, None);
         Ok(Replaced::Replaced)
+    }
+}
+
+impl ArchiveObjects for MemoryStore {
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let keys = MemoryStore::keys(self).into_iter();
+        Ok(keys.filter(|key| key.starts_with(prefix)).collect())
+    }
+
+    async fn archive(&self, from: &str, to: &str) -> Result<()> {
+        let mut state = self.state();
+        if let Some(stored) = state.objects.remove(from) {
+            state.objects.insert(to.to_owned(), stored);
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::Answer;
 use crate::model::names::ObjectName;
 use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
-use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
 /// Watermarks by table.
 #[derive(Debug)]
@@ -71,5 +71,12 @@ impl MoveWatermarks for MemoryWatermarks {
         }
         values.insert(key.table.clone(), new.value().to_owned());
         Ok(Moved::Moved)
+    }
+}
+
+impl ClearWatermarks for MemoryWatermarks {
+    async fn clear(&self, key: &WatermarkKey) -> Answer<()> {
+        self.set(&key.table, None);
+        Ok(())
     }
 }

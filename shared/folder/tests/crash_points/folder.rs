@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tidemark::error::Result;
 use tidemark::model::record::{UploadedObject, UploadedPiece};
+use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
     UploadObjects,
@@ -133,5 +134,15 @@ impl UploadObjects for TestFolder {
 impl CompleteObjects for TestFolder {
     async fn complete(&self, upload: &UploadedObject) -> Result<Completed> {
         self.store.complete(upload).await
+    }
+}
+
+impl ArchiveObjects for TestFolder {
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.store.keys(prefix).await
+    }
+
+    async fn archive(&self, from: &str, to: &str) -> Result<()> {
+        self.store.archive(from, to).await
     }
 }

@@ -4,6 +4,8 @@
 
 mod folder;
 
+#[path = "../../../core/tests/crash_points/by_hand.rs"]
+mod by_hand;
 #[path = "../../../core/tests/crash_points/disturbed.rs"]
 mod disturbed;
 #[path = "../../../core/tests/crash_points/interleaved.rs"]

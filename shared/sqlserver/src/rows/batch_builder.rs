@@ -163,7 +163,7 @@ impl BatchBuilder {
             ),
             Refusal::TooLarge => Error::new(
                 ErrorCode::UnsupportedType,
-                format!("column '{name}' holds a value of 2 GiB, more than a batch can hold"),
+                format!("column '{name}' holds a value of 2 GiB, more than a batch can hold: name it in exclude"),
             ),
         };
         self.failure.get_or_insert(error);

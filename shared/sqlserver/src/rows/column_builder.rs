@@ -21,6 +21,7 @@ use tidemark::model::types::{Column, Form, Fraction};
 use tidemark::model::value_text::{self, DAY_TICKS, Style, UNIX_EPOCH_DAYS};
 use tidemark::model::values::{Mask, Values};
 
+use super::result_columns::CHANGED_SINCE;
 use super::wire_text::{UnknownCodePage, WireText};
 use crate::masks::{self, MaskKey};
 use crate::types;
@@ -227,7 +228,10 @@ impl ColumnBuilder {
         if nulls.is_some() && !self.nullable {
             return Err(Error::new(
                 ErrorCode::SchemaMismatch,
-                format!("column '{}' is NOT NULL in the plan but holds a NULL", self.name),
+                format!(
+                    "column '{}' is NOT NULL in the plan but holds a NULL; {CHANGED_SINCE}",
+                    self.name
+                ),
             ));
         }
         // The next batch is likely to be of the same size, unless one value was very large.

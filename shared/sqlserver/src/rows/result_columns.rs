@@ -7,6 +7,10 @@ use tidemark::model::types::Column;
 use crate::types::SqlType;
 use crate::types::wire;
 
+/// What became of a table whose rows do not have the columns of the plan, and what to do about it.
+pub(super) const CHANGED_SINCE: &str = "the table was changed after the window was frozen: change it back until the window is \
+                                        committed, or give the window up (docs/how-to/repair.md)";
+
 /// Compares the result's columns with the plan's: number, names, and types as far as they show on the wire.
 ///
 /// # Errors
@@ -16,7 +20,11 @@ pub fn check(expected: &[Column], result: &[ColumnMetadata]) -> Result<()> {
     if expected.len() != result.len() {
         return Err(Error::new(
             ErrorCode::SchemaMismatch,
-            format!("the plan has {} columns, the result {}", expected.len(), result.len()),
+            format!(
+                "the plan has {} columns, and the result {}; {CHANGED_SINCE}",
+                expected.len(),
+                result.len()
+            ),
         ));
     }
     for (column, sent) in expected.iter().zip(result) {
@@ -24,7 +32,7 @@ pub fn check(expected: &[Column], result: &[ColumnMetadata]) -> Result<()> {
             return Err(Error::new(
                 ErrorCode::SchemaMismatch,
                 format!(
-                    "the plan has a column '{}' where the result has '{}'",
+                    "the plan has a column '{}' where the result has '{}'; {CHANGED_SINCE}",
                     column.name, sent.column_name
                 ),
             ));
@@ -33,7 +41,7 @@ pub fn check(expected: &[Column], result: &[ColumnMetadata]) -> Result<()> {
             return Err(Error::new(
                 ErrorCode::SchemaMismatch,
                 format!(
-                    "column '{}' is {} in the plan but arrives as {}",
+                    "column '{}' is {} in the plan but arrives as {}; {CHANGED_SINCE}",
                     column.name,
                     column.sql_type,
                     wire::described(sent)

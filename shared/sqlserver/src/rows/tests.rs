@@ -52,6 +52,7 @@ pub async fn read(reader: &mut RowReader, column: &Column, batches: &mut Collect
         column: &watermark,
         old: None,
         new: &new,
+        closed: tidemark::model::rows::Closed::default(),
         with_nulls: false,
         key: None,
         filter: None,

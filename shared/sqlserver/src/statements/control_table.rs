@@ -39,6 +39,23 @@ pub(crate) fn move_watermark(
     }
 }
 
+/// Takes the watermark of a name away: sets it to NULL, where the column may be that, because procedures like the tutorials'
+/// update a row and insert none; else deletes the row.
+pub(crate) fn clear_watermark(
+    control_table: &ObjectName,
+    column: &Identifier,
+    nullable: bool,
+    name: &str,
+) -> Statement {
+    let table = control_table.quoted();
+    let sql = if nullable {
+        format!("UPDATE {table} SET {} = NULL WHERE [TableName] = @P1", column.quoted())
+    } else {
+        format!("DELETE FROM {table} WHERE [TableName] = @P1")
+    };
+    Statement::with(sql, &[name])
+}
+
 /// The column of a control table that holds the watermarks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ControlColumn<'a> {

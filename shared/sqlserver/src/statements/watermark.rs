@@ -125,8 +125,8 @@ pub(super) fn rows(interval: &Interval<'_>, columns: &[Column]) -> Result<Statem
 pub(super) fn select(interval: &Interval<'_>, what: &str) -> Result<Query> {
     let column = interval.column.quoted();
     let (above, below) = match SqlType::of(interval.new.sql_type())?.watermark_kind() {
-        Some(WatermarkKind::Exact) => (">=", "<"),
-        _ => (">", "<="),
+        Some(WatermarkKind::Exact) => (">=", if interval.closed.new_watermark { "<=" } else { "<" }),
+        _ => (if interval.closed.old_watermark { ">=" } else { ">" }, "<="),
     };
     let mut values = Values::default();
     let from = match interval.old {
@@ -266,6 +266,7 @@ mod tests {
             column: &probe.name,
             old: Some(&old),
             new: &new,
+            closed: tidemark::model::rows::Closed::default(),
             with_nulls: false,
             key: None,
             filter: None,
@@ -341,6 +342,7 @@ mod tests {
             column: &probe.name,
             old: Some(&old),
             new: &new,
+            closed: tidemark::model::rows::Closed::default(),
             with_nulls: false,
             key: None,
             filter: None,
@@ -370,6 +372,7 @@ mod tests {
             column: &probe.name,
             old: None,
             new: &hostile,
+            closed: tidemark::model::rows::Closed::default(),
             with_nulls: false,
             key: None,
             filter: None,

@@ -1,0 +1,334 @@
+//! The keys of a table's files against those of its source, in slices by hash: neither side is ever in memory whole.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::Serialize;
+use tidemark::error::{Answer, Error, ErrorCode, Failure, OfRole, Result, Role};
+use tidemark::model::format::Format;
+use tidemark::model::manifest::Manifest;
+use tidemark::model::names::Identifier;
+use tidemark::model::rows::{Closed, Interval, Load, Rows};
+use tidemark::model::table::{NullWatermark, TableSpec, Tracking};
+use tidemark::model::types::Column;
+use tidemark::ports::changes::ProbeChanges;
+use tidemark::ports::objects::ReadObjects;
+use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tidemark_files::keys::{self, RecordBatch};
+use tidemark_sqlserver::rows::RowReader;
+use tidemark_sqlserver::session::Server;
+
+use crate::wiring::sink::Sink;
+use crate::wiring::source::Source;
+
+/// Keys of one slice in memory, about: some hundred megabytes of them.
+const KEYS_AT_ONCE: u64 = 2_000_000;
+/// The columns of a tracked table's files that describe the change: its version, and what it was.
+const OF_CHANGES: [&str; 2] = ["SYS_CHANGE_VERSION", "SYS_CHANGE_OPERATION"];
+
+/// On which side a key is alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Side {
+    /// It is missing in the files.
+    Source,
+    /// It is too many in the files.
+    Files,
+}
+
+/// What a comparison came to.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Compared {
+    /// Rows of the source up to the last window.
+    pub(crate) rows: u64,
+    /// Those of which the files have no such version.
+    pub(crate) missing: u64,
+    /// Keys of a tracked table that the files have and the source has not.
+    pub(crate) surplus: u64,
+    /// How often both sides were read.
+    pub(crate) slices: u64,
+}
+
+/// A comparison of one table.
+#[derive(Clone, Copy)]
+pub(crate) struct Comparison<'a> {
+    /// Reads the rows.
+    pub(crate) source: &'a Source,
+    /// Asks for the key.
+    pub(crate) server: &'a Server,
+    /// Where the files are.
+    pub(crate) sink: &'a Sink,
+    /// The table.
+    pub(crate) spec: &'a TableSpec,
+    /// Its windows in their order, then its backfills.
+    pub(crate) manifests: &'a [Manifest],
+    /// The key, if it was given.
+    pub(crate) key: &'a [String],
+}
+
+/// A part of all keys, by their hashes.
+#[derive(Clone, Copy)]
+struct Slice {
+    number: u64,
+    of: u64,
+}
+
+impl Slice {
+    fn has(self, key: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        hasher.finish() % self.of == self.number
+    }
+}
+
+/// The keys that the files have of a slice.
+enum InFiles {
+    /// Every version of every row, by key and watermark.
+    Versions(HashSet<String>),
+    /// The last change of every key of a tracked table: its version, and whether the row is there.
+    Last(HashMap<String, (i64, bool)>),
+}
+
+impl Comparison<'_> {
+    /// Compares, and passes every key that differs on. `Err` says why the keys cannot be compared.
+    pub(crate) async fn compare(
+        self,
+        mut differs: impl FnMut(&str, Side) -> Result<()>,
+    ) -> Result<std::result::Result<Compared, String>> {
+        let last = self.manifests.iter().rev().find(|manifest| manifest.replaces.is_none());
+        let Some(last) = last else {
+            return Ok(Err("it has no committed window".to_owned()));
+        };
+        if last.sink.is_some() || !matches!(last.format, Format::Parquet(_)) {
+            return Ok(Err("only the keys of Parquet files are read".to_owned()));
+        }
+        let columns = match self.columns(last).await? {
+            Ok(columns) => columns,
+            Err(why) => return Ok(Err(why)),
+        };
+        let rows: u64 = self.manifests.iter().map(|manifest| manifest.rows).sum();
+        let of = rows.div_ceil(KEYS_AT_ONCE).max(1);
+        let mut compared = Compared {
+            slices: of,
+            ..Compared::default()
+        };
+        for number in 0..of {
+            let slice = Slice { number, of };
+            let in_files = self.in_files(&columns, slice).await?;
+            self.against(in_files, last, &columns, slice, &mut compared, &mut differs)
+                .await?;
+        }
+        Ok(Ok(compared))
+    }
+
+    /// The columns that are compared: the key, then the watermark or the two that describe a change.
+    async fn columns(&self, last: &Manifest) -> Result<std::result::Result<Vec<Column>, String>> {
+        let key = if self.key.is_empty() {
+            match self.server.primary_key(&self.spec.table).await {
+                Ok(key) => key,
+                Err(failure) if failure.is_transient() => return Err(failure.of(Role::Source)),
+                Err(_) => return Ok(Err("it has no primary key: give --key".to_owned())),
+            }
+        } else {
+            self.key.to_vec()
+        };
+        let with = |manifests: &[Manifest]| {
+            manifests
+                .iter()
+                .rev()
+                .find(|manifest| !manifest.columns.is_empty())
+                .cloned()
+        };
+        let Some(described) = with(self.manifests) else {
+            return Ok(Err(format!("window {} has no columns", last.window)));
+        };
+        let mut columns = Vec::new();
+        let watermark = match &self.spec.tracking {
+            Tracking::Watermark(tracking) => Some(tracking.column.as_str().to_owned()),
+            Tracking::ChangeTracking(_) => None,
+        };
+        let of_changes = OF_CHANGES.map(str::to_owned);
+        let others = match &watermark {
+            Some(watermark) => std::slice::from_ref(watermark),
+            None => of_changes.as_slice(),
+        };
+        for name in key.iter().chain(others) {
+            let same = |column: &&Column| column.name.eq_ignore_ascii_case(name);
+            match described.columns.iter().find(same) {
+                Some(column) => columns.push(column.clone()),
+                None => return Ok(Err(format!("its files have no column {name}"))),
+            }
+        }
+        Ok(Ok(columns))
+    }
+
+    async fn in_files(&self, columns: &[Column], slice: Slice) -> Result<InFiles> {
+        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        let is_tracked = matches!(self.spec.tracking, Tracking::ChangeTracking(_));
+        let (mut versions, mut last) = (HashSet::new(), HashMap::new());
+        let generation = self.manifests.iter().map(|manifest| manifest.generation).max();
+        // The last folder has every row: it begins with a full load.
+        let of_folder = self
+            .manifests
+            .iter()
+            .filter(|manifest| Some(manifest.generation) == generation);
+        for manifest in of_folder {
+            if manifest.window.as_str().starts_with("reinit-") {
+                // A full load says of every row that is not in it that it was deleted.
+                last.clear();
+            }
+            for part in &manifest.parts {
+                let object = self.sink.store.get(&part.key).await?.ok_or_else(|| gone(&part.key))?;
+                for batch in keys::of_parquet(object.body, &names).map_err(|error| error.context(&part.key))? {
+                    let batch = batch.map_err(|error| error.context(&part.key))?;
+                    if is_tracked {
+                        take_changes(&batch, slice, &mut last)?;
+                    } else {
+                        versions.extend(keys::keys(&batch)?.into_iter().filter(|key| slice.has(key)));
+                    }
+                }
+            }
+        }
+        Ok(if is_tracked {
+            InFiles::Last(last)
+        } else {
+            InFiles::Versions(versions)
+        })
+    }
+
+    /// Reads the source against what the files have.
+    async fn against(
+        &self,
+        mut in_files: InFiles,
+        last: &Manifest,
+        columns: &[Column],
+        slice: Slice,
+        compared: &mut Compared,
+        differs: &mut impl FnMut(&str, Side) -> Result<()>,
+    ) -> Result<()> {
+        let table = &self.spec.table;
+        let name;
+        let rows = match &self.spec.tracking {
+            Tracking::Watermark(tracking) => {
+                let spelled = columns
+                    .last()
+                    .map_or(tracking.column.as_str(), |column| column.name.as_str());
+                name = Identifier::new(spelled)?;
+                Rows::Interval(Interval {
+                    table,
+                    column: &name,
+                    old: None,
+                    new: &last.new_watermark,
+                    closed: Closed::default(),
+                    with_nulls: tracking.null_watermark == NullWatermark::FirstLoad,
+                    key: None,
+                    filter: self.spec.filter.as_ref(),
+                })
+            }
+            Tracking::ChangeTracking(_) => Rows::Load(Load {
+                table,
+                version: &last.new_watermark,
+                key: None,
+            }),
+        };
+        let mut taking = Taking {
+            in_files: &mut in_files,
+            slice,
+            compared,
+            differs,
+        };
+        let mut reader = RowReader::new(self.source.credential.clone());
+        Box::pin(reader.read(&rows, columns, &mut taking))
+            .await
+            .of(Role::Source)?;
+        if let InFiles::Last(left) = in_files {
+            for (key, (_, is_there)) in left {
+                if is_there {
+                    compared.surplus += 1;
+                    differs(&keys::shown(&key), Side::Files)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last change of every key of a batch.
+fn take_changes(batch: &RecordBatch, slice: Slice, last: &mut HashMap<String, (i64, bool)>) -> Result<()> {
+    for Change { key, version, is_there } in changes(batch)? {
+        if slice.has(&key) {
+            let kept = last.entry(key).or_insert((version, is_there));
+            if version >= kept.0 {
+                *kept = (version, is_there);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A row of a tracked table.
+struct Change {
+    key: String,
+    version: i64,
+    /// Whether the row was there after the change.
+    is_there: bool,
+}
+
+/// The rows of a batch of a tracked table.
+fn changes(batch: &RecordBatch) -> Result<Vec<Change>> {
+    let own = batch.num_columns().saturating_sub(OF_CHANGES.len());
+    let places: Vec<usize> = (0..batch.num_columns()).collect();
+    let (key, change) = places.split_at(own);
+    let projected = |places: &[usize]| {
+        let projected = batch.project(places);
+        projected.map_err(|error| Error::with_source(ErrorCode::Internal, "a batch lacks a column", error))
+    };
+    let keys = keys::keys(&projected(key)?)?.into_iter();
+    let changes = keys.zip(keys::keys(&projected(change)?)?).map(|(key, change)| {
+        let change = keys::shown(&change);
+        let (version, operation) = change.split_once(' ').unwrap_or((&change, ""));
+        Change {
+            key,
+            version: version.parse().unwrap_or(0),
+            is_there: operation != "D",
+        }
+    });
+    Ok(changes.collect())
+}
+
+/// Takes the rows of the source.
+struct Taking<'a, F> {
+    in_files: &'a mut InFiles,
+    slice: Slice,
+    compared: &'a mut Compared,
+    differs: &'a mut F,
+}
+
+impl<F: FnMut(&str, Side) -> Result<()>> TakeBatches<RecordBatch> for Taking<'_, F> {
+    async fn take(&mut self, batch: RecordBatch) -> Answer<()> {
+        let keys = match &self.in_files {
+            InFiles::Versions(_) => keys::keys(&batch),
+            InFiles::Last(_) => changes(&batch).map(|changes| changes.into_iter().map(|change| change.key).collect()),
+        };
+        for key in keys.map_err(Failure::from)? {
+            if !self.slice.has(&key) {
+                continue;
+            }
+            self.compared.rows += 1;
+            let is_there = match &mut self.in_files {
+                InFiles::Versions(versions) => versions.contains(&key),
+                InFiles::Last(last) => last.remove(&key).is_some_and(|(_, is_there)| is_there),
+            };
+            if !is_there {
+                self.compared.missing += 1;
+                (self.differs)(&keys::shown(&key), Side::Source).map_err(Failure::from)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn gone(key: &str) -> Error {
+    let message = format!("{key} is missing: `tidemark verify` lists all files that differ");
+    Error::new(ErrorCode::LedgerInvalid, message)
+}

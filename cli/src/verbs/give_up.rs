@@ -1,0 +1,83 @@
+//! `give-up`: gives up a window that is frozen and cannot be copied, so that the next run plans it anew.
+
+use clap::Args;
+use tidemark::error::{Error, ErrorCode};
+use tidemark::model::names::ObjectName;
+use tidemark::model::window::WindowName;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::give_up::{self as step, GiveUpPorts};
+
+use super::status;
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::lake;
+use crate::terminal::Terminal;
+use crate::wiring::sink::SinkArgs;
+use crate::wiring::source::SourceArgs;
+
+/// The arguments of `give-up`.
+#[derive(Debug, Args)]
+pub(crate) struct GiveUpArgs {
+    /// The table
+    table: ObjectName,
+    /// The window, as for a backfill that is not committed [default: the one after the last committed window]
+    #[arg(long, value_name = "WINDOW", value_parser = window)]
+    window: Option<WindowName>,
+    /// Does not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    sink: SinkArgs,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+fn window(text: &str) -> Result<WindowName, String> {
+    WindowName::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Gives the window up.
+pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let sink = arguments.sink.open()?;
+    let table = &arguments.table;
+    lake::chosen(&sink, std::slice::from_ref(table)).await?;
+    let server = match &arguments.sink.watermark_table {
+        Some(_) => Some(arguments.source.open().await?.server()),
+        None => None,
+    };
+    let watermarks = arguments.sink.watermarks(&sink, server)?;
+    match &arguments.window {
+        Some(window) => terminal.line(&format!("{table}: window {window} would be given up.")),
+        None => match status::pending(&sink, &watermarks, table).await? {
+            Some(pending) => terminal.line(&format!("{table}: {pending} would be given up.")),
+            None => {
+                let message =
+                    format!("{table}: no window of it is frozen and not committed: there is nothing to give up");
+                return Err(Error::new(ErrorCode::InvalidInput, message).into());
+            }
+        },
+    }
+    terminal.line(
+        "Its uploads are aborted, its documents go into the archive, and the next run plans it anew. No row is lost.",
+    );
+    if !terminal.is_confirmed("Give it up?", arguments.yes) {
+        return Ok(ExitClass::Decision);
+    }
+    let ports = GiveUpPorts {
+        watermarks: &watermarks,
+        store: &sink.store,
+        prefix: &sink.prefix,
+    };
+    let window = arguments.window.clone();
+    let given_up = Box::pin(step::give_up(ports, table, window, RunContext::unbounded())).await?;
+    let mut event = serde_json::json!(given_up);
+    event["event"] = "given_up".into();
+    terminal.event(&event);
+    terminal.line(&format!(
+        "{table}: window {} is given up. {} documents are in {}.",
+        given_up.window,
+        given_up.documents,
+        lake::archive(&sink, table, &given_up.archive)
+    ));
+    Ok(ExitClass::Done)
+}

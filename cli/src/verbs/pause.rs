@@ -1,0 +1,90 @@
+//! `pause` and `resume`: tables that no run works on, without touching the schedule.
+
+use clap::Args;
+use tidemark::model::names::ObjectName;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::pause::{self as step, Held, Pause};
+
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::lake;
+use crate::terminal::Terminal;
+use crate::wiring::sink::SinkArgs;
+
+/// The arguments of `pause`.
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// The tables
+    #[arg(required = true)]
+    tables: Vec<ObjectName>,
+    /// Why, for whoever looks at the status
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Does not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    sink: SinkArgs,
+}
+
+/// The arguments of `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The tables
+    #[arg(required = true)]
+    tables: Vec<ObjectName>,
+    /// Does not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    sink: SinkArgs,
+}
+
+/// Pauses tables.
+pub(crate) async fn pause(arguments: &PauseArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let sink = arguments.sink.open()?;
+    let tables = lake::chosen(&sink, &arguments.tables).await?;
+    for table in &tables {
+        terminal.line(&format!(
+            "{table}: no run begins to work on it until it is resumed. A run that is at work on it may end the slice it is at."
+        ));
+    }
+    if !terminal.is_confirmed("Pause?", arguments.yes) {
+        return Ok(ExitClass::Decision);
+    }
+    for table in &tables {
+        let pause = Pause {
+            by: std::env::var("USER").unwrap_or_else(|_| "operator".to_owned()),
+            reason: arguments.reason.clone(),
+        };
+        let held = step::pause(&sink.store, &sink.prefix, table, pause, RunContext::unbounded()).await?;
+        tell(terminal, "paused", &held);
+    }
+    Ok(ExitClass::Done)
+}
+
+/// Resumes tables.
+pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let sink = arguments.sink.open()?;
+    let tables = lake::chosen(&sink, &arguments.tables).await?;
+    for table in &tables {
+        terminal.line(&format!("{table}: the next run goes on where the last one ended."));
+    }
+    if !terminal.is_confirmed("Resume?", arguments.yes) {
+        return Ok(ExitClass::Decision);
+    }
+    for table in &tables {
+        let held = step::resume(&sink.store, &sink.prefix, table).await?;
+        tell(terminal, "resumed", &held);
+    }
+    Ok(ExitClass::Done)
+}
+
+fn tell(terminal: &Terminal, event: &str, held: &Held) {
+    let mut told = serde_json::json!(held);
+    told["event"] = event.into();
+    terminal.event(&told);
+    let before = if held.paused == held.was_paused { " already" } else { "" };
+    let now = if held.paused { "paused" } else { "not paused" };
+    terminal.line(&format!("{} is {now}{before}.", held.table));
+}

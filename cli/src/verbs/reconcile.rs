@@ -1,0 +1,223 @@
+//! `reconcile`: the manifests against the source, by count and by key. It changes nothing.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::model::manifest::Manifest;
+use tidemark::model::names::ObjectName;
+use tidemark::model::table::TableSpec;
+use tidemark::ports::source::CountRows;
+use tidemark_sqlserver::session::Server;
+
+use crate::copying::{reach, shortened};
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::keys::{Compared, Comparison, Side as Where};
+use crate::lake;
+use crate::tables_file;
+use crate::terminal::{Side, Terminal, number};
+use crate::wiring::sink::{Sink, SinkArgs};
+use crate::wiring::source::{Source, SourceArgs};
+
+/// The arguments of `reconcile`.
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    /// The tables [default: all of the file]
+    tables: Vec<ObjectName>,
+    /// The file with the tables, or - for standard input
+    #[arg(long, default_value = "tables.json", value_name = "FILE")]
+    file: PathBuf,
+    /// The columns by which a row is found again [default: the table's primary key]
+    #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
+    key: Vec<String>,
+    /// Counts only, and compares no keys
+    #[arg(long)]
+    counts: bool,
+    /// Where the keys that differ are written to
+    #[arg(long, default_value = "differences.jsonl", value_name = "FILE")]
+    differences: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    sink: SinkArgs,
+}
+
+/// A window, on both sides.
+#[derive(Debug, Serialize)]
+struct Counted {
+    window: String,
+    rows: u64,
+    on_source: u64,
+}
+
+/// What a table's comparison came to.
+#[derive(Debug, Serialize)]
+struct Reconciled {
+    table: ObjectName,
+    windows: Vec<Counted>,
+    rows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Compared>,
+    /// Why no keys were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_keys: Option<String>,
+}
+
+impl Reconciled {
+    /// Rows that windows have on the source beyond those in the files.
+    fn missing_rows(&self) -> u64 {
+        let missing = |window: &Counted| window.on_source.saturating_sub(window.rows);
+        self.windows.iter().map(missing).sum()
+    }
+
+    fn differs(&self) -> bool {
+        match &self.keys {
+            // A backfill may have brought what a window lacks: keys tell.
+            Some(keys) => keys.missing + keys.surplus > 0,
+            None => self.missing_rows() > 0,
+        }
+    }
+
+    fn said(&self) -> String {
+        match (&self.keys, &self.without_keys) {
+            (Some(keys), _) if keys.missing + keys.surplus == 0 => "equal".to_owned(),
+            (Some(keys), _) => format!("{} missing, {} too many", number(keys.missing), number(keys.surplus)),
+            (None, Some(why)) => format!("not compared: {why}"),
+            (None, None) => "not compared".to_owned(),
+        }
+    }
+}
+
+/// Where differing keys are written to: the file is made with the first of them.
+struct Differences<'a> {
+    path: &'a PathBuf,
+    file: Option<BufWriter<File>>,
+}
+
+impl Differences<'_> {
+    fn write(&mut self, table: &ObjectName, key: &str, side: Where) -> Result<()> {
+        let failed = |error| {
+            let message = format!("cannot write {}", self.path.display());
+            Error::with_source(ErrorCode::InvalidInput, message, error)
+        };
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(BufWriter::new(File::create(self.path).map_err(failed)?)),
+        };
+        let line = serde_json::json!({"table": table, "key": key, "only_in": side});
+        writeln!(file, "{line}").map_err(failed)
+    }
+}
+
+/// Compares the tables.
+pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let mut specs = tables_file::read(&arguments.file)?;
+    specs.sort_by(|one, other| one.table.cmp(&other.table));
+    let sink = arguments.sink.open()?;
+    let chosen = lake::chosen(&sink, &arguments.tables).await?;
+    specs.retain(|spec| chosen.contains(&spec.table));
+    let source = arguments.source.open().await?;
+    let server = source.server();
+    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
+    reach(&source, &server, tell).await?;
+    let mut differences = Differences {
+        path: &arguments.differences,
+        file: None,
+    };
+    let mut rows = Vec::new();
+    let mut class = ExitClass::Done;
+    let name_width = terminal.width().saturating_sub(60).max(16);
+    for spec in &specs {
+        terminal.progress(&format!("{}: comparing.", spec.table));
+        let reconciled = table(arguments, (&source, &server), &sink, spec, &mut differences).await?;
+        let mut event = serde_json::json!(reconciled);
+        event["event"] = "reconciled".into();
+        terminal.event(&event);
+        if reconciled.differs() {
+            class = class.worse(ExitClass::Data);
+        }
+        rows.push(vec![
+            shortened(&spec.table.to_string(), name_width),
+            reconciled.windows.len().to_string(),
+            number(reconciled.rows),
+            number(reconciled.missing_rows()),
+            reconciled.said(),
+        ]);
+    }
+    let columns = [
+        ("table", Side::Left),
+        ("windows", Side::Right),
+        ("rows in files", Side::Right),
+        ("more on source", Side::Right),
+        ("keys are", Side::Left),
+    ];
+    terminal.table(&columns, rows);
+    if differences.file.is_some() {
+        terminal.note(&format!(
+            "The keys that differ are in {}. `tidemark backfill` copies an interval again.",
+            arguments.differences.display()
+        ));
+    }
+    Ok(class)
+}
+
+async fn table(
+    arguments: &ReconcileArgs,
+    (source, server): (&Source, &Server),
+    sink: &Sink,
+    spec: &TableSpec,
+    differences: &mut Differences<'_>,
+) -> Result<Reconciled> {
+    let manifests = lake::manifests(sink, &spec.table).await?;
+    let mut reconciled = Reconciled {
+        table: spec.table.clone(),
+        windows: counted(server, sink, spec, &manifests).await?,
+        rows: manifests.iter().map(|manifest| manifest.rows).sum(),
+        keys: None,
+        without_keys: None,
+    };
+    if arguments.counts {
+        return Ok(reconciled);
+    }
+    let comparison = Comparison {
+        source,
+        server,
+        sink,
+        spec,
+        manifests: &manifests,
+        key: &arguments.key,
+    };
+    let write = |key: &str, side| differences.write(&spec.table, key, side);
+    match comparison.compare(write).await? {
+        Ok(compared) => reconciled.keys = Some(compared),
+        Err(why) => reconciled.without_keys = Some(why),
+    }
+    Ok(reconciled)
+}
+
+/// The windows of the chain on both sides. A row that was updated since has left its window on the source, and is in a later
+/// one: only more rows there are too few here.
+async fn counted(server: &Server, sink: &Sink, spec: &TableSpec, manifests: &[Manifest]) -> Result<Vec<Counted>> {
+    let ledger = lake::ledger(sink, &spec.table);
+    let settings = spec.run_settings();
+    let mut counted = Vec::new();
+    for manifest in manifests.iter().filter(|manifest| manifest.replaces.is_none()) {
+        let plan = ledger.existing_plan(&manifest.window).await?;
+        let is_counted = plan.filter == settings.filter;
+        let rows = plan
+            .rows(&settings)
+            .filter(|rows| is_counted && matches!(rows, tidemark::model::rows::Rows::Interval(_)));
+        if let Some(rows) = rows {
+            counted.push(Counted {
+                window: manifest.window.to_string(),
+                rows: manifest.rows,
+                on_source: server.count(&rows).await.of(Role::Source)?,
+            });
+        }
+    }
+    Ok(counted)
+}

@@ -1,0 +1,97 @@
+//! `reset`: starts tables over. What was there goes into the archive, and the next run loads them in full.
+
+use clap::Args;
+use tidemark::error::Result;
+use tidemark::model::names::ObjectName;
+use tidemark::steps::context::RunContext;
+use tidemark::steps::start_over::{StartOverPorts, StartedOver, start_over};
+
+use crate::exit::ExitClass;
+use crate::failure::Outcome;
+use crate::lake;
+use crate::terminal::{Terminal, bytes, number};
+use crate::wiring::sink::{Sink, SinkArgs};
+use crate::wiring::source::SourceArgs;
+
+/// The arguments of `reset`.
+#[derive(Debug, Args)]
+pub(crate) struct ResetArgs {
+    /// The tables
+    #[arg(required = true)]
+    tables: Vec<ObjectName>,
+    /// Does not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    sink: SinkArgs,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Starts the tables over.
+pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome<ExitClass> {
+    let sink = arguments.sink.open()?;
+    let tables = lake::chosen(&sink, &arguments.tables).await?;
+    for table in &tables {
+        show(&sink, table, terminal).await?;
+    }
+    if !terminal.is_confirmed("Start over?", arguments.yes) {
+        return Ok(ExitClass::Decision);
+    }
+    let server = match &arguments.sink.watermark_table {
+        Some(_) => Some(arguments.source.open().await?.server()),
+        None => None,
+    };
+    let watermarks = arguments.sink.watermarks(&sink, server)?;
+    for table in &tables {
+        let ports = StartOverPorts {
+            watermarks: &watermarks,
+            store: &sink.store,
+            prefix: &sink.prefix,
+        };
+        let started = Box::pin(start_over(ports, table, RunContext::unbounded())).await?;
+        tell(&sink, &started, terminal);
+    }
+    Ok(ExitClass::Done)
+}
+
+/// What would be moved.
+async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()> {
+    // A ledger that cannot be read is a reason to start over, and none against it.
+    let Ok(manifests) = lake::manifests(sink, table).await else {
+        terminal.line(&format!(
+            "{table}: its ledger cannot be read whole. All of it goes into the archive, and its files."
+        ));
+        return Ok(());
+    };
+    let parts = manifests.iter().flat_map(|manifest| &manifest.parts);
+    let (files, size) = parts.fold((0_u64, 0_u64), |(files, size), part| (files + 1, size + part.bytes));
+    let rows: u64 = manifests.iter().map(|manifest| manifest.rows).sum();
+    terminal.event(&serde_json::json!({
+        "event": "to_reset", "table": table, "windows": manifests.len(), "files": files, "rows": rows, "bytes": size,
+    }));
+    terminal.line(&format!(
+        "{table}: {} windows, {files} files, {} rows, {}. All of it goes into the archive, its watermark is taken away, and the \
+         next run loads the table in full.",
+        manifests.len(),
+        number(rows),
+        bytes(size)
+    ));
+    Ok(())
+}
+
+fn tell(sink: &Sink, started: &StartedOver, terminal: &Terminal) {
+    let mut event = serde_json::json!(started);
+    event["event"] = "reset".into();
+    terminal.event(&event);
+    let StartedOver {
+        table,
+        documents,
+        objects,
+        ..
+    } = started;
+    terminal.line(&format!(
+        "{table} is started over: {objects} files and {documents} documents are in {}.",
+        lake::archive(sink, table, &started.archive)
+    ));
+}

@@ -1,0 +1,297 @@
+//! What a person does to a table: pausing, starting over, giving up, copying again.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::world::{SCRIPT, World, fed};
+
+fn set() -> World {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    world
+}
+
+fn insert_fourth(world: &World) {
+    world
+        .sandbox
+        .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
+        .unwrap();
+}
+
+#[test]
+fn runs_pass_over_a_paused_table_until_it_is_resumed() {
+    let world = set();
+    insert_fourth(&world);
+    let done = world.run(&["pause", "orders"]);
+    assert_eq!(done.code, Some(5), "nobody can be asked: {}", done.all());
+    assert!(done.err.contains("--yes"), "{}", done.all());
+    world.succeeds(&["pause", "orders", "--yes", "--reason", "the source is moving"]);
+    let done = world.succeeds(&["run"]);
+    let row = done.out.lines().find(|line| line.starts_with("dbo.orders"));
+    assert!(row.is_some_and(|row| row.contains("paused")), "{}", done.all());
+    let status = world.succeeds(&["status"]);
+    assert!(status.out.contains("paused by operator:"), "{}", status.all());
+    let status = world.json_lines(&["status", "--json", "orders"]);
+    assert_eq!(status[0]["keeper"]["paused"]["reason"], "the source is moving");
+    let events = world.succeeds(&["run", "--json"]).events("paused");
+    assert_eq!(events[0]["table"], "dbo.orders");
+    world.succeeds(&["resume", "orders", "--yes"]);
+    let done = world.succeeds(&["run"]);
+    assert!(done.out.contains("1 copied, 1 unchanged"), "{}", done.all());
+    assert_eq!(world.run(&["pause", "no.such", "--yes"]).code, Some(1));
+}
+
+#[test]
+fn a_table_that_is_reset_is_loaded_in_full_and_what_was_there_is_in_the_archive() {
+    let world = set();
+    insert_fourth(&world);
+    world.succeeds(&["run"]);
+    let shown = world.run(&["reset", "orders"]);
+    assert_eq!(shown.code, Some(5), "{}", shown.all());
+    assert!(shown.out.contains("2 windows, 2 files, 4 rows"), "{}", shown.all());
+    assert_eq!(world.lines("dbo.orders").len(), 4, "nothing has changed");
+    let done = world.succeeds(&["reset", "orders", "--yes", "--json"]);
+    let reset = &done.events("reset")[0];
+    assert_eq!(reset["objects"], 2, "{}", done.all());
+    let archive = reset["archive"].as_str().unwrap();
+    assert_eq!(world.lines("dbo.orders"), Vec::<String>::new());
+    let archived = world.lines(&format!("_archive/dbo.orders/{archive}/data"));
+    assert_eq!(archived.len(), 4, "{archived:?}");
+    world.sandbox.execute("DELETE orders WHERE id = 1").unwrap();
+    let done = world.succeeds(&["run"]);
+    assert!(done.out.contains("1 copied, 1 unchanged"), "{}", done.all());
+    assert_eq!(world.lines("dbo.orders").len(), 3);
+    world.succeeds(&["verify"]);
+}
+
+#[test]
+fn a_reset_takes_the_watermark_out_of_a_control_table() {
+    let control = "
+        CREATE TABLE watermarktable (TableName varchar(255), WatermarkValue datetime2(7));
+        GO
+        CREATE PROCEDURE usp_write_watermark @LastModifiedtime datetime2(7), @TableName varchar(50) AS
+        BEGIN
+            UPDATE watermarktable SET [WatermarkValue] = @LastModifiedtime WHERE [TableName] = @TableName
+        END
+        GO
+        INSERT INTO watermarktable VALUES ('orders', NULL);";
+    let world = World::new(&format!("{SCRIPT}\nGO\n{control}"));
+    world.tables(&json!([World::both(0)[0]]));
+    let stored = ["--watermark-table", "dbo.watermarktable"];
+    world.succeeds(&[&["run"], &stored[..]].concat());
+    let before = world.json_lines(&[&["status", "--json"], &stored[..]].concat());
+    assert_eq!(before[0]["watermark"], "2020-01-03T00:00:00.0000000");
+    world.succeeds(&[&["reset", "orders", "--yes"], &stored[..]].concat());
+    let after = world.json_lines(&[&["status", "--json"], &stored[..]].concat());
+    assert_eq!(after[0]["watermark"], Value::Null, "{after:?}");
+    let done = world.succeeds(&[&["run"], &stored[..]].concat());
+    assert!(done.out.contains("1 copied"), "{}", done.all());
+    assert_eq!(world.lines("dbo.orders").len(), 3);
+}
+
+#[test]
+fn a_window_that_is_given_up_is_planned_anew() {
+    let world = set();
+    insert_fourth(&world);
+    assert_eq!(
+        world.run(&["give-up", "orders", "--yes"]).code,
+        Some(1),
+        "nothing is pending"
+    );
+    let old = world.succeeds(&["step", "lookup-old-watermark", "tables.json"]).out;
+    assert_eq!(
+        fed(world.command(&["step", "lookup-new-watermark", "-"]), &old).code,
+        Some(0)
+    );
+    let busy = world.run(&["give-up", "orders", "--yes"]);
+    assert_eq!(busy.code, Some(2), "{}", busy.all());
+    assert!(busy.err.contains("run by-hand is copying the table"), "{}", busy.all());
+    // What was frozen can never be copied, and whoever froze it is gone.
+    world.sandbox.execute("ALTER TABLE orders DROP COLUMN note").unwrap();
+    fs::remove_file(world.lake().join("_ledger/dbo.orders/lease.json")).unwrap();
+    let done = world.run(&["run"]);
+    assert_eq!(done.code, Some(4), "{}", done.all());
+    let shown = world.run(&["give-up", "orders"]);
+    assert_eq!(shown.code, Some(5), "{}", shown.all());
+    assert!(shown.out.contains("with 0 of 1 slices copied"), "{}", shown.all());
+    let done = world.succeeds(&["give-up", "orders", "--yes"]);
+    assert!(done.out.contains("_archive/dbo.orders/"), "{}", done.all());
+    let mut tables = World::both(0);
+    tables[0]["on_schema_change"] = json!("continue");
+    world.tables(&tables);
+    let done = world.succeeds(&["run"]);
+    assert!(done.out.contains("1 copied"), "{}", done.all());
+    assert_eq!(
+        world.lines("dbo.orders").last().map(String::as_str),
+        Some("4,2020-01-04 00:00:00.000")
+    );
+}
+
+#[test]
+fn a_backfill_is_shown_and_then_copied_beside_the_chain() {
+    let world = set();
+    world
+        .sandbox
+        .execute("INSERT orders VALUES (9, '2020-01-02', N'late')")
+        .unwrap();
+    let range = ["backfill", "orders", "--from", "2020-01-02", "--to", "2020-01-03"];
+    let shown = world.succeeds(&[&range[..], &["--sql"]].concat());
+    assert!(shown.out.contains("3 rows from 2020-01-02"), "{}", shown.all());
+    assert!(
+        shown.out.contains(">= ") && shown.err.contains("--yes"),
+        "{}",
+        shown.all()
+    );
+    assert_eq!(world.lines("dbo.orders").len(), 3, "nothing is copied");
+    let done = world.succeeds(&[&range[..], &["--yes"]].concat());
+    assert!(
+        done.out.contains("1 copied, 0 unchanged, 0 failed: 3 rows"),
+        "{}",
+        done.all()
+    );
+    let path = world.lake().join("_ledger/dbo.orders/backfill-1/manifest.json");
+    let manifest: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(
+        manifest["replaces"],
+        json!({"column": "modified_at", "includes": {"old_watermark": true, "new_watermark": true}, "through": "initial"})
+    );
+    assert_eq!(world.lines("dbo.orders/tidemark_window=backfill-1").len(), 3);
+    // The chain is as it was.
+    let done = world.succeeds(&["run"]);
+    assert!(done.out.contains("0 copied, 2 unchanged"), "{}", done.all());
+    world.succeeds(&["verify"]);
+    let history = world.succeeds(&["history", "orders"]);
+    assert_eq!(history.out.lines().count(), 3, "{}", history.all());
+    let done = world.run(&[
+        "backfill",
+        "orders",
+        "--from",
+        "2020-01-01",
+        "--to",
+        "2030-01-01",
+        "--yes",
+    ]);
+    assert_eq!(done.code, Some(0), "no row is beyond the last window: {}", done.all());
+    insert_fourth(&world);
+    let done = world.run(&[
+        "backfill",
+        "orders",
+        "--from",
+        "2020-01-01",
+        "--to",
+        "2030-01-01",
+        "--yes",
+    ]);
+    assert_eq!(done.code, Some(1), "{}", done.all());
+    assert!(
+        done.err.contains("the next run copies what is beyond"),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn changes_are_copied_again_since_a_version() {
+    let world = World::new(
+        "ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
+         GO
+         CREATE TABLE tracked (id int NOT NULL PRIMARY KEY, note nvarchar(20) NULL);
+         GO
+         ALTER TABLE tracked ENABLE CHANGE_TRACKING;
+         GO
+         INSERT tracked VALUES (1, N'a'), (2, N'b');",
+    );
+    world.tables(&json!([{"table": "tracked", "format": "csv", "tracking": {"change_tracking": {}}}]));
+    world.succeeds(&["run"]);
+    let status = world.json_lines(&["status", "--json"]);
+    let version = status[0]["watermark"].as_str().unwrap().to_owned();
+    world
+        .sandbox
+        .execute("DELETE tracked WHERE id = 2; UPDATE tracked SET note = N'c' WHERE id = 1")
+        .unwrap();
+    world.succeeds(&["run"]);
+    let done = world.succeeds(&["backfill", "tracked", "--since", &version, "--yes"]);
+    assert!(
+        done.out.contains("1 copied, 0 unchanged, 0 failed: 2 rows"),
+        "{}",
+        done.all()
+    );
+    let again = world.lines("dbo.tracked/tidemark_window=backfill-1");
+    let window = format!("dbo.tracked/tidemark_window=from-{version}");
+    assert_eq!(again, world.lines(&window));
+    let done = world.run(&["backfill", "tracked", "--from", "1", "--yes"]);
+    assert!(
+        done.code == Some(1) && done.err.contains("since a version"),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn rows_that_the_files_lack_are_found_by_count_and_by_key() {
+    let world = World::new(
+        "ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
+         GO
+         CREATE TABLE orders (id int NOT NULL PRIMARY KEY, modified_at datetime2(3) NOT NULL, note nvarchar(40) NULL);
+         INSERT orders VALUES (1, '2020-01-01', N'one'), (2, '2020-01-02', N'two'), (3, '2020-01-03', NULL);
+         CREATE TABLE tracked (id int NOT NULL, part nvarchar(5) NOT NULL, note nvarchar(20) NULL, PRIMARY KEY (id, part));
+         GO
+         ALTER TABLE tracked ENABLE CHANGE_TRACKING;
+         GO
+         INSERT tracked VALUES (1, N'x', N'a'), (2, N'x', N'b');",
+    );
+    world.tables(&json!([
+        {"table": "orders", "tracking": {"watermark": {"column": "modified_at", "settle_seconds": 0}}},
+        {"table": "tracked", "tracking": {"change_tracking": {}}},
+    ]));
+    world.succeeds(&["run"]);
+    world
+        .sandbox
+        .execute("UPDATE orders SET modified_at = '2020-01-05' WHERE id = 1; DELETE tracked WHERE id = 2")
+        .unwrap();
+    world.succeeds(&["run"]);
+    let equal = world.json_lines(&["reconcile", "--json"]);
+    assert_eq!(equal.len(), 2);
+    for table in &equal {
+        assert_eq!(
+            (&table["keys"]["missing"], &table["keys"]["surplus"]),
+            (&json!(0), &json!(0)),
+            "{table}"
+        );
+    }
+    assert_eq!(
+        (&equal[0]["keys"]["rows"], &equal[1]["keys"]["rows"]),
+        (&json!(3), &json!(1))
+    );
+    assert!(!world.folder.path().join("differences.jsonl").exists());
+    // Committed too late for its window.
+    world
+        .sandbox
+        .execute("INSERT orders VALUES (8, '2020-01-03', N'late'), (9, '2020-01-02', N'late')")
+        .unwrap();
+    let done = world.run(&["reconcile"]);
+    assert_eq!(done.code, Some(3), "{}", done.all());
+    assert!(done.out.contains("2 missing, 0 too many"), "{}", done.all());
+    let text = fs::read_to_string(world.folder.path().join("differences.jsonl")).unwrap();
+    let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(found.len(), 2, "{text}");
+    assert!(
+        found[1]["key"].as_str().unwrap().starts_with("9 ") && found[1]["only_in"] == "source",
+        "{text}"
+    );
+    let counted = world.run(&["reconcile", "--counts", "orders"]);
+    assert_eq!(counted.code, Some(3), "{}", counted.all());
+    // It is healed by a person who copies the interval again.
+    world.succeeds(&[
+        "backfill",
+        "orders",
+        "--from",
+        "2020-01-02",
+        "--to",
+        "2020-01-03",
+        "--yes",
+    ]);
+    world.succeeds(&["reconcile"]);
+}

@@ -1,0 +1,6 @@
+-- Run it in the database of the tables. The first statement names the database.
+ALTER DATABASE tidemark SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS, AUTO_CLEANUP = ON);
+ALTER DATABASE tidemark SET ALLOW_SNAPSHOT_ISOLATION ON;
+GO
+ALTER TABLE dbo.customer ENABLE CHANGE_TRACKING;
+ALTER TABLE dbo.contract ENABLE CHANGE_TRACKING;

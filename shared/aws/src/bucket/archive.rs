@@ -1,0 +1,106 @@
+//! Moving objects within the bucket: a copy, which S3 makes by itself, then a removal.
+
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use tidemark::error::Result;
+use tidemark::ports::archive::ArchiveObjects;
+
+use super::{S3Store, TOKEN, status};
+
+/// Bytes of an object that one call copies at most, and of a piece of a larger one
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
+const COPIED_AT_ONCE: u64 = 5 << 30;
+
+impl S3Store {
+    async fn copy(&self, from: &str, to: &str) -> Result<()> {
+        let request = self.client.copy_object().bucket(&self.bucket).key(to);
+        let answer = request.copy_source(self.source_of(from)).send().await;
+        answer.map(drop).map_err(|error| self.error("move", from, error))
+    }
+
+    /// Copies an object that is too large for one call.
+    async fn copy_in_pieces(&self, from: &str, to: &str, bytes: u64, token: Option<&String>) -> Result<()> {
+        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(to);
+        let begun = request.set_metadata(token.map(|token| [(TOKEN.to_owned(), token.clone())].into()));
+        let begun = begun.send().await.map_err(|error| self.error("move", from, error))?;
+        let id = begun.upload_id().unwrap_or_default();
+        let mut pieces = Vec::new();
+        for (number, first) in (1..).zip((0..bytes).step_by(usize::try_from(COPIED_AT_ONCE).unwrap_or(usize::MAX))) {
+            let last = (first + COPIED_AT_ONCE).min(bytes) - 1;
+            let request = self
+                .client
+                .upload_part_copy()
+                .bucket(&self.bucket)
+                .key(to)
+                .upload_id(id);
+            let request = request.part_number(number).copy_source(self.source_of(from));
+            let copied = request.copy_source_range(format!("bytes={first}-{last}")).send().await;
+            let copied = copied.map_err(|error| self.error("move", from, error))?;
+            let etag = copied.copy_part_result().and_then(|result| result.e_tag());
+            let piece = CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(etag.map(str::to_owned));
+            pieces.push(piece.build());
+        }
+        let pieces = CompletedMultipartUpload::builder().set_parts(Some(pieces)).build();
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(to)
+            .upload_id(id);
+        let completed = request.multipart_upload(pieces).send().await;
+        completed.map(drop).map_err(|error| self.error("move", from, error))
+    }
+
+    /// The object as the header of a copy names it.
+    fn source_of(&self, key: &str) -> String {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
+        let mut source = format!("{}/", self.bucket);
+        for byte in key.bytes() {
+            if is_plain(&byte) {
+                source.push(char::from(byte));
+            } else {
+                source.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        source
+    }
+}
+
+impl ArchiveObjects for S3Store {
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.error("list", prefix, error))?;
+            keys.extend(
+                page.contents()
+                    .iter()
+                    .filter_map(|object| object.key().map(str::to_owned)),
+            );
+        }
+        Ok(keys)
+    }
+
+    async fn archive(&self, from: &str, to: &str) -> Result<()> {
+        let Some(head) = self.head(from).await? else {
+            return Ok(());
+        };
+        let bytes = head
+            .content_length()
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .unwrap_or_default();
+        if bytes > COPIED_AT_ONCE {
+            let token = head.metadata().and_then(|metadata| metadata.get(TOKEN));
+            self.copy_in_pieces(from, to, bytes, token).await?;
+        } else {
+            self.copy(from, to).await?;
+        }
+        let removed = self.client.delete_object().bucket(&self.bucket).key(from).send().await;
+        match removed {
+            Err(error) if status(&error) != Some(404) => Err(self.error("remove", from, error)),
+            _ => Ok(()),
+        }
+    }
+}

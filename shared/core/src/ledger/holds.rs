@@ -1,0 +1,41 @@
+//! The hold of a table, for whoever has to know what a person has begun with it.
+
+use super::Ledger;
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::hold::{Begun, Hold};
+use crate::model::window::WindowName;
+use crate::ports::objects::{CreateObjects, ReadObjects};
+
+impl<S: ReadObjects> Ledger<'_, S> {
+    /// What was begun with the table and not ended.
+    pub async fn hold(&self) -> Result<Option<Hold>> {
+        // It is of no window.
+        self.read(&self.keys.hold(), &WindowName::initial()).await
+    }
+
+    /// The same, for who begins something else.
+    ///
+    /// Errors: `InvalidInput`, saying how to end what was begun.
+    pub async fn check_hold(&self, allowed: impl Fn(&Begun) -> bool) -> Result<Option<Hold>> {
+        let Some(hold) = self.hold().await? else {
+            return Ok(None);
+        };
+        if allowed(&hold.begun) {
+            return Ok(Some(hold));
+        }
+        let (verb, table) = (hold.begun.verb(), &hold.table);
+        let message = format!(
+            "`{verb}` of {table} was begun at {} and did not end: end it with `{verb} {table} --yes`",
+            hold.since
+        );
+        Err(Error::new(ErrorCode::InvalidInput, message))
+    }
+}
+
+impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
+    /// Begins this, or returns what was begun before.
+    pub async fn begin(&self, hold: Hold) -> Result<Hold> {
+        self.create_or_read(&self.keys.hold(), &WindowName::initial(), hold)
+            .await
+    }
+}

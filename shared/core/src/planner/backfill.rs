@@ -1,0 +1,228 @@
+//! The plan of a backfill: an interval that windows of the chain hold already, copied again beside them.
+
+use super::bound::{self, Described};
+use super::cut;
+use super::cut_points::Window;
+use super::schema::{self, Fit};
+use super::tracked_columns::{self, TrackedColumns};
+use super::{SharedConnection, audit};
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::ledger::Ledger;
+use crate::model::manifest::Manifest;
+use crate::model::names::Identifier;
+use crate::model::plan::{Author, Content, Plan, Replaces, WindowBounds};
+use crate::model::rows::{Closed, Interval, Rows};
+use crate::model::slice::SliceBounds;
+use crate::model::table::{TableSpec, WatermarkTracking};
+use crate::model::types::TypeName;
+use crate::model::watermark::{Watermark, WatermarkKind};
+use crate::model::window::WindowName;
+use crate::ports::changes::ProbeChanges;
+use crate::ports::objects::ReadObjects;
+use crate::ports::source::{CutSource, ProbeSource};
+
+/// An interval of a watermark column, as a person gives it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Between<'a> {
+    /// The lower bound.
+    pub(crate) from: &'a str,
+    /// Whether it belongs to the interval.
+    pub(crate) includes_from: bool,
+    /// The upper bound, which belongs to it; the end of the last window, when absent.
+    pub(crate) to: Option<&'a str>,
+}
+
+/// A backfill as it is planned.
+pub(crate) struct Again {
+    /// Its plan.
+    pub(crate) plan: Plan,
+    /// Whether more of the range is left, for a further backfill from its end on.
+    pub(crate) goes_on: bool,
+}
+
+/// Plans backfills of one table.
+pub(crate) struct BackfillPlanner<'a, P, S> {
+    /// The source.
+    pub(crate) source: &'a P,
+    /// The table's ledger.
+    pub(crate) ledger: &'a Ledger<'a, S>,
+    /// The table.
+    pub(crate) spec: &'a TableSpec,
+    /// The last window of the chain.
+    pub(crate) last: &'a Manifest,
+    /// The name of the backfill.
+    pub(crate) window: WindowName,
+    /// Who freezes it.
+    pub(crate) author: Author<'a>,
+}
+
+impl<P, S> BackfillPlanner<'_, P, S>
+where
+    P: ProbeSource + CutSource + ProbeChanges,
+    S: ReadObjects,
+{
+    /// The rows between two watermarks. A backfill that would need too many slices ends earlier than was asked for.
+    pub(crate) async fn between(&self, tracking: &WatermarkTracking, between: Between<'_>) -> Result<Again> {
+        let spec = self.spec;
+        let Described {
+            declared,
+            columns,
+            column,
+            kind,
+            ..
+        } = bound::describe(self.source, spec, tracking).await?;
+        let name = Identifier::new(column.name.as_str())?;
+        let is_exact = kind == WatermarkKind::Exact;
+        let from = self.given(&column.sql_type, between.from)?;
+        let end = self
+            .source
+            .watermark(&column.sql_type, self.last.new_watermark.value())?;
+        let to = match between.to {
+            Some(to) => self.given(&column.sql_type, to)?,
+            None => end.clone(),
+        };
+        self.is_copied(&name, &end, &to).await?;
+        let interval = Interval {
+            table: &spec.table,
+            column: &name,
+            old: Some(&from),
+            new: &to,
+            closed: Closed {
+                old_watermark: is_exact || between.includes_from,
+                // The end of a window of row versions is the first one that is not in it.
+                new_watermark: !is_exact || to != end,
+            },
+            with_nulls: false,
+            key: None,
+            filter: spec.filter.as_ref(),
+        };
+        let cut = cut::cut(self.source, spec, &declared, &Window { interval, is_exact }).await?;
+        let goes_on = cut.new.is_some();
+        let includes = Closed {
+            new_watermark: if cut.new.is_some() {
+                !is_exact
+            } else {
+                interval.closed.new_watermark
+            },
+            ..interval.closed
+        };
+        let bounds = WindowBounds {
+            window: self.window.clone(),
+            new: cut.new.unwrap_or_else(|| to.clone()),
+            old: Some(from.clone()),
+        };
+        let content = Content::Interval {
+            column: name.clone(),
+            with_nulls: false,
+            in_place_of: None,
+        };
+        let plan = Plan::new(spec, bounds, content, self.author).copying(columns, cut.slices);
+        let plan = self.replacing(plan, name.as_str(), includes).await?;
+        Ok(Again { plan, goes_on })
+    }
+
+    /// The watermark that a person wrote: a day stands for its midnight, and a blank for the `T`.
+    fn given(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
+        let text = text.trim().replace(' ', "T");
+        let whole = self.source.watermark(sql_type, &text);
+        whole.or_else(|error| {
+            let midnight = self.source.watermark(sql_type, &format!("{text}T00:00:00"));
+            midnight.map_err(|_| error)
+        })
+    }
+
+    /// The changes of a tracked table since a version, up to the end of its last window.
+    pub(crate) async fn since(&self, version: &str) -> Result<Again> {
+        let spec = self.spec;
+        let end = &self.last.new_watermark;
+        let from = self.source.watermark(end.sql_type(), version)?;
+        let versions = self.source.versions(&spec.table).await.of(Role::Source)?;
+        let number = |version: &Watermark| version.value().parse::<i64>().unwrap_or(i64::MAX);
+        if number(&from) < versions.min_valid {
+            let message = format!(
+                "the changes of {} are complete since version {} only, not since {from}: SQL Server keeps them for \
+                 CHANGE_RETENTION. `tidemark reset` loads the table again in full",
+                spec.table, versions.min_valid
+            );
+            return Err(Error::new(ErrorCode::ChangeTrackingInvalid, message));
+        }
+        if number(&from) >= number(end) {
+            return Err(beyond(spec, end));
+        }
+        let connection = SharedConnection::default();
+        let columns = tracked_columns::ask(self.source, spec, &connection);
+        let TrackedColumns { key, in_files, .. } = columns.await?;
+        let bounds = WindowBounds {
+            window: self.window.clone(),
+            old: Some(from),
+            new: end.clone(),
+        };
+        let column = in_files.iter().rev().nth(1).map(|column| column.name.clone());
+        let content = Content::Changes { key_columns: key };
+        let plan = Plan::new(spec, bounds, content, self.author).copying(in_files, vec![SliceBounds::default()]);
+        let includes = Closed {
+            old_watermark: false,
+            new_watermark: true,
+        };
+        let plan = self.replacing(plan, &column.unwrap_or_default(), includes).await?;
+        Ok(Again { plan, goes_on: false })
+    }
+
+    /// Refuses an interval that reaches beyond what is copied: the next run copies those rows.
+    async fn is_copied(&self, column: &Identifier, end: &Watermark, to: &Watermark) -> Result<()> {
+        if to == end {
+            return Ok(());
+        }
+        let beyond_end = Rows::Interval(Interval {
+            table: &self.spec.table,
+            column,
+            old: Some(end),
+            new: to,
+            closed: Closed::default(),
+            with_nulls: false,
+            key: None,
+            filter: None,
+        });
+        match self.source.count(&beyond_end).await.of(Role::Source)? {
+            0 => Ok(()),
+            _ => Err(beyond(self.spec, end)),
+        }
+    }
+
+    fn has_changed(&self) -> Error {
+        let message = format!(
+            "the columns of {} are not those of its last window: run it once, then backfill it",
+            self.spec.table
+        );
+        Error::new(ErrorCode::SchemaMismatch, message)
+    }
+
+    /// The plan with the columns as the last window had them, and with what it replaces.
+    async fn replacing(&self, plan: Plan, column: &str, includes: Closed) -> Result<Plan> {
+        let mut plan = audit::added(self.spec, plan)?;
+        if let Some(previous) = self.ledger.previous(&self.last.next_window()).await? {
+            let known = previous.field_ids.clone();
+            plan = match schema::fit(self.spec, previous, plan)? {
+                Fit::GoesOn(plan) => *plan,
+                Fit::Reload(_) => return Err(self.has_changed()),
+            };
+            if plan.field_ids != known {
+                return Err(self.has_changed());
+            }
+        }
+        plan.replaces = Some(Replaces {
+            column: column.to_owned(),
+            includes,
+            through: self.last.window.clone(),
+        });
+        Ok(plan)
+    }
+}
+
+fn beyond(spec: &TableSpec, end: &Watermark) -> Error {
+    let message = format!(
+        "a backfill of {} ends at {end}, where its last window ends, or before: the next run copies what is beyond",
+        spec.table
+    );
+    Error::new(ErrorCode::InvalidInput, message)
+}

@@ -1,0 +1,134 @@
+//! Moving objects of a table into the archive, while no run works on the table.
+
+use futures::stream::{self, StreamExt};
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::ledger::{AT_ONCE, Decided, Lease, Ledger, Taken};
+use crate::model::hold::{GIVE_UP, Hold, RESET};
+use crate::model::lease::{Keeper, Leases};
+use crate::model::plan::Plan;
+use crate::model::record::Record;
+use crate::ports::archive::ArchiveObjects;
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, UploadObjects};
+use crate::steps::context::RunContext;
+
+/// Who pauses a table while something is moved, and no longer.
+const VERBS: [&str; 2] = [RESET, GIVE_UP];
+
+/// The lease of a table in the hand of a person: whose pause keeps every run off while something is moved.
+pub(super) struct Standing<'a, S> {
+    ledger: &'a Ledger<'a, S>,
+    verb: &'static str,
+}
+
+impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
+    /// Takes the lease of the table. Returns whether a person has paused it.
+    ///
+    /// Errors: `SinkUnavailable` while a run is copying the table.
+    pub(super) async fn take(
+        ledger: &'a Ledger<'a, S>,
+        verb: &'static str,
+        context: RunContext,
+    ) -> Result<(Self, bool)> {
+        let standing = Self { ledger, verb };
+        let is_paused = match standing.lease().take(context.now).await? {
+            Taken::Ours => false,
+            Taken::KeptBy(Keeper::Paused { by, .. }) => !VERBS.contains(&by.as_str()),
+            Taken::KeptBy(Keeper::Run { run_id, until }) => {
+                let message = format!(
+                    "run {run_id} is copying the table, until {until} at least: try again when it has ended, or pause the table"
+                );
+                return Err(Error::new(ErrorCode::SinkUnavailable, message));
+            }
+        };
+        Ok((standing, is_paused))
+    }
+
+    /// Keeps every run off until [`end`](Self::end), whatever becomes of this process.
+    pub(super) async fn keep(&self, hold: &Hold, context: RunContext) -> Result<()> {
+        if hold.stays_paused {
+            return Ok(());
+        }
+        let reason = format!("it is not done yet: `{} {} --yes` ends it", self.verb, hold.table);
+        self.lease().pause(context.now, Some(reason)).await
+    }
+
+    /// Lets runs work on the table again, unless a person had paused it before.
+    pub(super) async fn end(&self, stays_paused: bool) -> Result<()> {
+        if !stays_paused {
+            self.lease().resume().await?;
+            self.lease().give_back().await?;
+        }
+        Ok(())
+    }
+
+    fn lease(&self) -> Lease<'_, S> {
+        Lease::new(self.ledger, self.verb, Leases::Taken)
+    }
+}
+
+/// Puts a hold that is done into the archive.
+pub(super) async fn end_hold<S: ArchiveObjects>(store: &S, ledger: &Ledger<'_, S>, hold: &Hold) -> Result<()> {
+    let key = ledger.keys().hold();
+    move_all(store, ledger, vec![key], &hold.archive).await.map(drop)
+}
+
+/// The name of a new folder of the archive: the time, without what no key has.
+pub(super) fn folder(context: RunContext) -> Result<String> {
+    Ok(context.timestamp()?.replace(':', "-"))
+}
+
+/// Moves the objects at these keys into this folder of the archive. How many there were.
+pub(super) async fn move_all<S: ArchiveObjects>(
+    store: &S,
+    ledger: &Ledger<'_, S>,
+    keys: Vec<String>,
+    folder: &str,
+) -> Result<usize> {
+    let count = keys.len();
+    let mut moves = stream::iter(keys)
+        .map(|key| async move {
+            let to = ledger.keys().archived(&key, folder).ok_or_else(|| foreign(&key))?;
+            store.archive(&key, &to).await
+        })
+        .buffered(AT_ONCE);
+    while let Some(moved) = moves.next().await {
+        moved?;
+    }
+    Ok(count)
+}
+
+/// Aborts the uploads of a window that is not committed, so that none of them can become visible any more. Returns the keys
+/// that are visible already, because somebody began to commit the window.
+pub(super) async fn abort_uploads<S>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Vec<String>>
+where
+    S: ReadObjects + UploadObjects,
+{
+    let mut visible = Vec::new();
+    for state in ledger.slices(plan).await? {
+        let Decided::Record(record) = &state.decided else {
+            continue;
+        };
+        let Some(upload) = upload_of(record) else { continue };
+        store.abort(&upload).await?;
+        // After the abort: now it is visible for good, or never will be.
+        let key = ledger.keys().part(plan, &state.id);
+        if upload.key == key && store.size(&key).await?.is_some() {
+            visible.push(key);
+        }
+    }
+    Ok(visible)
+}
+
+fn upload_of(record: &Record) -> Option<Upload> {
+    let upload = record.upload()?;
+    Some(Upload {
+        key: upload.key.clone(),
+        id: upload.upload_id.clone(),
+        token: upload.token.clone(),
+    })
+}
+
+fn foreign(key: &str) -> Error {
+    Error::new(ErrorCode::Internal, format!("{key} is no object of the table"))
+}

@@ -1,0 +1,242 @@
+//! Planning a backfill: an interval of a table that is copied again, as windows of their own beside the chain.
+//!
+//! Nothing that is there is changed or deleted. The manifest of a backfill says which rows of earlier windows it replaces. Its
+//! slices are copied and committed by the same steps as those of any window; no watermark moves.
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::ledger::{Frozen, Ledger, check_settings};
+use crate::model::names::ObjectName;
+use crate::model::plan::{Author, Plan};
+use crate::model::table::{TableSpec, Tracking};
+use crate::model::watermark::Watermark;
+use crate::model::window::WindowName;
+use crate::planner::backfill::{Again, BackfillPlanner, Between};
+use crate::ports::changes::ProbeChanges;
+use crate::ports::objects::{CreateObjects, ReadObjects};
+use crate::ports::rows::{ExplainRows, Explained};
+use crate::ports::source::{CutSource, ProbeSource};
+use crate::ports::watermarks::ReadWatermarks;
+use crate::steps::context::RunContext;
+
+/// Backfills of one table that may be frozen by others while one is.
+const TRIES: u32 = 16;
+
+/// What is copied again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Range {
+    /// The rows between two watermarks.
+    Between {
+        /// The lower bound.
+        from: String,
+        /// Whether it belongs to the range: it does, but for what goes on from a backfill that was too large for one window.
+        includes_from: bool,
+        /// The upper bound, which belongs to it; the end of the last window, when absent.
+        to: Option<String>,
+    },
+    /// The changes of a tracked table since a version, without that one's.
+    Since(String),
+}
+
+/// A backfill that is asked for.
+#[derive(Debug, Clone)]
+pub struct BackfillRequest {
+    /// The run.
+    pub run_id: String,
+    /// The table.
+    pub spec: TableSpec,
+    /// What is copied again.
+    pub range: Range,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+}
+
+/// What planning a backfill needs from the outside.
+#[derive(Debug, Clone, Copy)]
+pub struct BackfillPorts<'a, P, W, S> {
+    /// The source.
+    pub source: &'a P,
+    /// The pointer, which stays where it is.
+    pub watermarks: &'a W,
+    /// The bucket.
+    pub store: &'a S,
+    /// The prefix in the bucket.
+    pub prefix: &'a str,
+}
+
+/// A backfill that is frozen or, in a dry run, would be.
+#[derive(Debug, Serialize)]
+pub struct Backfill {
+    /// The table.
+    pub table: ObjectName,
+    /// Its window.
+    pub window: WindowName,
+    /// Its plan.
+    #[serde(skip)]
+    pub plan: Plan,
+    /// The lower bound.
+    pub old_watermark: Option<Watermark>,
+    /// The upper bound.
+    pub new_watermark: Watermark,
+    /// The last window of the chain that holds rows it replaces.
+    pub through: WindowName,
+    /// Rows on the source between the bounds now.
+    pub rows: u64,
+    /// Whether an earlier call froze it.
+    pub adopted: bool,
+    /// Whether more of the range is left, for a further backfill from the upper bound on.
+    pub goes_on: bool,
+    /// The statement by which each slice is read.
+    pub slices: Vec<Explained>,
+}
+
+/// Plans the backfill, or finds one of the same range that was begun and not committed.
+///
+/// # Errors
+///
+/// `InvalidInput` when the table has no committed window, when the range does not fit its tracking, and when it reaches beyond
+/// what is copied; `ChangeTrackingInvalid` when the changes are no longer complete; `SchemaMismatch` when the columns are not
+/// those of the last window; and whatever the ports say.
+pub async fn plan_backfill<P, W, S>(
+    ports: BackfillPorts<'_, P, W, S>,
+    request: BackfillRequest,
+    context: RunContext,
+) -> Result<Backfill>
+where
+    P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
+    W: ReadWatermarks,
+    S: ReadObjects + CreateObjects,
+{
+    let spec = &request.spec;
+    spec.check()?;
+    let ledger = Ledger::new(ports.store, ports.prefix, &spec.table);
+    ledger.check_hold(|_| false).await?;
+    let stored = ports.watermarks.stored(&spec.watermark_key()).await;
+    let stored = stored.of(Role::WatermarkStore)?;
+    let reached = ledger.reached(stored.value.as_deref()).await?;
+    let last = reached.last.ok_or_else(|| never_copied(spec))?;
+    let created_at = context.timestamp()?;
+    for _ in 0..TRIES {
+        let (window, begun) = next(&ledger).await?;
+        let planner = BackfillPlanner {
+            source: ports.source,
+            ledger: &ledger,
+            spec,
+            last: &last,
+            window,
+            author: Author {
+                run_id: &request.run_id,
+                created_at: &created_at,
+            },
+        };
+        let again = match (&request.range, &spec.tracking) {
+            (
+                Range::Between {
+                    from,
+                    includes_from,
+                    to,
+                },
+                Tracking::Watermark(tracking),
+            ) => {
+                let between = Between {
+                    from,
+                    includes_from: *includes_from,
+                    to: to.as_deref(),
+                };
+                planner.between(tracking, between).await?
+            }
+            (Range::Since(version), Tracking::ChangeTracking(_)) => planner.since(version).await?,
+            (Range::Between { .. }, Tracking::ChangeTracking(_)) => {
+                return Err(misfit(spec, "since a version", "change tracking"));
+            }
+            (Range::Since(_), Tracking::Watermark(_)) => return Err(misfit(spec, "between two values", "a watermark")),
+        };
+        let Again { plan, goes_on } = again;
+        let begun = begun.into_iter().find(|begun| is_same(begun, &plan));
+        let adopted = begun.is_some();
+        if let Some(plan) = begun.or_else(|| request.dry_run.then(|| plan.clone())) {
+            let again = Again { plan, goes_on };
+            return shown(ports.source, again, adopted, spec).await;
+        }
+        let Frozen { plan, adopted } = ledger.freeze(plan).await?;
+        // Another one of this number was faster: this one takes the next.
+        if !adopted {
+            return shown(ports.source, Again { plan, goes_on }, adopted, spec).await;
+        }
+    }
+    let message = format!("others keep beginning backfills of {}", spec.table);
+    Err(Error::new(ErrorCode::SinkUnavailable, message))
+}
+
+/// The name of the next backfill, and those that are begun and not committed.
+async fn next<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<(WindowName, Vec<Plan>)> {
+    let mut last = 0;
+    let mut begun = Vec::new();
+    for folder in ledger.folders().await? {
+        let Ok(window) = WindowName::try_from(folder) else {
+            continue;
+        };
+        let Some(number) = window.backfill_number() else {
+            continue;
+        };
+        last = last.max(number);
+        if ledger.manifest(&window).await?.is_none() {
+            begun.extend(ledger.plan(&window).await?);
+        }
+    }
+    Ok((WindowName::backfill(last.saturating_add(1)), begun))
+}
+
+/// Whether both copy the same.
+fn is_same(begun: &Plan, plan: &Plan) -> bool {
+    let includes = |plan: &Plan| plan.replaces.as_ref().map(|replaces| replaces.includes);
+    begun.old_watermark == plan.old_watermark
+        && begun.new_watermark == plan.new_watermark
+        && begun.content == plan.content
+        && begun.columns == plan.columns
+        && begun.format == plan.format
+        && includes(begun) == includes(plan)
+}
+
+async fn shown<P>(source: &P, again: Again, adopted: bool, spec: &TableSpec) -> Result<Backfill>
+where
+    P: CutSource + ExplainRows,
+{
+    let Again { plan, goes_on } = again;
+    let settings = spec.run_settings();
+    check_settings(&plan, &settings)?;
+    let rows = match plan.rows(&settings) {
+        Some(rows) => source.count(&rows).await.of(Role::Source)?,
+        None => 0,
+    };
+    let statements = plan.slices.iter().filter_map(|slice| plan.slice_rows(slice, &settings));
+    let statements = statements.map(|rows| source.explain(&rows, &plan.columns).of(Role::Source));
+    let slices = statements.collect::<Result<_>>()?;
+    let through = plan.replaces.as_ref().map(|replaces| replaces.through.clone());
+    Ok(Backfill {
+        table: plan.table.clone(),
+        window: plan.window.clone(),
+        old_watermark: plan.old_watermark.clone(),
+        new_watermark: plan.new_watermark.clone(),
+        through: through.unwrap_or_else(WindowName::initial),
+        rows,
+        adopted,
+        goes_on,
+        slices,
+        plan,
+    })
+}
+
+fn never_copied(spec: &TableSpec) -> Error {
+    let message = format!(
+        "{} has no committed window yet: there is nothing to copy again",
+        spec.table
+    );
+    Error::new(ErrorCode::InvalidInput, message)
+}
+
+fn misfit(spec: &TableSpec, asked: &str, tracking: &str) -> Error {
+    let message = format!("{} is tracked by {tracking}: it is copied again {asked}", spec.table);
+    Error::new(ErrorCode::InvalidInput, message)
+}

@@ -1,0 +1,159 @@
+//! Giving a window up that is frozen and not committed, so that the next run plans it anew from where it starts.
+//!
+//! Its uploads are aborted first, so that none of them becomes visible any more; what somebody had begun to make visible goes
+//! into the archive with the window's documents. No run works on the table meanwhile, as when it is started over.
+
+use serde::Serialize;
+
+use super::archive::{self, Standing};
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::ledger::Ledger;
+use crate::model::hold::{Begun, GIVE_UP, Hold};
+use crate::model::names::ObjectName;
+use crate::model::watermark::WatermarkKey;
+use crate::model::window::WindowName;
+use crate::ports::archive::ArchiveObjects;
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
+use crate::ports::watermarks::ReadWatermarks;
+use crate::steps::context::RunContext;
+
+/// What giving up needs from the outside.
+#[derive(Debug, Clone, Copy)]
+pub struct GiveUpPorts<'a, W, S> {
+    /// The pointer, which stays where it is.
+    pub watermarks: &'a W,
+    /// The bucket.
+    pub store: &'a S,
+    /// The prefix in the bucket.
+    pub prefix: &'a str,
+}
+
+/// A window that is given up.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct GivenUp {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The folder of the archive, below the table's.
+    pub archive: String,
+    /// Documents that were moved, by this call.
+    pub documents: usize,
+    /// Objects that were visible and moved, by this call.
+    pub objects: usize,
+}
+
+/// Gives up this window of the table, or the one after the last committed one, when it is frozen and not committed; or goes on
+/// with what an earlier call began.
+///
+/// # Errors
+///
+/// `InvalidInput` when no window is pending, when it was committed meanwhile, and when the table is being started over;
+/// `SinkUnavailable` while a run is copying the table; and whatever the ports say. Repeat it after an error.
+pub async fn give_up<W, S>(
+    ports: GiveUpPorts<'_, W, S>,
+    table: &ObjectName,
+    window: Option<WindowName>,
+    context: RunContext,
+) -> Result<GivenUp>
+where
+    W: ReadWatermarks,
+    S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
+{
+    let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
+    let (standing, is_paused) = Standing::take(&ledger, GIVE_UP, context).await?;
+    let begun = begin(ports, &ledger, table, window, is_paused, context).await;
+    let (hold, window) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            // Nothing is begun, or all of it was done and only the lease is left.
+            standing.end(is_paused).await?;
+            return Err(error);
+        }
+    };
+    standing.keep(&hold, context).await?;
+    if ledger.manifest(&window).await?.is_some() {
+        archive::end_hold(store, &ledger, &hold).await?;
+        standing.end(hold.stays_paused).await?;
+        return Err(nothing(table, &format!("window {window} was committed meanwhile")));
+    }
+    let mut objects = 0;
+    if let Some(plan) = ledger.plan(&window).await? {
+        let visible = archive::abort_uploads(store, &ledger, &plan).await?;
+        objects = archive::move_all(store, &ledger, visible, &hold.archive).await?;
+    }
+    let mut keys = store.list(&ledger.keys().window(&window)).await?;
+    // Of the window before, which is committed.
+    let (previous, plan) = (ledger.keys().previous(&window), ledger.keys().plan(&window));
+    keys.retain(|key| *key != previous);
+    // The plan comes last: it says which objects there may be.
+    let (plan, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| *key == plan);
+    let mut documents = archive::move_all(store, &ledger, others, &hold.archive).await?;
+    documents += archive::move_all(store, &ledger, plan, &hold.archive).await?;
+    archive::end_hold(store, &ledger, &hold).await?;
+    standing.end(hold.stays_paused).await?;
+    tracing::warn!(%table, %window, archive = hold.archive, documents, objects, "The window is given up.");
+    Ok(GivenUp {
+        table: table.clone(),
+        window,
+        archive: hold.archive,
+        documents,
+        objects,
+    })
+}
+
+/// The hold of this giving up, and the window.
+async fn begin<W, S>(
+    ports: GiveUpPorts<'_, W, S>,
+    ledger: &Ledger<'_, S>,
+    table: &ObjectName,
+    window: Option<WindowName>,
+    is_paused: bool,
+    context: RunContext,
+) -> Result<(Hold, WindowName)>
+where
+    W: ReadWatermarks,
+    S: ReadObjects + CreateObjects,
+{
+    let found = ledger.check_hold(|begun| matches!(begun, Begun::GiveUp { .. })).await?;
+    let hold = match found {
+        Some(hold) => hold,
+        None => {
+            let window = match window {
+                Some(window) if ledger.plan(&window).await?.is_some() => window,
+                Some(window) => return Err(nothing(table, &format!("there is no window {window} of it"))),
+                None => pending(ports.watermarks, ledger, table).await?,
+            };
+            let (archive, since) = (archive::folder(context)?, context.timestamp()?);
+            let hold = Hold::new(table, Begun::GiveUp { window }, archive, is_paused, since);
+            ledger.begin(hold).await?
+        }
+    };
+    match hold.begun.clone() {
+        Begun::GiveUp { window } => Ok((hold, window)),
+        Begun::StartOver { .. } => Err(nothing(table, "it is being started over")),
+    }
+}
+
+async fn pending<W: ReadWatermarks, S: ReadObjects>(
+    watermarks: &W,
+    ledger: &Ledger<'_, S>,
+    table: &ObjectName,
+) -> Result<WindowName> {
+    // A control table may know the table by another name, which any of its plans says.
+    let key = WatermarkKey {
+        table: table.clone(),
+        name: ledger.watermark_name().await?,
+    };
+    let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
+    let reached = ledger.reached(stored.value.as_deref()).await?;
+    let pending = reached.pending.map(|plan| plan.window);
+    pending.ok_or_else(|| nothing(table, "no window of it is frozen and not committed"))
+}
+
+fn nothing(table: &ObjectName, why: &str) -> Error {
+    Error::new(
+        ErrorCode::InvalidInput,
+        format!("{table}: {why}: there is nothing to give up"),
+    )
+}

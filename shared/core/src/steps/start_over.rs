@@ -1,0 +1,186 @@
+//! Starting a table over: everything of it goes into the archive, and the next run loads it as if it had never been copied.
+//!
+//! The table's lease is taken first, its hold says what is begun, and a pause keeps every run off until all of it is done. Whoever
+//! repeats the step goes on with the same folder of the archive. Nothing is deleted.
+
+use serde::Serialize;
+
+use super::archive::{self, Standing};
+use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::ledger::Ledger;
+use crate::model::hold::{Begun, Hold, RESET};
+use crate::model::names::ObjectName;
+use crate::model::plan::Plan;
+use crate::model::watermark::WatermarkKey;
+use crate::model::window::WindowName;
+use crate::ports::archive::ArchiveObjects;
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
+use crate::ports::watermarks::ClearWatermarks;
+use crate::steps::context::RunContext;
+
+/// What starting over needs from the outside.
+#[derive(Debug, Clone, Copy)]
+pub struct StartOverPorts<'a, W, S> {
+    /// The pointer.
+    pub watermarks: &'a W,
+    /// The bucket.
+    pub store: &'a S,
+    /// The prefix in the bucket.
+    pub prefix: &'a str,
+}
+
+/// A table that is started over.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct StartedOver {
+    /// The table.
+    pub table: ObjectName,
+    /// The folder of the archive, below the table's.
+    pub archive: String,
+    /// Documents of the ledger that were moved, by this call.
+    pub documents: usize,
+    /// Objects with rows that were moved, by this call.
+    pub objects: usize,
+    /// Whether an earlier call had begun it.
+    pub resumed: bool,
+}
+
+/// How often the ledger is looked through for what runs left that had begun before.
+const ROUNDS: usize = 4;
+
+/// Starts the table over, or goes on with what an earlier call began.
+///
+/// # Errors
+///
+/// `SinkUnavailable` while a run is copying the table, and whatever the ports say. Repeat it then.
+pub async fn start_over<W, S>(
+    ports: StartOverPorts<'_, W, S>,
+    table: &ObjectName,
+    context: RunContext,
+) -> Result<StartedOver>
+where
+    W: ClearWatermarks,
+    S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
+{
+    let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
+    let (standing, is_paused) = Standing::take(&ledger, RESET, context).await?;
+    let plans = plans(&ledger).await?;
+    let (hold, resumed) = begin(store, &ledger, table, &plans, is_paused, context).await?;
+    standing.keep(&hold, context).await?;
+    for plan in &plans {
+        abort_uploads(store, &ledger, plan).await?;
+    }
+    let mut documents = 0;
+    for _ in 0..ROUNDS {
+        let moved = move_documents(store, &ledger, &hold.archive).await?;
+        documents += moved;
+        if moved == 0 {
+            break;
+        }
+    }
+    let Begun::StartOver { watermark_name } = &hold.begun else {
+        return Err(Error::new(
+            ErrorCode::Internal,
+            "another thing was begun than was asked for",
+        ));
+    };
+    let key = WatermarkKey {
+        table: table.clone(),
+        name: watermark_name.clone(),
+    };
+    ports.watermarks.clear(&key).await.of(Role::WatermarkStore)?;
+    let mut objects = 0;
+    for folder in ledger.keys().data() {
+        let parts = store.list(&folder).await?;
+        objects += archive::move_all(store, &ledger, parts, &hold.archive).await?;
+    }
+    archive::end_hold(store, &ledger, &hold).await?;
+    standing.end(hold.stays_paused).await?;
+    tracing::warn!(%table, archive = hold.archive, documents, objects, "The table is started over.");
+    Ok(StartedOver {
+        table: table.clone(),
+        archive: hold.archive,
+        documents,
+        objects,
+        resumed,
+    })
+}
+
+/// The hold of this start over, and whether an earlier call began it.
+async fn begin<S>(
+    store: &S,
+    ledger: &Ledger<'_, S>,
+    table: &ObjectName,
+    plans: &[Plan],
+    is_paused: bool,
+    context: RunContext,
+) -> Result<(Hold, bool)>
+where
+    S: ReadObjects + CreateObjects + ArchiveObjects,
+{
+    let mut stays_paused = is_paused;
+    match ledger.hold().await? {
+        Some(hold) if matches!(hold.begun, Begun::StartOver { .. }) => return Ok((hold, true)),
+        // What is left of a window that was to be given up goes with everything else.
+        Some(hold) => {
+            stays_paused |= hold.stays_paused;
+            archive::end_hold(store, ledger, &hold).await?;
+        }
+        None => {}
+    }
+    let begun = Begun::StartOver {
+        watermark_name: plans.iter().find_map(|plan| plan.watermark_name.clone()),
+    };
+    let hold = Hold::new(
+        table,
+        begun,
+        archive::folder(context)?,
+        stays_paused,
+        context.timestamp()?,
+    );
+    Ok((ledger.begin(hold).await?, false))
+}
+
+/// Moves every document of the ledger but the hold and the lease. How many there were.
+async fn move_documents<S>(store: &S, ledger: &Ledger<'_, S>, folder: &str) -> Result<usize>
+where
+    S: ReadObjects + ArchiveObjects,
+{
+    let mut keys = store.list(&ledger.keys().windows()).await?;
+    let (hold, lease) = (ledger.keys().hold(), ledger.keys().lease());
+    keys.retain(|key| *key != hold && *key != lease);
+    // Readers that follow manifests are to find none of them before the first object is gone.
+    let (manifests, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.ends_with("/manifest.json"));
+    let manifests = archive::move_all(store, ledger, manifests, folder).await?;
+    Ok(manifests + archive::move_all(store, ledger, others, folder).await?)
+}
+
+/// The plans of the table. One that cannot be read is a reason to start over, and none against it.
+async fn plans<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<Vec<Plan>> {
+    let mut plans = Vec::new();
+    for folder in ledger.folders().await? {
+        let Ok(window) = WindowName::try_from(folder) else {
+            continue;
+        };
+        match ledger.plan(&window).await {
+            Ok(plan) => plans.extend(plan),
+            Err(error) if error.code() == ErrorCode::LedgerInvalid => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(plans)
+}
+
+/// Aborts what is under way of a window. Of a committed one there is nothing.
+async fn abort_uploads<S: ReadObjects + UploadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<()> {
+    let aborted = async {
+        if ledger.manifest(&plan.window).await?.is_none() {
+            archive::abort_uploads(store, ledger, plan).await?;
+        }
+        Ok::<(), Error>(())
+    };
+    match aborted.await {
+        // What is visible goes with everything else; what no record can be read of, by the bucket's lifecycle rule.
+        Err(error) if error.code() == ErrorCode::LedgerInvalid => Ok(()),
+        done => done,
+    }
+}

@@ -1,0 +1,126 @@
+//! Keys of rows as texts, of batches as a source sends them and as Parquet files have them: alike where the values are.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatchReader};
+use arrow_schema::DataType;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tidemark::error::{Error, ErrorCode, Result};
+
+pub use arrow_array::RecordBatch;
+
+/// What stands between the values of a key: in no text that a person writes.
+const SEPARATOR: char = '\u{1f}';
+
+/// The values of every column of each row, as one text. It compares rows, and is for nobody to read exactly: points in time are
+/// numbers.
+///
+/// # Errors
+///
+/// `UnsupportedType` for values that are held in a way no key is.
+pub fn keys(batch: &RecordBatch) -> Result<Vec<String>> {
+    let mut keys = vec![String::new(); batch.num_rows()];
+    for (number, array) in batch.columns().iter().enumerate() {
+        let texts = texts(array.as_ref())?;
+        for (key, text) in keys.iter_mut().zip(texts) {
+            if number > 0 {
+                key.push(SEPARATOR);
+            }
+            key.push_str(&text);
+        }
+    }
+    Ok(keys)
+}
+
+/// A key as people read it: its values with a blank between.
+#[must_use]
+pub fn shown(key: &str) -> String {
+    key.replace(SEPARATOR, " ")
+}
+
+/// These columns of a Parquet file, in this order, batch by batch.
+///
+/// # Errors
+///
+/// `LedgerInvalid` when it is no such file, or has no such column.
+pub fn of_parquet(body: Bytes, columns: &[String]) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(body).map_err(unreadable)?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str));
+    let reader = builder.with_projection(mask).build().map_err(unreadable)?;
+    let schema = reader.schema();
+    let places = columns.iter().map(|name| schema.index_of(name));
+    let places: Vec<usize> = places.collect::<std::result::Result<_, _>>().map_err(unreadable)?;
+    Ok(reader.map(move |batch| batch.and_then(|batch| batch.project(&places)).map_err(unreadable)))
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::with_source(ErrorCode::LedgerInvalid, "a file is not what was written there", error)
+}
+
+/// The values of a column. Whatever has one width is a number, whether files call it a time or not.
+fn texts(array: &dyn Array) -> Result<Vec<String>> {
+    let data = array.to_data();
+    let text = |row: usize| -> Option<String> {
+        Some(match array.data_type() {
+            DataType::Boolean => array.as_boolean().value(row).to_string(),
+            DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
+            DataType::LargeUtf8 => array.as_string::<i64>().value(row).to_owned(),
+            DataType::Binary => hex(array.as_binary::<i32>().value(row)),
+            DataType::FixedSizeBinary(_) => hex(array.as_fixed_size_binary().value(row)),
+            other => match other.primitive_width()? {
+                1 => data.buffer::<i8>(0).get(row)?.to_string(),
+                2 => data.buffer::<i16>(0).get(row)?.to_string(),
+                4 => data.buffer::<i32>(0).get(row)?.to_string(),
+                8 => data.buffer::<i64>(0).get(row)?.to_string(),
+                16 => data.buffer::<i128>(0).get(row)?.to_string(),
+                _ => return None,
+            },
+        })
+    };
+    let values = (0..array.len()).map(|row| {
+        if array.is_null(row) {
+            return Ok("NULL".to_owned());
+        }
+        text(row).ok_or_else(|| {
+            let message = format!("a column that files hold as {} cannot be compared", array.data_type());
+            Error::new(ErrorCode::UnsupportedType, message)
+        })
+    });
+    values.collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn a_time_and_a_number_of_the_same_value_are_alike_and_null_is_none() {
+        let source = batch(vec![
+            ("id", Arc::new(Int32Array::from(vec![1, 2]))),
+            ("at", Arc::new(TimestampMicrosecondArray::from(vec![10, 20]))),
+            ("name", Arc::new(StringArray::from(vec![Some("a"), None]))),
+        ]);
+        let file = batch(vec![
+            ("id", Arc::new(Int32Array::from(vec![1, 2]))),
+            ("at", Arc::new(Int64Array::from(vec![10, 20]))),
+            ("name", Arc::new(StringArray::from(vec![Some("a"), None]))),
+        ]);
+        assert_eq!(keys(&source).unwrap(), keys(&file).unwrap());
+        assert_eq!(shown(&keys(&source).unwrap()[1]), "2 20 NULL");
+        let sliced = source.slice(1, 1);
+        assert_eq!(keys(&sliced).unwrap(), keys(&source).unwrap()[1..]);
+    }
+}

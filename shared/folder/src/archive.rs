@@ -1,0 +1,40 @@
+//! Moving objects within the folder.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use tidemark::error::Result;
+use tidemark::ports::archive::ArchiveObjects;
+
+use crate::files::{Folder, create_folders_of, is_missing, sync_folder_of};
+use crate::store::FolderStore;
+
+impl ArchiveObjects for FolderStore {
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.keys(prefix).await
+    }
+
+    async fn archive(&self, from: &str, to: &str) -> Result<()> {
+        let (path, archived) = (self.folder.object(from)?, self.folder.object(to)?);
+        let work = move |folder: &Folder, path: &Path| folder.locked(|| moved(folder, path, &archived));
+        self.run("move", path, work).await
+    }
+}
+
+/// A name is moved by one step of the file system, so the object is at one of its places and never at both.
+fn moved(folder: &Folder, from: &Path, to: &Path) -> io::Result<()> {
+    create_folders_of(to)?;
+    match fs::rename(from, to) {
+        Err(error) if !is_missing(&error) => return Err(error),
+        _ => sync_folder_of(to)?,
+    }
+    // A folder without objects is no place of a window any more.
+    for emptied in from.ancestors().skip(1).take_while(|place| *place != folder.root()) {
+        if fs::remove_dir(emptied).is_err() {
+            break;
+        }
+        sync_folder_of(emptied)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+"""What a release is made of: the workflow, the image and the changelog, as far as their files tell."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from shipped import ROOT
+
+WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
+STEPS = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+SCRIPT = "\n".join(step.get("run", "") for step in STEPS)
+CONTAINERFILE = (ROOT / "Containerfile").read_text()
+
+
+def _instructions() -> list[tuple[str, str]]:
+    lines = re.sub(r"\\\n\s*", "", CONTAINERFILE).splitlines()
+    return [tuple(line.split(maxsplit=1)) for line in lines if line and not line.startswith("#")]  # type: ignore[misc]
+
+
+def test_a_release_has_rights_only_where_it_writes() -> None:
+    """Every job names its own."""
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    for job in WORKFLOW["jobs"].values():
+        assert set(job["permissions"]) <= {"contents", "packages"}
+        assert job["timeout-minutes"] <= 90
+
+
+def test_a_release_begins_with_all_checks() -> None:
+    """Nothing is built before they have passed."""
+    jobs = WORKFLOW["jobs"]
+    assert any(step.get("run") == ".ci/run" for step in jobs["check"]["steps"])
+    assert jobs["build"]["needs"] == "check" and jobs["image"]["needs"] == "build"
+
+
+def test_a_release_has_both_machines_bills_and_checksums() -> None:
+    """As archives, an image, CycloneDX and SHA-256."""
+    machines = [entry["machine"] for entry in WORKFLOW["jobs"]["build"]["strategy"]["matrix"]["include"]]
+    assert machines == ["x86_64", "arm64"]
+    for wanted in (
+        "tidemark-cli",
+        "make build",
+        "tools/sbom.py",
+        "sha256sum",
+        "Containerfile",
+        "completions",
+        "tidemark man",
+    ):
+        assert wanted in SCRIPT
+    for script in re.findall(r"python3 (\S+)", SCRIPT):
+        assert (ROOT / script).is_file()
+
+
+def test_no_expression_is_put_into_a_script() -> None:
+    """What a tag or a title holds must not become a command: scripts take it from variables."""
+    assert "${{" not in SCRIPT
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_the_scripts_are_bash() -> None:
+    """As far as bash tells without running them."""
+    for step in STEPS:
+        if "run" in step:
+            subprocess.run(["bash", "-n", "-c", step["run"]], check=True)
+
+
+def test_the_image_runs_as_nobody_from_a_base_that_can_be_pinned() -> None:
+    """And has the roots by which servers are verified, and nothing that is left over."""
+    instructions = _instructions()
+    names = [name for name, _ in instructions]
+    said = dict(instructions)
+    assert names[:2] == ["ARG", "FROM"] and said["FROM"] == "${BASE}"
+    assert re.fullmatch(r"BASE=[\w./-]+:[\w.-]+", said["ARG"]) and not said["ARG"].endswith(":latest")
+    assert "ADD" not in names
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", said["USER"])
+    assert names.index("USER") > names.index("RUN")
+    assert "--no-install-recommends ca-certificates" in said["RUN"] and "rm -rf /var/lib/apt/lists/*" in said["RUN"]
+    assert said["ENTRYPOINT"].startswith("[") and said["CMD"].startswith("[")
+
+
+def test_the_changelog_has_what_is_not_released() -> None:
+    """Under the heading that a release renames."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## Unreleased$", text, re.MULTILINE)
+
+
+def test_issue_forms_can_be_read() -> None:
+    """Each has a name, a description and a body with labels."""
+    forms = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+    assert len(forms) == 4
+    for path in forms:
+        form = yaml.safe_load(path.read_text())
+        if path.name == "config.yml":
+            continue
+        assert form["name"] and form["description"]
+        asked = [field for field in form["body"] if field["type"] != "markdown"]
+        assert asked and all(field["attributes"]["label"] and field["id"] for field in asked)

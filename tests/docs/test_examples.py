@@ -1,0 +1,114 @@
+"""The five setups of examples/: their files are valid, and what can run here is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import cloudformation
+import duckdb
+import jsonschema
+import pytest
+import yaml
+
+from docs.blocks import ROOT
+from local.sandbox import Sandbox
+from local.stack import BINARIES
+
+EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/README.md"))
+TABLES = (
+    "CREATE TABLE dbo.orders (order_id int IDENTITY PRIMARY KEY, customer varchar(40) NOT NULL,"
+    " amount decimal(9,2) NOT NULL, row_version rowversion NOT NULL)",
+    "CREATE TABLE dbo.customer (customer_id int NOT NULL PRIMARY KEY, name varchar(40) NOT NULL, notes varchar(max))",
+    "CREATE TABLE dbo.contract (contract_id int NOT NULL PRIMARY KEY, customer_id int NOT NULL)",
+    "INSERT INTO dbo.orders (customer, amount) VALUES ('Ada', 12.50), ('Ada', 5.00)",
+    "INSERT INTO dbo.customer (customer_id, name) VALUES (1, 'Ada'), (2, 'Grace')",
+)
+
+
+def _each(name: str) -> list[object]:
+    found = [example / name for example in EXAMPLES if (example / name).exists()]
+    return [pytest.param(path, id=path.parent.name) for path in found]
+
+
+def test_there_are_five() -> None:
+    """Each has tables, and the page of examples names it."""
+    page = (ROOT / "examples/README.md").read_text()
+    assert len(EXAMPLES) == 5
+    for example in EXAMPLES:
+        assert (example / "tables.json").exists()
+        assert f"({example.name}/README.md)" in page
+
+
+@pytest.mark.parametrize("path", _each("tables.json"))
+def test_tables_fit_the_schema_and_the_state_machine(path: Path) -> None:
+    """Without what the command alone understands."""
+    schema = json.loads(subprocess.run([BINARIES / "tidemark", "schema"], capture_output=True, check=True).stdout)
+    tables = json.loads(path.read_text())
+    jsonschema.validate(tables, schema)
+    assert set(tables) == {"tables"}
+
+
+@pytest.mark.parametrize("path", _each("parameters.yaml"))
+def test_parameters_are_those_of_the_template(path: Path) -> None:
+    """With values that it takes."""
+    known = cloudformation.read(ROOT / "infra/template.yaml")["Parameters"]
+    for name, value in yaml.safe_load(path.read_text()).items():
+        facts = known[name]
+        assert isinstance(value, str), f"{name} has to be text"
+        assert value in facts.get("AllowedValues", [value]), name
+        assert re.fullmatch(facts.get("AllowedPattern", ".*"), value), name
+        if "MinValue" in facts:
+            assert facts["MinValue"] <= int(value) <= facts.get("MaxValue", int(value)), name
+
+
+@pytest.mark.parametrize("path", _each("secret.json"))
+def test_secrets_have_known_fields_and_no_password(path: Path) -> None:
+    """A file in the repository is no place for one."""
+    secret = json.loads(path.read_text())
+    known = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs/reference/secrets.md").read_text()))
+    assert set(secret) <= known
+    assert secret.get("password", "…") == "…"
+
+
+def test_the_laptop_and_the_tracked_source_run(tmp_path: Path) -> None:
+    """On the stand-in: the script of the source, a run, a change, another run, and the questions in DuckDB."""
+    sandbox = Sandbox(BINARIES / "tidemark-sandbox", tmp_path / "server", "")
+    try:
+        sandbox.execute(*TABLES)
+        script = (ROOT / "examples/change-tracking-athena/source.sql").read_text()
+        sandbox.execute(*re.split(r"^GO$", script, flags=re.MULTILINE))
+        login = sandbox.login
+        environment = os.environ | {
+            "TIDEMARK_SOURCE": f"sqlserver://{login.username}@{login.host}:{login.port}/{login.dbname}",
+            "TIDEMARK_PASSWORD": login.password,
+            "SSL_CERT_FILE": str(sandbox.ca_file),
+        }
+
+        def tidemark(*arguments: str) -> str:
+            command = [BINARIES / "tidemark", *arguments]
+            return subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+            ).stdout
+
+        for example in ("laptop-duckdb", "change-tracking-athena"):
+            tidemark("run", "--sink", example, str(ROOT / "examples" / example / "tables.json"))
+        sandbox.execute(
+            "UPDATE dbo.orders SET amount = 20 WHERE order_id = 1", "DELETE FROM dbo.customer WHERE customer_id = 2"
+        )
+        tidemark("run", "--sink", "laptop-duckdb", str(ROOT / "examples/laptop-duckdb/tables.json"))
+        views = tidemark("sql", "duckdb", "--sink", "laptop-duckdb", "--key", "order_id", "dbo.orders")
+        views += tidemark("sql", "duckdb", "--sink", "laptop-duckdb", "dbo.customer")
+        assert "dbo_contract" in tidemark("sql", "athena", "--sink", "change-tracking-athena")
+        connection = duckdb.connect()
+        connection.execute(views)
+        first, second, _ = (ROOT / "examples/laptop-duckdb/questions.sql").read_text().split(";")
+        assert [(name, count, str(amount)) for name, count, amount in connection.execute(first).fetchall()] == [
+            ("Ada", 2, "25.00")
+        ]
+        assert [str(amount) for _, amount in connection.execute(second).fetchall()] == ["12.50", "20.00"]
+    finally:
+        sandbox.stop()

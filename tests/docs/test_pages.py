@@ -1,0 +1,47 @@
+"""The pages by themselves: links, contents, first lines, length, and what is made from the code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import links
+import pytest
+
+from docs.blocks import ROOT, pages
+from local.stack import BINARIES
+
+PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in links.pages()])
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file and a heading of this repository."""
+    assert links.broken_links(page) == []
+
+
+def test_every_page_is_in_the_contents() -> None:
+    """Or the site does not have it."""
+    assert links.unlisted() == []
+
+
+def test_the_readme_is_short() -> None:
+    """Links, and no walls."""
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 250
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_first_what_it_is_for(page: Path) -> None:
+    """A title, and then a sentence."""
+    lines = [line for line in page.read_text().splitlines() if line]
+    assert lines[0].startswith("# ")
+    assert lines[1][0].isalpha(), lines[1]
+
+
+@pytest.mark.parametrize("script", ["reference.py", "pictures.py"])
+def test_what_is_made_from_the_code_is_not_stale(script: str) -> None:
+    """`make reference` writes it."""
+    command = [sys.executable, ROOT / "tools" / script, BINARIES / "tidemark", "--check"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -1,0 +1,184 @@
+"""Writes what docs/reference takes from the code: the settings, the command and the parameters of the template.
+
+    .venv/bin/python tools/reference.py target/debug/tidemark            writes it between the marks of the pages
+    .venv/bin/python tools/reference.py target/debug/tidemark --check    ends with 1 when a page is stale
+
+The settings come from `tidemark schema`, the command from its own help, and the parameters from infra/template.yaml.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cloudformation
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- {}: written by make reference -->", "<!-- {} end -->"
+
+
+def said_by(binary: Path, *arguments: str) -> str:
+    """What the command writes, on a terminal of 100 columns."""
+    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "100"}
+    for name in ("TIDEMARK_SOURCE", "TIDEMARK_SINK", "TIDEMARK_STACK"):
+        environment.pop(name, None)
+    ran = subprocess.run([binary, *arguments], check=True, capture_output=True, text=True, env=environment)
+    return ran.stdout
+
+
+# ------------------------------------------------------------------------------------------------------- the settings
+
+
+def allowed(schema: dict[str, Any]) -> str:
+    """The values that a setting takes, in a cell of a table."""
+    if "enum" in schema:
+        return ", ".join(f"`{json.dumps(value)[1:-1]}`" for value in schema["enum"])
+    if "oneOf" in schema:
+        return "; or ".join(allowed(one) for one in schema["oneOf"])
+    kinds = schema.get("type", "")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if "integer" in kinds:
+        least, most = schema.get("minimum"), schema.get("maximum")
+        bounds = (
+            f", {least:,} to {most:,}" if most is not None else f", at least {least:,}" if least is not None else ""
+        )
+        return "whole number" + bounds + (", or `null`" if "null" in kinds else "")
+    if "array" in kinds:
+        return "list of names" if schema.get("items", {}).get("type") == "string" else "list"
+    if "object" in kinds and isinstance(schema.get("additionalProperties"), dict):
+        return f"object: column to {allowed(schema['additionalProperties'])}"
+    if "object" in kinds:
+        names = " or ".join(f"`{name}`" for name in schema.get("properties", {}))
+        return f"object with {names}" if schema.get("maxProperties") == 1 else "object"
+    return {"string": "text", "boolean": "`true`, `false`"}.get(kinds[0] if kinds else "", "any value")
+
+
+# The fields that every table has come first, and the others after them by their names.
+FIRST = ("table", "tracking", "columns", "exclude", "where", "format", "types", "column_types", "timestamps")
+
+
+def rank(name: str) -> tuple[int, str]:
+    """Where a field stands in the table."""
+    return (FIRST.index(name) if name in FIRST else len(FIRST), name)
+
+
+def rows_of_settings(properties: dict[str, Any], required: list[str], path: str = "") -> list[str]:
+    """A row of the table for each setting, and for the settings inside it."""
+    rows = []
+    for name, schema in sorted(properties.items(), key=lambda item: rank(item[0])):
+        about = schema.get("description", "")
+        default = re.search(r" ?Default ([^.]+)\.", about)
+        said = "required" if name in required else default.group(1) if default else ""
+        about = about.replace(default.group(0), "") if default else about
+        values = allowed(schema).replace("|", "\\|")
+        rows.append(f"| `{path}{name}` | {values} | {said} | {about.strip()} |")
+        inner = [schema, *schema.get("oneOf", [])]
+        for one in inner:
+            if "properties" in one:
+                rows += rows_of_settings(one["properties"], one.get("required", []), f"{path}{name}.")
+    return rows
+
+
+def settings(binary: Path) -> str:
+    """The table of what tables.json takes."""
+    schema = json.loads(said_by(binary, "schema"))
+    entry = schema["properties"]["tables"]["items"]
+    head = ["| Field of a table | Values | Default | Meaning |", "|---|---|---|---|"]
+    top = {name: facts for name, facts in schema["properties"].items() if name != "defaults"}
+    top["defaults"] = {key: value for key, value in schema["properties"]["defaults"].items() if key != "properties"}
+    top["tables"] = {"type": "array", "description": "The tables of the run."}
+    of_file = ["", "| Field of the file | Values | Default | Meaning |", "|---|---|---|---|"]
+    of_file += rows_of_settings(top, schema["required"])
+    return "\n".join(head + rows_of_settings(entry["properties"], entry["required"]) + of_file)
+
+
+# -------------------------------------------------------------------------------------------------------- the command
+
+
+def verbs(binary: Path) -> list[str]:
+    """The verbs that the command's help names."""
+    listed = said_by(binary, "--help").partition("Commands:\n")[2].partition("\n\n")[0]
+    return [line.split()[0] for line in listed.splitlines() if re.match(r"  \w", line)]
+
+
+def command(binary: Path) -> str:
+    """The help of the command and of each verb."""
+    pages = [("tidemark", said_by(binary, "--help"))]
+    pages += [(f"tidemark {verb}", said_by(binary, verb, "--help")) for verb in verbs(binary)]
+    return "\n\n".join(f"### {name}\n\n```text\n{tidy(text)}\n```" for name, text in pages)
+
+
+def tidy(text: str) -> str:
+    """Without blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+# ----------------------------------------------------------------------------------------------------- the parameters
+
+
+def values_of(parameter: dict[str, Any]) -> str:
+    """What a parameter takes, in a cell of a table."""
+    if "AllowedValues" in parameter:
+        return ", ".join(f"`{value}`" for value in parameter["AllowedValues"])
+    if "MinValue" in parameter and "MaxValue" in parameter:
+        return f"{parameter['MinValue']:,} to {parameter['MaxValue']:,}"
+    if "MinValue" in parameter:
+        return f"{parameter['MinValue']:,} or more"
+    words = {"Number": "number", "CommaDelimitedList": "list, comma separated"}
+    return words.get(parameter["Type"], "text")
+
+
+def parameters() -> str:
+    """A table for each group of parameters of the template."""
+    template = cloudformation.read(ROOT / "infra/template.yaml")
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    parts = []
+    for group in groups:
+        rows = ["| Parameter | Values | Default | Meaning |", "|---|---|---|---|"]
+        for name in group["Parameters"]:
+            facts = template["Parameters"][name]
+            default = facts.get("Default", "")
+            said = f"`{default}`" if default != "" else "" if "Default" in facts else "required"
+            about = " ".join(facts["Description"].split()).replace("|", "\\|").replace("*", "\\*")
+            must = facts.get("ConstraintDescription")
+            more = f" It {must}." if must else ""
+            rows.append(f"| `{name}` | {values_of(facts)} | {said} | {about}{more} |")
+        parts.append(f"### {group['Label']['default']}\n\n" + "\n".join(rows))
+    return "\n\n".join(parts)
+
+
+# ------------------------------------------------------------------------------------------------------------ the pages
+
+
+def replaced(page: str, name: str, made: str) -> str:
+    """The page with other text between the marks of this name."""
+    begin, end = BEGIN.format(name), END.format(name)
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        sys.exit(f"the page has no marks {begin} … {end}")
+    return f"{before}{begin}\n\n{made}\n\n{end}{after}"
+
+
+def main() -> int:
+    """Writes the pages, or says which are stale."""
+    binary = Path(sys.argv[1]).resolve()
+    made = {"settings": settings(binary), "command": command(binary), "parameters": parameters()}
+    stale = 0
+    for name, text in made.items():
+        path = ROOT / f"docs/reference/{name}.md"
+        page = path.read_text()
+        new = replaced(page, name, text)
+        if "--check" not in sys.argv:
+            path.write_text(new)
+        elif new != page:
+            print(f"{path.relative_to(ROOT)} is stale: make reference")
+            stale = 1
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())
