@@ -27,7 +27,7 @@ SPARKS := 3.5.9 4.0.5
 # mdBook, which makes the site of docs/, and what the pictures are made with.
 DOCS := .tools/docs
 DOCS_STAMP := $(DOCS)/.all-$(shell sha256sum < docs/requirements.txt | cut -c1-16)
-READERS_PYTEST = READERS_WRITER=$(TARGET)/debug/tidemark-readers $(READERS)/bin/pytest -q -c tests/readers/pytest.ini tests/readers
+READERS_PYTEST = READERS_WRITER=$(TARGET)/debug/tidemark-readers BINARIES=$(TARGET)/debug $(READERS)/bin/pytest -q -c tests/readers/pytest.ini tests/readers
 
 # What `make soak` repeats with more seeds and generated cases.
 SOAK_TESTS := change_tracking crash_points late_commits properties slices watermark_types
@@ -108,7 +108,7 @@ test-unit: $(VENV_STAMP) ## Each crate's own tests: no stand-in, no Python, with
 #: UPDATE_MATRIX=1 writes what was read into docs/reference/types.md
 test-readers: $(READERS_STAMP) $(SPARKS:%=.tools/spark-%/.all) ## Our files in the readers of the field, with Spark (needs Java 17)
 	@command -v java >/dev/null || { echo "Java 17 is missing: Spark needs it"; exit 1; }
-	cargo build --locked --package tidemark-readers
+	cargo build --locked --package tidemark-readers --package tidemark-cli --package tidemark-sandbox
 	SPARK_PYTHONS="$(foreach spark,$(SPARKS),Spark $(basename $(spark))=$(CURDIR)/.tools/spark-$(spark)/bin/python;)" \
 		$(READERS_PYTEST)
 

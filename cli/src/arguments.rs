@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Writes the log of every step to standard error, as RUST_LOG says or at INFO
     #[arg(short, long, global = true, help_heading = "Output")]
     pub(crate) verbose: bool,
+    /// Takes source and sink from a deployed stack of CloudFormation: its secret, its bucket, its control table
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Deployed")]
+    pub(crate) stack: Option<String>,
     /// What to do
     #[command(subcommand)]
     pub(crate) verb: Verb,

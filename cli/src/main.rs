@@ -5,6 +5,7 @@
 
 mod arguments;
 mod copying;
+mod estimate;
 mod exit;
 mod failure;
 mod keys;
@@ -23,6 +24,7 @@ use clap::error::ErrorKind;
 use self::arguments::Arguments;
 use self::exit::ExitClass;
 use self::terminal::Terminal;
+use self::wiring::stack;
 
 /// How long work on the disk that nobody waits for any more may go on.
 const SHUTDOWN: Duration = Duration::from_secs(2);
@@ -49,7 +51,13 @@ fn main() -> ExitCode {
         }
     };
     let class = runtime.block_on(async {
-        match Box::pin(arguments.verb.run(&terminal)).await {
+        let work = async {
+            if let Some(name) = &arguments.stack {
+                stack::find(name).await?;
+            }
+            Box::pin(arguments.verb.run(&terminal)).await
+        };
+        match work.await {
             Ok(class) => class,
             Err(failure) => failure.tell(&terminal),
         }

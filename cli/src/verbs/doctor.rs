@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use tidemark::error::{Answer, Error, ErrorCode, OfRole, Result, Role};
-use tidemark::model::table::{TableSpec, Tracking};
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::model::names::Identifier;
+use tidemark::model::table::{MaskedColumns, TableSpec, Tracking};
 use tidemark::model::types::Form;
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::objects::{ReadObjects, UploadObjects};
-use tidemark::ports::source::{CutSource, DeclaredColumn, ProbeSource};
+use tidemark::ports::source::{Access, CatalogColumn, CutSource, DeclaredColumn, ProbeSource};
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark_sqlserver::session::Server;
 
@@ -32,6 +33,27 @@ pub(crate) struct DoctorArgs {
     sink: SinkArgs,
 }
 
+/// What is missing, and what is to be done about it: this, or what is done about every error of its code.
+struct Missing {
+    error: Error,
+    advice: Option<String>,
+}
+
+impl From<Error> for Missing {
+    fn from(error: Error) -> Self {
+        Self { error, advice: None }
+    }
+}
+
+impl Missing {
+    fn mended_by(error: Error, advice: String) -> Self {
+        Self {
+            error,
+            advice: Some(advice),
+        }
+    }
+}
+
 /// Tells what is found, and keeps the worst of it.
 struct Findings<'a> {
     terminal: &'a Terminal,
@@ -40,7 +62,12 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     /// What was looked for is there, or is not. Returns it if it is there.
-    fn found<T>(&mut self, subject: &str, result: Result<T>, said: impl FnOnce(&T) -> String) -> Option<T> {
+    fn found<T, E: Into<Missing>>(
+        &mut self,
+        subject: &str,
+        result: std::result::Result<T, E>,
+        said: impl FnOnce(&T) -> String,
+    ) -> Option<T> {
         match result {
             Ok(found) => {
                 let said = said(&found);
@@ -50,9 +77,13 @@ impl Findings<'_> {
                     .line(&format!("{} {subject}: {said}", self.terminal.mark(true)));
                 Some(found)
             }
-            Err(error) => {
+            Err(missing) => {
+                let Missing {
+                    error,
+                    advice: own_advice,
+                } = missing.into();
                 self.class = self.class.worse(ExitClass::of(error.code()));
-                let advice = advice(error.code());
+                let advice = own_advice.unwrap_or_else(|| advice(error.code()).to_owned());
                 self.terminal.event(&json!({
                     "event": "check", "subject": subject, "ok": false, "error": error.code().name(),
                     "message": error.report(), "advice": advice,
@@ -74,7 +105,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         class: ExitClass::Done,
     };
     let said = |count: &usize| format!("{count} named, and every field is known");
-    findings.found("tables", Ok(tables.len()), said);
+    findings.found("tables", Ok::<_, Error>(tables.len()), said);
     let source = arguments.source.open().await;
     let source = findings.found("login", source, |source| format!("{} is known", source.name));
     let mut server = None;
@@ -91,19 +122,19 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         findings.found("sink rights", can_write(sink).await, |()| {
             "the ledger can be read and a file written".to_owned()
         });
-        if let Some(source) = source
-            .as_ref()
-            .filter(|_| server.is_some() || arguments.sink.watermark_table.is_none())
-        {
+        let is_on_server = arguments.sink.control_table()?.is_some();
+        if let Some(source) = source.as_ref().filter(|_| server.is_some() || !is_on_server) {
             let watermarks = arguments.sink.watermarks(sink, Some(source.server()))?;
             let stored = stored(&watermarks, &tables).await;
+            let stored = stored.map_err(|error| without_control_table(arguments, error));
             findings.found("watermarks", stored, |count| format!("{count} of the tables have one"));
         }
     }
-    if let Some(server) = &server {
+    if let (Some(server), Some(source)) = (&server, &source) {
+        let user = source.user();
         for spec in &tables {
             let subject = spec.table.to_string();
-            let looked = table(server, spec).await;
+            let looked = table(server, spec, &user).await;
             findings.found(&subject, looked, Clone::clone);
         }
     }
@@ -131,45 +162,113 @@ async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usi
     Ok(count)
 }
 
-/// Looks at a table: what is copied of it, and whether its tracking works.
-async fn table(server: &Server, spec: &TableSpec) -> Result<String> {
-    let all = server
-        .columns(&spec.table, None, None, spec.wanted_forms())
-        .await
-        .of(Role::Source)?;
-    let copied: Vec<&DeclaredColumn> = all.iter().filter(|column| is_copied(spec, column)).collect();
+/// What is missing where the watermarks are.
+fn without_control_table(arguments: &DoctorArgs, error: Error) -> Missing {
+    match &arguments.sink.watermark_table {
+        Some(table) if !error.code().is_retryable() => Missing::mended_by(
+            error,
+            format!(
+                "infra/sql/control-table.sql makes a control table and its procedure, and infra/sql/grants.sql has the rights to \
+                 {table}. Without --watermark-table the watermarks are kept in the sink, and need neither."
+            ),
+        ),
+        _ => error.into(),
+    }
+}
+
+/// Looks at a table: what is copied of it, and whether its tracking works. `user` is who would be granted what is missing.
+async fn table(server: &Server, spec: &TableSpec, user: &str) -> std::result::Result<String, Missing> {
+    let object = format!("OBJECT::{}", spec.table);
+    let catalog = server.catalog(&spec.table).await.of(Role::Source)?;
+    let catalog = catalog.unwrap_or_default();
+    let columns: Vec<&CatalogColumn> = catalog
+        .columns
+        .iter()
+        .filter(|column| is_named(spec, &column.name))
+        .collect();
+    if !columns.is_empty() && columns.iter().all(|column| column.access == Access::Nothing) {
+        let error = Error::new(ErrorCode::SourceRejected, "the login may not read it");
+        return Err(Missing::mended_by(
+            error,
+            format!("GRANT SELECT ON {object} TO {user};"),
+        ));
+    }
+    for column in columns {
+        readable(spec, column, &object, user)?;
+    }
+    let names = spec.columns.as_ref().map(|names| names.iter().collect::<Vec<_>>());
+    let all = server.columns(&spec.table, names.as_deref(), None, spec.wanted_forms());
+    let all = all.await;
+    let all = all.of(Role::Source).map_err(|error| match error.code() {
+        ErrorCode::SourceRejected => {
+            let advice = format!("Check the name. If it is there: GRANT SELECT ON {object} TO {user};");
+            Missing::mended_by(error, advice)
+        }
+        _ => error.into(),
+    })?;
+    let copied: Vec<&DeclaredColumn> = all.iter().filter(|column| is_named(spec, &column.name)).collect();
     for column in &copied {
         let form: &std::result::Result<Form, String> = &column.form;
         if let Err(why) = form {
             let message = format!("column {} {why}", column.name);
-            return Err(Error::new(ErrorCode::UnsupportedType, message));
+            return Err(Error::new(ErrorCode::UnsupportedType, message).into());
         }
     }
-    let (count, tracking) = match &spec.tracking {
+    let tracking = match &spec.tracking {
         Tracking::Watermark(tracking) => {
-            let column = all
-                .iter()
-                .find(|column| column.name.eq_ignore_ascii_case(tracking.column.as_str()));
-            let Some(column) = column else {
+            let all = server
+                .columns(&spec.table, Some(&[&tracking.column]), None, spec.wanted_forms())
+                .await;
+            let all = all.of(Role::Source)?;
+            let Some(column) = all.first() else {
                 let message = format!("there is no column {} to track it by", tracking.column.as_str());
-                return Err(Error::new(ErrorCode::SourceRejected, message));
+                return Err(Error::new(ErrorCode::SourceRejected, message).into());
             };
-            (copied.len(), by_watermark(server, spec, column).await?)
+            by_watermark(server, spec, column).await?
         }
-        Tracking::ChangeTracking(_) => (copied.len(), by_changes(server, spec).await.of(Role::Source)?),
+        Tracking::ChangeTracking(_) => by_changes(server, spec, user).await?,
     };
-    Ok(format!("{count} columns are copied; {tracking}"))
+    let hidden = if catalog.is_filtered {
+        "; a security policy may hide rows from the login"
+    } else {
+        ""
+    };
+    Ok(format!("{} columns are copied; {tracking}{hidden}", copied.len()))
 }
 
-fn is_copied(spec: &TableSpec, column: &DeclaredColumn) -> bool {
-    let is_named = |names: &[tidemark::model::names::Identifier]| {
-        names
-            .iter()
-            .any(|name| name.as_str().eq_ignore_ascii_case(&column.name))
+/// Whether the login reads what is stored in a column that is copied.
+fn readable(spec: &TableSpec, column: &CatalogColumn, object: &str, user: &str) -> std::result::Result<(), Missing> {
+    let name = &column.name;
+    let quoted = name.replace(']', "]]");
+    let (code, what, advice) = match column.access {
+        Access::Values => return Ok(()),
+        Access::Mask if spec.masked_columns == MaskedColumns::Copy => return Ok(()),
+        Access::Nothing => (
+            ErrorCode::SourceRejected,
+            "may not be read by the login",
+            format!("GRANT SELECT ON {object} ([{quoted}]) TO {user}; or name the column in `exclude`."),
+        ),
+        Access::Mask => (
+            ErrorCode::SourceRejected,
+            "is masked for the login, which would copy the mask in place of the values",
+            format!("GRANT UNMASK TO {user}; or name the column in `exclude`, or set `masked_columns` to `copy`."),
+        ),
+        Access::Ciphertext => (
+            ErrorCode::UnsupportedType,
+            "is encrypted by Always Encrypted, and only its clients have the keys",
+            "Name the column in `exclude`.".to_owned(),
+        ),
     };
+    let error = Error::new(code, format!("column {name} {what}"));
+    Err(Missing::mended_by(error, advice))
+}
+
+/// Whether a column of this name is copied.
+fn is_named(spec: &TableSpec, name: &str) -> bool {
+    let is_in = |names: &[Identifier]| names.iter().any(|named| named.as_str().eq_ignore_ascii_case(name));
     match &spec.columns {
-        Some(columns) => is_named(columns),
-        None => !is_named(&spec.exclude),
+        Some(columns) => is_in(columns),
+        None => !is_in(&spec.exclude),
     }
 }
 
@@ -191,9 +290,24 @@ async fn by_watermark(server: &Server, spec: &TableSpec, column: &DeclaredColumn
     Ok(said)
 }
 
-async fn by_changes(server: &Server, spec: &TableSpec) -> Answer<String> {
-    let versions = server.versions(&spec.table).await?;
-    let key = server.primary_key(&spec.table).await?;
+async fn by_changes(server: &Server, spec: &TableSpec, user: &str) -> std::result::Result<String, Missing> {
+    let table = &spec.table;
+    let versions = server.versions(table).await.of(Role::Source);
+    let versions = versions.map_err(|error| match error.code() {
+        ErrorCode::ChangeTrackingInvalid | ErrorCode::SourceRejected => Missing::mended_by(
+            error,
+            format!(
+                "If it is off: ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS); ALTER TABLE {table} \
+                 ENABLE CHANGE_TRACKING; if it is on: GRANT VIEW CHANGE TRACKING ON OBJECT::{table} TO {user};"
+            ),
+        ),
+        _ => error.into(),
+    })?;
+    let key = server.primary_key(table).await.of(Role::Source);
+    let key = key.map_err(|error| match error.code() {
+        code if code.is_retryable() => error.into(),
+        _ => Missing::mended_by(error, "Add a primary key, or track it by a rowversion.".to_owned()),
+    })?;
     Ok(format!(
         "changes since version {} are there, by the key {}",
         versions.min_valid,

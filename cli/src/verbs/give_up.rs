@@ -41,7 +41,7 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     let sink = arguments.sink.open()?;
     let table = &arguments.table;
     lake::chosen(&sink, std::slice::from_ref(table)).await?;
-    let server = match &arguments.sink.watermark_table {
+    let server = match arguments.sink.control_table()? {
         Some(_) => Some(arguments.source.open().await?.server()),
         None => None,
     };

@@ -10,13 +10,14 @@ use tidemark::model::rows::{Changes, Interval, Load, Rows};
 use tidemark::model::table::{NullWatermark, TableSpec, Tracking};
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::rows::Explained;
-use tidemark::ports::source::CountRows;
+use tidemark::ports::source::{CountRows, CutSource};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{DryRun, LookupNewRequest, NewWatermarks, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark_sqlserver::session::Server;
 
 use crate::copying::{reach, shortened};
+use crate::estimate::Estimate;
 use crate::exit::{ExitClass, advice, code_named};
 use crate::failure::Outcome;
 use crate::tables_file;
@@ -51,6 +52,8 @@ struct Planned {
     new_watermark: String,
     adopted: bool,
     rows: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimate: Option<Estimate>,
     slices: Vec<String>,
 }
 
@@ -60,7 +63,7 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
     tables.sort_by(|one, other| one.table.cmp(&other.table));
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
-    let control_table = arguments.sink.watermark_table.as_ref().map(|_| source.server());
+    let control_table = arguments.sink.control_table()?.map(|_| source.server());
     let watermarks = arguments.sink.watermarks(&sink, control_table)?;
     let server = source.server();
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
@@ -90,13 +93,19 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
             Some(spec) => rows_of(&server, spec, dry_run).await,
             None => None,
         };
-        planned.push(Planned::of(dry_run, rows));
+        let row_bytes = match rows {
+            Some(_) => row_bytes(&server, &dry_run.table).await,
+            None => None,
+        };
+        let estimate = rows.zip(row_bytes);
+        let estimate = estimate.map(|(rows, row_bytes)| Estimate::of(rows, row_bytes, dry_run.slices.len()));
+        planned.push(Planned::of(dry_run, rows, estimate));
     }
     Ok(tell_all(terminal, &planned, &found, arguments.sql))
 }
 
 impl Planned {
-    fn of(dry_run: &DryRun, rows: Option<u64>) -> Self {
+    fn of(dry_run: &DryRun, rows: Option<u64>, estimate: Option<Estimate>) -> Self {
         Self {
             table: dry_run.table.clone(),
             window: dry_run.window.to_string(),
@@ -104,9 +113,16 @@ impl Planned {
             new_watermark: dry_run.new_watermark.to_string(),
             adopted: dry_run.adopted,
             rows,
+            estimate,
             slices: dry_run.slices.iter().map(with_values).collect(),
         }
     }
+}
+
+/// The bytes of a row on the server; `None` where it keeps no count, as of a view.
+async fn row_bytes(server: &Server, table: &ObjectName) -> Option<u64> {
+    let extent = server.extent(table).await.ok()??;
+    extent.bytes.checked_div(extent.rows)
 }
 
 /// How many rows a window has; `None` where that cannot be counted.
@@ -191,6 +207,10 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
     ];
     if !rows.is_empty() {
         terminal.table(&columns, rows);
+    }
+    let estimates = planned.iter().filter_map(|planned| planned.estimate.zip(planned.rows));
+    if let Some((estimate, rows)) = estimates.reduce(|(one, rows), (other, more)| (one.and(other), rows + more)) {
+        terminal.line(&format!("\n{}", estimate.said(rows)));
     }
     for planned in planned.iter().filter(|planned| planned.adopted) {
         terminal.line(&format!(

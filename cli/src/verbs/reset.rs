@@ -38,7 +38,7 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
     if !terminal.is_confirmed("Start over?", arguments.yes) {
         return Ok(ExitClass::Decision);
     }
-    let server = match &arguments.sink.watermark_table {
+    let server = match arguments.sink.control_table()? {
         Some(_) => Some(arguments.source.open().await?.server()),
         None => None,
     };

@@ -78,7 +78,7 @@ struct Pending {
 /// Shows how every table is.
 pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
-    let server = match &arguments.sink.watermark_table {
+    let server = match arguments.sink.control_table()? {
         Some(_) => Some(arguments.source.open().await?.server()),
         None => None,
     };

@@ -2,4 +2,5 @@
 
 pub(crate) mod sink;
 pub(crate) mod source;
+pub(crate) mod stack;
 pub(crate) mod store;

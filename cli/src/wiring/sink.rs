@@ -10,6 +10,7 @@ use tidemark_lambda::watermark_store::WatermarkStore;
 use tidemark_sqlserver::control_table::ControlTable;
 use tidemark_sqlserver::session::Server;
 
+use super::stack::{self, Control};
 use super::store::Store;
 
 /// The procedure of a control table when none is named, as in the tutorials.
@@ -52,7 +53,10 @@ pub(crate) type Watermarks<'a> = WatermarkStore<ControlTable, Pointers<'a, Store
 impl SinkArgs {
     /// Opens the sink. Nothing is written.
     pub(crate) fn open(&self) -> Result<Sink> {
-        let name = self.sink.clone();
+        let name = match stack::deployed() {
+            Some(stack) => stack::sink_of(stack)?,
+            None => self.sink.clone(),
+        };
         let Some(place) = name.strip_prefix("s3://") else {
             return Ok(Sink {
                 store: Store::Folder(FolderStore::new(folder_of(&name)?)),
@@ -74,18 +78,28 @@ impl SinkArgs {
 
     /// The store of the watermarks: a control table behind `server`, or pointers in the sink.
     pub(crate) fn watermarks<'a>(&self, sink: &'a Sink, server: Option<Server>) -> Result<Watermarks<'a>> {
-        let (Some(table), Some(server)) = (&self.watermark_table, server) else {
+        let (Some(control), Some(server)) = (self.control_table()?, server) else {
             return Ok(WatermarkStore::Pointers(Pointers::new(&sink.store, &sink.prefix)));
+        };
+        let Control { table, procedure } = control;
+        Ok(WatermarkStore::ControlTable(ControlTable::new(
+            server, table, procedure,
+        )))
+    }
+
+    /// The control table, if the watermarks are in one.
+    pub(crate) fn control_table(&self) -> Result<Option<Control>> {
+        let Some(table) = &self.watermark_table else {
+            return stack::deployed().map_or(Ok(None), stack::control_of);
         };
         let procedure = match &self.watermark_procedure {
             Some(procedure) => procedure.clone(),
             None => PROCEDURE.parse()?,
         };
-        Ok(WatermarkStore::ControlTable(ControlTable::new(
-            server,
-            table.clone(),
+        Ok(Some(Control {
+            table: table.clone(),
             procedure,
-        )))
+        }))
     }
 }
 

@@ -11,13 +11,15 @@ use tidemark::model::server::{ServerSettings, Tls};
 use tidemark::model::sink::SinkSpec;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 use tidemark_aws::clients::Aws;
-use tidemark_sqlserver::login::{Credential, Login, Logins};
+use tidemark_sqlserver::login::{Credential, Login, Logins, SignIn};
 use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::session::{KeptConnection, Server};
 use tidemark_sqlserver::sink::Sinks;
 
 /// The variable with the key of hashes itself.
 const MASK_KEY: &str = "TIDEMARK_MASK_KEY";
+use super::stack;
+
 /// The port of SQL Server.
 const PORT: u16 = 1433;
 
@@ -83,6 +85,14 @@ impl Source {
         Server::new(self.credential.clone())
     }
 
+    /// Who logs in, quoted as a statement names a user.
+    pub(crate) fn user(&self) -> String {
+        match &self.credential.login().sign_in {
+            SignIn::Password { username, .. } => format!("[{}]", username.replace(']', "]]")),
+            _ => "[the user of the login]".to_owned(),
+        }
+    }
+
     /// The databases behind the secrets that these tables name, and no others.
     pub(crate) fn sinks<'a>(&self, sinks: impl Iterator<Item = &'a SinkSpec>) -> Sinks {
         let secrets = sinks.map(|SinkSpec::SqlServer(sink)| sink.secret_arn.clone());
@@ -109,10 +119,15 @@ impl SourceArgs {
     /// Finds the login.
     pub(crate) async fn open(&self) -> Result<Source> {
         let logins = Logins::new(Arc::new(AwsSecrets));
-        if let Some(arn) = &self.secret {
+        let named = match (&self.secret, stack::deployed()) {
+            (Some(arn), _) => Some(ServerSettings::of_secret(arn)),
+            (None, Some(stack)) => Some(stack::server_of(stack)?),
+            (None, None) => None,
+        };
+        if let Some(server) = named {
             let server = ServerSettings {
-                tls: self.tls.map(tls_of),
-                ..ServerSettings::of_secret(arn)
+                tls: self.tls.map(tls_of).or(server.tls),
+                ..server
             };
             let credential = logins.credential(&server).await?;
             return Ok(Source::of(credential.masking(self.masks()), logins));

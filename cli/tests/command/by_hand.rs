@@ -112,7 +112,7 @@ fn a_window_that_is_given_up_is_planned_anew() {
     world.sandbox.execute("ALTER TABLE orders DROP COLUMN note").unwrap();
     fs::remove_file(world.lake().join("_ledger/dbo.orders/lease.json")).unwrap();
     let done = world.run(&["run"]);
-    assert_eq!(done.code, Some(4), "{}", done.all());
+    assert_eq!(done.code, Some(1), "{}", done.all());
     let shown = world.run(&["give-up", "orders"]);
     assert_eq!(shown.code, Some(5), "{}", shown.all());
     assert!(shown.out.contains("with 0 of 1 slices copied"), "{}", shown.all());

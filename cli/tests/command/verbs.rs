@@ -1,10 +1,12 @@
 //! The verbs around a run: from the catalog to the files, and what is found of them.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::world::{SCRIPT, World, fed};
+use crate::world::{Done, SCRIPT, World, bare, fed};
 
 const CATALOG: &str = "
     ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
@@ -146,6 +148,64 @@ fn the_doctor_names_what_is_missing_and_changes_nothing() {
     );
 }
 
+/// Each thing that a login may lack, what the doctor says of it, and what it says to do.
+#[test]
+fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it() {
+    let world = World::new(
+        "ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
+         GO
+         CREATE TABLE nothing (id int NOT NULL PRIMARY KEY, stamp rowversion);
+         CREATE TABLE denied (id int NOT NULL PRIMARY KEY, secret varchar(9) NULL, stamp rowversion);
+         CREATE TABLE masked (id int NOT NULL PRIMARY KEY, mail varchar(30) MASKED WITH (FUNCTION = 'email()') NULL, stamp rowversion);
+         CREATE TABLE untracked (id int NOT NULL PRIMARY KEY);
+         CREATE TABLE hidden (id int NOT NULL PRIMARY KEY);
+         GO
+         ALTER TABLE hidden ENABLE CHANGE_TRACKING;
+         CREATE LOGIN reader WITH PASSWORD = 'Reader-1';
+         CREATE USER reader FOR LOGIN reader;
+         GRANT SELECT ON denied TO reader; DENY SELECT ON denied (secret) TO reader;
+         GRANT SELECT ON masked TO reader; GRANT SELECT ON untracked TO reader; GRANT SELECT ON hidden TO reader;",
+    );
+    let by_stamp = |table: &str| json!({"table": table, "tracking": {"watermark": {"column": "stamp"}}});
+    let by_changes = |table: &str| json!({"table": table, "tracking": {"change_tracking": {}}});
+    world.tables(&json!([
+        by_stamp("nothing"),
+        by_stamp("denied"),
+        by_stamp("masked"),
+        by_changes("untracked"),
+        by_changes("hidden"),
+    ]));
+    let mut command = world.command(&["doctor", "--json", "--watermark-table", "dbo.no_such_table"]);
+    command
+        .env("TIDEMARK_SOURCE", world.address().replace("//sa@", "//reader@"))
+        .env("TIDEMARK_PASSWORD", "Reader-1");
+    let done: Done = command.output().unwrap().into();
+    let checks = done.events("check");
+    for (subject, said, advice) in [
+        ("dbo.nothing", "", "GRANT SELECT ON OBJECT::dbo.nothing TO [reader];"),
+        (
+            "dbo.denied",
+            "column secret may not be read",
+            "GRANT SELECT ON OBJECT::dbo.denied ([secret]) TO [reader];",
+        ),
+        ("dbo.masked", "column mail is masked", "GRANT UNMASK TO [reader];"),
+        ("dbo.untracked", "", "ALTER TABLE dbo.untracked ENABLE CHANGE_TRACKING"),
+        (
+            "dbo.hidden",
+            "",
+            "GRANT VIEW CHANGE TRACKING ON OBJECT::dbo.hidden TO [reader];",
+        ),
+        ("watermarks", "no_such_table", "infra/sql/control-table.sql"),
+    ] {
+        let check = checks.iter().find(|check| check["subject"] == subject);
+        let check = check.unwrap_or_else(|| panic!("{subject}: {}", done.all()));
+        assert_eq!(check["ok"], false, "{check}");
+        assert!(check["message"].as_str().unwrap().contains(said), "{check}");
+        assert!(check["advice"].as_str().unwrap().contains(advice), "{check}");
+    }
+    assert_ne!(done.code, Some(0));
+}
+
 #[test]
 fn a_plan_shows_windows_rows_and_statements_with_their_values() {
     let world = World::new(SCRIPT);
@@ -166,6 +226,15 @@ fn a_plan_shows_windows_rows_and_statements_with_their_values() {
     assert_eq!(
         (&planned[0]["table"], &planned[0]["rows"]),
         (&json!("dbo.orders"), &json!(1))
+    );
+    assert!(
+        planned[0]["estimate"]["usd"].as_f64().is_some_and(|usd| usd > 0.0),
+        "{planned:?}"
+    );
+    assert!(
+        done.out.contains("Deployed functions cost about $0.00"),
+        "{}",
+        done.all()
     );
     // It has written nothing.
     assert!(
@@ -272,6 +341,59 @@ fn engines_are_told_of_the_files_and_of_the_present_rows() {
         done.all()
     );
     assert_eq!(world.run(&["sql", "duckdb", "changed", "--key", "no"]).code, Some(1));
+}
+
+/// What answers in the place of CloudFormation and S3, and what it was asked.
+fn deployed(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let answer = |answer: String| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut read = [0; 8192];
+            let length = stream.read(&mut read).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&read[..length]).into_owned()
+        };
+        answers.into_iter().map(answer).collect()
+    });
+    (address, asked)
+}
+
+fn http(status: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn a_deployed_stack_says_where_the_sink_is() {
+    let stack = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member>\
+        <Parameters><member><ParameterKey>SinkPrefix</ParameterKey><ParameterValue>raw</ParameterValue></member></Parameters>\
+        <Outputs><member><OutputKey>BucketName</OutputKey><OutputValue>lake</OutputValue></member></Outputs>\
+        </member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
+    let nothing = "<ListBucketResult><Name>lake</Name></ListBucketResult>";
+    let (address, asked) = deployed(vec![http("200 OK", stack), http("200 OK", nothing)]);
+    let mut command = bare(&["status", "--stack", "mine"]);
+    command
+        .env("AWS_ENDPOINT_URL", address)
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ACCESS_KEY_ID", "key")
+        .env("AWS_SECRET_ACCESS_KEY", "secret");
+    let done: Done = command.output().unwrap().into();
+    assert!(done.err.contains("s3://lake/raw has no ledger"), "{}", done.all());
+    let asked = asked.join().unwrap();
+    assert!(
+        asked[0].contains("/eu-west-1/cloudformation/aws4_request"),
+        "{}",
+        asked[0]
+    );
+    assert!(
+        asked[1].starts_with("GET /lake") && asked[1].contains("raw%2F_ledger"),
+        "{}",
+        asked[1]
+    );
 }
 
 #[test]

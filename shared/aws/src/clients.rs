@@ -14,6 +14,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use crate::bucket::S3Store;
 use crate::http::Http;
 use crate::secrets::Secrets;
+use crate::stacks::Stacks;
 use crate::tokens::{Sts, Tokens};
 
 /// Clients for the services the steps use, with the region and credentials of the environment.
@@ -43,6 +44,29 @@ impl Aws {
             &at(&config, endpoint(&variable, "SECRETS_MANAGER")),
             &at(&config, endpoint(&variable, "STS")),
         ))
+    }
+
+    /// The stacks of the account, with the region and credentials of the environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_environment`](Self::from_environment).
+    pub fn stacks() -> Result<Stacks> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let config = checked(configured(&variable))?;
+        let region = config.region().map(ToString::to_string).unwrap_or_default();
+        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+        let endpoint = endpoint(&variable, "CLOUDFORMATION");
+        let endpoint = endpoint.unwrap_or_else(|| format!("https://cloudformation.{region}.amazonaws.com{suffix}"));
+        let credentials = config.credentials_provider();
+        let credentials =
+            credentials.ok_or_else(|| Error::new(ErrorCode::InvalidConfig, "there are no credentials of AWS"))?;
+        Ok(Stacks {
+            http: Http::default(),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            region,
+            credentials,
+        })
     }
 
     /// What the clients have of this project rather than of the environment: how they speak HTTP, how long they wait,

@@ -11,20 +11,19 @@ mod assertion;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use aws_smithy_types::body::SdkBody;
 use futures::future::BoxFuture;
-use http::{Request, header};
+use http::Request;
 use serde::Deserialize;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::secrets::Secret;
 use tidemark::ports::tokens::{ClientProof, Identity, IssueTokens, Token};
 
 use crate::http::{Answered, Http};
+use crate::query::{element, form, signed};
 
 /// How often something is asked for that may be answered the next time.
 const ATTEMPTS: u32 = 3;
@@ -160,7 +159,14 @@ impl Tokens {
             ("SigningAlgorithm", WEB_IDENTITY_ALGORITHM),
         ];
         let identity = credentials.into();
-        let request = || signed(form(&format!("{}/", sts.endpoint), &fields)?, &sts.region, &identity);
+        let request = || {
+            signed(
+                form(&format!("{}/", sts.endpoint), &fields)?,
+                "sts",
+                &sts.region,
+                &identity,
+            )
+        };
         let answer = self.ask("AWS STS", request).await?;
         let text = String::from_utf8_lossy(&answer.body);
         match element(&text, "WebIdentityToken") {
@@ -193,48 +199,6 @@ impl Tokens {
             (attempt, pause) = (attempt + 1, pause * 10);
         }
     }
-}
-
-/// A form, as it is posted.
-fn form(address: &str, fields: &[(&str, &str)]) -> Result<Request<SdkBody>> {
-    let mut body = form_urlencoded::Serializer::new(String::new());
-    body.extend_pairs(fields);
-    let request = Request::post(address)
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(header::ACCEPT, "application/json, text/xml")
-        .body(SdkBody::from(body.finish()));
-    request.map_err(|_| Error::new(ErrorCode::InvalidConfig, "the address of a token's issuer is not a URL"))
-}
-
-/// The request with the signature of AWS (Signature Version 4).
-fn signed(
-    mut request: Request<SdkBody>,
-    region: &str,
-    identity: &aws_smithy_runtime_api::client::identity::Identity,
-) -> Result<Request<SdkBody>> {
-    let not_signed = |_| Error::new(ErrorCode::Internal, "a request to AWS STS cannot be signed");
-    let params = v4::SigningParams::builder()
-        .identity(identity)
-        .region(region)
-        .name("sts")
-        .time(SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|_| Error::new(ErrorCode::Internal, "a request to AWS STS cannot be signed"))?;
-    let address = request.uri().to_string();
-    let headers = [("content-type", "application/x-www-form-urlencoded")];
-    let body = SignableBody::Bytes(request.body().bytes().unwrap_or_default());
-    let signable = SignableRequest::new("POST", &address, headers.into_iter(), body).map_err(not_signed)?;
-    let (instructions, _) = sign(signable, &params.into()).map_err(not_signed)?.into_parts();
-    instructions.apply_to_request_http1x(&mut request);
-    Ok(request)
-}
-
-/// The content of an element. What is looked for here has no characters that XML would escape.
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    rest.split_once(&format!("</{name}>"))
-        .map(|(content, _)| content.trim())
 }
 
 /// Why Entra refused, by its codes: its texts are long and hold ids.

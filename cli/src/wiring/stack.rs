@@ -1,0 +1,135 @@
+//! `--stack`: source and sink as a deployed stack has them.
+
+use std::sync::OnceLock;
+
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::names::ObjectName;
+use tidemark::model::server::{ServerSettings, Tls};
+use tidemark_aws::clients::Aws;
+use tidemark_aws::stacks::Stack;
+
+/// The stack that this process was told of.
+static DEPLOYED: OnceLock<Stack> = OnceLock::new();
+
+/// A control table, and the procedure that moves its watermarks.
+pub(crate) struct Control {
+    /// The table.
+    pub(crate) table: ObjectName,
+    /// The procedure.
+    pub(crate) procedure: ObjectName,
+}
+
+/// Looks at the stack of this name, for all that is opened later.
+pub(crate) async fn find(name: &str) -> Result<()> {
+    let stack = Aws::stacks()?.stack(name).await?;
+    // There is one name on a command line.
+    DEPLOYED.get_or_init(|| stack);
+    Ok(())
+}
+
+/// The stack, if one was named.
+pub(crate) fn deployed() -> Option<&'static Stack> {
+    DEPLOYED.get()
+}
+
+/// Where a stack writes to: `s3://bucket/prefix`.
+pub(crate) fn sink_of(stack: &Stack) -> Result<String> {
+    let bucket = required(stack.outputs.get("BucketName"), "output BucketName")?;
+    let prefix = stack.parameters.get("SinkPrefix").map_or("tidemark", String::as_str);
+    Ok(format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned())
+}
+
+/// The server that a stack reads from.
+pub(crate) fn server_of(stack: &Stack) -> Result<ServerSettings> {
+    let secret = required(stack.outputs.get("SourceSecretArn"), "output SourceSecretArn")?;
+    let given = |name: &str| stack.parameters.get(name).filter(|value| !value.is_empty()).cloned();
+    let tls = given("SourceTls");
+    Ok(ServerSettings {
+        host: given("SourceHost"),
+        port: given("SourcePort").and_then(|port| port.parse().ok()),
+        database: given("SourceDatabase"),
+        tls: Tls::ALL
+            .into_iter()
+            .find(|(name, _)| Some(*name) == tls.as_deref())
+            .map(|(_, tls)| tls),
+        ..ServerSettings::of_secret(secret)
+    })
+}
+
+/// The control table of a stack that keeps its watermarks in one.
+pub(crate) fn control_of(stack: &Stack) -> Result<Option<Control>> {
+    let given = |name: &str| stack.parameters.get(name).map(String::as_str).unwrap_or_default();
+    if given("WatermarkStore") != "sql" {
+        return Ok(None);
+    }
+    if !given("WatermarkSecretArn").is_empty() {
+        let message = "the stack keeps its watermarks in a control table of another server than its source's, which this command \
+                       does not reach: start the state machine instead";
+        return Err(Error::new(ErrorCode::InvalidConfig, message));
+    }
+    Ok(Some(Control {
+        table: given("WatermarkTable").parse()?,
+        procedure: given("WatermarkProcedure").parse()?,
+    }))
+}
+
+fn required<'a>(value: Option<&'a String>, what: &str) -> Result<&'a str> {
+    let value = value.filter(|value| !value.is_empty());
+    value.map(String::as_str).ok_or_else(|| {
+        let message = format!("the stack has no {what}: is it one of Tidemark's, and deployed to its end?");
+        Error::new(ErrorCode::InvalidInput, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(parameters: &[(&str, &str)]) -> Stack {
+        let pairs = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).into(), (*value).into()))
+                .collect()
+        };
+        Stack {
+            parameters: pairs(parameters),
+            outputs: pairs(&[("BucketName", "lake"), ("SourceSecretArn", "arn:s")]),
+        }
+    }
+
+    #[test]
+    fn source_and_sink_are_those_of_the_stack() {
+        let stack = stack(&[
+            ("SinkPrefix", "raw"),
+            ("SourceHost", ""),
+            ("SourcePort", "1444"),
+            ("SourceTls", "strict"),
+            ("WatermarkStore", "s3"),
+        ]);
+        assert_eq!(sink_of(&stack).unwrap(), "s3://lake/raw");
+        let server = server_of(&stack).unwrap();
+        assert_eq!(
+            (server.secret.as_str(), server.host, server.port),
+            ("arn:s", None, Some(1444))
+        );
+        assert_eq!(server.tls, Some(Tls::Strict));
+        assert!(control_of(&stack).unwrap().is_none());
+        let empty = sink_of(&Stack::default()).unwrap_err();
+        assert!(empty.to_string().contains("BucketName"), "{empty}");
+    }
+
+    #[test]
+    fn a_control_table_is_found_where_the_source_is() {
+        let parameters = [
+            ("WatermarkStore", "sql"),
+            ("WatermarkTable", "dbo.watermarktable"),
+            ("WatermarkProcedure", "dbo.usp_write_watermark"),
+        ];
+        let control = control_of(&stack(&parameters)).unwrap().unwrap();
+        assert_eq!(control.table.to_string(), "dbo.watermarktable");
+        let elsewhere = [&parameters[..], &[("WatermarkSecretArn", "arn:other")]].concat();
+        let error = control_of(&stack(&elsewhere)).err().unwrap();
+        assert_eq!(error.code(), ErrorCode::InvalidConfig);
+    }
+}

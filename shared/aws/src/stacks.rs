@@ -1,0 +1,139 @@
+//! What is deployed: the parameters and the outputs of a stack of CloudFormation.
+
+use std::collections::BTreeMap;
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use tidemark::error::{Error, ErrorCode, Result};
+
+use crate::http::Http;
+use crate::query::{element, elements, form, signed};
+
+/// A deployed stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stack {
+    /// What it was deployed with. Those that are secret are stars.
+    pub parameters: BTreeMap<String, String>,
+    /// What it says of itself.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// The stacks of an account in a region.
+#[derive(Debug, Clone)]
+pub struct Stacks {
+    pub(crate) http: Http,
+    pub(crate) endpoint: String,
+    pub(crate) region: String,
+    pub(crate) credentials: SharedCredentialsProvider,
+}
+
+impl Stacks {
+    /// The stack of this name.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when there is none, `InvalidConfig` when the credentials may not see it, and `SinkUnavailable` when
+    /// CloudFormation does not answer.
+    pub async fn stack(&self, name: &str) -> Result<Stack> {
+        let credentials = self.credentials.provide_credentials().await;
+        let credentials = credentials
+            .map_err(|error| Error::with_source(ErrorCode::InvalidConfig, "there are no credentials of AWS", error))?;
+        let fields = [
+            ("Action", "DescribeStacks"),
+            ("Version", "2010-05-15"),
+            ("StackName", name),
+        ];
+        let request = form(&format!("{}/", self.endpoint), &fields)?;
+        let request = signed(request, "cloudformation", &self.region, &credentials.into())?;
+        let answer = self.http.send(request).await.map_err(|error| {
+            Error::with_source(ErrorCode::SinkUnavailable, "CloudFormation cannot be reached", error)
+        })?;
+        let text = String::from_utf8_lossy(&answer.body);
+        match answer.status {
+            200 => Ok(Stack {
+                parameters: pairs(&text, "Parameter"),
+                outputs: pairs(&text, "Output"),
+            }),
+            400..500 => Err(refused(name, element(&text, "Code"))),
+            status => {
+                let message = format!("CloudFormation does not answer for now (HTTP {status})");
+                Err(Error::new(ErrorCode::SinkUnavailable, message))
+            }
+        }
+    }
+}
+
+fn refused(name: &str, code: Option<&str>) -> Error {
+    let code = code
+        .filter(|code| code.chars().all(|c| c.is_ascii_alphanumeric()))
+        .unwrap_or("no code");
+    let (class, hint) = match code {
+        "ValidationError" => (
+            ErrorCode::InvalidInput,
+            "there is no such stack in this region: AWS_REGION names the region",
+        ),
+        "AccessDenied" => (ErrorCode::InvalidConfig, "allow cloudformation:DescribeStacks"),
+        _ => (ErrorCode::InvalidConfig, "check region and credentials"),
+    };
+    Error::new(class, format!("the stack {name} cannot be looked at ({code}): {hint}"))
+}
+
+/// The keys and values of this kind.
+fn pairs(text: &str, kind: &str) -> BTreeMap<String, String> {
+    let (key, value) = (format!("{kind}Key"), format!("{kind}Value"));
+    let list = element(text, &format!("{kind}s")).unwrap_or_default();
+    let pairs = elements(list, "member").filter_map(|member| {
+        let value = element(member, &value).unwrap_or_default();
+        Some((plain(element(member, &key)?), plain(value)))
+    });
+    pairs.collect()
+}
+
+/// Text without the escapes of XML.
+fn plain(text: &str) -> String {
+    let escapes = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ];
+    escapes
+        .iter()
+        .fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_has_its_parameters_and_outputs() {
+        let answer = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName>\
+            <Parameters><member><ParameterKey>SinkPrefix</ParameterKey><ParameterValue>a&amp;b</ParameterValue></member>\
+            <member><ParameterKey>SourceHost</ParameterKey><ParameterValue/></member></Parameters>\
+            <Outputs><member><OutputKey>BucketName</OutputKey><OutputValue>lake</OutputValue></member></Outputs>\
+            </member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
+        let parameters = pairs(answer, "Parameter");
+        assert_eq!(parameters.get("SinkPrefix").map(String::as_str), Some("a&b"));
+        assert_eq!(parameters.get("SourceHost").map(String::as_str), Some(""));
+        assert_eq!(
+            pairs(answer, "Output").get("BucketName").map(String::as_str),
+            Some("lake")
+        );
+    }
+
+    #[test]
+    fn a_stack_that_is_not_there_is_told_from_one_that_may_not_be_seen() {
+        for (code, class) in [
+            (Some("ValidationError"), ErrorCode::InvalidInput),
+            (Some("AccessDenied"), ErrorCode::InvalidConfig),
+            (None, ErrorCode::InvalidConfig),
+        ] {
+            let error = refused("mine", code);
+            assert_eq!(error.code(), class);
+            assert!(error.to_string().contains("mine"), "{error}");
+        }
+    }
+}
