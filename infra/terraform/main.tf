@@ -3,6 +3,7 @@
 locals {
   create_secret            = var.source_secret_arn == ""
   create_bucket            = var.sink_bucket_name == ""
+  has_bucket_owner         = !(var.sink_bucket_owner == "")
   has_ca_bundle            = !(var.ca_bundle == "")
   has_kms_key              = !(var.kms_key_arn == "")
   has_vpc                  = !(join("", var.subnet_ids) == "")
@@ -325,12 +326,17 @@ resource "aws_lambda_function" "lookup_old_watermark_function" {
     variables = { for key, value in {
       SINK_BUCKET          = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX          = var.sink_prefix
+      SINK_BUCKET_OWNER    = (local.has_bucket_owner ? var.sink_bucket_owner : data.aws_caller_identity.current.account_id)
+      SINK_KMS_KEY_ARN     = var.kms_key_arn
+      SINK_SIGNED_PAYLOADS = var.sink_signed_payloads
       SOURCE_SECRET_ARN    = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
       SOURCE_HOST          = var.source_host
       SOURCE_PORT          = var.source_port
       SOURCE_DATABASE      = var.source_database
       SOURCE_TLS           = var.source_tls
       SOURCE_READ_INTENT   = var.source_read_intent
+      METRICS_STACK        = var.name
+      METRICS_PER_TABLE    = var.metrics_per_table
       SSL_CERT_FILE        = (local.has_ca_bundle ? var.ca_bundle : null)
       WATERMARK_STORE      = var.watermark_store
       WATERMARK_TABLE      = var.watermark_table
@@ -458,16 +464,21 @@ resource "aws_lambda_function" "lookup_new_watermark_function" {
 
   environment {
     variables = { for key, value in {
-      SINK_BUCKET        = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
-      SINK_PREFIX        = var.sink_prefix
-      SOURCE_SECRET_ARN  = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
-      SOURCE_HOST        = var.source_host
-      SOURCE_PORT        = var.source_port
-      SOURCE_DATABASE    = var.source_database
-      SOURCE_TLS         = var.source_tls
-      SOURCE_READ_INTENT = var.source_read_intent
-      SSL_CERT_FILE      = (local.has_ca_bundle ? var.ca_bundle : null)
-      MASK_SECRET_ARN    = (local.has_mask_secret ? var.mask_secret_arn : null)
+      SINK_BUCKET          = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
+      SINK_PREFIX          = var.sink_prefix
+      SINK_BUCKET_OWNER    = (local.has_bucket_owner ? var.sink_bucket_owner : data.aws_caller_identity.current.account_id)
+      SINK_KMS_KEY_ARN     = var.kms_key_arn
+      SINK_SIGNED_PAYLOADS = var.sink_signed_payloads
+      SOURCE_SECRET_ARN    = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
+      SOURCE_HOST          = var.source_host
+      SOURCE_PORT          = var.source_port
+      SOURCE_DATABASE      = var.source_database
+      SOURCE_TLS           = var.source_tls
+      SOURCE_READ_INTENT   = var.source_read_intent
+      METRICS_STACK        = var.name
+      METRICS_PER_TABLE    = var.metrics_per_table
+      SSL_CERT_FILE        = (local.has_ca_bundle ? var.ca_bundle : null)
+      MASK_SECRET_ARN      = (local.has_mask_secret ? var.mask_secret_arn : null)
     } : key => value if value != null }
   }
 
@@ -609,14 +620,21 @@ resource "aws_lambda_function" "copy_delta_function" {
     variables = { for key, value in {
       SINK_BUCKET            = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX            = var.sink_prefix
+      SINK_BUCKET_OWNER      = (local.has_bucket_owner ? var.sink_bucket_owner : data.aws_caller_identity.current.account_id)
+      SINK_KMS_KEY_ARN       = var.kms_key_arn
+      SINK_SIGNED_PAYLOADS   = var.sink_signed_payloads
       SOURCE_SECRET_ARN      = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
       SOURCE_HOST            = var.source_host
       SOURCE_PORT            = var.source_port
       SOURCE_DATABASE        = var.source_database
       SOURCE_TLS             = var.source_tls
       SOURCE_READ_INTENT     = var.source_read_intent
+      METRICS_STACK          = var.name
+      METRICS_PER_TABLE      = var.metrics_per_table
       SSL_CERT_FILE          = (local.has_ca_bundle ? var.ca_bundle : null)
       PART_BYTES             = var.part_bytes
+      RUN_BUDGET_ROWS        = var.run_budget_rows
+      RUN_BUDGET_BYTES       = var.run_budget_bytes
       SOURCE_SILENCE_SECONDS = var.source_silence_seconds
       MASK_SECRET_ARN        = (local.has_mask_secret ? var.mask_secret_arn : null)
       SINK_SECRET_ARNS       = (local.has_sink_secrets ? join(",", var.sink_secret_arns) : null)
@@ -775,13 +793,20 @@ resource "aws_lambda_function" "update_watermark_function" {
     variables = { for key, value in {
       SINK_BUCKET          = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX          = var.sink_prefix
+      SINK_BUCKET_OWNER    = (local.has_bucket_owner ? var.sink_bucket_owner : data.aws_caller_identity.current.account_id)
+      SINK_KMS_KEY_ARN     = var.kms_key_arn
+      SINK_SIGNED_PAYLOADS = var.sink_signed_payloads
       SOURCE_SECRET_ARN    = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
       SOURCE_HOST          = var.source_host
       SOURCE_PORT          = var.source_port
       SOURCE_DATABASE      = var.source_database
       SOURCE_TLS           = var.source_tls
       SOURCE_READ_INTENT   = var.source_read_intent
+      METRICS_STACK        = var.name
+      METRICS_PER_TABLE    = var.metrics_per_table
       SSL_CERT_FILE        = (local.has_ca_bundle ? var.ca_bundle : null)
+      RUN_BUDGET_ROWS      = var.run_budget_rows
+      RUN_BUDGET_BYTES     = var.run_budget_bytes
       WATERMARK_STORE      = var.watermark_store
       WATERMARK_TABLE      = var.watermark_table
       WATERMARK_PROCEDURE  = var.watermark_procedure
@@ -1418,58 +1443,6 @@ resource "aws_cloudwatch_event_target" "run_stopped_message" {
   }
 }
 
-resource "aws_cloudwatch_log_metric_filter" "late_rows_filter" {
-  name           = "late-rows-filter"
-  log_group_name = aws_cloudwatch_log_group.update_watermark_logs.name
-  pattern        = "{ $.LateRows > 0 }"
-
-  metric_transformation {
-    name      = "LateRows"
-    namespace = "Tidemark/${var.name}"
-    value     = "$.LateRows"
-    unit      = "Count"
-  }
-}
-
-resource "aws_cloudwatch_log_metric_filter" "late_rows_unknown_filter" {
-  name           = "late-rows-unknown-filter"
-  log_group_name = aws_cloudwatch_log_group.update_watermark_logs.name
-  pattern        = "{ ($.fields.message = \"Late rows could not be counted*\") || ($.fields.message = \"Counting late rows takes too long*\") }"
-
-  metric_transformation {
-    name      = "LateRowsUnknown"
-    namespace = "Tidemark/${var.name}"
-    value     = "1"
-    unit      = "Count"
-  }
-}
-
-resource "aws_cloudwatch_log_metric_filter" "reinitializations_filter" {
-  name           = "reinitializations-filter"
-  log_group_name = aws_cloudwatch_log_group.update_watermark_logs.name
-  pattern        = "{ $.Reinitializations > 0 }"
-
-  metric_transformation {
-    name      = "Reinitializations"
-    namespace = "Tidemark/${var.name}"
-    value     = "$.Reinitializations"
-    unit      = "Count"
-  }
-}
-
-resource "aws_cloudwatch_log_metric_filter" "watermark_lag_filter" {
-  name           = "watermark-lag-filter"
-  log_group_name = aws_cloudwatch_log_group.update_watermark_logs.name
-  pattern        = "{ $.WatermarkLagSeconds >= 0 }"
-
-  metric_transformation {
-    name      = "WatermarkLagSeconds"
-    namespace = "Tidemark/${var.name}"
-    value     = "$.WatermarkLagSeconds"
-    unit      = "Seconds"
-  }
-}
-
 resource "aws_cloudwatch_metric_alarm" "runs_failed_alarm" {
   alarm_name          = "${var.name}-runs-failed-alarm"
   alarm_description   = "A run of the incremental copy failed. The execution's cause names each failed table and its error."
@@ -1564,7 +1537,7 @@ resource "aws_cloudwatch_metric_alarm" "no_success_alarm" {
 resource "aws_cloudwatch_metric_alarm" "late_rows_alarm" {
   alarm_name          = "${var.name}-late-rows-alarm"
   alarm_description   = "Rows were committed after their window was copied, so they are in no file. See late rows in docs/how-to/repair.md."
-  namespace           = "Tidemark/${var.name}"
+  namespace           = "Tidemark"
   metric_name         = "LateRows"
   statistic           = "Sum"
   period              = 300
@@ -1574,12 +1547,15 @@ resource "aws_cloudwatch_metric_alarm" "late_rows_alarm" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
   ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "late_rows_unknown_alarm" {
   alarm_name          = "${var.name}-late-rows-unknown-alarm"
   alarm_description   = "Late rows could not be counted at a commit, so whether there are any is not known. Index the watermark column."
-  namespace           = "Tidemark/${var.name}"
+  namespace           = "Tidemark"
   metric_name         = "LateRowsUnknown"
   statistic           = "Sum"
   period              = 300
@@ -1589,12 +1565,33 @@ resource "aws_cloudwatch_metric_alarm" "late_rows_unknown_alarm" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
   ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "tables_failed_alarm" {
+  alarm_name          = "${var.name}-tables-failed-alarm"
+  alarm_description   = "Tables failed in runs that copied others. The execution's cause names each of them and its error."
+  namespace           = "Tidemark"
+  metric_name         = "TablesFailed"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "reinitializations_alarm" {
   alarm_name          = "${var.name}-reinitializations-alarm"
   alarm_description   = "A tracked table was loaded again in full, because its version had expired or it was truncated."
-  namespace           = "Tidemark/${var.name}"
+  namespace           = "Tidemark"
   metric_name         = "Reinitializations"
   statistic           = "Sum"
   period              = 300
@@ -1604,13 +1601,16 @@ resource "aws_cloudwatch_metric_alarm" "reinitializations_alarm" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
   ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "watermark_lag_alarm" {
   count               = local.has_lag_alarm ? 1 : 0
   alarm_name          = "${var.name}-watermark-lag-alarm"
   alarm_description   = "A table's watermark is older than it should be, whichever table it is."
-  namespace           = "Tidemark/${var.name}"
+  namespace           = "Tidemark"
   metric_name         = "WatermarkLagSeconds"
   statistic           = "Maximum"
   period              = 300
@@ -1620,6 +1620,9 @@ resource "aws_cloudwatch_metric_alarm" "watermark_lag_alarm" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
   ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "lookup_old_watermark_throttles_alarm" {
@@ -1768,5 +1771,5 @@ resource "aws_cloudwatch_metric_alarm" "update_watermark_near_timeout_alarm" {
 
 resource "aws_cloudwatch_dashboard" "dashboard" {
   dashboard_name = "${var.name}-${data.aws_region.current.region}"
-  dashboard_body = "{\n  \"start\": \"-PT24H\",\n  \"widgets\": [\n    {\"type\": \"metric\", \"x\": 0, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionsSucceeded\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsFailed\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsTimedOut\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsAborted\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Duration of runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionTime\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\", {\"stat\": \"Maximum\", \"label\": \"longest\"}],\n          [\"...\", {\"stat\": \"Average\", \"label\": \"average\"}]]}},\n    {\"type\": \"log\", \"x\": 0, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Rows and bytes\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes by bin(1h)\"}},\n    {\"type\": \"log\", \"x\": 12, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Per table: rows, bytes, lag\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"table\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes, max(LateRows) as late_rows, latest(WatermarkLagSeconds) as lag_seconds by Table | sort lag_seconds desc\"}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Late rows, unknown late rows, full loads again\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"Tidemark/${var.name}\", \"LateRows\"],\n          [\"Tidemark/${var.name}\", \"LateRowsUnknown\"],\n          [\"Tidemark/${var.name}\", \"Reinitializations\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Errors and throttles of the functions\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Longest invocations (ms)\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Cost of the functions a day, by the list price of us-east-1\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 86400, \"setPeriodToTimeRange\": false,\n      \"metrics\": [\n          [{\"expression\": \"(${var.lookup_memory} * (old + new + update) + ${var.copy_memory} * copy) / 1024 / 1000 * ${(local.on_arm ? "0.0000133334" : "0.0000166667")}\", \"label\": \"Lambda, USD a day\", \"id\": \"usd\"}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"old\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"new\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copy\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"update\", \"visible\": false}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 24, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Alarms and dead letters\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/SQS\", \"ApproximateNumberOfMessagesVisible\", \"QueueName\", \"${aws_sqs_queue.schedule_dead_letters.name}\"]]}}\n  ]\n}"
+  dashboard_body = "{\n  \"start\": \"-PT24H\",\n  \"widgets\": [\n    {\"type\": \"metric\", \"x\": 0, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionsSucceeded\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsFailed\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsTimedOut\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsAborted\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Duration of runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionTime\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\", {\"stat\": \"Maximum\", \"label\": \"longest\"}],\n          [\"...\", {\"stat\": \"Average\", \"label\": \"average\"}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Rows and bytes\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 3600,\n      \"metrics\": [\n          [\"Tidemark\", \"RowsCopied\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"BytesWritten\", \"Stack\", \"${var.name}\", {\"yAxis\": \"right\"}]]}},\n    {\"type\": \"log\", \"x\": 12, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Per table: rows, bytes, lag\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"table\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes, max(LateRows) as late_rows, latest(WatermarkLagSeconds) as lag_seconds by Table | sort lag_seconds desc\"}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Late rows, unknown late rows, full loads again, failed tables\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"Tidemark\", \"LateRows\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"LateRowsUnknown\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"Reinitializations\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesFailed\", \"Stack\", \"${var.name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Errors and throttles of the functions\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Longest invocations (ms)\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Cost of the functions a day, by the list price of us-east-1\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 86400, \"setPeriodToTimeRange\": false,\n      \"metrics\": [\n          [{\"expression\": \"(${var.lookup_memory} * (old + new + update) + ${var.copy_memory} * copy) / 1024 / 1000 * ${(local.on_arm ? "0.0000133334" : "0.0000166667")}\", \"label\": \"Lambda, USD a day\", \"id\": \"usd\"}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"old\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"new\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copy\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"update\", \"visible\": false}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 24, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Alarms and dead letters\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/SQS\", \"ApproximateNumberOfMessagesVisible\", \"QueueName\", \"${aws_sqs_queue.schedule_dead_letters.name}\"]]}}\n  ]\n}"
 }

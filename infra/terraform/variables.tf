@@ -112,6 +112,28 @@ variable "sink_bucket_name" {
   default     = ""
 }
 
+variable "sink_bucket_owner" {
+  description = "Account that owns the bucket; this one, when empty. Every call names it, so that a bucket of that name which somebody else has is refused."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^[0-9]{12}$)$", var.sink_bucket_owner))
+    error_message = "The value must be the id of an account, 12 digits."
+  }
+}
+
+variable "sink_signed_payloads" {
+  description = "Whether the pieces of uploads are signed, for a bucket whose policy denies UNSIGNED-PAYLOAD. It takes more of copy-delta's processor."
+  type        = string
+  default     = "false"
+
+  validation {
+    condition     = contains(["true", "false"], var.sink_signed_payloads)
+    error_message = "The value must be one of true, false."
+  }
+}
+
 variable "sink_prefix" {
   description = "Everything this stack writes is under this prefix."
   type        = string
@@ -467,6 +489,28 @@ variable "copy_reserved_concurrency" {
   }
 }
 
+variable "run_budget_rows" {
+  description = "Rows that a run may copy of one table; 0 is no limit. A run that has copied as many begins no other slice of the table, and says so; the next run goes on."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.run_budget_rows >= 0
+    error_message = "The value must be at least 0."
+  }
+}
+
+variable "run_budget_bytes" {
+  description = "Bytes of files that a run may write of one table; 0 is no limit. As RunBudgetRows."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.run_budget_bytes >= 0
+    error_message = "The value must be at least 0."
+  }
+}
+
 variable "subnet_ids" {
   description = "Private subnets that reach the server, S3 and Secrets Manager. Empty for a server that is reachable from outside a VPC."
   type        = list(string)
@@ -554,6 +598,17 @@ variable "no_success_alarm_hours" {
   validation {
     condition     = var.no_success_alarm_hours >= 0 && var.no_success_alarm_hours <= 168
     error_message = "The value must be at least 0 and at most 168."
+  }
+}
+
+variable "metrics_per_table" {
+  description = "Whether there are metrics of each table beside those of the stack. CloudWatch charges for every one of them; the dashboard, the alarms and the logs do without."
+  type        = string
+  default     = "false"
+
+  validation {
+    condition     = contains(["true", "false"], var.metrics_per_table)
+    error_message = "The value must be one of true, false."
   }
 }
 

@@ -72,6 +72,10 @@ class Deployed:
         """The properties of all resources of a type."""
         return {name: found["Properties"] for name, found in self.resources.items() if found["Type"] == kind}
 
+    def variables(self) -> dict[str, Any]:
+        """The environment that all functions have."""
+        return dict(self._value(self.source["Globals"]["Function"]["Environment"]["Variables"]))
+
     def statements(self, role: str) -> list[dict[str, Any]]:
         """Everything that a role's policies say, those of managed policies included."""
         properties = self.properties(role)

@@ -10,12 +10,8 @@ import pytest
 from shipped import EVERYTHING, FUNCTIONS, INFRA, MACHINES, ROOT, Deployed
 
 TEMPLATE = Deployed(**EVERYTHING)
-OWN = "Tidemark/tidemark"
+OWN = "Tidemark"
 ALARMS = TEMPLATE.of_type("AWS::CloudWatch::Alarm")
-FILTERS = {
-    filtered["MetricTransformations"][0]["MetricName"]: filtered
-    for filtered in TEMPLATE.of_type("AWS::Logs::MetricFilter").values()
-}
 HARMLESS = {"RowsCopied", "BytesWritten", "PartsWritten"}
 """Metrics of the code that say how much was done. Any other says that something is lost, late or done again."""
 
@@ -54,7 +50,7 @@ def test_every_metric_of_the_code_that_means_loss_has_an_alarm() -> None:
 
 @pytest.mark.parametrize(
     "metric",
-    [*OF_AWS, (OWN, "LateRowsUnknown")],
+    list(OF_AWS),
     ids=lambda metric: metric[1],
 )
 def test_every_other_way_to_lose_something_has_an_alarm(metric: tuple[str, str]) -> None:
@@ -67,8 +63,8 @@ def test_every_alarm_looks_at_a_metric_that_is_emitted_with_just_these_dimension
     """An alarm on a metric that nobody writes is silent for ever."""
     namespace, metric, dimensions = _metric(ALARMS[name])
     if namespace == OWN:
-        assert dimensions == {}
-        assert FILTERS[metric]["MetricTransformations"][0]["MetricNamespace"] == OWN
+        assert metric in _emitted()
+        assert dimensions == {"Stack": "tidemark"}
     else:
         assert set(dimensions) == OF_AWS[namespace, metric]
 
@@ -82,35 +78,29 @@ def test_every_alarm_tells_that_it_began_and_that_it_is_over(name: str) -> None:
     assert alarm["TreatMissingData"] == ("breaching" if name == "NoSuccessAlarm" else "notBreaching")
 
 
-def test_what_the_filters_read_is_what_the_functions_write() -> None:
-    """A field of the line of metrics, or a warning's own words, in the log of the function that writes it."""
-    warnings = "".join(path.read_text() for path in (ROOT / "shared/core/src/steps").glob("*.rs"))
-    for name, filtered in FILTERS.items():
-        assert filtered["LogGroupName"] == "<UpdateWatermarkLogs>"
-        pattern = filtered["FilterPattern"]
-        if phrases := re.findall(r'\$\.fields\.message = "([^"]+)\*"', pattern):
-            assert all(f'"{phrase}' in warnings for phrase in phrases), name
-        else:
-            assert name in _emitted()
-            assert pattern.startswith(f"{{ $.{name} >")
-            assert filtered["MetricTransformations"][0]["MetricValue"] == f"$.{name}"
+def test_the_code_writes_every_metric_with_the_dimension_that_the_alarms_look_at() -> None:
+    """For the stack always, under its own name; for each table by choice, which no alarm needs."""
+    code = (ROOT / "shared/lambda/src/telemetry.rs").read_text().split("#[cfg(test)]")[0]
+    assert f'const NAMESPACE: &str = "{OWN}";' in code
+    assert 'vec![json!(["Stack"])]' in code
+    variables = TEMPLATE.variables()
+    assert (variables["METRICS_STACK"], variables["METRICS_PER_TABLE"]) == ("tidemark", "false")
 
 
-def test_each_warning_that_late_rows_are_unknown_is_counted() -> None:
-    """Wherever the code gives up counting, it says so in words that the filter knows."""
-    code = (ROOT / "shared/core/src/steps/commit.rs").read_text()
-    counting = code[code.index("async fn late_rows") :]
-    counting = counting[: counting.index("\n    }\n")]
-    arms = re.findall(r"tracing::warn!\((?:(?!tracing::warn!)[\s\S])*?\);\s*None", counting)
-    assert len(arms) == counting.count("None\n") == len(re.findall("fields.message", str(FILTERS["LateRowsUnknown"])))
+def test_late_rows_that_cannot_be_counted_are_counted_as_such() -> None:
+    """A commit says how many there are, or that nobody knows."""
+    code = (ROOT / "shared/core/src/steps/update.rs").read_text()
+    arms = re.search(r"match window\.late_rows \{([\s\S]*?)\n        \}", code)
+    assert arms and re.findall(r"Metric::(\w+)", arms[1]) == ["LateRows", "LateRowsUnknown"]
 
 
-def test_two_stacks_have_metrics_of_their_own() -> None:
-    """The namespace of an alarm's metric is the stack's."""
-    text = (INFRA / "template.yaml").read_text()
-    assert 'FROM "Tidemark"' not in text
-    for filtered in FILTERS.values():
-        assert filtered["MetricTransformations"][0]["MetricNamespace"].startswith("Tidemark/")
+def test_a_run_in_which_tables_failed_counts_them_before_it_fails() -> None:
+    """However it comes there; and what counts them cannot keep it from failing."""
+    states = json.loads((INFRA / MACHINES[0]).read_text())["States"]
+    assert states["CheckOutcome"]["Default"] == "ReportFailed"
+    report = states["ReportFailed"]
+    assert report["Arguments"]["Payload"]["failed"] == "{% [$states.input.failed.table] %}"
+    assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"Failed"}
 
 
 def test_a_stand_still_is_noticed_unless_that_is_switched_off() -> None:
@@ -193,6 +183,7 @@ def test_the_dashboard_is_whole_and_shows_what_people_ask_for() -> None:
     for widget in body["widgets"]:
         for metric in widget["properties"].get("metrics", []):
             if metric[0] == OWN:
-                assert metric[1] in FILTERS
+                assert metric[1] in _emitted()
+                assert metric[2:4] == ["Stack", "tidemark"]
     for field in re.findall(r"(?:sum|max|latest|ispresent)\((\w+)\)", text):
         assert field in _emitted()

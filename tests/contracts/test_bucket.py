@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ministack.core import iam_evaluator
-from shipped import FUNCTIONS, ROOT, Deployed, as_list
+from shipped import FUNCTIONS, KEY, ROOT, Deployed, as_list
 
 from local import conditions
 
@@ -161,3 +161,16 @@ def test_a_bucket_that_is_there_already_is_left_as_it_is() -> None:
     """Its policy is its owner's."""
     template = Deployed(SinkBucketName="mine")
     assert not {"SinkBucket", "SinkBucketPolicy"} & set(template.resources)
+
+
+def test_every_call_names_the_buckets_owner_and_the_key() -> None:
+    """The account of the stack, unless another is given; the key where there is one."""
+    plain = Deployed().variables()
+    assert (plain["SINK_BUCKET_OWNER"], plain["SINK_KMS_KEY_ARN"]) == ("111122223333", "")
+    assert plain["SINK_SIGNED_PAYLOADS"] == "false"
+    given = Deployed(SinkBucketOwner="444455556666", KmsKeyArn=f"{KEY}bucket", SinkSignedPayloads="true").variables()
+    assert given["SINK_BUCKET_OWNER"] == "444455556666"
+    assert (given["SINK_KMS_KEY_ARN"], given["SINK_SIGNED_PAYLOADS"]) == (f"{KEY}bucket", "true")
+    code = (ROOT / "shared/aws/src/bucket.rs").read_text()
+    calls = re.findall(r"self\s*\.client\s*\.\w+\(\)", code)
+    assert len(calls) == code.count("set_expected_bucket_owner(self.owner())") == 9

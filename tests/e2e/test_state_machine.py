@@ -47,6 +47,7 @@ COMMIT = {
 COPIED = {"table": "dbo.a", "slice": 0, "rows": 1, "bytes": 9}
 BUSY = {"table": "dbo.a", "run_id": "other", "until": "2026-11-29T12:05:00Z"}
 PAUSED = {"table": "dbo.p", "by": "operator", "since": "2026-11-29T12:00:00Z"}
+STOPPED = {"table": "dbo.a", "window": "initial", "rows": 4, "bytes": 8, "slices_left": 3}
 EMPTY = [{"table": "dbo.c", "window": "from-7"}, {"table": "dbo.d", "window": "from-7"}]
 RECOPY = {"table": "dbo.a", "window": "initial", "status": "recopy", "slices": [0]}
 SPLIT = {"table": "dbo.a", "window": "initial", "status": "split", "slices": ["0.0", "0.1"]}
@@ -100,6 +101,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "committed": {"0-99": _returns(COMMIT)},
     "taken-meanwhile": {"0-99": _returns({"status": "busy", **BUSY})},
     "paused-meanwhile": {"0-99": _returns({"status": "paused", **PAUSED})},
+    "budget-spent": {"0-99": _returns({"status": "stopped", **STOPPED})},
     "expired-once": {"0": _returns(RECOPY), "1-99": _returns(COMMIT)},
     "expires-always": {"0-99": _returns(RECOPY)},
     "advanced": {"0": _returns({"advanced": ["dbo.c", "dbo.d"], "failed": []})},
@@ -108,6 +110,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
             {"advanced": ["dbo.c"], "failed": [{"table": "dbo.d", "error": "WatermarkConflict", "cause": "moved"}]}
         )
     },
+    "reported": {"0": _returns({"reported": 1})},
     "advance-fails": {"0": _throws("WatermarkRejected", "login failed")},
 }
 
@@ -117,6 +120,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "taken": ("old-paused", "new-taken", "copy-fails", "committed"),
     "taken-meanwhile": ("old", "new", "copied", "taken-meanwhile"),
     "paused-meanwhile": ("old", "new", "copied", "paused-meanwhile"),
+    "budget-spent": ("old", "new", "copied", "budget-spent"),
     "pointer-lags": ("old", "new-pointer-lags", "copy-fails", "committed"),
     "tracked": ("old", "new-tracked", "copied", "committed", "advanced"),
     "tracked-idle": ("old", "new-tracked-idle", "copied", "committed", "advanced"),
@@ -152,7 +156,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
         json.dumps(
             {
                 "StateMachines": {
-                    NAME: {"TestCases": {case: dict(zip(STATES, row, strict=False)) for case, row in CASES.items()}}
+                    NAME: {"TestCases": {
+                            case: {"ReportFailed": "reported"} | dict(zip(STATES, row, strict=False))
+                            for case, row in CASES.items()
+                        }}
                 },
                 "MockedResponses": ANSWERS,
             }
@@ -224,6 +231,7 @@ def test_a_busy_run_reports_what_it_committed(case: Case) -> None:
         "waiting": ["dbo.z"],
         "busy": [],
         "paused": [],
+        "stopped": [],
         "notes": NOTES,
         "dry_run": [],
     }
@@ -241,6 +249,13 @@ def test_tables_of_other_runs_and_paused_ones_are_reported_and_fail_nothing(case
     paused, _ = case("paused-meanwhile")
     assert paused.succeeded, paused.cause
     assert (paused.output["paused"], paused.output["committed"]) == ([PAUSED], [])
+
+
+def test_a_table_whose_budget_is_spent_is_reported_with_what_is_left(case: Case) -> None:
+    """The next run goes on with it; nothing has failed."""
+    stopped, _ = case("budget-spent")
+    assert stopped.succeeded, stopped.cause
+    assert (stopped.output["stopped"], stopped.output["committed"]) == ([STOPPED], [])
 
 
 def test_an_idle_run_enters_four_states(case: Case) -> None:

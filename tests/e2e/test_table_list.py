@@ -40,6 +40,7 @@ PRETENDER = {
                 "waiting": [],
                 "busy": [],
                 "paused": [],
+                "stopped": [],
                 "notes": [],
                 "dry_run": [],
             },
@@ -130,6 +131,7 @@ def test_every_so_many_tables_are_a_run(copy_list: CopyList) -> None:
         "waiting": 0,
         "busy": 0,
         "paused": 0,
+        "stopped": 0,
         "notes": 0,
         "dry_run": 0,
     }

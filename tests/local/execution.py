@@ -143,6 +143,8 @@ def _describe(event: dict[str, Any]) -> list[Step]:
         into = _count(len(answer["slices"]), "sub-slice")
         how = f"is split into {into}" if answer["slices"] else "was copied meanwhile"
         return [Step("lookup-new-watermark", f"{answer['table']} slice {answer['slice']}: {how}")]
+    if "rows_copied" in answer:
+        return [Step("copy-delta", f"{answer['table']} slice {answer['slice']}: left to the next run")]
     if "slice" in answer:
         copied = f"{_count(answer['rows'], 'row')}, {_count(answer['bytes'], 'byte')}"
         how = "was copied before" if answer.get("resumed") else copied
@@ -187,6 +189,8 @@ def _failures(name: str, answer: dict[str, Any]) -> Iterator[Step]:
 def _committed(answer: dict[str, Any]) -> str:
     if answer["status"] == "split":
         return f"{answer['table']}: {_count(len(answer['slices']), 'sub-slice')} to copy first"
+    if answer["status"] == "stopped":
+        return f"{answer['table']}: its budget is spent, {_count(answer['slices_left'], 'slice')} left to the next run"
     if answer["status"] == "busy":
         return f"{answer['table']}: run {answer['run_id']} is copying it"
     if answer["status"] == "paused":

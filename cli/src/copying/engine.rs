@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
 use tidemark::ledger::{Lease, Ledger};
+use tidemark::model::budget::StoppedTable;
 use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::Leases;
 use tidemark::model::lookup::{CopyWindow, EmptyWindow, Note};
@@ -66,6 +67,8 @@ pub(crate) struct Report {
     pub(crate) notes: Vec<Note>,
     /// The tables that were left alone.
     pub(crate) kept: KeptTables,
+    /// The tables whose budget is spent.
+    pub(crate) stopped: Vec<StoppedTable>,
 }
 
 /// The ports and settings of a run.
@@ -232,6 +235,7 @@ impl<'a> Engine<'a> {
                     self.board.tell(committed_line(&committed));
                     report.committed.push(committed);
                 }
+                Ok(WindowOutcome::Stopped(stopped)) => report.stopped.push(stopped),
                 Ok(WindowOutcome::Kept(KeptTable::Busy(busy))) => report.kept.busy.push(busy),
                 Ok(WindowOutcome::Kept(KeptTable::Paused(paused))) => report.kept.paused.push(paused),
                 Err(error) => {

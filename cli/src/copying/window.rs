@@ -48,6 +48,10 @@ impl Engine<'_> {
                         board.phase(table, Phase::Committed);
                         return Ok(WindowOutcome::Committed(committed));
                     }
+                    UpdateAnswer::Stopped(stopped) => {
+                        board.phase(table, Phase::Left);
+                        return Ok(WindowOutcome::Stopped(stopped));
+                    }
                     UpdateAnswer::Busy(busy) => {
                         board.phase(table, Phase::Left);
                         return Ok(WindowOutcome::Kept(KeptTable::Busy(busy)));

@@ -62,18 +62,7 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
             "-".into(),
         ]
     };
-    for table in &report.unchanged {
-        rows.push((table.clone(), empty("unchanged")));
-    }
-    for busy in &report.kept.busy {
-        rows.push((busy.table.clone(), empty("busy")));
-    }
-    for paused in &report.kept.paused {
-        rows.push((paused.table.clone(), empty("paused")));
-    }
-    for failed in &report.failed {
-        rows.push((failed.table.clone(), empty("failed")));
-    }
+    rows.extend(not_committed(report).map(|(table, result)| (table.clone(), empty(result))));
     rows.sort_by(|(one, _), (other, _)| one.cmp(other));
     let rows = rows.into_iter().map(|(table, cells)| {
         let mut row = vec![shortened(&table.to_string(), name_width)];
@@ -100,6 +89,16 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     if !report.failed.is_empty() {
         terminal.line("What is committed stays; the next run goes on with the tables that failed.");
     }
+}
+
+/// The tables without a committed window, and what became of each.
+fn not_committed(report: &Report) -> impl Iterator<Item = (&ObjectName, &'static str)> {
+    let unchanged = report.unchanged.iter().map(|table| (table, "unchanged"));
+    let busy = report.kept.busy.iter().map(|busy| (&busy.table, "busy"));
+    let paused = report.kept.paused.iter().map(|paused| (&paused.table, "paused"));
+    let stopped = report.stopped.iter().map(|stopped| (&stopped.table, "stopped"));
+    let failed = report.failed.iter().map(|failed| (&failed.table, "failed"));
+    unchanged.chain(busy).chain(paused).chain(stopped).chain(failed)
 }
 
 fn committed_cells(committed: &Committed, took: Duration) -> Vec<String> {

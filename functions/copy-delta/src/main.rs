@@ -55,6 +55,11 @@ impl Function {
             silence: self.config.silence,
             ..Timeouts::ROWS
         };
+        let sink = &self.config.sink;
+        let context = RunContext {
+            budget: self.config.budget,
+            ..context
+        };
         let masks = self.config.mask_secret.clone();
         let masks = masks.map(|name| MaskSecret::new(self.aws.secrets.clone(), name));
         let login = self.logins.credential(&self.config.source).await?.masking(masks);
@@ -62,8 +67,8 @@ impl Function {
             reader: &mut RowReader::new(login).with_timeouts(timeouts).keeping(&self.source),
             files: &Files,
             sinks: &self.sinks,
-            store: &self.aws.store(&self.config.sink.bucket),
-            prefix: &self.config.sink.prefix,
+            store: &self.aws.store(&sink.bucket).with_facts(sink.facts.clone()),
+            prefix: &sink.prefix,
             part_bytes: self.config.part_bytes,
         };
         Box::pin(copy(ports, request, context)).instrument(span).await

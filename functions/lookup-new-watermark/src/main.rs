@@ -55,7 +55,7 @@ impl Function {
         let event = Event::decode(event)?;
         let login = self.logins.credential(source).await?.masking(masks);
         let source = Server::new(login).keeping(&self.connection);
-        let store = self.aws.store(&sink.bucket);
+        let store = self.aws.store(&sink.bucket).with_facts(sink.facts.clone());
         event.run(&source, &store, &sink.prefix, context).await
     }
 }

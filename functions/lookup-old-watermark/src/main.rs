@@ -46,7 +46,7 @@ impl Function {
     async fn step(&self, event: Value, context: RunContext) -> Result<OldWatermarks> {
         let LookupOldConfig { sink, watermarks } = &self.config;
         let request = event::decode(event)?;
-        let store = self.aws.store(&sink.bucket);
+        let store = self.aws.store(&sink.bucket).with_facts(sink.facts.clone());
         let watermarks = match watermarks {
             WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, &sink.prefix)),
             WatermarkConfig::Sql(settings) => {

@@ -1,13 +1,14 @@
-//! The event of this function, which has two forms: one window, or all those of a run that are empty.
+//! The event of this function, which has three forms: one window, all those of a run that are empty, or the tables that failed.
 
 use serde::Serialize;
 use serde_json::Value;
 use tidemark::error::Result;
-use tidemark::model::metric::TableMetrics;
+use tidemark::model::metric::Measurement;
 use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects};
 use tidemark::ports::source::CountRows;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::steps::context::{Measured, RunContext};
+use tidemark::steps::report_failed::{ReportFailedRequest, ReportedFailed, report_failed};
 use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use tidemark::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 use tidemark_lambda::runner;
@@ -19,6 +20,8 @@ pub(crate) enum Event {
     One(Box<UpdateRequest>),
     /// To commit many in which nothing changed.
     All(UpdateAllRequest),
+    /// To count tables that failed.
+    Failed(ReportFailedRequest),
 }
 
 /// What became of it.
@@ -29,22 +32,28 @@ pub(crate) enum Outcome {
     One(UpdateAnswer),
     /// Of all.
     All(UpdatedAll),
+    /// Of the tables that failed.
+    Failed(ReportedFailed),
 }
 
 impl Measured for Outcome {
-    fn metrics(&self) -> Vec<TableMetrics> {
+    fn metrics(&self) -> Vec<Measurement> {
         match self {
             Self::One(answer) => answer.metrics(),
             Self::All(answer) => answer.metrics(),
+            Self::Failed(answer) => answer.metrics(),
         }
     }
 }
 
 impl Event {
-    /// Reads an event: with `windows` it is for all of those. `InvalidInput` names the field that is wrong.
+    /// Reads an event: with `windows` it is for all of those, with `failed` for those tables. `InvalidInput` names the field that is
+    /// wrong.
     pub(crate) fn decode(event: Value) -> Result<Self> {
         if event.get("windows").is_some() {
             runner::decode(event).map(Self::All)
+        } else if event.get("failed").is_some() {
+            runner::decode(event).map(Self::Failed)
         } else {
             runner::decode(event).map(Box::new).map(Self::One)
         }
@@ -55,6 +64,7 @@ impl Event {
         match self {
             Self::One(request) => request.span(),
             Self::All(request) => request.span(),
+            Self::Failed(request) => request.span(),
         }
     }
 
@@ -69,6 +79,10 @@ impl Event {
         match self {
             Self::One(request) => Box::pin(update(ports, *request, context)).await.map(Outcome::One),
             Self::All(request) => Box::pin(update_all(ports, request, context)).await.map(Outcome::All),
+            Self::Failed(request) => {
+                let reported = report_failed(ports.store, ports.prefix, request, context);
+                Box::pin(reported).await.map(Outcome::Failed)
+            }
         }
     }
 }
@@ -93,5 +107,14 @@ mod tests {
         all["windows"][0]["settings"] = json!({});
         let error = Event::decode(all).unwrap_err();
         assert!(error.to_string().contains("windows[0].settings"), "{error}");
+
+        let failed = include_str!("../../../infra/events/update-watermark-failed.json");
+        let mut failed: Value = serde_json::from_str(failed).unwrap();
+        let Event::Failed(request) = Event::decode(failed.clone()).unwrap() else {
+            panic!("{failed}")
+        };
+        assert_eq!(request.failed.len(), 2);
+        failed["tables"] = json!([]);
+        assert!(Event::decode(failed).unwrap_err().to_string().contains("tables"));
     }
 }

@@ -53,10 +53,18 @@ impl Function {
             sink,
             source,
             watermarks,
+            budget,
         } = &self.config;
+        let context = RunContext {
+            budget: *budget,
+            ..context
+        };
         let event = Event::decode(event)?;
         let span = event.span();
-        let (store, prefix) = (self.aws.store(&sink.bucket), &sink.prefix);
+        let (store, prefix) = (
+            self.aws.store(&sink.bucket).with_facts(sink.facts.clone()),
+            &sink.prefix,
+        );
         let source = Server::new(self.logins.credential(source).await?).keeping(&self.source);
         let watermarks = match watermarks {
             WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, prefix)),

@@ -8,10 +8,13 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
+};
 use bytes::Bytes;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::bucket::BucketFacts;
 use tidemark::model::record::{UploadedObject, UploadedPiece};
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
@@ -28,6 +31,7 @@ const CONFLICT_TRIES: u32 = 5;
 pub struct S3Store {
     client: Client,
     bucket: String,
+    facts: BucketFacts,
 }
 
 impl S3Store {
@@ -36,12 +40,29 @@ impl S3Store {
         Self {
             client,
             bucket: bucket.into(),
+            facts: BucketFacts::default(),
         }
     }
 
+    /// The same, of which these things are known.
+    #[must_use]
+    pub fn with_facts(self, facts: BucketFacts) -> Self {
+        Self { facts, ..self }
+    }
+
+    fn owner(&self) -> Option<String> {
+        self.facts.owner.clone()
+    }
+
+    /// How an object is encrypted, for the calls that take it.
+    fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+        let key = self.facts.kms_key.clone();
+        (key.as_ref().map(|_| ServerSideEncryption::AwsKms), key)
+    }
+
     async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
-        let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
-        match answer {
+        let request = self.client.head_object().bucket(&self.bucket).key(key);
+        match request.set_expected_bucket_owner(self.owner()).send().await {
             Ok(head) => Ok(Some(head)),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(self.error("read", key, error)),
@@ -104,6 +125,7 @@ impl ReadObjects for S3Store {
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         // Boxed, here and where the ledger is written: the SDK's futures are large, and so would be all that await them.
         let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let request = request.set_expected_bucket_owner(self.owner());
         let answer = match Box::pin(request.send()).await {
             Ok(answer) => answer,
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
@@ -138,6 +160,7 @@ impl ReadObjects for S3Store {
             .list_objects_v2()
             .bucket(&self.bucket)
             .prefix(prefix)
+            .set_expected_bucket_owner(self.owner())
             .delimiter("/");
         let mut pages = request.into_paginator().send();
         let mut folders = Vec::new();
@@ -160,7 +183,11 @@ impl CreateObjects for S3Store {
                 .bucket(&self.bucket)
                 .key(key)
                 .if_none_match("*");
+            let (encryption, key_id) = self.encryption();
             let request = request
+                .set_expected_bucket_owner(self.owner())
+                .set_server_side_encryption(encryption)
+                .set_ssekms_key_id(key_id)
                 .content_type("application/json")
                 .body(ByteStream::from(body.clone()));
             match Box::pin(request.send()).await {
@@ -184,7 +211,11 @@ impl ReplaceObjects for S3Store {
             .bucket(&self.bucket)
             .key(key)
             .if_match(expected);
+        let (encryption, key_id) = self.encryption();
         match request
+            .set_expected_bucket_owner(self.owner())
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(key_id)
             .content_type("application/json")
             .body(ByteStream::from(body))
             .send()
@@ -207,7 +238,11 @@ impl UploadObjects for S3Store {
             .bucket(&self.bucket)
             .key(key)
             .content_type(content_type);
+        let (encryption, key_id) = self.encryption();
         let answer = request
+            .set_expected_bucket_owner(self.owner())
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(key_id)
             .metadata(TOKEN, &token)
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .checksum_type(ChecksumType::FullObject)
@@ -230,15 +265,20 @@ impl UploadObjects for S3Store {
             .bucket(&self.bucket)
             .key(&upload.key)
             .upload_id(&upload.id);
-        let answer = request
+        let request = request
+            .set_expected_bucket_owner(self.owner())
             .part_number(i32::try_from(number).unwrap_or(i32::MAX))
             // S3 compares this with what arrived and refuses the piece when they differ.
             .checksum_crc64_nvme(&crc64nvme)
             .body(ByteStream::from(body))
-            // The signature covers the checksum, which covers the piece: a SHA-256 of it besides costs more than all of the
-            // upload.
-            .customize()
-            .disable_payload_signing()
+            .customize();
+        // The signature covers the checksum, which covers the piece: a SHA-256 of it besides costs more than all of the upload.
+        let request = if self.facts.signs_payloads {
+            request
+        } else {
+            request.disable_payload_signing()
+        };
+        let answer = request
             .send()
             .await
             .map_err(|error| self.error("write", &upload.key, error))?;
@@ -253,6 +293,7 @@ impl UploadObjects for S3Store {
         let request = self
             .client
             .abort_multipart_upload()
+            .set_expected_bucket_owner(self.owner())
             .bucket(&self.bucket)
             .key(&upload.key)
             .upload_id(&upload.id);
@@ -281,6 +322,7 @@ impl CompleteObjects for S3Store {
             let request = self
                 .client
                 .complete_multipart_upload()
+                .set_expected_bucket_owner(self.owner())
                 .bucket(&self.bucket)
                 .key(&uploaded.key);
             let answer = request
@@ -325,75 +367,4 @@ impl CompleteObjects for S3Store {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::one_answer::{Answer, clients_of};
-
-    fn bucket(status: u16, code: &str) -> S3Store {
-        let answer = Answer {
-            status,
-            content_type: "application/xml",
-            body: format!("<Error><Code>{code}</Code><Message>said so</Message></Error>"),
-        };
-        clients_of(answer).store("b")
-    }
-
-    fn uploaded() -> UploadedObject {
-        UploadedObject {
-            key: "k".to_owned(),
-            upload_id: "u".to_owned(),
-            token: "t".to_owned(),
-            pieces: Vec::new(),
-            bytes: 0,
-            crc64nvme: "AAAAAAAAAAA=".to_owned(),
-        }
-    }
-
-    #[tokio::test]
-    async fn an_answer_of_the_service_becomes_a_class_of_error() {
-        for (status, answered, code) in [
-            (403, "AccessDenied", ErrorCode::SinkRejected),
-            (404, "NoSuchBucket", ErrorCode::SinkRejected),
-            (400, "InvalidRequest", ErrorCode::SinkRejected),
-            (400, "BadDigest", ErrorCode::SinkUnavailable),
-            (503, "SlowDown", ErrorCode::SinkUnavailable),
-            (500, "InternalError", ErrorCode::SinkUnavailable),
-            (429, "", ErrorCode::SinkUnavailable),
-            (400, "KMS.ThrottlingException", ErrorCode::SinkUnavailable),
-        ] {
-            let error = bucket(status, answered).get("a/key").await.unwrap_err();
-            assert_eq!(error.code(), code, "{status} {answered}");
-            assert!(error.to_string().contains("s3://b/a/key"), "{error}");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_not_there_or_is_there_already_is_an_answer_and_no_error() {
-        assert_eq!(bucket(404, "NoSuchKey").get("k").await.unwrap(), None);
-        assert_eq!(bucket(404, "").size("k").await.unwrap(), None);
-        let exists = bucket(412, "PreconditionFailed");
-        assert_eq!(exists.create("k", Bytes::new()).await.unwrap(), Created::AlreadyExists);
-        for (status, code) in [
-            (404, "NoSuchKey"),
-            (409, "ConditionalRequestConflict"),
-            (412, "PreconditionFailed"),
-        ] {
-            let replaced = bucket(status, code).replace("k", Bytes::new(), "etag").await;
-            assert_eq!(replaced.unwrap(), Replaced::Changed, "{code}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_upload_that_is_gone_has_expired_and_is_aborted() {
-        let gone = bucket(404, "NoSuchUpload");
-        assert_eq!(gone.complete(&uploaded()).await.unwrap(), Completed::Expired);
-        let upload = Upload {
-            key: "k".to_owned(),
-            id: "u".to_owned(),
-            token: "t".to_owned(),
-        };
-        assert!(gone.abort(&upload).await.is_ok());
-        let error = bucket(403, "AccessDenied").complete(&uploaded()).await.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::SinkRejected);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -16,13 +17,23 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// The heads of requests, line by line, in lower case.
+pub(crate) type Heads = Arc<Mutex<Vec<Vec<String>>>>;
+
 /// Clients of a service that gives this answer, once for each request, and is asked once for each call.
 pub(crate) fn clients_of(answer: Answer) -> Aws {
+    recorded(answer).0
+}
+
+/// The same, and what they say in the heads of their requests.
+pub(crate) fn recorded(answer: Answer) -> (Aws, Heads) {
+    let heads = Heads::default();
+    let seen = Arc::clone(&heads);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            answer_one(&stream.unwrap(), &answer);
+            answer_one(&stream.unwrap(), &answer, &seen);
         }
     });
     let credentials = Credentials::new("key", "secret", None, None, "test");
@@ -31,12 +42,13 @@ pub(crate) fn clients_of(answer: Answer) -> Aws {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(RetryConfig::disabled())
         .endpoint_url(format!("http://{address}"));
-    Aws::load(config)
+    (Aws::load(config), heads)
 }
 
-fn answer_one(mut stream: &TcpStream, answer: &Answer) {
+fn answer_one(mut stream: &TcpStream, answer: &Answer, heads: &Heads) {
     let mut request = BufReader::new(stream);
     let (mut length, mut is_head) = (0, false);
+    let mut head = Vec::new();
     loop {
         let mut line = String::new();
         request.read_line(&mut line).unwrap();
@@ -48,7 +60,9 @@ fn answer_one(mut stream: &TcpStream, answer: &Answer) {
         if line.is_empty() {
             break;
         }
+        head.push(line);
     }
+    heads.lock().unwrap().push(head);
     // Unread bytes would reset the connection, and the answer with it.
     request.read_exact(&mut vec![0; length]).unwrap();
     let Answer {

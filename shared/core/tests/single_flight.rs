@@ -4,17 +4,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode};
-use tidemark::ledger::Taken;
+use tidemark::ledger::{Lease, Ledger, Taken};
 use tidemark::model::kept::{BusyTable, PausedTable};
 use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, Moment};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
+use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
 use tidemark::steps::run::{Pipeline, RunOutcome};
-use tidemark::testing::MemoryFiles;
 use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, name, of_run, spec, spec_with};
+use tidemark::testing::{MemoryFiles, MemoryStore};
 
 /// Rows for a window of three slices.
 fn world() -> World {
@@ -336,5 +338,57 @@ async fn a_lease_that_is_none_is_refused_by_its_key() {
         assert_eq!(failed.error, ErrorCode::LedgerInvalid.name());
         assert!(failed.cause.contains("p/_ledger/dbo.t/lease.json"), "{failed:?}");
         assert!(failed.cause.contains("delete it"), "{failed:?}");
+    }
+}
+
+/// A bucket that takes every write, as object stores do that do not know conditions.
+struct Careless {
+    store: MemoryStore,
+    creates: bool,
+}
+
+impl ReadObjects for Careless {
+    async fn get(&self, key: &str) -> Result<Option<Object>, Error> {
+        self.store.get(key).await
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, Error> {
+        self.store.size(key).await
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.store.folders(prefix).await
+    }
+}
+
+impl CreateObjects for Careless {
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created, Error> {
+        if self.creates {
+            return self.store.create(key, body).await;
+        }
+        self.store.overwrite(key, body);
+        Ok(Created::Created)
+    }
+}
+
+impl ReplaceObjects for Careless {
+    async fn replace(&self, key: &str, body: Bytes, _expected: &str) -> Result<Replaced, Error> {
+        self.store.overwrite(key, body);
+        Ok(Replaced::Replaced)
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_ignores_conditions_is_refused_at_the_first_run_of_a_table() {
+    for (creates, ignored) in [(false, "If-None-Match"), (true, "If-Match")] {
+        let store = Careless {
+            store: MemoryStore::default(),
+            creates,
+        };
+        let (table, now) = (name(), world().context.get().now);
+        let ledger = Ledger::new(&store, PREFIX, &table);
+        let error = Lease::new(&ledger, "run", Leases::Taken).take(now).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::SinkRejected);
+        assert!(error.to_string().contains(&format!("ignores {ignored}")), "{error}");
     }
 }

@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tidemark::error::Result;
+use tidemark::model::bucket::BucketFacts;
+use tidemark::model::budget::Budget;
 use tidemark::model::names::ObjectName;
 use tidemark::model::server::{ServerSettings, Tls};
 
@@ -31,6 +33,8 @@ pub struct SinkConfig {
     pub bucket: String,
     /// `SINK_PREFIX`
     pub prefix: String,
+    /// `SINK_BUCKET_OWNER`, `SINK_KMS_KEY_ARN` and `SINK_SIGNED_PAYLOADS`; nothing of it is said, by default.
+    pub facts: BucketFacts,
 }
 
 /// Which table of which server holds the watermarks.
@@ -64,9 +68,19 @@ fn sink(environment: &mut Environment) -> SinkConfig {
     if prefix.len() > MAX_PREFIX_BYTES {
         environment.complain(format!("SINK_PREFIX is longer than {MAX_PREFIX_BYTES} bytes"));
     }
+    let owner = environment.optional("SINK_BUCKET_OWNER");
+    let is_account = |owner: &String| owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit());
+    if !owner.as_ref().is_none_or(is_account) {
+        environment.complain("SINK_BUCKET_OWNER is not the id of an account, 12 digits".into());
+    }
     SinkConfig {
         bucket: environment.required("SINK_BUCKET"),
         prefix,
+        facts: BucketFacts {
+            owner,
+            kms_key: environment.optional("SINK_KMS_KEY_ARN"),
+            signs_payloads: environment.one_of("SINK_SIGNED_PAYLOADS", &[("true", true), ("false", false)], false),
+        },
     }
 }
 
@@ -144,7 +158,7 @@ fn control_table(environment: &mut Environment) -> ServerSettings {
 
 fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
     let choices = [("sql", StoreChoice::Sql), ("s3", StoreChoice::S3)];
-    match environment.one_of("WATERMARK_STORE", &choices, StoreChoice::Sql) {
+    match environment.one_of("WATERMARK_STORE", &choices, StoreChoice::S3) {
         StoreChoice::S3 => Some(WatermarkConfig::S3),
         StoreChoice::Sql => {
             let server = control_table(environment);
@@ -156,6 +170,40 @@ fn watermarks(environment: &mut Environment) -> Option<WatermarkConfig> {
                 procedure: procedure?,
             }))
         }
+    }
+}
+
+fn budget(environment: &mut Environment) -> Budget {
+    let mut limit = |name, unit| Some(environment.number(name, unit, 0..=u64::MAX, 0)).filter(|&limit| limit > 0);
+    Budget {
+        rows: limit("RUN_BUDGET_ROWS", "a number of rows"),
+        bytes: limit("RUN_BUDGET_BYTES", "a number of bytes"),
+    }
+}
+
+/// What metrics are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// `METRICS_STACK`: what keeps them apart from those of other deployments of the account.
+    pub stack: String,
+    /// `METRICS_PER_TABLE`: whether there are metrics of each table beside those of all together; there are not, by default.
+    pub per_table: bool,
+}
+
+impl MetricsConfig {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` names everything that is wrong with it.
+    pub fn read(mut environment: Environment) -> Result<Self> {
+        let value = Self {
+            stack: environment
+                .optional("METRICS_STACK")
+                .unwrap_or_else(|| "tidemark".into()),
+            per_table: environment.one_of("METRICS_PER_TABLE", &[("true", true), ("false", false)], false),
+        };
+        environment.checked(Some(value))
     }
 }
 
@@ -225,6 +273,8 @@ pub struct CopyConfig {
     pub sink_secret_arns: Vec<String>,
     /// What fills the gaps of these secrets.
     pub sinks: ServerSettings,
+    /// `RUN_BUDGET_ROWS` and `RUN_BUDGET_BYTES`: how much a run may copy of a table; 0, the default, is no limit.
+    pub budget: Budget,
     /// `MASK_SECRET_ARN`: the secret with the key of hashes, for tables whose columns are hashed.
     pub mask_secret: Option<String>,
 }
@@ -256,6 +306,7 @@ impl CopyConfig {
             part_bytes,
             sink_secret_arns: environment.list("SINK_SECRET_ARNS"),
             sinks: server(&mut environment, String::new(), &SINK),
+            budget: budget(&mut environment),
             mask_secret: environment.optional("MASK_SECRET_ARN"),
         };
         environment.checked(Some(value))
@@ -271,6 +322,8 @@ pub struct UpdateConfig {
     pub source: ServerSettings,
     /// The pointer.
     pub watermarks: WatermarkConfig,
+    /// As copy-delta's.
+    pub budget: Budget,
 }
 
 impl UpdateConfig {
@@ -281,10 +334,12 @@ impl UpdateConfig {
     /// `InvalidConfig` names everything that is wrong with it.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
+        let budget = budget(&mut environment);
         let value = watermarks(&mut environment).map(|watermarks| Self {
             sink,
             source,
             watermarks,
+            budget,
         });
         environment.checked(value)
     }

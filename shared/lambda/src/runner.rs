@@ -14,10 +14,15 @@ use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
+use crate::config::{Environment, MetricsConfig};
 use crate::{logs, telemetry};
 
 /// Set by the Lambda service for every function, and by nothing else.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
+/// Bytes of an answer at most: a state carries 256 KiB, and more is in it than the answer
+/// (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
+const MAX_ANSWER_BYTES: usize = 250_000;
 
 /// Reads an event.
 ///
@@ -73,18 +78,23 @@ fn checked(event: Value) -> Result<Value> {
 async fn in_lambda<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<T>) -> ExitCode {
     logs::start(std::io::stdout);
     let step = &step;
+    let metrics = &MetricsConfig::read(Environment::from_process());
     let handler = service_fn(move |event: LambdaEvent<Value>| async move {
         let context = RunContext {
             now: OffsetDateTime::now_utc(),
             deadline: Some(deadline(event.context.deadline())),
             ..RunContext::unbounded()
         };
-        let answer = step(event.payload, context).await.and_then(|answer| {
-            for measured in answer.metrics() {
-                println!("{}", telemetry::embedded(&measured, context.now));
-            }
-            to_json(answer)
-        });
+        let tables = event.payload["tables"].as_array().map(Vec::len);
+        let answer = match metrics {
+            Ok(metrics) => step(event.payload, context).await.and_then(|answer| {
+                for measured in answer.metrics() {
+                    println!("{}", telemetry::embedded(&measured, metrics, context.now));
+                }
+                carried(to_json(answer)?, tables)
+            }),
+            Err(error) => Err(error.clone()),
+        };
         answer.map_err(|error| {
             let diagnostic = Diagnostic {
                 error_type: error.code().to_string(),
@@ -105,6 +115,25 @@ async fn in_lambda<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<
             ExitCode::FAILURE
         }
     }
+}
+
+/// The answer, if the state machine can carry it.
+///
+/// # Errors
+///
+/// `InvalidInput`, with how many tables would fit: nothing catches what a payload that is too large ends with.
+fn carried(answer: Value, tables: Option<usize>) -> Result<Value> {
+    let bytes = answer.to_string().len();
+    let Some(tables) = tables.filter(|_| bytes > MAX_ANSWER_BYTES) else {
+        return Ok(answer);
+    };
+    let fit = tables * MAX_ANSWER_BYTES / bytes;
+    let message = format!(
+        "the run is too large: what this step answers for its {tables} tables has {bytes} bytes, and a state of Step Functions carries \
+         {MAX_ANSWER_BYTES}. Give a run {fit} of these tables at most, or keep them in a list (TableListKey), which is copied in runs of \
+         TablesPerRun tables"
+    );
+    Err(Error::new(ErrorCode::InvalidInput, message))
 }
 
 /// The wall-clock deadline of an invocation on the monotonic clock.
@@ -234,5 +263,21 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::InvalidInput);
             assert!(error.to_string().contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_no_state_can_carry_is_refused_with_how_many_tables_fit() {
+        let answer = |tables: usize| json!({ "tables": vec!["x".repeat(997); tables] });
+        assert_eq!(carried(answer(100), Some(100)).unwrap(), answer(100));
+        let error = carried(answer(500), Some(500)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput);
+        let text = error.to_string();
+        assert!(text.contains("its 500 tables has 500012 bytes"), "{text}");
+        assert!(
+            text.contains("249 of these tables at most") && text.contains("TableListKey"),
+            "{text}"
+        );
+        // What is not of many tables is bounded in other ways.
+        assert!(carried(answer(500), None).is_ok());
     }
 }

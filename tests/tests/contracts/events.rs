@@ -9,6 +9,7 @@ use tidemark::model::watermark::{StoreType, StoredWatermark, Watermark};
 use tidemark::steps::copy::CopyRequest;
 use tidemark::steps::lookup_new::LookupNewRequest;
 use tidemark::steps::lookup_old::LookupOldRequest;
+use tidemark::steps::report_failed::ReportFailedRequest;
 use tidemark::steps::split::SplitRequest;
 use tidemark::steps::update::UpdateRequest;
 use tidemark::steps::update_all::UpdateAllRequest;
@@ -24,6 +25,7 @@ fn the_example_events_decode() {
     decode::<CopyRequest>(json("events/copy-delta.json")).unwrap();
     decode::<UpdateRequest>(json("events/update-watermark.json")).unwrap();
     decode::<UpdateAllRequest>(json("events/update-watermark-empty.json")).unwrap();
+    decode::<ReportFailedRequest>(json("events/update-watermark-failed.json")).unwrap();
     let wrong = json!({ "run_id": "r", "windows": [{ "table": "t", "widow": "4" }] });
     let error = decode::<UpdateAllRequest>(wrong).unwrap_err().to_string();
     assert!(error.contains("windows[0]") && error.contains("widow"), "{error}");

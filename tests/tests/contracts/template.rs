@@ -77,6 +77,9 @@ fn deployed(template: &str, function: &str) -> Environment {
         "SOURCE_READ_INTENT" => "false",
         "SOURCE_PORT" | "SINK_PORT" | "WATERMARK_PORT" => "1433",
         "WATERMARK_STORE" => "sql",
+        "METRICS_PER_TABLE" | "SINK_SIGNED_PAYLOADS" => "false",
+        "RUN_BUDGET_ROWS" | "RUN_BUDGET_BYTES" => "0",
+        "SINK_BUCKET_OWNER" => "111122223333",
         "PART_BYTES" => "8388608",
         "SOURCE_SILENCE_SECONDS" => "300",
         "WATERMARK_TABLE" => "dbo.deployed_table",
@@ -98,6 +101,7 @@ fn every_function_is_given_what_it_reads() {
     let update = UpdateConfig::read(deployed(&template, "UpdateWatermarkFunction")).unwrap();
     for sink in [&old.sink, &new.sink, &copy.sink, &update.sink] {
         assert_eq!((sink.bucket.as_str(), sink.prefix.as_str()), ("deployed", "deployed"));
+        assert_eq!(sink.facts.kms_key.as_deref(), Some("deployed"));
     }
     assert_eq!(copy.sink_secret_arns, ["arn:one", "arn:two"]);
     let tidemark_lambda::config::WatermarkConfig::Sql(store) = update.watermarks else {
@@ -116,7 +120,7 @@ fn the_template_sets_the_variables_that_the_code_reads_and_no_others() {
     let of_ours = |name: &str| {
         let is_name = name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
         is_name
-            && ["SOURCE_", "SINK_", "WATERMARK_", "PART_", "MASK_"]
+            && ["SOURCE_", "SINK_", "WATERMARK_", "PART_", "MASK_", "METRICS_", "RUN_"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
     };

@@ -1,4 +1,6 @@
-//! What the steps measure, by name. All metrics are per table.
+//! What the steps measure, by name.
+
+use crate::model::names::ObjectName;
 
 /// A measured value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,17 +13,21 @@ pub enum Metric {
     PartsWritten(u64),
     /// Rows committed on the source after their window was copied.
     LateRows(u64),
+    /// Windows of which nobody knows whether they have late rows.
+    LateRowsUnknown(u64),
     /// How far the committed watermark is behind the clock; time columns only.
     WatermarkLagSeconds(u64),
     /// Full loads of a tracked table whose version had expired.
     Reinitializations(u64),
+    /// Tables of a run that failed.
+    TablesFailed(u64),
 }
 
-/// The metrics of one table.
+/// What was measured of a table or, without one, of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableMetrics {
-    /// The table's name.
-    pub table: String,
+pub struct Measurement {
+    /// The table.
+    pub table: Option<ObjectName>,
     /// What was measured.
     pub metrics: Vec<Metric>,
 }

@@ -3,6 +3,8 @@
 //! No module here does I/O or knows SQL. Parsers are the only way in: a value of a type in here is valid.
 
 pub mod audit;
+pub mod bucket;
+pub mod budget;
 pub mod field_ids;
 pub mod format;
 pub mod hold;

@@ -1,6 +1,6 @@
-//! What a run may copy at most: an execution of a Standard state machine ends after 25,000 events, caught by nobody
-//! (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>), and every later run that copies the same windows
-//! would end where this one did.
+//! What a run may copy at most: an execution of a Standard state machine ends after 25,000 events, caught by nobody, and its states
+//! carry 256 KiB (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>). Every later run that copies the same
+//! windows would end where this one did.
 
 use crate::model::lookup::CopyWindow;
 use crate::model::names::ObjectName;
@@ -12,16 +12,31 @@ const EVENTS_OF_A_WINDOW: usize = 17;
 /// Events of a slice: its iteration and one task.
 const EVENTS_OF_A_SLICE: usize = 7;
 
+/// Bytes of the payload that windows may take, as they are named and as they are reported once they are committed; the rest is for
+/// tables that are unchanged, have failed or have notes.
+const BYTES: usize = 200_000;
+/// Bytes of the report of a committed window beside the names in it.
+const BYTES_OF_A_REPORT: usize = 170;
+
+/// Bytes that a window takes of the payload, at its most.
+fn bytes_of(window: &CopyWindow) -> usize {
+    let named = serde_json::to_vec(window).map_or(0, |text| text.len());
+    let names = window.table.to_string().len() + 2 * window.window.to_string().len();
+    named.max(BYTES_OF_A_REPORT + names)
+}
+
 /// Takes out of `windows` those that do not fit into this run any more, and names their tables. Windows come first as they
 /// stand, and at least one stays.
 pub(crate) fn hold_back(windows: &mut Vec<CopyWindow>) -> Vec<ObjectName> {
-    let mut events = 0;
+    let (mut events, mut bytes) = (0, 0);
     let mut waiting = Vec::new();
     windows.retain(|window| {
         let own = EVENTS_OF_A_WINDOW + EVENTS_OF_A_SLICE * window.slices;
-        let stays = events == 0 || events + own <= EVENTS;
+        let own_bytes = bytes_of(window);
+        let stays = events == 0 || events + own <= EVENTS && bytes + own_bytes <= BYTES;
         if stays {
             events += own;
+            bytes += own_bytes;
         } else {
             waiting.push(window.table.clone());
         }
@@ -31,7 +46,7 @@ pub(crate) fn hold_back(windows: &mut Vec<CopyWindow>) -> Vec<ObjectName> {
         tracing::warn!(
             windows = windows.len(),
             waiting = waiting.len(),
-            "The windows have more slices than one run can copy; the next run copies those that wait."
+            "There are more windows, or slices of them, than one run can copy; the next run copies those that wait."
         );
     }
     waiting
@@ -68,10 +83,23 @@ mod tests {
     #[test]
     fn a_run_copies_what_its_history_can_hold() {
         assert_eq!(held_back(&[]), (0, vec![]));
-        assert_eq!(held_back(&[1; 800]), (800, vec![]));
+        assert_eq!(held_back(&[1; 400]), (400, vec![]));
         let (copied, waiting) = held_back(&[500; 10]);
         assert_eq!((copied, waiting.len()), (5, 5));
         assert!(copied * (17 + 7 * 500) < 25_000, "and has room for what is tried again");
+    }
+
+    #[test]
+    fn a_run_copies_what_its_payload_can_hold() {
+        let mut windows = windows(&[1; 800]);
+        let waiting = hold_back(&mut windows);
+        let all: usize = windows.iter().map(bytes_of).sum();
+        assert!(
+            windows.len() > 400 && windows.len() + waiting.len() == 800,
+            "{}",
+            windows.len()
+        );
+        assert!(all <= BYTES && serde_json::to_vec(&windows).unwrap().len() < 256 * 1024);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::budget::Budget;
 use crate::model::lease::Leases;
-use crate::model::metric::TableMetrics;
+use crate::model::metric::Measurement;
 
 /// What is kept back from an invocation's time to answer.
 pub const ANSWER_MARGIN: Duration = Duration::from_secs(20);
@@ -34,6 +35,8 @@ pub struct RunContext {
     pub progress: fn(Progress),
     /// Whether the run takes the leases of its tables.
     pub leases: Leases,
+    /// How much the run may copy of a table.
+    pub budget: Budget,
 }
 
 impl RunContext {
@@ -45,6 +48,7 @@ impl RunContext {
             deadline: None,
             progress: |_| {},
             leases: Leases::Taken,
+            budget: Budget::default(),
         }
     }
 
@@ -81,7 +85,7 @@ impl RunContext {
 /// The answer of a step.
 pub trait Measured: Serialize {
     /// What the step measured.
-    fn metrics(&self) -> Vec<TableMetrics> {
+    fn metrics(&self) -> Vec<Measurement> {
         Vec::new()
     }
 }

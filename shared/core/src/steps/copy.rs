@@ -12,6 +12,7 @@ use super::merge_slice::{DecidedSlice, Merging};
 use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, within};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Lease, Ledger, Taken};
+use crate::model::budget::Spent;
 use crate::model::kept::KeptTable;
 use crate::model::lookup::Split;
 use crate::model::names::ObjectName;
@@ -68,6 +69,8 @@ pub enum CopyAnswer {
     Split(Split),
     /// It is left alone: another run is copying its table, or somebody has paused it.
     Kept(KeptTable),
+    /// It is left to the next run, because this one has copied as much of its table as it may.
+    Stopped(StoppedSlice),
     /// What would be run, for a dry run.
     DryRun(CopyDryRun),
 }
@@ -89,6 +92,21 @@ pub struct CopiedSlice {
     pub key: Option<String>,
     /// Whether an earlier or concurrent attempt had copied it.
     pub resumed: bool,
+}
+
+/// A slice that is left to the next run.
+#[derive(Debug, Serialize)]
+pub struct StoppedSlice {
+    /// The table.
+    pub table: ObjectName,
+    /// The window.
+    pub window: WindowName,
+    /// The slice.
+    pub slice: SliceId,
+    /// Rows that this run has copied of the window.
+    pub rows_copied: u64,
+    /// Bytes of their files.
+    pub bytes_copied: u64,
 }
 
 /// What would be run for a slice.
@@ -167,10 +185,8 @@ where
         Decided::NotYet(attempt) => attempt,
     };
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
-    if let Taken::KeptBy(keeper) = lease.take(context.now).await? {
-        let kept = KeptTable::new(table.clone(), keeper);
-        kept.tell();
-        return Ok(CopyAnswer::Kept(kept));
+    if let Some(left) = left(&ledger, &plan, &request, &lease, context).await? {
+        return Ok(left);
     }
     let copying = Copying {
         plan: &plan,
@@ -201,6 +217,33 @@ where
             Err(error.context(&table))
         }
     }
+}
+
+/// Why the slice is left to somebody else, if it is. If it is not, the lease is this run's.
+async fn left<S>(
+    ledger: &Ledger<'_, S>,
+    plan: &Plan,
+    request: &CopyRequest,
+    lease: &Lease<'_, S>,
+    context: RunContext,
+) -> Result<Option<CopyAnswer>>
+where
+    S: ReadObjects + CreateObjects + ReplaceObjects,
+{
+    if !context.budget.is_unlimited() {
+        let spent = ledger.spent(plan, &request.run_id).await?;
+        if context.budget.is_spent(spent) {
+            return Ok(Some(stopped(request, spent)));
+        }
+    }
+    Ok(match lease.take(context.now).await? {
+        Taken::Ours => None,
+        Taken::KeptBy(keeper) => {
+            let kept = KeptTable::new(request.table.clone(), keeper);
+            kept.tell();
+            Some(CopyAnswer::Kept(kept))
+        }
+    })
 }
 
 /// When a slice is given up.
@@ -279,6 +322,19 @@ impl Copying<'_> {
         let resumed = lost.is_some();
         Ok(DecidedSlice { record, resumed })
     }
+}
+
+fn stopped(request: &CopyRequest, spent: Spent) -> CopyAnswer {
+    let (table, window, slice) = (request.table.clone(), request.window.clone(), request.slice.clone());
+    let Spent { rows, bytes } = spent;
+    tracing::warn!(%table, %window, %slice, rows, bytes, "The budget of the table is spent; the next run copies this slice.");
+    CopyAnswer::Stopped(StoppedSlice {
+        table,
+        window,
+        slice,
+        rows_copied: rows,
+        bytes_copied: bytes,
+    })
 }
 
 fn no_rows(plan: &Plan) -> Error {

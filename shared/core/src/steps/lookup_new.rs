@@ -135,17 +135,12 @@ where
     )
     .await?;
     let mut answer = answer(done, failed);
-    let lease_of = async |table: &ObjectName| {
-        let ledger = Ledger::new(store, prefix, table);
-        Lease::new(&ledger, &run_id, context.leases).give_back().await
-    };
     if !planning.dry_run {
-        let Leaving { failed, kept } = leave(answer.failed, lease_of).await;
-        answer.failed = failed;
-        answer.kept.extend(kept);
-        for table in &answer.waiting {
-            drop(lease_of(table).await);
-        }
+        let lease_of = async |table: &ObjectName| {
+            let ledger = Ledger::new(store, prefix, table);
+            Lease::new(&ledger, &run_id, context.leases).give_back().await
+        };
+        give_back(&mut answer, lease_of).await;
     }
     tracing::info!(
         run_id,
@@ -159,6 +154,17 @@ where
         "New watermarks looked up."
     );
     Ok(answer)
+}
+
+/// Gives back the leases of tables that this run does not go on with.
+async fn give_back(answer: &mut NewWatermarks, lease_of: impl AsyncFn(&ObjectName) -> Result<Option<Keeper>>) {
+    let Leaving { failed, kept } = leave(std::mem::take(&mut answer.failed), &lease_of).await;
+    answer.failed = failed;
+    answer.kept.extend(kept);
+    for table in &answer.waiting {
+        // It expires otherwise.
+        drop(lease_of(table).await);
+    }
 }
 
 /// What is to be done with a table.

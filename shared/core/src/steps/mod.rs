@@ -15,6 +15,7 @@ pub mod lookup_old;
 mod merge_slice;
 pub mod pause;
 mod pointer;
+pub mod report_failed;
 pub mod run;
 pub mod split;
 pub mod start_over;

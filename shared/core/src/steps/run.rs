@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::budget::StoppedTable;
 use crate::model::kept::{KeptTable, KeptTables};
 use crate::model::lookup::{CopyWindow, EmptyWindow, Split};
 use crate::model::names::ObjectName;
@@ -64,6 +65,8 @@ pub struct RunOutcome {
     pub failed: Vec<FailedTable>,
     /// The tables that were left alone.
     pub kept: KeptTables,
+    /// The tables whose budget is spent.
+    pub stopped: Vec<StoppedTable>,
 }
 
 /// What became of a window of a run.
@@ -73,6 +76,8 @@ pub enum WindowOutcome {
     Committed(Committed),
     /// It is left to another run, or until its table is resumed.
     Kept(KeptTable),
+    /// The budget of its table is spent.
+    Stopped(StoppedTable),
 }
 
 impl WindowOutcome {
@@ -81,7 +86,7 @@ impl WindowOutcome {
     pub fn committed(self) -> Option<Committed> {
         match self {
             Self::Committed(committed) => Some(committed),
-            Self::Kept(_) => None,
+            Self::Kept(_) | Self::Stopped(_) => None,
         }
     }
 }
@@ -141,6 +146,7 @@ where
             let of_run = WindowOfRun::from(&window);
             match self.copy_window(run_id, &of_run, window.slices).await? {
                 WindowOutcome::Committed(committed) => outcome.committed.push(committed),
+                WindowOutcome::Stopped(stopped) => outcome.stopped.push(stopped),
                 WindowOutcome::Kept(KeptTable::Busy(busy)) => outcome.kept.busy.push(busy),
                 WindowOutcome::Kept(KeptTable::Paused(paused)) => outcome.kept.paused.push(paused),
             }
@@ -191,6 +197,7 @@ where
             }
             match self.update(run_id, window).await? {
                 UpdateAnswer::Committed(committed) => return Ok(WindowOutcome::Committed(committed)),
+                UpdateAnswer::Stopped(stopped) => return Ok(WindowOutcome::Stopped(stopped)),
                 UpdateAnswer::Busy(busy) => return Ok(WindowOutcome::Kept(KeptTable::Busy(busy))),
                 UpdateAnswer::Paused(paused) => return Ok(WindowOutcome::Kept(KeptTable::Paused(paused))),
                 UpdateAnswer::Split(again) => slices = again.slices,

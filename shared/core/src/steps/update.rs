@@ -10,9 +10,10 @@ use super::commit::{Commit, Committing, Missing};
 use super::pointer;
 use crate::error::Result;
 use crate::ledger::{Lease, Ledger, Taken};
+use crate::model::budget::{Spent, StoppedTable};
 use crate::model::kept::{BusyTable, KeptTable, PausedTable};
 use crate::model::manifest::Manifest;
-use crate::model::metric::{Metric, TableMetrics};
+use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
 use crate::model::slice_id::SliceId;
@@ -64,6 +65,8 @@ pub enum UpdateAnswer {
     Busy(BusyTable),
     /// Slices have yet to be copied, and somebody has paused the table.
     Paused(PausedTable),
+    /// Slices have yet to be copied, and this run has copied as much of the table as it may.
+    Stopped(StoppedTable),
 }
 
 /// Slices to copy before a window can be committed.
@@ -106,7 +109,7 @@ pub struct Committed {
 }
 
 impl Measured for UpdateAnswer {
-    fn metrics(&self) -> Vec<TableMetrics> {
+    fn metrics(&self) -> Vec<Measurement> {
         let Self::Committed(window) = self else {
             return Vec::new();
         };
@@ -115,11 +118,14 @@ impl Measured for UpdateAnswer {
             Metric::BytesWritten(window.bytes),
             Metric::PartsWritten(window.objects as u64),
         ];
-        metrics.extend(window.late_rows.map(Metric::LateRows));
+        metrics.push(match window.late_rows {
+            Some(rows) => Metric::LateRows(rows),
+            None => Metric::LateRowsUnknown(1),
+        });
         metrics.extend(window.lag_seconds.map(Metric::WatermarkLagSeconds));
         metrics.extend(window.supersedes.as_ref().map(|_| Metric::Reinitializations(1)));
-        vec![TableMetrics {
-            table: window.table.to_string(),
+        vec![Measurement {
+            table: Some(window.table.clone()),
             metrics,
         }]
     }
@@ -181,10 +187,18 @@ where
             lease.try_to_give_back().await;
             Ok(UpdateAnswer::Committed(*committed))
         }
-        Ok(Ended::Waits(missing)) => Ok(match taken {
-            Taken::Ours => waits(request, missing),
-            Taken::KeptBy(keeper) => kept(KeptTable::new(request.table.clone(), keeper)),
-        }),
+        Ok(Ended::Waits(missing)) => match taken {
+            Taken::KeptBy(keeper) => Ok(kept(KeptTable::new(request.table.clone(), keeper))),
+            Taken::Ours if context.budget.is_unlimited() => Ok(waits(request, missing)),
+            Taken::Ours => {
+                let spent = ledger.spent(&plan, &request.run_id).await?;
+                if !context.budget.is_spent(spent) {
+                    return Ok(waits(request, missing));
+                }
+                lease.try_to_give_back().await;
+                Ok(stopped(request, spent, missing.slices.len()))
+            }
+        },
         Err(error) => {
             if !error.code().is_retryable() {
                 lease.try_to_give_back().await;
@@ -242,6 +256,22 @@ where
         pointer::advance(ports.watermarks, ledger, plan, &manifest).await?;
     }
     Ok(Ended::Committed(Box::new(committed(plan, manifest, context.now))))
+}
+
+fn stopped(request: UpdateRequest, spent: Spent, slices_left: usize) -> UpdateAnswer {
+    let UpdateRequest { table, window, .. } = request;
+    let Spent { rows, bytes } = spent;
+    tracing::warn!(
+        %table, %window, rows, bytes, slices_left,
+        "The budget of the table is spent; the next run goes on with the slices that are left."
+    );
+    UpdateAnswer::Stopped(StoppedTable {
+        table,
+        window,
+        rows,
+        bytes,
+        slices_left,
+    })
 }
 
 fn kept(table: KeptTable) -> UpdateAnswer {

@@ -78,7 +78,7 @@ where
                     let message = format!("window {window} of {table} has {} slices to copy first", slices.len());
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
-                UpdateAnswer::Busy(_) | UpdateAnswer::Paused(_) => {
+                UpdateAnswer::Busy(_) | UpdateAnswer::Paused(_) | UpdateAnswer::Stopped(_) => {
                     let message = format!("window {window} of {table} has slices to copy first");
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }

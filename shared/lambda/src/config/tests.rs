@@ -13,12 +13,27 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 }
 
 #[test]
-fn defaults_suit_the_tutorial() {
+fn defaults_suit_a_first_deployment() {
     let config = UpdateConfig::read(environment(&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")])).unwrap();
     assert_eq!(config.sink.prefix, "tidemark");
     assert_eq!((config.source.tls, config.source.read_intent), (None, false));
+    assert_eq!(
+        config.watermarks,
+        WatermarkConfig::S3,
+        "a login that may only read is enough"
+    );
+}
+
+#[test]
+fn the_control_table_is_by_default_that_of_the_tutorial() {
+    let config = UpdateConfig::read(environment(&[
+        ("SINK_BUCKET", "b"),
+        ("SOURCE_SECRET_ARN", "arn"),
+        ("WATERMARK_STORE", "sql"),
+    ]));
+    let config = config.unwrap();
     let WatermarkConfig::Sql(store) = config.watermarks else {
-        panic!("sql is the default")
+        panic!("it is chosen")
     };
     let server = ServerSettings {
         is_written: true,
@@ -41,6 +56,8 @@ fn everything_missing_is_reported_at_once() {
         ("SOURCE_PORT", "high"),
         ("SINK_PORT", "0"),
         ("SOURCE_READ_INTENT", "yes"),
+        ("SINK_BUCKET_OWNER", "1111-2222-3333"),
+        ("SINK_SIGNED_PAYLOADS", "1"),
     ]))
     .unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidConfig);
@@ -53,14 +70,17 @@ fn everything_missing_is_reported_at_once() {
         "SOURCE_PORT is not a port from 1 to 65535",
         "SINK_PORT",
         "SOURCE_READ_INTENT is 'yes'",
+        "SINK_BUCKET_OWNER is not the id of an account",
+        "SINK_SIGNED_PAYLOADS is '1'",
     ] {
         assert!(error.to_string().contains(name), "{error}");
     }
 }
 
-const SHARED: [(&str, &str); 8] = [
+const SHARED: [(&str, &str); 9] = [
     ("SINK_BUCKET", "b"),
     ("SOURCE_SECRET_ARN", "arn"),
+    ("WATERMARK_STORE", "sql"),
     ("SOURCE_HOST", "source"),
     ("SOURCE_PORT", "1500"),
     ("SOURCE_DATABASE", "sales"),
@@ -73,7 +93,7 @@ fn control_table_of(variables: &[(&str, &str)]) -> (ServerSettings, ServerSettin
     let config = UpdateConfig::read(environment(variables)).unwrap();
     match config.watermarks {
         WatermarkConfig::Sql(store) => (config.source, store.server),
-        WatermarkConfig::S3 => panic!("sql is the default"),
+        WatermarkConfig::S3 => panic!("sql is chosen"),
     }
 }
 
@@ -122,6 +142,54 @@ fn only_the_secrets_that_are_named_are_those_of_sinks() {
 
 #[test]
 fn the_s3_store_needs_no_server() {
-    let config = LookupOldConfig::read(environment(&[("SINK_BUCKET", "b"), ("WATERMARK_STORE", "s3")])).unwrap();
+    let config = LookupOldConfig::read(environment(&[("SINK_BUCKET", "b")])).unwrap();
     assert_eq!(config.watermarks, WatermarkConfig::S3);
+}
+
+#[test]
+fn metrics_are_of_a_stack_and_of_tables_where_that_is_wanted() {
+    let read = |variables: &[(&str, &str)]| MetricsConfig::read(environment(variables));
+    let metrics = |stack: &str, per_table| MetricsConfig {
+        stack: stack.to_owned(),
+        per_table,
+    };
+    assert_eq!(read(&[]).unwrap(), metrics("tidemark", false));
+    let given = [("METRICS_STACK", "dev"), ("METRICS_PER_TABLE", "true")];
+    assert_eq!(read(&given).unwrap(), metrics("dev", true));
+    let error = read(&[("METRICS_PER_TABLE", "yes")]).unwrap_err();
+    assert!(error.to_string().contains("METRICS_PER_TABLE is 'yes'"), "{error}");
+}
+
+#[test]
+fn what_is_known_of_the_bucket_is_read() {
+    let facts = |more: &[(&str, &str)]| {
+        let variables = [&[("SINK_BUCKET", "b")], more].concat();
+        LookupOldConfig::read(environment(&variables)).unwrap().sink.facts
+    };
+    assert_eq!(facts(&[]), BucketFacts::default());
+    let known = [
+        ("SINK_BUCKET_OWNER", "111122223333"),
+        ("SINK_KMS_KEY_ARN", "arn:key"),
+        ("SINK_SIGNED_PAYLOADS", "true"),
+    ];
+    let expected = BucketFacts {
+        owner: Some("111122223333".to_owned()),
+        kms_key: Some("arn:key".to_owned()),
+        signs_payloads: true,
+    };
+    assert_eq!(facts(&known), expected);
+}
+
+#[test]
+fn a_run_has_a_budget_where_one_is_given() {
+    let budget = |more: &[(&str, &str)]| {
+        let variables = [&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")], more].concat();
+        let copy = CopyConfig::read(environment(&variables)).unwrap().budget;
+        assert_eq!(UpdateConfig::read(environment(&variables)).unwrap().budget, copy);
+        (copy.rows, copy.bytes)
+    };
+    assert_eq!(budget(&[]), (None, None));
+    assert_eq!(budget(&[("RUN_BUDGET_ROWS", "0")]), (None, None));
+    let both = [("RUN_BUDGET_ROWS", "5000000"), ("RUN_BUDGET_BYTES", "100")];
+    assert_eq!(budget(&both), (Some(5_000_000), Some(100)));
 }

@@ -1,0 +1,150 @@
+//! What the bucket answers, and what it is told.
+
+use super::*;
+use crate::one_answer::{Answer, clients_of, recorded};
+
+fn bucket(status: u16, code: &str) -> S3Store {
+    let answer = Answer {
+        status,
+        content_type: "application/xml",
+        body: format!("<Error><Code>{code}</Code><Message>said so</Message></Error>"),
+    };
+    clients_of(answer).store("b")
+}
+
+fn uploaded() -> UploadedObject {
+    UploadedObject {
+        key: "k".to_owned(),
+        upload_id: "u".to_owned(),
+        token: "t".to_owned(),
+        pieces: Vec::new(),
+        bytes: 0,
+        crc64nvme: "AAAAAAAAAAA=".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_the_service_becomes_a_class_of_error() {
+    for (status, answered, code) in [
+        (403, "AccessDenied", ErrorCode::SinkRejected),
+        (404, "NoSuchBucket", ErrorCode::SinkRejected),
+        (400, "InvalidRequest", ErrorCode::SinkRejected),
+        (400, "BadDigest", ErrorCode::SinkUnavailable),
+        (503, "SlowDown", ErrorCode::SinkUnavailable),
+        (500, "InternalError", ErrorCode::SinkUnavailable),
+        (429, "", ErrorCode::SinkUnavailable),
+        (400, "KMS.ThrottlingException", ErrorCode::SinkUnavailable),
+    ] {
+        let error = bucket(status, answered).get("a/key").await.unwrap_err();
+        assert_eq!(error.code(), code, "{status} {answered}");
+        assert!(error.to_string().contains("s3://b/a/key"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_is_there_already_is_an_answer_and_no_error() {
+    assert_eq!(bucket(404, "NoSuchKey").get("k").await.unwrap(), None);
+    assert_eq!(bucket(404, "").size("k").await.unwrap(), None);
+    let exists = bucket(412, "PreconditionFailed");
+    assert_eq!(exists.create("k", Bytes::new()).await.unwrap(), Created::AlreadyExists);
+    for (status, code) in [
+        (404, "NoSuchKey"),
+        (409, "ConditionalRequestConflict"),
+        (412, "PreconditionFailed"),
+    ] {
+        let replaced = bucket(status, code).replace("k", Bytes::new(), "etag").await;
+        assert_eq!(replaced.unwrap(), Replaced::Changed, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_gone_has_expired_and_is_aborted() {
+    let gone = bucket(404, "NoSuchUpload");
+    assert_eq!(gone.complete(&uploaded()).await.unwrap(), Completed::Expired);
+    let upload = Upload {
+        key: "k".to_owned(),
+        id: "u".to_owned(),
+        token: "t".to_owned(),
+    };
+    assert!(gone.abort(&upload).await.is_ok());
+    let error = bucket(403, "AccessDenied").complete(&uploaded()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SinkRejected);
+}
+/// What each call says in its head: the line of the request, then its headers, all in lower case.
+async fn heads(facts: BucketFacts) -> Vec<Vec<String>> {
+    let answer = Answer {
+        status: 200,
+        content_type: "application/xml",
+        body: "<R><UploadId>u</UploadId></R>".to_owned(),
+    };
+    let (clients, heads) = recorded(answer);
+    let store = clients.store("b").with_facts(facts);
+    let upload = Upload {
+        key: "k".to_owned(),
+        id: "u".to_owned(),
+        token: "t".to_owned(),
+    };
+    // What they make of this answer does not matter here.
+    drop(store.get("k").await);
+    drop(store.size("k").await);
+    drop(store.folders("k/").await);
+    drop(store.create("k", Bytes::from("{}")).await);
+    drop(store.replace("k", Bytes::from("{}"), "etag").await);
+    drop(store.begin("k", "text/csv").await);
+    drop(store.upload(&upload, 1, Bytes::from("1,2")).await);
+    drop(store.abort(&upload).await);
+    drop(store.complete(&uploaded()).await);
+    let heads = heads.lock().unwrap().clone();
+    assert_eq!(heads.len(), 9);
+    heads
+}
+
+fn says(head: &[String], header: &str) -> bool {
+    head.iter().any(|line| line == header)
+}
+
+#[tokio::test]
+async fn every_call_names_the_account_that_owns_the_bucket() {
+    let facts = BucketFacts {
+        owner: Some("111122223333".to_owned()),
+        ..BucketFacts::default()
+    };
+    for head in heads(facts).await {
+        assert!(says(&head, "x-amz-expected-bucket-owner: 111122223333"), "{head:?}");
+    }
+    for head in heads(BucketFacts::default()).await {
+        assert!(!head.iter().any(|line| line.contains("owner")), "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_call_that_makes_an_object_names_the_key_it_is_encrypted_with() {
+    let facts = BucketFacts {
+        kms_key: Some("arn:aws:kms:eu-west-1:111122223333:key/1".to_owned()),
+        ..BucketFacts::default()
+    };
+    let mut made = 0;
+    for head in heads(facts).await {
+        let line = &head[0];
+        let makes = line.starts_with("put /b/k?x-id=putobject") || line.starts_with("post /b/k?uploads");
+        made += usize::from(makes);
+        let key = "x-amz-server-side-encryption-aws-kms-key-id: arn:aws:kms:eu-west-1:111122223333:key/1";
+        assert_eq!(says(&head, "x-amz-server-side-encryption: aws:kms"), makes, "{head:?}");
+        assert_eq!(says(&head, key), makes, "{head:?}");
+    }
+    assert_eq!(made, 3);
+}
+
+#[tokio::test]
+async fn the_pieces_of_an_upload_are_signed_where_that_is_asked_for() {
+    for signs_payloads in [false, true] {
+        let facts = BucketFacts {
+            signs_payloads,
+            ..BucketFacts::default()
+        };
+        let heads = heads(facts).await;
+        let is_unsigned = |head: &&Vec<String>| says(head, "x-amz-content-sha256: unsigned-payload");
+        let unsigned: Vec<_> = heads.iter().filter(is_unsigned).map(|head| &head[0]).collect();
+        assert_eq!(unsigned.len(), usize::from(!signs_payloads), "{unsigned:?}");
+    }
+}

@@ -1,0 +1,54 @@
+//! How much a run may copy of one table.
+
+use serde::Serialize;
+
+use crate::model::names::ObjectName;
+use crate::model::window::WindowName;
+
+/// How much a run may copy of one table; nothing limits it where nothing is said. Before a slice is begun, what the run has
+/// copied of the window is held against it, so a run copies at least one slice, and what is under way is finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Rows at most.
+    pub rows: Option<u64>,
+    /// Bytes of files at most.
+    pub bytes: Option<u64>,
+}
+
+impl Budget {
+    /// Whether there is no limit.
+    #[must_use]
+    pub const fn is_unlimited(&self) -> bool {
+        self.rows.is_none() && self.bytes.is_none()
+    }
+
+    /// Whether so much is all there was.
+    #[must_use]
+    pub fn is_spent(&self, spent: Spent) -> bool {
+        self.rows.is_some_and(|rows| spent.rows >= rows) || self.bytes.is_some_and(|bytes| spent.bytes >= bytes)
+    }
+}
+
+/// What a run has copied of a window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of files.
+    pub bytes: u64,
+}
+
+/// A table whose budget is spent. The next run goes on with the slices that are left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoppedTable {
+    /// The table.
+    pub table: ObjectName,
+    /// The window, of which readers see nothing yet.
+    pub window: WindowName,
+    /// Rows that this run has copied of it.
+    pub rows: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Slices that are left.
+    pub slices_left: usize,
+}

@@ -1,0 +1,70 @@
+//! The end of a run in which tables failed: their leases are given back, and how many they are is counted.
+
+use futures::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::ledger::{AT_ONCE, Lease, Ledger};
+use crate::model::metric::{Measurement, Metric};
+use crate::model::names::ObjectName;
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
+use crate::steps::context::{Measured, RunContext};
+
+/// The tables that failed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportFailedRequest {
+    /// The run, the execution's name.
+    pub run_id: String,
+    /// The tables.
+    pub failed: Vec<ObjectName>,
+}
+
+impl ReportFailedRequest {
+    /// What every line logged for this request says.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        tracing::info_span!("report_failed", run_id = %self.run_id, failed = self.failed.len())
+    }
+}
+
+/// That they are reported.
+#[derive(Debug, Serialize)]
+pub struct ReportedFailed {
+    /// How many there are.
+    pub reported: usize,
+}
+
+impl Measured for ReportedFailed {
+    fn metrics(&self) -> Vec<Measurement> {
+        vec![Measurement {
+            table: None,
+            metrics: vec![Metric::TablesFailed(self.reported as u64)],
+        }]
+    }
+}
+
+/// Counts the tables that failed, and gives this run's leases of them back, so that the next run need not wait until they expire.
+///
+/// # Errors
+///
+/// None: a lease that cannot be given back expires.
+pub async fn report_failed<S>(
+    store: &S,
+    prefix: &str,
+    request: ReportFailedRequest,
+    context: RunContext,
+) -> Result<ReportedFailed>
+where
+    S: ReadObjects + CreateObjects + ReplaceObjects,
+{
+    let run_id = &request.run_id;
+    let leases = stream::iter(&request.failed).map(|table| async move {
+        let ledger = Ledger::new(store, prefix, table);
+        Lease::new(&ledger, run_id, context.leases).try_to_give_back().await;
+    });
+    leases.buffer_unordered(AT_ONCE).collect::<()>().await;
+    Ok(ReportedFailed {
+        reported: request.failed.len(),
+    })
+}
