@@ -53,7 +53,10 @@ fn columns(name: &str) -> String {
     let declared = async {
         let world = World::new(&script).await;
         let source = Server::new(world.login());
-        source.columns(&TABLE.parse().unwrap(), None, wanted).await.unwrap()
+        source
+            .columns(&TABLE.parse().unwrap(), None, None, wanted)
+            .await
+            .unwrap()
     };
     let declared = tokio::runtime::Runtime::new().unwrap().block_on(declared);
     let columns: Vec<_> = declared

@@ -180,8 +180,12 @@ fn without_control_table(arguments: &DoctorArgs, error: Error) -> Missing {
 async fn table(server: &Server, spec: &TableSpec, user: &str) -> std::result::Result<String, Missing> {
     let object = format!("OBJECT::{}", spec.table);
     let catalog = server.catalog(&spec.table).await.of(Role::Source)?;
-    let columns = catalog.unwrap_or_default();
-    let columns: Vec<&CatalogColumn> = columns.iter().filter(|column| is_named(spec, &column.name)).collect();
+    let catalog = catalog.unwrap_or_default();
+    let columns: Vec<&CatalogColumn> = catalog
+        .columns
+        .iter()
+        .filter(|column| is_named(spec, &column.name))
+        .collect();
     if !columns.is_empty() && columns.iter().all(|column| column.access == Access::Nothing) {
         let error = Error::new(ErrorCode::SourceRejected, "the login may not read it");
         return Err(Missing::mended_by(
@@ -193,7 +197,8 @@ async fn table(server: &Server, spec: &TableSpec, user: &str) -> std::result::Re
         readable(spec, column, &object, user)?;
     }
     let names = spec.columns.as_ref().map(|names| names.iter().collect::<Vec<_>>());
-    let all = server.columns(&spec.table, names.as_deref(), spec.wanted_forms()).await;
+    let all = server.columns(&spec.table, names.as_deref(), None, spec.wanted_forms());
+    let all = all.await;
     let all = all.of(Role::Source).map_err(|error| match error.code() {
         ErrorCode::SourceRejected => {
             let advice = format!("Check the name. If it is there: GRANT SELECT ON {object} TO {user};");
@@ -212,7 +217,7 @@ async fn table(server: &Server, spec: &TableSpec, user: &str) -> std::result::Re
     let tracking = match &spec.tracking {
         Tracking::Watermark(tracking) => {
             let all = server
-                .columns(&spec.table, Some(&[&tracking.column]), spec.wanted_forms())
+                .columns(&spec.table, Some(&[&tracking.column]), None, spec.wanted_forms())
                 .await;
             let all = all.of(Role::Source)?;
             let Some(column) = all.first() else {
@@ -223,7 +228,12 @@ async fn table(server: &Server, spec: &TableSpec, user: &str) -> std::result::Re
         }
         Tracking::ChangeTracking(_) => by_changes(server, spec, user).await?,
     };
-    Ok(format!("{} columns are copied; {tracking}", copied.len()))
+    let hidden = if catalog.is_filtered {
+        "; a security policy may hide rows from the login"
+    } else {
+        ""
+    };
+    Ok(format!("{} columns are copied; {tracking}{hidden}", copied.len()))
 }
 
 /// Whether the login reads what is stored in a column that is copied.

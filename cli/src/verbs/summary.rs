@@ -144,6 +144,11 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
         if note.held_back {
             terminal.line(&format!("{table}: an open transaction holds the window back."));
         }
+        if note.filtered {
+            terminal.line(&format!(
+                "{table}: a security policy filters its rows; what it hides from this login is not copied."
+            ));
+        }
     }
 }
 

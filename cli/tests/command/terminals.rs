@@ -1,7 +1,7 @@
 //! What a terminal shows, at 80 and at 200 columns.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -22,6 +22,11 @@ struct Seen {
 
 /// Runs the command on a terminal of its own with so many columns.
 fn on_a_terminal(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, &str)]) -> Seen {
+    answered(world, arguments, columns, settings, "")
+}
+
+/// The same where somebody types this.
+fn answered(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, &str)], typed: &str) -> Seen {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -45,6 +50,7 @@ fn on_a_terminal(world: &World, arguments: &[&str], columns: u16, settings: &[(&
     let mut child = command.spawn().unwrap();
     drop(command);
     let (mut master, mut text, mut first) = (File::from(master), Vec::new(), None);
+    master.write_all(typed.as_bytes()).unwrap();
     let mut buffer = [0; 4096];
     // The end of the last process on a terminal is an error to whoever reads the other side.
     while let Ok(read @ 1..) = master.read(&mut buffer) {
@@ -116,4 +122,63 @@ fn no_color_means_none() {
         "{}",
         seen.text
     );
+}
+
+#[test]
+fn what_changes_something_is_shown_and_asked_before() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    for (verb, question) in [
+        (&["pause", "orders"][..], "Pause? [y/N]"),
+        (&["resume", "orders"], "Resume? [y/N]"),
+        (&["reset", "orders"], "Start over? [y/N]"),
+    ] {
+        let seen = answered(&world, verb, 80, &[], "n\n");
+        assert_eq!(seen.code, Some(5), "{}", seen.text);
+        assert!(
+            seen.text.contains(question) && seen.text.contains("Nothing is changed."),
+            "{}",
+            seen.text
+        );
+    }
+    assert_eq!(world.lines("dbo.orders").len(), 3);
+    let seen = answered(&world, &["reset", "orders"], 200, &[], "y\n");
+    assert_eq!(seen.code, Some(0), "{}", seen.text);
+    assert!(seen.text.contains("is started over"), "{}", seen.text);
+    assert_eq!(world.lines("dbo.orders"), Vec::<String>::new());
+}
+
+#[test]
+fn the_table_of_every_verb_fits_the_terminal() {
+    let world = World::new(&format!(
+        "{SCRIPT} CREATE TABLE a_table_with_a_name_that_is_rather_long_for_a_name_of_a_table (id int PRIMARY KEY, stamp rowversion);
+         INSERT a_table_with_a_name_that_is_rather_long_for_a_name_of_a_table (id) VALUES (1);"
+    ));
+    let mut tables = World::both(0);
+    tables.as_array_mut().unwrap().push(json!({
+        "table": "a_table_with_a_name_that_is_rather_long_for_a_name_of_a_table", "tracking": {"watermark": {"column": "stamp"}},
+    }));
+    world.tables(&tables);
+    for columns in [80, 200] {
+        for verb in [
+            &["plan"][..],
+            &["run"],
+            &["status"],
+            &["history", "orders"],
+            &["verify"],
+            &["reconcile", "--counts"],
+        ] {
+            let seen = on_a_terminal(&world, verb, columns, &[("NO_COLOR", "1")]);
+            assert_eq!(seen.code, Some(0), "{verb:?}: {}", seen.text);
+            let lines = plain_lines(&seen.text);
+            let head = |line: &String| line.starts_with("table ") || line.starts_with("committed ");
+            let table = lines.iter().skip_while(|line| !head(line));
+            let rows: Vec<&String> = table.take_while(|line| !line.trim().is_empty()).collect();
+            assert!(rows.len() > 1 || columns == 200, "{verb:?}: {}", seen.text);
+            for line in rows {
+                assert!(line.chars().count() <= columns.into(), "{verb:?} at {columns}: {line}");
+            }
+        }
+    }
 }

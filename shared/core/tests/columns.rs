@@ -139,6 +139,7 @@ fn catalog(id: Access, secret: Access) -> [CatalogColumn; 3] {
     [("v", Access::Values), ("Id", id), ("secret", secret)].map(|(name, access)| CatalogColumn {
         name: name.into(),
         in_star: true,
+        is_row_version: false,
         access,
     })
 }
@@ -203,6 +204,32 @@ async fn columns_are_called_as_they_were_declared_whatever_the_case_they_are_ask
     let plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
     let names: Vec<_> = plan.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["Id", "v"]);
+}
+
+#[tokio::test]
+async fn a_table_whose_rows_a_policy_filters_is_copied_and_noted_in_every_run() {
+    let world = World::new([1]);
+    world.table.declare([declared("Id", true), declared("secret", true)]);
+    world.table.list(catalog(Access::Values, Access::Values));
+    assert_eq!(
+        world.pipeline().plan("r", &[spec_with(json!({}))]).await.unwrap().notes,
+        []
+    );
+    world.table.filter();
+    let planned = world
+        .pipeline()
+        .plan("dry", &[spec_with(json!({ "columns": ["v"] }))])
+        .await
+        .unwrap();
+    assert!(planned.failed.is_empty(), "{:?}", planned.failed);
+    world.pipeline().run("r2", &[spec_with(json!({}))]).await.unwrap();
+    let planned = world.pipeline().plan("r3", &[spec_with(json!({}))]).await.unwrap();
+    let noted: Vec<_> = planned
+        .notes
+        .iter()
+        .map(|note| (note.table.to_string(), note.filtered))
+        .collect();
+    assert_eq!(noted, [("dbo.t".to_owned(), true)]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use tiberius::{MetaDataColumn, Row};
 use tidemark::error::{Answer, Result};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::types::{TypeName, WantedForms};
-use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn};
+use tidemark::ports::source::{Access, Catalog, CatalogColumn, DeclaredColumn};
 
 use crate::answers::unexpected_answer;
 use crate::session::Server;
@@ -62,22 +62,24 @@ impl DescribedColumn {
 }
 
 impl Server {
-    /// What the catalog says of every column of a table; `None` when it says nothing.
-    pub(crate) async fn catalog_columns(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
-        let rows = self.catalog_rows(&catalog::columns(table)).await?;
-        let columns = rows
-            .unwrap_or_default()
-            .iter()
-            .map(catalog_column)
-            .collect::<Answer<Vec<_>>>()?;
-        Ok(Some(columns).filter(|columns| !columns.is_empty()))
+    /// What the catalog says of a table; `None` when it says nothing.
+    pub(crate) async fn catalog_of(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
+        let rows = self.catalog_rows(&catalog::columns(table)).await?.unwrap_or_default();
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
+        Ok(Some(Catalog {
+            is_filtered: is_one(first, 6)?,
+            columns: rows.iter().map(catalog_column).collect::<Answer<_>>()?,
+        }))
     }
 
-    /// The columns of a table in its order, or only those named.
+    /// The columns of a table in its order, or only those named. Which are row versions is asked for, unless the catalog has said.
     pub(crate) async fn described_columns(
         &self,
         table: &ObjectName,
         only: Option<&[&Identifier]>,
+        known: Option<&Catalog>,
     ) -> Answer<Vec<DescribedColumn>> {
         let name = table.quoted();
         let columns: Vec<String> = match only {
@@ -91,7 +93,10 @@ impl Server {
         let mut columns: Vec<_> = described.iter().map(DescribedColumn::of).collect();
         let is_doubtful = |column: &DescribedColumn| column.sql_type.as_ref().is_ok_and(|t| t.may_be_rowversion());
         if columns.iter().any(is_doubtful) {
-            let row_versions = self.row_version_columns(table).await?;
+            let row_versions = match known {
+                Some(catalog) => row_versions(catalog),
+                None => self.row_version_columns(table).await?,
+            };
             for column in columns.iter_mut().filter(|column| row_versions.contains(&column.name)) {
                 column.sql_type = Ok(SqlType::ROWVERSION);
             }
@@ -108,13 +113,22 @@ impl Server {
     }
 }
 
-fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
-    let name = row.try_get::<&str, _>(0).ok().flatten().ok_or_else(unexpected_answer)?;
-    let is = |at: usize| match row.try_get::<i32, _>(at) {
+fn row_versions(catalog: &Catalog) -> Vec<String> {
+    let columns = catalog.columns.iter().filter(|column| column.is_row_version);
+    columns.map(|column| column.name.clone()).collect()
+}
+
+/// Whether a row answers 1, and not 0, in this column.
+fn is_one(row: &Row, at: usize) -> Answer<bool> {
+    match row.try_get::<i32, _>(at) {
         Ok(Some(answer)) => Ok(answer == 1),
         _ => Err(unexpected_answer()),
-    };
-    let access = match (is(2)?, is(3)?, is(4)?) {
+    }
+}
+
+fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
+    let name = row.try_get::<&str, _>(0).ok().flatten().ok_or_else(unexpected_answer)?;
+    let access = match (is_one(row, 2)?, is_one(row, 3)?, is_one(row, 4)?) {
         (true, ..) => Access::Nothing,
         (_, true, _) => Access::Ciphertext,
         (.., true) => Access::Mask,
@@ -122,7 +136,8 @@ fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
     };
     Ok(CatalogColumn {
         name: name.to_owned(),
-        in_star: is(1)?,
+        in_star: is_one(row, 1)?,
+        is_row_version: is_one(row, 5)?,
         access,
     })
 }

@@ -60,7 +60,7 @@ impl ControlTable {
     }
 
     async fn describe(&self) -> Answer<ValueColumn> {
-        let columns = self.server.described_columns(&self.table, None).await?;
+        let columns = self.server.described_columns(&self.table, None, None).await?;
         let is_name = |name: &str| name.eq_ignore_ascii_case(NAME_COLUMN);
         let has_name = columns.iter().any(|column| is_name(&column.name));
         let mut others = columns.iter().enumerate().filter(|(_, column)| !is_name(&column.name));

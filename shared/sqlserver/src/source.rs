@@ -13,7 +13,7 @@ use tidemark::model::types::{Column, TypeName, WantedForms};
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::rows::{ExplainRows, Explained};
 use tidemark::ports::source::{
-    CatalogColumn, CountRows, DeclaredColumn, Growth, KnowTypes, Maximum, ProbeSource, WatermarkColumn,
+    Catalog, CountRows, DeclaredColumn, Growth, KnowTypes, Maximum, ProbeSource, WatermarkColumn,
 };
 
 use crate::answers::{single, unexpected_answer};
@@ -34,17 +34,18 @@ impl KnowTypes for Server {
 }
 
 impl ProbeSource for Server {
-    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
-        self.catalog_columns(table).await
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
+        self.catalog_of(table).await
     }
 
     async fn columns(
         &self,
         table: &ObjectName,
         only: Option<&[&Identifier]>,
+        catalog: Option<&Catalog>,
         wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>> {
-        let columns = self.described_columns(table, only).await?;
+        let columns = self.described_columns(table, only, catalog).await?;
         let declared = columns.into_iter().map(|column| column.declared(wanted));
         Ok(declared.collect::<Result<_>>()?)
     }

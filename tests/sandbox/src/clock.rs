@@ -17,7 +17,7 @@ pub struct Zone {
 }
 
 /// The zones that the server knows; a real one knows about 140.
-pub const ZONES: [Zone; 3] = [
+pub const ZONES: [Zone; 2] = [
     Zone {
         name: "UTC",
         standard: 0,
@@ -27,11 +27,6 @@ pub const ZONES: [Zone; 3] = [
         name: "Central European Standard Time",
         standard: 60,
         has_summer: true,
-    },
-    Zone {
-        name: "South Africa Standard Time",
-        standard: 120,
-        has_summer: false,
     },
 ];
 

@@ -221,7 +221,7 @@ impl Sandbox {
     }
 
     /// Stops the clock at a moment, text that means UTC, and gives the server this time zone
-    /// (`UTC`, `Central European Standard Time`, `South Africa Standard Time`).
+    /// (`UTC`, `Central European Standard Time`).
     ///
     /// # Errors
     /// 241 for what is no moment, 9820 for what is no zone.

@@ -69,6 +69,34 @@ fn a_hidden_column_is_there_when_it_is_named() {
 }
 
 #[test]
+fn a_view_is_its_query_and_a_synonym_is_another_name() {
+    all(
+        &sandbox(),
+        &[
+            ("CREATE TABLE t (id int PRIMARY KEY, v nvarchar(9)); INSERT t VALUES (1, 'a'), (2, 'b')", Ok("")),
+            ("CREATE VIEW w AS SELECT id, v + '!' AS shown FROM t WHERE id > 1", Ok("")),
+            ("CREATE SYNONYM s FOR dbo.w", Ok("")),
+            ("SELECT * FROM w", Ok("2|b!")),
+            ("SELECT s.shown FROM s", Ok("b!")),
+            ("SELECT x.id FROM dbo.s AS x JOIN t ON t.id = x.id", Ok("2")),
+            (
+                "SELECT c.name, y.name, c.max_length FROM sys.columns AS c JOIN sys.types AS y ON y.user_type_id = c.user_type_id
+                 WHERE c.object_id = OBJECT_ID('w') ORDER BY c.column_id",
+                Ok("id|int|4\nshown|nvarchar|20"),
+            ),
+            ("SELECT name, type FROM sys.objects WHERE type <> 'U' ORDER BY name", Ok("s|SN\nw|V ")),
+            ("SELECT COUNT(*) FROM sys.columns WHERE object_id = OBJECT_ID('s')", Ok("0")),
+            ("ALTER VIEW w AS SELECT id FROM t", Ok("")),
+            ("SELECT * FROM s", Ok("1\n2")),
+            ("CREATE VIEW x AS SELECT id + 1 FROM t", Err(4511)),
+            ("CREATE VIEW x AS SELECT id FROM nothing", Err(208)),
+            ("DROP TABLE w", Err(3701)),
+            ("DROP VIEW w; DROP SYNONYM s; SELECT COUNT(*) FROM sys.objects", Ok("1")),
+        ],
+    );
+}
+
+#[test]
 fn a_table_variable_lives_as_long_as_its_batch() {
     all(
         &sandbox(),

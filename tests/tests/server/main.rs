@@ -4,5 +4,6 @@
 
 mod clock;
 mod columns;
+mod objects;
 mod packets;
 mod rights;

@@ -89,6 +89,24 @@ async fn a_masked_column_is_refused_by_name_or_taken_as_it_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_hides_rows_is_noted_for_who_may_know_of_it() {
+    let world = World::new(TABLE).await;
+    world.execute(
+        "insert into t values (2, 'x', 99)\nGO
+         create function f(@n int) returns table as return select 1 as ok where @n < 50\nGO
+         create security policy p add filter predicate dbo.f(n) on dbo.t with (state = on)",
+    );
+    let mut unaware = copy(&world, &json!({}));
+    assert_eq!(unaware.plan().await.notes, []);
+    world.execute("grant view definition on p to reader");
+    let mut aware = copy(&world, &json!({}));
+    let notes = aware.plan().await.notes;
+    assert!(notes[0].filtered, "{notes:?}");
+    aware.run().await;
+    assert_eq!(aware.lines(), ["1,hunter2,10"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_documented_rights_are_enough_for_change_tracking() {
     let world = World::new(&format!(
         "{TABLE} alter database current set change_tracking = on; alter table t enable change_tracking"

@@ -236,7 +236,7 @@ async fn errors_of_a_lookup() {
         }
         sources.raise("SELECT TOP 0 * FROM [dbo].[t]", number, text, None);
         let asked = Server::new(sources.world.login());
-        let asked = asked.columns(&table(), None, wanted).await;
+        let asked = asked.columns(&table(), None, None, wanted).await;
         check_failure(&asked.unwrap_err(), number, fault);
     }
 }

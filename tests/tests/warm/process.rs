@@ -112,7 +112,7 @@ pub async fn columns(server: &Server) -> Answer<Vec<DeclaredColumn>> {
     let wanted = WantedForms::Exact {
         variants: VariantColumns::default(),
     };
-    server.columns(&table(), None, wanted).await
+    server.columns(&table(), None, None, wanted).await
 }
 
 pub fn int_type() -> TypeName {

@@ -158,7 +158,7 @@ pub struct EmptyWindow {
     pub window: WindowName,
 }
 
-/// Rows of a table that its windows do not select.
+/// Rows of a table that its windows do not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// The table.
@@ -169,6 +169,8 @@ pub struct Note {
     pub future_rows: u64,
     /// Whether a transaction that is still open holds the window back: rows committed since it began wait for its end.
     pub held_back: bool,
+    /// Whether a security policy filters the table: what it hides from the login is in no window.
+    pub filtered: bool,
 }
 
 /// What became of a slice that did not fit into one invocation.

@@ -4,7 +4,7 @@ use super::columns::{find, not_excluded};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::table::{MaskedColumns, TableSpec};
-use crate::ports::source::{Access, CatalogColumn, DeclaredColumn, ProbeSource};
+use crate::ports::source::{Access, Catalog, CatalogColumn, DeclaredColumn, ProbeSource};
 
 /// The columns of a table that its window needs.
 pub(super) struct AskedColumns {
@@ -12,6 +12,8 @@ pub(super) struct AskedColumns {
     pub(super) declared: Vec<DeclaredColumn>,
     /// The names of those to copy; all when absent.
     pub(super) names: Option<Vec<Identifier>>,
+    /// Whether a security policy may hide rows from the login.
+    pub(super) is_filtered: bool,
 }
 
 /// Asks for the columns with these names, or for all that are visible and not excluded, and for the watermark's. No other
@@ -23,11 +25,15 @@ pub(super) async fn ask<P: ProbeSource>(
     watermark: Option<&Identifier>,
 ) -> Result<AskedColumns> {
     let catalog = source.catalog(&spec.table).await.of(Role::Source)?;
-    let (names, watermark) = match catalog {
-        Some(catalog) => {
-            let watermark = watermark.map(|name| find(&spec.table, &catalog, name)).transpose()?;
+    let is_filtered = catalog.as_ref().is_some_and(|catalog| catalog.is_filtered);
+    if is_filtered {
+        tracing::warn!(table = %spec.table, "A security policy filters the rows of this table: what it hides from the login is not copied.");
+    }
+    let (names, watermark) = match &catalog {
+        Some(Catalog { columns, .. }) => {
+            let watermark = watermark.map(|name| find(&spec.table, columns, name)).transpose()?;
             (
-                Some(chosen(spec, &catalog, names, watermark)?),
+                Some(chosen(spec, columns, names, watermark)?),
                 watermark
                     .map(|column| Identifier::new(column.name.as_str()))
                     .transpose()?,
@@ -39,9 +45,13 @@ pub(super) async fn ask<P: ProbeSource>(
         let others = names.iter().filter(|name| Some(*name) != watermark.as_ref());
         watermark.iter().chain(others).collect()
     });
-    let declared = source.columns(&spec.table, asked_for.as_deref(), spec.wanted_forms());
+    let declared = source.columns(&spec.table, asked_for.as_deref(), catalog.as_ref(), spec.wanted_forms());
     let declared = declared.await.of(Role::Source)?;
-    Ok(AskedColumns { declared, names })
+    Ok(AskedColumns {
+        declared,
+        names,
+        is_filtered,
+    })
 }
 
 /// The names of the columns to copy, as they were declared. Fails by name when one of them, or the watermark, is not what the

@@ -41,6 +41,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
         columns,
         column,
         kind,
+        is_filtered,
     } = describe(source, spec, tracking).await?;
     let column = &column;
     let old = old_watermark(source, table, column)?;
@@ -49,7 +50,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     // A full load has every row, wherever its window starts.
     let above = old.as_ref().filter(|_| in_place_of.is_none());
     let with_nulls = above.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
-    let note = note(spec, &growth, with_nulls);
+    let note = note(spec, &growth, with_nulls, is_filtered);
     let Some(new) = reached(spec, old.as_ref(), growth.maximum)? else {
         return Ok(Probed { next: None, note });
     };
@@ -102,6 +103,8 @@ pub(super) struct Described {
     pub(super) column: DeclaredColumn,
     /// What it counts.
     pub(super) kind: WatermarkKind,
+    /// Whether a security policy may hide rows from the login.
+    pub(super) is_filtered: bool,
 }
 
 /// Asks for the columns of the table.
@@ -111,7 +114,11 @@ pub(super) async fn describe<P: ProbeSource>(
     tracking: &WatermarkTracking,
 ) -> Result<Described> {
     let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
-    let AskedColumns { mut declared, names } = asked.await?;
+    let AskedColumns {
+        mut declared,
+        names,
+        is_filtered,
+    } = asked.await?;
     let mut columns = selected(spec, &declared, names.as_deref())?;
     let column = find(&spec.table, &declared, &tracking.column)?.clone();
     let found = Found {
@@ -126,6 +133,7 @@ pub(super) async fn describe<P: ProbeSource>(
         columns,
         column,
         kind,
+        is_filtered,
     })
 }
 
@@ -149,7 +157,7 @@ async fn growth<P: ProbeSource>(
 }
 
 /// Rows that the window does not select, told in the log, too.
-fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool) -> Option<Note> {
+fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> Option<Note> {
     let Growth {
         future_rows, held_back, ..
     } = *growth;
@@ -160,11 +168,12 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool) -> Option<Note> {
     if held_back {
         tracing::warn!(table = %spec.table, "A transaction that is still open holds the window back: what was committed since it began waits for its end.");
     }
-    (null_rows + future_rows > 0 || held_back).then(|| Note {
+    (null_rows + future_rows > 0 || held_back || filtered).then(|| Note {
         table: spec.table.clone(),
         null_rows,
         future_rows,
         held_back,
+        filtered,
     })
 }
 

@@ -171,7 +171,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         }
         let others = names.iter().filter(|name| Some(*name) != also);
         let all: Vec<&Identifier> = also.into_iter().chain(others).collect();
-        let declared = self.source.columns(&self.plan.table, Some(&all), ANY_FORMS).await;
+        let declared = self.source.columns(&self.plan.table, Some(&all), None, ANY_FORMS).await;
         let mut declared = declared.of(Role::Source)?;
         let is_masked = |column: &&Column| matches!(column.values, Values::Masked(_));
         for masked in copied.iter().filter(is_masked) {

@@ -31,7 +31,9 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     let key = connection.take_turn(key).await?;
     let names = names_to_ask(spec, &key)?;
     let asked = asked_columns::ask(source, spec, names.as_deref(), None);
-    let AskedColumns { mut declared, names } = connection.take_turn(asked).await?;
+    let AskedColumns {
+        mut declared, names, ..
+    } = connection.take_turn(asked).await?;
     let mut copied = selected(spec, &declared, names.as_deref())?;
     // As the columns are spelled in the answer, which need not be as the key spells them.
     let mut spelled = Vec::with_capacity(key.len());

@@ -63,20 +63,30 @@ pub struct WatermarkColumn<'a> {
 /// Probing a table before its window is planned.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ProbeSource: KnowTypes {
-    /// What the catalog says of every column of the table, in the table's order. `None` when it says nothing, as of a synonym.
-    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>>;
-    /// The columns of the table in its order, or only those named, with the forms in which their values would be held. Fails as
-    /// refused when there is no such table or column.
+    /// What the catalog says of the table. `None` when it says nothing, as of a synonym.
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Catalog>>;
+    /// The columns of the table in its order, or only those named, with the forms in which their values would be held. What the
+    /// catalog has said of them already, is not asked again. Fails as refused when there is no such table or column.
     async fn columns(
         &self,
         table: &ObjectName,
         only: Option<&[&Identifier]>,
+        catalog: Option<&Catalog>,
         wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>>;
     /// Whether the values of a column can be hashed, for which the deployment names a key.
     fn has_mask_key(&self) -> bool;
     /// How far the table has grown since `old`.
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth>;
+}
+
+/// What the catalog says of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalog {
+    /// Every column, in the table's order.
+    pub columns: Vec<CatalogColumn>,
+    /// Whether a security policy is in force that may hide rows from this login. False as well where the login may not know.
+    pub is_filtered: bool,
 }
 
 /// A column as the catalog has it, before anything is selected from it.
@@ -86,6 +96,8 @@ pub struct CatalogColumn {
     pub name: String,
     /// Whether `SELECT *` has it.
     pub in_star: bool,
+    /// Whether the server writes its values, one greater with each change in the database (`rowversion`).
+    pub is_row_version: bool,
     /// What this login reads from it.
     pub access: Access,
 }

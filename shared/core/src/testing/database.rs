@@ -15,8 +15,8 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
-    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
-    LeadingColumn, ProbeSource, RowsToCut, WatermarkColumn,
+    Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
+    ProbeSource, RowsToCut, WatermarkColumn,
 };
 
 /// Tables by name. One that is not there is refused, as a server does.
@@ -60,7 +60,7 @@ impl<T> KnowTypes for MemoryDatabase<T> {
 }
 
 impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
-    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
         self.table(table)?.catalog(table).await
     }
 
@@ -68,9 +68,10 @@ impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
         &self,
         table: &ObjectName,
         only: Option<&[&Identifier]>,
+        catalog: Option<&Catalog>,
         wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>> {
-        self.table(table)?.columns(table, only, wanted).await
+        self.table(table)?.columns(table, only, catalog, wanted).await
     }
 
     fn has_mask_key(&self) -> bool {

@@ -20,8 +20,8 @@ use crate::ports::objects::{
 };
 use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
 use crate::ports::source::{
-    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
-    LeadingColumn, ProbeSource, RowsToCut, WatermarkColumn,
+    Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
+    ProbeSource, RowsToCut, WatermarkColumn,
 };
 use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
@@ -205,6 +205,10 @@ impl<'a, T> Gated<'a, T> {
 }
 
 impl<T: ReadObjects> ReadObjects for Gated<'_, &T> {
+    fn address(&self, key: &str) -> String {
+        self.inner.address(key)
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         self.gate.call("get", self.inner.get(key)).await
     }
@@ -273,7 +277,7 @@ impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
 }
 
 impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
-    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
         self.gate.call("catalog", self.inner.catalog(table)).await
     }
 
@@ -281,9 +285,10 @@ impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
         &self,
         table: &ObjectName,
         only: Option<&[&Identifier]>,
+        catalog: Option<&Catalog>,
         wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>> {
-        let columns = self.inner.columns(table, only, wanted);
+        let columns = self.inner.columns(table, only, catalog, wanted);
         self.gate.call("columns", columns).await
     }
 

@@ -18,7 +18,7 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
-    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
+    Catalog, CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
     LeadingColumn, Maximum, ProbeSource, RowsToCut, WatermarkColumn,
 };
 
@@ -32,7 +32,7 @@ const WATERMARK: &str = "v";
 pub struct MemoryTable {
     rows: Mutex<Vec<i64>>,
     others: Mutex<Vec<DeclaredColumn>>,
-    catalog: Mutex<Option<Vec<CatalogColumn>>>,
+    catalog: Mutex<Option<Catalog>>,
     is_uncountable: AtomicBool,
 }
 
@@ -74,7 +74,18 @@ impl MemoryTable {
 
     /// Has its catalog list these columns.
     pub fn list(&self, columns: impl IntoIterator<Item = CatalogColumn>) {
-        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(columns.into_iter().collect());
+        let catalog = Catalog {
+            columns: columns.into_iter().collect(),
+            is_filtered: false,
+        };
+        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(catalog);
+    }
+
+    /// Has its catalog tell of a security policy that filters its rows.
+    pub fn filter(&self) {
+        if let Some(catalog) = &mut *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) {
+            catalog.is_filtered = true;
+        }
     }
 
     fn declared(&self) -> Vec<DeclaredColumn> {
@@ -126,7 +137,7 @@ impl KnowTypes for MemoryTable {
 }
 
 impl ProbeSource for MemoryTable {
-    async fn catalog(&self, _table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+    async fn catalog(&self, _table: &ObjectName) -> Answer<Option<Catalog>> {
         Ok(self.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
@@ -134,6 +145,7 @@ impl ProbeSource for MemoryTable {
         &self,
         _table: &ObjectName,
         only: Option<&[&Identifier]>,
+        _catalog: Option<&Catalog>,
         _wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>> {
         Ok(asked_for(self.declared(), only))

@@ -17,8 +17,8 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
 use crate::ports::source::{
-    CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
-    LeadingColumn, ProbeSource, RowsToCut, WatermarkColumn,
+    Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
+    ProbeSource, RowsToCut, WatermarkColumn,
 };
 
 /// `create table t (id bigint primary key, v bigint)` with change tracking on, and nobody in a transaction.
@@ -239,7 +239,7 @@ impl KnowTypes for MemoryTracked {
 }
 
 impl ProbeSource for MemoryTracked {
-    async fn catalog(&self, _table: &ObjectName) -> Answer<Option<Vec<CatalogColumn>>> {
+    async fn catalog(&self, _table: &ObjectName) -> Answer<Option<Catalog>> {
         Ok(None)
     }
 
@@ -247,6 +247,7 @@ impl ProbeSource for MemoryTracked {
         &self,
         _table: &ObjectName,
         only: Option<&[&Identifier]>,
+        _catalog: Option<&Catalog>,
         _wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>> {
         Ok(asked_for(vec![declared("id", false), declared("v", true)], only))

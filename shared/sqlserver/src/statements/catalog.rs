@@ -5,8 +5,12 @@ use tidemark::model::names::ObjectName;
 use super::{Quoted, Statement};
 
 /// A row for each column of a table, in its order: its name (`name`), whether `SELECT *` has it (`in_star`), whether this login
-/// may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values (`masked`). No row for a
-/// synonym, nor for a table of which the login sees nothing.
+/// may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values (`masked`), whether it is a
+/// rowversion (`row_version`), which the wire describes as `binary(8)`, and whether a security policy filters the table
+/// (`filtered`). No row for a synonym, nor for a table of which the login sees nothing.
+///
+/// Policies are seen by who may see their definition, as with `VIEW DEFINITION`
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-security-predicates-transact-sql>).
 ///
 /// A column set is left out of `in_star`, because the sparse columns that it repeats are in it
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/tables/use-column-sets>). `UNMASK` is a right to a column from
@@ -19,12 +23,16 @@ pub(crate) fn columns(table: &ObjectName) -> Statement {
                CASE WHEN [c].[encryption_type] IS NULL THEN 0 ELSE 1 END AS [encrypted], \
                CASE WHEN [c].[is_masked] = 1 \
                AND ISNULL(HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'UNMASK', [c].[name], N'COLUMN'), 0) = 0 \
-               AND ISNULL(HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'UNMASK'), 0) = 0 THEN 1 ELSE 0 END AS [masked] \
+               AND ISNULL(HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'UNMASK'), 0) = 0 THEN 1 ELSE 0 END AS [masked], \
+               CASE WHEN [c].[system_type_id] = 189 THEN 1 ELSE 0 END AS [row_version], \
+               CASE WHEN EXISTS (SELECT 1 FROM sys.security_predicates AS [f] JOIN sys.security_policies AS [y] \
+               ON [y].[object_id] = [f].[object_id] WHERE [f].[target_object_id] = OBJECT_ID(@P1) AND [f].[predicate_type] = 0 \
+               AND [y].[is_enabled] = 1) THEN 1 ELSE 0 END AS [filtered] \
                FROM sys.columns AS [c] WHERE [c].[object_id] = OBJECT_ID(@P1) ORDER BY [c].[column_id]";
     Statement::with(sql, &[&table.quoted()])
 }
 
-/// The names of the rowversion columns of a table, which the wire describes as `binary(8)`.
+/// The names of the rowversion columns of a table, for who has not asked for all of its columns.
 pub(crate) fn row_version_columns(table: &ObjectName) -> Statement {
     let sql = "SELECT [name] FROM sys.columns WHERE [object_id] = OBJECT_ID(@P1) AND [system_type_id] = 189";
     Statement::with(sql, &[&table.quoted()])

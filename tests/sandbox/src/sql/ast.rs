@@ -505,6 +505,17 @@ impl Expr {
     }
 }
 
+/// What a name stands for that is neither a table nor a procedure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Module {
+    /// Its type in `sys.objects`: `V`, `SN` or `IF`
+    pub kind: &'static str,
+    /// The query, or the name
+    pub text: String,
+    /// Whether it takes the place of one that is there
+    pub alters: bool,
+}
+
 /// `GRANT`, `DENY` or `REVOKE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Permission {
@@ -565,10 +576,12 @@ pub enum Kind {
     CreateIndex(String, Name, Vec<(String, bool)>, bool),
     /// `UPDATE STATISTICS table [index]`
     UpdateStatistics(Name, Option<String>),
-    /// `DROP INDEX name ON table`
-    DropIndex(String, Name, bool),
     /// `CREATE SCHEMA`
     CreateSchema(String),
+    /// `CREATE SECURITY POLICY`: name, its filters and their tables
+    CreatePolicy(Name, Vec<(String, Name)>),
+    /// `CREATE VIEW`, `ALTER VIEW`, `CREATE SYNONYM`, `CREATE FUNCTION`
+    CreateModule(Name, Module),
     /// `CREATE LOGIN`: name, password
     CreateLogin(String, String),
     /// `CREATE USER`: name, login

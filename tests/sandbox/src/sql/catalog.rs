@@ -199,6 +199,7 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
          CREATE TABLE IF NOT EXISTS {store}._column(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, type_name TEXT,
            nullable INT, identity INT, seed INT, increment INT, dflt TEXT, dflt_name TEXT COLLATE TSQL, computed TEXT,
            collation TEXT, period INT, hidden INT, mask TEXT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._predicate(object_id INT, target INT, definition TEXT);
          CREATE TABLE IF NOT EXISTS {store}._login(name TEXT COLLATE TSQL PRIMARY KEY, password TEXT);
          CREATE TABLE IF NOT EXISTS {store}._user(db TEXT COLLATE TSQL, name TEXT COLLATE TSQL, login TEXT COLLATE TSQL,
            PRIMARY KEY(db, name), UNIQUE(db, login));
@@ -409,6 +410,12 @@ fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The text of an object that has one.
+pub fn definition(conn: &Connection, id: i64) -> SqlResult<String> {
+    let mut statement = conn.prepare_cached("SELECT definition FROM main._object WHERE id = ?1")?;
+    Ok(statement.query_row([id], |r| r.get(0))?)
+}
+
 /// A procedure, if it exists.
 pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure>> {
     let Some((id, kind, place)) = object(conn, place)? else {
@@ -417,9 +424,7 @@ pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure
     if kind != "P" {
         return Ok(None);
     }
-    let definition = conn
-        .prepare_cached("SELECT definition FROM main._object WHERE id = ?1")?
-        .query_row([id], |r| r.get(0))?;
+    let definition = definition(conn, id)?;
     Ok(Some(Procedure {
         id,
         db: place.db,
@@ -526,7 +531,7 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
 
 /// Removes an object with everything that belongs to it.
 pub fn remove_object(conn: &Connection, store: &str, id: i64) -> SqlResult<()> {
-    for table in ["_column", "_index", "_parameter"] {
+    for table in ["_column", "_index", "_parameter", "_predicate"] {
         conn.execute(&format!("DELETE FROM {store}.{table} WHERE object_id = ?1"), [id])?;
     }
     conn.execute(&format!("DELETE FROM {store}._right WHERE securable = ?1"), [id])?;

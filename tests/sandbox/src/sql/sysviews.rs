@@ -89,8 +89,8 @@ fn zones(session: &Session) -> String {
 const IN_DATABASE: &str = "object_id IN (SELECT o.id FROM main._object o WHERE o.db = {db}{visible})";
 
 const OBJECTS: &str = "
-    SELECT o.name, o.id, s.id % 65536, CASE o.type WHEN 'U' THEN 'U ' ELSE 'P ' END,
-      CASE o.type WHEN 'U' THEN 'USER_TABLE' ELSE 'SQL_STORED_PROCEDURE' END, o.created, o.modified, 0
+    SELECT o.name, o.id, s.id % 65536, substr(o.type || ' ', 1, 2), CASE o.type WHEN 'U' THEN 'USER_TABLE' WHEN 'V' THEN 'VIEW'
+      WHEN 'SN' THEN 'SYNONYM' WHEN 'IF' THEN 'SQL_INLINE_TABLE_VALUED_FUNCTION' WHEN 'SP' THEN 'SECURITY_POLICY' ELSE 'SQL_STORED_PROCEDURE' END, o.created, o.modified, 0
     FROM main._object o JOIN main._schema s ON s.db = o.db AND s.name = o.schema WHERE o.db = {db} AND o.type <> 'TT'{visible}";
 
 /// The key columns of indexes: object, index, position, column.
@@ -106,9 +106,10 @@ const OBJECT_COLUMNS: &str = "(name sysname, object_id int, schema_id int, type 
     create_date datetime, modify_date datetime, is_ms_shipped bit)";
 
 /// The name of each view, its columns, and its query.
-const VIEWS: [(&str, &str, &str); 20] = [
+const VIEWS: [(&str, &str, &str); 23] = [
     ("objects", OBJECT_COLUMNS, "{objects}"),
     ("tables", OBJECT_COLUMNS, "{objects} AND o.type = 'U'"),
+    ("views", OBJECT_COLUMNS, "{objects} AND o.type = 'V'"),
     ("procedures", OBJECT_COLUMNS, "{objects} AND o.type = 'P'"),
     (
         "schemas",
@@ -153,6 +154,16 @@ const VIEWS: [(&str, &str, &str); 20] = [
            t_type(ty, 'length', type_name), t_type(ty, 'precision', type_name), t_type(ty, 'scale', type_name), collation, nullable,
            identity, computed IS NOT NULL, CASE WHEN dflt IS NULL THEN 0 ELSE object_id + id END, period, hidden, mask IS NOT NULL, 0, NULL
          FROM main._column WHERE {here}",
+    ),
+    (
+        "security_policies",
+        "(name sysname, object_id int, schema_id int, is_enabled bit)",
+        "SELECT o.name, o.id, 1, 1 FROM main._object o WHERE o.type = 'SP' AND o.db = {db}{visible}",
+    ),
+    (
+        "security_predicates",
+        "(object_id int, target_object_id int, predicate_definition nvarchar(max), predicate_type int)",
+        "SELECT object_id, target, '(' || definition || ')', 0 FROM main._predicate WHERE {here}",
     ),
     (
         "time_zone_info",

@@ -19,25 +19,8 @@ pub struct Call {
     pub no_metadata: bool,
 }
 
-/// The names of the procedures that have numbers.
-const NUMBERED: [&str; 16] = [
-    "",
-    "sp_cursor",
-    "sp_cursoropen",
-    "sp_cursorprepare",
-    "sp_cursorexecute",
-    "sp_cursorprepexec",
-    "sp_cursorunprepare",
-    "sp_cursorfetch",
-    "sp_cursoroption",
-    "sp_cursorclose",
-    "sp_executesql",
-    "sp_prepare",
-    "sp_execute",
-    "sp_prepexec",
-    "sp_prepexecrpc",
-    "sp_unprepare",
-];
+/// The names of the procedures that have numbers, from 10 on; those before are of cursors.
+const NUMBERED: &str = "sp_executesql sp_prepare sp_execute sp_prepexec sp_prepexecrpc sp_unprepare";
 
 /// Reads the calls of a message.
 ///
@@ -57,7 +40,8 @@ fn call(r: &mut Reader<'_>) -> SqlResult<Call> {
     let length = r.u16()?;
     let name = if length == u16::MAX {
         let number = r.u16()?;
-        let name = NUMBERED.get(usize::from(number)).filter(|n| !n.is_empty());
+        let at = usize::from(number).checked_sub(10);
+        let name = at.and_then(|at| NUMBERED.split(' ').nth(at));
         let name = name.ok_or_else(|| SqlError::of(2812, &[&number]))?;
         vec![(*name).to_owned()]
     } else {

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 
 use super::literal::{decimal, float, hex, integer, length};
-use super::types::{self, common, common_of, implicit, to};
+use super::types::{self, common_of, implicit, to};
 use super::{Binder, Bound, Label};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Expr;
@@ -138,6 +138,13 @@ impl Binder<'_> {
     }
 
     pub(super) fn variable(&mut self, name: &str) -> SqlResult<Bound> {
+        if let Some((_, argument)) = self
+            .arguments
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
+            return Ok(argument.clone());
+        }
         let (ty, value) = self.session.variable(name)?;
         let nullable = value == Value::Null;
         let sql = self.param(value);
@@ -158,21 +165,12 @@ impl Binder<'_> {
         let value = self.expr(inner)?;
         match op {
             "+" => Ok(value),
-            "~" if value.ty == Ty::Bit => Ok(Bound::new(format!("(1 - {})", value.sql), Ty::Bit)),
-            "~" if value.ty.is_int() => {
-                let sql = if value.ty == Ty::TinyInt {
-                    format!("(255 - {})", value.sql)
-                } else {
-                    format!("(~{})", value.sql)
-                };
-                Ok(Bound::new(sql, value.ty).nullable(value.nullable))
-            }
             "-" if value.ty.is_number() => Ok(negated(value)),
             _ => Err(SqlError::of(8117, &[&value.ty.name(), &"minus"])),
         }
     }
 
-    /// Arithmetic, concatenation and bit operators.
+    /// Arithmetic and concatenation.
     pub fn binary(&mut self, op: &str, a: Bound, b: Bound) -> SqlResult<Bound> {
         let nullable = a.nullable || b.nullable;
         if op == "+" && (a.ty.is_string() || a.null) && (b.ty.is_string() || b.null) && !(a.null && b.null) {
@@ -194,19 +192,6 @@ impl Binder<'_> {
             let ty = if legacy(a.ty) { a.ty } else { b.ty };
             let (a, b) = (to(a, Ty::DateTime), to(b, Ty::DateTime));
             return Ok(Bound::new(format!("({} {sign} {})", a.sql, b.sql), ty).nullable(nullable));
-        }
-        if matches!(op, "&" | "|" | "^") {
-            let ty = common(a.ty, b.ty);
-            if !ty.is_int() {
-                return Err(types::incomparable(op, a.ty, b.ty));
-            }
-            let (a, b) = (to(a, ty).sql, to(b, ty).sql);
-            let sql = if op == "^" {
-                format!("(({a} | {b}) - ({a} & {b}))")
-            } else {
-                format!("({a} {op} {b})")
-            };
-            return Ok(Bound::new(sql, ty).nullable(nullable));
         }
         let (left_ty, right_ty) = (a.ty, b.ty);
         let (a, b) = (shaped(a, right_ty), shaped(b, left_ty));

@@ -38,17 +38,11 @@ use Takes::{Any, Int, Number, Text};
 /// A function, its arguments and what it becomes: `{0}` is the first argument, `{0t}` its type, `{t}` that of the value.
 struct Function(&'static str, &'static [Takes], &'static str, Gives);
 
-const FUNCTIONS: [Function; 18] = [
+const FUNCTIONS: [Function; 17] = [
     Function("ABS", &[Number], "t_abs({0}, {0t})", First),
     Function("CHAR", &[Int], "t_char({0}, 0)", Always(Ty::Char(1))),
     Function("DATALENGTH", &[Any], "t_datalength({0}, {0t})", Count),
     Function("LEFT", &[Text, Int], "t_substring({0}, 1, {1})", Gives::Text),
-    Function(
-        "QUOTENAME",
-        &[Text],
-        "'[' || replace({0}, ']', ']]') || ']'",
-        Gives::Text,
-    ),
     Function("LEN", &[Text], "t_len({0}, {0t})", Count),
     Function("LOWER", &[Text], "t_lower({0})", Gives::Text),
     Function("LTRIM", &[Text], "ltrim({0}, ' ')", Gives::Text),
@@ -107,7 +101,6 @@ impl Binder<'_> {
         match name.as_str() {
             "ISNULL" => self.is_null(call),
             "COALESCE" => self.coalesce(call),
-            "NULLIF" => self.null_if(call),
             "IIF" => {
                 arguments(name, call, 3, 3)?;
                 let [condition, then, otherwise] = [0, 1, 2].map(|at| call.args[at].clone());
@@ -214,16 +207,6 @@ impl Binder<'_> {
             .map(|b| implicit(b, ty).map(|b| b.sql))
             .collect::<SqlResult<_>>()?;
         Ok(Bound::new(format!("coalesce({})", parts.join(", ")), ty).nullable(nullable))
-    }
-
-    fn null_if(&mut self, call: &Call) -> SqlResult<Bound> {
-        arguments("NULLIF", call, 2, 2)?;
-        let (a, b) = (self.expr(&call.args[0])?, self.expr(&call.args[1])?);
-        let same = self.compare("=", a.clone(), b)?;
-        Ok(Bound::new(
-            format!("(CASE WHEN {same} THEN NULL ELSE {} END)", a.sql),
-            a.ty,
-        ))
     }
 
     /// `CONCAT`, which takes NULL for nothing, and `CONCAT_WS`, which leaves it out.

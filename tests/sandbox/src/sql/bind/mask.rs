@@ -5,52 +5,38 @@ use super::types::{implicit, to};
 use super::{Binder, Bound};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Expr, Item};
-use crate::sql::parser;
 use crate::value::Ty;
 
 impl Binder<'_> {
-    /// An item of a select list: of a masked column its mask, of an expression with one in it the mask of its type. Rows are
-    /// counted as they are.
+    /// An item of a select list: of one with a masked column in it the mask of its type. Rows are counted as they are.
     pub(super) fn shown(&mut self, item: &Expr) -> SqlResult<Bound> {
-        self.masks.clear();
+        self.is_masked = false;
         let bound = self.expr(item)?;
-        let masks = std::mem::take(&mut self.masks);
-        match (masks.first(), item) {
-            (None, _) => Ok(bound),
-            (_, Expr::Call(call)) if call.name[0].starts_with("COUNT") => Ok(bound),
-            (Some(mask), Expr::Col(_)) => self.masked(bound, &mask.clone()),
-            _ => self.masked(bound, "default()"),
+        let is_count = matches!(item, Expr::Call(call) if call.name[0].starts_with("COUNT"));
+        if std::mem::take(&mut self.is_masked) && !is_count {
+            return self.masked(bound);
         }
+        Ok(bound)
     }
 
-    /// A value behind a mask.
-    pub(super) fn masked(&mut self, value: Bound, mask: &str) -> SqlResult<Bound> {
-        let text = value.sql.clone();
-        let sql = match (mask_of(mask)?.as_slice(), value.ty) {
-            ([], Ty::RowVersion) => "NULL".to_owned(),
-            ([], ty) => {
-                let shown = match ty {
-                    Ty::Xml => Expr::Str("<masked />".to_owned(), true),
-                    Ty::Guid => Expr::Str("00000000-0000-0000-0000-000000000000".to_owned(), false),
-                    _ if ty.is_string() => Expr::Str("xxxx".to_owned(), true),
-                    _ if ty.is_temporal() => Expr::Str("1900-01-01".to_owned(), false),
-                    _ if ty.is_binary() => Expr::Bin(vec![0]),
-                    _ => Expr::Int("0".to_owned()),
-                };
-                let shown = self.expr(&shown)?;
-                if ty.is_string() {
-                    to(shown, ty).sql
-                } else {
-                    implicit(shown, ty)?.sql
-                }
-            }
-            ([Expr::Int(before), Expr::Col(padding), Expr::Int(after)], _) => {
-                let padding = crate::sql::catalog::literal(&padding.join("."));
-                format!("t_substring({text}, 1, {before}) || {padding} || t_right({text}, {after})")
-            }
-            _ => return Err(SqlError::unsupported(format!("the mask {mask}"))),
+    /// A value behind the mask `default()`.
+    pub(super) fn masked(&mut self, value: Bound) -> SqlResult<Bound> {
+        let shown = match value.ty {
+            Ty::RowVersion => Expr::Null,
+            Ty::Xml => Expr::Str("<masked />".to_owned(), true),
+            Ty::Guid => Expr::Str("00000000-0000-0000-0000-000000000000".to_owned(), false),
+            ty if ty.is_string() => Expr::Str("xxxx".to_owned(), true),
+            ty if ty.is_temporal() => Expr::Str("1900-01-01".to_owned(), false),
+            ty if ty.is_binary() => Expr::Bin(vec![0]),
+            _ => Expr::Int("0".to_owned()),
         };
-        let sql = format!("(CASE WHEN {text} IS NOT NULL THEN {sql} END)");
+        let shown = self.expr(&shown)?;
+        let shown = if value.ty.is_string() {
+            to(shown, value.ty)
+        } else {
+            implicit(shown, value.ty)?
+        };
+        let sql = format!("(CASE WHEN {} IS NOT NULL THEN {} END)", value.sql, shown.sql);
         Ok(Bound { sql, ..value })
     }
 
@@ -68,22 +54,10 @@ impl Binder<'_> {
     }
 }
 
-/// The parts of a mask: none of `default()`, three of `partial(before, "padding", after)`; `email()` is the one that shows the
-/// first character.
-pub fn mask_of(text: &str) -> SqlResult<Vec<Expr>> {
-    if text.trim().eq_ignore_ascii_case("default()") {
-        return Ok(Vec::new());
+/// 40510 for another mask than `default()`.
+pub fn check(mask: &str) -> SqlResult<()> {
+    if mask.trim().eq_ignore_ascii_case("default()") {
+        return Ok(());
     }
-    match parser::expression(text)? {
-        Expr::Call(call) if call.name == ["PARTIAL"] && call.args.len() == 3 => Ok(call.args),
-        Expr::Call(call) if call.name == ["EMAIL"] => {
-            let number = |number: &str| Expr::Int(number.to_owned());
-            Ok(vec![
-                number("1"),
-                Expr::Col(vec!["XXX@XXXX.com".to_owned()]),
-                number("0"),
-            ])
-        }
-        _ => Err(SqlError::unsupported(format!("the mask {text}"))),
-    }
+    Err(SqlError::unsupported(format!("the mask {mask}")))
 }

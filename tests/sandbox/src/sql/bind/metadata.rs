@@ -116,6 +116,7 @@ impl Binder<'_> {
                 Self::maybe_int(s.lookup_id(&sql, &schema)?, Ty::Int)
             }
             "HAS_PERMS_BY_NAME" => self.has_permission(call)?,
+            "USER_NAME" => self.name_value(Some(s.user()?)),
             "SCOPE_IDENTITY" => self.identity_value(s.scope_identity),
             "CHANGE_TRACKING_CURRENT_VERSION" => self.current_version(call)?,
             "CHANGE_TRACKING_MIN_VALID_VERSION" => self.min_valid_version(call)?,

@@ -117,8 +117,8 @@ pub struct SourceColumn {
     pub hidden: bool,
     /// Whether the session may not read it.
     pub denied: bool,
-    /// The mask that is shown in place of its values.
-    pub mask: Option<String>,
+    /// Whether a mask is shown in place of its values.
+    pub masked: bool,
 }
 
 /// A source in `FROM`.
@@ -182,8 +182,10 @@ pub struct Binder<'s> {
     /// The sources of the outermost select bound last.
     pub sources: Vec<Source>,
     ctes: Vec<Cte>,
-    /// The masks of the columns that the item bound now has met.
-    masks: Vec<String>,
+    /// What the parameters of the inline function that is bound now stand for.
+    arguments: Vec<(String, Bound)>,
+    /// Whether the item that is bound now has met a masked column.
+    is_masked: bool,
     next_handle: u32,
     now: Option<(String, Clock)>,
     /// A table that is read as it is, with what others have not committed.
@@ -250,7 +252,8 @@ impl<'s> Binder<'s> {
             scopes: Vec::new(),
             sources: Vec::new(),
             ctes: Vec::new(),
-            masks: Vec::new(),
+            arguments: Vec::new(),
+            is_masked: false,
             next_handle: 0,
             now: None,
             uncommitted: None,
@@ -319,8 +322,7 @@ impl<'s> Binder<'s> {
             if let Some(denied) = found.iter().find(|c| c.denied) {
                 return Err(self.denied(denied));
             }
-            let masks: Vec<String> = found.iter().filter_map(|c| c.mask.clone()).collect();
-            self.masks.extend(masks);
+            self.is_masked |= found.iter().any(|c| c.masked);
             let mut found: Vec<Bound> = found.into_iter().map(|c| c.bound.clone()).collect();
             match found.len() {
                 0 => continue,

@@ -185,9 +185,9 @@ impl Binder<'_> {
 
     pub(super) fn select(&mut self, select: &Select) -> SqlResult<Part> {
         self.scopes.push(Scope::default());
-        let outer = std::mem::take(&mut self.masks);
+        let outer = std::mem::take(&mut self.is_masked);
         let result = self.select_in_scope(select);
-        self.masks = outer;
+        self.is_masked = outer;
         let scope = self.scopes.pop();
         result.map(|mut part| {
             part.scope = scope;
@@ -278,9 +278,11 @@ impl Binder<'_> {
         }
         let mut items = Vec::with_capacity(shown.len());
         for column in shown {
-            let bound = match &column.mask {
-                Some(mask) if !every => self.masked(column.bound, mask)?,
-                _ => column.bound,
+            let is_masked = column.masked && !every;
+            let bound = if is_masked {
+                self.masked(column.bound)?
+            } else {
+                column.bound
             };
             items.push((bound, column.name));
         }

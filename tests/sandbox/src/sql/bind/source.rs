@@ -121,7 +121,7 @@ impl Binder<'_> {
                 bound,
                 hidden: false,
                 denied: false,
-                mask: None,
+                masked: false,
             });
         }
         self.add(Source {
@@ -151,6 +151,22 @@ impl Binder<'_> {
             return self.derived(&sql, &columns, alias.unwrap_or(&last), &[]);
         }
         let place = self.session.place(name)?;
+        if let Some((id, kind, place)) = catalog::object(self.session.conn(), &place)?
+            && ["V", "SN"].contains(&kind.as_str())
+        {
+            let text = catalog::definition(self.session.conn(), id)?;
+            let alias = alias.unwrap_or(&place.name);
+            if kind == "SN" {
+                return self.named(&parser::name(&text)?, Some(alias));
+            }
+            self.session.check_right("SELECT", id, &place.name, &place.schema)?;
+            let (query, session) = (parser::view(&text)?, self.session);
+            let outer = (std::mem::take(&mut self.scopes), std::mem::take(&mut self.ctes));
+            let bound = session.chained(|| self.nested(&query));
+            (self.scopes, self.ctes) = outer;
+            let bound = bound?;
+            return self.derived(&format!("({})", bound.sql), &bound.columns, alias, &[]);
+        }
         let table = self.session.table(&place, &name.join("."))?;
         let handle = self.handle();
         let source = self.table_source(&table, alias, &handle)?;
@@ -158,8 +174,53 @@ impl Binder<'_> {
             self.session
                 .check_right("SELECT", table.id, &table.name, &table.schema)?;
         }
+        let filters = self.filters(&table, &source)?;
         self.add(source)?;
-        Ok(format!("{} AS {handle}", self.rows_of(&table)?))
+        let rows = format!("{} AS {handle}", self.rows_of(&table)?);
+        if filters.is_empty() {
+            return Ok(rows);
+        }
+        let condition = filters.join(" AND ");
+        Ok(format!(
+            "(SELECT {handle}._rowid_ AS _rowid_, {handle}.* FROM {rows} WHERE {condition}) AS {handle}"
+        ))
+    }
+
+    /// The conditions of the security policies for a table that is read as this source: a row is there when the
+    /// function has a row for it (<https://learn.microsoft.com/en-us/sql/relational-databases/security/row-level-security>).
+    fn filters(&mut self, table: &catalog::Table, source: &Source) -> SqlResult<Vec<String>> {
+        let session = self.session;
+        let sql = "SELECT definition FROM main._predicate WHERE target = ?1";
+        let mut statement = session.conn().prepare_cached(sql)?;
+        let texts: Vec<String> = statement
+            .query_map([table.id], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        texts
+            .iter()
+            .map(|text| session.chained(|| self.filter(text, source)))
+            .collect()
+    }
+
+    fn filter(&mut self, text: &str, source: &Source) -> SqlResult<String> {
+        let Expr::Call(call) = parser::expression(text)? else {
+            return Err(SqlError::syntax(text));
+        };
+        let missing = || SqlError::no_object(&call.name.join("."));
+        let place = self.session.place(&call.name)?;
+        let (id, ..) = catalog::object(self.session.conn(), &place)?.ok_or_else(missing)?;
+        let (params, query) = parser::inline_function(&catalog::definition(self.session.conn(), id)?)?;
+        let scope = super::Scope {
+            sources: vec![source.clone()],
+            grouping: None,
+        };
+        let outer = std::mem::replace(&mut self.scopes, vec![scope]);
+        let given: SqlResult<Vec<Bound>> = call.args.iter().map(|e| self.expr(e)).collect();
+        self.scopes = Vec::new();
+        let named = params.into_iter().map(|param| param.name).zip(given?);
+        let arguments = std::mem::replace(&mut self.arguments, named.collect());
+        let bound = self.nested(&query);
+        (self.scopes, self.arguments) = (outer, arguments);
+        Ok(format!("EXISTS ({})", bound?.sql))
     }
 
     /// What is read for a table: the rows that the session's transaction sees.
@@ -215,7 +276,7 @@ impl Binder<'_> {
                 bound,
                 hidden: column.hidden,
                 denied: denied.contains(&column.id),
-                mask: column.mask.clone().filter(|_| masked.contains(&column.id)),
+                masked: column.mask.is_some() && masked.contains(&column.id),
             });
         }
         for (at, column) in table.columns.iter().enumerate() {
@@ -237,7 +298,7 @@ impl Binder<'_> {
                     bound,
                     hidden: false,
                     denied: denied.contains(&column.id),
-                    mask: None,
+                    masked: false,
                 },
             );
         }

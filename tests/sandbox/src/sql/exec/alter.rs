@@ -4,7 +4,7 @@ use super::Session;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{ColumnDef, Constraint, Name, Rule};
 use crate::sql::bind::Binder;
-use crate::sql::bind::mask::mask_of;
+use crate::sql::bind::mask;
 use crate::sql::catalog::{self, Column, Table, quote};
 use crate::sql::parser;
 use crate::value::Ty;
@@ -108,7 +108,7 @@ impl Session {
     /// `ALTER TABLE … ALTER COLUMN … ADD MASKED` or `DROP MASKED`
     pub(super) fn set_mask(&self, name: &Name, column: &str, mask: Option<&str>) -> SqlResult<()> {
         let table = self.altered(name)?;
-        mask.map_or(Ok(Vec::new()), mask_of)?;
+        mask.map_or(Ok(()), mask::check)?;
         let id = table.column(column).ok_or_else(|| SqlError::no_column(column))?.id;
         let sql = "UPDATE main._column SET mask = ?1 WHERE object_id = ?2 AND id = ?3";
         self.conn().execute(sql, params![mask, table.id, id])?;

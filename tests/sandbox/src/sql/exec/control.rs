@@ -192,11 +192,12 @@ impl Session {
             Kind::SetMask(name, column, mask) => s.set_mask(name, column, mask.as_deref()),
             Kind::Drop(what, names, missing_ok) => names.iter().try_for_each(|n| s.drop_object(what, n, *missing_ok)),
             Kind::CreateIndex(name, table, columns, unique) => s.create_index(name, table, columns, *unique),
-            Kind::DropIndex(name, table, missing_ok) => s.drop_index(name, table, *missing_ok),
             Kind::UpdateStatistics(table, name) => s.update_statistics(table, name.as_deref()),
             Kind::EnableTracking(name, columns) => s.enable_tracking(name, *columns),
             Kind::DisableTracking(name) => s.disable_tracking(name),
             Kind::CreateSchema(name) => s.create_schema(name),
+            Kind::CreatePolicy(name, predicates) => s.create_policy(name, predicates),
+            Kind::CreateModule(name, module) => s.create_module(name, module),
             Kind::CreateLogin(name, password) => s.create_login(name, password),
             Kind::CreateUser(name, login) => s.create_user(name, login),
             Kind::Permission(permission) => s.set_rights(permission),
@@ -333,7 +334,6 @@ fn defined_anew(kind: &Kind) -> Option<&Name> {
         | Kind::DropColumns(name, ..)
         | Kind::SetMask(name, ..)
         | Kind::CreateIndex(_, name, ..)
-        | Kind::DropIndex(_, name, _)
         | Kind::EnableTracking(name, _)
         | Kind::DisableTracking(name) => Some(name),
         Kind::Drop("table", names, _) => names.first(),

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule};
-use crate::sql::bind::mask::mask_of;
+use crate::sql::bind::mask;
 use crate::sql::bind::{Binder, Scope};
 use crate::sql::catalog::{self, Column, Table, quote};
 use crate::sql::parser;
@@ -102,7 +102,7 @@ impl Session {
         }
         let collation = collation_of(def, ty)?;
         if let Some(mask) = &def.mask {
-            mask_of(mask)?;
+            mask::check(mask)?;
         }
         if let Some(text) = &def.default {
             // A default must be an expression without columns; its conversion is checked when it is used.

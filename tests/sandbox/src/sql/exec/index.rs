@@ -97,48 +97,4 @@ impl Session {
         let descending: Vec<bool> = columns.iter().map(|(_, d)| *d).collect();
         self.add_index(&table, name, &names, &descending, unique, false, false)
     }
-
-    /// `DROP INDEX`, `DROP CONSTRAINT` of a key.
-    pub(super) fn drop_index(&self, name: &str, table: &Name, missing_ok: bool) -> SqlResult<()> {
-        let found = self.table_named(table).ok();
-        let index = match &found {
-            Some(t) => catalog::indexes(self.conn(), t)?
-                .into_iter()
-                .find(|i| text::same(&i.name, name)),
-            None => None,
-        };
-        let (Some(table_found), Some(index)) = (found, index) else {
-            if missing_ok {
-                return Ok(());
-            }
-            return Err(SqlError::of(3701, &[&"index", &format!("{}.{name}", table.join("."))]));
-        };
-        self.redefine(&table_found)?;
-        self.remove_index(&table_found, &index.name)
-    }
-
-    pub(super) fn remove_index(&self, table: &Table, name: &str) -> SqlResult<()> {
-        let place = table.place();
-        self.conn().execute_batch(&format!(
-            "DROP INDEX {}.{}",
-            place.store(),
-            quote(&format!("{}.{name}", place.stored_name()))
-        ))?;
-        self.conn().execute(
-            &format!(
-                "DELETE FROM {0}._histogram WHERE object_id = ?1
-                 AND stats_id = (SELECT id FROM {0}._index WHERE object_id = ?1 AND name = ?2)",
-                place.store()
-            ),
-            params![table.id, name],
-        )?;
-        self.conn().execute(
-            &format!(
-                "DELETE FROM {}._index WHERE object_id = ?1 AND name = ?2",
-                place.store()
-            ),
-            params![table.id, name],
-        )?;
-        Ok(())
-    }
 }

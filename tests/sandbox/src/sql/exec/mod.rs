@@ -12,6 +12,7 @@ mod index;
 mod insert;
 mod isolation;
 mod merge;
+mod modules;
 mod objects;
 mod options;
 mod procedure;

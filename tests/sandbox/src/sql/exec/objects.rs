@@ -6,6 +6,15 @@ use crate::sql::ast::Name;
 use crate::sql::catalog::{self};
 use rusqlite::params;
 
+/// The types of objects in the catalog, and what `DROP` calls them; any other is a procedure.
+const OBJECTS: [(&str, &str); 5] = [
+    ("U", "table"),
+    ("V", "view"),
+    ("SN", "synonym"),
+    ("IF", "function"),
+    ("SP", "policy"),
+];
+
 impl Session {
     /// `DROP TABLE`, `DROP PROCEDURE`, `DROP TYPE`, `DROP SCHEMA`, `DROP DATABASE`
     pub(super) fn drop_object(&self, what: &str, name: &Name, missing_ok: bool) -> SqlResult<()> {
@@ -17,7 +26,10 @@ impl Session {
             return self.drop_container(what, name, missing_ok);
         }
         let place = self.place(name)?;
-        let kind = if what == "table" { "U" } else { "P" };
+        let kind = OBJECTS
+            .iter()
+            .find(|(_, name)| *name == what)
+            .map_or("P", |(kind, _)| kind);
         let Some((id, _, place)) = catalog::object(self.conn(), &place)?.filter(|(_, k, _)| k == kind) else {
             return if missing_ok { Ok(()) } else { missing() };
         };
@@ -103,7 +115,10 @@ impl Session {
             .query_map([db], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<Vec<(String, String, String)>, _>>()?;
         for (schema, name, kind) in objects {
-            let what = if kind == "U" { "table" } else { "procedure" };
+            let what = OBJECTS
+                .iter()
+                .find(|(is, _)| *is == kind)
+                .map_or("procedure", |(_, name)| name);
             self.drop_object(what, &vec![db.to_owned(), schema, name], true)?;
         }
         Ok(())

@@ -12,7 +12,15 @@ use crate::sql::catalog::{self, Table, literal};
 impl Session {
     /// Whether the session may do everything.
     pub(crate) fn is_trusted(&self) -> bool {
-        self.login.is_none() || !self.procedure.is_empty()
+        self.login.is_none() || !self.procedure.is_empty() || self.in_view.get()
+    }
+
+    /// Binds what a view says, which may read what its owner may.
+    pub(crate) fn chained<T>(&self, work: impl FnOnce() -> T) -> T {
+        let outer = self.in_view.replace(true);
+        let result = work();
+        self.in_view.set(outer);
+        result
     }
 
     /// Becomes a session of a login that was created.
@@ -37,6 +45,15 @@ impl Session {
         let Some(login) = &self.login else { return Ok(true) };
         let sql = "SELECT count(*) FROM main._user WHERE db = ?1 AND login = ?2";
         Ok(self.conn().query_row(sql, [db, login], |r| r.get(0))?)
+    }
+
+    /// `USER_NAME()`
+    pub(crate) fn user(&self) -> SqlResult<String> {
+        let Some(login) = &self.login else {
+            return Ok("dbo".to_owned());
+        };
+        let sql = "SELECT name FROM main._user WHERE db = ?1 AND login = ?2";
+        Ok(self.conn().query_row(sql, [&self.db, login], |r| r.get(0))?)
     }
 
     /// The SQLite condition on `main._right` that a row is about this session's user.

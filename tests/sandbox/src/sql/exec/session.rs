@@ -49,6 +49,8 @@ pub struct Session {
     pub home: String,
     /// Who has logged in; none for the login that may do everything.
     pub(super) login: Option<String>,
+    /// Whether a view is read, which may read what its owner may.
+    pub(super) in_view: Cell<bool>,
     /// `HOST_NAME()`
     pub client_host: String,
     /// `APP_NAME()`
@@ -122,6 +124,7 @@ impl Session {
             home: engine.database.clone(),
             engine: Arc::clone(engine),
             login: None,
+            in_view: Cell::new(false),
             client_host: String::new(),
             client_app: String::new(),
             options: Options::default(),

@@ -10,7 +10,7 @@ impl Parser<'_> {
         self.expect("database")?;
         let name = if self.eat("current") { None } else { Some(self.ident()?) };
         if !self.eat("set") {
-            return self.known_or_syntax("ALTER DATABASE", &["modify", "add", "remove", "collate"]);
+            return self.known_or_syntax("ALTER DATABASE", "modify add remove collate");
         }
         let mut options = vec![self.database_option()?];
         while self.eat_sym(",") {
@@ -34,21 +34,7 @@ impl Parser<'_> {
         }
         self.known_or_syntax(
             "ALTER DATABASE SET",
-            &[
-                "ansi_nulls",
-                "auto_close",
-                "auto_shrink",
-                "compatibility_level",
-                "multi_user",
-                "offline",
-                "online",
-                "page_verify",
-                "query_store",
-                "read_only",
-                "read_write",
-                "recovery",
-                "single_user",
-            ],
+            "ansi_nulls auto_close auto_shrink compatibility_level multi_user offline online page_verify query_store read_only read_write recovery single_user",
         )
     }
 }

@@ -3,20 +3,12 @@
 use super::Parser;
 use super::types::unknown_type;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Kind, Name, Param};
+use crate::sql::ast::{Kind, Module, Name, Param, Query};
 use crate::sql::lexer::Tok;
 use crate::value::Ty;
 
 /// What `CREATE` makes in SQL Server and not here.
-const NOT_CREATED: [&str; 7] = [
-    "view",
-    "function",
-    "trigger",
-    "role",
-    "sequence",
-    "synonym",
-    "statistics",
-];
+const NOT_CREATED: &str = "trigger role sequence statistics";
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> SqlResult<Kind> {
@@ -64,6 +56,9 @@ impl Parser<'_> {
             }
             return Ok(Kind::CreateDatabase(name));
         }
+        if let Some(module) = self.module(false)? {
+            return Ok(module);
+        }
         if self.eat("login") {
             return self.create_login();
         }
@@ -78,13 +73,83 @@ impl Parser<'_> {
         if unique {
             return self.unexpected();
         }
-        self.known_or_syntax("CREATE", &NOT_CREATED)
+        self.known_or_syntax("CREATE", NOT_CREATED)
+    }
+
+    /// `(parameters) RETURNS TABLE [WITH SCHEMABINDING] AS RETURN query`: a function with a query for its body.
+    pub(super) fn inline_function(&mut self) -> SqlResult<(Vec<Param>, Query)> {
+        self.expect_sym("(")?;
+        let params = if self.is_sym(")") { Vec::new() } else { self.params()? };
+        self.expect_sym(")")?;
+        self.expect("returns")?;
+        self.expect("table")?;
+        if self.eat("with") {
+            self.expect("schemabinding")?;
+        }
+        self.expect("as")?;
+        self.expect("return")?;
+        Ok((params, self.query()?))
+    }
+
+    /// `POLICY name ADD FILTER PREDICATE function(columns) ON table, … [WITH (STATE = ON)]`
+    fn policy(&mut self) -> SqlResult<Kind> {
+        self.expect("policy")?;
+        let name = self.name()?;
+        let predicates = self.list(|p| {
+            for word in ["add", "filter", "predicate"] {
+                p.expect(word)?;
+            }
+            let from = p.start();
+            p.expr()?;
+            let text = p.source(from);
+            p.expect("on")?;
+            Ok((text, p.name()?))
+        })?;
+        if self.eat("with") {
+            self.in_parentheses(|p| {
+                p.expect("state")?;
+                p.expect_sym("=")?;
+                p.expect("on")
+            })?;
+        }
+        Ok(Kind::CreatePolicy(name, predicates))
+    }
+
+    /// `VIEW name [WITH SCHEMABINDING] AS query`, `SYNONYM name FOR name`, after `CREATE` or `ALTER`.
+    fn module(&mut self, alters: bool) -> SqlResult<Option<Kind>> {
+        let Some(what) = self.eat_any(&["view", "synonym", "function", "security"]) else {
+            return Ok(None);
+        };
+        if what == "security" {
+            return self.policy().map(Some);
+        }
+        let name = self.name()?;
+        let (kind, from) = if what == "function" {
+            let from = self.start();
+            self.inline_function()?;
+            ("IF", from)
+        } else if what == "view" {
+            if self.eat("with") {
+                self.expect("schemabinding")?;
+            }
+            self.expect("as")?;
+            let from = self.start();
+            self.query()?;
+            ("V", from)
+        } else {
+            self.expect("for")?;
+            let from = self.start();
+            self.name()?;
+            ("SN", from)
+        };
+        let text = self.source(from);
+        Ok(Some(Kind::CreateModule(name, Module { kind, text, alters })))
     }
 
     /// 40510 for what SQL Server knows and the stand-in does not offer, 102 for the rest.
-    pub(super) fn known_or_syntax<T>(&self, verb: &str, known: &[&str]) -> SqlResult<T> {
+    pub(super) fn known_or_syntax<T>(&self, verb: &str, known: &str) -> SqlResult<T> {
         match self.tok() {
-            Tok::Word(w) if known.contains(&w.to_ascii_lowercase().as_str()) => {
+            Tok::Word(w) if known.split(' ').any(|word| w.eq_ignore_ascii_case(word)) => {
                 Err(SqlError::unsupported(format!("{verb} {}", w.to_ascii_uppercase())).at(self.line()))
             }
             _ => self.unexpected(),
@@ -123,13 +188,11 @@ impl Parser<'_> {
         if self.is("database") {
             return self.alter_database();
         }
+        if self.is("view") {
+            return self.module(true)?.map_or_else(|| self.unexpected(), Ok);
+        }
         if !self.eat("table") {
-            return self.known_or_syntax(
-                "ALTER",
-                &[
-                    "view", "function", "trigger", "user", "login", "role", "index", "schema",
-                ],
-            );
+            return self.known_or_syntax("ALTER", "function trigger user login role index schema");
         }
         let table = self.name()?;
         if self.eat("with") && self.eat_any(&["check", "nocheck"]).is_none() {
@@ -157,7 +220,7 @@ impl Parser<'_> {
                 let columns = self.list(Self::ident)?;
                 return Ok(Kind::DropColumns(table, columns, missing_ok));
             }
-            return self.known_or_syntax("ALTER TABLE DROP", &["constraint"]);
+            return self.known_or_syntax("ALTER TABLE DROP", "constraint");
         }
         if self.eat("alter") {
             self.expect("column")?;
@@ -170,10 +233,7 @@ impl Parser<'_> {
             let mask = if adds { Some(self.mask()?) } else { None };
             return Ok(Kind::SetMask(table, column, mask));
         }
-        self.known_or_syntax(
-            "ALTER TABLE",
-            &["enable", "disable", "set", "rebuild", "switch", "check", "nocheck"],
-        )
+        self.known_or_syntax("ALTER TABLE", "enable disable set rebuild switch check nocheck")
     }
 
     pub(super) fn if_exists(&mut self) -> SqlResult<bool> {
@@ -186,20 +246,11 @@ impl Parser<'_> {
 
     pub(super) fn drop(&mut self) -> SqlResult<Kind> {
         self.bump();
-        if self.eat("index") {
-            let missing_ok = self.if_exists()?;
-            let name = self.ident()?;
-            self.expect("on")?;
-            return Ok(Kind::DropIndex(name, self.name()?, missing_ok));
-        }
-        let what = match self.eat_any(&["table", "procedure", "proc", "schema", "database"]) {
+        let what = match self.eat_any(&["table", "view", "synonym", "procedure", "proc", "schema", "database"]) {
             Some("proc") => "procedure",
             Some(what) => what,
             None => {
-                return self.known_or_syntax(
-                    "DROP",
-                    &["type", "view", "function", "trigger", "user", "login", "role"],
-                );
+                return self.known_or_syntax("DROP", "type index function trigger user login role");
             }
         };
         let missing_ok = self.if_exists()?;

@@ -112,10 +112,10 @@ impl Parser<'_> {
         self.list(Self::expr)
     }
 
-    /// An expression: `+`, `-` and the bit operators bind least.
+    /// An expression: `+` and `-` bind least.
     pub(super) fn expr(&mut self) -> SqlResult<Expr> {
         let mut left = self.product()?;
-        while let Tok::Sym(op @ ("+" | "-" | "&" | "|" | "^")) = *self.tok() {
+        while let Tok::Sym(op @ ("+" | "-")) = *self.tok() {
             self.bump();
             left = Expr::Binary(op, boxed(left), boxed(self.product()?));
         }
@@ -132,7 +132,7 @@ impl Parser<'_> {
     }
 
     fn unary(&mut self) -> SqlResult<Expr> {
-        if let Tok::Sym(op @ ("-" | "+" | "~")) = *self.tok() {
+        if let Tok::Sym(op @ ("-" | "+")) = *self.tok() {
             self.bump();
             return Ok(Expr::Unary(op, boxed(self.unary()?)));
         }

@@ -17,7 +17,7 @@ pub(crate) mod types;
 
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
-use crate::sql::ast::{ColumnDef, Constraint, Kind, Name, Param, Stmt};
+use crate::sql::ast::{ColumnDef, Constraint, Kind, Name, Param, Query, Stmt};
 use crate::sql::lexer::{self, Tok, Token};
 
 /// Words that cannot be a name unless quoted.
@@ -82,6 +82,19 @@ pub fn expression(text: &str) -> SqlResult<crate::sql::ast::Expr> {
     let expr = parser.condition()?;
     parser.expect_end()?;
     Ok(expr)
+}
+
+/// Parses the query of a view.
+pub fn view(text: &str) -> SqlResult<Query> {
+    let mut parser = Parser::new(text)?;
+    let query = parser.query()?;
+    parser.expect_end()?;
+    Ok(query)
+}
+
+/// Parses an inline function from its parameters on.
+pub fn inline_function(text: &str) -> SqlResult<(Vec<Param>, Query)> {
+    Parser::new(text)?.inline_function()
 }
 
 /// Parses the columns and constraints of a table, as stored for table types.

@@ -6,33 +6,10 @@ use crate::sql::ast::Kind;
 use crate::sql::lexer::Tok;
 
 /// `SET` options that take `ON` or `OFF`.
-const SWITCHES: [&str; 14] = [
-    "nocount",
-    "xact_abort",
-    "ansi_nulls",
-    "ansi_padding",
-    "ansi_warnings",
-    "arithabort",
-    "concat_null_yields_null",
-    "quoted_identifier",
-    "ansi_null_dflt_on",
-    "ansi_null_dflt_off",
-    "cursor_close_on_commit",
-    "implicit_transactions",
-    "fmtonly",
-    "no_browsetable",
-];
+const SWITCHES: &str = " nocount xact_abort ansi_nulls ansi_padding ansi_warnings arithabort concat_null_yields_null quoted_identifier ansi_null_dflt_on ansi_null_dflt_off cursor_close_on_commit implicit_transactions fmtonly no_browsetable ";
 
 /// `SET` options that take a value.
-const VALUES: [&str; 7] = [
-    "textsize",
-    "lock_timeout",
-    "dateformat",
-    "datefirst",
-    "language",
-    "rowcount",
-    "deadlock_priority",
-];
+const VALUES: &str = " textsize lock_timeout dateformat datefirst language rowcount deadlock_priority ";
 
 impl Parser<'_> {
     pub(super) fn set(&mut self) -> SqlResult<Kind> {
@@ -76,7 +53,7 @@ impl Parser<'_> {
     /// An option that is on or off.
     fn switch(&mut self) -> SqlResult<String> {
         match self.tok().clone() {
-            Tok::Word(word) if SWITCHES.contains(&word.to_ascii_lowercase().as_str()) => {
+            Tok::Word(word) if SWITCHES.contains(&format!(" {} ", word.to_ascii_lowercase())) => {
                 self.bump();
                 Ok(word.to_ascii_lowercase())
             }
@@ -92,7 +69,7 @@ impl Parser<'_> {
             return self.unexpected();
         };
         let option = first.to_ascii_lowercase();
-        if VALUES.contains(&option.as_str()) {
+        if VALUES.contains(&format!(" {option} ")) {
             self.bump();
             let value = match self.tok().clone() {
                 Tok::Int(_) | Tok::Sym("-") => self.signed_int()?.to_string(),

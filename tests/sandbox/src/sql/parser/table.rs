@@ -25,15 +25,9 @@ impl Parser<'_> {
     }
 
     fn storage_option(&mut self) -> SqlResult<()> {
-        const KNOWN: [&str; 5] = [
-            "pad_index",
-            "statistics_norecompute",
-            "allow_row_locks",
-            "allow_page_locks",
-            "online",
-        ];
+        const KNOWN: &str = " pad_index statistics_norecompute allow_row_locks allow_page_locks online ";
         let option = self.ident()?.to_ascii_lowercase();
-        if !KNOWN.contains(&option.as_str()) {
+        if !KNOWN.contains(&format!(" {option} ")) {
             return Err(SqlError::unsupported(format!("index option {option}")).at(self.line()));
         }
         self.expect_sym("=")?;
