@@ -70,7 +70,7 @@ def test_a_killed_copy_is_finished_by_the_next_run(
 def test_a_second_run_leaves_a_table_to_the_first_and_succeeds(
     proxied: tuple[Deployment, Proxy], new_table: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """The first is held in the middle of a slice; the second copies nothing, says whose the table is, and has not failed."""
+    """The first is held in a slice; the second copies nothing, says whose the table is, and has not failed."""
     deployment, proxy = proxied
     table = new_table()
     _fill(table)
