@@ -187,6 +187,7 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
           "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/_ledger/*/void-*.json",
           "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/_ledger/*/manifest.json",
           "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/_ledger/*/previous.json",
+          "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/_ledger/*/loader-*",
           "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/*/tidemark_window=*/part-*",
         ]
         Condition = {
@@ -895,6 +896,12 @@ resource "aws_iam_role_policy" "update_watermark_role" {
         Effect   = "Allow"
         Action   = "s3:PutObject"
         Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/_ledger/*/manifest.json"
+      },
+      {
+        Sid      = "WriteLoaderManifests"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/_ledger/*/loader-*"
       },
       {
         Sid      = "LeaveColumns"

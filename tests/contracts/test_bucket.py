@@ -91,6 +91,8 @@ def _refused_by(policy: dict[str, Any], who: str, action: str, key: str, how: di
         ("CopyDelta", "s3:PutObject", f"{DATA}/part-00000.parquet", BLIND, "WrittenOnce"),
         ("UpdateWatermark", "s3:PutObject", f"{DATA}/part-00000.parquet", CREATE, ""),
         ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/manifest.json", CREATE, ""),
+        ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/loader-redshift.json", CREATE, ""),
+        ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/loader-redshift.json", REPLACE, "WrittenOnce"),
         ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/manifest.json", REPLACE, "WrittenOnce"),
         ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/previous.json", BLIND, "WrittenOnce"),
         ("UpdateWatermark", "s3:PutObject", f"{WINDOW}/void-00000.json", BLIND, "WrittenOnce"),

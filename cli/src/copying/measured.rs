@@ -143,6 +143,10 @@ pub(super) struct MeasuredStore<'a> {
 }
 
 impl ReadObjects for MeasuredStore<'_> {
+    fn address(&self, key: &str) -> String {
+        self.store.address(key)
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         self.store.get(key).await
     }

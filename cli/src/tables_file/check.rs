@@ -164,6 +164,14 @@ impl Checker<'_> {
                 }
             }
             (Shape::OneOf(choices), other) => self.one_of(path, other, choices),
+            (Shape::Several(choices), Value::Array(several)) => {
+                for (index, choice) in several.iter().enumerate() {
+                    self.one_of(&format!("{path}[{index}]"), choice, choices);
+                }
+            }
+            (Shape::Several(choices), other) => {
+                self.expected(path, other, &format!("a list of {}", listed(choices, "and")));
+            }
             (Shape::OneOfForColumns(choices), Value::Object(columns)) => {
                 for (name, choice) in columns {
                     self.one_of(&format!("{path}.{name}"), choice, choices);

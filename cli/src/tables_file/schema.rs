@@ -47,6 +47,7 @@ fn of_shape(shape: &Shape) -> Value {
             json!({"type": ["integer", "null"], "minimum": least, "maximum": most})
         }
         Shape::OneOf(choices) => json!({"enum": choices}),
+        Shape::Several(choices) => json!({"type": "array", "items": {"enum": choices}, "uniqueItems": true}),
         Shape::OneOfForColumns(choices) => json!({"type": "object", "additionalProperties": {"enum": choices}}),
         Shape::Object(fields) => object(fields),
         Shape::Choice(fields) => choice(fields),

@@ -20,6 +20,8 @@ pub(crate) enum Shape {
     NumberOrNull(u64, u64),
     /// One of these texts.
     OneOf(&'static [&'static str]),
+    /// A list of these texts.
+    Several(&'static [&'static str]),
     /// An object whose fields are names of columns, and whose values are one of these texts.
     OneOfForColumns(&'static [&'static str]),
     /// An object with these fields.
@@ -73,6 +75,12 @@ const PARQUET: &[Field] = &[
         "compression_level",
         Shape::Number(1, 22),
         "The level of zstd, or of gzip up to 9. Default 1 for zstd.",
+    ),
+    field(
+        "decimals",
+        Shape::OneOf(&["integer", "fixed"]),
+        "As what decimals of up to 18 digits are written: as integers, or as bytes of a fixed length, which Hive's reader needs. Default \
+         integer.",
     ),
 ];
 
@@ -255,6 +263,11 @@ pub(crate) const TABLE: &[Field] = &[
         Shape::OneOf(&["window", "load_date"]),
         "Where files lie under the table's folder. Default window.",
     ),
+    field(
+        "loader_manifests",
+        Shape::Several(&["redshift", "symlink"]),
+        "Manifests for other loaders that are written with each window. Default none.",
+    ),
     field("watermark_name", Shape::Text, "The table's name in the control table."),
     field("sink", Shape::Choice(SINKS), "Where the rows go, when not into files."),
 ];
@@ -342,6 +355,11 @@ mod tests {
             choices.sort();
             assert_eq!(known(table_with(name, json!({"c": "zz"}))), choices);
         }
+        let field = TABLE.iter().find(|field| field.name == "loader_manifests").unwrap();
+        let Shape::Several(loaders) = field.shape else {
+            panic!("loader_manifests")
+        };
+        assert_eq!(known(table_with("loader_manifests", json!(["zz"]))), loaders);
         for name in ["clock", "null_watermark"] {
             let tracking = json!({"watermark": {"column": "c", name: "zz"}});
             assert_eq!(known(table_with("tracking", tracking)), choices(WATERMARK, name));
@@ -350,6 +368,12 @@ mod tests {
             assert_eq!(
                 known(table_with("format", json!({"csv": {name: "zz"}}))),
                 choices(CSV, name)
+            );
+        }
+        for name in ["compression", "decimals"] {
+            assert_eq!(
+                known(table_with("format", json!({"parquet": {name: "zz"}}))),
+                choices(PARQUET, name)
             );
         }
         let tracking = json!({"change_tracking": {"on_expired": "zz"}});

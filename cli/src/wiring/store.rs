@@ -31,6 +31,13 @@ macro_rules! either {
 }
 
 impl ReadObjects for Store {
+    fn address(&self, key: &str) -> String {
+        match self {
+            Self::Folder(folder) => folder.address(key),
+            Self::S3(bucket) => bucket.address(key),
+        }
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         either!(self, store => store.get(key))
     }

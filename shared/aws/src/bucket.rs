@@ -122,6 +122,10 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 }
 
 impl ReadObjects for S3Store {
+    fn address(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         // Boxed, here and where the ledger is written: the SDK's futures are large, and so would be all that await them.
         let request = self.client.get_object().bucket(&self.bucket).key(key);

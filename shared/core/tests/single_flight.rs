@@ -348,6 +348,10 @@ struct Careless {
 }
 
 impl ReadObjects for Careless {
+    fn address(&self, key: &str) -> String {
+        self.store.address(key)
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>, Error> {
         self.store.get(key).await
     }

@@ -1,17 +1,19 @@
 //! Parts in Parquet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::basic::{Compression, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type};
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::format::{Codec, ParquetOptions};
+use tidemark::model::format::{Codec, Decimals, ParquetOptions};
 use tidemark::model::types::{Column, Form};
 use tidemark::ports::files::EncodedPart;
 
@@ -55,7 +57,11 @@ impl ParquetEncoder {
                     .set_column_dictionary_page_size_limit(path, DICTIONARY_BYTES);
             }
         }
-        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties.build())).map_err(failed)?;
+        let mut how = ArrowWriterOptions::new().with_properties(properties.build());
+        if options.decimals == Decimals::Fixed {
+            how = how.with_parquet_schema(with_fixed_decimals(&schema).map_err(failed)?);
+        }
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, how).map_err(failed)?;
         Ok(Self {
             writer,
             unpacked_bytes: 0,
@@ -108,6 +114,50 @@ impl ParquetEncoder {
             rows,
         })
     }
+}
+
+/// The schema of the part, in which every decimal is bytes of a fixed length: as many as its digits need.
+fn with_fixed_decimals(schema: &SchemaRef) -> std::result::Result<SchemaDescriptor, ParquetError> {
+    let usual = ArrowSchemaConverter::new().convert(schema)?;
+    let root = usual.root_schema();
+    let mut fields = Vec::with_capacity(root.get_fields().len());
+    for field in root.get_fields() {
+        let basic = field.get_basic_info();
+        let is_integer = matches!(field.get_physical_type(), PhysicalType::INT32 | PhysicalType::INT64);
+        let fixed = match basic.logical_type_ref() {
+            Some(LogicalType::Decimal(decimal)) if is_integer => {
+                let (scale, precision) = (decimal.scale, decimal.precision);
+                let fixed = Type::primitive_type_builder(field.name(), PhysicalType::FIXED_LEN_BYTE_ARRAY)
+                    .with_repetition(basic.repetition())
+                    .with_id(basic.has_id().then(|| basic.id()))
+                    .with_length(decimal_bytes(precision))
+                    .with_logical_type(Some(LogicalType::decimal(scale, precision)))
+                    .with_precision(precision)
+                    .with_scale(scale);
+                Arc::new(fixed.build()?)
+            }
+            _ => field.clone(),
+        };
+        fields.push(fixed);
+    }
+    let root = Type::group_type_builder(root.name()).with_fields(fields).build()?;
+    Ok(SchemaDescriptor::new(Arc::new(root)))
+}
+
+/// The least bytes that hold every signed number of so many digits.
+const fn decimal_bytes(digits: i32) -> i32 {
+    let (mut bytes, mut most) = (1, 127_i128);
+    let mut needed = 9_i128;
+    let mut digit = 1;
+    while digit < digits {
+        needed = needed * 10 + 9;
+        digit += 1;
+    }
+    while most < needed {
+        most = most * 256 + 255;
+        bytes += 1;
+    }
+    bytes
 }
 
 fn compression(codec: Codec) -> Result<Compression> {

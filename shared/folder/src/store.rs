@@ -139,6 +139,12 @@ fn object(body: Vec<u8>) -> Object {
 }
 
 impl ReadObjects for FolderStore {
+    /// The absolute path of the file.
+    fn address(&self, key: &str) -> String {
+        let path = self.path().join(key);
+        std::path::absolute(&path).unwrap_or(path).display().to_string()
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         let path = self.folder.object(key)?;
         let read = self.run("read", path, |_, path| files::read(path)).await?;

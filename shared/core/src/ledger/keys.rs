@@ -4,6 +4,7 @@
 //! data only, and a policy can guard the ledger.
 
 use crate::checksum::crc64nvme_hex;
+use crate::model::loaders::LoaderManifest;
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
 use crate::model::record::Attempt;
@@ -159,6 +160,20 @@ impl Keys {
     #[must_use]
     pub fn previous(&self, window: &WindowName) -> String {
         format!("{}/{window}/previous.json", self.ledger)
+    }
+
+    /// `{from}/loader-redshift.json`; `symlink/tidemark_window={from}/loader-symlink.txt`, so that the folder `symlink` is that of a
+    /// partitioned table, as `symlink-g1` is of the first generation that was loaded anew.
+    #[must_use]
+    pub fn loader(&self, plan: &Plan, loader: LoaderManifest) -> String {
+        let (ledger, window) = (&self.ledger, &plan.window);
+        match (loader, plan.generation) {
+            (LoaderManifest::Redshift, _) => format!("{ledger}/{window}/loader-redshift.json"),
+            (LoaderManifest::Symlink, 0) => format!("{ledger}/symlink/{WINDOW_KEY}={window}/loader-symlink.txt"),
+            (LoaderManifest::Symlink, later) => {
+                format!("{ledger}/symlink-g{later}/{WINDOW_KEY}={window}/loader-symlink.txt")
+            }
+        }
     }
 
     /// `{from}/manifest.json`

@@ -6,6 +6,7 @@
 //! {prefix}/_ledger/{table}/{from}/plan.json               frozen bounds and slices       create-only
 //! {prefix}/_ledger/{table}/{from}/record-00000.json       a slice's decision record      create-only
 //! {prefix}/{table}/tidemark_window={from}/part-00000.…    visible once completed
+//! {prefix}/_ledger/{table}/{from}/loader-redshift.json    for loaders, on request        create-only
 //! {prefix}/_ledger/{table}/{from}/manifest.json           the commit                     create-only, last
 //! {prefix}/_ledger/{table}/hold.json                      what a person has begun        create-only, then archived
 //! ```
@@ -39,7 +40,7 @@ pub use self::pointers::Pointers;
 pub use self::slices::{Decided, SliceState};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::hold::Hold;
-use crate::model::manifest::{Manifest, Previous};
+use crate::model::manifest::{Manifest, ManifestPart, Previous};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Plan, VERSION};
 use crate::model::record::{Attempt, Record};
@@ -235,6 +236,22 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         let next = WindowName::after(&plan.new_watermark);
         let key = self.keys.previous(&next);
         self.create(&key, &Previous::of(plan)).await.map(drop)
+    }
+
+    /// Writes what loaders of other systems read to find these parts, which are all visible. Comes before the window's own manifest:
+    /// whoever writes that again finds these, and a window that is committed has them (W4, W6).
+    pub async fn leave_loader_manifests(&self, plan: &Plan, parts: &[ManifestPart]) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let parts = parts.iter().map(|part| (self.store.address(&part.key), part.bytes));
+        let parts: Vec<(String, u64)> = parts.collect();
+        for loader in &plan.loader_manifests {
+            // The parts of a window are decided: everyone writes the same.
+            let body = Bytes::from(loader.text(&parts));
+            self.store.create(&self.keys.loader(plan, *loader), body).await?;
+        }
+        Ok(())
     }
 
     /// Commits a window, or returns the manifest that committed it before.

@@ -153,6 +153,27 @@ impl FileTypes {
 pub struct ParquetOptions {
     /// How the pages are packed.
     pub codec: Codec,
+    /// As what decimals of up to 18 digits are written.
+    pub decimals: Decimals,
+}
+
+/// As what a Parquet part has decimals of up to 18 digits. Those of more are bytes of a fixed length in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decimals {
+    /// As integers: the smallest and fastest.
+    #[default]
+    Integer,
+    /// As bytes of a fixed length, as Hive writes them: its reader takes no others.
+    Fixed,
+}
+
+impl Decimals {
+    /// Whether this is the default. By reference, as serde asks.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How the pages of a Parquet part are packed.
@@ -183,6 +204,8 @@ struct RawParquetOptions {
     compression: CodecName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compression_level: Option<u8>,
+    #[serde(default, skip_serializing_if = "Decimals::is_default")]
+    decimals: Decimals,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -215,7 +238,8 @@ impl TryFrom<RawParquetOptions> for ParquetOptions {
             CodecName::Snappy => Codec::Snappy,
             CodecName::None => Codec::None,
         };
-        Ok(Self { codec })
+        let decimals = raw.decimals;
+        Ok(Self { codec, decimals })
     }
 }
 
@@ -230,6 +254,7 @@ impl From<ParquetOptions> for RawParquetOptions {
         Self {
             compression,
             compression_level,
+            decimals: options.decimals,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod format;
 pub mod hold;
 pub mod kept;
 pub mod lease;
+pub mod loaders;
 pub mod lookup;
 pub mod manifest;
 pub mod metric;

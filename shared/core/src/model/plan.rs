@@ -6,6 +6,7 @@ use crate::checksum::crc64nvme_base64;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
+use crate::model::loaders::LoaderManifest;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Changes, Closed, Interval, Load, Rows};
@@ -58,6 +59,9 @@ pub struct Plan {
     /// Where the parts lie.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
+    /// Manifests for loaders that are written with the window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loader_manifests: Vec<LoaderManifest>,
     /// The slices by number; none when there is nothing to copy.
     pub slices: Vec<SliceBounds>,
     /// The `TableName` of the table in the control table, when configured.
@@ -181,6 +185,7 @@ impl Plan {
             format: spec.format.clone(),
             filter: spec.filter.clone(),
             layout: spec.layout,
+            loader_manifests: spec.loader_manifests.clone(),
             slices: Vec::new(),
             watermark_name: spec.watermark_name.clone(),
             sink: spec.sink.clone(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::format::{FileTypes, Format, Timestamps};
+use crate::model::loaders::LoaderManifest;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::sink::SinkSpec;
@@ -72,6 +73,9 @@ pub struct TableSpec {
     /// Where the parts lie under the table's prefix.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
+    /// Manifests for the loaders of other systems that are written with each window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loader_manifests: Vec<LoaderManifest>,
     /// The table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
@@ -304,6 +308,13 @@ impl TableSpec {
                  and set on_schema_change to continue for one run"
                     .into(),
             );
+        }
+        let mut loaders = self.loader_manifests.iter().enumerate();
+        if loaders.any(|(index, loader)| self.loader_manifests[..index].contains(loader)) {
+            return refuse("loader_manifests names one twice".into());
+        }
+        if self.sink.is_some() && !self.loader_manifests.is_empty() {
+            return refuse("loader_manifests name files, and this table goes into a sink table: leave it out".into());
         }
         if let Some(sink) = &self.sink {
             sink.check().map_err(|error| error.context(&self.table))?;

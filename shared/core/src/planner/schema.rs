@@ -127,7 +127,7 @@ fn reload(spec: &TableSpec, refused: &[&Change], plan: Plan) -> Fit {
 /// Whether files of both formats can be read as one table. How hard pages are packed is nothing to a reader.
 fn is_alike(before: &Format, now: &Format) -> bool {
     let codec = |format: &Format| match format {
-        Format::Parquet(options) => Some(std::mem::discriminant(&options.codec)),
+        Format::Parquet(options) => Some((std::mem::discriminant(&options.codec), options.decimals)),
         Format::Csv(_) | Format::Jsonl(_) => None,
     };
     match (codec(before), codec(now)) {

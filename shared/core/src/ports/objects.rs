@@ -16,6 +16,8 @@ pub struct Object {
 /// Reading the ledger.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReadObjects {
+    /// How programs outside Tidemark call the object at `key`, for example `s3://bucket/key`.
+    fn address(&self, key: &str) -> String;
     /// The object at `key`, or `None` when there is none.
     async fn get(&self, key: &str) -> Result<Option<Object>>;
     /// The bytes of the object at `key`, or `None` when there is none.

@@ -120,7 +120,10 @@ where
         let copied = match plan.sink {
             Some(_) => CopiedRows::Merged(rows),
             // Of a part whose voided upload was completed after all, the rows may not be those of the last record.
-            None => CopiedRows::Parts(parts),
+            None => {
+                ledger.leave_loader_manifests(plan, &parts).await?;
+                CopiedRows::Parts(parts)
+            }
         };
         if !plan.is_backfill() {
             ledger.leave_columns(plan).await?;

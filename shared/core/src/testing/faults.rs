@@ -205,6 +205,10 @@ impl<'a, T> Gated<'a, T> {
 }
 
 impl<T: ReadObjects> ReadObjects for Gated<'_, &T> {
+    fn address(&self, key: &str) -> String {
+        self.inner.address(key)
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         self.gate.call("get", self.inner.get(key)).await
     }

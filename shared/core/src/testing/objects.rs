@@ -134,6 +134,10 @@ impl MemoryStore {
 }
 
 impl ReadObjects for MemoryStore {
+    fn address(&self, key: &str) -> String {
+        format!("memory://{key}")
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         Ok(self.state().objects.get(key).map(|stored| stored.object.clone()))
     }

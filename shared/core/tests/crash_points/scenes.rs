@@ -42,6 +42,8 @@ pub struct Window {
 pub struct Outcome {
     /// The visible parts.
     pub parts: BTreeMap<String, Vec<u8>>,
+    /// What is written for loaders.
+    pub loaders: BTreeMap<String, Vec<u8>>,
     /// The committed windows in their order.
     pub windows: Vec<Window>,
     /// The pointer.
@@ -113,6 +115,8 @@ async fn run_of(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64, spe
 pub async fn outcome(world: &World) -> Outcome {
     let parts = world.parts().into_iter();
     let parts = parts.map(|key| (key.clone(), world.store.body(&key).unwrap().to_vec()));
+    let loaders = world.store.keys().into_iter().filter(|key| key.contains("/loader-"));
+    let loaders = loaders.map(|key| (key.clone(), world.store.body(&key).unwrap().to_vec()));
     let mut windows = Vec::new();
     let mut at = WindowName::initial();
     while let Some(manifest) = world.ledger().manifest(&at).await.unwrap() {
@@ -133,6 +137,7 @@ pub async fn outcome(world: &World) -> Outcome {
     }
     Outcome {
         parts: parts.collect(),
+        loaders: loaders.collect(),
         windows,
         watermark: world.watermark(),
     }
@@ -202,7 +207,9 @@ impl Scene {
         match self {
             Self::Whole | Self::Sliced | Self::Slow => spec(),
             // Another format is a change that no reader goes on with.
-            Self::Reload => spec_with(serde_json::json!({ "on_schema_change": "reload", "format": "jsonl" })),
+            Self::Reload => spec_with(serde_json::json!({
+                "on_schema_change": "reload", "format": "jsonl", "loader_manifests": ["redshift", "symlink"],
+            })),
         }
     }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::basic::{ColumnOrder, Compression, ConvertedType, GzipLevel, LogicalType, Repetition, ZstdLevel};
 use ::parquet::file::metadata::RowGroupMetaData;
+use ::parquet::schema::types::ColumnDescPtr;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{BinaryArray, Int32Array};
+use arrow_array::{BinaryArray, Decimal128Array, Int32Array};
 use serde_json::json;
 use tidemark::error::ErrorCode;
 use tidemark::model::format::{CsvOptions, JsonlOptions};
@@ -226,5 +227,52 @@ fn two_columns_of_one_name_are_refused_in_every_format() {
     for format in [Format::default(), csv, Format::Jsonl(JsonlOptions::default())] {
         let error = encoder(&columns, &format).unwrap_err();
         assert_eq!(error.code(), ErrorCode::UnsupportedType);
+    }
+}
+
+#[test]
+fn decimals_of_few_digits_are_integers_or_bytes_of_a_fixed_length() {
+    let decimal = |precision, scale| Form::Decimal { precision, scale };
+    let forms = [
+        decimal(1, 0),
+        decimal(9, 2),
+        decimal(18, 4),
+        decimal(19, 4),
+        decimal(38, 10),
+        Form::Int32,
+    ];
+    let arrays = || {
+        let values = [Some(9), None, Some(-9)];
+        let decimals = forms[..5].iter().map(|form| {
+            let array = Decimal128Array::from_iter(values).with_data_type(data_type(*form));
+            Arc::new(array) as ArrayRef
+        });
+        let mut arrays: Vec<ArrayRef> = decimals.collect();
+        arrays.push(Arc::new(Int32Array::from(vec![9, 0, -9])));
+        arrays
+    };
+    for (options, lengths) in [
+        (json!("parquet"), [-1, -1, -1, 9, 16, -1]),
+        (json!({ "parquet": { "decimals": "fixed" } }), [1, 4, 8, 9, 16, -1]),
+    ] {
+        let format: Format = serde_json::from_value(options).unwrap();
+        let reader = reader(encode(&forms, &format, arrays()).unwrap());
+        let described = reader.metadata().file_metadata().schema_descr_ptr();
+        let length = |column: &ColumnDescPtr| match column.physical_type() {
+            ::parquet::basic::Type::FIXED_LEN_BYTE_ARRAY => column.type_length(),
+            _ => -1,
+        };
+        let found: Vec<i32> = described.columns().iter().map(length).collect();
+        assert_eq!(found, lengths, "{format:?}");
+        let ids: Vec<i32> = described
+            .columns()
+            .iter()
+            .map(|column| column.self_type().get_basic_info().id())
+            .collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
+        let batch = reader.build().unwrap().next().unwrap().unwrap();
+        for (column, expected) in batch.columns().iter().zip(arrays()) {
+            assert_eq!(column, &expected, "{format:?}");
+        }
     }
 }
