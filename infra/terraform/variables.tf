@@ -524,7 +524,7 @@ variable "security_group_ids" {
 }
 
 variable "log_level" {
-  description = "What the functions log. Not less than INFO, because the alarms for late rows read these logs."
+  description = "What the functions log. Not less than INFO, because the dashboard reads these logs."
   type        = string
   default     = "INFO"
 
