@@ -1,4 +1,4 @@
-"""What a table gains in its life, read by other people's readers: masks, an audit, other decimals, and changes of its columns in text."""
+"""Windows in the readers: masks, an audit, other decimals, and changes of columns in text."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def _expected(number: int) -> dict[str, Any]:
 
 
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "a new column": ({"v": ("int", [{"int": 1}])}, {"v": ("int", [{"int": 2}]), "w": ("varchar(9)", [{"text": "new"}])}),
+    "a new column": (
+        {"v": ("int", [{"int": 1}])},
+        {"v": ("int", [{"int": 2}]), "w": ("varchar(9)", [{"text": "new"}])},
+    ),
     "smallint to int": ({"v": ("smallint", [{"smallint": 1}])}, {"v": ("int", [{"int": 2**31 - 1}])}),
     "longer text": (
         {"v": ("varchar(5)", [{"text": "abc"}])},
@@ -151,7 +154,9 @@ def test_csv_of_two_windows_is_read_in_one_table(root: Path, name: str) -> None:
         f"FROM read_csv('{folder}/*.csv', union_by_name = true, nullstr = '\\N', header = true) ORDER BY id"
     )
     assert _tuples(by_duckdb.columns, by_duckdb.fetchall()) == expected
-    options = pyarrow.csv.ConvertOptions(null_values=["\\N"], strings_can_be_null=True, quoted_strings_can_be_null=False)
+    options = pyarrow.csv.ConvertOptions(
+        null_values=["\\N"], strings_can_be_null=True, quoted_strings_can_be_null=False
+    )
     tables = [pyarrow.csv.read_csv(file, convert_options=options) for file in sorted(folder.iterdir())]
     assert _rows(pyarrow.concat_tables(tables, promote_options="default").to_pylist()) == expected
     frames = [polars.read_csv(file, null_values=["\\N"]) for file in sorted(folder.iterdir())]
