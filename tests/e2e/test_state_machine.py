@@ -156,10 +156,12 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
         json.dumps(
             {
                 "StateMachines": {
-                    NAME: {"TestCases": {
+                    NAME: {
+                        "TestCases": {
                             case: {"ReportFailed": "reported"} | dict(zip(STATES, row, strict=False))
                             for case, row in CASES.items()
-                        }}
+                        }
+                    }
                 },
                 "MockedResponses": ANSWERS,
             }

@@ -156,7 +156,7 @@ fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it()
          GO
          CREATE TABLE nothing (id int NOT NULL PRIMARY KEY, stamp rowversion);
          CREATE TABLE denied (id int NOT NULL PRIMARY KEY, secret varchar(9) NULL, stamp rowversion);
-         CREATE TABLE masked (id int NOT NULL PRIMARY KEY, mail varchar(30) MASKED WITH (FUNCTION = 'email()') NULL, stamp rowversion);
+         CREATE TABLE masked (id int NOT NULL PRIMARY KEY, mail varchar(30) MASKED WITH (FUNCTION = 'default()') NULL, stamp rowversion);
          CREATE TABLE untracked (id int NOT NULL PRIMARY KEY);
          CREATE TABLE hidden (id int NOT NULL PRIMARY KEY);
          GO

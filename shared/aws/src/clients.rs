@@ -14,8 +14,9 @@ use tidemark::error::{Error, ErrorCode, Result};
 use crate::bucket::S3Store;
 use crate::http::Http;
 use crate::secrets::Secrets;
+use crate::service::Service;
 use crate::stacks::Stacks;
-use crate::tokens::{Sts, Tokens};
+use crate::tokens::Tokens;
 
 /// Clients for the services the steps use, with the region and credentials of the environment.
 #[derive(Debug, Clone)]
@@ -54,19 +55,11 @@ impl Aws {
     pub fn stacks() -> Result<Stacks> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let config = checked(configured(&variable))?;
-        let region = config.region().map(ToString::to_string).unwrap_or_default();
-        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-        let endpoint = endpoint(&variable, "CLOUDFORMATION");
-        let endpoint = endpoint.unwrap_or_else(|| format!("https://cloudformation.{region}.amazonaws.com{suffix}"));
-        let credentials = config.credentials_provider();
-        let credentials =
-            credentials.ok_or_else(|| Error::new(ErrorCode::InvalidConfig, "there are no credentials of AWS"))?;
-        Ok(Stacks {
-            http: Http::default(),
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
-            region,
-            credentials,
-        })
+        let config = at(&config, endpoint(&variable, "CLOUDFORMATION"));
+        let service = Service::of("cloudformation", &config, &Http::default());
+        let service = service
+            .ok_or_else(|| Error::new(ErrorCode::InvalidConfig, "there are no region and credentials of AWS"))?;
+        Ok(Stacks { service })
     }
 
     /// What the clients have of this project rather than of the environment: how they speak HTTP, how long they wait,
@@ -98,10 +91,11 @@ impl Aws {
         let s3 = aws_sdk_s3::config::Builder::from(s3)
             .force_path_style(path_style)
             .build();
+        let http = Http::default();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
-            secrets: Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(secrets))),
-            tokens: Arc::new(Tokens::new(sts_of(sts))),
+            secrets: Arc::new(Secrets::new(Service::of("secretsmanager", secrets, &http))),
+            tokens: Arc::new(Tokens::new(http.clone(), Service::of("sts", sts, &http))),
         }
     }
 
@@ -110,17 +104,6 @@ impl Aws {
     pub fn store(&self, bucket: &str) -> S3Store {
         S3Store::new(self.s3.clone(), bucket)
     }
-}
-
-/// STS in the region of a configuration.
-fn sts_of(config: &SdkConfig) -> Option<Sts> {
-    let (region, credentials) = (config.region()?.to_string(), config.credentials_provider()?);
-    let endpoint = config.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
-    Some(Sts {
-        endpoint: endpoint.unwrap_or_else(|| Sts::endpoint_of(&region, config.use_fips() == Some(true))),
-        region,
-        credentials,
-    })
 }
 
 /// The settings that all services share

@@ -1,57 +1,73 @@
 //! Secrets in AWS Secrets Manager.
+//!
+//! - The request: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::json;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::secrets::{ReadSecrets, Secret};
+
+use crate::service::{Service, code};
+
+/// The only thing that Secrets Manager is asked.
+const OPERATION: &str = "secretsmanager.GetSecretValue";
 
 /// The secrets of an account, read each time they are asked for.
 #[derive(Debug, Clone)]
 pub struct Secrets {
-    client: Client,
+    /// `None` where there is no region, or there are no credentials.
+    service: Option<Service>,
+}
+
+/// What Secrets Manager answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Content {
+    secret_string: Option<String>,
 }
 
 impl Secrets {
-    /// The secrets that `client` may read.
-    #[must_use]
-    pub const fn new(client: Client) -> Self {
-        Self { client }
+    pub(crate) const fn new(service: Option<Service>) -> Self {
+        Self { service }
+    }
+
+    async fn read(&self, name: &str) -> Result<Secret> {
+        let service = self.service.as_ref().ok_or_else(|| {
+            let message = format!("cannot read the secret {name} without a region and credentials of AWS");
+            Error::new(ErrorCode::InvalidConfig, message)
+        })?;
+        let answer = service.post_json(OPERATION, &json!({"SecretId": name})).await;
+        let answer = answer.map_err(|error| {
+            let code = error.code();
+            Error::with_source(code, refused(name, "no answer"), error)
+        })?;
+        if answer.status != 200 {
+            let reason = code(&answer).unwrap_or_else(|| format!("HTTP {}", answer.status));
+            return Err(Error::new(ErrorCode::InvalidConfig, refused(name, &reason)));
+        }
+        match serde_json::from_slice(&answer.body) {
+            Ok(Content {
+                secret_string: Some(content),
+            }) => Ok(Secret::new(content)),
+            _ => Err(Error::new(
+                ErrorCode::InvalidConfig,
+                format!("the secret {name} holds no text: store it as text, not as binary"),
+            )),
+        }
     }
 }
 
 impl ReadSecrets for Secrets {
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
-        Box::pin(async move {
-            let request = self.client.get_secret_value().secret_id(name);
-            let answer = request.send().await.map_err(|error| refused(name, error))?;
-            let content = answer.secret_string.ok_or_else(|| {
-                Error::new(
-                    ErrorCode::InvalidConfig,
-                    format!("the secret {name} holds no text: store it as text, not as binary"),
-                )
-            })?;
-            Ok(Secret::new(content))
-        })
+        Box::pin(self.read(name))
     }
 }
 
-/// The one place where an answer of Secrets Manager becomes an error of ours, by status and code.
-fn refused(name: &str, error: SdkError<GetSecretValueError>) -> Error {
-    let code = match &error {
-        SdkError::ServiceError(service) if service.raw().status().as_u16() < 500 => match service.err().code() {
-            Some("ThrottlingException") => ErrorCode::SourceUnavailable,
-            _ => ErrorCode::InvalidConfig,
-        },
-        SdkError::ConstructionFailure(_) => ErrorCode::InvalidConfig,
-        _ => ErrorCode::SourceUnavailable,
-    };
-    let reason = error.code().unwrap_or("no answer");
-    let message = format!(
+fn refused(name: &str, reason: &str) -> String {
+    format!(
         "cannot read the secret {name} ({reason}): check the secret's ARN in the environment and secretsmanager:GetSecretValue"
-    );
-    Error::with_source(code, message, error)
+    )
 }
 
 #[cfg(test)]

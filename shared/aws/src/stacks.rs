@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use tidemark::error::{Error, ErrorCode, Result};
 
-use crate::http::Http;
-use crate::query::{element, elements, form, signed};
+use crate::service::{Service, code, element, elements};
 
 /// A deployed stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,10 +18,7 @@ pub struct Stack {
 /// The stacks of an account in a region.
 #[derive(Debug, Clone)]
 pub struct Stacks {
-    pub(crate) http: Http,
-    pub(crate) endpoint: String,
-    pub(crate) region: String,
-    pub(crate) credentials: SharedCredentialsProvider,
+    pub(crate) service: Service,
 }
 
 impl Stacks {
@@ -34,18 +29,15 @@ impl Stacks {
     /// `InvalidInput` when there is none, `InvalidConfig` when the credentials may not see it, and `SinkUnavailable` when
     /// CloudFormation does not answer.
     pub async fn stack(&self, name: &str) -> Result<Stack> {
-        let credentials = self.credentials.provide_credentials().await;
-        let credentials = credentials
-            .map_err(|error| Error::with_source(ErrorCode::InvalidConfig, "there are no credentials of AWS", error))?;
         let fields = [
             ("Action", "DescribeStacks"),
             ("Version", "2010-05-15"),
             ("StackName", name),
         ];
-        let request = form(&format!("{}/", self.endpoint), &fields)?;
-        let request = signed(request, "cloudformation", &self.region, &credentials.into())?;
-        let answer = self.http.send(request).await.map_err(|error| {
-            Error::with_source(ErrorCode::SinkUnavailable, "CloudFormation cannot be reached", error)
+        let answer = self.service.post_form(&fields).await;
+        let answer = answer.map_err(|error| {
+            let message = format!("the stack {name} cannot be looked at");
+            Error::with_source(ErrorCode::SinkUnavailable, message, error)
         })?;
         let text = String::from_utf8_lossy(&answer.body);
         match answer.status {
@@ -53,19 +45,13 @@ impl Stacks {
                 parameters: pairs(&text, "Parameter"),
                 outputs: pairs(&text, "Output"),
             }),
-            400..500 => Err(refused(name, element(&text, "Code"))),
-            status => {
-                let message = format!("CloudFormation does not answer for now (HTTP {status})");
-                Err(Error::new(ErrorCode::SinkUnavailable, message))
-            }
+            _ => Err(refused(name, code(&answer).as_deref())),
         }
     }
 }
 
 fn refused(name: &str, code: Option<&str>) -> Error {
-    let code = code
-        .filter(|code| code.chars().all(|c| c.is_ascii_alphanumeric()))
-        .unwrap_or("no code");
+    let code = code.unwrap_or("no code");
     let (class, hint) = match code {
         "ValidationError" => (
             ErrorCode::InvalidInput,

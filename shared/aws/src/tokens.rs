@@ -5,7 +5,7 @@
 //! - What a certificate signs: <https://learn.microsoft.com/en-us/entra/identity-platform/certificate-credentials>
 //! - The token of AWS: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetWebIdentityToken.html>
 //!
-//! It is one call of STS, so it is signed here rather than by an SDK of its own. No token and no secret is in a log or an error.
+//! No token and no secret is in a log or an error.
 
 mod assertion;
 #[cfg(test)]
@@ -13,54 +13,26 @@ mod tests;
 
 use std::time::Duration;
 
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_types::body::SdkBody;
 use futures::future::BoxFuture;
-use http::Request;
 use serde::Deserialize;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::secrets::Secret;
 use tidemark::ports::tokens::{ClientProof, Identity, IssueTokens, Token};
 
 use crate::http::{Answered, Http};
-use crate::query::{element, form, signed};
+use crate::service::{ATTEMPTS, Service, ask, code, element, form};
 
-/// How often something is asked for that may be answered the next time.
-const ATTEMPTS: u32 = 3;
-/// How long is waited before the second attempt; ten times as long before the third.
-const PAUSE: Duration = Duration::from_millis(100);
 /// For how long a token of AWS is good. It is exchanged at once.
 const WEB_IDENTITY_SECONDS: u32 = 300;
 /// The only algorithm of those that STS knows which Entra accepts.
 const WEB_IDENTITY_ALGORITHM: &str = "RS256";
-
-/// Where the tokens of AWS come from.
-#[derive(Debug, Clone)]
-pub(crate) struct Sts {
-    pub(crate) endpoint: String,
-    pub(crate) region: String,
-    pub(crate) credentials: SharedCredentialsProvider,
-}
-
-impl Sts {
-    /// STS in a region. The token is not to be had at its global endpoint.
-    pub(crate) fn endpoint_of(region: &str, uses_fips: bool) -> String {
-        let suffix = if region.starts_with("cn-") {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        };
-        let service = if uses_fips { "sts-fips" } else { "sts" };
-        format!("https://{service}.{region}.{suffix}")
-    }
-}
 
 /// An issuer of tokens: Microsoft Entra, and STS for those who have nothing else to show.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     http: Http,
     /// `None` where there is no region, or there are no credentials.
-    sts: Option<Sts>,
+    sts: Option<Service>,
 }
 
 impl IssueTokens for Tokens {
@@ -86,11 +58,8 @@ struct NotIssued {
 }
 
 impl Tokens {
-    pub(crate) fn new(sts: Option<Sts>) -> Self {
-        Self {
-            http: Http::default(),
-            sts,
-        }
+    pub(crate) const fn new(http: Http, sts: Option<Service>) -> Self {
+        Self { http, sts }
     }
 
     async fn issue(&self, identity: &Identity) -> Result<Token> {
@@ -114,7 +83,7 @@ impl Tokens {
             (_, None) => {}
         }
         let request = || form(&address, &fields);
-        let answer = self.ask("Microsoft Entra", request).await?;
+        let answer = ask(&self.http, "Microsoft Entra", ATTEMPTS, request).await?;
         if answer.status != 200 {
             return Err(not_issued(&answer));
         }
@@ -147,9 +116,6 @@ impl Tokens {
             let message = "there is no token of AWS without a region and credentials of AWS";
             return Err(Error::new(ErrorCode::InvalidConfig, message));
         };
-        let credentials = sts.credentials.provide_credentials().await;
-        let credentials = credentials
-            .map_err(|error| Error::with_source(ErrorCode::InvalidConfig, "there are no credentials of AWS", error))?;
         let seconds = WEB_IDENTITY_SECONDS.to_string();
         let fields = [
             ("Action", "GetWebIdentityToken"),
@@ -158,45 +124,11 @@ impl Tokens {
             ("DurationSeconds", &seconds),
             ("SigningAlgorithm", WEB_IDENTITY_ALGORITHM),
         ];
-        let identity = credentials.into();
-        let request = || {
-            signed(
-                form(&format!("{}/", sts.endpoint), &fields)?,
-                "sts",
-                &sts.region,
-                &identity,
-            )
-        };
-        let answer = self.ask("AWS STS", request).await?;
+        let answer = sts.post_form(&fields).await?;
         let text = String::from_utf8_lossy(&answer.body);
         match element(&text, "WebIdentityToken") {
             Some(token) if answer.status == 200 => Ok(Secret::new(token.to_owned())),
-            _ => Err(no_web_identity(element(&text, "Code"))),
-        }
-    }
-
-    /// The answer of somebody who may fail for a moment.
-    async fn ask(&self, whom: &str, request: impl Fn() -> Result<Request<SdkBody>>) -> Result<Answered> {
-        let mut pause = PAUSE;
-        let mut attempt = 1;
-        loop {
-            let outcome = self.http.send(request()?).await;
-            let failure = match outcome {
-                Ok(answer) if answer.status < 500 && answer.status != 429 => return Ok(answer),
-                Ok(answer) => {
-                    let message = format!("{whom} does not issue a token for now (HTTP {})", answer.status);
-                    Error::new(ErrorCode::SourceUnavailable, message)
-                }
-                Err(error) => {
-                    let message = format!("{whom} cannot be reached for a token");
-                    Error::with_source(ErrorCode::SourceUnavailable, message, error)
-                }
-            };
-            if attempt == ATTEMPTS {
-                return Err(failure);
-            }
-            tokio::time::sleep(pause).await;
-            (attempt, pause) = (attempt + 1, pause * 10);
+            _ => Err(no_web_identity(code(&answer).as_deref())),
         }
     }
 }
@@ -233,7 +165,6 @@ fn not_issued(answer: &Answered) -> Error {
 }
 
 fn no_web_identity(code: Option<&str>) -> Error {
-    let code = code.filter(|code| code.chars().all(|c| c.is_ascii_alphanumeric()));
     let hint = match code {
         Some("AccessDenied") => "allow the function's role sts:GetWebIdentityToken",
         Some("OutboundWebIdentityFederationDisabled" | "OutboundWebIdentityFederationDisabledException") => {

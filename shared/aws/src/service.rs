@@ -1,0 +1,277 @@
+//! A service of AWS that is asked one thing: its requests are signed here, because its SDK would be larger than all that is asked.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use aws_smithy_types::body::SdkBody;
+use aws_types::SdkConfig;
+use http::{Request, header};
+use tidemark::error::{Error, ErrorCode, Result};
+
+use crate::http::{Answered, BoxError, Http};
+
+/// How often something is asked for that may be answered the next time, unless the configuration says otherwise.
+pub(crate) const ATTEMPTS: u32 = 3;
+/// How long is waited before the second attempt; ten times as long before the third.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What a service that cannot keep up answers with HTTP 400
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>).
+const THROTTLED: [&str; 5] = [
+    "ThrottlingException",
+    "Throttling",
+    "ThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+];
+
+/// One service in one region, with the credentials of this process.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) http: Http,
+    /// Its name in signatures and addresses.
+    pub(crate) name: &'static str,
+    pub(crate) endpoint: String,
+    pub(crate) region: String,
+    pub(crate) credentials: SharedCredentialsProvider,
+    /// How often a request is tried that may be answered the next time.
+    pub(crate) attempts: u32,
+}
+
+impl Service {
+    /// The service of a configuration; `None` without a region or credentials.
+    pub(crate) fn of(name: &'static str, config: &SdkConfig, http: &Http) -> Option<Self> {
+        let (region, credentials) = (config.region()?.to_string(), config.credentials_provider()?);
+        let endpoint = match config.endpoint_url() {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => endpoint(
+                name,
+                &region,
+                config.use_fips() == Some(true),
+                config.use_dual_stack() == Some(true),
+            ),
+        };
+        Some(Self {
+            http: http.clone(),
+            name,
+            endpoint,
+            region,
+            credentials,
+            attempts: config.retry_config().map_or(ATTEMPTS, |retries| retries.max_attempts()),
+        })
+    }
+
+    /// The answer to a form, as the services that speak XML are asked.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` without credentials, and `SourceUnavailable` when the service cannot be reached or cannot answer for now.
+    pub(crate) async fn post_form(&self, fields: &[(&str, &str)]) -> Result<Answered> {
+        let address = format!("{}/", self.endpoint);
+        self.answered(|| form(&address, fields)).await
+    }
+
+    /// The answer to a document, as the services that speak JSON are asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`post_form`](Self::post_form).
+    pub(crate) async fn post_json(&self, operation: &str, document: &serde_json::Value) -> Result<Answered> {
+        let address = format!("{}/", self.endpoint);
+        let request = || {
+            let request = Request::post(&address)
+                .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
+                .header("x-amz-target", operation)
+                .body(SdkBody::from(document.to_string()));
+            request.map_err(|_| no_url(&address))
+        };
+        self.answered(request).await
+    }
+
+    async fn answered(&self, request: impl Fn() -> Result<Request<SdkBody>>) -> Result<Answered> {
+        let credentials = self.credentials.provide_credentials().await;
+        let credentials = credentials
+            .map_err(|error| Error::with_source(ErrorCode::InvalidConfig, "there are no credentials of AWS", error))?;
+        let identity = credentials.into();
+        let request = || self.signed(request()?, &identity);
+        ask(&self.http, self.name, self.attempts, request).await
+    }
+
+    /// The request with the signature of AWS (Signature Version 4).
+    fn signed(&self, mut request: Request<SdkBody>, identity: &Identity) -> Result<Request<SdkBody>> {
+        let not_signed = || {
+            Error::new(
+                ErrorCode::Internal,
+                format!("a request to {} cannot be signed", self.name),
+            )
+        };
+        let params = v4::SigningParams::builder()
+            .identity(identity)
+            .region(&self.region)
+            .name(self.name)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|_| not_signed())?;
+        let address = request.uri().to_string();
+        let headers = request.headers().iter();
+        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let body = SignableBody::Bytes(request.body().bytes().unwrap_or_default());
+        let signable = SignableRequest::new("POST", &address, headers, body).map_err(|_| not_signed())?;
+        let (instructions, _) = sign(signable, &params.into()).map_err(|_| not_signed())?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        Ok(request)
+    }
+}
+
+/// The address of a service (<https://docs.aws.amazon.com/general/latest/gr/rande.html>).
+fn endpoint(service: &str, region: &str, uses_fips: bool, uses_dual_stack: bool) -> String {
+    let is_in_china = region.starts_with("cn-");
+    let suffix = match (is_in_china, uses_dual_stack) {
+        (true, true) => "api.amazonwebservices.com.cn",
+        (true, false) => "amazonaws.com.cn",
+        (false, true) => "api.aws",
+        (false, false) => "amazonaws.com",
+    };
+    let fips = if uses_fips { "-fips" } else { "" };
+    format!("https://{service}{fips}.{region}.{suffix}")
+}
+
+/// The answer of somebody who may fail for a moment: asked again after a while, so often.
+///
+/// # Errors
+///
+/// `SourceUnavailable` when nobody answers, or the answer is that there is none for now.
+pub(crate) async fn ask(
+    http: &Http,
+    whom: &str,
+    attempts: u32,
+    request: impl Fn() -> Result<Request<SdkBody>>,
+) -> Result<Answered> {
+    let mut pause = PAUSE;
+    let mut attempt = 1;
+    loop {
+        let failure = match http.send(request()?).await {
+            Ok(answer) if !is_for_now(&answer) => return Ok(answer),
+            Ok(answer) => Error::new(
+                ErrorCode::SourceUnavailable,
+                format!("{whom} does not answer for now (HTTP {})", answer.status),
+            ),
+            Err(error) => unreachable(whom, error),
+        };
+        if attempt >= attempts {
+            return Err(failure);
+        }
+        tokio::time::sleep(pause).await;
+        (attempt, pause) = (attempt + 1, pause * 10);
+    }
+}
+
+/// Whether the answer may be another one in a moment.
+fn is_for_now(answer: &Answered) -> bool {
+    let is_throttled = || code(answer).is_some_and(|code| THROTTLED.contains(&code.as_str()));
+    answer.status >= 500 || answer.status == 429 || (answer.status >= 400 && is_throttled())
+}
+
+fn unreachable(whom: &str, error: BoxError) -> Error {
+    Error::with_source(ErrorCode::SourceUnavailable, format!("{whom} cannot be reached"), error)
+}
+
+/// The code of an error in JSON or XML, without the name space that some services put before it. A text that is no code is
+/// not repeated.
+pub(crate) fn code(answer: &Answered) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Refused {
+        #[serde(rename = "__type")]
+        kind: String,
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    let code = match serde_json::from_str(&text) {
+        Ok(Refused { kind }) => kind.rsplit_once('#').map_or(kind.clone(), |(_, code)| code.to_owned()),
+        Err(_) => element(&text, "Code")?.to_owned(),
+    };
+    let is_code = !code.is_empty() && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    is_code.then_some(code)
+}
+
+/// A form, as it is posted.
+pub(crate) fn form(address: &str, fields: &[(&str, &str)]) -> Result<Request<SdkBody>> {
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(fields);
+    let request = Request::post(address)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "application/json, text/xml")
+        .body(SdkBody::from(body.finish()));
+    request.map_err(|_| no_url(address))
+}
+
+fn no_url(address: &str) -> Error {
+    Error::new(ErrorCode::InvalidConfig, format!("{address} is not a URL"))
+}
+
+/// The content of the first element of this name, as it stands there.
+pub(crate) fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    elements(text, name).next()
+}
+
+/// The contents of all elements of this name, which are not within one another.
+pub(crate) fn elements<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (_, after) = rest.split_once(&begin)?;
+        let (content, after) = after.split_once(&end)?;
+        rest = after;
+        Some(content.trim())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_follows_the_partition_of_the_region() {
+        for (region, fips, dual_stack, expected) in [
+            ("eu-west-1", false, false, "https://sts.eu-west-1.amazonaws.com"),
+            (
+                "us-gov-west-1",
+                true,
+                false,
+                "https://sts-fips.us-gov-west-1.amazonaws.com",
+            ),
+            ("eu-west-1", false, true, "https://sts.eu-west-1.api.aws"),
+            ("cn-north-1", false, false, "https://sts.cn-north-1.amazonaws.com.cn"),
+            (
+                "cn-north-1",
+                false,
+                true,
+                "https://sts.cn-north-1.api.amazonwebservices.com.cn",
+            ),
+        ] {
+            assert_eq!(endpoint("sts", region, fips, dual_stack), expected);
+        }
+    }
+
+    #[test]
+    fn the_code_of_an_error_is_read_in_json_and_in_xml() {
+        for (body, expected) in [
+            (
+                r#"{"__type": "ThrottlingException", "Message": "x"}"#,
+                Some("ThrottlingException"),
+            ),
+            (r#"{"__type": "com.amazonaws.x#AccessDenied"}"#, Some("AccessDenied")),
+            ("<E><Error><Code>ExpiredToken</Code></Error></E>", Some("ExpiredToken")),
+            ("<Code>not a code</Code>", None),
+            ("", None),
+        ] {
+            let answer = Answered {
+                status: 400,
+                body: bytes::Bytes::from(body),
+            };
+            assert_eq!(code(&answer).as_deref(), expected, "{body}");
+        }
+    }
+}
