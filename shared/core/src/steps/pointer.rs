@@ -23,6 +23,10 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
     let new = &manifest.new_watermark;
     for _ in 0..TRIES {
         let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
+        if stored.value.is_none() {
+            // Nothing is stored of a table that was started over, either. That takes the plans away before the watermark.
+            ledger.check_current(plan).await?;
+        }
         match standing(ledger, &stored, manifest).await? {
             Standing::There | Standing::Ahead => return Ok(()),
             Standing::Behind => {

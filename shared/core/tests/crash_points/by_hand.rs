@@ -44,7 +44,8 @@ impl ByHand {
         for slice in [0, 1, 2] {
             pipeline.copy_slice("died", &window_of_run, slice).await.unwrap();
         }
-        let decided = world.ledger().decided(&window("from-3"), &0.into()).await.unwrap();
+        let plan = world.ledger().existing_plan(&window("from-3")).await.unwrap();
+        let decided = world.ledger().decided(&plan, &0.into()).await.unwrap();
         let Decided::Record(record) = decided else {
             panic!("slice 0 is copied")
         };
