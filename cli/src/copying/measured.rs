@@ -13,7 +13,7 @@ use tidemark::model::types::Column;
 use tidemark::ports::objects::{
     CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload, UploadObjects,
 };
-use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
 use tidemark_sqlserver::rows::RowReader;
 
 use super::board::Board;
@@ -92,7 +92,7 @@ impl ReadRows for MeasuredRows<'_> {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut T,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         let mut counting = Counting {
             batches,
             meter: self.meter,

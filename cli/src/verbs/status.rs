@@ -7,6 +7,7 @@ use tidemark::error::{OfRole, Result, Role};
 use tidemark::ledger::{AT_ONCE, Decided, Lease, Reached};
 use tidemark::model::hold::Begun;
 use tidemark::model::lease::{Keeper, Leases};
+use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::watermark::WatermarkKey;
@@ -57,6 +58,8 @@ struct Status {
     window: Option<WindowName>,
     rows: Option<u64>,
     late_rows: Option<u64>,
+    #[serde(skip_serializing_if = "MalformedTexts::is_empty")]
+    malformed_texts: MalformedTexts,
     committed_at: Option<String>,
     pending: Option<Pending>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,6 +113,9 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
                 status.table
             ));
         }
+        if let Some(mark) = malformed(&status.malformed_texts) {
+            terminal.line(&format!("{}: its last window has {mark}.", status.table));
+        }
     }
     Ok(ExitClass::Done)
 }
@@ -147,6 +153,10 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
         window: last.as_ref().map(|last| last.window.clone()),
         rows: last.as_ref().map(|last| last.rows),
         late_rows: last.as_ref().and_then(|last| last.late_rows),
+        malformed_texts: last
+            .as_ref()
+            .map(|last| last.malformed_texts.clone())
+            .unwrap_or_default(),
         committed_at: last.map(|last| last.committed_at),
         pending,
         keeper,
@@ -221,13 +231,16 @@ pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Out
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, std::slice::from_ref(&arguments.table)).await?;
     let is_wide = terminal.width() >= WIDE;
-    let mut rows = Vec::new();
+    let (mut rows, mut marks) = (Vec::new(), Vec::new());
     for table in &tables {
         let manifests = lake::manifests(&sink, table).await?;
         let first = manifests.len().saturating_sub(arguments.last);
         for manifest in manifests.iter().skip(first) {
             terminal.event(manifest);
             rows.push(cells_of(manifest, is_wide));
+            if let Some(mark) = malformed(&manifest.malformed_texts) {
+                marks.push(format!("{table}, window {}: {mark}.", manifest.window));
+            }
         }
     }
     let from = is_wide.then_some(("from", Side::Left));
@@ -243,7 +256,25 @@ pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Out
         ])
         .collect();
     terminal.table(&columns, rows);
+    for mark in marks {
+        terminal.line(&mark);
+    }
     Ok(ExitClass::Done)
+}
+
+/// What to say of texts that could not be decoded, if there are any.
+fn malformed(texts: &MalformedTexts) -> Option<String> {
+    if texts.is_empty() {
+        return None;
+    }
+    let columns: Vec<String> = texts
+        .columns()
+        .map(|(column, values)| format!("{} in {column}", number(values)))
+        .collect();
+    Some(format!(
+        "texts that could not be decoded, with U+FFFD in place of what was malformed: {}",
+        columns.join(", ")
+    ))
 }
 
 /// The cells of a window. Where it starts is where the one before ends, and has a cell only if there is room.

@@ -283,6 +283,36 @@ fn status_history_and_verify_say_how_the_tables_are() {
 }
 
 #[test]
+fn texts_that_could_not_be_decoded_are_a_mark_of_the_window_they_are_in() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    let sound = world.succeeds(&["status"]).all() + &world.succeeds(&["history", "orders"]).all();
+    assert!(!sound.contains("decoded"), "{sound}");
+
+    let manifest = world.lake().join("_ledger/dbo.orders/initial/manifest.json");
+    let mut document: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    document["malformed_texts"] = json!({"note": 2, "name": 1_300});
+    fs::write(&manifest, document.to_string()).unwrap();
+    let said = "texts that could not be decoded, with U+FFFD in place of what was malformed: 1,300 in name, 2 in note.";
+    let status = world.succeeds(&["status"]);
+    assert!(
+        status.out.contains(&format!("dbo.orders: its last window has {said}")),
+        "{}",
+        status.all()
+    );
+    let history = world.succeeds(&["history", "orders"]);
+    assert!(
+        history.out.contains(&format!("dbo.orders, window initial: {said}")),
+        "{}",
+        history.all()
+    );
+    let status = world.json_lines(&["status", "--json"]);
+    assert_eq!(status[1]["malformed_texts"], json!({"note": 2, "name": 1_300}));
+    assert_eq!(status[0].get("malformed_texts"), None);
+}
+
+#[test]
 fn what_one_step_writes_the_next_one_reads() {
     let world = World::new(SCRIPT);
     world.tables(&World::both(0));

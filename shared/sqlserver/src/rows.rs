@@ -23,9 +23,10 @@ use mssql_tds::connection::tds_client::{BufferedRowPoll, ResultSet, StatementRes
 use mssql_tds::core::TdsResult;
 use mssql_tds::datatypes::column_values::ColumnValues;
 use tidemark::error::{Answer, Error, ErrorCode};
+use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::rows::{Changes, Rows};
 use tidemark::model::types::{Column, of_source};
-use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
 use tracing::warn;
 
 pub use self::batch_builder::BatchBuilder;
@@ -202,7 +203,7 @@ impl RowReader {
         columns: &[Column],
         mut batch: BatchBuilder,
         batches: &mut T,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         result_columns::check(of_source(columns), client.get_metadata())?;
         let silence = self.session.timeouts().silence;
         let mut rows = 0;
@@ -217,7 +218,9 @@ impl RowReader {
                 break;
             }
         }
+        let mut malformed_texts = MalformedTexts::default();
         for (column, values) in batch.replaced_texts() {
+            malformed_texts.count(column, values);
             warn!(column, values, "Malformed text was replaced by U+FFFD.");
         }
         // Absent when the server was told not to count.
@@ -229,7 +232,7 @@ impl RowReader {
         }
         let close = unlogged(within(silence, client.close_query())).await;
         close.map_err(|error| self.session.failure(error))?;
-        Ok(rows)
+        Ok(RowsRead { rows, malformed_texts })
     }
 
     /// Reads changes while the server has all of them, in one snapshot where the database allows it.
@@ -242,7 +245,7 @@ impl RowReader {
         columns: &[Column],
         batch: BatchBuilder,
         batches: &mut T,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         let statement = statements::rows(&Rows::Changes(*changes), columns)?;
         let is_snapshot = self.answers_yes(client, &change_tracking::snapshot_allowed()).await?;
         if is_snapshot {
@@ -274,7 +277,7 @@ impl ReadRows for RowReader {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut T,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         let batch = self.batch_of(columns).await?;
         if let Rows::Changes(changes) = rows {
             self.session.refuse_replica(NOT_OF_REPLICAS)?;

@@ -132,7 +132,7 @@ async fn read(
         key: None,
         filter: None,
     });
-    Ok(reader.read(&rows, columns, batches).await.of(Role::Source)?)
+    Ok(reader.read(&rows, columns, batches).await.of(Role::Source)?.rows)
 }
 
 fn drained(login: &Login, sql: &str) -> Result<u64, Failure> {

@@ -150,5 +150,5 @@ pub async fn read(reader: &mut RowReader) -> Answer<u64> {
         key: None,
         filter: None,
     });
-    reader.read(&rows, &[int("v")], &mut Forgotten).await
+    Ok(reader.read(&rows, &[int("v")], &mut Forgotten).await?.rows)
 }

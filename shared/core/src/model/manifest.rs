@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
+use crate::model::malformed::MalformedTexts;
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan, Replaces, VERSION, fingerprint, is_first};
 use crate::model::sink::SinkSpec;
@@ -51,6 +52,9 @@ pub struct Manifest {
     /// Rows of the window that the source held at commit beyond those copied: they were committed after the copy, and
     /// are not in the parts. `None` when they could not be counted.
     pub late_rows: Option<u64>,
+    /// The texts of these rows that could not be decoded, and hold U+FFFD in place of what is malformed.
+    #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
+    pub malformed_texts: MalformedTexts,
     /// The stored watermark that a first load found: one that was in the store before this ledger began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Watermark>,
@@ -81,6 +85,9 @@ pub struct ManifestPart {
     pub etag: String,
     /// CRC-64/NVME of the whole object, base64, as S3 shows it.
     pub crc64nvme: String,
+    /// The texts in it that could not be decoded.
+    #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
+    pub malformed_texts: MalformedTexts,
 }
 
 /// What was copied of a window.
@@ -88,17 +95,25 @@ pub struct ManifestPart {
 pub enum CopiedRows {
     /// Into these objects.
     Parts(Vec<ManifestPart>),
-    /// So many rows into a table.
-    Merged(u64),
+    /// Into a table.
+    Merged {
+        /// How many they are.
+        rows: u64,
+        /// Their texts that could not be decoded.
+        malformed_texts: MalformedTexts,
+    },
 }
 
 impl Manifest {
     /// The commit of a window whose rows are copied.
     #[must_use]
     pub fn committed(plan: &Plan, copied: CopiedRows, late_rows: Option<u64>, author: Author<'_>) -> Self {
-        let (rows, parts) = match copied {
-            CopiedRows::Parts(parts) => (parts.iter().map(|part| part.rows).sum(), parts),
-            CopiedRows::Merged(rows) => (rows, Vec::new()),
+        let (rows, malformed_texts, parts) = match copied {
+            CopiedRows::Parts(parts) => {
+                let malformed_texts = MalformedTexts::sum(parts.iter().map(|part| &part.malformed_texts));
+                (parts.iter().map(|part| part.rows).sum(), malformed_texts, parts)
+            }
+            CopiedRows::Merged { rows, malformed_texts } => (rows, malformed_texts, Vec::new()),
         };
         Self {
             version: VERSION,
@@ -116,6 +131,7 @@ impl Manifest {
             bytes: parts.iter().map(|part| part.bytes).sum(),
             parts,
             late_rows,
+            malformed_texts,
             seed: plan.seed().cloned(),
             superseded_by: None,
             replaces: plan.replaces.clone(),

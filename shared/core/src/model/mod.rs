@@ -12,6 +12,7 @@ pub mod kept;
 pub mod lease;
 pub mod loaders;
 pub mod lookup;
+pub mod malformed;
 pub mod manifest;
 pub mod metric;
 pub mod names;

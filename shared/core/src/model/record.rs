@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::malformed::MalformedTexts;
 use crate::model::plan::VERSION;
 use crate::model::slice::SliceBounds;
 use crate::model::slice_id::SliceId;
@@ -21,6 +22,9 @@ pub struct Record {
     /// The decision.
     #[serde(flatten)]
     pub decision: Decision,
+    /// The texts of its rows that could not be decoded.
+    #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
+    pub malformed_texts: MalformedTexts,
     /// The run that decided.
     pub run_id: String,
 }
@@ -77,7 +81,17 @@ impl Record {
             slice,
             attempt: number,
             decision,
+            malformed_texts: MalformedTexts::default(),
             run_id,
+        }
+    }
+
+    /// The same with the texts that could not be decoded.
+    #[must_use]
+    pub fn with_malformed_texts(self, malformed_texts: MalformedTexts) -> Self {
+        Self {
+            malformed_texts,
+            ..self
         }
     }
 

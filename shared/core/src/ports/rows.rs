@@ -1,6 +1,7 @@
 //! Reading the rows of a slice.
 
 use crate::error::Answer;
+use crate::model::malformed::MalformedTexts;
 use crate::model::rows::Rows;
 use crate::model::types::Column;
 
@@ -11,6 +12,26 @@ pub trait TakeBatches<B> {
     async fn take(&mut self, batch: B) -> Answer<()>;
 }
 
+/// What became of a reading that came to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RowsRead {
+    /// How many rows were read.
+    pub rows: u64,
+    /// The texts in which something was replaced, because it could not be decoded.
+    pub malformed_texts: MalformedTexts,
+}
+
+impl RowsRead {
+    /// So many rows, whose texts are all what their columns say.
+    #[must_use]
+    pub fn sound(rows: u64) -> Self {
+        Self {
+            rows,
+            malformed_texts: MalformedTexts::default(),
+        }
+    }
+}
+
 /// Streams rows of the source.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReadRows {
@@ -18,7 +39,7 @@ pub trait ReadRows {
     type Batch: Send + 'static;
 
     /// Reads `rows` with these columns, in this order, each value held in its column's form, and hands them on in batches that
-    /// are bounded in rows and bytes. Returns how many rows were read.
+    /// are bounded in rows and bytes. Returns how many rows were read, and which texts could not be decoded.
     ///
     /// Changes are read only while the source has all of them: that is asked before the first row and after the last, and where
     /// the database allows it, all of it is one snapshot. Fails with `ChangeTrackingInvalid` when they may be incomplete, and
@@ -28,7 +49,7 @@ pub trait ReadRows {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut T,
-    ) -> Answer<u64>;
+    ) -> Answer<RowsRead>;
 }
 
 /// Says what would be asked for.

@@ -6,6 +6,7 @@ use futures::stream::{self, StreamExt};
 
 use crate::error::{Error, ErrorCode, Result, Role};
 use crate::ledger::{AT_ONCE, Decided, Ledger, check_settings};
+use crate::model::malformed::MalformedTexts;
 use crate::model::manifest::{CopiedRows, Manifest, ManifestPart};
 use crate::model::plan::{Author, Content, Plan};
 use crate::model::record::{Decision, Record, UploadedObject};
@@ -118,7 +119,10 @@ where
             }));
         }
         let copied = match plan.sink {
-            Some(_) => CopiedRows::Merged(rows),
+            Some(_) => CopiedRows::Merged {
+                rows,
+                malformed_texts: MalformedTexts::sum(records.iter().map(|record| &record.malformed_texts)),
+            },
             // Of a part whose voided upload was completed after all, the rows may not be those of the last record.
             None => {
                 ledger.leave_loader_manifests(plan, &parts).await?;
@@ -298,5 +302,6 @@ fn part(record: &Record, upload: &UploadedObject, etag: String) -> ManifestPart 
         bytes,
         etag,
         crc64nvme,
+        malformed_texts: record.malformed_texts.clone(),
     }
 }

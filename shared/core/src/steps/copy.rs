@@ -305,14 +305,19 @@ impl Copying<'_> {
             part_bytes: ports.part_bytes,
         };
         let upload = upload_slice::upload_slice(ports.reader, self.slice, encoder, ports.store, part, self.watch);
-        let UploadedSlice { rows, upload } = upload.await?;
+        let UploadedSlice {
+            rows,
+            malformed_texts,
+            upload,
+        } = upload.await?;
         let own = upload.as_ref().map(|upload| Upload {
             key: upload.key.clone(),
             id: upload.upload_id.clone(),
             token: upload.token.clone(),
         });
         let decision = upload.map_or(Decision::Empty, |upload| Decision::Uploaded { rows, upload });
-        let record = ledger.decide(Record::new(self.attempt, decision, self.run_id)).await?;
+        let own_record = Record::new(self.attempt, decision, self.run_id).with_malformed_texts(malformed_texts);
+        let record = ledger.decide(own_record).await?;
         let decided = record.upload().map(|upload| upload.token.as_str());
         let lost = own.filter(|own| decided != Some(own.token.as_str()));
         if let Some(upload) = &lost {

@@ -21,7 +21,7 @@ use crate::model::sink::SqlServerSink;
 use crate::model::table::Tracking;
 use crate::ports::merge::{MergeRows, Merged, Newest, SliceToMerge, StagedRows};
 use crate::ports::objects::{CreateObjects, ReadObjects};
-use crate::ports::rows::ReadRows;
+use crate::ports::rows::{ReadRows, RowsRead};
 use crate::steps::context::Progress;
 
 /// Batches between the reader and the loading: one to fill while one is loaded.
@@ -70,7 +70,7 @@ impl Merging<'_> {
             newest,
         };
         let mut staged = sinks.stage(&to_merge).await.of(Role::Sink)?;
-        let rows = self.load(reader, &mut staged).await?;
+        let RowsRead { rows, malformed_texts } = self.load(reader, &mut staged).await?;
         let mut decision = Decision::Empty;
         if rows > 0 {
             staged.lock().await.of(Role::Sink)?;
@@ -84,15 +84,15 @@ impl Merging<'_> {
             tell(&self.plan.table, self.sink.table(&self.plan.table), merged);
             decision = Decision::Merged { rows };
         }
-        let own = Record::new(self.attempt, decision, self.run_id);
+        let own = Record::new(self.attempt, decision, self.run_id).with_malformed_texts(malformed_texts);
         let record = ledger.decide(own.clone()).await?;
         staged.release().await;
         let resumed = record != own;
         Ok(DecidedSlice { record, resumed })
     }
 
-    /// Reads the rows and loads them beside their table, both at once. Returns how many there were.
-    async fn load<R: ReadRows, T: StagedRows<R::Batch>>(&self, reader: &mut R, staged: &mut T) -> Result<u64> {
+    /// Reads the rows and loads them beside their table, both at once. Returns what was read.
+    async fn load<R: ReadRows, T: StagedRows<R::Batch>>(&self, reader: &mut R, staged: &mut T) -> Result<RowsRead> {
         let (batches, mut batches_read) = mpsc::channel(BATCHES_AHEAD);
         let reading = read(reader, self.slice, batches);
         let loading = async {
@@ -104,7 +104,7 @@ impl Merging<'_> {
             Ok(loaded)
         };
         let (read, loaded) = tokio::try_join!(reading, loading)?;
-        check_rows(read, loaded)?;
+        check_rows(read.rows, loaded)?;
         Ok(read)
     }
 }

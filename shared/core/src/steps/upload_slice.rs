@@ -14,12 +14,13 @@ use tokio::time::Instant;
 use crate::checksum::Crc64Nvme;
 use crate::error::{Answer, Error, ErrorCode, OfRole, Result, Role};
 use crate::model::format::Format;
+use crate::model::malformed::MalformedTexts;
 use crate::model::record::{UploadedObject, UploadedPiece};
 use crate::model::rows::Rows;
 use crate::model::types::Column;
 use crate::ports::files::EncodePart;
 use crate::ports::objects::{Upload, UploadObjects};
-use crate::ports::rows::{ReadRows, TakeBatches};
+use crate::ports::rows::{ReadRows, RowsRead, TakeBatches};
 use crate::steps::context::Progress;
 
 /// Batches between the reader and the encoder: one to fill while one is encoded.
@@ -62,6 +63,8 @@ pub(super) struct Watch {
 pub(super) struct UploadedSlice {
     /// How many rows there were.
     pub(super) rows: u64,
+    /// Their texts that could not be decoded.
+    pub(super) malformed_texts: MalformedTexts,
     /// The upload, which is not completed; none without rows.
     pub(super) upload: Option<UploadedObject>,
 }
@@ -101,13 +104,14 @@ where
         };
         // The first to fail ends the others; who only feeds or is fed by it waits for that.
         let (pieces, encoded, read) = tokio::try_join!(uploader.run(pieces_encoded), encoding, reading)?;
-        check_rows(read, encoded.rows)?;
-        Ok((pieces, encoded))
+        check_rows(read.rows, encoded.rows)?;
+        Ok((pieces, encoded, read.malformed_texts))
     };
     // Boxed: the types of the nested futures are deeper than the compiler follows by itself.
     match within(watch.deadline, Box::pin(work)).await {
-        Ok((pieces, encoded)) => Ok(UploadedSlice {
+        Ok((pieces, encoded, malformed_texts)) => Ok(UploadedSlice {
             rows: encoded.rows,
+            malformed_texts,
             upload: uploader.uploaded(pieces, &encoded),
         }),
         Err(error) => {
@@ -125,7 +129,7 @@ pub(super) async fn read<R: ReadRows>(
     reader: &mut R,
     slice: SliceRows<'_>,
     batches: mpsc::Sender<R::Batch>,
-) -> Result<u64> {
+) -> Result<RowsRead> {
     let mut pipe = Pipe { batches };
     let read = reader.read(&slice.rows, slice.columns, &mut pipe).await;
     read.of(Role::Source)

@@ -13,7 +13,7 @@ use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, TypeName, WantedForms};
 use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
-use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
+use crate::ports::rows::{ExplainRows, Explained, RowsRead, TakeBatches};
 use crate::ports::source::{
     Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
     ProbeSource, RowsToCut, WatermarkColumn,
@@ -151,7 +151,7 @@ impl<T: ReadShared> ReadShared for MemoryDatabase<T> {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut B,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         self.table(rows.table())?.read_shared(rows, columns, batches).await
     }
 }

@@ -18,7 +18,7 @@ use crate::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
     UploadObjects,
 };
-use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use crate::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
 use crate::ports::source::{
     Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
     ProbeSource, RowsToCut, WatermarkColumn,
@@ -373,7 +373,7 @@ impl<T: ReadRows> ReadRows for Gated<'_, T> {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut B,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         let read = self.inner.read(rows, columns, batches);
         self.gate.call("read", read).await
     }

@@ -4,7 +4,7 @@ use super::files::MemoryBatch;
 use crate::error::Answer;
 use crate::model::rows::Rows;
 use crate::model::types::Column;
-use crate::ports::rows::{ReadRows, TakeBatches};
+use crate::ports::rows::{ReadRows, RowsRead, TakeBatches};
 
 /// A source in memory, from which everybody reads at once.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
@@ -15,7 +15,7 @@ pub trait ReadShared {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut B,
-    ) -> Answer<u64>;
+    ) -> Answer<RowsRead>;
 }
 
 impl<T: ReadShared> ReadRows for &T {
@@ -26,7 +26,7 @@ impl<T: ReadShared> ReadRows for &T {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut B,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         self.read_shared(rows, columns, batches).await
     }
 }

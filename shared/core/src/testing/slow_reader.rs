@@ -4,7 +4,7 @@ use super::files::MemoryBatch;
 use crate::error::{Answer, Error, ErrorCode};
 use crate::model::rows::Rows;
 use crate::model::types::Column;
-use crate::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use crate::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
 
 /// How many rows a batch has.
 pub type CountBatch<B> = fn(&B) -> u64;
@@ -49,7 +49,7 @@ impl<R: ReadRows> ReadRows for Slow<R> {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut T,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         let mut until = Until {
             batches,
             rows_left: self.rows_in_time,

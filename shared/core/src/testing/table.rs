@@ -16,7 +16,7 @@ use crate::model::types::{Column, TypeName, WantedForms, of_source};
 use crate::model::values::Values;
 use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
-use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
+use crate::ports::rows::{ExplainRows, Explained, RowsRead, TakeBatches};
 use crate::ports::source::{
     Catalog, CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
     LeadingColumn, Maximum, ProbeSource, RowsToCut, WatermarkColumn,
@@ -251,7 +251,7 @@ impl ReadShared for MemoryTable {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut B,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         let declared = self.declared();
         let is_here = |column: &Column| declared.iter().any(|declared| is_as_declared(column, declared));
         if !of_source(columns).iter().all(is_here) {
@@ -270,7 +270,7 @@ impl ReadShared for MemoryTable {
             let batch = batch.iter().map(|number| row(*number)).collect();
             batches.take(MemoryBatch(batch)).await?;
         }
-        Ok(rows.len() as u64)
+        Ok(RowsRead::sound(rows.len() as u64))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, Form, TypeName, WantedForms};
 use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
-use crate::ports::rows::{ExplainRows, Explained, TakeBatches};
+use crate::ports::rows::{ExplainRows, Explained, RowsRead, TakeBatches};
 use crate::ports::source::{
     Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
     ProbeSource, RowsToCut, WatermarkColumn,
@@ -428,11 +428,12 @@ impl ReadShared for MemoryTracked {
         rows: &Rows<'_>,
         _columns: &[Column],
         batches: &mut B,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         match rows {
             Rows::Load(load) => self.read_load(bound(load.version)?, load.key, batches).await,
             Rows::Changes(changes) => self.read_changes(changes, batches).await,
             Rows::Interval(_) => Err(no_watermark()),
         }
+        .map(RowsRead::sound)
     }
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tidemark::error::ErrorCode;
 use tidemark::ledger::Ledger;
+use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::{CopiedRows, Manifest, ManifestPart, Previous};
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::{Author, Content, LoadReason, Plan, WindowBounds};
@@ -160,8 +161,14 @@ fn decision() -> impl Strategy<Value = Decision> {
 prop_compose! {
     fn record()(from in watermark(), slice in slice_id(), number: u32, decision in decision()) -> Record {
         let window = WindowName::after(&from);
-        Record::new(Attempt { window, slice, number }, decision, "r".into())
+        Record::new(Attempt { window, slice, number }, decision, "r".into()).with_malformed_texts(malformed_texts())
     }
+}
+
+fn malformed_texts() -> MalformedTexts {
+    let mut malformed = MalformedTexts::default();
+    malformed.count("na me", u64::MAX);
+    malformed
 }
 
 fn manifests(plan: &Plan, upload: UploadedObject) -> [Manifest; 3] {
@@ -172,6 +179,7 @@ fn manifests(plan: &Plan, upload: UploadedObject) -> [Manifest; 3] {
         bytes: upload.bytes,
         etag: upload.upload_id,
         crc64nvme: upload.crc64nvme,
+        malformed_texts: malformed_texts(),
     };
     let author = Author {
         run_id: "r",
@@ -180,7 +188,15 @@ fn manifests(plan: &Plan, upload: UploadedObject) -> [Manifest; 3] {
     let load = WindowName::reinit(&plan.window);
     [
         Manifest::committed(plan, CopiedRows::Parts(vec![part]), Some(1), author),
-        Manifest::committed(plan, CopiedRows::Merged(u64::MAX), None, author),
+        Manifest::committed(
+            plan,
+            CopiedRows::Merged {
+                rows: u64::MAX,
+                malformed_texts: malformed_texts(),
+            },
+            None,
+            author,
+        ),
         Manifest::superseded(plan, &plan.new_watermark, &load, author),
     ]
 }

@@ -8,7 +8,7 @@ use tidemark::model::rows::{Interval, Rows};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::Column;
 use tidemark::ports::merge::{MergeRows, SliceToMerge};
-use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
+use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
 use tidemark::testing::{MemoryBatch, MemorySink, MemoryStaged};
 
 /// What the ports of some steps were asked for.
@@ -53,7 +53,7 @@ impl<T: ReadRows> ReadRows for Watched<'_, T> {
         rows: &Rows<'_>,
         columns: &[Column],
         batches: &mut B,
-    ) -> Answer<u64> {
+    ) -> Answer<RowsRead> {
         let filter = match rows {
             Rows::Interval(Interval { filter, .. }) => filter.map(ToString::to_string),
             Rows::Load(_) | Rows::Changes(_) => None,

@@ -8,7 +8,7 @@ use tidemark::model::types::{Form, Fraction, TypeName};
 use tidemark::model::values::Values;
 use tidemark::model::watermark::Watermark;
 use tidemark_replay::server::{Answer as Replayed, Replay};
-use tidemark_replay::tokens::{LATIN1, characters, chunked, columns, done, end, error, row, short, utf16};
+use tidemark_replay::tokens::{LATIN1, characters, chunked, columns, done, end, error, long, row, short, utf16};
 
 use super::*;
 use crate::login::Tls;
@@ -43,8 +43,12 @@ pub fn column(name: &str, sql_type: &str, form: Form) -> Column {
     }
 }
 
-/// Reads the rows up to 42, of which the server has its own idea.
+/// Reads the rows up to 42, of which the server has its own idea. Returns how many there were.
 pub async fn read(reader: &mut RowReader, column: &Column, batches: &mut Collected) -> Answer<u64> {
+    Ok(read_all(reader, column, batches).await?.rows)
+}
+
+async fn read_all(reader: &mut RowReader, column: &Column, batches: &mut Collected) -> Answer<RowsRead> {
     let (table, watermark): (ObjectName, _) = ("dbo.t".parse().unwrap(), Identifier::new("a").unwrap());
     let new = Watermark::new(TypeName::new("int").unwrap(), "42").unwrap();
     let rows = Rows::Interval(Interval {
@@ -88,6 +92,24 @@ async fn a_result_of_another_shape_is_refused_by_name_before_any_batch() {
         let error = read_int(server.port()).await.unwrap_err();
         assert_eq!(error.fault(), Fault::Known(ErrorCode::SchemaMismatch));
         assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn texts_that_cannot_be_decoded_are_counted_by_column_over_all_batches() {
+    let mut head = columns(&[("a", characters(0xE7, 18, LATIN1))]);
+    // A lone surrogate is no text.
+    for units in [[0x61, 0x62], [0xD800, 0x62], [0x61, 0xDC00], [0x61, 0x62]] {
+        let bytes: Vec<u8> = units.iter().flat_map(|unit: &u16| unit.to_le_bytes()).collect();
+        head.extend(row(&[long(Some(&bytes))]));
+    }
+    for limits in [BatchLimits::default(), BatchLimits { rows: 1, bytes: 1_000 }] {
+        let server = answer(head.clone(), end(4), false);
+        let mut reader = RowReader::unencrypted(options(server.port()), limits);
+        let column = column("a", "nvarchar(9)", Form::Text);
+        let read = read_all(&mut reader, &column, &mut Collected::default()).await.unwrap();
+        let counted: Vec<_> = read.malformed_texts.columns().collect();
+        assert_eq!((read.rows, counted), (4, vec![("a", 2)]));
     }
 }
 
