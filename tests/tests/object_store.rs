@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::ErrorCode;
 use tidemark::model::record::UploadedObject;
+use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced, UploadObjects,
 };
@@ -19,8 +20,8 @@ use tidemark_tests::s3_server::S3Server;
 /// The smallest piece S3 takes, but for the last.
 const PIECE: usize = 5 << 20;
 
-trait Store: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects {}
-impl<S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects> Store for S {}
+trait Store: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects {}
+impl<S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects> Store for S {}
 
 async fn an_object_is_created_once(store: &impl Store) {
     assert_eq!(store.get("a/b.json").await.unwrap(), None);
@@ -139,6 +140,27 @@ async fn keys_may_hold_what_tables_are_called(store: &impl Store) {
     assert_eq!(store.get(key).await.unwrap().unwrap().body, "{}");
 }
 
+async fn small_and_large_objects_are_moved_whole(store: &impl Store) {
+    let large = uploaded(
+        store,
+        "t/w=1/part-00000.csv",
+        &[vec![b'x'; PIECE], b"the end\n".to_vec()],
+    )
+    .await;
+    store.complete(&large).await.unwrap();
+    store.create("t/plan.json", Bytes::from_static(b"{}")).await.unwrap();
+    store.create("t/empty", Bytes::new()).await.unwrap();
+    for (key, bytes) in [("w=1/part-00000.csv", PIECE + 8), ("plan.json", 2), ("empty", 0)] {
+        let (from, to) = (format!("t/{key}"), format!("_archive/t/then/{key}"));
+        store.archive(&from, &to).await.unwrap();
+        assert_eq!(store.size(&from).await.unwrap(), None, "{key}");
+        assert_eq!(store.get(&to).await.unwrap().unwrap().body.len(), bytes, "{key}");
+        store.archive(&from, &to).await.unwrap();
+    }
+    assert_eq!(store.list("t/").await.unwrap(), [""; 0]);
+    assert_eq!(store.list("_archive/t/").await.unwrap().len(), 3);
+}
+
 macro_rules! conformance {
     ($($name:ident),+ $(,)?) => {
         mod memory {
@@ -172,6 +194,7 @@ conformance!(
     an_aborted_upload_leaves_nothing,
     folders_are_listed_by_what_their_names_begin_with,
     keys_may_hold_what_tables_are_called,
+    small_and_large_objects_are_moved_whole,
 );
 
 async fn an_expired_upload_is_told_from_a_completed_one<S: Store>(store: &S, expire: impl AsyncFnOnce(&S)) {
