@@ -4,6 +4,8 @@ use tidemark::error::{Error, ErrorCode};
 use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
 use tidemark::ports::merge::NoSinks;
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
+use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
+use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::pause::{Pause, pause, resume};
 use tidemark::steps::run::{Pipeline, WindowOutcome};
 use tidemark::steps::start_over::{StartOverPorts, start_over};
@@ -159,4 +161,34 @@ async fn a_commit_of_a_window_that_was_given_up_meanwhile_writes_nothing_and_mov
             "{call}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_table_that_is_started_over_between_the_lookups_of_a_run_is_loaded_in_full() {
+    let world = committed_once().await.taking(Leases::Taken);
+    grow(&world);
+    let context = world.context.get();
+    let request = LookupOldRequest {
+        run_id: "old".into(),
+        tables: vec![spec()],
+        dry_run: false,
+    };
+    let old = lookup_old(&world.watermarks, &world.store, PREFIX, request, context).await;
+    reset(&world).await;
+    let request = LookupNewRequest {
+        run_id: "old".into(),
+        tables: old.unwrap().tables,
+        dry_run: false,
+    };
+    let new = lookup_new(&world.table, &world.store, PREFIX, request, context)
+        .await
+        .unwrap();
+    for window in &new.windows {
+        let error = old_run(&world, &Gate::default(), window.window.as_str())
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput);
+    }
+    world.run("after").await;
+    assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
 }
