@@ -8,7 +8,9 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::ErrorCode;
+use tidemark::ledger::conditions::{probe_key, try_conditions};
 use tidemark::model::record::UploadedObject;
+use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced, UploadObjects,
 };
@@ -19,8 +21,8 @@ use tidemark_tests::s3_server::S3Server;
 /// The smallest piece S3 takes, but for the last.
 const PIECE: usize = 5 << 20;
 
-trait Store: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects {}
-impl<S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects> Store for S {}
+trait Store: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects {}
+impl<S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects> Store for S {}
 
 async fn an_object_is_created_once(store: &impl Store) {
     assert_eq!(store.get("a/b.json").await.unwrap(), None);
@@ -139,6 +141,38 @@ async fn keys_may_hold_what_tables_are_called(store: &impl Store) {
     assert_eq!(store.get(key).await.unwrap().unwrap().body, "{}");
 }
 
+async fn an_object_is_moved_as_it_is_and_a_second_time_changes_nothing(store: &impl Store) {
+    let (from, to) = ("t/a part=+%é/part-00000.csv", "_archive/1/t/a part=+%é/part-00000.csv");
+    let object = uploaded(store, from, &[b"1,one\n".to_vec()]).await;
+    store.complete(&object).await.unwrap();
+    for _ in 0..2 {
+        store.archive(from, to).await.unwrap();
+        assert_eq!(store.get(from).await.unwrap(), None);
+        assert_eq!(store.get(to).await.unwrap().unwrap().body, "1,one\n");
+    }
+    assert_eq!(store.list("").await.unwrap(), [to]);
+    assert_eq!(store.list("t/").await.unwrap(), [""; 0]);
+    // What was left half moved is moved: the object is at both places, and its old place is the newer one.
+    store.create(from, Bytes::from_static(b"2")).await.unwrap();
+    store.archive(from, to).await.unwrap();
+    assert_eq!(store.get(from).await.unwrap(), None);
+    assert_eq!(store.get(to).await.unwrap().unwrap().body, "2");
+}
+
+async fn every_object_below_a_prefix_is_listed_in_order(store: &impl Store) {
+    for key in ["b/2", "a/1", "b/10", "ba/1", "b/c/d"] {
+        store.create(key, Bytes::from_static(b"{}")).await.unwrap();
+    }
+    assert_eq!(store.list("b/").await.unwrap(), ["b/10", "b/2", "b/c/d"]);
+    assert_eq!(store.list("a").await.unwrap(), ["a/1"]);
+}
+
+async fn conditions_are_heeded(store: &impl Store) {
+    for _ in 0..2 {
+        try_conditions(store, &probe_key("p")).await.unwrap();
+    }
+}
+
 macro_rules! conformance {
     ($($name:ident),+ $(,)?) => {
         mod memory {
@@ -172,6 +206,9 @@ conformance!(
     an_aborted_upload_leaves_nothing,
     folders_are_listed_by_what_their_names_begin_with,
     keys_may_hold_what_tables_are_called,
+    an_object_is_moved_as_it_is_and_a_second_time_changes_nothing,
+    every_object_below_a_prefix_is_listed_in_order,
+    conditions_are_heeded,
 );
 
 async fn an_expired_upload_is_told_from_a_completed_one<S: Store>(store: &S, expire: impl AsyncFnOnce(&S)) {
@@ -191,6 +228,39 @@ async fn an_upload_that_expired_is_told_from_one_that_is_completed() {
     let folder = TempDir::new().unwrap();
     let expire = async |store: &FolderStore| store.expire_uploads(Duration::ZERO).await.unwrap();
     an_expired_upload_is_told_from_a_completed_one(&FolderStore::new(folder.path()), expire).await;
+}
+
+#[tokio::test]
+async fn what_was_moved_still_says_of_which_upload_it_is() {
+    let server = S3Server::start().await.unwrap();
+    let store = server.store();
+    let moved = uploaded(&store, "t/part", &[b"1".to_vec()]).await;
+    store.complete(&moved).await.unwrap();
+    store.archive("t/part", "_archive/part").await.unwrap();
+    let other = uploaded(&store, "_archive/part", &[b"2".to_vec()]).await;
+    let answer = store.complete(&other).await.unwrap();
+    assert!(
+        matches!(&answer, Completed::Other { token: Some(token), .. } if *token == moved.token),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_object_of_the_doctor_is_removed_and_its_folders_with_it() {
+    let server = S3Server::start().await.unwrap();
+    let (store, key) = (server.store(), probe_key("p"));
+    try_conditions(&store, &key).await.unwrap();
+    for _ in 0..2 {
+        assert!(store.remove_probe(&key).await.unwrap());
+        assert_eq!(store.get(&key).await.unwrap(), None);
+    }
+    let folder = TempDir::new().unwrap();
+    let store = FolderStore::new(folder.path());
+    try_conditions(&store, &key).await.unwrap();
+    for _ in 0..2 {
+        store.remove_probe(&key).await.unwrap();
+        assert!(!folder.path().join("p").exists());
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A service that answers every request alike, for tests of what an answer becomes.
+//! A service that answers every request alike, or each as it is told, for tests of what an answer becomes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -27,13 +27,19 @@ pub(crate) fn clients_of(answer: Answer) -> Aws {
 
 /// The same, and what they say in the heads of their requests.
 pub(crate) fn recorded(answer: Answer) -> (Aws, Heads) {
+    in_turn(vec![answer])
+}
+
+/// The same with an answer for each request, the last one also for those that follow.
+pub(crate) fn in_turn(answers: Vec<Answer>) -> (Aws, Heads) {
     let heads = Heads::default();
     let seen = Arc::clone(&heads);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
-        for stream in listener.incoming() {
-            answer_one(&stream.unwrap(), &answer, &seen);
+        for (turn, stream) in listener.incoming().enumerate() {
+            let answer = &answers[turn.min(answers.len() - 1)];
+            answer_one(&stream.unwrap(), answer, &seen);
         }
     });
     let credentials = Credentials::new("key", "secret", None, None, "test");
