@@ -46,6 +46,11 @@ def data_objects(objects: dict[str, Object]) -> dict[str, Object]:
     return {key: entry for key, entry in objects.items() if entry.is_data}
 
 
+def written_once(objects: dict[str, Object]) -> dict[str, Object]:
+    """Those that no later run may write again: all but the leases of tables, which runs take and give back."""
+    return {key: entry for key, entry in objects.items() if not key.endswith("/lease.json")}
+
+
 def uploads(deployment: Deployment, prefix: str = "") -> list[str]:
     """Keys of the uploads that are neither completed nor aborted."""
     reply = deployment.aws.client("s3").list_multipart_uploads(Bucket=deployment.bucket, Prefix=prefix)

@@ -65,7 +65,7 @@ async fn a_hashed_key_of_a_tracked_table_takes_its_deletions() {
 async fn what_a_sink_cannot_take_of_a_mask_is_refused_by_name() {
     let world = World::new(
         "create table t (id int, card int, at int); insert into t values (1, 12345678, 1)",
-        "create table t (id varchar(64) primary key, card int, at int)",
+        "create table t (id nvarchar(64) primary key, card int, at int)",
     )
     .await;
     for (mask, said) in [
