@@ -143,8 +143,7 @@ mod tests {
             .copy_in_pieces("t/a key", "to", bytes, Some(&token))
             .await
             .unwrap();
-        let heads = heads.lock().unwrap().clone();
-        heads
+        heads.lock().unwrap().clone()
     }
 
     #[tokio::test]
