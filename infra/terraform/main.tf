@@ -189,6 +189,7 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
           "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/_ledger/*/previous.json",
           "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/_ledger/*/loader-*",
           "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/*/tidemark_window=*/part-*",
+          "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/_archive/*",
         ]
         Condition = {
           Null = {

@@ -16,6 +16,7 @@ BUCKET = "arn:aws:s3:::sink"
 LEDGER = f"{BUCKET}/tidemark/_ledger/dbo.t"
 WINDOW = f"{LEDGER}/initial"
 DATA = f"{BUCKET}/tidemark/dbo.t/tidemark_window=initial"
+ARCHIVE = f"{BUCKET}/tidemark/_archive/dbo.t/2026-11-29T09-15-00Z"
 ROLE = "arn:aws:iam::111122223333:role/"
 STRANGER = f"{ROLE}stranger"
 OPERATOR = f"{ROLE}operator-of-tidemark"
@@ -111,6 +112,12 @@ def _refused_by(policy: dict[str, Any], who: str, action: str, key: str, how: di
         ("stranger", "s3:PutObject", f"{BUCKET}/lists/all.json", BLIND, ""),
         ("operator-of-tidemark", "s3:DeleteObject", f"{WINDOW}/plan.json", {}, ""),
         ("operator-of-tidemark", "s3:PutObject", f"{LEDGER}/watermark.json", REPLACE, ""),
+        ("operator-of-tidemark", "s3:PutObject", f"{ARCHIVE}/data/tidemark_window=initial/part-0.csv", PIECE, ""),
+        ("operator-of-tidemark", "s3:PutObject", f"{ARCHIVE}/data/tidemark_window=initial/part-0.csv", CREATE, ""),
+        ("operator-of-tidemark", "s3:PutObject", f"{ARCHIVE}/ledger/initial/plan.json", CREATE, ""),
+        ("operator-of-tidemark", "s3:PutObject", f"{ARCHIVE}/ledger/initial/plan.json", BLIND, "WrittenOnce"),
+        ("operator-of-tidemark", "s3:PutObject", f"{ARCHIVE}/data/anything-else.csv", BLIND, "WrittenOnce"),
+        ("operator-of-tidemark", "s3:DeleteObject", f"{DATA}/part-00000.parquet", {}, ""),
         ("operator-of-tidemark", "s3:PutObject", f"{LEDGER}/watermark.json", BLIND, "NeverBlindly"),
     ],
 )
@@ -173,6 +180,15 @@ def test_every_call_names_the_buckets_owner_and_the_key() -> None:
     given = Deployed(SinkBucketOwner="444455556666", KmsKeyArn=f"{KEY}bucket", SinkSignedPayloads="true").variables()
     assert given["SINK_BUCKET_OWNER"] == "444455556666"
     assert (given["SINK_KMS_KEY_ARN"], given["SINK_SIGNED_PAYLOADS"]) == (f"{KEY}bucket", "true")
-    code = (ROOT / "shared/aws/src/bucket.rs").read_text()
-    calls = re.findall(r"self\s*\.client\s*\.\w+\(\)", code)
-    assert len(calls) == code.count("set_expected_bucket_owner(self.owner())") == 9
+    for path, count in (("bucket.rs", 9), ("bucket/archive.rs", 7)):
+        code = (ROOT / "shared/aws/src" / path).read_text()
+        calls = re.findall(r"self\s*\.client\s*\.\w+\(\)", code)
+        assert len(calls) == code.count("set_expected_bucket_owner(self.owner())") == count, path
+
+
+def test_every_write_of_the_command_takes_a_condition() -> None:
+    """The policy demands it, and S3 takes none for CopyObject."""
+    code = (ROOT / "shared/aws/src/bucket/archive.rs").read_text()
+    assert "copy_object" not in code
+    writes = re.findall(r"self\.client\.(put_object|complete_multipart_upload)\(\)", code)
+    assert len(writes) == code.count('.if_none_match("*")') == 2

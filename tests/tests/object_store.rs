@@ -141,22 +141,34 @@ async fn keys_may_hold_what_tables_are_called(store: &impl Store) {
     assert_eq!(store.get(key).await.unwrap().unwrap().body, "{}");
 }
 
-async fn an_object_is_moved_as_it_is_and_a_second_time_changes_nothing(store: &impl Store) {
-    let (from, to) = ("t/a part=+%é/part-00000.csv", "_archive/1/t/a part=+%é/part-00000.csv");
-    let object = uploaded(store, from, &[b"1,one\n".to_vec()]).await;
-    store.complete(&object).await.unwrap();
-    for _ in 0..2 {
-        store.archive(from, to).await.unwrap();
-        assert_eq!(store.get(from).await.unwrap(), None);
-        assert_eq!(store.get(to).await.unwrap().unwrap().body, "1,one\n");
+async fn small_and_large_objects_are_moved_whole(store: &impl Store) {
+    let large = uploaded(
+        store,
+        "t/w=1/part-00000.csv",
+        &[vec![b'x'; PIECE], b"the end\n".to_vec()],
+    )
+    .await;
+    store.complete(&large).await.unwrap();
+    store.create("t/plan.json", Bytes::from_static(b"{}")).await.unwrap();
+    store.create("t/empty", Bytes::new()).await.unwrap();
+    for (key, bytes) in [("w=1/part-00000.csv", PIECE + 8), ("plan.json", 2), ("empty", 0)] {
+        let (from, to) = (format!("t/{key}"), format!("_archive/t/then/{key}"));
+        store.archive(&from, &to).await.unwrap();
+        assert_eq!(store.size(&from).await.unwrap(), None, "{key}");
+        assert_eq!(store.get(&to).await.unwrap().unwrap().body.len(), bytes, "{key}");
+        store.archive(&from, &to).await.unwrap();
     }
-    assert_eq!(store.list("").await.unwrap(), [to]);
     assert_eq!(store.list("t/").await.unwrap(), [""; 0]);
-    // What was left half moved is moved: the object is at both places, and its old place is the newer one.
-    store.create(from, Bytes::from_static(b"2")).await.unwrap();
+    assert_eq!(store.list("_archive/t/").await.unwrap().len(), 3);
+}
+
+async fn a_name_may_hold_what_has_a_meaning_in_addresses(store: &impl Store) {
+    let (from, to) = ("t/a part=+%é/x", "_archive/1/a part=+%é/x");
+    store.create(from, Bytes::from_static(b"1")).await.unwrap();
     store.archive(from, to).await.unwrap();
     assert_eq!(store.get(from).await.unwrap(), None);
-    assert_eq!(store.get(to).await.unwrap().unwrap().body, "2");
+    assert_eq!(store.get(to).await.unwrap().unwrap().body, "1");
+    assert_eq!(store.list("").await.unwrap(), [to]);
 }
 
 async fn every_object_below_a_prefix_is_listed_in_order(store: &impl Store) {
@@ -206,7 +218,8 @@ conformance!(
     an_aborted_upload_leaves_nothing,
     folders_are_listed_by_what_their_names_begin_with,
     keys_may_hold_what_tables_are_called,
-    an_object_is_moved_as_it_is_and_a_second_time_changes_nothing,
+    small_and_large_objects_are_moved_whole,
+    a_name_may_hold_what_has_a_meaning_in_addresses,
     every_object_below_a_prefix_is_listed_in_order,
     conditions_are_heeded,
 );
@@ -234,15 +247,18 @@ async fn an_upload_that_expired_is_told_from_one_that_is_completed() {
 async fn what_was_moved_still_says_of_which_upload_it_is() {
     let server = S3Server::start().await.unwrap();
     let store = server.store();
-    let moved = uploaded(&store, "t/part", &[b"1".to_vec()]).await;
-    store.complete(&moved).await.unwrap();
-    store.archive("t/part", "_archive/part").await.unwrap();
-    let other = uploaded(&store, "_archive/part", &[b"2".to_vec()]).await;
-    let answer = store.complete(&other).await.unwrap();
-    assert!(
-        matches!(&answer, Completed::Other { token: Some(token), .. } if *token == moved.token),
-        "{answer:?}"
-    );
+    for (name, size) in [("small", 1), ("large", PIECE)] {
+        let (from, to) = (format!("t/{name}"), format!("_archive/{name}"));
+        let moved = uploaded(&store, &from, &[vec![b'x'; size]]).await;
+        store.complete(&moved).await.unwrap();
+        store.archive(&from, &to).await.unwrap();
+        let other = uploaded(&store, &to, &[b"2".to_vec()]).await;
+        let answer = store.complete(&other).await.unwrap();
+        assert!(
+            matches!(&answer, Completed::Other { token: Some(token), .. } if *token == moved.token),
+            "{name}: {answer:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A service that answers every request alike, or each as it is told, for tests of what an answer becomes.
+//! A service with canned answers, for tests of what an answer becomes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,9 +11,12 @@ use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
 use crate::clients::Aws;
 
 /// An answer of a service.
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
+    /// Further lines of the head, each with its line break.
+    pub(crate) headers: &'static str,
     pub(crate) body: String,
 }
 
@@ -27,19 +30,18 @@ pub(crate) fn clients_of(answer: Answer) -> Aws {
 
 /// The same, and what they say in the heads of their requests.
 pub(crate) fn recorded(answer: Answer) -> (Aws, Heads) {
-    in_turn(vec![answer])
+    answered(move |_| answer.clone())
 }
 
-/// The same with an answer for each request, the last one also for those that follow.
-pub(crate) fn in_turn(answers: Vec<Answer>) -> (Aws, Heads) {
+/// Clients of a service that answers by the line of a request, in lower case, and what they say in the heads of their requests.
+pub(crate) fn answered(answer: impl Fn(&str) -> Answer + Send + 'static) -> (Aws, Heads) {
     let heads = Heads::default();
     let seen = Arc::clone(&heads);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
-        for (turn, stream) in listener.incoming().enumerate() {
-            let answer = &answers[turn.min(answers.len() - 1)];
-            answer_one(&stream.unwrap(), answer, &seen);
+        for stream in listener.incoming() {
+            answer_one(&stream.unwrap(), &answer, &seen);
         }
     });
     let credentials = Credentials::new("key", "secret", None, None, "test");
@@ -51,7 +53,7 @@ pub(crate) fn in_turn(answers: Vec<Answer>) -> (Aws, Heads) {
     (Aws::load(config), heads)
 }
 
-fn answer_one(mut stream: &TcpStream, answer: &Answer, heads: &Heads) {
+fn answer_one(mut stream: &TcpStream, answer: &impl Fn(&str) -> Answer, heads: &Heads) {
     let mut request = BufReader::new(stream);
     let (mut length, mut is_head) = (0, false);
     let mut head = Vec::new();
@@ -68,17 +70,19 @@ fn answer_one(mut stream: &TcpStream, answer: &Answer, heads: &Heads) {
         }
         head.push(line);
     }
+    let line = head[0].clone();
     heads.lock().unwrap().push(head);
     // Unread bytes would reset the connection, and the answer with it.
     request.read_exact(&mut vec![0; length]).unwrap();
     let Answer {
         status,
         content_type,
+        headers,
         body,
-    } = answer;
+    } = answer(&line);
     let length = body.len();
     let head = format!(
-        "HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        "HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
     if !is_head {

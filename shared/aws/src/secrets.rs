@@ -79,6 +79,7 @@ mod tests {
         let answer = Answer {
             status,
             content_type: "application/x-amz-json-1.1",
+            headers: "",
             body: body.to_owned(),
         };
         clients_of(answer).secrets.secret("arn:x").await

@@ -1,71 +1,140 @@
-//! Moving objects within the bucket: a copy, which S3 makes by itself, then a removal.
+//! Moving objects within the bucket: a copy, then a removal. Nothing that is in the archive is ever written over.
+//!
+//! A bucket's policy may demand of every write that it makes a new object. `CopyObject` cannot be asked for that
+//! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>), so small objects are read and
+//! written, and large ones are copied as the pieces of an upload, which S3 does by itself and whose completion takes the condition.
 
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use tidemark::error::Result;
+use std::collections::HashMap;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::archive::ArchiveObjects;
+use tidemark::ports::objects::{Created, Upload, UploadObjects};
 
-use super::{S3Store, TOKEN, status};
+use super::{S3Store, status};
 
-/// Bytes of an object that one call copies at most, and of a piece of a larger one
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
-const COPIED_AT_ONCE: u64 = 5 << 30;
+/// Bytes of an object up to which it is read and written.
+const READ_AND_WRITTEN: u64 = 1 << 20;
+/// Bytes of a piece that S3 copies in one call. It may be 5 GiB; a smaller one is answered sooner.
+const PIECE: u64 = 1 << 30;
+/// The metadata key under which an object of the archive carries the ETag of the object it was made from.
+const MOVED: &str = "tidemark-moved";
 
 impl S3Store {
-    async fn copy(&self, from: &str, to: &str) -> Result<()> {
-        let (encryption, key_id) = self.encryption();
-        let request = self.client.copy_object().bucket(&self.bucket).key(to);
-        let request = request
-            .set_expected_bucket_owner(self.owner())
-            .set_expected_source_bucket_owner(self.owner())
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(key_id);
-        let answer = request.copy_source(self.source_of(from)).send().await;
-        answer.map(drop).map_err(|error| self.error("move", from, error))
+    /// Makes the object at `to` from the one at `from`, with its metadata.
+    async fn copy(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
+        if size(head) <= READ_AND_WRITTEN {
+            self.read_and_write(from, to, head).await
+        } else {
+            self.copy_in_pieces(from, to, head).await
+        }
     }
 
-    /// Copies an object that is too large for one call.
-    async fn copy_in_pieces(&self, from: &str, to: &str, bytes: u64, token: Option<&String>) -> Result<()> {
+    async fn read_and_write(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
+        let request = self.client.get_object().bucket(&self.bucket).key(from);
+        let request = request
+            .set_expected_bucket_owner(self.owner())
+            .set_if_match(head.e_tag.clone());
+        let read = Box::pin(request.send()).await;
+        let read = read.map_err(|error| self.error("move", from, error))?;
+        let body = read.body.collect().await.map_err(|error| {
+            let message = format!("cannot read s3://{}/{from} to its end", self.bucket);
+            Error::with_source(ErrorCode::SinkUnavailable, message, error)
+        })?;
+        let request = self.client.put_object().bucket(&self.bucket).key(to);
         let (encryption, key_id) = self.encryption();
-        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(to);
         let request = request
             .set_expected_bucket_owner(self.owner())
             .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(key_id);
-        let begun = request.set_metadata(token.map(|token| [(TOKEN.to_owned(), token.clone())].into()));
-        let begun = begun.send().await.map_err(|error| self.error("move", from, error))?;
-        let id = begun.upload_id().unwrap_or_default();
+            .set_ssekms_key_id(key_id)
+            .set_content_type(head.content_type.clone())
+            .set_metadata(Some(metadata(head)))
+            .if_none_match("*")
+            .body(body.into_bytes().into());
+        self.created(from, Box::pin(request.send()).await)
+    }
+
+    /// Copies without the bytes coming here.
+    async fn copy_in_pieces(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
+        let upload = self.begin_copy(from, to, head).await?;
+        let bytes = size(head);
         let mut pieces = Vec::new();
-        for (number, first) in (1..).zip((0..bytes).step_by(usize::try_from(COPIED_AT_ONCE).unwrap_or(usize::MAX))) {
-            let last = (first + COPIED_AT_ONCE).min(bytes) - 1;
-            let request = self
-                .client
-                .upload_part_copy()
-                .bucket(&self.bucket)
-                .key(to)
-                .upload_id(id);
+        for (number, first) in (1..).zip((0..bytes).step_by(usize::try_from(PIECE).unwrap_or(usize::MAX))) {
+            // A range is refused for a small object.
+            let range = (bytes > PIECE).then(|| format!("bytes={first}-{}", (first + PIECE).min(bytes) - 1));
+            let request = self.client.upload_part_copy().bucket(&self.bucket).key(to);
             let request = request
                 .set_expected_bucket_owner(self.owner())
                 .set_expected_source_bucket_owner(self.owner())
+                .upload_id(&upload.id)
                 .part_number(number)
-                .copy_source(self.source_of(from));
-            let copied = request.copy_source_range(format!("bytes={first}-{last}")).send().await;
+                .copy_source(self.source_of(from))
+                .set_copy_source_if_match(head.e_tag.clone())
+                .set_copy_source_range(range);
+            let copied = Box::pin(request.send()).await;
             let copied = copied.map_err(|error| self.error("move", from, error))?;
-            let etag = copied.copy_part_result().and_then(|result| result.e_tag());
+            let result = copied.copy_part_result();
             let piece = CompletedPart::builder()
                 .part_number(number)
-                .set_e_tag(etag.map(str::to_owned));
+                .set_e_tag(result.and_then(|result| result.e_tag.clone()))
+                .set_checksum_crc64_nvme(result.and_then(|result| result.checksum_crc64_nvme.clone()));
             pieces.push(piece.build());
         }
         let pieces = CompletedMultipartUpload::builder().set_parts(Some(pieces)).build();
-        let request = self
-            .client
-            .complete_multipart_upload()
-            .bucket(&self.bucket)
-            .key(to)
-            .upload_id(id);
-        let request = request.set_expected_bucket_owner(self.owner());
-        let completed = request.multipart_upload(pieces).send().await;
-        completed.map(drop).map_err(|error| self.error("move", from, error))
+        let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(to);
+        let request = request
+            .set_expected_bucket_owner(self.owner())
+            .upload_id(&upload.id)
+            .multipart_upload(pieces)
+            .if_none_match("*");
+        let created = self.created(from, Box::pin(request.send()).await)?;
+        if created == Created::AlreadyExists {
+            self.abort(&upload).await?;
+        }
+        Ok(created)
+    }
+
+    async fn begin_copy(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Upload> {
+        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(to);
+        let (encryption, key_id) = self.encryption();
+        let request = request
+            .set_expected_bucket_owner(self.owner())
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(key_id)
+            .set_content_type(head.content_type.clone())
+            .set_metadata(Some(metadata(head)))
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject);
+        let begun = Box::pin(request.send()).await;
+        let begun = begun.map_err(|error| self.error("move", from, error))?;
+        Ok(Upload {
+            key: to.to_owned(),
+            id: begun.upload_id.unwrap_or_default(),
+            token: String::new(),
+        })
+    }
+
+    /// What the answer to a conditional write says.
+    fn created<T, E>(&self, from: &str, answer: std::result::Result<T, SdkError<E>>) -> Result<Created>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        match answer {
+            Ok(_) => Ok(Created::Created),
+            Err(error) if status(&error) == Some(412) => Ok(Created::AlreadyExists),
+            Err(error) => Err(self.error("move", from, error)),
+        }
+    }
+
+    /// Whether the object at `to` was made from this one, by a move that was interrupted before it removed it.
+    async fn is_copy(&self, to: &str, head: &HeadObjectOutput) -> Result<bool> {
+        let there = self.head(to).await?;
+        Ok(there.is_some_and(|there| {
+            let moved = there.metadata().and_then(|metadata| metadata.get(MOVED));
+            moved.map(String::as_str) == Some(etag(head)) && size(&there) == size(head)
+        }))
     }
 
     /// The object as the header of a copy names it.
@@ -104,15 +173,11 @@ impl ArchiveObjects for S3Store {
         let Some(head) = self.head(from).await? else {
             return Ok(());
         };
-        let bytes = head
-            .content_length()
-            .and_then(|bytes| u64::try_from(bytes).ok())
-            .unwrap_or_default();
-        if bytes > COPIED_AT_ONCE {
-            let token = head.metadata().and_then(|metadata| metadata.get(TOKEN));
-            self.copy_in_pieces(from, to, bytes, token).await?;
-        } else {
-            self.copy(from, to).await?;
+        if self.copy(from, to, &head).await? == Created::AlreadyExists && !self.is_copy(to, &head).await? {
+            let bucket = &self.bucket;
+            let message =
+                format!("cannot move s3://{bucket}/{from}: s3://{bucket}/{to} is there already, and is another object");
+            return Err(Error::new(ErrorCode::SinkRejected, message));
         }
         let request = self.client.delete_object().bucket(&self.bucket).key(from);
         match request.set_expected_bucket_owner(self.owner()).send().await {
@@ -122,54 +187,21 @@ impl ArchiveObjects for S3Store {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::one_answer::{Answer, in_turn};
-
-    /// What is said in the heads of the calls that move `a key` of so many bytes.
-    async fn heads_of_moving(bytes: u64, pieces: usize) -> Vec<Vec<String>> {
-        let answer = |element: &str| Answer {
-            status: 200,
-            content_type: "application/xml",
-            body: format!("<{element}><UploadId>u</UploadId><ETag>\"e\"</ETag></{element}>"),
-        };
-        let copied = (0..pieces).map(|_| answer("CopyPartResult"));
-        let answers = [answer("InitiateMultipartUploadResult")].into_iter().chain(copied);
-        let (clients, heads) = in_turn(answers.chain([answer("CompleteMultipartUploadResult")]).collect());
-        let store = clients.store("b");
-        let token = "t".to_owned();
-        store
-            .copy_in_pieces("t/a key", "to", bytes, Some(&token))
-            .await
-            .unwrap();
-        heads.lock().unwrap().clone()
-    }
-
-    #[tokio::test]
-    async fn what_is_too_large_for_one_call_is_copied_in_pieces_to_its_last_byte() {
-        for (bytes, expected) in [
-            (COPIED_AT_ONCE + 1, vec!["0-5368709119", "5368709120-5368709120"]),
-            (2 * COPIED_AT_ONCE, vec!["0-5368709119", "5368709120-10737418239"]),
-        ] {
-            let heads = heads_of_moving(bytes, expected.len()).await;
-            let value = |head: &Vec<String>, name: &str| {
-                let line = head.iter().find_map(|line| line.strip_prefix(name));
-                line.map(str::to_owned)
-            };
-            let ranges: Vec<_> = heads
-                .iter()
-                .filter_map(|head| value(head, "x-amz-copy-source-range: bytes="))
-                .collect();
-            assert_eq!(ranges, expected);
-            assert_eq!(
-                heads.len(),
-                expected.len() + 2,
-                "begun once and completed once: {heads:?}"
-            );
-            assert_eq!(value(&heads[0], "x-amz-meta-tidemark-upload: ").as_deref(), Some("t"));
-            assert_eq!(value(&heads[1], "x-amz-copy-source: ").as_deref(), Some("b/t/a%20key"));
-            assert!(heads[expected.len() + 1][0].starts_with("post /b/to?"), "{heads:?}");
-        }
-    }
+fn size(head: &HeadObjectOutput) -> u64 {
+    let bytes = head.content_length().and_then(|bytes| u64::try_from(bytes).ok());
+    bytes.unwrap_or_default()
 }
+
+fn etag(head: &HeadObjectOutput) -> &str {
+    head.e_tag().unwrap_or_default().trim_matches('"')
+}
+
+/// The metadata of an object that is made from this one.
+fn metadata(head: &HeadObjectOutput) -> HashMap<String, String> {
+    let mut metadata = head.metadata.clone().unwrap_or_default();
+    metadata.insert(MOVED.to_owned(), etag(head).to_owned());
+    metadata
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ fn answering(status: u16, body: &str) -> S3Store {
     let answer = Answer {
         status,
         content_type: "application/xml",
+        headers: "",
         body: body.to_owned(),
     };
     clients_of(answer).store("b")

@@ -7,6 +7,7 @@ fn bucket(status: u16, code: &str) -> S3Store {
     let answer = Answer {
         status,
         content_type: "application/xml",
+        headers: "",
         body: format!("<Error><Code>{code}</Code><Message>said so</Message></Error>"),
     };
     clients_of(answer).store("b")
@@ -75,6 +76,7 @@ async fn heads(facts: BucketFacts) -> Vec<Vec<String>> {
     let answer = Answer {
         status: 200,
         content_type: "application/xml",
+        headers: "",
         body: "<R><UploadId>u</UploadId></R>".to_owned(),
     };
     let (clients, heads) = recorded(answer);

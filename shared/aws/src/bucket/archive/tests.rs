@@ -1,0 +1,135 @@
+//! How objects are moved, against a bucket that refuses every write without a condition.
+
+use tidemark::error::ErrorCode;
+use tidemark::model::bucket::BucketFacts;
+use tidemark::ports::archive::ArchiveObjects;
+
+use crate::one_answer::{Answer, Heads, answered};
+
+const FROM: &str = "lake/dbo.t/part-00000.parquet";
+const TO: &str = "lake/_archive/dbo.t/then/data/part-00000.parquet";
+/// What a large object is answered with, and whether it was moved already.
+const LARGE: &str = "etag: \"abc\"\r\nx-amz-meta-tidemark-upload: t\r\n";
+const MOVED: &str = "etag: \"abc-1\"\r\nx-amz-meta-tidemark-moved: abc\r\n";
+
+/// Moves an object of so many bytes, where `there` is what the place in the archive says of itself, if it is taken.
+async fn archive(bytes: usize, there: Option<&'static str>) -> (tidemark::error::Result<()>, Vec<Vec<String>>) {
+    let (clients, heads) = answered(move |line| {
+        let is_conditional =
+            !line.contains("uploads") && (line.starts_with("post ") || line.contains("x-id=putobject"));
+        let (status, body) = match line {
+            _ if there.is_some() && is_conditional => {
+                (412, "<Error><Code>PreconditionFailed</Code></Error>".to_owned())
+            }
+            _ if line.starts_with("head ") || line.contains("x-id=getobject") => (200, "x".repeat(bytes)),
+            _ if line.contains("uploads") => (200, result("InitiateMultipartUploadResult")),
+            _ if line.contains("x-id=uploadpartcopy") => (200, result("CopyPartResult")),
+            _ => (200, result("CompleteMultipartUploadResult")),
+        };
+        Answer {
+            status,
+            content_type: "application/xml",
+            headers: there.filter(|_| line.contains("_archive")).unwrap_or(LARGE),
+            body,
+        }
+    });
+    let facts = BucketFacts {
+        owner: Some("111122223333".to_owned()),
+        kms_key: Some("arn:aws:kms:eu-west-1:111122223333:key/1".to_owned()),
+        ..BucketFacts::default()
+    };
+    let store = clients.store("b").with_facts(facts);
+    let moved = store.archive(FROM, TO).await;
+    (moved, requests(&heads))
+}
+
+fn result(root: &str) -> String {
+    format!("<{root}><UploadId>u</UploadId><ETag>\"piece\"</ETag></{root}>")
+}
+
+fn requests(heads: &Heads) -> Vec<Vec<String>> {
+    heads.lock().unwrap().clone()
+}
+
+/// The verbs of the requests, with what tells those of one verb apart.
+fn verbs(heads: &[Vec<String>]) -> Vec<&str> {
+    let named = |head: &'_ Vec<String>| match head[0].as_str() {
+        line if line.contains("?uploads") => "begin",
+        line if line.starts_with("post ") => "complete",
+        line if line.contains("x-id=uploadpartcopy") => "copy",
+        line if line.contains("x-id=putobject") => "put",
+        line if line.starts_with("get ") => "get",
+        line if line.starts_with("head ") => "head",
+        line if line.contains("x-id=abortmultipartupload") => "abort",
+        line if line.starts_with("delete ") => "remove",
+        line => panic!("{line}"),
+    };
+    heads.iter().map(named).collect()
+}
+
+fn says(head: &[String], header: &str) -> bool {
+    head.iter().any(|line| line == header)
+}
+
+#[tokio::test]
+async fn everything_is_moved_by_writes_that_make_a_new_object() {
+    for (bytes, calls, conditional) in [
+        (2 << 20, ["head", "begin", "copy", "complete", "remove"].as_slice(), 3),
+        (100, &["head", "get", "put", "remove"], 2),
+        (0, &["head", "get", "put", "remove"], 2),
+    ] {
+        let (moved, heads) = archive(bytes, None).await;
+        moved.unwrap();
+        assert_eq!(verbs(&heads), calls);
+        assert!(says(&heads[conditional], "if-none-match: *"), "{heads:?}");
+        let made = &heads[if bytes > 100 { 1 } else { 2 }];
+        for header in [
+            "x-amz-meta-tidemark-upload: t",
+            "x-amz-meta-tidemark-moved: abc",
+            "x-amz-server-side-encryption: aws:kms",
+            "x-amz-server-side-encryption-aws-kms-key-id: arn:aws:kms:eu-west-1:111122223333:key/1",
+        ] {
+            assert!(says(made, header), "{header}: {made:?}");
+        }
+        for head in &heads {
+            assert!(says(head, "x-amz-expected-bucket-owner: 111122223333"), "{head:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_object_that_was_looked_at_is_copied() {
+    let (_, heads) = archive(2 << 20, None).await;
+    let copy = &heads[2];
+    assert!(says(copy, "x-amz-copy-source-if-match: \"abc\""), "{copy:?}");
+    assert!(
+        says(copy, "x-amz-source-expected-bucket-owner: 111122223333"),
+        "{copy:?}"
+    );
+    let (_, heads) = archive(100, None).await;
+    assert!(says(&heads[1], "if-match: \"abc\""), "{heads:?}");
+}
+
+#[tokio::test]
+async fn a_move_that_was_interrupted_before_it_removed_is_ended() {
+    let (moved, heads) = archive(100, Some(MOVED)).await;
+    moved.unwrap();
+    assert_eq!(verbs(&heads), ["head", "get", "put", "head", "remove"]);
+    let (moved, heads) = archive(2 << 20, Some(MOVED)).await;
+    moved.unwrap();
+    assert_eq!(
+        verbs(&heads),
+        ["head", "begin", "copy", "complete", "abort", "head", "remove"]
+    );
+}
+
+#[tokio::test]
+async fn another_object_in_the_archive_is_neither_written_over_nor_taken_for_this_one() {
+    for bytes in [100, 2 << 20] {
+        let (moved, heads) = archive(bytes, Some("etag: \"other\"\r\n")).await;
+        let error = moved.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::SinkRejected, "{}", error.report());
+        assert!(error.to_string().contains(TO), "{error}");
+        assert!(!verbs(&heads).contains(&"remove"), "{heads:?}");
+    }
+}
