@@ -23,6 +23,7 @@
 //! Documents are data: whoever reads one checks that it is of the place it was read from, and nothing in it is executed.
 
 mod chain;
+pub mod conditions;
 mod holds;
 pub mod keys;
 mod lease;
