@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::Ledger;
 use crate::model::hold::{Begun, GIVE_UP, Hold};
 use crate::model::names::ObjectName;
+use crate::model::plan::Plan;
 use crate::model::watermark::WatermarkKey;
 use crate::model::window::WindowName;
 use crate::ports::archive::ArchiveObjects;
@@ -78,14 +79,18 @@ where
         return Err(nothing(table, &format!("window {window} was committed meanwhile")));
     }
     let mut objects = 0;
-    if let Some(plan) = ledger.plan(&window).await? {
-        let visible = archive::abort_uploads(store, &ledger, &plan).await?;
+    let frozen = ledger.plan(&window).await?;
+    if let Some(plan) = &frozen {
+        let visible = archive::abort_uploads(store, &ledger, plan).await?;
         objects = archive::move_all(store, &ledger, visible, &hold.archive).await?;
     }
     let mut keys = store.list(&ledger.keys().window(&window)).await?;
     // Of the window before, which is committed.
     let (previous, plan) = (ledger.keys().previous(&window), ledger.keys().plan(&window));
     keys.retain(|key| *key != previous);
+    if let Some(plan) = &frozen {
+        keys.extend(begun_outside(store, &ledger, plan).await?);
+    }
     // The plan comes last: it says which objects there may be.
     let (plan, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| *key == plan);
     let mut documents = archive::move_all(store, &ledger, others, &hold.archive).await?;
@@ -100,6 +105,24 @@ where
         documents,
         objects,
     })
+}
+
+/// What a commit that did not end wrote outside the window's folder of the ledger, and the next commit would not write again.
+async fn begun_outside<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    let next = WindowName::after(&plan.new_watermark);
+    let left = ledger.previous(&next).await?;
+    if left.is_some_and(|previous| previous.window == plan.window) {
+        keys.push(ledger.keys().previous(&next));
+    }
+    let folder = ledger.keys().window(&plan.window);
+    for loader in &plan.loader_manifests {
+        let key = ledger.keys().loader(plan, *loader);
+        if !key.starts_with(&folder) && store.size(&key).await?.is_some() {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 /// The hold of this giving up, and the window.

@@ -10,10 +10,10 @@ use tidemark::steps::pause::{Pause, pause, resume};
 use tidemark::steps::run::{Pipeline, WindowOutcome};
 use tidemark::steps::start_over::{StartOverPorts, start_over};
 use tidemark::testing::MemoryFiles;
-use tidemark::testing::faults::{Gate, Gated};
-use tidemark::testing::world::{PART_BYTES, PREFIX, name, of_run, spec, window};
+use tidemark::testing::faults::{Fault, Gate, Gated};
+use tidemark::testing::world::{PART_BYTES, PREFIX, name, of_run, spec, spec_with, window};
 
-use crate::scenes::{committed_once, grow};
+use crate::scenes::{committed_once, grow, run_of};
 use crate::{World, world};
 
 async fn reset(world: &World) {
@@ -241,4 +241,34 @@ async fn a_start_over_whose_pause_somebody_ended_moves_nothing_away_under_a_run(
     assert_eq!(visible(&world), before);
     let keys = world.store.keys();
     assert!(!keys.iter().any(|key| key.contains("/_archive/")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn what_a_commit_that_died_wrote_for_loaders_and_for_the_next_window_goes_with_the_window_that_is_given_up() {
+    let settings = || spec_with(serde_json::json!({ "loader_manifests": ["redshift", "symlink"] }));
+    let set = committed_once().await.taking(Leases::Taken);
+    grow(&set);
+    let left = "p/_ledger/dbo.t/from-11/previous.json";
+    let mut given_up = 0;
+    for call in 0.. {
+        let (world, gate) = (set.copied(), Gate::at(call, Fault::CrashBefore));
+        run_of(&world, &gate, "died", u64::MAX, settings()).await;
+        if !gate.was_reached() {
+            break;
+        }
+        let keys = world.store.keys();
+        if !keys.iter().any(|key| key == left) || keys.iter().any(|key| key.ends_with("from-3/manifest.json")) {
+            continue;
+        }
+        world.pass(LEASE + CLOCK_MARGIN);
+        abandon(&world, "from-3").await;
+        let keys = world.store.keys();
+        let stays = |key: &&String| !key.contains("/_archive/") && (key.contains("loader") || *key == left);
+        assert!(!keys.iter().any(|key| stays(&key)), "{keys:?}");
+        given_up += 1;
+        world.table.insert(12);
+        assert!(run_of(&world, &Gate::default(), "after", u64::MAX, settings()).await);
+        assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11, 12]);
+    }
+    assert!(given_up > 0);
 }

@@ -92,7 +92,7 @@ pub async fn run_in_time(world: &World, gate: &Gate, run_id: &str, rows_in_time:
 }
 
 /// The same of the table with other settings.
-async fn run_of(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64, spec: TableSpec) -> bool {
+pub async fn run_of(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64, spec: TableSpec) -> bool {
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
     let (inner, watermarks) = (Gated::new(gate, &world.table), Gated::new(gate, &world.watermarks));
     let mut pipeline = Pipeline {
