@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tidemark::error::ErrorCode;
 use tidemark::ledger::Decided;
 use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases};
+use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::CompleteObjects;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
@@ -19,7 +20,7 @@ use tidemark::testing::MemoryFiles;
 )]
 use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Fault, Gate, Gated};
-use tidemark::testing::world::{PART_BYTES, PREFIX, name, of_run, spec, window};
+use tidemark::testing::world::{PART_BYTES, PREFIX, name, of_run, spec, spec_with, window};
 
 use crate::scenes::{committed_once, freeze_slices, grow};
 use crate::{RUNS, World, world};
@@ -168,6 +169,11 @@ async fn a_window_that_is_given_up_is_planned_anew_wherever_the_giving_up_was_di
 
 /// Copies an interval again, and commits it.
 async fn backfill(world: &World, gate: &Gate) -> bool {
+    backfill_of(world, gate, spec()).await
+}
+
+/// The same of the table with other settings.
+async fn backfill_of(world: &World, gate: &Gate, spec: TableSpec) -> bool {
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
     let watermarks = Gated::new(gate, &world.watermarks);
     let ports = BackfillPorts {
@@ -178,7 +184,7 @@ async fn backfill(world: &World, gate: &Gate) -> bool {
     };
     let request = BackfillRequest {
         run_id: "again".into(),
-        spec: spec(),
+        spec,
         range: Range::Between {
             from: "2".into(),
             includes_from: true,
@@ -322,4 +328,27 @@ async fn a_giving_up_that_is_refused_leaves_the_pause_of_a_start_over_that_did_n
         refused += 1;
     }
     assert!(refused > 10, "{refused}");
+}
+
+#[tokio::test]
+async fn a_backfill_with_an_audit_that_was_interrupted_is_found_again() {
+    let world = world([1, 2, 4]);
+    let audited = || spec_with(serde_json::json!({ "audit": true }));
+    world.pipeline().run("before", &[audited()]).await.unwrap();
+    for call in 0..60 {
+        let gate = Gate::at(call, Fault::CrashBefore);
+        assert!(!backfill_of(&world, &gate, audited()).await, "call {call}");
+        let keys = world.store.keys();
+        if keys.iter().any(|key| key.ends_with("backfill-1/plan.json")) {
+            break;
+        }
+    }
+    world.pass(LEASE);
+    assert!(backfill_of(&world, &Gate::default(), audited()).await);
+    let keys = world.store.keys();
+    assert!(
+        keys.iter().any(|key| key.ends_with("backfill-1/manifest.json")),
+        "{keys:?}"
+    );
+    assert!(!keys.iter().any(|key| key.contains("backfill-2")), "{keys:?}");
 }
