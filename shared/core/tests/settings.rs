@@ -124,3 +124,17 @@ async fn a_window_is_copied_with_the_settings_that_it_was_frozen_with() {
     assert_eq!(sink.rows(), BTreeMap::from([(0, 9)]));
     assert!(world.parts().is_empty());
 }
+
+#[tokio::test]
+async fn an_audit_that_is_added_while_a_window_is_pending_is_refused_until_the_window_is_given_up() {
+    let world = World::new([1, 2, 3]);
+    world.pipeline().plan("before", &[spec_with(json!({}))]).await.unwrap();
+    let planned = world
+        .pipeline()
+        .plan("after", &[spec_with(json!({ "audit": true }))])
+        .await
+        .unwrap();
+    assert_eq!((planned.windows.len(), planned.failed.len()), (0, 1));
+    assert_eq!(planned.failed[0].error, "InvalidInput");
+    assert!(planned.failed[0].cause.contains("audit"), "{:?}", planned.failed);
+}

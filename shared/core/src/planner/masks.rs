@@ -2,6 +2,7 @@
 
 use super::columns::find;
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::plan::Plan;
 use crate::model::table::TableSpec;
 use crate::model::types::{Column, Form};
 use crate::model::values::{Mask, Values};
@@ -50,6 +51,50 @@ pub(super) fn mask(
     Ok(())
 }
 
+/// Checks that a plan was frozen with the masks and the audit that `spec` asks for: whoever adds a mask relies on it from then on.
+///
+/// # Errors
+///
+/// `InvalidInput`, naming the column.
+pub(crate) fn check_frozen(spec: &TableSpec, plan: &Plan) -> Result<()> {
+    let changed = |what: &str| {
+        let message = format!(
+            "window {} of {} was frozen with another {what} than the one given now: give the window up (tidemark give-up), or put it \
+             back until the window is committed",
+            plan.window, plan.table
+        );
+        Err(Error::new(ErrorCode::InvalidInput, message))
+    };
+    if plan.slices.is_empty() {
+        return Ok(());
+    }
+    for column in &plan.columns {
+        let frozen = match column.values {
+            Values::Masked(mask) => Some(mask),
+            Values::OfSource | Values::Audit(_) => None,
+        };
+        if frozen != asked(spec, plan, &column.name) {
+            return changed(&format!("mask of {}", column.name));
+        }
+    }
+    let is_audited = plan
+        .columns
+        .iter()
+        .any(|column| matches!(column.values, Values::Audit(_)));
+    if is_audited != spec.audit {
+        return changed("audit");
+    }
+    Ok(())
+}
+
+/// The mask that `spec` asks for. A name in another case is that of the column, unless another column is called so.
+fn asked(spec: &TableSpec, plan: &Plan, column: &str) -> Option<Mask> {
+    let is_column = |name: &str| plan.columns.iter().any(|column| column.name == name);
+    let is_it = |name: &str| name == column || (name.to_lowercase() == column.to_lowercase() && !is_column(name));
+    let found = spec.mask.iter().find(|(name, _)| is_it(name.as_str()));
+    found.map(|(_, mask)| *mask)
+}
+
 fn check(spec: &TableSpec, name: &str, mask: Mask, found: Found<'_>) -> Result<()> {
     if found.watermark == Some(name) {
         let why = "the watermark, whose values stand in plans, manifests and the names of folders: track the table by another \
@@ -94,8 +139,8 @@ fn refused(spec: &TableSpec, name: &str, why: &str) -> Error {
 mod tests {
     use super::super::columns::selected;
     use super::*;
-    use crate::testing::declared;
     use crate::testing::world::spec_with;
+    use crate::testing::{declared, documents};
 
     const KEY: [&str; 1] = ["k"];
 
@@ -139,6 +184,21 @@ mod tests {
         );
         let cuts: Vec<_> = declared.iter().map(|column| column.cuts).collect();
         assert_eq!(cuts, [true, false, false, false]);
+    }
+
+    #[test]
+    fn a_plan_that_was_frozen_with_other_masks_or_without_the_audit_is_refused() {
+        let with = |settings| check_frozen(&spec_with(settings), &documents::plan("dbo.t", None, 1));
+        with(serde_json::json!({})).unwrap();
+        for (settings, said) in [
+            (serde_json::json!({"mask": {"V": "hash"}}), "mask of v"),
+            (serde_json::json!({"audit": true}), "another audit"),
+        ] {
+            let error = with(settings).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput);
+            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.to_string().contains("tidemark give-up"), "{error}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) mod bound;
 mod columns;
 mod cut;
 mod cut_points;
-mod masks;
+pub(crate) mod masks;
 pub(crate) mod run_limits;
 pub(crate) mod schema;
 mod shared_connection;

@@ -17,6 +17,7 @@ use crate::model::table::{RunSettings, Tracking, WatermarkTracking, check_all};
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
 use crate::planner::bound::{self, Probed};
+use crate::planner::masks;
 use crate::planner::schema::{self, Fit};
 use crate::planner::single_flight::Planning;
 use crate::planner::tracked;
@@ -376,6 +377,7 @@ where
         let Frozen { plan, adopted } = frozen;
         let settings = self.table.spec.run_settings();
         check_settings(&plan, &settings)?;
+        masks::check_frozen(&self.table.spec, &plan)?;
         if self.planning.dry_run {
             return self.shown(plan, adopted, &settings).map(Next::DryRun);
         }
