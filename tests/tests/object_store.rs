@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::ErrorCode;
+use tidemark::ledger::conditions::{probe_key, try_conditions};
 use tidemark::model::record::UploadedObject;
 use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{
@@ -161,6 +162,29 @@ async fn small_and_large_objects_are_moved_whole(store: &impl Store) {
     assert_eq!(store.list("_archive/t/").await.unwrap().len(), 3);
 }
 
+async fn a_name_may_hold_what_has_a_meaning_in_addresses(store: &impl Store) {
+    let (from, to) = ("t/a part=+%é/x", "_archive/1/a part=+%é/x");
+    store.create(from, Bytes::from_static(b"1")).await.unwrap();
+    store.archive(from, to).await.unwrap();
+    assert_eq!(store.get(from).await.unwrap(), None);
+    assert_eq!(store.get(to).await.unwrap().unwrap().body, "1");
+    assert_eq!(store.list("").await.unwrap(), [to]);
+}
+
+async fn every_object_below_a_prefix_is_listed_in_order(store: &impl Store) {
+    for key in ["b/2", "a/1", "b/10", "ba/1", "b/c/d"] {
+        store.create(key, Bytes::from_static(b"{}")).await.unwrap();
+    }
+    assert_eq!(store.list("b/").await.unwrap(), ["b/10", "b/2", "b/c/d"]);
+    assert_eq!(store.list("a").await.unwrap(), ["a/1"]);
+}
+
+async fn conditions_are_heeded(store: &impl Store) {
+    for _ in 0..2 {
+        try_conditions(store, &probe_key("p")).await.unwrap();
+    }
+}
+
 macro_rules! conformance {
     ($($name:ident),+ $(,)?) => {
         mod memory {
@@ -195,6 +219,9 @@ conformance!(
     folders_are_listed_by_what_their_names_begin_with,
     keys_may_hold_what_tables_are_called,
     small_and_large_objects_are_moved_whole,
+    a_name_may_hold_what_has_a_meaning_in_addresses,
+    every_object_below_a_prefix_is_listed_in_order,
+    conditions_are_heeded,
 );
 
 async fn an_expired_upload_is_told_from_a_completed_one<S: Store>(store: &S, expire: impl AsyncFnOnce(&S)) {
@@ -214,6 +241,42 @@ async fn an_upload_that_expired_is_told_from_one_that_is_completed() {
     let folder = TempDir::new().unwrap();
     let expire = async |store: &FolderStore| store.expire_uploads(Duration::ZERO).await.unwrap();
     an_expired_upload_is_told_from_a_completed_one(&FolderStore::new(folder.path()), expire).await;
+}
+
+#[tokio::test]
+async fn what_was_moved_still_says_of_which_upload_it_is() {
+    let server = S3Server::start().await.unwrap();
+    let store = server.store();
+    for (name, size) in [("small", 1), ("large", PIECE)] {
+        let (from, to) = (format!("t/{name}"), format!("_archive/{name}"));
+        let moved = uploaded(&store, &from, &[vec![b'x'; size]]).await;
+        store.complete(&moved).await.unwrap();
+        store.archive(&from, &to).await.unwrap();
+        let other = uploaded(&store, &to, &[b"2".to_vec()]).await;
+        let answer = store.complete(&other).await.unwrap();
+        assert!(
+            matches!(&answer, Completed::Other { token: Some(token), .. } if *token == moved.token),
+            "{name}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_object_of_the_doctor_is_removed_and_its_folders_with_it() {
+    let server = S3Server::start().await.unwrap();
+    let (store, key) = (server.store(), probe_key("p"));
+    try_conditions(&store, &key).await.unwrap();
+    for _ in 0..2 {
+        assert!(store.remove_probe(&key).await.unwrap());
+        assert_eq!(store.get(&key).await.unwrap(), None);
+    }
+    let folder = TempDir::new().unwrap();
+    let store = FolderStore::new(folder.path());
+    try_conditions(&store, &key).await.unwrap();
+    for _ in 0..2 {
+        store.remove_probe(&key).await.unwrap();
+        assert!(!folder.path().join("p").exists());
+    }
 }
 
 #[tokio::test]

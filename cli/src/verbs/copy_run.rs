@@ -229,14 +229,15 @@ pub(super) fn run_id() -> Result<String> {
     Ok(format!("cli-{now}-{}", std::process::id()))
 }
 
-/// Reads `30s`, `5m`, `1h`.
-fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
-    let refused = || format!("'{text}' is not a time: write a number and s, m or h, like 5m");
+/// Reads `30s`, `5m`, `1h`, `7d`.
+pub(super) fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
+    let refused = || format!("'{text}' is not a time: write a number and s, m, h or d, like 5m");
     let unit = text.chars().last().ok_or_else(refused)?;
     let factor = match unit {
         's' => 1,
         'm' => 60,
         'h' => 3600,
+        'd' => 24 * 3600,
         _ => return Err(refused()),
     };
     let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| refused())?;
@@ -254,8 +255,9 @@ mod tests {
     #[test]
     fn a_time_has_a_unit() {
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("2d"), Ok(Duration::from_secs(172_800)));
         assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
-        for text in ["", "5", "m", "0s", "-5m", "5 m", "5d"] {
+        for text in ["", "5", "m", "0s", "-5m", "5 m", "5w"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

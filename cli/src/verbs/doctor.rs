@@ -1,25 +1,32 @@
 //! `doctor`: everything that a run needs, each as it was found, and what to do about what is missing.
 
+mod bucket;
+mod findings;
+
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
 use tidemark::model::names::Identifier;
 use tidemark::model::table::{MaskedColumns, TableSpec, Tracking};
 use tidemark::model::types::Form;
 use tidemark::ports::changes::ProbeChanges;
-use tidemark::ports::objects::{ReadObjects, UploadObjects};
 use tidemark::ports::source::{Access, CatalogColumn, CutSource, DeclaredColumn, ProbeSource};
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark_sqlserver::session::Server;
 
-use crate::exit::{ExitClass, advice};
+use self::findings::{Findings, Missing};
+use super::copy_run::parse_duration;
+use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::tables_file;
-use crate::terminal::Terminal;
-use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
+use crate::terminal::{Terminal, duration};
+use crate::wiring::sink::{SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
+
+/// The least that changes are kept for: SQL Server's own default.
+const LEAST_RETENTION: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// The arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -27,83 +34,19 @@ pub(crate) struct DoctorArgs {
     /// The file with the tables, or - for standard input
     #[arg(default_value = "tables.json")]
     tables: PathBuf,
+    /// How often the tables are copied, such as 1h or 1d; what change tracking keeps must last longer than that
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    every: Option<Duration>,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
     sink: SinkArgs,
 }
 
-/// What is missing, and what is to be done about it: this, or what is done about every error of its code.
-struct Missing {
-    error: Error,
-    advice: Option<String>,
-}
-
-impl From<Error> for Missing {
-    fn from(error: Error) -> Self {
-        Self { error, advice: None }
-    }
-}
-
-impl Missing {
-    fn mended_by(error: Error, advice: String) -> Self {
-        Self {
-            error,
-            advice: Some(advice),
-        }
-    }
-}
-
-/// Tells what is found, and keeps the worst of it.
-struct Findings<'a> {
-    terminal: &'a Terminal,
-    class: ExitClass,
-}
-
-impl Findings<'_> {
-    /// What was looked for is there, or is not. Returns it if it is there.
-    fn found<T, E: Into<Missing>>(
-        &mut self,
-        subject: &str,
-        result: std::result::Result<T, E>,
-        said: impl FnOnce(&T) -> String,
-    ) -> Option<T> {
-        match result {
-            Ok(found) => {
-                let said = said(&found);
-                self.terminal
-                    .event(&json!({"event": "check", "subject": subject, "ok": true, "message": said}));
-                self.terminal
-                    .line(&format!("{} {subject}: {said}", self.terminal.mark(true)));
-                Some(found)
-            }
-            Err(missing) => {
-                let Missing {
-                    error,
-                    advice: own_advice,
-                } = missing.into();
-                self.class = self.class.worse(ExitClass::of(error.code()));
-                let advice = own_advice.unwrap_or_else(|| advice(error.code()).to_owned());
-                self.terminal.event(&json!({
-                    "event": "check", "subject": subject, "ok": false, "error": error.code().name(),
-                    "message": error.report(), "advice": advice,
-                }));
-                self.terminal
-                    .line(&format!("{} {subject}: {}", self.terminal.mark(false), error.report()));
-                self.terminal.line(&format!("  {advice}"));
-                None
-            }
-        }
-    }
-}
-
 /// Looks at everything.
 pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let tables = tables_file::read(&arguments.tables)?;
-    let mut findings = Findings {
-        terminal,
-        class: ExitClass::Done,
-    };
+    let mut findings = Findings::new(terminal);
     let said = |count: &usize| format!("{count} named, and every field is known");
     findings.found("tables", Ok::<_, Error>(tables.len()), said);
     let source = arguments.source.open().await;
@@ -119,9 +62,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         format!("{} is a place", sink.name)
     });
     if let Some(sink) = &sink {
-        findings.found("sink rights", can_write(sink).await, |()| {
-            "the ledger can be read and a file written".to_owned()
-        });
+        bucket::look(sink, &mut findings).await;
         let is_on_server = arguments.sink.control_table()?.is_some();
         if let Some(source) = source.as_ref().filter(|_| server.is_some() || !is_on_server) {
             let watermarks = arguments.sink.watermarks(sink, Some(source.server()))?;
@@ -134,20 +75,11 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         let user = source.user();
         for spec in &tables {
             let subject = spec.table.to_string();
-            let looked = table(server, spec, &user).await;
+            let looked = table(server, spec, &user, arguments.every).await;
             findings.found(&subject, looked, Clone::clone);
         }
     }
     Ok(findings.class)
-}
-
-/// Begins an upload and gives it up, which leaves nothing.
-async fn can_write(sink: &Sink) -> Result<()> {
-    let separator = if sink.prefix.is_empty() { "" } else { "/" };
-    let key = |name: &str| format!("{}{separator}{name}", sink.prefix);
-    sink.store.folders(&key("_ledger/")).await?;
-    let upload = sink.store.begin(&key("_ledger/doctor"), "text/plain").await?;
-    sink.store.abort(&upload).await
 }
 
 async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usize> {
@@ -177,7 +109,12 @@ fn without_control_table(arguments: &DoctorArgs, error: Error) -> Missing {
 }
 
 /// Looks at a table: what is copied of it, and whether its tracking works. `user` is who would be granted what is missing.
-async fn table(server: &Server, spec: &TableSpec, user: &str) -> std::result::Result<String, Missing> {
+async fn table(
+    server: &Server,
+    spec: &TableSpec,
+    user: &str,
+    every: Option<Duration>,
+) -> std::result::Result<String, Missing> {
     let object = format!("OBJECT::{}", spec.table);
     let catalog = server.catalog(&spec.table).await.of(Role::Source)?;
     let catalog = catalog.unwrap_or_default();
@@ -226,7 +163,7 @@ async fn table(server: &Server, spec: &TableSpec, user: &str) -> std::result::Re
             };
             by_watermark(server, spec, column).await?
         }
-        Tracking::ChangeTracking(_) => by_changes(server, spec, user).await?,
+        Tracking::ChangeTracking(_) => by_changes(server, spec, user, every).await?,
     };
     let hidden = if catalog.is_filtered {
         "; a security policy may hide rows from the login"
@@ -290,7 +227,12 @@ async fn by_watermark(server: &Server, spec: &TableSpec, column: &DeclaredColumn
     Ok(said)
 }
 
-async fn by_changes(server: &Server, spec: &TableSpec, user: &str) -> std::result::Result<String, Missing> {
+async fn by_changes(
+    server: &Server,
+    spec: &TableSpec,
+    user: &str,
+    every: Option<Duration>,
+) -> std::result::Result<String, Missing> {
     let table = &spec.table;
     let versions = server.versions(table).await.of(Role::Source);
     let versions = versions.map_err(|error| match error.code() {
@@ -308,9 +250,30 @@ async fn by_changes(server: &Server, spec: &TableSpec, user: &str) -> std::resul
         code if code.is_retryable() => error.into(),
         _ => Missing::mended_by(error, "Add a primary key, or track it by a rowversion.".to_owned()),
     })?;
+    let retention = server.retention().await.of(Role::Source)?;
+    check_retention(retention, every)?;
     Ok(format!(
         "changes since version {} are there, by the key {}",
         versions.min_valid,
         key.join(", ")
+    ))
+}
+
+/// Whether changes are kept long enough for a run every so often. `None`: for ever, or as long as the login may not see.
+fn check_retention(retention: Option<Duration>, every: Option<Duration>) -> std::result::Result<(), Missing> {
+    let least = every.unwrap_or_default().max(LEAST_RETENTION);
+    let Some(retention) = retention.filter(|retention| *retention < least) else {
+        return Ok(());
+    };
+    let kept = duration(retention.as_secs());
+    let why = match every.filter(|every| *every > LEAST_RETENTION) {
+        Some(every) => format!("runs are {} apart", duration(every.as_secs())),
+        None => "a run that fails over a weekend loses them".to_owned(),
+    };
+    let message = format!("the database keeps changes for {kept}, and {why}: the table would be loaded again in full");
+    let advice = "ALTER DATABASE CURRENT SET CHANGE_TRACKING (CHANGE_RETENTION = 7 DAYS);".to_owned();
+    Err(Missing::mended_by(
+        Error::new(ErrorCode::ChangeTrackingInvalid, message),
+        advice,
     ))
 }

@@ -131,6 +131,8 @@ fn the_doctor_names_what_is_missing_and_changes_nothing() {
     let done = world.succeeds(&["doctor"]);
     assert!(!done.out.contains('✗'), "{}", done.all());
     assert!(done.out.contains("no index begins with it"), "{}", done.all());
+    let said = "✓ sink conditions: what is there is never overwritten\n";
+    assert!(done.out.contains(said), "{}", done.all());
     let left = fs::read_dir(world.lake()).map(|entries| entries.count()).unwrap_or(0);
     assert!(left <= 1, "nothing but what is no object is left");
 
@@ -204,6 +206,38 @@ fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it()
         assert!(check["advice"].as_str().unwrap().contains(advice), "{check}");
     }
     assert_ne!(done.code, Some(0));
+}
+
+#[test]
+fn the_doctor_finds_changes_that_are_not_kept_until_the_next_run() {
+    let world = World::new(
+        "ALTER DATABASE tidemark SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON);
+         GO
+         CREATE TABLE t (id int NOT NULL PRIMARY KEY);
+         GO
+         ALTER TABLE t ENABLE CHANGE_TRACKING;",
+    );
+    world.tables(&json!([{"table": "t", "tracking": {"change_tracking": {}}}]));
+    world.succeeds(&["doctor"]);
+    world.succeeds(&["doctor", "--every", "48h"]);
+    let done = world.run(&["doctor", "--every", "3d"]);
+    assert_eq!(done.code, Some(5), "{}", done.all());
+    for said in [
+        "the database keeps changes for 48h 00m",
+        "runs are 72h 00m apart",
+        "ALTER DATABASE CURRENT SET CHANGE_TRACKING (CHANGE_RETENTION = 7 DAYS);",
+    ] {
+        assert!(done.out.contains(said), "{said}: {}", done.all());
+    }
+    for (retention, code) in [("47 HOURS", 5), ("2880 MINUTES", 0), ("2879 MINUTES", 5)] {
+        let change = format!("ALTER DATABASE tidemark SET CHANGE_TRACKING (CHANGE_RETENTION = {retention})");
+        world.sandbox.execute(&change).unwrap();
+        let done = world.run(&["doctor"]);
+        assert_eq!(done.code, Some(code), "{retention}: {}", done.all());
+    }
+    let off = "ALTER DATABASE tidemark SET CHANGE_TRACKING (AUTO_CLEANUP = OFF)";
+    world.sandbox.execute(off).unwrap();
+    world.succeeds(&["doctor", "--every", "90d"]);
 }
 
 #[test]

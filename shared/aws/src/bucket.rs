@@ -1,6 +1,7 @@
 //! A bucket of Amazon S3, or of anything that speaks like it, behind the object ports.
 
 mod archive;
+pub mod checks;
 
 use std::time::Duration;
 
@@ -91,6 +92,14 @@ impl S3Store {
             ) => (ErrorCode::SinkUnavailable, "the bucket is busy"),
             // The connection broke within a body, or changed it.
             (_, "BadDigest" | "IncompleteBody") => (ErrorCode::SinkUnavailable, "not all of it arrived as it was sent"),
+            (_, name) if name.starts_with("KMS.") => (
+                ErrorCode::SinkRejected,
+                "the KMS key of the objects cannot be used: check that it exists, is enabled, and is of the bucket's region",
+            ),
+            (Some(403), _) if error.message().is_some_and(|message| message.contains("kms:")) => (
+                ErrorCode::SinkRejected,
+                "access to the KMS key denied: allow kms:GenerateDataKey and kms:Decrypt, in the role and in the key's policy",
+            ),
             (Some(403), _) => (
                 ErrorCode::SinkRejected,
                 "access denied: check the function's role, the bucket policy and the key's policy",
@@ -370,5 +379,7 @@ impl CompleteObjects for S3Store {
     }
 }
 
+#[cfg(test)]
+mod checks_tests;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,24 @@ impl ArchiveObjects for FolderStore {
     }
 }
 
+impl FolderStore {
+    /// Removes an object that the doctor has made, and the folders that it leaves empty; one that is not there is removed.
+    ///
+    /// # Errors
+    ///
+    /// As of every other call.
+    pub async fn remove_probe(&self, key: &str) -> Result<()> {
+        let path = self.folder.object(key)?;
+        let work = move |folder: &Folder, path: &Path| {
+            folder.locked(|| match fs::remove_file(path) {
+                Err(error) if !is_missing(&error) => Err(error),
+                _ => remove_emptied(folder, path),
+            })
+        };
+        self.run("remove", path, work).await
+    }
+}
+
 /// A name is moved by one step of the file system, so the object is at one of its places and never at both.
 fn moved(folder: &Folder, from: &Path, to: &Path) -> io::Result<()> {
     create_folders_of(to)?;
@@ -29,7 +47,11 @@ fn moved(folder: &Folder, from: &Path, to: &Path) -> io::Result<()> {
         Err(error) if !is_missing(&error) => return Err(error),
         _ => sync_folder_of(to)?,
     }
-    // A folder without objects is no place of a window any more.
+    remove_emptied(folder, from)
+}
+
+/// A folder without objects is no place of a window any more.
+fn remove_emptied(folder: &Folder, from: &Path) -> io::Result<()> {
     for emptied in from.ancestors().skip(1).take_while(|place| *place != folder.root()) {
         if fs::remove_dir(emptied).is_err() {
             break;

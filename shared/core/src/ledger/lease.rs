@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::Ledger;
+use super::conditions::check_conditions;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, Moment, RENEWED_EVERY};
 use crate::model::names::ObjectName;
@@ -19,9 +20,6 @@ use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects,
 
 /// How often a lease that changes under our hands is looked at again.
 const TRIES: u32 = 8;
-
-/// An `ETag` that no object has.
-const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 
 /// Who may copy the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,27 +251,10 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         }
         let is_ours = self.store.create(&self.key, body.clone()).await? == Created::Created;
         if is_ours {
-            self.check_conditions(body).await?;
+            // Asked once for each table, when its lease is first written, before anything is frozen.
+            check_conditions(self.store, &self.key, body).await?;
         }
         Ok(is_ours)
-    }
-
-    /// Checks that the bucket honours the conditions of writes: without that, two runs that meet would each decide. Asked once for
-    /// each table, when its lease is first written, before anything is frozen.
-    async fn check_conditions(&self, body: Bytes) -> Result<()> {
-        let ignored = if self.store.create(&self.key, body.clone()).await? == Created::Created {
-            "If-None-Match"
-        } else if self.store.replace(&self.key, body, NO_ETAG).await? == Replaced::Replaced {
-            "If-Match"
-        } else {
-            return Ok(());
-        };
-        let message = format!(
-            "the bucket ignores {ignored}: it replaced {} though that was there. The ledger needs conditional writes, which Amazon S3 \
-             has: use it, or a release of your object store that honours them",
-            self.key
-        );
-        Err(Error::new(ErrorCode::SinkRejected, message))
     }
 
     fn keeps_changing(&self) -> Error {

@@ -1,5 +1,7 @@
 //! Probing change tracking.
 
+use std::time::Duration;
+
 use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
 use tidemark::model::names::ObjectName;
 use tidemark::model::types::{Column, Form, WantedForms};
@@ -59,6 +61,27 @@ impl ProbeChanges for Server {
 }
 
 impl Server {
+    /// How long the database keeps changes. `None` when it keeps them for ever, or the login may not see it.
+    ///
+    /// # Errors
+    ///
+    /// What the server says.
+    pub async fn retention(&self) -> Answer<Option<Duration>> {
+        let rows = self.rows(&change_tracking::retention()).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        if number(row, 0)? == Some(0) {
+            return Ok(None);
+        }
+        let minutes = match number(row, 2)? {
+            Some(1) => 1,
+            Some(2) => 60,
+            Some(3) => 24 * 60,
+            _ => return Ok(None),
+        };
+        let period = number(row, 1)?.and_then(|period| u64::try_from(period).ok());
+        Ok(period.map(|period| Duration::from_secs(period * minutes * 60)))
+    }
+
     async fn seen(&self, table: &ObjectName) -> Answer<Seen> {
         let rows = self.rows(&change_tracking::diagnosis(table)).await?;
         let row = single(&rows)?;

@@ -41,6 +41,17 @@ pub(crate) fn diagnosis(table: &ObjectName) -> Statement {
     )
 }
 
+/// One row, or none: whether changes are ever removed, and the period and unit (1 minutes, 2 hours, 3 days) that they are kept for.
+pub(crate) fn retention() -> Statement {
+    Statement::with(
+        "SELECT CAST([is_auto_cleanup_on] AS bigint) AS [is_auto_cleanup_on], \
+         CAST([retention_period] AS bigint) AS [retention_period], \
+         CAST([retention_period_units] AS bigint) AS [retention_period_units] \
+         FROM sys.change_tracking_databases WHERE [database_id] = DB_ID()",
+        &[],
+    )
+}
+
 /// The names of the columns of the primary key, in its order.
 pub(crate) fn primary_key(table: &ObjectName) -> Statement {
     Statement::with(

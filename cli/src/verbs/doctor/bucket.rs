@@ -1,0 +1,145 @@
+//! What the doctor finds of the sink.
+
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::ledger::conditions::{probe_key, try_conditions};
+use tidemark::ports::objects::{ReadObjects, UploadObjects};
+use tidemark_aws::bucket::S3Store;
+use tidemark_aws::bucket::checks::{Told, UploadRule};
+
+use super::findings::{Findings, Missing};
+use crate::wiring::sink::Sink;
+use crate::wiring::store::Store;
+
+/// The days that a window may take, from its first upload to its commit by a person's help.
+const LEAST_DAYS: u32 = 7;
+
+/// Looks at the sink. What it makes there it removes, where that is allowed.
+pub(super) async fn look(sink: &Sink, findings: &mut Findings<'_>) {
+    let rights = findings.found("sink rights", can_write(sink).await, |()| {
+        "the ledger can be read and a file written".to_owned()
+    });
+    if rights.is_none() {
+        return;
+    }
+    findings.found("sink conditions", conditions(sink).await, Clone::clone);
+    if let Store::S3(bucket) = &sink.store {
+        let uploads = uploads(bucket, &sink.prefix).await;
+        findings.found("sink uploads", uploads, Clone::clone);
+        let versions = bucket.keeps_versions().await.map(said_of_versions);
+        findings.found("sink versions", versions, |said| (*said).clone());
+    }
+}
+
+/// Begins an upload and gives it up, which leaves nothing.
+async fn can_write(sink: &Sink) -> Result<()> {
+    let separator = if sink.prefix.is_empty() { "" } else { "/" };
+    let key = |name: &str| format!("{}{separator}{name}", sink.prefix);
+    sink.store.folders(&key("_ledger/")).await?;
+    let upload = sink.store.begin(&key("_ledger/doctor"), "text/plain").await?;
+    sink.store.abort(&upload).await
+}
+
+async fn conditions(sink: &Sink) -> std::result::Result<String, Missing> {
+    let key = probe_key(&sink.prefix);
+    let tried = try_conditions(&sink.store, &key).await;
+    // Whatever was found: what was made is removed.
+    let is_removed = match &sink.store {
+        Store::Folder(folder) => folder.remove_probe(&key).await.map(|()| true),
+        Store::S3(bucket) => bucket.remove_probe(&key).await,
+    };
+    tried.map_err(|error| {
+        match error.code() {
+        ErrorCode::SinkRejected => Missing::mended_by(
+            error,
+            "Allow s3:PutObject below the sink, and use a service with conditional writes (If-None-Match and If-Match)."
+                .to_owned(),
+        ),
+        _ => error.into(),
+    }
+    })?;
+    let left = if is_removed? {
+        String::new()
+    } else {
+        format!("; {} stays, because you may not remove it", sink.store.address(&key))
+    };
+    Ok(format!("what is there is never overwritten{left}"))
+}
+
+async fn uploads(bucket: &S3Store, prefix: &str) -> std::result::Result<String, Missing> {
+    let below = if prefix.is_empty() {
+        String::new()
+    } else {
+        format!("{prefix}/")
+    };
+    judged(bucket.upload_rule(&below).await?)
+}
+
+fn judged(told: Told<Option<UploadRule>>) -> std::result::Result<String, Missing> {
+    match told {
+        Told::Said(Some(UploadRule { name, days })) if days < LEAST_DAYS => {
+            let message = format!(
+                "the lifecycle rule {name} removes uploads after {days} days, and a window that is not committed by then is \
+                 copied again"
+            );
+            let advice = format!("Set AbortIncompleteMultipartUpload of that rule to {LEAST_DAYS} days or more.");
+            Err(Missing::mended_by(Error::new(ErrorCode::SinkRejected, message), advice))
+        }
+        Told::Said(Some(UploadRule { name, days })) => Ok(format!(
+            "those that are never completed are removed after {days} days, by the rule {name}"
+        )),
+        Told::Said(None) => Ok(format!(
+            "no lifecycle rule removes those that are never completed, and they are paid for: add \
+             AbortIncompleteMultipartUpload with {LEAST_DAYS} days or more"
+        )),
+        Told::Refused(right) => Ok(format!("the rule for them was not looked at, which takes {right}")),
+        Told::Unknown => Ok("the service does not say when it removes them".to_owned()),
+    }
+}
+
+fn said_of_versions(told: Told<bool>) -> String {
+    match told {
+        Told::Said(true) => "what is overwritten or removed is kept".to_owned(),
+        Told::Said(false) => "none are kept, so what somebody removes cannot be brought back".to_owned(),
+        Told::Refused(right) => format!("whether they are kept was not looked at, which takes {right}"),
+        Told::Unknown => "the service does not say whether it keeps them".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(days: u32) -> Told<Option<UploadRule>> {
+        Told::Said(Some(UploadRule {
+            name: "tidy".to_owned(),
+            days,
+        }))
+    }
+
+    #[test]
+    fn a_rule_that_removes_uploads_before_seven_days_is_refused_by_its_name() {
+        let missing = judged(rule(6)).unwrap_err();
+        assert!(
+            missing.to_string().contains("rule tidy removes uploads after 6 days"),
+            "{missing}"
+        );
+        for (told, said) in [
+            (rule(7), "after 7 days, by the rule tidy"),
+            (Told::Said(None), "no lifecycle rule"),
+            (
+                Told::Refused("s3:GetLifecycleConfiguration"),
+                "takes s3:GetLifecycleConfiguration",
+            ),
+            (Told::Unknown, "does not say"),
+        ] {
+            let found = judged(told).unwrap();
+            assert!(found.contains(said), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_without_versions_is_said_to_have_none() {
+        assert!(said_of_versions(Told::Said(false)).contains("none are kept"));
+        assert!(said_of_versions(Told::Refused("s3:GetBucketVersioning")).contains("s3:GetBucketVersioning"));
+    }
+}

@@ -1,0 +1,114 @@
+//! What the doctor asks of a bucket, with the rights of a person: the deployed functions may not ask it.
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::{BucketVersioningStatus, ExpirationStatus, LifecycleRule};
+use tidemark::error::Result;
+
+use super::{S3Store, status};
+
+/// What a bucket says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told<T> {
+    /// This.
+    Said(T),
+    /// Nothing, because the user lacks this right.
+    Refused(&'static str),
+    /// Nothing, because the service does not know the question.
+    Unknown,
+}
+
+/// When a bucket removes uploads that are not completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadRule {
+    /// The name of the rule that does it first.
+    pub name: String,
+    /// How many days after an upload was begun.
+    pub days: u32,
+}
+
+impl S3Store {
+    /// The rule of the bucket's lifecycle that removes unfinished uploads below `prefix` first. `None` when no rule does.
+    ///
+    /// # Errors
+    ///
+    /// As of every other call; the lack of the right is an answer.
+    pub async fn upload_rule(&self, prefix: &str) -> Result<Told<Option<UploadRule>>> {
+        let request = self
+            .client
+            .get_bucket_lifecycle_configuration()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner());
+        match Box::pin(request.send()).await {
+            Ok(lifecycle) => Ok(Told::Said(first_rule(lifecycle.rules(), prefix))),
+            Err(error) if error.code() == Some("NoSuchLifecycleConfiguration") => Ok(Told::Said(None)),
+            Err(error) => self.not_told("s3:GetLifecycleConfiguration", "the lifecycle", error),
+        }
+    }
+
+    /// Whether the bucket keeps what is overwritten and removed.
+    ///
+    /// # Errors
+    ///
+    /// As [`upload_rule`](Self::upload_rule).
+    pub async fn keeps_versions(&self) -> Result<Told<bool>> {
+        let request = self
+            .client
+            .get_bucket_versioning()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner());
+        match Box::pin(request.send()).await {
+            Ok(answer) => Ok(Told::Said(answer.status() == Some(&BucketVersioningStatus::Enabled))),
+            Err(error) => self.not_told("s3:GetBucketVersioning", "the versioning", error),
+        }
+    }
+
+    /// Removes an object that the doctor has made; one that is not there is removed. `false` when the user may not.
+    ///
+    /// # Errors
+    ///
+    /// As of every other call.
+    pub async fn remove_probe(&self, key: &str) -> Result<bool> {
+        let request = self.client.delete_object().bucket(&self.bucket).key(key);
+        let request = request.set_expected_bucket_owner(self.owner());
+        match Box::pin(request.send()).await {
+            Ok(_) => Ok(true),
+            Err(error) if status(&error) == Some(404) => Ok(true),
+            Err(error) if status(&error) == Some(403) => Ok(false),
+            Err(error) => Err(self.error("remove", key, error)),
+        }
+    }
+
+    fn not_told<T, E>(&self, right: &'static str, what: &str, error: SdkError<E>) -> Result<Told<T>>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        match status(&error) {
+            Some(403) => Ok(Told::Refused(right)),
+            Some(405 | 501) => Ok(Told::Unknown),
+            _ => Err(self.error("read", what, error)),
+        }
+    }
+}
+
+/// The rule in force that removes uploads below `prefix` first. A rule for certain tags or sizes does not see uploads.
+fn first_rule(rules: &[LifecycleRule], prefix: &str) -> Option<UploadRule> {
+    let rules = rules.iter().filter_map(|rule| {
+        let days = rule.abort_incomplete_multipart_upload()?.days_after_initiation()?;
+        let is_in_force = *rule.status() == ExpirationStatus::Enabled;
+        let below = prefix_of(rule);
+        // Either may lie within the other.
+        let concerns = below.starts_with(prefix) || prefix.starts_with(below);
+        (is_in_force && concerns).then(|| UploadRule {
+            name: rule.id().unwrap_or("without a name").to_owned(),
+            days: u32::try_from(days).unwrap_or_default(),
+        })
+    });
+    rules.min_by_key(|rule| rule.days)
+}
+
+fn prefix_of(rule: &LifecycleRule) -> &str {
+    let filter = rule.filter();
+    let of_filter = filter.and_then(|filter| filter.prefix().or_else(|| filter.and()?.prefix()));
+    #[expect(deprecated, reason = "buckets that were set up long ago have rules of this form")]
+    of_filter.or_else(|| rule.prefix()).unwrap_or_default()
+}

@@ -1,0 +1,107 @@
+//! What the doctor learns of a bucket from the answers of S3.
+
+use super::checks::{Told, UploadRule};
+use super::*;
+use crate::one_answer::{Answer, clients_of};
+
+fn answering(status: u16, body: &str) -> S3Store {
+    let answer = Answer {
+        status,
+        content_type: "application/xml",
+        headers: "",
+        body: body.to_owned(),
+    };
+    clients_of(answer).store("b")
+}
+
+fn refusing(status: u16, code: &str) -> S3Store {
+    answering(
+        status,
+        &format!("<Error><Code>{code}</Code><Message>said so</Message></Error>"),
+    )
+}
+
+fn rule(name: &str, status: &str, filter: &str, days: u32) -> String {
+    format!(
+        "<Rule><ID>{name}</ID><Status>{status}</Status>{filter}<AbortIncompleteMultipartUpload><DaysAfterInitiation>{days}\
+         </DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>"
+    )
+}
+
+#[tokio::test]
+async fn of_the_rules_in_force_for_the_prefix_the_first_to_remove_uploads_is_told() {
+    let all = rule("all", "Enabled", "<Filter/>", 9);
+    let within = rule(
+        "within",
+        "Enabled",
+        "<Filter><Prefix>lake/_ledger/</Prefix></Filter>",
+        3,
+    );
+    let old = rule("old", "Enabled", "<Prefix>la</Prefix>", 4);
+    let off = rule("off", "Disabled", "<Filter/>", 1);
+    let elsewhere = rule("elsewhere", "Enabled", "<Filter><Prefix>other/</Prefix></Filter>", 1);
+    let expiry = "<Rule><ID>e</ID><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration></Rule>";
+    for (rules, expected) in [
+        (vec![all.as_str(), &within, &off, &elsewhere], Some(("within", 3))),
+        (vec![&all, &old], Some(("old", 4))),
+        (vec![&all, &off], Some(("all", 9))),
+        (vec![expiry, &elsewhere], None),
+    ] {
+        let body = format!("<LifecycleConfiguration>{}</LifecycleConfiguration>", rules.concat());
+        let told = answering(200, &body).upload_rule("lake/").await.unwrap();
+        let expected = expected.map(|(name, days)| UploadRule {
+            name: name.to_owned(),
+            days,
+        });
+        assert_eq!(told, Told::Said(expected), "{body}");
+    }
+    let none = refusing(404, "NoSuchLifecycleConfiguration");
+    assert_eq!(none.upload_rule("").await.unwrap(), Told::Said(None));
+}
+
+#[tokio::test]
+async fn versions_are_kept_where_the_bucket_says_so() {
+    for (status, kept) in [
+        ("<Status>Enabled</Status>", true),
+        ("<Status>Suspended</Status>", false),
+        ("", false),
+    ] {
+        let body = format!("<VersioningConfiguration>{status}</VersioningConfiguration>");
+        let told = answering(200, &body).keeps_versions().await.unwrap();
+        assert_eq!(told, Told::Said(kept), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_user_may_not_ask_or_the_service_does_not_know_is_no_failure() {
+    let denied = refusing(403, "AccessDenied");
+    let right = "s3:GetLifecycleConfiguration";
+    assert_eq!(denied.upload_rule("").await.unwrap(), Told::Refused(right));
+    let right = "s3:GetBucketVersioning";
+    assert_eq!(denied.keeps_versions().await.unwrap(), Told::Refused(right));
+    assert!(!denied.remove_probe("k").await.unwrap());
+    let unknown = refusing(501, "NotImplemented");
+    assert_eq!(unknown.upload_rule("").await.unwrap(), Told::Unknown);
+    assert_eq!(unknown.keeps_versions().await.unwrap(), Told::Unknown);
+    let error = refusing(404, "NoSuchBucket").keeps_versions().await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SinkRejected);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_used_is_named_as_the_cause() {
+    for (status, code, said) in [
+        (400, "KMS.DisabledException", "KMS.DisabledException"),
+        (400, "KMS.NotFoundException", "KMS.NotFoundException"),
+        (400, "KMS.KMSInvalidStateException", "KMS.KMSInvalidStateException"),
+    ] {
+        let error = refusing(status, code).create("k", Bytes::new()).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::SinkRejected, "{code}");
+        let text = error.to_string();
+        assert!(text.contains("the KMS key") && text.contains(said), "{text}");
+    }
+    let message = "User: arn:aws:iam::1:user/u is not authorized to perform: kms:GenerateDataKey on resource: x";
+    let body = format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
+    let error = answering(403, &body).begin("k", "text/csv").await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("kms:GenerateDataKey and kms:Decrypt"), "{text}");
+}
