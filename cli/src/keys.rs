@@ -168,7 +168,7 @@ impl Comparison<'_> {
         };
         // A full load says of every row that is not in it that it was deleted. Backfills from before it have older changes.
         let is_load = |manifest: &&Manifest| manifest.window.as_str().starts_with("reinit-");
-        let loaded = of_folder().filter(is_load).last();
+        let loaded = of_folder().rfind(is_load);
         let since = loaded.and_then(|load| load.new_watermark.value().parse().ok());
         for manifest in of_folder() {
             for part in &manifest.parts {
