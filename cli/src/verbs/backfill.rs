@@ -85,7 +85,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
     let server = source.server();
-    let control_table = arguments.sink.control_table()?.map(|_| source.server());
+    let control_table = arguments.sink.control_table()?.map(|_| source.writer());
     let watermarks = arguments.sink.watermarks(&sink, control_table)?;
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
     reach(&source, &server, tell).await?;
