@@ -318,7 +318,8 @@ async fn a_change_between_plan_and_copy_never_makes_a_mixed_part() {
                 );
                 let table = table();
                 let ledger = Ledger::new(&store, "tidemark", &table);
-                let decided = ledger.decided(name, &SliceId::planned(0)).await.unwrap();
+                let plan = ledger.existing_plan(name).await.unwrap();
+                let decided = ledger.decided(&plan, &SliceId::planned(0)).await.unwrap();
                 assert!(
                     matches!(&decided, Decided::NotYet(attempt) if attempt.number == 0),
                     "{decided:?}"

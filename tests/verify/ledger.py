@@ -187,7 +187,7 @@ class Verifier:
             if plan.get(same) != manifest.get(same):
                 table.wrong("plan", name, f"{same} is not the same in plan and manifest")
         parts = {part["slice"]: part for part in manifest["parts"]}
-        slices = dict(self._slices(table, name, plan["slices"]))
+        slices = dict(self._slices(table, plan, plan["slices"]))
         if manifest.get("sink"):
             merged = [copied(records[-1]) for records in slices.values() if records]
             rows = sum(rows for rows, key in merged if key is None)
@@ -209,19 +209,23 @@ class Verifier:
             table.wrong("parts", name, "the parts are not in the order of their slices")
 
     def _slices(
-        self, table: Table, window: str, slices: list[Any], within: str = ""
+        self, table: Table, plan: dict[str, Any], slices: list[Any], within: str = ""
     ) -> Iterator[tuple[int | str, list[dict[str, Any]]]]:
         """What is copied as one, by its name, with its records; in place of a slice that was split its sub-slices."""
         for number in range(len(slices)):
             name = f"{within}{number}"
-            records = self._records(table, window, name)
+            records = self._records(table, plan, name)
             if records and records[-1]["decision"] == "split":
-                yield from self._slices(table, window, records[-1]["slices"], f"{name}.")
+                yield from self._slices(table, plan, records[-1]["slices"], f"{name}.")
             else:
                 yield (name if within else number), records
 
-    def _records(self, table: Table, window: str, slice_name: str) -> list[dict[str, Any]]:
-        """The records of all attempts at a slice; one of a voided one may be the part's, too."""
+    def _records(self, table: Table, plan: dict[str, Any], slice_name: str) -> list[dict[str, Any]]:
+        """The records of all attempts at a slice; one of a voided one may be the part's, too.
+
+        Not those of another plan: a window that was given up is frozen again, and what was copied for the plan before does not count.
+        """
+        window = plan["window"]
         stem = ".".join(f"{int(number):05}" for number in slice_name.split("."))
         documents = table.windows[window].documents
         names = [name for name in documents if re.fullmatch(rf"record-{re.escape(stem)}(-\d+)?\.json", name)]
@@ -234,7 +238,8 @@ class Verifier:
             place = (record["window"], str(record["slice"]), record["attempt"])
             if place != (window, slice_name, _attempt(name)):
                 table.wrong("record", f"{window}/{name}", f"is the record of {place}")
-            records.append(record)
+            if record["plan"] == {"run_id": plan["run_id"], "created_at": plan["created_at"]}:
+                records.append(record)
         return records
 
     def _part(self, table: Table, part: dict[str, Any], manifest: dict[str, Any]) -> None:

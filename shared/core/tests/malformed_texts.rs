@@ -66,7 +66,8 @@ fn one_name() -> MalformedTexts {
 
 /// What the record of the only slice and the manifest of the first window say.
 async fn said(world: &World) -> (MalformedTexts, Manifest) {
-    let decided = world.ledger().decided(&window("initial"), &0.into()).await.unwrap();
+    let plan = world.ledger().existing_plan(&window("initial")).await.unwrap();
+    let decided = world.ledger().decided(&plan, &0.into()).await.unwrap();
     let Decided::Record(record) = decided else {
         panic!("{decided:?}")
     };

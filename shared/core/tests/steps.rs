@@ -20,7 +20,8 @@ use tidemark::testing::{MemoryTable, MemoryWatermarks};
 
 /// What is decided of the first slice of the first window.
 async fn record(world: &World) -> Record {
-    match world.ledger().decided(&window("initial"), &0.into()).await.unwrap() {
+    let plan = world.ledger().existing_plan(&window("initial")).await.unwrap();
+    match world.ledger().decided(&plan, &0.into()).await.unwrap() {
         Decided::Record(record) => record,
         Decided::NotYet(attempt) => panic!("{attempt:?}"),
     }

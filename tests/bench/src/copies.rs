@@ -100,7 +100,8 @@ pub async fn copy(
     });
     let measured = tokio::task::spawn_blocking(move || measure(command, &event)).await??;
     if spec.sink.is_none() {
-        let Decided::Record(record) = ledger.decided(&window, &SliceId::planned(0)).await? else {
+        let plan = ledger.existing_plan(&window).await?;
+        let Decided::Record(record) = ledger.decided(&plan, &SliceId::planned(0)).await? else {
             return Err("nothing was decided".into());
         };
         let Decision::Uploaded { upload, .. } = record.decision else {

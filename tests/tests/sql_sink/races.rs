@@ -62,14 +62,17 @@ impl StagedRows<RecordBatch> for OvertakenSlice<'_> {
     }
 
     async fn lock(&mut self) -> Answer<()> {
+        let table = "dbo.t".parse().unwrap();
+        let ledger = Ledger::new(self.store, "tidemark", &table);
+        let plan = ledger.existing_plan(&WindowName::initial()).await?;
         let attempt = Attempt {
-            window: WindowName::initial(),
+            window: plan.window.clone(),
             slice: 0.into(),
             number: 0,
+            plan: plan.id(),
         };
         let record = Record::new(attempt, Decision::Merged { rows: 1 }, "overtaking".into());
-        let table = "dbo.t".parse().unwrap();
-        Ledger::new(self.store, "tidemark", &table).decide(record).await?;
+        ledger.decide(record).await?;
         self.world.sink.execute("INSERT t VALUES (1, 'new', 2)").unwrap();
         self.staged.lock().await
     }

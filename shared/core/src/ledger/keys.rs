@@ -206,7 +206,9 @@ impl Keys {
     }
 
     fn of_attempt(&self, document: &str, attempt: &Attempt) -> String {
-        let Attempt { window, slice, number } = attempt;
+        let Attempt {
+            window, slice, number, ..
+        } = attempt;
         let again = if *number == 0 {
             String::new()
         } else {
@@ -293,6 +295,7 @@ mod tests {
             window: window.clone(),
             slice: slice.parse().unwrap(),
             number,
+            plan: documents::plan("sales.orders", None, 1).id(),
         };
         let ledger = "lake/raw/_ledger/sales.orders";
         assert_eq!(keys.watermark(), format!("{ledger}/watermark.json"));

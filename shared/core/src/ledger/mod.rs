@@ -146,6 +146,21 @@ impl<S: ReadObjects> Ledger<'_, S> {
         self.plan(window).await?.ok_or_else(|| no_plan(self.table, window))
     }
 
+    /// Checks that `plan` is still the plan of its window.
+    ///
+    /// Errors: `InvalidInput` when the window was given up, or its table started over.
+    pub async fn check_current(&self, plan: &Plan) -> Result<()> {
+        let current = self.plan(&plan.window).await?;
+        if current.is_some_and(|current| current.id() == plan.id()) {
+            return Ok(());
+        }
+        let message = format!(
+            "window {} of {} was given up, or the table was started over, while it was copied: the next run plans it anew",
+            plan.window, plan.table
+        );
+        Err(Error::new(ErrorCode::InvalidInput, message))
+    }
+
     /// The manifest of a window, if it is committed.
     pub async fn manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
         self.read(&self.keys.manifest(window), window).await
@@ -211,11 +226,18 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         Ok(Frozen { plan: frozen, adopted })
     }
 
-    /// Decides `record` for its slice, or returns the record that was decided before.
-    pub async fn decide(&self, record: Record) -> Result<Record> {
+    /// Decides `record` for its slice, or returns the record of the same plan that was decided before.
+    pub async fn decide(&self, mut record: Record) -> Result<Record> {
         // W2
-        let (key, window) = (self.keys.record(&attempt_of(&record)), record.window.clone());
-        self.create_or_read(&key, &window, record).await
+        let window = record.window.clone();
+        loop {
+            let key = self.keys.record(&attempt_of(&record));
+            let decided = self.create_or_read(&key, &window, record.clone()).await?;
+            if decided.plan == record.plan {
+                return Ok(decided);
+            }
+            record.attempt += 1;
+        }
     }
 
     /// Voids a decision whose upload has expired, so that the slice can be copied again.
@@ -294,6 +316,7 @@ fn attempt_of(record: &Record) -> Attempt {
         window: record.window.clone(),
         slice: record.slice.clone(),
         number: record.attempt,
+        plan: record.plan.clone(),
     }
 }
 

@@ -9,7 +9,6 @@ use crate::model::plan::Plan;
 use crate::model::record::{Attempt, Decision, Record, SubSlice};
 use crate::model::slice::SliceBounds;
 use crate::model::slice_id::SliceId;
-use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 
 /// What is decided of a slice.
@@ -35,18 +34,20 @@ pub struct SliceState {
 impl<S: ReadObjects> Ledger<'_, S> {
     /// What is decided of a slice.
     ///
-    /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew.
-    pub async fn decided(&self, window: &WindowName, slice: &SliceId) -> Result<Decided> {
+    /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew. So it does after a record
+    /// of another plan: a copy of a window that was given up or started over meanwhile may write one at any time.
+    pub async fn decided(&self, plan: &Plan, slice: &SliceId) -> Result<Decided> {
         let mut attempt = Attempt {
-            window: window.clone(),
+            window: plan.window.clone(),
             slice: slice.clone(),
             number: 0,
+            plan: plan.id(),
         };
         loop {
             let Some(record) = self.record(&attempt).await? else {
                 return Ok(Decided::NotYet(attempt));
             };
-            if self.store.get(&self.keys.void(&attempt)).await?.is_none() {
+            if record.plan == attempt.plan && self.store.get(&self.keys.void(&attempt)).await?.is_none() {
                 return Ok(Decided::Record(record));
             }
             attempt.number += 1;
@@ -60,7 +61,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         let mut found = SliceId::planned(id.number());
         let mut bounds = plan.slices.get(id.number() as usize).cloned();
         for &number in id.within() {
-            let Decided::Record(record) = self.decided(&plan.window, &found).await? else {
+            let Decided::Record(record) = self.decided(plan, &found).await? else {
                 break;
             };
             let Some(sub_slice) = record.sub_slices().nth(number as usize) else {
@@ -83,7 +84,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
     pub async fn slices(&self, plan: &Plan) -> Result<Vec<SliceState>> {
         let planned = (0_u32..).map(SliceId::planned).zip(plan.slices.iter().cloned());
         let mut states_of_slices = stream::iter(planned)
-            .map(|(id, bounds)| self.whole_or_split(&plan.window, SubSlice { id, bounds }))
+            .map(|(id, bounds)| self.whole_or_split(plan, SubSlice { id, bounds }))
             .buffered(AT_ONCE);
         let mut states = Vec::with_capacity(plan.slices.len());
         while let Some(of_slice) = states_of_slices.next().await {
@@ -93,12 +94,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
     }
 
     /// The slice, or in its place those it was split into, in order.
-    async fn whole_or_split(&self, window: &WindowName, slice: SubSlice) -> Result<Vec<SliceState>> {
+    async fn whole_or_split(&self, plan: &Plan, slice: SubSlice) -> Result<Vec<SliceState>> {
         let mut states = Vec::new();
         // The next one last.
         let mut waiting = vec![slice];
         while let Some(SubSlice { id, bounds }) = waiting.pop() {
-            match self.decided(window, &id).await? {
+            match self.decided(plan, &id).await? {
                 Decided::Record(record) if matches!(record.decision, Decision::Split { .. }) => {
                     let sub_slices: Vec<_> = record.sub_slices().collect();
                     waiting.extend(sub_slices.into_iter().rev());
@@ -124,14 +125,15 @@ impl<S: ReadObjects> Ledger<'_, S> {
     }
 
     /// The decision of another attempt at `record`'s slice whose upload has this token: of an earlier one, which was voided
-    /// but completed after all, or of a later one, made and completed by a run that voided this one meanwhile.
+    /// but completed after all, or of a later one, made and completed by a run that voided this one meanwhile. One of another plan
+    /// has other rows.
     pub async fn decided_with(&self, record: &Record, token: &str) -> Result<Option<Record>> {
         let mut attempt = Attempt {
             number: 0,
             ..super::attempt_of(record)
         };
         while let Some(other) = self.record(&attempt).await? {
-            if other.upload().is_some_and(|upload| upload.token == token) {
+            if other.plan == record.plan && other.upload().is_some_and(|upload| upload.token == token) {
                 return Ok(Some(other));
             }
             attempt.number += 1;
@@ -147,7 +149,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         let record: Option<Record> = self.read(&key, &attempt.window).await?;
         let is_its_own = record
             .as_ref()
-            .is_none_or(|record| super::attempt_of(record) == *attempt);
+            .is_none_or(|record| record.slice == attempt.slice && record.attempt == attempt.number);
         if is_its_own {
             return Ok(record);
         }

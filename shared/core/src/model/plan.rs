@@ -155,6 +155,17 @@ pub struct WindowBounds {
     pub new: Watermark,
 }
 
+/// Which plan a document was made for. A window that is given up or started over is frozen again under the same name, and what
+/// was made for the plan before holds no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanId {
+    /// The run that froze the plan.
+    pub run_id: String,
+    /// When, RFC 3339.
+    pub created_at: String,
+}
+
 /// The run that freezes a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Author<'a> {
@@ -252,6 +263,21 @@ impl Plan {
             })
         };
         self.created_at.get(..10).filter(is_day).unwrap_or("unknown")
+    }
+
+    /// Which plan this is.
+    #[must_use]
+    pub fn id(&self) -> PlanId {
+        PlanId {
+            run_id: self.run_id.clone(),
+            created_at: self.created_at.clone(),
+        }
+    }
+
+    /// The window at whose start this one starts: itself, or the one that it is copied in place of.
+    #[must_use]
+    pub fn begins(&self) -> &WindowName {
+        self.supersedes().unwrap_or(&self.window)
     }
 
     /// The row of the watermark store that is this table's.

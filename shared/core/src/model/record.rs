@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::malformed::MalformedTexts;
-use crate::model::plan::VERSION;
+use crate::model::plan::{PlanId, VERSION};
 use crate::model::slice::SliceBounds;
 use crate::model::slice_id::SliceId;
 use crate::model::window::WindowName;
@@ -17,8 +17,10 @@ pub struct Record {
     pub window: WindowName,
     /// The slice.
     pub slice: SliceId,
-    /// 0, or one more for each earlier decision whose upload expired.
+    /// 0, or one more for each earlier decision that does not count any more.
     pub attempt: u32,
+    /// The plan it was made for: under another one it does not count.
+    pub plan: PlanId,
     /// The decision.
     #[serde(flatten)]
     pub decision: Decision,
@@ -66,20 +68,28 @@ pub struct Attempt {
     pub window: WindowName,
     /// The slice.
     pub slice: SliceId,
-    /// 0, or one more for each earlier decision whose upload expired.
+    /// 0, or one more for each earlier decision that does not count any more.
     pub number: u32,
+    /// The plan it is an attempt at.
+    pub plan: PlanId,
 }
 
 impl Record {
     /// The record of a decision.
     #[must_use]
     pub fn new(attempt: Attempt, decision: Decision, run_id: String) -> Self {
-        let Attempt { window, slice, number } = attempt;
+        let Attempt {
+            window,
+            slice,
+            number,
+            plan,
+        } = attempt;
         Self {
             version: VERSION,
             window,
             slice,
             attempt: number,
+            plan,
             decision,
             malformed_texts: MalformedTexts::default(),
             run_id,

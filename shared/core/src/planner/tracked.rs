@@ -271,7 +271,7 @@ where
     async fn freeze(&self, mut plan: Plan) -> Result<Step> {
         // A window without changes has the columns of the window before it.
         if !plan.slices.is_empty() {
-            let begins = plan.supersedes().unwrap_or(&plan.window);
+            let begins = plan.begins();
             if let Some(previous) = self.ledger.previous(begins).await? {
                 plan = match schema::fit(self.spec(), previous, plan)? {
                     Fit::GoesOn(plan) => *plan,

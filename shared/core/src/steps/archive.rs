@@ -16,6 +16,9 @@ use crate::steps::context::RunContext;
 const VERBS: [&str; 2] = [RESET, GIVE_UP];
 
 /// The lease of a table in the hand of a person: whose pause keeps every run off while something is moved.
+///
+/// It saves work, and nothing rests on it: of a run that is at work nevertheless, whose lease ended or whose table was paused in
+/// the middle, the records and the commit are of a plan that is gone.
 pub(super) struct Standing<'a, S> {
     ledger: &'a Ledger<'a, S>,
     verb: &'static str,
@@ -36,7 +39,7 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
             Taken::KeptBy(Keeper::Paused { by, .. }) => !VERBS.contains(&by.as_str()),
             Taken::KeptBy(Keeper::Run { run_id, until }) => {
                 let message = format!(
-                    "run {run_id} is copying the table, until {until} at least: try again when it has ended, or pause the table"
+                    "run {run_id} is copying the table, and its lease lasts until {until}: try again when it has ended"
                 );
                 return Err(Error::new(ErrorCode::SinkUnavailable, message));
             }

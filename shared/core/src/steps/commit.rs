@@ -111,6 +111,10 @@ where
         // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
         // visible without one.
         let late_rows = self.late_rows(rows).await;
+        if !plan.slices.is_empty() {
+            // A plan that was given up meanwhile makes nothing visible.
+            ledger.check_current(plan).await?;
+        }
         let Completion { parts, expired } = self.complete(&records).await?;
         if !expired.is_empty() {
             return Ok(Commit::Waits(Missing {
@@ -129,6 +133,10 @@ where
                 CopiedRows::Parts(parts)
             }
         };
+        if !plan.slices.is_empty() {
+            // Completing takes its time.
+            ledger.check_current(plan).await?;
+        }
         if !plan.is_backfill() {
             ledger.leave_columns(plan).await?;
         }

@@ -180,7 +180,7 @@ where
             sink_table: sink.map(|sink| sink.table(&table).clone()),
         }));
     }
-    let attempt = match ledger.decided(&request.window, &request.slice).await? {
+    let attempt = match ledger.decided(&plan, &request.slice).await? {
         Decided::Record(record) => return Ok(answer(table, record, true)),
         Decided::NotYet(attempt) => attempt,
     };

@@ -66,8 +66,10 @@ where
     let (hold, window) = match begun {
         Ok(begun) => begun,
         Err(error) => {
-            // Nothing is begun, or all of it was done and only the lease is left.
-            standing.end(is_paused).await?;
+            // Nothing is begun, or all of it was done and only the lease is left. What somebody else has begun keeps its pause.
+            if ledger.hold().await?.is_none() {
+                standing.end(is_paused).await?;
+            }
             return Err(error);
         }
     };

@@ -311,7 +311,7 @@ where
         let Some(plan) = next else {
             return Ok(PlannedWindow::Unchanged(note));
         };
-        let begins = plan.supersedes().unwrap_or(&plan.window);
+        let begins = plan.begins();
         let Some(previous) = self.ledger.previous(begins).await? else {
             return Ok(PlannedWindow::Window(plan, note));
         };

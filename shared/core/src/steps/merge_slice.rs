@@ -74,8 +74,13 @@ impl Merging<'_> {
         let mut decision = Decision::Empty;
         if rows > 0 {
             staged.lock().await.of(Role::Sink)?;
-            let Attempt { window, slice, .. } = &self.attempt;
-            if let Decided::Record(record) = ledger.decided(window, slice).await? {
+            let slice = &self.attempt.slice;
+            // Rows of a plan that is gone may be older than those that are merged already.
+            if let Err(error) = ledger.check_current(self.plan).await {
+                staged.release().await;
+                return Err(error);
+            }
+            if let Decided::Record(record) = ledger.decided(self.plan, slice).await? {
                 tracing::info!(table = %self.plan.table, %slice, "Another attempt decided this slice first.");
                 staged.release().await;
                 return Ok(DecidedSlice { record, resumed: true });

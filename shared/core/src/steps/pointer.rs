@@ -4,10 +4,11 @@ use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::Ledger;
 use crate::model::manifest::Manifest;
 use crate::model::plan::Plan;
+use crate::model::table::Tracking;
 use crate::model::watermark::StoredWatermark;
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
-use crate::ports::watermarks::{MoveWatermarks, Moved};
+use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 
 /// How often a pointer that moves under our hands is looked at again.
 const TRIES: u32 = 8;
@@ -23,6 +24,10 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
     let new = &manifest.new_watermark;
     for _ in 0..TRIES {
         let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
+        if stored.value.is_none() {
+            // Nothing is stored of a table that was started over, either. That takes the plans away before the watermark.
+            ledger.check_current(plan).await?;
+        }
         match standing(ledger, &stored, manifest).await? {
             Standing::There | Standing::Ahead => return Ok(()),
             Standing::Behind => {
@@ -50,6 +55,45 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
         plan.table
     );
     Err(Error::new(ErrorCode::WatermarkStoreUnavailable, message))
+}
+
+/// Checks that the start of a window that is not committed yet is still known: to the ledger, or to the watermark store.
+///
+/// A table may be started over after a run has looked up where its next window starts, and before the window is frozen. Then
+/// neither knows the start any more, and the rows before it would be in no window.
+///
+/// Errors: `InvalidInput`.
+pub(super) async fn check_start<W: ReadWatermarks, S: ReadObjects>(
+    watermarks: &W,
+    ledger: &Ledger<'_, S>,
+    plan: &Plan,
+) -> Result<()> {
+    // A tracked table whose ledger has no first load is loaded in full, whatever is stored.
+    let is_tracked = matches!(plan.tracking, Tracking::ChangeTracking(_));
+    if is_tracked || plan.is_backfill() || plan.old_watermark.is_none() {
+        return Ok(());
+    }
+    // Every committed window of a watermark leaves its columns where it ends.
+    if ledger.previous(plan.begins()).await?.is_some() {
+        return Ok(());
+    }
+    let stored = watermarks
+        .stored(&plan.watermark_key())
+        .await
+        .of(Role::WatermarkStore)?;
+    if WindowName::after_stored(stored.value.as_deref()) == *plan.begins() {
+        return Ok(());
+    }
+    if ledger.manifest(&plan.window).await?.is_some() {
+        // Another run committed the window and moved the watermark meanwhile.
+        return Ok(());
+    }
+    let message = format!(
+        "window {} of {} starts where neither a committed window nor the stored watermark ends: the table was started over, or \
+         the watermark was changed, after the start was looked up; the next run plans it anew",
+        plan.window, plan.table
+    );
+    Err(Error::new(ErrorCode::InvalidInput, message))
 }
 
 /// Where the stored watermark stands, seen from a committed window.

@@ -80,7 +80,7 @@ where
     let ledger = Ledger::new(store, prefix, &table);
     let plan = ledger.frozen_plan(&window, &settings).await?;
     let bounds = ledger.slice(&plan, &slice).await?;
-    let record = match ledger.decided(&window, &slice).await? {
+    let record = match ledger.decided(&plan, &slice).await? {
         Decided::Record(record) => record,
         Decided::NotYet(attempt) => {
             let splitter = Splitter::new(source, &plan, &settings, &attempt);

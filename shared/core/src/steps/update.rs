@@ -235,6 +235,7 @@ where
             manifest
         }
         None => {
+            pointer::check_start(ports.watermarks, ledger, plan).await?;
             let committing = Committing {
                 source: ports.source,
                 store: ports.store,

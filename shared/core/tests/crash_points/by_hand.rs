@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tidemark::error::ErrorCode;
 use tidemark::ledger::Decided;
-use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
+use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases};
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::CompleteObjects;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
@@ -44,7 +44,8 @@ impl ByHand {
         for slice in [0, 1, 2] {
             pipeline.copy_slice("died", &window_of_run, slice).await.unwrap();
         }
-        let decided = world.ledger().decided(&window("from-3"), &0.into()).await.unwrap();
+        let plan = world.ledger().existing_plan(&window("from-3")).await.unwrap();
+        let decided = world.ledger().decided(&plan, &0.into()).await.unwrap();
         let Decided::Record(record) = decided else {
             panic!("slice 0 is copied")
         };
@@ -293,4 +294,32 @@ async fn a_table_that_a_person_paused_stays_paused_when_it_is_started_over() {
     let outcome = world.run("after").await;
     assert_eq!((outcome.committed.len(), outcome.kept.paused.len()), (0, 1));
     assert_eq!(outcome.kept.paused[0].by, "somebody");
+}
+
+#[tokio::test]
+async fn a_giving_up_that_is_refused_leaves_the_pause_of_a_start_over_that_did_not_end() {
+    let set = ByHand::set().await;
+    let mut refused = 0;
+    for call in 0.. {
+        let (world, gate) = (set.copied(), Gate::at(call, Fault::CrashBefore));
+        ByHand::StartsOver.once(&world, &gate).await;
+        if !gate.was_reached() {
+            break;
+        }
+        let now = world.context.get().now;
+        let kept_by = world.lease("a run").keeper(now).await.unwrap();
+        if world.ledger().hold().await.unwrap().is_none() || !matches!(kept_by, Some(Keeper::Paused { .. })) {
+            continue;
+        }
+        let ports = GiveUpPorts {
+            watermarks: &world.watermarks,
+            store: &world.store,
+            prefix: PREFIX,
+        };
+        let error = give_up(ports, &name(), Some(window("from-3")), world.context.get()).await;
+        assert!(error.unwrap_err().to_string().contains("tidemark reset"), "call {call}");
+        assert_eq!(world.lease("a run").keeper(now).await.unwrap(), kept_by, "call {call}");
+        refused += 1;
+    }
+    assert!(refused > 10, "{refused}");
 }

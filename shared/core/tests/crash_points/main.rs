@@ -6,6 +6,7 @@ mod by_hand;
 mod disturbed;
 mod interleaved;
 mod merges;
+mod overtaken;
 mod scenes;
 
 use tidemark::testing::{MemoryStore, faults, world};

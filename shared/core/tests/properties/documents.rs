@@ -10,7 +10,7 @@ use tidemark::ledger::Ledger;
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::{CopiedRows, Manifest, ManifestPart, Previous};
 use tidemark::model::names::ObjectName;
-use tidemark::model::plan::{Author, Content, LoadReason, Plan, WindowBounds};
+use tidemark::model::plan::{Author, Content, LoadReason, Plan, PlanId, WindowBounds};
 use tidemark::model::record::{Attempt, Decision, Record, UploadedObject, UploadedPiece};
 use tidemark::model::sink::{SinkSpec, SqlServerSink};
 use tidemark::model::slice::{KeyBounds, SliceBounds};
@@ -161,7 +161,14 @@ fn decision() -> impl Strategy<Value = Decision> {
 prop_compose! {
     fn record()(from in watermark(), slice in slice_id(), number: u32, decision in decision()) -> Record {
         let window = WindowName::after(&from);
-        Record::new(Attempt { window, slice, number }, decision, "r".into()).with_malformed_texts(malformed_texts())
+        Record::new(Attempt { window, slice, number, plan: plan_id() }, decision, "r".into()).with_malformed_texts(malformed_texts())
+    }
+}
+
+fn plan_id() -> PlanId {
+    PlanId {
+        run_id: "r".into(),
+        created_at: "2026-01-01T00:00:00Z".into(),
     }
 }
 

@@ -42,6 +42,7 @@ fn keys_of(keys: &Keys, template: &Plan, from: &Watermark, slice: &SliceId, numb
         window: window.clone(),
         slice: slice.clone(),
         number,
+        plan: template.id(),
     };
     let next = SliceId::planned(slice.number().wrapping_add(1));
     let plan = Plan {

@@ -56,7 +56,10 @@ async fn a_record_of_an_upload() {
 #[tokio::test(start_paused = true)]
 async fn a_record_of_a_merge() {
     let cases = tamper(merged, RECORD).await;
-    assert_eq!(cases.texts, ["/decision", "/run_id", "/window"]);
+    assert_eq!(
+        cases.texts,
+        ["/decision", "/plan/created_at", "/plan/run_id", "/run_id", "/window"]
+    );
 }
 
 #[tokio::test(start_paused = true)]

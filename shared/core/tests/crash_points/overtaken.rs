@@ -1,0 +1,194 @@
+//! A run that is held up while a person starts its table over, or gives its window up: what it does late counts no more.
+
+use tidemark::error::{Error, ErrorCode};
+use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
+use tidemark::ports::merge::NoSinks;
+use tidemark::steps::give_up::{GiveUpPorts, give_up};
+use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
+use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
+use tidemark::steps::pause::{Pause, pause, resume};
+use tidemark::steps::run::{Pipeline, WindowOutcome};
+use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::testing::MemoryFiles;
+use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::world::{PART_BYTES, PREFIX, name, of_run, spec, window};
+
+use crate::scenes::{committed_once, grow};
+use crate::{World, world};
+
+async fn reset(world: &World) {
+    let ports = StartOverPorts {
+        watermarks: &world.watermarks,
+        store: &world.store,
+        prefix: PREFIX,
+    };
+    start_over(ports, &name(), world.context.get()).await.unwrap();
+}
+
+async fn abandon(world: &World, pending: &str) {
+    let ports = GiveUpPorts {
+        watermarks: &world.watermarks,
+        store: &world.store,
+        prefix: PREFIX,
+    };
+    give_up(ports, &name(), Some(window(pending)), world.context.get())
+        .await
+        .unwrap();
+}
+
+/// The rows of the visible parts, without those in the archive.
+fn visible(world: &World) -> Vec<i64> {
+    let mut rows = Vec::new();
+    for key in world.parts().into_iter().filter(|key| !key.contains("/_archive/")) {
+        let body = world.store.body(&key).unwrap();
+        rows.extend(
+            std::str::from_utf8(&body)
+                .unwrap()
+                .lines()
+                .map(|line| line.parse::<i64>().unwrap()),
+        );
+    }
+    rows.sort_unstable();
+    rows
+}
+
+/// What a person does whose table is being copied, and who does not wait for its end.
+async fn paused_during(world: &World, (gate, call): (&Gate, &str), what: impl AsyncFnOnce(&World)) {
+    while !gate.calls().contains(&call) {
+        tokio::task::yield_now().await;
+    }
+    let by = Pause {
+        by: "operator".into(),
+        reason: None,
+    };
+    let (store, context) = (&world.store, world.context.get());
+    pause(store, PREFIX, &name(), by, context).await.unwrap();
+    what(world).await;
+    resume(store, PREFIX, &name()).await.unwrap();
+}
+
+/// Whose calls of this name are held up for longer than a person needs.
+fn held_up_at(call: &'static str) -> Gate {
+    Gate::waiting(1).held_up_at(call, 5_000)
+}
+
+/// Copies and commits the window of the run "old", of one slice, behind this gate.
+async fn old_run(world: &World, gate: &Gate, pending: &str) -> Result<WindowOutcome, Error> {
+    let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
+    let watermarks = Gated::new(gate, &world.watermarks);
+    let mut pipeline = Pipeline {
+        source: &source,
+        reader: Gated::new(gate, &world.table),
+        watermarks: &watermarks,
+        store: &store,
+        prefix: PREFIX,
+        files: MemoryFiles,
+        sinks: NoSinks::default(),
+        part_bytes: PART_BYTES,
+        settles: false,
+        context: world.context.get(),
+    };
+    pipeline.copy_window("old", &of_run(pending), 1).await
+}
+
+#[tokio::test]
+async fn a_record_that_comes_after_the_table_was_started_over_is_passed_over() {
+    for is_planned_before in [false, true] {
+        let world = world([1, 2, 3]).taking(Leases::Taken);
+        world.pipeline().plan("old", &[spec()]).await.unwrap();
+        let gate = held_up_at("create");
+        let by_hand = paused_during(&world, (&gate, "create"), async |world| {
+            reset(world).await;
+            world.table.insert(4);
+        });
+        let by_hand = async {
+            by_hand.await;
+            if is_planned_before {
+                world.pipeline().plan("new", &[spec()]).await.unwrap();
+            }
+        };
+        // Its record is the first document that the copy creates.
+        let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+        assert!(
+            !matches!(old, Ok(WindowOutcome::Committed(_))) || visible(&world) == [1, 2, 3, 4],
+            "{old:?}"
+        );
+        world.pass(LEASE + CLOCK_MARGIN);
+        world.run("after").await;
+        assert_eq!(visible(&world), [1, 2, 3, 4], "planned before: {is_planned_before}");
+        assert_eq!(world.watermark().as_deref(), Some("4"));
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_comes_after_the_window_was_given_up_is_passed_over() {
+    let world = committed_once().await.taking(Leases::Taken);
+    grow(&world);
+    world.pipeline().plan("old", &[spec()]).await.unwrap();
+    let gate = held_up_at("create");
+    let by_hand = paused_during(&world, (&gate, "create"), async |world| {
+        abandon(world, "from-3").await;
+        world.table.insert(12);
+    });
+    let (old, ()) = tokio::join!(old_run(&world, &gate, "from-3"), by_hand);
+    drop(old);
+    world.pass(LEASE + CLOCK_MARGIN);
+    world.run("after").await;
+    assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11, 12]);
+    assert_eq!(world.watermark().as_deref(), Some("12"));
+}
+
+#[tokio::test]
+async fn a_commit_of_a_window_that_was_given_up_meanwhile_writes_nothing_and_moves_no_watermark() {
+    for call in ["count", "stored"] {
+        let world = world([1, 2, 3]).taking(Leases::Taken);
+        world.pipeline().plan("old", &[spec()]).await.unwrap();
+        let gate = held_up_at(call);
+        let by_hand = paused_during(&world, (&gate, call), async |world| {
+            reset(world).await;
+            world.table.insert(4);
+        });
+        let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+        assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput, "{call}");
+        assert_eq!(world.watermark(), None, "{call}");
+        let is_manifest = |key: &String| key.ends_with("manifest.json") && !key.contains("_archive");
+        assert!(!world.store.keys().iter().any(is_manifest), "{call}");
+        world.pass(LEASE + CLOCK_MARGIN);
+        world.run("after").await;
+        assert_eq!(
+            (world.watermark().as_deref(), visible(&world)),
+            (Some("4"), vec![1, 2, 3, 4]),
+            "{call}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_started_over_between_the_lookups_of_a_run_is_loaded_in_full() {
+    let world = committed_once().await.taking(Leases::Taken);
+    grow(&world);
+    let context = world.context.get();
+    let request = LookupOldRequest {
+        run_id: "old".into(),
+        tables: vec![spec()],
+        dry_run: false,
+    };
+    let old = lookup_old(&world.watermarks, &world.store, PREFIX, request, context).await;
+    reset(&world).await;
+    let request = LookupNewRequest {
+        run_id: "old".into(),
+        tables: old.unwrap().tables,
+        dry_run: false,
+    };
+    let new = lookup_new(&world.table, &world.store, PREFIX, request, context)
+        .await
+        .unwrap();
+    for window in &new.windows {
+        let error = old_run(&world, &Gate::default(), window.window.as_str())
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput);
+    }
+    world.run("after").await;
+    assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
+}
