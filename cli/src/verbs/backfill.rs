@@ -136,6 +136,13 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
                     to: to.clone(),
                 };
             }
+            _ if class == ExitClass::TryAgain => {
+                terminal.note(&format!(
+                    "Window {} is not committed: the same command goes on with it.",
+                    backfill.window
+                ));
+                return Ok(class);
+            }
             _ => return Ok(class),
         }
     }

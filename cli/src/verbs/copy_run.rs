@@ -147,11 +147,21 @@ impl World<'_> {
             sinks: self.sinks,
         };
         let engine = Engine::new(parts, &board, run_id.clone(), self.parallel);
-        let ended = self.watched(&engine, work, &board, terminal).await?;
-        match ended {
+        let ended = self.watched(&engine, work, &board, terminal).await;
+        if ended.is_err() {
+            // The next run need not wait for leases of a run that does not go on.
+            drop(tokio::time::timeout(GIVE_UP, engine.give_up()).await);
+        }
+        match ended? {
             Ended::Done(report) => {
                 let class = summary::tell(terminal, &run_id, &report, &board, began.elapsed());
-                Ok(class)
+                // A run passes over tables that are kept, and the next one takes them. Who asks for a window waits for it.
+                let is_left = matches!(work, Work::Windows(_)) && report.has_left();
+                Ok(if is_left {
+                    class.worse(ExitClass::TryAgain)
+                } else {
+                    class
+                })
             }
             Ended::Interrupted => {
                 // At worst something is left that nobody sees, and that is removed after its days.

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::ledger::{AT_ONCE, Decided, Lease, Ledger, Taken};
 use crate::model::hold::{GIVE_UP, Hold, RESET};
 use crate::model::lease::{Keeper, Leases};
+use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
 use crate::model::record::Record;
 use crate::ports::archive::ArchiveObjects;
@@ -21,39 +22,52 @@ const VERBS: [&str; 2] = [RESET, GIVE_UP];
 /// the middle, the records and the commit are of a plan that is gone.
 pub(super) struct Standing<'a, S> {
     ledger: &'a Ledger<'a, S>,
+    table: &'a ObjectName,
     verb: &'static str,
 }
 
 impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
-    /// Takes the lease of the table. Returns whether a person has paused it.
+    /// Takes the lease of the table and pauses it until [`end`](Self::end), whatever becomes of this process: to read what is there
+    /// may take longer than a lease lasts. Returns whether a person had paused it before.
     ///
     /// Errors: `SinkUnavailable` while a run is copying the table.
     pub(super) async fn take(
         ledger: &'a Ledger<'a, S>,
+        table: &'a ObjectName,
         verb: &'static str,
         context: RunContext,
     ) -> Result<(Self, bool)> {
-        let standing = Self { ledger, verb };
-        let is_paused = match standing.lease().take(context.now).await? {
-            Taken::Ours => false,
-            Taken::KeptBy(Keeper::Paused { by, .. }) => !VERBS.contains(&by.as_str()),
+        let standing = Self { ledger, table, verb };
+        let by = standing.pause(context).await?;
+        Ok((standing, by.is_some_and(|by| !VERBS.contains(&by.as_str()))))
+    }
+
+    /// Looks whether runs are still kept off, now that the hold is there, before anything is moved.
+    ///
+    /// Errors: `SinkUnavailable` when somebody resumed the table and a run has begun.
+    pub(super) async fn keep(&self, hold: &Hold, context: RunContext) -> Result<()> {
+        if !hold.stays_paused {
+            self.pause(context).await?;
+        }
+        Ok(())
+    }
+
+    /// Pauses the table, or finds it paused: by whom.
+    async fn pause(&self, context: RunContext) -> Result<Option<String>> {
+        match self.lease().take(context.now).await? {
+            Taken::Ours => {
+                let reason = format!("it is not done yet: `{} {} --yes` ends it", self.verb, self.table);
+                self.lease().pause(context.now, Some(reason)).await?;
+                Ok(None)
+            }
+            Taken::KeptBy(Keeper::Paused { by, .. }) => Ok(Some(by)),
             Taken::KeptBy(Keeper::Run { run_id, until }) => {
                 let message = format!(
                     "run {run_id} is copying the table, and its lease lasts until {until}: try again when it has ended"
                 );
-                return Err(Error::new(ErrorCode::SinkUnavailable, message));
+                Err(Error::new(ErrorCode::SinkUnavailable, message))
             }
-        };
-        Ok((standing, is_paused))
-    }
-
-    /// Keeps every run off until [`end`](Self::end), whatever becomes of this process.
-    pub(super) async fn keep(&self, hold: &Hold, context: RunContext) -> Result<()> {
-        if hold.stays_paused {
-            return Ok(());
         }
-        let reason = format!("it is not done yet: `{} {} --yes` ends it", self.verb, hold.table);
-        self.lease().pause(context.now, Some(reason)).await
     }
 
     /// Lets runs work on the table again, unless a person had paused it before.
@@ -61,6 +75,14 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
         if !stays_paused {
             self.lease().resume().await?;
             self.lease().give_back().await?;
+        }
+        Ok(())
+    }
+
+    /// The same after an error, unless something was begun and not ended: that keeps its pause.
+    pub(super) async fn end_unless_begun(&self, stays_paused: bool) -> Result<()> {
+        if self.ledger.hold().await?.is_none() {
+            self.end(stays_paused).await?;
         }
         Ok(())
     }

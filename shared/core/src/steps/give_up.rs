@@ -61,15 +61,13 @@ where
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
     let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
-    let (standing, is_paused) = Standing::take(&ledger, GIVE_UP, context).await?;
+    let (standing, is_paused) = Standing::take(&ledger, table, GIVE_UP, context).await?;
     let begun = begin(ports, &ledger, table, window, is_paused, context).await;
     let (hold, window) = match begun {
         Ok(begun) => begun,
         Err(error) => {
             // Nothing is begun, or all of it was done and only the lease is left. What somebody else has begun keeps its pause.
-            if ledger.hold().await?.is_none() {
-                standing.end(is_paused).await?;
-            }
+            standing.end_unless_begun(is_paused).await?;
             return Err(error);
         }
     };

@@ -1,13 +1,14 @@
 //! Starting a table over: everything of it goes into the archive, and the next run loads it as if it had never been copied.
 //!
-//! The table's lease is taken first, its hold says what is begun, and a pause keeps every run off until all of it is done. Whoever
+//! The table is paused first, which keeps every run off until all of it is done, and its hold says what is begun. Whoever
 //! repeats the step goes on with the same folder of the archive. Nothing is deleted.
 
+use futures::stream::{self, StreamExt};
 use serde::Serialize;
 
 use super::archive::{self, Standing};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::Ledger;
+use crate::ledger::{AT_ONCE, Ledger};
 use crate::model::hold::{Begun, Hold, RESET};
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
@@ -62,9 +63,19 @@ where
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
     let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
-    let (standing, is_paused) = Standing::take(&ledger, RESET, context).await?;
-    let plans = plans(&ledger).await?;
-    let (hold, resumed) = begin(store, &ledger, table, &plans, is_paused, context).await?;
+    let (standing, is_paused) = Standing::take(&ledger, table, RESET, context).await?;
+    let begun = async {
+        let plans = plans(&ledger).await?;
+        let (hold, resumed) = begin(store, &ledger, table, &plans, is_paused, context).await?;
+        Ok((plans, hold, resumed))
+    };
+    let (plans, hold, resumed) = match begun.await {
+        Ok(begun) => begun,
+        Err(error) => {
+            standing.end_unless_begun(is_paused).await?;
+            return Err(error);
+        }
+    };
     standing.keep(&hold, context).await?;
     for plan in &plans {
         abort_uploads(store, &ledger, plan).await?;
@@ -156,12 +167,14 @@ where
 
 /// The plans of the table. One that cannot be read is a reason to start over, and none against it.
 async fn plans<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<Vec<Plan>> {
+    let folders = ledger.folders().await?.into_iter();
+    let windows = folders.filter_map(|folder| WindowName::try_from(folder).ok());
+    let mut read = stream::iter(windows)
+        .map(|window| async move { ledger.plan(&window).await })
+        .buffered(AT_ONCE);
     let mut plans = Vec::new();
-    for folder in ledger.folders().await? {
-        let Ok(window) = WindowName::try_from(folder) else {
-            continue;
-        };
-        match ledger.plan(&window).await {
+    while let Some(plan) = read.next().await {
+        match plan {
             Ok(plan) => plans.extend(plan),
             Err(error) if error.code() == ErrorCode::LedgerInvalid => {}
             Err(error) => return Err(error),

@@ -192,3 +192,53 @@ async fn a_table_that_is_started_over_between_the_lookups_of_a_run_is_loaded_in_
     world.run("after").await;
     assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
 }
+
+/// Starts the table over behind this gate.
+async fn reset_behind(world: &World, gate: &Gate) -> Result<(), Error> {
+    let (watermarks, store) = (Gated::new(gate, &world.watermarks), Gated::new(gate, &world.store));
+    let ports = StartOverPorts {
+        watermarks: &watermarks,
+        store: &store,
+        prefix: PREFIX,
+    };
+    start_over(ports, &name(), world.context.get()).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_start_over_that_reads_for_longer_than_a_lease_keeps_every_run_off() {
+    let world = committed_once().await.taking(Leases::Taken);
+    grow(&world);
+    let gate = held_up_at("folders");
+    let run = async {
+        while !gate.calls().contains(&"folders") {
+            tokio::task::yield_now().await;
+        }
+        world.pass(LEASE + CLOCK_MARGIN);
+        world.run("meanwhile").await
+    };
+    let (done, outcome) = tokio::join!(reset_behind(&world, &gate), run);
+    done.unwrap();
+    assert_eq!((outcome.committed.len(), outcome.kept.paused.len()), (0, 1));
+    world.run("after").await;
+    assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
+}
+
+#[tokio::test]
+async fn a_start_over_whose_pause_somebody_ended_moves_nothing_away_under_a_run() {
+    let world = committed_once().await.taking(Leases::Taken);
+    grow(&world);
+    let before = visible(&world);
+    let gate = held_up_at("folders");
+    let run = async {
+        while !gate.calls().contains(&"folders") {
+            tokio::task::yield_now().await;
+        }
+        resume(&world.store, PREFIX, &name()).await.unwrap();
+        world.pipeline().plan("meanwhile", &[spec()]).await.unwrap();
+    };
+    let (done, ()) = tokio::join!(reset_behind(&world, &gate), run);
+    assert_eq!(done.unwrap_err().code(), ErrorCode::SinkUnavailable);
+    assert_eq!(visible(&world), before);
+    let keys = world.store.keys();
+    assert!(!keys.iter().any(|key| key.contains("/_archive/")), "{keys:?}");
+}
