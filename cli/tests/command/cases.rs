@@ -176,3 +176,19 @@ fn two_runs_of_one_second_copy_every_row_once() {
     assert_eq!(world.lines("dbo.items"), ["1,a", "2,b"]);
     world.succeeds(&["verify"]);
 }
+
+#[test]
+fn tables_of_different_columns_and_forms_are_read_each_by_a_statement_of_its_own() {
+    let world = World::new(SCRIPT);
+    let mut tables = World::both(0);
+    tables[1]["format"] = json!("parquet");
+    world.tables(&tables);
+    world.succeeds(&["run"]);
+    let statements = world.succeeds(&["sql", "duckdb", "--key", "id"]).out;
+    for (reader, folder) in [("read_csv", "dbo.orders/"), ("read_parquet", "dbo.items/")] {
+        let line = statements.lines().find(|line| line.contains(reader));
+        assert!(line.is_some_and(|line| line.contains(folder)), "{statements}");
+    }
+    let of_both = |line: &str| line.contains("FROM") && line.contains("/**/") && !line.contains("dbo.");
+    assert!(!statements.lines().any(of_both), "{statements}");
+}
