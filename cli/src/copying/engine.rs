@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
 use tidemark::ledger::{Lease, Ledger};
-use tidemark::model::budget::StoppedTable;
+use tidemark::model::budget::{Budget, StoppedTable};
 use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::Leases;
 use tidemark::model::lookup::{CopyWindow, EmptyWindow, Note};
@@ -84,6 +84,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) sink: &'a Sink,
     /// The databases that tables are merged into.
     pub(crate) sinks: &'a Sinks,
+    /// How much is copied of a table.
+    pub(crate) budget: Budget,
 }
 
 impl Report {
@@ -286,6 +288,14 @@ impl<'a> Engine<'a> {
         server.count(&plan.rows(&window.settings)?).await.ok()
     }
 
+    /// What a step knows of this run, when it copies or commits.
+    pub(super) fn context(&self) -> RunContext {
+        RunContext {
+            budget: self.parts.budget,
+            ..RunContext::unbounded()
+        }
+    }
+
     /// The ports of a commit.
     pub(super) fn update_ports(&self) -> UpdatePorts<'_, Server, Watermarks<'_>, Store> {
         UpdatePorts {
@@ -371,6 +381,7 @@ mod tests {
             watermarks: &watermarks,
             sink: &sink,
             sinks: &sinks,
+            budget: Budget::default(),
         };
         let board = Board::default();
         let engine = Engine::new(parts, &board, "this-run".to_owned(), 1);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::budget::Budget;
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
@@ -96,6 +97,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
         sinks: &sinks,
         watermarks: &watermarks,
         parallel: arguments.parallel.into(),
+        budget: Budget::default(),
     };
     let planned = async |range: &Range, dry_run: bool| -> Result<Backfill> {
         let request = BackfillRequest {

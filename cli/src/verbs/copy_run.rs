@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::budget::Budget;
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::table::TableSpec;
 use tidemark_folder::FolderStore;
@@ -42,6 +43,22 @@ pub(crate) struct RunArgs {
     /// Slices that are copied at once
     #[arg(long, value_name = "SLICES", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel: u16,
+    /// Rows that the run copies of one table at most; 0 is no limit. The next run goes on
+    #[arg(long, env = "RUN_BUDGET_ROWS", value_name = "ROWS", default_value_t = 0)]
+    budget_rows: u64,
+    /// Bytes of files that the run writes of one table at most; 0 is no limit
+    #[arg(long, env = "RUN_BUDGET_BYTES", value_name = "BYTES", default_value_t = 0)]
+    budget_bytes: u64,
+}
+
+impl RunArgs {
+    fn budget(&self) -> Budget {
+        let limit = |limit: u64| Some(limit).filter(|&limit| limit > 0);
+        Budget {
+            rows: limit(self.budget_rows),
+            bytes: limit(self.budget_bytes),
+        }
+    }
 }
 
 /// What all runs of this process share.
@@ -56,6 +73,8 @@ pub(super) struct World<'a> {
     pub(super) watermarks: &'a Watermarks<'a>,
     /// Slices that are copied at once.
     pub(super) parallel: usize,
+    /// How much is copied of a table.
+    pub(super) budget: Budget,
 }
 
 /// What a run copies.
@@ -98,6 +117,7 @@ pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<Exi
         sinks: &sinks,
         watermarks: &watermarks,
         parallel: arguments.parallel.into(),
+        budget: arguments.budget(),
     };
     if let Store::Folder(folder) = &sink.store {
         folder.expire_uploads(FolderStore::UPLOADS_KEPT).await?;
@@ -145,6 +165,7 @@ impl World<'_> {
             watermarks: self.watermarks,
             sink: self.sink,
             sinks: self.sinks,
+            budget: self.budget,
         };
         let engine = Engine::new(parts, &board, run_id.clone(), self.parallel);
         let ended = self.watched(&engine, work, &board, terminal).await;
