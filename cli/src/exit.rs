@@ -95,7 +95,10 @@ pub(crate) const fn advice(code: ErrorCode) -> &'static str {
             "Look at what changed, and set `on_schema_change` to `continue` if it may go on so."
         }
         ErrorCode::SinkRejected => "Give the user of this command the right to read and write the sink.",
-        ErrorCode::WatermarkRejected => "Check the control table, its procedure, and the login's rights to both.",
+        ErrorCode::WatermarkRejected => {
+            "Check the control table, its procedure, and the login's rights to both. infra/sql/control-table.sql makes them, and \
+             infra/sql/grants.sql grants the rights. Without --watermark-table the watermarks are kept in the sink, and need neither."
+        }
         ErrorCode::WatermarkConflict => "Decide which watermark holds, and set the store to it.",
         ErrorCode::WatermarkRegression => "Decide whether the restored source is a new history of the table.",
         ErrorCode::ChangeTrackingInvalid => {

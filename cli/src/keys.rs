@@ -18,6 +18,7 @@ use tidemark_files::keys::{self, RecordBatch};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 
+use crate::lake;
 use crate::wiring::sink::Sink;
 use crate::wiring::source::Source;
 
@@ -132,14 +133,7 @@ impl Comparison<'_> {
         } else {
             self.key.to_vec()
         };
-        let with = |manifests: &[Manifest]| {
-            manifests
-                .iter()
-                .rev()
-                .find(|manifest| !manifest.columns.is_empty())
-                .cloned()
-        };
-        let Some(described) = with(self.manifests) else {
+        let Some(described) = lake::described(self.manifests) else {
             return Ok(Err(format!("window {} has no columns", last.window)));
         };
         let mut columns = Vec::new();
@@ -168,21 +162,21 @@ impl Comparison<'_> {
         let (mut versions, mut last) = (HashSet::new(), HashMap::new());
         let generation = self.manifests.iter().map(|manifest| manifest.generation).max();
         // The last folder has every row: it begins with a full load.
-        let of_folder = self
-            .manifests
-            .iter()
-            .filter(|manifest| Some(manifest.generation) == generation);
-        for manifest in of_folder {
-            if manifest.window.as_str().starts_with("reinit-") {
-                // A full load says of every row that is not in it that it was deleted.
-                last.clear();
-            }
+        let of_folder = || {
+            let manifests = self.manifests.iter();
+            manifests.filter(|manifest| Some(manifest.generation) == generation)
+        };
+        // A full load says of every row that is not in it that it was deleted. Backfills from before it have older changes.
+        let is_load = |manifest: &&Manifest| manifest.window.as_str().starts_with("reinit-");
+        let loaded = of_folder().rfind(is_load);
+        let since = loaded.and_then(|load| load.new_watermark.value().parse().ok());
+        for manifest in of_folder() {
             for part in &manifest.parts {
                 let object = self.sink.store.get(&part.key).await?.ok_or_else(|| gone(&part.key))?;
                 for batch in keys::of_parquet(object.body, &names).map_err(|error| error.context(&part.key))? {
                     let batch = batch.map_err(|error| error.context(&part.key))?;
                     if is_tracked {
-                        take_changes(&batch, slice, &mut last)?;
+                        take_changes(&batch, slice, since.unwrap_or(i64::MIN), &mut last)?;
                     } else {
                         versions.extend(keys::keys(&batch)?.into_iter().filter(|key| slice.has(key)));
                     }
@@ -253,10 +247,10 @@ impl Comparison<'_> {
     }
 }
 
-/// The last change of every key of a batch.
-fn take_changes(batch: &RecordBatch, slice: Slice, last: &mut HashMap<String, (i64, bool)>) -> Result<()> {
+/// The last change of every key of a batch, but for those that are older than `since`.
+fn take_changes(batch: &RecordBatch, slice: Slice, since: i64, last: &mut HashMap<String, (i64, bool)>) -> Result<()> {
     for Change { key, version, is_there } in changes(batch)? {
-        if slice.has(&key) {
+        if version >= since && slice.has(&key) {
             let kept = last.entry(key).or_insert((version, is_there));
             if version >= kept.0 {
                 *kept = (version, is_there);

@@ -126,6 +126,14 @@ pub(crate) async fn manifests(sink: &Sink, table: &ObjectName) -> Result<Vec<Man
     Ok(ordered)
 }
 
+/// The window that describes the files that readers see now: the last one of the chain with columns, in the folder of the last
+/// full load under new settings. A backfill may lie in an older folder.
+pub(crate) fn described(manifests: &[Manifest]) -> Option<&Manifest> {
+    let chain = || manifests.iter().filter(|manifest| manifest.replaces.is_none());
+    let generation = chain().map(|manifest| manifest.generation).max()?;
+    chain().rfind(|manifest| manifest.generation == generation && !manifest.columns.is_empty())
+}
+
 fn in_order(found: Vec<Manifest>) -> Vec<Manifest> {
     let next: Vec<WindowName> = found.iter().map(Manifest::next_window).collect();
     let mut starts: Vec<&Manifest> = found

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
 use tidemark::ledger::{Lease, Ledger};
-use tidemark::model::budget::StoppedTable;
+use tidemark::model::budget::{Budget, StoppedTable};
 use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::Leases;
 use tidemark::model::lookup::{CopyWindow, EmptyWindow, Note};
@@ -84,6 +84,16 @@ pub(crate) struct Parts<'a> {
     pub(crate) sink: &'a Sink,
     /// The databases that tables are merged into.
     pub(crate) sinks: &'a Sinks,
+    /// How much is copied of a table.
+    pub(crate) budget: Budget,
+}
+
+impl Report {
+    /// Whether tables were left as they are, because somebody keeps them or their budget is spent.
+    pub(crate) const fn has_left(&self) -> bool {
+        let KeptTables { busy, paused } = &self.kept;
+        !(busy.is_empty() && paused.is_empty() && self.stopped.is_empty())
+    }
 }
 
 impl<'a> Engine<'a> {
@@ -114,7 +124,7 @@ impl<'a> Engine<'a> {
                 .failed
                 .into_iter()
                 .for_each(|failed| self.fail(failed, &mut report));
-            self.commit_empty(planned.empty, &mut report).await?;
+            self.commit_empty(planned.empty, &mut report).await;
             self.windows(&planned.windows, &mut report).await;
             // An execution has a limit of slices, which this command need not mind: it goes on with those that wait.
             tables.retain(|spec| planned.waiting.contains(&spec.table));
@@ -206,18 +216,33 @@ impl<'a> Engine<'a> {
         Ok(new)
     }
 
-    async fn commit_empty(&self, windows: Vec<EmptyWindow>, report: &mut Report) -> Result<()> {
+    async fn commit_empty(&self, windows: Vec<EmptyWindow>, report: &mut Report) {
         if windows.is_empty() {
-            return Ok(());
+            return;
         }
-        let request = UpdateAllRequest {
-            run_id: self.run_id.clone(),
-            windows,
+        let commit = async || {
+            let request = UpdateAllRequest {
+                run_id: self.run_id.clone(),
+                windows: windows.clone(),
+            };
+            Box::pin(update_all(self.update_ports(), request, RunContext::unbounded())).await
         };
-        let updated = Box::pin(update_all(self.update_ports(), request, RunContext::unbounded())).await?;
-        report.unchanged.extend(updated.advanced);
-        updated.failed.into_iter().for_each(|failed| self.fail(failed, report));
-        Ok(())
+        let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
+        let failed = match Attempts::OF_A_STEP.run(tell, commit).await {
+            Ok(updated) => {
+                report.unchanged.extend(updated.advanced);
+                updated.failed
+            }
+            // Tables with changes are copied all the same.
+            Err(error) => {
+                let tables = windows.into_iter().map(|window| window.table);
+                tables.map(|table| failed(table, &error)).collect()
+            }
+        };
+        for failed in failed {
+            self.give_lease_back(&failed.table).await;
+            self.fail(failed, report);
+        }
     }
 
     /// Copies the windows, all at once as far as they wait, and so many slices at once as the run may.
@@ -240,11 +265,7 @@ impl<'a> Engine<'a> {
                 Ok(WindowOutcome::Kept(KeptTable::Paused(paused))) => report.kept.paused.push(paused),
                 Err(error) => {
                     self.give_lease_back(&window.table).await;
-                    let failed = FailedTable {
-                        table: window.table.clone(),
-                        error: error.code().to_string(),
-                        cause: error.report(),
-                    };
+                    let failed = failed(window.table.clone(), &error);
                     self.board.tell(format!("{}: failed: {}", failed.table, failed.cause));
                     self.fail(failed, report);
                 }
@@ -265,6 +286,14 @@ impl<'a> Engine<'a> {
             return extent.map(|extent| extent.rows);
         }
         server.count(&plan.rows(&window.settings)?).await.ok()
+    }
+
+    /// What a step knows of this run, when it copies or commits.
+    pub(super) fn context(&self) -> RunContext {
+        RunContext {
+            budget: self.parts.budget,
+            ..RunContext::unbounded()
+        }
     }
 
     /// The ports of a commit.
@@ -291,6 +320,14 @@ impl<'a> Engine<'a> {
     }
 }
 
+fn failed(table: ObjectName, error: &Error) -> FailedTable {
+    FailedTable {
+        table,
+        error: error.code().to_string(),
+        cause: error.report(),
+    }
+}
+
 fn committed_line(committed: &Committed) -> String {
     let Committed {
         table,
@@ -305,4 +342,71 @@ fn committed_line(committed: &Committed) -> String {
     };
     let files = if *objects == 1 { "file" } else { "files" };
     format!("{table}: window {window} is committed: {rows} rows in {objects} {files}.{late}")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tidemark::ledger::Taken;
+    use tidemark::model::window::WindowName;
+
+    use super::*;
+    use crate::wiring::sink::SinkArgs;
+    use crate::wiring::source::SourceArgs;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        source: SourceArgs,
+        #[command(flatten)]
+        sink: SinkArgs,
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn windows_without_changes_that_cannot_be_committed_fail_alone_and_their_leases_are_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = Given::parse_from([
+            "tidemark",
+            "--source",
+            "sqlserver://u:p@127.0.0.1/d",
+            "--sink",
+            folder.path().to_str().unwrap(),
+        ]);
+        let (source, sink) = (given.source.open().await.unwrap(), given.sink.open().unwrap());
+        let (server, sinks) = (source.server(), source.sinks(std::iter::empty()));
+        let watermarks = given.sink.watermarks(&sink, None).unwrap();
+        let parts = Parts {
+            source: &server,
+            credential: &source.credential,
+            watermarks: &watermarks,
+            sink: &sink,
+            sinks: &sinks,
+            budget: Budget::default(),
+        };
+        let board = Board::default();
+        let engine = Engine::new(parts, &board, "this-run".to_owned(), 1);
+        let table: ObjectName = "dbo.t".parse().unwrap();
+        let ledger = Ledger::new(&sink.store, &sink.prefix, &table);
+        let now = RunContext::unbounded().now;
+        let lease = |run_id| Lease::new(&ledger, run_id, Leases::Taken);
+        assert_eq!(lease("this-run").take(now).await.unwrap(), Taken::Ours);
+        // A link that leads to itself: the file system fails, and may be well again.
+        let window = folder.path().join("_ledger/dbo.t/initial");
+        std::fs::create_dir_all(&window).unwrap();
+        for document in ["plan.json", "manifest.json"] {
+            std::os::unix::fs::symlink(document, window.join(document)).unwrap();
+        }
+        let mut report = Report::default();
+        let empty = EmptyWindow {
+            table: table.clone(),
+            window: WindowName::initial(),
+        };
+        engine.commit_empty(vec![empty], &mut report).await;
+        assert_eq!(report.failed.len(), 1);
+        assert_eq!(
+            (&report.failed[0].table, report.failed[0].error.as_str()),
+            (&table, "SinkUnavailable")
+        );
+        assert_eq!(lease("next-run").take(now).await.unwrap(), Taken::Ours);
+    }
 }

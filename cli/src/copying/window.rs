@@ -144,7 +144,7 @@ impl Engine<'_> {
             prefix: &self.parts.sink.prefix,
             part_bytes: PART_BYTES,
         };
-        let copied = Box::pin(copy(ports, request, RunContext::unbounded())).await;
+        let copied = Box::pin(copy(ports, request, self.context())).await;
         self.give_reader(reader);
         let copied = copied?;
         meter.keep();
@@ -186,7 +186,7 @@ impl Engine<'_> {
                 window: window.window.clone(),
                 settings: window.settings.clone(),
             };
-            Box::pin(update(self.update_ports(), request, RunContext::unbounded())).await
+            Box::pin(update(self.update_ports(), request, self.context())).await
         };
         Attempts::OF_A_STEP.run(tell, commit).await
     }

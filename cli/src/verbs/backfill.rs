@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::budget::Budget;
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
@@ -85,7 +86,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
     let server = source.server();
-    let control_table = arguments.sink.control_table()?.map(|_| source.server());
+    let control_table = arguments.sink.control_table()?.map(|_| source.writer());
     let watermarks = arguments.sink.watermarks(&sink, control_table)?;
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
     reach(&source, &server, tell).await?;
@@ -96,6 +97,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
         sinks: &sinks,
         watermarks: &watermarks,
         parallel: arguments.parallel.into(),
+        budget: Budget::default(),
     };
     let planned = async |range: &Range, dry_run: bool| -> Result<Backfill> {
         let request = BackfillRequest {
@@ -135,6 +137,13 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
                     includes_from: false,
                     to: to.clone(),
                 };
+            }
+            _ if class == ExitClass::TryAgain => {
+                terminal.note(&format!(
+                    "Window {} is not committed: the same command goes on with it.",
+                    backfill.window
+                ));
+                return Ok(class);
             }
             _ => return Ok(class),
         }

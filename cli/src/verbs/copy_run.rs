@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::budget::Budget;
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::table::TableSpec;
 use tidemark_folder::FolderStore;
@@ -42,6 +43,22 @@ pub(crate) struct RunArgs {
     /// Slices that are copied at once
     #[arg(long, value_name = "SLICES", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel: u16,
+    /// Rows that the run copies of one table at most; 0 is no limit. The next run goes on
+    #[arg(long, env = "RUN_BUDGET_ROWS", value_name = "ROWS", default_value_t = 0)]
+    budget_rows: u64,
+    /// Bytes of files that the run writes of one table at most; 0 is no limit
+    #[arg(long, env = "RUN_BUDGET_BYTES", value_name = "BYTES", default_value_t = 0)]
+    budget_bytes: u64,
+}
+
+impl RunArgs {
+    fn budget(&self) -> Budget {
+        let limit = |limit: u64| Some(limit).filter(|&limit| limit > 0);
+        Budget {
+            rows: limit(self.budget_rows),
+            bytes: limit(self.budget_bytes),
+        }
+    }
 }
 
 /// What all runs of this process share.
@@ -56,6 +73,8 @@ pub(super) struct World<'a> {
     pub(super) watermarks: &'a Watermarks<'a>,
     /// Slices that are copied at once.
     pub(super) parallel: usize,
+    /// How much is copied of a table.
+    pub(super) budget: Budget,
 }
 
 /// What a run copies.
@@ -90,7 +109,7 @@ pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<Exi
     tables.sort_by(|one, other| one.table.cmp(&other.table));
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
-    let watermarks = arguments.sink.watermarks(&sink, Some(source.server()))?;
+    let watermarks = arguments.sink.watermarks(&sink, Some(source.writer()))?;
     let sinks = source.sinks(tables.iter().filter_map(|spec| spec.sink.as_ref()));
     let world = World {
         source: &source,
@@ -98,6 +117,7 @@ pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<Exi
         sinks: &sinks,
         watermarks: &watermarks,
         parallel: arguments.parallel.into(),
+        budget: arguments.budget(),
     };
     if let Store::Folder(folder) = &sink.store {
         folder.expire_uploads(FolderStore::UPLOADS_KEPT).await?;
@@ -145,13 +165,24 @@ impl World<'_> {
             watermarks: self.watermarks,
             sink: self.sink,
             sinks: self.sinks,
+            budget: self.budget,
         };
         let engine = Engine::new(parts, &board, run_id.clone(), self.parallel);
-        let ended = self.watched(&engine, work, &board, terminal).await?;
-        match ended {
+        let ended = self.watched(&engine, work, &board, terminal).await;
+        if ended.is_err() {
+            // The next run need not wait for leases of a run that does not go on.
+            drop(tokio::time::timeout(GIVE_UP, engine.give_up()).await);
+        }
+        match ended? {
             Ended::Done(report) => {
                 let class = summary::tell(terminal, &run_id, &report, &board, began.elapsed());
-                Ok(class)
+                // A run passes over tables that are kept, and the next one takes them. Who asks for a window waits for it.
+                let is_left = matches!(work, Work::Windows(_)) && report.has_left();
+                Ok(if is_left {
+                    class.worse(ExitClass::TryAgain)
+                } else {
+                    class
+                })
             }
             Ended::Interrupted => {
                 // At worst something is left that nobody sees, and that is removed after its days.

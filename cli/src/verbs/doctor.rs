@@ -65,9 +65,8 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         bucket::look(sink, &mut findings).await;
         let is_on_server = arguments.sink.control_table()?.is_some();
         if let Some(source) = source.as_ref().filter(|_| server.is_some() || !is_on_server) {
-            let watermarks = arguments.sink.watermarks(sink, Some(source.server()))?;
+            let watermarks = arguments.sink.watermarks(sink, Some(source.writer()))?;
             let stored = stored(&watermarks, &tables).await;
-            let stored = stored.map_err(|error| without_control_table(arguments, error));
             findings.found("watermarks", stored, |count| format!("{count} of the tables have one"));
         }
     }
@@ -92,20 +91,6 @@ async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usi
         count += usize::from(stored.value.is_some());
     }
     Ok(count)
-}
-
-/// What is missing where the watermarks are.
-fn without_control_table(arguments: &DoctorArgs, error: Error) -> Missing {
-    match &arguments.sink.watermark_table {
-        Some(table) if !error.code().is_retryable() => Missing::mended_by(
-            error,
-            format!(
-                "infra/sql/control-table.sql makes a control table and its procedure, and infra/sql/grants.sql has the rights to \
-                 {table}. Without --watermark-table the watermarks are kept in the sink, and need neither."
-            ),
-        ),
-        _ => error.into(),
-    }
 }
 
 /// Looks at a table: what is copied of it, and whether its tracking works. `user` is who would be granted what is missing.

@@ -42,7 +42,7 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     let table = &arguments.table;
     lake::chosen(&sink, std::slice::from_ref(table)).await?;
     let server = match arguments.sink.control_table()? {
-        Some(_) => Some(arguments.source.open().await?.server()),
+        Some(_) => Some(arguments.source.open().await?.writer()),
         None => None,
     };
     let watermarks = arguments.sink.watermarks(&sink, server)?;

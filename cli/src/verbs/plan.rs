@@ -63,7 +63,7 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
     tables.sort_by(|one, other| one.table.cmp(&other.table));
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
-    let control_table = arguments.sink.control_table()?.map(|_| source.server());
+    let control_table = arguments.sink.control_table()?.map(|_| source.writer());
     let watermarks = arguments.sink.watermarks(&sink, control_table)?;
     let server = source.server();
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));

@@ -39,7 +39,7 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
         return Ok(ExitClass::Decision);
     }
     let server = match arguments.sink.control_table()? {
-        Some(_) => Some(arguments.source.open().await?.server()),
+        Some(_) => Some(arguments.source.open().await?.writer()),
         None => None,
     };
     let watermarks = arguments.sink.watermarks(&sink, server)?;

@@ -72,7 +72,7 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
     let sink = arguments.sink.open()?;
     for table in lake::chosen(&sink, &arguments.tables).await? {
         let manifests = lake::manifests(&sink, &table).await?;
-        let Some(manifest) = manifests.iter().rev().find(|manifest| !manifest.columns.is_empty()) else {
+        let Some(manifest) = lake::described(&manifests) else {
             terminal.note(&format!("{table} has no committed window with columns yet."));
             continue;
         };

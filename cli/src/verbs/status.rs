@@ -82,7 +82,7 @@ struct Pending {
 pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
     let server = match arguments.sink.control_table()? {
-        Some(_) => Some(arguments.source.open().await?.server()),
+        Some(_) => Some(arguments.source.open().await?.writer()),
         None => None,
     };
     let watermarks = arguments.sink.watermarks(&sink, server)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidemark::model::budget::StoppedTable;
 use tidemark::model::kept::{BusyTable, KeptTables, PausedTable};
 use tidemark::model::names::ObjectName;
 use tidemark::steps::tables::FailedTable;
@@ -73,6 +74,7 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     terminal.line("");
     tell_notes(terminal, report);
     tell_kept(terminal, &report.kept);
+    tell_stopped(terminal, &report.stopped);
     for FailedTable { table, error, cause } in sorted(&report.failed) {
         terminal.error(&format!("{table}: {cause} ({error})"));
         terminal.note(advice(code_named(error)));
@@ -171,6 +173,24 @@ fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
     }
 }
 
+/// Tables of which the run has copied as much as it may.
+fn tell_stopped(terminal: &Terminal, stopped: &[StoppedTable]) {
+    for StoppedTable {
+        table,
+        window,
+        rows,
+        bytes: size,
+        slices_left,
+    } in stopped
+    {
+        terminal.line(&format!(
+            "{table}: the budget is spent after {} rows and {} of window {window}. {slices_left} slices are left for the next run.",
+            number(*rows),
+            bytes(*size)
+        ));
+    }
+}
+
 fn sorted(failed: &[FailedTable]) -> Vec<&FailedTable> {
     let mut failed: Vec<_> = failed.iter().collect();
     failed.sort_by(|one, other| one.table.cmp(&other.table));
@@ -195,6 +215,11 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
         event["event"] = "paused".into();
         terminal.event(&event);
     }
+    for stopped in &report.stopped {
+        let mut event = json!(stopped);
+        event["event"] = "stopped".into();
+        terminal.event(&event);
+    }
     for note in &report.notes {
         let mut event = json!(note);
         event["event"] = "note".into();
@@ -209,7 +234,8 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
     }
     terminal.event(&json!({
         "event": "summary", "run_id": run_id, "committed": report.committed.len(), "unchanged": report.unchanged.len(),
-        "failed": report.failed.len(), "busy": report.kept.busy.len(), "paused": report.kept.paused.len(), "rows": report.committed.iter().map(|committed| committed.rows).sum::<u64>(),
+        "failed": report.failed.len(), "busy": report.kept.busy.len(), "paused": report.kept.paused.len(), "stopped": report.stopped.len(),
+        "rows": report.committed.iter().map(|committed| committed.rows).sum::<u64>(),
         "bytes": report.committed.iter().map(|committed| committed.bytes).sum::<u64>(), "seconds": elapsed.as_secs_f64(),
     }));
 }

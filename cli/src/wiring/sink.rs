@@ -3,6 +3,7 @@
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::Pointers;
+use tidemark::model::bucket::BucketFacts;
 use tidemark::model::names::ObjectName;
 use tidemark_aws::clients::Aws;
 use tidemark_folder::FolderStore;
@@ -28,6 +29,15 @@ pub(crate) struct SinkArgs {
         help_heading = "Sink"
     )]
     pub(crate) sink: String,
+    /// The account that owns the bucket: a bucket of this name that somebody else has is refused
+    #[arg(long, env = "SINK_BUCKET_OWNER", value_name = "ACCOUNT", help_heading = "Sink")]
+    pub(crate) bucket_owner: Option<String>,
+    /// The ARN of the key that objects are encrypted with [default: the bucket's own]
+    #[arg(long, env = "SINK_KMS_KEY_ARN", value_name = "ARN", help_heading = "Sink")]
+    pub(crate) kms_key: Option<String>,
+    /// Signs the pieces of uploads, for a bucket whose policy denies UNSIGNED-PAYLOAD
+    #[arg(long, env = "SINK_SIGNED_PAYLOADS", help_heading = "Sink")]
+    pub(crate) signed_payloads: bool,
     /// Keeps the watermarks in this table of the source instead of beside the ledger
     #[arg(long, value_name = "TABLE", help_heading = "Sink")]
     pub(crate) watermark_table: Option<ObjectName>,
@@ -53,9 +63,9 @@ pub(crate) type Watermarks<'a> = WatermarkStore<ControlTable, Pointers<'a, Store
 impl SinkArgs {
     /// Opens the sink. Nothing is written.
     pub(crate) fn open(&self) -> Result<Sink> {
-        let name = match stack::deployed() {
-            Some(stack) => stack::sink_of(stack)?,
-            None => self.sink.clone(),
+        let (name, facts) = match stack::deployed() {
+            Some(stack) => (stack::sink_of(stack)?, stack::facts_of(stack)),
+            None => (self.sink.clone(), self.facts()?),
         };
         let Some(place) = name.strip_prefix("s3://") else {
             return Ok(Sink {
@@ -70,9 +80,25 @@ impl SinkArgs {
         }
         let (bucket, prefix) = (bucket.to_owned(), prefix.trim_matches('/').to_owned());
         Ok(Sink {
-            store: Store::S3(Aws::from_environment()?.store(&bucket)),
+            store: Store::S3(Aws::from_environment()?.store(&bucket).with_facts(facts)),
             prefix,
             name,
+        })
+    }
+
+    /// What every call says of the bucket.
+    fn facts(&self) -> Result<BucketFacts> {
+        let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let owner = given(&self.bucket_owner);
+        let is_account = |id: &String| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
+        if !owner.iter().all(is_account) {
+            let message = "--bucket-owner is not the id of an account, 12 digits";
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
+        Ok(BucketFacts {
+            owner,
+            kms_key: given(&self.kms_key),
+            signs_payloads: self.signed_payloads,
         })
     }
 
@@ -120,15 +146,41 @@ fn refused(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     fn open(sink: &str) -> Result<Sink> {
-        SinkArgs {
-            sink: sink.to_owned(),
-            watermark_table: None,
-            watermark_procedure: None,
+        given(&["--sink", sink]).open()
+    }
+
+    fn given(arguments: &[&str]) -> SinkArgs {
+        #[derive(clap::Parser)]
+        struct Given {
+            #[command(flatten)]
+            sink: SinkArgs,
         }
-        .open()
+        Given::parse_from([&["tidemark"], arguments].concat()).sink
+    }
+
+    #[test]
+    fn what_is_known_of_the_bucket_is_what_was_given() {
+        assert_eq!(given(&[]).facts().unwrap(), BucketFacts::default());
+        let all = [
+            "--bucket-owner",
+            "111122223333",
+            "--kms-key",
+            "arn:key",
+            "--signed-payloads",
+        ];
+        let facts = BucketFacts {
+            owner: Some("111122223333".to_owned()),
+            kms_key: Some("arn:key".to_owned()),
+            signs_payloads: true,
+        };
+        assert_eq!(given(&all).facts().unwrap(), facts);
+        let error = given(&["--bucket-owner", "me"]).open().unwrap_err();
+        assert!(error.to_string().contains("12 digits"), "{error}");
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub(crate) struct SourceArgs {
     /// The variable TIDEMARK_MASK_KEY holds the key itself, where there is no such secret.
     #[arg(long, value_name = "ARN", env = "MASK_SECRET_ARN", help_heading = "Source")]
     pub(crate) mask_secret: Option<String>,
+    /// Asks for a replica that is only read from, if the secret does not say it. Not with change tracking
+    #[arg(long, env = "SOURCE_READ_INTENT", help_heading = "Source")]
+    pub(crate) read_intent: bool,
     /// Whether the server's certificate must be trusted. An authority of your own goes into SSL_CERT_FILE [default: verify]
     #[arg(long, value_enum, help_heading = "Source")]
     pub(crate) tls: Option<TlsMode>,
@@ -77,12 +80,19 @@ pub(crate) struct Source {
     /// The port.
     pub(crate) port: u16,
     logins: Logins,
+    /// Who logs in where something is written, which no replica takes.
+    writer: Credential,
 }
 
 impl Source {
     /// A session of statements.
     pub(crate) fn server(&self) -> Server {
         Server::new(self.credential.clone())
+    }
+
+    /// A session in which the control table is written.
+    pub(crate) fn writer(&self) -> Server {
+        Server::new(self.writer.clone())
     }
 
     /// Who logs in, quoted as a statement names a user.
@@ -104,13 +114,14 @@ impl Source {
         )
     }
 
-    fn of(credential: Credential, logins: Logins) -> Self {
+    fn of(credential: Credential, writer: Credential, logins: Logins) -> Self {
         Self {
             name: credential.login().to_string(),
             host: credential.login().host.clone(),
             port: credential.login().port,
             credential,
             logins,
+            writer,
         }
     }
 }
@@ -127,10 +138,17 @@ impl SourceArgs {
         if let Some(server) = named {
             let server = ServerSettings {
                 tls: self.tls.map(tls_of).or(server.tls),
+                read_intent: server.read_intent || self.read_intent,
                 ..server
             };
             let credential = logins.credential(&server).await?;
-            return Ok(Source::of(credential.masking(self.masks()), logins));
+            let writer = if credential.login().read_intent {
+                let is_written = true;
+                logins.credential(&ServerSettings { is_written, ..server }).await?
+            } else {
+                credential.clone()
+            };
+            return Ok(Source::of(credential.masking(self.masks()), writer, logins));
         }
         let Some(address) = &self.source else {
             let message = "there is no source: give --source sqlserver://user@host/database, or --secret with the name of a \
@@ -142,14 +160,21 @@ impl SourceArgs {
             address.password = Some(password);
         }
         let tls = tls_of(self.tls.unwrap_or(address.tls));
-        let credential = Credential::from(login_of(address, tls)?);
-        Ok(Source::of(credential.masking(self.masks()), logins))
+        let login = login_of(address, tls)?;
+        let writer = Credential::from(login.clone());
+        let credential = Credential::from(Login {
+            read_intent: self.read_intent,
+            ..login
+        });
+        Ok(Source::of(credential.masking(self.masks()), writer, logins))
     }
 
     /// The key of hashes, if one is given. It is not read before a column is hashed.
     fn masks(&self) -> Option<MaskSecret> {
-        if let Some(arn) = &self.mask_secret {
-            return Some(MaskSecret::new(Arc::new(AwsSecrets), arn.as_str()));
+        // Another key would make other hashes than those that the stack has written.
+        let deployed = stack::deployed().and_then(stack::mask_secret_of);
+        if let Some(arn) = deployed.or_else(|| self.mask_secret.clone()) {
+            return Some(MaskSecret::new(Arc::new(AwsSecrets), arn));
         }
         let key = std::env::var(MASK_KEY).ok().filter(|key| !key.is_empty())?;
         Some(MaskSecret::new(Arc::new(Given(Secret::new(key))), MASK_KEY))

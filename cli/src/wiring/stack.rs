@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::bucket::BucketFacts;
 use tidemark::model::names::ObjectName;
 use tidemark::model::server::{ServerSettings, Tls};
 use tidemark_aws::clients::Aws;
@@ -39,15 +40,39 @@ pub(crate) fn sink_of(stack: &Stack) -> Result<String> {
     Ok(format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned())
 }
 
+/// What its functions say of that bucket in every call.
+pub(crate) fn facts_of(stack: &Stack) -> BucketFacts {
+    // The bucket is in the account of the stack, which the name of its state machine has, unless another is given.
+    let own = || {
+        let arn = stack.outputs.get("StateMachineArn")?;
+        arn.split(':').nth(4).filter(|id| !id.is_empty()).map(str::to_owned)
+    };
+    BucketFacts {
+        owner: given(stack, "SinkBucketOwner").or_else(own),
+        kms_key: given(stack, "KmsKeyArn"),
+        signs_payloads: given(stack, "SinkSignedPayloads").as_deref() == Some("true"),
+    }
+}
+
+/// The secret with the key by which a stack hashes masked columns, if it has one.
+pub(crate) fn mask_secret_of(stack: &Stack) -> Option<String> {
+    given(stack, "MaskSecretArn")
+}
+
+fn given(stack: &Stack, name: &str) -> Option<String> {
+    stack.parameters.get(name).filter(|value| !value.is_empty()).cloned()
+}
+
 /// The server that a stack reads from.
 pub(crate) fn server_of(stack: &Stack) -> Result<ServerSettings> {
     let secret = required(stack.outputs.get("SourceSecretArn"), "output SourceSecretArn")?;
-    let given = |name: &str| stack.parameters.get(name).filter(|value| !value.is_empty()).cloned();
+    let given = |name: &str| given(stack, name);
     let tls = given("SourceTls");
     Ok(ServerSettings {
         host: given("SourceHost"),
         port: given("SourcePort").and_then(|port| port.parse().ok()),
         database: given("SourceDatabase"),
+        read_intent: given("SourceReadIntent").as_deref() == Some("true"),
         tls: Tls::ALL
             .into_iter()
             .find(|(name, _)| Some(*name) == tls.as_deref())
@@ -94,7 +119,14 @@ mod tests {
         };
         Stack {
             parameters: pairs(parameters),
-            outputs: pairs(&[("BucketName", "lake"), ("SourceSecretArn", "arn:s")]),
+            outputs: pairs(&[
+                ("BucketName", "lake"),
+                ("SourceSecretArn", "arn:s"),
+                (
+                    "StateMachineArn",
+                    "arn:aws:states:eu-west-1:111122223333:stateMachine:mine",
+                ),
+            ]),
         }
     }
 
@@ -117,6 +149,37 @@ mod tests {
         assert!(control_of(&stack).unwrap().is_none());
         let empty = sink_of(&Stack::default()).unwrap_err();
         assert!(empty.to_string().contains("BucketName"), "{empty}");
+    }
+
+    #[test]
+    fn bucket_source_and_hashes_are_treated_as_the_functions_treat_them() {
+        let plain = stack(&[
+            ("SinkBucketOwner", ""),
+            ("KmsKeyArn", ""),
+            ("SourceReadIntent", "false"),
+        ]);
+        let own = BucketFacts {
+            owner: Some("111122223333".to_owned()),
+            ..BucketFacts::default()
+        };
+        assert_eq!(facts_of(&plain), own);
+        assert!(!server_of(&plain).unwrap().read_intent);
+        assert_eq!(mask_secret_of(&plain), None);
+        let full = stack(&[
+            ("SinkBucketOwner", "444455556666"),
+            ("KmsKeyArn", "arn:key"),
+            ("SinkSignedPayloads", "true"),
+            ("SourceReadIntent", "true"),
+            ("MaskSecretArn", "arn:mask"),
+        ]);
+        let facts = BucketFacts {
+            owner: Some("444455556666".to_owned()),
+            kms_key: Some("arn:key".to_owned()),
+            signs_payloads: true,
+        };
+        assert_eq!(facts_of(&full), facts);
+        assert!(server_of(&full).unwrap().read_intent);
+        assert_eq!(mask_secret_of(&full).as_deref(), Some("arn:mask"));
     }
 
     #[test]

@@ -295,3 +295,62 @@ fn rows_that_the_files_lack_are_found_by_count_and_by_key() {
     ]);
     world.succeeds(&["reconcile"]);
 }
+
+#[test]
+fn a_backfill_of_a_table_that_is_kept_copies_nothing_and_is_to_be_tried_again() {
+    let world = set();
+    world.succeeds(&["pause", "orders", "--yes"]);
+    let backfill = ["backfill", "orders", "--from", "2020-01-02", "--yes"];
+    let done = world.run(&backfill);
+    assert_eq!(done.code, Some(2), "{}", done.all());
+    assert!(done.out.contains("paused by"), "{}", done.all());
+    assert!(done.err.contains("the same command goes on with it"), "{}", done.all());
+    world.succeeds(&["resume", "orders", "--yes"]);
+    let done = world.succeeds(&backfill);
+    assert!(done.out.contains("1 copied"), "{}", done.all());
+    let windows = world.lake().join("_ledger/dbo.orders");
+    assert!(windows.join("backfill-1").exists() && !windows.join("backfill-2").exists());
+}
+
+#[test]
+fn a_backfill_in_an_older_folder_does_not_describe_the_table() {
+    let world = set();
+    world.succeeds(&["backfill", "orders", "--from", "2020-01-02", "--yes"]);
+    let mut tables = World::both(0);
+    tables[0]["columns"] = json!(["id", "modified_at"]);
+    tables[0]["on_schema_change"] = json!("reload");
+    world.tables(&tables);
+    insert_fourth(&world);
+    world.succeeds(&["run"]);
+    let done = world.succeeds(&["sql", "duckdb", "orders"]);
+    assert!(done.out.contains("/dbo.orders.g1/"), "{}", done.all());
+}
+
+#[test]
+fn changes_from_before_a_full_load_are_not_taken_for_rows() {
+    let world = World::new(
+        "ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
+         GO
+         CREATE TABLE tracked (id int NOT NULL PRIMARY KEY, note nvarchar(20) NULL);
+         GO
+         ALTER TABLE tracked ENABLE CHANGE_TRACKING;
+         GO
+         INSERT tracked VALUES (1, N'a'), (2, N'b');",
+    );
+    world.tables(&json!([{"table": "tracked", "tracking": {"change_tracking": {}}}]));
+    world.succeeds(&["run"]);
+    let version = world.json_lines(&["status", "--json"])[0]["watermark"].clone();
+    let change = |statement: &str| world.sandbox.execute(statement).unwrap();
+    change("UPDATE tracked SET note = N'c'");
+    world.succeeds(&["run"]);
+    world.succeeds(&["backfill", "tracked", "--since", version.as_str().unwrap(), "--yes"]);
+    change("DELETE tracked WHERE id = 2");
+    world.sandbox.expire_change_tracking().unwrap();
+    change("UPDATE tracked SET note = N'd'");
+    world.succeeds(&["run"]);
+    let windows = fs::read_dir(world.lake().join("_ledger/dbo.tracked")).unwrap();
+    let names = windows.map(|window| window.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("reinit-")).count(), 1);
+    let done = world.run(&["reconcile"]);
+    assert!(done.code == Some(0) && done.out.contains("equal"), "{}", done.all());
+}

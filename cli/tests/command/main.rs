@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod by_hand;
+mod cases;
 mod inputs;
 mod interruptions;
 mod runs;

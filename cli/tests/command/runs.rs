@@ -218,3 +218,29 @@ fn the_control_table_of_the_tutorials_can_hold_the_watermarks() {
         .unwrap();
     assert!(format!("{sets:?}").contains("2020-01-03"));
 }
+
+#[test]
+fn a_run_whose_budget_is_spent_stops_and_says_so_and_the_next_one_goes_on() {
+    let world = World::new(SCRIPT);
+    let mut tables = World::both(0);
+    tables[0]["slice_rows"] = json!(1);
+    world.tables(&json!([tables[0]]));
+    let limited = ["run", "--parallel", "1", "--budget-rows", "1"];
+    let done = world.succeeds(&[&limited[..], &["--json"]].concat());
+    let stopped = &done.events("stopped")[0];
+    assert!(stopped["slices_left"].as_u64() >= Some(2), "{stopped}");
+    assert_eq!(
+        (&stopped["table"], &stopped["rows"]),
+        (&json!("dbo.orders"), &json!(1)),
+        "{}",
+        done.all()
+    );
+    assert_eq!(done.events("summary")[0]["stopped"], 1, "{}", done.all());
+    assert_eq!(world.lines("dbo.orders").len(), 0, "readers see nothing of it");
+    let done = world.succeeds(&limited);
+    assert!(done.out.contains("the budget is spent after 1 rows"), "{}", done.all());
+    assert!(done.out.contains("slices are left for the next run"), "{}", done.all());
+    let done = world.succeeds(&["run", "--budget-bytes", "0"]);
+    assert!(done.out.contains("1 copied, 0 unchanged"), "{}", done.all());
+    assert_eq!(world.lines("dbo.orders").len(), 3);
+}

@@ -434,7 +434,8 @@ fn http(status: &str, body: &str) -> String {
 #[test]
 fn a_deployed_stack_says_where_the_sink_is() {
     let stack = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member>\
-        <Parameters><member><ParameterKey>SinkPrefix</ParameterKey><ParameterValue>raw</ParameterValue></member></Parameters>\
+        <Parameters><member><ParameterKey>SinkPrefix</ParameterKey><ParameterValue>raw</ParameterValue></member>\
+        <member><ParameterKey>SinkBucketOwner</ParameterKey><ParameterValue>444455556666</ParameterValue></member></Parameters>\
         <Outputs><member><OutputKey>BucketName</OutputKey><OutputValue>lake</OutputValue></member></Outputs>\
         </member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
     let nothing = "<ListBucketResult><Name>lake</Name></ListBucketResult>";
@@ -458,6 +459,8 @@ fn a_deployed_stack_says_where_the_sink_is() {
         "{}",
         asked[1]
     );
+    let owner = "x-amz-expected-bucket-owner: 444455556666";
+    assert!(asked[1].to_lowercase().contains(owner), "{}", asked[1]);
 }
 
 #[test]
