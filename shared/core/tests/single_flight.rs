@@ -257,6 +257,20 @@ async fn a_lease_is_renewed_while_the_work_goes_on() {
     assert_eq!(ours.renewed_during(now, work).await, "done");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_given_back_is_not_taken_again_by_a_copy_in_flight() {
+    let world = world();
+    let now = world.context.get().now;
+    let ours = world.lease("ours");
+    assert_eq!(ours.take(now).await.unwrap(), Taken::Ours);
+    let work = async {
+        ours.give_back().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+    };
+    ours.renewed_during(now, work).await;
+    assert_eq!(keeper(&world), None);
+}
+
 #[tokio::test]
 async fn the_wait_of_a_window_belongs_to_its_lease() {
     let world = world();

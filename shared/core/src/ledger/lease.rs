@@ -180,9 +180,11 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         let renewals = async {
             loop {
                 tokio::time::sleep(RENEWED_EVERY).await;
-                match self.take(now + began.elapsed()).await {
-                    Ok(Taken::Ours) => {}
-                    Ok(Taken::KeptBy(keeper)) => {
+                match self.renew(now + began.elapsed()).await {
+                    Ok(Some(Taken::Ours)) => {}
+                    // It was given back: another step of the run has ended it.
+                    Ok(None) => return std::future::pending().await,
+                    Ok(Some(Taken::KeptBy(keeper))) => {
                         tracing::warn!(table = %self.table, ?keeper, "The lease of the table is lost while it is copied.");
                     }
                     Err(error) => {
@@ -195,6 +197,32 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
             done = work => done,
             never = renewals => never,
         }
+    }
+
+    /// Renews the lease, if it is still this run's. `None` when nobody has it.
+    async fn renew(&self, now: OffsetDateTime) -> Result<Option<Taken>> {
+        if self.leases == Leases::Ignored {
+            return Ok(Some(Taken::Ours));
+        }
+        let until = now + LEASE;
+        let renewed = Keeper::Run {
+            run_id: self.run_id.to_owned(),
+            until: Moment(until),
+        };
+        for _ in 0..TRIES {
+            let found = self.found().await?;
+            match found.as_ref().and_then(|found| found.keeper.clone()) {
+                None => return Ok(None),
+                Some(Keeper::Run { run_id, until: there }) if run_id == self.run_id => {
+                    let is_long = there.0 + RENEWED_EVERY > until;
+                    if is_long || self.put(found, Some(&renewed)).await? {
+                        return Ok(Some(Taken::Ours));
+                    }
+                }
+                Some(keeper) => return Ok(Some(Taken::KeptBy(keeper))),
+            }
+        }
+        Err(self.keeps_changing())
     }
 
     /// Pauses the table in the run's name: no run copies it until it is [resumed](Self::resume). A run that is at it may end
