@@ -223,7 +223,7 @@ class Verifier:
     def _records(self, table: Table, plan: dict[str, Any], slice_name: str) -> list[dict[str, Any]]:
         """The records of all attempts at a slice; one of a voided one may be the part's, too.
 
-        Not those of another plan: a window that was given up is frozen again, and what was copied for the plan before does not count.
+        Not those of another plan: a window that was given up is frozen again, and its old records do not count.
         """
         window = plan["window"]
         stem = ".".join(f"{int(number):05}" for number in slice_name.split("."))
