@@ -172,13 +172,14 @@ fn the_table_of_every_verb_fits_the_terminal() {
             let seen = on_a_terminal(&world, verb, columns, &[("NO_COLOR", "1")]);
             assert_eq!(seen.code, Some(0), "{verb:?}: {}", seen.text);
             let lines = plain_lines(&seen.text);
+            // What a run draws before its table is drawn over and over, and other tests look at it.
+            let is_head = |line: &String| ["table ", "committed "].iter().any(|head| line.starts_with(head));
+            let head = lines.iter().rposition(is_head).unwrap_or_default();
             let is_of_table = |line: &&String| {
-                let begins = ["table ", "committed ", "dbo.", "20"]
-                    .iter()
-                    .any(|begin| line.starts_with(begin));
+                let begins = is_head(line) || line.starts_with("dbo.") || line.starts_with("20");
                 begins && !line.contains(": ")
             };
-            let rows: Vec<&String> = lines.iter().filter(is_of_table).collect();
+            let rows: Vec<&String> = lines[head..].iter().filter(is_of_table).collect();
             assert!(rows.len() > 1, "{verb:?}: {}", seen.text);
             for line in rows {
                 assert!(line.chars().count() <= columns.into(), "{verb:?} at {columns}: {line}");
