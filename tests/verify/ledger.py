@@ -40,6 +40,14 @@ class Window:
     data: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """A plan: the folder it lies in, and what tells it from another one that was frozen there."""
+
+    window: str
+    author: dict[str, Any]
+
+
 @dataclass
 class Table:
     """One table's objects, and what was found out about them."""
@@ -187,7 +195,8 @@ class Verifier:
             if plan.get(same) != manifest.get(same):
                 table.wrong("plan", name, f"{same} is not the same in plan and manifest")
         parts = {part["slice"]: part for part in manifest["parts"]}
-        slices = dict(self._slices(table, plan, plan["slices"]))
+        frozen = Frozen(name, {"run_id": plan["run_id"], "created_at": plan["created_at"]})
+        slices = dict(self._slices(table, frozen, plan["slices"]))
         if manifest.get("sink"):
             merged = [copied(records[-1]) for records in slices.values() if records]
             rows = sum(rows for rows, key in merged if key is None)
@@ -209,23 +218,23 @@ class Verifier:
             table.wrong("parts", name, "the parts are not in the order of their slices")
 
     def _slices(
-        self, table: Table, plan: dict[str, Any], slices: list[Any], within: str = ""
+        self, table: Table, frozen: Frozen, slices: list[Any], within: str = ""
     ) -> Iterator[tuple[int | str, list[dict[str, Any]]]]:
         """What is copied as one, by its name, with its records; in place of a slice that was split its sub-slices."""
         for number in range(len(slices)):
             name = f"{within}{number}"
-            records = self._records(table, plan, name)
+            records = self._records(table, frozen, name)
             if records and records[-1]["decision"] == "split":
-                yield from self._slices(table, plan, records[-1]["slices"], f"{name}.")
+                yield from self._slices(table, frozen, records[-1]["slices"], f"{name}.")
             else:
                 yield (name if within else number), records
 
-    def _records(self, table: Table, plan: dict[str, Any], slice_name: str) -> list[dict[str, Any]]:
+    def _records(self, table: Table, frozen: Frozen, slice_name: str) -> list[dict[str, Any]]:
         """The records of all attempts at a slice; one of a voided one may be the part's, too.
 
         Not those of another plan: a window that was given up is frozen again, and its old records do not count.
         """
-        window = plan["window"]
+        window = frozen.window
         stem = ".".join(f"{int(number):05}" for number in slice_name.split("."))
         documents = table.windows[window].documents
         names = [name for name in documents if re.fullmatch(rf"record-{re.escape(stem)}(-\d+)?\.json", name)]
@@ -238,7 +247,7 @@ class Verifier:
             place = (record["window"], str(record["slice"]), record["attempt"])
             if place != (window, slice_name, _attempt(name)):
                 table.wrong("record", f"{window}/{name}", f"is the record of {place}")
-            if record["plan"] == {"run_id": plan["run_id"], "created_at": plan["created_at"]}:
+            if record["plan"] == frozen.author:
                 records.append(record)
         return records
 
