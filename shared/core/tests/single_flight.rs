@@ -15,7 +15,7 @@ use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
-use tidemark::testing::world::{PART_BYTES, PREFIX, World, name, of_run, spec, spec_with};
+use tidemark::testing::world::{PART_BYTES, PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryFiles, MemoryStore};
 
 /// Rows for a window of three slices.
@@ -31,16 +31,8 @@ async fn run(world: &World, gate: &Gate, run_id: &str) -> Result<RunOutcome, Err
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
     let watermarks = Gated::new(gate, &world.watermarks);
     let mut pipeline = Pipeline {
-        source: &source,
-        reader: Gated::new(gate, &world.table),
-        watermarks: &watermarks,
-        store: &store,
-        prefix: PREFIX,
-        files: MemoryFiles,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
         context: world.context.get(),
+        ..pipeline_behind(&source, Gated::new(gate, &world.table), &watermarks, &store)
     };
     pipeline.run(run_id, &[sliced()]).await
 }

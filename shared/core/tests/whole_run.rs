@@ -7,12 +7,10 @@ use tidemark::error::{ErrorCode, Result};
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::model::watermark::StoreType;
-use tidemark::ports::merge::NoSinks;
-use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::steps::run::RunOutcome;
 use tidemark::testing::faults::{Fault, Gate, Gated};
-use tidemark::testing::world::{PART_BYTES, PREFIX, pipeline, spec_with};
-use tidemark::testing::{MemoryDatabase, MemoryFiles, MemoryStore, MemoryTable, MemoryWatermarks, bigint};
+use tidemark::testing::world::{PREFIX, pipeline, pipeline_behind, spec_with};
+use tidemark::testing::{MemoryDatabase, MemoryStore, MemoryTable, MemoryWatermarks, bigint};
 
 struct World {
     database: MemoryDatabase<MemoryTable>,
@@ -50,18 +48,7 @@ impl World {
     async fn gated(&self, gate: &Gate, run_id: &str, tables: &[TableSpec]) -> Result<RunOutcome> {
         let (source, store) = (Gated::new(gate, &self.database), Gated::new(gate, &self.store));
         let watermarks = Gated::new(gate, &self.watermarks);
-        let mut pipeline = Pipeline {
-            source: &source,
-            reader: Gated::new(gate, &self.database),
-            watermarks: &watermarks,
-            store: &store,
-            prefix: PREFIX,
-            files: MemoryFiles,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        };
+        let mut pipeline = pipeline_behind(&source, Gated::new(gate, &self.database), &watermarks, &store);
         pipeline.run(run_id, tables).await
     }
 

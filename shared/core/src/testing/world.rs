@@ -147,9 +147,19 @@ impl<S: TestStore> World<S> {
 
 /// The four steps over these ports in memory.
 pub fn pipeline<'a, T, S>(table: &'a T, store: &'a S, watermarks: &'a MemoryWatermarks) -> MemoryPipeline<'a, T, S> {
+    pipeline_behind(table, table, watermarks, store)
+}
+
+/// The same over ports that something stands before: a gate, a fault or a slow reader.
+pub fn pipeline_behind<'a, P, R, W, S>(
+    source: &'a P,
+    reader: R,
+    watermarks: &'a W,
+    store: &'a S,
+) -> Pipeline<'a, P, R, W, S, MemoryFiles, NoSinks<MemoryBatch>> {
     Pipeline {
-        source: table,
-        reader: table,
+        source,
+        reader,
         watermarks,
         store,
         prefix: PREFIX,

@@ -9,13 +9,11 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::model::watermark::StoreType;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
-use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::steps::run::RunOutcome;
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::slow_reader::Slow;
-use tidemark::testing::world::{MemoryPipeline, PART_BYTES, PREFIX, TABLE, name, pipeline};
-use tidemark::testing::{MemoryFiles, MemoryStore, MemoryTracked, MemoryWatermarks, bigint};
+use tidemark::testing::world::{MemoryPipeline, PREFIX, TABLE, name, pipeline, pipeline_behind};
+use tidemark::testing::{MemoryStore, MemoryTracked, MemoryWatermarks, bigint};
 
 /// More executions than any single fault, with an expiry after it, can need.
 const RUNS: usize = 6;
@@ -101,18 +99,7 @@ impl World {
     pub async fn gated(&self, gate: &Gate, run_id: &str, rows_in_time: u64) -> Result<RunOutcome> {
         let (source, store) = (Gated::new(gate, &self.table), Gated::new(gate, &self.store));
         let (inner, watermarks) = (Gated::new(gate, &self.table), Gated::new(gate, &self.watermarks));
-        let mut pipeline = Pipeline {
-            source: &source,
-            reader: Slow::in_memory(inner, rows_in_time),
-            watermarks: &watermarks,
-            store: &store,
-            prefix: PREFIX,
-            files: MemoryFiles,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        };
+        let mut pipeline = pipeline_behind(&source, Slow::in_memory(inner, rows_in_time), &watermarks, &store);
         pipeline.run(run_id, &[spec()]).await
     }
 

@@ -7,20 +7,18 @@ use tidemark::error::ErrorCode;
 use tidemark::ledger::Decided;
 use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases};
 use tidemark::model::table::TableSpec;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::CompleteObjects;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
 use tidemark::steps::run::Pipeline;
 use tidemark::steps::start_over::{StartOverPorts, start_over};
-use tidemark::testing::MemoryFiles;
 #[allow(
     unused_imports,
     reason = "the store in memory has these methods itself, the folder has them by this trait"
 )]
 use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Fault, Gate, Gated};
-use tidemark::testing::world::{PART_BYTES, PREFIX, name, of_run, spec, spec_with, window};
+use tidemark::testing::world::{PREFIX, name, of_run, pipeline_behind, spec, spec_with, window};
 
 use crate::scenes::{committed_once, freeze_slices, grow};
 use crate::{RUNS, World, world};
@@ -196,16 +194,8 @@ async fn backfill_of(world: &World, gate: &Gate, spec: TableSpec) -> bool {
         return false;
     };
     let mut pipeline = Pipeline {
-        source: &source,
-        reader: Gated::new(gate, &world.table),
-        watermarks: &watermarks,
-        store: &store,
-        prefix: PREFIX,
-        files: MemoryFiles,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
         context: world.context.get(),
+        ..pipeline_behind(&source, Gated::new(gate, &world.table), &watermarks, &store)
     };
     let window = of_run(planned.window.as_str());
     pipeline

@@ -2,16 +2,14 @@
 
 use tidemark::error::{Error, ErrorCode};
 use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
-use tidemark::ports::merge::NoSinks;
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::pause::{Pause, pause, resume};
 use tidemark::steps::run::{Pipeline, WindowOutcome};
 use tidemark::steps::start_over::{StartOverPorts, start_over};
-use tidemark::testing::MemoryFiles;
 use tidemark::testing::faults::{Fault, Gate, Gated};
-use tidemark::testing::world::{PART_BYTES, PREFIX, name, of_run, spec, spec_with, window};
+use tidemark::testing::world::{PREFIX, name, of_run, pipeline_behind, spec, spec_with, window};
 
 use crate::scenes::{committed_once, grow, run_of};
 use crate::{World, world};
@@ -77,16 +75,8 @@ async fn old_run(world: &World, gate: &Gate, pending: &str) -> Result<WindowOutc
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
     let watermarks = Gated::new(gate, &world.watermarks);
     let mut pipeline = Pipeline {
-        source: &source,
-        reader: Gated::new(gate, &world.table),
-        watermarks: &watermarks,
-        store: &store,
-        prefix: PREFIX,
-        files: MemoryFiles,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
         context: world.context.get(),
+        ..pipeline_behind(&source, Gated::new(gate, &world.table), &watermarks, &store)
     };
     pipeline.copy_window("old", &of_run(pending), 1).await
 }

@@ -10,7 +10,6 @@ use tidemark::model::slice::SliceBounds;
 use tidemark::model::table::TableSpec;
 use tidemark::model::watermark::Watermark;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
 use tidemark::steps::run::Pipeline;
 #[allow(
     unused_imports,
@@ -19,8 +18,8 @@ use tidemark::steps::run::Pipeline;
 use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::slow_reader::Slow;
-use tidemark::testing::world::{PART_BYTES, PREFIX, spec, spec_with, window};
-use tidemark::testing::{MemoryFiles, version};
+use tidemark::testing::version;
+use tidemark::testing::world::{pipeline_behind, spec, spec_with, window};
 
 use crate::{World, world};
 
@@ -96,16 +95,8 @@ pub async fn run_of(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64,
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
     let (inner, watermarks) = (Gated::new(gate, &world.table), Gated::new(gate, &world.watermarks));
     let mut pipeline = Pipeline {
-        source: &source,
-        reader: Slow::in_memory(inner, rows_in_time),
-        watermarks: &watermarks,
-        store: &store,
-        prefix: PREFIX,
-        files: MemoryFiles,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
         context: world.context.get(),
+        ..pipeline_behind(&source, Slow::in_memory(inner, rows_in_time), &watermarks, &store)
     };
     let outcome = pipeline.run(run_id, &[spec]).await;
     outcome.is_ok_and(|outcome| outcome.failed.is_empty())
