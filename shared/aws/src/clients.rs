@@ -38,7 +38,6 @@ impl Aws {
     ///
     /// `InvalidConfig` when there is no region, or there are no credentials.
     pub fn from_environment() -> Result<Self> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let config = checked(configured(&variable))?;
         Ok(Self::new(
             &at(&config, endpoint(&variable, "S3")),
@@ -53,7 +52,6 @@ impl Aws {
     ///
     /// As [`from_environment`](Self::from_environment).
     pub fn stacks() -> Result<Stacks> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let config = checked(configured(&variable))?;
         let config = at(&config, endpoint(&variable, "CLOUDFORMATION"));
         let service = Service::of("cloudformation", &config, &Http::default());
@@ -104,6 +102,11 @@ impl Aws {
     pub fn store(&self, bucket: &str) -> S3Store {
         S3Store::new(self.s3.clone(), bucket)
     }
+}
+
+/// A variable of the environment, if it says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// The settings that all services share

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::delete_object::DeleteObjectError;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use tidemark::error::{Error, ErrorCode, Result};
@@ -137,6 +138,15 @@ impl S3Store {
         }))
     }
 
+    /// Removes an object. One that is not there is removed.
+    pub(super) async fn remove(&self, key: &str) -> std::result::Result<(), SdkError<DeleteObjectError>> {
+        let request = self.client.delete_object().bucket(&self.bucket).key(key);
+        match Box::pin(request.set_expected_bucket_owner(self.owner()).send()).await {
+            Err(error) if status(&error) != Some(404) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The object as the header of a copy names it.
     fn source_of(&self, key: &str) -> String {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
@@ -179,11 +189,8 @@ impl ArchiveObjects for S3Store {
                 format!("cannot move s3://{bucket}/{from}: s3://{bucket}/{to} is there already, and is another object");
             return Err(Error::new(ErrorCode::SinkRejected, message));
         }
-        let request = self.client.delete_object().bucket(&self.bucket).key(from);
-        match request.set_expected_bucket_owner(self.owner()).send().await {
-            Err(error) if status(&error) != Some(404) => Err(self.error("remove", from, error)),
-            _ => Ok(()),
-        }
+        let removed = self.remove(from).await;
+        removed.map_err(|error| self.error("remove", from, error))
     }
 }
 

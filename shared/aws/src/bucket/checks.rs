@@ -68,11 +68,8 @@ impl S3Store {
     ///
     /// As of every other call.
     pub async fn remove_probe(&self, key: &str) -> Result<bool> {
-        let request = self.client.delete_object().bucket(&self.bucket).key(key);
-        let request = request.set_expected_bucket_owner(self.owner());
-        match Box::pin(request.send()).await {
-            Ok(_) => Ok(true),
-            Err(error) if status(&error) == Some(404) => Ok(true),
+        match self.remove(key).await {
+            Ok(()) => Ok(true),
             Err(error) if status(&error) == Some(403) => Ok(false),
             Err(error) => Err(self.error("remove", key, error)),
         }
