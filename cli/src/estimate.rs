@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::terminal::{bytes, duration, short};
 
-/// Bytes of rows on the server that one slice copies in a second, at least (docs/reference/performance.md).
+/// Bytes of rows on the server that one slice copies in a second, at least (docs/explanation/performance.md).
 const SLICE_RATE: f64 = 20e6;
 /// Slices of a table that the state machine copies at once, as it is deployed by default.
 const AT_ONCE: f64 = 8.0;

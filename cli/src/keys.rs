@@ -17,6 +17,7 @@ use tidemark::ports::rows::{ReadRows, TakeBatches};
 use tidemark_files::keys::{self, RecordBatch};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
+use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
 use crate::lake;
 use crate::wiring::sink::Sink;
@@ -25,7 +26,7 @@ use crate::wiring::source::Source;
 /// Keys of one slice in memory, about: some hundred megabytes of them.
 const KEYS_AT_ONCE: u64 = 2_000_000;
 /// The columns of a tracked table's files that describe the change: its version, and what it was.
-const OF_CHANGES: [&str; 2] = ["SYS_CHANGE_VERSION", "SYS_CHANGE_OPERATION"];
+const OF_CHANGES: [&str; 2] = [VERSION_COLUMN, OPERATION_COLUMN];
 
 /// On which side a key is alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -167,7 +168,7 @@ impl Comparison<'_> {
             manifests.filter(|manifest| Some(manifest.generation) == generation)
         };
         // A full load says of every row that is not in it that it was deleted. Backfills from before it have older changes.
-        let is_load = |manifest: &&Manifest| manifest.window.as_str().starts_with("reinit-");
+        let is_load = |manifest: &&Manifest| manifest.window.is_reinit();
         let loaded = of_folder().rfind(is_load);
         let since = loaded.and_then(|load| load.new_watermark.value().parse().ok());
         for manifest in of_folder() {

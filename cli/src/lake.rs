@@ -96,19 +96,10 @@ pub(crate) fn ledger<'a>(sink: &'a Sink, table: &'a ObjectName) -> Ledger<'a, St
     Ledger::new(&sink.store, &sink.prefix, table)
 }
 
-/// The windows of a table, in no order.
-pub(crate) async fn windows(sink: &Sink, table: &ObjectName) -> Result<Vec<WindowName>> {
-    let folders = sink.store.folders(&ledger(sink, table).keys().windows()).await?;
-    Ok(folders
-        .into_iter()
-        .filter_map(|name| WindowName::try_from(name).ok())
-        .collect())
-}
-
 /// The committed windows of a table, each after the one it goes on from, and then its backfills.
 pub(crate) async fn manifests(sink: &Sink, table: &ObjectName) -> Result<Vec<Manifest>> {
     let ledger = ledger(sink, table);
-    let mut reads = stream::iter(windows(sink, table).await?)
+    let mut reads = stream::iter(ledger.windows().await?)
         .map(|window| {
             let ledger = &ledger;
             async move { ledger.manifest(&window).await }

@@ -136,6 +136,13 @@ impl Terminal {
         }
     }
 
+    /// A document as a line of the result for machines, as an event of this name. Nothing without `--json`.
+    pub(crate) fn named_event(&self, name: &str, document: &impl Serialize) {
+        let mut event = serde_json::json!(document);
+        event["event"] = name.into();
+        self.event(&event);
+    }
+
     /// A document as the result, whether `--json` is there or not.
     pub(crate) fn document(&self, document: &impl Serialize) {
         let text = if self.json {

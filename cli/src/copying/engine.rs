@@ -7,7 +7,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
 use tidemark::ledger::{Lease, Ledger};
 use tidemark::model::budget::{Budget, StoppedTable};
-use tidemark::model::kept::{KeptTable, KeptTables};
+use tidemark::model::kept::KeptTables;
 use tidemark::model::lease::Leases;
 use tidemark::model::lookup::{CopyWindow, EmptyWindow, Note};
 use tidemark::model::names::ObjectName;
@@ -261,8 +261,7 @@ impl<'a> Engine<'a> {
                     report.committed.push(committed);
                 }
                 Ok(WindowOutcome::Stopped(stopped)) => report.stopped.push(stopped),
-                Ok(WindowOutcome::Kept(KeptTable::Busy(busy))) => report.kept.busy.push(busy),
-                Ok(WindowOutcome::Kept(KeptTable::Paused(paused))) => report.kept.paused.push(paused),
+                Ok(WindowOutcome::Kept(kept)) => report.kept.push(kept),
                 Err(error) => {
                     self.give_lease_back(&window.table).await;
                     let failed = failed(window.table.clone(), &error);
@@ -374,7 +373,7 @@ mod tests {
         ]);
         let (source, sink) = (given.source.open().await.unwrap(), given.sink.open().unwrap());
         let (server, sinks) = (source.server(), source.sinks(std::iter::empty()));
-        let watermarks = given.sink.watermarks(&sink, None).unwrap();
+        let watermarks = given.sink.watermarks(&sink, source.writer()).unwrap();
         let parts = Parts {
             source: &server,
             credential: &source.credential,

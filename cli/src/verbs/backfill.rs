@@ -86,8 +86,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
     let server = source.server();
-    let control_table = arguments.sink.control_table()?.map(|_| source.writer());
-    let watermarks = arguments.sink.watermarks(&sink, control_table)?;
+    let watermarks = arguments.sink.watermarks(&sink, source.writer())?;
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
     reach(&source, &server, tell).await?;
     let sinks = source.sinks(spec.sink.iter());
@@ -151,9 +150,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
 }
 
 fn show(backfill: &Backfill, shows_sql: bool, terminal: &Terminal) {
-    let mut event = serde_json::json!(backfill);
-    event["event"] = "to_backfill".into();
-    terminal.event(&event);
+    terminal.named_event("to_backfill", backfill);
     let Backfill {
         table,
         window,

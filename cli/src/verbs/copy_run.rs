@@ -109,7 +109,7 @@ pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<Exi
     tables.sort_by(|one, other| one.table.cmp(&other.table));
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
-    let watermarks = arguments.sink.watermarks(&sink, Some(source.writer()))?;
+    let watermarks = arguments.sink.watermarks(&sink, source.writer())?;
     let sinks = source.sinks(tables.iter().filter_map(|spec| spec.sink.as_ref()));
     let world = World {
         source: &source,

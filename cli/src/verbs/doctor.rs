@@ -65,7 +65,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         bucket::look(sink, &mut findings).await;
         let is_on_server = arguments.sink.control_table()?.is_some();
         if let Some(source) = source.as_ref().filter(|_| server.is_some() || !is_on_server) {
-            let watermarks = arguments.sink.watermarks(sink, Some(source.writer()))?;
+            let watermarks = arguments.sink.watermarks(sink, source.writer())?;
             let stored = stored(&watermarks, &tables).await;
             findings.found("watermarks", stored, |count| format!("{count} of the tables have one"));
         }

@@ -41,11 +41,7 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     let sink = arguments.sink.open()?;
     let table = &arguments.table;
     lake::chosen(&sink, std::slice::from_ref(table)).await?;
-    let server = match arguments.sink.control_table()? {
-        Some(_) => Some(arguments.source.open().await?.writer()),
-        None => None,
-    };
-    let watermarks = arguments.sink.watermarks(&sink, server)?;
+    let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
     match &arguments.window {
         Some(window) => terminal.line(&format!("{table}: window {window} would be given up.")),
         None => match status::pending(&sink, &watermarks, table).await? {
@@ -70,9 +66,7 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     };
     let window = arguments.window.clone();
     let given_up = Box::pin(step::give_up(ports, table, window, RunContext::unbounded())).await?;
-    let mut event = serde_json::json!(given_up);
-    event["event"] = "given_up".into();
-    terminal.event(&event);
+    terminal.named_event("given_up", &given_up);
     terminal.line(&format!(
         "{table}: window {} is given up. {} documents are in {}.",
         given_up.window,

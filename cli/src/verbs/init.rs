@@ -118,9 +118,7 @@ fn from_adf(arguments: &InitArgs, path: &Path, terminal: &Terminal) -> Outcome<E
     let tables = tables_file::tables_of_adf(&document, arguments.sink_secret.as_deref())
         .map_err(|error| error.context(path.display()))?;
     for table in &tables {
-        let mut event = table.clone();
-        event["event"] = "table".into();
-        terminal.event(&event);
+        terminal.named_event("table", table);
     }
     write(arguments, &tables)?;
     terminal.line(&format!("{} has {} tables.", arguments.output.display(), tables.len()));

@@ -81,9 +81,7 @@ pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outco
 }
 
 fn tell(terminal: &Terminal, event: &str, held: &Held) {
-    let mut told = serde_json::json!(held);
-    told["event"] = event.into();
-    terminal.event(&told);
+    terminal.named_event(event, held);
     let before = if held.paused == held.was_paused { " already" } else { "" };
     let now = if held.paused { "paused" } else { "not paused" };
     terminal.line(&format!("{} is {now}{before}.", held.table));

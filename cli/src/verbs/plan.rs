@@ -63,8 +63,7 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
     tables.sort_by(|one, other| one.table.cmp(&other.table));
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
-    let control_table = arguments.sink.control_table()?.map(|_| source.writer());
-    let watermarks = arguments.sink.watermarks(&sink, control_table)?;
+    let watermarks = arguments.sink.watermarks(&sink, source.writer())?;
     let server = source.server();
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
     reach(&source, &server, tell).await?;
@@ -146,7 +145,7 @@ async fn rows_of(server: &Server, spec: &TableSpec, dry_run: &DryRun) -> Option<
             });
             server.count(&rows).await.ok()
         }
-        (Tracking::ChangeTracking(_), Some(old)) if !dry_run.window.as_str().starts_with("reinit-") => {
+        (Tracking::ChangeTracking(_), Some(old)) if !dry_run.window.is_reinit() => {
             let key_columns = server.primary_key(table).await.ok()?;
             let key_columns = key_columns.as_slice();
             let rows = Rows::Changes(Changes {

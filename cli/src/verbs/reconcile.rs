@@ -134,9 +134,7 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
     for spec in &specs {
         terminal.progress(&format!("{}: comparing.", spec.table));
         let reconciled = table(arguments, (&source, &server), &sink, spec, &mut differences).await?;
-        let mut event = serde_json::json!(reconciled);
-        event["event"] = "reconciled".into();
-        terminal.event(&event);
+        terminal.named_event("reconciled", &reconciled);
         if reconciled.differs() {
             class = class.worse(ExitClass::Data);
         }

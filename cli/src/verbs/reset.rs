@@ -38,11 +38,7 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
     if !terminal.is_confirmed("Start over?", arguments.yes) {
         return Ok(ExitClass::Decision);
     }
-    let server = match arguments.sink.control_table()? {
-        Some(_) => Some(arguments.source.open().await?.writer()),
-        None => None,
-    };
-    let watermarks = arguments.sink.watermarks(&sink, server)?;
+    let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
     for table in &tables {
         let ports = StartOverPorts {
             watermarks: &watermarks,
@@ -81,9 +77,7 @@ async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()
 }
 
 fn tell(sink: &Sink, started: &StartedOver, terminal: &Terminal) {
-    let mut event = serde_json::json!(started);
-    event["event"] = "reset".into();
-    terminal.event(&event);
+    terminal.named_event("reset", started);
     let StartedOver {
         table,
         documents,

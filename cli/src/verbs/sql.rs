@@ -12,16 +12,14 @@ use tidemark::model::types::{Column, Form};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
+
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::lake;
 use crate::terminal::Terminal;
 use crate::wiring::sink::{Sink, SinkArgs};
 use crate::wiring::store::Store;
-
-/// The columns that follow those of a tracked table.
-const VERSION: &str = "SYS_CHANGE_VERSION";
-const OPERATION: &str = "SYS_CHANGE_OPERATION";
 
 /// The arguments of `sql`.
 #[derive(Debug, Args)]
@@ -147,7 +145,7 @@ impl<'a> Described<'a> {
             Store::S3(_) => format!("{}/{segment}/", sink.name.trim_end_matches('/')),
         };
         let (order, is_tracked) = match &plan.tracking {
-            Tracking::ChangeTracking(_) => (Some(VERSION.to_owned()), true),
+            Tracking::ChangeTracking(_) => (Some(VERSION_COLUMN.to_owned()), true),
             Tracking::Watermark(tracking) => (plan_column(plan, tracking.column.as_str()), false),
         };
         Self {
@@ -295,12 +293,12 @@ impl<'a> Described<'a> {
         };
         let (name, view) = (self.quoted(&self.name), self.quoted(&format!("{}_current", self.name)));
         let present = if self.is_tracked {
-            let (version, window) = (self.quoted(VERSION), self.window());
+            let (version, window) = (self.quoted(VERSION_COLUMN), self.window());
             // Whatever is older than the last full load, and not in it, was deleted when nobody could see it.
             format!(
                 "\n  AND {} <> 'D'\n  AND {version} >= (SELECT MAX({version}) FROM {schema}{name} WHERE {window} = 'initial' OR \
                  {window} LIKE 'reinit-%')",
-                self.quoted(OPERATION)
+                self.quoted(OPERATION_COLUMN)
             )
         } else {
             String::new()

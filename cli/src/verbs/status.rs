@@ -81,11 +81,7 @@ struct Pending {
 /// Shows how every table is.
 pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
-    let server = match arguments.sink.control_table()? {
-        Some(_) => Some(arguments.source.open().await?.writer()),
-        None => None,
-    };
-    let watermarks = arguments.sink.watermarks(&sink, server)?;
+    let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     let (sink, watermarks) = (&sink, &watermarks);
     let mut reads = stream::iter(tables)

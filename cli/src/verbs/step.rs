@@ -78,7 +78,7 @@ pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<E
     let sink = arguments.sink.open()?;
     let world = World {
         server: source.server(),
-        watermarks: arguments.sink.watermarks(&sink, Some(source.writer()))?,
+        watermarks: arguments.sink.watermarks(&sink, source.writer())?,
         sink: &sink,
         source: &source,
     };

@@ -211,19 +211,13 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
         terminal.event(&json!({"event": "busy", "table": busy.table, "run_id": busy.run_id, "until": busy.until}));
     }
     for paused in &report.kept.paused {
-        let mut event = json!(paused);
-        event["event"] = "paused".into();
-        terminal.event(&event);
+        terminal.named_event("paused", paused);
     }
     for stopped in &report.stopped {
-        let mut event = json!(stopped);
-        event["event"] = "stopped".into();
-        terminal.event(&event);
+        terminal.named_event("stopped", stopped);
     }
     for note in &report.notes {
-        let mut event = json!(note);
-        event["event"] = "note".into();
-        terminal.event(&event);
+        terminal.named_event("note", note);
     }
     for failed in sorted(&report.failed) {
         let code = code_named(&failed.error);

@@ -163,13 +163,14 @@ async fn strangers(sink: &Sink, table: &ObjectName, manifests: &[Manifest]) -> R
         .map(|part| part.key.as_str())
         .collect();
     let committed: HashSet<&str> = manifests.iter().map(|manifest| manifest.window.as_str()).collect();
-    let open: Vec<String> = lake::windows(sink, table)
+    let ledger = lake::ledger(sink, table);
+    let open: Vec<String> = ledger
+        .windows()
         .await?
         .iter()
         .filter(|window| !committed.contains(window.as_str()))
         .map(|window| format!("tidemark_window={window}/"))
         .collect();
-    let ledger = lake::ledger(sink, table);
     let last = manifests
         .iter()
         .map(|manifest| manifest.generation)

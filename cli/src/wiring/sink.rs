@@ -11,6 +11,7 @@ use tidemark_lambda::watermark_store::WatermarkStore;
 use tidemark_sqlserver::control_table::ControlTable;
 use tidemark_sqlserver::session::Server;
 
+use super::source::SourceArgs;
 use super::stack::{self, Control};
 use super::store::Store;
 
@@ -103,14 +104,19 @@ impl SinkArgs {
     }
 
     /// The store of the watermarks: a control table behind `server`, or pointers in the sink.
-    pub(crate) fn watermarks<'a>(&self, sink: &'a Sink, server: Option<Server>) -> Result<Watermarks<'a>> {
-        let (Some(control), Some(server)) = (self.control_table()?, server) else {
-            return Ok(WatermarkStore::Pointers(Pointers::new(&sink.store, &sink.prefix)));
-        };
-        let Control { table, procedure } = control;
-        Ok(WatermarkStore::ControlTable(ControlTable::new(
-            server, table, procedure,
-        )))
+    pub(crate) fn watermarks<'a>(&self, sink: &'a Sink, server: Server) -> Result<Watermarks<'a>> {
+        Ok(match self.control_table()? {
+            Some(control) => control.store(server),
+            None => pointers(sink),
+        })
+    }
+
+    /// The same, for who needs the server for a control table and for nothing else: without one it is not asked for.
+    pub(crate) async fn watermarks_alone<'a>(&self, sink: &'a Sink, source: &SourceArgs) -> Result<Watermarks<'a>> {
+        Ok(match self.control_table()? {
+            Some(control) => control.store(source.open().await?.writer()),
+            None => pointers(sink),
+        })
     }
 
     /// The control table, if the watermarks are in one.
@@ -127,6 +133,16 @@ impl SinkArgs {
             procedure,
         }))
     }
+}
+
+impl Control {
+    fn store<'a>(self, server: Server) -> Watermarks<'a> {
+        WatermarkStore::ControlTable(ControlTable::new(server, self.table, self.procedure))
+    }
+}
+
+fn pointers(sink: &Sink) -> Watermarks<'_> {
+    WatermarkStore::Pointers(Pointers::new(&sink.store, &sink.prefix))
 }
 
 fn folder_of(name: &str) -> Result<&str> {

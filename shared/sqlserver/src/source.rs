@@ -18,6 +18,7 @@ use tidemark::ports::source::{
 
 use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
+pub use crate::statements::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
 use crate::statements::watermark::RowVersions;
 use crate::statements::{self, Statement, watermark};
 use crate::types::{HeldBack, SqlType, ValueText, value_text};

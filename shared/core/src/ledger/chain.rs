@@ -42,15 +42,19 @@ struct Followed {
 }
 
 impl<S: ReadObjects> Ledger<'_, S> {
-    /// The names of the folders of the table's ledger: of its windows, all of them.
-    pub async fn folders(&self) -> Result<Vec<String>> {
-        self.store.folders(&self.keys.windows()).await
+    /// The names of the windows that have a folder in the table's ledger, sorted as keys are.
+    pub async fn windows(&self) -> Result<Vec<WindowName>> {
+        self.windows_below(&self.keys.windows()).await
+    }
+
+    async fn windows_below(&self, prefix: &str) -> Result<Vec<WindowName>> {
+        let folders = self.store.folders(prefix).await?.into_iter();
+        Ok(folders.filter_map(|name| WindowName::try_from(name).ok()).collect())
     }
 
     /// The row of the control table, when the table was configured to have a name of its own there.
     pub async fn watermark_name(&self) -> Result<Option<String>> {
-        let names = self.folders().await?.into_iter().rev();
-        for window in names.filter_map(|name| WindowName::try_from(name).ok()) {
+        for window in self.windows().await?.into_iter().rev() {
             if let Some(plan) = self.plan(&window).await? {
                 return Ok(plan.watermark_name);
             }
@@ -60,8 +64,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
 
     /// The plans of the full loads that took the place of other windows.
     pub async fn reinits(&self) -> Result<Vec<Plan>> {
-        let folders = self.store.folders(&self.keys.reinits()).await?;
-        let expired = folders.into_iter().filter_map(|name| WindowName::try_from(name).ok());
+        let expired = self.windows_below(&self.keys.reinits()).await?;
         let mut plans = stream::iter(expired)
             .map(|expired| async move { self.plan(&WindowName::reinit(&expired)).await })
             .buffered(AT_ONCE);
@@ -82,12 +85,9 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// Reads every manifest: for when nothing says where the chain starts. Errors: `LedgerInvalid` when there are several
     /// chains, because no one but the user knows which is the table's present history.
     pub async fn only_chain_end(&self) -> Result<Option<ChainEnd>> {
-        let folders = self.folders().await?;
-        let names = folders
-            .into_iter()
-            .filter_map(|folder| WindowName::try_from(folder).ok())
-            .filter(|window| window.backfill_number().is_none());
-        let mut manifests = stream::iter(names)
+        let windows = self.windows().await?.into_iter();
+        let in_chain = windows.filter(|window| window.backfill_number().is_none());
+        let mut manifests = stream::iter(in_chain)
             .map(|window| async move { Ok(self.manifest(&window).await?.map(|manifest| (window, manifest))) })
             .buffered(AT_ONCE);
         let mut committed = HashMap::new();

@@ -40,9 +40,9 @@ pub struct KeptTables {
 }
 
 impl KeptTables {
-    /// Adds a table that `keeper` keeps.
-    pub fn add(&mut self, table: ObjectName, keeper: Keeper) {
-        match KeptTable::new(table, keeper) {
+    /// Adds a table.
+    pub fn push(&mut self, kept: KeptTable) {
+        match kept {
             KeptTable::Busy(busy) => self.busy.push(busy),
             KeptTable::Paused(paused) => self.paused.push(paused),
         }

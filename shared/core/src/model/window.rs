@@ -9,6 +9,8 @@ use crate::model::watermark::Watermark;
 
 /// Bytes of a window's name at most.
 const MAX_BYTES: usize = 100;
+/// What the name of a full load in place of another window begins with.
+const REINIT: &str = "reinit-";
 /// What the name of a backfill begins with.
 const BACKFILL: &str = "backfill-";
 
@@ -39,7 +41,13 @@ impl WindowName {
     /// The window of a full load that is copied in place of window `expired`.
     #[must_use]
     pub fn reinit(expired: &Self) -> Self {
-        Self(format!("reinit-{expired}"))
+        Self(format!("{REINIT}{expired}"))
+    }
+
+    /// Whether this is a full load in place of another window.
+    #[must_use]
+    pub fn is_reinit(&self) -> bool {
+        self.0.starts_with(REINIT)
     }
 
     /// The backfill of this number, from 1.
@@ -142,7 +150,7 @@ impl TryFrom<String> for WindowName {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {
-        let kind = text.trim_start_matches("reinit-");
+        let kind = text.trim_start_matches(REINIT);
         let is_backfill = Self(text.clone()).backfill_number().is_some();
         let is_one = kind == "initial" || kind.starts_with("from-") || is_backfill;
         if !is_one || text.len() > MAX_BYTES || !text.chars().all(is_safe) {

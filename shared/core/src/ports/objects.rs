@@ -69,6 +69,16 @@ pub struct Upload {
     pub token: String,
 }
 
+impl From<&UploadedObject> for Upload {
+    fn from(uploaded: &UploadedObject) -> Self {
+        Self {
+            key: uploaded.key.clone(),
+            id: uploaded.upload_id.clone(),
+            token: uploaded.token.clone(),
+        }
+    }
+}
+
 /// Uploading a part: nothing is visible until the upload is completed (W3).
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait UploadObjects {

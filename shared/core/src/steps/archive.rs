@@ -8,7 +8,6 @@ use crate::model::hold::{GIVE_UP, Hold, RESET};
 use crate::model::lease::{Keeper, Leases};
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
-use crate::model::record::Record;
 use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, UploadObjects};
 use crate::steps::context::RunContext;
@@ -134,8 +133,8 @@ where
         let Decided::Record(record) = &state.decided else {
             continue;
         };
-        let Some(upload) = upload_of(record) else { continue };
-        store.abort(&upload).await?;
+        let Some(upload) = record.upload() else { continue };
+        store.abort(&Upload::from(upload)).await?;
         // After the abort: now it is visible for good, or never will be.
         let key = ledger.keys().part(plan, &state.id);
         if upload.key == key && store.size(&key).await?.is_some() {
@@ -143,15 +142,6 @@ where
         }
     }
     Ok(visible)
-}
-
-fn upload_of(record: &Record) -> Option<Upload> {
-    let upload = record.upload()?;
-    Some(Upload {
-        key: upload.key.clone(),
-        id: upload.upload_id.clone(),
-        token: upload.token.clone(),
-    })
 }
 
 fn foreign(key: &str) -> Error {

@@ -175,10 +175,7 @@ where
 async fn next<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<(WindowName, Vec<Plan>)> {
     let mut last = 0;
     let mut begun = Vec::new();
-    for folder in ledger.folders().await? {
-        let Ok(window) = WindowName::try_from(folder) else {
-            continue;
-        };
+    for window in ledger.windows().await? {
         let Some(number) = window.backfill_number() else {
             continue;
         };

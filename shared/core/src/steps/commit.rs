@@ -111,10 +111,8 @@ where
         // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
         // visible without one.
         let late_rows = self.late_rows(rows).await;
-        if !plan.slices.is_empty() {
-            // A plan that was given up meanwhile makes nothing visible.
-            ledger.check_current(plan).await?;
-        }
+        // A plan that was given up meanwhile makes nothing visible.
+        self.check_current().await?;
         let Completion { parts, expired } = self.complete(&records).await?;
         if !expired.is_empty() {
             return Ok(Commit::Waits(Missing {
@@ -133,10 +131,8 @@ where
                 CopiedRows::Parts(parts)
             }
         };
-        if !plan.slices.is_empty() {
-            // Completing takes its time.
-            ledger.check_current(plan).await?;
-        }
+        // Completing takes its time.
+        self.check_current().await?;
         if !plan.is_backfill() {
             ledger.leave_columns(plan).await?;
         }
@@ -227,6 +223,14 @@ where
                 None
             }
         }
+    }
+
+    /// Checks that the plan is still that of its window. One without slices makes nothing visible, and is not read again.
+    async fn check_current(&self) -> Result<()> {
+        if self.plan.slices.is_empty() {
+            return Ok(());
+        }
+        self.ledger.check_current(self.plan).await
     }
 
     /// The manifest another run wrote meanwhile. When there is none but the window after this one is committed, the window

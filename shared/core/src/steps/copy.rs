@@ -310,11 +310,7 @@ impl Copying<'_> {
             malformed_texts,
             upload,
         } = upload.await?;
-        let own = upload.as_ref().map(|upload| Upload {
-            key: upload.key.clone(),
-            id: upload.upload_id.clone(),
-            token: upload.token.clone(),
-        });
+        let own = upload.as_ref().map(Upload::from);
         let decision = upload.map_or(Decision::Empty, |upload| Decision::Uploaded { rows, upload });
         let own_record = Record::new(self.attempt, decision, self.run_id).with_malformed_texts(malformed_texts);
         let record = ledger.decide(own_record).await?;

@@ -4,7 +4,7 @@ use futures::stream::{self, StreamExt};
 
 use crate::error::Result;
 use crate::ledger::AT_ONCE;
-use crate::model::kept::KeptTables;
+use crate::model::kept::{KeptTable, KeptTables};
 use crate::model::lease::Keeper;
 use crate::model::names::ObjectName;
 use crate::steps::tables::FailedTable;
@@ -35,7 +35,7 @@ pub(super) async fn leave(
     };
     while let Some((failed, keeper)) = asked.next().await {
         match keeper {
-            Some(paused @ Keeper::Paused { .. }) => leaving.kept.add(failed.table, paused),
+            Some(paused @ Keeper::Paused { .. }) => leaving.kept.push(KeptTable::new(failed.table, paused)),
             _ => leaving.failed.push(failed),
         }
     }

@@ -174,7 +174,7 @@ enum Next {
     Copy(CopyWindow),
     Empty(EmptyWindow),
     DryRun(DryRun),
-    KeptBy(ObjectName, Keeper),
+    Kept(KeptTable),
 }
 
 /// A table that is planned.
@@ -200,7 +200,7 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
             Next::Copy(window) => answer.windows.push(window),
             Next::Empty(window) => answer.empty.push(window),
             Next::DryRun(plan) => answer.dry_run.push(plan),
-            Next::KeptBy(table, keeper) => answer.kept.add(table, keeper),
+            Next::Kept(kept) => answer.kept.push(kept),
         }
         answer.notes.extend(note);
     }
@@ -358,9 +358,9 @@ where
 
     /// Nothing to copy for this run.
     fn kept_by(&self, keeper: Keeper) -> Next {
-        let table = self.table.spec.table.clone();
-        KeptTable::new(table.clone(), keeper.clone()).tell();
-        Next::KeptBy(table, keeper)
+        let kept = KeptTable::new(self.table.spec.table.clone(), keeper);
+        kept.tell();
+        Next::Kept(kept)
     }
 
     /// Nothing to copy; but a pointer that lags behind a committed window still has to move.

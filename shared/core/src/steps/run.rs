@@ -147,8 +147,7 @@ where
             match self.copy_window(run_id, &of_run, window.slices).await? {
                 WindowOutcome::Committed(committed) => outcome.committed.push(committed),
                 WindowOutcome::Stopped(stopped) => outcome.stopped.push(stopped),
-                WindowOutcome::Kept(KeptTable::Busy(busy)) => outcome.kept.busy.push(busy),
-                WindowOutcome::Kept(KeptTable::Paused(paused)) => outcome.kept.paused.push(paused),
+                WindowOutcome::Kept(kept) => outcome.kept.push(kept),
             }
         }
         Ok(outcome)

@@ -13,7 +13,6 @@ use crate::model::hold::{Begun, Hold, RESET};
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
 use crate::model::watermark::WatermarkKey;
-use crate::model::window::WindowName;
 use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use crate::ports::watermarks::ClearWatermarks;
@@ -167,9 +166,7 @@ where
 
 /// The plans of the table. One that cannot be read is a reason to start over, and none against it.
 async fn plans<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<Vec<Plan>> {
-    let folders = ledger.folders().await?.into_iter();
-    let windows = folders.filter_map(|folder| WindowName::try_from(folder).ok());
-    let mut read = stream::iter(windows)
+    let mut read = stream::iter(ledger.windows().await?)
         .map(|window| async move { ledger.plan(&window).await })
         .buffered(AT_ONCE);
     let mut plans = Vec::new();

@@ -13,9 +13,9 @@ use super::{Query, Quoted, Statement, Values, key_conditions, selected, where_ke
 use crate::types::SqlType;
 
 /// The column that says at which version a row was changed last, in every file.
-pub(crate) const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
+pub const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
 /// The column that says how: `I`, `U` or `D`.
-pub(crate) const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
+pub const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
 
 /// One row: the version of the database, the least valid one of the table, and that at which its tracking began; NULL
 /// when it is not tracked.
