@@ -201,6 +201,12 @@ pub(crate) fn timestamp() -> String {
     now.format(format).unwrap_or_default()
 }
 
+/// So many of something, as it is said: `1 row`, `2,000 rows`.
+pub(crate) fn count(value: u64, what: &str) -> String {
+    let plural = if value == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", number(value))
+}
+
 /// A number with its thousands apart.
 pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();

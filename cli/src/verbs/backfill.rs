@@ -17,7 +17,7 @@ use crate::copying::reach;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::tables_file;
-use crate::terminal::{Terminal, number};
+use crate::terminal::{Terminal, count};
 use crate::wiring::sink::SinkArgs;
 use crate::wiring::source::SourceArgs;
 
@@ -166,9 +166,9 @@ fn show(backfill: &Backfill, shows_sql: bool, terminal: &Terminal) {
         .map(ToString::to_string)
         .unwrap_or_default();
     terminal.line(&format!(
-        "{table}: {} rows from {from} to {new_watermark}, in {} slices, as window {window}.",
-        number(*rows),
-        slices.len()
+        "{table}: {} from {from} to {new_watermark}, in {}, as window {window}.",
+        count(*rows, "row"),
+        count(slices.len() as u64, "slice")
     ));
     terminal.line(&format!(
         "They replace the rows of this interval in windows up to {through}. Files that are there stay as they are, and no \

@@ -9,7 +9,7 @@ use tidemark::steps::start_over::{StartOverPorts, StartedOver, start_over};
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::lake;
-use crate::terminal::{Terminal, bytes, number};
+use crate::terminal::{Terminal, bytes, count};
 use crate::wiring::sink::{Sink, SinkArgs};
 use crate::wiring::source::SourceArgs;
 
@@ -67,10 +67,11 @@ async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()
         "event": "to_reset", "table": table, "windows": manifests.len(), "files": files, "rows": rows, "bytes": size,
     }));
     terminal.line(&format!(
-        "{table}: {} windows, {files} files, {} rows, {}. All of it goes into the archive, its watermark is taken away, and the \
-         next run loads the table in full.",
-        manifests.len(),
-        number(rows),
+        "{table}: {}, {}, {}, {}. All of it goes into the archive, its watermark is taken away, and the next run loads the table in \
+         full.",
+        count(manifests.len() as u64, "window"),
+        count(files, "file"),
+        count(rows, "row"),
         bytes(size)
     ));
     Ok(())
@@ -85,7 +86,9 @@ fn tell(sink: &Sink, started: &StartedOver, terminal: &Terminal) {
         ..
     } = started;
     terminal.line(&format!(
-        "{table} is started over: {objects} files and {documents} documents are in {}.",
+        "{table} is started over: {} and {} are in {}.",
+        count(*objects as u64, "file"),
+        count(*documents as u64, "document"),
         lake::archive(sink, table, &started.archive)
     ));
 }
