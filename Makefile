@@ -72,6 +72,11 @@ verify: $(RUN_STAMP) ## Holds the files of a sink against their manifests, witho
 	@: $${PREFIX:?is missing: make verify PREFIX=tidemark BUCKET=name}
 	@$(PYTHON) -m verify "$$PREFIX" $(if $(BUCKET),--bucket "$(BUCKET)")
 
+.PHONY: sql
+#: FILE=statements.sql (standard input), with GO between batches; TIDEMARK_SOURCE and TIDEMARK_PASSWORD say where the server is
+sql: $(RUN_STAMP) ## Runs statements on your server, where you have no client for it
+	@$(PYTHON) -m local.statements "$(or $(FILE),-)"
+
 ##@ Read about it, and write about it
 .PHONY: docs
 docs: $(DOCS_STAMP) ## The site of the documentation, in target/docs, with every link checked

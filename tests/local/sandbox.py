@@ -111,6 +111,14 @@ def run_batches(login: Login, batches: Sequence[str]) -> None:
             cursor.execute(batch)
 
 
+def run_script(login: Login, batches: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Runs batches on any server, each committed by itself, and gives the rows that they answer with."""
+    with _connect(login) as connection, connection.cursor() as cursor:
+        for batch in batches:
+            cursor.execute(batch)
+            yield from (tuple(row) for row in (cursor.fetchall() if cursor.description else ()))
+
+
 def run_query(login: Login, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """The rows of one SELECT on any server."""
     with _connect(login) as connection, connection.cursor() as cursor:
