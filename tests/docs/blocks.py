@@ -5,7 +5,8 @@ A fence is a language and tags: ```` ```console run ````. The tests know these:
 * `json`: it is JSON. `json tables` is a whole tables.json, `json entry` one table of it, `json secret` the secret of a
   server, and `json tables file` is written to tables.json where the page is run
 * `console`: lines with `$ ` are commands, whose verbs, options, targets and packages exist. `console run` is run
-* `sql run` is run on the stand-in, `sql duckdb` and `sql duckdb run` by DuckDB
+* `sql run` is run on the stand-in, `sql duckdb` and `sql duckdb run` by DuckDB. `sql tutorial` is what a script of
+  tests/tutorials has
 * `yaml parameters`: parameters of the template with values that it takes
 * `text output` and `text rows` are what the block before writes; `…` stands for anything
 * `text`: nothing is claimed of it

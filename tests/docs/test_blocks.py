@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from docs.blocks import ROOT, Block, every
+from local import many_tables
 from local.stack import BINARIES
 
 BLOCKS = every()
@@ -46,7 +47,7 @@ def test_a_block_that_is_not_checked_says_so(block: Block) -> None:
     is_checked = {
         "json": True,
         "console": all(_program(command) in SHELL | {"tidemark", "make", "cargo"} for command in block.commands()),
-        "sql": bool(block.tags & {"run", "duckdb"}),
+        "sql": bool(block.tags & {"run", "duckdb", "tutorial"}),
         "yaml": "parameters" in block.tags,
         "text": True,
     }.get(block.language, False)
@@ -54,6 +55,14 @@ def test_a_block_that_is_not_checked_says_so(block: Block) -> None:
     assert is_checked or "run" not in block.tags
     if block.language == "console":
         assert block.commands(), f"{block}: no line begins with '$ '"
+
+
+def test_the_tutorial_of_many_tables_has_the_statements_that_the_tests_run() -> None:
+    """In their order, from the source to the second run: tests/e2e/test_sql_sink.py runs them."""
+    found = [block.text for block in BLOCKS if block.language == "sql" and "tutorial" in block.tags]
+    batches = [batch for text in found for batch in text.split("GO\n")]
+    scripts = [*many_tables.SOURCE, *many_tables.DESTINATION, *many_tables.CHANGES]
+    assert [batch.split() for batch in batches] == [batch.split() for batch in scripts]
 
 
 @pytest.mark.parametrize("block", _of("json"))
