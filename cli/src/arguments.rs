@@ -1,4 +1,4 @@
-//! What is typed.
+//! This module has the arguments that a person types.
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -7,7 +7,7 @@ use crate::failure::Outcome;
 use crate::terminal::Terminal;
 use crate::{tables_file, verbs};
 
-/// The version and the commit it was built from.
+/// This is the version, and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TIDEMARK_COMMIT"), ")");
 
 /// Copies what changed in SQL Server tables since the last run to S3 or to a folder.
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 usage or input, 2 try again, 3 data is not as it must be, 4 schema drift, \
                           5 a person must decide, 6 bug, 130 interrupted.";
 
-/// The verbs.
+/// These are the verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Reads the catalog and proposes tables.json, with reasons
@@ -52,9 +52,9 @@ pub(crate) enum Verb {
     Reset(verbs::reset::ResetArgs),
     /// Gives up a window that is frozen and cannot be copied
     GiveUp(verbs::give_up::GiveUpArgs),
-    /// Lets no run work on tables until they are resumed
+    /// Pauses tables: no run copies them until you resume them
     Pause(verbs::pause::PauseArgs),
-    /// Lets runs work on paused tables again
+    /// Resumes paused tables
     Resume(verbs::pause::ResumeArgs),
     /// Checks the files of a sink against its manifests
     Verify(verbs::verify::VerifyArgs),
@@ -73,7 +73,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// Does what is asked for.
+    /// Does what the arguments ask for.
     pub(crate) async fn run(&self, terminal: &Terminal) -> Outcome<ExitClass> {
         match self {
             Verb::Run(run) => verbs::copy_run::run(run, terminal).await,

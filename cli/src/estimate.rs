@@ -1,4 +1,5 @@
-//! What a copy will take, roughly: so that somebody who is about to start one is not surprised. Every figure is an estimate.
+//! This module says roughly what a copy will take, so that nobody who starts one is surprised. Every figure is an
+//! estimate.
 
 use serde::Serialize;
 
@@ -23,7 +24,7 @@ const USD_PER_WRITE: f64 = 0.000_005;
 const PIECE_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
 const WRITES_OF_A_SLICE: f64 = 4.0;
 
-/// What a window will take.
+/// This is what a window will take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Estimate {
     /// Bytes of its rows on the server.

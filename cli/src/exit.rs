@@ -1,4 +1,4 @@
-//! How the command ends: a class for whoever called it, and what a person does about it.
+//! This module says how the command ends: with a class for the caller, and with advice for a person.
 
 use std::process::ExitCode;
 
@@ -7,9 +7,9 @@ use tidemark::error::ErrorCode;
 /// The class of an outcome, which is the exit code. Schedulers act on it: only class 2 is worth a further try by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitClass {
-    /// Everything that was asked for is done.
+    /// The command has done everything that it was asked for.
     Done = 0,
-    /// What was given is not usable: an argument, tables.json, an address, a login, a right.
+    /// Something that was given is not usable: an argument, tables.json, an address, a login, or a right.
     Input = 1,
     /// The same command may succeed later without anybody changing anything.
     TryAgain = 2,
@@ -17,16 +17,16 @@ pub(crate) enum ExitClass {
     Data = 3,
     /// The columns of a table are no longer those of its last window.
     SchemaDrift = 4,
-    /// A person must decide how it goes on.
+    /// A person must decide how to go on.
     Decision = 5,
-    /// A bug in Tidemark.
+    /// It is a bug in Tidemark.
     Bug = 6,
-    /// Somebody interrupted the command, as shells count it.
+    /// Somebody interrupted the command. This is the number that shells use.
     Interrupted = 130,
 }
 
 impl ExitClass {
-    /// The class of an error. The one place where codes become classes.
+    /// Returns the class of an error. Codes become classes only here.
     pub(crate) const fn of(code: ErrorCode) -> Self {
         match code {
             ErrorCode::SourceUnavailable | ErrorCode::SinkUnavailable | ErrorCode::WatermarkStoreUnavailable => {
@@ -48,7 +48,7 @@ impl ExitClass {
         }
     }
 
-    /// Which of two counts when both happened in one run: what needs a person most.
+    /// Returns which of two classes counts when both happened in one run: the one that needs a person most.
     pub(crate) const fn worse(self, other: Self) -> Self {
         if self.weight() >= other.weight() { self } else { other }
     }
@@ -73,38 +73,44 @@ impl From<ExitClass> for ExitCode {
     }
 }
 
-/// The code of this name, as the answers of steps carry it.
+/// Returns the code of this name, as the answers of steps have it.
 pub(crate) fn code_named(name: &str) -> ErrorCode {
     let mut codes = ErrorCode::ALL.into_iter();
     codes.find(|code| code.name() == name).unwrap_or(ErrorCode::Internal)
 }
 
-/// What a person does about an error of this code.
+/// Says what a person does about an error of this code.
 pub(crate) const fn advice(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::SourceUnavailable => "Check that the server is up and can be reached, and run the command again.",
         ErrorCode::SinkUnavailable => "Check the sink, and run the command again.",
         ErrorCode::WatermarkStoreUnavailable => "Check the server of the control table, and run the command again.",
-        ErrorCode::InvalidInput => "Correct what was given.",
-        ErrorCode::InvalidConfig => "Correct the setting that is named.",
+        ErrorCode::InvalidInput => "Correct what you gave.",
+        ErrorCode::InvalidConfig => "Correct the setting that the message names.",
         ErrorCode::SourceRejected => {
-            "Check the login, its rights, and the names. `tidemark doctor` says what is missing."
+            "Check the login, its rights, the certificate, or the name that the message is about. `tidemark doctor` looks at all of them."
         }
         ErrorCode::UnsupportedType => "Leave the column out with `exclude`, or choose another watermark.",
         ErrorCode::SchemaMismatch => {
-            "Look at what changed, and set `on_schema_change` to `continue` if it may go on so."
+            "Look at what changed. Put it back, or set `on_schema_change` to `reload` or `continue`."
         }
-        ErrorCode::SinkRejected => "Give the user of this command the right to read and write the sink.",
+        ErrorCode::SinkRejected => {
+            "Correct what the sink refuses: your right to read and write there, its policy, or its lifecycle rule."
+        }
         ErrorCode::WatermarkRejected => {
             "Check the control table, its procedure, and the login's rights to both. infra/sql/control-table.sql makes them, and \
              infra/sql/grants.sql grants the rights. Without --watermark-table the watermarks are kept in the sink, and need neither."
         }
-        ErrorCode::WatermarkConflict => "Decide which watermark holds, and set the store to it.",
-        ErrorCode::WatermarkRegression => "Decide whether the restored source is a new history of the table.",
+        ErrorCode::WatermarkConflict => "Decide which watermark is right, and set the store to it.",
+        ErrorCode::WatermarkRegression => {
+            "Find out whether the source was restored or replaced. If it was, `tidemark reset` starts the table over."
+        }
         ErrorCode::ChangeTrackingInvalid => {
             "Switch change tracking on, grant the right to it, or load the table again."
         }
-        ErrorCode::LedgerInvalid => "Restore the object that is named. `tidemark verify` lists all that differ.",
+        ErrorCode::LedgerInvalid => {
+            "Restore the object that the message names. `tidemark verify` lists all that differ."
+        }
         ErrorCode::DeadlineExceeded => "Index the watermark column, or copy fewer columns or smaller slices.",
         ErrorCode::Internal => "This is a bug in Tidemark: please report it with this message.",
     }

@@ -1,4 +1,4 @@
-//! What goes wrong in the command: an error of the core, or a file with mistakes, all of them.
+//! This module has what goes wrong in the command: an error of the core, or all mistakes of a file.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use tidemark::error::Error;
 use crate::exit::{ExitClass, advice};
 use crate::terminal::Terminal;
 
-/// A mistake in the file.
+/// This is a mistake in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    /// Where: `tables[27].tracking`.
+    /// The mistake is here, for example `tables[27].tracking`.
     pub(crate) path: String,
-    /// The table's name, where it has one.
+    /// This is the table's name, where it has one.
     pub(crate) table: Option<String>,
-    /// What was found, and what is allowed.
+    /// This says what was found, and what is allowed.
     pub(crate) message: String,
 }
 
@@ -30,16 +30,16 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Why a verb could not do what it was asked for.
+/// This says why a verb could not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// This happened.
+    /// This error happened.
     Error(Error),
     /// The file with the tables has these mistakes.
     Mistakes(PathBuf, Vec<Mistake>),
 }
 
-/// The result of what a verb does.
+/// This is the result of what a verb does.
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
 impl From<Error> for Failure {
@@ -49,7 +49,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// Tells of it, and says how the command ends.
+    /// Tells of the failure, and says how the command ends.
     pub(crate) fn tell(&self, terminal: &Terminal) -> ExitClass {
         match self {
             Self::Error(error) => {

@@ -1,4 +1,5 @@
-//! The keys of a table's files against those of its source, in slices by hash: neither side is ever in memory whole.
+//! This module compares the keys of a table's files with those of its source, in slices by hash. Neither side is ever
+//! in memory as a whole.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,12 +24,12 @@ use crate::lake;
 use crate::wiring::sink::Sink;
 use crate::wiring::source::Source;
 
-/// Keys of one slice in memory, about: some hundred megabytes of them.
+/// About so many keys of one slice are in memory, which takes some hundred megabytes.
 const KEYS_AT_ONCE: u64 = 2_000_000;
 /// The columns of a tracked table's files that describe the change: its version, and what it was.
 const OF_CHANGES: [&str; 2] = [VERSION_COLUMN, OPERATION_COLUMN];
 
-/// On which side a key is alone.
+/// A key is on one side alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Side {
@@ -38,20 +39,20 @@ pub(crate) enum Side {
     Files,
 }
 
-/// What a comparison came to.
+/// This is what a comparison came to.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Compared {
-    /// Rows of the source up to the last window.
+    /// The source has so many rows up to the last window.
     pub(crate) rows: u64,
-    /// Those of which the files have no such version.
+    /// The files do not have the version of so many of them.
     pub(crate) missing: u64,
-    /// Keys of a tracked table that the files have and the source has not.
+    /// The files of a tracked table have so many keys that the source does not have.
     pub(crate) surplus: u64,
-    /// How often both sides were read.
+    /// Both sides were read so often.
     pub(crate) slices: u64,
 }
 
-/// A comparison of one table.
+/// This is a comparison of one table.
 #[derive(Clone, Copy)]
 pub(crate) struct Comparison<'a> {
     /// Reads the rows.

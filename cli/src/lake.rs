@@ -1,4 +1,4 @@
-//! What the ledger of a sink says, read and never changed.
+//! This module reads what the ledger of a sink says. It never changes it.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use tidemark::ports::objects::ReadObjects;
 use crate::wiring::sink::Sink;
 use crate::wiring::store::Store;
 
-/// The tables that a sink has a ledger of, in order.
+/// Returns the tables that a sink has a ledger of, in order.
 pub(crate) async fn tables(sink: &Sink) -> Result<Vec<ObjectName>> {
     let separator = if sink.prefix.is_empty() { "" } else { "/" };
     let root = format!("{}{separator}_ledger/", sink.prefix);
@@ -63,7 +63,7 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
     Ok(None)
 }
 
-/// Those of the given tables, or all.
+/// Returns the given tables, or all tables.
 pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<ObjectName>> {
     let all = tables(sink).await?;
     for table in given {
@@ -91,7 +91,7 @@ pub(crate) fn archive(sink: &Sink, table: &ObjectName, folder: &str) -> String {
     format!("{place}/_archive/{}/{folder}", table_segment(table))
 }
 
-/// The ledger of a table.
+/// Returns the ledger of a table.
 pub(crate) fn ledger<'a>(sink: &'a Sink, table: &'a ObjectName) -> Ledger<'a, Store> {
     Ledger::new(&sink.store, &sink.prefix, table)
 }

@@ -1,4 +1,4 @@
-//! The command `tidemark`: a whole run on any machine, and every question an operator has.
+//! This is the command `tidemark`. It does a whole run on any machine, and answers the questions of an operator.
 //!
 //! `arguments` is what is typed; one file in `verbs` is one verb; `wiring` makes ports of arguments; `copying` drives the
 //! steps of the core; `terminal` is the one place that writes; `exit` says how the command ends.
@@ -26,7 +26,7 @@ use self::exit::ExitClass;
 use self::terminal::Terminal;
 use self::wiring::stack;
 
-/// How long work on the disk that nobody waits for any more may go on.
+/// Work on the disk that nobody waits for any more may go on for this long.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! The one place that writes: results to standard output, everything else to standard error.
+//! This is the one place that writes. Results go to standard output, and everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -11,31 +11,31 @@ use time::OffsetDateTime;
 /// The width of what is no terminal: what fits a terminal of the usual width fits a log as well.
 const WIDTH: usize = 80;
 
-/// Where a verb writes to.
+/// A verb writes to this.
 #[derive(Debug, Clone)]
 pub(crate) struct Terminal {
-    /// Whether results are lines of JSON.
+    /// Results are lines of JSON, or not.
     json: bool,
-    /// Whether somebody watches standard error.
+    /// Somebody watches standard error, or not.
     is_watched: bool,
-    /// Columns of the terminal.
+    /// The terminal has so many columns.
     width: usize,
     bad: Style,
     good: Style,
     faint: Style,
 }
 
-/// How the cells of a column stand.
+/// The cells of a column stand like this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// Text.
+    /// They are text.
     Left,
-    /// Numbers.
+    /// They are numbers.
     Right,
 }
 
 impl Terminal {
-    /// The process's own.
+    /// Returns the terminal of this process.
     pub(crate) fn new(json: bool) -> Self {
         let error = Term::stderr();
         let width = Term::stdout().size_checked().or_else(|| error.size_checked());
@@ -54,32 +54,32 @@ impl Terminal {
         }
     }
 
-    /// Whether somebody watches.
+    /// Says whether somebody watches.
     pub(crate) const fn is_watched(&self) -> bool {
         self.is_watched
     }
 
-    /// Whether results are lines of JSON.
+    /// Says whether results are lines of JSON.
     pub(crate) const fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Columns of the terminal.
+    /// Returns the columns of the terminal.
     pub(crate) const fn width(&self) -> usize {
         self.width
     }
 
-    /// What went wrong.
+    /// Writes what went wrong.
     pub(crate) fn error(&self, text: &str) {
         self.say(&format!("{} {text}", self.bad.apply_to("error:")));
     }
 
-    /// What a person does about it.
+    /// Writes what a person does about it.
     pub(crate) fn note(&self, text: &str) {
         self.say(&format!("  {}", self.faint.apply_to(text)));
     }
 
-    /// Something that has happened, on standard error; with the time where nobody watches.
+    /// Writes something that has happened to standard error, with the time where nobody watches.
     pub(crate) fn progress(&self, text: &str) {
         if self.is_watched {
             self.say(text);
@@ -88,13 +88,14 @@ impl Terminal {
         }
     }
 
-    /// A line on standard error.
+    /// Writes a line to standard error.
     pub(crate) fn say(&self, text: &str) {
         // Whoever closed it does not want to hear it.
         drop(writeln!(io::stderr().lock(), "{text}"));
     }
 
-    /// Whether what was shown is to be done: somebody said so beforehand, or says so now. Where nobody can be asked, it is not.
+    /// Says whether what was shown is to be done. Somebody said so before, or says so now. Where nobody can be asked,
+    /// it is not done.
     pub(crate) fn is_confirmed(&self, question: &str, yes: bool) -> bool {
         if yes {
             return true;
@@ -122,28 +123,29 @@ impl Terminal {
         }
     }
 
-    /// A line of the result for people. Nothing with `--json`.
+    /// Writes a line of the result for people. With `--json` it writes nothing.
     pub(crate) fn line(&self, text: &str) {
         if !self.json {
             print(text);
         }
     }
 
-    /// A line of the result for machines. Nothing without `--json`.
+    /// Writes a line of the result for machines. Without `--json` it writes nothing.
     pub(crate) fn event(&self, event: &impl Serialize) {
         if self.json {
             print(&serde_json::to_string(event).unwrap_or_default());
         }
     }
 
-    /// A document as a line of the result for machines, as an event of this name. Nothing without `--json`.
+    /// Writes a document as a line of the result for machines, as an event of this name. Without `--json` it writes
+    /// nothing.
     pub(crate) fn named_event(&self, name: &str, document: &impl Serialize) {
         let mut event = serde_json::json!(document);
         event["event"] = name.into();
         self.event(&event);
     }
 
-    /// A document as the result, whether `--json` is there or not.
+    /// Writes a document as the result, with `--json` or without.
     pub(crate) fn document(&self, document: &impl Serialize) {
         let text = if self.json {
             serde_json::to_string(document)
@@ -153,12 +155,12 @@ impl Terminal {
         print(&text.unwrap_or_default());
     }
 
-    /// Text as the result, as it is.
+    /// Writes text as the result, as it is.
     pub(crate) fn text(&self, text: &str) {
         print(text.trim_end_matches('\n'));
     }
 
-    /// A table as the result for people, within the terminal's width.
+    /// Writes a table as the result for people, within the terminal's width.
     pub(crate) fn table(&self, columns: &[(&str, Side)], rows: Vec<Vec<String>>) {
         self.line(&laid_out(columns, rows, self.width));
     }
@@ -194,20 +196,20 @@ fn print(text: &str) {
     drop(writeln!(io::stdout().lock(), "{text}"));
 }
 
-/// The time as logs have it.
+/// Returns the time as logs have it.
 pub(crate) fn timestamp() -> String {
     let now = OffsetDateTime::now_utc();
     let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     now.format(format).unwrap_or_default()
 }
 
-/// So many of something, as it is said: `1 row`, `2,000 rows`.
+/// Returns so many of something, as people say it: `1 row`, `2,000 rows`.
 pub(crate) fn count(value: u64, what: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {what}{plural}", number(value))
 }
 
-/// A number with its thousands apart.
+/// Returns a number with commas between its thousands.
 pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -220,7 +222,7 @@ pub(crate) fn number(value: u64) -> String {
     text
 }
 
-/// A number in as few characters as say it: `950`, `12.3k`, `4.1M`.
+/// Returns a number in few characters: `950`, `12.3k`, `4.1M`.
 pub(crate) fn short(value: f64) -> String {
     let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
     let unit = units.into_iter().find(|(size, _)| value >= *size);
@@ -230,13 +232,13 @@ pub(crate) fn short(value: f64) -> String {
     )
 }
 
-/// A number of bytes.
+/// Returns a number of bytes.
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit after the point")]
 pub(crate) fn bytes(value: u64) -> String {
     format!("{}B", short(value as f64).replace('k', "K"))
 }
 
-/// A time that something takes: `8s`, `2m 05s`, `3h 10m`.
+/// Returns a time that something takes: `8s`, `2m 05s`, `3h 10m`.
 pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),

@@ -1,4 +1,4 @@
-//! Trying again what may pass, and saying so.
+//! This module tries again what may pass, and says so.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use tidemark_sqlserver::session::Server;
 
 use crate::wiring::source::Source;
 
-/// How often something is tried, and how long it is waited in between.
+/// This says how often something is tried, and how long the waits in between are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempts {
-    /// Attempts in all.
+    /// There are so many attempts in all.
     most: u32,
-    /// The wait before the second. It doubles, up to a minute.
+    /// This is the wait before the second attempt. It doubles, up to a minute.
     first_wait: Duration,
 }
 
 impl Attempts {
-    /// To reach the server when the command begins: whoever sits there wants to know soon.
+    /// These are the attempts to reach the server when the command begins. The person who waits wants to know soon.
     const TO_CONNECT: Self = Self {
         most: 4,
         first_wait: Duration::from_secs(1),
     };
-    /// In the middle of a run, as the state machine has it.
+    /// These are the attempts in the middle of a run, as the state machine makes them.
     pub(super) const OF_A_STEP: Self = Self {
         most: 6,
         first_wait: Duration::from_secs(5),
@@ -54,8 +54,9 @@ impl Attempts {
     }
 }
 
-/// Connects before anything else, so that a wrong address is said once and soon. `tell` hears of every attempt that is followed
-/// by another; a name without an address, a login or a certificate that is refused is not tried again.
+/// Connects before anything else, so that a wrong address is reported once and soon. `tell` hears of every attempt that
+/// is followed by another. It does not try again when a name has no address, or when a login or a certificate is
+/// refused.
 pub(crate) async fn reach(source: &Source, server: &Server, tell: impl Fn(&Error, &str)) -> Result<()> {
     let (host, port) = (source.host.as_str(), source.port);
     if let Err(error) = tokio::net::lookup_host((host, port)).await {

@@ -1,4 +1,4 @@
-//! How far every table of a run is: written by the work, read by whoever shows it.
+//! The board says how far every table of a run is. The work writes it, and whoever shows it reads it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,52 +7,52 @@ use std::time::{Duration, Instant};
 use tidemark::model::names::ObjectName;
 use tidemark::steps::tables::FailedTable;
 
-/// Where a table stands.
+/// This says where a table stands.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
-    /// Its window is frozen, and open transactions have until then to commit.
+    /// Its window is frozen. Open transactions have until then to commit.
     Settling(Instant),
-    /// Its slices are copied.
+    /// Its slices are being copied.
     Copying,
     /// Its window is being committed.
     Committing,
     /// Its window is committed.
     Committed,
-    /// It is left to another run, or until it is resumed.
+    /// It is left to another run, or it is paused.
     Left,
     /// It failed.
     Failed,
 }
 
-/// How far a table is.
+/// This says how far a table is.
 #[derive(Debug, Clone)]
 pub(crate) struct TableState {
-    /// Where it stands.
+    /// The table stands here.
     pub(crate) phase: Phase,
-    /// Slices that are copied, and all.
+    /// So many slices are copied, of so many in all.
     pub(crate) slices: (usize, usize),
-    /// Rows read so far.
+    /// So many rows were read so far.
     pub(crate) rows: u64,
-    /// The rows of the window, where they are known.
+    /// The window has so many rows, where that is known.
     pub(crate) rows_expected: Option<u64>,
-    /// Bytes uploaded so far.
+    /// So many bytes were uploaded so far.
     pub(crate) bytes: u64,
-    /// When its copy began.
+    /// Its copy began then.
     pub(crate) began: Instant,
-    /// How long the copy took.
+    /// The copy took so long.
     pub(crate) took: Duration,
-    /// Why it is tried again, and when.
+    /// This says why it is tried again, and when.
     pub(crate) trouble: Option<String>,
 }
 
 impl TableState {
-    /// Rows in a second.
+    /// Returns the rows in a second.
     #[expect(clippy::cast_precision_loss, reason = "it is shown with three digits")]
     pub(crate) fn rate(&self) -> f64 {
         self.rows as f64 / self.began.elapsed().as_secs_f64().max(0.001)
     }
 
-    /// Seconds that are left, by the rows, or by the slices where the rows are not known.
+    /// Returns the seconds that are left. It goes by the rows, or by the slices where the rows are not known.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -70,7 +70,7 @@ impl TableState {
     }
 }
 
-/// The tables of a run.
+/// These are the tables of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     state: Mutex<State>,
@@ -80,7 +80,7 @@ pub(crate) struct Board {
 struct State {
     step: &'static str,
     tables: BTreeMap<ObjectName, TableState>,
-    /// Lines that wait to be told.
+    /// These lines wait to be told.
     news: Vec<String>,
     failed: Vec<FailedTable>,
 }
@@ -96,12 +96,12 @@ impl Board {
         }
     }
 
-    /// What all tables together are at.
+    /// Sets what all tables together are at.
     pub(crate) fn step(&self, step: &'static str) {
         self.state().step = step;
     }
 
-    /// A table with so many slices to copy.
+    /// Adds a table with so many slices to copy.
     pub(crate) fn enter(&self, table: &ObjectName, slices: usize) {
         let state = TableState {
             phase: Phase::Copying,
@@ -116,7 +116,7 @@ impl Board {
         self.state().tables.insert(table.clone(), state);
     }
 
-    /// A table stands here now.
+    /// Notes that a table stands here now.
     pub(crate) fn phase(&self, table: &ObjectName, phase: Phase) {
         self.change(table, |state| {
             match phase {
@@ -129,12 +129,12 @@ impl Board {
         });
     }
 
-    /// How many rows the window has.
+    /// Notes how many rows the window has.
     pub(crate) fn expects(&self, table: &ObjectName, rows: u64) {
         self.change(table, |state| state.rows_expected = Some(rows));
     }
 
-    /// So many rows and bytes more; fewer, when an attempt at a slice is given up.
+    /// Adds so many rows and bytes. It takes them away again when an attempt at a slice is given up.
     pub(crate) fn count(&self, table: &ObjectName, rows: i64, bytes: i64) {
         self.change(table, |state| {
             state.rows = state.rows.saturating_add_signed(rows);
@@ -142,7 +142,7 @@ impl Board {
         });
     }
 
-    /// A slice is copied.
+    /// Notes that a slice is copied.
     pub(crate) fn slice_done(&self, table: &ObjectName) {
         self.change(table, |state| {
             state.slices.0 += 1;
@@ -150,23 +150,23 @@ impl Board {
         });
     }
 
-    /// So many slices more.
+    /// Adds so many slices.
     pub(crate) fn more_slices(&self, table: &ObjectName, slices: usize) {
         self.change(table, |state| state.slices.1 += slices);
     }
 
-    /// A table has trouble that may pass.
+    /// Notes that a table has trouble that may pass.
     pub(crate) fn trouble(&self, table: &ObjectName, why: &str, next: &str) {
         self.change(table, |state| state.trouble = Some(next.to_owned()));
         self.tell(format!("{table}: {why}. {next}"));
     }
 
-    /// Something that is to be told once.
+    /// Notes something that is to be told once.
     pub(crate) fn tell(&self, line: String) {
         self.state().news.push(line);
     }
 
-    /// A table failed.
+    /// Notes that a table failed.
     pub(crate) fn failed(&self, failed: FailedTable) {
         let mut state = self.state();
         if let Some(table) = state.tables.get_mut(&failed.table) {
@@ -175,13 +175,13 @@ impl Board {
         state.failed.push(failed);
     }
 
-    /// The tables, and what all are at.
+    /// Returns the tables, and what all of them are at.
     pub(crate) fn seen(&self) -> (&'static str, BTreeMap<ObjectName, TableState>) {
         let state = self.state();
         (state.step, state.tables.clone())
     }
 
-    /// How long the copy of a table took.
+    /// Returns how long the copy of a table took.
     pub(crate) fn took(&self, table: &ObjectName) -> Duration {
         self.state()
             .tables
@@ -189,12 +189,12 @@ impl Board {
             .map_or(Duration::ZERO, |state| state.took)
     }
 
-    /// What is to be told since the last time this was asked.
+    /// Returns what is to be told since the last time.
     pub(crate) fn news(&self) -> Vec<String> {
         std::mem::take(&mut self.state().news)
     }
 
-    /// The tables that failed so far.
+    /// Returns the tables that failed so far.
     pub(crate) fn failures(&self) -> Vec<FailedTable> {
         self.state().failed.clone()
     }

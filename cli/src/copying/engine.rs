@@ -1,4 +1,4 @@
-//! The run: both lookups, the windows of all tables at once, and what came of it.
+//! This module is the run: both lookups, the windows of all tables at once, and what came of it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,66 +30,67 @@ use tokio::sync::Semaphore;
 use super::attempts::Attempts;
 use super::board::Board;
 use super::measured::Uploads;
+use crate::terminal;
 use crate::wiring::sink::{Sink, Watermarks};
 use crate::wiring::store::Store;
 
-/// Everything a run is given.
+/// A run is given all of this.
 #[derive(Debug)]
 pub(crate) struct Engine<'a> {
-    /// What it works on.
+    /// The run works on these ports.
     pub(crate) parts: Parts<'a>,
-    /// Where the work says how far it is.
+    /// The work says here how far it is.
     pub(crate) board: &'a Board,
-    /// The run.
+    /// This names the run.
     pub(crate) run_id: String,
-    /// Slices copied at once.
+    /// So many slices are copied at once.
     pub(crate) parallel: usize,
-    /// A turn for each of them.
+    /// Each slice that is copied takes one of these turns.
     pub(crate) turns: Semaphore,
-    /// Readers that are not at work.
+    /// These readers are not at work.
     pub(super) readers: Mutex<Vec<RowReader>>,
-    /// What is under way in the bucket.
+    /// These uploads are under way in the bucket.
     pub(super) uploads: Uploads,
-    /// The tables whose leases this run may have.
+    /// The run may have the leases of these tables.
     leased: Mutex<BTreeSet<ObjectName>>,
 }
 
-/// What a run did.
+/// This is what a run did.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// The windows committed.
+    /// These windows were committed.
     pub(crate) committed: Vec<Committed>,
-    /// The tables without changes.
+    /// These tables have no changes.
     pub(crate) unchanged: Vec<ObjectName>,
-    /// The tables that failed.
+    /// These tables failed.
     pub(crate) failed: Vec<FailedTable>,
-    /// Rows no window selects.
+    /// These rows are selected by no window.
     pub(crate) notes: Vec<Note>,
-    /// The tables that were left alone.
+    /// These tables were left alone.
     pub(crate) kept: KeptTables,
-    /// The tables whose budget is spent.
+    /// The budget of these tables is spent.
     pub(crate) stopped: Vec<StoppedTable>,
 }
 
-/// The ports and settings of a run.
+/// These are the ports and settings of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts<'a> {
-    /// Probes and counts.
+    /// This one asks and counts.
     pub(crate) source: &'a Server,
-    /// Logs the readers in.
+    /// This one logs the readers in.
     pub(crate) credential: &'a Credential,
-    /// The pointer.
+    /// This one keeps the pointers.
     pub(crate) watermarks: &'a Watermarks<'a>,
-    /// The bucket.
+    /// This is the bucket.
     pub(crate) sink: &'a Sink,
-    /// The databases that tables are merged into.
+    /// Tables are merged into these databases.
     pub(crate) sinks: &'a Sinks,
-    /// How much is copied of a table.
+    /// This says how much may be copied of one table.
     pub(crate) budget: Budget,
 }
 
 impl Report {
-    /// Whether tables were left as they are, because somebody keeps them or their budget is spent.
+    /// Says whether tables were left as they are, because somebody keeps them or their budget is spent.
     pub(crate) const fn has_left(&self) -> bool {
         let KeptTables { busy, paused } = &self.kept;
         !(busy.is_empty() && paused.is_empty() && self.stopped.is_empty())
@@ -97,7 +98,7 @@ impl Report {
 }
 
 impl<'a> Engine<'a> {
-    /// A run of this name over these ports, which copies so many slices at once.
+    /// Makes a run of this name over these ports. It copies so many slices at once.
     pub(crate) fn new(parts: Parts<'a>, board: &'a Board, run_id: String, parallel: usize) -> Self {
         Self {
             parts,
@@ -111,7 +112,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The whole run. What fails for one table does not stop the others.
+    /// Does the whole run. A table that fails does not stop the others.
     pub(crate) async fn run(&self, tables: &[TableSpec]) -> Result<Report> {
         let mut report = Report::default();
         let mut tables = tables.to_vec();
@@ -143,7 +144,7 @@ impl<'a> Engine<'a> {
         report
     }
 
-    /// Gives up what an interrupted run has begun and not decided.
+    /// Gives up what an interrupted run began and no record decides.
     pub(crate) async fn give_up(&self) {
         self.uploads.give_up(&self.parts.sink.store).await;
         let leased = std::mem::take(&mut *self.leased());
@@ -168,7 +169,7 @@ impl<'a> Engine<'a> {
         report.failed.push(failed);
     }
 
-    /// Both lookups.
+    /// Does both lookups.
     async fn plan(&self, tables: &[TableSpec]) -> Result<NewWatermarks> {
         let (store, prefix) = (&self.parts.sink.store, self.parts.sink.prefix.as_str());
         let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
@@ -245,7 +246,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Copies the windows, all at once as far as they wait, and so many slices at once as the run may.
+    /// Copies the windows. All of them wait at once, and as many slices are copied at once as the run may.
     async fn windows(&self, windows: &[CopyWindow], report: &mut Report) {
         let copies = windows
             .iter()
@@ -272,7 +273,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// How many rows a window has, roughly and cheaply; `None` where that is not known.
+    /// Returns how many rows a window has, roughly and cheaply. It is `None` where that is not known.
     pub(super) async fn expected_rows(&self, window: &CopyWindow) -> Option<u64> {
         let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, &window.table);
         let plan = ledger.plan(&window.window).await.ok()??;
@@ -336,11 +337,15 @@ fn committed_line(committed: &Committed) -> String {
         ..
     } = committed;
     let late = match committed.late_rows {
-        Some(late) if late > 0 => format!(" {late} rows were committed after the copy and are not in it."),
+        Some(late) if late > 0 => {
+            let late = terminal::count(late, "row");
+            format!(" {late} came too late: they were committed after the copy, and are not in it.")
+        }
         _ => String::new(),
     };
-    let files = if *objects == 1 { "file" } else { "files" };
-    format!("{table}: window {window} is committed: {rows} rows in {objects} {files}.{late}")
+    let rows = terminal::count(*rows, "row");
+    let files = terminal::count(u64::try_from(*objects).unwrap_or_default(), "file");
+    format!("{table}: window {window} is committed: {rows} in {files}.{late}")
 }
 
 #[cfg(test)]

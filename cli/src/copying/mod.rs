@@ -1,4 +1,5 @@
-//! A whole run in this process: the steps of the core for many tables at once, with attempts, progress and an end in order.
+//! This module does a whole run in this process. It takes the steps of the core for many tables at once, tries again,
+//! shows progress, and ends in order.
 
 mod attempts;
 mod board;

@@ -1,4 +1,4 @@
-//! Showing how far a run is: lines that change on a terminal, and lines with the time elsewhere.
+//! This module shows how far a run is: by lines that change on a terminal, and by lines with the time elsewhere.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! One window: the wait, its slices several at once, the commit.
+//! This module copies one window: it waits, copies the slices several at once, and commits.
 
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,11 @@ use super::board::Phase;
 use super::engine::Engine;
 use super::measured::{MeasuredRows, MeasuredStore, Meter};
 
-/// How often the slices of a window are copied again before the table fails, as in the state machine.
+/// The slices of a window are copied again so often before the table fails, as in the state machine.
 const ROUNDS: usize = 3;
-/// The size of an upload's pieces.
+/// An upload's pieces have this size.
 const PART_BYTES: usize = 8 * 1024 * 1024;
-/// How long the rows of a window are counted for the time that is left. No longer: nobody needs to know it.
+/// Counting the rows of a window may take this long. It only serves to show the time that is left.
 const COUNT_TIME: Duration = Duration::from_secs(20);
 
 impl Engine<'_> {
@@ -70,7 +70,7 @@ impl Engine<'_> {
                 board.phase(table, Phase::Copying);
             }
             Err(Error::new(
-                ErrorCode::Internal,
+                ErrorCode::SinkRejected,
                 "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
             ))
         };

@@ -1,4 +1,4 @@
-//! Finding every mistake of form in a document.
+//! This module finds every mistake of form in a document.
 
 use serde_json::{Map, Value};
 use tidemark::model::names::{Identifier, ObjectName};

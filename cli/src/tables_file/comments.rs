@@ -1,4 +1,5 @@
-//! JSON with comments, as editors write it, made plain: every comment becomes blanks, so that places stay where they are.
+//! This module makes JSON with comments, as editors write it, plain. Every comment becomes blanks, so that places stay
+//! where they are.
 
 /// The text without comments, and without commas before a closing bracket.
 pub(crate) fn blanked(text: &str) -> String {

@@ -1,4 +1,5 @@
-//! The list of tables of a pipeline of Azure Data Factory, as Microsoft's tutorial calls it, into ours.
+//! This module turns the list of tables of a pipeline of Azure Data Factory, as Microsoft's tutorial calls it, into
+//! ours.
 
 use serde_json::{Value, json};
 use tidemark::error::{Error, ErrorCode, Result};

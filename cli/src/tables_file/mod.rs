@@ -1,4 +1,4 @@
-//! `tables.json`: read whole, and checked whole before anything starts.
+//! This module reads `tables.json` as a whole, and checks all of it before anything starts.
 //!
 //! Its form is JSON; comments, commas before a closing bracket and a byte order mark are taken. Every mistake is found at
 //! once, with its path, the table's name, what was found and what is allowed.

@@ -1,4 +1,4 @@
-//! The JSON Schema of `tables.json`, made of its shape, for editors.
+//! This module makes the JSON Schema of `tables.json` from its shape, for editors.
 
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,7 @@
-//! The form of `tables.json`, as data: what is checked, and what its JSON Schema is made of. A test holds it against the
-//! code that reads the fields.
+//! This module has the form of `tables.json` as data. The check goes by it, and its JSON Schema is made of it. A test
+//! compares it with the code that reads the fields.
 
-/// What a value may be.
+/// This says what a value may be.
 #[derive(Debug)]
 pub(crate) enum Shape {
     /// Any text.
@@ -32,7 +32,7 @@ pub(crate) enum Shape {
     NameOrChoice(&'static [Field]),
 }
 
-/// A field of an object.
+/// This is a field of an object.
 #[derive(Debug)]
 pub(crate) struct Field {
     /// Its name.

@@ -1,4 +1,4 @@
-//! `backfill`: copies an interval of a table again, as windows of their own beside the chain.
+//! `backfill` copies an interval of a table again, in windows of its own beside the chain.
 
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub(crate) struct BackfillArgs {
     /// Shows the statement of every slice, with its values
     #[arg(long)]
     sql: bool,
-    /// Copies; without it the backfill is only shown
+    /// Copies the interval; without it, the backfill is only shown
     #[arg(long, short)]
     yes: bool,
     /// Slices that are copied at once

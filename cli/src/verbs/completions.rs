@@ -1,4 +1,4 @@
-//! `completions` and `man`: made of the arguments themselves.
+//! `completions` and `man` are made of the arguments themselves.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use crate::exit::ExitClass;
 use crate::terminal::Terminal;
 
-/// Whose completions.
+/// These completions are for this shell.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell
@@ -21,7 +21,7 @@ pub(crate) fn completions(arguments: &CompletionsArgs, command: &mut Command, te
     ExitClass::Done
 }
 
-/// Writes the manual page, the verbs' after the command's.
+/// Writes the manual page of the command, and then those of the verbs.
 pub(crate) fn man(mut command: Command, terminal: &Terminal) -> ExitClass {
     command.build();
     let verbs = command.get_subcommands().cloned();

@@ -1,4 +1,4 @@
-//! `run`: the whole protocol in this process, once or again and again.
+//! `run` does the whole protocol in this process, once or again and again.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub(crate) struct RunArgs {
     source: SourceArgs,
     #[command(flatten)]
     sink: SinkArgs,
-    /// Runs again and again, with so much time from one begin to the next: 30s, 5m, 1h
+    /// Runs again and again; a run begins so long after the one before began: 30s, 5m, 1h
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     watch: Option<Duration>,
     /// Slices that are copied at once
@@ -77,12 +77,12 @@ pub(super) struct World<'a> {
     pub(super) budget: Budget,
 }
 
-/// What a run copies.
+/// A run copies this.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work<'a> {
-    /// What changed in these tables.
+    /// It copies what changed in these tables.
     Tables(&'a [TableSpec]),
-    /// Windows that are frozen already.
+    /// It copies windows that are frozen already.
     Windows(&'a [CopyWindow]),
 }
 
@@ -95,9 +95,9 @@ impl Work<'_> {
     }
 }
 
-/// How a run ended.
+/// This says how a run ended.
 enum Ended {
-    /// By itself.
+    /// It ended by itself.
     Done(Report),
     /// Somebody interrupted it.
     Interrupted,

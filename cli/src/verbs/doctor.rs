@@ -1,4 +1,5 @@
-//! `doctor`: everything that a run needs, each as it was found, and what to do about what is missing.
+//! `doctor` looks at everything that a run needs. It says how it found each thing, and what to do about what is
+//! missing.
 
 mod bucket;
 mod findings;
@@ -47,10 +48,12 @@ pub(crate) struct DoctorArgs {
 pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let tables = tables_file::read(&arguments.tables)?;
     let mut findings = Findings::new(terminal);
-    let said = |count: &usize| format!("{count} named, and every field is known");
+    let said = |count: &usize| format!("the file names {count}, and every field in it is known");
     findings.found("tables", Ok::<_, Error>(tables.len()), said);
     let source = arguments.source.open().await;
-    let source = findings.found("login", source, |source| format!("{} is known", source.name));
+    let source = findings.found("login", source, |source| {
+        format!("there is a login for {}", source.name)
+    });
     let mut server = None;
     if let Some(source) = &source {
         let reached = source.server();
@@ -59,7 +62,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         server = is_reached.map(|_| reached);
     }
     let sink = findings.found("sink", arguments.sink.open(), |sink| {
-        format!("{} is a place", sink.name)
+        format!("{} can be opened", sink.name)
     });
     if let Some(sink) = &sink {
         bucket::look(sink, &mut findings).await;
@@ -67,7 +70,9 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         if let Some(source) = source.as_ref().filter(|_| server.is_some() || !is_on_server) {
             let watermarks = arguments.sink.watermarks(sink, source.writer())?;
             let stored = stored(&watermarks, &tables).await;
-            findings.found("watermarks", stored, |count| format!("{count} of the tables have one"));
+            findings.found("watermarks", stored, |count| {
+                format!("{count} of the tables have one so far")
+            });
         }
     }
     if let (Some(server), Some(source)) = (&server, &source) {

@@ -1,4 +1,4 @@
-//! `init`: reads the catalog by one question, and proposes `tables.json`, with reasons.
+//! `init` reads the catalog by one question, and proposes `tables.json` with reasons.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! One file a verb.
+//! Each verb has a file here.
 
 pub(crate) mod backfill;
 pub(crate) mod completions;

@@ -1,4 +1,4 @@
-//! `pause` and `resume`: tables that no run works on, without touching the schedule.
+//! `pause` and `resume` decide whether runs work on a table, without touching the schedule.
 
 use clap::Args;
 use tidemark::model::names::ObjectName;
@@ -17,7 +17,7 @@ pub(crate) struct PauseArgs {
     /// The tables
     #[arg(required = true)]
     tables: Vec<ObjectName>,
-    /// Why, for whoever looks at the status
+    /// The reason, for whoever looks at the status
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Does not ask

@@ -1,4 +1,4 @@
-//! `plan`: what the next run would copy. It writes nothing.
+//! `plan` shows what the next run would copy. It writes nothing.
 
 use std::path::PathBuf;
 

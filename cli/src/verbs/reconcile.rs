@@ -1,4 +1,4 @@
-//! `reconcile`: the manifests against the source, by count and by key. It changes nothing.
+//! `reconcile` compares the manifests with the source, by count and by key. It changes nothing.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

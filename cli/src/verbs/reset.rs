@@ -1,4 +1,4 @@
-//! `reset`: starts tables over. What was there goes into the archive, and the next run loads them in full.
+//! `reset` starts tables over. What was there goes into the archive, and the next run loads the tables in full.
 
 use clap::Args;
 use tidemark::error::Result;

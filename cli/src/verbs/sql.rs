@@ -1,4 +1,4 @@
-//! `sql`: the statements by which an engine reads the files, and sees the present rows of a table.
+//! `sql` writes the statements by which an engine reads the files, and sees the present rows of a table.
 
 use clap::{Args, ValueEnum};
 use tidemark::error::{Error, ErrorCode};

@@ -1,4 +1,4 @@
-//! `status`: how every table is; and `history`: the windows of one.
+//! `status` shows how every table is, and `history` shows the windows of one table.
 
 use clap::Args;
 use futures::stream::{self, StreamExt};
@@ -43,7 +43,7 @@ pub(crate) struct StatusArgs {
 pub(crate) struct HistoryArgs {
     /// The table
     table: ObjectName,
-    /// So many of the last windows
+    /// How many of the last windows to show
     #[arg(long, default_value_t = 20, value_name = "WINDOWS")]
     last: usize,
     #[command(flatten)]

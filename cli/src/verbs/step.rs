@@ -1,4 +1,4 @@
-//! `step`: one step by hand, with an event. What one step writes, the next one reads.
+//! `step` runs one step by hand, with an event. What one step writes, the next one reads.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! What a run came to: every table of it, sorted, then a line for each failure with what to do.
+//! The summary says what a run came to. It shows every table of the run, sorted, and then a line for each failure with
+//! what to do.
 
 use std::time::Duration;
 

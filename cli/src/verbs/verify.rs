@@ -1,4 +1,4 @@
-//! `verify`: the files against the manifests. It changes nothing.
+//! `verify` compares the files with the manifests. It changes nothing.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! From arguments to the ports of the steps.
+//! This module makes the ports of the steps from the arguments.
 
 pub(crate) mod sink;
 pub(crate) mod source;

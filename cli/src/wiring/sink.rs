@@ -1,4 +1,4 @@
-//! Where files and ledger go, and where the watermarks are.
+//! This module says where files and ledger go, and where the watermarks are.
 
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, Result};
@@ -47,7 +47,7 @@ pub(crate) struct SinkArgs {
     pub(crate) watermark_procedure: Option<ObjectName>,
 }
 
-/// The bucket and the prefix in it.
+/// This is the bucket, and the prefix in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Sink {
     /// The bucket.
@@ -58,11 +58,11 @@ pub(crate) struct Sink {
     pub(crate) name: String,
 }
 
-/// The store of the watermarks.
+/// This is the store of the watermarks.
 pub(crate) type Watermarks<'a> = WatermarkStore<ControlTable, Pointers<'a, Store>>;
 
 impl SinkArgs {
-    /// Opens the sink. Nothing is written.
+    /// Opens the sink. It writes nothing.
     pub(crate) fn open(&self) -> Result<Sink> {
         let (name, facts) = match stack::deployed() {
             Some(stack) => (stack::sink_of(stack)?, stack::facts_of(stack)),
@@ -87,7 +87,7 @@ impl SinkArgs {
         })
     }
 
-    /// What every call says of the bucket.
+    /// Returns what every call says of the bucket.
     fn facts(&self) -> Result<BucketFacts> {
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let owner = given(&self.bucket_owner);
@@ -103,7 +103,7 @@ impl SinkArgs {
         })
     }
 
-    /// The store of the watermarks: a control table behind `server`, or pointers in the sink.
+    /// Returns the store of the watermarks: a control table behind `server`, or pointers in the sink.
     pub(crate) fn watermarks<'a>(&self, sink: &'a Sink, server: Server) -> Result<Watermarks<'a>> {
         Ok(match self.control_table()? {
             Some(control) => control.store(server),
@@ -119,7 +119,7 @@ impl SinkArgs {
         })
     }
 
-    /// The control table, if the watermarks are in one.
+    /// Returns the control table, if the watermarks are in one.
     pub(crate) fn control_table(&self) -> Result<Option<Control>> {
         let Some(table) = &self.watermark_table else {
             return stack::deployed().map_or(Ok(None), stack::control_of);

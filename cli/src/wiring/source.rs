@@ -1,4 +1,4 @@
-//! The source: its address and login, from an address, the environment, standard input or a secret.
+//! This module finds the source: its address and login, from an address, the environment, standard input or a secret.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -68,10 +68,10 @@ pub(crate) enum TlsMode {
     Trust,
 }
 
-/// What is found of a source before anything is connected.
+/// This is what is known of a source before anything is connected.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// Who logs in, and where.
+    /// This login is for reading.
     pub(crate) credential: Credential,
     /// The server and its database, as people name them.
     pub(crate) name: String,
@@ -80,22 +80,22 @@ pub(crate) struct Source {
     /// The port.
     pub(crate) port: u16,
     logins: Logins,
-    /// Who logs in where something is written, which no replica takes.
+    /// This login is for writing, which no replica takes.
     writer: Credential,
 }
 
 impl Source {
-    /// A session of statements.
+    /// Opens a session for statements.
     pub(crate) fn server(&self) -> Server {
         Server::new(self.credential.clone())
     }
 
-    /// A session in which the control table is written.
+    /// Opens a session in which the control table is written.
     pub(crate) fn writer(&self) -> Server {
         Server::new(self.writer.clone())
     }
 
-    /// Who logs in, quoted as a statement names a user.
+    /// Returns the login, quoted as a statement names a user.
     pub(crate) fn user(&self) -> String {
         match &self.credential.login().sign_in {
             SignIn::Password { username, .. } => format!("[{}]", username.replace(']', "]]")),
@@ -103,7 +103,7 @@ impl Source {
         }
     }
 
-    /// The databases behind the secrets that these tables name, and no others.
+    /// Returns the databases behind the secrets that these tables name, and no others.
     pub(crate) fn sinks<'a>(&self, sinks: impl Iterator<Item = &'a SinkSpec>) -> Sinks {
         let secrets = sinks.map(|SinkSpec::SqlServer(sink)| sink.secret_arn.clone());
         Sinks::new(

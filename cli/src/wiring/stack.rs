@@ -1,4 +1,4 @@
-//! `--stack`: source and sink as a deployed stack has them.
+//! With `--stack`, source and sink are those of a deployed stack.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ use tidemark_aws::stacks::Stack;
 /// The stack that this process was told of.
 static DEPLOYED: OnceLock<Stack> = OnceLock::new();
 
-/// A control table, and the procedure that moves its watermarks.
+/// This is a control table, and the procedure that moves its watermarks.
 pub(crate) struct Control {
     /// The table.
     pub(crate) table: ObjectName,

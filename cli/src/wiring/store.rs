@@ -1,4 +1,4 @@
-//! The bucket of this command: a folder, or a bucket of S3.
+//! This is the bucket of the command: a folder, or a bucket of S3.
 
 use bytes::Bytes;
 use tidemark::error::Result;
@@ -14,9 +14,9 @@ use tidemark_folder::FolderStore;
 /// Either bucket behind the ports, so that the steps are compiled once for both.
 #[derive(Debug, Clone)]
 pub(crate) enum Store {
-    /// A folder of this machine.
+    /// This is a folder of this machine.
     Folder(FolderStore),
-    /// A bucket of S3, or of what speaks like it.
+    /// This is a bucket of S3, or of a service that speaks like it.
     S3(S3Store),
 }
 

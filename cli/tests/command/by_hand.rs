@@ -186,7 +186,7 @@ fn a_backfill_is_shown_and_then_copied_beside_the_chain() {
     ]);
     assert_eq!(done.code, Some(1), "{}", done.all());
     assert!(
-        done.err.contains("the next run copies what is beyond"),
+        done.err.contains("the next run copies what comes after that"),
         "{}",
         done.all()
     );

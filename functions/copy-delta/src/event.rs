@@ -1,11 +1,11 @@
-//! The event of this function: a slice of a window.
+//! The event of this function is a slice of a window.
 
 use serde_json::Value;
 use tidemark::error::Result;
 use tidemark::steps::copy::CopyRequest;
 use tidemark_lambda::runner;
 
-/// Reads an event; `InvalidInput` names the field that is wrong.
+/// Reads an event. `InvalidInput` names the field that is wrong.
 pub(crate) fn decode(event: Value) -> Result<CopyRequest> {
     runner::decode(event)
 }

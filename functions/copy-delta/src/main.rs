@@ -1,4 +1,4 @@
-//! The function `copy-delta`: wires the step to the environment.
+//! The function `copy-delta` wires the step to the environment.
 
 mod event;
 
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
     runner::run(Function::wired(), Function::step).await
 }
 
-/// What a warm process keeps, which includes connections to the source and to the sink used last.
+/// A warm process keeps these, which include connections to the source and to the sink that it used last.
 struct Function {
     config: CopyConfig,
     aws: Aws,

@@ -1,4 +1,4 @@
-//! The event of this function, which has two forms: the tables of a run, or a slice to split.
+//! The event of this function has two forms: the tables of a run, or a slice to split.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,29 +14,29 @@ use tidemark::steps::split::{SplitRequest, split};
 use tidemark_lambda::runner;
 use tracing::Instrument;
 
-/// What this function is asked for.
+/// This is what the function is asked for.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// To plan the windows of all tables.
+    /// It has to plan the windows of all tables.
     Plan(LookupNewRequest),
-    /// To split a slice.
+    /// It has to split a slice.
     Split(Box<SplitRequest>),
 }
 
-/// What became of it.
+/// This is what became of it.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Outcome {
-    /// The windows.
+    /// These are the windows.
     Planned(NewWatermarks),
-    /// The sub-slices.
+    /// These are the sub-slices.
     Split(Split),
 }
 
 impl Measured for Outcome {}
 
 impl Event {
-    /// Reads an event: with `split` it is for that slice. `InvalidInput` names the field that is wrong.
+    /// Reads an event. An event with `split` is for that slice. `InvalidInput` names the field that is wrong.
     pub(crate) fn decode(event: Value) -> Result<Self> {
         if event.get("split").is_some() {
             runner::decode(event).map(Box::new).map(Self::Split)

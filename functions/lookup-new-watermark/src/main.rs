@@ -1,4 +1,4 @@
-//! The function `lookup-new-watermark`: wires the step to the environment.
+//! The function `lookup-new-watermark` wires the step to the environment.
 
 mod event;
 
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
     runner::run(Function::wired(), Function::step).await
 }
 
-/// What a warm process keeps.
+/// A warm process keeps these.
 struct Function {
     config: LookupNewConfig,
     aws: Aws,

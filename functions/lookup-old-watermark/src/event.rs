@@ -1,11 +1,11 @@
-//! The event of this function: the state machine's input and the name of the run.
+//! The event of this function is the state machine's input with the name of the run.
 
 use serde_json::Value;
 use tidemark::error::Result;
 use tidemark::steps::lookup_old::LookupOldRequest;
 use tidemark_lambda::runner;
 
-/// Reads an event; `InvalidInput` names the field that is wrong.
+/// Reads an event. `InvalidInput` names the field that is wrong.
 pub(crate) fn decode(event: Value) -> Result<LookupOldRequest> {
     runner::decode(event)
 }

@@ -1,4 +1,4 @@
-//! The function `lookup-old-watermark`: wires the step to the environment.
+//! The function `lookup-old-watermark` wires the step to the environment.
 
 mod event;
 
@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     runner::run(Function::wired(), Function::step).await
 }
 
-/// What a warm process keeps.
+/// A warm process keeps these.
 struct Function {
     config: LookupOldConfig,
     aws: Aws,

@@ -1,4 +1,5 @@
-//! The event of this function, which has three forms: one window, all those of a run that are empty, or the tables that failed.
+//! The event of this function has three forms: one window, all those of a run that are empty, or the tables that
+//! failed.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,26 +14,26 @@ use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use tidemark::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 use tidemark_lambda::runner;
 
-/// What this function is asked for.
+/// This is what the function is asked for.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// To commit one window.
+    /// It has to commit one window.
     One(Box<UpdateRequest>),
-    /// To commit many in which nothing changed.
+    /// It has to commit many windows in which nothing changed.
     All(UpdateAllRequest),
-    /// To count tables that failed.
+    /// It has to count tables that failed.
     Failed(ReportFailedRequest),
 }
 
-/// What became of it.
+/// This is what became of it.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Outcome {
-    /// Of the one window.
+    /// This is of the one window.
     One(UpdateAnswer),
-    /// Of all.
+    /// This is of all windows.
     All(UpdatedAll),
-    /// Of the tables that failed.
+    /// This is of the tables that failed.
     Failed(ReportedFailed),
 }
 
@@ -47,8 +48,8 @@ impl Measured for Outcome {
 }
 
 impl Event {
-    /// Reads an event: with `windows` it is for all of those, with `failed` for those tables. `InvalidInput` names the field that is
-    /// wrong.
+    /// Reads an event. An event with `windows` is for all of those, and one with `failed` for those tables.
+    /// `InvalidInput` names the field that is wrong.
     pub(crate) fn decode(event: Value) -> Result<Self> {
         if event.get("windows").is_some() {
             runner::decode(event).map(Self::All)
@@ -59,7 +60,7 @@ impl Event {
         }
     }
 
-    /// What every line logged for this event says.
+    /// Every line that is logged for this event says this.
     pub(crate) fn span(&self) -> tracing::Span {
         match self {
             Self::One(request) => request.span(),

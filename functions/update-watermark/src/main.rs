@@ -1,4 +1,4 @@
-//! The function `update-watermark`: wires the step to the environment.
+//! The function `update-watermark` wires the step to the environment.
 
 mod event;
 
@@ -25,7 +25,7 @@ async fn main() -> ExitCode {
     runner::run(Function::wired(), Function::step).await
 }
 
-/// What a warm process keeps, which includes connections to the source and to the control table.
+/// A warm process keeps these, which include connections to the source and to the control table.
 struct Function {
     config: UpdateConfig,
     aws: Aws,

@@ -22,12 +22,12 @@ use tidemark::ports::objects::{
     UploadObjects,
 };
 
-/// The metadata key under which an object carries the token of the upload it came from.
+/// This metadata key of an object holds the token of the upload that the object came from.
 const TOKEN: &str = "tidemark-upload";
-/// How often a write that met a concurrent one (`409 ConditionalRequestConflict`) is tried again.
+/// A write that met a concurrent one (`409 ConditionalRequestConflict`) is tried again this often.
 const CONFLICT_TRIES: u32 = 5;
 
-/// The sink bucket.
+/// This is the sink bucket.
 #[derive(Debug, Clone)]
 pub struct S3Store {
     client: Client,
@@ -36,7 +36,7 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// The bucket behind `client`.
+    /// Makes the bucket that `client` reaches.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
         Self {
             client,
@@ -45,7 +45,7 @@ impl S3Store {
         }
     }
 
-    /// The same, of which these things are known.
+    /// Returns the same bucket, of which these things are known.
     #[must_use]
     pub fn with_facts(self, facts: BucketFacts) -> Self {
         Self { facts, ..self }
@@ -78,7 +78,10 @@ impl S3Store {
         let bucket = &self.bucket;
         let name = error.code().unwrap_or_default().to_owned();
         let (code, advice) = match (status(&error), name.as_str()) {
-            (_, "NoSuchBucket") => (ErrorCode::SinkRejected, "there is no such bucket: check SINK_BUCKET"),
+            (_, "NoSuchBucket") => (
+                ErrorCode::SinkRejected,
+                "there is no such bucket: check its name (SINK_BUCKET, or --sink of the command)",
+            ),
             (
                 _,
                 "SlowDown"
@@ -89,9 +92,12 @@ impl S3Store {
                 | "OperationAborted"
                 | "ThrottlingException"
                 | "KMS.ThrottlingException",
-            ) => (ErrorCode::SinkUnavailable, "the bucket is busy"),
+            ) => (ErrorCode::SinkUnavailable, "the bucket is busy: try again later"),
             // The connection broke within a body, or changed it.
-            (_, "BadDigest" | "IncompleteBody") => (ErrorCode::SinkUnavailable, "not all of it arrived as it was sent"),
+            (_, "BadDigest" | "IncompleteBody") => (
+                ErrorCode::SinkUnavailable,
+                "not all of it arrived as it was sent: try again",
+            ),
             (_, name) if name.starts_with("KMS.") => (
                 ErrorCode::SinkRejected,
                 "the KMS key of the objects cannot be used: check that it exists, is enabled, and is of the bucket's region",
@@ -102,16 +108,21 @@ impl S3Store {
             ),
             (Some(403), _) => (
                 ErrorCode::SinkRejected,
-                "access denied: check the function's role, the bucket policy and the key's policy",
+                "access denied: check the rights of the role, the bucket policy and the key's policy",
             ),
             // CompleteMultipartUpload may answer 200 and fail in its body.
-            (Some(200..=299 | 408 | 429 | 500..), _) => (ErrorCode::SinkUnavailable, "the service is not available"),
-            (Some(_), _) => (ErrorCode::SinkRejected, "the service refused"),
+            (Some(200..=299 | 408 | 429 | 500..), _) => {
+                (ErrorCode::SinkUnavailable, "S3 is not available now: try again later")
+            }
+            (Some(_), _) => (ErrorCode::SinkRejected, "S3 refused the request"),
             (None, _) if matches!(error, SdkError::ConstructionFailure(_)) => (
                 ErrorCode::InvalidConfig,
                 "the request could not be built: check region, credentials and SINK_BUCKET",
             ),
-            (None, _) => (ErrorCode::SinkUnavailable, "no answer"),
+            (None, _) => (
+                ErrorCode::SinkUnavailable,
+                "S3 does not answer: check the network, and the VPC's endpoint for S3",
+            ),
         };
         let name = if name.is_empty() {
             String::new()

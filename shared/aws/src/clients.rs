@@ -1,5 +1,5 @@
-//! The AWS clients of a function, built once before it takes events: their connections and TLS sessions are kept between
-//! invocations.
+//! This module makes the AWS clients of a function. They are built once before the function takes events, so their
+//! connections and TLS sessions are kept between invocations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::service::Service;
 use crate::stacks::Stacks;
 use crate::tokens::Tokens;
 
-/// Clients for the services the steps use, with the region and credentials of the environment.
+/// These are the clients for the services that the steps use, with the region and the credentials of the environment.
 #[derive(Debug, Clone)]
 pub struct Aws {
     s3: aws_sdk_s3::Client,
-    /// The secrets in AWS Secrets Manager.
+    /// These are the secrets in AWS Secrets Manager.
     pub secrets: Arc<Secrets>,
-    /// The tokens of Microsoft Entra, for databases that know no password.
+    /// These are the tokens of Microsoft Entra, for databases that know no password.
     pub tokens: Arc<Tokens>,
 }
 
@@ -46,7 +46,7 @@ impl Aws {
         ))
     }
 
-    /// The stacks of the account, with the region and credentials of the environment.
+    /// Returns the stacks of the account, with the region and the credentials of the environment.
     ///
     /// # Errors
     ///
@@ -55,8 +55,12 @@ impl Aws {
         let config = checked(configured(&variable))?;
         let config = at(&config, endpoint(&variable, "CLOUDFORMATION"));
         let service = Service::of("cloudformation", &config, &Http::default());
-        let service = service
-            .ok_or_else(|| Error::new(ErrorCode::InvalidConfig, "there are no region and credentials of AWS"))?;
+        let service = service.ok_or_else(|| {
+            Error::new(
+                ErrorCode::InvalidConfig,
+                "there is no region, or there are no credentials of AWS: set AWS_REGION and the credentials",
+            )
+        })?;
         Ok(Stacks { service })
     }
 
@@ -97,7 +101,7 @@ impl Aws {
         }
     }
 
-    /// The sink bucket called `bucket`.
+    /// Returns the sink bucket that is called `bucket`.
     #[must_use]
     pub fn store(&self, bucket: &str) -> S3Store {
         S3Store::new(self.s3.clone(), bucket)

@@ -1,4 +1,5 @@
-//! HTTP for the AWS clients, and for the issuers of tokens: HTTP/1.1 over hyper, and rustls with the certificates of the system or of `SSL_CERT_FILE`.
+//! This module is the HTTP below the AWS clients and the issuers of tokens. It speaks HTTP/1.1 over hyper, and uses
+//! rustls with the certificates of the system or of `SSL_CERT_FILE`.
 //!
 //! The SDK's own client always links HTTP/2, which S3 does not speak, and reads the certificates several times before
 //! the first event. What it does for a user is done here too: the timeouts of the configuration, the proxy of `HTTPS_PROXY`
@@ -42,14 +43,14 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type Tcp = legacy::connect::HttpConnector;
 
-/// The HTTP client of every AWS client of a function, which share its connections. Nothing is opened or read before
-/// the first request.
+/// This is the HTTP client of every AWS client of a function. They share its connections. It opens and reads nothing
+/// before the first request.
 #[derive(Debug, Clone, Default)]
 pub struct Http {
     connectors: Arc<Mutex<Vec<(Limits, SharedHttpConnector)>>>,
 }
 
-/// What somebody answered.
+/// This is what a service answered.
 pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) body: Bytes,

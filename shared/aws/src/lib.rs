@@ -1,4 +1,5 @@
-//! What Tidemark uses of AWS: a bucket in S3, the secrets in Secrets Manager, tokens for databases, and the HTTP client below.
+//! This crate is what Tidemark uses of AWS: a bucket in S3, the secrets in Secrets Manager, tokens for databases, and
+//! the HTTP client below them.
 //!
 //! `clients` reads the environment that every AWS SDK knows and builds the clients; `bucket` and `secrets` implement the ports
 //! of the core with them; `tokens` implements the port for who signs in without a password; `stacks` says what

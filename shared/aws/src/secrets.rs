@@ -1,4 +1,4 @@
-//! Secrets in AWS Secrets Manager.
+//! This module reads secrets in AWS Secrets Manager.
 //!
 //! - The request: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 
@@ -13,7 +13,7 @@ use crate::service::{Service, code};
 /// The only thing that Secrets Manager is asked.
 const OPERATION: &str = "secretsmanager.GetSecretValue";
 
-/// The secrets of an account, read each time they are asked for.
+/// These are the secrets of an account. A secret is read each time it is asked for.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     /// `None` where there is no region, or there are no credentials.
@@ -34,7 +34,8 @@ impl Secrets {
 
     async fn read(&self, name: &str) -> Result<Secret> {
         let service = self.service.as_ref().ok_or_else(|| {
-            let message = format!("cannot read the secret {name} without a region and credentials of AWS");
+            let message =
+                format!("cannot read the secret {name} without a region and credentials of AWS: set them as variables");
             Error::new(ErrorCode::InvalidConfig, message)
         })?;
         let answer = service.post_json(OPERATION, &json!({"SecretId": name})).await;
@@ -66,7 +67,7 @@ impl ReadSecrets for Secrets {
 
 fn refused(name: &str, reason: &str) -> String {
     format!(
-        "cannot read the secret {name} ({reason}): check the secret's ARN in the environment and secretsmanager:GetSecretValue"
+        "cannot read the secret {name} ({reason}): check its ARN and region, and that the role may call secretsmanager:GetSecretValue"
     )
 }
 

@@ -1,4 +1,5 @@
-//! A service of AWS that is asked one thing: its requests are signed here, because its SDK would be larger than all that is asked.
+//! This module speaks to services of AWS that are asked one thing only. It signs their requests itself, because their
+//! SDKs would be larger than all that is asked.
 
 use std::time::{Duration, SystemTime};
 
@@ -92,8 +93,13 @@ impl Service {
 
     async fn answered(&self, request: impl Fn() -> Result<Request<SdkBody>>) -> Result<Answered> {
         let credentials = self.credentials.provide_credentials().await;
-        let credentials = credentials
-            .map_err(|error| Error::with_source(ErrorCode::InvalidConfig, "there are no credentials of AWS", error))?;
+        let credentials = credentials.map_err(|error| {
+            Error::with_source(
+                ErrorCode::InvalidConfig,
+                "there are no credentials of AWS: check the role, or set them as variables",
+                error,
+            )
+        })?;
         let identity = credentials.into();
         let request = || self.signed(request()?, &identity);
         ask(&self.http, self.name, self.attempts, request).await
@@ -176,7 +182,11 @@ fn is_for_now(answer: &Answered) -> bool {
 }
 
 fn unreachable(whom: &str, error: BoxError) -> Error {
-    Error::with_source(ErrorCode::SourceUnavailable, format!("{whom} cannot be reached"), error)
+    Error::with_source(
+        ErrorCode::SourceUnavailable,
+        format!("{whom} cannot be reached: check the network, and the VPC's endpoint for it"),
+        error,
+    )
 }
 
 /// The code of an error in JSON or XML, without the name space that some services put before it. A text that is no code is
@@ -208,7 +218,7 @@ pub(crate) fn form(address: &str, fields: &[(&str, &str)]) -> Result<Request<Sdk
 }
 
 fn no_url(address: &str) -> Error {
-    Error::new(ErrorCode::InvalidConfig, format!("{address} is not a URL"))
+    Error::new(ErrorCode::InvalidConfig, format!("the address {address} is not a URL"))
 }
 
 /// The content of the first element of this name, as it stands there.

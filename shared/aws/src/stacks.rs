@@ -1,4 +1,4 @@
-//! What is deployed: the parameters and the outputs of a stack of CloudFormation.
+//! This module reads what is deployed: the parameters and the outputs of a CloudFormation stack.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use tidemark::error::{Error, ErrorCode, Result};
 
 use crate::service::{Service, code, element, elements};
 
-/// A deployed stack.
+/// This is a deployed stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stack {
-    /// What it was deployed with. Those that are secret are stars.
+    /// The stack was deployed with these parameters. CloudFormation shows those that are secret as stars.
     pub parameters: BTreeMap<String, String>,
-    /// What it says of itself.
+    /// The stack has these outputs.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// The stacks of an account in a region.
+/// These are the stacks of an account in a region.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     pub(crate) service: Service,
 }
 
 impl Stacks {
-    /// The stack of this name.
+    /// Describes the stack of this name.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl Stacks {
         ];
         let answer = self.service.post_form(&fields).await;
         let answer = answer.map_err(|error| {
-            let message = format!("the stack {name} cannot be looked at");
+            let message = format!("CloudFormation cannot be asked about the stack {name}");
             Error::with_source(ErrorCode::SinkUnavailable, message, error)
         })?;
         let text = String::from_utf8_lossy(&answer.body);
@@ -60,7 +60,10 @@ fn refused(name: &str, code: Option<&str>) -> Error {
         "AccessDenied" => (ErrorCode::InvalidConfig, "allow cloudformation:DescribeStacks"),
         _ => (ErrorCode::InvalidConfig, "check region and credentials"),
     };
-    Error::new(class, format!("the stack {name} cannot be looked at ({code}): {hint}"))
+    Error::new(
+        class,
+        format!("CloudFormation does not describe the stack {name} ({code}): {hint}"),
+    )
 }
 
 /// The keys and values of this kind.

@@ -1,5 +1,5 @@
-//! Tokens of Microsoft Entra for a database, by what an application has to show: a secret, a certificate, or a token of AWS
-//! for the role of this process, which Entra exchanges and nobody stores.
+//! This module gets tokens of Microsoft Entra for a database. An application shows a secret, a certificate, or a token
+//! in which AWS says which role this process has. Entra exchanges that token, and nobody stores it.
 //!
 //! - The request: <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 //! - What a certificate signs: <https://learn.microsoft.com/en-us/entra/identity-platform/certificate-credentials>
@@ -27,7 +27,7 @@ const WEB_IDENTITY_SECONDS: u32 = 300;
 /// The only algorithm of those that STS knows which Entra accepts.
 const WEB_IDENTITY_ALGORITHM: &str = "RS256";
 
-/// An issuer of tokens: Microsoft Entra, and STS for those who have nothing else to show.
+/// This is an issuer of tokens. It asks Microsoft Entra, and also STS when an application has nothing else to show.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     http: Http,
@@ -113,7 +113,7 @@ impl Tokens {
     /// A token of AWS that says which role this process has.
     async fn web_identity(&self, audience: &str) -> Result<Secret> {
         let Some(sts) = &self.sts else {
-            let message = "there is no token of AWS without a region and credentials of AWS";
+            let message = "AWS gives no token without a region and credentials of AWS: set them as variables";
             return Err(Error::new(ErrorCode::InvalidConfig, message));
         };
         let seconds = WEB_IDENTITY_SECONDS.to_string();

@@ -1,4 +1,4 @@
-//! The schema of a record batch: the Arrow type in which each form of a column is held.
+//! This module says in which Arrow type the values of each form are held in a record batch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::field_ids::FieldIds;
 use tidemark::model::types::{Column, Form, Fraction};
 
-/// The schema of batches with these columns, which have these ids in files that know ids.
+/// Returns the schema of batches with these columns. The columns have these ids in files that know ids.
 ///
 /// Every field may be NULL, so that every Parquet column is OPTIONAL and a column that is to hold NULLs later leaves the schema
 /// of the files as it is. An encoder refuses NULL where its column has none.
@@ -46,7 +46,7 @@ fn field(column: &Column, ids: &FieldIds) -> Field {
     }
 }
 
-/// The Arrow type of an array whose values are held in this form.
+/// Returns the Arrow type of an array whose values are held in this form.
 #[must_use]
 pub fn data_type(form: Form) -> DataType {
     match form {

@@ -1,4 +1,4 @@
-//! A record batch seen value by value, for the text formats.
+//! The text formats see a record batch value by value, as this module gives it.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
@@ -11,7 +11,7 @@ use tidemark::model::value_text::UNIX_EPOCH_DAYS;
 
 use crate::batch_schema::data_type;
 
-/// One value that is not NULL. Units are those of `value_text`.
+/// This is one value that is not NULL. Units are those of `value_text`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {
     Bool(bool),
@@ -45,7 +45,7 @@ pub enum Cell<'a> {
     },
 }
 
-/// The values of one column in one batch.
+/// These are the values of one column in one batch.
 pub struct Cells<'a> {
     array: &'a dyn Array,
     values: Values<'a>,
@@ -67,7 +67,7 @@ enum Values<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// The columns of `batch`.
+    /// Returns the columns of `batch`.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl<'a> Cells<'a> {
             .collect()
     }
 
-    /// The value in `row`, `None` for NULL.
+    /// Returns the value in `row`, or `None` for NULL.
     pub fn get(&self, row: usize) -> Option<Cell<'a>> {
         if self.array.is_null(row) {
             return None;

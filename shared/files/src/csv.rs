@@ -1,4 +1,4 @@
-//! A row as a line of CSV.
+//! This module writes a row as a line of CSV.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::cells::Cell;
 /// Fields without quotes that some readers take for NULL, whatever the NULL text is: ClickHouse, Hive and MySQL.
 const NULLS_OF_READERS: [&[u8]; 2] = [b"\\N", b"NULL"];
 
-/// How lines are written.
+/// This says how lines are written.
 #[derive(Debug)]
 pub struct CsvLine {
     delimiter: u8,
@@ -25,7 +25,7 @@ pub struct CsvLine {
 }
 
 impl CsvLine {
-    /// Lines for these columns.
+    /// Makes lines for these columns.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl CsvLine {
         })
     }
 
-    /// The header line.
+    /// Writes the header line.
     pub fn header(&self, out: &mut Vec<u8>) -> Result<()> {
         for (index, name) in self.names.iter().enumerate() {
             if index > 0 {
@@ -66,7 +66,7 @@ impl CsvLine {
         Ok(())
     }
 
-    /// One line.
+    /// Writes one line.
     pub fn row<'a>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = Option<Cell<'a>>>) -> Result<()> {
         for (index, cell) in cells.enumerate() {
             if index > 0 {

@@ -1,4 +1,4 @@
-//! From record batches to the bytes of a part.
+//! This module turns record batches into the bytes of a part.
 //!
 //! An [`Encoder`] is fed batches and gives bytes as they become final, so that a part of any size passes through bounded
 //! memory.
@@ -65,7 +65,7 @@ impl Encoder {
                 .get(*index)
                 .is_some_and(|column| column.null_count() > 0)
             {
-                let message = format!("a NULL was read from column '{name}', which is declared NOT NULL");
+                let message = format!("a NULL was read from column '{name}', which is NOT NULL in the plan");
                 return Err(Error::new(ErrorCode::Internal, message));
             }
         }

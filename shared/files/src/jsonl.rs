@@ -1,4 +1,4 @@
-//! A row as a JSON object on a line.
+//! This module writes a row as a JSON object on a line.
 //!
 //! A type has one form: numbers for what engines read exactly (integers, `real`, `float`), strings for what they may not
 //! (`decimal`, money). `bigint` is a string where the options say so. Points in time are ISO 8601, binary is base64 (RFC 4648),
@@ -13,7 +13,7 @@ use tidemark::model::value_text::{self, Style};
 
 use crate::cells::Cell;
 
-/// How lines are written.
+/// This says how lines are written.
 #[derive(Debug)]
 pub struct JsonLine {
     /// For each column what goes before its value: `{"a":`, then `,"b":`, ….
@@ -22,7 +22,7 @@ pub struct JsonLine {
 }
 
 impl JsonLine {
-    /// Lines for these columns.
+    /// Makes lines for these columns.
     pub fn new(columns: &[Column], bigint: Bigint) -> Self {
         let keys = columns
             .iter()
@@ -37,7 +37,7 @@ impl JsonLine {
         Self { keys, bigint }
     }
 
-    /// One line.
+    /// Writes one line.
     pub fn row<'a>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = Option<Cell<'a>>>) -> Result<()> {
         for (key, cell) in self.keys.iter().zip(cells) {
             out.extend_from_slice(key);

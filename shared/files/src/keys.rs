@@ -1,4 +1,5 @@
-//! Keys of rows as texts, of batches as a source sends them and as Parquet files have them: alike where the values are.
+//! This module writes keys of rows as texts. They are alike for batches as a source sends them and as Parquet files
+//! have them, if the values are.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatchReader};
@@ -13,8 +14,8 @@ pub use arrow_array::RecordBatch;
 /// What stands between the values of a key: in no text that a person writes.
 const SEPARATOR: char = '\u{1f}';
 
-/// The values of every column of each row, as one text. It compares rows, and is for nobody to read exactly: points in time are
-/// numbers.
+/// Returns the values of every column of each row, as one text. The texts are for comparing rows and not for reading:
+/// points in time are numbers in them.
 ///
 /// # Errors
 ///
@@ -33,13 +34,13 @@ pub fn keys(batch: &RecordBatch) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// A key as people read it: its values with a blank between.
+/// Returns a key as people read it, with a blank between its values.
 #[must_use]
 pub fn shown(key: &str) -> String {
     key.replace(SEPARATOR, " ")
 }
 
-/// These columns of a Parquet file, in this order, batch by batch.
+/// Reads these columns of a Parquet file, in this order, batch by batch.
 ///
 /// # Errors
 ///
@@ -55,7 +56,11 @@ pub fn of_parquet(body: Bytes, columns: &[String]) -> Result<impl Iterator<Item 
 }
 
 fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::with_source(ErrorCode::LedgerInvalid, "a file is not what was written there", error)
+    Error::with_source(
+        ErrorCode::LedgerInvalid,
+        "the file is not what Tidemark wrote there: `tidemark verify` lists all files that differ",
+        error,
+    )
 }
 
 /// The values of a column. Whatever has one width is a number, whether files call it a time or not.

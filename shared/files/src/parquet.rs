@@ -1,4 +1,4 @@
-//! Parts in Parquet.
+//! This module writes parts in Parquet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use tidemark::model::format::{Codec, Decimals, ParquetOptions};
 use tidemark::model::types::{Column, Form};
 use tidemark::ports::files::EncodedPart;
 
-/// The footer's key for the types that the server declares: a JSON object of them by the columns' names.
+/// The footer holds the types that the server declares under this key, as a JSON object by the columns' names.
 pub const SQL_TYPES_KEY: &str = "sqlserver.types";
 /// Spark 3 takes dates before 1582 and times before 1900 as they stand when the footer says that a Spark wrote them which
 /// counts in the proleptic Gregorian calendar. Without it, it refuses to read them.
 const SPARK_VERSION_KEY: &str = "org.apache.spark.version";
 const SPARK_VERSION: &str = "3.5.0";
-/// The most rows in a row group.
+/// A row group has at most this many rows.
 const ROW_GROUP_ROWS: usize = 131_072;
 /// A row group is closed when the writer holds this many bytes for it, most of them packed. It bounds our memory.
 const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Parts of lines: CSV and JSON lines, plain or packed.
+//! This module writes parts of lines, in CSV and JSON lines, plain or packed.
 
 use std::io::Write;
 
@@ -28,7 +28,7 @@ pub struct TextEncoder {
     rows: u64,
 }
 
-/// What packs the lines.
+/// This packs the lines.
 enum Packed {
     Gzip(GzEncoder<Vec<u8>>),
     Zstd(ZstdEncoder<'static, Vec<u8>>),

@@ -1,4 +1,4 @@
-//! Moving objects within the folder.
+//! This module moves objects within the folder.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,8 @@ impl ArchiveObjects for FolderStore {
 }
 
 impl FolderStore {
-    /// Removes an object that the doctor has made, and the folders that it leaves empty; one that is not there is removed.
+    /// Removes an object that the doctor has made, and the folders that it leaves empty. An object that is not there
+    /// counts as removed.
     ///
     /// # Errors
     ///

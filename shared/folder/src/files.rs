@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, and survive the loss of power once they are.
+//! These files are there whole or not at all. Once they are there, they survive the loss of power.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -10,25 +10,25 @@ use tidemark::error::{Error, ErrorCode, Result};
 /// The folder of everything that is no object.
 pub(crate) const OWN: &str = ".tidemark";
 
-/// A folder with the places in it.
+/// This is a folder with the places in it.
 #[derive(Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
 }
 
 impl Folder {
-    /// The folder at this path, which need not be there yet.
+    /// Names the folder at this path, which need not be there yet.
     pub(crate) const fn new(root: PathBuf) -> Self {
         Self { root }
     }
 
-    /// The path of the folder.
+    /// Returns the path of the folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where the object of this key is. Keys come from documents that anybody may have written, so one that leads out of the
-    /// folder, or into what is no object, is refused.
+    /// Returns where the object of this key is. Keys come from documents that anybody may have written. So a key is
+    /// refused that leads out of the folder, or to something that is no object.
     pub(crate) fn object(&self, key: &str) -> Result<PathBuf> {
         let is_name = |part: &str| !matches!(part, "" | "." | ".." | OWN) && !part.contains(['\\', '\0']);
         if key.split('/').all(is_name) {
@@ -38,7 +38,7 @@ impl Folder {
         Err(Error::new(ErrorCode::SinkRejected, message))
     }
 
-    /// A place of our own.
+    /// Returns a place of our own.
     pub(crate) fn own(&self, path: &str) -> PathBuf {
         self.root.join(OWN).join(path)
     }
@@ -52,7 +52,7 @@ impl Folder {
         work()
     }
 
-    /// A new file with this content, on the disk, that has no name yet.
+    /// Writes a new file with this content to the disk. It has no name yet.
     pub(crate) fn written(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<NamedTempFile> {
         let new = self.own("new");
         create_folders(&new)?;
@@ -102,7 +102,7 @@ pub(crate) fn name(file: NamedTempFile, path: &Path) -> io::Result<bool> {
     Ok(is_new)
 }
 
-/// The content of a file, or `None` when there is none.
+/// Returns the content of a file, or `None` when there is none.
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -111,7 +111,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Whether there is no such file.
+/// Says whether there is no such file.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -149,23 +149,29 @@ pub(crate) fn error(verb: &str, path: &Path, error: io::Error) -> Error {
     let (code, advice) = match error.kind() {
         ErrorKind::PermissionDenied => (
             ErrorCode::SinkRejected,
-            "the user of this process may not: give it the right to read and write there",
+            "you may not: give yourself the right to read and write there",
         ),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
             ErrorCode::SinkRejected,
             "there is no space left: free some, and run again",
         ),
-        ErrorKind::ReadOnlyFilesystem => (ErrorCode::SinkRejected, "the file system is read-only"),
+        ErrorKind::ReadOnlyFilesystem => (
+            ErrorCode::SinkRejected,
+            "the file system is read-only: use another folder",
+        ),
         ErrorKind::NotFound
         | ErrorKind::NotADirectory
         | ErrorKind::IsADirectory
         | ErrorKind::AlreadyExists
-        | ErrorKind::InvalidFilename => (ErrorCode::SinkRejected, "the path does not lead to a folder"),
+        | ErrorKind::InvalidFilename => (
+            ErrorCode::SinkRejected,
+            "the path does not lead to a folder: name another one",
+        ),
         ErrorKind::Unsupported => (
             ErrorCode::SinkRejected,
             "the file system has no locks or links: use a folder on another one",
         ),
-        _ => (ErrorCode::SinkUnavailable, "the file system failed"),
+        _ => (ErrorCode::SinkUnavailable, "the file system failed: try again"),
     };
     Error::with_source(code, format!("cannot {verb} {}: {advice}", path.display()), error)
 }

@@ -1,4 +1,4 @@
-//! A local folder as the bucket, for a whole run on one machine.
+//! This crate uses a local folder as the bucket, for a whole run on one machine.
 //!
 //! ```text
 //! {folder}/{key}                               an object, as whoever reads the folder sees it

@@ -1,4 +1,4 @@
-//! The folder behind the ports of the bucket.
+//! This module puts the folder behind the ports of the bucket.
 
 use std::fs;
 use std::io::{self, Read};
@@ -18,29 +18,30 @@ use tidemark::ports::objects::{
 use crate::files::{self, Folder, OWN, is_missing};
 use crate::uploads::{BUFFER, Completion, etag};
 
-/// A folder as a bucket. Clones are of the same folder.
+/// This is a folder as a bucket. Clones are of the same folder.
 #[derive(Debug, Clone)]
 pub struct FolderStore {
     pub(crate) folder: Arc<Folder>,
 }
 
 impl FolderStore {
-    /// How long an upload that nobody completes is kept, as the lifecycle rule of a bucket has it.
+    /// An upload that nobody completes is kept for this long, like under the lifecycle rule of a bucket.
     pub const UPLOADS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-    /// The folder at this path. It is made when something is first written.
+    /// Names the folder at this path. It is made when something is first written.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let folder = Arc::new(Folder::new(path.into()));
         Self { folder }
     }
 
-    /// The path of the folder.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.root()
     }
 
-    /// Removes what was begun and left for so long. A slice whose upload is removed so is copied again.
+    /// Removes what was begun and left alone for this long. A slice whose upload is removed in this way is copied
+    /// again.
     ///
     /// # Errors
     ///
@@ -51,7 +52,7 @@ impl FolderStore {
             .await
     }
 
-    /// The keys of all objects whose key begins with `prefix`, in order.
+    /// Returns the keys of all objects whose key begins with `prefix`, in order.
     ///
     /// # Errors
     ///
@@ -68,7 +69,8 @@ impl FolderStore {
         self.run("list", self.path().to_owned(), list).await
     }
 
-    /// The checksum of an object, base64 as in manifests, read piece by piece. `None` when there is none.
+    /// Returns the checksum of an object, in base64 as in manifests. It reads the object piece by piece. It is `None`
+    /// when there is no such object.
     ///
     /// # Errors
     ///
@@ -139,7 +141,7 @@ fn object(body: Vec<u8>) -> Object {
 }
 
 impl ReadObjects for FolderStore {
-    /// The absolute path of the file.
+    /// Returns the absolute path of the file.
     fn address(&self, key: &str) -> String {
         let path = self.path().join(key);
         std::path::absolute(&path).unwrap_or(path).display().to_string()

@@ -1,4 +1,4 @@
-//! Uploads: pieces beside the objects, which become an object by one link.
+//! An upload is a set of pieces beside the objects, which becomes an object by one link.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,40 +15,40 @@ use crate::files::{self, Folder, create_folders, create_folders_of, is_missing, 
 /// Bytes that are read at once.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
-/// Which upload an object came from.
+/// This says which upload an object came from.
 #[derive(Debug, Serialize, Deserialize)]
 struct Origin {
-    /// The token of the upload.
+    /// This is the token of the upload.
     token: String,
-    /// The object's `ETag`.
+    /// This is the object's `ETag`.
     etag: String,
 }
 
-/// What pieces put together came to.
+/// This says what the pieces came to when they were put together.
 enum Whole {
-    /// The checksum is the one declared.
+    /// The checksum is the one that was declared.
     AsDeclared,
-    /// It is another one.
+    /// The checksum is another one.
     Other,
     /// A piece is gone.
     Gone,
 }
 
-/// What became of a completion, as far as the file system does not fail.
+/// This says what became of a completion, if the file system did not fail.
 pub(crate) enum Completion {
-    /// This.
+    /// The completion ended like this.
     Done(Completed),
     /// The pieces are not what was uploaded.
     Changed,
 }
 
-/// The `ETag` of this content, by its checksum.
+/// Returns the `ETag` of this content, by its checksum.
 pub(crate) fn etag(crc64nvme: &str) -> String {
     format!("\"{crc64nvme}\"")
 }
 
 impl Folder {
-    /// Where the pieces of an upload are.
+    /// Returns where the pieces of an upload are.
     fn upload(&self, id: &str) -> PathBuf {
         self.own("uploads").join(id)
     }
@@ -62,7 +62,7 @@ impl Folder {
         create_folders(&self.upload(id))
     }
 
-    /// Writes a piece. `false` when there is no such upload any more.
+    /// Writes a piece. It returns `false` when there is no such upload any more.
     pub(crate) fn write_piece(&self, id: &str, number: u32, body: &[u8]) -> io::Result<bool> {
         let piece = self.upload(id).join(number.to_string());
         let mut file = match File::create(&piece) {

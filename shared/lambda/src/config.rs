@@ -1,4 +1,4 @@
-//! Deployment facts: the environment, read once in `main` and nowhere else.
+//! The facts of a deployment come from the environment. They are read once in `main` and nowhere else.
 
 mod environment;
 
@@ -13,47 +13,48 @@ use tidemark::model::server::{ServerSettings, Tls};
 
 pub use self::environment::Environment;
 
-/// Smallest piece S3 takes in a multipart upload, but for the last.
+/// S3 takes no smaller piece in a multipart upload, except for the last one.
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
-/// Largest piece that keeps the memory of copy-delta bounded.
+/// No larger piece keeps the memory of copy-delta bounded.
 const MAX_PART_BYTES: usize = 64 * 1024 * 1024;
-/// Longest prefix that leaves room for the rest of a key.
+/// No longer prefix leaves room for the rest of a key.
 const MAX_PREFIX_BYTES: usize = 128;
-/// Pieces of this size are what most deltas fill one of.
+/// Most deltas fit into one piece of this size.
 const DEFAULT_PART_BYTES: usize = 8 * 1024 * 1024;
-/// A row that is looked for in a whole table, or waits for a lock, is worth this much patience.
+/// The server may be silent for this long while it looks for a row in a whole table, or waits for a lock.
 const DEFAULT_SILENCE_SECONDS: u64 = 300;
 /// A silence that is longer than an invocation would never be noticed.
 const SILENCE_SECONDS: RangeInclusive<u64> = 1..=840;
 
-/// Where the files and the ledger go.
+/// This says where the files and the ledger go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkConfig {
-    /// `SINK_BUCKET`
+    /// This is `SINK_BUCKET`.
     pub bucket: String,
-    /// `SINK_PREFIX`
+    /// This is `SINK_PREFIX`.
     pub prefix: String,
-    /// `SINK_BUCKET_OWNER`, `SINK_KMS_KEY_ARN` and `SINK_SIGNED_PAYLOADS`; nothing of it is said, by default.
+    /// These are `SINK_BUCKET_OWNER`, `SINK_KMS_KEY_ARN` and `SINK_SIGNED_PAYLOADS`. By default calls say nothing of
+    /// them.
     pub facts: BucketFacts,
 }
 
-/// Which table of which server holds the watermarks.
+/// This says which table of which server holds the watermarks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlTableSettings {
-    /// The server of the control table.
+    /// This server has the control table.
     pub server: ServerSettings,
-    /// `WATERMARK_TABLE`
+    /// This is `WATERMARK_TABLE`.
     pub table: ObjectName,
-    /// `WATERMARK_PROCEDURE`
+    /// This is `WATERMARK_PROCEDURE`.
     pub procedure: ObjectName,
 }
 
-/// Where the watermarks are kept.
+/// This says where the watermarks are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatermarkConfig {
-    /// In a control table.
+    /// They are in a control table.
     Sql(ControlTableSettings),
-    /// Beside the ledger in the sink bucket.
+    /// They are beside the ledger in the sink bucket.
     S3,
 }
 
@@ -181,12 +182,13 @@ fn budget(environment: &mut Environment) -> Budget {
     }
 }
 
-/// What metrics are called.
+/// This says what metrics are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
-    /// `METRICS_STACK`: what keeps them apart from those of other deployments of the account.
+    /// `METRICS_STACK` keeps the metrics apart from those of other deployments of the account.
     pub stack: String,
-    /// `METRICS_PER_TABLE`: whether there are metrics of each table beside those of all together; there are not, by default.
+    /// `METRICS_PER_TABLE` says whether each table has metrics of its own beside those of the stack. By default it has
+    /// none.
     pub per_table: bool,
 }
 
@@ -207,12 +209,12 @@ impl MetricsConfig {
     }
 }
 
-/// The environment of `lookup-old-watermark`.
+/// This is the environment of `lookup-old-watermark`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupOldConfig {
-    /// The ledger.
+    /// The ledger is here.
     pub sink: SinkConfig,
-    /// The pointer.
+    /// The pointers are here.
     pub watermarks: WatermarkConfig,
 }
 
@@ -229,15 +231,15 @@ impl LookupOldConfig {
     }
 }
 
-/// The environment of `lookup-new-watermark`.
+/// This is the environment of `lookup-new-watermark`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupNewConfig {
-    /// The ledger.
+    /// The ledger is here.
     pub sink: SinkConfig,
-    /// The tables.
+    /// The tables are on this server.
     pub source: ServerSettings,
-    /// `MASK_SECRET_ARN`: the secret with the key of hashes. It is not read here; a table whose columns are hashed is refused without
-    /// one, before anything of it is copied.
+    /// `MASK_SECRET_ARN` names the secret with the key of hashes. This function does not read it. Without one, it
+    /// refuses a table whose columns are hashed, before anything of the table is copied.
     pub mask_secret: Option<String>,
 }
 
@@ -257,16 +259,16 @@ impl LookupNewConfig {
     }
 }
 
-/// The environment of `copy-delta`.
+/// This is the environment of `copy-delta`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyConfig {
-    /// The ledger and the files.
+    /// The ledger and the files are here.
     pub sink: SinkConfig,
-    /// The tables.
+    /// The tables are on this server.
     pub source: ServerSettings,
-    /// `SOURCE_SILENCE_SECONDS`: how long the server may be silent while rows are read, 300 by default.
+    /// `SOURCE_SILENCE_SECONDS` says how long the server may be silent while rows are read. It is 300 by default.
     pub silence: Duration,
-    /// `PART_BYTES`: size of the pieces of an upload, 5 to 64 MiB, 8 by default.
+    /// `PART_BYTES` is the size of the pieces of an upload, from 5 to 64 MiB. It is 8 MiB by default.
     pub part_bytes: usize,
     /// `SINK_SECRET_ARNS`: the secrets of the databases that tables may be merged into, separated by commas. No other secret of a
     /// sink is opened; none, by default.

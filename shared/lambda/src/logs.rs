@@ -1,4 +1,4 @@
-//! Logs, as the logging controls of the Lambda service ask for them
+//! This module writes logs, as the logging controls of the Lambda service ask for them
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>).
 //!
 //! The same lines as those of the runtime's own subscriber, whose filter links a regular expression engine.

@@ -1,4 +1,4 @@
-//! Running one step: in Lambda, or by hand from a file or standard input.
+//! This module runs one step, in Lambda or by hand with an event from a file or from standard input.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 /// (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
 const MAX_ANSWER_BYTES: usize = 250_000;
 
-/// Reads an event.
+/// A function of this kind reads an event.
 ///
 /// # Errors
 ///
@@ -44,8 +44,8 @@ pub fn decode<T: DeserializeOwned>(event: Value) -> Result<T> {
     })
 }
 
-/// Runs `step` for every event of the Lambda service or, outside it, once for the event in the file named by the only
-/// argument or on standard input. What could not be wired is the answer to every event.
+/// Runs `step` for every event of the Lambda service. Outside Lambda it runs it once, for the event in the file that
+/// the only argument names, or on standard input. If the wiring failed, its error is the answer to every event.
 ///
 /// By hand the result goes to standard output as JSON; an error goes to standard error as
 /// `{"errorType", "errorMessage"}` with exit code 1; logs go to standard error.

@@ -1,4 +1,5 @@
-//! Metrics in CloudWatch's embedded format: a line of JSON on standard output of a function
+//! This module reports metrics in CloudWatch's embedded format, which is a line of JSON on standard output of a
+//! function
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use serde_json::{Map, Value, json};
@@ -8,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::config::MetricsConfig;
 
-/// The namespace of all metrics.
+/// All metrics are in this namespace.
 const NAMESPACE: &str = "Tidemark";
 
 /// A metric's name, its unit and its value, as CloudWatch knows them.
@@ -25,8 +26,9 @@ const fn parts(metric: Metric) -> (&'static str, &'static str, u64) {
     }
 }
 
-/// The line that reports a measurement. Its values count for the stack, and for each table as well where that is wanted: a metric
-/// of every table costs more than all the rest of a pipeline that runs every hour. The line itself names the table in any case.
+/// Returns the line that reports a measurement. Its values count for the stack. Where that is wanted they count for
+/// each table as well, which costs more than all the rest of a pipeline that runs every hour. The line names the table
+/// in any case.
 #[must_use]
 pub fn embedded(measured: &Measurement, settings: &MetricsConfig, now: OffsetDateTime) -> Value {
     let metrics = measured.metrics.iter().map(|metric| parts(*metric));

@@ -1,15 +1,15 @@
-//! The watermark store that a deployment chose.
+//! This module has the watermark store that a deployment chose.
 
 use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
-/// Either store behind the ports, so that a step is compiled once for both.
+/// Either store is behind the same ports, so that a step is compiled once for both.
 #[derive(Debug)]
 pub enum WatermarkStore<T, P> {
-    /// A control table.
+    /// The watermarks are in a control table.
     ControlTable(T),
-    /// Pointers beside the ledger.
+    /// The pointers are beside the ledger.
     Pointers(P),
 }
 

@@ -243,9 +243,9 @@ const fn hint(number: u32) -> Option<&'static str> {
     match number {
         207 | 208 | 1088 => Some("check the table and column names, and that the login may see them"),
         229 | 230 | 262 | 297 | 300 | 916 => Some("grant the login the permission"),
-        4060 => Some("check the secret's dbname if it does not pass"),
+        4060 => Some("check the name of the database, if it does not pass"),
         976 | 978 | 979 => Some("connect to the availability group's listener, or to a replica that may be read"),
-        18452 | 18456 | 18470 | 18486 | 18487 | 18488 | 40532 => Some("check the username and password in the secret"),
+        18452 | 18456 | 18470 | 18486 | 18487 | 18488 | 40532 => Some("check the user name and the password"),
         40549..=40553 => {
             Some("the slice needs more than the database's limits allow: copy fewer columns, or raise them")
         }

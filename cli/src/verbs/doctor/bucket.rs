@@ -1,4 +1,4 @@
-//! What the doctor finds of the sink.
+//! This module has what the doctor finds of the sink.
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::conditions::{probe_key, try_conditions};

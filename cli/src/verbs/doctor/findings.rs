@@ -1,4 +1,4 @@
-//! What the doctor has found so far.
+//! This module has what the doctor has found so far.
 
 use std::fmt;
 

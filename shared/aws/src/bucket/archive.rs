@@ -1,4 +1,5 @@
-//! Moving objects within the bucket: a copy, then a removal. Nothing that is in the archive is ever written over.
+//! This module moves objects within the bucket, by a copy and then a removal. It never overwrites what is in the
+//! archive.
 //!
 //! A bucket's policy may demand of every write that it makes a new object. `CopyObject` cannot be asked for that
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>), so small objects are read and

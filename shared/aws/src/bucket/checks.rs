@@ -1,4 +1,4 @@
-//! What the doctor asks of a bucket, with the rights of a person: the deployed functions may not ask it.
+//! The doctor asks a bucket these questions, with the rights of a person. The deployed functions may not ask them.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{BucketVersioningStatus, ExpirationStatus, LifecycleRule};
@@ -6,28 +6,29 @@ use tidemark::error::Result;
 
 use super::{S3Store, status};
 
-/// What a bucket says of itself.
+/// What a bucket answers to a question of the doctor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told<T> {
-    /// This.
+    /// The bucket gave this answer.
     Said(T),
-    /// Nothing, because the user lacks this right.
+    /// There is no answer, because the user lacks this right.
     Refused(&'static str),
-    /// Nothing, because the service does not know the question.
+    /// There is no answer, because the service does not know the question.
     Unknown,
 }
 
-/// When a bucket removes uploads that are not completed.
+/// This says when a bucket removes uploads that are not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadRule {
-    /// The name of the rule that does it first.
+    /// This rule removes them first.
     pub name: String,
-    /// How many days after an upload was begun.
+    /// The rule removes an upload so many days after it was begun.
     pub days: u32,
 }
 
 impl S3Store {
-    /// The rule of the bucket's lifecycle that removes unfinished uploads below `prefix` first. `None` when no rule does.
+    /// Finds the rule of the bucket's lifecycle that removes unfinished uploads below `prefix` first. It is `None` when
+    /// no rule does.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl S3Store {
         }
     }
 
-    /// Whether the bucket keeps what is overwritten and removed.
+    /// Says whether the bucket keeps what is overwritten and removed.
     ///
     /// # Errors
     ///
@@ -62,7 +63,8 @@ impl S3Store {
         }
     }
 
-    /// Removes an object that the doctor has made; one that is not there is removed. `false` when the user may not.
+    /// Removes an object that the doctor has made. An object that is not there counts as removed. It returns `false`
+    /// when the user may not.
     ///
     /// # Errors
     ///

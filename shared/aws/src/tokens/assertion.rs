@@ -1,4 +1,4 @@
-//! What an application shows that has the key of a certificate: a statement about itself, signed with the key.
+//! An application that has the key of a certificate shows a statement about itself, which it signs with the key.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

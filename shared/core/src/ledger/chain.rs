@@ -103,7 +103,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         if let Some((_, other)) = ends.next() {
             let message = format!(
                 "the watermark store holds nothing for {}, and its committed windows end in two places, at {} and at {}: \
-                 set the watermark to the one that holds",
+                 set the watermark to the one that is right",
                 manifest.table, manifest.new_watermark, other.new_watermark
             );
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
@@ -142,7 +142,10 @@ impl<S: ReadObjects> Ledger<'_, S> {
             };
             window = by;
         }
-        let message = format!("the windows in place of {} do not end", self.keys.plan(&window));
+        let message = format!(
+            "the windows that replace the one of {} lead in a circle: restore what Tidemark wrote there",
+            self.keys.plan(&window)
+        );
         Err(Error::new(ErrorCode::LedgerInvalid, message))
     }
 
@@ -180,7 +183,9 @@ impl<S: ReadObjects> Ledger<'_, S> {
             let window = std::mem::replace(&mut next, manifest.next_window());
             if window == next {
                 let key = self.keys.manifest(&window);
-                let message = format!("{key} leads to itself: its window is empty");
+                let message = format!(
+                    "{key} ends where it starts, so no window can follow it: restore what Tidemark wrote there"
+                );
                 return Err(Error::new(ErrorCode::LedgerInvalid, message));
             }
             end = Some(ChainEnd { window, manifest });
@@ -188,7 +193,10 @@ impl<S: ReadObjects> Ledger<'_, S> {
                 return Ok(Followed { end, arrived: true });
             }
         }
-        let message = format!("the manifests after {} do not end", self.keys.manifest(from));
+        let message = format!(
+            "the manifests after {} lead in a circle: restore what Tidemark wrote there",
+            self.keys.manifest(from)
+        );
         Err(Error::new(ErrorCode::LedgerInvalid, message))
     }
 }

@@ -288,7 +288,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
     fn keeps_changing(&self) -> Error {
         Error::new(
             ErrorCode::SinkUnavailable,
-            format!("{} keeps changing while it is written", self.key),
+            format!("other runs keep writing {}: run again", self.key),
         )
     }
 }

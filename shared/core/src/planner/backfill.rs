@@ -221,7 +221,7 @@ where
 
 fn beyond(spec: &TableSpec, end: &Watermark) -> Error {
     let message = format!(
-        "a backfill of {} ends at {end}, where its last window ends, or before: the next run copies what is beyond",
+        "a backfill of {} cannot go beyond {end}, where its last window ends: the next run copies what comes after that",
         spec.table
     );
     Error::new(ErrorCode::InvalidInput, message)

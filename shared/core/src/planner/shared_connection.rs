@@ -19,9 +19,12 @@ impl SharedConnection {
     /// Waits for the table's turn, then runs `work`; `DeadlineExceeded` when that takes more than 80 s.
     pub async fn take_turn<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let _turn = self.turn.lock().await;
-        tokio::time::timeout(TURN_TIMEOUT, work)
-            .await
-            .unwrap_or_else(|_| Err(too_slow(&format!("no answer within {} s", TURN_TIMEOUT.as_secs()))))
+        tokio::time::timeout(TURN_TIMEOUT, work).await.unwrap_or_else(|_| {
+            Err(too_slow(&format!(
+                "its statements took more than {} s",
+                TURN_TIMEOUT.as_secs()
+            )))
+        })
     }
 }
 

@@ -82,7 +82,7 @@ where
         }
     }
     let message = format!(
-        "window {window} of {} keeps changing while it is planned",
+        "other runs keep changing window {window} of {} while it is planned: run again",
         table.spec.table
     );
     Err(Error::new(ErrorCode::SinkUnavailable, message))
@@ -405,7 +405,7 @@ fn old_version<P: ProbeSource>(source: &P, table: &LookedUp) -> Result<Option<i6
         let whole = whole.map_or(text, |(whole, _)| whole);
         whole.parse().map_err(|error| {
             let message = format!(
-                "the stored version of {}: '{}' is not a version",
+                "the stored version of {} is '{}': it has to be a whole number, or NULL for a full load",
                 spec.table,
                 text.escape_default()
             );
@@ -416,10 +416,15 @@ fn old_version<P: ProbeSource>(source: &P, table: &LookedUp) -> Result<Option<i6
 }
 
 fn number(version: &Watermark) -> Result<i64> {
-    version
-        .value()
-        .parse()
-        .map_err(|error| Error::with_source(ErrorCode::LedgerInvalid, format!("{version} is not a version"), error))
+    version.value().parse().map_err(|error| {
+        Error::with_source(
+            ErrorCode::LedgerInvalid,
+            format!(
+                "{version} in the ledger is no version, which is a whole number: restore what Tidemark wrote there"
+            ),
+            error,
+        )
+    })
 }
 
 fn version(number: i64) -> Result<Watermark> {

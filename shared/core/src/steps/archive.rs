@@ -55,7 +55,10 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
     async fn pause(&self, context: RunContext) -> Result<Option<String>> {
         match self.lease().take(context.now).await? {
             Taken::Ours => {
-                let reason = format!("it is not done yet: `{} {} --yes` ends it", self.verb, self.table);
+                let reason = format!(
+                    "it is not done yet: `tidemark {} {} --yes` finishes it",
+                    self.verb, self.table
+                );
                 self.lease().pause(context.now, Some(reason)).await?;
                 Ok(None)
             }
@@ -145,5 +148,8 @@ where
 }
 
 fn foreign(key: &str) -> Error {
-    Error::new(ErrorCode::Internal, format!("{key} is no object of the table"))
+    Error::new(
+        ErrorCode::Internal,
+        format!("{key} is to be archived, and is no object of the table"),
+    )
 }

@@ -167,7 +167,7 @@ where
             return shown(ports.source, Again { plan, goes_on }, adopted, spec).await;
         }
     }
-    let message = format!("others keep beginning backfills of {}", spec.table);
+    let message = format!("others keep beginning backfills of {}: try again later", spec.table);
     Err(Error::new(ErrorCode::SinkUnavailable, message))
 }
 

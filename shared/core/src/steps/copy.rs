@@ -339,7 +339,10 @@ fn stopped(request: &CopyRequest, spent: Spent) -> CopyAnswer {
 }
 
 fn no_rows(plan: &Plan) -> Error {
-    let message = format!("window {} of {} has no rows to copy", plan.window, plan.table);
+    let message = format!(
+        "window {} of {} has no slices to copy: commit it",
+        plan.window, plan.table
+    );
     Error::new(ErrorCode::InvalidInput, message)
 }
 

@@ -291,7 +291,7 @@ where
             }
         }
         let message = format!(
-            "window {window} of {} keeps changing while it is planned",
+            "other runs keep changing window {window} of {} while it is planned: run again",
             self.table.spec.table
         );
         Err(Error::new(ErrorCode::SinkUnavailable, message))

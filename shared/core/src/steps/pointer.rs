@@ -51,7 +51,7 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
         }
     }
     let message = format!(
-        "the stored watermark of {} keeps moving while it is to be moved to {new}",
+        "the stored watermark of {} keeps changing while it is to be moved to {new}: run again",
         plan.table
     );
     Err(Error::new(ErrorCode::WatermarkStoreUnavailable, message))

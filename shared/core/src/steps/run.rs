@@ -207,7 +207,7 @@ where
             }
         }
         Err(Error::new(
-            ErrorCode::Internal,
+            ErrorCode::SinkRejected,
             "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
         ))
     }

@@ -128,7 +128,7 @@ pub async fn for_each_table<I, T>(
 /// As `work`, and `DeadlineExceeded`.
 pub async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(end) = end else { return work.await };
-    let no_time = |_| Err(too_slow("no time left for it in this invocation"));
+    let no_time = |_| Err(too_slow("this invocation has no time left for the table"));
     tokio::time::timeout_at(end, work).await.unwrap_or_else(no_time)
 }
 

@@ -75,11 +75,14 @@ where
             match update(ports, request, context).await? {
                 UpdateAnswer::Committed(committed) => Ok(committed.table),
                 UpdateAnswer::Recopy(ToCopy { slices, .. }) | UpdateAnswer::Split(ToCopy { slices, .. }) => {
-                    let message = format!("window {window} of {table} has {} slices to copy first", slices.len());
+                    let message = format!(
+                        "window {window} of {table} has {} slices that have to be copied first",
+                        slices.len()
+                    );
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
                 UpdateAnswer::Busy(_) | UpdateAnswer::Paused(_) | UpdateAnswer::Stopped(_) => {
-                    let message = format!("window {window} of {table} has slices to copy first");
+                    let message = format!("window {window} of {table} has slices that have to be copied first");
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
             }

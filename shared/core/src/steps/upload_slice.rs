@@ -152,7 +152,7 @@ pub(super) fn check_rows(read: u64, arrived: u64) -> Result<()> {
     }
     Err(Error::new(
         ErrorCode::Internal,
-        format!("{read} rows were read but {arrived} arrived"),
+        format!("{read} rows were read, and {arrived} arrived in the file"),
     ))
 }
 
