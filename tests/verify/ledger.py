@@ -125,6 +125,9 @@ class Verifier:
             manifest = self._document(table, window.documents["manifest.json"])
             if manifest is None:
                 continue
+            if not self._commits(table, window, manifest):
+                table.wrong("plan", name, "the manifest is of another plan than the folder's, and commits nothing")
+                continue
             manifests[name] = manifest
             table.committed += 1
             try:
@@ -143,6 +146,11 @@ class Verifier:
             table.wrong("orphan", name, f"{names} without a plan")
         elif window.data:
             table.notes.append(f"{name} has objects and no manifest: its commit is under way or was interrupted")
+
+    def _commits(self, table: Table, window: Window, manifest: dict[str, Any]) -> bool:
+        """Whether the manifest is of the plan beside it. A run that was held up may write one of a plan that is gone."""
+        plan = self._document(table, window.documents["plan.json"]) if "plan.json" in window.documents else None
+        return plan is None or manifest.get("plan") == author_of(plan)
 
     def _document(self, table: Table, key: str) -> dict[str, Any] | None:
         try:
@@ -195,7 +203,7 @@ class Verifier:
             if plan.get(same) != manifest.get(same):
                 table.wrong("plan", name, f"{same} is not the same in plan and manifest")
         parts = {part["slice"]: part for part in manifest["parts"]}
-        frozen = Frozen(name, {"run_id": plan["run_id"], "created_at": plan["created_at"]})
+        frozen = Frozen(name, author_of(plan))
         slices = dict(self._slices(table, frozen, plan["slices"]))
         if manifest.get("sink"):
             merged = [copied(records[-1]) for records in slices.values() if records]
@@ -295,10 +303,10 @@ class Verifier:
             pointer = self._document(table, table.pointer)
             if pointer is not None:
                 at = window_of(pointer.get("watermark"))
-                if manifests and at not in ends.values():
-                    table.wrong("pointer", "watermark.json", f"stands at {at}, where no window ends")
-                elif at in manifests:
+                if at in manifests:
                     table.notes.append(f"the pointer lags at {at}: the next run moves it")
+                elif manifests and at not in ends.values():
+                    table.wrong("pointer", "watermark.json", f"stands at {at}, where no window ends")
 
     def _came_from(self, table: Table, window: str, manifests: dict[str, dict[str, Any]]) -> None:
         """The window that a committed one says it follows is committed, too."""
@@ -320,6 +328,13 @@ class Verifier:
         columns = manifest["columns"] or (previous or {}).get("columns")
         if previous is not None and (previous.get("window"), previous.get("columns")) != (window, columns):
             table.wrong("schema", f"{end}/previous.json", f"has not the columns of window {window}")
+        elif previous is not None and previous.get("plan") != manifest.get("plan"):
+            table.wrong("plan", f"{end}/previous.json", f"is of another plan of window {window}")
+
+
+def author_of(plan: dict[str, Any]) -> dict[str, Any]:
+    """What tells a plan from another one of its window, as the documents made for it have it."""
+    return {"run_id": plan.get("run_id"), "created_at": plan.get("created_at")}
 
 
 def end_of(manifest: dict[str, Any]) -> str:

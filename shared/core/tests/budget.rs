@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use serde_json::json;
 use tidemark::model::budget::Budget;
 use tidemark::model::lease::Leases;
+use tidemark::model::slice_id::SliceId;
+use tidemark::model::window::WindowName;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::RunOutcome;
-use tidemark::testing::world::{World, spec_with};
+use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::world::{World, of_run, pipeline_behind, spec_with};
 
 /// Ten rows, of two digits with their line's end, in five slices.
 fn world(budget: Budget) -> World {
@@ -70,10 +75,60 @@ async fn a_run_copies_one_slice_however_small_its_budget_is() {
 }
 
 #[tokio::test]
+async fn what_a_run_has_copied_is_known_by_one_read_however_many_slices_there_are() {
+    let world = world(Budget {
+        rows: Some(100),
+        bytes: None,
+    });
+    let spec = spec_with(json!({ "slice_rows": 2 }));
+    world.pipeline().plan("r1", &[spec]).await.unwrap();
+    let mut calls = Vec::new();
+    for slice in 0..5_u32 {
+        let gate = Gate::default();
+        let store = Gated::new(&gate, &world.store);
+        let mut pipeline = Pipeline {
+            context: world.context.get(),
+            ..pipeline_behind(&world.table, &world.table, &world.watermarks, &store)
+        };
+        pipeline.copy_slice("r1", &of_run("initial"), slice).await.unwrap();
+        calls.push(gate.calls().len());
+    }
+    assert_eq!(calls, [calls[0]; 5]);
+}
+
+#[tokio::test]
 async fn a_window_that_just_fits_is_committed() {
     let world = world(Budget {
         rows: Some(10),
         bytes: None,
     });
     assert_eq!(run(&world, "r1").await.committed[0].rows, 10);
+}
+
+#[tokio::test]
+async fn a_window_whose_budget_lasts_for_more_days_than_uploads_are_kept_is_committed_all_the_same() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let world = world(Budget {
+        rows: Some(2),
+        bytes: None,
+    });
+    // A slice a day, for twelve days in the end.
+    for row in 11..=24 {
+        world.table.insert(row);
+    }
+    let ledger = world.ledger();
+    for day in 0..11_u32 {
+        let outcome = run(&world, &format!("day {day}")).await;
+        assert_eq!((outcome.stopped.len(), world.parts().len()), (1, 0), "day {day}");
+        world.pass(DAY);
+        if let Some(expired) = (day + 1).checked_sub(7) {
+            let plan = ledger.plan(&WindowName::initial()).await.unwrap().unwrap();
+            world
+                .store
+                .expire_uploads_to(&ledger.keys().part(&plan, &SliceId::planned(expired)));
+        }
+    }
+    let outcome = run(&world, "day 11").await;
+    assert_eq!((outcome.committed[0].rows, outcome.stopped.len()), (24, 0));
+    assert_eq!(world.lines(), (1..=24).collect::<Vec<_>>());
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
+use serde_json::json;
 use tidemark::error::{Answer, ErrorCode};
 use tidemark::ledger::Decided;
 use tidemark::model::record::Record;
@@ -15,7 +18,7 @@ use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
 use tidemark::steps::run::Pipeline;
 use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
-use tidemark::testing::world::{PREFIX, World, name, of_run, spec, window};
+use tidemark::testing::world::{PREFIX, World, name, of_run, spec, spec_with, window};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 
 /// What is decided of the first slice of the first window.
@@ -143,6 +146,59 @@ async fn an_expired_upload_is_copied_again() {
     assert!(world.parts().is_empty() && world.watermark().is_none());
     world.run("r3").await;
     assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
+}
+
+/// Copies three slices of a first window, the last of them eight days after the others, whose uploads the bucket has removed then.
+async fn copied_over_eight_days(world: &World) {
+    let spec = spec_with(json!({ "slice_rows": 2 }));
+    world.pipeline().plan("r1", &[spec]).await.unwrap();
+    let initial = of_run("initial");
+    for slice in [0, 1] {
+        world.pipeline().copy_slice("r1", &initial, slice).await.unwrap();
+    }
+    world.pass(Duration::from_secs(8 * 24 * 3600));
+    world.store.expire_uploads();
+    world.pipeline().copy_slice("r2", &initial, 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_window_that_was_copied_over_more_days_than_uploads_are_kept_no_part_is_visible_before_all_are_there() {
+    let world = World::new(1..=6);
+    copied_over_eight_days(&world).await;
+    let mut pipeline = world.pipeline();
+    let initial = of_run("initial");
+    let UpdateAnswer::Recopy(again) = pipeline.update("r2", &initial).await.unwrap() else {
+        panic!("two uploads are gone")
+    };
+    assert_eq!(again.slices, [0.into(), 1.into()]);
+    for slice in again.slices {
+        assert_eq!(world.parts().len(), 0);
+        pipeline.copy_slice("r2", &initial, slice).await.unwrap();
+    }
+    let committed = pipeline.update("r2", &initial).await.unwrap();
+    assert!(matches!(committed, UpdateAnswer::Committed(_)), "{committed:?}");
+    assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_old_upload_whose_part_a_commit_had_made_visible_stays_what_its_slice_is() {
+    let world = World::new(1..=6);
+    let spec = spec_with(json!({ "slice_rows": 2 }));
+    world.pipeline().plan("r1", &[spec]).await.unwrap();
+    let initial = of_run("initial");
+    for slice in 0..3_u32 {
+        world.pipeline().copy_slice("r1", &initial, slice).await.unwrap();
+    }
+    // The commit died after the first.
+    let visible = world.store.complete(record(&world).await.upload().unwrap()).await;
+    assert!(matches!(visible, Ok(Completed::Visible(_))));
+    world.pass(Duration::from_secs(7 * 24 * 3600));
+    let UpdateAnswer::Recopy(again) = world.pipeline().update("r2", &initial).await.unwrap() else {
+        panic!("two uploads may be gone")
+    };
+    assert_eq!(again.slices, [1.into(), 2.into()]);
+    let outcome = world.run("r3").await;
+    assert_eq!((outcome.committed[0].rows, world.lines().len()), (6, 6));
 }
 
 /// While a commit counts, another run finds the upload expired, has the slice copied again and commits the window.

@@ -39,10 +39,10 @@ impl<T: MoveWatermarks, P: MoveWatermarks> MoveWatermarks for WatermarkStore<T, 
 }
 
 impl<T: ClearWatermarks, P: ClearWatermarks> ClearWatermarks for WatermarkStore<T, P> {
-    async fn clear(&self, key: &WatermarkKey) -> Answer<()> {
+    async fn clear(&self, key: &WatermarkKey, reset: &str) -> Answer<()> {
         match self {
-            Self::ControlTable(table) => table.clear(key).await,
-            Self::Pointers(pointers) => pointers.clear(key).await,
+            Self::ControlTable(table) => table.clear(key, reset).await,
+            Self::Pointers(pointers) => pointers.clear(key, reset).await,
         }
     }
 }

@@ -134,7 +134,11 @@ impl ControlTable {
         let store_type = store_type.clone();
         Ok(NamedWatermark {
             name,
-            stored: StoredWatermark { store_type, value },
+            stored: StoredWatermark {
+                store_type,
+                value,
+                reset: None,
+            },
         })
     }
 
@@ -217,7 +221,7 @@ impl MoveWatermarks for ControlTable {
 }
 
 impl ClearWatermarks for ControlTable {
-    async fn clear(&self, key: &WatermarkKey) -> Answer<()> {
+    async fn clear(&self, key: &WatermarkKey, _reset: &str) -> Answer<()> {
         let NamedWatermark { name, stored } = self.read(key).await?;
         if stored.value.is_none() {
             return Ok(());

@@ -65,6 +65,7 @@ fn what_the_first_lookup_answers_is_what_the_second_takes() {
             stored: StoredWatermark {
                 store_type: StoreType::Typed(TypeName::new("datetime").unwrap()),
                 value: Some("2017-09-05T08:06:00.000".to_owned()),
+                reset: None,
             },
             start: event::<Start>(start),
         };

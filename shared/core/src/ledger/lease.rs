@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Ledger;
 use super::conditions::check_conditions;
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::budget::Spent;
 use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, Moment, RENEWED_EVERY};
 use crate::model::names::ObjectName;
 use crate::model::plan::VERSION;
@@ -43,6 +44,7 @@ pub struct Lease<'a, S> {
 /// The document as it is in the bucket, and its `ETag`.
 struct Found {
     keeper: Option<Keeper>,
+    spent: Spent,
     etag: String,
 }
 
@@ -74,6 +76,17 @@ impl<S: ReadObjects> Lease<'_, S> {
         Ok(keeper.filter(|keeper| keeper.keeps_off(self.run_id, now)))
     }
 
+    /// What the run has copied of the table's window, as far as it was [counted](Self::try_to_count). Costs one read.
+    ///
+    /// # Errors
+    ///
+    /// As [`keeper`](Self::keeper).
+    pub async fn spent(&self) -> Result<Spent> {
+        let found = self.found().await?;
+        let own = found.filter(|found| is_of(found.keeper.as_ref(), self.run_id));
+        Ok(own.map(|own| own.spent).unwrap_or_default())
+    }
+
     async fn found(&self) -> Result<Option<Found>> {
         let Some(object) = self.store.get(&self.key).await? else {
             return Ok(None);
@@ -88,6 +101,7 @@ impl<S: ReadObjects> Lease<'_, S> {
         }
         Ok(Some(Found {
             keeper: document.keeper,
+            spent: document.spent,
             etag: object.etag,
         }))
     }
@@ -169,6 +183,32 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         if let Err(error) = self.give_back().await {
             tracing::warn!(table = %self.table, "The lease of the table could not be given back: {}.", error.report());
         }
+    }
+
+    /// Counts what the run has copied. A slice that cannot be counted is copied all the same.
+    pub async fn try_to_count(&self, copied: Spent) {
+        match self.count(copied).await {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(table = %self.table, "What was copied could not be counted for the budget: {}.", error.report());
+            }
+        }
+    }
+
+    async fn count(&self, copied: Spent) -> Result<()> {
+        for _ in 0..TRIES {
+            let Some(found) = self.found().await? else {
+                return Ok(());
+            };
+            if !is_of(found.keeper.as_ref(), self.run_id) {
+                return Ok(());
+            }
+            let (keeper, spent) = (found.keeper.clone(), found.spent + copied);
+            if self.put_with(Some(found), keeper.as_ref(), spent).await? {
+                return Ok(());
+            }
+        }
+        Err(self.keeps_changing())
     }
 
     /// Runs `work`, and renews the lease meanwhile. `now` is when it begins.
@@ -266,10 +306,22 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
 
     /// Puts `keeper` in the place of what was found. Returns whether it was still there.
     async fn put(&self, found: Option<Found>, keeper: Option<&Keeper>) -> Result<bool> {
+        // What a run has copied is counted for as long as it keeps the table.
+        let is_same = is_of(keeper, self.run_id)
+            && found
+                .as_ref()
+                .is_some_and(|found| is_of(found.keeper.as_ref(), self.run_id));
+        let spent = found.as_ref().filter(|_| is_same).map(|found| found.spent);
+        self.put_with(found, keeper, spent.unwrap_or_default()).await
+    }
+
+    /// The same with what the keeper has copied.
+    async fn put_with(&self, found: Option<Found>, keeper: Option<&Keeper>, spent: Spent) -> Result<bool> {
         let document = LeaseDocument {
             version: VERSION,
             table: self.table.clone(),
             keeper: keeper.cloned(),
+            spent,
         };
         let body = serde_json::to_vec_pretty(&document)
             .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {}", self.key), error))?;

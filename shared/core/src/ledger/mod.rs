@@ -43,7 +43,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::hold::Hold;
 use crate::model::manifest::{Manifest, ManifestPart, Previous};
 use crate::model::names::ObjectName;
-use crate::model::plan::{Plan, VERSION};
+use crate::model::plan::{Plan, PlanId, VERSION};
 use crate::model::record::{Attempt, Record};
 use crate::model::table::RunSettings;
 use crate::model::window::WindowName;
@@ -150,8 +150,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
     ///
     /// Errors: `InvalidInput` when the window was given up, or its table started over.
     pub async fn check_current(&self, plan: &Plan) -> Result<()> {
-        let current = self.plan(&plan.window).await?;
-        if current.is_some_and(|current| current.id() == plan.id()) {
+        if self.is_current(&plan.window, &plan.id()).await? {
             return Ok(());
         }
         let message = format!(
@@ -161,14 +160,60 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Err(Error::new(ErrorCode::InvalidInput, message))
     }
 
+    /// Whether the plan of `window` is this one.
+    async fn is_current(&self, window: &WindowName, id: &PlanId) -> Result<bool> {
+        Ok(self.plan(window).await?.is_some_and(|plan| plan.id() == *id))
+    }
+
     /// The manifest of a window, if it is committed.
+    ///
+    /// A commit that is held up while its window is given up, or its table started over, may write a manifest at any time after
+    /// that. It is of a plan that is gone, and commits nothing.
     pub async fn manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
+        let Some(manifest) = self.any_manifest(window).await? else {
+            return Ok(None);
+        };
+        let is_commit = self.is_current(window, &manifest.plan).await?;
+        Ok(is_commit.then_some(manifest))
+    }
+
+    /// The manifest that committed the window of `plan`, if it is committed.
+    ///
+    /// Errors: `LedgerInvalid` when a manifest of another plan is in its place.
+    pub async fn manifest_of(&self, plan: &Plan) -> Result<Option<Manifest>> {
+        match self.any_manifest(&plan.window).await? {
+            Some(manifest) if manifest.plan != plan.id() => Err(self.occupied(&self.keys.manifest(&plan.window))),
+            manifest => Ok(manifest),
+        }
+    }
+
+    /// The manifest that is in this window's folder, of whatever plan.
+    async fn any_manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
         self.read(&self.keys.manifest(window), window).await
     }
 
     /// What the window that ends where `window` begins looked like. `None` when none does.
     pub async fn previous(&self, window: &WindowName) -> Result<Option<Previous>> {
+        let Some(previous) = self.any_previous(window).await? else {
+            return Ok(None);
+        };
+        let is_its_own = self.is_current(&previous.window, &previous.plan).await?;
+        Ok(is_its_own.then_some(previous))
+    }
+
+    /// The same, of whatever plan.
+    pub(crate) async fn any_previous(&self, window: &WindowName) -> Result<Option<Previous>> {
         self.read(&self.keys.previous(window), window).await
+    }
+
+    /// Why the document that belongs at `key` cannot be written.
+    fn occupied(&self, key: &str) -> Error {
+        let table = self.table;
+        let message = format!(
+            "{key} is of another plan of its window: a run that was held up wrote it after the window was given up, or the table \
+             started over. Put it aside with `tidemark give-up {table} --yes`; the next run plans the window anew"
+        );
+        Error::new(ErrorCode::LedgerInvalid, message)
     }
 
     /// Checks that every object a manifest names is there with its size.
@@ -252,17 +297,22 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     /// manifest, so that there is one wherever a committed window ends.
     ///
     /// A window without changes whose plan found no columns to pass on leaves none.
+    ///
+    /// Errors: `LedgerInvalid` when what another plan left is in its place.
     pub async fn leave_columns(&self, plan: &Plan) -> Result<()> {
         if plan.columns.is_empty() {
             return Ok(());
         }
         let next = WindowName::after(&plan.new_watermark);
         let key = self.keys.previous(&next);
-        self.create(&key, &Previous::of(plan)).await.map(drop)
+        let left = self.create_or_read(&key, &next, Previous::of(plan)).await?;
+        if left.plan == plan.id() { Ok(()) } else { Err(self.occupied(&key)) }
     }
 
     /// Writes what loaders of other systems read to find these parts, which are all visible. Comes before the window's own manifest:
     /// whoever writes that again finds these, and a window that is committed has them (W4, W6).
+    ///
+    /// Errors: `LedgerInvalid` when what another plan left is in their place.
     pub async fn leave_loader_manifests(&self, plan: &Plan, parts: &[ManifestPart]) -> Result<()> {
         if parts.is_empty() {
             return Ok(());
@@ -271,17 +321,28 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         let parts: Vec<(String, u64)> = parts.collect();
         for loader in &plan.loader_manifests {
             // The parts of a window are decided: everyone writes the same.
-            let body = Bytes::from(loader.text(&parts));
-            self.store.create(&self.keys.loader(plan, *loader), body).await?;
+            let (key, body) = (self.keys.loader(plan, *loader), Bytes::from(loader.text(&parts)));
+            if self.store.create(&key, body.clone()).await? == Created::AlreadyExists
+                && self.store.get(&key).await?.is_none_or(|there| there.body != body)
+            {
+                return Err(self.occupied(&key));
+            }
         }
         Ok(())
     }
 
     /// Commits a window, or returns the manifest that committed it before.
+    ///
+    /// Errors: `LedgerInvalid` when a manifest of another plan is in its place.
     pub async fn commit(&self, manifest: Manifest) -> Result<Manifest> {
         // W4
-        let (key, window) = (self.keys.manifest(&manifest.window), manifest.window.clone());
-        self.create_or_read(&key, &window, manifest).await
+        let (key, window, plan) = (
+            self.keys.manifest(&manifest.window),
+            manifest.window.clone(),
+            manifest.plan.clone(),
+        );
+        let there = self.create_or_read(&key, &window, manifest).await?;
+        if there.plan == plan { Ok(there) } else { Err(self.occupied(&key)) }
     }
 
     /// Writes `document` at `key`, or returns the one that was written there before.

@@ -5,15 +5,32 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
 use crate::error::{Answer, Error, ErrorCode};
+use crate::model::plan::VERSION;
 use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
 use crate::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
 use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
+
+/// How often a pointer that changes under our hands is looked at again.
+const TRIES: u32 = 8;
 
 /// `watermark.json`
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     version: u32,
-    watermark: Watermark,
+    /// None after the table was started over.
+    watermark: Option<Watermark>,
+    /// The start over that took the watermark away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reset: Option<Reset>,
+}
+
+/// What a start over leaves in the place of a pointer. No other document is like it, so nobody who read another one can replace it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Reset {
+    /// The folder of the archive.
+    archive: String,
+    /// The watermark that was stored, if there was one.
+    was: Option<Watermark>,
 }
 
 /// What is at the key of a pointer.
@@ -39,19 +56,12 @@ impl<'a, S> Pointers<'a, S> {
 impl<S: ReadObjects> Pointers<'_, S> {
     async fn read(&self, key: &str) -> Answer<Pointer> {
         let object = self.store.get(key).await?;
-        let mut value = None;
-        if let Some(object) = &object {
-            let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
-                let message = format!(
-                    "{key} is not what Tidemark wrote there (delete it: the next run makes it again from the manifests)"
-                );
-                Error::with_source(ErrorCode::LedgerInvalid, message, error)
-            })?;
-            value = Some(document.watermark.value().to_owned());
-        }
+        let document = object.as_ref().map(|object| document(key, object)).transpose()?;
+        let (watermark, reset) = document.map_or((None, None), |document| (document.watermark, document.reset));
         let stored = StoredWatermark {
             store_type: StoreType::Text,
-            value,
+            value: watermark.map(|watermark| watermark.value().to_owned()),
+            reset: reset.map(|reset| reset.archive),
         };
         Ok(Pointer { stored, object })
     }
@@ -59,6 +69,29 @@ impl<S: ReadObjects> Pointers<'_, S> {
     fn key(&self, key: &WatermarkKey) -> String {
         Keys::new(self.prefix, &key.table).watermark()
     }
+}
+
+impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
+    /// Puts the document in the place of the object that was found there.
+    async fn put(&self, key: &str, found: Option<Object>, document: &Document) -> Answer<Moved> {
+        let body = serde_json::to_vec_pretty(document)
+            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
+        let body = Bytes::from(body);
+        let is_there = match found {
+            None => self.store.create(key, body).await? == Created::Created,
+            Some(found) => self.store.replace(key, body, &found.etag).await? == Replaced::Replaced,
+        };
+        Ok(if is_there { Moved::Moved } else { Moved::Changed })
+    }
+}
+
+/// The document that is this object.
+fn document(key: &str, object: &Object) -> Answer<Document> {
+    serde_json::from_slice(&object.body).map_err(|error| {
+        let message =
+            format!("{key} is not what Tidemark wrote there (delete it: the next run makes it again from the manifests)");
+        Error::with_source(ErrorCode::LedgerInvalid, message, error).into()
+    })
 }
 
 impl<S: ReadObjects> ReadWatermarks for Pointers<'_, S> {
@@ -74,26 +107,44 @@ impl<S: ReadObjects> ReadWatermarks for Pointers<'_, S> {
 impl<S: ReadObjects + CreateObjects + ReplaceObjects> MoveWatermarks for Pointers<'_, S> {
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
         let key = self.key(key);
-        let document = serde_json::to_vec_pretty(&Document {
-            version: 1,
-            watermark: new.clone(),
-        })
-        .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
         let Pointer { stored, object } = self.read(&key).await?;
         if stored != *expected {
             return Ok(Moved::Changed);
         }
-        let moved = match object {
-            None => self.store.create(&key, Bytes::from(document)).await? == Created::Created,
-            Some(object) => self.store.replace(&key, Bytes::from(document), &object.etag).await? == Replaced::Replaced,
+        let document = Document {
+            version: VERSION,
+            watermark: Some(new.clone()),
+            reset: None,
         };
-        Ok(if moved { Moved::Moved } else { Moved::Changed })
+        self.put(&key, object, &document).await
     }
 }
 
-/// The pointer is a document of the ledger, and goes where those go.
-impl<S: ReadObjects> ClearWatermarks for Pointers<'_, S> {
-    async fn clear(&self, _key: &WatermarkKey) -> Answer<()> {
-        Ok(())
+impl<S: ReadObjects + CreateObjects + ReplaceObjects> ClearWatermarks for Pointers<'_, S> {
+    /// In the place of the pointer comes one that holds nothing: a run that was held up after it had found no pointer cannot create
+    /// its own any more.
+    async fn clear(&self, key: &WatermarkKey, reset: &str) -> Answer<()> {
+        let key = self.key(key);
+        for _ in 0..TRIES {
+            let object = self.store.get(&key).await?;
+            let document = object.as_ref().map(|object| document(&key, object)).transpose()?;
+            let is_clear = document.as_ref().and_then(|document| document.reset.as_ref());
+            if is_clear.is_some_and(|there| there.archive == reset) {
+                return Ok(());
+            }
+            let cleared = Document {
+                version: VERSION,
+                watermark: None,
+                reset: Some(Reset {
+                    archive: reset.to_owned(),
+                    was: document.and_then(|document| document.watermark),
+                }),
+            };
+            if self.put(&key, object, &cleared).await? == Moved::Moved {
+                return Ok(());
+            }
+        }
+        let message = format!("{key} keeps changing while it is taken away");
+        Err(Error::new(ErrorCode::SinkUnavailable, message).into())
     }
 }

@@ -4,7 +4,6 @@ use futures::stream::{self, StreamExt};
 
 use super::{AT_ONCE, Ledger};
 use crate::error::{Error, ErrorCode, Result};
-use crate::model::budget::Spent;
 use crate::model::plan::Plan;
 use crate::model::record::{Attempt, Decision, Record, SubSlice};
 use crate::model::slice::SliceBounds;
@@ -108,20 +107,6 @@ impl<S: ReadObjects> Ledger<'_, S> {
             }
         }
         Ok(states)
-    }
-
-    /// What a run has copied of the plan's window.
-    pub async fn spent(&self, plan: &Plan, run_id: &str) -> Result<Spent> {
-        let mut spent = Spent::default();
-        for state in self.slices(plan).await? {
-            if let Decided::Record(record) = state.decided
-                && record.run_id == run_id
-            {
-                spent.rows += record.rows();
-                spent.bytes += record.upload().map_or(0, |upload| upload.bytes);
-            }
-        }
-        Ok(spent)
     }
 
     /// The decision of another attempt at `record`'s slice whose upload has this token: of an earlier one, which was voided

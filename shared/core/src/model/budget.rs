@@ -1,12 +1,13 @@
 //! How much a run may copy of one table.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::names::ObjectName;
 use crate::model::window::WindowName;
 
 /// How much a run may copy of one table; nothing limits it where nothing is said. Before a slice is begun, what the run has
-/// copied of the window is held against it, so a run copies at least one slice, and what is under way is finished.
+/// copied of the window is held against it, so a run copies at least one slice, and what is under way is finished. Slices whose
+/// uploads expired are copied again all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budget {
     /// Rows at most.
@@ -30,12 +31,35 @@ impl Budget {
 }
 
 /// What a run has copied of a window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+///
+/// The run counts it in the lease of the table, slice by slice, so that to know it costs one read. What is under way is not counted
+/// yet, and a slice whose invocation dies before it has counted never is: a run may copy so much more than its budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spent {
     /// Rows.
     pub rows: u64,
     /// Bytes of files.
     pub bytes: u64,
+}
+
+impl Spent {
+    /// Whether it is nothing.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.rows == 0 && self.bytes == 0
+    }
+}
+
+impl std::ops::Add for Spent {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            rows: self.rows.saturating_add(more.rows),
+            bytes: self.bytes.saturating_add(more.bytes),
+        }
+    }
 }
 
 /// A table whose budget is spent. The next run goes on with the slices that are left.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::model::budget::Spent;
 use crate::model::names::ObjectName;
 
 /// How long a lease lasts after it was taken or renewed last.
@@ -80,6 +81,9 @@ pub struct LeaseDocument {
     pub table: ObjectName,
     /// Who keeps it; nobody, once the lease is given back.
     pub keeper: Option<Keeper>,
+    /// What the run that keeps it has copied of the window, where a budget limits that.
+    #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+    pub spent: Spent,
 }
 
 /// A moment, to the second, RFC 3339 in UTC.

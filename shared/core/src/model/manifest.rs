@@ -6,7 +6,7 @@ use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::malformed::MalformedTexts;
 use crate::model::names::ObjectName;
-use crate::model::plan::{Author, Plan, Replaces, VERSION, fingerprint, is_first};
+use crate::model::plan::{Author, Plan, PlanId, Replaces, VERSION, fingerprint, is_first};
 use crate::model::sink::SinkSpec;
 use crate::model::slice_id::SliceId;
 use crate::model::table::Layout;
@@ -64,6 +64,8 @@ pub struct Manifest {
     /// What the window replaces, when it is a backfill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaces>,
+    /// The plan that it commits. While another one is in the window's folder, the manifest does not count.
+    pub plan: PlanId,
     /// The run that committed the window.
     pub run_id: String,
     /// When, RFC 3339.
@@ -135,6 +137,7 @@ impl Manifest {
             seed: plan.seed().cloned(),
             superseded_by: None,
             replaces: plan.replaces.clone(),
+            plan: plan.id(),
             run_id: author.run_id.to_owned(),
             committed_at: author.created_at.to_owned(),
         }
@@ -169,6 +172,8 @@ pub struct Previous {
     pub version: u32,
     /// The window that ends here.
     pub window: WindowName,
+    /// The plan of that window.
+    pub plan: PlanId,
     /// Its columns.
     pub columns: Vec<Column>,
     /// Their fingerprint.
@@ -207,6 +212,7 @@ impl Previous {
         Self {
             version: VERSION,
             window: plan.window.clone(),
+            plan: plan.id(),
             columns: plan.columns.clone(),
             schema: fingerprint(&plan.columns),
             field_ids: plan.field_ids.clone(),

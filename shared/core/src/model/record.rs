@@ -1,12 +1,21 @@
 //! The decision record of a slice: what became of it, once and for all (W2).
 
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::model::budget::Spent;
+use crate::model::lease::Moment;
 use crate::model::malformed::MalformedTexts;
 use crate::model::plan::{PlanId, VERSION};
 use crate::model::slice::SliceBounds;
 use crate::model::slice_id::SliceId;
 use crate::model::window::WindowName;
+
+/// How long an upload may wait for the commit of its window. A bucket's lifecycle rule removes it after seven days at the earliest.
+/// One day is left for the commit itself and for clocks that differ.
+const UPLOAD_WAITS: Duration = Duration::from_secs(6 * 24 * 3600);
 
 /// `record-00000.json`: what is decided of a slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +48,8 @@ pub enum Decision {
     Uploaded {
         /// The rows that were read, encoded and uploaded. At least one.
         rows: u64,
+        /// When the invocation that copied them began. Its upload was begun after that.
+        begun_at: Moment,
         /// The upload.
         upload: UploadedObject,
     },
@@ -114,6 +125,15 @@ impl Record {
         }
     }
 
+    /// What was copied for it, as a budget counts it.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        Spent {
+            rows: self.rows(),
+            bytes: self.upload().map_or(0, |upload| upload.bytes),
+        }
+    }
+
     /// The upload, if there is one.
     #[must_use]
     pub const fn upload(&self) -> Option<&UploadedObject> {
@@ -121,6 +141,12 @@ impl Record {
             Decision::Uploaded { upload, .. } => Some(upload),
             Decision::Merged { .. } | Decision::Empty | Decision::Split { .. } | Decision::Superseded { .. } => None,
         }
+    }
+
+    /// Whether the bucket may have removed the upload of this record by `now`, because its window took so long.
+    #[must_use]
+    pub fn may_be_gone(&self, now: OffsetDateTime) -> bool {
+        matches!(&self.decision, Decision::Uploaded { begun_at, .. } if now - begun_at.0 > UPLOAD_WAITS)
     }
 
     /// The slices that are copied in place of this one; none when it was not split.

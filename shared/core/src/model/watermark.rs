@@ -178,6 +178,9 @@ pub struct StoredWatermark {
     pub store_type: StoreType,
     /// The value's canonical text, `None` when the table has none yet.
     pub value: Option<String>,
+    /// The start over that took the value away, where the store says so. Events leave it out: who moves a watermark looks anew.
+    #[serde(skip)]
+    pub reset: Option<String>,
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub trait MoveWatermarks: ReadWatermarks {
 /// Taking the pointer of a table away, so that it starts over.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ClearWatermarks: ReadWatermarks {
-    /// Makes the store hold nothing for the table. Success when it holds nothing.
-    async fn clear(&self, key: &WatermarkKey) -> Answer<()>;
+    /// Makes the store hold nothing for the table, which is started over; `reset` names this start over and no other. Success when
+    /// it holds nothing.
+    async fn clear(&self, key: &WatermarkKey, reset: &str) -> Answer<()>;
 }

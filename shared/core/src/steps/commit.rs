@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use time::OffsetDateTime;
 
 use crate::error::{Error, ErrorCode, Result, Role};
 use crate::ledger::{AT_ONCE, Decided, Ledger, check_settings};
@@ -40,6 +41,8 @@ pub(super) struct Missing {
     pub(super) slices: Vec<SliceId>,
     /// Whether one of them has yet to be copied for the first time because it came of a split.
     pub(super) is_split: bool,
+    /// Whether one of them was never copied.
+    pub(super) is_new: bool,
 }
 
 /// The commit of one window.
@@ -56,6 +59,8 @@ pub(super) struct Committing<'a, C, S> {
     pub(super) settings: &'a RunSettings,
     /// Who commits.
     pub(super) author: Author<'a>,
+    /// When the commit began.
+    pub(super) now: OffsetDateTime,
 }
 
 /// What is decided of a window's slices.
@@ -73,7 +78,7 @@ enum AllDecided {
 struct Completion {
     /// Those that are, in slice order.
     parts: Vec<ManifestPart>,
-    /// The slices whose upload had expired: their decisions are voided.
+    /// The slices whose upload had expired, or may have: their decisions are voided.
     expired: Vec<SliceId>,
 }
 
@@ -117,7 +122,7 @@ where
         if !expired.is_empty() {
             return Ok(Commit::Waits(Missing {
                 slices: expired,
-                is_split: false,
+                ..Missing::default()
             }));
         }
         let copied = match plan.sink {
@@ -181,7 +186,9 @@ where
                 }) => return Ok(AllDecided::Superseded(by)),
                 Decided::Record(record) => records.push(record),
                 Decided::NotYet(attempt) => {
-                    missing.is_split |= attempt.number == 0 && !state.id.within().is_empty();
+                    let is_new = attempt.number == 0;
+                    missing.is_new |= is_new;
+                    missing.is_split |= is_new && !state.id.within().is_empty();
                     missing.slices.push(state.id);
                 }
             }
@@ -241,7 +248,7 @@ where
         if ledger.manifest(&next).await?.is_none() {
             return Ok(None);
         }
-        if let Some(manifest) = ledger.manifest(&plan.window).await? {
+        if let Some(manifest) = ledger.manifest_of(plan).await? {
             return Ok(Some(manifest));
         }
         let message = format!(
@@ -252,8 +259,42 @@ where
         Err(Error::new(ErrorCode::LedgerInvalid, message))
     }
 
-    /// Makes every part visible.
+    /// Voids the decisions whose uploads waited for so long that the bucket may have removed them, unless their parts are visible.
+    /// Returns their slices.
+    ///
+    /// An upload that turns out to be gone after others were completed leaves readers with half a window until its slice is copied
+    /// again. The bucket is not asked which uploads are there: that takes another right and one request for each, and an upload
+    /// may be removed between the answer and the completion.
+    async fn void_old(&self, records: &[Record]) -> Result<Vec<SliceId>> {
+        let old = records.iter().filter(|record| record.may_be_gone(self.now));
+        let mut voided = stream::iter(old)
+            .map(|record| async move {
+                let key = self.ledger.keys().part(self.plan, &record.slice);
+                if self.store.size(&key).await?.is_some() {
+                    return Ok(None);
+                }
+                tracing::warn!(%key, "The upload is so old that it may be gone; its slice is copied again.");
+                self.ledger.void(record, self.author.run_id).await?;
+                Ok(Some(record.slice.clone()))
+            })
+            .buffered(AT_ONCE);
+        let mut slices = Vec::new();
+        while let Some(slice) = voided.next().await {
+            let slice: Result<Option<SliceId>> = slice;
+            slices.extend(slice?);
+        }
+        Ok(slices)
+    }
+
+    /// Makes every part visible; none of them while an upload may be gone (W3).
     async fn complete(&self, records: &[Record]) -> Result<Completion> {
+        let expired = self.void_old(records).await?;
+        if !expired.is_empty() {
+            return Ok(Completion {
+                expired,
+                ..Completion::default()
+            });
+        }
         let uploads = records
             .iter()
             .filter_map(|record| record.upload().map(|upload| (record, upload)));

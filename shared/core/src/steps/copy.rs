@@ -12,8 +12,9 @@ use super::merge_slice::{DecidedSlice, Merging};
 use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, within};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Lease, Ledger, Taken};
-use crate::model::budget::Spent;
+use crate::model::budget::{Budget, Spent};
 use crate::model::kept::KeptTable;
+use crate::model::lease::Moment;
 use crate::model::lookup::Split;
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
@@ -185,7 +186,9 @@ where
         Decided::NotYet(attempt) => attempt,
     };
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
-    if let Some(left) = left(&ledger, &plan, &request, &lease, context).await? {
+    // A slice that was copied before and whose upload expired is not held against the budget.
+    let budget = if attempt.number == 0 { context.budget } else { Budget::default() };
+    if let Some(left) = left(&request, &lease, RunContext { budget, ..context }).await? {
         return Ok(left);
     }
     let copying = Copying {
@@ -196,6 +199,7 @@ where
         },
         attempt,
         run_id: request.run_id.clone(),
+        begun_at: Moment(context.now),
         watch: Watch {
             deadline: deadline(context),
             progress: context.progress,
@@ -208,7 +212,12 @@ where
         }
     });
     match Box::pin(copied).await {
-        Ok(DecidedSlice { record, resumed }) => Ok(answer(table.clone(), record, resumed)),
+        Ok(DecidedSlice { record, resumed }) => {
+            if !context.budget.is_unlimited() && !resumed {
+                lease.try_to_count(record.spent()).await;
+            }
+            Ok(answer(table.clone(), record, resumed))
+        }
         Err(error) => {
             // Neither a later try nor a split will follow.
             if !error.code().is_retryable() && error.code() != ErrorCode::DeadlineExceeded {
@@ -221,8 +230,6 @@ where
 
 /// Why the slice is left to somebody else, if it is. If it is not, the lease is this run's.
 async fn left<S>(
-    ledger: &Ledger<'_, S>,
-    plan: &Plan,
     request: &CopyRequest,
     lease: &Lease<'_, S>,
     context: RunContext,
@@ -231,7 +238,7 @@ where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     if !context.budget.is_unlimited() {
-        let spent = ledger.spent(plan, &request.run_id).await?;
+        let spent = lease.spent().await?;
         if context.budget.is_spent(spent) {
             return Ok(Some(stopped(request, spent)));
         }
@@ -258,6 +265,7 @@ struct Copying<'a> {
     slice: SliceRows<'a>,
     attempt: Attempt,
     run_id: String,
+    begun_at: Moment,
     watch: Watch,
 }
 
@@ -311,7 +319,11 @@ impl Copying<'_> {
             upload,
         } = upload.await?;
         let own = upload.as_ref().map(Upload::from);
-        let decision = upload.map_or(Decision::Empty, |upload| Decision::Uploaded { rows, upload });
+        let decision = upload.map_or(Decision::Empty, |upload| Decision::Uploaded {
+            rows,
+            begun_at: self.begun_at,
+            upload,
+        });
         let own_record = Record::new(self.attempt, decision, self.run_id).with_malformed_texts(malformed_texts);
         let record = ledger.decide(own_record).await?;
         let decided = record.upload().map(|upload| upload.token.as_str());

@@ -111,7 +111,7 @@ where
 async fn begun_outside<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     let next = WindowName::after(&plan.new_watermark);
-    let left = ledger.previous(&next).await?;
+    let left = ledger.any_previous(&next).await?;
     if left.is_some_and(|previous| previous.window == plan.window) {
         keys.push(ledger.keys().previous(&next));
     }

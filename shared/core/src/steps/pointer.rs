@@ -5,7 +5,7 @@ use crate::ledger::Ledger;
 use crate::model::manifest::Manifest;
 use crate::model::plan::Plan;
 use crate::model::table::Tracking;
-use crate::model::watermark::StoredWatermark;
+use crate::model::watermark::{StoredWatermark, Watermark};
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
@@ -33,6 +33,9 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
             Standing::Behind => {
                 let moved = watermarks.advance(&key, &stored, new).await;
                 if moved.of(Role::WatermarkStore)? == Moved::Moved {
+                    if stored.value.is_none() {
+                        check_stands(watermarks, ledger, plan, new).await?;
+                    }
                     tracing::info!(table = %plan.table, watermark = %new, "Watermark moved.");
                     return Ok(());
                 }
@@ -55,6 +58,31 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
         plan.table
     );
     Err(Error::new(ErrorCode::WatermarkStoreUnavailable, message))
+}
+
+/// Checks, of a watermark that was stored where nothing was, that the table was not started over between the look and the store.
+///
+/// Errors: `WatermarkConflict` when it was and the store holds the watermark, `InvalidInput` when it was and the store does not.
+async fn check_stands<W: ReadWatermarks, S: ReadObjects>(
+    watermarks: &W,
+    ledger: &Ledger<'_, S>,
+    plan: &Plan,
+    new: &Watermark,
+) -> Result<()> {
+    let Err(error) = ledger.check_current(plan).await else {
+        return Ok(());
+    };
+    let stored = watermarks.stored(&plan.watermark_key()).await;
+    let stored = stored.of(Role::WatermarkStore)?;
+    if error.code() != ErrorCode::InvalidInput || stored.value.is_none_or(|text| !new.is(&text)) {
+        return Err(error);
+    }
+    let table = &plan.table;
+    let message = format!(
+        "{table} was started over while its watermark was moved to {new}, and the store holds that now: the next run would begin \
+         there; run `tidemark reset {table} --yes` again before it does"
+    );
+    Err(Error::with_source(ErrorCode::WatermarkConflict, message, error))
 }
 
 /// Checks that the start of a window that is not committed yet is still known: to the ledger, or to the watermark store.
@@ -84,7 +112,7 @@ pub(super) async fn check_start<W: ReadWatermarks, S: ReadObjects>(
     if WindowName::after_stored(stored.value.as_deref()) == *plan.begins() {
         return Ok(());
     }
-    if ledger.manifest(&plan.window).await?.is_some() {
+    if ledger.manifest_of(plan).await?.is_some() {
         // Another run committed the window and moved the watermark meanwhile.
         return Ok(());
     }

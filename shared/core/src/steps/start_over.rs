@@ -97,7 +97,9 @@ where
         table: table.clone(),
         name: watermark_name.clone(),
     };
-    ports.watermarks.clear(&key).await.of(Role::WatermarkStore)?;
+    // After the plans are gone: whoever stores a watermark late finds this, or that its plan is gone.
+    let cleared = ports.watermarks.clear(&key, &hold.archive).await;
+    cleared.of(Role::WatermarkStore)?;
     let mut objects = 0;
     for folder in ledger.keys().data() {
         let parts = store.list(&folder).await?;
@@ -150,14 +152,15 @@ where
     Ok((ledger.begin(hold).await?, false))
 }
 
-/// Moves every document of the ledger but the hold and the lease. How many there were.
+/// Moves every document of the ledger but the hold, the lease and the pointer. How many there were.
 async fn move_documents<S>(store: &S, ledger: &Ledger<'_, S>, folder: &str) -> Result<usize>
 where
     S: ReadObjects + ArchiveObjects,
 {
     let mut keys = store.list(&ledger.keys().windows()).await?;
-    let (hold, lease) = (ledger.keys().hold(), ledger.keys().lease());
-    keys.retain(|key| *key != hold && *key != lease);
+    let keys_of_table = ledger.keys();
+    let stay = [keys_of_table.hold(), keys_of_table.lease(), keys_of_table.watermark()];
+    keys.retain(|key| !stay.contains(key));
     // Readers that follow manifests are to find none of them before the first object is gone.
     let (manifests, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.ends_with("/manifest.json"));
     let manifests = archive::move_all(store, ledger, manifests, folder).await?;

@@ -189,9 +189,10 @@ where
         }
         Ok(Ended::Waits(missing)) => match taken {
             Taken::KeptBy(keeper) => Ok(kept(KeptTable::new(request.table.clone(), keeper))),
-            Taken::Ours if context.budget.is_unlimited() => Ok(waits(request, missing)),
+            // What expired is copied again in one run, or a window whose copy takes longer than uploads wait would never end.
+            Taken::Ours if context.budget.is_unlimited() || !missing.is_new => Ok(waits(request, missing)),
             Taken::Ours => {
-                let spent = ledger.spent(&plan, &request.run_id).await?;
+                let spent = lease.spent().await?;
                 if !context.budget.is_spent(spent) {
                     return Ok(waits(request, missing));
                 }
@@ -229,7 +230,7 @@ where
     W: MoveWatermarks,
     S: ReadObjects + CreateObjects + CompleteObjects,
 {
-    let manifest = match ledger.manifest(&request.window).await? {
+    let manifest = match ledger.manifest_of(plan).await? {
         Some(manifest) => {
             ledger.check_objects(&manifest).await?;
             manifest
@@ -246,6 +247,7 @@ where
                     run_id: &request.run_id,
                     created_at: &context.timestamp()?,
                 },
+                now: context.now,
             };
             match committing.commit().await? {
                 Commit::Done(manifest) => *manifest,
@@ -285,7 +287,7 @@ fn kept(table: KeptTable) -> UpdateAnswer {
 
 fn waits(request: UpdateRequest, missing: Missing) -> UpdateAnswer {
     let UpdateRequest { table, window, .. } = request;
-    let Missing { mut slices, is_split } = missing;
+    let Missing { mut slices, is_split, .. } = missing;
     tracing::info!(%table, %window, slices = slices.len(), is_split, "Slices have to be copied first.");
     slices.truncate(SLICES_NAMED);
     let to_copy = ToCopy { table, window, slices };

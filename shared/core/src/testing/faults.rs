@@ -430,7 +430,7 @@ impl<T: MoveWatermarks> MoveWatermarks for Gated<'_, &T> {
 }
 
 impl<T: ClearWatermarks> ClearWatermarks for Gated<'_, &T> {
-    async fn clear(&self, key: &WatermarkKey) -> Answer<()> {
-        self.gate.call("clear", self.inner.clear(key)).await
+    async fn clear(&self, key: &WatermarkKey, reset: &str) -> Answer<()> {
+        self.gate.call("clear", self.inner.clear(key, reset)).await
     }
 }

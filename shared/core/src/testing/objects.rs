@@ -122,6 +122,11 @@ impl MemoryStore {
         self.state().uploads.clear();
     }
 
+    /// The same of the uploads to one key, which are older than others.
+    pub fn expire_uploads_to(&self, key: &str) {
+        self.state().uploads.retain(|_, pending| pending.upload.key != key);
+    }
+
     /// What whoever may write to the bucket can do to a document.
     pub fn overwrite(&self, key: &str, body: Bytes) {
         self.state().put(key, body, None);

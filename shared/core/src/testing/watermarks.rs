@@ -59,6 +59,7 @@ impl ReadWatermarks for MemoryWatermarks {
         Ok(StoredWatermark {
             store_type: self.store_type.clone(),
             value: self.value(&key.table),
+            reset: None,
         })
     }
 }
@@ -75,7 +76,7 @@ impl MoveWatermarks for MemoryWatermarks {
 }
 
 impl ClearWatermarks for MemoryWatermarks {
-    async fn clear(&self, key: &WatermarkKey) -> Answer<()> {
+    async fn clear(&self, key: &WatermarkKey, _reset: &str) -> Answer<()> {
         self.set(&key.table, None);
         Ok(())
     }

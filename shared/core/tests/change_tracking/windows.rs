@@ -5,8 +5,11 @@ use tidemark::model::lookup::EmptyWindow;
 use tidemark::model::types::TypeName;
 use tidemark::model::watermark::StoreType;
 use tidemark::model::window::WindowName;
+use tidemark::ports::objects::CreateObjects;
+use tidemark::steps::context::RunContext;
 use tidemark::steps::run::WindowOfRun;
-use tidemark::testing::world::{name, window};
+use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::testing::world::{PREFIX, name, window};
 use tidemark::testing::{MemoryTracked, MemoryWatermarks};
 
 use crate::world::{World, spec};
@@ -175,6 +178,25 @@ async fn a_table_without_changes_advances_without_an_object() {
     world.table.set(1, 11);
     world.run("r").await;
     assert_eq!(world.last_lines().await, ["1\t11\t4\tU"]);
+}
+
+/// The commit of a window without slices reads its plan once. It may be held up after that.
+#[tokio::test]
+async fn the_commit_of_a_window_without_changes_that_comes_after_the_table_was_started_over_leads_nowhere() {
+    let world = World::loaded().await;
+    world.table.change_elsewhere();
+    assert_eq!(world.run("r").await.unchanged, [name()]);
+    let late = world.ledger().keys().manifest(&window("from-0"));
+    let body = world.store.body(&late).unwrap();
+    let ports = StartOverPorts {
+        watermarks: &world.watermarks,
+        store: &world.store,
+        prefix: PREFIX,
+    };
+    start_over(ports, &name(), RunContext::unbounded()).await.unwrap();
+    world.store.create(&late, body).await.unwrap();
+    let loaded = world.run("after").await;
+    assert_eq!((loaded.committed[0].window.as_str(), loaded.committed[0].rows), ("initial", 3));
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! A run that is held up while a person starts its table over, or gives its window up: what it does late counts no more.
 
 use tidemark::error::{Error, ErrorCode};
+use tidemark::ledger::Pointers;
 use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
+use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks};
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
@@ -15,8 +17,12 @@ use crate::scenes::{committed_once, grow, run_of};
 use crate::{World, world};
 
 async fn reset(world: &World) {
+    reset_with(world, &world.watermarks).await;
+}
+
+async fn reset_with<W: ClearWatermarks>(world: &World, watermarks: &W) {
     let ports = StartOverPorts {
-        watermarks: &world.watermarks,
+        watermarks,
         store: &world.store,
         prefix: PREFIX,
     };
@@ -72,8 +78,18 @@ fn held_up_at(call: &'static str) -> Gate {
 
 /// Copies and commits the window of the run "old", of one slice, behind this gate.
 async fn old_run(world: &World, gate: &Gate, pending: &str) -> Result<WindowOutcome, Error> {
+    old_run_moving(world, &world.watermarks, gate, pending).await
+}
+
+/// The same with this watermark store.
+async fn old_run_moving<W: MoveWatermarks>(
+    world: &World,
+    watermarks: &W,
+    gate: &Gate,
+    pending: &str,
+) -> Result<WindowOutcome, Error> {
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
-    let watermarks = Gated::new(gate, &world.watermarks);
+    let watermarks = Gated::new(gate, watermarks);
     let mut pipeline = Pipeline {
         context: world.context.get(),
         ..pipeline_behind(&source, Gated::new(gate, &world.table), &watermarks, &store)
@@ -151,6 +167,83 @@ async fn a_commit_of_a_window_that_was_given_up_meanwhile_writes_nothing_and_mov
             "{call}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_manifest_that_comes_after_the_table_was_started_over_commits_nothing() {
+    let world = world([1, 2, 3]).taking(Leases::Taken);
+    world.pipeline().plan("old", &[spec()]).await.unwrap();
+    world
+        .pipeline()
+        .copy_slice("old", &of_run("initial"), 0)
+        .await
+        .unwrap();
+    // The first document that the commit creates is what it leaves for the next window. The manifest follows.
+    let gate = held_up_at("create");
+    let by_hand = paused_during(&world, (&gate, "create"), async |world| {
+        reset(world).await;
+        world.table.insert(4);
+    });
+    let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+    assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput);
+    let manifest = world.ledger().keys().manifest(&window("initial"));
+    assert!(world.store.body(&manifest).is_some(), "it came late");
+    world.pass(LEASE + CLOCK_MARGIN);
+    // Nothing of the table is taken for copied. The manifest is in the place of the new plan's own, which a person ends.
+    let error = world.pipeline().run("after", &[spec()]).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+    assert!(error.to_string().contains("tidemark give-up dbo.t --yes"), "{error}");
+    assert_eq!((world.watermark(), visible(&world)), (None, vec![]));
+    abandon(&world, "initial").await;
+    world.run("again").await;
+    assert_eq!(
+        (world.watermark().as_deref(), visible(&world)),
+        (Some("4"), vec![1, 2, 3, 4])
+    );
+}
+
+#[tokio::test]
+async fn a_pointer_in_the_bucket_that_comes_after_the_table_was_started_over_is_not_stored() {
+    let world = world([1, 2, 3]).taking(Leases::Taken);
+    let pointers = Pointers::new(&world.store, PREFIX);
+    world.pipeline().plan("old", &[spec()]).await.unwrap();
+    let gate = held_up_at("advance");
+    let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
+        reset_with(world, &pointers).await;
+        world.table.insert(4);
+    });
+    let (old, ()) = tokio::join!(old_run_moving(&world, &pointers, &gate, "initial"), by_hand);
+    assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput);
+    world.pass(LEASE + CLOCK_MARGIN);
+    let mut pipeline = Pipeline {
+        context: world.context.get(),
+        ..pipeline_behind(&world.table, &world.table, &pointers, &world.store)
+    };
+    for committed in [1, 0] {
+        let outcome = pipeline.run("after", &[spec()]).await.unwrap();
+        assert_eq!(outcome.committed.len(), committed);
+        assert_eq!(visible(&world), [1, 2, 3, 4]);
+    }
+}
+
+/// A control table holds a value and nothing else, so a late one looks like any other.
+#[tokio::test]
+async fn a_watermark_that_comes_after_the_table_was_started_over_is_reported() {
+    let world = world([1, 2, 3]).taking(Leases::Taken);
+    world.pipeline().plan("old", &[spec()]).await.unwrap();
+    let gate = held_up_at("advance");
+    let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
+        reset(world).await;
+        world.table.insert(4);
+    });
+    let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+    let error = old.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::WatermarkConflict);
+    assert!(error.to_string().contains("tidemark reset dbo.t --yes"), "{error}");
+    world.pass(LEASE + CLOCK_MARGIN);
+    reset(&world).await;
+    world.run("after").await;
+    assert_eq!(visible(&world), [1, 2, 3, 4]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tidemark::error::ErrorCode;
 use tidemark::ledger::Ledger;
+use tidemark::model::lease::Moment;
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::{CopiedRows, Manifest, ManifestPart, Previous};
 use tidemark::model::names::ObjectName;
@@ -21,6 +22,7 @@ use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::CreateObjects;
 use tidemark::testing::{MemoryStore, bigint};
+use time::macros::datetime;
 
 use crate::json::disturbed;
 use crate::names::{NAME, name, object_name};
@@ -148,7 +150,11 @@ prop_compose! {
 
 fn decision() -> impl Strategy<Value = Decision> {
     prop_oneof![
-        (any::<u64>(), upload()).prop_map(|(rows, upload)| Decision::Uploaded { rows, upload }),
+        (any::<u64>(), upload()).prop_map(|(rows, upload)| Decision::Uploaded {
+            rows,
+            begun_at: Moment(datetime!(2026-01-01 00:00 UTC)),
+            upload
+        }),
         any::<u64>().prop_map(|rows| Decision::Merged { rows }),
         Just(Decision::Empty),
         prop::collection::vec(slice_bounds(), 2..4).prop_map(|slices| Decision::Split { slices }),
