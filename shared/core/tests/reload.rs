@@ -11,7 +11,7 @@ use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::testing::declared;
-use tidemark::testing::world::{PREFIX, World, spec_with, window};
+use tidemark::testing::world::{PREFIX, World, of_run, spec_with, window};
 
 /// The settings with which a table is loaded again, and others.
 fn reloading(more: Value) -> TableSpec {
@@ -104,6 +104,61 @@ async fn a_change_that_readers_cannot_go_on_with_loads_the_table_into_a_folder_o
         ),
         (Some(1), Some(2), Some(3))
     );
+}
+
+#[tokio::test]
+async fn a_window_that_was_frozen_before_such_a_change_gives_way_to_the_load() {
+    let (world, spec) = (world().await, reloading(json!({ "slice_rows": 1 })));
+    world.table.insert(4);
+    world.table.insert(5);
+    let planned = world.pipeline().plan("died", std::slice::from_ref(&spec)).await;
+    assert_eq!(planned.unwrap().windows[0].window.as_str(), "from-3");
+    // One slice of it is copied, and the others cannot be any more.
+    world.pipeline().copy_slice("died", &of_run("from-3"), 0).await.unwrap();
+    world.table.declare([text("b")]);
+    let reload = run(&world, "r2", &spec).await;
+    assert_eq!(
+        (reload.window.as_str(), reload.rows, reload.generation),
+        ("reinit-from-3", 5, 1)
+    );
+    let given_up = world.ledger().manifest(&window("from-3")).await.unwrap().unwrap();
+    assert_eq!((given_up.superseded_by, given_up.rows), (Some(reload.window), 0));
+    assert_eq!(world.watermark().as_deref(), Some("5"));
+    let is_in_last = |key: &String| key.starts_with("p/dbo.t.g1/");
+    assert_eq!(world.parts().iter().filter(|key| is_in_last(key)).count(), 5);
+    assert_eq!(world.parts().len(), 6, "and the first load");
+}
+
+#[tokio::test]
+async fn a_frozen_window_is_committed_as_it_is_where_it_is_copied_or_nothing_can_take_its_place() {
+    // Copied before the change.
+    let (world, spec) = (world().await, reloading(json!({})));
+    world.table.insert(4);
+    world
+        .pipeline()
+        .plan("died", std::slice::from_ref(&spec))
+        .await
+        .unwrap();
+    world.pipeline().copy_slice("died", &of_run("from-3"), 0).await.unwrap();
+    world.table.declare([text("b")]);
+    assert_eq!(run(&world, "r2", &spec).await.window.as_str(), "from-3");
+    world.table.insert(5);
+    assert_eq!(run(&world, "r3", &spec).await.window.as_str(), "reinit-from-4");
+    // A change that readers go on with, a first load, and a table that is not to be loaded anew.
+    let new = World::new([1]);
+    new.table.declare([declared("b", true)]);
+    for (world, spec, declares) in [
+        (world, spec.clone(), vec![text("b"), declared("c", true)]),
+        (new, spec, vec![text("b")]),
+        (self::world().await, spec_with(json!({})), vec![text("b")]),
+    ] {
+        world.table.insert(6);
+        let planned = world.pipeline().plan("died", std::slice::from_ref(&spec)).await;
+        let planned = planned.unwrap().windows.remove(0).window;
+        world.table.declare(declares);
+        let after = world.pipeline().plan("after", &[spec]).await.unwrap();
+        assert_eq!(after.windows[0].window, planned);
+    }
 }
 
 #[tokio::test]

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use futures::stream::{self, StreamExt};
 
-use super::{AT_ONCE, Decided, Ledger};
+use super::{AT_ONCE, Ledger, Left};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::manifest::Manifest;
 use crate::model::plan::{Content, Plan};
-use crate::model::record::{Decision, Record};
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 
@@ -154,16 +153,10 @@ impl<S: ReadObjects> Ledger<'_, S> {
         if let Content::Superseded { by } = &plan.content {
             return Ok(Some(by.clone()));
         }
-        let slices = self.slices(plan).await?.into_iter();
-        Ok(slices
-            .filter_map(|slice| match slice.decided {
-                Decided::Record(Record {
-                    decision: Decision::Superseded { by },
-                    ..
-                }) => Some(by),
-                _ => None,
-            })
-            .next())
+        Ok(match self.left(plan).await? {
+            Left::SupersededBy(by) => Some(by),
+            Left::Nothing | Left::Slice(_) => None,
+        })
     }
 
     /// Whether the manifests lead from window `from` to window `to`.

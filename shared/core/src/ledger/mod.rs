@@ -38,7 +38,7 @@ pub use self::chain::{ChainEnd, Reached};
 use self::keys::Keys;
 pub use self::lease::{Lease, Taken};
 pub use self::pointers::Pointers;
-pub use self::slices::{Decided, SliceState};
+pub use self::slices::{Decided, Left, SliceState};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::hold::Hold;
 use crate::model::manifest::{Manifest, ManifestPart, Previous};
@@ -306,7 +306,11 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         let next = WindowName::after(&plan.new_watermark);
         let key = self.keys.previous(&next);
         let left = self.create_or_read(&key, &next, Previous::of(plan)).await?;
-        if left.plan == plan.id() { Ok(()) } else { Err(self.occupied(&key)) }
+        if left.plan == plan.id() {
+            Ok(())
+        } else {
+            Err(self.occupied(&key))
+        }
     }
 
     /// Writes what loaders of other systems read to find these parts, which are all visible. Comes before the window's own manifest:
@@ -342,7 +346,11 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
             manifest.plan.clone(),
         );
         let there = self.create_or_read(&key, &window, manifest).await?;
-        if there.plan == plan { Ok(there) } else { Err(self.occupied(&key)) }
+        if there.plan == plan {
+            Ok(there)
+        } else {
+            Err(self.occupied(&key))
+        }
     }
 
     /// Writes `document` at `key`, or returns the one that was written there before.

@@ -88,8 +88,9 @@ impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
 /// The document that is this object.
 fn document(key: &str, object: &Object) -> Answer<Document> {
     serde_json::from_slice(&object.body).map_err(|error| {
-        let message =
-            format!("{key} is not what Tidemark wrote there (delete it: the next run makes it again from the manifests)");
+        let message = format!(
+            "{key} is not what Tidemark wrote there (delete it: the next run makes it again from the manifests)"
+        );
         Error::with_source(ErrorCode::LedgerInvalid, message, error).into()
     })
 }

@@ -8,6 +8,7 @@ use crate::model::plan::Plan;
 use crate::model::record::{Attempt, Decision, Record, SubSlice};
 use crate::model::slice::SliceBounds;
 use crate::model::slice_id::SliceId;
+use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 
 /// What is decided of a slice.
@@ -30,7 +31,34 @@ pub struct SliceState {
     pub decided: Decided,
 }
 
+/// What is left to decide of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing: it can be committed.
+    Nothing,
+    /// This attempt, at the first of its slices that is not decided.
+    Slice(Attempt),
+    /// Nothing: that window is copied in its place.
+    SupersededBy(WindowName),
+}
+
 impl<S: ReadObjects> Ledger<'_, S> {
+    /// What is left to decide of the plan's window.
+    pub async fn left(&self, plan: &Plan) -> Result<Left> {
+        let mut left = Left::Nothing;
+        for state in self.slices(plan).await? {
+            match state.decided {
+                Decided::Record(Record {
+                    decision: Decision::Superseded { by },
+                    ..
+                }) => return Ok(Left::SupersededBy(by)),
+                Decided::NotYet(attempt) if left == Left::Nothing => left = Left::Slice(attempt),
+                _ => {}
+            }
+        }
+        Ok(left)
+    }
+
     /// What is decided of a slice.
     ///
     /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew. So it does after a record

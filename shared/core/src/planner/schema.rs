@@ -115,6 +115,15 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
     Ok(Fit::GoesOn(Box::new(plan.following(previous.field_ids, generation))))
 }
 
+/// Whether what is left of a window that was frozen with the columns `frozen` cannot be copied from a table that has the columns `now`.
+pub(crate) fn is_outdated(frozen: &[Column], now: &[Column]) -> bool {
+    let is_there = |column: &Column| {
+        let mut now = now.iter();
+        now.any(|now| now.name == column.name && now.sql_type == column.sql_type)
+    };
+    !frozen.iter().all(is_there)
+}
+
 fn reload(spec: &TableSpec, refused: &[&Change], plan: Plan) -> Fit {
     let changes = names(refused.iter().copied());
     tracing::warn!(

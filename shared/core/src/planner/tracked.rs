@@ -10,13 +10,13 @@ use super::single_flight::{self, Planning};
 use super::tracked_columns::{self, TrackedColumns};
 use super::{SharedConnection, audit, cut};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{Decided, Frozen, Ledger};
+use crate::ledger::{Frozen, Ledger, Left};
 use crate::model::lease::Keeper;
 use crate::model::lookup::{LookedUp, Start};
 use crate::model::plan::{Content, LoadReason, Plan, WindowBounds};
-use crate::model::record::{Decision, Record};
+use crate::model::record::{Attempt, Decision, Record};
 use crate::model::slice::SliceBounds;
-use crate::model::table::{ChangeTracking, OnExpired, TableSpec};
+use crate::model::table::{ChangeTracking, OnExpired, OnSchemaChange, TableSpec};
 use crate::model::types::TypeName;
 use crate::model::watermark::{StoreType, Watermark};
 use crate::model::window::WindowName;
@@ -139,20 +139,18 @@ where
             // A full load reads what there is.
             Content::Interval { .. } | Content::Load { .. } | Content::Unchanged => false,
         };
-        let mut undecided = None;
-        for state in self.ledger.slices(&plan).await? {
-            match state.decided {
-                Decided::Record(Record {
-                    decision: Decision::Superseded { by },
-                    ..
-                }) => return Ok(Step::GoOn(by)),
-                Decided::Record(_) => {}
-                Decided::NotYet(attempt) => undecided = undecided.or(Some(attempt)),
-            }
-        }
+        let undecided = match self.ledger.left(&plan).await? {
+            Left::SupersededBy(by) => return Ok(Step::GoOn(by)),
+            Left::Slice(attempt) => Some(attempt),
+            Left::Nothing => None,
+        };
         let (Some(attempt), Some(old)) = (undecided.filter(|_| reads_changes), &plan.old_watermark) else {
             return Ok(Step::frozen(plan, true));
         };
+        if attempt.number == 0 && self.is_outdated(&plan).await? {
+            let by = WindowName::reinit(&plan.window);
+            return self.supersede(&plan, attempt, by).await;
+        }
         let old = number(old)?;
         let versions = self.versions().await?;
         let new = number(&plan.new_watermark)?;
@@ -163,10 +161,30 @@ where
             return Ok(Step::frozen(plan, true));
         }
         let by = self.expired(&plan.window, old, versions)?;
-        if self.planning.dry_run {
-            return self.load(&by, versions).await;
+        self.supersede(&plan, attempt, by).await
+    }
+
+    /// Whether a column of a frozen window is gone from the table or has another type there, so that what is left of the window cannot
+    /// be copied, and the table is to be loaded anew for that.
+    async fn is_outdated(&self, plan: &Plan) -> Result<bool> {
+        if self.spec().on_schema_change != Some(OnSchemaChange::Reload) {
+            return Ok(false);
         }
-        if let Some(keeper) = self.kept_by(&plan).await? {
+        let Some(previous) = self.ledger.previous(plan.begins()).await? else {
+            return Ok(false);
+        };
+        let TrackedColumns { in_files, .. } = self.columns().await?;
+        let now = audit::added(self.spec(), plan.clone().copying(in_files, plan.slices.clone()))?;
+        let is_outdated = schema::is_outdated(&plan.columns, &now.columns);
+        Ok(is_outdated && matches!(schema::fit(self.spec(), previous, now)?, Fit::Reload(_)))
+    }
+
+    /// Gives a frozen window up for the full load `by`, by being the first to decide a slice of it (W2).
+    async fn supersede(&self, plan: &Plan, attempt: Attempt, by: WindowName) -> Result<Step> {
+        if self.planning.dry_run {
+            return self.load(&by, self.versions().await?).await;
+        }
+        if let Some(keeper) = self.kept_by(plan).await? {
             return Ok(Step::KeptBy(keeper));
         }
         let run_id = self.planning.author.run_id.to_owned();

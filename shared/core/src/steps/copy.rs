@@ -187,7 +187,11 @@ where
     };
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
     // A slice that was copied before and whose upload expired is not held against the budget.
-    let budget = if attempt.number == 0 { context.budget } else { Budget::default() };
+    let budget = if attempt.number == 0 {
+        context.budget
+    } else {
+        Budget::default()
+    };
     if let Some(left) = left(&request, &lease, RunContext { budget, ..context }).await? {
         return Ok(left);
     }
@@ -229,11 +233,7 @@ where
 }
 
 /// Why the slice is left to somebody else, if it is. If it is not, the lease is this run's.
-async fn left<S>(
-    request: &CopyRequest,
-    lease: &Lease<'_, S>,
-    context: RunContext,
-) -> Result<Option<CopyAnswer>>
+async fn left<S>(request: &CopyRequest, lease: &Lease<'_, S>, context: RunContext) -> Result<Option<CopyAnswer>>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {

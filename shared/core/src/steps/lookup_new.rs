@@ -7,13 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{Frozen, Lease, Ledger, check_settings};
+use crate::ledger::{Frozen, Lease, Ledger, Left, check_settings};
 use crate::model::kept::{KeptTable, KeptTables};
 use crate::model::lease::Keeper;
 use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Content, Plan};
-use crate::model::table::{RunSettings, Tracking, WatermarkTracking, check_all};
+use crate::model::record::{Decision, Record};
+use crate::model::table::{OnSchemaChange, RunSettings, Tracking, WatermarkTracking, check_all};
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
 use crate::planner::bound::{self, Probed};
@@ -268,7 +269,13 @@ where
                     in_place_of = Some(std::mem::replace(&mut window, by));
                     continue;
                 }
-                Some(plan) => return self.adopted(plan).await,
+                Some(plan) => match self.outdated(&plan, tracking).await? {
+                    None => return self.adopted(plan).await,
+                    Some(by) => {
+                        in_place_of = Some(std::mem::replace(&mut window, by));
+                        continue;
+                    }
+                },
                 None => self.probed(tracking, in_place_of.as_ref()).await?,
             };
             match plan {
@@ -295,6 +302,47 @@ where
             self.table.spec.table
         );
         Err(Error::new(ErrorCode::SinkUnavailable, message))
+    }
+
+    /// The full load in whose place a frozen window is given up: a column of it is gone from the table or has another type there, so
+    /// that what is left of it cannot be copied, and the table is to be loaded anew for that.
+    ///
+    /// A slice that was never decided is decided so, which is the end of the window for every run (W2). A first load, and a load
+    /// for an earlier change, has nothing that could take its place.
+    async fn outdated(&self, plan: &Plan, tracking: &WatermarkTracking) -> Result<Option<WindowName>> {
+        let is_reload = self.table.spec.on_schema_change == Some(OnSchemaChange::Reload);
+        if !is_reload || plan.old_watermark.is_none() || plan.supersedes().is_some() {
+            return Ok(None);
+        }
+        let attempt = match self.ledger.left(plan).await? {
+            Left::SupersededBy(by) => return Ok(Some(by)),
+            Left::Slice(attempt) if attempt.number == 0 => attempt,
+            // What was uploaded before may become visible yet.
+            Left::Slice(_) | Left::Nothing => return Ok(None),
+        };
+        let now = match self.probed(tracking, None).await {
+            Ok(PlannedWindow::Reload(now)) => now,
+            Err(error) if error.code().is_retryable() => return Err(error),
+            // The window is left to those who copy it.
+            Ok(_) | Err(_) => return Ok(None),
+        };
+        if !schema::is_outdated(&plan.columns, &now.columns) {
+            return Ok(None);
+        }
+        let by = WindowName::reinit(&plan.window);
+        if self.planning.dry_run {
+            return Ok(Some(by));
+        }
+        if single_flight::kept_by(self.ledger, self.planning, plan)
+            .await?
+            .is_some()
+        {
+            return Ok(None);
+        }
+        let decision = Decision::Superseded { by: by.clone() };
+        let run_id = self.planning.author.run_id.to_owned();
+        let decided = self.ledger.decide(Record::new(attempt, decision, run_id)).await?;
+        Ok(matches!(decided.decision, Decision::Superseded { .. }).then_some(by))
     }
 
     /// Goes on with a frozen plan, if it is this run's turn.

@@ -287,7 +287,9 @@ fn kept(table: KeptTable) -> UpdateAnswer {
 
 fn waits(request: UpdateRequest, missing: Missing) -> UpdateAnswer {
     let UpdateRequest { table, window, .. } = request;
-    let Missing { mut slices, is_split, .. } = missing;
+    let Missing {
+        mut slices, is_split, ..
+    } = missing;
     tracing::info!(%table, %window, slices = slices.len(), is_split, "Slices have to be copied first.");
     slices.truncate(SLICES_NAMED);
     let to_copy = ToCopy { table, window, slices };

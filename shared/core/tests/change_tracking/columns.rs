@@ -103,6 +103,25 @@ async fn a_key_cannot_be_excluded_nor_rows_be_chosen() {
 }
 
 #[tokio::test]
+async fn a_tracked_window_that_was_frozen_before_such_a_change_gives_way_to_the_load() {
+    let world = World::loaded().await;
+    world.table.set(1, 11);
+    let reloading = |exclude: serde_json::Value| -> TableSpec {
+        let mut json = serde_json::to_value(spec()).unwrap();
+        json["exclude"] = exclude;
+        json["on_schema_change"] = "reload".into();
+        serde_json::from_value(json).unwrap()
+    };
+    let planned = world.pipeline().plan("died", &[reloading(serde_json::json!([]))]).await;
+    assert_eq!(planned.unwrap().windows[0].window.as_str(), "from-0");
+    let outcome = world.pipeline().run("r", &[reloading(serde_json::json!(["v"]))]).await;
+    let window = outcome.unwrap().committed.remove(0).window;
+    assert_eq!(window.as_str(), "reinit-from-0");
+    assert_eq!(world.ledger().manifest(&window).await.unwrap().unwrap().generation, 1);
+    assert_eq!(world.windows().await, ["initial", "from-0", "reinit-from-0"]);
+}
+
+#[tokio::test]
 async fn a_change_that_readers_cannot_go_on_with_loads_a_tracked_table_into_a_folder_of_its_own() {
     let world = World::loaded().await;
     world.table.set(1, 11);

@@ -196,7 +196,10 @@ async fn the_commit_of_a_window_without_changes_that_comes_after_the_table_was_s
     start_over(ports, &name(), RunContext::unbounded()).await.unwrap();
     world.store.create(&late, body).await.unwrap();
     let loaded = world.run("after").await;
-    assert_eq!((loaded.committed[0].window.as_str(), loaded.committed[0].rows), ("initial", 3));
+    assert_eq!(
+        (loaded.committed[0].window.as_str(), loaded.committed[0].rows),
+        ("initial", 3)
+    );
 }
 
 #[tokio::test]

@@ -173,11 +173,7 @@ async fn a_commit_of_a_window_that_was_given_up_meanwhile_writes_nothing_and_mov
 async fn a_manifest_that_comes_after_the_table_was_started_over_commits_nothing() {
     let world = world([1, 2, 3]).taking(Leases::Taken);
     world.pipeline().plan("old", &[spec()]).await.unwrap();
-    world
-        .pipeline()
-        .copy_slice("old", &of_run("initial"), 0)
-        .await
-        .unwrap();
+    world.pipeline().copy_slice("old", &of_run("initial"), 0).await.unwrap();
     // The first document that the commit creates is what it leaves for the next window. The manifest follows.
     let gate = held_up_at("create");
     let by_hand = paused_during(&world, (&gate, "create"), async |world| {

@@ -9,7 +9,7 @@ use crate::types::wire;
 
 /// What became of a table whose rows do not have the columns of the plan, and what to do about it.
 pub(super) const CHANGED_SINCE: &str = "the table was changed after the window was frozen: change it back until the window is \
-                                        committed, or give the window up (docs/how-to/repair.md)";
+                                        committed, or give the window up with `tidemark give-up` (docs/how-to/repair.md)";
 
 /// Compares the result's columns with the plan's: number, names, and types as far as they show on the wire.
 ///
