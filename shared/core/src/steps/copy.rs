@@ -12,7 +12,7 @@ use super::merge_slice::{DecidedSlice, Merging};
 use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, within};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Lease, Ledger, Taken};
-use crate::model::budget::{Budget, Spent};
+use crate::model::budget::Spent;
 use crate::model::kept::KeptTable;
 use crate::model::lease::Moment;
 use crate::model::lookup::Split;
@@ -186,13 +186,7 @@ where
         Decided::NotYet(attempt) => attempt,
     };
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
-    // A slice that was copied before and whose upload expired is not held against the budget.
-    let budget = if attempt.number == 0 {
-        context.budget
-    } else {
-        Budget::default()
-    };
-    if let Some(left) = left(&request, &lease, RunContext { budget, ..context }).await? {
+    if let Some(left) = left(&request, &attempt, &lease, context).await? {
         return Ok(left);
     }
     let copying = Copying {
@@ -216,12 +210,7 @@ where
         }
     });
     match Box::pin(copied).await {
-        Ok(DecidedSlice { record, resumed }) => {
-            if !context.budget.is_unlimited() && !resumed {
-                lease.try_to_count(record.spent()).await;
-            }
-            Ok(answer(table.clone(), record, resumed))
-        }
+        Ok(decided) => Ok(counted(decided, table.clone(), &lease, context).await),
         Err(error) => {
             // Neither a later try nor a split will follow.
             if !error.code().is_retryable() && error.code() != ErrorCode::DeadlineExceeded {
@@ -233,11 +222,17 @@ where
 }
 
 /// Why the slice is left to somebody else, if it is. If it is not, the lease is this run's.
-async fn left<S>(request: &CopyRequest, lease: &Lease<'_, S>, context: RunContext) -> Result<Option<CopyAnswer>>
+async fn left<S>(
+    request: &CopyRequest,
+    attempt: &Attempt,
+    lease: &Lease<'_, S>,
+    context: RunContext,
+) -> Result<Option<CopyAnswer>>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    if !context.budget.is_unlimited() {
+    // A slice that was copied before and whose upload expired is not held against the budget.
+    if !context.budget.is_unlimited() && attempt.number == 0 {
         let spent = lease.spent().await?;
         if context.budget.is_spent(spent) {
             return Ok(Some(stopped(request, spent)));
@@ -251,6 +246,18 @@ where
             Some(CopyAnswer::Kept(kept))
         }
     })
+}
+
+/// The answer for a slice that is decided, and counted where a budget limits the run.
+async fn counted<S>(decided: DecidedSlice, table: ObjectName, lease: &Lease<'_, S>, context: RunContext) -> CopyAnswer
+where
+    S: ReadObjects + CreateObjects + ReplaceObjects,
+{
+    let DecidedSlice { record, resumed } = decided;
+    if !context.budget.is_unlimited() && !resumed {
+        lease.try_to_count(record.spent()).await;
+    }
+    answer(table, record, resumed)
 }
 
 /// When a slice is given up.
