@@ -273,9 +273,4 @@ impl Engine {
     pub fn reset_identity(&self, table: i64) {
         locked(&self.identities).remove(&table);
     }
-
-    /// The last identity value of a table.
-    pub fn identity(&self, table: i64) -> Option<i64> {
-        locked(&self.identities).get(&table).copied()
-    }
 }

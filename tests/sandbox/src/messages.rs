@@ -113,7 +113,6 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 2812 16 62 Could not find stored procedure '%s'.
 3621 0 1 The statement has been terminated.
 3701 11 5 Cannot drop the %s '%s', because it does not exist or you do not have permission.
-3729 16 1 Cannot drop %s '%s' because it is being referenced by objects in it.
 3902 16 1 The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.
 3903 16 1 The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.
 3930 16 1 The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.
@@ -190,6 +189,7 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 10713 15 1 A MERGE statement must be terminated by a semi-colon (;).
 10714 15 1 An action of type '%s' cannot appear more than once in a '%s' clause of a MERGE statement.
 13509 16 1 Cannot create generated always column when SYSTEM_TIME period is not defined.
+13510 16 1 Cannot set SYSTEM_VERSIONING to ON when SYSTEM_TIME period is not defined.
 13536 16 1 Cannot insert an explicit value into a GENERATED ALWAYS column in table '%s'. Use INSERT with a column list to exclude the GENERATED ALWAYS column, or insert a DEFAULT into GENERATED ALWAYS column.
 13537 16 1 Cannot update GENERATED ALWAYS columns in table '%s'.
 15007 16 1 '%s' is not a valid login or you do not have permission.

@@ -38,6 +38,67 @@ fn the_period_of_a_row_is_the_servers_to_write() {
     );
 }
 
+/// What an update or a delete replaces goes into the history with the end of its time; a new column is in both.
+#[test]
+fn the_history_of_a_table_has_what_its_rows_were() {
+    let table =
+        "CREATE TABLE t (id int PRIMARY KEY, v int, since datetime2(0) GENERATED ALWAYS AS ROW START HIDDEN NOT NULL,
+                 until datetime2(0) GENERATED ALWAYS AS ROW END HIDDEN NOT NULL, PERIOD FOR SYSTEM_TIME (since, until))
+                 WITH (SYSTEM_VERSIONING = ON (HISTORY_TABLE = dbo.h))";
+    let kept = "SELECT h.id, h.v, CASE WHEN h.until = t.since THEN 1 ELSE 0 END FROM h LEFT JOIN t ON t.id = h.id ORDER BY h.id, h.v";
+    all(
+        &sandbox(),
+        &[
+            (
+                "CREATE TABLE u (a int) WITH (SYSTEM_VERSIONING = ON (HISTORY_TABLE = dbo.h))",
+                Err(13510),
+            ),
+            (table, Ok("")),
+            (
+                "INSERT t (id, v) VALUES (1, 10), (2, 20); SELECT COUNT(*) FROM h",
+                Ok("0"),
+            ),
+            ("UPDATE t SET v = 11 WHERE id = 1; DELETE t WHERE id = 2", Ok("")),
+            (kept, Ok("1|10|1\n2|20|0")),
+            (
+                "BEGIN TRAN; UPDATE t SET v = 12; ROLLBACK; SELECT COUNT(*) FROM h",
+                Ok("2"),
+            ),
+            (
+                "ALTER TABLE t ADD w int NULL; UPDATE t SET w = 1; SELECT * FROM h WHERE v = 11 AND w IS NULL AND 1 = 0",
+                Ok(""),
+            ),
+            ("SELECT COUNT(*), COUNT(w) FROM h", Ok("3|0")),
+            (
+                "SELECT name, temporal_type, CASE WHEN history_table_id = OBJECT_ID('h') THEN 1 END FROM sys.tables ORDER BY name",
+                Ok("h|1|NULL\nt|2|1"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_partitioned_table_has_a_row_for_each_partition_in_the_catalog() {
+    let parts =
+        "SELECT partition_number, rows FROM sys.partitions WHERE object_id = OBJECT_ID('t') ORDER BY partition_number";
+    all(
+        &sandbox(),
+        &[
+            (
+                "CREATE PARTITION FUNCTION f(int) AS RANGE RIGHT FOR VALUES (10, 20); CREATE PARTITION SCHEME s AS PARTITION f ALL TO ([PRIMARY])",
+                Ok(""),
+            ),
+            ("CREATE TABLE t (id int PRIMARY KEY, v int) ON s(id)", Ok("")),
+            ("INSERT t VALUES (1, 1), (9, 1), (10, 1), (25, 1); ", Ok("")),
+            (parts, Ok("1|2\n2|1\n3|1")),
+            (
+                "SELECT COUNT(*) FROM sys.partitions AS p JOIN sys.allocation_units AS a ON a.container_id = p.hobt_id",
+                Ok("3"),
+            ),
+        ],
+    );
+}
+
 #[test]
 fn a_hidden_column_is_there_when_it_is_named() {
     let table = "CREATE TABLE t (id int PRIMARY KEY, since datetime2 GENERATED ALWAYS AS ROW START HIDDEN NOT NULL,

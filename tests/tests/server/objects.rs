@@ -1,6 +1,7 @@
-//! Views and synonyms: what stands for a table is copied as one, and its definition may change between two windows.
+//! Views, synonyms, partitioned and temporal tables: each is copied as a table, and its definition may change between two windows.
 
 use serde_json::{Value, json};
+use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
 
@@ -63,4 +64,97 @@ async fn the_first_load_of_a_view_is_one_slice_and_asks_for_no_order() {
     assert_eq!(planned.windows[0].slices, 1);
     let asked = world.sandbox.statements().join("\n").to_lowercase();
     assert!(!asked.contains("order by [v]") && !asked.contains("offset"), "{asked}");
+}
+
+/// Eight rows in three partitions. Whoever joined the catalog's rows of partitions to a table would count it three times.
+const PARTITIONED: &str = "create partition function by_v (int) as range right for values (3, 6)\nGO
+     create partition scheme by_v as partition by_v all to ([primary])\nGO
+     create table p (id int not null, v int not null, name nvarchar(9), primary key (v, id)) on by_v (v)\nGO
+     insert into p values (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c'), (4, 4, 'd'), (5, 5, 'e'), (6, 6, 'f'), (7, 7, 'g'), (8, 8, 'h')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partitioned_table_is_counted_once_cut_and_copied_by_windows() {
+    let world = World::new(PARTITIONED).await;
+    let mut table = copy(&world, "p", &json!({ "slice_rows": 3 }));
+    let first = table.run().await;
+    assert_eq!((first.committed[0].rows, first.committed[0].objects), (8, 3));
+    assert_eq!(table.lines().len(), 8);
+    let inventory = Server::new(world.login()).inventory().await.unwrap();
+    let found: Vec<_> = inventory
+        .iter()
+        .map(|table| (table.name.to_string(), table.rows, table.columns.len()))
+        .collect();
+    assert_eq!(found, [("dbo.p".to_owned(), Some(8), 3)]);
+    assert_eq!(inventory[0].columns.iter().filter(|column| column.is_key).count(), 2);
+
+    world.execute("insert into p values (9, 9, 'i'); alter table p add more int null");
+    assert_eq!(table.run().await.committed[0].rows, 1);
+    assert!(table.lines().contains(&"9,9,i,".to_owned()), "{:?}", table.lines());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_changes_of_a_partitioned_table_come_once() {
+    let world = World::new(&format!(
+        "{PARTITIONED}\nGO\nalter database current set change_tracking = on\nGO\nalter table p enable change_tracking"
+    ))
+    .await;
+    let tracked = json!({ "tracking": { "change_tracking": {} }, "slice_rows": 3 });
+    let mut table = copy(&world, "p", &tracked);
+    let first = table.run().await;
+    assert!(
+        first.committed[0].rows == 8 && first.committed[0].objects > 1,
+        "{first:?}"
+    );
+    // To another partition, which is a deletion and an insertion for a key that moves.
+    world.execute("update p set v = 8 where id = 1; delete p where id = 2");
+    assert_eq!(table.run().await.committed[0].rows, 3);
+}
+
+/// A temporal table, and the history that the server keeps of it.
+const TEMPORAL: &str = "create table t (id int primary key, n int, since datetime2(3) generated always as row start hidden not null, \
+     until datetime2(3) generated always as row end hidden not null, period for system_time (since, until)) \
+     with (system_versioning = on (history_table = dbo.h))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporal_table_and_its_history_are_copied_each_by_its_own_end_of_the_period() {
+    let world = World::new(TEMPORAL).await;
+    let at = |moment: &str| world.sandbox.set_clock(moment, "UTC").unwrap();
+    at("2026-05-01T10:00:00");
+    world.execute("insert into t (id, n) values (1, 10), (2, 20), (3, 30)");
+    let by = |column: &str| json!({ "tracking": { "watermark": { "column": column, "settle_seconds": 0 } } });
+    // A row appears in the history when its time ends, and never changes there.
+    let (mut table, mut history) = (copy(&world, "t", &by("since")), copy(&world, "h", &by("until")));
+    assert_eq!(table.run().await.committed[0].rows, 3);
+    assert_eq!(history.run().await.unchanged.len(), 1);
+
+    at("2026-05-01T11:00:00");
+    world.execute("update t set n = 11 where id = 1; delete t where id = 2");
+    at("2026-05-01T11:00:01");
+    assert_eq!(table.run().await.committed[0].rows, 1);
+    assert_eq!(history.run().await.committed[0].rows, 2);
+    assert_eq!(table.lines(), ["1,10", "1,11", "2,20", "3,30"]);
+    let kept =
+        |id: i32, n: i32, since: &str, until: &str| format!("{id},{n},2026-05-01 {since}.000,2026-05-01 {until}.000");
+    let first = [kept(1, 10, "10:00:00", "11:00:00"), kept(2, 20, "10:00:00", "11:00:00")];
+    assert_eq!(history.lines(), first);
+
+    // A new column is in both.
+    world.execute("alter table t add more int null");
+    at("2026-05-01T12:00:00");
+    world.execute("update t set n = 12, more = 5 where id = 1");
+    at("2026-05-01T12:00:01");
+    assert_eq!(table.run().await.committed[0].rows, 1);
+    assert_eq!(history.run().await.committed[0].rows, 1);
+    assert!(table.lines().contains(&"1,12,5".to_owned()), "{:?}", table.lines());
+    assert_eq!(
+        history.lines().last().map(String::as_str),
+        Some("2,20,2026-05-01 10:00:00.000,2026-05-01 11:00:00.000")
+    );
+    assert!(
+        history
+            .lines()
+            .contains(&format!("{},", kept(1, 11, "11:00:00", "12:00:00"))),
+        "{:?}",
+        history.lines()
+    );
 }

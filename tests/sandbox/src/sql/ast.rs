@@ -266,6 +266,24 @@ impl Period {
     }
 }
 
+/// Where the rows of a table are kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Storage {
+    /// The scheme and the column by which they are partitioned
+    pub partitioned: Option<(String, String)>,
+    /// The table that takes what they were
+    pub history: Option<Name>,
+}
+
+/// What is said of partitions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Partition {
+    /// `CREATE PARTITION FUNCTION name(type) AS RANGE LEFT` or `RIGHT FOR VALUES (…)`
+    Function(String, Ty, bool, Vec<Expr>),
+    /// `CREATE PARTITION SCHEME name AS PARTITION function ALL TO (…)`
+    Scheme(String, String),
+}
+
 /// A constraint of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constraint {
@@ -563,7 +581,9 @@ pub enum Kind {
         keep_nulls: bool,
     },
     /// `CREATE TABLE`
-    CreateTable(Name, Vec<ColumnDef>, Vec<Constraint>),
+    CreateTable(Name, Vec<ColumnDef>, Vec<Constraint>, Storage),
+    /// `CREATE PARTITION`
+    Partition(Partition),
     /// `ALTER TABLE … ADD`
     AddColumns(Name, Vec<ColumnDef>, Vec<Constraint>),
     /// `ALTER TABLE … DROP COLUMN`
@@ -612,10 +632,6 @@ pub enum Kind {
     If(Expr, Box<Stmt>, Option<Box<Stmt>>),
     /// `WHILE`
     While(Expr, Box<Stmt>),
-    /// `BREAK`
-    Break,
-    /// `CONTINUE`
-    Continue,
     /// `BEGIN … END`
     Block(Vec<Stmt>),
     /// `BEGIN TRY … BEGIN CATCH …`

@@ -182,6 +182,13 @@ pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// The table that takes what the rows of a table were.
+pub fn history(conn: &Connection, table: i64) -> SqlResult<Option<Table>> {
+    let sql = "SELECT history FROM main._storage WHERE object_id = ?1 AND history IS NOT NULL";
+    let id = conn.query_row(sql, [table], |row| row.get(0)).optional()?;
+    id.map_or(Ok(None), |id| table_by_id(conn, "main", id))
+}
+
 /// A text in single quotes.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -199,6 +206,8 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
          CREATE TABLE IF NOT EXISTS {store}._column(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, type_name TEXT,
            nullable INT, identity INT, seed INT, increment INT, dflt TEXT, dflt_name TEXT COLLATE TSQL, computed TEXT,
            collation TEXT, period INT, hidden INT, mask TEXT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS {store}._boundary(db TEXT COLLATE TSQL, name TEXT COLLATE TSQL, is_right INT, value);
+         CREATE TABLE IF NOT EXISTS {store}._storage(object_id INTEGER PRIMARY KEY, scheme TEXT COLLATE TSQL, part TEXT, history INT);
          CREATE TABLE IF NOT EXISTS {store}._predicate(object_id INT, target INT, definition TEXT);
          CREATE TABLE IF NOT EXISTS {store}._login(name TEXT COLLATE TSQL PRIMARY KEY, password TEXT);
          CREATE TABLE IF NOT EXISTS {store}._user(db TEXT COLLATE TSQL, name TEXT COLLATE TSQL, login TEXT COLLATE TSQL,
@@ -531,7 +540,7 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
 
 /// Removes an object with everything that belongs to it.
 pub fn remove_object(conn: &Connection, store: &str, id: i64) -> SqlResult<()> {
-    for table in ["_column", "_index", "_parameter", "_predicate"] {
+    for table in ["_column", "_index", "_parameter", "_predicate", "_storage"] {
         conn.execute(&format!("DELETE FROM {store}.{table} WHERE object_id = ?1"), [id])?;
     }
     conn.execute(&format!("DELETE FROM {store}._right WHERE securable = ?1"), [id])?;

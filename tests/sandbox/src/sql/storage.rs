@@ -2,9 +2,9 @@
 //!
 //! Like SQL Server's, the figures are approximate: rows as they are when the view is read, pages by the declared widths.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::catalog::{self, Place};
+use super::catalog::{self, Place, Table, quote};
 use crate::error::SqlResult;
 
 /// Bytes of a page that rows can use
@@ -13,7 +13,7 @@ const PAGE: i64 = 8_060;
 /// Bytes a `(max)` value is taken to have.
 const MAX_VALUE: i64 = 100;
 
-/// The tables of a database as a query: `container`, `id`, `rows`, `pages`, `clustered`.
+/// The partitions of the tables of a database as a query: `container`, `id`, `rows`, `pages`, `clustered`, `number`.
 pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
     let places: Vec<Place> = conn
         .prepare("SELECT schema, name FROM main._object WHERE type = 'U' AND db = ?1")?
@@ -30,26 +30,60 @@ pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
         let Some(table) = catalog::table(conn, &place)? else {
             continue;
         };
-        let sql = format!("SELECT count(*) FROM {}", place.physical());
-        let rows: i64 = conn.query_row(&sql, [], |row| row.get(0))?;
         let widths = table.stored().map(|column| match column.ty.max_length() {
             -1 => MAX_VALUE,
             length => length,
         });
-        let pages = rows * (widths.sum::<i64>() + 9) / PAGE;
+        let width = widths.sum::<i64>() + 9;
         let clustered = catalog::indexes(conn, &table)?.iter().any(|index| index.primary);
         let (id, clustered) = (table.id, i64::from(clustered));
-        let container = 72_057_594_037_927_936 + id;
-        sizes.push(format!("({container}, {id}, {rows}, {pages}, {clustered})"));
+        for (number, rows) in (1..).zip(partitions(conn, &table)?) {
+            let container = 72_057_594_037_927_936 + id * 1_000 + number;
+            let pages = rows * width / PAGE;
+            sizes.push(format!("({container}, {id}, {rows}, {pages}, {clustered}, {number})"));
+        }
     }
     if sizes.is_empty() {
-        let none = "(SELECT 0 AS container, 0 AS id, 0 AS rows, 0 AS pages, 0 AS clustered WHERE 0)";
+        let none = "(SELECT 0 AS container, 0 AS id, 0 AS rows, 0 AS pages, 0 AS clustered, 0 AS number WHERE 0)";
         return Ok(none.to_owned());
     }
     // As values, of which SQLite takes any number; of the parts of a UNION it takes 500.
     Ok(format!(
-        "(SELECT column1 AS container, column2 AS id, column3 AS rows, column4 AS pages, column5 AS clustered \
-         FROM (VALUES {}))",
+        "(SELECT column1 AS container, column2 AS id, column3 AS rows, column4 AS pages, column5 AS clustered, \
+         column6 AS number FROM (VALUES {}))",
         sizes.join(", ")
     ))
+}
+
+/// The rows of each partition of a table, of which most have one. NULL is in the first.
+fn partitions(conn: &Connection, table: &Table) -> SqlResult<Vec<i64>> {
+    let physical = table.place().physical();
+    let sql = "SELECT scheme, part FROM main._storage WHERE object_id = ?1 AND scheme IS NOT NULL";
+    let found: Option<(String, String)> = conn
+        .query_row(sql, [table.id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((scheme, column)) = found else {
+        return Ok(vec![conn.query_row(
+            &format!("SELECT count(*) FROM {physical}"),
+            [],
+            |row| row.get(0),
+        )?]);
+    };
+    let boundaries = "FROM main._boundary b WHERE b.db = ?1 AND b.name = ?2";
+    let count: i64 = conn.query_row(&format!("SELECT count(*) {boundaries}"), [&table.db, &scheme], |row| {
+        row.get(0)
+    })?;
+    let column = quote(&column);
+    let sql = format!(
+        "SELECT (SELECT count(*) {boundaries} AND CASE b.is_right WHEN 1 THEN t.{column} >= b.value ELSE t.{column} > b.value END)
+         AS n, count(*) FROM {physical} t GROUP BY n"
+    );
+    let mut statement = conn.prepare(&sql)?;
+    let counted = statement.query_map([&table.db, &scheme], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut rows = vec![0; usize::try_from(count + 1).unwrap_or(1)];
+    for pair in counted {
+        let (number, count): (i64, i64) = pair?;
+        rows[usize::try_from(number).unwrap_or(0)] = count;
+    }
+    Ok(rows)
 }

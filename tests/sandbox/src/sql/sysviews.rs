@@ -106,11 +106,15 @@ const OBJECT_COLUMNS: &str = "(name sysname, object_id int, schema_id int, type 
     create_date datetime, modify_date datetime, is_ms_shipped bit)";
 
 /// The name of each view, its columns, and its query.
-const VIEWS: [(&str, &str, &str); 23] = [
+const VIEWS: [(&str, &str, &str); 21] = [
     ("objects", OBJECT_COLUMNS, "{objects}"),
-    ("tables", OBJECT_COLUMNS, "{objects} AND o.type = 'U'"),
-    ("views", OBJECT_COLUMNS, "{objects} AND o.type = 'V'"),
-    ("procedures", OBJECT_COLUMNS, "{objects} AND o.type = 'P'"),
+    (
+        "tables",
+        "(name sysname, object_id int, schema_id int, type char(2), type_desc nvarchar(60) NULL, create_date datetime,
+          modify_date datetime, is_ms_shipped bit, temporal_type tinyint NULL, history_table_id int NULL)",
+        "SELECT v.*, CASE WHEN k.history THEN 2 ELSE EXISTS(SELECT 1 FROM main._storage h WHERE h.history = v.id) END, k.history
+         FROM ({objects} AND o.type = 'U') v LEFT JOIN main._storage k ON k.object_id = v.id",
+    ),
     (
         "schemas",
         "(name sysname, schema_id int, principal_id int NULL)",
@@ -211,7 +215,7 @@ const VIEWS: [(&str, &str, &str); 23] = [
     (
         "partitions",
         "(partition_id bigint, object_id int, index_id int, partition_number int, hobt_id bigint, rows bigint NULL)",
-        "SELECT container, id, clustered, 1, container, rows FROM {sizes}",
+        "SELECT container, id, clustered, number, container, rows FROM {sizes}",
     ),
     (
         "allocation_units",

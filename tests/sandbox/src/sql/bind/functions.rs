@@ -14,8 +14,6 @@ enum Takes {
     Any,
     /// Text of its own length.
     Text,
-    /// A number: text becomes float.
-    Number,
     Int,
 }
 
@@ -24,42 +22,31 @@ enum Takes {
 enum Gives {
     /// This one.
     Always(Ty),
-    /// That of the first argument.
-    First,
     /// Text of any length, of the first argument's kind.
     Text,
     /// A count of characters or bytes, which is bigint for `(max)`.
     Count,
 }
 
-use Gives::{Always, Count, First};
-use Takes::{Any, Int, Number, Text};
+use Gives::{Always, Count};
+use Takes::{Any, Int, Text};
 
 /// A function, its arguments and what it becomes: `{0}` is the first argument, `{0t}` its type, `{t}` that of the value.
 struct Function(&'static str, &'static [Takes], &'static str, Gives);
 
-const FUNCTIONS: [Function; 17] = [
-    Function("ABS", &[Number], "t_abs({0}, {0t})", First),
-    Function("CHAR", &[Int], "t_char({0}, 0)", Always(Ty::Char(1))),
+const FUNCTIONS: [Function; 8] = [
     Function("DATALENGTH", &[Any], "t_datalength({0}, {0t})", Count),
-    Function("LEFT", &[Text, Int], "t_substring({0}, 1, {1})", Gives::Text),
     Function("LEN", &[Text], "t_len({0}, {0t})", Count),
     Function("LOWER", &[Text], "t_lower({0})", Gives::Text),
-    Function("LTRIM", &[Text], "ltrim({0}, ' ')", Gives::Text),
     Function("MIN_ACTIVE_ROWVERSION", &[], "t_min_active()", Always(Ty::Binary(8))),
-    Function("NCHAR", &[Int], "t_char({0}, 1)", Always(Ty::NChar(1))),
     Function("NEWID", &[], "t_newid()", Always(Ty::Guid)),
-    Function("REPLACE", &[Text, Text, Text], "t_replace({0}, {1}, {2})", Gives::Text),
     Function("REPLICATE", &[Text, Int], "t_replicate({0}, {1}, {t})", Gives::Text),
-    Function("RIGHT", &[Text, Int], "t_right({0}, {1})", Gives::Text),
-    Function("RTRIM", &[Text], "rtrim({0}, ' ')", Gives::Text),
     Function(
         "SUBSTRING",
         &[Text, Int, Int],
         "t_substring({0}, {1}, {2})",
         Gives::Text,
     ),
-    Function("TRIM", &[Text], "trim({0}, ' ')", Gives::Text),
     Function("UPPER", &[Text], "t_upper({0})", Gives::Text),
 ];
 
@@ -106,7 +93,7 @@ impl Binder<'_> {
                 let [condition, then, otherwise] = [0, 1, 2].map(|at| call.args[at].clone());
                 self.expr(&Expr::Case(None, vec![(condition, then)], Some(Box::new(otherwise))))
             }
-            "CONCAT" | "CONCAT_WS" => self.concat(name, call),
+            "CONCAT" => self.concat(call),
             "GETDATE" | "GETUTCDATE" | "CURRENT_TIMESTAMP" => self.clock(name, call, Ty::DateTime),
             "SYSDATETIME" | "SYSUTCDATETIME" => self.clock(name, call, Ty::DateTime2(7)),
             "SYSDATETIMEOFFSET" => self.clock(name, call, Ty::DateTimeOffset(7)),
@@ -131,14 +118,12 @@ impl Binder<'_> {
             values.push(match takes {
                 Any => self.expr(&call.args[at])?,
                 Text => self.text_arg(call, at)?,
-                Number => self.number_arg(call, at)?,
                 Int => self.arg(call, at, Ty::Int)?,
             });
         }
         let first = values.first().map_or(Ty::Int, |value| value.ty);
         let ty = match gives {
             Always(ty) => *ty,
-            First => first,
             Gives::Text => any_length(first),
             Count if first.length() == Some(MAX) => Ty::BigInt,
             Count => Ty::Int,
@@ -173,19 +158,6 @@ impl Binder<'_> {
         Ok(to(bound, ty))
     }
 
-    /// One argument as a number.
-    fn number_arg(&mut self, call: &Call, at: usize) -> SqlResult<Bound> {
-        let value = self.expr(&call.args[at])?;
-        match value.ty {
-            ty if ty.is_number() => Ok(value),
-            ty if ty.is_string() => implicit(value, Ty::Float),
-            ty => Err(SqlError::of(
-                8116,
-                &[&ty.name(), &(at + 1), &call.name[0].to_lowercase()],
-            )),
-        }
-    }
-
     fn is_null(&mut self, call: &Call) -> SqlResult<Bound> {
         arguments("ISNULL", call, 2, 2)?;
         let (a, b) = (self.expr(&call.args[0])?, self.expr(&call.args[1])?);
@@ -209,10 +181,9 @@ impl Binder<'_> {
         Ok(Bound::new(format!("coalesce({})", parts.join(", ")), ty).nullable(nullable))
     }
 
-    /// `CONCAT`, which takes NULL for nothing, and `CONCAT_WS`, which leaves it out.
-    fn concat(&mut self, name: &str, call: &Call) -> SqlResult<Bound> {
-        let separated = name == "CONCAT_WS";
-        arguments(name, call, 2 + usize::from(separated), 254)?;
+    /// `CONCAT`, which takes NULL for nothing.
+    fn concat(&mut self, call: &Call) -> SqlResult<Bound> {
+        arguments("CONCAT", call, 2, 254)?;
         let parts: Vec<Bound> = (0..call.args.len())
             .map(|at| self.text_arg(call, at))
             .collect::<SqlResult<_>>()?;
@@ -226,11 +197,7 @@ impl Binder<'_> {
             u16::try_from(limit.min(units)).unwrap_or(MAX)
         };
         let ty = if unicode { Ty::NVarChar(size) } else { Ty::VarChar(size) };
-        let sql: Vec<String> = parts.into_iter().map(|p| p.sql).collect();
-        if separated {
-            return Ok(Bound::required(format!("t_concat_ws({})", sql.join(", ")), ty));
-        }
-        let filled: Vec<String> = sql.into_iter().map(|sql| format!("ifnull({sql}, '')")).collect();
+        let filled: Vec<String> = parts.into_iter().map(|p| format!("ifnull({}, '')", p.sql)).collect();
         let whole = if unicode { Ty::NVarChar(MAX) } else { Ty::VarChar(MAX) };
         Ok(to(Bound::required(format!("({})", filled.join(" || ")), whole), ty))
     }
@@ -287,12 +254,10 @@ impl Binder<'_> {
 }
 
 /// The names of the parts of a date, and what they stand for.
-const DATE_PARTS: [(&str, &str); 11] = [
+const DATE_PARTS: [(&str, &str); 9] = [
     (" year yy yyyy ", "year"),
-    (" quarter qq q ", "quarter"),
     (" month mm m ", "month"),
     (" day dd d dayofyear dy y weekday dw w ", "day"),
-    (" week wk ww ", "week"),
     (" hour hh ", "hour"),
     (" minute mi n ", "minute"),
     (" second ss s ", "second"),

@@ -47,7 +47,6 @@ impl Binder<'_> {
             "ERROR" => Self::int(i64::from(s.last_error), Ty::Int),
             "SPID" => Self::int(i64::from(s.spid), Ty::SmallInt),
             "CONNECTIONS" => Self::int(s.engine.connections.load(Ordering::Relaxed), Ty::Int),
-            "IDENTITY" => self.identity_value(s.identity),
             "SERVERNAME" | "SERVICENAME" => self.name_value(Some("sandbox".to_owned())),
             "LOCK_TIMEOUT" => Self::int(s.options.lock_timeout, Ty::Int),
             "DBTS" => Bound::required("t_dbts()", Ty::VarBinary(8)),
@@ -55,14 +54,6 @@ impl Binder<'_> {
                 return Err(SqlError::of(137, &[&format!("@{name}")]));
             }
         })
-    }
-
-    fn identity_value(&mut self, value: Option<i64>) -> Bound {
-        let ty = Ty::Decimal(38, 0);
-        let value = value.map_or(Value::Null, |v| {
-            Value::Blob(crate::value::datum::decimal_blob(i128::from(v)).to_vec())
-        });
-        Bound::new(self.param(value), ty)
     }
 
     /// A constant text argument; metadata functions are answered while binding.
@@ -99,28 +90,11 @@ impl Binder<'_> {
                 Self::maybe_int(id, Ty::Int)
             }
             "OBJECT_NAME" => self.name_by_id(call, "SELECT name FROM main._object WHERE id =")?,
-            "SCHEMA_NAME" if call.args.is_empty() => self.name_value(Some("dbo".to_owned())),
-            "SCHEMA_NAME" => {
-                let db = catalog::literal(&s.db);
-                self.name_by_id(
-                    call,
-                    &format!("SELECT name FROM main._schema WHERE db = {db} AND id % 65536 ="),
-                )?
-            }
-            "SCHEMA_ID" => {
-                let schema = self.constant(call, 0)?.unwrap_or_else(|| "dbo".to_owned());
-                let sql = format!(
-                    "SELECT id % 65536 FROM main._schema WHERE name = ?1 AND db = {}",
-                    catalog::literal(&s.db)
-                );
-                Self::maybe_int(s.lookup_id(&sql, &schema)?, Ty::Int)
-            }
             "HAS_PERMS_BY_NAME" => self.has_permission(call)?,
             "USER_NAME" => self.name_value(Some(s.user()?)),
-            "SCOPE_IDENTITY" => self.identity_value(s.scope_identity),
             "CHANGE_TRACKING_CURRENT_VERSION" => self.current_version(call)?,
             "CHANGE_TRACKING_MIN_VALID_VERSION" => self.min_valid_version(call)?,
-            "ERROR_NUMBER" | "ERROR_MESSAGE" | "ERROR_STATE" => self.error_fact(name),
+            "ERROR_NUMBER" | "ERROR_MESSAGE" => self.error_fact(name),
             _ => return Ok(None),
         }))
     }
@@ -190,7 +164,6 @@ impl Binder<'_> {
         let caught = self.session.caught.last();
         match name {
             "ERROR_NUMBER" => Self::maybe_int(caught.map(|e| i64::from(e.number)), Ty::Int),
-            "ERROR_STATE" => Self::maybe_int(caught.map(|e| i64::from(e.state)), Ty::Int),
             _ => {
                 let text = caught.map_or(Value::Null, |e| Value::Text(e.message.clone()));
                 Bound::new(self.param(text), Ty::NVarChar(4000))

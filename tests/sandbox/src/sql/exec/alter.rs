@@ -28,6 +28,10 @@ impl Session {
             table.columns.push(column);
         }
         self.check_columns(&table)?;
+        if let Some(history) = catalog::history(self.conn(), table.id)? {
+            let place = history.place();
+            self.add_columns(&vec![place.db, place.schema, place.name], defs, &[])?;
+        }
         let own: Vec<&Constraint> = constraints
             .iter()
             .chain(defs.iter().flat_map(|d| &d.constraints))

@@ -144,8 +144,6 @@ impl Session {
                 (false, None) => {}
             },
             Kind::While(condition, body) => return self.while_loop(condition, body, sink),
-            Kind::Break => return Ok(Flow::Break),
-            Kind::Continue => return Ok(Flow::Continue),
             Kind::Block(body) => return self.run(body, sink),
             Kind::Try(body, handler) => return self.try_catch(body, handler, sink),
             Kind::Return(value) => {
@@ -186,7 +184,11 @@ impl Session {
             self.hold(defined_anew(&statement.kind), sink)?;
         }
         self.write(sink, |s, _| match &statement.kind {
-            Kind::CreateTable(name, columns, constraints) => s.create_table(name, columns, constraints),
+            Kind::CreateTable(name, columns, constraints, storage) => {
+                s.create_table(name, columns, constraints)?;
+                s.store(name, storage)
+            }
+            Kind::Partition(partition) => s.partition(partition),
             Kind::AddColumns(name, columns, constraints) => s.add_columns(name, columns, constraints),
             Kind::DropColumns(name, columns, missing_ok) => s.drop_columns(name, columns, *missing_ok),
             Kind::SetMask(name, column, mask) => s.set_mask(name, column, mask.as_deref()),
@@ -253,8 +255,7 @@ impl Session {
     fn while_loop(&mut self, condition: &Expr, body: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
         while self.holds(condition)? {
             match self.statement(body, sink)? {
-                Flow::Next | Flow::Continue => {}
-                Flow::Break => break,
+                Flow::Next => {}
                 other => return Ok(other),
             }
             if sink.cancelled() {
@@ -352,8 +353,6 @@ fn changes_data(kind: &Kind) -> bool {
             | Kind::While(..)
             | Kind::Block(_)
             | Kind::Try(..)
-            | Kind::Break
-            | Kind::Continue
             | Kind::Return(_)
             | Kind::Declare(_)
             | Kind::SetVar(..)

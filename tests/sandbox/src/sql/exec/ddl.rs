@@ -191,7 +191,7 @@ fn collation_of(def: &ColumnDef, ty: Ty) -> SqlResult<Collation> {
     Ok(collation)
 }
 
-fn physical_column(column: &Column) -> String {
+pub(super) fn physical_column(column: &Column) -> String {
     let required = if column.nullable { "" } else { " NOT NULL" };
     format!("{} {}{required}", quote(&column.name), column.sqlite_decl())
 }

@@ -64,6 +64,9 @@ impl Session {
             let params = std::mem::take(&mut binder.params);
             session.meet_rows(&table, target)?;
             session.open_log(&table)?;
+            let mut binder = Binder::new(session);
+            let replaced = located(&mut binder, &table, target, &mut |_| Ok(Vec::new()))?;
+            session.keep_history(binder, &table, &replaced.rows())?;
             session.note_update(&table, sets)?;
             let run = || session.run_dml(&table, &sql, &params);
             let count = match run() {

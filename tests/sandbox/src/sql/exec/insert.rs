@@ -31,7 +31,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> SqlResult<()> {
         self.check_writable(name)?;
-        let (table, count) = self.write(sink, |session, _| {
+        let count = self.write(sink, |session, _| {
             let table = session.table_named(name)?;
             session.check_right("INSERT", table.id, &table.name, &table.schema)?;
             session.lock_for_change(&table)?;
@@ -45,12 +45,8 @@ impl Session {
             if numbered {
                 session.note_rows(&table);
             }
-            Ok((table, count))
+            Ok(count)
         })?;
-        if table.columns.iter().any(|c| c.identity.is_some()) && count > 0 {
-            self.identity = self.engine.identity(table.id);
-            self.scope_identity = self.identity;
-        }
         self.finish_dml(count, sink);
         Ok(())
     }

@@ -22,6 +22,7 @@ mod session;
 mod sink;
 mod statement;
 mod statistics;
+mod storage;
 mod system;
 mod table_types;
 pub(crate) mod tracking;
@@ -40,10 +41,6 @@ pub use transaction::Manager;
 pub enum Flow {
     /// On to the next statement.
     Next,
-    /// `BREAK`
-    Break,
-    /// `CONTINUE`
-    Continue,
     /// `RETURN` with a status.
     Return(i32),
     /// An error ended the batch; it has been reported.

@@ -182,14 +182,12 @@ impl Session {
         }
         self.frames.push(frame);
         self.nesting += 1;
-        let scope_identity = self.scope_identity.take();
         let nocount = self.options.nocount;
         let xact_abort = self.options.xact_abort;
         let result = work(self);
         // SET options of a procedure end with it.
         self.options.nocount = nocount;
         self.options.xact_abort = xact_abort;
-        self.scope_identity = scope_identity;
         self.nesting -= 1;
         let mut frame = self.frames.pop().unwrap_or_default();
         self.drop_table_variables(&mut frame);

@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, ColumnDef, Expr, Item, Kind, Name, Query};
+use crate::sql::ast::{Body, ColumnDef, Expr, Item, Kind, Name, Query, Storage};
 use crate::sql::bind::{Binder, BoundQuery, Scope, Source};
 use crate::value::Ty;
 
@@ -192,7 +192,12 @@ impl Session {
             select.into = None;
         }
         if !self.place(target)?.is_temp() {
-            self.check_definition(&Kind::CreateTable(target.clone(), Vec::new(), Vec::new()))?;
+            self.check_definition(&Kind::CreateTable(
+                target.clone(),
+                Vec::new(),
+                Vec::new(),
+                Storage::default(),
+            ))?;
             self.hold(None, sink)?;
         }
         let count = self.write(sink, |session, _| session.copy_into(&query, target))?;

@@ -92,10 +92,6 @@ pub struct Session {
     pub rowcount: i64,
     /// `@@ERROR`
     pub last_error: i32,
-    /// `@@IDENTITY`
-    pub identity: Option<i64>,
-    /// `SCOPE_IDENTITY()`
-    pub scope_identity: Option<i64>,
     /// The errors of the `CATCH` blocks that are running.
     pub caught: Vec<SqlError>,
     /// `@@NESTLEVEL`
@@ -146,8 +142,6 @@ impl Session {
             doomed: false,
             rowcount: 0,
             last_error: 0,
-            identity: None,
-            scope_identity: None,
             caught: Vec::new(),
             nesting: 0,
             tries: 0,

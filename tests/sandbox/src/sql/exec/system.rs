@@ -175,8 +175,6 @@ impl Session {
         self.options = super::Options::default();
         self.engine.app_locks.release_all(self.spid);
         self.prepared.clear();
-        self.identity = None;
-        self.scope_identity = None;
         self.rowcount = 0;
         self.last_error = 0;
         if self.db != self.home {

@@ -5,8 +5,6 @@
 
 use std::collections::HashMap;
 
-use rusqlite::params;
-
 use super::{Argument, Session, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{ColumnDef, Constraint, Expr, Name, Rule, TABLE_VARIABLE};
@@ -215,19 +213,6 @@ impl Session {
             // A table that a rollback has taken away has nothing to drop.
             let _ = self.drop_object("table", &vec![variable.name], true);
         }
-    }
-
-    /// The types that are dropped with a database.
-    pub(super) fn drop_types(&self, db: &str) -> SqlResult<()> {
-        self.conn().execute(
-            "DELETE FROM main._column WHERE object_id IN (SELECT id FROM main._object WHERE db = ?1 AND type = ?2)",
-            params![db, KIND],
-        )?;
-        self.conn().execute(
-            "DELETE FROM main._object WHERE db = ?1 AND type = ?2",
-            params![db, KIND],
-        )?;
-        Ok(())
     }
 }
 

@@ -43,7 +43,6 @@ fn out_of_range() -> SqlError {
 fn add(part: &str, amount: i64, value: Datum, ty: Ty) -> SqlResult<Datum> {
     let months = match part {
         "year" => Some(amount.checked_mul(12).ok_or_else(out_of_range)?),
-        "quarter" => Some(amount.checked_mul(3).ok_or_else(out_of_range)?),
         "month" => Some(amount),
         _ => None,
     };
@@ -119,7 +118,6 @@ fn no_part(part: &str, ty: Ty) -> SqlError {
 fn unit(part: &str, ty: Ty) -> SqlResult<i64> {
     let ticks = match part {
         "day" => DAY,
-        "week" => 7 * DAY,
         "hour" => 3600 * SECOND,
         "minute" => 60 * SECOND,
         "second" => SECOND,

@@ -31,13 +31,13 @@ fn arithmetic(op: u8, a: &Args<'_, '_>) -> SqlResult<Value> {
     }
 }
 
-/// The negative of a number, or of a negative one only.
-fn negative(a: &Args<'_, '_>, negatives_only: bool) -> SqlResult<Value> {
+/// The negative of a number.
+fn negative(a: &Args<'_, '_>) -> SqlResult<Value> {
     let ty = a.ty(1)?;
     Ok(match a.datum(0, ty)? {
-        Datum::Int(i) if i < 0 || !negatives_only => Value::Integer(compute::int_in_range(i.checked_neg(), ty)?),
-        Datum::Dec(v, s) if v < 0 || !negatives_only => Datum::Dec(-v, s).write_as(ty),
-        Datum::F64(f) if f < 0.0 || !negatives_only => Value::Real(-f),
+        Datum::Int(i) => Value::Integer(compute::int_in_range(i.checked_neg(), ty)?),
+        Datum::Dec(v, s) => Datum::Dec(-v, s).write_as(ty),
+        Datum::F64(f) => Value::Real(-f),
         other => other.write_as(ty),
     })
 }
@@ -57,8 +57,7 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
             arithmetic(op, a)
         })?;
     }
-    strict(conn, "t_neg", 2, |a| negative(a, false))?;
-    strict(conn, "t_abs", 2, |a| negative(a, true))?;
+    strict(conn, "t_neg", 2, negative)?;
     scalar(conn, "t_limit", 1, PURE, |a| match a.raw(0) {
         ValueRef::Integer(n) if n >= 0 => Ok(Value::Integer(n)),
         _ => Err(SqlError::of(127, &[])),

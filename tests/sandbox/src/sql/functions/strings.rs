@@ -39,15 +39,7 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
     })?;
     strict(conn, "t_upper", 1, |a| text_value(a.text(0)?.to_uppercase()))?;
     strict(conn, "t_lower", 1, |a| text_value(a.text(0)?.to_lowercase()))?;
-    strict(conn, "t_right", 2, |a| {
-        let (s, count) = (a.text(0)?, a.int(1)?);
-        let length = i64::try_from(s.chars().count()).unwrap_or(i64::MAX);
-        slice(s, (length - count).max(0) + 1, count)
-    })?;
     strict(conn, "t_substring", 3, |a| slice(a.text(0)?, a.int(1)?, a.int(2)?))?;
-    strict(conn, "t_replace", 3, |a| {
-        text_value(replace(a.text(0)?, a.text(1)?, a.text(2)?))
-    })?;
     strict(conn, "t_replicate", 3, |a| {
         let (s, count, ty) = (a.text(0)?, a.int(1)?, a.ty(2)?);
         let Ok(count) = usize::try_from(count) else {
@@ -59,20 +51,6 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         };
         let full = s.repeat(count.min(limit / s.chars().count().max(1) + 1));
         text_value(text::cut(&full, limit, ty.is_unicode()))
-    })?;
-    strict(conn, "t_char", 2, |a| {
-        let code = a.int(0)?;
-        let c = if a.int(1)? == 1 {
-            u32::try_from(code).ok().and_then(char::from_u32)
-        } else {
-            u8::try_from(code).ok().map(text::char_of)
-        };
-        Ok(c.map_or(Value::Null, |c| Value::Text(c.to_string())))
-    })?;
-    scalar(conn, "t_concat_ws", -1, PURE, |a| {
-        let given = (1..a.len()).filter(|at| !a.is_null(*at));
-        let parts: Vec<&str> = given.map(|at| a.text(at)).collect::<SqlResult<_>>()?;
-        text_value(parts.join(a.text(0)?))
     })?;
     scalar(conn, "t_like", 3, PURE, |a| {
         if a.any_null(2) {
@@ -92,24 +70,4 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         };
         Ok(Value::Integer(i64::from(text::like(a.text(0)?, a.text(1)?, escape))))
     })
-}
-
-/// `REPLACE`, which ignores case.
-fn replace(s: &str, from: &str, to: &str) -> String {
-    if from.is_empty() {
-        return s.to_owned();
-    }
-    if !s.is_ascii() || !from.is_ascii() {
-        return s.replace(from, to);
-    }
-    let (low, needle) = (s.to_ascii_lowercase(), from.to_ascii_lowercase());
-    let mut out = String::with_capacity(s.len());
-    let mut at = 0;
-    while let Some(found) = low[at..].find(&needle) {
-        out.push_str(&s[at..at + found]);
-        out.push_str(to);
-        at += found + needle.len();
-    }
-    out.push_str(&s[at..]);
-    out
 }

@@ -19,8 +19,6 @@ impl Parser<'_> {
                 let condition = self.condition()?;
                 Ok(Kind::While(condition, Box::new(self.statement()?)))
             }
-            "break" => self.only(Kind::Break),
-            "continue" => self.only(Kind::Continue),
             "begin" => self.begin(),
             "commit" => {
                 self.bump();
@@ -69,11 +67,6 @@ impl Parser<'_> {
             }
             _ => self.unexpected(),
         }
-    }
-
-    pub(super) fn only(&mut self, kind: Kind) -> SqlResult<Kind> {
-        self.bump();
-        Ok(kind)
     }
 
     pub(super) fn starts_expression(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::Parser;
 use super::types::unknown_type;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Kind, Module, Name, Param, Query};
+use crate::sql::ast::{Kind, Module, Name, Param, Partition, Query};
 use crate::sql::lexer::Tok;
 use crate::value::Ty;
 
@@ -28,8 +28,8 @@ impl Parser<'_> {
         if self.eat("table") {
             let name = self.name()?;
             let (columns, constraints) = self.table_body()?;
-            self.storage_options()?;
-            return Ok(Kind::CreateTable(name, columns, constraints));
+            let storage = self.storage_options()?;
+            return Ok(Kind::CreateTable(name, columns, constraints, storage));
         }
         if self.eat("type") {
             let name = self.name()?;
@@ -58,6 +58,9 @@ impl Parser<'_> {
         }
         if let Some(module) = self.module(false)? {
             return Ok(module);
+        }
+        if self.eat("partition") {
+            return self.create_partition().map(Kind::Partition);
         }
         if self.eat("login") {
             return self.create_login();
@@ -146,6 +149,30 @@ impl Parser<'_> {
         Ok(Some(Kind::CreateModule(name, Module { kind, text, alters })))
     }
 
+    fn create_partition(&mut self) -> SqlResult<Partition> {
+        if self.expect_any(&["function", "scheme"])? == "scheme" {
+            let name = self.ident()?;
+            self.expect("as")?;
+            self.expect("partition")?;
+            let function = self.ident()?;
+            self.expect("all")?;
+            self.expect("to")?;
+            self.ident_list()?;
+            return Ok(Partition::Scheme(name, function));
+        }
+        let name = self.ident()?;
+        self.expect_sym("(")?;
+        let (ty, _) = self.data_type()?;
+        self.expect_sym(")")?;
+        self.expect("as")?;
+        self.expect("range")?;
+        let is_right = self.eat_any(&["left", "right"]) == Some("right");
+        self.expect("for")?;
+        self.expect("values")?;
+        let values = self.in_parentheses(Self::expr)?;
+        Ok(Partition::Function(name, ty, is_right, values))
+    }
+
     /// 40510 for what SQL Server knows and the stand-in does not offer, 102 for the rest.
     pub(super) fn known_or_syntax<T>(&self, verb: &str, known: &str) -> SqlResult<T> {
         match self.tok() {
@@ -192,7 +219,7 @@ impl Parser<'_> {
             return self.module(true)?.map_or_else(|| self.unexpected(), Ok);
         }
         if !self.eat("table") {
-            return self.known_or_syntax("ALTER", "function trigger user login role index schema");
+            return self.known_or_syntax("ALTER", "function trigger user login role index schema partition");
         }
         let table = self.name()?;
         if self.eat("with") && self.eat_any(&["check", "nocheck"]).is_none() {
@@ -246,11 +273,11 @@ impl Parser<'_> {
 
     pub(super) fn drop(&mut self) -> SqlResult<Kind> {
         self.bump();
-        let what = match self.eat_any(&["table", "view", "synonym", "procedure", "proc", "schema", "database"]) {
+        let what = match self.eat_any(&["table", "view", "synonym", "procedure", "proc"]) {
             Some("proc") => "procedure",
             Some(what) => what,
             None => {
-                return self.known_or_syntax("DROP", "type index function trigger user login role");
+                return self.known_or_syntax("DROP", "type index function trigger user login role schema database");
             }
         };
         let missing_ok = self.if_exists()?;

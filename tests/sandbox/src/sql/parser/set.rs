@@ -26,9 +26,6 @@ impl Parser<'_> {
         if self.eat("transaction") {
             return self.isolation();
         }
-        if self.is("statistics") {
-            return Err(SqlError::unsupported("SET STATISTICS").at(self.line()));
-        }
         self.set_options()
     }
 

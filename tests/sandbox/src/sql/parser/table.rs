@@ -2,36 +2,62 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Period, Rule};
+use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule, Storage};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
-    /// `WITH (…)` of an index and `ON filegroup`, which change nothing here.
-    pub(super) fn storage_options(&mut self) -> SqlResult<()> {
-        if self.is("with") && matches!(self.peek(1), Tok::Sym("(")) {
-            self.bump();
-            self.in_parentheses(Self::storage_option)?;
-        }
-        while self.eat_any(&["on", "textimage_on"]).is_some() {
+    /// `ON filegroup`, which changes nothing here, `ON scheme(column)`, and `WITH (…)` of an index or table, in any order.
+    pub(super) fn storage_options(&mut self) -> SqlResult<Storage> {
+        let mut storage = Storage::default();
+        loop {
+            if self.is("with") && matches!(self.peek(1), Tok::Sym("(")) {
+                self.bump();
+                let options = self.in_parentheses(Self::storage_option)?;
+                storage.history = options.into_iter().flatten().next();
+                continue;
+            }
+            if self.eat_any(&["on", "textimage_on"]).is_none() {
+                return Ok(storage);
+            }
             let group = self.bump().text();
-            if !["primary", "default"]
+            if self.eat_sym("(") {
+                storage.partitioned = Some((group, self.ident()?));
+                self.expect_sym(")")?;
+            } else if !["primary", "default"]
                 .iter()
                 .any(|known| group.eq_ignore_ascii_case(known))
             {
                 return Err(SqlError::of(1921, &[&group]).at(self.line()));
             }
         }
-        Ok(())
     }
 
-    fn storage_option(&mut self) -> SqlResult<()> {
+    /// `SYSTEM_VERSIONING = ON (HISTORY_TABLE = name)`, which gives the name, or `= OFF`.
+    pub(super) fn versioning(&mut self) -> SqlResult<Option<Name>> {
+        self.expect("system_versioning")?;
+        self.expect_sym("=")?;
+        if !self.on_off()? {
+            return Ok(None);
+        }
+        self.expect_sym("(")?;
+        self.expect("history_table")?;
+        self.expect_sym("=")?;
+        let name = self.name()?;
+        self.expect_sym(")")?;
+        Ok(Some(name))
+    }
+
+    fn storage_option(&mut self) -> SqlResult<Option<Name>> {
+        if self.is("system_versioning") {
+            return self.versioning();
+        }
         const KNOWN: &str = " pad_index statistics_norecompute allow_row_locks allow_page_locks online ";
         let option = self.ident()?.to_ascii_lowercase();
         if !KNOWN.contains(&format!(" {option} ")) {
             return Err(SqlError::unsupported(format!("index option {option}")).at(self.line()));
         }
         self.expect_sym("=")?;
-        self.on_off().map(|_| ())
+        self.on_off().map(|_| None)
     }
 
     pub(super) fn table_body(&mut self) -> SqlResult<(Vec<ColumnDef>, Vec<Constraint>)> {
