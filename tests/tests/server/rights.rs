@@ -106,6 +106,33 @@ async fn a_policy_that_hides_rows_is_noted_for_who_may_know_of_it() {
     assert_eq!(aware.lines(), ["1,hunter2,10"]);
 }
 
+/// The load, a window of changes, and the load in place of an expired window: each says that rows may be hidden.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_hides_rows_of_a_tracked_table_is_noted_with_each_window() {
+    let world = World::new(&format!(
+        "{TABLE} alter database current set change_tracking = on; alter table t enable change_tracking;
+         grant view change tracking on t to reader; insert into t values (2, 'x', 99)\nGO
+         create function f(@n int) returns table as return select 1 as ok where @n < 50\nGO
+         create security policy p add filter predicate dbo.f(n) on dbo.t with (state = on)"
+    ))
+    .await;
+    let tracked = json!({ "tracking": { "change_tracking": {} } });
+    let mut unaware = copy(&world, &tracked);
+    assert_eq!(unaware.plan().await.notes, []);
+    world.execute("grant view definition on p to reader");
+    let mut aware = copy(&world, &tracked);
+    for change in ["select 1", "update t set n = 11 where v = 1"] {
+        world.execute(change);
+        let notes = aware.plan().await.notes;
+        assert!(
+            notes.len() == 1 && notes[0].filtered && notes[0].table.to_string() == "dbo.t",
+            "{change}: {notes:?}"
+        );
+        assert_eq!(aware.run().await.committed[0].rows, 1);
+    }
+    assert_eq!(aware.run().await.unchanged.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_rights_are_enough_for_change_tracking() {
     let world = World::new(&format!(

@@ -173,6 +173,19 @@ pub struct Note {
     pub filtered: bool,
 }
 
+impl Note {
+    /// A security policy filters a table of which every other row is in a window.
+    pub(crate) const fn filtered(table: ObjectName) -> Self {
+        Self {
+            table,
+            null_rows: 0,
+            future_rows: 0,
+            held_back: false,
+            filtered: true,
+        }
+    }
+}
+
 /// What became of a slice that did not fit into one invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {

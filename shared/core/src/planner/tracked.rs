@@ -12,7 +12,7 @@ use super::{SharedConnection, audit, cut};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Frozen, Ledger, Left};
 use crate::model::lease::Keeper;
-use crate::model::lookup::{LookedUp, Start};
+use crate::model::lookup::{LookedUp, Note, Start};
 use crate::model::plan::{Content, LoadReason, Plan, WindowBounds};
 use crate::model::record::{Attempt, Decision, Record};
 use crate::model::slice::SliceBounds;
@@ -29,8 +29,8 @@ const TRIES: u32 = 16;
 
 /// What is to be done with a tracked table.
 pub(crate) enum Next {
-    /// Its next window.
-    Window(Box<Frozen>),
+    /// Its next window, and what the source hides from this login.
+    Window(Box<Frozen>, Option<Note>),
     /// Nothing: its version has not moved.
     Unchanged,
     /// Nothing: it is somebody else's now.
@@ -70,10 +70,10 @@ where
         };
         match step {
             // Whoever froze it has the lease.
-            Step::Frozen(frozen) if !frozen.adopted => return Ok(Next::Window(frozen)),
-            Step::Frozen(frozen) => {
+            Step::Frozen(frozen, note) if !frozen.adopted => return Ok(Next::Window(frozen, note)),
+            Step::Frozen(frozen, note) => {
                 let keeper = tracked.kept_by(&frozen.plan).await?;
-                return Ok(keeper.map_or(Next::Window(frozen), Next::KeptBy));
+                return Ok(keeper.map_or(Next::Window(frozen, note), Next::KeptBy));
             }
             Step::KeptBy(keeper) => return Ok(Next::KeptBy(keeper)),
             Step::Unchanged => return Ok(Next::Unchanged),
@@ -90,7 +90,7 @@ where
 
 enum Step {
     /// The window's plan.
-    Frozen(Box<Frozen>),
+    Frozen(Box<Frozen>, Option<Note>),
     /// The version has not moved.
     Unchanged,
     /// The table is somebody else's now.
@@ -102,8 +102,8 @@ enum Step {
 }
 
 impl Step {
-    fn frozen(plan: Plan, adopted: bool) -> Self {
-        Self::Frozen(Box::new(Frozen { plan, adopted }))
+    fn frozen(plan: Plan, adopted: bool, note: Option<Note>) -> Self {
+        Self::Frozen(Box::new(Frozen { plan, adopted }), note)
     }
 }
 
@@ -145,7 +145,7 @@ where
             Left::Nothing => None,
         };
         let (Some(attempt), Some(old)) = (undecided.filter(|_| reads_changes), &plan.old_watermark) else {
-            return Ok(Step::frozen(plan, true));
+            return Ok(Step::frozen(plan, true, None));
         };
         if attempt.number == 0 && self.is_outdated(&plan).await? {
             let by = WindowName::reinit(&plan.window);
@@ -158,7 +158,7 @@ where
             return Err(self.regression(new, versions));
         }
         if versions.min_valid <= old {
-            return Ok(Step::frozen(plan, true));
+            return Ok(Step::frozen(plan, true, None));
         }
         let by = self.expired(&plan.window, old, versions)?;
         self.supersede(&plan, attempt, by).await
@@ -223,11 +223,13 @@ where
             changed.of(Role::Source)
         };
         if self.connection.take_turn(changed).await? {
-            let TrackedColumns { key, in_files, .. } = self.columns().await?;
+            let columns = self.columns().await?;
+            let note = columns.note(self.spec());
+            let TrackedColumns { key, in_files, .. } = columns;
             let content = Content::Changes { key_columns: key };
             let plan = self.new_plan(window, old, versions.current, content)?;
             let plan = plan.copying(in_files, vec![SliceBounds::default()]);
-            return self.freeze(audit::added(self.spec(), plan)?).await;
+            return self.freeze(audit::added(self.spec(), plan)?, note).await;
         }
         if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
@@ -238,7 +240,7 @@ where
             // Passed on, for the next window that has changes to be compared with.
             plan = previous.passed_on(plan);
         }
-        self.freeze(plan).await
+        self.freeze(plan, None).await
     }
 
     fn new_plan(&self, window: &WindowName, old: i64, new: i64, content: Content) -> Result<Plan> {
@@ -252,7 +254,9 @@ where
 
     /// Plans a full load. The version is read before the rows: a row that changes in between comes again.
     async fn load(&self, window: &WindowName, versions: Versions) -> Result<Step> {
-        let TrackedColumns { declared, in_files, .. } = self.columns().await?;
+        let columns = self.columns().await?;
+        let note = columns.note(self.spec());
+        let TrackedColumns { declared, in_files, .. } = columns;
         let cut = cut::cut_table(self.source, self.spec(), &declared);
         let slices = match self.connection.take_turn(cut).await? {
             None => vec![SliceBounds::default()],
@@ -282,11 +286,11 @@ where
             tracked_since: versions.begun.map(version).transpose()?,
         };
         let plan = Plan::new(self.spec(), bounds, content, self.planning.author);
-        self.freeze(audit::added(self.spec(), plan.copying(in_files, slices))?)
-            .await
+        let plan = audit::added(self.spec(), plan.copying(in_files, slices))?;
+        self.freeze(plan, note).await
     }
 
-    async fn freeze(&self, mut plan: Plan) -> Result<Step> {
+    async fn freeze(&self, mut plan: Plan, note: Option<Note>) -> Result<Step> {
         // A window without changes has the columns of the window before it.
         if !plan.slices.is_empty() {
             let begins = plan.begins();
@@ -298,7 +302,7 @@ where
             }
         }
         if self.planning.dry_run {
-            return Ok(Step::frozen(plan, false));
+            return Ok(Step::frozen(plan, false, note));
         }
         if let Some(keeper) = self.kept_by(&plan).await? {
             return Ok(Step::KeptBy(keeper));
@@ -308,7 +312,7 @@ where
         Ok(if frozen.adopted {
             Step::LookAgain
         } else {
-            Step::Frozen(Box::new(frozen))
+            Step::Frozen(Box::new(frozen), note)
         })
     }
 

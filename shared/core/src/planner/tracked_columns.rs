@@ -5,6 +5,7 @@ use super::asked_columns::{self, AskedColumns};
 use super::columns::{find, selected};
 use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
+use crate::model::lookup::Note;
 use crate::model::names::Identifier;
 use crate::model::table::TableSpec;
 use crate::model::types::Column;
@@ -19,6 +20,15 @@ pub(super) struct TrackedColumns {
     pub(super) declared: Vec<DeclaredColumn>,
     /// Those in the files: the ones to copy, then the two that describe the change.
     pub(super) in_files: Vec<Column>,
+    /// Whether a security policy may hide rows from the login.
+    is_filtered: bool,
+}
+
+impl TrackedColumns {
+    /// What is to be said of a table of which the login may not see every row.
+    pub(super) fn note(&self, spec: &TableSpec) -> Option<Note> {
+        self.is_filtered.then(|| Note::filtered(spec.table.clone()))
+    }
 }
 
 /// Asks for the columns: those named and, before them, what they lack of the key.
@@ -32,7 +42,9 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     let names = names_to_ask(spec, &key)?;
     let asked = asked_columns::ask(source, spec, names.as_deref(), None);
     let AskedColumns {
-        mut declared, names, ..
+        mut declared,
+        names,
+        is_filtered,
     } = connection.take_turn(asked).await?;
     let mut copied = selected(spec, &declared, names.as_deref())?;
     // As the columns are spelled in the answer, which need not be as the key spells them.
@@ -70,6 +82,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
         key: spelled,
         declared,
         in_files: copied,
+        is_filtered,
     })
 }
 

@@ -249,7 +249,10 @@ where
                     self.connection,
                 );
                 match next.await? {
-                    tracked::Next::Window(frozen) => self.frozen(*frozen).map(Planned::from),
+                    tracked::Next::Window(frozen, note) => {
+                        let next = self.frozen(*frozen)?;
+                        Ok(Planned { next, note })
+                    }
                     tracked::Next::Unchanged => Ok(self.unchanged().into()),
                     tracked::Next::KeptBy(keeper) => Ok(self.kept_by(keeper).into()),
                 }
