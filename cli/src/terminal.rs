@@ -1,5 +1,6 @@
 //! This is the one place that writes. Results go to standard output, and everything else to standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
@@ -71,12 +72,12 @@ impl Terminal {
 
     /// Writes what went wrong.
     pub(crate) fn error(&self, text: &str) {
-        self.say(&format!("{} {text}", self.bad.apply_to("error:")));
+        self.say(&format!("{} {}", self.bad.apply_to("error:"), printable(text)));
     }
 
     /// Writes what a person does about it.
     pub(crate) fn note(&self, text: &str) {
-        self.say(&format!("  {}", self.faint.apply_to(text)));
+        self.say(&format!("  {}", self.faint.apply_to(printable(text))));
     }
 
     /// Writes something that has happened to standard error, with the time where nobody watches.
@@ -194,6 +195,22 @@ fn laid_out(columns: &[(&str, Side)], rows: Vec<Vec<String>>, width: usize) -> S
 fn print(text: &str) {
     // Whoever closed it, as `head` does, has read enough.
     drop(writeln!(io::stdout().lock(), "{text}"));
+}
+
+/// Returns a text in which nothing steers a terminal, because a name in a database may hold any character.
+fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().map(|c| {
+        if steers(c) {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    });
+    Cow::Owned(shown.collect())
 }
 
 /// Returns the time as logs have it.

@@ -9,6 +9,8 @@ use tidemark::model::value_text::{self, Style};
 
 use crate::cells::Cell;
 
+/// The mark at the beginning of a file that readers take away, in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Fields without quotes that some readers take for NULL, whatever the NULL text is: ClickHouse, Hive and MySQL.
 const NULLS_OF_READERS: [&[u8]; 2] = [b"\\N", b"NULL"];
 
@@ -174,6 +176,7 @@ impl CsvLine {
             || NULLS_OF_READERS.contains(&bytes)
             || is_blank(bytes.first())
             || is_blank(bytes.last())
+            || bytes.starts_with(BYTE_ORDER_MARK)
             || bytes.iter().any(breaks_the_line)
     }
 

@@ -22,6 +22,8 @@ pub const WINDOW_KEY: &str = "tidemark_window";
 pub const LOAD_DATE_KEY: &str = "tidemark_load_date";
 /// Digits of the checksum that is added to a name with other characters.
 const HASH_DIGITS: usize = 12;
+/// The longest segment: a folder on a disk has at most 255 bytes, and more is added to some.
+const MAX_SEGMENT: usize = 200;
 
 /// The partition keys of a layout, outermost first.
 #[must_use]
@@ -35,16 +37,17 @@ pub const fn partition_keys(layout: Layout) -> &'static [&'static str] {
 /// A table's name as one segment of a key, `schema.table` of ASCII letters, digits, `_` and `-`.
 ///
 /// Readers over S3 do not agree on escapes. So every other character is replaced by `_`, and digits of a checksum of the whole
-/// name are added, as they are to a name that looks as if it had some.
+/// name are added, as they are to a name that looks as if it had some, and to what is left of one that is very long.
 #[must_use]
 pub fn table_segment(table: &ObjectName) -> String {
     let (schema, name) = (table.schema().as_str(), table.name().as_str());
     let plain = |text: &str| text.replace(|c: char| !is_plain(c), "_");
     let segment = format!("{}.{}", plain(schema), plain(name));
     let is_itself = schema.chars().chain(name.chars()).all(is_plain);
-    if is_itself && !ends_like_a_hash(name) {
+    if is_itself && !ends_like_a_hash(name) && segment.len() <= MAX_SEGMENT {
         return segment;
     }
+    let segment = segment.get(..MAX_SEGMENT - HASH_DIGITS - 1).unwrap_or(&segment);
     // A zero byte is in no name, so two names never run together.
     let hash = crc64nvme_hex(format!("{schema}\0{name}").as_bytes());
     format!("{segment}-{}", hash.get(..HASH_DIGITS).unwrap_or(&hash))
@@ -238,6 +241,9 @@ mod tests {
         assert!(hash.len() == HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert!(segment("dbo.Größe").starts_with("dbo.Gr__e-"));
         assert!(segment("[a.b].c").starts_with("a_b.c-"));
+        // The longest names that there are, which begin alike.
+        let long = |end: &str| segment(&format!("{}.{}{end}", "s".repeat(128), "t".repeat(127)));
+        assert!(long("a").len() == MAX_SEGMENT && long("a") != long("b"));
         // Nobody can call a table as another one's segment.
         assert_ne!(segment(&format!("sales.[order_lines-{hash}]")), odd);
     }

@@ -25,8 +25,8 @@ impl Identifier {
             "is empty"
         } else if units > MAX_UTF16_UNITS {
             "is longer than SQL Server's 128 characters"
-        } else if name.chars().any(char::is_control) {
-            "contains a control character"
+        } else if name.contains('\0') {
+            "contains a zero character"
         } else {
             return Ok(Self(name));
         };
@@ -221,7 +221,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_text_form_reads_back(schema in "[^\\p{Cc}]{1,60}", name in "[^\\p{Cc}]{1,60}") {
+        fn the_text_form_reads_back(schema in "[^\\x00]{1,60}", name in "[^\\x00]{1,60}") {
             let written = ObjectName { schema: Identifier(schema), name: Identifier(name) };
             prop_assert_eq!(&written.to_string().parse::<ObjectName>().unwrap(), &written);
         }

@@ -102,10 +102,8 @@ fn copied(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -
     let (name, table) = (&column.name, &spec.table);
     let form = form(spec, column, own_types)?;
     let mut keys = partition_keys(spec.layout).iter();
-    if let Some(key) = keys
-        .find(|key| key.eq_ignore_ascii_case(name))
-        .filter(|_| spec.sink.is_none())
-    {
+    let lower = name.to_lowercase();
+    if let Some(key) = keys.find(|key| **key == lower).filter(|_| spec.sink.is_none()) {
         let message = format!(
             "{table} has a column {name}, which is what the files' folders are called ({key}=…), and engines read the folder's \
              name in its place: name it in exclude, or copy a view that calls it otherwise"
@@ -129,6 +127,13 @@ pub(super) fn selected(
 ) -> Result<Vec<Column>> {
     let own_types = own_types(spec, declared)?;
     let columns = named(spec, declared, names, &own_types)?;
+    if columns.is_empty() {
+        let message = format!(
+            "no column of {} is left to copy: name at least one in columns, or fewer in exclude",
+            spec.table
+        );
+        return Err(Error::new(ErrorCode::InvalidInput, message));
+    }
     let is_copied = |name: &str| columns.iter().any(|column| column.name == name);
     if let Some((name, _)) = own_types.iter().find(|(name, _)| !is_copied(name)) {
         let message = format!("column_types of {} names {name}, which is not copied", spec.table);
@@ -204,6 +209,8 @@ mod tests {
     fn a_column_that_is_called_as_a_partition_key_is_refused() {
         for (more, name, is_taken) in [
             ("", "Tidemark_Window", false),
+            // The Kelvin sign, whose lower case is that of an ordinary letter.
+            ("", "tidemar\u{212A}_window", false),
             ("", "tidemark_load_date", true),
             (r#", "layout": "load_date""#, "tidemark_load_date", false),
             (r#", "exclude": ["TIDEMARK_WINDOW"]"#, "tidemark_window", true),
@@ -219,6 +226,19 @@ mod tests {
                 assert_eq!(error.code(), ErrorCode::InvalidInput);
                 assert!(error.to_string().contains(name), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_table_of_which_no_column_is_left_is_refused_before_its_window_is_frozen() {
+        for more in [r#", "exclude": ["ID", "v"]"#, r#", "columns": []"#] {
+            let spec = spec(more);
+            let error = selected(&spec, &[declared("id"), declared("v")], spec.columns.as_deref()).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput);
+            assert!(
+                error.to_string().contains("no column of dbo.t is left to copy"),
+                "{error}"
+            );
         }
     }
 

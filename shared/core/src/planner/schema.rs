@@ -16,6 +16,8 @@ use crate::model::values::Values;
 enum Change {
     /// The column is new.
     Added(String),
+    /// The column is new to the last window, and older ones had it: as another type, for all that is known.
+    Returned(String),
     /// The column is gone, or has another name.
     Dropped(String),
     /// The column has another type.
@@ -50,7 +52,12 @@ impl Change {
         match self {
             Self::Added(_) | Self::MadeNullable(_) | Self::MadeNotNull(_) => true,
             Self::Retyped { is_alike, .. } => *is_alike,
-            Self::Dropped(_) | Self::Masked(_) | Self::Reordered | Self::Reformatted | Self::Rearranged => false,
+            Self::Returned(_)
+            | Self::Dropped(_)
+            | Self::Masked(_)
+            | Self::Reordered
+            | Self::Reformatted
+            | Self::Rearranged => false,
         }
     }
 }
@@ -59,6 +66,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Added(name) => write!(f, "{name} is new"),
+            Self::Returned(name) => write!(f, "{name} is back, and older files may have it as another type"),
             Self::Dropped(name) => write!(f, "{name} is gone"),
             Self::Retyped { name, from, to, .. } if from == to => {
                 write!(
@@ -91,6 +99,13 @@ pub(crate) enum Fit {
 /// Errors: `SchemaMismatch` when the table's policy does not take a change.
 pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fit> {
     let mut changes = changes(&previous.columns, &plan.columns, &plan.format);
+    for change in &mut changes {
+        if let Change::Added(name) = change
+            && is_returned(&previous, name)
+        {
+            *change = Change::Returned(std::mem::take(name));
+        }
+    }
     if spec.sink.is_none() {
         changes.extend((!is_alike(&previous.format, &plan.format)).then_some(Change::Reformatted));
         changes.extend((previous.layout != plan.layout).then_some(Change::Rearranged));
@@ -122,6 +137,16 @@ pub(crate) fn is_outdated(frozen: &[Column], now: &[Column]) -> bool {
         now.any(|now| now.name == column.name && now.sql_type == column.sql_type)
     };
     !frozen.iter().all(is_there)
+}
+
+/// Whether a column that the last window did not have was in one before it.
+fn is_returned(previous: &Previous, name: &str) -> bool {
+    let lower = name.to_lowercase();
+    let was_there = previous
+        .columns
+        .iter()
+        .any(|column| column.name.to_lowercase() == lower);
+    !was_there && previous.field_ids.of(name).is_some()
 }
 
 fn reload(spec: &TableSpec, refused: &[&Change], plan: Plan) -> Fit {
@@ -238,7 +263,10 @@ fn changes(before: &[Column], now: &[Column], format: &Format) -> Vec<Change> {
 mod tests {
     use super::*;
     use crate::model::format::{CsvOptions, JsonlOptions};
+    use crate::model::slice::SliceBounds;
     use crate::model::types::Fraction;
+    use crate::testing::documents;
+    use crate::testing::world::spec_with;
 
     /// The form of the types that these tests name.
     fn form(sql_type: &str) -> Form {
@@ -316,6 +344,30 @@ mod tests {
             renamed,
             [("b is gone".to_owned(), false), ("c is new".to_owned(), true)]
         );
+    }
+
+    /// Its files may still be there, and of another type: to the last window it is new.
+    #[test]
+    fn a_column_that_comes_back_is_no_new_one() {
+        let mut previous = Previous::of(&documents::plan("dbo.t", None, 1));
+        previous.columns = columns("a int");
+        previous.field_ids.extend(&columns("a int, Gone int"));
+        for (now, expected) in [
+            ("a int, b int", None),
+            ("a int, gone bigint", Some("gone is back")),
+            ("A int", Some("a is gone")),
+        ] {
+            let plan = documents::plan("dbo.t", None, 1).copying(columns(now), vec![SliceBounds::default()]);
+            let previous = Previous {
+                format: plan.format.clone(),
+                ..previous.clone()
+            };
+            match (fit(&spec_with(serde_json::json!({})), previous, plan), expected) {
+                (Ok(Fit::GoesOn(_)), None) => {}
+                (Err(error), Some(said)) => assert!(error.to_string().contains(said), "{error}"),
+                (other, _) => panic!("{now}: {other:?}"),
+            }
+        }
     }
 
     /// For each pair of forms whether files of each format have both in the same way.

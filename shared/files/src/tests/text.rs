@@ -340,11 +340,22 @@ fn a_bigint_in_json_is_a_number_or_a_string() {
 }
 
 #[test]
-fn blanks_at_the_ends_of_a_text_are_in_quotes() {
-    let values = ["a b", " a", "a ", "\ta", "a\t", " "];
+fn what_readers_take_away_at_the_ends_of_a_text_is_in_quotes() {
+    let values = ["a b", " a", "a ", "\ta", "a\t", " ", "\u{feff}a"];
     let format = csv(|options| options.null = "~".to_owned());
     let written = lines(&[Form::Text], &format, vec![texts(&values.map(Some))]);
-    assert_eq!(written, ["a b", "\" a\"", "\"a \"", "\"\ta\"", "\"a\t\"", "\" \""]);
+    assert_eq!(
+        written,
+        [
+            "a b",
+            "\" a\"",
+            "\"a \"",
+            "\"\ta\"",
+            "\"a\t\"",
+            "\" \"",
+            "\"\u{feff}a\""
+        ]
+    );
     // Trailing blanks of `char` and the tutorials' files: without quotes nothing is added.
     let format = csv(|options| {
         options.null = "\\N".to_owned();

@@ -26,6 +26,14 @@ pub(super) fn read(text: &str) -> Result<Address, &'static str> {
         None => text,
     };
     refuse_other_ways(address)?;
+    if let Some((host, digits)) = address.split_once(',')
+        && host.trim_end().parse::<Ipv6Addr>().is_ok()
+    {
+        return Ok(Address {
+            host: host.trim_end().to_owned(),
+            port: Some(port(digits)?),
+        });
+    }
     if address.parse::<Ipv6Addr>().is_ok() {
         return Ok(Address {
             host: address.to_owned(),
@@ -60,12 +68,16 @@ fn refuse_other_ways(address: &str) -> Result<(), &'static str> {
          port"
     } else if begins(&["lpc:", "admin:", "(localdb)"]) {
         "it is reachable only on the server's own machine: give the server's DNS name or IP address"
-    } else if matches!(lower.as_str(), "." | "(local)") || begins(&[".\\", "(local)\\", ".,", "(local),"]) {
+    } else if matches!(lower.as_str(), "." | "(local)")
+        || begins(&[".\\", "(local)\\", ".,", "(local),", ".:", "(local):"])
+    {
         "it means this machine: give the server's DNS name or IP address; where the server does run on this machine, that is \
          localhost"
     } else if address.contains('\\') {
         "it names an instance (host\\instance), which only SQL Server Browser could find: give the host alone, and as port the \
          TCP port of the instance, which SQL Server Configuration Manager shows"
+    } else if address.contains('%') {
+        "it has a zone (%…), which only the machine that it was written on knows: give the server's DNS name or another IP address"
     } else if address.contains('/') {
         "it has a path: give the server's DNS name or IP address alone, and the database as dbname"
     } else {
@@ -142,6 +154,8 @@ mod tests {
             ("[::1]", "::1", None),
             ("[2001:db8::1]:1444", "2001:db8::1", Some(1444)),
             ("tcp:[2001:db8::1],1444", "2001:db8::1", Some(1444)),
+            ("2001:db8::1,1444", "2001:db8::1", Some(1444)),
+            ("tcp:::1 , 1444", "::1", Some(1444)),
         ] {
             let expected = Address {
                 host: host.to_owned(),
@@ -180,7 +194,13 @@ mod tests {
             ("[::1", "bracket"),
             ("[db]", "IPv6"),
             ("[::1]1433", "bracket"),
-            ("fe80::1%eth0", "port"),
+            ("fe80::1%eth0", "zone"),
+            ("[fe80::1%2]:1433", "zone"),
+            (".:1433", "this machine"),
+            ("(LOCAL):1433", "this machine"),
+            ("2001:db8::1,0", "port"),
+            ("\u{feff}db", "xn--"),
+            ("'db'", "neither"),
             ("256.1.1.1", "neither"),
             ("1433", "neither"),
             ("db..example.com", "neither"),
