@@ -1,14 +1,19 @@
 //! `sql` writes the statements by which an engine reads the files, and sees the present rows of a table.
+//!
+//! `files` says how an engine is told of files, and `columns` how it is told of their columns.
+
+mod columns;
+mod files;
 
 use clap::{Args, ValueEnum};
 use tidemark::error::{Error, ErrorCode};
-use tidemark::ledger::keys::{Keys, LOAD_DATE_KEY, WINDOW_KEY, partition_keys};
+use tidemark::ledger::keys::{Keys, WINDOW_KEY, partition_keys, table_segment};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::{Content, Plan};
 use tidemark::model::table::Tracking;
-use tidemark::model::types::{Column, Form};
+use tidemark::model::types::Column;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -150,11 +155,7 @@ impl<'a> Described<'a> {
         };
         Self {
             engine,
-            name: format!(
-                "{}_{}",
-                manifest.table.schema().as_str(),
-                manifest.table.name().as_str()
-            ),
+            name: name_for(engine, &manifest.table),
             columns: &manifest.columns,
             partitions: partition_keys(plan.layout),
             format: &manifest.format,
@@ -173,75 +174,6 @@ impl<'a> Described<'a> {
             Engine::Duckdb => "duckdb",
             Engine::Snowflake => "snowflake",
             Engine::Redshift => "redshift",
-        }
-    }
-
-    /// The statement that makes the files a table.
-    fn table(&self) -> String {
-        let name = self.quoted_in_ddl(&self.name);
-        let location = self.location.replace('\'', "''");
-        match self.engine {
-            Engine::Duckdb => {
-                let reader = match self.format {
-                    Format::Parquet(_) => "read_parquet",
-                    Format::Csv(_) => "read_csv",
-                    Format::Jsonl(_) => "read_json",
-                };
-                let extension = self.format.extension();
-                format!(
-                    "CREATE OR REPLACE VIEW {name} AS\nSELECT * FROM {reader}('{location}**/*.{extension}', \
-                     hive_partitioning = true, hive_types_autocast = false, union_by_name = true);"
-                )
-            }
-            Engine::Spark => format!(
-                "CREATE TABLE {name}\nUSING {}\nOPTIONS (path '{location}');\nMSCK REPAIR TABLE {name};",
-                self.format_word().to_lowercase()
-            ),
-            Engine::Snowflake => format!(
-                "CREATE OR REPLACE EXTERNAL TABLE {name} (\n{}\n)\nPARTITION BY ({})\nLOCATION = @tidemark/{}\n\
-                 FILE_FORMAT = (TYPE = {})\nAUTO_REFRESH = FALSE;",
-                self.snowflake_columns(),
-                self.partitions
-                    .iter()
-                    .map(|key| self.quoted(key))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                self.location.rsplit('/').nth(1).unwrap_or_default(),
-                self.format_word()
-            ),
-            Engine::Athena | Engine::Redshift => self.hive_table(&name, &location),
-        }
-    }
-
-    /// Athena and Redshift read a folder with all that is below it. So the windows are no partitions, which somebody would have
-    /// to make known one by one, and the views take a window's name from the path of its files. Days are few enough to be known
-    /// beforehand: Athena projects them.
-    fn hive_table(&self, name: &str, location: &str) -> String {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| format!("  {} {}", self.quoted_in_ddl(&column.name), self.type_of(column)))
-            .collect();
-        let stored = match self.format {
-            Format::Parquet(_) => "STORED AS PARQUET".to_owned(),
-            Format::Jsonl(_) => "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'".to_owned(),
-            Format::Csv(options) => format!("ROW FORMAT DELIMITED FIELDS TERMINATED BY '{}'", options.delimiter),
-        };
-        let columns = columns.join(",\n");
-        let has_days = self.partitions.contains(&LOAD_DATE_KEY);
-        match self.engine {
-            Engine::Athena if has_days => format!(
-                "CREATE EXTERNAL TABLE {name} (\n{columns}\n)\nPARTITIONED BY (`{LOAD_DATE_KEY}` string)\n{stored}\n\
-                 LOCATION '{location}'\nTBLPROPERTIES (\n  'projection.enabled' = 'true',\n  \
-                 'projection.{LOAD_DATE_KEY}.type' = 'date',\n  'projection.{LOAD_DATE_KEY}.format' = 'yyyy-MM-dd',\n  \
-                 'projection.{LOAD_DATE_KEY}.range' = '{},NOW',\n  \
-                 'storage.location.template' = '{location}{LOAD_DATE_KEY}=${{{LOAD_DATE_KEY}}}/'\n);",
-                self.first_day
-            ),
-            Engine::Redshift => {
-                format!("CREATE EXTERNAL TABLE tidemark.{name} (\n{columns}\n)\n{stored}\nLOCATION '{location}';")
-            }
-            _ => format!("CREATE EXTERNAL TABLE {name} (\n{columns}\n)\n{stored}\nLOCATION '{location}';"),
         }
     }
 
@@ -264,28 +196,11 @@ impl<'a> Described<'a> {
         )
     }
 
-    fn snowflake_columns(&self) -> String {
-        let columns = self.columns.iter().map(|column| {
-            let (name, sql_type) = (self.quoted(&column.name), self.type_of(column));
-            format!(
-                "  {name} {sql_type} AS (value:\"{}\"::{sql_type})",
-                column.name.replace('"', "\"\"")
-            )
-        });
-        let partitions = self.partitions.iter().map(|key| {
-            format!(
-                "  {} VARCHAR AS (SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '{key}=', 2), '/', 1))",
-                self.quoted(key)
-            )
-        });
-        columns.chain(partitions).collect::<Vec<_>>().join(",\n")
-    }
-
     /// The view of the present rows: of each key the newest, and of a tracked table none that is deleted.
     fn view(&self) -> Option<String> {
         let order = self.order.as_ref().filter(|_| !self.key.is_empty())?;
         let key: Vec<String> = self.key.iter().map(|name| self.quoted(name)).collect();
-        let columns: Vec<String> = self.columns.iter().map(|column| self.quoted(&column.name)).collect();
+        let columns: Vec<String> = self.columns.iter().map(|column| self.selected(column)).collect();
         let schema = if self.engine == Engine::Redshift {
             "tidemark."
         } else {
@@ -293,7 +208,7 @@ impl<'a> Described<'a> {
         };
         let (name, view) = (self.quoted(&self.name), self.quoted(&format!("{}_current", self.name)));
         let present = if self.is_tracked {
-            let (version, window) = (self.quoted(VERSION_COLUMN), self.window());
+            let (version, window) = (self.ordered(VERSION_COLUMN), self.window());
             // Whatever is older than the last full load, and not in it, was deleted when nobody could see it.
             format!(
                 "\n  AND {} <> 'D'\n  AND {version} >= (SELECT MAX({version}) FROM {schema}{name} WHERE {window} = 'initial' OR \
@@ -313,73 +228,19 @@ impl<'a> Described<'a> {
              ORDER BY {order} DESC, {backfill} DESC) AS tidemark_newest\n  FROM {schema}{name}\n) AS newest\nWHERE tidemark_newest = 1{present}{ending};",
             columns = columns.join(", "),
             key = key.join(", "),
-            order = self.quoted(order),
+            order = self.ordered(order),
             backfill = self.backfill(),
         ))
     }
+}
 
-    /// A name in a statement that describes a table: Athena takes those as Hive does, and all others as Trino.
-    fn quoted_in_ddl(&self, name: &str) -> String {
-        match self.engine {
-            Engine::Athena => format!("`{}`", name.replace('`', "``")),
-            _ => self.quoted(name),
-        }
-    }
-
-    fn quoted(&self, name: &str) -> String {
-        match self.engine {
-            Engine::Spark => format!("`{}`", name.replace('`', "``")),
-            Engine::Athena | Engine::Duckdb | Engine::Snowflake | Engine::Redshift => {
-                format!("\"{}\"", name.replace('"', "\"\""))
-            }
-        }
-    }
-
-    const fn format_word(&self) -> &'static str {
-        match self.format {
-            Format::Parquet(_) => "PARQUET",
-            Format::Csv(_) => "CSV",
-            Format::Jsonl(_) => "JSON",
-        }
-    }
-
-    const fn text_type(&self) -> &'static str {
-        match self.engine {
-            Engine::Redshift => "varchar(65535)",
-            Engine::Snowflake => "VARCHAR",
-            _ => "string",
-        }
-    }
-
-    fn type_of(&self, column: &Column) -> String {
-        match column.form {
-            Form::Bool => "boolean".to_owned(),
-            Form::Int16 => "smallint".to_owned(),
-            Form::Int32 => "int".to_owned(),
-            Form::Int64 => "bigint".to_owned(),
-            Form::Float32 if self.engine == Engine::Redshift => "real".to_owned(),
-            Form::Float32 => "float".to_owned(),
-            Form::Float64 if self.engine == Engine::Redshift => "double precision".to_owned(),
-            Form::Float64 => "double".to_owned(),
-            Form::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
-            Form::Date => "date".to_owned(),
-            Form::Timestamp(_) | Form::Instant(_) => "timestamp".to_owned(),
-            Form::Binary | Form::RowVersion | Form::Uuid if matches!(self.format, Format::Parquet(_)) => {
-                match self.engine {
-                    Engine::Redshift => "varbyte".to_owned(),
-                    _ => "binary".to_owned(),
-                }
-            }
-            Form::Binary
-            | Form::RowVersion
-            | Form::Uuid
-            | Form::Text
-            | Form::Time(_)
-            | Form::Iso(_)
-            | Form::TimeTicks(_)
-            | Form::Ticks(_)
-            | Form::TicksAndOffset(_) => self.text_type().to_owned(),
-        }
+/// What a table is called in an engine: as its schema and itself, in characters that the engine takes.
+fn name_for(engine: Engine, table: &ObjectName) -> String {
+    let name = format!("{}_{}", table.schema().as_str(), table.name().as_str());
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match engine {
+        Engine::Athena | Engine::Spark if !name.chars().all(is_plain) => table_segment(table).replace(['.', '-'], "_"),
+        _ => name,
     }
 }
 
