@@ -48,7 +48,10 @@ def duckdb(folder: Path) -> Rows:
     source = f"read_parquet('{folder}/**/*.parquet', hive_partitioning = false)"
     described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
     kinds = {name: kind for name, kind, *_ in described}
-    items = [f"epoch_us({name}) AS {name}" if kind.startswith("TIMESTAMP") else name for name, kind in kinds.items()]
+    items = []
+    for name, kind in kinds.items():
+        quoted = '"' + name.replace('"', '""') + '"'
+        items.append(f"epoch_us({quoted}) AS {quoted}" if kind.startswith("TIMESTAMP") else quoted)
     rows = connection.execute(f"SELECT {', '.join(items)} FROM {source}").fetchall()
 
     def value(name: str, raw: Any) -> Any:
@@ -142,10 +145,25 @@ def iceberg(folder: Path) -> Rows:
     with tempfile.TemporaryDirectory() as warehouse:
         catalog = InMemoryCatalog("test", warehouse=warehouse)
         catalog.create_namespace("n")
-        schema = pyarrow_to_schema(read_schema(files[0]), downcast_ns_timestamp_to_us=False, format_version=2)
-        table = catalog.create_table("n.t", schema)
+        schema = pyarrow_to_schema(read_schema(files[-1]), downcast_ns_timestamp_to_us=False, format_version=2)
+        table = iceberg_table(catalog, schema)
         table.add_files([str(file) for file in files])
         return from_arrow(table.scan().to_arrow())
+
+
+def iceberg_table(catalog: Any, schema: Any) -> Any:
+    """A table whose columns have these ids, as one has that lived through the changes of the source's columns."""
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import IntegerType, NestedField
+
+    of_id = {column.field_id: column for column in schema.fields}
+    gone = [number for number in range(1, max(of_id)) if number not in of_id]
+    others = [NestedField(number, f"gone_{number}", IntegerType(), required=False) for number in gone]
+    table = catalog.create_table("n.t", Schema(*sorted([*schema.fields, *others], key=lambda one: one.field_id)))
+    with table.update_schema(allow_incompatible_changes=True) as update:
+        for number in gone:
+            update.delete_column(f"gone_{number}")
+    return table
 
 
 def delta(folder: Path) -> Rows:
@@ -191,9 +209,18 @@ def versions() -> dict[str, str]:
     return {reader: version(package) for reader, package in PACKAGES.items()}
 
 
-def spark(python: Path, folders: list[Path]) -> dict[str, Any]:
-    """What the Spark of another environment reads from each folder, as `canonical` writes it; a text where it fails."""
+def spark(python: Path, requests: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the Spark of another environment reads from each folder, as `canonical` writes it; a text where it fails.
+
+    A request has the `path` of a folder, and may have the `format` of its files and `options` for it.
+    """
     script = Path(__file__).with_name("spark_rows.py")
-    requests = json.dumps([str(folder) for folder in folders])
-    done = subprocess.run([python, script], input=requests.encode(), check=True, stdout=subprocess.PIPE)
+    done = subprocess.run([python, script], input=json.dumps(requests).encode(), check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def spark_sql(python: Path, requests: list[dict[str, Any]]) -> list[Any]:
+    """The rows of each request's `query`, as texts, after its `statements`; a text where something fails."""
+    script = Path(__file__).with_name("spark_sql.py")
+    done = subprocess.run([python, script], input=json.dumps(requests).encode(), check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout.splitlines()[-1])

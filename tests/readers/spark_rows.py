@@ -1,10 +1,11 @@
-"""Reads folders of Parquet files with Spark, whose Python this runs in: a list of folders in, the rows of each out."""
+"""Reads folders of files with Spark, whose Python this runs in: a list of requests in, the rows of each folder out."""
 
 from __future__ import annotations
 
 import json
 import sys
 from decimal import Decimal, localcontext
+from typing import Any
 
 from cases import canonical
 from pyspark.sql import SparkSession
@@ -12,20 +13,22 @@ from pyspark.sql.functions import col, expr, lit
 from pyspark.sql.types import DayTimeIntervalType, DecimalType, TimestampNTZType, TimestampType
 
 
-def read(spark: SparkSession, folder: str) -> list[dict[str, tuple[str, str] | None]]:
+def read(spark: SparkSession, request: dict[str, Any]) -> list[dict[str, tuple[str, str] | None]]:
     """Points in time are asked for as microseconds, because Python's own conversion of some fails."""
-    frame = spark.read.parquet(folder)
+    reader = spark.read.options(mergeSchema="true", **request.get("options", {}))
+    frame = reader.format(request.get("format", "parquet")).load(request["path"])
     kinds = {field.name: field.dataType for field in frame.schema.fields}
     items = []
     for name, kind in kinds.items():
+        quoted = f"`{name.replace('`', '``')}`"
         if isinstance(kind, TimestampType):
-            items.append(expr(f"unix_micros(`{name}`)").alias(name))
+            items.append(expr(f"unix_micros({quoted})").alias(name))
         elif isinstance(kind, TimestampNTZType):
-            items.append(expr(f"unix_micros(cast(`{name}` as timestamp))").alias(name))
+            items.append(expr(f"unix_micros(cast({quoted} as timestamp))").alias(name))
         elif isinstance(kind, DayTimeIntervalType):
             items.append(lit("interval").alias(name))
         else:
-            items.append(col(f"`{name}`"))
+            items.append(col(quoted))
     return [{name: value(kinds[name], row[name]) for name in kinds} for row in frame.select(*items).collect()]
 
 
@@ -55,11 +58,11 @@ def main() -> None:
     )
     spark.sparkContext.setLogLevel("OFF")
     answers: dict[str, object] = {}
-    for folder in json.load(sys.stdin):
+    for request in json.load(sys.stdin):
         try:
-            answers[folder] = read(spark, folder)
+            answers[request["path"]] = read(spark, request)
         except Exception as error:
-            answers[folder] = str(error).splitlines()[0][:200]
+            answers[request["path"]] = str(error).splitlines()[0][:200]
     print(json.dumps(answers))
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import matrix
 import pytest
-from cases import TYPES, Edge, File, canonical, file_of, write
+from cases import TYPES, File, file_of, write
 from readers import READERS, spark
+from text_readers import TEXT_READERS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "types.md"
 WRITER = Path(os.environ.get("READERS_WRITER", "target/debug/tidemark-readers"))
@@ -19,6 +20,7 @@ SPARK_PYTHONS = dict(
     item.strip().split("=", 1) for item in os.environ.get("SPARK_PYTHONS", "").split(";") if item.strip()
 )
 """The Python of each Spark, by its name in the matrix."""
+WITH_SPARK = SPARK_PYTHONS or [pytest.param("none", marks=pytest.mark.skip(reason="make test-readers has Spark"))]
 
 NATIVE = {"`uniqueidentifier`, native", "`time(0)`, native", "`time(7)`, native"}
 OTHERS = {"fastparquet": {"as float", "as timestamp"}, "ClickHouse": {"as instant"}}
@@ -31,38 +33,6 @@ def edges(*names: str) -> dict[str, tuple[str, list[Any]]]:
     return {f"c{place}": (name, [edge.wire for edge in kinds[name].edges]) for place, name in enumerate(names)}
 
 
-def _pair(folder: str, before: tuple[str, Edge, bool], after: tuple[str, Edge, bool], **settings: Any) -> list[File]:
-    """Two windows of a table, one row each."""
-    files = []
-    for number, (sql_type, edge, nullable) in enumerate([before, after]):
-        window = ("initial", "from-1")[number]
-        file = File(f"{folder}/tidemark_window={window}", {"v": (sql_type, [edge.wire])}, settings=settings)
-        file.first_id, file.nullable = number + 1, nullable
-        files.append(file)
-    return files
-
-
-def _edge(name: str, place: int = 0) -> Edge:
-    return next(kind for kind in TYPES if kind.name == name).edges[place]
-
-
-CHANGES = {
-    "smallint to int": (("smallint", _edge("smallint"), True), ("int", _edge("int"), True)),
-    "tinyint to smallint": (("tinyint", _edge("tinyint", 1), True), ("smallint", _edge("smallint", 1), True)),
-    "longer varchar": (("varchar(5)", _edge("varchar(20)", 2), True), ("varchar(50)", _edge("varchar(20)", 3), True)),
-    "varchar to nvarchar": (
-        ("varchar(20)", _edge("varchar(20)", 2), True),
-        ("nvarchar(40)", _edge("nvarchar(40)"), True),
-    ),
-    "other digits of a second": (("datetime", _edge("datetime"), True), ("datetime2(7)", _edge("datetime2(7)"), True)),
-    "other digits of a time": (("time(0)", _edge("time(0)", 1), True), ("time(7)", _edge("time(7)", 1), True)),
-    "NOT NULL to NULL": (("int", _edge("int"), False), ("int", _edge("int", 1), True)),
-    "NULL to NOT NULL": (("int", _edge("int"), True), ("int", _edge("int", 1), False)),
-    "uniqueidentifier to varchar": (
-        ("uniqueidentifier", _edge("uniqueidentifier"), True),
-        ("varchar(36)", _edge("varchar(20)", 2), True),
-    ),
-}
 CODECS = ["zstd", "snappy", "gzip", "none"]
 
 
@@ -70,17 +40,39 @@ def _codec(name: str) -> File:
     return file_of(TYPES[3], f"codec-{name}", format={"parquet": {"compression": name}})
 
 
+NAMES = [
+    "a b",
+    "a.b",
+    'say "no"',
+    "it's",
+    "`tick`",
+    "one\ntwo",
+    "tab\there",
+    "😀",
+    "größe",
+    "a,b;c{d}(e)=f",
+    "a/b",
+    "[x]]",
+    "select",
+    "1st",
+]
+"""Names of columns, as SQL Server takes them in brackets."""
+NAMES.append("n" * 128)
+
+
+def _names(folder: str, **settings: Any) -> File:
+    columns = {name: ("int", [{"int": place}]) for place, name in enumerate(NAMES)}
+    expected = {name: [("int", str(place))] for place, name in enumerate(NAMES)}
+    return File(folder, columns, expected, settings)
+
+
 TEXT = edges("bigint", "decimal(38,10)", "varchar(20)", "nvarchar(40)", "date", "datetime2(7)", "datetimeoffset(7)")
 
 
 def _all_files() -> list[File]:
     files = [line.file for line in matrix.lines()]
-    for number, change in enumerate(CHANGES.values()):
-        files += _pair(f"change-{number}", *change)
     files += [_codec(name) for name in CODECS]
-    before = File("added", {"v": ("int", [{"int": 1}])}, name="part-0")
-    after = File("added", {"v": ("int", [{"int": 2}]), "n": ("int", [{"int": 7}])}, name="part-1", first_id=2)
-    files += [before, after]
+    files += [_names("names"), _names("names-jsonl", format="jsonl"), _names("names-csv", format="csv")]
     plain = {"header": True, "null": "\\N"}
     for name, settings in {
         "jsonl": {"format": "jsonl"},
@@ -105,7 +97,7 @@ def cells(root: Path) -> dict[str, dict[str, str]]:
     """What was read, and for a Spark that is not here what the page says."""
     page = matrix.on_page(PAGE.read_text())
     cells = matrix.measure(root)
-    folders = [root / line.file.folder for line in matrix.lines()]
+    folders = [{"path": str(root / line.file.folder)} for line in matrix.lines()]
     for name in matrix.SPARKS:
         if name in SPARK_PYTHONS:
             column = matrix.with_spark(root, name, spark(Path(SPARK_PYTHONS[name]), folders))
@@ -137,51 +129,33 @@ def test_every_reader_has_every_portable_value(cells: dict[str, dict[str, str]])
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_change_that_goes_on_by_itself_is_read_in_one_table(root: Path, change: str, reader: str) -> None:
-    """The older file comes first, as windows sort."""
-    number = list(CHANGES).index(change)
-    folder = root / f"change-{number}"
-    expected = [edge.canonical for _, edge, _ in CHANGES[change]]
-    together = folder / "together"
-    if not together.exists():
-        together.mkdir()
-        for place, window in enumerate(["initial", "from-1"]):
-            (together / f"part-{place}.parquet").hardlink_to(
-                folder / f"tidemark_window={window}" / "part-00000.parquet"
-            )
-    rows = sorted(READERS[reader](together), key=lambda row: int(row["id"]))
-    found = [canonical(row["v"]) for row in rows]
-    if reader in OTHERS:
-        assert [text for _, text in found] == [text for _, text in expected]
-    else:
-        assert found == expected
-
-
-def test_a_new_column_is_found_as_the_page_says(root: Path) -> None:
-    import duckdb
-    import polars
-    import pyarrow
-    from pyarrow.dataset import dataset
-
-    folder = root / "added"
-    expected = [(1, 1, None), (2, 2, 7)]
-    for reader in ("DataFusion", "Daft", "Delta"):
-        rows = READERS[reader](folder)
-        assert sorted((row["id"], row["v"], row["n"]) for row in rows) == expected, reader
-    by_duckdb = duckdb.sql(f"FROM read_parquet('{folder}/*.parquet', union_by_name = true) ORDER BY id").fetchall()
-    schema = pyarrow.schema([(name, pyarrow.int32()) for name in ("id", "v", "n")])
-    by_arrow = dataset(folder, schema=schema).to_table().to_pylist()
-    types = dict.fromkeys(("id", "v", "n"), polars.Int32)
-    by_polars = polars.scan_parquet(folder, schema=types, missing_columns="insert").collect().rows()
-    assert sorted(by_duckdb) == sorted(tuple(row.values()) for row in by_arrow) == sorted(by_polars) == expected
-
-
-@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_codec_is_read(root: Path, codec: str, reader: str) -> None:
     file = _codec(codec)
     assert matrix.judge(file.expected, lambda: READERS[reader](root / file.folder)) == "yes"
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_columns_of_any_name_are_read(root: Path, reader: str) -> None:
+    file = _names("names")
+    assert matrix.judge(file.expected, lambda: READERS[reader](root / "names")) == "yes"
+
+
+@pytest.mark.parametrize("version", WITH_SPARK)
+def test_spark_reads_columns_of_any_name(root: Path, version: str) -> None:
+    answers = spark(Path(SPARK_PYTHONS[version]), [{"path": str(root / "names")}])
+    assert matrix.judge(_names("names").expected, lambda: answers[str(root / "names")]) == "yes"
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("reader", TEXT_READERS["csv"])
+def test_columns_of_any_name_are_read_from_lines(root: Path, kind: str, reader: str) -> None:
+    row = TEXT_READERS[kind][reader](root / f"names-{kind}", {})[0]
+    names = NAMES
+    if (reader, kind) == ("polars", "csv"):
+        # It leaves the quotes of a header's names as they are in the file.
+        names = [name.replace('"', '""') for name in NAMES]
+    assert [(name, int(value)) for name, value in row.items()] == [("id", 1), *((n, p) for p, n in enumerate(names))]
 
 
 def _expected_text(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Windows in the readers: masks, an audit, other decimals, and changes of columns in text."""
+"""Windows in the readers: masks, an audit, and other decimals."""
 
 from __future__ import annotations
 
@@ -48,29 +48,7 @@ def _expected(number: int) -> dict[str, Any]:
     }
 
 
-CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "a new column": (
-        {"v": ("int", [{"int": 1}])},
-        {"v": ("int", [{"int": 2}]), "w": ("varchar(9)", [{"text": "new"}])},
-    ),
-    "smallint to int": ({"v": ("smallint", [{"smallint": 1}])}, {"v": ("int", [{"int": 2**31 - 1}])}),
-    "longer text": (
-        {"v": ("varchar(5)", [{"text": "abc"}])},
-        {"v": ("nvarchar(max)", [{"text": "中文, and more"}])},
-    ),
-}
-"""Changes that go on by themselves in files of lines."""
 FORMATS: dict[str, Any] = {"jsonl": "jsonl", "csv": {"csv": {"null": "\\N"}}}
-
-
-def _change(name: str, kind: str) -> list[File]:
-    files = []
-    for number, columns in enumerate(CHANGES[name]):
-        folder = f"{kind}-{list(CHANGES).index(name)}"
-        file = File(folder, columns, settings={"format": FORMATS[kind]}, name=f"part-{number}")
-        file.first_id = number + 1
-        files.append(file)
-    return files
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +58,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = [File("masked", MASKED, settings=MASKS)]
     files += [File(f"masked-{kind}", MASKED, settings=MASKS | {"format": form}) for kind, form in FORMATS.items()]
     files += [file_of(kind, f"fixed-{number}", **FIXED) for number, kind in enumerate(DECIMALS)]
-    files += [file for name in CHANGES for kind in FORMATS for file in _change(name, kind)]
     write(WRITER, root, files)
     return root
 
@@ -122,63 +99,3 @@ def test_decimals_of_a_fixed_length_are_read(root: Path, number: int, reader: st
         assert [value is None for value in found] == [value is None for value in expected]
     else:
         assert found == expected
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_json_lines_of_two_windows_are_read_in_one_table(root: Path, name: str) -> None:
-    import duckdb
-    import polars
-    import pyarrow
-    import pyarrow.json
-
-    folder = root / f"jsonl-{list(CHANGES).index(name)}"
-    expected = _lines_of(name)
-    by_duckdb = duckdb.sql(f"FROM read_json('{folder}/*.jsonl', union_by_name = true) ORDER BY id")
-    assert _tuples(by_duckdb.columns, by_duckdb.fetchall()) == expected
-    tables = [pyarrow.json.read_json(file) for file in sorted(folder.iterdir())]
-    assert _rows(pyarrow.concat_tables(tables, promote_options="default").to_pylist()) == expected
-    frames = [polars.read_ndjson(file) for file in sorted(folder.iterdir())]
-    assert _rows(polars.concat(frames, how="diagonal").to_dicts()) == expected
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_csv_of_two_windows_is_read_in_one_table(root: Path, name: str) -> None:
-    import duckdb
-    import polars
-    import pyarrow
-    import pyarrow.csv
-
-    folder = root / f"csv-{list(CHANGES).index(name)}"
-    expected = _lines_of(name)
-    by_duckdb = duckdb.sql(
-        f"FROM read_csv('{folder}/*.csv', union_by_name = true, nullstr = '\\N', header = true) ORDER BY id"
-    )
-    assert _tuples(by_duckdb.columns, by_duckdb.fetchall()) == expected
-    options = pyarrow.csv.ConvertOptions(
-        null_values=["\\N"], strings_can_be_null=True, quoted_strings_can_be_null=False
-    )
-    tables = [pyarrow.csv.read_csv(file, convert_options=options) for file in sorted(folder.iterdir())]
-    assert _rows(pyarrow.concat_tables(tables, promote_options="default").to_pylist()) == expected
-    frames = [polars.read_csv(file, null_values=["\\N"]) for file in sorted(folder.iterdir())]
-    assert _rows(polars.concat(frames, how="diagonal").to_dicts()) == expected
-
-
-def _lines_of(name: str) -> list[dict[str, Any]]:
-    """The rows of both windows, as one table has them."""
-    rows = []
-    names = list(CHANGES[name][1])
-    for number, columns in enumerate(CHANGES[name]):
-        row: dict[str, Any] = {"id": number + 1}
-        for column in names:
-            wire = columns[column][1][0] if column in columns else {"null": None}
-            row[column] = next(iter(wire.values()))
-        rows.append(row)
-    return rows
-
-
-def _tuples(columns: list[str], rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def _rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: row["id"])
