@@ -21,7 +21,7 @@ from local.stack import BINARIES
 BLOCKS = every()
 LANGUAGES = {"json", "console", "sql", "yaml", "text"}
 # What a shell has by itself; their arguments are files of the page.
-SHELL = {"export", "cd", "ls", "cat", "sort", "eval", "mkdir"}
+SHELL = {"export", "cd", "ls", "cat", "sort", "eval", "mkdir", "set"}
 
 
 def _of(language: str, tag: str | None = None) -> list[Any]:

@@ -1,4 +1,5 @@
-//! What a table's copy comes to, as readers and the next run find it: to compare a disturbed run with an undisturbed one.
+//! This module says what a table's copy comes to, as readers and the next run find it: to compare a disturbed run with
+//! an undisturbed one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,32 +16,32 @@ use tidemark::ports::watermarks::ReadWatermarks;
 
 use crate::s3_server::S3Server;
 
-/// A committed window, without what differs between runs by right: run ids, times, the upload's own names.
+/// This is a committed window, without what differs between runs by right: run ids, times, the upload's own names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Its name.
+    /// This is its name.
     pub window: WindowName,
-    /// Where it starts.
+    /// This says where it starts.
     pub old_watermark: Option<String>,
-    /// Where it ends.
+    /// This says where it ends.
     pub new_watermark: String,
     /// Per part: its name within the window, rows, bytes, checksum.
     pub parts: Vec<(String, u64, u64, String)>,
 }
 
-/// The end state of one table.
+/// This is the end state of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndState {
-    /// The content of every visible part, by its key below the table's.
+    /// This is the content of every visible part, by its key below the table's.
     pub parts: BTreeMap<String, Vec<u8>>,
-    /// The chain of manifests.
+    /// This is the chain of manifests.
     pub windows: Vec<Window>,
-    /// The pointer.
+    /// This is the pointer.
     pub watermark: Option<String>,
 }
 
 impl EndState {
-    /// The end state of the table of `key` under `prefix`, whose chain of manifests begins with window `first`.
+    /// Returns the end state of the table of `key` under `prefix`, whose chain of manifests begins with window `first`.
     pub async fn of<W: ReadWatermarks>(
         s3: &S3Server,
         prefix: &str,

@@ -1,6 +1,6 @@
-//! A table with every type of SQL Server's, and rows at the edges of each, with NULLs and blanks.
+//! This module has a table with every type of SQL Server's, and rows at the edges of each, with NULLs and blanks.
 
-/// Its columns and their types.
+/// These are its columns and their types.
 pub const COLUMNS: [(&str, &str); 41] = [
     ("k", "int"),
     ("at", "datetime2(7)"),
@@ -45,7 +45,7 @@ pub const COLUMNS: [(&str, &str); 41] = [
     ("an", "nvarchar(4000)"),
 ];
 
-/// Its rows, as a real server takes them too.
+/// These are its rows, as a real server takes them too.
 pub const EDGES: &str = "INSERT every VALUES
     (1, '2020-01-01T00:00:00.1234567', 1, 255, 32767, 2147483647, 9223372036854775807, 9999999999999999999999999999.9999999999, 999.99,
      922337203685477.5807, 214748.3647, 3.4028234e38, 1.7976931348623157e308, 'ab', 'café €', 'x', N'漢字', N'🦀 ', N'long', 'text', N'ntext',

@@ -1,4 +1,4 @@
-//! A key of hashes for tests.
+//! This module has a key of hashes for tests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ impl ReadSecrets for Fixed {
     }
 }
 
-/// The secret whose text is this.
+/// Returns the secret whose text is this.
 #[must_use]
 pub fn secret_of(text: &'static str) -> MaskSecret {
     MaskSecret::new(Arc::new(Fixed(text)), "masks")
 }
 
-/// A secret that is good for a key.
+/// Returns a secret that is good for a key.
 #[must_use]
 pub fn mask_secret() -> MaskSecret {
     secret_of("a key of hashes that is long enough to be one")

@@ -1,4 +1,4 @@
-//! A TCP proxy that disturbs what passes through it, at a chosen byte.
+//! This module has a TCP proxy that disturbs what passes through it, at a chosen byte.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Which way bytes pass.
+/// This says which way bytes pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// From the client to the server.
@@ -21,7 +21,7 @@ pub enum Way {
     Answers,
 }
 
-/// What happens at the chosen byte, once.
+/// This says what happens at the chosen byte, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disturbance {
     /// The connection is cut, both ways.
@@ -34,7 +34,7 @@ pub enum Disturbance {
     Delay(Duration),
 }
 
-/// A running proxy. Dropping it cuts what passes through it.
+/// This is a running proxy. Dropping it cuts what passes through it.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -68,7 +68,7 @@ impl Proxy {
         })
     }
 
-    /// Where it listens.
+    /// Says where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -82,7 +82,7 @@ impl Proxy {
         });
     }
 
-    /// Whether what was ordered has happened.
+    /// Says whether what was ordered has happened.
     pub fn has_happened(&self) -> bool {
         self.traffic.with(|state| state.order.is_none())
     }
@@ -99,7 +99,7 @@ impl Proxy {
         self.traffic.forgotten.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many bytes have passed that way.
+    /// Says how many bytes have passed that way.
     pub fn passed(&self, way: Way) -> u64 {
         self.traffic.with(|state| state.passed(way))
     }
@@ -115,7 +115,7 @@ impl Drop for Proxy {
 struct Traffic {
     state: Mutex<State>,
     silent: watch::Sender<bool>,
-    /// How often the open connections were forgotten.
+    /// This says how often the open connections were forgotten.
     forgotten: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! A real SQL Server, or whatever `SQLSERVER_URL` names.
+//! This module has a real SQL Server, or whatever `SQLSERVER_URL` names.
 
 #![allow(clippy::unwrap_used, reason = "only tests use it, and they fail by panicking")]
 

@@ -1,8 +1,8 @@
-//! What an S3 server does wrong, at chosen requests.
+//! This module says what an S3 server does wrong, at chosen requests.
 
 use std::sync::{Mutex, PoisonError};
 
-/// What goes wrong with a request.
+/// This says what goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum S3Fault {
     /// `503 SlowDown`, without effect.
@@ -53,7 +53,7 @@ impl S3Faults {
         self.with(|state| state.order = None);
     }
 
-    /// The requests so far, method and path.
+    /// Returns the requests so far, method and path.
     pub fn requests(&self) -> Vec<String> {
         self.with(|state| state.requests.clone())
     }

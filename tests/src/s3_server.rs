@@ -1,4 +1,4 @@
-//! An S3 server on a folder of its own, for the real S3 adapter: `s3s-fs` behind real HTTP.
+//! This module has an S3 server on a folder of its own, for the real S3 adapter: `s3s-fs` behind real HTTP.
 //!
 //! Two things S3 does and `s3s-fs` does not are added in front of it: a conditional write is one step (here: they go
 //! one at a time), and a write to a bucket that is not there is refused instead of making one. It also answers for
@@ -29,14 +29,14 @@ use tokio::task::JoinHandle;
 
 use crate::s3_faults::{S3Fault, S3Faults};
 
-/// The bucket that is there from the start.
+/// This is the bucket that is there from the start.
 pub const BUCKET: &str = "lake";
 /// The access key it takes.
 pub const ACCESS_KEY: &str = "tidemark";
-/// The secret of that key.
+/// This is the secret of that key.
 pub const SECRET_KEY: &str = "tidemark-secret";
 
-/// A running server. Dropping it stops it and removes its folder.
+/// This is a running server. Dropping it stops it and removes its folder.
 #[derive(Debug)]
 pub struct S3Server {
     folder: TempDir,
@@ -53,7 +53,7 @@ impl S3Server {
         Self::start_with(|config| config).await
     }
 
-    /// The same with other clients than those deployed.
+    /// Returns the same with other clients than those deployed.
     pub async fn start_with(clients: impl FnOnce(sdk_config::Builder) -> sdk_config::Builder) -> io::Result<Self> {
         let folder = TempDir::new()?;
         std::fs::create_dir(folder.path().join(BUCKET))?;
@@ -94,25 +94,25 @@ impl S3Server {
         })
     }
 
-    /// Where it listens.
+    /// Says where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What goes wrong with its requests: nothing, unless ordered.
+    /// Says what goes wrong with its requests: nothing, unless ordered.
     #[must_use]
     pub fn faults(&self) -> &S3Faults {
         &self.faults
     }
 
-    /// The adapter over [`BUCKET`].
+    /// Returns the adapter over [`BUCKET`].
     #[must_use]
     pub fn store(&self) -> S3Store {
         self.store_of(BUCKET)
     }
 
-    /// The adapter over a bucket of this name, which may not be there.
+    /// Returns the adapter over a bucket of this name, which may not be there.
     #[must_use]
     pub fn store_of(&self, bucket: &str) -> S3Store {
         self.aws.store(bucket)
@@ -123,19 +123,19 @@ impl S3Server {
         self.secret.content().0 = Some(content);
     }
 
-    /// How often a secret was read.
+    /// Says how often a secret was read.
     #[must_use]
     pub fn secrets_read(&self) -> usize {
         self.secret.content().1
     }
 
-    /// The clients of a process that uses this server as its AWS.
+    /// Returns the clients of a process that uses this server as its AWS.
     #[must_use]
     pub const fn aws(&self) -> &Aws {
         &self.aws
     }
 
-    /// What a process needs in its environment to use this server as its AWS.
+    /// Says what a process needs in its environment to use this server as its AWS.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
@@ -146,14 +146,14 @@ impl S3Server {
         ]
     }
 
-    /// Where the bucket's objects are files.
+    /// Says where the bucket's objects are files.
     #[must_use]
     pub fn files(&self) -> PathBuf {
         Path::new(self.folder.path()).join(BUCKET)
     }
 }
 
-/// The clients' configuration as deployed, for a server at this address that takes [`ACCESS_KEY`].
+/// Returns the clients' configuration as deployed, for a server at this address that takes [`ACCESS_KEY`].
 pub fn config_at(address: SocketAddr) -> sdk_config::Builder {
     Aws::defaults()
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
@@ -163,7 +163,7 @@ pub fn config_at(address: SocketAddr) -> sdk_config::Builder {
         .endpoint_url(format!("http://{address}"))
 }
 
-/// The one secret, and how often it was read.
+/// This is the one secret, and how often it was read.
 #[derive(Debug, Default)]
 struct Secret(StdMutex<(Option<String>, usize)>);
 
@@ -173,7 +173,7 @@ impl Secret {
     }
 }
 
-/// What stands before `s3s-fs`.
+/// This says what stands before `s3s-fs`.
 #[derive(Clone)]
 struct Front {
     service: S3Service,
@@ -203,7 +203,7 @@ impl Front {
         response
     }
 
-    /// The answer; an error cuts the connection.
+    /// Returns the answer; an error cuts the connection.
     async fn answer(self, request: Request<Incoming>) -> Result<Response<s3s::Body>, Box<dyn Error + Send + Sync>> {
         let fault = self.faults.meet(format!("{} {}", request.method(), request.uri()));
         match fault {
@@ -236,7 +236,7 @@ impl Front {
     }
 }
 
-/// An error as S3 reports it.
+/// Returns an error as S3 reports it.
 fn refusal(status: StatusCode, code: &str) -> Response<s3s::Body> {
     let body = format!("<Error><Code>{code}</Code><Message>{code}</Message></Error>");
     let mut response = Response::new(s3s::Body::from(body));

@@ -1,4 +1,5 @@
-//! A world of real TDS and real S3 calls for tests: the stand-in server, `s3s-fs`, every adapter as deployed.
+//! This module has a world of real TDS and real S3 calls for tests: the stand-in server, `s3s-fs`, every adapter as
+//! deployed.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,14 +25,14 @@ use tidemark_sqlserver::session::Server;
 use crate::s3_server::S3Server;
 use crate::tutorial;
 
-/// The size of an upload's pieces.
+/// This is the size of an upload's pieces.
 pub const PART_BYTES: usize = 5 << 20;
 
-/// A server with what a script makes on it, and a bucket.
+/// This is a server with what a script makes on it, and a bucket.
 pub struct World {
-    /// The source's server, and the control table's.
+    /// This is the source's server, and the control table's.
     pub sandbox: Sandbox,
-    /// The bucket.
+    /// This is the bucket.
     pub s3: S3Server,
 }
 
@@ -41,7 +42,8 @@ impl fmt::Debug for World {
     }
 }
 
-/// The login of a stand-in. Its authority is unknown to this process; that certificates are verified is shown elsewhere.
+/// Returns the login of a stand-in. Its authority is unknown to this process; that certificates are verified is shown
+/// elsewhere.
 pub fn login_of(sandbox: &Sandbox) -> Login {
     login_at(sandbox, sandbox.addr())
 }
@@ -52,7 +54,7 @@ fn login_at(sandbox: &Sandbox, address: SocketAddr) -> Login {
 }
 
 impl World {
-    /// A server on which `script` was run, and an empty bucket.
+    /// Returns a server on which `script` was run, and an empty bucket.
     pub async fn new(script: &str) -> Self {
         let script = script.to_owned();
         let start = move || {
@@ -68,24 +70,24 @@ impl World {
         }
     }
 
-    /// The login of the stand-in.
+    /// Returns the login of the stand-in.
     pub fn login(&self) -> Login {
         login_of(&self.sandbox)
     }
 
-    /// A login that was created on the stand-in, in its database.
+    /// Returns a login that was created on the stand-in, in its database.
     pub fn login_as(&self, username: &str, password: &str) -> Login {
         let address = self.sandbox.addr();
         let host = address.ip().to_string();
         Login::new(host, address.port(), username, password, self.sandbox.database()).with_tls(Tls::Trust)
     }
 
-    /// The same login through a proxy at this address.
+    /// Returns the same login through a proxy at this address.
     pub fn login_at(&self, address: SocketAddr) -> Login {
         login_at(&self.sandbox, address)
     }
 
-    /// The tutorial's control table.
+    /// Returns the tutorial's control table.
     pub fn control_table(&self) -> ControlTable {
         control_table(
             Server::new(self.login()),
@@ -94,12 +96,12 @@ impl World {
         )
     }
 
-    /// One run as deployed with the `sql` watermark store, in which no table fails.
+    /// Returns one run as deployed with the `sql` watermark store, in which no table fails.
     pub async fn run(&self, run_id: &str, spec: &TableSpec) -> RunOutcome {
         self.run_with(&self.control_table(), run_id, spec).await
     }
 
-    /// The same with another watermark store.
+    /// Returns the same with another watermark store.
     pub async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> RunOutcome {
         let (source, store) = (Server::new(self.login()), self.s3.store());
         let mut pipeline = Pipeline {
@@ -121,7 +123,7 @@ impl World {
         outcome
     }
 
-    /// The lines of every visible part of `table`, sorted.
+    /// Returns the lines of every visible part of `table`, sorted.
     pub fn lines(&self, table: &str) -> Vec<String> {
         tutorial::lines(&self.s3, table).unwrap()
     }
@@ -132,7 +134,7 @@ impl World {
     }
 }
 
-/// A control table and its procedure by name.
+/// Returns a control table and its procedure by name.
 pub fn control_table(server: Server, table: &str, procedure: &str) -> ControlTable {
     ControlTable::new(server, table.parse().unwrap(), procedure.parse().unwrap())
 }
@@ -140,7 +142,7 @@ pub fn control_table(server: Server, table: &str, procedure: &str) -> ControlTab
 /// This project's script for its control table and procedure.
 pub const CONTROL_TABLE: &str = include_str!("../../infra/sql/control-table.sql");
 
-/// The control table this project ships, and its procedure that compares.
+/// Returns the control table this project ships, and its procedure that compares.
 pub fn shipped_control_table(server: Server) -> ControlTable {
     control_table(server, "dbo.tidemark_watermark", "dbo.tidemark_write_watermark")
 }

@@ -1,4 +1,4 @@
-//! One table of the stand-in server copied again and again, over real TDS, into a ledger in memory.
+//! This module has one table of the stand-in server copied again and again, over real TDS, into a ledger in memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,12 +31,12 @@ const PREFIX: &str = "p";
 type TablePipeline<'a> =
     Pipeline<'a, Server, RowReader, Pointers<'a, MemoryStore>, MemoryStore, Files, NoSinks<RecordBatch>>;
 
-/// A source table and all that copying it takes. Its files are CSV without header.
+/// This is a source table and all that copying it takes. Its files are CSV without header.
 #[derive(Debug)]
 pub struct TableCopy {
-    /// The table as a run names it.
+    /// This is the table as a run names it.
     pub spec: TableSpec,
-    /// The bucket.
+    /// This is the bucket.
     pub store: MemoryStore,
     source: Server,
     reader: Option<RowReader>,
@@ -90,14 +90,14 @@ impl TableCopy {
         done
     }
 
-    /// One execution in which nothing fails.
+    /// Returns one execution in which nothing fails.
     pub async fn run(&mut self) -> RunOutcome {
         let outcome = self.try_run().await;
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         outcome
     }
 
-    /// One execution, whatever becomes of the table in its lookups.
+    /// Returns one execution, whatever becomes of the table in its lookups.
     pub async fn try_run(&mut self) -> RunOutcome {
         self.with_pipeline(async |pipeline, run_id, spec| {
             Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
@@ -107,7 +107,7 @@ impl TableCopy {
         .await
     }
 
-    /// The lookups alone, whatever they say.
+    /// Returns the lookups alone, whatever they say.
     pub async fn plan(&mut self) -> NewWatermarks {
         self.with_pipeline(async |pipeline, run_id, spec| {
             Box::pin(pipeline.plan(run_id, std::slice::from_ref(spec)))
@@ -129,7 +129,7 @@ impl TableCopy {
         .await;
     }
 
-    /// The commit of a window.
+    /// Returns the commit of a window.
     pub async fn commit(&mut self, window: &CopyWindow) -> Committed {
         let updated = self
             .with_pipeline(async |pipeline, run_id, _| {
@@ -144,7 +144,7 @@ impl TableCopy {
         }
     }
 
-    /// The lines of every visible part, sorted.
+    /// Returns the lines of every visible part, sorted.
     pub fn lines(&self) -> Vec<String> {
         let parts = self.store.keys().into_iter().filter(|key| key.contains("/part-"));
         let mut lines = Vec::new();
@@ -156,14 +156,14 @@ impl TableCopy {
         lines
     }
 
-    /// The lines as numbers, sorted.
+    /// Returns the lines as numbers, sorted.
     pub fn ids(&self) -> Vec<i64> {
         let mut ids: Vec<i64> = self.lines().iter().map(|line| line.parse().unwrap()).collect();
         ids.sort_unstable();
         ids
     }
 
-    /// The stored watermark.
+    /// Returns the stored watermark.
     pub async fn stored(&self) -> Option<String> {
         let pointers = Pointers::new(&self.store, PREFIX);
         pointers.stored(&self.spec.watermark_key()).await.unwrap().value

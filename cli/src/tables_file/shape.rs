@@ -69,7 +69,7 @@ const PARQUET: &[Field] = &[
     field(
         "compression",
         Shape::OneOf(&["zstd", "snappy", "gzip", "none"]),
-        "How pages are packed. Default zstd.",
+        "How the pages of a file are packed. Default zstd.",
     ),
     field(
         "compression_level",
@@ -79,7 +79,7 @@ const PARQUET: &[Field] = &[
     field(
         "decimals",
         Shape::OneOf(&["integer", "fixed"]),
-        "As what decimals of up to 18 digits are written: as integers, or as bytes of a fixed length, which Hive's reader needs. Default \
+        "How decimals of up to 18 digits are written: as integers, or as bytes of a fixed length, which Hive's reader needs. Default \
          integer.",
     ),
 ];
@@ -93,18 +93,18 @@ const CSV: &[Field] = &[
     field(
         "delimiter",
         Shape::Text,
-        "One ASCII character between fields. Default a comma.",
+        "The ASCII character between two fields. Default a comma.",
     ),
-    field("null", Shape::Text, "The text of NULL. Default empty."),
+    field("null", Shape::Text, "The text that stands for NULL. Default empty."),
     field(
         "quote",
         Shape::OneOf(&["minimal", "none"]),
-        "When a field is put in quotes. Default minimal.",
+        "When a field is put in quotes: where it needs them, or never. Default minimal.",
     ),
     field(
         "fraction_digits",
         Shape::NumberOrNull(0, 7),
-        "Digits after the second. Default as many as the column has.",
+        "How many digits a second has after the point. Default as many as the column has.",
     ),
     field(
         "line_end",
@@ -114,7 +114,7 @@ const CSV: &[Field] = &[
     field(
         "line_breaks",
         Shape::OneOf(&["keep", "escape", "space", "fail"]),
-        "What becomes of line breaks inside texts. Default keep.",
+        "What becomes of a line break inside a text. Default keep.",
     ),
     field("compression", COMPRESSION, "Whether the file is packed. Default none."),
 ];
@@ -131,7 +131,7 @@ const JSONL: &[Field] = &[
 const FORMATS: &[Field] = &[
     field("parquet", Shape::Object(PARQUET), "Parquet."),
     field("csv", Shape::Object(CSV), "CSV."),
-    field("jsonl", Shape::Object(JSONL), "A line of JSON for each row."),
+    field("jsonl", Shape::Object(JSONL), "Files have a line of JSON for each row."),
 ];
 
 const WATERMARK: &[Field] = &[
@@ -153,27 +153,31 @@ const WATERMARK: &[Field] = &[
     field(
         "null_watermark",
         Shape::OneOf(&["skip", "first_load"]),
-        "What becomes of rows without a watermark. Default skip.",
+        "What becomes of rows whose watermark is NULL. Default skip.",
     ),
 ];
 
 const CHANGE_TRACKING: &[Field] = &[field(
     "on_expired",
     Shape::OneOf(&["reinitialize", "fail"]),
-    "What becomes of a table whose changes are no longer there. Default reinitialize.",
+    "What becomes of a table when SQL Server no longer has all its changes. Default reinitialize.",
 )];
 
 const TRACKINGS: &[Field] = &[
-    field("watermark", Shape::Object(WATERMARK), "By a column that grows."),
+    field(
+        "watermark",
+        Shape::Object(WATERMARK),
+        "Changes are found by a column that grows.",
+    ),
     field(
         "change_tracking",
         Shape::Object(CHANGE_TRACKING),
-        "By SQL Server's change tracking.",
+        "Changes are found by SQL Server's change tracking.",
     ),
 ];
 
 const SQL_SERVER: &[Field] = &[
-    required("secret_arn", Shape::Text, "The secret of the database."),
+    required("secret_arn", Shape::Text, "The ARN of the secret of the database."),
     field(
         "table",
         Shape::Table,
@@ -184,14 +188,18 @@ const SQL_SERVER: &[Field] = &[
         Shape::Columns,
         "The columns by which a row is found again. Default the primary key.",
     ),
-    field("procedure", Shape::Table, "A procedure that does the merge."),
-    field("table_type", Shape::Table, "The table type of its parameter."),
+    field("procedure", Shape::Table, "A procedure of yours that does the merge."),
+    field(
+        "table_type",
+        Shape::Table,
+        "The table type of that procedure's parameter.",
+    ),
 ];
 
 const SINKS: &[Field] = &[field(
     "sqlserver",
     Shape::Object(SQL_SERVER),
-    "A table of a SQL Server database.",
+    "Rows are merged into a table of a SQL Server database.",
 )];
 
 /// The fields of a table.
@@ -212,10 +220,15 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "on_schema_change",
         Shape::OneOf(&["continue", "fail", "reload"]),
-        "What becomes of the table when its columns, or the form of its files, change. Default: what readers go on with is taken, and \
-         anything else fails. reload loads the table in full into a new folder then.",
+        "What happens when the columns of the table, or the form of its files, change. Without it a change \
+         goes on if readers can go on with it, and anything else fails the table. reload loads the table in \
+         full into a new folder.",
     ),
-    field("slice_rows", Shape::Number(1, u64::MAX), "Rows of a file at most."),
+    field(
+        "slice_rows",
+        Shape::Number(1, u64::MAX),
+        "How many rows a file has at most.",
+    ),
     field(
         "format",
         Shape::NameOrChoice(FORMATS),
@@ -229,34 +242,35 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "types",
         Shape::OneOf(FILE_TYPES),
-        "Whether Parquet has uniqueidentifier and time as text, which every engine opens, or in types of its own. Default portable.",
+        "Whether Parquet has uniqueidentifier and time as text, which every engine opens, or in types of its \
+         own. Default portable.",
     ),
     field(
         "column_types",
         Shape::OneOfForColumns(FILE_TYPES),
-        "The same for single columns.",
+        "As types, for single columns.",
     ),
     field(
         "mask",
         Shape::OneOfForColumns(&["hash", "null", "last4"]),
-        "Columns whose values nobody is to read, and what is left of these: the HMAC-SHA-256 by the deployment's key, NULL, or the \
-         last four characters.",
+        "Which columns are masked, and what files have in place of their values: a hash (HMAC-SHA-256 with \
+         the deployment's key), NULL, or the last four characters.",
     ),
     field(
         "audit",
         Shape::Truth,
-        "Whether columns are added that say of each row its window, when that was frozen, and how the row came to be in it. Default \
-         false.",
+        "Whether three columns are added that say in which window a row came, when that was frozen, and by \
+         which operation. Default false.",
     ),
     field(
         "masked_columns",
         Shape::OneOf(&["refuse", "copy"]),
-        "What becomes of columns that the login reads masked. Default refuse.",
+        "What happens with columns whose real values SQL Server hides from the login. Default refuse.",
     ),
     field(
         "variant_columns",
         Shape::OneOf(&["text", "refuse"]),
-        "What becomes of columns that hold values of several types.",
+        "What happens with sql_variant columns, which hold values of several types. Default text.",
     ),
     field(
         "layout",
@@ -268,7 +282,11 @@ pub(crate) const TABLE: &[Field] = &[
         Shape::Several(&["redshift", "symlink"]),
         "Manifests for other loaders that are written with each window. Default none.",
     ),
-    field("watermark_name", Shape::Text, "The table's name in the control table."),
+    field(
+        "watermark_name",
+        Shape::Text,
+        "The name of the table's row in the control table. Default the table's name.",
+    ),
     field("sink", Shape::Choice(SINKS), "Where the rows go, when not into files."),
 ];
 

@@ -1,5 +1,5 @@
-//! The bare client: logs in, sends a statement and counts the bytes of the answer. What a client that understands them
-//! needs beyond that is its own.
+//! This module has the bare client: logs in, sends a statement and counts the bytes of the answer. What a client that
+//! understands them needs beyond that is its own.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
@@ -12,28 +12,28 @@ use tidemark_tds::packet::{BATCH, ENCRYPTED, END as LAST, HEADER as HEADER_BYTES
 use crate::packets::{HandshakeInPackets, read_message, send};
 use crate::tokens::utf16;
 
-/// What is read at once.
+/// This says what is read at once.
 const READ_BYTES: usize = 256 * 1024;
-/// The token of an error.
+/// This is the token of an error.
 const ERROR: u8 = 0xAA;
-/// The bytes of LOGIN7 before its texts.
+/// These are the bytes of LOGIN7 before its texts.
 const LOGIN_BYTES: usize = 94;
 /// ENCRYPTION of PRELOGIN: all of the connection, or nothing.
 const ENCRYPT_ON: u8 = 1;
 const ENCRYPT_NOT_SUPPORTED: u8 = 2;
 
-/// Where to log in, and as whom.
+/// This says where to log in, and as whom.
 #[derive(Clone, Copy)]
 pub struct Address<'a> {
-    /// The host.
+    /// This is the host.
     pub host: &'a str,
-    /// The port.
+    /// This is the port.
     pub port: u16,
-    /// The login.
+    /// This is the login.
     pub username: &'a str,
-    /// Its password.
+    /// This is its password.
     pub password: &'a str,
-    /// The database.
+    /// This is the database.
     pub database: &'a str,
 }
 
@@ -50,7 +50,7 @@ trait Stream: Read + Write + Send {}
 
 impl<S: Read + Write + Send> Stream for S {}
 
-/// A connection that is logged in.
+/// This is a connection that is logged in.
 pub struct Drain {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
@@ -130,7 +130,7 @@ impl Drain {
     }
 }
 
-/// Where in a message the bytes read so far end.
+/// This says where in a message the bytes read so far end.
 #[derive(Default)]
 struct Packet {
     header: [u8; HEADER_BYTES],

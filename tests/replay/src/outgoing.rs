@@ -12,12 +12,12 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Packets of at most so many bytes.
+    /// Returns packets of at most so many bytes.
     pub(crate) const fn new(size: usize) -> Self {
         Self { size, next_id: 1 }
     }
 
-    /// The payload of a full packet.
+    /// Returns the payload of a full packet.
     pub(crate) const fn body(&self) -> usize {
         self.size - packet::HEADER
     }

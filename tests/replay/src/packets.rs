@@ -1,4 +1,5 @@
-//! The packets of the bare client (MS-TDS 2.2.3.1), and TLS inside of them during its login, for a thread that waits.
+//! This module has the packets of the bare client (MS-TDS 2.2.3.1), and TLS inside of them during its login, for a
+//! thread that waits.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidemark_tds::packet::{ENCRYPTED, END as LAST, HEADER as HEADER_BYTES, PRELOGIN, frame};
 
-/// The type and the payload of the next message.
+/// Returns the type and the payload of the next message.
 pub fn read_message(stream: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
     let mut payload = Vec::new();
     loop {
@@ -46,7 +47,7 @@ pub struct HandshakeInPackets {
 }
 
 impl HandshakeInPackets {
-    /// The stream, and what to set once the handshake is over.
+    /// Returns the stream, and what to set once the handshake is over.
     pub fn new(stream: TcpStream) -> (Self, Arc<AtomicBool>) {
         let is_bare = Arc::new(AtomicBool::new(false));
         let wrapped = Self {

@@ -14,11 +14,12 @@ const STEP_BYTES: usize = 1024 * 1024;
 /// The key of a row comes after the token and the key's length byte.
 const KEY_OFFSET: usize = 2;
 
-/// The rows of a table, repeated from its block of prepared rows. Only their keys differ: the first column counts from 1.
+/// These are the rows of a table, repeated from its block of prepared rows. Only their keys differ: the first column
+/// counts from 1.
 pub struct Rows {
     head: Vec<u8>,
     block: Vec<u8>,
-    /// Where the rows of the block start, and its end.
+    /// This says where the rows of the block start, and its end.
     starts: Vec<usize>,
     count: u64,
     rows_per_s: Option<u64>,
@@ -47,7 +48,7 @@ impl Rows {
         }
     }
 
-    /// The same at the pace of a real server: never more than this many rows in a second.
+    /// Returns the same at the pace of a real server: never more than this many rows in a second.
     #[must_use]
     pub fn at_most(self, rows_per_s: u64) -> Self {
         Self {
@@ -56,7 +57,7 @@ impl Rows {
         }
     }
 
-    /// The bytes of a row on the wire, on average.
+    /// Returns the bytes of a row on the wire, on average.
     #[must_use]
     pub fn bytes_per_row(&self) -> f64 {
         self.block.len() as f64 / self.in_block() as f64

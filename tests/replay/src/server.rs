@@ -1,4 +1,4 @@
-//! The server.
+//! This module has the server.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::outgoing::Outgoing;
 use crate::rows::Rows;
 use crate::tokens::{done, error, login_tokens};
 
-/// What the server does after a login.
+/// This says what the server does after a login.
 #[derive(Debug)]
 pub enum Answer {
     /// Refuses the login with this error number.
@@ -27,7 +27,7 @@ pub enum Answer {
     Silence(Vec<u8>),
     /// Sends these tokens.
     Tokens {
-        /// The tokens.
+        /// These are the tokens.
         tokens: Vec<u8>,
         /// Closes the connection then, in the middle of the message.
         hangs_up: bool,
@@ -36,7 +36,7 @@ pub enum Answer {
     Rows(Rows),
 }
 
-/// A running server; it ends with the process.
+/// This is a running server; it ends with the process.
 #[derive(Debug)]
 pub struct Replay {
     port: u16,
@@ -50,13 +50,13 @@ struct Seen {
 }
 
 impl Replay {
-    /// A server that does not encrypt.
+    /// Returns a server that does not encrypt.
     #[must_use]
     pub fn start(answer: Answer) -> Self {
         Self::listen(answer, None)
     }
 
-    /// A server that insists on TLS 1.2, with this certificate and key in PEM.
+    /// Returns a server that insists on TLS 1.2, with this certificate and key in PEM.
     #[must_use]
     pub fn start_with_tls(answer: Answer, certificate: &str, key: &str) -> Self {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
@@ -87,19 +87,19 @@ impl Replay {
         Self { port, seen }
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// The connections so far.
+    /// Returns the connections so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.seen.lock().unwrap().connections
     }
 
-    /// The payloads of the requests so far.
+    /// Returns the payloads of the requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Vec<u8>> {
         self.seen.lock().unwrap().requests.clone()

@@ -1,35 +1,36 @@
-//! Tables with rows as real ones have them: no two rows of a block are alike, and they pack as real data does.
+//! This module has tables with rows as real ones have them: no two rows of a block are alike, and they pack as real
+//! data does.
 //!
 //! Every table begins with a key `id` that counts. A block holds enough rows that no page of a file sees it twice.
 
 use crate::tokens::{LATIN1, characters, chunked, columns, long, row, short, utf16};
 use crate::words::{CITIES, FIRST_NAMES, LAST_NAMES, STREETS};
 
-/// Rows of a block, but for wide ones.
+/// These are rows of a block, but for wide ones.
 const BLOCK_ROWS: usize = 65_536;
-/// Rows of a block of wide text.
+/// These are rows of a block of wide text.
 const WIDE_BLOCK_ROWS: usize = 8_192;
 
-/// One value's row: its encoded values, by the row's number.
+/// This is one value's row: its encoded values, by the row's number.
 type Encode = fn(&mut Random, u64) -> Vec<Vec<u8>>;
 
-/// A table.
+/// This is a table.
 #[derive(Debug)]
 pub struct Table {
-    /// Its name in reports.
+    /// This is its name in reports.
     pub name: &'static str,
-    /// Its columns.
+    /// These are its columns.
     pub columns: Vec<Column>,
     block_rows: usize,
     encode: Encode,
 }
 
-/// A column, nullable but for the key.
+/// This is a column, nullable but for the key.
 #[derive(Debug)]
 pub struct Column {
-    /// Its name.
+    /// This is its name.
     pub name: &'static str,
-    /// Its type as it is declared.
+    /// This is its type as it is declared.
     pub sql_type: &'static str,
     type_info: Vec<u8>,
 }
@@ -53,7 +54,7 @@ impl Table {
         columns(&named)
     }
 
-    /// The block's rows, where each starts, and the end.
+    /// Returns the block's rows, where each starts, and the end.
     pub(crate) fn block(&self) -> (Vec<u8>, Vec<usize>) {
         let mut random = Random::default();
         let (mut block, mut starts) = (Vec::new(), vec![0]);
@@ -157,7 +158,7 @@ fn mixed_row(random: &mut Random, index: u64) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Text of some hundred to some thousand characters in rows of about 5 KB on the wire.
+/// Returns text of some hundred to some thousand characters in rows of about 5 KB on the wire.
 #[must_use]
 pub fn wide_text() -> Table {
     Table {
@@ -181,7 +182,7 @@ pub fn wide_text() -> Table {
     }
 }
 
-/// Values of `nvarchar(max)` and `varbinary(max)` up to 24 MB, one or both in a row.
+/// Returns values of `nvarchar(max)` and `varbinary(max)` up to 24 MB, one or both in a row.
 #[must_use]
 pub fn max_types() -> Table {
     /// Kibibytes on the wire.
@@ -215,7 +216,7 @@ pub fn max_types() -> Table {
     }
 }
 
-/// All of them.
+/// Returns all of them.
 #[must_use]
 pub fn all() -> [Table; 4] {
     [narrow(), mixed(), wide_text(), max_types()]
@@ -252,7 +253,7 @@ impl Random {
         words[self.below(words.len() as u64) as usize]
     }
 
-    /// Words of a vocabulary of some thousand, some far more frequent than others, as in a language.
+    /// Returns words of a vocabulary of some thousand, some far more frequent than others, as in a language.
     fn text(&mut self, characters: usize) -> String {
         const SYLLABLES: [&str; 24] = [
             "an", "ber", "co", "den", "el", "fa", "gis", "har", "in", "jo", "kel", "la", "mor", "ni", "os", "pra",

@@ -8,7 +8,7 @@ use tidemark_tds::tokens::{self, Told, b_varchar};
 /// `Latin1_General_100_CI_AS_SC_UTF8`
 pub const UTF8: [u8; 5] = [0x09, 0x04, 0xD0, 0x04, 0x00];
 
-/// The answer to a login.
+/// Returns the answer to a login.
 pub(crate) fn login_tokens(login: &Login) -> Vec<u8> {
     let mut out = Vec::new();
     tokens::env_text(&mut out, tokens::DATABASE, "db", "");
@@ -17,7 +17,7 @@ pub(crate) fn login_tokens(login: &Login) -> Vec<u8> {
     out
 }
 
-/// A name with the length byte before it.
+/// Returns a name with the length byte before it.
 fn name(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     b_varchar(&mut out, text);
@@ -78,7 +78,7 @@ pub fn error(number: u32, message: &str) -> Vec<u8> {
     out
 }
 
-/// A value with one length byte; empty is NULL for most types.
+/// Returns a value with one length byte; empty is NULL for most types.
 #[must_use]
 pub fn short(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![u8::try_from(bytes.len()).unwrap()];
@@ -86,7 +86,7 @@ pub fn short(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A value with two length bytes, `None` is NULL.
+/// Returns a value with two length bytes, `None` is NULL.
 #[must_use]
 pub fn long(bytes: Option<&[u8]>) -> Vec<u8> {
     let Some(bytes) = bytes else {
@@ -97,7 +97,7 @@ pub fn long(bytes: Option<&[u8]>) -> Vec<u8> {
     out
 }
 
-/// A `(max)` value in chunks, of known or unknown length.
+/// Returns a `(max)` value in chunks, of known or unknown length.
 #[must_use]
 pub fn chunked(bytes: &[u8], is_known: bool) -> Vec<u8> {
     let length = if is_known { bytes.len() as u64 } else { u64::MAX - 1 };

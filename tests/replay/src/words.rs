@@ -1,4 +1,4 @@
-//! What names and addresses are made of.
+//! This module says what names and addresses are made of.
 
 pub const FIRST_NAMES: [&str; 32] = [
     "Anna",

@@ -1,4 +1,4 @@
-//! A connection from its first byte to its login.
+//! This module has a connection from its first byte to its login.
 
 use std::io;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::packet::{self, Message};
 use crate::prelogin;
 use crate::wrapped::Wrapped;
 
-/// How long a client has for each step of its login.
+/// This says how long a client has for each step of its login.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// The first byte of a connection that begins with TLS.
+/// This is the first byte of a connection that begins with TLS.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Bytes that come and go, encrypted or not.
+/// These are bytes that come and go, encrypted or not.
 pub trait Channel: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Channel for S {}
 
-/// A connection after its handshake.
+/// This is a connection after its handshake.
 pub type Stream = Box<dyn Channel>;
 
 /// Takes a connection up to its LOGIN7. A server with an acceptor encrypts every connection, inside PRELOGIN packets or from

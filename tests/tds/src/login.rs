@@ -10,28 +10,28 @@ pub const TDS_7_3_B: u32 = 0x730B_0003;
 /// TDS 7.4.
 const TDS_7_4: u32 = 0x7400_0004;
 
-/// What LOGIN7 says.
+/// This says what LOGIN7 says.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
     /// The protocol version the client asks for.
     pub version: u32,
-    /// The size of packets from here on: what the client asks for within the protocol's limits, or the default.
+    /// This is the size of packets from here on: what the client asks for within the protocol's limits, or the default.
     pub packet_bytes: usize,
-    /// Its host.
+    /// This is its host.
     pub host: String,
-    /// The login name.
+    /// This is the login name.
     pub user: String,
-    /// The password.
+    /// This is the password.
     pub password: String,
-    /// The application.
+    /// This is the application.
     pub app: String,
-    /// The database, empty for the login's default.
+    /// This is the database, empty for the login's default.
     pub database: String,
     /// Integrated security was asked for.
     pub integrated: bool,
     /// A replica may answer (`ApplicationIntent=ReadOnly`).
     pub read_only: bool,
-    /// The access token of a federated login.
+    /// This is the access token of a federated login.
     pub token: Option<String>,
 }
 
@@ -85,17 +85,17 @@ pub fn parse(payload: &[u8]) -> Read<Login> {
 const EXTENSION: u8 = 0x10;
 /// TypeFlags: the login only reads.
 const READ_ONLY: u8 = 0x20;
-/// The feature of a federated login.
+/// This is the feature of a federated login.
 const FEDAUTH: u8 = 2;
-/// The end of the features.
+/// This is the end of the features.
 const NO_FEATURE: u8 = 0xFF;
 /// In FEDAUTH: the client repeats that the server has said FEDAUTHREQUIRED.
 const ECHO: u8 = 1;
 /// In FEDAUTH: the client brings its token along.
 const SECURITY_TOKEN: u8 = 1;
 
-/// The token among the features, to which the DWORD at `at` points (MS-TDS 2.2.6.4). Every client that is known here brings one
-/// along; a token that the server would have to ask for is not taken.
+/// Returns the token among the features, to which the DWORD at `at` points (MS-TDS 2.2.6.4). Every client that is known
+/// here brings one along; a token that the server would have to ask for is not taken.
 fn token(payload: &[u8], at: usize) -> Read<Option<String>> {
     let at = Reader::new(payload.get(at..).ok_or(Malformed)?).u32()?;
     let at = usize::try_from(at).unwrap_or(usize::MAX);

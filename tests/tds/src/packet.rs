@@ -4,17 +4,17 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The length of a packet's header.
+/// This is the length of a packet's header.
 pub const HEADER: usize = 8;
 /// SQL batch.
 pub const BATCH: u8 = 1;
 /// Remote procedure call.
 pub const RPC: u8 = 3;
-/// A response of the server.
+/// This is a response of the server.
 pub const RESPONSE: u8 = 4;
 /// Attention.
 pub const ATTENTION: u8 = 6;
-/// Rows of a bulk load.
+/// These are rows of a bulk load.
 pub const BULK: u8 = 7;
 /// Transaction manager request.
 pub const TRANSACTION: u8 = 14;
@@ -31,22 +31,23 @@ pub const RESET: u8 = 8;
 /// Reset but keep the transaction.
 pub const RESET_KEEP: u8 = 16;
 
-/// The longest packet of an encrypted connection
+/// This is the longest packet of an encrypted connection
 /// (<https://learn.microsoft.com/en-us/sql/database-engine/configure-windows/configure-the-network-packet-size-server-configuration-option>).
-/// A client is given the size it asks for, and loses the connection with the first packet that is longer, as KB 2008195 tells.
+/// A client is given the size it asks for, and loses the connection with the first packet that is longer, as KB 2008195
+/// tells.
 pub const ENCRYPTED: usize = 16_383;
 
-/// The longest message that is taken: a bulk load is held in memory until it is whole.
+/// This is the longest message that is taken: a bulk load is held in memory until it is whole.
 const MESSAGE_LIMIT: usize = 1 << 30;
 
-/// A whole message.
+/// This is a whole message.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
-    /// Its type.
+    /// This is its type.
     pub kind: u8,
-    /// The status bits of its first packet, and the ignore bit of its last.
+    /// This is the status bits of its first packet, and the ignore bit of its last.
     pub status: u8,
-    /// Its payload.
+    /// This is its payload.
     pub payload: Vec<u8>,
 }
 
@@ -90,7 +91,7 @@ pub async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<Message> {
     }
 }
 
-/// Whether a payload in packets of a size has one that is too long to be encrypted.
+/// Says whether a payload in packets of a size has one that is too long to be encrypted.
 pub fn is_too_long(payload: usize, size: usize) -> bool {
     size.min(payload + HEADER) > ENCRYPTED
 }

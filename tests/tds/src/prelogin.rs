@@ -16,7 +16,7 @@ pub enum Wish {
     Required,
 }
 
-/// The first byte of an option in a client's PRELOGIN.
+/// Returns the first byte of an option in a client's PRELOGIN.
 fn option(payload: &[u8], wanted: u8) -> Option<u8> {
     let mut r = Reader::new(payload);
     while let Ok(option) = r.u8() {
@@ -32,7 +32,7 @@ fn option(payload: &[u8], wanted: u8) -> Option<u8> {
     None
 }
 
-/// The client's wish in its PRELOGIN.
+/// Returns the client's wish in its PRELOGIN.
 pub fn wish(payload: &[u8]) -> Wish {
     match option(payload, 1) {
         Some(1) => Wish::On,
@@ -42,17 +42,17 @@ pub fn wish(payload: &[u8]) -> Wish {
     }
 }
 
-/// Whether the client can log in by a token (FEDAUTHREQUIRED).
+/// Says whether the client can log in by a token (FEDAUTHREQUIRED).
 pub fn asks_for_tokens(payload: &[u8]) -> bool {
     option(payload, FEDAUTHREQUIRED) == Some(1)
 }
 
 const FEDAUTHREQUIRED: u8 = 6;
 
-/// What a server says that does not encrypt.
+/// This says what a server says that does not encrypt.
 pub const NOT_SUPPORTED: u8 = 2;
 
-/// The answer to a wish, and whether the connection goes on: it is encrypted, as with Force Encryption.
+/// Returns the answer to a wish, and whether the connection goes on: it is encrypted, as with Force Encryption.
 pub fn agree(wish: Wish) -> (u8, bool) {
     match wish {
         Wish::NotSupported => (3, false),
@@ -61,7 +61,7 @@ pub fn agree(wish: Wish) -> (u8, bool) {
     }
 }
 
-/// The server's PRELOGIN packet. Whether it takes tokens it says only who asks for it.
+/// Returns the server's PRELOGIN packet. Whether it takes tokens it says only who asks for it.
 pub fn answer(encryption: u8, takes_tokens: bool) -> Vec<u8> {
     let encryption = [encryption];
     let mut options: Vec<(u8, &[u8])> = vec![

@@ -16,37 +16,37 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// The result of reading.
+/// This is the result of reading.
 pub type Read<T> = Result<T, Malformed>;
 
-/// A position in a payload.
+/// This is a position in a payload.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of a payload.
+    /// Returns a reader of a payload.
     pub fn new(payload: &'a [u8]) -> Self {
         Reader { rest: payload }
     }
 
-    /// Whether all has been read.
+    /// Says whether all has been read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// The bytes not read yet.
+    /// Returns the bytes not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The next byte, not taken.
+    /// Returns the next byte, not taken.
     pub fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    /// Some bytes.
+    /// Returns some bytes.
     ///
     /// # Errors
     /// [`Malformed`] if there are fewer.
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
         self.bytes(N)?.try_into().map_err(|_| Malformed)
     }
 
-    /// One byte.
+    /// Returns one byte.
     ///
     /// # Errors
     /// [`Malformed`] at the end, as all readers.
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Two bytes.
+    /// Returns two bytes.
     ///
     /// # Errors
     /// [`Malformed`] at the end.
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// Some characters of UTF-16.
+    /// Returns some characters of UTF-16.
     ///
     /// # Errors
     /// [`Malformed`] at the end.
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         Ok(from_utf16(self.bytes(characters * 2)?))
     }
 
-    /// Text with a length byte.
+    /// Returns text with a length byte.
     ///
     /// # Errors
     /// [`Malformed`] at the end.
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         self.utf16(count)
     }
 
-    /// Text with a two-byte length.
+    /// Returns text with a two-byte length.
     ///
     /// # Errors
     /// [`Malformed`] at the end.

@@ -11,18 +11,18 @@ pub const DONE_PROC: u8 = 0xFE;
 /// DONEINPROC.
 pub const DONE_IN_PROC: u8 = 0xFF;
 
-/// The kinds of ENVCHANGE that a login has.
+/// This is the kinds of ENVCHANGE that a login has.
 pub const DATABASE: u8 = 1;
 pub(crate) const LANGUAGE: u8 = 2;
 pub(crate) const PACKET_SIZE: u8 = 4;
 pub(crate) const COLLATION: u8 = 7;
 
-/// Text as UTF-16 little endian.
+/// Returns text as UTF-16 little endian.
 pub fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// Text of UTF-16 little endian bytes; unpaired surrogates become U+FFFD.
+/// Returns text of UTF-16 little endian bytes; unpaired surrogates become U+FFFD.
 pub fn from_utf16(bytes: &[u8]) -> String {
     let units = bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]]));
     char::decode_utf16(units)
@@ -68,20 +68,20 @@ pub fn env_bytes(out: &mut Vec<u8>, kind: u8, new: &[u8], old: &[u8]) {
     with_length(out, 0xE3, &body);
 }
 
-/// What an ERROR or an INFO says.
+/// This says what an ERROR or an INFO says.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
-    /// Its number.
+    /// This is its number.
     pub number: i32,
-    /// The state.
+    /// This is the state.
     pub state: u8,
-    /// The severity.
+    /// This is the severity.
     pub class: u8,
-    /// The text.
+    /// This is the text.
     pub message: &'a str,
-    /// The procedure, empty for a batch.
+    /// This is the procedure, empty for a batch.
     pub procedure: &'a str,
-    /// The line of the batch or the procedure.
+    /// This is the line of the batch or the procedure.
     pub line: u32,
 }
 

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::packet::{END, HEADER, PRELOGIN, frame};
 
-/// A stream whose bytes travel in PRELOGIN packets until the handshake is over.
+/// This is a stream whose bytes travel in PRELOGIN packets until the handshake is over.
 pub struct Wrapped<S> {
     inner: S,
     wrapping: bool,
