@@ -270,7 +270,7 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "variant_columns",
         Shape::OneOf(&["text", "refuse"]),
-        "What happens with sql_variant columns, which hold values of several types. Default text.",
+        "What happens with columns whose values have several types. Default text.",
     ),
     field(
         "layout",
