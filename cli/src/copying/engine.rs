@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::stream::{self, FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
-use tidemark::ledger::{Lease, Ledger};
+use tidemark::ledger::{AT_ONCE, Lease, Ledger};
 use tidemark::model::budget::{Budget, StoppedTable};
-use tidemark::model::kept::KeptTables;
-use tidemark::model::lease::Leases;
+use tidemark::model::kept::{KeptTable, KeptTables};
+use tidemark::model::lease::{Keeper, Leases};
 use tidemark::model::lookup::{CopyWindow, EmptyWindow, Note};
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Content;
@@ -213,8 +213,27 @@ impl<'a> Engine<'a> {
         *self.leased() = new.windows.iter().map(|window| window.table.clone()).collect();
         new.failed.extend(old.failed);
         new.kept.paused.extend(old.paused);
+        self.tell_paused(&mut new).await;
         self.board.step("Copying");
         Ok(new)
+    }
+
+    /// Says of a table without changes whether somebody has paused it. The steps do not ask, because an idle table is to cost as little
+    /// as it can. A person at a terminal wants to know.
+    async fn tell_paused(&self, planned: &mut NewWatermarks) {
+        let (run_id, now) = (&self.run_id, RunContext::unbounded().now);
+        let asked = std::mem::take(&mut planned.unchanged).into_iter().map(async |table| {
+            let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, &table);
+            let keeper = Lease::new(&ledger, run_id, Leases::Taken).keeper(now).await;
+            (table, keeper.unwrap_or(None))
+        });
+        let mut asked = stream::iter(asked).buffered(AT_ONCE);
+        while let Some((table, keeper)) = asked.next().await {
+            match keeper {
+                Some(paused @ Keeper::Paused { .. }) => planned.kept.push(KeptTable::new(table, paused)),
+                _ => planned.unchanged.push(table),
+            }
+        }
     }
 
     async fn commit_empty(&self, windows: Vec<EmptyWindow>, report: &mut Report) {
@@ -351,6 +370,7 @@ fn committed_line(committed: &Committed) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use tidemark::error::ErrorCode;
     use tidemark::ledger::Taken;
     use tidemark::model::window::WindowName;
 
@@ -366,16 +386,52 @@ mod tests {
         sink: SinkArgs,
     }
 
+    /// Given to a run of a folder, whose source is a port where nobody listens.
+    fn given(folder: &tempfile::TempDir) -> Given {
+        Given::parse_from([
+            "tidemark",
+            "--source",
+            "sqlserver://u:p@127.0.0.1:1/d",
+            "--sink",
+            folder.path().to_str().unwrap(),
+        ])
+    }
+
+    /// After the lookup of old watermarks, the lease of any table may be the run's.
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_fails_as_a_whole_gives_its_leases_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = given(&folder);
+        let (source, sink) = (given.source.open().await.unwrap(), given.sink.open().unwrap());
+        let (server, sinks) = (source.server(), source.sinks(std::iter::empty()));
+        let watermarks = given.sink.watermarks(&sink, source.writer()).unwrap();
+        let parts = Parts {
+            source: &server,
+            credential: &source.credential,
+            watermarks: &watermarks,
+            sink: &sink,
+            sinks: &sinks,
+            budget: Budget::default(),
+        };
+        let board = Board::default();
+        let engine = Engine::new(parts, &board, "this-run".to_owned(), 1);
+        let table: ObjectName = "dbo.t".parse().unwrap();
+        let ledger = Ledger::new(&sink.store, &sink.prefix, &table);
+        let now = RunContext::unbounded().now;
+        let lease = |run_id| Lease::new(&ledger, run_id, Leases::Taken);
+        assert_eq!(lease("this-run").take(now).await.unwrap(), Taken::Ours);
+        let spec = serde_json::json!({"table": "dbo.t", "tracking": {"watermark": {"column": "v"}}});
+        let spec: TableSpec = serde_json::from_value(spec).unwrap();
+        let error = engine.run(&[spec]).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::SourceUnavailable);
+        engine.give_up().await;
+        assert_eq!(lease("next-run").take(now).await.unwrap(), Taken::Ours);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn windows_without_changes_that_cannot_be_committed_fail_alone_and_their_leases_are_given_back() {
         let folder = tempfile::tempdir().unwrap();
-        let given = Given::parse_from([
-            "tidemark",
-            "--source",
-            "sqlserver://u:p@127.0.0.1/d",
-            "--sink",
-            folder.path().to_str().unwrap(),
-        ]);
+        let given = given(&folder);
         let (source, sink) = (given.source.open().await.unwrap(), given.sink.open().unwrap());
         let (server, sinks) = (source.server(), source.sinks(std::iter::empty()));
         let watermarks = given.sink.watermarks(&sink, source.writer()).unwrap();

@@ -40,6 +40,10 @@ fn runs_pass_over_a_paused_table_until_it_is_resumed() {
     world.succeeds(&["resume", "orders", "--yes"]);
     let done = world.succeeds(&["run"]);
     assert!(done.out.contains("1 copied, 1 unchanged"), "{}", done.all());
+    world.succeeds(&["pause", "orders", "--yes"]);
+    let idle = world.succeeds(&["run"]);
+    let row = idle.out.lines().find(|line| line.starts_with("dbo.orders"));
+    assert!(row.is_some_and(|row| row.contains("paused")), "{}", idle.all());
     assert_eq!(world.run(&["pause", "no.such", "--yes"]).code, Some(1));
 }
 

@@ -13,6 +13,7 @@ use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, Moment};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
+use tidemark::steps::report_failed::{ReportFailedRequest, report_failed};
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
@@ -400,5 +401,22 @@ async fn a_bucket_that_ignores_conditions_is_refused_at_the_first_run_of_a_table
         let error = Lease::new(&ledger, "run", Leases::Taken).take(now).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::SinkRejected);
         assert!(error.to_string().contains(&format!("ignores {ignored}")), "{error}");
+    }
+}
+
+/// What the state machine does at the end of a run in which tables failed.
+#[tokio::test]
+async fn the_leases_of_tables_that_failed_are_given_back_and_those_of_others_are_not() {
+    for (holder, is_given_back) in [("run", true), ("other", false)] {
+        let world = world();
+        let context = world.context.get();
+        assert_eq!(world.lease(holder).take(context.now).await.unwrap(), Taken::Ours);
+        let request = ReportFailedRequest {
+            run_id: "run".into(),
+            failed: vec![name(), "dbo.without_lease".parse().unwrap()],
+        };
+        let reported = report_failed(&world.store, PREFIX, request, context).await.unwrap();
+        assert_eq!(reported.reported, 2);
+        assert_eq!(keeper(&world).is_none(), is_given_back, "{holder}");
     }
 }
