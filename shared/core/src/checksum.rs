@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crc64fast_nvme::Digest;
 
-/// The checksum of bytes that come piece by piece.
+/// This is the checksum of bytes that come piece by piece.
 pub struct Crc64Nvme(Digest);
 
 impl fmt::Debug for Crc64Nvme {
@@ -28,14 +28,14 @@ impl Crc64Nvme {
         self.0.write(bytes);
     }
 
-    /// The checksum as S3 shows it: base64 of the big-endian value.
+    /// Returns the checksum as S3 shows it: base64 of the big-endian value.
     #[must_use]
     pub fn base64(&self) -> String {
         STANDARD.encode(self.0.sum64().to_be_bytes())
     }
 }
 
-/// The checksum of these bytes in hexadecimal, 16 digits.
+/// Returns the checksum of these bytes in hexadecimal, 16 digits.
 #[must_use]
 pub fn crc64nvme_hex(bytes: &[u8]) -> String {
     let mut checksum = Digest::new();
@@ -43,7 +43,7 @@ pub fn crc64nvme_hex(bytes: &[u8]) -> String {
     format!("{:016x}", checksum.sum64())
 }
 
-/// The checksum of these bytes, as S3 shows it.
+/// Returns the checksum of these bytes, as S3 shows it.
 #[must_use]
 pub fn crc64nvme_base64(bytes: &[u8]) -> String {
     let mut checksum = Crc64Nvme::default();

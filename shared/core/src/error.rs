@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// What went wrong, as far as the caller can act on it. The name is the wire form.
+/// This says what went wrong, as far as the caller can act on it. The name is the wire form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// The source cannot be reached or gave up for now: connect, reset, failover, deadlock, throttling.
@@ -40,12 +40,12 @@ pub enum ErrorCode {
     LedgerInvalid,
     /// The work does not fit into the time it has: a slice into one invocation, a lookup into a table's share of it.
     DeadlineExceeded,
-    /// A bug in Tidemark.
+    /// This is a bug in Tidemark.
     Internal,
 }
 
 impl ErrorCode {
-    /// Every code, for tables and contract tests.
+    /// This is every code, for tables and contract tests.
     pub const ALL: [Self; 16] = [
         Self::SourceUnavailable,
         Self::SinkUnavailable,
@@ -65,7 +65,7 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Returns whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
@@ -86,7 +86,7 @@ impl ErrorCode {
         }
     }
 
-    /// The wire form, `errorType`.
+    /// Returns the wire form, `errorType`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// An error with its code, a message that says what failed, where, and what to change, and its cause.
+/// This is an error with its code, a message that says what failed, where, and what to change, and its cause.
 ///
 /// The message never holds a secret or a row value.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -128,11 +128,11 @@ pub struct Error {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The result of everything fallible in this crate.
+/// This is the result of everything fallible in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error without a cause of its own.
+    /// Makes an error without a cause of its own.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -141,7 +141,7 @@ impl Error {
         }
     }
 
-    /// An error that keeps what caused it.
+    /// Makes an error that keeps what caused it.
     pub fn with_source(
         code: ErrorCode,
         message: impl Into<String>,
@@ -154,27 +154,27 @@ impl Error {
         }
     }
 
-    /// The code, hence class, of this error.
+    /// Returns the code, hence class, of this error.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// The same error with `context` said first: "copying dbo.orders: …".
+    /// Returns the same error with `context` said first: "copying dbo.orders: …".
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
     }
 
-    /// The same failure seen as another code, for example the source's driver used for the control table.
+    /// Returns the same failure seen as another code, for example the source's driver used for the control table.
     #[must_use]
     pub const fn recoded(mut self, code: ErrorCode) -> Self {
         self.code = code;
         self
     }
 
-    /// The message followed by the messages of its causes that it does not already contain.
+    /// Returns the message, followed by the messages of its causes that it does not already contain.
     #[must_use]
     pub fn report(&self) -> String {
         let mut text = self.message.clone();
@@ -191,7 +191,7 @@ impl Error {
     }
 }
 
-/// What went wrong at a database, before anybody says what the database is used for.
+/// This says what went wrong at a database, before anybody says what the database is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// It cannot be reached, broke off, or gave up for now.
@@ -204,11 +204,11 @@ pub enum Fault {
     Refused,
     /// A value is not one that the statement can take.
     Data,
-    /// Something that is the same wherever it happens, for example a column of a type nobody copies.
+    /// This is something that is the same wherever it happens, for example a column of a type nobody copies.
     Known(ErrorCode),
 }
 
-/// What a database is used for.
+/// This says what a database is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Tables are copied from it.
@@ -220,7 +220,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The one place where what happened at a database becomes a code, for each thing it can be used for.
+    /// This is the one place where what happened at a database becomes a code, for each thing it can be used for.
     #[must_use]
     pub const fn code(self, fault: Fault) -> ErrorCode {
         match (self, fault) {
@@ -247,7 +247,7 @@ impl Role {
     }
 }
 
-/// The failure of a port that reaches a database: what happened, with the database's own number, and its text.
+/// This is the failure of a port that reaches a database: what happened, with the database's own number, and its text.
 ///
 /// The step that used the port says what the database is used for, which makes an [`Error`] of it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -260,11 +260,11 @@ pub struct Failure {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The result of a port that reaches a database.
+/// This is the result of a port that reaches a database.
 pub type Answer<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// A failure without a cause of its own. The message never holds a secret or a row value.
+    /// Makes a failure without a cause of its own. The message never holds a secret or a row value.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
         Self {
             fault,
@@ -274,7 +274,7 @@ impl Failure {
         }
     }
 
-    /// The same failure with what caused it.
+    /// Returns the same failure with what caused it.
     #[must_use]
     pub fn caused_by(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
@@ -283,7 +283,7 @@ impl Failure {
         }
     }
 
-    /// The same failure with the number by which the database knows it.
+    /// Returns the same failure with the number by which the database knows it.
     #[must_use]
     pub fn numbered(self, number: u32) -> Self {
         Self {
@@ -292,19 +292,19 @@ impl Failure {
         }
     }
 
-    /// What happened.
+    /// Returns what happened.
     #[must_use]
     pub const fn fault(&self) -> Fault {
         self.fault
     }
 
-    /// The database's number of it, where the database answered with one.
+    /// Returns the database's number of it, where the database answered with one.
     #[must_use]
     pub const fn number(&self) -> Option<u32> {
         self.number
     }
 
-    /// Whether the same call may succeed later without anybody changing anything, wherever it happened.
+    /// Returns whether the same call may succeed later without anybody changing anything, wherever it happened.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self.fault {
@@ -314,14 +314,14 @@ impl Failure {
         }
     }
 
-    /// The same failure with `context` said first.
+    /// Returns the same failure with `context` said first.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
     }
 
-    /// The failure of a database that is used for this.
+    /// Returns the failure of a database that is used for this.
     #[must_use]
     pub fn of(self, role: Role) -> Error {
         let message = match (role, self.fault) {
@@ -349,7 +349,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Says what the database behind a port is used for.
+/// This says what the database behind a port is used for.
 pub trait OfRole<T> {
     /// The answer, or the failure of a database that is used for this.
     ///

@@ -1,4 +1,4 @@
-//! Certificates as values.
+//! Certificates as values, in the interface of `native-tls`.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

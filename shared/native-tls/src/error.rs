@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! What can go wrong in a handshake or in a connection.
 
 use std::error::Error as StdError;
 use std::{fmt, io};

@@ -1,4 +1,4 @@
-//! A connection.
+//! A connection after its handshake, which is read and written in plain text.
 
 use std::io::{self, ErrorKind, Read, Write};
 

@@ -14,7 +14,7 @@ pub(crate) fn single(rows: &[Row]) -> Answer<&Row> {
     }
 }
 
-/// A bigint of a row.
+/// Returns a bigint of a row.
 pub(crate) fn number(row: &Row, column: usize) -> Answer<Option<i64>> {
     row.try_get(column).map_err(|_| unexpected_answer())
 }
@@ -28,7 +28,7 @@ pub(crate) fn unexpected_answer() -> Failure {
 }
 
 impl Server {
-    /// The number that a counting statement answers.
+    /// Returns the number that a counting statement answers.
     pub(crate) async fn counted(&self, statement: &Statement) -> Answer<u64> {
         let rows = self.rows(statement).await?;
         let count = number(single(&rows)?, 0)?;
@@ -37,7 +37,7 @@ impl Server {
             .ok_or_else(unexpected_answer)
     }
 
-    /// The rows of a question to the catalog. `None` from a server that does not have what it asks for: what is only
+    /// Returns the rows of a question to the catalog. `None` from a server that does not have what it asks for: what is only
     /// there to be faster or clearer is no reason to fail.
     pub(crate) async fn catalog_rows(&self, statement: &Statement) -> Answer<Option<Vec<Row>>> {
         match self.rows(statement).await {

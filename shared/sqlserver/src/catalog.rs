@@ -11,14 +11,14 @@ use crate::session::Server;
 use crate::statements::{Quoted, catalog};
 use crate::types::SqlType;
 
-/// A column of a result: its type, or the server's name of one that cannot be copied.
+/// This is a column of a result: its type, or the server's name of one that cannot be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DescribedColumn {
-    /// The name as the server spells it.
+    /// This is the name as the server spells it.
     pub(crate) name: String,
-    /// The type.
+    /// This is the type.
     pub(crate) sql_type: std::result::Result<SqlType, String>,
-    /// Whether NULL is allowed.
+    /// This says whether NULL is allowed.
     pub(crate) nullable: bool,
 }
 
@@ -31,7 +31,7 @@ impl DescribedColumn {
         }
     }
 
-    /// The column as the planner sees it.
+    /// Returns the column as the planner sees it.
     pub(crate) fn declared(self, wanted: WantedForms) -> Result<DeclaredColumn> {
         let Self {
             name,
@@ -62,7 +62,7 @@ impl DescribedColumn {
 }
 
 impl Server {
-    /// What the catalog says of a table; `None` when it says nothing.
+    /// Returns what the catalog says of a table; `None` when it says nothing.
     pub(crate) async fn catalog_of(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
         let rows = self.catalog_rows(&catalog::columns(table)).await?.unwrap_or_default();
         let Some(first) = rows.first() else {
@@ -74,7 +74,8 @@ impl Server {
         }))
     }
 
-    /// The columns of a table in its order, or only those named. Which are row versions is asked for, unless the catalog has said.
+    /// Returns the columns of a table in its order, or only those named. Which are row versions is asked for, unless
+    /// the catalog has said.
     pub(crate) async fn described_columns(
         &self,
         table: &ObjectName,
@@ -118,7 +119,7 @@ fn row_versions(catalog: &Catalog) -> Vec<String> {
     columns.map(|column| column.name.clone()).collect()
 }
 
-/// Whether a row answers 1, and not 0, in this column.
+/// Returns whether a row answers 1, and not 0, in this column.
 fn is_one(row: &Row, at: usize) -> Answer<bool> {
     match row.try_get::<i32, _>(at) {
         Ok(Some(answer)) => Ok(answer == 1),

@@ -11,13 +11,13 @@ use crate::session::Server;
 use crate::statements::control_table::{self, ControlColumn};
 use crate::types::value_text;
 
-/// The column of the control table that names the table, in both tutorials.
+/// This is the column of the control table that names the table, in both tutorials.
 const NAME_COLUMN: &str = "TableName";
 
-/// The longest text of a watermark: a decimal of 38 digits with its sign and point.
+/// This is the longest text of a watermark: a decimal of 38 digits with its sign and point.
 const LONGEST_TEXT: u16 = 40;
 
-/// A control table: `TableName`, then the column of the watermark; further columns are left alone.
+/// This is a control table: `TableName`, then the column of the watermark; further columns are left alone.
 #[derive(Debug)]
 pub struct ControlTable {
     server: Server,
@@ -26,7 +26,7 @@ pub struct ControlTable {
     value_column: OnceCell<ValueColumn>,
 }
 
-/// The watermark column.
+/// This is the watermark column.
 #[derive(Debug)]
 struct ValueColumn {
     name: Identifier,
@@ -41,14 +41,14 @@ struct NamedRow {
     row: Option<Row>,
 }
 
-/// What is stored for a table, and the name it goes by.
+/// This says what is stored for a table, and the name it goes by.
 struct NamedWatermark {
     name: String,
     stored: StoredWatermark,
 }
 
 impl ControlTable {
-    /// The control table `table` on `server`, moved by `procedure`.
+    /// Makes the control table `table` on `server`, moved by `procedure`.
     #[must_use]
     pub const fn new(server: Server, table: ObjectName, procedure: ObjectName) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl ControlTable {
         })
     }
 
-    /// Whether the procedure compares the expected value itself. A server that has no `sys.parameters` says no.
+    /// Returns whether the procedure compares the expected value itself. A server that has no `sys.parameters` says no.
     async fn procedure_compares(&self) -> Answer<bool> {
         match self
             .server
@@ -170,8 +170,8 @@ impl ReadWatermarks for ControlTable {
 }
 
 impl MoveWatermarks for ControlTable {
-    /// The procedure of this project compares the expected value itself. For the tutorials' procedures, which do not, the
-    /// comparison and the call are one transaction that holds the row.
+    /// Returns the procedure of this project compares the expected value itself. For the tutorials' procedures, which
+    /// do not, the comparison and the call are one transaction that holds the row.
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
         let NamedWatermark { name, stored } = self.read(key).await?;
         if stored != *expected {

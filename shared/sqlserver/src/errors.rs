@@ -21,12 +21,12 @@ use mssql_tds::error::{Error as MssqlError, SqlErrorInfo};
 use tiberius::error::Error as TiberiusError;
 use tidemark::error::{Failure, Fault};
 
-/// How tiberius says that a server does not encrypt.
+/// This says how tiberius says that a server does not encrypt.
 const NOT_ENCRYPTED: &str = "Server does not allow the requested encryption level.";
-/// How mssql-tds does: without encryption, or with that of the login only.
+/// It encrypts as mssql-tds does: without encryption, or with that of the login only.
 const NOT_ENCRYPTED_TO_MSSQL: [&str; 2] = ["Server does not support encryption", "Server disallowed encryption"];
 
-/// What an error of tiberius means.
+/// Returns what an error of tiberius means.
 pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
     match error {
         // The driver's text of a server's error may quote row values, so it is not kept as the cause.
@@ -66,7 +66,7 @@ fn unreachable(error: TiberiusError) -> Failure {
     Failure::new(Fault::Unreachable, "the connection failed").caused_by(error)
 }
 
-/// What an error of mssql-tds means.
+/// Returns what an error of mssql-tds means.
 ///
 /// The driver's text of a server's error is not kept as the cause: it may quote row values.
 pub(crate) fn of_mssql(error: MssqlError) -> Failure {
@@ -134,8 +134,9 @@ fn of_number(number: u32, message: &str, procedure: &str) -> Failure {
     Failure::new(fault_of(number), describe(number, message, procedure)).numbered(number)
 }
 
-/// What is to be said in place of the failure of a statement in which triggers and procedures of somebody else run: nothing of
-/// what they may have put into a name or a statement of their own. Where they execute one as text the server does not name them.
+/// Returns what is to be said in place of the failure of a statement in which triggers and procedures of somebody else
+/// run: nothing of what they may have put into a name or a statement of their own. Where they execute one as text the
+/// server does not name them.
 pub(crate) fn withheld(failure: &Failure) -> Option<Failure> {
     match failure.number()? {
         number @ (102 | 105 | 137 | 156 | 170 | 207..=209 | 911 | 1088) => Some(of_number(number, "", SOMEBODY_ELSE)),
@@ -146,7 +147,7 @@ pub(crate) fn withheld(failure: &Failure) -> Option<Failure> {
 /// In place of the name of a procedure that the server does not give.
 const SOMEBODY_ELSE: &str = "a trigger or procedure";
 
-/// How the network failed, if it did and not the certificate.
+/// Returns how the network failed, if it did and not the certificate.
 fn io_of(error: &MssqlError) -> Option<ErrorKind> {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -158,7 +159,7 @@ fn io_of(error: &MssqlError) -> Option<ErrorKind> {
     None
 }
 
-/// What a server's error of this number means.
+/// Returns what a server's error of this number means.
 #[must_use]
 pub const fn fault_of(number: u32) -> Fault {
     match number {
@@ -194,12 +195,12 @@ pub const fn fault_of(number: u32) -> Fault {
     }
 }
 
-/// Whether an error goes away by itself.
+/// Returns whether an error goes away by itself.
 const fn is_transient(number: u32) -> bool {
     matches!(fault_of(number), Fault::Unreachable | Fault::Conflict)
 }
 
-/// What may be said of a server error: its number, and its message where that message cannot quote a row's values.
+/// Returns what may be said of a server error: its number, and its message where that message cannot quote a row's values.
 ///
 /// Conversion, duplicate-key and truncation errors (245, 248, 2601, 2627, 2628, …) and everything raised by
 /// procedures quote values, so only messages known to be built of names are repeated. For some numbers a hint says
@@ -221,7 +222,7 @@ fn describe(number: u32, message: &str, procedure: &str) -> String {
 /// Procedures that only carry a statement of ours.
 const OF_THE_PROTOCOL: [&str; 3] = ["sp_executesql", "sp_prepexec", "sp_execute"];
 
-/// Whether a message is built of the names of objects, logins and servers alone.
+/// Returns whether a message is built of the names of objects, logins and servers alone.
 const fn quotes_names_only(number: u32) -> bool {
     is_transient(number)
         || matches!(

@@ -8,35 +8,35 @@ use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
 use crate::statements::{Quoted, inventory};
 
-/// A table of a database.
+/// This is a table of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryTable {
-    /// Its name.
+    /// This is its name.
     pub name: ObjectName,
-    /// Its rows, roughly, as the server keeps count of them.
+    /// These are its rows, roughly, as the server keeps count of them.
     pub rows: Option<u64>,
-    /// Whether its changes are tracked.
+    /// This says whether its changes are tracked.
     pub is_tracked: bool,
-    /// Its columns in its order.
+    /// These are its columns in its order.
     pub columns: Vec<InventoryColumn>,
 }
 
-/// A column of a table.
+/// This is a column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryColumn {
-    /// Its name.
+    /// This is its name.
     pub name: String,
-    /// The name of its type, without length or precision. A rowversion is called `timestamp`.
+    /// This is the name of its type, without length or precision. A rowversion is called `timestamp`.
     pub type_name: String,
-    /// Whether it may be NULL.
+    /// This says whether it may be NULL.
     pub is_nullable: bool,
-    /// Whether the server counts it up.
+    /// This says whether the server counts it up.
     pub is_identity: bool,
-    /// Whether it is of the primary key.
+    /// This says whether it is of the primary key.
     pub is_key: bool,
-    /// Whether an index begins with it.
+    /// This says whether an index begins with it.
     pub leads_an_index: bool,
-    /// The expression of its default, if it has one.
+    /// This is the expression of its default, if it has one.
     pub default: Option<String>,
 }
 
@@ -52,8 +52,8 @@ impl Server {
         Ok(version.lines().next().unwrap_or_default().trim().to_owned())
     }
 
-    /// Every table of the database that the login may see, by one question; by a second one where the server does not tell of
-    /// defaults.
+    /// Returns every table of the database that the login may see, by one question; by a second one where the server
+    /// does not tell of defaults.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ fn text(row: &Row, column: usize) -> Answer<Option<&str>> {
     row.try_get(column).map_err(|_| unexpected_answer())
 }
 
-/// Whether there is a number that is not 0.
+/// Returns whether there is a number that is not 0.
 fn flag(row: &Row, column: usize) -> Answer<bool> {
     let number: Option<i32> = row.try_get(column).map_err(|_| unexpected_answer())?;
     Ok(number.is_some_and(|number| number != 0))

@@ -18,50 +18,50 @@ pub use tidemark::model::server::{ServerSettings, Tls};
 /// SQL Server's own port.
 const DEFAULT_PORT: u16 = 1433;
 
-/// Address and credentials of a database. `Debug` shows no secret.
+/// This is the address and credentials of a database. `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// Host name or address.
+    /// This is host name or address.
     pub host: String,
-    /// TCP port.
+    /// This is the TCP port.
     pub port: u16,
-    /// The database of the tables.
+    /// This is the database of the tables.
     pub database: String,
-    /// Who logs in.
+    /// This says who logs in.
     pub sign_in: SignIn,
-    /// How the connection is encrypted, and whose certificate is accepted.
+    /// This says how the connection is encrypted, and whose certificate is accepted.
     pub tls: Tls,
-    /// The name that the server's certificate has to have, where it is another one than the host's.
+    /// This is the name that the server's certificate has to have, where it is another one than the host's.
     pub host_name_in_certificate: Option<String>,
-    /// Whether a replica that is only read from may answer (`ApplicationIntent=ReadOnly`).
+    /// This says whether a replica that is only read from may answer (`ApplicationIntent=ReadOnly`).
     pub read_intent: bool,
 }
 
-/// Who logs in. It has no `Debug`, because it holds secrets.
+/// This says who logs in. It has no `Debug`, because it holds secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SignIn {
-    /// A SQL login.
+    /// This is a SQL login.
     Password {
-        /// Its name.
+        /// This is its name.
         username: String,
-        /// Its password.
+        /// This is its password.
         password: Secret,
     },
-    /// An application of Microsoft Entra, by a token.
+    /// This is an application of Microsoft Entra, by a token.
     Entra(Identity),
 }
 
-/// What the server is shown for one login.
+/// This says what the server is shown for one login.
 #[derive(Clone, Copy)]
 pub enum Proof<'a> {
-    /// The name of a SQL login, and its password.
+    /// This is the name of a SQL login, and its password.
     Password(&'a str, &'a Secret),
-    /// An access token.
+    /// This is an access token.
     Token(&'a Secret),
 }
 
 impl Login {
-    /// A SQL login at a server whose certificate is verified.
+    /// Makes a SQL login at a server whose certificate is verified.
     pub fn new(
         host: impl Into<String>,
         port: u16,
@@ -83,7 +83,7 @@ impl Login {
         }
     }
 
-    /// The name of a SQL login; empty for who signs in by a token.
+    /// Returns the name of a SQL login; empty for who signs in by a token.
     #[must_use]
     pub fn username(&self) -> &str {
         match &self.sign_in {
@@ -92,7 +92,7 @@ impl Login {
         }
     }
 
-    /// The password of a SQL login; empty for who signs in by a token.
+    /// Returns the password of a SQL login; empty for who signs in by a token.
     #[must_use]
     pub fn password(&self) -> &str {
         match &self.sign_in {
@@ -108,7 +108,7 @@ impl Login {
         Self::new("127.0.0.1", sandbox.port(), username, password, database).with_tls(Tls::Trust)
     }
 
-    /// The same with another way to encrypt.
+    /// Returns the same with another way to encrypt.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls, ..self }

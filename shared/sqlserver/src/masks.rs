@@ -9,13 +9,13 @@ use tidemark::model::types::Column;
 use tidemark::model::values::{Mask, Values};
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 
-/// The least bytes of a key: as many as a hash has.
+/// These are the least bytes of a key: as many as a hash has.
 const KEY_BYTES: usize = 32;
-/// How many characters of a text the mask `last4` leaves.
+/// This says how many characters of a text the mask `last4` leaves.
 const LAST: usize = 4;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The secret with the key of hashes. Nothing is read before a column is hashed.
+/// This is the secret with the key of hashes. Nothing is read before a column is hashed.
 #[derive(Clone)]
 pub struct MaskSecret {
     secrets: Arc<dyn ReadSecrets>,
@@ -31,7 +31,7 @@ impl fmt::Debug for MaskSecret {
 }
 
 impl MaskSecret {
-    /// The secret of this name (or ARN).
+    /// Makes the secret of this name (or ARN).
     #[must_use]
     pub fn new(secrets: Arc<dyn ReadSecrets>, name: impl Into<String>) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl MaskSecret {
         }
     }
 
-    /// The key.
+    /// Returns the key.
     ///
     /// # Errors
     ///
@@ -51,11 +51,11 @@ impl MaskSecret {
     }
 }
 
-/// The key of hashes, in memory that is overwritten when it is dropped. It has no `Debug`.
+/// This is the key of hashes, in memory that is overwritten when it is dropped. It has no `Debug`.
 pub struct MaskKey(hmac::Key);
 
 impl MaskKey {
-    /// The key that is the whole text of a secret, but for line breaks at its end, which editors add.
+    /// Makes the key that is the whole text of a secret, but for line breaks at its end, which editors add.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl MaskKey {
     }
 }
 
-/// The first of these columns that is hashed.
+/// Returns the first of these columns that is hashed.
 pub(crate) fn hashed(columns: &[Column]) -> Option<&Column> {
     columns
         .iter()
@@ -110,7 +110,7 @@ fn last4(text: &str) -> &str {
     start.and_then(|(start, _)| text.get(start..)).unwrap_or_default()
 }
 
-/// Why a hash cannot be made.
+/// Returns why a hash cannot be made.
 pub(crate) fn no_key() -> Error {
     let message = "a column is to be hashed, and this process has no key for it: give the ARN of its secret as the parameter \
                    MaskSecretArn, which becomes the variable MASK_SECRET_ARN";

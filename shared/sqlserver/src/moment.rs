@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// A moment on both clocks of a process: in a freeze one may stand still, and the other may be set back.
+/// This is a moment on both clocks of a process: in a freeze one may stand still, and the other may be set back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     monotonic: Instant,
@@ -12,7 +12,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// The present moment.
+    /// Returns the present moment.
     pub(crate) fn now() -> Self {
         Self {
             monotonic: Instant::now(),
@@ -20,7 +20,7 @@ impl Moment {
         }
     }
 
-    /// The time since then by the clock that saw more of it.
+    /// Returns the time since then by the clock that saw more of it.
     pub(crate) fn elapsed(self) -> Duration {
         self.monotonic.elapsed().max(self.wall.elapsed().unwrap_or_default())
     }

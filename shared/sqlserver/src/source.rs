@@ -77,15 +77,15 @@ impl ProbeSource for Server {
     }
 }
 
-/// How far a column of row versions can be read.
+/// This says how far a column of row versions can be read.
 struct Reached {
     maximum: Maximum,
-    /// Whether a version above it is used already.
+    /// This says whether a version above it is used already.
     held_back: bool,
 }
 
 impl Server {
-    /// The greatest value of the column.
+    /// Returns the greatest value of the column.
     async fn maximum(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Option<Maximum>> {
         let rows = self
             .rows(&watermark::growth(column, old, self.held_back(column).await?)?)
@@ -99,7 +99,8 @@ impl Server {
         Ok(Some(Maximum { watermark, ordering }))
     }
 
-    /// How far a window of the column stays behind the server's clock. A server that does not know time zones holds nothing back.
+    /// Returns how far a window of the column stays behind the server's clock. A server that does not know time zones
+    /// holds nothing back.
     async fn held_back(&self, column: &WatermarkColumn<'_>) -> Answer<HeldBack> {
         if !SqlType::of(column.sql_type)?.repeats_an_hour(column.clock) {
             return Ok(HeldBack::No);
@@ -141,7 +142,7 @@ impl Server {
     }
 }
 
-/// The two values of a row.
+/// Returns the two values of a row.
 fn cells(row: &Row) -> Answer<[ValueText; 2]> {
     let cells: Vec<ValueText> = row.cells().map(|(_, data)| value_text(data)).collect();
     cells.try_into().map_err(|_| unexpected_answer())

@@ -1,4 +1,4 @@
-//! This module has the server.
+//! The server that replays the answers of a script to whoever logs in.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

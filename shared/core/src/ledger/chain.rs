@@ -19,24 +19,24 @@ const MAX_CHAIN: usize = 1_000_000;
 pub struct ChainEnd {
     /// The last committed window.
     pub window: WindowName,
-    /// Its manifest.
+    /// This is its manifest.
     pub manifest: Manifest,
 }
 
-/// How far a table is.
+/// This says how far a table is.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reached {
     /// The last committed window, if there is one.
     pub last: Option<Manifest>,
-    /// The window after it, if it is frozen.
+    /// This is the window after it, if it is frozen.
     pub pending: Option<Plan>,
 }
 
-/// What following the manifests came to.
+/// This says what following the manifests came to.
 struct Followed {
     /// The last committed window on the way, if there is one.
     end: Option<ChainEnd>,
-    /// Whether the way leads to the window that was looked for.
+    /// This says whether the way leads to the window that was looked for.
     arrived: bool,
 }
 
@@ -51,7 +51,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(folders.filter_map(|name| WindowName::try_from(name).ok()).collect())
     }
 
-    /// The row of the control table, when the table was configured to have a name of its own there.
+    /// Returns the row of the control table, when the table was configured to have a name of its own there.
     pub async fn watermark_name(&self) -> Result<Option<String>> {
         for window in self.windows().await?.into_iter().rev() {
             if let Some(plan) = self.plan(&window).await? {
@@ -61,7 +61,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(None)
     }
 
-    /// The plans of the full loads that took the place of other windows.
+    /// Returns the plans of the full loads that took the place of other windows.
     pub async fn reinits(&self) -> Result<Vec<Plan>> {
         let expired = self.windows_below(&self.keys.reinits()).await?;
         let mut plans = stream::iter(expired)
@@ -113,7 +113,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }))
     }
 
-    /// How far the table is, whose watermark store holds this.
+    /// Returns how far the table is, whose watermark store holds this.
     pub async fn reached(&self, stored: Option<&str>) -> Result<Reached> {
         let at = WindowName::after_stored(stored);
         // The pointer may lag behind; or it stands at the end, where the last window left its name; or it is gone.
@@ -130,7 +130,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(Reached { last, pending })
     }
 
-    /// The plan of this window, or of the one that is copied in its place.
+    /// Returns the plan of this window, or of the one that is copied in its place.
     async fn pending(&self, mut window: WindowName) -> Result<Option<Plan>> {
         for _ in 0..MAX_CHAIN {
             let Some(plan) = self.plan(&window).await? else {
@@ -148,7 +148,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Err(Error::new(ErrorCode::LedgerInvalid, message))
     }
 
-    /// The window that is copied in place of this plan's, if one is.
+    /// Returns the window that is copied in place of this plan's, if one is.
     async fn superseding(&self, plan: &Plan) -> Result<Option<WindowName>> {
         if let Content::Superseded { by } = &plan.content {
             return Ok(Some(by.clone()));
@@ -159,7 +159,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         })
     }
 
-    /// Whether the manifests lead from window `from` to window `to`.
+    /// Returns whether the manifests lead from window `from` to window `to`.
     pub async fn leads_to(&self, from: &WindowName, to: &WindowName) -> Result<bool> {
         Ok(self.follow(from, Some(to)).await?.arrived)
     }

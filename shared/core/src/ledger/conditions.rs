@@ -5,10 +5,10 @@ use bytes::Bytes;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ports::objects::{CreateObjects, Created, ReplaceObjects, Replaced};
 
-/// An `ETag` that no object has.
+/// This is an `ETag` that no object has.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 
-/// The key of an object that means nothing, for who asks without a table.
+/// Returns the key of an object that means nothing, for who asks without a table.
 #[must_use]
 pub fn probe_key(prefix: &str) -> String {
     let separator = if prefix.is_empty() { "" } else { "/" };

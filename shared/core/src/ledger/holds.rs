@@ -7,13 +7,13 @@ use crate::model::window::WindowName;
 use crate::ports::objects::{CreateObjects, ReadObjects};
 
 impl<S: ReadObjects> Ledger<'_, S> {
-    /// What was begun with the table and not ended.
+    /// Returns what was begun with the table and not ended.
     pub async fn hold(&self) -> Result<Option<Hold>> {
         // It is of no window.
         self.read(&self.keys.hold(), &WindowName::initial()).await
     }
 
-    /// The same, for who begins something else.
+    /// Returns the same, for who begins something else.
     ///
     /// Errors: `InvalidInput`, saying how to end what was begun.
     pub async fn check_hold(&self, allowed: impl Fn(&Begun) -> bool) -> Result<Option<Hold>> {

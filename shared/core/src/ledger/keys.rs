@@ -12,20 +12,20 @@ use crate::model::slice_id::SliceId;
 use crate::model::table::Layout;
 use crate::model::window::WindowName;
 
-/// The prefix of every table's ledger, below that of the deployment. No table's folder is called so: each has a dot.
+/// This is the prefix of every table's ledger, below that of the deployment. No table's folder is called so: each has a dot.
 const LEDGER: &str = "_ledger";
-/// The prefix of what was moved out of the way.
+/// This is the prefix of what was moved out of the way.
 const ARCHIVE: &str = "_archive";
-/// The partition key of a window. No column may be called so, because readers let the path win.
+/// This is the partition key of a window. No column may be called so, because readers let the path win.
 pub const WINDOW_KEY: &str = "tidemark_window";
 /// The partition key of the day a window was frozen on.
 pub const LOAD_DATE_KEY: &str = "tidemark_load_date";
-/// Digits of the checksum that is added to a name with other characters.
+/// This counts the digits of the checksum that is added to a name with other characters.
 const HASH_DIGITS: usize = 12;
 /// The longest segment: a folder on a disk has at most 255 bytes, and more is added to some.
 const MAX_SEGMENT: usize = 200;
 
-/// The partition keys of a layout, outermost first.
+/// Returns the partition keys of a layout, outermost first.
 #[must_use]
 pub const fn partition_keys(layout: Layout) -> &'static [&'static str] {
     match layout {
@@ -34,7 +34,7 @@ pub const fn partition_keys(layout: Layout) -> &'static [&'static str] {
     }
 }
 
-/// A table's name as one segment of a key, `schema.table` of ASCII letters, digits, `_` and `-`.
+/// Returns a table's name as one segment of a key, `schema.table` of ASCII letters, digits, `_` and `-`.
 ///
 /// Readers over S3 do not agree on escapes. So every other character is replaced by `_`, and digits of a checksum of the whole
 /// name are added, as they are to a name that looks as if it had some, and to what is left of one that is very long.
@@ -63,7 +63,7 @@ fn ends_like_a_hash(name: &str) -> bool {
         .is_some_and(|(_, end)| end.len() == HASH_DIGITS && end.chars().all(is_digit))
 }
 
-/// The keys of one table's data and ledger.
+/// These are the keys of one table's data and ledger.
 #[derive(Debug, Clone)]
 pub struct Keys {
     data: String,
@@ -85,7 +85,7 @@ impl Keys {
         }
     }
 
-    /// `watermark.json`, where the `s3` watermark store keeps the pointer.
+    /// Returns `watermark.json`, where the `s3` watermark store keeps the pointer.
     #[must_use]
     pub fn watermark(&self) -> String {
         format!("{}/watermark.json", self.ledger)
@@ -97,19 +97,20 @@ impl Keys {
         format!("{}/hold.json", self.ledger)
     }
 
-    /// What the keys of all objects of the table begin with: of its first folder, and of those that reloads began.
+    /// Returns what the keys of all objects of the table begin with: of its first folder, and of those that reloads began.
     #[must_use]
     pub fn data(&self) -> [String; 2] {
         [format!("{}/", self.data), format!("{}.g", self.data)]
     }
 
-    /// What the key of every document of a window begins with.
+    /// Returns what the key of every document of a window begins with.
     #[must_use]
     pub fn window(&self, window: &WindowName) -> String {
         format!("{}/{window}/", self.ledger)
     }
 
-    /// Where an object or document of the table goes in this folder of the archive; `None` when it is none of the table's.
+    /// Returns where an object or document of the table goes in this folder of the archive; `None` when it is none of
+    /// the table's.
     ///
     /// `_archive/{table}/{folder}/data/…` for what readers saw, `_archive/{table}/{folder}/ledger/…` for documents.
     #[must_use]
@@ -122,25 +123,25 @@ impl Keys {
         place(&self.ledger, "ledger", ["/", "/"]).or_else(|| place(&self.data, "data", ["/", ".g"]))
     }
 
-    /// `lease.json`, which says who copies the table now.
+    /// Returns `lease.json`, which says who copies the table now.
     #[must_use]
     pub fn lease(&self) -> String {
         format!("{}/lease.json", self.ledger)
     }
 
-    /// What every window's folder in the ledger begins with, before its name.
+    /// Returns what every window's folder in the ledger begins with, before its name.
     #[must_use]
     pub fn windows(&self) -> String {
         format!("{}/", self.ledger)
     }
 
-    /// What the folder of every window of a full load in place of another begins with, before that one's name.
+    /// Returns what the folder of every window of a full load in place of another begins with, before that one's name.
     #[must_use]
     pub fn reinits(&self) -> String {
         format!("{}/reinit-", self.ledger)
     }
 
-    /// `{from}/plan.json`
+    /// Returns `{from}/plan.json`
     #[must_use]
     pub fn plan(&self, window: &WindowName) -> String {
         format!("{}/{window}/plan.json", self.ledger)
@@ -153,20 +154,20 @@ impl Keys {
         self.of_attempt("record", attempt)
     }
 
-    /// `{from}/void-00000.json`: the record of this attempt no longer counts.
+    /// Returns `{from}/void-00000.json`: the record of this attempt no longer counts.
     #[must_use]
     pub fn void(&self, attempt: &Attempt) -> String {
         self.of_attempt("void", attempt)
     }
 
-    /// `{from}/previous.json`
+    /// Returns `{from}/previous.json`
     #[must_use]
     pub fn previous(&self, window: &WindowName) -> String {
         format!("{}/{window}/previous.json", self.ledger)
     }
 
-    /// `{from}/loader-redshift.json`; `symlink/tidemark_window={from}/loader-symlink.txt`, so that the folder `symlink` is that of a
-    /// partitioned table, as `symlink-g1` is of the first generation that was loaded anew.
+    /// Returns `{from}/loader-redshift.json`; `symlink/tidemark_window={from}/loader-symlink.txt`, so that the folder
+    /// `symlink` is that of a partitioned table, as `symlink-g1` is of the first generation that was loaded anew.
     #[must_use]
     pub fn loader(&self, plan: &Plan, loader: LoaderManifest) -> String {
         let (ledger, window) = (&self.ledger, &plan.window);
@@ -179,14 +180,14 @@ impl Keys {
         }
     }
 
-    /// `{from}/manifest.json`
+    /// Returns `{from}/manifest.json`
     #[must_use]
     pub fn manifest(&self, window: &WindowName) -> String {
         format!("{}/{window}/manifest.json", self.ledger)
     }
 
-    /// The folder of a generation of the table's files: the table's own, then `{table}.g1`, `{table}.g2`, …. No table has a segment
-    /// with two dots.
+    /// Returns the folder of a generation of the table's files: the table's own, then `{table}.g1`, `{table}.g2`, …. No
+    /// table has a segment with two dots.
     #[must_use]
     pub fn folder(&self, generation: u32) -> String {
         match generation {
@@ -195,8 +196,8 @@ impl Keys {
         }
     }
 
-    /// `tidemark_window={from}/part-00000.parquet`, or below `tidemark_load_date={day}/`: all from the plan, so that everyone
-    /// who copies the slice means the same object.
+    /// Returns `tidemark_window={from}/part-00000.parquet`, or below `tidemark_load_date={day}/`: all from the plan, so
+    /// that everyone who copies the slice means the same object.
     #[must_use]
     pub fn part(&self, plan: &Plan, slice: &SliceId) -> String {
         let day = match plan.layout {

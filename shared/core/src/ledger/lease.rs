@@ -19,19 +19,19 @@ use crate::model::names::ObjectName;
 use crate::model::plan::VERSION;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
 
-/// How often a lease that changes under our hands is looked at again.
+/// This says how often a lease that changes under our hands is looked at again.
 const TRIES: u32 = 8;
 
-/// Who may copy the table.
+/// This says who may copy the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// Whoever asked.
+    /// Whoever asked may.
     Ours,
-    /// Somebody else, or nobody.
+    /// Somebody else may, or nobody.
     KeptBy(Keeper),
 }
 
-/// The lease of one table, as one run sees it.
+/// This is the lease of one table, as one run sees it.
 #[derive(Debug)]
 pub struct Lease<'a, S> {
     store: &'a S,
@@ -41,7 +41,7 @@ pub struct Lease<'a, S> {
     leases: Leases,
 }
 
-/// The document as it is in the bucket, and its `ETag`.
+/// This is the document as it is in the bucket, and its `ETag`.
 struct Found {
     keeper: Option<Keeper>,
     spent: Spent,
@@ -63,7 +63,7 @@ impl<'a, S> Lease<'a, S> {
 }
 
 impl<S: ReadObjects> Lease<'_, S> {
-    /// Who keeps the table from this run at `now`. Costs one read, and takes nothing.
+    /// Returns who keeps the table from this run at `now`. Costs one read, and takes nothing.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl<S: ReadObjects> Lease<'_, S> {
         Ok(keeper.filter(|keeper| keeper.keeps_off(self.run_id, now)))
     }
 
-    /// What the run has copied of the table's window, as far as it was [counted](Self::try_to_count). Costs one read.
+    /// Returns what the run has copied of the table's window, as far as it was [counted](Self::try_to_count). Costs one read.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         Err(self.keeps_changing())
     }
 
-    /// The same for who has something else to say than that it went wrong: the lease expires by itself.
+    /// Does the same for who has something else to say than that it went wrong: the lease expires by itself.
     pub async fn try_to_give_back(&self) {
         if let Err(error) = self.give_back().await {
             tracing::warn!(table = %self.table, "The lease of the table could not be given back: {}.", error.report());
@@ -315,7 +315,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         self.put_with(found, keeper, spent.unwrap_or_default()).await
     }
 
-    /// The same with what the keeper has copied.
+    /// Returns the same with what the keeper has copied.
     async fn put_with(&self, found: Option<Found>, keeper: Option<&Keeper>, spent: Spent) -> Result<bool> {
         let document = LeaseDocument {
             version: VERSION,

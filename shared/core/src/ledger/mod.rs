@@ -52,9 +52,9 @@ use crate::ports::objects::{CreateObjects, Created, ReadObjects};
 /// Documents read, and uploads completed, at once: a window may have hundreds of them.
 pub const AT_ONCE: usize = 16;
 
-/// A document of the ledger, which says of itself where it belongs.
+/// This is a document of the ledger, which says of itself where it belongs.
 trait Document: DeserializeOwned {
-    /// The version of its form.
+    /// Returns the version of its form.
     fn version(&self) -> u32;
     /// The table it is of, where it says so.
     fn table(&self) -> Option<&ObjectName>;
@@ -91,7 +91,7 @@ document!(Manifest, |manifest| Some(&manifest.table), |manifest| Some(
 document!(Previous, |_| None, |_| None);
 document!(Hold, |hold| Some(&hold.table), |_| None);
 
-/// Typed access to the ledger of one table.
+/// This is typed access to the ledger of one table.
 #[derive(Debug)]
 pub struct Ledger<'a, S> {
     store: &'a S,
@@ -100,7 +100,7 @@ pub struct Ledger<'a, S> {
 }
 
 impl<'a, S> Ledger<'a, S> {
-    /// The ledger of `table` under `prefix` in the bucket behind `store`.
+    /// Makes the ledger of `table` under `prefix` in the bucket behind `store`.
     pub fn new(store: &'a S, prefix: &str, table: &'a ObjectName) -> Self {
         Self {
             store,
@@ -109,29 +109,29 @@ impl<'a, S> Ledger<'a, S> {
         }
     }
 
-    /// The keys of this table.
+    /// Returns the keys of this table.
     #[must_use]
     pub const fn keys(&self) -> &Keys {
         &self.keys
     }
 }
 
-/// A frozen plan.
+/// This is a frozen plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
-    /// The plan.
+    /// This is the plan.
     pub plan: Plan,
-    /// Whether another run froze it.
+    /// This says whether another run froze it.
     pub adopted: bool,
 }
 
 impl<S: ReadObjects> Ledger<'_, S> {
-    /// The plan of a window, if one is frozen.
+    /// Returns the plan of a window, if one is frozen.
     pub async fn plan(&self, window: &WindowName) -> Result<Option<Plan>> {
         self.read(&self.keys.plan(window), window).await
     }
 
-    /// The plan of a window that must have one.
+    /// Returns the plan of a window that must have one.
     ///
     /// Errors: `InvalidInput` when the plan was frozen with another condition or sink than `settings`, which came with the event:
     /// what the plan says of those is never used.
@@ -141,7 +141,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(plan)
     }
 
-    /// The plan of a window that must have one, of which nothing is copied.
+    /// Returns the plan of a window that must have one, of which nothing is copied.
     pub async fn existing_plan(&self, window: &WindowName) -> Result<Plan> {
         self.plan(window).await?.ok_or_else(|| no_plan(self.table, window))
     }
@@ -160,12 +160,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Err(Error::new(ErrorCode::InvalidInput, message))
     }
 
-    /// Whether the plan of `window` is this one.
+    /// Returns whether the plan of `window` is this one.
     async fn is_current(&self, window: &WindowName, id: &PlanId) -> Result<bool> {
         Ok(self.plan(window).await?.is_some_and(|plan| plan.id() == *id))
     }
 
-    /// The manifest of a window, if it is committed.
+    /// Returns the manifest of a window, if it is committed.
     ///
     /// A commit that is held up while its window is given up, or its table started over, may write a manifest at any time after
     /// that. It is of a plan that is gone, and commits nothing.
@@ -177,7 +177,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(is_commit.then_some(manifest))
     }
 
-    /// The manifest that committed the window of `plan`, if it is committed.
+    /// Returns the manifest that committed the window of `plan`, if it is committed.
     ///
     /// Errors: `LedgerInvalid` when a manifest of another plan is in its place.
     pub async fn manifest_of(&self, plan: &Plan) -> Result<Option<Manifest>> {
@@ -187,12 +187,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }
     }
 
-    /// The manifest that is in this window's folder, of whatever plan.
+    /// Returns the manifest that is in this window's folder, of whatever plan.
     async fn any_manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
         self.read(&self.keys.manifest(window), window).await
     }
 
-    /// What the window that ends where `window` begins looked like. `None` when none does.
+    /// Returns what the window that ends where `window` begins looked like. `None` when none does.
     pub async fn previous(&self, window: &WindowName) -> Result<Option<Previous>> {
         let Some(previous) = self.any_previous(window).await? else {
             return Ok(None);
@@ -201,12 +201,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(is_its_own.then_some(previous))
     }
 
-    /// The same, of whatever plan.
+    /// Returns the same, of whatever plan.
     pub(crate) async fn any_previous(&self, window: &WindowName) -> Result<Option<Previous>> {
         self.read(&self.keys.previous(window), window).await
     }
 
-    /// Why the document that belongs at `key` cannot be written.
+    /// Returns why the document that belongs at `key` cannot be written.
     fn occupied(&self, key: &str) -> Error {
         let table = self.table;
         let message = format!(
@@ -236,7 +236,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(())
     }
 
-    /// The document at `key`, which must be one of this table and of `window`, as far as it says so.
+    /// Returns the document at `key`, which must be one of this table and of `window`, as far as it says so.
     async fn read<T: Document>(&self, key: &str, window: &WindowName) -> Result<Option<T>> {
         let Some(object) = self.store.get(key).await? else {
             return Ok(None);
@@ -368,7 +368,8 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     }
 }
 
-/// Why the document at `key` cannot be read. It is read once more, to say where: to know that costs more than the reading.
+/// Returns why the document at `key` cannot be read. It is read once more, to say where: to know that costs more than
+/// the reading.
 fn unreadable<T: DeserializeOwned>(key: &str, body: &[u8]) -> Error {
     let message = format!("{key} is not what Tidemark wrote there (restore it)");
     let mut deserializer = serde_json::Deserializer::from_slice(body);
@@ -379,7 +380,7 @@ fn unreadable<T: DeserializeOwned>(key: &str, body: &[u8]) -> Error {
     }
 }
 
-/// Which attempt a record decides.
+/// Returns which attempt a record decides.
 fn attempt_of(record: &Record) -> Attempt {
     Attempt {
         window: record.window.clone(),

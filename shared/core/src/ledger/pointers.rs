@@ -10,36 +10,37 @@ use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKe
 use crate::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
 use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
-/// How often a pointer that changes under our hands is looked at again.
+/// This says how often a pointer that changes under our hands is looked at again.
 const TRIES: u32 = 8;
 
-/// `watermark.json`
+/// This is `watermark.json`
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     version: u32,
-    /// None after the table was started over.
+    /// It is none after the table was started over.
     watermark: Option<Watermark>,
     /// The start over that took the watermark away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reset: Option<Reset>,
 }
 
-/// What a start over leaves in the place of a pointer. No other document is like it, so nobody who read another one can replace it.
+/// This says what a start over leaves in the place of a pointer. No other document is like it, so nobody who read
+/// another one can replace it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Reset {
-    /// The folder of the archive.
+    /// This is the folder of the archive.
     archive: String,
-    /// The watermark that was stored, if there was one.
+    /// This is the watermark that was stored, if there was one.
     was: Option<Watermark>,
 }
 
-/// What is at the key of a pointer.
+/// This says what is at the key of a pointer.
 struct Pointer {
     stored: StoredWatermark,
     object: Option<Object>,
 }
 
-/// Pointers kept as objects under `prefix`, moved by `If-Match`.
+/// These are pointers kept as objects under `prefix`, moved by `If-Match`.
 #[derive(Debug)]
 pub struct Pointers<'a, S> {
     store: &'a S,
@@ -47,7 +48,7 @@ pub struct Pointers<'a, S> {
 }
 
 impl<'a, S> Pointers<'a, S> {
-    /// The pointers under `prefix` in the bucket behind `store`.
+    /// Makes the pointers under `prefix` in the bucket behind `store`.
     pub const fn new(store: &'a S, prefix: &'a str) -> Self {
         Self { store, prefix }
     }
@@ -85,7 +86,7 @@ impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
     }
 }
 
-/// The document that is this object.
+/// Returns the document that is this object.
 fn document(key: &str, object: &Object) -> Answer<Document> {
     serde_json::from_slice(&object.body).map_err(|error| {
         let message = format!(

@@ -11,39 +11,39 @@ use crate::model::slice_id::SliceId;
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 
-/// What is decided of a slice.
+/// This says what is decided of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decided {
-    /// This.
+    /// This record decides it.
     Record(Record),
-    /// Nothing yet: this is the attempt to make.
+    /// Nothing is decided yet: this is the attempt to make.
     NotYet(Attempt),
 }
 
-/// A slice that is copied as one, and what is decided of it.
+/// This is a slice that is copied as one, and what is decided of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceState {
-    /// Which it is.
+    /// This says which it is.
     pub id: SliceId,
-    /// What it selects.
+    /// This says what it selects.
     pub bounds: SliceBounds,
-    /// What is decided of it.
+    /// This says what is decided of it.
     pub decided: Decided,
 }
 
-/// What is left to decide of a window.
+/// This says what is left to decide of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Left {
-    /// Nothing: it can be committed.
+    /// Nothing is left: the window can be committed.
     Nothing,
-    /// This attempt, at the first of its slices that is not decided.
+    /// This attempt is left, at the first slice that is not decided.
     Slice(Attempt),
-    /// Nothing: that window is copied in its place.
+    /// Nothing is left: that window is copied in its place.
     SupersededBy(WindowName),
 }
 
 impl<S: ReadObjects> Ledger<'_, S> {
-    /// What is left to decide of the plan's window.
+    /// Returns what is left to decide of the plan's window.
     pub async fn left(&self, plan: &Plan) -> Result<Left> {
         let mut left = Left::Nothing;
         for state in self.slices(plan).await? {
@@ -59,7 +59,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(left)
     }
 
-    /// What is decided of a slice.
+    /// Returns what is decided of a slice.
     ///
     /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew. So it does after a record
     /// of another plan: a copy of a window that was given up or started over meanwhile may write one at any time.
@@ -81,7 +81,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }
     }
 
-    /// The bounds of the slice of this name, of the plan or of the record of a slice that was split.
+    /// Returns the bounds of the slice of this name, of the plan or of the record of a slice that was split.
     ///
     /// Errors: `InvalidInput` when there is no such slice.
     pub async fn slice(&self, plan: &Plan, id: &SliceId) -> Result<SliceBounds> {
@@ -107,7 +107,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         })
     }
 
-    /// Every slice of the plan's window in order; in place of one that was split, those it was split into.
+    /// Returns every slice of the plan's window in order; in place of one that was split, those it was split into.
     pub async fn slices(&self, plan: &Plan) -> Result<Vec<SliceState>> {
         let planned = (0_u32..).map(SliceId::planned).zip(plan.slices.iter().cloned());
         let mut states_of_slices = stream::iter(planned)
@@ -137,9 +137,9 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(states)
     }
 
-    /// The decision of another attempt at `record`'s slice whose upload has this token: of an earlier one, which was voided
-    /// but completed after all, or of a later one, made and completed by a run that voided this one meanwhile. One of another plan
-    /// has other rows.
+    /// Returns the decision of another attempt at `record`'s slice whose upload has this token: of an earlier one,
+    /// which was voided but completed after all, or of a later one, made and completed by a run that voided this one
+    /// meanwhile. One of another plan has other rows.
     pub async fn decided_with(&self, record: &Record, token: &str) -> Result<Option<Record>> {
         let mut attempt = Attempt {
             number: 0,
@@ -154,7 +154,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(None)
     }
 
-    /// The record of an attempt, which must be of this slice.
+    /// Returns the record of an attempt, which must be of this slice.
     ///
     /// Errors: `LedgerInvalid` when it is another one's.
     async fn record(&self, attempt: &Attempt) -> Result<Option<Record>> {

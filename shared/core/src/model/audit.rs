@@ -5,24 +5,24 @@ use crate::model::format::Timestamps;
 use crate::model::types::{Column, Form, Fraction, TypeName, WantedForms};
 use crate::model::values::{Audit, Operation, Values};
 
-/// The columns in their order, after all others.
+/// These are the columns in their order, after all others.
 pub const COLUMNS: [&str; 3] = ["_tidemark_window", "_tidemark_copied_at", "_tidemark_operation"];
-/// Digits of a second in the point in time.
+/// This counts the digits of a second in the point in time.
 const DIGITS: u8 = 6;
 
-/// What an audit says of a window.
+/// This says what an audit says of a window.
 #[derive(Debug, Clone, Copy)]
 pub struct Copied<'a> {
-    /// The name of the window.
+    /// This is the name of the window.
     pub window: &'a str,
-    /// When it was frozen, RFC 3339 in UTC: the same for every attempt at every slice, so that a slice that is copied again is copied
-    /// as it was, and merging it again changes nothing.
+    /// This says when it was frozen, RFC 3339 in UTC: the same for every attempt at every slice, so that a slice that
+    /// is copied again is copied as it was, and merging it again changes nothing.
     pub at: &'a str,
-    /// How its rows came to be in it.
+    /// This says how its rows came to be in it.
     pub operation: Operation,
 }
 
-/// The columns, as a plan has them.
+/// Returns the columns, as a plan has them.
 ///
 /// # Errors
 ///

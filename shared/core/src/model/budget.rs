@@ -5,46 +5,46 @@ use serde::{Deserialize, Serialize};
 use crate::model::names::ObjectName;
 use crate::model::window::WindowName;
 
-/// How much a run may copy of one table; nothing limits it where nothing is said. Before a slice is begun, what the run has
-/// copied of the window is held against it, so a run copies at least one slice, and what is under way is finished. Slices whose
-/// uploads expired are copied again all the same.
+/// This says how much a run may copy of one table; nothing limits it where nothing is said. Before a slice is begun,
+/// what the run has copied of the window is held against it, so a run copies at least one slice, and what is under way
+/// is finished. Slices whose uploads expired are copied again all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// Rows at most.
+    /// No more rows than this.
     pub rows: Option<u64>,
-    /// Bytes of files at most.
+    /// No more bytes of files than this.
     pub bytes: Option<u64>,
 }
 
 impl Budget {
-    /// Whether there is no limit.
+    /// Returns whether there is no limit.
     #[must_use]
     pub const fn is_unlimited(&self) -> bool {
         self.rows.is_none() && self.bytes.is_none()
     }
 
-    /// Whether so much is all there was.
+    /// Returns whether so much is all there was.
     #[must_use]
     pub fn is_spent(&self, spent: Spent) -> bool {
         self.rows.is_some_and(|rows| spent.rows >= rows) || self.bytes.is_some_and(|bytes| spent.bytes >= bytes)
     }
 }
 
-/// What a run has copied of a window.
+/// This says what a run has copied of a window.
 ///
 /// The run counts it in the lease of the table, slice by slice, so that to know it costs one read. What is under way is not counted
 /// yet, and a slice whose invocation dies before it has counted never is: a run may copy so much more than its budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spent {
-    /// Rows.
+    /// This counts the rows.
     pub rows: u64,
-    /// Bytes of files.
+    /// This counts the bytes of files.
     pub bytes: u64,
 }
 
 impl Spent {
-    /// Whether it is nothing.
+    /// Returns whether it is nothing.
     #[must_use]
     pub const fn is_nothing(&self) -> bool {
         self.rows == 0 && self.bytes == 0
@@ -62,17 +62,17 @@ impl std::ops::Add for Spent {
     }
 }
 
-/// A table whose budget is spent. The next run goes on with the slices that are left.
+/// This is a table whose budget is spent. The next run goes on with the slices that are left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoppedTable {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window, of which readers see nothing yet.
+    /// This is the window, of which readers see nothing yet.
     pub window: WindowName,
-    /// Rows that this run has copied of it.
+    /// This counts the rows that this run has copied of it.
     pub rows: u64,
-    /// Bytes of their files.
+    /// This counts the bytes of their files.
     pub bytes: u64,
-    /// Slices that are left.
+    /// This counts the slices that are left.
     pub slices_left: usize,
 }

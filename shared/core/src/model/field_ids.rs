@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::types::Column;
 
-/// The id of every column that any window of a table has had, by its name in lower case.
+/// This is the id of every column that any window of a table has had, by its name in lower case.
 ///
 /// The map only grows. Each plan freezes it and leaves it to the plan of the next window, so that a column keeps its id for
 /// the life of the table, and an id is never given to another column.
@@ -26,13 +26,13 @@ impl FieldIds {
         }
     }
 
-    /// The id of the column with this name, in any case.
+    /// Returns the id of the column with this name, in any case.
     #[must_use]
     pub fn of(&self, name: &str) -> Option<i32> {
         self.0.get(&name.to_lowercase()).copied()
     }
 
-    /// Whether no column has an id. By reference, as serde asks.
+    /// Returns whether no column has an id. By reference, as serde asks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -9,15 +9,15 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The file format of a table's parts.
+/// This is the file format of a table's parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Apache Parquet.
+    /// This is Apache Parquet.
     Parquet(ParquetOptions),
-    /// Delimited text, RFC 4180 unless told otherwise.
+    /// This is delimited text, RFC 4180 unless told otherwise.
     Csv(CsvOptions),
-    /// One JSON object per line.
+    /// This is one JSON object per line.
     Jsonl(JsonlOptions),
 }
 
@@ -46,8 +46,8 @@ impl Format {
         }
     }
 
-    /// The media type of a part. A compressed part is a gzip file, not text in a gzip transfer: nothing on the way may
-    /// unpack it.
+    /// Returns the media type of a part. A compressed part is a gzip file, not text in a gzip transfer: nothing on the
+    /// way may unpack it.
     #[must_use]
     pub const fn content_type(&self) -> &'static str {
         match (self, self.text_compression()) {
@@ -68,7 +68,7 @@ impl Format {
     }
 }
 
-/// The same choice with its options always spelled out.
+/// This is the same choice with its options always spelled out.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Spelled {
@@ -112,46 +112,46 @@ impl<'de> Deserialize<'de> for Format {
     }
 }
 
-/// How the points in time of a table are held in Parquet. Text formats are exact and do not need it.
+/// This says how the points in time of a table are held in Parquet. Text formats are exact and do not need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Timestamps {
-    /// Microseconds: every date SQL Server has; the seventh digit of `time(7)`, `datetime2(7)` and `datetimeoffset(7)`
-    /// is cut off, and `datetimeoffset` becomes the same instant in UTC.
+    /// These are microseconds: every date SQL Server has; the seventh digit of `time(7)`, `datetime2(7)` and
+    /// `datetimeoffset(7)` is cut off, and `datetimeoffset` becomes the same instant in UTC.
     #[default]
     Us,
-    /// Nanoseconds for the columns with seven digits, which then must lie in 1677-09-22 … 2262-04-11; the others stay
-    /// in microseconds, which lose nothing.
+    /// These are nanoseconds for the columns with seven digits, which then must lie in 1677-09-22 … 2262-04-11; the
+    /// others stay in microseconds, which lose nothing.
     Ns,
-    /// ISO 8601 text for `time`, `smalldatetime`, `datetime`, `datetime2` and `datetimeoffset`, with every digit and
+    /// This is ISO 8601 text for `time`, `smalldatetime`, `datetime`, `datetime2` and `datetimeoffset`, with every digit and
     /// the offset.
     Text,
 }
 
-/// Which of its forms a type has in Parquet, where it has two.
+/// This says which of its forms a type has in Parquet, where it has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileTypes {
-    /// The one that every engine opens. One column in the other form makes a whole file unreadable for some.
+    /// This is the one that every engine opens. One column in the other form makes a whole file unreadable for some.
     #[default]
     Portable,
-    /// The one that Parquet has for the type.
+    /// This is the one that Parquet has for the type.
     Native,
 }
 
 impl FileTypes {
-    /// Whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. By reference, as serde asks.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Options of Parquet parts.
+/// These are options of Parquet parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "RawParquetOptions", into = "RawParquetOptions")]
 pub struct ParquetOptions {
-    /// How the pages are packed.
+    /// This says how the pages are packed.
     pub codec: Codec,
     /// As what decimals of up to 18 digits are written.
     pub decimals: Decimals,
@@ -161,42 +161,42 @@ pub struct ParquetOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decimals {
-    /// As integers: the smallest and fastest.
+    /// They are integers: the smallest and fastest.
     #[default]
     Integer,
-    /// As bytes of a fixed length, as Hive writes them: its reader takes no others.
+    /// They are bytes of a fixed length, as Hive writes them: its reader takes no others.
     Fixed,
 }
 
 impl Decimals {
-    /// Whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. By reference, as serde asks.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// How the pages of a Parquet part are packed.
+/// This says how the pages of a Parquet part are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// Zstandard at a level from 1 to 22.
+    /// This is Zstandard at a level from 1 to 22.
     Zstd(u8),
-    /// Snappy, for readers that know no Zstandard.
+    /// This is Snappy, for readers that know no Zstandard.
     Snappy,
-    /// gzip at a level from 1 to 9.
+    /// This is gzip at a level from 1 to 9.
     Gzip(u8),
     /// The pages are not packed.
     None,
 }
 
 impl Default for Codec {
-    /// Zstandard at level 1: higher levels cost much more time than they save space.
+    /// Returns Zstandard at level 1: higher levels cost much more time than they save space.
     fn default() -> Self {
         Self::Zstd(1)
     }
 }
 
-/// The options as they are written.
+/// These are the options as they are written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawParquetOptions {
@@ -259,35 +259,35 @@ impl From<ParquetOptions> for RawParquetOptions {
     }
 }
 
-/// Options of JSON lines parts.
+/// These are options of JSON lines parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JsonlOptions {
-    /// Default `none`.
+    /// The default is `none`.
     #[serde(default)]
     pub compression: Compression,
-    /// Default `number`.
+    /// The default is `number`.
     #[serde(default)]
     pub bigint: Bigint,
 }
 
-/// How a JSON line has a `bigint`.
+/// This says how a JSON line has a `bigint`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bigint {
-    /// As a number. Every engine reads it exactly; what holds all JSON numbers as floats, as JavaScript does, does not
+    /// It is a number. Every engine reads it exactly; what holds all JSON numbers as floats, as JavaScript does, does not
     /// beyond 2⁵³.
     #[default]
     Number,
-    /// As a string of its digits.
+    /// It is a string of its digits.
     String,
 }
 
-/// Whether a text part is packed.
+/// This says whether a text part is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Plain text.
+    /// This is plain text.
     #[default]
     None,
     /// One gzip stream; the part's name ends in `.gz`.
@@ -296,26 +296,26 @@ pub enum Compression {
     Zstd,
 }
 
-/// When a CSV field is put in quotes.
+/// This says when a CSV field is put in quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quote {
-    /// Where a reader needs it: the field holds the delimiter, a quote or a line break, begins or ends with a blank, is empty,
-    /// or could be taken for NULL, which is `\N` or `NULL` to some readers whatever the NULL text is.
+    /// It stands where a reader needs it: the field holds the delimiter, a quote or a line break, begins or ends with a
+    /// blank, is empty, or could be taken for NULL, which is `\N` or `NULL` to some readers whatever the NULL text is.
     #[default]
     Minimal,
     /// Never. A value that would need quotes fails the copy.
     None,
 }
 
-/// How a CSV line ends.
+/// This says how a CSV line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum LineEnd {
-    /// `\n`
+    /// This is `\n`.
     #[default]
     #[serde(rename = "\n")]
     Lf,
-    /// `\r\n`
+    /// This is `\r\n`.
     #[serde(rename = "\r\n")]
     CrLf,
 }
@@ -331,8 +331,8 @@ impl LineEnd {
     }
 }
 
-/// What becomes of a line break in a text of a CSV field. Readers that take lines before they take fields, as Hive and
-/// Athena do, make rows of those that stay.
+/// This says what becomes of a line break in a text of a CSV field. Readers that take lines before they take fields, as
+/// Hive and Athena do, make rows of those that stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LineBreaks {
@@ -347,26 +347,27 @@ pub enum LineBreaks {
     Fail,
 }
 
-/// Options of CSV parts.
+/// These are options of CSV parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawCsvOptions")]
 pub struct CsvOptions {
-    /// Whether the first line holds the column names. Default true.
+    /// This says whether the first line holds the column names. Default true.
     pub header: bool,
-    /// One ASCII character between fields. Default `,`.
+    /// This is one ASCII character between fields. Default `,`.
     pub delimiter: char,
-    /// The text of NULL, never quoted. Default empty: NULL is an empty field and an empty string is `""`.
+    /// This is the text of NULL, never quoted. Default empty: NULL is an empty field and an empty string is `""`.
     pub null: String,
-    /// Default `minimal`.
+    /// The default is `minimal`.
     pub quote: Quote,
-    /// Digits after the second of every `time`, `smalldatetime`, `datetime`, `datetime2` and `datetimeoffset`: padded
-    /// with zeros, or cut off where the column has more. Default null: as many as the column has.
+    /// This counts the digits after the second of every `time`, `smalldatetime`, `datetime`, `datetime2` and
+    /// `datetimeoffset`: padded with zeros, or cut off where the column has more. Default null: as many as the column
+    /// has.
     pub fraction_digits: Option<u8>,
-    /// Default `\n`.
+    /// The default is `\n`.
     pub line_end: LineEnd,
     /// Default `keep`.
     pub line_breaks: LineBreaks,
-    /// Default `none`.
+    /// The default is `none`.
     pub compression: Compression,
 }
 
@@ -423,7 +424,7 @@ impl Default for RawCsvOptions {
     }
 }
 
-/// The longest NULL text: shorter than any GUID, so that no value without quotes can look like it.
+/// This is the longest NULL text: shorter than any GUID, so that no value without quotes can look like it.
 const NULL_TEXT_BYTES: usize = 32;
 
 impl TryFrom<RawCsvOptions> for CsvOptions {

@@ -9,44 +9,44 @@ use crate::model::window::WindowName;
 /// `hold.json`: what was begun, so that whoever repeats it goes on with the same. It goes into the archive when it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// [`VERSION`]
+    /// This is [`VERSION`].
     pub version: u32,
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// What was begun.
+    /// This says what was begun.
     pub begun: Begun,
-    /// The folder of the archive that everything goes into.
+    /// This is the folder of the archive that everything goes into.
     pub archive: String,
-    /// Whether somebody had paused the table before, who then is the one to resume it.
+    /// This says whether somebody had paused the table before, who then is the one to resume it.
     pub stays_paused: bool,
-    /// When it was begun, RFC 3339.
+    /// This says when it was begun, RFC 3339.
     pub since: String,
 }
 
-/// The command that starts a table over.
+/// This is the command that starts a table over.
 pub const RESET: &str = "tidemark reset";
-/// The command that gives a window up.
+/// This is the command that gives a window up.
 pub const GIVE_UP: &str = "tidemark give-up";
 
-/// What a person begins with a table.
+/// This says what a person begins with a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Begun {
     /// It is started over.
     StartOver {
-        /// The row of the control table, when it has a name of its own.
+        /// This is the row of the control table, when it has a name of its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         watermark_name: Option<String>,
     },
     /// A window of it is given up.
     GiveUp {
-        /// The window.
+        /// This is the window.
         window: WindowName,
     },
 }
 
 impl Begun {
-    /// The command that ends it. It is also who pauses the table meanwhile.
+    /// Returns the command that ends it. It is also who pauses the table meanwhile.
     #[must_use]
     pub const fn verb(&self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Begun {
 }
 
 impl Hold {
-    /// What is begun with `table` at this time.
+    /// Returns what is begun with `table` at this time.
     #[must_use]
     pub fn new(table: &ObjectName, begun: Begun, archive: String, stays_paused: bool, since: String) -> Self {
         Self {

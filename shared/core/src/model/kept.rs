@@ -5,37 +5,37 @@ use serde::Serialize;
 use crate::model::lease::{Keeper, Moment};
 use crate::model::names::ObjectName;
 
-/// A table that another run is copying.
+/// This is a table that another run is copying.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BusyTable {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
     /// The run that copies it.
     pub run_id: String,
-    /// When that run's lease ends, unless it is renewed.
+    /// This says when that run's lease ends, unless it is renewed.
     pub until: Moment,
 }
 
-/// A table that a person has paused.
+/// This is a table that a person has paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PausedTable {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// Who paused it.
+    /// This says who paused it.
     pub by: String,
-    /// When.
+    /// This says since when.
     pub since: Moment,
-    /// Why, in that person's words.
+    /// This says why, in that person's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// The tables that a run leaves alone.
+/// These are the tables that a run leaves alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct KeptTables {
-    /// Those that another run is copying.
+    /// They are those that another run is copying.
     pub busy: Vec<BusyTable>,
-    /// Those that somebody has paused.
+    /// They are those that somebody has paused.
     pub paused: Vec<PausedTable>,
 }
 
@@ -55,7 +55,7 @@ impl KeptTables {
     }
 }
 
-/// One table that a run leaves alone.
+/// This is one table that a run leaves alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum KeptTable {
@@ -66,7 +66,7 @@ pub enum KeptTable {
 }
 
 impl KeptTable {
-    /// The table that `keeper` keeps.
+    /// Makes the table that `keeper` keeps.
     #[must_use]
     pub fn new(table: ObjectName, keeper: Keeper) -> Self {
         match keeper {

@@ -10,22 +10,22 @@ use time::format_description::well_known::Rfc3339;
 use crate::model::budget::Spent;
 use crate::model::names::ObjectName;
 
-/// How long a lease lasts after it was taken or renewed last.
+/// This says how long a lease lasts after it was taken or renewed last.
 ///
 /// It is longer than any silence of a run that goes on: a copy renews it every [`RENEWED_EVERY`], so three minutes and more are
 /// left when one step ends, and the longest wait before the next, that of a retrier for throttling, is two. It is shorter
 /// than the time between two runs of a schedule of some minutes, so the run after the one that found a dead holder goes on.
 pub const LEASE: Duration = Duration::from_secs(300);
-/// How often a copy renews the lease of its table.
+/// This says how often a copy renews the lease of its table.
 pub const RENEWED_EVERY: Duration = Duration::from_secs(60);
-/// How much the clocks of two machines may differ. The clocks are the machines' own: those of functions are kept by AWS to far
-/// less than a second, and where a clock is wrong by more, rows are read twice and copied once.
+/// This says how much the clocks of two machines may differ. The clocks are the machines' own: those of functions are
+/// kept by AWS to far less than a second, and where a clock is wrong by more, rows are read twice and copied once.
 pub const CLOCK_MARGIN: Duration = Duration::from_secs(30);
-/// The longest lease that anybody takes: a day of waiting before the copy, and more. One that ends later was written by a
-/// clock that is wrong.
+/// This is the longest lease that anybody takes: a day of waiting before the copy, and more. One that ends later was
+/// written by a clock that is wrong.
 const LONGEST: Duration = Duration::from_secs(26 * 3600);
 
-/// Whether runs take leases.
+/// This says whether runs take leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leases {
     /// They do.
@@ -34,7 +34,7 @@ pub enum Leases {
     Ignored,
 }
 
-/// Who keeps a table from being copied by others.
+/// This says who keeps a table from being copied by others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Keeper {
@@ -45,20 +45,20 @@ pub enum Keeper {
         /// The moment, unless the run renews its lease.
         until: Moment,
     },
-    /// A person, until somebody resumes the table.
+    /// This is a person, until somebody resumes the table.
     Paused {
-        /// Who paused it.
+        /// This says who paused it.
         by: String,
-        /// When.
+        /// This says since when.
         since: Moment,
-        /// Why, in the person's words.
+        /// This says why, in the person's words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
 }
 
 impl Keeper {
-    /// Whether this keeps `run_id` from the table at `now`.
+    /// Returns whether this keeps `run_id` from the table at `now`.
     #[must_use]
     pub fn keeps_off(&self, run_id: &str, now: OffsetDateTime) -> bool {
         match self {
@@ -71,22 +71,22 @@ impl Keeper {
     }
 }
 
-/// `lease.json`: the only document of the ledger, beside the pointer, that is replaced.
+/// This is `lease.json`: the only document of the ledger, beside the pointer, that is replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseDocument {
-    /// The version of its form.
+    /// This is the version of its form.
     pub version: u32,
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// Who keeps it; nobody, once the lease is given back.
+    /// This says who keeps it; it is nobody once the lease is given back.
     pub keeper: Option<Keeper>,
-    /// What the run that keeps it has copied of the window, where a budget limits that.
+    /// This says what the run that keeps it has copied of the window, where a budget limits that.
     #[serde(default, skip_serializing_if = "Spent::is_nothing")]
     pub spent: Spent,
 }
 
-/// A moment, to the second, RFC 3339 in UTC.
+/// This is a moment, to the second, RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub OffsetDateTime);
 

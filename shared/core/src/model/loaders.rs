@@ -3,19 +3,19 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// A manifest in the form of a loader.
+/// This is a manifest in the form of a loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoaderManifest {
-    /// What Redshift's `COPY … MANIFEST` takes: the addresses and sizes of the parts, all of which must be there
+    /// This says what Redshift's `COPY … MANIFEST` takes: the addresses and sizes of the parts, all of which must be there
     /// (<https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html>).
     Redshift,
-    /// What Hive's `SymlinkTextInputFormat` takes, and so Athena, Presto and Redshift Spectrum: an address a line.
+    /// This says what Hive's `SymlinkTextInputFormat` takes, and so Athena, Presto and Redshift Spectrum: an address a line.
     Symlink,
 }
 
 impl LoaderManifest {
-    /// Its text for parts at these addresses, with so many bytes.
+    /// Returns its text for parts at these addresses, with so many bytes.
     #[must_use]
     pub fn text(self, parts: &[(String, u64)]) -> String {
         match self {

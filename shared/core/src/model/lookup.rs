@@ -9,20 +9,20 @@ use crate::model::table::{RunSettings, TableSpec};
 use crate::model::watermark::{StoredWatermark, Watermark};
 use crate::model::window::WindowName;
 
-/// A table with what the ledger and the store know of it.
+/// This is a table with what the ledger and the store know of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LookedUp {
-    /// The table as configured.
+    /// This is the table as configured.
     pub spec: TableSpec,
-    /// The pointer.
+    /// This is the pointer.
     pub stored: StoredWatermark,
-    /// Where the next window starts.
+    /// This says where the next window starts.
     #[serde(default, skip_serializing_if = "Start::is_stored")]
     pub start: Start,
 }
 
-/// Where the next window of a table starts.
+/// This says where the next window of a table starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Start {
@@ -45,11 +45,11 @@ impl Start {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommittedWindow {
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// Where it ended: the old watermark of the next window.
+    /// This says where it ended: the old watermark of the next window.
     pub new_watermark: Watermark,
-    /// The window that is copied in place of it.
+    /// This is the window that is copied in place of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<WindowName>,
 }
@@ -64,14 +64,14 @@ impl LookedUp {
         }
     }
 
-    /// The window that the next one is copied in place of, where the last committed one says so.
+    /// Returns the window that the next one is copied in place of, where the last committed one says so.
     #[must_use]
     pub fn superseded(&self) -> Option<&WindowName> {
         let committed = self.committed()?;
         committed.superseded_by.as_ref().map(|_| &committed.window)
     }
 
-    /// The text of the watermark that the next window starts after; `None` before a first load.
+    /// Returns the text of the watermark that the next window starts after; `None` before a first load.
     #[must_use]
     pub fn old_text(&self) -> Option<&str> {
         match &self.start {
@@ -80,7 +80,7 @@ impl LookedUp {
         }
     }
 
-    /// The window after the last committed one.
+    /// Returns the window after the last committed one.
     #[must_use]
     pub fn next_window(&self) -> WindowName {
         match &self.start {
@@ -94,30 +94,30 @@ impl LookedUp {
     }
 }
 
-/// A window to be copied: an item of the state machine's Map.
+/// This is a window to be copied: an item of the state machine's Map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyWindow {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// Slices to copy, numbered from 0; none when the window is committed and only its pointer has to move.
+    /// This counts the slices to copy, numbered from 0; none when the window is committed and only its pointer has to move.
     pub slices: usize,
-    /// How long to wait before copying.
+    /// This says how long to wait before copying.
     pub settle_seconds: u32,
-    /// Whether an earlier or concurrent run froze the plan.
+    /// This says whether an earlier or concurrent run froze the plan.
     pub adopted: bool,
-    /// The lower bound, exclusive but for row versions.
+    /// This is the lower bound, exclusive but for row versions.
     pub old_watermark: Option<Watermark>,
-    /// The upper bound, inclusive but for row versions.
+    /// This is the upper bound, inclusive but for row versions.
     pub new_watermark: Watermark,
-    /// What the events of the window's steps have to say beside its name.
+    /// This says what the events of the window's steps have to say beside its name.
     #[serde(default, skip_serializing_if = "RunSettings::is_default")]
     pub settings: RunSettings,
 }
 
 impl CopyWindow {
-    /// The window of a plan.
+    /// Makes the window of a plan.
     #[must_use]
     pub fn of(plan: &Plan, adopted: bool, settings: RunSettings) -> Self {
         Self {
@@ -132,7 +132,7 @@ impl CopyWindow {
         }
     }
 
-    /// A window that is committed, and whose pointer has to move.
+    /// Returns a window that is committed, and whose pointer has to move.
     #[must_use]
     pub fn committed(table: ObjectName, committed: &CommittedWindow) -> Self {
         Self {
@@ -148,33 +148,34 @@ impl CopyWindow {
     }
 }
 
-/// A window without a slice, which only has to be committed.
+/// This is a window without a slice, which only has to be committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyWindow {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
 }
 
-/// Rows of a table that its windows do not have.
+/// These are rows of a table that its windows do not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// Rows whose watermark is NULL.
+    /// This counts the rows whose watermark is NULL.
     pub null_rows: u64,
-    /// Rows stamped later than the server's clock: a later run takes them.
+    /// This counts the rows stamped later than the server's clock: a later run takes them.
     pub future_rows: u64,
-    /// Whether a transaction that is still open holds the window back: rows committed since it began wait for its end.
+    /// This says whether a transaction that is still open holds the window back: rows committed since it began wait for
+    /// its end.
     pub held_back: bool,
-    /// Whether a security policy filters the table: what it hides from the login is in no window.
+    /// This says whether a security policy filters the table: what it hides from the login is in no window.
     pub filtered: bool,
 }
 
 impl Note {
-    /// A security policy filters a table of which every other row is in a window.
+    /// Returns that a security policy filters a table of which every other row is in a window.
     pub(crate) const fn filtered(table: ObjectName) -> Self {
         Self {
             table,
@@ -186,15 +187,15 @@ impl Note {
     }
 }
 
-/// What became of a slice that did not fit into one invocation.
+/// This says what became of a slice that did not fit into one invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The slice.
+    /// This is the slice.
     pub slice: SliceId,
-    /// The slices that are copied in its place; none when it was copied after all.
+    /// These are the slices that are copied in its place; none when it was copied after all.
     pub slices: Vec<SliceId>,
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// In how many values of which columns something malformed was replaced by U+FFFD. A column without such a value is absent.
+/// This says in how many values of which columns something malformed was replaced by U+FFFD. A column without such a value is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MalformedTexts(BTreeMap<String, u64>);
 
 impl MalformedTexts {
-    /// Whether every text was what its column says.
+    /// Returns whether every text was what its column says.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -29,7 +29,7 @@ impl MalformedTexts {
         self.0.iter().map(|(column, values)| (column.as_str(), *values))
     }
 
-    /// The number of values of all columns.
+    /// Returns the number of values of all columns.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.values().fold(0, |total, values| total.saturating_add(*values))

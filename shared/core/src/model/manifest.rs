@@ -14,100 +14,101 @@ use crate::model::types::Column;
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
 
-/// `manifest.json`: a committed window. It names every object of the window.
+/// This is `manifest.json`: a committed window. It names every object of the window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`VERSION`]
+    /// This is [`VERSION`].
     pub version: u32,
-    /// The source.
+    /// This is the source.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The lower bound, exclusive but for row versions; absent for a first load.
+    /// This is the lower bound, exclusive but for row versions; absent for a first load.
     pub old_watermark: Option<Watermark>,
-    /// The upper bound, inclusive but for row versions, where the next window starts.
+    /// This is the upper bound, inclusive but for row versions, where the next window starts.
     pub new_watermark: Watermark,
-    /// The columns in their order in the files.
+    /// These are the columns in their order in the files.
     pub columns: Vec<Column>,
-    /// Their [fingerprint]. Empty when there are none.
+    /// This is their [fingerprint]. Empty when there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
-    /// The ids of these columns in the files, and of all that the windows before had.
+    /// These are the ids of these columns in the files, and of all that the windows before had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
-    /// Which folder of the table the parts lie in: 0 is the one it began with; each reload for a change of the columns began the next.
+    /// This says which folder of the table the parts lie in: 0 is the one it began with; each reload for a change of
+    /// the columns began the next.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
-    /// The form of the files.
+    /// This is the form of the files.
     pub format: Format,
     /// The table the rows are merged into, when they do not become files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
-    /// The objects, in slice order. Slices without rows have none, and those merged into a table.
+    /// These are the objects, in slice order. Slices without rows have none, and those merged into a table.
     pub parts: Vec<ManifestPart>,
-    /// The sum of the parts' rows, or of the rows merged.
+    /// This is the sum of the parts' rows, or of the rows merged.
     pub rows: u64,
-    /// The sum of the parts' bytes.
+    /// This is the sum of the parts' bytes.
     pub bytes: u64,
-    /// Rows of the window that the source held at commit beyond those copied: they were committed after the copy, and
-    /// are not in the parts. `None` when they could not be counted.
+    /// This counts the rows of the window that the source held at commit beyond those copied: they were committed after
+    /// the copy, and are not in the parts. `None` when they could not be counted.
     pub late_rows: Option<u64>,
-    /// The texts of these rows that could not be decoded, and hold U+FFFD in place of what is malformed.
+    /// These are the texts of these rows that could not be decoded, and hold U+FFFD in place of what is malformed.
     #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
     pub malformed_texts: MalformedTexts,
-    /// The stored watermark that a first load found: one that was in the store before this ledger began.
+    /// This is the stored watermark that a first load found: one that was in the store before this ledger began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Watermark>,
-    /// The window that was copied in place of this one, which ends where it starts.
+    /// This is the window that was copied in place of this one, which ends where it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<WindowName>,
-    /// What the window replaces, when it is a backfill.
+    /// This says what the window replaces, when it is a backfill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaces>,
-    /// The plan that it commits. While another one is in the window's folder, the manifest does not count.
+    /// This is the plan that it commits. While another one is in the window's folder, the manifest does not count.
     pub plan: PlanId,
     /// The run that committed the window.
     pub run_id: String,
-    /// When, RFC 3339.
+    /// This says when, in RFC 3339.
     pub committed_at: String,
 }
 
-/// One object of a window.
+/// This is one object of a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestPart {
-    /// The slice.
+    /// This is the slice.
     pub slice: SliceId,
-    /// The key in the bucket.
+    /// This is the key in the bucket.
     pub key: String,
-    /// Rows in the object.
+    /// This counts the rows in the object.
     pub rows: u64,
-    /// Size of the object.
+    /// This is the size of the object.
     pub bytes: u64,
-    /// The object's `ETag`.
+    /// This is the object's `ETag`.
     pub etag: String,
-    /// CRC-64/NVME of the whole object, base64, as S3 shows it.
+    /// This is the CRC-64/NVME of the whole object, base64, as S3 shows it.
     pub crc64nvme: String,
-    /// The texts in it that could not be decoded.
+    /// These are the texts in it that could not be decoded.
     #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
     pub malformed_texts: MalformedTexts,
 }
 
-/// What was copied of a window.
+/// This says what was copied of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopiedRows {
-    /// Into these objects.
+    /// Its rows are in these objects.
     Parts(Vec<ManifestPart>),
-    /// Into a table.
+    /// Its rows are in a table.
     Merged {
-        /// How many they are.
+        /// This says how many they are.
         rows: u64,
-        /// Their texts that could not be decoded.
+        /// These are their texts that could not be decoded.
         malformed_texts: MalformedTexts,
     },
 }
 
 impl Manifest {
-    /// The commit of a window whose rows are copied.
+    /// Returns the commit of a window whose rows are copied.
     #[must_use]
     pub fn committed(plan: &Plan, copied: CopiedRows, late_rows: Option<u64>, author: Author<'_>) -> Self {
         let (rows, malformed_texts, parts) = match copied {
@@ -143,7 +144,7 @@ impl Manifest {
         }
     }
 
-    /// The commit of a window in whose place `load` is copied: it has no rows and ends at `start`, where it starts.
+    /// Returns the commit of a window in whose place `load` is copied: it has no rows and ends at `start`, where it starts.
     #[must_use]
     pub fn superseded(plan: &Plan, start: &Watermark, load: &WindowName, author: Author<'_>) -> Self {
         Self {
@@ -156,7 +157,7 @@ impl Manifest {
         }
     }
 
-    /// The window after this one.
+    /// Returns the window after this one.
     #[must_use]
     pub fn next_window(&self) -> WindowName {
         let next = self.superseded_by.clone();
@@ -164,35 +165,35 @@ impl Manifest {
     }
 }
 
-/// `previous.json`: what the window that ends where this one begins looked like. Written before that window's manifest,
-/// from its plan alone, so everyone writes the same.
+/// This is `previous.json`: what the window that ends where this one begins looked like. Written before that window's
+/// manifest, from its plan alone, so everyone writes the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
-    /// [`VERSION`]
+    /// This is [`VERSION`].
     pub version: u32,
-    /// The window that ends here.
+    /// This is the window that ends here.
     pub window: WindowName,
-    /// The plan of that window.
+    /// This is the plan of that window.
     pub plan: PlanId,
-    /// Its columns.
+    /// These are its columns.
     pub columns: Vec<Column>,
-    /// Their fingerprint.
+    /// This is their fingerprint.
     pub schema: String,
-    /// The ids of these columns, and of all that the windows before had.
+    /// These are the ids of these columns, and of all that the windows before had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
-    /// The form of its files.
+    /// This is the form of its files.
     pub format: Format,
-    /// Where they lie in their folder.
+    /// This says where they lie in their folder.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
-    /// Which folder that is.
+    /// This says which folder that is.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
 }
 
 impl Previous {
-    /// A window in which nothing changed: it leaves what it found.
+    /// Returns a window in which nothing changed: it leaves what it found.
     #[must_use]
     pub fn passed_on(self, plan: Plan) -> Plan {
         Plan {
@@ -206,7 +207,7 @@ impl Previous {
         }
     }
 
-    /// What the window of `plan` leaves for the one after it.
+    /// Returns what the window of `plan` leaves for the one after it.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         Self {

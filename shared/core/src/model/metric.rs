@@ -2,32 +2,32 @@
 
 use crate::model::names::ObjectName;
 
-/// A measured value.
+/// This is a measured value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Rows of a committed window.
+    /// This counts the rows of a committed window.
     RowsCopied(u64),
-    /// Bytes of a committed window's objects.
+    /// This counts the bytes of a committed window's objects.
     BytesWritten(u64),
-    /// Objects of a committed window.
+    /// This counts the objects of a committed window.
     PartsWritten(u64),
-    /// Rows committed on the source after their window was copied.
+    /// This counts the rows committed on the source after their window was copied.
     LateRows(u64),
-    /// Windows of which nobody knows whether they have late rows.
+    /// This counts the windows of which nobody knows whether they have late rows.
     LateRowsUnknown(u64),
-    /// How far the committed watermark is behind the clock; time columns only.
+    /// This says how far the committed watermark is behind the clock; time columns only.
     WatermarkLagSeconds(u64),
-    /// Full loads of a tracked table whose version had expired.
+    /// This counts the full loads of a tracked table whose version had expired.
     Reinitializations(u64),
     /// Tables of a run that failed.
     TablesFailed(u64),
 }
 
-/// What was measured of a table or, without one, of a run.
+/// This says what was measured of a table or, without one, of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measurement {
-    /// The table.
+    /// This is the table.
     pub table: Option<ObjectName>,
-    /// What was measured.
+    /// This says what was measured.
     pub metrics: Vec<Metric>,
 }

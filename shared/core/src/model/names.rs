@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorCode};
 /// SQL Server's limit for a regular name (`sysname` is `nvarchar(128)`).
 const MAX_UTF16_UNITS: usize = 128;
 
-/// One identifier, for example a column, without any quoting.
+/// This is one identifier, for example a column, without any quoting.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Identifier(String);
@@ -36,7 +36,7 @@ impl Identifier {
         ))
     }
 
-    /// The name itself.
+    /// Returns the name itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -57,7 +57,7 @@ impl From<Identifier> for String {
     }
 }
 
-/// A two-part object name, `schema.object`. The schema is `dbo` when it is not given.
+/// This is a two-part object name, `schema.object`. The schema is `dbo` when it is not given.
 ///
 /// Its text form brackets a part only where it has to (`dbo.orders`, `dbo.[order lines]`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,13 +68,13 @@ pub struct ObjectName {
 }
 
 impl ObjectName {
-    /// The schema's name.
+    /// Returns the schema's name.
     #[must_use]
     pub fn schema(&self) -> &Identifier {
         &self.schema
     }
 
-    /// The object's name within the schema.
+    /// Returns the object's name within the schema.
     #[must_use]
     pub fn name(&self) -> &Identifier {
         &self.name
@@ -132,7 +132,7 @@ impl FromStr for ObjectName {
     }
 }
 
-/// The first part of a dotted name and what follows its dot.
+/// Returns the first part of a dotted name and what follows its dot.
 fn first_part(text: &str) -> Option<(String, Option<&str>)> {
     let Some(bracketed) = text.strip_prefix('[') else {
         let (part, after) = match text.split_once('.') {

@@ -17,107 +17,109 @@ use crate::model::types::Column;
 use crate::model::watermark::{Watermark, WatermarkKey};
 use crate::model::window::WindowName;
 
-/// The version of the documents' form that this code writes and reads.
+/// This is the version of the documents' form that this code writes and reads.
 pub const VERSION: u32 = 1;
 
-/// `plan.json`: everything that is needed to copy the slices of a window, by anyone.
+/// This is `plan.json`: everything that is needed to copy the slices of a window, by anyone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// [`VERSION`]
+    /// This is [`VERSION`].
     pub version: u32,
-    /// The source.
+    /// This is the source.
     pub table: ObjectName,
-    /// The name of the window.
+    /// This is the name of the window.
     pub window: WindowName,
-    /// How changes are found, as configured when the plan was frozen.
+    /// This says how changes are found, as configured when the plan was frozen.
     pub tracking: Tracking,
-    /// The lower bound, exclusive but for row versions; absent for a first load.
+    /// This is the lower bound, exclusive but for row versions; absent for a first load.
     pub old_watermark: Option<Watermark>,
-    /// The upper bound, inclusive but for row versions.
+    /// This is the upper bound, inclusive but for row versions.
     pub new_watermark: Watermark,
-    /// How long to wait between freezing the window and copying it.
+    /// This says how long to wait between freezing the window and copying it.
     pub settle_seconds: u32,
-    /// How the plan came about, and so which rows the window holds.
+    /// This says how the plan came about, and so which rows the window holds.
     pub content: Content,
-    /// The columns in their order in the files; none when nothing is copied and nothing was known of them.
+    /// These are the columns in their order in the files; none when nothing is copied and nothing was known of them.
     pub columns: Vec<Column>,
-    /// Their [fingerprint]. Empty when there are none.
+    /// This is their [fingerprint]. Empty when there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
-    /// The ids of these columns in the files, and of all that the windows before had.
+    /// These are the ids of these columns in the files, and of all that the windows before had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
-    /// Which folder of the table the files lie in: 0 is the one it began with, and each reload for a change of the columns begins
-    /// the next, so that the files of a folder are alike.
+    /// This says which folder of the table the files lie in: 0 is the one it began with, and each reload for a change
+    /// of the columns begins the next, so that the files of a folder are alike.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
-    /// The form of the files.
+    /// This is the form of the files.
     pub format: Format,
-    /// Which rows are copied, when not all are. It is only compared with that of an event ([`RunSettings`]).
+    /// This says which rows are copied, when not all are. It is only compared with that of an event ([`RunSettings`]).
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Predicate>,
-    /// Where the parts lie.
+    /// This says where the parts lie.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
-    /// Manifests for loaders that are written with the window.
+    /// These are manifests for loaders that are written with the window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loader_manifests: Vec<LoaderManifest>,
-    /// The slices by number; none when there is nothing to copy.
+    /// These are the slices by number; none when there is nothing to copy.
     pub slices: Vec<SliceBounds>,
-    /// The `TableName` of the table in the control table, when configured.
+    /// This is the `TableName` of the table in the control table, when configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
     /// The table the rows are merged into, when they do not become files. It is only compared with that of an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
-    /// What this window replaces, when it is a backfill: rows that windows before it hold already.
+    /// This says what this window replaces, when it is a backfill: rows that windows before it hold already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaces>,
     /// The run that froze the plan.
     pub run_id: String,
-    /// When, RFC 3339.
+    /// This says when, in RFC 3339.
     pub created_at: String,
 }
 
-/// What a backfill replaces: every row between its bounds that is in a file of an earlier window. It deletes none of them; who
-/// reads the files takes the backfill's rows in their place.
+/// This says what a backfill replaces: every row between its bounds that is in a file of an earlier window. It deletes
+/// none of them; who reads the files takes the backfill's rows in their place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replaces {
-    /// The column of the files that the bounds are of.
+    /// This is the column of the files that the bounds are of.
     pub column: String,
-    /// Which of the bounds belong to the interval.
+    /// This says which of the bounds belong to the interval.
     pub includes: Closed,
     /// The last window of the chain that held such rows when the backfill was frozen. Backfills before this one may hold some,
     /// too; windows of the chain after that one hold none that are replaced.
     pub through: WindowName,
 }
 
-/// How a plan came about.
+/// This says how a plan came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Content {
     /// The watermark column has grown: the rows between the bounds.
     Interval {
-        /// The watermark column, as the server spells it.
+        /// This is the watermark column, as the server spells it.
         column: Identifier,
-        /// Whether rows without a watermark are copied, too.
+        /// This says whether rows without a watermark are copied, too.
         with_nulls: bool,
-        /// The window that this one is copied in place of, as a full load: then it has every row up to its end, wherever it starts.
+        /// This is the window that this one is copied in place of, as a full load: then it has every row up to its end,
+        /// wherever it starts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         in_place_of: Option<WindowName>,
     },
     /// A tracked table is loaded in full: every row, at the version of the upper bound.
     Load {
-        /// Why.
+        /// This says why.
         because: LoadReason,
-        /// The version at which the table's tracking began, as the load found it. Absent when the login may not see it.
+        /// This is the version at which the table's tracking began, as the load found it. Absent when the login may not
+        /// see it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tracked_since: Option<Watermark>,
     },
     /// A tracked table has changed: its changes between the bounds.
     Changes {
-        /// The columns of its primary key.
+        /// These are the columns of its primary key.
         key_columns: Vec<String>,
     },
     /// Nothing of a tracked table has changed between the bounds, though its version moved on.
@@ -125,18 +127,18 @@ pub enum Content {
     /// The window cannot be copied: the version it starts at has expired, or its columns are not those of the files before it. Another
     /// one is copied in its place.
     Superseded {
-        /// That window, a full load.
+        /// This is that window, a full load.
         by: WindowName,
     },
 }
 
-/// Why a tracked table is loaded in full.
+/// This says why a tracked table is loaded in full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LoadReason {
     /// It never was.
     First {
-        /// The version that the watermark store held before this ledger began, if it held one.
+        /// This is the version that the watermark store held before this ledger began, if it held one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seed: Option<Watermark>,
     },
@@ -144,39 +146,40 @@ pub enum LoadReason {
     InPlaceOf(WindowName),
 }
 
-/// The bounds of a window.
+/// These are the bounds of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowBounds {
-    /// The name of the window.
+    /// This is the name of the window.
     pub window: WindowName,
-    /// The lower bound; absent for a first load.
+    /// This is the lower bound; absent for a first load.
     pub old: Option<Watermark>,
-    /// The upper bound.
+    /// This is the upper bound.
     pub new: Watermark,
 }
 
-/// Which plan a document was made for. A window that is given up or started over is frozen again under the same name, and what
-/// was made for the plan before holds no more.
+/// This says which plan a document was made for. A window that is given up or started over is frozen again under the
+/// same name, and what was made for the plan before holds no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanId {
     /// The run that froze the plan.
     pub run_id: String,
-    /// When, RFC 3339.
+    /// This says when, in RFC 3339.
     pub created_at: String,
 }
 
 /// The run that freezes a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Author<'a> {
-    /// Its name.
+    /// This is its name.
     pub run_id: &'a str,
-    /// When, RFC 3339.
+    /// This says when, in RFC 3339.
     pub created_at: &'a str,
 }
 
 impl Plan {
-    /// The plan of a window in which nothing is copied yet: columns and slices are [added](Self::copying), and the wait.
+    /// Makes the plan of a window in which nothing is copied yet: columns and slices are [added](Self::copying), and
+    /// the wait.
     #[must_use]
     pub fn new(spec: &TableSpec, bounds: WindowBounds, content: Content, author: Author<'_>) -> Self {
         let WindowBounds { window, old, new } = bounds;
@@ -206,7 +209,7 @@ impl Plan {
         }
     }
 
-    /// The same plan, in which `slices` of these columns are copied.
+    /// Returns the same plan, in which `slices` of these columns are copied.
     #[must_use]
     pub fn copying(self, columns: Vec<Column>, slices: Vec<SliceBounds>) -> Self {
         let mut field_ids = self.field_ids;
@@ -220,7 +223,8 @@ impl Plan {
         }
     }
 
-    /// The same plan, in which columns have the `field_ids` that they had in the window before it, and the files lie in this folder.
+    /// Returns the same plan, in which columns have the `field_ids` that they had in the window before it, and the
+    /// files lie in this folder.
     #[must_use]
     pub fn following(self, mut field_ids: FieldIds, generation: u32) -> Self {
         field_ids.extend(&self.columns);
@@ -231,7 +235,7 @@ impl Plan {
         }
     }
 
-    /// The same window, given up: it ends where it starts, and window `by` is copied in its place.
+    /// Returns the same window, given up: it ends where it starts, and window `by` is copied in its place.
     ///
     /// # Errors
     ///
@@ -253,7 +257,7 @@ impl Plan {
         })
     }
 
-    /// The day, in UTC, on which the plan was frozen. It stands in keys, so nothing but a day is one.
+    /// Returns the day, in UTC, on which the plan was frozen. It stands in keys, so nothing but a day is one.
     #[must_use]
     pub fn load_date(&self) -> &str {
         let is_day = |text: &&str| {
@@ -265,7 +269,7 @@ impl Plan {
         self.created_at.get(..10).filter(is_day).unwrap_or("unknown")
     }
 
-    /// Which plan this is.
+    /// Returns which plan this is.
     #[must_use]
     pub fn id(&self) -> PlanId {
         PlanId {
@@ -274,13 +278,13 @@ impl Plan {
         }
     }
 
-    /// The window at whose start this one starts: itself, or the one that it is copied in place of.
+    /// Returns the window at whose start this one starts: itself, or the one that it is copied in place of.
     #[must_use]
     pub fn begins(&self) -> &WindowName {
         self.supersedes().unwrap_or(&self.window)
     }
 
-    /// The row of the watermark store that is this table's.
+    /// Returns the row of the watermark store that is this table's.
     #[must_use]
     pub fn watermark_key(&self) -> WatermarkKey {
         WatermarkKey {
@@ -289,13 +293,13 @@ impl Plan {
         }
     }
 
-    /// Whether the window stands beside the chain of windows, and no watermark moves when it is committed.
+    /// Returns whether the window stands beside the chain of windows, and no watermark moves when it is committed.
     #[must_use]
     pub const fn is_backfill(&self) -> bool {
         self.replaces.is_some()
     }
 
-    /// The window that this one, a full load, is copied in place of.
+    /// Returns the window that this one, a full load, is copied in place of.
     #[must_use]
     pub const fn supersedes(&self) -> Option<&WindowName> {
         match &self.content {
@@ -311,7 +315,7 @@ impl Plan {
         }
     }
 
-    /// The version that the watermark store held before this window, a first load.
+    /// Returns the version that the watermark store held before this window, a first load.
     #[must_use]
     pub const fn seed(&self) -> Option<&Watermark> {
         match &self.content {
@@ -323,7 +327,7 @@ impl Plan {
         }
     }
 
-    /// All rows of the window; `None` when it has none. The condition comes from the event, never from the plan.
+    /// Returns all rows of the window; `None` when it has none. The condition comes from the event, never from the plan.
     #[must_use]
     pub fn rows<'a>(&'a self, settings: &'a RunSettings) -> Option<Rows<'a>> {
         let Self {
@@ -363,7 +367,7 @@ impl Plan {
         }
     }
 
-    /// The rows of a slice of the window.
+    /// Returns the rows of a slice of the window.
     #[must_use]
     pub fn slice_rows<'a>(&'a self, slice: &'a SliceBounds, settings: &'a RunSettings) -> Option<Rows<'a>> {
         Some(match (self.rows(settings)?, &slice.key) {
@@ -374,13 +378,13 @@ impl Plan {
     }
 }
 
-/// By reference, as serde asks.
+/// Returns whether it is the first. It takes a reference, as serde asks.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(super) const fn is_first(generation: &u32) -> bool {
     *generation == 0
 }
 
-/// A short name of a column list: equal lists, in the same order, have equal ones. The CRC-64/NVME, base64, of a line
+/// Returns a short name of a column list: equal lists, in the same order, have equal ones. The CRC-64/NVME, base64, of a line
 /// `name⇥type⇥null` or `name⇥type⇥not null` per column.
 #[must_use]
 pub fn fingerprint(columns: &[Column]) -> String {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorCode};
 /// Characters of a predicate at most.
 const MAX_CHARACTERS: usize = 4_000;
 
-/// One T-SQL search condition, which keeps being one when it stands in parentheses.
+/// This is one T-SQL search condition, which keeps being one when it stands in parentheses.
 ///
 /// It holds no statement end, comment, variable or parameter; its parentheses, quotes and brackets are closed, so it
 /// cannot end the parentheses that Tidemark puts around it. Whether it is a condition of this table, the server says.
@@ -35,7 +35,7 @@ impl Predicate {
         Ok(Self(text.trim().to_owned()))
     }
 
-    /// The condition in parentheses.
+    /// Returns the condition in parentheses.
     #[must_use]
     pub fn in_parentheses(&self) -> String {
         format!("({})", self.0)
@@ -75,7 +75,7 @@ fn skip_quoted(opening: char, rest: &mut Peekable<Chars<'_>>) -> Result<(), Stri
     Err(format!("a {opening} is not closed"))
 }
 
-/// What is wrong with `text`.
+/// Returns what is wrong with `text`.
 fn check(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("it is empty".into());

@@ -13,80 +13,80 @@ use crate::model::slice::SliceBounds;
 use crate::model::slice_id::SliceId;
 use crate::model::window::WindowName;
 
-/// How long an upload may wait for the commit of its window. A bucket's lifecycle rule removes it after seven days at the earliest.
-/// One day is left for the commit itself and for clocks that differ.
+/// This says how long an upload may wait for the commit of its window. A bucket's lifecycle rule removes it after seven
+/// days at the earliest. One day is left for the commit itself and for clocks that differ.
 const UPLOAD_WAITS: Duration = Duration::from_secs(6 * 24 * 3600);
 
-/// `record-00000.json`: what is decided of a slice.
+/// This is `record-00000.json`: what is decided of a slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// [`VERSION`]
+    /// This is [`VERSION`].
     pub version: u32,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The slice.
+    /// This is the slice.
     pub slice: SliceId,
-    /// 0, or one more for each earlier decision that does not count any more.
+    /// This is 0, or one more for each earlier decision that does not count any more.
     pub attempt: u32,
     /// The plan it was made for: under another one it does not count.
     pub plan: PlanId,
-    /// The decision.
+    /// This is the decision.
     #[serde(flatten)]
     pub decision: Decision,
-    /// The texts of its rows that could not be decoded.
+    /// These are the texts of its rows that could not be decoded.
     #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
     pub malformed_texts: MalformedTexts,
     /// The run that decided.
     pub run_id: String,
 }
 
-/// What is decided of a slice.
+/// This says what is decided of a slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Decision {
     /// Its rows are in an upload that is not yet completed.
     Uploaded {
-        /// The rows that were read, encoded and uploaded. At least one.
+        /// These are the rows that were read, encoded and uploaded. At least one.
         rows: u64,
-        /// When the invocation that copied them began. Its upload was begun after that.
+        /// This says when the invocation that copied them began. Its upload was begun after that.
         begun_at: Moment,
-        /// The upload.
+        /// This is the upload.
         upload: UploadedObject,
     },
     /// Its rows are merged into a table.
     Merged {
-        /// The rows that were read. At least one.
+        /// These are the rows that were read. At least one.
         rows: u64,
     },
     /// It has no rows: no empty object is ever written.
     Empty,
     /// Other slices are copied in its place, and together they are its rows.
     Split {
-        /// Those slices in order; at least two.
+        /// They are those slices in order; at least two.
         slices: Vec<SliceBounds>,
     },
     /// It is never copied, because another window is copied in place of its own.
     Superseded {
-        /// That window.
+        /// This is that window.
         by: WindowName,
     },
 }
 
-/// The place of a decision: which attempt at which slice of which window.
+/// This is the place of a decision: which attempt at which slice of which window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The slice.
+    /// This is the slice.
     pub slice: SliceId,
-    /// 0, or one more for each earlier decision that does not count any more.
+    /// This is 0, or one more for each earlier decision that does not count any more.
     pub number: u32,
     /// The plan it is an attempt at.
     pub plan: PlanId,
 }
 
 impl Record {
-    /// The record of a decision.
+    /// Makes the record of a decision.
     #[must_use]
     pub fn new(attempt: Attempt, decision: Decision, run_id: String) -> Self {
         let Attempt {
@@ -107,7 +107,7 @@ impl Record {
         }
     }
 
-    /// The same with the texts that could not be decoded.
+    /// Returns the same with the texts that could not be decoded.
     #[must_use]
     pub fn with_malformed_texts(self, malformed_texts: MalformedTexts) -> Self {
         Self {
@@ -116,7 +116,7 @@ impl Record {
         }
     }
 
-    /// The rows that were copied.
+    /// Returns the rows that were copied.
     #[must_use]
     pub const fn rows(&self) -> u64 {
         match self.decision {
@@ -125,7 +125,7 @@ impl Record {
         }
     }
 
-    /// What was copied for it, as a budget counts it.
+    /// Returns what was copied for it, as a budget counts it.
     #[must_use]
     pub fn spent(&self) -> Spent {
         Spent {
@@ -134,7 +134,7 @@ impl Record {
         }
     }
 
-    /// The upload, if there is one.
+    /// Returns the upload, if there is one.
     #[must_use]
     pub const fn upload(&self) -> Option<&UploadedObject> {
         match &self.decision {
@@ -143,13 +143,13 @@ impl Record {
         }
     }
 
-    /// Whether the bucket may have removed the upload of this record by `now`, because its window took so long.
+    /// Returns whether the bucket may have removed the upload of this record by `now`, because its window took so long.
     #[must_use]
     pub fn may_be_gone(&self, now: OffsetDateTime) -> bool {
         matches!(&self.decision, Decision::Uploaded { begun_at, .. } if now - begun_at.0 > UPLOAD_WAITS)
     }
 
-    /// The slices that are copied in place of this one; none when it was not split.
+    /// Returns the slices that are copied in place of this one; none when it was not split.
     pub fn sub_slices(&self) -> impl Iterator<Item = SubSlice> {
         let split = match &self.decision {
             Decision::Split { slices } => slices.as_slice(),
@@ -164,39 +164,39 @@ impl Record {
     }
 }
 
-/// A slice that is copied in place of another, as one of several.
+/// This is a slice that is copied in place of another, as one of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubSlice {
-    /// Which it is.
+    /// This says which it is.
     pub id: SliceId,
-    /// What it selects.
+    /// This says what it selects.
     pub bounds: SliceBounds,
 }
 
-/// One uploaded piece of a multipart upload.
+/// This is one uploaded piece of a multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadedPiece {
-    /// 1, 2, ….
+    /// This is 1, 2, ….
     pub number: u32,
-    /// The piece's `ETag`.
+    /// This is the piece's `ETag`.
     pub etag: String,
-    /// CRC-64/NVME of the piece, base64.
+    /// This is the CRC-64/NVME of the piece, base64.
     pub crc64nvme: String,
 }
 
-/// A finished upload that only has to be completed to become an object.
+/// This is a finished upload that only has to be completed to become an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadedObject {
-    /// The key of the object to be.
+    /// This is the key of the object to be.
     pub key: String,
-    /// The store's id of the upload.
+    /// This is the store's id of the upload.
     pub upload_id: String,
     /// See [`Upload::token`](crate::ports::objects::Upload::token).
     pub token: String,
-    /// The pieces in order.
+    /// These are the pieces in order.
     pub pieces: Vec<UploadedPiece>,
-    /// Size of the object.
+    /// This is the size of the object.
     pub bytes: u64,
-    /// CRC-64/NVME of the whole object, base64.
+    /// This is the CRC-64/NVME of the whole object, base64.
     pub crc64nvme: String,
 }

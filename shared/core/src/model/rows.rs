@@ -7,68 +7,68 @@ use crate::model::predicate::Predicate;
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::watermark::Watermark;
 
-/// Rows of one table of the source.
+/// These are rows of one table of the source.
 #[derive(Debug, Clone, Copy)]
 pub enum Rows<'a> {
-    /// Those whose watermark is in an interval.
+    /// They are those whose watermark is in an interval.
     Interval(Interval<'a>),
-    /// Those of a tracked table, as if they had been inserted at a version.
+    /// They are those of a tracked table, as if they had been inserted at a version.
     Load(Load<'a>),
-    /// Those of a tracked table that changed.
+    /// They are those of a tracked table that changed.
     Changes(Changes<'a>),
 }
 
-/// The interval (old, new] of a watermark column; of row versions [old, new).
+/// This is the interval (old, new] of a watermark column; of row versions [old, new).
 #[derive(Debug, Clone, Copy)]
 pub struct Interval<'a> {
-    /// The table.
+    /// This is the table.
     pub table: &'a ObjectName,
-    /// The watermark column, as the server spells it.
+    /// This is the watermark column, as the server spells it.
     pub column: &'a Identifier,
-    /// The lower bound; without one, everything up to `new`.
+    /// This is the lower bound; without one, everything up to `new`.
     pub old: Option<&'a Watermark>,
-    /// The upper bound. Its type is the column's.
+    /// This is the upper bound. Its type is the column's.
     pub new: &'a Watermark,
-    /// Which of its bounds belong to it beside the one that always does.
+    /// This says which of its bounds belong to it beside the one that always does.
     pub closed: Closed,
-    /// Whether rows without a watermark belong to it.
+    /// This says whether rows without a watermark belong to it.
     pub with_nulls: bool,
     /// The range of a key it is limited to, if it is.
     pub key: Option<&'a KeyBounds>,
-    /// Which of its rows are copied.
+    /// This says which of its rows are copied.
     pub filter: Option<&'a Predicate>,
 }
 
-/// Which bounds of an interval belong to it though they would not: both are open where windows follow one another, and closed
-/// where one stands for itself.
+/// This says which bounds of an interval belong to it though they would not: both are open where windows follow one
+/// another, and closed where one stands for itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Closed {
-    /// The lower bound; that of row versions always does.
+    /// This is the lower bound; that of row versions always does.
     pub old_watermark: bool,
-    /// The upper bound; that of all but row versions always does.
+    /// This is the upper bound; that of all but row versions always does.
     pub new_watermark: bool,
 }
 
-/// The rows of a table, or of a range of its key, at a version that was read before them.
+/// These are the rows of a table, or of a range of its key, at a version that was read before them.
 #[derive(Debug, Clone, Copy)]
 pub struct Load<'a> {
-    /// The table.
+    /// This is the table.
     pub table: &'a ObjectName,
-    /// The version that every row gets.
+    /// This is the version that every row gets.
     pub version: &'a Watermark,
     /// The range of a key it is limited to, if it is.
     pub key: Option<&'a KeyBounds>,
 }
 
-/// The rows of a table that changed in the window (old, new] of versions.
+/// These are the rows of a table that changed in the window (old, new] of versions.
 #[derive(Debug, Clone, Copy)]
 pub struct Changes<'a> {
-    /// The table.
+    /// This is the table.
     pub table: &'a ObjectName,
-    /// The columns of its primary key, of which there is at least one.
+    /// These are the columns of its primary key, of which there is at least one.
     pub key_columns: &'a [String],
-    /// The version since which changes are asked for.
+    /// This is the version since which changes are asked for.
     pub old: &'a Watermark,
     /// The last version that belongs to the window.
     pub new: &'a Watermark,
@@ -77,7 +77,7 @@ pub struct Changes<'a> {
 }
 
 impl<'a> Interval<'a> {
-    /// The part of the interval that a slice is.
+    /// Returns the part of the interval that a slice is.
     #[must_use]
     pub fn slice(self, slice: &'a SliceBounds) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl<'a> Interval<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The table.
+    /// Returns the table.
     #[must_use]
     pub const fn table(&self) -> &'a ObjectName {
         match self {
@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The same, limited to this range of a key instead.
+    /// Returns the same, limited to this range of a key instead.
     #[must_use]
     pub const fn within(self, key: &'a KeyBounds) -> Self {
         let key = Some(key);

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// How the connection to a server is encrypted, and whose certificate is accepted.
+/// This says how the connection to a server is encrypted, and whose certificate is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tls {
@@ -15,7 +15,7 @@ pub enum Tls {
 }
 
 impl Tls {
-    /// Every choice, by its name.
+    /// This is every choice, by its name.
     pub const ALL: [(&'static str, Self); 3] = [
         ("verify", Self::Verify),
         ("strict", Self::Strict),
@@ -23,30 +23,30 @@ impl Tls {
     ];
 }
 
-/// A server: the secret with its address and credentials, and what fills the gaps of that secret. What the secret says goes
-/// before everything here.
+/// This is a server: the secret with its address and credentials, and what fills the gaps of that secret. What the
+/// secret says goes before everything here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ServerSettings {
-    /// The name (or ARN) of a secret of the form that RDS gives them.
+    /// This is the name (or ARN) of a secret of the form that RDS gives them.
     pub secret: String,
-    /// The host, for a secret without one.
+    /// This is the host, for a secret without one.
     pub host: Option<String>,
-    /// The port, for a secret without one.
+    /// This is the port, for a secret without one.
     pub port: Option<u16>,
-    /// The database, for a secret without one.
+    /// This is the database, for a secret without one.
     pub database: Option<String>,
-    /// How the connection is encrypted, for a secret that does not say it.
+    /// This says how the connection is encrypted, for a secret that does not say it.
     pub tls: Option<Tls>,
-    /// Whether the server is only read from, for a secret that does not say it: a replica may answer then.
+    /// This says whether the server is only read from, for a secret that does not say it: a replica may answer then.
     pub read_intent: bool,
-    /// Whether the server is written to. It is then never asked for a replica, whatever the secret says.
+    /// This says whether the server is written to. It is then never asked for a replica, whatever the secret says.
     pub is_written: bool,
-    /// How the variables that fill the gaps begin (`SOURCE`), for messages about what is missing.
+    /// This says how the variables that fill the gaps begin (`SOURCE`), for messages about what is missing.
     pub variables: &'static str,
 }
 
 impl ServerSettings {
-    /// A server of which everything stands in the secret with this name.
+    /// Returns a server of which everything stands in the secret with this name.
     #[must_use]
     pub fn of_secret(name: impl Into<String>) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl ServerSettings {
         }
     }
 
-    /// The same server with another choice for secrets that do not say how the connection is encrypted.
+    /// Returns the same server with another choice for secrets that do not say how the connection is encrypted.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(tls), ..self }

@@ -5,30 +5,30 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::names::{Identifier, ObjectName};
 
-/// The sink of a table, as users write it and as a plan freezes it. Without one, rows become files in the bucket.
+/// This is the sink of a table, as users write it and as a plan freezes it. Without one, rows become files in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum SinkSpec {
-    /// A table of a SQL Server database.
+    /// This is a table of a SQL Server database.
     SqlServer(SqlServerSink),
 }
 
-/// A table of a SQL Server database that rows are merged into by their keys.
+/// This is a table of a SQL Server database that rows are merged into by their keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlServerSink {
-    /// The ARN (or name) of the Secrets Manager secret of the database, of the RDS shape.
+    /// This is the ARN (or name) of the Secrets Manager secret of the database, of the RDS shape.
     pub secret_arn: String,
-    /// The table; named as the source when absent.
+    /// This is the table; named as the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<ObjectName>,
-    /// The columns by which a row is found again; the table's primary key when absent.
+    /// These are the columns by which a row is found again; the table's primary key when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Identifier>,
-    /// A procedure that does the merge, called with one table-valued parameter. Needs `table_type`.
+    /// This is a procedure that does the merge, called with one table-valued parameter. Needs `table_type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub procedure: Option<ObjectName>,
-    /// The table type of the procedure's parameter.
+    /// This is the table type of the procedure's parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_type: Option<ObjectName>,
 }
@@ -54,7 +54,7 @@ impl SinkSpec {
 }
 
 impl SqlServerSink {
-    /// The table that the rows of `source` go to.
+    /// Returns the table that the rows of `source` go to.
     #[must_use]
     pub fn table<'a>(&'a self, source: &'a ObjectName) -> &'a ObjectName {
         self.table.as_ref().unwrap_or(source)

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorCode};
 
-/// A slice by its number in the plan, or, when that slice was split, by the numbers that lead to one of the slices it was
-/// split into: `3`, `3.0`, `3.0.2`.
+/// This is a slice by its number in the plan, or, when that slice was split, by the numbers that lead to one of the
+/// slices it was split into: `3`, `3.0`, `3.0.2`.
 ///
 /// In JSON a slice of the plan is a number, any other a text. The order is that of the rows' ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,29 +19,29 @@ pub struct SliceId {
 }
 
 impl SliceId {
-    /// Numbers of a slice at most: it is split until it is a 32,768th of what was planned.
+    /// This counts the numbers of a slice at most: it is split until it is a 32,768th of what was planned.
     pub const MAX_DEPTH: usize = 6;
 
-    /// The slice of the plan with this number.
+    /// Makes the slice of the plan with this number.
     #[must_use]
     pub const fn planned(number: u32) -> Self {
         let within = Vec::new();
         Self { number, within }
     }
 
-    /// The number, in the plan, of the slice that this one is or is a part of.
+    /// Returns the number, in the plan, of the slice that this one is or is a part of.
     #[must_use]
     pub const fn number(&self) -> u32 {
         self.number
     }
 
-    /// The numbers that lead from that slice to this one; none when it was not split.
+    /// Returns the numbers that lead from that slice to this one; none when it was not split.
     #[must_use]
     pub fn within(&self) -> &[u32] {
         &self.within
     }
 
-    /// The slice of this number that this one is split into; `None` when it is as deep as can be.
+    /// Returns the slice of this number that this one is split into; `None` when it is as deep as can be.
     #[must_use]
     pub fn sub_slice(&self, number: u32) -> Option<Self> {
         let mut id = self.clone();
@@ -49,7 +49,7 @@ impl SliceId {
         (id.within.len() < Self::MAX_DEPTH).then_some(id)
     }
 
-    /// `00003.00000`, as it stands in keys.
+    /// Returns `00003.00000`, as it stands in keys.
     pub(crate) fn key_segment(&self) -> String {
         let numbers: Vec<_> = self.numbers().map(|number| format!("{number:05}")).collect();
         numbers.join(".")

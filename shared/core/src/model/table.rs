@@ -21,95 +21,97 @@ const MAX_SETTLE_SECONDS: u32 = 86_400;
 /// The wait when none is configured.
 const SETTLE_SECONDS: u32 = 30;
 
-/// One source and how it is copied. Unknown fields are refused.
+/// This is one source and how it is copied. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableSpec {
-    /// The source table or view.
+    /// This is the source table or view.
     pub table: ObjectName,
-    /// How changes are found.
+    /// This says how changes are found.
     pub tracking: Tracking,
-    /// The columns to copy, in this order; all of them, in the table's order, when absent.
+    /// These are the columns to copy, in this order; all of them, in the table's order, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<Identifier>>,
-    /// Columns not to copy, when `columns` is absent.
+    /// These are columns not to copy, when `columns` is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<Identifier>,
-    /// The rows to copy; all of them when absent.
+    /// These are the rows to copy; all of them when absent.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<Predicate>,
-    /// What becomes of the table when its columns are not those of its last window. When absent, new columns, types that
-    /// files hold in the same form and columns that may be NULL now are taken, and anything else fails. So does another form of the
-    /// files, or another layout.
+    /// This says what becomes of the table when its columns are not those of its last window. When absent, new columns,
+    /// types that files hold in the same form and columns that may be NULL now are taken, and anything else fails. So
+    /// does another form of the files, or another layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_schema_change: Option<OnSchemaChange>,
-    /// Rows of a slice, and so of a file, at most but for ties; as many as take 1 GiB on the server when absent.
+    /// These are rows of a slice, and so of a file, at most but for ties; as many as take 1 GiB on the server when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice_rows: Option<NonZeroU64>,
-    /// The form of the files.
+    /// This is the form of the files.
     #[serde(default)]
     pub format: Format,
-    /// How Parquet files hold fractions of a second.
+    /// This says how Parquet files hold fractions of a second.
     #[serde(default)]
     pub timestamps: Timestamps,
-    /// Which form in Parquet a type has that has two.
+    /// This says which form in Parquet a type has that has two.
     #[serde(default, skip_serializing_if = "FileTypes::is_default")]
     pub types: FileTypes,
-    /// The same for single columns.
+    /// This is the same for single columns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub column_types: BTreeMap<Identifier, FileTypes>,
-    /// Columns whose values nobody is to read, and what is left of these.
+    /// These are columns whose values nobody is to read, and what is left of these.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mask: BTreeMap<Identifier, Mask>,
-    /// Whether columns are added that say which window a row is of, when that was, and how the row came to be in it.
+    /// This says whether columns are added that say which window a row is of, when that was, and how the row came to be
+    /// in it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub audit: bool,
-    /// What becomes of columns that hold values of several types.
+    /// This says what becomes of columns that hold values of several types.
     #[serde(default, skip_serializing_if = "VariantColumns::is_default")]
     pub variant_columns: VariantColumns,
-    /// What becomes of columns that the login reads masked.
+    /// This says what becomes of columns that the login reads masked.
     #[serde(default, skip_serializing_if = "MaskedColumns::is_default")]
     pub masked_columns: MaskedColumns,
-    /// Where the parts lie under the table's prefix.
+    /// This says where the parts lie under the table's prefix.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
-    /// Manifests for the loaders of other systems that are written with each window.
+    /// These are manifests for the loaders of other systems that are written with each window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loader_manifests: Vec<LoaderManifest>,
-    /// The table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
+    /// This is the table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
-    /// Where the rows go, when not into files in the bucket.
+    /// This says where the rows go, when not into files in the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
 }
 
-/// By reference, as serde asks.
+/// Returns whether it is false. It takes a reference, as serde asks.
 const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// Where the parts of a table lie under its folder.
+/// This says where the parts of a table lie under its folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
-    /// `tidemark_window={from}/part-00000.parquet`
+    /// This is `tidemark_window={from}/part-00000.parquet`
     #[default]
     Window,
-    /// `tidemark_load_date={day}/tidemark_window={from}/part-00000.parquet`: a partition for query engines by the day, in UTC,
-    /// on which the window was frozen.
+    /// This is `tidemark_load_date={day}/tidemark_window={from}/part-00000.parquet`: a partition for query engines by
+    /// the day, in UTC, on which the window was frozen.
     LoadDate,
 }
 
 impl Layout {
-    /// Whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. By reference, as serde asks.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What becomes of columns with dynamic data masking, when the login lacks the right to see their values (`UNMASK`).
+/// This says what becomes of columns with dynamic data masking, when the login lacks the right to see their values
+/// (`UNMASK`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaskedColumns {
@@ -121,14 +123,14 @@ pub enum MaskedColumns {
 }
 
 impl MaskedColumns {
-    /// Whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. By reference, as serde asks.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What becomes of a table whose columns are not those of its last window.
+/// This says what becomes of a table whose columns are not those of its last window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnSchemaChange {
@@ -140,53 +142,54 @@ pub enum OnSchemaChange {
     Reload,
 }
 
-/// Settings of a table that name what is run or opened for it: a condition of the user's and a database to merge into.
+/// These are settings of a table that name what is run or opened for it: a condition of the user's and a database to
+/// merge into.
 ///
 /// They come with every event, although the plan has them, too: the plan lies in a bucket, and nothing that is read from
 /// there is executed. A plan that does not agree with them is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSettings {
-    /// The rows to copy; all of them when absent.
+    /// These are the rows to copy; all of them when absent.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<Predicate>,
-    /// Where the rows go, when not into files in the bucket.
+    /// This says where the rows go, when not into files in the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
 }
 
 impl RunSettings {
-    /// Whether nothing is set. By reference, as serde asks.
+    /// Returns whether nothing is set. By reference, as serde asks.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// How the changes of a table are found.
+/// This says how the changes of a table are found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Tracking {
-    /// By a column that grows with every insert and update.
+    /// They are found by a column that grows with every insert and update.
     Watermark(WatermarkTracking),
     /// By SQL Server's change tracking: inserts, updates and deletes.
     ChangeTracking(ChangeTracking),
 }
 
-/// The settings of watermark tracking.
+/// These are the settings of watermark tracking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WatermarkTracking {
-    /// The watermark column.
+    /// This is the watermark column.
     pub column: Identifier,
-    /// How long the state machine waits between freezing a window and copying it, so that transactions open at
+    /// This says how long the state machine waits between freezing a window and copying it, so that transactions open at
     /// freezing time can commit. 30 s when absent, and none for a rowversion, which needs no wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_seconds: Option<u32>,
     /// The clock the writers of a time column use.
     #[serde(default)]
     pub clock: Clock,
-    /// What becomes of rows whose watermark is NULL.
+    /// This says what becomes of rows whose watermark is NULL.
     #[serde(default)]
     pub null_watermark: NullWatermark,
 }
@@ -203,14 +206,14 @@ impl WatermarkTracking {
     }
 }
 
-/// The server clock that bounds a time column from above.
+/// This is the server clock that bounds a time column from above.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
-    /// `SYSUTCDATETIME()`
+    /// This is `SYSUTCDATETIME()`
     #[default]
     Utc,
-    /// `SYSDATETIME()`
+    /// This is `SYSDATETIME()`
     Local,
 }
 
@@ -229,7 +232,7 @@ pub enum NullWatermark {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeTracking {
-    /// What becomes of a table whose stored version SQL Server no longer has all changes since.
+    /// This says what becomes of a table whose stored version SQL Server no longer has all changes since.
     #[serde(default)]
     pub on_expired: OnExpired,
 }
@@ -247,7 +250,7 @@ pub enum OnExpired {
 }
 
 impl TableSpec {
-    /// The settings that travel with the table's events.
+    /// Returns the settings that travel with the table's events.
     #[must_use]
     pub fn run_settings(&self) -> RunSettings {
         RunSettings {
@@ -256,7 +259,7 @@ impl TableSpec {
         }
     }
 
-    /// How the adapter of the source is to hold the values.
+    /// Returns how the adapter of the source is to hold the values.
     #[must_use]
     pub const fn wanted_forms(&self) -> WantedForms {
         let (variants, timestamps) = (self.variant_columns, self.timestamps);
@@ -266,7 +269,7 @@ impl TableSpec {
         }
     }
 
-    /// The row of the watermark store that is this table's.
+    /// Returns the row of the watermark store that is this table's.
     #[must_use]
     pub fn watermark_key(&self) -> WatermarkKey {
         WatermarkKey {

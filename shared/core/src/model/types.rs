@@ -8,10 +8,10 @@ use crate::error::{Error, ErrorCode};
 use crate::model::format::Timestamps;
 use crate::model::values::Values;
 
-/// Bytes of a type's name at most: two names of 128 characters of four bytes, a dot and a length.
+/// This counts the bytes of a type's name at most: two names of 128 characters of four bytes, a dot and a length.
 const MAX_NAME_BYTES: usize = 1_100;
 
-/// A column type as its server declares it, for example `datetime2(7)`.
+/// This is a column type as its server declares it, for example `datetime2(7)`.
 ///
 /// It is compared and carried and never taken apart: what it means, the server's adapter knows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl TypeName {
         Ok(Self(name))
     }
 
-    /// The name itself.
+    /// Returns the name itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -60,74 +60,75 @@ impl fmt::Display for TypeName {
     }
 }
 
-/// How the values of a column are held in memory, and so what an encoder has to write.
+/// This says how the values of a column are held in memory, and so what an encoder has to write.
 ///
 /// The adapter of the source decides it once, when the window is planned; the plan freezes it. Units: a tick is 100 ns; days
 /// and ticks of points in time count from 0001-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// True or false.
+    /// This is true or false.
     Bool,
-    /// A signed integer that fits 16 bits. It is held and written as one of 32 bits, which readers need no annotation for.
+    /// This is a signed integer that fits 16 bits. It is held and written as one of 32 bits, which readers need no
+    /// annotation for.
     Int16,
-    /// A signed integer of 32 bits.
+    /// This is a signed integer of 32 bits.
     Int32,
-    /// A signed integer of 64 bits.
+    /// This is a signed integer of 64 bits.
     Int64,
-    /// A binary floating-point number of 32 bits.
+    /// This is a binary floating-point number of 32 bits.
     Float32,
-    /// A binary floating-point number of 64 bits.
+    /// This is a binary floating-point number of 64 bits.
     Float64,
-    /// An exact number.
+    /// This is an exact number.
     Decimal {
-        /// Digits in all, 1 to 38.
+        /// This counts the digits in all, 1 to 38.
         precision: u8,
-        /// Digits after the point.
+        /// This counts the digits after the point.
         scale: u8,
     },
-    /// Text in UTF-8.
+    /// This is text in UTF-8.
     Text,
-    /// Bytes.
+    /// These are bytes.
     Binary,
-    /// Eight bytes that are a version of their row; text formats write them as a number in hexadecimal.
+    /// These are eight bytes that are a version of their row; text formats write them as a number in hexadecimal.
     RowVersion,
-    /// Sixteen bytes in the order of the text form (RFC 9562).
+    /// These are sixteen bytes in the order of the text form (RFC 9562).
     Uuid,
-    /// A day, counted from 1970-01-01.
+    /// This is a day, counted from 1970-01-01.
     Date,
-    /// A time of day in the unit.
+    /// This is a time of day in the unit.
     Time(Fraction),
-    /// A point in time without a zone, in the unit since 1970-01-01.
+    /// This is a point in time without a zone, in the unit since 1970-01-01.
     Timestamp(Fraction),
-    /// A point in time in UTC, in the unit since 1970-01-01.
+    /// This is a point in time in UTC, in the unit since 1970-01-01.
     Instant(Fraction),
-    /// Text: the ISO 8601 form of a time or a point in time with these digits of the second's fraction.
+    /// This is text: the ISO 8601 form of a time or a point in time with these digits of the second's fraction.
     Iso(Digits),
-    /// A time of day in ticks.
+    /// This is a time of day in ticks.
     TimeTicks(Digits),
-    /// A point in time without a zone in ticks.
+    /// This is a point in time without a zone in ticks.
     Ticks(Digits),
-    /// Ten bytes: ticks in UTC, then the offset in minutes, both little-endian.
+    /// These are ten bytes: ticks in UTC, then the offset in minutes, both little-endian.
     TicksAndOffset(Digits),
 }
 
-/// Digits of a second's fraction, 0 to 7.
+/// This counts the digits of a second's fraction, 0 to 7.
 pub type Digits = u8;
 
-/// The unit of a time in a typed file.
+/// This is the unit of a time in a typed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fraction {
-    /// 10⁻⁶ s
+    /// This is 10⁻⁶ s.
     #[serde(rename = "us")]
     Micros,
-    /// 10⁻⁹ s
+    /// This is 10⁻⁹ s.
     #[serde(rename = "ns")]
     Nanos,
 }
 
-/// What becomes of columns whose values each have a type of their own.
+/// This says what becomes of columns whose values each have a type of their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VariantColumns {
@@ -139,49 +140,49 @@ pub enum VariantColumns {
 }
 
 impl VariantColumns {
-    /// Whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. By reference, as serde asks.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// How the adapter of the source is to hold the values of a table.
+/// This says how the adapter of the source is to hold the values of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedForms {
-    /// For files that have types of their own, like Parquet: points in time in their unit, or as text, and every type in the
+    /// This is for files that have types of their own, like Parquet: points in time in their unit, or as text, and every type in the
     /// form that most readers open.
     Typed {
-        /// How fractions of a second are held.
+        /// This says how fractions of a second are held.
         timestamps: Timestamps,
-        /// What becomes of columns that hold values of several types.
+        /// This says what becomes of columns that hold values of several types.
         variants: VariantColumns,
     },
-    /// For text, or another database: every digit of a point in time, in ticks.
+    /// This is for text, or another database: every digit of a point in time, in ticks.
     Exact {
-        /// What becomes of columns that hold values of several types.
+        /// This says what becomes of columns that hold values of several types.
         variants: VariantColumns,
     },
 }
 
-/// A column of a plan: what it is called, what its server declares, and how it is held.
+/// This is a column of a plan: what it is called, what its server declares, and how it is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// The name as the server spells it.
+    /// This is the name as the server spells it.
     pub name: String,
-    /// The declared type.
+    /// This is the declared type.
     pub sql_type: TypeName,
-    /// How its values are held.
+    /// This says how its values are held.
     pub form: Form,
-    /// Whether NULL is allowed.
+    /// This says whether NULL is allowed.
     pub nullable: bool,
-    /// What its values are, when they are not those of the source.
+    /// This says what its values are, when they are not those of the source.
     #[serde(default, skip_serializing_if = "Values::is_of_source")]
     pub values: Values,
 }
 
-/// The columns that are read from the source: all before those of an audit.
+/// Returns the columns that are read from the source: all before those of an audit.
 #[must_use]
 pub fn of_source(columns: &[Column]) -> &[Column] {
     let is_audit = |column: &Column| matches!(column.values, Values::Audit(_));

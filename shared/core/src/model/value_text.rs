@@ -2,22 +2,22 @@
 //!
 //! Days count from 0001-01-01, ticks are 100 ns: the units of SQL Server's own types.
 
-/// Ticks in a day.
+/// This counts ticks in a day.
 pub const DAY_TICKS: i64 = 86_400 * SECOND_TICKS;
-/// Ticks in a second.
+/// This counts ticks in a second.
 pub const SECOND_TICKS: i64 = 10_000_000;
-/// Days from 0001-01-01 to 1970-01-01.
+/// This counts days from 0001-01-01 to 1970-01-01.
 pub const UNIX_EPOCH_DAYS: i64 = 719_162;
 
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
-/// What stands between date and time.
+/// This says what stands between date and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// `2017-09-01 00:56:00.000`, `…+02:00`: as SQL Server shows it, but without a blank before the offset, which not every
-    /// reader takes.
+    /// This is `2017-09-01 00:56:00.000`, `…+02:00`: as SQL Server shows it, but without a blank before the offset,
+    /// which not every reader takes.
     Sql,
-    /// `2017-09-01T00:56:00.000`, `…+02:00`: ISO 8601.
+    /// This is `2017-09-01T00:56:00.000`, `…+02:00`: ISO 8601.
     Iso,
 }
 
@@ -35,7 +35,7 @@ fn two_digits(out: &mut Vec<u8>, value: i64) {
     out.push(b'0' + value % 10);
 }
 
-/// The year, month and day of a day number (Howard Hinnant's `civil_from_days`).
+/// Returns the year, month and day of a day number (Howard Hinnant's `civil_from_days`).
 fn civil(days: i64) -> (i64, i64, i64) {
     // Days since 0000-03-01, the first day of a 400-year era.
     let days = days + 306;
@@ -54,7 +54,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-/// `2017-09-01`
+/// Appends a day: `2017-09-01`.
 pub fn date(out: &mut Vec<u8>, days: i64) {
     let (year, month, day) = civil(days);
     padded(out, year.unsigned_abs(), 4);
@@ -64,7 +64,7 @@ pub fn date(out: &mut Vec<u8>, days: i64) {
     two_digits(out, day);
 }
 
-/// `00:56:00.0000000` with `digits` (0 to 7) after the point; what is beyond is cut off.
+/// Appends a time: `00:56:00.0000000` with `digits` (0 to 7) after the point; what is beyond is cut off.
 pub fn time(out: &mut Vec<u8>, ticks: i64, digits: u8) {
     let seconds = ticks / SECOND_TICKS;
     two_digits(out, seconds / 3_600);
@@ -80,7 +80,7 @@ pub fn time(out: &mut Vec<u8>, ticks: i64, digits: u8) {
     }
 }
 
-/// A date and time, ticks since 0001-01-01.
+/// Appends a date and time, in ticks since 0001-01-01.
 pub fn timestamp(out: &mut Vec<u8>, ticks: i64, digits: u8, style: Style) {
     date(out, ticks.div_euclid(DAY_TICKS));
     out.push(match style {
@@ -90,7 +90,7 @@ pub fn timestamp(out: &mut Vec<u8>, ticks: i64, digits: u8, style: Style) {
     time(out, ticks.rem_euclid(DAY_TICKS), digits);
 }
 
-/// A date and time with its offset, from ticks in UTC and the offset in minutes; written in local time.
+/// Appends a date and time with its offset, from ticks in UTC and the offset in minutes; written in local time.
 pub fn timestamp_with_offset(out: &mut Vec<u8>, utc_ticks: i64, offset_minutes: i16, digits: u8, style: Style) {
     let local = utc_ticks + i64::from(offset_minutes) * 60 * SECOND_TICKS;
     timestamp(out, local, digits, style);
@@ -101,7 +101,7 @@ pub fn timestamp_with_offset(out: &mut Vec<u8>, utc_ticks: i64, offset_minutes: 
     two_digits(out, minutes % 60);
 }
 
-/// The exact text of `unscaled / 10^scale`, with all `scale` digits.
+/// Appends the exact text of `unscaled / 10^scale`, with all `scale` digits.
 pub fn decimal(out: &mut Vec<u8>, unscaled: i128, scale: u8) {
     if unscaled < 0 {
         out.push(b'-');
@@ -125,17 +125,17 @@ pub fn decimal(out: &mut Vec<u8>, unscaled: i128, scale: u8) {
     }
 }
 
-/// An integer.
+/// Appends an integer.
 pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// The shortest text that reads back as the same `real` or `float`.
+/// Appends the shortest text that reads back as the same `real` or `float`.
 pub fn float(out: &mut Vec<u8>, value: impl zmij::Float) {
     out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
 }
 
-/// `6F9619FF-8B86-D011-B42D-00C04FC964FF`, from the bytes in that order.
+/// Appends `6F9619FF-8B86-D011-B42D-00C04FC964FF`, from the bytes in that order.
 pub fn uuid(out: &mut Vec<u8>, bytes: &[u8]) {
     for (index, byte) in bytes.iter().enumerate() {
         if matches!(index, 4 | 6 | 8 | 10) {
@@ -145,7 +145,7 @@ pub fn uuid(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// `0x00000000000007D1`
+/// Appends bytes in hexadecimal: `0x00000000000007D1`.
 pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(2 + bytes.len() * 2);
     out.extend_from_slice(b"0x");

@@ -7,34 +7,34 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// What the values of a column are.
+/// This says what the values of a column are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Values {
-    /// Those of the source's column.
+    /// They are those of the source's column.
     #[default]
     OfSource,
-    /// Text: what this mask leaves of those of the source's column.
+    /// This is text: what this mask leaves of those of the source's column.
     Masked(Mask),
     /// The source has no such column: something of the copy itself.
     Audit(Audit),
 }
 
 impl Values {
-    /// Whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. By reference, as serde asks.
     #[must_use]
     pub fn is_of_source(&self) -> bool {
         *self == Self::OfSource
     }
 }
 
-/// What becomes of the values of a column that nobody is to read. NULL stays NULL. All begin with the text form of a value, which is
-/// the same in every file format (docs/types.md).
+/// This says what becomes of the values of a column that nobody is to read. NULL stays NULL. All begin with the text
+/// form of a value, which is the same in every file format (docs/types.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mask {
-    /// The HMAC-SHA-256 of the text in UTF-8, with a key that the deployment names: 64 hexadecimal digits in lower case. Equal texts
-    /// have equal ones, in every table, run and format, as long as the key is the same.
+    /// This is the HMAC-SHA-256 of the text in UTF-8, with a key that the deployment names: 64 hexadecimal digits in
+    /// lower case. Equal texts have equal ones, in every table, run and format, as long as the key is the same.
     Hash,
     /// NULL, whatever the value is.
     Null,
@@ -44,7 +44,7 @@ pub enum Mask {
 }
 
 impl Mask {
-    /// How users write it.
+    /// Returns how users write it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,23 +55,23 @@ impl Mask {
     }
 }
 
-/// Something of the copy, which is the same for every attempt at a window.
+/// This is something of the copy, which is the same for every attempt at a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Audit {
-    /// The window: this one.
+    /// This is the window: this one.
     Window(String),
-    /// When the window was frozen, RFC 3339 in UTC.
+    /// This says when the window was frozen, RFC 3339 in UTC.
     CopiedAt(String),
-    /// How the row came to be in the window.
+    /// This says how the row came to be in the window.
     Operation(Operation),
 }
 
-/// How rows came to be in a window.
+/// This says how rows came to be in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// By a full load: `I`.
+    /// It came by a full load: `I`.
     Load,
     /// Because their watermark has grown: `U`. Whether they were inserted or updated, a watermark does not tell.
     Growth,
@@ -80,7 +80,7 @@ pub enum Operation {
 }
 
 impl Audit {
-    /// The point in time, in microseconds since 1970-01-01.
+    /// Returns the point in time, in microseconds since 1970-01-01.
     ///
     /// # Errors
     ///

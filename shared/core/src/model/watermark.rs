@@ -14,7 +14,7 @@ use crate::model::types::TypeName;
 /// Characters of a watermark's text at most: a decimal of 38 digits with its sign and point has 40.
 const MAX_CHARACTERS: usize = 64;
 
-/// A value of a watermark column, or of a key that cuts slices, in the canonical text of its type.
+/// This is a value of a watermark column, or of a key that cuts slices, in the canonical text of its type.
 ///
 /// | the column holds | text |
 /// |---|---|
@@ -56,13 +56,13 @@ impl Watermark {
         Ok(Self { sql_type, value })
     }
 
-    /// The type of the column.
+    /// Returns the type of the column.
     #[must_use]
     pub const fn sql_type(&self) -> &TypeName {
         &self.sql_type
     }
 
-    /// The canonical text.
+    /// Returns the canonical text.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
@@ -92,24 +92,24 @@ impl fmt::Display for Watermark {
     }
 }
 
-/// What a column that can be a watermark counts.
+/// This says what a column that can be a watermark counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatermarkKind {
-    /// Time: the server's clock bounds it from above.
+    /// This is time: the server's clock bounds it from above.
     Time,
-    /// Numbers.
+    /// These are numbers.
     Number,
-    /// Versions of rows: no transaction can commit a value below a bound once that is known, because the server knows the
-    /// lowest one still in use. Its windows include their lower bound and exclude their upper.
+    /// These are versions of rows: no transaction can commit a value below a bound once that is known, because the
+    /// server knows the lowest one still in use. Its windows include their lower bound and exclude their upper.
     Exact,
 }
 
-/// Where a stored watermark comes from, as far as exactness is concerned.
+/// This says where a stored watermark comes from, as far as exactness is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreType {
-    /// A text column or a JSON document: holds every watermark exactly.
+    /// This is a text column or a JSON document: holds every watermark exactly.
     Text,
-    /// A column of this type, as in the tutorials' control tables.
+    /// This is a column of this type, as in the tutorials' control tables.
     Typed(TypeName),
 }
 
@@ -146,12 +146,12 @@ impl<'de> Deserialize<'de> for StoreType {
     }
 }
 
-/// Which row of the store is meant.
+/// This says which row of the store is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatermarkKey {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// Its name in the control table, when it is configured.
+    /// This is its name in the control table, when it is configured.
     pub name: Option<String>,
 }
 
@@ -170,13 +170,13 @@ impl WatermarkKey {
     }
 }
 
-/// What the store holds for a table.
+/// This says what the store holds for a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredWatermark {
     /// Of what type the store's values are.
     pub store_type: StoreType,
-    /// The value's canonical text, `None` when the table has none yet.
+    /// This is the value's canonical text, `None` when the table has none yet.
     pub value: Option<String>,
     /// The start over that took the value away, where the store says so. Events leave it out: who moves a watermark looks anew.
     #[serde(skip)]

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorCode};
 use crate::model::watermark::Watermark;
 
-/// Bytes of a window's name at most.
+/// This counts the bytes of a window's name at most.
 const MAX_BYTES: usize = 100;
-/// What the name of a full load in place of another window begins with.
+/// This says what the name of a full load in place of another window begins with.
 const REINIT: &str = "reinit-";
-/// What the name of a backfill begins with.
+/// This says what the name of a backfill begins with.
 const BACKFILL: &str = "backfill-";
 
-/// The name of a window: `initial` when it starts at nothing, else `from-` and a safe text form of where it starts;
+/// This is the name of a window: `initial` when it starts at nothing, else `from-` and a safe text form of where it starts;
 /// `reinit-` and the name of another window for a full load that is copied in place of that; `backfill-` and a number for an
 /// interval that is copied again beside the chain.
 ///
@@ -26,44 +26,44 @@ const BACKFILL: &str = "backfill-";
 pub struct WindowName(String);
 
 impl WindowName {
-    /// The window of a first load.
+    /// Makes the window of a first load.
     #[must_use]
     pub fn initial() -> Self {
         Self("initial".into())
     }
 
-    /// The window that starts after `watermark`.
+    /// Makes the window that starts after `watermark`.
     #[must_use]
     pub fn after(watermark: &Watermark) -> Self {
         Self::after_text(watermark.value())
     }
 
-    /// The window of a full load that is copied in place of window `expired`.
+    /// Makes the window of a full load that is copied in place of window `expired`.
     #[must_use]
     pub fn reinit(expired: &Self) -> Self {
         Self(format!("{REINIT}{expired}"))
     }
 
-    /// Whether this is a full load in place of another window.
+    /// Returns whether this is a full load in place of another window.
     #[must_use]
     pub fn is_reinit(&self) -> bool {
         self.0.starts_with(REINIT)
     }
 
-    /// The backfill of this number, from 1.
+    /// Returns the backfill of this number, from 1.
     #[must_use]
     pub fn backfill(number: u32) -> Self {
         Self(format!("{BACKFILL}{number}"))
     }
 
-    /// The number of a backfill; `None` for a window of the chain.
+    /// Returns the number of a backfill; `None` for a window of the chain.
     #[must_use]
     pub fn backfill_number(&self) -> Option<u32> {
         let number = self.0.strip_prefix(BACKFILL)?;
         number.parse().ok().filter(|number| Self::backfill(*number) == *self)
     }
 
-    /// The window that starts after the watermark with this text, whatever its type.
+    /// Makes the window that starts after the watermark with this text, whatever its type.
     ///
     /// What no watermark has in it becomes `_`, which no window has in its name: a store may hold anything.
     #[must_use]
@@ -86,19 +86,19 @@ impl WindowName {
         Self(name.replace(|c: char| !is_safe(c), "_"))
     }
 
-    /// The window that starts at what a store holds: after this text, or at nothing.
+    /// Makes the window that starts at what a store holds: after this text, or at nothing.
     #[must_use]
     pub fn after_stored(value: Option<&str>) -> Self {
         value.map_or_else(Self::initial, Self::after_text)
     }
 
-    /// The window that starts after `old`, if there is an old watermark.
+    /// Returns the window that starts after `old`, if there is an old watermark.
     #[must_use]
     pub fn from_old(old: Option<&Watermark>) -> Self {
         old.map_or_else(Self::initial, Self::after)
     }
 
-    /// The name as it stands in keys.
+    /// Returns the name as it stands in keys.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -106,24 +106,24 @@ impl WindowName {
 }
 
 impl Watermark {
-    /// Whether a stored text of whatever type stands for this value: both name the same window.
+    /// Returns whether a stored text of whatever type stands for this value: both name the same window.
     #[must_use]
     pub fn is(&self, stored: &str) -> bool {
         WindowName::after(self) == WindowName::after_text(stored)
     }
 }
 
-/// The characters of a window's name.
+/// Returns the characters of a window's name.
 const fn is_safe(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
 }
 
-/// `2017-09-05`, and no number: those have no second hyphen.
+/// Returns `2017-09-05`, and no number: those have no second hyphen.
 fn is_date(text: &str) -> bool {
     text.len() == 10 && text.bytes().filter(|&byte| byte == b'-').count() == 2
 }
 
-/// A whole number without leading zeros, a hexadecimal one in capitals; `None` for anything else.
+/// Returns a whole number without leading zeros, a hexadecimal one in capitals; `None` for anything else.
 fn plain_number(text: &str) -> Option<String> {
     if let Some(digits) = text.strip_prefix("0x") {
         let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -6,13 +6,13 @@ use crate::model::names::Identifier;
 use crate::model::table::{MaskedColumns, TableSpec};
 use crate::ports::source::{Access, Catalog, CatalogColumn, DeclaredColumn, ProbeSource};
 
-/// The columns of a table that its window needs.
+/// These are the columns of a table that its window needs.
 pub(super) struct AskedColumns {
-    /// As the server describes them.
+    /// These are the columns as the server describes them.
     pub(super) declared: Vec<DeclaredColumn>,
     /// The names of those to copy; all when absent.
     pub(super) names: Option<Vec<Identifier>>,
-    /// Whether a security policy may hide rows from the login.
+    /// This says whether a security policy may hide rows from the login.
     pub(super) is_filtered: bool,
 }
 

@@ -21,38 +21,38 @@ use crate::ports::changes::ProbeChanges;
 use crate::ports::objects::ReadObjects;
 use crate::ports::source::{CutSource, ProbeSource};
 
-/// An interval of a watermark column, as a person gives it.
+/// This is an interval of a watermark column, as a person gives it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Between<'a> {
-    /// The lower bound.
+    /// This is the lower bound.
     pub(crate) from: &'a str,
-    /// Whether it belongs to the interval.
+    /// This says whether it belongs to the interval.
     pub(crate) includes_from: bool,
-    /// The upper bound, which belongs to it; the end of the last window, when absent.
+    /// This is the upper bound, which belongs to it; the end of the last window, when absent.
     pub(crate) to: Option<&'a str>,
 }
 
-/// A backfill as it is planned.
+/// This is a backfill as it is planned.
 pub(crate) struct Again {
-    /// Its plan.
+    /// This is its plan.
     pub(crate) plan: Plan,
-    /// Whether more of the range is left, for a further backfill from its end on.
+    /// This says whether more of the range is left, for a further backfill from its end on.
     pub(crate) goes_on: bool,
 }
 
-/// Plans backfills of one table.
+/// This plans backfills of one table.
 pub(crate) struct BackfillPlanner<'a, P, S> {
-    /// The source.
+    /// This is the source.
     pub(crate) source: &'a P,
-    /// The table's ledger.
+    /// This is the table's ledger.
     pub(crate) ledger: &'a Ledger<'a, S>,
-    /// The table.
+    /// This is the table.
     pub(crate) spec: &'a TableSpec,
     /// The last window of the chain.
     pub(crate) last: &'a Manifest,
-    /// The name of the backfill.
+    /// This is the name of the backfill.
     pub(crate) window: WindowName,
-    /// Who freezes it.
+    /// This says who freezes it.
     pub(crate) author: Author<'a>,
 }
 
@@ -61,7 +61,7 @@ where
     P: ProbeSource + CutSource + ProbeChanges,
     S: ReadObjects,
 {
-    /// The rows between two watermarks. A backfill that would need too many slices ends earlier than was asked for.
+    /// Returns the rows between two watermarks. A backfill that would need too many slices ends earlier than was asked for.
     pub(crate) async fn between(&self, tracking: &WatermarkTracking, between: Between<'_>) -> Result<Again> {
         let spec = self.spec;
         let Described {
@@ -121,7 +121,7 @@ where
         Ok(Again { plan, goes_on })
     }
 
-    /// The watermark that a person wrote: a day stands for its midnight, and a blank for the `T`.
+    /// Returns the watermark that a person wrote: a day stands for its midnight, and a blank for the `T`.
     fn given(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
         let text = text.trim().replace(' ', "T");
         let whole = self.source.watermark(sql_type, &text);
@@ -197,7 +197,7 @@ where
         Error::new(ErrorCode::SchemaMismatch, message)
     }
 
-    /// The plan with the columns as the last window had them, and with what it replaces.
+    /// Returns the plan with the columns as the last window had them, and with what it replaces.
     async fn replacing(&self, plan: Plan, column: &str, includes: Closed) -> Result<Plan> {
         let mut plan = audit::added(self.spec, plan)?;
         if let Some(previous) = self.ledger.previous(&self.last.next_window()).await? {

@@ -19,11 +19,11 @@ use crate::model::watermark::{StoreType, Watermark, WatermarkKind};
 use crate::model::window::WindowName;
 use crate::ports::source::{CutSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
 
-/// What the probe of a table found.
+/// This says what the probe of a table found.
 pub(crate) struct Probed {
-    /// The plan of the next window; `None` when the column has not grown.
+    /// This is the plan of the next window; `None` when the column has not grown.
     pub(crate) next: Option<Box<Plan>>,
-    /// Rows that no window selects.
+    /// These are rows that no window selects.
     pub(crate) note: Option<Note>,
 }
 
@@ -93,17 +93,17 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     })
 }
 
-/// The columns of a table that is tracked by a watermark.
+/// These are the columns of a table that is tracked by a watermark.
 pub(super) struct Described {
-    /// As the server describes them, the watermark's with them.
+    /// These are the columns as the server describes them, with the watermark's.
     pub(super) declared: Vec<DeclaredColumn>,
-    /// Those that are copied.
+    /// They are those that are copied.
     pub(super) columns: Vec<Column>,
-    /// The watermark's.
+    /// This is the watermark's.
     pub(super) column: DeclaredColumn,
-    /// What it counts.
+    /// This says what it counts.
     pub(super) kind: WatermarkKind,
-    /// Whether a security policy may hide rows from the login.
+    /// This says whether a security policy may hide rows from the login.
     pub(super) is_filtered: bool,
 }
 
@@ -177,7 +177,7 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> 
     })
 }
 
-/// How far the column has grown; `None` when it has not.
+/// Returns how far the column has grown; `None` when it has not.
 fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<Maximum>) -> Result<Option<Watermark>> {
     let Some(Maximum { watermark, ordering }) = maximum else {
         return Ok(None);
@@ -197,7 +197,7 @@ fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<Maximum>) 
     }
 }
 
-/// Where the window starts: after the last committed window, or at the stored watermark.
+/// Returns where the window starts: after the last committed window, or at the stored watermark.
 fn old_watermark<P: ProbeSource>(source: &P, table: &LookedUp, column: &DeclaredColumn) -> Result<Option<Watermark>> {
     let (spec, store_type) = (&table.spec, &table.stored.store_type);
     let DeclaredColumn { name, sql_type, .. } = column;

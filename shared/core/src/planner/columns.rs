@@ -11,12 +11,12 @@ use crate::model::types::{Column, Form};
 use crate::model::values::Values;
 use crate::ports::source::{CatalogColumn, DeclaredColumn};
 
-/// How many columns an error lists: errors travel in the state machine's payload.
+/// This says how many columns an error lists: errors travel in the state machine's payload.
 pub(super) const NAMES_SHOWN: usize = 20;
 
-/// What has the name of a column.
+/// This says what has the name of a column.
 pub(super) trait Named {
-    /// The name as the server spells it.
+    /// Returns the name as the server spells it.
     fn name(&self) -> &str;
 }
 
@@ -51,7 +51,7 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
     }
 }
 
-/// The columns that are not excluded. Fails when one of the excluded is none of them.
+/// Returns the columns that are not excluded. Fails when one of the excluded is none of them.
 pub(super) fn not_excluded<'a, C: Named>(spec: &TableSpec, columns: &'a [C]) -> Result<Vec<&'a C>> {
     let excluded = spec
         .exclude
@@ -64,7 +64,7 @@ pub(super) fn not_excluded<'a, C: Named>(spec: &TableSpec, columns: &'a [C]) -> 
         .collect())
 }
 
-/// The columns whose forms a user chooses one by one, by the names that the server spells.
+/// These are the columns whose forms a user chooses one by one, by the names that the server spells.
 type OwnTypes<'a> = Vec<(&'a str, FileTypes)>;
 
 fn own_types<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn]) -> Result<OwnTypes<'a>> {
@@ -75,7 +75,7 @@ fn own_types<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn]) -> Result<Own
     chosen.collect()
 }
 
-/// The form in which a column is held: the native one, where there is one and it is asked for.
+/// Returns the form in which a column is held: the native one, where there is one and it is asked for.
 fn form(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -> Result<Form> {
     let (name, table) = (&column.name, &spec.table);
     let form = column.form.as_ref().map_err(|why| {
@@ -97,7 +97,7 @@ fn form(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -> 
     }
 }
 
-/// The column, if its type is one that is copied exactly and its name one that readers see.
+/// Returns the column, if its type is one that is copied exactly and its name one that readers see.
 fn copied(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -> Result<Column> {
     let (name, table) = (&column.name, &spec.table);
     let form = form(spec, column, own_types)?;

@@ -15,22 +15,22 @@ use crate::model::watermark::Watermark;
 use crate::planner::cut_points::{ByWatermark, Limits, Window, by_key, by_watermark};
 use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, Extent, Histogram, LeadingColumn, RowsToCut, Step};
 
-/// Bytes on the server that a slice has at most when its rows are not configured: a minute at 20 MB/s, the slowest
-/// wide rows that were measured elsewhere (docs/explanation/performance.md), and files of a few hundred MB.
+/// This counts the bytes on the server that a slice has at most when its rows are not configured: a minute at 20 MB/s,
+/// the slowest wide rows that were measured elsewhere (docs/explanation/performance.md), and files of a few hundred MB.
 const SLICE_BYTES: u64 = 1 << 30;
-/// The least and the most rows of such a slice.
+/// This is the least and the most rows of such a slice.
 const DERIVED_ROWS: std::ops::RangeInclusive<u64> = 10_000..=20_000_000;
-/// Rows of a slice when the server does not tell how large the table is.
+/// This counts the rows of a slice when the server does not tell how large the table is.
 const UNKNOWN_ROWS: u64 = 5_000_000;
-/// A first load whose watermarks give fewer than a quarter of the slices it should have is cut by the key.
+/// This is a first load whose watermarks give fewer than a quarter of the slices it should have is cut by the key.
 const TOO_FEW: u64 = 4;
 
-/// A window's slices.
+/// These are the slices of a window.
 #[derive(Debug)]
 pub(crate) struct Cut {
-    /// In order; at least one.
+    /// These are the slices in order; there is at least one.
     pub(crate) slices: Vec<SliceBounds>,
-    /// Where the window ends, if earlier than was asked for.
+    /// This says where the window ends, if earlier than was asked for.
     pub(crate) new: Option<Watermark>,
 }
 
@@ -116,7 +116,7 @@ pub(crate) async fn cut_table<P: CutSource>(
     cutter.table_by_key(&key, extent, extent.rows).await.map(Some)
 }
 
-/// The first column of a key that can cut the table, if there is one other than `watermark`.
+/// Returns the first column of a key that can cut the table, if there is one other than `watermark`.
 pub(crate) fn key(
     leading: &[LeadingColumn],
     declared: &[DeclaredColumn],
@@ -128,7 +128,7 @@ pub(crate) fn key(
     keys.find_map(|column| sliceable(declared, &column.name))
 }
 
-/// Whether an index begins with `column`.
+/// Returns whether an index begins with `column`.
 pub(crate) fn leads(leading: &[LeadingColumn], column: &Identifier) -> bool {
     leading.iter().any(|leads| is_same(&leads.name, column))
 }
@@ -137,7 +137,7 @@ fn is_same(name: &str, column: &Identifier) -> bool {
     name.to_lowercase() == column.as_str().to_lowercase()
 }
 
-/// Cuts the windows of one table.
+/// This cuts the windows of one table.
 struct TableCutter<'a, P> {
     source: &'a P,
     spec: &'a TableSpec,
@@ -230,7 +230,7 @@ impl<P: CutSource> TableCutter<'_, P> {
         .await
     }
 
-    /// The steps of the histogram of `column` below a value, for as many rows as the table has now.
+    /// Returns the steps of the histogram of `column` below a value, for as many rows as the table has now.
     async fn histogram(&self, column: &CutColumn, below: Option<&Watermark>, extent: Extent) -> Result<Vec<Step>> {
         let table = &self.spec.table;
         let histogram = self.source.histogram(table, column, below).await;
@@ -246,7 +246,7 @@ impl<P: CutSource> TableCutter<'_, P> {
     }
 }
 
-/// How many rows a slice has.
+/// Returns how many rows a slice has.
 fn slice_rows(spec: &TableSpec, extent: Option<Extent>) -> u64 {
     if let Some(rows) = spec.slice_rows {
         return rows.get();
@@ -258,7 +258,7 @@ fn slice_rows(spec: &TableSpec, extent: Option<Extent>) -> u64 {
     (SLICE_BYTES / row_bytes).clamp(*DERIVED_ROWS.start(), *DERIVED_ROWS.end())
 }
 
-/// The column, if it is one of those asked for, every row has a value in it, and its values have an exact text.
+/// Returns the column, if it is one of those asked for, every row has a value in it, and its values have an exact text.
 pub(crate) fn sliceable(declared: &[DeclaredColumn], name: &str) -> Option<CutColumn> {
     let mut alike = declared.iter().filter(|column| column.name == name);
     let column = alike.find(|column| column.cuts && !column.nullable)?;

@@ -11,17 +11,17 @@ use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::watermark::Watermark;
 use crate::ports::source::{CutColumn, CutSource, RowsToCut, Step};
 
-/// Slices of a window at most: each is a few events of an execution's history, which has 25,000.
+/// This counts the slices of a window at most: each is a few events of an execution's history, which has 25,000.
 const MAX_SLICES: usize = 500;
-/// How long a window may take to be cut.
+/// This says how long a window may take to be cut.
 pub(crate) const TIME_TO_CUT: Duration = Duration::from_secs(30);
 
-/// A window of a watermark column.
+/// This is a window of a watermark column.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window<'a> {
-    /// Its rows.
+    /// These are its rows.
     pub(crate) interval: Interval<'a>,
-    /// Whether it includes its lower bound and excludes its upper.
+    /// This says whether it includes its lower bound and excludes its upper.
     pub(crate) is_exact: bool,
 }
 
@@ -34,19 +34,19 @@ impl Window<'_> {
     }
 }
 
-/// What bounds the cutting.
+/// This says what bounds the cutting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Rows of a slice.
+    /// This counts the rows of a slice.
     pub(crate) rows: u64,
-    /// Slices at most.
+    /// This counts the slices at most.
     pub(crate) slices: usize,
-    /// When no further value is asked for.
+    /// This says when no further value is asked for.
     pub(crate) end: Instant,
 }
 
 impl Limits {
-    /// Those of a window that is cut into slices of so many rows, from now on.
+    /// Returns those of a window that is cut into slices of so many rows, from now on.
     pub(crate) fn of_window(rows: u64) -> Self {
         Self {
             rows,
@@ -60,14 +60,14 @@ impl Limits {
     }
 }
 
-/// A window, or what was left of it, cut by its watermark.
+/// This is a window, or what was left of it, cut by its watermark.
 #[derive(Debug)]
 pub(crate) struct ByWatermark {
     /// The slices in order, without the last one.
     pub(crate) slices: Vec<SliceBounds>,
-    /// What is left after them: more than one slice if a limit was reached.
+    /// This says what is left after them: more than one slice if a limit was reached.
     pub(crate) rest: SliceBounds,
-    /// Whether one was.
+    /// This says whether one was.
     pub(crate) is_more: bool,
 }
 
@@ -152,20 +152,20 @@ pub(crate) async fn by_key<P: CutSource>(
     Ok(slices)
 }
 
-/// Where the rows to cut begin and end; open where there is nothing.
+/// This says where the rows to cut begin and end; open where there is nothing.
 struct Ends<'a> {
     start: Option<Watermark>,
     last: Option<&'a Watermark>,
 }
 
-/// The values at which rows are cut.
+/// These are the values at which rows are cut.
 struct CutPoints {
     values: Vec<Watermark>,
-    /// Whether a limit was reached before the end.
+    /// This says whether a limit was reached before the end.
     is_more: bool,
 }
 
-/// The values that cut the rows between `ends` into slices.
+/// Returns the values that cut the rows between `ends` into slices.
 ///
 /// Where the server has a histogram, at the ends of its steps. `nth` steps over the index, from one value on and up to
 /// another, and reads as many entries as a slice has rows: it is asked within steps that are larger than a slice, and after

@@ -8,14 +8,14 @@ use crate::model::types::{Column, Form};
 use crate::model::values::{Mask, Values};
 use crate::ports::source::DeclaredColumn;
 
-/// The columns of a table by which its rows are found, and what the source can do.
+/// These are the columns of a table by which its rows are found, and what the source can do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found<'a> {
-    /// The watermark column, as the server spells it.
+    /// This is the watermark column, as the server spells it.
     pub(super) watermark: Option<&'a str>,
-    /// The columns of the key of a tracked table, as the server spells them.
+    /// These are the columns of the key of a tracked table, as the server spells them.
     pub(super) key: &'a [String],
-    /// Whether the deployment names a key of hashes.
+    /// This says whether the deployment names a key of hashes.
     pub(super) has_mask_key: bool,
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn check_frozen(spec: &TableSpec, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The mask that `spec` asks for. A name in another case is that of the column, unless another column is called so.
+/// Returns the mask that `spec` asks for. A name in another case is that of the column, unless another column is called so.
 fn asked(spec: &TableSpec, plan: &Plan, column: &str) -> Option<Mask> {
     let is_column = |name: &str| plan.columns.iter().any(|column| column.name == name);
     let is_it = |name: &str| name == column || (name.to_lowercase() == column.to_lowercase() && !is_column(name));

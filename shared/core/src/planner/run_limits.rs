@@ -12,8 +12,8 @@ const EVENTS_OF_A_WINDOW: usize = 17;
 /// Events of a slice: its iteration and one task.
 const EVENTS_OF_A_SLICE: usize = 7;
 
-/// Bytes of the payload that windows may take, as they are named and as they are reported once they are committed; the rest is for
-/// tables that are unchanged, have failed or have notes.
+/// This counts the bytes of the payload that windows may take, as they are named and as they are reported once they are
+/// committed; the rest is for tables that are unchanged, have failed or have notes.
 const BYTES: usize = 200_000;
 /// Bytes of the report of a committed window beside the names in it.
 const BYTES_OF_A_REPORT: usize = 170;

@@ -11,7 +11,7 @@ use crate::model::table::{OnSchemaChange, TableSpec};
 use crate::model::types::{Column, Digits, Form, TypeName};
 use crate::model::values::Values;
 
-/// Something that changed between two windows.
+/// This is something that changed between two windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Change {
     /// The column is new.
@@ -22,13 +22,13 @@ enum Change {
     Dropped(String),
     /// The column has another type.
     Retyped {
-        /// The column.
+        /// This is the column.
         name: String,
-        /// The type before.
+        /// This is the type before.
         from: TypeName,
-        /// The type now.
+        /// This is the type now.
         to: TypeName,
-        /// Whether files have both in the same way.
+        /// This says whether files have both in the same way.
         is_alike: bool,
     },
     /// The column is masked now, or not any more, or by another mask: the same value reads otherwise.
@@ -46,8 +46,8 @@ enum Change {
 }
 
 impl Change {
-    /// Whether what reads the files of the last window can read those of the next beside them, each value as it was. Columns may
-    /// always be NULL in files, so it does not matter whether they may in the table.
+    /// Returns whether what reads the files of the last window can read those of the next beside them, each value as it
+    /// was. Columns may always be NULL in files, so it does not matter whether they may in the table.
     const fn is_compatible(&self) -> bool {
         match self {
             Self::Added(_) | Self::MadeNullable(_) | Self::MadeNotNull(_) => true,
@@ -85,7 +85,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Whether a plan goes on from the window before it.
+/// This says whether a plan goes on from the window before it.
 #[derive(Debug)]
 pub(crate) enum Fit {
     /// It does, as this.
@@ -130,7 +130,8 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
     Ok(Fit::GoesOn(Box::new(plan.following(previous.field_ids, generation))))
 }
 
-/// Whether what is left of a window that was frozen with the columns `frozen` cannot be copied from a table that has the columns `now`.
+/// Returns whether what is left of a window that was frozen with the columns `frozen` cannot be copied from a table
+/// that has the columns `now`.
 pub(crate) fn is_outdated(frozen: &[Column], now: &[Column]) -> bool {
     let is_there = |column: &Column| {
         let mut now = now.iter();
@@ -158,7 +159,7 @@ fn reload(spec: &TableSpec, refused: &[&Change], plan: Plan) -> Fit {
     Fit::Reload(Box::new(plan))
 }
 
-/// Whether files of both formats can be read as one table. How hard pages are packed is nothing to a reader.
+/// Returns whether files of both formats can be read as one table. How hard pages are packed is nothing to a reader.
 fn is_alike(before: &Format, now: &Format) -> bool {
     let codec = |format: &Format| match format {
         Format::Parquet(options) => Some((std::mem::discriminant(&options.codec), options.decimals)),
@@ -188,8 +189,8 @@ fn names<'a>(changes: impl IntoIterator<Item = &'a Change>) -> String {
     names.join(", ")
 }
 
-/// The form that stands for all forms which files of a format have in the same way: of the same type in Parquet, and as texts
-/// that are read in the same way elsewhere.
+/// Returns the form that stands for all forms which files of a format have in the same way: of the same type in
+/// Parquet, and as texts that are read in the same way elsewhere.
 const fn in_files(form: Form, format: &Format) -> Form {
     match (form, format) {
         (Form::Int16, _) => Form::Int32,
@@ -200,7 +201,7 @@ const fn in_files(form: Form, format: &Format) -> Form {
     }
 }
 
-/// The form of points in time that are written with these digits, whatever they have.
+/// Returns the form of points in time that are written with these digits, whatever they have.
 const fn with_digits(form: Form, digits: Option<Digits>) -> Form {
     match (form, digits) {
         (Form::TimeTicks(_), Some(digits)) => Form::TimeTicks(digits),
@@ -210,7 +211,8 @@ const fn with_digits(form: Form, digits: Option<Digits>) -> Form {
     }
 }
 
-/// Whether one is masked and the other is not, or by another mask. The columns of an audit are the same in every window.
+/// Returns whether one is masked and the other is not, or by another mask. The columns of an audit are the same in
+/// every window.
 fn is_masked_otherwise(before: &Values, now: &Values) -> bool {
     let mask = |values: &Values| match values {
         Values::Masked(mask) => Some(*mask),
@@ -219,7 +221,7 @@ fn is_masked_otherwise(before: &Values, now: &Values) -> bool {
     mask(before) != mask(now)
 }
 
-/// What changed from the columns `before` to the columns `now` of files in this format.
+/// Returns what changed from the columns `before` to the columns `now` of files in this format.
 fn changes(before: &[Column], now: &[Column], format: &Format) -> Vec<Change> {
     let mut changes = Vec::new();
     for old in before {

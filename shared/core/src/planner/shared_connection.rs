@@ -6,10 +6,11 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// How long one table may keep the connection: one that is locked or scanned must not use up the time of the others.
+/// This says how long one table may keep the connection: one that is locked or scanned must not use up the time of the
+/// others.
 pub(crate) const TURN_TIMEOUT: Duration = Duration::from_secs(80);
 
-/// A statement's turn on the one connection that all tables of an invocation share.
+/// This is a statement's turn on the one connection that all tables of an invocation share.
 #[derive(Debug, Default)]
 pub struct SharedConnection {
     turn: Mutex<()>,

@@ -14,13 +14,13 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 /// The run that plans.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planning<'a> {
-    /// Who freezes the plan.
+    /// This says who freezes the plan.
     pub(crate) author: Author<'a>,
-    /// Whether nothing is written.
+    /// This says whether nothing is written.
     pub(crate) dry_run: bool,
-    /// When.
+    /// This says since when.
     pub(crate) now: OffsetDateTime,
-    /// Whether the table's lease is taken.
+    /// This says whether the table's lease is taken.
     pub(crate) leases: Leases,
 }
 

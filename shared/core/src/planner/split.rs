@@ -19,14 +19,14 @@ use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, LeadingColumn, 
 
 /// Into how many a slice is split, by its rows: enough that a slice that took far too long need not be split again.
 const SUB_SLICES: u64 = 8;
-/// The same with those that come of ties, at most.
+/// This is the same with those that come of ties, at most.
 const MAX_SUB_SLICES: usize = 16;
-/// How values would be held: it does not matter to where they are cut.
+/// How values would be held does not matter to where they are cut.
 const ANY_FORMS: WantedForms = WantedForms::Exact {
     variants: VariantColumns::Text,
 };
 
-/// Splits slices of one plan.
+/// This splits slices of one plan.
 pub(crate) struct Splitter<'a, P> {
     source: &'a P,
     plan: &'a Plan,
@@ -47,7 +47,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         }
     }
 
-    /// The sub-slices of the slice with these bounds: at least two.
+    /// Returns the sub-slices of the slice with these bounds: at least two.
     ///
     /// Errors: `DeadlineExceeded` when it cannot be split, with why.
     pub(crate) async fn split(&self, bounds: &SliceBounds) -> Result<Vec<SliceBounds>> {
@@ -70,8 +70,8 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         Ok(sub_slices)
     }
 
-    /// A slice of a window of watermarks: by the key that cut it before, else by the watermark, else by the key. Without
-    /// an index on the watermark the key comes first.
+    /// Returns a slice of a window of watermarks: by the key that cut it before, else by the watermark, else by the
+    /// key. Without an index on the watermark the key comes first.
     async fn of_interval(&self, interval: Interval<'_>, bounds: &SliceBounds) -> Result<Vec<SliceBounds>> {
         let declared = self.declared(Some(interval.column)).await?;
         let column = find(interval.table, &declared, interval.column)?;
@@ -100,7 +100,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         Ok(sub_slices)
     }
 
-    /// A slice of a full load: by the key.
+    /// Returns a slice of a full load: by the key.
     async fn of_load(&self, rows: &Rows<'_>, bounds: &SliceBounds) -> Result<Vec<SliceBounds>> {
         let declared = self.declared(None).await?;
         let leading = self.leading_columns().await?;
@@ -155,7 +155,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         Ok(cut.into_iter().map(slice).collect())
     }
 
-    /// The columns of the source, of which the plan had these, and `also`.
+    /// Returns the columns of the source, of which the plan had these, and `also`.
     async fn declared(&self, also: Option<&Identifier>) -> Result<Vec<DeclaredColumn>> {
         let own = match &self.plan.content {
             // The last two describe the change and are none of the table's.
@@ -205,7 +205,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
     }
 }
 
-/// The column that cut the slice before, else the table's key.
+/// Returns the column that cut the slice before, else the table's key.
 fn key_of(
     bounds: &SliceBounds,
     leading: &[LeadingColumn],
@@ -218,7 +218,7 @@ fn key_of(
     }
 }
 
-/// What the slice has of the key.
+/// Returns what the slice has of the key.
 fn key_bounds(bounds: &SliceBounds, key: &CutColumn) -> KeyBounds {
     bounds.key.clone().unwrap_or_else(|| KeyBounds::all(key.name.clone()))
 }

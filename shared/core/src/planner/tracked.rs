@@ -27,13 +27,13 @@ use crate::ports::source::{CutSource, ProbeSource};
 /// More documents of a window than other runs can create while it is looked at.
 const TRIES: u32 = 16;
 
-/// What is to be done with a tracked table.
+/// This says what is to be done with a tracked table.
 pub(crate) enum Next {
-    /// Its next window, and what the source hides from this login.
+    /// This is its next window, and what the source hides from this login.
     Window(Box<Frozen>, Option<Note>),
-    /// Nothing: its version has not moved.
+    /// There is none: its version has not moved.
     Unchanged,
-    /// Nothing: it is somebody else's now.
+    /// There is none: the table is somebody else's now.
     KeptBy(Keeper),
 }
 
@@ -89,7 +89,7 @@ where
 }
 
 enum Step {
-    /// The window's plan.
+    /// This is the window's plan.
     Frozen(Box<Frozen>, Option<Note>),
     /// The version has not moved.
     Unchanged,
@@ -164,8 +164,8 @@ where
         self.supersede(&plan, attempt, by).await
     }
 
-    /// Whether a column of a frozen window is gone from the table or has another type there, so that what is left of the window cannot
-    /// be copied, and the table is to be loaded anew for that.
+    /// Returns whether a column of a frozen window is gone from the table or has another type there, so that what is
+    /// left of the window cannot be copied, and the table is to be loaded anew for that.
     async fn is_outdated(&self, plan: &Plan) -> Result<bool> {
         if self.spec().on_schema_change != Some(OnSchemaChange::Reload) {
             return Ok(false);
@@ -338,8 +338,9 @@ where
         self.connection.take_turn(versions).await
     }
 
-    /// Whether tracking began anew at `old` itself, after that version was read: `TRUNCATE TABLE`, and switching off and on,
-    /// set the least valid version to the present one, which is the stored one if nothing else has changed since.
+    /// Returns whether tracking began anew at `old` itself, after that version was read: `TRUNCATE TABLE`, and
+    /// switching off and on, set the least valid version to the present one, which is the stored one if nothing else
+    /// has changed since.
     ///
     /// Only of a load it is right that tracking began at the version it ends at.
     async fn began_anew(&self, old: i64, versions: Versions) -> Result<bool> {
@@ -357,7 +358,7 @@ where
         Ok(!initial.iter().any(is_its_load) && !self.ledger.reinits().await?.iter().any(is_its_load))
     }
 
-    /// The window that takes the place of one whose version has expired, if it may.
+    /// Returns the window that takes the place of one whose version has expired, if it may.
     fn expired(&self, window: &WindowName, old: i64, versions: Versions) -> Result<WindowName> {
         let Versions { min_valid, .. } = versions;
         let table = &self.spec().table;
@@ -453,7 +454,7 @@ fn version(number: i64) -> Result<Watermark> {
     Watermark::new(version_type()?, number.to_string())
 }
 
-/// The type of versions.
+/// Returns the type of versions.
 fn version_type() -> Result<TypeName> {
     TypeName::new("bigint")
 }

@@ -12,13 +12,13 @@ use crate::model::types::Column;
 use crate::ports::changes::{ChangeColumns, ProbeChanges};
 use crate::ports::source::{DeclaredColumn, ProbeSource};
 
-/// The columns of a table.
+/// These are the columns of a table.
 pub(super) struct TrackedColumns {
     /// The names of its key's.
     pub(super) key: Vec<String>,
-    /// Those asked for.
+    /// They are those asked for.
     pub(super) declared: Vec<DeclaredColumn>,
-    /// Those in the files: the ones to copy, then the two that describe the change.
+    /// They are those in the files: the ones to copy, then the two that describe the change.
     pub(super) in_files: Vec<Column>,
     /// Whether a security policy may hide rows from the login.
     is_filtered: bool,

@@ -2,10 +2,10 @@
 
 use crate::error::Result;
 
-/// Listing and moving objects of the bucket.
+/// This is for listing and moving objects of the bucket.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ArchiveObjects {
-    /// The keys of all objects that begin with `prefix`, in order.
+    /// Returns the keys of all objects that begin with `prefix`, in order.
     async fn list(&self, prefix: &str) -> Result<Vec<String>>;
     /// Moves the object at `from` to `to`: a copy, then a removal. May be repeated: what is no longer at `from` is moved.
     async fn archive(&self, from: &str, to: &str) -> Result<()>;

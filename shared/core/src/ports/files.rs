@@ -5,27 +5,27 @@ use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::types::Column;
 
-/// Makes encoders.
+/// This makes encoders.
 pub trait EncodeFiles {
-    /// What rows come as.
+    /// This says what rows come as.
     type Batch;
-    /// An encoder of one part.
+    /// This is an encoder of one part.
     type Encoder: EncodePart<Self::Batch>;
 
-    /// An encoder for batches with these columns, which have these ids in files that know ids.
+    /// Returns an encoder for batches with these columns, which have these ids in files that know ids.
     ///
     /// Errors: `UnsupportedType` or `InvalidInput` when the format cannot hold them, with what to change.
     fn encoder(&self, columns: &[Column], ids: &FieldIds, format: &Format) -> Result<Self::Encoder>;
 }
 
-/// Encodes the rows of one slice. Where the bytes go is not its business.
+/// This encodes the rows of one slice. Where the bytes go is not its business.
 pub trait EncodePart<B>: Send + 'static {
     /// Encodes one batch.
     ///
     /// Errors: `InvalidInput` when the format cannot hold a value, `Internal` when the batch is not of the encoder's columns.
     fn write(&mut self, batch: &B) -> Result<()>;
 
-    /// How many bytes [`drain`](Self::drain) would give.
+    /// Returns how many bytes [`drain`](Self::drain) would give.
     fn pending(&self) -> usize;
 
     /// Gives the bytes that are final so far, in order, and forgets them.
@@ -37,11 +37,11 @@ pub trait EncodePart<B>: Send + 'static {
     fn finish(self) -> Result<EncodedPart>;
 }
 
-/// What an encoder leaves when it is finished.
+/// This says what an encoder leaves when it is finished.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EncodedPart {
-    /// The bytes that were not drained yet; the end of the part.
+    /// These are the bytes that were not drained yet; the end of the part.
     pub bytes: Vec<u8>,
-    /// The rows in the part: as its footer says, or as lines written.
+    /// These are the rows in the part: as its footer says, or as lines written.
     pub rows: u64,
 }

@@ -5,20 +5,20 @@ use crate::model::names::{Identifier, ObjectName};
 use crate::model::sink::SqlServerSink;
 use crate::model::types::Column;
 
-/// A slice on its way into a table.
+/// This is a slice on its way into a table.
 #[derive(Debug, Clone, Copy)]
 pub struct SliceToMerge<'a> {
-    /// The source table.
+    /// This is the source table.
     pub source: &'a ObjectName,
-    /// The database and the table, as the event names them.
+    /// This is the database and the table, as the event names them.
     pub sink: &'a SqlServerSink,
     /// The columns; every digit is held.
     pub columns: &'a [Column],
-    /// Which of two rows with the same keys is the newer one.
+    /// This says which of two rows with the same keys is the newer one.
     pub newest: Newest<'a>,
 }
 
-/// Which of two rows with the same keys is the newer one.
+/// This says which of two rows with the same keys is the newer one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newest<'a> {
     /// That with the greater watermark, in this column; it is among the table's columns.
@@ -31,9 +31,9 @@ pub enum Newest<'a> {
 /// Opens a place for the rows of a slice beside the table they are merged into.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait MergeRows {
-    /// What rows come as.
+    /// This says what rows come as.
     type Batch;
-    /// The place.
+    /// This is the place.
     type Staged: StagedRows<Self::Batch>;
 
     /// Checks that the rows can be merged, and makes a place for them. Nothing of the table is changed.
@@ -44,7 +44,7 @@ pub trait MergeRows {
     async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<Self::Staged>;
 }
 
-/// Rows of a slice beside their table. Released or dropped, they are gone, and the lock with them.
+/// These are rows of a slice beside their table. Released or dropped, they are gone, and the lock with them.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait StagedRows<B> {
     /// Takes rows, and says how many.
@@ -61,18 +61,18 @@ pub trait StagedRows<B> {
     async fn release(self);
 }
 
-/// What a merge did to the table. A procedure does not say.
+/// This says what a merge did to the table. A procedure does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Merged {
-    /// Rows updated, those that were equal included.
+    /// This counts the rows updated, those that were equal included.
     pub updated: u64,
-    /// Rows inserted.
+    /// This counts the rows inserted.
     pub inserted: u64,
-    /// Rows deleted.
+    /// This counts the rows deleted.
     pub deleted: u64,
 }
 
-/// No database to merge into: every table goes to files.
+/// There is no database to merge into: every table goes to files.
 #[derive(Debug)]
 pub struct NoSinks<B>(std::marker::PhantomData<B>);
 
@@ -82,7 +82,7 @@ impl<B> Default for NoSinks<B> {
     }
 }
 
-/// Rows that are never staged.
+/// These are rows that are never staged.
 #[derive(Debug)]
 pub enum NeverStaged {}
 

@@ -4,29 +4,29 @@ use crate::error::Result;
 use crate::model::record::{UploadedObject, UploadedPiece};
 use bytes::Bytes;
 
-/// An object as read.
+/// This is an object as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Its content.
+    /// This is its content.
     pub body: Bytes,
-    /// Its `ETag`, for a conditional replacement.
+    /// This is its `ETag`, for a conditional replacement.
     pub etag: String,
 }
 
-/// Reading the ledger.
+/// This is for reading the ledger.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReadObjects {
-    /// How programs outside Tidemark call the object at `key`, for example `s3://bucket/key`.
+    /// Returns how programs outside Tidemark call the object at `key`, for example `s3://bucket/key`.
     fn address(&self, key: &str) -> String;
-    /// The object at `key`, or `None` when there is none.
+    /// Returns the object at `key`, or `None` when there is none.
     async fn get(&self, key: &str) -> Result<Option<Object>>;
-    /// The bytes of the object at `key`, or `None` when there is none.
+    /// Returns the bytes of the object at `key`, or `None` when there is none.
     async fn size(&self, key: &str) -> Result<Option<u64>>;
-    /// What follows `prefix` in the keys under it, up to the next `/`, each once.
+    /// Returns what follows `prefix` in the keys under it, up to the next `/`, each once.
     async fn folders(&self, prefix: &str) -> Result<Vec<String>>;
 }
 
-/// What became of a create-only write.
+/// This says what became of a create-only write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     /// The object is this one.
@@ -35,14 +35,14 @@ pub enum Created {
     AlreadyExists,
 }
 
-/// Writing the ledger: `If-None-Match: *`.
+/// This is for writing the ledger: `If-None-Match: *`.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait CreateObjects {
     /// Writes `body` at `key` if nothing is there.
     async fn create(&self, key: &str, body: Bytes) -> Result<Created>;
 }
 
-/// What became of a conditional replacement.
+/// This says what became of a conditional replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
     /// The object is this one.
@@ -51,19 +51,19 @@ pub enum Replaced {
     Changed,
 }
 
-/// Moving the pointer of the `s3` watermark store: `If-Match`.
+/// This is for moving the pointer of the `s3` watermark store: `If-Match`.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReplaceObjects {
     /// Writes `body` at `key` if the object there has the `ETag` `expected`.
     async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced>;
 }
 
-/// An upload that is begun and not completed.
+/// This is an upload that is begun and not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// The key of the object to be.
+    /// This is the key of the object to be.
     pub key: String,
-    /// The store's id of the upload.
+    /// This is the store's id of the upload.
     pub id: String,
     /// Unique to this upload; the completed object carries it, so that anyone can tell whose object it is.
     pub token: String,
@@ -79,7 +79,7 @@ impl From<&UploadedObject> for Upload {
     }
 }
 
-/// Uploading a part: nothing is visible until the upload is completed (W3).
+/// This is for uploading a part: nothing is visible until the upload is completed (W3).
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait UploadObjects {
     /// Begins an upload to `key`.
@@ -90,7 +90,7 @@ pub trait UploadObjects {
     async fn abort(&self, upload: &Upload) -> Result<()>;
 }
 
-/// What became of a completion.
+/// This says what became of a completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completed {
     /// The object is visible, by this call or an earlier one; its `ETag`.
@@ -101,12 +101,12 @@ pub enum Completed {
     Other {
         /// See [`Upload::token`]; none when Tidemark did not write the object.
         token: Option<String>,
-        /// Its `ETag`.
+        /// This is its `ETag`.
         etag: String,
     },
 }
 
-/// Completing uploads at commit.
+/// This is for completing uploads at commit.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait CompleteObjects {
     /// Makes an uploaded object visible. May be repeated by anyone (W6).

@@ -12,17 +12,17 @@ pub trait TakeBatches<B> {
     async fn take(&mut self, batch: B) -> Answer<()>;
 }
 
-/// What became of a reading that came to its end.
+/// This says what became of a reading that came to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowsRead {
-    /// How many rows were read.
+    /// This says how many rows were read.
     pub rows: u64,
-    /// The texts in which something was replaced, because it could not be decoded.
+    /// These are the texts in which something was replaced, because it could not be decoded.
     pub malformed_texts: MalformedTexts,
 }
 
 impl RowsRead {
-    /// So many rows, whose texts are all what their columns say.
+    /// Returns that so many rows were read, whose texts are all what their columns say.
     #[must_use]
     pub fn sound(rows: u64) -> Self {
         Self {
@@ -32,10 +32,10 @@ impl RowsRead {
     }
 }
 
-/// Streams rows of the source.
+/// This streams rows of the source.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReadRows {
-    /// Rows in memory, a bounded number of them.
+    /// These are rows in memory, a bounded number of them.
     type Batch: Send + 'static;
 
     /// Reads `rows` with these columns, in this order, each value held in its column's form, and hands them on in batches that
@@ -52,9 +52,9 @@ pub trait ReadRows {
     ) -> Answer<RowsRead>;
 }
 
-/// Says what would be asked for.
+/// This says what would be asked for.
 pub trait ExplainRows {
-    /// The statement by which `rows` with these columns would be read.
+    /// Returns the statement by which `rows` with these columns would be read.
     fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained>;
 }
 
@@ -64,11 +64,11 @@ impl<T: ExplainRows> ExplainRows for &T {
     }
 }
 
-/// A statement that would be run, for people to read. Nothing that is written so is ever read back.
+/// This is a statement that would be run, for people to read. Nothing that is written so is ever read back.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explained {
-    /// The statement.
+    /// This is the statement.
     pub sql: String,
-    /// The values of its parameters, in order.
+    /// These are the values of its parameters, in order.
     pub parameters: Vec<String>,
 }

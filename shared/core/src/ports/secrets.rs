@@ -1,4 +1,4 @@
-//! Reading secrets.
+//! The port by which secrets are read, and the content of a secret.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::error::Result;
 
-/// The content of a secret. Its memory is overwritten when it is dropped. It has neither `Debug` nor `Display`, so that
-/// whatever holds it cannot print it by accident.
+/// This is the content of a secret. Its memory is overwritten when it is dropped. It has neither `Debug` nor `Display`,
+/// so that whatever holds it cannot print it by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -20,7 +20,7 @@ impl Secret {
         Self(Zeroizing::new(content))
     }
 
-    /// The content, for whoever logs in with it.
+    /// Returns the content, for whoever logs in with it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -33,9 +33,9 @@ impl Hash for Secret {
     }
 }
 
-/// A store of secrets. Its users keep it for as long as a process lives, behind a pointer.
+/// This is a store of secrets. Its users keep it for as long as a process lives, behind a pointer.
 pub trait ReadSecrets: fmt::Debug + Send + Sync {
-    /// The secret of this name as it is now.
+    /// Returns the secret of this name as it is now.
     ///
     /// Errors: `InvalidConfig` when it cannot be read for good; `SourceUnavailable` when the store throttles or fails, because
     /// a database cannot be reached without it.

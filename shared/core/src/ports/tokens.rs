@@ -7,22 +7,23 @@ use futures::future::BoxFuture;
 use super::secrets::Secret;
 use crate::error::Result;
 
-/// Who asks for a token, of which authority, and for what. It has no `Debug`, because it holds secrets.
+/// This says who asks for a token, of which authority, and for what. It has no `Debug`, because it holds secrets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The address of the authority that issues tokens, without a slash at its end (`https://login.microsoftonline.com`).
+    /// This is the address of the authority that issues tokens, without a slash at its end
+    /// (`https://login.microsoftonline.com`).
     pub authority: String,
-    /// The tenant of the application.
+    /// This is the tenant of the application.
     pub tenant: String,
-    /// The application (client) id.
+    /// This is the application (client) id.
     pub client: String,
-    /// What the token is good for (`https://database.windows.net`).
+    /// This says what the token is good for (`https://database.windows.net`).
     pub resource: String,
-    /// How the application proves who it is.
+    /// This says how the application proves who it is.
     pub proof: ClientProof,
 }
 
-/// How an application proves to the authority who it is. It has no `Debug`, because it holds secrets.
+/// This says how an application proves to the authority who it is. It has no `Debug`, because it holds secrets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum ClientProof {
     /// It knows a secret.
@@ -31,23 +32,23 @@ pub enum ClientProof {
     Certificate(Secret),
     /// Its cloud says so: the role of the process gets a token of AWS that the authority exchanges. Nothing is stored.
     WebIdentity {
-        /// For whom the token of AWS is meant.
+        /// This says for whom the token of AWS is meant.
         audience: String,
     },
 }
 
-/// A token. It has no `Debug`, because it is a secret.
+/// This is a token. It has no `Debug`, because it is a secret.
 #[derive(Clone)]
 pub struct Token {
-    /// What the database is shown.
+    /// This says what the database is shown.
     pub value: Secret,
-    /// For how long it is good from now on.
+    /// This says for how long it is good from now on.
     pub lifetime: Duration,
 }
 
-/// An issuer of tokens. Its users keep it for as long as a process lives, behind a pointer.
+/// This is an issuer of tokens. Its users keep it for as long as a process lives, behind a pointer.
 pub trait IssueTokens: Send + Sync {
-    /// A new token for `identity`. Whoever asks keeps it until it ends.
+    /// Returns a new token for `identity`. Whoever asks keeps it until it ends.
     ///
     /// Errors: `InvalidConfig` when the authority does not accept the identity; `SourceUnavailable` when it cannot be reached,
     /// throttles or fails, because a database cannot be reached without it.

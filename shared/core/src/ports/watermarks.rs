@@ -3,35 +3,35 @@
 use crate::error::Answer;
 use crate::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
 
-/// Reading the pointer.
+/// This is for reading the pointer.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReadWatermarks {
-    /// What the store holds for the table.
+    /// Returns what the store holds for the table.
     async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark>;
 
-    /// Whether lookups wait for each other, as on one connection.
+    /// Returns whether lookups wait for each other, as on one connection.
     fn takes_turns(&self) -> bool {
         true
     }
 }
 
-/// What became of a move.
+/// This says what became of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
     /// The store holds the new watermark.
     Moved,
-    /// The store no longer held what was expected; nothing was written.
+    /// This is the store no longer held what was expected; nothing was written.
     Changed,
 }
 
-/// Moving the pointer.
+/// This is for moving the pointer.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait MoveWatermarks: ReadWatermarks {
     /// Moves the pointer to `new` if the store still holds `expected` (W5).
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved>;
 }
 
-/// Taking the pointer of a table away, so that it starts over.
+/// This is for taking the pointer of a table away, so that it starts over.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ClearWatermarks: ReadWatermarks {
     /// Makes the store hold nothing for the table, which is started over; `reset` names this start over and no other. Success when

@@ -12,10 +12,10 @@ use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, UploadObjects};
 use crate::steps::context::RunContext;
 
-/// Who pauses a table while something is moved, and no longer.
+/// This says who pauses a table while something is moved, and no longer.
 const VERBS: [&str; 2] = [RESET, GIVE_UP];
 
-/// The lease of a table in the hand of a person: whose pause keeps every run off while something is moved.
+/// This is the lease of a table in the hand of a person: whose pause keeps every run off while something is moved.
 ///
 /// It saves work, and nothing rests on it: of a run that is at work nevertheless, whose lease ended or whose table was paused in
 /// the middle, the records and the commit are of a plan that is gone.
@@ -81,7 +81,7 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
         Ok(())
     }
 
-    /// The same after an error, unless something was begun and not ended: that keeps its pause.
+    /// Returns the same after an error, unless something was begun and not ended: that keeps its pause.
     pub(super) async fn end_unless_begun(&self, stays_paused: bool) -> Result<()> {
         if self.ledger.hold().await?.is_none() {
             self.end(stays_paused).await?;
@@ -100,7 +100,7 @@ pub(super) async fn end_hold<S: ArchiveObjects>(store: &S, ledger: &Ledger<'_, S
     move_all(store, ledger, vec![key], &hold.archive).await.map(drop)
 }
 
-/// The name of a new folder of the archive: the time, without what no key has.
+/// Returns the name of a new folder of the archive: the time, without what no key has.
 pub(super) fn folder(context: RunContext) -> Result<String> {
     Ok(context.timestamp()?.replace(':', "-"))
 }

@@ -25,71 +25,72 @@ use crate::steps::context::RunContext;
 /// Backfills of one table that may be frozen by others while one is.
 const TRIES: u32 = 16;
 
-/// What is copied again.
+/// This says what is copied again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Range {
-    /// The rows between two watermarks.
+    /// These are the rows between two watermarks.
     Between {
-        /// The lower bound.
+        /// This is the lower bound.
         from: String,
-        /// Whether it belongs to the range: it does, but for what goes on from a backfill that was too large for one window.
+        /// This says whether it belongs to the range: it does, but for what goes on from a backfill that was too large
+        /// for one window.
         includes_from: bool,
-        /// The upper bound, which belongs to it; the end of the last window, when absent.
+        /// This is the upper bound, which belongs to it; the end of the last window, when absent.
         to: Option<String>,
     },
     /// The changes of a tracked table since a version, without that one's.
     Since(String),
 }
 
-/// A backfill that is asked for.
+/// This is a backfill that is asked for.
 #[derive(Debug, Clone)]
 pub struct BackfillRequest {
     /// The run.
     pub run_id: String,
-    /// The table.
+    /// This is the table.
     pub spec: TableSpec,
-    /// What is copied again.
+    /// This says what is copied again.
     pub range: Range,
-    /// Whether nothing is written.
+    /// This says whether nothing is written.
     pub dry_run: bool,
 }
 
-/// What planning a backfill needs from the outside.
+/// This says what planning a backfill needs from the outside.
 #[derive(Debug, Clone, Copy)]
 pub struct BackfillPorts<'a, P, W, S> {
-    /// The source.
+    /// This is the source.
     pub source: &'a P,
-    /// The pointer, which stays where it is.
+    /// This is the pointer, which stays where it is.
     pub watermarks: &'a W,
-    /// The bucket.
+    /// This is the bucket.
     pub store: &'a S,
-    /// The prefix in the bucket.
+    /// This is the prefix in the bucket.
     pub prefix: &'a str,
 }
 
-/// A backfill that is frozen or, in a dry run, would be.
+/// This is a backfill that is frozen or, in a dry run, would be.
 #[derive(Debug, Serialize)]
 pub struct Backfill {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// Its window.
+    /// This is its window.
     pub window: WindowName,
-    /// Its plan.
+    /// This is its plan.
     #[serde(skip)]
     pub plan: Plan,
-    /// The lower bound.
+    /// This is the lower bound.
     pub old_watermark: Option<Watermark>,
-    /// The upper bound.
+    /// This is the upper bound.
     pub new_watermark: Watermark,
     /// The last window of the chain that holds rows it replaces.
     pub through: WindowName,
-    /// Rows on the source between the bounds now.
+    /// This counts the rows on the source between the bounds now.
     pub rows: u64,
-    /// Whether an earlier call froze it.
+    /// This says whether an earlier call froze it.
     pub adopted: bool,
-    /// Whether more of the range is left, for a further backfill from the upper bound on.
+    /// This says whether more of the range is left, for a further backfill from the upper bound on.
     pub goes_on: bool,
-    /// The statement by which each slice is read.
+    /// This is the statement by which each slice is read.
     pub slices: Vec<Explained>,
 }
 
@@ -171,7 +172,7 @@ where
     Err(Error::new(ErrorCode::SinkUnavailable, message))
 }
 
-/// The name of the next backfill, and those that are begun and not committed.
+/// Returns the name of the next backfill, and those that are begun and not committed.
 async fn next<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<(WindowName, Vec<Plan>)> {
     let mut last = 0;
     let mut begun = Vec::new();
@@ -187,7 +188,7 @@ async fn next<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<(WindowName, Vec
     Ok((WindowName::backfill(last.saturating_add(1)), begun))
 }
 
-/// Whether both copy the same.
+/// Returns whether both copy the same.
 fn is_same(begun: &Plan, plan: &Plan) -> bool {
     let includes = |plan: &Plan| plan.replaces.as_ref().map(|replaces| replaces.includes);
     begun.old_watermark == plan.old_watermark
@@ -198,7 +199,7 @@ fn is_same(begun: &Plan, plan: &Plan) -> bool {
         && includes(begun) == includes(plan)
 }
 
-/// The columns without what an audit says of one window alone.
+/// Returns the columns without what an audit says of one window alone.
 fn of_both(columns: &[Column]) -> Vec<Column> {
     let mut columns = columns.to_vec();
     for column in &mut columns {

@@ -17,10 +17,10 @@ use crate::model::window::WindowName;
 use crate::ports::objects::{CompleteObjects, Completed, CreateObjects, ReadObjects};
 use crate::ports::source::CountRows;
 
-/// How long the source may take to count a window again.
+/// This says how long the source may take to count a window again.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a commit came to.
+/// This says what a commit came to.
 pub(super) enum Commit {
     /// The window is committed.
     Done(Box<Manifest>),
@@ -34,38 +34,38 @@ impl Commit {
     }
 }
 
-/// Slices that have no usable upload.
+/// These are slices that have no usable upload.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
-    /// Which, in order.
+    /// This says which, in order.
     pub(super) slices: Vec<SliceId>,
-    /// Whether one of them has yet to be copied for the first time because it came of a split.
+    /// This says whether one of them has yet to be copied for the first time because it came of a split.
     pub(super) is_split: bool,
-    /// Whether one of them was never copied.
+    /// This says whether one of them was never copied.
     pub(super) is_new: bool,
 }
 
-/// The commit of one window.
+/// This is the commit of one window.
 pub(super) struct Committing<'a, C, S> {
-    /// Counts the window's rows again.
+    /// This counts the window's rows again.
     pub(super) source: &'a C,
-    /// The bucket.
+    /// This is the bucket.
     pub(super) store: &'a S,
-    /// The table's ledger.
+    /// This is the table's ledger.
     pub(super) ledger: &'a Ledger<'a, S>,
-    /// The window's plan.
+    /// This is the window's plan.
     pub(super) plan: &'a Plan,
-    /// The settings that came with the event.
+    /// These are the settings that came with the event.
     pub(super) settings: &'a RunSettings,
-    /// Who commits.
+    /// This says who commits.
     pub(super) author: Author<'a>,
-    /// When the commit began.
+    /// This says when the commit began.
     pub(super) now: OffsetDateTime,
 }
 
-/// What is decided of a window's slices.
+/// This says what is decided of a window's slices.
 enum AllDecided {
-    /// Every one of them.
+    /// This is every one of them.
     Yes(Vec<Record>),
     /// These have yet to be copied.
     NotYet(Missing),
@@ -73,12 +73,12 @@ enum AllDecided {
     Superseded(WindowName),
 }
 
-/// The parts of a window, as far as they are visible.
+/// These are the parts of a window, as far as they are visible.
 #[derive(Default)]
 struct Completion {
-    /// Those that are, in slice order.
+    /// They are those that are, in slice order.
     parts: Vec<ManifestPart>,
-    /// The slices whose upload had expired, or may have: their decisions are voided.
+    /// These are the slices whose upload had expired, or may have: their decisions are voided.
     expired: Vec<SliceId>,
 }
 

@@ -12,35 +12,35 @@ use crate::model::budget::Budget;
 use crate::model::lease::Leases;
 use crate::model::metric::Measurement;
 
-/// What is kept back from an invocation's time to answer.
+/// This says what is kept back from an invocation's time to answer.
 pub const ANSWER_MARGIN: Duration = Duration::from_secs(20);
 
-/// How far a step is.
+/// This says how far a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Bytes of the part uploaded so far.
+    /// This counts the bytes of the part uploaded so far.
     BytesUploaded(u64),
-    /// Rows loaded beside the sink table so far.
+    /// This counts the rows loaded beside the sink table so far.
     RowsLoaded(u64),
 }
 
-/// What a step knows of the invocation it runs in.
+/// This says what a step knows of the invocation it runs in.
 #[derive(Debug, Clone, Copy)]
 pub struct RunContext {
-    /// When the invocation began.
+    /// This says when the invocation began.
     pub now: OffsetDateTime,
-    /// When the invocation will be ended by force; never, by hand.
+    /// This says when the invocation will be ended by force; never, by hand.
     pub deadline: Option<Instant>,
-    /// Is told how far the step is.
+    /// This is told how far the step is.
     pub progress: fn(Progress),
-    /// Whether the run takes the leases of its tables.
+    /// This says whether the run takes the leases of its tables.
     pub leases: Leases,
-    /// How much the run may copy of a table.
+    /// This says how much the run may copy of a table.
     pub budget: Budget,
 }
 
 impl RunContext {
-    /// An invocation that begins now and may take as long as it needs, and whose progress nobody watches.
+    /// Returns an invocation that begins now and may take as long as it needs, and whose progress nobody watches.
     #[must_use]
     pub fn unbounded() -> Self {
         Self {
@@ -52,7 +52,7 @@ impl RunContext {
         }
     }
 
-    /// The same for who does without leases. Whatever meets, the outcome is the same.
+    /// Returns the same for who does without leases. Whatever meets, the outcome is the same.
     #[must_use]
     pub fn without_leases() -> Self {
         Self {
@@ -61,7 +61,7 @@ impl RunContext {
         }
     }
 
-    /// `now` as the ledger's documents carry it, RFC 3339.
+    /// Returns `now` as the ledger's documents carry it, RFC 3339.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl RunContext {
             .ok_or_else(|| Error::new(ErrorCode::Internal, "the clock cannot be written as RFC 3339"))
     }
 
-    /// The deadline less the time that is needed to answer.
+    /// Returns the deadline less the time that is needed to answer.
     #[must_use]
     pub fn time_to_answer(&self) -> Option<Instant> {
         let deadline = self.deadline?;
@@ -84,7 +84,7 @@ impl RunContext {
 
 /// The answer of a step.
 pub trait Measured: Serialize {
-    /// What the step measured.
+    /// Returns what the step measured.
     fn metrics(&self) -> Vec<Measurement> {
         Vec::new()
     }

@@ -29,38 +29,38 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, 
 use crate::ports::rows::{ExplainRows, Explained, ReadRows};
 use crate::steps::context::{Measured, RunContext};
 
-/// What is kept back from the invocation's time to give the upload up in order.
+/// This says what is kept back from the invocation's time to give the upload up in order.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(10);
 
-/// The slice to copy.
+/// This is the slice to copy.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CopyRequest {
     /// The run, the execution's name.
     pub run_id: String,
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window, as `lookup-new-watermark` named it.
+    /// This is the window, as `lookup-new-watermark` named it.
     pub window: WindowName,
-    /// The slice: its number in the plan, from 0, or the name of a sub-slice.
+    /// This is the slice: its number in the plan, from 0, or the name of a sub-slice.
     pub slice: SliceId,
-    /// The settings of the table that name what is run or opened for it.
+    /// These are the settings of the table that name what is run or opened for it.
     #[serde(default)]
     pub settings: RunSettings,
-    /// Whether to write nothing and show what would be run.
+    /// This says whether to write nothing and show what would be run.
     #[serde(default)]
     pub dry_run: bool,
 }
 
 impl CopyRequest {
-    /// What every line logged for this request says.
+    /// Returns what every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         tracing::info_span!("copy", run_id = %self.run_id, table = %self.table, window = %self.window, slice = %self.slice)
     }
 }
 
-/// What became of the slice.
+/// This says what became of the slice.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum CopyAnswer {
@@ -72,48 +72,48 @@ pub enum CopyAnswer {
     Kept(KeptTable),
     /// It is left to the next run, because this one has copied as much of its table as it may.
     Stopped(StoppedSlice),
-    /// What would be run, for a dry run.
+    /// This says what would be run, for a dry run.
     DryRun(CopyDryRun),
 }
 
-/// A copied slice.
+/// This is a copied slice.
 #[derive(Debug, Serialize)]
 pub struct CopiedSlice {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The slice.
+    /// This is the slice.
     pub slice: SliceId,
-    /// Rows in its part.
+    /// This counts the rows in its part.
     pub rows: u64,
-    /// Bytes of its part.
+    /// This counts the bytes of its part.
     pub bytes: u64,
     /// The key its part will be visible under; none when the slice has no rows, or is merged into a table.
     pub key: Option<String>,
-    /// Whether an earlier or concurrent attempt had copied it.
+    /// This says whether an earlier or concurrent attempt had copied it.
     pub resumed: bool,
 }
 
-/// A slice that is left to the next run.
+/// This is a slice that is left to the next run.
 #[derive(Debug, Serialize)]
 pub struct StoppedSlice {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The slice.
+    /// This is the slice.
     pub slice: SliceId,
-    /// Rows that this run has copied of the window.
+    /// This counts the rows that this run has copied of the window.
     pub rows_copied: u64,
-    /// Bytes of their files.
+    /// This counts the bytes of their files.
     pub bytes_copied: u64,
 }
 
-/// What would be run for a slice.
+/// This says what would be run for a slice.
 #[derive(Debug, Serialize)]
 pub struct CopyDryRun {
-    /// The statement.
+    /// This is the statement.
     pub dry_run: Explained,
     /// The key its part would be visible under.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,20 +125,20 @@ pub struct CopyDryRun {
 
 impl Measured for CopyAnswer {}
 
-/// What a copy needs from the outside.
+/// This says what a copy needs from the outside.
 #[derive(Debug)]
 pub struct CopyPorts<'a, R, E, M, S> {
-    /// Reads the rows.
+    /// This reads the rows.
     pub reader: &'a mut R,
-    /// Makes files of them.
+    /// This makes files of them.
     pub files: &'a E,
-    /// The databases that rows are merged into.
+    /// These are the databases that rows are merged into.
     pub sinks: &'a M,
-    /// The bucket.
+    /// This is the bucket.
     pub store: &'a S,
-    /// The prefix in the bucket.
+    /// This is the prefix in the bucket.
     pub prefix: &'a str,
-    /// The size of an upload's pieces.
+    /// This is the size of an upload's pieces.
     pub part_bytes: usize,
 }
 
@@ -221,7 +221,7 @@ where
     }
 }
 
-/// Why the slice is left to somebody else, if it is. If it is not, the lease is this run's.
+/// Returns why the slice is left to somebody else, if it is. If it is not, the lease is this run's.
 async fn left<S>(
     request: &CopyRequest,
     attempt: &Attempt,
@@ -260,13 +260,13 @@ where
     answer(table, record, resumed)
 }
 
-/// When a slice is given up.
+/// Returns when a slice is given up.
 fn deadline(context: RunContext) -> Option<tokio::time::Instant> {
     let deadline = context.deadline?;
     Some(deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline))
 }
 
-/// One attempt at a slice.
+/// This is one attempt at a slice.
 struct Copying<'a> {
     plan: &'a Plan,
     slice: SliceRows<'a>,

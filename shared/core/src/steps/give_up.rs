@@ -18,29 +18,29 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadOb
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::RunContext;
 
-/// What giving up needs from the outside.
+/// This says what giving up needs from the outside.
 #[derive(Debug, Clone, Copy)]
 pub struct GiveUpPorts<'a, W, S> {
-    /// The pointer, which stays where it is.
+    /// This is the pointer, which stays where it is.
     pub watermarks: &'a W,
-    /// The bucket.
+    /// This is the bucket.
     pub store: &'a S,
-    /// The prefix in the bucket.
+    /// This is the prefix in the bucket.
     pub prefix: &'a str,
 }
 
-/// A window that is given up.
+/// This is a window that is given up.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct GivenUp {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The folder of the archive, below the table's.
+    /// This is the folder of the archive, below the table's.
     pub archive: String,
-    /// Documents that were moved, by this call.
+    /// This counts the documents that were moved, by this call.
     pub documents: usize,
-    /// Objects that were visible and moved, by this call.
+    /// This counts the objects that were visible and moved, by this call.
     pub objects: usize,
 }
 
@@ -107,7 +107,8 @@ where
     })
 }
 
-/// What a commit that did not end wrote outside the window's folder of the ledger, and the next commit would not write again.
+/// Returns what a commit that did not end wrote outside the window's folder of the ledger, and the next commit would
+/// not write again.
 async fn begun_outside<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     let next = WindowName::after(&plan.new_watermark);

@@ -9,11 +9,11 @@ use crate::model::lease::Keeper;
 use crate::model::names::ObjectName;
 use crate::steps::tables::FailedTable;
 
-/// What is left of tables that failed.
+/// This says what is left of tables that failed.
 pub(super) struct Leaving {
-    /// Those that did fail.
+    /// They are those that did fail.
     pub(super) failed: Vec<FailedTable>,
-    /// Those that somebody has paused.
+    /// They are those that somebody has paused.
     pub(super) kept: KeptTables,
 }
 

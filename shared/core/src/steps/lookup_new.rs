@@ -31,7 +31,7 @@ use crate::steps::context::{Measured, RunContext};
 use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
-/// The tables as the first step found them.
+/// These are the tables as the first step found them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LookupNewRequest {
@@ -39,49 +39,50 @@ pub struct LookupNewRequest {
     pub run_id: String,
     /// Every table of the run.
     pub tables: Vec<LookedUp>,
-    /// Whether to write nothing and show what would be run.
+    /// This says whether to write nothing and show what would be run.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// All tables: with a window to copy, unchanged, or failed.
+/// These are all tables: with a window to copy, unchanged, or failed.
 #[derive(Debug, Default, Serialize)]
 pub struct NewWatermarks {
-    /// The windows to copy.
+    /// These are the windows to copy.
     pub windows: Vec<CopyWindow>,
-    /// The windows in which nothing changed: they only have to be committed, so that their tables' versions do not expire.
+    /// These are the windows in which nothing changed: they only have to be committed, so that their tables' versions
+    /// do not expire.
     pub empty: Vec<EmptyWindow>,
-    /// The tables with nothing to copy.
+    /// These are the tables with nothing to copy.
     pub unchanged: Vec<ObjectName>,
-    /// The tables whose windows are frozen and wait for the next run, because this one has as many slices as fit.
+    /// These are the tables whose windows are frozen and wait for the next run, because this one has as many slices as fit.
     pub waiting: Vec<ObjectName>,
-    /// The tables that are left alone, because another run copies them or somebody has paused them.
+    /// These are the tables that are left alone, because another run copies them or somebody has paused them.
     #[serde(flatten)]
     pub kept: KeptTables,
     /// Rows no window selects, where there are any.
     pub notes: Vec<Note>,
-    /// What would be run, for a dry run.
+    /// This says what would be run, for a dry run.
     pub dry_run: Vec<DryRun>,
-    /// The tables that failed.
+    /// These are the tables that failed.
     pub failed: Vec<FailedTable>,
 }
 
 impl Measured for NewWatermarks {}
 
-/// What a dry run would freeze.
+/// This says what a dry run would freeze.
 #[derive(Debug, Serialize)]
 pub struct DryRun {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The lower bound.
+    /// This is the lower bound.
     pub old_watermark: Option<Watermark>,
-    /// The upper bound.
+    /// This is the upper bound.
     pub new_watermark: Watermark,
-    /// Whether this is the plan of an earlier run that would be adopted.
+    /// This says whether this is the plan of an earlier run that would be adopted.
     pub adopted: bool,
-    /// The statement by which each slice would be read.
+    /// This is the statement by which each slice would be read.
     pub slices: Vec<Explained>,
 }
 
@@ -169,7 +170,7 @@ async fn give_back(answer: &mut NewWatermarks, lease_of: impl AsyncFn(&ObjectNam
     }
 }
 
-/// What is to be done with a table.
+/// This says what is to be done with a table.
 enum Next {
     Unchanged(ObjectName),
     Copy(CopyWindow),
@@ -178,7 +179,7 @@ enum Next {
     Kept(KeptTable),
 }
 
-/// A table that is planned.
+/// This is a table that is planned.
 struct Planned {
     next: Next,
     note: Option<Note>,
@@ -212,17 +213,17 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
 /// More documents of a window than other runs can create while it is looked at.
 const TRIES: u32 = 16;
 
-/// A window of a table that is tracked by a watermark.
+/// This is a window of a table that is tracked by a watermark.
 enum PlannedWindow {
     /// There is none: the watermark has not grown.
     Unchanged(Option<Note>),
-    /// This one.
+    /// It is this one.
     Window(Box<Plan>, Option<Note>),
-    /// This one, whose files would not be like those before them.
+    /// It is this one, whose files would not be like those before them.
     Reload(Box<Plan>),
 }
 
-/// Plans one table.
+/// This plans one table.
 struct TablePlanner<'a, P, S> {
     source: &'a P,
     ledger: &'a Ledger<'a, S>,
@@ -307,8 +308,8 @@ where
         Err(Error::new(ErrorCode::SinkUnavailable, message))
     }
 
-    /// The full load in whose place a frozen window is given up: a column of it is gone from the table or has another type there, so
-    /// that what is left of it cannot be copied, and the table is to be loaded anew for that.
+    /// Returns the full load in whose place a frozen window is given up: a column of it is gone from the table or has
+    /// another type there, so that what is left of it cannot be copied, and the table is to be loaded anew for that.
     ///
     /// A slice that was never decided is decided so, which is the end of the window for every run (W2). A first load, and a load
     /// for an earlier change, has nothing that could take its place.
@@ -414,7 +415,7 @@ where
         Next::Kept(kept)
     }
 
-    /// Nothing to copy; but a pointer that lags behind a committed window still has to move.
+    /// Returns that there is nothing to copy; but a pointer that lags behind a committed window still has to move.
     fn unchanged(&self) -> Next {
         let table = self.table.spec.table.clone();
         match self.table.committed() {
@@ -423,7 +424,7 @@ where
         }
     }
 
-    /// What is to be done with a plan that is frozen or, in a dry run, would be.
+    /// Returns what is to be done with a plan that is frozen or, in a dry run, would be.
     fn frozen(&self, frozen: Frozen) -> Result<Next> {
         let Frozen { plan, adopted } = frozen;
         let settings = self.table.spec.run_settings();

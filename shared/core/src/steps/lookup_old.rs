@@ -34,14 +34,14 @@ pub struct LookupOldRequest {
     pub dry_run: bool,
 }
 
-/// All tables, looked up or failed.
+/// These are all tables, looked up or failed.
 #[derive(Debug, Serialize)]
 pub struct OldWatermarks {
-    /// The tables, with their stored watermarks.
+    /// These are the tables, with their stored watermarks.
     pub tables: Vec<LookedUp>,
-    /// The tables that failed.
+    /// These are the tables that failed.
     pub failed: Vec<FailedTable>,
-    /// The tables that would have failed, and that somebody has paused.
+    /// These are the tables that would have failed, and that somebody has paused.
     pub paused: Vec<PausedTable>,
 }
 

@@ -27,27 +27,27 @@ use crate::steps::context::Progress;
 /// Batches between the reader and the loading: one to fill while one is loaded.
 const BATCHES_AHEAD: usize = 1;
 
-/// The slice to merge, and where to.
+/// This is the slice to merge, and where to.
 pub(super) struct Merging<'a> {
-    /// The window's plan.
+    /// This is the window's plan.
     pub(super) plan: &'a Plan,
-    /// The slice's rows.
+    /// These are the slice's rows.
     pub(super) slice: SliceRows<'a>,
-    /// The table they go to, as the event names it.
+    /// This is the table they go to, as the event names it.
     pub(super) sink: &'a SqlServerSink,
-    /// The attempt at the slice.
+    /// This is the attempt at the slice.
     pub(super) attempt: Attempt,
     /// The run.
     pub(super) run_id: String,
-    /// Is told how far the loading is.
+    /// This is told how far the loading is.
     pub(super) progress: fn(Progress),
 }
 
-/// What is decided of the slice, and by whom.
+/// This says what is decided of the slice, and by whom.
 pub(super) struct DecidedSlice {
-    /// The record that holds.
+    /// This is the record that holds.
     pub(super) record: Record,
-    /// Whether it is another attempt's.
+    /// This says whether it is another attempt's.
     pub(super) resumed: bool,
 }
 

@@ -9,23 +9,23 @@ use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::context::RunContext;
 
-/// Who pauses a table, and why.
+/// This says who pauses a table, and why.
 #[derive(Debug, Clone)]
 pub struct Pause {
-    /// Who.
+    /// This says who.
     pub by: String,
-    /// Why, in that person's words.
+    /// This says why, in that person's words.
     pub reason: Option<String>,
 }
 
-/// What became of a table that somebody pauses or resumes.
+/// This says what became of a table that somebody pauses or resumes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Held {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// Whether runs pass over it now.
+    /// This says whether runs pass over it now.
     pub paused: bool,
-    /// Whether they did so before.
+    /// This says whether they did so before.
     pub was_paused: bool,
 }
 

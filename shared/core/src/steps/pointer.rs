@@ -10,7 +10,7 @@ use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 
-/// How often a pointer that moves under our hands is looked at again.
+/// This says how often a pointer that moves under our hands is looked at again.
 const TRIES: u32 = 8;
 
 /// Moves the watermark of the plan's table to the end of the window that `manifest` committed (W5).
@@ -124,15 +124,15 @@ pub(super) async fn check_start<W: ReadWatermarks, S: ReadObjects>(
     Err(Error::new(ErrorCode::InvalidInput, message))
 }
 
-/// Where the stored watermark stands, seen from a committed window.
+/// This says where the stored watermark stands, seen from a committed window.
 enum Standing {
     /// At its end.
     There,
     /// At its start or, along the manifests, before it; or nothing is stored, or still what a first load found.
     Behind,
-    /// Along the manifests, after it: another run was faster.
+    /// It stands along the manifests, after it: another run was faster.
     Ahead,
-    /// Nowhere in this ledger.
+    /// It stands nowhere in this ledger.
     Foreign,
 }
 

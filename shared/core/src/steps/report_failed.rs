@@ -10,18 +10,18 @@ use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::context::{Measured, RunContext};
 
-/// The tables that failed.
+/// These are the tables that failed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportFailedRequest {
     /// The run, the execution's name.
     pub run_id: String,
-    /// The tables.
+    /// These are the tables.
     pub failed: Vec<ObjectName>,
 }
 
 impl ReportFailedRequest {
-    /// What every line logged for this request says.
+    /// Returns what every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         tracing::info_span!("report_failed", run_id = %self.run_id, failed = self.failed.len())
@@ -31,7 +31,7 @@ impl ReportFailedRequest {
 /// That they are reported.
 #[derive(Debug, Serialize)]
 pub struct ReportedFailed {
-    /// How many there are.
+    /// This says how many there are.
     pub reported: usize,
 }
 

@@ -26,7 +26,7 @@ use crate::steps::tables::FailedTable;
 use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use crate::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 
-/// How often the slices of a window are copied again before the table fails, as in the state machine.
+/// This says how often the slices of a window are copied again before the table fails, as in the state machine.
 const ROUNDS: usize = 3;
 
 /// Everything the steps are given.
@@ -34,42 +34,42 @@ const ROUNDS: usize = 3;
 pub struct Pipeline<'a, P, R, W, S, E, M> {
     /// Probes and counts.
     pub source: &'a P,
-    /// Rows.
+    /// These are rows.
     pub reader: R,
-    /// The pointer.
+    /// This is the pointer.
     pub watermarks: &'a W,
-    /// The bucket.
+    /// This is the bucket.
     pub store: &'a S,
-    /// The prefix in the bucket.
+    /// This is the prefix in the bucket.
     pub prefix: &'a str,
-    /// Makes files of rows.
+    /// This makes files of rows.
     pub files: E,
-    /// The databases that tables are merged into; [`NoSinks`](crate::ports::merge::NoSinks) without any.
+    /// These are the databases that tables are merged into; [`NoSinks`](crate::ports::merge::NoSinks) without any.
     pub sinks: M,
-    /// The size of an upload's pieces.
+    /// This is the size of an upload's pieces.
     pub part_bytes: usize,
-    /// Whether to wait, between freezing a window and copying it, for as long as the table's settings say.
+    /// This says whether to wait, between freezing a window and copying it, for as long as the table's settings say.
     pub settles: bool,
-    /// When the steps run, and whether they take leases.
+    /// This says when the steps run, and whether they take leases.
     pub context: RunContext,
 }
 
-/// What a run did.
+/// This says what a run did.
 #[derive(Debug, Default)]
 pub struct RunOutcome {
-    /// The windows committed.
+    /// This is the windows committed.
     pub committed: Vec<Committed>,
     /// The tables without changes.
     pub unchanged: Vec<ObjectName>,
-    /// The tables that failed in a step over all tables.
+    /// These are the tables that failed in a step over all tables.
     pub failed: Vec<FailedTable>,
-    /// The tables that were left alone.
+    /// These are the tables that were left alone.
     pub kept: KeptTables,
-    /// The tables whose budget is spent.
+    /// These are the tables whose budget is spent.
     pub stopped: Vec<StoppedTable>,
 }
 
-/// What became of a window of a run.
+/// This says what became of a window of a run.
 #[derive(Debug)]
 pub enum WindowOutcome {
     /// It is committed.
@@ -81,7 +81,7 @@ pub enum WindowOutcome {
 }
 
 impl WindowOutcome {
-    /// The committed window, if it is one.
+    /// Returns the committed window, if it is one.
     #[must_use]
     pub fn committed(self) -> Option<Committed> {
         match self {
@@ -91,14 +91,14 @@ impl WindowOutcome {
     }
 }
 
-/// A window of a table, and what its events have to say beside that.
+/// This is a window of a table, and what its events have to say beside that.
 #[derive(Debug, Clone)]
 pub struct WindowOfRun {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The settings.
+    /// These are the settings.
     pub settings: RunSettings,
 }
 
@@ -121,7 +121,7 @@ where
     E: EncodeFiles<Batch = R::Batch>,
     M: MergeRows<Batch = R::Batch>,
 {
-    /// One execution, as the state machine drives it. The first error of a window ends the run.
+    /// Returns one execution, as the state machine drives it. The first error of a window ends the run.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ where
         Ok(outcome)
     }
 
-    /// Both lookups.
+    /// Does both lookups.
     ///
     /// # Errors
     ///
@@ -177,7 +177,7 @@ where
         Ok(new)
     }
 
-    /// The slices of a window, then its commit.
+    /// Returns the slices of a window, then its commit.
     ///
     /// # Errors
     ///
@@ -212,7 +212,7 @@ where
         ))
     }
 
-    /// `lookup-new-watermark` for a slice that did not fit into its invocation.
+    /// Returns `lookup-new-watermark` for a slice that did not fit into its invocation.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ where
         Box::pin(split(self.source, self.store, self.prefix, request, context)).await
     }
 
-    /// `copy-delta` for one slice.
+    /// Returns `copy-delta` for one slice.
     ///
     /// # Errors
     ///
@@ -267,7 +267,7 @@ where
         Box::pin(copy(ports, request, self.context)).await
     }
 
-    /// `update-watermark`.
+    /// Returns `update-watermark`.
     ///
     /// # Errors
     ///
@@ -287,7 +287,7 @@ where
         update(self.update_ports(), request, self.context).await
     }
 
-    /// `update-watermark` for the windows in which nothing changed.
+    /// Returns `update-watermark` for the windows in which nothing changed.
     ///
     /// # Errors
     ///

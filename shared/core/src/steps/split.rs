@@ -19,33 +19,33 @@ use crate::ports::source::{CutSource, ProbeSource};
 use crate::steps::context::{Measured, RunContext};
 use crate::steps::tables::before;
 
-/// A slice to split.
+/// This is a slice to split.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitRequest {
     /// The run, the execution's name.
     pub run_id: String,
-    /// Which slice.
+    /// This says which slice.
     pub split: SliceToSplit,
-    /// The settings of the table that name what is run for it.
+    /// These are the settings of the table that name what is run for it.
     #[serde(default)]
     pub settings: RunSettings,
 }
 
-/// The slice that did not fit.
+/// This is the slice that did not fit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SliceToSplit {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// The slice.
+    /// This is the slice.
     pub slice: SliceId,
 }
 
 impl SplitRequest {
-    /// What every line logged for this request says.
+    /// Returns what every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         let SliceToSplit { table, window, slice } = &self.split;

@@ -18,33 +18,33 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadOb
 use crate::ports::watermarks::ClearWatermarks;
 use crate::steps::context::RunContext;
 
-/// What starting over needs from the outside.
+/// This says what starting over needs from the outside.
 #[derive(Debug, Clone, Copy)]
 pub struct StartOverPorts<'a, W, S> {
-    /// The pointer.
+    /// This is the pointer.
     pub watermarks: &'a W,
-    /// The bucket.
+    /// This is the bucket.
     pub store: &'a S,
-    /// The prefix in the bucket.
+    /// This is the prefix in the bucket.
     pub prefix: &'a str,
 }
 
-/// A table that is started over.
+/// This is a table that is started over.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct StartedOver {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The folder of the archive, below the table's.
+    /// This is the folder of the archive, below the table's.
     pub archive: String,
-    /// Documents of the ledger that were moved, by this call.
+    /// This counts the documents of the ledger that were moved, by this call.
     pub documents: usize,
-    /// Objects with rows that were moved, by this call.
+    /// This counts the objects with rows that were moved, by this call.
     pub objects: usize,
-    /// Whether an earlier call had begun it.
+    /// This says whether an earlier call had begun it.
     pub resumed: bool,
 }
 
-/// How often the ledger is looked through for what runs left that had begun before.
+/// This says how often the ledger is looked through for what runs left that had begun before.
 const ROUNDS: usize = 4;
 
 /// Starts the table over, or goes on with what an earlier call began.
@@ -167,7 +167,7 @@ where
     Ok(manifests + archive::move_all(store, ledger, others, folder).await?)
 }
 
-/// The plans of the table. One that cannot be read is a reason to start over, and none against it.
+/// Returns the plans of the table. One that cannot be read is a reason to start over, and none against it.
 async fn plans<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<Vec<Plan>> {
     let mut read = stream::iter(ledger.windows().await?)
         .map(|window| async move { ledger.plan(&window).await })

@@ -10,19 +10,19 @@ use crate::error::{Error, Result};
 use crate::model::names::ObjectName;
 use crate::planner::{SharedConnection, too_slow};
 
-/// A table that failed in a step over all tables of a run.
+/// This is a table that failed in a step over all tables of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailedTable {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The error's name.
+    /// This is the error's name.
     pub error: String,
-    /// What failed and what to change.
+    /// This says what failed and what to change.
     pub cause: String,
 }
 
-/// How often a table that fails with a retryable error is tried within one invocation.
+/// This says how often a table that fails with a retryable error is tried within one invocation.
 const TRIES: u32 = 3;
 /// The wait before the second try; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -31,14 +31,14 @@ const TABLES_AT_ONCE: usize = 16;
 /// Characters of a failure's cause: all of them travel in one payload.
 const CAUSE_CHARACTERS: usize = 600;
 
-/// What is done with each table, as a line of the log says it.
+/// This says what is done with each table, as a line of the log says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Looking its old watermark up.
+    /// Its old watermark is looked up.
     LookUpOld,
-    /// Looking its new watermark up.
+    /// Its new watermark is looked up.
     LookUpNew,
-    /// Committing its window.
+    /// Its window is committed.
     Commit,
 }
 
@@ -52,16 +52,16 @@ impl Work {
     }
 }
 
-/// What became of the tables.
+/// This says what became of the tables.
 #[derive(Debug)]
 pub struct Worked<T> {
-    /// What was found, in the order of the items.
+    /// This says what was found, in the order of the items.
     pub done: Vec<T>,
-    /// The tables that failed.
+    /// These are the tables that failed.
     pub failed: Vec<FailedTable>,
 }
 
-/// An item that is still to be worked on: its place, itself, and why it is tried again.
+/// This is an item that is still to be worked on: its place, itself, and why it is tried again.
 struct Waiting<I> {
     place: usize,
     item: I,

@@ -28,30 +28,30 @@ use crate::steps::context::{Measured, RunContext};
 /// Slices an answer names at most.
 const SLICES_NAMED: usize = 1_000;
 
-/// The window to commit.
+/// This is the window to commit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateRequest {
     /// The run, the execution's name.
     pub run_id: String,
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window, as `lookup-new-watermark` named it.
+    /// This is the window, as `lookup-new-watermark` named it.
     pub window: WindowName,
-    /// The settings of the table that name what is run for it.
+    /// These are the settings of the table that name what is run for it.
     #[serde(default)]
     pub settings: RunSettings,
 }
 
 impl UpdateRequest {
-    /// What every line logged for this request says.
+    /// Returns what every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         tracing::info_span!("commit", run_id = %self.run_id, table = %self.table, window = %self.window)
     }
 }
 
-/// What became of the window.
+/// This says what became of the window.
 #[derive(Debug, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum UpdateAnswer {
@@ -69,41 +69,41 @@ pub enum UpdateAnswer {
     Stopped(StoppedTable),
 }
 
-/// Slices to copy before a window can be committed.
+/// These are slices to copy before a window can be committed.
 #[derive(Debug, Serialize)]
 pub struct ToCopy {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
     /// The slices in order; at most 1,000, because they travel in one payload. The next commit names the others.
     pub slices: Vec<SliceId>,
 }
 
-/// A committed window.
+/// This is a committed window.
 #[derive(Debug, Serialize)]
 pub struct Committed {
-    /// The table.
+    /// This is the table.
     pub table: ObjectName,
-    /// The window.
+    /// This is the window.
     pub window: WindowName,
-    /// Its rows.
+    /// These are its rows.
     pub rows: u64,
-    /// Its bytes.
+    /// These are its bytes.
     pub bytes: u64,
-    /// Its objects.
+    /// These are its objects.
     pub objects: usize,
-    /// Rows found late: on the source at commit, but not copied. `None` when they could not be counted.
+    /// This counts the rows found late: on the source at commit, but not copied. `None` when they could not be counted.
     pub late_rows: Option<u64>,
-    /// Where the next window starts.
+    /// This says where the next window starts.
     pub watermark: Watermark,
-    /// The window whose version had expired, and in whose place this one is a full load.
+    /// This is the window whose version had expired, and in whose place this one is a full load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<WindowName>,
-    /// The full load that is copied in place of this window, which has no rows.
+    /// This is the full load that is copied in place of this window, which has no rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<WindowName>,
-    /// How far the watermark is behind the clock, time columns only.
+    /// This says how far the watermark is behind the clock, time columns only.
     #[serde(skip)]
     lag_seconds: Option<u64>,
 }
@@ -131,16 +131,16 @@ impl Measured for UpdateAnswer {
     }
 }
 
-/// What a commit needs from the outside.
+/// This says what a commit needs from the outside.
 #[derive(Debug)]
 pub struct UpdatePorts<'a, C, W, S> {
-    /// Counts the window's rows again.
+    /// This counts the window's rows again.
     pub source: &'a C,
-    /// The pointer.
+    /// This is the pointer.
     pub watermarks: &'a W,
-    /// The bucket.
+    /// This is the bucket.
     pub store: &'a S,
-    /// The prefix in the bucket.
+    /// This is the prefix in the bucket.
     pub prefix: &'a str,
 }
 
@@ -209,7 +209,7 @@ where
     }
 }
 
-/// What a commit ended with.
+/// This says what a commit ended with.
 enum Ended {
     /// The window is committed.
     Committed(Box<Committed>),
@@ -330,7 +330,8 @@ fn committed(plan: &Plan, manifest: Manifest, now: OffsetDateTime) -> Committed 
     }
 }
 
-/// How far a time column in UTC is behind `now`. The server's local time is not known here; what is no time has no such form.
+/// Returns how far a time column in UTC is behind `now`. The server's local time is not known here; what is no time has
+/// no such form.
 fn lag_seconds(watermark: &Watermark, clock: Clock, now: OffsetDateTime) -> Option<u64> {
     if clock == Clock::Local {
         return None;

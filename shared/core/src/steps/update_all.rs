@@ -15,30 +15,30 @@ use crate::steps::context::{Measured, RunContext};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 use crate::steps::update::{ToCopy, UpdateAnswer, UpdatePorts, UpdateRequest, update};
 
-/// The windows to commit.
+/// These are the windows to commit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateAllRequest {
     /// The run, the execution's name.
     pub run_id: String,
-    /// Windows whose plans have no slices, as `lookup-new-watermark` named them.
+    /// These are windows whose plans have no slices, as `lookup-new-watermark` named them.
     pub windows: Vec<EmptyWindow>,
 }
 
 impl UpdateAllRequest {
-    /// What every line logged for this request says.
+    /// Returns what every line logged for this request says.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         tracing::info_span!("commit_empty", run_id = %self.run_id, windows = self.windows.len())
     }
 }
 
-/// All tables: their watermarks moved, or failed.
+/// These are all tables: their watermarks moved, or failed.
 #[derive(Debug, Serialize)]
 pub struct UpdatedAll {
-    /// The tables whose windows are committed.
+    /// These are the tables whose windows are committed.
     pub advanced: Vec<ObjectName>,
-    /// The tables that failed.
+    /// These are the tables that failed.
     pub failed: Vec<FailedTable>,
 }
 

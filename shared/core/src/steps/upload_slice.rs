@@ -30,42 +30,42 @@ const PIECES_AHEAD: usize = 1;
 /// Pieces on their way at once.
 const UPLOADS_AT_ONCE: usize = 2;
 
-/// The part that is to be: its key and its form.
+/// This is the part that is to be: its key and its form.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PartToBe<'a> {
-    /// The key of the object to be.
+    /// This is the key of the object to be.
     pub(super) key: &'a str,
-    /// The form of the file.
+    /// This is the form of the file.
     pub(super) format: &'a Format,
-    /// The size of the upload's pieces.
+    /// This is the size of the upload's pieces.
     pub(super) part_bytes: usize,
 }
 
-/// The rows of a slice, and how they are held.
+/// These are the rows of a slice, and how they are held.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SliceRows<'a> {
-    /// Which rows.
+    /// This says which rows.
     pub(super) rows: Rows<'a>,
-    /// Their columns.
+    /// These are their columns.
     pub(super) columns: &'a [Column],
 }
 
 /// The limits of a copy, and who is told how far it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Watch {
-    /// When the copy is given up.
+    /// This says when the copy is given up.
     pub(super) deadline: Option<Instant>,
-    /// Is told how far it is.
+    /// This is told how far it is.
     pub(super) progress: fn(Progress),
 }
 
-/// A slice whose rows are uploaded.
+/// This is a slice whose rows are uploaded.
 pub(super) struct UploadedSlice {
-    /// How many rows there were.
+    /// This says how many rows there were.
     pub(super) rows: u64,
-    /// Their texts that could not be decoded.
+    /// These are their texts that could not be decoded.
     pub(super) malformed_texts: MalformedTexts,
-    /// The upload, which is not completed; none without rows.
+    /// This is the upload, which is not completed; none without rows.
     pub(super) upload: Option<UploadedObject>,
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Outpu
     })
 }
 
-/// Every row that was read must have arrived.
+/// Returns every row that was read must have arrived.
 pub(super) fn check_rows(read: u64, arrived: u64) -> Result<()> {
     if read == arrived {
         return Ok(());
@@ -178,7 +178,7 @@ impl<B> TakeBatches<B> for Pipe<B> {
     }
 }
 
-/// What the encoder made.
+/// This says what the encoder made.
 struct Encoded {
     rows: u64,
     bytes: u64,
@@ -260,12 +260,12 @@ impl Cutter {
     }
 }
 
-/// The upload, begun with the first piece.
+/// This is the upload, begun with the first piece.
 struct Uploader<'a, S> {
     store: &'a S,
     part: PartToBe<'a>,
     progress: fn(Progress),
-    /// Where buffers go that are free again.
+    /// This says where buffers go that are free again.
     buffers: std::sync::mpsc::Sender<BytesMut>,
     upload: OnceLock<Upload>,
 }

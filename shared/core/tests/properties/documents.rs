@@ -1,4 +1,4 @@
-//! The ledger's documents.
+//! The ledger's documents read back as they were written, and a disturbed one is read or named.
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! The events of the steps.
+//! The events of the steps are taken as they are documented, and in no other way.
 
 use proptest::prelude::*;
 use proptest::sample::select;

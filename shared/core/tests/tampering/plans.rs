@@ -1,4 +1,4 @@
-//! Plans.
+//! Plans that somebody changed in the bucket: each field is changed, and nothing else is run or opened for it.
 
 use crate::scene::{Scene, Table, changes, into_a_sink, into_files, load, reinit, tamper};
 

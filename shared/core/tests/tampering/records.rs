@@ -1,4 +1,4 @@
-//! Records.
+//! Records that somebody changed in the bucket: each field is changed, and nothing else is run or opened for it.
 
 use serde_json::json;
 use tidemark::error::ErrorCode;

@@ -5,9 +5,9 @@
 
 use tidemark::error::{Failure, Fault};
 
-/// What is said of a handshake, and what it means.
+/// This says what is said of a handshake, and what it means.
 struct Cause {
-    /// The words of rustls for it.
+    /// These are the words of rustls for it.
     said: &'static [&'static str],
     means: &'static str,
 }
@@ -86,14 +86,14 @@ const CAUSES: [Cause; 11] = [
     },
 ];
 
-/// What rustls says of a handshake that failed. `None` when it is not known to be about one.
+/// Returns what rustls says of a handshake that failed. `None` when it is not known to be about one.
 pub(super) fn of_text(text: &str) -> Option<Failure> {
     let is_said = |cause: &&Cause| cause.said.iter().any(|said| text.contains(said));
     let cause = CAUSES.iter().find(is_said)?;
     Some(Failure::new(Fault::Refused, cause.means).caused_by(text))
 }
 
-/// A handshake that failed for a reason that has no words of its own.
+/// Returns a handshake that failed for a reason that has no words of its own.
 pub(super) fn unknown(text: &str) -> Failure {
     of_text(text).unwrap_or_else(|| Failure::new(Fault::Refused, "there is no TLS connection").caused_by(text))
 }
@@ -107,7 +107,7 @@ pub(super) fn ended() -> Failure {
     )
 }
 
-/// A server without encryption.
+/// Returns a server without encryption.
 pub(super) fn not_encrypted() -> Failure {
     Failure::new(
         Fault::Refused,

@@ -5,12 +5,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The longest name that DNS knows.
+/// This is the longest name that DNS knows.
 const MAX_HOST_BYTES: usize = 253;
-/// The longest part of a name between two dots.
+/// This is the longest part of a name between two dots.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// A host, and the port where the address has one.
+/// This is a host, and the port where the address has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) host: String,
@@ -53,7 +53,7 @@ pub(super) fn read(text: &str) -> Result<Address, &'static str> {
     })
 }
 
-/// What other programs take for an address, and a connection over TCP to a port cannot follow.
+/// Returns what other programs take for an address, and a connection over TCP to a port cannot follow.
 fn refuse_other_ways(address: &str) -> Result<(), &'static str> {
     let lower = address.to_ascii_lowercase();
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| lower.starts_with(prefix));
@@ -86,7 +86,7 @@ fn refuse_other_ways(address: &str) -> Result<(), &'static str> {
     Err(refusal)
 }
 
-/// What follows an opening bracket: an IPv6 address, and perhaps a port.
+/// Returns what follows an opening bracket: an IPv6 address, and perhaps a port.
 fn bracketed(rest: &str) -> Result<Address, &'static str> {
     let (host, after) = rest.split_once(']').ok_or("its bracket is not closed")?;
     let host = host
@@ -108,7 +108,7 @@ fn port(digits: &str) -> Result<u16, &'static str> {
     port.ok_or("what follows the host is not a port from 1 to 65535")
 }
 
-/// An IPv4 address or a DNS name.
+/// Returns an IPv4 address or a DNS name.
 fn name(host: &str) -> Result<String, &'static str> {
     if host.parse::<Ipv4Addr>().is_ok() {
         return Ok(host.to_owned());

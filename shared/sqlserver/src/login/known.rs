@@ -13,9 +13,10 @@ use super::{Login, Proof, ServerSettings, SignIn};
 use crate::masks::MaskSecret;
 use crate::moment::Moment;
 
-/// How long a login is good without asking: a changed secret, which may name another server, counts within five minutes.
+/// This says how long a login is good without asking: a changed secret, which may name another server, counts within
+/// five minutes.
 const AGE_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// How long before its end a token is not used any more: a login takes its time, and clocks differ.
+/// This says how long before its end a token is not used any more: a login takes its time, and clocks differ.
 const TOKEN_RESERVE: Duration = Duration::from_secs(5 * 60);
 
 /// The logins a process has read, and those it will. Clones share what is known.
@@ -64,7 +65,7 @@ impl Logins {
         }
     }
 
-    /// The login of `server`, of not more than five minutes ago.
+    /// Returns the login of `server`, of not more than five minutes ago.
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl Logins {
         Ok(login)
     }
 
-    /// The token of an identity, and whether it was issued just now.
+    /// Returns the token of an identity, and whether it was issued just now.
     async fn token(&self, identity: &Identity) -> Result<(Secret, bool)> {
         let issued = locked(&self.shared.issued).get(identity).cloned();
         let is_good = |(token, at): &(Token, Moment)| at.elapsed() + TOKEN_RESERVE < token.lifetime;
@@ -117,8 +118,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A login for the connections of one invocation. When a server does not let it in any more, or is not where it says, the
-/// secret is read again, once until it has let somebody in: passwords are rotated, and databases move.
+/// This is a login for the connections of one invocation. When a server does not let it in any more, or is not where it
+/// says, the secret is read again, once until it has let somebody in: passwords are rotated, and databases move.
 #[derive(Clone)]
 pub struct Credential {
     origin: Option<(Logins, ServerSettings)>,
@@ -128,9 +129,9 @@ pub struct Credential {
 
 struct State {
     login: Arc<Login>,
-    /// Whether the login was read and has let nobody in yet. To read it again would say the same.
+    /// This says whether the login was read and has let nobody in yet. To read it again would say the same.
     is_new: bool,
-    /// The same of the token that was shown last.
+    /// This is the same of the token that was shown last.
     is_token_new: bool,
 }
 
@@ -155,19 +156,19 @@ impl From<Login> for Credential {
 }
 
 impl Credential {
-    /// The login as far as it is known.
+    /// Returns the login as far as it is known.
     #[must_use]
     pub fn login(&self) -> Arc<Login> {
         locked(&self.state).login.clone()
     }
 
-    /// The same with the secret whose key hashes the values of masked columns, if there is one.
+    /// Returns the same with the secret whose key hashes the values of masked columns, if there is one.
     #[must_use]
     pub fn masking(self, masks: Option<MaskSecret>) -> Self {
         Self { masks, ..self }
     }
 
-    /// The secret with the key of hashes.
+    /// Returns the secret with the key of hashes.
     pub(crate) const fn masks(&self) -> Option<&MaskSecret> {
         self.masks.as_ref()
     }
@@ -209,8 +210,8 @@ impl Credential {
         Ok(token)
     }
 
-    /// Whether there is something else to log in with than what was just refused, which is not tried again: that would only
-    /// lock the login.
+    /// Returns whether there is something else to log in with than what was just refused, which is not tried again:
+    /// that would only lock the login.
     async fn is_renewed(&self) -> bool {
         let Some((logins, server)) = &self.origin else {
             return false;

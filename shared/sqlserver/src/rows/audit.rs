@@ -10,10 +10,11 @@ use tidemark::model::values::{Audit, Operation, Values};
 
 use super::column_builder::arrow_failed;
 
-/// Ticks in a microsecond.
+/// These are ticks in a microsecond.
 const MICRO_TICKS: i64 = 10;
 
-/// The values of such a column for so many rows. `last` is the last column of the source: of a tracked table, how a row changed.
+/// Returns the values of such a column for so many rows. `last` is the last column of the source: of a tracked table,
+/// how a row changed.
 ///
 /// # Errors
 ///

@@ -24,24 +24,24 @@ use super::column_builder::{Buffers, ColumnBuilder, Refusal, Taken, arrow_failed
 use super::wire_text::UnknownCodePage;
 use crate::masks::MaskKey;
 
-/// Days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
+/// These are days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
 const EPOCH_1900_DAYS: i64 = 693_595;
-/// Digits of money after the point.
+/// This counts the digits of money after the point.
 const MONEY_SCALE: u8 = 4;
 
-/// Collects rows until a batch is full.
+/// This collects rows until a batch is full.
 ///
 /// The driver's callbacks cannot fail, so the first failure is kept, ends the batch, and comes out of [`finish`].
 ///
 /// [`finish`]: Self::finish
 pub struct BatchBuilder {
     columns: Vec<ColumnBuilder>,
-    /// Those of an audit, which the source does not have.
+    /// They are those of an audit, which the source does not have.
     audits: Vec<Column>,
     mask_key: Option<MaskKey>,
     schema: SchemaRef,
     limits: BatchLimits,
-    /// Bytes of a row beside its text and binary values.
+    /// This counts the bytes of a row beside its text and binary values.
     fixed_bytes: usize,
     rows: usize,
     variable_bytes: usize,
@@ -49,7 +49,7 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// An empty batch of these columns.
+    /// Makes an empty batch of these columns.
     #[must_use]
     pub fn new(columns: &[Column], limits: BatchLimits) -> Self {
         let fields: Vec<_> = columns
@@ -72,7 +72,7 @@ impl BatchBuilder {
         }
     }
 
-    /// The same with the key of hashes, without which no column can be hashed.
+    /// Returns the same with the key of hashes, without which no column can be hashed.
     #[must_use]
     pub fn hashing_by(self, key: MaskKey) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl BatchBuilder {
         }
     }
 
-    /// Whether the batch must be finished before another row.
+    /// Returns whether the batch must be finished before another row.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.rows >= self.limits.rows
@@ -89,7 +89,7 @@ impl BatchBuilder {
             || self.failure.is_some()
     }
 
-    /// The columns in which malformed text was replaced, and in how many of their values, so far.
+    /// Returns the columns in which malformed text was replaced, and in how many of their values, so far.
     pub fn replaced_texts(&self) -> impl Iterator<Item = (&str, u64)> {
         let counts = self
             .columns
@@ -170,7 +170,7 @@ impl BatchBuilder {
     }
 }
 
-/// A value that is held as it comes, or as the text of one among values of several types.
+/// This is a value that is held as it comes, or as the text of one among values of several types.
 macro_rules! held_as_is {
     ($method:ident, $value:ty, $held:ident => $convert:expr, $text:path) => {
         #[inline]

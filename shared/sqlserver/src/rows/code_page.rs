@@ -13,10 +13,10 @@ use mssql_tds::token::tokens::SqlCollation;
 const LANGUAGE: u32 = 0xFFFF;
 /// The lower ten bits of a language are the language without its region.
 const WITHOUT_REGION: u32 = 0x3FF;
-/// A language in which no `SQL_…` collation is.
+/// This is a language in which no `SQL_…` collation is.
 const THAI: u32 = 0x041E;
 
-/// How the varchar text of a collation is encoded. `None` when it is not known.
+/// Returns how the varchar text of a collation is encoded. `None` when it is not known.
 pub fn encoding(collation: SqlCollation) -> Option<ResolvedEncoding> {
     if collation.utf8() {
         return Some(encoding_rs::UTF_8.into());
@@ -38,7 +38,8 @@ fn by_sort_id(collation: SqlCollation) -> Option<ResolvedEncoding> {
     (!is_thai).then_some(resolved)
 }
 
-/// The ANSI code page of a language of Windows. Languages that Windows has in Unicode only have none, and no varchar either.
+/// Returns the ANSI code page of a language of Windows. Languages that Windows has in Unicode only have none, and no
+/// varchar either.
 fn of_language(language: u32) -> Option<&'static Encoding> {
     Some(match language {
         // Chinese: simplified, then traditional.

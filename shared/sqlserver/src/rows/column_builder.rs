@@ -28,7 +28,7 @@ use crate::types;
 
 /// 9999-12-31
 const LAST_DAY: i64 = 3_652_058;
-/// The most that is reserved ahead for the text or bytes of a column.
+/// This is the most that is reserved ahead for the text or bytes of a column.
 const LIKELY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Appends values, and gives them as an array at the end of a batch.
@@ -36,17 +36,17 @@ pub struct ColumnBuilder {
     pub name: String,
     nullable: bool,
     form: Form,
-    /// Whether a value of whatever type is held as its text: one of a type of its own, or one that is masked.
+    /// This says whether a value of whatever type is held as its text: one of a type of its own, or one that is masked.
     is_text_of_any: bool,
     mask: Option<Mask>,
     pub nulls: NullBufferBuilder,
     pub values: Buffers,
     text: WireText,
-    /// Texts in which something malformed was replaced, so far.
+    /// This counts the texts in which something malformed was replaced, so far.
     pub replaced_texts: u64,
 }
 
-/// The buffers of a column, by how it is held.
+/// These are the buffers of a column, by how it is held.
 pub enum Buffers {
     Bool(BooleanBufferBuilder),
     Int32(Vec<i32>),
@@ -58,21 +58,21 @@ pub enum Buffers {
     Fixed { width: usize, bytes: Vec<u8> },
 }
 
-/// Why a value could not be taken.
+/// This says why a value could not be taken.
 pub enum Refusal {
-    /// The driver sent another type than the result's description says.
+    /// These are the driver sent another type than the result's description says.
     OtherType,
-    /// Not a value of SQL Server's type.
+    /// It is not a value of SQL Server's type.
     Invalid,
-    /// Outside what nanoseconds can hold.
+    /// It is outside what nanoseconds can hold.
     OutsideNanoseconds,
-    /// More than 2 GiB of text or bytes in a batch.
+    /// There are more than 2 GiB of text or bytes in a batch.
     TooLarge,
-    /// Text in a code page that is not known.
+    /// This is text in a code page that is not known.
     UnknownCodePage(UnknownCodePage),
 }
 
-/// Whether a value was taken.
+/// This says whether a value was taken.
 pub type Taken = std::result::Result<(), Refusal>;
 
 impl ColumnBuilder {
@@ -108,7 +108,7 @@ impl ColumnBuilder {
         self.nulls.append_null();
     }
 
-    /// A value of `Int64` that is not a number to the user: a time in some unit.
+    /// Returns a value of `Int64` that is not a number to the user: a time in some unit.
     #[inline]
     pub fn unit(&mut self, value: i64) -> Taken {
         let Buffers::Int64(values) = &mut self.values else {
@@ -140,7 +140,7 @@ impl ColumnBuilder {
         Ok(written)
     }
 
-    /// A value among values of several types, or one that is masked, as its text.
+    /// Returns a value among values of several types, or one that is masked, as its text.
     pub fn of_variant(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
         if !self.is_text_of_any {
             return Err(Refusal::OtherType);
@@ -155,7 +155,7 @@ impl ColumnBuilder {
         self.variable(|out| out.extend_from_slice(value)).map(drop)
     }
 
-    /// A day, counted from 0001-01-01.
+    /// Returns a day, counted from 0001-01-01.
     pub fn date(&mut self, days: i64) -> Taken {
         let days = valid_days(days)?;
         let Buffers::Int32(values) = &mut self.values else {
@@ -166,7 +166,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// A time of day with so many digits on the wire.
+    /// Returns a time of day with so many digits on the wire.
     pub fn time(&mut self, ticks: u64, digits: u8) -> Taken {
         let ticks = valid_time(ticks)?;
         match self.form {
@@ -178,7 +178,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// A point in time of a column without an offset, with so many digits on the wire.
+    /// Returns a point in time of a column without an offset, with so many digits on the wire.
     pub fn timestamp(&mut self, days: i64, ticks: u64, digits: u8) -> Taken {
         let ticks = valid_days(days)? * DAY_TICKS + valid_time(ticks)?;
         match self.form {
@@ -212,7 +212,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// An exact number with so many digits after the point.
+    /// Returns an exact number with so many digits after the point.
     pub fn decimal(&mut self, unscaled: i128, scale: u8) -> Taken {
         let Buffers::Int128(values) = &mut self.values else {
             return self.of_variant(|out| value_text::decimal(out, unscaled, scale));
@@ -222,7 +222,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// The values so far, as what is left of them when they are masked.
+    /// Returns the values so far, as what is left of them when they are masked.
     pub fn finish(&mut self, rows: usize, key: Option<&MaskKey>) -> Result<ArrayRef> {
         let nulls = self.nulls.finish();
         if nulls.is_some() && !self.nullable {
@@ -254,7 +254,7 @@ impl ColumnBuilder {
     }
 }
 
-/// What a mask leaves of texts.
+/// Returns what a mask leaves of texts.
 fn masked(texts: &ArrayRef, mask: Mask, key: Option<&MaskKey>) -> Result<ArrayRef> {
     let other = || Error::new(ErrorCode::Internal, "a masked column is not held as text");
     let texts = texts.as_string_opt::<i32>().ok_or_else(other)?;
@@ -379,7 +379,7 @@ fn int64_array(
     })
 }
 
-/// The Arrow type of values in this form.
+/// Returns the Arrow type of values in this form.
 pub fn data_type(form: Form) -> DataType {
     let unit = |fraction| match fraction {
         Fraction::Micros => TimeUnit::Microsecond,

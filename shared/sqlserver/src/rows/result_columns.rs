@@ -7,7 +7,7 @@ use tidemark::model::types::Column;
 use crate::types::SqlType;
 use crate::types::wire;
 
-/// What became of a table whose rows do not have the columns of the plan, and what to do about it.
+/// This says what became of a table whose rows do not have the columns of the plan, and what to do about it.
 pub(super) const CHANGED_SINCE: &str = "the table was changed after the window was frozen: change it back until the window is \
                                         committed, or give the window up with `tidemark give-up` (docs/how-to/repair.md)";
 

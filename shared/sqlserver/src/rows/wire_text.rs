@@ -8,20 +8,20 @@ use mssql_tds::token::tokens::SqlCollation;
 
 use super::code_page;
 
-/// Text in a collation whose code page is not known.
+/// This is text in a collation whose code page is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownCodePage {
-    /// The collation.
+    /// This is the collation.
     pub collation: SqlCollation,
 }
 
-/// The encoding of a column, looked up when it changes, which is once.
+/// This is the encoding of a column, looked up when it changes, which is once.
 #[derive(Debug, Default)]
 pub struct WireText {
     known: Option<(SqlCollation, ResolvedEncoding)>,
 }
 
-/// How a value is decoded.
+/// This says how a value is decoded.
 #[derive(Debug, Clone, Copy)]
 pub enum Decoding {
     Utf16,
@@ -32,7 +32,7 @@ pub enum Decoding {
 }
 
 impl WireText {
-    /// How `bytes` of this encoding are decoded.
+    /// Returns how `bytes` of this encoding are decoded.
     pub fn decoding(&mut self, bytes: &[u8], encoding: EncodingType) -> Result<Decoding, UnknownCodePage> {
         Ok(match encoding {
             EncodingType::Utf16 => Decoding::Utf16,
@@ -123,7 +123,7 @@ fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
 
 struct Malformed;
 
-/// The first character of UTF-16LE text and what follows it.
+/// Returns the first character of UTF-16LE text and what follows it.
 fn next_scalar(bytes: &[u8]) -> Option<(Result<char, Malformed>, &[u8])> {
     if bytes.is_empty() {
         return None;

@@ -24,10 +24,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(340);
 /// After this a host name is looked up again and permissions are read anew, however busy the process is.
 const AGE_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// A connection, for whom it was opened, and when. Where one is dropped while it is used, as a step does at its deadline, the
-/// server is told that nobody waits any more.
+/// This is a connection, for whom it was opened, and when. Where one is dropped while it is used, as a step does at its
+/// deadline, the server is told that nobody waits any more.
 pub struct Opened<D: Driver> {
-    /// There until it is dropped.
+    /// It is there until this is dropped.
     connection: Option<D::Connection>,
     login: Login,
     at: Moment,
@@ -87,13 +87,13 @@ impl<D: Driver> Drop for Opened<D> {
     }
 }
 
-/// The place of one kept connection, which clones share. Dropping the last of them closes the connection, as TDS ends
+/// This is the place of one kept connection, which clones share. Dropping the last of them closes the connection, as TDS ends
 /// sessions.
 pub struct KeptConnection<D: Driver> {
     idle: Arc<Mutex<Option<Idle<D>>>>,
 }
 
-/// A connection that nobody uses, and since when.
+/// This is a connection that nobody uses, and since when.
 struct Idle<D: Driver> {
     opened: Opened<D>,
     since: Moment,
@@ -124,8 +124,8 @@ impl<D: Driver> fmt::Debug for KeptConnection<D> {
 }
 
 impl<D: Driver> KeptConnection<D> {
-    /// The kept connection, if it was opened for exactly this login and is neither too old nor idle for too long; else it is
-    /// closed.
+    /// Returns the kept connection, if it was opened for exactly this login and is neither too old nor idle for too
+    /// long; else it is closed.
     pub(super) fn take(&self, login: &Login) -> Option<Opened<D>> {
         let Idle { opened, since } = self.idle().take()?;
         let is_of_use = opened.login == *login && opened.at.elapsed() < AGE_LIMIT && since.elapsed() < IDLE_LIMIT;

@@ -34,10 +34,10 @@ use crate::statements::{NO_TRANSACTION, Statement};
 /// Characters of an `nvarchar(n)` parameter at most; a longer one is `nvarchar(max)`.
 const NVARCHAR_CHARACTERS: u16 = 4_000;
 
-/// A connection of mssql-tds.
+/// This is a connection of mssql-tds.
 pub type MssqlClient = TdsClient;
 
-/// The driver mssql-tds.
+/// These are the driver mssql-tds.
 #[derive(Debug, Clone, Copy)]
 pub struct Mssql {
     encryption: EncryptionSetting,
@@ -52,7 +52,7 @@ impl Default for Mssql {
 }
 
 impl Mssql {
-    /// Without encryption, for the replaying server of tests and measurements.
+    /// Makes one without encryption, for the replaying server of tests and measurements.
     pub(crate) const fn unencrypted() -> Self {
         Self {
             encryption: EncryptionSetting::PreferOff,
@@ -122,9 +122,9 @@ impl Driver for Mssql {
         client.map_err(of_mssql)
     }
 
-    /// The server resets the session to what it is after a login before it answers (`RESETCONNECTION`, MS-TDS 2.2.3.1.2), and
-    /// the driver insists on hearing so. The database is that of the login then; in another one a table of the same name
-    /// would be read in silence.
+    /// Returns the server resets the session to what it is after a login before it answers (`RESETCONNECTION`, MS-TDS
+    /// 2.2.3.1.2), and the driver insists on hearing so. The database is that of the login then; in another one a table
+    /// of the same name would be read in silence.
     async fn is_clean(client: &mut TdsClient) -> bool {
         let database = client.database().to_owned();
         client.prepare_reset_connection(false);
@@ -158,7 +158,7 @@ impl Driver for Mssql {
     }
 }
 
-/// The first value that a batch answers with.
+/// Returns the first value that a batch answers with.
 async fn first_value(client: &mut TdsClient, sql: &str) -> TdsResult<Option<ColumnValues>> {
     let mut value = None;
     if client.execute(sql.to_owned(), ()).await? == StatementResult::Rows {
@@ -177,7 +177,7 @@ pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = TdsRes
     })
 }
 
-/// The parameters of a statement as the driver takes them.
+/// Returns the parameters of a statement as the driver takes them.
 pub(crate) fn parameters(statement: &Statement) -> Vec<RpcParameter> {
     let values = statement.parameters.iter().enumerate();
     values

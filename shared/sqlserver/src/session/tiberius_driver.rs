@@ -17,10 +17,10 @@ use crate::errors::of_tiberius;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
 
-/// A connection of tiberius over TCP.
+/// This is a connection of tiberius over TCP.
 pub type TiberiusClient = Client<Compat<TcpStream>>;
 
-/// The driver tiberius.
+/// This is the driver tiberius.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tiberius;
 
@@ -125,7 +125,7 @@ async fn within<T, E: Into<TdsError>>(
     }
 }
 
-/// The rows of the first result of a statement, of which no piece takes longer than the silence.
+/// Returns the rows of the first result of a statement, of which no piece takes longer than the silence.
 async fn first_result(
     connection: &mut TiberiusClient,
     statement: &Statement,
@@ -146,7 +146,7 @@ async fn first_result(
 }
 
 impl Server {
-    /// The rows of the first result of a statement.
+    /// Returns the rows of the first result of a statement.
     pub(crate) async fn rows(&self, statement: &Statement) -> Answer<Vec<Row>> {
         let silence = self.timeouts().silence;
         self.with_connection(async |connection| first_result(connection, statement, silence).await)

@@ -19,12 +19,12 @@ use tidemark::model::types::{Digits, Form};
 use tidemark::model::value_text::{DAY_TICKS, SECOND_TICKS, UNIX_EPOCH_DAYS};
 use uuid::Uuid;
 
-/// Days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
+/// These are days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
 const EPOCH_1900_DAYS: i64 = 693_595;
-/// Ticks in a minute.
+/// These are ticks in a minute.
 const MINUTE_TICKS: i64 = 60 * SECOND_TICKS;
 
-/// One column of a batch, held exactly.
+/// This is one column of a batch, held exactly.
 pub(super) struct Cells<'a> {
     array: &'a ArrayRef,
     form: Form,
@@ -32,12 +32,12 @@ pub(super) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// The values of a column that is declared as `wire`.
+    /// Makes the values of a column that is declared as `wire`.
     pub(super) const fn new(array: &'a ArrayRef, form: Form, wire: SqlDbType) -> Self {
         Self { array, form, wire }
     }
 
-    /// The value in a row. None for a value that its type cannot have, which no server sends.
+    /// Returns the value in a row. None for a value that its type cannot have, which no server sends.
     fn value(&self, row: usize) -> Option<ColumnValues> {
         if self.array.is_null(row) {
             return Some(ColumnValues::Null);
@@ -104,7 +104,7 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// A point in time in ticks since 0001-01-01.
+    /// Returns a point in time in ticks since 0001-01-01.
     fn moment(&self, ticks: i64, digits: Digits) -> Option<ColumnValues> {
         let days = ticks.div_euclid(DAY_TICKS) - EPOCH_1900_DAYS;
         let ticks_of_day = ticks.rem_euclid(DAY_TICKS);
@@ -137,7 +137,7 @@ fn time(ticks: i64, digits: Digits) -> Option<SqlTime> {
     })
 }
 
-/// A point in time in ticks since 0001-01-01.
+/// Returns a point in time in ticks since 0001-01-01.
 fn datetime2(ticks: i64, digits: Digits) -> Option<SqlDateTime2> {
     Some(SqlDateTime2 {
         days: u32::try_from(ticks.div_euclid(DAY_TICKS)).ok()?,
@@ -145,11 +145,11 @@ fn datetime2(ticks: i64, digits: Digits) -> Option<SqlDateTime2> {
     })
 }
 
-/// A row of a batch.
+/// This is a row of a batch.
 pub(super) struct Row<'a> {
-    /// The columns of the batch.
+    /// These are the columns of the batch.
     pub(super) cells: &'a [Cells<'a>],
-    /// The number of the row.
+    /// This is the number of the row.
     pub(super) row: usize,
 }
 

@@ -9,7 +9,7 @@ use tidemark::model::values::{Mask, Values};
 use super::sink_columns::{MappedColumn, SinkTable};
 
 impl SinkTable<'_> {
-    /// The configured keys, else the primary key; none only where they are optional.
+    /// Returns the configured keys, else the primary key; none only where they are optional.
     pub(super) fn keys(&self, sink: &SqlServerSink, columns: &[Column], optional: bool) -> Result<Vec<MappedColumn>> {
         let primary: Vec<&str> = self
             .columns
@@ -87,7 +87,7 @@ impl SinkTable<'_> {
     }
 }
 
-/// The number of the column of this name: spelled exactly, or in another case.
+/// Returns the number of the column of this name: spelled exactly, or in another case.
 pub(super) fn position(columns: &[Column], name: &str) -> Option<usize> {
     let lower = name.to_lowercase();
     let exact = columns.iter().position(|column| column.name == name);

@@ -13,33 +13,33 @@ use super::sink_columns::{MappedColumn, SinkColumn, SinkTable};
 use super::staging::StagedColumn;
 use crate::types::SqlType;
 
-/// What the sink's database has to say.
+/// This says what the sink's database has to say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SinkTables {
-    /// The columns of the table.
+    /// These are the columns of the table.
     pub table: Vec<SinkColumn>,
-    /// The columns of the table type, when the merge is a procedure's.
+    /// These are the columns of the table type, when the merge is a procedure's.
     pub table_type: Vec<SinkColumn>,
 }
 
-/// The merge of staged rows into a table.
+/// This is the merge of staged rows into a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Merge {
-    /// The sink table.
+    /// This is the sink table.
     pub table: ObjectName,
-    /// The staging table's columns.
+    /// These are the staging table's columns.
     pub staged: Vec<StagedColumn>,
-    /// The columns that are written: of the sink table or, for a procedure, of its table type.
+    /// These are the columns that are written: of the sink table or, for a procedure, of its table type.
     pub columns: Vec<MappedColumn>,
-    /// The sink table's columns by which a row is found again; empty only for a procedure.
+    /// These are the sink table's columns by which a row is found again; empty only for a procedure.
     pub keys: Vec<MappedColumn>,
-    /// The sink table's watermark column: what is there already and greater stays.
+    /// This is the sink table's watermark column: what is there already and greater stays.
     pub watermark: Option<MappedColumn>,
-    /// The staged column by which the newest of several rows wins.
+    /// This is the staged column by which the newest of several rows wins.
     pub newest: usize,
-    /// The staged column that says whether a row is a deletion.
+    /// This is the staged column that says whether a row is a deletion.
     pub operation: Option<usize>,
-    /// The procedure that does the merge, and its table type.
+    /// This is the procedure that does the merge, and its table type.
     pub procedure: Option<(ObjectName, ObjectName)>,
 }
 
@@ -105,15 +105,15 @@ impl Merge {
         })
     }
 
-    /// The columns that an update writes: all but the keys.
+    /// Returns the columns that an update writes: all but the keys.
     pub(crate) fn updated(&self) -> impl Iterator<Item = &MappedColumn> {
         self.columns
             .iter()
             .filter(|column| !self.keys.iter().any(|key| key.name == column.name))
     }
 
-    /// The columns that hold text in a code page, which need not have every character of the source's; for a procedure also
-    /// the keys, which are the table's and not the table type's.
+    /// Returns the columns that hold text in a code page, which need not have every character of the source's; for a
+    /// procedure also the keys, which are the table's and not the table type's.
     #[must_use]
     pub(crate) fn in_code_pages(&self) -> Vec<&MappedColumn> {
         let in_code_page = |column: &&MappedColumn| column.sql_type.is_in_code_page();
@@ -121,19 +121,19 @@ impl Merge {
         self.columns.iter().chain(keys).filter(in_code_page).collect()
     }
 
-    /// The keys that are text: their collation may take different texts for one.
+    /// Returns the keys that are text: their collation may take different texts for one.
     pub(crate) fn collated_keys(&self) -> impl Iterator<Item = &MappedColumn> {
         self.keys.iter().filter(|key| key.sql_type.is_text())
     }
 
-    /// Whether rows are inserted with the identity column's value.
+    /// Returns whether rows are inserted with the identity column's value.
     #[must_use]
     pub(crate) fn inserts_identity(&self) -> bool {
         self.columns.iter().any(|column| column.identity)
     }
 }
 
-/// The staged columns by which the newest of several rows is found.
+/// These are the staged columns by which the newest of several rows is found.
 struct Order {
     newest: usize,
     operation: Option<usize>,
@@ -153,13 +153,13 @@ impl Order {
         Ok(Self { newest, operation })
     }
 
-    /// Whether a column is one of the two of change tracking.
+    /// Returns whether a column is one of the two of change tracking.
     fn is_tracked(&self, index: usize) -> bool {
         self.operation.is_some() && (Some(index) == self.operation || index == self.newest)
     }
 }
 
-/// The columns of the staging table, and those that they fill.
+/// Returns the columns of the staging table, and those that they fill.
 fn stage_columns(
     columns: &[Column],
     order: &Order,

@@ -10,48 +10,48 @@ use tidemark::model::types::Column;
 
 use crate::types::SqlType;
 
-/// How many columns an error lists: errors travel in the state machine's payload.
+/// This says how many columns an error lists: errors travel in the state machine's payload.
 const NAMES_SHOWN: usize = 20;
 
-/// A column of a sink table, or of a table type.
+/// This is a column of a sink table, or of a table type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SinkColumn {
-    /// The name as the server spells it.
+    /// This is the name as the server spells it.
     pub name: String,
-    /// The type, or the server's name of one that Tidemark does not know.
+    /// This is the type, or the server's name of one that Tidemark does not know.
     pub sql_type: std::result::Result<SqlType, String>,
-    /// Whether NULL is allowed.
+    /// This says whether NULL is allowed.
     pub nullable: bool,
-    /// Whether the server numbers the rows.
+    /// This says whether the server numbers the rows.
     pub identity: bool,
-    /// Whether the server computes the value.
+    /// This says whether the server computes the value.
     pub computed: bool,
-    /// Whether the column has a default.
+    /// This says whether the column has a default.
     pub defaulted: bool,
-    /// The collation of text.
+    /// This is the collation of text.
     pub collation: Option<Collation>,
-    /// Whether the column is part of the primary key.
+    /// This says whether the column is part of the primary key.
     pub primary_key: bool,
 }
 
-/// A column of the sink table, or of the table type, and the staged column that fills it.
+/// This is a column of the sink table, or of the table type, and the staged column that fills it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MappedColumn {
-    /// Its name as the server spells it.
+    /// This is its name as the server spells it.
     pub name: Identifier,
-    /// The number of the staged column.
+    /// This is the number of the staged column.
     pub staged: usize,
-    /// Its type.
+    /// This is its type.
     pub sql_type: SqlType,
-    /// The collation of text.
+    /// This is the collation of text.
     pub collation: Option<Collation>,
-    /// Whether it holds NULL.
+    /// This says whether it holds NULL.
     pub nullable: bool,
-    /// Whether it is the identity column.
+    /// This says whether it is the identity column.
     pub identity: bool,
 }
 
-/// The name of a collation, which a statement takes only without brackets: letters, digits and underscores.
+/// This is the name of a collation, which a statement takes only without brackets: letters, digits and underscores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Collation(String);
 
@@ -108,7 +108,7 @@ impl SinkColumn {
         Some(collation.map(|collation| Self { collation, ..column }))
     }
 
-    /// The column with what fills it.
+    /// Returns the column with what fills it.
     pub(super) fn filled(&self, sql_type: SqlType, staged: usize) -> Result<MappedColumn> {
         Ok(MappedColumn {
             name: Identifier::new(self.name.as_str())?,
@@ -121,7 +121,7 @@ impl SinkColumn {
     }
 }
 
-/// A text of the catalog, or NULL.
+/// Returns a text of the catalog, or NULL.
 fn text(value: &ColumnValues) -> Option<Option<String>> {
     match value {
         ColumnValues::Null => Some(None),
@@ -155,11 +155,11 @@ fn flag(value: &ColumnValues) -> Option<bool> {
     }
 }
 
-/// The sink table, or the table type of a procedure.
+/// This is the sink table, or the table type of a procedure.
 pub(super) struct SinkTable<'a> {
-    /// Its name in messages.
+    /// This is its name in messages.
     pub(super) what: String,
-    /// Its columns.
+    /// These are its columns.
     pub(super) columns: &'a [SinkColumn],
 }
 
@@ -168,7 +168,7 @@ impl SinkTable<'_> {
         Error::new(ErrorCode::SchemaMismatch, format!("{} {what}", self.what))
     }
 
-    /// The column of this name: spelled exactly, or, as most collations do not mind, in another case.
+    /// Returns the column of this name: spelled exactly, or, as most collations do not mind, in another case.
     pub(super) fn find(&self, name: &str) -> Result<&SinkColumn> {
         let lower = name.to_lowercase();
         let mut alike = self.columns.iter().filter(|column| column.name.to_lowercase() == lower);
@@ -190,7 +190,7 @@ impl SinkTable<'_> {
         }
     }
 
-    /// The type of a column that holds every value of `source` exactly.
+    /// Returns the type of a column that holds every value of `source` exactly.
     pub(super) fn holds(&self, column: &SinkColumn, source: &Column) -> Result<SqlType> {
         let name = &column.name;
         if column.computed {
@@ -217,7 +217,7 @@ impl SinkTable<'_> {
         )))
     }
 
-    /// The column that `column` goes into, filled by the staged column of this number.
+    /// Returns the column that `column` goes into, filled by the staged column of this number.
     pub(super) fn map(&self, column: &Column, index: usize) -> Result<MappedColumn> {
         let counterpart = self.find(&column.name)?;
         let sql_type = self.holds(counterpart, column)?;

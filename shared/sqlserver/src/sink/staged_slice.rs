@@ -24,16 +24,16 @@ use super::statements::{STAGING, drop_staging, lock, session, sink_columns, tabl
 use crate::session::{Driver, Mssql, MssqlClient, Opened, Session, parameters, unlogged, within};
 use crate::statements::Statement;
 
-/// Rows handed to a procedure at once.
+/// This counts the rows handed to a procedure at once.
 const ROWS_PER_CALL: u64 = 10_000;
 
-/// The rows of a slice in a temporary table of their session.
+/// These are the rows of a slice in a temporary table of their session.
 pub struct StagedSlice {
-    /// Where the connection goes when all is done.
+    /// This says where the connection goes when all is done.
     session: Session<Mssql>,
     connection: Box<Opened<Mssql>>,
     merge: Merge,
-    /// The forms of the slice's columns.
+    /// These are the forms of the slice's columns.
     forms: Vec<Form>,
     loaded_rows: u64,
     locked: bool,
@@ -130,7 +130,7 @@ impl StagedSlice {
         row.first().and_then(number).ok_or_else(no_number)
     }
 
-    /// The statements of a merge, in a transaction that is begun.
+    /// Returns the statements of a merge, in a transaction that is begun.
     async fn change(&mut self) -> Answer<Merged> {
         let mut merged = Merged::default();
         if self.merge.procedure.is_some() {
@@ -223,7 +223,7 @@ impl StagedSlice {
         Err(Error::new(ErrorCode::SchemaMismatch, message).into())
     }
 
-    /// What an error of a bulk load means: what the driver refuses to send is a value its column cannot hold.
+    /// Returns what an error of a bulk load means: what the driver refuses to send is a value its column cannot hold.
     fn not_loaded(&self, error: DriverError) -> Failure {
         match &error {
             DriverError::TypeConversionError(_)
@@ -310,7 +310,7 @@ impl StagedRows<RecordBatch> for StagedSlice {
     }
 }
 
-/// The columns of a table or a table type of the sink.
+/// Returns the columns of a table or a table type of the sink.
 async fn columns(
     session: &Session<Mssql>,
     client: &mut MssqlClient,
@@ -337,7 +337,7 @@ async fn columns(
     columns.collect()
 }
 
-/// The rows of the first result of a statement.
+/// Returns the rows of the first result of a statement.
 async fn rows(client: &mut MssqlClient, statement: &Statement) -> TdsResult<Vec<Vec<ColumnValues>>> {
     let mut rows = Vec::new();
     let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());

@@ -7,22 +7,22 @@
 use super::sink_columns::Collation;
 use crate::types::SqlType;
 
-/// The name of a column in the staging table.
+/// Returns the name of a column in the staging table.
 pub(crate) fn staged_name(index: usize) -> String {
     format!("c{index}")
 }
 
-/// A column of the staging table, in the order of the slice.
+/// This is a column of the staging table, in the order of the slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StagedColumn {
-    /// The type in the staging table.
+    /// This is the type in the staging table.
     pub sql_type: SqlType,
-    /// The collation in the staging table, of text.
+    /// This is the collation in the staging table, of text.
     pub collation: Option<Collation>,
 }
 
 impl StagedColumn {
-    /// A column for values of the source's type on their way into the sink's.
+    /// Makes a column for values of the source's type on their way into the sink's.
     pub(super) fn new(source: SqlType, sink: SqlType, collation: Option<Collation>) -> Self {
         let sql_type = source.staged_for(sink);
         Self {

@@ -11,14 +11,14 @@ use super::sink_columns::MappedColumn;
 use super::staging::StagedColumn;
 use crate::statements::{Quoted, Statement};
 
-/// The staging table.
+/// This is the staging table.
 pub(crate) const STAGING: &str = "#tidemark";
-/// How long a slice waits for another that is merged into the same table, in milliseconds.
+/// This says how long a slice waits for another that is merged into the same table, in milliseconds.
 const LOCK_TIMEOUT_MS: u32 = 600_000;
 
-/// The columns of a table in its order, one row each: name, type, length, precision, scale, whether it is nullable, an
-/// identity, computed, has a default, its collation, whether it is in the primary key. No row when there is no such table.
-/// The period of a temporal table is computed as well: the server writes it and nobody else.
+/// Returns the columns of a table in its order, one row each: name, type, length, precision, scale, whether it is
+/// nullable, an identity, computed, has a default, its collation, whether it is in the primary key. No row when there
+/// is no such table. The period of a temporal table is computed as well: the server writes it and nobody else.
 ///
 /// An alias type is shown as the type it stands for; CLR types, whose system type is 240, have no other name.
 pub(crate) fn sink_columns(table: &ObjectName) -> Statement {
@@ -50,8 +50,8 @@ fn described(object_id: &str) -> String {
     )
 }
 
-/// What the session is set to before anything else: an error rolls the whole transaction back. It stays so, for the next
-/// slice that is merged over its connection.
+/// Returns what the session is set to before anything else: an error rolls the whole transaction back. It stays so, for
+/// the next slice that is merged over its connection.
 pub(crate) fn session() -> Statement {
     Statement::new("SET XACT_ABORT ON")
 }
@@ -90,8 +90,8 @@ impl Merge {
         ))
     }
 
-    /// One row: for each of [`Merge::in_code_pages`] how many staged texts its code page, or its length in bytes, does not
-    /// hold. None without such columns.
+    /// Returns one row: for each of [`Merge::in_code_pages`] how many staged texts its code page, or its length in
+    /// bytes, does not hold. None without such columns.
     ///
     /// SQL Server replaces what a code page does not have, silently; so text is converted and back, and compared by its bytes.
     pub(crate) fn unheld_texts(&self) -> Option<Statement> {
@@ -130,8 +130,8 @@ impl Merge {
         )))
     }
 
-    /// One row: how many keys of the table stand for several of the staged rows, because its collation takes different texts
-    /// for one. None without keys that are text.
+    /// Returns one row: how many keys of the table stand for several of the staged rows, because its collation takes
+    /// different texts for one. None without keys that are text.
     pub(crate) fn merged_keys(&self) -> Option<Statement> {
         let differing: Vec<_> = self
             .collated_keys()
@@ -224,7 +224,7 @@ impl Merge {
         )))
     }
 
-    /// One row: the number of the last row in the staging table.
+    /// Returns one row: the number of the last row in the staging table.
     pub(crate) fn last_row(&self) -> Statement {
         Statement::new(format!(
             "SELECT COALESCE(MAX([row]), CAST(0 AS bigint)) AS [rows] FROM {STAGING}"
@@ -264,7 +264,7 @@ impl Merge {
         keys.join(" AND ")
     }
 
-    /// The staged values of the keys as the table compares them.
+    /// Returns the staged values of the keys as the table compares them.
     fn key_values(&self) -> String {
         let values: Vec<_> = self.keys.iter().map(|key| self.value(key)).collect();
         values.join(", ")
@@ -280,7 +280,7 @@ impl Merge {
         values.join(", ")
     }
 
-    /// A staged value in the type and the collation of its column, so that it is compared as it will be stored.
+    /// Returns a staged value in the type and the collation of its column, so that it is compared as it will be stored.
     fn value(&self, column: &MappedColumn) -> String {
         let mut value = format!("[s].{}", staged_name(column.staged));
         let Some(staged) = self.staged.get(column.staged) else {

@@ -1,4 +1,4 @@
-//! Probing change tracking.
+//! Probing a tracked table: its versions, whether it has changed, and its key.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::statements::Quoted;
 use crate::statements::change_tracking::{self, OPERATION_COLUMN, VERSION_COLUMN};
 use crate::types::SqlType;
 
-/// A version that was seen on one connection may not have arrived at the replica that answers on the next.
+/// This is a version that was seen on one connection may not have arrived at the replica that answers on the next.
 pub(crate) const NOT_OF_REPLICAS: &str =
     "change tracking cannot be read with read_intent, because each replica answers with versions of its own";
 
@@ -61,7 +61,7 @@ impl ProbeChanges for Server {
 }
 
 impl Server {
-    /// How long the database keeps changes. `None` when it keeps them for ever, or the login may not see it.
+    /// Returns how long the database keeps changes. `None` when it keeps them for ever, or the login may not see it.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Server {
     }
 }
 
-/// What the login can see in the catalog of a table that has no versions.
+/// This says what the login can see in the catalog of a table that has no versions.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     table: bool,
@@ -104,8 +104,8 @@ struct Seen {
     primary_key: bool,
 }
 
-/// Why a table has no versions, and what to do. The catalog hides what the login may not see, so what is not seen may be
-/// a missing permission as well.
+/// Returns why a table has no versions, and what to do. The catalog hides what the login may not see, so what is not
+/// seen may be a missing permission as well.
 fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Failure {
     let name = table.quoted();
     if !seen.table {
@@ -132,7 +132,7 @@ fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Failure {
     Error::new(ErrorCode::ChangeTrackingInvalid, message).into()
 }
 
-/// A column by which a change is described. Both types are copied in whatever form is wanted.
+/// Returns a column by which a change is described. Both types are copied in whatever form is wanted.
 fn described(name: &str, sql_type: SqlType, wanted: WantedForms) -> Column {
     Column {
         name: name.to_owned(),

@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-/// A step of a histogram, as the server describes it.
+/// Returns a step of a histogram, as the server describes it.
 fn step(row: &Row, sql_type: SqlType) -> Option<Step> {
     let (_, up_to) = row.cells().next()?;
     let up_to = value_text(up_to).ok()??;

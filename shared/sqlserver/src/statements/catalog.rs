@@ -4,10 +4,11 @@ use tidemark::model::names::ObjectName;
 
 use super::{Quoted, Statement};
 
-/// A row for each column of a table, in its order: its name (`name`), whether `SELECT *` has it (`in_star`), whether this login
-/// may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values (`masked`), whether it is a
-/// rowversion (`row_version`), which the wire describes as `binary(8)`, and whether a security policy filters the table
-/// (`filtered`). No row for a synonym, nor for a table of which the login sees nothing.
+/// Returns a row for each column of a table, in its order: its name (`name`), whether `SELECT *` has it (`in_star`),
+/// whether this login may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values
+/// (`masked`), whether it is a rowversion (`row_version`), which the wire describes as `binary(8)`, and whether a
+/// security policy filters the table (`filtered`). No row for a synonym, nor for a table of which the login sees
+/// nothing.
 ///
 /// Policies are seen by who may see their definition, as with `VIEW DEFINITION`
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-security-predicates-transact-sql>).

@@ -12,12 +12,12 @@ use tidemark::model::types::Column;
 use super::{Query, Quoted, Statement, Values, key_conditions, selected, where_key};
 use crate::types::SqlType;
 
-/// The column that says at which version a row was changed last, in every file.
+/// This is the column that says at which version a row was changed last, in every file.
 pub const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
-/// The column that says how: `I`, `U` or `D`.
+/// This is the column that says how: `I`, `U` or `D`.
 pub const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
 
-/// One row: the version of the database, the least valid one of the table, and that at which its tracking began; NULL
+/// Returns one row: the version of the database, the least valid one of the table, and that at which its tracking began; NULL
 /// when it is not tracked.
 pub(crate) fn versions(table: &ObjectName) -> Statement {
     Statement::with(
@@ -28,7 +28,7 @@ pub(crate) fn versions(table: &ObjectName) -> Statement {
     )
 }
 
-/// One row, why there are no versions: how many tables of this name, tracked databases of this connection's, tracked
+/// Returns one row, why there are no versions: how many tables of this name, tracked databases of this connection's, tracked
 /// tables and primary keys of the table the login can see.
 pub(crate) fn diagnosis(table: &ObjectName) -> Statement {
     Statement::with(
@@ -41,7 +41,8 @@ pub(crate) fn diagnosis(table: &ObjectName) -> Statement {
     )
 }
 
-/// One row, or none: whether changes are ever removed, and the period and unit (1 minutes, 2 hours, 3 days) that they are kept for.
+/// Returns one row, or none: whether changes are ever removed, and the period and unit (1 minutes, 2 hours, 3 days)
+/// that they are kept for.
 pub(crate) fn retention() -> Statement {
     Statement::with(
         "SELECT CAST([is_auto_cleanup_on] AS bigint) AS [is_auto_cleanup_on], \
@@ -63,7 +64,7 @@ pub(crate) fn primary_key(table: &ObjectName) -> Statement {
     )
 }
 
-/// One row: 1 when a row has its last change in (`after`, `up_to`], else 0.
+/// Returns one row: 1 when a row has its last change in (`after`, `up_to`], else 0.
 pub(crate) fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Statement {
     let table = table.quoted();
     Statement::with(
@@ -76,7 +77,7 @@ pub(crate) fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Stateme
     )
 }
 
-/// The columns of the table alone: a plan has those that describe the change after them.
+/// Returns the columns of the table alone: a plan has those that describe the change after them.
 ///
 /// Errors: `LedgerInvalid` when it has not.
 fn of_table(columns: &[Column]) -> Result<&[Column]> {
@@ -91,7 +92,8 @@ fn of_table(columns: &[Column]) -> Result<&[Column]> {
     }
 }
 
-/// The rows of a table, of a range of its key if one is given, as if they had been inserted at a version that was read before.
+/// Returns the rows of a table, of a range of its key if one is given, as if they had been inserted at a version that
+/// was read before.
 pub(super) fn load(load: &Load<'_>, columns: &[Column]) -> Result<Statement> {
     let items = of_table(columns)?.iter().map(|column| selected(Some("t"), column));
     let items = items.collect::<Result<Vec<_>>>()?;
@@ -160,13 +162,13 @@ pub(super) fn select(changes: &Changes<'_>, what: &str) -> Result<Query> {
 
 /// The bounds of a window of changes.
 struct Bounds {
-    /// The version before the first change.
+    /// This is the version before the first change.
     from: String,
     /// The version of the last change.
     up_to: String,
-    /// The conditions of a range of the key, each after an `AND`.
+    /// These are the conditions of a range of the key, each after an `AND`.
     in_range: String,
-    /// Those of the window, then those of the range.
+    /// They are those of the window, then those of the range.
     values: Values,
 }
 
@@ -190,7 +192,7 @@ fn bounds(changes: &Changes<'_>) -> Result<Bounds> {
     })
 }
 
-/// One row: 1 as long as all changes since the window's start are there and the database has reached its end.
+/// Returns one row: 1 as long as all changes since the window's start are there and the database has reached its end.
 pub(crate) fn are_complete(changes: &Changes<'_>) -> Statement {
     Statement::with(
         "SELECT CASE WHEN CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) <= CAST(@P2 AS bigint) \
@@ -199,7 +201,7 @@ pub(crate) fn are_complete(changes: &Changes<'_>) -> Statement {
     )
 }
 
-/// One row: 1 when the database allows `SNAPSHOT` transactions.
+/// Returns one row: 1 when the database allows `SNAPSHOT` transactions.
 pub(crate) fn snapshot_allowed() -> Statement {
     Statement::new(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.databases WHERE [database_id] = DB_ID() \

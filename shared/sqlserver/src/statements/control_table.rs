@@ -7,7 +7,7 @@ use tidemark::model::watermark::{StoreType, Watermark};
 use super::{Quoted, Statement};
 use crate::types::SqlType;
 
-/// The rows of the control table for a name: normally one.
+/// Returns the rows of the control table for a name: normally one.
 pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Statement {
     Statement::with(
         format!("SELECT * FROM {} WHERE [TableName] = @P1", control_table.quoted()),
@@ -15,7 +15,7 @@ pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> 
     )
 }
 
-/// One row: whether a procedure takes the expected value as its third parameter, `@Expected`.
+/// Returns one row: whether a procedure takes the expected value as its third parameter, `@Expected`.
 pub(crate) fn expected_parameter(procedure: &ObjectName) -> Statement {
     let sql = "SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters \
                WHERE [object_id] = OBJECT_ID(@P1) AND [parameter_id] = 3 AND [name] = N'@Expected'";
@@ -56,14 +56,14 @@ pub(crate) fn clear_watermark(
     Statement::with(sql, &[name])
 }
 
-/// The column of a control table that holds the watermarks.
+/// This is the column of a control table that holds the watermarks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ControlColumn<'a> {
-    /// The control table.
+    /// This is the control table.
     pub(crate) table: &'a ObjectName,
-    /// Its column.
+    /// This is its column.
     pub(crate) column: &'a Identifier,
-    /// What the column holds.
+    /// This says what the column holds.
     pub(crate) store_type: &'a StoreType,
 }
 

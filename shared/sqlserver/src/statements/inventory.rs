@@ -2,15 +2,15 @@
 
 use super::Statement;
 
-/// One row: the server's version and edition, as a text of several lines.
+/// Returns one row: the server's version and edition, as a text of several lines.
 pub(crate) fn version() -> Statement {
     Statement::new("SELECT @@VERSION AS [version]")
 }
 
-/// A row for each column of each table of the database: names, type, what the server knows of it, the place in the primary
-/// key, whether an index begins with it, whether the table's changes are tracked, and its rows. One question for all of them,
-/// because a database may have thousands of tables. The last column is the expression of the column's default, or NULL when
-/// those are not asked for.
+/// Returns a row for each column of each table of the database: names, type, what the server knows of it, the place in
+/// the primary key, whether an index begins with it, whether the table's changes are tracked, and its rows. One
+/// question for all of them, because a database may have thousands of tables. The last column is the expression of the
+/// column's default, or NULL when those are not asked for.
 pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
     let (definition, defaults) = if with_defaults {
         (

@@ -25,19 +25,19 @@ use tidemark::model::watermark::Watermark;
 
 use crate::types::SqlType;
 
-/// A statement and its parameters.
+/// This is a statement and its parameters.
 ///
 /// Parameters are text, bound as `nvarchar` to `@P1`, `@P2`, … in order; the statement converts each to the type it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
-    /// The statement.
+    /// This is the statement.
     pub(crate) sql: String,
-    /// The values of `@P1`, `@P2`, ….
+    /// These are the values of `@P1`, `@P2`, ….
     pub(crate) parameters: Vec<String>,
 }
 
 impl Statement {
-    /// A statement without parameters.
+    /// Makes a statement without parameters.
     pub(crate) fn new(sql: impl Into<String>) -> Self {
         Self {
             sql: sql.into(),
@@ -45,7 +45,7 @@ impl Statement {
         }
     }
 
-    /// A statement with these parameters.
+    /// Returns a statement with these parameters.
     pub(crate) fn with(sql: impl Into<String>, parameters: &[&str]) -> Self {
         Self {
             sql: sql.into(),
@@ -54,9 +54,9 @@ impl Statement {
     }
 }
 
-/// A name in brackets, safe in any statement: `]` is doubled.
+/// This is a name in brackets, safe in any statement: `]` is doubled.
 pub(crate) trait Quoted {
-    /// The name in brackets.
+    /// Returns the name in brackets.
     fn quoted(&self) -> String;
 }
 
@@ -78,10 +78,10 @@ impl Quoted for ObjectName {
     }
 }
 
-/// One row: 1 if the session has no transaction open, else 0. Asked of a connection before it is used again.
+/// This is one row: 1 if the session has no transaction open, else 0. Asked of a connection before it is used again.
 pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1 ELSE 0 END AS [answer]";
 
-/// A query in the making: what it says so far, and the values it names.
+/// This is a query in the making: what it says so far, and the values it names.
 #[derive(Debug)]
 struct Query {
     sql: String,
@@ -89,13 +89,13 @@ struct Query {
 }
 
 impl Query {
-    /// The whole statement.
+    /// Returns the whole statement.
     fn finished(self) -> Statement {
         self.values.statement(&self.sql)
     }
 }
 
-/// The values that a statement names: its parameters, and the variables that hold its bounds.
+/// These are the values that a statement names: its parameters, and the variables that hold its bounds.
 #[derive(Debug, Default)]
 struct Values {
     parameters: Vec<String>,
@@ -137,7 +137,7 @@ impl Values {
         Ok(name)
     }
 
-    /// The statement that says `sql` of these values.
+    /// Returns the statement that says `sql` of these values.
     fn statement(self, sql: &str) -> Statement {
         let sql = match self.declarations[..] {
             [] => sql.to_owned(),
@@ -162,7 +162,7 @@ pub(crate) fn rows(rows: &Rows<'_>, columns: &[Column]) -> Result<Statement> {
     }
 }
 
-/// One row: how many rows there are.
+/// Returns one row: how many rows there are.
 pub(crate) fn count(rows: &Rows<'_>) -> Result<Statement> {
     select(rows, "COUNT_BIG(*) AS [rows]").map(Query::finished)
 }
@@ -181,12 +181,12 @@ fn select(rows: &Rows<'_>, what: &str) -> Result<Query> {
     }
 }
 
-/// The user's condition as a further one.
+/// Returns the user's condition as a further one.
 fn and(filter: Option<&Predicate>) -> String {
     filter.map_or_else(String::new, |filter| format!(" AND {}", filter.in_parentheses()))
 }
 
-/// The bounds of a range of a key as conditions on `column`.
+/// Returns the bounds of a range of a key as conditions on `column`.
 fn key_conditions(column: &str, range: &KeyBounds, values: &mut Values) -> Result<Vec<String>> {
     let mut conditions = Vec::new();
     for (operator, bound) in [(">", &range.above), ("<=", &range.up_to)] {
@@ -197,7 +197,7 @@ fn key_conditions(column: &str, range: &KeyBounds, values: &mut Values) -> Resul
     Ok(conditions)
 }
 
-/// The bounds of a range of a key as a ` WHERE` of their own; nothing when it is open on both sides.
+/// Returns the bounds of a range of a key as a ` WHERE` of their own; nothing when it is open on both sides.
 fn where_key(range: Option<&KeyBounds>, values: &mut Values) -> Result<String> {
     let Some(range) = range else {
         return Ok(String::new());

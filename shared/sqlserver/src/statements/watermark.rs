@@ -10,9 +10,9 @@ use tidemark::ports::source::WatermarkColumn;
 use super::{Query, Quoted, Statement, Values, and, key_conditions, selected};
 use crate::types::{HeldBack, SqlType};
 
-/// One row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over those that
-/// are not, and a row that stops being copied is no regression. For time columns not above the server's clock (`new_watermark`),
-/// and how it compares with `old`: 1, 0 or -1 (`ordering`).
+/// Returns one row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over
+/// those that are not, and a row that stops being copied is no regression. For time columns not above the server's
+/// clock (`new_watermark`), and how it compares with `old`: 1, 0 or -1 (`ordering`).
 ///
 /// While the window is held back behind the clock, its maximum may be below `old`, which was read before: then it has not grown.
 pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
@@ -38,8 +38,8 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held
     Ok(values.statement(&sql))
 }
 
-/// One row: 1 when within three hours the server's wall clock may go back, as it does at the end of summer time: a time zone with the
-/// server's present offset from UTC has a smaller one then. Else 0.
+/// Returns one row: 1 when within three hours the server's wall clock may go back, as it does at the end of summer
+/// time: a time zone with the server's present offset from UTC has a smaller one then. Else 0.
 ///
 /// The server does not say which time zone is its own before SQL Server 2022, so all with its offset are asked
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-time-zone-info-transact-sql>).
@@ -52,14 +52,14 @@ pub(crate) fn clock_goes_back() -> Statement {
     )
 }
 
-/// One row: the lowest rowversion that a transaction not yet committed uses, or the next one (`new_watermark`), and the
-/// last one used (`last_used`). To be read in a statement of its own, before anything it bounds
+/// Returns one row: the lowest rowversion that a transaction not yet committed uses, or the next one (`new_watermark`),
+/// and the last one used (`last_used`). To be read in a statement of its own, before anything it bounds
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
 pub(crate) fn active_row_version() -> Statement {
     Statement::new("SELECT MIN_ACTIVE_ROWVERSION() AS [new_watermark], @@DBTS AS [last_used]")
 }
 
-/// The versions between which a column of row versions may have grown.
+/// These are the versions between which a column of row versions may have grown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowVersions<'a> {
     /// The last committed one.
@@ -70,8 +70,8 @@ pub(crate) struct RowVersions<'a> {
     pub(crate) last_used: &'a Watermark,
 }
 
-/// One row: whether the table has rows from `old` to below `new` (1), none (0), or `new` is below `old` (-1); and 1 if
-/// `last_used` is not below `new`, else 0.
+/// Returns one row: whether the table has rows from `old` to below `new` (1), none (0), or `new` is below `old` (-1);
+/// and 1 if `last_used` is not below `new`, else 0.
 pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, versions: &RowVersions<'_>) -> Result<Statement> {
     let RowVersions { old, new, last_used } = *versions;
     let (name, table) = (column.name.quoted(), column.table.quoted());
@@ -90,7 +90,7 @@ pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, versions: &RowVer
     Ok(values.statement(&sql))
 }
 
-/// One row: rows stamped later than the server's clock. `None` for columns that are no time.
+/// Returns one row: rows stamped later than the server's clock. `None` for columns that are no time.
 pub(crate) fn future_rows(column: &WatermarkColumn<'_>) -> Result<Option<Statement>> {
     let sql_type = SqlType::of(column.sql_type)?;
     let name = column.name.quoted();
@@ -103,7 +103,7 @@ pub(crate) fn future_rows(column: &WatermarkColumn<'_>) -> Result<Option<Stateme
     }))
 }
 
-/// One row: rows whose watermark is NULL. `None` for columns that cannot be.
+/// Returns one row: rows whose watermark is NULL. `None` for columns that cannot be.
 pub(crate) fn null_rows(column: &WatermarkColumn<'_>) -> Option<Statement> {
     let (name, table) = (column.name.quoted(), column.table.quoted());
     column.nullable.then(|| {

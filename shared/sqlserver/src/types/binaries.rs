@@ -13,12 +13,12 @@ use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
 use super::texts::MAX;
 
-/// Bytes at most, but for `(max)`.
+/// These are bytes at most, but for `(max)`.
 const MOST_BYTES: u16 = 8_000;
-/// Bytes of a rowversion.
+/// These are bytes of a rowversion.
 const ROWVERSION_BYTES: u16 = 8;
 
-/// Bytes. No length is `(max)`.
+/// These are bytes. No length is `(max)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bytes {
     Binary(u16),
@@ -79,7 +79,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::Bytes(bytes))
 }
 
-/// A rowversion, which the wire sends as `binary(8)`.
+/// Returns a rowversion, which the wire sends as `binary(8)`.
 fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     let ColumnData::Binary(value) = data else {
         return None;
@@ -92,7 +92,7 @@ fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     Some(Ok(text))
 }
 
-/// Whether the wire has bytes.
+/// Returns whether the wire has bytes.
 pub(super) const fn is_carried_as_bytes(wire: Wire) -> bool {
     matches!(
         wire,
@@ -101,7 +101,7 @@ pub(super) const fn is_carried_as_bytes(wire: Wire) -> bool {
 }
 
 impl Bytes {
-    /// Whether the column is perhaps a rowversion: the wire says it by a user type, which the driver does not show.
+    /// Returns whether the column is perhaps a rowversion: the wire says it by a user type, which the driver does not show.
     pub(super) const fn may_be_rowversion(self) -> bool {
         matches!(
             self,
@@ -109,7 +109,7 @@ impl Bytes {
         )
     }
 
-    /// The length; none for any.
+    /// Returns the length; none for any.
     const fn length(self) -> Option<u16> {
         match self {
             Self::Binary(length) => Some(length),

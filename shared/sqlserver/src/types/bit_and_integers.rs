@@ -11,7 +11,7 @@ use tidemark::model::watermark::WatermarkKind;
 use super::SqlType;
 use super::family::{Arguments, Family, Recognised, ValueText, read_as_is};
 
-/// A whole number of limited size.
+/// This is a whole number of limited size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Integer {
     Bit,
@@ -120,7 +120,7 @@ impl Family for Integer {
         (*self != Self::Bit).then_some(WatermarkKind::Number)
     }
 
-    /// A whole number, also as a `decimal` control column gives it back (`42.00`).
+    /// Returns a whole number, also as a `decimal` control column gives it back (`42.00`).
     fn canonical(&self, text: &str) -> Option<String> {
         let (least, greatest) = match self {
             Self::Bit => return None,

@@ -13,7 +13,7 @@ use super::SqlType;
 use super::binaries::{Bytes, is_carried_as_bytes};
 use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
 
-/// A CLR type of the server's own.
+/// This is a CLR type of the server's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Clr {
     HierarchyId,

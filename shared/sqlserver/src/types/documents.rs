@@ -1,4 +1,4 @@
-//! `xml`.
+//! The type `xml`, a family of its own.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
 use super::texts::{Text, is_carried_as_text};
 
-/// A document that the server understands.
+/// This is a document that the server understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Document {
-    /// `xml`
+    /// This is `xml`
     Xml,
 }
 

@@ -12,24 +12,24 @@ use tidemark::model::watermark::WatermarkKind;
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText};
 
-/// Digits of a number at most.
+/// This counts the digits of a number at most.
 const MOST_DIGITS: u8 = 38;
-/// Digits of money after the point.
+/// This counts the digits of money after the point.
 const MONEY_SCALE: u8 = 4;
 
-/// A number with digits after the point, exact.
+/// This is a number with digits after the point, exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExactNumber {
-    /// `decimal(precision, scale)`
+    /// This is `decimal(precision, scale)`
     Decimal {
-        /// Digits in all.
+        /// This counts the digits in all.
         precision: u8,
-        /// Digits after the point.
+        /// This counts the digits after the point.
         scale: u8,
     },
-    /// `money`
+    /// This is `money`
     Money,
-    /// `smallmoney`
+    /// This is `smallmoney`
     SmallMoney,
 }
 

@@ -11,69 +11,70 @@ use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
 
-/// How far a window stays behind the server's clock.
+/// This says how far a window stays behind the server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeldBack {
-    /// Not at all.
+    /// It does not stay behind.
     No,
     /// One hour, because the clock is about to go through an hour for a second time.
     OneHour,
 }
 
-/// One type of a family. What has a default is what few types can do. `Display` is the type as a statement declares it.
+/// This is one type of a family. What has a default is what few types can do. `Display` is the type as a statement
+/// declares it.
 pub(super) trait Family: fmt::Display {
-    /// How values are held, or why they cannot be copied, as the end of a sentence about the column.
+    /// Returns how values are held, or why they cannot be copied, as the end of a sentence about the column.
     fn form(&self, wanted: WantedForms) -> Result<Form, String>;
 
-    /// The form that typed files have for the type, where `form` is another, which more readers open.
+    /// Returns the form that typed files have for the type, where `form` is another, which more readers open.
     fn native(&self, _wanted: WantedForms) -> Option<Form> {
         None
     }
 
-    /// Whether a column of mssql-tds carries the values exactly.
+    /// Returns whether a column of mssql-tds carries the values exactly.
     fn is_carried_by(&self, sent: &ColumnMetadata) -> bool;
 
-    /// The expression by which `value` is selected, where the value as it is would not arrive exactly.
+    /// Returns the expression by which `value` is selected, where the value as it is would not arrive exactly.
     fn selected(&self, _value: &str) -> Option<String> {
         None
     }
 
-    /// What a column counts that is the watermark of its table; `None` when it cannot be.
+    /// Returns what a column counts that is the watermark of its table; `None` when it cannot be.
     fn watermark(&self) -> Option<WatermarkKind> {
         None
     }
 
-    /// Whether the values of a key can cut slices.
+    /// Returns whether the values of a key can cut slices.
     fn cuts(&self) -> bool {
         self.watermark().is_some()
     }
 
-    /// The canonical text of a value that cuts slices, or is a watermark; `None` when `text` is no value of the type.
+    /// Returns the canonical text of a value that cuts slices, or is a watermark; `None` when `text` is no value of the type.
     fn canonical(&self, _text: &str) -> Option<String> {
         None
     }
 
-    /// The type of a variable that holds a value to compare with.
+    /// Returns the type of a variable that holds a value to compare with.
     fn of_variable(&self) -> String {
         self.to_string()
     }
 
-    /// The expression for the value that a parameter has as text.
+    /// Returns the expression for the value that a parameter has as text.
     fn of_parameter(&self, parameter: &str) -> String {
         format!("CAST({parameter} AS {self})")
     }
 
-    /// The expression for the value in a variant, which is only compared after it is cast.
+    /// Returns the expression for the value in a variant, which is only compared after it is cast.
     fn of_variant(&self, value: &str) -> String {
         format!("CAST({value} AS {self})")
     }
 
-    /// The server's clock in this type; `None` for what is no time.
+    /// Returns the server's clock in this type; `None` for what is no time.
     fn clock(&self, _clock: Clock) -> Option<String> {
         None
     }
 
-    /// The condition on a watermark that keeps a window below the server's clock; `None` for what is no time.
+    /// Returns the condition on a watermark that keeps a window below the server's clock; `None` for what is no time.
     fn below_clock(&self, _clock: Clock, _held: HeldBack) -> Option<String> {
         None
     }
@@ -83,61 +84,61 @@ pub(super) trait Family: fmt::Display {
         None
     }
 
-    /// Whether a column of this type holds every value of another type as it is, without rounding, cutting or padding, when
-    /// the server converts it implicitly.
+    /// Returns whether a column of this type holds every value of another type as it is, without rounding, cutting or
+    /// padding, when the server converts it implicitly.
     fn holds(&self, source: SqlType) -> bool;
 
-    /// Whether values can be compared and are of a limited length, as those of a merge's key.
+    /// Returns whether values can be compared and are of a limited length, as those of a merge's key.
     fn can_be_key(&self) -> bool {
         true
     }
 
-    /// The type as which values are staged for a column of type `sink`, where it is not this one.
+    /// Returns the type as which values are staged for a column of type `sink`, where it is not this one.
     fn staged_for(&self, _sink: SqlType) -> Option<SqlType> {
         None
     }
 
-    /// The type as which values of a legacy type are compared and assigned.
+    /// Returns the type as which values of a legacy type are compared and assigned.
     fn assigned_as(&self) -> Option<SqlType> {
         None
     }
 
-    /// The expression that makes a value of a staged text, where a cast does not.
+    /// Returns the expression that makes a value of a staged text, where a cast does not.
     fn of_staged_text(&self, _value: &str) -> Option<String> {
         None
     }
 }
 
-/// How the types of a family are recognised.
+/// This says how the types of a family are recognised.
 pub(super) struct Recognised {
-    /// In the text that declares a type.
+    /// This is in the text that declares a type.
     pub(super) declared: fn(&str, Arguments<'_>) -> Option<SqlType>,
-    /// In the catalog.
+    /// This is in the catalog.
     pub(super) catalogued: fn(&Catalogued<'_>) -> Option<SqlType>,
-    /// In the description of a column that tiberius gives.
+    /// This is in the description of a column that tiberius gives.
     pub(super) described: fn(&TypeInfo) -> Option<SqlType>,
-    /// The name of a type of mssql-tds that stands for several, by its length.
+    /// This is the name of a type of mssql-tds that stands for several, by its length.
     pub(super) wire_name: fn(TdsDataType, usize) -> Option<&'static str>,
-    /// The text of a value that tiberius gives, canonical where it can be a watermark.
+    /// This is the text of a value that tiberius gives, canonical where it can be a watermark.
     pub(super) read: fn(&ColumnData<'_>) -> Option<ValueText>,
 }
 
-/// The text of a value, none for NULL; or what is wrong with it, as the end of a sentence.
+/// This is the text of a value, none for NULL; or what is wrong with it, as the end of a sentence.
 pub(crate) type ValueText = Result<Option<String>, &'static str>;
 
-/// A type as `sys.columns` describes it.
+/// This is a type as `sys.columns` describes it.
 pub(super) struct Catalogued<'a> {
-    /// Its name.
+    /// This is its name.
     pub(super) name: &'a str,
-    /// `max_length`: bytes, -1 for `(max)`.
+    /// This is `max_length`: bytes, -1 for `(max)`.
     pub(super) length: i32,
-    /// `precision`
+    /// This is `precision`
     pub(super) precision: i32,
-    /// `scale`
+    /// This is `scale`
     pub(super) scale: i32,
 }
 
-/// What stands in parentheses after the name of a type.
+/// This says what stands in parentheses after the name of a type.
 #[derive(Clone, Copy)]
 pub(super) struct Arguments<'a>(pub(super) Option<&'a str>);
 
@@ -147,13 +148,13 @@ impl Arguments<'_> {
         self.0.is_none().then_some(())
     }
 
-    /// A length of at most so many characters or bytes.
+    /// Returns a length of at most so many characters or bytes.
     pub(super) fn length(self, most: u16) -> Option<u16> {
         let length = self.0?.parse().ok()?;
         (1..=most).contains(&length).then_some(length)
     }
 
-    /// A length, or `max`, which is none.
+    /// Returns a length, or `max`, which is none.
     pub(super) fn length_or_max(self, most: u16) -> Option<Option<u16>> {
         match self.0 {
             Some("max") => Some(None),
@@ -173,17 +174,17 @@ impl Arguments<'_> {
     }
 }
 
-/// The text of a value as a family reads it: `None` for NULL.
+/// Returns the text of a value as a family reads it: `None` for NULL.
 pub(super) fn read_as_is(value: Option<impl fmt::Display>) -> Option<ValueText> {
     Some(Ok(value.map(|value| value.to_string())))
 }
 
-/// A family without types of mssql-tds that stand for several.
+/// Returns a family without types of mssql-tds that stand for several.
 pub(super) fn no_wire_name(_: TdsDataType, _: usize) -> Option<&'static str> {
     None
 }
 
-/// A family of whose values no text is read.
+/// Returns a family of whose values no text is read.
 pub(super) fn unread(_: &ColumnData<'_>) -> Option<ValueText> {
     None
 }

@@ -1,4 +1,4 @@
-//! `real` and `float`.
+//! The family of `real` and `float`.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use super::SqlType;
 use super::bit_and_integers::Integer;
 use super::family::{Arguments, Catalogued, Family, Recognised, unread};
 
-/// A binary floating-point number.
+/// This is a binary floating-point number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Float {
-    /// `real`, of 32 bits.
+    /// This is `real`, of 32 bits.
     Real,
-    /// `float`, of 64 bits.
+    /// This is `float`, of 64 bits.
     Float,
 }
 

@@ -1,4 +1,4 @@
-//! `uniqueidentifier`.
+//! The type `uniqueidentifier`, a family of its own.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use tidemark::model::types::{Form, WantedForms};
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
 
-/// Sixteen bytes that identify something.
+/// These are sixteen bytes that identify something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UniqueIdentifier;
 

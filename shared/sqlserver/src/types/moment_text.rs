@@ -9,7 +9,7 @@ use time::{Date, Time};
 
 use super::family::ValueText;
 
-/// Days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
+/// These are days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
 const EPOCH_1900_DAYS: i64 = 693_595;
 /// 9999-12-31
 const LAST_DAY: i64 = 3_652_058;
@@ -17,7 +17,7 @@ const LAST_DAY: i64 = 3_652_058;
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
 
-/// The text of a value that tiberius gives.
+/// Returns the text of a value that tiberius gives.
 pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     let text = match data {
         ColumnData::Date(value) => value.map(|value| day(value.days().into())),
@@ -61,7 +61,7 @@ fn of_day(time: tiberius::time::Time) -> (i64, Digits) {
     )
 }
 
-/// A day, counted from 0001-01-01.
+/// Returns a day, counted from 0001-01-01.
 fn day(days: i64) -> Result<String, &'static str> {
     if !(0..=LAST_DAY).contains(&days) {
         return Err("a date outside 0001 to 9999");
@@ -71,7 +71,7 @@ fn day(days: i64) -> Result<String, &'static str> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// A point in time.
+/// Returns a point in time.
 fn point(days: i64, ticks: i64, digits: Digits) -> Result<String, &'static str> {
     let day = day(days)?;
     if !(0..DAY_TICKS).contains(&ticks) {
@@ -85,13 +85,13 @@ fn point(days: i64, ticks: i64, digits: Digits) -> Result<String, &'static str> 
     Ok(format!("{day}T{time}"))
 }
 
-/// A day as text, also as a point in time at its midnight.
+/// Returns a day as text, also as a point in time at its midnight.
 pub(super) fn date_of(text: &str) -> Option<String> {
     let (date, time) = text.split_once('T').unwrap_or((text, "00:00:00"));
     (is_date(date) && clock_and_fraction(time)? == ("00:00:00", "")).then(|| date.to_owned())
 }
 
-/// `2017-09-05T08:06:00.1` with so many digits of fraction.
+/// Returns `2017-09-05T08:06:00.1` with so many digits of fraction.
 pub(super) fn moment(text: &str, digits: Digits) -> Option<String> {
     let digits = usize::from(digits);
     let (date, clock) = text.split_once('T')?;
@@ -110,7 +110,7 @@ fn is_date(text: &str) -> bool {
     text.len() == 10 && Date::parse(text, DATE).is_ok_and(|date| date.year() >= 1)
 }
 
-/// The clock part `hh:mm:ss` and the fraction's digits without trailing zeros.
+/// Returns the clock part `hh:mm:ss` and the fraction's digits without trailing zeros.
 fn clock_and_fraction(text: &str) -> Option<(&str, &str)> {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_valid = clock.len() == 8

@@ -14,12 +14,12 @@ use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, HeldBack, Recognised};
 use super::moment_text::{date_of, moment, read};
 
-/// Digits of a `datetime`'s second: they tell its units of 1/300 s apart.
+/// These are digits of a `datetime`'s second: they tell its units of 1/300 s apart.
 const DATETIME_DIGITS: Digits = 3;
-/// Digits beyond those of microseconds.
+/// These are digits beyond those of microseconds.
 const MOST_DIGITS: Digits = 7;
 
-/// A day, a time of day, or both. Numbers are digits of a second's fraction.
+/// This is a day, a time of day, or both. Numbers are digits of a second's fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Moment {
     Date,
@@ -127,7 +127,7 @@ impl Moment {
         }
     }
 
-    /// The unit of the second's fraction in typed files; none where it is text.
+    /// Returns the unit of the second's fraction in typed files; none where it is text.
     const fn fraction(self, timestamps: Timestamps) -> Option<Fraction> {
         match timestamps {
             Timestamps::Text => None,
@@ -146,12 +146,12 @@ impl Moment {
         }
     }
 
-    /// Whether its values say no more than what a wall clock shows.
+    /// Returns whether its values say no more than what a wall clock shows.
     pub(super) const fn is_without_zone(self) -> bool {
         matches!(self, Self::SmallDateTime | Self::DateTime | Self::DateTime2(_))
     }
 
-    /// The server's clock.
+    /// Returns the server's clock.
     const fn clock_function(self, clock: Clock) -> Option<&'static str> {
         match (self, clock) {
             (Self::Time(_), _) => None,
@@ -229,8 +229,8 @@ impl Family for Moment {
         Some(format!("CAST({function} AS {self})"))
     }
 
-    /// A day or a minute that is still running is not taken: rows to come could carry the same value, and the next window
-    /// begins after it. `smalldatetime` rounds to the nearest minute, so half a minute is taken off first.
+    /// Returns a day or a minute that is still running is not taken: rows to come could carry the same value, and the
+    /// next window begins after it. `smalldatetime` rounds to the nearest minute, so half a minute is taken off first.
     fn below_clock(&self, clock: Clock, held: HeldBack) -> Option<String> {
         let function = match (self.clock_function(clock)?, held) {
             (function, HeldBack::No) => function.to_owned(),

@@ -12,14 +12,15 @@ use tidemark::model::types::{Form, WantedForms};
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
 
-/// Bytes of text in a code page at most, but for `(max)`.
+/// These are bytes of text in a code page at most, but for `(max)`.
 const MOST_BYTES: u16 = 8_000;
 /// Characters of UTF-16 at most, but for `(max)`.
 const MOST_CHARACTERS: u16 = 4_000;
-/// The length by which the wire says `(max)` (MS-TDS 2.2.5.4.2, USHORTMAXLEN).
+/// This is the length by which the wire says `(max)` (MS-TDS 2.2.5.4.2, USHORTMAXLEN).
 pub(super) const MAX: usize = 0xFFFF;
 
-/// Text. Lengths are in characters for the `n` types and in bytes for the others, as SQL Server declares them; none is `(max)`.
+/// This is text. Lengths are in characters for the `n` types and in bytes for the others, as SQL Server declares them;
+/// none is `(max)`.
 #[allow(clippy::enum_variant_names, reason = "the variants are the names of the types")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Text {
@@ -100,7 +101,7 @@ fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     Some(Ok(value.as_ref().map(|value| value.trim_end().to_owned())))
 }
 
-/// Whether the wire has text that a client without collations can read.
+/// Returns whether the wire has text that a client without collations can read.
 pub(super) const fn is_carried_as_text(wire: Wire) -> bool {
     matches!(
         wire,
@@ -116,12 +117,12 @@ pub(super) const fn is_carried_as_text(wire: Wire) -> bool {
 }
 
 impl Text {
-    /// Whether its bytes are of a code page.
+    /// Returns whether its bytes are of a code page.
     pub(super) const fn is_in_code_page(self) -> bool {
         matches!(self, Self::Char(_) | Self::VarChar(_) | Self::Text)
     }
 
-    /// The length; none for any.
+    /// Returns the length; none for any.
     pub(super) const fn length(self) -> Option<u16> {
         match self {
             Self::Char(length) | Self::NChar(length) => Some(length),

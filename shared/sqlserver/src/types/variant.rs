@@ -13,7 +13,7 @@ use tidemark::model::types::{Form, VariantColumns, WantedForms};
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
 
-/// A value of any of most types.
+/// This is a value of any of most types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Variant;
 

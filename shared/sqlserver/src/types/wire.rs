@@ -5,7 +5,7 @@ use mssql_tds::query::metadata::ColumnMetadata;
 
 use super::FAMILIES;
 
-/// A column of mssql-tds as its server would declare it, for messages.
+/// Returns a column of mssql-tds as its server would declare it, for messages.
 pub(crate) fn described(sent: &ColumnMetadata) -> String {
     if sent.is_encrypted() {
         return "an Always Encrypted value".to_owned();

@@ -1,4 +1,4 @@
-//! T-SQL text to tokens.
+//! The lexer: T-SQL text becomes tokens.
 
 use crate::error::{SqlError, SqlResult};
 

@@ -1,4 +1,4 @@
-//! Remote procedure calls.
+//! Remote procedure calls of TDS: what a client calls, and with which parameters.
 
 use rusqlite::types::Value;
 use tidemark_tds::reader::Reader;

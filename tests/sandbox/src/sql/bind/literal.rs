@@ -1,4 +1,4 @@
-//! Literals.
+//! What a literal of T-SQL is: its value and its type.
 
 use super::Bound;
 use crate::error::{SqlError, SqlResult};

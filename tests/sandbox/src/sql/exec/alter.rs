@@ -1,4 +1,4 @@
-//! `ALTER TABLE`.
+//! Runs `ALTER TABLE`.
 
 use super::Session;
 use crate::error::{SqlError, SqlResult};

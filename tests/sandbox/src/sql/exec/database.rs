@@ -1,4 +1,4 @@
-//! `ALTER DATABASE … SET`.
+//! Runs `ALTER DATABASE … SET`.
 
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};

@@ -1,4 +1,4 @@
-//! Keys and indexes.
+//! Adds keys and indexes to a table.
 
 use super::{Session, statistics};
 use crate::error::{SqlError, SqlResult};

@@ -1,4 +1,4 @@
-//! `SET` options.
+//! Runs `SET` for the options of a session.
 
 use super::Session;
 use crate::error::{SqlError, SqlResult};

@@ -1,4 +1,4 @@
-//! Functions on text.
+//! The functions of T-SQL on text.
 
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};

@@ -1,4 +1,4 @@
-//! `SUM`.
+//! The aggregate `SUM`, exact where SQL Server is.
 
 use rusqlite::Connection;
 use rusqlite::functions::{Aggregate, Context};

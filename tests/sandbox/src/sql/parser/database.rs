@@ -1,4 +1,4 @@
-//! `ALTER DATABASE`.
+//! The grammar of `ALTER DATABASE`.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};

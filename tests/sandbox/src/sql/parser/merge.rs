@@ -1,4 +1,4 @@
-//! `MERGE`.
+//! The grammar of `MERGE`.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};

@@ -1,4 +1,4 @@
-//! `SET`.
+//! The grammar of `SET`.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};

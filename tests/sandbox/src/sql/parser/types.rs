@@ -1,4 +1,4 @@
-//! Data types as written.
+//! The grammar of data types, as they are written in a statement.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};

@@ -1,4 +1,4 @@
-//! To numbers.
+//! Values of any type converted to numbers.
 
 use super::{cannot, failed, not_allowed};
 use crate::error::{SqlError, SqlResult};

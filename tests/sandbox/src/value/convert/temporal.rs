@@ -1,4 +1,4 @@
-//! To dates and times.
+//! Values of any type converted to dates and times.
 
 use super::{not_allowed, to_f64};
 use crate::error::{SqlError, SqlResult};
