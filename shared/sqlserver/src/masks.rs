@@ -13,6 +13,8 @@ use tidemark::ports::secrets::{ReadSecrets, Secret};
 const KEY_BYTES: usize = 32;
 /// This says how many characters of a text the mask `last4` leaves.
 const LAST: usize = 4;
+/// How many digits the name of a key has.
+const NAME_DIGITS: usize = 16;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// This is the secret with the key of hashes. Nothing is read before a column is hashed.
@@ -72,6 +74,15 @@ impl MaskKey {
         Ok(Self(hmac::Key::new(HMAC_SHA256, text.as_bytes())))
     }
 
+    /// Returns a name of the key, by which nobody can find the key: the beginning of the hash that it makes of a fixed text.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let mut name = String::new();
+        self.append(b"tidemark: the name of this key", &mut name);
+        name.truncate(NAME_DIGITS);
+        name
+    }
+
     fn append(&self, text: &[u8], out: &mut String) {
         for byte in hmac::sign(&self.0, text).as_ref() {
             out.push(char::from(HEX[usize::from(byte >> 4)]));
@@ -120,6 +131,16 @@ pub(crate) fn no_key() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_has_a_name_that_is_its_own_and_tells_nothing_of_it() {
+        let key = |text: &str| MaskKey::of(&Secret::new(text.to_owned())).unwrap();
+        let (text, other) = ("k".repeat(32), "l".repeat(32));
+        let name = key(&text).name();
+        assert_eq!((name.len(), &name), (NAME_DIGITS, &key(&text).name()));
+        assert_ne!(name, key(&other).name());
+        assert!(name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+    }
 
     fn masked(mask: Mask, text: &str) -> Option<String> {
         let key = MaskKey::of(&Secret::new("k".repeat(32))).unwrap();

@@ -31,7 +31,7 @@ use tracing::warn;
 
 pub use self::batch_builder::BatchBuilder;
 use crate::login::{Credential, Login};
-use crate::masks;
+use crate::masks::{self, MaskKey};
 use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, parameters, unlogged, within};
 use crate::source::changes::NOT_OF_REPLICAS;
 use crate::statements::{self, Statement, change_tracking};
@@ -232,7 +232,11 @@ impl RowReader {
         }
         let close = unlogged(within(silence, client.close_query())).await;
         close.map_err(|error| self.session.failure(error))?;
-        Ok(RowsRead { rows, malformed_texts })
+        Ok(RowsRead {
+            rows,
+            malformed_texts,
+            mask_key: batch.mask_key().map(MaskKey::name),
+        })
     }
 
     /// Reads changes while the server has all of them, in one snapshot where the database allows it.

@@ -299,13 +299,13 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     /// A window without changes whose plan found no columns to pass on leaves none.
     ///
     /// Errors: `LedgerInvalid` when what another plan left is in its place.
-    pub async fn leave_columns(&self, plan: &Plan) -> Result<()> {
+    pub async fn leave_columns(&self, plan: &Plan, mask_key: Option<&str>) -> Result<()> {
         if plan.columns.is_empty() {
             return Ok(());
         }
         let next = WindowName::after(&plan.new_watermark);
         let key = self.keys.previous(&next);
-        let left = self.create_or_read(&key, &next, Previous::of(plan)).await?;
+        let left = self.create_or_read(&key, &next, Previous::of(plan, mask_key)).await?;
         if left.plan == plan.id() {
             Ok(())
         } else {

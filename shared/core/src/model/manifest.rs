@@ -190,6 +190,9 @@ pub struct Previous {
     /// This says which folder that is.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
+    /// This is the [name](crate::model::record::Record::mask_key) of the key by which its columns are hashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_key: Option<String>,
 }
 
 impl Previous {
@@ -203,13 +206,14 @@ impl Previous {
             format: self.format,
             layout: self.layout,
             generation: self.generation,
+            mask_key: self.mask_key,
             ..plan
         }
     }
 
-    /// Returns what the window of `plan` leaves for the one after it.
+    /// Returns what the window of `plan`, hashed by the key of this name, leaves for the one after it.
     #[must_use]
-    pub fn of(plan: &Plan) -> Self {
+    pub fn of(plan: &Plan, mask_key: Option<&str>) -> Self {
         Self {
             version: VERSION,
             window: plan.window.clone(),
@@ -220,6 +224,7 @@ impl Previous {
             format: plan.format.clone(),
             layout: plan.layout,
             generation: plan.generation,
+            mask_key: mask_key.map(str::to_owned),
         }
     }
 }

@@ -53,6 +53,10 @@ pub struct Plan {
     pub generation: u32,
     /// This is the form of the files.
     pub format: Format,
+    /// This is the [name](crate::model::record::Record::mask_key) of the key by which the columns of the window before are hashed. No slice
+    /// is hashed by another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_key: Option<String>,
     /// This says which rows are copied, when not all are. It is only compared with that of an event ([`RunSettings`]).
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Predicate>,
@@ -196,6 +200,7 @@ impl Plan {
             schema: String::new(),
             field_ids: FieldIds::default(),
             generation: 0,
+            mask_key: None,
             format: spec.format.clone(),
             filter: spec.filter.clone(),
             layout: spec.layout,

@@ -36,6 +36,9 @@ pub struct Record {
     /// These are the texts of its rows that could not be decoded.
     #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
     pub malformed_texts: MalformedTexts,
+    /// This is a name of the key by which its columns were hashed, which tells nothing of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_key: Option<String>,
     /// The run that decided.
     pub run_id: String,
 }
@@ -103,15 +106,17 @@ impl Record {
             plan,
             decision,
             malformed_texts: MalformedTexts::default(),
+            mask_key: None,
             run_id,
         }
     }
 
-    /// Returns the same with the texts that could not be decoded.
+    /// Returns the same with what was found in its rows: texts that could not be decoded, and the key by which columns were hashed.
     #[must_use]
-    pub fn with_malformed_texts(self, malformed_texts: MalformedTexts) -> Self {
+    pub fn with_found(self, malformed_texts: MalformedTexts, mask_key: Option<String>) -> Self {
         Self {
             malformed_texts,
+            mask_key,
             ..self
         }
     }

@@ -127,7 +127,11 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
         let changes = names(&changes);
         tracing::warn!(table = %spec.table, changes, generation, "The columns are not those of the last window.");
     }
-    Ok(Fit::GoesOn(Box::new(plan.following(previous.field_ids, generation))))
+    // A folder that begins may have another key, and so may who says to go on.
+    let takes_any_key = spec.on_schema_change == Some(OnSchemaChange::Continue) || generation != previous.generation;
+    let mask_key = previous.mask_key.filter(|_| !takes_any_key);
+    let plan = plan.following(previous.field_ids, generation);
+    Ok(Fit::GoesOn(Box::new(Plan { mask_key, ..plan })))
 }
 
 /// Returns whether what is left of a window that was frozen with the columns `frozen` cannot be copied from a table

@@ -19,6 +19,8 @@ pub struct RowsRead {
     pub rows: u64,
     /// These are the texts in which something was replaced, because it could not be decoded.
     pub malformed_texts: MalformedTexts,
+    /// This is the [name](crate::model::record::Record::mask_key) of the key by which columns were hashed. It is none where no column is.
+    pub mask_key: Option<String>,
 }
 
 impl RowsRead {
@@ -27,7 +29,7 @@ impl RowsRead {
     pub fn sound(rows: u64) -> Self {
         Self {
             rows,
-            malformed_texts: MalformedTexts::default(),
+            ..Self::default()
         }
     }
 }

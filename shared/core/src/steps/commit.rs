@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use time::OffsetDateTime;
 
+use super::upload_slice::other_key;
 use crate::error::{Error, ErrorCode, Result, Role};
 use crate::ledger::{AT_ONCE, Decided, Ledger, check_settings};
 use crate::model::malformed::MalformedTexts;
@@ -112,6 +113,7 @@ where
         {
             return Ok(Commit::done(manifest));
         }
+        let mask_key = self.mask_key(&records)?;
         let rows = records.iter().map(Record::rows).sum();
         // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
         // visible without one.
@@ -139,7 +141,7 @@ where
         // Completing takes its time.
         self.check_current().await?;
         if !plan.is_backfill() {
-            ledger.leave_columns(plan).await?;
+            ledger.leave_columns(plan, mask_key).await?;
         }
         let manifest = Manifest::committed(plan, copied, late_rows, self.author);
         let manifest = ledger.commit(manifest).await?;
@@ -148,6 +150,18 @@ where
             objects = manifest.parts.len(), "Window committed."
         );
         Ok(Commit::done(manifest))
+    }
+
+    /// Returns the name of the key by which the window's columns are hashed.
+    ///
+    /// Errors: `SchemaMismatch` when they were hashed by two.
+    fn mask_key<'r>(&'r self, records: &'r [Record]) -> Result<Option<&'r str>> {
+        let mut keys = records.iter().filter_map(|record| record.mask_key.as_deref());
+        let first = keys.next();
+        match keys.find(|key| Some(*key) != first) {
+            Some(_) => Err(other_key().context(&self.plan.window)),
+            None => Ok(first.or(self.plan.mask_key.as_deref())),
+        }
     }
 
     /// Commits the window of `plan` as one whose rows are in window `load`: it has none of its own and ends where it starts.

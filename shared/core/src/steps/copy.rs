@@ -194,6 +194,7 @@ where
         slice: SliceRows {
             rows,
             columns: &plan.columns,
+            mask_key: plan.mask_key.as_deref(),
         },
         attempt,
         run_id: request.run_id.clone(),
@@ -323,6 +324,7 @@ impl Copying<'_> {
         let UploadedSlice {
             rows,
             malformed_texts,
+            mask_key,
             upload,
         } = upload.await?;
         let own = upload.as_ref().map(Upload::from);
@@ -331,7 +333,7 @@ impl Copying<'_> {
             begun_at: self.begun_at,
             upload,
         });
-        let own_record = Record::new(self.attempt, decision, self.run_id).with_malformed_texts(malformed_texts);
+        let own_record = Record::new(self.attempt, decision, self.run_id).with_found(malformed_texts, mask_key);
         let record = ledger.decide(own_record).await?;
         let decided = record.upload().map(|upload| upload.token.as_str());
         let lost = own.filter(|own| decided != Some(own.token.as_str()));

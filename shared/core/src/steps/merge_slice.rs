@@ -70,7 +70,11 @@ impl Merging<'_> {
             newest,
         };
         let mut staged = sinks.stage(&to_merge).await.of(Role::Sink)?;
-        let RowsRead { rows, malformed_texts } = self.load(reader, &mut staged).await?;
+        let RowsRead {
+            rows,
+            malformed_texts,
+            mask_key,
+        } = self.load(reader, &mut staged).await?;
         let mut decision = Decision::Empty;
         if rows > 0 {
             staged.lock().await.of(Role::Sink)?;
@@ -89,7 +93,7 @@ impl Merging<'_> {
             tell(&self.plan.table, self.sink.table(&self.plan.table), merged);
             decision = Decision::Merged { rows };
         }
-        let own = Record::new(self.attempt, decision, self.run_id).with_malformed_texts(malformed_texts);
+        let own = Record::new(self.attempt, decision, self.run_id).with_found(malformed_texts, mask_key);
         let record = ledger.decide(own.clone()).await?;
         staged.release().await;
         let resumed = record != own;

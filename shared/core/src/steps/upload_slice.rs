@@ -48,6 +48,8 @@ pub(super) struct SliceRows<'a> {
     pub(super) rows: Rows<'a>,
     /// These are their columns.
     pub(super) columns: &'a [Column],
+    /// This is the name of the key by which they must be hashed, where the window before was.
+    pub(super) mask_key: Option<&'a str>,
 }
 
 /// The limits of a copy, and who is told how far it is.
@@ -65,6 +67,8 @@ pub(super) struct UploadedSlice {
     pub(super) rows: u64,
     /// These are their texts that could not be decoded.
     pub(super) malformed_texts: MalformedTexts,
+    /// This is the name of the key by which they were hashed.
+    pub(super) mask_key: Option<String>,
     /// This is the upload, which is not completed; none without rows.
     pub(super) upload: Option<UploadedObject>,
 }
@@ -105,13 +109,14 @@ where
         // The first to fail ends the others; who only feeds or is fed by it waits for that.
         let (pieces, encoded, read) = tokio::try_join!(uploader.run(pieces_encoded), encoding, reading)?;
         check_rows(read.rows, encoded.rows)?;
-        Ok((pieces, encoded, read.malformed_texts))
+        Ok((pieces, encoded, read))
     };
     // Boxed: the types of the nested futures are deeper than the compiler follows by itself.
     match within(watch.deadline, Box::pin(work)).await {
-        Ok((pieces, encoded, malformed_texts)) => Ok(UploadedSlice {
+        Ok((pieces, encoded, read)) => Ok(UploadedSlice {
             rows: encoded.rows,
-            malformed_texts,
+            malformed_texts: read.malformed_texts,
+            mask_key: read.mask_key,
             upload: uploader.uploaded(pieces, &encoded),
         }),
         Err(error) => {
@@ -132,7 +137,19 @@ pub(super) async fn read<R: ReadRows>(
 ) -> Result<RowsRead> {
     let mut pipe = Pipe { batches };
     let read = reader.read(&slice.rows, slice.columns, &mut pipe).await;
-    read.of(Role::Source)
+    let read = read.of(Role::Source)?;
+    match (slice.mask_key, &read.mask_key) {
+        (Some(before), Some(now)) if before != now => Err(other_key()),
+        _ => Ok(read),
+    }
+}
+
+/// Says that equal values would not have equal hashes.
+pub(super) fn other_key() -> Error {
+    let message = "the key of hashes (MASK_SECRET_ARN) is not the one of the window before, so equal values would have other hashes: put that \
+                   key back; or, to go on with the new one, give the window up with `tidemark give-up` and set on_schema_change to continue \
+                   for one run, or start the table over with `tidemark reset`";
+    Error::new(ErrorCode::SchemaMismatch, message)
 }
 
 /// `work`, if it is done before the deadline.

@@ -167,7 +167,7 @@ fn decision() -> impl Strategy<Value = Decision> {
 prop_compose! {
     fn record()(from in watermark(), slice in slice_id(), number: u32, decision in decision()) -> Record {
         let window = WindowName::after(&from);
-        Record::new(Attempt { window, slice, number, plan: plan_id() }, decision, "r".into()).with_malformed_texts(malformed_texts())
+        Record::new(Attempt { window, slice, number, plan: plan_id() }, decision, "r".into()).with_found(malformed_texts(), Some("0123456789abcdef".into()))
     }
 }
 

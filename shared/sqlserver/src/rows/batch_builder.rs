@@ -81,6 +81,11 @@ impl BatchBuilder {
         }
     }
 
+    /// Returns the key of hashes, if there is one.
+    pub(super) const fn mask_key(&self) -> Option<&MaskKey> {
+        self.mask_key.as_ref()
+    }
+
     /// Returns whether the batch must be finished before another row.
     #[must_use]
     pub fn is_full(&self) -> bool {
