@@ -243,7 +243,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         };
         let document: T = match serde_json::from_slice(&object.body) {
             Ok(document) => document,
-            Err(_) => return Err(unreadable::<T>(key, &object.body)),
+            Err(error) => return Err(unreadable(key, error)),
         };
         let invalid = |what: String| Err(Error::new(ErrorCode::LedgerInvalid, format!("{key} {what}")));
         if document.version() != VERSION {
@@ -368,16 +368,10 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     }
 }
 
-/// Returns why the document at `key` cannot be read. It is read once more, to say where: to know that costs more than
-/// the reading.
-fn unreadable<T: DeserializeOwned>(key: &str, body: &[u8]) -> Error {
+/// Says where the document at `key` cannot be read, by its line and column: it was written for people to read.
+fn unreadable(key: &str, error: serde_json::Error) -> Error {
     let message = format!("{key} is not what Tidemark wrote there (restore it)");
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
-    match read {
-        Err(error) => Error::with_source(ErrorCode::LedgerInvalid, message, error),
-        Ok(_) => Error::new(ErrorCode::LedgerInvalid, format!("{message}: more follows it")),
-    }
+    Error::with_source(ErrorCode::LedgerInvalid, message, error)
 }
 
 /// Returns which attempt a record decides.

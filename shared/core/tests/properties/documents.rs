@@ -239,7 +239,7 @@ proptest! {
         for manifest in manifests(&plan, upload) {
             prop_assert_eq!(&through_json(&manifest), &manifest);
         }
-        let previous = Previous::of(&plan);
+        let previous = Previous::of(&plan, Some("0123456789abcdef"));
         prop_assert_eq!(&through_json(&previous), &previous);
     }
 

@@ -1,4 +1,5 @@
-//! The only SQL text of Tidemark. It is built of data at the moment it runs, whichever driver runs it.
+//! The SQL text of Tidemark. It is built of data at the moment it runs, whichever driver runs it. The statements of a merge are beside
+//! the mapping that they are built of, in `sink/statements.rs`; there is no other SQL text.
 //!
 //! Values are always parameters; identifiers are always in brackets; a type's name in a statement is that of a
 //! [`SqlType`], never a text that was read somewhere. A bound is a variable of the column's own type, because a comparison in a
