@@ -355,7 +355,7 @@ mod tests {
     /// Its files may still be there, and of another type: to the last window it is new.
     #[test]
     fn a_column_that_comes_back_is_no_new_one() {
-        let mut previous = Previous::of(&documents::plan("dbo.t", None, 1));
+        let mut previous = Previous::of(&documents::plan("dbo.t", None, 1), None);
         previous.columns = columns("a int");
         previous.field_ids.extend(&columns("a int, Gone int"));
         for (now, expected) in [
