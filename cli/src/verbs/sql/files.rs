@@ -102,7 +102,7 @@ impl Described<'_> {
         format!(
             "CREATE TABLE {name} (\n{columns},\n{partitions}\n)\nUSING {}\nOPTIONS ({options})\nPARTITIONED BY ({});\n\
              MSCK REPAIR TABLE {name};",
-            self.format_word(),
+            self.format_word().to_lowercase(),
             keys.join(", ")
         )
     }
