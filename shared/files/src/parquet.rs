@@ -1,21 +1,34 @@
 //! This module writes parts in Parquet.
 
+mod bounds;
+mod packer;
+mod page;
+mod plain_column;
+mod repetition;
+mod values;
+
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::{ArrowError, SchemaRef};
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use arrow_schema::SchemaRef;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor, Type};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::format::{Codec, Decimals, ParquetOptions};
 use tidemark::model::types::{Column, Form};
 use tidemark::ports::files::EncodedPart;
+
+use self::packer::Packer;
+use self::plain_column::PlainColumn;
 
 /// The footer holds the types that the server declares under this key, as a JSON object by the columns' names.
 pub const SQL_TYPES_KEY: &str = "sqlserver.types";
@@ -31,69 +44,174 @@ const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 const ROW_GROUP_UNPACKED_BYTES: usize = 128 * 1024 * 1024;
 /// A text column's dictionary is given up at this size: what fits pays, what does not only costs the hashing.
 const DICTIONARY_BYTES: usize = 64 * 1024;
+/// Bytes for which room is kept from one row group to the next, among all columns.
+const KEPT_BYTES: usize = 32 * 1024 * 1024;
 
 /// Writes row groups into memory as they are closed.
-#[derive(Debug)]
 pub struct ParquetEncoder {
-    writer: ArrowWriter<Vec<u8>>,
-    /// Of the row group that is open.
+    writer: SerializedFileWriter<Vec<u8>>,
+    schema: SchemaRef,
+    /// Makes the columns that have a dictionary.
+    dictionaries: ArrowRowGroupWriterFactory,
+    /// Those whose chunks are not in a dictionary, ready for the next one.
+    plain: Vec<PlainColumn>,
+    packer: Packer,
+    /// Which columns may have a dictionary.
+    repeating: Vec<bool>,
+    group: Option<RowGroup>,
+}
+
+/// A row group that is open.
+struct RowGroup {
+    /// The columns with a dictionary; `None` for those without.
+    dictionaries: Vec<Option<ArrowColumnWriter>>,
+    rows: usize,
+    /// Bytes of the values before they were packed.
     unpacked_bytes: usize,
+}
+
+impl fmt::Debug for ParquetEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParquetEncoder").finish_non_exhaustive()
+    }
 }
 
 impl ParquetEncoder {
     pub fn new(columns: &[Column], schema: SchemaRef, options: ParquetOptions) -> Result<Self> {
+        let compression = compression(options.codec)?;
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("tidemark version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(compression(options.codec)?)
+            .set_compression(compression)
             .set_key_value_metadata(Some(notes(columns)?))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_enabled(false);
-        for column in columns {
-            if has_dictionary(column.form) {
-                let path = ColumnPath::new(vec![column.name.clone()]);
-                properties = properties
-                    .set_column_dictionary_enabled(path.clone(), true)
-                    .set_column_dictionary_page_size_limit(path, DICTIONARY_BYTES);
-            }
+        let repeating: Vec<bool> = columns.iter().map(|column| has_dictionary(column.form)).collect();
+        for (column, _) in columns.iter().zip(&repeating).filter(|(_, repeats)| **repeats) {
+            let path = ColumnPath::new(vec![column.name.clone()]);
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), true)
+                .set_column_dictionary_page_size_limit(path, DICTIONARY_BYTES);
         }
-        let mut how = ArrowWriterOptions::new().with_properties(properties.build());
-        if options.decimals == Decimals::Fixed {
-            how = how.with_parquet_schema(with_fixed_decimals(&schema).map_err(failed)?);
-        }
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, how).map_err(failed)?;
+        let mut properties = properties.build();
+        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        let described = if options.decimals == Decimals::Fixed {
+            with_fixed_decimals(&schema)
+        } else {
+            ArrowSchemaConverter::new().convert(&schema)
+        };
+        let described = described.map_err(failed)?;
+        let writer = SerializedFileWriter::new(Vec::new(), described.root_schema_ptr(), Arc::new(properties));
+        let writer = writer.map_err(failed)?;
         Ok(Self {
+            plain: described.columns().iter().cloned().map(PlainColumn::new).collect(),
+            dictionaries: ArrowRowGroupWriterFactory::new(&writer, schema.clone()),
+            packer: Packer::new(compression).map_err(failed)?,
             writer,
-            unpacked_bytes: 0,
+            schema,
+            repeating,
+            group: None,
         })
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        if self.writer.in_progress_rows() + batch.num_rows() >= ROW_GROUP_ROWS {
-            self.make_room();
-        }
-        self.writer.write(batch).map_err(failed)?;
-        if self.writer.in_progress_rows() <= batch.num_rows() {
-            // The writer has closed a row group, or this is the first batch.
-            self.unpacked_bytes = 0;
-        }
-        let values = batch
-            .columns()
-            .iter()
-            .map(|column| column.to_data().get_slice_memory_size());
-        let bytes: std::result::Result<usize, ArrowError> = values.sum();
-        self.unpacked_bytes += bytes.map_err(ParquetError::from).map_err(failed)?;
-        if self.writer.memory_size() >= ROW_GROUP_BYTES || self.unpacked_bytes >= ROW_GROUP_UNPACKED_BYTES {
-            self.make_room();
-            self.writer.flush().map_err(failed)?;
+        self.write_rows(batch).map_err(failed)
+    }
+
+    fn write_rows(&mut self, batch: &RecordBatch) -> parquet::errors::Result<()> {
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let mut group = match self.group.take() {
+                Some(group) => group,
+                None => self.begin(batch)?,
+            };
+            let end = batch.num_rows().min(start + ROW_GROUP_ROWS - group.rows);
+            self.write_into(&mut group, batch, start..end)?;
+            start = end;
+            let is_full = group.rows >= ROW_GROUP_ROWS
+                || group.unpacked_bytes >= ROW_GROUP_UNPACKED_BYTES
+                || self.memory(&group) >= ROW_GROUP_BYTES;
+            if is_full {
+                self.close(group)?;
+            } else {
+                self.group = Some(group);
+            }
         }
         Ok(())
     }
 
-    /// Room for the row group that is about to be closed, all at once: growing by and by would cost it several times.
-    fn make_room(&mut self) {
-        let bytes = self.writer.in_progress_size();
-        self.writer.inner_mut().reserve_exact(bytes);
+    /// A row group of which this is the first batch, by which it is decided which columns have a dictionary.
+    fn begin(&self, batch: &RecordBatch) -> parquet::errors::Result<RowGroup> {
+        let needed = self.schema_columns().zip(&self.repeating).zip(batch.columns());
+        let needed: Vec<bool> = needed
+            .map(|((column, repeats), array)| {
+                !PlainColumn::can_hold(array, column) || (*repeats && repetition::may_pay(array, DICTIONARY_BYTES))
+            })
+            .collect();
+        let mut dictionaries: Vec<Option<ArrowColumnWriter>> = needed.iter().map(|_| None).collect();
+        if needed.contains(&true) {
+            let group = self.writer.flushed_row_groups().len();
+            let writers = self.dictionaries.create_column_writers(group)?;
+            for ((place, writer), _) in dictionaries
+                .iter_mut()
+                .zip(writers)
+                .zip(&needed)
+                .filter(|(_, needs)| **needs)
+            {
+                *place = Some(writer);
+            }
+        }
+        Ok(RowGroup {
+            dictionaries,
+            rows: 0,
+            unpacked_bytes: 0,
+        })
+    }
+
+    fn schema_columns(&self) -> impl Iterator<Item = &ColumnDescPtr> {
+        self.writer.schema_descr().columns().iter()
+    }
+
+    fn write_into(
+        &mut self,
+        group: &mut RowGroup,
+        batch: &RecordBatch,
+        rows: Range<usize>,
+    ) -> parquet::errors::Result<()> {
+        for (index, array) in batch.columns().iter().enumerate() {
+            match &mut group.dictionaries[index] {
+                Some(writer) => {
+                    for leaf in compute_leaves(self.schema.field(index), &array.slice(rows.start, rows.len()))? {
+                        writer.write(&leaf)?;
+                    }
+                }
+                None => self.plain[index].write(array, rows.clone(), &mut self.packer)?,
+            }
+            group.unpacked_bytes += array.slice(rows.start, rows.len()).to_data().get_slice_memory_size()?;
+        }
+        group.rows += rows.len();
+        Ok(())
+    }
+
+    /// What the row group holds, most of it packed.
+    fn memory(&self, group: &RowGroup) -> usize {
+        let with_dictionary = group.dictionaries.iter().flatten().map(ArrowColumnWriter::memory_size);
+        with_dictionary.sum::<usize>() + self.plain.iter().map(PlainColumn::memory).sum::<usize>()
+    }
+
+    fn close(&mut self, group: RowGroup) -> parquet::errors::Result<()> {
+        // Room for the row group, all at once: growing by and by would cost it several times.
+        let bytes = self.memory(&group);
+        self.buffer().reserve_exact(bytes);
+        let kept_bytes = KEPT_BYTES / self.plain.len().max(1);
+        let mut writer = self.writer.next_row_group()?;
+        for (dictionary, plain) in group.dictionaries.into_iter().zip(&mut self.plain) {
+            match dictionary {
+                Some(dictionary) => dictionary.close()?.append_to_row_group(&mut writer)?,
+                None => plain.append_to(&mut writer, &mut self.packer, kept_bytes)?,
+            }
+        }
+        writer.close()?;
+        Ok(())
     }
 
     pub fn pending(&self) -> usize {
@@ -107,6 +225,9 @@ impl ParquetEncoder {
     }
 
     pub fn finish(mut self) -> Result<EncodedPart> {
+        if let Some(group) = self.group.take() {
+            self.close(group).map_err(failed)?;
+        }
         let footer = self.writer.finish().map_err(failed)?;
         let rows = footer.file_metadata().num_rows().unsigned_abs();
         Ok(EncodedPart {

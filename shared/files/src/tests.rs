@@ -2,6 +2,7 @@
 
 mod page;
 mod parquet;
+mod plain_columns;
 mod text;
 
 use arrow_array::{ArrayRef, RecordBatch};

@@ -1,0 +1,83 @@
+//! Packs the pages of all columns, with one context and one buffer that are used again.
+
+use std::io::Write;
+
+use flate2::Compression as Level;
+use flate2::write::GzEncoder;
+use parquet::basic::Compression;
+use parquet::errors::{ParquetError, Result};
+
+/// Of a page that is packed, so much must be saved in percent, or its column stays as it is.
+const LEAST_SAVED: usize = 20;
+/// A page of fewer bytes says nothing about its column.
+const TELLING_BYTES: usize = 4 * 1024;
+/// Bytes of the buffer that are kept.
+const BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
+/// Packs bytes.
+pub struct Packer {
+    compression: Compression,
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    pub fn new(compression: Compression) -> Result<Self> {
+        let zstd = match compression {
+            Compression::ZSTD(level) => Some(zstd::bulk::Compressor::new(level.compression_level())?),
+            _ => None,
+        };
+        Ok(Self {
+            compression,
+            zstd,
+            packed: Vec::new(),
+        })
+    }
+
+    /// How a column is packed of which this is the first page: not at all where it would not pay.
+    pub fn choose(&mut self, page: &[u8]) -> Result<Compression> {
+        if self.compression == Compression::UNCOMPRESSED || page.len() < TELLING_BYTES {
+            return Ok(self.compression);
+        }
+        let packed = self.pack(page, self.compression)?.len();
+        let is_worth_it = packed + page.len() / 100 * LEAST_SAVED <= page.len();
+        Ok(if is_worth_it {
+            self.compression
+        } else {
+            Compression::UNCOMPRESSED
+        })
+    }
+
+    /// The bytes of a page in a column that is packed like this.
+    pub fn pack<'a>(&'a mut self, page: &'a [u8], compression: Compression) -> Result<&'a [u8]> {
+        self.packed.clear();
+        self.packed.shrink_to(BUFFER_BYTES);
+        match (compression, &mut self.zstd) {
+            (Compression::ZSTD(_), Some(zstd)) => {
+                self.packed.reserve(zstd::zstd_safe::compress_bound(page.len()));
+                zstd.compress_to_buffer(page, &mut self.packed)?;
+            }
+            (Compression::GZIP(level), _) => {
+                let mut gzip = GzEncoder::new(&mut self.packed, Level::new(level.compression_level()));
+                gzip.write_all(page)?;
+                gzip.finish()?;
+            }
+            (Compression::SNAPPY, _) => {
+                self.packed.resize(snap::raw::max_compress_len(page.len()), 0);
+                let packed = snap::raw::Encoder::new().compress(page, &mut self.packed);
+                let packed = packed.map_err(|error| ParquetError::External(Box::new(error)))?;
+                self.packed.truncate(packed);
+            }
+            _ => return Ok(page),
+        }
+        Ok(&self.packed)
+    }
+}
+
+impl std::fmt::Debug for Packer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packer")
+            .field("compression", &self.compression)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! A data page that is being filled, in the plain encoding.
+
+use std::ops::Range;
+
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+
+use super::bounds::Bounds;
+use super::values::Values;
+
+/// Rows of a page at most.
+pub const PAGE_ROWS: usize = 20_000;
+/// Bytes after which a page is full.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// Groups of eight levels in a run at most, which is what one byte can say.
+const RUN_GROUPS: usize = 63;
+/// What the levels of a full page take at most: a length, and the groups and heads of its runs.
+const LEVELS_BYTES: usize = 4 + PAGE_ROWS / 8 + PAGE_ROWS / 8 / RUN_GROUPS + 2;
+
+/// The rows of a page. Its values lie behind a gap into which their levels go at the end, so that nothing is moved.
+pub struct Page {
+    bytes: Vec<u8>,
+    pub rows: usize,
+    pub nulls: usize,
+    /// Which rows have a value, once one has none.
+    valid: BooleanBufferBuilder,
+    pub bounds: Bounds,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            bytes: vec![0; LEVELS_BYTES],
+            rows: 0,
+            nulls: 0,
+            valid: BooleanBufferBuilder::new(0),
+            bounds: Bounds::None,
+        }
+    }
+}
+
+impl Page {
+    pub fn is_full(&self) -> bool {
+        self.rows >= PAGE_ROWS || self.bytes.len() >= LEVELS_BYTES + PAGE_BYTES
+    }
+
+    /// Bytes of its values.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() - LEVELS_BYTES
+    }
+
+    /// Gives room back beyond so many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.bytes.shrink_to(LEVELS_BYTES + bytes);
+    }
+
+    /// Takes as many of the rows as find room, at least one, and gives their number.
+    pub fn fill(&mut self, values: &Values<'_>, nulls: Option<&NullBuffer>, rows: Range<usize>) -> usize {
+        let room = (LEVELS_BYTES + PAGE_BYTES).saturating_sub(self.bytes.len());
+        let most = rows.len().min(PAGE_ROWS - self.rows);
+        let taken = rows.start..rows.start + values.rows_within(rows.start, most, room);
+        match nulls.map(|nulls| nulls.slice(taken.start, taken.len())) {
+            Some(nulls) if nulls.null_count() > 0 => {
+                self.valid.append_n(self.rows - self.valid.len(), true);
+                self.valid.append_buffer(nulls.inner());
+                self.nulls += nulls.null_count();
+                for (start, end) in nulls.valid_slices() {
+                    let there = taken.start + start..taken.start + end;
+                    values.append(there, &mut self.bytes, &mut self.bounds);
+                }
+            }
+            _ => values.append(taken.clone(), &mut self.bytes, &mut self.bounds),
+        }
+        self.rows += taken.len();
+        taken.len()
+    }
+
+    /// The page as it is before it is packed: the levels, with their length before them, and the values.
+    pub fn body(&mut self) -> &[u8] {
+        let mut levels = Vec::with_capacity(LEVELS_BYTES);
+        levels.extend_from_slice(&[0; 4]);
+        if self.nulls == 0 || self.nulls == self.rows {
+            run_of_one_level(self.rows, u8::from(self.nulls == 0), &mut levels);
+        } else {
+            self.valid.append_n(self.rows - self.valid.len(), true);
+            for run in self.valid.as_slice()[..self.rows.div_ceil(8)].chunks(RUN_GROUPS) {
+                levels.push(u8::try_from(run.len() << 1).unwrap_or_default() | 1);
+                levels.extend_from_slice(run);
+            }
+        }
+        let length = u32::try_from(levels.len() - 4).unwrap_or_default();
+        levels[..4].copy_from_slice(&length.to_le_bytes());
+        let start = LEVELS_BYTES - levels.len();
+        self.bytes[start..LEVELS_BYTES].copy_from_slice(&levels);
+        &self.bytes[start..]
+    }
+
+    /// Bytes of values, without what says how long they are.
+    pub fn variable_bytes(&self) -> usize {
+        self.bytes.len() - LEVELS_BYTES - 4 * (self.rows - self.nulls)
+    }
+
+    /// The next page begins. It has the same buffer, unless that is one for a single large value.
+    pub fn clear(&mut self) {
+        self.bytes.truncate(LEVELS_BYTES);
+        self.bytes.shrink_to(LEVELS_BYTES + 2 * PAGE_BYTES);
+        self.rows = 0;
+        self.nulls = 0;
+        self.valid.truncate(0);
+        self.bounds = Bounds::None;
+    }
+}
+
+fn run_of_one_level(rows: usize, level: u8, out: &mut Vec<u8>) {
+    varint(rows << 1, out);
+    out.push(level);
+}
+
+/// A number of seven bits a byte, the least first.
+pub fn varint(mut number: usize, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(u8::try_from(number & 0x7F).unwrap_or_default() | 0x80);
+        number >>= 7;
+    }
+    out.push(u8::try_from(number).unwrap_or_default());
+}

@@ -1,0 +1,249 @@
+//! The values of a column as they lie in a batch, and how Parquet's plain encoding has them.
+
+use std::ops::Range;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, Time64MicrosecondType,
+    Time64NanosecondType, TimestampMicrosecondType, TimestampNanosecondType,
+};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, TimeUnit};
+use parquet::basic::Type as PhysicalType;
+use parquet::schema::types::ColumnDescriptor;
+
+use super::bounds::Bounds;
+
+/// The values of an array.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    Int32(&'a [i32]),
+    Int64(&'a [i64]),
+    Float32(&'a [f32]),
+    Float64(&'a [f64]),
+    /// Decimals as integers of so many bytes, the least first, or the greatest first.
+    SmallDecimal(&'a [i128], usize),
+    Decimal(&'a [i128], usize),
+    Fixed(&'a [u8], usize),
+    Variable {
+        offsets: &'a [i32],
+        bytes: &'a [u8],
+    },
+}
+
+impl<'a> Values<'a> {
+    /// The values of an array that is written into this column; `None` for those that are not written here.
+    pub fn of(array: &'a ArrayRef, column: &ColumnDescriptor) -> Option<Self> {
+        Some(match array.data_type() {
+            DataType::Int32 => Self::Int32(array.as_primitive::<Int32Type>().values()),
+            DataType::Date32 => Self::Int32(array.as_primitive::<Date32Type>().values()),
+            DataType::Int64 => Self::Int64(array.as_primitive::<Int64Type>().values()),
+            DataType::Time64(TimeUnit::Microsecond) => {
+                Self::Int64(array.as_primitive::<Time64MicrosecondType>().values())
+            }
+            DataType::Time64(TimeUnit::Nanosecond) => {
+                Self::Int64(array.as_primitive::<Time64NanosecondType>().values())
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                Self::Int64(array.as_primitive::<TimestampMicrosecondType>().values())
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                Self::Int64(array.as_primitive::<TimestampNanosecondType>().values())
+            }
+            DataType::Float32 => Self::Float32(array.as_primitive::<Float32Type>().values()),
+            DataType::Float64 => Self::Float64(array.as_primitive::<Float64Type>().values()),
+            DataType::Decimal128(..) => {
+                let values = array.as_primitive::<Decimal128Type>().values();
+                match column.physical_type() {
+                    PhysicalType::INT32 => Self::SmallDecimal(values, 4),
+                    PhysicalType::INT64 => Self::SmallDecimal(values, 8),
+                    _ => Self::Decimal(values, usize::try_from(column.type_length()).ok()?),
+                }
+            }
+            DataType::FixedSizeBinary(width) => {
+                let values = array.as_fixed_size_binary();
+                Self::Fixed(values.value_data(), usize::try_from(*width).ok()?)
+            }
+            DataType::Utf8 => {
+                let values = array.as_string::<i32>();
+                let (offsets, bytes) = (values.value_offsets(), values.value_data());
+                Self::Variable { offsets, bytes }
+            }
+            DataType::Binary => {
+                let values = array.as_binary::<i32>();
+                let (offsets, bytes) = (values.value_offsets(), values.value_data());
+                Self::Variable { offsets, bytes }
+            }
+            _ => return None,
+        })
+    }
+
+    /// How many of the rows from `start`, at least one, take no more than `bytes`.
+    pub fn rows_within(&self, start: usize, rows: usize, bytes: usize) -> usize {
+        let width = match *self {
+            Self::Int32(_) | Self::Float32(_) => 4,
+            Self::Int64(_) | Self::Float64(_) => 8,
+            Self::SmallDecimal(_, width) | Self::Decimal(_, width) | Self::Fixed(_, width) => width,
+            Self::Variable { offsets, .. } => {
+                let offsets = &offsets[start..=start + rows];
+                let first = offsets.first().copied().unwrap_or_default();
+                let taken = |(index, offset): (usize, &i32)| (offset - first).unsigned_abs() as usize + 4 * index;
+                if offsets.last().map_or(0, |last| taken((rows, last))) <= bytes {
+                    return rows;
+                }
+                let fits = offsets.iter().enumerate().skip(1).take_while(|at| taken(*at) <= bytes);
+                return fits.count().clamp(1, rows);
+            }
+        };
+        (bytes / width).clamp(1, rows)
+    }
+
+    /// Appends values that are there, and widens the bounds by them.
+    pub fn append(&self, rows: Range<usize>, out: &mut Vec<u8>, bounds: &mut Bounds) {
+        if rows.is_empty() {
+            return;
+        }
+        match *self {
+            Self::Int32(values) => {
+                let values = &values[rows];
+                append_all(out, values, |value| value.to_le_bytes());
+                let (least, greatest) = extremes(values, i32::MAX, i32::MIN);
+                bounds.widen_ints(least.into(), greatest.into());
+            }
+            Self::Int64(values) => {
+                let values = &values[rows];
+                append_all(out, values, |value| value.to_le_bytes());
+                let (least, greatest) = extremes(values, i64::MAX, i64::MIN);
+                bounds.widen_ints(least, greatest);
+            }
+            Self::Float32(values) => {
+                let values = &values[rows];
+                append_all(out, values, |value| value.to_le_bytes());
+                let (least, greatest) = extremes(values, f32::INFINITY, f32::NEG_INFINITY);
+                // Not where every value is NaN, which has no place in the order.
+                if least <= greatest {
+                    bounds.widen_floats(least.into(), greatest.into());
+                }
+            }
+            Self::Float64(values) => {
+                let values = &values[rows];
+                append_all(out, values, |value| value.to_le_bytes());
+                let (least, greatest) = extremes(values, f64::INFINITY, f64::NEG_INFINITY);
+                if least <= greatest {
+                    bounds.widen_floats(least, greatest);
+                }
+            }
+            Self::SmallDecimal(values, width) => small_decimals(&values[rows], width, out, bounds),
+            Self::Decimal(values, width) => {
+                let values = &values[rows];
+                for value in values {
+                    out.extend_from_slice(&value.to_be_bytes()[16 - width..]);
+                }
+                let (least, greatest) = extremes(values, i128::MAX, i128::MIN);
+                bounds.widen_decimals(least, greatest);
+            }
+            Self::Fixed(bytes, width) => fixed(&bytes[rows.start * width..rows.end * width], width, out, bounds),
+            Self::Variable { offsets, bytes } => variable(&offsets[rows.start..=rows.end], bytes, out, bounds),
+        }
+    }
+}
+
+#[inline]
+fn append_all<T: Copy, const N: usize>(out: &mut Vec<u8>, values: &[T], encoded: impl Fn(T) -> [u8; N]) {
+    let start = out.len();
+    out.resize(start + values.len() * N, 0);
+    let places = out[start..].as_chunks_mut::<N>().0;
+    for (place, value) in places.iter_mut().zip(values) {
+        *place = encoded(*value);
+    }
+}
+
+/// The least and the greatest, but for what cannot be compared.
+#[inline]
+fn extremes<T: Copy + PartialOrd>(values: &[T], most: T, least: T) -> (T, T) {
+    values.iter().fold((most, least), |(low, high), value| {
+        (
+            if *value < low { *value } else { low },
+            if *value > high { *value } else { high },
+        )
+    })
+}
+
+/// Decimals whose digits fit into an integer: what is cut off is the sign once more.
+#[expect(clippy::cast_possible_truncation, reason = "the precision says that they fit")]
+fn small_decimals(values: &[i128], width: usize, out: &mut Vec<u8>, bounds: &mut Bounds) {
+    let (mut least, mut greatest) = (i64::MAX, i64::MIN);
+    for value in values {
+        let value = *value as i64;
+        least = least.min(value);
+        greatest = greatest.max(value);
+    }
+    bounds.widen_ints(least, greatest);
+    if width == 4 {
+        append_all(out, values, |value| (value as i32).to_le_bytes());
+    } else {
+        append_all(out, values, |value| (value as i64).to_le_bytes());
+    }
+}
+
+fn fixed(bytes: &[u8], width: usize, out: &mut Vec<u8>, bounds: &mut Bounds) {
+    out.extend_from_slice(bytes);
+    let numbers = |(least, greatest): (u128, u128), number: u128| (least.min(number), greatest.max(number));
+    let none = (u128::MAX, u128::MIN);
+    let (least, greatest) = if width == 16 {
+        let (values, _) = bytes.as_chunks::<16>();
+        values
+            .iter()
+            .map(|value| u128::from_be_bytes(*value))
+            .fold(none, numbers)
+    } else {
+        let values = bytes.chunks_exact(width).map(|value| {
+            let mut number = [0; 16];
+            number[..width].copy_from_slice(value);
+            u128::from_be_bytes(number)
+        });
+        values.fold(none, numbers)
+    };
+    bounds.widen_fixed(least, greatest);
+}
+
+/// The first bytes of a value as a number that is in the order of the values.
+#[inline]
+fn prefix(value: &[u8]) -> u64 {
+    value.first_chunk::<8>().map_or_else(
+        || {
+            let mut first = [0; 8];
+            first[..value.len()].copy_from_slice(value);
+            u64::from_be_bytes(first)
+        },
+        |first| u64::from_be_bytes(*first),
+    )
+}
+
+fn variable(offsets: &[i32], bytes: &[u8], out: &mut Vec<u8>, bounds: &mut Bounds) {
+    let start = |offset: i32| offset.unsigned_abs() as usize;
+    let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else {
+        return;
+    };
+    out.reserve(start(last - first) + 4 * offsets.len());
+    let mut values = offsets.windows(2).map(|pair| &bytes[start(pair[0])..start(pair[1])]);
+    let Some(value) = values.next() else { return };
+    let mut put = |value: &[u8]| {
+        // No value is longer than its offsets can say.
+        out.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(value);
+    };
+    put(value);
+    let (mut least, mut greatest) = ((prefix(value), value), (prefix(value), value));
+    for value in values {
+        put(value);
+        let key = prefix(value);
+        if key < least.0 || (key == least.0 && value < least.1) {
+            least = (key, value);
+        }
+        if key > greatest.0 || (key == greatest.0 && value > greatest.1) {
+            greatest = (key, value);
+        }
+    }
+    bounds.widen_bytes(least.1, greatest.1);
+}
