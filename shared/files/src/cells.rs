@@ -5,6 +5,7 @@ use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, I
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray,
 };
+use arrow_buffer::NullBuffer;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::types::{Digits, Form};
 use tidemark::model::value_text::UNIX_EPOCH_DAYS;
@@ -47,7 +48,7 @@ pub enum Cell<'a> {
 
 /// These are the values of one column in one batch.
 pub struct Cells<'a> {
-    array: &'a dyn Array,
+    nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
     form: Form,
 }
@@ -86,7 +87,7 @@ impl<'a> Cells<'a> {
         columns
             .map(|(array, form)| {
                 Ok(Self {
-                    array: array.as_ref(),
+                    nulls: array.nulls(),
                     values: values(array, *form).ok_or_else(other)?,
                     form: *form,
                 })
@@ -95,8 +96,9 @@ impl<'a> Cells<'a> {
     }
 
     /// Returns the value in `row`, or `None` for NULL.
+    #[inline]
     pub fn get(&self, row: usize) -> Option<Cell<'a>> {
-        if self.array.is_null(row) {
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
             return None;
         }
         Some(match self.values {

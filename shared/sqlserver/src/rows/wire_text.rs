@@ -86,28 +86,28 @@ fn utf8(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     was_malformed
 }
 
-/// UTF-16LE, most of which is ASCII in practice: eight characters at a time while they are.
+/// Units of UTF-16 that are looked at together.
+const BLOCK_UNITS: usize = 64;
+
+/// UTF-16LE, most of which is ASCII in practice: a block at a time while it is, in loops that take many units at once.
 fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     out.reserve(bytes.len() / 2);
     let mut rest = bytes;
     let mut was_malformed = false;
     loop {
-        while let Some((block, after)) = rest.split_first_chunk::<16>() {
-            if u128::from_le_bytes(*block) & 0xFF80_FF80_FF80_FF80_FF80_FF80_FF80_FF80 != 0 {
-                break;
-            }
-            let [a, _, b, _, c, _, d, _, e, _, f, _, g, _, h, _] = *block;
-            out.extend_from_slice(&[a, b, c, d, e, f, g, h]);
-            rest = after;
+        let (units, _) = rest[..rest.len().min(2 * BLOCK_UNITS)].as_chunks::<2>();
+        let ascii = ascii_units(units);
+        out.extend(units[..ascii].iter().map(|unit| unit[0]));
+        rest = &rest[2 * ascii..];
+        if ascii == units.len() && !units.is_empty() {
+            continue;
         }
-        // Up to eight units one by one, then try blocks again.
-        for _ in 0..8 {
+        // What is not ASCII stands together: a letter of a word, or all of a text.
+        loop {
             match next_scalar(rest) {
+                Some((Ok(character), _)) if character.is_ascii() => break,
                 Some((Ok(character), after)) => {
-                    match u8::try_from(character) {
-                        Ok(byte) if byte.is_ascii() => out.push(byte),
-                        _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-                    }
+                    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                     rest = after;
                 }
                 Some((Err(Malformed), after)) => {
@@ -119,6 +119,16 @@ fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
             }
         }
     }
+}
+
+/// How many units at the beginning are ASCII.
+#[inline]
+fn ascii_units(units: &[[u8; 2]]) -> usize {
+    let is_ascii = |unit: &[u8; 2]| u16::from_le_bytes(*unit) < 0x80;
+    if units.iter().fold(0, |bits, unit| bits | u16::from_le_bytes(*unit)) < 0x80 {
+        return units.len();
+    }
+    units.iter().position(|unit| !is_ascii(unit)).unwrap_or(units.len())
 }
 
 struct Malformed;
