@@ -148,7 +148,10 @@ class Verifier:
             table.notes.append(f"{name} has objects and no manifest: its commit is under way or was interrupted")
 
     def _commits(self, table: Table, window: Window, manifest: dict[str, Any]) -> bool:
-        """Whether the manifest is of the plan beside it. A run that was held up may write one of a plan that is gone."""
+        """Whether the manifest is of the plan beside it.
+
+        A run that was held up may write one of a plan that is gone.
+        """
         plan = self._document(table, window.documents["plan.json"]) if "plan.json" in window.documents else None
         return plan is None or manifest.get("plan") == author_of(plan)
 
