@@ -157,11 +157,26 @@ house: ## The figures of the house: lines, longest functions, nesting, files per
 .PHONY: bench
 #: BENCH_ROWS=mixed rows of a line (5000000), BENCH_ONLY=part of the lines' names, BENCH_PACE=rows/s of a real server,
 #: SQLSERVER_URL=… for the lines of a real server
-bench: ## Speed and memory of copy-delta stage by stage, and every function's start-up
+#: SQLSERVER_URL also compares with other programs in turns, BENCH_ROUNDS=times each (3), and writes docs/explanation/performance.md
+bench: $(VENV_STAMP) ## Speed and memory of copy-delta stage by stage, and every function's start-up
 	$(MAKE) release
 	cargo build --locked --profile bench --package tidemark-bench
 	$(TARGET)/release/bench
 	$(TARGET)/release/start-up
+	@$(PYTHON) -m local.peers
+
+.PHONY: bench-load
+#: BENCH_ROWS=narrow rows of the table (20000000), BENCH_SLICES="1 2": slices at once, a load for each
+bench-load: $(RUN_STAMP) ## A first load through the whole state machine, from a server that replays rows
+	$(MAKE) release
+	cargo build --locked --profile bench --package tidemark-replay
+	@$(PYTHON) -m local.first_load
+
+.PHONY: bench-idle
+bench-idle: $(RUN_STAMP) ## Runs that find nothing to copy, of 300 tables and of 2,000 from a list
+	$(MAKE) release
+	cargo build --locked --release --package tidemark-sandbox
+	@$(PYTHON) -m local.idle
 
 .PHONY: test-live
 #: SQLSERVER_URL='sqlserver://user:password@host:port/database?tls=verify|trust'; compose.yaml has a server

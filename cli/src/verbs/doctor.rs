@@ -106,8 +106,8 @@ async fn table(
     every: Option<Duration>,
 ) -> std::result::Result<String, Missing> {
     let object = format!("OBJECT::{}", spec.table);
-    let catalog = server.catalog(&spec.table).await.of(Role::Source)?;
-    let catalog = catalog.unwrap_or_default();
+    let catalogs = server.catalogs(&[&spec.table]).await.of(Role::Source)?;
+    let catalog = catalogs.into_iter().next().flatten().unwrap_or_default();
     let columns: Vec<&CatalogColumn> = catalog
         .columns
         .iter()

@@ -141,6 +141,7 @@ fn catalog(id: Access, secret: Access) -> [CatalogColumn; 3] {
         in_star: true,
         is_row_version: false,
         access,
+        counting: None,
     })
 }
 

@@ -21,6 +21,13 @@ impl<T: ReadWatermarks, P: ReadWatermarks> ReadWatermarks for WatermarkStore<T, 
         }
     }
 
+    async fn all_stored(&self, keys: &[WatermarkKey]) -> Answer<Vec<Option<StoredWatermark>>> {
+        match self {
+            Self::ControlTable(table) => table.all_stored(keys).await,
+            Self::Pointers(pointers) => pointers.all_stored(keys).await,
+        }
+    }
+
     fn takes_turns(&self) -> bool {
         match self {
             Self::ControlTable(table) => table.takes_turns(),

@@ -37,10 +37,10 @@ impl Server {
             .ok_or_else(unexpected_answer)
     }
 
-    /// Returns the rows of a question to the catalog. `None` from a server that does not have what it asks for: what is only
+    /// The rows of a question to the catalog, of all its results. `None` from a server that does not have what it asks for: what is only
     /// there to be faster or clearer is no reason to fail.
     pub(crate) async fn catalog_rows(&self, statement: &Statement) -> Answer<Option<Vec<Row>>> {
-        match self.rows(statement).await {
+        match self.all_rows(statement).await {
             Ok(rows) => Ok(Some(rows)),
             Err(failure) if failure.is_transient() => Err(failure),
             Err(failure) => {

@@ -4,7 +4,7 @@ use tiberius::{MetaDataColumn, Row};
 use tidemark::error::{Answer, Result};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::types::{TypeName, WantedForms};
-use tidemark::ports::source::{Access, Catalog, CatalogColumn, DeclaredColumn};
+use tidemark::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn};
 
 use crate::answers::unexpected_answer;
 use crate::session::Server;
@@ -62,16 +62,24 @@ impl DescribedColumn {
 }
 
 impl Server {
-    /// Returns what the catalog says of a table; `None` when it says nothing.
-    pub(crate) async fn catalog_of(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
-        let rows = self.catalog_rows(&catalog::columns(table)).await?.unwrap_or_default();
-        let Some(first) = rows.first() else {
-            return Ok(None);
-        };
-        Ok(Some(Catalog {
-            is_filtered: is_one(first, 6)?,
-            columns: rows.iter().map(catalog_column).collect::<Answer<_>>()?,
-        }))
+    /// What the catalog says of each table, in their order; `None` when it says nothing.
+    pub(crate) async fn catalogs_of(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
+        let mut catalogs = Vec::with_capacity(tables.len());
+        for tables in tables.chunks(catalog::TABLES_AT_ONCE) {
+            let rows = self.catalog_rows(&catalog::columns(tables)).await?.unwrap_or_default();
+            let mut rows = rows.iter().peekable();
+            for place in 0..tables.len() {
+                let mut found: Option<Catalog> = None;
+                while let Some(row) = rows.next_if(|row| row.result_index() == place) {
+                    let column = catalog_column(row)?;
+                    let catalog = found.get_or_insert_default();
+                    catalog.is_filtered = is_one(row, 6)?;
+                    catalog.columns.push(column);
+                }
+                catalogs.push(found);
+            }
+        }
+        Ok(catalogs)
     }
 
     /// Returns the columns of a table in its order, or only those named. Which are row versions is asked for, unless
@@ -140,5 +148,18 @@ fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
         in_star: is_one(row, 1)?,
         is_row_version: is_one(row, 5)?,
         access,
+        counting: counting(row),
+    })
+}
+
+/// The type of a column that can be a watermark, where the catalog says all of it.
+fn counting(row: &Row) -> Option<Counting> {
+    let number = |at: usize| row.try_get::<i32, _>(at).ok().flatten();
+    let name = row.try_get::<&str, _>(7).ok().flatten()?;
+    let sql_type = SqlType::from_catalog(name, number(8)?, number(9)?, number(10)?)?;
+    sql_type.watermark_kind()?;
+    Some(Counting {
+        sql_type: sql_type.name(),
+        nullable: number(11)? == 1,
     })
 }

@@ -7,8 +7,9 @@ use tidemark::model::watermark::{StoreType, StoredWatermark, Watermark, Watermar
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 use tokio::sync::OnceCell;
 
+use crate::answers::unexpected_answer;
 use crate::session::Server;
-use crate::statements::control_table::{self, ControlColumn};
+use crate::statements::control_table::{self, ControlColumn, NAMES_AT_ONCE};
 use crate::types::value_text;
 
 /// This is the column of the control table that names the table, in both tutorials.
@@ -120,25 +121,25 @@ impl ControlTable {
     }
 
     async fn read(&self, key: &WatermarkKey) -> Answer<NamedWatermark> {
-        let ValueColumn {
-            store_type, position, ..
-        } = self.value_column().await?;
+        let column = self.value_column().await?;
         let NamedRow { name, row } = self.row(key).await?;
+        let stored = self.stored_in(column, row.as_ref(), 0)?;
+        Ok(NamedWatermark { name, stored })
+    }
+
+    /// The watermark in a row, before whose columns there are `others`.
+    fn stored_in(&self, column: &ValueColumn, row: Option<&Row>, others: usize) -> Answer<StoredWatermark> {
         let data = row
-            .as_ref()
-            .and_then(|row| row.cells().nth(*position))
+            .and_then(|row| row.cells().nth(others + column.position))
             .map(|(_, data)| data);
         let value = data.map_or(Ok(None), |data: &ColumnData<'_>| {
             value_text(data).map_err(|what| self.unusable(&format!("its watermark is {what}")))
         })?;
-        let store_type = store_type.clone();
-        Ok(NamedWatermark {
-            name,
-            stored: StoredWatermark {
-                store_type,
-                value,
-                reset: None,
-            },
+        let store_type = column.store_type.clone();
+        Ok(StoredWatermark {
+            store_type,
+            value,
+            reset: None,
         })
     }
 
@@ -166,6 +167,32 @@ impl ControlTable {
 impl ReadWatermarks for ControlTable {
     async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark> {
         Ok(self.read(key).await?.stored)
+    }
+
+    /// A table that has no row, more than one, or one that cannot be read, is left to be asked for by itself.
+    async fn all_stored(&self, keys: &[WatermarkKey]) -> Answer<Vec<Option<StoredWatermark>>> {
+        let column = self.value_column().await?;
+        let (mut names, mut keys_of_names) = (Vec::new(), Vec::new());
+        for (place, key) in keys.iter().enumerate() {
+            let of_key = key.names();
+            keys_of_names.extend(std::iter::repeat_n(place, of_key.len()));
+            names.extend(of_key);
+        }
+        let mut rows_of_keys: Vec<Vec<StoredWatermark>> = vec![Vec::new(); keys.len()];
+        for (names, keys) in names.chunks(NAMES_AT_ONCE).zip(keys_of_names.chunks(NAMES_AT_ONCE)) {
+            let statement = control_table::stored_watermarks(&self.table, names);
+            for row in self.server.rows(&statement).await? {
+                let place: Option<i32> = row.try_get(0).map_err(|_| unexpected_answer())?;
+                let place = place.and_then(|place| keys.get(usize::try_from(place).ok()?));
+                let place = *place.ok_or_else(unexpected_answer)?;
+                rows_of_keys[place].push(self.stored_in(column, Some(&row), 1)?);
+            }
+        }
+        let only = rows_of_keys.into_iter().map(|mut rows| match rows.len() {
+            1 => rows.pop(),
+            _ => None,
+        });
+        Ok(only.collect())
     }
 }
 

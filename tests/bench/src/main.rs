@@ -21,13 +21,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
+use tidemark_replay::certificate::Certificate;
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
 use tidemark_replay::tables::{self, Table};
 
 use crate::process::Measured;
 use crate::report::{Amount, Report};
-use crate::source::Certificate;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -231,7 +231,7 @@ impl Bench<'_> {
         };
         let bytes_per_row = rows.bytes_per_row();
         let server = if is_encrypted {
-            self.certificate.serve(rows)
+            self.certificate.serve(Answer::Rows(rows))
         } else {
             Replay::start(Answer::Rows(rows))
         };

@@ -12,14 +12,16 @@ use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
 use tidemark::testing::MemoryStore;
 use tidemark_files::encoder::Files;
+use tidemark_replay::certificate::Certificate;
 use tidemark_replay::drain::{Address, Drain};
 use tidemark_replay::rows::Rows;
+use tidemark_replay::server::Answer;
 use tidemark_replay::tables::{self, Table};
 use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_tests::s3_server::S3Server;
 
-use crate::source::{self, Certificate};
+use crate::source;
 use crate::{Failure, copies};
 
 /// Rows of the delta.
@@ -30,7 +32,7 @@ const REPETITIONS: usize = 200;
 /// Measures and prints.
 pub async fn measure(certificate: &Certificate) -> Result<(), Failure> {
     let table = tables::mixed();
-    let server = certificate.serve(Rows::new(&table, ROWS));
+    let server = certificate.serve(Answer::Rows(Rows::new(&table, ROWS)));
     let login = Login {
         tls: Tls::Trust,
         ..source::login(&server)

@@ -10,7 +10,9 @@
     reason = "only tests and measurements use it, and they fail by panicking"
 )]
 
+pub mod certificate;
 pub mod drain;
+pub mod large_table;
 mod outgoing;
 mod packets;
 pub mod rows;

@@ -1,6 +1,7 @@
 //! Many rows as fast as the network takes them, or at a pace.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use tidemark_tds::connection::Stream;
@@ -67,27 +68,43 @@ impl Rows {
         self.starts.len() - 1
     }
 
+    /// COLMETADATA.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
     pub(crate) async fn send(&self, stream: &mut Stream, out: &mut Outgoing) -> std::io::Result<()> {
-        let started = Instant::now();
+        self.send_keys(stream, out, 1..self.count + 1, self.rows_per_s).await
+    }
+
+    /// The rows with these keys.
+    pub(crate) async fn send_keys(
+        &self,
+        stream: &mut Stream,
+        out: &mut Outgoing,
+        keys: Range<u64>,
+        rows_per_s: Option<u64>,
+    ) -> std::io::Result<()> {
+        let (started, count) = (Instant::now(), keys.end - keys.start);
         let step = (STEP_BYTES * self.in_block() / self.block.len()).max(1);
         let mut unsent = self.head.clone();
         let mut sent = 0;
-        while sent < self.count {
+        while sent < count {
             let first = usize::try_from(sent % self.in_block() as u64).unwrap();
-            let left = usize::try_from(self.count - sent).unwrap_or(usize::MAX);
+            let left = usize::try_from(count - sent).unwrap_or(usize::MAX);
             let rows = step.min(self.in_block() - first).min(left);
-            self.append(&mut unsent, first, rows, sent + 1);
+            self.append(&mut unsent, first, rows, keys.start + sent);
             sent += rows as u64;
             // Only full packets, as a server sends them.
             let full = unsent.len() - unsent.len() % out.body();
             out.send(stream, &unsent[..full], false).await?;
             unsent.drain(..full);
-            if let Some(rows_per_s) = self.rows_per_s {
+            if let Some(rows_per_s) = rows_per_s {
                 let due = Duration::from_secs_f64(sent as f64 / rows_per_s as f64);
                 std::thread::sleep(due.saturating_sub(started.elapsed()));
             }
         }
-        unsent.extend(end(self.count));
+        unsent.extend(end(count));
         out.send(stream, &unsent, true).await
     }
 

@@ -14,6 +14,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::TLS12;
 
+use crate::large_table::LargeTable;
 use crate::outgoing::Outgoing;
 use crate::rows::Rows;
 use crate::tokens::{done, error, login_tokens};
@@ -34,6 +35,8 @@ pub enum Answer {
     },
     /// Sends these rows.
     Rows(Rows),
+    /// Answers what is asked of a table.
+    Table(LargeTable),
 }
 
 /// This is a running server; it ends with the process.
@@ -131,9 +134,13 @@ async fn converse(mut stream: Stream, login: &Login, answer: &Answer, seen: &Mut
     out.send(&mut stream, &login_tokens(login), true).await?;
     loop {
         let request = packet::read(&mut stream).await?;
+        if let Answer::Table(table) = answer {
+            table.answer(&request.payload, &mut stream, &mut out).await?;
+            continue;
+        }
         seen.lock().unwrap().requests.push(request.payload);
         match answer {
-            Answer::Refuse(_) => return Ok(()),
+            Answer::Refuse(_) | Answer::Table(_) => return Ok(()),
             Answer::Silence(tokens) => out.send(&mut stream, tokens, false).await?,
             Answer::Tokens { tokens, hangs_up } => {
                 out.send(&mut stream, tokens, !hangs_up).await?;

@@ -29,6 +29,8 @@ pub enum Start {
     /// At what the store holds; at nothing, where it holds nothing.
     #[default]
     Stored,
+    /// The same, and no window was frozen there when it was looked up.
+    Unfrozen,
     /// At the end of a committed window that the store does not hold yet, or holds already.
     Committed(CommittedWindow),
     /// At nothing, whatever the store holds: that is no window of this ledger's, and the table has yet to be loaded in full.
@@ -60,11 +62,18 @@ impl LookedUp {
     pub const fn committed(&self) -> Option<&CommittedWindow> {
         match &self.start {
             Start::Committed(window) => Some(window),
-            Start::Stored | Start::Unloaded => None,
+            Start::Stored | Start::Unfrozen | Start::Unloaded => None,
         }
     }
 
-    /// Returns the window that the next one is copied in place of, where the last committed one says so.
+    /// Whether the ledger has to be asked for a plan of the next window. One that was frozen since it was looked up is met by
+    /// whoever freezes the next one.
+    #[must_use]
+    pub fn may_be_frozen(&self) -> bool {
+        self.start != Start::Unfrozen
+    }
+
+    /// The window that the next one is copied in place of, where the last committed one says so.
     #[must_use]
     pub fn superseded(&self) -> Option<&WindowName> {
         let committed = self.committed()?;
@@ -76,7 +85,7 @@ impl LookedUp {
     pub fn old_text(&self) -> Option<&str> {
         match &self.start {
             Start::Committed(window) => Some(window.new_watermark.value()),
-            Start::Stored | Start::Unloaded => self.stored.value.as_deref(),
+            Start::Stored | Start::Unfrozen | Start::Unloaded => self.stored.value.as_deref(),
         }
     }
 
@@ -89,7 +98,7 @@ impl LookedUp {
                 next.unwrap_or_else(|| WindowName::after(&committed.new_watermark))
             }
             Start::Unloaded => WindowName::initial(),
-            Start::Stored => WindowName::after_stored(self.stored.value.as_deref()),
+            Start::Stored | Start::Unfrozen => WindowName::after_stored(self.stored.value.as_deref()),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::columns::{find, not_excluded};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::table::{MaskedColumns, TableSpec};
-use crate::ports::source::{Access, Catalog, CatalogColumn, DeclaredColumn, ProbeSource};
+use crate::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn, ProbeSource};
 
 /// These are the columns of a table that its window needs.
 pub(super) struct AskedColumns {
@@ -16,31 +16,93 @@ pub(super) struct AskedColumns {
     pub(super) is_filtered: bool,
 }
 
-/// Asks for the columns with these names, or for all that are visible and not excluded, and for the watermark's. No other
-/// column is selected from, so that the login needs no right to it.
+/// The columns that will be asked for, as far as the catalog knows them.
+pub(super) struct ChosenColumns {
+    catalog: Option<Catalog>,
+    names: Option<Vec<Identifier>>,
+    watermark: Option<Identifier>,
+    /// What the catalog knows of the watermark's.
+    pub(super) counting: Option<Counting>,
+    /// Whether a security policy may hide rows from the login.
+    pub(super) is_filtered: bool,
+}
+
+impl ChosenColumns {
+    /// The watermark's name, as it was declared where the catalog knows it.
+    pub(super) const fn watermark(&self) -> Option<&Identifier> {
+        self.watermark.as_ref()
+    }
+}
+
+/// Asks for the columns with these names, or for all that are visible and not excluded. No other column is selected from, so
+/// that the login needs no right to it.
 pub(super) async fn ask<P: ProbeSource>(
     source: &P,
     spec: &TableSpec,
     names: Option<&[Identifier]>,
-    watermark: Option<&Identifier>,
 ) -> Result<AskedColumns> {
-    let catalog = source.catalog(&spec.table).await.of(Role::Source)?;
-    let is_filtered = catalog.as_ref().is_some_and(|catalog| catalog.is_filtered);
+    describe(source, spec, choose(source, spec, names, None, None).await?).await
+}
+
+/// Chooses the columns with these names, or all that are visible and not excluded, and the watermark's, by what the catalog
+/// says. It is asked, unless what it says is known.
+pub(super) async fn choose<P: ProbeSource>(
+    source: &P,
+    spec: &TableSpec,
+    names: Option<&[Identifier]>,
+    watermark: Option<&Identifier>,
+    known: Option<&Catalog>,
+) -> Result<ChosenColumns> {
+    let catalog = match known {
+        Some(known) => Some(known.clone()),
+        None => {
+            let catalogs = source.catalogs(&[&spec.table]).await.of(Role::Source)?;
+            catalogs.into_iter().next().flatten()
+        }
+    };
+    let Some(found) = &catalog else {
+        return Ok(ChosenColumns {
+            catalog,
+            names: names.map(<[Identifier]>::to_vec),
+            watermark: watermark.cloned(),
+            counting: None,
+            is_filtered: false,
+        });
+    };
+    let is_filtered = found.is_filtered;
     if is_filtered {
         tracing::warn!(table = %spec.table, "A security policy filters the rows of this table: what it hides from the login is not copied.");
     }
-    let (names, watermark) = match &catalog {
-        Some(Catalog { columns, .. }) => {
-            let watermark = watermark.map(|name| find(&spec.table, columns, name)).transpose()?;
-            (
-                Some(chosen(spec, columns, names, watermark)?),
-                watermark
-                    .map(|column| Identifier::new(column.name.as_str()))
-                    .transpose()?,
-            )
-        }
-        None => (names.map(<[Identifier]>::to_vec), watermark.cloned()),
-    };
+    let watermark = watermark
+        .map(|name| find(&spec.table, &found.columns, name))
+        .transpose()?;
+    let names = Some(chosen(spec, &found.columns, names, watermark)?);
+    let counting = watermark.and_then(|column| column.counting.clone());
+    let watermark = watermark
+        .map(|column| Identifier::new(column.name.as_str()))
+        .transpose()?;
+    Ok(ChosenColumns {
+        catalog,
+        names,
+        watermark,
+        counting,
+        is_filtered,
+    })
+}
+
+/// Has the server describe the columns that were chosen.
+pub(super) async fn describe<P: ProbeSource>(
+    source: &P,
+    spec: &TableSpec,
+    chosen: ChosenColumns,
+) -> Result<AskedColumns> {
+    let ChosenColumns {
+        catalog,
+        names,
+        watermark,
+        is_filtered,
+        ..
+    } = chosen;
     let asked_for: Option<Vec<&Identifier>> = names.as_ref().map(|names| {
         let others = names.iter().filter(|name| Some(*name) != watermark.as_ref());
         watermark.iter().chain(others).collect()

@@ -69,8 +69,7 @@ where
             columns,
             column,
             kind,
-            ..
-        } = bound::describe(self.source, spec, tracking).await?;
+        } = bound::columns(self.source, spec, tracking).await?;
         let name = Identifier::new(column.name.as_str())?;
         let is_exact = kind == WatermarkKind::Exact;
         let from = self.given(&column.sql_type, between.from)?;

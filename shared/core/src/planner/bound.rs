@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::asked_columns::{self, AskedColumns};
+use super::asked_columns::{self, AskedColumns, ChosenColumns};
 use super::audit;
 use super::columns::{find, selected};
 use super::cut;
@@ -14,10 +14,12 @@ use crate::model::names::Identifier;
 use crate::model::plan::{Author, Content, Plan, WindowBounds};
 use crate::model::rows::{Closed, Interval};
 use crate::model::table::{NullWatermark, TableSpec, WatermarkTracking};
-use crate::model::types::Column;
+use crate::model::types::{Column, TypeName};
 use crate::model::watermark::{StoreType, Watermark, WatermarkKind};
 use crate::model::window::WindowName;
-use crate::ports::source::{CutSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn};
+use crate::ports::source::{
+    Catalog, Counting, CutSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn,
+};
 
 /// This says what the probe of a table found.
 pub(crate) struct Probed {
@@ -28,30 +30,58 @@ pub(crate) struct Probed {
 }
 
 /// Asks the source about the table and plans its next window or, in place of that one, a full load.
+///
+/// A table that has not grown is asked for nothing but that, where its catalog is known: what the next window would copy is
+/// described when there is one.
 pub(crate) async fn probe<P: ProbeSource + CutSource>(
     source: &P,
     table: &LookedUp,
     tracking: &WatermarkTracking,
     in_place_of: Option<&WindowName>,
     author: Author<'_>,
+    catalog: Option<&Catalog>,
 ) -> Result<Probed> {
     let spec = &table.spec;
+    let with_nulls = |old: Option<&Watermark>| {
+        // A full load has every row, wherever its window starts.
+        let above = old.filter(|_| in_place_of.is_none());
+        above.is_none() && tracking.null_watermark == NullWatermark::FirstLoad
+    };
+    let chosen = choose(source, spec, tracking, catalog).await?;
+    let is_filtered = chosen.is_filtered;
+    let seen = match (chosen.watermark(), &chosen.counting) {
+        (Some(name), Some(counting)) => Some((name.clone(), counting.clone())),
+        _ => None,
+    };
+    let mut measured = None;
+    if let Some((name, counting)) = &seen {
+        let found = measure(source, table, tracking, name, counting).await?;
+        if found.new.is_none() {
+            let note = note(spec, &found.growth, with_nulls(found.old.as_ref()), is_filtered);
+            return Ok(Probed { next: None, note });
+        }
+        measured = Some(found);
+    }
     let Described {
         declared,
         columns,
         column,
         kind,
-        is_filtered,
-    } = describe(source, spec, tracking).await?;
-    let column = &column;
-    let old = old_watermark(source, table, column)?;
+    } = describe(source, spec, tracking, chosen).await?;
     let name = Identifier::new(column.name.as_str())?;
-    let growth = growth(source, spec, tracking, &name, column, old.as_ref()).await?;
-    // A full load has every row, wherever its window starts.
+    let described = Counting {
+        sql_type: column.sql_type.clone(),
+        nullable: column.nullable,
+    };
+    let is_seen = seen.is_some_and(|(_, counting)| counting == described);
+    let Measured { old, growth, new } = match measured.filter(|_| is_seen) {
+        Some(measured) => measured,
+        None => measure(source, table, tracking, &name, &described).await?,
+    };
+    let with_nulls = with_nulls(old.as_ref());
     let above = old.as_ref().filter(|_| in_place_of.is_none());
-    let with_nulls = above.is_none() && tracking.null_watermark == NullWatermark::FirstLoad;
     let note = note(spec, &growth, with_nulls, is_filtered);
-    let Some(new) = reached(spec, old.as_ref(), growth.maximum)? else {
+    let Some(new) = new else {
         return Ok(Probed { next: None, note });
     };
     let interval = Interval {
@@ -103,22 +133,36 @@ pub(super) struct Described {
     pub(super) column: DeclaredColumn,
     /// This says what it counts.
     pub(super) kind: WatermarkKind,
-    /// This says whether a security policy may hide rows from the login.
-    pub(super) is_filtered: bool,
 }
 
 /// Asks for the columns of the table.
-pub(super) async fn describe<P: ProbeSource>(
+pub(super) async fn columns<P: ProbeSource>(
     source: &P,
     spec: &TableSpec,
     tracking: &WatermarkTracking,
 ) -> Result<Described> {
-    let asked = asked_columns::ask(source, spec, spec.columns.as_deref(), Some(&tracking.column));
+    let chosen = choose(source, spec, tracking, None).await?;
+    describe(source, spec, tracking, chosen).await
+}
+
+async fn choose<P: ProbeSource>(
+    source: &P,
+    spec: &TableSpec,
+    tracking: &WatermarkTracking,
+    catalog: Option<&Catalog>,
+) -> Result<ChosenColumns> {
+    asked_columns::choose(source, spec, spec.columns.as_deref(), Some(&tracking.column), catalog).await
+}
+
+async fn describe<P: ProbeSource>(
+    source: &P,
+    spec: &TableSpec,
+    tracking: &WatermarkTracking,
+    chosen: ChosenColumns,
+) -> Result<Described> {
     let AskedColumns {
-        mut declared,
-        names,
-        is_filtered,
-    } = asked.await?;
+        mut declared, names, ..
+    } = asked_columns::describe(source, spec, chosen).await?;
     let mut columns = selected(spec, &declared, names.as_deref())?;
     let column = find(&spec.table, &declared, &tracking.column)?.clone();
     let found = Found {
@@ -133,27 +177,38 @@ pub(super) async fn describe<P: ProbeSource>(
         columns,
         column,
         kind,
-        is_filtered,
     })
 }
 
-async fn growth<P: ProbeSource>(
+/// How far a table has grown.
+struct Measured {
+    /// Where the window starts.
+    old: Option<Watermark>,
+    growth: Growth,
+    /// Where it ends; `None` when the column has not grown.
+    new: Option<Watermark>,
+}
+
+async fn measure<P: ProbeSource>(
     source: &P,
-    spec: &TableSpec,
+    table: &LookedUp,
     tracking: &WatermarkTracking,
     name: &Identifier,
-    column: &DeclaredColumn,
-    old: Option<&Watermark>,
-) -> Result<Growth> {
+    counting: &Counting,
+) -> Result<Measured> {
+    let spec = &table.spec;
+    let old = old_watermark(source, table, name, &counting.sql_type)?;
     let column = WatermarkColumn {
         table: &spec.table,
         name,
-        sql_type: &column.sql_type,
-        nullable: column.nullable,
+        sql_type: &counting.sql_type,
+        nullable: counting.nullable,
         clock: tracking.clock,
         filter: spec.filter.as_ref(),
     };
-    source.growth(&column, old).await.of(Role::Source)
+    let growth = source.growth(&column, old.as_ref()).await.of(Role::Source)?;
+    let new = reached(spec, old.as_ref(), growth.maximum.as_ref())?;
+    Ok(Measured { old, growth, new })
 }
 
 /// Rows that the window does not select, told in the log, too.
@@ -177,14 +232,14 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> 
     })
 }
 
-/// Returns how far the column has grown; `None` when it has not.
-fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<Maximum>) -> Result<Option<Watermark>> {
+/// How far the column has grown; `None` when it has not.
+fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<&Maximum>) -> Result<Option<Watermark>> {
     let Some(Maximum { watermark, ordering }) = maximum else {
         return Ok(None);
     };
     match ordering {
         Ordering::Equal => Ok(None),
-        Ordering::Greater => Ok(Some(watermark)),
+        Ordering::Greater => Ok(Some(watermark.clone())),
         Ordering::Less => {
             let old = old.map_or("none", Watermark::value);
             let message = format!(
@@ -197,10 +252,14 @@ fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<Maximum>) 
     }
 }
 
-/// Returns where the window starts: after the last committed window, or at the stored watermark.
-fn old_watermark<P: ProbeSource>(source: &P, table: &LookedUp, column: &DeclaredColumn) -> Result<Option<Watermark>> {
-    let (spec, store_type) = (&table.spec, &table.stored.store_type);
-    let DeclaredColumn { name, sql_type, .. } = column;
+/// Where the window starts: after the last committed window, or at the stored watermark.
+fn old_watermark<P: ProbeSource>(
+    source: &P,
+    table: &LookedUp,
+    name: &Identifier,
+    sql_type: &TypeName,
+) -> Result<Option<Watermark>> {
+    let (spec, store_type, name) = (&table.spec, &table.stored.store_type, name.as_str());
     if let StoreType::Typed(store) = store_type
         && !source.holds(store, sql_type)
     {

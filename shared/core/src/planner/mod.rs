@@ -21,6 +21,4 @@ pub(crate) mod tracked;
 mod tracked_columns;
 
 pub use self::shared_connection::SharedConnection;
-#[cfg(test)]
-pub(crate) use self::shared_connection::TURN_TIMEOUT;
-pub(crate) use self::shared_connection::too_slow;
+pub(crate) use self::shared_connection::{TURN_TIMEOUT, too_slow};

@@ -62,8 +62,14 @@ where
     let mut window = table.next_window();
     let is_superseded = matches!(&table.start, Start::Committed(window) if window.superseded_by.is_some());
     let mut is_load = window == WindowName::initial() || is_superseded;
+    let mut may_be_frozen = table.may_be_frozen();
     for _ in 0..TRIES {
-        let step = match ledger.plan(&window).await? {
+        let frozen = if std::mem::replace(&mut may_be_frozen, true) {
+            ledger.plan(&window).await?
+        } else {
+            None
+        };
+        let step = match frozen {
             Some(plan) => tracked.resume(plan).await?,
             None if is_load => tracked.load(&window, tracked.versions().await?).await?,
             None => tracked.plan(&window).await?,

@@ -40,7 +40,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     let key = async { source.primary_key(&spec.table).await.of(Role::Source) };
     let key = connection.take_turn(key).await?;
     let names = names_to_ask(spec, &key)?;
-    let asked = asked_columns::ask(source, spec, names.as_deref(), None);
+    let asked = asked_columns::ask(source, spec, names.as_deref());
     let AskedColumns {
         mut declared,
         names,

@@ -63,11 +63,10 @@ pub struct WatermarkColumn<'a> {
 /// This is for probing a table before its window is planned.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ProbeSource: KnowTypes {
-    /// Returns what the catalog says of the table. `None` when it says nothing, as of a synonym.
-    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Catalog>>;
-    /// Returns the columns of the table in its order, or only those named, with the forms in which their values would
-    /// be held. What the catalog has said of them already, is not asked again. Fails as refused when there is no such
-    /// table or column.
+    /// What the catalog says of each of the tables, in their order. `None` when it says nothing, as of a synonym.
+    async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>>;
+    /// The columns of the table in its order, or only those named, with the forms in which their values would be held. What the
+    /// catalog has said of them already, is not asked again. Fails as refused when there is no such table or column.
     async fn columns(
         &self,
         table: &ObjectName,
@@ -102,6 +101,17 @@ pub struct CatalogColumn {
     pub is_row_version: bool,
     /// This says what this login reads from it.
     pub access: Access,
+    /// Its type and whether it may be NULL, where the type can be a watermark and the catalog says all of it.
+    pub counting: Option<Counting>,
+}
+
+/// What is known of a column whose values can be watermarks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counting {
+    /// Its type.
+    pub sql_type: TypeName,
+    /// Whether it may be NULL.
+    pub nullable: bool,
 }
 
 /// This says what a login reads from a column.

@@ -9,7 +9,13 @@ pub trait ReadWatermarks {
     /// Returns what the store holds for the table.
     async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark>;
 
-    /// Returns whether lookups wait for each other, as on one connection.
+    /// What the store holds for each of the tables, in their order, asked together. `None` for a table that has to be asked for
+    /// by itself, which is every table of a store that does not know how to.
+    async fn all_stored(&self, keys: &[WatermarkKey]) -> Answer<Vec<Option<StoredWatermark>>> {
+        Ok(vec![None; keys.len()])
+    }
+
+    /// Whether lookups wait for each other, as on one connection.
     fn takes_turns(&self) -> bool {
         true
     }

@@ -4,6 +4,8 @@
 //! of the source since. Without one, computes the upper bound and freezes it, with everything a slice needs, as the plan
 //! of the next window.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
@@ -22,11 +24,11 @@ use crate::planner::masks;
 use crate::planner::schema::{self, Fit};
 use crate::planner::single_flight::Planning;
 use crate::planner::tracked;
-use crate::planner::{SharedConnection, run_limits, single_flight};
+use crate::planner::{SharedConnection, TURN_TIMEOUT, run_limits, single_flight};
 use crate::ports::changes::ProbeChanges;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::rows::{ExplainRows, Explained};
-use crate::ports::source::{CutSource, ProbeSource};
+use crate::ports::source::{Catalog, CutSource, ProbeSource};
 use crate::steps::context::{Measured, RunContext};
 use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
@@ -118,6 +120,7 @@ where
         now: context.now,
         leases: context.leases,
     };
+    let catalogs = catalogs(source, &request.tables).await;
     let Worked { done, failed } = for_each_table(
         Work::LookUpNew,
         request.tables,
@@ -131,6 +134,7 @@ where
                 table,
                 planning,
                 connection,
+                catalog: catalogs.get(&table.spec.table),
             };
             // Boxed, as it is much larger than what is around it.
             Box::pin(planner.plan()).await
@@ -157,6 +161,23 @@ where
         "New watermarks looked up."
     );
     Ok(answer)
+}
+
+/// What the catalog says of the tables that are tracked by a watermark, asked for all of them together. A table that is missing
+/// here is asked for by itself, and so is each of them after a failure, which is then that table's.
+async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> HashMap<ObjectName, Catalog> {
+    let by_watermark = tables
+        .iter()
+        .filter(|table| matches!(table.spec.tracking, Tracking::Watermark(_)));
+    let names: Vec<&ObjectName> = by_watermark.map(|table| &table.spec.table).collect();
+    let asked = tokio::time::timeout(TURN_TIMEOUT, source.catalogs(&names));
+    let Ok(Ok(catalogs)) = asked.await else {
+        return HashMap::new();
+    };
+    let found = names.into_iter().zip(catalogs);
+    found
+        .filter_map(|(name, catalog)| Some((name.clone(), catalog?)))
+        .collect()
 }
 
 /// Gives back the leases of tables that this run does not go on with.
@@ -230,6 +251,8 @@ struct TablePlanner<'a, P, S> {
     table: &'a LookedUp,
     planning: Planning<'a>,
     connection: &'a SharedConnection,
+    /// What the catalog of the source said of it, when that was asked for all tables.
+    catalog: Option<&'a Catalog>,
 }
 
 impl<P, S> TablePlanner<'_, P, S>
@@ -264,8 +287,14 @@ where
     async fn by_watermark(&self, tracking: &WatermarkTracking) -> Result<Planned> {
         let mut window = self.table.next_window();
         let mut in_place_of = self.table.superseded().cloned();
+        let mut may_be_frozen = self.table.may_be_frozen();
         for _ in 0..TRIES {
-            let plan = match self.ledger.plan(&window).await? {
+            let frozen = if std::mem::replace(&mut may_be_frozen, true) {
+                self.ledger.plan(&window).await?
+            } else {
+                None
+            };
+            let plan = match frozen {
                 Some(Plan {
                     content: Content::Superseded { by },
                     ..
@@ -359,7 +388,14 @@ where
 
     /// Plans the next window, or a full load in place of that one.
     async fn probed(&self, tracking: &WatermarkTracking, in_place_of: Option<&WindowName>) -> Result<PlannedWindow> {
-        let probe = bound::probe(self.source, self.table, tracking, in_place_of, self.planning.author);
+        let probe = bound::probe(
+            self.source,
+            self.table,
+            tracking,
+            in_place_of,
+            self.planning.author,
+            self.catalog,
+        );
         let Probed { next, note } = self.connection.take_turn(probe).await?;
         let Some(plan) = next else {
             return Ok(PlannedWindow::Unchanged(note));

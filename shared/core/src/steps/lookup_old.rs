@@ -3,6 +3,8 @@
 //! Reads the watermark store and rolls forward along the manifests of windows that were committed while the pointer
 //! stayed behind, or was deleted. Writes nothing.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
@@ -14,7 +16,7 @@ use crate::model::names::ObjectName;
 use crate::model::table::{TableSpec, Tracking, check_all};
 use crate::model::watermark::StoredWatermark;
 use crate::model::window::WindowName;
-use crate::planner::SharedConnection;
+use crate::planner::{SharedConnection, TURN_TIMEOUT};
 use crate::ports::objects::ReadObjects;
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::{Measured, RunContext};
@@ -61,18 +63,16 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
     context: RunContext,
 ) -> Result<OldWatermarks> {
     check_all(request.tables.iter())?;
+    let known = stored_together(watermarks, &request.tables).await;
     let Worked { done: tables, failed } = for_each_table(
         Work::LookUpOld,
         request.tables,
         context.time_to_answer(),
         |spec| &spec.table,
         async |spec: &TableSpec, connection: &SharedConnection| {
-            let key = spec.watermark_key();
-            let stored = async { watermarks.stored(&key).await.of(Role::WatermarkStore) };
-            let stored = if watermarks.takes_turns() {
-                connection.take_turn(stored).await?
-            } else {
-                stored.await?
+            let stored = match known.get(&spec.table) {
+                Some(known) => known.clone(),
+                None => stored_alone(watermarks, spec, connection).await?,
             };
             look_up(&Ledger::new(store, prefix, &spec.table), spec, stored).await
         },
@@ -97,29 +97,57 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
     })
 }
 
+/// What the store holds for all tables, where it is asked for them together. A table that is missing here is asked for by itself,
+/// and so is each of them after a failure, which is then that table's.
+async fn stored_together<W: ReadWatermarks>(
+    watermarks: &W,
+    tables: &[TableSpec],
+) -> HashMap<ObjectName, StoredWatermark> {
+    if !watermarks.takes_turns() {
+        return HashMap::new();
+    }
+    let keys: Vec<_> = tables.iter().map(TableSpec::watermark_key).collect();
+    let asked = tokio::time::timeout(TURN_TIMEOUT, watermarks.all_stored(&keys)).await;
+    let Ok(Ok(stored)) = asked else {
+        return HashMap::new();
+    };
+    let found = tables.iter().map(|spec| spec.table.clone()).zip(stored);
+    found.filter_map(|(table, stored)| Some((table, stored?))).collect()
+}
+
+async fn stored_alone<W: ReadWatermarks>(
+    watermarks: &W,
+    spec: &TableSpec,
+    connection: &SharedConnection,
+) -> Result<StoredWatermark> {
+    let key = spec.watermark_key();
+    let stored = async { watermarks.stored(&key).await.of(Role::WatermarkStore) };
+    if watermarks.takes_turns() {
+        connection.take_turn(stored).await
+    } else {
+        stored.await
+    }
+}
+
 async fn look_up<S: ReadObjects>(
     ledger: &Ledger<'_, S>,
     spec: &TableSpec,
     stored: StoredWatermark,
 ) -> Result<LookedUp> {
-    let mut is_unloaded = false;
-    let end = match &stored.value {
-        Some(text) => match ledger.chain_end(&WindowName::after_text(text)).await? {
-            None if matches!(spec.tracking, Tracking::ChangeTracking(_)) => {
-                let first = ledger.manifest(&WindowName::initial()).await?;
-                is_unloaded = first.is_none();
-                first_load_end(ledger, first, text).await?
-            }
-            end => end,
-        },
-        // The first run of a table, or its pointer was deleted: then its history may begin anywhere.
-        None => ledger.only_chain_end().await?,
+    let start = match &stored.value {
+        Some(text) => start_after(ledger, spec, text).await?,
+        None if ledger.windows().await?.is_empty() => Start::Unfrozen,
+        // The pointer of the table was deleted: then its history may begin anywhere.
+        None => ledger.only_chain_end().await?.map_or(Start::Stored, Start::from),
     };
-    let start = match end {
-        Some(end) => Start::Committed(committed(spec, &stored, end)),
-        None if is_unloaded => Start::Unloaded,
-        None => Start::Stored,
-    };
+    if let Start::Committed(committed) = &start
+        && Some(committed.new_watermark.value()) != stored.value.as_deref()
+    {
+        tracing::warn!(
+            table = %spec.table, stored = ?stored.value, committed = %committed.new_watermark,
+            "The watermark lags behind the committed windows and is rolled forward."
+        );
+    }
     Ok(LookedUp {
         spec: spec.clone(),
         stored,
@@ -127,22 +155,42 @@ async fn look_up<S: ReadObjects>(
     })
 }
 
-fn committed(spec: &TableSpec, stored: &StoredWatermark, end: ChainEnd) -> CommittedWindow {
-    let Manifest {
-        new_watermark,
-        superseded_by,
-        ..
-    } = end.manifest;
-    if Some(new_watermark.value()) != stored.value.as_deref() {
-        tracing::warn!(
-            table = %spec.table, stored = ?stored.value, committed = %new_watermark,
-            "The watermark lags behind the committed windows and is rolled forward."
-        );
+/// Where the next window starts when this is stored. A window that is committed has a plan (W4), so where there is none, one
+/// question is enough.
+async fn start_after<S: ReadObjects>(ledger: &Ledger<'_, S>, spec: &TableSpec, text: &str) -> Result<Start> {
+    let window = WindowName::after_text(text);
+    let is_frozen = ledger.plan(&window).await?.is_some();
+    let end = if is_frozen {
+        ledger.chain_end(&window).await?
+    } else {
+        None
+    };
+    if let Some(end) = end {
+        return Ok(end.into());
     }
-    CommittedWindow {
-        window: end.window,
-        new_watermark,
-        superseded_by,
+    let start = if is_frozen { Start::Stored } else { Start::Unfrozen };
+    if !matches!(spec.tracking, Tracking::ChangeTracking(_)) {
+        return Ok(start);
+    }
+    let Some(first) = ledger.manifest(&WindowName::initial()).await? else {
+        return Ok(Start::Unloaded);
+    };
+    let end = first_load_end(ledger, first, text).await?;
+    Ok(end.map_or(start, Start::from))
+}
+
+impl From<ChainEnd> for Start {
+    fn from(end: ChainEnd) -> Self {
+        let Manifest {
+            new_watermark,
+            superseded_by,
+            ..
+        } = end.manifest;
+        Self::Committed(CommittedWindow {
+            window: end.window,
+            new_watermark,
+            superseded_by,
+        })
     }
 }
 
@@ -152,11 +200,10 @@ fn committed(spec: &TableSpec, stored: &StoredWatermark, end: ChainEnd) -> Commi
 /// stand for a load: the table is loaded in full, and the load's window leads on from that version.
 async fn first_load_end<S: ReadObjects>(
     ledger: &Ledger<'_, S>,
-    first: Option<Manifest>,
+    first: Manifest,
     stored: &str,
 ) -> Result<Option<ChainEnd>> {
-    let seed = first.and_then(|first| first.seed);
-    let Some(seed) = seed.filter(|seed| seed.is(stored)) else {
+    let Some(seed) = first.seed.filter(|seed| seed.is(stored)) else {
         return Ok(None);
     };
     let end = ledger.chain_end(&WindowName::initial()).await?;

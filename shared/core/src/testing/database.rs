@@ -60,8 +60,16 @@ impl<T> KnowTypes for MemoryDatabase<T> {
 }
 
 impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
-    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
-        self.table(table)?.catalog(table).await
+    async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
+        let mut catalogs = Vec::with_capacity(tables.len());
+        for table in tables {
+            // Of a table that is not there, a catalog says nothing.
+            catalogs.extend(match self.table(table) {
+                Ok(found) => found.catalogs(&[table]).await?,
+                Err(_) => vec![None],
+            });
+        }
+        Ok(catalogs)
     }
 
     async fn columns(

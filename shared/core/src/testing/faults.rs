@@ -277,8 +277,8 @@ impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
 }
 
 impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
-    async fn catalog(&self, table: &ObjectName) -> Answer<Option<Catalog>> {
-        self.gate.call("catalog", self.inner.catalog(table)).await
+    async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
+        self.gate.call("catalogs", self.inner.catalogs(tables)).await
     }
 
     async fn columns(
@@ -415,6 +415,10 @@ impl<B, T: StagedRows<B>> StagedRows<B> for Gated<'_, T> {
 impl<T: ReadWatermarks> ReadWatermarks for Gated<'_, &T> {
     async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark> {
         self.gate.call("stored", self.inner.stored(key)).await
+    }
+
+    async fn all_stored(&self, keys: &[WatermarkKey]) -> Answer<Vec<Option<StoredWatermark>>> {
+        self.gate.call("all_stored", self.inner.all_stored(keys)).await
     }
 
     fn takes_turns(&self) -> bool {

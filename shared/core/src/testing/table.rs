@@ -137,8 +137,9 @@ impl KnowTypes for MemoryTable {
 }
 
 impl ProbeSource for MemoryTable {
-    async fn catalog(&self, _table: &ObjectName) -> Answer<Option<Catalog>> {
-        Ok(self.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
+        let catalog = self.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(vec![catalog; tables.len()])
     }
 
     async fn columns(

@@ -125,8 +125,8 @@ async fn within<T, E: Into<TdsError>>(
     }
 }
 
-/// Returns the rows of the first result of a statement, of which no piece takes longer than the silence.
-async fn first_result(
+/// The rows of a statement's results, of which no piece takes longer than the silence.
+async fn results(
     connection: &mut TiberiusClient,
     statement: &Statement,
     silence: Duration,
@@ -136,9 +136,7 @@ async fn first_result(
     let mut answer = within(silence, asked).await?;
     let mut rows = Vec::new();
     while let Some(item) = within(silence, answer.try_next()).await? {
-        if let QueryItem::Row(row) = item
-            && row.result_index() == 0
-        {
+        if let QueryItem::Row(row) = item {
             rows.push(row);
         }
     }
@@ -146,10 +144,17 @@ async fn first_result(
 }
 
 impl Server {
-    /// Returns the rows of the first result of a statement.
-    pub(crate) async fn rows(&self, statement: &Statement) -> Answer<Vec<Row>> {
+    /// The rows of all results of a request, one result after another.
+    pub(crate) async fn all_rows(&self, statement: &Statement) -> Answer<Vec<Row>> {
         let silence = self.timeouts().silence;
-        self.with_connection(async |connection| first_result(connection, statement, silence).await)
+        self.with_connection(async |connection| results(connection, statement, silence).await)
             .await
+    }
+
+    /// The rows of the first result of a statement.
+    pub(crate) async fn rows(&self, statement: &Statement) -> Answer<Vec<Row>> {
+        let mut rows = self.all_rows(statement).await?;
+        rows.retain(|row| row.result_index() == 0);
+        Ok(rows)
     }
 }

@@ -4,11 +4,16 @@ use tidemark::model::names::ObjectName;
 
 use super::{Quoted, Statement};
 
-/// Returns a row for each column of a table, in its order: its name (`name`), whether `SELECT *` has it (`in_star`),
-/// whether this login may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values
-/// (`masked`), whether it is a rowversion (`row_version`), which the wire describes as `binary(8)`, and whether a
-/// security policy filters the table (`filtered`). No row for a synonym, nor for a table of which the login sees
-/// nothing.
+/// Tables whose columns are asked for in one request: a result for each of them.
+pub(crate) const TABLES_AT_ONCE: usize = 50;
+
+/// For each table a result with a row for each of its columns, in the table's order: its name (`name`), whether `SELECT *` has it (`in_star`), whether this login
+/// may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values (`masked`), whether it is a
+/// rowversion (`row_version`), which the wire describes as `binary(8)`, and whether a security policy filters the table
+/// (`filtered`), and its type without an alias: name, length, precision, scale, and whether it may be NULL. No row for a synonym,
+/// nor for a table of which the login sees nothing.
+///
+/// It is a statement for each table, as every server keeps the plan of one that says the same for the next tables.
 ///
 /// Policies are seen by who may see their definition, as with `VIEW DEFINITION`
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-security-predicates-transact-sql>).
@@ -17,7 +22,7 @@ use super::{Quoted, Statement};
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/tables/use-column-sets>). `UNMASK` is a right to a column from
 /// SQL Server 2022 on and a right to the database before, where the first question is answered with NULL
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/has-perms-by-name-transact-sql>).
-pub(crate) fn columns(table: &ObjectName) -> Statement {
+pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
     let sql = "SELECT [c].[name], \
                CASE WHEN [c].[is_hidden] = 1 OR [c].[is_column_set] = 1 THEN 0 ELSE 1 END AS [in_star], \
                CASE WHEN HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'SELECT', [c].[name], N'COLUMN') = 0 THEN 1 ELSE 0 END AS [denied], \
@@ -28,9 +33,16 @@ pub(crate) fn columns(table: &ObjectName) -> Statement {
                CASE WHEN [c].[system_type_id] = 189 THEN 1 ELSE 0 END AS [row_version], \
                CASE WHEN EXISTS (SELECT 1 FROM sys.security_predicates AS [f] JOIN sys.security_policies AS [y] \
                ON [y].[object_id] = [f].[object_id] WHERE [f].[target_object_id] = OBJECT_ID(@P1) AND [f].[predicate_type] = 0 \
-               AND [y].[is_enabled] = 1) THEN 1 ELSE 0 END AS [filtered] \
-               FROM sys.columns AS [c] WHERE [c].[object_id] = OBJECT_ID(@P1) ORDER BY [c].[column_id]";
-    Statement::with(sql, &[&table.quoted()])
+               AND [y].[is_enabled] = 1) THEN 1 ELSE 0 END AS [filtered], \
+               [t].[name] AS [type_name], CAST([c].[max_length] AS int) AS [max_length], CAST([c].[precision] AS int) AS [precision], \
+               CAST([c].[scale] AS int) AS [scale], CASE WHEN [c].[is_nullable] = 0 THEN 0 ELSE 1 END AS [nullable] \
+               FROM sys.columns AS [c] LEFT JOIN sys.types AS [t] ON [t].[user_type_id] = [c].[system_type_id] \
+               WHERE [c].[object_id] = OBJECT_ID(@P1) ORDER BY [c].[column_id]";
+    let one_each = (1..=tables.len()).map(|number| sql.replace("@P1", &format!("@P{number}")));
+    Statement {
+        sql: one_each.collect::<Vec<_>>().join("; "),
+        parameters: tables.iter().map(|table| table.quoted()).collect(),
+    }
 }
 
 /// The names of the rowversion columns of a table, for who has not asked for all of its columns.

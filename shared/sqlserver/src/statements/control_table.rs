@@ -15,7 +15,24 @@ pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> 
     )
 }
 
-/// Returns one row: whether a procedure takes the expected value as its third parameter, `@Expected`.
+/// Names that are asked for in one statement.
+pub(crate) const NAMES_AT_ONCE: usize = 500;
+
+/// The rows of the control table for all these names, behind the place that the name has among them.
+pub(crate) fn stored_watermarks(control_table: &ObjectName, names: &[String]) -> Statement {
+    let names_at = (0..names.len()).map(|place| format!("({place}, @P{})", place + 1));
+    let sql = format!(
+        "SELECT [n].[place], [w].* FROM (VALUES {}) AS [n] ([place], [name]) JOIN {} AS [w] ON [w].[TableName] = [n].[name]",
+        names_at.collect::<Vec<_>>().join(", "),
+        control_table.quoted()
+    );
+    Statement {
+        sql,
+        parameters: names.to_vec(),
+    }
+}
+
+/// One row: whether a procedure takes the expected value as its third parameter, `@Expected`.
 pub(crate) fn expected_parameter(procedure: &ObjectName) -> Statement {
     let sql = "SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters \
                WHERE [object_id] = OBJECT_ID(@P1) AND [parameter_id] = 3 AND [name] = N'@Expected'";

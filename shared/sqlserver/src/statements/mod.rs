@@ -104,6 +104,11 @@ struct Values {
 }
 
 impl Values {
+    /// Declares a variable that is no bound.
+    fn declare(&mut self, declaration: &str) {
+        self.declarations.push(declaration.to_owned());
+    }
+
     /// Binds a text. Returns the name of its parameter.
     fn text(&mut self, value: &str) -> String {
         self.parameters.push(value.to_owned());

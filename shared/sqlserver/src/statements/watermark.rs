@@ -10,9 +10,10 @@ use tidemark::ports::source::WatermarkColumn;
 use super::{Query, Quoted, Statement, Values, and, key_conditions, selected};
 use crate::types::{HeldBack, SqlType};
 
-/// Returns one row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over
-/// those that are not, and a row that stops being copied is no regression. For time columns not above the server's
-/// clock (`new_watermark`), and how it compares with `old`: 1, 0 or -1 (`ordering`).
+/// One row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over those that
+/// are not, and a row that stops being copied is no regression. For time columns not above the server's clock (`new_watermark`),
+/// and how it compares with `old`: 1, 0 or -1 (`ordering`). Then, of the rows that are copied, those that are stamped later than
+/// the server's clock (`future_rows`) and those without a watermark (`null_rows`); and 0 (`held_back`).
 ///
 /// While the window is held back behind the clock, its maximum may be below `old`, which was read before: then it has not grown.
 pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
@@ -20,26 +21,50 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held
     let (name, table) = (column.name.quoted(), column.table.quoted());
     let below_clock = sql_type.below_clock(column.clock, held);
     let below_clock = below_clock.map_or_else(String::new, |bound| format!(" WHERE {name} {bound}"));
-    let maximum = format!("(SELECT MAX({name}) AS [new_watermark] FROM {table}{below_clock}) AS [m]");
-    let Some(old) = old else {
-        let sql = format!("SELECT [m].[new_watermark], 1 AS [ordering] FROM {maximum}");
-        return Ok(Statement::new(sql));
-    };
     let mut values = Values::default();
-    let bound = values.bound_of(sql_type, old)?;
-    let regressed = match held {
-        HeldBack::No => -1,
-        HeldBack::OneHour => 0,
-    };
+    let mut ordering = "1".to_owned();
+    if let Some(old) = old {
+        let bound = values.bound_of(sql_type, old)?;
+        let regressed = match held {
+            HeldBack::No => -1,
+            HeldBack::OneHour => 0,
+        };
+        ordering = format!(
+            "CASE WHEN [m].[new_watermark] > {bound} THEN 1 WHEN [m].[new_watermark] < {bound} THEN {regressed} ELSE 0 END"
+        );
+    }
+    let future = sql_type.clock(column.clock).map(|clock| format!("{name} > {clock}"));
+    let future_rows = rows_where(column, future);
     let sql = format!(
-        "SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > {bound} THEN 1 \
-         WHEN [m].[new_watermark] < {bound} THEN {regressed} ELSE 0 END AS [ordering] FROM {maximum}"
+        "SELECT [m].[new_watermark], {ordering} AS [ordering], {future_rows} AS [future_rows], {} AS [null_rows], {NONE} AS [held_back] \
+         FROM (SELECT MAX({name}) AS [new_watermark] FROM {table}{below_clock}) AS [m]",
+        null_rows(column)
     );
     Ok(values.statement(&sql))
 }
 
-/// Returns one row: 1 when within three hours the server's wall clock may go back, as it does at the end of summer
-/// time: a time zone with the server's present offset from UTC has a smaller one then. Else 0.
+/// The number of no rows.
+const NONE: &str = "CAST(0 AS bigint)";
+
+/// The number of rows whose watermark is NULL.
+fn null_rows(column: &WatermarkColumn<'_>) -> String {
+    let is_null = column.nullable.then(|| format!("{} IS NULL", column.name.quoted()));
+    rows_where(column, is_null)
+}
+
+/// The number of rows that are copied and for which this holds; none without a condition.
+fn rows_where(column: &WatermarkColumn<'_>, condition: Option<String>) -> String {
+    condition.map_or_else(
+        || NONE.to_owned(),
+        |condition| {
+            let (table, filter) = (column.table.quoted(), and(column.filter));
+            format!("(SELECT COUNT_BIG(*) FROM {table} WHERE {condition}{filter})")
+        },
+    )
+}
+
+/// One row: 1 when within three hours the server's wall clock may go back, as it does at the end of summer time: a time zone with the
+/// server's present offset from UTC has a smaller one then. Else 0.
 ///
 /// The server does not say which time zone is its own before SQL Server 2022, so all with its offset are asked
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-time-zone-info-transact-sql>).
@@ -52,66 +77,30 @@ pub(crate) fn clock_goes_back() -> Statement {
     )
 }
 
-/// Returns one row: the lowest rowversion that a transaction not yet committed uses, or the next one (`new_watermark`),
-/// and the last one used (`last_used`). To be read in a statement of its own, before anything it bounds
+/// One row as that of [`growth`], for a column of row versions: the lowest version that a transaction not yet committed uses, or
+/// the next one (`new_watermark`); whether the table has rows from `old` to below it (1), none (0), or it is below `old` (-1); and
+/// 1 if the last version used is not below it (`held_back`).
+///
+/// The version is read in a statement of its own, before anything it bounds
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
-pub(crate) fn active_row_version() -> Statement {
-    Statement::new("SELECT MIN_ACTIVE_ROWVERSION() AS [new_watermark], @@DBTS AS [last_used]")
-}
-
-/// These are the versions between which a column of row versions may have grown.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RowVersions<'a> {
-    /// The last committed one.
-    pub(crate) old: Option<&'a Watermark>,
-    /// The lowest one in use.
-    pub(crate) new: &'a Watermark,
-    /// The last one used.
-    pub(crate) last_used: &'a Watermark,
-}
-
-/// Returns one row: whether the table has rows from `old` to below `new` (1), none (0), or `new` is below `old` (-1);
-/// and 1 if `last_used` is not below `new`, else 0.
-pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, versions: &RowVersions<'_>) -> Result<Statement> {
-    let RowVersions { old, new, last_used } = *versions;
+pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Statement> {
     let (name, table) = (column.name.quoted(), column.table.quoted());
     let mut values = Values::default();
-    let (new_bound, last_bound) = (values.bound(new)?, values.bound(last_used)?);
+    values.declare("@New binary(8) = MIN_ACTIVE_ROWVERSION()");
+    values.declare("@Used binary(8) = @@DBTS");
     let (mut regressed, mut above) = (String::new(), String::new());
     if let Some(old) = old {
         let old_bound = values.bound(old)?;
-        regressed = format!("WHEN {new_bound} < {old_bound} THEN -1 ");
+        regressed = format!("WHEN @New < {old_bound} THEN -1 ");
         above = format!("{name} >= {old_bound} AND ");
     }
     let sql = format!(
-        "SELECT CASE {regressed}WHEN EXISTS (SELECT 1 FROM {table} WHERE {above}{name} < {new_bound}) THEN 1 ELSE 0 END \
-         AS [ordering], CASE WHEN {last_bound} >= {new_bound} THEN 1 ELSE 0 END AS [held_back]"
+        "SELECT @New AS [new_watermark], \
+         CASE {regressed}WHEN EXISTS (SELECT 1 FROM {table} WHERE {above}{name} < @New) THEN 1 ELSE 0 END AS [ordering], \
+         {NONE} AS [future_rows], {} AS [null_rows], CAST(CASE WHEN @Used >= @New THEN 1 ELSE 0 END AS bigint) AS [held_back]",
+        null_rows(column)
     );
     Ok(values.statement(&sql))
-}
-
-/// Returns one row: rows stamped later than the server's clock. `None` for columns that are no time.
-pub(crate) fn future_rows(column: &WatermarkColumn<'_>) -> Result<Option<Statement>> {
-    let sql_type = SqlType::of(column.sql_type)?;
-    let name = column.name.quoted();
-    Ok(sql_type.clock(column.clock).map(|clock| {
-        Statement::new(format!(
-            "SELECT COUNT_BIG(*) AS [rows] FROM {} WHERE {name} > {clock}{}",
-            column.table.quoted(),
-            and(column.filter)
-        ))
-    }))
-}
-
-/// Returns one row: rows whose watermark is NULL. `None` for columns that cannot be.
-pub(crate) fn null_rows(column: &WatermarkColumn<'_>) -> Option<Statement> {
-    let (name, table) = (column.name.quoted(), column.table.quoted());
-    column.nullable.then(|| {
-        Statement::new(format!(
-            "SELECT COUNT_BIG(*) AS [rows] FROM {table} WHERE {name} IS NULL{}",
-            and(column.filter)
-        ))
-    })
 }
 
 /// Selects the rows of an interval with these columns.
@@ -216,7 +205,9 @@ mod tests {
             statement.sql,
             "DECLARE @B1 datetime = CAST(@P1 AS datetime); \
              SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > @B1 THEN 1 \
-             WHEN [m].[new_watermark] < @B1 THEN -1 ELSE 0 END AS [ordering] FROM \
+             WHEN [m].[new_watermark] < @B1 THEN -1 ELSE 0 END AS [ordering], \
+             (SELECT COUNT_BIG(*) FROM [sales].[o]]x] WHERE [m]]] > CAST(SYSUTCDATETIME() AS datetime)) AS [future_rows], \
+             (SELECT COUNT_BIG(*) FROM [sales].[o]]x] WHERE [m]]] IS NULL) AS [null_rows], CAST(0 AS bigint) AS [held_back] FROM \
              (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x] \
              WHERE [m]]] <= CAST(SYSUTCDATETIME() AS datetime)) AS [m] OPTION (RECOMPILE)"
         );
@@ -225,11 +216,9 @@ mod tests {
         let probe = Probe::new("[sales].[o]]x]", "m]", "bigint", false);
         assert_eq!(
             growth(&probe.column(), None, HeldBack::No).unwrap().sql,
-            "SELECT [m].[new_watermark], 1 AS [ordering] FROM \
-             (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
+            "SELECT [m].[new_watermark], 1 AS [ordering], CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
+             CAST(0 AS bigint) AS [held_back] FROM (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
         );
-        assert_eq!(future_rows(&probe.column()).unwrap(), None);
-        assert_eq!(null_rows(&probe.column()), None);
     }
 
     #[test]
@@ -247,20 +236,16 @@ mod tests {
         let probe = Probe::new("orders", "rv", "rowversion", false);
         let old = watermark("rowversion", "0x00000000000007D1");
         let new = watermark("rowversion", "0x80000000000007E4");
-        let versions = RowVersions {
-            old: Some(&old),
-            new: &new,
-            last_used: &new,
-        };
-        let statement = row_version_growth(&probe.column(), &versions).unwrap();
+        let statement = row_version_growth(&probe.column(), Some(&old)).unwrap();
         assert_eq!(
             statement.sql,
-            "DECLARE @B1 binary(8) = CONVERT(binary(8), @P1, 1), @B2 binary(8) = CONVERT(binary(8), @P2, 1), \
-             @B3 binary(8) = CONVERT(binary(8), @P3, 1); \
-             SELECT CASE WHEN @B1 < @B3 THEN -1 WHEN EXISTS (SELECT 1 FROM [dbo].[orders] WHERE [rv] >= @B3 AND [rv] < @B1) \
-             THEN 1 ELSE 0 END AS [ordering], CASE WHEN @B2 >= @B1 THEN 1 ELSE 0 END AS [held_back] OPTION (RECOMPILE)"
+            "DECLARE @New binary(8) = MIN_ACTIVE_ROWVERSION(), @Used binary(8) = @@DBTS, \
+             @B3 binary(8) = CONVERT(binary(8), @P1, 1); SELECT @New AS [new_watermark], CASE WHEN @New < @B3 THEN -1 \
+             WHEN EXISTS (SELECT 1 FROM [dbo].[orders] WHERE [rv] >= @B3 AND [rv] < @New) THEN 1 ELSE 0 END AS [ordering], \
+             CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
+             CAST(CASE WHEN @Used >= @New THEN 1 ELSE 0 END AS bigint) AS [held_back] OPTION (RECOMPILE)"
         );
-        assert_eq!(statement.parameters, [new.value(), new.value(), old.value()]);
+        assert_eq!(statement.parameters, [old.value()]);
         let interval = Interval {
             table: &probe.table,
             column: &probe.name,

@@ -1,0 +1,171 @@
+"""`make bench-load`: a first load through the whole state machine, from a server that replays rows.
+
+The server has one narrow table of BENCH_ROWS rows (20,000,000 unless told otherwise), the AWS is the local one, and the functions are
+the release binaries. The load is made once for each number of slices at once in BENCH_SLICES ("1 2"), and then once more with a part of
+the table that is read slowly, so that its slice meets its deadline and is split. What is printed: how long the planning took, the whole,
+rows per second, the states entered and what they and the functions would cost in us-east-1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.deploy import ROOT, Deployment
+from local.execution import Execution, Outcome, Unexpected
+from local.sandbox import Login
+from local.stack import Stack
+
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
+TABLE = "dbo.large"
+SLICES = 10
+PATIENCE = 3600
+SLOW_ROWS_PER_S = 20_000
+DEADLINE = 30
+"""Seconds that copy-delta has in the load with a slow part; it keeps ten of them back."""
+PLANNED_WITHIN = 5
+
+# us-east-1, Standard workflows and x86_64 functions: docs/explanation/cost.md.
+USD_PER_STATE = 0.025 / 1000
+USD_PER_GB_S = 0.0000166667
+USD_PER_INVOCATION = 0.20 / 1_000_000
+COPY_MEMORY = 1.73
+"""GB of copy-delta, which nearly all of the time is of."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a first load took."""
+
+    outcome: Outcome
+    planned: float
+    states: int
+    invocations: int
+    busy: float
+    """Seconds of all invocations, from when they were scheduled to their answers."""
+    split: int
+
+    def usd(self, gigabytes: float) -> float:
+        """What it would cost there, but for requests to S3."""
+        functions = self.busy * gigabytes * USD_PER_GB_S + self.invocations * USD_PER_INVOCATION
+        return self.states * USD_PER_STATE + functions
+
+
+class LargeTable:
+    """The replaying server as a child process."""
+
+    def __init__(self, *arguments: int) -> None:
+        command = [str(TARGET / "release" / "large-table"), *map(str, arguments)]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._child.stdout is not None
+        facts = json.loads(self._child.stdout.readline())
+        self.login = Login("127.0.0.1", facts["port"], "reader", "replay", "db")
+        self.ca_file = str(facts["ca_file"])
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._child.communicate()
+
+
+def load(stack: Stack, server: LargeTable, rows: int, at_once: int, deadline: int | None = None) -> Load:
+    """One first load in a deployment of its own."""
+    name = f"load-{at_once}{'-slow' if deadline else ''}"
+    secret = stack.secret(name, server.login)
+    deployment = stack.deploy(
+        name, SourceSecretArn=secret, CaBundle=server.ca_file, WatermarkStore="s3", SliceConcurrency=str(at_once)
+    )
+    if deadline:
+        _set_timeout(deployment, deadline)
+    watermark = {"column": "id", "settle_seconds": 0}
+    spec = {"table": TABLE, "tracking": {"watermark": watermark}, "slice_rows": max(1, rows // SLICES)}
+    execution = Execution.start(deployment, {"tables": [spec]})
+    outcome = execution.wait(PATIENCE)
+    found = _looked_up(deployment, execution.arn, outcome)
+    if not outcome.succeeded or [window["rows"] for window in outcome.committed] != [rows]:
+        raise Unexpected(f"{rows} rows were not loaded: {outcome.status} {outcome.cause} {outcome.committed}")
+    # The next load must not find its files in the way.
+    _empty(deployment)
+    return found
+
+
+def _looked_up(deployment: Deployment, arn: str, outcome: Outcome) -> Load:
+    """Reads the history of an execution."""
+    states = deployment.aws.client("stepfunctions")
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    events = [event for page in pages for event in page["events"]]
+    begun = events[0]["timestamp"]
+    by_id = {event["id"]: event for event in events}
+    planned, busy, split, invocations = 0.0, 0.0, 0, 0
+    for event in events:
+        if event["type"] != "TaskSucceeded":
+            continue
+        answer = json.loads(event["taskSucceededEventDetails"]["output"]).get("Payload", {})
+        invocations += 1
+        split += answer.get("status") == "split"
+        if "windows" in answer:
+            planned = (event["timestamp"] - begun).total_seconds()
+        scheduled = by_id.get(event.get("previousEventId", 0), event)
+        busy += max(0.0, (event["timestamp"] - scheduled["timestamp"]).total_seconds())
+    entered = sum(event["type"].endswith("StateEntered") for event in events)
+    return Load(outcome, planned, entered, invocations, busy, split)
+
+
+def _set_timeout(deployment: Deployment, seconds: int) -> None:
+    functions = deployment.aws.client("lambda")
+    functions.update_function_configuration(
+        FunctionName=deployment.outputs["CopyDeltaFunctionName"], Timeout=seconds
+    )
+
+
+def _empty(deployment: Deployment) -> None:
+    s3: Any = deployment.aws.client("s3")
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=deployment.bucket):
+        for entry in page.get("Contents", []):
+            s3.delete_object(Bucket=deployment.bucket, Key=entry["Key"])
+
+
+def show(what: str, rows: int, found: Load) -> None:
+    """One line."""
+    seconds = found.outcome.seconds
+    print(
+        f"{what}: planned after {found.planned:.1f} s, {seconds:.1f} s in all, {rows / seconds / 1000:,.0f} k rows/s, "
+        f"{found.states} states, {found.invocations} invocations, {found.split} split, USD {found.usd(COPY_MEMORY):.4f}",
+        flush=True,
+    )
+
+
+def main() -> int:
+    """Loads, and prints a line for each load."""
+    rows = int(os.environ.get("BENCH_ROWS", "20000000").replace("_", ""))
+    at_once = [int(number) for number in os.environ.get("BENCH_SLICES", "1 2").split()]
+    print(f"{rows:,} narrow rows in {SLICES} slices, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    with Stack(None, binaries=TARGET / "release") as stack:
+        server = LargeTable(rows)
+        try:
+            for number in at_once:
+                found = load(stack, server, rows, number)
+                show(f"{number} slice(s) at once", rows, found)
+                if found.planned > PLANNED_WITHIN:
+                    raise Unexpected(f"planned after {found.planned:.1f} s, not {PLANNED_WITHIN}")
+        finally:
+            server.stop()
+        # A part of one slice, so that the others are as fast as ever.
+        few = min(rows, 10_000_000)
+        server = LargeTable(few, 1, few // SLICES, SLOW_ROWS_PER_S)
+        try:
+            found = load(stack, server, few, max(at_once), DEADLINE)
+            show(f"{few:,} rows, of which a slice is read at {SLOW_ROWS_PER_S:,} rows/s", few, found)
+            if not found.split:
+                raise Unexpected("the slow slice was not split")
+        finally:
+            server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

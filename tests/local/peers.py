@@ -1,0 +1,337 @@
+"""`make bench` with SQLSERVER_URL: other programs beside Tidemark, reading the same table of the same server into Parquet.
+
+Each program has an environment of its own under `.tools/peers`. The runs alternate: one of each program after another, and
+that several times, so that what else the machine does falls on all of them. CPU is what the kernel accounts to the process and those
+that it started, user and system. A program that cannot be installed or run is a row of the table that says so. The table goes into
+docs/explanation/performance.md, with the command, the machine and its load.
+
+Environment: SQLSERVER_URL, BENCH_ROWS (rows of the table, 1,000,000 at most), BENCH_ROUNDS (3), CA_BUNDLE, BENCH_WRITE=no to print only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+
+from local import source_url
+from local.deploy import ROOT
+from local.sandbox import run_batches, run_query
+from local.stack import Stack
+from local.up import environments
+
+TABLE = "dbo.tidemark_bench_peers"
+COLUMNS = (
+    "id bigint NOT NULL PRIMARY KEY, customer_id bigint, status varchar(20), amount decimal(18,4), name nvarchar(60), "
+    "ordered_at datetime2(7), changed_at datetime, weight float, line_id uniqueidentifier, is_paid bit"
+)
+FILL = """INSERT INTO {table}
+SELECT value, value * CAST(7919 AS bigint) % 100000,
+    CASE value % 4 WHEN 0 THEN 'new' WHEN 1 THEN 'paid' WHEN 2 THEN 'shipped' ELSE 'returned' END,
+    CAST(value * CAST(31 AS bigint) % 10000000 AS decimal(18,4)) / 10,
+    CONCAT(N'Customer name ', value * CAST(104729 AS bigint) % 1000003),
+    DATEADD(second, value * 97 % 86400000, CAST('2019-01-01' AS datetime2(7))),
+    DATEADD(second, value, CAST('2020-01-01' AS datetime)), CAST(value AS float) / 3, NEWID(), CAST(value % 2 AS bit)
+FROM GENERATE_SERIES({first}, {last})"""
+FILLED_AT_ONCE = 250_000
+MOST_ROWS = 1_000_000
+PATIENCE = 900
+PEERS = ROOT / ".tools" / "peers"
+SCRIPTS = ROOT / "tests" / "bench" / "peers"
+RELEASE = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "release"
+PAGE = ROOT / "docs" / "explanation" / "performance.md"
+BEGIN, END = "<!-- peers: written by make bench -->", "<!-- peers end -->"
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a process took."""
+
+    cpu: float
+    seconds: float
+    rss: float
+    """MB."""
+    file: float
+    """MB."""
+
+
+@dataclass
+class Program:
+    """One program, how it is run, and what its runs took."""
+
+    name: str
+    packages: tuple[str, ...]
+    run: Callable[[Program, Bench], list[str]] | None = None
+    skipped: str = ""
+    used: list[Used] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Its environment."""
+        return PEERS / self.name
+
+    def install(self) -> None:
+        """Installs it, once; what goes wrong is what the table says of it."""
+        if not self.packages or (self.folder / ".installed").is_file():
+            return
+        pip = [self.folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *self.packages]
+        for command in ([sys.executable, "-m", "venv", "--clear", self.folder], pip):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                self.skipped = f"not installed: {_last_line(done.stderr)}"
+                return
+        (self.folder / ".installed").touch()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The server's table and where files go."""
+
+    source: source_url.SourceUrl
+    rows: int
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """Where a program puts its rows."""
+        return self.folder / "rows.parquet"
+
+    def environment(self) -> dict[str, str]:
+        """What the scripts of `tests/bench/peers` read."""
+        login = self.source.login
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PEER_HOST": login.host,
+            "PEER_PORT": str(login.port),
+            "PEER_USER": login.username,
+            "PEER_PASSWORD": login.password,
+            "PEER_DATABASE": login.dbname,
+            "PEER_TRUST": "yes" if self.source.tls == "trust" else "no",
+            "PEER_SQL": f"SELECT * FROM {TABLE}",
+            "PEER_TABLE": TABLE,
+            "PEER_FILE": str(self.file),
+        } | ({"SSL_CERT_FILE": os.environ["CA_BUNDLE"]} if os.environ.get("CA_BUNDLE") else {})
+
+    def fill(self) -> None:
+        """Makes the table anew."""
+        run_batches(self.source.login, [f"DROP TABLE IF EXISTS {TABLE}", f"CREATE TABLE {TABLE} ({COLUMNS})"])
+        for first in range(1, self.rows + 1, FILLED_AT_ONCE):
+            last = min(self.rows, first + FILLED_AT_ONCE - 1)
+            run_batches(self.source.login, [FILL.format(table=TABLE, first=first, last=last)])
+        ((count,),) = run_query(self.source.login, f"SELECT COUNT(*) FROM {TABLE}")
+        assert count == self.rows, count
+
+    def drop(self) -> None:
+        """Takes it away."""
+        run_batches(self.source.login, [f"DROP TABLE IF EXISTS {TABLE}"])
+
+
+def script(name: str) -> Callable[[Program, Bench], list[str]]:
+    """A script of `tests/bench/peers`, run by the environment's own Python."""
+    return lambda program, _: [str(program.folder / "bin" / "python"), "-P", str(SCRIPTS / name)]
+
+
+def rivet(program: Program, bench: Bench) -> list[str]:
+    """Rivet with a configuration of one export."""
+    config = bench.folder / "rivet.yaml"
+    config.write_text((SCRIPTS / "rivet.yaml").read_text().replace("FOLDER", str(bench.folder / "rivet")))
+    return [str(program.folder / "bin" / "rivet"), "run", "-c", str(config)]
+
+
+def odbc2parquet(program: Program, bench: Bench) -> list[str]:
+    """odbc2parquet, which needs Microsoft's ODBC driver on the machine."""
+    login = bench.source.login
+    trust = "yes" if bench.source.tls == "trust" else "no"
+    target = (
+        f"Driver={{ODBC Driver 18 for SQL Server}};Server={login.host},{login.port};Database={login.dbname};Encrypt=yes;"
+        f"TrustServerCertificate={trust};"
+    )
+    binary = str(program.folder / "bin" / "odbc2parquet")
+    options = ["--connection-string", target, "--user", login.username, "--password", login.password]
+    return [binary, "query", *options, "--column-compression-default", "zstd", str(bench.file), f"SELECT * FROM {TABLE}"]
+
+
+PROGRAMS = (
+    ("mssql-python", ("mssql-python==1.16.0", "pyarrow==22.0.0"), script("read_mssql_python.py")),
+    ("odbc2parquet", ("odbc2parquet==11.0.1",), odbc2parquet),
+    ("rivet", ("rivet-cli==0.32.2",), rivet),
+    ("connectorx", ("connectorx==0.4.6", "pyarrow==22.0.0"), script("read_connectorx.py")),
+    ("dlt", ("dlt[parquet]==1.31.0", "connectorx==0.4.6", "pyarrow==22.0.0"), script("read_dlt.py")),
+)
+
+
+def measured(command: list[str], environment: dict[str, str], folder: Path) -> tuple[float, float, float, str]:
+    """Runs a process to its end: its CPU, its time, its memory in MB, and what it said when it failed."""
+    log = folder / "peer.log"
+    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    with log.open("w") as output:
+        child = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        memory = 0
+        while child.poll() is None:
+            memory = max(memory, _memory(child.pid))
+            time.sleep(0.02)
+            if time.monotonic() - begun > PATIENCE:
+                child.kill()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    said = _last_line(log.read_text(errors="replace")) or f"ended with {child.returncode}"
+    return cpu, time.monotonic() - begun, memory / 1024, said if child.returncode else ""
+
+
+def _memory(pid: int) -> int:
+    """The most memory of a process so far, in kB."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:120].replace("|", "/") if lines else ""
+
+
+def run_peer(program: Program, bench: Bench) -> None:
+    """One run of a program into a file, whose rows are counted."""
+    assert program.run is not None
+    for old in bench.folder.rglob("*.parquet"):
+        old.unlink()
+    cpu, seconds, rss, failed = measured(program.run(program, bench), bench.environment(), bench.folder)
+    files = list(bench.folder.rglob("*.parquet"))
+    rows = sum(pyarrow.parquet.ParquetFile(file).metadata.num_rows for file in files)
+    if failed or rows != bench.rows:
+        program.skipped = failed or f"{rows} rows of {bench.rows} in {len(files)} file(s)"
+        return
+    size = sum(file.stat().st_size for file in files)
+    program.used.append(Used(cpu, seconds, rss, size / 1e6))
+
+
+class Tidemark:
+    """The deployed functions by hand, against the local AWS. What is measured is copy-delta, upload included."""
+
+    def __init__(self, bench: Bench, stack: Stack) -> None:
+        secret = json.loads(bench.source.login.secret())
+        if bench.source.tls == "trust":
+            secret["tls"] = "trust"
+        name = stack.aws.client("secretsmanager").create_secret(Name="peers", SecretString=json.dumps(secret))["ARN"]
+        parameters = {"SourceSecretArn": str(name), "WatermarkStore": "s3"}
+        if bundle := os.environ.get("CA_BUNDLE"):
+            parameters["CaBundle"] = bundle
+        self._bench = bench
+        deployment = stack.deploy(**parameters)
+        self._environments = {
+            step: found | {"PATH": os.environ["PATH"]} for step, found in environments(deployment).items()
+        }
+        self._runs = 0
+
+    def run(self, program: Program) -> None:
+        """One first load under a prefix of its own: every slice of it, one after another."""
+        self._runs += 1
+        prefix = {"SINK_PREFIX": f"peers/{self._runs}"}
+        tracking = {"watermark": {"column": "id", "settle_seconds": 0}}
+        event: dict[str, Any] = {"run_id": "peers", "tables": [{"table": TABLE, "tracking": tracking}]}
+        event["tables"] = self._step("lookup-old-watermark", event, prefix)[0]["tables"]
+        (window,) = self._step("lookup-new-watermark", event, prefix)[0]["windows"]
+        slices = range(window["slices"])
+        event = {"run_id": "peers", "table": TABLE, "window": window["window"]}
+        copied = [self._step("copy-delta", event | {"slice": number}, prefix) for number in slices]
+        rows = sum(answer["rows"] for answer, _ in copied)
+        assert rows == self._bench.rows, rows
+        size = sum(answer["bytes"] for answer, _ in copied) / 1e6
+        used = [used for _, used in copied]
+        whole = Used(sum(u.cpu for u in used), sum(u.seconds for u in used), max(u.rss for u in used), size)
+        program.used.append(whole)
+
+    def _step(self, step: str, event: dict[str, Any], prefix: dict[str, str]) -> tuple[dict[str, Any], Used]:
+        file, answer = self._bench.folder / "event.json", self._bench.folder / "peer.log"
+        file.write_text(json.dumps(event))
+        command = [str(RELEASE / step), str(file)]
+        cpu, seconds, rss, failed = measured(command, self._environments[step] | prefix, self._bench.folder)
+        assert not failed, f"{step}: {answer.read_text()}"
+        text = answer.read_text()
+        return json.loads(text[text.index("{") :]), Used(cpu, seconds, rss, 0)
+
+
+def table(programs: list[Program], bench: Bench, server: str, load: str) -> str:
+    """The table as the page has it."""
+    own = statistics.median(used.cpu for used in programs[0].used)
+    lines = [
+        f"`SQLSERVER_URL=… BENCH_ROWS={bench.rows} make bench`, {datetime.now(UTC):%-d %B %Y}, {_machine()}, load {load}. "
+        f"The server was {server}. Each program ran {len(programs[0].used)} times, in turns.",
+        "",
+        "| | CPU s per million rows | peak RSS, MB | file, MB | CPU against Tidemark |",
+        "|---|---|---|---|---|",
+    ]
+    for program in programs:
+        name = f"{program.name} {program.packages[0].partition('==')[2]}".strip()
+        if program.skipped:
+            lines.append(f"| {name} | SKIPPED: {program.skipped} | | | |")
+            continue
+        cpu, rss, size = (statistics.median(getattr(u, part) for u in program.used) for part in ("cpu", "rss", "file"))
+        lines.append(f"| {name} | {cpu / bench.rows * 1e6:.2f} | {rss:.0f} | {size:.0f} | {cpu / own:.1f} |")
+    return "\n".join(lines)
+
+
+def _machine() -> str:
+    return f"{platform.machine()} with {os.cpu_count()} cores"
+
+
+def write(text: str) -> None:
+    """Puts the table in its place on the page."""
+    page = PAGE.read_text()
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def main() -> int:
+    """Installs, fills, measures in turns, and writes the table."""
+    url = os.environ.get("SQLSERVER_URL")
+    if not url:
+        print("SKIPPED: other programs are compared on a real server only: SQLSERVER_URL is missing")
+        return 0
+    rows = min(int(os.environ.get("BENCH_ROWS", str(MOST_ROWS)).replace("_", "")), MOST_ROWS)
+    programs = [Program("Tidemark", ()), *(Program(name, packages, run) for name, packages, run in PROGRAMS)]
+    for program in programs:
+        program.install()
+    load = f"{os.getloadavg()[0]:.1f}"
+    with tempfile.TemporaryDirectory(prefix="tidemark-peers-") as folder, Stack(None, binaries=RELEASE) as stack:
+        bench = Bench(source_url.parse(url), rows, Path(folder))
+        print(f"Filling {TABLE} with {rows} rows")
+        bench.fill()
+        try:
+            server = _last_line(str(run_query(bench.source.login, "SELECT @@VERSION")[0][0]).splitlines()[0])
+            tidemark = Tidemark(bench, stack)
+            for turn in range(int(os.environ.get("BENCH_ROUNDS", "3"))):
+                for program in (program for program in programs if not program.skipped):
+                    print(f"turn {turn + 1}: {program.name}")
+                    if program.run is None:
+                        tidemark.run(program)
+                    else:
+                        run_peer(program, bench)
+        finally:
+            bench.drop()
+    text = table(programs, bench, server, f"{load} to {os.getloadavg()[0]:.1f}")
+    print(text)
+    if os.environ.get("BENCH_WRITE") != "no":
+        write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
