@@ -1,9 +1,10 @@
 """`make bench-load`: a first load through the whole state machine, from a server that replays rows.
 
-The server has one narrow table of BENCH_ROWS rows (20,000,000 unless told otherwise), the AWS is the local one, and the functions are
-the release binaries. The load is made once for each number of slices at once in BENCH_SLICES ("1 2"), and then once more with a part of
-the table that is read slowly, so that its slice meets its deadline and is split. What is printed: how long the planning took, the whole,
-rows per second, the states entered and what they and the functions would cost in us-east-1.
+The server has one narrow table of BENCH_ROWS rows (20,000,000 unless told otherwise), the AWS is the local one, and the
+functions are the release binaries. The load is made once for each number of slices at once in BENCH_SLICES ("1 2"), and
+once more with a part of the table that is read slowly, so that its slice meets its deadline and is split. What is
+printed: how long the planning took, the whole, rows per second, the states entered, and what they and the functions
+would cost in us-east-1.
 """
 
 from __future__ import annotations
@@ -117,9 +118,7 @@ def _looked_up(deployment: Deployment, arn: str, outcome: Outcome) -> Load:
 
 def _set_timeout(deployment: Deployment, seconds: int) -> None:
     functions = deployment.aws.client("lambda")
-    functions.update_function_configuration(
-        FunctionName=deployment.outputs["CopyDeltaFunctionName"], Timeout=seconds
-    )
+    functions.update_function_configuration(FunctionName=deployment.outputs["CopyDeltaFunctionName"], Timeout=seconds)
 
 
 def _empty(deployment: Deployment) -> None:
@@ -134,7 +133,8 @@ def show(what: str, rows: int, found: Load) -> None:
     seconds = found.outcome.seconds
     print(
         f"{what}: planned after {found.planned:.1f} s, {seconds:.1f} s in all, {rows / seconds / 1000:,.0f} k rows/s, "
-        f"{found.states} states, {found.invocations} invocations, {found.split} split, USD {found.usd(COPY_MEMORY):.4f}",
+        f"{found.states} states, {found.invocations} invocations, {found.split} split, "
+        f"USD {found.usd(COPY_MEMORY):.4f}",
         flush=True,
     )
 

@@ -1,7 +1,8 @@
 """`make bench-idle`: how long a run takes that finds nothing to copy, with the release binaries on the local stack.
 
-300 tables in one run, with watermarks in the bucket and in a control table, and 2,000 of a list in runs of 200. Every table has one row,
-which was copied before. Each is run a few times, and the fastest is printed: what else the machine does, only adds to it.
+300 tables in one run, with watermarks in the bucket and in a control table, and 2,000 of a list in runs of 200. Every
+table has one row, which was copied before. Each is run a few times, and the fastest is printed: what else the machine
+does, only adds to it.
 """
 
 from __future__ import annotations

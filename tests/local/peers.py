@@ -1,11 +1,12 @@
-"""`make bench` with SQLSERVER_URL: other programs beside Tidemark, reading the same table of the same server into Parquet.
+"""`make bench` with SQLSERVER_URL: other programs beside Tidemark, reading the same table into Parquet.
 
-Each program has an environment of its own under `.tools/peers`. The runs alternate: one of each program after another, and
-that several times, so that what else the machine does falls on all of them. CPU is what the kernel accounts to the process and those
-that it started, user and system. A program that cannot be installed or run is a row of the table that says so. The table goes into
-docs/explanation/performance.md, with the command, the machine and its load.
+Each program has an environment of its own under `.tools/peers`. The runs alternate: one of each program after another,
+and that several times, so that what else the machine does falls on all of them. CPU is what the kernel accounts to the
+process and those that it started, user and system. A program that cannot be installed or run is a row of the table
+that says so. The table goes into docs/explanation/performance.md, with the command, the machine and its load.
 
-Environment: SQLSERVER_URL, BENCH_ROWS (rows of the table, 1,000,000 at most), BENCH_ROUNDS (3), CA_BUNDLE, BENCH_WRITE=no to print only.
+Environment: SQLSERVER_URL, BENCH_ROWS (rows of the table, 1,000,000 at most), BENCH_ROUNDS (3), CA_BUNDLE, and
+BENCH_WRITE=no to print only.
 """
 
 from __future__ import annotations
@@ -146,9 +147,31 @@ def script(name: str) -> Callable[[Program, Bench], list[str]]:
 
 
 def rivet(program: Program, bench: Bench) -> list[str]:
-    """Rivet with a configuration of one export."""
+    """Rivet with a configuration of one export. JSON is YAML."""
+    login, ca_file = bench.source.login, os.environ.get("CA_BUNDLE")
+    trusting = {"mode": "require"} if bench.source.tls == "trust" else {"mode": "verify-full"}
+    source = {
+        "type": "mssql",
+        "host": login.host,
+        "port": login.port,
+        "user": login.username,
+        "password_env": "PEER_PASSWORD",
+        "database": login.dbname,
+        "tls": trusting | ({"ca_file": ca_file} if ca_file else {}),
+    }
+    out = bench.folder / "rivet"
+    out.mkdir(exist_ok=True)
+    export = {
+        "name": "rows",
+        "query": f"SELECT * FROM {TABLE}",
+        "mode": "full",
+        "format": "parquet",
+        "compression": "zstd",
+        "compression_level": 1,
+        "destination": {"type": "local", "path": str(out)},
+    }
     config = bench.folder / "rivet.yaml"
-    config.write_text((SCRIPTS / "rivet.yaml").read_text().replace("FOLDER", str(bench.folder / "rivet")))
+    config.write_text(json.dumps({"source": source, "exports": [export]}))
     return [str(program.folder / "bin" / "rivet"), "run", "-c", str(config)]
 
 
@@ -157,12 +180,20 @@ def odbc2parquet(program: Program, bench: Bench) -> list[str]:
     login = bench.source.login
     trust = "yes" if bench.source.tls == "trust" else "no"
     target = (
-        f"Driver={{ODBC Driver 18 for SQL Server}};Server={login.host},{login.port};Database={login.dbname};Encrypt=yes;"
-        f"TrustServerCertificate={trust};"
+        f"Driver={{ODBC Driver 18 for SQL Server}};Server={login.host},{login.port};Database={login.dbname};"
+        f"Encrypt=yes;TrustServerCertificate={trust};"
     )
     binary = str(program.folder / "bin" / "odbc2parquet")
     options = ["--connection-string", target, "--user", login.username, "--password", login.password]
-    return [binary, "query", *options, "--column-compression-default", "zstd", str(bench.file), f"SELECT * FROM {TABLE}"]
+    return [
+        binary,
+        "query",
+        *options,
+        "--column-compression-default",
+        "zstd",
+        str(bench.file),
+        f"SELECT * FROM {TABLE}",
+    ]
 
 
 PROGRAMS = (
@@ -271,8 +302,8 @@ def table(programs: list[Program], bench: Bench, server: str, load: str) -> str:
     """The table as the page has it."""
     own = statistics.median(used.cpu for used in programs[0].used)
     lines = [
-        f"`SQLSERVER_URL=… BENCH_ROWS={bench.rows} make bench`, {datetime.now(UTC):%-d %B %Y}, {_machine()}, load {load}. "
-        f"The server was {server}. Each program ran {len(programs[0].used)} times, in turns.",
+        f"`SQLSERVER_URL=… BENCH_ROWS={bench.rows} make bench`, {datetime.now(UTC):%-d %B %Y}, {_machine()}, "
+        f"load {load}. The server was {server}. Each program ran {len(programs[0].used)} times, in turns.",
         "",
         "| | CPU s per million rows | peak RSS, MB | file, MB | CPU against Tidemark |",
         "|---|---|---|---|---|",

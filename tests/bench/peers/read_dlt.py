@@ -16,7 +16,7 @@ url = "mssql://{}:{}@{PEER_HOST}:{PEER_PORT}/{PEER_DATABASE}?encrypt=true{}".for
 
 
 @dlt.resource(name="rows", write_disposition="replace")
-def rows():
+def rows() -> object:
     """The rows of one statement, as one Arrow table."""
     yield connectorx.read_sql(url, os.environ["PEER_SQL"], return_type="arrow")
 

@@ -1,7 +1,7 @@
 //! The hot loops in a short form: how long each takes beside the others, held against what is stored in `ratios.json`.
 //!
-//! Times differ between machines and with what else runs on them, ratios hardly do. What is counted is the CPU of this thread, and of
-//! several turns the fastest. The code is that of tests, ours without optimisation, so a ratio says that a loop does more than it
+//! Times differ between machines and with what else runs on them, ratios hardly do. What is counted is the CPU of this thread,
+//! and of several measurements the fastest. The code is that of tests, ours without optimisation, so a ratio says that a loop does more than it
 //! did, and not how fast it is. `UPDATE_RATIOS=1` stores what is measured.
 
 #![allow(
@@ -12,15 +12,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemark_bench::hot_loops;
 
 /// Rows of a batch.
 const ROWS: u64 = 2_048;
-/// How long a loop is measured, and how many turns at least.
-const PATIENCE: Duration = Duration::from_millis(500);
-const TURNS: usize = 5;
+/// The CPU of one measurement. The kernel counts it in ticks of some milliseconds.
+const MEASURED: Duration = Duration::from_millis(150);
+/// Measurements of a loop, of which the fastest counts.
+const MEASUREMENTS: usize = 3;
 /// How much slower a loop may be, beside the others, than is stored.
 const SLOWER: f64 = 1.6;
 /// How much faster it may be before the stored ratio has to follow.
@@ -32,26 +33,28 @@ fn cpu() -> Duration {
     Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
-/// The CPU of a loop's fastest turn, in seconds.
-fn fastest(turn: &mut dyn FnMut()) -> f64 {
+/// The CPU of a turn of a loop, in seconds.
+fn measured(turn: &mut dyn FnMut()) -> f64 {
     turn();
-    let begun = Instant::now();
-    let mut fastest = Duration::MAX;
-    let mut turns = 0;
-    while turns < TURNS || begun.elapsed() < PATIENCE {
-        let before = cpu();
-        turn();
-        fastest = fastest.min(cpu().saturating_sub(before));
-        turns += 1;
-    }
-    fastest.as_secs_f64()
+    let measurement = |_| {
+        let (begun, mut turns) = (cpu(), 0.0);
+        loop {
+            turn();
+            turns += 1.0;
+            let used = cpu() - begun;
+            if used >= MEASURED {
+                return used.as_secs_f64() / turns;
+            }
+        }
+    };
+    (0..MEASUREMENTS).map(measurement).fold(f64::INFINITY, f64::min)
 }
 
 /// Each loop's time, divided by the geometric mean of all.
 fn ratios() -> BTreeMap<String, f64> {
     let times: Vec<(String, f64)> = hot_loops(ROWS)
         .into_iter()
-        .map(|mut hot_loop| (hot_loop.name.clone(), fastest(&mut *hot_loop.turn)))
+        .map(|mut hot_loop| (hot_loop.name.clone(), measured(&mut *hot_loop.turn)))
         .collect();
     let mean = (times.iter().map(|(_, time)| time.ln()).sum::<f64>() / times.len() as f64).exp();
     times.into_iter().map(|(name, time)| (name, time / mean)).collect()
