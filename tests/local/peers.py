@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -207,10 +208,10 @@ PROGRAMS = (
 
 def measured(command: list[str], environment: dict[str, str], folder: Path) -> tuple[float, float, float, str]:
     """Runs a process to its end: its CPU, its time, its memory in MB, and what it said when it failed."""
-    log = folder / "peer.log"
+    log, answer = folder / "peer.log", folder / "peer.out"
     begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    with log.open("w") as output:
-        child = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+    with log.open("w") as errors, answer.open("w") as output:
+        child = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=errors)
         memory = 0
         while child.poll() is None:
             memory = max(memory, _memory(child.pid))
@@ -219,7 +220,8 @@ def measured(command: list[str], environment: dict[str, str], folder: Path) -> t
                 child.kill()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    said = _last_line(log.read_text(errors="replace")) or f"ended with {child.returncode}"
+    said = _last_line(log.read_text(errors="replace") or answer.read_text(errors="replace"))
+    said = said or f"ended with {child.returncode}"
     return cpu, time.monotonic() - begun, memory / 1024, said if child.returncode else ""
 
 
@@ -240,8 +242,8 @@ def _last_line(text: str) -> str:
 def run_peer(program: Program, bench: Bench) -> None:
     """One run of a program into a file, whose rows are counted."""
     assert program.run is not None
-    for old in bench.folder.rglob("*.parquet"):
-        old.unlink()
+    shutil.rmtree(bench.folder)
+    bench.folder.mkdir()
     cpu, seconds, rss, failed = measured(program.run(program, bench), bench.environment(), bench.folder)
     files = list(bench.folder.rglob("*.parquet"))
     rows = sum(pyarrow.parquet.ParquetFile(file).metadata.num_rows for file in files)
@@ -289,13 +291,12 @@ class Tidemark:
         program.used.append(whole)
 
     def _step(self, step: str, event: dict[str, Any], prefix: dict[str, str]) -> tuple[dict[str, Any], Used]:
-        file, answer = self._bench.folder / "event.json", self._bench.folder / "peer.log"
+        file, folder = self._bench.folder / "event.json", self._bench.folder
         file.write_text(json.dumps(event))
         command = [str(RELEASE / step), str(file)]
-        cpu, seconds, rss, failed = measured(command, self._environments[step] | prefix, self._bench.folder)
-        assert not failed, f"{step}: {answer.read_text()}"
-        text = answer.read_text()
-        return json.loads(text[text.index("{") :]), Used(cpu, seconds, rss, 0)
+        cpu, seconds, rss, failed = measured(command, self._environments[step] | prefix, folder)
+        assert not failed, f"{step}: {(folder / 'peer.log').read_text()}"
+        return json.loads((folder / "peer.out").read_text()), Used(cpu, seconds, rss, 0)
 
 
 def table(programs: list[Program], bench: Bench, server: str, load: str) -> str:
@@ -309,7 +310,7 @@ def table(programs: list[Program], bench: Bench, server: str, load: str) -> str:
         "|---|---|---|---|---|",
     ]
     for program in programs:
-        name = f"{program.name} {program.packages[0].partition('==')[2]}".strip()
+        name = " ".join((program.name, *(package.partition("==")[2] for package in program.packages[:1])))
         if program.skipped:
             lines.append(f"| {name} | SKIPPED: {program.skipped} | | | |")
             continue

@@ -29,66 +29,107 @@ pub(crate) struct Probed {
     pub(crate) note: Option<Note>,
 }
 
-/// Asks the source about the table and plans its next window or, in place of that one, a full load.
+/// The window that is planned next: of this table or, in place of that window, a full load of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Next<'a> {
+    /// The table.
+    pub(crate) table: &'a LookedUp,
+    /// How it is tracked.
+    pub(crate) tracking: &'a WatermarkTracking,
+    /// What a full load takes the place of.
+    pub(crate) in_place_of: Option<&'a WindowName>,
+    /// Who plans.
+    pub(crate) author: Author<'a>,
+}
+
+impl Next<'_> {
+    /// Where the rows begin. A full load has every row, wherever its window starts.
+    fn above<'a>(&self, old: Option<&'a Watermark>) -> Option<&'a Watermark> {
+        old.filter(|_| self.in_place_of.is_none())
+    }
+
+    fn with_nulls(&self, old: Option<&Watermark>) -> bool {
+        self.above(old).is_none() && self.tracking.null_watermark == NullWatermark::FirstLoad
+    }
+
+    /// Rows that the window does not select.
+    fn note(&self, measured: &Measured, is_filtered: bool) -> Option<Note> {
+        let with_nulls = self.with_nulls(measured.old.as_ref());
+        note(&self.table.spec, &measured.growth, with_nulls, is_filtered)
+    }
+}
+
+/// Asks the source about the table and plans its next window.
 ///
 /// A table that has not grown is asked for nothing but that, where its catalog is known: what the next window would copy is
 /// described when there is one.
 pub(crate) async fn probe<P: ProbeSource + CutSource>(
     source: &P,
-    table: &LookedUp,
-    tracking: &WatermarkTracking,
-    in_place_of: Option<&WindowName>,
-    author: Author<'_>,
+    next: Next<'_>,
     catalog: Option<&Catalog>,
 ) -> Result<Probed> {
-    let spec = &table.spec;
-    let with_nulls = |old: Option<&Watermark>| {
-        // A full load has every row, wherever its window starts.
-        let above = old.filter(|_| in_place_of.is_none());
-        above.is_none() && tracking.null_watermark == NullWatermark::FirstLoad
-    };
-    let chosen = choose(source, spec, tracking, catalog).await?;
+    let Next { table, tracking, .. } = next;
+    let chosen = choose(source, &table.spec, tracking, catalog).await?;
     let is_filtered = chosen.is_filtered;
-    let seen = match (chosen.watermark(), &chosen.counting) {
-        (Some(name), Some(counting)) => Some((name.clone(), counting.clone())),
-        _ => None,
-    };
-    let mut measured = None;
-    if let Some((name, counting)) = &seen {
-        let found = measure(source, table, tracking, name, counting).await?;
-        if found.new.is_none() {
-            let note = note(spec, &found.growth, with_nulls(found.old.as_ref()), is_filtered);
+    let mut seen = None;
+    if let (Some(name), Some(counting)) = (chosen.watermark(), &chosen.counting) {
+        let measured = measure(source, next, name, counting).await?;
+        if measured.new.is_none() {
+            let note = next.note(&measured, is_filtered);
             return Ok(Probed { next: None, note });
         }
-        measured = Some(found);
+        seen = Some((counting.clone(), measured));
     }
+    let described = describe(source, &table.spec, tracking, chosen).await?;
+    let counting = Counting {
+        sql_type: described.column.sql_type.clone(),
+        nullable: described.column.nullable,
+    };
+    let measured = match seen {
+        Some((seen, measured)) if seen == counting => measured,
+        _ => {
+            let name = Identifier::new(described.column.name.as_str())?;
+            measure(source, next, &name, &counting).await?
+        }
+    };
+    let note = next.note(&measured, is_filtered);
+    let plan = match &measured.new {
+        Some(new) => Some(Box::new(
+            plan(source, next, described, measured.old.as_ref(), new).await?,
+        )),
+        None => None,
+    };
+    Ok(Probed { next: plan, note })
+}
+
+/// The plan of the window up to `new`.
+async fn plan<P: ProbeSource + CutSource>(
+    source: &P,
+    next: Next<'_>,
+    described: Described,
+    old: Option<&Watermark>,
+    new: &Watermark,
+) -> Result<Plan> {
+    let Next {
+        table,
+        tracking,
+        in_place_of,
+        author,
+    } = next;
+    let spec = &table.spec;
     let Described {
         declared,
         columns,
         column,
         kind,
-    } = describe(source, spec, tracking, chosen).await?;
-    let name = Identifier::new(column.name.as_str())?;
-    let described = Counting {
-        sql_type: column.sql_type.clone(),
-        nullable: column.nullable,
-    };
-    let is_seen = seen.is_some_and(|(_, counting)| counting == described);
-    let Measured { old, growth, new } = match measured.filter(|_| is_seen) {
-        Some(measured) => measured,
-        None => measure(source, table, tracking, &name, &described).await?,
-    };
-    let with_nulls = with_nulls(old.as_ref());
-    let above = old.as_ref().filter(|_| in_place_of.is_none());
-    let note = note(spec, &growth, with_nulls, is_filtered);
-    let Some(new) = new else {
-        return Ok(Probed { next: None, note });
-    };
+    } = described;
+    let name = Identifier::new(column.name)?;
+    let with_nulls = next.with_nulls(old);
     let interval = Interval {
         table: &spec.table,
         column: &name,
-        old: above,
-        new: &new,
+        old: next.above(old),
+        new,
         closed: Closed::default(),
         with_nulls,
         key: None,
@@ -103,23 +144,19 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
         cut = cut.without_early_end();
     }
     let bounds = WindowBounds {
-        window: in_place_of.map_or_else(|| WindowName::from_old(old.as_ref()), WindowName::reinit),
+        window: in_place_of.map_or_else(|| WindowName::from_old(old), WindowName::reinit),
         new: cut.new.unwrap_or_else(|| new.clone()),
-        old: old.clone(),
+        old: old.cloned(),
     };
     let content = Content::Interval {
-        column: name.clone(),
+        column: name,
         with_nulls,
         in_place_of: in_place_of.cloned(),
     };
     let plan = Plan::new(spec, bounds, content, author).copying(columns, cut.slices);
-    let plan = Plan {
+    Ok(Plan {
         settle_seconds: tracking.settle_seconds(kind),
         ..audit::added(spec, plan)?
-    };
-    Ok(Probed {
-        next: Some(Box::new(plan)),
-        note,
     })
 }
 
@@ -191,11 +228,11 @@ struct Measured {
 
 async fn measure<P: ProbeSource>(
     source: &P,
-    table: &LookedUp,
-    tracking: &WatermarkTracking,
+    next: Next<'_>,
     name: &Identifier,
     counting: &Counting,
 ) -> Result<Measured> {
+    let Next { table, tracking, .. } = next;
     let spec = &table.spec;
     let old = old_watermark(source, table, name, &counting.sql_type)?;
     let column = WatermarkColumn {

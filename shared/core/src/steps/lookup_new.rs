@@ -388,14 +388,13 @@ where
 
     /// Plans the next window, or a full load in place of that one.
     async fn probed(&self, tracking: &WatermarkTracking, in_place_of: Option<&WindowName>) -> Result<PlannedWindow> {
-        let probe = bound::probe(
-            self.source,
-            self.table,
+        let next = bound::Next {
+            table: self.table,
             tracking,
             in_place_of,
-            self.planning.author,
-            self.catalog,
-        );
+            author: self.planning.author,
+        };
+        let probe = bound::probe(self.source, next, self.catalog);
         let Probed { next, note } = self.connection.take_turn(probe).await?;
         let Some(plan) = next else {
             return Ok(PlannedWindow::Unchanged(note));
