@@ -1,6 +1,7 @@
 """dlt into Parquet in a folder, with ConnectorX for its reader."""
 
 import os
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,3 +32,5 @@ pipeline = dlt.pipeline(
 pipeline.run(rows(), loader_file_format="parquet").raise_on_failed_jobs()
 (written,) = (folder / "out" / "peer" / "rows").glob("*.parquet")
 written.rename(os.environ["PEER_FILE"])
+# It keeps a copy of what it loaded.
+shutil.rmtree(folder)
