@@ -26,7 +26,8 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 TABLE = "dbo.large"
 SLICES = 10
 PATIENCE = 3600
-SLOW_ROWS_PER_S = 20_000
+SLOW_SECONDS = 60
+"""How long the slow part would take."""
 DEADLINE = 30
 """Seconds that copy-delta has in the load with a slow part; it keeps ten of them back."""
 PLANNED_WITHIN = 5
@@ -156,10 +157,11 @@ def main() -> int:
             server.stop()
         # A part of one slice, so that the others are as fast as ever.
         few = min(rows, 10_000_000)
-        server = LargeTable(few, 1, few // SLICES, SLOW_ROWS_PER_S)
+        pace = max(1, few // SLICES // SLOW_SECONDS)
+        server = LargeTable(few, 1, few // SLICES, pace)
         try:
             found = load(stack, server, few, max(at_once), DEADLINE)
-            show(f"{few:,} rows, of which a slice is read at {SLOW_ROWS_PER_S:,} rows/s", few, found)
+            show(f"{few:,} rows, of which a slice is read at {pace:,} rows/s", few, found)
             if not found.split:
                 raise Unexpected("the slow slice was not split")
         finally:

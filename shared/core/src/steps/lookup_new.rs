@@ -4,8 +4,6 @@
 //! of the source since. Without one, computes the upper bound and freezes it, with everything a slice needs, as the plan
 //! of the next window.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
@@ -123,10 +121,10 @@ where
     let catalogs = catalogs(source, &request.tables).await;
     let Worked { done, failed } = for_each_table(
         Work::LookUpNew,
-        request.tables,
+        request.tables.into_iter().zip(catalogs).collect(),
         context.time_to_answer(),
-        |table| &table.spec.table,
-        async |table: &LookedUp, connection: &SharedConnection| {
+        |(table, _)| &table.spec.table,
+        async |(table, catalog): &(LookedUp, Option<Catalog>), connection: &SharedConnection| {
             let ledger = Ledger::new(store, prefix, &table.spec.table);
             let planner = TablePlanner {
                 source,
@@ -134,7 +132,7 @@ where
                 table,
                 planning,
                 connection,
-                catalog: catalogs.get(&table.spec.table),
+                catalog: catalog.as_ref(),
             };
             // Boxed, as it is much larger than what is around it.
             Box::pin(planner.plan()).await
@@ -163,21 +161,20 @@ where
     Ok(answer)
 }
 
-/// What the catalog says of the tables that are tracked by a watermark, asked for all of them together. A table that is missing
-/// here is asked for by itself, and so is each of them after a failure, which is then that table's.
-async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> HashMap<ObjectName, Catalog> {
-    let by_watermark = tables
-        .iter()
-        .filter(|table| matches!(table.spec.tracking, Tracking::Watermark(_)));
-    let names: Vec<&ObjectName> = by_watermark.map(|table| &table.spec.table).collect();
+/// What the catalog says of each table, asked for all of them together. A table that is missing here is asked for by itself, and so is
+/// each of them after a failure, which is then that table's. One whose changes are tracked is only asked for when it has any.
+async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> Vec<Option<Catalog>> {
+    let is_asked_for = |table: &&LookedUp| matches!(table.spec.tracking, Tracking::Watermark(_));
+    let names = tables.iter().filter(is_asked_for).map(|table| &table.spec.table);
+    let names: Vec<&ObjectName> = names.collect();
     let asked = tokio::time::timeout(TURN_TIMEOUT, source.catalogs(&names));
-    let Ok(Ok(catalogs)) = asked.await else {
-        return HashMap::new();
+    let found = match asked.await {
+        Ok(Ok(catalogs)) => catalogs,
+        _ => Vec::new(),
     };
-    let found = names.into_iter().zip(catalogs);
-    found
-        .filter_map(|(name, catalog)| Some((name.clone(), catalog?)))
-        .collect()
+    let mut found = found.into_iter();
+    let of = |table: &LookedUp| is_asked_for(&table).then(|| found.next().flatten()).flatten();
+    tables.iter().map(of).collect()
 }
 
 /// Gives back the leases of tables that this run does not go on with.

@@ -3,8 +3,6 @@
 //! Reads the watermark store and rolls forward along the manifests of windows that were committed while the pointer
 //! stayed behind, or was deleted. Writes nothing.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
@@ -66,11 +64,11 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
     let known = stored_together(watermarks, &request.tables).await;
     let Worked { done: tables, failed } = for_each_table(
         Work::LookUpOld,
-        request.tables,
+        request.tables.into_iter().zip(known).collect(),
         context.time_to_answer(),
-        |spec| &spec.table,
-        async |spec: &TableSpec, connection: &SharedConnection| {
-            let stored = match known.get(&spec.table) {
+        |(spec, _)| &spec.table,
+        async |(spec, known): &(TableSpec, Option<StoredWatermark>), connection: &SharedConnection| {
+            let stored = match known {
                 Some(known) => known.clone(),
                 None => stored_alone(watermarks, spec, connection).await?,
             };
@@ -97,22 +95,19 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
     })
 }
 
-/// What the store holds for all tables, where it is asked for them together. A table that is missing here is asked for by itself,
-/// and so is each of them after a failure, which is then that table's.
-async fn stored_together<W: ReadWatermarks>(
-    watermarks: &W,
-    tables: &[TableSpec],
-) -> HashMap<ObjectName, StoredWatermark> {
+/// What the store holds for each table, where it is asked for them together. A table that is missing here is asked for by itself, and
+/// so is each of them after a failure, which is then that table's.
+async fn stored_together<W: ReadWatermarks>(watermarks: &W, tables: &[TableSpec]) -> Vec<Option<StoredWatermark>> {
+    let none = || vec![None; tables.len()];
     if !watermarks.takes_turns() {
-        return HashMap::new();
+        return none();
     }
     let keys: Vec<_> = tables.iter().map(TableSpec::watermark_key).collect();
     let asked = tokio::time::timeout(TURN_TIMEOUT, watermarks.all_stored(&keys)).await;
-    let Ok(Ok(stored)) = asked else {
-        return HashMap::new();
-    };
-    let found = tables.iter().map(|spec| spec.table.clone()).zip(stored);
-    found.filter_map(|(table, stored)| Some((table, stored?))).collect()
+    match asked {
+        Ok(Ok(stored)) if stored.len() == tables.len() => stored,
+        _ => none(),
+    }
 }
 
 async fn stored_alone<W: ReadWatermarks>(
