@@ -1,4 +1,4 @@
-"""Values of tens of megabytes, copied by the binary as a process of its own, so that its memory can be seen."""
+"""Values of several megabytes, copied by the binary as a process of its own, so that its memory can be seen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local.stack import BINARIES
 from local.up import environments
 
 MB = 1 << 20
-VALUE = 8 * MB
+VALUE = 4 * MB
 """Characters of the text, and bytes of the binary, of one row."""
 
 
@@ -94,7 +94,7 @@ def _letter(row: int) -> str:
 def test_memory_is_that_of_a_few_values_however_many_there_are(
     s3_deployment: Deployment, filled: Callable[[int], Table], tmp_path: Path
 ) -> None:
-    """Rows of tens of megabytes: what is read, waits and is encoded at once counts, not what was before.
+    """Rows of a dozen megabytes: what is read, waits and is encoded at once counts, not what was before.
 
     Four rows are on their way at most: one that is read, two that wait and one that is encoded. The smaller table has
     more, so that all places are taken in both, whichever of reader, encoder and upload is slow.

@@ -48,13 +48,14 @@ class Load:
     planned: float
     states: int
     invocations: int
-    busy: float
-    """Seconds of all invocations, from when they were scheduled to their answers."""
+    at_once: int
     split: int
 
-    def usd(self, gigabytes: float) -> float:
-        """What it would cost there, but for requests to S3."""
-        functions = self.busy * gigabytes * USD_PER_GB_S + self.invocations * USD_PER_INVOCATION
+    @property
+    def usd(self) -> float:
+        """What it would cost there at most, but for requests to S3: as if all copies had taken all the time."""
+        seconds = self.outcome.seconds * self.at_once
+        functions = seconds * COPY_MEMORY * USD_PER_GB_S + self.invocations * USD_PER_INVOCATION
         return self.states * USD_PER_STATE + functions
 
 
@@ -87,7 +88,7 @@ def load(stack: Stack, server: LargeTable, rows: int, at_once: int, deadline: in
     spec = {"table": TABLE, "tracking": {"watermark": watermark}, "slice_rows": max(1, rows // SLICES)}
     execution = Execution.start(deployment, {"tables": [spec]})
     outcome = execution.wait(PATIENCE)
-    found = _looked_up(deployment, execution.arn, outcome)
+    found = _looked_up(deployment, execution.arn, outcome, at_once)
     if not outcome.succeeded or [window["rows"] for window in outcome.committed] != [rows]:
         raise Unexpected(f"{rows} rows were not loaded: {outcome.status} {outcome.cause} {outcome.committed}")
     # The next load must not find its files in the way.
@@ -95,14 +96,13 @@ def load(stack: Stack, server: LargeTable, rows: int, at_once: int, deadline: in
     return found
 
 
-def _looked_up(deployment: Deployment, arn: str, outcome: Outcome) -> Load:
+def _looked_up(deployment: Deployment, arn: str, outcome: Outcome, at_once: int) -> Load:
     """Reads the history of an execution."""
     states = deployment.aws.client("stepfunctions")
     pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
     events = [event for page in pages for event in page["events"]]
     begun = events[0]["timestamp"]
-    by_id = {event["id"]: event for event in events}
-    planned, busy, split, invocations = 0.0, 0.0, 0, 0
+    planned, split, invocations = 0.0, 0, 0
     for event in events:
         if event["type"] != "TaskSucceeded":
             continue
@@ -111,10 +111,8 @@ def _looked_up(deployment: Deployment, arn: str, outcome: Outcome) -> Load:
         split += answer.get("status") == "split"
         if "windows" in answer:
             planned = (event["timestamp"] - begun).total_seconds()
-        scheduled = by_id.get(event.get("previousEventId", 0), event)
-        busy += max(0.0, (event["timestamp"] - scheduled["timestamp"]).total_seconds())
     entered = sum(event["type"].endswith("StateEntered") for event in events)
-    return Load(outcome, planned, entered, invocations, busy, split)
+    return Load(outcome, planned, entered, invocations, at_once, split)
 
 
 def _set_timeout(deployment: Deployment, seconds: int) -> None:
@@ -135,7 +133,7 @@ def show(what: str, rows: int, found: Load) -> None:
     print(
         f"{what}: planned after {found.planned:.1f} s, {seconds:.1f} s in all, {rows / seconds / 1000:,.0f} k rows/s, "
         f"{found.states} states, {found.invocations} invocations, {found.split} split, "
-        f"USD {found.usd(COPY_MEMORY):.4f}",
+        f"USD {found.usd:.4f} at most",
         flush=True,
     )
 

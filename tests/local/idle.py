@@ -24,7 +24,7 @@ RELEASE = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() 
 OF_ONE_RUN = 300
 OF_THE_LIST = 2000
 PER_RUN = 200
-TURNS = 5
+TURNS = int(os.environ.get("BENCH_ROUNDS", "5"))
 KEY = "lists/all.json"
 
 
@@ -58,15 +58,36 @@ def point(deployment: Deployment, prefix: str) -> None:
         s3.put_object(Bucket=deployment.bucket, Key=f"{prefix}/_ledger/dbo.{name(number)}/watermark.json", Body=body)
 
 
-def show(what: str, tables: int, run: Callable[[], Cost]) -> None:
-    """The fastest of a few runs, after one that starts the functions."""
+def cpu(stack: Stack) -> dict[str, float]:
+    """The CPU seconds so far of the functions, of the local AWS they run on, and of the stand-in server."""
+    assert stack.sandbox is not None
+    groups = {stack.aws.pid: "local AWS", stack.sandbox.pid: "server"}
+    used = {"functions": 0.0, "local AWS": 0.0, "server": 0.0}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = status.read_text().rpartition(")")
+        except OSError:
+            continue
+        fields = rest.split()
+        who = groups.get(int(fields[3]))
+        if who:
+            who = "functions" if name.endswith("(bootstrap") else who
+            used[who] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+def show(stack: Stack, what: str, tables: int, run: Callable[[], Cost]) -> None:
+    """The fastest of a few runs, after one that starts the functions, and the CPU of one."""
     run()
+    before = cpu(stack)
     costs = [run() for _ in range(TURNS)]
+    used = ", ".join(f"{who} {(after - before[who]) / TURNS:.2f}" for who, after in cpu(stack).items())
     for cost in costs:
         assert cost.outcome.succeeded, cost.outcome.cause
         unchanged = cost.outcome.output["unchanged"]
         assert (unchanged if isinstance(unchanged, int) else len(unchanged)) == tables, cost.outcome.output
-    print(f"{what}: {min(costs, key=lambda cost: cost.outcome.seconds)}", flush=True)
+    fastest = min(costs, key=lambda cost: cost.outcome.seconds)
+    print(f"{what}: {fastest}; CPU s of a run: {used}", flush=True)
 
 
 def main() -> int:
@@ -80,14 +101,19 @@ def main() -> int:
         one = {"tables": [spec(number) for number in range(OF_ONE_RUN)]}
         in_bucket = stack.deploy("idle-s3", WatermarkStore="s3", SinkPrefix="idle")
         point(in_bucket, "idle")
-        show(f"{OF_ONE_RUN} tables, watermarks in the bucket", OF_ONE_RUN, lambda: measure(in_bucket, sandbox, one))
+        show(
+            stack,
+            f"{OF_ONE_RUN} tables, watermarks in the bucket",
+            OF_ONE_RUN,
+            lambda: measure(in_bucket, sandbox, one),
+        )
         in_table = stack.deploy(
             "idle-list", TableListKey=KEY, TablesPerRun=str(PER_RUN), RunConcurrency=os.environ.get("BENCH_RUNS", "2")
         )
-        show(f"{OF_ONE_RUN} tables, watermarks in a table", OF_ONE_RUN, lambda: measure(in_table, sandbox, one))
+        show(stack, f"{OF_ONE_RUN} tables, watermarks in a table", OF_ONE_RUN, lambda: measure(in_table, sandbox, one))
         listed = json.dumps({"tables": [spec(number) for number in range(OF_THE_LIST)]}).encode()
         in_table.aws.client("s3").put_object(Bucket=in_table.bucket, Key=KEY, Body=listed)
-        show(f"{OF_THE_LIST} tables of a list", OF_THE_LIST, lambda: measure(in_table.of_list, sandbox, {}, 250))
+        show(stack, f"{OF_THE_LIST} tables of a list", OF_THE_LIST, lambda: measure(in_table.of_list, sandbox, {}, 250))
     return 0
 
 

@@ -23,7 +23,7 @@ const MEASURED: Duration = Duration::from_millis(150);
 /// Measurements of a loop, of which the fastest counts.
 const MEASUREMENTS: usize = 3;
 /// How much slower a loop may be, beside the others, than is stored.
-const SLOWER: f64 = 1.6;
+const SLOWER: f64 = 1.4;
 /// How much faster it may be before the stored ratio has to follow.
 const FASTER: f64 = 2.5;
 
@@ -54,6 +54,8 @@ fn measured(turn: &mut dyn FnMut()) -> f64 {
 fn ratios() -> BTreeMap<String, f64> {
     let times: Vec<(String, f64)> = hot_loops(ROWS)
         .into_iter()
+        // How fast that is beside the others is a matter of the machine's instructions.
+        .filter(|hot_loop| !hot_loop.name.starts_with("checksum/"))
         .map(|mut hot_loop| (hot_loop.name.clone(), measured(&mut *hot_loop.turn)))
         .collect();
     let mean = (times.iter().map(|(_, time)| time.ln()).sum::<f64>() / times.len() as f64).exp();
