@@ -120,7 +120,7 @@ fn build(rows: u64, limits: BatchLimits) -> Vec<HotLoop> {
         (
             "decimal",
             "decimal(18,4)",
-            Box::new(move |batch, _| batch.write_decimal(0, decimal.clone())),
+            Box::new(move |batch, _| batch.write_decimal(0, decimal)),
         ),
         (
             "datetime2",
