@@ -56,8 +56,8 @@ fn expressions_have_the_servers_values() {
                 Ok("5|7|a"),
             ),
             (
-                "SELECT LEN('ab  '), DATALENGTH(N'ab'), UPPER('aB'), SUBSTRING('abcdef', 2, 3)",
-                Ok("2|4|AB|bcd"),
+                "SELECT LEN('ab  '), DATALENGTH(N'ab'), UPPER('aB'), SUBSTRING('abcdef', 2, 3) + NCHAR(9731)",
+                Ok("2|4|AB|bcd☃"),
             ),
             ("SELECT CAST(2147483647 AS int) + 1", Err(8115)),
             ("SELECT 1 / 0", Err(8134)),

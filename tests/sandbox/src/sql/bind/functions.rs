@@ -34,11 +34,12 @@ use Takes::{Any, Int, Text};
 /// A function, its arguments and what it becomes: `{0}` is the first argument, `{0t}` its type, `{t}` that of the value.
 struct Function(&'static str, &'static [Takes], &'static str, Gives);
 
-const FUNCTIONS: [Function; 8] = [
+const FUNCTIONS: [Function; 9] = [
     Function("DATALENGTH", &[Any], "t_datalength({0}, {0t})", Count),
     Function("LEN", &[Text], "t_len({0}, {0t})", Count),
     Function("LOWER", &[Text], "t_lower({0})", Gives::Text),
     Function("MIN_ACTIVE_ROWVERSION", &[], "t_min_active()", Always(Ty::Binary(8))),
+    Function("NCHAR", &[Int], "t_nchar({0})", Always(Ty::NChar(1))),
     Function("NEWID", &[], "t_newid()", Always(Ty::Guid)),
     Function("REPLICATE", &[Text, Int], "t_replicate({0}, {1}, {t})", Gives::Text),
     Function(

@@ -52,6 +52,10 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         let full = s.repeat(count.min(limit / s.chars().count().max(1) + 1));
         text_value(text::cut(&full, limit, ty.is_unicode()))
     })?;
+    strict(conn, "t_nchar", 1, |a| {
+        let c = u32::try_from(a.int(0)?).ok().and_then(char::from_u32);
+        Ok(c.map_or(Value::Null, |c| Value::Text(c.to_string())))
+    })?;
     scalar(conn, "t_like", 3, PURE, |a| {
         if a.any_null(2) {
             return Ok(Value::Null);
