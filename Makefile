@@ -35,7 +35,14 @@ SOAK_TESTS := change_tracking crash_points late_commits properties slices waterm
 # The crates whose own tests need neither the stand-in (but for every type in a sink table) nor Python.
 UNIT_CRATES := tidemark tidemark-aws tidemark-files tidemark-lambda tidemark-sqlserver native-tls openssl $(FUNCTIONS)
 
-export SCENARIO FORMAT SETTLE SOURCE_URL TABLES CA_BUNDLE WATERMARK_STORE WATERMARK_TABLE WATERMARK_PROCEDURE SQLSERVER_URL
+export SCENARIO FORMAT SETTLE TABLES CA_BUNDLE SQLSERVER_URL STEP EVENT
+
+# The command as it was built, and with what is given to make. Addresses are passed on as they are: a $ in a password is none of make's.
+TIDEMARK := $(TARGET)/debug/tidemark
+override SOURCE_URL := $(value SOURCE_URL)
+override SINK := $(value SINK)
+export SOURCE_URL SINK
+COMMAND = TIDEMARK_SOURCE="$$SOURCE_URL" TIDEMARK_SINK="$${SINK:-lake}" $(if $(CA_BUNDLE),SSL_CERT_FILE="$$CA_BUNDLE") $(TIDEMARK)
 
 .PHONY: help
 help: ## This list
@@ -47,13 +54,19 @@ help: ## This list
 .PHONY: run
 #: SCENARIO=watermark|change-tracking|sql-sink: the tutorial of one table, of deletes, or of many tables into another database
 #: FORMAT=parquet|csv|jsonl, SETTLE=seconds to wait for open transactions (1)
-#: SOURCE_URL='sqlserver://user:password@host:port/database?tls=verify|trust' TABLES=file.json does it on your own server;
-#: CA_BUNDLE=file.pem for a private authority, WATERMARK_STORE=sql to keep watermarks there (default s3: nothing is written)
-run: binaries $(RUN_STAMP) ## An Azure tutorial's runs, or one run on your own server
+#: SOURCE_URL='sqlserver://user:password@host:port/database?tls=verify|trust' TABLES=file.json is `tidemark run` on your own server,
+#: from which it only reads; SINK=folder or s3://bucket/prefix (lake), CA_BUNDLE=file.pem for a private authority
+ifeq ($(value SOURCE_URL),)
+run: ready ## An Azure tutorial's runs, or one run on your own server
 	@$(PYTHON) -m local.run
+else
+run: command
+	@: $${TABLES:?is missing: make run SOURCE_URL=... TABLES=tables.json}
+	@$(COMMAND) run "$$TABLES"
+endif
 
 .PHONY: up
-up: binaries $(RUN_STAMP) ## A local stack with the tutorial's table that stays until make down
+up: ready ## A local stack with the tutorial's table that stays until make down
 	@$(PYTHON) -m local.up up
 
 .PHONY: down
@@ -62,15 +75,25 @@ down: $(RUN_STAMP) ## Takes it down
 
 .PHONY: invoke
 #: STEP=copy-delta EVENT=infra/events/copy-delta.json; "dry_run": true in the event shows the SQL
-invoke: binaries $(RUN_STAMP) ## One step by hand on that stack (starts it if it is not up)
+invoke: ready ## `tidemark step` on that stack: one step by hand (starts it if it is not up)
 	@: $${STEP:?is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json}
-	@$(PYTHON) -m local.up invoke "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"
+	@$(PYTHON) -m local.up up >&2
+	@set -a; . .local/stack.env; set +a; $(TIDEMARK) --stack tidemark step "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"
 
 .PHONY: verify
-#: PREFIX=tidemark, BUCKET=name with your AWS settings; without a bucket it is that of make up
-verify: $(RUN_STAMP) ## Holds the files of a sink against their manifests, without Tidemark's own code
-	@: $${PREFIX:?is missing: make verify PREFIX=tidemark BUCKET=name}
-	@$(PYTHON) -m verify "$$PREFIX" $(if $(BUCKET),--bucket "$(BUCKET)")
+#: SINK=s3://bucket/prefix with your AWS settings, or a folder; without one it is the stack of make up
+verify: command ## `tidemark verify`: holds the files of a sink against their manifests
+ifeq ($(value SINK),)
+	@[ -e .local/stack.env ] || { echo "No local stack is up: give SINK=s3://bucket/prefix or a folder, or make up." >&2; exit 1; }
+	@set -a; . .local/stack.env; set +a; $(TIDEMARK) --stack tidemark verify
+else
+	@$(COMMAND) verify
+endif
+
+.PHONY: verify-apart
+#: PREFIX=tidemark with BUCKET=name and your AWS settings, or FOLDER=lake PREFIX=
+verify-apart: $(RUN_STAMP) ## The same without Tidemark's own code
+	@$(PYTHON) -m verify "$(PREFIX)" $(if $(FOLDER),--folder "$(FOLDER)",--bucket "$${BUCKET:?is missing: make verify-apart PREFIX=tidemark BUCKET=name}")
 
 .PHONY: sql
 #: FILE=statements.sql (standard input), with GO between batches; TIDEMARK_SOURCE and TIDEMARK_PASSWORD say where the server is
@@ -232,10 +255,17 @@ release:
 	cargo build --locked --release $(LOOKUPS:%=--package %)
 	@install -m 755 $(TARGET)/release-copy/copy-delta $(TARGET)/release/copy-delta
 
-# What a run runs: the functions and the stand-in, and nothing of the tests.
-.PHONY: binaries
-binaries:
-	cargo build --locked $(FUNCTIONS:%=--package %) --package tidemark-sandbox
+# What a run runs, and nothing of the tests: the functions, the stand-in and the command, and beside them, because neither keeps
+# both processors busy to its end, the Python side.
+.PHONY: ready
+ready:
+	@$(MAKE) $(RUN_STAMP) & python=$$!; \
+	cargo build --locked $(FUNCTIONS:%=--package %) --package tidemark-sandbox --package tidemark-cli || { wait $$python; exit 1; }; \
+	wait $$python
+
+.PHONY: command
+command:
+	@cargo build --locked --package tidemark-cli
 
 $(RUN_STAMP): tests/requirements-run.txt
 	@python3 -m venv --clear $(VENV) >/dev/null 2>&1 || { \

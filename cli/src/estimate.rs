@@ -2,27 +2,12 @@
 //! estimate.
 
 use serde::Serialize;
+use tidemark::model::cost::{PACKED, SLICE_RATE, Usd};
 
 use crate::terminal::{bytes, duration, short};
 
-/// Bytes of rows on the server that one slice copies in a second, at least (docs/explanation/performance.md).
-const SLICE_RATE: f64 = 20e6;
 /// Slices of a table that the state machine copies at once, as it is deployed by default.
-const AT_ONCE: f64 = 8.0;
-/// Bytes of rows on the server for a byte in a file: what encoding and compression save, at least.
-const PACKED: f64 = 3.0;
-/// USD for a GB-second of Lambda, and GB of copy-delta as it is deployed by default (us-east-1, x86_64).
-const USD_PER_GB_SECOND: f64 = 0.000_016_666_7;
-const COPY_GB: f64 = 1.73;
-/// USD for a transition of the state machine.
-const USD_PER_TRANSITION: f64 = 0.000_025;
-/// Transitions of a window, and of a slice of it, about.
-const OF_A_WINDOW: f64 = 8.0;
-const OF_A_SLICE: f64 = 3.0;
-/// USD for a request that writes to S3, the pieces of an upload and the writes of a slice beside it.
-const USD_PER_WRITE: f64 = 0.000_005;
-const PIECE_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
-const WRITES_OF_A_SLICE: f64 = 4.0;
+const AT_ONCE: u64 = 8;
 
 /// This is what a window will take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -34,40 +19,30 @@ pub(crate) struct Estimate {
     /// Seconds, beside the wait for open transactions.
     pub(crate) seconds: u64,
     /// US dollars, where the deployed functions copy it; nothing but the requests, where this command does.
-    pub(crate) usd: f64,
+    pub(crate) usd: Usd,
 }
 
 impl Estimate {
     /// Of so many rows, each of so many bytes on the server, in so many slices.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an estimate has three digits"
-    )]
     pub(crate) fn of(rows: u64, row_bytes: u64, slices: usize) -> Self {
         let source_bytes = rows.saturating_mul(row_bytes);
-        let (size, slices) = (source_bytes as f64, slices.max(1) as f64);
-        let work = size / SLICE_RATE;
-        let files = size / PACKED;
-        let writes = files / PIECE_BYTES + slices * WRITES_OF_A_SLICE;
+        let slices = u64::try_from(slices).unwrap_or(u64::MAX).max(1);
         Self {
             source_bytes,
-            file_bytes: files.ceil() as u64,
-            seconds: (work / slices.min(AT_ONCE)).ceil() as u64,
-            usd: work * COPY_GB * USD_PER_GB_SECOND
-                + (OF_A_WINDOW + slices * OF_A_SLICE) * USD_PER_TRANSITION
-                + writes * USD_PER_WRITE,
+            file_bytes: source_bytes.div_ceil(PACKED),
+            seconds: source_bytes.div_ceil(SLICE_RATE * slices.min(AT_ONCE)),
+            usd: Usd::of_copying(source_bytes, slices),
         }
     }
 
     /// Both together, one after another.
-    pub(crate) fn and(self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.usd += other.usd;
         Self {
             source_bytes: self.source_bytes.saturating_add(other.source_bytes),
             file_bytes: self.file_bytes.saturating_add(other.file_bytes),
             seconds: self.seconds.saturating_add(other.seconds),
-            usd: self.usd + other.usd,
+            usd: self.usd,
         }
     }
 
@@ -76,7 +51,7 @@ impl Estimate {
     pub(crate) fn said(&self, rows: u64) -> String {
         format!(
             "About {} rows: {} on the server, at most {} of files, {} of copying beside the wait for open transactions. Deployed \
-             functions cost about ${:.4} for it (us-east-1).",
+             functions cost about ${} for it (us-east-1).",
             short(rows as f64),
             bytes(self.source_bytes),
             bytes(self.file_bytes),
@@ -95,8 +70,9 @@ mod tests {
         let one = Estimate::of(10_000_000, 100, 1);
         let many = Estimate::of(10_000_000, 100, 8);
         assert_eq!((one.source_bytes, one.seconds, many.seconds), (1_000_000_000, 50, 7));
+        let usd = |text: &str| text.parse::<Usd>().unwrap();
         assert!(
-            many.usd > one.usd && one.usd > 0.001 && many.usd < 0.01,
+            many.usd > one.usd && one.usd > usd("0.001") && many.usd < usd("0.01"),
             "{one:?} {many:?}"
         );
         let both = one.and(many);

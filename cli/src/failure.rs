@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::json;
-use tidemark::error::Error;
+use tidemark::error::{Error, ErrorCode};
+use tidemark::model::names::ObjectName;
 
 use crate::exit::{ExitClass, advice};
 use crate::terminal::Terminal;
@@ -23,7 +24,7 @@ pub(crate) struct Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)?;
-        if let Some(table) = &self.table {
+        if let Some(table) = self.table.as_ref().filter(|table| !table.is_empty()) {
             write!(f, " ({table})")?;
         }
         write!(f, ": {}", self.message)
@@ -55,7 +56,10 @@ impl Failure {
             Self::Error(error) => {
                 let class = ExitClass::of(error.code());
                 terminal.error(&format!("{} ({})", error.report(), error.code()));
-                terminal.note(advice(error.code()));
+                // What was given is named with what to give instead.
+                if error.code() != ErrorCode::InvalidInput {
+                    terminal.note(advice(error.code()));
+                }
                 terminal.event(&json!({
                     "event": "error", "error": error.code().name(), "exit": class as u8,
                     "message": error.report(), "advice": advice(error.code()),
@@ -77,5 +81,27 @@ impl Failure {
                 ExitClass::Input
             }
         }
+    }
+}
+
+/// What happened to a table, with its name before it, unless it begins with that.
+pub(crate) fn of_table(table: &ObjectName, cause: &str) -> String {
+    let name = table.to_string();
+    match cause.strip_prefix(&name) {
+        Some(rest) if rest.starts_with([' ', ':', '\'']) => cause.to_owned(),
+        _ => format!("{name}: {cause}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_named_once() {
+        let table: ObjectName = "dbo.t".parse().unwrap();
+        assert_eq!(of_table(&table, "dbo.t has no column a"), "dbo.t has no column a");
+        assert_eq!(of_table(&table, "dbo.t2 is gone"), "dbo.t: dbo.t2 is gone");
+        assert_eq!(of_table(&table, "it is gone"), "dbo.t: it is gone");
     }
 }

@@ -12,6 +12,9 @@ use time::OffsetDateTime;
 /// The width of what is no terminal: what fits a terminal of the usual width fits a log as well.
 const WIDTH: usize = 80;
 
+/// The lines that go on with a text begin with this.
+const INDENT: &str = "  ";
+
 /// A verb writes to this.
 #[derive(Debug, Clone)]
 pub(crate) struct Terminal {
@@ -72,18 +75,30 @@ impl Terminal {
 
     /// Writes what went wrong.
     pub(crate) fn error(&self, text: &str) {
-        self.say(&format!("{} {}", self.bad.apply_to("error:"), printable(text)));
+        let label = "error:";
+        let text = self.folded(&format!("{label} {}", printable(text)), self.is_watched);
+        self.say(&text.replacen(label, &self.bad.apply_to(label).to_string(), 1));
     }
 
     /// Writes what a person does about it.
     pub(crate) fn note(&self, text: &str) {
-        self.say(&format!("  {}", self.faint.apply_to(printable(text))));
+        let text = self.folded(&format!("{INDENT}{}", printable(text)), self.is_watched);
+        self.say(&self.faint.apply_to(text).to_string());
+    }
+
+    /// Breaks a text into lines of the terminal's width. Where there is no terminal, it leaves the text as it is.
+    fn folded(&self, text: &str, is_terminal: bool) -> String {
+        if is_terminal {
+            folded(text, self.width)
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Writes something that has happened to standard error, with the time where nobody watches.
     pub(crate) fn progress(&self, text: &str) {
         if self.is_watched {
-            self.say(text);
+            self.say(&self.folded(text, true));
         } else {
             self.say(&format!("{} {text}", timestamp()));
         }
@@ -115,13 +130,15 @@ impl Terminal {
         is_yes
     }
 
-    /// A mark before a line of a list.
-    pub(crate) fn mark(&self, is_good: bool) -> String {
-        if is_good {
-            self.good.apply_to("✓").to_string()
+    /// Writes a line of a list of what is good and what is not. With `--json` it writes nothing.
+    pub(crate) fn marked(&self, is_good: bool, text: &str) {
+        let (mark, style) = if is_good {
+            ("✓", &self.good)
         } else {
-            self.bad.apply_to("✗").to_string()
-        }
+            ("✗", &self.bad)
+        };
+        let text = self.folded(&format!("{mark} {text}"), io::stdout().is_terminal());
+        self.line(&text.replacen(mark, &style.apply_to(mark).to_string(), 1));
     }
 
     /// Writes a line of the result for people. With `--json` it writes nothing.
@@ -129,6 +146,11 @@ impl Terminal {
         if !self.json {
             print(text);
         }
+    }
+
+    /// Writes a sentence of the result for people, in lines of the terminal's width. With `--json` it writes nothing.
+    pub(crate) fn sentence(&self, text: &str) {
+        self.line(&self.folded(text, io::stdout().is_terminal()));
     }
 
     /// Writes a line of the result for machines. Without `--json` it writes nothing.
@@ -192,6 +214,24 @@ fn laid_out(columns: &[(&str, Side)], rows: Vec<Vec<String>>, width: usize) -> S
     text
 }
 
+/// Breaks a text between words into lines of at most so many characters. All lines but the first are indented.
+fn folded(text: &str, width: usize) -> String {
+    let mut folded = String::new();
+    let mut column = 0;
+    for word in text.split_inclusive(' ') {
+        let characters = word.trim_end().chars().count();
+        if column > INDENT.len() && column + characters > width {
+            folded.truncate(folded.trim_end().len());
+            folded.push('\n');
+            folded.push_str(INDENT);
+            column = INDENT.len();
+        }
+        folded.push_str(word);
+        column += word.chars().count();
+    }
+    folded
+}
+
 fn print(text: &str) {
     // Whoever closed it, as `head` does, has read enough.
     drop(writeln!(io::stdout().lock(), "{text}"));
@@ -224,6 +264,12 @@ pub(crate) fn timestamp() -> String {
 pub(crate) fn count(value: u64, what: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {what}{plural}", number(value))
+}
+
+/// Returns the same with its verb, in the form for one or in that for several: `1 row has`, `2,000 rows have`.
+pub(crate) fn counted(value: u64, what: &str, [one, several]: [&str; 2]) -> String {
+    let verb = if value == 1 { one } else { several };
+    format!("{} {verb}", count(value, what))
 }
 
 /// Returns a number with commas between its thousands.
@@ -278,6 +324,14 @@ mod tests {
         assert_eq!((bytes(999), bytes(120_400_000)), ("999B".into(), "120.4MB".into()));
         let texts = [8, 125, 11_400].map(duration);
         assert_eq!(texts, ["8s", "2m 05s", "3h 10m"]);
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words_and_a_word_that_is_too_long_is_left_whole() {
+        assert_eq!(folded("error: one two three four", 14), "error: one two\n  three four");
+        let path = "/a/path/that/is/longer/than/a/line";
+        assert_eq!(folded(&format!("in {path} or"), 10), format!("in\n  {path}\n  or"));
+        assert_eq!(folded("  fits", 80), "  fits");
     }
 
     #[test]

@@ -399,6 +399,12 @@ resource "aws_iam_role_policy" "lookup_old_watermark_role" {
         Action   = "s3:GetObject"
         Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/_ledger/*"
       },
+      {
+        Sid      = "AskBucket"
+        Effect   = "Allow"
+        Action   = ["s3:GetLifecycleConfiguration", "s3:GetBucketVersioning"]
+        Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}"
+      },
       (local.in_sql ? {
         Sid      = "ReadWatermarkSecret"
         Effect   = "Allow"
@@ -637,6 +643,7 @@ resource "aws_lambda_function" "copy_delta_function" {
       PART_BYTES             = var.part_bytes
       RUN_BUDGET_ROWS        = var.run_budget_rows
       RUN_BUDGET_BYTES       = var.run_budget_bytes
+      RUN_BUDGET_USD         = var.run_budget_usd
       SOURCE_SILENCE_SECONDS = var.source_silence_seconds
       MASK_SECRET_ARN        = (local.has_mask_secret ? var.mask_secret_arn : null)
       SINK_SECRET_ARNS       = (local.has_sink_secrets ? join(",", var.sink_secret_arns) : null)
@@ -809,6 +816,7 @@ resource "aws_lambda_function" "update_watermark_function" {
       SSL_CERT_FILE        = (local.has_ca_bundle ? var.ca_bundle : null)
       RUN_BUDGET_ROWS      = var.run_budget_rows
       RUN_BUDGET_BYTES     = var.run_budget_bytes
+      RUN_BUDGET_USD       = var.run_budget_usd
       WATERMARK_STORE      = var.watermark_store
       WATERMARK_TABLE      = var.watermark_table
       WATERMARK_PROCEDURE  = var.watermark_procedure

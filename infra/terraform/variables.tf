@@ -511,6 +511,17 @@ variable "run_budget_bytes" {
   }
 }
 
+variable "run_budget_usd" {
+  description = "US dollars that a run may cost for one table, like 2.50; 0 is no limit. They are estimated from the files and the slices by list prices of us-east-1, as \"tidemark plan\" does. As RunBudgetRows."
+  type        = string
+  default     = "0"
+
+  validation {
+    condition     = can(regex("^(?:^[0-9]{1,9}(\\.[0-9]{1,6})?$)$", var.run_budget_usd))
+    error_message = "The value an amount of US dollars with a point and no sign, like 2.50."
+  }
+}
+
 variable "subnet_ids" {
   description = "Private subnets that reach the server, S3 and Secrets Manager. Empty for a server that is reachable from outside a VPC."
   type        = list(string)

@@ -20,6 +20,8 @@ ACTIONS = {
     "upload_part": "s3:PutObject",
     "complete_multipart_upload": "s3:PutObject",
     "abort_multipart_upload": "s3:AbortMultipartUpload",
+    "get_bucket_lifecycle_configuration": "s3:GetLifecycleConfiguration",
+    "get_bucket_versioning": "s3:GetBucketVersioning",
 }
 """The right that AWS documents for each operation of the SDK."""
 
@@ -48,7 +50,8 @@ def _operations(code: str) -> set[str]:
 def _calls_of_ports() -> dict[str, set[str]]:
     """Which operations each port makes."""
     blocks = re.split(r"\nimpl (\w+) for S3Store \{", _code("shared/aws/src/bucket.rs"))
-    return {port: _operations(block) for port, block in zip(blocks[1::2], blocks[2::2], strict=True)}
+    calls = {port: _operations(block) for port, block in zip(blocks[1::2], blocks[2::2], strict=True)}
+    return calls | {"AskBucket": _operations(_code("shared/aws/src/bucket/checks.rs"))}
 
 
 def _bounds(code: str, what: str, name: str) -> set[str]:
@@ -56,7 +59,7 @@ def _bounds(code: str, what: str, name: str) -> set[str]:
     head = re.search(rf"{what}[\s\S]*?\{{", code)
     assert head, f"{what} is not to be found"
     listed = re.search(rf"\b{name}: ([\w\s+]+)", head[0])
-    return set(re.findall(r"\w+Objects", listed[1])) if listed else set()
+    return set(re.findall(r"\w+Objects|AskBucket", listed[1])) if listed else set()
 
 
 def _ports(function: str) -> set[str]:
@@ -86,7 +89,7 @@ def test_every_call_of_the_adapter_has_a_documented_right() -> None:
 
 def test_the_ports_of_the_functions_are_found() -> None:
     """So that what follows compares something."""
-    assert _ports("LookupOldWatermark") == {"ReadObjects"}
+    assert _ports("LookupOldWatermark") == {"ReadObjects", "AskBucket"}
     assert _ports("LookupNewWatermark") == {"ReadObjects", "CreateObjects", "ReplaceObjects"}
     assert _ports("CopyDelta") == {"ReadObjects", "CreateObjects", "ReplaceObjects", "UploadObjects"}
     assert _ports("UpdateWatermark") == {"ReadObjects", "CreateObjects", "CompleteObjects", "ReplaceObjects"}

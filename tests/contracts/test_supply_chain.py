@@ -66,10 +66,47 @@ def test_actions_are_pinned_by_commit() -> None:
     assert all(re.search(r"uses: [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line) for line in used), used
 
 
+def test_images_are_pinned_by_digest() -> None:
+    """With the version they are; the checks run against the very server that compose.yaml starts."""
+    server = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["sqlserver"]["image"]
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    assert jobs["live"]["services"]["sqlserver"]["image"] == server
+    (base,) = re.findall(r"(?m)^FROM (\S+)$", (ROOT / "Containerfile").read_text())
+    for image in (server, base):
+        assert re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
+
+
+def test_the_compiler_is_named_once() -> None:
+    """Every crate has the version of the workspace, and the first page says no other."""
+    workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
+    version = workspace["package"]["rust-version"]
+    for member in {path for pattern in workspace["members"] for path in ROOT.glob(f"{pattern}/Cargo.toml")}:
+        package = tomllib.loads(member.read_text())["package"]
+        assert package["rust-version"] == {"workspace": True}, member
+    assert f"You need Rust {version} or later" in (ROOT / "README.md").read_text()
+
+
+def test_checks_and_releases_are_made_with_one_compiler() -> None:
+    """Which is named, and no older than the oldest that works; another one makes other packages."""
+    oldest = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
+    workflows = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))]
+    (used,) = {workflow["env"]["RUSTUP_TOOLCHAIN"] for workflow in workflows}
+    assert [int(part) for part in used.split(".")] >= [int(part) for part in oldest.split(".")]
+    building = [job for workflow in workflows for job in workflow["jobs"].values() if "checkout" in str(job["steps"])]
+    assert building
+    assert all("rustup toolchain install" in str(job["steps"]) for job in building)
+
+
 def test_updates_are_proposed_for_all_that_is_pinned() -> None:
-    """Crates, Python packages, actions, and the image of the server."""
+    """Crates, Python packages, actions, the base of the image, and the image of the server."""
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
-    assert {update["package-ecosystem"] for update in updates} == {"cargo", "pip", "github-actions", "docker-compose"}
+    assert {update["package-ecosystem"] for update in updates} == {
+        "cargo",
+        "pip",
+        "github-actions",
+        "docker",
+        "docker-compose",
+    }
     for update in updates:
         assert (ROOT / update["directory"].strip("/")).is_dir()
         assert update["schedule"]["interval"] in ("weekly", "monthly")

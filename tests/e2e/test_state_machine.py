@@ -21,7 +21,7 @@ TRUST = {
 TABLES = [{"table": "dbo.a", "tracking": {"watermark": {"column": "m"}}}]
 
 # Canned answers follow the format of Step Functions Local: per state, by attempt, something returned or thrown.
-OLD = {"tables": [{"spec": TABLES[0]}], "failed": [], "paused": []}
+OLD = {"tables": [{"spec": TABLES[0]}], "failed": [], "paused": [], "notes": []}
 WINDOW = {"table": "dbo.a", "window": "initial", "slices": 1, "settle_seconds": 0, "adopted": False}
 NOTES = [{"table": "dbo.a", "null_rows": 1, "future_rows": 0}]
 NEW = {
@@ -47,7 +47,7 @@ COMMIT = {
 COPIED = {"table": "dbo.a", "slice": 0, "rows": 1, "bytes": 9}
 BUSY = {"table": "dbo.a", "run_id": "other", "until": "2026-11-29T12:05:00Z"}
 PAUSED = {"table": "dbo.p", "by": "operator", "since": "2026-11-29T12:00:00Z"}
-STOPPED = {"table": "dbo.a", "window": "initial", "rows": 4, "bytes": 8, "slices_left": 3}
+STOPPED = {"table": "dbo.a", "window": "initial", "rows": 4, "bytes": 8, "usd": 0.0004, "slices_left": 3}
 EMPTY = [{"table": "dbo.c", "window": "from-7"}, {"table": "dbo.d", "window": "from-7"}]
 RECOPY = {"table": "dbo.a", "window": "initial", "status": "recopy", "slices": [0]}
 SPLIT = {"table": "dbo.a", "window": "initial", "status": "split", "slices": ["0.0", "0.1"]}

@@ -1,4 +1,4 @@
-"""`make verify`: what it accepts, and every way a sink can be wrong that it must name."""
+"""The verifier without Tidemark's own code: what it accepts, and every way a sink can be wrong that it must name."""
 
 from __future__ import annotations
 

@@ -20,6 +20,10 @@ SERVICES = "s3,lambda,iam,sts,secretsmanager,stepfunctions,cloudformation,schedu
 # ministack takes this pair for the account's root; the functions get sessions of their own roles.
 ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
+# A proxy for the web is not in the way of this machine.
+for _name in ("NO_PROXY", "no_proxy"):
+    os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1")))
+
 
 class LocalAws:
     """One running ministack. `stop` ends it and the functions it runs."""
@@ -41,6 +45,17 @@ class LocalAws:
         except BaseException:
             self._child.stop()
             raise
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to reach it with the rights of the account's owner."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ROOT["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": ROOT["aws_secret_access_key"],
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
 
     @property
     def pid(self) -> int:

@@ -1,12 +1,11 @@
-"""`make run`: a tutorial's runs on a stack of its own, or one run against a server of the user's.
+"""`make run`: a tutorial's runs on a stack of its own, through the deployed state machine.
 
-Environment: SCENARIO, FORMAT, SETTLE for the tutorials; SOURCE_URL, TABLES, CA_BUNDLE, WATERMARK_STORE,
-WATERMARK_TABLE, WATERMARK_PROCEDURE for the user's server. Exits 1 when anything is not as it must be, and says what.
+Environment: SCENARIO, FORMAT, SETTLE. Exits 1 when anything is not as it must be, and says what. What the runs left is
+shown and checked by the command `tidemark`, and every row is held against the tutorial.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -20,16 +19,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import objects, source_url, sql_sink, tutorial
+from local import command, objects, sql_sink, tutorial
 from local.deploy import ROOT, DeployFailed, Deployment
-from local.execution import Execution, Outcome, Unexpected, interval
+from local.execution import Execution, Outcome, Unexpected
 from local.process import StartFailed
 from local.scenario import SCENARIOS, Scenario, Turn
 from local.stack import Stack
-from local.terminal import say, show_step, show_table, show_wait, task
+from local.terminal import say, show_step, show_wait, task
 
 FORMATS: dict[str, Any] = {"parquet": "parquet", "csv": tutorial.CSV_FORMAT, "jsonl": "jsonl"}
-HEADER = ("run", "window", "rows", "objects", "watermark", "seconds")
 
 
 def main() -> int:
@@ -38,15 +36,11 @@ def main() -> int:
         signal.signal(signum, lambda *_: sys.exit(1))
     folder = ROOT / ".local" / f"run-{datetime.now():%Y%m%d-%H%M%S}"
     try:
-        if url := os.environ.get("SOURCE_URL"):
-            _run_own_server(url, folder)
-        else:
-            _run_scenario(folder)
+        _run_scenario(folder)
     except (
         Unexpected,
         StartFailed,
         DeployFailed,
-        source_url.BadUrl,
         TimeoutError,
         ClientError,
         BotoCoreError,
@@ -86,14 +80,13 @@ def _run_scenario(folder: Path) -> None:
     run_input = {"tables": [scenario.spec(FORMATS[name], settle)]}
     waits = f" Every run waits {settle} s for open transactions; the default is 30." if scenario.settles else ""
     say(f"{scenario.title}, as {name}.{waits}")
-    report: list[tuple[str, ...]] = []
     with _running(scenario.script, folder) as stack:
         with task("Deploying infra/template.yaml on the local AWS"):
             deployment = stack.deploy(**scenario.parameters)
         for number, turn in enumerate(scenario.turns, start=1):
-            report.append(_turn(number, turn, scenario, stack, deployment, run_input, folder))
-    say()
-    show_table(HEADER, report)
+            _turn(number, turn, scenario, stack, deployment, run_input, folder)
+        command.show(deployment, "history", run_input["tables"][0]["table"])
+        command.show(deployment, "verify")
     say("\nThe stand-in server and the local AWS are stopped. What the tutorial says came out, came out.")
     say(scenario.more)
     _show_folder(folder)
@@ -107,8 +100,8 @@ def _turn(
     deployment: Deployment,
     run_input: dict[str, Any],
     folder: Path,
-) -> tuple[str, ...]:
-    """One run, held to what it must leave; returns its line of the report."""
+) -> None:
+    """One run, held to what it must leave."""
     sandbox = stack.sandbox
     if sandbox is None:
         raise Unexpected("the stand-in SQL Server is not there")
@@ -133,7 +126,6 @@ def _turn(
     _expect(f"the earlier objects after run {number}", {key: after.get(key) for key in earlier}, earlier)
     if not turn.lines:
         _expect(f"the objects that run {number} wrote", new, {})
-    return (str(number), _windows(outcome), str(rows), str(len(paths)), stored, f"{outcome.seconds:.1f}")
 
 
 def _lines(paths: list[Path], scenario: Scenario) -> list[str]:
@@ -147,67 +139,10 @@ def _text(value: Any) -> str:
     return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else str(value)
 
 
-def _run_own_server(url: str, folder: Path) -> None:
-    source = source_url.parse(url)
-    run_input = _own_tables()
-    parameters = {
-        "SourceTls": source.tls,
-        "WatermarkStore": os.environ.get("WATERMARK_STORE") or "s3",
-        "CaBundle": str(Path(os.environ["CA_BUNDLE"]).resolve()) if os.environ.get("CA_BUNDLE") else "",
-    }
-    for name, parameter in (("WATERMARK_TABLE", "WatermarkTable"), ("WATERMARK_PROCEDURE", "WatermarkProcedure")):
-        if value := os.environ.get(name):
-            parameters[parameter] = value
-    in_bucket = parameters["WatermarkStore"] == "s3"
-    where = "in the local bucket; nothing is written to the server" if in_bucket else "on the server"
-    say(f"Copying from {source.login.host}:{source.login.port}. Watermarks are kept {where}.")
-    with _running(None, folder) as stack:
-        with task("Deploying infra/template.yaml on the local AWS"):
-            secret = stack.secret("source", source.login)
-            deployment = stack.deploy(SourceSecretArn=secret, **parameters)
-        say("\nRun 1")
-        outcome = Execution.start(deployment, run_input).wait(24 * 3600, show_step, show_wait)
-        objects.download(deployment, objects.listing(deployment), folder)
-        say()
-        show_table(("table", *HEADER[1:5]), _own_report(outcome))
-        say(f"\n{outcome.seconds:.1f} s. The local AWS is stopped.")
-    _show_folder(folder)
-    _must_succeed(outcome)
-
-
-def _own_tables() -> dict[str, Any]:
-    path = os.environ.get("TABLES")
-    if not path:
-        raise Unexpected("SOURCE_URL needs TABLES=file.json with the tables to copy; infra/tables.json is an example")
-    try:
-        run_input = dict(json.loads(Path(path).read_text()))
-        if os.environ.get("SETTLE"):
-            for table in run_input["tables"]:
-                if watermark := table["tracking"].get("watermark"):
-                    watermark["settle_seconds"] = _seconds("SETTLE", 0)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Unexpected(f"TABLES={path} cannot be read as infra/tables.json can: {error!r}") from error
-    return run_input
-
-
-def _own_report(outcome: Outcome) -> list[tuple[str, ...]]:
-    bounds = {window["table"]: interval(window) for window in outcome.windows}
-    return [
-        (
-            commit["table"],
-            bounds.get(commit["table"], commit["window"]),
-            str(commit["rows"]),
-            str(commit["objects"]),
-            commit["watermark"]["value"],
-        )
-        for commit in outcome.reported
-    ]
-
-
 @contextmanager
-def _running(script: str | None, folder: Path) -> Iterator[Stack]:
+def _running(script: str, folder: Path) -> Iterator[Stack]:
     """A stack whose logs are kept, and which is stopped whatever happens."""
-    with task("Starting " + ("the local AWS" if script is None else "the stand-in SQL Server and the local AWS")):
+    with task("Starting the stand-in SQL Server and the local AWS"):
         stack = Stack(script)
     try:
         yield stack
@@ -226,10 +161,6 @@ def _must_succeed(outcome: Outcome) -> None:
 def _expect(what: str, found: Any, expected: Any) -> None:
     if found != expected:
         raise Unexpected(f"{what}\n  expected {expected}\n  found    {found}")
-
-
-def _windows(outcome: Outcome) -> str:
-    return ", ".join(interval(window) for window in outcome.windows) or "none"
 
 
 def _one_of(name: str, choices: Iterable[str]) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from local import many_tables, objects
+from local import command, many_tables, objects
 from local.deploy import Deployment
-from local.execution import Execution, Outcome, Unexpected, interval
+from local.execution import Execution, Outcome, Unexpected
 from local.sandbox import Login, run_batches
 from local.stack import Stack
-from local.terminal import say, show_step, show_table, show_wait, task
-
-HEADER = ("run", "table", "window", "rows", "watermark", "seconds")
+from local.terminal import say, show_step, show_wait, task
 
 
 def run(stack: Stack, settle_seconds: int) -> None:
@@ -24,7 +22,6 @@ def run(stack: Stack, settle_seconds: int) -> None:
         deployment = stack.deploy(
             SourceSecretArn=stack.secret("shop", source), SinkSecretArns=secret, WatermarkSecretArn=secret
         )
-    report: list[tuple[str, ...]] = []
     run_input = {"tables": many_tables.specs(secret, procedures=False, settle_seconds=settle_seconds)}
     runs = (
         ("1", "the tables as they are", [], many_tables.FIRST),
@@ -37,10 +34,9 @@ def run(stack: Stack, settle_seconds: int) -> None:
         say(f"\nRun {number}: {what}")
         outcome = Execution.start(deployment, run_input).wait(300, show_step, show_wait)
         _check(outcome, sink, expected)
-        report += _rows(number, outcome)
     _show(sink)
-    say()
-    show_table(HEADER, report)
+    for table in run_input["tables"]:
+        command.show(deployment, "history", table["table"])
     _no_files(deployment)
     say("\nThe stand-in server and the local AWS are stopped. What the tutorial says came out, came out.")
 
@@ -51,17 +47,6 @@ def _check(outcome: Outcome, sink: Login, expected: many_tables.Expected) -> Non
     found = many_tables.found(sink)
     if found != expected:
         raise Unexpected(f"the destination\n  expected {expected}\n  found    {found}")
-
-
-def _rows(number: str, outcome: Outcome) -> list[tuple[str, ...]]:
-    bounds = {window["table"]: interval(window) for window in outcome.windows}
-    seconds = f"{outcome.seconds:.1f}"
-    if not outcome.committed:
-        return [(number, "both", "none", "0", "", seconds)]
-    return [
-        (number, commit["table"], bounds[commit["table"]], str(commit["rows"]), commit["watermark"]["value"], seconds)
-        for commit in outcome.reported
-    ]
 
 
 def _show(sink: Login) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local.execution import Step
@@ -37,21 +37,6 @@ def show_wait(seconds: float) -> None:
     """The time that passes, where someone watches."""
     if sys.stdout.isatty():
         print(f"\r    running for {seconds:.1f} s", end="", flush=True)
-
-
-def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table with aligned columns; what looks like a number is aligned to the right."""
-    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
-    for line in (header, *rows):
-        cells = [
-            cell.rjust(width) if rows and all(_is_number(row[column]) for row in rows) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        say("  ".join(cells).rstrip())
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
 
 
 def _clear() -> None:

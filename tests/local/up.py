@@ -1,4 +1,4 @@
-"""`make up`, `make down`, `make invoke`: a local stack that stays until taken down, and single steps against it."""
+"""`make up` and `make down`: a local stack that stays until taken down. The command `tidemark` works on it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local import tutorial
-from local.aws import REGION, ROOT
-from local.deploy import FUNCTIONS, DeployFailed, Deployment
 from local.deploy import ROOT as REPOSITORY
+from local.deploy import DeployFailed, Deployment
 from local.process import StartFailed, start_time, stop_group
-from local.stack import BINARIES, Stack
+from local.stack import BINARIES, STACK_NAME, Stack
 from local.terminal import say, task
 
 STATE = REPOSITORY / ".local" / "stack.json"
@@ -39,11 +36,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Standing:
-    """A stack that stays up: what `down` must end, and what `invoke` must know."""
+    """A stack that stays up: what `down` must end."""
 
     processes: list[Process]
     directory: str
-    environments: dict[str, dict[str, str]]
 
     @classmethod
     def load(cls) -> Standing | None:
@@ -66,10 +62,10 @@ def up() -> Standing:
     try:
         with task("Deploying infra/template.yaml on the local AWS"):
             deployment = stack.deploy()
-        standing = _standing(stack, deployment)
+        standing = _standing(stack)
         STATE.parent.mkdir(exist_ok=True)
         STATE.write_text(json.dumps(asdict(standing), indent=2) + "\n")
-        _write_environment(stack, deployment, standing)
+        _write_environment(stack, deployment)
     except BaseException:
         stack.stop()
         raise
@@ -91,48 +87,18 @@ def down() -> None:
         file.unlink(missing_ok=True)
 
 
-def invoke(step: str, event: Path) -> int:
-    """Runs one step's binary by hand, with the environment it has where it is deployed."""
-    # What the step prints on stdout is its result, and nothing else may be.
-    with redirect_stdout(sys.stderr):
-        standing = up()
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | standing.environments[step]
-    return subprocess.run([BINARIES / step, event], env=environment, check=False).returncode
-
-
-def _standing(stack: Stack, deployment: Deployment) -> Standing:
+def _standing(stack: Stack) -> Standing:
     pids = [stack.aws.pid] + ([stack.sandbox.pid] if stack.sandbox else [])
     processes = [Process(pid, start_time(pid)) for pid in pids]
-    return Standing(processes, str(stack.directory), environments(deployment))
+    return Standing(processes, str(stack.directory))
 
 
-def environments(deployment: Deployment) -> dict[str, dict[str, str]]:
-    """What each step needs in its environment to run by hand as it does where it is deployed."""
-    functions = deployment.aws.client("lambda")
-    found = {}
-    for step in FUNCTIONS:
-        output = "".join(word.capitalize() for word in step.split("-")) + "FunctionName"
-        configuration = functions.get_function_configuration(FunctionName=deployment.outputs[output])
-        found[step] = configuration["Environment"]["Variables"] | _aws_environment(deployment.aws.endpoint)
-    return found
-
-
-def _aws_environment(endpoint: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ROOT["aws_access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": ROOT["aws_secret_access_key"],
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
-def _write_environment(stack: Stack, deployment: Deployment, standing: Standing) -> None:
-    """What every step sees, the state machine's ARN, and the login of the stand-in server, for a shell to read."""
-    settings = {key: value for environment in standing.environments.values() for key, value in environment.items()}
-    settings["STATE_MACHINE_ARN"] = deployment.state_machine_arn
+def _write_environment(stack: Stack, deployment: Deployment) -> None:
+    """What `tidemark --stack` needs, the state machine's ARN, and the login of the stand-in, for a shell to read."""
+    settings = stack.aws.environment | {"STATE_MACHINE_ARN": deployment.state_machine_arn}
     if stack.sandbox:
         login = stack.sandbox.login
+        settings |= {"SSL_CERT_FILE": str(stack.sandbox.ca_file)}
         settings |= {"MSSQL_SERVER": f"{login.host},{login.port}", "MSSQL_USER": login.username}
         settings |= {"MSSQL_PASSWORD": login.password, "MSSQL_DATABASE": login.dbname}
     ENVIRONMENT.touch(mode=0o600)
@@ -145,19 +111,16 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up")
     commands.add_parser("down")
-    one = commands.add_parser("invoke")
-    one.add_argument("step", choices=FUNCTIONS)
-    one.add_argument("event", type=Path)
     arguments = parser.parse_args()
     try:
-        if arguments.command == "invoke":
-            return invoke(arguments.step, arguments.event)
         if arguments.command == "down":
             down()
         else:
             up()
             settings = ENVIRONMENT.relative_to(REPOSITORY)
+            command = os.path.relpath(BINARIES / "tidemark", Path.cwd())
             say(f"Up, with the tutorial's table. Settings for a shell: set -a; . {settings}; set +a")
+            say(f"Then: {command} doctor --stack {STACK_NAME}")
             say("Take it down with `make down`.")
     except (StartFailed, DeployFailed) as error:
         say(f"\n{error}")

@@ -1,4 +1,4 @@
-"""`make verify PREFIX=… [BUCKET=…]`."""
+"""`python -m verify PREFIX --bucket NAME` or `--folder PATH`."""
 
 from __future__ import annotations
 
@@ -52,24 +52,14 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="verify", description=__doc__)
     parser.add_argument("prefix", help="what lies above the tables, or one table's folder")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--bucket", help="a bucket, with the usual AWS settings; that of `make up` when absent")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--bucket", help="a bucket, with the usual AWS settings")
     where.add_argument("--folder", type=Path, help="a folder with a copy of a bucket")
     arguments = parser.parse_args()
     try:
         if arguments.folder:
             return verify(Folder(arguments.folder), arguments.prefix)
-        if arguments.bucket:
-            return verify(Bucket(boto3.client("s3"), arguments.bucket), arguments.prefix)
-        from local.aws import client
-        from local.up import Standing
-
-        if (standing := Standing.load()) is None:
-            print("No local stack is up: give BUCKET=…, or make up.", file=sys.stderr)
-            return 2
-        environment = standing.environments["update-watermark"]
-        bucket = Bucket(client("s3", environment["AWS_ENDPOINT_URL"]), environment["SINK_BUCKET"])
-        return verify(bucket, arguments.prefix)
+        return verify(Bucket(boto3.client("s3"), arguments.bucket), arguments.prefix)
     except (BotoCoreError, ClientError, OSError) as error:
         print(f"Cannot read the sink: {error}", file=sys.stderr)
         return 2

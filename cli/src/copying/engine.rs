@@ -16,7 +16,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::ports::source::{CountRows, CutSource};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{LookupNewRequest, NewWatermarks, lookup_new};
-use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
+use tidemark::steps::lookup_old::{BucketNote, LookupOldRequest, lookup_old};
 use tidemark::steps::run::WindowOutcome;
 use tidemark::steps::tables::FailedTable;
 use tidemark::steps::update::{Committed, UpdatePorts};
@@ -30,7 +30,8 @@ use tokio::sync::Semaphore;
 use super::attempts::Attempts;
 use super::board::Board;
 use super::measured::Uploads;
-use crate::terminal;
+use crate::failure::of_table;
+use crate::terminal::{count, counted};
 use crate::wiring::sink::{Sink, Watermarks};
 use crate::wiring::store::Store;
 
@@ -66,6 +67,8 @@ pub(crate) struct Report {
     pub(crate) failed: Vec<FailedTable>,
     /// These rows are selected by no window.
     pub(crate) notes: Vec<Note>,
+    /// The bucket lacks this, at the first run of a table.
+    pub(crate) bucket_notes: Vec<BucketNote>,
     /// These tables were left alone.
     pub(crate) kept: KeptTables,
     /// The budget of these tables is spent.
@@ -92,8 +95,13 @@ pub(crate) struct Parts<'a> {
 impl Report {
     /// Says whether tables were left as they are, because somebody keeps them or their budget is spent.
     pub(crate) const fn has_left(&self) -> bool {
+        self.left() > 0
+    }
+
+    /// Counts the tables that were left so.
+    pub(crate) const fn left(&self) -> usize {
         let KeptTables { busy, paused } = &self.kept;
-        !(busy.is_empty() && paused.is_empty() && self.stopped.is_empty())
+        busy.len() + paused.len() + self.stopped.len()
     }
 }
 
@@ -117,7 +125,8 @@ impl<'a> Engine<'a> {
         let mut report = Report::default();
         let mut tables = tables.to_vec();
         loop {
-            let planned = self.plan(&tables).await?;
+            let (planned, bucket_notes) = self.plan(&tables).await?;
+            report.bucket_notes.extend(bucket_notes);
             report.unchanged.extend(planned.unchanged);
             report.notes.extend(planned.notes);
             report.kept.extend(planned.kept);
@@ -170,7 +179,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Does both lookups.
-    async fn plan(&self, tables: &[TableSpec]) -> Result<NewWatermarks> {
+    async fn plan(&self, tables: &[TableSpec]) -> Result<(NewWatermarks, Vec<BucketNote>)> {
         let (store, prefix) = (&self.parts.sink.store, self.parts.sink.prefix.as_str());
         let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
         self.board.step("Looking up old watermarks");
@@ -215,7 +224,7 @@ impl<'a> Engine<'a> {
         new.kept.paused.extend(old.paused);
         self.tell_paused(&mut new).await;
         self.board.step("Copying");
-        Ok(new)
+        Ok((new, old.notes))
     }
 
     /// Says of a table without changes whether somebody has paused it. The steps do not ask, because an idle table is to cost as little
@@ -285,7 +294,8 @@ impl<'a> Engine<'a> {
                 Err(error) => {
                     self.give_lease_back(&window.table).await;
                     let failed = failed(window.table.clone(), &error);
-                    self.board.tell(format!("{}: failed: {}", failed.table, failed.cause));
+                    self.board
+                        .tell(format!("{} (failed)", of_table(&failed.table, &failed.cause)));
                     self.fail(failed, report);
                 }
             }
@@ -357,13 +367,12 @@ fn committed_line(committed: &Committed) -> String {
     } = committed;
     let late = match committed.late_rows {
         Some(late) if late > 0 => {
-            let late = terminal::count(late, "row");
-            format!(" {late} came too late: they were committed after the copy, and are not in it.")
+            let late = counted(late, "row", ["was", "were"]);
+            format!(" {late} committed after the copy, and not in it.")
         }
         _ => String::new(),
     };
-    let rows = terminal::count(*rows, "row");
-    let files = terminal::count(u64::try_from(*objects).unwrap_or_default(), "file");
+    let (rows, files) = (count(*rows, "row"), count(*objects as u64, "file"));
     format!("{table}: window {window} is committed: {rows} in {files}.{late}")
 }
 

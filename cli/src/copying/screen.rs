@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidemark::model::names::ObjectName;
 
 use super::board::{Board, Phase, TableState};
-use crate::terminal::{Terminal, bytes, duration, short};
+use crate::terminal::{Terminal, bytes, count, duration, short};
 
 /// How often the terminal is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -75,13 +75,13 @@ impl<'a> Screen<'a> {
         let mut settling: Vec<ObjectName> = Vec::new();
         loop {
             ticks.tick().await;
-            self.tell_news();
             let (step, tables) = self.board.seen();
             if step != said_step {
-                let noun = if self.all == 1 { "table" } else { "tables" };
-                self.terminal.progress(&format!("{step}: {} {noun}.", self.all));
+                let tables = count(self.all as u64, "table");
+                self.terminal.progress(&format!("{step}: {tables}."));
                 said_step = step;
             }
+            self.tell_news();
             for (table, state) in &tables {
                 if let Phase::Settling(until) = state.phase
                     && !settling.contains(table)
@@ -130,9 +130,12 @@ impl<'a> Screen<'a> {
             lines.push(format!("and {} more", at_work.len() - TABLES_SHOWN));
         }
         let windows = match tables.len() {
-            0 if self.all == 1 => "1 table".to_owned(),
-            0 => format!("{} tables", self.all),
-            windows => format!("{done} of {windows} windows done{failed}, {} rows", short_count(rows)),
+            0 => count(self.all as u64, "table"),
+            windows => format!(
+                "{done} of {} done{failed}, {}",
+                count(windows as u64, "window"),
+                short_rows(rows)
+            ),
         };
         lines.push(format!("{step}: {windows}, {elapsed}"));
         lines
@@ -156,13 +159,13 @@ fn said(state: &TableState) -> String {
                 .map(|left| format!("  {} left", duration(left)))
                 .unwrap_or_default();
             format!(
-                "slice {slice}/{all}  {} rows  {}/s  {}{left}",
-                short_count(state.rows),
+                "slice {slice}/{all}  {}  {}/s  {}{left}",
+                short_rows(state.rows),
                 short(state.rate()),
                 bytes(state.bytes)
             )
         }
-        Phase::Committing => format!("commits {} rows", short_count(state.rows)),
+        Phase::Committing => format!("commits {}", short_rows(state.rows)),
         Phase::Committed => "committed".to_owned(),
         Phase::Left => "left alone".to_owned(),
         Phase::Failed => "failed".to_owned(),
@@ -170,8 +173,9 @@ fn said(state: &TableState) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit after the point")]
-fn short_count(rows: u64) -> String {
-    short(rows as f64)
+fn short_rows(rows: u64) -> String {
+    let noun = if rows == 1 { "row" } else { "rows" };
+    format!("{} {noun}", short(rows as f64))
 }
 
 fn seconds_until(until: Instant) -> u64 {

@@ -29,11 +29,20 @@ pub(crate) fn text(path: &Path) -> Outcome<String> {
     };
     text.map_err(|error| {
         let message = format!(
-            "cannot read {}: name the file with the tables, or make one with `tidemark init`",
-            path.display()
+            "cannot read {}: {}. Name the file, or make one with `tidemark init`",
+            path.display(),
+            said(&error)
         );
-        Failure::Error(Error::with_source(ErrorCode::InvalidInput, message, error))
+        Failure::Error(Error::new(ErrorCode::InvalidInput, message))
     })
+}
+
+/// Why a file cannot be read, without the number that only systems know it by.
+fn said(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// The text as plain JSON, as far as it is JSON at all.
@@ -77,6 +86,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<TableSpec>, Vec<Mistake>> {
 fn not_json(error: &serde_json::Error) -> Mistake {
     let message = error.to_string();
     let what = message.split(" at line ").next().unwrap_or_default();
+    let what = if error.is_eof() { "it ends too early" } else { what };
     Mistake {
         path: format!("line {}, column {}", error.line(), error.column()),
         table: None,

@@ -31,10 +31,10 @@ pub(crate) struct BackfillArgs {
     #[arg(long, default_value = "tables.json", value_name = "FILE")]
     tables: PathBuf,
     /// The least watermark that is copied again
-    #[arg(long, value_name = "WATERMARK")]
+    #[arg(long, value_name = "VALUE")]
     from: Option<String>,
     /// The greatest one [default: that of the last window]
-    #[arg(long, value_name = "WATERMARK", requires = "from")]
+    #[arg(long, value_name = "VALUE", requires = "from")]
     to: Option<String>,
     /// For a table with change tracking: the version since which changes are copied again
     #[arg(long, value_name = "VERSION")]
@@ -165,12 +165,12 @@ fn show(backfill: &Backfill, shows_sql: bool, terminal: &Terminal) {
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    terminal.line(&format!(
+    terminal.sentence(&format!(
         "{table}: {} from {from} to {new_watermark}, in {}, as window {window}.",
         count(*rows, "row"),
         count(slices.len() as u64, "slice")
     ));
-    terminal.line(&format!(
+    terminal.sentence(&format!(
         "They replace the rows of this interval in windows up to {through}. Files that are there stay as they are, and no \
          watermark moves."
     ));

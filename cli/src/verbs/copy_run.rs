@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::budget::Budget;
+use tidemark::model::cost::Usd;
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::table::TableSpec;
 use tidemark_folder::FolderStore;
@@ -19,7 +20,7 @@ use crate::copying::{Board, Engine, Parts, Phase, Report, Screen, TableState, re
 use crate::exit::ExitClass;
 use crate::failure::{Failure, Outcome};
 use crate::tables_file;
-use crate::terminal::{Terminal, duration};
+use crate::terminal::{Terminal, counted, duration};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::{Source, SourceArgs};
 use crate::wiring::store::Store;
@@ -49,6 +50,9 @@ pub(crate) struct RunArgs {
     /// Bytes of files that the run writes of one table at most; 0 is no limit
     #[arg(long, env = "RUN_BUDGET_BYTES", value_name = "BYTES", default_value_t = 0)]
     budget_bytes: u64,
+    /// US dollars that one table may cost at most, as `plan` estimates them for the deployed functions; 0 is no limit
+    #[arg(long, env = "RUN_BUDGET_USD", value_name = "USD", default_value = "0")]
+    budget_usd: Usd,
 }
 
 impl RunArgs {
@@ -57,6 +61,7 @@ impl RunArgs {
         Budget {
             rows: limit(self.budget_rows),
             bytes: limit(self.budget_bytes),
+            usd: Some(self.budget_usd).filter(|usd| !usd.is_zero()),
         }
     }
 }
@@ -186,8 +191,8 @@ impl World<'_> {
             }
             Ended::Interrupted => {
                 // At worst something is left that nobody sees, and that is removed after its days.
-                drop(tokio::time::timeout(GIVE_UP, engine.give_up()).await);
-                tell_interrupted(terminal, &run_id, &board);
+                let is_given_up = tokio::time::timeout(GIVE_UP, engine.give_up()).await.is_ok();
+                tell_interrupted(terminal, &run_id, &board, is_given_up);
                 Ok(ExitClass::Interrupted)
             }
         }
@@ -230,14 +235,31 @@ async fn interruption() -> Result<()> {
     Ok(())
 }
 
-fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board) {
+fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board, is_given_up: bool) {
     let (_, tables) = board.seen();
     let is_committed = |state: &&TableState| matches!(state.phase, Phase::Committed);
     let committed = tables.values().filter(is_committed).count();
     let left = tables.len() - committed;
+    let lease = if is_given_up {
+        "No other run has to wait for it."
+    } else {
+        "Its lease could not be given back, and expires by itself within minutes."
+    };
+    let of_left = match left {
+        0 => "Nothing is left undone.".to_owned(),
+        left => format!(
+            "{} not: readers see nothing of it, and the next run goes on where this one stopped, with every slice that was copied \
+             whole. {lease}",
+            if left == 1 {
+                "1 is".to_owned()
+            } else {
+                format!("{left} are")
+            }
+        ),
+    };
     terminal.progress(&format!(
-        "Stopped. {committed} windows are committed. {left} are not: readers see nothing of them, and the next run goes on \
-         where this one stopped, with every slice that was copied whole."
+        "Stopped. {} committed. {of_left}",
+        counted(committed as u64, "window", ["is", "are"])
     ));
     terminal.event(&json!({"event": "interrupted", "run_id": run_id, "committed": committed, "left": left}));
 }

@@ -22,9 +22,10 @@ use super::copy_run::parse_duration;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::tables_file;
-use crate::terminal::{Terminal, duration};
+use crate::terminal::{Terminal, counted, duration};
 use crate::wiring::sink::{SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
+use crate::wiring::store::Store;
 
 /// The least that changes are kept for: SQL Server's own default.
 const LEAST_RETENTION: Duration = Duration::from_secs(2 * 24 * 60 * 60);
@@ -61,8 +62,9 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         let is_reached = findings.found("server", version, |version| format!("{version} answers"));
         server = is_reached.map(|_| reached);
     }
-    let sink = findings.found("sink", arguments.sink.open(), |sink| {
-        format!("{} can be opened", sink.name)
+    let sink = findings.found("sink", arguments.sink.open(), |sink| match &sink.store {
+        Store::Folder(_) => format!("the folder {}", sink.name),
+        Store::S3(_) => sink.name.clone(),
     });
     if let Some(sink) = &sink {
         bucket::look(sink, &mut findings).await;
@@ -70,9 +72,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         if let Some(source) = source.as_ref().filter(|_| server.is_some() || !is_on_server) {
             let watermarks = arguments.sink.watermarks(sink, source.writer())?;
             let stored = stored(&watermarks, &tables).await;
-            findings.found("watermarks", stored, |count| {
-                format!("{count} of the tables have one so far")
-            });
+            findings.found("watermarks", stored, |&count| said_of_watermarks(count, tables.len()));
         }
     }
     if let (Some(server), Some(source)) = (&server, &source) {
@@ -83,7 +83,16 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
             findings.found(&subject, looked, Clone::clone);
         }
     }
+    findings.tell_end();
     Ok(findings.class)
+}
+
+fn said_of_watermarks(stored: usize, tables: usize) -> String {
+    match stored {
+        0 => "no table has one yet, so the next run loads every table in full".to_owned(),
+        all if all == tables => "every table has one, and the next run copies what changed".to_owned(),
+        some => format!("{some} of {tables} tables have one; the next run loads the others in full"),
+    }
 }
 
 async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usize> {
@@ -123,6 +132,7 @@ async fn table(
     for column in columns {
         readable(spec, column, &object, user)?;
     }
+    has_watermark(spec, &catalog.columns)?;
     let names = spec.columns.as_ref().map(|names| names.iter().collect::<Vec<_>>());
     let all = server.columns(&spec.table, names.as_deref(), None, spec.wanted_forms());
     let all = all.await;
@@ -160,7 +170,27 @@ async fn table(
     } else {
         ""
     };
-    Ok(format!("{} columns are copied; {tracking}{hidden}", copied.len()))
+    Ok(format!(
+        "{} copied; {tracking}{hidden}",
+        counted(copied.len() as u64, "column", ["is", "are"])
+    ))
+}
+
+/// Whether the column that tracks the table is one of its columns, where any are seen.
+fn has_watermark(spec: &TableSpec, columns: &[CatalogColumn]) -> std::result::Result<(), Missing> {
+    let Tracking::Watermark(tracking) = &spec.tracking else {
+        return Ok(());
+    };
+    let name = tracking.column.as_str();
+    if columns.is_empty() || columns.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let message = format!("it has no column {name}: its columns are {}", names.join(", "));
+    Err(Missing::mended_by(
+        Error::new(ErrorCode::SourceRejected, message),
+        "Name one of them in tracking.watermark.column, as it is spelled there.".to_owned(),
+    ))
 }
 
 /// Whether the login reads what is stored in a column that is copied.

@@ -43,9 +43,9 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     lake::chosen(&sink, std::slice::from_ref(table)).await?;
     let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
     match &arguments.window {
-        Some(window) => terminal.line(&format!("{table}: window {window} would be given up.")),
+        Some(window) => terminal.sentence(&format!("{table}: window {window} would be given up.")),
         None => match status::pending(&sink, &watermarks, table).await? {
-            Some(pending) => terminal.line(&format!("{table}: {pending} would be given up.")),
+            Some(pending) => terminal.sentence(&format!("{table}: {pending} would be given up.")),
             None => {
                 let message =
                     format!("{table}: no window of it is frozen and not committed: there is nothing to give up");
@@ -67,7 +67,7 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     let window = arguments.window.clone();
     let given_up = Box::pin(step::give_up(ports, table, window, RunContext::unbounded())).await?;
     terminal.named_event("given_up", &given_up);
-    terminal.line(&format!(
+    terminal.sentence(&format!(
         "{table}: window {} is given up. {} documents are in {}.",
         given_up.window,
         given_up.documents,

@@ -12,7 +12,7 @@ use crate::copying::{reach, shortened};
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::tables_file;
-use crate::terminal::{Side, Terminal, number};
+use crate::terminal::{Side, Terminal, count, number};
 use crate::wiring::source::SourceArgs;
 
 /// Points below which nothing is proposed.
@@ -78,13 +78,13 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
         let proposals = proposals(table);
         terminal.event(&event(table, &proposals));
         let name = shortened(&table.name.to_string(), name_width);
-        let count = table.rows.map_or_else(|| "?".to_owned(), number);
+        let known = table.rows.map_or_else(|| "?".to_owned(), number);
         match proposals.first() {
             Some(best) => {
                 proposed.push(json!({"table": table.name, "tracking": best.tracking}));
-                rows.push(vec![name, count, best.name.clone(), best.reasons.join("; ")]);
+                rows.push(vec![name, known, best.name.clone(), best.reasons.join("; ")]);
             }
-            None => rows.push(vec![name, count, "left out".to_owned(), why_not(table)]),
+            None => rows.push(vec![name, known, "left out".to_owned(), why_not(table)]),
         }
     }
     let columns = [
@@ -101,9 +101,9 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
     write(arguments, &proposed)?;
     let path = arguments.output.display();
     terminal.note(&format!(
-        "{path} has {} of {} tables. Next: tidemark run {path}",
+        "{path} has {} of {}. Next: tidemark run {path}",
         proposed.len(),
-        tables.len()
+        count(tables.len() as u64, "table")
     ));
     Ok(ExitClass::Done)
 }
@@ -121,7 +121,11 @@ fn from_adf(arguments: &InitArgs, path: &Path, terminal: &Terminal) -> Outcome<E
         terminal.named_event("table", table);
     }
     write(arguments, &tables)?;
-    terminal.line(&format!("{} has {} tables.", arguments.output.display(), tables.len()));
+    terminal.line(&format!(
+        "{} has {}.",
+        arguments.output.display(),
+        count(tables.len() as u64, "table")
+    ));
     terminal.note(
         "Azure's pipeline compares with the times as they are. If they are not UTC, set clock to local. \
          `tidemark doctor` looks at the columns, and `tidemark run --watermark-table dbo.watermarktable` goes on from the \

@@ -45,7 +45,7 @@ pub(crate) async fn pause(arguments: &PauseArgs, terminal: &Terminal) -> Outcome
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     for table in &tables {
-        terminal.line(&format!(
+        terminal.sentence(&format!(
             "{table}: no run begins to work on it until it is resumed. A run that is at work on it may end the slice it is at."
         ));
     }
@@ -68,7 +68,7 @@ pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outco
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     for table in &tables {
-        terminal.line(&format!("{table}: the next run goes on where the last one ended."));
+        terminal.sentence(&format!("{table}: the next run goes on where the last one ended."));
     }
     if !terminal.is_confirmed("Resume?", arguments.yes) {
         return Ok(ExitClass::Decision);
@@ -84,5 +84,5 @@ fn tell(terminal: &Terminal, event: &str, held: &Held) {
     terminal.named_event(event, held);
     let before = if held.paused == held.was_paused { " already" } else { "" };
     let now = if held.paused { "paused" } else { "not paused" };
-    terminal.line(&format!("{} is {now}{before}.", held.table));
+    terminal.sentence(&format!("{} is {now}{before}.", held.table));
 }

@@ -19,7 +19,7 @@ use tidemark_sqlserver::session::Server;
 use crate::copying::{reach, shortened};
 use crate::estimate::Estimate;
 use crate::exit::{ExitClass, advice, code_named};
-use crate::failure::Outcome;
+use crate::failure::{Outcome, of_table};
 use crate::tables_file;
 use crate::terminal::{Side, Terminal, number};
 use crate::wiring::sink::SinkArgs;
@@ -186,7 +186,11 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
     for failed in &found.failed {
         let code = code_named(&failed.error);
         terminal.event(&serde_json::json!({"event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause}));
-        terminal.error(&format!("{}: {} ({})", failed.table, failed.cause, failed.error));
+        terminal.error(&format!(
+            "{} ({})",
+            of_table(&failed.table, &failed.cause),
+            failed.error
+        ));
         terminal.note(advice(code));
     }
     let name_width = terminal.width().saturating_sub(56).max(16);
@@ -209,10 +213,11 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
     }
     let estimates = planned.iter().filter_map(|planned| planned.estimate.zip(planned.rows));
     if let Some((estimate, rows)) = estimates.reduce(|(one, rows), (other, more)| (one.and(other), rows + more)) {
-        terminal.line(&format!("\n{}", estimate.said(rows)));
+        terminal.line("");
+        terminal.sentence(&estimate.said(rows));
     }
     for planned in planned.iter().filter(|planned| planned.adopted) {
-        terminal.line(&format!(
+        terminal.sentence(&format!(
             "{}: window {} is frozen already and would be gone on with.",
             planned.table, planned.window
         ));

@@ -55,7 +55,7 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
 async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()> {
     // A ledger that cannot be read is a reason to start over, and none against it.
     let Ok(manifests) = lake::manifests(sink, table).await else {
-        terminal.line(&format!(
+        terminal.sentence(&format!(
             "{table}: its ledger cannot be read whole. All of it goes into the archive, and its files."
         ));
         return Ok(());
@@ -66,7 +66,7 @@ async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()
     terminal.event(&serde_json::json!({
         "event": "to_reset", "table": table, "windows": manifests.len(), "files": files, "rows": rows, "bytes": size,
     }));
-    terminal.line(&format!(
+    terminal.sentence(&format!(
         "{table}: {}, {}, {}, {}. All of it goes into the archive, its watermark is taken away, and the next run loads the table in \
          full.",
         count(manifests.len() as u64, "window"),
@@ -85,7 +85,7 @@ fn tell(sink: &Sink, started: &StartedOver, terminal: &Terminal) {
         objects,
         ..
     } = started;
-    terminal.line(&format!(
+    terminal.sentence(&format!(
         "{table} is started over: {} and {} are in {}.",
         count(*objects as u64, "file"),
         count(*documents as u64, "document"),

@@ -11,7 +11,7 @@ use tidemark::ledger::keys::{Keys, WINDOW_KEY, partition_keys, table_segment};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
-use tidemark::model::plan::{Content, Plan};
+use tidemark::model::plan::Plan;
 use tidemark::model::table::Tracking;
 use tidemark::model::types::Column;
 use time::OffsetDateTime;
@@ -119,12 +119,8 @@ async fn key_of(sink: &Sink, plan: &Plan, given: &[String], manifests: &[Manifes
     }
     for manifest in manifests.iter().rev() {
         let plan = lake::ledger(sink, &plan.table).plan(&manifest.window).await?;
-        if let Some(Plan {
-            content: Content::Changes { key_columns },
-            ..
-        }) = plan
-        {
-            return Ok(key_columns);
+        if let Some(key_columns) = plan.as_ref().and_then(Plan::key_columns) {
+            return Ok(key_columns.to_vec());
         }
     }
     Ok(Vec::new())

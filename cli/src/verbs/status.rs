@@ -20,7 +20,7 @@ use crate::copying::shortened;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::lake;
-use crate::terminal::{Side, Terminal, bytes, duration, number};
+use crate::terminal::{Side, Terminal, bytes, counted, duration, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 
@@ -104,13 +104,14 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
     terminal.table(&columns, rows);
     for status in &found {
         if let Some(late) = status.late_rows.filter(|late| *late > 0) {
-            terminal.line(&format!(
-                "{}: {late} rows came too late for its last window. Raise settle_seconds.",
-                status.table
+            terminal.sentence(&format!(
+                "{}: {} too late for its last window. Raise settle_seconds; `tidemark backfill` fetches what is missing.",
+                status.table,
+                counted(late, "row", ["came", "came"])
             ));
         }
         if let Some(mark) = malformed(&status.malformed_texts) {
-            terminal.line(&format!("{}: its last window has {mark}.", status.table));
+            terminal.sentence(&format!("{}: its last window has {mark}.", status.table));
         }
     }
     Ok(ExitClass::Done)
@@ -185,7 +186,7 @@ impl Status {
             || "-".to_owned(),
             |pending| {
                 format!(
-                    "{} of {} slices, since {}",
+                    "{} of {} slices, frozen {}",
                     pending.slices_copied,
                     pending.slices,
                     ago(&pending.since)

@@ -121,7 +121,7 @@ impl World<'_> {
     async fn lookup_new(&self, event: Value) -> Result<Value> {
         let run_id = run_of(&event);
         let failed = event.get("failed").cloned();
-        let request = decoded(with(event, &run_id, &["failed", "paused"]))?;
+        let request = decoded(with(event, &run_id, &["failed", "paused", "notes"]))?;
         let (store, prefix) = (&self.sink.store, self.sink.prefix.as_str());
         let answer = Box::pin(lookup_new(
             &self.server,

@@ -7,12 +7,14 @@ use serde_json::json;
 use tidemark::model::budget::StoppedTable;
 use tidemark::model::kept::{BusyTable, KeptTables, PausedTable};
 use tidemark::model::names::ObjectName;
+use tidemark::steps::lookup_old::BucketNote;
 use tidemark::steps::tables::FailedTable;
 use tidemark::steps::update::Committed;
 
 use crate::copying::{Board, Report, shortened};
 use crate::exit::{ExitClass, advice, code_named};
-use crate::terminal::{Side, Terminal, bytes, duration, number};
+use crate::failure::of_table;
+use crate::terminal::{Side, Terminal, bytes, count, counted, duration, number};
 
 /// Columns that the other cells of a row take.
 const OTHER_CELLS: usize = 50;
@@ -77,20 +79,24 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     tell_kept(terminal, &report.kept);
     tell_stopped(terminal, &report.stopped);
     for FailedTable { table, error, cause } in sorted(&report.failed) {
-        terminal.error(&format!("{table}: {cause} ({error})"));
+        terminal.error(&format!("{} ({error})", of_table(table, cause)));
         terminal.note(advice(code_named(error)));
     }
     let rows: u64 = report.committed.iter().map(|committed| committed.rows).sum();
-    terminal.line(&format!(
-        "{} copied, {} unchanged, {} failed: {} rows in {}.",
+    terminal.sentence(&format!(
+        "{} copied, {} unchanged, {} failed{}: {} in {}.",
         report.committed.len(),
         report.unchanged.len(),
         report.failed.len(),
-        number(rows),
+        match report.left() {
+            0 => String::new(),
+            left => format!(", {left} left alone"),
+        },
+        count(rows, "row"),
         duration(elapsed.as_secs())
     ));
     if !report.failed.is_empty() {
-        terminal.line("What is committed stays; the next run goes on with the tables that failed.");
+        terminal.sentence("What is committed stays; the next run goes on with the tables that failed.");
     }
 }
 
@@ -115,16 +121,20 @@ fn committed_cells(committed: &Committed, took: Duration) -> Vec<String> {
     ]
 }
 
-/// Rows that are in no file, which a reader has to know of.
+/// What the bucket lacks, and rows that are in no file, which a reader has to know of.
 fn tell_notes(terminal: &Terminal, report: &Report) {
+    for BucketNote { bucket, note } in &report.bucket_notes {
+        terminal.sentence(&format!("{bucket}: {note}."));
+    }
     for committed in &report.committed {
         match committed.late_rows {
             Some(0) => {}
-            Some(late) => terminal.line(&format!(
-                "{}: {late} rows were committed after the copy and are in no file. Raise settle_seconds.",
-                committed.table
+            Some(late) => terminal.sentence(&format!(
+                "{}: {} committed after the copy, and in no file. Raise settle_seconds; `tidemark backfill` fetches what is missing.",
+                committed.table,
+                counted(late, "row", ["was", "were"])
             )),
-            None => terminal.line(&format!(
+            None => terminal.sentence(&format!(
                 "{}: rows that came late could not be counted.",
                 committed.table
             )),
@@ -133,22 +143,29 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
     for note in &report.notes {
         let table = &note.table;
         if note.null_rows > 0 {
-            terminal.line(&format!(
-                "{table}: {} rows have no watermark and are not copied.",
-                note.null_rows
+            terminal.sentence(&format!(
+                "{table}: {}.",
+                counted(
+                    note.null_rows,
+                    "row",
+                    [
+                        "has no watermark and is not copied",
+                        "have no watermark and are not copied"
+                    ]
+                )
             ));
         }
         if note.future_rows > 0 {
-            terminal.line(&format!(
-                "{table}: {} rows are stamped in the future; a later run takes them.",
-                note.future_rows
+            terminal.sentence(&format!(
+                "{table}: {} stamped in the future, and left to a later run.",
+                counted(note.future_rows, "row", ["is", "are"])
             ));
         }
         if note.held_back {
-            terminal.line(&format!("{table}: an open transaction holds the window back."));
+            terminal.sentence(&format!("{table}: an open transaction holds the window back."));
         }
         if note.filtered {
-            terminal.line(&format!(
+            terminal.sentence(&format!(
                 "{table}: a security policy filters its rows; what it hides from this login is not copied."
             ));
         }
@@ -158,7 +175,7 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
 /// Tables that this run left alone, and why.
 fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
     for BusyTable { table, run_id, until } in &kept.busy {
-        terminal.line(&format!(
+        terminal.sentence(&format!(
             "{table}: run {run_id} is copying it. If that run has died, the table is free after {until}."
         ));
     }
@@ -170,7 +187,7 @@ fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
     } in &kept.paused
     {
         let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        terminal.line(&format!("{table}: paused by {by} since {since}{reason}."));
+        terminal.sentence(&format!("{table}: paused by {by} since {since}{reason}."));
     }
 }
 
@@ -181,13 +198,15 @@ fn tell_stopped(terminal: &Terminal, stopped: &[StoppedTable]) {
         window,
         rows,
         bytes: size,
+        usd,
         slices_left,
     } in stopped
     {
-        terminal.line(&format!(
-            "{table}: the budget is spent after {} rows and {} of window {window}. {slices_left} slices are left for the next run.",
-            number(*rows),
-            bytes(*size)
+        terminal.sentence(&format!(
+            "{table}: the budget is spent after {}, {} and about ${usd} of window {window}. {} for the next run.",
+            count(*rows, "row"),
+            bytes(*size),
+            counted(*slices_left as u64, "slice", ["is left", "are left"])
         ));
     }
 }
@@ -216,6 +235,9 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
     }
     for stopped in &report.stopped {
         terminal.named_event("stopped", stopped);
+    }
+    for note in &report.bucket_notes {
+        terminal.named_event("note", note);
     }
     for note in &report.notes {
         terminal.named_event("note", note);

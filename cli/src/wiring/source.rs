@@ -29,7 +29,7 @@ pub(crate) struct SourceArgs {
     /// The address of the source.
     #[arg(
         long,
-        help = "sqlserver://user[:password]@host[:port]/database[?tls=verify|strict|trust]",
+        help = "sqlserver://user[:password]@host[:port]/database, with ?tls=verify, strict or trust behind it",
         env = "TIDEMARK_SOURCE",
         hide_env_values = true,
         value_name = "ADDRESS",
@@ -214,7 +214,12 @@ fn login_of(address: Address, tls: Tls) -> Result<Login> {
         "password": password, "dbname": address.database,
     });
     let server = ServerSettings::of_secret("--source").with_tls(tls);
-    Login::from_secret(&server, &Secret::new(secret.to_string()))
+    Login::from_secret(&server, &Secret::new(secret.to_string())).map_err(|error| {
+        // It is checked as a secret is, and none of its own was named.
+        let said = error.to_string();
+        let what = said.split_once(": ").map_or(said.as_str(), |(_, what)| what);
+        Error::new(ErrorCode::InvalidInput, format!("--source is not usable: {what}"))
+    })
 }
 
 const fn tls_of(mode: TlsMode) -> Tls {

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use tidemark::error::Result;
+use tidemark::model::bucket::BucketSettings;
 use tidemark::model::record::{UploadedObject, UploadedPiece};
 use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
-    UploadObjects,
+    AskBucket, CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced,
+    Upload, UploadObjects,
 };
 use tidemark_aws::bucket::S3Store;
 use tidemark_folder::FolderStore;
@@ -28,6 +29,12 @@ macro_rules! either {
             Store::S3($inner) => Box::pin($work).await,
         }
     };
+}
+
+impl AskBucket for Store {
+    async fn settings(&self, prefix: &str) -> Result<Option<BucketSettings>> {
+        either!(self, store => store.settings(prefix))
+    }
 }
 
 impl ReadObjects for Store {

@@ -192,3 +192,55 @@ fn tables_of_different_columns_and_forms_are_read_each_by_a_statement_of_its_own
     let of_both = |line: &str| line.contains("FROM") && line.contains("/**/") && !line.contains("dbo.");
     assert!(!statements.lines().any(of_both), "{statements}");
 }
+
+#[test]
+fn what_goes_wrong_for_the_command_is_not_said_in_the_words_of_a_secret() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    let trusting = world.address();
+    let verifying = trusting.replace("tls=trust", "tls=verify");
+    let closed = "sqlserver://sa@127.0.0.1:9/tidemark".to_owned();
+    let instance = "sqlserver://sa@localhost\\SQLEXPRESS/tidemark".to_owned();
+    for (address, password, said) in [
+        (trusting, "wrong", "check the user name and the password"),
+        (verifying, world.sandbox.password(), "tls=trust"),
+        (
+            closed,
+            world.sandbox.password(),
+            "the connection failed: Connection refused",
+        ),
+        (instance, world.sandbox.password(), "--source is not usable"),
+    ] {
+        let mut command = world.command(&["run"]);
+        command
+            .env("TIDEMARK_SOURCE", &address)
+            .env("TIDEMARK_PASSWORD", password);
+        let done = fed(command, "");
+        assert!(done.err.contains(said), "{said}: {}", done.all());
+        assert!(
+            !done.err.contains("secret") && !done.err.contains("performing I/O"),
+            "{}",
+            done.all()
+        );
+    }
+}
+
+#[test]
+fn a_table_that_is_tracked_in_another_way_from_now_on_is_told_how_to_go_on() {
+    let world = World::new(&format!(
+        "{SCRIPT}
+         GO
+         ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON);
+         GO
+         ALTER TABLE items ENABLE CHANGE_TRACKING;"
+    ));
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    world.tables(&json!([{"table": "items", "format": "csv", "tracking": {"change_tracking": {}}}]));
+    let done = world.run(&["run"]);
+    assert_eq!(done.code, Some(1), "{}", done.all());
+    assert!(done.err.contains("tidemark reset"), "{}", done.all());
+    world.succeeds(&["reset", "items", "--yes"]);
+    world.succeeds(&["run"]);
+    assert_eq!(world.lines("dbo.items").len(), 2);
+}

@@ -61,7 +61,8 @@ fn an_interrupted_run_says_what_happens_next_and_the_next_one_does_it() {
     let done = Done::from(child.wait_with_output().unwrap());
     assert_eq!(done.code, Some(130), "{}", done.all());
     assert!(
-        done.err.contains("Stopped. 0 windows are committed. 1 are not"),
+        done.err.contains("Stopped. 0 windows are committed. 1 is not")
+            && done.err.contains("No other run has to wait"),
         "{}",
         done.all()
     );

@@ -187,3 +187,48 @@ fn the_table_of_every_verb_fits_the_terminal() {
         }
     }
 }
+
+#[test]
+fn the_help_of_every_verb_fits_the_terminal() {
+    let world = World::new(SCRIPT);
+    let commands = plain_lines(&on_a_terminal(&world, &["--help"], 80, &[]).text);
+    let verbs: Vec<&str> = commands
+        .iter()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(verbs.len() > 15 && verbs.contains(&"backfill"), "{verbs:?}");
+    for verb in verbs {
+        let seen = on_a_terminal(&world, &[verb, "--help"], 80, &[]);
+        assert_eq!(seen.code, Some(0), "{verb}: {}", seen.text);
+        for line in plain_lines(&seen.text) {
+            assert!(line.chars().count() <= 80, "{verb}: {line}");
+        }
+    }
+}
+
+#[test]
+fn what_went_wrong_is_broken_between_words_on_a_terminal_and_one_line_elsewhere() {
+    let world = World::new(SCRIPT);
+    world.tables(&tables_with_a_failure());
+    let seen = on_a_terminal(&world, &["run"], 80, &[]);
+    let lines = plain_lines(&seen.text);
+    let error = lines
+        .iter()
+        .position(|line| line.starts_with("error: sales.a_table"))
+        .unwrap();
+    assert!(lines[error + 1].starts_with("  "), "{}", seen.text);
+    for line in &lines[error..] {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let done = world.run(&["run"]);
+    let said: Vec<&str> = done
+        .err
+        .lines()
+        .filter(|line| line.starts_with("error: sales.a_table"))
+        .collect();
+    assert!(said.len() == 1 && said[0].ends_with(')'), "{}", done.all());
+}

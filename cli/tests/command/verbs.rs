@@ -375,6 +375,13 @@ fn engines_are_told_of_the_files_and_of_the_present_rows() {
         ),
     ]));
     world.succeeds(&["run"]);
+    // The load has the key of a tracked table, before there is any change.
+    let done = world.succeeds(&["sql", "duckdb", "tracked"]);
+    assert!(
+        done.out.contains("PARTITION BY \"id\"") && !done.out.contains("Give --key"),
+        "{}",
+        done.all()
+    );
     world.sandbox.execute("DELETE tracked WHERE id = 2").unwrap();
     world.succeeds(&["run"]);
     for (engine, said) in [

@@ -1,7 +1,7 @@
 //! A bucket of Amazon S3, or of anything that speaks like it, behind the object ports.
 
 mod archive;
-pub mod checks;
+mod checks;
 
 use std::time::Duration;
 

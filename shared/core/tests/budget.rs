@@ -34,11 +34,16 @@ async fn a_run_stops_before_the_next_slice_and_the_next_run_goes_on() {
     for budget in [
         Budget {
             rows: Some(4),
-            bytes: None,
+            ..Budget::default()
         },
         Budget {
-            rows: None,
             bytes: Some(8),
+            ..Budget::default()
+        },
+        // Two slices: a window's transitions, and those and the writes of each slice.
+        Budget {
+            usd: Some("0.0004".parse().unwrap()),
+            ..Budget::default()
         },
     ] {
         let world = world(budget);
@@ -49,6 +54,7 @@ async fn a_run_stops_before_the_next_slice_and_the_next_run_goes_on() {
             };
             assert_eq!((stopped.rows, stopped.slices_left), (4, slices_left), "{run_id}");
             assert_eq!(stopped.bytes, 8, "{run_id}");
+            assert_eq!(stopped.usd.to_string(), "0.0004", "{run_id}");
             assert_eq!((outcome.committed.len(), world.parts().len()), (0, 0), "{run_id}");
             // Nobody has to wait for a lease.
             assert_eq!(
@@ -66,7 +72,7 @@ async fn a_run_stops_before_the_next_slice_and_the_next_run_goes_on() {
 async fn a_run_copies_one_slice_however_small_its_budget_is() {
     let world = world(Budget {
         rows: Some(1),
-        bytes: None,
+        ..Budget::default()
     });
     for run_id in ["r1", "r2", "r3", "r4"] {
         assert_eq!(run(&world, run_id).await.stopped[0].rows, 2, "{run_id}");
@@ -78,7 +84,7 @@ async fn a_run_copies_one_slice_however_small_its_budget_is() {
 async fn what_a_run_has_copied_is_known_by_one_read_however_many_slices_there_are() {
     let world = world(Budget {
         rows: Some(100),
-        bytes: None,
+        ..Budget::default()
     });
     let spec = spec_with(json!({ "slice_rows": 2 }));
     world.pipeline().plan("r1", &[spec]).await.unwrap();
@@ -100,7 +106,7 @@ async fn what_a_run_has_copied_is_known_by_one_read_however_many_slices_there_ar
 async fn a_window_that_just_fits_is_committed() {
     let world = world(Budget {
         rows: Some(10),
-        bytes: None,
+        ..Budget::default()
     });
     assert_eq!(run(&world, "r1").await.committed[0].rows, 10);
 }
@@ -110,7 +116,7 @@ async fn a_window_whose_budget_lasts_for_more_days_than_uploads_are_kept_is_comm
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let world = world(Budget {
         rows: Some(2),
-        bytes: None,
+        ..Budget::default()
     });
     // A slice a day, for twelve days in the end.
     for row in 11..=24 {
@@ -131,4 +137,13 @@ async fn a_window_whose_budget_lasts_for_more_days_than_uploads_are_kept_is_comm
     let outcome = run(&world, "day 11").await;
     assert_eq!((outcome.committed[0].rows, outcome.stopped.len()), (24, 0));
     assert_eq!(world.lines(), (1..=24).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_budget_of_dollars_that_a_window_alone_costs_still_copies_a_slice() {
+    let world = world(Budget {
+        usd: Some("0.000001".parse().unwrap()),
+        ..Budget::default()
+    });
+    assert_eq!(run(&world, "r1").await.stopped[0].rows, 2);
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidemark::checksum::{Crc64Nvme, crc64nvme_base64};
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::bucket::BucketSettings;
 use tidemark::model::record::{UploadedObject, UploadedPiece};
 use tidemark::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
-    UploadObjects,
+    AskBucket, CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced,
+    Upload, UploadObjects,
 };
 
 use crate::files::{self, Folder, OWN, is_missing};
@@ -137,6 +138,12 @@ fn object(body: Vec<u8>) -> Object {
     Object {
         body: Bytes::from(body),
         etag,
+    }
+}
+
+impl AskBucket for FolderStore {
+    async fn settings(&self, _prefix: &str) -> Result<Option<BucketSettings>> {
+        Ok(None)
     }
 }
 

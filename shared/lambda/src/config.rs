@@ -179,6 +179,7 @@ fn budget(environment: &mut Environment) -> Budget {
     Budget {
         rows: limit("RUN_BUDGET_ROWS", "a number of rows"),
         bytes: limit("RUN_BUDGET_BYTES", "a number of bytes"),
+        usd: environment.usd("RUN_BUDGET_USD").filter(|usd| !usd.is_zero()),
     }
 }
 
@@ -275,7 +276,7 @@ pub struct CopyConfig {
     pub sink_secret_arns: Vec<String>,
     /// What fills the gaps of these secrets.
     pub sinks: ServerSettings,
-    /// `RUN_BUDGET_ROWS` and `RUN_BUDGET_BYTES`: how much a run may copy of a table; 0, the default, is no limit.
+    /// `RUN_BUDGET_ROWS`, `RUN_BUDGET_BYTES` and `RUN_BUDGET_USD`: how much a run may copy of a table; 0, the default, is no limit.
     pub budget: Budget,
     /// `MASK_SECRET_ARN`: the secret with the key of hashes, for tables whose columns are hashed.
     pub mask_secret: Option<String>,

@@ -63,7 +63,12 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
 }
 
 fn unreachable(error: TiberiusError) -> Failure {
-    Failure::new(Fault::Unreachable, "the connection failed").caused_by(error)
+    let failure = Failure::new(Fault::Unreachable, "the connection failed");
+    match error {
+        // The driver's own words before it say nothing.
+        TiberiusError::Io { message, .. } => failure.caused_by(message),
+        other => failure.caused_by(other),
+    }
 }
 
 /// Returns what an error of mssql-tds means.
@@ -251,7 +256,7 @@ const fn hint(number: u32) -> Option<&'static str> {
             Some("the slice needs more than the database's limits allow: copy fewer columns, or raise them")
         }
         8672 => Some("name the keys of the sink, so that the procedure is handed one row for each"),
-        40615 => Some("allow the function's address in the server's firewall"),
+        40615 => Some("allow this client's address in the server's firewall"),
         42108 => Some("resume the SQL pool"),
         _ => None,
     }

@@ -8,7 +8,7 @@ use tidemark::model::names::Identifier;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
-use tidemark::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
+use tidemark::ports::objects::{AskBucket, CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::MemoryStore;
@@ -63,7 +63,7 @@ fn spec(table: &str, column: &str) -> TableSpec {
 /// One run into any bucket.
 async fn run<S>(world: &World, store: &S, prefix: &str, specs: &[TableSpec]) -> Result<RunOutcome>
 where
-    S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects,
+    S: ReadObjects + AskBucket + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects,
 {
     let server = || Server::new(world.login());
     let (source, watermarks) = (server(), shipped_control_table(server()));

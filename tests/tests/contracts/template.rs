@@ -78,7 +78,7 @@ fn deployed(template: &str, function: &str) -> Environment {
         "SOURCE_PORT" | "SINK_PORT" | "WATERMARK_PORT" => "1433",
         "WATERMARK_STORE" => "sql",
         "METRICS_PER_TABLE" | "SINK_SIGNED_PAYLOADS" => "false",
-        "RUN_BUDGET_ROWS" | "RUN_BUDGET_BYTES" => "0",
+        "RUN_BUDGET_ROWS" | "RUN_BUDGET_BYTES" | "RUN_BUDGET_USD" => "0",
         "SINK_BUCKET_OWNER" => "111122223333",
         "PART_BYTES" => "8388608",
         "SOURCE_SILENCE_SECONDS" => "300",

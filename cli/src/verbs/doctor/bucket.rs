@@ -2,16 +2,12 @@
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::conditions::{probe_key, try_conditions};
-use tidemark::ports::objects::{ReadObjects, UploadObjects};
-use tidemark_aws::bucket::S3Store;
-use tidemark_aws::bucket::checks::{Told, UploadRule};
+use tidemark::model::bucket::{LEAST_DAYS, Told, UploadRule};
+use tidemark::ports::objects::{AskBucket, ReadObjects, UploadObjects};
 
 use super::findings::{Findings, Missing};
 use crate::wiring::sink::Sink;
 use crate::wiring::store::Store;
-
-/// The days that a window may take, from its first upload to its commit by a person's help.
-const LEAST_DAYS: u32 = 7;
 
 /// Looks at the sink. What it makes there it removes, where that is allowed.
 pub(super) async fn look(sink: &Sink, findings: &mut Findings<'_>) {
@@ -23,10 +19,15 @@ pub(super) async fn look(sink: &Sink, findings: &mut Findings<'_>) {
     }
     findings.found("sink conditions", conditions(sink).await, Clone::clone);
     if let Store::S3(bucket) = &sink.store {
-        let uploads = uploads(bucket, &sink.prefix).await;
-        findings.found("sink uploads", uploads, Clone::clone);
-        let versions = bucket.keeps_versions().await.map(said_of_versions);
-        findings.found("sink versions", versions, |said| (*said).clone());
+        match bucket.settings(&sink.prefix).await.transpose() {
+            None => {}
+            Some(Err(error)) => drop(findings.found("sink uploads", Err::<String, _>(error), Clone::clone)),
+            Some(Ok(settings)) => {
+                findings.found("sink uploads", judged(settings.uploads), Clone::clone);
+                let versions: Result<String> = Ok(said_of_versions(settings.keeps_versions));
+                findings.found("sink versions", versions, Clone::clone);
+            }
+        }
     }
 }
 
@@ -63,15 +64,6 @@ async fn conditions(sink: &Sink) -> std::result::Result<String, Missing> {
         format!("; {} stays, because you may not remove it", sink.store.address(&key))
     };
     Ok(format!("what is there is never overwritten{left}"))
-}
-
-async fn uploads(bucket: &S3Store, prefix: &str) -> std::result::Result<String, Missing> {
-    let below = if prefix.is_empty() {
-        String::new()
-    } else {
-        format!("{prefix}/")
-    };
-    judged(bucket.upload_rule(&below).await?)
 }
 
 fn judged(told: Told<Option<UploadRule>>) -> std::result::Result<String, Missing> {

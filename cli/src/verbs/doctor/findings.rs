@@ -6,7 +6,7 @@ use serde_json::json;
 use tidemark::error::Error;
 
 use crate::exit::{ExitClass, advice};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, counted};
 
 /// What is missing, and what is to be done about it: this, or what is done about every error of its code.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ pub(super) struct Findings<'a> {
     terminal: &'a Terminal,
     /// The worst so far.
     pub(super) class: ExitClass,
+    missing: u64,
 }
 
 impl<'a> Findings<'a> {
@@ -50,7 +51,20 @@ impl<'a> Findings<'a> {
         Self {
             terminal,
             class: ExitClass::Done,
+            missing: 0,
         }
+    }
+
+    /// Says what it came to, and what comes next.
+    pub(super) fn tell_end(&self) {
+        self.terminal.line("");
+        self.terminal.sentence(&match self.missing {
+            0 => "Everything that a run needs is there. Next: tidemark plan, or tidemark run".to_owned(),
+            missing => format!(
+                "{} missing. Mend what has a ✗, and look again.",
+                counted(missing, "thing", ["is", "are"])
+            ),
+        });
     }
 
     /// What was looked for is there, or is not. Returns it if it is there.
@@ -65,8 +79,7 @@ impl<'a> Findings<'a> {
                 let said = said(&found);
                 self.terminal
                     .event(&json!({"event": "check", "subject": subject, "ok": true, "message": said}));
-                self.terminal
-                    .line(&format!("{} {subject}: {said}", self.terminal.mark(true)));
+                self.terminal.marked(true, &format!("{subject}: {said}"));
                 Some(found)
             }
             Err(missing) => {
@@ -74,17 +87,22 @@ impl<'a> Findings<'a> {
                     error,
                     advice: own_advice,
                 } = missing.into();
+                self.missing += 1;
                 self.class = self.class.worse(ExitClass::of(error.code()));
-                let advice = own_advice.unwrap_or_else(|| advice(error.code()).to_owned());
+                let advice = own_advice.unwrap_or_else(|| own_words(advice(error.code())));
                 self.terminal.event(&json!({
                     "event": "check", "subject": subject, "ok": false, "error": error.code().name(),
                     "message": error.report(), "advice": advice,
                 }));
-                self.terminal
-                    .line(&format!("{} {subject}: {}", self.terminal.mark(false), error.report()));
-                self.terminal.line(&format!("  {advice}"));
+                self.terminal.marked(false, &format!("{subject}: {}", error.report()));
+                self.terminal.sentence(&format!("  {advice}"));
                 None
             }
         }
     }
+}
+
+/// Advice without the sentence that sends a person to the doctor.
+fn own_words(advice: &str) -> String {
+    advice.replace(" `tidemark doctor` says what is missing.", "")
 }

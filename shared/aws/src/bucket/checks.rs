@@ -1,39 +1,30 @@
-//! The doctor asks a bucket these questions, with the rights of a person. The deployed functions may not ask them.
+//! How a bucket is set up: what the doctor asks, and the first run of a table.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{BucketVersioningStatus, ExpirationStatus, LifecycleRule};
 use tidemark::error::Result;
+use tidemark::model::bucket::{BucketSettings, Told, UploadRule};
+use tidemark::ports::objects::AskBucket;
 
 use super::{S3Store, status};
 
-/// What a bucket answers to a question of the doctor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told<T> {
-    /// The bucket gave this answer.
-    Said(T),
-    /// There is no answer, because the user lacks this right.
-    Refused(&'static str),
-    /// There is no answer, because the service does not know the question.
-    Unknown,
-}
-
-/// This says when a bucket removes uploads that are not completed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadRule {
-    /// This rule removes them first.
-    pub name: String,
-    /// The rule removes an upload so many days after it was begun.
-    pub days: u32,
+impl AskBucket for S3Store {
+    async fn settings(&self, prefix: &str) -> Result<Option<BucketSettings>> {
+        let below = if prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{prefix}/")
+        };
+        Ok(Some(BucketSettings {
+            uploads: self.upload_rule(&below).await?,
+            keeps_versions: self.keeps_versions().await?,
+        }))
+    }
 }
 
 impl S3Store {
-    /// Finds the rule of the bucket's lifecycle that removes unfinished uploads below `prefix` first. It is `None` when
-    /// no rule does.
-    ///
-    /// # Errors
-    ///
-    /// As of every other call; the lack of the right is an answer.
-    pub async fn upload_rule(&self, prefix: &str) -> Result<Told<Option<UploadRule>>> {
+    /// The rule of the bucket's lifecycle that removes unfinished uploads below `prefix` first. `None` when no rule does.
+    pub(super) async fn upload_rule(&self, prefix: &str) -> Result<Told<Option<UploadRule>>> {
         let request = self
             .client
             .get_bucket_lifecycle_configuration()
@@ -46,12 +37,8 @@ impl S3Store {
         }
     }
 
-    /// Says whether the bucket keeps what is overwritten and removed.
-    ///
-    /// # Errors
-    ///
-    /// As [`upload_rule`](Self::upload_rule).
-    pub async fn keeps_versions(&self) -> Result<Told<bool>> {
+    /// Whether the bucket keeps what is overwritten and removed.
+    pub(super) async fn keeps_versions(&self) -> Result<Told<bool>> {
         let request = self
             .client
             .get_bucket_versioning()

@@ -1,6 +1,8 @@
 //! What the doctor learns of a bucket from the answers of S3.
 
-use super::checks::{Told, UploadRule};
+use tidemark::model::bucket::{BucketSettings, Told, UploadRule};
+use tidemark::ports::objects::AskBucket;
+
 use super::*;
 use crate::one_answer::{Answer, clients_of};
 
@@ -80,6 +82,11 @@ async fn what_the_user_may_not_ask_or_the_service_does_not_know_is_no_failure() 
     let right = "s3:GetBucketVersioning";
     assert_eq!(denied.keeps_versions().await.unwrap(), Told::Refused(right));
     assert!(!denied.remove_probe("k").await.unwrap());
+    let settings = BucketSettings {
+        uploads: Told::Refused("s3:GetLifecycleConfiguration"),
+        keeps_versions: Told::Refused(right),
+    };
+    assert_eq!(denied.settings("lake").await.unwrap(), Some(settings));
     let unknown = refusing(501, "NotImplemented");
     assert_eq!(unknown.upload_rule("").await.unwrap(), Told::Unknown);
     assert_eq!(unknown.keeps_versions().await.unwrap(), Told::Unknown);

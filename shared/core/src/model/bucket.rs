@@ -11,3 +11,109 @@ pub struct BucketFacts {
     /// costs a SHA-256 of them.
     pub signs_payloads: bool,
 }
+
+/// The days that uploads must be kept: a window may take as many, from its first upload to its commit with the help of a person.
+pub const LEAST_DAYS: u32 = 7;
+
+/// What a bucket says of itself when it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told<T> {
+    /// This.
+    Said(T),
+    /// Nothing, because the user lacks this right.
+    Refused(&'static str),
+    /// Nothing, because the service does not know the question.
+    Unknown,
+}
+
+/// When a bucket removes uploads that are not completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadRule {
+    /// The name of the rule that does it first.
+    pub name: String,
+    /// How many days after an upload was begun.
+    pub days: u32,
+}
+
+/// How a bucket is set up, as far as it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// The rule that removes unfinished uploads below a prefix first, if one does.
+    pub uploads: Told<Option<UploadRule>>,
+    /// Whether what is overwritten or removed is kept.
+    pub keeps_versions: Told<bool>,
+}
+
+impl BucketSettings {
+    /// What is missing, and what could not be looked at, each as a sentence for whoever set the bucket up.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let uploads = match &self.uploads {
+            Told::Said(Some(UploadRule { days, .. })) if *days >= LEAST_DAYS => None,
+            Told::Said(Some(UploadRule { name, days })) => Some(format!(
+                "the lifecycle rule {name} removes uploads after {days} days: set its AbortIncompleteMultipartUpload to {LEAST_DAYS} days \
+                 or more, or a window that takes longer is copied again"
+            )),
+            Told::Said(None) => Some(format!(
+                "no lifecycle rule removes uploads that are never completed, and they are paid for: add \
+                 AbortIncompleteMultipartUpload with {LEAST_DAYS} days or more"
+            )),
+            Told::Refused(right) => Some(format!("its lifecycle rules were not looked at, which takes {right}")),
+            Told::Unknown => Some("the service does not say when it removes uploads".to_owned()),
+        };
+        let versions = match &self.keeps_versions {
+            Told::Said(true) => None,
+            Told::Said(false) => {
+                Some("it keeps no versions, so what somebody removes is lost: switch versioning on".to_owned())
+            }
+            Told::Refused(right) => Some(format!(
+                "whether it keeps versions was not looked at, which takes {right}"
+            )),
+            Told::Unknown => Some("the service does not say whether it keeps versions".to_owned()),
+        };
+        uploads.into_iter().chain(versions).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes(uploads: Told<Option<UploadRule>>, keeps_versions: Told<bool>) -> Vec<String> {
+        BucketSettings {
+            uploads,
+            keeps_versions,
+        }
+        .notes()
+    }
+
+    fn rule(days: u32) -> Told<Option<UploadRule>> {
+        let name = "tidy".to_owned();
+        Told::Said(Some(UploadRule { name, days }))
+    }
+
+    #[test]
+    fn a_bucket_as_it_must_be_has_no_note_and_every_other_says_what_to_do_or_what_is_not_known() {
+        assert_eq!(notes(rule(7), Told::Said(true)), [""; 0]);
+        for (uploads, versions, said) in [
+            (rule(6), Told::Said(true), "rule tidy removes uploads after 6 days: set"),
+            (Told::Said(None), Told::Said(true), "no lifecycle rule"),
+            (rule(7), Told::Said(false), "switch versioning on"),
+            (
+                Told::Refused("s3:GetLifecycleConfiguration"),
+                Told::Said(true),
+                "takes s3:GetLifecycleConfiguration",
+            ),
+            (
+                rule(7),
+                Told::Refused("s3:GetBucketVersioning"),
+                "takes s3:GetBucketVersioning",
+            ),
+            (Told::Unknown, Told::Said(true), "does not say when"),
+            (rule(7), Told::Unknown, "does not say whether"),
+        ] {
+            let notes = notes(uploads, versions);
+            assert!(notes.len() == 1 && notes[0].contains(said), "{notes:?}");
+        }
+    }
+}

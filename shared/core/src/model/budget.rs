@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::cost::Usd;
 use crate::model::names::ObjectName;
 use crate::model::window::WindowName;
 
@@ -14,19 +15,23 @@ pub struct Budget {
     pub rows: Option<u64>,
     /// No more bytes of files than this.
     pub bytes: Option<u64>,
+    /// No more US dollars than this, as they are [estimated](Usd::of_files) from what is copied.
+    pub usd: Option<Usd>,
 }
 
 impl Budget {
     /// Returns whether there is no limit.
     #[must_use]
     pub const fn is_unlimited(&self) -> bool {
-        self.rows.is_none() && self.bytes.is_none()
+        self.rows.is_none() && self.bytes.is_none() && self.usd.is_none()
     }
 
     /// Returns whether so much is all there was.
     #[must_use]
     pub fn is_spent(&self, spent: Spent) -> bool {
-        self.rows.is_some_and(|rows| spent.rows >= rows) || self.bytes.is_some_and(|bytes| spent.bytes >= bytes)
+        self.rows.is_some_and(|rows| spent.rows >= rows)
+            || self.bytes.is_some_and(|bytes| spent.bytes >= bytes)
+            || self.usd.is_some_and(|usd| spent.slices > 0 && spent.usd() >= usd)
     }
 }
 
@@ -41,13 +46,21 @@ pub struct Spent {
     pub rows: u64,
     /// This counts the bytes of files.
     pub bytes: u64,
+    /// This counts the slices.
+    pub slices: u64,
 }
 
 impl Spent {
+    /// Returns about what it cost.
+    #[must_use]
+    pub fn usd(&self) -> Usd {
+        Usd::of_files(self.bytes, self.slices)
+    }
+
     /// Returns whether it is nothing.
     #[must_use]
     pub const fn is_nothing(&self) -> bool {
-        self.rows == 0 && self.bytes == 0
+        self.rows == 0 && self.bytes == 0 && self.slices == 0
     }
 }
 
@@ -58,6 +71,7 @@ impl std::ops::Add for Spent {
         Self {
             rows: self.rows.saturating_add(more.rows),
             bytes: self.bytes.saturating_add(more.bytes),
+            slices: self.slices.saturating_add(more.slices),
         }
     }
 }
@@ -73,6 +87,8 @@ pub struct StoppedTable {
     pub rows: u64,
     /// This counts the bytes of their files.
     pub bytes: u64,
+    /// This is about what they cost.
+    pub usd: Usd,
     /// This counts the slices that are left.
     pub slices_left: usize,
 }

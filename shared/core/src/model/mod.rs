@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod bucket;
 pub mod budget;
+pub mod cost;
 pub mod field_ids;
 pub mod format;
 pub mod hold;

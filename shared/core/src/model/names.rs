@@ -124,8 +124,9 @@ impl FromStr for ObjectName {
                 name: parts.remove(0),
             }),
             Err(_) => {
-                let message =
-                    format!("'{text}' has more than two parts: the database is chosen by the secret's dbname");
+                let message = format!(
+                    "'{text}' has more than two parts: write schema.table, because the database is that of the login"
+                );
                 Err(Error::new(ErrorCode::InvalidInput, message))
             }
         }

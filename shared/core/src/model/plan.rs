@@ -120,6 +120,8 @@ pub enum Content {
         /// see it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tracked_since: Option<Watermark>,
+        /// These are the columns of its primary key.
+        key_columns: Vec<String>,
     },
     /// A tracked table has changed: its changes between the bounds.
     Changes {
@@ -329,6 +331,15 @@ impl Plan {
                 ..
             } => seed.as_ref(),
             _ => None,
+        }
+    }
+
+    /// Returns the columns of the primary key, where a tracked table is copied.
+    #[must_use]
+    pub fn key_columns(&self) -> Option<&[String]> {
+        match &self.content {
+            Content::Load { key_columns, .. } | Content::Changes { key_columns } => Some(key_columns),
+            Content::Interval { .. } | Content::Unchanged | Content::Superseded { .. } => None,
         }
     }
 

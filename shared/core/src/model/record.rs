@@ -136,6 +136,7 @@ impl Record {
         Spent {
             rows: self.rows(),
             bytes: self.upload().map_or(0, |upload| upload.bytes),
+            slices: 1,
         }
     }
 

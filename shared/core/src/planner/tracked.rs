@@ -262,7 +262,12 @@ where
     async fn load(&self, window: &WindowName, versions: Versions) -> Result<Step> {
         let columns = self.columns().await?;
         let note = columns.note(self.spec());
-        let TrackedColumns { declared, in_files, .. } = columns;
+        let TrackedColumns {
+            key,
+            declared,
+            in_files,
+            ..
+        } = columns;
         let cut = cut::cut_table(self.source, self.spec(), &declared);
         let slices = match self.connection.take_turn(cut).await? {
             None => vec![SliceBounds::default()],
@@ -290,6 +295,7 @@ where
         let content = Content::Load {
             because,
             tracked_since: versions.begun.map(version).transpose()?,
+            key_columns: key,
         };
         let plan = Plan::new(self.spec(), bounds, content, self.planning.author);
         let plan = audit::added(self.spec(), plan.copying(in_files, slices))?;
@@ -434,9 +440,10 @@ fn old_version<P: ProbeSource>(source: &P, table: &LookedUp) -> Result<Option<i6
         let whole = whole.map_or(text, |(whole, _)| whole);
         whole.parse().map_err(|error| {
             let message = format!(
-                "the stored version of {} is '{}': it has to be a whole number, or NULL for a full load",
-                spec.table,
-                text.escape_default()
+                "'{}' is stored for {}, which is no version of change tracking: the table was tracked in another way before. Start it \
+                 over (tidemark reset), or track it as it was",
+                text.escape_default(),
+                spec.table
             );
             Error::with_source(ErrorCode::InvalidConfig, message, error)
         })

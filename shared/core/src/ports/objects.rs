@@ -1,6 +1,7 @@
 //! The object store behind the ledger and the parts, one trait per permission.
 
 use crate::error::Result;
+use crate::model::bucket::BucketSettings;
 use crate::model::record::{UploadedObject, UploadedPiece};
 use bytes::Bytes;
 
@@ -24,6 +25,14 @@ pub trait ReadObjects {
     async fn size(&self, key: &str) -> Result<Option<u64>>;
     /// Returns what follows `prefix` in the keys under it, up to the next `/`, each once.
     async fn folders(&self, prefix: &str) -> Result<Vec<String>>;
+}
+
+/// This asks how a bucket is set up.
+#[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
+pub trait AskBucket {
+    /// Returns how the bucket is set up for what lies below `prefix`; `None` where there is no bucket to ask. That the user may not ask is
+    /// an answer.
+    async fn settings(&self, prefix: &str) -> Result<Option<BucketSettings>>;
 }
 
 /// This says what became of a create-only write.

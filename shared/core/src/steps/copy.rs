@@ -13,6 +13,7 @@ use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, withi
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Lease, Ledger, Taken};
 use crate::model::budget::Spent;
+use crate::model::cost::Usd;
 use crate::model::kept::KeptTable;
 use crate::model::lease::Moment;
 use crate::model::lookup::Split;
@@ -108,6 +109,8 @@ pub struct StoppedSlice {
     pub rows_copied: u64,
     /// This counts the bytes of their files.
     pub bytes_copied: u64,
+    /// About what they cost.
+    pub usd: Usd,
 }
 
 /// This says what would be run for a slice.
@@ -348,14 +351,16 @@ impl Copying<'_> {
 
 fn stopped(request: &CopyRequest, spent: Spent) -> CopyAnswer {
     let (table, window, slice) = (request.table.clone(), request.window.clone(), request.slice.clone());
-    let Spent { rows, bytes } = spent;
-    tracing::warn!(%table, %window, %slice, rows, bytes, "The budget of the table is spent; the next run copies this slice.");
+    let Spent { rows, bytes, .. } = spent;
+    let usd = spent.usd();
+    tracing::warn!(%table, %window, %slice, rows, bytes, %usd, "The budget of the table is spent; the next run copies this slice.");
     CopyAnswer::Stopped(StoppedSlice {
         table,
         window,
         slice,
         rows_copied: rows,
         bytes_copied: bytes,
+        usd,
     })
 }
 

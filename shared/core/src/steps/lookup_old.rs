@@ -15,7 +15,7 @@ use crate::model::table::{TableSpec, Tracking, check_all};
 use crate::model::watermark::StoredWatermark;
 use crate::model::window::WindowName;
 use crate::planner::{SharedConnection, TURN_TIMEOUT};
-use crate::ports::objects::ReadObjects;
+use crate::ports::objects::{AskBucket, ReadObjects};
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::{Measured, RunContext};
 use crate::steps::kept::{Leaving, leave};
@@ -43,6 +43,17 @@ pub struct OldWatermarks {
     pub failed: Vec<FailedTable>,
     /// These are the tables that would have failed, and that somebody has paused.
     pub paused: Vec<PausedTable>,
+    /// At the first run of a table: what the bucket lacks, and what of it could not be looked at.
+    pub notes: Vec<BucketNote>,
+}
+
+/// Something about the bucket that whoever set it up should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BucketNote {
+    /// The bucket and the prefix in it.
+    pub bucket: String,
+    /// What it is, and what is done about it.
+    pub note: String,
 }
 
 impl Measured for OldWatermarks {}
@@ -53,7 +64,7 @@ impl Measured for OldWatermarks {}
 ///
 /// `InvalidInput` when the request makes no sense; retryable codes when no table could be looked up for now.
 /// What fails for one table is in the answer.
-pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
+pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
     watermarks: &W,
     store: &S,
     prefix: &str,
@@ -82,6 +93,12 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
         lease.keeper(context.now).await
     })
     .await;
+    let is_first = |found: &LookedUp| found.stored.value.is_none() && matches!(found.start, Start::Stored);
+    let notes = if tables.iter().any(is_first) {
+        notes_of(store, prefix).await
+    } else {
+        Vec::new()
+    };
     tracing::info!(
         run_id = request.run_id,
         tables = tables.len(),
@@ -92,6 +109,7 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects>(
         tables,
         failed,
         paused: kept.paused,
+        notes,
     })
 }
 
@@ -122,6 +140,23 @@ async fn stored_alone<W: ReadWatermarks>(
     } else {
         stored.await
     }
+}
+
+/// Returns what the bucket lacks. Nothing that it does not answer stops a run.
+async fn notes_of<S: ReadObjects + AskBucket>(store: &S, prefix: &str) -> Vec<BucketNote> {
+    let notes = match store.settings(prefix).await {
+        Ok(settings) => settings.map(|settings| settings.notes()).unwrap_or_default(),
+        Err(error) => vec![format!("how it is set up was not looked at: {}", error.report())],
+    };
+    let bucket = store.address(prefix);
+    let told = |note: String| {
+        tracing::warn!(bucket, "{note}.");
+        BucketNote {
+            bucket: bucket.clone(),
+            note,
+        }
+    };
+    notes.into_iter().map(told).collect()
 }
 
 async fn look_up<S: ReadObjects>(

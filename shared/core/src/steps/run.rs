@@ -13,7 +13,7 @@ use crate::model::window::WindowName;
 use crate::ports::changes::ProbeChanges;
 use crate::ports::files::EncodeFiles;
 use crate::ports::merge::MergeRows;
-use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
+use crate::ports::objects::{AskBucket, CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use crate::ports::rows::{ExplainRows, ReadRows};
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::ports::watermarks::MoveWatermarks;
@@ -117,7 +117,7 @@ where
     P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
     R: ReadRows + ExplainRows,
     W: MoveWatermarks,
-    S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects,
+    S: ReadObjects + AskBucket + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects,
     E: EncodeFiles<Batch = R::Batch>,
     M: MergeRows<Batch = R::Batch>,
 {

@@ -263,9 +263,10 @@ where
 
 fn stopped(request: UpdateRequest, spent: Spent, slices_left: usize) -> UpdateAnswer {
     let UpdateRequest { table, window, .. } = request;
-    let Spent { rows, bytes } = spent;
+    let Spent { rows, bytes, .. } = spent;
+    let usd = spent.usd();
     tracing::warn!(
-        %table, %window, rows, bytes, slices_left,
+        %table, %window, rows, bytes, %usd, slices_left,
         "The budget of the table is spent; the next run goes on with the slices that are left."
     );
     UpdateAnswer::Stopped(StoppedTable {
@@ -273,6 +274,7 @@ fn stopped(request: UpdateRequest, spent: Spent, slices_left: usize) -> UpdateAn
         window,
         rows,
         bytes,
+        usd,
         slices_left,
     })
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use bytes::Bytes;
 
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault as Happened, Result};
+use crate::model::bucket::BucketSettings;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::record::{UploadedObject, UploadedPiece};
 use crate::model::rows::{Interval, Rows};
@@ -15,8 +16,8 @@ use crate::ports::archive::ArchiveObjects;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use crate::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
-    UploadObjects,
+    AskBucket, CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced,
+    Upload, UploadObjects,
 };
 use crate::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
 use crate::ports::source::{
@@ -219,6 +220,12 @@ impl<T: ReadObjects> ReadObjects for Gated<'_, &T> {
 
     async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
         self.gate.call("folders", self.inner.folders(prefix)).await
+    }
+}
+
+impl<T: AskBucket> AskBucket for Gated<'_, &T> {
+    async fn settings(&self, prefix: &str) -> Result<Option<BucketSettings>> {
+        self.gate.call("settings", self.inner.settings(prefix)).await
     }
 }
 

@@ -7,16 +7,17 @@ use bytes::Bytes;
 
 use crate::checksum::crc64nvme_base64;
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::bucket::BucketSettings;
 use crate::model::record::{UploadedObject, UploadedPiece};
 use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
-    UploadObjects,
+    AskBucket, CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced,
+    Upload, UploadObjects,
 };
 
 /// A bucket that tests look into and make copies of, so that one suite is held by several.
 pub trait TestStore:
-    ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects + Sized
+    ReadObjects + AskBucket + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects + Sized
 {
     /// A bucket of its own that is like this one now.
     #[must_use]
@@ -58,6 +59,7 @@ struct State {
     objects: BTreeMap<String, Stored>,
     uploads: BTreeMap<String, PendingUpload>,
     counter: u64,
+    settings: Option<BucketSettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -132,9 +134,20 @@ impl MemoryStore {
         self.state().put(key, body, None);
     }
 
+    /// What whoever owns the bucket has set, and says when asked.
+    pub fn set_up(&self, settings: BucketSettings) {
+        self.state().settings = Some(settings);
+    }
+
     /// What a careless hand does.
     pub fn delete(&self, key: &str) {
         self.state().objects.remove(key);
+    }
+}
+
+impl AskBucket for MemoryStore {
+    async fn settings(&self, _prefix: &str) -> Result<Option<BucketSettings>> {
+        Ok(self.state().settings.clone())
     }
 }
 

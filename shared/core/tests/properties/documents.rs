@@ -71,8 +71,15 @@ fn content() -> impl Strategy<Value = Content> {
         prop::option::of(watermark()).prop_map(|seed| LoadReason::First { seed }),
         watermark().prop_map(|from| LoadReason::InPlaceOf(WindowName::after(&from))),
     ];
-    let load = (reason, prop::option::of(watermark()))
-        .prop_map(|(because, tracked_since)| Content::Load { because, tracked_since });
+    let key_columns = || prop::collection::vec(NAME, 1..3);
+    let load =
+        (reason, prop::option::of(watermark()), key_columns()).prop_map(|(because, tracked_since, key_columns)| {
+            Content::Load {
+                because,
+                tracked_since,
+                key_columns,
+            }
+        });
     prop_oneof![
         (name(), any::<bool>(), prop::option::of(watermark())).prop_map(|(column, with_nulls, from)| {
             Content::Interval {
@@ -82,7 +89,7 @@ fn content() -> impl Strategy<Value = Content> {
             }
         }),
         load,
-        prop::collection::vec(NAME, 1..3).prop_map(|key_columns| Content::Changes { key_columns }),
+        key_columns().prop_map(|key_columns| Content::Changes { key_columns }),
         Just(Content::Unchanged),
         watermark().prop_map(|from| Content::Superseded {
             by: WindowName::reinit(&WindowName::after(&from))

@@ -6,11 +6,12 @@ use std::path::Path;
 use bytes::Bytes;
 use tempfile::TempDir;
 use tidemark::error::Result;
+use tidemark::model::bucket::BucketSettings;
 use tidemark::model::record::{UploadedObject, UploadedPiece};
 use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{
-    CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
-    UploadObjects,
+    AskBucket, CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced,
+    Upload, UploadObjects,
 };
 use tidemark::testing::TestStore;
 use tidemark_folder::FolderStore;
@@ -83,6 +84,12 @@ impl TestStore for TestFolder {
     fn pending_uploads(&self) -> usize {
         let uploads = fs::read_dir(self.folder.path().join(".tidemark/uploads"));
         uploads.map_or(0, Iterator::count)
+    }
+}
+
+impl AskBucket for TestFolder {
+    async fn settings(&self, prefix: &str) -> Result<Option<BucketSettings>> {
+        self.store.settings(prefix).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::cost::Usd;
 use tidemark::model::names::ObjectName;
 
 /// The variables of the process, and every complaint about them: all are reported at once.
@@ -80,6 +81,13 @@ impl Environment {
             self.complain(format!("{name} is not {unit} from {least} to {most}"));
             default
         })
+    }
+
+    /// An amount of US dollars.
+    pub(super) fn usd(&mut self, name: &str) -> Option<Usd> {
+        let value = self.optional(name)?;
+        let complaint = |error: Error| self.complain(format!("{name}: {error}"));
+        value.parse().map_err(complaint).ok()
     }
 
     /// What is between commas, without the blanks around it.

@@ -186,10 +186,24 @@ fn a_run_has_a_budget_where_one_is_given() {
         let variables = [&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")], more].concat();
         let copy = CopyConfig::read(environment(&variables)).unwrap().budget;
         assert_eq!(UpdateConfig::read(environment(&variables)).unwrap().budget, copy);
-        (copy.rows, copy.bytes)
+        (copy.rows, copy.bytes, copy.usd.map(|usd| usd.to_string()))
     };
-    assert_eq!(budget(&[]), (None, None));
-    assert_eq!(budget(&[("RUN_BUDGET_ROWS", "0")]), (None, None));
-    let both = [("RUN_BUDGET_ROWS", "5000000"), ("RUN_BUDGET_BYTES", "100")];
-    assert_eq!(budget(&both), (Some(5_000_000), Some(100)));
+    assert_eq!(budget(&[]), (None, None, None));
+    assert_eq!(
+        budget(&[("RUN_BUDGET_ROWS", "0"), ("RUN_BUDGET_USD", "0")]),
+        (None, None, None)
+    );
+    let all = [
+        ("RUN_BUDGET_ROWS", "5000000"),
+        ("RUN_BUDGET_BYTES", "100"),
+        ("RUN_BUDGET_USD", "2.5"),
+    ];
+    assert_eq!(budget(&all), (Some(5_000_000), Some(100), Some("2.5000".to_owned())));
+    let variables = [
+        ("SINK_BUCKET", "b"),
+        ("SOURCE_SECRET_ARN", "arn"),
+        ("RUN_BUDGET_USD", "2,5"),
+    ];
+    let error = CopyConfig::read(environment(&variables)).unwrap_err();
+    assert!(error.to_string().contains("RUN_BUDGET_USD: '2,5'"), "{error}");
 }

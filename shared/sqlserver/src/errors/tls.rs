@@ -26,8 +26,8 @@ const CAUSES: [Cause; 11] = [
     Cause {
         said: &["UnknownIssuer"],
         means: "the server's certificate is of no authority that is known here: if it is of a private one, name a file with its \
-                certificate and the public ones in SSL_CERT_FILE; \"tls\": \"trust\" in the secret takes any certificate, for \
-                private test servers only",
+                certificate and the public ones in SSL_CERT_FILE; the setting tls=trust takes any certificate, for private test \
+                servers only",
     },
     Cause {
         said: &["certificate not valid for name", "NotValidForName"],
@@ -53,8 +53,8 @@ const CAUSES: [Cause; 11] = [
     },
     Cause {
         said: &["NoApplicationProtocol", "peer doesn't support any known protocol"],
-        means: "the server does not speak TDS 8.0, which \"tls\": \"strict\" in the secret asks for and SQL Server 2022 was the \
-                first to know: use \"tls\": \"verify\"",
+        means: "the server does not speak TDS 8.0, which tls=strict asks for and SQL Server 2022 was the first to know: use \
+                tls=verify",
     },
     Cause {
         said: &[
@@ -81,8 +81,8 @@ const CAUSES: [Cause; 11] = [
     },
     Cause {
         said: &["corrupt message", "unexpected message", "excess record size"],
-        means: "what answers does not speak TLS: check that the port is SQL Server's; \"tls\": \"strict\" in the secret needs SQL \
-                Server 2022 or later",
+        means: "what answers does not speak TLS: check that the port is SQL Server's; tls=strict needs SQL Server 2022 or \
+                later",
     },
 ];
 
@@ -103,7 +103,7 @@ pub(super) fn ended() -> Failure {
     Failure::new(
         Fault::Unreachable,
         "the server ended the connection in the TLS handshake: if it does so every time, it has no TLS version (1.2 or 1.3) or no \
-         cipher in common with this program, or it and the secret differ about \"tls\": \"strict\"",
+         cipher in common with this program, or it and this program differ about tls=strict",
     )
 }
 
