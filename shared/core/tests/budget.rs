@@ -42,7 +42,7 @@ async fn a_run_stops_before_the_next_slice_and_the_next_run_goes_on() {
         },
         // Two slices: a window's transitions, and those and the writes of each slice.
         Budget {
-            usd: Some("0.0004".parse().unwrap()),
+            usd: Some("0.00035".parse().unwrap()),
             ..Budget::default()
         },
     ] {
