@@ -77,7 +77,7 @@ down: $(RUN_STAMP) ## Takes it down
 #: STEP=copy-delta EVENT=infra/events/copy-delta.json; "dry_run": true in the event shows the SQL
 invoke: ready ## `tidemark step` on that stack: one step by hand (starts it if it is not up)
 	@: $${STEP:?is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json}
-	@$(PYTHON) -m local.up up >&2
+	@$(PYTHON) -m local.up ensure >&2
 	@set -a; . .local/stack.env; set +a; $(TIDEMARK) --stack tidemark step "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"
 
 .PHONY: verify

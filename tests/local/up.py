@@ -110,11 +110,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="local.up", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up")
+    commands.add_parser("ensure", help="up, without a word if it is")
     commands.add_parser("down")
     arguments = parser.parse_args()
     try:
         if arguments.command == "down":
             down()
+        elif arguments.command == "ensure":
+            up()
         else:
             up()
             settings = ENVIRONMENT.relative_to(REPOSITORY)
