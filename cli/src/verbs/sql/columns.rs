@@ -45,14 +45,14 @@ impl Described<'_> {
     /// A column of the table of the files, in its own type.
     pub(super) fn selected(&self, column: &Column) -> String {
         let name = self.quoted(&column.name);
-        match self.from_text(column) {
+        match self.cast_of_text(column) {
             Some(cast) => format!("{cast} AS {name}"),
             None => name,
         }
     }
 
     /// The value of a column that the table of the files has as a text. `None` where it is what it is.
-    fn from_text(&self, column: &Column) -> Option<String> {
+    fn cast_of_text(&self, column: &Column) -> Option<String> {
         let Format::Csv(options) = self.format else {
             return None;
         };
@@ -78,7 +78,7 @@ impl Described<'_> {
         };
         match column.form {
             Form::TicksAndOffset(_) => self.instant(&quoted),
-            _ => self.from_text(column).unwrap_or(quoted),
+            _ => self.cast_of_text(column).unwrap_or(quoted),
         }
     }
 
