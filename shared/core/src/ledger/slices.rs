@@ -13,6 +13,10 @@ use crate::ports::objects::ReadObjects;
 
 /// This says what is decided of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most of them are records, and a window has some hundreds"
+)]
 pub enum Decided {
     /// This record decides it.
     Record(Record),
