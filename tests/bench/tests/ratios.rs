@@ -23,9 +23,9 @@ const MEASURED: Duration = Duration::from_millis(150);
 /// Measurements of a loop, of which the fastest counts.
 const MEASUREMENTS: usize = 3;
 /// How much slower a loop may be, beside the others, than is stored.
-const SLOWER: f64 = 1.4;
+const SLOWER: f64 = 2.0;
 /// How much faster it may be before the stored ratio has to follow.
-const FASTER: f64 = 2.5;
+const FASTER: f64 = 4.0;
 
 /// The CPU that this thread has had.
 fn cpu() -> Duration {
