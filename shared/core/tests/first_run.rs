@@ -28,6 +28,13 @@ async fn looked_up(world: &World) -> OldWatermarks {
     asked.await.unwrap()
 }
 
+/// A table of which the store knows nothing yet.
+fn world() -> World {
+    let world = World::new(1..=3);
+    world.store.set_up(careless());
+    world
+}
+
 fn careless() -> BucketSettings {
     BucketSettings {
         uploads: Told::Said(None),
@@ -37,8 +44,7 @@ fn careless() -> BucketSettings {
 
 #[tokio::test]
 async fn what_the_bucket_lacks_is_said_at_the_first_run_of_a_table_and_never_again() {
-    let world = World::new(1..=3);
-    world.store.set_up(careless());
+    let world = world();
     let notes = looked_up(&world).await.notes;
     let said: Vec<&str> = notes.iter().map(|note| note.note.as_str()).collect();
     assert!(
@@ -53,8 +59,7 @@ async fn what_the_bucket_lacks_is_said_at_the_first_run_of_a_table_and_never_aga
 
 #[tokio::test]
 async fn a_bucket_that_does_not_answer_the_question_stops_no_run() {
-    let world = World::new(1..=3);
-    world.store.set_up(careless());
+    let world = world();
     let calls = Gate::default();
     let store = Gated::new(&calls, &world.store);
     drop(lookup_old(&world.watermarks, &store, PREFIX, request(), RunContext::unbounded()).await);

@@ -93,7 +93,7 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
         lease.keeper(context.now).await
     })
     .await;
-    let is_first = |found: &LookedUp| found.stored.value.is_none() && matches!(found.start, Start::Stored);
+    let is_first = |found: &LookedUp| found.stored.value.is_none() && !matches!(found.start, Start::Committed(_));
     let notes = if tables.iter().any(is_first) {
         notes_of(store, prefix).await
     } else {
