@@ -187,6 +187,7 @@ def test_hives_readers_of_lines_have_the_rows_of_csv(lake: Lake, version: str, e
         ddl = re.sub(r"PARTITIONED BY [^\n]*\n", "", ddl)
         ddl = re.sub(r",?\n *'(projection|storage)\.[^\n]*", "", ddl)
         ddl = re.sub(r'^( *(?:CREATE EXTERNAL TABLE )?(?:tidemark\.)?)"([^"]+)"', r"\1`\2`", ddl, flags=re.M)
+        ddl = re.sub(r"TBLPROPERTIES \(\s*\)", "", ddl).replace("double precision", "double")
         ddl = ddl.replace("tidemark.", "").replace("TABLE PROPERTIES", "TBLPROPERTIES")
         name = f"{engine}_{table}"
         ddl = ddl.replace(f"`dbo_{table}`", name)
