@@ -36,6 +36,10 @@ def test_statements_are_run_and_what_is_refused_is_said_without_the_password(tmp
         }
         ran = _run(SCRIPT, login)
         assert (ran.returncode, ran.stdout) == (0, "1 | x\n2 | NULL\n"), ran.stderr
+        several = _run("SELECT 1; INSERT INTO dbo.t VALUES (3, 'y'); SELECT a FROM dbo.t ORDER BY a", login)
+        assert (several.returncode, several.stdout) == (0, "1\n1\n2\n3\n"), several.stderr
+        later = _run("SELECT 1; SELECT * FROM dbo.no_such_table", login)
+        assert later.returncode == 1 and "208" in later.stderr, later.stdout + later.stderr
         refused = _run("SELECT * FROM dbo.no_such_table", login)
         assert refused.returncode == 1
         assert "208" in refused.stderr

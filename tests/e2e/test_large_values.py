@@ -15,7 +15,7 @@ import pytest
 from conftest import Table
 
 from local import objects
-from local.deploy import FUNCTIONS, Deployment
+from local.deploy import Deployment
 from local.stack import BINARIES
 
 MB = 1 << 20
@@ -39,17 +39,6 @@ def _by_hand(step: str, environment: dict[str, str], event: dict[str, Any], fold
         return json.loads(out.read()), memory
 
 
-def _environments(deployment: Deployment) -> dict[str, dict[str, str]]:
-    """What each step has in its environment where it is deployed, and what reaches the local AWS from outside."""
-    functions = deployment.aws.client("lambda")
-    found = {}
-    for step in FUNCTIONS:
-        output = "".join(word.capitalize() for word in step.split("-")) + "FunctionName"
-        configuration = functions.get_function_configuration(FunctionName=deployment.outputs[output])
-        found[step] = configuration["Environment"]["Variables"] | deployment.aws.environment
-    return found
-
-
 def _memory(pid: int) -> int:
     """The most memory the process had so far. `wait4` would count that of this process with it."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -61,7 +50,7 @@ def _copy(deployment: Deployment, table: Table, file_format: str, folder: Path) 
     """Copies the whole table under a prefix of its own. The key of its part, and the memory of copy-delta."""
     folder.mkdir()
     shared = {"PATH": os.environ["PATH"], "SINK_PREFIX": f"large/{file_format}"}
-    found = {step: settings | shared for step, settings in _environments(deployment).items()}
+    found = {step: settings | shared for step, settings in deployment.environments().items()}
     tracking = {"watermark": {"column": "id", "settle_seconds": 0}}
     spec = {"table": str(table), "tracking": tracking, "format": file_format}
     event = {"run_id": "by-hand", "tables": [spec]}

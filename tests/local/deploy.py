@@ -49,6 +49,16 @@ class Deployment:
         """Where the data goes."""
         return self.outputs["BucketName"]
 
+    def environments(self) -> dict[str, dict[str, str]]:
+        """What each step has in its environment where it is deployed, and what reaches the local AWS from outside."""
+        functions = self.aws.client("lambda")
+        found = {}
+        for step in FUNCTIONS:
+            output = "".join(word.capitalize() for word in step.split("-")) + "FunctionName"
+            configuration = functions.get_function_configuration(FunctionName=self.outputs[output])
+            found[step] = configuration["Environment"]["Variables"] | self.aws.environment
+        return found
+
     def delete(self) -> None:
         """Deletes the stack; its bucket stays, as the template says."""
         self.aws.client("cloudformation").delete_stack(StackName=self.name)

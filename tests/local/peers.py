@@ -33,7 +33,6 @@ from local import source_url
 from local.deploy import ROOT
 from local.sandbox import run_batches, run_query
 from local.stack import Stack
-from local.up import environments
 
 TABLE = "dbo.tidemark_bench_peers"
 COLUMNS = (
@@ -268,7 +267,7 @@ class Tidemark:
         self._bench = bench
         deployment = stack.deploy(**parameters)
         self._environments = {
-            step: found | {"PATH": os.environ["PATH"]} for step, found in environments(deployment).items()
+            step: found | {"PATH": os.environ["PATH"]} for step, found in deployment.environments().items()
         }
         self._runs = 0
 

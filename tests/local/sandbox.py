@@ -112,11 +112,15 @@ def run_batches(login: Login, batches: Sequence[str]) -> None:
 
 
 def run_script(login: Login, batches: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Runs batches on any server, each committed by itself, and gives the rows that they answer with."""
+    """Runs batches on any server, each committed by itself, and gives the rows of all results that they answer with."""
     with _connect(login) as connection, connection.cursor() as cursor:
         for batch in batches:
             cursor.execute(batch)
-            yield from (tuple(row) for row in (cursor.fetchall() if cursor.description else ()))
+            # The error of a later statement is told when its result is asked for.
+            has_more = True
+            while has_more:
+                yield from (tuple(row) for row in (cursor.fetchall() if cursor.description else ()))
+                has_more = bool(cursor.nextset())
 
 
 def run_query(login: Login, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -19,13 +19,14 @@ STACK_NAME = "tidemark"
 class Stack:
     """Starts on construction, stops on `stop` or at the end of a `with`; leaves nothing but what was copied out."""
 
-    def __init__(self, script: str, wait_scale: float = 1.0, binaries: Path = BINARIES) -> None:
-        """`script` is what the stand-in server starts with."""
+    def __init__(self, script: str | None, wait_scale: float = 1.0, binaries: Path = BINARIES) -> None:
+        """`script` is what the stand-in server starts with; without one there is no stand-in, only the local AWS."""
         self.directory = Path(tempfile.mkdtemp(prefix="tidemark-"))
         self.sandbox: Sandbox | None = None
         self._aws: LocalAws | None = None
         try:
-            self.sandbox = Sandbox(binaries / "tidemark-sandbox", self.directory / "sandbox", script)
+            if script is not None:
+                self.sandbox = Sandbox(binaries / "tidemark-sandbox", self.directory / "sandbox", script)
             self._aws = LocalAws(self.directory / "aws", wait_scale)
             self.packages = Packages(self._aws, binaries)
         except BaseException:
