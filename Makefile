@@ -35,13 +35,18 @@ SOAK_TESTS := change_tracking crash_points late_commits properties slices waterm
 # The crates whose own tests need neither the stand-in (but for every type in a sink table) nor Python.
 UNIT_CRATES := tidemark tidemark-aws tidemark-files tidemark-lambda tidemark-sqlserver native-tls openssl $(FUNCTIONS)
 
-export SCENARIO FORMAT SETTLE TABLES CA_BUNDLE SQLSERVER_URL STEP EVENT
-
-# The command as it was built, and with what is given to make. Addresses are passed on as they are: a $ in a password is none of make's.
-TIDEMARK := $(TARGET)/debug/tidemark
+# What is given to make is passed on as it is: a $ in a password or in a path is none of make's.
 override SOURCE_URL := $(value SOURCE_URL)
+override SQLSERVER_URL := $(value SQLSERVER_URL)
 override SINK := $(value SINK)
-export SOURCE_URL SINK
+override TABLES := $(value TABLES)
+override CA_BUNDLE := $(value CA_BUNDLE)
+override STEP := $(value STEP)
+override EVENT := $(value EVENT)
+export SCENARIO FORMAT SETTLE SOURCE_URL SQLSERVER_URL SINK TABLES CA_BUNDLE STEP EVENT
+
+# The command as it was built, and with what is given to make.
+TIDEMARK := $(TARGET)/debug/tidemark
 COMMAND = TIDEMARK_SOURCE="$$SOURCE_URL" TIDEMARK_SINK="$${SINK:-lake}" $(if $(CA_BUNDLE),SSL_CERT_FILE="$$CA_BUNDLE") $(TIDEMARK)
 
 .PHONY: help
@@ -55,7 +60,8 @@ help: ## This list
 #: SCENARIO=watermark|change-tracking|sql-sink: the tutorial of one table, of deletes, or of many tables into another database
 #: FORMAT=parquet|csv|jsonl, SETTLE=seconds to wait for open transactions (1)
 #: SOURCE_URL='sqlserver://user:password@host:port/database?tls=verify|trust' TABLES=file.json is `tidemark run` on your own server,
-#: from which it only reads; SINK=folder or s3://bucket/prefix (lake), CA_BUNDLE=file.pem for a private authority
+#: from which it only reads; SINK=folder or s3://bucket/prefix (lake), CA_BUNDLE=file.pem for a private authority (with SINK=s3://…
+#: it must hold the public roots too, because it takes the place of those of the system)
 ifeq ($(value SOURCE_URL),)
 run: ready ## An Azure tutorial's runs, or one run on your own server
 	@$(PYTHON) -m local.run
@@ -230,7 +236,7 @@ else
 endif
 	@for name in $(FUNCTIONS); do \
 		rm -f target/lambda/$$name/ca-bundle.pem; \
-		[ -z "$(CA_BUNDLE)" ] || install -m 644 "$(CA_BUNDLE)" target/lambda/$$name/ca-bundle.pem; done
+		[ -z "$$CA_BUNDLE" ] || install -m 644 "$$CA_BUNDLE" target/lambda/$$name/ca-bundle.pem; done
 	@PYTHONPATH=tests python3 -m local.packages target/lambda || [ "$(ARCH)" = arm64 ] || [ "$(SIZES)" = told ]
 	@python3 tools/sbom.py target/lambda $(FUNCTIONS)
 

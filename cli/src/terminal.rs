@@ -26,6 +26,7 @@ pub(crate) struct Terminal {
     width: usize,
     bad: Style,
     good: Style,
+    doubtful: Style,
     faint: Style,
 }
 
@@ -36,6 +37,17 @@ pub(crate) enum Side {
     Left,
     /// They are numbers.
     Right,
+}
+
+/// A line of a list is marked like this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It is as it should be.
+    Good,
+    /// It works, and a person should know of it.
+    Doubtful,
+    /// It has to be mended.
+    Bad,
 }
 
 impl Terminal {
@@ -54,6 +66,7 @@ impl Terminal {
             width: width.map_or(WIDTH, |(_, columns)| usize::from(columns).max(40)),
             bad: style(Style::new().red()),
             good: style(Style::new().green()),
+            doubtful: style(Style::new().yellow()),
             faint: style(Style::new().dim()),
         }
     }
@@ -131,11 +144,11 @@ impl Terminal {
     }
 
     /// Writes a line of a list of what is good and what is not. With `--json` it writes nothing.
-    pub(crate) fn marked(&self, is_good: bool, text: &str) {
-        let (mark, style) = if is_good {
-            ("✓", &self.good)
-        } else {
-            ("✗", &self.bad)
+    pub(crate) fn marked(&self, mark: Mark, text: &str) {
+        let (mark, style) = match mark {
+            Mark::Good => ("✓", &self.good),
+            Mark::Doubtful => ("!", &self.doubtful),
+            Mark::Bad => ("✗", &self.bad),
         };
         let text = self.folded(&format!("{mark} {text}"), io::stdout().is_terminal());
         self.line(&text.replacen(mark, &style.apply_to(mark).to_string(), 1));

@@ -28,6 +28,7 @@ def test_it_is_imported(name: str) -> None:
 
 def test_the_local_stack_is_there_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A measurement on another server starts none of its own."""
+
     def refused(*_: object) -> None:
         raise AssertionError("a stand-in was started")
 

@@ -101,3 +101,22 @@ def test_a_server_of_ones_own_is_copied_by_the_command(sandbox: Sandbox, table: 
 def test_what_make_run_lacks_is_said() -> None:
     """By the name of what is missing."""
     assert "TABLES" in _make("run", SOURCE_URL="sqlserver://u@h/d").stderr
+
+
+def test_what_is_given_to_make_arrives_as_it_is(tmp_path: Path) -> None:
+    """Make would take a $ with what follows it for a variable, in a password as well."""
+    names = ("SOURCE_URL", "SQLSERVER_URL", "SINK", "TABLES", "CA_BUNDLE", "STEP", "EVENT")
+    given = {name: f"{name} Pa$$w0rd-$(HOME)-$x" for name in names}
+    file = tmp_path / "print.mk"
+    file.write_text("include Makefile\n.PHONY: told\ntold:\n\t@env -0\n")
+    for arguments, environment in (([f"{name}={value}" for name, value in given.items()], {}), ([], given)):
+        done = subprocess.run(
+            ["make", "--file", str(file), *arguments, "told"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told = dict(entry.partition("=")[::2] for entry in done.stdout.split("\0"))
+        assert {name: told.get(name) for name in names} == given

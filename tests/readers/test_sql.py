@@ -204,6 +204,28 @@ def test_hives_readers_of_lines_have_the_rows_of_csv(lake: Lake, version: str, e
         assert found == [one, ["1", "uno", *one[2:]], two, two, late], found
 
 
+def test_duckdb_reads_line_breaks_in_values_of_csv_without_a_header(tmp_path: Path) -> None:
+    """A later file has a column more, so earlier lines lack one."""
+    notes = "CREATE TABLE notes (id int NOT NULL PRIMARY KEY, note nvarchar(40) NULL);"
+    first = (
+        f"{notes}\nINSERT notes VALUES (1, N'one\nline'), (2, N'a \"b\"' + NCHAR(13) + NCHAR(10)), (3, N''), (4, NULL)"
+    )
+    more = "GO\nALTER TABLE notes ADD more int NULL;\nGO\nINSERT notes VALUES (5, N'x\ny', 9);"
+    table = {"table": "notes", "tracking": {"watermark": {"column": "id", "settle_seconds": 0}}}
+    table["format"] = {"csv": {"header": False}}
+    (tmp_path / "tables.json").write_text(json.dumps({"tables": [table]}))
+    for script in (first, f"{first}\n{more}"):
+        with server(tmp_path, script) as environment:
+            lake = Lake(tmp_path, environment)
+            lake.tidemark("run")
+    written = lake.statements("duckdb", "notes", "--key", "id")
+    with duckdb.connect() as connection:
+        connection.execute(written["ddl"])
+        found = connection.execute("SELECT id, note, more FROM dbo_notes ORDER BY id").fetchall()
+    notes_of = ["a\nline", 'a "b"\r\n', "", None, "x\ny"]
+    assert found == [(number, note, 9 if number == 5 else None) for number, note in enumerate(notes_of, 1)]
+
+
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "query.md"
 
 

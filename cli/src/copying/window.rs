@@ -9,7 +9,7 @@ use tidemark::model::lookup::{CopyWindow, Split};
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
-use tidemark::steps::run::WindowOutcome;
+use tidemark::steps::run::{Rounds, WindowOutcome};
 use tidemark::steps::split::{SliceToSplit, SplitRequest, split};
 use tidemark::steps::update::{UpdateAnswer, UpdateRequest, update};
 use tidemark_files::encoder::Files;
@@ -19,8 +19,6 @@ use super::board::Phase;
 use super::engine::Engine;
 use super::measured::{MeasuredRows, MeasuredStore, Meter};
 
-/// The slices of a window are copied again so often before the table fails, as in the state machine.
-const ROUNDS: usize = 3;
 /// An upload's pieces have this size.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Counting the rows of a window may take this long. It only serves to show the time that is left.
@@ -39,8 +37,8 @@ impl Engine<'_> {
         board.phase(table, Phase::Copying);
         let copying = async {
             let mut slices: Vec<SliceId> = (0_u32..).take(window.slices).map(SliceId::planned).collect();
-            let mut rounds = 0;
-            while rounds < ROUNDS {
+            let mut rounds = Rounds::default();
+            loop {
                 self.slices(window, slices).await?;
                 board.phase(table, Phase::Committing);
                 match self.commit(window).await? {
@@ -62,17 +60,13 @@ impl Engine<'_> {
                     }
                     UpdateAnswer::Split(again) => slices = again.slices,
                     UpdateAnswer::Recopy(again) => {
+                        rounds.count()?;
                         slices = again.slices;
-                        rounds += 1;
                     }
                 }
                 board.more_slices(table, slices.len());
                 board.phase(table, Phase::Copying);
             }
-            Err(Error::new(
-                ErrorCode::SinkRejected,
-                "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
-            ))
         };
         let counting = async {
             if let Ok(Some(rows)) = tokio::time::timeout(COUNT_TIME, self.expected_rows(window)).await {

@@ -138,11 +138,19 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
         if reconciled.differs() {
             class = class.worse(ExitClass::Data);
         }
+        // The windows of a tracked table are no intervals of the source, so none of them is counted there.
+        let of_windows = |count: String| {
+            if reconciled.windows.is_empty() {
+                "-".to_owned()
+            } else {
+                count
+            }
+        };
         rows.push(vec![
             shortened(&spec.table.to_string(), name_width),
-            reconciled.windows.len().to_string(),
+            of_windows(reconciled.windows.len().to_string()),
             number(reconciled.rows),
-            number(reconciled.missing_rows()),
+            of_windows(number(reconciled.missing_rows())),
             reconciled.said(),
         ]);
     }

@@ -414,6 +414,59 @@ fn engines_are_told_of_the_files_and_of_the_present_rows() {
     assert_eq!(world.run(&["sql", "duckdb", "changed", "--key", "no"]).code, Some(1));
 }
 
+#[test]
+fn engines_are_told_of_csv_as_each_of_them_reads_it() {
+    let world = World::new(SCRIPT);
+    let tracking = json!({"watermark": {"column": "modified_at", "settle_seconds": 0}});
+    let csv = |options: Value| json!([{"table": "orders", "format": {"csv": options}, "tracking": tracking}]);
+    let told = |engine: &str| {
+        world
+            .json_lines(&["sql", engine, "orders", "--key", "id", "--json"])
+            .remove(0)
+    };
+    let said = |engine: &str, field: &str| told(engine)[field].as_str().unwrap().to_owned();
+    world.tables(&csv(json!({"header": false, "null": "\\N"})));
+    world.succeeds(&["run"]);
+    // A backslash escapes in a text of Redshift, and it knows no \u.
+    assert!(
+        said("redshift", "ddl").contains("'escapeChar' = '\u{1}'"),
+        "{}",
+        told("redshift")
+    );
+    assert!(
+        said("redshift", "view").contains(r#"NULLIF("note", '\\N')"#),
+        "{}",
+        told("redshift")
+    );
+    assert!(
+        said("athena", "ddl").contains(r"'escapeChar' = '\u0001'"),
+        "{}",
+        told("athena")
+    );
+    assert!(
+        said("athena", "view").contains(r#"NULLIF("note", '\N')"#),
+        "{}",
+        told("athena")
+    );
+    assert!(
+        said("duckdb", "ddl").contains("null_padding = true, parallel = false"),
+        "{}",
+        told("duckdb")
+    );
+    assert!(
+        said("snowflake", "ddl").contains(r"NULL_IF = ('\\N') EMPTY_FIELD_AS_NULL = FALSE"),
+        "{}",
+        told("snowflake")
+    );
+    let world = World::new(SCRIPT);
+    world.tables(&csv(json!({})));
+    world.succeeds(&["run"]);
+    // A NULL is a field of nothing, and an empty text is one of quotes.
+    let snowflake = world.json_lines(&["sql", "snowflake", "orders", "--json"]).remove(0);
+    let ddl = snowflake["ddl"].as_str().unwrap();
+    assert!(ddl.contains("NULL_IF = () EMPTY_FIELD_AS_NULL = TRUE"), "{ddl}");
+}
+
 /// What answers in the place of CloudFormation and S3, and what it was asked.
 fn deployed(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

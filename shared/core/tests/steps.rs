@@ -18,7 +18,8 @@ use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
 use tidemark::steps::run::Pipeline;
 use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
-use tidemark::testing::world::{PREFIX, World, name, of_run, spec, spec_with, window};
+use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline, spec, spec_with, window};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 
 /// What is decided of the first slice of the first window.
@@ -146,6 +147,33 @@ async fn an_expired_upload_is_copied_again() {
     assert!(world.parts().is_empty() && world.watermark().is_none());
     world.run("r3").await;
     assert_eq!((world.watermark().as_deref(), world.lines()), (Some("2"), vec![1, 2]));
+}
+
+#[tokio::test]
+async fn a_table_whose_uploads_keep_expiring_fails_after_three_rounds_and_says_why() {
+    let world = World::new([1, 2]);
+    let gate = Gate::default().held_up_at("complete", 4);
+    let store = Gated::new(&gate, &world.store);
+    let mut pipeline = pipeline(&world.table, &store, &world.watermarks);
+    let expiring = async {
+        loop {
+            if gate.calls().last() == Some(&"complete") {
+                world.store.expire_uploads();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let tables = [spec()];
+    let error = tokio::select! {
+        outcome = pipeline.run("r1", &tables) => outcome.unwrap_err(),
+        never = expiring => never,
+    };
+    assert_eq!(error.code(), ErrorCode::SinkRejected);
+    assert!(error.to_string().contains("keep expiring"), "{error}");
+    assert_eq!(gate.calls().iter().filter(|call| **call == "complete").count(), 3);
+    assert!(world.parts().is_empty() && world.watermark().is_none());
+    world.run("r2").await;
+    assert_eq!(world.lines(), [1, 2]);
 }
 
 /// Copies three slices of a first window, the last of them eight days after the others, whose uploads the bucket has removed then.

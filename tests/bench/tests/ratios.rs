@@ -27,10 +27,22 @@ const SLOWER: f64 = 2.0;
 /// How much faster it may be before the stored ratio has to follow.
 const FASTER: f64 = 4.0;
 
-/// The CPU that this thread has had.
+/// The CPU that this thread has had: nothing where the system does not say it.
 fn cpu() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split(' ').next().unwrap_or_default().parse().unwrap_or_default())
+}
+
+/// Why nothing can be measured here.
+fn reason_to_skip() -> Option<&'static str> {
+    if !cfg!(debug_assertions) {
+        return Some("the stored ratios are those of a build with debug assertions");
+    }
+    // A system may have the file and write zeros into it.
+    for mut hot_loop in hot_loops(ROWS) {
+        (hot_loop.turn)();
+    }
+    (cpu() == Duration::ZERO).then_some("this system does not say what CPU a thread has had")
 }
 
 /// The CPU of a turn of a loop, in seconds.
@@ -50,26 +62,46 @@ fn measured(turn: &mut dyn FnMut()) -> f64 {
     (0..MEASUREMENTS).map(measurement).fold(f64::INFINITY, f64::min)
 }
 
-/// Each loop's time, divided by the geometric mean of all.
-fn ratios() -> BTreeMap<String, f64> {
-    let times: Vec<(String, f64)> = hot_loops(ROWS)
+/// Measures the loops that are wanted. Of a loop that was measured before, the faster time stays.
+fn measure(times: &mut BTreeMap<String, f64>, is_wanted: impl Fn(&str) -> bool) {
+    // How fast that is beside the others is a matter of the machine's instructions.
+    let is_measured = |name: &str| !name.starts_with("checksum/") && is_wanted(name);
+    for mut hot_loop in hot_loops(ROWS)
         .into_iter()
-        // How fast that is beside the others is a matter of the machine's instructions.
-        .filter(|hot_loop| !hot_loop.name.starts_with("checksum/"))
-        .map(|mut hot_loop| (hot_loop.name.clone(), measured(&mut *hot_loop.turn)))
-        .collect();
-    let mean = (times.iter().map(|(_, time)| time.ln()).sum::<f64>() / times.len() as f64).exp();
-    times.into_iter().map(|(name, time)| (name, time / mean)).collect()
+        .filter(|hot_loop| is_measured(&hot_loop.name))
+    {
+        let time = measured(&mut *hot_loop.turn);
+        let fastest = times.entry(hot_loop.name).or_insert(time);
+        *fastest = fastest.min(time);
+    }
+}
+
+/// Each loop's time, divided by the geometric mean of all.
+fn ratios(times: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let mean = (times.values().map(|time| time.ln()).sum::<f64>() / times.len() as f64).exp();
+    times.iter().map(|(name, time)| (name.clone(), time / mean)).collect()
+}
+
+/// The loops whose ratio is another than the stored one, and how many times as large it is.
+fn changed(measured: &BTreeMap<String, f64>, stored: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let changes = measured
+        .iter()
+        .map(|(name, ratio)| (name.clone(), ratio / stored[name]));
+    changes
+        .filter(|(_, change)| !(1.0 / FASTER..=SLOWER).contains(change))
+        .collect()
 }
 
 #[test]
 fn no_loop_became_slower_beside_the_others() {
-    if !Path::new("/proc/thread-self/schedstat").exists() {
-        eprintln!("SKIPPED: this system does not say what CPU a thread has had");
+    if let Some(why) = reason_to_skip() {
+        eprintln!("SKIPPED: {why}");
         return;
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ratios.json");
-    let measured = ratios();
+    let mut times = BTreeMap::new();
+    measure(&mut times, |_| true);
+    let mut measured = ratios(&times);
     if std::env::var_os("UPDATE_RATIOS").is_some() {
         let rounded: BTreeMap<_, _> = measured
             .iter()
@@ -84,16 +116,18 @@ fn no_loop_became_slower_beside_the_others() {
         stored.keys().collect::<Vec<_>>(),
         "UPDATE_RATIOS=1 stores the ratios of other loops"
     );
-    let mut found = Vec::new();
+    let mut found = changed(&measured, &stored);
+    if !found.is_empty() {
+        eprintln!("{found:?} are measured once more");
+        measure(&mut times, |name| found.contains_key(name));
+        measured = ratios(&times);
+        found = changed(&measured, &stored);
+    }
     for (name, ratio) in &measured {
-        let change = ratio / stored[name];
-        eprintln!("{name}: {ratio:.3}, {change:.2} times the stored {:.3}", stored[name]);
-        if !(1.0 / FASTER..=SLOWER).contains(&change) {
-            found.push(format!("{name} is {change:.2} times what is stored"));
-        }
+        eprintln!("{name}: {ratio:.3}, stored {:.3}", stored[name]);
     }
     assert!(
         found.is_empty(),
-        "{found:?}: if that is meant, UPDATE_RATIOS=1 stores it"
+        "{found:?} times what is stored: if that is meant, UPDATE_RATIOS=1 stores it"
     );
 }

@@ -6,6 +6,7 @@ use tidemark::model::bucket::{LEAST_DAYS, Told, UploadRule};
 use tidemark::ports::objects::{AskBucket, ReadObjects, UploadObjects};
 
 use super::findings::{Findings, Missing};
+use crate::terminal::Mark;
 use crate::wiring::sink::Sink;
 use crate::wiring::store::Store;
 
@@ -23,7 +24,7 @@ pub(super) async fn look(sink: &Sink, findings: &mut Findings<'_>) {
             None => {}
             Some(Err(error)) => drop(findings.found("sink uploads", Err::<String, _>(error), Clone::clone)),
             Some(Ok(settings)) => {
-                findings.found("sink uploads", judged(settings.uploads), Clone::clone);
+                findings.judged("sink uploads", judged(settings.uploads));
                 let versions: Result<String> = Ok(said_of_versions(settings.keeps_versions));
                 findings.found("sink versions", versions, Clone::clone);
             }
@@ -66,26 +67,34 @@ async fn conditions(sink: &Sink) -> std::result::Result<String, Missing> {
     Ok(format!("what is there is never overwritten{left}"))
 }
 
-fn judged(told: Told<Option<UploadRule>>) -> std::result::Result<String, Missing> {
-    match told {
+fn judged(told: Told<Option<UploadRule>>) -> std::result::Result<(Mark, String), Missing> {
+    let (mark, said) = match told {
         Told::Said(Some(UploadRule { name, days })) if days < LEAST_DAYS => {
             let message = format!(
                 "the lifecycle rule {name} removes uploads after {days} days, and a window that is not committed by then is \
                  copied again"
             );
             let advice = format!("Set AbortIncompleteMultipartUpload of that rule to {LEAST_DAYS} days or more.");
-            Err(Missing::mended_by(Error::new(ErrorCode::SinkRejected, message), advice))
+            return Err(Missing::mended_by(Error::new(ErrorCode::SinkRejected, message), advice));
         }
-        Told::Said(Some(UploadRule { name, days })) => Ok(format!(
-            "those that are never completed are removed after {days} days, by the rule {name}"
-        )),
-        Told::Said(None) => Ok(format!(
-            "no lifecycle rule removes those that are never completed, and they are paid for: add \
-             AbortIncompleteMultipartUpload with {LEAST_DAYS} days or more"
-        )),
-        Told::Refused(right) => Ok(format!("the rule for them was not looked at, which takes {right}")),
-        Told::Unknown => Ok("the service does not say when it removes them".to_owned()),
-    }
+        Told::Said(Some(UploadRule { name, days })) => (
+            Mark::Good,
+            format!("those that are never completed are removed after {days} days, by the rule {name}"),
+        ),
+        Told::Said(None) => (
+            Mark::Doubtful,
+            format!(
+                "no lifecycle rule removes those that are never completed, and they are paid for: add \
+                 AbortIncompleteMultipartUpload with {LEAST_DAYS} days or more"
+            ),
+        ),
+        Told::Refused(right) => (
+            Mark::Good,
+            format!("the rule for them was not looked at, which takes {right}"),
+        ),
+        Told::Unknown => (Mark::Good, "the service does not say when it removes them".to_owned()),
+    };
+    Ok((mark, said))
 }
 
 fn said_of_versions(told: Told<bool>) -> String {
@@ -115,17 +124,18 @@ mod tests {
             missing.to_string().contains("rule tidy removes uploads after 6 days"),
             "{missing}"
         );
-        for (told, said) in [
-            (rule(7), "after 7 days, by the rule tidy"),
-            (Told::Said(None), "no lifecycle rule"),
+        for (told, mark, said) in [
+            (rule(7), Mark::Good, "after 7 days, by the rule tidy"),
+            (Told::Said(None), Mark::Doubtful, "no lifecycle rule"),
             (
                 Told::Refused("s3:GetLifecycleConfiguration"),
+                Mark::Good,
                 "takes s3:GetLifecycleConfiguration",
             ),
-            (Told::Unknown, "does not say"),
+            (Told::Unknown, Mark::Good, "does not say"),
         ] {
             let found = judged(told).unwrap();
-            assert!(found.contains(said), "{found}");
+            assert!(found.0 == mark && found.1.contains(said), "{found:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use tidemark::error::Error;
 
 use crate::exit::{ExitClass, advice};
-use crate::terminal::{Terminal, counted};
+use crate::terminal::{Mark, Terminal, counted};
 
 /// What is missing, and what is to be done about it: this, or what is done about every error of its code.
 #[derive(Debug)]
@@ -76,10 +76,7 @@ impl<'a> Findings<'a> {
     ) -> Option<T> {
         match result {
             Ok(found) => {
-                let said = said(&found);
-                self.terminal
-                    .event(&json!({"event": "check", "subject": subject, "ok": true, "message": said}));
-                self.terminal.marked(true, &format!("{subject}: {said}"));
+                self.tell(subject, Mark::Good, &said(&found));
                 Some(found)
             }
             Err(missing) => {
@@ -94,11 +91,26 @@ impl<'a> Findings<'a> {
                     "event": "check", "subject": subject, "ok": false, "error": error.code().name(),
                     "message": error.report(), "advice": advice,
                 }));
-                self.terminal.marked(false, &format!("{subject}: {}", error.report()));
+                self.terminal
+                    .marked(Mark::Bad, &format!("{subject}: {}", error.report()));
                 self.terminal.sentence(&format!("  {advice}"));
                 None
             }
         }
+    }
+
+    /// What was looked for is marked as it was judged, or is missing.
+    pub(super) fn judged(&mut self, subject: &str, result: Result<(Mark, String), Missing>) {
+        match result {
+            Ok((mark, said)) => self.tell(subject, mark, &said),
+            Err(missing) => drop(self.found::<(), _>(subject, Err(missing), |()| String::new())),
+        }
+    }
+
+    fn tell(&self, subject: &str, mark: Mark, said: &str) {
+        self.terminal
+            .event(&json!({"event": "check", "subject": subject, "ok": true, "message": said}));
+        self.terminal.marked(mark, &format!("{subject}: {said}"));
     }
 }
 

@@ -59,8 +59,11 @@ impl Described<'_> {
         if !self.is_all_text() {
             return None;
         }
-        let null = format!("'{}'", options.null.replace('\'', "''"));
-        let text = format!("NULLIF({}, {null})", self.quoted(&column.name));
+        let text = format!(
+            "NULLIF({}, {})",
+            self.quoted(&column.name),
+            self.queried_literal(&options.null)
+        );
         Some(match (column.form, self.type_of(column)) {
             (Form::Bool, _) => format!("({text} = '1')"),
             // Athena calls it so in a table, and this in a query.
@@ -118,6 +121,14 @@ impl Described<'_> {
             Engine::Snowflake | Engine::Redshift => text.replace('\\', "\\\\").replace('\'', "''"),
         };
         format!("'{text}'")
+    }
+
+    /// A text in a query: there Athena takes a backslash for itself.
+    fn queried_literal(&self, text: &str) -> String {
+        match self.engine {
+            Engine::Athena => format!("'{}'", text.replace('\'', "''")),
+            Engine::Duckdb | Engine::Spark | Engine::Snowflake | Engine::Redshift => self.literal(text),
+        }
     }
 
     const fn text_type(&self) -> &'static str {

@@ -55,7 +55,12 @@ impl Described<'_> {
             String::new()
         } else {
             let names: Vec<String> = self.columns.iter().map(|column| self.literal(&column.name)).collect();
-            format!(", names = [{}], null_padding = true", names.join(", "))
+            // Several threads at once cannot tell which columns a line lacks when a value has line breaks of its own.
+            let one_thread = match (options.quote, options.line_breaks) {
+                (Quote::Minimal, LineBreaks::Keep) => ", parallel = false",
+                _ => "",
+            };
+            format!(", names = [{}], null_padding = true{one_thread}", names.join(", "))
         };
         format!(
             ", all_varchar = true, header = {}, delim = {}, quote = {quote}, escape = {quote}, comment = '', nullstr = {}, \
@@ -115,12 +120,17 @@ impl Described<'_> {
                     Quote::Minimal => "'\"'",
                     Quote::None => "NONE",
                 };
+                // NULL_IF is held against values in quotes as well, and a field of nothing is one without quotes.
+                let null = if csv.null.is_empty() {
+                    "NULL_IF = () EMPTY_FIELD_AS_NULL = TRUE".to_owned()
+                } else {
+                    format!("NULL_IF = ({}) EMPTY_FIELD_AS_NULL = FALSE", self.literal(&csv.null))
+                };
                 format!(
-                    " FIELD_DELIMITER = {} SKIP_HEADER = {} FIELD_OPTIONALLY_ENCLOSED_BY = {enclosed} NULL_IF = ({}) \
-                     EMPTY_FIELD_AS_NULL = FALSE ESCAPE_UNENCLOSED_FIELD = NONE ERROR_ON_COLUMN_COUNT_MISMATCH = FALSE",
+                    " FIELD_DELIMITER = {} SKIP_HEADER = {} FIELD_OPTIONALLY_ENCLOSED_BY = {enclosed} {null} \
+                     ESCAPE_UNENCLOSED_FIELD = NONE ERROR_ON_COLUMN_COUNT_MISMATCH = FALSE",
                     self.literal(&csv.delimiter.to_string()),
                     u8::from(csv.header),
-                    self.literal(&csv.null),
                 )
             }
         };
@@ -188,10 +198,16 @@ impl Described<'_> {
                 let delimiter = self.literal(&csv.delimiter.to_string());
                 let (serde, properties) = match csv.quote {
                     // It has an escape character, and drops it: one that no text has keeps backslashes.
-                    Quote::Minimal => (
-                        "OpenCSVSerde",
-                        format!("'separatorChar' = {delimiter}, 'quoteChar' = '\"', 'escapeChar' = '\\u0001'"),
-                    ),
+                    Quote::Minimal => {
+                        // Redshift decodes no such escape, and takes the character itself.
+                        let escape = match self.engine {
+                            Engine::Redshift => "\u{1}",
+                            _ => "\\u0001",
+                        };
+                        let all =
+                            format!("'separatorChar' = {delimiter}, 'quoteChar' = '\"', 'escapeChar' = '{escape}'");
+                        ("OpenCSVSerde", all)
+                    }
                     Quote::None => {
                         let escape = match csv.line_breaks {
                             LineBreaks::Escape => ", 'escape.delim' = '\\\\', 'serialization.escape.crlf' = 'true'",

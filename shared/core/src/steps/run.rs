@@ -26,8 +26,30 @@ use crate::steps::tables::FailedTable;
 use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use crate::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 
-/// This says how often the slices of a window are copied again before the table fails, as in the state machine.
+/// This says how often the slices of a window are copied before the table fails, as in the state machine.
 const ROUNDS: usize = 3;
+
+/// This counts how often the slices of a window had to be copied again, because their uploads were gone at commit.
+#[derive(Debug, Default)]
+pub struct Rounds(usize);
+
+impl Rounds {
+    /// Counts a commit that found uploads gone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::SinkRejected`] at the third of them.
+    pub fn count(&mut self) -> Result<()> {
+        self.0 += 1;
+        if self.0 < ROUNDS {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::SinkRejected,
+            "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
+        ))
+    }
+}
 
 /// Everything the steps are given.
 #[derive(Debug)]
@@ -184,8 +206,8 @@ where
     /// As the steps.
     pub async fn copy_window(&mut self, run_id: &str, window: &WindowOfRun, slices: usize) -> Result<WindowOutcome> {
         let mut slices: Vec<SliceId> = (0_u32..).take(slices).map(SliceId::planned).collect();
-        let mut rounds = 0;
-        while rounds < ROUNDS {
+        let mut rounds = Rounds::default();
+        loop {
             for slice in slices {
                 match self.copy_slice(run_id, window, slice.clone()).await {
                     Err(error) if error.code() == ErrorCode::DeadlineExceeded => {
@@ -201,15 +223,11 @@ where
                 UpdateAnswer::Paused(paused) => return Ok(WindowOutcome::Kept(KeptTable::Paused(paused))),
                 UpdateAnswer::Split(again) => slices = again.slices,
                 UpdateAnswer::Recopy(again) => {
+                    rounds.count()?;
                     slices = again.slices;
-                    rounds += 1;
                 }
             }
         }
-        Err(Error::new(
-            ErrorCode::SinkRejected,
-            "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
-        ))
     }
 
     /// Returns `lookup-new-watermark` for a slice that did not fit into its invocation.
