@@ -5,8 +5,10 @@ use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescriptor;
 
-/// Bytes of a text or binary value that are kept of it: what lies beyond is not needed to skip a page.
+/// Bytes of a text or binary value that are written of it: what lies beyond is not needed to skip a page.
 const KEPT_BYTES: usize = 64;
+/// Bytes that are held of a value: one more, by which it is seen that the value is longer.
+const HELD_BYTES: usize = KEPT_BYTES + 1;
 
 /// The least and the greatest value, in the order of their type.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,6 +21,7 @@ pub enum Bounds {
     Decimal(i128, i128),
     /// Bytes of a fixed length, aligned to the left.
     Fixed(u128, u128),
+    /// The first bytes of both, [so many](HELD_BYTES) at most: a whole value may be as large as a column chunk.
     Bytes(Vec<u8>, Vec<u8>),
 }
 
@@ -58,6 +61,7 @@ impl Bounds {
     }
 
     pub fn widen_bytes(&mut self, least: &[u8], greatest: &[u8]) {
+        let (least, greatest) = (held(least), held(greatest));
         match self {
             Self::Bytes(a, b) => {
                 if least < a.as_slice() {
@@ -96,7 +100,7 @@ impl Bounds {
         }
     }
 
-    /// Both as an index of pages has them, cut where they are long; `None` without values.
+    /// Both as an index of pages has them, cut where they are long; `None` without values, and where nothing short is above them.
     pub fn encoded(&self, column: &ColumnDescriptor, is_text: bool) -> Option<Encoded> {
         let length = usize::try_from(column.type_length()).unwrap_or_default();
         let exact = |least: Vec<u8>, greatest: Vec<u8>| Encoded {
@@ -125,7 +129,7 @@ impl Bounds {
             Self::Fixed(a, b) => exact(a.to_be_bytes()[..length].to_vec(), b.to_be_bytes()[..length].to_vec()),
             Self::Bytes(a, b) => {
                 let (least, is_least_exact) = cut(a, is_text);
-                let (greatest, is_greatest_exact) = cut_above(b, is_text);
+                let (greatest, is_greatest_exact) = cut_above(b, is_text)?;
                 Encoded {
                     least,
                     greatest,
@@ -216,10 +220,10 @@ fn cut(value: &[u8], is_text: bool) -> (Vec<u8>, bool) {
     (kept(value, is_text).to_vec(), false)
 }
 
-/// A value that is not below `value`, and whether it is `value` itself.
-fn cut_above(value: &[u8], is_text: bool) -> (Vec<u8>, bool) {
+/// A value that is not below `value`, and whether it is `value` itself; `None` where no short one is above it.
+fn cut_above(value: &[u8], is_text: bool) -> Option<(Vec<u8>, bool)> {
     if value.len() <= KEPT_BYTES {
-        return (value.to_vec(), true);
+        return Some((value.to_vec(), true));
     }
     let kept = kept(value, is_text);
     let above = if is_text {
@@ -227,7 +231,12 @@ fn cut_above(value: &[u8], is_text: bool) -> (Vec<u8>, bool) {
     } else {
         next_bytes(kept)
     };
-    above.map_or_else(|| (value.to_vec(), true), |above| (above, false))
+    Some((above?, false))
+}
+
+/// What is held of a value.
+fn held(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(HELD_BYTES)]
 }
 
 /// The first bytes, of which none is a part of a character.

@@ -92,6 +92,8 @@ impl PlainColumn {
             None => *chunk.compression.insert(packer.choose(body)?),
         };
         let packed = packer.pack(body, compression)?;
+        // The head says both sizes as an `i32`.
+        i32::try_from(unpacked.max(packed.len())).map_err(|_| too_large())?;
         let start = self.bytes.len();
         head(rows, unpacked, packed.len(), &mut self.bytes);
         let head_bytes = self.bytes.len() - start;
@@ -99,7 +101,7 @@ impl PlainColumn {
         let size = i32::try_from(self.bytes.len() - start).map_err(|_| too_large())?;
         chunk.unpacked_bytes += unpacked + head_bytes;
         chunk.offsets.append_offset_and_size(int(start), size);
-        chunk.add(&self.page, &self.column, self.is_text);
+        chunk.add(&mut self.page, &self.column, self.is_text);
         self.page.clear();
         Ok(())
     }
@@ -144,7 +146,7 @@ impl Chunk {
         }
     }
 
-    fn add(&mut self, page: &Page, column: &ColumnDescPtr, is_text: bool) {
+    fn add(&mut self, page: &mut Page, column: &ColumnDescPtr, is_text: bool) {
         self.rows += page.rows;
         self.nulls += page.nulls;
         self.pages += 1;
@@ -159,7 +161,7 @@ impl Chunk {
             Some(bounds) => {
                 self.is_ascending &= self.last_bounds.is_before(&page.bounds);
                 self.is_descending &= page.bounds.is_before(&self.last_bounds);
-                self.last_bounds = page.bounds.clone();
+                self.last_bounds = std::mem::take(&mut page.bounds);
                 self.index.append(false, bounds.least, bounds.greatest, int(page.nulls));
             }
             None if page.nulls == page.rows => self.index.append(true, Vec::new(), Vec::new(), int(page.nulls)),

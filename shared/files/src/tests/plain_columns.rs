@@ -34,7 +34,7 @@ fn text(index: usize) -> String {
         0 => String::new(),
         1 => format!("é{index}"),
         2 => "long and longer ".repeat(9) + &index.to_string(),
-        3 => "\u{10FFFF}".repeat(30),
+        3 => "\u{10FFFF}".repeat(12) + &"and longer ".repeat(5),
         _ => format!("text {index}"),
     }
 }
@@ -64,7 +64,7 @@ fn forms(keep: impl Fn(usize) -> bool) -> Vec<(Form, ArrayRef)> {
     };
     let texts = (0..ROWS).map(|index| keep(index).then(|| text(index)));
     let binary: Vec<Option<Vec<u8>>> = (0..ROWS)
-        .map(|index| keep(index).then(|| vec![u8::MAX; index % 100]))
+        .map(|index| keep(index).then(|| [vec![u8::MAX; index % 60], vec![7; 9]].concat()))
         .collect();
     let longs = || (0..ROWS).map(of);
     let us = Fraction::Micros;
@@ -179,6 +179,22 @@ fn what_a_chunk_says_of_its_values_is_what_the_crate_says() {
             assert_eq!(encodings, their.encodings().collect::<Vec<_>>(), "{form:?}");
         }
     }
+}
+
+#[test]
+fn a_large_value_with_nothing_short_above_it_has_no_bounds_and_is_read() {
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(["a", &"\u{10FFFF}".repeat(30)]));
+    let binary: ArrayRef = Arc::new(BinaryArray::from_iter_values([vec![0], vec![u8::MAX; 65]]));
+    let forms = [Form::Iso(7), Form::Binary];
+    let bytes = encode(&forms, &Format::default(), vec![texts.clone(), binary.clone()]).unwrap();
+    let file = opened(bytes);
+    for column in file.metadata().row_group(0).columns() {
+        let statistics = column.statistics().unwrap();
+        assert_eq!((statistics.min_bytes_opt(), statistics.max_bytes_opt()), (None, None));
+    }
+    let read = file.build().unwrap().next().unwrap().unwrap();
+    assert_eq!(&read.column(0).to_data(), &texts.to_data());
+    assert_eq!(&read.column(1).to_data(), &binary.to_data());
 }
 
 #[test]
