@@ -222,7 +222,7 @@ def test_duckdb_reads_line_breaks_in_values_of_csv_without_a_header(tmp_path: Pa
     with duckdb.connect() as connection:
         connection.execute(written["ddl"])
         found = connection.execute("SELECT id, note, more FROM dbo_notes ORDER BY id").fetchall()
-    notes_of = ["a\nline", 'a "b"\r\n', "", None, "x\ny"]
+    notes_of = ["one\nline", 'a "b"\r\n', "", None, "x\ny"]
     assert found == [(number, note, 9 if number == 5 else None) for number, note in enumerate(notes_of, 1)]
 
 
