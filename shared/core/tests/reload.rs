@@ -238,6 +238,63 @@ async fn a_window_that_was_given_up_stays_so_when_the_columns_are_put_back() {
     assert_eq!(outcome.committed[0].rows, 4);
 }
 
+/// The run dies after it gave the window up and before the plan of the load is frozen.
+#[tokio::test]
+async fn a_load_that_was_begun_gets_its_own_folder_though_the_columns_are_put_back_or_the_policy_is_another() {
+    for (declares, policy) in [
+        (declared("b", true), "reload"),
+        (declared("b", true), "fail"),
+        (text("b"), "continue"),
+        (text("b"), "fail"),
+    ] {
+        let world = world().await;
+        world.table.insert(4);
+        world.table.declare([text("b")]);
+        world.pipeline().plan("died", &[reloading(json!({}))]).await.unwrap();
+        world
+            .store
+            .delete(&world.ledger().keys().plan(&window("reinit-from-3")));
+        world.table.declare([declares]);
+        let load = run(&world, "r3", &spec_with(json!({ "on_schema_change": policy }))).await;
+        assert_eq!(
+            (load.window.as_str(), load.rows, load.generation),
+            ("reinit-from-3", 4, 1),
+            "{policy}"
+        );
+        let first: Vec<_> = world
+            .parts()
+            .into_iter()
+            .filter(|key| key.starts_with("p/dbo.t/"))
+            .collect();
+        assert_eq!(first.len(), 1, "no row is twice in one folder: {first:?}");
+    }
+}
+
+/// As above, and a slice of the window was copied before it was given up, so that the record of another one says so.
+#[tokio::test]
+async fn a_window_that_a_record_gave_up_is_not_copied_when_the_policy_is_another() {
+    let world = world().await;
+    let spec = reloading(json!({ "slice_rows": 1 }));
+    world.table.insert(4);
+    world.table.insert(5);
+    world.pipeline().plan("r2", std::slice::from_ref(&spec)).await.unwrap();
+    world.pipeline().copy_slice("r2", &of_run("from-3"), 0).await.unwrap();
+    world.table.declare([text("b")]);
+    world.pipeline().plan("died", &[spec]).await.unwrap();
+    world
+        .store
+        .delete(&world.ledger().keys().plan(&window("reinit-from-3")));
+    // It can be given up by hand, and is what the table waits for.
+    let reached = world.ledger().reached(Some("3")).await.unwrap();
+    assert_eq!(reached.pending.unwrap().window.as_str(), "from-3");
+    let spec = spec_with(json!({ "on_schema_change": "fail", "slice_rows": 1 }));
+    let load = run(&world, "r3", &spec).await;
+    assert_eq!(
+        (load.window.as_str(), load.rows, load.generation),
+        ("reinit-from-3", 5, 1)
+    );
+}
+
 #[tokio::test]
 async fn a_sink_table_has_no_folder_to_begin() {
     let spec = reloading(json!({ "sink": { "sqlserver": { "secret_arn": "a" } } }));

@@ -130,15 +130,17 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(Reached { last, pending })
     }
 
-    /// Returns the plan of this window, or of the one that is copied in its place.
+    /// Returns the plan of this window, or of the one that is copied in its place, as soon as that one is frozen.
     async fn pending(&self, mut window: WindowName) -> Result<Option<Plan>> {
+        let mut superseded = None;
         for _ in 0..MAX_CHAIN {
             let Some(plan) = self.plan(&window).await? else {
-                return Ok(None);
+                return Ok(superseded);
             };
             let Some(by) = self.superseding(&plan).await? else {
                 return Ok(Some(plan));
             };
+            superseded = Some(plan);
             window = by;
         }
         let message = format!(

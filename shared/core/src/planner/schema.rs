@@ -6,7 +6,7 @@ use super::columns::NAMES_SHOWN;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::format::Format;
 use crate::model::manifest::Previous;
-use crate::model::plan::Plan;
+use crate::model::plan::{Content, Plan};
 use crate::model::table::{OnSchemaChange, TableSpec};
 use crate::model::types::{Column, Digits, Form, TypeName};
 use crate::model::values::Values;
@@ -118,6 +118,8 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
     let refused: Vec<&Change> = changes.iter().filter(is_refused).collect();
     let is_reload = spec.on_schema_change == Some(OnSchemaChange::Reload);
     let generation = match (refused.is_empty(), is_reload) {
+        // A window is given up for such a load only, and its rows are in the folder before, whatever is asked for since.
+        _ if is_reload_begun(&plan) => previous.generation.saturating_add(1),
         (true, _) => previous.generation,
         (false, true) if plan.supersedes().is_some() => previous.generation.saturating_add(1),
         (false, true) => return Ok(reload(spec, &refused, plan)),
@@ -132,6 +134,17 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
     let mask_key = previous.mask_key.filter(|_| !takes_any_key);
     let plan = plan.following(previous.field_ids, generation);
     Ok(Fit::GoesOn(Box::new(Plan { mask_key, ..plan })))
+}
+
+/// Whether the plan is a full load by the watermark column, in place of a window that was given up for it.
+const fn is_reload_begun(plan: &Plan) -> bool {
+    matches!(
+        plan.content,
+        Content::Interval {
+            in_place_of: Some(_),
+            ..
+        }
+    )
 }
 
 /// Returns whether what is left of a window that was frozen with the columns `frozen` cannot be copied from a table

@@ -340,13 +340,14 @@ where
     /// A slice that was never decided is decided so, which is the end of the window for every run (W2). A first load, and a load
     /// for an earlier change, has nothing that could take its place.
     async fn outdated(&self, plan: &Plan, tracking: &WatermarkTracking) -> Result<Option<WindowName>> {
-        let is_reload = self.table.spec.on_schema_change == Some(OnSchemaChange::Reload);
-        if !is_reload || plan.old_watermark.is_none() || plan.supersedes().is_some() {
+        if plan.old_watermark.is_none() || plan.supersedes().is_some() {
             return Ok(None);
         }
+        let is_reload = self.table.spec.on_schema_change == Some(OnSchemaChange::Reload);
         let attempt = match self.ledger.left(plan).await? {
+            // That was decided for good, whatever is asked for since.
             Left::SupersededBy(by) => return Ok(Some(by)),
-            Left::Slice(attempt) if attempt.number == 0 => attempt,
+            Left::Slice(attempt) if is_reload && attempt.number == 0 => attempt,
             // What was uploaded before may become visible yet.
             Left::Slice(_) | Left::Nothing => return Ok(None),
         };
