@@ -208,6 +208,33 @@ async fn of_a_window_that_was_copied_over_more_days_than_uploads_are_kept_no_par
     assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>());
 }
 
+/// Nobody can see half of it. Copied again, it would need its version of change tracking to be there still.
+#[tokio::test]
+async fn one_old_upload_that_is_left_to_complete_is_completed_if_it_is_there() {
+    let initial = of_run("initial");
+    for (rows_each, visible) in [(6_u32, 0_u32), (2, 2)] {
+        let world = World::new(1..=6);
+        let spec = spec_with(json!({ "slice_rows": rows_each }));
+        world.pipeline().plan("r1", &[spec]).await.unwrap();
+        for slice in 0..6 / rows_each {
+            world.pipeline().copy_slice("r1", &initial, slice).await.unwrap();
+        }
+        // The commit died after these.
+        let plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
+        for slice in 0..visible {
+            let decided = world.ledger().decided(&plan, &slice.into()).await.unwrap();
+            let Decided::Record(record) = decided else {
+                panic!("slice {slice} is copied")
+            };
+            world.store.complete(record.upload().unwrap()).await.unwrap();
+        }
+        world.pass(Duration::from_secs(8 * 24 * 3600));
+        let committed = world.pipeline().update("r2", &initial).await.unwrap();
+        assert!(matches!(committed, UpdateAnswer::Committed(_)), "{committed:?}");
+        assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test]
 async fn an_old_upload_whose_part_a_commit_had_made_visible_stays_what_its_slice_is() {
     let world = World::new(1..=6);

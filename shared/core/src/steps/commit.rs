@@ -278,26 +278,49 @@ where
     ///
     /// An upload that turns out to be gone after others were completed leaves readers with half a window until its slice is copied
     /// again. The bucket is not asked which uploads are there: that takes another right and one request for each, and an upload
-    /// may be removed between the answer and the completion.
+    /// may be removed between the answer and the completion. Where one upload alone is left to complete, nobody can see half of them
+    /// for that, so it is tried as it is.
     async fn void_old(&self, records: &[Record]) -> Result<Vec<SliceId>> {
-        let old = records.iter().filter(|record| record.may_be_gone(self.now));
+        if !records.iter().any(|record| record.may_be_gone(self.now)) {
+            return Ok(Vec::new());
+        }
+        let invisible = self.invisible(records).await?;
+        if invisible.len() <= 1 {
+            return Ok(Vec::new());
+        }
+        let old = invisible.into_iter().filter(|record| record.may_be_gone(self.now));
         let mut voided = stream::iter(old)
             .map(|record| async move {
                 let key = self.ledger.keys().part(self.plan, &record.slice);
-                if self.store.size(&key).await?.is_some() {
-                    return Ok(None);
-                }
                 tracing::warn!(%key, "The upload is so old that it may be gone; its slice is copied again.");
                 self.ledger.void(record, self.author.run_id).await?;
-                Ok(Some(record.slice.clone()))
+                Ok(record.slice.clone())
             })
             .buffered(AT_ONCE);
         let mut slices = Vec::new();
         while let Some(slice) = voided.next().await {
-            let slice: Result<Option<SliceId>> = slice;
-            slices.extend(slice?);
+            let slice: Result<SliceId> = slice;
+            slices.push(slice?);
         }
         Ok(slices)
+    }
+
+    /// The records whose uploads are not visible yet.
+    async fn invisible<'r>(&self, records: &'r [Record]) -> Result<Vec<&'r Record>> {
+        let uploads = records.iter().filter(|record| record.upload().is_some());
+        let mut sizes = stream::iter(uploads)
+            .map(|record| async move {
+                let key = self.ledger.keys().part(self.plan, &record.slice);
+                Ok((record, self.store.size(&key).await?))
+            })
+            .buffered(AT_ONCE);
+        let mut invisible = Vec::new();
+        while let Some(found) = sizes.next().await {
+            let found: Result<(&Record, Option<u64>)> = found;
+            let (record, size) = found?;
+            invisible.extend(size.is_none().then_some(record));
+        }
+        Ok(invisible)
     }
 
     /// Makes every part visible; none of them while an upload may be gone (W3).
