@@ -518,7 +518,7 @@ variable "run_budget_usd" {
 
   validation {
     condition     = can(regex("^(?:^[0-9]{1,9}(\\.[0-9]{1,6})?$)$", var.run_budget_usd))
-    error_message = "The value an amount of US dollars with a point and no sign, like 2.50."
+    error_message = "The value must be an amount of US dollars with a point and no sign, like 2.50."
   }
 }
 
