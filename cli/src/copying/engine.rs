@@ -67,7 +67,7 @@ pub(crate) struct Report {
     pub(crate) failed: Vec<FailedTable>,
     /// These rows are selected by no window.
     pub(crate) notes: Vec<Note>,
-    /// The bucket lacks this, at the first run of a table.
+    /// The bucket lacks this, as long as a table has no committed window.
     pub(crate) bucket_notes: Vec<BucketNote>,
     /// These tables were left alone.
     pub(crate) kept: KeptTables,
@@ -126,7 +126,9 @@ impl<'a> Engine<'a> {
         let mut tables = tables.to_vec();
         loop {
             let (planned, bucket_notes) = self.plan(&tables).await?;
-            report.bucket_notes.extend(bucket_notes);
+            if report.bucket_notes.is_empty() {
+                report.bucket_notes = bucket_notes;
+            }
             report.unchanged.extend(planned.unchanged);
             report.notes.extend(planned.notes);
             report.kept.extend(planned.kept);

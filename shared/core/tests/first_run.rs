@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use serde_json::json;
 use tidemark::model::bucket::{BucketSettings, Told};
 use tidemark::steps::context::RunContext;
@@ -71,6 +73,22 @@ async fn a_bucket_that_does_not_answer_the_question_stops_no_run() {
     assert_eq!(looked_up.tables.len(), 1);
     assert!(
         looked_up.notes[0].note.contains("was not looked at"),
+        "{:?}",
+        looked_up.notes
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_is_silent_holds_no_run_up_for_long() {
+    let world = world();
+    let silent = Gate::silent_at("settings");
+    let store = Gated::new(&silent, &world.store);
+    let looked_up = lookup_old(&world.watermarks, &store, PREFIX, request(), RunContext::unbounded());
+    let looked_up = tokio::time::timeout(Duration::from_secs(11), looked_up).await;
+    let looked_up = looked_up.unwrap().unwrap();
+    assert_eq!(looked_up.tables.len(), 1);
+    assert!(
+        looked_up.notes[0].note.contains("did not answer in 10 seconds"),
         "{:?}",
         looked_up.notes
     );

@@ -3,6 +3,8 @@
 //! Reads the watermark store and rolls forward along the manifests of windows that were committed while the pointer
 //! stayed behind, or was deleted. Writes nothing.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
@@ -20,6 +22,9 @@ use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::{Measured, RunContext};
 use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
+
+/// This says how long the bucket may take to say how it is set up.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The state machine's input and the name of the run.
 #[derive(Debug, Deserialize)]
@@ -43,7 +48,7 @@ pub struct OldWatermarks {
     pub failed: Vec<FailedTable>,
     /// These are the tables that would have failed, and that somebody has paused.
     pub paused: Vec<PausedTable>,
-    /// At the first run of a table: what the bucket lacks, and what of it could not be looked at.
+    /// As long as a table has no committed window: what the bucket lacks, and what of it could not be looked at.
     pub notes: Vec<BucketNote>,
 }
 
@@ -144,9 +149,15 @@ async fn stored_alone<W: ReadWatermarks>(
 
 /// Returns what the bucket lacks. Nothing that it does not answer stops a run.
 async fn notes_of<S: ReadObjects + AskBucket>(store: &S, prefix: &str) -> Vec<BucketNote> {
-    let notes = match store.settings(prefix).await {
-        Ok(settings) => settings.map(|settings| settings.notes()).unwrap_or_default(),
-        Err(error) => vec![format!("how it is set up was not looked at: {}", error.report())],
+    let notes = match tokio::time::timeout(SETTINGS_TIMEOUT, store.settings(prefix)).await {
+        Ok(Ok(settings)) => settings.map(|settings| settings.notes()).unwrap_or_default(),
+        Ok(Err(error)) => vec![format!("how it is set up was not looked at: {}", error.report())],
+        Err(_) => {
+            let seconds = SETTINGS_TIMEOUT.as_secs();
+            vec![format!(
+                "how it is set up was not looked at: it did not answer in {seconds} seconds"
+            )]
+        }
     };
     let bucket = store.address(prefix);
     let told = |note: String| {

@@ -67,6 +67,8 @@ pub struct Gate {
     seed: Cell<u64>,
     /// A call that waits for as many turns of others.
     held_up: Option<(&'static str, usize)>,
+    /// A call that never ends.
+    silent: Option<&'static str>,
 }
 
 impl Gate {
@@ -97,6 +99,15 @@ impl Gate {
         }
     }
 
+    /// Calls of this name never end.
+    #[must_use]
+    pub fn silent_at(name: &'static str) -> Self {
+        Self {
+            silent: Some(name),
+            ..Self::default()
+        }
+    }
+
     /// Whether the chosen call was reached.
     pub fn was_reached(&self) -> bool {
         self.fault.is_some_and(|(call, _)| self.calls.get() > call)
@@ -120,6 +131,9 @@ impl Gate {
         self.calls.set(number + 1);
         self.log.borrow_mut().push(name);
         self.wait().await;
+        if self.silent == Some(name) {
+            return std::future::pending().await;
+        }
         let held_up = self.held_up.filter(|(held_up, _)| *held_up == name);
         for _ in 0..held_up.map_or(0, |(_, turns)| turns) {
             tokio::task::yield_now().await;
