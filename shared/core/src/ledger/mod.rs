@@ -161,7 +161,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
     }
 
     /// Returns whether the plan of `window` is this one.
-    async fn is_current(&self, window: &WindowName, id: &PlanId) -> Result<bool> {
+    pub(crate) async fn is_current(&self, window: &WindowName, id: &PlanId) -> Result<bool> {
         Ok(self.plan(window).await?.is_some_and(|plan| plan.id() == *id))
     }
 

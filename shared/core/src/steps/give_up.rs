@@ -112,9 +112,10 @@ where
 async fn begun_outside<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     let next = WindowName::after(&plan.new_watermark);
-    let left = ledger.any_previous(&next).await?;
-    if left.is_some_and(|previous| previous.window == plan.window) {
-        keys.push(ledger.keys().previous(&next));
+    if let Some(left) = ledger.any_previous(&next).await? {
+        // One of a plan that is gone would keep the next plan from being committed.
+        let is_in_the_way = left.window == plan.window || !ledger.is_current(&left.window, &left.plan).await?;
+        keys.extend(is_in_the_way.then(|| ledger.keys().previous(&next)));
     }
     let folder = ledger.keys().window(&plan.window);
     for loader in &plan.loader_manifests {

@@ -3,6 +3,7 @@
 use tidemark::error::{Error, ErrorCode};
 use tidemark::ledger::Pointers;
 use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
+use tidemark::ports::objects::CreateObjects;
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks};
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
@@ -320,6 +321,37 @@ async fn a_start_over_whose_pause_somebody_ended_moves_nothing_away_under_a_run(
     assert_eq!(visible(&world), before);
     let keys = world.store.keys();
     assert!(!keys.iter().any(|key| key.contains("/_archive/")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn what_a_plan_that_is_gone_left_for_the_next_window_goes_with_the_window_that_is_given_up() {
+    let world = committed_once().await.taking(Leases::Taken);
+    grow(&world);
+    world.pipeline().plan("old", &[spec()]).await.unwrap();
+    let left = "p/_ledger/dbo.t/from-11/previous.json";
+    let own = world.store.body("p/_ledger/dbo.t/from-3/previous.json").unwrap();
+    let mut previous: serde_json::Value = serde_json::from_slice(&own).unwrap();
+    previous["window"] = "from-9".into();
+    let stray = serde_json::to_vec(&previous).unwrap();
+    world.store.create(left, stray.into()).await.unwrap();
+    world.pass(LEASE + CLOCK_MARGIN);
+    abandon(&world, "from-3").await;
+    assert!(!world.store.keys().iter().any(|key| key == left));
+    world.run("after").await;
+    assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
+}
+
+#[tokio::test]
+async fn a_pointer_in_the_bucket_that_cannot_be_read_is_taken_away_with_its_ledger() {
+    let world = world([1, 2, 3]).taking(Leases::Taken);
+    let pointers = Pointers::new(&world.store, PREFIX);
+    world.run("r1").await;
+    let key = "p/_ledger/dbo.t/watermark.json";
+    world.store.create(key, "{".into()).await.unwrap();
+    reset_with(&world, &pointers).await;
+    let pointer = world.store.body(key).unwrap();
+    let pointer: serde_json::Value = serde_json::from_slice(&pointer).unwrap();
+    assert!(pointer["reset"]["archive"].is_string(), "{pointer}");
 }
 
 #[tokio::test]
