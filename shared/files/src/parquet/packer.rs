@@ -34,24 +34,19 @@ impl Packer {
         })
     }
 
-    /// How a column is packed of which this is the first page: not at all where it would not pay.
-    pub fn choose(&mut self, page: &[u8]) -> Result<Compression> {
-        if self.compression == Compression::UNCOMPRESSED || page.len() < TELLING_BYTES {
-            return Ok(self.compression);
+    /// The bytes of the first page of a column, and how the column is packed: not at all where it would not pay.
+    pub fn pack_first<'a>(&'a mut self, page: &'a [u8]) -> Result<(&'a [u8], Compression)> {
+        let compression = self.compression;
+        let packed = self.pack(page, compression)?;
+        if page.len() >= TELLING_BYTES && packed.len() + page.len() / 100 * LEAST_SAVED > page.len() {
+            return Ok((page, Compression::UNCOMPRESSED));
         }
-        let packed = self.pack(page, self.compression)?.len();
-        let is_worth_it = packed + page.len() / 100 * LEAST_SAVED <= page.len();
-        Ok(if is_worth_it {
-            self.compression
-        } else {
-            Compression::UNCOMPRESSED
-        })
+        Ok((packed, compression))
     }
 
     /// The bytes of a page in a column that is packed like this.
     pub fn pack<'a>(&'a mut self, page: &'a [u8], compression: Compression) -> Result<&'a [u8]> {
         self.packed.clear();
-        self.packed.shrink_to(BUFFER_BYTES);
         match (compression, &mut self.zstd) {
             (Compression::ZSTD(_), Some(zstd)) => {
                 self.packed.reserve(zstd::zstd_safe::compress_bound(page.len()));
@@ -71,6 +66,12 @@ impl Packer {
             _ => return Ok(page),
         }
         Ok(&self.packed)
+    }
+
+    /// Gives the room of a large page back.
+    pub fn shrink(&mut self) {
+        self.packed.clear();
+        self.packed.shrink_to(BUFFER_BYTES);
     }
 }
 

@@ -87,11 +87,14 @@ impl PlainColumn {
         let rows = self.page.rows;
         let body = self.page.body();
         let unpacked = body.len();
-        let compression = match chunk.compression {
-            Some(compression) => compression,
-            None => *chunk.compression.insert(packer.choose(body)?),
+        let packed = match chunk.compression {
+            Some(compression) => packer.pack(body, compression)?,
+            None => {
+                let (packed, compression) = packer.pack_first(body)?;
+                chunk.compression = Some(compression);
+                packed
+            }
         };
-        let packed = packer.pack(body, compression)?;
         // The head says both sizes as an `i32`.
         i32::try_from(unpacked.max(packed.len())).map_err(|_| too_large())?;
         let start = self.bytes.len();
@@ -103,6 +106,7 @@ impl PlainColumn {
         chunk.offsets.append_offset_and_size(int(start), size);
         chunk.add(&mut self.page, &self.column, self.is_text);
         self.page.clear();
+        packer.shrink();
         Ok(())
     }
 
