@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
@@ -29,6 +29,7 @@ use tidemark::ports::files::EncodedPart;
 
 use self::packer::Packer;
 use self::plain_column::PlainColumn;
+use self::values::Values;
 
 /// The footer holds the types that the server declares under this key, as a JSON object by the columns' names.
 pub const SQL_TYPES_KEY: &str = "sqlserver.types";
@@ -44,6 +45,9 @@ const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 const ROW_GROUP_UNPACKED_BYTES: usize = 128 * 1024 * 1024;
 /// A text column's dictionary is given up at this size: what fits pays, what does not only costs the hashing.
 const DICTIONARY_BYTES: usize = 64 * 1024;
+/// Bytes of a value, on the average of a batch, from which on its column is left to the crate `parquet`: it hands such a page on
+/// where we would copy it.
+const LARGE_VALUE_BYTES: usize = 256 * 1024;
 /// Bytes for which room is kept from one row group to the next, among all columns.
 const KEPT_BYTES: usize = 32 * 1024 * 1024;
 
@@ -63,7 +67,7 @@ pub struct ParquetEncoder {
 
 /// A row group that is open.
 struct RowGroup {
-    /// The columns with a dictionary; `None` for those without.
+    /// The columns with a dictionary or with large values; `None` for those that are written here.
     dictionaries: Vec<Option<ArrowColumnWriter>>,
     rows: usize,
     /// Bytes of the values before they were packed.
@@ -118,6 +122,13 @@ impl ParquetEncoder {
     }
 
     fn write_rows(&mut self, batch: &RecordBatch) -> parquet::errors::Result<()> {
+        // Large values are not added to a chunk that is written here.
+        let is_large =
+            |(array, writer): (&ArrayRef, &Option<ArrowColumnWriter>)| writer.is_none() && has_large_values(array);
+        let meets_large = |group: &mut RowGroup| batch.columns().iter().zip(&group.dictionaries).any(is_large);
+        if let Some(group) = self.group.take_if(meets_large) {
+            self.close(group)?;
+        }
         let mut start = 0;
         while start < batch.num_rows() {
             let mut group = match self.group.take() {
@@ -144,7 +155,9 @@ impl ParquetEncoder {
         let needed = self.schema_columns().zip(&self.repeating).zip(batch.columns());
         let needed: Vec<bool> = needed
             .map(|((column, repeats), array)| {
-                !PlainColumn::can_hold(array, column) || (*repeats && repetition::may_pay(array, DICTIONARY_BYTES))
+                !PlainColumn::can_hold(array, column)
+                    || has_large_values(array)
+                    || (*repeats && repetition::may_pay(array, DICTIONARY_BYTES))
             })
             .collect();
         let mut dictionaries: Vec<Option<ArrowColumnWriter>> = needed.iter().map(|_| None).collect();
@@ -235,6 +248,10 @@ impl ParquetEncoder {
             rows,
         })
     }
+}
+
+fn has_large_values(array: &ArrayRef) -> bool {
+    Values::bytes(array) >= LARGE_VALUE_BYTES * array.len().max(1)
 }
 
 /// The schema of the part, in which every decimal is bytes of a fixed length: as many as its digits need.

@@ -78,6 +78,19 @@ impl<'a> Values<'a> {
         })
     }
 
+    /// Bytes of all values of an array whose values have no fixed length; none of others.
+    pub fn bytes(array: &ArrayRef) -> usize {
+        let ends = |offsets: &[i32]| match offsets {
+            [first, .., last] => last.abs_diff(*first) as usize,
+            _ => 0,
+        };
+        match array.data_type() {
+            DataType::Utf8 => ends(array.as_string::<i32>().value_offsets()),
+            DataType::Binary => ends(array.as_binary::<i32>().value_offsets()),
+            _ => 0,
+        }
+    }
+
     /// How many of the rows from `start`, at least one, take no more than `bytes`.
     pub fn rows_within(&self, start: usize, rows: usize, bytes: usize) -> usize {
         let width = match *self {

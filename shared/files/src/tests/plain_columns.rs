@@ -198,6 +198,33 @@ fn a_large_value_with_nothing_short_above_it_has_no_bounds_and_is_read() {
 }
 
 #[test]
+fn large_values_begin_a_row_group_and_are_read() {
+    let columns = columns(&[Form::Iso(7)]);
+    let texts = |lengths: [usize; 3]| -> RecordBatch {
+        let texts = lengths.map(|length| "x".repeat(length));
+        batch(&columns, vec![Arc::new(StringArray::from_iter_values(texts))])
+    };
+    let batches = [texts([1, 2, 3]), texts([1, 3_000_000, 3]), texts([4, 5, 6])];
+    let mut encoder = encoder(&columns, &Format::default()).unwrap();
+    for batch in &batches {
+        encoder.write(batch).unwrap();
+    }
+    let file = opened(encoder.finish().unwrap().bytes);
+    let rows = file.metadata().row_groups().iter().map(|group| group.num_rows());
+    assert_eq!(rows.collect::<Vec<_>>(), [3, 6]);
+    let read: Vec<RecordBatch> = file
+        .with_batch_size(3)
+        .build()
+        .unwrap()
+        .map(|read| read.unwrap())
+        .collect();
+    for (read, batch) in read.iter().zip(&batches) {
+        assert_eq!(&read.column(0).to_data(), &batch.column(0).to_data());
+    }
+    assert_eq!(read.len(), batches.len());
+}
+
+#[test]
 fn what_the_index_of_pages_says_is_what_the_crate_says() {
     for keep in [
         |_| true,
