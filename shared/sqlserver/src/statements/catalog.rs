@@ -11,7 +11,9 @@ pub(crate) const TABLES_AT_ONCE: usize = 50;
 /// may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values (`masked`), whether it is a
 /// rowversion (`row_version`), which the wire describes as `binary(8)`, and whether a security policy filters the table
 /// (`filtered`), and its type without an alias: name, length, precision, scale, and whether it may be NULL. No row for a synonym,
-/// nor for a table of which the login sees nothing.
+/// nor for a table of which the login sees nothing. A column of a view has no name of a type: until the view is refreshed, the catalog
+/// has the type that the view's table had before
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-refreshview-transact-sql>).
 ///
 /// It is a statement for each table, as every server keeps the plan of one that says the same for the next tables.
 ///
@@ -37,6 +39,7 @@ pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
                [t].[name] AS [type_name], CAST([c].[max_length] AS int) AS [max_length], CAST([c].[precision] AS int) AS [precision], \
                CAST([c].[scale] AS int) AS [scale], CASE WHEN [c].[is_nullable] = 0 THEN 0 ELSE 1 END AS [nullable] \
                FROM sys.columns AS [c] LEFT JOIN sys.types AS [t] ON [t].[user_type_id] = [c].[system_type_id] \
+               AND EXISTS (SELECT 1 FROM sys.tables AS [u] WHERE [u].[object_id] = [c].[object_id]) \
                WHERE [c].[object_id] = OBJECT_ID(@P1) ORDER BY [c].[column_id]";
     let one_each = (1..=tables.len()).map(|number| sql.replace("@P1", &format!("@P{number}")));
     Statement {
@@ -49,4 +52,19 @@ pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
 pub(crate) fn row_version_columns(table: &ObjectName) -> Statement {
     let sql = "SELECT [name] FROM sys.columns WHERE [object_id] = OBJECT_ID(@P1) AND [system_type_id] = 189";
     Statement::with(sql, &[&table.quoted()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A view that was not refreshed has the types there that its table had before.
+    #[test]
+    fn the_types_of_tables_alone_are_taken_from_the_catalog() {
+        let table: ObjectName = "t".parse().unwrap();
+        let sql = columns(&[&table]).sql;
+        let types = sql.split("LEFT JOIN sys.types AS [t] ON ").nth(1).unwrap();
+        let types = types.split(" WHERE [c].[object_id]").next().unwrap();
+        assert!(types.contains("EXISTS (SELECT 1 FROM sys.tables AS [u] "), "{types}");
+    }
 }

@@ -86,8 +86,9 @@ pub(crate) fn clock_goes_back() -> Statement {
 pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Statement> {
     let (name, table) = (column.name.quoted(), column.table.quoted());
     let mut values = Values::default();
-    values.declare("@New binary(8) = MIN_ACTIVE_ROWVERSION()");
+    // First, as every version that is given after it would look like one that is held back.
     values.declare("@Used binary(8) = @@DBTS");
+    values.declare("@New binary(8) = MIN_ACTIVE_ROWVERSION()");
     let (mut regressed, mut above) = (String::new(), String::new());
     if let Some(old) = old {
         let old_bound = values.bound(old)?;
@@ -239,7 +240,7 @@ mod tests {
         let statement = row_version_growth(&probe.column(), Some(&old)).unwrap();
         assert_eq!(
             statement.sql,
-            "DECLARE @New binary(8) = MIN_ACTIVE_ROWVERSION(), @Used binary(8) = @@DBTS, \
+            "DECLARE @Used binary(8) = @@DBTS, @New binary(8) = MIN_ACTIVE_ROWVERSION(), \
              @B3 binary(8) = CONVERT(binary(8), @P1, 1); SELECT @New AS [new_watermark], CASE WHEN @New < @B3 THEN -1 \
              WHEN EXISTS (SELECT 1 FROM [dbo].[orders] WHERE [rv] >= @B3 AND [rv] < @New) THEN 1 ELSE 0 END AS [ordering], \
              CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
