@@ -27,6 +27,20 @@ pub(crate) fn unexpected_answer() -> Failure {
     )
 }
 
+/// The answer to one of several questions; `None` when it failed, and the server may answer the others.
+///
+/// Errors: `Unreachable`.
+pub(crate) fn unless_unreachable<T>(answer: Answer<T>) -> Answer<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(failure) if failure.fault() == Fault::Unreachable => Err(failure),
+        Err(failure) => {
+            tracing::debug!("One of several questions is not answered: {failure}.");
+            Ok(None)
+        }
+    }
+}
+
 impl Server {
     /// Returns the number that a counting statement answers.
     pub(crate) async fn counted(&self, statement: &Statement) -> Answer<u64> {

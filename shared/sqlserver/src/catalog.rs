@@ -6,7 +6,7 @@ use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::types::{TypeName, WantedForms};
 use tidemark::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn};
 
-use crate::answers::unexpected_answer;
+use crate::answers::{unexpected_answer, unless_unreachable};
 use crate::session::Server;
 use crate::statements::{Quoted, catalog};
 use crate::types::SqlType;
@@ -62,22 +62,33 @@ impl DescribedColumn {
 }
 
 impl Server {
-    /// What the catalog says of each table, in their order; `None` when it says nothing.
+    /// What the catalog says of each table, in their order; `None` when it says nothing, or when the question fails that asks for it
+    /// and others: then it is to be asked for by itself.
     pub(crate) async fn catalogs_of(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
+        if tables.len() == 1 {
+            return self.catalogs_together(tables).await;
+        }
         let mut catalogs = Vec::with_capacity(tables.len());
         for tables in tables.chunks(catalog::TABLES_AT_ONCE) {
-            let rows = self.catalog_rows(&catalog::columns(tables)).await?.unwrap_or_default();
-            let mut rows = rows.iter().peekable();
-            for place in 0..tables.len() {
-                let mut found: Option<Catalog> = None;
-                while let Some(row) = rows.next_if(|row| row.result_index() == place) {
-                    let column = catalog_column(row)?;
-                    let catalog = found.get_or_insert_default();
-                    catalog.is_filtered = is_one(row, 6)?;
-                    catalog.columns.push(column);
-                }
-                catalogs.push(found);
+            let asked = self.catalogs_together(tables).await;
+            catalogs.extend(unless_unreachable(asked)?.unwrap_or_else(|| vec![None; tables.len()]));
+        }
+        Ok(catalogs)
+    }
+
+    async fn catalogs_together(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
+        let rows = self.catalog_rows(&catalog::columns(tables)).await?.unwrap_or_default();
+        let mut rows = rows.iter().peekable();
+        let mut catalogs = Vec::with_capacity(tables.len());
+        for place in 0..tables.len() {
+            let mut found: Option<Catalog> = None;
+            while let Some(row) = rows.next_if(|row| row.result_index() == place) {
+                let column = catalog_column(row)?;
+                let catalog = found.get_or_insert_default();
+                catalog.is_filtered = is_one(row, 6)?;
+                catalog.columns.push(column);
             }
+            catalogs.push(found);
         }
         Ok(catalogs)
     }

@@ -7,7 +7,7 @@ use tidemark::model::watermark::{StoreType, StoredWatermark, Watermark, Watermar
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 use tokio::sync::OnceCell;
 
-use crate::answers::unexpected_answer;
+use crate::answers::{unexpected_answer, unless_unreachable};
 use crate::session::Server;
 use crate::statements::control_table::{self, ControlColumn, NAMES_AT_ONCE};
 use crate::types::value_text;
@@ -127,6 +127,23 @@ impl ControlTable {
         Ok(NamedWatermark { name, stored })
     }
 
+    /// The rows of these names: the place of each one's name among them, and what is stored there.
+    async fn stored_together(&self, column: &ValueColumn, names: &[String]) -> Answer<Vec<(usize, StoredWatermark)>> {
+        let rows = self
+            .server
+            .rows(&control_table::stored_watermarks(&self.table, names))
+            .await?;
+        let stored = rows.iter().map(|row| {
+            let place = row.try_get::<i32, _>(0).ok().flatten();
+            let place = place.and_then(|place| usize::try_from(place).ok());
+            Ok((
+                place.ok_or_else(unexpected_answer)?,
+                self.stored_in(column, Some(row), 1)?,
+            ))
+        });
+        stored.collect()
+    }
+
     /// The watermark in a row, before whose columns there are `others`.
     fn stored_in(&self, column: &ValueColumn, row: Option<&Row>, others: usize) -> Answer<StoredWatermark> {
         let data = row
@@ -169,7 +186,8 @@ impl ReadWatermarks for ControlTable {
         Ok(self.read(key).await?.stored)
     }
 
-    /// A table that has no row, more than one, or one that cannot be read, is left to be asked for by itself.
+    /// A table that has no row, more than one, or one that cannot be read, is left to be asked for by itself, and so is one of a
+    /// question that fails.
     async fn all_stored(&self, keys: &[WatermarkKey]) -> Answer<Vec<Option<StoredWatermark>>> {
         let column = self.value_column().await?;
         let (mut names, mut keys_of_names) = (Vec::new(), Vec::new());
@@ -179,14 +197,20 @@ impl ReadWatermarks for ControlTable {
             names.extend(of_key);
         }
         let mut rows_of_keys: Vec<Vec<StoredWatermark>> = vec![Vec::new(); keys.len()];
+        let mut unanswered: Vec<usize> = Vec::new();
         for (names, keys) in names.chunks(NAMES_AT_ONCE).zip(keys_of_names.chunks(NAMES_AT_ONCE)) {
-            let statement = control_table::stored_watermarks(&self.table, names);
-            for row in self.server.rows(&statement).await? {
-                let place: Option<i32> = row.try_get(0).map_err(|_| unexpected_answer())?;
-                let place = place.and_then(|place| keys.get(usize::try_from(place).ok()?));
-                let place = *place.ok_or_else(unexpected_answer)?;
-                rows_of_keys[place].push(self.stored_in(column, Some(&row), 1)?);
+            let asked = self.stored_together(column, names).await;
+            let Some(rows) = unless_unreachable(asked)? else {
+                unanswered.extend(keys);
+                continue;
+            };
+            for (place, stored) in rows {
+                rows_of_keys[*keys.get(place).ok_or_else(unexpected_answer)?].push(stored);
             }
+        }
+        // Another question may have found one of two rows.
+        for place in unanswered {
+            rows_of_keys[place].clear();
         }
         let only = rows_of_keys.into_iter().map(|mut rows| match rows.len() {
             1 => rows.pop(),
