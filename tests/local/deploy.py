@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 import zipfile
 from collections.abc import Mapping
@@ -107,17 +108,22 @@ def zip_bootstrap(binary: Path) -> bytes:
     """A function's package: the binary under the name the runtime looks for, without the symbols of a debug build."""
     if not binary.is_file():
         raise DeployFailed(f"{binary} does not exist; build it with `cargo build`")
-    stripped = binary.with_name(binary.name + ".bootstrap")
-    if shutil.which("strip") and not _is_script(binary):
-        subprocess.run(["strip", "-o", stripped, binary], check=True)
-    else:
-        shutil.copyfile(binary, stripped)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as package:
         entry = zipfile.ZipInfo("bootstrap")
         entry.external_attr = 0o755 << 16
-        package.writestr(entry, stripped.read_bytes())
+        package.writestr(entry, _stripped(binary))
     return archive.getvalue()
+
+
+def _stripped(binary: Path) -> bytes:
+    if not shutil.which("strip") or _is_script(binary):
+        return binary.read_bytes()
+    # In a folder of its own: another deployment may strip the same binary at this moment.
+    with tempfile.TemporaryDirectory() as folder:
+        stripped = Path(folder) / "bootstrap"
+        subprocess.run(["strip", "-o", stripped, binary], check=True)
+        return stripped.read_bytes()
 
 
 def _is_script(path: Path) -> bool:
