@@ -1,6 +1,6 @@
-//! The rows of a slice, read with Microsoft's own driver (`mssql-tds`) into record batches.
+//! Reads the rows of a slice with Microsoft's own driver (`mssql-tds`) into record batches.
 //!
-//! The driver hands every value to a writer of ours as it is decoded, which appends it to Arrow buffers.
+//! The driver hands each value, as soon as it is decoded, to a [`BatchBuilder`], which appends it to Arrow buffers.
 
 mod audit;
 mod batch_builder;
@@ -36,18 +36,18 @@ use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeou
 use crate::source::changes::NOT_OF_REPLICAS;
 use crate::statements::{self, Statement, change_tracking};
 
-/// When a record batch is full, whichever comes first. A single row may exceed the bytes.
+/// The limits at which a record batch is full; the first one that is reached counts. A single row may exceed the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Rows in a batch at most.
+    /// The largest number of rows in a batch.
     pub rows: usize,
-    /// Bytes of values after which a batch is passed on.
+    /// The bytes of values after which a batch is passed on.
     pub bytes: usize,
 }
 
 impl Default for BatchLimits {
-    /// Measured with ten mixed columns: 2 MiB cost no more time than 8 MiB and 20 MB less memory, because several
-    /// batches are under way at once.
+    /// Gives the limits that were measured with ten mixed columns: 2 MiB take no more time than 8 MiB, and 20 MB less
+    /// memory, because several batches are in memory at once.
     fn default() -> Self {
         Self {
             rows: 65_536,
@@ -56,8 +56,8 @@ impl Default for BatchLimits {
     }
 }
 
-/// Reads rows over one session. Dropping it leaves the connection to the next one that [keeps](Self::keeping) in the same
-/// place.
+/// A reader of rows over one session. When it is dropped, its connection stays for the next reader that
+/// [keeps](Self::keeping) connections in the same place.
 pub struct RowReader {
     session: Session<Mssql>,
     limits: BatchLimits,
@@ -73,13 +73,13 @@ impl fmt::Debug for RowReader {
 }
 
 impl RowReader {
-    /// The database behind a login; nothing is opened yet.
+    /// Makes a reader for the database of a login. No connection is opened yet.
     #[must_use]
     pub fn new(login: impl Into<Credential>) -> Self {
         Self::with_limits(login, BatchLimits::default())
     }
 
-    /// As [`new`](Self::new), with other limits.
+    /// Makes a reader like [`new`](Self::new), with other limits.
     #[must_use]
     pub fn with_limits(login: impl Into<Credential>, limits: BatchLimits) -> Self {
         Self {
@@ -88,8 +88,8 @@ impl RowReader {
         }
     }
 
-    /// The same with other timeouts than [`Timeouts::ROWS`]. Its silence is one before the first row, between two rows
-    /// or within a row.
+    /// Sets other timeouts than [`Timeouts::ROWS`]. The silence is measured before the first row, between two rows and
+    /// within a row.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self {
@@ -98,7 +98,8 @@ impl RowReader {
         }
     }
 
-    /// The same with the connection that the last one left in `kept`, if it still answers.
+    /// Uses the connection that an earlier session left in `kept`, if it still answers, and leaves its own there when
+    /// dropped.
     #[must_use]
     pub fn keeping(self, kept: &KeptConnection<Mssql>) -> Self {
         Self {
@@ -107,14 +108,14 @@ impl RowReader {
         }
     }
 
-    /// Without encryption: for the replaying server of tests and measurements, which no function reads from.
+    /// Makes a reader without encryption, for the replaying server of tests and measurements. No function uses it.
     #[must_use]
     pub fn unencrypted(login: Login, limits: BatchLimits) -> Self {
         let session = Session::with_driver(Mssql::unencrypted(), login).with_timeouts(Timeouts::ROWS);
         Self { session, limits }
     }
 
-    /// Runs the statement and stands before its first row. A connection of before that turns out broken is replaced once.
+    /// Executes the statement up to its first row. If the open connection turns out to be broken, it is replaced once.
     async fn start(&self, statement: &Statement) -> Answer<Box<Opened<Mssql>>> {
         if let Some(mut client) = self.session.take_open().await {
             match self.execute(&mut client, statement).await {
@@ -137,7 +138,7 @@ impl RowReader {
             match within(silence, executing).await? {
                 StatementResult::Rows => Ok(true),
                 StatementResult::End => Ok(false),
-                // A DECLARE before the SELECT.
+                // A DECLARE comes before the SELECT.
                 StatementResult::NoRows { .. } => within(silence, client.advance_to_rows()).await,
             }
         };
@@ -147,7 +148,7 @@ impl RowReader {
         Err(Error::new(ErrorCode::SchemaMismatch, "the statement returned no columns").into())
     }
 
-    /// Runs a batch whose result does not matter.
+    /// Runs a batch of statements and ignores its results.
     async fn batch(&self, client: &mut MssqlClient, sql: &str) -> Answer<()> {
         let run = async {
             client.execute(sql.to_owned(), ()).await?;
@@ -158,7 +159,7 @@ impl RowReader {
         run.map_err(|error| self.session.failure(error))
     }
 
-    /// Whether the one value a statement answers is 1.
+    /// Returns whether the only value in the result of a statement is 1.
     async fn answers_yes(&self, client: &mut MssqlClient, statement: &Statement) -> Answer<bool> {
         self.execute(client, statement).await?;
         let read = async {
@@ -183,7 +184,7 @@ impl RowReader {
         Err(Error::new(ErrorCode::ChangeTrackingInvalid, message).into())
     }
 
-    /// A batch of these columns, with the key by which they are hashed, if any of them is.
+    /// Makes a batch of these columns, with the key for hashes if any of the columns is hashed.
     async fn batch_of(&self, columns: &[Column]) -> Answer<BatchBuilder> {
         let batch = BatchBuilder::new(columns, self.limits);
         let Some(column) = masks::hashed(columns) else {
@@ -223,7 +224,7 @@ impl RowReader {
             malformed_texts.count(column, values);
             warn!(column, values, "Malformed text was replaced by U+FFFD.");
         }
-        // Absent when the server was told not to count.
+        // The count is absent when the server was told not to count.
         if let Some(sent) = client.last_result_row_count()
             && sent != rows
         {
@@ -239,9 +240,10 @@ impl RowReader {
         })
     }
 
-    /// Reads changes while the server has all of them, in one snapshot where the database allows it.
+    /// Reads changes, and checks before and after that the server still has all of them. Where the database allows it,
+    /// this happens in one SNAPSHOT transaction.
     ///
-    /// Whether it does is asked each time, because that can be changed at any time.
+    /// The database is asked each time, because the setting can be changed at any time.
     async fn changes<T: TakeBatches<RecordBatch>>(
         &self,
         client: &mut MssqlClient,
@@ -285,7 +287,8 @@ impl ReadRows for RowReader {
         let batch = self.batch_of(columns).await?;
         if let Rows::Changes(changes) = rows {
             self.session.refuse_replica(NOT_OF_REPLICAS)?;
-            // Out of reach until the end: whatever goes wrong, the transaction ends with the connection.
+            // The session has no access to the connection meanwhile: if anything fails, the connection is closed, and
+            // its transaction with it.
             let mut client = self.session.take_clean().await?;
             let outcome = self.changes(&mut client, changes, columns, batch, batches).await;
             return self.session.settle(client, outcome).await;
@@ -297,10 +300,11 @@ impl ReadRows for RowReader {
     }
 }
 
-/// Decodes rows into the batch until it is full (`true`), has failed (`true`), or there are no more (`false`).
+/// Decodes rows into the batch. Returns `true` when the batch is full or has failed, and `false` when there are no more
+/// rows.
 async fn fill(client: &mut MssqlClient, batch: &mut BatchBuilder, silence: Duration) -> TdsResult<bool> {
     while !batch.is_full() {
-        // Rows that are already here are decoded without a future for each.
+        // Rows that have already arrived are decoded without a future for each.
         match client.try_next_buffered_row_into(batch)? {
             BufferedRowPoll::Complete => {}
             BufferedRowPoll::Partial => within(silence, client.finish_row_into(batch)).await?,

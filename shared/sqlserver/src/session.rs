@@ -1,10 +1,10 @@
-//! The one way to a SQL Server: connect, keep, probe, time out, cancel, map errors; for every use and both drivers.
+//! Connects to a SQL Server, keeps connections, applies timeouts, cancels statements and maps errors, for every use and
+//! both drivers. No other module connects.
 //!
-//! A [`Session`] opens its connection when it is first needed, and again after a failure. What it does with the wire, a
-//! [`Driver`] does for it. A warm process [keeps](KeptConnection) the connection for the next invocation.
+//! A [`Session`] opens its connection when it is first needed, and again after a failure. Its [`Driver`] does the work
+//! on the wire. A warm process [keeps](KeptConnection) the connection for the next invocation.
 //!
-//! Both drivers write what servers say into logs, values of rows included, so everything a driver does runs without a
-//! subscriber.
+//! Both drivers log what servers say, including values of rows, so everything a driver does runs without a subscriber.
 
 mod kept_connection;
 mod mssql_driver;
@@ -31,77 +31,78 @@ use crate::errors;
 use crate::login::{Credential, Login, Proof};
 use crate::masks::MaskSecret;
 
-/// The packets asked for: the most that SQL Server takes over an encrypted connection
+/// The packet size that is requested: the largest that SQL Server accepts over an encrypted connection
 /// (<https://learn.microsoft.com/en-us/sql/database-engine/configure-windows/configure-the-network-packet-size-server-configuration-option>).
 const PACKET_BYTES: u16 = 16_383;
-/// How long a server that could not be reached is left alone.
+/// The time after a failed connection during which an unreachable server is not tried again.
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
-/// How long a kept connection has to answer. A server in reach takes milliseconds; a lost packet is sent again twice in this
-/// time; and where nothing comes back it is all that is lost.
+/// The time within which a kept connection must answer. A server within reach answers in milliseconds; a lost packet is
+/// sent again twice in this time; and if nothing comes back, no more time than this is lost.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a server has to hear that nobody waits for a statement any more.
+/// The time within which a server must confirm that a statement is cancelled.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a SQL Server that says nothing is waited for. How long it takes to say much does not matter.
+/// The limits for waiting on a SQL Server that sends nothing. The total duration of an answer has no limit here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To connect, and again to agree on TLS and log in.
+    /// The limit for connecting, and again for TLS and the login together.
     pub connect: Duration,
-    /// For the next piece of an answer.
+    /// The limit for the next piece of an answer.
     pub silence: Duration,
 }
 
 impl Timeouts {
-    /// Of statements with a short answer. After the silence it is seen whether the server is there, within a table's turn
-    /// of a lookup.
+    /// The timeouts of statements with a short answer. Within the time that a lookup gives to one table, there is time
+    /// after the silence to find out whether the server is there.
     pub const LOOKUP: Self = Self {
         connect: Duration::from_secs(15),
         silence: Duration::from_secs(60),
     };
-    /// Of the rows of a slice: a row that is looked for in a whole table, or waits for a lock, is worth more patience.
+    /// The timeouts of the rows of a slice. The first row may need a search through the whole table, or wait for a
+    /// lock, so the silence may be longer.
     pub const ROWS: Self = Self {
         silence: Duration::from_secs(300),
         ..Self::LOOKUP
     };
-    /// Of a merge into a sink table, which takes its time, and so does the wait for another one. The invocation's deadline
-    /// comes first.
+    /// The timeouts of a merge into a sink table, which takes long, as does waiting for another merge. The invocation's
+    /// deadline comes first.
     pub const MERGE: Self = Self {
         silence: Duration::from_secs(890),
         ..Self::LOOKUP
     };
 }
 
-/// What a driver does for a session.
+/// The operations that a session needs from a driver.
 #[expect(async_fn_in_trait, reason = "the drivers are those of this crate")]
 pub trait Driver: Default + fmt::Debug {
     /// A connection that is logged in.
     type Connection;
-    /// What goes wrong on it.
+    /// An error of the driver.
     type Error;
 
     /// Connects and logs in.
     async fn log_in(&self, login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Answer<Self::Connection>;
-    /// Whether the server answers on a connection that was idle, with a session that has no transaction open.
+    /// Returns whether the server answers on a connection that was idle, and its session has no open transaction.
     async fn is_clean(connection: &mut Self::Connection) -> bool;
-    /// Whether the connection is known to be broken.
+    /// Returns whether the connection is known to be broken.
     fn is_broken(connection: &Self::Connection) -> bool;
-    /// Tells the server that nobody waits for the statement any more, without which it may run on for minutes. The
-    /// connection is of no use afterwards.
+    /// Tells the server that the answer to the statement is no longer wanted; otherwise the statement may run on for
+    /// minutes. The connection cannot be used afterwards.
     async fn cancel(connection: &mut Self::Connection);
-    /// Closes a connection. Where it is used, the statement that may be under way is [cancelled](Self::cancel) first, in a task
-    /// of its own: whoever drops a connection cannot wait.
+    /// Closes a connection. If it is used, its statement may still be running and is [cancelled](Self::cancel) first,
+    /// in a task of its own, because whoever drops a connection cannot wait.
     fn abandon(connection: Self::Connection, is_used: bool);
-    /// Whether the server has said nothing for too long.
+    /// Returns whether the error is that the server sent nothing for too long.
     fn is_silence(error: &Self::Error) -> bool;
-    /// What an error means.
+    /// Maps an error of the driver to a failure.
     fn failure(error: Self::Error) -> Failure;
 }
 
-/// The session of statements with short answers.
+/// The session for statements with short answers.
 pub type Server = Session<Tiberius>;
 
-/// A session of a SQL Server database. Statements run one after another on one connection. Dropping it leaves the
-/// connection to the next one that [keeps](Self::keeping) in the same place.
+/// A session of a SQL Server database. Statements run one after another on one connection. When the session is dropped,
+/// its connection stays for the next session that [keeps](Self::keeping) connections in the same place.
 pub struct Session<D: Driver> {
     driver: D,
     credential: Credential,
@@ -112,12 +113,12 @@ pub struct Session<D: Driver> {
 
 #[derive(Default)]
 enum State<D: Driver> {
-    /// Nothing is open.
+    /// No connection is open.
     #[default]
     Closed,
     Open(Box<Opened<D>>),
-    /// Connecting failed. A refused login or an untrusted certificate is not tried again for the next table, which
-    /// would only lock the login; a server that is not there, only after [`RECONNECT_AFTER`].
+    /// Connecting failed. A refused login or an untrusted certificate is not tried again for the next table, because
+    /// repeated attempts could lock the login. A server that is not there is tried again after [`RECONNECT_AFTER`].
     Failed {
         failure: Failure,
         at: Instant,
@@ -134,13 +135,13 @@ impl<D: Driver> fmt::Debug for Session<D> {
 }
 
 impl<D: Driver> Session<D> {
-    /// The database behind a login; nothing is sent yet.
+    /// Makes a session for the database of a login. Nothing is sent yet.
     #[must_use]
     pub fn new(login: impl Into<Credential>) -> Self {
         Self::with_driver(D::default(), login)
     }
 
-    /// The same with a driver that is set up otherwise.
+    /// Makes a session with a driver that is not in its default state.
     pub(crate) fn with_driver(driver: D, login: impl Into<Credential>) -> Self {
         Self {
             driver,
@@ -151,36 +152,36 @@ impl<D: Driver> Session<D> {
         }
     }
 
-    /// The same with other timeouts than [`Timeouts::LOOKUP`].
+    /// Sets other timeouts than [`Timeouts::LOOKUP`].
     #[must_use]
     pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
-    /// The same with the connection that the last one left in `kept`, if it still answers. What shares a place has the same
-    /// timeouts.
+    /// Uses the connection that an earlier session left in `kept`, if it still answers, and leaves its own there when
+    /// dropped. All sessions that share a place must have the same timeouts.
     #[must_use]
     pub fn keeping(mut self, kept: &KeptConnection<D>) -> Self {
         self.kept = kept.clone();
         self
     }
 
-    /// The timeouts of the session.
+    /// Returns the timeouts of the session.
     pub(crate) const fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
 
     /// Runs `work` on the connection. After a failure the connection is not used again.
     ///
-    /// When the server is silent for too long, a new connection tells whether it is there: `TimedOut` when only the
-    /// statement takes too long, which it would again, and `Unreachable` when nobody answers.
+    /// When the server is silent for too long, a new connection shows whether it is there. The failure is `TimedOut`
+    /// when the server answers, because the statement would take too long again, and `Unreachable` when it does not.
     pub(crate) async fn with_connection<T>(
         &self,
         work: impl AsyncFnOnce(&mut D::Connection) -> Result<T, D::Error>,
     ) -> Answer<T> {
         let mut state = self.state.lock().await;
-        // Taken out while in use, so that a failed, or dropped, use leaves none behind.
+        // The connection is taken out while it is used, so that none is left behind if its use fails or is dropped.
         let mut connection = match std::mem::take(&mut *state) {
             State::Open(connection) => connection,
             State::Failed { failure, at } if !failure.is_transient() || at.elapsed() < RECONNECT_AFTER => {
@@ -193,7 +194,8 @@ impl<D: Driver> Session<D> {
             State::Closed | State::Failed { .. } => Box::pin(self.open(&mut state)).await?,
         };
         connection.set_used(true);
-        // Boxed, here and below: the drivers' futures are large, and so would be all that await them.
+        // This future and others below are boxed: the drivers' futures are large and would make every future that
+        // awaits them as large.
         let outcome = unlogged(work(&mut connection)).await;
         match outcome {
             Ok(answer) => {
@@ -215,7 +217,7 @@ impl<D: Driver> Session<D> {
         }
     }
 
-    /// A connection on which nothing has been done yet. When there is none, `state` says why.
+    /// Opens a connection on which nothing has been done yet. If that fails, `state` becomes [`State::Failed`].
     async fn open(&self, state: &mut State<D>) -> Answer<Box<Opened<D>>> {
         Box::pin(self.connect()).await.inspect_err(|failure| {
             *state = State::Failed {
@@ -225,7 +227,7 @@ impl<D: Driver> Session<D> {
         })
     }
 
-    /// A server that answers a new connection is there: what it does not answer is the statement.
+    /// Builds the failure for a server that answers a new connection but does not answer the statement in time.
     fn too_slow(&self) -> Failure {
         let (login, seconds) = (self.credential.login(), self.timeouts.silence.as_secs());
         Failure::new(
@@ -236,8 +238,8 @@ impl<D: Driver> Session<D> {
         )
     }
 
-    /// The connection that is open and as far as is known not broken, for someone who has it to themselves until they
-    /// [give it back](Self::give_back).
+    /// Takes the open connection out of the session, unless it is known to be broken. The caller has it alone until it
+    /// [gives it back](Self::give_back).
     pub(crate) async fn take_open(&self) -> Option<Box<Opened<D>>> {
         match std::mem::take(&mut *self.state.lock().await) {
             State::Open(mut connection) => {
@@ -248,8 +250,7 @@ impl<D: Driver> Session<D> {
         }
     }
 
-    /// A connection that has answered just now, as [`take_open`](Self::take_open) gives it: what is open is asked first, like
-    /// one that was kept.
+    /// Takes a connection that has just answered. One that is open is probed first, like a kept one.
     pub(crate) async fn take_clean(&self) -> Answer<Box<Opened<D>>> {
         if let Some(connection) = self.take_open().await {
             self.kept.put(*connection);
@@ -257,13 +258,14 @@ impl<D: Driver> Session<D> {
         Box::pin(self.connect()).await
     }
 
-    /// Takes a connection back on which nothing is under way and nothing of its session is left behind.
+    /// Takes a connection back. Nothing may be under way on it, and nothing of its use may remain in its session.
     pub(crate) async fn give_back(&self, mut connection: Box<Opened<D>>) {
         connection.set_used(false);
         *self.state.lock().await = State::Open(connection);
     }
 
-    /// Tells the server that nobody waits for the statement on a connection any more, which is of no use afterwards.
+    /// Tells the server that the answer to the statement on a connection is no longer wanted. The connection cannot be
+    /// used afterwards.
     pub(crate) async fn cancel(&self, connection: &mut Opened<D>) {
         let cancel = unlogged(D::cancel(connection));
         if tokio::time::timeout(CANCEL_TIMEOUT, cancel).await.is_err() {
@@ -272,12 +274,12 @@ impl<D: Driver> Session<D> {
         connection.set_used(false);
     }
 
-    /// Closes a connection on which a statement may still be under way.
+    /// Cancels the statement that may still be running on a connection, and closes it.
     pub(crate) async fn give_up(&self, mut connection: Box<Opened<D>>) {
         self.cancel(&mut connection).await;
     }
 
-    /// Gives a connection back that did what it was taken for, and up after a failure.
+    /// Gives a connection back after success, and gives it up after a failure.
     pub(crate) async fn settle<T>(&self, connection: Box<Opened<D>>, outcome: Answer<T>) -> Answer<T> {
         match outcome {
             Ok(_) => self.give_back(connection).await,
@@ -286,7 +288,7 @@ impl<D: Driver> Session<D> {
         outcome
     }
 
-    /// The kept connection if it answers, else a new one.
+    /// Returns the kept connection if it answers, else a new one.
     pub(crate) async fn connect(&self) -> Answer<Box<Opened<D>>> {
         if let Some(mut kept) = self.kept.take(&self.credential.login()) {
             let probe = unlogged(D::is_clean(&mut kept));
@@ -306,12 +308,13 @@ impl<D: Driver> Session<D> {
         self.credential.log_in(log_in).await
     }
 
-    /// The secret with the key of hashes, where there is one.
+    /// Returns the secret with the key for hashes, if there is one.
     pub(crate) const fn masks(&self) -> Option<&MaskSecret> {
         self.credential.masks()
     }
 
-    /// Refuses to ask a replica for what only the primary can answer.
+    /// Fails with `InvalidConfig` if the login asks for a replica, which cannot answer what only the primary knows.
+    /// `why` begins the message.
     pub(crate) fn refuse_replica(&self, why: &str) -> Answer<()> {
         if !self.credential.login().read_intent {
             return Ok(());
@@ -320,24 +323,26 @@ impl<D: Driver> Session<D> {
         Err(self.named(Error::new(ErrorCode::InvalidConfig, message).into()))
     }
 
-    /// What an error on a connection of this session means.
+    /// Maps an error on a connection of this session to a failure that names the database.
     pub(crate) fn failure(&self, error: D::Error) -> Failure {
         self.named(D::failure(error))
     }
 
-    /// A failure of a statement in which triggers and procedures of somebody else run.
+    /// Hides the server's text in the failure of a statement in which triggers and procedures of others run, because it
+    /// may hold values of rows.
     pub(crate) fn withheld(&self, failure: Failure) -> Failure {
         errors::withheld(&failure).map_or(failure, |failure| self.named(failure))
     }
 
-    /// A failure with the database it happened at.
+    /// Adds the database to a failure.
     pub(crate) fn named(&self, failure: Failure) -> Failure {
         failure.context(self.credential.login())
     }
 }
 
 impl<D: Driver> Drop for Session<D> {
-    /// What is open here has answered its last statement: one that failed, or was not waited for, is gone.
+    /// The connection has answered its last statement: one whose statement failed, or was not waited for, is no longer
+    /// here.
     fn drop(&mut self) {
         if let State::Open(connection) = std::mem::take(self.state.get_mut()) {
             self.kept.put(*connection);
@@ -345,7 +350,7 @@ impl<D: Driver> Drop for Session<D> {
     }
 }
 
-/// Runs something of a driver without a subscriber, out of the way of the futures that await it.
+/// Runs work of a driver without a subscriber. The work is boxed to keep the futures that await it small.
 pub(crate) fn unlogged<F: Future>(work: F) -> impl Future<Output = F::Output> {
     Box::pin(work).with_subscriber(NoSubscriber::new())
 }

@@ -1,4 +1,5 @@
-//! The columns of an audit, as arrays: the same value for every row of a window, or what change tracking says of each.
+//! Builds the audit columns as arrays: the same value for every row of a window, or the change of each row as change
+//! tracking reports it.
 
 use std::sync::Arc;
 
@@ -10,15 +11,15 @@ use tidemark::model::values::{Audit, Operation, Values};
 
 use super::column_builder::arrow_failed;
 
-/// These are ticks in a microsecond.
+/// The number of 100 ns ticks in a microsecond.
 const MICRO_TICKS: i64 = 10;
 
-/// Returns the values of such a column for so many rows. `last` is the last column of the source: of a tracked table,
-/// how a row changed.
+/// Builds the array of an audit column for `rows` rows. `last` is the last column of the source, which for a tracked
+/// table says how each row changed.
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when the plan, which comes from the bucket, has something else there.
+/// `LedgerInvalid` when the plan, which is read from the bucket, has something else than an audit in that column.
 pub fn array(column: &Column, rows: usize, last: Option<&ArrayRef>) -> Result<ArrayRef> {
     let audit = match &column.values {
         Values::Audit(audit) => audit,

@@ -1,4 +1,4 @@
-//! Rows of the wire into record batches.
+//! Collects rows of the wire in record batches.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,24 +24,24 @@ use super::column_builder::{Buffers, ColumnBuilder, Refusal, Taken, arrow_failed
 use super::wire_text::UnknownCodePage;
 use crate::masks::MaskKey;
 
-/// These are days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
+/// The number of days from 0001-01-01 to 1900-01-01, the first day of `datetime` and `smalldatetime`.
 const EPOCH_1900_DAYS: i64 = 693_595;
-/// This counts the digits of money after the point.
+/// The number of digits of `money` and `smallmoney` after the point.
 const MONEY_SCALE: u8 = 4;
 
-/// This collects rows until a batch is full.
+/// A record batch under construction, into which the driver writes rows until it is full.
 ///
-/// The driver's callbacks cannot fail, so the first failure is kept, ends the batch, and comes out of [`finish`].
+/// The driver's callbacks cannot fail, so the first failure is kept, ends the batch, and is returned by [`finish`].
 ///
 /// [`finish`]: Self::finish
 pub struct BatchBuilder {
     columns: Vec<ColumnBuilder>,
-    /// They are those of an audit, which the source does not have.
+    /// The columns of the audit, which the source does not have.
     audits: Vec<Column>,
     mask_key: Option<MaskKey>,
     schema: SchemaRef,
     limits: BatchLimits,
-    /// This counts the bytes of a row beside its text and binary values.
+    /// The bytes that every row takes besides the content of its text and binary values.
     fixed_bytes: usize,
     rows: usize,
     variable_bytes: usize,
@@ -72,7 +72,7 @@ impl BatchBuilder {
         }
     }
 
-    /// Returns the same with the key of hashes, without which no column can be hashed.
+    /// Sets the key for hashes. Without it no column can be hashed.
     #[must_use]
     pub fn hashing_by(self, key: MaskKey) -> Self {
         Self {
@@ -81,12 +81,12 @@ impl BatchBuilder {
         }
     }
 
-    /// Returns the key of hashes, if there is one.
+    /// Returns the key for hashes, if there is one.
     pub(super) const fn mask_key(&self) -> Option<&MaskKey> {
         self.mask_key.as_ref()
     }
 
-    /// Returns whether the batch must be finished before another row.
+    /// Returns whether the batch must be finished before another row is written.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.rows >= self.limits.rows
@@ -94,7 +94,7 @@ impl BatchBuilder {
             || self.failure.is_some()
     }
 
-    /// Returns the columns in which malformed text was replaced, and in how many of their values, so far.
+    /// Returns the columns in which malformed text was replaced, each with the number of such values so far.
     pub fn replaced_texts(&self) -> impl Iterator<Item = (&str, u64)> {
         let counts = self
             .columns
@@ -103,13 +103,13 @@ impl BatchBuilder {
         counts.filter(|(_, values)| *values > 0)
     }
 
-    /// The batch, `None` without rows; the next one begins.
+    /// Ends the batch and returns it, or `None` when it has no rows. The next batch begins empty.
     ///
     /// # Errors
     ///
-    /// `SchemaMismatch` for a NULL in a column that is NOT NULL in the plan, or a value that is not of its column's
-    /// type; `UnsupportedType` for a value that the format cannot hold; `InvalidConfig` for a column that is to be hashed without a
-    /// key.
+    /// `SchemaMismatch` for a NULL in a column that is NOT NULL in the plan, or for a value that is not of its column's
+    /// type; `UnsupportedType` for a value that the format cannot hold; `InvalidConfig` for a column that is to be
+    /// hashed without a key.
     pub fn finish(&mut self) -> Result<Option<RecordBatch>> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -175,7 +175,7 @@ impl BatchBuilder {
     }
 }
 
-/// This is a value that is held as it comes, or as the text of one among values of several types.
+/// Defines a method for values that are held unchanged, or as text in a column that holds values of every type.
 macro_rules! held_as_is {
     ($method:ident, $value:ty, $held:ident => $convert:expr, $text:path) => {
         #[inline]
@@ -234,7 +234,7 @@ impl RowWriter for BatchBuilder {
 
     fn write_decimal(&mut self, col: usize, val: DecimalParts) {
         self.put(col, |column| {
-            // 38 digits are less than 2^127.
+            // A magnitude of 38 digits is below 2^127.
             let magnitude = i128::try_from(val.magnitude()).map_err(|_| Refusal::Invalid)?;
             column.decimal(if val.is_positive { magnitude } else { -magnitude }, val.scale)
         });
@@ -248,12 +248,12 @@ impl RowWriter for BatchBuilder {
         self.put(col, |column| column.date(val.get_days().into()));
     }
 
-    /// The driver's `time_nanoseconds` counts 100 ns, whatever its name says.
+    /// Writes a time of day. The driver's `time_nanoseconds` counts 100 ns ticks, in spite of its name.
     fn write_time(&mut self, col: usize, val: SqlTime) {
         self.put(col, |column| column.time(val.time_nanoseconds, val.scale));
     }
 
-    /// A tick of 1/300 s is the millisecond that SQL Server shows: .000, .003, .007.
+    /// Writes a `datetime`. Its ticks of 1/300 s become the milliseconds that SQL Server shows: .000, .003, .007.
     fn write_datetime(&mut self, col: usize, val: SqlDateTime) {
         self.put(col, |column| {
             let millis = (u64::from(val.time) * 10 + 1) / 3;
@@ -274,7 +274,7 @@ impl RowWriter for BatchBuilder {
         });
     }
 
-    /// The wire has the point in time in UTC (MS-TDS 2.2.5.5.1.9).
+    /// Writes a `datetimeoffset`. The wire carries the point in time in UTC (MS-TDS 2.2.5.5.1.9).
     fn write_datetimeoffset(&mut self, col: usize, val: SqlDateTimeOffset) {
         self.put(col, |column| {
             let moment = &val.datetime2;
@@ -307,7 +307,7 @@ impl RowWriter for BatchBuilder {
         self.variable_bytes += written;
     }
 
-    /// UTF-16 with a byte-order mark, which is of the wire and not of the value.
+    /// Writes XML: UTF-16 with a byte-order mark, which belongs to the wire and not to the value.
     fn write_xml(&mut self, col: usize, val: SqlXml) {
         let text = val.bytes.strip_prefix(&[0xFF, 0xFE]).unwrap_or(&val.bytes);
         self.write_string(col, Cow::Borrowed(text), EncodingType::Utf16);
@@ -317,7 +317,8 @@ impl RowWriter for BatchBuilder {
         self.write_string(col, Cow::Owned(val.bytes), EncodingType::Utf8);
     }
 
-    /// A JSON array, as the server casts it, with the shortest numbers that read back as the same `real`.
+    /// Writes a vector as a JSON array, as the server casts it, with the shortest numbers that read back as the same
+    /// `real`.
     fn write_vector(&mut self, col: usize, val: SqlVector) {
         let (VectorData::Float32(numbers) | VectorData::Float16(numbers)) = val.data;
         let mut text = Vec::with_capacity(numbers.len() * 8 + 2);

@@ -1,22 +1,22 @@
-//! Which code page the varchar text of a collation is in.
+//! Finds the code page of the varchar text of a collation.
 //!
-//! A collation of SQL Server's own (`SQL_…`) has a sort id, which stands for its code page. A collation of Windows has the language
-//! of its locale, and above that bits for the way it sorts, which say nothing of the code page
-//! (<https://learn.microsoft.com/en-us/sql/t-sql/statements/windows-collation-name-transact-sql>). What is none of those has
-//! no code page here: text would be guessed.
+//! A SQL Server collation (`SQL_…`) has a sort id, which determines its code page. A Windows collation has the language
+//! of its locale, and above it bits for the sort order, which do not affect the code page
+//! (<https://learn.microsoft.com/en-us/sql/t-sql/statements/windows-collation-name-transact-sql>). Any other collation
+//! has no code page here, because its text would have to be guessed.
 
 use encoding_rs::Encoding;
 use mssql_tds::datatypes::sql_string::{EncodingType, ResolvedEncoding};
 use mssql_tds::token::tokens::SqlCollation;
 
-/// The language is in the lower 16 bits; the four above are the sort's.
+/// The lower 16 bits, which hold the language; the four bits above them hold the sort order.
 const LANGUAGE: u32 = 0xFFFF;
-/// The lower ten bits of a language are the language without its region.
+/// The lower ten bits of a language, which name it without its region.
 const WITHOUT_REGION: u32 = 0x3FF;
-/// This is a language in which no `SQL_…` collation is.
+/// Thai, a language that no `SQL_…` collation has.
 const THAI: u32 = 0x041E;
 
-/// Returns how the varchar text of a collation is encoded. `None` when it is not known.
+/// Returns the encoding of the varchar text of a collation, or `None` when it is not known.
 pub fn encoding(collation: SqlCollation) -> Option<ResolvedEncoding> {
     if collation.utf8() {
         return Some(encoding_rs::UTF_8.into());
@@ -27,7 +27,8 @@ pub fn encoding(collation: SqlCollation) -> Option<ResolvedEncoding> {
     of_language(collation.info & LANGUAGE).map(ResolvedEncoding::from)
 }
 
-/// The driver has the table of sort ids, and takes the language where the table ends: Thai then means that it has ended.
+/// Looks a sort id up in the driver's table. Where the table has no entry, the driver takes the language instead; the
+/// language given to it is Thai, so a Thai answer means that the sort id is unknown.
 fn by_sort_id(collation: SqlCollation) -> Option<ResolvedEncoding> {
     let known = SqlCollation {
         info: THAI,
@@ -38,15 +39,15 @@ fn by_sort_id(collation: SqlCollation) -> Option<ResolvedEncoding> {
     (!is_thai).then_some(resolved)
 }
 
-/// Returns the ANSI code page of a language of Windows. Languages that Windows has in Unicode only have none, and no
-/// varchar either.
+/// Returns the ANSI code page of a Windows language. Languages that Windows supports in Unicode only have no code page,
+/// and SQL Server has no varchar in them.
 fn of_language(language: u32) -> Option<&'static Encoding> {
     Some(match language {
         // Chinese: simplified, then traditional.
         0x0804 | 0x1004 => encoding_rs::GBK,
         0x0404 | 0x0C04 | 0x1404 => encoding_rs::BIG5,
         // Languages that are written in two scripts: Serbian, Bosnian, Azeri and Uzbek in Cyrillic, then those in Latin
-        // that are not where their relatives are.
+        // script whose code page is not that of their language family.
         0x0C1A | 0x1C1A | 0x201A | 0x281A | 0x301A | 0x082C | 0x0843 => encoding_rs::WINDOWS_1251,
         0x042C | 0x0443 => encoding_rs::WINDOWS_1254,
         0..=WITHOUT_REGION => return None,
@@ -57,8 +58,8 @@ fn of_language(language: u32) -> Option<&'static Encoding> {
 fn of_language_without_region(language: u32) -> Option<&'static Encoding> {
     Some(match language {
         // Danish, German, English, Spanish, Finnish, French, Icelandic, Italian, Dutch, Norwegian, Portuguese, Romansh,
-        // Swedish, Indonesian, Basque, Sorbian, Georgian in the modern sort, Faroese, Sami, Malay, Swahili, Welsh, Galician,
-        // Tamazight, Frisian, Filipino, Greenlandic, Mapudungan, Mohawk, Breton, Corsican.
+        // Swedish, Indonesian, Basque, Sorbian, Georgian in the modern sort, Faroese, Sami, Malay, Swahili, Welsh,
+        // Galician, Tamazight, Frisian, Filipino, Greenlandic, Mapudungan, Mohawk, Breton, Corsican.
         0x06
         | 0x07
         | 0x09..=0x0C
@@ -120,7 +121,7 @@ mod tests {
         encoding(collation).map(|resolved| resolved.as_encoding_rs().map_or("OEM", Encoding::name))
     }
 
-    /// Each collation of Windows that SQL Server documents, by the bits of its locale and sort.
+    /// Each documented Windows collation, by the bits of its locale and sort order.
     #[test]
     fn every_windows_collation_has_the_code_page_that_is_documented() {
         let pages: [(&str, &[u32]); 13] = [
@@ -164,7 +165,7 @@ mod tests {
         for language in [0x0404, 0x3_0404, 0x0C04, 0x1404, 0x2_1404] {
             assert_eq!(of(language, 0), Some("Big5"), "0x{language:05X}");
         }
-        // Collations for Unicode only, and what is none.
+        // Collations for Unicode only, and numbers that are no collation.
         for language in [
             0x0439, 0x043A, 0x0445, 0x044D, 0x0451, 0x0453, 0x0454, 0x045A, 0x0461, 0x0463, 0x0465, 0x0481, 0, 9,
             0xFFFF,

@@ -1,4 +1,4 @@
-//! The values of one column, on their way into an Arrow array.
+//! Collects the values of one column for an Arrow array.
 
 use std::sync::Arc;
 
@@ -26,27 +26,27 @@ use super::wire_text::{UnknownCodePage, WireText};
 use crate::masks::{self, MaskKey};
 use crate::types;
 
-/// 9999-12-31
+/// The day 9999-12-31, counted from 0001-01-01.
 const LAST_DAY: i64 = 3_652_058;
-/// This is the most that is reserved ahead for the text or bytes of a column.
+/// The most bytes that are reserved in advance for the text or binary values of a column.
 const LIKELY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Appends values, and gives them as an array at the end of a batch.
+/// The values of one column in the current batch.
 pub struct ColumnBuilder {
     pub name: String,
     nullable: bool,
     form: Form,
-    /// This says whether a value of whatever type is held as its text: one of a type of its own, or one that is masked.
+    /// Whether values of every type are held as text: in a column of variants, or in a masked one.
     is_text_of_any: bool,
     mask: Option<Mask>,
     pub nulls: NullBufferBuilder,
     pub values: Buffers,
     text: WireText,
-    /// This counts the texts in which something malformed was replaced, so far.
+    /// The number of texts so far in which something malformed was replaced.
     pub replaced_texts: u64,
 }
 
-/// These are the buffers of a column, by how it is held.
+/// The buffers of a column, by the form of its values.
 pub enum Buffers {
     Bool(BooleanBufferBuilder),
     Int32(Vec<i32>),
@@ -58,21 +58,21 @@ pub enum Buffers {
     Fixed { width: usize, bytes: Vec<u8> },
 }
 
-/// This says why a value could not be taken.
+/// The reason why a value could not be taken.
 pub enum Refusal {
-    /// These are the driver sent another type than the result's description says.
+    /// The driver sent a value of another type than the result's description says.
     OtherType,
-    /// It is not a value of SQL Server's type.
+    /// The value is outside the range of its SQL Server type.
     Invalid,
-    /// It is outside what nanoseconds can hold.
+    /// The time is outside the range that nanoseconds can hold.
     OutsideNanoseconds,
-    /// There are more than 2 GiB of text or bytes in a batch.
+    /// The text or bytes of the column in this batch exceed 2 GiB.
     TooLarge,
-    /// This is text in a code page that is not known.
+    /// The text is in a code page that is not known.
     UnknownCodePage(UnknownCodePage),
 }
 
-/// This says whether a value was taken.
+/// The outcome of appending one value.
 pub type Taken = std::result::Result<(), Refusal>;
 
 impl ColumnBuilder {
@@ -108,7 +108,7 @@ impl ColumnBuilder {
         self.nulls.append_null();
     }
 
-    /// Returns a value of `Int64` that is not a number to the user: a time in some unit.
+    /// Appends a time as an integer in the unit of the column's form.
     #[inline]
     pub fn unit(&mut self, value: i64) -> Taken {
         let Buffers::Int64(values) = &mut self.values else {
@@ -119,7 +119,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Appends what `write` writes as one text or binary value, and gives its length.
+    /// Appends what `write` writes as one text or binary value. Returns its length in bytes.
     pub fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> std::result::Result<usize, Refusal> {
         let Buffers::Variable { offsets, bytes } = &mut self.values else {
             return Err(Refusal::OtherType);
@@ -131,7 +131,7 @@ impl ColumnBuilder {
         Ok(bytes.len() - start)
     }
 
-    /// Appends text as it came over the wire, and gives its length in UTF-8.
+    /// Appends text as it came over the wire. Returns its length in UTF-8.
     pub fn text(&mut self, value: &[u8], encoding: EncodingType) -> std::result::Result<usize, Refusal> {
         let decoding = self.text.decoding(value, encoding).map_err(Refusal::UnknownCodePage)?;
         let mut was_malformed = false;
@@ -140,7 +140,7 @@ impl ColumnBuilder {
         Ok(written)
     }
 
-    /// Returns a value among values of several types, or one that is masked, as its text.
+    /// Appends the text of a value to a column that holds values of every type as text; any other column refuses it.
     pub fn of_variant(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
         if !self.is_text_of_any {
             return Err(Refusal::OtherType);
@@ -155,7 +155,7 @@ impl ColumnBuilder {
         self.variable(|out| out.extend_from_slice(value)).map(drop)
     }
 
-    /// Returns a day, counted from 0001-01-01.
+    /// Appends a day, counted from 0001-01-01.
     pub fn date(&mut self, days: i64) -> Taken {
         let days = valid_days(days)?;
         let Buffers::Int32(values) = &mut self.values else {
@@ -166,7 +166,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Returns a time of day with so many digits on the wire.
+    /// Appends a time of day in ticks of 100 ns. `digits` is the number of fractional digits on the wire.
     pub fn time(&mut self, ticks: u64, digits: u8) -> Taken {
         let ticks = valid_time(ticks)?;
         match self.form {
@@ -178,7 +178,8 @@ impl ColumnBuilder {
         }
     }
 
-    /// Returns a point in time of a column without an offset, with so many digits on the wire.
+    /// Appends a point in time without a time zone: the day, counted from 0001-01-01, and the ticks of 100 ns since
+    /// midnight. `digits` is the number of fractional digits on the wire.
     pub fn timestamp(&mut self, days: i64, ticks: u64, digits: u8) -> Taken {
         let ticks = valid_days(days)? * DAY_TICKS + valid_time(ticks)?;
         match self.form {
@@ -191,7 +192,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// A point in time in UTC and the offset it was written with.
+    /// Appends a point in time in UTC, together with the difference from UTC that it was written with.
     pub fn instant(&mut self, days: i64, time: &SqlTime, offset_minutes: i16) -> Taken {
         let ticks = valid_days(days)? * DAY_TICKS + valid_time(time.time_nanoseconds)?;
         let text = |digits| {
@@ -212,7 +213,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// Returns an exact number with so many digits after the point.
+    /// Appends an exact number: `unscaled` with its last `scale` digits after the point.
     pub fn decimal(&mut self, unscaled: i128, scale: u8) -> Taken {
         let Buffers::Int128(values) = &mut self.values else {
             return self.of_variant(|out| value_text::decimal(out, unscaled, scale));
@@ -222,7 +223,12 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Returns the values so far, as what is left of them when they are masked.
+    /// Ends the batch and returns its values as an array, masked where the column is. The column is empty afterwards.
+    ///
+    /// # Errors
+    ///
+    /// `SchemaMismatch` for a NULL in a column that is NOT NULL in the plan; `InvalidConfig` for a hash without a key;
+    /// `Internal` when the number of values is not `rows`.
     pub fn finish(&mut self, rows: usize, key: Option<&MaskKey>) -> Result<ArrayRef> {
         let nulls = self.nulls.finish();
         if nulls.is_some() && !self.nullable {
@@ -234,7 +240,7 @@ impl ColumnBuilder {
                 ),
             ));
         }
-        // The next batch is likely to be of the same size, unless one value was very large.
+        // The next batch is likely to need as many bytes, unless one value was very large.
         let bytes = match &self.values {
             Buffers::Variable { bytes, .. } => bytes.len().min(LIKELY_BYTES),
             _ => 0,
@@ -254,7 +260,7 @@ impl ColumnBuilder {
     }
 }
 
-/// Returns what a mask leaves of texts.
+/// Applies a mask to an array of texts.
 fn masked(texts: &ArrayRef, mask: Mask, key: Option<&MaskKey>) -> Result<ArrayRef> {
     let other = || Error::new(ErrorCode::Internal, "a masked column is not held as text");
     let texts = texts.as_string_opt::<i32>().ok_or_else(other)?;

@@ -1,4 +1,4 @@
-//! What masks leave of values of every kind, and the columns of an audit, as they are held.
+//! Tests what masks leave of values of every type, and the audit columns in every form.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
@@ -30,7 +30,7 @@ fn audit(name: &str, form: Form, audit: Audit) -> Column {
     }
 }
 
-/// A batch of one row.
+/// Builds a batch of one row.
 fn batch(columns: &[Column], write: impl FnOnce(&mut BatchBuilder)) -> RecordBatch {
     let key = MaskKey::of(&Secret::new("k".repeat(32))).unwrap();
     let mut builder = BatchBuilder::new(columns, BatchLimits::default()).hashing_by(key);
@@ -44,7 +44,7 @@ fn text(batch: &RecordBatch, column: usize) -> Option<String> {
     (!texts.is_null(0)).then(|| texts.value(0).to_owned())
 }
 
-/// What `last4` leaves of a value says which text it has.
+/// Masks a value with `last4`, whose result shows the text of the value.
 fn last4(sql_type: &str, write: impl FnOnce(&mut BatchBuilder)) -> Option<String> {
     text(&batch(&[masked("c", sql_type, Mask::Last4)], write), 0)
 }

@@ -1,4 +1,4 @@
-//! Whether a result has the columns it should have.
+//! Checks that a result has the columns of the plan.
 
 use mssql_tds::query::metadata::ColumnMetadata;
 use tidemark::error::{Error, ErrorCode, Result};
@@ -7,7 +7,7 @@ use tidemark::model::types::Column;
 use crate::types::SqlType;
 use crate::types::wire;
 
-/// This says what became of a table whose rows do not have the columns of the plan, and what to do about it.
+/// The end of an error message about rows that do not have the columns of the plan: the cause, and what to do.
 pub(super) const CHANGED_SINCE: &str = "the table was changed after the window was frozen: change it back until the window is \
                                         committed, or give the window up with `tidemark give-up` (docs/how-to/repair.md)";
 

@@ -43,7 +43,7 @@ pub fn column(name: &str, sql_type: &str, form: Form) -> Column {
     }
 }
 
-/// Reads the rows up to 42, of which the server has its own idea. Returns how many there were.
+/// Asks for the interval up to 42, which the server of the test ignores. Returns the number of rows that were read.
 pub async fn read(reader: &mut RowReader, column: &Column, batches: &mut Collected) -> Answer<u64> {
     Ok(read_all(reader, column, batches).await?.rows)
 }
@@ -98,7 +98,7 @@ async fn a_result_of_another_shape_is_refused_by_name_before_any_batch() {
 #[tokio::test]
 async fn texts_that_cannot_be_decoded_are_counted_by_column_over_all_batches() {
     let mut head = columns(&[("a", characters(0xE7, 18, LATIN1))]);
-    // A lone surrogate is no text.
+    // A lone surrogate is malformed text.
     for units in [[0x61, 0x62], [0xD800, 0x62], [0x61, 0xDC00], [0x61, 0x62]] {
         let bytes: Vec<u8> = units.iter().flat_map(|unit: &u16| unit.to_le_bytes()).collect();
         head.extend(row(&[long(Some(&bytes))]));

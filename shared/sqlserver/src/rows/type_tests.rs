@@ -11,7 +11,7 @@ use tidemark::model::value_text::{self, Style, UNIX_EPOCH_DAYS};
 use super::tests::{Collected, answer, column, options, read};
 use super::*;
 
-/// The text of a value that is held exactly.
+/// Formats a value exactly as it is held.
 fn text(array: &ArrayRef, form: Form, row: usize) -> String {
     if array.is_null(row) {
         return "NULL".to_owned();
@@ -47,7 +47,7 @@ fn text(array: &ArrayRef, form: Form, row: usize) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Reads a result of one column and gives each value's text.
+/// Reads a result of one column and returns the text of each value.
 async fn read_one(sql_type: &str, form: Form, type_info: Vec<u8>, values: Vec<Vec<u8>>) -> Answer<Vec<String>> {
     let mut head = columns(&[("a", type_info)]);
     let count = values.len() as u64;
@@ -118,7 +118,7 @@ async fn what_is_text_in_portable_files_arrives_as_its_text() {
     }
 }
 
-/// A type, how its values are held, its description on the wire, and its values: as they come, and as they are read.
+/// A type, the form of its values, its description on the wire, and its values: the bytes sent and the text read.
 type Case = (&'static str, Form, Vec<u8>, Vec<(Vec<u8>, &'static str)>);
 
 /// The last tick of a day.
@@ -416,7 +416,7 @@ fn binaries_and_documents() -> Vec<Case> {
                 (vec![0xFF; 8], "NULL"),
             ],
         ),
-        // What the lookup's driver is told of json and vector is varchar(max).
+        // The driver of the lookups is told that json and vector are varchar(max).
         (
             "varchar(max)",
             Form::Text,
@@ -465,7 +465,7 @@ async fn every_type_arrives_exactly() {
     }
 }
 
-/// A vector of single precision: header, then its numbers.
+/// Encodes a vector of single precision: the header, then its numbers.
 fn vector(numbers: &[f32]) -> Vec<u8> {
     let mut bytes = vec![0xA9, 1, u8::try_from(numbers.len()).unwrap(), 0, 0, 0, 0, 0];
     bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
@@ -476,7 +476,7 @@ fn last_tick_bytes(ticks: u64) -> Vec<u8> {
     ticks.to_le_bytes()[..5].to_vec()
 }
 
-/// A value of `sql_variant`: its type, what is said of that, and its bytes.
+/// Encodes a value of `sql_variant`: its type, the type's properties, and its bytes.
 fn variant(base: u8, properties: &[u8], value: &[u8]) -> Vec<u8> {
     let length = u32::try_from(2 + properties.len() + value.len()).unwrap();
     let mut bytes = length.to_le_bytes().to_vec();

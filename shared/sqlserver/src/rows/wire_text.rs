@@ -1,38 +1,39 @@
-//! Character values of the wire as UTF-8.
+//! Converts character values of the wire to UTF-8.
 //!
-//! Malformed text never fails and never panics: SQL Server stores lone surrogates and undefined bytes of a code page
-//! without complaint, and one such value must not block a table. Each becomes U+FFFD, and the values are counted.
+//! Malformed text causes neither an error nor a panic: SQL Server stores lone surrogates and undefined bytes of a code
+//! page without complaint, and one such value must not block a table. Each malformed piece becomes U+FFFD, and the
+//! values with such pieces are counted.
 
 use mssql_tds::datatypes::sql_string::{EncodingType, ResolvedEncoding};
 use mssql_tds::token::tokens::SqlCollation;
 
 use super::code_page;
 
-/// This is text in a collation whose code page is not known.
+/// The error for text in a collation whose code page is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownCodePage {
-    /// This is the collation.
+    /// The collation of the text.
     pub collation: SqlCollation,
 }
 
-/// This is the encoding of a column, looked up when it changes, which is once.
+/// The encoding of a column's text. It is looked up when the collation changes, so once for a column.
 #[derive(Debug, Default)]
 pub struct WireText {
     known: Option<(SqlCollation, ResolvedEncoding)>,
 }
 
-/// This says how a value is decoded.
+/// The way to decode a value.
 #[derive(Debug, Clone, Copy)]
 pub enum Decoding {
     Utf16,
     Utf8,
-    /// The bytes are those of UTF-8 already.
+    /// The bytes are already UTF-8.
     AsIs,
     CodePage(ResolvedEncoding),
 }
 
 impl WireText {
-    /// Returns how `bytes` of this encoding are decoded.
+    /// Determines how `bytes` of this encoding are decoded.
     pub fn decoding(&mut self, bytes: &[u8], encoding: EncodingType) -> Result<Decoding, UnknownCodePage> {
         Ok(match encoding {
             EncodingType::Utf16 => Decoding::Utf16,
@@ -56,7 +57,7 @@ impl WireText {
 }
 
 impl Decoding {
-    /// Appends `bytes` as UTF-8; `true` when something was malformed and replaced.
+    /// Appends `bytes` as UTF-8. Returns `true` when something was malformed and replaced.
     pub fn append(self, out: &mut Vec<u8>, bytes: &[u8]) -> bool {
         match self {
             Self::Utf16 => utf16(out, bytes),
@@ -86,10 +87,11 @@ fn utf8(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     was_malformed
 }
 
-/// Units of UTF-16 that are looked at together.
+/// The number of UTF-16 units that are examined together.
 const BLOCK_UNITS: usize = 64;
 
-/// UTF-16LE, most of which is ASCII in practice: a block at a time while it is, in loops that take many units at once.
+/// Appends UTF-16LE, which is mostly ASCII in practice: ASCII is converted a block at a time, in loops that the
+/// compiler can vectorize.
 fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     out.reserve(bytes.len() / 2);
     let mut rest = bytes;
@@ -102,7 +104,7 @@ fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
         if ascii == units.len() && !units.is_empty() {
             continue;
         }
-        // What is not ASCII stands together: a letter of a word, or all of a text.
+        // Characters that are not ASCII usually follow one another: some letters of a word, or a whole text.
         loop {
             match next_scalar(rest) {
                 Some((Ok(character), _)) if character.is_ascii() => break,
@@ -121,7 +123,7 @@ fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     }
 }
 
-/// How many units at the beginning are ASCII.
+/// Counts the ASCII units at the beginning.
 #[inline]
 fn ascii_units(units: &[[u8; 2]]) -> usize {
     let is_ascii = |unit: &[u8; 2]| u16::from_le_bytes(*unit) < 0x80;
@@ -139,7 +141,7 @@ fn next_scalar(bytes: &[u8]) -> Option<(Result<char, Malformed>, &[u8])> {
         return None;
     }
     let Some((unit, after)) = bytes.split_first_chunk::<2>() else {
-        // Half a unit.
+        // One byte is left, which is half a unit.
         return Some((Err(Malformed), &[]));
     };
     let unit = u16::from_le_bytes(*unit);

@@ -1,10 +1,10 @@
-//! What a warm process keeps from one invocation to the next: for each role of a server at most one connection.
+//! Keeps a connection of a warm process from one invocation to the next: at most one for each role of a server.
 //!
-//! Lambda gives a process one event at a time and freezes it in between. Nothing here relies on the first: a connection
-//! is taken out while it is used, so whoever finds none opens another, and of two that are put back one is kept. Because
-//! of the second, a kept connection may have died without a word: its session asks it something first, and replaces it by
-//! one new connection unless the answer is in order. Only then is anything done on it, so that no statement of a step is
-//! ever repeated for the sake of a kept connection.
+//! Lambda gives a process one event at a time, and freezes the process in between. This module does not rely on the
+//! first: a connection is taken out while it is used, so whoever finds none opens another, and of two that are put back
+//! one is kept. Because of the second, a kept connection may have died unnoticed, so its session first probes it, and
+//! replaces it by one new connection unless the answer is as expected. Nothing else is done on the connection before,
+//! so no statement of a step is ever repeated because of a kept connection.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -15,19 +15,20 @@ use super::Driver;
 use crate::login::Login;
 use crate::moment::Moment;
 
-/// Ten seconds less than AWS lets a connection be idle: NAT gateways and Network Load Balancers forget it after 350 s
+/// The longest time that a connection may have been idle, ten seconds less than AWS allows. NAT gateways and Network
+/// Load Balancers drop a connection after 350 s
 /// (<https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html#nat-gateway-troubleshooting-timeout>,
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html>), gateways of Azure SQL
-/// Database after 30 minutes. A schedule of every five minutes still finds its connection, and a process that is frozen
-/// cannot keep one alive.
+/// Database after 30 minutes. A schedule of every five minutes still finds its connection. A frozen process cannot keep
+/// a connection alive.
 const IDLE_LIMIT: Duration = Duration::from_secs(340);
-/// After this a host name is looked up again and permissions are read anew, however busy the process is.
+/// The longest age of a connection, however busy it is. A new one looks the host name up and reads permissions again.
 const AGE_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// This is a connection, for whom it was opened, and when. Where one is dropped while it is used, as a step does at its
-/// deadline, the server is told that nobody waits any more.
+/// A connection, the login it was opened for, and the moment. When it is dropped while it is used, as happens at the
+/// deadline of a step, the server is told that the answer is no longer wanted.
 pub struct Opened<D: Driver> {
-    /// It is there until this is dropped.
+    /// The connection, present until this is dropped.
     connection: Option<D::Connection>,
     login: Login,
     at: Moment,
@@ -44,7 +45,7 @@ impl<D: Driver> Opened<D> {
         }
     }
 
-    /// Notes whether somebody has it, whose statement may be under way.
+    /// Sets whether somebody uses the connection, so that a statement may be running on it.
     pub(super) const fn set_used(&mut self, is_used: bool) {
         self.is_used = is_used;
     }
@@ -87,13 +88,13 @@ impl<D: Driver> Drop for Opened<D> {
     }
 }
 
-/// This is the place of one kept connection, which clones share. Dropping the last of them closes the connection, as TDS ends
-/// sessions.
+/// The place of one kept connection. Clones share the place. Dropping the last clone closes the connection, which ends
+/// its session on the server.
 pub struct KeptConnection<D: Driver> {
     idle: Arc<Mutex<Option<Idle<D>>>>,
 }
 
-/// This is a connection that nobody uses, and since when.
+/// A connection that nobody uses, and the moment since when.
 struct Idle<D: Driver> {
     opened: Opened<D>,
     since: Moment,
@@ -124,15 +125,16 @@ impl<D: Driver> fmt::Debug for KeptConnection<D> {
 }
 
 impl<D: Driver> KeptConnection<D> {
-    /// Returns the kept connection, if it was opened for exactly this login and is neither too old nor idle for too
-    /// long; else it is closed.
+    /// Takes the kept connection, if it was opened for exactly this login and is neither too old nor idle for too long.
+    /// Otherwise the connection is closed.
     pub(super) fn take(&self, login: &Login) -> Option<Opened<D>> {
         let Idle { opened, since } = self.idle().take()?;
         let is_of_use = opened.login == *login && opened.at.elapsed() < AGE_LIMIT && since.elapsed() < IDLE_LIMIT;
         is_of_use.then_some(opened)
     }
 
-    /// Keeps a connection with nothing under way, no transaction open and nothing of a session's left behind.
+    /// Keeps a connection. Nothing may be under way on it, no transaction may be open, and nothing of its use may
+    /// remain in its session.
     pub(super) fn put(&self, mut opened: Opened<D>) {
         opened.set_used(false);
         let since = Moment::now();
@@ -157,7 +159,7 @@ mod tests {
         Login::new("db", 1433, "u", password, "d")
     }
 
-    /// Connections that are words.
+    /// A driver whose connections are words.
     #[derive(Debug, Default)]
     struct Words;
 

@@ -1,13 +1,13 @@
-//! Sessions over mssql-tds: the rows of slices, and the merge into sink tables.
+//! Implements sessions over mssql-tds: for the rows of slices, and for the merge into sink tables.
 //!
-//! Facts of the driver that these depend on:
+//! This module depends on these facts of the driver:
 //!
-//! - Its certificate checks are those of our `native-tls`, which loads the system's CA files by itself, or those of
-//!   `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set. The driver has it read them once in a process.
+//! - Certificates are checked by our `native-tls`, which loads the system's CA files, or those of `SSL_CERT_FILE` and
+//! `SSL_CERT_DIR` where these are set. The driver has them read once in a process.
 //! - It logs every row at INFO when it has to wait for the network.
-//! - Dropping a future of it in the middle of a response leaves the connection unusable, so a connection is taken out of its
-//!   session while it is used, and dropped with the future.
-//! - It has a limit for a whole request only, and a request may take as long as it has rows: silence is measured here.
+//! - Dropping one of its futures in the middle of a response leaves the connection unusable, so a connection is taken
+//! out of its session while it is used, and is dropped with the future.
+//! - It only has a limit for a whole request, whose duration depends on its rows, so silence is measured here.
 
 use std::future::Future;
 use std::time::Duration;
@@ -31,13 +31,13 @@ use crate::errors::of_mssql;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
 
-/// Characters of an `nvarchar(n)` parameter at most; a longer one is `nvarchar(max)`.
+/// The most characters of an `nvarchar(n)` parameter. A longer one is `nvarchar(max)`.
 const NVARCHAR_CHARACTERS: u16 = 4_000;
 
-/// This is a connection of mssql-tds.
+/// A connection of mssql-tds.
 pub type MssqlClient = TdsClient;
 
-/// These are the driver mssql-tds.
+/// The driver mssql-tds.
 #[derive(Debug, Clone, Copy)]
 pub struct Mssql {
     encryption: EncryptionSetting,
@@ -52,7 +52,7 @@ impl Default for Mssql {
 }
 
 impl Mssql {
-    /// Makes one without encryption, for the replaying server of tests and measurements.
+    /// Makes a driver without encryption, for the replaying server of tests and measurements.
     pub(crate) const fn unencrypted() -> Self {
         Self {
             encryption: EncryptionSetting::PreferOff,
@@ -83,11 +83,11 @@ impl Mssql {
             context.application_intent = ApplicationIntent::ReadOnly;
         }
         context.packet_size = PACKET_BYTES;
-        // In whole seconds; the limit around all of it is ours.
+        // The driver takes whole seconds; `within` below limits all of it together.
         let seconds = u32::try_from(timeouts.connect.as_secs()).unwrap_or(u32::MAX).max(1);
         context.connect_timeout = seconds;
         context.login_timeout = Some(seconds);
-        // A broken connection is replaced by the session, in one place.
+        // The session replaces a broken connection, so the driver does not.
         context.connect_retry_count = 0;
         let options = &mut context.encryption_options;
         options.mode = match login.tls {
@@ -107,24 +107,24 @@ impl Driver for Mssql {
 
     async fn log_in(&self, login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Answer<TdsClient> {
         let Login { host, port, .. } = login;
-        // With a protocol before it, an IPv6 address is misread.
+        // An IPv6 address with a protocol before it would be misread.
         let address = if host.contains(':') {
             format!("{host},{port}")
         } else {
             format!("tcp:{host},{port}")
         };
         let client = match self.try_connect(&address, login, proof, timeouts).await {
-            // So the driver reports a connection that broke while it waited for the answer to a login. A server that does
-            // violate the protocol, or does not encrypt, does so again.
+            // The driver reports a connection that broke while it waited for the answer to a login as this error. A
+            // server that really violates the protocol, or does not encrypt, fails again.
             Err(DriverError::ProtocolError(_)) => self.try_connect(&address, login, proof, timeouts).await,
             answer => answer,
         };
         client.map_err(of_mssql)
     }
 
-    /// Returns the server resets the session to what it is after a login before it answers (`RESETCONNECTION`, MS-TDS
-    /// 2.2.3.1.2), and the driver insists on hearing so. The database is that of the login then; in another one a table
-    /// of the same name would be read in silence.
+    /// Probes the connection. The server resets the session to its state after a login before it answers
+    /// (`RESETCONNECTION`, MS-TDS 2.2.3.1.2), and the driver insists on the confirmation. The database must then be
+    /// that of the login; in another one, a table of the same name would be read unnoticed.
     async fn is_clean(client: &mut TdsClient) -> bool {
         let database = client.database().to_owned();
         client.prepare_reset_connection(false);
@@ -137,9 +137,9 @@ impl Driver for Mssql {
     }
 
     async fn cancel(client: &mut TdsClient) {
-        // It is sent whatever the driver knows: that an answer is open it notes only when the answer has begun, which that of a
-        // long statement has not; and to see whether a connection is dead it would take a byte of the answer away.
-        // Whether it worked makes no difference: the connection is closed next.
+        // The attention is sent whatever the driver knows. The driver notes an open answer only when the answer has
+        // begun, which that of a long statement has not; and its test for a dead connection would consume a byte of the
+        // answer. Whether the attention worked makes no difference, because the connection is closed next.
         drop(client.send_attention_with_timeout(CANCEL_TIMEOUT).await);
     }
 
@@ -158,7 +158,7 @@ impl Driver for Mssql {
     }
 }
 
-/// Returns the first value that a batch answers with.
+/// Returns the first value of the first result of a batch of statements.
 async fn first_value(client: &mut TdsClient, sql: &str) -> TdsResult<Option<ColumnValues>> {
     let mut value = None;
     if client.execute(sql.to_owned(), ()).await? == StatementResult::Rows {
@@ -169,7 +169,11 @@ async fn first_value(client: &mut TdsClient, sql: &str) -> TdsResult<Option<Colu
     Ok(value)
 }
 
-/// Waits for something of the driver for so long.
+/// Waits for work of the driver, at most for `limit`.
+///
+/// # Errors
+///
+/// `TimeoutError` after that time, which a session takes for [silence](Driver::is_silence).
 pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = TdsResult<T>>) -> TdsResult<T> {
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
         let message = format!("nothing came for {} s", limit.as_secs());
@@ -177,7 +181,7 @@ pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = TdsRes
     })
 }
 
-/// Returns the parameters of a statement as the driver takes them.
+/// Converts the parameters of a statement to those of the driver.
 pub(crate) fn parameters(statement: &Statement) -> Vec<RpcParameter> {
     let values = statement.parameters.iter().enumerate();
     values

@@ -1,4 +1,4 @@
-//! Who is let in, and what is asked for, by both drivers.
+//! Tests which logins each driver accepts and what it requests from the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::{Driver, Mssql, Session, Tiberius, Timeouts};
 use crate::login::{Credential, Login, Logins, ServerSettings, Tls};
 use crate::statements::Statement;
 
-/// A store whose secret is this, and an issuer whose token is this.
+/// A store with this one secret, and an issuer of this one token.
 #[derive(Debug)]
 struct Known(String, &'static str);
 
@@ -48,7 +48,7 @@ async fn application(sandbox: &Sandbox, token: &'static str) -> Credential {
     logins.credential(&ServerSettings::of_secret("s")).await.unwrap()
 }
 
-/// Connects, and says what it met: the fault and its number.
+/// Connects. Returns the fault, its number and the text of a failure.
 async fn connect<D: Driver>(credential: impl Into<Credential>) -> Option<(Fault, Option<u32>, String)> {
     let session = Session::<D>::new(credential);
     let failure = session.connect().await.err()?;
@@ -115,7 +115,7 @@ async fn what_only_the_primary_knows_is_not_asked_of_a_replica() {
     }
 }
 
-/// A server that lets anybody in and never answers a statement.
+/// Starts a server that accepts any login and never answers a statement.
 fn silent() -> (Replay, Login) {
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
@@ -125,10 +125,10 @@ fn silent() -> (Replay, Login) {
     (server, login)
 }
 
-/// mssql-tds sends the length of no headers along, and tiberius nothing.
+/// The most bytes of an attention: mssql-tds sends an empty header length along, and tiberius nothing.
 const ATTENTION_BYTES: usize = 4;
 
-/// The server has seen a statement and then an attention, which has nothing in it.
+/// Returns whether the server received a statement and after it an attention, which has no content.
 async fn is_cancelled(server: &Replay) -> bool {
     for _ in 0..100 {
         let requests = server.requests();
@@ -143,7 +143,8 @@ async fn is_cancelled(server: &Replay) -> bool {
     false
 }
 
-/// Asks something; whether it was given up because of the server's silence.
+/// A session that can be asked something. `ask` returns whether the statement was given up because of the server's
+/// silence.
 trait Ask {
     fn ask(&self) -> impl Future<Output = bool>;
 }

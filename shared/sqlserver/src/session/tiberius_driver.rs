@@ -1,4 +1,4 @@
-//! Sessions over tiberius: the statements of lookups, counts and the control table.
+//! Implements sessions over tiberius, for the statements of lookups, counts and the control table.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -17,10 +17,10 @@ use crate::errors::of_tiberius;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
 
-/// This is a connection of tiberius over TCP.
+/// A connection of tiberius over TCP.
 pub type TiberiusClient = Client<Compat<TcpStream>>;
 
-/// This is the driver tiberius.
+/// The driver tiberius.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tiberius;
 
@@ -29,7 +29,7 @@ impl Driver for Tiberius {
     type Error = TdsError;
 
     async fn log_in(&self, login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Answer<TiberiusClient> {
-        // Azure SQL Database may answer a login with the address of the node to go to, once.
+        // Azure SQL Database may answer a login with the address of the node to connect to, once.
         let connected = match Box::pin(try_connect(login, proof, timeouts)).await {
             Err(TdsError::Routing { host, port }) => {
                 let node = Login {
@@ -44,8 +44,8 @@ impl Driver for Tiberius {
         connected.map_err(of_tiberius)
     }
 
-    /// tiberius does not offer the reset of a session that TDS has (`RESETCONNECTION`), so what a session keeps beyond a
-    /// statement is undone by whoever sets it.
+    /// Probes the connection. tiberius does not offer the reset of a session that TDS has (`RESETCONNECTION`), so
+    /// whoever changes a setting of the session must restore it.
     async fn is_clean(connection: &mut TiberiusClient) -> bool {
         let answer = async {
             let answer = connection.simple_query(NO_TRANSACTION).await?;
@@ -59,7 +59,7 @@ impl Driver for Tiberius {
     }
 
     async fn cancel(connection: &mut TiberiusClient) {
-        // Whether it worked makes no difference: the connection is closed next.
+        // Whether the attention worked makes no difference, because the connection is closed next.
         drop(connection.cancel_query().await);
     }
 
@@ -98,7 +98,7 @@ async fn try_connect(login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Res
     config.application_name("tidemark");
     config.packet_size(PACKET_BYTES.into());
     config.handshake_timeout(Some(timeouts.connect));
-    // Silence is measured here: after its own timeout the driver does not even send an attention.
+    // Silence is measured here, because the driver does not even send an attention after its own timeout.
     config.command_timeout(None);
     config.encryption(match login.tls {
         Tls::Strict => EncryptionLevel::Strict,
@@ -125,7 +125,7 @@ async fn within<T, E: Into<TdsError>>(
     }
 }
 
-/// The rows of a statement's results, of which no piece takes longer than the silence.
+/// Returns the rows of all results of a statement. `silence` limits the wait for each piece of the answer.
 async fn results(
     connection: &mut TiberiusClient,
     statement: &Statement,
@@ -144,14 +144,14 @@ async fn results(
 }
 
 impl Server {
-    /// The rows of all results of a request, one result after another.
+    /// Returns the rows of all results of a statement, one result after another.
     pub(crate) async fn all_rows(&self, statement: &Statement) -> Answer<Vec<Row>> {
         let silence = self.timeouts().silence;
         self.with_connection(async |connection| results(connection, statement, silence).await)
             .await
     }
 
-    /// The rows of the first result of a statement.
+    /// Returns the rows of the first result of a statement.
     pub(crate) async fn rows(&self, statement: &Statement) -> Answer<Vec<Row>> {
         let mut rows = self.all_rows(statement).await?;
         rows.retain(|row| row.result_index() == 0);

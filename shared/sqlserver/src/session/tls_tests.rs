@@ -1,7 +1,7 @@
-//! Which servers are spoken to, by both drivers, and what is said of those that are not.
+//! Tests which servers each driver connects to, and the messages about those that it refuses.
 //!
-//! The authorities are read once in a process, so each case runs in a process of its own: this test binary again, with the
-//! environment of the case.
+//! The certificate authorities are read once in a process, so each case runs in a process of its own: this test binary
+//! again, with the environment of the case.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,12 +18,12 @@ use super::{Driver, Mssql, Session, Tiberius};
 use crate::login::{Login, Tls};
 
 const CASE: &str = "TIDEMARK_TLS_CASE";
-/// What a server sends in the middle of the handshake: a fatal alert, or something that is no TLS at all.
+/// Messages that a server sends in the middle of the handshake: fatal alerts, and something that is not TLS.
 const NO_CIPHER: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
 const NO_VERSION: &[u8] = &[21, 3, 3, 0, 2, 2, 70];
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
 
-/// Servers with certificates of one authority, whose own is in the file.
+/// Servers whose certificates come from one authority. The authority's certificate is in the CA file.
 struct Servers {
     good: Replay,
     expired: Replay,
@@ -62,7 +62,8 @@ fn answer() -> Answer {
     }
 }
 
-/// A server that sends this when the handshake begins, in a packet as PRELOGIN has it, and hangs up.
+/// Starts a server that answers the beginning of the handshake with these bytes, in a packet like that of PRELOGIN, and
+/// hangs up.
 fn breaks_off(with: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -74,13 +75,13 @@ fn breaks_off(with: &'static [u8]) -> u16 {
     port
 }
 
-/// A server that has heard enough at once.
+/// Starts a server that hangs up after the first request.
 fn hangs_up() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // All of it, or the end would be a reset.
+            // The request must be read completely, or the connection would end with a reset.
             drop(stream.unwrap().read(&mut [0; 16_384]));
         }
     });
@@ -96,7 +97,7 @@ fn read_packet(stream: &mut TcpStream) -> std::io::Result<()> {
 
 fn break_off(mut stream: TcpStream, with: &[u8]) -> std::io::Result<()> {
     read_packet(&mut stream)?;
-    // VERSION at 11, ENCRYPTION at 17: on.
+    // VERSION is at 11, and ENCRYPTION at 17 is on.
     let options = [0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF, 16, 0, 0x10, 0, 0, 0, 1];
     let send = |stream: &mut TcpStream, kind: u8, payload: &[u8]| {
         let length = u16::try_from(payload.len() + 8).unwrap().to_be_bytes();
@@ -183,7 +184,7 @@ async fn one_case() {
     let Ok(case) = std::env::var(CASE) else { return };
     let [driver, tls, host, port, name] = case.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let (_, tls) = Tls::ALL.into_iter().find(|(known, _)| *known == tls).unwrap();
-    // The login of the stand-in; the other servers take any.
+    // The stand-in requires this login; the other servers accept any.
     let login = Login {
         host_name_in_certificate: Some(name.to_owned()).filter(|name| !name.is_empty()),
         ..Login::new(host, port.parse().unwrap(), "sa", "Tidemark-1", "tidemark").with_tls(tls)
