@@ -1,4 +1,4 @@
-//! What a statement answers, read as what it was asked for.
+//! Reads the answers of statements.
 
 use tiberius::Row;
 use tidemark::error::{Answer, Failure, Fault};
@@ -6,7 +6,11 @@ use tidemark::error::{Answer, Failure, Fault};
 use crate::session::Server;
 use crate::statements::Statement;
 
-/// The one row of an answer.
+/// Returns the only row of an answer.
+///
+/// # Errors
+///
+/// `Refused` when there is another number of rows.
 pub(crate) fn single(rows: &[Row]) -> Answer<&Row> {
     match rows {
         [row] => Ok(row),
@@ -14,12 +18,12 @@ pub(crate) fn single(rows: &[Row]) -> Answer<&Row> {
     }
 }
 
-/// Returns a bigint of a row.
+/// Returns a `bigint` of a row.
 pub(crate) fn number(row: &Row, column: usize) -> Answer<Option<i64>> {
     row.try_get(column).map_err(|_| unexpected_answer())
 }
 
-/// An answer that is none to the question.
+/// Builds the failure for an answer that does not fit the question.
 pub(crate) fn unexpected_answer() -> Failure {
     Failure::new(
         Fault::Refused,
@@ -27,9 +31,11 @@ pub(crate) fn unexpected_answer() -> Failure {
     )
 }
 
-/// The answer to one of several questions; `None` when it failed, and the server may answer the others.
+/// Returns the answer to one of several questions, or `None` when this one failed but the server may answer the others.
 ///
-/// Errors: `Unreachable`.
+/// # Errors
+///
+/// `Unreachable` when the server cannot be reached.
 pub(crate) fn unless_unreachable<T>(answer: Answer<T>) -> Answer<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -51,8 +57,12 @@ impl Server {
             .ok_or_else(unexpected_answer)
     }
 
-    /// The rows of a question to the catalog, of all its results. `None` from a server that does not have what it asks for: what is only
-    /// there to be faster or clearer is no reason to fail.
+    /// Returns the rows of all results of a question to the catalog, or `None` from a server that does not have what is
+    /// asked for. Its answer only makes something faster or clearer, so it is no reason to fail.
+    ///
+    /// # Errors
+    ///
+    /// Transient failures.
     pub(crate) async fn catalog_rows(&self, statement: &Statement) -> Answer<Option<Vec<Row>>> {
         match self.all_rows(statement).await {
             Ok(rows) => Ok(Some(rows)),

@@ -1,10 +1,10 @@
-//! A moment on both clocks of a process, which Lambda freezes between two invocations.
+//! Measures time across the freezes of a process between two Lambda invocations.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// This is a moment on both clocks of a process: in a freeze one may stand still, and the other may be set back.
+/// A moment on both clocks of a process: during a freeze one may stand still, and the other may be set back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     monotonic: Instant,
@@ -20,7 +20,7 @@ impl Moment {
         }
     }
 
-    /// Returns the time since then by the clock that saw more of it.
+    /// Returns the time since this moment, by the clock that shows more of it.
     pub(crate) fn elapsed(self) -> Duration {
         self.monotonic.elapsed().max(self.wall.elapsed().unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! The source, asked by its lookups: how far a column has grown, how a window is cut, what has changed.
+//! The source, as the lookups ask it: how far a column has grown, where a window can be cut, and what has changed.
 
 pub(crate) mod changes;
 mod cut;
@@ -56,7 +56,8 @@ impl ProbeSource for Server {
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         let sql_type = SqlType::of(column.sql_type)?;
         let statement = if sql_type == SqlType::ROWVERSION {
-            // It answers with the versions it has replayed, below which transactions of the primary may still be open.
+            // A replica answers with the row versions that it has replayed; transactions of the primary below them may
+            // still be open.
             self.refuse_replica(
                 "a rowversion cannot be followed with read_intent, because a replica does not know which transactions are open on \
                  the primary, and their rows would be left out",
@@ -92,7 +93,8 @@ impl ProbeSource for Server {
 }
 
 impl Server {
-    /// How far a window of the column stays behind the server's clock. A server that does not know time zones holds nothing back.
+    /// Returns how far a window of the column stays behind the server's clock. A server without time zone names holds
+    /// nothing back.
     async fn held_back(&self, column: &WatermarkColumn<'_>) -> Answer<HeldBack> {
         if !SqlType::of(column.sql_type)?.repeats_an_hour(column.clock) {
             return Ok(HeldBack::No);

@@ -1,4 +1,4 @@
-//! Probing a tracked table: its versions, whether it has changed, and its key.
+//! Asks for a tracked table's versions, whether it has changed, and its key.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::statements::Quoted;
 use crate::statements::change_tracking::{self, OPERATION_COLUMN, VERSION_COLUMN};
 use crate::types::SqlType;
 
-/// This is a version that was seen on one connection may not have arrived at the replica that answers on the next.
+/// The beginning of a message: a version that one replica reported may not have reached the replica that answers the
+/// next connection.
 pub(crate) const NOT_OF_REPLICAS: &str =
     "change tracking cannot be read with read_intent, because each replica answers with versions of its own";
 
@@ -61,11 +62,12 @@ impl ProbeChanges for Server {
 }
 
 impl Server {
-    /// Returns how long the database keeps changes. `None` when it keeps them for ever, or the login may not see it.
+    /// Returns how long the database keeps changes, or `None` when it never removes them or the login may not see the
+    /// setting.
     ///
     /// # Errors
     ///
-    /// What the server says.
+    /// Those of the statement.
     pub async fn retention(&self) -> Answer<Option<Duration>> {
         let rows = self.rows(&change_tracking::retention()).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -95,7 +97,7 @@ impl Server {
     }
 }
 
-/// This says what the login can see in the catalog of a table that has no versions.
+/// What the login can see in the catalog of a table that has no versions.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     table: bool,
@@ -104,8 +106,8 @@ struct Seen {
     primary_key: bool,
 }
 
-/// Returns why a table has no versions, and what to do. The catalog hides what the login may not see, so what is not
-/// seen may be a missing permission as well.
+/// Builds the failure for a table that has no versions: the reason, and what to do. The catalog hides what the login
+/// may not see, so something that is not seen may also be a missing permission.
 fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Failure {
     let name = table.quoted();
     if !seen.table {
@@ -132,7 +134,7 @@ fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Failure {
     Error::new(ErrorCode::ChangeTrackingInvalid, message).into()
 }
 
-/// Returns a column by which a change is described. Both types are copied in whatever form is wanted.
+/// Builds a column that describes a change. Both types of such columns can be copied in every form.
 fn described(name: &str, sql_type: SqlType, wanted: WantedForms) -> Column {
     Column {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! Cutting windows: sizes, indexes and the values between slices.
+//! Asks for what is needed to cut a window: sizes, indexes, and the values between slices.
 
 use tiberius::Row;
 use tidemark::error::{Answer, Failure};
@@ -51,7 +51,7 @@ impl CutSource for Server {
             };
             let statement = cut::histogram(table, id, column, below)?;
             let rows = self.catalog_rows(&statement).await?.unwrap_or_default();
-            // What cannot be read as the column's type is of no use, and no reason to fail.
+            // A step that cannot be read as the column's type is left out, and is no reason to fail.
             let steps: Vec<Step> = rows.iter().filter_map(|row| step(row, sql_type)).collect();
             if let Some(first) = rows.first().filter(|_| !steps.is_empty()) {
                 let rows = first.try_get::<i64, _>(2).ok().flatten();
@@ -79,7 +79,7 @@ impl CutSource for Server {
 }
 
 impl Server {
-    /// The one value of an answer that has a row or none.
+    /// Returns the single value of an answer with one row, or `None` without a row.
     async fn one_value(&self, statement: &Statement, sql_type: &TypeName) -> Answer<Option<Watermark>> {
         let rows = self.rows(statement).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-/// Returns a step of a histogram, as the server describes it.
+/// Reads a step of a histogram.
 fn step(row: &Row, sql_type: SqlType) -> Option<Step> {
     let (_, up_to) = row.cells().next()?;
     let up_to = value_text(up_to).ok()??;

@@ -1,4 +1,4 @@
-//! `binary`, `varbinary`, the legacy type `image`, and `rowversion`, whose old name is `timestamp`.
+//! The family of `binary`, `varbinary`, the legacy type `image`, and `rowversion`, whose old name is `timestamp`.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
 use super::texts::MAX;
 
-/// These are bytes at most, but for `(max)`.
+/// The longest length in bytes, except for `(max)`.
 const MOST_BYTES: u16 = 8_000;
-/// These are bytes of a rowversion.
+/// The length of a rowversion in bytes.
 const ROWVERSION_BYTES: u16 = 8;
 
-/// These are bytes. No length is `(max)`.
+/// A type of byte strings. `None` as the length is `(max)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bytes {
     Binary(u16),
@@ -63,7 +63,7 @@ fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
     Some(SqlType::Bytes(bytes))
 }
 
-/// A rowversion is described as the bytes that it is: the catalog tells them apart.
+/// Recognises a column of a result. A rowversion is described as bytes, so only the catalog tells the two apart.
 fn described(info: &TypeInfo) -> Option<SqlType> {
     let TypeInfo::VarLenSized(context) = info else {
         return None;
@@ -79,7 +79,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::Bytes(bytes))
 }
 
-/// Returns a rowversion, which the wire sends as `binary(8)`.
+/// Reads a rowversion, which the wire sends as `binary(8)`.
 fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     let ColumnData::Binary(value) = data else {
         return None;
@@ -92,7 +92,7 @@ fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     Some(Ok(text))
 }
 
-/// Returns whether the wire has bytes.
+/// Returns whether the wire type carries bytes.
 pub(super) const fn is_carried_as_bytes(wire: Wire) -> bool {
     matches!(
         wire,
@@ -101,7 +101,8 @@ pub(super) const fn is_carried_as_bytes(wire: Wire) -> bool {
 }
 
 impl Bytes {
-    /// Returns whether the column is perhaps a rowversion: the wire says it by a user type, which the driver does not show.
+    /// Returns whether a column that a result describes so may be a rowversion. The wire tells by a user type, which
+    /// the driver does not show.
     pub(super) const fn may_be_rowversion(self) -> bool {
         matches!(
             self,
@@ -109,7 +110,7 @@ impl Bytes {
         )
     }
 
-    /// Returns the length; none for any.
+    /// Returns the length, or `None` when there is no limit.
     const fn length(self) -> Option<u16> {
         match self {
             Self::Binary(length) => Some(length),
@@ -154,8 +155,8 @@ impl Family for Bytes {
         is_one.then(|| format!("0x{}", digits.to_ascii_uppercase()))
     }
 
-    /// Text is not cast to a rowversion, so it is compared as the bytes that it is.
-    /// A variable cannot be a row version, but it can hold the bytes of one.
+    /// Returns `binary(8)` for a rowversion: text is not cast to a rowversion, and a variable cannot be one, but it can
+    /// hold its bytes.
     fn of_variable(&self) -> String {
         match self {
             Self::RowVersion => format!("binary({ROWVERSION_BYTES})"),
@@ -184,9 +185,9 @@ impl Family for Bytes {
             (SqlType::Bytes(source), _) if source == *self => true,
             (SqlType::Bytes(Self::RowVersion), Self::Binary(ROWVERSION_BYTES)) => true,
             (SqlType::Bytes(Self::RowVersion), Self::Image) => false,
-            // What is padded to its length holds nothing but itself.
+            // A type that pads values to its length holds only values of the same type.
             (SqlType::Bytes(source), Self::VarBinary(_) | Self::Image) => is_enough(source.length()),
-            // As the bytes that a window reads of them.
+            // A CLR value is read as bytes.
             (SqlType::Clr(_), Self::VarBinary(None)) => true,
             _ => false,
         }

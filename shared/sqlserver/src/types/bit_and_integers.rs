@@ -1,4 +1,4 @@
-//! `bit`, `tinyint`, `smallint`, `int`, `bigint`.
+//! The family of `bit`, `tinyint`, `smallint`, `int` and `bigint`.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use tidemark::model::watermark::WatermarkKind;
 use super::SqlType;
 use super::family::{Arguments, Family, Recognised, ValueText, read_as_is};
 
-/// This is a whole number of limited size.
+/// An integer type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Integer {
     Bit,
@@ -120,7 +120,8 @@ impl Family for Integer {
         (*self != Self::Bit).then_some(WatermarkKind::Number)
     }
 
-    /// Returns a whole number, also as a `decimal` control column gives it back (`42.00`).
+    /// Accepts a whole number, also with zeros after the point, as a `decimal` column of a control table returns it
+    /// (`42.00`).
     fn canonical(&self, text: &str) -> Option<String> {
         let (least, greatest) = match self {
             Self::Bit => return None,
@@ -151,7 +152,7 @@ impl Family for Integer {
         let SqlType::Integer(source) = source else {
             return false;
         };
-        // In the order of their sizes.
+        // The types are in the order of their sizes, and so are their digits.
         source.digits() <= self.digits()
     }
 }

@@ -1,6 +1,7 @@
-//! The server's own CLR types: `hierarchyid`, `geometry`, `geography`. Those of a user have no documented form.
+//! The family of the server's own CLR types: `hierarchyid`, `geometry` and `geography`. CLR types of a user have no
+//! documented form and are not copied.
 //!
-//! They are copied as their serialised bytes, which are the whole value
+//! Values are copied as their serialised bytes, which are complete
 //! (<https://learn.microsoft.com/en-us/openspecs/sql_server_protocols/ms-ssclrt>).
 
 use std::fmt;
@@ -13,7 +14,7 @@ use super::SqlType;
 use super::binaries::{Bytes, is_carried_as_bytes};
 use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
 
-/// This is a CLR type of the server's own.
+/// A CLR type that belongs to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Clr {
     HierarchyId,

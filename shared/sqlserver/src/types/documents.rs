@@ -11,10 +11,10 @@ use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
 use super::texts::{Text, is_carried_as_text};
 
-/// This is a document that the server understands.
+/// A type of documents that the server parses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Document {
-    /// This is `xml`
+    /// `xml`.
     Xml,
 }
 
@@ -68,7 +68,7 @@ impl Family for Document {
         Some(SqlType::Text(Text::NVarChar(None)))
     }
 
-    /// White space that the source kept is kept.
+    /// Uses conversion style 1, which keeps the white space of the source.
     fn of_staged_text(&self, value: &str) -> Option<String> {
         Some(format!("CONVERT({self}, {value}, 1)"))
     }

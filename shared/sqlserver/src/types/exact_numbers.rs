@@ -1,4 +1,4 @@
-//! `decimal(p,s)`, which `numeric(p,s)` is too, `money` and `smallmoney`.
+//! The family of `decimal(p,s)`, which `numeric(p,s)` is too, `money` and `smallmoney`.
 
 use std::fmt;
 
@@ -12,24 +12,24 @@ use tidemark::model::watermark::WatermarkKind;
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText};
 
-/// This counts the digits of a number at most.
+/// The most digits of a number.
 const MOST_DIGITS: u8 = 38;
-/// This counts the digits of money after the point.
+/// The number of digits of `money` and `smallmoney` after the point.
 const MONEY_SCALE: u8 = 4;
 
-/// This is a number with digits after the point, exact.
+/// A type of exact numbers with digits after the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExactNumber {
-    /// This is `decimal(precision, scale)`
+    /// `decimal(precision, scale)`.
     Decimal {
-        /// This counts the digits in all.
+        /// The number of digits in all.
         precision: u8,
-        /// This counts the digits after the point.
+        /// The number of digits after the point.
         scale: u8,
     },
-    /// This is `money`
+    /// `money`.
     Money,
-    /// This is `smallmoney`
+    /// `smallmoney`.
     SmallMoney,
 }
 
@@ -89,7 +89,7 @@ fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     })
 }
 
-/// A decimal; money is a float by then.
+/// Reads a decimal. Money is not read, because the driver has already made it a float.
 fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     let ColumnData::Numeric(value) = data else {
         return None;
@@ -103,7 +103,8 @@ fn read(data: &ColumnData<'_>) -> Option<ValueText> {
 }
 
 impl ExactNumber {
-    /// As which it is selected: drivers decode money through a float.
+    /// Returns the precision and scale of the decimal as which values are selected, because drivers decode money
+    /// through a float.
     const fn as_decimal(self) -> (u8, u8) {
         match self {
             Self::Decimal { precision, scale } => (precision, scale),
@@ -155,7 +156,8 @@ impl Family for ExactNumber {
         matches!(self, Self::Decimal { .. }).then_some(WatermarkKind::Number)
     }
 
-    /// `-1.5` at scale 2 becomes `-1.50`; more digits than the type holds are refused.
+    /// Writes all digits of the scale, so that `-1.5` at scale 2 becomes `-1.50`. More digits than the type holds are
+    /// refused.
     fn canonical(&self, text: &str) -> Option<String> {
         let Self::Decimal { precision, scale } = *self else {
             return None;
@@ -199,7 +201,7 @@ impl Family for ExactNumber {
                 .digits()
                 .is_some_and(|(whole, fraction)| fraction <= *scale && whole <= precision - scale),
             (SqlType::ExactNumber(Self::SmallMoney), Self::Money) => true,
-            // Not every number of as many digits is money: 19 digits are more than 63 bits.
+            // Not every number of 19 digits fits into `money`, which has 64 bits.
             (SqlType::ExactNumber(source), _) => source == *self,
             _ => false,
         }

@@ -1,4 +1,4 @@
-//! What a family of types has to say of each of its types, and how it recognises them.
+//! The trait of the types of a family, and the functions by which a family recognises its types.
 
 use std::fmt;
 
@@ -11,150 +11,153 @@ use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
 
-/// This says how far a window stays behind the server's clock.
+/// The distance that a window keeps from the server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeldBack {
-    /// It does not stay behind.
+    /// The window ends at the clock.
     No,
-    /// One hour, because the clock is about to go through an hour for a second time.
+    /// The window ends one hour before the clock, because the clock is about to show an hour for a second time.
     OneHour,
 }
 
-/// This is one type of a family. What has a default is what few types can do. `Display` is the type as a statement
+/// A type of a family. The methods with a default concern only few types. `Display` writes the type as a statement
 /// declares it.
 pub(super) trait Family: fmt::Display {
-    /// Returns how values are held, or why they cannot be copied, as the end of a sentence about the column.
+    /// Returns the form of the values, or the reason why they cannot be copied, as the end of a sentence about the
+    /// column.
     fn form(&self, wanted: WantedForms) -> Result<Form, String>;
 
-    /// Returns the form that typed files have for the type, where `form` is another, which more readers open.
+    /// Returns the native form in typed files, if it differs from [`form`](Self::form), which more readers open.
     fn native(&self, _wanted: WantedForms) -> Option<Form> {
         None
     }
 
-    /// Returns whether a column of mssql-tds carries the values exactly.
+    /// Returns whether a result's column of mssql-tds carries the values exactly.
     fn is_carried_by(&self, sent: &ColumnMetadata) -> bool;
 
-    /// Returns the expression by which `value` is selected, where the value as it is would not arrive exactly.
+    /// Returns the expression that selects `value`, if the plain value would not arrive exactly.
     fn selected(&self, _value: &str) -> Option<String> {
         None
     }
 
-    /// Returns what a column counts that is the watermark of its table; `None` when it cannot be.
+    /// Returns what a watermark column of this type counts, or `None` when the type cannot be a watermark.
     fn watermark(&self) -> Option<WatermarkKind> {
         None
     }
 
-    /// Returns whether the values of a key can cut slices.
+    /// Returns whether windows can be cut into slices at values of this type.
     fn cuts(&self) -> bool {
         self.watermark().is_some()
     }
 
-    /// Returns the canonical text of a value that cuts slices, or is a watermark; `None` when `text` is no value of the type.
+    /// Returns the canonical text of a watermark or a value at which slices are cut, or `None` when `text` is not a
+    /// value of the type.
     fn canonical(&self, _text: &str) -> Option<String> {
         None
     }
 
-    /// Returns the type of a variable that holds a value to compare with.
+    /// Returns the type of a variable that holds a value for comparisons.
     fn of_variable(&self) -> String {
         self.to_string()
     }
 
-    /// Returns the expression for the value that a parameter has as text.
+    /// Returns the expression for the value of a parameter that holds it as text.
     fn of_parameter(&self, parameter: &str) -> String {
         format!("CAST({parameter} AS {self})")
     }
 
-    /// Returns the expression for the value in a variant, which is only compared after it is cast.
+    /// Returns the expression for the value in a variant, which must be cast before it is compared.
     fn of_variant(&self, value: &str) -> String {
         format!("CAST({value} AS {self})")
     }
 
-    /// Returns the server's clock in this type; `None` for what is no time.
+    /// Returns the expression for the server's clock in this type, or `None` when the type is not a time.
     fn clock(&self, _clock: Clock) -> Option<String> {
         None
     }
 
-    /// Returns the condition on a watermark that keeps a window below the server's clock; `None` for what is no time.
+    /// Returns the end of a condition that keeps a watermark below the server's clock, or `None` when the type is not a
+    /// time.
     fn below_clock(&self, _clock: Clock, _held: HeldBack) -> Option<String> {
         None
     }
 
-    /// Digits before and after the point of an exact number.
+    /// Returns the digits before and after the point of an exact number.
     fn digits(&self) -> Option<(u8, u8)> {
         None
     }
 
-    /// Returns whether a column of this type holds every value of another type as it is, without rounding, cutting or
+    /// Returns whether a column of this type holds every value of type `source` unchanged, without rounding, cutting or
     /// padding, when the server converts it implicitly.
     fn holds(&self, source: SqlType) -> bool;
 
-    /// Returns whether values can be compared and are of a limited length, as those of a merge's key.
+    /// Returns whether values can be compared and have a limited length, as a merge's key requires.
     fn can_be_key(&self) -> bool {
         true
     }
 
-    /// Returns the type as which values are staged for a column of type `sink`, where it is not this one.
+    /// Returns the type in which values are staged for a column of type `sink`, if it is another one.
     fn staged_for(&self, _sink: SqlType) -> Option<SqlType> {
         None
     }
 
-    /// Returns the type as which values of a legacy type are compared and assigned.
+    /// Returns the type in which values of a legacy type are compared and assigned.
     fn assigned_as(&self) -> Option<SqlType> {
         None
     }
 
-    /// Returns the expression that makes a value of a staged text, where a cast does not.
+    /// Returns the expression that converts a staged text to this type, if a cast does not.
     fn of_staged_text(&self, _value: &str) -> Option<String> {
         None
     }
 }
 
-/// This says how the types of a family are recognised.
+/// The functions by which a family recognises its types.
 pub(super) struct Recognised {
-    /// This is in the text that declares a type.
+    /// Recognises a type by the text that declares it.
     pub(super) declared: fn(&str, Arguments<'_>) -> Option<SqlType>,
-    /// This is in the catalog.
+    /// Recognises a type by its description in the catalog.
     pub(super) catalogued: fn(&Catalogued<'_>) -> Option<SqlType>,
-    /// This is in the description of a column that tiberius gives.
+    /// Recognises a type by tiberius' description of a result's column.
     pub(super) described: fn(&TypeInfo) -> Option<SqlType>,
-    /// This is the name of a type of mssql-tds that stands for several, by its length.
+    /// Names a type for which mssql-tds has a common wire type, by its length.
     pub(super) wire_name: fn(TdsDataType, usize) -> Option<&'static str>,
-    /// This is the text of a value that tiberius gives, canonical where it can be a watermark.
+    /// Reads the text of a value from tiberius; the text is canonical where the type can be a watermark.
     pub(super) read: fn(&ColumnData<'_>) -> Option<ValueText>,
 }
 
-/// This is the text of a value, none for NULL; or what is wrong with it, as the end of a sentence.
+/// The text of a value, `None` for NULL, or an error that says what is wrong with it, as the end of a sentence.
 pub(crate) type ValueText = Result<Option<String>, &'static str>;
 
-/// This is a type as `sys.columns` describes it.
+/// A type as `sys.columns` describes it.
 pub(super) struct Catalogued<'a> {
-    /// This is its name.
+    /// The name of the type.
     pub(super) name: &'a str,
-    /// This is `max_length`: bytes, -1 for `(max)`.
+    /// The column `max_length`: bytes, or -1 for `(max)`.
     pub(super) length: i32,
-    /// This is `precision`
+    /// The column `precision`.
     pub(super) precision: i32,
-    /// This is `scale`
+    /// The column `scale`.
     pub(super) scale: i32,
 }
 
-/// This says what stands in parentheses after the name of a type.
+/// The text in parentheses after the name of a type, or `None` without parentheses.
 #[derive(Clone, Copy)]
 pub(super) struct Arguments<'a>(pub(super) Option<&'a str>);
 
 impl Arguments<'_> {
-    /// Nothing does.
+    /// Checks that there are no parentheses.
     pub(super) fn none(self) -> Option<()> {
         self.0.is_none().then_some(())
     }
 
-    /// Returns a length of at most so many characters or bytes.
+    /// Reads a length of at most `most` characters or bytes.
     pub(super) fn length(self, most: u16) -> Option<u16> {
         let length = self.0?.parse().ok()?;
         (1..=most).contains(&length).then_some(length)
     }
 
-    /// Returns a length, or `max`, which is none.
+    /// Reads a length of at most `most`, or `max`, which becomes `None`.
     pub(super) fn length_or_max(self, most: u16) -> Option<Option<u16>> {
         match self.0 {
             Some("max") => Some(None),
@@ -162,29 +165,29 @@ impl Arguments<'_> {
         }
     }
 
-    /// Digits of a second's fraction.
+    /// Reads the number of digits in a fraction of a second.
     pub(super) fn fraction_digits(self) -> Option<u8> {
         self.0?.parse().ok().filter(|digits| *digits <= 7)
     }
 
-    /// Digits in all, and after the point.
+    /// Reads the number of digits in all, and that of the digits after the point.
     pub(super) fn precision_and_scale(self) -> Option<(u8, u8)> {
         let (precision, scale) = self.0?.split_once(',')?;
         Some((precision.parse().ok()?, scale.parse().ok()?))
     }
 }
 
-/// Returns the text of a value as a family reads it: `None` for NULL.
+/// Formats a value with `Display`, as the result of a family's `read`.
 pub(super) fn read_as_is(value: Option<impl fmt::Display>) -> Option<ValueText> {
     Some(Ok(value.map(|value| value.to_string())))
 }
 
-/// Returns a family without types of mssql-tds that stand for several.
+/// The `wire_name` of a family whose wire types need no name.
 pub(super) fn no_wire_name(_: TdsDataType, _: usize) -> Option<&'static str> {
     None
 }
 
-/// Returns a family of whose values no text is read.
+/// The `read` of a family whose values are never read as text.
 pub(super) fn unread(_: &ColumnData<'_>) -> Option<ValueText> {
     None
 }

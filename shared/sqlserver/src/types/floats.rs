@@ -11,12 +11,12 @@ use super::SqlType;
 use super::bit_and_integers::Integer;
 use super::family::{Arguments, Catalogued, Family, Recognised, unread};
 
-/// This is a binary floating-point number.
+/// A type of binary floating-point numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Float {
-    /// This is `real`, of 32 bits.
+    /// `real`, of 32 bits.
     Real,
-    /// This is `float`, of 64 bits.
+    /// `float`, of 64 bits.
     Float,
 }
 
@@ -84,7 +84,7 @@ impl Family for Float {
         }
     }
 
-    /// 24 bits of a `real` and 53 of a `float` are exact.
+    /// Compares by exact bits: a `real` has 24 and a `float` has 53.
     fn holds(&self, source: SqlType) -> bool {
         match (source, self) {
             (SqlType::Integer(Integer::TinyInt | Integer::SmallInt), _) => true,

@@ -1,4 +1,4 @@
-//! Which types hold the values of which others, and as what they are staged.
+//! Tests which types hold the values of which others, and in which types values are staged.
 
 use super::is_variant;
 use super::tests::{ALL, parse};

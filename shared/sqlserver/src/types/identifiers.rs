@@ -10,7 +10,7 @@ use tidemark::model::types::{Form, WantedForms};
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
 
-/// These are sixteen bytes that identify something.
+/// The type of identifiers of sixteen bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UniqueIdentifier;
 
@@ -50,7 +50,7 @@ impl fmt::Display for UniqueIdentifier {
 }
 
 impl Family for UniqueIdentifier {
-    /// In typed files it is text by default: one column of Parquet's UUID makes a file unreadable for Spark up to 4.0.
+    /// Chooses text for typed files, because one column of Parquet's UUID makes a file unreadable for Spark up to 4.0.
     fn form(&self, wanted: WantedForms) -> Result<Form, String> {
         Ok(match wanted {
             WantedForms::Typed { .. } => Form::Text,
@@ -66,7 +66,7 @@ impl Family for UniqueIdentifier {
         sent.data_type == Wire::Guid
     }
 
-    /// It grows with nothing, but has an order of the server's own
+    /// Returns `true`: the values do not grow over time, but the server has an order for them
     /// (<https://learn.microsoft.com/en-us/sql/connect/ado-net/sql/compare-guid-uniqueidentifier-values>).
     fn cuts(&self) -> bool {
         true

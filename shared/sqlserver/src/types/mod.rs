@@ -1,7 +1,7 @@
-//! SQL Server's column types, one file a family: what each is called, how it is selected, arrives and is held, whether it can
-//! be a watermark, a key or cut slices, and what holds its values.
+//! SQL Server's column types, one file for each family. A family knows how its types are named, selected, sent and
+//! held, whether they can be a watermark or a key or cut slices, and whose values they hold.
 //!
-//! Everywhere else in the crate, and outside it, a type is a [`TypeName`] or a `SqlType` to be asked.
+//! The rest of the crate asks a `SqlType`; outside the crate a type is a [`TypeName`].
 
 mod binaries;
 mod bit_and_integers;
@@ -46,7 +46,7 @@ use self::moments::Moment;
 use self::texts::Text;
 use self::variant::Variant;
 
-/// A column type of SQL Server, by its family.
+/// A column type of SQL Server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum SqlType {
     Integer(Integer),
@@ -61,7 +61,7 @@ pub(crate) enum SqlType {
     Variant(Variant),
 }
 
-/// How the types of each family are recognised.
+/// The recognition functions of all families.
 const FAMILIES: [Recognised; 10] = [
     bit_and_integers::RECOGNISED,
     exact_numbers::RECOGNISED,
@@ -76,18 +76,18 @@ const FAMILIES: [Recognised; 10] = [
 ];
 
 impl fmt::Display for SqlType {
-    /// As a statement declares it.
+    /// Writes the type as a statement declares it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.family().fmt(f)
     }
 }
 
 impl SqlType {
-    /// `rowversion`
+    /// `rowversion`.
     pub(crate) const ROWVERSION: Self = Self::Bytes(Bytes::RowVersion);
-    /// `bigint`
+    /// `bigint`.
     pub(crate) const BIGINT: Self = Self::Integer(Integer::BigInt);
-    /// `nchar(1)`
+    /// `nchar(1)`.
     pub(crate) const LETTER: Self = Self::Text(Text::NChar(1));
 
     fn family(&self) -> &dyn Family {
@@ -105,26 +105,28 @@ impl SqlType {
         }
     }
 
-    /// The type of a column's values as they are copied: text of the longest that a mask leaves, where the column is masked.
+    /// Returns the type of a column's values as they are copied. For a masked column it is a text type that holds the
+    /// longest text the mask leaves.
     ///
     /// # Errors
     ///
-    /// As those of [`SqlType::of`].
+    /// Those of [`SqlType::of`].
     pub(crate) fn of_copied(column: &Column) -> Result<Self> {
         Ok(match column.values {
             Values::OfSource | Values::Audit(_) => Self::of(&column.sql_type)?,
             Values::Masked(Mask::Hash) => Self::Text(Text::VarChar(Some(64))),
-            // Four characters, each of two units at most.
+            // The mask leaves four characters, each of at most two UTF-16 units.
             Values::Masked(Mask::Last4) => Self::Text(Text::NVarChar(Some(8))),
             Values::Masked(Mask::Null) => Self::Text(Text::NVarChar(Some(1))),
         })
     }
 
-    /// The type that a plan, a record or a store calls so.
+    /// Returns the type for a name in a plan, a record or a watermark store.
     ///
     /// # Errors
     ///
-    /// `LedgerInvalid` when it is none that is copied: nobody but Tidemark writes type names, and it writes what it reads.
+    /// `LedgerInvalid` when the name is not that of a type that can be copied. Only Tidemark writes these names, so any
+    /// other name means that the document is damaged.
     pub(crate) fn of(name: &TypeName) -> Result<Self> {
         Self::parse(name.as_str()).ok_or_else(|| {
             let message = format!(
@@ -135,7 +137,7 @@ impl SqlType {
         })
     }
 
-    /// Reads exactly the text that `Display` writes.
+    /// Parses exactly the text that `Display` writes.
     fn parse(text: &str) -> Option<Self> {
         let (name, arguments) = match text.split_once('(') {
             Some((name, rest)) => (name, Some(rest.strip_suffix(')')?)),
@@ -147,8 +149,8 @@ impl SqlType {
         (declared.to_string() == text).then_some(declared)
     }
 
-    /// A type from its name and `max_length` (in bytes, -1 for `(max)`), `precision` and `scale` in `sys.columns`; `None` for
-    /// one that is unknown.
+    /// Returns the type for its name, `max_length` (in bytes, -1 for `(max)`), `precision` and `scale` in
+    /// `sys.columns`, or `None` when it is unknown.
     pub(crate) fn from_catalog(name: &str, length: i32, precision: i32, scale: i32) -> Option<Self> {
         let described = Catalogued {
             name,
@@ -159,7 +161,7 @@ impl SqlType {
         FAMILIES.iter().find_map(|family| (family.catalogued)(&described))
     }
 
-    /// A type from the description of a column of a result, or the server's name of one that cannot be copied.
+    /// Returns the type of a result's column, or the name of a type that cannot be copied.
     pub(crate) fn of_result(info: &TypeInfo) -> std::result::Result<Self, String> {
         let known = FAMILIES.iter().find_map(|family| (family.described)(info));
         known.ok_or_else(|| match info {
@@ -170,7 +172,7 @@ impl SqlType {
         })
     }
 
-    /// The name by which the type travels.
+    /// Returns the name of the type for plans, records and stores.
     #[expect(
         clippy::expect_used,
         reason = "a type's text is short and has no control character; a test names every type"
@@ -179,7 +181,7 @@ impl SqlType {
         TypeName::new(self.to_string()).expect("the name of a type")
     }
 
-    /// Whether a result described as this type is perhaps of a rowversion.
+    /// Returns whether a result's column that is described as this type may be a rowversion.
     pub(crate) const fn may_be_rowversion(self) -> bool {
         match self {
             Self::Bytes(bytes) => bytes.may_be_rowversion(),
@@ -187,41 +189,44 @@ impl SqlType {
         }
     }
 
-    /// How values are held, or why they cannot be copied, as the end of a sentence about the column.
+    /// Returns the form of the values, or the reason why they cannot be copied, as the end of a sentence about the
+    /// column.
     pub(crate) fn form(self, wanted: WantedForms) -> std::result::Result<Form, String> {
         self.family().form(wanted)
     }
 
-    /// The form that typed files have for the type, where [`form`](Self::form) gives another, which more readers open.
+    /// Returns the native form in typed files, if it differs from [`form`](Self::form), which more readers open.
     pub(crate) fn native(self, wanted: WantedForms) -> Option<Form> {
         self.family().native(wanted)
     }
 
-    /// Whether a column of mssql-tds carries the values exactly. Text types carry each other, as do binary types.
+    /// Returns whether a result's column of mssql-tds carries the values exactly. All text types carry each other, and
+    /// so do all binary types.
     pub(crate) fn is_carried_by(self, sent: &ColumnMetadata) -> bool {
         self.family().is_carried_by(sent)
     }
 
-    /// The expression by which `value` is selected, where the value as it is would not arrive exactly.
+    /// Returns the expression that selects `value`, if the plain value would not arrive exactly.
     pub(crate) fn selected(self, value: &str) -> Option<String> {
         self.family().selected(value)
     }
 
-    /// What a column counts that is the watermark of its table; `None` when it cannot be.
+    /// Returns what a watermark column of this type counts, or `None` when the type cannot be a watermark.
     pub(crate) fn watermark_kind(self) -> Option<WatermarkKind> {
         self.family().watermark()
     }
 
-    /// Whether the values of a key can cut slices.
+    /// Returns whether windows can be cut into slices at values of this type.
     pub(crate) fn cuts(self) -> bool {
         self.family().cuts()
     }
 
-    /// The watermark, or value of a key, that a text stands for, in its canonical form.
+    /// Parses a watermark, or a value at which slices are cut, and brings it into its canonical form.
     ///
     /// # Errors
     ///
-    /// `UnsupportedType` when the type has none, `InvalidInput` when the text is not a value of it.
+    /// `UnsupportedType` when the type can neither be a watermark nor cut slices, `InvalidInput` when the text is not a
+    /// value of it.
     pub(crate) fn watermark(self, text: &str) -> Result<Watermark> {
         if !self.cuts() {
             return Err(Error::new(
@@ -236,32 +241,34 @@ impl SqlType {
         Watermark::new(self.name(), canonical)
     }
 
-    /// The type of a variable that holds a value to compare with.
+    /// Returns the type of a variable that holds a value for comparisons.
     pub(crate) fn of_variable(self) -> String {
         self.family().of_variable()
     }
 
-    /// The expression for the value that a parameter has as canonical text.
+    /// Returns the expression for the value of a parameter that holds it as canonical text.
     pub(crate) fn of_parameter(self, parameter: &str) -> String {
         self.family().of_parameter(parameter)
     }
 
-    /// The expression for the value in a variant.
+    /// Returns the expression for the value in a variant.
     pub(crate) fn of_variant(self, value: &str) -> String {
         self.family().of_variant(value)
     }
 
-    /// The server's clock in this type, so that the comparison is made in that type; `None` for what is no time.
+    /// Returns the expression for the server's clock in this type, so that it is compared in that type, or `None` when
+    /// the type is not a time.
     pub(crate) fn clock(self, clock: Clock) -> Option<String> {
         self.family().clock(clock)
     }
 
-    /// The condition on a watermark that keeps a window below the server's clock; `None` for what is no time.
+    /// Returns the end of a condition that keeps a watermark below the server's clock, or `None` when the type is not a
+    /// time.
     pub(crate) fn below_clock(self, clock: Clock, held: HeldBack) -> Option<String> {
         self.family().below_clock(clock, held)
     }
 
-    /// Whether its values are read from a clock on which an hour comes twice in autumn.
+    /// Returns whether the values come from a clock that shows one hour twice in autumn.
     pub(crate) fn repeats_an_hour(self, clock: Clock) -> bool {
         clock == Clock::Local && matches!(self, Self::Moment(moment) if moment.is_without_zone())
     }
@@ -270,17 +277,17 @@ impl SqlType {
         self.family().digits()
     }
 
-    /// Whether a column of this type holds every value of type `source` as it is, without rounding, cutting or padding, when
-    /// the server converts it implicitly
+    /// Returns whether a column of this type holds every value of type `source` unchanged, without rounding, cutting or
+    /// padding, when the server converts it implicitly
     /// (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/data-type-conversion-database-engine>).
     pub(crate) fn holds(self, source: Self) -> bool {
         self.family().holds(source)
     }
 
-    /// Whether every watermark of type `column` comes back from a control table's column of this type as it was.
+    /// Returns whether a control table's column of this type returns every watermark of type `column` unchanged.
     ///
-    /// A procedure's parameter takes no text for the bytes of a rowversion, and a `datetime` comes back from a `datetime2` with
-    /// digits that depend on who converted it.
+    /// A rowversion is never returned so, because a procedure's binary parameter takes no text. A `datetime` in a
+    /// `datetime2` column is not either, because its digits depend on who converted it.
     pub(crate) fn keeps_watermarks_of(self, column: Self) -> bool {
         let is_like = |kind| self.watermark_kind() == kind;
         match column.watermark_kind() {
@@ -293,7 +300,7 @@ impl SqlType {
         }
     }
 
-    /// The least characters of a text column, if it is one with a limit.
+    /// Returns the declared length of a text type, or `None` for a text type without a limit and for any other type.
     pub(crate) const fn text_length(self) -> Option<u16> {
         match self {
             Self::Text(text) => text.length(),
@@ -301,12 +308,12 @@ impl SqlType {
         }
     }
 
-    /// Whether values are compared by a collation.
+    /// Returns whether values are compared by a collation.
     pub(crate) const fn is_text(self) -> bool {
         matches!(self, Self::Text(_))
     }
 
-    /// Whether values are text whose bytes are of a code page, which need not have every character of the source's.
+    /// Returns whether values are text in a code page, which may lack characters of the source.
     pub(crate) const fn is_in_code_page(self) -> bool {
         match self {
             Self::Text(text) => text.is_in_code_page(),
@@ -314,32 +321,33 @@ impl SqlType {
         }
     }
 
-    /// Whether values can be compared and are of a limited length, as those of a merge's key.
+    /// Returns whether values can be compared and have a limited length, as a merge's key requires.
     pub(crate) fn can_be_key(self) -> bool {
         self.family().can_be_key()
     }
 
-    /// The type as which values are staged for a column of type `sink`.
+    /// Returns the type in which values are staged for a column of type `sink`.
     pub(crate) fn staged_for(self, sink: Self) -> Self {
         self.family().staged_for(sink).unwrap_or(self)
     }
 
-    /// The type as which values are compared and assigned: the legacy types cannot be.
+    /// Returns the type in which values are compared and assigned, which the legacy types do not allow.
     pub(crate) fn assigned_as(self) -> Self {
         self.family().assigned_as().unwrap_or(self)
     }
 
-    /// The expression that makes a value of a staged text, where a cast does not.
+    /// Returns the expression that converts a staged text to this type, if a cast does not.
     pub(crate) fn of_staged_text(self, value: &str) -> Option<String> {
         self.family().of_staged_text(value)
     }
 }
 
-/// How the values of a column of this type are held.
+/// Returns the form of the values of a column.
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when it is no type of SQL Server, `UnsupportedType` when it cannot be copied so.
+/// `LedgerInvalid` when the name is not that of a SQL Server type, `UnsupportedType` when its values cannot be copied
+/// in the wanted forms.
 pub fn form(name: &TypeName, wanted: WantedForms) -> Result<Form> {
     SqlType::of(name)?.form(wanted).map_err(|why| {
         let message = format!("a column of type {name} {why}");
@@ -347,21 +355,22 @@ pub fn form(name: &TypeName, wanted: WantedForms) -> Result<Form> {
     })
 }
 
-/// The form that typed files have for a column of this type, where [`form`] gives another, which more readers open.
+/// Returns the native form of a column in typed files, if it differs from [`form`], which more readers open.
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when it is no type of SQL Server.
+/// `LedgerInvalid` when the name is not that of a SQL Server type.
 pub fn native_form(name: &TypeName, wanted: WantedForms) -> Result<Option<Form>> {
     Ok(SqlType::of(name)?.native(wanted))
 }
 
-/// Whether each value of a column of this type has a type of its own.
+/// Returns whether each value of a column has a type of its own.
 pub(crate) fn is_variant(name: &TypeName) -> bool {
     matches!(SqlType::parse(name.as_str()), Some(SqlType::Variant(_)))
 }
 
-/// The text of a value that tiberius gives, canonical if it can be a watermark. An error says what it is instead.
+/// Reads the text of a value from tiberius; the text is canonical if the type can be a watermark. An error names what
+/// the value is instead, as the end of a sentence.
 pub(crate) fn value_text(data: &ColumnData<'_>) -> ValueText {
     let text = FAMILIES.iter().find_map(|family| (family.read)(data));
     text.unwrap_or(Err("a value of a type that cannot be a watermark"))

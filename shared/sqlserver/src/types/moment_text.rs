@@ -1,4 +1,4 @@
-//! The canonical text of days and points in time, without passing through anything less exact.
+//! Reads and writes the canonical text of days and points in time, without an inexact form in between.
 
 use tiberius::ColumnData;
 use tidemark::model::types::Digits;
@@ -9,15 +9,15 @@ use time::{Date, Time};
 
 use super::family::ValueText;
 
-/// These are days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
+/// The number of days from 0001-01-01 to 1900-01-01, the first day of `datetime` and `smalldatetime`.
 const EPOCH_1900_DAYS: i64 = 693_595;
-/// 9999-12-31
+/// The day 9999-12-31, counted from 0001-01-01.
 const LAST_DAY: i64 = 3_652_058;
 
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
 
-/// Returns the text of a value that tiberius gives.
+/// Reads the text of a value from tiberius.
 pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     let text = match data {
         ColumnData::Date(value) => value.map(|value| day(value.days().into())),
@@ -25,7 +25,7 @@ pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
             let ticks = i64::from(value.seconds_fragments()) * 60 * SECOND_TICKS;
             point(EPOCH_1900_DAYS + i64::from(value.days()), ticks, 0)
         }),
-        // 1/300 s as SQL Server shows it: .000, .003, .007.
+        // A tick of 1/300 s becomes the millisecond that SQL Server shows: .000, .003, .007.
         ColumnData::DateTime(value) => value.map(|value| {
             let milliseconds = (i64::from(value.seconds_fragments()) * 10 + 1) / 3;
             point(
@@ -38,7 +38,7 @@ pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
             let (ticks, digits) = of_day(value.time());
             point(value.date().days().into(), ticks, digits)
         }),
-        // On the wire the date and time of a datetimeoffset are UTC already (MS-TDS 2.2.5.5.1.9).
+        // The wire carries the date and time of a datetimeoffset in UTC (MS-TDS 2.2.5.5.1.9).
         ColumnData::DateTimeOffset(value) => value.map(|value| {
             let (ticks, digits) = of_day(value.datetime2().time());
             let text = point(value.datetime2().date().days().into(), ticks, digits)?;
@@ -49,7 +49,7 @@ pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     Some(text.transpose())
 }
 
-/// Ticks since midnight, and the digits of their fraction of a second.
+/// Returns the ticks of 100 ns since midnight, and the number of fractional digits.
 fn of_day(time: tiberius::time::Time) -> (i64, Digits) {
     let digits = time.scale().min(7);
     let unit = 10_i64.pow(u32::from(7 - digits));
@@ -61,7 +61,7 @@ fn of_day(time: tiberius::time::Time) -> (i64, Digits) {
     )
 }
 
-/// Returns a day, counted from 0001-01-01.
+/// Formats a day, counted from 0001-01-01.
 fn day(days: i64) -> Result<String, &'static str> {
     if !(0..=LAST_DAY).contains(&days) {
         return Err("a date outside 0001 to 9999");
@@ -71,7 +71,7 @@ fn day(days: i64) -> Result<String, &'static str> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Returns a point in time.
+/// Formats a point in time: a day, counted from 0001-01-01, and ticks of 100 ns since midnight.
 fn point(days: i64, ticks: i64, digits: Digits) -> Result<String, &'static str> {
     let day = day(days)?;
     if !(0..DAY_TICKS).contains(&ticks) {
@@ -79,19 +79,19 @@ fn point(days: i64, ticks: i64, digits: Digits) -> Result<String, &'static str> 
     }
     let mut text = Vec::new();
     value_text::timestamp(&mut text, ticks, digits, Style::Iso);
-    // The time alone: the day is checked by itself.
+    // Only the time is taken from this text, because the day is checked on its own.
     let time = String::from_utf8_lossy(&text);
     let (_, time) = time.split_once('T').unwrap_or_default();
     Ok(format!("{day}T{time}"))
 }
 
-/// Returns a day as text, also as a point in time at its midnight.
+/// Parses a day. A point in time at midnight is accepted too.
 pub(super) fn date_of(text: &str) -> Option<String> {
     let (date, time) = text.split_once('T').unwrap_or((text, "00:00:00"));
     (is_date(date) && clock_and_fraction(time)? == ("00:00:00", "")).then(|| date.to_owned())
 }
 
-/// Returns `2017-09-05T08:06:00.1` with so many digits of fraction.
+/// Parses a point in time such as `2017-09-05T08:06:00.1`, and writes it with `digits` fractional digits.
 pub(super) fn moment(text: &str, digits: Digits) -> Option<String> {
     let digits = usize::from(digits);
     let (date, clock) = text.split_once('T')?;
@@ -110,7 +110,7 @@ fn is_date(text: &str) -> bool {
     text.len() == 10 && Date::parse(text, DATE).is_ok_and(|date| date.year() >= 1)
 }
 
-/// Returns the clock part `hh:mm:ss` and the fraction's digits without trailing zeros.
+/// Splits a time into `hh:mm:ss` and the fraction's digits without trailing zeros.
 fn clock_and_fraction(text: &str) -> Option<(&str, &str)> {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_valid = clock.len() == 8

@@ -1,4 +1,4 @@
-//! `date`, `time(n)`, `smalldatetime`, `datetime`, `datetime2(n)`, `datetimeoffset(n)`.
+//! The family of `date`, `time(n)`, `smalldatetime`, `datetime`, `datetime2(n)` and `datetimeoffset(n)`.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, HeldBack, Recognised};
 use super::moment_text::{date_of, moment, read};
 
-/// These are digits of a `datetime`'s second: they tell its units of 1/300 s apart.
+/// The fractional digits of a `datetime`, enough to tell its units of 1/300 s apart.
 const DATETIME_DIGITS: Digits = 3;
-/// These are digits beyond those of microseconds.
+/// The most fractional digits of a second, which are more than microseconds have.
 const MOST_DIGITS: Digits = 7;
 
-/// This is a day, a time of day, or both. Numbers are digits of a second's fraction.
+/// A type of days, times of day, or both. The number is that of the fractional digits of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Moment {
     Date,
@@ -105,7 +105,7 @@ fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
 }
 
 impl Moment {
-    /// Digits of the second's fraction that values have.
+    /// Returns the number of fractional digits of a second.
     const fn digits_of_second(self) -> Digits {
         match self {
             Self::Date | Self::SmallDateTime => 0,
@@ -114,7 +114,8 @@ impl Moment {
         }
     }
 
-    /// In typed files a time of day is text by default: one column of Parquet's TIME makes a file unreadable for Spark up to 4.0.
+    /// Returns the form in typed files. A time of day is text, because one column of Parquet's TIME makes a file
+    /// unreadable for Spark up to 4.0.
     const fn typed(self, timestamps: Timestamps) -> Form {
         let fraction = match (self.fraction(timestamps), self) {
             (_, Self::Date) => return Form::Date,
@@ -127,7 +128,7 @@ impl Moment {
         }
     }
 
-    /// Returns the unit of the second's fraction in typed files; none where it is text.
+    /// Returns the unit in which typed files hold the type, or `None` when they hold text.
     const fn fraction(self, timestamps: Timestamps) -> Option<Fraction> {
         match timestamps {
             Timestamps::Text => None,
@@ -146,12 +147,12 @@ impl Moment {
         }
     }
 
-    /// Returns whether its values say no more than what a wall clock shows.
+    /// Returns whether values show the time of a wall clock without its time zone.
     pub(super) const fn is_without_zone(self) -> bool {
         matches!(self, Self::SmallDateTime | Self::DateTime | Self::DateTime2(_))
     }
 
-    /// Returns the server's clock.
+    /// Returns the SQL function for the server's clock.
     const fn clock_function(self, clock: Clock) -> Option<&'static str> {
         match (self, clock) {
             (Self::Time(_), _) => None,
@@ -207,14 +208,14 @@ impl Family for Moment {
         (!matches!(self, Self::Time(_))).then_some(WatermarkKind::Time)
     }
 
-    /// Fractions of a second may have fewer digits than the type, or more if those are zeros.
+    /// Accepts a fraction with fewer digits than the type has, or with more if those are zeros.
     fn canonical(&self, text: &str) -> Option<String> {
         match *self {
             Self::Date => date_of(text),
             Self::Time(_) => None,
-            // Whole minutes.
+            // A smalldatetime is a whole minute.
             Self::SmallDateTime => moment(text, 0).filter(|text| text.ends_with(":00")),
-            // Units of 1/300 s, as SQL Server shows them.
+            // A datetime has units of 1/300 s, which SQL Server shows with these last digits.
             Self::DateTime => moment(text, DATETIME_DIGITS).filter(|text| text.ends_with(['0', '3', '7'])),
             Self::DateTime2(digits) => moment(text, digits),
             Self::DateTimeOffset(digits) => {
@@ -229,8 +230,8 @@ impl Family for Moment {
         Some(format!("CAST({function} AS {self})"))
     }
 
-    /// Returns a day or a minute that is still running is not taken: rows to come could carry the same value, and the
-    /// next window begins after it. `smalldatetime` rounds to the nearest minute, so half a minute is taken off first.
+    /// Excludes a day or a minute that is still running: later rows could carry the same value, and the next window
+    /// begins after it. A `smalldatetime` rounds to the nearest minute, so half a minute is subtracted first.
     fn below_clock(&self, clock: Clock, held: HeldBack) -> Option<String> {
         let function = match (self.clock_function(clock)?, held) {
             (function, HeldBack::No) => function.to_owned(),

@@ -1,4 +1,4 @@
-//! Every type by its name, in its forms, and in statements.
+//! Tests the name, the forms and the SQL of every type.
 
 use proptest::prelude::*;
 use tiberius::{FixedLenType, TypeInfo};
@@ -22,7 +22,7 @@ const EXACT: WantedForms = WantedForms::Exact {
     variants: VariantColumns::Text,
 };
 
-/// Every type, as its text; where there is an argument, at its edges.
+/// Every type as text; those with an argument, with the smallest and largest argument.
 pub(super) const ALL: [&str; 42] = [
     "bit",
     "tinyint",
@@ -76,7 +76,7 @@ fn every_type_survives_its_text() {
     }
 }
 
-/// The types that the table of docs/reference/types.md has a row for, as they stand there.
+/// Returns the types that have a row in the table of docs/reference/types.md, as they are written there.
 fn documented() -> Vec<&'static str> {
     let page = include_str!("../../../../docs/reference/types.md");
     let values = page.split("\n## Values").nth(1).unwrap().split("\n## ").next().unwrap();

@@ -1,6 +1,7 @@
-//! `char`, `varchar`, `nchar`, `nvarchar`, and the legacy types `text` and `ntext`.
+//! The family of `char`, `varchar`, `nchar`, `nvarchar`, and the legacy types `text` and `ntext`.
 //!
-//! `json` and `vector` are `varchar(max)` or `nvarchar(max)` to the lookup's driver, which does not know them, and so in plans.
+//! The driver of the lookups does not know `json` and `vector`. It takes them for `varchar(max)` or `nvarchar(max)`,
+//! and so do plans.
 
 use std::fmt;
 
@@ -12,15 +13,15 @@ use tidemark::model::types::{Form, WantedForms};
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
 
-/// These are bytes of text in a code page at most, but for `(max)`.
+/// The longest length in bytes of text in a code page, except for `(max)`.
 const MOST_BYTES: u16 = 8_000;
-/// Characters of UTF-16 at most, but for `(max)`.
+/// The longest length in characters of UTF-16 text, except for `(max)`.
 const MOST_CHARACTERS: u16 = 4_000;
-/// This is the length by which the wire says `(max)` (MS-TDS 2.2.5.4.2, USHORTMAXLEN).
+/// The length that stands for `(max)` on the wire (MS-TDS 2.2.5.4.2, USHORTMAXLEN).
 pub(super) const MAX: usize = 0xFFFF;
 
-/// This is text. Lengths are in characters for the `n` types and in bytes for the others, as SQL Server declares them;
-/// none is `(max)`.
+/// A text type. As SQL Server declares them, lengths are in characters for the `n` types and in bytes for the others;
+/// `None` is `(max)`.
 #[allow(clippy::enum_variant_names, reason = "the variants are the names of the types")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Text {
@@ -93,7 +94,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::Text(text))
 }
 
-/// Blanks at the end are the column's, as in a control table with a `char`.
+/// Reads text without the blanks at its end, which a control table's `char` column adds.
 fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     let ColumnData::String(value) = data else {
         return None;
@@ -101,7 +102,7 @@ fn read(data: &ColumnData<'_>) -> Option<ValueText> {
     Some(Ok(value.as_ref().map(|value| value.trim_end().to_owned())))
 }
 
-/// Returns whether the wire has text that a client without collations can read.
+/// Returns whether the wire type carries text that a client without collations can read.
 pub(super) const fn is_carried_as_text(wire: Wire) -> bool {
     matches!(
         wire,
@@ -117,12 +118,12 @@ pub(super) const fn is_carried_as_text(wire: Wire) -> bool {
 }
 
 impl Text {
-    /// Returns whether its bytes are of a code page.
+    /// Returns whether the values are in a code page.
     pub(super) const fn is_in_code_page(self) -> bool {
         matches!(self, Self::Char(_) | Self::VarChar(_) | Self::Text)
     }
 
-    /// Returns the length; none for any.
+    /// Returns the length, or `None` when there is no limit.
     pub(super) const fn length(self) -> Option<u16> {
         match self {
             Self::Char(length) | Self::NChar(length) => Some(length),
@@ -164,7 +165,7 @@ impl Family for Text {
             (Some(limit), Some(needed)) => needed <= limit,
             (Some(_), None) => false,
         };
-        // What is padded with blanks to its length holds nothing but itself.
+        // A type that pads values with blanks holds only values of the same type.
         let is_varying = !matches!(self, Self::Char(_) | Self::NChar(_));
         match source {
             SqlType::Text(source) => {
@@ -182,7 +183,8 @@ impl Family for Text {
         self.length().is_some()
     }
 
-    /// Always `n` text, because a bulk load does not say in which code page its bytes are; as long as the sink's.
+    /// Returns an `n` type as long as the sink's column, because a bulk load does not say which code page its bytes are
+    /// in.
     fn staged_for(&self, sink: SqlType) -> Option<SqlType> {
         let sink = match sink {
             SqlType::Text(sink) => sink,

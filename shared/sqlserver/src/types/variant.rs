@@ -1,7 +1,7 @@
-//! `sql_variant`, each value of which has a type of its own.
+//! The family of `sql_variant`, in which each value has a type of its own.
 //!
-//! A value is copied as the text of its type with every digit that the type has; the type is not. The driver of rows hands a
-//! value on as one of its own type, so nothing is cast in a statement.
+//! A value is copied as text with every digit that its type has; the type is not copied. The driver of rows passes each
+//! value on as one of its own type, so the statement casts nothing.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use tidemark::model::types::{Form, VariantColumns, WantedForms};
 use super::SqlType;
 use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
 
-/// This is a value of any of most types.
+/// The type whose values can be of most other types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Variant;
 
@@ -58,7 +58,7 @@ impl Family for Variant {
         sent.data_type == Wire::SsVariant
     }
 
-    /// A text would not become the value of its type again.
+    /// Returns `false`, because a text does not become a value of its former type again.
     fn holds(&self, _: SqlType) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The canonical texts of watermarks, and the stores that keep them.
+//! Tests the canonical texts of watermarks, and which store columns keep them.
 
 use proptest::prelude::*;
 use tiberius::ColumnData;
@@ -159,7 +159,7 @@ fn a_store_holds_what_it_can_give_back() {
     }
 }
 
-/// A type, and a text of one of its values that need not be the canonical one.
+/// Generates a type and a text of one of its values, which need not be canonical.
 fn values() -> impl Strategy<Value = (String, String)> {
     let parts = (
         0_usize..=7,

@@ -1,11 +1,11 @@
-//! The types of the wire in SQL Server's words.
+//! Names the types of the wire in SQL Server's words.
 
 use mssql_tds::datatypes::sqldatatypes::TdsDataType as Wire;
 use mssql_tds::query::metadata::ColumnMetadata;
 
 use super::FAMILIES;
 
-/// Returns a column of mssql-tds as its server would declare it, for messages.
+/// Formats the type of a column of mssql-tds for messages, as the server would declare it.
 pub(crate) fn described(sent: &ColumnMetadata) -> String {
     if sent.is_encrypted() {
         return "an Always Encrypted value".to_owned();
