@@ -1,4 +1,4 @@
-//! The columns of a table: which there are, as the catalog has them, and of what types, as a result's description has them.
+//! Reads the columns of a table from the catalog, and their types from the description of a result.
 
 use tiberius::{MetaDataColumn, Row};
 use tidemark::error::{Answer, Result};
@@ -11,14 +11,14 @@ use crate::session::Server;
 use crate::statements::{Quoted, catalog};
 use crate::types::SqlType;
 
-/// This is a column of a result: its type, or the server's name of one that cannot be copied.
+/// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DescribedColumn {
-    /// This is the name as the server spells it.
+    /// The name as the server spells it.
     pub(crate) name: String,
-    /// This is the type.
+    /// The type, or the server's name of a type that cannot be copied.
     pub(crate) sql_type: std::result::Result<SqlType, String>,
-    /// This says whether NULL is allowed.
+    /// Whether NULL is allowed.
     pub(crate) nullable: bool,
 }
 
@@ -31,7 +31,7 @@ impl DescribedColumn {
         }
     }
 
-    /// Returns the column as the planner sees it.
+    /// Converts the column to what the planner needs.
     pub(crate) fn declared(self, wanted: WantedForms) -> Result<DeclaredColumn> {
         let Self {
             name,
@@ -62,8 +62,9 @@ impl DescribedColumn {
 }
 
 impl Server {
-    /// What the catalog says of each table, in their order; `None` when it says nothing, or when the question fails that asks for it
-    /// and others: then it is to be asked for by itself.
+    /// Returns what the catalog says about each table, in the order of `tables`. `None` stands for a table about which
+    /// it says nothing, or whose question to the catalog, asked together with others, failed; such a table must be
+    /// asked for alone.
     pub(crate) async fn catalogs_of(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
         if tables.len() == 1 {
             return self.catalogs_together(tables).await;
@@ -93,8 +94,8 @@ impl Server {
         Ok(catalogs)
     }
 
-    /// Returns the columns of a table in its order, or only those named. Which are row versions is asked for, unless
-    /// the catalog has said.
+    /// Returns the columns of a table in its order, or only those that are named. The server is asked which are row
+    /// versions, unless the catalog is known.
     pub(crate) async fn described_columns(
         &self,
         table: &ObjectName,
@@ -124,7 +125,7 @@ impl Server {
         Ok(columns)
     }
 
-    /// The names of the table's rowversion columns. A server that has no `sys.columns` has none that we could know.
+    /// Returns the names of a table's rowversion columns. A server without `sys.columns` has none that could be known.
     async fn row_version_columns(&self, table: &ObjectName) -> Answer<Vec<String>> {
         let rows = self.catalog_rows(&catalog::row_version_columns(table)).await?;
         let rows = rows.unwrap_or_default();
@@ -138,7 +139,7 @@ fn row_versions(catalog: &Catalog) -> Vec<String> {
     columns.map(|column| column.name.clone()).collect()
 }
 
-/// Returns whether a row answers 1, and not 0, in this column.
+/// Returns whether a column of the row is 1. It must be 1 or 0.
 fn is_one(row: &Row, at: usize) -> Answer<bool> {
     match row.try_get::<i32, _>(at) {
         Ok(Some(answer)) => Ok(answer == 1),
@@ -163,7 +164,7 @@ fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
     })
 }
 
-/// The type of a column that can be a watermark, where the catalog says all of it.
+/// Returns the type of a column that can be a watermark, if the catalog describes it completely.
 fn counting(row: &Row) -> Option<Counting> {
     let number = |at: usize| row.try_get::<i32, _>(at).ok().flatten();
     let name = row.try_get::<&str, _>(7).ok().flatten()?;

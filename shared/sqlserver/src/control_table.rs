@@ -1,4 +1,4 @@
-//! The `sql` watermark store: a control table and the procedure that updates it, as in the tutorials.
+//! Implements the `sql` watermark store: a control table and the procedure that updates it, as in the tutorials.
 
 use tiberius::{ColumnData, Row};
 use tidemark::error::{Answer, Error, ErrorCode};
@@ -12,13 +12,13 @@ use crate::session::Server;
 use crate::statements::control_table::{self, ControlColumn, NAMES_AT_ONCE};
 use crate::types::value_text;
 
-/// This is the column of the control table that names the table, in both tutorials.
+/// The column of the control table that names the source, in both tutorials.
 const NAME_COLUMN: &str = "TableName";
 
-/// This is the longest text of a watermark: a decimal of 38 digits with its sign and point.
+/// The length of the longest text of a watermark: a decimal of 38 digits with its sign and point.
 const LONGEST_TEXT: u16 = 40;
 
-/// This is a control table: `TableName`, then the column of the watermark; further columns are left alone.
+/// A control table. The watermark is in its first column beside `TableName`; further columns are not used.
 #[derive(Debug)]
 pub struct ControlTable {
     server: Server,
@@ -27,7 +27,7 @@ pub struct ControlTable {
     value_column: OnceCell<ValueColumn>,
 }
 
-/// This is the watermark column.
+/// The column with the watermarks.
 #[derive(Debug)]
 struct ValueColumn {
     name: Identifier,
@@ -36,20 +36,20 @@ struct ValueColumn {
     position: usize,
 }
 
-/// The row of a table, and the name it goes by.
+/// A row of the control table, and the name by which it was found.
 struct NamedRow {
     name: String,
     row: Option<Row>,
 }
 
-/// This says what is stored for a table, and the name it goes by.
+/// The watermark that is stored for a source, and the name by which it was found.
 struct NamedWatermark {
     name: String,
     stored: StoredWatermark,
 }
 
 impl ControlTable {
-    /// Makes the control table `table` on `server`, moved by `procedure`.
+    /// Makes the store for the control table `table` on `server`, which `procedure` updates.
     #[must_use]
     pub const fn new(server: Server, table: ObjectName, procedure: ObjectName) -> Self {
         Self {
@@ -96,7 +96,8 @@ impl ControlTable {
         self.value_column.get_or_try_init(|| self.describe()).await
     }
 
-    /// The row of the table, and the name it goes by.
+    /// Finds the row of a source, and the name by which it was found. Without a row, it is the first of the source's
+    /// names.
     async fn row(&self, key: &WatermarkKey) -> Answer<NamedRow> {
         let mut names = key.names();
         let mut found: Option<(String, Row)> = None;
@@ -127,7 +128,7 @@ impl ControlTable {
         Ok(NamedWatermark { name, stored })
     }
 
-    /// The rows of these names: the place of each one's name among them, and what is stored there.
+    /// Finds the rows with these names. Returns for each the place of its name in `names`, and the stored watermark.
     async fn stored_together(&self, column: &ValueColumn, names: &[String]) -> Answer<Vec<(usize, StoredWatermark)>> {
         let rows = self
             .server
@@ -144,7 +145,7 @@ impl ControlTable {
         stored.collect()
     }
 
-    /// The watermark in a row, before whose columns there are `others`.
+    /// Reads the watermark in a row whose first `others` columns do not belong to the control table.
     fn stored_in(&self, column: &ValueColumn, row: Option<&Row>, others: usize) -> Answer<StoredWatermark> {
         let data = row
             .and_then(|row| row.cells().nth(others + column.position))
@@ -160,7 +161,8 @@ impl ControlTable {
         })
     }
 
-    /// Returns whether the procedure compares the expected value itself. A server that has no `sys.parameters` says no.
+    /// Returns whether the procedure compares the expected value itself. A server without `sys.parameters` counts as
+    /// no.
     async fn procedure_compares(&self) -> Answer<bool> {
         match self
             .server
@@ -186,8 +188,8 @@ impl ReadWatermarks for ControlTable {
         Ok(self.read(key).await?.stored)
     }
 
-    /// A table that has no row, more than one, or one that cannot be read, is left to be asked for by itself, and so is one of a
-    /// question that fails.
+    /// Answers `None` for a source without a row, with several, or whose question failed. It must then be asked for
+    /// alone.
     async fn all_stored(&self, keys: &[WatermarkKey]) -> Answer<Vec<Option<StoredWatermark>>> {
         let column = self.value_column().await?;
         let (mut names, mut keys_of_names) = (Vec::new(), Vec::new());
@@ -208,7 +210,7 @@ impl ReadWatermarks for ControlTable {
                 rows_of_keys[*keys.get(place).ok_or_else(unexpected_answer)?].push(stored);
             }
         }
-        // Another question may have found one of two rows.
+        // A question that succeeded may have found only one of two rows of these sources.
         for place in unanswered {
             rows_of_keys[place].clear();
         }
@@ -221,8 +223,8 @@ impl ReadWatermarks for ControlTable {
 }
 
 impl MoveWatermarks for ControlTable {
-    /// Returns the procedure of this project compares the expected value itself. For the tutorials' procedures, which
-    /// do not, the comparison and the call are one transaction that holds the row.
+    /// Moves the watermark. The procedure of this project compares the expected value itself. For procedures that do
+    /// not, like the tutorials', the comparison and the call are one transaction that locks the row.
     async fn advance(&self, key: &WatermarkKey, expected: &StoredWatermark, new: &Watermark) -> Answer<Moved> {
         let NamedWatermark { name, stored } = self.read(key).await?;
         if stored != *expected {
@@ -244,7 +246,7 @@ impl MoveWatermarks for ControlTable {
         let moved = self.server.rows(&statement).await;
         let written = self.read(key).await?.stored;
         if let Err(failure) = moved {
-            // The procedure refuses when the value is no longer the expected one; so may anything else be the reason.
+            // The procedure refuses when the value is no longer the expected one, but there may be another reason.
             return if written == *expected {
                 Err(self.server.withheld(failure))
             } else {
@@ -280,7 +282,8 @@ impl ClearWatermarks for ControlTable {
         let column = self.value_column().await?;
         let statement = control_table::clear_watermark(&self.table, &column.name, column.nullable, &name);
         let cleared = self.server.rows(&statement).await;
-        // A lost answer, or a trigger of somebody else's: what counts is what is there now.
+        // The answer may be lost, or a trigger may have failed the statement, so only the value that is stored now
+        // counts.
         match (self.read(key).await?.stored.value, cleared) {
             (None, _) => Ok(()),
             (Some(_), Err(failure)) => Err(self.server.withheld(failure)),

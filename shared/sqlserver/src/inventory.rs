@@ -1,4 +1,4 @@
-//! What a server says of itself and of what it has.
+//! Asks a server for its version and for all tables of a database.
 
 use tiberius::Row;
 use tidemark::error::{Answer, Error};
@@ -8,56 +8,57 @@ use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
 use crate::statements::{Quoted, inventory};
 
-/// This is a table of a database.
+/// A table of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryTable {
-    /// This is its name.
+    /// The name of the table.
     pub name: ObjectName,
-    /// These are its rows, roughly, as the server keeps count of them.
+    /// The approximate number of rows, as the server keeps count of them.
     pub rows: Option<u64>,
-    /// This says whether its changes are tracked.
+    /// Whether its changes are tracked.
     pub is_tracked: bool,
-    /// These are its columns in its order.
+    /// The columns, in the order of the table.
     pub columns: Vec<InventoryColumn>,
 }
 
-/// This is a column of a table.
+/// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryColumn {
-    /// This is its name.
+    /// The name of the column.
     pub name: String,
-    /// This is the name of its type, without length or precision. A rowversion is called `timestamp`.
+    /// The name of the type, without length or precision. That of a rowversion is `timestamp`.
     pub type_name: String,
-    /// This says whether it may be NULL.
+    /// Whether the column may be NULL.
     pub is_nullable: bool,
-    /// This says whether the server counts it up.
+    /// Whether it is an identity column.
     pub is_identity: bool,
-    /// This says whether it is of the primary key.
+    /// Whether it is part of the primary key.
     pub is_key: bool,
-    /// This says whether an index begins with it.
+    /// Whether an index begins with it.
     pub leads_an_index: bool,
-    /// This is the expression of its default, if it has one.
+    /// The expression of its default, if it has one.
     pub default: Option<String>,
 }
 
 impl Server {
-    /// Logs in and asks the server for its version and edition.
+    /// Logs in and returns the first line of the server's version and edition.
     ///
     /// # Errors
     ///
-    /// `Unreachable` when nobody answers, and `Refused` when the login, the database or the certificate is not accepted.
+    /// `Unreachable` when the server does not answer, and `Refused` when it does not accept the login or the database,
+    /// or its certificate is not trusted.
     pub async fn greet(&self) -> Answer<String> {
         let rows = self.rows(&inventory::version()).await?;
         let version = text(single(&rows)?, 0)?.unwrap_or_default();
         Ok(version.lines().next().unwrap_or_default().trim().to_owned())
     }
 
-    /// Returns every table of the database that the login may see, by one question; by a second one where the server
-    /// does not tell of defaults.
+    /// Returns every table of the database that the login may see. It takes one question, or a second one where the
+    /// server does not tell the columns' defaults.
     ///
     /// # Errors
     ///
-    /// As [`greet`](Self::greet).
+    /// Those of [`greet`](Self::greet).
     pub async fn inventory(&self) -> Answer<Vec<InventoryTable>> {
         let mut tables: Vec<InventoryTable> = Vec::new();
         let rows = match self.catalog_rows(&inventory::columns_of_all_tables(true)).await? {
@@ -104,7 +105,7 @@ fn text(row: &Row, column: usize) -> Answer<Option<&str>> {
     row.try_get(column).map_err(|_| unexpected_answer())
 }
 
-/// Returns whether there is a number that is not 0.
+/// Returns whether a column of the row is a number other than 0.
 fn flag(row: &Row, column: usize) -> Answer<bool> {
     let number: Option<i32> = row.try_get(column).map_err(|_| unexpected_answer())?;
     Ok(number.is_some_and(|number| number != 0))

@@ -1,7 +1,7 @@
-//! Logins: what a connection to a SQL Server needs.
+//! Logins: the address and the credentials that a connection to a SQL Server needs.
 //!
-//! `secret` reads one from a secret, and `address` the address in it; `known` remembers what was read, and reads it again when
-//! a server does not let it in any more.
+//! `secret` reads a login from a secret, and `address` the address in it. `known` keeps logins, and reads one again
+//! when a server no longer accepts it.
 
 mod address;
 mod known;
@@ -15,53 +15,53 @@ use tidemark::ports::tokens::Identity;
 pub use self::known::{Credential, Logins};
 pub use tidemark::model::server::{ServerSettings, Tls};
 
-/// SQL Server's own port.
+/// The default TCP port of SQL Server.
 const DEFAULT_PORT: u16 = 1433;
 
-/// This is the address and credentials of a database. `Debug` shows no secret.
+/// The address and the credentials of a database. `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// This is host name or address.
+    /// The host name or IP address.
     pub host: String,
-    /// This is the TCP port.
+    /// The TCP port.
     pub port: u16,
-    /// This is the database of the tables.
+    /// The database of the tables.
     pub database: String,
-    /// This says who logs in.
+    /// The credentials.
     pub sign_in: SignIn,
-    /// This says how the connection is encrypted, and whose certificate is accepted.
+    /// The encryption of the connection, and the certificates that are accepted.
     pub tls: Tls,
-    /// This is the name that the server's certificate has to have, where it is another one than the host's.
+    /// The name that the server's certificate must have, if it is not the host name.
     pub host_name_in_certificate: Option<String>,
-    /// This says whether a replica that is only read from may answer (`ApplicationIntent=ReadOnly`).
+    /// Whether a read-only replica may answer (`ApplicationIntent=ReadOnly`).
     pub read_intent: bool,
 }
 
-/// This says who logs in. It has no `Debug`, because it holds secrets.
+/// The credentials of a login. There is no `Debug`, because they hold secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SignIn {
-    /// This is a SQL login.
+    /// A SQL login.
     Password {
-        /// This is its name.
+        /// The name of the login.
         username: String,
-        /// This is its password.
+        /// The password of the login.
         password: Secret,
     },
-    /// This is an application of Microsoft Entra, by a token.
+    /// An application of Microsoft Entra, which logs in with a token.
     Entra(Identity),
 }
 
-/// This says what the server is shown for one login.
+/// The proof that the server is given in one login.
 #[derive(Clone, Copy)]
 pub enum Proof<'a> {
-    /// This is the name of a SQL login, and its password.
+    /// The name of a SQL login, and its password.
     Password(&'a str, &'a Secret),
-    /// This is an access token.
+    /// An access token.
     Token(&'a Secret),
 }
 
 impl Login {
-    /// Makes a SQL login at a server whose certificate is verified.
+    /// Makes a SQL login for a server whose certificate is verified.
     pub fn new(
         host: impl Into<String>,
         port: u16,
@@ -83,7 +83,7 @@ impl Login {
         }
     }
 
-    /// Returns the name of a SQL login; empty for who signs in by a token.
+    /// Returns the name of a SQL login, or an empty text for a login with a token.
     #[must_use]
     pub fn username(&self) -> &str {
         match &self.sign_in {
@@ -92,7 +92,7 @@ impl Login {
         }
     }
 
-    /// Returns the password of a SQL login; empty for who signs in by a token.
+    /// Returns the password of a SQL login, or an empty text for a login with a token.
     #[must_use]
     pub fn password(&self) -> &str {
         match &self.sign_in {
@@ -101,14 +101,14 @@ impl Login {
         }
     }
 
-    /// The login of a stand-in, whose authority is unknown to this process.
+    /// Makes the login of a stand-in, whose certificate authority is unknown to this process.
     #[cfg(test)]
     pub(crate) fn of_stand_in(sandbox: &tidemark_sandbox::Sandbox) -> Self {
         let (username, password, database) = (sandbox.username(), sandbox.password(), sandbox.database());
         Self::new("127.0.0.1", sandbox.port(), username, password, database).with_tls(Tls::Trust)
     }
 
-    /// Returns the same with another way to encrypt.
+    /// Sets the encryption.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls, ..self }

@@ -1,23 +1,23 @@
-//! The address in a secret. People write one in many ways: each that can mean only one thing is taken, and each that a
-//! connection over TCP cannot follow is refused at once, with what to give instead.
+//! Reads the address in a secret. People write addresses in many ways. One that can mean only one thing is accepted.
+//! One that a connection over TCP cannot use is refused at once, and the error says what to give instead.
 //!
-//! No message repeats the address: some ways of writing one hold a password.
+//! No message repeats the address, because some ways of writing one contain a password.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// This is the longest name that DNS knows.
+/// The longest DNS name in bytes.
 const MAX_HOST_BYTES: usize = 253;
-/// This is the longest part of a name between two dots.
+/// The longest part of a DNS name between two dots, in bytes.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// This is a host, and the port where the address has one.
+/// A host, and a port if the address has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) host: String,
     pub(super) port: Option<u16>,
 }
 
-/// Reads an address. The error says what it is, and what to give instead.
+/// Reads an address. The error says what the text is instead, and what to give.
 pub(super) fn read(text: &str) -> Result<Address, &'static str> {
     let text = text.trim();
     let lower = text.to_ascii_lowercase();
@@ -53,7 +53,7 @@ pub(super) fn read(text: &str) -> Result<Address, &'static str> {
     })
 }
 
-/// Returns what other programs take for an address, and a connection over TCP to a port cannot follow.
+/// Refuses addresses of other programs that a connection over TCP to a port cannot use.
 fn refuse_other_ways(address: &str) -> Result<(), &'static str> {
     let lower = address.to_ascii_lowercase();
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| lower.starts_with(prefix));
@@ -86,7 +86,7 @@ fn refuse_other_ways(address: &str) -> Result<(), &'static str> {
     Err(refusal)
 }
 
-/// Returns what follows an opening bracket: an IPv6 address, and perhaps a port.
+/// Reads the rest of an address after an opening bracket: an IPv6 address, and possibly a port.
 fn bracketed(rest: &str) -> Result<Address, &'static str> {
     let (host, after) = rest.split_once(']').ok_or("its bracket is not closed")?;
     let host = host
@@ -108,7 +108,7 @@ fn port(digits: &str) -> Result<u16, &'static str> {
     port.ok_or("what follows the host is not a port from 1 to 65535")
 }
 
-/// Returns an IPv4 address or a DNS name.
+/// Checks an IPv4 address or a DNS name.
 fn name(host: &str) -> Result<String, &'static str> {
     if host.parse::<Ipv4Addr>().is_ok() {
         return Ok(host.to_owned());

@@ -1,4 +1,4 @@
-//! What is known of logins and tokens, for how long, and when it is read again.
+//! Keeps logins and tokens for a limited time, and reads them again when needed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,13 +13,13 @@ use super::{Login, Proof, ServerSettings, SignIn};
 use crate::masks::MaskSecret;
 use crate::moment::Moment;
 
-/// This says how long a login is good without asking: a changed secret, which may name another server, counts within
-/// five minutes.
+/// The time for which a login is used without reading its secret again. A changed secret, which may name another
+/// server, takes effect within it.
 const AGE_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// This says how long before its end a token is not used any more: a login takes its time, and clocks differ.
+/// The time before a token's end from which the token is no longer used, because a login takes time and clocks differ.
 const TOKEN_RESERVE: Duration = Duration::from_secs(5 * 60);
 
-/// The logins a process has read, and those it will. Clones share what is known.
+/// The logins of a process, which are read when they are needed. Clones share them.
 #[derive(Clone)]
 pub struct Logins {
     shared: Arc<Shared>,
@@ -41,13 +41,13 @@ impl fmt::Debug for Logins {
 }
 
 impl Logins {
-    /// Takes a store of secrets; nothing is read yet. Who signs in by a token cannot do so with these.
+    /// Makes logins from a store of secrets. Nothing is read yet. Logins with a token are not possible with these.
     #[must_use]
     pub fn new(secrets: Arc<dyn ReadSecrets>) -> Self {
         Self::of(secrets, None)
     }
 
-    /// Takes a store of secrets and an issuer of tokens.
+    /// Makes logins from a store of secrets and an issuer of tokens. Nothing is read yet.
     #[must_use]
     pub fn with_tokens(secrets: Arc<dyn ReadSecrets>, tokens: Arc<dyn IssueTokens>) -> Self {
         Self::of(secrets, Some(tokens))
@@ -65,11 +65,11 @@ impl Logins {
         }
     }
 
-    /// Returns the login of `server`, of not more than five minutes ago.
+    /// Returns the login of `server`, read at most five minutes ago.
     ///
     /// # Errors
     ///
-    /// As [`ReadSecrets::secret`], and `InvalidConfig` when the secret does not say what a login needs.
+    /// Those of [`ReadSecrets::secret`], and `InvalidConfig` when the secret lacks something that a login needs.
     pub async fn credential(&self, server: &ServerSettings) -> Result<Credential> {
         let known = locked(&self.shared.known).get(server).cloned();
         let (login, is_new) = match known.filter(|(_, at)| at.elapsed() < AGE_LIMIT) {
@@ -94,7 +94,7 @@ impl Logins {
         Ok(login)
     }
 
-    /// Returns the token of an identity, and whether it was issued just now.
+    /// Returns a token for an identity, and whether it was issued just now.
     async fn token(&self, identity: &Identity) -> Result<(Secret, bool)> {
         let issued = locked(&self.shared.issued).get(identity).cloned();
         let is_good = |(token, at): &(Token, Moment)| at.elapsed() + TOKEN_RESERVE < token.lifetime;
@@ -118,8 +118,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// This is a login for the connections of one invocation. When a server does not let it in any more, or is not where it
-/// says, the secret is read again, once until it has let somebody in: passwords are rotated, and databases move.
+/// A login for the connections of one invocation. When a server no longer accepts it, or is not at its address, the
+/// secret is read again, because passwords are rotated and databases move. It is not read again before the new login
+/// has been accepted.
 #[derive(Clone)]
 pub struct Credential {
     origin: Option<(Logins, ServerSettings)>,
@@ -129,9 +130,9 @@ pub struct Credential {
 
 struct State {
     login: Arc<Login>,
-    /// This says whether the login was read and has let nobody in yet. To read it again would say the same.
+    /// Whether the login was just read and no server has accepted it yet. Reading it again would give the same.
     is_new: bool,
-    /// This is the same of the token that was shown last.
+    /// Whether the token that was last used was just issued.
     is_token_new: bool,
 }
 
@@ -156,24 +157,24 @@ impl From<Login> for Credential {
 }
 
 impl Credential {
-    /// Returns the login as far as it is known.
+    /// Returns the login that is known at present.
     #[must_use]
     pub fn login(&self) -> Arc<Login> {
         locked(&self.state).login.clone()
     }
 
-    /// Returns the same with the secret whose key hashes the values of masked columns, if there is one.
+    /// Adds the secret whose key hashes the values of masked columns, if there is one.
     #[must_use]
     pub fn masking(self, masks: Option<MaskSecret>) -> Self {
         Self { masks, ..self }
     }
 
-    /// Returns the secret with the key of hashes.
+    /// Returns the secret with the key for hashes.
     pub(crate) const fn masks(&self) -> Option<&MaskSecret> {
         self.masks.as_ref()
     }
 
-    /// Logs in by `log_in` and, where that fails and something has changed since it was read, once more.
+    /// Logs in with `log_in`. If that fails, and the secret or the token is new since, it logs in once more.
     pub(crate) async fn log_in<C>(&self, log_in: impl AsyncFn(&Login, Proof<'_>) -> Answer<C>) -> Answer<C> {
         match self.attempt(&log_in).await {
             Ok(connection) => Ok(connection),
@@ -210,8 +211,8 @@ impl Credential {
         Ok(token)
     }
 
-    /// Returns whether there is something else to log in with than what was just refused, which is not tried again:
-    /// that would only lock the login.
+    /// Returns whether a new login or token is available. The one that was just refused is not tried again, because
+    /// repeated attempts could lock the login.
     async fn is_renewed(&self) -> bool {
         let Some((logins, server)) = &self.origin else {
             return false;
@@ -228,11 +229,11 @@ impl Credential {
             is_renewed = true;
         }
         if is_new {
-            // Not for this invocation, but the next one is to read it again.
+            // It is too late for this invocation, but the next one reads the secret again.
             locked(&logins.shared.known).remove(server);
             return is_renewed;
         }
-        // What failed before this is what the caller has to hear of.
+        // The caller must see the earlier failure, so that of reading the secret is dropped.
         let Ok(now) = logins.read(server).await else {
             return is_renewed;
         };
@@ -287,7 +288,8 @@ mod tests {
         Failure::new(Fault::Refused, "refused").numbered(18456)
     }
 
-    /// A login at a server that knows this password only, and how often it was tried.
+    /// Logs in at a server that accepts only the password `known`. Returns whether it succeeded, and the number of
+    /// attempts.
     async fn log_in(credential: &Credential, known: &str) -> (bool, usize) {
         let tried = Mutex::new(0);
         let log_in = async |_: &Login, proof: Proof<'_>| {

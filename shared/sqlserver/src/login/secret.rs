@@ -1,7 +1,7 @@
-//! A login from the content of a secret, as RDS writes it and people do.
+//! Reads a login from the content of a secret, as RDS or a person writes it.
 //!
-//! Every complaint is reported at once, and none quotes the content. Fields that nobody here knows (`engine`,
-//! `dbInstanceIdentifier`, …) are allowed.
+//! All complaints are reported together, and none quotes the content. Other fields (`engine`, `dbInstanceIdentifier`,
+//! …) are ignored.
 
 #[cfg(test)]
 mod tests;
@@ -14,11 +14,11 @@ use tidemark::ports::tokens::{ClientProof, Identity};
 
 use super::{DEFAULT_PORT, Login, SignIn, address};
 
-/// For whom a token of AWS is meant that Entra exchanges.
+/// The audience of an AWS token that Entra exchanges for its own.
 const TOKEN_EXCHANGE: &str = "api://AzureADTokenExchange";
 
-/// The clouds of Azure by the end of a server's name: who issues tokens there, and what for
-/// (<https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud>).
+/// The national clouds of Azure: the end of a server's name, the issuer of tokens there, and the resource that a token
+/// is for (<https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud>).
 const CLOUDS: [(&str, &str, &str); 2] = [
     (
         ".database.usgovcloudapi.net",
@@ -32,15 +32,15 @@ const CLOUDS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// Those of every other server.
+/// The issuer and the resource of all other servers.
 const AZURE: (&str, &str) = ("https://login.microsoftonline.com", "https://database.windows.net");
 
 impl Login {
-    /// The login of `server`, whose secret has this content.
+    /// Reads the login of `server` from the content of its secret.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` names everything that is missing or wrong, and quotes nothing.
+    /// `InvalidConfig`, which names everything that is missing or wrong and quotes nothing.
     pub fn from_secret(server: &ServerSettings, content: &Secret) -> Result<Self> {
         let refused = |what: &str| {
             let message = format!(
@@ -65,7 +65,7 @@ impl Login {
     }
 }
 
-/// The fields of a secret, and what is wrong with them.
+/// The fields of a secret that are still unread, and the complaints about it.
 struct Content {
     fields: Map<String, Value>,
     complaints: Vec<String>,
@@ -76,7 +76,7 @@ impl Content {
         self.complaints.push(what.into());
     }
 
-    /// A text that is not empty.
+    /// Takes a field with text. An empty text counts as missing.
     fn text(&mut self, name: &str) -> Option<String> {
         match self.fields.remove(name) {
             None | Some(Value::Null) => None,
@@ -97,7 +97,8 @@ impl Content {
         text
     }
 
-    /// A field that a variable stands in for.
+    /// Takes a field that a setting can replace. The complaint about a missing value names the environment variable of
+    /// the setting.
     fn or_given(
         &mut self,
         name: &str,
@@ -117,7 +118,7 @@ impl Content {
         text
     }
 
-    /// RDS writes the port as a number, the console's form as text.
+    /// Takes the port, which RDS writes as a number and the console's form as text.
     fn port(&mut self) -> Option<u16> {
         let port = match self.fields.remove("port")? {
             Value::Null => return None,
@@ -133,7 +134,7 @@ impl Content {
         port
     }
 
-    /// The console's form writes it as text.
+    /// Takes a flag, which the console's form writes as text.
     fn flag(&mut self, name: &str) -> Option<bool> {
         match self.fields.remove(name)? {
             Value::Null => None,
@@ -180,7 +181,7 @@ impl Content {
         })
     }
 
-    /// The host and the port, which may stand in the host as well.
+    /// Takes the host and the port, which may also be part of the host.
     fn address(&mut self, server: &ServerSettings) -> Option<(String, u16)> {
         let port = self.port();
         let host = self.or_given("host", server.host.as_ref(), server, "HOST")?;
@@ -262,7 +263,7 @@ impl Content {
         }))
     }
 
-    /// Whether a text can stand in an address as it is: ids are UUIDs, and a tenant may be a domain.
+    /// Checks that a text can be part of a URL without escapes. Ids are UUIDs, and a tenant may be a domain.
     fn is_plain(&mut self, name: &str, text: &str) -> bool {
         let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
         if !is_plain {
@@ -279,7 +280,7 @@ enum Authentication {
     WebIdentity,
 }
 
-/// Whether nobody on the way can read what is sent to an address: it is `https`, or on this machine.
+/// Returns whether nobody can read what is sent to a URL: it is `https`, or on this machine.
 fn is_safe(address: &str) -> bool {
     let loopback = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
     address.starts_with("https://") || loopback.iter().any(|begin| address.starts_with(begin))

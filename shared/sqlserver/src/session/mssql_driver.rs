@@ -3,11 +3,12 @@
 //! This module depends on these facts of the driver:
 //!
 //! - Certificates are checked by our `native-tls`, which loads the system's CA files, or those of `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` where these are set. The driver has them read once in a process.
+//!   `SSL_CERT_DIR` where these are set. The driver has them read once in a process.
 //! - It logs every row at INFO when it has to wait for the network.
 //! - Dropping one of its futures in the middle of a response leaves the connection unusable, so a connection is taken
-//! out of its session while it is used, and is dropped with the future.
-//! - It only has a limit for a whole request, whose duration depends on its rows, so silence is measured here.
+//!   out of its session while it is used, and is dropped with the future.
+//! - Its only limit is one for a whole request, whose duration depends on the number of rows, so silence is measured
+//!   here.
 
 use std::future::Future;
 use std::time::Duration;

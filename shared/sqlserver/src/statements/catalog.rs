@@ -1,29 +1,34 @@
-//! Questions to the catalog about the columns of a table.
+//! The statements that ask the catalog about the columns of tables.
 
 use tidemark::model::names::ObjectName;
 
 use super::{Quoted, Statement};
 
-/// Tables whose columns are asked for in one request: a result for each of them.
+/// The most tables whose columns are asked for in one request.
 pub(crate) const TABLES_AT_ONCE: usize = 50;
 
-/// For each table a result with a row for each of its columns, in the table's order: its name (`name`), whether `SELECT *` has it (`in_star`), whether this login
-/// may not read it (`denied`), reads its ciphertext (`encrypted`) or a mask in place of its values (`masked`), whether it is a
-/// rowversion (`row_version`), which the wire describes as `binary(8)`, and whether a security policy filters the table
-/// (`filtered`), and its type without an alias: name, length, precision, scale, and whether it may be NULL. No row for a synonym,
-/// nor for a table of which the login sees nothing. A column of a view has no name of a type: until the view is refreshed, the catalog
-/// has the type that the view's table had before
-/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-refreshview-transact-sql>).
+/// Asks for the columns of tables: for each table one result, in it a row for each column, in the table's order. A
+/// synonym, and a table of which the login sees nothing, have no rows. The values of a row are:
 ///
-/// It is a statement for each table, as every server keeps the plan of one that says the same for the next tables.
+/// - the name (`name`), and whether `SELECT *` includes the column (`in_star`);
+/// - whether this login may not read it (`denied`), reads its ciphertext (`encrypted`), or reads a mask in place of its
+///   values (`masked`);
+/// - whether it is a rowversion (`row_version`), which the wire describes as `binary(8)`;
+/// - whether a security policy filters the table (`filtered`);
+/// - its type without an alias: name, length, precision, scale, and whether it may be NULL. For a view the name of the
+///   type is NULL, because until the view is refreshed the catalog has the type that the view's table had before
+///   (<https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-refreshview-transact-sql>).
 ///
-/// Policies are seen by who may see their definition, as with `VIEW DEFINITION`
+/// Each table has a statement of its own, because a server keeps the plan of a statement and uses it again for the next
+/// tables.
+///
+/// Policies are visible to a login that may see their definition, for example with `VIEW DEFINITION`
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-security-predicates-transact-sql>).
 ///
-/// A column set is left out of `in_star`, because the sparse columns that it repeats are in it
-/// (<https://learn.microsoft.com/en-us/sql/relational-databases/tables/use-column-sets>). `UNMASK` is a right to a column from
-/// SQL Server 2022 on and a right to the database before, where the first question is answered with NULL
-/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/has-perms-by-name-transact-sql>).
+/// A column set is not `in_star`, because the sparse columns that it repeats are
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/tables/use-column-sets>). `UNMASK` is a permission on a
+/// column from SQL Server 2022 on, and before that one on the database; an older server answers the first question with
+/// NULL (<https://learn.microsoft.com/en-us/sql/t-sql/functions/has-perms-by-name-transact-sql>).
 pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
     let sql = "SELECT [c].[name], \
                CASE WHEN [c].[is_hidden] = 1 OR [c].[is_column_set] = 1 THEN 0 ELSE 1 END AS [in_star], \
@@ -48,7 +53,7 @@ pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
     }
 }
 
-/// The names of the rowversion columns of a table, for who has not asked for all of its columns.
+/// Asks for the names of the rowversion columns of a table, when [`columns`] was not asked.
 pub(crate) fn row_version_columns(table: &ObjectName) -> Statement {
     let sql = "SELECT [name] FROM sys.columns WHERE [object_id] = OBJECT_ID(@P1) AND [system_type_id] = 189";
     Statement::with(sql, &[&table.quoted()])
@@ -58,7 +63,7 @@ pub(crate) fn row_version_columns(table: &ObjectName) -> Statement {
 mod tests {
     use super::*;
 
-    /// A view that was not refreshed has the types there that its table had before.
+    /// For a view that was not refreshed, the catalog has the types that the view's table had before.
     #[test]
     fn the_types_of_tables_alone_are_taken_from_the_catalog() {
         let table: ObjectName = "t".parse().unwrap();

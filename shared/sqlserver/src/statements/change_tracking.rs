@@ -1,8 +1,8 @@
-//! The statements of change tracking: versions, keys, full loads, and the changes of a window.
+//! The statements of change tracking: for versions, keys, full loads, and the changes of a window.
 //!
 //! Keys come from `CHANGETABLE` and other columns from the table, as in Microsoft's own examples
 //! (<https://learn.microsoft.com/en-us/sql/relational-databases/track-changes/work-with-change-tracking-sql-server>).
-//! `CHANGETABLE` takes a bigint or a variable, no expression and no text, hence the `DECLARE`.
+//! `CHANGETABLE` takes a bigint or a variable, but no expression and no text, so the statements begin with a `DECLARE`.
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
@@ -12,13 +12,13 @@ use tidemark::model::types::Column;
 use super::{Query, Quoted, Statement, Values, key_conditions, selected, where_key};
 use crate::types::SqlType;
 
-/// This is the column that says at which version a row was changed last, in every file.
+/// The column with the version at which a row was last changed, in every file.
 pub const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
-/// This is the column that says how: `I`, `U` or `D`.
+/// The column with the operation of a row's change, `I`, `U` or `D`, in every file.
 pub const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
 
-/// Returns one row: the version of the database, the least valid one of the table, and that at which its tracking began; NULL
-/// when it is not tracked.
+/// Asks for one row: the version of the database, the least valid version of the table, and the version at which its
+/// tracking began. A value is NULL when the table is not tracked.
 pub(crate) fn versions(table: &ObjectName) -> Statement {
     Statement::with(
         "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS [current_version], \
@@ -28,8 +28,8 @@ pub(crate) fn versions(table: &ObjectName) -> Statement {
     )
 }
 
-/// Returns one row, why there are no versions: how many tables of this name, tracked databases of this connection's, tracked
-/// tables and primary keys of the table the login can see.
+/// Asks for one row that explains why a table has no versions. It counts what the login can see: tables of this name,
+/// this database among the tracked ones, this table among the tracked ones, and primary keys of the table.
 pub(crate) fn diagnosis(table: &ObjectName) -> Statement {
     Statement::with(
         "SELECT (SELECT COUNT_BIG(*) FROM sys.tables WHERE [object_id] = OBJECT_ID(@P1)) AS [tables], \
@@ -41,8 +41,8 @@ pub(crate) fn diagnosis(table: &ObjectName) -> Statement {
     )
 }
 
-/// Returns one row, or none: whether changes are ever removed, and the period and unit (1 minutes, 2 hours, 3 days)
-/// that they are kept for.
+/// Asks for one row, or none: whether changes are ever removed, and the period and its unit (1 minutes, 2 hours, 3
+/// days) for which they are kept.
 pub(crate) fn retention() -> Statement {
     Statement::with(
         "SELECT CAST([is_auto_cleanup_on] AS bigint) AS [is_auto_cleanup_on], \
@@ -53,7 +53,7 @@ pub(crate) fn retention() -> Statement {
     )
 }
 
-/// The names of the columns of the primary key, in its order.
+/// Asks for the names of the primary key's columns, in the order of the key.
 pub(crate) fn primary_key(table: &ObjectName) -> Statement {
     Statement::with(
         "SELECT [c].[name] FROM sys.indexes AS [i] \
@@ -64,7 +64,7 @@ pub(crate) fn primary_key(table: &ObjectName) -> Statement {
     )
 }
 
-/// Returns one row: 1 when a row has its last change in (`after`, `up_to`], else 0.
+/// Asks for one row: 1 when the last change of some row is in (`after`, `up_to`], else 0.
 pub(crate) fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Statement {
     let table = table.quoted();
     Statement::with(
@@ -77,9 +77,11 @@ pub(crate) fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Stateme
     )
 }
 
-/// Returns the columns of the table alone: a plan has those that describe the change after them.
+/// Returns the columns of the table, which in a plan come before the two that describe the change.
 ///
-/// Errors: `LedgerInvalid` when it has not.
+/// # Errors
+///
+/// `LedgerInvalid` when the plan does not end with these two.
 fn of_table(columns: &[Column]) -> Result<&[Column]> {
     match columns {
         [copied @ .., version, operation] if version.name == VERSION_COLUMN && operation.name == OPERATION_COLUMN => {
@@ -92,8 +94,8 @@ fn of_table(columns: &[Column]) -> Result<&[Column]> {
     }
 }
 
-/// Returns the rows of a table, of a range of its key if one is given, as if they had been inserted at a version that
-/// was read before.
+/// Selects the rows of a table, or those in a range of its key, as if they had been inserted at a version that was read
+/// before.
 pub(super) fn load(load: &Load<'_>, columns: &[Column]) -> Result<Statement> {
     let items = of_table(columns)?.iter().map(|column| selected(Some("t"), column));
     let items = items.collect::<Result<Vec<_>>>()?;
@@ -109,11 +111,11 @@ pub(super) fn load(load: &Load<'_>, columns: &[Column]) -> Result<Statement> {
     Ok(values.statement(&sql))
 }
 
-/// Selects the changed rows of a window with the columns of the table, then the version and the operation.
+/// Selects the changed rows of a window: the columns of the table, then the version and the operation.
 ///
-/// A row that was changed again after the window has a higher version and belongs to a later one. A deleted row has its
-/// key alone, even if it is back by now. A row that was inserted or updated and is gone when the table is read is
-/// left out: its deletion has a version of its own.
+/// A row that was changed again after the window has a higher version and belongs to a later window. A deleted row has
+/// only its key, even if it exists again by now. A row that was inserted or updated, and no longer exists when the
+/// table is read, is left out, because its deletion has a version of its own.
 pub(super) fn rows(changes: &Changes<'_>, columns: &[Column]) -> Result<Statement> {
     let items = of_table(columns)?.iter().map(|column| {
         let is_key = changes.key_columns.contains(&column.name);
@@ -144,7 +146,7 @@ pub(super) fn rows(changes: &Changes<'_>, columns: &[Column]) -> Result<Statemen
     Ok(values.statement(&sql))
 }
 
-/// Selects `what` of the changes of a window.
+/// Selects `what` from the changes of a window.
 pub(super) fn select(changes: &Changes<'_>, what: &str) -> Result<Query> {
     let Bounds {
         from,
@@ -160,15 +162,15 @@ pub(super) fn select(changes: &Changes<'_>, what: &str) -> Result<Query> {
     Ok(Query { sql, values })
 }
 
-/// The bounds of a window of changes.
+/// The bounds of a window of changes, as SQL text, and their values.
 struct Bounds {
-    /// This is the version before the first change.
+    /// The version before the first change.
     from: String,
     /// The version of the last change.
     up_to: String,
-    /// These are the conditions of a range of the key, each after an `AND`.
+    /// The conditions of a range of the key, each after an `AND`.
     in_range: String,
-    /// They are those of the window, then those of the range.
+    /// The values of the window, then those of the range.
     values: Values,
 }
 
@@ -192,7 +194,8 @@ fn bounds(changes: &Changes<'_>) -> Result<Bounds> {
     })
 }
 
-/// Returns one row: 1 as long as all changes since the window's start are there and the database has reached its end.
+/// Asks for one row: 1 as long as all changes since the window's start are kept and the database has reached the
+/// window's end, else 0.
 pub(crate) fn are_complete(changes: &Changes<'_>) -> Statement {
     Statement::with(
         "SELECT CASE WHEN CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) <= CAST(@P2 AS bigint) \
@@ -201,7 +204,7 @@ pub(crate) fn are_complete(changes: &Changes<'_>) -> Statement {
     )
 }
 
-/// Returns one row: 1 when the database allows `SNAPSHOT` transactions.
+/// Asks for one row: 1 when the database allows `SNAPSHOT` transactions, else 0.
 pub(crate) fn snapshot_allowed() -> Statement {
     Statement::new(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.databases WHERE [database_id] = DB_ID() \
@@ -209,9 +212,10 @@ pub(crate) fn snapshot_allowed() -> Statement {
     )
 }
 
-/// The statements around a `SNAPSHOT` transaction; they are batches of their own.
+/// The statement that begins a `SNAPSHOT` transaction. It must be sent as a batch of its own.
 pub(crate) const BEGIN_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION;";
-/// See [`BEGIN_SNAPSHOT`]. The level is the session's and outlives the transaction.
+/// The statement that ends the transaction of [`BEGIN_SNAPSHOT`]. It also restores the isolation level, which belongs
+/// to the session and outlives the transaction.
 pub(crate) const COMMIT_SNAPSHOT: &str = "COMMIT TRANSACTION; SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The statements of the control table and its procedure.
+//! The statements of the control table and of its procedure.
 
 use tidemark::error::Result;
 use tidemark::model::names::{Identifier, ObjectName};
@@ -7,7 +7,7 @@ use tidemark::model::watermark::{StoreType, Watermark};
 use super::{Quoted, Statement};
 use crate::types::SqlType;
 
-/// Returns the rows of the control table for a name: normally one.
+/// Asks for the rows of the control table with a name, normally one.
 pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Statement {
     Statement::with(
         format!("SELECT * FROM {} WHERE [TableName] = @P1", control_table.quoted()),
@@ -15,10 +15,11 @@ pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> 
     )
 }
 
-/// Names that are asked for in one statement.
+/// The most names that are asked for in one statement.
 pub(crate) const NAMES_AT_ONCE: usize = 500;
 
-/// The rows of the control table for all these names, behind the place that the name has among them.
+/// Asks for the rows of the control table with any of these names. Before each row comes the place of its name in
+/// `names`, from 0.
 pub(crate) fn stored_watermarks(control_table: &ObjectName, names: &[String]) -> Statement {
     let names_at = (0..names.len()).map(|place| format!("({place}, @P{})", place + 1));
     let sql = format!(
@@ -32,14 +33,15 @@ pub(crate) fn stored_watermarks(control_table: &ObjectName, names: &[String]) ->
     }
 }
 
-/// One row: whether a procedure takes the expected value as its third parameter, `@Expected`.
+/// Asks for one row: the number of third parameters called `@Expected` of a procedure, which is 1 or 0.
 pub(crate) fn expected_parameter(procedure: &ObjectName) -> Statement {
     let sql = "SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters \
                WHERE [object_id] = OBJECT_ID(@P1) AND [parameter_id] = 3 AND [name] = N'@Expected'";
     Statement::with(sql, &[&procedure.quoted()])
 }
 
-/// Calls a procedure that compares, positionally `(value, table name, expected value)`; NULL expects none.
+/// Calls a procedure that compares the stored value itself, with positional arguments `(value, table name, expected
+/// value)`. NULL means that no value is expected.
 pub(crate) fn move_watermark(
     procedure: &ObjectName,
     new: &Watermark,
@@ -56,8 +58,8 @@ pub(crate) fn move_watermark(
     }
 }
 
-/// Takes the watermark of a name away: sets it to NULL, where the column may be that, because procedures like the tutorials'
-/// update a row and insert none; else deletes the row.
+/// Removes the watermark of a name. Where the column may be NULL it is set to NULL, because procedures like those of
+/// the tutorials update a row and insert none. Otherwise the row is deleted.
 pub(crate) fn clear_watermark(
     control_table: &ObjectName,
     column: &Identifier,
@@ -73,21 +75,22 @@ pub(crate) fn clear_watermark(
     Statement::with(sql, &[name])
 }
 
-/// This is the column of a control table that holds the watermarks.
+/// The column of a control table that holds the watermarks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ControlColumn<'a> {
-    /// This is the control table.
+    /// The control table.
     pub(crate) table: &'a ObjectName,
-    /// This is its column.
+    /// The name of the column.
     pub(crate) column: &'a Identifier,
-    /// This says what the column holds.
+    /// The type of the column.
     pub(crate) store_type: &'a StoreType,
 }
 
-/// Calls a procedure that does not compare, positionally `(value, table name)` as the tutorials' procedures take it, if
-/// the control table still holds the expected value; SQL Server converts the text to the type the parameter declares.
+/// Calls a procedure that does not compare, with the positional arguments `(value, table name)` of the tutorials'
+/// procedures, if the control table still holds the expected value. SQL Server converts the text to the type that the
+/// parameter declares.
 ///
-/// One transaction holds the row from the comparison to the move (`UPDLOCK, HOLDLOCK`,
+/// One transaction locks the row from the comparison to the move (`UPDLOCK, HOLDLOCK`,
 /// <https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-table>).
 pub(crate) fn move_watermark_if(
     control: &ControlColumn<'_>,

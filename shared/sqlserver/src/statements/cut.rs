@@ -1,4 +1,4 @@
-//! Statements that cut a large window into slices.
+//! The statements that cut a large window into slices.
 
 use tidemark::error::Result;
 use tidemark::model::names::{Identifier, ObjectName};
@@ -10,14 +10,14 @@ use tidemark::ports::source::{CutColumn, RowsToCut};
 use super::{Query, Quoted, Statement, Values, select, where_key};
 use crate::types::SqlType;
 
-/// Returns one row or none: the watermark of the `number`th row of the interval, from 1, in the watermark's order.
+/// Asks for one row or none: the watermark of the `number`th row of the interval, from 1, in the watermark's order.
 pub(crate) fn nth_watermark(interval: &Interval<'_>, number: u64) -> Result<Statement> {
     let column = interval.column.quoted();
     let query = super::watermark::select(interval, &column)?;
     Ok(ordered(query, &column, number))
 }
 
-/// Returns one row or none: the key of the `number`th of the rows in the range, from 1, in the key's order.
+/// Asks for one row or none: the key of the `number`th of the rows in the range, from 1, in the key's order.
 pub(crate) fn nth_key(rows: &RowsToCut<'_>, range: &KeyBounds, number: u64) -> Result<Statement> {
     let column = range.column.quoted();
     let query = match rows {
@@ -43,9 +43,9 @@ fn ordered(mut query: Query, column: &str, number: u64) -> Statement {
     query.finished()
 }
 
-/// Returns one row: the rows of a table and the bytes of its pages, roughly, as the server keeps count of them
+/// Asks for one row: the approximate rows of a table and the bytes of its pages, as the server keeps count of them
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-partitions-transact-sql>).
-/// NULL for a view.
+/// Both are NULL for a view.
 pub(crate) fn extent(table: &ObjectName) -> Statement {
     let sql = "SELECT SUM(CASE WHEN [a].[type] = 1 THEN [p].[rows] END) AS [rows], \
                SUM([a].[used_pages]) * 8192 AS [bytes] FROM sys.partitions AS [p] JOIN sys.allocation_units AS [a] \
@@ -54,7 +54,7 @@ pub(crate) fn extent(table: &ObjectName) -> Statement {
     Statement::with(sql, &[&table.quoted()])
 }
 
-/// Returns the ids of the statistics of all rows of a table whose first column is `column`.
+/// Asks for the ids of the statistics that cover all rows of a table and whose first column is `column`.
 pub(crate) fn statistics(table: &ObjectName, column: &Identifier) -> Statement {
     let sql = "SELECT [s].[stats_id] FROM sys.stats AS [s] JOIN sys.stats_columns AS [k] \
                ON [k].[object_id] = [s].[object_id] AND [k].[stats_id] = [s].[stats_id] AND [k].[stats_column_id] = 1 \
@@ -63,8 +63,8 @@ pub(crate) fn statistics(table: &ObjectName, column: &Identifier) -> Statement {
     Statement::with(sql, &[&table.quoted(), column.as_str()])
 }
 
-/// Returns the steps of a histogram, but for that of NULL, whose values are below `below`, if it is given: the value a
-/// step ends with, its rows, and the rows of all steps
+/// Asks for the steps of a histogram without that of NULL, and only for those that end below `below`, if it is given:
+/// the value at which a step ends, its rows, and the rows of all steps
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/sys-dm-db-stats-histogram-transact-sql>).
 pub(crate) fn histogram(
     table: &ObjectName,
@@ -89,7 +89,8 @@ pub(crate) fn histogram(
     Ok(values.statement(&sql))
 }
 
-/// Returns the columns with which an index of the table begins, and whether it is the clustered index or the primary key.
+/// Asks for the columns with which an index of the table begins, each with 1 when such an index is the clustered one or
+/// the primary key, else 0.
 pub(crate) fn leading_columns(table: &ObjectName) -> Statement {
     let sql = "SELECT [c].[name], MAX(CASE WHEN [i].[type] = 1 OR [i].[is_primary_key] = 1 THEN 1 ELSE 0 END) AS [is_key] \
                FROM sys.indexes AS [i] JOIN sys.index_columns AS [k] \

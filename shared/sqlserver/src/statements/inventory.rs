@@ -1,16 +1,16 @@
-//! Statements that ask a server what it is and what it has.
+//! The statements that ask a server for its version and its tables.
 
 use super::Statement;
 
-/// Returns one row: the server's version and edition, as a text of several lines.
+/// Asks for one row: the server's version and edition, as a text of several lines.
 pub(crate) fn version() -> Statement {
     Statement::new("SELECT @@VERSION AS [version]")
 }
 
-/// Returns a row for each column of each table of the database: names, type, what the server knows of it, the place in
-/// the primary key, whether an index begins with it, whether the table's changes are tracked, and its rows. One
-/// question for all of them, because a database may have thousands of tables. The last column is the expression of the
-/// column's default, or NULL when those are not asked for.
+/// Asks for a row for each column of each table of the database: names, type, whether it may be NULL and is an
+/// identity, its place in the primary key, whether an index begins with it, whether the table's changes are tracked,
+/// and the table's rows. One statement asks for all tables, because a database may have thousands. The last value is
+/// the expression of the column's default, or NULL without `with_defaults`.
 pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
     let (definition, defaults) = if with_defaults {
         (

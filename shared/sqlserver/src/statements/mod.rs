@@ -1,12 +1,12 @@
-//! The SQL text of Tidemark. It is built of data at the moment it runs, whichever driver runs it. The statements of a merge are beside
-//! the mapping that they are built of, in `sink/statements.rs`; there is no other SQL text.
+//! The SQL text of Tidemark. A statement is built from data at the moment when it runs, for either driver. Only the
+//! statements of a merge are elsewhere, in `sink/statements.rs`, beside the mapping from which they are built.
 //!
-//! Values are always parameters; identifiers are always in brackets; a type's name in a statement is that of a
-//! [`SqlType`], never a text that was read somewhere. A bound is a variable of the column's own type, because a comparison in a
-//! wider type re-sends or loses the boundary row
-//! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130), and because
-//! not every optimizer seeks by an expression (`[c] > CAST(@P1 AS datetime)`). A statement with bounds is compiled anew each time it
-//! runs, so that the plan is made for their values
+//! Values are always parameters, identifiers are always in brackets, and the name of a type is always that of a
+//! [`SqlType`], never a text that was read somewhere. A bound is a variable of the column's own type, for two reasons:
+//! a comparison in a wider type reads the boundary row again or loses it
+//! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130), and not
+//! every optimizer seeks by an expression (`[c] > CAST(@P1 AS datetime)`). A statement with bounds is compiled anew for
+//! each run, so that the server's plan is made for their values
 //! (<https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-query>, `RECOMPILE`).
 
 pub(crate) mod catalog;
@@ -26,14 +26,15 @@ use tidemark::model::watermark::Watermark;
 
 use crate::types::SqlType;
 
-/// This is a statement and its parameters.
+/// A statement and its parameters.
 ///
-/// Parameters are text, bound as `nvarchar` to `@P1`, `@P2`, … in order; the statement converts each to the type it means.
+/// Parameters are text and are bound as `nvarchar` to `@P1`, `@P2`, … in order. The statement converts each to the type
+/// that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
-    /// This is the statement.
+    /// The SQL text.
     pub(crate) sql: String,
-    /// These are the values of `@P1`, `@P2`, ….
+    /// The values of `@P1`, `@P2`, ….
     pub(crate) parameters: Vec<String>,
 }
 
@@ -46,7 +47,7 @@ impl Statement {
         }
     }
 
-    /// Returns a statement with these parameters.
+    /// Makes a statement with these parameters.
     pub(crate) fn with(sql: impl Into<String>, parameters: &[&str]) -> Self {
         Self {
             sql: sql.into(),
@@ -55,7 +56,7 @@ impl Statement {
     }
 }
 
-/// This is a name in brackets, safe in any statement: `]` is doubled.
+/// A name that can be written in brackets. `]` is doubled, so the result is safe in any statement.
 pub(crate) trait Quoted {
     /// Returns the name in brackets.
     fn quoted(&self) -> String;
@@ -79,10 +80,10 @@ impl Quoted for ObjectName {
     }
 }
 
-/// This is one row: 1 if the session has no transaction open, else 0. Asked of a connection before it is used again.
+/// Asks for one row: 1 if the session has no open transaction, else 0. A connection answers it before it is used again.
 pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1 ELSE 0 END AS [answer]";
 
-/// This is a query in the making: what it says so far, and the values it names.
+/// A query under construction: its text so far, and the values that it names.
 #[derive(Debug)]
 struct Query {
     sql: String,
@@ -90,13 +91,13 @@ struct Query {
 }
 
 impl Query {
-    /// Returns the whole statement.
+    /// Returns the complete statement.
     fn finished(self) -> Statement {
         self.values.statement(&self.sql)
     }
 }
 
-/// These are the values that a statement names: its parameters, and the variables that hold its bounds.
+/// The values that a statement names: its parameters, and the variables that hold its bounds.
 #[derive(Debug, Default)]
 struct Values {
     parameters: Vec<String>,
@@ -104,25 +105,28 @@ struct Values {
 }
 
 impl Values {
-    /// Declares a variable that is no bound.
+    /// Declares a variable that is not a bound.
     fn declare(&mut self, declaration: &str) {
         self.declarations.push(declaration.to_owned());
     }
 
-    /// Binds a text. Returns the name of its parameter.
+    /// Adds a text as a parameter. Returns the name of the parameter.
     fn text(&mut self, value: &str) -> String {
         self.parameters.push(value.to_owned());
         format!("@P{}", self.parameters.len())
     }
 
-    /// Binds a bound of a column of the type that it has itself. Returns the name of its variable.
+    /// Adds a bound in its own type. Returns the name of its variable.
     ///
-    /// Errors: `LedgerInvalid` when its text, which may come from the bucket, is not what this crate writes for it.
+    /// # Errors
+    ///
+    /// `LedgerInvalid` when the text of the bound, which may come from the bucket, is not one that this crate writes
+    /// for it.
     fn bound(&mut self, value: &Watermark) -> Result<String> {
         self.bound_of(SqlType::of(value.sql_type())?, value)
     }
 
-    /// Binds a bound of a column of this type. Returns the name of its variable. Errors: as those of [`Values::bound`].
+    /// Adds a bound in the given type, with the errors of [`Values::bound`]. Returns the name of its variable.
     fn bound_of(&mut self, sql_type: SqlType, value: &Watermark) -> Result<String> {
         let read = sql_type.watermark(value.value());
         if !read.is_ok_and(|read| read.value() == value.value()) {
@@ -143,7 +147,7 @@ impl Values {
         Ok(name)
     }
 
-    /// Returns the statement that says `sql` of these values.
+    /// Makes the statement of `sql` and these values.
     fn statement(self, sql: &str) -> Statement {
         let sql = match self.declarations[..] {
             [] => sql.to_owned(),
@@ -156,9 +160,12 @@ impl Values {
     }
 }
 
-/// Selects rows with these columns, but for those of an audit, which the source does not have.
+/// Selects rows with these columns, without the audit columns, which the source does not have.
 ///
-/// Errors: `LedgerInvalid` when a column or a bound names a type that is none of SQL Server's, or a bound is no value of its type.
+/// # Errors
+///
+/// `LedgerInvalid` when a column or a bound has a type that is not one of SQL Server's, or a bound is not a value of
+/// its type.
 pub(crate) fn rows(rows: &Rows<'_>, columns: &[Column]) -> Result<Statement> {
     let columns = of_source(columns);
     match rows {
@@ -168,12 +175,12 @@ pub(crate) fn rows(rows: &Rows<'_>, columns: &[Column]) -> Result<Statement> {
     }
 }
 
-/// Returns one row: how many rows there are.
+/// Asks for one row: the number of rows.
 pub(crate) fn count(rows: &Rows<'_>) -> Result<Statement> {
     select(rows, "COUNT_BIG(*) AS [rows]").map(Query::finished)
 }
 
-/// Selects `what` of rows.
+/// Selects `what` from rows.
 fn select(rows: &Rows<'_>, what: &str) -> Result<Query> {
     match rows {
         Rows::Interval(interval) => watermark::select(interval, what),
@@ -187,7 +194,7 @@ fn select(rows: &Rows<'_>, what: &str) -> Result<Query> {
     }
 }
 
-/// Returns the user's condition as a further one.
+/// Returns the user's condition after an ` AND `, or nothing.
 fn and(filter: Option<&Predicate>) -> String {
     filter.map_or_else(String::new, |filter| format!(" AND {}", filter.in_parentheses()))
 }
@@ -203,7 +210,7 @@ fn key_conditions(column: &str, range: &KeyBounds, values: &mut Values) -> Resul
     Ok(conditions)
 }
 
-/// Returns the bounds of a range of a key as a ` WHERE` of their own; nothing when it is open on both sides.
+/// Returns the bounds of a range of a key as a ` WHERE` clause, or nothing when the range is open on both sides.
 fn where_key(range: Option<&KeyBounds>, values: &mut Values) -> Result<String> {
     let Some(range) = range else {
         return Ok(String::new());
@@ -215,7 +222,7 @@ fn where_key(range: Option<&KeyBounds>, values: &mut Values) -> Result<String> {
     Ok(format!(" WHERE {}", conditions.join(" AND ")))
 }
 
-/// A column of `alias`, or of the one table there is, as it is selected.
+/// Returns a column of `alias`, or of the only table, as it is selected.
 fn selected(alias: Option<&str>, column: &Column) -> Result<String> {
     let name = column.name.quoted();
     let value = alias.map_or_else(|| name.clone(), |alias| format!("[{alias}].{name}"));

@@ -10,12 +10,18 @@ use tidemark::ports::source::WatermarkColumn;
 use super::{Query, Quoted, Statement, Values, and, key_conditions, selected};
 use crate::types::{HeldBack, SqlType};
 
-/// One row: the greatest watermark of the whole table, whatever rows are copied: so the window also passes over those that
-/// are not, and a row that stops being copied is no regression. For time columns not above the server's clock (`new_watermark`),
-/// and how it compares with `old`: 1, 0 or -1 (`ordering`). Then, of the rows that are copied, those that are stamped later than
-/// the server's clock (`future_rows`) and those without a watermark (`null_rows`); and 0 (`held_back`).
+/// Asks for one row with these values:
 ///
-/// While the window is held back behind the clock, its maximum may be below `old`, which was read before: then it has not grown.
+/// - `new_watermark`: the greatest watermark of the whole table, whichever rows are copied, so that the window also
+///   passes rows that are not, and a row that is no longer copied causes no regression. In a time column it is not
+///   above the server's clock.
+/// - `ordering`: 1, 0 or -1, as this is greater than, equal to or less than `old`.
+/// - `future_rows` and `null_rows`: of the rows that are copied, those later than the server's clock, and those without
+///   a watermark.
+/// - `held_back`: 0.
+///
+/// While the window is held back behind the clock, its maximum may be below `old`, which was read before; that counts
+/// as equal.
 pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
     let sql_type = SqlType::of(column.sql_type)?;
     let (name, table) = (column.name.quoted(), column.table.quoted());
@@ -43,16 +49,17 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held
     Ok(values.statement(&sql))
 }
 
-/// The number of no rows.
+/// The expression for no rows, where other statements count some.
 const NONE: &str = "CAST(0 AS bigint)";
 
-/// The number of rows whose watermark is NULL.
+/// Returns the expression that counts the rows whose watermark is NULL.
 fn null_rows(column: &WatermarkColumn<'_>) -> String {
     let is_null = column.nullable.then(|| format!("{} IS NULL", column.name.quoted()));
     rows_where(column, is_null)
 }
 
-/// The number of rows that are copied and for which this holds; none without a condition.
+/// Returns the expression that counts the rows that are copied and for which the condition holds. Without a condition
+/// it is 0.
 fn rows_where(column: &WatermarkColumn<'_>, condition: Option<String>) -> String {
     condition.map_or_else(
         || NONE.to_owned(),
@@ -63,10 +70,11 @@ fn rows_where(column: &WatermarkColumn<'_>, condition: Option<String>) -> String
     )
 }
 
-/// One row: 1 when within three hours the server's wall clock may go back, as it does at the end of summer time: a time zone with the
-/// server's present offset from UTC has a smaller one then. Else 0.
+/// Asks for one row: 1 when the server's wall clock may go back within three hours, as it does at the end of summer
+/// time, else 0. It may when some time zone has the server's present difference from UTC and will then have a smaller
+/// one.
 ///
-/// The server does not say which time zone is its own before SQL Server 2022, so all with its offset are asked
+/// Before SQL Server 2022 the server does not tell its time zone, so all zones with the same difference are considered
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-time-zone-info-transact-sql>).
 pub(crate) fn clock_goes_back() -> Statement {
     Statement::new(
@@ -77,16 +85,16 @@ pub(crate) fn clock_goes_back() -> Statement {
     )
 }
 
-/// One row as that of [`growth`], for a column of row versions: the lowest version that a transaction not yet committed uses, or
-/// the next one (`new_watermark`); whether the table has rows from `old` to below it (1), none (0), or it is below `old` (-1); and
-/// 1 if the last version used is not below it (`held_back`).
+/// Asks for one row like that of [`growth`], for a column of row versions. `new_watermark` is the lowest version that a
+/// transaction in progress uses, or the next version. `ordering` is 1 when the table has rows from `old` to below it, 0
+/// when it has none, and -1 when it is below `old`. `held_back` is 1 when the last used version is not below it.
 ///
-/// The version is read in a statement of its own, before anything it bounds
+/// The version is read in a statement of its own, before the rows that it bounds
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
 pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Result<Statement> {
     let (name, table) = (column.name.quoted(), column.table.quoted());
     let mut values = Values::default();
-    // First, as every version that is given after it would look like one that is held back.
+    // This is read first: a version that was used after reading `@New` would look like one that is held back.
     values.declare("@Used binary(8) = @@DBTS");
     values.declare("@New binary(8) = MIN_ACTIVE_ROWVERSION()");
     let (mut regressed, mut above) = (String::new(), String::new());
@@ -111,7 +119,7 @@ pub(super) fn rows(interval: &Interval<'_>, columns: &[Column]) -> Result<Statem
     select(interval, &columns.join(", ")).map(Query::finished)
 }
 
-/// Selects `what` of the rows of an interval.
+/// Selects `what` from the rows of an interval.
 pub(super) fn select(interval: &Interval<'_>, what: &str) -> Result<Query> {
     let column = interval.column.quoted();
     let (above, below) = match SqlType::of(interval.new.sql_type())?.watermark_kind() {
@@ -285,8 +293,8 @@ mod tests {
         }
     }
 
-    /// The hour before the clock goes back comes twice. What is stamped in it is read when it is over for the second time: a
-    /// window that ended in it would never read what is stamped below its end an hour later.
+    /// The hour before the clock goes back comes twice. Rows stamped in it are read after it is over for the second
+    /// time. A window that ended within it would never read rows that are stamped below its end an hour later.
     #[test]
     fn a_window_stays_an_hour_behind_a_clock_that_is_about_to_go_back() {
         let mut probe = Probe::new("orders", "m", "datetime2(3)", false);

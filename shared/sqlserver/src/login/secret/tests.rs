@@ -1,4 +1,4 @@
-//! Secrets as people and services write them.
+//! Tests secrets as people and services write them.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn rds() -> Value {
     json!({"engine": "sqlserver", "host": "db", "port": "1444", "username": "u", "password": "s3cret", "dbname": "d"})
 }
 
-/// The usual content with other fields.
+/// Returns the usual content with some fields replaced.
 fn but(fields: &Value) -> Value {
     let mut content = rds();
     let all = content.as_object_mut().unwrap();
