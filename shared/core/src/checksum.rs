@@ -1,4 +1,4 @@
-//! CRC-64/NVME, the checksum S3 keeps for whole objects
+//! CRC-64/NVME, the checksum that S3 keeps for whole objects
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
 
 use std::fmt;
@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crc64fast_nvme::Digest;
 
-/// This is the checksum of bytes that come piece by piece.
+/// The checksum of bytes that come piece by piece.
 pub struct Crc64Nvme(Digest);
 
 impl fmt::Debug for Crc64Nvme {
@@ -35,7 +35,7 @@ impl Crc64Nvme {
     }
 }
 
-/// Returns the checksum of these bytes in hexadecimal, 16 digits.
+/// Returns the checksum of `bytes` as 16 hexadecimal digits.
 #[must_use]
 pub fn crc64nvme_hex(bytes: &[u8]) -> String {
     let mut checksum = Digest::new();
@@ -43,7 +43,7 @@ pub fn crc64nvme_hex(bytes: &[u8]) -> String {
     format!("{:016x}", checksum.sum64())
 }
 
-/// Returns the checksum of these bytes, as S3 shows it.
+/// Returns the checksum of `bytes` as S3 shows it: base64 of the big-endian value.
 #[must_use]
 pub fn crc64nvme_base64(bytes: &[u8]) -> String {
     let mut checksum = Crc64Nvme::default();
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_check_value_of_the_algorithm() {
-        // CRC-64/NVME of "123456789" is AE8B14860A799888 (the catalogue of parametrised CRC algorithms).
+        // The catalogue of parametrised CRC algorithms gives AE8B14860A799888 for CRC-64/NVME of "123456789".
         assert_eq!(crc64nvme_base64(b"123456789"), "rosUhgp5mIg=");
         assert_eq!(crc64nvme_base64(b""), "AAAAAAAAAAA=");
         assert_eq!(crc64nvme_hex(b"123456789"), "ae8b14860a799888");

@@ -1,20 +1,20 @@
 //! The one error type of the project and its classes.
 //!
-//! An [`ErrorCode`] is the `errorType` a function answers with, which is what the state machine's `ErrorEquals`
-//! matches: the names here and in `infra/incremental-copy.asl.json` are one contract, held by a test.
+//! An [`ErrorCode`] is the `errorType` that a function answers with, which is what the state machine's `ErrorEquals`
+//! matches. A test checks that the names here and in `infra/incremental-copy.asl.json` agree.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// This says what went wrong, as far as the caller can act on it. The name is the wire form.
+/// What went wrong, as far as the caller can act on it. The name of the variant is the wire form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// The source cannot be reached or gave up for now: connect, reset, failover, deadlock, throttling.
+    /// The source cannot be reached or gave up for now: connection failed or reset, failover, deadlock, throttling.
     SourceUnavailable,
     /// The sink bucket throttles, times out or answers 5xx.
     SinkUnavailable,
-    /// The server of the control table cannot be reached or gave up for now.
+    /// The server of the control table cannot be reached, or gave up for now.
     WatermarkStoreUnavailable,
     /// The event is not what the function takes.
     InvalidInput,
@@ -24,7 +24,7 @@ pub enum ErrorCode {
     SourceRejected,
     /// A column has a type that has no exact form in the sink or as a watermark.
     UnsupportedType,
-    /// The rows do not have the shape the plan froze.
+    /// The columns of the rows are not those that the plan froze.
     SchemaMismatch,
     /// The sink refused for good: access denied, no such bucket, key management.
     SinkRejected,
@@ -32,20 +32,21 @@ pub enum ErrorCode {
     WatermarkRejected,
     /// Somebody else moved the watermark to a value this ledger does not know.
     WatermarkConflict,
-    /// The stored watermark is above the source's maximum: restored, reseeded or replaced source.
+    /// The stored watermark is above the source's maximum, because the source was restored, reseeded or replaced.
     WatermarkRegression,
     /// Change tracking is off, expired or not permitted.
     ChangeTrackingInvalid,
     /// An object of the ledger is missing or unreadable: somebody deleted or changed what is written once.
     LedgerInvalid,
-    /// The work does not fit into the time it has: a slice into one invocation, a lookup into a table's share of it.
+    /// The work does not fit into the time it has: a slice into one invocation, or a table's lookup into its share of
+    /// the invocation.
     DeadlineExceeded,
-    /// This is a bug in Tidemark.
+    /// A bug in Tidemark.
     Internal,
 }
 
 impl ErrorCode {
-    /// This is every code, for tables and contract tests.
+    /// Every code, for tables and contract tests.
     pub const ALL: [Self; 16] = [
         Self::SourceUnavailable,
         Self::SinkUnavailable,
@@ -86,7 +87,7 @@ impl ErrorCode {
         }
     }
 
-    /// Returns the wire form, `errorType`.
+    /// Returns the wire form, which is the `errorType`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -116,7 +117,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// This is an error with its code, a message that says what failed, where, and what to change, and its cause.
+/// An error: its code, a message that says what failed, where, and what to change, and its cause.
 ///
 /// The message never holds a secret or a row value.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -128,7 +129,7 @@ pub struct Error {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// This is the result of everything fallible in this crate.
+/// The result of everything in this crate that may fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -154,20 +155,20 @@ impl Error {
         }
     }
 
-    /// Returns the code, hence class, of this error.
+    /// Returns the code of this error, and so its class.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// Returns the same error with `context` said first: "copying dbo.orders: …".
+    /// Returns the same error with `context` before its message: "copying dbo.orders: …".
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
     }
 
-    /// Returns the same failure seen as another code, for example the source's driver used for the control table.
+    /// Returns the same error with another code, for example when the source's driver was used for the control table.
     #[must_use]
     pub const fn recoded(mut self, code: ErrorCode) -> Self {
         self.code = code;
@@ -191,24 +192,25 @@ impl Error {
     }
 }
 
-/// This says what went wrong at a database, before anybody says what the database is used for.
+/// What went wrong at a database, before it is known what the database is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It cannot be reached, broke off, or gave up for now.
+    /// The database cannot be reached, broke off, or gave up for now.
     Unreachable,
-    /// It is there, and a statement takes too long.
+    /// The database can be reached, and a statement takes too long.
     TimedOut,
-    /// It lost against another transaction: a deadlock, a lock, a snapshot.
+    /// The statement lost against another transaction: a deadlock, a lock, a snapshot.
     Conflict,
-    /// It refused for good: login, permission, no such object, certificate.
+    /// The database refused for good: login, permission, no such object, certificate.
     Refused,
     /// A value is not one that the statement can take.
     Data,
-    /// This is something that is the same wherever it happens, for example a column of a type nobody copies.
+    /// A failure that has the same code whatever the database is used for, for example a column of a type that cannot
+    /// be copied.
     Known(ErrorCode),
 }
 
-/// This says what a database is used for.
+/// What a database is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Tables are copied from it.
@@ -220,7 +222,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// This is the one place where what happened at a database becomes a code, for each thing it can be used for.
+    /// Returns the code of what happened at a database that is used for this. No other place makes this decision.
     #[must_use]
     pub const fn code(self, fault: Fault) -> ErrorCode {
         match (self, fault) {
@@ -247,9 +249,10 @@ impl Role {
     }
 }
 
-/// This is the failure of a port that reaches a database: what happened, with the database's own number, and its text.
+/// The failure of a port that reaches a database: what happened, the number by which the database knows it, and a
+/// message.
 ///
-/// The step that used the port says what the database is used for, which makes an [`Error`] of it.
+/// The step that used the port knows what the database is used for, and makes an [`Error`] of it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -260,11 +263,11 @@ pub struct Failure {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// This is the result of a port that reaches a database.
+/// The result of a port that reaches a database.
 pub type Answer<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// Makes a failure without a cause of its own. The message never holds a secret or a row value.
+    /// Makes a failure without a cause of its own. The message must hold neither a secret nor a row value.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
         Self {
             fault,
@@ -274,7 +277,7 @@ impl Failure {
         }
     }
 
-    /// Returns the same failure with what caused it.
+    /// Returns the same failure with its cause.
     #[must_use]
     pub fn caused_by(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
@@ -292,19 +295,20 @@ impl Failure {
         }
     }
 
-    /// Returns what happened.
+    /// Returns what went wrong.
     #[must_use]
     pub const fn fault(&self) -> Fault {
         self.fault
     }
 
-    /// Returns the database's number of it, where the database answered with one.
+    /// Returns the database's number of the failure, where the database answered with one.
     #[must_use]
     pub const fn number(&self) -> Option<u32> {
         self.number
     }
 
-    /// Returns whether the same call may succeed later without anybody changing anything, wherever it happened.
+    /// Returns whether the same call may succeed later without anybody changing anything, whatever the database is used
+    /// for.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self.fault {
@@ -314,14 +318,14 @@ impl Failure {
         }
     }
 
-    /// Returns the same failure with `context` said first.
+    /// Returns the same failure with `context` before its message.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
     }
 
-    /// Returns the failure of a database that is used for this.
+    /// Makes the error of a database that is used for this.
     #[must_use]
     pub fn of(self, role: Role) -> Error {
         let message = match (role, self.fault) {
@@ -337,7 +341,7 @@ impl Failure {
 }
 
 impl From<Error> for Failure {
-    /// What has a code already keeps it.
+    /// Keeps the code that the error already has.
     fn from(error: Error) -> Self {
         let Error { code, message, source } = error;
         Self {
@@ -349,13 +353,13 @@ impl From<Error> for Failure {
     }
 }
 
-/// This says what the database behind a port is used for.
+/// Makes the answer of a port the result of a step, which knows what the database behind the port is used for.
 pub trait OfRole<T> {
-    /// The answer, or the failure of a database that is used for this.
+    /// Returns the answer, or the error of a database that is used for this.
     ///
     /// # Errors
     ///
-    /// As the port; the code is that of [`Role::code`].
+    /// Those of the port, with the code of [`Role::code`].
     fn of(self, role: Role) -> Result<T>;
 }
 

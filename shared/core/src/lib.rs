@@ -1,8 +1,9 @@
 //! The core of Tidemark: it copies what changed in the tables of a database since the last run to object storage.
 //!
-//! Nothing here knows a driver, an SDK, SQL, an environment variable or a flavour of runtime. `model` is data; `ledger` is what
-//! is written once (W1 to W6); `planner` decides what a window holds and how it is cut; `steps` are the four steps and a whole
-//! run of them; `ports` are the traits by which they reach the outside; `testing` implements those in memory.
+//! Nothing here knows a driver, an SDK, SQL, an environment variable or a runtime. `model` is data; `ledger` keeps the
+//! documents that are written once (W1 to W6); `planner` decides what a window holds and how it is cut into slices;
+//! `steps` are the four steps and a whole run of them; `ports` are the traits by which the steps reach the outside;
+//! `testing` implements those traits in memory.
 
 pub mod checksum;
 pub mod error;

@@ -11,7 +11,7 @@ use crate::model::plan::{Content, Plan};
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 
-/// Most windows the chain of manifests is followed for in one go: a guard against a ledger that leads in a circle.
+/// The most windows that the chain of manifests is followed for, in case a damaged ledger leads in a circle.
 const MAX_CHAIN: usize = 1_000_000;
 
 /// The end of the chain of committed windows that starts at some window.
@@ -19,29 +19,29 @@ const MAX_CHAIN: usize = 1_000_000;
 pub struct ChainEnd {
     /// The last committed window.
     pub window: WindowName,
-    /// This is its manifest.
+    /// The manifest of that window.
     pub manifest: Manifest,
 }
 
-/// This says how far a table is.
+/// How far a table is copied.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reached {
     /// The last committed window, if there is one.
     pub last: Option<Manifest>,
-    /// This is the window after it, if it is frozen.
+    /// The window after it, if it is frozen.
     pub pending: Option<Plan>,
 }
 
-/// This says what following the manifests came to.
+/// What following the manifests led to.
 struct Followed {
     /// The last committed window on the way, if there is one.
     end: Option<ChainEnd>,
-    /// This says whether the way leads to the window that was looked for.
+    /// Whether the manifests lead to the window that was looked for.
     arrived: bool,
 }
 
 impl<S: ReadObjects> Ledger<'_, S> {
-    /// The names of the windows that have a folder in the table's ledger, sorted as keys are.
+    /// Returns the names of the windows that have a folder in the table's ledger, sorted as keys are.
     pub async fn windows(&self) -> Result<Vec<WindowName>> {
         self.windows_below(&self.keys.windows()).await
     }
@@ -51,7 +51,8 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(folders.filter_map(|name| WindowName::try_from(name).ok()).collect())
     }
 
-    /// Returns the row of the control table, when the table was configured to have a name of its own there.
+    /// Returns the table's name in the control table, when the table was configured to have one of its own there. It is
+    /// taken from the last plan in the order of keys.
     pub async fn watermark_name(&self) -> Result<Option<String>> {
         for window in self.windows().await?.into_iter().rev() {
             if let Some(plan) = self.plan(&window).await? {
@@ -74,15 +75,16 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(found)
     }
 
-    /// Follows the manifests from `window` to the last committed window. `None` when `window` is not committed.
+    /// Follows the manifests from `window` to the last committed window. Returns `None` when `window` is not committed.
     pub async fn chain_end(&self, window: &WindowName) -> Result<Option<ChainEnd>> {
         Ok(self.follow(window, None).await?.end)
     }
 
-    /// The end of the one chain of committed windows this ledger holds, wherever it starts; `None` without any.
+    /// Returns the end of the one chain of committed windows that this ledger holds, wherever it starts, or `None` when
+    /// nothing is committed.
     ///
-    /// Reads every manifest: for when nothing says where the chain starts. Errors: `LedgerInvalid` when there are several
-    /// chains, because no one but the user knows which is the table's present history.
+    /// It reads every manifest, and is for when nothing says where the chain starts. Errors: `LedgerInvalid` when there
+    /// are several chains, because only the user knows which is the table's present history.
     pub async fn only_chain_end(&self) -> Result<Option<ChainEnd>> {
         let windows = self.windows().await?.into_iter();
         let in_chain = windows.filter(|window| window.backfill_number().is_none());
@@ -113,10 +115,11 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }))
     }
 
-    /// Returns how far the table is, whose watermark store holds this.
+    /// Returns how far the table is copied, given what its watermark store holds.
     pub async fn reached(&self, stored: Option<&str>) -> Result<Reached> {
         let at = WindowName::after_stored(stored);
-        // The pointer may lag behind; or it stands at the end, where the last window left its name; or it is gone.
+        // There are three cases: the pointer lags behind; or it stands at the end, where `previous.json` names the last
+        // window; or there is no pointer.
         let last = match self.chain_end(&at).await? {
             Some(end) => Some(end.manifest),
             None if stored.is_none() => self.only_chain_end().await?.map(|end| end.manifest),
@@ -130,7 +133,8 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(Reached { last, pending })
     }
 
-    /// Returns the plan of this window, or of the one that is copied in its place, as soon as that one is frozen.
+    /// Returns the plan of this window or, when another window is copied in its place and already frozen, the plan of
+    /// that one.
     async fn pending(&self, mut window: WindowName) -> Result<Option<Plan>> {
         let mut superseded = None;
         for _ in 0..MAX_CHAIN {
@@ -166,8 +170,8 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(self.follow(from, Some(to)).await?.arrived)
     }
 
-    /// Follows the manifests from `from` to their end or, if they lead there, to `to`: the last committed window on the
-    /// way, and whether it leads to `to`.
+    /// Follows the manifests from `from` to their end or, if they lead there, to `to`. Returns the last committed
+    /// window on the way, and whether the manifests lead to `to`.
     async fn follow(&self, from: &WindowName, to: Option<&WindowName>) -> Result<Followed> {
         let mut end = None;
         let mut next = from.clone();

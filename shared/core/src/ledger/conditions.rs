@@ -1,32 +1,33 @@
-//! Whether the bucket honours the conditions of writes, without which two runs that meet would each decide.
+//! The check that the bucket honours the conditions of writes. Without them, two runs that meet would each decide.
 
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::ports::objects::{CreateObjects, Created, ReplaceObjects, Replaced};
 
-/// This is an `ETag` that no object has.
+/// An `ETag` that no object has.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 
-/// Returns the key of an object that means nothing, for who asks without a table.
+/// Returns the key of an object without a meaning, with which the bucket is checked when no table is given.
 #[must_use]
 pub fn probe_key(prefix: &str) -> String {
     let separator = if prefix.is_empty() { "" } else { "/" };
     format!("{prefix}{separator}_ledger/_doctor/probe.json")
 }
 
-/// Makes the object at `key`, unless it is there, and asks the bucket whether it honours conditions. The object stays.
+/// Makes the object at `key`, unless it is there, and checks whether the bucket honours conditions. The object stays.
 ///
 /// # Errors
 ///
-/// `SinkRejected` when the bucket ignores one of the conditions, and whatever the bucket says.
+/// `SinkRejected` when the bucket ignores one of the conditions, and the errors of the store.
 pub async fn try_conditions<S: CreateObjects + ReplaceObjects>(store: &S, key: &str) -> Result<()> {
     let body = Bytes::from_static(b"{\"made_by\": \"tidemark doctor\"}");
     store.create(key, body.clone()).await?;
     check_conditions(store, key, body).await
 }
 
-/// Checks that neither a second creation nor a replacement of what nobody saw changes the object at `key`, which is there.
+/// Checks that neither a second creation nor a replacement with a wrong `ETag` changes the object at `key`, which must
+/// exist.
 pub(super) async fn check_conditions<S: CreateObjects + ReplaceObjects>(
     store: &S,
     key: &str,
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
     use crate::testing::MemoryStore;
 
-    /// A service that ignores one of the conditions.
+    /// An object store that ignores one of the conditions.
     struct Careless {
         store: MemoryStore,
         creates_again: bool,

@@ -1,4 +1,4 @@
-//! The hold of a table, for whoever has to know what a person has begun with it.
+//! The hold of a table in the ledger: what a person has begun with the table.
 
 use super::Ledger;
 use crate::error::{Error, ErrorCode, Result};
@@ -9,13 +9,13 @@ use crate::ports::objects::{CreateObjects, ReadObjects};
 impl<S: ReadObjects> Ledger<'_, S> {
     /// Returns what was begun with the table and not ended.
     pub async fn hold(&self) -> Result<Option<Hold>> {
-        // It is of no window.
+        // The hold belongs to no window, and `read` needs one to compare with.
         self.read(&self.keys.hold(), &WindowName::initial()).await
     }
 
-    /// Returns the same, for who begins something else.
+    /// Returns what was begun with the table and not ended, when `allowed` accepts it.
     ///
-    /// Errors: `InvalidInput`, saying how to end what was begun.
+    /// Errors: `InvalidInput`, saying how to end what was begun, when `allowed` does not accept it.
     pub async fn check_hold(&self, allowed: impl Fn(&Begun) -> bool) -> Result<Option<Hold>> {
         let Some(hold) = self.hold().await? else {
             return Ok(None);
@@ -33,7 +33,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
 }
 
 impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
-    /// Begins this, or returns what was begun before.
+    /// Writes `hold`, or returns the hold of what was begun before.
     pub async fn begin(&self, hold: Hold) -> Result<Hold> {
         self.create_or_read(&self.keys.hold(), &WindowName::initial(), hold)
             .await

@@ -1,7 +1,7 @@
-//! Where data and ledger of a table live: pure functions from names to keys.
+//! The keys of a table's data and ledger: pure functions from names to keys.
 //!
-//! Data and ledger have prefixes of their own, so that readers, crawlers and loaders that take every key below a folder find
-//! data only, and a policy can guard the ledger.
+//! Data and ledger have prefixes of their own, so that readers, crawlers and loaders that take every key below a folder
+//! find data only, and a policy can protect the ledger.
 
 use crate::checksum::crc64nvme_hex;
 use crate::model::loaders::LoaderManifest;
@@ -12,17 +12,18 @@ use crate::model::slice_id::SliceId;
 use crate::model::table::Layout;
 use crate::model::window::WindowName;
 
-/// This is the prefix of every table's ledger, below that of the deployment. No table's folder is called so: each has a dot.
+/// The prefix of every table's ledger, below that of the deployment. A table's folder cannot have this name, because it
+/// has a dot.
 const LEDGER: &str = "_ledger";
-/// This is the prefix of what was moved out of the way.
+/// The prefix of what was moved out of the way.
 const ARCHIVE: &str = "_archive";
-/// This is the partition key of a window. No column may be called so, because readers let the path win.
+/// The partition key of a window. No column may have this name, because readers prefer the value in the path.
 pub const WINDOW_KEY: &str = "tidemark_window";
-/// The partition key of the day a window was frozen on.
+/// The partition key of the day on which a window was frozen.
 pub const LOAD_DATE_KEY: &str = "tidemark_load_date";
-/// This counts the digits of the checksum that is added to a name with other characters.
+/// The digits of the checksum that is added to a name with other characters.
 const HASH_DIGITS: usize = 12;
-/// The longest segment: a folder on a disk has at most 255 bytes, and more is added to some.
+/// The longest segment. A folder on a disk has at most 255 bytes, and some segments get a suffix.
 const MAX_SEGMENT: usize = 200;
 
 /// Returns the partition keys of a layout, outermost first.
@@ -36,8 +37,9 @@ pub const fn partition_keys(layout: Layout) -> &'static [&'static str] {
 
 /// Returns a table's name as one segment of a key, `schema.table` of ASCII letters, digits, `_` and `-`.
 ///
-/// Readers over S3 do not agree on escapes. So every other character is replaced by `_`, and digits of a checksum of the whole
-/// name are added, as they are to a name that looks as if it had some, and to what is left of one that is very long.
+/// Readers over S3 do not agree on escapes, so every other character is replaced by `_`, and digits of a checksum of
+/// the whole name are added. They are also added to a name that looks as if it had such digits already, and to what is
+/// left of a name that is too long.
 #[must_use]
 pub fn table_segment(table: &ObjectName) -> String {
     let (schema, name) = (table.schema().as_str(), table.name().as_str());
@@ -48,7 +50,7 @@ pub fn table_segment(table: &ObjectName) -> String {
         return segment;
     }
     let segment = segment.get(..MAX_SEGMENT - HASH_DIGITS - 1).unwrap_or(&segment);
-    // A zero byte is in no name, so two names never run together.
+    // No name has a zero byte, so the texts of two different names are different.
     let hash = crc64nvme_hex(format!("{schema}\0{name}").as_bytes());
     format!("{segment}-{}", hash.get(..HASH_DIGITS).unwrap_or(&hash))
 }
@@ -63,7 +65,7 @@ fn ends_like_a_hash(name: &str) -> bool {
         .is_some_and(|(_, end)| end.len() == HASH_DIGITS && end.chars().all(is_digit))
 }
 
-/// These are the keys of one table's data and ledger.
+/// The keys of one table's data and ledger.
 #[derive(Debug, Clone)]
 pub struct Keys {
     data: String,
@@ -72,7 +74,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys of `table` under `prefix` (without its slashes; may be empty).
+    /// Makes the keys of `table` under `prefix`, which is taken without slashes at its ends and may be empty.
     #[must_use]
     pub fn new(prefix: &str, table: &ObjectName) -> Self {
         let prefix = prefix.trim_matches('/');
@@ -85,34 +87,36 @@ impl Keys {
         }
     }
 
-    /// Returns `watermark.json`, where the `s3` watermark store keeps the pointer.
+    /// Returns the key of `watermark.json`, where the `s3` watermark store keeps the pointer.
     #[must_use]
     pub fn watermark(&self) -> String {
         format!("{}/watermark.json", self.ledger)
     }
 
-    /// `hold.json`, what a person has begun with the table.
+    /// Returns the key of `hold.json`, which says what a person has begun with the table.
     #[must_use]
     pub fn hold(&self) -> String {
         format!("{}/hold.json", self.ledger)
     }
 
-    /// Returns what the keys of all objects of the table begin with: of its first folder, and of those that reloads began.
+    /// Returns the prefixes of the keys of all the table's objects: those in its first folder, and those in the folders
+    /// that reloads began.
     #[must_use]
     pub fn data(&self) -> [String; 2] {
         [format!("{}/", self.data), format!("{}.g", self.data)]
     }
 
-    /// Returns what the key of every document of a window begins with.
+    /// Returns the prefix of the keys of all documents of a window.
     #[must_use]
     pub fn window(&self, window: &WindowName) -> String {
         format!("{}/{window}/", self.ledger)
     }
 
-    /// Returns where an object or document of the table goes in this folder of the archive; `None` when it is none of
-    /// the table's.
+    /// Returns the key that an object or document of the table gets in this folder of the archive, or `None` when the
+    /// key is not one of the table's.
     ///
-    /// `_archive/{table}/{folder}/data/…` for what readers saw, `_archive/{table}/{folder}/ledger/…` for documents.
+    /// The key is `_archive/{table}/{folder}/data/…` for objects that readers saw, and
+    /// `_archive/{table}/{folder}/ledger/…` for documents.
     #[must_use]
     pub fn archived(&self, key: &str, folder: &str) -> Option<String> {
         let place = |root: &str, kind: &str, begins: [&str; 2]| {
@@ -123,51 +127,54 @@ impl Keys {
         place(&self.ledger, "ledger", ["/", "/"]).or_else(|| place(&self.data, "data", ["/", ".g"]))
     }
 
-    /// Returns `lease.json`, which says who copies the table now.
+    /// Returns the key of `lease.json`, which says who copies the table now.
     #[must_use]
     pub fn lease(&self) -> String {
         format!("{}/lease.json", self.ledger)
     }
 
-    /// Returns what every window's folder in the ledger begins with, before its name.
+    /// Returns the prefix of the folders of all windows in the ledger. The name of a window follows it.
     #[must_use]
     pub fn windows(&self) -> String {
         format!("{}/", self.ledger)
     }
 
-    /// Returns what the folder of every window of a full load in place of another begins with, before that one's name.
+    /// Returns the prefix of the folders of all full loads in place of another window. The name of that other window
+    /// follows it.
     #[must_use]
     pub fn reinits(&self) -> String {
         format!("{}/reinit-", self.ledger)
     }
 
-    /// Returns `{from}/plan.json`
+    /// Returns the key of `{from}/plan.json`.
     #[must_use]
     pub fn plan(&self, window: &WindowName) -> String {
         format!("{}/{window}/plan.json", self.ledger)
     }
 
-    /// `{from}/record-00000.json`; of the first slice it is split into `record-00000.00000.json`; later attempts, made after an
-    /// upload expired, are `record-00000-1.json`, ….
+    /// Returns the key of `{from}/record-00000.json`, or `record-00000.00000.json` for the first sub-slice of that
+    /// slice. Later attempts, made after an upload expired, have `record-00000-1.json` and so on.
     #[must_use]
     pub fn record(&self, attempt: &Attempt) -> String {
         self.of_attempt("record", attempt)
     }
 
-    /// Returns `{from}/void-00000.json`: the record of this attempt no longer counts.
+    /// Returns the key of `{from}/void-00000.json`, whose presence means that the record of this attempt no longer
+    /// counts.
     #[must_use]
     pub fn void(&self, attempt: &Attempt) -> String {
         self.of_attempt("void", attempt)
     }
 
-    /// Returns `{from}/previous.json`
+    /// Returns the key of `{from}/previous.json`.
     #[must_use]
     pub fn previous(&self, window: &WindowName) -> String {
         format!("{}/{window}/previous.json", self.ledger)
     }
 
-    /// Returns `{from}/loader-redshift.json`; `symlink/tidemark_window={from}/loader-symlink.txt`, so that the folder
-    /// `symlink` is that of a partitioned table, as `symlink-g1` is of the first generation that was loaded anew.
+    /// Returns the key of `{from}/loader-redshift.json` or `symlink/tidemark_window={from}/loader-symlink.txt`. The
+    /// folder `symlink` is thus that of a partitioned table; each later generation has a folder of its own,
+    /// `symlink-g1` and so on.
     #[must_use]
     pub fn loader(&self, plan: &Plan, loader: LoaderManifest) -> String {
         let (ledger, window) = (&self.ledger, &plan.window);
@@ -180,14 +187,14 @@ impl Keys {
         }
     }
 
-    /// Returns `{from}/manifest.json`
+    /// Returns the key of `{from}/manifest.json`.
     #[must_use]
     pub fn manifest(&self, window: &WindowName) -> String {
         format!("{}/{window}/manifest.json", self.ledger)
     }
 
-    /// Returns the folder of a generation of the table's files: the table's own, then `{table}.g1`, `{table}.g2`, …. No
-    /// table has a segment with two dots.
+    /// Returns the folder of a generation of the table's files: the table's own, then `{table}.g1`, `{table}.g2` and so
+    /// on. No table's segment has two dots, so this is no other table's folder.
     #[must_use]
     pub fn folder(&self, generation: u32) -> String {
         match generation {
@@ -196,8 +203,9 @@ impl Keys {
         }
     }
 
-    /// Returns `tidemark_window={from}/part-00000.parquet`, or below `tidemark_load_date={day}/`: all from the plan, so
-    /// that everyone who copies the slice means the same object.
+    /// Returns the key of the part of a slice: `tidemark_window={from}/part-00000.parquet` in the table's folder, or
+    /// the same below `tidemark_load_date={day}/`. All of it comes from the plan, so that everyone who copies the slice
+    /// writes the same object.
     #[must_use]
     pub fn part(&self, plan: &Plan, slice: &SliceId) -> String {
         let day = match plan.layout {
@@ -242,10 +250,10 @@ mod tests {
         assert!(hash.len() == HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert!(segment("dbo.Größe").starts_with("dbo.Gr__e-"));
         assert!(segment("[a.b].c").starts_with("a_b.c-"));
-        // The longest names that there are, which begin alike.
+        // The two longest possible names, which begin alike.
         let long = |end: &str| segment(&format!("{}.{}{end}", "s".repeat(128), "t".repeat(127)));
         assert!(long("a").len() == MAX_SEGMENT && long("a") != long("b"));
-        // Nobody can call a table as another one's segment.
+        // Nobody can give a table the name of another table's segment.
         assert_ne!(segment(&format!("sales.[order_lines-{hash}]")), odd);
     }
 

@@ -1,8 +1,9 @@
-//! Single flight: a table is copied by one run at a time, because a run takes the table's lease and others find it taken.
+//! Single flight: a table is copied by one run at a time, because a run takes the table's lease and other runs find it
+//! taken.
 //!
-//! The lease is one document of the table's ledger that is replaced by conditional writes. It expires, so that a holder that
-//! died delays the table by one lease and no more. Nothing that is copied rests on it (W6): it spares the source from being
-//! read twice, and whoever goes on without it comes to the same end.
+//! The lease is one document of the table's ledger that is replaced by conditional writes. It expires, so a holder that
+//! died delays the table by no more than one lease. Nothing that is copied depends on it (W6): it only spares the
+//! source from being read twice, and a run without it comes to the same outcome.
 
 use std::time::Duration;
 
@@ -19,19 +20,19 @@ use crate::model::names::ObjectName;
 use crate::model::plan::VERSION;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
 
-/// This says how often a lease that changes under our hands is looked at again.
+/// How often a lease that others change meanwhile is read again.
 const TRIES: u32 = 8;
 
-/// This says who may copy the table.
+/// Who may copy the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// Whoever asked may.
+    /// The run that asked may.
     Ours,
-    /// Somebody else may, or nobody.
+    /// The run that asked may not, because of this keeper.
     KeptBy(Keeper),
 }
 
-/// This is the lease of one table, as one run sees it.
+/// The lease of one table, as one run sees it.
 #[derive(Debug)]
 pub struct Lease<'a, S> {
     store: &'a S,
@@ -41,7 +42,7 @@ pub struct Lease<'a, S> {
     leases: Leases,
 }
 
-/// This is the document as it is in the bucket, and its `ETag`.
+/// The document as it is in the bucket, and its `ETag`.
 struct Found {
     keeper: Option<Keeper>,
     spent: Spent,
@@ -49,7 +50,7 @@ struct Found {
 }
 
 impl<'a, S> Lease<'a, S> {
-    /// The lease of the ledger's table for the run of this id. The same id is the same holder.
+    /// Makes the lease of the ledger's table for the run `run_id`. Whoever has the same id is the same holder.
     #[must_use]
     pub fn new(ledger: &Ledger<'a, S>, run_id: &'a str, leases: Leases) -> Self {
         Self {
@@ -63,11 +64,11 @@ impl<'a, S> Lease<'a, S> {
 }
 
 impl<S: ReadObjects> Lease<'_, S> {
-    /// Returns who keeps the table from this run at `now`. Costs one read, and takes nothing.
+    /// Returns who keeps the table from this run at `now`. It costs one read and takes nothing.
     ///
     /// # Errors
     ///
-    /// `LedgerInvalid` when the document is not Tidemark's, and whatever the store says.
+    /// `LedgerInvalid` when the document is not one of Tidemark's, and the errors of the store.
     pub async fn keeper(&self, now: OffsetDateTime) -> Result<Option<Keeper>> {
         if self.leases == Leases::Ignored {
             return Ok(None);
@@ -76,7 +77,8 @@ impl<S: ReadObjects> Lease<'_, S> {
         Ok(keeper.filter(|keeper| keeper.keeps_off(self.run_id, now)))
     }
 
-    /// Returns what the run has copied of the table's window, as far as it was [counted](Self::try_to_count). Costs one read.
+    /// Returns what the run has copied of the table's window, as far as it was [counted](Self::try_to_count). It costs
+    /// one read.
     ///
     /// # Errors
     ///
@@ -112,12 +114,13 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
     ///
     /// # Errors
     ///
-    /// `LedgerInvalid` when the document is not Tidemark's, and whatever the store says.
+    /// `LedgerInvalid` when the document is not one of Tidemark's, `SinkUnavailable` when other runs keep changing it,
+    /// and the errors of the store.
     pub async fn take(&self, now: OffsetDateTime) -> Result<Taken> {
         self.take_for(now, Duration::ZERO).await
     }
 
-    /// The same for so much longer, because the run will be silent for that long.
+    /// Takes the lease for `longer` than [`take`](Self::take) does, because the run will be silent for that long.
     ///
     /// # Errors
     ///
@@ -135,7 +138,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
             let found = self.found().await?;
             match found.as_ref().and_then(|found| found.keeper.as_ref()) {
                 Some(keeper) if keeper.keeps_off(self.run_id, now) => return Ok(Taken::KeptBy(keeper.clone())),
-                // The slices of a window renew one lease: the first of them is enough.
+                // The slices of a window renew the same lease, so a renewal that is recent enough serves them all.
                 Some(Keeper::Run { run_id, until: there })
                     if run_id == self.run_id && there.0 + RENEWED_EVERY > until =>
                 {
@@ -156,7 +159,8 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         Err(self.keeps_changing())
     }
 
-    /// Gives the lease back, if it is this run's. Otherwise says whose it is, though it may have expired.
+    /// Gives the lease back if it is this run's, and returns `None`. Otherwise returns its keeper, although that lease
+    /// may have expired.
     ///
     /// # Errors
     ///
@@ -178,14 +182,15 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         Err(self.keeps_changing())
     }
 
-    /// Does the same for who has something else to say than that it went wrong: the lease expires by itself.
+    /// Gives the lease back, and logs a failure instead of returning it: the caller has another result to report, and
+    /// the lease expires by itself.
     pub async fn try_to_give_back(&self) {
         if let Err(error) = self.give_back().await {
             tracing::warn!(table = %self.table, "The lease of the table could not be given back: {}.", error.report());
         }
     }
 
-    /// Counts what the run has copied. A slice that cannot be counted is copied all the same.
+    /// Adds to what the run has copied. A failure is logged only, and the slice stays copied.
     pub async fn try_to_count(&self, copied: Spent) {
         match self.count(copied).await {
             Ok(()) => {}
@@ -211,10 +216,10 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         Err(self.keeps_changing())
     }
 
-    /// Runs `work`, and renews the lease meanwhile. `now` is when it begins.
+    /// Runs `work`, and renews the lease meanwhile. `now` is the time at which it begins.
     ///
-    /// Where the lease is lost, because this process was held up for longer than it lasts, `work` goes on: it is nearer its end
-    /// than whoever begins now.
+    /// When the lease is lost because this process was held up for longer than it lasts, `work` goes on: it is nearer
+    /// its end than that of a run that begins now.
     pub async fn renewed_during<T>(&self, now: OffsetDateTime, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let renewals = async {
@@ -222,7 +227,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
                 tokio::time::sleep(RENEWED_EVERY).await;
                 match self.renew(now + began.elapsed()).await {
                     Ok(Some(Taken::Ours)) => {}
-                    // It was given back: another step of the run has ended it.
+                    // The lease was given back, so another step of this run has ended the work on the table.
                     Ok(None) => return std::future::pending().await,
                     Ok(Some(Taken::KeptBy(keeper))) => {
                         tracing::warn!(table = %self.table, ?keeper, "The lease of the table is lost while it is copied.");
@@ -239,7 +244,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         }
     }
 
-    /// Renews the lease, if it is still this run's. `None` when nobody has it.
+    /// Renews the lease if it is still this run's. Returns `None` when nobody has it.
     async fn renew(&self, now: OffsetDateTime) -> Result<Option<Taken>> {
         if self.leases == Leases::Ignored {
             return Ok(Some(Taken::Ours));
@@ -265,8 +270,8 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         Err(self.keeps_changing())
     }
 
-    /// Pauses the table in the run's name: no run copies it until it is [resumed](Self::resume). A run that is at it may end
-    /// the slice it is at, and goes no further.
+    /// Pauses the table in the name of this run id: no run copies it until it is [resumed](Self::resume). A run that is
+    /// copying it may end its current slice, and goes no further.
     ///
     /// # Errors
     ///
@@ -286,7 +291,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         Err(self.keeps_changing())
     }
 
-    /// Ends a pause, and says whether there was one.
+    /// Ends a pause, and returns whether there was one.
     ///
     /// # Errors
     ///
@@ -304,9 +309,9 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         Err(self.keeps_changing())
     }
 
-    /// Puts `keeper` in the place of what was found. Returns whether it was still there.
+    /// Puts `keeper` in the place of what was found. Returns whether the document was still as it was found.
     async fn put(&self, found: Option<Found>, keeper: Option<&Keeper>) -> Result<bool> {
-        // What a run has copied is counted for as long as it keeps the table.
+        // What a run has copied counts for as long as it keeps the table.
         let is_same = is_of(keeper, self.run_id)
             && found
                 .as_ref()
@@ -315,7 +320,8 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         self.put_with(found, keeper, spent.unwrap_or_default()).await
     }
 
-    /// Returns the same with what the keeper has copied.
+    /// Puts `keeper` in the place of what was found, with what the keeper has copied. Returns whether the document was
+    /// still as it was found.
     async fn put_with(&self, found: Option<Found>, keeper: Option<&Keeper>, spent: Spent) -> Result<bool> {
         let document = LeaseDocument {
             version: VERSION,
@@ -331,7 +337,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         }
         let is_ours = self.store.create(&self.key, body.clone()).await? == Created::Created;
         if is_ours {
-            // Asked once for each table, when its lease is first written, before anything is frozen.
+            // The check is made once for each table, when its lease is first written, before anything is frozen.
             check_conditions(self.store, &self.key, body).await?;
         }
         Ok(is_ours)

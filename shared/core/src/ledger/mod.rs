@@ -1,4 +1,4 @@
-//! The ledger: all state of a table, written once, under a prefix of its own in the sink bucket.
+//! The ledger: all state of a table, under a prefix of its own in the sink bucket. Nearly all of it is written once.
 //!
 //! ```text
 //! {prefix}/_ledger/{table}/lease.json                     who copies the table now       replaced by If-Match
@@ -11,7 +11,7 @@
 //! {prefix}/_ledger/{table}/hold.json                      what a person has begun        create-only, then archived
 //! ```
 //!
-//! A window is named by where it starts, so every attempt at it, in any run, meets the same keys. The invariants:
+//! A window is named by where it starts, so every attempt at it, in any run, uses the same keys. The invariants:
 //!
 //! - **W1** a plan never changes once frozen;
 //! - **W2** one upload per slice is decided, or the slices that are copied in its place, by a create-only record;
@@ -20,7 +20,8 @@
 //! - **W5** the watermark moves only after the manifest, by compare-and-set, never backwards, never to null;
 //! - **W6** any step may be repeated by anyone, at any time, concurrently with itself: the outcome is the same.
 //!
-//! Documents are data: whoever reads one checks that it is of the place it was read from, and nothing in it is executed.
+//! Documents are data: whoever reads one checks that it belongs to the place it was read from, and nothing in it is
+//! executed.
 
 mod chain;
 pub mod conditions;
@@ -49,16 +50,16 @@ use crate::model::table::RunSettings;
 use crate::model::window::WindowName;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects};
 
-/// Documents read, and uploads completed, at once: a window may have hundreds of them.
+/// How many documents are read, or uploads completed, at once. A window may have hundreds of them.
 pub const AT_ONCE: usize = 16;
 
-/// This is a document of the ledger, which says of itself where it belongs.
+/// A document of the ledger, which says of itself where it belongs.
 trait Document: DeserializeOwned {
     /// Returns the version of its form.
     fn version(&self) -> u32;
-    /// The table it is of, where it says so.
+    /// Returns the table that it belongs to, where it says so.
     fn table(&self) -> Option<&ObjectName>;
-    /// The window it is of.
+    /// Returns the window that it belongs to, where it says so.
     fn window(&self) -> Option<&WindowName>;
 }
 
@@ -87,11 +88,11 @@ document!(Record, |_| None, |record| Some(&record.window));
 document!(Manifest, |manifest| Some(&manifest.table), |manifest| Some(
     &manifest.window
 ));
-// It names the window before the one it lies in.
+// The window that it names is the one before the one in whose folder it lies, so it is not compared.
 document!(Previous, |_| None, |_| None);
 document!(Hold, |hold| Some(&hold.table), |_| None);
 
-/// This is typed access to the ledger of one table.
+/// Typed access to the ledger of one table.
 #[derive(Debug)]
 pub struct Ledger<'a, S> {
     store: &'a S,
@@ -116,12 +117,12 @@ impl<'a, S> Ledger<'a, S> {
     }
 }
 
-/// This is a frozen plan.
+/// A frozen plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
-    /// This is the plan.
+    /// The plan.
     pub plan: Plan,
-    /// This says whether another run froze it.
+    /// Whether another run froze it.
     pub adopted: bool,
 }
 
@@ -131,17 +132,19 @@ impl<S: ReadObjects> Ledger<'_, S> {
         self.read(&self.keys.plan(window), window).await
     }
 
-    /// Returns the plan of a window that must have one.
+    /// Returns the plan of a window that must have one, to copy its rows.
     ///
-    /// Errors: `InvalidInput` when the plan was frozen with another condition or sink than `settings`, which came with the event:
-    /// what the plan says of those is never used.
+    /// Errors: `LedgerInvalid` when there is no plan; `InvalidInput` when it was frozen with another condition or sink
+    /// than `settings`, which came with the event. The plan's own condition and sink are never used.
     pub async fn frozen_plan(&self, window: &WindowName, settings: &RunSettings) -> Result<Plan> {
         let plan = self.existing_plan(window).await?;
         check_settings(&plan, settings)?;
         Ok(plan)
     }
 
-    /// Returns the plan of a window that must have one, of which nothing is copied.
+    /// Returns the plan of a window that must have one, for a caller that copies nothing of it.
+    ///
+    /// Errors: `LedgerInvalid` when there is no plan.
     pub async fn existing_plan(&self, window: &WindowName) -> Result<Plan> {
         self.plan(window).await?.ok_or_else(|| no_plan(self.table, window))
     }
@@ -160,15 +163,15 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Err(Error::new(ErrorCode::InvalidInput, message))
     }
 
-    /// Returns whether the plan of `window` is this one.
+    /// Returns whether the plan of `window` has this identity.
     pub(crate) async fn is_current(&self, window: &WindowName, id: &PlanId) -> Result<bool> {
         Ok(self.plan(window).await?.is_some_and(|plan| plan.id() == *id))
     }
 
     /// Returns the manifest of a window, if it is committed.
     ///
-    /// A commit that is held up while its window is given up, or its table started over, may write a manifest at any time after
-    /// that. It is of a plan that is gone, and commits nothing.
+    /// A commit that is held up while its window is given up, or its table started over, may write a manifest at any
+    /// time after that. Such a manifest belongs to a plan that is gone, and commits nothing.
     pub async fn manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
         let Some(manifest) = self.any_manifest(window).await? else {
             return Ok(None);
@@ -179,7 +182,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
 
     /// Returns the manifest that committed the window of `plan`, if it is committed.
     ///
-    /// Errors: `LedgerInvalid` when a manifest of another plan is in its place.
+    /// Errors: `LedgerInvalid` when the manifest of another plan is in its place.
     pub async fn manifest_of(&self, plan: &Plan) -> Result<Option<Manifest>> {
         match self.any_manifest(&plan.window).await? {
             Some(manifest) if manifest.plan != plan.id() => Err(self.occupied(&self.keys.manifest(&plan.window))),
@@ -187,12 +190,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }
     }
 
-    /// Returns the manifest that is in this window's folder, of whatever plan.
+    /// Returns the manifest that is in this window's folder, whichever plan it belongs to.
     async fn any_manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
         self.read(&self.keys.manifest(window), window).await
     }
 
-    /// Returns what the window that ends where `window` begins looked like. `None` when none does.
+    /// Returns the document about the window that ends where `window` begins, or `None` when there is none.
     pub async fn previous(&self, window: &WindowName) -> Result<Option<Previous>> {
         let Some(previous) = self.any_previous(window).await? else {
             return Ok(None);
@@ -201,12 +204,13 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(is_its_own.then_some(previous))
     }
 
-    /// Returns the same, of whatever plan.
+    /// Returns that document, whichever plan it belongs to.
     pub(crate) async fn any_previous(&self, window: &WindowName) -> Result<Option<Previous>> {
         self.read(&self.keys.previous(window), window).await
     }
 
-    /// Returns why the document that belongs at `key` cannot be written.
+    /// Makes the error for a document that belongs at `key` and cannot be written, because one of another plan is
+    /// there.
     fn occupied(&self, key: &str) -> Error {
         let table = self.table;
         let message = format!(
@@ -216,7 +220,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Error::new(ErrorCode::LedgerInvalid, message)
     }
 
-    /// Checks that every object a manifest names is there with its size.
+    /// Checks that every object that a manifest names is there with its size.
     ///
     /// Errors: `LedgerInvalid` naming the first that is not.
     pub async fn check_objects(&self, manifest: &Manifest) -> Result<()> {
@@ -236,7 +240,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(())
     }
 
-    /// Returns the document at `key`, which must be one of this table and of `window`, as far as it says so.
+    /// Returns the document at `key`, which must belong to this table and to `window`, as far as it says so.
     async fn read<T: Document>(&self, key: &str, window: &WindowName) -> Result<Option<T>> {
         let Some(object) = self.store.get(key).await? else {
             return Ok(None);
@@ -293,12 +297,12 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
             .map(drop)
     }
 
-    /// Leaves in the window after `plan`'s what its columns are, for the comparison with that window's. Comes before the
-    /// manifest, so that there is one wherever a committed window ends.
+    /// Writes what the columns of `plan`'s window are into the folder of the window after it, for comparison with that
+    /// window's. It comes before the manifest, so that the document is there wherever a committed window ends.
     ///
-    /// A window without changes whose plan found no columns to pass on leaves none.
+    /// A window without changes whose plan found no columns to pass on writes nothing.
     ///
-    /// Errors: `LedgerInvalid` when what another plan left is in its place.
+    /// Errors: `LedgerInvalid` when the document of another plan is in its place.
     pub async fn leave_columns(&self, plan: &Plan, mask_key: Option<&str>) -> Result<()> {
         if plan.columns.is_empty() {
             return Ok(());
@@ -313,10 +317,11 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         }
     }
 
-    /// Writes what loaders of other systems read to find these parts, which are all visible. Comes before the window's own manifest:
-    /// whoever writes that again finds these, and a window that is committed has them (W4, W6).
+    /// Writes what loaders of other systems read to find these parts, which are all visible. It comes before the
+    /// window's own manifest, so that a window that is committed has them, and whoever repeats the commit finds them
+    /// (W4, W6).
     ///
-    /// Errors: `LedgerInvalid` when what another plan left is in their place.
+    /// Errors: `LedgerInvalid` when those of another plan are in their place.
     pub async fn leave_loader_manifests(&self, plan: &Plan, parts: &[ManifestPart]) -> Result<()> {
         if parts.is_empty() {
             return Ok(());
@@ -324,7 +329,7 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         let parts = parts.iter().map(|part| (self.store.address(&part.key), part.bytes));
         let parts: Vec<(String, u64)> = parts.collect();
         for loader in &plan.loader_manifests {
-            // The parts of a window are decided: everyone writes the same.
+            // The parts of a window are decided, so everyone writes the same.
             let (key, body) = (self.keys.loader(plan, *loader), Bytes::from(loader.text(&parts)));
             if self.store.create(&key, body.clone()).await? == Created::AlreadyExists
                 && self.store.get(&key).await?.is_none_or(|there| there.body != body)
@@ -337,7 +342,7 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
 
     /// Commits a window, or returns the manifest that committed it before.
     ///
-    /// Errors: `LedgerInvalid` when a manifest of another plan is in its place.
+    /// Errors: `LedgerInvalid` when the manifest of another plan is in its place.
     pub async fn commit(&self, manifest: Manifest) -> Result<Manifest> {
         // W4
         let (key, window, plan) = (
@@ -368,13 +373,14 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     }
 }
 
-/// Says where the document at `key` cannot be read, by its line and column: it was written for people to read.
+/// Makes the error for a document at `key` that cannot be parsed. The cause names the line and column, which help
+/// because documents are written for people to read.
 fn unreadable(key: &str, error: serde_json::Error) -> Error {
     let message = format!("{key} is not what Tidemark wrote there (restore it)");
     Error::with_source(ErrorCode::LedgerInvalid, message, error)
 }
 
-/// Returns which attempt a record decides.
+/// Returns the attempt that a record decides.
 fn attempt_of(record: &Record) -> Attempt {
     Attempt {
         window: record.window.clone(),
@@ -386,7 +392,7 @@ fn attempt_of(record: &Record) -> Attempt {
 
 /// Checks that a plan was frozen with these settings.
 ///
-/// Errors: `InvalidInput`, naming the setting and what to do.
+/// Errors: `InvalidInput`, naming the setting that differs and what to do.
 pub fn check_settings(plan: &Plan, settings: &RunSettings) -> Result<()> {
     let changed = if plan.filter != settings.filter {
         "where"

@@ -1,4 +1,4 @@
-//! The `s3` watermark store: `watermark.json` in the ledger, for sources that only grant SELECT.
+//! The `s3` watermark store: `watermark.json` in the ledger, for sources that grant only SELECT.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,37 +10,37 @@ use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKe
 use crate::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
 use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
-/// This says how often a pointer that changes under our hands is looked at again.
+/// How often a pointer that others change meanwhile is read again.
 const TRIES: u32 = 8;
 
-/// This is `watermark.json`
+/// `watermark.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     version: u32,
-    /// It is none after the table was started over.
+    /// The stored watermark, or `None` after the table was started over.
     watermark: Option<Watermark>,
-    /// The start over that took the watermark away.
+    /// The start over that took the watermark away, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reset: Option<Reset>,
 }
 
-/// This says what a start over leaves in the place of a pointer. No other document is like it, so nobody who read
-/// another one can replace it.
+/// What a start over leaves in the place of a pointer. No other document equals it, so nobody who read another one can
+/// replace it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Reset {
-    /// This is the folder of the archive.
+    /// The folder of the archive, which is different for each start over.
     archive: String,
-    /// This is the watermark that was stored, if there was one.
+    /// The watermark that was stored, if there was one.
     was: Option<Watermark>,
 }
 
-/// This says what is at the key of a pointer.
+/// What is at the key of a pointer.
 struct Pointer {
     stored: StoredWatermark,
     object: Option<Object>,
 }
 
-/// These are pointers kept as objects under `prefix`, moved by `If-Match`.
+/// Pointers that are kept as objects under `prefix` and moved by `If-Match`.
 #[derive(Debug)]
 pub struct Pointers<'a, S> {
     store: &'a S,
@@ -86,7 +86,7 @@ impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
     }
 }
 
-/// Returns the document that is this object.
+/// Parses an object as the document of a pointer.
 fn document(key: &str, object: &Object) -> Answer<Document> {
     serde_json::from_slice(&object.body).map_err(|error| {
         let message = format!(
@@ -123,8 +123,9 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> MoveWatermarks for Pointer
 }
 
 impl<S: ReadObjects + CreateObjects + ReplaceObjects> ClearWatermarks for Pointers<'_, S> {
-    /// In the place of the pointer comes one that holds nothing: a run that was held up after it had found no pointer cannot create
-    /// its own any more. One that cannot be read is taken away as well, as the ledger that it belongs to is.
+    /// Replaces the pointer by one that holds nothing, so that a run that was held up after it had found no pointer
+    /// cannot create its own any more. A pointer that cannot be read is replaced as well, like the ledger that it
+    /// belongs to.
     async fn clear(&self, key: &WatermarkKey, reset: &str) -> Answer<()> {
         let key = self.key(key);
         for _ in 0..TRIES {

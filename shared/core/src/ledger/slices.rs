@@ -11,7 +11,7 @@ use crate::model::slice_id::SliceId;
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 
-/// This says what is decided of a slice.
+/// What is decided of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,
@@ -20,29 +20,29 @@ use crate::ports::objects::ReadObjects;
 pub enum Decided {
     /// This record decides it.
     Record(Record),
-    /// Nothing is decided yet: this is the attempt to make.
+    /// Nothing is decided yet. The next attempt to make is this one.
     NotYet(Attempt),
 }
 
-/// This is a slice that is copied as one, and what is decided of it.
+/// A slice that is not split, and what is decided of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceState {
-    /// This says which it is.
+    /// The name of the slice.
     pub id: SliceId,
-    /// This says what it selects.
+    /// Its bounds within the window.
     pub bounds: SliceBounds,
-    /// This says what is decided of it.
+    /// What is decided of it.
     pub decided: Decided,
 }
 
-/// This says what is left to decide of a window.
+/// What is left to decide of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Left {
-    /// Nothing is left: the window can be committed.
+    /// Nothing is left. The window can be committed.
     Nothing,
-    /// This attempt is left, at the first slice that is not decided.
+    /// At least one slice is not decided. This is the attempt to make at the first of them.
     Slice(Attempt),
-    /// Nothing is left: that window is copied in its place.
+    /// Nothing is left, because this window is copied in its place.
     SupersededBy(WindowName),
 }
 
@@ -65,8 +65,9 @@ impl<S: ReadObjects> Ledger<'_, S> {
 
     /// Returns what is decided of a slice.
     ///
-    /// Attempt 0 is the rule; a record whose upload expired is voided and the next attempt decides anew. So it does after a record
-    /// of another plan: a copy of a window that was given up or started over meanwhile may write one at any time.
+    /// Usually attempt 0 decides. A record whose upload expired is voided, and the next attempt decides anew. A record
+    /// of another plan is passed over in the same way: a copy of a window that was given up or started over meanwhile
+    /// may write one at any time.
     pub async fn decided(&self, plan: &Plan, slice: &SliceId) -> Result<Decided> {
         let mut attempt = Attempt {
             window: plan.window.clone(),
@@ -85,7 +86,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }
     }
 
-    /// Returns the bounds of the slice of this name, of the plan or of the record of a slice that was split.
+    /// Returns the bounds of a slice, from the plan or from the records of the slices that it was split from.
     ///
     /// Errors: `InvalidInput` when there is no such slice.
     pub async fn slice(&self, plan: &Plan, id: &SliceId) -> Result<SliceBounds> {
@@ -111,7 +112,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         })
     }
 
-    /// Returns every slice of the plan's window in order; in place of one that was split, those it was split into.
+    /// Returns every slice of the plan's window in order. In place of a slice that was split are its sub-slices.
     pub async fn slices(&self, plan: &Plan) -> Result<Vec<SliceState>> {
         let planned = (0_u32..).map(SliceId::planned).zip(plan.slices.iter().cloned());
         let mut states_of_slices = stream::iter(planned)
@@ -124,10 +125,10 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(states)
     }
 
-    /// The slice, or in its place those it was split into, in order.
+    /// Returns the slice or, in its place, its sub-slices in order.
     async fn whole_or_split(&self, plan: &Plan, slice: SubSlice) -> Result<Vec<SliceState>> {
         let mut states = Vec::new();
-        // The next one last.
+        // A stack, with the next slice on top.
         let mut waiting = vec![slice];
         while let Some(SubSlice { id, bounds }) = waiting.pop() {
             match self.decided(plan, &id).await? {
@@ -141,9 +142,9 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(states)
     }
 
-    /// Returns the decision of another attempt at `record`'s slice whose upload has this token: of an earlier one,
-    /// which was voided but completed after all, or of a later one, made and completed by a run that voided this one
-    /// meanwhile. One of another plan has other rows.
+    /// Returns the record of another attempt at `record`'s slice whose upload has this token. It may be an earlier
+    /// attempt, which was voided but completed after all, or a later one, made and completed by a run that voided this
+    /// one meanwhile. Records of another plan are passed over, because their rows are others.
     pub async fn decided_with(&self, record: &Record, token: &str) -> Result<Option<Record>> {
         let mut attempt = Attempt {
             number: 0,
@@ -158,9 +159,9 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(None)
     }
 
-    /// Returns the record of an attempt, which must be of this slice.
+    /// Returns the record of an attempt, if there is one.
     ///
-    /// Errors: `LedgerInvalid` when it is another one's.
+    /// Errors: `LedgerInvalid` when the record at its key is that of another slice or attempt.
     async fn record(&self, attempt: &Attempt) -> Result<Option<Record>> {
         let key = self.keys.record(attempt);
         let record: Option<Record> = self.read(&key, &attempt.window).await?;

@@ -1,32 +1,32 @@
-//! The columns of an audit: which window a row is of, when that was, and how the row came to be in it.
+//! The columns of an audit: which window a row is of, when that window was frozen, and how the row came to be in it.
 
 use crate::error::Result;
 use crate::model::format::Timestamps;
 use crate::model::types::{Column, Form, Fraction, TypeName, WantedForms};
 use crate::model::values::{Audit, Operation, Values};
 
-/// These are the columns in their order, after all others.
+/// The names of the columns in their order. They stand after all other columns.
 pub const COLUMNS: [&str; 3] = ["_tidemark_window", "_tidemark_copied_at", "_tidemark_operation"];
-/// This counts the digits of a second in the point in time.
+/// The digits after the second in the point in time.
 const DIGITS: u8 = 6;
 
-/// This says what an audit says of a window.
+/// What an audit says of the rows of one window.
 #[derive(Debug, Clone, Copy)]
 pub struct Copied<'a> {
-    /// This is the name of the window.
+    /// The name of the window.
     pub window: &'a str,
-    /// This says when it was frozen, RFC 3339 in UTC: the same for every attempt at every slice, so that a slice that
-    /// is copied again is copied as it was, and merging it again changes nothing.
+    /// When the window was frozen, as RFC 3339 in UTC. It is the same for every attempt at every slice, so that a slice
+    /// that is copied again is copied as it was, and merging it again changes nothing.
     pub at: &'a str,
-    /// This says how its rows came to be in it.
+    /// How the rows came to be in the window.
     pub operation: Operation,
 }
 
-/// Returns the columns, as a plan has them.
+/// Returns the columns as a plan has them.
 ///
 /// # Errors
 ///
-/// None but for a mistake in this code: the types are constants.
+/// None in practice: an error would mean that one of the constant type names here is invalid.
 pub fn columns(copied: Copied<'_>, wanted: WantedForms) -> Result<[Column; 3]> {
     let at = match wanted {
         WantedForms::Exact { .. } => Form::TicksAndOffset(DIGITS),

@@ -1,51 +1,52 @@
-//! What is known of a bucket beside its name.
+//! Facts about a bucket beside its name, and how it is set up.
 
-/// This says what every call says of the bucket beside its name.
+/// What every call to the bucket carries beside its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BucketFacts {
-    /// This is the account that owns the bucket: one of that name which somebody else has is refused.
+    /// The account that owns the bucket. A bucket of the same name that another account owns is refused.
     pub owner: Option<String>,
-    /// This is the ARN of the key that objects are encrypted with; the bucket's own default without one.
+    /// The ARN of the key that objects are encrypted with. Without one, the bucket's own default applies.
     pub kms_key: Option<String>,
-    /// This says whether the pieces of an upload are signed as well, for policies that deny `UNSIGNED-PAYLOAD`. It
-    /// costs a SHA-256 of them.
+    /// Whether the pieces of an upload are signed as well, for policies that deny `UNSIGNED-PAYLOAD`. It costs a
+    /// SHA-256 over every piece.
     pub signs_payloads: bool,
 }
 
-/// The days that uploads must be kept: a window may take as many, from its first upload to its commit with the help of a person.
+/// The days that uploads must be kept at least. A window may take that long from its first upload to its commit, when a
+/// person has to help.
 pub const LEAST_DAYS: u32 = 7;
 
-/// What a bucket says of itself when it is asked.
+/// The answer of a bucket to a question about its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told<T> {
-    /// This.
+    /// The answer itself.
     Said(T),
-    /// Nothing, because the user lacks this right.
+    /// No answer, because the caller lacks the right named here.
     Refused(&'static str),
-    /// Nothing, because the service does not know the question.
+    /// No answer, because the service does not know the question.
     Unknown,
 }
 
-/// When a bucket removes uploads that are not completed.
+/// The rule by which a bucket removes uploads that are not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadRule {
-    /// The name of the rule that does it first.
+    /// The name of the rule that removes them first.
     pub name: String,
-    /// How many days after an upload was begun.
+    /// The days after the beginning of an upload at which it is removed.
     pub days: u32,
 }
 
-/// How a bucket is set up, as far as it says so.
+/// How a bucket is set up, as far as it tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketSettings {
-    /// The rule that removes unfinished uploads below a prefix first, if one does.
+    /// The rule that removes unfinished uploads below a prefix first, or `None` when no rule does.
     pub uploads: Told<Option<UploadRule>>,
-    /// Whether what is overwritten or removed is kept.
+    /// Whether the bucket keeps versions: what is overwritten or removed can then be had back.
     pub keeps_versions: Told<bool>,
 }
 
 impl BucketSettings {
-    /// What is missing, and what could not be looked at, each as a sentence for whoever set the bucket up.
+    /// Returns what is missing and what could not be looked at, each as a sentence for whoever set the bucket up.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let uploads = match &self.uploads {

@@ -6,16 +6,18 @@ use crate::model::cost::Usd;
 use crate::model::names::ObjectName;
 use crate::model::window::WindowName;
 
-/// This says how much a run may copy of one table; nothing limits it where nothing is said. Before a slice is begun,
-/// what the run has copied of the window is held against it, so a run copies at least one slice, and what is under way
-/// is finished. Slices whose uploads expired are copied again all the same.
+/// How much a run may copy of one table. A field that is `None` sets no limit.
+///
+/// Before a slice is begun, what the run has copied of the window so far is compared with the budget. A run therefore
+/// copies at least one slice, and slices that are under way are finished. Slices whose uploads expired are copied again
+/// all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// No more rows than this.
+    /// The most rows.
     pub rows: Option<u64>,
-    /// No more bytes of files than this.
+    /// The most bytes of files.
     pub bytes: Option<u64>,
-    /// No more US dollars than this, as they are [estimated](Usd::of_files) from what is copied.
+    /// The most US dollars, as they are [estimated](Usd::of_files) from what is copied.
     pub usd: Option<Usd>,
 }
 
@@ -26,7 +28,7 @@ impl Budget {
         self.rows.is_none() && self.bytes.is_none() && self.usd.is_none()
     }
 
-    /// Returns whether so much is all there was.
+    /// Returns whether `spent` has reached one of the limits.
     #[must_use]
     pub fn is_spent(&self, spent: Spent) -> bool {
         self.rows.is_some_and(|rows| spent.rows >= rows)
@@ -35,29 +37,30 @@ impl Budget {
     }
 }
 
-/// This says what a run has copied of a window.
+/// What a run has copied of a window.
 ///
-/// The run counts it in the lease of the table, slice by slice, so that to know it costs one read. What is under way is not counted
-/// yet, and a slice whose invocation dies before it has counted never is: a run may copy so much more than its budget.
+/// The run counts it in the lease of the table, slice by slice, so that one read tells it. A slice that is under way is
+/// not counted yet, and a slice whose invocation dies before it has counted never is: by so much a run may exceed its
+/// budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spent {
-    /// This counts the rows.
+    /// The number of rows.
     pub rows: u64,
-    /// This counts the bytes of files.
+    /// The number of bytes of files.
     pub bytes: u64,
-    /// This counts the slices.
+    /// The number of slices.
     pub slices: u64,
 }
 
 impl Spent {
-    /// Returns about what it cost.
+    /// Returns the estimated cost of it.
     #[must_use]
     pub fn usd(&self) -> Usd {
         Usd::of_files(self.bytes, self.slices)
     }
 
-    /// Returns whether it is nothing.
+    /// Returns whether nothing was copied. Serde takes it by reference.
     #[must_use]
     pub const fn is_nothing(&self) -> bool {
         self.rows == 0 && self.bytes == 0 && self.slices == 0
@@ -76,19 +79,19 @@ impl std::ops::Add for Spent {
     }
 }
 
-/// This is a table whose budget is spent. The next run goes on with the slices that are left.
+/// A table whose budget is spent. The next run goes on with the slices that are left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoppedTable {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window, of which readers see nothing yet.
+    /// The window, of which readers see nothing yet.
     pub window: WindowName,
-    /// This counts the rows that this run has copied of it.
+    /// The number of rows that this run has copied of the window.
     pub rows: u64,
-    /// This counts the bytes of their files.
+    /// The number of bytes of their files.
     pub bytes: u64,
-    /// This is about what they cost.
+    /// The estimated cost of them.
     pub usd: Usd,
-    /// This counts the slices that are left.
+    /// The number of slices that are left.
     pub slices_left: usize,
 }

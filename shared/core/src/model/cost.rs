@@ -1,5 +1,6 @@
-//! What it costs to copy rows with the deployed functions, roughly, by list prices of us-east-1: one model for what is estimated
-//! before a run, and for what a run is held to. Where the money goes is in `docs/explanation/cost.md`.
+//! The estimated cost of copying rows with the deployed functions, by list prices of us-east-1. The same model serves
+//! the estimate before a run and the budget that a run is held to. `docs/explanation/cost.md` says where the money
+//! goes.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -9,31 +10,31 @@ use serde::{Serialize, Serializer};
 
 use crate::error::{Error, ErrorCode};
 
-/// Bytes of rows on the server that one slice copies in a second, at least.
+/// The bytes of rows on the server that one slice copies in a second, at least.
 pub const SLICE_RATE: u64 = 20_000_000;
-/// Bytes of rows on the server for a byte in a file: what encoding and compression save, at least.
+/// The bytes of rows on the server for one byte in a file, at least: what encoding and compression save.
 pub const PACKED: u64 = 3;
 
-/// GB-seconds of copy-delta cost so much for a second: 1.73 GB, as it is deployed by default.
+/// The price of one second of copy-delta with 1.73 GB of memory, as it is deployed by default.
 const PICO_USD_PER_SECOND: u128 = 28_833_391;
-/// A transition of the state machine.
+/// The price of a transition of the state machine.
 const PICO_USD_PER_TRANSITION: u128 = 25_000_000;
-/// Transitions of a window, and of a slice of it, about.
+/// The approximate number of transitions of a window, and of each slice in it.
 const OF_A_WINDOW: u128 = 8;
 const OF_A_SLICE: u128 = 3;
-/// A request that writes to S3. An upload has one for each of its pieces, and a slice some beside it.
+/// The price of a request that writes to S3. An upload has one for each of its pieces, and each slice has some more.
 const PICO_USD_PER_WRITE: u128 = 5_000_000;
 const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 const WRITES_OF_A_SLICE: u128 = 4;
-/// Of a picodollar to a microdollar.
+/// The picodollars in a microdollar.
 const PICO_OF_MICRO: u128 = 1_000_000;
 
-/// US dollars, in millionths.
+/// An amount of US dollars, in millionths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Usd(u64);
 
 impl Usd {
-    /// What it costs to copy a window, or what is copied of it: rows that take so many bytes on the server, in so many slices.
+    /// Estimates the cost of copying rows that take `source_bytes` on the server, in so many slices of one window.
     #[must_use]
     pub fn of_copying(source_bytes: u64, slices: u64) -> Self {
         let seconds_by_rate = u128::from(source_bytes) * PICO_USD_PER_SECOND;
@@ -45,13 +46,13 @@ impl Usd {
         Self(u64::try_from(pico.div_ceil(PICO_OF_MICRO)).unwrap_or(u64::MAX))
     }
 
-    /// The same for files of so many bytes: what is known of rows that are copied.
+    /// Estimates the cost of copying rows that became files of `file_bytes`, in so many slices of one window.
     #[must_use]
     pub fn of_files(file_bytes: u64, slices: u64) -> Self {
         Self::of_copying(file_bytes.saturating_mul(PACKED), slices)
     }
 
-    /// Whether it is nothing.
+    /// Returns whether the amount is zero.
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
@@ -65,7 +66,7 @@ impl AddAssign for Usd {
 }
 
 impl fmt::Display for Usd {
-    /// With the four digits of an estimate.
+    /// Writes the amount with four digits after the point, rounded up.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of_ten_thousandths = self.0.div_ceil(100);
         write!(f, "{}.{:04}", of_ten_thousandths / 10_000, of_ten_thousandths % 10_000)
@@ -73,7 +74,7 @@ impl fmt::Display for Usd {
 }
 
 impl Serialize for Usd {
-    /// As a number of dollars.
+    /// Writes the amount as a number of dollars.
     #[expect(clippy::cast_precision_loss, reason = "below nine billion dollars there is none")]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(self.0 as f64 / 1e6)
@@ -83,7 +84,7 @@ impl Serialize for Usd {
 impl FromStr for Usd {
     type Err = Error;
 
-    /// Reads `2`, `2.5`, `0.000001`. Digits after the sixth are refused.
+    /// Reads `2`, `2.5` or `0.000001`. More than six digits after the point are refused.
     fn from_str(text: &str) -> Result<Self, Error> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let is_digits = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -125,7 +126,8 @@ mod tests {
 
     #[test]
     fn rows_slices_and_requests_cost_what_the_list_prices_say() {
-        // 50 seconds of 1.73 GB, a window and eight slices with their transitions, 40 pieces and four writes a slice.
+        // 50 seconds of 1.73 GB; the transitions of a window and of eight slices; 40 pieces, and four writes for each
+        // slice.
         let seconds = 50.0 * 1.73 * 0.000_016_666_7;
         let requests = (8.0 + 8.0 * 3.0) * 0.000_025 + (40.0 + 8.0 * 4.0) * 0.000_005;
         let Usd(micros) = Usd::of_copying(1_000_000_000, 8);

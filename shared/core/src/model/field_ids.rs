@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::types::Column;
 
-/// This is the id of every column that any window of a table has had, by its name in lower case.
+/// The id of every column that any window of a table has had, by the column's name in lower case.
 ///
-/// The map only grows. Each plan freezes it and leaves it to the plan of the next window, so that a column keeps its id for
-/// the life of the table, and an id is never given to another column.
+/// The map only grows. Each plan freezes it and passes it to the plan of the next window, so that a column keeps its id
+/// for the life of the table, and an id is never given to another column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FieldIds(BTreeMap<String, i32>);
@@ -26,13 +26,13 @@ impl FieldIds {
         }
     }
 
-    /// Returns the id of the column with this name, in any case.
+    /// Returns the id of the column with this name, which is compared without regard to case.
     #[must_use]
     pub fn of(&self, name: &str) -> Option<i32> {
         self.0.get(&name.to_lowercase()).copied()
     }
 
-    /// Returns whether no column has an id. By reference, as serde asks.
+    /// Returns whether no column has an id. Serde takes it by reference.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -9,15 +9,15 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// This is the file format of a table's parts.
+/// The file format of a table's parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// This is Apache Parquet.
+    /// Apache Parquet.
     Parquet(ParquetOptions),
-    /// This is delimited text, RFC 4180 unless told otherwise.
+    /// Delimited text, as in RFC 4180 unless the options say otherwise.
     Csv(CsvOptions),
-    /// This is one JSON object per line.
+    /// JSON lines: one object per line.
     Jsonl(JsonlOptions),
 }
 
@@ -28,7 +28,7 @@ impl Default for Format {
 }
 
 impl Format {
-    /// The end of a part's name, without the leading dot.
+    /// Returns the end of a part's name, without the leading dot.
     #[must_use]
     pub const fn extension(&self) -> &'static str {
         match self {
@@ -46,8 +46,8 @@ impl Format {
         }
     }
 
-    /// Returns the media type of a part. A compressed part is a gzip file, not text in a gzip transfer: nothing on the
-    /// way may unpack it.
+    /// Returns the media type of a part. A compressed part has the media type of its compression rather than a content
+    /// encoding, so that nothing between the bucket and the reader unpacks it.
     #[must_use]
     pub const fn content_type(&self) -> &'static str {
         match (self, self.text_compression()) {
@@ -68,7 +68,7 @@ impl Format {
     }
 }
 
-/// This is the same choice with its options always spelled out.
+/// The same choice with its options always spelled out.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Spelled {
@@ -112,91 +112,93 @@ impl<'de> Deserialize<'de> for Format {
     }
 }
 
-/// This says how the points in time of a table are held in Parquet. Text formats are exact and do not need it.
+/// The form of a table's points in time in Parquet. Text formats are exact and do not need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Timestamps {
-    /// These are microseconds: every date SQL Server has; the seventh digit of `time(7)`, `datetime2(7)` and
-    /// `datetimeoffset(7)` is cut off, and `datetimeoffset` becomes the same instant in UTC.
+    /// Microseconds. They hold every date of SQL Server. The seventh digit of `time(7)`, `datetime2(7)` and
+    /// `datetimeoffset(7)` is cut off, and a `datetimeoffset` becomes the same instant in UTC.
     #[default]
     Us,
-    /// These are nanoseconds for the columns with seven digits, which then must lie in 1677-09-22 … 2262-04-11; the
-    /// others stay in microseconds, which lose nothing.
+    /// Nanoseconds for the columns with seven digits, whose values must then lie in 1677-09-22 … 2262-04-11. The other
+    /// columns stay in microseconds, which lose nothing.
     Ns,
-    /// This is ISO 8601 text for `time`, `smalldatetime`, `datetime`, `datetime2` and `datetimeoffset`, with every digit and
+    /// ISO 8601 text for `time`, `smalldatetime`, `datetime`, `datetime2` and `datetimeoffset`, with every digit and
     /// the offset.
     Text,
 }
 
-/// This says which of its forms a type has in Parquet, where it has two.
+/// Which form a type has in Parquet when it has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileTypes {
-    /// This is the one that every engine opens. One column in the other form makes a whole file unreadable for some.
+    /// The form that every engine opens. A single column in the other form makes a whole file unreadable for some
+    /// engines.
     #[default]
     Portable,
-    /// This is the one that Parquet has for the type.
+    /// The form that Parquet defines for the type.
     Native,
 }
 
 impl FileTypes {
-    /// Returns whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. Serde takes it by reference.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// These are options of Parquet parts.
+/// The options of Parquet parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "RawParquetOptions", into = "RawParquetOptions")]
 pub struct ParquetOptions {
-    /// This says how the pages are packed.
+    /// The compression of the pages.
     pub codec: Codec,
-    /// As what decimals of up to 18 digits are written.
+    /// The form of decimals of up to 18 digits.
     pub decimals: Decimals,
 }
 
-/// As what a Parquet part has decimals of up to 18 digits. Those of more are bytes of a fixed length in any case.
+/// The form of decimals of up to 18 digits in a Parquet part. Decimals of more digits are bytes of a fixed length in
+/// any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decimals {
-    /// They are integers: the smallest and fastest.
+    /// Integers: the smallest and fastest form.
     #[default]
     Integer,
-    /// They are bytes of a fixed length, as Hive writes them: its reader takes no others.
+    /// Bytes of a fixed length, as Hive writes them. Hive's reader takes no other form.
     Fixed,
 }
 
 impl Decimals {
-    /// Returns whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. Serde takes it by reference.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// This says how the pages of a Parquet part are packed.
+/// The compression of the pages of a Parquet part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// This is Zstandard at a level from 1 to 22.
+    /// Zstandard at a level from 1 to 22.
     Zstd(u8),
-    /// This is Snappy, for readers that know no Zstandard.
+    /// Snappy, for readers that do not know Zstandard.
     Snappy,
-    /// This is gzip at a level from 1 to 9.
+    /// Gzip at a level from 1 to 9.
     Gzip(u8),
-    /// The pages are not packed.
+    /// No compression.
     None,
 }
 
 impl Default for Codec {
-    /// Returns Zstandard at level 1: higher levels cost much more time than they save space.
+    /// Returns Zstandard at level 1: higher levels cost much more time for little less space.
     fn default() -> Self {
         Self::Zstd(1)
     }
 }
 
-/// These are the options as they are written.
+/// The options as users write them.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawParquetOptions {
@@ -259,35 +261,35 @@ impl From<ParquetOptions> for RawParquetOptions {
     }
 }
 
-/// These are options of JSON lines parts.
+/// The options of JSON lines parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JsonlOptions {
-    /// The default is `none`.
+    /// The compression of the whole part. Default `none`.
     #[serde(default)]
     pub compression: Compression,
-    /// The default is `number`.
+    /// The form of a `bigint`. Default `number`.
     #[serde(default)]
     pub bigint: Bigint,
 }
 
-/// This says how a JSON line has a `bigint`.
+/// The form of a `bigint` in a JSON line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bigint {
-    /// It is a number. Every engine reads it exactly; what holds all JSON numbers as floats, as JavaScript does, does not
-    /// beyond 2⁵³.
+    /// A number. Query engines read it exactly. A reader that holds all JSON numbers as floats, as JavaScript does, is
+    /// not exact beyond 2⁵³.
     #[default]
     Number,
-    /// It is a string of its digits.
+    /// A string of its digits.
     String,
 }
 
-/// This says whether a text part is packed.
+/// The compression of a part in a text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// This is plain text.
+    /// No compression: plain text.
     #[default]
     None,
     /// One gzip stream; the part's name ends in `.gz`.
@@ -296,32 +298,33 @@ pub enum Compression {
     Zstd,
 }
 
-/// This says when a CSV field is put in quotes.
+/// When a CSV field is put in quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quote {
-    /// It stands where a reader needs it: the field holds the delimiter, a quote or a line break, begins or ends with a
-    /// blank, is empty, or could be taken for NULL, which is `\N` or `NULL` to some readers whatever the NULL text is.
+    /// Where a reader needs them: the field holds the delimiter, a quote or a line break, begins or ends with a blank,
+    /// is empty, or could be taken for NULL. Some readers take `\N` and `NULL` for NULL whatever the NULL text is, so
+    /// these are quoted, too.
     #[default]
     Minimal,
     /// Never. A value that would need quotes fails the copy.
     None,
 }
 
-/// This says how a CSV line ends.
+/// How a CSV line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum LineEnd {
-    /// This is `\n`.
+    /// `\n`.
     #[default]
     #[serde(rename = "\n")]
     Lf,
-    /// This is `\r\n`.
+    /// `\r\n`.
     #[serde(rename = "\r\n")]
     CrLf,
 }
 
 impl LineEnd {
-    /// The bytes of the line end.
+    /// Returns the bytes of the line end.
     #[must_use]
     pub const fn as_bytes(self) -> &'static [u8] {
         match self {
@@ -331,43 +334,43 @@ impl LineEnd {
     }
 }
 
-/// This says what becomes of a line break in a text of a CSV field. Readers that take lines before they take fields, as
-/// Hive and Athena do, make rows of those that stay.
+/// What becomes of a line break in a text of a CSV field. Readers that split lines before they split fields, as Hive
+/// and Athena do, make several rows of a row with a line break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LineBreaks {
-    /// It stays, in quotes.
+    /// The line break stays, in quotes.
     #[default]
     Keep,
-    /// It is written as `\n` or `\r`, and a backslash as `\\`, so that the text can be had back.
+    /// The line break is written as `\n` or `\r`, and a backslash as `\\`, so that the original text can be restored.
     Escape,
-    /// It becomes one blank. The text cannot be had back.
+    /// The line break becomes one blank. The original text cannot be restored.
     Space,
     /// The copy fails and names the column.
     Fail,
 }
 
-/// These are options of CSV parts.
+/// The options of CSV parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawCsvOptions")]
 pub struct CsvOptions {
-    /// This says whether the first line holds the column names. Default true.
+    /// Whether the first line holds the column names. Default true.
     pub header: bool,
-    /// This is one ASCII character between fields. Default `,`.
+    /// The one ASCII character between fields. Default `,`.
     pub delimiter: char,
-    /// This is the text of NULL, never quoted. Default empty: NULL is an empty field and an empty string is `""`.
+    /// The text of NULL, never quoted. Default empty: NULL is an empty field, and an empty string is `""`.
     pub null: String,
-    /// The default is `minimal`.
+    /// When a field is put in quotes. Default `minimal`.
     pub quote: Quote,
-    /// This counts the digits after the second of every `time`, `smalldatetime`, `datetime`, `datetime2` and
-    /// `datetimeoffset`: padded with zeros, or cut off where the column has more. Default null: as many as the column
+    /// The number of digits after the second of every `time`, `smalldatetime`, `datetime`, `datetime2` and
+    /// `datetimeoffset`: padded with zeros, or cut off where the column has more. Default `None`: as many as the column
     /// has.
     pub fraction_digits: Option<u8>,
-    /// The default is `\n`.
+    /// The end of a line. Default `\n`.
     pub line_end: LineEnd,
-    /// Default `keep`.
+    /// What becomes of line breaks in a text. Default `keep`.
     pub line_breaks: LineBreaks,
-    /// The default is `none`.
+    /// The compression of the whole part. Default `none`.
     pub compression: Compression,
 }
 
@@ -424,7 +427,7 @@ impl Default for RawCsvOptions {
     }
 }
 
-/// This is the longest NULL text: shorter than any GUID, so that no value without quotes can look like it.
+/// The most bytes of a NULL text: fewer than the text of a GUID has, so that no value without quotes can look like it.
 const NULL_TEXT_BYTES: usize = 32;
 
 impl TryFrom<RawCsvOptions> for CsvOptions {

@@ -1,4 +1,4 @@
-//! The hold of a table: what a person has begun with it and not ended.
+//! The hold of a table: what a person has begun with the table and not ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,47 +6,50 @@ use crate::model::names::ObjectName;
 use crate::model::plan::VERSION;
 use crate::model::window::WindowName;
 
-/// `hold.json`: what was begun, so that whoever repeats it goes on with the same. It goes into the archive when it is done.
+/// `hold.json`: what was begun, so that whoever repeats the command goes on with the same. It goes into the archive
+/// when the command is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// This is [`VERSION`].
+    /// Always [`VERSION`].
     pub version: u32,
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This says what was begun.
+    /// What was begun.
     pub begun: Begun,
-    /// This is the folder of the archive that everything goes into.
+    /// The folder of the archive that everything goes into.
     pub archive: String,
-    /// This says whether somebody had paused the table before, who then is the one to resume it.
+    /// Whether somebody had paused the table before. If so, the table stays paused at the end, and that person resumes
+    /// it.
     pub stays_paused: bool,
-    /// This says when it was begun, RFC 3339.
+    /// When it was begun, as RFC 3339.
     pub since: String,
 }
 
-/// This is the command that starts a table over.
+/// The command that starts a table over.
 pub const RESET: &str = "tidemark reset";
-/// This is the command that gives a window up.
+/// The command that gives a window up.
 pub const GIVE_UP: &str = "tidemark give-up";
 
-/// This says what a person begins with a table.
+/// What a person has begun with a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Begun {
-    /// It is started over.
+    /// The table is started over.
     StartOver {
-        /// This is the row of the control table, when it has a name of its own.
+        /// The row of the control table, when the table's watermark has a name of its own there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         watermark_name: Option<String>,
     },
-    /// A window of it is given up.
+    /// A window of the table is given up.
     GiveUp {
-        /// This is the window.
+        /// The window.
         window: WindowName,
     },
 }
 
 impl Begun {
-    /// Returns the command that ends it. It is also who pauses the table meanwhile.
+    /// Returns the command that began it, and that ends it when it is repeated. The pause that the command sets names
+    /// it as its author.
     #[must_use]
     pub const fn verb(&self) -> &'static str {
         match self {
@@ -57,7 +60,7 @@ impl Begun {
 }
 
 impl Hold {
-    /// Returns what is begun with `table` at this time.
+    /// Makes the hold of what is begun with `table` now.
     #[must_use]
     pub fn new(table: &ObjectName, begun: Begun, archive: String, stays_paused: bool, since: String) -> Self {
         Self {

@@ -5,37 +5,37 @@ use serde::Serialize;
 use crate::model::lease::{Keeper, Moment};
 use crate::model::names::ObjectName;
 
-/// This is a table that another run is copying.
+/// A table that another run is copying.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BusyTable {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
     /// The run that copies it.
     pub run_id: String,
-    /// This says when that run's lease ends, unless it is renewed.
+    /// When that run's lease ends, unless it is renewed.
     pub until: Moment,
 }
 
-/// This is a table that a person has paused.
+/// A table that a person has paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PausedTable {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This says who paused it.
+    /// Who paused it.
     pub by: String,
-    /// This says since when.
+    /// When it was paused.
     pub since: Moment,
-    /// This says why, in that person's words.
+    /// The reason, in that person's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// These are the tables that a run leaves alone.
+/// The tables that a run leaves alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct KeptTables {
-    /// They are those that another run is copying.
+    /// The tables that another run is copying.
     pub busy: Vec<BusyTable>,
-    /// They are those that somebody has paused.
+    /// The tables that somebody has paused.
     pub paused: Vec<PausedTable>,
 }
 
@@ -55,7 +55,7 @@ impl KeptTables {
     }
 }
 
-/// This is one table that a run leaves alone.
+/// One table that a run leaves alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum KeptTable {
@@ -66,7 +66,7 @@ pub enum KeptTable {
 }
 
 impl KeptTable {
-    /// Makes the table that `keeper` keeps.
+    /// Makes the entry of the table that `keeper` keeps from being copied.
     #[must_use]
     pub fn new(table: ObjectName, keeper: Keeper) -> Self {
         match keeper {

@@ -1,5 +1,5 @@
-//! A table's lease, as data: who copies the table now, and until when. Nothing that is copied depends on it (W6); it keeps two
-//! runs from reading the same rows.
+//! A table's lease, as data: who copies the table now, and until when. Nothing that is copied depends on it (W6); it
+//! keeps two runs from reading the same rows.
 
 use std::time::Duration;
 
@@ -10,55 +10,57 @@ use time::format_description::well_known::Rfc3339;
 use crate::model::budget::Spent;
 use crate::model::names::ObjectName;
 
-/// This says how long a lease lasts after it was taken or renewed last.
+/// How long a lease lasts after it was taken or last renewed.
 ///
-/// It is longer than any silence of a run that goes on: a copy renews it every [`RENEWED_EVERY`], so three minutes and more are
-/// left when one step ends, and the longest wait before the next, that of a retrier for throttling, is two. It is shorter
-/// than the time between two runs of a schedule of some minutes, so the run after the one that found a dead holder goes on.
+/// It is longer than any silence of a run that goes on: a copy renews it every [`RENEWED_EVERY`], so more than three
+/// minutes are left when one step ends, and the longest wait before the next step, that of a retrier for throttling, is
+/// two minutes. It is shorter than the time between two runs of a schedule of some minutes: the first run after the
+/// holder died may still find the table kept, and the one after it goes on.
 pub const LEASE: Duration = Duration::from_secs(300);
-/// This says how often a copy renews the lease of its table.
+/// How often a copy renews the lease of its table.
 pub const RENEWED_EVERY: Duration = Duration::from_secs(60);
-/// This says how much the clocks of two machines may differ. The clocks are the machines' own: those of functions are
-/// kept by AWS to far less than a second, and where a clock is wrong by more, rows are read twice and copied once.
+/// How much the clocks of two machines may differ. The clocks of functions are kept by AWS to far less than a second.
+/// Where a clock is wrong by more than this margin, rows may be read twice, and are still copied once.
 pub const CLOCK_MARGIN: Duration = Duration::from_secs(30);
-/// This is the longest lease that anybody takes: a day of waiting before the copy, and more. One that ends later was
-/// written by a clock that is wrong.
+/// The longest lease that anybody takes: a day of waiting before the copy, and some more. A lease that ends later was
+/// written by a machine whose clock is wrong.
 const LONGEST: Duration = Duration::from_secs(26 * 3600);
 
-/// This says whether runs take leases.
+/// Whether runs take leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leases {
-    /// They do.
+    /// Runs take them.
     Taken,
-    /// They do not, and may meet at any table: the outcome is the same.
+    /// Runs ignore them, and may meet at any table. The outcome is the same.
     Ignored,
 }
 
-/// This says who keeps a table from being copied by others.
+/// Who keeps a table from being copied by others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Keeper {
     /// A run, until a moment.
     Run {
-        /// The run.
+        /// The run's id.
         run_id: String,
-        /// The moment, unless the run renews its lease.
+        /// When the lease ends, unless the run renews it.
         until: Moment,
     },
-    /// This is a person, until somebody resumes the table.
+    /// A person, until somebody resumes the table.
     Paused {
-        /// This says who paused it.
+        /// Who paused it.
         by: String,
-        /// This says since when.
+        /// When it was paused.
         since: Moment,
-        /// This says why, in the person's words.
+        /// The reason, in the person's words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
 }
 
 impl Keeper {
-    /// Returns whether this keeps `run_id` from the table at `now`.
+    /// Returns whether this keeper keeps the run `run_id` from the table at `now`. An ended lease still counts for
+    /// [`CLOCK_MARGIN`].
     #[must_use]
     pub fn keeps_off(&self, run_id: &str, now: OffsetDateTime) -> bool {
         match self {
@@ -71,22 +73,22 @@ impl Keeper {
     }
 }
 
-/// This is `lease.json`: the only document of the ledger, beside the pointer, that is replaced.
+/// `lease.json`: beside the pointer, the only document of the ledger that is replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseDocument {
-    /// This is the version of its form.
+    /// The version of the document's form.
     pub version: u32,
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This says who keeps it; it is nobody once the lease is given back.
+    /// Who keeps the table, or `None` once the lease is given back.
     pub keeper: Option<Keeper>,
-    /// This says what the run that keeps it has copied of the window, where a budget limits that.
+    /// What the run that keeps the table has copied of the window, where a budget limits that.
     #[serde(default, skip_serializing_if = "Spent::is_nothing")]
     pub spent: Spent,
 }
 
-/// This is a moment, to the second, RFC 3339 in UTC.
+/// A moment to the second, written as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub OffsetDateTime);
 
@@ -131,7 +133,7 @@ mod tests {
             ("b", until + margin - Duration::from_secs(1), true),
             ("b", until + margin, false),
             ("a", until - LEASE, false),
-            // Whoever wrote it had a clock that is years ahead.
+            // Whoever wrote the lease had a clock that is years ahead.
             ("b", datetime!(2024-01-01 12:00 UTC), false),
         ] {
             assert_eq!(keeper.keeps_off(run_id, now), is_kept_off, "{run_id} {now}");
@@ -146,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_copy_that_goes_on_leaves_more_of_its_lease_than_any_retrier_waits() {
-        // Renewed when a minute is gone, and a minute later at most.
+        // A copy renews once a minute is gone, and a minute after that at the latest.
         assert!(LEASE - 2 * RENEWED_EVERY > Duration::from_secs(120));
     }
 

@@ -1,21 +1,23 @@
-//! What loaders of other systems read to find the parts of a window, written beside the window's own manifest.
+//! The files that loaders of other systems read to find the parts of a window. They are written beside the window's own
+//! manifest.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// This is a manifest in the form of a loader.
+/// The form of a loader's manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoaderManifest {
-    /// This says what Redshift's `COPY … MANIFEST` takes: the addresses and sizes of the parts, all of which must be there
-    /// (<https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html>).
+    /// The form that Redshift's `COPY … MANIFEST` takes: the addresses and sizes of the parts, all of which must be
+    /// there (<https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html>).
     Redshift,
-    /// This says what Hive's `SymlinkTextInputFormat` takes, and so Athena, Presto and Redshift Spectrum: an address a line.
+    /// The form that Hive's `SymlinkTextInputFormat` takes, and so Athena, Presto and Redshift Spectrum: one address a
+    /// line.
     Symlink,
 }
 
 impl LoaderManifest {
-    /// Returns its text for parts at these addresses, with so many bytes.
+    /// Returns the text of the manifest for parts, each given by its address and its size in bytes.
     #[must_use]
     pub fn text(self, parts: &[(String, u64)]) -> String {
         match self {

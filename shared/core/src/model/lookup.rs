@@ -1,4 +1,4 @@
-//! What the lookups find, and pass on: where a table's next window starts, and the windows that are to be copied.
+//! What the lookups find and pass on: where a table's next window starts, and the windows that are to be copied.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,31 +9,32 @@ use crate::model::table::{RunSettings, TableSpec};
 use crate::model::watermark::{StoredWatermark, Watermark};
 use crate::model::window::WindowName;
 
-/// This is a table with what the ledger and the store know of it.
+/// A table with what the ledger and the watermark store know of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LookedUp {
-    /// This is the table as configured.
+    /// The table as configured.
     pub spec: TableSpec,
-    /// This is the pointer.
+    /// What the watermark store holds for it.
     pub stored: StoredWatermark,
-    /// This says where the next window starts.
+    /// Where the next window starts.
     #[serde(default, skip_serializing_if = "Start::is_stored")]
     pub start: Start,
 }
 
-/// This says where the next window of a table starts.
+/// Where the next window of a table starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Start {
-    /// At what the store holds; at nothing, where it holds nothing.
+    /// At what the store holds, or at nothing where it holds nothing.
     #[default]
     Stored,
-    /// The same, and no window was frozen there when it was looked up.
+    /// At what the store holds, and no window was frozen there when it was looked up.
     Unfrozen,
-    /// At the end of a committed window that the store does not hold yet, or holds already.
+    /// At the end of a committed window, whether or not the store holds that end yet.
     Committed(CommittedWindow),
-    /// At nothing, whatever the store holds: that is no window of this ledger's, and the table has yet to be loaded in full.
+    /// At nothing, whatever the store holds: the stored value is the end of no window of this ledger, and the table has
+    /// yet to be loaded in full.
     Unloaded,
 }
 
@@ -47,17 +48,17 @@ impl Start {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommittedWindow {
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This says where it ended: the old watermark of the next window.
+    /// The upper bound of the window: the old watermark of the next one.
     pub new_watermark: Watermark,
-    /// This is the window that is copied in place of it.
+    /// The window that is copied in place of this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<WindowName>,
 }
 
 impl LookedUp {
-    /// The last committed window, where the chain of windows led to one.
+    /// Returns the last committed window, where the chain of windows led to one.
     #[must_use]
     pub const fn committed(&self) -> Option<&CommittedWindow> {
         match &self.start {
@@ -66,21 +67,21 @@ impl LookedUp {
         }
     }
 
-    /// Whether the ledger has to be asked for a plan of the next window. One that was frozen since it was looked up is met by
-    /// whoever freezes the next one.
+    /// Returns whether the ledger has to be asked for a plan of the next window. When it is false, the lookup found
+    /// none; a plan that was frozen since then is met by whoever freezes the next one.
     #[must_use]
     pub fn may_be_frozen(&self) -> bool {
         self.start != Start::Unfrozen
     }
 
-    /// The window that the next one is copied in place of, where the last committed one says so.
+    /// Returns the window that the next one is copied in place of, where the last committed window says so.
     #[must_use]
     pub fn superseded(&self) -> Option<&WindowName> {
         let committed = self.committed()?;
         committed.superseded_by.as_ref().map(|_| &committed.window)
     }
 
-    /// Returns the text of the watermark that the next window starts after; `None` before a first load.
+    /// Returns the text of the watermark that the next window starts after, or `None` before a first load.
     #[must_use]
     pub fn old_text(&self) -> Option<&str> {
         match &self.start {
@@ -103,30 +104,31 @@ impl LookedUp {
     }
 }
 
-/// This is a window to be copied: an item of the state machine's Map.
+/// A window to be copied: an item of the state machine's Map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyWindow {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This counts the slices to copy, numbered from 0; none when the window is committed and only its pointer has to move.
+    /// The number of slices to copy, which are numbered from 0. It is 0 when the window is committed and only its
+    /// pointer has to move.
     pub slices: usize,
-    /// This says how long to wait before copying.
+    /// The seconds to wait before copying.
     pub settle_seconds: u32,
-    /// This says whether an earlier or concurrent run froze the plan.
+    /// Whether an earlier or concurrent run froze the plan.
     pub adopted: bool,
-    /// This is the lower bound, exclusive but for row versions.
+    /// The lower bound, exclusive except for row versions.
     pub old_watermark: Option<Watermark>,
-    /// This is the upper bound, inclusive but for row versions.
+    /// The upper bound, inclusive except for row versions.
     pub new_watermark: Watermark,
-    /// This says what the events of the window's steps have to say beside its name.
+    /// The settings that the events of the window's steps carry beside its name.
     #[serde(default, skip_serializing_if = "RunSettings::is_default")]
     pub settings: RunSettings,
 }
 
 impl CopyWindow {
-    /// Makes the window of a plan.
+    /// Makes the item for the window of a plan.
     #[must_use]
     pub fn of(plan: &Plan, adopted: bool, settings: RunSettings) -> Self {
         Self {
@@ -141,7 +143,7 @@ impl CopyWindow {
         }
     }
 
-    /// Returns a window that is committed, and whose pointer has to move.
+    /// Makes the item for a window that is committed and whose pointer has to move.
     #[must_use]
     pub fn committed(table: ObjectName, committed: &CommittedWindow) -> Self {
         Self {
@@ -157,34 +159,33 @@ impl CopyWindow {
     }
 }
 
-/// This is a window without a slice, which only has to be committed.
+/// A window without slices, which only has to be committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyWindow {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
 }
 
-/// These are rows of a table that its windows do not have.
+/// What a lookup has to report of a table: rows that are in no window yet, or never will be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This counts the rows whose watermark is NULL.
+    /// The number of rows whose watermark is NULL.
     pub null_rows: u64,
-    /// This counts the rows stamped later than the server's clock: a later run takes them.
+    /// The number of rows whose watermark is later than the server's clock. A later run takes them.
     pub future_rows: u64,
-    /// This says whether a transaction that is still open holds the window back: rows committed since it began wait for
-    /// its end.
+    /// Whether a transaction that is still open holds the window back: rows committed since it began wait for its end.
     pub held_back: bool,
-    /// This says whether a security policy filters the table: what it hides from the login is in no window.
+    /// Whether a security policy filters the table: the rows that it hides from the login are in no window.
     pub filtered: bool,
 }
 
 impl Note {
-    /// Returns that a security policy filters a table of which every other row is in a window.
+    /// Makes the note that a security policy filters the table, with no other rows to report.
     pub(crate) const fn filtered(table: ObjectName) -> Self {
         Self {
             table,
@@ -196,15 +197,15 @@ impl Note {
     }
 }
 
-/// This says what became of a slice that did not fit into one invocation.
+/// What became of a slice that did not fit into one invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the slice.
+    /// The slice.
     pub slice: SliceId,
-    /// These are the slices that are copied in its place; none when it was copied after all.
+    /// The slices that are copied in its place; none when it was copied after all.
     pub slices: Vec<SliceId>,
 }

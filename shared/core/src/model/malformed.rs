@@ -1,22 +1,23 @@
-//! Texts that could not be decoded as they are, counted by column.
+//! The number of texts that could not be decoded as they are, by column.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// This says in how many values of which columns something malformed was replaced by U+FFFD. A column without such a value is absent.
+/// The number of values of each column in which something malformed was replaced by U+FFFD. A column without such a
+/// value is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MalformedTexts(BTreeMap<String, u64>);
 
 impl MalformedTexts {
-    /// Returns whether every text was what its column says.
+    /// Returns whether no text was malformed. Serde takes it by reference.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Counts `values` more of `column`.
+    /// Adds `values` to the count of `column`.
     pub fn count(&mut self, column: &str, values: u64) {
         if values > 0 {
             let counted = self.0.entry(column.to_owned()).or_default();
@@ -24,7 +25,7 @@ impl MalformedTexts {
         }
     }
 
-    /// The columns in the order of their names, each with the number of its values.
+    /// Returns the columns in the order of their names, each with the number of its values.
     pub fn columns(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(column, values)| (column.as_str(), *values))
     }
@@ -35,7 +36,7 @@ impl MalformedTexts {
         self.0.values().fold(0, |total, values| total.saturating_add(*values))
     }
 
-    /// The sum of several counts.
+    /// Adds up several counts.
     #[must_use]
     pub fn sum<'a>(counts: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut sum = Self::default();

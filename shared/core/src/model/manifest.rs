@@ -1,4 +1,4 @@
-//! The manifest: the commit of a window (W4), and what it leaves for the window after it.
+//! The manifest: the commit of a window (W4), and what it passes on to the window after it.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,101 +14,102 @@ use crate::model::types::Column;
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
 
-/// This is `manifest.json`: a committed window. It names every object of the window.
+/// `manifest.json`: a committed window. It names every object of the window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// This is [`VERSION`].
+    /// Always [`VERSION`].
     pub version: u32,
-    /// This is the source.
+    /// The source.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the lower bound, exclusive but for row versions; absent for a first load.
+    /// The lower bound, exclusive except for row versions; absent for a first load.
     pub old_watermark: Option<Watermark>,
-    /// This is the upper bound, inclusive but for row versions, where the next window starts.
+    /// The upper bound, inclusive except for row versions. The next window starts here.
     pub new_watermark: Watermark,
-    /// These are the columns in their order in the files.
+    /// The columns in their order in the files.
     pub columns: Vec<Column>,
-    /// This is their [fingerprint]. Empty when there are none.
+    /// The [fingerprint] of the columns. Empty when there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
-    /// These are the ids of these columns in the files, and of all that the windows before had.
+    /// The ids of these columns in the files, and of all columns that earlier windows had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
-    /// This says which folder of the table the parts lie in: 0 is the one it began with; each reload for a change of
-    /// the columns began the next.
+    /// The folder of the table that the parts lie in. 0 is the first one; each reload for a change of the columns began
+    /// the next.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
-    /// This is the form of the files.
+    /// The file format of the parts.
     pub format: Format,
-    /// The table the rows are merged into, when they do not become files.
+    /// The table that the rows are merged into, when they do not become files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
-    /// These are the objects, in slice order. Slices without rows have none, and those merged into a table.
+    /// The objects in slice order. Slices without rows have none, nor have slices that were merged into a table.
     pub parts: Vec<ManifestPart>,
-    /// This is the sum of the parts' rows, or of the rows merged.
+    /// The sum of the parts' rows, or of the rows merged.
     pub rows: u64,
-    /// This is the sum of the parts' bytes.
+    /// The sum of the parts' bytes.
     pub bytes: u64,
-    /// This counts the rows of the window that the source held at commit beyond those copied: they were committed after
-    /// the copy, and are not in the parts. `None` when they could not be counted.
+    /// The number of rows of the window that the source held at commit beyond those copied: they were committed after
+    /// the copy and are in no part. `None` when they could not be counted.
     pub late_rows: Option<u64>,
-    /// These are the texts of these rows that could not be decoded, and hold U+FFFD in place of what is malformed.
+    /// The number of texts in these rows that could not be decoded, and hold U+FFFD in place of what is malformed.
     #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
     pub malformed_texts: MalformedTexts,
-    /// This is the stored watermark that a first load found: one that was in the store before this ledger began.
+    /// The watermark that a first load found in the store: it was stored before this ledger began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Watermark>,
-    /// This is the window that was copied in place of this one, which ends where it starts.
+    /// The window that was copied in place of this one, which ends where it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<WindowName>,
-    /// This says what the window replaces, when it is a backfill.
+    /// What the window replaces, when it is a backfill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaces>,
-    /// This is the plan that it commits. While another one is in the window's folder, the manifest does not count.
+    /// The plan that it commits. While another plan is in the window's folder, the manifest does not count.
     pub plan: PlanId,
     /// The run that committed the window.
     pub run_id: String,
-    /// This says when, in RFC 3339.
+    /// When it was committed, as RFC 3339.
     pub committed_at: String,
 }
 
-/// This is one object of a window.
+/// One object of a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestPart {
-    /// This is the slice.
+    /// The slice.
     pub slice: SliceId,
-    /// This is the key in the bucket.
+    /// The key of the object in the bucket.
     pub key: String,
-    /// This counts the rows in the object.
+    /// The number of rows in the object.
     pub rows: u64,
-    /// This is the size of the object.
+    /// The size of the object in bytes.
     pub bytes: u64,
-    /// This is the object's `ETag`.
+    /// The object's `ETag`.
     pub etag: String,
-    /// This is the CRC-64/NVME of the whole object, base64, as S3 shows it.
+    /// The CRC-64/NVME of the whole object in base64, as S3 shows it.
     pub crc64nvme: String,
-    /// These are the texts in it that could not be decoded.
+    /// The number of texts in the object that could not be decoded.
     #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
     pub malformed_texts: MalformedTexts,
 }
 
-/// This says what was copied of a window.
+/// What was copied of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopiedRows {
-    /// Its rows are in these objects.
+    /// The rows are in these objects.
     Parts(Vec<ManifestPart>),
-    /// Its rows are in a table.
+    /// The rows are merged into a table.
     Merged {
-        /// This says how many they are.
+        /// The number of rows.
         rows: u64,
-        /// These are their texts that could not be decoded.
+        /// The number of their texts that could not be decoded.
         malformed_texts: MalformedTexts,
     },
 }
 
 impl Manifest {
-    /// Returns the commit of a window whose rows are copied.
+    /// Makes the manifest of a window whose rows are copied. The rows of parts are added up; `late_rows` is `None` when
+    /// they could not be counted.
     #[must_use]
     pub fn committed(plan: &Plan, copied: CopiedRows, late_rows: Option<u64>, author: Author<'_>) -> Self {
         let (rows, malformed_texts, parts) = match copied {
@@ -144,7 +145,8 @@ impl Manifest {
         }
     }
 
-    /// Returns the commit of a window in whose place `load` is copied: it has no rows and ends at `start`, where it starts.
+    /// Makes the manifest of a window in whose place `load` is copied: it has no rows and ends at `start`, which is
+    /// where it starts.
     #[must_use]
     pub fn superseded(plan: &Plan, start: &Watermark, load: &WindowName, author: Author<'_>) -> Self {
         Self {
@@ -165,38 +167,38 @@ impl Manifest {
     }
 }
 
-/// This is `previous.json`: what the window that ends where this one begins looked like. Written before that window's
-/// manifest, from its plan alone, so everyone writes the same.
+/// `previous.json`: what the window that ends where this one begins looked like. It is written before that window's
+/// manifest, from that window's plan alone, so that everyone writes the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
-    /// This is [`VERSION`].
+    /// Always [`VERSION`].
     pub version: u32,
-    /// This is the window that ends here.
+    /// The window that ends where this one begins.
     pub window: WindowName,
-    /// This is the plan of that window.
+    /// The plan of that window.
     pub plan: PlanId,
-    /// These are its columns.
+    /// The columns of that window.
     pub columns: Vec<Column>,
-    /// This is their fingerprint.
+    /// The fingerprint of the columns.
     pub schema: String,
-    /// These are the ids of these columns, and of all that the windows before had.
+    /// The ids of these columns, and of all columns that earlier windows had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
-    /// This is the form of its files.
+    /// The file format of its parts.
     pub format: Format,
-    /// This says where they lie in their folder.
+    /// Where the files lie in their folder.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
-    /// This says which folder that is.
+    /// The number of that folder.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
-    /// This is the [name](crate::model::record::Record::mask_key) of the key by which its columns are hashed.
+    /// The [name](crate::model::record::Record::mask_key) of the key with which its columns are hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_key: Option<String>,
 }
 
 impl Previous {
-    /// Returns a window in which nothing changed: it leaves what it found.
+    /// Returns `plan`, the plan of a window in which nothing changed, with everything that this document passes on.
     #[must_use]
     pub fn passed_on(self, plan: Plan) -> Plan {
         Plan {
@@ -211,7 +213,8 @@ impl Previous {
         }
     }
 
-    /// Returns what the window of `plan`, hashed by the key of this name, leaves for the one after it.
+    /// Makes the document that the window of `plan` leaves for the window after it. `mask_key` is the name of the key
+    /// with which its columns are hashed.
     #[must_use]
     pub fn of(plan: &Plan, mask_key: Option<&str>) -> Self {
         Self {

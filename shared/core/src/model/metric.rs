@@ -1,33 +1,33 @@
-//! What the steps measure, by name.
+//! The values that the steps measure, by name.
 
 use crate::model::names::ObjectName;
 
-/// This is a measured value.
+/// A measured value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// This counts the rows of a committed window.
+    /// The number of rows of a committed window.
     RowsCopied(u64),
-    /// This counts the bytes of a committed window's objects.
+    /// The number of bytes of a committed window's objects.
     BytesWritten(u64),
-    /// This counts the objects of a committed window.
+    /// The number of objects of a committed window.
     PartsWritten(u64),
-    /// This counts the rows committed on the source after their window was copied.
+    /// The number of rows committed on the source after their window was copied.
     LateRows(u64),
-    /// This counts the windows of which nobody knows whether they have late rows.
+    /// The number of windows of which nobody knows whether they have late rows.
     LateRowsUnknown(u64),
-    /// This says how far the committed watermark is behind the clock; time columns only.
+    /// The seconds that the committed watermark is behind the clock; for time columns only.
     WatermarkLagSeconds(u64),
-    /// This counts the full loads of a tracked table whose version had expired.
+    /// The number of full loads of tracked tables whose version had expired.
     Reinitializations(u64),
-    /// Tables of a run that failed.
+    /// The number of tables of a run that failed.
     TablesFailed(u64),
 }
 
-/// This says what was measured of a table or, without one, of a run.
+/// What was measured of a table or, without one, of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measurement {
-    /// This is the table.
+    /// The table, or `None` for a run.
     pub table: Option<ObjectName>,
-    /// This says what was measured.
+    /// The measured values.
     pub metrics: Vec<Metric>,
 }

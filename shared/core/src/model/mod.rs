@@ -1,6 +1,7 @@
 //! The data of a copy: names, types, watermarks, what a user asks for, what a plan freezes and what a record decides.
 //!
-//! No module here does I/O or knows SQL. Parsers are the only way in: a value of a type in here is valid.
+//! No module here does I/O or knows SQL. A name, type, watermark, predicate or window name is made by its parser only,
+//! so a value of such a type is valid.
 
 pub mod audit;
 pub mod bucket;

@@ -1,5 +1,5 @@
-//! Names of columns and tables, read from text. How they are quoted in a statement, the adapter of the source knows; how they
-//! stand in a key, `ledger::keys`.
+//! Names of columns and tables, read from text. The adapter of the source knows how they are quoted in a statement, and
+//! `ledger::keys` how they stand in a key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,16 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode};
 
-/// SQL Server's limit for a regular name (`sysname` is `nvarchar(128)`).
+/// SQL Server's limit for the length of a name (`sysname` is `nvarchar(128)`).
 const MAX_UTF16_UNITS: usize = 128;
 
-/// This is one identifier, for example a column, without any quoting.
+/// An identifier, for example a column's name, without any quoting.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Identifier(String);
 
 impl Identifier {
-    /// Takes `name` as it is. Refuses what no SQL Server object can be called.
+    /// Takes `name` as it is.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when no SQL Server object can have this name: it is empty, longer than 128 UTF-16 units, or
+    /// contains a zero character.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         let units = name.encode_utf16().count();
@@ -36,7 +41,7 @@ impl Identifier {
         ))
     }
 
-    /// Returns the name itself.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -57,7 +62,7 @@ impl From<Identifier> for String {
     }
 }
 
-/// This is a two-part object name, `schema.object`. The schema is `dbo` when it is not given.
+/// A two-part object name, `schema.object`. The schema is `dbo` when it is not given.
 ///
 /// Its text form brackets a part only where it has to (`dbo.orders`, `dbo.[order lines]`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,6 +108,10 @@ impl FromStr for ObjectName {
     type Err = Error;
 
     /// Reads `name`, `schema.name` and their bracketed forms.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when the text has another form, more than two parts, or a part that is no name.
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -133,7 +142,7 @@ impl FromStr for ObjectName {
     }
 }
 
-/// Returns the first part of a dotted name and what follows its dot.
+/// Returns the first part of a dotted name and what follows its dot; `None` when the text is malformed.
 fn first_part(text: &str) -> Option<(String, Option<&str>)> {
     let Some(bracketed) = text.strip_prefix('[') else {
         let (part, after) = match text.split_once('.') {

@@ -1,4 +1,4 @@
-//! The plan: a window frozen (W1), as data. A statement is made of it at the moment it is run, and never read from it.
+//! The plan: a frozen window (W1), as data. It holds no statement: one is made from it each time rows are read.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,175 +17,176 @@ use crate::model::types::Column;
 use crate::model::watermark::{Watermark, WatermarkKey};
 use crate::model::window::WindowName;
 
-/// This is the version of the documents' form that this code writes and reads.
+/// The version of the documents' form that this code writes and reads.
 pub const VERSION: u32 = 1;
 
-/// This is `plan.json`: everything that is needed to copy the slices of a window, by anyone.
+/// `plan.json`: everything that anyone needs to copy the slices of a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// This is [`VERSION`].
+    /// Always [`VERSION`].
     pub version: u32,
-    /// This is the source.
+    /// The source.
     pub table: ObjectName,
-    /// This is the name of the window.
+    /// The name of the window.
     pub window: WindowName,
-    /// This says how changes are found, as configured when the plan was frozen.
+    /// How changes are found, as configured when the plan was frozen.
     pub tracking: Tracking,
-    /// This is the lower bound, exclusive but for row versions; absent for a first load.
+    /// The lower bound, exclusive except for row versions; absent for a first load.
     pub old_watermark: Option<Watermark>,
-    /// This is the upper bound, inclusive but for row versions.
+    /// The upper bound, inclusive except for row versions.
     pub new_watermark: Watermark,
-    /// This says how long to wait between freezing the window and copying it.
+    /// The seconds to wait between freezing the window and copying it.
     pub settle_seconds: u32,
-    /// This says how the plan came about, and so which rows the window holds.
+    /// How the plan came about, and so which rows the window holds.
     pub content: Content,
-    /// These are the columns in their order in the files; none when nothing is copied and nothing was known of them.
+    /// The columns in their order in the files. Empty when nothing is copied and nothing was known of them.
     pub columns: Vec<Column>,
-    /// This is their [fingerprint]. Empty when there are none.
+    /// The [fingerprint] of the columns. Empty when there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
-    /// These are the ids of these columns in the files, and of all that the windows before had.
+    /// The ids of these columns in the files, and of all columns that earlier windows had.
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
-    /// This says which folder of the table the files lie in: 0 is the one it began with, and each reload for a change
-    /// of the columns begins the next, so that the files of a folder are alike.
+    /// The folder of the table that the files lie in. 0 is the first one, and each reload for a change of the columns
+    /// begins the next, so that the files of a folder are alike.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
-    /// This is the form of the files.
+    /// The file format of the parts.
     pub format: Format,
-    /// This is the [name](crate::model::record::Record::mask_key) of the key by which the columns of the window before are hashed. No slice
-    /// is hashed by another.
+    /// The [name](crate::model::record::Record::mask_key) of the key with which the columns of the window before are
+    /// hashed. A slice that would be hashed with another key is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_key: Option<String>,
-    /// This says which rows are copied, when not all are. It is only compared with that of an event ([`RunSettings`]).
+    /// The condition that the copied rows meet, when not all rows are copied. It is only compared with that of an event
+    /// ([`RunSettings`]).
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Predicate>,
-    /// This says where the parts lie.
+    /// Where the parts lie under the table's folder.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
-    /// These are manifests for loaders that are written with the window.
+    /// The manifests for loaders that are written with the window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loader_manifests: Vec<LoaderManifest>,
-    /// These are the slices by number; none when there is nothing to copy.
+    /// The slices by number. Empty when there is nothing to copy.
     pub slices: Vec<SliceBounds>,
-    /// This is the `TableName` of the table in the control table, when configured.
+    /// The `TableName` of the table in the control table, when it is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
-    /// The table the rows are merged into, when they do not become files. It is only compared with that of an event.
+    /// The table that the rows are merged into, when they do not become files. It is only compared with that of an
+    /// event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
-    /// This says what this window replaces, when it is a backfill: rows that windows before it hold already.
+    /// What this window replaces, when it is a backfill: rows that earlier windows hold already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaces>,
     /// The run that froze the plan.
     pub run_id: String,
-    /// This says when, in RFC 3339.
+    /// When the plan was frozen, as RFC 3339.
     pub created_at: String,
 }
 
-/// This says what a backfill replaces: every row between its bounds that is in a file of an earlier window. It deletes
-/// none of them; who reads the files takes the backfill's rows in their place.
+/// What a backfill replaces: every row between its bounds that is in a file of an earlier window. It deletes none of
+/// them; whoever reads the files takes the backfill's rows in their place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replaces {
-    /// This is the column of the files that the bounds are of.
+    /// The column of the files that the bounds are of.
     pub column: String,
-    /// This says which of the bounds belong to the interval.
+    /// Which of the bounds belong to the interval.
     pub includes: Closed,
-    /// The last window of the chain that held such rows when the backfill was frozen. Backfills before this one may hold some,
-    /// too; windows of the chain after that one hold none that are replaced.
+    /// The last window of the chain that held such rows when the backfill was frozen. Earlier backfills may hold such
+    /// rows, too; windows of the chain after this one hold none that are replaced.
     pub through: WindowName,
 }
 
-/// This says how a plan came about.
+/// How a plan came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Content {
-    /// The watermark column has grown: the rows between the bounds.
+    /// The watermark column has grown. The window holds the rows between the bounds.
     Interval {
-        /// This is the watermark column, as the server spells it.
+        /// The watermark column, as the server spells it.
         column: Identifier,
-        /// This says whether rows without a watermark are copied, too.
+        /// Whether rows without a watermark are copied, too.
         with_nulls: bool,
-        /// This is the window that this one is copied in place of, as a full load: then it has every row up to its end,
-        /// wherever it starts.
+        /// The window that this one is copied in place of, as a full load: this one then has every row up to its upper
+        /// bound, whatever its lower bound is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         in_place_of: Option<WindowName>,
     },
-    /// A tracked table is loaded in full: every row, at the version of the upper bound.
+    /// A tracked table is loaded in full. The window holds every row, at the version of the upper bound.
     Load {
-        /// This says why.
+        /// The reason.
         because: LoadReason,
-        /// This is the version at which the table's tracking began, as the load found it. Absent when the login may not
-        /// see it.
+        /// The version at which the table's tracking began, as the load found it. Absent when the login may not see it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tracked_since: Option<Watermark>,
-        /// These are the columns of its primary key.
+        /// The columns of the table's primary key.
         key_columns: Vec<String>,
     },
-    /// A tracked table has changed: its changes between the bounds.
+    /// A tracked table has changed. The window holds its changes between the bounds.
     Changes {
-        /// These are the columns of its primary key.
+        /// The columns of the table's primary key.
         key_columns: Vec<String>,
     },
     /// Nothing of a tracked table has changed between the bounds, though its version moved on.
     Unchanged,
-    /// The window cannot be copied: the version it starts at has expired, or its columns are not those of the files before it. Another
-    /// one is copied in its place.
+    /// The window cannot be copied: the version it starts at has expired, or its columns are not those of the files
+    /// before it. Another window is copied in its place.
     Superseded {
-        /// This is that window, a full load.
+        /// The window that is copied in its place, a full load.
         by: WindowName,
     },
 }
 
-/// This says why a tracked table is loaded in full.
+/// Why a tracked table is loaded in full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LoadReason {
-    /// It never was.
+    /// It has never been loaded.
     First {
-        /// This is the version that the watermark store held before this ledger began, if it held one.
+        /// The version that the watermark store held before this ledger began, if it held one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seed: Option<Watermark>,
     },
-    /// That window could not be copied.
+    /// The window named here could not be copied.
     InPlaceOf(WindowName),
 }
 
-/// These are the bounds of a window.
+/// The bounds of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowBounds {
-    /// This is the name of the window.
+    /// The name of the window.
     pub window: WindowName,
-    /// This is the lower bound; absent for a first load.
+    /// The lower bound; absent for a first load.
     pub old: Option<Watermark>,
-    /// This is the upper bound.
+    /// The upper bound.
     pub new: Watermark,
 }
 
-/// This says which plan a document was made for. A window that is given up or started over is frozen again under the
-/// same name, and what was made for the plan before holds no more.
+/// The identity of a plan, by which a document says which plan it was made for. A window that is given up or started
+/// over is frozen again under the same name, and documents that were made for the plan before do not count any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanId {
     /// The run that froze the plan.
     pub run_id: String,
-    /// This says when, in RFC 3339.
+    /// When it was frozen, as RFC 3339.
     pub created_at: String,
 }
 
-/// The run that freezes a plan.
+/// The run that writes a document: freezes a plan or commits a window.
 #[derive(Debug, Clone, Copy)]
 pub struct Author<'a> {
-    /// This is its name.
+    /// The run's id.
     pub run_id: &'a str,
-    /// This says when, in RFC 3339.
+    /// The time of writing, as RFC 3339.
     pub created_at: &'a str,
 }
 
 impl Plan {
-    /// Makes the plan of a window in which nothing is copied yet: columns and slices are [added](Self::copying), and
-    /// the wait.
+    /// Makes the plan of a window in which nothing is copied yet. Columns and slices are added by
+    /// [`copying`](Self::copying), and the caller sets the wait.
     #[must_use]
     pub fn new(spec: &TableSpec, bounds: WindowBounds, content: Content, author: Author<'_>) -> Self {
         let WindowBounds { window, old, new } = bounds;
@@ -216,7 +217,7 @@ impl Plan {
         }
     }
 
-    /// Returns the same plan, in which `slices` of these columns are copied.
+    /// Returns the same plan with these columns and slices to copy. Columns without a field id get one.
     #[must_use]
     pub fn copying(self, columns: Vec<Column>, slices: Vec<SliceBounds>) -> Self {
         let mut field_ids = self.field_ids;
@@ -230,8 +231,8 @@ impl Plan {
         }
     }
 
-    /// Returns the same plan, in which columns have the `field_ids` that they had in the window before it, and the
-    /// files lie in this folder.
+    /// Returns the same plan with the `field_ids` of the window before it, extended by its own columns, and with files
+    /// in the folder of this generation.
     #[must_use]
     pub fn following(self, mut field_ids: FieldIds, generation: u32) -> Self {
         field_ids.extend(&self.columns);
@@ -242,11 +243,11 @@ impl Plan {
         }
     }
 
-    /// Returns the same window, given up: it ends where it starts, and window `by` is copied in its place.
+    /// Returns the plan that gives this window up: it ends where it starts, and window `by` is copied in its place.
     ///
     /// # Errors
     ///
-    /// `Internal` when the window has no start: in place of a first load nothing is copied.
+    /// `Internal` when the window has no lower bound, because nothing can take the place of a first load.
     pub fn superseded_by(self, by: WindowName) -> Result<Self> {
         let Some(start) = self.old_watermark.clone() else {
             let message = format!("window {} has no start, so nothing can take its place", self.window);
@@ -264,7 +265,8 @@ impl Plan {
         })
     }
 
-    /// Returns the day, in UTC, on which the plan was frozen. It stands in keys, so nothing but a day is one.
+    /// Returns the day on which the plan was frozen, `2017-09-05` in UTC, or `unknown` when the time of freezing does
+    /// not begin with a day. It stands in keys, so nothing else may get there.
     #[must_use]
     pub fn load_date(&self) -> &str {
         let is_day = |text: &&str| {
@@ -276,7 +278,7 @@ impl Plan {
         self.created_at.get(..10).filter(is_day).unwrap_or("unknown")
     }
 
-    /// Returns which plan this is.
+    /// Returns the identity of this plan.
     #[must_use]
     pub fn id(&self) -> PlanId {
         PlanId {
@@ -285,13 +287,13 @@ impl Plan {
         }
     }
 
-    /// Returns the window at whose start this one starts: itself, or the one that it is copied in place of.
+    /// Returns the window at whose lower bound this one starts: itself, or the one that it is copied in place of.
     #[must_use]
     pub fn begins(&self) -> &WindowName {
         self.supersedes().unwrap_or(&self.window)
     }
 
-    /// Returns the row of the watermark store that is this table's.
+    /// Returns the key of this table's row in the watermark store.
     #[must_use]
     pub fn watermark_key(&self) -> WatermarkKey {
         WatermarkKey {
@@ -300,7 +302,7 @@ impl Plan {
         }
     }
 
-    /// Returns whether the window stands beside the chain of windows, and no watermark moves when it is committed.
+    /// Returns whether the window stands beside the chain of windows. No watermark moves when it is committed.
     #[must_use]
     pub const fn is_backfill(&self) -> bool {
         self.replaces.is_some()
@@ -322,7 +324,7 @@ impl Plan {
         }
     }
 
-    /// Returns the version that the watermark store held before this window, a first load.
+    /// Returns the version that the watermark store held before this window, if this window is a first load.
     #[must_use]
     pub const fn seed(&self) -> Option<&Watermark> {
         match &self.content {
@@ -334,7 +336,7 @@ impl Plan {
         }
     }
 
-    /// Returns the columns of the primary key, where a tracked table is copied.
+    /// Returns the columns of the primary key, when rows of a tracked table are copied.
     #[must_use]
     pub fn key_columns(&self) -> Option<&[String]> {
         match &self.content {
@@ -343,7 +345,8 @@ impl Plan {
         }
     }
 
-    /// Returns all rows of the window; `None` when it has none. The condition comes from the event, never from the plan.
+    /// Returns all rows of the window, or `None` when it has none. The condition comes from the settings of the event,
+    /// never from the plan.
     #[must_use]
     pub fn rows<'a>(&'a self, settings: &'a RunSettings) -> Option<Rows<'a>> {
         let Self {
@@ -383,7 +386,7 @@ impl Plan {
         }
     }
 
-    /// Returns the rows of a slice of the window.
+    /// Returns the rows of a slice of the window, or `None` when the window has none.
     #[must_use]
     pub fn slice_rows<'a>(&'a self, slice: &'a SliceBounds, settings: &'a RunSettings) -> Option<Rows<'a>> {
         Some(match (self.rows(settings)?, &slice.key) {
@@ -394,14 +397,14 @@ impl Plan {
     }
 }
 
-/// Returns whether it is the first. It takes a reference, as serde asks.
+/// Returns whether the generation is the first. Serde passes it by reference.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(super) const fn is_first(generation: &u32) -> bool {
     *generation == 0
 }
 
-/// Returns a short name of a column list: equal lists, in the same order, have equal ones. The CRC-64/NVME, base64, of a line
-/// `name⇥type⇥null` or `name⇥type⇥not null` per column.
+/// Returns a short name of a column list: equal lists, in the same order, have equal names. It is the CRC-64/NVME, in
+/// base64, of one line `name⇥type⇥null` or `name⇥type⇥not null` per column.
 #[must_use]
 pub fn fingerprint(columns: &[Column]) -> String {
     let mut lines = String::new();

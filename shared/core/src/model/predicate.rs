@@ -1,4 +1,4 @@
-//! A condition of the user's on the rows of a table, `where` in its settings.
+//! A user's condition on the rows of a table: `where` in its settings.
 
 use std::fmt;
 use std::iter::Peekable;
@@ -8,23 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode};
 
-/// Characters of a predicate at most.
+/// The most characters of a predicate.
 const MAX_CHARACTERS: usize = 4_000;
 
-/// This is one T-SQL search condition, which keeps being one when it stands in parentheses.
+/// A T-SQL search condition that stays one condition when it is put in parentheses.
 ///
-/// It holds no statement end, comment, variable or parameter; its parentheses, quotes and brackets are closed, so it
-/// cannot end the parentheses that Tidemark puts around it. Whether it is a condition of this table, the server says.
+/// It holds no end of a statement, comment, variable or parameter; its parentheses, quotes and brackets are closed, so
+/// it cannot end the parentheses that Tidemark puts around it. Whether it is a valid condition for the table is for the
+/// server to say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Predicate(String);
 
 impl Predicate {
-    /// Takes `text` as a predicate.
+    /// Takes `text` as a predicate, without blanks around it.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, saying what is not allowed.
+    /// `InvalidInput` that names what is not allowed.
     pub fn new(text: &str) -> Result<Self, Error> {
         check(text).map_err(|what| {
             Error::new(
@@ -62,7 +63,7 @@ impl From<Predicate> for String {
     }
 }
 
-/// Goes past what the quote or bracket `opening` began. A doubled end is the character itself.
+/// Skips what the quote or bracket `opening` began, with its end. A doubled end stands for the character itself.
 fn skip_quoted(opening: char, rest: &mut Peekable<Chars<'_>>) -> Result<(), String> {
     let end = if opening == '[' { ']' } else { opening };
     while let Some(found) = rest.next() {
@@ -75,7 +76,7 @@ fn skip_quoted(opening: char, rest: &mut Peekable<Chars<'_>>) -> Result<(), Stri
     Err(format!("a {opening} is not closed"))
 }
 
-/// Returns what is wrong with `text`.
+/// Checks that `text` is a single condition, and says what is wrong with it when it is not.
 fn check(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("it is empty".into());
@@ -154,7 +155,8 @@ mod tests {
         assert!(Predicate::new(&"x".repeat(MAX_CHARACTERS + 1)).is_err());
     }
 
-    /// What is left of `text` outside quotes and brackets, by another rule than the checked one.
+    /// Returns `text` without what is in quotes and brackets, found in another way than by `check`; `None` when a quote
+    /// is not closed.
     fn bare(text: &str) -> Option<String> {
         let mut bare = String::new();
         let mut rest = text;

@@ -1,4 +1,4 @@
-//! The decision record of a slice: what became of it, once and for all (W2).
+//! The decision record of a slice: what became of it, decided once (W2).
 
 use std::time::Duration;
 
@@ -13,78 +13,78 @@ use crate::model::slice::SliceBounds;
 use crate::model::slice_id::SliceId;
 use crate::model::window::WindowName;
 
-/// This says how long an upload may wait for the commit of its window. A bucket's lifecycle rule removes it after seven
-/// days at the earliest. One day is left for the commit itself and for clocks that differ.
+/// How long an upload may wait for the commit of its window. A bucket's lifecycle rule removes it after seven days at
+/// the earliest; one day of these is left for the commit itself and for clocks that differ.
 const UPLOAD_WAITS: Duration = Duration::from_secs(6 * 24 * 3600);
 
-/// This is `record-00000.json`: what is decided of a slice.
+/// `record-00000.json`: what is decided of a slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// This is [`VERSION`].
+    /// Always [`VERSION`].
     pub version: u32,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the slice.
+    /// The slice.
     pub slice: SliceId,
-    /// This is 0, or one more for each earlier decision that does not count any more.
+    /// 0, or one more for each earlier decision that does not count any more.
     pub attempt: u32,
-    /// The plan it was made for: under another one it does not count.
+    /// The plan that the decision was made for. Under another plan it does not count.
     pub plan: PlanId,
-    /// This is the decision.
+    /// The decision.
     #[serde(flatten)]
     pub decision: Decision,
-    /// These are the texts of its rows that could not be decoded.
+    /// The number of texts in its rows that could not be decoded.
     #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
     pub malformed_texts: MalformedTexts,
-    /// This is a name of the key by which its columns were hashed, which tells nothing of the key.
+    /// A name of the key with which its columns were hashed. The name reveals nothing of the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_key: Option<String>,
     /// The run that decided.
     pub run_id: String,
 }
 
-/// This says what is decided of a slice.
+/// What is decided of a slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Decision {
-    /// Its rows are in an upload that is not yet completed.
+    /// The rows are in an upload that is not completed yet.
     Uploaded {
-        /// These are the rows that were read, encoded and uploaded. At least one.
+        /// The number of rows that were read, encoded and uploaded. At least one.
         rows: u64,
-        /// This says when the invocation that copied them began. Its upload was begun after that.
+        /// When the invocation that copied the rows began. Its upload was begun after that.
         begun_at: Moment,
-        /// This is the upload.
+        /// The upload.
         upload: UploadedObject,
     },
-    /// Its rows are merged into a table.
+    /// The rows are merged into a table.
     Merged {
-        /// These are the rows that were read. At least one.
+        /// The number of rows that were read. At least one.
         rows: u64,
     },
-    /// It has no rows: no empty object is ever written.
+    /// The slice has no rows. No object is written for it.
     Empty,
-    /// Other slices are copied in its place, and together they are its rows.
+    /// Other slices are copied in its place. Together they hold its rows.
     Split {
-        /// They are those slices in order; at least two.
+        /// Those slices in order; at least two.
         slices: Vec<SliceBounds>,
     },
-    /// It is never copied, because another window is copied in place of its own.
+    /// The slice is never copied, because another window is copied in place of its own.
     Superseded {
-        /// This is that window.
+        /// The window that is copied.
         by: WindowName,
     },
 }
 
-/// This is the place of a decision: which attempt at which slice of which window.
+/// The identity of a decision: which attempt at which slice of which window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the slice.
+    /// The slice.
     pub slice: SliceId,
-    /// This is 0, or one more for each earlier decision that does not count any more.
+    /// 0, or one more for each earlier decision that does not count any more.
     pub number: u32,
-    /// The plan it is an attempt at.
+    /// The plan that it is an attempt at.
     pub plan: PlanId,
 }
 
@@ -111,7 +111,8 @@ impl Record {
         }
     }
 
-    /// Returns the same with what was found in its rows: texts that could not be decoded, and the key by which columns were hashed.
+    /// Returns the same record with what was found in its rows: the texts that could not be decoded, and the name of
+    /// the key with which columns were hashed.
     #[must_use]
     pub fn with_found(self, malformed_texts: MalformedTexts, mask_key: Option<String>) -> Self {
         Self {
@@ -121,7 +122,7 @@ impl Record {
         }
     }
 
-    /// Returns the rows that were copied.
+    /// Returns the number of rows that were copied.
     #[must_use]
     pub const fn rows(&self) -> u64 {
         match self.decision {
@@ -130,7 +131,7 @@ impl Record {
         }
     }
 
-    /// Returns what was copied for it, as a budget counts it.
+    /// Returns what was copied for the slice, as a budget counts it.
     #[must_use]
     pub fn spent(&self) -> Spent {
         Spent {
@@ -140,7 +141,7 @@ impl Record {
         }
     }
 
-    /// Returns the upload, if there is one.
+    /// Returns the upload, when the rows are in one.
     #[must_use]
     pub const fn upload(&self) -> Option<&UploadedObject> {
         match &self.decision {
@@ -149,13 +150,14 @@ impl Record {
         }
     }
 
-    /// Returns whether the bucket may have removed the upload of this record by `now`, because its window took so long.
+    /// Returns whether the bucket may have removed the upload of this record by `now`, because its window took too
+    /// long.
     #[must_use]
     pub fn may_be_gone(&self, now: OffsetDateTime) -> bool {
         matches!(&self.decision, Decision::Uploaded { begun_at, .. } if now - begun_at.0 > UPLOAD_WAITS)
     }
 
-    /// Returns the slices that are copied in place of this one; none when it was not split.
+    /// Returns the slices that are copied in place of this one. There are none when it was not split.
     pub fn sub_slices(&self) -> impl Iterator<Item = SubSlice> {
         let split = match &self.decision {
             Decision::Split { slices } => slices.as_slice(),
@@ -170,39 +172,39 @@ impl Record {
     }
 }
 
-/// This is a slice that is copied in place of another, as one of several.
+/// A slice that is copied, together with others, in place of another slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubSlice {
-    /// This says which it is.
+    /// Its id.
     pub id: SliceId,
-    /// This says what it selects.
+    /// Its bounds within the window.
     pub bounds: SliceBounds,
 }
 
-/// This is one uploaded piece of a multipart upload.
+/// One uploaded piece of a multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadedPiece {
-    /// This is 1, 2, ….
+    /// The number of the piece, counted from 1.
     pub number: u32,
-    /// This is the piece's `ETag`.
+    /// The piece's `ETag`.
     pub etag: String,
-    /// This is the CRC-64/NVME of the piece, base64.
+    /// The CRC-64/NVME of the piece in base64.
     pub crc64nvme: String,
 }
 
-/// This is a finished upload that only has to be completed to become an object.
+/// A finished upload, which only has to be completed to become an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadedObject {
-    /// This is the key of the object to be.
+    /// The key that the object will have.
     pub key: String,
-    /// This is the store's id of the upload.
+    /// The store's id of the upload.
     pub upload_id: String,
-    /// See [`Upload::token`](crate::ports::objects::Upload::token).
+    /// The token of the upload: see [`Upload::token`](crate::ports::objects::Upload::token).
     pub token: String,
-    /// These are the pieces in order.
+    /// The pieces in order.
     pub pieces: Vec<UploadedPiece>,
-    /// This is the size of the object.
+    /// The size of the object in bytes.
     pub bytes: u64,
-    /// This is the CRC-64/NVME of the whole object, base64.
+    /// The CRC-64/NVME of the whole object in base64.
     pub crc64nvme: String,
 }

@@ -1,4 +1,4 @@
-//! Rows of the source, as data: which of them, never how they are asked for. Adapters make statements of these.
+//! Rows of the source, as data: which rows are meant, never how they are asked for. Adapters make statements of these.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,77 +7,77 @@ use crate::model::predicate::Predicate;
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::watermark::Watermark;
 
-/// These are rows of one table of the source.
+/// A selection of rows of one table of the source.
 #[derive(Debug, Clone, Copy)]
 pub enum Rows<'a> {
-    /// They are those whose watermark is in an interval.
+    /// The rows whose watermark is in an interval.
     Interval(Interval<'a>),
-    /// They are those of a tracked table, as if they had been inserted at a version.
+    /// The rows of a tracked table, as if they had been inserted at one version.
     Load(Load<'a>),
-    /// They are those of a tracked table that changed.
+    /// The rows of a tracked table that changed.
     Changes(Changes<'a>),
 }
 
-/// This is the interval (old, new] of a watermark column; of row versions [old, new).
+/// The interval (old, new] of a watermark column, or [old, new) of row versions.
 #[derive(Debug, Clone, Copy)]
 pub struct Interval<'a> {
-    /// This is the table.
+    /// The table.
     pub table: &'a ObjectName,
-    /// This is the watermark column, as the server spells it.
+    /// The watermark column, as the server spells it.
     pub column: &'a Identifier,
-    /// This is the lower bound; without one, everything up to `new`.
+    /// The lower bound, or `None` for everything up to `new`.
     pub old: Option<&'a Watermark>,
-    /// This is the upper bound. Its type is the column's.
+    /// The upper bound. Its type is the column's.
     pub new: &'a Watermark,
-    /// This says which of its bounds belong to it beside the one that always does.
+    /// Which bounds belong to the interval beside the one that always does.
     pub closed: Closed,
-    /// This says whether rows without a watermark belong to it.
+    /// Whether rows without a watermark belong to it.
     pub with_nulls: bool,
-    /// The range of a key it is limited to, if it is.
+    /// The range of a key that it is limited to, if any.
     pub key: Option<&'a KeyBounds>,
-    /// This says which of its rows are copied.
+    /// The condition that the rows must meet as well.
     pub filter: Option<&'a Predicate>,
 }
 
-/// This says which bounds of an interval belong to it though they would not: both are open where windows follow one
-/// another, and closed where one stands for itself.
+/// Which bound of an interval belongs to it although by its kind it would not. Both are `false` where windows follow
+/// one another, and `true` where an interval stands for itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Closed {
-    /// This is the lower bound; that of row versions always does.
+    /// Whether the lower bound belongs to it. That of row versions always does.
     pub old_watermark: bool,
-    /// This is the upper bound; that of all but row versions always does.
+    /// Whether the upper bound belongs to it. That of everything but row versions always does.
     pub new_watermark: bool,
 }
 
-/// These are the rows of a table, or of a range of its key, at a version that was read before them.
+/// The rows of a table, or of a range of its key, at a version that was read before the rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Load<'a> {
-    /// This is the table.
+    /// The table.
     pub table: &'a ObjectName,
-    /// This is the version that every row gets.
+    /// The version that every row gets.
     pub version: &'a Watermark,
-    /// The range of a key it is limited to, if it is.
+    /// The range of a key that they are limited to, if any.
     pub key: Option<&'a KeyBounds>,
 }
 
-/// These are the rows of a table that changed in the window (old, new] of versions.
+/// The rows of a table that changed in the window (old, new] of versions.
 #[derive(Debug, Clone, Copy)]
 pub struct Changes<'a> {
-    /// This is the table.
+    /// The table.
     pub table: &'a ObjectName,
-    /// These are the columns of its primary key, of which there is at least one.
+    /// The columns of the table's primary key; at least one.
     pub key_columns: &'a [String],
-    /// This is the version since which changes are asked for.
+    /// The version since which changes are asked for.
     pub old: &'a Watermark,
     /// The last version that belongs to the window.
     pub new: &'a Watermark,
-    /// The range of a key it is limited to, if it is.
+    /// The range of a key that they are limited to, if any.
     pub key: Option<&'a KeyBounds>,
 }
 
 impl<'a> Interval<'a> {
-    /// Returns the part of the interval that a slice is.
+    /// Returns the part of the interval that `slice` selects.
     #[must_use]
     pub fn slice(self, slice: &'a SliceBounds) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl<'a> Interval<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Returns the table.
+    /// Returns the table that the rows are of.
     #[must_use]
     pub const fn table(&self) -> &'a ObjectName {
         match self {
@@ -106,7 +106,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The range of a key these are limited to.
+    /// Returns the range of a key that the rows are limited to, if any.
     #[must_use]
     pub const fn key(&self) -> Option<&'a KeyBounds> {
         match self {
@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Returns the same, limited to this range of a key instead.
+    /// Returns the same rows, limited to this range of a key instead of any other.
     #[must_use]
     pub const fn within(self, key: &'a KeyBounds) -> Self {
         let key = Some(key);

@@ -1,21 +1,22 @@
-//! How a database server is reached, as a deployment says it.
+//! How a database server is reached, as the deployment configures it.
 
 use serde::Deserialize;
 
-/// This says how the connection to a server is encrypted, and whose certificate is accepted.
+/// How the connection to a server is encrypted, and whose certificate is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tls {
     /// The certificate must chain to a known authority and name the host.
     Verify,
-    /// The same, and TLS comes before anything else on the connection (TDS 8.0).
+    /// The certificate must chain to a known authority and name the host, and TLS comes before anything else on the
+    /// connection (TDS 8.0).
     Strict,
-    /// The connection is encrypted, but to whoever answers.
+    /// The connection is encrypted, and any certificate is accepted.
     Trust,
 }
 
 impl Tls {
-    /// This is every choice, by its name.
+    /// Every choice with its name.
     pub const ALL: [(&'static str, Self); 3] = [
         ("verify", Self::Verify),
         ("strict", Self::Strict),
@@ -23,30 +24,30 @@ impl Tls {
     ];
 }
 
-/// This is a server: the secret with its address and credentials, and what fills the gaps of that secret. What the
-/// secret says goes before everything here.
+/// A server: the secret with its address and credentials, and values for what the secret leaves out. What the secret
+/// holds has precedence over everything here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ServerSettings {
-    /// This is the name (or ARN) of a secret of the form that RDS gives them.
+    /// The name (or ARN) of a secret of the form that RDS gives its secrets.
     pub secret: String,
-    /// This is the host, for a secret without one.
+    /// The host, for a secret without one.
     pub host: Option<String>,
-    /// This is the port, for a secret without one.
+    /// The port, for a secret without one.
     pub port: Option<u16>,
-    /// This is the database, for a secret without one.
+    /// The database, for a secret without one.
     pub database: Option<String>,
-    /// This says how the connection is encrypted, for a secret that does not say it.
+    /// How the connection is encrypted, for a secret that does not say.
     pub tls: Option<Tls>,
-    /// This says whether the server is only read from, for a secret that does not say it: a replica may answer then.
+    /// Whether the server is only read from, for a secret that does not say. A replica may answer then.
     pub read_intent: bool,
-    /// This says whether the server is written to. It is then never asked for a replica, whatever the secret says.
+    /// Whether the server is written to. A replica is then never asked for, whatever the secret says.
     pub is_written: bool,
-    /// This says how the variables that fill the gaps begin (`SOURCE`), for messages about what is missing.
+    /// The prefix of the environment variables that fill the gaps (`SOURCE`), for messages about what is missing.
     pub variables: &'static str,
 }
 
 impl ServerSettings {
-    /// Returns a server of which everything stands in the secret with this name.
+    /// Makes a server of which everything stands in the secret with this name.
     #[must_use]
     pub fn of_secret(name: impl Into<String>) -> Self {
         Self {
@@ -55,7 +56,7 @@ impl ServerSettings {
         }
     }
 
-    /// Returns the same server with another choice for secrets that do not say how the connection is encrypted.
+    /// Returns the same server with `tls` for secrets that do not say how the connection is encrypted.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(tls), ..self }

@@ -5,36 +5,41 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::names::{Identifier, ObjectName};
 
-/// This is the sink of a table, as users write it and as a plan freezes it. Without one, rows become files in the bucket.
+/// The sink of a table, as users write it and as a plan freezes it. Without one, rows become files in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum SinkSpec {
-    /// This is a table of a SQL Server database.
+    /// A table of a SQL Server database.
     SqlServer(SqlServerSink),
 }
 
-/// This is a table of a SQL Server database that rows are merged into by their keys.
+/// A table of a SQL Server database that rows are merged into by their keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlServerSink {
-    /// This is the ARN (or name) of the Secrets Manager secret of the database, of the RDS shape.
+    /// The ARN (or name) of the Secrets Manager secret of the database, in the form of an RDS secret.
     pub secret_arn: String,
-    /// This is the table; named as the source when absent.
+    /// The table. It is named as the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<ObjectName>,
-    /// These are the columns by which a row is found again; the table's primary key when absent.
+    /// The columns by which a row is found again. They are the table's primary key when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Identifier>,
-    /// This is a procedure that does the merge, called with one table-valued parameter. Needs `table_type`.
+    /// A procedure that does the merge, called with one table-valued parameter. It needs `table_type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub procedure: Option<ObjectName>,
-    /// This is the table type of the procedure's parameter.
+    /// The table type of the procedure's parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_type: Option<ObjectName>,
 }
 
 impl SinkSpec {
-    /// Checks what the shape of the JSON alone cannot say.
+    /// Checks what the structure of the JSON alone cannot ensure.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when the secret is empty, only one of `procedure` and `table_type` is given, or a key is named
+    /// twice.
     pub fn check(&self) -> Result<()> {
         let Self::SqlServer(sink) = self;
         let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("sink: {what}")));

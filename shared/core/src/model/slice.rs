@@ -1,41 +1,41 @@
-//! What a slice is of its window: bounds, as data.
+//! The bounds of a slice within its window, as data.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::names::Identifier;
 use crate::model::watermark::Watermark;
 
-/// These are the bounds of a slice within its window; those that are absent are the window's.
+/// The bounds of a slice. A bound that is absent is that of the window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SliceBounds {
-    /// This is the lower bound, exclusive but for row versions.
+    /// The lower bound, exclusive except for row versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<Watermark>,
-    /// This is the upper bound, inclusive but for row versions.
+    /// The upper bound, inclusive except for row versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<Watermark>,
-    /// This is the part of a key.
+    /// The range of a key that the slice is limited to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyBounds>,
 }
 
-/// This is a range of a key: above one value and up to another; open where there is none.
+/// A range of a key: above one value and up to another, and open at an end without a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyBounds {
-    /// This is the column, as the server spells it.
+    /// The column, as the server spells it.
     pub column: Identifier,
-    /// This is the exclusive lower bound.
+    /// The exclusive lower bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above: Option<Watermark>,
-    /// This is the inclusive upper bound.
+    /// The inclusive upper bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_to: Option<Watermark>,
 }
 
 impl KeyBounds {
-    /// Returns the whole range of `column`.
+    /// Makes the whole range of `column`.
     #[must_use]
     pub const fn all(column: Identifier) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Which slice of a window is meant.
+//! The name of a slice within its window.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorCode};
 
-/// This is a slice by its number in the plan, or, when that slice was split, by the numbers that lead to one of the
-/// slices it was split into: `3`, `3.0`, `3.0.2`.
+/// The name of a slice: its number in the plan or, when a slice of the plan was split, the numbers that lead to one of
+/// the slices it was split into: `3`, `3.0`, `3.0.2`.
 ///
-/// In JSON a slice of the plan is a number, any other a text. The order is that of the rows' ranges.
+/// In JSON a slice of the plan is a number, and any other slice is a text. The order of the names is that of the rows'
+/// ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SliceId {
     number: u32,
@@ -19,10 +20,10 @@ pub struct SliceId {
 }
 
 impl SliceId {
-    /// This counts the numbers of a slice at most: it is split until it is a 32,768th of what was planned.
+    /// The most numbers in a name, and so how often a slice is split at most.
     pub const MAX_DEPTH: usize = 6;
 
-    /// Makes the slice of the plan with this number.
+    /// Makes the name of the slice with this number in the plan.
     #[must_use]
     pub const fn planned(number: u32) -> Self {
         let within = Vec::new();
@@ -35,13 +36,14 @@ impl SliceId {
         self.number
     }
 
-    /// Returns the numbers that lead from that slice to this one; none when it was not split.
+    /// Returns the numbers that lead from that slice to this one. There are none when it was not split.
     #[must_use]
     pub fn within(&self) -> &[u32] {
         &self.within
     }
 
-    /// Returns the slice of this number that this one is split into; `None` when it is as deep as can be.
+    /// Returns the slice with this number among those that this one is split into, or `None` when it may not be split
+    /// any further.
     #[must_use]
     pub fn sub_slice(&self, number: u32) -> Option<Self> {
         let mut id = self.clone();
@@ -49,7 +51,7 @@ impl SliceId {
         (id.within.len() < Self::MAX_DEPTH).then_some(id)
     }
 
-    /// Returns `00003.00000`, as it stands in keys.
+    /// Returns the name as it stands in keys: `00003.00000`.
     pub(crate) fn key_segment(&self) -> String {
         let numbers: Vec<_> = self.numbers().map(|number| format!("{number:05}")).collect();
         numbers.join(".")
@@ -83,7 +85,7 @@ impl FromStr for SliceId {
             for number in numbers {
                 id = id.sub_slice(number.ok()?)?;
             }
-            // No sign, no leading zero: a slice has one name.
+            // A name with a sign or a leading zero is refused, so that a slice has one name.
             (id.to_string() == text).then_some(id)
         };
         read().ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! What a user asks for one table: the entries of the state machine's `tables`.
+//! What a user asks for one table: an entry of the state machine's `tables`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
@@ -15,187 +15,187 @@ use crate::model::types::{VariantColumns, WantedForms};
 use crate::model::values::Mask;
 use crate::model::watermark::{WatermarkKey, WatermarkKind};
 
-/// Longest wait the state machine takes between freezing a window and copying it, in seconds.
+/// The longest wait between freezing a window and copying it, in seconds.
 const MAX_SETTLE_SECONDS: u32 = 86_400;
 
-/// The wait when none is configured.
+/// The wait in seconds when none is configured.
 const SETTLE_SECONDS: u32 = 30;
 
-/// This is one source and how it is copied. Unknown fields are refused.
+/// A source and how it is copied. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableSpec {
-    /// This is the source table or view.
+    /// The source table or view.
     pub table: ObjectName,
-    /// This says how changes are found.
+    /// How changes are found.
     pub tracking: Tracking,
-    /// These are the columns to copy, in this order; all of them, in the table's order, when absent.
+    /// The columns to copy, in this order. When absent, all of them in the table's order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<Identifier>>,
-    /// These are columns not to copy, when `columns` is absent.
+    /// The columns not to copy, when `columns` is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<Identifier>,
-    /// These are the rows to copy; all of them when absent.
+    /// The condition that the copied rows meet. When absent, all rows are copied.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<Predicate>,
-    /// This says what becomes of the table when its columns are not those of its last window. When absent, new columns,
-    /// types that files hold in the same form and columns that may be NULL now are taken, and anything else fails. So
-    /// does another form of the files, or another layout.
+    /// What becomes of the table when its columns are not those of its last window. When absent, new columns, types
+    /// that files hold in the same form and columns that may now be NULL are taken, and anything else fails; so does
+    /// another form of the files, or another layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_schema_change: Option<OnSchemaChange>,
-    /// These are rows of a slice, and so of a file, at most but for ties; as many as take 1 GiB on the server when absent.
+    /// The most rows of a slice, and so of a file, apart from rows with equal watermarks. When absent, as many as take
+    /// 1 GiB on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice_rows: Option<NonZeroU64>,
-    /// This is the form of the files.
+    /// The file format of the parts.
     #[serde(default)]
     pub format: Format,
-    /// This says how Parquet files hold fractions of a second.
+    /// How Parquet files hold points in time and fractions of a second.
     #[serde(default)]
     pub timestamps: Timestamps,
-    /// This says which form in Parquet a type has that has two.
+    /// Which form a type has in Parquet when it has two.
     #[serde(default, skip_serializing_if = "FileTypes::is_default")]
     pub types: FileTypes,
-    /// This is the same for single columns.
+    /// The same choice for single columns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub column_types: BTreeMap<Identifier, FileTypes>,
-    /// These are columns whose values nobody is to read, and what is left of these.
+    /// The columns whose values nobody is to read, and what is left of the values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mask: BTreeMap<Identifier, Mask>,
-    /// This says whether columns are added that say which window a row is of, when that was, and how the row came to be
-    /// in it.
+    /// Whether columns are added that say which window a row is of, when that was frozen, and how the row came to be in
+    /// it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub audit: bool,
-    /// This says what becomes of columns that hold values of several types.
+    /// What becomes of columns that hold values of several types.
     #[serde(default, skip_serializing_if = "VariantColumns::is_default")]
     pub variant_columns: VariantColumns,
-    /// This says what becomes of columns that the login reads masked.
+    /// What becomes of columns that the login reads masked.
     #[serde(default, skip_serializing_if = "MaskedColumns::is_default")]
     pub masked_columns: MaskedColumns,
-    /// This says where the parts lie under the table's prefix.
+    /// Where the parts lie under the table's prefix.
     #[serde(default, skip_serializing_if = "Layout::is_default")]
     pub layout: Layout,
-    /// These are manifests for the loaders of other systems that are written with each window.
+    /// The manifests for the loaders of other systems that are written with each window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loader_manifests: Vec<LoaderManifest>,
-    /// This is the table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
+    /// The table's `TableName` in the control table, when it is neither `schema.table` nor, for `dbo`, `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_name: Option<String>,
-    /// This says where the rows go, when not into files in the bucket.
+    /// Where the rows go, when not into files in the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
 }
 
-/// Returns whether it is false. It takes a reference, as serde asks.
+/// Returns whether the value is false. Serde passes it by reference.
 const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// This says where the parts of a table lie under its folder.
+/// Where the parts of a table lie under its folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
-    /// This is `tidemark_window={from}/part-00000.parquet`
+    /// `tidemark_window={from}/part-00000.parquet`.
     #[default]
     Window,
-    /// This is `tidemark_load_date={day}/tidemark_window={from}/part-00000.parquet`: a partition for query engines by
-    /// the day, in UTC, on which the window was frozen.
+    /// `tidemark_load_date={day}/tidemark_window={from}/part-00000.parquet`: a partition for query engines by the day,
+    /// in UTC, on which the window was frozen.
     LoadDate,
 }
 
 impl Layout {
-    /// Returns whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. Serde takes it by reference.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// This says what becomes of columns with dynamic data masking, when the login lacks the right to see their values
-/// (`UNMASK`).
+/// What becomes of columns with dynamic data masking, when the login lacks the right to see their values (`UNMASK`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaskedColumns {
-    /// The table fails by the column's name.
+    /// The table fails, and the error names the column.
     #[default]
     Refuse,
-    /// What the login reads is copied: masks.
+    /// The masks that the login reads are copied.
     Copy,
 }
 
 impl MaskedColumns {
-    /// Returns whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. Serde takes it by reference.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// This says what becomes of a table whose columns are not those of its last window.
+/// What becomes of a table whose columns are not those of its last window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnSchemaChange {
     /// Every change is taken.
     Continue,
-    /// None is.
+    /// Every change fails the table.
     Fail,
-    /// Those are taken with which the files stay alike. For any other the table is loaded in full, into a new folder.
+    /// Changes after which the files stay alike are taken. For any other change the table is loaded in full, into a new
+    /// folder.
     Reload,
 }
 
-/// These are settings of a table that name what is run or opened for it: a condition of the user's and a database to
-/// merge into.
+/// The settings of a table that name what is run or opened for it: a user's condition, and a database to merge into.
 ///
-/// They come with every event, although the plan has them, too: the plan lies in a bucket, and nothing that is read from
-/// there is executed. A plan that does not agree with them is refused.
+/// They come with every event, although the plan has them, too: the plan lies in a bucket, and nothing that is read
+/// from there is executed. A plan that does not agree with them is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSettings {
-    /// These are the rows to copy; all of them when absent.
+    /// The condition that the copied rows meet. When absent, all rows are copied.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<Predicate>,
-    /// This says where the rows go, when not into files in the bucket.
+    /// Where the rows go, when not into files in the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkSpec>,
 }
 
 impl RunSettings {
-    /// Returns whether nothing is set. By reference, as serde asks.
+    /// Returns whether nothing is set. Serde takes it by reference.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// This says how the changes of a table are found.
+/// How the changes of a table are found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Tracking {
-    /// They are found by a column that grows with every insert and update.
+    /// By a column that grows with every insert and update.
     Watermark(WatermarkTracking),
     /// By SQL Server's change tracking: inserts, updates and deletes.
     ChangeTracking(ChangeTracking),
 }
 
-/// These are the settings of watermark tracking.
+/// The settings of watermark tracking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WatermarkTracking {
-    /// This is the watermark column.
+    /// The watermark column.
     pub column: Identifier,
-    /// This says how long the state machine waits between freezing a window and copying it, so that transactions open at
-    /// freezing time can commit. 30 s when absent, and none for a rowversion, which needs no wait.
+    /// How long the state machine waits between freezing a window and copying it, in seconds, so that transactions open
+    /// at freezing time can commit. When absent, 30 s, and none for a rowversion, which needs no wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_seconds: Option<u32>,
-    /// The clock the writers of a time column use.
+    /// The server clock that the writers of a time column use.
     #[serde(default)]
     pub clock: Clock,
-    /// This says what becomes of rows whose watermark is NULL.
+    /// What becomes of rows whose watermark is NULL.
     #[serde(default)]
     pub null_watermark: NullWatermark,
 }
 
 impl WatermarkTracking {
-    /// The wait for a column of this kind, in seconds.
+    /// Returns the wait for a column of this kind, in seconds.
     #[must_use]
     pub fn settle_seconds(&self, kind: WatermarkKind) -> u32 {
         let default = match kind {
@@ -206,18 +206,19 @@ impl WatermarkTracking {
     }
 }
 
-/// This is the server clock that bounds a time column from above.
+/// The server clock that bounds a time column from above.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
-    /// This is `SYSUTCDATETIME()`
+    /// `SYSUTCDATETIME()`.
     #[default]
     Utc,
-    /// This is `SYSDATETIME()`
+    /// `SYSDATETIME()`.
     Local,
 }
 
-/// Rows whose watermark is NULL can never be selected by a window; they are always counted and reported.
+/// What becomes of rows whose watermark is NULL. No window can select them by their watermark; they are always counted
+/// and reported.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NullWatermark {
@@ -232,13 +233,13 @@ pub enum NullWatermark {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeTracking {
-    /// This says what becomes of a table whose stored version SQL Server no longer has all changes since.
+    /// What becomes of the table when SQL Server no longer has all changes since its stored version.
     #[serde(default)]
     pub on_expired: OnExpired,
 }
 
-/// A stored version expires when its changes are older than the retention, and when the table is truncated or its
-/// tracking switched off and on.
+/// What becomes of a table whose stored version has expired. A version expires when its changes are older than the
+/// retention, and when the table is truncated or its tracking is switched off and on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExpired {
@@ -269,7 +270,7 @@ impl TableSpec {
         }
     }
 
-    /// Returns the row of the watermark store that is this table's.
+    /// Returns the key of this table's row in the watermark store.
     #[must_use]
     pub fn watermark_key(&self) -> WatermarkKey {
         WatermarkKey {
@@ -278,7 +279,11 @@ impl TableSpec {
         }
     }
 
-    /// Checks what the shape of the JSON alone cannot say.
+    /// Checks what the structure of the JSON alone cannot ensure.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, naming the table, when settings contradict each other or one has a value that is not allowed.
     pub fn check(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("{}: {what}", self.table)));
         let settle_seconds = match &self.tracking {
@@ -329,13 +334,17 @@ impl TableSpec {
     }
 }
 
-/// Checks every table of a run and that none is named twice.
+/// Checks every table of a run, and that no table and no name of a stored watermark stands for two.
+///
+/// # Errors
+///
+/// `InvalidInput` for the first table that is refused, and when there is no table.
 pub fn check_all<'a>(tables: impl Iterator<Item = &'a TableSpec>) -> Result<()> {
     let (mut seen, mut names) = (HashSet::new(), HashSet::new());
     for spec in tables {
         spec.check()?;
         let refuse = |message| Err(Error::new(ErrorCode::InvalidInput, message));
-        // Most collations do not mind case, and the ledger does: one table must not have two.
+        // Most collations ignore case, and the ledger does not: one table must not have two ledgers.
         if !seen.insert(spec.table.to_string().to_lowercase()) {
             return refuse(format!(
                 "tables names {} twice: a table has one window at a time",

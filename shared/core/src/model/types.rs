@@ -1,4 +1,5 @@
-//! Columns: the type a server declares, as a name that is only carried, and the form in which values are held and written.
+//! Columns: the type a server declares, as a name that is only carried, and the form in which values are held and
+//! written.
 
 use std::fmt;
 
@@ -8,12 +9,12 @@ use crate::error::{Error, ErrorCode};
 use crate::model::format::Timestamps;
 use crate::model::values::Values;
 
-/// This counts the bytes of a type's name at most: two names of 128 characters of four bytes, a dot and a length.
+/// The most bytes of a type's name: two names of 128 characters of up to four bytes, a dot and a length.
 const MAX_NAME_BYTES: usize = 1_100;
 
-/// This is a column type as its server declares it, for example `datetime2(7)`.
+/// A column type as its server declares it, for example `datetime2(7)`.
 ///
-/// It is compared and carried and never taken apart: what it means, the server's adapter knows.
+/// It is compared and carried, and never taken apart: only the server's adapter knows what it means.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TypeName(String);
@@ -23,7 +24,7 @@ impl TypeName {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when it is empty, longer than any type's name, or holds a control character.
+    /// `InvalidInput` when the name is empty, longer than any type's name, or holds a control character.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
@@ -33,7 +34,7 @@ impl TypeName {
         Ok(Self(name))
     }
 
-    /// Returns the name itself.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -60,124 +61,125 @@ impl fmt::Display for TypeName {
     }
 }
 
-/// This says how the values of a column are held in memory, and so what an encoder has to write.
+/// How the values of a column are held in memory, and so what an encoder has to write.
 ///
-/// The adapter of the source decides it once, when the window is planned; the plan freezes it. Units: a tick is 100 ns; days
-/// and ticks of points in time count from 0001-01-01.
+/// The adapter of the source decides it when the window is planned, and the plan freezes it. A tick is 100 ns. In the
+/// forms in ticks, points in time count from 0001-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// This is true or false.
+    /// True or false.
     Bool,
-    /// This is a signed integer that fits 16 bits. It is held and written as one of 32 bits, which readers need no
-    /// annotation for.
+    /// A signed integer that fits 16 bits. It is held and written as one of 32 bits, for which readers need no
+    /// annotation.
     Int16,
-    /// This is a signed integer of 32 bits.
+    /// A signed integer of 32 bits.
     Int32,
-    /// This is a signed integer of 64 bits.
+    /// A signed integer of 64 bits.
     Int64,
-    /// This is a binary floating-point number of 32 bits.
+    /// A binary floating-point number of 32 bits.
     Float32,
-    /// This is a binary floating-point number of 64 bits.
+    /// A binary floating-point number of 64 bits.
     Float64,
-    /// This is an exact number.
+    /// An exact number.
     Decimal {
-        /// This counts the digits in all, 1 to 38.
+        /// The number of digits in all, 1 to 38.
         precision: u8,
-        /// This counts the digits after the point.
+        /// The number of digits after the point.
         scale: u8,
     },
-    /// This is text in UTF-8.
+    /// Text in UTF-8.
     Text,
-    /// These are bytes.
+    /// Bytes.
     Binary,
-    /// These are eight bytes that are a version of their row; text formats write them as a number in hexadecimal.
+    /// Eight bytes that are a version of their row. Text formats write them as a hexadecimal number.
     RowVersion,
-    /// These are sixteen bytes in the order of the text form (RFC 9562).
+    /// Sixteen bytes in the order of the text form (RFC 9562).
     Uuid,
-    /// This is a day, counted from 1970-01-01.
+    /// A day, counted from 1970-01-01.
     Date,
-    /// This is a time of day in the unit.
+    /// A time of day, counted in the unit.
     Time(Fraction),
-    /// This is a point in time without a zone, in the unit since 1970-01-01.
+    /// A point in time without a zone, counted in the unit since 1970-01-01.
     Timestamp(Fraction),
-    /// This is a point in time in UTC, in the unit since 1970-01-01.
+    /// A point in time in UTC, counted in the unit since 1970-01-01.
     Instant(Fraction),
-    /// This is text: the ISO 8601 form of a time or a point in time with these digits of the second's fraction.
+    /// The ISO 8601 text of a time or a point in time, with so many digits after the second.
     Iso(Digits),
-    /// This is a time of day in ticks.
+    /// A time of day in ticks, which has so many digits after the second.
     TimeTicks(Digits),
-    /// This is a point in time without a zone in ticks.
+    /// A point in time without a zone in ticks, which has so many digits after the second.
     Ticks(Digits),
-    /// These are ten bytes: ticks in UTC, then the offset in minutes, both little-endian.
+    /// Ten bytes: ticks in UTC, then the offset in minutes, both little-endian. The number is that of the digits after
+    /// the second.
     TicksAndOffset(Digits),
 }
 
-/// This counts the digits of a second's fraction, 0 to 7.
+/// A number of digits after the second, 0 to 7.
 pub type Digits = u8;
 
-/// This is the unit of a time in a typed file.
+/// The unit of a time in a typed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fraction {
-    /// This is 10⁻⁶ s.
+    /// Microseconds.
     #[serde(rename = "us")]
     Micros,
-    /// This is 10⁻⁹ s.
+    /// Nanoseconds.
     #[serde(rename = "ns")]
     Nanos,
 }
 
-/// This says what becomes of columns whose values each have a type of their own.
+/// What becomes of columns whose values each have a type of their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VariantColumns {
-    /// Each value is copied as the text of its type; the type is not.
+    /// Each value is copied as the text of its type. The type itself is not copied.
     #[default]
     Text,
-    /// A table with such a column fails by the column's name.
+    /// A table with such a column fails, and the error names the column.
     Refuse,
 }
 
 impl VariantColumns {
-    /// Returns whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. Serde takes it by reference.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// This says how the adapter of the source is to hold the values of a table.
+/// How the adapter of the source is to hold the values of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedForms {
-    /// This is for files that have types of their own, like Parquet: points in time in their unit, or as text, and every type in the
-    /// form that most readers open.
+    /// The forms for files that have types of their own, like Parquet: points in time in their unit, or as text, and
+    /// every type in the form that most readers open.
     Typed {
-        /// This says how fractions of a second are held.
+        /// How points in time and fractions of a second are held.
         timestamps: Timestamps,
-        /// This says what becomes of columns that hold values of several types.
+        /// What becomes of columns that hold values of several types.
         variants: VariantColumns,
     },
-    /// This is for text, or another database: every digit of a point in time, in ticks.
+    /// The forms for text, or for another database: every digit of a point in time, in ticks.
     Exact {
-        /// This says what becomes of columns that hold values of several types.
+        /// What becomes of columns that hold values of several types.
         variants: VariantColumns,
     },
 }
 
-/// This is a column of a plan: what it is called, what its server declares, and how it is held.
+/// A column of a plan: what it is called, what its server declares, and how it is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// This is the name as the server spells it.
+    /// The name as the server spells it.
     pub name: String,
-    /// This is the declared type.
+    /// The declared type.
     pub sql_type: TypeName,
-    /// This says how its values are held.
+    /// How its values are held.
     pub form: Form,
-    /// This says whether NULL is allowed.
+    /// Whether NULL is allowed.
     pub nullable: bool,
-    /// This says what its values are, when they are not those of the source.
+    /// What its values are, when they are not those of the source.
     #[serde(default, skip_serializing_if = "Values::is_of_source")]
     pub values: Values,
 }

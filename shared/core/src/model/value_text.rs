@@ -1,27 +1,27 @@
 //! The text of single values, written into a byte buffer.
 //!
-//! Days count from 0001-01-01, ticks are 100 ns: the units of SQL Server's own types.
+//! Days count from 0001-01-01, and ticks are 100 ns: the units of SQL Server's own types.
 
-/// This counts ticks in a day.
+/// The number of ticks in a day.
 pub const DAY_TICKS: i64 = 86_400 * SECOND_TICKS;
-/// This counts ticks in a second.
+/// The number of ticks in a second.
 pub const SECOND_TICKS: i64 = 10_000_000;
-/// This counts days from 0001-01-01 to 1970-01-01.
+/// The number of days from 0001-01-01 to 1970-01-01.
 pub const UNIX_EPOCH_DAYS: i64 = 719_162;
 
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
-/// This says what stands between date and time.
+/// The text form of a date with a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// This is `2017-09-01 00:56:00.000`, `…+02:00`: as SQL Server shows it, but without a blank before the offset,
-    /// which not every reader takes.
+    /// `2017-09-01 00:56:00.000`, `…+02:00`: as SQL Server shows it, but without a blank before the offset, which not
+    /// every reader takes.
     Sql,
-    /// This is `2017-09-01T00:56:00.000`, `…+02:00`: ISO 8601.
+    /// `2017-09-01T00:56:00.000`, `…+02:00`: ISO 8601.
     Iso,
 }
 
-/// Writes `value` with at least `width` digits.
+/// Appends `value` with at least `width` digits.
 fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(value).as_bytes();
@@ -29,7 +29,7 @@ fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
     out.extend_from_slice(digits);
 }
 
-/// Two digits of a number below a hundred.
+/// Returns the last two digits of a number.
 const fn two_digits(value: u64) -> [u8; 2] {
     let value = (value % 100) as u8;
     [b'0' + value / 10, b'0' + value % 10]
@@ -54,7 +54,8 @@ const fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// Appends a day: `2017-09-01`. No day of SQL Server is before the first one.
+/// Appends a day, `2017-09-01`, given as days since 0001-01-01. A negative number, which no day of SQL Server has, is
+/// written as the first day.
 pub fn date(out: &mut Vec<u8>, days: i64) {
     let (year, month, day) = civil(u64::try_from(days).unwrap_or(0));
     if year > 9_999 {
@@ -66,7 +67,8 @@ pub fn date(out: &mut Vec<u8>, days: i64) {
     out.extend_from_slice(&[b'-', m, n, b'-', d, e]);
 }
 
-/// Appends a time: `00:56:00.0000000` with `digits` (0 to 7) after the point; what is beyond is cut off.
+/// Appends a time, given as ticks of the day: `00:56:00.0000000` with `digits` (0 to 7) after the point. Further digits
+/// are cut off.
 pub fn time(out: &mut Vec<u8>, ticks: i64, digits: u8) {
     let ticks = ticks.unsigned_abs();
     let second_ticks = SECOND_TICKS.unsigned_abs();
@@ -91,7 +93,7 @@ pub fn time(out: &mut Vec<u8>, ticks: i64, digits: u8) {
     out.extend_from_slice(&text[..length]);
 }
 
-/// Appends a date and time, in ticks since 0001-01-01.
+/// Appends a date and time, given as ticks since 0001-01-01.
 pub fn timestamp(out: &mut Vec<u8>, ticks: i64, digits: u8, style: Style) {
     date(out, ticks.div_euclid(DAY_TICKS));
     out.push(match style {
@@ -101,7 +103,8 @@ pub fn timestamp(out: &mut Vec<u8>, ticks: i64, digits: u8, style: Style) {
     time(out, ticks.rem_euclid(DAY_TICKS), digits);
 }
 
-/// Appends a date and time with its offset, from ticks in UTC and the offset in minutes; written in local time.
+/// Appends a date and time with its offset, given as ticks in UTC and the offset in minutes. It is written in local
+/// time.
 pub fn timestamp_with_offset(out: &mut Vec<u8>, utc_ticks: i64, offset_minutes: i16, digits: u8, style: Style) {
     let local = utc_ticks + i64::from(offset_minutes) * 60 * SECOND_TICKS;
     timestamp(out, local, digits, style);
@@ -118,7 +121,7 @@ pub fn decimal(out: &mut Vec<u8>, unscaled: i128, scale: u8) {
     }
     let mut buffer = itoa::Buffer::new();
     let magnitude = unscaled.unsigned_abs();
-    // Nearly all are short, and their digits are found several times as fast.
+    // Nearly all magnitudes fit 64 bits, and their digits are found several times as fast.
     let digits = match u64::try_from(magnitude) {
         Ok(short) => buffer.format(short).as_bytes(),
         Err(_) => buffer.format(magnitude).as_bytes(),
@@ -145,12 +148,12 @@ pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends the shortest text that reads back as the same `real` or `float`.
+/// Appends the shortest text that is read back as the same `real` or `float`.
 pub fn float(out: &mut Vec<u8>, value: impl zmij::Float) {
     out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends `6F9619FF-8B86-D011-B42D-00C04FC964FF`, from the bytes in that order.
+/// Appends a UUID, `6F9619FF-8B86-D011-B42D-00C04FC964FF`, from its bytes in the order of the text.
 pub fn uuid(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut text = [b'-'; 36];
     let mut place = 0;

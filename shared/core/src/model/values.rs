@@ -1,5 +1,5 @@
-//! What a column of a copy holds, where that is not what the source's column holds: what a mask leaves of it, or something of
-//! the copy itself.
+//! What a column of a copy holds when it is not what the source's column holds: what a mask leaves of it, or a fact
+//! about the copy itself.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -7,44 +7,44 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// This says what the values of a column are.
+/// What the values of a column are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Values {
-    /// They are those of the source's column.
+    /// The values of the source's column.
     #[default]
     OfSource,
-    /// This is text: what this mask leaves of those of the source's column.
+    /// Text: what this mask leaves of the values of the source's column.
     Masked(Mask),
-    /// The source has no such column: something of the copy itself.
+    /// A fact about the copy itself, for which the source has no column.
     Audit(Audit),
 }
 
 impl Values {
-    /// Returns whether this is the default. By reference, as serde asks.
+    /// Returns whether this is the default. Serde takes it by reference.
     #[must_use]
     pub fn is_of_source(&self) -> bool {
         *self == Self::OfSource
     }
 }
 
-/// This says what becomes of the values of a column that nobody is to read. NULL stays NULL. All begin with the text
-/// form of a value, which is the same in every file format (docs/types.md).
+/// What is left of the values of a column that nobody is to read. NULL stays NULL. Every mask begins with the text form
+/// of a value, which is the same in every file format (docs/types.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mask {
-    /// This is the HMAC-SHA-256 of the text in UTF-8, with a key that the deployment names: 64 hexadecimal digits in
-    /// lower case. Equal texts have equal ones, in every table, run and format, as long as the key is the same.
+    /// The HMAC-SHA-256 of the text in UTF-8, with a key that the deployment names, as 64 hexadecimal digits in lower
+    /// case. Equal texts have equal hashes in every table, run and format, as long as the key is the same.
     Hash,
     /// NULL, whatever the value is.
     Null,
-    /// The last four characters of the text, without blanks at its end. A text of four characters or fewer, which would be there in
-    /// full, becomes the empty text.
+    /// The last four characters of the text, without blanks at its end. A text of four characters or fewer would be
+    /// there in full, and becomes the empty text instead.
     Last4,
 }
 
 impl Mask {
-    /// Returns how users write it.
+    /// Returns the name that users write.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,36 +55,36 @@ impl Mask {
     }
 }
 
-/// This is something of the copy, which is the same for every attempt at a window.
+/// A fact about the copy. It is the same for every attempt at a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Audit {
-    /// This is the window: this one.
+    /// The name of the window.
     Window(String),
-    /// This says when the window was frozen, RFC 3339 in UTC.
+    /// When the window was frozen, as RFC 3339 in UTC.
     CopiedAt(String),
-    /// This says how the row came to be in the window.
+    /// How the row came to be in the window.
     Operation(Operation),
 }
 
-/// This says how rows came to be in a window.
+/// How rows came to be in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// It came by a full load: `I`.
+    /// By a full load: `I`.
     Load,
-    /// Because their watermark has grown: `U`. Whether they were inserted or updated, a watermark does not tell.
+    /// Because their watermark has grown: `U`. A watermark does not tell whether a row was inserted or updated.
     Growth,
     /// As change tracking says of each row: `I`, `U` or `D`.
     Tracked,
 }
 
 impl Audit {
-    /// Returns the point in time, in microseconds since 1970-01-01.
+    /// Reads the text of [`CopiedAt`](Self::CopiedAt) as microseconds since 1970-01-01.
     ///
     /// # Errors
     ///
-    /// `LedgerInvalid` when the text, which comes from the bucket, is no point in time.
+    /// `LedgerInvalid` when the text, which comes from the bucket, is not a point in time.
     pub fn micros(copied_at: &str) -> Result<i64> {
         let invalid = |error| {
             let message = format!("'{}' is no point in time", copied_at.escape_default());

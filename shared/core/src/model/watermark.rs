@@ -1,7 +1,8 @@
 //! Watermarks: how far a table has been copied, exact in the column's own type.
 //!
-//! A watermark is carried as text with a type tag, never as a JSON number. Its text is written and read by the adapter of
-//! the source, which knows the type; only the server orders two values. This module carries them and knows what is equal.
+//! A watermark is carried as text with a type tag, never as a JSON number. The adapter of the source writes and reads
+//! its text, because it knows the type; only the server orders two values. This module carries them and can tell
+//! whether two are equal.
 
 use std::fmt;
 
@@ -11,10 +12,10 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::names::ObjectName;
 use crate::model::types::TypeName;
 
-/// Characters of a watermark's text at most: a decimal of 38 digits with its sign and point has 40.
+/// The most characters of a watermark's text: a decimal of 38 digits with its sign and point has 40.
 const MAX_CHARACTERS: usize = 64;
 
-/// This is a value of a watermark column, or of a key that cuts slices, in the canonical text of its type.
+/// A value of a watermark column, or of a key that cuts slices, in the canonical text of its type.
 ///
 /// | the column holds | text |
 /// |---|---|
@@ -44,8 +45,8 @@ impl Watermark {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when it has characters that no watermark has. Whether it is a value of the type, the adapter of the
-    /// source checks before it is sent.
+    /// `InvalidInput` when the text is empty, too long or has characters that no watermark has. Whether it is a value
+    /// of the type is checked by the adapter of the source before the value is sent.
     pub fn new(sql_type: TypeName, value: impl Into<String>) -> Result<Self> {
         let value = value.into();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '-');
@@ -92,24 +93,24 @@ impl fmt::Display for Watermark {
     }
 }
 
-/// This says what a column that can be a watermark counts.
+/// The kind of values that a watermark column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatermarkKind {
-    /// This is time: the server's clock bounds it from above.
+    /// Points in time. The server's clock bounds them from above.
     Time,
-    /// These are numbers.
+    /// Numbers.
     Number,
-    /// These are versions of rows: no transaction can commit a value below a bound once that is known, because the
-    /// server knows the lowest one still in use. Its windows include their lower bound and exclude their upper.
+    /// Versions of rows. The server knows the lowest version still in use, and no transaction can commit a value below
+    /// it, so that is an exact bound. Windows include their lower bound and exclude their upper.
     Exact,
 }
 
-/// This says where a stored watermark comes from, as far as exactness is concerned.
+/// The type in which a watermark store keeps a value, and so how exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreType {
-    /// This is a text column or a JSON document: holds every watermark exactly.
+    /// A text column or a JSON document, which holds every watermark exactly.
     Text,
-    /// This is a column of this type, as in the tutorials' control tables.
+    /// A column of this type, as in the tutorials' control tables.
     Typed(TypeName),
 }
 
@@ -126,7 +127,7 @@ impl Serialize for StoreType {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
             Self::Text => serializer.serialize_str("text"),
-            // A control table may have a column of the legacy type `text`, which is no text to us.
+            // A control table may have a column of the legacy type `text`, which must not be read as `Text`.
             Self::Typed(sql_type) => serializer.collect_str(&format_args!("column {sql_type}")),
         }
     }
@@ -146,17 +147,18 @@ impl<'de> Deserialize<'de> for StoreType {
     }
 }
 
-/// This says which row of the store is meant.
+/// The key of a table's row in the watermark store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatermarkKey {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is its name in the control table, when it is configured.
+    /// The table's name in the control table, when it is configured.
     pub name: Option<String>,
 }
 
 impl WatermarkKey {
-    /// The names the table may go by in a control table: the configured one, or `schema.table` and, for `dbo`, `table`.
+    /// Returns the names that the table may have in a control table: the configured one, or `schema.table` and, for
+    /// `dbo`, `table`.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         if let Some(name) = &self.name {
@@ -170,15 +172,16 @@ impl WatermarkKey {
     }
 }
 
-/// This says what the store holds for a table.
+/// What the watermark store holds for a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredWatermark {
-    /// Of what type the store's values are.
+    /// The type of the store's values.
     pub store_type: StoreType,
-    /// This is the value's canonical text, `None` when the table has none yet.
+    /// The value's canonical text, or `None` when the table has none yet.
     pub value: Option<String>,
-    /// The start over that took the value away, where the store says so. Events leave it out: who moves a watermark looks anew.
+    /// The start over that took the value away, where the store says so. Events leave it out, because whoever moves a
+    /// watermark reads the store again.
     #[serde(skip)]
     pub reset: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The name of a window: where it starts, as one text that is safe in any key.
+//! The name of a window: where the window starts, as one text that is safe in any key.
 
 use std::fmt;
 
@@ -7,65 +7,65 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorCode};
 use crate::model::watermark::Watermark;
 
-/// This counts the bytes of a window's name at most.
+/// The most bytes of a window's name.
 const MAX_BYTES: usize = 100;
-/// This says what the name of a full load in place of another window begins with.
+/// The beginning of the name of a full load in place of another window.
 const REINIT: &str = "reinit-";
-/// This says what the name of a backfill begins with.
+/// The beginning of the name of a backfill.
 const BACKFILL: &str = "backfill-";
 
-/// This is the name of a window: `initial` when it starts at nothing, else `from-` and a safe text form of where it starts;
-/// `reinit-` and the name of another window for a full load that is copied in place of that; `backfill-` and a number for an
-/// interval that is copied again beside the chain.
+/// The name of a window. It is `initial` when the window starts at nothing, else `from-` and a safe text form of where
+/// it starts; `reinit-` and the name of another window for a full load that is copied in place of that one; `backfill-`
+/// and a number for an interval that is copied again beside the chain.
 ///
-/// It does not depend on the column's type: trailing zeros of a fraction and leading ones of a number are dropped, and a date
-/// is its midnight, so that a watermark kept in a control table of one type and the column of another name the same window.
-/// Partition values that engines read from it are always text.
+/// It does not depend on the column's type: trailing zeros of a fraction and leading zeros of a number are dropped, and
+/// a date stands for its midnight. A watermark in a control table of one type and the same watermark in a column of
+/// another type therefore name the same window. Partition values that engines read from the name are always text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WindowName(String);
 
 impl WindowName {
-    /// Makes the window of a first load.
+    /// Returns the name of a first load.
     #[must_use]
     pub fn initial() -> Self {
         Self("initial".into())
     }
 
-    /// Makes the window that starts after `watermark`.
+    /// Returns the name of the window that starts after `watermark`.
     #[must_use]
     pub fn after(watermark: &Watermark) -> Self {
         Self::after_text(watermark.value())
     }
 
-    /// Makes the window of a full load that is copied in place of window `expired`.
+    /// Returns the name of the full load that is copied in place of window `expired`.
     #[must_use]
     pub fn reinit(expired: &Self) -> Self {
         Self(format!("{REINIT}{expired}"))
     }
 
-    /// Returns whether this is a full load in place of another window.
+    /// Returns whether this is the name of a full load in place of another window.
     #[must_use]
     pub fn is_reinit(&self) -> bool {
         self.0.starts_with(REINIT)
     }
 
-    /// Returns the backfill of this number, from 1.
+    /// Returns the name of the backfill with this number, which counts from 1.
     #[must_use]
     pub fn backfill(number: u32) -> Self {
         Self(format!("{BACKFILL}{number}"))
     }
 
-    /// Returns the number of a backfill; `None` for a window of the chain.
+    /// Returns the number of a backfill, or `None` for any other window.
     #[must_use]
     pub fn backfill_number(&self) -> Option<u32> {
         let number = self.0.strip_prefix(BACKFILL)?;
         number.parse().ok().filter(|number| Self::backfill(*number) == *self)
     }
 
-    /// Makes the window that starts after the watermark with this text, whatever its type.
+    /// Returns the name of the window that starts after the watermark with this text, whatever its type.
     ///
-    /// What no watermark has in it becomes `_`, which no window has in its name: a store may hold anything.
+    /// A character that no watermark has becomes `_`, which no window has in its name: a store may hold anything.
     #[must_use]
     pub fn after_text(value: &str) -> Self {
         let (text, zone) = match value.strip_suffix('Z') {
@@ -86,13 +86,13 @@ impl WindowName {
         Self(name.replace(|c: char| !is_safe(c), "_"))
     }
 
-    /// Makes the window that starts at what a store holds: after this text, or at nothing.
+    /// Returns the name of the window that starts at what a store holds: after this text, or at nothing.
     #[must_use]
     pub fn after_stored(value: Option<&str>) -> Self {
         value.map_or_else(Self::initial, Self::after_text)
     }
 
-    /// Returns the window that starts after `old`, if there is an old watermark.
+    /// Returns the name of the window that starts after `old`, or at nothing when there is no old watermark.
     #[must_use]
     pub fn from_old(old: Option<&Watermark>) -> Self {
         old.map_or_else(Self::initial, Self::after)
@@ -106,24 +106,24 @@ impl WindowName {
 }
 
 impl Watermark {
-    /// Returns whether a stored text of whatever type stands for this value: both name the same window.
+    /// Returns whether a stored text, of whatever type, stands for this value: both name the same window.
     #[must_use]
     pub fn is(&self, stored: &str) -> bool {
         WindowName::after(self) == WindowName::after_text(stored)
     }
 }
 
-/// Returns the characters of a window's name.
+/// Returns whether the name of a window may have this character.
 const fn is_safe(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
 }
 
-/// Returns `2017-09-05`, and no number: those have no second hyphen.
+/// Returns whether the text has the form of a date, `2017-09-05`. A number has at most one hyphen.
 fn is_date(text: &str) -> bool {
     text.len() == 10 && text.bytes().filter(|&byte| byte == b'-').count() == 2
 }
 
-/// Returns a whole number without leading zeros, a hexadecimal one in capitals; `None` for anything else.
+/// Returns a whole number without leading zeros, or a hexadecimal one in capitals; `None` for anything else.
 fn plain_number(text: &str) -> Option<String> {
     if let Some(digits) = text.strip_prefix("0x") {
         let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -5,30 +5,31 @@ use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::types::Column;
 
-/// This makes encoders.
+/// Makes encoders.
 pub trait EncodeFiles {
-    /// This says what rows come as.
+    /// Rows in memory.
     type Batch;
-    /// This is an encoder of one part.
+    /// An encoder of one part.
     type Encoder: EncodePart<Self::Batch>;
 
-    /// Returns an encoder for batches with these columns, which have these ids in files that know ids.
+    /// Makes an encoder for batches with these columns, which have these ids in file formats that know ids.
     ///
-    /// Errors: `UnsupportedType` or `InvalidInput` when the format cannot hold them, with what to change.
+    /// Errors: `UnsupportedType` or `InvalidInput`, with what to change, when the format cannot hold the columns.
     fn encoder(&self, columns: &[Column], ids: &FieldIds, format: &Format) -> Result<Self::Encoder>;
 }
 
-/// This encodes the rows of one slice. Where the bytes go is not its business.
+/// Encodes the rows of one slice. It does not know where the bytes go.
 pub trait EncodePart<B>: Send + 'static {
     /// Encodes one batch.
     ///
-    /// Errors: `InvalidInput` when the format cannot hold a value, `Internal` when the batch is not of the encoder's columns.
+    /// Errors: `InvalidInput` when the format cannot hold a value, `Internal` when the columns of the batch are not the
+    /// encoder's.
     fn write(&mut self, batch: &B) -> Result<()>;
 
     /// Returns how many bytes [`drain`](Self::drain) would give.
     fn pending(&self) -> usize;
 
-    /// Gives the bytes that are final so far, in order, and forgets them.
+    /// Passes the bytes that are final so far to `take`, in order, and forgets them.
     fn drain<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T;
 
     /// Ends the part.
@@ -37,11 +38,11 @@ pub trait EncodePart<B>: Send + 'static {
     fn finish(self) -> Result<EncodedPart>;
 }
 
-/// This says what an encoder leaves when it is finished.
+/// What an encoder leaves when it is finished.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EncodedPart {
-    /// These are the bytes that were not drained yet; the end of the part.
+    /// The bytes that were not drained yet: the end of the part.
     pub bytes: Vec<u8>,
-    /// These are the rows in the part: as its footer says, or as lines written.
+    /// The number of rows in the part: as its footer says, or as lines were written.
     pub rows: u64,
 }

@@ -5,74 +5,76 @@ use crate::model::names::{Identifier, ObjectName};
 use crate::model::sink::SqlServerSink;
 use crate::model::types::Column;
 
-/// This is a slice on its way into a table.
+/// A slice on its way into a table.
 #[derive(Debug, Clone, Copy)]
 pub struct SliceToMerge<'a> {
-    /// This is the source table.
+    /// The source table.
     pub source: &'a ObjectName,
-    /// This is the database and the table, as the event names them.
+    /// The database and the table, as the event names them.
     pub sink: &'a SqlServerSink,
-    /// The columns; every digit is held.
+    /// The columns. Their forms hold every digit.
     pub columns: &'a [Column],
-    /// This says which of two rows with the same keys is the newer one.
+    /// How the newer of two rows with the same keys is found.
     pub newest: Newest<'a>,
 }
 
-/// This says which of two rows with the same keys is the newer one.
+/// How the newer of two rows with the same keys is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newest<'a> {
-    /// That with the greater watermark, in this column; it is among the table's columns.
+    /// The row with the greater watermark is the newer one. The watermark is in this column, which is among the columns
+    /// of the slice.
     Watermark(&'a Identifier),
-    /// That with the greater version of change tracking; rows may be deletions. The last two columns are the version and the
-    /// operation.
+    /// The row with the greater version of change tracking is the newer one, and rows may be deletions. The last two
+    /// columns are the version and the operation.
     Version,
 }
 
-/// Opens a place for the rows of a slice beside the table they are merged into.
+/// Opens a place for the rows of a slice beside the table that they are merged into.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait MergeRows {
-    /// This says what rows come as.
+    /// Rows in memory.
     type Batch;
-    /// This is the place.
+    /// The place beside the table.
     type Staged: StagedRows<Self::Batch>;
 
-    /// Checks that the rows can be merged, and makes a place for them. Nothing of the table is changed.
+    /// Checks that the rows can be merged, and makes a place for them. Nothing in the table changes.
     ///
-    /// Fails with `InvalidConfig` when the sink's secret is none that the deployment names, with `SchemaMismatch`, naming column
-    /// and types, when a value could not arrive as it is, and with `InvalidInput` when nothing says by which keys a row is found
-    /// again.
+    /// Fails with `InvalidConfig` when the sink's secret is not one that the deployment names; with `SchemaMismatch`,
+    /// naming column and types, when a value could not arrive as it is; and with `InvalidInput` when nothing says by
+    /// which keys a row is found again.
     async fn stage(&self, slice: &SliceToMerge<'_>) -> Answer<Self::Staged>;
 }
 
-/// These are rows of a slice beside their table. Released or dropped, they are gone, and the lock with them.
+/// Rows of a slice beside their table. When they are released or dropped, they are gone, and so is the lock.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait StagedRows<B> {
-    /// Takes rows, and says how many.
+    /// Takes a batch of rows, and returns how many rows it had.
     async fn load(&mut self, batch: B) -> Answer<u64>;
 
-    /// Waits until no other slice is being merged into the table, and keeps others from it until this is released or
-    /// dropped.
+    /// Waits until no other slice is being merged into the table, and keeps others from merging until this is released
+    /// or dropped.
     async fn lock(&mut self) -> Answer<()>;
 
-    /// Merges all rows, or none. What the table has with a greater watermark stays, and repeating it changes nothing.
+    /// Merges all rows, or none. A row that the table has with a greater watermark stays as it is, and repeating the
+    /// merge changes nothing.
     async fn merge(&mut self) -> Answer<Merged>;
 
-    /// Ends what went well, so that the next slice can use what this one needed.
+    /// Ends a merge that succeeded, so that the next slice can use its connection.
     async fn release(self);
 }
 
-/// This says what a merge did to the table. A procedure does not say.
+/// What a merge did to the table. All counts are zero when a procedure did the merge, because it does not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Merged {
-    /// This counts the rows updated, those that were equal included.
+    /// The number of rows updated, including those that were equal.
     pub updated: u64,
-    /// This counts the rows inserted.
+    /// The number of rows inserted.
     pub inserted: u64,
-    /// This counts the rows deleted.
+    /// The number of rows deleted.
     pub deleted: u64,
 }
 
-/// There is no database to merge into: every table goes to files.
+/// The absence of databases to merge into: every table goes to files.
 #[derive(Debug)]
 pub struct NoSinks<B>(std::marker::PhantomData<B>);
 
@@ -82,7 +84,7 @@ impl<B> Default for NoSinks<B> {
     }
 }
 
-/// These are rows that are never staged.
+/// Rows that are never staged: this type has no value.
 #[derive(Debug)]
 pub enum NeverStaged {}
 

@@ -1,8 +1,8 @@
 //! What the steps need from the outside, as traits of a few methods, split by permission.
 //!
-//! They speak of windows, slices, changes and keys; no statement passes through them. What reaches a database fails with a
-//! [`Failure`](crate::error::Failure); the step says what the database is used for. What reaches the bucket fails with an error
-//! of the sink.
+//! The traits take windows, slices, changes and keys; no statement passes through them. A port that reaches a database
+//! fails with a [`Failure`](crate::error::Failure), and the step adds what the database is used for. A port that
+//! reaches the bucket fails with an error of the sink.
 
 pub mod archive;
 pub mod changes;

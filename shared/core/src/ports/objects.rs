@@ -5,76 +5,77 @@ use crate::model::bucket::BucketSettings;
 use crate::model::record::{UploadedObject, UploadedPiece};
 use bytes::Bytes;
 
-/// This is an object as read.
+/// An object as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// This is its content.
+    /// Its content.
     pub body: Bytes,
-    /// This is its `ETag`, for a conditional replacement.
+    /// Its `ETag`, for a conditional replacement.
     pub etag: String,
 }
 
-/// This is for reading the ledger.
+/// Reads objects of the ledger.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReadObjects {
-    /// Returns how programs outside Tidemark call the object at `key`, for example `s3://bucket/key`.
+    /// Returns the address of the object at `key` for programs outside Tidemark, for example `s3://bucket/key`.
     fn address(&self, key: &str) -> String;
     /// Returns the object at `key`, or `None` when there is none.
     async fn get(&self, key: &str) -> Result<Option<Object>>;
-    /// Returns the bytes of the object at `key`, or `None` when there is none.
+    /// Returns the size in bytes of the object at `key`, or `None` when there is none.
     async fn size(&self, key: &str) -> Result<Option<u64>>;
-    /// Returns what follows `prefix` in the keys under it, up to the next `/`, each once.
+    /// Returns what follows `prefix` in the keys under it, up to the next `/`. Each is returned once.
     async fn folders(&self, prefix: &str) -> Result<Vec<String>>;
 }
 
-/// This asks how a bucket is set up.
+/// Asks how a bucket is set up.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait AskBucket {
-    /// Returns how the bucket is set up for what lies below `prefix`; `None` where there is no bucket to ask. That the user may not ask is
-    /// an answer.
+    /// Returns how the bucket is set up for what lies below `prefix`, or `None` where there is no bucket to ask. A
+    /// missing right to ask is part of the answer, not an error.
     async fn settings(&self, prefix: &str) -> Result<Option<BucketSettings>>;
 }
 
-/// This says what became of a create-only write.
+/// What became of a create-only write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// The object is this one.
+    /// The object is the one that was written.
     Created,
-    /// There was one before, or a lost answer of this very call created it.
+    /// An object was there before. It may be that an earlier try of this very call created it, and its answer was lost.
     AlreadyExists,
 }
 
-/// This is for writing the ledger: `If-None-Match: *`.
+/// Writes documents of the ledger, with `If-None-Match: *`.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait CreateObjects {
     /// Writes `body` at `key` if nothing is there.
     async fn create(&self, key: &str, body: Bytes) -> Result<Created>;
 }
 
-/// This says what became of a conditional replacement.
+/// What became of a conditional replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
-    /// The object is this one.
+    /// The object is the one that was written.
     Replaced,
-    /// The object is not, or no longer, the one expected.
+    /// The object is not, or no longer, the one that was expected.
     Changed,
 }
 
-/// This is for moving the pointer of the `s3` watermark store: `If-Match`.
+/// Replaces the documents that are replaced, the pointer of the `s3` watermark store and the lease, with `If-Match`.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReplaceObjects {
     /// Writes `body` at `key` if the object there has the `ETag` `expected`.
     async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced>;
 }
 
-/// This is an upload that is begun and not completed.
+/// An upload that is begun and not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// This is the key of the object to be.
+    /// The key that the object will have.
     pub key: String,
-    /// This is the store's id of the upload.
+    /// The store's id of the upload.
     pub id: String,
-    /// Unique to this upload; the completed object carries it, so that anyone can tell whose object it is.
+    /// A text that is unique to this upload. The completed object carries it, so that anyone can tell which upload the
+    /// object came from.
     pub token: String,
 }
 
@@ -88,36 +89,36 @@ impl From<&UploadedObject> for Upload {
     }
 }
 
-/// This is for uploading a part: nothing is visible until the upload is completed (W3).
+/// Uploads a part. Nothing is visible until the upload is completed (W3).
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait UploadObjects {
     /// Begins an upload to `key`.
     async fn begin(&self, key: &str, content_type: &str) -> Result<Upload>;
-    /// Uploads piece `number` (1, 2, …; all but the last at least 5 MiB).
+    /// Uploads piece `number`, counted from 1. All pieces but the last have at least 5 MiB.
     async fn upload(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPiece>;
-    /// Gives an upload up and frees what it holds. Success when it is already gone.
+    /// Gives an upload up and frees what it holds. It succeeds when the upload is already gone.
     async fn abort(&self, upload: &Upload) -> Result<()>;
 }
 
-/// This says what became of a completion.
+/// What became of a completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completed {
-    /// The object is visible, by this call or an earlier one; its `ETag`.
+    /// The object is visible, by this call or an earlier one, and has this `ETag`.
     Visible(String),
-    /// There is no such upload any more, and no object at its key: it expired or was aborted.
+    /// The upload does not exist any more, and no object is at its key: it expired or was aborted.
     Expired,
     /// The object at its key came from another upload. It is not overwritten.
     Other {
-        /// See [`Upload::token`]; none when Tidemark did not write the object.
+        /// The [token](Upload::token) of that upload, or `None` when Tidemark did not write the object.
         token: Option<String>,
-        /// This is its `ETag`.
+        /// The `ETag` of the object.
         etag: String,
     },
 }
 
-/// This is for completing uploads at commit.
+/// Completes uploads at commit.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait CompleteObjects {
-    /// Makes an uploaded object visible. May be repeated by anyone (W6).
+    /// Makes an uploaded object visible. Anyone may repeat it (W6).
     async fn complete(&self, upload: &UploadedObject) -> Result<Completed>;
 }

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::error::Result;
 
-/// This is the content of a secret. Its memory is overwritten when it is dropped. It has neither `Debug` nor `Display`,
-/// so that whatever holds it cannot print it by accident.
+/// The content of a secret. Its memory is overwritten when it is dropped. It has neither `Debug` nor `Display`, so that
+/// a type that holds it cannot print it by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -33,12 +33,12 @@ impl Hash for Secret {
     }
 }
 
-/// This is a store of secrets. Its users keep it for as long as a process lives, behind a pointer.
+/// A store of secrets. Its users keep it for as long as the process lives, behind a pointer.
 pub trait ReadSecrets: fmt::Debug + Send + Sync {
     /// Returns the secret of this name as it is now.
     ///
-    /// Errors: `InvalidConfig` when it cannot be read for good; `SourceUnavailable` when the store throttles or fails, because
-    /// a database cannot be reached without it.
+    /// Errors: `InvalidConfig` when the secret cannot be read and a retry will not help; `SourceUnavailable` when the
+    /// store throttles or fails, because a database cannot be reached without the secret.
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>>;
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use crate::ports::tokens::{ClientProof, Identity, Token};
 
-    /// Says of a type whether it has `Debug`: the method of the type itself goes before that of the trait.
+    /// Tells whether a type has `Debug`: where it has, the inherent method goes before that of the trait.
     struct Shown<T>(std::marker::PhantomData<T>);
 
     trait Hidden {

@@ -9,64 +9,69 @@ use crate::model::table::Clock;
 use crate::model::types::{Form, TypeName, WantedForms};
 use crate::model::watermark::{Watermark, WatermarkKind};
 
-/// This says what only the adapter of the source knows of its types.
+/// What only the adapter of the source knows of its types.
 pub trait KnowTypes {
     /// Returns the watermark of a column of this type that a text stands for, in its canonical form.
     ///
-    /// Fractions of a second may have fewer digits than the type, or more if those are zeros: control tables and people write
-    /// them so. Errors: `UnsupportedType` when the type cannot be a watermark, `InvalidInput` when the text is not a value of it.
+    /// A fraction of a second may have fewer digits than the type, or more if those are zeros, because control tables
+    /// and people write it so. Errors: `UnsupportedType` when the type cannot be a watermark, `InvalidInput` when the
+    /// text is not a value of it.
     fn watermark(&self, sql_type: &TypeName, text: &str) -> Result<Watermark>;
     /// Returns whether every value of a column of type `column` survives being stored in one of type `store`.
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool;
 }
 
-/// This says how far the source has grown.
+/// How far the watermark of a table has grown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Growth {
-    /// This is the greatest watermark, not above the server's clock for time columns; `None` for an empty table or only
-    /// NULLs. For a rowversion the lowest one still in use, `Greater` only if the table has rows below it.
+    /// The greatest watermark, which for time columns is not above the server's clock; `None` for a table that is empty
+    /// or has only NULLs. For a rowversion it is the lowest one still in use, and counts as `Greater` only if the table
+    /// has rows below it.
     pub maximum: Option<Maximum>,
-    /// This counts the rows stamped later than the server's clock; 0 for columns that are no time.
+    /// The number of rows whose watermark is later than the server's clock; 0 for columns that hold no time.
     pub future_rows: u64,
-    /// This counts the rows whose watermark is NULL.
+    /// The number of rows whose watermark is NULL.
     pub null_rows: u64,
-    /// This says whether a transaction that is still open holds the bound back; always false where the server does not know.
+    /// Whether a transaction that is still open holds the bound back; always false where the server does not know.
     pub held_back: bool,
 }
 
-/// This is the greatest watermark and how it compares, on the server, with the old one.
+/// The greatest watermark and how it compares, on the server, with the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Maximum {
-    /// This is the value.
+    /// The greatest watermark.
     pub watermark: Watermark,
-    /// It is greater: the table has grown. Less: the source was restored, reseeded or replaced.
+    /// How it compares with the old one. `Greater` means that the table has grown, `Less` that the source was restored,
+    /// reseeded or replaced.
     pub ordering: std::cmp::Ordering,
 }
 
-/// This is the watermark column of a table, as the lookup asks for it.
+/// The watermark column of a table, as the lookup asks for it.
 #[derive(Debug, Clone, Copy)]
 pub struct WatermarkColumn<'a> {
-    /// This is the table.
+    /// The table.
     pub table: &'a ObjectName,
-    /// This is the column's name, as the server spells it.
+    /// The column's name, as the server spells it.
     pub name: &'a Identifier,
-    /// This is its type.
+    /// Its type.
     pub sql_type: &'a TypeName,
-    /// This says whether it may be NULL.
+    /// Whether it may be NULL.
     pub nullable: bool,
-    /// This is the clock that bounds it.
+    /// The clock that bounds it.
     pub clock: Clock,
-    /// This says which rows are copied; only these are counted.
+    /// The condition that the copied rows meet. Only these rows are counted.
     pub filter: Option<&'a Predicate>,
 }
 
-/// This is for probing a table before its window is planned.
+/// Asks about a table before its window is planned.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ProbeSource: KnowTypes {
-    /// What the catalog says of each of the tables, in their order. `None` when it says nothing, as of a synonym.
+    /// Returns what the catalog knows of each of the tables, in their order. It is `None` where the catalog knows
+    /// nothing, as of a synonym.
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>>;
-    /// The columns of the table in its order, or only those named, with the forms in which their values would be held. What the
-    /// catalog has said of them already, is not asked again. Fails as refused when there is no such table or column.
+    /// Returns the columns of the table in its order, or only those named, with the forms in which their values would
+    /// be held. What `catalog` holds already is not asked again. Fails as refused when there is no such table or
+    /// column.
     async fn columns(
         &self,
         table: &ObjectName,
@@ -74,34 +79,34 @@ pub trait ProbeSource: KnowTypes {
         catalog: Option<&Catalog>,
         wanted: WantedForms,
     ) -> Answer<Vec<DeclaredColumn>>;
-    /// Returns whether the values of a column can be hashed, for which the deployment names a key.
+    /// Returns whether the values of a column can be hashed, which needs a key that the deployment names.
     fn has_mask_key(&self) -> bool;
     /// Returns how far the table has grown since `old`.
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth>;
 }
 
-/// This says what the catalog says of a table.
+/// What the catalog knows of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalog {
-    /// This is every column, in the table's order.
+    /// Every column, in the table's order.
     pub columns: Vec<CatalogColumn>,
-    /// This says whether a security policy is in force that may hide rows from this login. False as well where the
-    /// login may not know.
+    /// Whether a security policy is in force that may hide rows from this login. It is also false where the login may
+    /// not know.
     pub is_filtered: bool,
 }
 
-/// This is a column as the catalog has it, before anything is selected from it.
+/// A column as the catalog has it, before anything is selected from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogColumn {
-    /// This is the name as it was declared.
+    /// The name as it was declared.
     pub name: String,
-    /// This says whether `SELECT *` has it.
+    /// Whether `SELECT *` includes it.
     pub in_star: bool,
-    /// This says whether the server writes its values, one greater with each change in the database (`rowversion`).
+    /// Whether it is a `rowversion`: the server writes its values, and each change in the database gets a greater one.
     pub is_row_version: bool,
-    /// This says what this login reads from it.
+    /// What this login reads from it.
     pub access: Access,
-    /// Its type and whether it may be NULL, where the type can be a watermark and the catalog says all of it.
+    /// Its type and whether it may be NULL, when the type can be a watermark and the catalog has both.
     pub counting: Option<Counting>,
 }
 
@@ -114,97 +119,98 @@ pub struct Counting {
     pub nullable: bool,
 }
 
-/// This says what a login reads from a column.
+/// What a login reads from a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// These are its values.
+    /// The values.
     Values,
-    /// This is a mask in place of its values.
+    /// A mask in place of the values.
     Mask,
-    /// This is the ciphertext of its values, which were encrypted by a client.
+    /// The ciphertext of the values, which a client encrypted.
     Ciphertext,
-    /// There is nothing: the login lacks the right.
+    /// Nothing: the login lacks the right.
     Nothing,
 }
 
-/// This is a column as the server describes it, of a type that can be copied or not.
+/// A column as the server describes it, whether or not its type can be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredColumn {
-    /// This is the name as the server spells it.
+    /// The name as the server spells it.
     pub name: String,
-    /// This is the type, as the server declares it.
+    /// The type, as the server declares it.
     pub sql_type: TypeName,
-    /// This says whether NULL is allowed.
+    /// Whether NULL is allowed.
     pub nullable: bool,
-    /// This says how its values are held, or why they cannot be copied, as the end of a sentence about the column.
+    /// How its values are held, or why they cannot be copied, as the end of a sentence about the column.
     pub form: std::result::Result<Form, String>,
-    /// This is the form that typed files have for the type, where `form` is another, which more readers open.
+    /// The form that typed files have for the type, when `form` is another one, which more readers open.
     pub native: Option<Form>,
-    /// This says what it counts, if it can be a watermark.
+    /// What its values are, if it can be a watermark.
     pub watermark: Option<WatermarkKind>,
-    /// This says whether its values can cut slices, as a key's can.
+    /// Whether its values can cut slices, as those of a key can.
     pub cuts: bool,
 }
 
-/// This says how large a table is, roughly.
+/// The approximate size of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// These are its rows.
+    /// The number of its rows.
     pub rows: u64,
-    /// The bytes it takes on the server.
+    /// The bytes that it takes on the server.
     pub bytes: u64,
 }
 
-/// This is a column with which an index begins.
+/// A column with which an index begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadingColumn {
-    /// This is its name as the server spells it.
+    /// Its name, as the server spells it.
     pub name: String,
-    /// This says whether the index is the clustered one or the primary key, which every row is in.
+    /// Whether the index is the clustered one or the primary key, which hold every row.
     pub is_key: bool,
 }
 
-/// These are the values of a column as the server's statistics have them, roughly, perhaps of long ago, or not at all.
+/// The values of a column as the server's statistics have them. They are approximate, may be old, and may be missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Histogram {
-    /// The rows the statistics were made of.
+    /// The number of rows that the statistics were made of.
     pub rows: u64,
-    /// These are the steps, in the order of the column's values.
+    /// The steps, in the order of the column's values.
     pub steps: Vec<Step>,
 }
 
-/// This is a step of a histogram.
+/// A step of a histogram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// The value it ends with.
+    /// The value that it ends with.
     pub up_to: Watermark,
-    /// These are the rows from the step before up to that value.
+    /// The number of rows above the previous step's value, up to this one's.
     pub rows: u64,
 }
 
-/// This is a column that cuts slices, and its type.
+/// A column that cuts slices, and its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutColumn {
-    /// This is its name as the server spells it.
+    /// Its name, as the server spells it.
     pub name: Identifier,
-    /// This is its type.
+    /// Its type.
     pub sql_type: TypeName,
 }
 
-/// This is for cutting a large window into slices.
+/// Asks what is needed to cut a large window into slices.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait CutSource: CountRows {
-    /// Returns how large the table is. `None` when the server keeps no count, as of a view.
+    /// Returns how large the table is, or `None` when the server keeps no count, as of a view.
     async fn extent(&self, table: &ObjectName) -> Answer<Option<Extent>>;
-    /// Returns the columns with which an index of the table begins, keys first.
+    /// Returns the columns with which indexes of the table begin, keys first.
     async fn leading_columns(&self, table: &ObjectName) -> Answer<Vec<LeadingColumn>>;
-    /// Returns what the server knows of the values of `column`, below a value if one is given. Empty when it knows
-    /// nothing, or does not tell.
+    /// Returns what the server knows of the values of `column`, below a value if one is given. It is empty when the
+    /// server knows nothing, or does not tell.
     async fn histogram(&self, table: &ObjectName, column: &CutColumn, below: Option<&Watermark>) -> Answer<Histogram>;
-    /// Returns the watermark of the `number`th row of the interval, from 1, in the watermark's order. `None` when it
-    /// has fewer.
+    /// Returns the watermark of row `number` of the interval, counted from 1 in the watermark's order, or `None` when
+    /// there are fewer rows.
     async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Answer<Option<Watermark>>;
-    /// Returns the key of the `number`th of `rows` in the range, from 1, in the key's order. `None` when there are fewer.
+    /// Returns the key of row `number` among `rows` in the range, counted from 1 in the key's order, or `None` when
+    /// there are fewer rows.
     async fn nth_key(
         &self,
         rows: &RowsToCut<'_>,
@@ -214,16 +220,16 @@ pub trait CutSource: CountRows {
     ) -> Answer<Option<Watermark>>;
 }
 
-/// These are rows that a key cuts.
+/// The rows that a key cuts into slices.
 #[derive(Debug, Clone, Copy)]
 pub enum RowsToCut<'a> {
     /// All rows of a table, whatever is copied of them.
     Table(&'a ObjectName),
-    /// They are these.
+    /// Only these rows.
     Rows(Rows<'a>),
 }
 
-/// This is for counting rows: when a window is cut, and again when it commits.
+/// Counts rows: when a window is cut, and again when it commits.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait CountRows {
     /// Returns how many of these rows there are.

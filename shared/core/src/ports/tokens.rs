@@ -1,4 +1,4 @@
-//! Access tokens for a database that knows no password.
+//! Access tokens for a database to which one logs in without a password.
 
 use std::time::Duration;
 
@@ -7,50 +7,51 @@ use futures::future::BoxFuture;
 use super::secrets::Secret;
 use crate::error::Result;
 
-/// This says who asks for a token, of which authority, and for what. It has no `Debug`, because it holds secrets.
+/// Who asks for a token, of which authority, and for what. It has no `Debug`, because it holds secrets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// This is the address of the authority that issues tokens, without a slash at its end
+    /// The address of the authority that issues tokens, without a slash at its end
     /// (`https://login.microsoftonline.com`).
     pub authority: String,
-    /// This is the tenant of the application.
+    /// The tenant of the application.
     pub tenant: String,
-    /// This is the application (client) id.
+    /// The application (client) id.
     pub client: String,
-    /// This says what the token is good for (`https://database.windows.net`).
+    /// What the token is for (`https://database.windows.net`).
     pub resource: String,
-    /// This says how the application proves who it is.
+    /// How the application proves who it is.
     pub proof: ClientProof,
 }
 
-/// This says how an application proves to the authority who it is. It has no `Debug`, because it holds secrets.
+/// How an application proves to the authority who it is. It has no `Debug`, because it holds secrets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum ClientProof {
-    /// It knows a secret.
+    /// The application knows a secret.
     Secret(Secret),
-    /// It has the key of a certificate: both as PEM in one text.
+    /// The application has the key of a certificate. Both are PEM in one text.
     Certificate(Secret),
-    /// Its cloud says so: the role of the process gets a token of AWS that the authority exchanges. Nothing is stored.
+    /// The application's cloud vouches for it: the role of the process gets a token of AWS, which the authority
+    /// exchanges. Nothing is stored.
     WebIdentity {
-        /// This says for whom the token of AWS is meant.
+        /// The audience of the token of AWS.
         audience: String,
     },
 }
 
-/// This is a token. It has no `Debug`, because it is a secret.
+/// A token. It has no `Debug`, because it is a secret.
 #[derive(Clone)]
 pub struct Token {
-    /// This says what the database is shown.
+    /// The text that is sent to the database.
     pub value: Secret,
-    /// This says for how long it is good from now on.
+    /// How long it is valid, from now on.
     pub lifetime: Duration,
 }
 
-/// This is an issuer of tokens. Its users keep it for as long as a process lives, behind a pointer.
+/// An issuer of tokens. Its users keep it for as long as the process lives, behind a pointer.
 pub trait IssueTokens: Send + Sync {
-    /// Returns a new token for `identity`. Whoever asks keeps it until it ends.
+    /// Returns a new token for `identity`. The caller keeps it until its lifetime ends.
     ///
-    /// Errors: `InvalidConfig` when the authority does not accept the identity; `SourceUnavailable` when it cannot be reached,
-    /// throttles or fails, because a database cannot be reached without it.
+    /// Errors: `InvalidConfig` when the authority does not accept the identity; `SourceUnavailable` when the authority
+    /// cannot be reached, throttles or fails, because a database cannot be reached without a token.
     fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token>>;
 }
