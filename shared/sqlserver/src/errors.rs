@@ -1,16 +1,17 @@
-//! What went wrong at a SQL Server: one mapping for each driver, and what the server's error numbers mean.
+//! Maps the errors of each driver, and the error numbers of the server, to failures.
 //!
-//! Faults follow numbers and kinds, never message texts. A number is transient where Microsoft's text of it says to retry,
-//! rerun or wait, or where the state it reports ends by itself; somebody has to change something everywhere else, also
-//! where nothing is known of it. The texts:
+//! Faults follow numbers and kinds, never message texts. A number is transient where Microsoft's text for it says to
+//! retry, rerun or wait, or where the state that it reports ends without help. Every other number, and every unknown
+//! one, needs a person to change something. The texts are on
 //! <https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors> and
 //! <https://learn.microsoft.com/en-us/azure/azure-sql/database/troubleshoot-common-errors-issues>.
 //!
-//! Lists of transient numbers for clients also hold numbers of the client's own libraries (-2, 20, 121, 233, 258, 11001).
-//! They never come from a server with that meaning: as a server's error 121 is a syntax error, 233 a NULL, 258 a wrong
-//! type. What they stand for, a connection that broke or was silent, the drivers report as kinds of their own.
+//! Lists of transient numbers for clients also contain numbers of the client's own libraries (-2, 20, 121, 233, 258,
+//! 11001). A server never sends them with that meaning: as a server's error 121 is a syntax error, 233 a NULL, and 258
+//! a wrong type. The drivers report what those numbers stand for, a connection that broke or was silent, as kinds of
+//! their own.
 //!
-//! What the server is used for, the caller says.
+//! The caller adds what the server is used for.
 
 mod tls;
 
@@ -21,17 +22,17 @@ use mssql_tds::error::{Error as MssqlError, SqlErrorInfo};
 use tiberius::error::Error as TiberiusError;
 use tidemark::error::{Failure, Fault};
 
-/// This says how tiberius says that a server does not encrypt.
+/// The text with which tiberius says that a server does not encrypt.
 const NOT_ENCRYPTED: &str = "Server does not allow the requested encryption level.";
-/// It encrypts as mssql-tds does: without encryption, or with that of the login only.
+/// The texts with which mssql-tds says that a server does not encrypt, or encrypts only the login.
 const NOT_ENCRYPTED_TO_MSSQL: [&str; 2] = ["Server does not support encryption", "Server disallowed encryption"];
 
-/// Returns what an error of tiberius means.
+/// Maps an error of tiberius.
 pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
     match error {
         // The driver's text of a server's error may quote row values, so it is not kept as the cause.
         TiberiusError::Server(token) => of_number(token.code(), token.message(), token.procedure()),
-        // Errors of TLS arrive as those of the stream, with this kind or their own end.
+        // Errors of TLS arrive as errors of the stream, with this kind or one of the next two.
         TiberiusError::Io {
             kind: ErrorKind::InvalidData,
             message,
@@ -44,7 +45,7 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
             tls::ended()
         }
         TiberiusError::Io { .. } => unreachable(error),
-        // After its first sentence the driver gives advice about its own interface.
+        // After the first sentence the driver gives advice about its own interface.
         TiberiusError::Tls(text) => {
             let said = text.split(". ").next().unwrap_or_default();
             match said.split_once("rejected during the TLS handshake: ") {
@@ -56,7 +57,7 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
         TiberiusError::Routing { .. } => {
             Failure::new(Fault::Unreachable, "the server redirected twice").caused_by(error)
         }
-        // Its text may quote row values.
+        // The text may quote row values.
         TiberiusError::Conversion(_) => Failure::new(Fault::Refused, "the server's answer was not understood"),
         other => Failure::new(Fault::Refused, "the server's answer was not understood").caused_by(other),
     }
@@ -65,15 +66,15 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
 fn unreachable(error: TiberiusError) -> Failure {
     let failure = Failure::new(Fault::Unreachable, "the connection failed");
     match error {
-        // The driver's own words before it say nothing.
+        // The driver's words before the message add nothing.
         TiberiusError::Io { message, .. } => failure.caused_by(message),
         other => failure.caused_by(other),
     }
 }
 
-/// Returns what an error of mssql-tds means.
+/// Maps an error of mssql-tds.
 ///
-/// The driver's text of a server's error is not kept as the cause: it may quote row values.
+/// The driver's text of a server's error is not kept as the cause, because it may quote row values.
 pub(crate) fn of_mssql(error: MssqlError) -> Failure {
     let (fault, message) = match &error {
         MssqlError::SqlServerError { diagnostics } => return of_server(&diagnostics.errors),
@@ -84,7 +85,7 @@ pub(crate) fn of_mssql(error: MssqlError) -> Failure {
         | MssqlError::SessionNotRecoverable(_)
         | MssqlError::ReconnectionValidationFailed(_)
         | MssqlError::ConnectionResetNotAcknowledged => (Fault::Unreachable, "the connection failed".to_owned()),
-        // What is silent may as well be gone.
+        // A server that is silent may be gone.
         MssqlError::TimeoutError(_) => (Fault::Unreachable, "the server did not answer in time".to_owned()),
         MssqlError::TlsError(source) | MssqlError::TlsHandshakeError { source, .. } => {
             return match io_of(&error) {
@@ -120,7 +121,7 @@ pub(crate) fn of_mssql(error: MssqlError) -> Failure {
     Failure::new(fault, message).caused_by(error)
 }
 
-/// One failure can carry several errors: a transient one decides, else the first.
+/// Maps the errors of one answer of the server: a transient one decides, else the first.
 fn of_server(errors: &[SqlErrorInfo]) -> Failure {
     let decisive = errors
         .iter()
@@ -139,9 +140,9 @@ fn of_number(number: u32, message: &str, procedure: &str) -> Failure {
     Failure::new(fault_of(number), describe(number, message, procedure)).numbered(number)
 }
 
-/// Returns what is to be said in place of the failure of a statement in which triggers and procedures of somebody else
-/// run: nothing of what they may have put into a name or a statement of their own. Where they execute one as text the
-/// server does not name them.
+/// Returns the failure to report instead of `failure` for a statement in which triggers and procedures of others run.
+/// It repeats no name and no text that they may have put into a statement of their own, because the server does not
+/// name a procedure that executes such a statement as text. `None` when `failure` can be reported as it is.
 pub(crate) fn withheld(failure: &Failure) -> Option<Failure> {
     match failure.number()? {
         number @ (102 | 105 | 137 | 156 | 170 | 207..=209 | 911 | 1088) => Some(of_number(number, "", SOMEBODY_ELSE)),
@@ -149,10 +150,11 @@ pub(crate) fn withheld(failure: &Failure) -> Option<Failure> {
     }
 }
 
-/// In place of the name of a procedure that the server does not give.
+/// The name that is given in place of a procedure that the server does not name.
 const SOMEBODY_ELSE: &str = "a trigger or procedure";
 
-/// Returns how the network failed, if it did and not the certificate.
+/// Returns the kind of network error that is among the causes, or `None` when there is none and so the certificate
+/// failed.
 fn io_of(error: &MssqlError) -> Option<ErrorKind> {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -164,53 +166,55 @@ fn io_of(error: &MssqlError) -> Option<ErrorKind> {
     None
 }
 
-/// Returns what a server's error of this number means.
+/// Returns the fault that a server's error number stands for.
 #[must_use]
 pub const fn fault_of(number: u32) -> Fault {
     match number {
-        // Locks: none left, a deadlock, a lock timeout, a release out of turn.
+        // Locks: none left (1203, 1204), a deadlock, a release out of turn (1221), a lock timeout (1222).
         1203..=1205 | 1221 | 1222
-        // A snapshot that met an update, a change of the table, the switching on of snapshots, or a full version store;
-        // in-memory tables' conflicts (41301, 41302, 41305, 41325, 41839).
-        // 3952, snapshots not allowed: one is begun only where they were just seen to be.
+        // A snapshot that conflicted with an update, with a change of the table or with the switching on of snapshots,
+        // or a full version store; conflicts of in-memory tables (41301, 41302, 41305, 41325, 41839). Snapshots not
+        // allowed (3952) counts too, because a snapshot is begun only where they have just been found allowed.
         | 3952 | 3957 | 3960 | 3961 | 3966 | 41301 | 41302 | 41305 | 41325 | 41839
-        // A statement that lost the ground under it and is to be run again: data moved, a worktable or schema went.
+        // A statement whose data, worktable or schema changed while it ran, and which must be run again.
         | 601 | 617 | 669 | 9515 | 10922 | 20041 => Fault::Conflict,
-        // Memory, workers and time: to run a query, to compile it (8628), to read a page (845), to log in.
+        // Too little memory, workers or time: to run a query, to compile it (8628), to read a page (845), or to log in.
         701 | 802 | 845 | 8628 | 8645 | 8651 | 14355 | 17189 | 17197 | 17809
-        // A database that starts, recovers, is restored, moves or fails over. 4060: it cannot be opened, which a failover
-        // causes as well as a wrong name; 615, 913, 926: it is not there or looks suspect for a moment.
+        // A database that starts, recovers, is restored, moves or fails over. It cannot be opened (4060), which has a
+        // failover or a wrong name as its cause, or it is absent or suspect for a moment (615, 913, 926).
         | 615 | 913 | 921 | 922 | 926 | 927 | 929 | 941 | 952 | 955 | 956 | 992 | 997 | 4060
-        // The same in an availability group: no reads on this replica now (976), none that reads (982), no role (983), no
-        // quorum (988), versions still missing (4221). 978 and 979, the wrong intent, are settings.
+        // The same in an availability group: this replica does not allow reads now (976), no replica does (982), there
+        // is no role (983) or no quorum (988), or versions are still missing (4221). A wrong intent (978, 979) is a
+        // matter of settings.
         | 976 | 982 | 983 | 988 | 4221
-        // A server that stops, starts, is paused or upgrades; a session that was ended (596).
+        // A server that stops, starts, is paused or is upgraded, and a session that was ended (596).
         | 596 | 6005 | 17142 | 17187 | 18401
-        // The network, as gateways report it.
+        // Network errors, as gateways report them.
         | 64 | 10051 | 10053 | 10054 | 10060 | 10061
-        // Azure: limits for the moment (10928, 10929, 10936, 40501, 40642, 40648, 40675, 49918 to 49920), reconfiguration
-        // (40143, 40166, 40197, 40540, 40613, 42109), operations under way (40627, 40671, 40825, 49977, 49983).
+        // Azure: temporary limits (10928, 10929, 10936, 40501, 40642, 40648, 40675, 49918 to 49920), reconfiguration
+        // (40143, 40166, 40197, 40540, 40613, 42109), operations in progress (40627, 40671, 40825, 49977, 49983).
         | 10928 | 10929 | 10936 | 40143 | 40166 | 40197 | 40501 | 40540 | 40613 | 40627 | 40642 | 40648 | 40671 | 40675
         | 40825 | 42109 | 49918 | 49919 | 49920 | 49977 | 49983 => Fault::Unreachable,
-        // Values: NULL where none may be (515), a conversion that fails or overflows, a duplicate key, a constraint, a text
-        // that is cut, a bulk load's value that its column cannot hold (4815 to 4819, 4863 to 4867), XML that is none.
+        // Values: a NULL where none is allowed (515), a conversion that fails or overflows, a duplicate key, a
+        // constraint, a text that would be cut, a bulk load's value that its column cannot hold (4815 to 4819, 4863 to
+        // 4867), invalid XML.
         220 | 232 | 241 | 242 | 244 | 245 | 248 | 295 | 296 | 298 | 515 | 517 | 547 | 2601 | 2627 | 2628 | 4815..=4819
         | 4863..=4867 | 6522 | 8114 | 8115 | 8134 | 8152 | 8169 | 9400..=9457 => Fault::Data,
         _ => Fault::Refused,
     }
 }
 
-/// Returns whether an error goes away by itself.
+/// Returns whether an error with this number goes away without help.
 const fn is_transient(number: u32) -> bool {
     matches!(fault_of(number), Fault::Unreachable | Fault::Conflict)
 }
 
-/// Returns what may be said of a server error: its number, and its message where that message cannot quote a row's values.
+/// Describes a server's error: its number, and its message if this cannot quote a row's values.
 ///
-/// Conversion, duplicate-key and truncation errors (245, 248, 2601, 2627, 2628, …) and everything raised by
-/// procedures quote values, so only messages known to be built of names are repeated. For some numbers a hint says
-/// what to change. A trigger or procedure (one that the error names) builds statements of what it likes, and a name that is
-/// "invalid" there, or the syntax "near" which it fails, may be a value.
+/// Errors of conversion, duplicate keys and truncation (245, 248, 2601, 2627, 2628, …) and everything that procedures
+/// raise quote values, so only messages that are known to consist of names are repeated. For some numbers a hint says
+/// what to change. If the error names a trigger or procedure, nothing is repeated, because these build statements of
+/// their own, and an "invalid" name, or the syntax "near" which a statement fails, may then be a value.
 fn describe(number: u32, message: &str, procedure: &str) -> String {
     let is_ours = procedure.is_empty() || OF_THE_PROTOCOL.contains(&procedure.to_ascii_lowercase().as_str());
     let said = if quotes_names_only(number) && is_ours {
@@ -224,10 +228,10 @@ fn describe(number: u32, message: &str, procedure: &str) -> String {
     }
 }
 
-/// Procedures that only carry a statement of ours.
+/// The procedures that only carry a statement of Tidemark.
 const OF_THE_PROTOCOL: [&str; 3] = ["sp_executesql", "sp_prepexec", "sp_execute"];
 
-/// Returns whether a message is built of the names of objects, logins and servers alone.
+/// Returns whether a message consists only of names of objects, logins and servers.
 const fn quotes_names_only(number: u32) -> bool {
     is_transient(number)
         || matches!(
@@ -240,7 +244,7 @@ const fn quotes_names_only(number: u32) -> bool {
             | 515 | 544 | 547
             // Logins and addresses.
             | 18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40615
-            // What the server is set to, or allows a session.
+            // The server's settings, and what it allows a session.
             | 978 | 979 | 3951 | 22105 | 22117 | 40549..=40553 | 42108
         )
 }

@@ -1,8 +1,8 @@
-//! SQL Server for Tidemark: everything that knows its types, its statements, its drivers and its errors.
+//! SQL Server for Tidemark: its types, its statements, its drivers and its errors.
 //!
-//! `types` is the home of each type; `statements` holds the only SQL text; `session` is the one way to connect and `errors`
-//! the one place where errors get a meaning. On these stand the ports: `source` and `catalog` (lookups and counts),
-//! `control_table` (the watermark store), `rows` (reading slices, with `masks`), `sink` (merging them into another database).
+//! `types` has everything about each type, and `statements` the SQL text. Only `session` connects, and only `errors`
+//! maps errors. The ports are implemented on top of these: `source` and `catalog` (lookups and counts), `control_table`
+//! (the watermark store), `rows` (reading slices, with `masks`), and `sink` (merging slices into another database).
 
 mod answers;
 mod catalog;

@@ -1,4 +1,4 @@
-//! Masks: what is left of a value that nobody is to read, and the key of those that are hashed.
+//! Masks: what remains of a value that nobody is to read, and the key that hashes values.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use tidemark::model::types::Column;
 use tidemark::model::values::{Mask, Values};
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 
-/// These are the least bytes of a key: as many as a hash has.
+/// The smallest number of bytes of a key, as many as a hash has.
 const KEY_BYTES: usize = 32;
-/// This says how many characters of a text the mask `last4` leaves.
+/// The number of characters of a text that the mask `last4` keeps.
 const LAST: usize = 4;
-/// How many digits the name of a key has.
+/// The number of hexadecimal digits in the name of a key.
 const NAME_DIGITS: usize = 16;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// This is the secret with the key of hashes. Nothing is read before a column is hashed.
+/// The secret with the key for hashes. It is not read before a column is hashed.
 #[derive(Clone)]
 pub struct MaskSecret {
     secrets: Arc<dyn ReadSecrets>,
@@ -33,7 +33,7 @@ impl fmt::Debug for MaskSecret {
 }
 
 impl MaskSecret {
-    /// Makes the secret of this name (or ARN).
+    /// Makes the secret with this name or ARN.
     #[must_use]
     pub fn new(secrets: Arc<dyn ReadSecrets>, name: impl Into<String>) -> Self {
         Self {
@@ -42,26 +42,26 @@ impl MaskSecret {
         }
     }
 
-    /// Returns the key.
+    /// Reads the key.
     ///
     /// # Errors
     ///
-    /// As [`ReadSecrets::secret`], and `InvalidConfig` when the secret is too short for a key.
+    /// Those of [`ReadSecrets::secret`], and `InvalidConfig` when the secret is too short for a key.
     pub async fn key(&self) -> Result<MaskKey> {
         let secret = self.secrets.secret(&self.name).await?;
         MaskKey::of(&secret)
     }
 }
 
-/// This is the key of hashes, in memory that is overwritten when it is dropped. It has no `Debug`.
+/// The key for hashes, in memory that is overwritten when it is dropped. There is no `Debug`.
 pub struct MaskKey(hmac::Key);
 
 impl MaskKey {
-    /// Makes the key that is the whole text of a secret, but for line breaks at its end, which editors add.
+    /// Makes the key from the whole text of a secret, without line breaks at its end, which editors add.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` when it has fewer than 32 bytes.
+    /// `InvalidConfig` when the text has fewer than 32 bytes.
     pub fn of(secret: &Secret) -> Result<Self> {
         let text = secret.reveal().trim_end_matches(['\r', '\n']);
         if text.len() < KEY_BYTES {
@@ -74,7 +74,7 @@ impl MaskKey {
         Ok(Self(hmac::Key::new(HMAC_SHA256, text.as_bytes())))
     }
 
-    /// Returns a name of the key, by which nobody can find the key: the beginning of the hash that it makes of a fixed text.
+    /// Returns a name for the key, which does not reveal the key: the beginning of its hash of a fixed text.
     #[must_use]
     pub fn name(&self) -> String {
         let mut name = String::new();
@@ -91,18 +91,18 @@ impl MaskKey {
     }
 }
 
-/// Returns the first of these columns that is hashed.
+/// Returns the first column that is hashed.
 pub(crate) fn hashed(columns: &[Column]) -> Option<&Column> {
     columns
         .iter()
         .find(|column| column.values == Values::Masked(Mask::Hash))
 }
 
-/// Appends what a mask leaves of a text. False when it leaves NULL.
+/// Appends what a mask keeps of a text. Returns `false` when the mask makes it NULL.
 ///
 /// # Errors
 ///
-/// `InvalidConfig` when there is no key to hash with.
+/// `InvalidConfig` when there is no key for a hash.
 pub(crate) fn append(mask: Mask, key: Option<&MaskKey>, text: &str, out: &mut String) -> Result<bool> {
     match (mask, key) {
         (Mask::Null, _) => return Ok(false),
@@ -113,7 +113,8 @@ pub(crate) fn append(mask: Mask, key: Option<&MaskKey>, text: &str, out: &mut St
     Ok(true)
 }
 
-/// The last four characters of a text that has more, without blanks at its end.
+/// Returns the last four characters of a text, without the blanks at its end. A text of at most four characters becomes
+/// empty.
 fn last4(text: &str) -> &str {
     let text = text.trim_end_matches(' ');
     let mut characters = text.char_indices().rev();
@@ -121,7 +122,7 @@ fn last4(text: &str) -> &str {
     start.and_then(|(start, _)| text.get(start..)).unwrap_or_default()
 }
 
-/// Returns why a hash cannot be made.
+/// Builds the error for a hash without a key.
 pub(crate) fn no_key() -> Error {
     let message = "a column is to be hashed, and this process has no key for it: give the ARN of its secret as the parameter \
                    MaskSecretArn, which becomes the variable MASK_SECRET_ARN";
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_the_hmac_of_the_text_and_a_line_break_at_the_end_of_the_key_does_not_matter() {
-        // RFC 4231 has no key of exactly this length; made with `openssl dgst -sha256 -hmac`.
+        // RFC 4231 has no key of exactly this length, so the hash was made with `openssl dgst -sha256 -hmac`.
         let hash = masked(Mask::Hash, "ann@example.com").unwrap();
         assert_eq!(hash, "52ecd7806231652c1f13fc2162dcb8072bac0d630d23baee3a157c19603af237");
         let key = MaskKey::of(&Secret::new(format!("{}\r\n", "k".repeat(32)))).unwrap();

@@ -1,4 +1,5 @@
-//! Merging the rows of a slice into a table of another database: bulk loads into a temporary table, then one transaction.
+//! Merges the rows of a slice into a table of another database: they are bulk loaded into a temporary table, and merged
+//! in one transaction.
 
 mod cells;
 mod keys;
@@ -19,7 +20,7 @@ pub use self::staged_slice::StagedSlice;
 use crate::login::{Credential, Logins, ServerSettings};
 use crate::session::{KeptConnection, Mssql, Session, Timeouts};
 
-/// The databases that tables are merged into, each behind a secret that the deployment names.
+/// The databases into which tables may be merged. The deployment names the secret of each.
 #[derive(Debug)]
 pub struct Sinks {
     logins: Logins,
@@ -29,8 +30,8 @@ pub struct Sinks {
 }
 
 impl Sinks {
-    /// The databases of the secrets with these names and no others; nothing is read or opened yet. `settings` fills the gaps
-    /// of these secrets. The connection to the database used last stays in `kept`.
+    /// Makes the databases of the secrets in `allowed`, and no others. Nothing is read or opened yet. `settings` fills
+    /// the gaps of these secrets. The connection to the last database stays in `kept`.
     #[must_use]
     pub fn new(logins: &Logins, settings: ServerSettings, allowed: Vec<String>, kept: &KeptConnection<Mssql>) -> Self {
         Self {
@@ -65,7 +66,7 @@ impl MergeRows for Sinks {
     }
 }
 
-/// A store of secrets that fails for now keeps from the sink what it needs to be reached.
+/// Maps an error of reading the sink's login. A store of secrets that fails for now makes the sink unreachable.
 fn without_login(error: Error) -> Failure {
     match error.code() {
         ErrorCode::SourceUnavailable => Failure::new(Fault::Unreachable, error.to_string()).caused_by(error),
@@ -73,7 +74,7 @@ fn without_login(error: Error) -> Failure {
     }
 }
 
-/// A database that slices are merged into.
+/// A database into which slices are merged.
 #[derive(Debug)]
 pub struct SinkServer {
     credential: Credential,
@@ -81,7 +82,7 @@ pub struct SinkServer {
 }
 
 impl SinkServer {
-    /// The database behind a login; nothing is sent yet.
+    /// Makes a sink for the database of a login. Nothing is sent yet.
     #[must_use]
     pub fn new(login: impl Into<Credential>) -> Self {
         Self {
@@ -90,7 +91,7 @@ impl SinkServer {
         }
     }
 
-    /// The same with the connection that the last slice left in `kept`.
+    /// Uses the connection that the last slice left in `kept`, and leaves its own there.
     #[must_use]
     pub fn keeping(self, kept: &KeptConnection<Mssql>) -> Self {
         Self {
@@ -124,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    /// A store that fails for now.
+    /// A store of secrets that fails for now.
     #[derive(Debug)]
     struct Throttled;
 

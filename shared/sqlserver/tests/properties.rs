@@ -1,4 +1,4 @@
-//! What holds for any text of a watermark. `PROPTEST_CASES` sets how many are tried of each.
+//! Tests properties of every text of a watermark. `PROPTEST_CASES` sets how many texts are tried for each.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -11,10 +11,10 @@ use tidemark::ports::source::KnowTypes;
 use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::session::Server;
 
-/// Texts with what matters to the parsers in them.
+/// Texts with the characters that matter to the parsers.
 const NEAR_WATERMARK: &str = "(?s:[-+0-9.:TZ /e]{0,40}|.{0,20})";
 
-/// A server that nobody connects to.
+/// Makes a server to which nobody connects.
 fn server() -> Server {
     Server::new(Login::new("localhost", 1, "u", "p", "d"))
 }
@@ -44,16 +44,16 @@ fn watermark_type() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The numbers in a type's parentheses.
+/// Returns the numbers in a type's parentheses.
 fn arguments(sql_type: &str) -> Vec<u8> {
     let inside = sql_type.split(['(', ')', ',']).skip(1);
     inside.filter_map(|number| number.parse().ok()).collect()
 }
 
-/// A value of the type in its canonical text, made without the code that reads it.
+/// Generates a value of the type in its canonical text, without the code that reads it.
 fn canonical(sql_type: &str) -> BoxedStrategy<String> {
     let day = |years: std::ops::RangeInclusive<u32>| {
-        // A day that every month has.
+        // Every month has these days.
         (years, 1..=12_u32, 1..=28_u32).prop_map(|(year, month, day)| format!("{year:04}-{month:02}-{day:02}"))
     };
     let clock = || (0..24_u32, 0..60_u32, 0..60_u32).prop_map(|(h, m, s)| format!("{h:02}:{m:02}:{s:02}"));

@@ -1,21 +1,21 @@
-//! Why there is no TLS connection: each cause has its own words, and its own advice.
+//! Explains why there is no TLS connection: each cause has its own message and its own advice.
 //!
-//! Both drivers have rustls below, and hand on what it says as text; so its words are what causes are told by. A test holds
-//! this list against rustls's own errors. What fails stays failed whichever cause it is, so no retry depends on a text.
+//! Both drivers use rustls and pass on its errors as text, so causes are recognised by rustls's words. A test compares
+//! this list with rustls's own errors. No retry depends on a text, because every cause here is permanent.
 
 use tidemark::error::{Failure, Fault};
 
-/// This says what is said of a handshake, and what it means.
+/// A cause of a failed handshake.
 struct Cause {
-    /// These are the words of rustls for it.
+    /// The words of rustls, any of which tells this cause.
     said: &'static [&'static str],
     means: &'static str,
 }
 
-/// The more special ones come first.
+/// The causes, with the more specific ones first.
 const CAUSES: [Cause; 11] = [
     Cause {
-        // Those of tiberius, and of the stand-in for native-tls.
+        // The texts of tiberius, and of the stand-in for native-tls.
         said: &[
             "no usable CA certificates found",
             "could not load platform certificates",
@@ -86,19 +86,20 @@ const CAUSES: [Cause; 11] = [
     },
 ];
 
-/// Returns what rustls says of a handshake that failed. `None` when it is not known to be about one.
+/// Returns the failure for rustls's text about a handshake, or `None` when the text is not known to be about one.
 pub(super) fn of_text(text: &str) -> Option<Failure> {
     let is_said = |cause: &&Cause| cause.said.iter().any(|said| text.contains(said));
     let cause = CAUSES.iter().find(is_said)?;
     Some(Failure::new(Fault::Refused, cause.means).caused_by(text))
 }
 
-/// Returns a handshake that failed for a reason that has no words of its own.
+/// Returns the failure for a handshake whose cause may be unknown.
 pub(super) fn unknown(text: &str) -> Failure {
     of_text(text).unwrap_or_else(|| Failure::new(Fault::Refused, "there is no TLS connection").caused_by(text))
 }
 
-/// The server's end of a connection in the middle of a handshake. A network that breaks looks the same.
+/// Builds the failure for a connection that the server ended in the middle of a handshake. A broken network looks the
+/// same.
 pub(super) fn ended() -> Failure {
     Failure::new(
         Fault::Unreachable,
@@ -107,7 +108,7 @@ pub(super) fn ended() -> Failure {
     )
 }
 
-/// Returns a server without encryption.
+/// Builds the failure for a server that does not encrypt.
 pub(super) fn not_encrypted() -> Failure {
     Failure::new(
         Fault::Refused,

@@ -1,4 +1,4 @@
-//! Values of a record batch as a bulk load sends them, exact.
+//! Converts values of a record batch exactly to those that a bulk load sends.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
@@ -19,12 +19,12 @@ use tidemark::model::types::{Digits, Form};
 use tidemark::model::value_text::{DAY_TICKS, SECOND_TICKS, UNIX_EPOCH_DAYS};
 use uuid::Uuid;
 
-/// These are days from 0001-01-01 to 1900-01-01, where `datetime` and `smalldatetime` count from.
+/// The number of days from 0001-01-01 to 1900-01-01, the first day of `datetime` and `smalldatetime`.
 const EPOCH_1900_DAYS: i64 = 693_595;
-/// These are ticks in a minute.
+/// The number of 100 ns ticks in a minute.
 const MINUTE_TICKS: i64 = 60 * SECOND_TICKS;
 
-/// This is one column of a batch, held exactly.
+/// The values of one column of a batch, in an exact form.
 pub(super) struct Cells<'a> {
     array: &'a ArrayRef,
     form: Form,
@@ -32,12 +32,12 @@ pub(super) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// Makes the values of a column that is declared as `wire`.
+    /// Makes the values of a column whose staging column has the type `wire`.
     pub(super) const fn new(array: &'a ArrayRef, form: Form, wire: SqlDbType) -> Self {
         Self { array, form, wire }
     }
 
-    /// Returns the value in a row. None for a value that its type cannot have, which no server sends.
+    /// Returns the value in a row, or `None` for a value that its type cannot have, which no server sends.
     fn value(&self, row: usize) -> Option<ColumnValues> {
         if self.array.is_null(row) {
             return Some(ColumnValues::Null);
@@ -82,7 +82,7 @@ impl<'a> Cells<'a> {
                     offset: i16::from_le_bytes(offset.try_into().ok()?),
                 })
             }
-            // Forms that lose digits, or are text of what is not: rows are not merged in these.
+            // Rows are not merged in these forms, which lose digits or hold other types as text.
             Form::Time(_) | Form::Timestamp(_) | Form::Instant(_) | Form::Iso(_) => return None,
         })
     }
@@ -104,14 +104,14 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// Returns a point in time in ticks since 0001-01-01.
+    /// Converts a point in time in ticks of 100 ns since 0001-01-01.
     fn moment(&self, ticks: i64, digits: Digits) -> Option<ColumnValues> {
         let days = ticks.div_euclid(DAY_TICKS) - EPOCH_1900_DAYS;
         let ticks_of_day = ticks.rem_euclid(DAY_TICKS);
         Some(match self.wire {
             SqlDbType::DateTime => ColumnValues::DateTime(SqlDateTime {
                 days: i32::try_from(days).ok()?,
-                // To the nearest 1/300 s: held are its first three digits, or more.
+                // The ticks are rounded to the nearest 1/300 s, whether three digits of it are held or more.
                 time: u32::try_from((ticks_of_day * 3 + 50_000) / 100_000).ok()?,
             }),
             SqlDbType::SmallDateTime => ColumnValues::SmallDateTime(SqlSmallDateTime {
@@ -123,13 +123,13 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// UTF-16, as which the driver sends it without looking at it.
+/// Encodes a text in UTF-16, which the driver sends unchanged.
 fn text(value: &str) -> SqlString {
     let units = value.encode_utf16().flat_map(u16::to_le_bytes);
     SqlString::new(units.collect(), EncodingType::Utf16)
 }
 
-/// The driver's `time_nanoseconds` counts ticks, whatever its name says.
+/// Makes a time of day. The driver's `time_nanoseconds` counts 100 ns ticks, in spite of its name.
 fn time(ticks: i64, digits: Digits) -> Option<SqlTime> {
     Some(SqlTime {
         time_nanoseconds: u64::try_from(ticks).ok()?,
@@ -137,7 +137,7 @@ fn time(ticks: i64, digits: Digits) -> Option<SqlTime> {
     })
 }
 
-/// Returns a point in time in ticks since 0001-01-01.
+/// Makes a point in time from ticks of 100 ns since 0001-01-01.
 fn datetime2(ticks: i64, digits: Digits) -> Option<SqlDateTime2> {
     Some(SqlDateTime2 {
         days: u32::try_from(ticks.div_euclid(DAY_TICKS)).ok()?,
@@ -145,11 +145,11 @@ fn datetime2(ticks: i64, digits: Digits) -> Option<SqlDateTime2> {
     })
 }
 
-/// This is a row of a batch.
+/// A row of a batch.
 pub(super) struct Row<'a> {
-    /// These are the columns of the batch.
+    /// The columns of the batch.
     pub(super) cells: &'a [Cells<'a>],
-    /// This is the number of the row.
+    /// The number of the row, from 0.
     pub(super) row: usize,
 }
 
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn points_in_time_are_sent_in_their_own_units() {
         let day = |days: i64| days * DAY_TICKS;
-        // .003, .007 and .997 are 1, 2 and 299 units of 1/300 s, however many of their digits are held.
+        // The fractions .003, .007 and .997 are 1, 2 and 299 units of 1/300 s, however many of their digits are held.
         for (ticks, time) in [
             (30_000, 1),
             (33_333, 1),

@@ -1,4 +1,4 @@
-//! The keys by which a row is found again in a sink table.
+//! Finds the keys that identify a row in a sink table.
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, ObjectName};
@@ -9,7 +9,7 @@ use tidemark::model::values::{Mask, Values};
 use super::sink_columns::{MappedColumn, SinkTable};
 
 impl SinkTable<'_> {
-    /// Returns the configured keys, else the primary key; none only where they are optional.
+    /// Returns the configured keys, or else those of the primary key. Only if keys are `optional` can there be none.
     pub(super) fn keys(&self, sink: &SqlServerSink, columns: &[Column], optional: bool) -> Result<Vec<MappedColumn>> {
         let primary: Vec<&str> = self
             .columns
@@ -58,8 +58,8 @@ impl SinkTable<'_> {
         Ok(keys)
     }
 
-    /// Refuses keys that are not the source's primary key, `of_source`: a deletion has values there and nowhere else, so by
-    /// more columns it would delete nothing, and by fewer the rows of other keys.
+    /// Refuses keys that are not exactly the source's primary key, `of_source`. A deletion has values only in these
+    /// columns, so with more columns it would delete nothing, and with fewer it would also delete rows of other keys.
     pub(super) fn check_tracked(
         &self,
         source: &ObjectName,
@@ -87,7 +87,7 @@ impl SinkTable<'_> {
     }
 }
 
-/// Returns the number of the column of this name: spelled exactly, or in another case.
+/// Returns the number of the column with this name, spelled exactly or else in another case.
 pub(super) fn position(columns: &[Column], name: &str) -> Option<usize> {
     let lower = name.to_lowercase();
     let exact = columns.iter().position(|column| column.name == name);

@@ -1,5 +1,5 @@
-//! How the columns of a slice go into a table of another database: which column into which, found again by which keys, and
-//! whether every value arrives as it was.
+//! Maps the columns of a slice to those of a table in another database: which column goes into which, by which keys a
+//! row is found again, and whether every value arrives unchanged.
 //!
 //! Everything that cannot work is refused here, by name, before any row is written.
 
@@ -13,33 +13,33 @@ use super::sink_columns::{MappedColumn, SinkColumn, SinkTable};
 use super::staging::StagedColumn;
 use crate::types::SqlType;
 
-/// This says what the sink's database has to say.
+/// The catalog's description of the sink table and of the table type.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SinkTables {
-    /// These are the columns of the table.
+    /// The columns of the table.
     pub table: Vec<SinkColumn>,
-    /// These are the columns of the table type, when the merge is a procedure's.
+    /// The columns of the table type, if a procedure does the merge.
     pub table_type: Vec<SinkColumn>,
 }
 
-/// This is the merge of staged rows into a table.
+/// The merge of staged rows into a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Merge {
-    /// This is the sink table.
+    /// The sink table.
     pub table: ObjectName,
-    /// These are the staging table's columns.
+    /// The columns of the staging table.
     pub staged: Vec<StagedColumn>,
-    /// These are the columns that are written: of the sink table or, for a procedure, of its table type.
+    /// The columns that are written: those of the sink table or, for a procedure, of its table type.
     pub columns: Vec<MappedColumn>,
-    /// These are the sink table's columns by which a row is found again; empty only for a procedure.
+    /// The columns of the sink table that identify a row. Only for a procedure can there be none.
     pub keys: Vec<MappedColumn>,
-    /// This is the sink table's watermark column: what is there already and greater stays.
+    /// The watermark column of the sink table. A row there with a greater watermark is not updated.
     pub watermark: Option<MappedColumn>,
-    /// This is the staged column by which the newest of several rows wins.
+    /// The number of the staged column that shows which of several rows is the newest.
     pub newest: usize,
-    /// This is the staged column that says whether a row is a deletion.
+    /// The number of the staged column that shows whether a row is a deletion.
     pub operation: Option<usize>,
-    /// This is the procedure that does the merge, and its table type.
+    /// The procedure that does the merge, and its table type.
     pub procedure: Option<(ObjectName, ObjectName)>,
 }
 
@@ -48,9 +48,9 @@ impl Merge {
     ///
     /// # Errors
     ///
-    /// `SchemaMismatch`, naming the column and the types, when a column has no counterpart, when the counterpart cannot hold
-    /// every value exactly or is the server's to write, when a column that must have a value gets none; `InvalidInput`, naming
-    /// the cure, without usable keys: with change tracking those of the source are the only ones.
+    /// `SchemaMismatch`, naming the column and the types, when a column has no counterpart, when the counterpart cannot
+    /// hold every value exactly or only the server writes it, or when a column that needs a value gets none.
+    /// `InvalidInput`, naming the remedy, without usable keys. With change tracking only the source's keys are usable.
     pub(crate) fn new(slice: &SliceToMerge<'_>, tables: &SinkTables) -> Result<Self> {
         let SliceToMerge {
             source, sink, columns, ..
@@ -105,15 +105,15 @@ impl Merge {
         })
     }
 
-    /// Returns the columns that an update writes: all but the keys.
+    /// Returns the columns that an update writes: all except the keys.
     pub(crate) fn updated(&self) -> impl Iterator<Item = &MappedColumn> {
         self.columns
             .iter()
             .filter(|column| !self.keys.iter().any(|key| key.name == column.name))
     }
 
-    /// Returns the columns that hold text in a code page, which need not have every character of the source's; for a
-    /// procedure also the keys, which are the table's and not the table type's.
+    /// Returns the columns that hold text in a code page, which may lack characters of the source. For a procedure
+    /// these include the keys, which belong to the table and not to the table type.
     #[must_use]
     pub(crate) fn in_code_pages(&self) -> Vec<&MappedColumn> {
         let in_code_page = |column: &&MappedColumn| column.sql_type.is_in_code_page();
@@ -121,19 +121,19 @@ impl Merge {
         self.columns.iter().chain(keys).filter(in_code_page).collect()
     }
 
-    /// Returns the keys that are text: their collation may take different texts for one.
+    /// Returns the keys that are text. Their collation may treat different texts as equal.
     pub(crate) fn collated_keys(&self) -> impl Iterator<Item = &MappedColumn> {
         self.keys.iter().filter(|key| key.sql_type.is_text())
     }
 
-    /// Returns whether rows are inserted with the identity column's value.
+    /// Returns whether rows are inserted with a value for the identity column.
     #[must_use]
     pub(crate) fn inserts_identity(&self) -> bool {
         self.columns.iter().any(|column| column.identity)
     }
 }
 
-/// These are the staged columns by which the newest of several rows is found.
+/// The numbers of the staged columns that show which of several rows is the newest, and which are deletions.
 struct Order {
     newest: usize,
     operation: Option<usize>,
@@ -143,7 +143,7 @@ impl Order {
     fn of(slice: &SliceToMerge<'_>, table: &ObjectName) -> Result<Self> {
         let (newest, operation, name) = match slice.newest {
             Newest::Watermark(column) => (position(slice.columns, column.as_str()), None, column.as_str()),
-            // The version and the operation are the last two that come from the source.
+            // The version and the operation are the last two columns from the source.
             Newest::Version => {
                 let own = of_source(slice.columns).len();
                 (own.checked_sub(2), own.checked_sub(1), "the version of a change")
@@ -153,13 +153,13 @@ impl Order {
         Ok(Self { newest, operation })
     }
 
-    /// Returns whether a column is one of the two of change tracking.
+    /// Returns whether a column is the version or the operation of change tracking.
     fn is_tracked(&self, index: usize) -> bool {
         self.operation.is_some() && (Some(index) == self.operation || index == self.newest)
     }
 }
 
-/// Returns the columns of the staging table, and those that they fill.
+/// Returns the columns of the staging table, and the columns that they fill.
 fn stage_columns(
     columns: &[Column],
     order: &Order,
@@ -174,7 +174,7 @@ fn stage_columns(
                 staged.push(StagedColumn::new(source, sql_type, counterpart.collation.clone()));
                 mapped.push(counterpart.filled(sql_type, index)?);
             }
-            // The columns of change tracking are for the merge, not for the table, unless it has them.
+            // The merge needs the columns of change tracking; the table gets them only if it has such columns.
             Err(_) if order.is_tracked(index) => staged.push(StagedColumn::new(source, source, None)),
             Err(error) => return Err(error),
         }
@@ -182,7 +182,7 @@ fn stage_columns(
     Ok((staged, mapped))
 }
 
-/// Refuses an identity column that is no key: it cannot be updated.
+/// Refuses an identity column that is not a key, because it cannot be updated.
 fn check_identity(table: &SinkTable<'_>, mapped: &[MappedColumn], keys: &[MappedColumn]) -> Result<()> {
     let unkeyed = mapped
         .iter()

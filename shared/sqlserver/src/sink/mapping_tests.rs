@@ -1,4 +1,4 @@
-//! Columns that meet, and those that cannot.
+//! Tests which columns can be mapped and which are refused.
 
 use tidemark::error::{ErrorCode, Result};
 use tidemark::model::names::Identifier;
@@ -40,7 +40,7 @@ fn columns(types: &[(&str, &str)]) -> Vec<Column> {
         .map(|(name, sql_type)| Column {
             name: (*name).to_owned(),
             sql_type: TypeName::new(*sql_type).unwrap(),
-            // What is staged depends on the type alone.
+            // The staged type depends on the source's type alone.
             form: Form::Text,
             nullable: true,
             values: Values::OfSource,
@@ -48,7 +48,7 @@ fn columns(types: &[(&str, &str)]) -> Vec<Column> {
         .collect()
 }
 
-/// Customers with their keys, or not, into a table with these columns.
+/// Maps the columns of customers, with keys or without, to a table with these columns.
 fn merge(keys: &[&str], table: Vec<SinkColumn>) -> Result<Merge> {
     let source = columns(&[("id", "int"), ("Name", "varchar(10)"), ("at", "datetime")]);
     merge_of(&source, keys, table)
@@ -94,7 +94,7 @@ fn columns_meet_by_name_and_keys_default_to_the_primary_key() {
     assert_eq!(merge.updated().count(), 2);
 }
 
-/// A sink table that fits.
+/// Returns a sink table that fits.
 fn fine() -> [SinkColumn; 3] {
     [
         key("id", "int"),
@@ -103,7 +103,7 @@ fn fine() -> [SinkColumn; 3] {
     ]
 }
 
-/// The same with this column.
+/// Returns the same table with one column replaced.
 fn with(column: SinkColumn) -> Vec<SinkColumn> {
     let mut table = fine().to_vec();
     match table.iter_mut().find(|other| other.name == column.name) {
@@ -173,7 +173,7 @@ fn rows_need_a_key_and_their_watermark() {
     );
 }
 
-/// Columns as change tracking plans them: of the table only the key's are never NULL.
+/// Returns columns as change tracking plans them: of the table's columns only those of the key are NOT NULL.
 fn tracked(key: &[(&str, &str)], others: &[(&str, &str)]) -> Vec<Column> {
     let mut all = columns(key);
     all.iter_mut().for_each(|column| column.nullable = false);

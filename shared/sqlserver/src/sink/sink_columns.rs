@@ -1,4 +1,5 @@
-//! The columns of a sink table, or of a table type, as the sink's catalog describes them, and what may be written into them.
+//! The columns of a sink table, or of a table type, as the sink's catalog describes them, and the checks of what may be
+//! written into them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,48 +11,49 @@ use tidemark::model::types::Column;
 
 use crate::types::SqlType;
 
-/// This says how many columns an error lists: errors travel in the state machine's payload.
+/// The most columns that an error lists, because errors travel in the state machine's payload.
 const NAMES_SHOWN: usize = 20;
 
-/// This is a column of a sink table, or of a table type.
+/// A column of a sink table, or of a table type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SinkColumn {
-    /// This is the name as the server spells it.
+    /// The name as the server spells it.
     pub name: String,
-    /// This is the type, or the server's name of one that Tidemark does not know.
+    /// The type, or the server's name of a type that Tidemark does not know.
     pub sql_type: std::result::Result<SqlType, String>,
-    /// This says whether NULL is allowed.
+    /// Whether NULL is allowed.
     pub nullable: bool,
-    /// This says whether the server numbers the rows.
+    /// Whether it is an identity column.
     pub identity: bool,
-    /// This says whether the server computes the value.
+    /// Whether the server computes the value.
     pub computed: bool,
-    /// This says whether the column has a default.
+    /// Whether the column has a default.
     pub defaulted: bool,
-    /// This is the collation of text.
+    /// The collation, for text.
     pub collation: Option<Collation>,
-    /// This says whether the column is part of the primary key.
+    /// Whether the column is part of the primary key.
     pub primary_key: bool,
 }
 
-/// This is a column of the sink table, or of the table type, and the staged column that fills it.
+/// A column of the sink table, or of the table type, and the staged column that fills it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MappedColumn {
-    /// This is its name as the server spells it.
+    /// The name as the server spells it.
     pub name: Identifier,
-    /// This is the number of the staged column.
+    /// The number of the staged column.
     pub staged: usize,
-    /// This is its type.
+    /// The type of the column.
     pub sql_type: SqlType,
-    /// This is the collation of text.
+    /// The collation, for text.
     pub collation: Option<Collation>,
-    /// This says whether it holds NULL.
+    /// Whether NULL is allowed.
     pub nullable: bool,
-    /// This says whether it is the identity column.
+    /// Whether it is the identity column.
     pub identity: bool,
 }
 
-/// This is the name of a collation, which a statement takes only without brackets: letters, digits and underscores.
+/// The name of a collation. It consists of letters, digits and underscores, because a statement takes it only without
+/// brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Collation(String);
 
@@ -74,7 +76,7 @@ impl fmt::Display for Collation {
 }
 
 impl SinkColumn {
-    /// Reads a row of the catalog, in the columns of the statement. `None` when it does not have their form.
+    /// Reads a row of [`sink_columns`](super::statements::sink_columns). `None` when the row has another form.
     pub(super) fn read(row: &[ColumnValues]) -> Option<Result<Self>> {
         let [
             name,
@@ -108,7 +110,7 @@ impl SinkColumn {
         Some(collation.map(|collation| Self { collation, ..column }))
     }
 
-    /// Returns the column with what fills it.
+    /// Returns the column together with the staged column that fills it.
     pub(super) fn filled(&self, sql_type: SqlType, staged: usize) -> Result<MappedColumn> {
         Ok(MappedColumn {
             name: Identifier::new(self.name.as_str())?,
@@ -121,7 +123,7 @@ impl SinkColumn {
     }
 }
 
-/// Returns a text of the catalog, or NULL.
+/// Reads a text of the catalog, or NULL.
 fn text(value: &ColumnValues) -> Option<Option<String>> {
     match value {
         ColumnValues::Null => Some(None),
@@ -155,11 +157,11 @@ fn flag(value: &ColumnValues) -> Option<bool> {
     }
 }
 
-/// This is the sink table, or the table type of a procedure.
+/// The sink table, or the table type of a procedure.
 pub(super) struct SinkTable<'a> {
-    /// This is its name in messages.
+    /// The name in messages.
     pub(super) what: String,
-    /// These are its columns.
+    /// The columns.
     pub(super) columns: &'a [SinkColumn],
 }
 
@@ -168,7 +170,8 @@ impl SinkTable<'_> {
         Error::new(ErrorCode::SchemaMismatch, format!("{} {what}", self.what))
     }
 
-    /// Returns the column of this name: spelled exactly, or, as most collations do not mind, in another case.
+    /// Finds the column with this name, spelled exactly or else, because most collations ignore the case, in another
+    /// case.
     pub(super) fn find(&self, name: &str) -> Result<&SinkColumn> {
         let lower = name.to_lowercase();
         let mut alike = self.columns.iter().filter(|column| column.name.to_lowercase() == lower);
@@ -190,7 +193,7 @@ impl SinkTable<'_> {
         }
     }
 
-    /// Returns the type of a column that holds every value of `source` exactly.
+    /// Checks that a column holds every value of `source` exactly, and returns its type.
     pub(super) fn holds(&self, column: &SinkColumn, source: &Column) -> Result<SqlType> {
         let name = &column.name;
         if column.computed {
@@ -217,14 +220,14 @@ impl SinkTable<'_> {
         )))
     }
 
-    /// Returns the column that `column` goes into, filled by the staged column of this number.
+    /// Returns the column into which `column` goes, filled by the staged column with this number.
     pub(super) fn map(&self, column: &Column, index: usize) -> Result<MappedColumn> {
         let counterpart = self.find(&column.name)?;
         let sql_type = self.holds(counterpart, column)?;
         counterpart.filled(sql_type, index)
     }
 
-    /// Refuses columns that must have a value and get none.
+    /// Refuses a table with a column that needs a value and gets none.
     pub(super) fn check_required(&self, mapped: &[MappedColumn]) -> Result<()> {
         let missing = self.columns.iter().find(|column| {
             let filled = column.nullable || column.identity || column.computed || column.defaulted;

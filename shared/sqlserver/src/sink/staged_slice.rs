@@ -1,4 +1,4 @@
-//! The rows of a slice in a temporary table of their session, and what is done with them there.
+//! Stages the rows of a slice in a temporary table, and merges them from there.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,16 +24,16 @@ use super::statements::{STAGING, drop_staging, lock, session, sink_columns, tabl
 use crate::session::{Driver, Mssql, MssqlClient, Opened, Session, parameters, unlogged, within};
 use crate::statements::Statement;
 
-/// This counts the rows handed to a procedure at once.
+/// The number of rows that a procedure is given in one call.
 const ROWS_PER_CALL: u64 = 10_000;
 
-/// These are the rows of a slice in a temporary table of their session.
+/// The rows of a slice in a temporary table of the session.
 pub struct StagedSlice {
-    /// This says where the connection goes when all is done.
+    /// The session to which the connection returns at the end.
     session: Session<Mssql>,
     connection: Box<Opened<Mssql>>,
     merge: Merge,
-    /// These are the forms of the slice's columns.
+    /// The forms of the slice's columns.
     forms: Vec<Form>,
     loaded_rows: u64,
     locked: bool,
@@ -48,8 +48,8 @@ impl fmt::Debug for StagedSlice {
 }
 
 impl StagedSlice {
-    /// Looks at the sink table and creates the temporary one. It is the session's, and so is the lock: one connection for one
-    /// slice.
+    /// Reads the columns of the sink table and creates the temporary one. The temporary table and the lock belong to
+    /// the server's session, so the slice has a connection of its own.
     pub(super) async fn begin(session_of_sink: Session<Mssql>, slice: &SliceToMerge<'_>) -> Answer<Self> {
         let mut connection = Box::pin(session_of_sink.connect()).await?;
         let table = slice.sink.table(slice.source);
@@ -80,7 +80,8 @@ impl StagedSlice {
         Ok(staged)
     }
 
-    /// Runs something of the driver on the connection, as long as the server does not stay silent for too long.
+    /// Runs work of the driver on the connection. If the work takes longer than the timeout for silence, its statement
+    /// is cancelled.
     async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut MssqlClient) -> TdsResult<T>) -> Answer<T> {
         let done = unlogged(within(self.session.timeouts().silence, work(&mut self.connection))).await;
         match done {
@@ -94,7 +95,7 @@ impl StagedSlice {
         }
     }
 
-    /// Runs a statement as a batch, which what it creates and sets outlives.
+    /// Runs a statement as a batch of its own, so that what it creates and sets stays in the session.
     async fn batch(&mut self, statement: &Statement) -> Answer<()> {
         let sql = statement.sql.clone();
         self.run(async |client: &mut MssqlClient| {
@@ -104,7 +105,7 @@ impl StagedSlice {
         .await
     }
 
-    /// Runs a statement and counts the rows it changed.
+    /// Runs a statement and returns the number of rows that it changed.
     async fn execute(&mut self, statement: &Statement) -> Answer<u64> {
         self.run(async |client: &mut MssqlClient| {
             let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
@@ -115,7 +116,7 @@ impl StagedSlice {
         .map_err(|failure| self.session.withheld(failure))
     }
 
-    /// The one row a statement answers.
+    /// Returns the only row of a statement's answer.
     async fn row(&mut self, statement: &Statement) -> Answer<Vec<ColumnValues>> {
         let rows = self
             .run(async |client: &mut MssqlClient| rows(client, statement).await)
@@ -124,13 +125,13 @@ impl StagedSlice {
         row.map_err(|_| no_number())
     }
 
-    /// The one number a statement answers.
+    /// Returns the only number of a statement's answer.
     async fn number(&mut self, statement: &Statement) -> Answer<i64> {
         let row = self.row(statement).await?;
         row.first().and_then(number).ok_or_else(no_number)
     }
 
-    /// Returns the statements of a merge, in a transaction that is begun.
+    /// Runs the statements of a merge in the transaction that has been begun.
     async fn change(&mut self) -> Answer<Merged> {
         let mut merged = Merged::default();
         if self.merge.procedure.is_some() {
@@ -147,7 +148,7 @@ impl StagedSlice {
         Ok(merged)
     }
 
-    /// Hands the rows to the procedure, so many at a time.
+    /// Gives the rows to the procedure in several calls.
     async fn call_procedure(&mut self) -> Answer<()> {
         if let Some(statement) = self.merge.drop_older() {
             self.execute(&statement).await?;
@@ -165,14 +166,14 @@ impl StagedSlice {
     }
 
     async fn tidy_up(&mut self) -> Answer<()> {
-        // First of all, because others wait for it.
+        // The lock is released first, because others wait for it.
         if self.locked && self.number(&unlock(&self.merge.table)).await? != 0 {
             return Err(Error::new(ErrorCode::Internal, "the lock was not held").into());
         }
         self.batch(&drop_staging()).await
     }
 
-    /// Refuses to merge less than was sent: the driver counts what it sends, and not what arrives.
+    /// Checks that every row that was sent has arrived, because the driver counts only what it sends.
     async fn check_arrived(&mut self) -> Answer<()> {
         let arrived = self.number(&self.merge.last_row()).await?;
         if u64::try_from(arrived) == Ok(self.loaded_rows) {
@@ -204,7 +205,7 @@ impl StagedSlice {
         Ok(())
     }
 
-    /// Refuses rows with different keys that the table takes for one: all but one of them would be gone.
+    /// Refuses rows with different keys that the table treats as equal, because only one of them would remain.
     async fn check_keys(&mut self) -> Answer<()> {
         let Some(statement) = self.merge.merged_keys() else {
             return Ok(());
@@ -223,7 +224,7 @@ impl StagedSlice {
         Err(Error::new(ErrorCode::SchemaMismatch, message).into())
     }
 
-    /// Returns what an error of a bulk load means: what the driver refuses to send is a value its column cannot hold.
+    /// Maps an error of a bulk load. A value that the driver refuses to send does not fit into its column.
     fn not_loaded(&self, error: DriverError) -> Failure {
         match &error {
             DriverError::TypeConversionError(_)
@@ -242,7 +243,7 @@ impl StagedRows<RecordBatch> for StagedSlice {
         let silence = self.session.timeouts().silence;
         let names: Vec<_> = (0..self.merge.staged.len()).map(staged_name).collect();
         let mut bulk = BulkCopy::new(&mut self.connection, STAGING)
-            // Silence is measured here.
+            // The driver's timeout is off, because `within` limits the load.
             .timeout(Duration::ZERO)
             .keep_nulls(true)
             .table_lock(true);
@@ -300,7 +301,7 @@ impl StagedRows<RecordBatch> for StagedSlice {
         Ok(merged)
     }
 
-    /// Takes back what the session was given, so that its connection can be kept. Where that does not work it ends.
+    /// Undoes the changes of the session, so that its connection can be kept. If that fails, the connection is closed.
     async fn release(mut self) {
         if let Err(failure) = self.tidy_up().await {
             tracing::debug!("The connection to the sink is not kept: {failure}.");
@@ -310,7 +311,7 @@ impl StagedRows<RecordBatch> for StagedSlice {
     }
 }
 
-/// Returns the columns of a table or a table type of the sink.
+/// Reads the columns of a table or of a table type of the sink.
 async fn columns(
     session: &Session<Mssql>,
     client: &mut MssqlClient,
@@ -355,7 +356,7 @@ async fn rows(client: &mut MssqlClient, statement: &Statement) -> TdsResult<Vec<
     Ok(rows)
 }
 
-/// Reads everything that statements answer, and counts the rows they changed.
+/// Reads all results of the statements, and returns the number of rows that they changed.
 async fn drain(client: &mut MssqlClient, first: StatementResult) -> TdsResult<u64> {
     let mut changed = 0;
     let mut result = first;

@@ -1,8 +1,8 @@
-//! The staging table: as what a value travels.
+//! The staging table, and the types in which values are loaded into it.
 //!
-//! Its types are those of the source where a bulk load takes them as they are. Text is always `n` text, because a bulk load
-//! does not say in which code page its bytes are. The legacy types and XML travel as the `(max)` type of their values, a
-//! CLR type as its bytes, a row version as the eight bytes that it is; the merge converts them.
+//! The types are those of the source if a bulk load takes them unchanged. Text always has an `n` type, because a bulk
+//! load does not say which code page its bytes are in. The legacy types and XML are loaded as the `(max)` type of their
+//! values, a CLR type as its bytes, and a row version as eight bytes. The merge converts them.
 
 use super::sink_columns::Collation;
 use crate::types::SqlType;
@@ -12,17 +12,17 @@ pub(crate) fn staged_name(index: usize) -> String {
     format!("c{index}")
 }
 
-/// This is a column of the staging table, in the order of the slice.
+/// A column of the staging table, which has those of the slice in the same order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StagedColumn {
-    /// This is the type in the staging table.
+    /// The type in the staging table.
     pub sql_type: SqlType,
-    /// This is the collation in the staging table, of text.
+    /// The collation in the staging table, for text.
     pub collation: Option<Collation>,
 }
 
 impl StagedColumn {
-    /// Makes a column for values of the source's type on their way into the sink's.
+    /// Makes the column for values of the type `source` that go into a column of the type `sink`.
     pub(super) fn new(source: SqlType, sink: SqlType, collation: Option<Collation>) -> Self {
         let sql_type = source.staged_for(sink);
         Self {

@@ -1,4 +1,4 @@
-//! The statements of merges, to the letter.
+//! Tests the exact text of the statements of merges.
 
 use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
@@ -146,7 +146,7 @@ fn text_is_compared_and_checked_as_the_column_that_it_goes_into() {
         "{insert}"
     );
 
-    // A table type in another collation than the table.
+    // The table type has another collation than the table.
     let json = r#"{"secret_arn": "a", "procedure": "p", "table_type": "t"}"#;
     tables.table_type[0] = sink_column("k", "nvarchar(20)", true);
     tables.table_type[0].collation = Some("Latin1_General_BIN2".parse().unwrap());

@@ -1,7 +1,7 @@
 //! The statements of a merge into a table of another database.
 //!
-//! The staging table is a temporary table of the session, so that it needs no rights and cleans itself up. It is created in a
-//! batch without parameters: one created by `sp_executesql` would end with it
+//! The staging table is a temporary table of the session, so it needs no permissions and disappears with the session.
+//! It is created in a batch without parameters, because one that `sp_executesql` creates is dropped when that ends
 //! (<https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql>, temporary tables).
 
 use tidemark::model::names::ObjectName;
@@ -11,21 +11,22 @@ use super::sink_columns::MappedColumn;
 use super::staging::StagedColumn;
 use crate::statements::{Quoted, Statement};
 
-/// This is the staging table.
+/// The name of the staging table.
 pub(crate) const STAGING: &str = "#tidemark";
-/// This says how long a slice waits for another that is merged into the same table, in milliseconds.
+/// The time that a slice waits for another that is merged into the same table, in milliseconds.
 const LOCK_TIMEOUT_MS: u32 = 600_000;
 
-/// Returns the columns of a table in its order, one row each: name, type, length, precision, scale, whether it is
-/// nullable, an identity, computed, has a default, its collation, whether it is in the primary key. No row when there
-/// is no such table. The period of a temporal table is computed as well: the server writes it and nobody else.
+/// Asks for the columns of a table in its order, one row each: name, type, length, precision, scale, whether it is
+/// nullable, an identity, computed or has a default, its collation, and whether it is in the primary key. There is no
+/// row when there is no such table. The period columns of a temporal table count as computed, because only the server
+/// writes them.
 ///
-/// An alias type is shown as the type it stands for; CLR types, whose system type is 240, have no other name.
+/// An alias type is shown as its base type. CLR types, whose system type is 240, have no base type and keep their name.
 pub(crate) fn sink_columns(table: &ObjectName) -> Statement {
     Statement::with(described("OBJECT_ID(@P1)"), &[&table.quoted()])
 }
 
-/// As [`sink_columns`], of a table type.
+/// Asks for the columns of a table type, in the form of [`sink_columns`].
 pub(crate) fn table_type_columns(table_type: &ObjectName) -> Statement {
     let id = "(SELECT [y].[type_table_object_id] FROM sys.table_types AS [y] JOIN sys.schemas AS [h] \
               ON [h].[schema_id] = [y].[schema_id] WHERE [h].[name] = @P1 AND [y].[name] = @P2)";
@@ -50,14 +51,15 @@ fn described(object_id: &str) -> String {
     )
 }
 
-/// Returns what the session is set to before anything else: an error rolls the whole transaction back. It stays so, for
-/// the next slice that is merged over its connection.
+/// Sets the session so that an error rolls the whole transaction back. The setting stays for the next slice that uses
+/// the connection.
 pub(crate) fn session() -> Statement {
     Statement::new("SET XACT_ABORT ON")
 }
 
-/// Takes the lock under which one slice at a time is merged into a table, or waits for it; one row: negative if it was not
-/// granted. The session owns it, so that it outlives the transaction and ends with the connection
+/// Takes the lock under which one slice at a time is merged into a table, or waits for it. Answers one row, a negative
+/// number if the lock was not granted. The session owns the lock, so that it outlives the transaction and ends with the
+/// connection
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-getapplock-transact-sql>).
 pub(crate) fn lock(table: &ObjectName) -> Statement {
     let sql = format!(
@@ -68,20 +70,20 @@ pub(crate) fn lock(table: &ObjectName) -> Statement {
     Statement::with(sql, &[&table.quoted()])
 }
 
-/// Gives the lock back; one row: 0 if it was held.
+/// Releases the lock. Answers one row: 0 if the lock was held.
 pub(crate) fn unlock(table: &ObjectName) -> Statement {
     let sql = "DECLARE @resource nvarchar(255) = CONCAT(N'tidemark ', OBJECT_ID(@P1)), @result int; \
                EXEC @result = sp_releaseapplock @Resource = @resource, @LockOwner = 'Session'; SELECT @result AS [result]";
     Statement::with(sql, &[&table.quoted()])
 }
 
-/// Drops the staging table of the session, and its rows.
+/// Drops the staging table of the session with its rows.
 pub(crate) fn drop_staging() -> Statement {
     Statement::new(format!("DROP TABLE {STAGING}"))
 }
 
 impl Merge {
-    /// Creates the staging table: the columns of the slice by number, and the number of the row.
+    /// Creates the staging table: the number of the row, and the columns of the slice, named by their numbers.
     pub(crate) fn create_staging(&self) -> Statement {
         let columns: Vec<_> = self.staged.iter().enumerate().map(staged_definition).collect();
         Statement::new(format!(
@@ -90,10 +92,11 @@ impl Merge {
         ))
     }
 
-    /// Returns one row: for each of [`Merge::in_code_pages`] how many staged texts its code page, or its length in
-    /// bytes, does not hold. None without such columns.
+    /// Asks for one row: for each of [`Merge::in_code_pages`] the number of staged texts that its code page, or its
+    /// length in bytes, cannot hold. `None` without such columns.
     ///
-    /// SQL Server replaces what a code page does not have, silently; so text is converted and back, and compared by its bytes.
+    /// SQL Server replaces characters that a code page lacks without an error. So text is converted there and back, and
+    /// compared by its bytes.
     pub(crate) fn unheld_texts(&self) -> Option<Statement> {
         let counts: Vec<_> = self
             .in_code_pages()
@@ -116,8 +119,8 @@ impl Merge {
         )))
     }
 
-    /// Removes from the staging table all but the newest row for each key; of equally new ones the last read stays. None
-    /// without keys.
+    /// Removes all but the newest row of each key from the staging table. Of equally new rows the one that was read
+    /// last stays. `None` without keys.
     pub(crate) fn keep_newest(&self) -> Option<Statement> {
         if self.keys.is_empty() {
             return None;
@@ -130,8 +133,8 @@ impl Merge {
         )))
     }
 
-    /// Returns one row: how many keys of the table stand for several of the staged rows, because its collation takes
-    /// different texts for one. None without keys that are text.
+    /// Asks for one row: the number of the table's keys that stand for several staged rows, because the collation
+    /// treats different texts as equal. `None` without keys that are text.
     pub(crate) fn merged_keys(&self) -> Option<Statement> {
         let differing: Vec<_> = self
             .collated_keys()
@@ -153,7 +156,7 @@ impl Merge {
         )))
     }
 
-    /// Deletes the rows of the table that are deletions in the staging table. None without change tracking.
+    /// Deletes the rows of the table that are deletions in the staging table. `None` without change tracking.
     pub(crate) fn delete(&self) -> Option<Statement> {
         let operation = self.operation?;
         Some(Statement::new(format!(
@@ -164,8 +167,8 @@ impl Merge {
         )))
     }
 
-    /// Updates the rows of the table that are not newer. None when there is nothing but keys. The ranges of the keys are held
-    /// until the insertion: who inserts one in between would keep an older row.
+    /// Updates the rows of the table that are not newer. The ranges of the keys stay locked until the insertion,
+    /// because the older row of somebody who inserts one in between would stay. `None` when there are only keys.
     pub(crate) fn update(&self) -> Option<Statement> {
         let sets: Vec<_> = self
             .updated()
@@ -189,7 +192,8 @@ impl Merge {
         )))
     }
 
-    /// Inserts the rows that the table does not have. The range of the key is held, so that nobody else inserts it meanwhile.
+    /// Inserts the rows that the table does not have. The ranges of the keys are locked, so that nobody else inserts
+    /// them meanwhile.
     pub(crate) fn insert(&self) -> Statement {
         let table = self.table.quoted();
         let mut conditions = vec![format!(
@@ -204,15 +208,15 @@ impl Merge {
             condition(&conditions)
         );
         Statement::new(if self.inserts_identity() {
-            // In one batch: the setting ends with the statement's scope.
+            // All is one batch, because the setting ends with the statement's scope.
             format!("SET IDENTITY_INSERT {table} ON; {insert}; SET IDENTITY_INSERT {table} OFF")
         } else {
             insert
         })
     }
 
-    /// Removes from the staging table the rows of which the table has newer ones, for a procedure that does not look. None
-    /// without keys.
+    /// Removes the rows from the staging table of which the table has newer ones, for a procedure, which may not
+    /// compare. `None` without a watermark column.
     pub(crate) fn drop_older(&self) -> Option<Statement> {
         let watermark = self.watermark.as_ref()?;
         let (there, staged) = (format!("[t].{}", watermark.name.quoted()), self.value(watermark));
@@ -224,15 +228,15 @@ impl Merge {
         )))
     }
 
-    /// Returns one row: the number of the last row in the staging table.
+    /// Asks for one row: the number of the last row in the staging table.
     pub(crate) fn last_row(&self) -> Statement {
         Statement::new(format!(
             "SELECT COALESCE(MAX([row]), CAST(0 AS bigint)) AS [rows] FROM {STAGING}"
         ))
     }
 
-    /// Hands the staged rows numbered above `from` up to `to`, in that order, to the procedure as its first parameter. None
-    /// without a procedure.
+    /// Calls the procedure with the staged rows that are numbered above `from` and up to `to`, in that order, as its
+    /// first parameter. `None` without a procedure.
     pub(crate) fn call(&self, from: u64, to: u64) -> Option<Statement> {
         let (procedure, table_type) = self.procedure.as_ref()?;
         let sql = format!(
@@ -254,7 +258,7 @@ impl Merge {
             .map(|key| {
                 let (there, staged) = (format!("[t].{}", key.name.quoted()), self.value(key));
                 if key.nullable {
-                    // NULL is the same as NULL here, or a row without a key would be inserted with every repetition.
+                    // NULL equals NULL here; otherwise each repetition would insert a row without a key again.
                     format!("EXISTS (SELECT {there} INTERSECT SELECT {staged})")
                 } else {
                     format!("{there} = {staged}")
@@ -289,7 +293,7 @@ impl Merge {
         if let Some(value) = column.sql_type.of_staged_text(&value) {
             return value;
         }
-        // Before the cast: into a code page, it is that of the collation.
+        // The collation comes before the cast, because it determines the code page of the cast.
         if let Some(collation) = &column.collation
             && staged.collation.as_ref() != Some(collation)
         {
@@ -308,7 +312,7 @@ fn staged_definition((index, column): (usize, &StagedColumn)) -> String {
     let StagedColumn {
         sql_type, collation, ..
     } = column;
-    // A collation is a name of the server's own, and cannot be in brackets.
+    // A collation is one of the server's own names, and cannot be in brackets.
     let collation = collation
         .as_ref()
         .map_or_else(String::new, |collation| format!(" COLLATE {collation}"));

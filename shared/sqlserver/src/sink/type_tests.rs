@@ -1,4 +1,4 @@
-//! Every type into a sink table, as the stand-in for SQL Server has it afterwards.
+//! Tests how values of every type arrive in a sink table of the stand-in for SQL Server.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ fn with_offset(days: i64, of_day: i64, offset: i16) -> Vec<u8> {
     [&ticks(days, of_day).to_le_bytes()[..], &offset.to_le_bytes()].concat()
 }
 
-/// Merges rows that are numbered from 0, with one more column each, into the table `t` and gives the answers of a statement.
+/// Merges rows that are numbered from 0 and have one more column into the table `t`.
 async fn merged(sandbox: &Sandbox, sql_type: &str, form: Form, values: ArrayRef) -> Merged {
     let columns = [column("id", "int", Form::Int32), column("v", sql_type, form)];
     let sink: SqlServerSink = serde_json::from_str(r#"{"secret_arn": "arn"}"#).unwrap();
@@ -78,14 +78,14 @@ async fn merged(sandbox: &Sandbox, sql_type: &str, form: Form, values: ArrayRef)
     merged
 }
 
-/// The one number a statement answers.
+/// Returns the only number of a statement's answer.
 fn number(sandbox: &Sandbox, statement: &str) -> u64 {
     let answer = sandbox.execute(statement);
     let answer = answer.unwrap_or_else(|error| panic!("{statement}: {error}"));
     answer[0].rows[0][0].as_deref().unwrap().parse().unwrap()
 }
 
-/// How many rows have the value that this literal stands for.
+/// Returns the number of rows with the value of this literal.
 fn rows_with(sandbox: &Sandbox, literal: &str) -> u64 {
     let condition = match literal {
         "NULL" => "[v] IS NULL".to_owned(),
@@ -453,7 +453,7 @@ async fn values_of_many_packets_and_floats_across_their_borders_arrive() {
     sandbox
         .execute("DROP TABLE [t]; CREATE TABLE [t] ([id] int NOT NULL PRIMARY KEY, [v] float NULL)")
         .unwrap();
-    // Rows of 15 bytes meet the end of a packet with every remainder.
+    // Rows of 15 bytes reach the end of a packet with every possible remainder.
     let values = Float64Array::from_iter_values((0..40_000).map(|number| f64::from(number) + 0.5));
     merged(&sandbox, "float", Form::Float64, Arc::new(values)).await;
     let right = number(
