@@ -1,4 +1,4 @@
-//! A bucket of Amazon S3, or of anything that speaks like it, behind the object ports.
+//! Implements the object ports with a bucket of Amazon S3, or of a store with the same interface.
 
 mod archive;
 mod checks;
@@ -22,12 +22,13 @@ use tidemark::ports::objects::{
     UploadObjects,
 };
 
-/// This metadata key of an object holds the token of the upload that the object came from.
+/// The metadata key under which an object carries the token of its upload.
 const TOKEN: &str = "tidemark-upload";
-/// A write that met a concurrent one (`409 ConditionalRequestConflict`) is tried again this often.
+/// The number of times that a write is repeated after a conflict with a concurrent one (`409
+/// ConditionalRequestConflict`).
 const CONFLICT_TRIES: u32 = 5;
 
-/// This is the sink bucket.
+/// A bucket of S3.
 #[derive(Debug, Clone)]
 pub struct S3Store {
     client: Client,
@@ -36,7 +37,7 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// Makes the bucket that `client` reaches.
+    /// Makes the store for a bucket that `client` reaches.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
         Self {
             client,
@@ -45,7 +46,7 @@ impl S3Store {
         }
     }
 
-    /// Returns the same bucket, of which these things are known.
+    /// Sets what is known about the bucket: its owner, its KMS key, and whether payloads are signed.
     #[must_use]
     pub fn with_facts(self, facts: BucketFacts) -> Self {
         Self { facts, ..self }
@@ -55,7 +56,7 @@ impl S3Store {
         self.facts.owner.clone()
     }
 
-    /// How an object is encrypted, for the calls that take it.
+    /// Returns the encryption of new objects, for the calls that take it.
     fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
         let key = self.facts.kms_key.clone();
         (key.as_ref().map(|_| ServerSideEncryption::AwsKms), key)
@@ -70,7 +71,8 @@ impl S3Store {
         }
     }
 
-    /// The one place where an answer of S3 becomes an error of ours, by status and code.
+    /// Maps an error of S3 by its status and code. `verb` and `key` say in the message what failed. No other function
+    /// maps errors of S3.
     fn error<E>(&self, verb: &str, key: &str, error: SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -93,7 +95,7 @@ impl S3Store {
                 | "ThrottlingException"
                 | "KMS.ThrottlingException",
             ) => (ErrorCode::SinkUnavailable, "the bucket is busy: try again later"),
-            // The connection broke within a body, or changed it.
+            // The connection broke within a body, or a body was changed on the way.
             (_, "BadDigest" | "IncompleteBody") => (
                 ErrorCode::SinkUnavailable,
                 "not all of it arrived as it was sent: try again",
@@ -110,7 +112,7 @@ impl S3Store {
                 ErrorCode::SinkRejected,
                 "access denied: check the rights of the role, the bucket policy and the key's policy",
             ),
-            // CompleteMultipartUpload may answer 200 and fail in its body.
+            // CompleteMultipartUpload can answer 200 and report an error in its body.
             (Some(200..=299 | 408 | 429 | 500..), _) => {
                 (ErrorCode::SinkUnavailable, "S3 is not available now: try again later")
             }
@@ -147,7 +149,8 @@ impl ReadObjects for S3Store {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>> {
-        // Boxed, here and where the ledger is written: the SDK's futures are large, and so would be all that await them.
+        // This future and that of `create` are boxed: the SDK's futures are large and would make every future that
+        // awaits them as large.
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let request = request.set_expected_bucket_owner(self.owner());
         let answer = match Box::pin(request.send()).await {
@@ -246,7 +249,7 @@ impl ReplaceObjects for S3Store {
             .await
         {
             Ok(_) => Ok(Replaced::Replaced),
-            // 409: another write was under way at this moment, so the object is about to be another one.
+            // With 409 another write was in progress at this moment, so the object is about to change.
             Err(error) if matches!(status(&error), Some(404 | 409 | 412)) => Ok(Replaced::Changed),
             Err(error) => Err(self.error("replace", key, error)),
         }
@@ -292,11 +295,12 @@ impl UploadObjects for S3Store {
         let request = request
             .set_expected_bucket_owner(self.owner())
             .part_number(i32::try_from(number).unwrap_or(i32::MAX))
-            // S3 compares this with what arrived and refuses the piece when they differ.
+            // S3 compares this with the bytes that arrived, and refuses the piece when they differ.
             .checksum_crc64_nvme(&crc64nvme)
             .body(ByteStream::from(body))
             .customize();
-        // The signature covers the checksum, which covers the piece: a SHA-256 of it besides costs more than all of the upload.
+        // The signature covers the checksum, and the checksum covers the piece. A SHA-256 of the piece would cost more
+        // than the rest of the upload.
         let request = if self.facts.signs_payloads {
             request
         } else {
@@ -354,7 +358,7 @@ impl CompleteObjects for S3Store {
                 .multipart_upload(pieces.clone())
                 .checksum_crc64_nvme(&uploaded.crc64nvme)
                 .checksum_type(ChecksumType::FullObject)
-                // A part that is there already is never overwritten, whoever made it.
+                // A part that exists is never overwritten, whoever made it.
                 .if_none_match("*")
                 .send()
                 .await;
@@ -367,8 +371,8 @@ impl CompleteObjects for S3Store {
                 Err(error) => break error,
             }
         };
-        // An unknown upload was completed before, by a lost answer or another run, or it has expired: the object that
-        // is there tells, because it carries the token of its upload.
+        // The upload is unknown because it was completed before, by a call whose answer was lost or by another run, or
+        // because it has expired. An existing object shows which, because it carries the token of its upload.
         let unknown = error.code() == Some("NoSuchUpload");
         if !unknown && !matches!(status(&error), Some(403 | 404 | 412)) {
             return Err(self.error("complete", &uploaded.key, error));

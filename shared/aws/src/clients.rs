@@ -1,5 +1,5 @@
-//! This module makes the AWS clients of a function. They are built once before the function takes events, so their
-//! connections and TLS sessions are kept between invocations.
+//! Makes the AWS clients of a function. They are built once, before the function takes events, so connections and TLS
+//! sessions are kept between invocations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,21 +18,21 @@ use crate::service::Service;
 use crate::stacks::Stacks;
 use crate::tokens::Tokens;
 
-/// These are the clients for the services that the steps use, with the region and the credentials of the environment.
+/// The clients of the AWS services that the steps use, with the region and the credentials of the environment.
 #[derive(Debug, Clone)]
 pub struct Aws {
     s3: aws_sdk_s3::Client,
-    /// These are the secrets in AWS Secrets Manager.
+    /// The secrets in AWS Secrets Manager.
     pub secrets: Arc<Secrets>,
-    /// These are the tokens of Microsoft Entra, for databases that know no password.
+    /// The tokens of Microsoft Entra, for databases that accept no password.
     pub tokens: Arc<Tokens>,
 }
 
 impl Aws {
-    /// Reads region, credentials and endpoints from the variables that every AWS SDK knows and that Lambda sets.
+    /// Reads region, credentials and endpoints from the variables of the AWS SDKs, which Lambda sets.
     ///
-    /// Files with profiles and metadata services are not asked: the code for them is larger than all of a step's own.
-    /// By hand, `aws configure export-credentials --format env` makes variables of any of them.
+    /// Profiles in files and metadata services are not read, because their code is larger than all of a step's own. By
+    /// hand, `aws configure export-credentials --format env` turns any of them into variables.
     ///
     /// # Errors
     ///
@@ -46,11 +46,12 @@ impl Aws {
         ))
     }
 
-    /// Returns the stacks of the account, with the region and the credentials of the environment.
+    /// Makes the client for the account's CloudFormation stacks, with the region and the credentials of the
+    /// environment.
     ///
     /// # Errors
     ///
-    /// As [`from_environment`](Self::from_environment).
+    /// Those of [`from_environment`](Self::from_environment).
     pub fn stacks() -> Result<Stacks> {
         let config = checked(configured(&variable))?;
         let config = at(&config, endpoint(&variable, "CLOUDFORMATION"));
@@ -64,8 +65,8 @@ impl Aws {
         Ok(Stacks { service })
     }
 
-    /// What the clients have of this project rather than of the environment: how they speak HTTP, how long they wait,
-    /// and that they try three times what fails with a 5xx, a throttling or a broken connection.
+    /// Returns the settings that do not depend on the environment: the HTTP client, the timeouts, and three attempts at
+    /// requests that fail with a 5xx, a throttling or a broken connection.
     #[must_use]
     pub fn defaults() -> Builder {
         let timeouts = TimeoutConfig::builder()
@@ -80,7 +81,7 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(3))
     }
 
-    /// The clients of a configuration.
+    /// Makes the clients of a configuration.
     #[must_use]
     pub fn load(config: Builder) -> Self {
         let config = config.build();
@@ -88,7 +89,7 @@ impl Aws {
     }
 
     fn new(s3: &SdkConfig, secrets: &SdkConfig, sts: &SdkConfig) -> Self {
-        // A custom endpoint (a local stack, MinIO) seldom has a DNS name for every bucket.
+        // A custom endpoint, such as a local stack or MinIO, seldom has a DNS name for each bucket.
         let path_style = s3.endpoint_url().is_some();
         let s3 = aws_sdk_s3::config::Builder::from(s3)
             .force_path_style(path_style)
@@ -101,19 +102,19 @@ impl Aws {
         }
     }
 
-    /// Returns the sink bucket that is called `bucket`.
+    /// Makes the store for the bucket called `bucket`.
     #[must_use]
     pub fn store(&self, bucket: &str) -> S3Store {
         S3Store::new(self.s3.clone(), bucket)
     }
 }
 
-/// A variable of the environment, if it says something.
+/// Reads a variable of the environment. A blank one counts as unset.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
-/// The settings that all services share
+/// Reads the settings that all services share
 /// (<https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html#EVarSettings>).
 fn configured(variable: &impl Fn(&str) -> Option<String>) -> SdkConfig {
     let is_on = |name| variable(name).map(|value| value.eq_ignore_ascii_case("true"));
@@ -138,7 +139,8 @@ fn configured(variable: &impl Fn(&str) -> Option<String>) -> SdkConfig {
     config.build()
 }
 
-/// What the SDK would say much later, and not by the variables' names.
+/// Checks that there are a region and credentials. Otherwise the SDK would fail much later, without naming the
+/// variables.
 fn checked(config: SdkConfig) -> Result<SdkConfig> {
     let missing = if config.region().is_none() {
         "there is no AWS region: set AWS_REGION"
@@ -151,7 +153,7 @@ fn checked(config: SdkConfig) -> Result<SdkConfig> {
     Err(Error::new(ErrorCode::InvalidConfig, missing))
 }
 
-/// The custom endpoint of a service.
+/// Returns the custom endpoint of a service.
 fn endpoint(variable: &impl Fn(&str) -> Option<String>, service: &str) -> Option<String> {
     let is_ignored =
         variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));

@@ -1,9 +1,9 @@
-//! This module is the HTTP below the AWS clients and the issuers of tokens. It speaks HTTP/1.1 over hyper, and uses
-//! rustls with the certificates of the system or of `SSL_CERT_FILE`.
+//! The HTTP client below the AWS clients and the issuers of tokens. It speaks HTTP/1.1 over hyper, and uses rustls with
+//! the certificates of the system or of `SSL_CERT_FILE`.
 //!
 //! The SDK's own client always links HTTP/2, which S3 does not speak, and reads the certificates several times before
-//! the first event. What it does for a user is done here too: the timeouts of the configuration, the proxy of `HTTPS_PROXY`
-//! unless `NO_PROXY` names the host, and a connection that a failed try went over is not used for the next.
+//! the first event. This one also applies the timeouts of the configuration and the proxy of `HTTPS_PROXY`, unless
+//! `NO_PROXY` names the host, and it does not use a connection again over which an attempt failed.
 
 #[cfg(test)]
 mod tests;
@@ -43,24 +43,24 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type Tcp = legacy::connect::HttpConnector;
 
-/// This is the HTTP client of every AWS client of a function. They share its connections. It opens and reads nothing
-/// before the first request.
+/// The HTTP client of all AWS clients of a function, which share its connections. It opens and reads nothing before the
+/// first request.
 #[derive(Debug, Clone, Default)]
 pub struct Http {
     connectors: Arc<Mutex<Vec<(Limits, SharedHttpConnector)>>>,
 }
 
-/// This is what a service answered.
+/// The answer of a service.
 pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
 }
 
-/// How long an answer to a [request of ours](Http::send) may take, its body included.
+/// The limit for a whole answer to [`Http::send`], including its body.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
 impl Http {
-    /// Sends a request that is no AWS client's, once.
+    /// Sends a request once, outside the AWS clients.
     pub(crate) async fn send(&self, request: http::Request<SdkBody>) -> Result<Answered, BoxError> {
         let connector = self.connector(Limits {
             connect: Some(Duration::from_secs(5)),
@@ -106,16 +106,16 @@ impl HttpClient for Http {
     }
 }
 
-/// How long a client waits.
+/// The limits for waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Limits {
-    /// For a connection, its TLS handshake included.
+    /// The limit for a connection, including its TLS handshake.
     connect: Option<Duration>,
-    /// For the head of the answer.
+    /// The limit for the head of the answer.
     read: Option<Duration>,
 }
 
-/// Sends requests over kept connections.
+/// Sends requests over connections that are kept.
 #[derive(Debug)]
 struct Connector {
     client: legacy::Client<Dial, SdkBody>,
@@ -153,7 +153,7 @@ impl HttpConnector for Connector {
     }
 }
 
-/// How the SDK gets rid of a connection that a request failed on.
+/// Returns the handle by which the SDK discards the connection of a failed request.
 fn connection(used: &CaptureConnection) -> Option<ConnectionMetadata> {
     used.connection_metadata().as_ref()?;
     let used = used.clone();
@@ -165,7 +165,7 @@ fn connection(used: &CaptureConnection) -> Option<ConnectionMetadata> {
     Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
 }
 
-/// Opens connections: TLS for `https`, through the proxy of the environment, within a time.
+/// Opens connections within a limit: with TLS for `https`, and through the proxy of the environment.
 #[derive(Clone)]
 struct Dial {
     route: Route,
@@ -197,7 +197,7 @@ impl Dial {
         }
     }
 
-    /// With the trusted certificates, which are read here, once.
+    /// Returns the connector for TLS. The first call reads the trusted certificates.
     fn tls(&self) -> Result<HttpsConnector<Route>, BoxError> {
         let connector = self.tls.get_or_init(|| {
             let builder = HttpsConnectorBuilder::new().with_native_roots();
@@ -229,7 +229,7 @@ impl Service<Uri> for Dial {
     }
 }
 
-/// Connects to a host or, for `https`, to the proxy before it.
+/// Connects to a host or, for `https`, to the proxy in front of it.
 #[derive(Debug, Clone)]
 struct Route {
     tcp: Tcp,
@@ -252,7 +252,7 @@ impl Service<Uri> for Route {
             return Box::pin(async move { Ok(connecting.await?) });
         };
         let mut tcp = self.tcp.clone();
-        // A proxy that wants TLS itself is refused rather than spoken to in the clear.
+        // A proxy that expects TLS for itself is refused, because otherwise it would be sent plain text.
         tcp.enforce_http(true);
         let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
         if let Some(authorization) = proxy.basic_auth() {
@@ -263,7 +263,7 @@ impl Service<Uri> for Route {
     }
 }
 
-/// Nothing came in time.
+/// The error for something that did not come in time.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} did not come within {limit:?}")]
 struct TimedOut {
@@ -285,7 +285,7 @@ async fn within<T, E: Into<BoxError>>(
     }
 }
 
-/// The one place where an error of the connection gets its class, which decides whether the SDK tries again.
+/// Classifies an error of the connection. The class decides whether the SDK tries again.
 fn error_of(error: BoxError) -> ConnectorError {
     if source::<TimedOut>(&*error).is_some() {
         return ConnectorError::timeout(error);
@@ -296,7 +296,7 @@ fn error_of(error: BoxError) -> ConnectorError {
             return ConnectorError::user(error);
         }
         if cause.is_incomplete_message() {
-            // S3 closes a connection like this now and then.
+            // S3 sometimes closes a connection in this way.
             return ConnectorError::other(error, Some(ErrorKind::TransientError));
         }
         if is_io || cause.is_closed() || cause.is_canceled() {
@@ -309,7 +309,7 @@ fn error_of(error: BoxError) -> ConnectorError {
     ConnectorError::other(error, None)
 }
 
-/// The first cause of this type.
+/// Returns the first cause of this type.
 fn source<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut cause = Some(error);
     while let Some(error) = cause {

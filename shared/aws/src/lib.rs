@@ -1,9 +1,8 @@
-//! This crate is what Tidemark uses of AWS: a bucket in S3, the secrets in Secrets Manager, tokens for databases, and
-//! the HTTP client below them.
+//! AWS for Tidemark: buckets in S3, secrets in Secrets Manager, tokens for databases, and the HTTP client below them.
 //!
-//! `clients` reads the environment that every AWS SDK knows and builds the clients; `bucket` and `secrets` implement the ports
-//! of the core with them; `tokens` implements the port for who signs in without a password; `stacks` says what
-//! is deployed; `service` asks the services that have no SDK here; `http` is how all of them speak.
+//! `clients` reads the environment variables of the AWS SDKs and builds the clients. `bucket` and `secrets` implement
+//! the core's ports with them, and `tokens` the port for logins without a password. `stacks` reads what is deployed.
+//! `service` sends requests to services without an SDK here, and `http` is the client of all of them.
 
 pub mod bucket;
 pub mod clients;

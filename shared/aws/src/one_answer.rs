@@ -1,4 +1,4 @@
-//! A service with canned answers, for tests of what an answer becomes.
+//! A service with prepared answers, for tests of what becomes of an answer.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
 
 use crate::clients::Aws;
 
-/// An answer of a service.
+/// An answer of the service.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -23,17 +23,18 @@ pub(crate) struct Answer {
 /// The heads of requests, line by line, in lower case.
 pub(crate) type Heads = Arc<Mutex<Vec<Vec<String>>>>;
 
-/// Clients of a service that gives this answer, once for each request, and is asked once for each call.
+/// Makes clients of a service that gives this answer to every request. The clients do not try again.
 pub(crate) fn clients_of(answer: Answer) -> Aws {
     recorded(answer).0
 }
 
-/// The same, and what they say in the heads of their requests.
+/// Makes clients as [`clients_of`] does. Returns them together with the heads of their requests.
 pub(crate) fn recorded(answer: Answer) -> (Aws, Heads) {
     answered(move |_| answer.clone())
 }
 
-/// Clients of a service that answers by the line of a request, in lower case, and what they say in the heads of their requests.
+/// Makes clients of a service that answers by the request line, in lower case. Returns them together with the heads of
+/// their requests.
 pub(crate) fn answered(answer: impl Fn(&str) -> Answer + Send + 'static) -> (Aws, Heads) {
     let heads = Heads::default();
     let seen = Arc::clone(&heads);
@@ -72,7 +73,7 @@ fn answer_one(mut stream: &TcpStream, answer: &impl Fn(&str) -> Answer, heads: &
     }
     let line = head[0].clone();
     heads.lock().unwrap().push(head);
-    // Unread bytes would reset the connection, and the answer with it.
+    // Unread bytes would reset the connection, and the answer would be lost.
     request.read_exact(&mut vec![0; length]).unwrap();
     let Answer {
         status,

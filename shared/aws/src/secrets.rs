@@ -1,4 +1,4 @@
-//! This module reads secrets in AWS Secrets Manager.
+//! Reads secrets in AWS Secrets Manager.
 //!
 //! - The request: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 
@@ -10,17 +10,17 @@ use tidemark::ports::secrets::{ReadSecrets, Secret};
 
 use crate::service::{Service, code};
 
-/// The only thing that Secrets Manager is asked.
+/// The only operation of Secrets Manager that is used.
 const OPERATION: &str = "secretsmanager.GetSecretValue";
 
-/// These are the secrets of an account. A secret is read each time it is asked for.
+/// The secrets of an account. A secret is read each time it is asked for.
 #[derive(Debug, Clone)]
 pub struct Secrets {
-    /// `None` where there is no region, or there are no credentials.
+    /// The service, or `None` when there is no region or there are no credentials.
     service: Option<Service>,
 }
 
-/// What Secrets Manager answers.
+/// The answer of Secrets Manager.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Content {

@@ -1,5 +1,5 @@
-//! This module speaks to services of AWS that are asked one thing only. It signs their requests itself, because their
-//! SDKs would be larger than all that is asked.
+//! Sends requests to AWS services of which one operation is used. It signs the requests itself, because the SDKs of
+//! these services would be larger than what is used of them.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,11 +14,11 @@ use tidemark::error::{Error, ErrorCode, Result};
 
 use crate::http::{Answered, BoxError, Http};
 
-/// How often something is asked for that may be answered the next time, unless the configuration says otherwise.
+/// The number of attempts at a request that may succeed the next time, unless the configuration has another.
 pub(crate) const ATTEMPTS: u32 = 3;
-/// How long is waited before the second attempt; ten times as long before the third.
+/// The pause before the second attempt. The pause before the third is ten times as long.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What a service that cannot keep up answers with HTTP 400
+/// The codes with which an overloaded service answers with HTTP 400
 /// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>).
 const THROTTLED: [&str; 5] = [
     "ThrottlingException",
@@ -32,17 +32,17 @@ const THROTTLED: [&str; 5] = [
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     pub(crate) http: Http,
-    /// Its name in signatures and addresses.
+    /// The name of the service in signatures and host names.
     pub(crate) name: &'static str,
     pub(crate) endpoint: String,
     pub(crate) region: String,
     pub(crate) credentials: SharedCredentialsProvider,
-    /// How often a request is tried that may be answered the next time.
+    /// The number of attempts at a request that may succeed the next time.
     pub(crate) attempts: u32,
 }
 
 impl Service {
-    /// The service of a configuration; `None` without a region or credentials.
+    /// Makes the service of a configuration, or `None` without a region or credentials.
     pub(crate) fn of(name: &'static str, config: &SdkConfig, http: &Http) -> Option<Self> {
         let (region, credentials) = (config.region()?.to_string(), config.credentials_provider()?);
         let endpoint = match config.endpoint_url() {
@@ -64,21 +64,22 @@ impl Service {
         })
     }
 
-    /// The answer to a form, as the services that speak XML are asked.
+    /// Posts a form, as services that speak XML expect it, and returns the answer.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` without credentials, and `SourceUnavailable` when the service cannot be reached or cannot answer for now.
+    /// `InvalidConfig` without credentials, and `SourceUnavailable` when the service cannot be reached or has no answer
+    /// for now.
     pub(crate) async fn post_form(&self, fields: &[(&str, &str)]) -> Result<Answered> {
         let address = format!("{}/", self.endpoint);
         self.answered(|| form(&address, fields)).await
     }
 
-    /// The answer to a document, as the services that speak JSON are asked.
+    /// Posts a document, as services that speak JSON expect it, and returns the answer.
     ///
     /// # Errors
     ///
-    /// As [`post_form`](Self::post_form).
+    /// Those of [`post_form`](Self::post_form).
     pub(crate) async fn post_json(&self, operation: &str, document: &serde_json::Value) -> Result<Answered> {
         let address = format!("{}/", self.endpoint);
         let request = || {
@@ -105,7 +106,7 @@ impl Service {
         ask(&self.http, self.name, self.attempts, request).await
     }
 
-    /// The request with the signature of AWS (Signature Version 4).
+    /// Signs a request with the AWS signature (Signature Version 4).
     fn signed(&self, mut request: Request<SdkBody>, identity: &Identity) -> Result<Request<SdkBody>> {
         let not_signed = || {
             Error::new(
@@ -132,7 +133,7 @@ impl Service {
     }
 }
 
-/// The address of a service (<https://docs.aws.amazon.com/general/latest/gr/rande.html>).
+/// Returns the address of a service (<https://docs.aws.amazon.com/general/latest/gr/rande.html>).
 fn endpoint(service: &str, region: &str, uses_fips: bool, uses_dual_stack: bool) -> String {
     let is_in_china = region.starts_with("cn-");
     let suffix = match (is_in_china, uses_dual_stack) {
@@ -145,11 +146,12 @@ fn endpoint(service: &str, region: &str, uses_fips: bool, uses_dual_stack: bool)
     format!("https://{service}{fips}.{region}.{suffix}")
 }
 
-/// The answer of somebody who may fail for a moment: asked again after a while, so often.
+/// Sends a request and returns the answer. While the service fails temporarily, it is asked up to `attempts` times,
+/// with pauses. `whom` names the service in errors.
 ///
 /// # Errors
 ///
-/// `SourceUnavailable` when nobody answers, or the answer is that there is none for now.
+/// `SourceUnavailable` when there is no answer, or the last answer is a temporary failure.
 pub(crate) async fn ask(
     http: &Http,
     whom: &str,
@@ -175,7 +177,7 @@ pub(crate) async fn ask(
     }
 }
 
-/// Whether the answer may be another one in a moment.
+/// Returns whether the answer is a temporary failure.
 fn is_for_now(answer: &Answered) -> bool {
     let is_throttled = || code(answer).is_some_and(|code| THROTTLED.contains(&code.as_str()));
     answer.status >= 500 || answer.status == 429 || (answer.status >= 400 && is_throttled())
@@ -189,8 +191,8 @@ fn unreachable(whom: &str, error: BoxError) -> Error {
     )
 }
 
-/// The code of an error in JSON or XML, without the name space that some services put before it. A text that is no code is
-/// not repeated.
+/// Returns the code of an error in JSON or XML, without the namespace that some services put before it. A text that
+/// cannot be a code is dropped.
 pub(crate) fn code(answer: &Answered) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Refused {
@@ -206,7 +208,7 @@ pub(crate) fn code(answer: &Answered) -> Option<String> {
     is_code.then_some(code)
 }
 
-/// A form, as it is posted.
+/// Makes the request that posts a form.
 pub(crate) fn form(address: &str, fields: &[(&str, &str)]) -> Result<Request<SdkBody>> {
     let mut body = form_urlencoded::Serializer::new(String::new());
     body.extend_pairs(fields);
@@ -221,12 +223,12 @@ fn no_url(address: &str) -> Error {
     Error::new(ErrorCode::InvalidConfig, format!("the address {address} is not a URL"))
 }
 
-/// The content of the first element of this name, as it stands there.
+/// Returns the content of the first element with this name, with its escapes.
 pub(crate) fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     elements(text, name).next()
 }
 
-/// The contents of all elements of this name, which are not within one another.
+/// Returns the contents of all elements with this name, which must not be nested.
 pub(crate) fn elements<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! This module reads what is deployed: the parameters and the outputs of a CloudFormation stack.
+//! Reads what is deployed: the parameters and the outputs of a CloudFormation stack.
 
 use std::collections::BTreeMap;
 
@@ -6,28 +6,28 @@ use tidemark::error::{Error, ErrorCode, Result};
 
 use crate::service::{Service, code, element, elements};
 
-/// This is a deployed stack.
+/// A deployed stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stack {
-    /// The stack was deployed with these parameters. CloudFormation shows those that are secret as stars.
+    /// The parameters with which the stack was deployed. CloudFormation shows secret ones as asterisks.
     pub parameters: BTreeMap<String, String>,
-    /// The stack has these outputs.
+    /// The outputs of the stack.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// These are the stacks of an account in a region.
+/// The stacks of an account in a region.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     pub(crate) service: Service,
 }
 
 impl Stacks {
-    /// Describes the stack of this name.
+    /// Describes the stack with this name.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when there is none, `InvalidConfig` when the credentials may not see it, and `SinkUnavailable` when
-    /// CloudFormation does not answer.
+    /// `InvalidInput` when there is none, `InvalidConfig` when the credentials may not see it, and `SinkUnavailable`
+    /// when CloudFormation does not answer.
     pub async fn stack(&self, name: &str) -> Result<Stack> {
         let fields = [
             ("Action", "DescribeStacks"),
@@ -66,7 +66,7 @@ fn refused(name: &str, code: Option<&str>) -> Error {
     )
 }
 
-/// The keys and values of this kind.
+/// Returns the keys and values in the list of this kind.
 fn pairs(text: &str, kind: &str) -> BTreeMap<String, String> {
     let (key, value) = (format!("{kind}Key"), format!("{kind}Value"));
     let list = element(text, &format!("{kind}s")).unwrap_or_default();
@@ -77,7 +77,7 @@ fn pairs(text: &str, kind: &str) -> BTreeMap<String, String> {
     pairs.collect()
 }
 
-/// Text without the escapes of XML.
+/// Resolves the escapes of XML in a text.
 fn plain(text: &str) -> String {
     let escapes = [
         ("&lt;", "<"),

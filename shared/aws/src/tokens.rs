@@ -1,11 +1,13 @@
-//! This module gets tokens of Microsoft Entra for a database. An application shows a secret, a certificate, or a token
-//! in which AWS says which role this process has. Entra exchanges that token, and nobody stores it.
+//! Gets tokens of Microsoft Entra for a database. An application proves itself with a secret, a certificate, or a token
+//! in which AWS states the role of this process. Entra exchanges that token, and nobody stores it.
 //!
-//! - The request: <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
-//! - What a certificate signs: <https://learn.microsoft.com/en-us/entra/identity-platform/certificate-credentials>
+//! - The request to Entra:
+//!   <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
+//! - The statement that a certificate signs:
+//!   <https://learn.microsoft.com/en-us/entra/identity-platform/certificate-credentials>
 //! - The token of AWS: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetWebIdentityToken.html>
 //!
-//! No token and no secret is in a log or an error.
+//! Logs and errors contain neither a token nor a secret.
 
 mod assertion;
 #[cfg(test)]
@@ -22,16 +24,17 @@ use tidemark::ports::tokens::{ClientProof, Identity, IssueTokens, Token};
 use crate::http::{Answered, Http};
 use crate::service::{ATTEMPTS, Service, ask, code, element, form};
 
-/// For how long a token of AWS is good. It is exchanged at once.
+/// The lifetime of a token of AWS, which is exchanged at once.
 const WEB_IDENTITY_SECONDS: u32 = 300;
-/// The only algorithm of those that STS knows which Entra accepts.
+/// The only signing algorithm of STS that Entra accepts.
 const WEB_IDENTITY_ALGORITHM: &str = "RS256";
 
-/// This is an issuer of tokens. It asks Microsoft Entra, and also STS when an application has nothing else to show.
+/// The issuer of tokens. It asks Microsoft Entra, and before that STS when the application has neither a secret nor a
+/// certificate.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     http: Http,
-    /// `None` where there is no region, or there are no credentials.
+    /// The service STS, or `None` when there is no region or there are no credentials.
     sts: Option<Service>,
 }
 
@@ -41,14 +44,14 @@ impl IssueTokens for Tokens {
     }
 }
 
-/// What Entra answers.
+/// The answer of Entra with a token.
 #[derive(Deserialize)]
 struct Issued {
     access_token: String,
     expires_in: u64,
 }
 
-/// What Entra answers when it does not.
+/// The answer of Entra without a token.
 #[derive(Default, Deserialize)]
 struct NotIssued {
     #[serde(default)]
@@ -101,7 +104,7 @@ impl Tokens {
         })
     }
 
-    /// What an application without a secret shows.
+    /// Makes the assertion of an application that has no secret.
     async fn assertion(&self, identity: &Identity, address: &str) -> Result<Option<Secret>> {
         match &identity.proof {
             ClientProof::Secret(_) => Ok(None),
@@ -110,7 +113,7 @@ impl Tokens {
         }
     }
 
-    /// A token of AWS that says which role this process has.
+    /// Asks AWS for a token that states the role of this process.
     async fn web_identity(&self, audience: &str) -> Result<Secret> {
         let Some(sts) = &self.sts else {
             let message = "AWS gives no token without a region and credentials of AWS: set them as variables";
@@ -133,7 +136,7 @@ impl Tokens {
     }
 }
 
-/// Why Entra refused, by its codes: its texts are long and hold ids.
+/// Explains why Entra refused, by its codes, because its texts are long and contain ids.
 fn not_issued(answer: &Answered) -> Error {
     let NotIssued { error, error_codes } = serde_json::from_slice(&answer.body).unwrap_or_default();
     let is_code = !error.is_empty() && error.chars().all(|c| c.is_ascii_lowercase() || c == '_');

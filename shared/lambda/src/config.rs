@@ -1,4 +1,4 @@
-//! The facts of a deployment come from the environment. They are read once in `main` and nowhere else.
+//! The settings of a deployment, which `main` reads once from the environment.
 
 mod environment;
 
@@ -13,48 +13,48 @@ use tidemark::model::server::{ServerSettings, Tls};
 
 pub use self::environment::Environment;
 
-/// S3 takes no smaller piece in a multipart upload, except for the last one.
+/// The smallest piece of a multipart upload that S3 accepts, except for the last one.
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
-/// No larger piece keeps the memory of copy-delta bounded.
+/// The largest piece with which the memory of copy-delta stays bounded.
 const MAX_PART_BYTES: usize = 64 * 1024 * 1024;
-/// No longer prefix leaves room for the rest of a key.
+/// The longest prefix that leaves room for the rest of a key.
 const MAX_PREFIX_BYTES: usize = 128;
-/// Most deltas fit into one piece of this size.
+/// The default size of a piece, into which most deltas fit.
 const DEFAULT_PART_BYTES: usize = 8 * 1024 * 1024;
-/// The server may be silent for this long while it looks for a row in a whole table, or waits for a lock.
+/// The default time for which the server may be silent, while it searches a whole table for a row or waits for a lock.
 const DEFAULT_SILENCE_SECONDS: u64 = 300;
-/// A silence that is longer than an invocation would never be noticed.
+/// The allowed times of silence. A longer one than an invocation takes would never be noticed.
 const SILENCE_SECONDS: RangeInclusive<u64> = 1..=840;
 
-/// This says where the files and the ledger go.
+/// The place of the files and the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkConfig {
-    /// This is `SINK_BUCKET`.
+    /// The bucket, `SINK_BUCKET`.
     pub bucket: String,
-    /// This is `SINK_PREFIX`.
+    /// The prefix, `SINK_PREFIX`.
     pub prefix: String,
-    /// These are `SINK_BUCKET_OWNER`, `SINK_KMS_KEY_ARN` and `SINK_SIGNED_PAYLOADS`. By default calls say nothing of
-    /// them.
+    /// What is known about the bucket: `SINK_BUCKET_OWNER`, `SINK_KMS_KEY_ARN` and `SINK_SIGNED_PAYLOADS`. By default
+    /// requests contain none of them.
     pub facts: BucketFacts,
 }
 
-/// This says which table of which server holds the watermarks.
+/// The control table with the watermarks, and its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlTableSettings {
-    /// This server has the control table.
+    /// The server of the control table.
     pub server: ServerSettings,
-    /// This is `WATERMARK_TABLE`.
+    /// The control table, `WATERMARK_TABLE`.
     pub table: ObjectName,
-    /// This is `WATERMARK_PROCEDURE`.
+    /// The procedure that moves a watermark, `WATERMARK_PROCEDURE`.
     pub procedure: ObjectName,
 }
 
-/// This says where the watermarks are kept.
+/// The place of the watermarks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatermarkConfig {
-    /// They are in a control table.
+    /// A control table.
     Sql(ControlTableSettings),
-    /// They are beside the ledger in the sink bucket.
+    /// The sink bucket, beside the ledger.
     S3,
 }
 
@@ -85,7 +85,7 @@ fn sink(environment: &mut Environment) -> SinkConfig {
     }
 }
 
-/// The variables that fill the gaps of a secret: one that RDS manages holds a name and a password only.
+/// The variables that fill the gaps of a secret. A secret that RDS manages has only a user name and a password.
 struct Gaps {
     begin: &'static str,
     host: &'static str,
@@ -112,7 +112,7 @@ const WATERMARK: Gaps = Gaps {
     database: "WATERMARK_DATABASE",
 };
 
-/// A server with this secret, and what fills its gaps.
+/// Returns the server of a secret, with the variables that fill its gaps.
 fn server(environment: &mut Environment, secret: String, gaps: &Gaps) -> ServerSettings {
     let port = environment.optional(gaps.port).is_some();
     let number = environment.number(gaps.port, "a port", 1..=u16::MAX, 1);
@@ -136,7 +136,7 @@ fn source(environment: &mut Environment) -> ServerSettings {
     }
 }
 
-/// The control table's server. Without a secret of its own it is in the source's, and reached as that is.
+/// Returns the control table's server. Without a secret of its own, it is reached in the same way as the source's.
 fn control_table(environment: &mut Environment) -> ServerSettings {
     let settings = match environment.optional("WATERMARK_SECRET_ARN") {
         Some(secret) => server(environment, secret, &WATERMARK),
@@ -183,22 +183,22 @@ fn budget(environment: &mut Environment) -> Budget {
     }
 }
 
-/// This says what metrics are called.
+/// The names of metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
-    /// `METRICS_STACK` keeps the metrics apart from those of other deployments of the account.
+    /// The name that separates these metrics from those of other deployments in the account, `METRICS_STACK`.
     pub stack: String,
-    /// `METRICS_PER_TABLE` says whether each table has metrics of its own beside those of the stack. By default it has
+    /// Whether each table has metrics of its own besides those of the stack, `METRICS_PER_TABLE`. By default it has
     /// none.
     pub per_table: bool,
 }
 
 impl MetricsConfig {
-    /// Reads the environment.
+    /// Reads the settings from the environment.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` names everything that is wrong with it.
+    /// `InvalidConfig`, which names everything that is wrong.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let value = Self {
             stack: environment
@@ -210,21 +210,21 @@ impl MetricsConfig {
     }
 }
 
-/// This is the environment of `lookup-old-watermark`.
+/// The settings of `lookup-old-watermark`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupOldConfig {
-    /// The ledger is here.
+    /// The place of the ledger.
     pub sink: SinkConfig,
-    /// The pointers are here.
+    /// The place of the pointers.
     pub watermarks: WatermarkConfig,
 }
 
 impl LookupOldConfig {
-    /// Reads the environment.
+    /// Reads the settings from the environment.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` names everything that is wrong with it.
+    /// `InvalidConfig`, which names everything that is wrong.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let sink = sink(&mut environment);
         let value = watermarks(&mut environment).map(|watermarks| Self { sink, watermarks });
@@ -232,24 +232,24 @@ impl LookupOldConfig {
     }
 }
 
-/// This is the environment of `lookup-new-watermark`.
+/// The settings of `lookup-new-watermark`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupNewConfig {
-    /// The ledger is here.
+    /// The place of the ledger.
     pub sink: SinkConfig,
-    /// The tables are on this server.
+    /// The server of the tables.
     pub source: ServerSettings,
-    /// `MASK_SECRET_ARN` names the secret with the key of hashes. This function does not read it. Without one, it
-    /// refuses a table whose columns are hashed, before anything of the table is copied.
+    /// The name of the secret with the key for hashes, `MASK_SECRET_ARN`. This function does not read the secret.
+    /// Without one, it refuses a table with a column that is to be hashed, before anything of the table is copied.
     pub mask_secret: Option<String>,
 }
 
 impl LookupNewConfig {
-    /// Reads the environment.
+    /// Reads the settings from the environment.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` names everything that is wrong with it.
+    /// `InvalidConfig`, which names everything that is wrong.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let value = Self {
             sink: sink(&mut environment),
@@ -260,34 +260,37 @@ impl LookupNewConfig {
     }
 }
 
-/// This is the environment of `copy-delta`.
+/// The settings of `copy-delta`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyConfig {
-    /// The ledger and the files are here.
+    /// The place of the ledger and the files.
     pub sink: SinkConfig,
-    /// The tables are on this server.
+    /// The server of the tables.
     pub source: ServerSettings,
-    /// `SOURCE_SILENCE_SECONDS` says how long the server may be silent while rows are read. It is 300 by default.
+    /// The time for which the server may be silent while rows are read, `SOURCE_SILENCE_SECONDS`. By default it is 300
+    /// s.
     pub silence: Duration,
-    /// `PART_BYTES` is the size of the pieces of an upload, from 5 to 64 MiB. It is 8 MiB by default.
+    /// The size of a piece of an upload, `PART_BYTES`, from 5 to 64 MiB. By default it is 8 MiB.
     pub part_bytes: usize,
-    /// `SINK_SECRET_ARNS`: the secrets of the databases that tables may be merged into, separated by commas. No other secret of a
-    /// sink is opened; none, by default.
+    /// The secrets of the databases into which tables may be merged, `SINK_SECRET_ARNS`, separated by commas. No other
+    /// secret of a sink is read. By default there is none.
     pub sink_secret_arns: Vec<String>,
-    /// What fills the gaps of these secrets.
+    /// The settings that fill the gaps of these secrets.
     pub sinks: ServerSettings,
-    /// `RUN_BUDGET_ROWS`, `RUN_BUDGET_BYTES` and `RUN_BUDGET_USD`: how much a run may copy of a table; 0, the default, is no limit.
+    /// The most that a run may copy of a table: `RUN_BUDGET_ROWS`, `RUN_BUDGET_BYTES` and `RUN_BUDGET_USD`. By default
+    /// these are 0, which means no limit.
     pub budget: Budget,
-    /// `MASK_SECRET_ARN`: the secret with the key of hashes, for tables whose columns are hashed.
+    /// The name of the secret with the key for hashes, `MASK_SECRET_ARN`, for tables with a column that is to be
+    /// hashed.
     pub mask_secret: Option<String>,
 }
 
 impl CopyConfig {
-    /// Reads the environment.
+    /// Reads the settings from the environment.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` names everything that is wrong with it.
+    /// `InvalidConfig`, which names everything that is wrong.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
         let part_bytes = environment.number(
@@ -316,25 +319,25 @@ impl CopyConfig {
     }
 }
 
-/// The environment of `update-watermark`.
+/// The settings of `update-watermark`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateConfig {
-    /// The ledger and the files.
+    /// The place of the ledger and the files.
     pub sink: SinkConfig,
-    /// The tables, to count a window again.
+    /// The server of the tables, on which a window is counted again.
     pub source: ServerSettings,
-    /// The pointer.
+    /// The place of the pointers.
     pub watermarks: WatermarkConfig,
-    /// As copy-delta's.
+    /// The same limits as those of copy-delta.
     pub budget: Budget,
 }
 
 impl UpdateConfig {
-    /// Reads the environment.
+    /// Reads the settings from the environment.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` names everything that is wrong with it.
+    /// `InvalidConfig`, which names everything that is wrong.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
         let budget = budget(&mut environment);

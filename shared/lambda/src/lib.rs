@@ -1,7 +1,7 @@
-//! This crate runs a step of Tidemark, in Lambda or by hand in a terminal.
+//! The runtime of a step of Tidemark, in Lambda or by hand in a terminal.
 //!
-//! `runner` takes events and gives answers; `config` reads the environment, which nothing else does; `logs` and `telemetry`
-//! write what Lambda and CloudWatch read; `watermark_store` stands for the store that a deployment chose.
+//! `runner` takes events and gives answers. Only `config` reads the environment's settings. `logs` and `telemetry`
+//! write what Lambda and CloudWatch read. `watermark_store` joins the two kinds of watermark store.
 
 pub mod config;
 pub mod logs;

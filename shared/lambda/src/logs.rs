@@ -1,22 +1,23 @@
-//! This module writes logs, as the logging controls of the Lambda service ask for them
+//! Writes logs according to the logging controls of the Lambda service
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>).
 //!
-//! The same lines as those of the runtime's own subscriber, whose filter links a regular expression engine.
+//! The lines are those of the runtime's own subscriber, which is not used because its filter links a regular expression
+//! engine.
 //!
-//! The drivers of databases are never heard: they write what servers say into their events, values of rows included.
+//! Events of the database drivers are never logged, because they contain what servers say, including values of rows.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The targets of the drivers' events begin so.
+/// The beginnings of the targets of the drivers' events.
 const DRIVERS: [&str; 2] = ["tiberius", "mssql_tds"];
 
 /// Writes the logs of this process to `writer` from now on.
 ///
-/// `AWS_LAMBDA_LOG_LEVEL` says how much, else `RUST_LOG`, which may name modules (`info,hyper=debug`), else it is INFO.
-/// `AWS_LAMBDA_LOG_FORMAT=JSON` makes every line an object.
+/// The level is that of `AWS_LAMBDA_LOG_LEVEL`, or else of `RUST_LOG`, which may name modules (`info,hyper=debug`), or
+/// else INFO. With `AWS_LAMBDA_LOG_FORMAT=JSON` every line is an object.
 pub fn start<W>(writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -38,12 +39,12 @@ where
     }
 }
 
-/// What is logged. A level that is none (`FATAL`) is as good as not given.
+/// Returns the filter of what is logged. A level that `tracing` does not have (`FATAL`) counts as unset.
 fn filter(lambda_level: Option<&str>, rust_log: Option<&str>) -> Targets {
     let asked = asked(lambda_level, rust_log);
     let default = asked.default_level();
     let is_driver = |target: &str| DRIVERS.iter().any(|driver| target.starts_with(driver));
-    // The longest prefix of a target decides, so one that is longer than a driver's must not be there.
+    // The longest matching prefix of a target decides, so any that is longer than a driver's is removed.
     let heard = asked.into_iter().filter(|(target, _)| !is_driver(target));
     let silent = DRIVERS.map(|driver| (driver.to_owned(), LevelFilter::OFF));
     let filter = Targets::new().with_targets(heard.chain(silent));
@@ -53,7 +54,7 @@ fn filter(lambda_level: Option<&str>, rust_log: Option<&str>) -> Targets {
     }
 }
 
-/// What somebody asks for.
+/// Returns the filter that the environment asks for.
 fn asked(lambda_level: Option<&str>, rust_log: Option<&str>) -> Targets {
     let level = lambda_level.and_then(|level| level.parse::<LevelFilter>().ok());
     if let Some(level) = level {

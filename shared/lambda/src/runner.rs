@@ -1,4 +1,4 @@
-//! This module runs one step, in Lambda or by hand with an event from a file or from standard input.
+//! Runs one step, in Lambda or by hand with an event from a file or from standard input.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -17,18 +17,18 @@ use tokio::time::Instant;
 use crate::config::{Environment, MetricsConfig};
 use crate::{logs, telemetry};
 
-/// Set by the Lambda service for every function, and by nothing else.
+/// The variable that only the Lambda service sets, for every function.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// Bytes of an answer at most: a state carries 256 KiB, and more is in it than the answer
+/// The most bytes of an answer. A state carries 256 KiB, which includes more than the answer
 /// (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
 const MAX_ANSWER_BYTES: usize = 250_000;
 
-/// A function of this kind reads an event.
+/// Reads an event.
 ///
 /// # Errors
 ///
-/// `InvalidInput` names the field that is wrong.
+/// `InvalidInput`, which names the field that is wrong.
 pub fn decode<T: DeserializeOwned>(event: Value) -> Result<T> {
     serde_path_to_error::deserialize(event).map_err(|error| {
         let path = error.path().to_string();
@@ -44,17 +44,17 @@ pub fn decode<T: DeserializeOwned>(event: Value) -> Result<T> {
     })
 }
 
-/// Runs `step` for every event of the Lambda service. Outside Lambda it runs it once, for the event in the file that
-/// the only argument names, or on standard input. If the wiring failed, its error is the answer to every event.
+/// Runs `step` for every event of the Lambda service. Outside Lambda it runs `step` once, for the event in the file
+/// that the only argument names, or on standard input. If the wiring failed, its error is the answer to every event.
 ///
-/// By hand the result goes to standard output as JSON; an error goes to standard error as
-/// `{"errorType", "errorMessage"}` with exit code 1; logs go to standard error.
+/// By hand the result goes to standard output as JSON. An error goes to standard error as `{"errorType",
+/// "errorMessage"}`, and the exit code is 1. Logs go to standard error.
 pub async fn run<F, T>(wired: Result<F>, step: impl AsyncFn(&F, Value, RunContext) -> Result<T>) -> ExitCode
 where
     T: Measured,
 {
     let step = async |event, context| match &wired {
-        // Boxed: the compiler follows the types of nested futures only so deep.
+        // The future is boxed, because the compiler follows the types of nested futures only to a limited depth.
         Ok(function) => Box::pin(step(function, checked(event)?, context)).await,
         Err(error) => Err(error.clone()),
     };
@@ -65,7 +65,7 @@ where
     }
 }
 
-/// The event, if it is an object: serde would take the list of a structure's values for the structure.
+/// Returns the event if it is an object. serde would accept a list of a structure's values for the structure.
 fn checked(event: Value) -> Result<Value> {
     if event.is_object() {
         return Ok(event);
@@ -117,11 +117,12 @@ async fn in_lambda<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<
     }
 }
 
-/// The answer, if the state machine can carry it.
+/// Returns the answer if the state machine can carry it.
 ///
 /// # Errors
 ///
-/// `InvalidInput`, with how many tables would fit: nothing catches what a payload that is too large ends with.
+/// `InvalidInput`, which says how many tables would fit. Nothing could catch the failure of a payload that is too
+/// large.
 fn carried(answer: Value, tables: Option<usize>) -> Result<Value> {
     let bytes = answer.to_string().len();
     let Some(tables) = tables.filter(|_| bytes > MAX_ANSWER_BYTES) else {
@@ -136,7 +137,7 @@ fn carried(answer: Value, tables: Option<usize>) -> Result<Value> {
     Err(Error::new(ErrorCode::InvalidInput, message))
 }
 
-/// The wall-clock deadline of an invocation on the monotonic clock.
+/// Converts the wall-clock deadline of an invocation to the monotonic clock.
 fn deadline(at: SystemTime) -> Instant {
     Instant::now() + at.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
 }
@@ -180,7 +181,7 @@ async fn by_hand<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<T>
     }
 }
 
-/// Shows how far a step is on the terminal of whoever runs it by hand: over the line before, and the rest of it erased.
+/// Shows the progress of a step on the terminal: it overwrites the line and erases what remains of it.
 #[expect(clippy::print_stderr, reason = "by hand the terminal is the caller")]
 fn show(progress: Progress) {
     eprint!("\r{}\x1b[K", progress_text(progress));
@@ -200,7 +201,7 @@ fn progress_text(progress: Progress) -> String {
     }
 }
 
-/// The event in the file named by the only argument, or on standard input.
+/// Reads the event in the file that the only argument names, or on standard input.
 async fn read_event() -> Result<Value> {
     let mut arguments = std::env::args_os().skip(1);
     let (name, text) = match (arguments.next(), arguments.next()) {
@@ -277,7 +278,7 @@ mod tests {
             text.contains("249 of these tables at most") && text.contains("TableListKey"),
             "{text}"
         );
-        // What is not of many tables is bounded in other ways.
+        // An answer that is not about many tables is limited in other ways.
         assert!(carried(answer(500), None).is_ok());
     }
 }

@@ -1,5 +1,4 @@
-//! This module reports metrics in CloudWatch's embedded format, which is a line of JSON on standard output of a
-//! function
+//! Reports metrics in CloudWatch's embedded metric format, as lines of JSON on the standard output of a function
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use serde_json::{Map, Value, json};
@@ -9,10 +8,10 @@ use time::OffsetDateTime;
 
 use crate::config::MetricsConfig;
 
-/// All metrics are in this namespace.
+/// The namespace of all metrics.
 const NAMESPACE: &str = "Tidemark";
 
-/// A metric's name, its unit and its value, as CloudWatch knows them.
+/// Returns the name, the unit and the value of a metric for CloudWatch.
 const fn parts(metric: Metric) -> (&'static str, &'static str, u64) {
     match metric {
         Metric::RowsCopied(value) => ("RowsCopied", "Count", value),
@@ -26,9 +25,9 @@ const fn parts(metric: Metric) -> (&'static str, &'static str, u64) {
     }
 }
 
-/// Returns the line that reports a measurement. Its values count for the stack. Where that is wanted they count for
-/// each table as well, which costs more than all the rest of a pipeline that runs every hour. The line names the table
-/// in any case.
+/// Returns the line that reports a measurement. Its values count for the stack and, if the settings say so, also for
+/// the table. Metrics of each table cost more than everything else in a pipeline that runs every hour. The line names
+/// the table in any case.
 #[must_use]
 pub fn embedded(measured: &Measurement, settings: &MetricsConfig, now: OffsetDateTime) -> Value {
     let metrics = measured.metrics.iter().map(|metric| parts(*metric));
@@ -51,7 +50,7 @@ pub fn embedded(measured: &Measurement, settings: &MetricsConfig, now: OffsetDat
     );
     line.insert("Stack".into(), settings.stack.as_str().into());
     if let Some(table) = &measured.table {
-        // The values of dimensions are ASCII, which a table's name need not be; its folder's name is.
+        // The values of dimensions must be ASCII. A table's name need not be, but the name of its folder is.
         line.insert("Table".into(), table_segment(table).into());
     }
     for (name, _, value) in metrics {

@@ -1,15 +1,15 @@
-//! This module has the watermark store that a deployment chose.
+//! Joins the two kinds of watermark store, of which a deployment chooses one.
 
 use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
-/// Either store is behind the same ports, so that a step is compiled once for both.
+/// A watermark store of either kind, so that a step is compiled once for both.
 #[derive(Debug)]
 pub enum WatermarkStore<T, P> {
-    /// The watermarks are in a control table.
+    /// The store with watermarks in a control table.
     ControlTable(T),
-    /// The pointers are beside the ledger.
+    /// The store with pointers beside the ledger.
     Pointers(P),
 }
 
@@ -54,8 +54,8 @@ impl<T: ClearWatermarks, P: ClearWatermarks> ClearWatermarks for WatermarkStore<
     }
 }
 
-/// The failure to read the login of a control table: a store of secrets that fails for now keeps the watermark store, not the
-/// source, from being reached.
+/// Maps an error of reading the login of a control table. A store of secrets that fails for now makes the watermark
+/// store unreachable, not the source.
 #[must_use]
 pub fn without_login(error: Error) -> Error {
     match error.code() {

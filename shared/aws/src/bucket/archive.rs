@@ -1,9 +1,9 @@
-//! This module moves objects within the bucket, by a copy and then a removal. It never overwrites what is in the
-//! archive.
+//! Moves objects within the bucket, with a copy and then a removal. An object in the archive is never overwritten.
 //!
-//! A bucket's policy may demand of every write that it makes a new object. `CopyObject` cannot be asked for that
-//! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>), so small objects are read and
-//! written, and large ones are copied as the pieces of an upload, which S3 does by itself and whose completion takes the condition.
+//! A bucket policy may require that every write creates a new object, which `CopyObject` cannot be asked for
+//! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>). So small objects are read
+//! and written. S3 itself copies large ones as pieces of an upload, and the completion of the upload takes the
+//! condition.
 
 use std::collections::HashMap;
 
@@ -17,15 +17,15 @@ use tidemark::ports::objects::{Created, Upload, UploadObjects};
 
 use super::{S3Store, status};
 
-/// Bytes of an object up to which it is read and written.
+/// The largest size in bytes of an object that is read and written.
 const READ_AND_WRITTEN: u64 = 1 << 20;
-/// Bytes of a piece that S3 copies in one call. It may be 5 GiB; a smaller one is answered sooner.
+/// The size in bytes of a piece that S3 copies in one call. S3 allows 5 GiB, but answers sooner for a smaller piece.
 const PIECE: u64 = 1 << 30;
-/// The metadata key under which an object of the archive carries the ETag of the object it was made from.
+/// The metadata key under which an object in the archive carries the ETag of the object from which it was made.
 const MOVED: &str = "tidemark-moved";
 
 impl S3Store {
-    /// Makes the object at `to` from the one at `from`, with its metadata.
+    /// Makes the object at `to` from the one at `from`, with the same metadata.
     async fn copy(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
         if size(head) <= READ_AND_WRITTEN {
             self.read_and_write(from, to, head).await
@@ -58,13 +58,13 @@ impl S3Store {
         self.created(from, Box::pin(request.send()).await)
     }
 
-    /// Copies without the bytes coming here.
+    /// Lets S3 copy the object, whose bytes do not pass through this process.
     async fn copy_in_pieces(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
         let upload = self.begin_copy(from, to, head).await?;
         let bytes = size(head);
         let mut pieces = Vec::new();
         for (number, first) in (1..).zip((0..bytes).step_by(usize::try_from(PIECE).unwrap_or(usize::MAX))) {
-            // A range is refused for a small object.
+            // S3 refuses a range of a small object.
             let range = (bytes > PIECE).then(|| format!("bytes={first}-{}", (first + PIECE).min(bytes) - 1));
             let request = self.client.upload_part_copy().bucket(&self.bucket).key(to);
             let request = request
@@ -118,7 +118,7 @@ impl S3Store {
         })
     }
 
-    /// What the answer to a conditional write says.
+    /// Interprets the answer to a conditional write.
     fn created<T, E>(&self, from: &str, answer: std::result::Result<T, SdkError<E>>) -> Result<Created>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -130,7 +130,7 @@ impl S3Store {
         }
     }
 
-    /// Whether the object at `to` was made from this one, by a move that was interrupted before it removed it.
+    /// Returns whether the object at `to` was made from this one, by a move that was interrupted before the removal.
     async fn is_copy(&self, to: &str, head: &HeadObjectOutput) -> Result<bool> {
         let there = self.head(to).await?;
         Ok(there.is_some_and(|there| {
@@ -139,7 +139,7 @@ impl S3Store {
         }))
     }
 
-    /// Removes an object. One that is not there is removed.
+    /// Removes an object. It is no error if there is none.
     pub(super) async fn remove(&self, key: &str) -> std::result::Result<(), SdkError<DeleteObjectError>> {
         let request = self.client.delete_object().bucket(&self.bucket).key(key);
         match Box::pin(request.set_expected_bucket_owner(self.owner()).send()).await {
@@ -148,7 +148,7 @@ impl S3Store {
         }
     }
 
-    /// The object as the header of a copy names it.
+    /// Returns the object's name for the header of a copy.
     fn source_of(&self, key: &str) -> String {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
         let mut source = format!("{}/", self.bucket);
@@ -204,7 +204,7 @@ fn etag(head: &HeadObjectOutput) -> &str {
     head.e_tag().unwrap_or_default().trim_matches('"')
 }
 
-/// The metadata of an object that is made from this one.
+/// Returns the metadata of the object that is made from this one.
 fn metadata(head: &HeadObjectOutput) -> HashMap<String, String> {
     let mut metadata = head.metadata.clone().unwrap_or_default();
     metadata.insert(MOVED.to_owned(), etag(head).to_owned());

@@ -1,4 +1,4 @@
-//! How a bucket is set up: what the doctor asks, and the first run of a table.
+//! Reads how a bucket is set up, for the doctor and for the first run of a table.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{BucketVersioningStatus, ExpirationStatus, LifecycleRule};
@@ -23,7 +23,8 @@ impl AskBucket for S3Store {
 }
 
 impl S3Store {
-    /// The rule of the bucket's lifecycle that removes unfinished uploads below `prefix` first. `None` when no rule does.
+    /// Returns the lifecycle rule that removes unfinished uploads below `prefix` first. Inside [`Told::Said`] it is
+    /// `None` when no rule does.
     pub(super) async fn upload_rule(&self, prefix: &str) -> Result<Told<Option<UploadRule>>> {
         let request = self
             .client
@@ -37,7 +38,7 @@ impl S3Store {
         }
     }
 
-    /// Whether the bucket keeps what is overwritten and removed.
+    /// Returns whether the bucket keeps objects that are overwritten or removed.
     pub(super) async fn keeps_versions(&self) -> Result<Told<bool>> {
         let request = self
             .client
@@ -50,12 +51,12 @@ impl S3Store {
         }
     }
 
-    /// Removes an object that the doctor has made. An object that is not there counts as removed. It returns `false`
-    /// when the user may not.
+    /// Removes an object that the doctor made. It is no error if there is none. Returns `false` when the user has no
+    /// permission.
     ///
     /// # Errors
     ///
-    /// As of every other call.
+    /// Those of the other calls to S3, without that for a missing permission.
     pub async fn remove_probe(&self, key: &str) -> Result<bool> {
         match self.remove(key).await {
             Ok(()) => Ok(true),
@@ -76,13 +77,14 @@ impl S3Store {
     }
 }
 
-/// The rule in force that removes uploads below `prefix` first. A rule for certain tags or sizes does not see uploads.
+/// Finds the rule in force that removes uploads below `prefix` first. Rules for certain tags or sizes do not apply to
+/// uploads.
 fn first_rule(rules: &[LifecycleRule], prefix: &str) -> Option<UploadRule> {
     let rules = rules.iter().filter_map(|rule| {
         let days = rule.abort_incomplete_multipart_upload()?.days_after_initiation()?;
         let is_in_force = *rule.status() == ExpirationStatus::Enabled;
         let below = prefix_of(rule);
-        // Either may lie within the other.
+        // The rule's prefix may be within `prefix`, or the other way round.
         let concerns = below.starts_with(prefix) || prefix.starts_with(below);
         (is_in_force && concerns).then(|| UploadRule {
             name: rule.id().unwrap_or("without a name").to_owned(),

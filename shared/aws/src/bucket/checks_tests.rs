@@ -1,4 +1,4 @@
-//! What the doctor learns of a bucket from the answers of S3.
+//! Tests what the doctor learns about a bucket from the answers of S3.
 
 use tidemark::model::bucket::{BucketSettings, Told, UploadRule};
 use tidemark::ports::objects::AskBucket;

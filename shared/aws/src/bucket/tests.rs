@@ -1,4 +1,4 @@
-//! What the bucket answers, and what it is told.
+//! Tests what becomes of the answers of S3, and what the requests contain.
 
 use super::*;
 use crate::one_answer::{Answer, clients_of, recorded};
@@ -71,7 +71,7 @@ async fn an_upload_that_is_gone_has_expired_and_is_aborted() {
     let error = bucket(403, "AccessDenied").complete(&uploaded()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SinkRejected);
 }
-/// What each call says in its head: the line of the request, then its headers, all in lower case.
+/// Makes each call once. Returns the heads of the requests: the request line, then the headers, all in lower case.
 async fn heads(facts: BucketFacts) -> Vec<Vec<String>> {
     let answer = Answer {
         status: 200,
@@ -86,7 +86,7 @@ async fn heads(facts: BucketFacts) -> Vec<Vec<String>> {
         id: "u".to_owned(),
         token: "t".to_owned(),
     };
-    // What they make of this answer does not matter here.
+    // The results of the calls do not matter here.
     drop(store.get("k").await);
     drop(store.size("k").await);
     drop(store.folders("k/").await);

@@ -1,6 +1,6 @@
-//! Certificates, proxies, waiting and broken connections.
+//! Tests certificates, proxies, timeouts and broken connections.
 //!
-//! Certificates and proxies are those of the environment, so each such case runs in a process of its own: this test binary
+//! Certificates and proxies come from the environment, so each such case runs in a process of its own: this test binary
 //! again, with the environment of the case.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -21,18 +21,18 @@ use super::*;
 
 const CASE: &str = "TIDEMARK_HTTP_CASE";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-/// Long enough for anything on this machine.
+/// A limit that nothing on this machine exceeds.
 const PATIENT: Duration = Duration::from_secs(20);
 const IMPATIENT: Duration = Duration::from_millis(200);
 
-/// Reads the head of a request; nothing when there is none.
+/// Reads the head of a request. It is empty when there is no request.
 fn head(stream: &mut impl Read) -> Vec<String> {
     let mut lines = BufReader::with_capacity(1, stream).lines();
     let lines = std::iter::from_fn(|| lines.next()?.ok().filter(|line| !line.is_empty()));
     lines.collect()
 }
 
-/// Serves every connection by `serve` in a thread of its own. Says its port.
+/// Handles every connection with `serve` in a thread of its own. Returns the port.
 fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -46,7 +46,8 @@ fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     port
 }
 
-/// A server for `127.0.0.1` and `sink.test` whose certificate is of a CA of its own; the CA's certificate.
+/// Starts a server for `127.0.0.1` and `sink.test`, whose certificate comes from a CA of its own. Returns the port and
+/// the CA's certificate.
 fn start_with_tls() -> (u16, String) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
@@ -69,7 +70,7 @@ fn start_with_tls() -> (u16, String) {
     let port = listen(move |stream| {
         let tls = ServerConnection::new(config.clone()).unwrap();
         let mut stream = StreamOwned::new(tls, stream);
-        // A client that does not trust the certificate asks for nothing.
+        // A client that does not trust the certificate sends no request.
         if !head(&mut stream).is_empty() {
             stream.write_all(ANSWER).unwrap();
         }
@@ -77,7 +78,8 @@ fn start_with_tls() -> (u16, String) {
     (port, ca_certificate)
 }
 
-/// A proxy that leads every host to `port` of this machine and lets in whoever says `user:word`.
+/// Starts a proxy that connects every host to `port` of this machine, and accepts clients with the credentials
+/// `user:word`.
 fn start_proxy(port: u16) -> u16 {
     listen(move |mut stream| {
         let asked = head(&mut stream);
@@ -96,7 +98,7 @@ fn start_proxy(port: u16) -> u16 {
 
 async fn get(connector: &Connector, url: &str) -> Result<(), ConnectorError> {
     let answer = connector.call(HttpRequest::get(url).unwrap()).await?;
-    // To its end, so that the connection is free again.
+    // The body is read to its end, so that the connection is free again.
     let body = ByteStream::new(answer.into_body());
     assert_eq!(body.collect().await.unwrap().into_bytes(), "ok");
     Ok(())

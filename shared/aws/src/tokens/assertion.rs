@@ -1,4 +1,4 @@
-//! An application that has the key of a certificate shows a statement about itself, which it signs with the key.
+//! Signs the statement with which an application that has a certificate proves itself to Entra.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,14 +14,14 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::secrets::Secret;
 use uuid::Uuid;
 
-/// For how long the statement is good. It is shown at once.
+/// The lifetime of the statement, which is used at once.
 const SECONDS: u64 = 600;
 
-/// The statement of `client` for who issues tokens at `address`.
+/// Signs the statement of `client` for the issuer of tokens at `address`.
 ///
 /// # Errors
 ///
-/// `InvalidConfig` when the text has no certificate and no RSA key in it, which it never quotes.
+/// `InvalidConfig`, which never quotes the text, when it does not contain a certificate and an RSA key.
 pub(super) fn signed(pem: &Secret, client: &str, address: &str) -> Result<Secret> {
     let wrong = |what: &str| {
         let message =

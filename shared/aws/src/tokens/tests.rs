@@ -1,4 +1,4 @@
-//! Against an issuer on this machine.
+//! Tests tokens with an issuer on this machine.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -28,7 +28,7 @@ impl Asked {
     }
 }
 
-/// An issuer that gives these answers in turn, at its address, and what it was asked.
+/// Starts an issuer that gives these answers in turn. Returns its address and the requests that it received.
 fn issuer(answers: Vec<(u16, String)>) -> (String, Receiver<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -88,7 +88,7 @@ fn secret(text: impl Into<String>) -> Secret {
     Secret::new(text.into())
 }
 
-/// Tokens of STS at this address.
+/// Makes an issuer of tokens with STS at this address.
 fn tokens(sts: &str) -> Tokens {
     let credentials =
         aws_credential_types::Credentials::new("AKIDEXAMPLE", "k3y", Some("s3ssion".to_owned()), None, "test");

@@ -1,4 +1,4 @@
-//! The variables of a process, and what is wrong with them.
+//! Reads the environment variables of a process, and collects what is wrong with them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::cost::Usd;
 use tidemark::model::names::ObjectName;
 
-/// The variables of the process, and every complaint about them: all are reported at once.
+/// The variables of the process, and all complaints about them, which are reported together.
 #[derive(Debug)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
@@ -17,13 +17,13 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The process's own variables. Empty ones count as unset, as templates leave them.
+    /// Takes the variables of this process. Empty ones count as unset, because templates set them so.
     #[must_use]
     pub fn from_process() -> Self {
         Self::new(std::env::vars())
     }
 
-    /// These variables.
+    /// Takes these variables. Empty ones count as unset.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         Self {
@@ -32,7 +32,7 @@ impl Environment {
         }
     }
 
-    /// Each complaint once, though several parts of a configuration read the same variable.
+    /// Adds a complaint, unless it is there already because several settings read the same variable.
     pub(super) fn complain(&mut self, what: String) {
         if !self.complaints.contains(&what) {
             self.complaints.push(what);
@@ -64,7 +64,8 @@ impl Environment {
         )
     }
 
-    /// A number in `range`; `default` when there is none.
+    /// Reads a number in `range`, or returns `default` when the variable is not set. `unit` says in the complaint what
+    /// the number is.
     pub(super) fn number<T: Copy + PartialOrd + FromStr + fmt::Display>(
         &mut self,
         name: &str,
@@ -83,14 +84,14 @@ impl Environment {
         })
     }
 
-    /// An amount of US dollars.
+    /// Reads an amount of US dollars.
     pub(super) fn usd(&mut self, name: &str) -> Option<Usd> {
         let value = self.optional(name)?;
         let complaint = |error: Error| self.complain(format!("{name}: {error}"));
         value.parse().map_err(complaint).ok()
     }
 
-    /// What is between commas, without the blanks around it.
+    /// Reads a list whose items are separated by commas. Blanks around items are dropped.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
         let value = self.optional(name).unwrap_or_default();
         let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -105,7 +106,7 @@ impl Environment {
             .ok()
     }
 
-    /// `value` if nothing was complained about, else `InvalidConfig` with everything.
+    /// Returns `value` if there are no complaints, and otherwise `InvalidConfig` with all of them.
     pub(super) fn checked<T>(self, value: Option<T>) -> Result<T> {
         match value {
             Some(value) if self.complaints.is_empty() => Ok(value),

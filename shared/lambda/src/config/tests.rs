@@ -1,4 +1,4 @@
-//! Environments, complete and not.
+//! Tests complete and incomplete environments.
 
 use tidemark::error::ErrorCode;
 

@@ -1,4 +1,4 @@
-//! How objects are moved, against a bucket that refuses every write without a condition.
+//! Tests how objects are moved, against a bucket that refuses every write without a condition.
 
 use tidemark::error::ErrorCode;
 use tidemark::model::bucket::BucketFacts;
@@ -8,11 +8,12 @@ use crate::one_answer::{Answer, Heads, answered};
 
 const FROM: &str = "lake/dbo.t/part-00000.parquet";
 const TO: &str = "lake/_archive/dbo.t/then/data/part-00000.parquet";
-/// What a large object is answered with, and whether it was moved already.
+/// The headers of a large object, and those of its copy in the archive.
 const LARGE: &str = "etag: \"abc\"\r\nx-amz-meta-tidemark-upload: t\r\n";
 const MOVED: &str = "etag: \"abc-1\"\r\nx-amz-meta-tidemark-moved: abc\r\n";
 
-/// Moves an object of so many bytes, where `there` is what the place in the archive says of itself, if it is taken.
+/// Moves an object of `bytes` bytes. `there` has the headers of the object in the archive, if there is one. Returns the
+/// result and the requests.
 async fn archive(bytes: usize, there: Option<&'static str>) -> (tidemark::error::Result<()>, Vec<Vec<String>>) {
     let (clients, heads) = answered(move |line| {
         let is_conditional =
@@ -51,7 +52,7 @@ fn requests(heads: &Heads) -> Vec<Vec<String>> {
     heads.lock().unwrap().clone()
 }
 
-/// The verbs of the requests, with what tells those of one verb apart.
+/// Returns the verbs of the requests, which also tell requests of the same method apart.
 fn verbs(heads: &[Vec<String>]) -> Vec<&str> {
     let named = |head: &'_ Vec<String>| match head[0].as_str() {
         line if line.contains("?uploads") => "begin",
