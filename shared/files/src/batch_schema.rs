@@ -1,4 +1,4 @@
-//! This module says in which Arrow type the values of each form are held in a record batch.
+//! The Arrow types in which record batches hold the values of each form.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::field_ids::FieldIds;
 use tidemark::model::types::{Column, Form, Fraction};
 
-/// Returns the schema of batches with these columns. The columns have these ids in files that know ids.
+/// Returns the schema of batches with these columns. `ids` are the ids of the columns in formats that have field ids.
 ///
-/// Every field may be NULL, so that every Parquet column is OPTIONAL and a column that is to hold NULLs later leaves the schema
-/// of the files as it is. An encoder refuses NULL where its column has none.
+/// Every field may be NULL. So every Parquet column is OPTIONAL, and the schema of the files stays the same when a
+/// column holds NULLs later. An encoder refuses a NULL in a column that is NOT NULL.
 ///
 /// # Errors
 ///
-/// `UnsupportedType` when there is no column, or when two have the same name, which no format can hold.
+/// `UnsupportedType` when there is no column, or when two columns have the same name, which no format can hold.
 pub fn batch_schema(columns: &[Column], ids: &FieldIds) -> Result<SchemaRef> {
     if columns.is_empty() {
         return Err(Error::new(
@@ -46,7 +46,7 @@ fn field(column: &Column, ids: &FieldIds) -> Field {
     }
 }
 
-/// Returns the Arrow type of an array whose values are held in this form.
+/// Returns the Arrow type of an array with values in this form.
 #[must_use]
 pub fn data_type(form: Form) -> DataType {
     match form {

@@ -1,4 +1,4 @@
-//! The text formats see a record batch value by value, as this module gives it.
+//! Reads record batches value by value, for the text formats.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
@@ -12,7 +12,7 @@ use tidemark::model::value_text::UNIX_EPOCH_DAYS;
 
 use crate::batch_schema::data_type;
 
-/// This is one value that is not NULL. Units are those of `value_text`.
+/// A value that is not NULL. The units are those of `value_text`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {
     Bool(bool),
@@ -46,7 +46,7 @@ pub enum Cell<'a> {
     },
 }
 
-/// These are the values of one column in one batch.
+/// The values of one column in one batch.
 pub struct Cells<'a> {
     nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
@@ -68,11 +68,11 @@ enum Values<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// Returns the columns of `batch`.
+    /// Returns the values of each column of `batch`, whose forms are `forms`.
     ///
     /// # Errors
     ///
-    /// `Internal` when a column is not held in its form.
+    /// `Internal` when the number of columns is another one, or a column's array does not have its form.
     pub fn of(batch: &'a RecordBatch, forms: &[Form]) -> Result<Vec<Self>> {
         let other = || {
             Error::new(
@@ -140,7 +140,8 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The two numbers in the ten bytes of [`Form::TicksAndOffset`], whose array has no value of another length.
+/// Splits the ten bytes of a value in [`Form::TicksAndOffset`] into its two numbers. The array has no value of another
+/// length.
 fn ticks_and_offset(bytes: &[u8]) -> (i64, i16) {
     let (ticks, offset) = bytes.split_first_chunk().unwrap_or((&[0; 8], &[]));
     let offset = offset.first_chunk().unwrap_or(&[0; 2]);
@@ -163,7 +164,7 @@ fn values(array: &ArrayRef, form: Form) -> Option<Values<'_>> {
         Form::Binary | Form::RowVersion => Values::Binary(array.as_binary_opt()?),
         Form::Uuid => Values::Uuid(array.as_fixed_size_binary_opt()?),
         Form::TicksAndOffset(digits) => Values::TicksAndOffset(array.as_fixed_size_binary_opt()?, digits),
-        // Only Parquet holds these, and it does not go through cells.
+        // Only Parquet holds these forms, and its encoder does not use cells.
         Form::Time(_) | Form::Timestamp(_) | Form::Instant(_) => return None,
     })
 }

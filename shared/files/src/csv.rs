@@ -1,4 +1,4 @@
-//! This module writes a row as a line of CSV.
+//! Writes a row as a line of CSV.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use tidemark::model::value_text::{self, Style};
 
 use crate::cells::Cell;
 
-/// The mark at the beginning of a file that readers take away, in UTF-8.
+/// The byte-order mark in UTF-8, which readers remove from the beginning of a file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// Fields without quotes that some readers take for NULL, whatever the NULL text is: ClickHouse, Hive and MySQL.
+/// The fields that ClickHouse, Hive and MySQL take for NULL when they have no quotes, whatever the option `null` is.
 const NULLS_OF_READERS: [&[u8]; 2] = [b"\\N", b"NULL"];
 
-/// This says how lines are written.
+/// The way to write lines for some columns.
 #[derive(Debug)]
 pub struct CsvLine {
     delimiter: u8,
@@ -31,7 +31,8 @@ impl CsvLine {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when a NULL of a table of one column would be an empty line, which readers skip.
+    /// `InvalidInput` when the only column of a table may be NULL and `null` is empty, because readers skip the empty
+    /// line of a NULL.
     pub fn new(columns: &[Column], options: &CsvOptions) -> Result<Self> {
         if let ([column], true) = (columns, options.null.is_empty())
             && column.nullable
@@ -68,7 +69,7 @@ impl CsvLine {
         Ok(())
     }
 
-    /// Writes one line.
+    /// Writes the line of a row.
     pub fn row<'a>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = Option<Cell<'a>>>) -> Result<()> {
         for (index, cell) in cells.enumerate() {
             if index > 0 {
@@ -84,7 +85,8 @@ impl CsvLine {
         Ok(())
     }
 
-    /// A value whose text cannot hold a delimiter, a quote, a line break or the NULL text; the options see to that.
+    /// Writes a value whose text contains no delimiter, quote, line break or NULL text. The validation of the options
+    /// ensures this.
     fn plain(&self, out: &mut Vec<u8>, cell: Cell<'_>) {
         let digits = |declared: u8| self.fraction_digits.unwrap_or(declared);
         match cell {
@@ -119,7 +121,8 @@ impl CsvLine {
         let bytes = text.as_ref();
         match self.quote {
             Quote::Minimal if self.needs_quotes(bytes) => {
-                // Room for all of it at once: growing by and by costs a large value many times its size.
+                // The space is reserved at once, because growing step by step costs many times the size of a large
+                // value.
                 out.reserve(bytes.len() + 2);
                 out.push(b'"');
                 for piece in bytes.split_inclusive(|byte| *byte == b'"') {
@@ -139,7 +142,7 @@ impl CsvLine {
         }
     }
 
-    /// The text with its line breaks as they are to be written.
+    /// Returns the text with its line breaks written as the options say.
     fn in_lines<'a>(&self, text: &'a [u8], column: usize) -> Result<Cow<'a, [u8]>> {
         if self.line_breaks == LineBreaks::Keep {
             return Ok(Cow::Borrowed(text));
@@ -158,7 +161,7 @@ impl CsvLine {
                 (b'\r', LineBreaks::Escape) => out.extend_from_slice(b"\\r"),
                 (b'\n', LineBreaks::Escape) => out.extend_from_slice(b"\\n"),
                 (b'\\', LineBreaks::Escape) => out.extend_from_slice(b"\\\\"),
-                // The two characters of one break are one blank.
+                // The two characters of one line break become one blank.
                 (b'\n', LineBreaks::Space) if index > 0 && text.get(index - 1) == Some(&b'\r') => {}
                 (b'\r' | b'\n', LineBreaks::Space) => out.push(b' '),
                 (other, _) => out.push(other),
@@ -167,7 +170,7 @@ impl CsvLine {
         Ok(Cow::Owned(out))
     }
 
-    /// Whether a reader would take the text for something else without quotes.
+    /// Returns whether a reader would misread the text without quotes.
     fn needs_quotes(&self, bytes: &[u8]) -> bool {
         let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         let breaks_the_line =
@@ -178,11 +181,11 @@ impl CsvLine {
             || is_blank(bytes.first())
             || is_blank(bytes.last())
             || bytes.starts_with(BYTE_ORDER_MARK)
-            // Of every byte: without a way out of the loop it takes many of them at once.
+            // Every byte is tested: a loop without an early exit handles many bytes at once.
             || bytes.iter().fold(false, |any, byte| any | breaks_the_line(byte))
     }
 
-    /// Without quotes, a quote character is an ordinary one.
+    /// Returns whether the text cannot be written without quotes. The quote character itself can.
     fn cannot_stand_bare(&self, bytes: &[u8]) -> bool {
         bytes == self.null
             || bytes

@@ -1,6 +1,6 @@
-//! This module turns record batches into the bytes of a part.
+//! Turns record batches into the bytes of a part.
 //!
-//! An [`Encoder`] is fed batches and gives bytes as they become final, so that a part of any size passes through bounded
+//! An [`Encoder`] takes batches and gives out bytes as they become final, so that a part of any size needs bounded
 //! memory.
 
 use arrow_array::{Array, RecordBatch};
@@ -14,10 +14,11 @@ use crate::batch_schema::batch_schema;
 use crate::parquet::ParquetEncoder;
 use crate::text::TextEncoder;
 
-/// Bytes of its buffer an encoder keeps at most: a value of many megabytes does not hold its memory to the end of the part.
+/// The largest buffer in bytes that an encoder keeps, so that the memory for a value of many megabytes is not held
+/// until the end of the part.
 const BUFFER_BYTES: usize = 16 * 1024 * 1024;
 
-/// Makes encoders for every format.
+/// The maker of encoders for every format.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Files;
 
@@ -41,11 +42,11 @@ impl EncodeFiles for Files {
     }
 }
 
-/// Turns the record batches of one slice into the bytes of one part.
+/// The encoder of one part, which takes the record batches of a slice.
 #[derive(Debug)]
 pub struct Encoder {
     kind: Kind,
-    /// The places and names of the columns that have no NULL.
+    /// The places and names of the columns that are NOT NULL.
     required: Vec<(usize, String)>,
     rows: u64,
 }
@@ -57,7 +58,7 @@ enum Kind {
 }
 
 impl Encoder {
-    /// Refuses NULL where the column has none, which no format would notice.
+    /// Refuses a NULL in a column that is NOT NULL, which no format would notice.
     fn check_required(&self, batch: &RecordBatch) -> Result<()> {
         for (index, name) in &self.required {
             if batch
@@ -91,7 +92,8 @@ impl EncodePart<RecordBatch> for Encoder {
         }
     }
 
-    /// The buffer is filled again: one made anew for every piece costs more time and memory than all that is written into it.
+    /// Passes the pending bytes to `take`, and keeps the buffer. A new buffer for every piece would cost more time and
+    /// memory than what is written into it.
     fn drain<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
         let buffer = match &mut self.kind {
             Kind::Parquet(encoder) => encoder.buffer(),

@@ -1,8 +1,9 @@
-//! This module writes a row as a JSON object on a line.
+//! Writes a row as a JSON object on a line.
 //!
-//! A type has one form: numbers for what engines read exactly (integers, `real`, `float`), strings for what they may not
-//! (`decimal`, money). `bigint` is a string where the options say so. Points in time are ISO 8601, binary is base64 (RFC 4648),
-//! `rowversion` is hex, as SQL Server shows it. NULL is `null`: every key is in every line.
+//! Every type has one form: numbers where engines read them exactly (integers, `real`, `float`), and strings where they
+//! may not (`decimal`, money). `bigint` is a string if the options say so. Points in time are ISO 8601, binary values
+//! are base64 (RFC 4648), and `rowversion` is hexadecimal, as SQL Server shows it. NULL is `null`, so every key is in
+//! every line.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,10 +14,10 @@ use tidemark::model::value_text::{self, Style};
 
 use crate::cells::Cell;
 
-/// This says how lines are written.
+/// The way to write lines for some columns.
 #[derive(Debug)]
 pub struct JsonLine {
-    /// For each column what goes before its value: `{"a":`, then `,"b":`, ….
+    /// The text before the value of each column: `{"a":`, then `,"b":`, ….
     keys: Vec<Vec<u8>>,
     bigint: Bigint,
 }
@@ -37,7 +38,7 @@ impl JsonLine {
         Self { keys, bigint }
     }
 
-    /// Writes one line.
+    /// Writes the line of a row.
     pub fn row<'a>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = Option<Cell<'a>>>) -> Result<()> {
         for (key, cell) in self.keys.iter().zip(cells) {
             out.extend_from_slice(key);
@@ -91,22 +92,23 @@ fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    // Room for all of it at once: growing by and by costs a large value many times its size.
+    // The space is reserved at once, because growing step by step costs many times the size of a large value.
     out.reserve(bytes.len().div_ceil(3) * 4);
-    // Whole groups of three at a time, so that a value of any size needs no copy of its own.
+    // A piece has whole groups of three bytes, so that the encoded text of a large value is never held twice.
     for piece in bytes.chunks(3 * 1024) {
         out.extend_from_slice(STANDARD.encode(piece).as_bytes());
     }
 }
 
-/// A JSON string: `"`, `\` and control characters escaped (RFC 8259, 7), everything else as it is.
+/// Writes a JSON string: `"`, `\` and control characters are escaped (RFC 8259, section 7), and everything else is
+/// unchanged.
 fn string(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
     let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    // Of every byte: without a way out of the loop it takes many of them at once.
+    // Every byte is tested: a loop without an early exit handles many bytes at once.
     if !bytes.iter().fold(false, |any, byte| any | is_escaped(*byte)) {
         out.extend_from_slice(bytes);
         out.push(b'"');

@@ -1,5 +1,5 @@
-//! This module writes keys of rows as texts. They are alike for batches as a source sends them and as Parquet files
-//! have them, if the values are.
+//! Writes keys of rows as texts. Equal values have equal texts, whether the batch comes from a source or from a Parquet
+//! file.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatchReader};
@@ -11,15 +11,15 @@ use tidemark::error::{Error, ErrorCode, Result};
 
 pub use arrow_array::RecordBatch;
 
-/// What stands between the values of a key: in no text that a person writes.
+/// The character between the values of a key, which no text of a person contains.
 const SEPARATOR: char = '\u{1f}';
 
-/// Returns the values of every column of each row, as one text. The texts are for comparing rows and not for reading:
+/// Returns for each row the values of all columns as one text. The texts serve to compare rows and not to be read:
 /// points in time are numbers in them.
 ///
 /// # Errors
 ///
-/// `UnsupportedType` for values that are held in a way no key is.
+/// `UnsupportedType` for a column whose Arrow type no key has.
 pub fn keys(batch: &RecordBatch) -> Result<Vec<String>> {
     let mut keys = vec![String::new(); batch.num_rows()];
     for (number, array) in batch.columns().iter().enumerate() {
@@ -34,7 +34,7 @@ pub fn keys(batch: &RecordBatch) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// Returns a key as people read it, with a blank between its values.
+/// Returns a key for people, with a blank between its values.
 #[must_use]
 pub fn shown(key: &str) -> String {
     key.replace(SEPARATOR, " ")
@@ -44,7 +44,7 @@ pub fn shown(key: &str) -> String {
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when it is no such file, or has no such column.
+/// `LedgerInvalid` when the bytes are not a Parquet file, or it has no such column.
 pub fn of_parquet(body: Bytes, columns: &[String]) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(body).map_err(unreadable)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str));
@@ -63,7 +63,7 @@ fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     )
 }
 
-/// The values of a column. Whatever has one width is a number, whether files call it a time or not.
+/// Returns the values of a column. A value of fixed width is read as an integer, even if its type is a time.
 fn texts(array: &dyn Array) -> Result<Vec<String>> {
     let data = array.to_data();
     let text = |row: usize| -> Option<String> {

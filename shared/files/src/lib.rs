@@ -1,7 +1,7 @@
-//! This crate makes the files of Tidemark: record batches become parts in Parquet, CSV or JSON lines.
+//! The files of Tidemark: record batches become parts in Parquet, CSV or JSON lines.
 //!
-//! A column is known by its name and by the [`Form`](tidemark::model::types::Form) in which its values are held; what its type
-//! means, only the source's adapter knows. `batch_schema` says what a batch looks like, `encoder` turns batches into bytes.
+//! A column has a name and a [`Form`](tidemark::model::types::Form) of its values; the meaning of its SQL type is known
+//! only to the source's adapter. `batch_schema` gives the schema of a batch, and `encoder` turns batches into bytes.
 
 pub mod batch_schema;
 mod cells;

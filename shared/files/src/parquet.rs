@@ -1,4 +1,4 @@
-//! This module writes parts in Parquet.
+//! Writes parts in Parquet.
 
 mod bounds;
 mod packer;
@@ -31,46 +31,49 @@ use self::packer::Packer;
 use self::plain_column::PlainColumn;
 use self::values::Values;
 
-/// The footer holds the types that the server declares under this key, as a JSON object by the columns' names.
+/// The key in the footer under which the declared SQL types are, as a JSON object with the names of the columns.
 pub const SQL_TYPES_KEY: &str = "sqlserver.types";
-/// Spark 3 takes dates before 1582 and times before 1900 as they stand when the footer says that a Spark wrote them which
-/// counts in the proleptic Gregorian calendar. Without it, it refuses to read them.
+/// The key in the footer that makes Spark 3 read dates before 1582 and times before 1900 as they are, because it says
+/// that a Spark with the proleptic Gregorian calendar wrote the file. Without it Spark refuses to read them.
 const SPARK_VERSION_KEY: &str = "org.apache.spark.version";
 const SPARK_VERSION: &str = "3.5.0";
-/// A row group has at most this many rows.
+/// The most rows of a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
-/// A row group is closed when the writer holds this many bytes for it, most of them packed. It bounds our memory.
+/// The bytes in the writer at which a row group is closed. Most of them are packed. This bounds the memory of the
+/// writer.
 const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
-/// A row group is closed when its values were this many bytes before they were packed. It bounds the readers' memory.
+/// The bytes of values before packing at which a row group is closed. This bounds the memory of readers.
 const ROW_GROUP_UNPACKED_BYTES: usize = 128 * 1024 * 1024;
-/// A text column's dictionary is given up at this size: what fits pays, what does not only costs the hashing.
+/// The size in bytes at which a text column's dictionary is given up. A smaller dictionary pays, and a larger one only
+/// costs hashing.
 const DICTIONARY_BYTES: usize = 64 * 1024;
-/// Bytes of a value, on the average of a batch, from which on its column is left to the crate `parquet`: it hands such a page on
-/// where we would copy it.
+/// The average bytes of a value in a batch from which the crate `parquet` writes the column, because it passes such a
+/// page on where our code would copy it.
 const LARGE_VALUE_BYTES: usize = 256 * 1024;
-/// Bytes for which room is kept from one row group to the next, among all columns.
+/// The bytes of buffers that all columns together keep from one row group to the next.
 const KEPT_BYTES: usize = 32 * 1024 * 1024;
 
-/// Writes row groups into memory as they are closed.
+/// The encoder of a part. It writes row groups into memory as they are closed.
 pub struct ParquetEncoder {
     writer: SerializedFileWriter<Vec<u8>>,
     schema: SchemaRef,
-    /// Makes the columns that have a dictionary.
+    /// The maker of the writers with dictionaries.
     dictionaries: ArrowRowGroupWriterFactory,
-    /// Those whose chunks are not in a dictionary, ready for the next one.
+    /// The writers of the columns without a dictionary, which are used again for each row group.
     plain: Vec<PlainColumn>,
     packer: Packer,
-    /// Which columns may have a dictionary.
+    /// Whether each column may have a dictionary.
     repeating: Vec<bool>,
     group: Option<RowGroup>,
 }
 
-/// A row group that is open.
+/// An open row group.
 struct RowGroup {
-    /// The columns with a dictionary or with large values; `None` for those that are written here.
+    /// The writers of the columns with a dictionary or with large values. It is `None` for a column that
+    /// [`PlainColumn`] writes.
     dictionaries: Vec<Option<ArrowColumnWriter>>,
     rows: usize,
-    /// Bytes of the values before they were packed.
+    /// The bytes of the values before they are packed.
     unpacked_bytes: usize,
 }
 
@@ -122,7 +125,7 @@ impl ParquetEncoder {
     }
 
     fn write_rows(&mut self, batch: &RecordBatch) -> parquet::errors::Result<()> {
-        // Large values are not added to a chunk that is written here.
+        // Large values are not added to a chunk that `PlainColumn` has begun.
         let is_large =
             |(array, writer): (&ArrayRef, &Option<ArrowColumnWriter>)| writer.is_none() && has_large_values(array);
         let meets_large = |group: &mut RowGroup| batch.columns().iter().zip(&group.dictionaries).any(is_large);
@@ -150,7 +153,7 @@ impl ParquetEncoder {
         Ok(())
     }
 
-    /// A row group of which this is the first batch, by which it is decided which columns have a dictionary.
+    /// Begins a row group. Its first batch decides which columns have a dictionary.
     fn begin(&self, batch: &RecordBatch) -> parquet::errors::Result<RowGroup> {
         let needed = self.schema_columns().zip(&self.repeating).zip(batch.columns());
         let needed: Vec<bool> = needed
@@ -205,14 +208,14 @@ impl ParquetEncoder {
         Ok(())
     }
 
-    /// What the row group holds, most of it packed.
+    /// Returns the bytes that the row group holds, most of them packed.
     fn memory(&self, group: &RowGroup) -> usize {
         let with_dictionary = group.dictionaries.iter().flatten().map(ArrowColumnWriter::memory_size);
         with_dictionary.sum::<usize>() + self.plain.iter().map(PlainColumn::memory).sum::<usize>()
     }
 
     fn close(&mut self, group: RowGroup) -> parquet::errors::Result<()> {
-        // Room for the row group, all at once: growing by and by would cost it several times.
+        // The space for the row group is reserved at once, because growing step by step would cost it several times.
         let bytes = self.memory(&group);
         self.buffer().reserve_exact(bytes);
         let kept_bytes = KEPT_BYTES / self.plain.len().max(1);
@@ -231,9 +234,9 @@ impl ParquetEncoder {
         self.writer.inner().len()
     }
 
-    /// What is written and not drained.
+    /// Returns the bytes that were written and not yet taken.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
-        // The writer counts its position by itself and never looks back at what it wrote.
+        // The writer counts its position itself and never reads what it wrote.
         self.writer.inner_mut()
     }
 
@@ -254,7 +257,7 @@ fn has_large_values(array: &ArrayRef) -> bool {
     Values::bytes(array) >= LARGE_VALUE_BYTES * array.len().max(1)
 }
 
-/// The schema of the part, in which every decimal is bytes of a fixed length: as many as its digits need.
+/// Returns the schema of a part in which every decimal has a fixed number of bytes, as many as its digits need.
 fn with_fixed_decimals(schema: &SchemaRef) -> std::result::Result<SchemaDescriptor, ParquetError> {
     let usual = ArrowSchemaConverter::new().convert(schema)?;
     let root = usual.root_schema();
@@ -282,7 +285,7 @@ fn with_fixed_decimals(schema: &SchemaRef) -> std::result::Result<SchemaDescript
     Ok(SchemaDescriptor::new(Arc::new(root)))
 }
 
-/// The least bytes that hold every signed number of so many digits.
+/// Returns the fewest bytes that hold every signed number of `digits` digits.
 const fn decimal_bytes(digits: i32) -> i32 {
     let (mut bytes, mut most) = (1, 127_i128);
     let mut needed = 9_i128;
@@ -314,10 +317,10 @@ fn compression(codec: Codec) -> Result<Compression> {
     })
 }
 
-/// What the footer says beside the schema.
+/// Returns the entries of the footer besides the schema.
 ///
-/// The declared types stand in one key of the file and not at the fields, because delta-rs compares what stands at fields and
-/// refuses a text that may be longer than before.
+/// The declared types are in one entry of the file and not in the fields, because delta-rs compares the metadata of
+/// fields, and refuses a text that may be longer than before.
 fn notes(columns: &[Column]) -> Result<Vec<KeyValue>> {
     let types: BTreeMap<&str, &str> = columns
         .iter()
@@ -331,7 +334,8 @@ fn notes(columns: &[Column]) -> Result<Vec<KeyValue>> {
     ])
 }
 
-/// Text, identifiers and dates repeat; numbers and points in time rarely do, and pack well without.
+/// Returns whether values in this form often repeat. Text, identifiers and dates do; numbers and points in time rarely
+/// do, and pack well without a dictionary.
 const fn has_dictionary(form: Form) -> bool {
     matches!(form, Form::Text | Form::Date | Form::Int16)
 }

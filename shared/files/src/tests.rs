@@ -1,4 +1,4 @@
-//! Every form in every format, read back from the bytes.
+//! Tests every form in every format, read back from the bytes.
 
 mod page;
 mod parquet;
@@ -16,7 +16,7 @@ use tidemark::ports::files::{EncodeFiles, EncodePart};
 use crate::batch_schema::batch_schema;
 use crate::encoder::{Encoder, Files};
 
-/// Columns `c0`, `c1`, … that may be NULL.
+/// Returns columns `c0`, `c1`, … that may be NULL.
 fn columns(forms: &[Form]) -> Vec<Column> {
     let forms = forms.iter().enumerate();
     forms
@@ -30,7 +30,7 @@ fn columns(forms: &[Form]) -> Vec<Column> {
         .collect()
 }
 
-/// Ids from 1, in the order of the columns.
+/// Returns ids from 1, in the order of the columns.
 fn ids(columns: &[Column]) -> FieldIds {
     let mut ids = FieldIds::default();
     ids.extend(columns);
@@ -45,7 +45,7 @@ fn batch(columns: &[Column], arrays: Vec<ArrayRef>) -> RecordBatch {
     RecordBatch::try_new(batch_schema(columns, &ids(columns)).unwrap(), arrays).unwrap()
 }
 
-/// The bytes of a part with one batch.
+/// Returns the bytes of a part with one batch.
 fn encode(forms: &[Form], format: &Format, arrays: Vec<ArrayRef>) -> Result<Vec<u8>> {
     let columns = columns(forms);
     let batch = batch(&columns, arrays);

@@ -1,4 +1,4 @@
-//! This module writes parts of lines, in CSV and JSON lines, plain or packed.
+//! Writes parts of lines, in CSV and JSON lines, plain or packed.
 
 use std::io::Write;
 
@@ -15,10 +15,10 @@ use crate::cells::Cells;
 use crate::csv::CsvLine;
 use crate::jsonl::JsonLine;
 
-/// How many bytes of lines are collected before they are packed.
+/// The bytes of lines that are collected before they are packed.
 const PACK_BYTES: usize = 128 * 1024;
 
-/// Writes one line per row.
+/// The encoder of a part that has a line for each row.
 #[derive(Debug)]
 pub struct TextEncoder {
     forms: Vec<Form>,
@@ -28,7 +28,7 @@ pub struct TextEncoder {
     rows: u64,
 }
 
-/// This packs the lines.
+/// The packer of the lines.
 enum Packed {
     Gzip(GzEncoder<Vec<u8>>),
     Zstd(ZstdEncoder<'static, Vec<u8>>),
@@ -93,7 +93,7 @@ enum Line {
 }
 
 impl TextEncoder {
-    /// CSV, with its header if there is one.
+    /// Makes an encoder for CSV, which begins with a header if the options have one.
     pub fn csv(columns: &[Column], options: &CsvOptions) -> Result<Self> {
         let line = CsvLine::new(columns, options)?;
         let mut lines = Vec::new();
@@ -106,7 +106,7 @@ impl TextEncoder {
         })
     }
 
-    /// JSON lines.
+    /// Makes an encoder for JSON lines.
     pub fn jsonl(columns: &[Column], options: JsonlOptions) -> Result<Self> {
         let line = JsonLine::new(columns, options.bigint);
         Self::new(columns, Line::Json(line), options.compression)
@@ -152,7 +152,7 @@ impl TextEncoder {
             .map_or(self.lines.len(), |packed| packed.buffer().len())
     }
 
-    /// What is written and not drained.
+    /// Returns the bytes that were written and not yet taken.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         match &mut self.packed {
             Some(packed) => packed.buffer_mut(),

@@ -5,15 +5,15 @@ use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescriptor;
 
-/// Bytes of a text or binary value that are written of it: what lies beyond is not needed to skip a page.
+/// The most bytes of a text or binary value that are written. More are not needed to skip a page.
 const KEPT_BYTES: usize = 64;
-/// Bytes that are held of a value: one more, by which it is seen that the value is longer.
+/// The most bytes of a value that are held. The additional one shows that the value is longer.
 const HELD_BYTES: usize = KEPT_BYTES + 1;
 
 /// The least and the greatest value, in the order of their type.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Bounds {
-    /// There was no value, or none that has a place in an order.
+    /// No value was seen, or none that has a place in the order.
     #[default]
     None,
     Int(i64, i64),
@@ -21,7 +21,7 @@ pub enum Bounds {
     Decimal(i128, i128),
     /// Bytes of a fixed length, aligned to the left.
     Fixed(u128, u128),
-    /// The first bytes of both, [so many](HELD_BYTES) at most: a whole value may be as large as a column chunk.
+    /// The first bytes of both values, at most [`HELD_BYTES`], because a whole value may be as large as a column chunk.
     Bytes(Vec<u8>, Vec<u8>),
 }
 
@@ -33,7 +33,7 @@ impl Bounds {
         };
     }
 
-    /// Zero has two signs, of which the least is the negative one.
+    /// Widens the bounds. Of the two zeros the negative one is the lesser.
     pub fn widen_floats(&mut self, least: f64, greatest: f64) {
         let least = if least == 0.0 { -0.0 } else { least };
         let greatest = if greatest == 0.0 { 0.0 } else { greatest };
@@ -88,7 +88,7 @@ impl Bounds {
         }
     }
 
-    /// Whether neither bound is beyond the other's: `(not descending to it, not ascending to it)`.
+    /// Returns whether neither the least nor the greatest value decreases from these bounds to the next ones.
     pub fn is_before(&self, next: &Self) -> bool {
         match (self, next) {
             (Self::Int(a, b), Self::Int(c, d)) => a <= c && b <= d,
@@ -100,7 +100,8 @@ impl Bounds {
         }
     }
 
-    /// Both as an index of pages has them, cut where they are long; `None` without values, and where nothing short is above them.
+    /// Encodes both values for a page index, cut where they are long. Returns `None` without values, and when no short
+    /// value is above the greatest one.
     pub fn encoded(&self, column: &ColumnDescriptor, is_text: bool) -> Option<Encoded> {
         let length = usize::try_from(column.type_length()).unwrap_or_default();
         let exact = |least: Vec<u8>, greatest: Vec<u8>| Encoded {
@@ -140,7 +141,7 @@ impl Bounds {
         })
     }
 
-    /// What a column chunk says of its values.
+    /// Returns the statistics of a column chunk with these bounds.
     pub fn statistics(&self, column: &ColumnDescriptor, is_text: bool, nulls: u64) -> Statistics {
         let is_signed = column.sort_order().is_signed();
         macro_rules! of {
@@ -197,7 +198,7 @@ impl Bounds {
     }
 }
 
-/// Bounds as bytes.
+/// Encoded bounds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Encoded {
     pub least: Vec<u8>,
@@ -206,13 +207,13 @@ pub struct Encoded {
     pub is_greatest_exact: bool,
 }
 
-/// A number that was a `real`.
+/// Converts a number back to the `real` that it was.
 #[expect(clippy::cast_possible_truncation, reason = "it was widened from one")]
 const fn single(value: f64) -> f32 {
     value as f32
 }
 
-/// A value that is not above `value`, and whether it is `value` itself.
+/// Returns a short value that is not above `value`, and whether it is `value` itself.
 fn cut(value: &[u8], is_text: bool) -> (Vec<u8>, bool) {
     if value.len() <= KEPT_BYTES {
         return (value.to_vec(), true);
@@ -220,7 +221,8 @@ fn cut(value: &[u8], is_text: bool) -> (Vec<u8>, bool) {
     (kept(value, is_text).to_vec(), false)
 }
 
-/// A value that is not below `value`, and whether it is `value` itself; `None` where no short one is above it.
+/// Returns a short value that is not below `value`, and whether it is `value` itself. `None` when there is no such
+/// value.
 fn cut_above(value: &[u8], is_text: bool) -> Option<(Vec<u8>, bool)> {
     if value.len() <= KEPT_BYTES {
         return Some((value.to_vec(), true));
@@ -234,12 +236,12 @@ fn cut_above(value: &[u8], is_text: bool) -> Option<(Vec<u8>, bool)> {
     Some((above?, false))
 }
 
-/// What is held of a value.
+/// Returns the part of a value that is held.
 fn held(value: &[u8]) -> &[u8] {
     &value[..value.len().min(HELD_BYTES)]
 }
 
-/// The first bytes, of which none is a part of a character.
+/// Returns the first bytes of a long value, up to the end of a whole character if it is text.
 fn kept(value: &[u8], is_text: bool) -> &[u8] {
     let mut end = KEPT_BYTES;
     while is_text && end > 0 && value[end] & 0xC0 == 0x80 {
@@ -248,7 +250,7 @@ fn kept(value: &[u8], is_text: bool) -> &[u8] {
     &value[..end]
 }
 
-/// The least text of no more bytes that is above every text which begins with this one.
+/// Returns the least text of at most as many bytes that is above every text which begins with this one.
 fn next_text(text: &str) -> Option<Vec<u8>> {
     text.char_indices().rev().find_map(|(start, character)| {
         let next = char::from_u32(u32::from(character) + 1)?;

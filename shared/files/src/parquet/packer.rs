@@ -7,14 +7,14 @@ use flate2::write::GzEncoder;
 use parquet::basic::Compression;
 use parquet::errors::{ParquetError, Result};
 
-/// Of a page that is packed, so much must be saved in percent, or its column stays as it is.
+/// The percentage of a page that packing must save. Otherwise its column is not packed.
 const LEAST_SAVED: usize = 20;
-/// A page of fewer bytes says nothing about its column.
+/// The fewest bytes of a page that decide whether a column is packed.
 const TELLING_BYTES: usize = 4 * 1024;
-/// Bytes of the buffer that are kept.
+/// The most bytes of the buffer that are kept.
 const BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
-/// Packs bytes.
+/// Packs bytes with one method.
 pub struct Packer {
     compression: Compression,
     zstd: Option<zstd::bulk::Compressor<'static>>,
@@ -34,7 +34,8 @@ impl Packer {
         })
     }
 
-    /// The bytes of the first page of a column, and how the column is packed: not at all where it would not pay.
+    /// Packs the first page of a column. Returns the bytes to write and the method for the column, which is none if
+    /// packing would save too little.
     pub fn pack_first<'a>(&'a mut self, page: &'a [u8]) -> Result<(&'a [u8], Compression)> {
         let compression = self.compression;
         let packed = self.pack(page, compression)?;
@@ -44,7 +45,7 @@ impl Packer {
         Ok((packed, compression))
     }
 
-    /// The bytes of a page in a column that is packed like this.
+    /// Packs a further page of a column with the method of the column.
     pub fn pack<'a>(&'a mut self, page: &'a [u8], compression: Compression) -> Result<&'a [u8]> {
         self.packed.clear();
         match (compression, &mut self.zstd) {
@@ -68,7 +69,7 @@ impl Packer {
         Ok(&self.packed)
     }
 
-    /// Gives the room of a large page back.
+    /// Frees the memory for a large page.
     pub fn shrink(&mut self) {
         self.packed.clear();
         self.packed.shrink_to(BUFFER_BYTES);

@@ -1,4 +1,4 @@
-//! A data page that is being filled, in the plain encoding.
+//! A data page under construction, in the plain encoding.
 
 use std::ops::Range;
 
@@ -7,21 +7,22 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use super::bounds::Bounds;
 use super::values::Values;
 
-/// Rows of a page at most.
+/// The most rows of a page.
 pub const PAGE_ROWS: usize = 20_000;
-/// Bytes after which a page is full.
+/// The bytes of values at which a page is full.
 const PAGE_BYTES: usize = 1024 * 1024;
-/// Groups of eight levels in a run at most, which is what one byte can say.
+/// The most groups of eight levels in a run, as one byte can express.
 const RUN_GROUPS: usize = 63;
-/// What the levels of a full page take at most: a length, and the groups and heads of its runs.
+/// The most bytes of the levels of a full page: their length, and the groups and heads of the runs.
 const LEVELS_BYTES: usize = 4 + PAGE_ROWS / 8 + PAGE_ROWS / 8 / RUN_GROUPS + 2;
 
-/// The rows of a page. Its values lie behind a gap into which their levels go at the end, so that nothing is moved.
+/// The rows of a page. The values are behind a gap, into which the levels are written at the end, so that nothing is
+/// moved.
 pub struct Page {
     bytes: Vec<u8>,
     pub rows: usize,
     pub nulls: usize,
-    /// Which rows have a value, once one has none.
+    /// The validity of the rows. It is filled only from the first NULL on.
     valid: BooleanBufferBuilder,
     pub bounds: Bounds,
 }
@@ -43,17 +44,17 @@ impl Page {
         self.rows >= PAGE_ROWS || self.bytes.len() >= LEVELS_BYTES + PAGE_BYTES
     }
 
-    /// Bytes of its values.
+    /// Returns the bytes of the values.
     pub fn bytes(&self) -> usize {
         self.bytes.len() - LEVELS_BYTES
     }
 
-    /// Gives room back beyond so many bytes.
+    /// Frees memory beyond `bytes` bytes of values.
     pub fn shrink_to(&mut self, bytes: usize) {
         self.bytes.shrink_to(LEVELS_BYTES + bytes);
     }
 
-    /// Takes as many of the rows as find room, at least one, and gives their number.
+    /// Takes as many of the rows as fit, but at least one. Returns their number.
     pub fn fill(&mut self, values: &Values<'_>, nulls: Option<&NullBuffer>, rows: Range<usize>) -> usize {
         let room = (LEVELS_BYTES + PAGE_BYTES).saturating_sub(self.bytes.len());
         let most = rows.len().min(PAGE_ROWS - self.rows);
@@ -74,7 +75,7 @@ impl Page {
         taken.len()
     }
 
-    /// The page as it is before it is packed: the levels, with their length before them, and the values.
+    /// Returns the page before packing: the length of the levels, the levels, and the values.
     pub fn body(&mut self) -> &[u8] {
         let mut levels = Vec::with_capacity(LEVELS_BYTES);
         levels.extend_from_slice(&[0; 4]);
@@ -94,12 +95,12 @@ impl Page {
         &self.bytes[start..]
     }
 
-    /// Bytes of values, without what says how long they are.
+    /// Returns the bytes of values of variable length, without their lengths.
     pub fn variable_bytes(&self) -> usize {
         self.bytes.len() - LEVELS_BYTES - 4 * (self.rows - self.nulls)
     }
 
-    /// The next page begins. It has the same buffer, unless that is one for a single large value.
+    /// Begins the next page with the same buffer, unless this was enlarged for a single large value.
     pub fn clear(&mut self) {
         self.bytes.truncate(LEVELS_BYTES);
         self.bytes.shrink_to(LEVELS_BYTES + 2 * PAGE_BYTES);
@@ -115,7 +116,7 @@ fn run_of_one_level(rows: usize, level: u8, out: &mut Vec<u8>) {
     out.push(level);
 }
 
-/// A number of seven bits a byte, the least first.
+/// Writes a number in groups of seven bits, the lowest first.
 pub fn varint(mut number: usize, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(u8::try_from(number & 0x7F).unwrap_or_default() | 0x80);

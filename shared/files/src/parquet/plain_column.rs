@@ -1,8 +1,8 @@
 //! A column chunk in the plain encoding.
 //!
-//! The crate `parquet` writes such a chunk through vectors of indexes, gathered values and pages that are copied five times; a
-//! column of sixteen bytes a value even through an object for each value. Here the values go from the batch into the page, and
-//! from there, packed, to their place in the chunk.
+//! The crate `parquet` writes such a chunk through vectors of indexes, gathered values, and pages that are copied five
+//! times; a column with sixteen bytes a value even needs an object for each value. Here the values go from the batch
+//! into the page, and from there, packed, to their place in the chunk.
 
 use std::ops::Range;
 
@@ -22,19 +22,19 @@ use super::packer::Packer;
 use super::page::{Page, varint};
 use super::values::Values;
 
-/// A chunk that is being written. Its buffers are those of the chunk before.
+/// The writer of a column. It builds one chunk after another with the same buffers.
 pub struct PlainColumn {
     column: ColumnDescPtr,
     is_text: bool,
     page: Page,
-    /// The finished pages.
+    /// The finished pages of the chunk.
     bytes: Vec<u8>,
     chunk: Chunk,
 }
 
-/// What is known of the pages of a chunk.
+/// The facts about the pages of a chunk.
 struct Chunk {
-    /// How its pages are packed, once there is one.
+    /// The method with which the pages are packed, once there is one.
     compression: Option<Compression>,
     bounds: Bounds,
     rows: usize,
@@ -60,7 +60,7 @@ impl PlainColumn {
         }
     }
 
-    /// Whether there are columns of this kind.
+    /// Returns whether this writer supports the column.
     pub fn can_hold(array: &ArrayRef, column: &ColumnDescPtr) -> bool {
         column.max_def_level() == 1 && column.max_rep_level() == 0 && Values::of(array, column).is_some()
     }
@@ -77,7 +77,7 @@ impl PlainColumn {
         Ok(())
     }
 
-    /// Bytes that it holds.
+    /// Returns the bytes that it holds.
     pub fn memory(&self) -> usize {
         self.bytes.len() + self.page.bytes()
     }
@@ -95,7 +95,7 @@ impl PlainColumn {
                 packed
             }
         };
-        // The head says both sizes as an `i32`.
+        // The head has both sizes as `i32`.
         i32::try_from(unpacked.max(packed.len())).map_err(|_| too_large())?;
         let start = self.bytes.len();
         head(rows, unpacked, packed.len(), &mut self.bytes);
@@ -110,7 +110,7 @@ impl PlainColumn {
         Ok(())
     }
 
-    /// Ends the chunk, appends it to its row group, and begins the next one with buffers of so many bytes at most.
+    /// Ends the chunk, appends it to the row group, and begins the next chunk. Buffers keep at most `kept_bytes`.
     pub fn append_to(
         &mut self,
         group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
@@ -169,7 +169,7 @@ impl Chunk {
                 self.index.append(false, bounds.least, bounds.greatest, int(page.nulls));
             }
             None if page.nulls == page.rows => self.index.append(true, Vec::new(), Vec::new(), int(page.nulls)),
-            // Values that have no place in the order: such a page may hold anything.
+            // The page has values without a place in the order, so its bounds would be wrong for them.
             None => self.index.to_invalid(),
         }
         self.index.append_histograms(&None, &histogram(page.rows, page.nulls));
@@ -215,7 +215,7 @@ impl Chunk {
     }
 }
 
-/// How many rows have no value, and how many have one.
+/// Returns the number of rows without a value and of those with one.
 fn histogram(rows: usize, nulls: usize) -> Option<LevelHistogram> {
     let mut histogram = LevelHistogram::try_new(1)?;
     histogram.increment_by(0, int(nulls));
@@ -223,11 +223,11 @@ fn histogram(rows: usize, nulls: usize) -> Option<LevelHistogram> {
     Some(histogram)
 }
 
-/// The head of a page (`PageHeader` of the format, in Thrift's compact protocol).
+/// Writes the head of a page (`PageHeader` of the format, in Thrift's compact protocol).
 fn head(rows: usize, unpacked: usize, packed: usize, out: &mut Vec<u8>) {
-    /// An `i32` whose field follows the last one.
+    /// The head of an `i32` field whose id is one above the previous one.
     const INT: u8 = 0x15;
-    /// A structure whose field is the second after the last one.
+    /// The head of a structure whose field id is two above the previous one.
     const STRUCTURE: u8 = 0x2C;
     const DATA_PAGE: usize = 0;
     const PLAIN: usize = 0;
@@ -259,7 +259,7 @@ fn too_large() -> ParquetError {
     ParquetError::General("a column chunk is too large for the format".to_owned())
 }
 
-/// A chunk as the writer of a row group takes it.
+/// The bytes of a chunk, which the writer of a row group can read.
 struct Bytes<'a>(&'a [u8]);
 
 impl Length for Bytes<'_> {

@@ -1,4 +1,4 @@
-//! Whether the values of a column repeat so often that a dictionary pays, told by a sample.
+//! Estimates from a sample whether the values of a column repeat so often that a dictionary pays.
 
 use std::collections::HashSet;
 
@@ -6,14 +6,14 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
-/// Values of a sample at most.
+/// The most values of a sample.
 const SAMPLE: usize = 4_096;
-/// Fewer values say nothing.
+/// The fewest values of a sample that allow an estimate.
 const TELLING_SAMPLE: usize = 512;
-/// In percent of the sample: with more distinct values, the dictionary would be given up soon.
+/// The highest percentage of distinct values in the sample. With more, the dictionary would soon be given up.
 const MOST_DISTINCT: usize = 75;
 
-/// Whether a dictionary is worth trying. It is given up by itself when it grows beyond `dictionary_bytes`.
+/// Returns whether a dictionary is worth trying. The writer gives it up when it grows beyond `dictionary_bytes`.
 pub fn may_pay(array: &ArrayRef, dictionary_bytes: usize) -> bool {
     if array.data_type() != &DataType::Utf8 {
         return true;
@@ -21,7 +21,7 @@ pub fn may_pay(array: &ArrayRef, dictionary_bytes: usize) -> bool {
     let texts = array.as_string::<i32>();
     let mut distinct = HashSet::new();
     let (mut sampled, mut distinct_bytes) = (0, 0);
-    // From all over the batch: rows that lie together are alike.
+    // The sample comes from the whole batch, because neighbouring rows are alike.
     for index in (0..texts.len())
         .step_by(texts.len() / SAMPLE + 1)
         .filter(|index| texts.is_valid(*index))

@@ -1,4 +1,4 @@
-//! The values of a column as they lie in a batch, and how Parquet's plain encoding has them.
+//! Reads the values of a column from a batch, and appends them in Parquet's plain encoding.
 
 use std::ops::Range;
 
@@ -14,15 +14,16 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::bounds::Bounds;
 
-/// The values of an array.
+/// The values of an array. A number beside them is the bytes of each value in the file.
 #[derive(Debug, Clone, Copy)]
 pub enum Values<'a> {
     Int32(&'a [i32]),
     Int64(&'a [i64]),
     Float32(&'a [f32]),
     Float64(&'a [f64]),
-    /// Decimals as integers of so many bytes, the least first, or the greatest first.
+    /// Decimals that are written as little-endian integers.
     SmallDecimal(&'a [i128], usize),
+    /// Decimals that are written as big-endian bytes.
     Decimal(&'a [i128], usize),
     Fixed(&'a [u8], usize),
     Variable {
@@ -32,7 +33,7 @@ pub enum Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// The values of an array that is written into this column; `None` for those that are not written here.
+    /// Returns the values of an array for this column, or `None` when its type is not supported here.
     pub fn of(array: &'a ArrayRef, column: &ColumnDescriptor) -> Option<Self> {
         Some(match array.data_type() {
             DataType::Int32 => Self::Int32(array.as_primitive::<Int32Type>().values()),
@@ -78,7 +79,7 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// Bytes of all values of an array whose values have no fixed length; none of others.
+    /// Returns the bytes of all values of an array whose values have no fixed length, and 0 for other arrays.
     pub fn bytes(array: &ArrayRef) -> usize {
         let ends = |offsets: &[i32]| match offsets {
             [first, .., last] => last.abs_diff(*first) as usize,
@@ -91,7 +92,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// How many of the rows from `start`, at least one, take no more than `bytes`.
+    /// Returns how many of the rows from `start` take at most `bytes`, but at least one.
     pub fn rows_within(&self, start: usize, rows: usize, bytes: usize) -> usize {
         let width = match *self {
             Self::Int32(_) | Self::Float32(_) => 4,
@@ -111,7 +112,7 @@ impl<'a> Values<'a> {
         (bytes / width).clamp(1, rows)
     }
 
-    /// Appends values that are there, and widens the bounds by them.
+    /// Appends values, none of which is NULL, and widens the bounds to include them.
     pub fn append(&self, rows: Range<usize>, out: &mut Vec<u8>, bounds: &mut Bounds) {
         if rows.is_empty() {
             return;
@@ -133,7 +134,7 @@ impl<'a> Values<'a> {
                 let values = &values[rows];
                 append_all(out, values, |value| value.to_le_bytes());
                 let (least, greatest) = extremes(values, f32::INFINITY, f32::NEG_INFINITY);
-                // Not where every value is NaN, which has no place in the order.
+                // There are no bounds if every value is NaN, which has no place in the order.
                 if least <= greatest {
                     bounds.widen_floats(least.into(), greatest.into());
                 }
@@ -171,7 +172,7 @@ fn append_all<T: Copy, const N: usize>(out: &mut Vec<u8>, values: &[T], encoded:
     }
 }
 
-/// The least and the greatest, but for what cannot be compared.
+/// Returns the least and the greatest value, without those that cannot be compared.
 #[inline]
 fn extremes<T: Copy + PartialOrd>(values: &[T], most: T, least: T) -> (T, T) {
     values.iter().fold((most, least), |(low, high), value| {
@@ -182,7 +183,7 @@ fn extremes<T: Copy + PartialOrd>(values: &[T], most: T, least: T) -> (T, T) {
     })
 }
 
-/// Decimals whose digits fit into an integer: what is cut off is the sign once more.
+/// Appends decimals that fit into an integer of `width` bytes. The bytes that are cut off only repeat the sign.
 #[expect(clippy::cast_possible_truncation, reason = "the precision says that they fit")]
 fn small_decimals(values: &[i128], width: usize, out: &mut Vec<u8>, bounds: &mut Bounds) {
     let (mut least, mut greatest) = (i64::MAX, i64::MIN);
@@ -220,7 +221,7 @@ fn fixed(bytes: &[u8], width: usize, out: &mut Vec<u8>, bounds: &mut Bounds) {
     bounds.widen_fixed(least, greatest);
 }
 
-/// The first bytes of a value as a number that is in the order of the values.
+/// Returns the first bytes of a value as a number in the order of the values.
 #[inline]
 fn prefix(value: &[u8]) -> u64 {
     value.first_chunk::<8>().map_or_else(
@@ -242,7 +243,7 @@ fn variable(offsets: &[i32], bytes: &[u8], out: &mut Vec<u8>, bounds: &mut Bound
     let mut values = offsets.windows(2).map(|pair| &bytes[start(pair[0])..start(pair[1])]);
     let Some(value) = values.next() else { return };
     let mut put = |value: &[u8]| {
-        // No value is longer than its offsets can say.
+        // A value cannot be longer than its `i32` offsets allow.
         out.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend_from_slice(value);
     };

@@ -1,6 +1,7 @@
-//! Whether `docs/reference/types.md` says what the encoders do.
+//! Tests whether `docs/reference/types.md` describes what the encoders write.
 //!
-//! Which types there are and in which form each is held, the source's adapter decides; this holds the page to the encoders.
+//! The source's adapter decides which types there are, and in which form each is held. These tests only compare the
+//! page with the encoders.
 
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ fn rows() -> Vec<Row> {
         .collect()
 }
 
-/// The types of the page: the form in text formats, and the one in Parquet where that is another.
+/// The types of the page: the form in text formats, and the form in Parquet if it is another.
 const TYPES: [(&str, Form, Option<Form>); 34] = [
     ("bit", Form::Bool, None),
     ("tinyint", Form::Int16, None),
@@ -111,10 +112,10 @@ const TYPES: [(&str, Form, Option<Form>); 34] = [
     ),
 ];
 
-/// Names that the page has beside those, for types that arrive as one of them.
+/// The other names on the page, of types that arrive as one of these.
 const OTHER_NAMES: [&str; 6] = ["numeric(p,s)", "sysname", "timestamp", "json", "vector", "sql_variant"];
 
-/// The value that the page shows for a type.
+/// Returns the value that the page shows for a type.
 fn shown(name: &str, form: Form) -> ArrayRef {
     let moment = 736_572 * DAY_TICKS + 56 * 60 * SECOND_TICKS;
     match form {
@@ -157,7 +158,7 @@ fn shown(name: &str, form: Form) -> ArrayRef {
     }
 }
 
-/// The value as one field of a line in a text format.
+/// Returns the value as the only field of a line in a text format.
 fn in_text(name: &str, form: Form, format: &Format) -> String {
     let text = String::from_utf8(encode(&[form], format, vec![shown(name, form)]).unwrap()).unwrap();
     let line = text.trim_end();
@@ -165,7 +166,7 @@ fn in_text(name: &str, form: Form, format: &Format) -> String {
     value.unwrap_or(line).to_owned()
 }
 
-/// The type as the footer of a Parquet file has it, in the page's words.
+/// Returns the type in the footer of a Parquet file, in the page's words.
 fn in_parquet(form: Form) -> String {
     let schema = batch_schema(&columns(&[form]), &FieldIds::default()).unwrap();
     let array = arrow_array::new_null_array(schema.field(0).data_type(), 1);

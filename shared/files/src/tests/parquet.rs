@@ -1,4 +1,4 @@
-//! What Parquet parts say of themselves.
+//! Tests the metadata of Parquet parts.
 
 use std::sync::Arc;
 
@@ -56,13 +56,13 @@ fn a_parquet_part_has_logical_types_and_its_rows() {
     assert!(matches!(logical[7], LogicalType::String));
 }
 
-/// Three rows of NULL.
+/// Returns three rows of NULL.
 fn nulls(forms: &[Form]) -> Vec<ArrayRef> {
     let nulls = |form: &Form| arrow_array::new_null_array(&data_type(*form), 3);
     forms.iter().map(nulls).collect()
 }
 
-/// Every form that a Parquet part can have.
+/// Returns every form that a Parquet part can have.
 fn every_form() -> Vec<Form> {
     let decimal = |precision, scale| Form::Decimal { precision, scale };
     let [us, ns] = [Fraction::Micros, Fraction::Nanos];
@@ -91,7 +91,8 @@ fn every_form() -> Vec<Form> {
     ]
 }
 
-/// Many current readers open no file with another order than TYPE_ORDER, which parquet 60 writes for `real` and `float`.
+/// Many current readers cannot open a file with another order than TYPE_ORDER, and parquet 60 writes another for `real`
+/// and `float`.
 #[test]
 fn the_footer_of_a_file_with_every_type_has_what_engines_open() {
     let forms = every_form();
@@ -129,7 +130,7 @@ fn the_footer_of_a_file_with_every_type_has_what_engines_open() {
     let types: serde_json::Value = serde_json::from_str(&note("sqlserver.types")).unwrap();
     assert_eq!(types["c0"], "declared(7)");
     assert_eq!(types.as_object().unwrap().len(), forms.len());
-    // Nothing that could change between two windows stands at a field.
+    // The fields have no metadata that could change between two windows.
     for field in reader.schema().fields() {
         let others = field
             .metadata()
@@ -204,7 +205,7 @@ fn row_groups_are_bounded_in_rows_and_in_bytes_however_well_they_are_packed() {
     };
     let numbers = || -> ArrayRef { Arc::new(Int32Array::from(vec![7; 100_000])) };
     assert_eq!(groups(Form::Int32, 4, &numbers), [131_072, 131_072, 131_072, 6_784]);
-    // 30 MiB that pack to almost nothing.
+    // These are 30 MiB that pack to almost nothing.
     let zeros = || -> ArrayRef { Arc::new(BinaryArray::from(vec![&vec![0; 10 << 20][..]; 3])) };
     assert_eq!(groups(Form::Binary, 6, &zeros), [15, 3]);
 }

@@ -1,4 +1,4 @@
-//! Column chunks that are written here are what the crate `parquet` would write.
+//! Tests that our column chunks equal those of the crate `parquet`.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use tidemark::model::types::Fraction;
 use super::*;
 use crate::batch_schema::data_type;
 
-/// Rows of more than two pages.
+/// A number of rows that needs more than two pages.
 const ROWS: usize = 45_000;
 
 fn every_third_missing<T>(index: usize, value: T) -> Option<T> {
     (!index.is_multiple_of(3)).then_some(value)
 }
 
-/// Numbers in no order, of both signs.
+/// Returns numbers in no order, of both signs.
 fn number(index: usize) -> i64 {
     (index as i64).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed()) >> 11
 }
@@ -47,7 +47,7 @@ fn floats(index: usize) -> f64 {
     }
 }
 
-/// Every form of a column with its values, of which some or none are missing.
+/// Returns the forms with their values. A value is NULL where `keep` says no.
 fn forms(keep: impl Fn(usize) -> bool) -> Vec<(Form, ArrayRef)> {
     let of = |index: usize| keep(index).then(|| number(index));
     let decimal = |precision, scale, digits: i64| {
@@ -108,7 +108,7 @@ fn opened(bytes: Vec<u8>) -> ParquetRecordBatchReaderBuilder<bytes::Bytes> {
     ParquetRecordBatchReaderBuilder::try_new_with_options(bytes::Bytes::from(bytes), options).unwrap()
 }
 
-/// What the crate `parquet` makes of the same rows.
+/// Writes the same rows with the crate `parquet`.
 fn by_the_crate(batch: &RecordBatch) -> ParquetMetaData {
     let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
@@ -122,7 +122,7 @@ fn written(forms: &[(Form, ArrayRef)], options: &serde_json::Value) -> (Vec<u8>,
     let columns = columns(&forms);
     let batch = batch(&columns, arrays);
     let mut encoder = encoder(&columns, &format).unwrap();
-    // In two batches, neither of which ends where a page does.
+    // The rows are in two batches, neither of which ends where a page does.
     encoder.write(&batch.slice(0, 12_345)).unwrap();
     encoder.write(&batch.slice(12_345, ROWS - 12_345)).unwrap();
     (encoder.finish().unwrap().bytes, batch)
@@ -245,7 +245,7 @@ fn what_the_index_of_pages_says_is_what_the_crate_says() {
             index.iter().map(|index| format!("{index:?}")).collect::<Vec<_>>()
         });
         for ((our, their), form) in ours.iter().zip(&theirs).zip(&kinds) {
-            // The crate cuts pages of text by bytes before it knows them.
+            // The crate ends pages of text by an estimate of their bytes.
             if !matches!(form, Form::Iso(_) | Form::Binary) {
                 assert_eq!(our, their, "{form:?}");
             }

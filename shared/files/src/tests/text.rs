@@ -1,4 +1,4 @@
-//! What the text formats write.
+//! Tests what the text formats write.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -356,7 +356,7 @@ fn what_readers_take_away_at_the_ends_of_a_text_is_in_quotes() {
             "\"\u{feff}a\""
         ]
     );
-    // Trailing blanks of `char` and the tutorials' files: without quotes nothing is added.
+    // Without quotes, blanks at the end are written unchanged, like those of `char` in the tutorials' files.
     let format = csv(|options| {
         options.null = "\\N".to_owned();
         options.quote = Quote::None;
