@@ -20,7 +20,8 @@ pub struct SliceId {
 }
 
 impl SliceId {
-    /// The most numbers in a name, and so how often a slice is split at most.
+    /// The most numbers in a name. A slice is split into about eight, so one with six numbers is about a 32,768th of
+    /// what was planned.
     pub const MAX_DEPTH: usize = 6;
 
     /// Makes the name of the slice with this number in the plan.

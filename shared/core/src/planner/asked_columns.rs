@@ -1,4 +1,5 @@
-//! Which columns of a table a lookup asks for: those a user chose, by what the catalog says of each.
+//! The columns of a table that a lookup asks for: those that the user chose, checked against what the catalog says of
+//! each.
 
 use super::columns::{find, not_excluded};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
@@ -6,13 +7,13 @@ use crate::model::names::Identifier;
 use crate::model::table::{MaskedColumns, TableSpec};
 use crate::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn, ProbeSource};
 
-/// These are the columns of a table that its window needs.
+/// The columns of a table that its window needs.
 pub(super) struct AskedColumns {
-    /// These are the columns as the server describes them.
+    /// The columns as the server describes them.
     pub(super) declared: Vec<DeclaredColumn>,
-    /// The names of those to copy; all when absent.
+    /// The names of the columns to copy; all of them when absent.
     pub(super) names: Option<Vec<Identifier>>,
-    /// This says whether a security policy may hide rows from the login.
+    /// Whether a security policy may hide rows from the login.
     pub(super) is_filtered: bool,
 }
 
@@ -21,21 +22,21 @@ pub(super) struct ChosenColumns {
     catalog: Option<Catalog>,
     names: Option<Vec<Identifier>>,
     watermark: Option<Identifier>,
-    /// What the catalog knows of the watermark's.
+    /// What the catalog knows of the watermark column.
     pub(super) counting: Option<Counting>,
     /// Whether a security policy may hide rows from the login.
     pub(super) is_filtered: bool,
 }
 
 impl ChosenColumns {
-    /// The watermark's name, as it was declared where the catalog knows it.
+    /// Returns the name of the watermark column, as it was declared where the catalog knows it.
     pub(super) const fn watermark(&self) -> Option<&Identifier> {
         self.watermark.as_ref()
     }
 }
 
-/// Asks for the columns with these names, or for all that are visible and not excluded. No other column is selected from, so
-/// that the login needs no right to it.
+/// Asks for the columns with these names or, without names, for all that are visible and not excluded. No other column
+/// is selected from, so that the login needs no right to it.
 pub(super) async fn ask<P: ProbeSource>(
     source: &P,
     spec: &TableSpec,
@@ -44,8 +45,8 @@ pub(super) async fn ask<P: ProbeSource>(
     describe(source, spec, choose(source, spec, names, None, None).await?).await
 }
 
-/// Chooses the columns with these names, or all that are visible and not excluded, and the watermark's, by what the catalog
-/// says. It is asked, unless what it says is known.
+/// Chooses the columns with these names or, without names, all that are visible and not excluded, and the watermark
+/// column, by what the catalog says. The catalog is asked unless `known` holds what it says.
 pub(super) async fn choose<P: ProbeSource>(
     source: &P,
     spec: &TableSpec,
@@ -90,7 +91,7 @@ pub(super) async fn choose<P: ProbeSource>(
     })
 }
 
-/// Has the server describe the columns that were chosen.
+/// Lets the server describe the columns that were chosen.
 pub(super) async fn describe<P: ProbeSource>(
     source: &P,
     spec: &TableSpec,
@@ -116,8 +117,8 @@ pub(super) async fn describe<P: ProbeSource>(
     })
 }
 
-/// The names of the columns to copy, as they were declared. Fails by name when one of them, or the watermark, is not what the
-/// login would read.
+/// Returns the names of the columns to copy, as they were declared. Fails, naming the column, when the login does not
+/// read the stored values of one of them or of the watermark.
 fn chosen(
     spec: &TableSpec,
     catalog: &[CatalogColumn],

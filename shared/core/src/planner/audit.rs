@@ -7,11 +7,11 @@ use crate::model::table::TableSpec;
 use crate::model::types::Column;
 use crate::model::values::Operation;
 
-/// Adds the columns to a plan, if the table asks for them.
+/// Adds the columns of an audit to a plan, if the table asks for them.
 ///
 /// # Errors
 ///
-/// `InvalidInput` when the source has a column that is called so.
+/// `InvalidInput` when the source has a column with the name of one of them.
 pub(super) fn added(spec: &TableSpec, plan: Plan) -> Result<Plan> {
     if !spec.audit || plan.columns.is_empty() {
         return Ok(plan);

@@ -21,38 +21,38 @@ use crate::ports::changes::ProbeChanges;
 use crate::ports::objects::ReadObjects;
 use crate::ports::source::{CutSource, ProbeSource};
 
-/// This is an interval of a watermark column, as a person gives it.
+/// An interval of a watermark column, as a person gives it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Between<'a> {
-    /// This is the lower bound.
+    /// The lower bound.
     pub(crate) from: &'a str,
-    /// This says whether it belongs to the interval.
+    /// Whether the lower bound belongs to the interval.
     pub(crate) includes_from: bool,
-    /// This is the upper bound, which belongs to it; the end of the last window, when absent.
+    /// The upper bound, which belongs to the interval. When absent, the end of the last window.
     pub(crate) to: Option<&'a str>,
 }
 
-/// This is a backfill as it is planned.
+/// A planned backfill.
 pub(crate) struct Again {
-    /// This is its plan.
+    /// Its plan.
     pub(crate) plan: Plan,
-    /// This says whether more of the range is left, for a further backfill from its end on.
+    /// Whether more of the interval is left, for a further backfill that begins at this one's end.
     pub(crate) goes_on: bool,
 }
 
-/// This plans backfills of one table.
+/// Plans backfills of one table.
 pub(crate) struct BackfillPlanner<'a, P, S> {
-    /// This is the source.
+    /// The source.
     pub(crate) source: &'a P,
-    /// This is the table's ledger.
+    /// The table's ledger.
     pub(crate) ledger: &'a Ledger<'a, S>,
-    /// This is the table.
+    /// The table.
     pub(crate) spec: &'a TableSpec,
     /// The last window of the chain.
     pub(crate) last: &'a Manifest,
-    /// This is the name of the backfill.
+    /// The name of the backfill.
     pub(crate) window: WindowName,
-    /// This says who freezes it.
+    /// The run that freezes it.
     pub(crate) author: Author<'a>,
 }
 
@@ -61,7 +61,11 @@ where
     P: ProbeSource + CutSource + ProbeChanges,
     S: ReadObjects,
 {
-    /// Returns the rows between two watermarks. A backfill that would need too many slices ends earlier than was asked for.
+    /// Plans to copy the rows between two watermarks. A backfill that would need too many slices ends earlier than was
+    /// asked for.
+    ///
+    /// Errors: `InvalidInput` when the interval reaches beyond the last window; `SchemaMismatch` when the columns are
+    /// not those of the last window.
     pub(crate) async fn between(&self, tracking: &WatermarkTracking, between: Between<'_>) -> Result<Again> {
         let spec = self.spec;
         let Described {
@@ -88,7 +92,7 @@ where
             new: &to,
             closed: Closed {
                 old_watermark: is_exact || between.includes_from,
-                // The end of a window of row versions is the first one that is not in it.
+                // The end of a window of row versions is the first version that is not in it.
                 new_watermark: !is_exact || to != end,
             },
             with_nulls: false,
@@ -120,7 +124,7 @@ where
         Ok(Again { plan, goes_on })
     }
 
-    /// Returns the watermark that a person wrote: a day stands for its midnight, and a blank for the `T`.
+    /// Reads a watermark that a person wrote: a day stands for its midnight, and a blank for the `T`.
     fn given(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
         let text = text.trim().replace(' ', "T");
         let whole = self.source.watermark(sql_type, &text);
@@ -130,7 +134,10 @@ where
         })
     }
 
-    /// The changes of a tracked table since a version, up to the end of its last window.
+    /// Plans to copy the changes of a tracked table since a version, up to the end of its last window.
+    ///
+    /// Errors: `ChangeTrackingInvalid` when the changes since then are no longer complete; `InvalidInput` when the
+    /// version is not before the last window's end; `SchemaMismatch` when the columns are not those of the last window.
     pub(crate) async fn since(&self, version: &str) -> Result<Again> {
         let spec = self.spec;
         let end = &self.last.new_watermark;
@@ -167,7 +174,7 @@ where
         Ok(Again { plan, goes_on: false })
     }
 
-    /// Refuses an interval that reaches beyond what is copied: the next run copies those rows.
+    /// Refuses an interval that reaches beyond the last window, if the table has rows there: the next run copies those.
     async fn is_copied(&self, column: &Identifier, end: &Watermark, to: &Watermark) -> Result<()> {
         if to == end {
             return Ok(());
@@ -196,7 +203,7 @@ where
         Error::new(ErrorCode::SchemaMismatch, message)
     }
 
-    /// Returns the plan with the columns as the last window had them, and with what it replaces.
+    /// Returns the plan with its columns as the last window had them, and with what it replaces.
     async fn replacing(&self, plan: Plan, column: &str, includes: Closed) -> Result<Plan> {
         let mut plan = audit::added(self.spec, plan)?;
         if let Some(previous) = self.ledger.previous(&self.last.next_window()).await? {

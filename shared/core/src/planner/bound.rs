@@ -1,4 +1,4 @@
-//! The plan of a table's next window by its watermark column: how far has the column grown?
+//! The plan of a table's next window by its watermark column, which depends on how far that column has grown.
 
 use std::cmp::Ordering;
 
@@ -21,29 +21,29 @@ use crate::ports::source::{
     Catalog, Counting, CutSource, DeclaredColumn, Growth, Maximum, ProbeSource, WatermarkColumn,
 };
 
-/// This says what the probe of a table found.
+/// What the probe of a table found.
 pub(crate) struct Probed {
-    /// This is the plan of the next window; `None` when the column has not grown.
+    /// The plan of the next window, or `None` when the column has not grown.
     pub(crate) next: Option<Box<Plan>>,
-    /// These are rows that no window selects.
+    /// The rows that no window selects, when there are any.
     pub(crate) note: Option<Note>,
 }
 
-/// The window that is planned next: of this table or, in place of that window, a full load of it.
+/// The window that is planned next: a window of this table or, in place of that window, a full load.
 #[derive(Clone, Copy)]
 pub(crate) struct Next<'a> {
     /// The table.
     pub(crate) table: &'a LookedUp,
-    /// How it is tracked.
+    /// How the table is tracked.
     pub(crate) tracking: &'a WatermarkTracking,
-    /// What a full load takes the place of.
+    /// The window that a full load is copied in place of.
     pub(crate) in_place_of: Option<&'a WindowName>,
-    /// Who plans.
+    /// The run that plans.
     pub(crate) author: Author<'a>,
 }
 
 impl Next<'_> {
-    /// Where the rows begin. A full load has every row, wherever its window starts.
+    /// Returns where the rows begin. A full load has every row, wherever its window starts.
     fn above<'a>(&self, old: Option<&'a Watermark>) -> Option<&'a Watermark> {
         old.filter(|_| self.in_place_of.is_none())
     }
@@ -52,7 +52,7 @@ impl Next<'_> {
         self.above(old).is_none() && self.tracking.null_watermark == NullWatermark::FirstLoad
     }
 
-    /// Rows that the window does not select.
+    /// Returns a note of the rows that the window does not select, if there are any.
     fn note(&self, measured: &Measured, is_filtered: bool) -> Option<Note> {
         let with_nulls = self.with_nulls(measured.old.as_ref());
         note(&self.table.spec, &measured.growth, with_nulls, is_filtered)
@@ -61,8 +61,8 @@ impl Next<'_> {
 
 /// Asks the source about the table and plans its next window.
 ///
-/// A table that has not grown is asked for nothing but that, where its catalog is known: what the next window would copy is
-/// described when there is one.
+/// When the catalog is known, a table is first asked only how far it has grown. What the next window would copy is
+/// described only when there is one.
 pub(crate) async fn probe<P: ProbeSource + CutSource>(
     source: &P,
     next: Next<'_>,
@@ -102,7 +102,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     Ok(Probed { next: plan, note })
 }
 
-/// The plan of the window up to `new`.
+/// Makes the plan of the window up to `new`.
 async fn plan<P: ProbeSource + CutSource>(
     source: &P,
     next: Next<'_>,
@@ -160,15 +160,15 @@ async fn plan<P: ProbeSource + CutSource>(
     })
 }
 
-/// These are the columns of a table that is tracked by a watermark.
+/// The columns of a table that is tracked by a watermark.
 pub(super) struct Described {
-    /// These are the columns as the server describes them, with the watermark's.
+    /// The columns as the server describes them, including the watermark column.
     pub(super) declared: Vec<DeclaredColumn>,
-    /// They are those that are copied.
+    /// The columns that are copied.
     pub(super) columns: Vec<Column>,
-    /// This is the watermark's.
+    /// The watermark column.
     pub(super) column: DeclaredColumn,
-    /// This says what it counts.
+    /// The kind of values that it holds.
     pub(super) kind: WatermarkKind,
 }
 
@@ -222,7 +222,7 @@ struct Measured {
     /// Where the window starts.
     old: Option<Watermark>,
     growth: Growth,
-    /// Where it ends; `None` when the column has not grown.
+    /// Where the window ends, or `None` when the column has not grown.
     new: Option<Watermark>,
 }
 
@@ -248,7 +248,7 @@ async fn measure<P: ProbeSource>(
     Ok(Measured { old, growth, new })
 }
 
-/// Rows that the window does not select, told in the log, too.
+/// Returns a note of the rows that the window does not select, if there are any, and logs them.
 fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> Option<Note> {
     let Growth {
         future_rows, held_back, ..
@@ -269,7 +269,9 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> 
     })
 }
 
-/// How far the column has grown; `None` when it has not.
+/// Returns how far the column has grown, or `None` when it has not.
+///
+/// Errors: `WatermarkRegression` when the maximum is below `old`.
 fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<&Maximum>) -> Result<Option<Watermark>> {
     let Some(Maximum { watermark, ordering }) = maximum else {
         return Ok(None);
@@ -289,7 +291,9 @@ fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<&Maximum>)
     }
 }
 
-/// Where the window starts: after the last committed window, or at the stored watermark.
+/// Returns where the window starts: after the last committed window, or at the stored watermark.
+///
+/// Errors: `InvalidConfig` when the store's type cannot hold every watermark, or holds a value that is not one.
 fn old_watermark<P: ProbeSource>(
     source: &P,
     table: &LookedUp,

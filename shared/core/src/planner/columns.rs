@@ -1,4 +1,4 @@
-//! The columns that are copied: those a user names, as the server spells them, of types that can be copied.
+//! The columns that are copied: those that a user names, as the server spells them, of types that can be copied.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use crate::model::types::{Column, Form};
 use crate::model::values::Values;
 use crate::ports::source::{CatalogColumn, DeclaredColumn};
 
-/// This says how many columns an error lists: errors travel in the state machine's payload.
+/// The most columns that an error lists, because errors travel in the state machine's payload.
 pub(super) const NAMES_SHOWN: usize = 20;
 
-/// This says what has the name of a column.
+/// A description that has the name of a column.
 pub(super) trait Named {
     /// Returns the name as the server spells it.
     fn name(&self) -> &str;
@@ -32,7 +32,10 @@ impl Named for CatalogColumn {
     }
 }
 
-/// The column a user means: spelled exactly, or, as most collations do not mind, in another case.
+/// Finds the column that a user means: the one spelled exactly so or, because most collations ignore case, one in
+/// another case.
+///
+/// Errors: `SourceRejected`, listing columns of the table, when there is none or more than one.
 pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Identifier) -> Result<&'a C> {
     let name = name.as_str();
     if let Some(column) = columns.iter().find(|column| column.name() == name) {
@@ -41,7 +44,7 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
     let lower = name.to_lowercase();
     let mut alike = columns.iter().filter(|column| column.name().to_lowercase() == lower);
     match alike.next() {
-        // The same column may be there twice, asked for in two spellings.
+        // The same column may be there twice, because it was asked for in two spellings.
         Some(column) if alike.all(|other| other.name() == column.name()) => Ok(column),
         _ => {
             let names: Vec<_> = columns.iter().take(NAMES_SHOWN).map(Named::name).collect();
@@ -51,7 +54,7 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
     }
 }
 
-/// Returns the columns that are not excluded. Fails when one of the excluded is none of them.
+/// Returns the columns that are not excluded. Fails when an excluded column does not exist.
 pub(super) fn not_excluded<'a, C: Named>(spec: &TableSpec, columns: &'a [C]) -> Result<Vec<&'a C>> {
     let excluded = spec
         .exclude
@@ -64,7 +67,7 @@ pub(super) fn not_excluded<'a, C: Named>(spec: &TableSpec, columns: &'a [C]) -> 
         .collect())
 }
 
-/// These are the columns whose forms a user chooses one by one, by the names that the server spells.
+/// The forms that a user chooses for single columns, by the names that the server spells.
 type OwnTypes<'a> = Vec<(&'a str, FileTypes)>;
 
 fn own_types<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn]) -> Result<OwnTypes<'a>> {
@@ -97,7 +100,7 @@ fn form(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -> 
     }
 }
 
-/// Returns the column, if its type is one that is copied exactly and its name one that readers see.
+/// Returns the column, if its type can be copied exactly and readers can see its name.
 fn copied(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -> Result<Column> {
     let (name, table) = (&column.name, &spec.table);
     let form = form(spec, column, own_types)?;
@@ -119,7 +122,7 @@ fn copied(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -
     })
 }
 
-/// The columns with these names, in their order; without names, all that are declared and not excluded.
+/// Returns the columns with these names, in their order; without names, all that are declared and not excluded.
 pub(super) fn selected(
     spec: &TableSpec,
     declared: &[DeclaredColumn],
@@ -145,7 +148,7 @@ pub(super) fn selected(
     Ok(columns)
 }
 
-/// Refuses names that differ by case only: engines that do not mind case take them for one column, or open no file.
+/// Refuses names that differ by case only: engines that ignore case take them for one column, or cannot open the file.
 fn check_cases(spec: &TableSpec, columns: &[Column]) -> Result<()> {
     let mut seen = HashMap::with_capacity(columns.len());
     for column in columns {
@@ -209,7 +212,7 @@ mod tests {
     fn a_column_that_is_called_as_a_partition_key_is_refused() {
         for (more, name, is_taken) in [
             ("", "Tidemark_Window", false),
-            // The Kelvin sign, whose lower case is that of an ordinary letter.
+            // The Kelvin sign, whose lower case is an ordinary `k`.
             ("", "tidemar\u{212A}_window", false),
             ("", "tidemark_load_date", true),
             (r#", "layout": "load_date""#, "tidemark_load_date", false),

@@ -1,10 +1,11 @@
-//! Large windows are cut into slices of bounded rows and bytes, at values the column really has, so that ties never
-//! straddle.
+//! Cutting large windows into slices of bounded rows and bytes, at values that the column really has, so that rows with
+//! equal values are never in two slices.
 //!
-//! By the watermark where an index begins with it: at the ends of the steps of its histogram, without reading a row; where a
-//! step is larger than a slice, or the rows came after the statistics were made, by steps over the index, each of which reads as many
-//! entries as a slice has rows. By the key where none does, or where a first load has too few different watermarks. A window that would need too
-//! many slices, or too long to be cut, ends earlier, and the next run goes on from there.
+//! Where an index begins with the watermark column, a window is cut by the watermark: at the ends of the steps of its
+//! histogram, without reading a row. Where a step is larger than a slice, or rows came after the statistics were made,
+//! it is cut by steps over the index, each of which reads as many entries as a slice has rows. Where no index begins
+//! with the watermark column, or a first load has too few different watermarks, a window is cut by the key. A window
+//! that would need too many slices, or take too long to be cut, ends earlier, and the next run goes on from there.
 
 use crate::error::{OfRole, Result, Role};
 use crate::model::names::Identifier;
@@ -15,28 +16,28 @@ use crate::model::watermark::Watermark;
 use crate::planner::cut_points::{ByWatermark, Limits, Window, by_key, by_watermark};
 use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, Extent, Histogram, LeadingColumn, RowsToCut, Step};
 
-/// This counts the bytes on the server that a slice has at most when its rows are not configured: a minute at 20 MB/s,
-/// the slowest wide rows that were measured elsewhere (docs/explanation/performance.md), and files of a few hundred MB.
+/// The most bytes on the server that a slice has when its rows are not configured: a minute at 20 MB/s, which is the
+/// slowest rate measured elsewhere for wide rows (docs/explanation/performance.md), and files of a few hundred MB.
 const SLICE_BYTES: u64 = 1 << 30;
-/// This is the least and the most rows of such a slice.
+/// The least and the most rows of such a slice.
 const DERIVED_ROWS: std::ops::RangeInclusive<u64> = 10_000..=20_000_000;
-/// This counts the rows of a slice when the server does not tell how large the table is.
+/// The rows of a slice when the server does not tell how large the table is.
 const UNKNOWN_ROWS: u64 = 5_000_000;
-/// This is a first load whose watermarks give fewer than a quarter of the slices it should have is cut by the key.
+/// A first load whose watermarks give fewer than a quarter of the slices that it should have is cut by the key.
 const TOO_FEW: u64 = 4;
 
-/// These are the slices of a window.
+/// The slices of a window.
 #[derive(Debug)]
 pub(crate) struct Cut {
-    /// These are the slices in order; there is at least one.
+    /// The slices in order; at least one.
     pub(crate) slices: Vec<SliceBounds>,
-    /// This says where the window ends, if earlier than was asked for.
+    /// Where the window ends, if earlier than was asked for.
     pub(crate) new: Option<Watermark>,
 }
 
 impl Cut {
-    /// The same without an early end: what would have been left for the next window is one more slice, which is split where it
-    /// does not fit into an invocation.
+    /// Returns the same slices without an early end: what would have been left for the next window is one more slice,
+    /// which is split if it does not fit into an invocation.
     pub(crate) fn without_early_end(mut self) -> Self {
         if let Some(old) = self.new.take() {
             self.slices.push(SliceBounds {
@@ -76,7 +77,7 @@ pub(crate) async fn cut<P: CutSource>(
     if !leads(&leading, window.interval.column) {
         return cutter.window_without_index(window, key, extent).await;
     }
-    // What came since the last run came since the statistics, as a rule: they are asked for a first load only.
+    // As a rule, the rows since the last run came after the statistics, so only a first load asks for them.
     let is_first_load = window.interval.old.is_none();
     let steps = if is_first_load {
         cutter
@@ -94,7 +95,7 @@ pub(crate) async fn cut<P: CutSource>(
     }
 }
 
-/// Cuts the whole table of `spec` by its key. `None` when it is one slice.
+/// Cuts the whole table of `spec` by its key. Returns `None` when it is one slice.
 pub(crate) async fn cut_table<P: CutSource>(
     source: &P,
     spec: &TableSpec,
@@ -116,7 +117,7 @@ pub(crate) async fn cut_table<P: CutSource>(
     cutter.table_by_key(&key, extent, extent.rows).await.map(Some)
 }
 
-/// Returns the first column of a key that can cut the table, if there is one other than `watermark`.
+/// Returns the first column of a key that can cut the table, other than `watermark`, if there is one.
 pub(crate) fn key(
     leading: &[LeadingColumn],
     declared: &[DeclaredColumn],
@@ -137,7 +138,7 @@ fn is_same(name: &str, column: &Identifier) -> bool {
     name.to_lowercase() == column.as_str().to_lowercase()
 }
 
-/// This cuts the windows of one table.
+/// Cuts the windows of one table.
 struct TableCutter<'a, P> {
     source: &'a P,
     spec: &'a TableSpec,
@@ -145,7 +146,7 @@ struct TableCutter<'a, P> {
 }
 
 impl<P: CutSource> TableCutter<'_, P> {
-    /// Cuts a window whose watermark column no index begins with: everything is read in any case.
+    /// Cuts a window whose watermark column no index begins with, so that everything is read in any case.
     async fn window_without_index(&self, window: &Window<'_>, key: Option<CutColumn>, extent: Extent) -> Result<Cut> {
         let (spec, column) = (self.spec, window.interval.column.as_str());
         tracing::warn!(
@@ -170,8 +171,8 @@ impl<P: CutSource> TableCutter<'_, P> {
         }
     }
 
-    /// Cuts a window of what has no rows of its own, a view or a synonym. To find where a slice of its first load ends, the server
-    /// would compute and sort all of it, for each slice: that happens only for a user who has said how many rows a slice has.
+    /// Cuts a window of a view or a synonym. To find where a slice of its first load ends, the server would compute and
+    /// sort all of it for each slice, so that is done only when the user has set the rows of a slice.
     async fn window_of_a_view(&self, window: &Window<'_>) -> Result<Cut> {
         if window.interval.old.is_some() || self.spec.slice_rows.is_some() {
             return self.window_by_watermark(window, &[]).await;
@@ -201,7 +202,7 @@ impl<P: CutSource> TableCutter<'_, P> {
         Ok(Cut { slices, new: None })
     }
 
-    /// Cuts `rows` rows of a window that are spread over the whole table.
+    /// Cuts `rows` rows of a window, which are spread over the whole table.
     async fn window_by_key(&self, key: &CutColumn, extent: Extent, rows: u64) -> Result<Cut> {
         let slices = self.table_by_key(key, extent, rows).await?;
         Ok(Cut {
@@ -210,7 +211,8 @@ impl<P: CutSource> TableCutter<'_, P> {
         })
     }
 
-    /// Cuts the table into slices of as many rows of it each as hold their share of `rows`.
+    /// Cuts the table so that each slice holds an equal share of the `rows` that are copied, if these are spread
+    /// evenly.
     async fn table_by_key(&self, key: &CutColumn, extent: Extent, rows: u64) -> Result<Vec<KeyBounds>> {
         let count = (rows / self.limits.rows).clamp(1, self.limits.slices as u64 - 1);
         let limits = Limits {
@@ -230,7 +232,7 @@ impl<P: CutSource> TableCutter<'_, P> {
         .await
     }
 
-    /// Returns the steps of the histogram of `column` below a value, for as many rows as the table has now.
+    /// Returns the steps of the histogram of `column` below a value, scaled to the rows that the table has now.
     async fn histogram(&self, column: &CutColumn, below: Option<&Watermark>, extent: Extent) -> Result<Vec<Step>> {
         let table = &self.spec.table;
         let histogram = self.source.histogram(table, column, below).await;
@@ -258,7 +260,8 @@ fn slice_rows(spec: &TableSpec, extent: Option<Extent>) -> u64 {
     (SLICE_BYTES / row_bytes).clamp(*DERIVED_ROWS.start(), *DERIVED_ROWS.end())
 }
 
-/// Returns the column, if it is one of those asked for, every row has a value in it, and its values have an exact text.
+/// Returns the column as one that can cut, if it was asked for, every row has a value in it, and its values have an
+/// exact text.
 pub(crate) fn sliceable(declared: &[DeclaredColumn], name: &str) -> Option<CutColumn> {
     let mut alike = declared.iter().filter(|column| column.name == name);
     let column = alike.find(|column| column.cuts && !column.nullable)?;

@@ -1,5 +1,5 @@
-//! The values at which rows are cut: at the ends of the steps of a histogram, and by steps over an index where it says too
-//! little.
+//! The values at which rows are cut: at the ends of the steps of a histogram, and by steps over an index where the
+//! histogram tells too little.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::watermark::Watermark;
 use crate::ports::source::{CutColumn, CutSource, RowsToCut, Step};
 
-/// This counts the slices of a window at most: each is a few events of an execution's history, which has 25,000.
+/// The most slices of a window: each is a few events of an execution's history, which has at most 25,000.
 const MAX_SLICES: usize = 500;
-/// This says how long a window may take to be cut.
+/// How long it may take to cut a window.
 pub(crate) const TIME_TO_CUT: Duration = Duration::from_secs(30);
 
-/// This is a window of a watermark column.
+/// A window of a watermark column.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window<'a> {
-    /// These are its rows.
+    /// The rows of the window.
     pub(crate) interval: Interval<'a>,
-    /// This says whether it includes its lower bound and excludes its upper.
+    /// Whether the window includes its lower bound and excludes its upper.
     pub(crate) is_exact: bool,
 }
 
@@ -34,19 +34,19 @@ impl Window<'_> {
     }
 }
 
-/// This says what bounds the cutting.
+/// The limits of cutting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// This counts the rows of a slice.
+    /// The rows of a slice.
     pub(crate) rows: u64,
-    /// This counts the slices at most.
+    /// The most slices.
     pub(crate) slices: usize,
-    /// This says when no further value is asked for.
+    /// The time from which on no further value is asked for.
     pub(crate) end: Instant,
 }
 
 impl Limits {
-    /// Returns those of a window that is cut into slices of so many rows, from now on.
+    /// Returns the limits for a window that is cut into slices of so many rows, from now on.
     pub(crate) fn of_window(rows: u64) -> Self {
         Self {
             rows,
@@ -60,14 +60,14 @@ impl Limits {
     }
 }
 
-/// This is a window, or what was left of it, cut by its watermark.
+/// A window, or what was left of it, cut by its watermark.
 #[derive(Debug)]
 pub(crate) struct ByWatermark {
     /// The slices in order, without the last one.
     pub(crate) slices: Vec<SliceBounds>,
-    /// This says what is left after them: more than one slice if a limit was reached.
+    /// What is left after them: more than one slice if a limit was reached.
     pub(crate) rest: SliceBounds,
-    /// This says whether one was.
+    /// Whether a limit was reached.
     pub(crate) is_more: bool,
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn by_watermark<P: CutSource>(
 ) -> Result<ByWatermark> {
     let bounds = &rest;
     let whole = window.interval.slice(bounds);
-    // The value a slice ends with, or, of row versions, the one before which it ends.
+    // `number` is that of the row whose value ends a slice or, for row versions, of the first row after the slice.
     let number = limits.rows + u64::from(window.is_exact);
     let nth = async |above: Option<&Watermark>, up_to: Option<&Watermark>| {
         let interval = Interval {
@@ -112,7 +112,7 @@ pub(crate) async fn by_watermark<P: CutSource>(
     Ok(ByWatermark { slices, rest, is_more })
 }
 
-/// Cuts those of `rows` that are in `rest` by `key`; the last slice is what is left.
+/// Cuts those of `rows` that are in `rest` by `key`. The last slice is what is left.
 pub(crate) async fn by_key<P: CutSource>(
     source: &P,
     rows: &RowsToCut<'_>,
@@ -152,24 +152,25 @@ pub(crate) async fn by_key<P: CutSource>(
     Ok(slices)
 }
 
-/// This says where the rows to cut begin and end; open where there is nothing.
+/// Where the rows to cut begin and end, and open at an end without a value.
 struct Ends<'a> {
     start: Option<Watermark>,
     last: Option<&'a Watermark>,
 }
 
-/// These are the values at which rows are cut.
+/// The values at which rows are cut.
 struct CutPoints {
     values: Vec<Watermark>,
-    /// This says whether a limit was reached before the end.
+    /// Whether a limit was reached before the end.
     is_more: bool,
 }
 
-/// Returns the values that cut the rows between `ends` into slices.
+/// Finds the values that cut the rows between `ends` into slices.
 ///
-/// Where the server has a histogram, at the ends of its steps. `nth` steps over the index, from one value on and up to
-/// another, and reads as many entries as a slice has rows: it is asked within steps that are larger than a slice, and after
-/// the last one, for what came since. Any value that is found cuts rightly, however wrong a histogram is about their number.
+/// Where the server has a histogram, they are the ends of its steps. `nth` steps over the index, from one value on and
+/// up to another, and reads as many entries as a slice has rows. It is asked within steps that are larger than a slice,
+/// and after the last step, for rows that came later. Any value that is found is a correct cut, however wrong the
+/// histogram's counts are.
 async fn cut_points(
     ends: Ends<'_>,
     histogram: &[Step],
@@ -179,7 +180,7 @@ async fn cut_points(
     let mut found: Vec<Watermark> = Vec::new();
     let mut gathered = 0;
     let mut before: Option<&Watermark> = None;
-    // After the last step there is no further end to it.
+    // After the last step, the range is open.
     for step in histogram.iter().map(Some).chain([None]) {
         if let (Some(Step { rows, .. }), Some(end)) = (step, before)
             && gathered > 0
@@ -199,7 +200,7 @@ async fn cut_points(
                 }
                 let at = found.last().or(ends.start.as_ref());
                 let next = nth(at, up_to).await?;
-                // Otherwise nothing would be left for the next slice.
+                // A cut at the end would leave nothing for the next slice.
                 let next = next.filter(|value| Some(value) != up_to.or(ends.last) && Some(value) != at);
                 let Some(value) = next else { break };
                 found.push(value);
@@ -235,8 +236,8 @@ mod tests {
         Watermark::new(TypeName::new("bigint").unwrap(), number.to_string()).unwrap()
     }
 
-    /// Cuts the rows 1 to `rows` by a histogram with these steps. Returns the slices' sizes and, for each step over the index,
-    /// from where it began and how far it could read.
+    /// Cuts the rows 1 to `rows` by a histogram with these steps. Returns the sizes of the slices and, for each step
+    /// over the index, where it began and how far it could read.
     async fn cut_rows(rows: u64, steps: &[(u64, u64)], limit: u64) -> (Vec<u64>, Vec<(u64, u64)>) {
         let steps: Vec<Step> = steps
             .iter()
@@ -277,7 +278,7 @@ mod tests {
         let steps: Vec<_> = (1..=100).map(|number| (number * 1_000, 1_000)).collect();
         let (sizes, read) = cut_rows(100_000, &steps[..99], 5_500).await;
         assert!(sizes[..19].iter().all(|&size| size == 5_000), "{sizes:?}");
-        // But for what may have come after the last step.
+        // The one step over the index is for rows that may have come after the last step of the histogram.
         assert_eq!(read, [(95_000, 100_000)]);
     }
 
@@ -296,7 +297,7 @@ mod tests {
     async fn stale_or_wrong_statistics_never_make_a_slice_of_all_that_came_since() {
         let (sizes, _) = cut_rows(100_000, &[(500, 500), (1_000, 500)], 10_000).await;
         assert!(sizes.iter().all(|&size| size <= 10_000), "{sizes:?}");
-        // Steps that say too much only make smaller slices.
+        // Steps with too high counts only make smaller slices.
         let (sizes, _) = cut_rows(10_000, &[(2_000, 900_000), (4_000, 900_000)], 3_000).await;
         assert_eq!(sizes, [2_000, 2_000, 3_000, 3_000]);
         let (sizes, read) = cut_rows(10_000, &[], 3_000).await;

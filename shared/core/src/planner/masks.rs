@@ -1,4 +1,4 @@
-//! The columns whose values nobody is to read: which they are, and what must not be masked.
+//! The columns whose values nobody is to read: which they are, and which must not be masked.
 
 use super::columns::find;
 use crate::error::{Error, ErrorCode, Result};
@@ -8,23 +8,25 @@ use crate::model::types::{Column, Form};
 use crate::model::values::{Mask, Values};
 use crate::ports::source::DeclaredColumn;
 
-/// These are the columns of a table by which its rows are found, and what the source can do.
+/// What must be known of a table for its masks: the columns by which its rows are found, and whether there is a key for
+/// hashes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found<'a> {
-    /// This is the watermark column, as the server spells it.
+    /// The watermark column, as the server spells it.
     pub(super) watermark: Option<&'a str>,
-    /// These are the columns of the key of a tracked table, as the server spells them.
+    /// The columns of the key of a tracked table, as the server spells them.
     pub(super) key: &'a [String],
-    /// This says whether the deployment names a key of hashes.
+    /// Whether the deployment names a key for hashes.
     pub(super) has_mask_key: bool,
 }
 
-/// Masks the columns that `spec` asks for: they become text. No slice is cut by one, so that the plan has none of its values.
+/// Masks the columns that `spec` asks for: they become text. No slice is cut by a masked column, so that the plan holds
+/// none of its values.
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a column that is not copied, the watermark, and a key that would not be one any more; `InvalidConfig` when there is
-/// no key to hash with.
+/// `InvalidInput` for a column that is not copied, for the watermark, and for a column of the key whose mask would make
+/// different keys equal; `InvalidConfig` when there is no key to hash with.
 pub(super) fn mask(
     spec: &TableSpec,
     declared: &mut [DeclaredColumn],
@@ -42,7 +44,7 @@ pub(super) fn mask(
         check(spec, &name, mask, found)?;
         column.form = Form::Text;
         column.values = Values::Masked(mask);
-        // The key of a deleted row is all that is known of it, and never NULL.
+        // The key of a deleted row is all that is known of it, and is never NULL.
         column.nullable = !found.key.contains(&name);
         for declared in declared.iter_mut().filter(|declared| declared.name == name) {
             declared.cuts = false;
@@ -51,11 +53,12 @@ pub(super) fn mask(
     Ok(())
 }
 
-/// Checks that a plan was frozen with the masks and the audit that `spec` asks for: whoever adds a mask relies on it from then on.
+/// Checks that a plan was frozen with the masks and the audit that `spec` asks for, because whoever adds a mask relies
+/// on it from then on.
 ///
 /// # Errors
 ///
-/// `InvalidInput`, naming the column.
+/// `InvalidInput`, naming the column or the audit.
 pub(crate) fn check_frozen(spec: &TableSpec, plan: &Plan) -> Result<()> {
     let changed = |what: &str| {
         let message = format!(
@@ -87,7 +90,8 @@ pub(crate) fn check_frozen(spec: &TableSpec, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Returns the mask that `spec` asks for. A name in another case is that of the column, unless another column is called so.
+/// Returns the mask that `spec` asks for. A name in another case means this column, unless another column has exactly
+/// that name.
 fn asked(spec: &TableSpec, plan: &Plan, column: &str) -> Option<Mask> {
     let is_column = |name: &str| plan.columns.iter().any(|column| column.name == name);
     let is_it = |name: &str| name == column || (name.to_lowercase() == column.to_lowercase() && !is_column(name));

@@ -1,8 +1,10 @@
 //! What the next window of a table holds, and how it is cut into slices.
 //!
-//! `bound` plans by a watermark column, `tracked` by change tracking, `backfill` what is copied again; `asked_columns`, `columns`, `masks`, `audit` and `schema` say what is copied
-//! and whether readers can go on; `cut` makes slices of a window and `split` of a slice that was too large; `run_limits` says what fits
-//! into one run, `single_flight` whether it is this run's turn. Whatever is decided here is frozen by whoever asked.
+//! `bound` plans by a watermark column, `tracked` by change tracking, and `backfill` plans what is copied again.
+//! `asked_columns`, `columns`, `masks`, `audit` and `schema` decide which columns are copied and whether readers can go
+//! on. `cut` makes slices of a window, and `split` makes slices of a slice that was too large. `run_limits` decides
+//! what fits into one run, and `single_flight` whether it is this run's turn. Nothing is written here but leases, and
+//! the windows of tracked tables, which `tracked` freezes; other plans are frozen by the caller.
 
 mod asked_columns;
 mod audit;

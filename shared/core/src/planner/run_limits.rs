@@ -1,32 +1,33 @@
-//! What a run may copy at most: an execution of a Standard state machine ends after 25,000 events, caught by nobody, and its states
-//! carry 256 KiB (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>). Every later run that copies the same
-//! windows would end where this one did.
+//! The most that a run may copy. An execution of a Standard state machine ends after 25,000 events, and nothing can
+//! catch that; its states carry 256 KiB (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
+//! Without these limits, every later run that copies the same windows would end where this one did.
 
 use crate::model::lookup::CopyWindow;
 use crate::model::names::ObjectName;
 
-/// Events that windows may take when nothing is tried again or split; the rest is for that.
+/// The events that windows may take when nothing is retried or split. The rest is for retries and splits.
 const EVENTS: usize = 20_000;
-/// Events of a window without its slices: its iteration, the wait, the Map over slices, the commit and what comes of it.
+/// The events of a window without its slices: its iteration, the wait, the Map over slices, the commit and what follows
+/// it.
 const EVENTS_OF_A_WINDOW: usize = 17;
-/// Events of a slice: its iteration and one task.
+/// The events of a slice: its iteration and one task.
 const EVENTS_OF_A_SLICE: usize = 7;
 
-/// This counts the bytes of the payload that windows may take, as they are named and as they are reported once they are
-/// committed; the rest is for tables that are unchanged, have failed or have notes.
+/// The bytes of the payload that windows may take, both as they are named and as they are reported once they are
+/// committed. The rest is for tables that are unchanged, have failed or have notes.
 const BYTES: usize = 200_000;
-/// Bytes of the report of a committed window beside the names in it.
+/// The bytes of the report of a committed window beside the names in it.
 const BYTES_OF_A_REPORT: usize = 170;
 
-/// Bytes that a window takes of the payload, at its most.
+/// Returns the most bytes that a window takes of the payload.
 fn bytes_of(window: &CopyWindow) -> usize {
     let named = serde_json::to_vec(window).map_or(0, |text| text.len());
     let names = window.table.to_string().len() + 2 * window.window.to_string().len();
     named.max(BYTES_OF_A_REPORT + names)
 }
 
-/// Takes out of `windows` those that do not fit into this run any more, and names their tables. Windows come first as they
-/// stand, and at least one stays.
+/// Takes out of `windows` those that do not fit into this run any more, and returns the names of their tables. The
+/// windows are taken in their order, and at least one stays.
 pub(crate) fn hold_back(windows: &mut Vec<CopyWindow>) -> Vec<ObjectName> {
     let (mut events, mut bytes) = (0, 0);
     let mut waiting = Vec::new();

@@ -1,4 +1,5 @@
-//! The schema policy: what became of the columns since the last window, and whether the readers of the files can go on.
+//! The schema policy: what changed in the columns since the last window, and whether the readers of the files can go
+//! on.
 
 use std::fmt;
 
@@ -11,43 +12,43 @@ use crate::model::table::{OnSchemaChange, TableSpec};
 use crate::model::types::{Column, Digits, Form, TypeName};
 use crate::model::values::Values;
 
-/// This is something that changed between two windows.
+/// A change between two windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Change {
     /// The column is new.
     Added(String),
-    /// The column is new to the last window, and older ones had it: as another type, for all that is known.
+    /// The last window did not have the column, and an earlier one did, perhaps as another type.
     Returned(String),
     /// The column is gone, or has another name.
     Dropped(String),
-    /// The column has another type.
+    /// The column has another type or form.
     Retyped {
-        /// This is the column.
+        /// The column.
         name: String,
-        /// This is the type before.
+        /// The type before.
         from: TypeName,
-        /// This is the type now.
+        /// The type now.
         to: TypeName,
-        /// This says whether files have both in the same way.
+        /// Whether files hold both in the same way.
         is_alike: bool,
     },
-    /// The column is masked now, or not any more, or by another mask: the same value reads otherwise.
+    /// The column is masked now, or not any more, or by another mask, so that the same value reads differently.
     Masked(String),
     /// The column may be NULL now.
     MadeNullable(String),
     /// The column may not be NULL any more.
     MadeNotNull(String),
-    /// The columns of a CSV file are in another order, or new ones are not at the end: readers go by position.
+    /// The columns of a CSV file are in another order, or new ones are not at the end. Readers of CSV go by position.
     Reordered,
-    /// The files would have another form.
+    /// The files would have another format, or other options of it.
     Reformatted,
-    /// The files would lie otherwise in their folder.
+    /// The files would lie in other places in their folder.
     Rearranged,
 }
 
 impl Change {
-    /// Returns whether what reads the files of the last window can read those of the next beside them, each value as it
-    /// was. Columns may always be NULL in files, so it does not matter whether they may in the table.
+    /// Returns whether a reader of the last window's files can read those of the next beside them, each value as it
+    /// was. Columns may always be NULL in files, so it does not matter whether they may be in the table.
     const fn is_compatible(&self) -> bool {
         match self {
             Self::Added(_) | Self::MadeNullable(_) | Self::MadeNotNull(_) => true,
@@ -85,16 +86,16 @@ impl fmt::Display for Change {
     }
 }
 
-/// This says whether a plan goes on from the window before it.
+/// Whether a plan goes on from the window before it.
 #[derive(Debug)]
 pub(crate) enum Fit {
-    /// It does, as this.
+    /// The plan goes on, as this.
     GoesOn(Box<Plan>),
-    /// It does not, and its table is loaded in full into a new folder instead.
+    /// The plan does not go on, and its table is loaded in full into a new folder instead.
     Reload(Box<Plan>),
 }
 
-/// Compares a plan with the window before it, and has it follow that one.
+/// Compares a plan with the window before it, and makes it follow that one.
 ///
 /// Errors: `SchemaMismatch` when the table's policy does not take a change.
 pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fit> {
@@ -118,7 +119,8 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
     let refused: Vec<&Change> = changes.iter().filter(is_refused).collect();
     let is_reload = spec.on_schema_change == Some(OnSchemaChange::Reload);
     let generation = match (refused.is_empty(), is_reload) {
-        // A window is given up for such a load only, and its rows are in the folder before, whatever is asked for since.
+        // A window is given up for such a load only, and its rows are in the folder before, whatever is asked for
+        // since.
         _ if is_reload_begun(&plan) => previous.generation.saturating_add(1),
         (true, _) => previous.generation,
         (false, true) if plan.supersedes().is_some() => previous.generation.saturating_add(1),
@@ -129,14 +131,14 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
         let changes = names(&changes);
         tracing::warn!(table = %spec.table, changes, generation, "The columns are not those of the last window.");
     }
-    // A folder that begins may have another key, and so may who says to go on.
+    // A folder that begins may have another key for hashes, and so may a table whose policy is to continue.
     let takes_any_key = spec.on_schema_change == Some(OnSchemaChange::Continue) || generation != previous.generation;
     let mask_key = previous.mask_key.filter(|_| !takes_any_key);
     let plan = plan.following(previous.field_ids, generation);
     Ok(Fit::GoesOn(Box::new(Plan { mask_key, ..plan })))
 }
 
-/// Whether the plan is a full load by the watermark column, in place of a window that was given up for it.
+/// Returns whether the plan is a full load by the watermark column, in place of a window that was given up for it.
 const fn is_reload_begun(plan: &Plan) -> bool {
     matches!(
         plan.content,
@@ -148,7 +150,7 @@ const fn is_reload_begun(plan: &Plan) -> bool {
 }
 
 /// Returns whether what is left of a window that was frozen with the columns `frozen` cannot be copied from a table
-/// that has the columns `now`.
+/// that now has the columns `now`.
 pub(crate) fn is_outdated(frozen: &[Column], now: &[Column]) -> bool {
     let is_there = |column: &Column| {
         let mut now = now.iter();
@@ -157,7 +159,7 @@ pub(crate) fn is_outdated(frozen: &[Column], now: &[Column]) -> bool {
     !frozen.iter().all(is_there)
 }
 
-/// Whether a column that the last window did not have was in one before it.
+/// Returns whether a column that the last window did not have was in one before it.
 fn is_returned(previous: &Previous, name: &str) -> bool {
     let lower = name.to_lowercase();
     let was_there = previous
@@ -176,7 +178,8 @@ fn reload(spec: &TableSpec, refused: &[&Change], plan: Plan) -> Fit {
     Fit::Reload(Box::new(plan))
 }
 
-/// Returns whether files of both formats can be read as one table. How hard pages are packed is nothing to a reader.
+/// Returns whether files of both formats can be read as one table. The level of compression does not matter to a
+/// reader.
 fn is_alike(before: &Format, now: &Format) -> bool {
     let codec = |format: &Format| match format {
         Format::Parquet(options) => Some((std::mem::discriminant(&options.codec), options.decimals)),
@@ -206,8 +209,8 @@ fn names<'a>(changes: impl IntoIterator<Item = &'a Change>) -> String {
     names.join(", ")
 }
 
-/// Returns the form that stands for all forms which files of a format have in the same way: of the same type in
-/// Parquet, and as texts that are read in the same way elsewhere.
+/// Returns one form for all those that files of a format hold in the same way: as the same type in Parquet, and as
+/// texts that are read in the same way elsewhere.
 const fn in_files(form: Form, format: &Format) -> Form {
     match (form, format) {
         (Form::Int16, _) => Form::Int32,
@@ -218,7 +221,7 @@ const fn in_files(form: Form, format: &Format) -> Form {
     }
 }
 
-/// Returns the form of points in time that are written with these digits, whatever they have.
+/// Returns the form of points in time that are written with `digits` instead of their own.
 const fn with_digits(form: Form, digits: Option<Digits>) -> Form {
     match (form, digits) {
         (Form::TimeTicks(_), Some(digits)) => Form::TimeTicks(digits),
@@ -228,7 +231,7 @@ const fn with_digits(form: Form, digits: Option<Digits>) -> Form {
     }
 }
 
-/// Returns whether one is masked and the other is not, or by another mask. The columns of an audit are the same in
+/// Returns whether only one of the two is masked, or they have different masks. The columns of an audit are the same in
 /// every window.
 fn is_masked_otherwise(before: &Values, now: &Values) -> bool {
     let mask = |values: &Values| match values {
@@ -238,7 +241,7 @@ fn is_masked_otherwise(before: &Values, now: &Values) -> bool {
     mask(before) != mask(now)
 }
 
-/// Returns what changed from the columns `before` to the columns `now` of files in this format.
+/// Returns what changed from the columns `before` to the columns `now` in files of this format.
 fn changes(before: &[Column], now: &[Column], format: &Format) -> Vec<Change> {
     let mut changes = Vec::new();
     for old in before {
@@ -287,7 +290,7 @@ mod tests {
     use crate::testing::documents;
     use crate::testing::world::spec_with;
 
-    /// The form of the types that these tests name.
+    /// Returns the form of the types that these tests name.
     fn form(sql_type: &str) -> Form {
         match sql_type {
             "int" => Form::Int32,
@@ -365,7 +368,8 @@ mod tests {
         );
     }
 
-    /// Its files may still be there, and of another type: to the last window it is new.
+    /// Older files with the column may still be there, and have it as another type, although it is new to the last
+    /// window.
     #[test]
     fn a_column_that_comes_back_is_no_new_one() {
         let mut previous = Previous::of(&documents::plan("dbo.t", None, 1), None);
@@ -389,7 +393,7 @@ mod tests {
         }
     }
 
-    /// For each pair of forms whether files of each format have both in the same way.
+    /// Checks, for each pair of forms, whether files of each format hold both in the same way.
     #[test]
     fn a_type_may_change_where_the_files_type_does_not() {
         let decimal = |precision, scale| Form::Decimal { precision, scale };

@@ -6,18 +6,20 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// This says how long one table may keep the connection: one that is locked or scanned must not use up the time of the
+/// How long one table may keep the connection. A table that is locked or scanned must not use up the time of the
 /// others.
 pub(crate) const TURN_TIMEOUT: Duration = Duration::from_secs(80);
 
-/// This is a statement's turn on the one connection that all tables of an invocation share.
+/// Turns on the one connection that all tables of an invocation share.
 #[derive(Debug, Default)]
 pub struct SharedConnection {
     turn: Mutex<()>,
 }
 
 impl SharedConnection {
-    /// Waits for the table's turn, then runs `work`; `DeadlineExceeded` when that takes more than 80 s.
+    /// Waits for the table's turn, then runs `work`.
+    ///
+    /// Errors: `DeadlineExceeded` when `work` takes more than [`TURN_TIMEOUT`], and those of `work`.
     pub async fn take_turn<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let _turn = self.turn.lock().await;
         tokio::time::timeout(TURN_TIMEOUT, work).await.unwrap_or_else(|_| {
@@ -29,7 +31,7 @@ impl SharedConnection {
     }
 }
 
-/// The error of work that takes more than its share of an invocation.
+/// Makes the error of work that takes more than its share of an invocation.
 pub(crate) fn too_slow(what: &str) -> Error {
     let message = format!("{what}: index the watermark column, and look for locks");
     Error::new(ErrorCode::DeadlineExceeded, message)

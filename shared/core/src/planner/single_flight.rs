@@ -1,5 +1,5 @@
-//! One run at a time for each table: who plans, and whether it is that run's turn, asked before it freezes a window or goes on
-//! with one.
+//! One run at a time for each table: whether it is this run's turn is asked before it freezes a window or goes on with
+//! one.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 /// The run that plans.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planning<'a> {
-    /// This says who freezes the plan.
+    /// Who freezes the plan.
     pub(crate) author: Author<'a>,
-    /// This says whether nothing is written.
+    /// Whether nothing is written.
     pub(crate) dry_run: bool,
-    /// This says since when.
+    /// The present time.
     pub(crate) now: OffsetDateTime,
-    /// This says whether the table's lease is taken.
+    /// Whether the table's lease is taken.
     pub(crate) leases: Leases,
 }
 
-/// Takes the table's lease for the window of `plan`, or says who keeps it.
+/// Takes the table's lease for the window of `plan` and returns `None`, or returns who keeps the table.
 ///
-/// A window without slices is committed at once and reads nothing, so its lease is looked at and not taken: what an idle table
-/// costs must stay small.
+/// A window without slices is committed at once and reads nothing, so its lease is read and not taken, because an idle
+/// table must cost little.
 pub(crate) async fn kept_by<S>(ledger: &Ledger<'_, S>, planning: Planning<'_>, plan: &Plan) -> Result<Option<Keeper>>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,

@@ -1,4 +1,4 @@
-//! Splitting a slice that did not fit into one invocation: it is cut as a window is, into a few sub-slices.
+//! Splitting a slice that did not fit into one invocation: it is cut, as a window is, into a few sub-slices.
 
 use tokio::time::Instant;
 
@@ -17,16 +17,17 @@ use crate::model::values::Values;
 use crate::model::watermark::WatermarkKind;
 use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, LeadingColumn, ProbeSource, RowsToCut};
 
-/// Into how many a slice is split, by its rows: enough that a slice that took far too long need not be split again.
+/// The number of sub-slices of a slice, by its rows. It is large enough that a slice that took far too long need not be
+/// split again.
 const SUB_SLICES: u64 = 8;
-/// This is the same with those that come of ties, at most.
+/// The most sub-slices.
 const MAX_SUB_SLICES: usize = 16;
-/// How values would be held does not matter to where they are cut.
+/// The forms that the columns are asked for in. Where they are cut does not depend on the forms of their values.
 const ANY_FORMS: WantedForms = WantedForms::Exact {
     variants: VariantColumns::Text,
 };
 
-/// This splits slices of one plan.
+/// Splits slices of one plan.
 pub(crate) struct Splitter<'a, P> {
     source: &'a P,
     plan: &'a Plan,
@@ -36,7 +37,7 @@ pub(crate) struct Splitter<'a, P> {
 }
 
 impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
-    /// Splits the slice of `attempt`, from now on.
+    /// Makes a splitter for the slice of `attempt`, which has [`TIME_TO_CUT`] from now on.
     pub(crate) fn new(source: &'a P, plan: &'a Plan, settings: &'a RunSettings, attempt: &'a Attempt) -> Self {
         Self {
             source,
@@ -49,13 +50,13 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
 
     /// Returns the sub-slices of the slice with these bounds: at least two.
     ///
-    /// Errors: `DeadlineExceeded` when it cannot be split, with why.
+    /// Errors: `DeadlineExceeded`, with the reason, when the slice cannot be split.
     pub(crate) async fn split(&self, bounds: &SliceBounds) -> Result<Vec<SliceBounds>> {
         if self.attempt.slice.sub_slice(0).is_none() {
             return Err(self.cannot("it was split too often"));
         }
         if self.attempt.number > 0 {
-            // Its voided upload may become visible after all, and its rows must not come twice.
+            // The voided upload may still become visible, and its rows must not come twice.
             return Err(self.cannot("an upload of it has expired before"));
         }
         let sub_slices = match (&self.plan.content, self.plan.rows(self.settings)) {
@@ -70,8 +71,8 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         Ok(sub_slices)
     }
 
-    /// Returns a slice of a window of watermarks: by the key that cut it before, else by the watermark, else by the
-    /// key. Without an index on the watermark the key comes first.
+    /// Splits a slice of a window of watermarks by the key that cut it before, else by the watermark, else by the
+    /// table's key. When no index begins with the watermark column, the key comes first.
     async fn of_interval(&self, interval: Interval<'_>, bounds: &SliceBounds) -> Result<Vec<SliceBounds>> {
         let declared = self.declared(Some(interval.column)).await?;
         let column = find(interval.table, &declared, interval.column)?;
@@ -100,7 +101,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         Ok(sub_slices)
     }
 
-    /// Returns a slice of a full load: by the key.
+    /// Splits a slice of a full load by the key.
     async fn of_load(&self, rows: &Rows<'_>, bounds: &SliceBounds) -> Result<Vec<SliceBounds>> {
         let declared = self.declared(None).await?;
         let leading = self.leading_columns().await?;
@@ -110,7 +111,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         }
     }
 
-    /// Changes: by a column of the primary key, which is never NULL.
+    /// Splits a slice of changes by a column of the primary key, which is never NULL.
     async fn of_changes(
         &self,
         rows: &Rows<'_>,
@@ -128,7 +129,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         }
     }
 
-    /// Cuts rows that only a key can cut.
+    /// Counts rows that only a key can cut, and cuts them.
     async fn counted_by_key(&self, rows: &Rows<'_>, key: &CutColumn, bounds: &SliceBounds) -> Result<Vec<SliceBounds>> {
         let within = key_bounds(bounds, key);
         let limits = self.limits(self.source.count(&rows.within(&within)).await.of(Role::Source)?);
@@ -155,10 +156,10 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         Ok(cut.into_iter().map(slice).collect())
     }
 
-    /// Returns the columns of the source, of which the plan had these, and `also`.
+    /// Asks for the columns of the source that the plan has, and for `also`.
     async fn declared(&self, also: Option<&Identifier>) -> Result<Vec<DeclaredColumn>> {
         let own = match &self.plan.content {
-            // The last two describe the change and are none of the table's.
+            // The last two describe the change and are not columns of the table.
             Content::Load { .. } | Content::Changes { .. } => 2,
             Content::Interval { .. } | Content::Unchanged | Content::Superseded { .. } => 0,
         };
@@ -175,7 +176,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
         let mut declared = declared.of(Role::Source)?;
         let is_masked = |column: &&Column| matches!(column.values, Values::Masked(_));
         for masked in copied.iter().filter(is_masked) {
-            // Sub-slices have bounds of their own, which are kept in the bucket.
+            // Sub-slices have bounds that are kept in the bucket, where no masked value may be.
             let own = declared.iter_mut().filter(|column| column.name == masked.name);
             own.for_each(|column| column.cuts = false);
         }
@@ -205,7 +206,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
     }
 }
 
-/// Returns the column that cut the slice before, else the table's key.
+/// Returns the column that cut the slice before, else the first column of the table's key that can cut.
 fn key_of(
     bounds: &SliceBounds,
     leading: &[LeadingColumn],
@@ -218,7 +219,7 @@ fn key_of(
     }
 }
 
-/// Returns what the slice has of the key.
+/// Returns the range of the key that the slice has.
 fn key_bounds(bounds: &SliceBounds, key: &CutColumn) -> KeyBounds {
     bounds.key.clone().unwrap_or_else(|| KeyBounds::all(key.name.clone()))
 }

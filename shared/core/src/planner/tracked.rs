@@ -1,9 +1,10 @@
 //! The next window of a tracked table: a full load, the changes since the last version, or nothing but a later version.
 //!
-//! A version expires. What was planned from it then is given up for a full load in a window of its own, `reinit-{from}`,
-//! without ever letting both become visible: the load takes the place of the expired window by being first to create
-//! the next undecided document of it, its plan or the record of a slice (W1, W2). Everyone else finds that document and
-//! goes on at the load. When every slice is already decided, nothing is given up: what was read, was read in time.
+//! A version expires. What was planned from it is then given up for a full load in a window of its own,
+//! `reinit-{from}`, and the two never both become visible: the load takes the place of the expired window by being
+//! first to create the next undecided document of it, which is its plan or the record of a slice (W1, W2). Everyone
+//! else finds that document and goes on with the load. When every slice is already decided, nothing is given up,
+//! because everything was read in time.
 
 use super::schema::{self, Fit};
 use super::single_flight::{self, Planning};
@@ -24,16 +25,17 @@ use crate::ports::changes::{ProbeChanges, Versions};
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::source::{CutSource, ProbeSource};
 
-/// More documents of a window than other runs can create while it is looked at.
+/// How often a window is looked at again because other runs have created documents of it meanwhile. They create fewer
+/// than this in that time.
 const TRIES: u32 = 16;
 
-/// This says what is to be done with a tracked table.
+/// What is to be done with a tracked table.
 pub(crate) enum Next {
-    /// This is its next window, and what the source hides from this login.
+    /// Its next window, and a note when the source hides rows from this login.
     Window(Box<Frozen>, Option<Note>),
-    /// There is none: its version has not moved.
+    /// Nothing, because its version has not moved.
     Unchanged,
-    /// There is none: the table is somebody else's now.
+    /// Nothing, because another run or a person keeps the table.
     KeptBy(Keeper),
 }
 
@@ -75,7 +77,7 @@ where
             None => tracked.plan(&window).await?,
         };
         match step {
-            // Whoever froze it has the lease.
+            // A run that has just frozen a plan has taken the lease for it already.
             Step::Frozen(frozen, note) if !frozen.adopted => return Ok(Next::Window(frozen, note)),
             Step::Frozen(frozen, note) => {
                 let keeper = tracked.kept_by(&frozen.plan).await?;
@@ -95,15 +97,15 @@ where
 }
 
 enum Step {
-    /// This is the window's plan.
+    /// The window's plan.
     Frozen(Box<Frozen>, Option<Note>),
     /// The version has not moved.
     Unchanged,
-    /// The table is somebody else's now.
+    /// Another run or a person keeps the table.
     KeptBy(Keeper),
-    /// Another run was faster.
+    /// Another run was faster, so the window has to be looked at again.
     LookAgain,
-    /// That window is copied in place of this one.
+    /// The window is superseded by this one, which is looked at next.
     GoOn(WindowName),
 }
 
@@ -120,7 +122,7 @@ struct Tracked<'a, P, S> {
     tracking: ChangeTracking,
     planning: Planning<'a>,
     connection: &'a SharedConnection,
-    /// The version the next window starts after; the stored one, if the table has yet to be loaded.
+    /// The version that the next window starts after, or the stored one if the table has yet to be loaded.
     old: Option<i64>,
 }
 
@@ -142,7 +144,7 @@ where
         let reads_changes = match &plan.content {
             Content::Superseded { by } => return Ok(Step::GoOn(by.clone())),
             Content::Changes { .. } => true,
-            // A full load reads what there is.
+            // A full load reads the rows that there are, whatever has expired.
             Content::Interval { .. } | Content::Load { .. } | Content::Unchanged => false,
         };
         let undecided = match self.ledger.left(&plan).await? {
@@ -170,8 +172,8 @@ where
         self.supersede(&plan, attempt, by).await
     }
 
-    /// Returns whether a column of a frozen window is gone from the table or has another type there, so that what is
-    /// left of the window cannot be copied, and the table is to be loaded anew for that.
+    /// Returns whether a column of a frozen window is gone from the table or has another type there, and the table's
+    /// policy is to load it anew for that. What is left of the window cannot be copied then.
     async fn is_outdated(&self, plan: &Plan) -> Result<bool> {
         if self.spec().on_schema_change != Some(OnSchemaChange::Reload) {
             return Ok(false);
@@ -200,7 +202,7 @@ where
         Ok(Step::LookAgain)
     }
 
-    /// Plans the window after a version.
+    /// Plans the window after the old version.
     async fn plan(&self, window: &WindowName) -> Result<Step> {
         let versions = self.versions().await?;
         let Some(old) = self.old else {
@@ -243,7 +245,7 @@ where
         }
         let mut plan = self.new_plan(window, old, versions.current, Content::Unchanged)?;
         if let Some(previous) = self.ledger.previous(window).await? {
-            // Passed on, for the next window that has changes to be compared with.
+            // The columns are passed on, so that the next window with changes can be compared with them.
             plan = previous.passed_on(plan);
         }
         self.freeze(plan, None).await
@@ -258,7 +260,8 @@ where
         Ok(Plan::new(self.spec(), bounds, content, self.planning.author))
     }
 
-    /// Plans a full load. The version is read before the rows: a row that changes in between comes again.
+    /// Plans a full load. The version is read before the rows, so a row that changes in between comes again with the
+    /// next window.
     async fn load(&self, window: &WindowName, versions: Versions) -> Result<Step> {
         let columns = self.columns().await?;
         let note = columns.note(self.spec());
@@ -303,7 +306,7 @@ where
     }
 
     async fn freeze(&self, mut plan: Plan, note: Option<Note>) -> Result<Step> {
-        // A window without changes has the columns of the window before it.
+        // A window without changes has the columns of the window before it, so they need no comparison.
         if !plan.slices.is_empty() {
             let begins = plan.begins();
             if let Some(previous) = self.ledger.previous(begins).await? {
@@ -320,7 +323,7 @@ where
             return Ok(Step::KeptBy(keeper));
         }
         let frozen = self.ledger.freeze(plan).await?;
-        // What another run froze is looked at as any plan that was there.
+        // A plan that another run froze is looked at again, like any plan that was there.
         Ok(if frozen.adopted {
             Step::LookAgain
         } else {
@@ -350,11 +353,11 @@ where
         self.connection.take_turn(versions).await
     }
 
-    /// Returns whether tracking began anew at `old` itself, after that version was read: `TRUNCATE TABLE`, and
-    /// switching off and on, set the least valid version to the present one, which is the stored one if nothing else
-    /// has changed since.
+    /// Returns whether tracking began anew at `old` itself, after that version was read. `TRUNCATE TABLE`, and
+    /// switching tracking off and on, set the least valid version to the present one, which is the stored one if
+    /// nothing else has changed since.
     ///
-    /// Only of a load it is right that tracking began at the version it ends at.
+    /// When a full load ends at `old` and found that tracking began there, that is no sign of a new beginning.
     async fn began_anew(&self, old: i64, versions: Versions) -> Result<bool> {
         if versions.begun != Some(old) {
             return Ok(false);
@@ -370,7 +373,7 @@ where
         Ok(!initial.iter().any(is_its_load) && !self.ledger.reinits().await?.iter().any(is_its_load))
     }
 
-    /// Returns the window that takes the place of one whose version has expired, if it may.
+    /// Returns the window that takes the place of one whose version has expired, if the table's policy allows it.
     fn expired(&self, window: &WindowName, old: i64, versions: Versions) -> Result<WindowName> {
         let Versions { min_valid, .. } = versions;
         let table = &self.spec().table;
@@ -390,7 +393,8 @@ where
         Ok(WindowName::reinit(window))
     }
 
-    /// A load in place of the window after `old` must lead on from there.
+    /// Checks that the present version is greater than `old`, so that a load in place of the window after `old` leads
+    /// on from there.
     fn has_moved(&self, old: i64, versions: Versions) -> Result<()> {
         if versions.current < old {
             return Err(self.regression(old, versions));
@@ -419,7 +423,7 @@ where
     }
 }
 
-/// The version the next window starts after: of the last committed window, or the stored one.
+/// Returns the version that the next window starts after: that of the last committed window, or the stored one.
 fn old_version<P: ProbeSource>(source: &P, table: &LookedUp) -> Result<Option<i64>> {
     let LookedUp { spec, stored, .. } = table;
     if let StoreType::Typed(store) = &stored.store_type
@@ -433,7 +437,7 @@ fn old_version<P: ProbeSource>(source: &P, table: &LookedUp) -> Result<Option<i6
         return Err(Error::new(ErrorCode::InvalidConfig, message));
     }
     let version = table.old_text().map(|text| {
-        // A decimal control column gives it back as `42.00`.
+        // A decimal column of a control table gives the version back as `42.00`.
         let whole = text
             .split_once('.')
             .filter(|(_, zeros)| zeros.bytes().all(|byte| byte == b'0'));

@@ -1,4 +1,4 @@
-//! The columns of a tracked table: those asked for, always its key, and the two that describe the change.
+//! The columns of a tracked table: those asked for, always those of its key, and the two that describe the change.
 
 use super::SharedConnection;
 use super::asked_columns::{self, AskedColumns};
@@ -12,26 +12,26 @@ use crate::model::types::Column;
 use crate::ports::changes::{ChangeColumns, ProbeChanges};
 use crate::ports::source::{DeclaredColumn, ProbeSource};
 
-/// These are the columns of a table.
+/// The columns of a tracked table.
 pub(super) struct TrackedColumns {
-    /// The names of its key's.
+    /// The names of the columns of its key.
     pub(super) key: Vec<String>,
-    /// They are those asked for.
+    /// The columns that were asked for, as the server describes them.
     pub(super) declared: Vec<DeclaredColumn>,
-    /// They are those in the files: the ones to copy, then the two that describe the change.
+    /// The columns in the files: those to copy, then the two that describe the change.
     pub(super) in_files: Vec<Column>,
     /// Whether a security policy may hide rows from the login.
     is_filtered: bool,
 }
 
 impl TrackedColumns {
-    /// What is to be said of a table of which the login may not see every row.
+    /// Returns the note about a table of which the login may not see every row.
     pub(super) fn note(&self, spec: &TableSpec) -> Option<Note> {
         self.is_filtered.then(|| Note::filtered(spec.table.clone()))
     }
 }
 
-/// Asks for the columns: those named and, before them, what they lack of the key.
+/// Asks for the columns: those that the user names and, before them, those of the key that the user does not name.
 pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     source: &P,
     spec: &TableSpec,
@@ -47,7 +47,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
         is_filtered,
     } = connection.take_turn(asked).await?;
     let mut copied = selected(spec, &declared, names.as_deref())?;
-    // As the columns are spelled in the answer, which need not be as the key spells them.
+    // The names are taken as the columns are spelled in the answer, which may differ from the key's spelling.
     let mut spelled = Vec::with_capacity(key.len());
     for name in key {
         spelled.push(find(&spec.table, &declared, &Identifier::new(name)?)?.name.clone());
@@ -86,7 +86,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     })
 }
 
-/// The names to ask for; `None` for all.
+/// Returns the names to ask for, or `None` for all columns.
 fn names_to_ask(spec: &TableSpec, key: &[String]) -> Result<Option<Vec<Identifier>>> {
     let Some(listed) = &spec.columns else {
         return Ok(None);

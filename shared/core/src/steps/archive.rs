@@ -1,4 +1,4 @@
-//! Moving objects of a table into the archive, while no run works on the table.
+//! Moving objects of a table into the archive while no run works on the table.
 
 use futures::stream::{self, StreamExt};
 
@@ -12,13 +12,13 @@ use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, UploadObjects};
 use crate::steps::context::RunContext;
 
-/// This says who pauses a table while something is moved, and no longer.
+/// The commands that pause a table while they move something, and no longer. A pause by anybody else is a person's.
 const VERBS: [&str; 2] = [RESET, GIVE_UP];
 
-/// This is the lease of a table in the hand of a person: whose pause keeps every run off while something is moved.
+/// The lease of a table that a person's command holds, as a pause that keeps every run off while something is moved.
 ///
-/// It saves work, and nothing rests on it: of a run that is at work nevertheless, whose lease ended or whose table was paused in
-/// the middle, the records and the commit are of a plan that is gone.
+/// The pause saves work, and nothing depends on it. A run may be at work nevertheless, because its lease ended or its
+/// table was paused in the middle; its records and its commit then belong to a plan that is gone.
 pub(super) struct Standing<'a, S> {
     ledger: &'a Ledger<'a, S>,
     table: &'a ObjectName,
@@ -26,8 +26,9 @@ pub(super) struct Standing<'a, S> {
 }
 
 impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
-    /// Takes the lease of the table and pauses it until [`end`](Self::end), whatever becomes of this process: to read what is there
-    /// may take longer than a lease lasts. Returns whether a person had paused it before.
+    /// Takes the lease of the table and pauses the table until [`end`](Self::end), whatever becomes of this process,
+    /// because reading what is there may take longer than a lease lasts. Also returns whether a person had paused the
+    /// table before.
     ///
     /// Errors: `SinkUnavailable` while a run is copying the table.
     pub(super) async fn take(
@@ -41,7 +42,7 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
         Ok((standing, by.is_some_and(|by| !VERBS.contains(&by.as_str()))))
     }
 
-    /// Looks whether runs are still kept off, now that the hold is there, before anything is moved.
+    /// Checks that runs are still kept off, now that the hold is written and before anything is moved.
     ///
     /// Errors: `SinkUnavailable` when somebody resumed the table and a run has begun.
     pub(super) async fn keep(&self, hold: &Hold, context: RunContext) -> Result<()> {
@@ -51,7 +52,7 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
         Ok(())
     }
 
-    /// Pauses the table, or finds it paused: by whom.
+    /// Pauses the table and returns `None`, or returns who has paused it already.
     async fn pause(&self, context: RunContext) -> Result<Option<String>> {
         match self.lease().take(context.now).await? {
             Taken::Ours => {
@@ -81,7 +82,7 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
         Ok(())
     }
 
-    /// Returns the same after an error, unless something was begun and not ended: that keeps its pause.
+    /// Ends the pause after an error, unless something was begun and not ended, which keeps its pause.
     pub(super) async fn end_unless_begun(&self, stays_paused: bool) -> Result<()> {
         if self.ledger.hold().await?.is_none() {
             self.end(stays_paused).await?;
@@ -94,18 +95,18 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
     }
 }
 
-/// Puts a hold that is done into the archive.
+/// Moves a hold that is done into the archive.
 pub(super) async fn end_hold<S: ArchiveObjects>(store: &S, ledger: &Ledger<'_, S>, hold: &Hold) -> Result<()> {
     let key = ledger.keys().hold();
     move_all(store, ledger, vec![key], &hold.archive).await.map(drop)
 }
 
-/// Returns the name of a new folder of the archive: the time, without what no key has.
+/// Returns the name of a new folder of the archive: the time, without the characters that keys do not have.
 pub(super) fn folder(context: RunContext) -> Result<String> {
     Ok(context.timestamp()?.replace(':', "-"))
 }
 
-/// Moves the objects at these keys into this folder of the archive. How many there were.
+/// Moves the objects at these keys into this folder of the archive. Returns how many there were.
 pub(super) async fn move_all<S: ArchiveObjects>(
     store: &S,
     ledger: &Ledger<'_, S>,
@@ -125,8 +126,8 @@ pub(super) async fn move_all<S: ArchiveObjects>(
     Ok(count)
 }
 
-/// Aborts the uploads of a window that is not committed, so that none of them can become visible any more. Returns the keys
-/// that are visible already, because somebody began to commit the window.
+/// Aborts the uploads of a window that is not committed, so that none of them can become visible any more. Returns the
+/// keys of parts that are visible already, because somebody began to commit the window.
 pub(super) async fn abort_uploads<S>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Vec<String>>
 where
     S: ReadObjects + UploadObjects,
@@ -138,7 +139,7 @@ where
         };
         let Some(upload) = record.upload() else { continue };
         store.abort(&Upload::from(upload)).await?;
-        // After the abort: now it is visible for good, or never will be.
+        // After the abort the part is either visible for good or never will be.
         let key = ledger.keys().part(plan, &state.id);
         if upload.key == key && store.size(&key).await?.is_some() {
             visible.push(key);

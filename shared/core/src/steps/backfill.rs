@@ -1,7 +1,7 @@
-//! Planning a backfill: an interval of a table that is copied again, as windows of their own beside the chain.
+//! Planning a backfill: an interval of a table that is copied again, in windows of its own beside the chain.
 //!
-//! Nothing that is there is changed or deleted. The manifest of a backfill says which rows of earlier windows it replaces. Its
-//! slices are copied and committed by the same steps as those of any window; no watermark moves.
+//! Nothing that is there is changed or deleted. The manifest of a backfill says which rows of earlier windows it
+//! replaces. Its slices are copied and committed by the same steps as those of any window, but no watermark moves.
 
 use serde::Serialize;
 
@@ -22,75 +22,75 @@ use crate::ports::source::{CutSource, ProbeSource};
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::RunContext;
 
-/// Backfills of one table that may be frozen by others while one is.
+/// How often the name of the next backfill is looked for, while others freeze backfills of the same table.
 const TRIES: u32 = 16;
 
-/// This says what is copied again.
+/// What is copied again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Range {
-    /// These are the rows between two watermarks.
+    /// The rows between two watermarks.
     Between {
-        /// This is the lower bound.
+        /// The lower bound.
         from: String,
-        /// This says whether it belongs to the range: it does, but for what goes on from a backfill that was too large
-        /// for one window.
+        /// Whether the lower bound belongs to the range. It does not when the range goes on from a backfill that was
+        /// too large for one window.
         includes_from: bool,
-        /// This is the upper bound, which belongs to it; the end of the last window, when absent.
+        /// The upper bound, which belongs to the range. When absent, the end of the last window.
         to: Option<String>,
     },
-    /// The changes of a tracked table since a version, without that one's.
+    /// The changes of a tracked table since a version, without those of that version itself.
     Since(String),
 }
 
-/// This is a backfill that is asked for.
+/// A request for a backfill.
 #[derive(Debug, Clone)]
 pub struct BackfillRequest {
     /// The run.
     pub run_id: String,
-    /// This is the table.
+    /// The table.
     pub spec: TableSpec,
-    /// This says what is copied again.
+    /// What is copied again.
     pub range: Range,
-    /// This says whether nothing is written.
+    /// Whether nothing is written.
     pub dry_run: bool,
 }
 
-/// This says what planning a backfill needs from the outside.
+/// What planning a backfill needs from the outside.
 #[derive(Debug, Clone, Copy)]
 pub struct BackfillPorts<'a, P, W, S> {
-    /// This is the source.
+    /// The source.
     pub source: &'a P,
-    /// This is the pointer, which stays where it is.
+    /// The pointer, which stays where it is.
     pub watermarks: &'a W,
-    /// This is the bucket.
+    /// The bucket.
     pub store: &'a S,
-    /// This is the prefix in the bucket.
+    /// The prefix in the bucket.
     pub prefix: &'a str,
 }
 
-/// This is a backfill that is frozen or, in a dry run, would be.
+/// A backfill that is frozen or, in a dry run, would be.
 #[derive(Debug, Serialize)]
 pub struct Backfill {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is its window.
+    /// Its window.
     pub window: WindowName,
-    /// This is its plan.
+    /// Its plan.
     #[serde(skip)]
     pub plan: Plan,
-    /// This is the lower bound.
+    /// The lower bound.
     pub old_watermark: Option<Watermark>,
-    /// This is the upper bound.
+    /// The upper bound.
     pub new_watermark: Watermark,
     /// The last window of the chain that holds rows it replaces.
     pub through: WindowName,
-    /// This counts the rows on the source between the bounds now.
+    /// The number of rows on the source between the bounds now.
     pub rows: u64,
-    /// This says whether an earlier call froze it.
+    /// Whether an earlier call froze it.
     pub adopted: bool,
-    /// This says whether more of the range is left, for a further backfill from the upper bound on.
+    /// Whether more of the range is left, for a further backfill from the upper bound on.
     pub goes_on: bool,
-    /// This is the statement by which each slice is read.
+    /// The statements by which the slices are read.
     pub slices: Vec<Explained>,
 }
 
@@ -98,9 +98,9 @@ pub struct Backfill {
 ///
 /// # Errors
 ///
-/// `InvalidInput` when the table has no committed window, when the range does not fit its tracking, and when it reaches beyond
-/// what is copied; `ChangeTrackingInvalid` when the changes are no longer complete; `SchemaMismatch` when the columns are not
-/// those of the last window; and whatever the ports say.
+/// `InvalidInput` when the table has no committed window, when the range does not fit its tracking, and when it reaches
+/// beyond what is copied; `ChangeTrackingInvalid` when the changes are no longer complete; `SchemaMismatch` when the
+/// columns are not those of the last window; and the errors of the ports.
 pub async fn plan_backfill<P, W, S>(
     ports: BackfillPorts<'_, P, W, S>,
     request: BackfillRequest,
@@ -163,7 +163,7 @@ where
             return shown(ports.source, again, adopted, spec).await;
         }
         let Frozen { plan, adopted } = ledger.freeze(plan).await?;
-        // Another one of this number was faster: this one takes the next.
+        // If another backfill got this name first, the next round takes the next name.
         if !adopted {
             return shown(ports.source, Again { plan, goes_on }, adopted, spec).await;
         }
@@ -172,7 +172,7 @@ where
     Err(Error::new(ErrorCode::SinkUnavailable, message))
 }
 
-/// Returns the name of the next backfill, and those that are begun and not committed.
+/// Returns the name of the next backfill, and the plans of those that are begun and not committed.
 async fn next<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<(WindowName, Vec<Plan>)> {
     let mut last = 0;
     let mut begun = Vec::new();
@@ -188,7 +188,7 @@ async fn next<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<(WindowName, Vec
     Ok((WindowName::backfill(last.saturating_add(1)), begun))
 }
 
-/// Returns whether both copy the same.
+/// Returns whether both plans copy the same rows in the same form.
 fn is_same(begun: &Plan, plan: &Plan) -> bool {
     let includes = |plan: &Plan| plan.replaces.as_ref().map(|replaces| replaces.includes);
     begun.old_watermark == plan.old_watermark
@@ -199,7 +199,7 @@ fn is_same(begun: &Plan, plan: &Plan) -> bool {
         && includes(begun) == includes(plan)
 }
 
-/// Returns the columns without what an audit says of one window alone.
+/// Returns the columns without the values of an audit that are different for each window.
 fn of_both(columns: &[Column]) -> Vec<Column> {
     let mut columns = columns.to_vec();
     for column in &mut columns {

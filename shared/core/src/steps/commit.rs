@@ -18,10 +18,10 @@ use crate::model::window::WindowName;
 use crate::ports::objects::{CompleteObjects, Completed, CreateObjects, ReadObjects};
 use crate::ports::source::CountRows;
 
-/// This says how long the source may take to count a window again.
+/// How long the source may take to count a window again.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// This says what a commit came to.
+/// The result of a commit.
 pub(super) enum Commit {
     /// The window is committed.
     Done(Box<Manifest>),
@@ -35,51 +35,51 @@ impl Commit {
     }
 }
 
-/// These are slices that have no usable upload.
+/// The slices that have no usable upload.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
-    /// This says which, in order.
+    /// Their names, in order.
     pub(super) slices: Vec<SliceId>,
-    /// This says whether one of them has yet to be copied for the first time because it came of a split.
+    /// Whether one of them has yet to be copied for the first time because another slice was split.
     pub(super) is_split: bool,
-    /// This says whether one of them was never copied.
+    /// Whether one of them was never copied.
     pub(super) is_new: bool,
 }
 
-/// This is the commit of one window.
+/// The commit of one window.
 pub(super) struct Committing<'a, C, S> {
-    /// This counts the window's rows again.
+    /// The source, to count the window's rows again.
     pub(super) source: &'a C,
-    /// This is the bucket.
+    /// The bucket.
     pub(super) store: &'a S,
-    /// This is the table's ledger.
+    /// The table's ledger.
     pub(super) ledger: &'a Ledger<'a, S>,
-    /// This is the window's plan.
+    /// The window's plan.
     pub(super) plan: &'a Plan,
-    /// These are the settings that came with the event.
+    /// The settings that came with the event.
     pub(super) settings: &'a RunSettings,
-    /// This says who commits.
+    /// The run that commits.
     pub(super) author: Author<'a>,
-    /// This says when the commit began.
+    /// When the commit began.
     pub(super) now: OffsetDateTime,
 }
 
-/// This says what is decided of a window's slices.
+/// What is decided of a window's slices.
 enum AllDecided {
-    /// This is every one of them.
+    /// Every slice is decided, by these records.
     Yes(Vec<Record>),
-    /// These have yet to be copied.
+    /// These slices have yet to be copied.
     NotYet(Missing),
-    /// That window is copied in place of this one.
+    /// The window named here is copied in place of this one.
     Superseded(WindowName),
 }
 
-/// These are the parts of a window, as far as they are visible.
+/// The parts of a window, as far as they are visible.
 #[derive(Default)]
 struct Completion {
-    /// They are those that are, in slice order.
+    /// The visible parts, in slice order.
     parts: Vec<ManifestPart>,
-    /// These are the slices whose upload had expired, or may have: their decisions are voided.
+    /// The slices whose uploads had expired, or may have. Their decisions are voided.
     expired: Vec<SliceId>,
 }
 
@@ -104,7 +104,7 @@ where
             AllDecided::Superseded(load) => return self.supersede(plan, &load).await.map(Commit::done),
         };
         if let Some(expired) = plan.supersedes() {
-            // The chain has to lead here before this window is its end.
+            // The chain has to lead to this window before this window becomes its end.
             let expired = ledger.existing_plan(expired).await?;
             self.supersede(&expired, &plan.window).await?;
         }
@@ -115,10 +115,10 @@ where
         }
         let mask_key = self.mask_key(&records)?;
         let rows = records.iter().map(Record::rows).sum();
-        // Counted first, because it can take long or fail: from the first completed upload to the manifest, parts are
-        // visible without one.
+        // The rows are counted first, because that can take long or fail: from the first completed upload to the
+        // manifest, parts are visible without a manifest.
         let late_rows = self.late_rows(rows).await;
-        // A plan that was given up meanwhile makes nothing visible.
+        // A plan that was given up meanwhile must make nothing visible.
         self.check_current().await?;
         let Completion { parts, expired } = self.complete(&records).await?;
         if !expired.is_empty() {
@@ -132,13 +132,14 @@ where
                 rows,
                 malformed_texts: MalformedTexts::sum(records.iter().map(|record| &record.malformed_texts)),
             },
-            // Of a part whose voided upload was completed after all, the rows may not be those of the last record.
+            // When a voided upload was completed after all, the rows of its part may not be those of the last record,
+            // so the parts are counted.
             None => {
                 ledger.leave_loader_manifests(plan, &parts).await?;
                 CopiedRows::Parts(parts)
             }
         };
-        // Completing takes its time.
+        // Completing takes time, so the plan is checked again.
         self.check_current().await?;
         if !plan.is_backfill() {
             ledger.leave_columns(plan, mask_key).await?;
@@ -152,9 +153,9 @@ where
         Ok(Commit::done(manifest))
     }
 
-    /// Returns the name of the key by which the window's columns are hashed.
+    /// Returns the name of the key with which the window's columns are hashed.
     ///
-    /// Errors: `SchemaMismatch` when they were hashed by two.
+    /// Errors: `SchemaMismatch` when two slices were hashed with different keys.
     fn mask_key<'r>(&'r self, records: &'r [Record]) -> Result<Option<&'r str>> {
         let mut keys = records.iter().filter_map(|record| record.mask_key.as_deref());
         let first = keys.next();
@@ -164,10 +165,11 @@ where
         }
     }
 
-    /// Commits the window of `plan` as one whose rows are in window `load`: it has none of its own and ends where it starts.
+    /// Commits the window of `plan` as one whose rows are in window `load`: it has no rows of its own and ends where it
+    /// starts.
     ///
-    /// A document of the window says so, and by W1 and W2 that does not change. So no upload of it will ever be completed,
-    /// and only such a manifest can have been written before.
+    /// A document of the window says that it is superseded, and by W1 and W2 that does not change. So no upload of the
+    /// window will ever be completed, and no other manifest can have been written before.
     async fn supersede(&self, plan: &Plan, load: &WindowName) -> Result<Manifest> {
         let Some(start) = &plan.old_watermark else {
             let message = format!(
@@ -214,8 +216,9 @@ where
         }
     }
 
-    /// Rows of the window on the source beyond those copied. `None` when they cannot be counted: that is no reason to leave
-    /// a copied window uncommitted. Versions are given at commit, so none of their windows' rows can be late.
+    /// Counts the rows of the window on the source beyond those copied. Returns `None` when they cannot be counted,
+    /// which is no reason to leave a copied window uncommitted. For a tracked table it is 0: versions are given at
+    /// commit, so no row can be late.
     async fn late_rows(&self, copied: u64) -> Option<u64> {
         let (table, window) = (&self.plan.table, &self.plan.window);
         let Content::Interval { .. } = self.plan.content else {
@@ -246,7 +249,8 @@ where
         }
     }
 
-    /// Checks that the plan is still that of its window. One without slices makes nothing visible, and is not read again.
+    /// Checks that the plan is still that of its window. A plan without slices makes nothing visible, and is not read
+    /// again.
     async fn check_current(&self) -> Result<()> {
         if self.plan.slices.is_empty() {
             return Ok(());
@@ -254,8 +258,10 @@ where
         self.ledger.check_current(self.plan).await
     }
 
-    /// The manifest another run wrote meanwhile. When there is none but the window after this one is committed, the window
-    /// cannot be part of this ledger's chain.
+    /// Returns the manifest that another run wrote meanwhile, if there is one.
+    ///
+    /// Errors: `LedgerInvalid` when there is none although the window after this one is committed: then this window
+    /// cannot be part of the ledger's chain.
     async fn committed_before(&self) -> Result<Option<Manifest>> {
         let (ledger, plan) = (self.ledger, self.plan);
         let next = WindowName::after(&plan.new_watermark);
@@ -273,13 +279,13 @@ where
         Err(Error::new(ErrorCode::LedgerInvalid, message))
     }
 
-    /// Voids the decisions whose uploads waited for so long that the bucket may have removed them, unless their parts are visible.
-    /// Returns their slices.
+    /// Voids the decisions whose uploads have waited for so long that the bucket may have removed them, unless their
+    /// parts are visible. Returns their slices.
     ///
-    /// An upload that turns out to be gone after others were completed leaves readers with half a window until its slice is copied
-    /// again. The bucket is not asked which uploads are there: that takes another right and one request for each, and an upload
-    /// may be removed between the answer and the completion. Where one upload alone is left to complete, nobody can see half of them
-    /// for that, so it is tried as it is.
+    /// An upload that turns out to be gone after others were completed leaves readers with half a window until its
+    /// slice is copied again. The bucket is not asked which uploads are there: that takes another right and one request
+    /// for each, and an upload may be removed between the answer and the completion. When only one upload is left to
+    /// complete, its absence cannot leave half a window, so its completion is simply tried.
     async fn void_old(&self, records: &[Record]) -> Result<Vec<SliceId>> {
         if !records.iter().any(|record| record.may_be_gone(self.now)) {
             return Ok(Vec::new());
@@ -305,7 +311,7 @@ where
         Ok(slices)
     }
 
-    /// The records whose uploads are not visible yet.
+    /// Returns the records whose uploads are not visible yet.
     async fn invisible<'r>(&self, records: &'r [Record]) -> Result<Vec<&'r Record>> {
         let uploads = records.iter().filter(|record| record.upload().is_some());
         let mut sizes = stream::iter(uploads)
@@ -323,7 +329,7 @@ where
         Ok(invisible)
     }
 
-    /// Makes every part visible; none of them while an upload may be gone (W3).
+    /// Makes every part visible, or none of them while an upload may be gone (W3).
     async fn complete(&self, records: &[Record]) -> Result<Completion> {
         let expired = self.void_old(records).await?;
         if !expired.is_empty() {
@@ -351,7 +357,7 @@ where
         Ok(completion)
     }
 
-    /// Makes the part of `record` visible. `None` when its upload has expired: the decision is voided.
+    /// Makes the part of `record` visible. Returns `None`, and voids the decision, when its upload has expired.
     async fn complete_part(&self, record: &Record, upload: &UploadedObject) -> Result<Option<ManifestPart>> {
         let key = self.ledger.keys().part(self.plan, &record.slice);
         if upload.key != key {

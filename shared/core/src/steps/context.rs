@@ -1,4 +1,4 @@
-//! What a step knows of the invocation it runs in, and what it tells of its work.
+//! What a step knows of its invocation, and what it reports of its work.
 
 use std::time::Duration;
 
@@ -12,35 +12,36 @@ use crate::model::budget::Budget;
 use crate::model::lease::Leases;
 use crate::model::metric::Measurement;
 
-/// This says what is kept back from an invocation's time to answer.
+/// The time that is kept back from an invocation for its answer.
 pub const ANSWER_MARGIN: Duration = Duration::from_secs(20);
 
-/// This says how far a step is.
+/// How far a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// This counts the bytes of the part uploaded so far.
+    /// The number of bytes of the part that are uploaded so far.
     BytesUploaded(u64),
-    /// This counts the rows loaded beside the sink table so far.
+    /// The number of rows that are loaded beside the sink table so far.
     RowsLoaded(u64),
 }
 
-/// This says what a step knows of the invocation it runs in.
+/// What a step knows of its invocation.
 #[derive(Debug, Clone, Copy)]
 pub struct RunContext {
-    /// This says when the invocation began.
+    /// When the invocation began.
     pub now: OffsetDateTime,
-    /// This says when the invocation will be ended by force; never, by hand.
+    /// When the invocation will be ended by force. `None` when it is run by hand, and so never ended.
     pub deadline: Option<Instant>,
-    /// This is told how far the step is.
+    /// A function that is told how far the step is.
     pub progress: fn(Progress),
-    /// This says whether the run takes the leases of its tables.
+    /// Whether the run takes the leases of its tables.
     pub leases: Leases,
-    /// This says how much the run may copy of a table.
+    /// How much the run may copy of a table.
     pub budget: Budget,
 }
 
 impl RunContext {
-    /// Returns an invocation that begins now and may take as long as it needs, and whose progress nobody watches.
+    /// Makes the context of an invocation that begins now, may take as long as it needs, and reports its progress to
+    /// nobody.
     #[must_use]
     pub fn unbounded() -> Self {
         Self {
@@ -52,7 +53,7 @@ impl RunContext {
         }
     }
 
-    /// Returns the same for who does without leases. Whatever meets, the outcome is the same.
+    /// Makes the same context without leases. The outcome is the same, whichever runs meet.
     #[must_use]
     pub fn without_leases() -> Self {
         Self {
@@ -61,11 +62,11 @@ impl RunContext {
         }
     }
 
-    /// Returns `now` as the ledger's documents carry it, RFC 3339.
+    /// Returns `now` to the second, as the ledger's documents have it: RFC 3339.
     ///
     /// # Errors
     ///
-    /// `Internal` when the clock cannot be written so.
+    /// `Internal` when the time cannot be written in this form.
     pub fn timestamp(&self) -> Result<String> {
         self.now
             .replace_nanosecond(0)
@@ -74,7 +75,7 @@ impl RunContext {
             .ok_or_else(|| Error::new(ErrorCode::Internal, "the clock cannot be written as RFC 3339"))
     }
 
-    /// Returns the deadline less the time that is needed to answer.
+    /// Returns the deadline less [`ANSWER_MARGIN`], or `None` without a deadline.
     #[must_use]
     pub fn time_to_answer(&self) -> Option<Instant> {
         let deadline = self.deadline?;
@@ -84,7 +85,7 @@ impl RunContext {
 
 /// The answer of a step.
 pub trait Measured: Serialize {
-    /// Returns what the step measured.
+    /// Returns what the step measured. By default that is nothing.
     fn metrics(&self) -> Vec<Measurement> {
         Vec::new()
     }

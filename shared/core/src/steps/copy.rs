@@ -1,8 +1,8 @@
 //! Step 3: copies one slice of a frozen window.
 //!
-//! Streams the rows into a multipart upload, does not complete it, and writes the slice's decision record. Whoever
-//! loses the race for the record gives its own upload up. Into a table of another database the rows are merged, and the
-//! record is written after that.
+//! It streams the rows into a multipart upload, does not complete it, and writes the slice's decision record. An
+//! attempt that another one forestalls at the record gives its own upload up. For a table of another database, the rows
+//! are merged first, and the record is written after that.
 
 use std::time::Duration;
 
@@ -30,132 +30,132 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, 
 use crate::ports::rows::{ExplainRows, Explained, ReadRows};
 use crate::steps::context::{Measured, RunContext};
 
-/// This says what is kept back from the invocation's time to give the upload up in order.
+/// The time that is kept back from the invocation to give the upload up in order.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(10);
 
-/// This is the slice to copy.
+/// The request to copy a slice.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CopyRequest {
-    /// The run, the execution's name.
+    /// The run, which is the execution's name.
     pub run_id: String,
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window, as `lookup-new-watermark` named it.
+    /// The window, as `lookup-new-watermark` named it.
     pub window: WindowName,
-    /// This is the slice: its number in the plan, from 0, or the name of a sub-slice.
+    /// The slice: its number in the plan, from 0, or the name of a sub-slice.
     pub slice: SliceId,
-    /// These are the settings of the table that name what is run or opened for it.
+    /// The settings of the table that name what is run or opened for it.
     #[serde(default)]
     pub settings: RunSettings,
-    /// This says whether to write nothing and show what would be run.
+    /// Whether to write nothing and show what would be run.
     #[serde(default)]
     pub dry_run: bool,
 }
 
 impl CopyRequest {
-    /// Returns what every line logged for this request says.
+    /// Returns the span with the fields that every line logged for this request has.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         tracing::info_span!("copy", run_id = %self.run_id, table = %self.table, window = %self.window, slice = %self.slice)
     }
 }
 
-/// This says what became of the slice.
+/// What became of the slice.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum CopyAnswer {
-    /// It is copied, and its upload decided; or merged into its table.
+    /// The slice is copied, and its upload decided; or it is merged into its table.
     Copied(CopiedSlice),
-    /// It was split: these are copied in its place.
+    /// The slice was split. Its sub-slices are copied in its place.
     Split(Split),
-    /// It is left alone: another run is copying its table, or somebody has paused it.
+    /// The slice is left alone, because another run is copying its table, or somebody has paused it.
     Kept(KeptTable),
-    /// It is left to the next run, because this one has copied as much of its table as it may.
+    /// The slice is left to the next run, because this run has copied as much of its table as it may.
     Stopped(StoppedSlice),
-    /// This says what would be run, for a dry run.
+    /// What would be run, for a dry run.
     DryRun(CopyDryRun),
 }
 
-/// This is a copied slice.
+/// A copied slice.
 #[derive(Debug, Serialize)]
 pub struct CopiedSlice {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the slice.
+    /// The slice.
     pub slice: SliceId,
-    /// This counts the rows in its part.
+    /// The number of rows in its part.
     pub rows: u64,
-    /// This counts the bytes of its part.
+    /// The number of bytes of its part.
     pub bytes: u64,
-    /// The key its part will be visible under; none when the slice has no rows, or is merged into a table.
+    /// The key under which its part will be visible. `None` when the slice has no rows, or is merged into a table.
     pub key: Option<String>,
-    /// This says whether an earlier or concurrent attempt had copied it.
+    /// Whether an earlier or concurrent attempt had copied it.
     pub resumed: bool,
 }
 
-/// This is a slice that is left to the next run.
+/// A slice that is left to the next run.
 #[derive(Debug, Serialize)]
 pub struct StoppedSlice {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the slice.
+    /// The slice.
     pub slice: SliceId,
-    /// This counts the rows that this run has copied of the window.
+    /// The number of rows that this run has copied of the window.
     pub rows_copied: u64,
-    /// This counts the bytes of their files.
+    /// The number of bytes of their files.
     pub bytes_copied: u64,
-    /// About what they cost.
+    /// The estimated cost of them.
     pub usd: Usd,
 }
 
-/// This says what would be run for a slice.
+/// What would be run for a slice.
 #[derive(Debug, Serialize)]
 pub struct CopyDryRun {
-    /// This is the statement.
+    /// The statement.
     pub dry_run: Explained,
-    /// The key its part would be visible under.
+    /// The key under which its part would be visible.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The table its rows would be merged into.
+    /// The table into which its rows would be merged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sink_table: Option<ObjectName>,
 }
 
 impl Measured for CopyAnswer {}
 
-/// This says what a copy needs from the outside.
+/// What a copy needs from the outside.
 #[derive(Debug)]
 pub struct CopyPorts<'a, R, E, M, S> {
-    /// This reads the rows.
+    /// Reads the rows.
     pub reader: &'a mut R,
-    /// This makes files of them.
+    /// Makes files of the rows.
     pub files: &'a E,
-    /// These are the databases that rows are merged into.
+    /// The databases that rows are merged into.
     pub sinks: &'a M,
-    /// This is the bucket.
+    /// The bucket.
     pub store: &'a S,
-    /// This is the prefix in the bucket.
+    /// The prefix in the bucket.
     pub prefix: &'a str,
-    /// This is the size of an upload's pieces.
+    /// The size of an upload's pieces in bytes.
     pub part_bytes: usize,
 }
 
 /// Copies the slice of the request, or finds it copied.
 ///
-/// After an error nothing of this attempt is left but, at worst, an upload that the bucket's lifecycle rule removes, or rows
+/// After an error, the most that is left of this attempt is an upload that the bucket's lifecycle rule removes, or rows
 /// that a repetition merges again.
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when the window has no plan, `InvalidInput` when the plan has no such slice or was frozen with other
-/// settings, `SchemaMismatch` when the source's columns are no longer those of the plan, `ChangeTrackingInvalid` when its
-/// changes are no longer complete, `DeadlineExceeded` when the slice does not fit into the invocation, and whatever the ports
-/// say.
+/// `LedgerInvalid` when the window has no plan; `InvalidInput` when the plan has no such slice or was frozen with other
+/// settings; `SchemaMismatch` when the source's columns are no longer those of the plan; `ChangeTrackingInvalid` when
+/// its changes are no longer complete; `DeadlineExceeded` when the slice does not fit into the invocation; and the
+/// errors of the ports.
 pub async fn copy<R, E, M, S>(
     ports: CopyPorts<'_, R, E, M, S>,
     request: CopyRequest,
@@ -216,7 +216,7 @@ where
     match Box::pin(copied).await {
         Ok(decided) => Ok(counted(decided, table.clone(), &lease, context).await),
         Err(error) => {
-            // Neither a later try nor a split will follow.
+            // Neither a retry nor a split will follow, so the lease is not needed any more.
             if !error.code().is_retryable() && error.code() != ErrorCode::DeadlineExceeded {
                 lease.try_to_give_back().await;
             }
@@ -225,7 +225,7 @@ where
     }
 }
 
-/// Returns why the slice is left to somebody else, if it is. If it is not, the lease is this run's.
+/// Returns the answer when the slice is left to somebody else. Otherwise returns `None`, and the lease is this run's.
 async fn left<S>(
     request: &CopyRequest,
     attempt: &Attempt,
@@ -235,7 +235,7 @@ async fn left<S>(
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    // A slice that was copied before and whose upload expired is not held against the budget.
+    // A slice that was copied before and whose upload expired does not count against the budget.
     if !context.budget.is_unlimited() && attempt.number == 0 {
         let spent = lease.spent().await?;
         if context.budget.is_spent(spent) {
@@ -252,7 +252,7 @@ where
     })
 }
 
-/// The answer for a slice that is decided, and counted where a budget limits the run.
+/// Returns the answer for a slice that is decided, and counts the slice where a budget limits the run.
 async fn counted<S>(decided: DecidedSlice, table: ObjectName, lease: &Lease<'_, S>, context: RunContext) -> CopyAnswer
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
@@ -264,13 +264,13 @@ where
     answer(table, record, resumed)
 }
 
-/// Returns when a slice is given up.
+/// Returns when the copy of a slice is given up.
 fn deadline(context: RunContext) -> Option<tokio::time::Instant> {
     let deadline = context.deadline?;
     Some(deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline))
 }
 
-/// This is one attempt at a slice.
+/// One attempt at a slice.
 struct Copying<'a> {
     plan: &'a Plan,
     slice: SliceRows<'a>,
@@ -301,7 +301,7 @@ impl Copying<'_> {
             run_id: self.run_id,
             progress,
         };
-        // Boxed: the driver's futures are large.
+        // Boxed, because the driver's futures are large.
         within(deadline, Box::pin(merging.merge(ports.reader, ports.sinks, ledger))).await
     }
 

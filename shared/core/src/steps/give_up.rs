@@ -1,7 +1,8 @@
-//! Giving a window up that is frozen and not committed, so that the next run plans it anew from where it starts.
+//! Giving up a window that is frozen and not committed, so that the next run plans it anew from where it starts.
 //!
-//! Its uploads are aborted first, so that none of them becomes visible any more; what somebody had begun to make visible goes
-//! into the archive with the window's documents. No run works on the table meanwhile, as when it is started over.
+//! Its uploads are aborted first, so that none of them becomes visible any more. What somebody had begun to make
+//! visible goes into the archive with the window's documents. No run works on the table meanwhile, as when it is
+//! started over.
 
 use serde::Serialize;
 
@@ -18,39 +19,39 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadOb
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::RunContext;
 
-/// This says what giving up needs from the outside.
+/// What giving up needs from the outside.
 #[derive(Debug, Clone, Copy)]
 pub struct GiveUpPorts<'a, W, S> {
-    /// This is the pointer, which stays where it is.
+    /// The pointer, which stays where it is.
     pub watermarks: &'a W,
-    /// This is the bucket.
+    /// The bucket.
     pub store: &'a S,
-    /// This is the prefix in the bucket.
+    /// The prefix in the bucket.
     pub prefix: &'a str,
 }
 
-/// This is a window that is given up.
+/// A window that is given up.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct GivenUp {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the folder of the archive, below the table's.
+    /// The folder of the archive, below that of the table.
     pub archive: String,
-    /// This counts the documents that were moved, by this call.
+    /// The number of documents that this call moved.
     pub documents: usize,
-    /// This counts the objects that were visible and moved, by this call.
+    /// The number of visible objects that this call moved.
     pub objects: usize,
 }
 
-/// Gives up this window of the table, or the one after the last committed one, when it is frozen and not committed; or goes on
-/// with what an earlier call began.
+/// Gives up this window of the table or, without one, the window after the last committed one, when it is frozen and
+/// not committed; or goes on with what an earlier call began.
 ///
 /// # Errors
 ///
 /// `InvalidInput` when no window is pending, when it was committed meanwhile, and when the table is being started over;
-/// `SinkUnavailable` while a run is copying the table; and whatever the ports say. Repeat it after an error.
+/// `SinkUnavailable` while a run is copying the table; and the errors of the ports. Repeat the call after an error.
 pub async fn give_up<W, S>(
     ports: GiveUpPorts<'_, W, S>,
     table: &ObjectName,
@@ -67,7 +68,8 @@ where
     let (hold, window) = match begun {
         Ok(begun) => begun,
         Err(error) => {
-            // Nothing is begun, or all of it was done and only the lease is left. What somebody else has begun keeps its pause.
+            // Nothing is begun, or all of it was done and only the lease is left. What somebody else has begun keeps
+            // its pause.
             standing.end_unless_begun(is_paused).await?;
             return Err(error);
         }
@@ -85,13 +87,13 @@ where
         objects = archive::move_all(store, &ledger, visible, &hold.archive).await?;
     }
     let mut keys = store.list(&ledger.keys().window(&window)).await?;
-    // Of the window before, which is committed.
+    // `previous.json` in this folder belongs to the window before, which is committed.
     let (previous, plan) = (ledger.keys().previous(&window), ledger.keys().plan(&window));
     keys.retain(|key| *key != previous);
     if let Some(plan) = &frozen {
         keys.extend(begun_outside(store, &ledger, plan).await?);
     }
-    // The plan comes last: it says which objects there may be.
+    // The plan comes last, because it says which objects there may be.
     let (plan, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| *key == plan);
     let mut documents = archive::move_all(store, &ledger, others, &hold.archive).await?;
     documents += archive::move_all(store, &ledger, plan, &hold.archive).await?;
@@ -107,13 +109,13 @@ where
     })
 }
 
-/// Returns what a commit that did not end wrote outside the window's folder of the ledger, and the next commit would
-/// not write again.
+/// Returns the keys of what a commit that did not end wrote outside the window's folder of the ledger, and what the
+/// next commit could not write again.
 async fn begun_outside<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     let next = WindowName::after(&plan.new_watermark);
     if let Some(left) = ledger.any_previous(&next).await? {
-        // One of a plan that is gone would keep the next plan from being committed.
+        // A document of a plan that is gone would keep the next plan from being committed.
         let is_in_the_way = left.window == plan.window || !ledger.is_current(&left.window, &left.plan).await?;
         keys.extend(is_in_the_way.then(|| ledger.keys().previous(&next)));
     }
@@ -127,7 +129,7 @@ async fn begun_outside<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: 
     Ok(keys)
 }
 
-/// The hold of this giving up, and the window.
+/// Returns the hold of this giving up, and the window.
 async fn begin<W, S>(
     ports: GiveUpPorts<'_, W, S>,
     ledger: &Ledger<'_, S>,
@@ -165,7 +167,7 @@ async fn pending<W: ReadWatermarks, S: ReadObjects>(
     ledger: &Ledger<'_, S>,
     table: &ObjectName,
 ) -> Result<WindowName> {
-    // A control table may know the table by another name, which any of its plans says.
+    // A control table may know the table by another name, which any of its plans has.
     let key = WatermarkKey {
         table: table.clone(),
         name: ledger.watermark_name().await?,

@@ -1,4 +1,4 @@
-//! What becomes of the leases of tables that failed: they are given back, and a table that is paused has not failed.
+//! The leases of tables that failed: they are given back, and a table that is paused does not count as failed.
 
 use futures::stream::{self, StreamExt};
 
@@ -9,16 +9,17 @@ use crate::model::lease::Keeper;
 use crate::model::names::ObjectName;
 use crate::steps::tables::FailedTable;
 
-/// This says what is left of tables that failed.
+/// What is left of the tables that failed.
 pub(super) struct Leaving {
-    /// They are those that did fail.
+    /// The tables that did fail.
     pub(super) failed: Vec<FailedTable>,
-    /// They are those that somebody has paused.
+    /// The tables that somebody has paused.
     pub(super) kept: KeptTables,
 }
 
-/// Asks `keeper_of` for every table that failed, which also gives this run's lease back. Of a paused table nobody wants to know
-/// what its source says. Where the lease cannot be read, it stays with the failure, and the lease expires.
+/// Asks `keeper_of` for every table that failed, which may also give this run's lease back. A paused table is not
+/// reported as failed, whatever its source answered. A table whose lease cannot be read stays failed, and its lease
+/// expires.
 pub(super) async fn leave(
     failed: Vec<FailedTable>,
     keeper_of: impl AsyncFn(&ObjectName) -> Result<Option<Keeper>>,

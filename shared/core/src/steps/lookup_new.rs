@@ -1,8 +1,8 @@
-//! Step 2: how far has each table grown?
+//! Step 2: finds out how far each table has grown, and freezes its next window.
 //!
-//! A plan that is already there, frozen by a run that died or by one that is ahead, is adopted unchanged, whatever became
-//! of the source since. Without one, computes the upper bound and freezes it, with everything a slice needs, as the plan
-//! of the next window.
+//! A plan that is already there, frozen by a run that died or by one that is ahead, is adopted unchanged, whatever
+//! became of the source since. Without one, this step finds the upper bound and freezes it, with everything that a
+//! slice needs, as the plan of the next window.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,67 +31,68 @@ use crate::steps::context::{Measured, RunContext};
 use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
-/// These are the tables as the first step found them.
+/// The tables as the first step found them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LookupNewRequest {
-    /// The run, the execution's name.
+    /// The run, which is the execution's name.
     pub run_id: String,
     /// Every table of the run.
     pub tables: Vec<LookedUp>,
-    /// This says whether to write nothing and show what would be run.
+    /// Whether to write nothing and show what would be run.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// These are all tables: with a window to copy, unchanged, or failed.
+/// All tables of the run: with a window to copy, unchanged, left alone, or failed.
 #[derive(Debug, Default, Serialize)]
 pub struct NewWatermarks {
-    /// These are the windows to copy.
+    /// The windows to copy.
     pub windows: Vec<CopyWindow>,
-    /// These are the windows in which nothing changed: they only have to be committed, so that their tables' versions
-    /// do not expire.
+    /// The windows in which nothing changed. They only have to be committed, so that their tables' versions do not
+    /// expire.
     pub empty: Vec<EmptyWindow>,
-    /// These are the tables with nothing to copy.
+    /// The tables with nothing to copy.
     pub unchanged: Vec<ObjectName>,
-    /// These are the tables whose windows are frozen and wait for the next run, because this one has as many slices as fit.
+    /// The tables whose windows are frozen and wait for the next run, because this run has as many slices as it can
+    /// hold.
     pub waiting: Vec<ObjectName>,
-    /// These are the tables that are left alone, because another run copies them or somebody has paused them.
+    /// The tables that are left alone, because another run copies them or somebody has paused them.
     #[serde(flatten)]
     pub kept: KeptTables,
-    /// Rows no window selects, where there are any.
+    /// The tables with rows that no window selects.
     pub notes: Vec<Note>,
-    /// This says what would be run, for a dry run.
+    /// What would be run, for a dry run.
     pub dry_run: Vec<DryRun>,
-    /// These are the tables that failed.
+    /// The tables that failed.
     pub failed: Vec<FailedTable>,
 }
 
 impl Measured for NewWatermarks {}
 
-/// This says what a dry run would freeze.
+/// What a dry run would freeze.
 #[derive(Debug, Serialize)]
 pub struct DryRun {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the lower bound.
+    /// The lower bound.
     pub old_watermark: Option<Watermark>,
-    /// This is the upper bound.
+    /// The upper bound.
     pub new_watermark: Watermark,
-    /// This says whether this is the plan of an earlier run that would be adopted.
+    /// Whether the plan is that of an earlier run and would be adopted.
     pub adopted: bool,
-    /// This is the statement by which each slice would be read.
+    /// The statements by which the slices would be read.
     pub slices: Vec<Explained>,
 }
 
-/// Plans every table.
+/// Plans the next window of every table.
 ///
 /// # Errors
 ///
-/// `InvalidInput` when the request makes no sense; retryable codes when no table could be probed for now. What
-/// fails for one table is in the answer.
+/// `InvalidInput` when the request is invalid; a retryable code when no table could be probed for now. The failure of a
+/// single table is in the answer.
 pub async fn lookup_new<P, S>(
     source: &P,
     store: &S,
@@ -134,7 +135,7 @@ where
                 connection,
                 catalog: catalog.as_ref(),
             };
-            // Boxed, as it is much larger than what is around it.
+            // Boxed, because it is much larger than what surrounds it.
             Box::pin(planner.plan()).await
         },
     )
@@ -161,8 +162,9 @@ where
     Ok(answer)
 }
 
-/// What the catalog says of each table, asked for all of them together. A table that is missing here is asked for by itself, and so is
-/// each of them after a failure, which is then that table's. One whose changes are tracked is only asked for when it has any.
+/// Asks what the catalog knows of all tables together. Tracked tables are left out, because their columns are only
+/// asked for when they have changes. When the question fails, the answer is `None` for every table, and each asks by
+/// itself, so that the failure is that of a single table.
 async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> Vec<Option<Catalog>> {
     let is_asked_for = |table: &&LookedUp| matches!(table.spec.tracking, Tracking::Watermark(_));
     let names = tables.iter().filter(is_asked_for).map(|table| &table.spec.table);
@@ -177,18 +179,18 @@ async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> Vec<Option
     tables.iter().map(of).collect()
 }
 
-/// Gives back the leases of tables that this run does not go on with.
+/// Gives back the leases of the tables that this run does not go on with.
 async fn give_back(answer: &mut NewWatermarks, lease_of: impl AsyncFn(&ObjectName) -> Result<Option<Keeper>>) {
     let Leaving { failed, kept } = leave(std::mem::take(&mut answer.failed), &lease_of).await;
     answer.failed = failed;
     answer.kept.extend(kept);
     for table in &answer.waiting {
-        // It expires otherwise.
+        // A lease that cannot be given back expires.
         drop(lease_of(table).await);
     }
 }
 
-/// This says what is to be done with a table.
+/// What is to be done with a table.
 enum Next {
     Unchanged(ObjectName),
     Copy(CopyWindow),
@@ -197,7 +199,7 @@ enum Next {
     Kept(KeptTable),
 }
 
-/// This is a table that is planned.
+/// A planned table.
 struct Planned {
     next: Next,
     note: Option<Note>,
@@ -228,27 +230,28 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
     answer
 }
 
-/// More documents of a window than other runs can create while it is looked at.
+/// How often a window is looked at again because other runs have created documents of it meanwhile. They create fewer
+/// than this in that time.
 const TRIES: u32 = 16;
 
-/// This is a window of a table that is tracked by a watermark.
+/// The window of a table that is tracked by a watermark, as it was probed.
 enum PlannedWindow {
-    /// There is none: the watermark has not grown.
+    /// There is none, because the watermark has not grown.
     Unchanged(Option<Note>),
-    /// It is this one.
+    /// The window's plan.
     Window(Box<Plan>, Option<Note>),
-    /// It is this one, whose files would not be like those before them.
+    /// The plan of a window whose files would not be like those before them.
     Reload(Box<Plan>),
 }
 
-/// This plans one table.
+/// Plans one table.
 struct TablePlanner<'a, P, S> {
     source: &'a P,
     ledger: &'a Ledger<'a, S>,
     table: &'a LookedUp,
     planning: Planning<'a>,
     connection: &'a SharedConnection,
-    /// What the catalog of the source said of it, when that was asked for all tables.
+    /// What the catalog knows of the table, when that was asked for all tables together.
     catalog: Option<&'a Catalog>,
 }
 
@@ -318,7 +321,7 @@ where
                     return Ok(Planned { next, note });
                 }
                 PlannedWindow::Reload(plan) => {
-                    // In a dry run nothing says so, but what would be copied is known.
+                    // In a dry run no document says so, but what would be copied is known.
                     in_place_of = Some(plan.window.clone());
                     if let Some(next) = self.give_up(*plan).await? {
                         return Ok(next.into());
@@ -334,27 +337,28 @@ where
         Err(Error::new(ErrorCode::SinkUnavailable, message))
     }
 
-    /// Returns the full load in whose place a frozen window is given up: a column of it is gone from the table or has
-    /// another type there, so that what is left of it cannot be copied, and the table is to be loaded anew for that.
+    /// Returns the full load that takes the place of a frozen window, when the window has to be given up: a column of
+    /// it is gone from the table or has another type there, so that what is left of it cannot be copied, and the
+    /// table's policy is to load it anew for that.
     ///
-    /// A slice that was never decided is decided so, which is the end of the window for every run (W2). A first load, and a load
-    /// for an earlier change, has nothing that could take its place.
+    /// The first undecided slice is decided as superseded, which ends the window for every run (W2). A first load, and
+    /// a load for an earlier change, are never given up, because nothing can take their place.
     async fn outdated(&self, plan: &Plan, tracking: &WatermarkTracking) -> Result<Option<WindowName>> {
         if plan.old_watermark.is_none() || plan.supersedes().is_some() {
             return Ok(None);
         }
         let is_reload = self.table.spec.on_schema_change == Some(OnSchemaChange::Reload);
         let attempt = match self.ledger.left(plan).await? {
-            // That was decided for good, whatever is asked for since.
+            // This was decided for good, whatever is asked for since.
             Left::SupersededBy(by) => return Ok(Some(by)),
             Left::Slice(attempt) if is_reload && attempt.number == 0 => attempt,
-            // What was uploaded before may become visible yet.
+            // What was uploaded before may still become visible.
             Left::Slice(_) | Left::Nothing => return Ok(None),
         };
         let now = match self.probed(tracking, None).await {
             Ok(PlannedWindow::Reload(now)) => now,
             Err(error) if error.code().is_retryable() => return Err(error),
-            // The window is left to those who copy it.
+            // The window is left to the runs that copy it.
             Ok(_) | Err(_) => return Ok(None),
         };
         if !schema::is_outdated(&plan.columns, &now.columns) {
@@ -384,7 +388,7 @@ where
         }
     }
 
-    /// Plans the next window, or a full load in place of that one.
+    /// Plans the next window, or a full load in place of that window.
     async fn probed(&self, tracking: &WatermarkTracking, in_place_of: Option<&WindowName>) -> Result<PlannedWindow> {
         let next = bound::Next {
             table: self.table,
@@ -418,13 +422,15 @@ where
             self.ledger.freeze(plan).await?
         };
         if let Content::Superseded { .. } = frozen.plan.content {
-            // Another run gave the window up meanwhile: the next run finds what takes its place.
+            // Another run gave the window up meanwhile. The next run finds what takes its place.
             return Ok(self.unchanged());
         }
         self.frozen(frozen)
     }
 
-    /// Gives the window of a plan up for a full load, by being the first to freeze that (W1). `Some` when it is not this run's turn.
+    /// Gives the window of a plan up for a full load, by being the first to freeze a plan that says so (W1). Returns
+    /// what is to be done when it is not this run's turn or another run was faster, and `None` when the window is given
+    /// up.
     async fn give_up(&self, plan: Plan) -> Result<Option<Next>> {
         if self.planning.dry_run {
             return Ok(None);
@@ -441,14 +447,14 @@ where
         })
     }
 
-    /// Nothing to copy for this run.
+    /// Returns that the table is left alone, and logs it.
     fn kept_by(&self, keeper: Keeper) -> Next {
         let kept = KeptTable::new(self.table.spec.table.clone(), keeper);
         kept.tell();
         Next::Kept(kept)
     }
 
-    /// Returns that there is nothing to copy; but a pointer that lags behind a committed window still has to move.
+    /// Returns that there is nothing to copy. A pointer that lags behind a committed window still has to move.
     fn unchanged(&self) -> Next {
         let table = self.table.spec.table.clone();
         match self.table.committed() {

@@ -1,7 +1,7 @@
-//! Step 1: where does each table's next window start?
+//! Step 1: finds where each table's next window starts.
 //!
-//! Reads the watermark store and rolls forward along the manifests of windows that were committed while the pointer
-//! stayed behind, or was deleted. Writes nothing.
+//! It reads the watermark store and rolls forward along the manifests of windows that were committed while the pointer
+//! stayed behind or was deleted. It writes nothing.
 
 use std::time::Duration;
 
@@ -23,41 +23,41 @@ use crate::steps::context::{Measured, RunContext};
 use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
-/// This says how long the bucket may take to say how it is set up.
+/// How long the bucket may take to tell how it is set up.
 const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The state machine's input and the name of the run.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LookupOldRequest {
-    /// The run, the execution's name.
+    /// The run, which is the execution's name.
     pub run_id: String,
     /// Every table of the run.
     pub tables: Vec<TableSpec>,
-    /// Accepted because it belongs to the state machine's input; this step writes nothing in any case.
+    /// Accepted because it belongs to the state machine's input. This step writes nothing in any case.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// These are all tables, looked up or failed.
+/// All tables of the run, looked up or failed.
 #[derive(Debug, Serialize)]
 pub struct OldWatermarks {
-    /// These are the tables, with their stored watermarks.
+    /// The tables with their stored watermarks.
     pub tables: Vec<LookedUp>,
-    /// These are the tables that failed.
+    /// The tables that failed.
     pub failed: Vec<FailedTable>,
-    /// These are the tables that would have failed, and that somebody has paused.
+    /// The tables that would have failed, but that somebody has paused.
     pub paused: Vec<PausedTable>,
-    /// As long as a table has no committed window: what the bucket lacks, and what of it could not be looked at.
+    /// What the bucket lacks, and what could not be looked at. It is asked only while a table has no committed window.
     pub notes: Vec<BucketNote>,
 }
 
-/// Something about the bucket that whoever set it up should know.
+/// A fact about the bucket that whoever set it up should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BucketNote {
     /// The bucket and the prefix in it.
     pub bucket: String,
-    /// What it is, and what is done about it.
+    /// The fact, and what to do about it.
     pub note: String,
 }
 
@@ -67,8 +67,8 @@ impl Measured for OldWatermarks {}
 ///
 /// # Errors
 ///
-/// `InvalidInput` when the request makes no sense; retryable codes when no table could be looked up for now.
-/// What fails for one table is in the answer.
+/// `InvalidInput` when the request is invalid; a retryable code when no table could be looked up for now. The failure
+/// of a single table is in the answer.
 pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
     watermarks: &W,
     store: &S,
@@ -118,8 +118,9 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
     })
 }
 
-/// What the store holds for each table, where it is asked for them together. A table that is missing here is asked for by itself, and
-/// so is each of them after a failure, which is then that table's.
+/// Asks what the store holds for all tables together, where it can be asked so. The answer is `None` for a table that
+/// has to be asked for by itself. That is every table when the question fails, so that the failure is that of a single
+/// table.
 async fn stored_together<W: ReadWatermarks>(watermarks: &W, tables: &[TableSpec]) -> Vec<Option<StoredWatermark>> {
     let none = || vec![None; tables.len()];
     if !watermarks.takes_turns() {
@@ -147,7 +148,7 @@ async fn stored_alone<W: ReadWatermarks>(
     }
 }
 
-/// Returns what the bucket lacks. Nothing that it does not answer stops a run.
+/// Returns what the bucket lacks. A question that it does not answer stops no run.
 async fn notes_of<S: ReadObjects + AskBucket>(store: &S, prefix: &str) -> Vec<BucketNote> {
     let notes = match tokio::time::timeout(SETTINGS_TIMEOUT, store.settings(prefix)).await {
         Ok(Ok(settings)) => settings.map(|settings| settings.notes()).unwrap_or_default(),
@@ -178,7 +179,7 @@ async fn look_up<S: ReadObjects>(
     let start = match &stored.value {
         Some(text) => start_after(ledger, spec, text).await?,
         None if ledger.windows().await?.is_empty() => Start::Unfrozen,
-        // The pointer of the table was deleted: then its history may begin anywhere.
+        // The pointer of the table was deleted, so its history may begin anywhere.
         None => ledger.only_chain_end().await?.map_or(Start::Stored, Start::from),
     };
     if let Start::Committed(committed) = &start
@@ -196,8 +197,8 @@ async fn look_up<S: ReadObjects>(
     })
 }
 
-/// Where the next window starts when this is stored. A window that is committed has a plan (W4), so where there is none, one
-/// question is enough.
+/// Returns where the next window starts when the store holds `text`. A committed window has a plan (W4), so where there
+/// is no plan, one question is enough.
 async fn start_after<S: ReadObjects>(ledger: &Ledger<'_, S>, spec: &TableSpec, text: &str) -> Result<Start> {
     let window = WindowName::after_text(text);
     let is_frozen = ledger.plan(&window).await?.is_some();
@@ -235,9 +236,10 @@ impl From<ChainEnd> for Start {
     }
 }
 
-/// The end of the chain that begins with the first load, when the stored version is still the one the load found.
+/// Returns the end of the chain that begins with the first load, when the stored version is still the one that the load
+/// found.
 ///
-/// A version says nothing of the rows before it. So a version that was in the store before this ledger began does not
+/// A version tells nothing of the rows before it. So a version that was in the store before this ledger began does not
 /// stand for a load: the table is loaded in full, and the load's window leads on from that version.
 async fn first_load_end<S: ReadObjects>(
     ledger: &Ledger<'_, S>,

@@ -1,13 +1,14 @@
-//! Rows into a table of another database: read and loaded beside it at once, then merged under a lock.
+//! Copying rows into a table of another database: they are read and loaded beside the table at once, then merged under
+//! a lock.
 //!
 //! ```text
 //! read ──batches──▶ load into the staging table │ lock, look for the record, merge, write the record
 //! ```
 //!
-//! The lock is kept from before the record is looked for until after it is written. So a slice is merged only while it has no
-//! record, and nothing of a later window can have been merged by then: an attempt that was overtaken finds the record and
-//! merges nothing.
-//! A slice is split without the lock; its sub-slices are merged under it, hence after a copy that was overtaken so.
+//! The lock is kept from before the record is looked for until after it is written. So a slice is merged only while it
+//! has no record, and nothing of a later window can have been merged by then. An attempt that was overtaken finds the
+//! record and merges nothing. A slice is split without the lock; its sub-slices are merged under it, and so after an
+//! overtaken copy of the whole slice.
 
 use tokio::sync::mpsc;
 
@@ -24,35 +25,35 @@ use crate::ports::objects::{CreateObjects, ReadObjects};
 use crate::ports::rows::{ReadRows, RowsRead};
 use crate::steps::context::Progress;
 
-/// Batches between the reader and the loading: one to fill while one is loaded.
+/// How many batches wait between the reader and the loading: one is filled while another one is loaded.
 const BATCHES_AHEAD: usize = 1;
 
-/// This is the slice to merge, and where to.
+/// A slice to merge, and where to.
 pub(super) struct Merging<'a> {
-    /// This is the window's plan.
+    /// The window's plan.
     pub(super) plan: &'a Plan,
-    /// These are the slice's rows.
+    /// The slice's rows.
     pub(super) slice: SliceRows<'a>,
-    /// This is the table they go to, as the event names it.
+    /// The table that they go to, as the event names it.
     pub(super) sink: &'a SqlServerSink,
-    /// This is the attempt at the slice.
+    /// The attempt at the slice.
     pub(super) attempt: Attempt,
-    /// The run.
+    /// The run's id.
     pub(super) run_id: String,
-    /// This is told how far the loading is.
+    /// A function that is told how far the loading is.
     pub(super) progress: fn(Progress),
 }
 
-/// This says what is decided of the slice, and by whom.
+/// What is decided of a slice, and by whom.
 pub(super) struct DecidedSlice {
-    /// This is the record that holds.
+    /// The record that counts.
     pub(super) record: Record,
-    /// This says whether it is another attempt's.
+    /// Whether the record is that of another attempt.
     pub(super) resumed: bool,
 }
 
 impl Merging<'_> {
-    /// Merges the rows and writes the record, with their number.
+    /// Merges the rows and writes the record.
     pub(super) async fn merge<R, M, S>(self, reader: &mut R, sinks: &M, ledger: &Ledger<'_, S>) -> Result<DecidedSlice>
     where
         R: ReadRows,
@@ -79,7 +80,7 @@ impl Merging<'_> {
         if rows > 0 {
             staged.lock().await.of(Role::Sink)?;
             let slice = &self.attempt.slice;
-            // Rows of a plan that is gone may be older than those that are merged already.
+            // Rows of a plan that is gone may be older than rows that are merged already.
             if let Err(error) = ledger.check_current(self.plan).await {
                 staged.release().await;
                 return Err(error);

@@ -1,7 +1,8 @@
 //! The four steps, a whole run of them in one process, and what a person does to a table besides.
 //!
-//! A step is a function of ports, a request and a context. Requests and answers are what the state machine carries from one
-//! function to the next, kept small, because an execution's payload is limited to 256 KiB for all tables together.
+//! A step is a function of ports, a request and a context. Requests and answers are what the state machine carries from
+//! one function to the next. They are kept small, because an execution's payload is limited to 256 KiB for all tables
+//! together.
 
 mod archive;
 pub mod backfill;

@@ -1,4 +1,4 @@
-//! Pausing a table, and resuming it: runs pass over a paused table, whatever started them.
+//! Pausing a table, and resuming it. Every run leaves a paused table alone, whatever started the run.
 
 use serde::Serialize;
 
@@ -9,31 +9,31 @@ use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::context::RunContext;
 
-/// This says who pauses a table, and why.
+/// Who pauses a table, and why.
 #[derive(Debug, Clone)]
 pub struct Pause {
-    /// This says who.
+    /// The name of the person.
     pub by: String,
-    /// This says why, in that person's words.
+    /// The reason, in that person's words.
     pub reason: Option<String>,
 }
 
-/// This says what became of a table that somebody pauses or resumes.
+/// What became of a table that somebody pauses or resumes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Held {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This says whether runs pass over it now.
+    /// Whether runs leave it alone now.
     pub paused: bool,
-    /// This says whether they did so before.
+    /// Whether they did so before.
     pub was_paused: bool,
 }
 
-/// Pauses the table. A run that is at work on it may end the slice it is at.
+/// Pauses the table. A run that is at work on it may end its current slice.
 ///
 /// # Errors
 ///
-/// `InvalidInput` when something that was begun with the table is not done, and whatever the bucket says.
+/// `InvalidInput` when something that was begun with the table is not done, and the errors of the bucket.
 pub async fn pause<S>(store: &S, prefix: &str, table: &ObjectName, pause: Pause, context: RunContext) -> Result<Held>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
@@ -50,7 +50,7 @@ where
     })
 }
 
-/// Resumes the table: the next run goes on where the last one ended.
+/// Resumes the table. The next run goes on where the last one ended.
 ///
 /// # Errors
 ///

@@ -10,7 +10,7 @@ use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 
-/// This says how often a pointer that moves under our hands is looked at again.
+/// How often a pointer that others move meanwhile is read again.
 const TRIES: u32 = 8;
 
 /// Moves the watermark of the plan's table to the end of the window that `manifest` committed (W5).
@@ -25,7 +25,8 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
     for _ in 0..TRIES {
         let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
         if stored.value.is_none() {
-            // Nothing is stored of a table that was started over, either. That takes the plans away before the watermark.
+            // Nothing is stored for a table that was started over either. Starting over moves the plans away before the
+            // watermark.
             ledger.check_current(plan).await?;
         }
         match standing(ledger, &stored, manifest).await? {
@@ -60,9 +61,11 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
     Err(Error::new(ErrorCode::WatermarkStoreUnavailable, message))
 }
 
-/// Checks, of a watermark that was stored where nothing was, that the table was not started over between the look and the store.
+/// Checks, after a watermark was stored where nothing was stored before, that the table was not started over between
+/// the reading and the storing.
 ///
-/// Errors: `WatermarkConflict` when it was and the store holds the watermark, `InvalidInput` when it was and the store does not.
+/// Errors: when the table was started over, `WatermarkConflict` if the store holds the new watermark, and
+/// `InvalidInput` if it does not.
 async fn check_stands<W: ReadWatermarks, S: ReadObjects>(
     watermarks: &W,
     ledger: &Ledger<'_, S>,
@@ -85,12 +88,13 @@ async fn check_stands<W: ReadWatermarks, S: ReadObjects>(
     Err(Error::with_source(ErrorCode::WatermarkConflict, message, error))
 }
 
-/// Checks that the start of a window that is not committed yet is still known: to the ledger, or to the watermark store.
+/// Checks that the lower bound of a window that is not committed yet is still known to the ledger or to the watermark
+/// store.
 ///
-/// A table may be started over after a run has looked up where its next window starts, and before the window is frozen. Then
-/// neither knows the start any more, and the rows before it would be in no window.
+/// A table may be started over after a run has looked up where its next window starts, and before the window is frozen.
+/// Then neither of them knows that start any more, and the rows before it would be in no window.
 ///
-/// Errors: `InvalidInput`.
+/// Errors: `InvalidInput` when neither knows it.
 pub(super) async fn check_start<W: ReadWatermarks, S: ReadObjects>(
     watermarks: &W,
     ledger: &Ledger<'_, S>,
@@ -124,15 +128,16 @@ pub(super) async fn check_start<W: ReadWatermarks, S: ReadObjects>(
     Err(Error::new(ErrorCode::InvalidInput, message))
 }
 
-/// This says where the stored watermark stands, seen from a committed window.
+/// Where the stored watermark stands in relation to a committed window.
 enum Standing {
-    /// At its end.
+    /// At the end of the window.
     There,
-    /// At its start or, along the manifests, before it; or nothing is stored, or still what a first load found.
+    /// At its start or, along the manifests, before it. It is also behind when nothing is stored, or still what a first
+    /// load found.
     Behind,
-    /// It stands along the manifests, after it: another run was faster.
+    /// After the window, along the manifests, because another run was faster.
     Ahead,
-    /// It stands nowhere in this ledger.
+    /// At no place that this ledger knows.
     Foreign,
 }
 
@@ -142,7 +147,7 @@ async fn standing<S: ReadObjects>(
     manifest: &Manifest,
 ) -> Result<Standing> {
     let new = &manifest.new_watermark;
-    // Nothing is before every window: the pointer of a chain that began at a watermark set by hand was deleted.
+    // No stored value is before every window: the pointer of a chain that began at a watermark set by hand was deleted.
     let Some(text) = stored.value.as_deref() else {
         return Ok(Standing::Behind);
     };
@@ -156,7 +161,7 @@ async fn standing<S: ReadObjects>(
     if ledger.leads_to(&WindowName::after(new), &at).await? {
         return Ok(Standing::Ahead);
     }
-    // What the first load found in the store is before it.
+    // The value that the first load found in the store is before that load.
     let initial = WindowName::initial();
     let seed = ledger.manifest(&initial).await?.and_then(|first| first.seed);
     let is_seed = seed.is_some_and(|seed| seed.is(text));

@@ -1,4 +1,4 @@
-//! The end of a run in which tables failed: their leases are given back, and how many they are is counted.
+//! The end of a run in which tables failed: their leases are given back, and the tables are counted.
 
 use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -10,28 +10,28 @@ use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::context::{Measured, RunContext};
 
-/// These are the tables that failed.
+/// The tables that failed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportFailedRequest {
-    /// The run, the execution's name.
+    /// The run, which is the execution's name.
     pub run_id: String,
-    /// These are the tables.
+    /// The tables.
     pub failed: Vec<ObjectName>,
 }
 
 impl ReportFailedRequest {
-    /// Returns what every line logged for this request says.
+    /// Returns the span with the fields that every line logged for this request has.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         tracing::info_span!("report_failed", run_id = %self.run_id, failed = self.failed.len())
     }
 }
 
-/// That they are reported.
+/// The answer that they are reported.
 #[derive(Debug, Serialize)]
 pub struct ReportedFailed {
-    /// This says how many there are.
+    /// The number of tables.
     pub reported: usize,
 }
 
@@ -44,7 +44,8 @@ impl Measured for ReportedFailed {
     }
 }
 
-/// Counts the tables that failed, and gives this run's leases of them back, so that the next run need not wait until they expire.
+/// Counts the tables that failed, and gives this run's leases of them back, so that the next run need not wait until
+/// they expire.
 ///
 /// # Errors
 ///

@@ -26,10 +26,10 @@ use crate::steps::tables::FailedTable;
 use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use crate::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 
-/// This says how often the slices of a window are copied before the table fails, as in the state machine.
+/// How often the uploads of a window may be gone at commit before the table fails, as in the state machine.
 const ROUNDS: usize = 3;
 
-/// This counts how often the slices of a window had to be copied again, because their uploads were gone at commit.
+/// The number of times that slices of a window had to be copied again, because their uploads were gone at commit.
 #[derive(Debug, Default)]
 pub struct Rounds(usize);
 
@@ -51,52 +51,52 @@ impl Rounds {
     }
 }
 
-/// Everything the steps are given.
+/// Everything that the steps are given.
 #[derive(Debug)]
 pub struct Pipeline<'a, P, R, W, S, E, M> {
-    /// Probes and counts.
+    /// The source, to probe it and to count its rows.
     pub source: &'a P,
-    /// These are rows.
+    /// The source, to read its rows.
     pub reader: R,
-    /// This is the pointer.
+    /// The pointer.
     pub watermarks: &'a W,
-    /// This is the bucket.
+    /// The bucket.
     pub store: &'a S,
-    /// This is the prefix in the bucket.
+    /// The prefix in the bucket.
     pub prefix: &'a str,
-    /// This makes files of rows.
+    /// Makes files of rows.
     pub files: E,
-    /// These are the databases that tables are merged into; [`NoSinks`](crate::ports::merge::NoSinks) without any.
+    /// The databases that tables are merged into, or [`NoSinks`](crate::ports::merge::NoSinks).
     pub sinks: M,
-    /// This is the size of an upload's pieces.
+    /// The size of an upload's pieces in bytes.
     pub part_bytes: usize,
-    /// This says whether to wait, between freezing a window and copying it, for as long as the table's settings say.
+    /// Whether to wait, between freezing a window and copying it, for as long as the table's settings say.
     pub settles: bool,
-    /// This says when the steps run, and whether they take leases.
+    /// When the steps run, whether they take leases, and what else they know of the invocation.
     pub context: RunContext,
 }
 
-/// This says what a run did.
+/// What a run did.
 #[derive(Debug, Default)]
 pub struct RunOutcome {
-    /// This is the windows committed.
+    /// The committed windows.
     pub committed: Vec<Committed>,
     /// The tables without changes.
     pub unchanged: Vec<ObjectName>,
-    /// These are the tables that failed in a step over all tables.
+    /// The tables that failed in a step over all tables.
     pub failed: Vec<FailedTable>,
-    /// These are the tables that were left alone.
+    /// The tables that were left alone.
     pub kept: KeptTables,
-    /// These are the tables whose budget is spent.
+    /// The tables whose budget is spent.
     pub stopped: Vec<StoppedTable>,
 }
 
-/// This says what became of a window of a run.
+/// What became of a window of a run.
 #[derive(Debug)]
 pub enum WindowOutcome {
-    /// It is committed.
+    /// The window is committed.
     Committed(Committed),
-    /// It is left to another run, or until its table is resumed.
+    /// The window is left to another run, or until its table is resumed.
     Kept(KeptTable),
     /// The budget of its table is spent.
     Stopped(StoppedTable),
@@ -113,14 +113,14 @@ impl WindowOutcome {
     }
 }
 
-/// This is a window of a table, and what its events have to say beside that.
+/// A window of a table, and the settings that its events carry.
 #[derive(Debug, Clone)]
 pub struct WindowOfRun {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// These are the settings.
+    /// The settings.
     pub settings: RunSettings,
 }
 
@@ -143,11 +143,11 @@ where
     E: EncodeFiles<Batch = R::Batch>,
     M: MergeRows<Batch = R::Batch>,
 {
-    /// Returns one execution, as the state machine drives it. The first error of a window ends the run.
+    /// Runs one execution, as the state machine does. The first error of a window ends the run.
     ///
     /// # Errors
     ///
-    /// As the steps.
+    /// Those of the steps.
     pub async fn run(&mut self, run_id: &str, tables: &[TableSpec]) -> Result<RunOutcome> {
         let planned = self.plan(run_id, tables).await?;
         let mut outcome = RunOutcome {
@@ -179,7 +179,7 @@ where
     ///
     /// # Errors
     ///
-    /// As the steps.
+    /// Those of the steps.
     pub async fn plan(&self, run_id: &str, tables: &[TableSpec]) -> Result<NewWatermarks> {
         let context = self.context;
         let request = LookupOldRequest {
@@ -199,11 +199,11 @@ where
         Ok(new)
     }
 
-    /// Returns the slices of a window, then its commit.
+    /// Copies the slices of a window, then commits it.
     ///
     /// # Errors
     ///
-    /// As the steps.
+    /// Those of the steps.
     pub async fn copy_window(&mut self, run_id: &str, window: &WindowOfRun, slices: usize) -> Result<WindowOutcome> {
         let mut slices: Vec<SliceId> = (0_u32..).take(slices).map(SliceId::planned).collect();
         let mut rounds = Rounds::default();
@@ -230,11 +230,11 @@ where
         }
     }
 
-    /// Returns `lookup-new-watermark` for a slice that did not fit into its invocation.
+    /// Does what `lookup-new-watermark` does for a slice that did not fit into its invocation.
     ///
     /// # Errors
     ///
-    /// As the step.
+    /// Those of the step.
     pub async fn split(&self, run_id: &str, window: &WindowOfRun, slice: SliceId) -> Result<Split> {
         let WindowOfRun {
             table,
@@ -250,11 +250,11 @@ where
         Box::pin(split(self.source, self.store, self.prefix, request, context)).await
     }
 
-    /// Returns `copy-delta` for one slice.
+    /// Does what `copy-delta` does for one slice.
     ///
     /// # Errors
     ///
-    /// As the step.
+    /// Those of the step.
     pub async fn copy_slice(
         &mut self,
         run_id: &str,
@@ -285,11 +285,11 @@ where
         Box::pin(copy(ports, request, self.context)).await
     }
 
-    /// Returns `update-watermark`.
+    /// Does what `update-watermark` does for one window.
     ///
     /// # Errors
     ///
-    /// As the step.
+    /// Those of the step.
     pub async fn update(&self, run_id: &str, window: &WindowOfRun) -> Result<UpdateAnswer> {
         let WindowOfRun {
             table,
@@ -305,11 +305,11 @@ where
         update(self.update_ports(), request, self.context).await
     }
 
-    /// Returns `update-watermark` for the windows in which nothing changed.
+    /// Does what `update-watermark` does for the windows in which nothing changed.
     ///
     /// # Errors
     ///
-    /// As the step.
+    /// Those of the step.
     pub async fn update_all(&self, run_id: &str, windows: Vec<EmptyWindow>) -> Result<UpdatedAll> {
         let request = UpdateAllRequest {
             run_id: run_id.into(),

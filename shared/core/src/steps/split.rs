@@ -1,7 +1,7 @@
 //! Splitting a slice that did not fit into one invocation, instead of failing its table.
 //!
-//! That other slices are copied in its place is decided by its own record (W2): a copy of the slice that is still under way
-//! loses the record and gives its upload up, and a split that comes after a finished copy is dropped.
+//! The slice's own record decides that other slices are copied in its place (W2). A copy of the slice that is still
+//! under way finds that record and gives its upload up, and a split that comes after a finished copy is dropped.
 
 use serde::Deserialize;
 
@@ -19,33 +19,33 @@ use crate::ports::source::{CutSource, ProbeSource};
 use crate::steps::context::{Measured, RunContext};
 use crate::steps::tables::before;
 
-/// This is a slice to split.
+/// The request to split a slice.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitRequest {
-    /// The run, the execution's name.
+    /// The run, which is the execution's name.
     pub run_id: String,
-    /// This says which slice.
+    /// The slice.
     pub split: SliceToSplit,
-    /// These are the settings of the table that name what is run for it.
+    /// The settings of the table that name what is run for it.
     #[serde(default)]
     pub settings: RunSettings,
 }
 
-/// This is the slice that did not fit.
+/// The slice that did not fit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SliceToSplit {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// This is the slice.
+    /// The slice.
     pub slice: SliceId,
 }
 
 impl SplitRequest {
-    /// Returns what every line logged for this request says.
+    /// Returns the span with the fields that every line logged for this request has.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         let SliceToSplit { table, window, slice } = &self.split;
@@ -55,12 +55,13 @@ impl SplitRequest {
 
 impl Measured for Split {}
 
-/// Splits the slice of the request, or finds what was decided of it meanwhile: no sub-slices when it was copied after all.
+/// Splits the slice of the request, or finds what was decided of it meanwhile. There are no sub-slices when it was
+/// copied after all.
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when the window has no plan, `InvalidInput` when there is no such slice, `DeadlineExceeded` when
-/// it cannot be split, and whatever the ports say.
+/// `LedgerInvalid` when the window has no plan, `InvalidInput` when there is no such slice, `DeadlineExceeded` when it
+/// cannot be split, and the errors of the ports.
 pub async fn split<P, S>(
     source: &P,
     store: &S,
@@ -84,7 +85,7 @@ where
         Decided::Record(record) => record,
         Decided::NotYet(attempt) => {
             let splitter = Splitter::new(source, &plan, &settings, &attempt);
-            // Boxed, as it is much larger than the rest.
+            // Boxed, because it is much larger than the rest.
             let slices = match before(context.time_to_answer(), Box::pin(splitter.split(&bounds))).await {
                 Ok(slices) => slices,
                 Err(error) => {

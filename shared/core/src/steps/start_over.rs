@@ -1,7 +1,8 @@
-//! Starting a table over: everything of it goes into the archive, and the next run loads it as if it had never been copied.
+//! Starting a table over: everything of it goes into the archive, and the next run loads it as if it had never been
+//! copied.
 //!
-//! The table is paused first, which keeps every run off until all of it is done, and its hold says what is begun. Whoever
-//! repeats the step goes on with the same folder of the archive. Nothing is deleted.
+//! The table is paused first, which keeps every run off until all of it is done, and its hold says what is begun.
+//! Whoever repeats the call goes on with the same folder of the archive. Nothing is deleted.
 
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
@@ -18,40 +19,40 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadOb
 use crate::ports::watermarks::ClearWatermarks;
 use crate::steps::context::RunContext;
 
-/// This says what starting over needs from the outside.
+/// What starting over needs from the outside.
 #[derive(Debug, Clone, Copy)]
 pub struct StartOverPorts<'a, W, S> {
-    /// This is the pointer.
+    /// The pointer.
     pub watermarks: &'a W,
-    /// This is the bucket.
+    /// The bucket.
     pub store: &'a S,
-    /// This is the prefix in the bucket.
+    /// The prefix in the bucket.
     pub prefix: &'a str,
 }
 
-/// This is a table that is started over.
+/// A table that is started over.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct StartedOver {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the folder of the archive, below the table's.
+    /// The folder of the archive, below that of the table.
     pub archive: String,
-    /// This counts the documents of the ledger that were moved, by this call.
+    /// The number of documents of the ledger that this call moved.
     pub documents: usize,
-    /// This counts the objects with rows that were moved, by this call.
+    /// The number of objects with rows that this call moved.
     pub objects: usize,
-    /// This says whether an earlier call had begun it.
+    /// Whether an earlier call had begun it.
     pub resumed: bool,
 }
 
-/// This says how often the ledger is looked through for what runs left that had begun before.
+/// How often the ledger is searched for documents that runs write which had begun before.
 const ROUNDS: usize = 4;
 
 /// Starts the table over, or goes on with what an earlier call began.
 ///
 /// # Errors
 ///
-/// `SinkUnavailable` while a run is copying the table, and whatever the ports say. Repeat it then.
+/// `SinkUnavailable` while a run is copying the table, and the errors of the ports. Repeat the call after an error.
 pub async fn start_over<W, S>(
     ports: StartOverPorts<'_, W, S>,
     table: &ObjectName,
@@ -97,7 +98,8 @@ where
         table: table.clone(),
         name: watermark_name.clone(),
     };
-    // After the plans are gone: whoever stores a watermark late finds this, or that its plan is gone.
+    // This comes after the plans are gone: a run that stores a watermark late finds either the cleared store, or that
+    // its plan is gone.
     let cleared = ports.watermarks.clear(&key, &hold.archive).await;
     cleared.of(Role::WatermarkStore)?;
     let mut objects = 0;
@@ -117,7 +119,7 @@ where
     })
 }
 
-/// The hold of this start over, and whether an earlier call began it.
+/// Returns the hold of this start over, and whether an earlier call began it.
 async fn begin<S>(
     store: &S,
     ledger: &Ledger<'_, S>,
@@ -132,7 +134,7 @@ where
     let mut stays_paused = is_paused;
     match ledger.hold().await? {
         Some(hold) if matches!(hold.begun, Begun::StartOver { .. }) => return Ok((hold, true)),
-        // What is left of a window that was to be given up goes with everything else.
+        // What is left of a window that was to be given up is archived with everything else.
         Some(hold) => {
             stays_paused |= hold.stays_paused;
             archive::end_hold(store, ledger, &hold).await?;
@@ -152,7 +154,7 @@ where
     Ok((ledger.begin(hold).await?, false))
 }
 
-/// Moves every document of the ledger but the hold, the lease and the pointer. How many there were.
+/// Moves every document of the ledger except the hold, the lease and the pointer. Returns how many there were.
 async fn move_documents<S>(store: &S, ledger: &Ledger<'_, S>, folder: &str) -> Result<usize>
 where
     S: ReadObjects + ArchiveObjects,
@@ -161,13 +163,14 @@ where
     let keys_of_table = ledger.keys();
     let stay = [keys_of_table.hold(), keys_of_table.lease(), keys_of_table.watermark()];
     keys.retain(|key| !stay.contains(key));
-    // Readers that follow manifests are to find none of them before the first object is gone.
+    // Manifests are moved first: readers that follow them must find none before the first object is gone.
     let (manifests, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.ends_with("/manifest.json"));
     let manifests = archive::move_all(store, ledger, manifests, folder).await?;
     Ok(manifests + archive::move_all(store, ledger, others, folder).await?)
 }
 
-/// Returns the plans of the table. One that cannot be read is a reason to start over, and none against it.
+/// Returns the plans of the table. A plan that cannot be read is left out, because a damaged ledger is a reason to
+/// start over.
 async fn plans<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<Vec<Plan>> {
     let mut read = stream::iter(ledger.windows().await?)
         .map(|window| async move { ledger.plan(&window).await })
@@ -183,7 +186,7 @@ async fn plans<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
-/// Aborts what is under way of a window. Of a committed one there is nothing.
+/// Aborts the uploads of a window that is not committed. A committed window has none.
 async fn abort_uploads<S: ReadObjects + UploadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<()> {
     let aborted = async {
         if ledger.manifest(&plan.window).await?.is_none() {
@@ -192,7 +195,8 @@ async fn abort_uploads<S: ReadObjects + UploadObjects>(store: &S, ledger: &Ledge
         Ok::<(), Error>(())
     };
     match aborted.await {
-        // What is visible goes with everything else; what no record can be read of, by the bucket's lifecycle rule.
+        // What is visible is archived with everything else. An upload whose record cannot be read is removed by the
+        // bucket's lifecycle rule.
         Err(error) if error.code() == ErrorCode::LedgerInvalid => Ok(()),
         done => done,
     }

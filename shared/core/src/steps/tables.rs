@@ -1,4 +1,4 @@
-//! The tables of a run, several at once: one that fails does not stop the others.
+//! Work on the tables of a run, several at once. A table that fails does not stop the others.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use crate::error::{Error, Result};
 use crate::model::names::ObjectName;
 use crate::planner::{SharedConnection, too_slow};
 
-/// This is a table that failed in a step over all tables of a run.
+/// A table that failed in a step over all tables of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailedTable {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the error's name.
+    /// The name of the error's code.
     pub error: String,
-    /// This says what failed and what to change.
+    /// What failed, and what to change.
     pub cause: String,
 }
 
-/// This says how often a table that fails with a retryable error is tried within one invocation.
+/// How often a table that fails with a retryable error is tried within one invocation.
 const TRIES: u32 = 3;
-/// The wait before the second try; it doubles.
+/// The wait before the second try. It doubles before each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Tables looked at, at once: reads of the ledger overlap, statements take turns.
+/// How many tables are worked on at once. Reads of the ledger overlap, and statements take turns.
 const TABLES_AT_ONCE: usize = 16;
-/// Characters of a failure's cause: all of them travel in one payload.
+/// The most characters of a failure's cause, because all of them travel in one payload.
 const CAUSE_CHARACTERS: usize = 600;
 
-/// This says what is done with each table, as a line of the log says it.
+/// What is done with each table, as a line of the log says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// Its old watermark is looked up.
@@ -52,16 +52,16 @@ impl Work {
     }
 }
 
-/// This says what became of the tables.
+/// What became of the tables.
 #[derive(Debug)]
 pub struct Worked<T> {
-    /// This says what was found, in the order of the items.
+    /// What `run` returned, in the order of the items.
     pub done: Vec<T>,
-    /// These are the tables that failed.
+    /// The tables that failed.
     pub failed: Vec<FailedTable>,
 }
 
-/// This is an item that is still to be worked on: its place, itself, and why it is tried again.
+/// An item that is still to be worked on, and its place among all items.
 struct Waiting<I> {
     place: usize,
     item: I,
@@ -69,13 +69,13 @@ struct Waiting<I> {
 
 /// Runs `run` for each item, several at once, and separates the tables that fail, so that they do not stop the others.
 ///
-/// Retryable failures are tried again. When every table fails so, the failure is not the table's: it is returned, and
-/// the state machine retries the whole step. A table that keeps the connection for more than 80 s, or that the
-/// end leaves no time for, is a failed one.
+/// Retryable failures are tried again. When every table fails with one at the first try, the failure is not that of a
+/// table: it is returned, and the state machine retries the whole step. A table that keeps the connection for more than
+/// 80 s, or for which no time is left before `end`, has failed.
 ///
 /// # Errors
 ///
-/// The retryable error of the first table when all tables failed with one.
+/// The retryable error of the first table, when all tables failed with one.
 pub async fn for_each_table<I, T>(
     work: Work,
     items: Vec<I>,
@@ -90,7 +90,7 @@ pub async fn for_each_table<I, T>(
     for tries in 1..=TRIES {
         let mut again: Vec<(Waiting<I>, Error)> = Vec::new();
         let answers = waiting.into_iter().map(|one| async move {
-            // Boxed: each of what it is passed through would keep it on the stack once more.
+            // Boxed, because each function that it passes through would keep it on the stack once more.
             let answer = before(end, Box::pin(run(&one.item, connection))).await;
             (one, answer)
         });
@@ -103,7 +103,7 @@ pub async fn for_each_table<I, T>(
             }
         }
         if done.is_empty() && failed.is_empty() && tries == 1 {
-            // Nothing but retryable failures; none at all when there was no item.
+            // Every failure is retryable. There is none at all when there was no item.
             if let Some((one, error)) = again.into_iter().next() {
                 return Err(error.context(table(&one.item)));
             }
@@ -121,11 +121,11 @@ pub async fn for_each_table<I, T>(
     Ok(Worked { done, failed })
 }
 
-/// `work`, if it is done by then; else `DeadlineExceeded`.
+/// Returns the result of `work`, if it comes before `end`.
 ///
 /// # Errors
 ///
-/// As `work`, and `DeadlineExceeded`.
+/// Those of `work`, and `DeadlineExceeded` when it takes longer.
 pub async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(end) = end else { return work.await };
     let no_time = |_| Err(too_slow("this invocation has no time left for the table"));

@@ -1,7 +1,7 @@
 //! Step 4: commits a window and moves the watermark.
 //!
-//! Every slice must have its decision; each upload is completed, the manifest is written, the pointer moves. All of it
-//! may be repeated by anyone at any time (W6).
+//! Every slice must have its decision. Each upload is completed, the manifest is written, and the pointer moves. Anyone
+//! may repeat all of it at any time (W6).
 
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, PrimitiveDateTime};
@@ -25,41 +25,42 @@ use crate::ports::source::CountRows;
 use crate::ports::watermarks::MoveWatermarks;
 use crate::steps::context::{Measured, RunContext};
 
-/// Slices an answer names at most.
+/// The most slices that an answer names.
 const SLICES_NAMED: usize = 1_000;
 
-/// This is the window to commit.
+/// The request to commit a window.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateRequest {
-    /// The run, the execution's name.
+    /// The run, which is the execution's name.
     pub run_id: String,
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window, as `lookup-new-watermark` named it.
+    /// The window, as `lookup-new-watermark` named it.
     pub window: WindowName,
-    /// These are the settings of the table that name what is run for it.
+    /// The settings of the table that name what is run for it.
     #[serde(default)]
     pub settings: RunSettings,
 }
 
 impl UpdateRequest {
-    /// Returns what every line logged for this request says.
+    /// Returns the span with the fields that every line logged for this request has.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         tracing::info_span!("commit", run_id = %self.run_id, table = %self.table, window = %self.window)
     }
 }
 
-/// This says what became of the window.
+/// What became of the window.
 #[derive(Debug, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum UpdateAnswer {
     /// The window is committed and the watermark stands at its end or beyond.
     Committed(Committed),
-    /// Slices have no usable upload: they were never copied, or their uploads expired. Copy them again.
+    /// Slices have no usable upload, because they were never copied or their uploads expired. They have to be copied
+    /// first.
     Recopy(ToCopy),
-    /// The same, because slices were split: their sub-slices have yet to be copied.
+    /// Slices were split, and their sub-slices have yet to be copied.
     Split(ToCopy),
     /// Slices have yet to be copied, and another run is copying them.
     Busy(BusyTable),
@@ -69,41 +70,43 @@ pub enum UpdateAnswer {
     Stopped(StoppedTable),
 }
 
-/// These are slices to copy before a window can be committed.
+/// The slices to copy before a window can be committed.
 #[derive(Debug, Serialize)]
 pub struct ToCopy {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// The slices in order; at most 1,000, because they travel in one payload. The next commit names the others.
+    /// The slices in order. There are at most 1,000, because they travel in one payload; the next commit names the
+    /// others.
     pub slices: Vec<SliceId>,
 }
 
-/// This is a committed window.
+/// A committed window.
 #[derive(Debug, Serialize)]
 pub struct Committed {
-    /// This is the table.
+    /// The table.
     pub table: ObjectName,
-    /// This is the window.
+    /// The window.
     pub window: WindowName,
-    /// These are its rows.
+    /// The number of its rows.
     pub rows: u64,
-    /// These are its bytes.
+    /// The number of bytes of its objects.
     pub bytes: u64,
-    /// These are its objects.
+    /// The number of its objects.
     pub objects: usize,
-    /// This counts the rows found late: on the source at commit, but not copied. `None` when they could not be counted.
+    /// The number of late rows: they are on the source at commit, but not copied. `None` when they could not be
+    /// counted.
     pub late_rows: Option<u64>,
-    /// This says where the next window starts.
+    /// Where the next window starts.
     pub watermark: Watermark,
-    /// This is the window whose version had expired, and in whose place this one is a full load.
+    /// The window in whose place this one, a full load, was copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<WindowName>,
-    /// This is the full load that is copied in place of this window, which has no rows.
+    /// The full load that is copied in place of this window, which has no rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<WindowName>,
-    /// This says how far the watermark is behind the clock, time columns only.
+    /// The seconds that the watermark is behind the clock; time columns only.
     #[serde(skip)]
     lag_seconds: Option<u64>,
 }
@@ -131,16 +134,16 @@ impl Measured for UpdateAnswer {
     }
 }
 
-/// This says what a commit needs from the outside.
+/// What a commit needs from the outside.
 #[derive(Debug)]
 pub struct UpdatePorts<'a, C, W, S> {
-    /// This counts the window's rows again.
+    /// The source, to count the window's rows again.
     pub source: &'a C,
-    /// This is the pointer.
+    /// The pointer.
     pub watermarks: &'a W,
-    /// This is the bucket.
+    /// The bucket.
     pub store: &'a S,
-    /// This is the prefix in the bucket.
+    /// The prefix in the bucket.
     pub prefix: &'a str,
 }
 
@@ -154,12 +157,13 @@ impl<C, W, S> Copy for UpdatePorts<'_, C, W, S> {}
 
 /// Commits the window of the request and moves the watermark to its end.
 ///
-/// The watermark is moved only after the manifest is there (W5).
+/// The watermark moves only after the manifest is there (W5).
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when the plan or an object of a committed window is gone, `InvalidInput` when the plan was frozen with other
-/// settings, `WatermarkConflict` when the store holds a watermark this ledger does not know, and whatever the ports say.
+/// `LedgerInvalid` when the plan or an object of a committed window is gone; `InvalidInput` when the plan was frozen
+/// with other settings, or is not that of its window any more; `WatermarkConflict` when the store holds a watermark
+/// that this ledger does not know; and the errors of the ports.
 pub async fn update<C, W, S>(
     ports: UpdatePorts<'_, C, W, S>,
     request: UpdateRequest,
@@ -173,7 +177,7 @@ where
     let ledger = Ledger::new(ports.store, ports.prefix, &request.table);
     let plan = ledger.existing_plan(&request.window).await?;
     if plan.slices.is_empty() {
-        // No run reads anything for it, so none takes the lease.
+        // No run reads anything for such a window, so none takes the lease.
         return Ok(match commit(ports, &ledger, &plan, &request, context).await? {
             Ended::Committed(committed) => UpdateAnswer::Committed(*committed),
             Ended::Waits(missing) => waits(request, missing),
@@ -182,14 +186,15 @@ where
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
     let taken = lease.take(context.now).await?;
     match commit(ports, &ledger, &plan, &request, context).await {
-        // Whatever is decided may be committed by anybody.
+        // A window whose slices are decided may be committed by any run, whoever has the lease.
         Ok(Ended::Committed(committed)) => {
             lease.try_to_give_back().await;
             Ok(UpdateAnswer::Committed(*committed))
         }
         Ok(Ended::Waits(missing)) => match taken {
             Taken::KeptBy(keeper) => Ok(kept(KeptTable::new(request.table.clone(), keeper))),
-            // What expired is copied again in one run, or a window whose copy takes longer than uploads wait would never end.
+            // Slices whose uploads expired are copied again in this run, whatever the budget is. Otherwise a window
+            // whose copy takes longer than uploads wait would never end.
             Taken::Ours if context.budget.is_unlimited() || !missing.is_new => Ok(waits(request, missing)),
             Taken::Ours => {
                 let spent = lease.spent().await?;
@@ -209,7 +214,7 @@ where
     }
 }
 
-/// This says what a commit ended with.
+/// The result of a commit.
 enum Ended {
     /// The window is committed.
     Committed(Box<Committed>),
@@ -217,7 +222,7 @@ enum Ended {
     Waits(Missing),
 }
 
-/// Commits the window and moves the watermark, or says which slices are missing.
+/// Commits the window and moves the watermark, or returns the slices that are missing.
 async fn commit<C, W, S>(
     ports: UpdatePorts<'_, C, W, S>,
     ledger: &Ledger<'_, S>,
@@ -332,8 +337,8 @@ fn committed(plan: &Plan, manifest: Manifest, now: OffsetDateTime) -> Committed 
     }
 }
 
-/// Returns how far a time column in UTC is behind `now`. The server's local time is not known here; what is no time has
-/// no such form.
+/// Returns the seconds that a time column in UTC is behind `now`. Returns `None` for a column in the server's local
+/// time, which is not known here, and for a watermark that is not a time.
 fn lag_seconds(watermark: &Watermark, clock: Clock, now: OffsetDateTime) -> Option<u64> {
     if clock == Clock::Local {
         return None;

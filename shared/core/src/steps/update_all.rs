@@ -1,5 +1,5 @@
-//! Committing the windows in which nothing changed, all of a run's in one invocation: what an idle run costs must not
-//! grow with the number of tables that have not changed.
+//! Committing the windows in which nothing changed, all those of a run in one invocation, so that the cost of an idle
+//! run does not grow with the number of unchanged tables.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,30 +15,30 @@ use crate::steps::context::{Measured, RunContext};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 use crate::steps::update::{ToCopy, UpdateAnswer, UpdatePorts, UpdateRequest, update};
 
-/// These are the windows to commit.
+/// The request to commit windows.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateAllRequest {
-    /// The run, the execution's name.
+    /// The run, which is the execution's name.
     pub run_id: String,
-    /// These are windows whose plans have no slices, as `lookup-new-watermark` named them.
+    /// The windows, whose plans have no slices, as `lookup-new-watermark` named them.
     pub windows: Vec<EmptyWindow>,
 }
 
 impl UpdateAllRequest {
-    /// Returns what every line logged for this request says.
+    /// Returns the span with the fields that every line logged for this request has.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
         tracing::info_span!("commit_empty", run_id = %self.run_id, windows = self.windows.len())
     }
 }
 
-/// These are all tables: their watermarks moved, or failed.
+/// All tables of the request: their watermarks moved, or failed.
 #[derive(Debug, Serialize)]
 pub struct UpdatedAll {
-    /// These are the tables whose windows are committed.
+    /// The tables whose windows are committed.
     pub advanced: Vec<ObjectName>,
-    /// These are the tables that failed.
+    /// The tables that failed.
     pub failed: Vec<FailedTable>,
 }
 
@@ -48,7 +48,7 @@ impl Measured for UpdatedAll {}
 ///
 /// # Errors
 ///
-/// Retryable codes when no window could be committed for now. What fails for one table is in the answer.
+/// A retryable code when no window could be committed for now. The failure of a single table is in the answer.
 pub async fn update_all<C, W, S>(
     ports: UpdatePorts<'_, C, W, S>,
     request: UpdateAllRequest,

@@ -1,4 +1,4 @@
-//! Rows to an uploaded object: read, encode and upload at once, with bounded memory.
+//! Copying rows into an upload: they are read, encoded and uploaded at once, in bounded memory.
 //!
 //! ```text
 //! read (this task) ──batches──▶ encode (a thread) ──pieces──▶ upload (this task)
@@ -23,58 +23,58 @@ use crate::ports::objects::{Upload, UploadObjects};
 use crate::ports::rows::{ReadRows, RowsRead, TakeBatches};
 use crate::steps::context::Progress;
 
-/// Batches between the reader and the encoder: one to fill while one is encoded.
+/// How many batches wait between the reader and the encoder: one is filled while another one is encoded.
 const BATCHES_AHEAD: usize = 1;
-/// Pieces between the encoder and the upload.
+/// How many pieces wait between the encoder and the upload.
 const PIECES_AHEAD: usize = 1;
-/// Pieces on their way at once.
+/// How many pieces are uploaded at once.
 const UPLOADS_AT_ONCE: usize = 2;
 
-/// This is the part that is to be: its key and its form.
+/// The key and the format of a part that is not written yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PartToBe<'a> {
-    /// This is the key of the object to be.
+    /// The key that the object will have.
     pub(super) key: &'a str,
-    /// This is the form of the file.
+    /// The file format.
     pub(super) format: &'a Format,
-    /// This is the size of the upload's pieces.
+    /// The size of the upload's pieces in bytes.
     pub(super) part_bytes: usize,
 }
 
-/// These are the rows of a slice, and how they are held.
+/// The rows of a slice, and how they are held.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SliceRows<'a> {
-    /// This says which rows.
+    /// The rows.
     pub(super) rows: Rows<'a>,
-    /// These are their columns.
+    /// Their columns.
     pub(super) columns: &'a [Column],
-    /// This is the name of the key by which they must be hashed, where the window before was.
+    /// The name of the key with which the columns must be hashed, when those of the window before were.
     pub(super) mask_key: Option<&'a str>,
 }
 
 /// The limits of a copy, and who is told how far it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Watch {
-    /// This says when the copy is given up.
+    /// When the copy is given up.
     pub(super) deadline: Option<Instant>,
-    /// This is told how far it is.
+    /// A function that is told how far the copy is.
     pub(super) progress: fn(Progress),
 }
 
-/// This is a slice whose rows are uploaded.
+/// A slice whose rows are uploaded.
 pub(super) struct UploadedSlice {
-    /// This says how many rows there were.
+    /// The number of rows.
     pub(super) rows: u64,
-    /// These are their texts that could not be decoded.
+    /// The number of their texts that could not be decoded.
     pub(super) malformed_texts: MalformedTexts,
-    /// This is the name of the key by which they were hashed.
+    /// The name of the key with which they were hashed.
     pub(super) mask_key: Option<String>,
-    /// This is the upload, which is not completed; none without rows.
+    /// The upload, which is not completed, or `None` without rows.
     pub(super) upload: Option<UploadedObject>,
 }
 
-/// Copies the rows of a slice into an upload that is not completed. After an error, or at the deadline (`DeadlineExceeded`),
-/// the upload is given up.
+/// Copies the rows of a slice into an upload that is not completed. After an error, or at the deadline
+/// (`DeadlineExceeded`), the upload is given up.
 pub(super) async fn upload_slice<R, E, S>(
     reader: &mut R,
     slice: SliceRows<'_>,
@@ -106,12 +106,12 @@ where
             let panicked = |panic| Error::with_source(ErrorCode::Internal, "the encoder panicked", panic);
             encoding.await.map_err(panicked)?
         };
-        // The first to fail ends the others; who only feeds or is fed by it waits for that.
+        // The first of the three to fail ends the others: one that feeds it, or is fed by it, only waits.
         let (pieces, encoded, read) = tokio::try_join!(uploader.run(pieces_encoded), encoding, reading)?;
         check_rows(read.rows, encoded.rows)?;
         Ok((pieces, encoded, read))
     };
-    // Boxed: the types of the nested futures are deeper than the compiler follows by itself.
+    // Boxed, because the types of the nested futures are deeper than the compiler follows.
     match within(watch.deadline, Box::pin(work)).await {
         Ok((pieces, encoded, read)) => Ok(UploadedSlice {
             rows: encoded.rows,
@@ -128,8 +128,8 @@ where
     }
 }
 
-/// Reads the rows of a slice and hands them on. The channel is dropped at the end, which tells the other side that nothing more
-/// can come.
+/// Reads the rows of a slice and hands them on. The channel is dropped at the end, which tells the other side that no
+/// more batches can come.
 pub(super) async fn read<R: ReadRows>(
     reader: &mut R,
     slice: SliceRows<'_>,
@@ -144,7 +144,7 @@ pub(super) async fn read<R: ReadRows>(
     }
 }
 
-/// Says that equal values would not have equal hashes.
+/// Makes the error that equal values would not have equal hashes.
 pub(super) fn other_key() -> Error {
     let message = "the key of hashes (MASK_SECRET_ARN) is not the one of the window before, so equal values would have other hashes: put that \
                    key back; or, to go on with the new one, give the window up with `tidemark give-up` and set on_schema_change to continue \
@@ -152,7 +152,7 @@ pub(super) fn other_key() -> Error {
     Error::new(ErrorCode::SchemaMismatch, message)
 }
 
-/// `work`, if it is done before the deadline.
+/// Returns the result of `work`, if it comes before the deadline, and else `DeadlineExceeded`.
 pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(deadline) = deadline else { return work.await };
     tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
@@ -162,7 +162,9 @@ pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Outpu
     })
 }
 
-/// Returns every row that was read must have arrived.
+/// Checks that every row that was read has arrived.
+///
+/// Errors: `Internal` when the numbers differ.
 pub(super) fn check_rows(read: u64, arrived: u64) -> Result<()> {
     if read == arrived {
         return Ok(());
@@ -173,7 +175,7 @@ pub(super) fn check_rows(read: u64, arrived: u64) -> Result<()> {
     ))
 }
 
-/// Frees what an upload holds, as far as the store lets us: what is left, the bucket's lifecycle rule removes.
+/// Frees what an upload holds, as far as the store allows. What is left is removed by the bucket's lifecycle rule.
 pub(super) async fn give_up<S: UploadObjects>(store: &S, upload: &Upload) {
     if let Err(error) = store.abort(upload).await {
         tracing::warn!(key = %upload.key, "The upload could not be aborted: {}.", error.report());
@@ -188,14 +190,14 @@ struct Pipe<B> {
 impl<B> TakeBatches<B> for Pipe<B> {
     async fn take(&mut self, batch: B) -> Answer<()> {
         if self.batches.send(batch).await.is_err() {
-            // Who takes the batches has failed, and that error ends this reading.
+            // The other side has failed, and its error ends this reading.
             std::future::pending::<()>().await;
         }
         Ok(())
     }
 }
 
-/// This says what the encoder made.
+/// What the encoder made.
 struct Encoded {
     rows: u64,
     bytes: u64,
@@ -223,8 +225,9 @@ fn encode<B, E: EncodePart<B>>(mut encoder: E, mut batches: mpsc::Receiver<B>, m
     })
 }
 
-/// Cuts the encoder's bytes into pieces of exactly `part_bytes`, but for the last. Each has a buffer of its own, so that a
-/// large row is not held until the last piece of it is uploaded; buffers of uploaded pieces come back to be filled again.
+/// Cuts the encoder's bytes into pieces of exactly `part_bytes`, except the last. Each piece has a buffer of its own,
+/// so that a large row is not held until the last piece of it is uploaded. Buffers of uploaded pieces come back to be
+/// filled again.
 struct Cutter {
     pieces: mpsc::Sender<Bytes>,
     buffers: std::sync::mpsc::Receiver<BytesMut>,
@@ -240,7 +243,7 @@ impl Cutter {
             pieces,
             buffers,
             part_bytes,
-            // Small deltas have no piece of full size.
+            // A small part has no piece of full size, so no buffer is made for one.
             piece: BytesMut::new(),
             checksum: Crc64Nvme::default(),
             bytes: 0,
@@ -263,7 +266,7 @@ impl Cutter {
         Ok(())
     }
 
-    /// Passes on the piece as it is, unless it is empty.
+    /// Passes the piece on as it is, unless it is empty.
     fn send(&mut self) -> Result<()> {
         let piece = std::mem::take(&mut self.piece).freeze();
         if piece.is_empty() {
@@ -277,12 +280,12 @@ impl Cutter {
     }
 }
 
-/// This is the upload, begun with the first piece.
+/// The upload, which is begun with the first piece.
 struct Uploader<'a, S> {
     store: &'a S,
     part: PartToBe<'a>,
     progress: fn(Progress),
-    /// This says where buffers go that are free again.
+    /// Where buffers go that are free again.
     buffers: std::sync::mpsc::Sender<BytesMut>,
     upload: OnceLock<Upload>,
 }
@@ -320,7 +323,7 @@ impl<S: UploadObjects> Uploader<'_, S> {
 
     async fn piece(&self, upload: &Upload, number: u32, piece: Bytes) -> Result<UploadedPiece> {
         let uploaded = self.store.upload(upload, number, piece.clone()).await?;
-        // Not if the network still has hold of it. At the end nobody wants it.
+        // The buffer is not returned while the network still holds it. At the end nobody receives it.
         if let Ok(mut buffer) = piece.try_into_mut() {
             buffer.clear();
             drop(self.buffers.send(buffer));

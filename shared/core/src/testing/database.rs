@@ -19,7 +19,7 @@ use crate::ports::source::{
     ProbeSource, RowsToCut, WatermarkColumn,
 };
 
-/// Tables by name. One that is not there is refused, as a server does.
+/// Tables by name. A table that does not exist is refused, as a server refuses it.
 #[derive(Debug)]
 pub struct MemoryDatabase<T> {
     tables: BTreeMap<ObjectName, T>,
@@ -27,7 +27,7 @@ pub struct MemoryDatabase<T> {
 }
 
 impl<T> MemoryDatabase<T> {
-    /// A database with these tables.
+    /// Makes a database with these tables.
     pub fn new(tables: impl IntoIterator<Item = (ObjectName, T)>) -> Self {
         Self {
             tables: tables.into_iter().collect(),
@@ -35,7 +35,7 @@ impl<T> MemoryDatabase<T> {
         }
     }
 
-    /// The table of this name.
+    /// Returns the table of this name.
     pub fn table(&self, name: &ObjectName) -> Answer<&T> {
         let mut asked_for = self.asked_for.lock().unwrap_or_else(PoisonError::into_inner);
         asked_for.insert(name.clone());
@@ -43,7 +43,7 @@ impl<T> MemoryDatabase<T> {
         self.tables.get(name).ok_or_else(refused)
     }
 
-    /// The names of all tables that were asked for so far, whether they are there or not.
+    /// Returns the names of all tables that were asked for so far, whether they exist or not.
     pub fn asked_for(&self) -> BTreeSet<ObjectName> {
         self.asked_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -63,7 +63,7 @@ impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
         let mut catalogs = Vec::with_capacity(tables.len());
         for table in tables {
-            // Of a table that is not there, a catalog says nothing.
+            // A catalog knows nothing of a table that does not exist.
             catalogs.extend(match self.table(table) {
                 Ok(found) => found.catalogs(&[table]).await?,
                 Err(_) => vec![None],

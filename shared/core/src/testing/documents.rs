@@ -8,11 +8,11 @@ use crate::model::table::TableSpec;
 use crate::model::types::Form;
 use crate::model::window::WindowName;
 
-/// The plan of one slice of `table`, with the numbers above `old` up to `new` in its column `v`.
+/// Makes the plan of one slice of `table`, with the numbers above `old` up to `new` in its column `v`.
 ///
 /// # Panics
 ///
-/// When `table` is no table's name.
+/// When `table` is not the name of a table.
 #[must_use]
 #[expect(clippy::expect_used, reason = "what a test writes down is valid or fails the test")]
 pub fn plan(table: &str, old: Option<i64>, new: i64) -> Plan {

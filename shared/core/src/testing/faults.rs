@@ -26,11 +26,11 @@ use crate::ports::source::{
 };
 use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
-/// Interleavings that a test tries at least.
+/// The number of interleavings that a test tries at least.
 const SEEDS: u64 = 200;
 
-/// How many interleavings a test tries: 200, or more where somebody asks for so many. Tests pass on what the environment
-/// variable `SOAK_SEEDS` holds.
+/// Returns how many interleavings a test tries: [`SEEDS`], or more where somebody asks for more. Tests pass the content
+/// of the environment variable `SOAK_SEEDS`.
 #[must_use]
 pub fn seeds(asked: Option<String>) -> u64 {
     let asked = asked.and_then(|seeds| seeds.parse().ok());
@@ -51,7 +51,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All of them.
+    /// Every fault.
     pub const ALL: [Self; 4] = [Self::CrashBefore, Self::CrashAfter, Self::FailsOnce, Self::AnswerLost];
 }
 
@@ -63,16 +63,16 @@ pub struct Gate {
     dead: Cell<bool>,
     /// The calls made, by name, for the report of a failing case.
     log: RefCell<Vec<&'static str>>,
-    /// A seed for waiting a few turns before and after each call, 0 for none.
+    /// A seed for waiting a few turns before and after each call, or 0 for no waiting.
     seed: Cell<u64>,
-    /// A call that waits for as many turns of others.
+    /// The name of calls that wait for so many turns of other tasks.
     held_up: Option<(&'static str, usize)>,
-    /// A call that never ends.
+    /// The name of calls that never end.
     silent: Option<&'static str>,
 }
 
 impl Gate {
-    /// `fault` happens at the call of this number, from 0.
+    /// Makes a gate at which `fault` happens at the call of this number, counted from 0.
     #[must_use]
     pub fn at(call: usize, fault: Fault) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Gate {
         }
     }
 
-    /// Calls wait for other tasks now and then, as the seed says.
+    /// Makes a gate whose calls wait for other tasks now and then, as the seed decides.
     #[must_use]
     pub fn waiting(seed: u64) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Gate {
         }
     }
 
-    /// The same, and every call of this name waits for as many turns of others.
+    /// Returns the same gate, at which every call of this name waits for so many turns of other tasks.
     #[must_use]
     pub fn held_up_at(self, name: &'static str, turns: usize) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl Gate {
         }
     }
 
-    /// Calls of this name never end.
+    /// Makes a gate at which calls of this name never end.
     #[must_use]
     pub fn silent_at(name: &'static str) -> Self {
         Self {
@@ -108,12 +108,12 @@ impl Gate {
         }
     }
 
-    /// Whether the chosen call was reached.
+    /// Returns whether the chosen call was reached.
     pub fn was_reached(&self) -> bool {
         self.fault.is_some_and(|(call, _)| self.calls.get() > call)
     }
 
-    /// The names of the calls made so far.
+    /// Returns the names of the calls made so far.
     pub fn calls(&self) -> Vec<&'static str> {
         self.log.borrow().clone()
     }
@@ -163,7 +163,7 @@ impl Gate {
         if seed == 0 {
             return;
         }
-        // Xorshift: any sequence will do, as long as the seed gives it again.
+        // Xorshift: any sequence will do, as long as the same seed gives it again.
         let mut next = seed;
         next ^= next << 13;
         next ^= next >> 7;
@@ -175,15 +175,15 @@ impl Gate {
     }
 }
 
-/// What a disturbed port fails with.
+/// The error of a disturbed port.
 trait Disturb {
-    /// A failure after which the same call may succeed.
+    /// Makes a failure after which the same call may succeed.
     fn passing_one(message: &str) -> Self;
-    /// A failure for good.
+    /// Makes a failure that lasts.
     fn final_one(message: &str) -> Self;
 }
 
-/// The bucket's.
+/// The errors of the bucket.
 impl Disturb for Error {
     fn passing_one(message: &str) -> Self {
         Self::new(ErrorCode::SinkUnavailable, message)
@@ -194,7 +194,7 @@ impl Disturb for Error {
     }
 }
 
-/// A database's.
+/// The failures of a database.
 impl Disturb for Failure {
     fn passing_one(message: &str) -> Self {
         Self::new(Happened::Unreachable, message)
@@ -213,7 +213,7 @@ pub struct Gated<'a, T> {
 }
 
 impl<'a, T> Gated<'a, T> {
-    /// `inner` behind `gate`.
+    /// Puts `inner` behind `gate`.
     pub const fn new(gate: &'a Gate, inner: T) -> Self {
         Self { gate, inner }
     }
@@ -286,7 +286,7 @@ impl<T: CompleteObjects> CompleteObjects for Gated<'_, &T> {
     }
 }
 
-/// Asks nobody, so there is nothing to disturb.
+/// It asks nobody, so there is nothing to disturb.
 impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
     fn watermark(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
         self.inner.watermark(sql_type, text)
@@ -379,7 +379,7 @@ impl<T: CountRows> CountRows for Gated<'_, &T> {
     }
 }
 
-/// Asks nobody, so there is nothing to disturb.
+/// It asks nobody, so there is nothing to disturb.
 impl<T: ExplainRows> ExplainRows for Gated<'_, T> {
     fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
         self.inner.explain(rows, columns)
@@ -428,7 +428,7 @@ impl<B, T: StagedRows<B>> StagedRows<B> for Gated<'_, T> {
             self.inner.release().await;
             Ok::<_, Failure>(())
         };
-        // Whoever stops here leaves nothing undone.
+        // A process that stops here leaves nothing undone.
         let _ = self.gate.call("release", release).await;
     }
 }

@@ -13,7 +13,7 @@ pub struct MemoryBatch(pub Vec<Vec<MemoryValue>>);
 /// A value of a table in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryValue {
-    /// NULL
+    /// NULL.
     Null,
     /// A number.
     Number(i64),

@@ -1,6 +1,6 @@
-//! The ports in memory: real modules with the behaviour of the real things, for tests of whoever uses the steps.
+//! The ports in memory: implementations that behave as the real ones do, for tests of the steps.
 //!
-//! Tables hold whole numbers, of a type they call `bigint`; a file of theirs is a line of text per row.
+//! The tables hold whole numbers, of a type that they call `bigint`. A file is a line of text for each row.
 
 mod database;
 pub mod documents;

@@ -15,18 +15,18 @@ use crate::ports::objects::{
     Upload, UploadObjects,
 };
 
-/// A bucket that tests look into and make copies of, so that one suite is held by several.
+/// A bucket that tests look into and copy, so that the same tests run over several implementations.
 pub trait TestStore:
     ReadObjects + AskBucket + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects + Sized
 {
-    /// A bucket of its own that is like this one now.
+    /// Returns a bucket of its own with the present content of this one.
     #[must_use]
     fn copied(&self) -> Self;
-    /// Every visible key.
+    /// Returns every visible key.
     fn keys(&self) -> Vec<String>;
-    /// The content of an object.
+    /// Returns the content of an object.
     fn body(&self, key: &str) -> Option<Bytes>;
-    /// How many uploads are begun and neither completed nor aborted.
+    /// Returns how many uploads are begun and neither completed nor aborted.
     fn pending_uploads(&self) -> usize;
 }
 
@@ -96,7 +96,7 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A bucket of its own that is like this one now.
+    /// Returns a bucket of its own with the present content of this one.
     #[must_use]
     pub fn copied(&self) -> Self {
         Self {
@@ -104,42 +104,42 @@ impl MemoryStore {
         }
     }
 
-    /// Every visible key.
+    /// Returns every visible key.
     pub fn keys(&self) -> Vec<String> {
         self.state().objects.keys().cloned().collect()
     }
 
-    /// The content of an object.
+    /// Returns the content of an object.
     pub fn body(&self, key: &str) -> Option<Bytes> {
         self.state().objects.get(key).map(|stored| stored.object.body.clone())
     }
 
-    /// How many uploads are begun and neither completed nor aborted.
+    /// Returns how many uploads are begun and neither completed nor aborted.
     pub fn pending_uploads(&self) -> usize {
         self.state().uploads.len()
     }
 
-    /// What the bucket's lifecycle rule does after its days.
+    /// Removes all unfinished uploads, as the bucket's lifecycle rule does after its days.
     pub fn expire_uploads(&self) {
         self.state().uploads.clear();
     }
 
-    /// The same of the uploads to one key, which are older than others.
+    /// Removes the unfinished uploads to one key, as if they were older than the others.
     pub fn expire_uploads_to(&self, key: &str) {
         self.state().uploads.retain(|_, pending| pending.upload.key != key);
     }
 
-    /// What whoever may write to the bucket can do to a document.
+    /// Replaces a document, as anybody with the right to write to the bucket can.
     pub fn overwrite(&self, key: &str, body: Bytes) {
         self.state().put(key, body, None);
     }
 
-    /// What whoever owns the bucket has set, and says when asked.
+    /// Sets what the bucket tells of its settings.
     pub fn set_up(&self, settings: BucketSettings) {
         self.state().settings = Some(settings);
     }
 
-    /// What a careless hand does.
+    /// Deletes an object, as a careless person does.
     pub fn delete(&self, key: &str) {
         self.state().objects.remove(key);
     }

@@ -1,4 +1,4 @@
-//! Reading rows in memory, which takes no connection of one's own.
+//! Reading rows in memory, for which no connection of one's own is needed.
 
 use super::files::MemoryBatch;
 use crate::error::Answer;
@@ -6,7 +6,7 @@ use crate::model::rows::Rows;
 use crate::model::types::Column;
 use crate::ports::rows::{ReadRows, RowsRead, TakeBatches};
 
-/// A source in memory, from which everybody reads at once.
+/// A source in memory, from which several tasks read at once.
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ReadShared {
     /// Reads as [`ReadRows::read`] does.

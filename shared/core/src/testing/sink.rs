@@ -9,8 +9,8 @@ use super::files::{MemoryBatch, MemoryValue};
 use crate::error::{Answer, Error, ErrorCode};
 use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 
-/// Where the rows of a [`MemoryTable`](super::MemoryTable) are merged: `v / 10` is the key of a row, and the row of a key is the
-/// one merged last or, where the sink compares, the greatest.
+/// A table into which the rows of a [`MemoryTable`](super::MemoryTable) are merged. `v / 10` is the key of a row, and
+/// the row of a key is the one that was merged last or, where the sink compares, the greatest.
 #[derive(Debug, Clone, Default)]
 pub struct MemorySink {
     rows: Arc<Mutex<BTreeMap<i64, i64>>>,
@@ -19,7 +19,7 @@ pub struct MemorySink {
 }
 
 impl MemorySink {
-    /// An empty table. One that does not compare is a procedure that is not told the keys.
+    /// Makes an empty table. One that does not compare stands for a procedure that is not told the keys.
     #[must_use]
     pub fn new(compares: bool) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl MemorySink {
         }
     }
 
-    /// The rows by key.
+    /// Returns the rows by key.
     pub fn rows(&self) -> BTreeMap<i64, i64> {
         self.locked().clone()
     }

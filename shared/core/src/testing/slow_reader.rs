@@ -6,10 +6,10 @@ use crate::model::rows::Rows;
 use crate::model::types::Column;
 use crate::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
 
-/// How many rows a batch has.
+/// A function that counts the rows of a batch.
 pub type CountBatch<B> = fn(&B) -> u64;
 
-/// Reads rows as another reader does, and is overtaken by the deadline when there are more than it has time for.
+/// Reads rows as another reader does, and fails with the deadline's error when there are more than it has time for.
 #[derive(Debug)]
 pub struct Slow<R: ReadRows> {
     inner: R,
@@ -18,7 +18,7 @@ pub struct Slow<R: ReadRows> {
 }
 
 impl<R: ReadRows> Slow<R> {
-    /// Reads as `inner` does, with time for so many rows of a slice, as `count` counts them.
+    /// Reads as `inner` does, with time for `rows_in_time` rows of a slice. `count` counts the rows of a batch.
     pub const fn new(inner: R, rows_in_time: u64, count: CountBatch<R::Batch>) -> Self {
         Self {
             inner,
@@ -29,7 +29,7 @@ impl<R: ReadRows> Slow<R> {
 }
 
 impl<R: ReadRows<Batch = MemoryBatch>> Slow<R> {
-    /// The same over rows in memory.
+    /// Makes a slow reader of rows in memory.
     pub fn in_memory(inner: R, rows_in_time: u64) -> Self {
         Self::new(inner, rows_in_time, |batch| batch.0.len() as u64)
     }

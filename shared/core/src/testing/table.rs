@@ -37,7 +37,7 @@ pub struct MemoryTable {
 }
 
 impl MemoryTable {
-    /// A table with these rows.
+    /// Makes a table with these rows.
     pub fn new(rows: impl IntoIterator<Item = i64>) -> Self {
         Self {
             rows: Mutex::new(rows.into_iter().collect()),
@@ -49,7 +49,7 @@ impl MemoryTable {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A table of its own that is like this one now.
+    /// Returns a table of its own with the present content of this one.
     #[must_use]
     pub fn copied(&self) -> Self {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -72,7 +72,7 @@ impl MemoryTable {
         *self.others.lock().unwrap_or_else(PoisonError::into_inner) = others.into_iter().collect();
     }
 
-    /// Has its catalog list these columns.
+    /// Makes its catalog list these columns.
     pub fn list(&self, columns: impl IntoIterator<Item = CatalogColumn>) {
         let catalog = Catalog {
             columns: columns.into_iter().collect(),
@@ -81,7 +81,7 @@ impl MemoryTable {
         *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(catalog);
     }
 
-    /// Has its catalog tell of a security policy that filters its rows.
+    /// Makes its catalog report a security policy that filters its rows.
     pub fn filter(&self) {
         if let Some(catalog) = &mut *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) {
             catalog.is_filtered = true;
@@ -93,7 +93,7 @@ impl MemoryTable {
         [vec![declared(WATERMARK, false)], others].concat()
     }
 
-    /// From now on its rows may be read and not counted.
+    /// From now on refuses to count its rows. They may still be read.
     pub fn refuse_counts(&self) {
         self.is_uncountable.store(true, Relaxed);
     }
@@ -119,7 +119,7 @@ impl MemoryTable {
     }
 }
 
-/// What `v` has to be above, by the only condition that is understood here.
+/// Reads the number that `v` must be above from `v > …`, the only condition that is understood here.
 fn chosen_above(filter: &Predicate) -> Answer<i64> {
     let text = filter.to_string();
     let above = text.strip_prefix("v > ").and_then(|number| number.parse().ok());
@@ -266,7 +266,7 @@ impl ReadShared for MemoryTable {
             columns.iter().map(value).collect()
         };
         let rows = self.window(rows)?;
-        // Small batches, so that a slice is more than one.
+        // The batches are small, so that a slice has more than one.
         for batch in rows.chunks(2) {
             let batch = batch.iter().map(|number| row(*number)).collect();
             batches.take(MemoryBatch(batch)).await?;

@@ -21,7 +21,7 @@ use crate::ports::source::{
     ProbeSource, RowsToCut, WatermarkColumn,
 };
 
-/// `create table t (id bigint primary key, v bigint)` with change tracking on, and nobody in a transaction.
+/// `create table t (id bigint primary key, v bigint)` with change tracking on, and without open transactions.
 #[derive(Debug, Default)]
 pub struct MemoryTracked {
     state: Mutex<State>,
@@ -50,7 +50,7 @@ struct NetChange {
     id: i64,
     /// The last version at which it changed.
     version: i64,
-    /// Whether it was there at the version since which is asked.
+    /// Whether the row was there at the version since which changes are asked for.
     was_there: bool,
 }
 
@@ -68,7 +68,7 @@ impl State {
         self.changes.entry(id).or_default().push(change);
     }
 
-    /// The net changes since `version`.
+    /// Returns the net changes since `version`.
     fn since(&self, version: i64) -> Vec<NetChange> {
         let net = |(&id, changes): (&i64, &Vec<Change>)| {
             let mut since = changes.iter().filter(|change| change.version > version);
@@ -88,7 +88,7 @@ impl State {
 }
 
 impl MemoryTracked {
-    /// A table with these rows, which were there before it was tracked.
+    /// Makes a table with these rows, which were there before it was tracked.
     pub fn new(rows: impl IntoIterator<Item = (i64, i64)>) -> Self {
         let state = State {
             rows: rows.into_iter().collect(),
@@ -103,7 +103,7 @@ impl MemoryTracked {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A table of its own that is like this one now.
+    /// Returns a table of its own with the present content of this one.
     #[must_use]
     pub fn copied(&self) -> Self {
         Self {
@@ -121,28 +121,28 @@ impl MemoryTracked {
         self.state().change(id, None);
     }
 
-    /// A transaction on another tracked table of the database.
+    /// Counts a transaction on another tracked table of the database.
     pub fn change_elsewhere(&self) {
         self.state().current += 1;
     }
 
-    /// What the cleanup does when the retention of all that was changed has passed.
+    /// Removes all changes, as the cleanup does when their retention has passed.
     pub fn expire(&self) {
         let mut state = self.state();
         state.changes.clear();
         state.min_valid = state.current;
     }
 
-    /// From now on its changes expire whenever they are looked for.
+    /// From now on lets its changes expire whenever they are looked for.
     pub fn expire_when_looked_at(&self) {
         self.state().expires_when_looked_at = true;
     }
 
-    /// `TRUNCATE TABLE`, which is no version of its own.
+    /// Does what `TRUNCATE TABLE` does. It has no version of its own.
     pub fn truncate(&self) {
         let mut state = self.state();
         if state.begun == state.current {
-            // From the second time at one version the first cannot be told.
+            // Without a version in between, a second truncation could not be told from the first.
             state.current += 1;
         }
         state.rows.clear();
@@ -156,23 +156,23 @@ impl MemoryTracked {
         self.state().is_off = true;
     }
 
-    /// The version of the database.
+    /// Returns the version of the database.
     pub fn version(&self) -> i64 {
         self.state().current
     }
 
-    /// The rows of the table.
+    /// Returns the rows of the table.
     pub fn rows(&self) -> BTreeMap<i64, i64> {
         self.state().rows.clone()
     }
 
-    /// The keys in a range.
+    /// Returns the keys in a range.
     fn keys(&self, range: Option<&KeyBounds>) -> Answer<Vec<i64>> {
         let range = KeyRange::of(range)?;
         Ok(self.rows().into_keys().filter(|id| range.contains(*id)).collect())
     }
 
-    /// The keys of the changes of a window.
+    /// Returns the keys of the changes of a window.
     fn changed_keys(&self, changes: &Changes<'_>) -> Answer<Vec<i64>> {
         let (old, new) = (bound(changes.old)?, bound(changes.new)?);
         let range = KeyRange::of(changes.key)?;
@@ -216,7 +216,7 @@ impl KeyRange {
     }
 }
 
-/// The columns by which files describe a change.
+/// Returns the columns by which files describe a change.
 pub(super) fn change_columns() -> ChangeColumns {
     ChangeColumns {
         version: column("SYS_CHANGE_VERSION", Form::Int64),
@@ -293,7 +293,7 @@ impl ProbeChanges for MemoryTracked {
     }
 }
 
-/// Its primary key is the clustered index.
+/// The primary key is the clustered index.
 impl CutSource for MemoryTracked {
     async fn extent(&self, _table: &ObjectName) -> Answer<Option<Extent>> {
         let rows = self.state().rows.len() as u64;
@@ -360,7 +360,8 @@ fn row(id: i64, value: Option<i64>, version: i64, operation: &'static str) -> Ro
 }
 
 async fn push<T: TakeBatches<MemoryBatch>>(rows: Vec<Row>, batches: &mut T) -> Answer<u64> {
-    // Small batches, so that a slice is more than one; others have their turns in between, as there is no snapshot.
+    // The batches are small, so that a slice has more than one. Other tasks have their turns in between, because there
+    // is no snapshot.
     for rows in rows.chunks(2) {
         batches.take(MemoryBatch(rows.to_vec())).await?;
         yield_now().await;

@@ -8,7 +8,7 @@ use crate::model::watermark::{Watermark, WatermarkKind};
 use crate::ports::rows::Explained;
 use crate::ports::source::DeclaredColumn;
 
-/// `bigint`
+/// Returns the type `bigint`.
 ///
 /// # Panics
 ///
@@ -22,7 +22,7 @@ pub fn bigint() -> TypeName {
     TypeName::new("bigint").expect("the name of a type")
 }
 
-/// The watermark that is this number.
+/// Makes the watermark of this number.
 ///
 /// # Panics
 ///
@@ -33,7 +33,7 @@ pub fn version(number: i64) -> Watermark {
     Watermark::new(bigint(), number.to_string()).expect("a number")
 }
 
-/// A column of numbers, as the tables in memory declare it.
+/// Makes a column of numbers, as the tables in memory declare it.
 #[must_use]
 pub fn declared(name: &str, nullable: bool) -> DeclaredColumn {
     DeclaredColumn {
@@ -47,7 +47,7 @@ pub fn declared(name: &str, nullable: bool) -> DeclaredColumn {
     }
 }
 
-/// A column as a plan has it.
+/// Makes a column as a plan has it.
 pub(super) fn column(name: &str, form: Form) -> Column {
     Column {
         name: name.to_owned(),
@@ -58,25 +58,25 @@ pub(super) fn column(name: &str, form: Form) -> Column {
     }
 }
 
-/// The columns asked for.
+/// Returns those columns that are asked for.
 pub(super) fn asked_for(all: Vec<DeclaredColumn>, only: Option<&[&Identifier]>) -> Vec<DeclaredColumn> {
     let is_asked_for =
         |name: &str| only.is_none_or(|only| only.iter().any(|one| one.as_str().eq_ignore_ascii_case(name)));
     all.into_iter().filter(|column| is_asked_for(&column.name)).collect()
 }
 
-/// The watermark that a text stands for.
+/// Returns the watermark that a text stands for.
 pub(super) fn watermark(text: &str) -> Result<Watermark> {
     number(text).map(version)
 }
 
-/// The number that a text stands for.
+/// Returns the number that a text stands for.
 pub(super) fn number(text: &str) -> Result<i64> {
     text.parse()
         .map_err(|error| Error::with_source(ErrorCode::InvalidInput, format!("'{text}' is not a bigint"), error))
 }
 
-/// The number that a bound of a window or a slice is, if it is one of the one type there is.
+/// Returns the number that a bound of a window or a slice stands for, if its type is `bigint`.
 pub(super) fn bound(watermark: &Watermark) -> Result<i64> {
     if *watermark.sql_type() == bigint() {
         return number(watermark.value());
@@ -85,7 +85,7 @@ pub(super) fn bound(watermark: &Watermark) -> Result<i64> {
     Err(Error::new(ErrorCode::UnsupportedType, message))
 }
 
-/// What a table in memory says instead of a statement.
+/// Returns what a table in memory shows instead of a statement.
 pub(super) fn explained(table: &ObjectName, rows: impl std::fmt::Debug) -> Explained {
     Explained {
         sql: format!("{table} in memory: {rows:?}"),

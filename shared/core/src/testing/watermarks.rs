@@ -16,7 +16,7 @@ pub struct MemoryWatermarks {
 }
 
 impl MemoryWatermarks {
-    /// An empty store whose values have this type.
+    /// Makes an empty store whose values have this type.
     #[must_use]
     pub const fn new(store_type: StoreType) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl MemoryWatermarks {
         }
     }
 
-    /// A store of its own that is like this one now.
+    /// Returns a store of its own with the present content of this one.
     #[must_use]
     pub fn copied(&self) -> Self {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -35,7 +35,7 @@ impl MemoryWatermarks {
         }
     }
 
-    /// The stored value.
+    /// Returns the stored value of a table.
     pub fn value(&self, table: &ObjectName) -> Option<String> {
         self.values
             .lock()

@@ -1,4 +1,4 @@
-//! A world in memory for tests of the steps: a table of numbers, a bucket, a watermark store.
+//! A world in memory for tests of the steps: a table of numbers, a bucket and a watermark store.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -26,16 +26,16 @@ use crate::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 
 /// The prefix in the bucket.
 pub const PREFIX: &str = "p";
-/// The table.
+/// The table's name as text.
 pub const TABLE: &str = "dbo.t";
 /// The size of an upload's pieces, which no test fills.
 pub const PART_BYTES: usize = 1 << 20;
 
-/// The four steps over a world in memory, which merge into nothing.
+/// The four steps over a world in memory, without a table to merge into.
 pub type MemoryPipeline<'a, T, S = MemoryStore> =
     Pipeline<'a, T, &'a T, MemoryWatermarks, S, MemoryFiles, NoSinks<MemoryBatch>>;
 
-/// The table `dbo.t (v bigint)`, its bucket and its watermark store, whose values are bigint.
+/// The table `dbo.t (v bigint)`, its bucket and its watermark store, whose values are of the type bigint.
 #[derive(Debug)]
 pub struct World<S = MemoryStore> {
     /// The source.
@@ -46,19 +46,19 @@ pub struct World<S = MemoryStore> {
     pub watermarks: MemoryWatermarks,
     /// The table's name.
     pub name: ObjectName,
-    /// When the next steps run, and whether they take leases; they do not, at first.
+    /// When the next steps run, and whether they take leases. At first they do not.
     pub context: Cell<RunContext>,
 }
 
 impl World {
-    /// A table with these rows and nothing else.
+    /// Makes a world whose table has these rows, and nothing else.
     pub fn new(rows: impl IntoIterator<Item = i64>) -> Self {
         Self::over(MemoryStore::default(), rows)
     }
 }
 
 impl<S: TestStore> World<S> {
-    /// The same over this bucket.
+    /// Makes a world over this bucket, whose table has these rows.
     pub fn over(store: S, rows: impl IntoIterator<Item = i64>) -> Self {
         Self {
             table: MemoryTable::new(rows),
@@ -69,7 +69,7 @@ impl<S: TestStore> World<S> {
         }
     }
 
-    /// From now on leases are taken.
+    /// From now on takes leases, or ignores them.
     #[must_use]
     pub fn taking(self, leases: Leases) -> Self {
         let context = self.context.get();
@@ -77,14 +77,14 @@ impl<S: TestStore> World<S> {
         self
     }
 
-    /// So much time passes.
+    /// Lets so much time pass.
     pub fn pass(&self, time: Duration) {
         let context = self.context.get();
         let now = context.now + time;
         self.context.set(RunContext { now, ..context });
     }
 
-    /// A world of its own that is like this one now.
+    /// Returns a world of its own with the present content of this one.
     #[must_use]
     pub fn copied(&self) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl<S: TestStore> World<S> {
         }
     }
 
-    /// The four steps over this world.
+    /// Returns the four steps over this world.
     pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTable, S> {
         Pipeline {
             context: self.context.get(),
@@ -104,19 +104,19 @@ impl<S: TestStore> World<S> {
         }
     }
 
-    /// One execution in which no table fails.
+    /// Runs one execution, in which no table may fail.
     pub async fn run(&self, run_id: &str) -> RunOutcome {
         let outcome = self.pipeline().run(run_id, &[spec()]).await.unwrap();
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         outcome
     }
 
-    /// The stored watermark.
+    /// Returns the stored watermark.
     pub fn watermark(&self) -> Option<String> {
         self.watermarks.value(&self.name)
     }
 
-    /// The lines of every visible part, sorted.
+    /// Returns the lines of every visible part, sorted.
     pub fn lines(&self) -> Vec<i64> {
         let mut lines = Vec::new();
         for key in self.parts() {
@@ -128,29 +128,29 @@ impl<S: TestStore> World<S> {
         lines
     }
 
-    /// The keys of the visible parts.
+    /// Returns the keys of the visible parts.
     pub fn parts(&self) -> Vec<String> {
         let keys = self.store.keys().into_iter();
         keys.filter(|key| key.contains("/part-")).collect()
     }
 
-    /// The ledger of the table.
+    /// Returns the ledger of the table.
     pub fn ledger(&self) -> Ledger<'_, S> {
         Ledger::new(&self.store, PREFIX, &self.name)
     }
 
-    /// The table's lease, for this run.
+    /// Returns the table's lease as this run sees it.
     pub fn lease<'a>(&'a self, run_id: &'a str) -> Lease<'a, S> {
         Lease::new(&self.ledger(), run_id, self.context.get().leases)
     }
 }
 
-/// The four steps over these ports in memory.
+/// Makes the four steps over these ports in memory.
 pub fn pipeline<'a, T, S>(table: &'a T, store: &'a S, watermarks: &'a MemoryWatermarks) -> MemoryPipeline<'a, T, S> {
     pipeline_behind(table, table, watermarks, store)
 }
 
-/// The same over ports that something stands before: a gate, a fault or a slow reader.
+/// Makes the four steps over ports behind something: a gate, a fault or a slow reader.
 pub fn pipeline_behind<'a, P, R, W, S>(
     source: &'a P,
     reader: R,
@@ -171,19 +171,19 @@ pub fn pipeline_behind<'a, P, R, W, S>(
     }
 }
 
-/// The table's name.
+/// Returns the table's name.
 #[must_use]
 pub fn name() -> ObjectName {
     TABLE.parse().unwrap()
 }
 
-/// The table as a run names it, its column in another case.
+/// Returns the table's settings as a run has them, with its column in another case.
 #[must_use]
 pub fn spec() -> TableSpec {
     spec_with(serde_json::json!({}))
 }
 
-/// The same with these fields.
+/// Returns the same settings with these fields.
 #[must_use]
 pub fn spec_with(fields: serde_json::Value) -> TableSpec {
     let mut spec = serde_json::json!({
@@ -197,13 +197,13 @@ pub fn spec_with(fields: serde_json::Value) -> TableSpec {
     serde_json::from_value(spec).unwrap()
 }
 
-/// The window of this name.
+/// Returns the window's name with this text.
 #[must_use]
 pub fn window(text: &str) -> WindowName {
     WindowName::try_from(text.to_owned()).unwrap()
 }
 
-/// That window of the table, with no settings.
+/// Returns that window of the table, without settings.
 #[must_use]
 pub fn of_run(text: &str) -> WindowOfRun {
     WindowOfRun {
