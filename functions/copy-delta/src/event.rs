@@ -1,4 +1,4 @@
-//! The event of this function is a slice of a window.
+//! The event of `copy-delta`: one slice of a window.
 
 use serde_json::Value;
 use tidemark::error::Result;

@@ -1,4 +1,4 @@
-//! The function `copy-delta` wires the step to the environment.
+//! Connects the step `copy-delta` to its environment.
 
 mod event;
 
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
     runner::run(Function::wired(), Function::step).await
 }
 
-/// A warm process keeps these, which include connections to the source and to the sink that it used last.
+/// The parts that a warm process keeps, including the connections to the source and to the sink that were used last.
 struct Function {
     config: CopyConfig,
     aws: Aws,

@@ -1,4 +1,4 @@
-//! The event of this function has two forms: the tables of a run, or a slice to split.
+//! The events of `lookup-new-watermark`: the tables of a run, or a slice to split.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,29 +14,29 @@ use tidemark::steps::split::{SplitRequest, split};
 use tidemark_lambda::runner;
 use tracing::Instrument;
 
-/// This is what the function is asked for.
+/// An event of the function.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// It has to plan the windows of all tables.
+    /// The windows of all tables are to be planned.
     Plan(LookupNewRequest),
-    /// It has to split a slice.
+    /// A slice is to be split.
     Split(Box<SplitRequest>),
 }
 
-/// This is what became of it.
+/// The answer to an event.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Outcome {
-    /// These are the windows.
+    /// The windows of the tables.
     Planned(NewWatermarks),
-    /// These are the sub-slices.
+    /// The sub-slices of the slice.
     Split(Split),
 }
 
 impl Measured for Outcome {}
 
 impl Event {
-    /// Reads an event. An event with `split` is for that slice. `InvalidInput` names the field that is wrong.
+    /// Reads an event. One with the field `split` is about a slice. `InvalidInput` names the field that is wrong.
     pub(crate) fn decode(event: Value) -> Result<Self> {
         if event.get("split").is_some() {
             runner::decode(event).map(Box::new).map(Self::Split)
@@ -45,13 +45,13 @@ impl Event {
         }
     }
 
-    /// Does what is asked for.
+    /// Runs the step for the event.
     pub(crate) async fn run<P, S>(self, source: &P, store: &S, prefix: &str, context: RunContext) -> Result<Outcome>
     where
         P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
         S: ReadObjects + CreateObjects + ReplaceObjects,
     {
-        // Boxed, or either would be as large as the other.
+        // The futures are boxed, because otherwise this one would be as large as the larger of them.
         match self {
             Self::Plan(request) => {
                 let planned = Box::pin(lookup_new(source, store, prefix, request, context));

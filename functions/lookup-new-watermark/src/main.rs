@@ -1,4 +1,4 @@
-//! The function `lookup-new-watermark` wires the step to the environment.
+//! Connects the step `lookup-new-watermark` to its environment.
 
 mod event;
 
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
     runner::run(Function::wired(), Function::step).await
 }
 
-/// A warm process keeps these.
+/// The parts that a warm process keeps, including the connection to the source.
 struct Function {
     config: LookupNewConfig,
     aws: Aws,
@@ -48,7 +48,7 @@ impl Function {
             source,
             mask_secret,
         } = &self.config;
-        // Only that there is one matters here: its content is read where values are hashed.
+        // This function only checks that the secret is named. The function that hashes values reads it.
         let masks = mask_secret
             .clone()
             .map(|name| MaskSecret::new(self.aws.secrets.clone(), name));

@@ -1,4 +1,4 @@
-//! The event of this function is the state machine's input with the name of the run.
+//! The event of `lookup-old-watermark`: the input of the state machine, with the name of the run.
 
 use serde_json::Value;
 use tidemark::error::Result;

@@ -1,4 +1,4 @@
-//! The function `lookup-old-watermark` wires the step to the environment.
+//! Connects the step `lookup-old-watermark` to its environment.
 
 mod event;
 
@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     runner::run(Function::wired(), Function::step).await
 }
 
-/// A warm process keeps these.
+/// The parts that a warm process keeps, including the connection to the control table.
 struct Function {
     config: LookupOldConfig,
     aws: Aws,

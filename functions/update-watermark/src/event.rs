@@ -1,4 +1,4 @@
-//! The event of this function has three forms: one window, all those of a run that are empty, or the tables that
+//! The events of `update-watermark`: one window, all windows of a run in which nothing changed, or the tables that
 //! failed.
 
 use serde::Serialize;
@@ -14,26 +14,26 @@ use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use tidemark::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 use tidemark_lambda::runner;
 
-/// This is what the function is asked for.
+/// An event of the function.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// It has to commit one window.
+    /// One window is to be committed.
     One(Box<UpdateRequest>),
-    /// It has to commit many windows in which nothing changed.
+    /// Many windows in which nothing changed are to be committed.
     All(UpdateAllRequest),
-    /// It has to count tables that failed.
+    /// The tables that failed are to be counted.
     Failed(ReportFailedRequest),
 }
 
-/// This is what became of it.
+/// The answer to an event.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Outcome {
-    /// This is of the one window.
+    /// The answer about one window.
     One(UpdateAnswer),
-    /// This is of all windows.
+    /// The answer about many windows.
     All(UpdatedAll),
-    /// This is of the tables that failed.
+    /// The answer about the tables that failed.
     Failed(ReportedFailed),
 }
 
@@ -48,7 +48,7 @@ impl Measured for Outcome {
 }
 
 impl Event {
-    /// Reads an event. An event with `windows` is for all of those, and one with `failed` for those tables.
+    /// Reads an event. One with the field `windows` is about all of these, and one with `failed` about these tables.
     /// `InvalidInput` names the field that is wrong.
     pub(crate) fn decode(event: Value) -> Result<Self> {
         if event.get("windows").is_some() {
@@ -60,7 +60,7 @@ impl Event {
         }
     }
 
-    /// Every line that is logged for this event says this.
+    /// Returns the span of everything that is logged for the event.
     pub(crate) fn span(&self) -> tracing::Span {
         match self {
             Self::One(request) => request.span(),
@@ -69,14 +69,14 @@ impl Event {
         }
     }
 
-    /// Does what is asked for.
+    /// Runs the step for the event.
     pub(crate) async fn run<C, W, S>(self, ports: UpdatePorts<'_, C, W, S>, context: RunContext) -> Result<Outcome>
     where
         C: CountRows,
         W: MoveWatermarks,
         S: ReadObjects + CreateObjects + ReplaceObjects + CompleteObjects,
     {
-        // Boxed, or either would be as large as the other.
+        // The futures are boxed, because otherwise this one would be as large as the largest of them.
         match self {
             Self::One(request) => Box::pin(update(ports, *request, context)).await.map(Outcome::One),
             Self::All(request) => Box::pin(update_all(ports, request, context)).await.map(Outcome::All),

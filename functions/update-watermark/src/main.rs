@@ -1,4 +1,4 @@
-//! The function `update-watermark` wires the step to the environment.
+//! Connects the step `update-watermark` to its environment.
 
 mod event;
 
@@ -25,7 +25,7 @@ async fn main() -> ExitCode {
     runner::run(Function::wired(), Function::step).await
 }
 
-/// A warm process keeps these, which include connections to the source and to the control table.
+/// The parts that a warm process keeps, including the connections to the source and to the control table.
 struct Function {
     config: UpdateConfig,
     aws: Aws,

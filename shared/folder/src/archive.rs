@@ -1,4 +1,4 @@
-//! This module moves objects within the folder.
+//! Moves objects within the folder.
 
 use std::fs;
 use std::io;
@@ -23,12 +23,12 @@ impl ArchiveObjects for FolderStore {
 }
 
 impl FolderStore {
-    /// Removes an object that the doctor has made, and the folders that it leaves empty. An object that is not there
-    /// counts as removed.
+    /// Removes an object that the doctor made, and the folders that become empty. It is no error if there is no such
+    /// object.
     ///
     /// # Errors
     ///
-    /// As of every other call.
+    /// Those of the file system.
     pub async fn remove_probe(&self, key: &str) -> Result<()> {
         let path = self.folder.object(key)?;
         let work = move |folder: &Folder, path: &Path| {
@@ -41,7 +41,7 @@ impl FolderStore {
     }
 }
 
-/// A name is moved by one step of the file system, so the object is at one of its places and never at both.
+/// Moves an object with one step of the file system, so that it is always in exactly one of the two places.
 fn moved(folder: &Folder, from: &Path, to: &Path) -> io::Result<()> {
     create_folders_of(to)?;
     match fs::rename(from, to) {
@@ -51,7 +51,7 @@ fn moved(folder: &Folder, from: &Path, to: &Path) -> io::Result<()> {
     remove_emptied(folder, from)
 }
 
-/// A folder without objects is no place of a window any more.
+/// Removes the folders of `from` that are empty now, because the folder of a window must not remain without objects.
 fn remove_emptied(folder: &Folder, from: &Path) -> io::Result<()> {
     for emptied in from.ancestors().skip(1).take_while(|place| *place != folder.root()) {
         if fs::remove_dir(emptied).is_err() {

@@ -1,4 +1,4 @@
-//! These files are there whole or not at all. Once they are there, they survive the loss of power.
+//! Files that appear only when they are complete, and that then survive a loss of power.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use tidemark::error::{Error, ErrorCode, Result};
 
-/// The folder of everything that is no object.
+/// The name of the folder for everything that is not an object.
 pub(crate) const OWN: &str = ".tidemark";
 
-/// This is a folder with the places in it.
+/// The folder with all objects.
 #[derive(Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
 }
 
 impl Folder {
-    /// Names the folder at this path, which need not be there yet.
+    /// Makes the folder at this path, which need not exist yet.
     pub(crate) const fn new(root: PathBuf) -> Self {
         Self { root }
     }
@@ -27,8 +27,8 @@ impl Folder {
         &self.root
     }
 
-    /// Returns where the object of this key is. Keys come from documents that anybody may have written. So a key is
-    /// refused that leads out of the folder, or to something that is no object.
+    /// Returns the path of the object with this key. A key may come from a document that anybody may have written. So a
+    /// key that leads out of the folder, or to something that is not an object, is refused.
     pub(crate) fn object(&self, key: &str) -> Result<PathBuf> {
         let is_name = |part: &str| !matches!(part, "" | "." | ".." | OWN) && !part.contains(['\\', '\0']);
         if key.split('/').all(is_name) {
@@ -38,12 +38,13 @@ impl Folder {
         Err(Error::new(ErrorCode::SinkRejected, message))
     }
 
-    /// Returns a place of our own.
+    /// Returns a path for something that is not an object.
     pub(crate) fn own(&self, path: &str) -> PathBuf {
         self.root.join(OWN).join(path)
     }
 
-    /// Runs `work` while nobody else replaces or completes. The lock ends with the process that holds it.
+    /// Runs `work` while nobody else replaces or moves an object or completes an upload. The lock ends with the process
+    /// that holds it.
     pub(crate) fn locked<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let path = self.own("lock");
         create_folders(&self.own(""))?;
@@ -52,7 +53,7 @@ impl Folder {
         work()
     }
 
-    /// Writes a new file with this content to the disk. It has no name yet.
+    /// Writes the content of a new file to the disk. The file has no final name yet.
     pub(crate) fn written(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<NamedTempFile> {
         let new = self.own("new");
         create_folders(&new)?;
@@ -60,7 +61,7 @@ impl Folder {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // As the user's mask has it for any file: others may read the objects.
+            // The permissions are those of any file under the user's mask, so that others may read the objects.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let mut file = builder.tempfile_in(new)?;
@@ -69,7 +70,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// Puts `body` at `path` if nothing is there. Returns whether it did.
+    /// Creates a file with this content at `path` if there is none. Returns whether it did.
     pub(crate) fn create(&self, path: &Path, body: &[u8]) -> io::Result<bool> {
         if path.exists() {
             sync_folder_of(path)?;
@@ -79,7 +80,7 @@ impl Folder {
         name(file, path)
     }
 
-    /// Puts `body` at `path` whatever is there.
+    /// Puts a file with this content at `path`, and replaces one that is there.
     pub(crate) fn put(&self, path: &Path, body: &[u8]) -> io::Result<()> {
         let file = self.written(|file| file.write_all(body))?;
         create_folders_of(path)?;
@@ -88,9 +89,10 @@ impl Folder {
     }
 }
 
-/// Gives a file its name if nothing has it. Returns whether it did.
+/// Gives a file its final name if no other file has it. Returns whether it did.
 ///
-/// Where somebody else was first, their file is brought to the disk as well: whoever goes on from it must find it again.
+/// If another process was first, the name of its file is written to the disk too, because whoever continues from that
+/// file must find it again.
 pub(crate) fn name(file: NamedTempFile, path: &Path) -> io::Result<bool> {
     create_folders_of(path)?;
     let is_new = match file.persist_noclobber(path) {
@@ -111,7 +113,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Says whether there is no such file.
+/// Returns whether the error means that there is no such file.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -119,14 +121,14 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// Makes the folder of a file.
+/// Creates the folder of a file.
 pub(crate) fn create_folders_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), create_folders)
 }
 
-/// Makes a folder and those above it, each on the disk.
+/// Creates a folder and those above it, and writes each to the disk.
 pub(crate) fn create_folders(path: &Path) -> io::Result<()> {
-    // Above a relative path there is nothing to make.
+    // Above a relative path there is nothing to create.
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
@@ -138,13 +140,14 @@ pub(crate) fn create_folders(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Brings the names in the folder of a file to the disk.
+/// Writes the names in the folder of a file to the disk.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// The one place where a failure of the file system becomes an error of ours.
+/// Maps an error of the file system. `verb` and `path` say in the message what failed. No other function maps such
+/// errors.
 pub(crate) fn error(verb: &str, path: &Path, error: io::Error) -> Error {
     let (code, advice) = match error.kind() {
         ErrorKind::PermissionDenied => (
@@ -183,7 +186,7 @@ mod tests {
     #[test]
     fn a_relative_path_has_nothing_above_it() {
         assert!(create_folders(Path::new("")).is_ok());
-        // Where a test of a crate runs.
+        // The tests of a crate run in the folder of the crate.
         assert!(create_folders(Path::new("src")).is_ok());
         assert!(sync_folder_of(Path::new("src")).is_ok());
     }

@@ -1,4 +1,4 @@
-//! This crate uses a local folder as the bucket, for a whole run on one machine.
+//! A local folder in place of the bucket, for a whole run on one machine.
 //!
 //! ```text
 //! {folder}/{key}                               an object, as whoever reads the folder sees it
@@ -8,10 +8,11 @@
 //! {folder}/.tidemark/lock                      held by whoever replaces an object or completes an upload
 //! ```
 //!
-//! An object appears whole: it is written beside its place, brought to the disk, and linked to its name, which fails when the
-//! name is taken. So `create` and `complete` need no lock to be create-only, and a process that dies leaves nothing that a
-//! reader of the folder could take for an object. A folder that several processes use must be on one machine or on a file
-//! system with working locks: the pointer of a table is compared and replaced under one.
+//! An object appears only when it is complete: it is written to another place, brought to the disk, and then given its
+//! name, which fails when the name is taken. So `create` and `complete` are create-only without a lock, and a process
+//! that dies leaves nothing that a reader of the folder could take for an object. A folder that several processes use
+//! must be on one machine or on a file system with working locks, because the pointer of a table is compared and
+//! replaced under a lock.
 
 mod archive;
 mod files;

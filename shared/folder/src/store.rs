@@ -1,4 +1,4 @@
-//! This module puts the folder behind the ports of the bucket.
+//! Implements the ports of the bucket with the folder.
 
 use std::fs;
 use std::io::{self, Read};
@@ -19,17 +19,17 @@ use tidemark::ports::objects::{
 use crate::files::{self, Folder, OWN, is_missing};
 use crate::uploads::{BUFFER, Completion, etag};
 
-/// This is a folder as a bucket. Clones are of the same folder.
+/// A folder that serves as a bucket. Clones use the same folder.
 #[derive(Debug, Clone)]
 pub struct FolderStore {
     pub(crate) folder: Arc<Folder>,
 }
 
 impl FolderStore {
-    /// An upload that nobody completes is kept for this long, like under the lifecycle rule of a bucket.
+    /// The time after which an upload that nobody completed is removed, as by the lifecycle rule of a bucket.
     pub const UPLOADS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-    /// Names the folder at this path. It is made when something is first written.
+    /// Makes the store for the folder at this path. The folder is created when something is first written.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let folder = Arc::new(Folder::new(path.into()));
         Self { folder }
@@ -41,23 +41,23 @@ impl FolderStore {
         self.folder.root()
     }
 
-    /// Removes what was begun and left alone for this long. A slice whose upload is removed in this way is copied
-    /// again.
+    /// Removes uploads and unfinished files to which nothing was written for `age`. A slice whose upload is removed in
+    /// this way is copied again.
     ///
     /// # Errors
     ///
-    /// `SinkRejected` and `SinkUnavailable`, as the file system says.
+    /// `SinkRejected` or `SinkUnavailable`, depending on the error of the file system.
     pub async fn expire_uploads(&self, age: Duration) -> Result<()> {
         let path = self.folder.own("uploads");
         self.run("remove old uploads of", path, move |folder, _| folder.expire(age))
             .await
     }
 
-    /// Returns the keys of all objects whose key begins with `prefix`, in order.
+    /// Returns the keys of all objects that begin with `prefix`, in order.
     ///
     /// # Errors
     ///
-    /// As the file system says.
+    /// Those of the file system.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
         let prefix = prefix.to_owned();
         let list = move |folder: &Folder, _: &Path| {
@@ -70,12 +70,12 @@ impl FolderStore {
         self.run("list", self.path().to_owned(), list).await
     }
 
-    /// Returns the checksum of an object, in base64 as in manifests. It reads the object piece by piece. It is `None`
-    /// when there is no such object.
+    /// Returns the checksum of an object in base64, as manifests have it, or `None` when there is no such object. The
+    /// object is read piece by piece.
     ///
     /// # Errors
     ///
-    /// As the file system says.
+    /// Those of the file system.
     pub async fn crc64nvme(&self, key: &str) -> Result<Option<String>> {
         let path = self.folder.object(key)?;
         self.run("read", path, |_, path| checksum_of(path)).await
@@ -148,7 +148,7 @@ impl AskBucket for FolderStore {
 }
 
 impl ReadObjects for FolderStore {
-    /// Returns the absolute path of the file.
+    /// Returns the absolute path of the object's file.
     fn address(&self, key: &str) -> String {
         let path = self.path().join(key);
         std::path::absolute(&path).unwrap_or(path).display().to_string()
@@ -230,7 +230,8 @@ impl ReplaceObjects for FolderStore {
     }
 }
 
-/// Ids come from documents that anybody may have written: one that is none of ours leads nowhere.
+/// Returns whether a text has the form of an upload's id. An id may come from a document that anybody may have written,
+/// so any other text is not used as a path.
 fn is_id(id: &str) -> bool {
     id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }

@@ -1,4 +1,4 @@
-//! An upload is a set of pieces beside the objects, which becomes an object by one link.
+//! Implements uploads: pieces that are kept apart from the objects, and that become an object in one step.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,43 +12,43 @@ use tidemark::ports::objects::Completed;
 
 use crate::files::{self, Folder, create_folders, create_folders_of, is_missing, sync_folder_of};
 
-/// Bytes that are read at once.
+/// The number of bytes that are read at once.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
-/// This says which upload an object came from.
+/// The record of the upload that an object came from.
 #[derive(Debug, Serialize, Deserialize)]
 struct Origin {
-    /// This is the token of the upload.
+    /// The token of the upload.
     token: String,
-    /// This is the object's `ETag`.
+    /// The `ETag` of the object.
     etag: String,
 }
 
-/// This says what the pieces came to when they were put together.
+/// The result of putting the pieces together.
 enum Whole {
-    /// The checksum is the one that was declared.
+    /// The checksum is the declared one.
     AsDeclared,
-    /// The checksum is another one.
+    /// The checksum differs from the declared one.
     Other,
-    /// A piece is gone.
+    /// A piece is missing.
     Gone,
 }
 
-/// This says what became of a completion, if the file system did not fail.
+/// The result of a completion in which the file system did not fail.
 pub(crate) enum Completion {
-    /// The completion ended like this.
+    /// The completion ended in this way.
     Done(Completed),
-    /// The pieces are not what was uploaded.
+    /// The pieces are not those that were uploaded.
     Changed,
 }
 
-/// Returns the `ETag` of this content, by its checksum.
+/// Returns the `ETag` of a content with this checksum.
 pub(crate) fn etag(crc64nvme: &str) -> String {
     format!("\"{crc64nvme}\"")
 }
 
 impl Folder {
-    /// Returns where the pieces of an upload are.
+    /// Returns the path of the folder for the pieces of an upload.
     fn upload(&self, id: &str) -> PathBuf {
         self.own("uploads").join(id)
     }
@@ -57,12 +57,12 @@ impl Folder {
         self.own("tokens").join(key)
     }
 
-    /// Makes the place of an upload.
+    /// Creates the folder of an upload.
     pub(crate) fn begin(&self, id: &str) -> io::Result<()> {
         create_folders(&self.upload(id))
     }
 
-    /// Writes a piece. It returns `false` when there is no such upload any more.
+    /// Writes a piece. Returns `false` when the upload no longer exists.
     pub(crate) fn write_piece(&self, id: &str, number: u32, body: &[u8]) -> io::Result<bool> {
         let piece = self.upload(id).join(number.to_string());
         let mut file = match File::create(&piece) {
@@ -76,7 +76,7 @@ impl Folder {
         Ok(true)
     }
 
-    /// Gives an upload up, if it is still there.
+    /// Removes an upload, if it still exists.
     pub(crate) fn abort(&self, id: &str) -> io::Result<()> {
         match fs::remove_dir_all(self.upload(id)) {
             Err(error) if !is_missing(&error) => Err(error),
@@ -84,7 +84,7 @@ impl Folder {
         }
     }
 
-    /// Makes an uploaded object visible, or finds what is there.
+    /// Makes an uploaded object visible, or returns what is at its place.
     pub(crate) fn complete(&self, uploaded: &UploadedObject, object: &Path) -> io::Result<Completion> {
         if let Some(there) = self.there(uploaded, object)? {
             sync_folder_of(object)?;
@@ -99,7 +99,7 @@ impl Folder {
         match whole {
             Whole::AsDeclared => {}
             Whole::Other => return Ok(Completion::Changed),
-            // Somebody completed it meanwhile, or it has expired.
+            // Another process has completed the upload meanwhile, or it has expired.
             Whole::Gone => {
                 let there = self.there(uploaded, object)?.unwrap_or(Completed::Expired);
                 return Ok(Completion::Done(there));
@@ -115,7 +115,7 @@ impl Folder {
             if let Some(there) = self.there(uploaded, object)? {
                 return Ok(there);
             }
-            // Before the object, which is never there without it.
+            // The record is written before the object, so that an object never lacks it.
             self.put(&self.origin(&uploaded.key), &origin)?;
             create_folders_of(object)?;
             files::name(file, object)?;
@@ -133,7 +133,7 @@ impl Folder {
         pieces.map(|piece| folder.join(piece.number.to_string())).collect()
     }
 
-    /// What is at the place of the object to be, if something is.
+    /// Returns the result for an object that already exists, if there is one.
     fn there(&self, uploaded: &UploadedObject, object: &Path) -> io::Result<Option<Completed>> {
         if !object.exists() {
             return Ok(None);
@@ -153,7 +153,7 @@ impl Folder {
         }))
     }
 
-    /// Removes uploads, and files without a name, that nothing was written to for so long.
+    /// Removes uploads, and files without a final name, to which nothing was written for `age`.
     pub(crate) fn expire(&self, age: Duration) -> io::Result<()> {
         let before = SystemTime::now().checked_sub(age);
         for place in ["uploads", "new"] {
@@ -183,7 +183,7 @@ impl Folder {
     }
 }
 
-/// Writes the pieces one after another.
+/// Writes the pieces one after another into `file`, and compares the checksum.
 fn put_together(pieces: &[PathBuf], file: &mut File, declared: &str) -> io::Result<Whole> {
     let mut checksum = Crc64Nvme::default();
     let mut buffer = vec![0; BUFFER];

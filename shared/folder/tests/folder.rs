@@ -1,4 +1,5 @@
-//! What a folder has beyond the ports: what readers of it see, what its documents may name, what several processes share.
+//! Tests what the ports do not describe: what readers of the folder see, which keys its documents may name, and how
+//! several processes share it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -60,7 +61,7 @@ async fn a_reader_of_the_folder_sees_whole_objects_and_nothing_else() {
         Some(object.crc64nvme)
     );
     assert_eq!(store.crc64nvme("dbo.t/w=1/none.csv").await.unwrap(), None);
-    // Nothing is left of what was on its way.
+    // No pieces and no unfinished files remain.
     assert_eq!(names(&folder.path().join(".tidemark/uploads")), [""; 0]);
     assert_eq!(names(&folder.path().join(".tidemark/new")), [""; 0]);
 }
@@ -145,7 +146,7 @@ async fn of_many_that_replace_one_object_one_wins_each_time() {
     for round in 1..=20 {
         let seen = store.get("pointer").await.unwrap().unwrap().etag;
         let racers = (0..8).map(|racer| {
-            // Each as a process of its own has it.
+            // Each store is opened on its own, as it would be in a process of its own.
             let (store, seen) = (FolderStore::new(folder.path()), seen.clone());
             let body = Bytes::from(format!("{round}-{racer}"));
             tokio::spawn(async move { store.replace("pointer", body, &seen).await.unwrap() })

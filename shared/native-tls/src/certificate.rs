@@ -1,4 +1,4 @@
-//! Certificates as values, in the interface of `native-tls`.
+//! Certificates, with the interface of `native-tls`.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -10,33 +10,33 @@ use crate::{Error, Result};
 pub struct Certificate(CertificateDer<'static>);
 
 impl Certificate {
-    /// The first certificate of a PEM text.
+    /// Reads the first certificate of a PEM text.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// An error when there is none.
     pub fn from_pem(pem: &[u8]) -> Result<Self> {
         CertificateDer::from_pem_slice(pem)
             .map(Self)
             .map_err(|error| Error::input(format!("no certificate in PEM: {error}")))
     }
 
-    /// The certificate with this DER encoding.
+    /// Reads a certificate in DER.
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// An error when the bytes are not a certificate.
     pub fn from_der(der: &[u8]) -> Result<Self> {
         let certificate = CertificateDer::from(der.to_vec());
         rustls::server::ParsedCertificate::try_from(&certificate)?;
         Ok(Self(certificate))
     }
 
-    /// Its DER encoding.
+    /// Returns the certificate in DER.
     ///
     /// # Errors
     ///
-    /// None; the interface has them.
+    /// None. The interface of `native-tls` has a result.
     pub fn to_der(&self) -> Result<Vec<u8>> {
         Ok(self.0.to_vec())
     }

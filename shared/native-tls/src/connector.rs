@@ -1,4 +1,4 @@
-//! What connections are made with.
+//! The connector, which makes TLS connections, and its builder.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::handshake::go_on;
 use crate::verifier::{AnyCertificate, authorities};
 use crate::{Error, HandshakeError, Result, TlsStream};
 
-/// How a connector is made.
+/// The settings of a connector.
 #[derive(Debug, Clone, Default)]
 pub struct TlsConnectorBuilder {
     accepts_any_certificate: bool,
@@ -24,30 +24,30 @@ pub struct TlsConnectorBuilder {
 }
 
 impl TlsConnectorBuilder {
-    /// Accepts every certificate, for any host, of a server that has its key.
+    /// Sets whether every certificate is accepted, for any host. The server must still have the certificate's key.
     pub const fn danger_accept_invalid_certs(&mut self, accepts: bool) -> &mut Self {
         self.accepts_any_certificate = accepts;
         self
     }
 
-    /// For any host; only together with any certificate.
+    /// Sets whether a certificate may be for another host. This is possible only if every certificate is accepted.
     pub const fn danger_accept_invalid_hostnames(&mut self, accepts: bool) -> &mut Self {
         self.accepts_any_host = accepts;
         self
     }
 
-    /// The protocols that are offered (ALPN), the preferred one first.
+    /// Sets the protocols that are offered (ALPN), the preferred one first.
     pub fn request_alpns(&mut self, protocols: &[&str]) -> &mut Self {
         self.protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         self
     }
 
-    /// The connector. Reads the authorities' certificates, if it is to know any.
+    /// Makes the connector. It reads the certificates of the authorities, unless every certificate is accepted.
     ///
     /// # Errors
     ///
-    /// When no authority is found, or when a certificate of a known authority is to be accepted for any host: `mssql-tds`
-    /// does not ask for that.
+    /// An error when no authority is found, or when only certificates of known authorities are to be accepted, but for
+    /// any host. `mssql-tds` never asks for the latter.
     pub fn build(&self) -> Result<TlsConnector> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         if self.accepts_any_certificate {
@@ -61,7 +61,7 @@ impl TlsConnectorBuilder {
     }
 }
 
-/// Makes connections.
+/// The maker of connections.
 #[derive(Clone)]
 pub struct TlsConnector(Arc<ClientConfig>);
 
@@ -72,7 +72,7 @@ impl fmt::Debug for TlsConnector {
 }
 
 impl TlsConnector {
-    /// As a connector is by default.
+    /// Returns the default settings of a connector.
     #[must_use]
     pub fn builder() -> TlsConnectorBuilder {
         TlsConnectorBuilder::default()
@@ -99,17 +99,19 @@ impl TlsConnector {
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.alpn_protocols = protocols.to_vec();
-        // Where a session is resumed the client speaks last, and its login follows at once. A server that reads ahead takes
-        // that for another packet of the handshake; no driver on Linux resumes, so none has found them.
+        // When a session is resumed, the client speaks last, and its login follows at once. A server that reads ahead
+        // takes the login for another packet of the handshake. No driver on Linux resumes sessions, so such servers
+        // have remained unnoticed.
         config.resumption = Resumption::disabled();
         Ok(Self(Arc::new(config)))
     }
 
-    /// The handshake with the server of this DNS name or IP address, over a stream to it.
+    /// Performs the handshake with the server of this DNS name or IP address, over a stream to it.
     ///
     /// # Errors
     ///
-    /// Those of the network, of TLS, or a host that is no name; [`HandshakeError::WouldBlock`] when the stream would.
+    /// Errors of the network and of TLS, an error for a host that is neither a name nor an address, and
+    /// [`HandshakeError::WouldBlock`] when the stream would block.
     pub fn connect<S: Read + Write>(
         &self,
         host: &str,
@@ -128,12 +130,12 @@ impl TlsConnector {
     }
 }
 
-/// The server's side, which does not exist here: it cannot be made.
+/// The server's side, which is not supported: no value of this type can be made.
 #[derive(Debug, Clone)]
 pub struct TlsAcceptor(Infallible);
 
 impl TlsAcceptor {
-    /// Never called.
+    /// Is never called, because there is no acceptor.
     ///
     /// # Errors
     ///

@@ -1,13 +1,13 @@
-//! What can go wrong in a handshake or in a connection.
+//! The error of handshakes and connections.
 
 use std::error::Error as StdError;
 use std::{fmt, io};
 
-/// As the standard one.
+/// A result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why there is no TLS connection. Its [source](StdError::source) is an [`io::Error`] where the network failed, and never
-/// otherwise.
+/// The reason why there is no TLS connection. Its [source](StdError::source) is an [`io::Error`] if the network failed,
+/// and otherwise there is none.
 #[derive(Debug)]
 pub struct Error(Cause);
 
@@ -23,7 +23,7 @@ impl Error {
         Self(Cause::Input(message.into()))
     }
 
-    /// rustls hands its own errors on as an [`io::Error`] with one of them inside.
+    /// Converts an error of the stream. rustls passes its own errors on inside an [`io::Error`].
     pub(crate) fn from_io(error: io::Error) -> Self {
         match error.downcast::<rustls::Error>() {
             Ok(error) => Self(Cause::Tls(error)),

@@ -1,41 +1,41 @@
-//! From a connection to a secured one.
+//! The handshake, which can be interrupted by a stream that would block.
 
 use std::io::{ErrorKind, Read, Write};
 
 use crate::{Error, TlsStream};
 
-/// A handshake that is not done.
+/// A handshake that is not completed.
 #[derive(Debug)]
 pub enum HandshakeError<S> {
-    /// It never will be.
+    /// The handshake failed.
     Failure(Error),
-    /// The socket would block; to be gone on with.
+    /// The stream would block, and the handshake can be continued.
     WouldBlock(MidHandshakeTlsStream<S>),
 }
 
-/// A handshake that waits for its socket.
+/// A handshake that waits for its stream.
 #[derive(Debug)]
 pub struct MidHandshakeTlsStream<S>(TlsStream<S>);
 
 impl<S> MidHandshakeTlsStream<S> {
-    /// The stream below.
+    /// Returns the underlying stream.
     pub fn get_mut(&mut self) -> &mut S {
         self.0.get_mut()
     }
 }
 
 impl<S: Read + Write> MidHandshakeTlsStream<S> {
-    /// Goes on.
+    /// Continues the handshake.
     ///
     /// # Errors
     ///
-    /// As [`connect`](crate::TlsConnector::connect).
+    /// Those of [`connect`](crate::TlsConnector::connect).
     pub fn handshake(self) -> Result<TlsStream<S>, HandshakeError<S>> {
         go_on(self.0)
     }
 }
 
-/// To the end, or until the socket would block.
+/// Performs the handshake to its end, or until the stream would block.
 pub fn go_on<S: Read + Write>(mut stream: TlsStream<S>) -> Result<TlsStream<S>, HandshakeError<S>> {
     match stream.shake_hands() {
         Ok(()) => Ok(stream),

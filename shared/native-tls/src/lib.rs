@@ -1,13 +1,13 @@
-//! TLS by rustls under the interface of `native-tls`.
+//! TLS by rustls, with the interface of `native-tls`.
 //!
-//! `[patch.crates-io]` puts this crate in the place of `native-tls`, with which `mssql-tds` encrypts its connections. That
-//! one is OpenSSL on Linux: 1.7 MB of `copy-delta`'s package and five minutes of building, for a second TLS library beside
-//! the one that everything else uses. With this one a source is accepted or refused by the same rules in all four
-//! functions.
+//! `[patch.crates-io]` puts this crate in the place of `native-tls`, with which `mssql-tds` encrypts its connections.
+//! On Linux the original uses OpenSSL, which would add 1.7 MB to the package of `copy-delta` and five minutes to its
+//! build, as a second TLS library beside that of everything else. With this crate, all four functions accept or refuse
+//! a source by the same rules.
 //!
-//! What differs from `native-tls`: TLS 1.2 is the oldest version, only clients exist, and the authorities are those that
-//! `rustls-native-certs` finds (`SSL_CERT_FILE`, `SSL_CERT_DIR`, else the system's). What `mssql-tds` might need
-//! beyond this interface does not compile.
+//! It differs from `native-tls`: TLS 1.2 is the oldest version, there are only clients, and the authorities are those
+//! that `rustls-native-certs` finds (`SSL_CERT_FILE` and `SSL_CERT_DIR`, or else the system's). If `mssql-tds` needs
+//! more of the interface, it does not compile.
 
 mod certificate;
 mod connector;

@@ -1,12 +1,12 @@
-//! The stream below, with buffers.
+//! The underlying stream, with buffers.
 
 use std::io::{BufReader, ErrorKind, IoSlice, Read, Result, Write};
 
-/// What is asked of the stream at once. rustls asks for 4 KiB a time.
+/// The number of bytes that are requested from the stream at once. rustls requests 4 KiB at a time.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Reads ahead, and keeps what is written until it is flushed: a flight of handshake messages leaves in one write, which
-/// TDS puts into one packet.
+/// A stream that reads ahead, and that keeps written bytes until it is flushed. So a flight of handshake messages
+/// leaves in one write, which TDS puts into one packet.
 #[derive(Debug)]
 pub struct Socket<S> {
     stream: BufReader<S>,
@@ -56,7 +56,7 @@ impl<S: Write> Write for Socket<S> {
         Ok(self.outgoing.len() - before)
     }
 
-    /// Can be called again after it would have blocked.
+    /// Sends the bytes. It can be called again after the stream would have blocked.
     fn flush(&mut self) -> Result<()> {
         if self.is_flushed {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A connection after its handshake, which is read and written in plain text.
+//! A connection after its handshake, which is read and written as plain text.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -9,8 +9,8 @@ use crate::{Certificate, Result};
 
 /// An encrypted stream.
 ///
-/// It can be used where the stream below would block: [`write`](Write::write) takes the bytes at the latest when those
-/// of before are gone, [`flush`](Write::flush) sends them.
+/// It can be used with an underlying stream that would block: [`write`](Write::write) takes bytes once all earlier
+/// bytes are sent, and [`flush`](Write::flush) sends them.
 #[derive(Debug)]
 pub struct TlsStream<S> {
     tls: Box<ClientConnection>,
@@ -18,22 +18,22 @@ pub struct TlsStream<S> {
 }
 
 impl<S> TlsStream<S> {
-    /// The stream below.
+    /// Returns the underlying stream.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         self.socket.get_ref()
     }
 
-    /// The stream below. Reading from it or writing to it breaks the connection.
+    /// Returns the underlying stream. Reading from it or writing to it breaks the connection.
     pub fn get_mut(&mut self) -> &mut S {
         self.socket.get_mut()
     }
 
-    /// The server's certificate.
+    /// Returns the server's certificate.
     ///
     /// # Errors
     ///
-    /// None; the interface has them.
+    /// None. The interface of `native-tls` has a result.
     pub fn peer_certificate(&self) -> Result<Option<Certificate>> {
         let certificates = self.tls.peer_certificates().unwrap_or_default();
         Ok(certificates
@@ -41,11 +41,11 @@ impl<S> TlsStream<S> {
             .map(|certificate| Certificate::new(certificate.clone())))
     }
 
-    /// The protocol the server chose of those that were offered (ALPN).
+    /// Returns the protocol that the server chose among the offered ones (ALPN).
     ///
     /// # Errors
     ///
-    /// None; the interface has them.
+    /// None. The interface of `native-tls` has a result.
     pub fn negotiated_alpn(&self) -> Result<Option<Vec<u8>>> {
         Ok(self.tls.alpn_protocol().map(<[u8]>::to_vec))
     }
@@ -64,7 +64,8 @@ impl<S: Read + Write> TlsStream<S> {
         }
     }
 
-    /// Until the handshake is done and the last of it is sent. Can be called again after it would have blocked.
+    /// Performs the handshake until it is done and its last message is sent. It can be called again after the stream
+    /// would have blocked.
     pub(crate) fn shake_hands(&mut self) -> io::Result<()> {
         loop {
             self.send()?;
@@ -75,11 +76,11 @@ impl<S: Read + Write> TlsStream<S> {
         }
     }
 
-    /// Says that nothing more will be sent.
+    /// Tells the server that nothing more will be sent.
     ///
     /// # Errors
     ///
-    /// Those of the stream below.
+    /// Those of the underlying stream.
     pub fn shutdown(&mut self) -> io::Result<()> {
         self.tls.send_close_notify();
         self.send()
@@ -92,11 +93,11 @@ impl<S: Read + Write> TlsStream<S> {
         self.socket.flush()
     }
 
-    /// The next bytes from below, decrypted.
+    /// Reads and decrypts the next bytes of the underlying stream.
     fn receive(&mut self) -> io::Result<()> {
         let received = self.tls.read_tls(&mut self.socket)?;
         if let Err(error) = self.tls.process_new_packets() {
-            // The server is told why, if it still listens; what failed is the other.
+            // The server is told the reason if it still listens. The error to report is that of the decryption.
             drop(self.send());
             return Err(io::Error::new(ErrorKind::InvalidData, error));
         }
@@ -108,14 +109,15 @@ impl<S: Read + Write> TlsStream<S> {
 }
 
 impl<S: Read + Write> Read for TlsStream<S> {
-    /// An end without the server's goodbye is [`ErrorKind::UnexpectedEof`].
+    /// Reads plain text. A connection that ends without the closing message of TLS is [`ErrorKind::UnexpectedEof`].
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.receive()?,
                 answer => return answer,
             }
-            // An answer of TLS itself, such as new keys. If that would block it is sent with what is written next.
+            // TLS itself may have to answer, for example with new keys. If that would block, the answer is sent with
+            // what is written next.
             if self.tls.wants_write() {
                 match self.send() {
                     Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),

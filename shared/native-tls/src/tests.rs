@@ -1,4 +1,4 @@
-//! Against servers of rustls, over sockets that block at every byte.
+//! Tests with servers of rustls, over sockets that block at every byte.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind, Read, Write};
@@ -20,10 +20,10 @@ use crate::verifier::verify;
 use crate::{Certificate, HandshakeError, TlsConnector, TlsStream};
 
 const HOST: &str = "127.0.0.1";
-/// What a client sends to have the connection closed without a goodbye.
+/// The byte with which a client asks the server to close the connection without the closing message of TLS.
 const HANG_UP: u8 = 0xFF;
 
-/// A stream that would block before everything it does, and does it to one byte.
+/// A stream that would block before each read and write, and that then handles one byte.
 #[derive(Debug)]
 struct Hesitant {
     stream: TcpStream,
@@ -68,7 +68,7 @@ impl Write for Hesitant {
     }
 }
 
-/// Counts what is written.
+/// A stream that counts the bytes that are written.
 #[derive(Debug)]
 struct Counted(TcpStream, usize);
 
@@ -113,13 +113,14 @@ fn identity_of(key: KeyPair) -> Identity {
     }
 }
 
-/// A server that sends back what it gets, on a port of its own. It hangs up in the handshake of these connections.
+/// Starts a server that sends back what it receives, and returns its port. It hangs up during the handshake of the
+/// connections with these numbers.
 fn echo(version: &'static SupportedProtocolVersion, hangs_up_on: &'static [usize]) -> u16 {
     let Identity { certificate, key, .. } = identity();
     serve(version, hangs_up_on, &certificate, &key)
 }
 
-/// The same, with this certificate and this key, whether they belong together or not.
+/// Starts the server of [`echo`] with this certificate and this key, which need not belong together.
 fn serve(
     version: &'static SupportedProtocolVersion,
     hangs_up_on: &'static [usize],
@@ -156,7 +157,7 @@ fn serve(
                     stream.write_all(&bytes[..read]).unwrap();
                 }
                 stream.conn.send_close_notify();
-                // The client may be gone.
+                // The client may have closed the connection.
                 drop(stream.flush());
             });
         }
@@ -168,7 +169,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Accepts what this authority has signed.
+/// Makes a connector that accepts what this authority has signed.
 fn knowing(authority: &CertificateDer<'static>) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(authority.clone()).unwrap();
@@ -181,7 +182,7 @@ fn trusting() -> TlsConnector {
     builder.build().unwrap()
 }
 
-/// Goes on whenever it would block.
+/// Connects, and continues whenever the stream would block.
 fn connect<S: Read + Write + std::fmt::Debug>(connector: &TlsConnector, stream: S) -> crate::Result<TlsStream<S>> {
     let mut answer = connector.connect(HOST, stream);
     loop {
@@ -208,13 +209,14 @@ fn tcp(port: u16) -> TcpStream {
     stream
 }
 
-/// What comes back of these bytes.
+/// Sends these bytes and returns those that come back.
 fn echoed(stream: &mut TlsStream<impl Read + Write>, sent: &[u8]) -> io::Result<Vec<u8>> {
     let mut rest = sent;
     let mut back = Vec::new();
     let mut bytes = [0; 7_000];
     while back.len() < sent.len() {
-        // One connection of two directions: whoever only writes waits for a server that does as well.
+        // Writing and reading alternate, because a client that only writes would wait for a server that only writes
+        // too.
         if let Some(some) = rest.get(..rest.len().min(20_000)).filter(|some| !some.is_empty()) {
             let taken = patiently(|| stream.write(some))?;
             rest = &rest[taken..];
@@ -307,7 +309,8 @@ fn a_replayed_certificate_without_its_key_is_refused_in_every_mode() {
     }
 }
 
-/// Of X.509 version 1, with a negative serial number and an RSA key of 1,024 bits: as SQL Server 2016 makes it.
+/// A certificate like that which SQL Server 2016 makes for itself: X.509 version 1, with a negative serial number and
+/// an RSA key of 1,024 bits.
 const SELF_MADE: &str = include_str!("self_made.pem");
 const SIGNATURE_OF_A_HANDSHAKE: &str = concat!(
     "0d2ba68838fba1fcf2f08aa4cf5fdfd86822ec627d26769924a7d82a8fff3248d586053b90c9436b02c1fed0c3fb09d3ebd0",
@@ -381,7 +384,7 @@ fn a_certificate_is_read_from_pem_and_from_der() {
     assert!(stream.peer_certificate().unwrap().is_some());
 }
 
-/// A stand-in whose version is below what is asked for vanishes from the tree without a word.
+/// Cargo drops a stand-in without an error if its version is below the required one.
 #[test]
 fn the_stand_ins_are_the_only_ones_of_their_names_in_the_tree() {
     let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();

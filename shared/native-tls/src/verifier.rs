@@ -1,7 +1,7 @@
-//! Which certificates are accepted, and who may present them.
+//! Decides which certificates are accepted, and verifies that the server has the key.
 //!
-//! Whatever certificate is accepted, its owner has to sign the handshake with its key: a certificate is public, so a
-//! copy of one proves nothing.
+//! The server must always sign the handshake with the certificate's key, because a certificate is public, and a copy of
+//! it proves nothing.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, Roo
 use webpki::RawPublicKeyEntity;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// The authorities of the environment.
+/// Loads the certificates of the authorities that the environment or the system names.
 ///
 /// # Errors
 ///
-/// When there is not one.
+/// An error when no authority is found.
 pub fn authorities() -> crate::Result<Arc<RootCertStore>> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -34,7 +34,7 @@ pub fn authorities() -> crate::Result<Arc<RootCertStore>> {
     )))
 }
 
-/// Accepts every certificate of a server that has its key.
+/// The verifier that accepts every certificate of a server that has its key.
 #[derive(Debug)]
 pub struct AnyCertificate(pub WebPkiSupportedAlgorithms);
 
@@ -74,15 +74,15 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// The key alone is read. The certificates that SQL Server makes for itself can be of kinds that `webpki` refuses to read
-/// as a whole: of X.509 version 1, and with a negative serial number.
+/// Reads only the key of a certificate. A certificate that SQL Server makes for itself may be of a kind that `webpki`
+/// cannot read as a whole, for example of X.509 version 1 or with a negative serial number.
 fn key_of(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
     let (_, certificate) =
         X509Certificate::from_der(certificate).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     Ok(SubjectPublicKeyInfoDer::from(certificate.public_key().raw.to_vec()))
 }
 
-/// A signature of TLS 1.2, whose scheme does not say which curve or size the key has.
+/// Verifies a signature of TLS 1.2, whose scheme does not name the curve or the size of the key.
 pub fn verify(
     supported: &WebPkiSupportedAlgorithms,
     certificate: &CertificateDer<'_>,
@@ -104,8 +104,8 @@ pub fn verify(
     }
 }
 
-/// Up to SQL Server 2016 the certificate that a server makes for itself has an RSA key of 1,024 bits. To forge its
-/// signature is dear; not to look at it is free.
+/// Verifies a signature with an RSA key of 1,024 bits, which the certificate has that a server up to SQL Server 2016
+/// makes for itself. Forging such a signature is expensive, whereas one that is not verified costs nothing to forge.
 fn is_signed_by_a_short_key(
     certificate: &CertificateDer<'_>,
     scheme: SignatureScheme,

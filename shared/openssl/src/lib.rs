@@ -1,11 +1,11 @@
-//! What `mssql-tds` names of the crate `openssl`, without OpenSSL.
+//! The part of the crate `openssl` that `mssql-tds` uses, without OpenSSL.
 //!
-//! `[patch.crates-io]` puts this crate in the place of `openssl`. `mssql-tds` computes with that one for Always Encrypted
-//! and nothing else (its module `security::crypto`; TLS goes through `native-tls`). Tidemark never switches column
-//! encryption on, so such columns arrive as the ciphertext they are stored as, and OpenSSL would be built for nothing.
+//! `[patch.crates-io]` puts this crate in the place of `openssl`, which `mssql-tds` uses only to compute for Always
+//! Encrypted (its module `security::crypto`; TLS uses `native-tls`). Tidemark never enables column encryption, so such
+//! columns arrive as the ciphertext that is stored, and OpenSSL would be built for nothing.
 //!
-//! Every way to make something here answers [`ErrorStack`](error::ErrorStack): the types have no values, and that their
-//! methods are never called is what the compiler sees. What `mssql-tds` might need beyond this does not compile.
+//! Every function that makes a value returns [`ErrorStack`](error::ErrorStack). The other types have no values, so the
+//! compiler sees that their methods are never called. If `mssql-tds` needs more, it does not compile.
 
 #![allow(
     missing_docs,
@@ -18,7 +18,7 @@ use std::convert::Infallible;
 pub mod error {
     use std::fmt;
 
-    /// There is no OpenSSL.
+    /// The error that there is no OpenSSL.
     #[derive(Debug, Clone)]
     pub struct ErrorStack(pub(crate) ());
 
@@ -65,7 +65,7 @@ pub mod pkey {
 
     use super::{Answer, Infallible, never, rsa::Rsa};
 
-    /// A key that is not only public.
+    /// The type parameter of a key that is not only public.
     #[derive(Debug)]
     pub enum Private {}
 
@@ -133,7 +133,7 @@ pub mod symm {
     }
 }
 
-/// A type that works with a key: it has none.
+/// Defines a type that works with a key. It has no values, because there are no keys.
 macro_rules! with_a_key {
     ($name:ident) => {
         #[derive(Debug)]

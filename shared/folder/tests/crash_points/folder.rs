@@ -1,4 +1,4 @@
-//! A folder that tests look into and make copies of.
+//! A folder whose content tests can read and copy.
 
 use std::fs;
 use std::path::Path;
@@ -16,8 +16,8 @@ use tidemark::ports::objects::{
 use tidemark::testing::TestStore;
 use tidemark_folder::FolderStore;
 
-/// A folder that is gone when it is dropped: in memory, where the machine has such a place, because the suite writes tens of
-/// thousands of files.
+/// A folder that is removed when it is dropped. It is in memory if the machine has a place for that, because the suite
+/// writes tens of thousands of files.
 #[derive(Debug)]
 pub struct TestFolder {
     folder: TempDir,
@@ -25,7 +25,7 @@ pub struct TestFolder {
 }
 
 impl TestFolder {
-    /// An empty one.
+    /// Makes an empty folder.
     pub fn new() -> Self {
         let in_memory = Path::new("/dev/shm");
         let folder = if in_memory.is_dir() {
@@ -94,7 +94,7 @@ impl AskBucket for TestFolder {
 }
 
 impl ReadObjects for TestFolder {
-    /// Without the path, which is another one for each copy.
+    /// Returns the key without the path of the folder, which differs from copy to copy.
     fn address(&self, key: &str) -> String {
         key.to_owned()
     }

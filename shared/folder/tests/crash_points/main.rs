@@ -1,4 +1,5 @@
-//! The core's suite of crash points over a folder: the steps stopped, failed or overtaken at every port call (W1–W6).
+//! Runs the core's suite of crash points with a folder: the steps are stopped, fail or are overtaken at every port call
+//! (W1–W6).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -19,10 +20,10 @@ use tidemark::testing::{faults, world};
 
 use self::folder::TestFolder;
 
-/// More executions than any single fault can need.
+/// A number of runs that no single fault can exceed.
 const RUNS: usize = 4;
 
-/// The bucket the suite is held by.
+/// The world of the suite, with a folder as the bucket.
 type World = world::World<TestFolder>;
 
 fn world(rows: impl IntoIterator<Item = i64>) -> World {
