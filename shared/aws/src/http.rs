@@ -115,7 +115,7 @@ struct Limits {
     read: Option<Duration>,
 }
 
-/// Sends requests over connections that are kept.
+/// A client with its own limits, which sends requests over connections that are kept.
 #[derive(Debug)]
 struct Connector {
     client: legacy::Client<Dial, SdkBody>,
@@ -165,7 +165,7 @@ fn connection(used: &CaptureConnection) -> Option<ConnectionMetadata> {
     Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
 }
 
-/// Opens connections within a limit: with TLS for `https`, and through the proxy of the environment.
+/// The opener of connections within a limit: with TLS for `https`, and through the proxy of the environment.
 #[derive(Clone)]
 struct Dial {
     route: Route,
@@ -229,7 +229,7 @@ impl Service<Uri> for Dial {
     }
 }
 
-/// Connects to a host or, for `https`, to the proxy in front of it.
+/// The opener of TCP connections to a host or, for `https`, through the proxy in front of it.
 #[derive(Debug, Clone)]
 struct Route {
     tcp: Tcp,

@@ -341,8 +341,8 @@ impl<D: Driver> Session<D> {
 }
 
 impl<D: Driver> Drop for Session<D> {
-    /// The connection has answered its last statement: one whose statement failed, or was not waited for, is no longer
-    /// here.
+    /// Keeps the connection for the next session. It has answered its last statement, because a connection whose
+    /// statement failed, or was not waited for, is no longer here.
     fn drop(&mut self) {
         if let State::Open(connection) = std::mem::take(self.state.get_mut()) {
             self.kept.put(*connection);

@@ -14,7 +14,7 @@ const TELLING_BYTES: usize = 4 * 1024;
 /// The most bytes of the buffer that are kept.
 const BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
-/// Packs bytes with one method.
+/// The packer of all pages of a part.
 pub struct Packer {
     compression: Compression,
     zstd: Option<zstd::bulk::Compressor<'static>>,

@@ -97,8 +97,8 @@ impl Content {
         text
     }
 
-    /// Takes a field that a setting can replace. The complaint about a missing value names the environment variable of
-    /// the setting.
+    /// Takes a field, or else the setting `given`. The complaint about a missing value names the environment variable
+    /// of the setting.
     fn or_given(
         &mut self,
         name: &str,

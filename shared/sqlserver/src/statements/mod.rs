@@ -80,7 +80,8 @@ impl Quoted for ObjectName {
     }
 }
 
-/// Asks for one row: 1 if the session has no open transaction, else 0. A connection answers it before it is used again.
+/// The statement that a connection answers before it is used again, with one row: 1 if its session has no open
+/// transaction, else 0.
 pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1 ELSE 0 END AS [answer]";
 
 /// A query under construction: its text so far, and the values that it names.

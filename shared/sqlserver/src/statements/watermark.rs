@@ -15,7 +15,7 @@ use crate::types::{HeldBack, SqlType};
 /// - `new_watermark`: the greatest watermark of the whole table, whichever rows are copied, so that the window also
 ///   passes rows that are not, and a row that is no longer copied causes no regression. In a time column it is not
 ///   above the server's clock.
-/// - `ordering`: 1, 0 or -1, as this is greater than, equal to or less than `old`.
+/// - `ordering`: 1, 0 or -1, as `new_watermark` is greater than, equal to or less than `old`.
 /// - `future_rows` and `null_rows`: of the rows that are copied, those later than the server's clock, and those without
 ///   a watermark.
 /// - `held_back`: 0.

@@ -182,12 +182,12 @@ pub(super) fn read_as_is(value: Option<impl fmt::Display>) -> Option<ValueText> 
     Some(Ok(value.map(|value| value.to_string())))
 }
 
-/// The `wire_name` of a family whose wire types need no name.
+/// Returns `None`, as the `wire_name` of a family whose wire types need no name.
 pub(super) fn no_wire_name(_: TdsDataType, _: usize) -> Option<&'static str> {
     None
 }
 
-/// The `read` of a family whose values are never read as text.
+/// Returns `None`, as the `read` of a family whose values are never read as text.
 pub(super) fn unread(_: &ColumnData<'_>) -> Option<ValueText> {
     None
 }
