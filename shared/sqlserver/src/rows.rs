@@ -148,7 +148,7 @@ impl RowReader {
         Err(Error::new(ErrorCode::SchemaMismatch, "the statement returned no columns").into())
     }
 
-    /// Runs a batch of statements and ignores its results.
+    /// Runs statements as one request without parameters, and ignores their results.
     async fn batch(&self, client: &mut MssqlClient, sql: &str) -> Answer<()> {
         let run = async {
             client.execute(sql.to_owned(), ()).await?;

@@ -159,7 +159,7 @@ impl Driver for Mssql {
     }
 }
 
-/// Returns the first value of the first result of a batch of statements.
+/// Runs a statement without parameters. Returns the first value of its first row.
 async fn first_value(client: &mut TdsClient, sql: &str) -> TdsResult<Option<ColumnValues>> {
     let mut value = None;
     if client.execute(sql.to_owned(), ()).await? == StatementResult::Rows {

@@ -95,7 +95,7 @@ impl StagedSlice {
         }
     }
 
-    /// Runs a statement as a batch of its own, so that what it creates and sets stays in the session.
+    /// Runs a statement as a request without parameters, so that what it creates and sets stays in the session.
     async fn batch(&mut self, statement: &Statement) -> Answer<()> {
         let sql = statement.sql.clone();
         self.run(async |client: &mut MssqlClient| {

@@ -1,7 +1,7 @@
 //! The statements of a merge into a table of another database.
 //!
 //! The staging table is a temporary table of the session, so it needs no permissions and disappears with the session.
-//! It is created in a batch without parameters, because one that `sp_executesql` creates is dropped when that ends
+//! It is created in a request without parameters, because one that `sp_executesql` creates is dropped when that ends
 //! (<https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql>, temporary tables).
 
 use tidemark::model::names::ObjectName;
@@ -208,7 +208,7 @@ impl Merge {
             condition(&conditions)
         );
         Statement::new(if self.inserts_identity() {
-            // All is one batch, because the setting ends with the statement's scope.
+            // All is one request, because the setting ends with the statement's scope.
             format!("SET IDENTITY_INSERT {table} ON; {insert}; SET IDENTITY_INSERT {table} OFF")
         } else {
             insert

@@ -212,7 +212,7 @@ pub(crate) fn snapshot_allowed() -> Statement {
     )
 }
 
-/// The statement that begins a `SNAPSHOT` transaction. It must be sent as a batch of its own.
+/// The statement that begins a `SNAPSHOT` transaction. It must be sent as a request of its own.
 pub(crate) const BEGIN_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION;";
 /// The statement that ends the transaction of [`BEGIN_SNAPSHOT`]. It also restores the isolation level, which belongs
 /// to the session and outlives the transaction.
