@@ -1,4 +1,4 @@
-//! How much a run may copy of a table: it stops before the next slice, says so, and the next run goes on.
+//! How much a run may copy of a table: it stops before the next slice and reports that, and the next run goes on.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -14,7 +14,7 @@ use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::world::{World, of_run, pipeline_behind, spec_with};
 
-/// Ten rows, of two digits with their line's end, in five slices.
+/// Makes a world with ten rows, each of two digits and a line end, in five slices.
 fn world(budget: Budget) -> World {
     let world = World::new(1..=10).taking(Leases::Taken);
     let context = world.context.get();
@@ -40,7 +40,7 @@ async fn a_run_stops_before_the_next_slice_and_the_next_run_goes_on() {
             bytes: Some(8),
             ..Budget::default()
         },
-        // Two slices: a window's transitions, and those and the writes of each slice.
+        // The price of two slices: the transitions of a window, and the transitions and writes of each slice.
         Budget {
             usd: Some("0.00035".parse().unwrap()),
             ..Budget::default()
@@ -56,7 +56,7 @@ async fn a_run_stops_before_the_next_slice_and_the_next_run_goes_on() {
             assert_eq!(stopped.bytes, 8, "{run_id}");
             assert_eq!(stopped.usd.to_string(), "0.0004", "{run_id}");
             assert_eq!((outcome.committed.len(), world.parts().len()), (0, 0), "{run_id}");
-            // Nobody has to wait for a lease.
+            // No other run has to wait for a lease.
             assert_eq!(
                 world.lease("other").keeper(world.context.get().now).await.unwrap(),
                 None
@@ -118,7 +118,7 @@ async fn a_window_whose_budget_lasts_for_more_days_than_uploads_are_kept_is_comm
         rows: Some(2),
         ..Budget::default()
     });
-    // A slice a day, for twelve days in the end.
+    // A slice is copied each day, for twelve days in the end.
     for row in 11..=24 {
         world.table.insert(row);
     }

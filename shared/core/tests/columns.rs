@@ -8,7 +8,7 @@ use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn};
 use tidemark::testing::declared;
 use tidemark::testing::world::{World, spec, spec_with, window};
 
-/// A column of this type, held as text.
+/// Declares a column of this type, held as text.
 fn text(name: &str, sql_type: &str) -> DeclaredColumn {
     DeclaredColumn {
         sql_type: TypeName::new(sql_type).unwrap(),
@@ -134,7 +134,7 @@ async fn the_next_window_has_the_columns_of_the_last_or_what_readers_can_go_on_w
     }
 }
 
-/// The columns of the table `t (v, Id, secret)` in the catalog; what the login reads from the last two.
+/// Returns the columns of the table `t (v, Id, secret)` in the catalog, with what the login reads from the last two.
 fn catalog(id: Access, secret: Access) -> [CatalogColumn; 3] {
     [("v", Access::Values), ("Id", id), ("secret", secret)].map(|(name, access)| CatalogColumn {
         name: name.into(),

@@ -1,4 +1,4 @@
-//! The first run of a table asks how the bucket is set up, says what it lacks, and goes on whatever it hears.
+//! The first run of a table asks how the bucket is set up, reports what it lacks, and goes on whatever the answer is.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -30,7 +30,7 @@ async fn looked_up(world: &World) -> OldWatermarks {
     asked.await.unwrap()
 }
 
-/// A table of which the store knows nothing yet.
+/// Makes a world with a table that the store knows nothing of yet.
 fn world() -> World {
     let world = World::new(1..=3);
     world.store.set_up(careless());

@@ -1,4 +1,5 @@
-//! What the log says of a table that failed in a step over all tables: what was to be done with it, not what another step does.
+//! What the log says of a table that failed in a step over all tables: it names that step's work, not that of another
+//! step.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -12,7 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Keeps the fields of every error.
+/// Collects the fields of every error.
 #[derive(Clone, Default)]
 struct Errors(Arc<Mutex<Vec<Line>>>);
 
@@ -62,7 +63,7 @@ impl Subscriber for Errors {
     fn exit(&self, _span: &Id) {}
 }
 
-/// The one error that `work` logs.
+/// Returns the one error that `work` logs.
 async fn error_of(work: impl Future<Output = ()>) -> Line {
     let errors = Errors::default();
     let guard = tracing::subscriber::set_default(errors.clone());

@@ -1,4 +1,5 @@
-//! Texts that could not be decoded are counted where an operator sees them: in the record of the slice and in the manifest.
+//! Texts that could not be decoded are counted where an operator sees them: in the record of the slice and in the
+//! manifest.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -16,7 +17,7 @@ use tidemark::steps::run::Pipeline;
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, spec, spec_with, window};
 use tidemark::testing::{MemoryBatch, MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 
-/// Rows of which one `name` could not be decoded.
+/// Reads rows of which one `name` could not be decoded.
 struct Malformed<'a>(&'a MemoryTable);
 
 impl ExplainRows for Malformed<'_> {
@@ -64,7 +65,7 @@ fn one_name() -> MalformedTexts {
     one
 }
 
-/// What the record of the only slice and the manifest of the first window say.
+/// Returns what the record of the only slice and the manifest of the first window say.
 async fn said(world: &World) -> (MalformedTexts, Manifest) {
     let plan = world.ledger().existing_plan(&window("initial")).await.unwrap();
     let decided = world.ledger().decided(&plan, &0.into()).await.unwrap();

@@ -1,4 +1,5 @@
-//! The key of hashes: a window that would be hashed by another key than the one before is refused, until a person decides.
+//! The key for hashes: a window that would be hashed with another key than the one before is refused, until a person
+//! decides.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -13,7 +14,7 @@ use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryBatch, MemoryTable};
 
-/// Rows with a column that is hashed by the key of this name.
+/// Reads rows with a column that is hashed with the key of this name.
 struct Hashed<'a>(&'a MemoryTable, &'static str);
 
 impl ExplainRows for Hashed<'_> {
@@ -58,7 +59,7 @@ async fn a_window_of_another_key_is_refused_until_a_person_decides() {
     }
     // The key is put back.
     assert_eq!(run(&world, "one", spec()).await.unwrap().committed[0].rows, 1);
-    // Or somebody decides that the new one holds from now on.
+    // Or a person decides that the new key holds from now on.
     world.table.insert(5);
     run(&world, "other", spec()).await.unwrap_err();
     let ports = GiveUpPorts {

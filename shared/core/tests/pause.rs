@@ -1,4 +1,4 @@
-//! A table that a person holds: runs pass over it, and what is begun is ended by who began it.
+//! Tables that a person holds: runs leave them alone, and what is begun is ended by the command that began it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Where the pointer stands, lags, is lost or was moved by others: what the next run makes of it.
+//! A pointer that lags, is lost or was moved by others, and how the next run goes on.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -74,7 +74,7 @@ async fn a_reseeded_table_does_not_run_into_its_own_past() {
     world.run("r2").await;
     world.table.insert(300);
     world.run("r3").await;
-    // Restored to 150 and grown to 200 again; the pointer is set back by hand.
+    // The table is restored to 150 and grown to 200 again, and the pointer is set back by hand.
     let restored = World {
         table: MemoryTable::new([100, 150, 200]),
         ..world

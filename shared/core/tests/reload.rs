@@ -1,4 +1,4 @@
-//! A table whose files would not be like those before them is loaded in full into a folder of its own.
+//! Tables whose files would not be like those before them are loaded in full into a folder of their own.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::testing::declared;
 use tidemark::testing::world::{PREFIX, World, of_run, spec_with, window};
 
-/// The settings with which a table is loaded again, and others.
+/// Returns settings with which a table is loaded again, and others.
 fn reloading(more: Value) -> TableSpec {
     let mut settings = json!({ "on_schema_change": "reload" });
     settings
@@ -31,7 +31,7 @@ fn text(name: &str) -> DeclaredColumn {
     }
 }
 
-/// One execution in which nothing fails, and the manifest of the window it committed.
+/// Runs one execution, in which nothing may fail, and returns the manifest of the window that it committed.
 async fn run(world: &World, run_id: &str, spec: &TableSpec) -> Manifest {
     let outcome = world.pipeline().run(run_id, std::slice::from_ref(spec)).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
@@ -43,7 +43,7 @@ fn keys(manifest: &Manifest) -> Vec<&str> {
     manifest.parts.iter().map(|part| part.key.as_str()).collect()
 }
 
-/// A table with a column `b` and a committed window of three rows.
+/// Makes a world whose table has a column `b` and a committed window of three rows.
 async fn world() -> World {
     let world = World::new([1, 2, 3]);
     world.table.declare([declared("b", true)]);
@@ -73,7 +73,7 @@ async fn a_change_that_readers_cannot_go_on_with_loads_the_table_into_a_folder_o
     );
     assert_eq!(world.watermark().as_deref(), Some("4"));
 
-    // What follows goes into the same folder, until the next such change.
+    // Later windows go into the same folder, until the next such change.
     world.table.insert(5);
     let next = run(&world, "r3", &spec).await;
     assert_eq!(keys(&next), ["p/dbo.t.g1/tidemark_window=from-4/part-00000.csv"]);
@@ -95,7 +95,7 @@ async fn a_change_that_readers_cannot_go_on_with_loads_the_table_into_a_folder_o
         ["p/dbo.t/tidemark_window=initial/part-00000.csv"],
         "the first folder is as it was"
     );
-    // Ids are never given again.
+    // An id is never given to another column.
     assert_eq!(
         (
             again.field_ids.of("v"),
@@ -113,7 +113,7 @@ async fn a_window_that_was_frozen_before_such_a_change_gives_way_to_the_load() {
     world.table.insert(5);
     let planned = world.pipeline().plan("died", std::slice::from_ref(&spec)).await;
     assert_eq!(planned.unwrap().windows[0].window.as_str(), "from-3");
-    // One slice of it is copied, and the others cannot be any more.
+    // One slice of the window is copied, and the others cannot be any more.
     world.pipeline().copy_slice("died", &of_run("from-3"), 0).await.unwrap();
     world.table.declare([text("b")]);
     let reload = run(&world, "r2", &spec).await;
@@ -131,7 +131,7 @@ async fn a_window_that_was_frozen_before_such_a_change_gives_way_to_the_load() {
 
 #[tokio::test]
 async fn a_frozen_window_is_committed_as_it_is_where_it_is_copied_or_nothing_can_take_its_place() {
-    // Copied before the change.
+    // This window is copied before the change.
     let (world, spec) = (world().await, reloading(json!({})));
     world.table.insert(4);
     world
@@ -144,7 +144,7 @@ async fn a_frozen_window_is_committed_as_it_is_where_it_is_copied_or_nothing_can
     assert_eq!(run(&world, "r2", &spec).await.window.as_str(), "from-3");
     world.table.insert(5);
     assert_eq!(run(&world, "r3", &spec).await.window.as_str(), "reinit-from-4");
-    // A change that readers go on with, a first load, and a table that is not to be loaded anew.
+    // These are a change that readers go on with, a first load, and a table that is not to be loaded anew.
     let new = World::new([1]);
     new.table.declare([declared("b", true)]);
     for (world, spec, declares) in [
@@ -232,13 +232,13 @@ async fn a_window_that_was_given_up_stays_so_when_the_columns_are_put_back() {
     world.table.declare([text("b")]);
     let planned = world.pipeline().plan("r2", &[reloading(json!({}))]).await.unwrap();
     assert_eq!(planned.windows[0].window.as_str(), "reinit-from-3");
-    // The plan of the load is frozen: the columns must be those that it has.
+    // The plan of the load is frozen, so the columns must be those that it has.
     let outcome = world.pipeline().run("r3", &[reloading(json!({}))]).await.unwrap();
     assert_eq!(outcome.committed[0].window.as_str(), "reinit-from-3");
     assert_eq!(outcome.committed[0].rows, 4);
 }
 
-/// The run dies after it gave the window up and before the plan of the load is frozen.
+/// The run dies after it gave the window up, and before the plan of the load is frozen.
 #[tokio::test]
 async fn a_load_that_was_begun_gets_its_own_folder_though_the_columns_are_put_back_or_the_policy_is_another() {
     for (declares, policy) in [
@@ -270,7 +270,8 @@ async fn a_load_that_was_begun_gets_its_own_folder_though_the_columns_are_put_ba
     }
 }
 
-/// As above, and a slice of the window was copied before it was given up, so that the record of another one says so.
+/// In addition, a slice of the window was copied before the window was given up, so that the record of another slice
+/// says so.
 #[tokio::test]
 async fn a_window_that_a_record_gave_up_is_not_copied_when_the_policy_is_another() {
     let world = world().await;
@@ -284,7 +285,7 @@ async fn a_window_that_a_record_gave_up_is_not_copied_when_the_policy_is_another
     world
         .store
         .delete(&world.ledger().keys().plan(&window("reinit-from-3")));
-    // It can be given up by hand, and is what the table waits for.
+    // It can be given up by hand, and is the window that the table waits for.
     let reached = world.ledger().reached(Some("3")).await.unwrap();
     assert_eq!(reached.pending.unwrap().window.as_str(), "from-3");
     let spec = spec_with(json!({ "on_schema_change": "fail", "slice_rows": 1 }));

@@ -1,5 +1,5 @@
-//! A window is copied with the condition and into the sink that its plan was frozen with, and those come with the event: when
-//! the two do not agree, every step refuses it.
+//! A window is copied with the condition and into the sink that its plan was frozen with, and these also come with the
+//! event. When the two do not agree, every step refuses the window.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -40,7 +40,7 @@ fn merged(secret: &str, table: &str) -> Value {
     json!({ "sink": { "sqlserver": { "secret_arn": secret, "table": table } } })
 }
 
-/// The first window, with these settings.
+/// Returns the first window, with these settings.
 fn with(settings: &Value) -> WindowOfRun {
     let settings: RunSettings = serde_json::from_value(settings.clone()).unwrap();
     WindowOfRun {
@@ -49,7 +49,7 @@ fn with(settings: &Value) -> WindowOfRun {
     }
 }
 
-/// Settings of a plan, those that come with an event later, and which of them is not as it was.
+/// Returns settings of a plan, those that come with an event later, and the name of the one that is not as it was.
 fn changes() -> Vec<(Value, Value, &'static str)> {
     let both = json!({ "where": "v > 5", "sink": merged("sink", "u")["sink"] });
     vec![
@@ -110,7 +110,7 @@ async fn a_window_is_copied_with_the_settings_that_it_was_frozen_with() {
     let (world, sink) = (World::new(1..=9), MemorySink::new(true));
     let spec = spec_with(chosen("v > 5"));
     let outcome = steps(&world, &sink).run("r1", &[spec]).await.unwrap();
-    // Rows that are not chosen are not late either.
+    // Rows that the condition leaves out are not late either.
     assert_eq!(
         (outcome.committed[0].rows, outcome.committed[0].late_rows),
         (4, Some(0))

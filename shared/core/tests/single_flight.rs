@@ -19,7 +19,7 @@ use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryFiles, MemoryStore};
 
-/// Rows for a window of three slices.
+/// Makes a world with rows for a window of three slices.
 fn world() -> World {
     World::new(1..=6).taking(Leases::Taken)
 }
@@ -43,7 +43,7 @@ fn reads(gates: &[&Gate]) -> usize {
     calls.filter(|call| *call == "read").count()
 }
 
-/// The keeper in the document of the lease.
+/// Returns the keeper in the document of the lease.
 fn keeper(world: &World) -> Option<Keeper> {
     let body = world.store.body("p/_ledger/dbo.t/lease.json").unwrap();
     let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -145,7 +145,7 @@ async fn an_idle_run_has_no_lease() {
 async fn a_run_takes_a_lease_and_gives_it_back_in_few_calls() {
     let calls = async |leases| {
         let world = world().taking(leases);
-        // The document is there, as it is after any first run.
+        // The document exists, as it does after any first run.
         world.lease("before").take(world.context.get().now).await.unwrap();
         world.lease("before").give_back().await.unwrap();
         let gate = Gate::default();
@@ -153,7 +153,7 @@ async fn a_run_takes_a_lease_and_gives_it_back_in_few_calls() {
         gate.calls().len()
     };
     let (with, without) = (calls(Leases::Taken).await, calls(Leases::Ignored).await);
-    // Taken by the lookup, looked at by three slices and by the commit, given back.
+    // The lease is taken by the lookup, looked at by three slices and by the commit, and given back.
     assert_eq!(with - without, 2 + 3 + 1 + 2);
 }
 
@@ -197,7 +197,7 @@ async fn a_copy_that_fails_for_good_gives_the_lease_back_and_one_that_may_go_on_
 #[tokio::test]
 async fn a_table_that_fails_in_the_lookups_keeps_no_lease() {
     let world = world();
-    // The window is frozen with another condition than the next run gives.
+    // The window is frozen with another condition than that of the next run.
     world.pipeline().plan("run", &[sliced()]).await.unwrap();
     let other = spec_with(json!({ "where": "v > 1" }));
     let planned = world.pipeline().plan("run", &[other]).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_lease_that_was_lost_leaves_the_window_to_who_has_it() {
     first.plan("first", &[sliced()]).await.unwrap();
     first.copy_slice("first", &of_run("initial"), 0).await.unwrap();
     world.pass(LEASE + CLOCK_MARGIN);
-    // It was not heard of for so long that another run goes on.
+    // The first run was not heard of for so long that another one goes on.
     world.pipeline().plan("second", &[sliced()]).await.unwrap();
     let outcome = Pipeline {
         context: world.context.get(),
@@ -223,7 +223,7 @@ async fn a_lease_that_was_lost_leaves_the_window_to_who_has_it() {
     .unwrap();
     let outcome = format!("{outcome:?}");
     assert!(outcome.contains("Busy") && outcome.contains("second"), "{outcome}");
-    // Of the slices that were left, nothing was read.
+    // Nothing was read of the slices that were left.
     assert_eq!(
         world.store.keys().iter().filter(|key| key.contains("record-")).count(),
         1
@@ -241,7 +241,7 @@ async fn a_lease_is_renewed_while_the_work_goes_on() {
         for minute in 1..=14 {
             tokio::time::sleep(Duration::from_secs(60)).await;
             let at = now + Duration::from_secs(60 * minute);
-            // More than any retrier waits is left at any moment.
+            // At any moment, more of the lease is left than any retrier waits.
             let later = at + Duration::from_secs(120);
             assert!(other.keeper(later).await.unwrap().is_some(), "minute {minute}");
         }
@@ -404,7 +404,7 @@ async fn a_bucket_that_ignores_conditions_is_refused_at_the_first_run_of_a_table
     }
 }
 
-/// What the state machine does at the end of a run in which tables failed.
+/// Tries what the state machine does at the end of a run in which tables failed.
 #[tokio::test]
 async fn the_leases_of_tables_that_failed_are_given_back_and_those_of_others_are_not() {
     for (holder, is_given_back) in [("run", true), ("other", false)] {

@@ -1,4 +1,4 @@
-//! The four steps in the state machine's order over fakes: what a run leaves, whatever happened before it.
+//! The four steps in the state machine's order over fakes, and what a run leaves, whatever happened before it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline, spec, spec_with, window};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 
-/// What is decided of the first slice of the first window.
+/// Returns what is decided of the first slice of the first window.
 async fn record(world: &World) -> Record {
     let plan = world.ledger().existing_plan(&window("initial")).await.unwrap();
     match world.ledger().decided(&plan, &0.into()).await.unwrap() {
@@ -176,7 +176,8 @@ async fn a_table_whose_uploads_keep_expiring_fails_after_three_rounds_and_says_w
     assert_eq!(world.lines(), [1, 2]);
 }
 
-/// Copies three slices of a first window, the last of them eight days after the others, whose uploads the bucket has removed then.
+/// Copies three slices of a first window, the last of them eight days after the others, whose uploads the bucket has
+/// removed by then.
 async fn copied_over_eight_days(world: &World) {
     let spec = spec_with(json!({ "slice_rows": 2 }));
     world.pipeline().plan("r1", &[spec]).await.unwrap();
@@ -208,7 +209,8 @@ async fn of_a_window_that_was_copied_over_more_days_than_uploads_are_kept_no_par
     assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>());
 }
 
-/// Nobody can see half of it. Copied again, it would need its version of change tracking to be there still.
+/// With one upload left, nobody can see half of the window. If the slice were copied again, its version of change
+/// tracking would have to be there still.
 #[tokio::test]
 async fn one_old_upload_that_is_left_to_complete_is_completed_if_it_is_there() {
     let initial = of_run("initial");
@@ -219,7 +221,7 @@ async fn one_old_upload_that_is_left_to_complete_is_completed_if_it_is_there() {
         for slice in 0..6 / rows_each {
             world.pipeline().copy_slice("r1", &initial, slice).await.unwrap();
         }
-        // The commit died after these.
+        // The commit died after it completed these.
         let plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
         for slice in 0..visible {
             let decided = world.ledger().decided(&plan, &slice.into()).await.unwrap();
@@ -244,7 +246,7 @@ async fn an_old_upload_whose_part_a_commit_had_made_visible_stays_what_its_slice
     for slice in 0..3_u32 {
         world.pipeline().copy_slice("r1", &initial, slice).await.unwrap();
     }
-    // The commit died after the first.
+    // The commit died after it completed the first.
     let visible = world.store.complete(record(&world).await.upload().unwrap()).await;
     assert!(matches!(visible, Ok(Completed::Visible(_))));
     world.pass(Duration::from_secs(7 * 24 * 3600));
@@ -256,7 +258,7 @@ async fn an_old_upload_whose_part_a_commit_had_made_visible_stays_what_its_slice
     assert_eq!((outcome.committed[0].rows, world.lines().len()), (6, 6));
 }
 
-/// While a commit counts, another run finds the upload expired, has the slice copied again and commits the window.
+/// While a commit counts, another run finds the upload expired, copies the slice again and commits the window.
 #[tokio::test]
 async fn a_commit_that_was_overtaken_takes_what_the_other_run_completed() {
     struct Overtaken<'a>(&'a World);
@@ -307,7 +309,8 @@ async fn a_slice_whose_upload_expired_is_not_split() {
     pipeline.copy_slice("r1", &initial, 0).await.unwrap();
     world.store.expire_uploads();
     pipeline.update("r1", &initial).await.unwrap();
-    // Who completes that upload this moment makes it visible after all, and its rows must not be in sub-slices, too.
+    // Another run that completes that upload at this moment makes it visible after all, and its rows must not be in
+    // sub-slices, too.
     let error = pipeline.split("r1", &initial, 0.into()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::DeadlineExceeded);
     assert!(error.to_string().contains("has expired before"), "{error}");
@@ -416,7 +419,7 @@ async fn a_frozen_window_is_finished_whatever_became_of_the_source() {
         .copy_slice("died", &of_run("initial"), 0)
         .await
         .unwrap();
-    // The rows are purged, and the configuration names a column that is not there.
+    // The rows are purged, and the configuration names a column that does not exist.
     let purged = MemoryTable::default();
     let mut wrong = spec();
     wrong.tracking = serde_json::from_value(serde_json::json!({ "watermark": { "column": "nope" } })).unwrap();

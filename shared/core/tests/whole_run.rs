@@ -27,7 +27,7 @@ fn spec(table: &str) -> TableSpec {
 }
 
 impl World {
-    /// `dbo.t` with 1 and 2, `sales.u` with 10, 20 and 30.
+    /// Makes the tables `dbo.t` with 1 and 2, and `sales.u` with 10, 20 and 30.
     fn new() -> Self {
         let tables = [
             (name("dbo.t"), MemoryTable::new([1, 2])),
@@ -52,7 +52,7 @@ impl World {
         pipeline.run(run_id, tables).await
     }
 
-    /// The visible part of a table's first window.
+    /// Returns the visible part of a table's first window.
     fn part(&self, table: &str) -> Option<String> {
         let key = format!("{PREFIX}/{table}/tidemark_window=initial/part-00000.csv");
         let body = self.store.body(&key)?;

@@ -1,4 +1,4 @@
-//! Faults at every port call, and several runs at once over a table that lives.
+//! Faults at every port call, and several runs at once over a table that changes meanwhile.
 
 use tidemark::error::ErrorCode;
 use tidemark::testing::MemoryTracked;
@@ -43,13 +43,13 @@ impl Scene {
     }
 }
 
-/// Disturbs every port call of a run, in every way, with and without time for the rows of a slice. Nothing is lost, and nothing
-/// is shown twice. How many cases there were.
+/// Disturbs every port call of a run, in every way, with and without time for the rows of a slice. Nothing may be lost,
+/// and nothing shown twice. Returns how many cases there were.
 async fn every_port_call(scene: Scene) -> usize {
     let set = scene.set().await;
     let mut cases = 0;
     for fault in Fault::ALL {
-        // Afterwards nothing, or what would have been read expires.
+        // Afterwards either nothing happens, or the changes that would have been read expire.
         for (expires, rows_in_time) in [(false, u64::MAX), (true, u64::MAX), (false, 1), (true, 1)] {
             for call in 0.. {
                 let world = set.copied();
@@ -100,7 +100,7 @@ async fn a_window_that_expired_after_it_was_frozen_disturbed_at_any_port_call() 
     assert!(every_port_call(Scene::FrozenThenExpired).await > 900);
 }
 
-/// What goes on at the source while runs are under way.
+/// Changes the source while runs are under way.
 async fn live(table: &MemoryTracked, seed: u64) {
     let mut random = seed;
     for step in 0..12_i64 {
@@ -138,15 +138,15 @@ async fn runs_interleaved_with_each_other_and_a_living_table_end_as_the_table() 
         let dying = Gate::at(usize::try_from(seed).unwrap() % 40, Fault::CrashAfter);
         let runs = async |gate: &Gate, run: &str, rows_in_time: u64| {
             for number in 0..3 {
-                // A run may find its changes gone while it copies them, or nothing beyond a truncation; the next ones go on.
-                // Nothing else fails.
+                // A run may find its changes gone while it copies them, or nothing beyond a truncation, and the next
+                // ones go on. Nothing else may fail.
                 let outcome = world.gated(gate, &format!("{run}{number}"), rows_in_time).await;
                 let fine = match &outcome {
                     Ok(outcome) => outcome
                         .failed
                         .iter()
                         .all(|failed| failed.error == "ChangeTrackingInvalid"),
-                    // Or a slice that had too many rows has but one when it is to be split.
+                    // A slice that had too many rows may have only one left when it is to be split.
                     Err(error) if rows_in_time < u64::MAX && error.code() == ErrorCode::DeadlineExceeded => true,
                     Err(error) => error.code() == ErrorCode::ChangeTrackingInvalid,
                 };
@@ -161,7 +161,7 @@ async fn runs_interleaved_with_each_other_and_a_living_table_end_as_the_table() 
             live(&world.table, seed),
         );
         let case = format!("seed {seed}");
-        // A version at which tracking began anew is left only when there is another.
+        // A version at which tracking began anew is left only when there is another version.
         world.table.change_elsewhere();
         world.settle(&case).await;
         world.check(&case).await;

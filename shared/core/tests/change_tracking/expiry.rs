@@ -1,4 +1,4 @@
-//! Versions that expire: before a window is planned, before it is copied, while it is looked at.
+//! Versions that expire before a window is planned, before it is copied, or while it is looked at.
 
 use tidemark::error::ErrorCode;
 use tidemark::steps::update::UpdateAnswer;
@@ -71,7 +71,7 @@ async fn a_frozen_window_that_expired_before_it_was_copied_is_superseded() {
     assert_eq!(copy.unwrap_err().code(), ErrorCode::ChangeTrackingInvalid);
     world.run("r").await;
     assert_eq!(world.windows().await, ["initial", "from-0", "reinit-from-0"]);
-    // The run that froze it goes on, and finds that it has nothing to do.
+    // The run that froze the window goes on, and finds that it has nothing to do.
     let slow = world
         .pipeline()
         .copy_window("died", &of_run("from-0"), 1)

@@ -1,4 +1,4 @@
-//! Loads, changes and windows without any.
+//! Loads, changes, and windows without changes.
 
 use tidemark::error::ErrorCode;
 use tidemark::model::lookup::EmptyWindow;
@@ -85,7 +85,7 @@ async fn a_row_that_changes_after_the_freezing_belongs_to_the_next_window() {
 
 #[tokio::test]
 async fn a_version_stored_before_the_first_run_does_not_stand_for_a_load() {
-    // As in the tutorial, which stores the version and copies the table afterwards.
+    // The tutorial does the same: it stores the version, and copies the table afterwards.
     let world = World::new();
     world.watermarks.set(&name(), Some("0"));
     world.run("r1").await;
@@ -173,14 +173,14 @@ async fn a_table_without_changes_advances_without_an_object() {
         ["initial", "from-0", "from-1", "from-2"],
         "the chain is whole"
     );
-    // It did not expire, though its own last change did.
+    // The window did not expire, though its own last change did.
     world.table.expire();
     world.table.set(1, 11);
     world.run("r").await;
     assert_eq!(world.last_lines().await, ["1\t11\t4\tU"]);
 }
 
-/// The commit of a window without slices reads its plan once. It may be held up after that.
+/// The commit of a window without slices reads its plan once, and may be held up after that.
 #[tokio::test]
 async fn the_commit_of_a_window_without_changes_that_comes_after_the_table_was_started_over_leads_nowhere() {
     let world = World::loaded().await;

@@ -1,4 +1,4 @@
-//! A tracked table with its bucket and its pointer, and what readers make of the windows.
+//! A tracked table with its bucket and its pointer, and what readers find in its windows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,12 +30,12 @@ pub struct World {
     pub name: ObjectName,
 }
 
-/// The table as a run names it.
+/// Returns the table's settings as a run has them.
 pub fn spec() -> TableSpec {
     spec_with(serde_json::json!({}))
 }
 
-/// The same with these settings of change tracking.
+/// Returns the same settings with these of change tracking.
 pub fn spec_with(settings: serde_json::Value) -> TableSpec {
     serde_json::from_value(serde_json::json!({
         "table": TABLE,
@@ -47,7 +47,7 @@ pub fn spec_with(settings: serde_json::Value) -> TableSpec {
 }
 
 impl World {
-    /// Three rows, tracked, never copied.
+    /// Makes a world with three rows, tracked and never copied.
     pub fn new() -> Self {
         Self {
             table: MemoryTracked::new([(1, 10), (2, 20), (3, 30)]),
@@ -57,14 +57,14 @@ impl World {
         }
     }
 
-    /// As [`new`](Self::new), loaded at version 0.
+    /// Makes the same world, loaded at version 0.
     pub async fn loaded() -> Self {
         let world = Self::new();
         world.run("load").await;
         world
     }
 
-    /// A world of its own that is like this one now.
+    /// Returns a world of its own with the present content of this one.
     pub fn copied(&self) -> Self {
         Self {
             table: self.table.copied(),
@@ -74,19 +74,19 @@ impl World {
         }
     }
 
-    /// The four steps over this world.
+    /// Returns the four steps over this world.
     pub fn pipeline(&self) -> MemoryPipeline<'_, MemoryTracked> {
         pipeline(&self.table, &self.store, &self.watermarks)
     }
 
-    /// One execution in which no table fails.
+    /// Runs one execution, in which no table may fail.
     pub async fn run(&self, run_id: &str) -> RunOutcome {
         let outcome = self.pipeline().run(run_id, &[spec()]).await.unwrap();
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         outcome
     }
 
-    /// The code and the cause of the one failure of a run.
+    /// Runs one execution, and returns the code and the cause of its one failure.
     pub async fn failure(&self, spec: TableSpec) -> (String, String) {
         let outcome = self.pipeline().run("failing", &[spec]).await.unwrap();
         let [failure] = outcome.failed.as_slice() else {
@@ -95,7 +95,7 @@ impl World {
         (failure.error.clone(), failure.cause.clone())
     }
 
-    /// One execution behind `gate`, with time for so many rows per invocation.
+    /// Runs one execution behind `gate`, with time for so many rows per invocation.
     pub async fn gated(&self, gate: &Gate, run_id: &str, rows_in_time: u64) -> Result<RunOutcome> {
         let (source, store) = (Gated::new(gate, &self.table), Gated::new(gate, &self.store));
         let (inner, watermarks) = (Gated::new(gate, &self.table), Gated::new(gate, &self.watermarks));
@@ -103,17 +103,17 @@ impl World {
         pipeline.run(run_id, &[spec()]).await
     }
 
-    /// The ledger of the table.
+    /// Returns the ledger of the table.
     pub fn ledger(&self) -> Ledger<'_, MemoryStore> {
         Ledger::new(&self.store, PREFIX, &self.name)
     }
 
-    /// The stored version.
+    /// Returns the stored version.
     pub fn stored(&self) -> Option<String> {
         self.watermarks.value(&self.name)
     }
 
-    /// The committed windows in their order.
+    /// Returns the committed windows in their order.
     pub async fn chain(&self) -> Vec<Manifest> {
         let mut chain: Vec<Manifest> = Vec::new();
         let mut at = WindowName::initial();
@@ -124,13 +124,13 @@ impl World {
         chain
     }
 
-    /// Their names.
+    /// Returns the names of the committed windows.
     pub async fn windows(&self) -> Vec<String> {
         let chain = self.chain().await;
         chain.into_iter().map(|manifest| manifest.window.to_string()).collect()
     }
 
-    /// The lines of a window.
+    /// Returns the lines of a window.
     pub fn lines(&self, manifest: &Manifest) -> BTreeSet<String> {
         let bodies = manifest.parts.iter().map(|part| self.store.body(&part.key).unwrap());
         bodies
@@ -141,13 +141,13 @@ impl World {
             .collect()
     }
 
-    /// The lines of the last committed window.
+    /// Returns the lines of the last committed window.
     pub async fn last_lines(&self) -> Vec<String> {
         let chain = self.chain().await;
         self.lines(chain.last().unwrap()).into_iter().collect()
     }
 
-    /// The table as a reader of the windows has it.
+    /// Returns the table as a reader of the windows finds it.
     pub async fn folded(&self) -> BTreeMap<i64, i64> {
         let mut rows = BTreeMap::new();
         for manifest in self.chain().await {
@@ -167,7 +167,7 @@ impl World {
         rows
     }
 
-    /// W3 and W4 for readers that list and for readers that follow manifests; W5 for the pointer.
+    /// Checks W3 and W4, for readers that list and for readers that follow manifests, and W5 for the pointer.
     pub async fn check(&self, case: &str) {
         let chain = self.chain().await;
         let named: BTreeSet<String> = chain
@@ -187,7 +187,7 @@ impl World {
         );
     }
 
-    /// Runs until one has nothing to do; then the sink must be the table.
+    /// Runs until a run has nothing to do. Then what a reader finds must be the table.
     pub async fn settle(&self, case: &str) {
         let mut runs = 0;
         loop {

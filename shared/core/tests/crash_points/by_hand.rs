@@ -1,5 +1,5 @@
-//! What a person does to a table, stopped or failed at every port call: repeated, it ends as if it had never been disturbed,
-//! and the run after it copies every row once.
+//! Commands of a person to a table, stopped or failed at every port call: repeated, they end as if they had never been
+//! disturbed, and the run after them copies every row once.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ enum ByHand {
 type Found = (BTreeMap<String, Vec<u8>>, Vec<String>, Option<String>);
 
 impl ByHand {
-    /// A committed window, and one after it that somebody died in: one slice is uploaded, one visible already, one not copied.
+    /// Makes a world with a committed window, and one after it that a run died in: one slice is uploaded, one visible
+    /// already, and one not copied.
     async fn set() -> World {
         let world = committed_once().await.taking(Leases::Taken);
         grow(&world);
@@ -49,7 +50,7 @@ impl ByHand {
             panic!("slice 0 is copied")
         };
         world.store.complete(record.upload().unwrap()).await.unwrap();
-        // Until nobody waits for it any more.
+        // The lease of the run that died expires.
         world.pass(LEASE + CLOCK_MARGIN);
         world
     }
@@ -79,7 +80,7 @@ impl ByHand {
         error.is_none_or(|error| error.code() == ErrorCode::InvalidInput)
     }
 
-    /// What is there once the table was run.
+    /// Runs the table, and returns what is there then.
     async fn run(world: &World) -> Found {
         world.run("after").await;
         let (archived, others): (Vec<_>, Vec<_>) = world
@@ -135,7 +136,7 @@ async fn disturbed_at_every_call(by_hand: ByHand) -> usize {
                 break;
             }
             cases += 1;
-            // A run in between works on nothing that is half done: it passes the table over, or finds it as it was.
+            // A run in between works on nothing that is half done: it leaves the table alone, or finds it as it was.
             let between = world.pipeline().run("between", &[spec()]).await.unwrap();
             assert!(between.failed.is_empty(), "{case}: {:?}", between.failed);
             let mut tries = 0;
@@ -170,7 +171,7 @@ async fn backfill(world: &World, gate: &Gate) -> bool {
     backfill_of(world, gate, spec()).await
 }
 
-/// The same of the table with other settings.
+/// Copies the interval again with other settings of the table.
 async fn backfill_of(world: &World, gate: &Gate, spec: TableSpec) -> bool {
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
     let watermarks = Gated::new(gate, &world.watermarks);
@@ -208,7 +209,7 @@ async fn backfill_of(world: &World, gate: &Gate, spec: TableSpec) -> bool {
 async fn a_backfill_disturbed_at_any_port_call_ends_as_an_undisturbed_one_and_moves_no_watermark() {
     let set = world([1, 2, 4]);
     set.run("before").await;
-    // It was committed after the window was copied, or changed by somebody who did not mind the column.
+    // The row was committed after the window was copied, or changed without its watermark.
     set.table.insert(3);
     let found = async |world: &World| {
         let manifest = world.ledger().manifest(&window("backfill-1")).await.unwrap();
@@ -245,7 +246,8 @@ async fn a_backfill_disturbed_at_any_port_call_ends_as_an_undisturbed_one_and_mo
             }
             let now = found(&world).await;
             if now.3.iter().any(|key| key.contains("backfill-2")) {
-                // It was committed and its answer lost. Asked for again it is copied once more, and replaces the first.
+                // The backfill was committed and its answer lost. Asked for again, it is copied once more and replaces
+                // the first.
                 assert_eq!((&now.1, &now.2), (&expected.1, &expected.2), "{case}");
             } else {
                 assert_eq!(now, expected, "{case}");

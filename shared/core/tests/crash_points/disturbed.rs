@@ -6,7 +6,7 @@ use tidemark::testing::faults::{Fault, Gate};
 use crate::RUNS;
 use crate::scenes::{Scene, check_what_readers_see, outcome};
 
-/// Disturbs every port call so, each in a run of its own. How many there were.
+/// Disturbs every port call with this fault, each in a run of its own. Returns how many there were.
 async fn every_port_call_with(scene: Scene, fault: Fault, leases: Leases) -> usize {
     let expected = scene.undisturbed().await;
     assert_eq!(expected.windows.len(), scene.windows());

@@ -33,8 +33,8 @@ async fn two_runs_interleaved_in_any_order_end_as_one() {
     }
 }
 
-/// One run has time for a slice that another splits, and a third may die in between: whoever decides first, every row is
-/// there once, and who loses gives its upload up.
+/// One run has time for a slice that another run splits, and a third may die in between. Whoever decides first, every
+/// row is there once, and the others give their uploads up.
 #[tokio::test]
 async fn a_split_and_a_copy_of_one_slice_end_as_one_of_them() {
     let (mut split, mut whole) = (0, 0);
@@ -46,7 +46,7 @@ async fn a_split_and_a_copy_of_one_slice_end_as_one_of_them() {
         let (slow, quick) = match seed % 3 {
             0 => (slow.held_up_at("read", turns), quick),
             1 => (slow, quick.held_up_at("read", turns)),
-            // The rows are all read when the split is decided.
+            // All rows are read before the split is decided.
             _ => (slow, quick.held_up_at("create", turns)),
         };
         let dying = Gate::at(usize::try_from(seed).unwrap() % 60, Fault::CrashAfter);
@@ -77,7 +77,7 @@ async fn a_split_and_a_copy_of_one_slice_end_as_one_of_them() {
     assert!(split > 20 && whole > 20, "split {split}, whole {whole}");
 }
 
-/// The last window has every row once, in the order of its slices, and its manifest names every part of it.
+/// Checks that the last window has every row once, in the order of its slices, and that its manifest names every part.
 fn check_rows(outcome: &Outcome, seed: u64) {
     let window = outcome.windows.last().unwrap();
     assert_eq!(window.rows, 14, "seed {seed}");
@@ -121,7 +121,7 @@ async fn three_runs_of_which_one_dies(leases: Leases) {
         );
         assert!(a && b, "seed {seed}");
         if leases == Leases::Taken {
-            // The others may have found the lease of the one that died.
+            // The other runs may have found the lease of the one that died.
             world.pass(LEASE + CLOCK_MARGIN);
             assert!(run(&world, &Gate::default(), "later").await, "seed {seed}");
         }

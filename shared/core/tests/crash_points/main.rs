@@ -11,7 +11,7 @@ mod scenes;
 
 use tidemark::testing::{MemoryStore, faults, world};
 
-/// The bucket these are held by. `shared/folder` has the same suite over a folder.
+/// The world of these tests, over a bucket in memory. `shared/folder` has the same tests over a folder.
 type World = world::World<MemoryStore>;
 
 fn world(rows: impl IntoIterator<Item = i64>) -> World {

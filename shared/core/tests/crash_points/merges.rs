@@ -1,4 +1,4 @@
-//! The same where rows are merged into a table: those of one key are in several slices and windows.
+//! The same tests where rows are merged into a table: rows with the same key are in several slices and windows.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Merge {
         let merging = self.set().await;
         assert!(merging.run(&Gate::default(), "only").await);
         let merged = merging.merged().await;
-        // Rows 4, 5 and 9 have one key, and are in two slices; 10 and 11 the other.
+        // Rows 4, 5 and 9 have the same key and are in two slices. Rows 10 and 11 have the other key.
         assert_eq!(merged.0, BTreeMap::from([(0, 9), (1, 11)]));
         merged
     }
@@ -61,7 +61,7 @@ fn sink_spec() -> SinkSpec {
 }
 
 impl Merging {
-    /// The same with a world and a sink of its own. Nothing is merged yet.
+    /// Returns the same with a world and a sink of its own. Nothing is merged yet.
     fn copied(&self, merge: Merge) -> Self {
         Self {
             world: self.world.copied(),
@@ -137,7 +137,7 @@ async fn a_merge_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
 
 #[tokio::test]
 async fn merges_interleaved_in_any_order_end_as_one() {
-    // With and without time for the rows of a slice: the first run may have to split what the second merges whole.
+    // Both with and without time for the rows of a slice: the first run may have to split what the second merges whole.
     for (is_sliced, compares, rows_in_time) in [
         (false, true, u64::MAX),
         (true, true, u64::MAX),
@@ -150,7 +150,8 @@ async fn merges_interleaved_in_any_order_end_as_one() {
         for seed in 1..=seeds() {
             let merging = set.copied(merge);
             let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
-            // The second goes on with the next window, while the first may still be at this one, with rows long read.
+            // The second run goes on with the next window, while the first may still be at this one, with rows that it
+            // read long ago.
             let one = one.held_up_at("lock", usize::try_from(seed).unwrap() % 4 * 500);
             let ahead = async {
                 let first = merging.run(&other, "b").await;

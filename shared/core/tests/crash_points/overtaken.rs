@@ -1,4 +1,5 @@
-//! A run that is held up while a person starts its table over, or gives its window up: what it does late counts no more.
+//! Runs that are held up while a person starts their table over, or gives their window up: what they do late counts no
+//! more.
 
 use tidemark::error::{Error, ErrorCode};
 use tidemark::ledger::Pointers;
@@ -41,7 +42,7 @@ async fn abandon(world: &World, pending: &str) {
         .unwrap();
 }
 
-/// The rows of the visible parts, without those in the archive.
+/// Returns the rows of the visible parts, without those in the archive.
 fn visible(world: &World) -> Vec<i64> {
     let mut rows = Vec::new();
     for key in world.parts().into_iter().filter(|key| !key.contains("/_archive/")) {
@@ -57,7 +58,7 @@ fn visible(world: &World) -> Vec<i64> {
     rows
 }
 
-/// What a person does whose table is being copied, and who does not wait for its end.
+/// Does what a person does whose table is being copied, and who does not wait for its end.
 async fn paused_during(world: &World, (gate, call): (&Gate, &str), what: impl AsyncFnOnce(&World)) {
     while !gate.calls().contains(&call) {
         tokio::task::yield_now().await;
@@ -72,7 +73,7 @@ async fn paused_during(world: &World, (gate, call): (&Gate, &str), what: impl As
     resume(store, PREFIX, &name()).await.unwrap();
 }
 
-/// Whose calls of this name are held up for longer than a person needs.
+/// Makes a gate whose calls of this name are held up for longer than a person needs.
 fn held_up_at(call: &'static str) -> Gate {
     Gate::waiting(1).held_up_at(call, 5_000)
 }
@@ -82,7 +83,7 @@ async fn old_run(world: &World, gate: &Gate, pending: &str) -> Result<WindowOutc
     old_run_moving(world, &world.watermarks, gate, pending).await
 }
 
-/// The same with this watermark store.
+/// Copies and commits that window with this watermark store.
 async fn old_run_moving<W: MoveWatermarks>(
     world: &World,
     watermarks: &W,
@@ -114,7 +115,7 @@ async fn a_record_that_comes_after_the_table_was_started_over_is_passed_over() {
                 world.pipeline().plan("new", &[spec()]).await.unwrap();
             }
         };
-        // Its record is the first document that the copy creates.
+        // The record is the first document that the copy creates.
         let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
         assert!(
             !matches!(old, Ok(WindowOutcome::Committed(_))) || visible(&world) == [1, 2, 3, 4],
@@ -186,7 +187,8 @@ async fn a_manifest_that_comes_after_the_table_was_started_over_commits_nothing(
     let manifest = world.ledger().keys().manifest(&window("initial"));
     assert!(world.store.body(&manifest).is_some(), "it came late");
     world.pass(LEASE + CLOCK_MARGIN);
-    // Nothing of the table is taken for copied. The manifest is in the place of the new plan's own, which a person ends.
+    // Nothing of the table is taken for copied. The late manifest is in the place of the new plan's own, until a person
+    // puts it aside.
     let error = world.pipeline().run("after", &[spec()]).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::LedgerInvalid);
     assert!(error.to_string().contains("tidemark give-up dbo.t --yes"), "{error}");
@@ -223,7 +225,7 @@ async fn a_pointer_in_the_bucket_that_comes_after_the_table_was_started_over_is_
     }
 }
 
-/// A control table holds a value and nothing else, so a late one looks like any other.
+/// A control table holds a value and nothing else, so a late value looks like any other.
 #[tokio::test]
 async fn a_watermark_that_comes_after_the_table_was_started_over_is_reported() {
     let world = world([1, 2, 3]).taking(Leases::Taken);

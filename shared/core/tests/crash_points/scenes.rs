@@ -1,4 +1,4 @@
-//! What disturbed runs begin with, and what they come to.
+//! What disturbed runs begin with, and what must come of them.
 
 use std::collections::BTreeMap;
 
@@ -49,19 +49,19 @@ pub struct Outcome {
     pub watermark: Option<String>,
 }
 
-/// A table with one committed window, (none, 3].
+/// Makes a world whose table has one committed window, (none, 3].
 pub async fn committed_once() -> World {
     let world = world(1..=3);
     world.run("before").await;
     world
 }
 
-/// Five rows that came since.
+/// Adds five rows to the table.
 pub fn grow(world: &World) {
     [4, 5, 9, 10, 11].into_iter().for_each(|row| world.table.insert(row));
 }
 
-/// Freezes the window after the first in three slices, as a large one is; the second of them is empty.
+/// Freezes the window after the first in three slices, as a large one would be. The second of them is empty.
 pub async fn freeze_slices(world: &World, sink: Option<SinkSpec>, last: i64) {
     let template: Plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
     let slice = |from: i64, to: i64| SliceBounds {
@@ -80,17 +80,18 @@ pub async fn freeze_slices(world: &World, sink: Option<SinkSpec>, last: i64) {
     world.ledger().freeze(plan).await.unwrap();
 }
 
-/// One execution behind `gate`; like the state machine, it gives up at the first error.
+/// Runs one execution behind `gate`. Like the state machine, it gives up at the first error. Returns whether it
+/// succeeded.
 pub async fn run(world: &World, gate: &Gate, run_id: &str) -> bool {
     run_in_time(world, gate, run_id, u64::MAX).await
 }
 
-/// The same with time for so many rows per invocation.
+/// Runs one execution with time for so many rows per invocation.
 pub async fn run_in_time(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64) -> bool {
     run_of(world, gate, run_id, rows_in_time, spec()).await
 }
 
-/// The same of the table with other settings.
+/// Runs one execution of the table with other settings.
 pub async fn run_of(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64, spec: TableSpec) -> bool {
     let (source, store) = (Gated::new(gate, &world.table), Gated::new(gate, &world.store));
     let (inner, watermarks) = (Gated::new(gate, &world.table), Gated::new(gate, &world.watermarks));
@@ -102,7 +103,7 @@ pub async fn run_of(world: &World, gate: &Gate, run_id: &str, rows_in_time: u64,
     outcome.is_ok_and(|outcome| outcome.failed.is_empty())
 }
 
-/// What a run came to.
+/// Returns what readers and the next run find.
 pub async fn outcome(world: &World) -> Outcome {
     let parts = world.parts().into_iter();
     let parts = parts.map(|key| (key.clone(), world.store.body(&key).unwrap().to_vec()));
@@ -134,7 +135,8 @@ pub async fn outcome(world: &World) -> Outcome {
     }
 }
 
-/// A reader that follows manifests never misses an object, and one that lists sees none of an undecided window.
+/// Checks that a reader that follows manifests never misses an object, and that one that lists sees nothing of an
+/// undecided window.
 pub async fn check_what_readers_see(world: &World, case: &str) {
     let outcome = outcome(world).await;
     for Window { name, keys, .. } in &outcome.windows {
@@ -167,12 +169,13 @@ pub enum Scene {
     Sliced,
     /// Rows for a window whose files would not be like those of the first: the table is loaded into a new folder.
     Reload,
-    /// The same as `Sliced` with so many rows in the last that a source that is too slow for more than one has to split it twice.
+    /// A window frozen in three slices, with so many rows in the last that a source that has time for only one must
+    /// split it twice.
     Slow,
 }
 
 impl Scene {
-    /// The world before the run.
+    /// Makes the world before the run.
     pub async fn set(self) -> World {
         let world = committed_once().await;
         grow(&world);
@@ -187,13 +190,13 @@ impl Scene {
         world
     }
 
-    /// One execution.
+    /// Runs one execution.
     pub async fn run(self, world: &World, gate: &Gate, run_id: &str) -> bool {
         let rows_in_time = if self == Self::Slow { 1 } else { u64::MAX };
         run_of(world, gate, run_id, rows_in_time, self.spec()).await
     }
 
-    /// The table as its runs name it.
+    /// Returns the table's settings in its runs.
     fn spec(self) -> TableSpec {
         match self {
             Self::Whole | Self::Sliced | Self::Slow => spec(),
@@ -204,7 +207,7 @@ impl Scene {
         }
     }
 
-    /// How many windows its ledger has in the end: of a reload also the one that was given up.
+    /// Returns how many windows the ledger has in the end. With a reload, that includes the one that was given up.
     pub const fn windows(self) -> usize {
         match self {
             Self::Whole | Self::Sliced | Self::Slow => 2,
@@ -212,7 +215,7 @@ impl Scene {
         }
     }
 
-    /// What an undisturbed run comes to.
+    /// Returns what comes of an undisturbed run.
     pub async fn undisturbed(self) -> Outcome {
         let world = self.set().await;
         assert!(self.run(&world, &Gate::default(), "only").await);

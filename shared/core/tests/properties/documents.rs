@@ -1,4 +1,4 @@
-//! The ledger's documents read back as they were written, and a disturbed one is read or named.
+//! The ledger's documents are read as they were written, and a disturbed one is read as one of its place or refused.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ fn content() -> impl Strategy<Value = Content> {
 }
 
 prop_compose! {
-    /// A table's settings as far as a plan has them.
+    /// Makes a table's settings, as far as a plan has them.
     fn spec()(
         table in object_name(),
         tracked in name(),
@@ -119,7 +119,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Any plan of a first window.
+    /// Makes any plan of a first window.
     pub fn plan()(
         spec in spec(),
         new in watermark(),
@@ -148,7 +148,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Any slice's name.
+    /// Makes any slice's name.
     pub fn slice_id()(number: u32, within in prop::collection::vec(any::<u32>(), 0..SliceId::MAX_DEPTH)) -> SliceId {
         let planned = SliceId::planned(number);
         within.into_iter().fold(planned, |id, number| id.sub_slice(number).unwrap())
@@ -221,12 +221,12 @@ fn manifests(plan: &Plan, upload: UploadedObject) -> [Manifest; 3] {
     ]
 }
 
-/// The document as it comes back from its JSON.
+/// Returns the document as it comes back from its JSON.
 fn through_json<T: Serialize + DeserializeOwned>(document: &T) -> T {
     serde_json::from_str(&serde_json::to_string(document).unwrap()).unwrap()
 }
 
-/// What the ledger makes of `body` where a plan should be.
+/// Returns what the ledger reads from `body` where a plan should be.
 fn read_plan(table: &ObjectName, body: &[u8]) -> Result<Option<Plan>, ErrorCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! The events of the steps are taken as they are documented, and in no other way.
+//! The events of the steps are accepted as they are documented, and in no other way.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -15,7 +15,7 @@ use tidemark::steps::update_all::UpdateAllRequest;
 use crate::json::{any_json, disturbed};
 use crate::names::{name, object_name};
 
-/// An event for each step.
+/// Returns an event for each step.
 fn events() -> [Value; 6] {
     let table = json!({
         "table": "dbo.t", "columns": ["id"], "format": { "csv": { "header": false } }, "timestamps": "ns",
@@ -39,7 +39,7 @@ fn events() -> [Value; 6] {
     ]
 }
 
-/// Whether it is an event of each step.
+/// Returns, for each step, whether this is an event of it.
 fn taken(event: &Value) -> [bool; 6] {
     fn is<T: DeserializeOwned>(event: &Value) -> bool {
         serde_json::from_value::<T>(event.clone()).is_ok()
@@ -103,7 +103,7 @@ fn table_spec() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// The caller has seen that it is an object: serde takes the list of a structure's values for the structure.
+    /// Callers pass objects only, because serde also takes the list of a structure's values for the structure.
     #[test]
     fn an_event_is_taken_only_as_it_is_documented(event in any_json().prop_filter("objects", Value::is_object), near in select(events().to_vec()).prop_flat_map(disturbed).prop_filter("objects", Value::is_object)) {
         prop_assert_eq!(taken(&event), [false; 6]);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
 
-/// Any JSON, made of what stands in events and documents, and of anything else.
+/// Makes any JSON, from what stands in events and documents, and from anything else.
 pub fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -34,7 +34,7 @@ pub fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The places in a document.
+/// Collects the places in a document, as JSON pointers.
 fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     match value {
@@ -45,7 +45,7 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
         }
         Value::Object(fields) => {
             for (key, item) in fields {
-                // As a pointer escapes them (RFC 6901).
+                // A pointer escapes these characters so (RFC 6901).
                 let key = key.replace('~', "~0").replace('/', "~1");
                 pointers(item, &format!("{at}/{key}"), found);
             }
@@ -54,7 +54,7 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// `document` with anything at one of its places.
+/// Makes `document` with anything at one of its places.
 pub fn disturbed(document: Value) -> impl Strategy<Value = Value> {
     let mut places = Vec::new();
     pointers(&document, "", &mut places);

@@ -1,4 +1,4 @@
-//! Names of tables, and the keys that are made of them.
+//! Names of tables, and the keys that are made from them.
 
 use proptest::prelude::*;
 use tidemark::error::ErrorCode;
@@ -15,27 +15,27 @@ use crate::windows::watermark;
 
 /// Anything that can be an identifier; a character may count twice towards SQL Server's 128.
 pub const NAME: &str = "[^\\p{Cc}]{1,60}";
-/// Texts with what matters to the parser in them.
+/// Texts of characters that matter to the parser.
 const NEAR_NAME: &str = "(?s:[a-c\\[\\]\".'% \\n]{0,12}|.{0,20})";
 
-/// Any identifier.
+/// Makes any identifier.
 pub fn name() -> impl Strategy<Value = Identifier> {
     NAME.prop_map(|name| Identifier::new(name).unwrap())
 }
 
-/// Any name of a table.
+/// Makes any name of a table.
 pub fn object_name() -> impl Strategy<Value = ObjectName> {
     let bracketed = |name: Identifier| format!("[{}]", name.as_str().replace(']', "]]"));
     (name(), name())
         .prop_map(move |(schema, name)| format!("{}.{}", bracketed(schema), bracketed(name)).parse().unwrap())
 }
 
-/// Whether a text can stand in any key and in any folder's name.
+/// Returns whether a text can stand in any key and in any folder's name.
 fn is_safe(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
 }
 
-/// Every key of a window.
+/// Returns every key of a window.
 fn keys_of(keys: &Keys, template: &Plan, from: &Watermark, slice: &SliceId, number: u32) -> Vec<String> {
     let window = WindowName::after(from);
     let attempt = |slice: &SliceId, number| Attempt {
@@ -76,7 +76,7 @@ proptest! {
     ) {
         let segment = table_segment(&one);
         prop_assert!(is_safe(&segment), "{}", segment);
-        // No table's folder is the ledger's: each has a dot.
+        // No table's folder has the name of the ledger's, because each has a dot.
         prop_assert!(segment.contains('.'), "{}", segment);
         let ledger = |table: &ObjectName| Keys::new(&prefix, table).windows();
         let (a, b) = (ledger(&one), ledger(&other));

@@ -7,10 +7,10 @@ use tidemark::model::value_text;
 use tidemark::model::watermark::Watermark;
 use tidemark::model::window::WindowName;
 
-/// Texts with what watermarks have in them.
+/// Texts of characters that watermarks have.
 const NEAR_WATERMARK: &str = "(?s:[-+0-9.:TZ /e]{0,40}|.{0,20})";
 
-/// What watermarks count, by how their texts look.
+/// The kinds of watermarks, by how their texts look.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Whole(&'static str),
@@ -45,7 +45,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     ]
 }
 
-/// A value in its canonical text.
+/// Makes a value in its canonical text.
 fn canonical(kind: Kind) -> BoxedStrategy<String> {
     // A day that every month has.
     let day = || {
@@ -86,13 +86,13 @@ fn read(kind: Kind, text: &str) -> Watermark {
     Watermark::new(TypeName::new(kind.sql_type()).unwrap(), text).unwrap()
 }
 
-/// Any watermark.
+/// Makes any watermark.
 pub fn watermark() -> impl Strategy<Value = Watermark> {
     let value = kind().prop_flat_map(|kind| (Just(kind), canonical(kind)));
     value.prop_map(|(kind, text)| read(kind, &text))
 }
 
-/// Two watermarks of one type.
+/// Makes two watermarks of one type.
 fn two_watermarks() -> impl Strategy<Value = (Watermark, Watermark)> {
     let values = kind().prop_flat_map(|kind| (Just(kind), canonical(kind), canonical(kind)));
     values.prop_map(|(kind, one, other)| (read(kind, &one), read(kind, &other)))

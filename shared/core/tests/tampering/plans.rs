@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, Table, changes, into_a_sink, into_files, load, reinit, tamper};
 
-/// The same scene with a slice copied.
+/// Prepares the same scene with a slice copied.
 async fn copied<T: Table>(scene: impl Future<Output = Scene<T>>) -> Scene<T> {
     let scene = scene.await;
     scene.copy().await;

@@ -22,8 +22,8 @@ use tidemark::testing::{
 
 use crate::watched::{Seen, Watched};
 
-/// What somebody writes in place of a text: names of what is there and is none of the event's, and what would end the place
-/// of a name, a type, a literal or a key.
+/// The texts that somebody writes in place of others: names of things that exist and are not those of the event, and
+/// characters that would end a name, a type, a literal or a key.
 pub const HOSTILE: [&str; 8] = [
     "dbo.secrets",
     "from-99",
@@ -35,7 +35,8 @@ pub const HOSTILE: [&str; 8] = [
     "../../../../../x",
 ];
 
-/// What a step may fail with: what it read is not what Tidemark wrote, does not agree with the event, or is not there.
+/// The codes that a step may fail with, because what it read is not what Tidemark wrote, does not agree with the event,
+/// or is not there.
 const REFUSALS: [ErrorCode; 9] = [
     ErrorCode::LedgerInvalid,
     ErrorCode::InvalidInput,
@@ -96,7 +97,7 @@ impl<T: Table> Scene<T> {
         }
     }
 
-    /// The table of the event.
+    /// Returns the table of the event.
     pub fn table(&self) -> &T {
         self.database.table(&name()).unwrap()
     }
@@ -147,7 +148,7 @@ impl<T: Table> Scene<T> {
         self.steps().copy_slice("before", &self.window, 0).await.unwrap();
     }
 
-    /// The key of a document of the window.
+    /// Returns the key of a document of the window.
     pub fn key(&self, document: &str) -> String {
         format!("{PREFIX}/_ledger/{TABLE}/{}/{document}.json", self.window.window)
     }
@@ -160,7 +161,7 @@ impl<T: Table> Scene<T> {
         serde_json::from_slice(&body).unwrap()
     }
 
-    /// Every step once, each whatever became of the others, and then a whole run. What they failed with.
+    /// Takes every step once, each whatever became of the others, and then a whole run. Returns their errors.
     pub async fn every_step(&self) -> Vec<Error> {
         let mut steps = self.steps();
         let mut errors = Vec::new();
@@ -181,7 +182,7 @@ impl<T: Table> Scene<T> {
         errors
     }
 
-    /// What must hold whatever somebody changed.
+    /// Checks what must hold whatever somebody changed.
     pub fn check(&self, errors: &[Error], case: &str) {
         for error in errors {
             assert!(REFUSALS.contains(&error.code()), "{case}: {} {error}", error.code());
@@ -221,7 +222,7 @@ fn spec(fields: Value) -> TableSpec {
     serde_json::from_value(spec).unwrap()
 }
 
-/// A window of a watermark in slices, after a committed one.
+/// Prepares a window of a watermark in slices, after a committed one.
 async fn by_watermark(fields: Value) -> Scene<MemoryTable> {
     let (table, secrets) = (MemoryTable::new([1, 2]), MemoryTable::new([666]));
     let scene = Scene::new(table, secrets, spec(fields), "from-2");
@@ -231,12 +232,12 @@ async fn by_watermark(fields: Value) -> Scene<MemoryTable> {
     scene
 }
 
-/// Into files, below the day.
+/// Prepares such a window that goes into files, below the day.
 pub async fn into_files() -> Scene<MemoryTable> {
     by_watermark(json!({ "layout": "load_date", "where": "v > 0" })).await
 }
 
-/// Into a table.
+/// Prepares such a window that goes into a sink table.
 pub async fn into_a_sink() -> Scene<MemoryTable> {
     let sink = json!({ "secret_arn": "sink", "table": "dbo.u", "keys": ["v"], "procedure": "p", "table_type": "tt" });
     by_watermark(json!({ "sink": { "sqlserver": sink } })).await
@@ -248,7 +249,7 @@ fn tracked(under_way: &str) -> Scene<MemoryTracked> {
     Scene::new(rows(1), rows(600), spec, under_way)
 }
 
-/// The first load of a tracked table, whose store held a version before.
+/// Prepares the first load of a tracked table, whose store held a version before.
 pub async fn load() -> Scene<MemoryTracked> {
     let scene = tracked("initial");
     scene.watermarks.set(&name(), Some("0"));
@@ -256,7 +257,7 @@ pub async fn load() -> Scene<MemoryTracked> {
     scene
 }
 
-/// Its changes.
+/// Prepares the changes of the tracked table.
 pub async fn changes() -> Scene<MemoryTracked> {
     let scene = tracked("from-0");
     scene.run().await;
@@ -265,7 +266,7 @@ pub async fn changes() -> Scene<MemoryTracked> {
     scene
 }
 
-/// Its changes, which expired before they were copied: a load is planned in their place.
+/// Prepares its changes, which expired before they were copied: a load is planned in their place.
 pub async fn superseded() -> Scene<MemoryTracked> {
     let scene = changes().await;
     scene.table().expire();
@@ -273,14 +274,14 @@ pub async fn superseded() -> Scene<MemoryTracked> {
     scene
 }
 
-/// The load that was planned in their place.
+/// Prepares the load that was planned in their place.
 pub async fn reinit() -> Scene<MemoryTracked> {
     let mut scene = superseded().await;
     scene.window.window = window("reinit-from-0");
     scene
 }
 
-/// The places of texts in a document.
+/// Returns the places of texts in a document.
 pub fn texts(document: &Value) -> Vec<String> {
     fn walk(value: &Value, at: &str, found: &mut Vec<String>) {
         match value {
@@ -303,8 +304,8 @@ pub fn texts(document: &Value) -> Vec<String> {
     found
 }
 
-/// Replaces every text of the document by every hostile one, each in a scene of its own, and takes every step. How many of
-/// the cases were refused by a step.
+/// Replaces every text of the document by every hostile one, each in a scene of its own, and takes every step. Returns
+/// what was tried and how much of it was refused.
 pub async fn tamper<T: Table, F: Future<Output = Scene<T>>>(set: impl Fn() -> F, document: &str) -> Cases {
     let template = set().await;
     let key = template.key(document);
@@ -334,14 +335,14 @@ pub async fn tamper<T: Table, F: Future<Output = Scene<T>>>(set: impl Fn() -> F,
 pub struct Cases {
     /// The places that were changed.
     pub texts: Vec<String>,
-    /// How many cases there were.
+    /// The number of cases.
     pub all: usize,
-    /// Of how many a step said that it refuses them.
+    /// The number of cases that a step refused.
     pub refused: usize,
 }
 
 impl Cases {
-    /// The tampering reached these places, and most of it was noticed.
+    /// Checks that the tampering reached these places, and that most of it was refused.
     pub fn reached(&self, places: &[&str]) {
         for place in places {
             assert!(

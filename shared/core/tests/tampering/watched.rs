@@ -1,4 +1,4 @@
-//! Ports that note what they were asked for.
+//! Ports that note what they are asked for.
 
 use std::cell::RefCell;
 
@@ -23,19 +23,19 @@ pub struct Seen {
 /// Rows that were read.
 #[derive(Debug)]
 pub struct Read {
-    /// Of which table.
+    /// The table.
     pub table: ObjectName,
-    /// By which condition.
+    /// The condition.
     pub filter: Option<String>,
-    /// Which of its columns.
+    /// The columns.
     pub columns: Vec<String>,
 }
 
-/// A port, and what it is asked for.
+/// A port, and where it notes what it is asked for.
 pub struct Watched<'a, T> {
     /// The port.
     pub inner: T,
-    /// What it is asked for.
+    /// What it was asked for.
     pub seen: &'a Seen,
 }
 
