@@ -1,4 +1,4 @@
-//! Names the commit that is built, for `tidemark --version`.
+//! Passes the commit that is built to the compiler, for `tidemark --version`.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ fn main() {
     if let Some(head) = head {
         println!("cargo::rerun-if-changed={head}");
     }
-    // A release archive has no repository: whoever builds one says the commit.
+    // A release archive has no repository, so whoever builds one passes the commit in `TIDEMARK_COMMIT`.
     let commit = std::env::var("TIDEMARK_COMMIT")
         .ok()
         .or_else(|| git(&["rev-parse", "--short=12", "HEAD"]));

@@ -1,4 +1,4 @@
-//! This module has the arguments that a person types.
+//! The arguments that a person types.
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -7,7 +7,7 @@ use crate::failure::Outcome;
 use crate::terminal::Terminal;
 use crate::{tables_file, verbs};
 
-/// This is the version, and the commit that it was built from.
+/// The version, and the commit that it was built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TIDEMARK_COMMIT"), ")");
 
 /// Copies what changed in SQL Server tables since the last run to S3 or to a folder.
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 usage or input, 2 try again, 3 data is not as it must be, 4 schema drift, \
                           5 a person must decide, 6 bug, 130 interrupted.";
 
-/// These are the verbs.
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Reads the catalog and proposes tables.json, with reasons

@@ -1,29 +1,29 @@
-//! This module says roughly what a copy will take, so that nobody who starts one is surprised. Every figure is an
-//! estimate.
+//! Rough estimates of what a copy takes, so that nobody who starts one is surprised.
 
 use serde::Serialize;
 use tidemark::model::cost::{PACKED, SLICE_RATE, Usd};
 
 use crate::terminal::{bytes, duration, short};
 
-/// Slices of a table that the state machine copies at once, as it is deployed by default.
+/// The slices of a table that the state machine copies at once, as it is deployed by default.
 const AT_ONCE: u64 = 8;
 
-/// This is what a window will take.
+/// What a window will take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Estimate {
-    /// Bytes of its rows on the server.
+    /// The bytes of its rows on the server.
     pub(crate) source_bytes: u64,
-    /// Bytes of its files, at most.
+    /// The most bytes of its files.
     pub(crate) file_bytes: u64,
-    /// Seconds, beside the wait for open transactions.
+    /// The seconds of copying, beside the wait for open transactions.
     pub(crate) seconds: u64,
-    /// US dollars, where the deployed functions copy it; nothing but the requests, where this command does.
+    /// The US dollars that it costs when the deployed functions copy it. When this command copies it, only the requests
+    /// cost anything.
     pub(crate) usd: Usd,
 }
 
 impl Estimate {
-    /// Of so many rows, each of so many bytes on the server, in so many slices.
+    /// Estimates a copy of so many rows, each of `row_bytes` on the server, in so many slices.
     pub(crate) fn of(rows: u64, row_bytes: u64, slices: usize) -> Self {
         let source_bytes = rows.saturating_mul(row_bytes);
         let slices = u64::try_from(slices).unwrap_or(u64::MAX).max(1);
@@ -35,7 +35,7 @@ impl Estimate {
         }
     }
 
-    /// Both together, one after another.
+    /// Adds the estimate of a copy that comes after this one.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.usd += other.usd;
         Self {
@@ -46,7 +46,7 @@ impl Estimate {
         }
     }
 
-    /// As people read it.
+    /// Returns the estimate as a sentence for people.
     #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit after the point")]
     pub(crate) fn said(&self, rows: u64) -> String {
         format!(

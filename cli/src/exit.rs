@@ -1,10 +1,11 @@
-//! This module says how the command ends: with a class for the caller, and with advice for a person.
+//! How the command ends: with a class for the caller, and with advice for a person.
 
 use std::process::ExitCode;
 
 use tidemark::error::ErrorCode;
 
-/// The class of an outcome, which is the exit code. Schedulers act on it: only class 2 is worth a further try by itself.
+/// The class of an outcome, which is the exit code. Schedulers act on it: only with class 2 is it worth running the
+/// same command again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitClass {
     /// The command has done everything that it was asked for.
@@ -19,9 +20,9 @@ pub(crate) enum ExitClass {
     SchemaDrift = 4,
     /// A person must decide how to go on.
     Decision = 5,
-    /// It is a bug in Tidemark.
+    /// There is a bug in Tidemark.
     Bug = 6,
-    /// Somebody interrupted the command. This is the number that shells use.
+    /// Somebody interrupted the command. This is the exit code that shells use for that.
     Interrupted = 130,
 }
 
@@ -73,13 +74,13 @@ impl From<ExitClass> for ExitCode {
     }
 }
 
-/// Returns the code of this name, as the answers of steps have it.
+/// Returns the code with this name, as the answers of steps have it.
 pub(crate) fn code_named(name: &str) -> ErrorCode {
     let mut codes = ErrorCode::ALL.into_iter();
     codes.find(|code| code.name() == name).unwrap_or(ErrorCode::Internal)
 }
 
-/// Says what a person does about an error of this code.
+/// Returns what a person can do about an error with this code.
 pub(crate) const fn advice(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::SourceUnavailable => "Check that the server is up and can be reached, and run the command again.",

@@ -1,4 +1,4 @@
-//! This module has what goes wrong in the command: an error of the core, or all mistakes of a file.
+//! What goes wrong in the command: an error of the core, or all mistakes of a file.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,14 +10,14 @@ use tidemark::model::names::ObjectName;
 use crate::exit::{ExitClass, advice};
 use crate::terminal::Terminal;
 
-/// This is a mistake in the file.
+/// A mistake in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    /// The mistake is here, for example `tables[27].tracking`.
+    /// The place of the mistake, for example `tables[27].tracking`.
     pub(crate) path: String,
-    /// This is the table's name, where it has one.
+    /// The table's name, where it has one.
     pub(crate) table: Option<String>,
-    /// This says what was found, and what is allowed.
+    /// What was found, and what is allowed.
     pub(crate) message: String,
 }
 
@@ -31,16 +31,16 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// This says why a verb could not do what it was asked for.
+/// Why a verb could not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// This error happened.
+    /// An error of the core.
     Error(Error),
-    /// The file with the tables has these mistakes.
+    /// The mistakes of the file with the tables.
     Mistakes(PathBuf, Vec<Mistake>),
 }
 
-/// This is the result of what a verb does.
+/// The result of a verb.
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
 impl From<Error> for Failure {
@@ -50,13 +50,13 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// Tells of the failure, and says how the command ends.
+    /// Reports the failure, and returns how the command ends.
     pub(crate) fn tell(&self, terminal: &Terminal) -> ExitClass {
         match self {
             Self::Error(error) => {
                 let class = ExitClass::of(error.code());
                 terminal.error(&format!("{} ({})", error.report(), error.code()));
-                // What was given is named with what to give instead.
+                // A message about invalid input already says what to give instead.
                 if error.code() != ErrorCode::InvalidInput {
                     terminal.note(advice(error.code()));
                 }
@@ -84,7 +84,7 @@ impl Failure {
     }
 }
 
-/// What happened to a table, with its name before it, unless it begins with that.
+/// Returns what happened to a table with the table's name before it, unless it begins with that name already.
 pub(crate) fn of_table(table: &ObjectName, cause: &str) -> String {
     let name = table.to_string();
     match cause.strip_prefix(&name) {

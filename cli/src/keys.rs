@@ -1,5 +1,5 @@
-//! This module compares the keys of a table's files with those of its source, in slices by hash. Neither side is ever
-//! in memory as a whole.
+//! Comparing the keys of a table's files with those of its source, in slices by hash, so that neither side is ever in
+//! memory as a whole.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,48 +24,48 @@ use crate::lake;
 use crate::wiring::sink::Sink;
 use crate::wiring::source::Source;
 
-/// About so many keys of one slice are in memory, which takes some hundred megabytes.
+/// The approximate number of keys of one slice that are in memory at once. They take some hundred megabytes.
 const KEYS_AT_ONCE: u64 = 2_000_000;
-/// The columns of a tracked table's files that describe the change: its version, and what it was.
+/// The columns of a tracked table's files that describe the change: its version, and its operation.
 const OF_CHANGES: [&str; 2] = [VERSION_COLUMN, OPERATION_COLUMN];
 
-/// A key is on one side alone.
+/// The only side that has a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Side {
-    /// It is missing in the files.
+    /// The key is missing in the files.
     Source,
-    /// It is too many in the files.
+    /// The key is in the files, and not in the source.
     Files,
 }
 
-/// This is what a comparison came to.
+/// The result of a comparison.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Compared {
-    /// The source has so many rows up to the last window.
+    /// The number of rows that the source has up to the last window.
     pub(crate) rows: u64,
-    /// The files do not have the version of so many of them.
+    /// The number of these rows whose version is not in the files.
     pub(crate) missing: u64,
-    /// The files of a tracked table have so many keys that the source does not have.
+    /// The number of keys in the files of a tracked table that the source does not have.
     pub(crate) surplus: u64,
-    /// Both sides were read so often.
+    /// The number of slices, and so of the times that both sides were read.
     pub(crate) slices: u64,
 }
 
-/// This is a comparison of one table.
+/// A comparison of one table.
 #[derive(Clone, Copy)]
 pub(crate) struct Comparison<'a> {
-    /// Reads the rows.
+    /// The source, to read its rows.
     pub(crate) source: &'a Source,
-    /// Asks for the key.
+    /// The server, to ask for the key.
     pub(crate) server: &'a Server,
-    /// Where the files are.
+    /// The sink with the files.
     pub(crate) sink: &'a Sink,
     /// The table.
     pub(crate) spec: &'a TableSpec,
-    /// Its windows in their order, then its backfills.
+    /// The committed windows in their order, then the backfills.
     pub(crate) manifests: &'a [Manifest],
-    /// The key, if it was given.
+    /// The columns of the key, or none when the table's primary key is to be asked for.
     pub(crate) key: &'a [String],
 }
 
@@ -84,7 +84,7 @@ impl Slice {
     }
 }
 
-/// The keys that the files have of a slice.
+/// The keys of a slice that the files have.
 enum InFiles {
     /// Every version of every row, by key and watermark.
     Versions(HashSet<String>),
@@ -93,7 +93,7 @@ enum InFiles {
 }
 
 impl Comparison<'_> {
-    /// Compares, and passes every key that differs on. `Err` says why the keys cannot be compared.
+    /// Compares both sides, and passes on every key that differs. Returns the reason when the keys cannot be compared.
     pub(crate) async fn compare(
         self,
         mut differs: impl FnMut(&str, Side) -> Result<()>,
@@ -124,7 +124,8 @@ impl Comparison<'_> {
         Ok(Ok(compared))
     }
 
-    /// The columns that are compared: the key, then the watermark or the two that describe a change.
+    /// Returns the columns that are compared: the key, then the watermark or the two that describe a change. Returns
+    /// the reason when there are none.
     async fn columns(&self, last: &Manifest) -> Result<std::result::Result<Vec<Column>, String>> {
         let key = if self.key.is_empty() {
             match self.server.primary_key(&self.spec.table).await {
@@ -163,12 +164,12 @@ impl Comparison<'_> {
         let is_tracked = matches!(self.spec.tracking, Tracking::ChangeTracking(_));
         let (mut versions, mut last) = (HashSet::new(), HashMap::new());
         let generation = self.manifests.iter().map(|manifest| manifest.generation).max();
-        // The last folder has every row: it begins with a full load.
+        // The last folder has every row, because it begins with a full load.
         let of_folder = || {
             let manifests = self.manifests.iter();
             manifests.filter(|manifest| Some(manifest.generation) == generation)
         };
-        // A full load says of every row that is not in it that it was deleted. Backfills from before it have older changes.
+        // A row that is not in a full load was deleted before it. Backfills from before the load hold older changes.
         let is_load = |manifest: &&Manifest| manifest.window.is_reinit();
         let loaded = of_folder().rfind(is_load);
         let since = loaded.and_then(|load| load.new_watermark.value().parse().ok());
@@ -192,7 +193,7 @@ impl Comparison<'_> {
         })
     }
 
-    /// Reads the source against what the files have.
+    /// Reads the source and compares it with what the files have.
     async fn against(
         &self,
         mut in_files: InFiles,
@@ -249,7 +250,7 @@ impl Comparison<'_> {
     }
 }
 
-/// The last change of every key of a batch, but for those that are older than `since`.
+/// Takes the last change of every key of a batch, except changes that are older than `since`.
 fn take_changes(batch: &RecordBatch, slice: Slice, since: i64, last: &mut HashMap<String, (i64, bool)>) -> Result<()> {
     for Change { key, version, is_there } in changes(batch)? {
         if version >= since && slice.has(&key) {
@@ -262,7 +263,7 @@ fn take_changes(batch: &RecordBatch, slice: Slice, since: i64, last: &mut HashMa
     Ok(())
 }
 
-/// A row of a tracked table.
+/// A row of a tracked table's files, or of the table.
 struct Change {
     key: String,
     version: i64,
@@ -270,7 +271,7 @@ struct Change {
     is_there: bool,
 }
 
-/// The rows of a batch of a tracked table.
+/// Returns the rows of a batch of a tracked table.
 fn changes(batch: &RecordBatch) -> Result<Vec<Change>> {
     let own = batch.num_columns().saturating_sub(OF_CHANGES.len());
     let places: Vec<usize> = (0..batch.num_columns()).collect();
@@ -292,7 +293,7 @@ fn changes(batch: &RecordBatch) -> Result<Vec<Change>> {
     Ok(changes.collect())
 }
 
-/// Takes the rows of the source.
+/// Takes the rows of the source and compares them.
 struct Taking<'a, F> {
     in_files: &'a mut InFiles,
     slice: Slice,

@@ -1,4 +1,4 @@
-//! This module reads what the ledger of a sink says. It never changes it.
+//! Reading what the ledger of a sink holds. Nothing here changes it.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ pub(crate) async fn tables(sink: &Sink) -> Result<Vec<ObjectName>> {
     Ok(tables)
 }
 
-/// The table of a folder: by its name, where that is the table's, or by a plan in it.
+/// Returns the table of a folder: by its name, where that is the table's, or by a document in it.
 async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<ObjectName>> {
     let by_name = segment
         .parse::<ObjectName>()
@@ -41,7 +41,7 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
     if by_name.is_some() {
         return Ok(by_name);
     }
-    // Of a table that was started over this is all there is.
+    // For a table that was started over, the lease is the only document.
     let lease = format!("{root}{segment}/lease.json");
     if let Some(object) = sink.store.get(&lease).await? {
         let lease: Option<LeaseDocument> = serde_json::from_slice(&object.body).ok();
@@ -63,7 +63,9 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
     Ok(None)
 }
 
-/// Returns the given tables, or all tables.
+/// Returns the given tables or, when none are given, all tables.
+///
+/// Errors: `InvalidInput` when the sink has no ledger of a given table, or none at all.
 pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<ObjectName>> {
     let all = tables(sink).await?;
     for table in given {
@@ -85,7 +87,7 @@ pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<Obje
     Ok(if given.is_empty() { all } else { given.to_vec() })
 }
 
-/// Where a folder of the archive of a table is, for people.
+/// Returns the place of a folder of a table's archive, for people.
 pub(crate) fn archive(sink: &Sink, table: &ObjectName, folder: &str) -> String {
     let place = sink.name.trim_end_matches('/');
     format!("{place}/_archive/{}/{folder}", table_segment(table))
@@ -96,7 +98,7 @@ pub(crate) fn ledger<'a>(sink: &'a Sink, table: &'a ObjectName) -> Ledger<'a, St
     Ledger::new(&sink.store, &sink.prefix, table)
 }
 
-/// The committed windows of a table, each after the one it goes on from, and then its backfills.
+/// Returns the committed windows of a table, each after the one that it goes on from, and then its backfills.
 pub(crate) async fn manifests(sink: &Sink, table: &ObjectName) -> Result<Vec<Manifest>> {
     let ledger = ledger(sink, table);
     let mut reads = stream::iter(ledger.windows().await?)
@@ -117,8 +119,8 @@ pub(crate) async fn manifests(sink: &Sink, table: &ObjectName) -> Result<Vec<Man
     Ok(ordered)
 }
 
-/// The window that describes the files that readers see now: the last one of the chain with columns, in the folder of the last
-/// full load under new settings. A backfill may lie in an older folder.
+/// Returns the window that describes the files that readers see now: the last one of the chain that has columns, in the
+/// last generation. A backfill may lie in the folder of an older generation.
 pub(crate) fn described(manifests: &[Manifest]) -> Option<&Manifest> {
     let chain = || manifests.iter().filter(|manifest| manifest.replaces.is_none());
     let generation = chain().map(|manifest| manifest.generation).max()?;

@@ -1,7 +1,7 @@
-//! This is the command `tidemark`. It does a whole run on any machine, and answers the questions of an operator.
+//! The command `tidemark`, which does a whole run on any machine and answers the questions of an operator.
 //!
-//! `arguments` is what is typed; one file in `verbs` is one verb; `wiring` makes ports of arguments; `copying` drives the
-//! steps of the core; `terminal` is the one place that writes; `exit` says how the command ends.
+//! `arguments` is what is typed; each file in `verbs` is one verb; `wiring` makes ports from the arguments; `copying`
+//! drives the steps of the core; only `terminal` writes; `exit` says how the command ends.
 
 mod arguments;
 mod copying;
@@ -26,14 +26,14 @@ use self::exit::ExitClass;
 use self::terminal::Terminal;
 use self::wiring::stack;
 
-/// Work on the disk that nobody waits for any more may go on for this long.
+/// How long work on the disk that nobody waits for any more may go on at the end.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // What cannot be written, nobody reads.
+            // When the help cannot be written, nobody reads it.
             drop(error.print());
             let is_asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return if is_asked { ExitClass::Done } else { ExitClass::Input }.into();

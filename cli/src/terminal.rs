@@ -1,4 +1,4 @@
-//! This is the one place that writes. Results go to standard output, and everything else to standard error.
+//! The only place that writes. Results go to standard output, and everything else to standard error.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -9,20 +9,20 @@ use console::{Style, Term};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-/// The width of what is no terminal: what fits a terminal of the usual width fits a log as well.
+/// The width where there is no terminal: that of a usual terminal, which also fits a log.
 const WIDTH: usize = 80;
 
-/// The lines that go on with a text begin with this.
+/// The beginning of the lines that continue a text.
 const INDENT: &str = "  ";
 
-/// A verb writes to this.
+/// The terminal, or what stands in its place, that a verb writes to.
 #[derive(Debug, Clone)]
 pub(crate) struct Terminal {
-    /// Results are lines of JSON, or not.
+    /// Whether results are lines of JSON.
     json: bool,
-    /// Somebody watches standard error, or not.
+    /// Whether somebody watches standard error.
     is_watched: bool,
-    /// The terminal has so many columns.
+    /// The columns of the terminal.
     width: usize,
     bad: Style,
     good: Style,
@@ -30,32 +30,32 @@ pub(crate) struct Terminal {
     faint: Style,
 }
 
-/// The cells of a column stand like this.
+/// The side on which the cells of a column stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// They are text.
+    /// The left, for text.
     Left,
-    /// They are numbers.
+    /// The right, for numbers.
     Right,
 }
 
-/// A line of a list is marked like this.
+/// The mark of a line in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// It is as it should be.
+    /// As it should be.
     Good,
-    /// It works, and a person should know of it.
+    /// Working, with something that a person should know.
     Doubtful,
-    /// It has to be mended.
+    /// To be mended.
     Bad,
 }
 
 impl Terminal {
-    /// Returns the terminal of this process.
+    /// Makes the terminal of this process.
     pub(crate) fn new(json: bool) -> Self {
         let error = Term::stderr();
         let width = Term::stdout().size_checked().or_else(|| error.size_checked());
-        // `NO_COLOR` is asked by what is not empty (https://no-color.org).
+        // Colours are off when `NO_COLOR` is set to anything but the empty text (https://no-color.org).
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let is_watched = io::stderr().is_terminal();
@@ -71,12 +71,12 @@ impl Terminal {
         }
     }
 
-    /// Says whether somebody watches.
+    /// Returns whether somebody watches standard error.
     pub(crate) const fn is_watched(&self) -> bool {
         self.is_watched
     }
 
-    /// Says whether results are lines of JSON.
+    /// Returns whether results are lines of JSON.
     pub(crate) const fn is_json(&self) -> bool {
         self.json
     }
@@ -86,20 +86,20 @@ impl Terminal {
         self.width
     }
 
-    /// Writes what went wrong.
+    /// Writes an error.
     pub(crate) fn error(&self, text: &str) {
         let label = "error:";
         let text = self.folded(&format!("{label} {}", printable(text)), self.is_watched);
         self.say(&text.replacen(label, &self.bad.apply_to(label).to_string(), 1));
     }
 
-    /// Writes what a person does about it.
+    /// Writes what a person can do about it.
     pub(crate) fn note(&self, text: &str) {
         let text = self.folded(&format!("{INDENT}{}", printable(text)), self.is_watched);
         self.say(&self.faint.apply_to(text).to_string());
     }
 
-    /// Breaks a text into lines of the terminal's width. Where there is no terminal, it leaves the text as it is.
+    /// Breaks a text into lines of the terminal's width. Where there is no terminal, returns the text as it is.
     fn folded(&self, text: &str, is_terminal: bool) -> String {
         if is_terminal {
             folded(text, self.width)
@@ -119,12 +119,12 @@ impl Terminal {
 
     /// Writes a line to standard error.
     pub(crate) fn say(&self, text: &str) {
-        // Whoever closed it does not want to hear it.
+        // The write fails when whoever read it has closed it, and then nobody wants to read it.
         drop(writeln!(io::stderr().lock(), "{text}"));
     }
 
-    /// Says whether what was shown is to be done. Somebody said so before, or says so now. Where nobody can be asked,
-    /// it is not done.
+    /// Returns whether what was shown is to be done: because `yes` was given, or because a person answers so now. Where
+    /// nobody can be asked, it is not done.
     pub(crate) fn is_confirmed(&self, question: &str, yes: bool) -> bool {
         if yes {
             return true;
@@ -143,7 +143,7 @@ impl Terminal {
         is_yes
     }
 
-    /// Writes a line of a list of what is good and what is not. With `--json` it writes nothing.
+    /// Writes a line of a list with its mark. With `--json` it writes nothing.
     pub(crate) fn marked(&self, mark: Mark, text: &str) {
         let (mark, style) = match mark {
             Mark::Good => ("✓", &self.good),
@@ -202,7 +202,7 @@ impl Terminal {
     }
 }
 
-/// A table within so many columns, without a blank at the end of a line.
+/// Lays a table out within so many columns, without a blank at the end of a line.
 fn laid_out(columns: &[(&str, Side)], rows: Vec<Vec<String>>, width: usize) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -246,11 +246,11 @@ fn folded(text: &str, width: usize) -> String {
 }
 
 fn print(text: &str) {
-    // Whoever closed it, as `head` does, has read enough.
+    // The write fails when the reader, for example `head`, has closed it after it read enough.
     drop(writeln!(io::stdout().lock(), "{text}"));
 }
 
-/// Returns a text in which nothing steers a terminal, because a name in a database may hold any character.
+/// Returns a text in which no character controls a terminal, because a name in a database may hold any character.
 fn printable(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if !text.contains(steers) {
@@ -266,20 +266,21 @@ fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// Returns the time as logs have it.
+/// Returns the present time as logs have it.
 pub(crate) fn timestamp() -> String {
     let now = OffsetDateTime::now_utc();
     let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     now.format(format).unwrap_or_default()
 }
 
-/// Returns so many of something, as people say it: `1 row`, `2,000 rows`.
+/// Returns a number with its noun: `1 row`, `2,000 rows`.
 pub(crate) fn count(value: u64, what: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {what}{plural}", number(value))
 }
 
-/// Returns the same with its verb, in the form for one or in that for several: `1 row has`, `2,000 rows have`.
+/// Returns a number with its noun and its verb, in the form for one or in that for several: `1 row has`, `2,000 rows
+/// have`.
 pub(crate) fn counted(value: u64, what: &str, [one, several]: [&str; 2]) -> String {
     let verb = if value == 1 { one } else { several };
     format!("{} {verb}", count(value, what))
@@ -308,13 +309,13 @@ pub(crate) fn short(value: f64) -> String {
     )
 }
 
-/// Returns a number of bytes.
+/// Returns a number of bytes in few characters: `12.3KB`.
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit after the point")]
 pub(crate) fn bytes(value: u64) -> String {
     format!("{}B", short(value as f64).replace('k', "K"))
 }
 
-/// Returns a time that something takes: `8s`, `2m 05s`, `3h 10m`.
+/// Returns a duration in few characters: `8s`, `2m 05s`, `3h 10m`.
 pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),

@@ -1,4 +1,4 @@
-//! This module tries again what may pass, and says so.
+//! Trying again what may succeed later, and reporting that.
 
 use std::time::Duration;
 
@@ -7,22 +7,23 @@ use tidemark_sqlserver::session::Server;
 
 use crate::wiring::source::Source;
 
-/// This says how often something is tried, and how long the waits in between are.
+/// How often something is tried, and how long the waits in between are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempts {
-    /// There are so many attempts in all.
+    /// The number of attempts in all.
     most: u32,
-    /// This is the wait before the second attempt. It doubles, up to a minute.
+    /// The wait before the second attempt. It doubles, up to a minute.
     first_wait: Duration,
 }
 
 impl Attempts {
-    /// These are the attempts to reach the server when the command begins. The person who waits wants to know soon.
+    /// The attempts to reach the server when the command begins. They are few, because the person who waits wants to
+    /// know soon.
     const TO_CONNECT: Self = Self {
         most: 4,
         first_wait: Duration::from_secs(1),
     };
-    /// These are the attempts in the middle of a run, as the state machine makes them.
+    /// The attempts in the middle of a run, as the state machine makes them.
     pub(super) const OF_A_STEP: Self = Self {
         most: 6,
         first_wait: Duration::from_secs(5),
@@ -30,8 +31,8 @@ impl Attempts {
 
     const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-    /// Runs `work` until it succeeds, fails for good, or has been tried often enough. `tell` hears of every failure that is
-    /// followed by another attempt.
+    /// Runs `work` until it succeeds, fails with an error that no retry helps, or has been tried often enough. `tell`
+    /// is called with every failure that is followed by another attempt.
     pub(super) async fn run<T>(self, tell: impl Fn(&Error, &str), work: impl AsyncFn() -> Result<T>) -> Result<T> {
         let mut wait = self.first_wait;
         let mut attempt = 1;
@@ -54,9 +55,9 @@ impl Attempts {
     }
 }
 
-/// Connects before anything else, so that a wrong address is reported once and soon. `tell` hears of every attempt that
-/// is followed by another. It does not try again when a name has no address, or when a login or a certificate is
-/// refused.
+/// Connects before anything else, so that a wrong address is reported once and soon. `tell` is called with every
+/// failure that is followed by another attempt. There is no other attempt when a name has no address, or when a login
+/// or a certificate is refused.
 pub(crate) async fn reach(source: &Source, server: &Server, tell: impl Fn(&Error, &str)) -> Result<()> {
     let (host, port) = (source.host.as_str(), source.port);
     if let Err(error) = tokio::net::lookup_host((host, port)).await {

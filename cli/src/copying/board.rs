@@ -1,4 +1,4 @@
-//! The board says how far every table of a run is. The work writes it, and whoever shows it reads it.
+//! The board, which says how far every table of a run is. The work writes it, and the screen reads it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tidemark::model::names::ObjectName;
 use tidemark::steps::tables::FailedTable;
 
-/// This says where a table stands.
+/// Where a table stands.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
-    /// Its window is frozen. Open transactions have until then to commit.
+    /// Its window is frozen. Open transactions have until this moment to commit.
     Settling(Instant),
     /// Its slices are being copied.
     Copying,
@@ -18,41 +18,41 @@ pub(crate) enum Phase {
     Committing,
     /// Its window is committed.
     Committed,
-    /// It is left to another run, or it is paused.
+    /// It is left to another run, or it is paused, or its budget is spent.
     Left,
     /// It failed.
     Failed,
 }
 
-/// This says how far a table is.
+/// How far a table is.
 #[derive(Debug, Clone)]
 pub(crate) struct TableState {
-    /// The table stands here.
+    /// Where the table stands.
     pub(crate) phase: Phase,
-    /// So many slices are copied, of so many in all.
+    /// How many slices are copied, and how many there are in all.
     pub(crate) slices: (usize, usize),
-    /// So many rows were read so far.
+    /// The number of rows read so far.
     pub(crate) rows: u64,
-    /// The window has so many rows, where that is known.
+    /// The number of rows of the window, where that is known.
     pub(crate) rows_expected: Option<u64>,
-    /// So many bytes were uploaded so far.
+    /// The number of bytes uploaded so far.
     pub(crate) bytes: u64,
-    /// Its copy began then.
+    /// When its copy began.
     pub(crate) began: Instant,
-    /// The copy took so long.
+    /// How long the copy took.
     pub(crate) took: Duration,
-    /// This says why it is tried again, and when.
+    /// Why it is tried again, and when.
     pub(crate) trouble: Option<String>,
 }
 
 impl TableState {
-    /// Returns the rows in a second.
+    /// Returns the rows that are read in a second.
     #[expect(clippy::cast_precision_loss, reason = "it is shown with three digits")]
     pub(crate) fn rate(&self) -> f64 {
         self.rows as f64 / self.began.elapsed().as_secs_f64().max(0.001)
     }
 
-    /// Returns the seconds that are left. It goes by the rows, or by the slices where the rows are not known.
+    /// Returns the estimated seconds that are left, by the rows or, where their number is not known, by the slices.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -70,7 +70,7 @@ impl TableState {
     }
 }
 
-/// These are the tables of a run.
+/// The tables of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     state: Mutex<State>,
@@ -80,7 +80,7 @@ pub(crate) struct Board {
 struct State {
     step: &'static str,
     tables: BTreeMap<ObjectName, TableState>,
-    /// These lines wait to be told.
+    /// Lines that are not shown yet.
     news: Vec<String>,
     failed: Vec<FailedTable>,
 }
@@ -96,7 +96,7 @@ impl Board {
         }
     }
 
-    /// Sets what all tables together are at.
+    /// Sets the step that all tables together are at.
     pub(crate) fn step(&self, step: &'static str) {
         self.state().step = step;
     }
@@ -116,7 +116,7 @@ impl Board {
         self.state().tables.insert(table.clone(), state);
     }
 
-    /// Notes that a table stands here now.
+    /// Notes where a table stands now.
     pub(crate) fn phase(&self, table: &ObjectName, phase: Phase) {
         self.change(table, |state| {
             match phase {
@@ -134,7 +134,7 @@ impl Board {
         self.change(table, |state| state.rows_expected = Some(rows));
     }
 
-    /// Adds so many rows and bytes. It takes them away again when an attempt at a slice is given up.
+    /// Adds so many rows and bytes. They are negative when an attempt at a slice is given up.
     pub(crate) fn count(&self, table: &ObjectName, rows: i64, bytes: i64) {
         self.change(table, |state| {
             state.rows = state.rows.saturating_add_signed(rows);
@@ -150,18 +150,18 @@ impl Board {
         });
     }
 
-    /// Adds so many slices.
+    /// Adds so many slices to those of a table.
     pub(crate) fn more_slices(&self, table: &ObjectName, slices: usize) {
         self.change(table, |state| state.slices.1 += slices);
     }
 
-    /// Notes that a table has trouble that may pass.
+    /// Notes that a table has trouble that may pass, and what happens next.
     pub(crate) fn trouble(&self, table: &ObjectName, why: &str, next: &str) {
         self.change(table, |state| state.trouble = Some(next.to_owned()));
         self.tell(format!("{table}: {why}. {next}"));
     }
 
-    /// Notes something that is to be told once.
+    /// Adds a line that is to be shown once.
     pub(crate) fn tell(&self, line: String) {
         self.state().news.push(line);
     }
@@ -175,7 +175,7 @@ impl Board {
         state.failed.push(failed);
     }
 
-    /// Returns the tables, and what all of them are at.
+    /// Returns the step that all tables are at, and the tables.
     pub(crate) fn seen(&self) -> (&'static str, BTreeMap<ObjectName, TableState>) {
         let state = self.state();
         (state.step, state.tables.clone())
@@ -189,7 +189,7 @@ impl Board {
             .map_or(Duration::ZERO, |state| state.took)
     }
 
-    /// Returns what is to be told since the last time.
+    /// Returns the lines that were added since the last call.
     pub(crate) fn news(&self) -> Vec<String> {
         std::mem::take(&mut self.state().news)
     }

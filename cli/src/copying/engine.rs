@@ -1,4 +1,4 @@
-//! This module is the run: both lookups, the windows of all tables at once, and what came of it.
+//! The run: both lookups, the windows of all tables at once, and what came of it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,65 +35,65 @@ use crate::terminal::{count, counted};
 use crate::wiring::sink::{Sink, Watermarks};
 use crate::wiring::store::Store;
 
-/// A run is given all of this.
+/// Everything that a run is given, and what it has under way.
 #[derive(Debug)]
 pub(crate) struct Engine<'a> {
-    /// The run works on these ports.
+    /// The ports that the run works on.
     pub(crate) parts: Parts<'a>,
-    /// The work says here how far it is.
+    /// Where the work notes how far it is.
     pub(crate) board: &'a Board,
-    /// This names the run.
+    /// The run's id.
     pub(crate) run_id: String,
-    /// So many slices are copied at once.
+    /// How many slices are copied at once.
     pub(crate) parallel: usize,
-    /// Each slice that is copied takes one of these turns.
+    /// The turns of the slices: each slice that is copied takes one.
     pub(crate) turns: Semaphore,
-    /// These readers are not at work.
+    /// The readers that are not at work.
     pub(super) readers: Mutex<Vec<RowReader>>,
-    /// These uploads are under way in the bucket.
+    /// The uploads that are under way in the bucket.
     pub(super) uploads: Uploads,
-    /// The run may have the leases of these tables.
+    /// The tables whose leases the run may have.
     leased: Mutex<BTreeSet<ObjectName>>,
 }
 
-/// This is what a run did.
+/// What a run did.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// These windows were committed.
+    /// The windows that were committed.
     pub(crate) committed: Vec<Committed>,
-    /// These tables have no changes.
+    /// The tables without changes.
     pub(crate) unchanged: Vec<ObjectName>,
-    /// These tables failed.
+    /// The tables that failed.
     pub(crate) failed: Vec<FailedTable>,
-    /// These rows are selected by no window.
+    /// The rows that no window selects.
     pub(crate) notes: Vec<Note>,
-    /// The bucket lacks this, as long as a table has no committed window.
+    /// What the bucket lacks. It is asked only while a table has no committed window.
     pub(crate) bucket_notes: Vec<BucketNote>,
-    /// These tables were left alone.
+    /// The tables that were left alone.
     pub(crate) kept: KeptTables,
-    /// The budget of these tables is spent.
+    /// The tables whose budget is spent.
     pub(crate) stopped: Vec<StoppedTable>,
 }
 
-/// These are the ports and settings of a run.
+/// The ports and settings of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts<'a> {
-    /// This one asks and counts.
+    /// The source, which is asked and counted.
     pub(crate) source: &'a Server,
-    /// This one logs the readers in.
+    /// The login of the readers.
     pub(crate) credential: &'a Credential,
-    /// This one keeps the pointers.
+    /// The store of the pointers.
     pub(crate) watermarks: &'a Watermarks<'a>,
-    /// This is the bucket.
+    /// The bucket.
     pub(crate) sink: &'a Sink,
-    /// Tables are merged into these databases.
+    /// The databases that tables are merged into.
     pub(crate) sinks: &'a Sinks,
-    /// This says how much may be copied of one table.
+    /// How much may be copied of one table.
     pub(crate) budget: Budget,
 }
 
 impl Report {
-    /// Says whether tables were left as they are, because somebody keeps them or their budget is spent.
+    /// Returns whether tables were left as they are, because somebody keeps them or their budget is spent.
     pub(crate) const fn has_left(&self) -> bool {
         self.left() > 0
     }
@@ -106,7 +106,7 @@ impl Report {
 }
 
 impl<'a> Engine<'a> {
-    /// Makes a run of this name over these ports. It copies so many slices at once.
+    /// Makes a run with this id over these ports, which copies so many slices at once.
     pub(crate) fn new(parts: Parts<'a>, board: &'a Board, run_id: String, parallel: usize) -> Self {
         Self {
             parts,
@@ -138,7 +138,8 @@ impl<'a> Engine<'a> {
                 .for_each(|failed| self.fail(failed, &mut report));
             self.commit_empty(planned.empty, &mut report).await;
             self.windows(&planned.windows, &mut report).await;
-            // An execution has a limit of slices, which this command need not mind: it goes on with those that wait.
+            // An execution of the state machine has a limit of slices, and this command has none, so it goes on with
+            // the tables that wait.
             tables.retain(|spec| planned.waiting.contains(&spec.table));
             if tables.is_empty() || planned.windows.is_empty() {
                 return Ok(report);
@@ -155,7 +156,7 @@ impl<'a> Engine<'a> {
         report
     }
 
-    /// Gives up what an interrupted run began and no record decides.
+    /// Gives up the uploads that an interrupted run began and no record decides, and its leases.
     pub(crate) async fn give_up(&self) {
         self.uploads.give_up(&self.parts.sink.store).await;
         let leased = std::mem::take(&mut *self.leased());
@@ -168,7 +169,8 @@ impl<'a> Engine<'a> {
         self.leased.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives back the lease of a table that this run does not go on with, so that the next one need not wait until it expires.
+    /// Gives back the lease of a table that this run does not go on with, so that the next run need not wait until it
+    /// expires.
     async fn give_lease_back(&self, table: &ObjectName) {
         let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, table);
         let lease = Lease::new(&ledger, &self.run_id, Leases::Taken);
@@ -217,7 +219,7 @@ impl<'a> Engine<'a> {
             ))
             .await
         };
-        // Whoever interrupts this need not know how far it has come.
+        // An interruption from here on may come after the lookup has taken any of the leases.
         self.leased()
             .extend(old.tables.iter().map(|table| table.spec.table.clone()));
         let mut new = Attempts::OF_A_STEP.run(tell, new).await?;
@@ -229,8 +231,8 @@ impl<'a> Engine<'a> {
         Ok((new, old.notes))
     }
 
-    /// Says of a table without changes whether somebody has paused it. The steps do not ask, because an idle table is to cost as little
-    /// as it can. A person at a terminal wants to know.
+    /// Finds out of the tables without changes which somebody has paused. The steps do not ask, because an idle table
+    /// is to cost as little as it can, but a person at a terminal wants to know.
     async fn tell_paused(&self, planned: &mut NewWatermarks) {
         let (run_id, now) = (&self.run_id, RunContext::unbounded().now);
         let asked = std::mem::take(&mut planned.unchanged).into_iter().map(async |table| {
@@ -264,7 +266,7 @@ impl<'a> Engine<'a> {
                 report.unchanged.extend(updated.advanced);
                 updated.failed
             }
-            // Tables with changes are copied all the same.
+            // Tables with changes are copied although this failed.
             Err(error) => {
                 let tables = windows.into_iter().map(|window| window.table);
                 tables.map(|table| failed(table, &error)).collect()
@@ -276,7 +278,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Copies the windows. All of them wait at once, and as many slices are copied at once as the run may.
+    /// Copies the windows. All of them wait at once, and together they copy as many slices at once as the run may.
     async fn windows(&self, windows: &[CopyWindow], report: &mut Report) {
         let copies = windows
             .iter()
@@ -285,7 +287,7 @@ impl<'a> Engine<'a> {
         while let Some((window, copied)) = copies.next().await {
             self.leased().remove(&window.table);
             match copied {
-                // Its rows were committed by an earlier run; only the watermark lagged behind.
+                // Its rows were committed by an earlier run. Only the watermark lagged behind.
                 Ok(_) if window.slices == 0 => report.unchanged.push(window.table.clone()),
                 Ok(WindowOutcome::Committed(committed)) => {
                     self.board.tell(committed_line(&committed));
@@ -304,13 +306,14 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Returns how many rows a window has, roughly and cheaply. It is `None` where that is not known.
+    /// Returns the approximate number of rows of a window, or `None` where that is not known. It must be cheap, because
+    /// it only serves to show progress.
     pub(super) async fn expected_rows(&self, window: &CopyWindow) -> Option<u64> {
         let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, &window.table);
         let plan = ledger.plan(&window.window).await.ok()??;
         let is_whole =
             plan.old_watermark.is_none() && plan.filter.is_none() || matches!(plan.content, Content::Load { .. });
-        // On a connection of its own, or the lookups of others would wait.
+        // This has a connection of its own, so that the lookups of other tables need not wait.
         let server = Server::new(self.parts.credential.clone());
         if is_whole {
             let extent = server.extent(&window.table).await.ok()?;
@@ -319,7 +322,7 @@ impl<'a> Engine<'a> {
         server.count(&plan.rows(&window.settings)?).await.ok()
     }
 
-    /// What a step knows of this run, when it copies or commits.
+    /// Returns what a step knows of this run when it copies or commits.
     pub(super) fn context(&self) -> RunContext {
         RunContext {
             budget: self.parts.budget,
@@ -327,7 +330,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The ports of a commit.
+    /// Returns the ports of a commit.
     pub(super) fn update_ports(&self) -> UpdatePorts<'_, Server, Watermarks<'_>, Store> {
         UpdatePorts {
             source: self.parts.source,
@@ -337,7 +340,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// A reader to oneself. Those that are given back keep their connections.
+    /// Returns a reader that nobody else uses. A reader that was given back keeps its connection.
     pub(super) fn take_reader(&self) -> RowReader {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers
@@ -397,7 +400,7 @@ mod tests {
         sink: SinkArgs,
     }
 
-    /// Given to a run of a folder, whose source is a port where nobody listens.
+    /// Returns the arguments of a run into a folder, whose source is a port where nobody listens.
     fn given(folder: &tempfile::TempDir) -> Given {
         Given::parse_from([
             "tidemark",
@@ -408,7 +411,7 @@ mod tests {
         ])
     }
 
-    /// After the lookup of old watermarks, the lease of any table may be the run's.
+    /// After the lookup of old watermarks, the run may have the lease of any table.
     #[tokio::test(start_paused = true)]
     async fn a_run_that_fails_as_a_whole_gives_its_leases_back() {
         let folder = tempfile::tempdir().unwrap();
@@ -461,7 +464,7 @@ mod tests {
         let now = RunContext::unbounded().now;
         let lease = |run_id| Lease::new(&ledger, run_id, Leases::Taken);
         assert_eq!(lease("this-run").take(now).await.unwrap(), Taken::Ours);
-        // A link that leads to itself: the file system fails, and may be well again.
+        // The document is a link that leads to itself, so the file system fails with an error that may pass.
         let window = folder.path().join("_ledger/dbo.t/initial");
         std::fs::create_dir_all(&window).unwrap();
         for document in ["plan.json", "manifest.json"] {

@@ -22,7 +22,7 @@ use crate::wiring::store::Store;
 /// A batch of rows.
 type Batch = <RowReader as ReadRows>::Batch;
 
-/// What an attempt at a slice has read and written. An attempt that is dropped before it is done takes it back.
+/// What an attempt at a slice has read and written. An attempt that is dropped before it is done takes its counts back.
 #[derive(Debug)]
 pub(super) struct Meter<'a> {
     board: &'a Board,
@@ -32,7 +32,7 @@ pub(super) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// Nothing so far.
+    /// Makes a meter that has counted nothing so far.
     pub(super) const fn new(board: &'a Board, table: &'a ObjectName) -> Self {
         Self {
             board,
@@ -49,7 +49,7 @@ impl<'a> Meter<'a> {
         self.board.count(self.table, rows, bytes);
     }
 
-    /// What was counted stays.
+    /// Keeps what was counted when the meter is dropped.
     pub(super) fn keep(&self) {
         self.rows.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
@@ -66,9 +66,9 @@ impl Drop for Meter<'_> {
 /// Reads rows and counts them.
 #[derive(Debug)]
 pub(super) struct MeasuredRows<'a> {
-    /// Reads.
+    /// The reader that is measured.
     pub(super) reader: &'a mut RowReader,
-    /// Counts.
+    /// Where the rows are counted.
     pub(super) meter: &'a Meter<'a>,
 }
 
@@ -116,16 +116,17 @@ impl Uploads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets those of a key, because the slice is decided.
+    /// Forgets the uploads to a key, because the slice is decided.
     pub(super) fn decided(&self, key: &str) {
         self.open().retain(|_, upload| upload.key != key);
     }
 
-    /// Gives all of them up, as far as the store lets us.
+    /// Gives all of them up, as far as the store allows.
     pub(super) async fn give_up(&self, store: &Store) {
         let uploads: Vec<Upload> = self.open().drain().map(|(_, upload)| upload).collect();
         for upload in uploads {
-            // What is left, the bucket's rule or the next run removes after its days.
+            // What is left is removed by the bucket's lifecycle rule, or by the next run into a folder, after some
+            // days.
             drop(store.abort(&upload).await);
         }
     }
@@ -136,9 +137,9 @@ impl Uploads {
 pub(super) struct MeasuredStore<'a> {
     /// The bucket.
     pub(super) store: &'a Store,
-    /// Counts.
+    /// Where the bytes are counted.
     pub(super) meter: &'a Meter<'a>,
-    /// What is under way.
+    /// The uploads that are under way.
     pub(super) uploads: &'a Uploads,
 }
 

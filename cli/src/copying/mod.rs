@@ -1,5 +1,5 @@
-//! This module does a whole run in this process. It takes the steps of the core for many tables at once, tries again,
-//! shows progress, and ends in order.
+//! A whole run in this process: it takes the steps of the core for many tables at once, tries again, shows progress,
+//! and ends in order.
 
 mod attempts;
 mod board;

@@ -1,4 +1,4 @@
-//! This module shows how far a run is: by lines that change on a terminal, and by lines with the time elsewhere.
+//! Showing how far a run is: by lines that change on a terminal, and by lines with the time elsewhere.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use tidemark::model::names::ObjectName;
 use super::board::{Board, Phase, TableState};
 use crate::terminal::{Terminal, bytes, count, duration, short};
 
-/// How often the terminal is drawn.
+/// How often the lines on a terminal are drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
-/// How often a line says how far a table is where nobody watches.
+/// How often a line reports how far a table is where there is no terminal.
 const SAY_EVERY: Duration = Duration::from_secs(10);
-/// Tables that are shown at once at most.
+/// The most tables that are shown at once.
 const TABLES_SHOWN: usize = 12;
 
 /// Shows the tables of a board.
@@ -27,7 +27,7 @@ pub(crate) struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    /// A run of so many tables.
+    /// Makes the screen of a run of so many tables.
     pub(crate) fn new(board: &'a Board, terminal: &'a Terminal, all: usize) -> Self {
         Self {
             board,
@@ -37,7 +37,7 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Shows until it is dropped.
+    /// Shows the board until the future is dropped.
     pub(crate) async fn show(&self) {
         if self.terminal.is_watched() {
             self.draw().await;
@@ -46,7 +46,7 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Tells what has not been told yet.
+    /// Shows the lines that have not been shown yet.
     pub(crate) fn tell_news(&self) {
         for line in self.board.news() {
             self.terminal.progress(&line);
@@ -101,7 +101,7 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// The lines to draw: one for all, one for each table that is at work.
+    /// Returns the lines to draw: one for each table that is at work, and one for all.
     fn drawn(&self, step: &str, tables: &BTreeMap<ObjectName, TableState>) -> Vec<String> {
         let is_done = |state: &&TableState| matches!(state.phase, Phase::Committed | Phase::Left | Phase::Failed);
         let done = tables.values().filter(is_done).count();
@@ -142,7 +142,7 @@ impl<'a> Screen<'a> {
     }
 }
 
-/// How far a table is, in one line.
+/// Returns how far a table is, in one line.
 fn said(state: &TableState) -> String {
     if let Some(trouble) = &state.trouble {
         return trouble.clone();
@@ -182,7 +182,8 @@ fn seconds_until(until: Instant) -> u64 {
     until.saturating_duration_since(Instant::now()).as_secs_f64().ceil() as u64
 }
 
-/// A name in so many characters: what is too long loses its middle, because ends differ.
+/// Returns a name in at most so many characters. A name that is too long loses its middle, because names often differ
+/// at their ends.
 pub(crate) fn shortened(name: &str, width: usize) -> String {
     let characters: Vec<char> = name.chars().collect();
     if characters.len() <= width || width < 5 {

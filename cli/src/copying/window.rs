@@ -1,4 +1,4 @@
-//! This module copies one window: it waits, copies the slices several at once, and commits.
+//! Copying one window: it waits, copies the slices several at once, and commits.
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,9 @@ use super::board::Phase;
 use super::engine::Engine;
 use super::measured::{MeasuredRows, MeasuredStore, Meter};
 
-/// An upload's pieces have this size.
+/// The size of an upload's pieces in bytes.
 const PART_BYTES: usize = 8 * 1024 * 1024;
-/// Counting the rows of a window may take this long. It only serves to show the time that is left.
+/// How long it may take to count the rows of a window. The count only serves to show the time that is left.
 const COUNT_TIME: Duration = Duration::from_secs(20);
 
 impl Engine<'_> {
@@ -90,7 +90,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Copies a slice, or splits one that takes too long.
+    /// Copies a slice, or splits a slice that takes too long.
     async fn slice(&self, window: &CopyWindow, slice: SliceId) -> Result<()> {
         let table = &window.table;
         let Ok(_turn) = self.turns.acquire().await else {

@@ -1,4 +1,4 @@
-//! This module finds every mistake of form in a document.
+//! Finding every mistake of form in a document.
 
 use serde_json::{Map, Value};
 use tidemark::model::names::{Identifier, ObjectName};
@@ -6,10 +6,10 @@ use tidemark::model::names::{Identifier, ObjectName};
 use super::shape::{FILE, Field, Shape, TABLE};
 use crate::failure::Mistake;
 
-/// Names that are this much alike are taken for a slip of the hand.
+/// How much alike two names are at least when one is suggested for the other.
 const ALIKE: f64 = 0.7;
 
-/// Checks the whole document.
+/// Checks the whole document, and adds its mistakes to `mistakes`.
 pub(crate) fn document(document: &Value, mistakes: &mut Vec<Mistake>) {
     let mut checker = Checker { table: None, mistakes };
     let Value::Object(fields) = document else {
@@ -40,7 +40,7 @@ pub(crate) fn document(document: &Value, mistakes: &mut Vec<Mistake>) {
     }
 }
 
-/// The name of a table, if it has one.
+/// Returns the name of a table, if it has one.
 pub(crate) fn name_of(table: &Value) -> Option<String> {
     let name = table.get("table")?.as_str()?;
     Some(
@@ -80,7 +80,7 @@ impl Checker<'_> {
         self.add(&at, format!("there is no such field: {hint}"));
     }
 
-    /// A table, of which `defaults` may have what is required.
+    /// Checks a table. `defaults` may hold what is required of it.
     fn table(&mut self, path: &str, table: &Value, defaults: Option<&Map<String, Value>>) {
         let is_given = |field: &&Field| defaults.is_some_and(|defaults| defaults.contains_key(field.name));
         let fields: Vec<&Field> = TABLE.iter().collect();
@@ -214,7 +214,7 @@ impl Checker<'_> {
     }
 }
 
-/// The name that is most like `name`, if one is.
+/// Returns the name that is most like `name`, if one is like it enough.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
     let alike = known.iter().map(|known| (strsim::jaro_winkler(&name, known), *known));
@@ -234,7 +234,7 @@ fn listed(names: &[&str], joint: &str) -> String {
     }
 }
 
-/// A value as a sentence names it.
+/// Returns a value as a sentence names it.
 fn said(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

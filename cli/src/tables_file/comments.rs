@@ -1,11 +1,11 @@
-//! This module makes JSON with comments, as editors write it, plain. Every comment becomes blanks, so that places stay
-//! where they are.
+//! Making JSON with comments, as editors write it, plain. Every comment becomes blanks, so that all else stays at its
+//! line and column.
 
-/// The text without comments, and without commas before a closing bracket.
+/// Returns the text without comments, and without commas before a closing bracket.
 pub(crate) fn blanked(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
-    // Where the last comma stands, while nothing but blanks has followed it.
+    // The place of the last comma, while only blanks have followed it.
     let mut comma = None;
     while let Some(character) = rest.chars().next() {
         let length = if rest.starts_with("//") {
@@ -39,7 +39,7 @@ pub(crate) fn blanked(text: &str) -> String {
     plain
 }
 
-/// Bytes of the text in quotes with which `rest` begins.
+/// Returns the bytes of the text in quotes with which `rest` begins.
 fn text_length(rest: &str) -> usize {
     let mut is_escaped = false;
     for (index, character) in rest.char_indices().skip(1) {

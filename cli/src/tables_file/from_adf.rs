@@ -1,18 +1,19 @@
-//! This module turns the list of tables of a pipeline of Azure Data Factory, as Microsoft's tutorial calls it, into
-//! ours.
+//! Turning the list of tables of an Azure Data Factory pipeline, as Microsoft's tutorial names it, into `tables`.
 
 use serde_json::{Value, json};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
 
-/// The tables of the parameter `tableList`, wherever it stands in a pipeline, a template or a file of parameters.
+/// Returns the tables of the parameter `tableList`, wherever it stands in a pipeline, a template or a file of
+/// parameters.
 ///
-/// With a secret the rows go into the database behind it, by the procedures and table types that the list names; without one
-/// they become files.
+/// With a secret, the rows go into the database behind it, by the procedures and table types that the list names.
+/// Without one, they become files.
 ///
 /// # Errors
 ///
-/// `InvalidInput` when there is no such list, and by its number for an entry without a table or a column.
+/// `InvalidInput` when there is no such list, and for an entry without a table or a column, which the message names by
+/// its number.
 pub(crate) fn tables(document: &Value, secret: Option<&str>) -> Result<Vec<Value>> {
     let Some(list) = list_in(document) else {
         let message = "there is no tableList in it: an array of objects with TABLE_NAME and WaterMark_Column, as the parameter of \
@@ -25,7 +26,7 @@ pub(crate) fn tables(document: &Value, secret: Option<&str>) -> Result<Vec<Value
         .collect()
 }
 
-/// The first array whose entries name tables. Entries of `defaultValue` and of `value` are found as any other.
+/// Returns the first array whose entries name tables, wherever it is nested.
 fn list_in(value: &Value) -> Option<&Vec<Value>> {
     match value {
         Value::Array(entries) if entries.iter().any(|entry| text_of(entry, "TABLE_NAME").is_some()) => Some(entries),
@@ -57,7 +58,7 @@ fn table(number: usize, entry: &Value, secret: Option<&str>) -> Result<Value> {
     Ok(table)
 }
 
-/// A text that is not empty, by a name in any case: pipelines are written by hand.
+/// Returns a text that is not empty, by a name in any case, because pipelines are written by hand.
 fn text_of<'a>(entry: &'a Value, name: &str) -> Option<&'a str> {
     let fields = entry.as_object()?;
     let (_, value) = fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))?;

@@ -1,7 +1,7 @@
-//! This module reads `tables.json` as a whole, and checks all of it before anything starts.
+//! Reading `tables.json` as a whole, and checking all of it before anything starts.
 //!
-//! Its form is JSON; comments, commas before a closing bracket and a byte order mark are taken. Every mistake is found at
-//! once, with its path, the table's name, what was found and what is allowed.
+//! Its form is JSON. Comments, commas before a closing bracket and a byte order mark are accepted. All mistakes are
+//! reported at once, each with its path, the table's name, what was found and what is allowed.
 
 mod check;
 mod comments;
@@ -20,7 +20,7 @@ pub(crate) use self::from_adf::tables as tables_of_adf;
 pub(crate) use self::schema::json_schema;
 use crate::failure::{Failure, Mistake, Outcome};
 
-/// The content of a file, or of standard input when it is `-`.
+/// Returns the content of a file, or of standard input when the path is `-`.
 pub(crate) fn text(path: &Path) -> Outcome<String> {
     let text = if path == Path::new("-") {
         std::io::read_to_string(std::io::stdin())
@@ -37,7 +37,7 @@ pub(crate) fn text(path: &Path) -> Outcome<String> {
     })
 }
 
-/// Why a file cannot be read, without the number that only systems know it by.
+/// Returns why a file cannot be read, without the system's error number where the reason is plain.
 fn said(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -45,12 +45,12 @@ fn said(error: &std::io::Error) -> String {
     }
 }
 
-/// The text as plain JSON, as far as it is JSON at all.
+/// Returns the text as plain JSON, as far as it is JSON at all.
 pub(crate) fn plain(text: &str) -> String {
     comments::blanked(text.trim_start_matches('\u{feff}'))
 }
 
-/// Reads the tables of a file, or of standard input when it is `-`.
+/// Reads the tables of a file, or of standard input when the path is `-`.
 pub(crate) fn read(path: &Path) -> Outcome<Vec<TableSpec>> {
     parse(&text(path)?).map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))
 }
@@ -94,7 +94,7 @@ fn not_json(error: &serde_json::Error) -> Mistake {
     }
 }
 
-/// The tables, each with what `defaults` says and it does not.
+/// Returns the tables, each with the fields of `defaults` that it does not have itself.
 fn with_defaults(document: &Value) -> Vec<Value> {
     let empty = Map::new();
     let defaults = document.get("defaults").and_then(Value::as_object).unwrap_or(&empty);
@@ -104,7 +104,7 @@ fn with_defaults(document: &Value) -> Vec<Value> {
         .map(|table| match table {
             Value::Object(fields) => {
                 let mut merged = defaults.clone();
-                // Either names columns: a table that has one does not get the other.
+                // Both fields choose columns, so a table that has one does not get the other.
                 if fields.contains_key("columns") {
                     merged.remove("exclude");
                 }
@@ -116,7 +116,7 @@ fn with_defaults(document: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// The table as the steps take it. What the form alone cannot say, the core says here.
+/// Reads the table as the steps take it. The core checks here what the form alone cannot ensure.
 fn spec_of(table: Value, path: &str) -> Result<TableSpec, Mistake> {
     let name = check::name_of(&table);
     let mistake = |at: String, message: String| Mistake {
@@ -141,7 +141,7 @@ fn spec_of(table: Value, path: &str) -> Result<TableSpec, Mistake> {
     }
 }
 
-/// One table must not have two windows at a time, nor two tables one watermark.
+/// Checks that no table is there twice, and that no two tables share a name in the control table.
 fn check_names(tables: &[(String, TableSpec)], mistakes: &mut Vec<Mistake>) {
     let (mut seen, mut stored) = (BTreeMap::new(), BTreeMap::new());
     for (path, spec) in tables {

@@ -1,10 +1,10 @@
-//! This module makes the JSON Schema of `tables.json` from its shape, for editors.
+//! The JSON Schema of `tables.json`, made from its shape, for editors.
 
 use serde_json::{Map, Value, json};
 
 use super::shape::{Field, Shape, TABLE};
 
-/// The schema (draft 2020-12).
+/// Returns the schema (draft 2020-12).
 pub(crate) fn json_schema() -> Value {
     let defaults: Vec<&Field> = TABLE.iter().filter(|field| field.name != "table").collect();
     json!({

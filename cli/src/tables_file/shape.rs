@@ -1,7 +1,7 @@
-//! This module has the form of `tables.json` as data. The check goes by it, and its JSON Schema is made of it. A test
-//! compares it with the code that reads the fields.
+//! The form of `tables.json` as data. The check goes by it, and its JSON Schema is made from it. A test compares it
+//! with the code that reads the fields.
 
-/// This says what a value may be.
+/// What a value may be.
 #[derive(Debug)]
 pub(crate) enum Shape {
     /// Any text.
@@ -16,7 +16,7 @@ pub(crate) enum Shape {
     Truth,
     /// A whole number in this range.
     Number(u64, u64),
-    /// The same or null.
+    /// A whole number in this range, or null.
     NumberOrNull(u64, u64),
     /// One of these texts.
     OneOf(&'static [&'static str]),
@@ -32,14 +32,14 @@ pub(crate) enum Shape {
     NameOrChoice(&'static [Field]),
 }
 
-/// This is a field of an object.
+/// A field of an object.
 #[derive(Debug)]
 pub(crate) struct Field {
     /// Its name.
     pub(crate) name: &'static str,
     /// What it holds.
     pub(crate) shape: Shape,
-    /// Whether it must be there.
+    /// Whether it is required.
     pub(crate) is_required: bool,
     /// What it is for.
     pub(crate) about: &'static str,
@@ -300,7 +300,7 @@ mod tests {
 
     use super::*;
 
-    /// The names that serde lists when a field, or a variant, is none of them.
+    /// Returns the names that serde lists when a field, or a variant, is unknown.
     fn known(table: Value) -> Vec<String> {
         let error = serde_json::from_value::<TableSpec>(table).unwrap_err().to_string();
         let (_, list) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));

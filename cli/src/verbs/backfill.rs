@@ -1,4 +1,4 @@
-//! `backfill` copies an interval of a table again, in windows of its own beside the chain.
+//! `backfill`, which copies an interval of a table again, in windows of its own beside the chain.
 
 use std::path::PathBuf;
 
@@ -128,7 +128,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
         let backfill = planned(&range, false).await?;
         let window = CopyWindow::of(&backfill.plan, backfill.adopted, spec.run_settings());
         let class = world.once(Work::Windows(&[window]), terminal).await?;
-        // One that would have needed too many slices ends earlier, and the next one begins there.
+        // A backfill that would have needed too many slices ends earlier, and the next one begins at its end.
         match &range {
             Range::Between { to, .. } if class == ExitClass::Done && backfill.goes_on => {
                 range = Range::Between {

@@ -1,4 +1,4 @@
-//! `completions` and `man` are made of the arguments themselves.
+//! `completions` and `man`, which are made from the arguments themselves.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -6,14 +6,14 @@ use clap_complete::Shell;
 use crate::exit::ExitClass;
 use crate::terminal::Terminal;
 
-/// These completions are for this shell.
+/// The arguments of `completions`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell
     shell: Shell,
 }
 
-/// Writes the script of a shell.
+/// Writes the completion script of a shell.
 pub(crate) fn completions(arguments: &CompletionsArgs, command: &mut Command, terminal: &Terminal) -> ExitClass {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, command, "tidemark", &mut script);

@@ -1,4 +1,4 @@
-//! `run` does the whole protocol in this process, once or again and again.
+//! `run`, which does the whole protocol in this process, once or repeatedly.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -76,18 +76,18 @@ pub(super) struct World<'a> {
     pub(super) sinks: &'a Sinks,
     /// The pointers.
     pub(super) watermarks: &'a Watermarks<'a>,
-    /// Slices that are copied at once.
+    /// How many slices are copied at once.
     pub(super) parallel: usize,
-    /// How much is copied of a table.
+    /// How much may be copied of one table.
     pub(super) budget: Budget,
 }
 
-/// A run copies this.
+/// What a run copies.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work<'a> {
-    /// It copies what changed in these tables.
+    /// What changed in these tables.
     Tables(&'a [TableSpec]),
-    /// It copies windows that are frozen already.
+    /// Windows that are frozen already.
     Windows(&'a [CopyWindow]),
 }
 
@@ -100,15 +100,15 @@ impl Work<'_> {
     }
 }
 
-/// This says how a run ended.
+/// How a run ended.
 enum Ended {
-    /// It ended by itself.
+    /// The run ended by itself.
     Done(Report),
-    /// Somebody interrupted it.
+    /// Somebody interrupted the run.
     Interrupted,
 }
 
-/// Runs once, or until it is interrupted.
+/// Runs once, or repeatedly until it is interrupted.
 pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let mut tables = tables_file::read(&arguments.tables)?;
     tables.sort_by(|one, other| one.table.cmp(&other.table));
@@ -158,7 +158,7 @@ impl World<'_> {
         }
     }
 
-    /// One run, from its begin to what is told of it.
+    /// Does one run, from its beginning to the report of it.
     pub(super) async fn once(&self, work: Work<'_>, terminal: &Terminal) -> Outcome<ExitClass> {
         let began = Instant::now();
         let board = Board::default();
@@ -175,13 +175,14 @@ impl World<'_> {
         let engine = Engine::new(parts, &board, run_id.clone(), self.parallel);
         let ended = self.watched(&engine, work, &board, terminal).await;
         if ended.is_err() {
-            // The next run need not wait for leases of a run that does not go on.
+            // The next run must not have to wait for the leases of a run that does not go on.
             drop(tokio::time::timeout(GIVE_UP, engine.give_up()).await);
         }
         match ended? {
             Ended::Done(report) => {
                 let class = summary::tell(terminal, &run_id, &report, &board, began.elapsed());
-                // A run passes over tables that are kept, and the next one takes them. Who asks for a window waits for it.
+                // A run leaves tables alone that somebody keeps, and a later run takes them. A command for certain
+                // windows is not done before they are.
                 let is_left = matches!(work, Work::Windows(_)) && report.has_left();
                 Ok(if is_left {
                     class.worse(ExitClass::TryAgain)
@@ -190,7 +191,7 @@ impl World<'_> {
                 })
             }
             Ended::Interrupted => {
-                // At worst something is left that nobody sees, and that is removed after its days.
+                // The most that can be left are uploads that nobody sees and that are removed after some days.
                 let is_given_up = tokio::time::timeout(GIVE_UP, engine.give_up()).await.is_ok();
                 tell_interrupted(terminal, &run_id, &board, is_given_up);
                 Ok(ExitClass::Interrupted)
@@ -198,7 +199,7 @@ impl World<'_> {
         }
     }
 
-    /// Runs with somebody who shows how far it is, until it ends or is interrupted.
+    /// Does `work`, and shows how far it is, until it ends or is interrupted.
     async fn watched(&self, engine: &Engine<'_>, work: Work<'_>, board: &Board, terminal: &Terminal) -> Outcome<Ended> {
         let screen = Screen::new(board, terminal, work.tables());
         let ended = {
@@ -222,7 +223,7 @@ impl World<'_> {
     }
 }
 
-/// Waits for Ctrl-C, or for the signal by which a process is ended.
+/// Waits for Ctrl-C, or for the signal that ends a process.
 async fn interruption() -> Result<()> {
     let listen = |kind| {
         signal(kind).map_err(|error| Error::with_source(ErrorCode::Internal, "cannot listen for signals", error))
@@ -264,7 +265,7 @@ fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board, is_given_u
     terminal.event(&json!({"event": "interrupted", "run_id": run_id, "committed": committed, "left": left}));
 }
 
-/// A name for a run: when it began, and by which process.
+/// Makes a name for a run, from when it began and by which process.
 pub(super) fn run_id() -> Result<String> {
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]");
     let now = OffsetDateTime::now_utc().format(format);

@@ -1,4 +1,4 @@
-//! `doctor` looks at everything that a run needs. It says how it found each thing, and what to do about what is
+//! `doctor`, which checks everything that a run needs. It reports how it found each thing, and what to do about what is
 //! missing.
 
 mod bucket;
@@ -27,7 +27,7 @@ use crate::wiring::sink::{SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 use crate::wiring::store::Store;
 
-/// The least that changes are kept for: SQL Server's own default.
+/// The least time that changes are to be kept: SQL Server's own default.
 const LEAST_RETENTION: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// The arguments of `doctor`.
@@ -45,7 +45,7 @@ pub(crate) struct DoctorArgs {
     sink: SinkArgs,
 }
 
-/// Looks at everything.
+/// Checks everything.
 pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let tables = tables_file::read(&arguments.tables)?;
     let mut findings = Findings::new(terminal);
@@ -107,7 +107,8 @@ async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usi
     Ok(count)
 }
 
-/// Looks at a table: what is copied of it, and whether its tracking works. `user` is who would be granted what is missing.
+/// Checks a table: what is copied of it, and whether its tracking works. `user` is the name in the statements that
+/// would grant missing rights. Returns a sentence for people.
 async fn table(
     server: &Server,
     spec: &TableSpec,
@@ -176,7 +177,7 @@ async fn table(
     ))
 }
 
-/// Whether the column that tracks the table is one of its columns, where any are seen.
+/// Checks that the column that tracks the table is one of its columns, where the catalog shows any.
 fn has_watermark(spec: &TableSpec, columns: &[CatalogColumn]) -> std::result::Result<(), Missing> {
     let Tracking::Watermark(tracking) = &spec.tracking else {
         return Ok(());
@@ -193,7 +194,7 @@ fn has_watermark(spec: &TableSpec, columns: &[CatalogColumn]) -> std::result::Re
     ))
 }
 
-/// Whether the login reads what is stored in a column that is copied.
+/// Checks that the login reads what is stored in a column that is copied.
 fn readable(spec: &TableSpec, column: &CatalogColumn, object: &str, user: &str) -> std::result::Result<(), Missing> {
     let name = &column.name;
     let quoted = name.replace(']', "]]");
@@ -220,7 +221,7 @@ fn readable(spec: &TableSpec, column: &CatalogColumn, object: &str, user: &str) 
     Err(Missing::mended_by(error, advice))
 }
 
-/// Whether a column of this name is copied.
+/// Returns whether a column of this name is copied.
 fn is_named(spec: &TableSpec, name: &str) -> bool {
     let is_in = |names: &[Identifier]| names.iter().any(|named| named.as_str().eq_ignore_ascii_case(name));
     match &spec.columns {
@@ -279,7 +280,8 @@ async fn by_changes(
     ))
 }
 
-/// Whether changes are kept long enough for a run every so often. `None`: for ever, or as long as the login may not see.
+/// Checks that changes are kept long enough for runs that are `every` apart. `retention` is `None` when changes are
+/// kept for ever, or the login may not see for how long.
 fn check_retention(retention: Option<Duration>, every: Option<Duration>) -> std::result::Result<(), Missing> {
     let least = every.unwrap_or_default().max(LEAST_RETENTION);
     let Some(retention) = retention.filter(|retention| *retention < least) else {

@@ -1,4 +1,4 @@
-//! `give-up` gives up a window that is frozen and cannot be copied, so that the next run plans it anew.
+//! `give-up`, which gives up a window that is frozen and cannot be copied, so that the next run plans it anew.
 
 use clap::Args;
 use tidemark::error::{Error, ErrorCode};

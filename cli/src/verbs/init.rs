@@ -1,4 +1,4 @@
-//! `init` reads the catalog by one question, and proposes `tables.json` with reasons.
+//! `init`, which reads the catalog by one question, and proposes `tables.json` with reasons.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::tables_file;
 use crate::terminal::{Side, Terminal, count, number};
 use crate::wiring::source::SourceArgs;
 
-/// Points below which nothing is proposed.
+/// The least score of a column that is proposed.
 const LEAST_SCORE: u32 = 30;
 
 /// The arguments of `init`.
@@ -108,7 +108,7 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
     Ok(ExitClass::Done)
 }
 
-/// Writes the tables of a pipeline of Azure Data Factory.
+/// Writes the tables of an Azure Data Factory pipeline.
 fn from_adf(arguments: &InitArgs, path: &Path, terminal: &Terminal) -> Outcome<ExitClass> {
     let text = tables_file::plain(&tables_file::text(path)?);
     let document: Value = serde_json::from_str(&text).map_err(|error| {
@@ -161,7 +161,7 @@ fn why_not(table: &InventoryTable) -> String {
     }
 }
 
-/// The ways to track a table, the best first.
+/// Returns the ways to track a table, the best first.
 fn proposals(table: &InventoryTable) -> Vec<Proposal> {
     let has_key = table.columns.iter().any(|column| column.is_key);
     let mut proposals: Vec<Proposal> = table.columns.iter().filter_map(of_column).collect();
@@ -174,7 +174,7 @@ fn proposals(table: &InventoryTable) -> Vec<Proposal> {
         });
     }
     proposals.retain(|proposal| proposal.score >= LEAST_SCORE);
-    // The first of equal ones stays first.
+    // The sort is stable, so the first of several equal ones stays first.
     proposals.sort_by_key(|proposal| std::cmp::Reverse(proposal.score));
     proposals
 }
@@ -212,7 +212,8 @@ fn of_column(column: &InventoryColumn) -> Option<Proposal> {
     })
 }
 
-/// A time that is said to be of the last change, by its name.
+/// Returns the score of a time column, by whether its name says that changes or inserts set it, and `None` when it says
+/// neither.
 fn of_time(column: &InventoryColumn, settings: &mut Value, reasons: &mut Vec<String>) -> Option<u32> {
     let name = column.name.to_lowercase();
     let is_like = |words: &[&str]| words.iter().any(|word| name.contains(word));
@@ -244,7 +245,7 @@ impl InitArgs {
     }
 }
 
-/// Whether a text is like a pattern in which `*` stands for any text.
+/// Returns whether a text matches a pattern in which `*` stands for any text.
 fn is_match(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {

@@ -1,4 +1,4 @@
-//! Each verb has a file here.
+//! The verbs, one file for each.
 
 pub(crate) mod backfill;
 pub(crate) mod completions;

@@ -1,4 +1,4 @@
-//! `pause` and `resume` decide whether runs work on a table, without touching the schedule.
+//! `pause` and `resume`, which decide whether runs work on a table without touching the schedule.
 
 use clap::Args;
 use tidemark::model::names::ObjectName;

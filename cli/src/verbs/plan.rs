@@ -1,4 +1,4 @@
-//! `plan` shows what the next run would copy. It writes nothing.
+//! `plan`, which shows what the next run would copy. It writes nothing.
 
 use std::path::PathBuf;
 
@@ -118,13 +118,13 @@ impl Planned {
     }
 }
 
-/// The bytes of a row on the server; `None` where it keeps no count, as of a view.
+/// Returns the bytes of a row on the server, or `None` where the server keeps no count, as of a view.
 async fn row_bytes(server: &Server, table: &ObjectName) -> Option<u64> {
     let extent = server.extent(table).await.ok()??;
     extent.bytes.checked_div(extent.rows)
 }
 
-/// How many rows a window has; `None` where that cannot be counted.
+/// Returns how many rows a window has, or `None` where they cannot be counted.
 async fn rows_of(server: &Server, spec: &TableSpec, dry_run: &DryRun) -> Option<u64> {
     let (table, new) = (&dry_run.table, &dry_run.new_watermark);
     let old = dry_run.old_watermark.as_ref();
@@ -168,10 +168,10 @@ async fn rows_of(server: &Server, spec: &TableSpec, dry_run: &DryRun) -> Option<
     }
 }
 
-/// The statement with its values in place of its parameters, for people to read. It is never run.
+/// Returns the statement with its values in place of its parameters, for people to read. It is never run.
 pub(super) fn with_values(explained: &Explained) -> String {
     let mut sql = explained.sql.clone();
-    // From the last, or @P1 would be found in @P10.
+    // The replacement goes from the last to the first, because @P1 would be found in @P10.
     for (index, value) in explained.parameters.iter().enumerate().rev() {
         sql = sql.replace(
             &format!("@P{}", index + 1),

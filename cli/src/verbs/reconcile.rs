@@ -1,4 +1,4 @@
-//! `reconcile` compares the manifests with the source, by count and by key. It changes nothing.
+//! `reconcile`, which compares the manifests with the source, by count and by key. It changes nothing.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -46,7 +46,7 @@ pub(crate) struct ReconcileArgs {
     sink: SinkArgs,
 }
 
-/// A window, on both sides.
+/// The rows of a window on both sides.
 #[derive(Debug, Serialize)]
 struct Counted {
     window: String,
@@ -54,7 +54,7 @@ struct Counted {
     on_source: u64,
 }
 
-/// What a table's comparison came to.
+/// The result of a table's comparison.
 #[derive(Debug, Serialize)]
 struct Reconciled {
     table: ObjectName,
@@ -68,7 +68,7 @@ struct Reconciled {
 }
 
 impl Reconciled {
-    /// Rows that windows have on the source beyond those in the files.
+    /// Returns the number of rows of the windows on the source beyond those in the files.
     fn missing_rows(&self) -> u64 {
         let missing = |window: &Counted| window.on_source.saturating_sub(window.rows);
         self.windows.iter().map(missing).sum()
@@ -76,7 +76,7 @@ impl Reconciled {
 
     fn differs(&self) -> bool {
         match &self.keys {
-            // A backfill may have brought what a window lacks: keys tell.
+            // A backfill may have brought what a window lacks, so the keys decide where they were compared.
             Some(keys) => keys.missing + keys.surplus > 0,
             None => self.missing_rows() > 0,
         }
@@ -92,7 +92,7 @@ impl Reconciled {
     }
 }
 
-/// Where differing keys are written to: the file is made with the first of them.
+/// The file that differing keys are written to. It is made with the first of them.
 struct Differences<'a> {
     path: &'a PathBuf,
     file: Option<BufWriter<File>>,
@@ -138,7 +138,7 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
         if reconciled.differs() {
             class = class.worse(ExitClass::Data);
         }
-        // The windows of a tracked table are no intervals of the source, so none of them is counted there.
+        // The windows of a tracked table are not intervals of the source, so none of them is counted there.
         let of_windows = |count: String| {
             if reconciled.windows.is_empty() {
                 "-".to_owned()
@@ -205,8 +205,8 @@ async fn table(
     Ok(reconciled)
 }
 
-/// The windows of the chain on both sides. A row that was updated since has left its window on the source, and is in a later
-/// one: only more rows there are too few here.
+/// Counts the windows of the chain on both sides. A row that was updated since has left its window on the source, and
+/// is in a later one, so only a greater number on the source means that files lack rows.
 async fn counted(server: &Server, sink: &Sink, spec: &TableSpec, manifests: &[Manifest]) -> Result<Vec<Counted>> {
     let ledger = lake::ledger(sink, &spec.table);
     let settings = spec.run_settings();

@@ -1,4 +1,4 @@
-//! `reset` starts tables over. What was there goes into the archive, and the next run loads the tables in full.
+//! `reset`, which starts tables over. What was there goes into the archive, and the next run loads the tables in full.
 
 use clap::Args;
 use tidemark::error::Result;
@@ -51,9 +51,9 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
     Ok(ExitClass::Done)
 }
 
-/// What would be moved.
+/// Shows what would be moved.
 async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()> {
-    // A ledger that cannot be read is a reason to start over, and none against it.
+    // A ledger that cannot be read is a reason to start over, not an obstacle.
     let Ok(manifests) = lake::manifests(sink, table).await else {
         terminal.sentence(&format!(
             "{table}: its ledger cannot be read whole. All of it goes into the archive, and its files."

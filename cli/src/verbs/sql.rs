@@ -1,6 +1,6 @@
-//! `sql` writes the statements by which an engine reads the files, and sees the present rows of a table.
+//! `sql`, which writes the statements by which an engine reads the files and sees the present rows of a table.
 //!
-//! `files` says how an engine is told of files, and `columns` how it is told of their columns.
+//! `files` has how an engine is told of files, and `columns` how it is told of their columns.
 
 mod columns;
 mod files;
@@ -98,7 +98,7 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
     Ok(ExitClass::Done)
 }
 
-/// The day before the first commit, because a window is frozen before it is committed.
+/// Returns the day before the first commit, because a window is frozen before it is committed.
 fn first_day(manifests: &[Manifest]) -> String {
     let first = manifests.iter().map(|manifest| manifest.committed_at.as_str()).min();
     let day = first
@@ -107,7 +107,7 @@ fn first_day(manifests: &[Manifest]) -> String {
     day.map_or_else(|| "2020-01-01".to_owned(), |day| day.to_string())
 }
 
-/// The key of a table: that which is given, or that of its changes.
+/// Returns the key of a table: the given one, or that of its changes.
 async fn key_of(sink: &Sink, plan: &Plan, given: &[String], manifests: &[Manifest]) -> Outcome<Vec<String>> {
     if !given.is_empty() {
         let is_known = |name: &&String| plan.columns.iter().any(|column| column.name == **name);
@@ -135,7 +135,7 @@ impl<'a> Described<'a> {
         key: Vec<String>,
         first_day: String,
     ) -> Self {
-        // The last folder has every row: it begins with a full load.
+        // The last folder has every row, because it begins with a full load.
         let keys = Keys::new("", &manifest.table);
         let segment = keys.folder(manifest.generation);
         let location = match &sink.store {
@@ -173,7 +173,7 @@ impl<'a> Described<'a> {
         }
     }
 
-    /// The name of a row's window, as the engine has it.
+    /// Returns the expression for the name of a row's window, in the engine's language.
     fn window(&self) -> String {
         match self.engine {
             Engine::Athena | Engine::Redshift => {
@@ -183,7 +183,7 @@ impl<'a> Described<'a> {
         }
     }
 
-    /// Of two rows alike the one of the later backfill is taken.
+    /// Returns the expression that prefers the later backfill among rows with equal keys and watermarks.
     fn backfill(&self) -> String {
         let window = self.window();
         format!(
@@ -192,7 +192,8 @@ impl<'a> Described<'a> {
         )
     }
 
-    /// The view of the present rows: of each key the newest, and of a tracked table none that is deleted.
+    /// Returns the view of the present rows: the newest row of each key and, for a tracked table, none that is deleted.
+    /// Returns `None` without a key or an order.
     fn view(&self) -> Option<String> {
         let order = self.order.as_ref().filter(|_| !self.key.is_empty())?;
         let key: Vec<String> = self.key.iter().map(|name| self.quoted(name)).collect();
@@ -205,7 +206,7 @@ impl<'a> Described<'a> {
         let (name, view) = (self.quoted(&self.name), self.quoted(&format!("{}_current", self.name)));
         let present = if self.is_tracked {
             let (version, window) = (self.ordered(VERSION_COLUMN), self.window());
-            // Whatever is older than the last full load, and not in it, was deleted when nobody could see it.
+            // A row that is older than the last full load, and not in it, was deleted when no change told of it.
             format!(
                 "\n  AND {} <> 'D'\n  AND {version} >= (SELECT MAX({version}) FROM {schema}{name} WHERE {window} = 'initial' OR \
                  {window} LIKE 'reinit-%')",
@@ -230,7 +231,7 @@ impl<'a> Described<'a> {
     }
 }
 
-/// What a table is called in an engine: as its schema and itself, in characters that the engine takes.
+/// Returns the name of a table in an engine: its schema and its name, in characters that the engine takes.
 fn name_for(engine: Engine, table: &ObjectName) -> String {
     let name = format!("{}_{}", table.schema().as_str(), table.name().as_str());
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -240,7 +241,7 @@ fn name_for(engine: Engine, table: &ObjectName) -> String {
     }
 }
 
-/// The column of a plan as it is spelled there.
+/// Returns the column of a plan as it is spelled there.
 fn plan_column(plan: &Plan, name: &str) -> Option<String> {
     let column = plan
         .columns

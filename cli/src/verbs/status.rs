@@ -1,4 +1,4 @@
-//! `status` shows how every table is, and `history` shows the windows of one table.
+//! `status`, which shows how every table is, and `history`, which shows the windows of one table.
 
 use clap::Args;
 use futures::stream::{self, StreamExt};
@@ -24,7 +24,7 @@ use crate::terminal::{Side, Terminal, bytes, counted, duration, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 
-/// From this width on, the start of a window has a column.
+/// The least width at which the start of a window has a column.
 const WIDE: usize = 110;
 
 /// The arguments of `status`.
@@ -162,7 +162,7 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
     })
 }
 
-/// The window of a table that is frozen and not committed, for people.
+/// Describes the window of a table that is frozen and not committed, for people.
 pub(super) async fn pending(sink: &Sink, watermarks: &Watermarks<'_>, table: &ObjectName) -> Result<Option<String>> {
     let status = status_of(sink, watermarks, table.clone()).await?;
     if let Some(Begun::GiveUp { window }) = status.begun {
@@ -214,7 +214,7 @@ impl Status {
     }
 }
 
-/// How long ago a time of the ledger is.
+/// Returns how long ago a time of the ledger is.
 fn ago(text: &str) -> String {
     let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) else {
         return text.to_owned();
@@ -259,7 +259,7 @@ pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Out
     Ok(ExitClass::Done)
 }
 
-/// What to say of texts that could not be decoded, if there are any.
+/// Returns what to say of texts that could not be decoded, if there are any.
 fn malformed(texts: &MalformedTexts) -> Option<String> {
     if texts.is_empty() {
         return None;
@@ -274,7 +274,7 @@ fn malformed(texts: &MalformedTexts) -> Option<String> {
     ))
 }
 
-/// The cells of a window. Where it starts is where the one before ends, and has a cell only if there is room.
+/// Returns the cells of a window. It starts where the one before ends, so its start has a cell only if there is room.
 fn cells_of(manifest: &Manifest, is_wide: bool) -> Vec<String> {
     let end = match &manifest.superseded_by {
         Some(load) => format!("superseded by {load}"),

@@ -1,4 +1,4 @@
-//! `step` runs one step by hand, with an event. What one step writes, the next one reads.
+//! `step`, which runs one step by hand, with an event. What one step writes, the next one reads.
 
 use std::path::PathBuf;
 
@@ -27,9 +27,9 @@ use crate::terminal::Terminal;
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::{Source, SourceArgs};
 
-/// The size of an upload's pieces.
+/// The size of an upload's pieces in bytes.
 const PART_BYTES: usize = 8 * 1024 * 1024;
-/// The run of an event that names none.
+/// The run id for an event that has none.
 const BY_HAND: &str = "by-hand";
 
 /// The arguments of `step`.
@@ -134,7 +134,7 @@ impl World<'_> {
         Ok(joined(written(&answer, &run_id)?, failed))
     }
 
-    /// One slice; or all slices of the windows in an answer of the step before.
+    /// Copies one slice, or all slices of the windows in an answer of the step before.
     async fn copy(&self, event: Value, terminal: &Terminal) -> Result<Value> {
         let run_id = run_of(&event);
         if event.get("windows").is_none() {
@@ -196,7 +196,7 @@ impl World<'_> {
         Box::pin(copy(ports, request, RunContext::unbounded())).await
     }
 
-    /// One window; all empty ones; or all windows of an answer of the step before.
+    /// Commits one window, all empty windows, or all windows in an answer of the step before.
     async fn update(&self, event: Value) -> Result<Value> {
         let run_id = run_of(&event);
         if event.get("copied").is_none() {
@@ -250,7 +250,7 @@ fn run_of(event: &Value) -> String {
     event["run_id"].as_str().unwrap_or(BY_HAND).to_owned()
 }
 
-/// The event with its run, without these fields.
+/// Returns the event with its run id, and without these fields.
 fn with(mut event: Value, run_id: &str, without: &[&str]) -> Value {
     if let Value::Object(fields) = &mut event {
         without.iter().for_each(|name| drop(fields.remove(*name)));
@@ -269,7 +269,7 @@ fn written(answer: &impl Serialize, run_id: &str) -> Result<Value> {
     Ok(with(answer, run_id, &[]))
 }
 
-/// The answer with these failures beside its own.
+/// Returns the answer with these failures beside its own.
 fn joined(mut answer: Value, failed: Option<Value>) -> Value {
     if let (Some(Value::Array(own)), Some(Value::Array(more))) = (answer.get_mut("failed"), failed) {
         own.extend(more);

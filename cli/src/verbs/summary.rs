@@ -1,5 +1,4 @@
-//! The summary says what a run came to. It shows every table of the run, sorted, and then a line for each failure with
-//! what to do.
+//! The summary of a run: every table of the run, sorted, and then a line for each failure with what to do.
 
 use std::time::Duration;
 
@@ -16,12 +15,12 @@ use crate::exit::{ExitClass, advice, code_named};
 use crate::failure::of_table;
 use crate::terminal::{Side, Terminal, bytes, count, counted, duration, number};
 
-/// Columns that the other cells of a row take.
+/// The columns that the other cells of a row take.
 const OTHER_CELLS: usize = 50;
-/// From this width on, the watermark has a column.
+/// The least width at which the watermark has a column.
 const WIDE: usize = 120;
 
-/// Tells it, and says how the run ended.
+/// Reports what a run did, and returns how it ended.
 pub(super) fn tell(terminal: &Terminal, run_id: &str, report: &Report, board: &Board, elapsed: Duration) -> ExitClass {
     if terminal.is_json() {
         tell_machines(terminal, run_id, report, board, elapsed);
@@ -100,7 +99,7 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     }
 }
 
-/// The tables without a committed window, and what became of each.
+/// Returns the tables without a committed window, and what became of each.
 fn not_committed(report: &Report) -> impl Iterator<Item = (&ObjectName, &'static str)> {
     let unchanged = report.unchanged.iter().map(|table| (table, "unchanged"));
     let busy = report.kept.busy.iter().map(|busy| (&busy.table, "busy"));
@@ -121,7 +120,7 @@ fn committed_cells(committed: &Committed, took: Duration) -> Vec<String> {
     ]
 }
 
-/// What the bucket lacks, and rows that are in no file, which a reader has to know of.
+/// Reports what the bucket lacks, and rows that are in no file, which a reader has to know of.
 fn tell_notes(terminal: &Terminal, report: &Report) {
     for BucketNote { bucket, note } in &report.bucket_notes {
         terminal.sentence(&format!("{bucket}: {note}."));
@@ -172,7 +171,7 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
     }
 }
 
-/// Tables that this run left alone, and why.
+/// Reports the tables that this run left alone, and why.
 fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
     for BusyTable { table, run_id, until } in &kept.busy {
         terminal.sentence(&format!(
@@ -191,7 +190,7 @@ fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
     }
 }
 
-/// Tables of which the run has copied as much as it may.
+/// Reports the tables of which the run has copied as much as it may.
 fn tell_stopped(terminal: &Terminal, stopped: &[StoppedTable]) {
     for StoppedTable {
         table,

@@ -1,4 +1,4 @@
-//! `verify` compares the files with the manifests. It changes nothing.
+//! `verify`, which compares the files with the manifests. It changes nothing.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::terminal::{Side, Terminal, bytes, number};
 use crate::wiring::sink::{Sink, SinkArgs};
 use crate::wiring::store::Store;
 
-/// Files that are read at once: from a bucket each is in memory.
+/// How many files are read at once. A file from a bucket is in memory as a whole.
 const READS_AT_ONCE: usize = 2;
 
 /// The arguments of `verify`.
@@ -41,7 +41,7 @@ struct Difference {
     what: String,
 }
 
-/// What a table's check came to.
+/// The result of a table's check.
 #[derive(Debug, Default)]
 struct Checked {
     windows: usize,
@@ -127,7 +127,7 @@ async fn check(sink: &Sink, table: &ObjectName, is_quick: bool) -> Result<Checke
     Ok(checked)
 }
 
-/// What is wrong with a file, if something is.
+/// Returns what is wrong with a file, if something is.
 async fn compare(sink: &Sink, part: &ManifestPart, is_quick: bool) -> Result<Option<String>> {
     let size = sink.store.size(&part.key).await?;
     let difference = match size {
@@ -142,7 +142,7 @@ async fn compare(sink: &Sink, part: &ManifestPart, is_quick: bool) -> Result<Opt
     Ok(difference)
 }
 
-/// The checksum of a file, which is read for it. From a bucket it is read whole.
+/// Returns the checksum of a file, for which the file is read. From a bucket it is read into memory as a whole.
 async fn checksum(sink: &Sink, key: &str) -> Result<Option<String>> {
     match &sink.store {
         Store::Folder(folder) => folder.crc64nvme(key).await,
@@ -150,10 +150,10 @@ async fn checksum(sink: &Sink, key: &str) -> Result<Option<String>> {
     }
 }
 
-/// Files in the folders of the table that no manifest names, and that readers who list it take for data. Files of a window that
-/// is being committed are none: its plan is there.
+/// Returns the files in the folders of the table that no manifest names, and that readers who list the folders take for
+/// data. Files of a window that is being committed are not among them: they belong to an open window in the ledger.
 async fn strangers(sink: &Sink, table: &ObjectName, manifests: &[Manifest]) -> Result<Vec<Difference>> {
-    // A bucket is listed by its folders only.
+    // A bucket can only be listed by its folders.
     let Store::Folder(folder) = &sink.store else {
         return Ok(Vec::new());
     };

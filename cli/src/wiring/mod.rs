@@ -1,4 +1,4 @@
-//! This module makes the ports of the steps from the arguments.
+//! Making the ports of the steps from the arguments.
 
 pub(crate) mod sink;
 pub(crate) mod source;

@@ -1,4 +1,4 @@
-//! This module says where files and ledger go, and where the watermarks are.
+//! Where files and ledger go, and where the watermarks are.
 
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, Result};
@@ -47,18 +47,18 @@ pub(crate) struct SinkArgs {
     pub(crate) watermark_procedure: Option<ObjectName>,
 }
 
-/// This is the bucket, and the prefix in it.
+/// The bucket, and the prefix in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Sink {
     /// The bucket.
     pub(crate) store: Store,
-    /// The prefix, without slashes around it; none in a folder.
+    /// The prefix, without slashes at its ends; empty in a folder.
     pub(crate) prefix: String,
     /// The sink as it was given.
     pub(crate) name: String,
 }
 
-/// This is the store of the watermarks.
+/// The store of the watermarks.
 pub(crate) type Watermarks<'a> = WatermarkStore<ControlTable, Pointers<'a, Store>>;
 
 impl SinkArgs {
@@ -87,7 +87,7 @@ impl SinkArgs {
         })
     }
 
-    /// Returns what every call says of the bucket.
+    /// Returns what every call to the bucket carries.
     fn facts(&self) -> Result<BucketFacts> {
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let owner = given(&self.bucket_owner);
@@ -111,7 +111,8 @@ impl SinkArgs {
         })
     }
 
-    /// The same, for who needs the server for a control table and for nothing else: without one it is not asked for.
+    /// Returns the same store, for a caller that needs the server for a control table only. Without a control table the
+    /// source is not opened.
     pub(crate) async fn watermarks_alone<'a>(&self, sink: &'a Sink, source: &SourceArgs) -> Result<Watermarks<'a>> {
         Ok(match self.control_table()? {
             Some(control) => control.store(source.open().await?.writer()),

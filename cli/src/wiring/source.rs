@@ -1,4 +1,4 @@
-//! This module finds the source: its address and login, from an address, the environment, standard input or a secret.
+//! Finding the source: its address and login, from an address, the environment, standard input or a secret.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::session::{KeptConnection, Server};
 use tidemark_sqlserver::sink::Sinks;
 
-/// The variable with the key of hashes itself.
+/// The variable that holds the key for hashes itself.
 const MASK_KEY: &str = "TIDEMARK_MASK_KEY";
 use super::stack;
 
@@ -68,10 +68,10 @@ pub(crate) enum TlsMode {
     Trust,
 }
 
-/// This is what is known of a source before anything is connected.
+/// What is known of a source before anything is connected.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// This login is for reading.
+    /// The login for reading.
     pub(crate) credential: Credential,
     /// The server and its database, as people name them.
     pub(crate) name: String,
@@ -80,7 +80,7 @@ pub(crate) struct Source {
     /// The port.
     pub(crate) port: u16,
     logins: Logins,
-    /// This login is for writing, which no replica takes.
+    /// The login for writing, which never asks for a replica.
     writer: Credential,
 }
 
@@ -95,7 +95,7 @@ impl Source {
         Server::new(self.writer.clone())
     }
 
-    /// Returns the login, quoted as a statement names a user.
+    /// Returns the login's user, quoted as in a statement.
     pub(crate) fn user(&self) -> String {
         match &self.credential.login().sign_in {
             SignIn::Password { username, .. } => format!("[{}]", username.replace(']', "]]")),
@@ -169,9 +169,10 @@ impl SourceArgs {
         Ok(Source::of(credential.masking(self.masks()), writer, logins))
     }
 
-    /// The key of hashes, if one is given. It is not read before a column is hashed.
+    /// Returns where the key for hashes is, if one is given. It is not read before a column is hashed.
     fn masks(&self) -> Option<MaskSecret> {
-        // Another key would make other hashes than those that the stack has written.
+        // The deployed key comes first, because another key would make other hashes than those that the stack has
+        // written.
         let deployed = stack::deployed().and_then(stack::mask_secret_of);
         if let Some(arn) = deployed.or_else(|| self.mask_secret.clone()) {
             return Some(MaskSecret::new(Arc::new(AwsSecrets), arn));
@@ -180,7 +181,7 @@ impl SourceArgs {
         Some(MaskSecret::new(Arc::new(Given(Secret::new(key))), MASK_KEY))
     }
 
-    /// The password that is given beside the address.
+    /// Returns the password that is given beside the address, if one is.
     fn password(&self) -> Result<Option<String>> {
         if self.password_stdin {
             let mut line = String::new();
@@ -200,7 +201,7 @@ impl SourceArgs {
     }
 }
 
-/// The login of an address. The only place of this command that makes one.
+/// Makes the login of an address. No other place of this command makes one.
 fn login_of(address: Address, tls: Tls) -> Result<Login> {
     let Some(password) = address.password else {
         let message = format!(
@@ -215,7 +216,7 @@ fn login_of(address: Address, tls: Tls) -> Result<Login> {
     });
     let server = ServerSettings::of_secret("--source").with_tls(tls);
     Login::from_secret(&server, &Secret::new(secret.to_string())).map_err(|error| {
-        // It is checked as a secret is, and none of its own was named.
+        // The login is checked as a secret is, and the message must not name a secret that nobody gave.
         let said = error.to_string();
         let what = said.split_once(": ").map_or(said.as_str(), |(_, what)| what);
         Error::new(ErrorCode::InvalidInput, format!("--source is not usable: {what}"))
@@ -272,7 +273,7 @@ impl Address {
             .iter()
             .find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.ok_or_else(|| refused("does not begin with sqlserver://"))?;
-        // A password may hold an @, a host may not.
+        // A password may hold an @, and a host may not.
         let (login, place) = rest
             .rsplit_once('@')
             .ok_or_else(|| refused("has no user before an @"))?;
@@ -332,7 +333,7 @@ fn tls_in(query: &str) -> Result<TlsMode> {
     Ok(tls)
 }
 
-/// Text in which `%40` stands for `@`.
+/// Decodes a text in which `%40` stands for `@`.
 fn decoded(text: &str) -> Result<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -1,4 +1,4 @@
-//! With `--stack`, source and sink are those of a deployed stack.
+//! The deployed stack that `--stack` names, from which source and sink are taken.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ use tidemark_aws::stacks::Stack;
 /// The stack that this process was told of.
 static DEPLOYED: OnceLock<Stack> = OnceLock::new();
 
-/// This is a control table, and the procedure that moves its watermarks.
+/// A control table, and the procedure that moves its watermarks.
 pub(crate) struct Control {
     /// The table.
     pub(crate) table: ObjectName,
@@ -20,29 +20,30 @@ pub(crate) struct Control {
     pub(crate) procedure: ObjectName,
 }
 
-/// Looks at the stack of this name, for all that is opened later.
+/// Finds the stack with this name, and keeps it for all that is opened later.
 pub(crate) async fn find(name: &str) -> Result<()> {
     let stack = Aws::stacks()?.stack(name).await?;
-    // There is one name on a command line.
+    // A command line has one stack, so this is set once.
     DEPLOYED.get_or_init(|| stack);
     Ok(())
 }
 
-/// The stack, if one was named.
+/// Returns the stack, if one was named.
 pub(crate) fn deployed() -> Option<&'static Stack> {
     DEPLOYED.get()
 }
 
-/// Where a stack writes to: `s3://bucket/prefix`.
+/// Returns where a stack writes: `s3://bucket/prefix`.
 pub(crate) fn sink_of(stack: &Stack) -> Result<String> {
     let bucket = required(stack.outputs.get("BucketName"), "output BucketName")?;
     let prefix = stack.parameters.get("SinkPrefix").map_or("tidemark", String::as_str);
     Ok(format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned())
 }
 
-/// What its functions say of that bucket in every call.
+/// Returns what the functions of a stack say of its bucket in every call.
 pub(crate) fn facts_of(stack: &Stack) -> BucketFacts {
-    // The bucket is in the account of the stack, which the name of its state machine has, unless another is given.
+    // Unless another account is given, the bucket is in that of the stack, which is part of the ARN of its state
+    // machine.
     let own = || {
         let arn = stack.outputs.get("StateMachineArn")?;
         arn.split(':').nth(4).filter(|id| !id.is_empty()).map(str::to_owned)
@@ -54,7 +55,7 @@ pub(crate) fn facts_of(stack: &Stack) -> BucketFacts {
     }
 }
 
-/// The secret with the key by which a stack hashes masked columns, if it has one.
+/// Returns the secret with the key with which a stack hashes masked columns, if it has one.
 pub(crate) fn mask_secret_of(stack: &Stack) -> Option<String> {
     given(stack, "MaskSecretArn")
 }
@@ -63,7 +64,7 @@ fn given(stack: &Stack, name: &str) -> Option<String> {
     stack.parameters.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
-/// The server that a stack reads from.
+/// Returns the server that a stack reads from.
 pub(crate) fn server_of(stack: &Stack) -> Result<ServerSettings> {
     let secret = required(stack.outputs.get("SourceSecretArn"), "output SourceSecretArn")?;
     let given = |name: &str| given(stack, name);
@@ -81,7 +82,7 @@ pub(crate) fn server_of(stack: &Stack) -> Result<ServerSettings> {
     })
 }
 
-/// The control table of a stack that keeps its watermarks in one.
+/// Returns the control table of a stack that keeps its watermarks in one.
 pub(crate) fn control_of(stack: &Stack) -> Result<Option<Control>> {
     let given = |name: &str| stack.parameters.get(name).map(String::as_str).unwrap_or_default();
     if given("WatermarkStore") != "sql" {

@@ -1,4 +1,4 @@
-//! This is the bucket of the command: a folder, or a bucket of S3.
+//! The bucket of the command: a folder, or a bucket of S3.
 
 use bytes::Bytes;
 use tidemark::error::Result;
@@ -12,12 +12,12 @@ use tidemark::ports::objects::{
 use tidemark_aws::bucket::S3Store;
 use tidemark_folder::FolderStore;
 
-/// Either bucket behind the ports, so that the steps are compiled once for both.
+/// Either kind of bucket behind the ports, so that the steps are compiled once for both.
 #[derive(Debug, Clone)]
 pub(crate) enum Store {
-    /// This is a folder of this machine.
+    /// A folder of this machine.
     Folder(FolderStore),
-    /// This is a bucket of S3, or of a service that speaks like it.
+    /// A bucket of S3, or of a service with the same protocol.
     S3(S3Store),
 }
 
@@ -25,7 +25,7 @@ macro_rules! either {
     ($store:expr, $inner:ident => $work:expr) => {
         match $store {
             Store::Folder($inner) => $work.await,
-            // Boxed, as the SDK's futures are large.
+            // Boxed, because the SDK's futures are large.
             Store::S3($inner) => Box::pin($work).await,
         }
     };

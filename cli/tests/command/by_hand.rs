@@ -112,7 +112,7 @@ fn a_window_that_is_given_up_is_planned_anew() {
     let busy = world.run(&["give-up", "orders", "--yes"]);
     assert_eq!(busy.code, Some(2), "{}", busy.all());
     assert!(busy.err.contains("run by-hand is copying the table"), "{}", busy.all());
-    // What was frozen can never be copied, and whoever froze it is gone.
+    // The frozen window can never be copied, and the run that froze it is gone.
     world.sandbox.execute("ALTER TABLE orders DROP COLUMN note").unwrap();
     fs::remove_file(world.lake().join("_ledger/dbo.orders/lease.json")).unwrap();
     let done = world.run(&["run"]);
@@ -270,7 +270,7 @@ fn rows_that_the_files_lack_are_found_by_count_and_by_key() {
         (&json!(3), &json!(1))
     );
     assert!(!world.folder.path().join("differences.jsonl").exists());
-    // Committed too late for its window.
+    // These rows were committed too late for their window.
     world
         .sandbox
         .execute("INSERT orders VALUES (8, '2020-01-03', N'late'), (9, '2020-01-02', N'late')")
@@ -278,7 +278,7 @@ fn rows_that_the_files_lack_are_found_by_count_and_by_key() {
     let done = world.run(&["reconcile"]);
     assert_eq!(done.code, Some(3), "{}", done.all());
     assert!(done.out.contains("2 missing, 0 too many"), "{}", done.all());
-    // No window of a tracked table is an interval of the source.
+    // The windows of a tracked table are not intervals of the source.
     let tracked = done.out.lines().find(|line| line.contains("dbo.tracked")).unwrap();
     let cells: Vec<&str> = tracked.split_whitespace().collect();
     assert_eq!((cells[1], cells[3]), ("-", "-"), "{}", done.all());
@@ -291,7 +291,7 @@ fn rows_that_the_files_lack_are_found_by_count_and_by_key() {
     );
     let counted = world.run(&["reconcile", "--counts", "orders"]);
     assert_eq!(counted.code, Some(3), "{}", counted.all());
-    // It is healed by a person who copies the interval again.
+    // A person repairs it by copying the interval again.
     world.succeeds(&[
         "backfill",
         "orders",

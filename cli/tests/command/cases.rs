@@ -1,4 +1,4 @@
-//! What went wrong for people who tried the tool for the first time, so that it does not go wrong again.
+//! Mistakes that people met who tried the tool for the first time, so that they do not come back.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -170,7 +170,7 @@ fn two_runs_of_one_second_copy_every_row_once() {
     for mut run in both {
         assert_eq!(run.wait().unwrap().code(), Some(0));
     }
-    // What one of them left to the other is done by now, or by the next run.
+    // What one of them left to the other is done by now, or is done by the next run.
     world.succeeds(&["run"]);
     assert_eq!(world.lines("dbo.orders").len(), 3);
     assert_eq!(world.lines("dbo.items"), ["1,a", "2,b"]);

@@ -1,4 +1,4 @@
-//! What is wrong with what was given: all of it, before anything starts.
+//! Mistakes in what was given: all of them are reported before anything starts.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A run that is interrupted, or dies: the next one goes on, and every row is there once.
+//! Runs that are interrupted, or die: the next one goes on, and every row is there once.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::world::{Done, SCRIPT, World};
 
-/// A table whose first load is five files.
+/// Makes a world whose table has a first load of five files.
 fn world(settle_seconds: u32) -> World {
     let rows: Vec<String> = (1..=200)
         .map(|id| format!("({id}, '2020-01-01T00:00:00.{:03}')", id))
@@ -68,7 +68,7 @@ fn an_interrupted_run_says_what_happens_next_and_the_next_one_does_it() {
     );
     assert!(began.elapsed() < Duration::from_secs(20), "the wait is not waited for");
     assert_eq!(ids(&world), [0_u32; 0]);
-    // The frozen window has its own wait.
+    // The wait of the frozen window stands in its plan.
     let plan_text = std::fs::read_to_string(&plan).unwrap();
     std::fs::write(
         &plan,
@@ -79,7 +79,7 @@ fn an_interrupted_run_says_what_happens_next_and_the_next_one_does_it() {
     assert_eq!(ids(&world), (1..=200).collect::<Vec<_>>());
 }
 
-/// What the time does that nobody waits for here.
+/// Ends the lease, as time would, which no test waits for.
 fn expire_lease(world: &World) {
     let lease = world.lake().join("_ledger/dbo.t/lease.json");
     let Ok(text) = std::fs::read_to_string(&lease) else {
@@ -132,7 +132,7 @@ fn a_watch_runs_again_and_again_until_it_is_interrupted() {
     until(4);
     send(&child, Signal::TERM);
     let done = Done::from(child.wait_with_output().unwrap());
-    // Between two runs nothing is left undone; within one it is an interruption.
+    // Between two runs the command ends with nothing left undone. Within a run it is an interruption.
     assert!(matches!(done.code, Some(0 | 130)), "{}", done.all());
     assert!(done.err.contains("Stopped"), "{}", done.all());
     assert!(done.err.contains("The next run begins in"), "{}", done.all());

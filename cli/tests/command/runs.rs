@@ -1,4 +1,4 @@
-//! `run`: a first load, increments, failures beside successes, results for people and for machines.
+//! `run`: a first load, increments, failures beside successes, and results for people and for machines.
 
 use serde_json::json;
 
@@ -51,7 +51,7 @@ fn tables_that_fail_stand_beside_those_that_do_not_and_say_what_to_do() {
     world.tables(&tables);
     let done = world.run(&["run"]);
     assert_eq!(done.code, Some(1), "{}", done.all());
-    // Sorted, with every table of the run.
+    // The tables are sorted, and every table of the run is there.
     let order = ["dbo.gone", "dbo.items", "dbo.orders"].map(|table| done.out.find(table).unwrap());
     assert!(order.is_sorted(), "{}", done.all());
     assert!(done.out.contains("1 copied, 0 unchanged, 2 failed"), "{}", done.all());

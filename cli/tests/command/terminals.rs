@@ -25,7 +25,7 @@ fn on_a_terminal(world: &World, arguments: &[&str], columns: u16, settings: &[(&
     answered(world, arguments, columns, settings, "")
 }
 
-/// The same where somebody types this.
+/// Runs the command on such a terminal, while somebody types this.
 fn answered(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, &str)], typed: &str) -> Seen {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -64,7 +64,7 @@ fn answered(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, 
     }
 }
 
-/// The lines of a text, without what only colours it or moves the cursor.
+/// Returns the lines of a text, without the characters that only colour it or move the cursor.
 fn plain_lines(text: &str) -> Vec<String> {
     let mut plain = String::new();
     let mut characters = text.chars();
@@ -172,7 +172,7 @@ fn the_table_of_every_verb_fits_the_terminal() {
             let seen = on_a_terminal(&world, verb, columns, &[("NO_COLOR", "1")]);
             assert_eq!(seen.code, Some(0), "{verb:?}: {}", seen.text);
             let lines = plain_lines(&seen.text);
-            // What a run draws before its table is drawn over and over, and other tests look at it.
+            // What a run draws before its table is drawn over and over, and other tests check it.
             let is_head = |line: &String| ["table ", "committed "].iter().any(|head| line.starts_with(head));
             let head = lines.iter().rposition(is_head).unwrap_or_default();
             let is_of_table = |line: &&String| {

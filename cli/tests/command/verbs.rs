@@ -59,7 +59,7 @@ fn from_the_catalog_to_files_and_an_increment_in_three_commands() {
     assert_eq!(tracking("dbo.neither"), None);
     assert_eq!(world.run(&["init"]).code, Some(1), "what is there is not written over");
 
-    // A test has no half minute to wait for transactions.
+    // No test waits half a minute for transactions.
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"column\":", "\"settle_seconds\": 0, \"column\":")).unwrap();
     let done = world.succeeds(&["run"]);
@@ -150,7 +150,7 @@ fn the_doctor_names_what_is_missing_and_changes_nothing() {
     );
 }
 
-/// Each thing that a login may lack, what the doctor says of it, and what it says to do.
+/// Tries each thing that a login may lack, and what the doctor says of it and advises.
 #[test]
 fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it() {
     let world = World::new(
@@ -375,7 +375,7 @@ fn engines_are_told_of_the_files_and_of_the_present_rows() {
         ),
     ]));
     world.succeeds(&["run"]);
-    // The load has the key of a tracked table, before there is any change.
+    // The plan of the load has the key of the tracked table, before there is any change.
     let done = world.succeeds(&["sql", "duckdb", "tracked"]);
     assert!(
         done.out.contains("PARTITION BY \"id\"") && !done.out.contains("Give --key"),
@@ -427,7 +427,7 @@ fn engines_are_told_of_csv_as_each_of_them_reads_it() {
     let said = |engine: &str, field: &str| told(engine)[field].as_str().unwrap().to_owned();
     world.tables(&csv(json!({"header": false, "null": "\\N"})));
     world.succeeds(&["run"]);
-    // A backslash escapes in a text of Redshift, and it knows no \u.
+    // Redshift takes a backslash in a text for an escape, and knows no \u.
     assert!(
         said("redshift", "ddl").contains("'escapeChar' = '\u{1}'"),
         "{}",
@@ -461,13 +461,13 @@ fn engines_are_told_of_csv_as_each_of_them_reads_it() {
     let world = World::new(SCRIPT);
     world.tables(&csv(json!({})));
     world.succeeds(&["run"]);
-    // A NULL is a field of nothing, and an empty text is one of quotes.
+    // A NULL is a field without anything, and an empty text is a field of two quotes.
     let snowflake = world.json_lines(&["sql", "snowflake", "orders", "--json"]).remove(0);
     let ddl = snowflake["ddl"].as_str().unwrap();
     assert!(ddl.contains("NULL_IF = () EMPTY_FIELD_AS_NULL = TRUE"), "{ddl}");
 }
 
-/// What answers in the place of CloudFormation and S3, and what it was asked.
+/// Answers in the place of CloudFormation and S3. Returns its address and, at the end, the requests that it received.
 fn deployed(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

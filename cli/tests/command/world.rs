@@ -37,12 +37,12 @@ impl From<Output> for Done {
 }
 
 impl Done {
-    /// Both texts, for the report of a failing test.
+    /// Returns both texts, for the report of a failing test.
     pub fn all(&self) -> String {
         format!("exit {:?}\n--- out\n{}--- err\n{}", self.code, self.out, self.err)
     }
 
-    /// The lines of JSON with this event.
+    /// Returns the lines of JSON with this event.
     pub fn events(&self, event: &str) -> Vec<Value> {
         let lines = self
             .out
@@ -61,7 +61,7 @@ pub struct World {
 }
 
 impl World {
-    /// A server on which this script was run.
+    /// Starts a server on which this script was run.
     pub fn new(script: &str) -> Self {
         let sandbox = Sandbox::start(Options {
             init: vec![script.to_owned()],
@@ -73,17 +73,17 @@ impl World {
         }
     }
 
-    /// The address of the server, without a password.
+    /// Returns the address of the server, without a password.
     pub fn address(&self) -> String {
         format!("sqlserver://sa@127.0.0.1:{}/tidemark?tls=trust", self.sandbox.port())
     }
 
-    /// Where the lake is.
+    /// Returns the folder of the sink.
     pub fn lake(&self) -> PathBuf {
         self.folder.path().join("lake")
     }
 
-    /// The command with these arguments, as a process of its own would find it.
+    /// Makes the command with these arguments, in the folder and with the settings of this world.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = bare(arguments);
         command
@@ -93,19 +93,19 @@ impl World {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs the command to its end.
     pub fn run(&self, arguments: &[&str]) -> Done {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// Runs it, and nothing fails.
+    /// Runs the command, which must succeed.
     pub fn succeeds(&self, arguments: &[&str]) -> Done {
         let done = self.run(arguments);
         assert_eq!(done.code, Some(0), "{}", done.all());
         done
     }
 
-    /// What it writes as lines of JSON, and nothing fails.
+    /// Runs the command, which must succeed, and returns its lines of JSON.
     pub fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
         let out = self.succeeds(arguments).out;
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -120,7 +120,7 @@ impl World {
         .unwrap();
     }
 
-    /// Both tables of [`SCRIPT`], as CSV.
+    /// Returns the settings of both tables of [`SCRIPT`], as CSV.
     pub fn both(settle_seconds: u32) -> Value {
         json!([
             {"table": "orders", "format": "csv",
@@ -129,7 +129,7 @@ impl World {
         ])
     }
 
-    /// The lines of every file of a table but their headers, sorted.
+    /// Returns the lines of every file of a table, without headers, sorted.
     pub fn lines(&self, table: &str) -> Vec<String> {
         let mut lines = Vec::new();
         collect(&self.lake().join(table), &mut lines);
@@ -150,7 +150,7 @@ fn collect(folder: &Path, lines: &mut Vec<String>) {
     }
 }
 
-/// The command without any setting of this machine.
+/// Makes the command without any setting of this machine.
 pub fn bare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemark"));
     command

@@ -1,4 +1,4 @@
-//! This module has what the doctor finds of the sink.
+//! What the doctor finds of the sink.
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::conditions::{probe_key, try_conditions};
@@ -10,7 +10,7 @@ use crate::terminal::Mark;
 use crate::wiring::sink::Sink;
 use crate::wiring::store::Store;
 
-/// Looks at the sink. What it makes there it removes, where that is allowed.
+/// Checks the sink. Whatever is made there for it is removed again, where that is allowed.
 pub(super) async fn look(sink: &Sink, findings: &mut Findings<'_>) {
     let rights = findings.found("sink rights", can_write(sink).await, |()| {
         "the ledger can be read and a file written".to_owned()
@@ -44,7 +44,7 @@ async fn can_write(sink: &Sink) -> Result<()> {
 async fn conditions(sink: &Sink) -> std::result::Result<String, Missing> {
     let key = probe_key(&sink.prefix);
     let tried = try_conditions(&sink.store, &key).await;
-    // Whatever was found: what was made is removed.
+    // What was made is removed, whatever was found.
     let is_removed = match &sink.store {
         Store::Folder(folder) => folder.remove_probe(&key).await.map(|()| true),
         Store::S3(bucket) => bucket.remove_probe(&key).await,

@@ -1,4 +1,4 @@
-//! This module has what the doctor has found so far.
+//! What the doctor has found so far.
 
 use std::fmt;
 
@@ -8,7 +8,8 @@ use tidemark::error::Error;
 use crate::exit::{ExitClass, advice};
 use crate::terminal::{Mark, Terminal, counted};
 
-/// What is missing, and what is to be done about it: this, or what is done about every error of its code.
+/// Something that is missing, and what is to be done about it: the advice given here or, without any, that for every
+/// error with its code.
 #[derive(Debug)]
 pub(super) struct Missing {
     error: Error,
@@ -28,7 +29,7 @@ impl fmt::Display for Missing {
 }
 
 impl Missing {
-    /// The same with what is to be done about it.
+    /// Makes a finding with its own advice.
     pub(super) fn mended_by(error: Error, advice: String) -> Self {
         Self {
             error,
@@ -37,16 +38,16 @@ impl Missing {
     }
 }
 
-/// Tells what is found, and keeps the worst of it.
+/// Reports what is found, and keeps the worst of it.
 pub(super) struct Findings<'a> {
     terminal: &'a Terminal,
-    /// The worst so far.
+    /// The worst class so far.
     pub(super) class: ExitClass,
     missing: u64,
 }
 
 impl<'a> Findings<'a> {
-    /// Nothing is found yet.
+    /// Makes findings with nothing found yet.
     pub(super) const fn new(terminal: &'a Terminal) -> Self {
         Self {
             terminal,
@@ -55,7 +56,7 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Says what it came to, and what comes next.
+    /// Reports the result of all findings, and what comes next.
     pub(super) fn tell_end(&self) {
         self.terminal.line("");
         self.terminal.sentence(&match self.missing {
@@ -67,7 +68,7 @@ impl<'a> Findings<'a> {
         });
     }
 
-    /// What was looked for is there, or is not. Returns it if it is there.
+    /// Reports whether what was looked for is there. Returns it if it is.
     pub(super) fn found<T, E: Into<Missing>>(
         &mut self,
         subject: &str,
@@ -99,7 +100,7 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// What was looked for is marked as it was judged, or is missing.
+    /// Reports what was looked for with its mark, or that it is missing.
     pub(super) fn judged(&mut self, subject: &str, result: Result<(Mark, String), Missing>) {
         match result {
             Ok((mark, said)) => self.tell(subject, mark, &said),
@@ -114,7 +115,7 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Advice without the sentence that sends a person to the doctor.
+/// Returns the advice without the sentence that sends a person to the doctor.
 fn own_words(advice: &str) -> String {
     advice.replace(" `tidemark doctor` says what is missing.", "")
 }

@@ -1,4 +1,4 @@
-//! How each engine is told of columns: their names, their types, and how their order is that of their values.
+//! How each engine is told of columns: their names, their types, and expressions whose order is that of their values.
 
 use tidemark::model::format::{Format, Quote};
 use tidemark::model::types::{Column, Form};
@@ -6,7 +6,7 @@ use tidemark::model::types::{Column, Form};
 use super::{Described, Engine};
 
 impl Described<'_> {
-    /// A line for each column that a table of files has.
+    /// Returns a line for each column that a table of files has.
     pub(super) fn described_columns(&self) -> String {
         let columns = self.columns.iter().map(|column| {
             let sql_type = if self.is_all_text() {
@@ -19,7 +19,7 @@ impl Described<'_> {
         columns.collect::<Vec<_>>().join(",\n")
     }
 
-    /// The columns of CSV are numbered, and those of other files named.
+    /// Returns the columns of a Snowflake table. Those of CSV are numbered, and those of other files are named.
     pub(super) fn snowflake_columns(&self) -> String {
         let is_csv = matches!(self.format, Format::Csv(_));
         let columns = self.columns.iter().zip(1..).map(|(column, number)| {
@@ -36,13 +36,14 @@ impl Described<'_> {
         columns.chain(partitions).collect::<Vec<_>>().join(",\n")
     }
 
-    /// Whether the engine's table of the files has texts only: its reader of CSV with quotes knows no other type.
+    /// Returns whether the engine's table of the files has texts only, because its reader of CSV with quotes knows no
+    /// other type.
     fn is_all_text(&self) -> bool {
         let has_quotes = matches!(self.format, Format::Csv(csv) if csv.quote == Quote::Minimal);
         has_quotes && matches!(self.engine, Engine::Athena | Engine::Redshift)
     }
 
-    /// A column of the table of the files, in its own type.
+    /// Returns the expression for a column of the table of the files, in its own type.
     pub(super) fn selected(&self, column: &Column) -> String {
         let name = self.quoted(&column.name);
         match self.cast_of_text(column) {
@@ -51,7 +52,8 @@ impl Described<'_> {
         }
     }
 
-    /// The value of a column that the table of the files has as a text. `None` where it is what it is.
+    /// Returns the expression that casts a column that the table of the files has as a text, or `None` when it needs no
+    /// cast.
     fn cast_of_text(&self, column: &Column) -> Option<String> {
         let Format::Csv(options) = self.format else {
             return None;
@@ -66,14 +68,14 @@ impl Described<'_> {
         );
         Some(match (column.form, self.type_of(column)) {
             (Form::Bool, _) => format!("({text} = '1')"),
-            // Athena calls it so in a table, and this in a query.
+            // Athena calls the type `float` in a table, and `real` in a query.
             (Form::Float32, _) => format!("CAST({text} AS real)"),
             (_, sql_type) if sql_type == self.text_type() => text,
             (_, sql_type) => format!("CAST({text} AS {sql_type})"),
         })
     }
 
-    /// A column whose order is that of its values, whatever its text is.
+    /// Returns the expression for a column whose order is that of its values, whatever its text is.
     pub(super) fn ordered(&self, name: &str) -> String {
         let quoted = self.quoted(name);
         let Some(column) = self.columns.iter().find(|column| column.name == name) else {
@@ -85,7 +87,7 @@ impl Described<'_> {
         }
     }
 
-    /// The point in time of a text with an offset.
+    /// Returns the expression for the point in time that a text with an offset stands for.
     fn instant(&self, text: &str) -> String {
         match self.engine {
             Engine::Athena => format!("from_iso8601_timestamp_nanos(REPLACE({text}, ' ', 'T'))"),
@@ -95,7 +97,8 @@ impl Described<'_> {
         }
     }
 
-    /// A name in a statement that describes a table: Athena takes those as Hive does, and all others as Trino.
+    /// Quotes a name in a statement that describes a table. Athena takes such statements as Hive does, and all others
+    /// as Trino does.
     pub(super) fn quoted_in_ddl(&self, name: &str) -> String {
         match self.engine {
             Engine::Athena => format!("`{}`", name.replace('`', "``")),
@@ -103,7 +106,7 @@ impl Described<'_> {
         }
     }
 
-    /// A name in any other statement.
+    /// Quotes a name in any other statement.
     pub(super) fn quoted(&self, name: &str) -> String {
         match self.engine {
             Engine::Spark => format!("`{}`", name.replace('`', "``")),
@@ -113,7 +116,8 @@ impl Described<'_> {
         }
     }
 
-    /// A text in a statement that describes a table, where all engines but DuckDB take a backslash for an escape.
+    /// Quotes a text in a statement that describes a table, where all engines but DuckDB take a backslash for an
+    /// escape.
     pub(super) fn literal(&self, text: &str) -> String {
         let text = match self.engine {
             Engine::Duckdb => text.replace('\'', "''"),
@@ -123,7 +127,7 @@ impl Described<'_> {
         format!("'{text}'")
     }
 
-    /// A text in a query: there Athena takes a backslash for itself.
+    /// Quotes a text in a query, where Athena takes a backslash for an ordinary character.
     fn queried_literal(&self, text: &str) -> String {
         match self.engine {
             Engine::Athena => format!("'{}'", text.replace('\'', "''")),
@@ -139,7 +143,8 @@ impl Described<'_> {
         }
     }
 
-    /// The type of a column in files of this format. Readers of lines but those of DuckDB and Snowflake do not take 1 for true.
+    /// Returns the type of a column in files of this format. Readers of CSV other than those of DuckDB and Snowflake do
+    /// not read 1 as true.
     pub(super) fn type_of(&self, column: &Column) -> String {
         let is_parquet = matches!(self.format, Format::Parquet(_));
         let is_csv = matches!(self.format, Format::Csv(_));
@@ -147,7 +152,7 @@ impl Described<'_> {
         match column.form {
             Form::Bool if is_csv && !is_lenient => "int".to_owned(),
             Form::Bool => "boolean".to_owned(),
-            // Older files may have values of an int.
+            // Older files of the table may hold values of an int.
             Form::Int16 | Form::Int32 => "int".to_owned(),
             Form::Int64 => "bigint".to_owned(),
             Form::Float32 if self.engine == Engine::Redshift => "real".to_owned(),

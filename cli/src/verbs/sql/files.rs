@@ -6,7 +6,7 @@ use tidemark::model::format::{CsvOptions, Format, LineBreaks, Quote};
 use super::{Described, Engine};
 
 impl Described<'_> {
-    /// The statement that makes the files a table.
+    /// Returns the statement that makes the files a table.
     pub(super) fn table(&self) -> String {
         match self.engine {
             Engine::Duckdb => self.duckdb_view(),
@@ -16,8 +16,9 @@ impl Described<'_> {
         }
     }
 
-    /// Files of lines are read by the columns that the ledger tells of: what DuckDB finds by looking at some lines may not hold
-    /// for the next. CSV is read as text and then cast, so that files with fewer columns are taken.
+    /// Returns the view of DuckDB. JSON lines and CSV are read by the columns that the ledger has, because what DuckDB
+    /// finds by looking at some lines may not hold for the next. CSV is read as text and then cast, so that files with
+    /// fewer columns are taken.
     fn duckdb_view(&self) -> String {
         let name = self.quoted(&self.name);
         let files = self.literal(&format!("{}**/*.{}", self.location, self.format.extension()));
@@ -55,7 +56,7 @@ impl Described<'_> {
             String::new()
         } else {
             let names: Vec<String> = self.columns.iter().map(|column| self.literal(&column.name)).collect();
-            // Several threads at once cannot tell which columns a line lacks when a value has line breaks of its own.
+            // Several threads at once cannot tell which columns a line lacks when values have line breaks.
             let one_thread = match (options.quote, options.line_breaks) {
                 (Quote::Minimal, LineBreaks::Keep) => ", parallel = false",
                 _ => "",
@@ -71,7 +72,7 @@ impl Described<'_> {
         )
     }
 
-    /// Every column as its own type, and the partitions.
+    /// Returns every column cast to its own type, and the partitions.
     fn cast_columns(&self) -> String {
         let columns = self.columns.iter().map(|column| {
             let name = self.quoted(&column.name);
@@ -81,7 +82,7 @@ impl Described<'_> {
         columns.chain(partitions).collect::<Vec<_>>().join(", ")
     }
 
-    /// The columns are named, because Spark finds those of one file only.
+    /// Returns the table of Spark. Its columns are named, because Spark finds only those of one file by itself.
     fn spark_table(&self) -> String {
         let name = self.quoted(&self.name);
         let keys: Vec<String> = self.partitions.iter().map(|key| self.quoted(key)).collect();
@@ -120,7 +121,8 @@ impl Described<'_> {
                     Quote::Minimal => "'\"'",
                     Quote::None => "NONE",
                 };
-                // NULL_IF is held against values in quotes as well, and a field of nothing is one without quotes.
+                // Values in quotes are compared with NULL_IF as well, but only a field without quotes is an empty
+                // field.
                 let null = if csv.null.is_empty() {
                     "NULL_IF = () EMPTY_FIELD_AS_NULL = TRUE".to_owned()
                 } else {
@@ -149,9 +151,9 @@ impl Described<'_> {
         )
     }
 
-    /// Athena and Redshift read a folder with all that is below it. So the windows are no partitions, which somebody would have
-    /// to make known one by one, and the views take a window's name from the path of its files. Days are few enough to be known
-    /// beforehand: Athena projects them.
+    /// Returns the table of Athena or Redshift. Both read a folder with all that is below it, so the windows are no
+    /// partitions, which somebody would have to register one by one, and the views take a window's name from the path
+    /// of its files. Days are few enough to be known in advance, so Athena projects them.
     fn hive_table(&self) -> String {
         let (name, location) = (self.quoted_in_ddl(&self.name), self.literal(&self.location));
         let columns = self.described_columns();
@@ -188,7 +190,8 @@ impl Described<'_> {
         format!("CREATE EXTERNAL TABLE {name} (\n{columns}\n)\n{partitioned}{stored}\nLOCATION {location}{properties};")
     }
 
-    /// The reader of lines that Hive, Athena and Redshift have: that of quotes knows texts only, and the other no quotes.
+    /// Returns the clause for the reader of the files. For CSV there are two readers in Hive, Athena and Redshift: one
+    /// knows quotes but only texts, and the other knows no quotes.
     fn hive_format(&self) -> String {
         const SERDE: &str = "ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.";
         match self.format {
@@ -197,9 +200,10 @@ impl Described<'_> {
             Format::Csv(csv) => {
                 let delimiter = self.literal(&csv.delimiter.to_string());
                 let (serde, properties) = match csv.quote {
-                    // It has an escape character, and drops it: one that no text has keeps backslashes.
+                    // This reader always has an escape character, and drops it. A character that no text has keeps
+                    // backslashes.
                     Quote::Minimal => {
-                        // Redshift decodes no such escape, and takes the character itself.
+                        // Redshift does not decode such an escape, and takes the character itself.
                         let escape = match self.engine {
                             Engine::Redshift => "\u{1}",
                             _ => "\\u0001",
