@@ -1,5 +1,5 @@
-//! This module says what a table's copy comes to, as readers and the next run find it: to compare a disturbed run with
-//! an undisturbed one.
+//! The end state of a table's copy, as readers and the next run find it, to compare a disturbed run with an undisturbed
+//! one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,27 +16,27 @@ use tidemark::ports::watermarks::ReadWatermarks;
 
 use crate::s3_server::S3Server;
 
-/// This is a committed window, without what differs between runs by right: run ids, times, the upload's own names.
+/// A committed window, without what may differ between runs: run ids, times, and the names of uploads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// This is its name.
+    /// Its name.
     pub window: WindowName,
-    /// This says where it starts.
+    /// Where it starts.
     pub old_watermark: Option<String>,
-    /// This says where it ends.
+    /// Where it ends.
     pub new_watermark: String,
-    /// Per part: its name within the window, rows, bytes, checksum.
+    /// The parts: the name within the window, rows, bytes and checksum of each.
     pub parts: Vec<(String, u64, u64, String)>,
 }
 
-/// This is the end state of one table.
+/// The end state of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndState {
-    /// This is the content of every visible part, by its key below the table's.
+    /// The content of every visible part, by its key below that of the table.
     pub parts: BTreeMap<String, Vec<u8>>,
-    /// This is the chain of manifests.
+    /// The chain of manifests.
     pub windows: Vec<Window>,
-    /// This is the pointer.
+    /// The pointer.
     pub watermark: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl Window {
     }
 }
 
-/// The parts any reader finds that lists the table's folder.
+/// Returns the parts that a reader finds who lists the table's folder.
 fn visible_parts(s3: &S3Server, prefix: &str, table: &ObjectName) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let root = s3.files().join(prefix).join(table_segment(table));
     let mut parts = BTreeMap::new();

@@ -1,6 +1,6 @@
-//! This module has a table with every type of SQL Server's, and rows at the edges of each, with NULLs and blanks.
+//! A table with every type of SQL Server, and rows at the edges of each type, with NULLs and blanks.
 
-/// These are its columns and their types.
+/// Its columns and their types.
 pub const COLUMNS: [(&str, &str); 41] = [
     ("k", "int"),
     ("at", "datetime2(7)"),
@@ -45,7 +45,7 @@ pub const COLUMNS: [(&str, &str); 41] = [
     ("an", "nvarchar(4000)"),
 ];
 
-/// These are its rows, as a real server takes them too.
+/// Its rows, which a real server takes as well.
 pub const EDGES: &str = "INSERT every VALUES
     (1, '2020-01-01T00:00:00.1234567', 1, 255, 32767, 2147483647, 9223372036854775807, 9999999999999999999999999999.9999999999, 999.99,
      922337203685477.5807, 214748.3647, 3.4028234e38, 1.7976931348623157e308, 'ab', 'café €', 'x', N'漢字', N'🦀 ', N'long', 'text', N'ntext',
@@ -64,10 +64,10 @@ pub const EDGES: &str = "INSERT every VALUES
      '1970-01-01', '00:00:00.0000001', '12:00:00', '2000-01-01T12:34:00', '2017-09-05T08:06:00.003', '2017-09-05T08:06:00', '2017-09-05T08:06:00.1234567+05:30',
      '2017-09-05T08:06:00.07-14:00', NEWID(), '<a b=\"c\">  <d/> </a>', NULL, NULL, N' ', N'a ', ' b', N'🦀')";
 
-/// Changes two of the rows.
+/// A statement that changes two of the rows.
 pub const CHANGES: &str = "UPDATE every SET at = '2021-01-01', q = N'changed' WHERE k IN (1, 3)";
 
-/// Creates the table, `every`, with the key `k` and the watermark column `at`.
+/// Returns the statement that creates the table, `every`, with the key `k` and the watermark column `at`.
 #[must_use]
 pub fn create() -> String {
     let columns: Vec<_> = COLUMNS
@@ -81,7 +81,7 @@ pub fn create() -> String {
     format!("CREATE TABLE every ({})", columns.join(", "))
 }
 
-/// Asks for the rows in the order of their keys; the values of CLR types as their bytes.
+/// Returns the query for the rows in the order of their keys, with the values of CLR types as their bytes.
 #[must_use]
 pub fn select() -> String {
     let columns: Vec<_> = COLUMNS
@@ -94,7 +94,8 @@ pub fn select() -> String {
     format!("SELECT {} FROM every ORDER BY k", columns.join(", "))
 }
 
-/// Asks for the rows in the order of their keys, each value as its bytes or as those of a text that has all of it.
+/// Returns the query for the rows in the order of their keys, with each value as its bytes or as those of a text that
+/// has all of it.
 #[must_use]
 pub fn select_bytes() -> String {
     let columns: Vec<_> = COLUMNS

@@ -1,5 +1,5 @@
-//! This module says what the tests across crates share: worlds of real calls for a run of the steps, an S3 server on
-//! disk, a real SQL Server by its address, a proxy and faults between them, the tutorial, a table with every type.
+//! What the tests across crates share: worlds of real calls for a run of the steps, an S3 server on disk, a real SQL
+//! Server by its address, a proxy and faults between them, the tutorials, and a table with every type.
 
 pub mod end_state;
 pub mod every_type;

@@ -1,4 +1,4 @@
-//! This module has a key of hashes for tests.
+//! A key for hashes in tests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ impl ReadSecrets for Fixed {
     }
 }
 
-/// Returns the secret whose text is this.
+/// Makes a secret with this text.
 #[must_use]
 pub fn secret_of(text: &'static str) -> MaskSecret {
     MaskSecret::new(Arc::new(Fixed(text)), "masks")
 }
 
-/// Returns a secret that is good for a key.
+/// Makes a secret that is long enough for a key.
 #[must_use]
 pub fn mask_secret() -> MaskSecret {
     secret_of("a key of hashes that is long enough to be one")

@@ -1,4 +1,4 @@
-//! This module has a TCP proxy that disturbs what passes through it, at a chosen byte.
+//! A TCP proxy that disturbs what passes through it, at a chosen byte.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// This says which way bytes pass.
+/// The way that bytes pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// From the client to the server.
@@ -21,20 +21,21 @@ pub enum Way {
     Answers,
 }
 
-/// This says what happens at the chosen byte, once.
+/// What happens at the chosen byte, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disturbance {
-    /// The connection is cut, both ways.
+    /// The connection is cut, in both ways.
     Cut,
-    /// The server is silent from then on: on this connection, the others and those to come. It still accepts them.
+    /// The server is silent from then on, on this connection, the others and those to come. It still accepts
+    /// connections.
     Silence,
     /// This connection is silent from then on, and no other.
     Stall,
-    /// What comes is late by this.
+    /// The bytes that come are late by this time.
     Delay(Duration),
 }
 
-/// This is a running proxy. Dropping it cuts what passes through it.
+/// A running proxy. Dropping it cuts what passes through it.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -50,12 +51,12 @@ impl Proxy {
         let traffic = Arc::new(Traffic::default());
         let shared = Arc::clone(&traffic);
         let accepting = tokio::spawn(async move {
-            // Dropped with this task, and the connections with it.
+            // The connections are dropped with this task.
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let traffic = Arc::clone(&shared);
                 connections.spawn(async move {
-                    // An end of either side, or the disturbance: the connection is over.
+                    // When either side ends or the disturbance happens, the connection is over.
                     let _ = pass(client, server, &traffic).await;
                 });
                 while connections.try_join_next().is_some() {}
@@ -68,7 +69,7 @@ impl Proxy {
         })
     }
 
-    /// Says where it listens.
+    /// Returns the address at which it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -82,7 +83,7 @@ impl Proxy {
         });
     }
 
-    /// Says whether what was ordered has happened.
+    /// Returns whether what was ordered has happened.
     pub fn has_happened(&self) -> bool {
         self.traffic.with(|state| state.order.is_none())
     }
@@ -93,13 +94,13 @@ impl Proxy {
         self.traffic.silent.send_replace(false);
     }
 
-    /// Lets nothing pass any more over the connections that are open, and tells nobody, as a gateway does that forgot them.
-    /// New ones pass.
+    /// Lets nothing pass any more over the connections that are open, and tells neither side, as a gateway does that
+    /// forgot them. New connections pass.
     pub fn forget(&self) {
         self.traffic.forgotten.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says how many bytes have passed that way.
+    /// Returns how many bytes have passed that way.
     pub fn passed(&self, way: Way) -> u64 {
         self.traffic.with(|state| state.passed(way))
     }
@@ -115,7 +116,7 @@ impl Drop for Proxy {
 struct Traffic {
     state: Mutex<State>,
     silent: watch::Sender<bool>,
-    /// This says how often the open connections were forgotten.
+    /// How often the open connections were forgotten.
     forgotten: AtomicU64,
 }
 
@@ -141,7 +142,8 @@ impl State {
         }
     }
 
-    /// Counts `bytes` that are about to pass. How many of them pass before what is ordered happens, if it does with these.
+    /// Counts `bytes` that are about to pass. Returns how many of them pass before what is ordered happens, if it
+    /// happens within them.
     fn meet(&mut self, way: Way, bytes: u64) -> Option<(u64, Disturbance)> {
         let before = self.passed(way);
         self.count(way, bytes);

@@ -1,4 +1,4 @@
-//! This module has a real SQL Server, or whatever `SQLSERVER_URL` names.
+//! A real SQL Server, at the address in `SQLSERVER_URL`.
 
 #![allow(clippy::unwrap_used, reason = "only tests use it, and they fail by panicking")]
 
@@ -7,7 +7,8 @@ use tidemark_sqlserver::login::{Login, Tls};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-/// `SQLSERVER_URL`, where it is set: `sqlserver://user:password@host:port/database?tls=verify|trust`, as `make help` says.
+/// Returns the login in `SQLSERVER_URL`, where it is set:
+/// `sqlserver://user:password@host:port/database?tls=verify|trust`, as `make help` says.
 #[must_use]
 pub fn login_from_environment() -> Option<Login> {
     let url = std::env::var("SQLSERVER_URL").ok().filter(|url| !url.is_empty())?;
@@ -33,7 +34,7 @@ pub fn login_from_environment() -> Option<Login> {
     )
 }
 
-/// A connection for scripts and checks.
+/// Opens a connection for scripts and checks.
 pub async fn connect(login: &Login) -> Client<Compat<TcpStream>> {
     let mut config = Config::new();
     config.host(&login.host);
@@ -47,7 +48,7 @@ pub async fn connect(login: &Login) -> Client<Compat<TcpStream>> {
     Client::connect(config, tcp.compat_write()).await.unwrap()
 }
 
-/// Runs the batches of a script, which lines with `GO` separate.
+/// Runs the batches of a script, which are separated by lines with `GO`.
 pub async fn execute(login: &Login, script: &str) {
     let mut client = connect(login).await;
     for batch in script.split("\nGO\n") {

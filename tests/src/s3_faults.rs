@@ -1,28 +1,28 @@
-//! This module says what an S3 server does wrong, at chosen requests.
+//! Faults of an S3 server, at chosen requests.
 
 use std::sync::{Mutex, PoisonError};
 
-/// This says what goes wrong with a request.
+/// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum S3Fault {
-    /// `503 SlowDown`, without effect.
+    /// The server answers `503 SlowDown`, and the request has no effect.
     SlowDown,
-    /// `500 InternalError`, without effect.
+    /// The server answers `500 InternalError`, and the request has no effect.
     InternalError,
-    /// The connection is cut before the request is through: it has no effect.
+    /// The connection is cut before the request is through, which has no effect.
     CutBefore,
     /// The request takes effect, and the connection is cut before its answer.
     CutAfter,
-    /// There is no effect and no answer.
+    /// The request has no effect and gets no answer.
     Silence,
 }
 
 impl S3Fault {
-    /// All that are over at once.
+    /// The faults that take no time.
     pub const SHORT: [Self; 4] = [Self::SlowDown, Self::InternalError, Self::CutBefore, Self::CutAfter];
 }
 
-/// The requests a server had and those that go wrong.
+/// The requests that a server had, and those that go wrong.
 #[derive(Debug, Default)]
 pub struct S3Faults(Mutex<State>);
 
@@ -40,7 +40,8 @@ struct Order {
 }
 
 impl S3Faults {
-    /// `fault` happens to `times` requests, the first of them the one of that number, from 0 for the next.
+    /// Lets `fault` happen to `times` requests. `first` is the number of the first of them, where the next request is
+    /// 0.
     pub fn order(&self, first: usize, times: usize, fault: S3Fault) {
         self.with(|state| {
             let first = state.requests.len() + first;
@@ -48,17 +49,17 @@ impl S3Faults {
         });
     }
 
-    /// Nothing goes wrong any more.
+    /// Takes the order back: nothing goes wrong any more.
     pub fn clear(&self) {
         self.with(|state| state.order = None);
     }
 
-    /// Returns the requests so far, method and path.
+    /// Returns the requests so far, each by its method and path.
     pub fn requests(&self) -> Vec<String> {
         self.with(|state| state.requests.clone())
     }
 
-    /// Notes a request; what goes wrong with it.
+    /// Notes a request, and returns what goes wrong with it.
     pub(crate) fn meet(&self, request: String) -> Option<S3Fault> {
         self.with(|state| {
             let number = state.requests.len();

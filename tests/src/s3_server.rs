@@ -1,7 +1,7 @@
-//! This module has an S3 server on a folder of its own, for the real S3 adapter: `s3s-fs` behind real HTTP.
+//! An S3 server on a folder of its own, for the real S3 adapter: `s3s-fs` behind real HTTP.
 //!
-//! Two things S3 does and `s3s-fs` does not are added in front of it: a conditional write is one step (here: they go
-//! one at a time), and a write to a bucket that is not there is refused instead of making one. It also answers for
+//! Two things that S3 does and `s3s-fs` does not are added in front of it: a conditional write is one step, for which
+//! such writes go one at a time here; and a write to a bucket that does not exist is refused. It also answers for
 //! Secrets Manager, with the one secret it is given, so that a function's binary can be run against it as it is.
 
 use std::error::Error;
@@ -29,14 +29,14 @@ use tokio::task::JoinHandle;
 
 use crate::s3_faults::{S3Fault, S3Faults};
 
-/// This is the bucket that is there from the start.
+/// The bucket that exists from the start.
 pub const BUCKET: &str = "lake";
-/// The access key it takes.
+/// The access key that it takes.
 pub const ACCESS_KEY: &str = "tidemark";
-/// This is the secret of that key.
+/// The secret of that key.
 pub const SECRET_KEY: &str = "tidemark-secret";
 
-/// This is a running server. Dropping it stops it and removes its folder.
+/// A running server. Dropping it stops it and removes its folder.
 #[derive(Debug)]
 pub struct S3Server {
     folder: TempDir,
@@ -53,7 +53,7 @@ impl S3Server {
         Self::start_with(|config| config).await
     }
 
-    /// Returns the same with other clients than those deployed.
+    /// Starts such a server for other clients than those deployed.
     pub async fn start_with(clients: impl FnOnce(sdk_config::Builder) -> sdk_config::Builder) -> io::Result<Self> {
         let folder = TempDir::new()?;
         std::fs::create_dir(folder.path().join(BUCKET))?;
@@ -73,7 +73,8 @@ impl S3Server {
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // The head and the body of an answer are two writes: without this the second waits 40 ms for the client's ACK.
+                // The head and the body of an answer are two writes: without this option, the second waits 40 ms for
+                // the client's ACK.
                 let _ = stream.set_nodelay(true);
                 let front = service.clone();
                 tokio::spawn(async move {
@@ -94,13 +95,13 @@ impl S3Server {
         })
     }
 
-    /// Says where it listens.
+    /// Returns the address at which it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Says what goes wrong with its requests: nothing, unless ordered.
+    /// Returns the faults of its requests. Nothing goes wrong unless it is ordered there.
     #[must_use]
     pub fn faults(&self) -> &S3Faults {
         &self.faults
@@ -123,7 +124,7 @@ impl S3Server {
         self.secret.content().0 = Some(content);
     }
 
-    /// Says how often a secret was read.
+    /// Returns how often a secret was read.
     #[must_use]
     pub fn secrets_read(&self) -> usize {
         self.secret.content().1
@@ -135,7 +136,7 @@ impl S3Server {
         &self.aws
     }
 
-    /// Says what a process needs in its environment to use this server as its AWS.
+    /// Returns what a process needs in its environment to use this server as its AWS.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
@@ -146,14 +147,14 @@ impl S3Server {
         ]
     }
 
-    /// Says where the bucket's objects are files.
+    /// Returns the folder in which the bucket's objects are files.
     #[must_use]
     pub fn files(&self) -> PathBuf {
         Path::new(self.folder.path()).join(BUCKET)
     }
 }
 
-/// Returns the clients' configuration as deployed, for a server at this address that takes [`ACCESS_KEY`].
+/// Returns the configuration of the deployed clients, for a server at this address that takes [`ACCESS_KEY`].
 pub fn config_at(address: SocketAddr) -> sdk_config::Builder {
     Aws::defaults()
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
@@ -163,7 +164,7 @@ pub fn config_at(address: SocketAddr) -> sdk_config::Builder {
         .endpoint_url(format!("http://{address}"))
 }
 
-/// This is the one secret, and how often it was read.
+/// The one secret, and how often it was read.
 #[derive(Debug, Default)]
 struct Secret(StdMutex<(Option<String>, usize)>);
 
@@ -173,7 +174,7 @@ impl Secret {
     }
 }
 
-/// This says what stands before `s3s-fs`.
+/// What stands in front of `s3s-fs`.
 #[derive(Clone)]
 struct Front {
     service: S3Service,
@@ -184,7 +185,7 @@ struct Front {
 }
 
 impl Front {
-    /// `GetSecretValue`, whatever the secret's name.
+    /// Answers `GetSecretValue`, whatever the secret's name is.
     fn secret_value(&self) -> Response<s3s::Body> {
         let mut secret = self.secret.content();
         secret.1 += 1;
@@ -203,7 +204,7 @@ impl Front {
         response
     }
 
-    /// Returns the answer; an error cuts the connection.
+    /// Answers a request. An error cuts the connection.
     async fn answer(self, request: Request<Incoming>) -> Result<Response<s3s::Body>, Box<dyn Error + Send + Sync>> {
         let fault = self.faults.meet(format!("{} {}", request.method(), request.uri()));
         match fault {
@@ -221,7 +222,8 @@ impl Front {
             return Ok(refusal(StatusCode::NOT_FOUND, "NoSuchBucket"));
         }
         let conditional = request.headers().contains_key("if-none-match") || request.headers().contains_key("if-match");
-        // An object and its checksum are two files: who reads one while it is replaced must not see one of either.
+        // An object and its checksum are two files, and whoever reads an object while it is replaced must not see the
+        // old one of these and the new one of the other.
         let (writing, reading) = if conditional {
             (Some(self.one_at_a_time.write().await), None)
         } else {
@@ -236,7 +238,7 @@ impl Front {
     }
 }
 
-/// Returns an error as S3 reports it.
+/// Makes an error as S3 reports it.
 fn refusal(status: StatusCode, code: &str) -> Response<s3s::Body> {
     let body = format!("<Error><Code>{code}</Code><Message>{code}</Message></Error>");
     let mut response = Response::new(s3s::Body::from(body));

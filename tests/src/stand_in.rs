@@ -1,5 +1,4 @@
-//! This module has a world of real TDS and real S3 calls for tests: the stand-in server, `s3s-fs`, every adapter as
-//! deployed.
+//! A world of real TDS and real S3 calls for tests: the stand-in server, `s3s-fs`, and every adapter as deployed.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,14 +24,14 @@ use tidemark_sqlserver::session::Server;
 use crate::s3_server::S3Server;
 use crate::tutorial;
 
-/// This is the size of an upload's pieces.
+/// The size of an upload's pieces in bytes.
 pub const PART_BYTES: usize = 5 << 20;
 
-/// This is a server with what a script makes on it, and a bucket.
+/// A server with what a script makes on it, and a bucket.
 pub struct World {
-    /// This is the source's server, and the control table's.
+    /// The server of the source and of the control table.
     pub sandbox: Sandbox,
-    /// This is the bucket.
+    /// The bucket.
     pub s3: S3Server,
 }
 
@@ -42,8 +41,8 @@ impl fmt::Debug for World {
     }
 }
 
-/// Returns the login of a stand-in. Its authority is unknown to this process; that certificates are verified is shown
-/// elsewhere.
+/// Returns the login of a stand-in. It accepts any certificate, because the stand-in's authority is unknown to this
+/// process. Other tests show that certificates are verified.
 pub fn login_of(sandbox: &Sandbox) -> Login {
     login_at(sandbox, sandbox.addr())
 }
@@ -54,7 +53,7 @@ fn login_at(sandbox: &Sandbox, address: SocketAddr) -> Login {
 }
 
 impl World {
-    /// Returns a server on which `script` was run, and an empty bucket.
+    /// Starts a server on which `script` is run, and an empty bucket.
     pub async fn new(script: &str) -> Self {
         let script = script.to_owned();
         let start = move || {
@@ -96,12 +95,12 @@ impl World {
         )
     }
 
-    /// Returns one run as deployed with the `sql` watermark store, in which no table fails.
+    /// Runs the steps once as deployed, with the `sql` watermark store. No table may fail.
     pub async fn run(&self, run_id: &str, spec: &TableSpec) -> RunOutcome {
         self.run_with(&self.control_table(), run_id, spec).await
     }
 
-    /// Returns the same with another watermark store.
+    /// Runs the steps once with another watermark store. No table may fail.
     pub async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> RunOutcome {
         let (source, store) = (Server::new(self.login()), self.s3.store());
         let mut pipeline = Pipeline {
@@ -134,7 +133,7 @@ impl World {
     }
 }
 
-/// Returns a control table and its procedure by name.
+/// Makes a control table and its procedure, by their names.
 pub fn control_table(server: Server, table: &str, procedure: &str) -> ControlTable {
     ControlTable::new(server, table.parse().unwrap(), procedure.parse().unwrap())
 }
@@ -142,7 +141,7 @@ pub fn control_table(server: Server, table: &str, procedure: &str) -> ControlTab
 /// This project's script for its control table and procedure.
 pub const CONTROL_TABLE: &str = include_str!("../../infra/sql/control-table.sql");
 
-/// Returns the control table this project ships, and its procedure that compares.
+/// Makes the control table that this project ships, and its procedure that compares.
 pub fn shipped_control_table(server: Server) -> ControlTable {
     control_table(server, "dbo.tidemark_watermark", "dbo.tidemark_write_watermark")
 }

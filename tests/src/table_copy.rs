@@ -1,4 +1,4 @@
-//! This module has one table of the stand-in server copied again and again, over real TDS, into a ledger in memory.
+//! One table of the stand-in server that is copied repeatedly, over real TDS, into a ledger in memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,12 +31,12 @@ const PREFIX: &str = "p";
 type TablePipeline<'a> =
     Pipeline<'a, Server, RowReader, Pointers<'a, MemoryStore>, MemoryStore, Files, NoSinks<RecordBatch>>;
 
-/// This is a source table and all that copying it takes. Its files are CSV without header.
+/// A source table and all that copying it takes. Its files are CSV without a header.
 #[derive(Debug)]
 pub struct TableCopy {
-    /// This is the table as a run names it.
+    /// The table's settings in its runs.
     pub spec: TableSpec,
-    /// This is the bucket.
+    /// The bucket.
     pub store: MemoryStore,
     source: Server,
     reader: Option<RowReader>,
@@ -44,7 +44,7 @@ pub struct TableCopy {
 }
 
 impl TableCopy {
-    /// Copies `columns` of `table`, tracked by a watermark with these settings.
+    /// Makes the copy of `columns` of `table`, tracked by a watermark with these settings.
     pub fn new(world: &World, table: &str, columns: &[&str], tracking: &serde_json::Value) -> Self {
         let spec = serde_json::json!({
             "table": table, "tracking": { "watermark": tracking }, "columns": columns,
@@ -53,12 +53,12 @@ impl TableCopy {
         Self::of(&world.login(), spec)
     }
 
-    /// Copies the table of these settings, as this login.
+    /// Makes the copy of a table with these settings, by this login.
     pub fn of(login: &Login, spec: serde_json::Value) -> Self {
         Self::masked(login, spec, None)
     }
 
-    /// Copies a table with these settings, by a login that hashes with `masks`.
+    /// Makes the copy of a table with these settings, by a login that hashes with `masks`.
     pub fn masked(login: &Login, spec: serde_json::Value, masks: Option<MaskSecret>) -> Self {
         let credential = Credential::from(login.clone()).masking(masks);
         Self {
@@ -90,14 +90,14 @@ impl TableCopy {
         done
     }
 
-    /// Returns one execution in which nothing fails.
+    /// Runs one execution, in which nothing may fail.
     pub async fn run(&mut self) -> RunOutcome {
         let outcome = self.try_run().await;
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         outcome
     }
 
-    /// Returns one execution, whatever becomes of the table in its lookups.
+    /// Runs one execution, whatever becomes of the table in its lookups.
     pub async fn try_run(&mut self) -> RunOutcome {
         self.with_pipeline(async |pipeline, run_id, spec| {
             Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
@@ -107,7 +107,7 @@ impl TableCopy {
         .await
     }
 
-    /// Returns the lookups alone, whatever they say.
+    /// Does both lookups alone, and returns whatever they find.
     pub async fn plan(&mut self) -> NewWatermarks {
         self.with_pipeline(async |pipeline, run_id, spec| {
             Box::pin(pipeline.plan(run_id, std::slice::from_ref(spec)))
@@ -117,7 +117,7 @@ impl TableCopy {
         .await
     }
 
-    /// The slices of a planned window.
+    /// Copies the slices of a planned window.
     pub async fn copy(&mut self, window: &CopyWindow) {
         self.with_pipeline(async |pipeline, run_id, _| {
             for slice in (0_u32..).take(window.slices) {
@@ -129,7 +129,7 @@ impl TableCopy {
         .await;
     }
 
-    /// Returns the commit of a window.
+    /// Commits a window.
     pub async fn commit(&mut self, window: &CopyWindow) -> Committed {
         let updated = self
             .with_pipeline(async |pipeline, run_id, _| {

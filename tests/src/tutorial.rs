@@ -1,4 +1,4 @@
-//! This module has the Azure tutorial for one table: its scripts word for word, and the files it ends with.
+//! Microsoft's tutorials: their scripts word for word, and the files that they end with.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use tidemark::model::table::TableSpec;
 
 use crate::s3_server::S3Server;
 
-/// This is the tutorial's source and control table, word for word.
+/// The source and the control table of the tutorial for one table, word for word.
 pub const SCRIPT: &str = include_str!("../tutorials/one_table.sql");
 
 /// The changes before the second run.
@@ -15,7 +15,7 @@ pub const CHANGES: [&str; 2] = [
     "INSERT INTO data_source_table VALUES (7, 'newdata','9/7/2017 9:01:00 AM')",
 ];
 
-/// These are the lines of the first run's file.
+/// The lines of the first run's file.
 pub const FIRST_RUN: [&str; 5] = [
     "1,aaaa,2017-09-01 00:56:00.0000000",
     "2,bbbb,2017-09-02 05:23:00.0000000",
@@ -24,13 +24,13 @@ pub const FIRST_RUN: [&str; 5] = [
     "5,eeee,2017-09-05 08:06:00.0000000",
 ];
 
-/// These are the lines of the second run's file.
+/// The lines of the second run's file.
 pub const SECOND_RUN: [&str; 2] = [
     "6,newdata,2017-09-06 02:23:00.0000000",
     "7,newdata,2017-09-07 09:01:00.0000000",
 ];
 
-/// Returns a table with the tutorial's file format.
+/// Makes the settings of a table with the tutorial's file format.
 pub fn spec(table: &str, column: &str) -> serde_json::Result<TableSpec> {
     serde_json::from_value(serde_json::json!({
         "table": table,
@@ -41,8 +41,8 @@ pub fn spec(table: &str, column: &str) -> serde_json::Result<TableSpec> {
     }))
 }
 
-/// Returns the lines of every visible part of `table` under the prefix `tidemark`, sorted: the files as any reader
-/// finds them.
+/// Returns the lines of every visible part of `table` under the prefix `tidemark`, sorted, as any reader finds the
+/// files.
 pub fn lines(s3: &S3Server, table: &str) -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
     for window in std::fs::read_dir(s3.files().join("tidemark").join(table))? {
@@ -62,13 +62,13 @@ pub fn lines(s3: &S3Server, table: &str) -> io::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// This is the Azure tutorial for many tables: its scripts word for word, and what its destination ends with.
+/// The tutorial for many tables: its scripts word for word, and what its destination ends with.
 pub mod many_tables {
     /// The source tables.
     pub const SOURCE: &str = include_str!("../tutorials/many_tables_source.sql");
     /// The changes before the second run.
     pub const CHANGES: &str = include_str!("../tutorials/many_tables_changes.sql");
-    /// This is the destination: its tables, the control table, the table types and the procedures.
+    /// The destination: its tables, the control table, the table types and the procedures.
     pub const DESTINATION: &str = include_str!("../tutorials/many_tables_destination.sql");
 
     /// `customer_table` after the first run.

@@ -1,4 +1,4 @@
-//! What a table without changes costs a run: requests to the bucket and to the server, counted.
+//! The cost of tables without changes in a run: their requests to the bucket and to the server, counted.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -16,7 +16,7 @@ use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
 
-/// More than are asked for in one request to the catalog.
+/// More tables than are asked for in one request to the catalog.
 const TABLES: usize = 60;
 
 fn specs(column: &str) -> Vec<TableSpec> {
@@ -27,7 +27,7 @@ fn specs(column: &str) -> Vec<TableSpec> {
     specs.collect()
 }
 
-/// Tables of one row, with watermarks of several kinds.
+/// Makes tables of one row, with watermarks of several kinds.
 async fn world() -> World {
     let tables: String = (0..TABLES)
         .map(|table| {
@@ -40,12 +40,12 @@ async fn world() -> World {
     World::new(&format!("{CONTROL_TABLE}\nGO\n{tables}")).await
 }
 
-/// What looking for changes in tables that have none took.
+/// What it took to look for changes in tables that have none.
 #[derive(Debug)]
 struct Cost {
     /// Requests to the bucket, by method.
     requests: BTreeMap<String, usize>,
-    /// Requests to the server, that of a connection included.
+    /// Requests to the server, including that of the connection.
     statements: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Cost {
         self.requests.values().sum()
     }
 
-    /// Those with this text.
+    /// Counts the requests with this text.
     fn statements_with(&self, text: &str) -> usize {
         self.statements.iter().filter(|sql| sql.contains(text)).count()
     }
@@ -78,7 +78,7 @@ async fn idle<W: MoveWatermarks>(world: &World, watermarks: &W, column: &str) ->
     let first = Box::pin(pipeline.run("first", &specs)).await.unwrap();
     assert_eq!(first.committed.len(), TABLES, "{:?}", first.failed);
     let requests = world.s3.faults().requests().len();
-    // It notes them from now on.
+    // The stand-in notes statements from now on.
     world.sandbox.statements();
     let planned = pipeline.plan("idle", &specs).await.unwrap();
     assert_eq!(planned.unchanged.len(), TABLES, "{planned:?}");
@@ -102,7 +102,7 @@ async fn a_table_without_changes_costs_one_statement_and_one_read_where_the_cont
     let cost = idle(&world, &watermarks, "modified_at").await;
     assert_eq!(cost.requests, [("GET".to_owned(), TABLES)].into());
     assert_eq!(cost.statements_with("MAX([modified_at])"), TABLES);
-    // Those of all tables together: their watermarks, and two requests for what the catalog says of them.
+    // These are asked for all tables together: their watermarks, and in two requests what the catalog knows of them.
     assert_eq!(cost.statements_with("[w].[TableName]"), 1);
     assert_eq!(cost.statements_with("sys.columns"), 2);
     assert_eq!(cost.statements.len(), TABLES + 3, "{:#?}", cost.statements);

@@ -81,7 +81,7 @@ async fn rowversions_with_the_high_bit_set_are_in_order() {
         .enumerate()
     {
         world.sandbox.set_rowversion(last);
-        // Five rows over the step from one number of digits, or sign, to the next.
+        // The five rows lie across the step from one number of digits, or sign, to the next.
         world.execute(&format!(
             "insert into t (id, n) select value, 0 from generate_series({}, {})",
             run * 5 + 1,
@@ -99,7 +99,7 @@ async fn rowversions_with_the_high_bit_set_are_in_order() {
     assert_eq!(copy.ids(), (1..=15).collect::<Vec<_>>());
     assert_eq!(copy.stored().await.as_deref(), Some("0xFFFFFFFFFFFFFF06"));
 
-    // A restored database counts from below.
+    // The row versions of a restored database are lower.
     world.sandbox.set_rowversion(0x7FFF_FFFF_FFFF_FFFF);
     let planned = copy.plan().await;
     assert_eq!(planned.failed[0].error, "WatermarkRegression");
@@ -128,14 +128,15 @@ enum Step {
     Run,
 }
 
-/// Does the steps, each in one of three sessions, and a last run. Returns the lines of the files, and the rows that are there.
+/// Does the steps, each in one of three sessions, and a last run. Returns the lines of the files, and the rows of the
+/// table.
 async fn done(world: &World, table: &str, steps: Vec<(usize, Step)>) -> (Vec<String>, Vec<Vec<Option<String>>>) {
     world.execute(&format!(
         "create table {table} (id int primary key, n int not null, rv rowversion)"
     ));
     let mut copy = TableCopy::new(world, table, &["id", "rv"], &serde_json::json!({ "column": "rv" }));
     let mut sessions: Vec<OpenSession> = (0..3).map(|_| world.sandbox.session().unwrap()).collect();
-    // Rows are updated only by the session that made them, so that none waits for another.
+    // A row is updated only by the session that made it, so that none waits for another.
     let mut owned: Vec<Vec<usize>> = vec![Vec::new(); 3];
     let mut next = 0;
     for (who, step) in steps {
@@ -174,8 +175,8 @@ async fn done(world: &World, table: &str, steps: Vec<(usize, Step)>) -> (Vec<Str
     (copy.lines(), present[0].rows.clone())
 }
 
-/// Any interleaving of three transactions and runs: each committed version that is there at the end is copied once, no
-/// version twice, and none that was rolled back.
+/// In any interleaving of three transactions and runs, each committed version that is there at the end is copied once,
+/// no version twice, and none that was rolled back.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_version_is_copied_once_whatever_the_order_of_commits() {
     let cases = std::env::var("PROPTEST_CASES").map_or(8, |cases| cases.parse().unwrap());
@@ -259,7 +260,7 @@ async fn a_transaction_that_commits_after_the_copy_is_late_and_counted() {
         (1, Some(1), vec![1, 3])
     );
 
-    // The cure: touch the row, and the next window has it.
+    // The remedy is to update the row, which then is in the next window.
     world.execute("update s set at = '2017-09-04' where id = 2");
     copy.run().await;
     assert_eq!(copy.ids(), [1, 2, 3]);

@@ -28,7 +28,7 @@ fn login() -> Login {
     real_server::login_from_environment().unwrap_or_else(|| panic!("SQLSERVER_URL is not set: use make test-live"))
 }
 
-/// A database of its own on the server, made by a script in which `$database` is its name.
+/// Creates a database on the server by a script in which `$database` is its name.
 async fn create(server: &Login, name: &str, script: &str) -> Login {
     let login = Login {
         database: format!("tidemark_{name}_{}", std::process::id()),
@@ -43,7 +43,7 @@ async fn run(login: &Login, s3: &S3Server, run_id: &str, control: (&str, &str), 
     run_into((login, login), s3, run_id, control, std::slice::from_ref(spec)).await
 }
 
-/// One run from one database; what is merged goes into the other, where the control table is.
+/// Runs the steps once from one database. What is merged goes into the other, where the control table is.
 async fn run_into(
     (login, sink): (&Login, &Login),
     s3: &S3Server,
@@ -144,7 +144,7 @@ async fn the_tutorial_on_change_tracking_comes_out_on_a_real_server() {
     expected.sort_unstable();
     assert_eq!(tutorial::lines(&s3, TABLE).unwrap(), expected);
 
-    // At the very version that is stored.
+    // The table is truncated at the very version that is stored.
     execute(
         &login,
         "TRUNCATE TABLE data_source_table\nGO\nINSERT INTO data_source_table VALUES (7, 'alone', 1)",
@@ -158,7 +158,7 @@ async fn the_tutorial_on_change_tracking_comes_out_on_a_real_server() {
     execute(&server, &format!("DROP DATABASE {}", login.database)).await;
 }
 
-/// The rows of a query, each value as the server writes it.
+/// Returns the rows of a query, each value as the server writes it.
 async fn rows(login: &Login, columns: &[&str], from: &str) -> Vec<String> {
     let texts: Vec<_> = columns
         .iter()
@@ -251,7 +251,7 @@ async fn the_tutorials_procedures_are_handed_the_rows_on_a_real_server() {
     both_tables("procedures", sink).await;
 }
 
-/// The rows of the table of every type, each value as its bytes.
+/// Returns the rows of the table of every type, each value as its bytes.
 async fn every_value(login: &Login) -> Vec<Vec<Option<Vec<u8>>>> {
     let mut client = connect(login).await;
     let answer = client.simple_query(every_type::select_bytes()).await.unwrap();

@@ -1,5 +1,5 @@
-//! Columns whose values nobody is to read, and the columns of an audit, over real TDS: in every format, in the ledger, and with
-//! change tracking.
+//! Columns whose values nobody is to read, and the columns of an audit, over real TDS: in every format, in the ledger,
+//! and with change tracking.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -113,7 +113,7 @@ async fn a_hash_without_a_key_is_refused_before_anything_is_written() {
         planned.failed[0].cause
     );
     assert!(copy.store.keys().is_empty());
-    // Another mask needs no key.
+    // Other masks than the hash need no key.
     let mut copy = TableCopy::masked(&world.login(), spec(&json!({ "mask": { "ssn": "null" } })), None);
     assert!(copy.plan().await.failed.is_empty());
 }

@@ -1,6 +1,6 @@
-//! The memory of `copy-delta` is bounded by its configuration: not by the rows of a slice, and not by their values.
+//! The memory of `copy-delta` is bounded by its configuration, and neither by the rows of a slice nor by their values.
 //!
-//! Memory is that of a process, so each case runs in a process of its own: this test binary again.
+//! Memory is measured for a process, so each case runs in a process of its own, which is this test binary again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -31,14 +31,14 @@ use tidemark_tests::stand_in::World;
 const CASE: &str = "TIDEMARK_MEMORY_CASE";
 const COLUMNS: &str = "TIDEMARK_MEMORY_COLUMNS";
 const TABLE: &str = "dbo.t";
-/// As deployed.
+/// The size of an upload's pieces in bytes, as deployed.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
 fn table(name: &str) -> Table {
     tables::all().into_iter().find(|table| table.name == name).unwrap()
 }
 
-/// The columns of a table as a plan has them, which is what a server with such a table says of it.
+/// Returns the columns of a table as a plan has them, which is how a server with such a table describes it.
 fn columns(name: &str) -> String {
     let table = table(name);
     let columns = table
@@ -72,7 +72,7 @@ fn columns(name: &str) -> String {
     serde_json::to_string(&columns).unwrap()
 }
 
-/// The peak in MB of a process that copies this many rows, S3 included.
+/// Returns the peak in MB of a process that copies this many rows, including the S3 server.
 fn peak(name: &str, rows: u64, format: &str) -> u64 {
     let server = Replay::start(Answer::Rows(Rows::new(&table(name), rows)));
     let output = Command::new(std::env::current_exe().unwrap())
@@ -94,7 +94,7 @@ fn many_rows_take_no_more_memory_than_few() {
 
 #[test]
 fn values_of_tens_of_megabytes_take_a_bounded_number_of_times_their_size() {
-    // Two values of 24 MB, and six rows of less; then all of it five times over.
+    // The first has two values of 24 MB and six rows of less; the second has all of it five times.
     let (few, many) = (peak("max-types", 8, "parquet"), peak("max-types", 40, "parquet"));
     assert!(few < 400 && many < 400, "{few} MB for few rows, {many} MB for many");
 }

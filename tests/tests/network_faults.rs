@@ -1,4 +1,5 @@
-//! The network between the steps and SQL Server cut, delayed and silent at any byte: every run ends exact.
+//! The network between the steps and SQL Server is cut, delayed and silent at any byte, and every run ends with the
+//! exact outcome.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -22,14 +23,14 @@ use tidemark_tests::end_state::EndState;
 use tidemark_tests::proxy::{Disturbance, Proxy, Way};
 use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
 
-/// Places at which a run is disturbed, unless `PROPTEST_CASES` says otherwise.
+/// The number of places at which a run is disturbed, unless `PROPTEST_CASES` says otherwise.
 const CUTS: u64 = 32;
-/// Disturbed runs at once.
+/// The number of disturbed runs at once.
 const AT_ONCE: usize = 4;
 /// More executions than a single disturbance can need.
 const RUNS: usize = 3;
 
-/// Short, because the disturbed server is on this machine.
+/// The timeouts are short, because the disturbed server is on this machine.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_millis(500),
     silence: Duration::from_millis(500),
@@ -42,7 +43,7 @@ fn cuts() -> u64 {
     cases.unwrap_or(CUTS)
 }
 
-/// A table whose rows take a few packets.
+/// Makes a table whose rows take a few packets.
 async fn world() -> World {
     let world = World::new(&format!(
         "{CONTROL_TABLE}\nGO\ncreate table t (v int not null, body varchar(200))"
@@ -58,7 +59,7 @@ async fn world() -> World {
     world
 }
 
-/// Its own prefix and its own row in the control table make a run independent of all others.
+/// A run with a prefix and a row in the control table of its own, so that it is independent of all others.
 struct Case<'a> {
     world: &'a World,
     name: String,
@@ -73,7 +74,8 @@ impl Case<'_> {
         .unwrap()
     }
 
-    /// One execution over connections through `login`; the name of the error it or its table fails with.
+    /// Runs one execution over connections through `login`. Returns the name of the error that it or its table fails
+    /// with.
     async fn run(&self, login: &Login) -> Result<(), ErrorCode> {
         let server = || Server::new(login.clone()).with_timeouts(TIMEOUTS);
         let (source, watermarks) = (server(), shipped_control_table(server()));
@@ -108,7 +110,7 @@ impl Case<'_> {
     }
 }
 
-/// The end of an undisturbed run, and the bytes that passed in it.
+/// Returns the end of an undisturbed run, and the bytes that passed in it.
 async fn undisturbed(world: &World) -> (EndState, [u64; 2]) {
     let proxy = Proxy::start(world.sandbox.addr()).await.unwrap();
     let case = Case {
@@ -121,7 +123,7 @@ async fn undisturbed(world: &World) -> (EndState, [u64; 2]) {
     (end, [Way::Requests, Way::Answers].map(|way| proxy.passed(way)))
 }
 
-/// Places spread over `total` bytes, each somewhere in its share of them.
+/// Returns places spread over `total` bytes, each somewhere in its share of them.
 fn places(total: u64) -> impl Iterator<Item = u64> {
     let share = (total / cuts()).max(1);
     // Any sequence will do that does not keep in step with packets.
@@ -156,7 +158,7 @@ async fn a_connection_that_breaks_at_any_byte_is_tried_again_and_ends_exact() {
             let login = world.login_at(proxy.address());
             let mut failed = 0;
             while let Err(code) = case.run(&login).await {
-                // What the state machine would not try again ends the run for a cut network cable.
+                // An error that the state machine does not retry would end the run for a cut network cable.
                 assert!(code.is_retryable(), "{}: {code}", case.name);
                 failed += 1;
                 assert!(failed < RUNS, "{}: the next runs do not get through", case.name);
@@ -169,7 +171,7 @@ async fn a_connection_that_breaks_at_any_byte_is_tried_again_and_ends_exact() {
         .await;
     let of_cuts = met.iter().filter(|(.., disturbance)| *disturbance == Disturbance::Cut);
     let (happened, failed) = of_cuts.fold((0, 0), |sum, (happened, failed, _)| (sum.0 + happened, sum.1 + failed));
-    // A run needs a few bytes less than another now and then, and some cuts are mended within it.
+    // A run needs a few bytes less than another now and then, and some cuts are recovered within it.
     assert!(
         happened > cuts() && failed > cuts() / 2,
         "{happened} cuts, {failed} failed runs"
@@ -238,7 +240,7 @@ async fn a_statement_that_is_not_answered_is_told_from_a_server_that_is_gone() {
         assert_eq!(failure.fault(), expected, "{disturbance:?}: {failure}");
         proxy.clear();
         if disturbance == Disturbance::Silence {
-            // A server that could not be reached is left alone for a second.
+            // A server that could not be reached is not tried again for a second.
             tokio::time::sleep(Duration::from_millis(1100)).await;
         }
         source.growth(&column, None).await.unwrap();

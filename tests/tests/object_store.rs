@@ -1,4 +1,4 @@
-//! What the ledger needs of an object store, held alike by the store in memory, by a folder and by S3's adapter.
+//! What the ledger needs of an object store, tested alike for the store in memory, a folder and the S3 adapter.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -18,7 +18,7 @@ use tidemark::testing::MemoryStore;
 use tidemark_folder::FolderStore;
 use tidemark_tests::s3_server::S3Server;
 
-/// The smallest piece S3 takes, but for the last.
+/// The smallest piece that S3 takes, except for the last.
 const PIECE: usize = 5 << 20;
 
 trait Store: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects + ArchiveObjects {}

@@ -1,4 +1,4 @@
-//! Properties of statements, whatever the names and types that a plan holds: nothing gets out of its brackets.
+//! Properties of statements, whatever the names and types in a plan are: no name gets out of its brackets.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -13,10 +13,10 @@ use tidemark::ports::rows::ExplainRows;
 use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::session::Server;
 
-/// Any text that may be a name, those with brackets and quotes more often than not.
+/// Any text that may be a name, more often than not with brackets and quotes.
 const NAME: &str = "([^\\p{Cc}]|[\\]\\['\";]){1,40}";
 
-/// A server that is never asked.
+/// Makes a server that is never asked.
 fn server() -> Server {
     Server::new(Login::new("nowhere", 1, "", "", ""))
 }
@@ -50,7 +50,8 @@ fn bound(sql_type: &str, value: &str) -> Watermark {
     Watermark::new(TypeName::new(sql_type).unwrap(), value).unwrap()
 }
 
-/// The statement by which rows are read, without what is in brackets, as SQL Server reads them: `]]` is a bracket in the name.
+/// Returns the statement by which rows are read, without what is in brackets, as SQL Server reads them: `]]` is a
+/// bracket in the name.
 fn without_names(rows: &Rows<'_>, columns: &[Column]) -> String {
     let sql = server().explain(rows, columns).unwrap().sql;
     let mut outside = String::new();
@@ -119,7 +120,7 @@ proptest! {
                 table: &table, column: &tracked, old: None, new, closed: tidemark::model::rows::Closed::default(), with_nulls: false, key: None, filter: None,
             };
             let Ok(explained) = server().explain(&Rows::Interval(interval), &columns) else { continue };
-            // A name of a type, perhaps with its length: nothing that could end the place it stands in.
+            // A type's name, perhaps with its length, has nothing that could end the place where it stands.
             let is_type = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_(),".contains(c));
             prop_assert!(is_type && text.matches(')').count() <= 1, "{}", explained.sql);
         }

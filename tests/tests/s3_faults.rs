@@ -1,4 +1,4 @@
-//! S3 busy, broken, cut and silent at any request and any byte: every run ends exact.
+//! S3 is busy, broken, cut and silent at any request and any byte, and every run ends with the exact outcome.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -31,26 +31,26 @@ use tidemark_tests::s3_faults::S3Fault;
 use tidemark_tests::s3_server::{BUCKET, S3Server, config_at};
 use tidemark_tests::stand_in::{PART_BYTES, World};
 
-/// Places at which an upload is cut, unless `PROPTEST_CASES` says otherwise.
+/// The number of places at which an upload is cut, unless `PROPTEST_CASES` says otherwise.
 const CUTS: u64 = 8;
-/// Disturbed runs at once.
+/// The number of disturbed runs at once.
 const AT_ONCE: usize = 4;
 /// More executions than a single disturbance can need.
 const RUNS: usize = 3;
 /// How often a client tries.
 const ATTEMPTS: usize = 3;
-/// Long enough for any request to a server on this machine.
+/// The read timeout, which is long enough for any request to a server on this machine.
 const READ_TIMEOUT: Duration = Duration::from_millis(700);
 const PREFIX: &str = "lake/raw";
 
-/// How many cases a soak tries.
+/// Returns how many cases a long test tries, when `PROPTEST_CASES` asks for one.
 fn soak() -> Option<u64> {
     std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())
 }
 
-/// A small table, and one that takes an upload of two pieces.
+/// Makes a small table, and one that takes an upload of two pieces.
 async fn world() -> World {
     World::new(
         "create table small (v int, n int); insert into small values (10, 1), (11, 2), (12, 3)\nGO\n\
@@ -61,7 +61,7 @@ async fn world() -> World {
     .await
 }
 
-/// Clients as deployed but for their patience: a server on this machine needs less.
+/// Returns clients as deployed, except for their timeouts and waits, because a server on this machine needs less.
 fn impatient(config: sdk_config::Builder) -> sdk_config::Builder {
     let timeouts = TimeoutConfig::builder().read_timeout(READ_TIMEOUT).build();
     let retries = RetryConfig::standard()
@@ -78,12 +78,12 @@ fn spec(table: &str) -> TableSpec {
     .unwrap()
 }
 
-/// Where the pointer stands before a run.
+/// Returns where the pointer stands before a run.
 fn ten() -> Watermark {
     Watermark::new(TypeName::new("int").unwrap(), "10").unwrap()
 }
 
-/// A bucket in which the table's pointer stands at 10, so that moving it replaces it.
+/// A bucket in which the table's pointer stands at 10, so that moving it replaces an object.
 struct Case<'a> {
     world: &'a World,
     s3: S3Server,
@@ -100,7 +100,7 @@ impl<'a> Case<'a> {
         Self { world, s3, table }
     }
 
-    /// One execution with this client; the error it or its table fails with.
+    /// Runs one execution with this client. Returns the error that it or its table fails with.
     async fn run(&self, store: &S3Store) -> Result<(), ErrorCode> {
         let source = Server::new(self.world.login());
         let mut pipeline = Pipeline {
@@ -121,7 +121,7 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// Runs until a run gets through. Says how many did not.
+    /// Runs until a run gets through. Returns how many did not.
     async fn runs(&self, name: &str, store: &S3Store) -> usize {
         let mut failed = 0;
         while let Err(code) = self.run(store).await {
@@ -141,7 +141,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// The end of an undisturbed run, and the requests it made.
+/// Returns the end of an undisturbed run, and the requests that it made.
 async fn undisturbed(world: &World, table: &str) -> (EndState, Vec<String>) {
     let case = Case::new(world, table).await;
     let before = case.s3.faults().requests().len();
@@ -161,7 +161,8 @@ async fn any_request_may_fail_once_or_until_the_client_gives_up() {
     let (expected, requests) = undisturbed(world, "small").await;
     let expected = &expected;
     assert!(requests.len() > 15, "{requests:#?}");
-    // In a soak every fault at every request; else the one that matters most and one of the others in turn.
+    // A long test tries every fault at every request. Otherwise each request meets the fault that matters most, and one
+    // of the others in turn.
     let cases = (0..requests.len()).flat_map(|number| {
         let others = S3Fault::SHORT.into_iter().enumerate();
         let faults = others.filter(move |(turn, fault)| {
@@ -186,7 +187,7 @@ async fn any_request_may_fail_once_or_until_the_client_gives_up() {
         .buffer_unordered(AT_ONCE)
         .collect::<Vec<_>>()
         .await;
-    // Where a request is one of several tries of its own, or its failure is a WARN, the run gets through.
+    // The run gets through where a request is tried several times, or where its failure is only a warning.
     assert!(failed.iter().sum::<usize>() > requests.len(), "{failed:?}");
 }
 

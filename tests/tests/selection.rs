@@ -1,4 +1,5 @@
-//! Which columns and rows are copied, and what becomes of a table whose columns change, over real TDS and real S3 calls.
+//! Which columns and rows are copied, and what becomes of a table whose columns change, over real TDS and real S3
+//! calls.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -20,7 +21,7 @@ use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::{PART_BYTES, World};
 
-/// Table `t` in JSON lines, with other settings.
+/// Returns the settings of table `t` in JSON lines, with others.
 fn spec(more: Value) -> TableSpec {
     let mut spec = json!({
         "table": "t", "tracking": { "watermark": { "column": "v", "settle_seconds": 0 } }, "format": "jsonl",
@@ -32,7 +33,7 @@ fn spec(more: Value) -> TableSpec {
     serde_json::from_value(spec).unwrap()
 }
 
-/// A run with the pointers in the bucket, whatever becomes of it.
+/// Runs the steps once with the pointers in the bucket, whatever becomes of it.
 async fn run(world: &World, run_id: &str, spec: &TableSpec) -> Result<RunOutcome> {
     let store = world.s3.store();
     let pointers = Pointers::new(&store, "tidemark");
@@ -67,7 +68,7 @@ fn table() -> ObjectName {
     "t".parse().unwrap()
 }
 
-/// The lines of a window's parts, and its part's keys.
+/// Returns the lines of a window's parts, and the parts' keys.
 async fn window(world: &World, name: &WindowName) -> (Vec<String>, Vec<String>) {
     let store = world.s3.store();
     let table = table();
@@ -93,7 +94,7 @@ async fn only_the_rows_of_where_are_copied_and_counted() {
     let spec = spec(json!({ "where": "region = 'EU' OR [a]]b] IS NULL", "columns": ["v"] }));
     let outcome = run(&world, "r1", &spec).await.unwrap();
     let first = &outcome.committed[0];
-    // The window ends where the table does, though its last row is not copied.
+    // The window ends where the table does, though the table's last row is not copied.
     assert_eq!(
         (first.rows, first.late_rows, first.watermark.value()),
         (3, Some(0), "4")
@@ -101,7 +102,7 @@ async fn only_the_rows_of_where_are_copied_and_counted() {
     let (lines, _) = window(&world, &first.window).await;
     assert_eq!(lines, [r#"{"v":1}"#, r#"{"v":2}"#, r#"{"v":3}"#]);
 
-    // A row that begins to match comes with its new watermark; one that stops matching is no regression.
+    // A row that begins to match comes with its new watermark. A row that stops matching is not a regression.
     world.execute(
         "update t set region = 'EU', v = 5 where v = 4; update t set region = 'US', [a]]b] = 1, v = 6 where v = 3",
     );
@@ -110,7 +111,7 @@ async fn only_the_rows_of_where_are_copied_and_counted() {
     assert_eq!((second.rows, second.watermark.value()), (1, "6"));
     assert_eq!(window(&world, &second.window).await.0, [r#"{"v":5}"#]);
 
-    // Only rows that are not copied: the window is passed over without an object.
+    // With only rows that are not copied, the window is committed without an object.
     world.execute("insert into t values (7, 'US', 1)");
     let outcome = run(&world, "r3", &spec).await.unwrap();
     assert_eq!((outcome.committed[0].rows, outcome.committed[0].objects), (0, 0));
@@ -134,7 +135,7 @@ async fn rows_without_a_watermark_are_copied_as_where_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_where_that_the_server_does_not_take_fails_before_anything_is_written() {
     let world = World::new("create table t (v int, n int null); insert into t values (1, 1);").await;
-    // It is looked at when rows are counted, which a column that may be NULL is.
+    // The condition is looked at when rows are counted, as they are for a column that may be NULL.
     for predicate in ["nothing = 1", "n = = 1", "n"] {
         let outcome = run(&world, "r1", &spec(json!({ "where": predicate }))).await.unwrap();
         assert_eq!(outcome.failed[0].error, "SourceRejected", "{predicate}");
@@ -217,7 +218,7 @@ async fn a_change_of_columns_is_taken_or_refused_as_the_table_says() {
     );
     for (before, change, by_default, named) in [
         ("v int", "alter table t add n int", true, "n is new"),
-        // Files hold both in one form.
+        // Files hold both types in one form.
         (
             "v int, n varchar(9)",
             "alter table t drop column n; alter table t add n nvarchar(20)",
@@ -236,7 +237,7 @@ async fn a_change_of_columns_is_taken_or_refused_as_the_table_says() {
             true,
             "n is int and was smallint",
         ),
-        // Wider, and so another type in the files.
+        // The type is wider, and so another type in the files.
         (
             "v int, n int",
             "alter table t drop column n; alter table t add n bigint",
@@ -276,7 +277,7 @@ async fn a_refused_window_is_copied_whole_once_it_is_taken() {
     let once = spec(json!({ "on_schema_change": "continue" }));
     let outcome = run(&world, "r4", &once).await.unwrap();
     assert_eq!(window(&world, &outcome.committed[0].window).await.0, [r#"{"v":2}"#]);
-    // From here on the new columns are the ones compared with.
+    // From here on, columns are compared with the new ones.
     world.execute("insert into t values (3)");
     assert_eq!(run(&world, "r5", &spec(json!({}))).await.unwrap().committed[0].rows, 1);
 }

@@ -57,7 +57,7 @@ async fn the_shipped_control_table_keeps_every_digit_and_compares() {
     assert_eq!(stored.value.as_deref(), Some("2017-09-05T08:06:00.1234567"));
     assert_eq!(world.run_with(&store, "r2", &spec).await.committed.len(), 0);
 
-    // Two movers that saw the same value: one moves it, the other is told.
+    // Two movers saw the same value: one moves it, and the other is told that it changed.
     let to = |value| Watermark::new(TypeName::new("datetime2(7)").unwrap(), value).unwrap();
     let mover = || shipped_control_table(Server::new(world.login()));
     let (one, other) = (mover(), mover());

@@ -1,4 +1,5 @@
-//! Every type a watermark may have: any sequence of inserts and runs delivers each row exactly once, over real TDS.
+//! Every type that a watermark may have: any sequence of inserts and runs delivers each row exactly once, over real
+//! TDS.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -11,7 +12,7 @@ use tidemark_tests::table_copy::TableCopy;
 use time::macros::date;
 use time::{Date, Duration, OffsetDateTime, Time};
 
-/// Sequences of inserts and runs per type; `PROPTEST_CASES` tries as many as it says.
+/// The number of sequences of inserts and runs for each type, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 12;
 
 /// A type with its values in order: each is a number of the type's smallest units since some beginning.
@@ -30,12 +31,12 @@ fn day(epoch: Date, days: i128) -> String {
     format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
 }
 
-/// The days from `epoch` to the day before yesterday: clocks and zones cannot make them the future.
+/// Returns the days from `epoch` to the day before yesterday, which no clock and no zone can make the future.
 fn past_days(epoch: Date) -> i128 {
     i128::from((OffsetDateTime::now_utc().date() - epoch).whole_days()) - 2
 }
 
-/// `units` of 10^-digits s since `epoch`.
+/// Returns the text of `units` of 10^-digits s since `epoch`.
 fn moment(epoch: Date, units: i128, digits: u32) -> String {
     let per_second = 10_i128.pow(digits);
     let (seconds, fraction) = (units / per_second, units % per_second);
@@ -62,10 +63,10 @@ fn datetime2<const DIGITS: u32>(units: i128) -> String {
     moment(YEAR_1, units, DIGITS)
 }
 
-/// The same moment told in zones from -14:00 to +14:00.
+/// Returns the text of the same moment in zones from -14:00 to +14:00.
 fn datetimeoffset<const DIGITS: u32>(units: i128) -> String {
     let minutes = units % (28 * 60 + 1) - 14 * 60;
-    // A day later, so that no zone is before the year 1.
+    // The values begin a day later, so that no zone is before the year 1.
     let local = units + (DAY + minutes * 60) * 10_i128.pow(DIGITS);
     let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.abs());
     format!(
@@ -76,7 +77,7 @@ fn datetimeoffset<const DIGITS: u32>(units: i128) -> String {
     )
 }
 
-/// 1/300 s since 1753, as SQL Server shows them.
+/// Returns the text of 1/300 s since 1753, as SQL Server shows it.
 fn datetime(ticks: i128) -> String {
     let (seconds, tick) = (ticks / 300, ticks % 300);
     format!("{}.{:03}", moment(YEAR_1753, seconds, 0), (tick * 10 + 1) / 3)
@@ -122,7 +123,8 @@ fn domains() -> Vec<Domain> {
     ]
 }
 
-/// Batches of values between runs. Each batch is above the one before; within one, ties are as likely as neighbours.
+/// Makes batches of values between runs. Each batch is above the one before; within a batch, equal values are as likely
+/// as neighbours.
 fn batches(values: &RangeInclusive<i128>) -> impl Strategy<Value = Vec<Vec<i128>>> + use<> {
     let (low, high) = (*values.start(), *values.end());
     let value = prop_oneof![
@@ -138,7 +140,8 @@ fn batches(values: &RangeInclusive<i128>) -> impl Strategy<Value = Vec<Vec<i128>
         let size = values.len().div_ceil(runs);
         for value in values {
             match batches.last_mut() {
-                // A tie with the last value belongs to the same run: what comes later with it is behind the watermark.
+                // A value equal to the last one belongs to the same run, because the watermark would leave it out
+                // later.
                 Some(batch) if batch.len() < size || batch.last() == Some(&value) => batch.push(value),
                 _ => batches.push(vec![value]),
             }
@@ -156,7 +159,7 @@ fn runner() -> TestRunner {
     })
 }
 
-/// One sequence: insert, run, insert, run, …, and a run without changes now and then.
+/// Delivers one sequence: insert, run, insert, run, …, and a run without changes now and then.
 async fn deliver(world: &World, domain: &Domain, batches: &[Vec<i128>], number: u32) -> Result<(), TestCaseError> {
     let table = format!("t{number}");
     world.execute(&format!(
@@ -171,7 +174,7 @@ async fn deliver(world: &World, domain: &Domain, batches: &[Vec<i128>], number: 
     );
     let mut inserted = 0;
     for batch in batches {
-        // Not in their order, and NULLs beside them, which no window selects.
+        // The rows are not in their order, and beside them are NULLs, which no window selects.
         let rows: Vec<_> = batch
             .iter()
             .rev()

@@ -11,7 +11,7 @@ use tidemark::steps::update::UpdateRequest;
 use tidemark::steps::update_all::UpdateAllRequest;
 use tidemark_lambda::runner::decode;
 
-/// The error of a function's request, which must be `InvalidInput`.
+/// Returns the error of a function's request, which must be `InvalidInput`.
 fn refusal<T: DeserializeOwned>(event: Value) -> String {
     let Err(error) = decode::<T>(event.clone()) else {
         panic!("{event} is taken")
@@ -20,7 +20,7 @@ fn refusal<T: DeserializeOwned>(event: Value) -> String {
     error.to_string()
 }
 
-/// `event` with another value at a place, or without it.
+/// Returns `event` with another value at a place, or without it.
 fn with(event: &Value, pointer: &str, value: Option<Value>) -> Value {
     let mut event = event.clone();
     let (parent, field) = pointer.rsplit_once('/').unwrap();
@@ -46,7 +46,7 @@ fn each_is_named<T: DeserializeOwned>(event: &Value, cases: &[(&str, Option<Valu
     }
 }
 
-/// The mistakes in what names something that is run or opened for a table.
+/// Returns the mistakes in what names something that is run or opened for a table.
 fn settings_cases() -> Vec<(&'static str, Option<Value>, &'static str)> {
     vec![
         ("/settings", Some(json!("all")), "settings: invalid type: string"),
@@ -95,7 +95,7 @@ fn settings() -> Value {
     json!({ "where": "a = 1", "sink": { "sqlserver": { "secret_arn": "arn", "keys": ["id"] } } })
 }
 
-/// A place in a table's settings, what is put there, and what is said of it.
+/// A place in a table's settings, what is put there, and what the error says of it.
 type Mistake = (&'static str, Option<Value>, &'static str);
 
 fn mistakes_of_table_and_tracking() -> Vec<Mistake> {
@@ -181,7 +181,7 @@ fn other_mistakes() -> Vec<Mistake> {
     ]
 }
 
-/// The mistakes in a table's settings, wherever it stands.
+/// Returns the mistakes in a table's settings, which stand at this place.
 fn table_cases(at: &str) -> Vec<(String, Option<Value>, String)> {
     let path = at.trim_start_matches('/').replace("/0", "[0]").replace('/', ".");
     let named = |named: &str| named.replace("{}", &path);

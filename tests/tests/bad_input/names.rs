@@ -18,7 +18,7 @@ use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
 
-/// Names that are names all the same.
+/// Returns names that are unusual and still valid.
 fn odd_names() -> Vec<String> {
     let mut names: Vec<String> = [
         "plain",
@@ -60,7 +60,7 @@ fn spec(table: &str, column: &str) -> TableSpec {
     .unwrap()
 }
 
-/// One run into any bucket.
+/// Runs the steps once, into any bucket.
 async fn run<S>(world: &World, store: &S, prefix: &str, specs: &[TableSpec]) -> Result<RunOutcome>
 where
     S: ReadObjects + AskBucket + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects,
@@ -137,7 +137,7 @@ async fn odd_names_of_schemas_tables_and_columns_are_copied_whole() {
 async fn odd_names_are_keys_that_s3_takes() {
     let world = World::new(CONTROL_TABLE).await;
     let store = world.s3.store();
-    // The server keeps a file for each object, whose name would be too long.
+    // The server keeps a file for each object, and the name of this one would be too long.
     for name in odd_names().iter().filter(|name| name.chars().count() < 128) {
         let table = quoted(name);
         world.execute(&format!(
@@ -170,7 +170,7 @@ fn a_name_that_is_too_long_is_refused_by_name() {
     }
 }
 
-/// What strangers write where a name is asked for.
+/// The texts that strangers write where a name is expected.
 const ATTEMPTS: [&str; 12] = [
     "victim; DROP TABLE victim; --",
     "victim]; DROP TABLE victim; --",
@@ -208,14 +208,15 @@ async fn nothing_of_an_event_is_run_as_sql() {
             }
             let prefix = if place == "prefix" { attempt } else { "lake" };
             let case = format!("{place}: {attempt}");
-            // Its own bucket: what is frozen for one attempt is not adopted by the next.
+            // Each attempt has a bucket of its own, so that what is frozen for one is not adopted by the next.
             let store = MemoryStore::default();
             let names = matches!(place, "table" | "schema" | "column" | "columns");
             match decode::<TableSpec>(event) {
                 Ok(spec) => {
                     let outcome = run(&world, &store, prefix, &[spec]).await;
                     let outcome = outcome.unwrap_or_else(|error| panic!("{case}: {}", error.report()));
-                    // As a name it is one of nothing; as a value or a key it is only that.
+                    // A text in the place of a name is the name of nothing; in the place of a value or a key it is only
+                    // that.
                     let failed: Vec<_> = outcome.failed.iter().map(|failed| failed.error.as_str()).collect();
                     assert_eq!(failed, if names { vec!["SourceRejected"] } else { vec![] }, "{case}");
                 }

@@ -1,4 +1,4 @@
-//! Batches: the adapter of the source builds them, the encoders read them, and neither knows the other.
+//! Batches: the adapter of the source builds them and the encoders read them, and neither knows the other.
 
 use mssql_tds::datatypes::row_writer::RowWriter;
 use serde_json::json;
@@ -11,7 +11,7 @@ use tidemark_files::batch_schema::batch_schema;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::{BatchBuilder, BatchLimits};
 
-/// Every form, and of those with a unit or digits each.
+/// Returns every form; of those with a unit or digits, one of each kind.
 fn forms() -> Vec<Form> {
     let mut forms = vec![
         Form::Bool,
@@ -40,7 +40,7 @@ fn forms() -> Vec<Form> {
     forms
 }
 
-/// Ends to compile when there is another form, which then belongs into the list above.
+/// Fails to compile when there is another form, which then belongs in the list above.
 const fn is_listed(form: Form) -> bool {
     match form {
         Form::Bool
@@ -103,7 +103,7 @@ fn every_format_takes_the_batches_of_the_source() {
         let format: Format = serde_json::from_value(format).unwrap();
         for form in forms() {
             let is_typed = matches!(format, Format::Parquet(_));
-            // What only typed files ask for, and what only texts do.
+            // Some forms are asked for only by typed files, and some only by texts.
             let is_of_other_files = match form {
                 Form::Ticks(_) | Form::TimeTicks(_) | Form::TicksAndOffset(_) => is_typed,
                 Form::Time(_) | Form::Timestamp(_) | Form::Instant(_) | Form::Iso(_) => !is_typed,

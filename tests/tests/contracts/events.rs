@@ -35,7 +35,7 @@ fn the_example_events_decode() {
     }
 }
 
-/// A table with everything that an event may have to say of it.
+/// Returns the settings of a table with everything that an event may hold of it.
 fn spec() -> TableSpec {
     decode(json!({
         "table": "sales.orders", "tracking": { "watermark": { "column": "at", "clock": "local", "settle_seconds": 5 } },

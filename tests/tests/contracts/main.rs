@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// The one that copies the tables it is given, and the one that starts it for a list of tables.
+/// The state machine that copies the tables it is given, and the one that starts it for a list of tables.
 const MACHINES: [&str; 2] = ["incremental-copy.asl.json", "incremental-copy-list.asl.json"];
 
 fn infra(file: &str) -> String {

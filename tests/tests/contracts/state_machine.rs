@@ -7,10 +7,10 @@ use tidemark::error::ErrorCode;
 
 use super::{MACHINES, infra, json};
 
-/// Names of our own that the state machine raises, not a function.
+/// The error names that the state machines raise themselves.
 const RAISED_BY_THE_STATE_MACHINES: [&str; 4] = ["ListUnreadable", "RunTooLarge", "TablesFailed", "UploadExpired"];
 
-/// Every state of the machine, those within Maps included.
+/// Collects every state of the machine, including those within Maps.
 fn states(machine: &Value, found: &mut Vec<(String, Value)>) {
     for (name, state) in machine["States"].as_object().unwrap() {
         found.push((name.clone(), state.clone()));
@@ -169,7 +169,7 @@ fn every_task_of_the_list_has_a_timeout_and_a_catch() {
     }
 }
 
-/// What a state machine makes of an item, of those that have one.
+/// Returns, for each state with an item selector, its name and the text of the selector.
 fn selectors() -> Vec<(String, String)> {
     let maps = machine(MACHINES[0])
         .into_iter()
@@ -205,7 +205,7 @@ fn the_settings_of_a_table_travel_with_its_windows_slices_and_events() {
             "{task} runs without the settings: {payload}"
         );
     }
-    // What goes round again keeps all it came with.
+    // A state that is repeated keeps all of its input.
     for (name, state) in &states {
         let again = ["CopySlices", "WaitToSettle"].contains(&state["Next"].as_str().unwrap_or_default());
         let output = state["Output"].as_str().unwrap_or_default();

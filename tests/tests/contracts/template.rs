@@ -13,7 +13,7 @@ fn the_template_replaces_every_substitution() {
     }
 }
 
-/// Those of one machine, held against the block that follows its name in the template.
+/// Compares the substitutions of one machine with the block that follows its name in the template.
 fn substitutions(file: &str) {
     let (machine, template) = (infra(file), infra("template.yaml"));
     let used: BTreeSet<_> = machine
@@ -40,7 +40,7 @@ fn indent(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
-/// The block of a resource.
+/// Returns the block of a resource.
 fn resource<'a>(template: &'a str, name: &str) -> &'a str {
     let block = template.split(&format!("\n  {name}:\n")).nth(1).unwrap();
     let end = block.match_indices('\n').find(|&(at, _)| {
@@ -52,7 +52,7 @@ fn resource<'a>(template: &'a str, name: &str) -> &'a str {
     end.map_or(block, |(at, _)| &block[..at])
 }
 
-/// The variables of the first environment in a block, and how each is made.
+/// Returns the variables of the first environment in a block, and how each is made.
 fn variables(block: &str) -> BTreeMap<String, String> {
     let Some(variables) = block.split(" Variables:\n").nth(1) else {
         return BTreeMap::new();
@@ -63,14 +63,14 @@ fn variables(block: &str) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// The variables of a function: those of all, and its own.
+/// Returns the variables of a function: those of all functions, and its own.
 fn environment(template: &str, function: &str) -> BTreeMap<String, String> {
     let mut all = variables(template.split("\nGlobals:").nth(1).unwrap());
     all.extend(variables(resource(template, function)));
     all
 }
 
-/// The environment of a function as a deployment with every parameter leaves it.
+/// Returns the environment of a function in a deployment with every parameter.
 fn deployed(template: &str, function: &str) -> Environment {
     let value = |name: &str| match name {
         "SOURCE_TLS" => "verify",
@@ -146,7 +146,7 @@ fn the_template_sets_the_variables_that_the_code_reads_and_no_others() {
     assert_eq!(set, read);
 }
 
-/// The only secrets of sinks that are opened are those the deployment names, and the function may read no others.
+/// Only the secrets of sinks that the deployment names are opened, and the function may read no others.
 #[test]
 fn copy_delta_alone_is_told_the_secrets_of_sinks_and_may_read_just_those() {
     let template = infra("template.yaml");
@@ -176,7 +176,7 @@ fn copy_delta_alone_is_told_the_secrets_of_sinks_and_may_read_just_those() {
     assert!(statement.contains("Resource: !Ref SinkSecretArns"), "{statement}");
 }
 
-/// Whether there is a key is known where windows are planned; what it is, only where values are hashed.
+/// The functions that plan windows know whether there is a key, and only the one that hashes values may read it.
 #[test]
 fn copy_delta_alone_may_read_the_key_of_hashes() {
     let template = infra("template.yaml");

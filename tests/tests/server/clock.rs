@@ -1,4 +1,4 @@
-//! A watermark that the server's wall clock stamps, in the nights in which that clock is set.
+//! A watermark that the server's wall clock stamps, in the nights in which that clock is changed.
 
 use serde_json::json;
 use tidemark_tests::stand_in::World;
@@ -7,11 +7,11 @@ use time::macros::datetime;
 use time::{Duration, PrimitiveDateTime};
 
 const ZONE: &str = "Central European Standard Time";
-/// Between two runs; a row is stamped before each.
+/// The time between two runs. A row is stamped before each.
 const STEP: Duration = Duration::minutes(10);
 
-/// Runs every few minutes from `from` on, for seven hours, while rows are stamped. Each row must have been copied once when the
-/// clock has been right for some hours.
+/// Runs every few minutes from `from` on, for seven hours, while rows are stamped. Each row must have been copied once
+/// when the clock has been right for some hours.
 async fn a_night(from: PrimitiveDateTime) {
     let world = World::new("create table t (id int identity, at datetime2(3) default sysdatetime())").await;
     let tracking = json!({ "column": "at", "clock": "local", "settle_seconds": 0 });

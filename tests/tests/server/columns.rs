@@ -4,7 +4,7 @@ use serde_json::json;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
 
-/// A table whose rows say since when they hold, in a column that is hidden, as Entity Framework makes it.
+/// A table whose rows tell since when they are valid, in a column that is hidden, as Entity Framework makes it.
 const TEMPORAL: &str = "create table t (id int primary key, since datetime2(3) generated always as row start hidden not null, \
      until datetime2(3) generated always as row end hidden not null, n int, period for system_time (since, until))";
 

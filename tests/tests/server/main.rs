@@ -1,4 +1,5 @@
-//! What a server makes of a table beside its rows: hidden columns, rights, masks, its clock, and the size of its packets.
+//! Properties of tables on a server beside their rows: hidden columns, rights, masks, the clock, and the size of
+//! packets.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! Views, synonyms, partitioned and temporal tables: each is copied as a table, and its definition may change between two windows.
+//! Views, synonyms, partitioned and temporal tables: each is copied as a table is, and its definition may change
+//! between two windows.
 
 use serde_json::{Value, json};
 use tidemark_sqlserver::session::Server;
@@ -27,7 +28,7 @@ async fn a_view_is_copied_by_windows_and_follows_its_definition() {
     world.execute("insert into t values (4, 4, 'd'), (5, 5, 'e')");
     assert_eq!(view.run().await.committed[0].rows, 2);
 
-    // A column more goes on by itself; one less is for a person to decide.
+    // With one more column the copy goes on. With one less, a person has to decide.
     world.execute("alter view w as select id, v, name, v * 10 as more from t; insert into t values (6, 6, 'f')");
     assert_eq!(view.run().await.committed[0].rows, 1);
     assert_eq!(view.lines(), ["1,1,a", "3,3,c", "4,4,d", "5,5,e", "6,6,f,60"]);
@@ -46,14 +47,15 @@ async fn a_synonym_is_copied_as_what_it_stands_for() {
     let mut synonym = copy(&world, "s", &json!({ "columns": ["id", "V"] }));
     assert_eq!(synonym.run().await.committed[0].rows, 3);
     assert_eq!(synonym.lines(), ["1,1", "2,2", "3,3"]);
-    // It may stand for another table from one window to the next.
+    // A synonym may stand for another table from one window to the next.
     world
         .execute("create table u (v int, id int); insert into u values (9, 7); drop synonym s; create synonym s for u");
     assert_eq!(synonym.run().await.committed[0].rows, 1);
     assert_eq!(synonym.lines(), ["1,1", "2,2", "3,3", "7,9"]);
 }
 
-/// A view has no index of its own: its first load is not sorted to be cut, which would read all of it for every cut.
+/// A view has no index of its own. Its first load is not sorted to be cut, because that would read all of it for every
+/// cut.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_load_of_a_view_is_one_slice_and_asks_for_no_order() {
     let world = World::new(TABLE).await;
@@ -66,7 +68,8 @@ async fn the_first_load_of_a_view_is_one_slice_and_asks_for_no_order() {
     assert!(!asked.contains("order by [v]") && !asked.contains("offset"), "{asked}");
 }
 
-/// Eight rows in three partitions. Whoever joined the catalog's rows of partitions to a table would count it three times.
+/// A table of eight rows in three partitions. A count that joined the table with the catalog's rows of partitions would
+/// count it three times.
 const PARTITIONED: &str = "create partition function by_v (int) as range right for values (3, 6)\nGO
      create partition scheme by_v as partition by_v all to ([primary])\nGO
      create table p (id int not null, v int not null, name nvarchar(9), primary key (v, id)) on by_v (v)\nGO
@@ -105,7 +108,7 @@ async fn the_changes_of_a_partitioned_table_come_once() {
         first.committed[0].rows == 8 && first.committed[0].objects > 1,
         "{first:?}"
     );
-    // To another partition, which is a deletion and an insertion for a key that moves.
+    // An update to another partition moves the key, which is a deletion and an insertion.
     world.execute("update p set v = 8 where id = 1; delete p where id = 2");
     assert_eq!(table.run().await.committed[0].rows, 3);
 }
@@ -138,7 +141,7 @@ async fn a_temporal_table_and_its_history_are_copied_each_by_its_own_end_of_the_
     let first = [kept(1, 10, "10:00:00", "11:00:00"), kept(2, 20, "10:00:00", "11:00:00")];
     assert_eq!(history.lines(), first);
 
-    // A new column is in both.
+    // A new column is in both tables.
     world.execute("alter table t add more int null");
     at("2026-05-01T12:00:00");
     world.execute("update t set n = 12, more = 5 where id = 1");

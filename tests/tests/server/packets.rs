@@ -1,10 +1,12 @@
-//! The size of packets: a server that encrypts takes none over 16,383 bytes, and the stand-in ends a connection that has one.
+//! The size of packets: a server that encrypts takes none over 16,383 bytes, and the stand-in ends a connection that
+//! has one.
 
 use serde_json::json;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
 
-/// A row, the catalog's answer about a wide table, and a statement that names its columns: none of them fits into one packet.
+/// Sends a row, the catalog's answer about a wide table, and a statement that names its columns. None of them fits into
+/// one packet.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_drivers_send_and_read_what_does_not_fit_into_one_packet() {
     let columns: Vec<String> = (0..400).map(|n| format!("a_column_with_the_number_{n:04}")).collect();

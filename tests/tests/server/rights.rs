@@ -9,7 +9,7 @@ use tidemark_tests::table_copy::TableCopy;
 const TABLE: &str = "create table t (v int primary key, secret varchar(20), n int); insert into t values (1, 'hunter2', 10); \
      create login reader with password = 'Reader-1'; create user reader for login reader; grant select on t to reader;";
 
-/// Table `t` with other settings, copied as the login `reader`.
+/// Makes the copy of table `t` with other settings, by the login `reader`.
 fn copy(world: &World, more: &Value) -> TableCopy {
     let mut spec = json!({
         "table": "t", "tracking": { "watermark": { "column": "v", "settle_seconds": 0 } }, "format": { "csv": { "header": false } },
@@ -18,7 +18,7 @@ fn copy(world: &World, more: &Value) -> TableCopy {
     TableCopy::of(&world.login_as("reader", "Reader-1"), spec)
 }
 
-/// Why a run failed; it must have.
+/// Returns why a run failed, as it must have.
 async fn refused(world: &World, more: &Value) -> String {
     let mut copy = copy(world, more);
     let outcome = copy.try_run().await;
@@ -53,7 +53,7 @@ async fn a_table_that_a_login_may_not_read_fails_and_says_so() {
     world.execute("revoke select on t from reader");
     let cause = refused(&world, &json!({})).await;
     assert!(cause.contains("229"), "{cause}");
-    // A right to a few columns is enough for these.
+    // A right to a few columns is enough to copy these.
     world.execute("grant select on t (v, n) to reader");
     let mut copy = copy(&world, &json!({ "columns": ["v", "n"] }));
     assert_eq!(copy.run().await.committed[0].rows, 1);
@@ -106,7 +106,7 @@ async fn a_policy_that_hides_rows_is_noted_for_who_may_know_of_it() {
     assert_eq!(aware.lines(), ["1,hunter2,10"]);
 }
 
-/// The load, a window of changes, and the load in place of an expired window: each says that rows may be hidden.
+/// The load, the window of changes, and the load in place of an expired window each report that rows may be hidden.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_hides_rows_of_a_tracked_table_is_noted_with_each_window() {
     let world = World::new(&format!(

@@ -20,7 +20,7 @@ async fn an_index_on_the_watermark_cuts_at_its_values() {
          insert into t select value, dateadd(second, value / 3, '2017-01-01') from generate_series(1, 20)",
     )
     .await;
-    // v is 0, 0, 1, 1, 1, …: the 4th row is a 1, and all its ties come along.
+    // v is 0, 0, 1, 1, 1, …: the 4th row is a 1, and all rows with a 1 come with it.
     let spec = spec("t", 4, &json!({}));
     let (outcome, plan) = run(&world, "r1", &spec).await;
     assert_eq!(outcome.committed[0].rows, 20);
@@ -28,7 +28,7 @@ async fn an_index_on_the_watermark_cuts_at_its_values() {
     assert!(plan.slices.iter().all(|slice| slice.key.is_none()), "{:?}", plan.slices);
     assert_eq!(world.lines("dbo.t").len(), 20);
 
-    // A later window, and rows without a watermark, which no window has.
+    // This is a later window, and a row without a watermark, which no window has.
     world.execute("insert into t select value, dateadd(day, value, '2018-01-01') from generate_series(21, 29); insert into t values (99, null)");
     let (outcome, plan) = run(&world, "r2", &spec).await;
     assert_eq!((outcome.committed[0].rows, plan.slices.len()), (9, 3));
@@ -65,7 +65,7 @@ async fn without_an_index_the_key_cuts_the_window() {
     assert_eq!((outcome.committed[0].rows, world.lines("dbo.t").len()), (23, 23));
     assert!(plan.slices.len() >= 4 && plan.slices.iter().all(|slice| slice.key.is_some()));
 
-    // The new rows are a part of the table, spread over it.
+    // The new rows are a part of the table and spread over it.
     world.execute(
         "insert into t select cast(value as bigint) * 1000000007 - 1, '2017-01-02' from generate_series(1, 12)",
     );
@@ -124,9 +124,9 @@ async fn a_uniqueidentifier_key_cuts_in_the_servers_order() {
     let outcome = run_in_time(&world, &spec, 12).await.unwrap();
     assert_eq!((outcome.committed[0].rows, world.lines("dbo.t").len()), (64, 64));
     let parts = part_rows(&world, &spec, &WindowName::initial()).await;
-    // Four slices of sixteen, each of which took too long.
+    // There are four slices of sixteen rows, each of which took too long.
     assert_eq!(parts, [2; 32], "{parts:?}");
-    // What the server takes for the least is first, whatever its text looks like.
+    // The value that the server takes for the least is first, whatever its text looks like.
     let store = world.s3.store();
     let ledger = Ledger::new(&store, PREFIX, &spec.table);
     let plan = ledger.existing_plan(&WindowName::initial()).await.unwrap();
@@ -153,7 +153,8 @@ async fn a_uniqueidentifier_key_cuts_in_the_servers_order() {
     assert!(explained.sql.contains("[id] > @B2"), "{explained:?}");
 }
 
-/// Any values, any size of slices: each row once, and no slice larger than it may be but for ties.
+/// Whatever the values and the size of slices are, each row is in one slice, and no slice is larger than it may be
+/// except for rows with equal values.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_row_is_in_one_slice_whatever_the_values() {
     let world = World::new("").await;
@@ -188,7 +189,7 @@ async fn each_row_is_in_one_slice_whatever_the_values() {
         let spec = spec(&table, slice_rows, &json!({ "null_watermark": "first_load" }));
         let some = values.iter().any(Option::is_some);
         let work = async {
-            // Without a key, ties cannot be split.
+            // Without a key, rows with equal watermarks cannot be split.
             let rows_in_time = if has_key { in_time } else { u64::MAX };
             let outcome = run_in_time(&world, &spec, rows_in_time).await.unwrap();
             assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);

@@ -1,4 +1,4 @@
-//! Large windows in slices: every row in one of them, none in two, whatever the values and the indexes are.
+//! Large windows in slices: every row is in exactly one of them, whatever the values and the indexes are.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

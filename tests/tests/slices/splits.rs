@@ -30,7 +30,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
     let spec = spec("t", 1_000, &json!({}));
     let planned = pipeline.plan("r", std::slice::from_ref(&spec)).await.unwrap();
     let initial = &WindowOfRun::from(&planned.windows[0]);
-    // Less time than copy-delta keeps back.
+    // This is less time than copy-delta keeps back.
     let context = RunContext {
         deadline: Some(tokio::time::Instant::now() + std::time::Duration::from_secs(9)),
         ..RunContext::unbounded()
@@ -56,7 +56,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
     let split = pipeline.split("r", initial, 0.into()).await.unwrap();
     let names: Vec<_> = split.slices.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]);
-    // Split again it says the same, and a copy of the whole names the sub-slices.
+    // A second split gives the same answer, and a copy of the whole slice names the sub-slices.
     let again = pipeline.split("r2", initial, 0.into()).await.unwrap();
     assert_eq!(again, split);
     let copied = Box::pin(pipeline.copy_slice("r", initial, 0)).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
     ));
     let copied = Box::pin(pipeline.copy_slice("r", initial, "0.8".parse::<SliceId>().unwrap()));
     assert_eq!(copied.await.unwrap_err().code(), ErrorCode::InvalidInput);
-    // What was copied meanwhile is not split.
+    // A slice that was copied meanwhile is not split.
     let late = pipeline.split("r", initial, split.slices[3].clone()).await.unwrap();
     assert_eq!(late.slices, []);
     let outcome = Box::pin(pipeline.run("r3", std::slice::from_ref(&spec))).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
 /// A table, the script that makes it, its tracking, its other settings, and how many rows are copied of it.
 type Kind = (&'static str, &'static str, serde_json::Value, serde_json::Value, u64);
 
-/// Tables that are cut by a watermark, by a key, and by neither.
+/// Returns tables that are cut by a watermark, by a key, and by neither.
 fn kinds() -> Vec<Kind> {
     let watermark = |column: &str, more: serde_json::Value| {
         let mut tracking = json!({ "column": column, "settle_seconds": 0 });
@@ -92,7 +92,7 @@ fn kinds() -> Vec<Kind> {
     };
     let none = || json!({});
     vec![
-        // The watermark in another case, not among the columns copied, of rows of which not all are.
+        // The watermark is named in another case and is not copied, and not all rows are.
         (
             "a",
             "create table a (id int not null, [V x] datetime2(3)); create index ix on a ([V x]);
@@ -101,7 +101,7 @@ fn kinds() -> Vec<Kind> {
             json!({ "columns": ["id"], "where": "id > 10" }),
             50,
         ),
-        // Many rows of one watermark.
+        // There are many rows of one watermark.
         (
             "b",
             "create table b (id bigint primary key, v date); create index ix on b (v);
@@ -110,7 +110,7 @@ fn kinds() -> Vec<Kind> {
             none(),
             40,
         ),
-        // A key that cut the window, and no index on the watermark.
+        // A key cuts the window, and no index begins with the watermark.
         (
             "c",
             "create table c (id decimal(9,2) primary key, v int);
@@ -119,7 +119,7 @@ fn kinds() -> Vec<Kind> {
             json!({ "slice_rows": 20 }),
             40,
         ),
-        // Neither index nor key.
+        // There is neither an index nor a key.
         (
             "d",
             "create table d (id int, v int); insert into d select value, value from generate_series(1, 40)",
@@ -134,7 +134,7 @@ fn kinds() -> Vec<Kind> {
             none(),
             40,
         ),
-        // Rows without a watermark, more than fit, are cut by the key.
+        // There are more rows without a watermark than fit, and the key cuts them.
         (
             "f",
             "create table f (id int primary key, v int null); create index ix on f (v);
@@ -155,7 +155,7 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// Whatever cuts them: slices that take too long end as slices that do not, every row in one of them.
+/// Slices that take too long end as slices that do not, with every row in one of them, whatever cuts them.
 #[tokio::test(flavor = "multi_thread")]
 async fn slices_of_any_kind_are_split_until_they_fit() {
     let world = World::new("alter database current set change_tracking = on").await;
@@ -178,7 +178,7 @@ async fn slices_of_any_kind_are_split_until_they_fit() {
     changes_are_split_until_they_fit(&world).await;
 }
 
-/// The changes of the tracked table among the kinds, deletions among them.
+/// Splits the changes of the tracked table among these tables, which include deletions.
 async fn changes_are_split_until_they_fit(world: &World) {
     world.execute(
         "delete from g where id <= 10; update g set v = 0 where id between 11 and 20;
@@ -209,6 +209,6 @@ async fn a_slice_that_cannot_be_split_says_why_and_what_to_change() {
     ] {
         assert!(text.contains(said), "{text}");
     }
-    // Nothing was decided: with more time the next run copies it.
+    // Nothing was decided, so the next run, with more time, copies it.
     assert_eq!(run_in_time(&world, &spec, 9).await.unwrap().committed[0].rows, 9);
 }

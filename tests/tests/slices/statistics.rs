@@ -14,7 +14,7 @@ use tidemark_tests::stand_in::World;
 
 use crate::world::{PREFIX, part_rows, plan, run, spec, steps};
 
-/// The plan of a first load, and how often each question was asked for it.
+/// Plans a first load. Returns the plan, and how often each question was asked for it.
 async fn plan_counted(world: &World, spec: &TableSpec) -> (Plan, BTreeMap<&'static str, usize>) {
     let (server, store, gate) = (Server::new(world.login()), world.s3.store(), Gate::default());
     let source = Gated::new(&gate, &server);
@@ -100,7 +100,7 @@ async fn stale_statistics_still_give_bounded_slices() {
     .await;
     let spec = spec("t", 300, &json!({}));
     let (_, asked) = plan_counted(&world, &spec).await;
-    // What came since is stepped through: 2,500 rows.
+    // The 2,500 rows that came since are stepped through.
     assert!((8..=11).contains(&asked["nth_watermark"]), "{asked:?}");
     let (outcome, plan) = run(&world, "r", &spec).await;
     assert_eq!(outcome.committed[0].rows, 3_150);

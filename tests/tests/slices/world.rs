@@ -23,7 +23,7 @@ pub const PREFIX: &str = "tidemark";
 /// The steps over a source and a reader, into the bucket.
 pub type Steps<'a, P, R> = Pipeline<'a, P, R, Pointers<'a, S3Store>, S3Store, Files, NoSinks<RecordBatch>>;
 
-/// The steps with the pointers in the bucket.
+/// Makes the steps with the pointers in the bucket.
 pub fn steps<'a, P, R>(
     source: &'a P,
     reader: R,
@@ -44,7 +44,7 @@ pub fn steps<'a, P, R>(
     }
 }
 
-/// A table with the watermark `v`, and more settings of its tracking.
+/// Makes the settings of a table with the watermark `v`, and more settings of its tracking.
 pub fn spec(table: &str, slice_rows: u64, more: &serde_json::Value) -> TableSpec {
     let mut watermark = serde_json::json!({ "column": "v", "settle_seconds": 0 });
     watermark
@@ -58,7 +58,7 @@ pub fn spec(table: &str, slice_rows: u64, more: &serde_json::Value) -> TableSpec
     .unwrap()
 }
 
-/// One run with the pointers in the bucket, and the window it planned.
+/// Runs the steps once with the pointers in the bucket. Returns the outcome, and the plan of the window.
 pub async fn run(world: &World, run_id: &str, spec: &TableSpec) -> (RunOutcome, Plan) {
     let store = world.s3.store();
     let outcome = world.run_with(&Pointers::new(&store, PREFIX), run_id, spec).await;
@@ -66,14 +66,14 @@ pub async fn run(world: &World, run_id: &str, spec: &TableSpec) -> (RunOutcome, 
     (outcome, plan)
 }
 
-/// The plan of a window.
+/// Returns the plan of a window.
 pub async fn plan(world: &World, spec: &TableSpec, window: &WindowName) -> Plan {
     let store = world.s3.store();
     let ledger = Ledger::new(&store, PREFIX, &spec.table);
     ledger.existing_plan(window).await.unwrap()
 }
 
-/// One run with the pointers in the bucket and time for so many rows per invocation.
+/// Runs the steps once with the pointers in the bucket, and with time for so many rows per invocation.
 pub async fn run_in_time(world: &World, spec: &TableSpec, rows_in_time: u64) -> Result<RunOutcome> {
     let (source, store) = (Server::new(world.login()), world.s3.store());
     let pointers = Pointers::new(&store, PREFIX);
@@ -84,7 +84,7 @@ pub async fn run_in_time(world: &World, spec: &TableSpec, rows_in_time: u64) -> 
     Box::pin(pipeline.run("r", std::slice::from_ref(spec))).await
 }
 
-/// The rows of each part, in slice order: the number of lines.
+/// Returns the number of lines of each part, in slice order.
 pub async fn part_rows(world: &World, spec: &TableSpec, window: &WindowName) -> Vec<usize> {
     let store = world.s3.store();
     let manifest = Ledger::new(&store, PREFIX, &spec.table)

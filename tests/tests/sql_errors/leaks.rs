@@ -1,7 +1,7 @@
 //! What a server says of the values of rows is in no log and no error, at whatever level and whoever asks for it.
 //!
-//! Logs are set up once in a process, so each setting runs in one of its own: this test binary again, with the environment of
-//! the setting.
+//! Logs are set up once in a process, so each setting runs in a process of its own, which is this test binary again
+//! with the environment of the setting.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -32,7 +32,7 @@ const DOES: [(&str, &str); 8] = [
     ("builds", "EXEC sp_executesql N'SELECT * FROM m4rk3d'"),
 ];
 
-/// The same from the server itself, at any statement.
+/// Errors of the server itself, at any statement.
 const SAID: [(u32, &str); 6] = [
     (
         245,
@@ -95,7 +95,7 @@ async fn one_setting() {
     println!("{}", procedures_do(&sources).await);
 }
 
-/// Every step, at statements that meet what the server says.
+/// Takes every step at statements that meet an error of the server. Returns what can be seen of them.
 async fn server_says(sources: &Sources) -> String {
     let mut met = String::new();
     for (number, text) in SAID {
@@ -126,7 +126,7 @@ async fn server_says(sources: &Sources) -> String {
     met
 }
 
-/// The procedures of a control table and of a sink.
+/// Runs the procedures of a control table and of a sink. Returns what can be seen of their failures.
 async fn procedures_do(sources: &Sources) -> String {
     let tables = "CREATE TABLE dbo.known (v varchar(20) NOT NULL PRIMARY KEY); INSERT INTO dbo.known VALUES ('m4rk3d');
                   CREATE TABLE dbo.short (v varchar(3));
@@ -164,7 +164,7 @@ async fn procedures_do(sources: &Sources) -> String {
     met
 }
 
-/// Everything that can be seen of a failure.
+/// Returns everything that can be seen of a failure.
 fn shown(failure: Failure) -> String {
     let debugged = format!("{failure:?}");
     format!("{debugged} {}", failure.of(Role::Sink).report())

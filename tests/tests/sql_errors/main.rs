@@ -1,5 +1,5 @@
-//! SQL Server's error numbers through the wire, at every place a step meets them: what a port says happened, the name the
-//! step answers with, and whether the state machine tries again.
+//! SQL Server's error numbers through the wire, at every place where a step meets them: the fault of the port's
+//! failure, the name that the step answers with, and whether the state machine tries again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -51,7 +51,7 @@ impl Sources {
         }
     }
 
-    /// The next request whose text contains `text` meets this error, after so many rows or before it is run.
+    /// Lets the next request whose text contains `text` meet this error, after so many rows or before it is run.
     fn raise(&self, text: &str, number: u32, message: &str, after_rows: Option<u64>) {
         self.world.sandbox.clear_faults();
         self.world.sandbox.inject(Ordered {
@@ -86,7 +86,7 @@ impl Sources {
         assert_eq!(planned.unwrap().windows.len(), 1);
     }
 
-    /// The name a lookup fails with: its own, or that of its only table.
+    /// Returns the name that a lookup fails with: its own, or that of its only table.
     async fn lookup(&self) -> String {
         match self.with(async |pipeline| pipeline.plan("r", &[spec()]).await).await {
             Ok(planned) => only(&planned.failed).error.clone(),
@@ -111,7 +111,7 @@ impl Sources {
         self.merge_into(&sink).await
     }
 
-    /// The same with other settings of the sink.
+    /// Merges a row with other settings of the sink.
     async fn merge_into(&self, sink: &SqlServerSink) -> Answer<Merged> {
         let columns = ["v", "n"].map(|name| Column {
             name: name.to_owned(),
@@ -165,7 +165,7 @@ fn spec() -> TableSpec {
     .unwrap()
 }
 
-/// The error names a state of the state machine tries again, and how: backoff and jitter are part of it.
+/// Returns the error names that a state of the state machine retries, and how, including backoff and jitter.
 fn retried(state: &str) -> Vec<String> {
     fn find<'a>(machine: &'a Value, state: &str) -> Option<&'a Value> {
         machine["States"].as_object()?.iter().find_map(|(name, found)| {
@@ -180,12 +180,12 @@ fn retried(state: &str) -> Vec<String> {
     names.map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
-/// What passes by itself.
+/// Returns whether a fault may pass by itself.
 const fn is_transient(fault: Fault) -> bool {
     matches!(fault, Fault::Conflict | Fault::Unreachable)
 }
 
-/// What a state answers with for a number at a database with this role, and whether it is tried again.
+/// Checks what a state answers with for a number at a database with this role, and whether it is retried.
 fn check(state: &str, number: u32, fault: Fault, met: &str, role: Role) {
     let (transient, permanent) = match role {
         Role::Source => ("SourceUnavailable", "SourceRejected"),
@@ -198,7 +198,7 @@ fn check(state: &str, number: u32, fault: Fault, met: &str, role: Role) {
     assert_eq!(is_retried, is_transient(fault), "{state}: {number} ({met})");
 }
 
-/// What a port says of a number.
+/// Checks what a port says of a number.
 fn check_failure(failure: &Failure, number: u32, fault: Fault) {
     let said = (failure.fault(), failure.number(), failure.is_transient());
     assert_eq!(said, (fault, Some(number), is_transient(fault)), "{number}: {failure}");

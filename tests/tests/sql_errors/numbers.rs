@@ -1,11 +1,11 @@
-//! SQL Server's error numbers by what they say, with the server's own texts, shortened.
+//! SQL Server's error numbers by their meaning, with the server's own texts, shortened.
 
 use tidemark::error::Fault;
 
-/// A number and what SQL Server says with it.
+/// A number, and the text of SQL Server's error.
 type Number = (u32, &'static str);
 
-/// Every number, and what happened where a server answers with it.
+/// Returns every number with its text, and what happened where a server answers with it.
 pub fn all() -> impl Iterator<Item = (u32, &'static str, Fault)> {
     let of = |fault, numbers: &'static [Number]| numbers.iter().map(move |&(number, text)| (number, text, fault));
     of(Fault::Conflict, &CONFLICT)
@@ -14,7 +14,7 @@ pub fn all() -> impl Iterator<Item = (u32, &'static str, Fault)> {
         .chain(of(Fault::Refused, &REFUSED))
 }
 
-/// Another transaction was in the way: the same statement may go well.
+/// Another transaction was in the way, and the same statement may succeed.
 const CONFLICT: [Number; 21] = [
     (601, "could not continue the scan due to data movement"),
     (617, "a work table is missing an entry; rerun the query"),
@@ -45,7 +45,7 @@ const CONFLICT: [Number; 21] = [
     (41839, "in-memory tables: too many commit dependencies"),
 ];
 
-/// The server, its database or the way to it is not there for now.
+/// The server, its database or the way to it is not available for now.
 const UNREACHABLE: [Number; 61] = [
     (64, "the network name is no longer available"),
     (596, "the session is in the kill state"),
@@ -110,7 +110,7 @@ const UNREACHABLE: [Number; 61] = [
     (49983, "the operation failed to complete; retry it"),
 ];
 
-/// A value is not one that the statement can take: somebody has to look at the rows.
+/// A value is not one that the statement can take, so somebody has to look at the rows.
 const DATA: [Number; 12] = [
     (241, "conversion failed when converting date and time"),
     (242, "the conversion resulted in an out-of-range value"),
@@ -126,7 +126,7 @@ const DATA: [Number; 12] = [
     (8134, "divide by zero"),
 ];
 
-/// Somebody has to change something: the statement, the login, the server.
+/// Somebody has to change something: the statement, the login, or the server.
 const REFUSED: [Number; 45] = [
     (102, "incorrect syntax"),
     (105, "unclosed quotation mark"),

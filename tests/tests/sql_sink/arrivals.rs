@@ -1,4 +1,4 @@
-//! What arrives as it was, and what is refused because it would not.
+//! Values that arrive as they were, and values that are refused because they would not.
 
 use serde_json::json;
 use tidemark::error::{ErrorCode, Role};
@@ -39,7 +39,8 @@ async fn wider_columns_hold_the_same_values() {
     let expected = "1|200|1.50000|é|2017-09-05 08:06:00.007|2017-09-05 08:06:00.000|1|2017-09-05 00:00:00|5";
     let found = "SELECT k, a, b, c, d, e, IIF(f > 0x00, 1, 0), g, more FROM wide";
     assert_eq!(world.rows(found), [expected]);
-    // A row that is as new is written again; its watermark has been rounded to the column's own digits on both sides.
+    // A row whose watermark is equal is written again. The watermark has been rounded to the column's own digits on
+    // both sides.
     world.sink.execute("UPDATE wide SET c = 'x'").unwrap();
     world.prefix = "again";
     world.run("again", &spec).await.unwrap();
@@ -117,7 +118,7 @@ async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
     assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");
     assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
 
-    // What only the data can say: a character that the code page does not have.
+    // Only the data can show a character that the code page does not have.
     let world = World::new(source, table).await;
     let error = staged_row(&world.sink, "a\u{3b1}")
         .await
@@ -129,7 +130,7 @@ async fn what_cannot_arrive_is_refused_before_any_row_is_written() {
     assert!(error.to_string().contains("column v"), "{error}");
     assert_eq!(world.rows("SELECT COUNT(*) FROM t"), ["0"]);
 
-    // A NULL where none may be. Nothing of the slice is there.
+    // After a NULL where none may be, nothing of the slice is there.
     let table = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10) NOT NULL, at int)";
     let world = World::new(&format!("{source}, (2, NULL, 2)"), table).await;
     let error = world.run("r1", &spec("t", "at", json!({}))).await.unwrap_err();

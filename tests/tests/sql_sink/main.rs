@@ -1,4 +1,4 @@
-//! Tables merged into another database: two stand-ins, every adapter as deployed, the ledger on a real S3 server.
+//! Tables merged into another database: two stand-ins, every adapter as deployed, and the ledger on a real S3 server.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -17,7 +17,7 @@ use tidemark_tests::stand_in::login_of;
 
 use crate::world::{World, rows, spec, staged_row, stand_in};
 
-/// What a merge says to its database, in order.
+/// The statements that a merge sends to its database, in order.
 const STATEMENTS: [&str; 11] = [
     "LOGIN",
     "FROM sys.columns",
@@ -106,7 +106,8 @@ async fn the_greatest_watermark_of_a_key_wins_and_an_older_row_never_overwrites(
     let expected = ["NULL|n|2", "1|new|3", "2|newer|99", "3|C|4"];
     assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
 
-    // Everything again, as one window of a new ledger: nothing is there twice, a NULL key neither.
+    // Everything is copied again, as one window of a new ledger, and nothing is there twice, not even a row with a NULL
+    // key.
     world.prefix = "again";
     world.run("r3", &spec).await.unwrap();
     assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
@@ -138,7 +139,7 @@ async fn two_runs_at_once_merge_as_one() {
     let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), at int)";
     let world = World::new(source, sink).await;
     let mut spec = spec("t", "at", json!({}));
-    // Rows of one key are in many slices.
+    // Rows with the same key are in many slices.
     spec.slice_rows = serde_json::from_value(json!(500)).unwrap();
     for round in 0..3 {
         let (one, other) = (format!("a{round}"), format!("b{round}"));
@@ -196,7 +197,7 @@ async fn a_database_that_gives_up_for_now_is_tried_again_and_left_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_was_overtaken_merges_nothing() {
     let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (1, 'old', 1)";
-    // A procedure that does not look at what is there, and no keys.
+    // The procedure does not look at what is there, and is given no keys.
     let sink = "CREATE TABLE t (id int, v varchar(10), at int)
 GO
 CREATE TYPE ty AS TABLE (id int, v varchar(10), at int)

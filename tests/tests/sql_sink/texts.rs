@@ -35,7 +35,7 @@ async fn text_arrives_in_columns_of_any_collation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_one_only_where_the_sink_table_says_so() {
-    // In a code page \u{df} is a character of its own, in Unicode text it is ss.
+    // In a code page, \u{df} is a character of its own. In Unicode text it equals ss.
     let source = "CREATE TABLE t (k varchar(10) COLLATE Latin1_General_BIN2 PRIMARY KEY, at int);
                   INSERT t VALUES ('stra\u{df}e', 1), ('strasse', 2), ('a', 3)";
     let world = World::new(source, "CREATE TABLE t (k varchar(10) PRIMARY KEY, at int)").await;
@@ -44,7 +44,7 @@ async fn keys_are_one_only_where_the_sink_table_says_so() {
     let found = world.rows("SELECT k, at FROM t ORDER BY at");
     assert_eq!(found, ["stra\u{df}e|1", "strasse|2", "a|3"]);
 
-    // Two rows of the source that would be one here.
+    // These are two rows of the source that would be one here.
     world.source.execute("INSERT t VALUES ('b', 4), ('B', 5)").unwrap();
     let error = world.run("r2", &spec).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");

@@ -39,7 +39,7 @@ ALTER TABLE t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)";
     assert_eq!(world.run("r2", &spec).await.unwrap().committed[0].rows, 3);
     let expected = ["2|B|1", "3|c|0", "4|d|3"];
     assert_eq!(world.rows("SELECT * FROM t ORDER BY id"), expected);
-    // Deleted and inserted again is an update; deleted and never there is nothing.
+    // A row that was deleted and inserted again is an update. One that was inserted and deleted again is nothing.
     world
         .source
         .execute(
@@ -69,7 +69,7 @@ ALTER TABLE t ENABLE CHANGE_TRACKING";
         ("fewer", json!(["tenant"])),
         ("other", json!(["v"])),
     ] {
-        // The plan is frozen with its keys.
+        // The plan is frozen with its keys, so each case has a ledger of its own.
         world.prefix = prefix;
         let error = world.run("r", &spec(keys)).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidInput, "{error}");

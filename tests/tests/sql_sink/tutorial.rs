@@ -1,4 +1,4 @@
-//! The tutorial of many tables.
+//! Microsoft's tutorial for many tables.
 
 use serde_json::json;
 use tidemark::model::table::TableSpec;

@@ -1,4 +1,4 @@
-//! A source, a sink and a bucket, and runs from the one into the others.
+//! A source, a sink and a bucket, and runs from the source into the others.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub async fn stand_in(script: &str) -> Sandbox {
         .unwrap()
 }
 
-/// A table with this watermark, into a sink with these settings.
+/// Makes the settings of a table with this watermark, into a sink with these settings.
 pub fn spec(table: &str, column: &str, sink: Value) -> TableSpec {
     let mut sink = sink;
     sink["secret_arn"] = json!("sink");
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    /// The control table in the sink's database, as the tutorial has it.
+    /// Returns the control table in the sink's database, as the tutorial has it.
     pub fn control_table(&self) -> ControlTable {
         control_table(
             Server::new(login_of(&self.sink)),
@@ -80,7 +80,7 @@ impl World {
         )
     }
 
-    /// One run with another watermark store.
+    /// Runs the steps once with another watermark store.
     pub async fn run_with<W: MoveWatermarks>(
         &self,
         watermarks: &W,
@@ -93,12 +93,12 @@ impl World {
         Box::pin(pipeline.run(run_id, specs)).await
     }
 
-    /// The login at the source, with a key of hashes.
+    /// Returns the login at the source, with a key for hashes.
     fn source_login(&self) -> Credential {
         Credential::from(login_of(&self.source)).masking(Some(mask_secret()))
     }
 
-    /// The four steps.
+    /// Makes the four steps.
     pub fn steps<'a, W, M>(
         &'a self,
         source: &'a Server,
@@ -120,20 +120,20 @@ impl World {
         }
     }
 
-    /// One run with the pointer in the bucket.
+    /// Runs the steps once with the pointer in the bucket.
     pub async fn run(&self, run_id: &str, spec: &TableSpec) -> Result<RunOutcome, Error> {
         let store = self.s3.store();
         let pointers = Pointers::new(&store, self.prefix);
         self.run_with(&pointers, run_id, std::slice::from_ref(spec)).await
     }
 
-    /// What the sink answers.
+    /// Returns what the sink answers, a line of text for each row.
     pub fn rows(&self, sql: &str) -> Vec<String> {
         rows(&self.sink, sql)
     }
 }
 
-/// What a server answers: a line of text for each row.
+/// Returns what a server answers, a line of text for each row.
 pub fn rows(sandbox: &Sandbox, sql: &str) -> Vec<String> {
     let sets = sandbox.execute(sql).unwrap();
     let line = |row: &Vec<Option<String>>| {
@@ -145,7 +145,7 @@ pub fn rows(sandbox: &Sandbox, sql: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// A row for the table `t` with the key 1, this text in column `v` and the watermark 2, ready to be merged.
+/// Stages a row for the table `t` with the key 1, this text in column `v` and the watermark 2, ready to be merged.
 pub async fn staged_row(sink: &Sandbox, text: &str) -> StagedSlice {
     let columns = [
         ("id", "int", Form::Int32),

@@ -1,6 +1,7 @@
-//! The form of a statement: what is left of it without the names of its columns, its types and how many of them there are.
+//! The form of a statement: what is left of it without the names of its columns, its types and how many of them there
+//! are.
 
-/// After these the name of a table or procedure follows, which belongs to the form.
+/// The words before the name of a table or procedure, which belongs to the form.
 const BEFORE_OBJECTS: [&str; 8] = [
     "FROM",
     "JOIN",
@@ -12,7 +13,7 @@ const BEFORE_OBJECTS: [&str; 8] = [
     "IDENTITY_INSERT",
 ];
 
-/// What SQL Server calls its types, as far as there are any in statements.
+/// SQL Server's names of the types that occur in statements.
 const TYPES: [&str; 31] = [
     "bit",
     "tinyint",
@@ -47,14 +48,14 @@ const TYPES: [&str; 31] = [
     "geography",
 ];
 
-/// A column, by whatever name.
+/// What stands for a column, whatever its name is.
 const COLUMN: &str = "[]";
 
-/// The form of a request as the stand-in notes it.
+/// Returns the form of a request as the stand-in notes it.
 pub fn form(request: &str) -> String {
     let (procedure, statement) = match request.split_once('\n') {
         Some((procedure, rest)) if procedure.starts_with("sp_") => {
-            // The declarations of the parameters and their values follow, which are no part of the statement.
+            // The declarations of the parameters and their values follow, and are not part of the statement.
             let end = rest.find("\n@P").unwrap_or(rest.len());
             (procedure, &rest[..end])
         }
@@ -65,7 +66,8 @@ pub fn form(request: &str) -> String {
     format!("{procedure}: {}", tokens.join(" "))
 }
 
-/// Words, literals and signs. A name in brackets is a [`COLUMN`], except that of a table; a type with its length is `T`.
+/// Splits a statement into words, literals and signs. A name in brackets becomes a [`COLUMN`], except that of a table;
+/// a type with its length becomes `T`.
 fn tokens(statement: &str) -> Vec<String> {
     let characters: Vec<char> = statement.chars().collect();
     let (mut tokens, mut at) = (Vec::new(), 0);
@@ -102,7 +104,7 @@ fn tokens(statement: &str) -> Vec<String> {
     tokens
 }
 
-/// Whether the name that comes next is that of a table: after its word, or after its schema and a dot.
+/// Returns whether the next name is that of a table: it comes after such a word, or after its schema and a dot.
 fn is_after_object_word(tokens: &[String]) -> bool {
     let word = match tokens {
         [.., word, schema, dot] if dot == "." && schema.starts_with('[') => word,
@@ -112,7 +114,8 @@ fn is_after_object_word(tokens: &[String]) -> bool {
     BEFORE_OBJECTS.contains(&word.as_str())
 }
 
-/// Where a text in quotes or brackets ends, which may hold its end doubled. One that does not end is all that is left.
+/// Returns where a text in quotes or brackets ends, which may hold its end doubled. A text that does not end is all
+/// that is left.
 fn end_of_quoted(characters: &[char], start: usize) -> usize {
     let end = match characters[start] {
         '[' => ']',
@@ -131,7 +134,7 @@ fn end_of_quoted(characters: &[char], start: usize) -> usize {
     characters.len()
 }
 
-/// `(10)`, `(10,2)` or `(max)`.
+/// Returns the length of `(10)`, `(10,2)` or `(max)`, or 0 when there is none.
 fn length_of_arguments(rest: &[char]) -> usize {
     let Some(end) = rest.iter().position(|&c| c == ')') else {
         return 0;
@@ -144,7 +147,8 @@ fn length_of_arguments(rest: &[char]) -> usize {
     if is_one { end + 1 } else { 0 }
 }
 
-/// Replaces one thing that depends on types and numbers of columns by a shorter one; `false` when there is none.
+/// Replaces one thing that depends on types and numbers of columns by a shorter one. Returns `false` when there is
+/// none.
 fn shorten(tokens: &mut Vec<String>) -> bool {
     let is_value = |token: &str| token == COLUMN || token.starts_with("@P");
     for at in 0..tokens.len() {
@@ -157,7 +161,7 @@ fn shorten(tokens: &mut Vec<String>) -> bool {
             // Row versions have the lower bound in their windows, and not the upper one.
             ["<" | ">", "=", ..] => (2, Some("<")),
             [">", ..] => (1, Some("<")),
-            // How many rows of a slice are passed over to find where it is cut.
+            // This number is that of the rows of a slice that are passed over to find where it is cut.
             ["OFFSET", number, "ROWS", ..] if number.parse::<u64>().is_ok() => (2, Some("OFFSET")),
             // Lists keep their last item.
             [COLUMN, ",", COLUMN, ..] => (2, None),

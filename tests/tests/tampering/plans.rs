@@ -5,13 +5,13 @@ use tidemark::error::ErrorCode;
 
 use crate::world::{Outcome, Tampering};
 
-/// A table with ten rows; its key and its watermark have indexes.
+/// A table with ten rows. Its key and its watermark have indexes.
 const TABLE: &str =
     "create table t (id int primary key, at datetime2(3), name nvarchar(20), price money, secret varchar(9));
     create index ix on t (at);
     insert into t select value, dateadd(day, value, '2020-01-01'), 'n', value, 's' from generate_series(1, 10)";
 
-/// More rows of it.
+/// More rows of the table.
 const MORE: &str =
     "insert into t select value, dateadd(day, value, '2020-01-01'), 'n', value, 's' from generate_series(11, 20)";
 
@@ -25,7 +25,7 @@ fn by_watermark(more: Value) -> Value {
 }
 
 fn check(outcome: &Outcome) {
-    // Texts that say who wrote a document name nothing; columns of other names are asked for, in brackets.
+    // Texts that say who wrote a document name nothing that is run. Columns of other names are asked for, in brackets.
     assert!(
         outcome.replaced > 100 && outcome.went_well > 0 && outcome.named > 0,
         "{outcome:?}"
@@ -83,7 +83,7 @@ async fn a_plan_with_a_sink_table_runs_nothing_else() {
     check(&tampering.replace_texts(&frozen, "plan.json").await);
 }
 
-/// Whoever writes the plan and the event cannot have a secret opened that the deployment does not name.
+/// Whoever writes the plan and the event cannot open a secret that the deployment does not name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sink_that_the_deployment_does_not_name_is_not_opened() {
     let script = format!("{TABLE}\nGO\ncreate table copied (id int primary key, at datetime2(3), price money)");
@@ -91,7 +91,7 @@ async fn a_sink_that_the_deployment_does_not_name_is_not_opened() {
     let tampering = Tampering::new(&script, by_watermark(json!({ "sink": sink, "slice_rows": 100 }))).await;
     let frozen = tampering.frozen(&[]).await;
     let (ends, opened) = tampering.run_untouched(&frozen).await;
-    // The split, the copy, and the commit, which waits for the copy.
+    // The steps are the split, the copy, and the commit, which waits for the copy.
     assert_eq!(ends, [None, Some(ErrorCode::InvalidConfig), None]);
     assert_eq!(opened, ["source"]);
 }

@@ -29,8 +29,8 @@ const PREFIX: &str = "p";
 /// The secret of the source, and that of the only sink that the deployment names.
 const SECRETS: [&str; 2] = ["source", "sink"];
 
-/// What somebody writes in place of a text: names of other things that are there, and what would end the place of a name, a
-/// type or a literal in a statement.
+/// The texts that somebody writes in place of others: names of other things that exist, and characters that would end a
+/// name, a type or a literal in a statement.
 const HOSTILE: [&str; 10] = [
     "victim",
     "secret",
@@ -44,7 +44,7 @@ const HOSTILE: [&str; 10] = [
     "x\nGO\nDROP TABLE victim",
 ];
 
-/// What must be as it was in the end.
+/// A table that must be as it was in the end.
 const VICTIM: &str = "create table victim (secret int); insert into victim values (1), (2), (3)";
 
 type Steps<'a> = Pipeline<'a, Server, RowReader, Pointers<'a, MemoryStore>, MemoryStore, Files, Sinks>;
@@ -85,16 +85,16 @@ pub struct FrozenWindow {
 /// What became of a document's texts.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Texts replaced.
+    /// The number of texts that were replaced.
     pub replaced: usize,
-    /// Steps that ended well all the same: what was replaced names nothing that is run.
+    /// The number of steps that succeeded all the same, because what was replaced names nothing that is run.
     pub went_well: usize,
-    /// Statements in which a hostile text stands, as a name.
+    /// The number of statements in which a hostile text stands, as a name.
     pub named: usize,
 }
 
 impl Tampering {
-    /// A server on which `script` was run, and its table as users configure it.
+    /// Starts a server on which `script` is run, with its table as users configure it.
     pub async fn new(script: &str, spec: Value) -> Self {
         let world = World::new(&format!("{VICTIM}\nGO\n{script}")).await;
         let login = world.login();
@@ -146,7 +146,7 @@ impl Tampering {
         }
     }
 
-    /// The next window of the table after `runs` whole runs before it, each followed by a script.
+    /// Returns the next window of the table after `runs` whole runs before it, each followed by a script.
     pub async fn frozen(&self, runs: &[&str]) -> FrozenWindow {
         let store = MemoryStore::default();
         let pointers = Pointers::new(&store, PREFIX);
@@ -169,7 +169,7 @@ impl Tampering {
         }
     }
 
-    /// The same window with its first slice split.
+    /// Returns the same window with its first slice split.
     pub async fn split(&self, frozen: &FrozenWindow) -> FrozenWindow {
         let store = frozen.bucket(None).await;
         let pointers = Pointers::new(&store, PREFIX);
@@ -185,8 +185,8 @@ impl Tampering {
         }
     }
 
-    /// Splits the first slice of a window; in another bucket, copies its slices and commits it. Returns what was asked of the
-    /// server, and the error of each step that failed.
+    /// Splits the first slice of a window and, in another bucket, copies its slices and commits it. Returns what the
+    /// server was asked, and the error of each step that failed.
     async fn run(
         &self,
         frozen: &FrozenWindow,
@@ -215,18 +215,18 @@ impl Tampering {
         (statements, ends)
     }
 
-    /// The errors of the steps of a window, as [`Self::run`] has them, and the secrets that are open by then.
+    /// Runs the steps of a window. Returns their errors, as [`Self::run`] does, and the secrets that are open by then.
     pub async fn run_untouched(&self, frozen: &FrozenWindow) -> (Vec<Option<ErrorCode>>, Vec<String>) {
         let (_, ends) = self.run(frozen, None).await;
         let opened = self.opened.names.lock().unwrap().iter().cloned().collect();
         (ends, opened)
     }
 
-    /// Replaces every text of the only document of the window whose key ends so by every hostile one, and runs the steps that
-    /// read it.
+    /// Replaces every text of the only document of the window whose key ends so by every hostile one, and runs the
+    /// steps that read it.
     pub async fn replace_texts(&self, frozen: &FrozenWindow, document: &str) -> Outcome {
         let mut known = BTreeSet::new();
-        // Twice: over new connections and over those that are left.
+        // The steps run twice: over new connections, and over those that are left.
         for _ in 0..2 {
             let (statements, ends) = self.run(frozen, None).await;
             // A sub-slice of one row cannot be split again.
@@ -272,7 +272,7 @@ impl Tampering {
 }
 
 impl FrozenWindow {
-    /// A bucket with these objects, one of them changed.
+    /// Makes a bucket with these objects, one of them changed.
     async fn bucket(&self, changed: Option<(&str, &Value)>) -> MemoryStore {
         let store = MemoryStore::default();
         for (key, body) in &self.objects {
@@ -291,7 +291,7 @@ fn objects(store: &MemoryStore) -> Vec<(String, Bytes)> {
     keys.map(|key| (key.clone(), store.body(&key).unwrap())).collect()
 }
 
-/// Where a document has texts.
+/// Returns where a document has texts.
 fn texts(document: &Value) -> Vec<String> {
     let (mut found, mut waiting) = (Vec::new(), vec![(String::new(), document)]);
     while let Some((at, value)) = waiting.pop() {

@@ -1,4 +1,4 @@
-//! What comes of changes: which rows, columns and operations.
+//! Changes: which rows, columns and operations come of them.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Transactions beside the run.
+//! Transactions that are open during a run.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn a_window_is_read_in_one_snapshot_where_that_is_allowed() {
         tracked.execute("update t set v = 11 where id = 1");
         let spec = plain("t");
         let window = tracked.plan(&spec).await;
-        // A reader without row versions would wait for this one.
+        // A reader without row versions would wait for this transaction.
         let mut writer = tracked.world.sandbox.session().unwrap();
         writer
             .execute("begin transaction; update t set v = 21 where id = 2")

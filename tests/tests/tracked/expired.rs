@@ -1,4 +1,4 @@
-//! Versions since which the changes are no longer all there.
+//! Versions since which not all changes are there any more.
 
 use arrow_array::RecordBatch;
 use serde_json::json;
@@ -23,7 +23,7 @@ impl TakeBatches<RecordBatch> for Expiring<'_> {
 async fn what_invalidates_a_version_leads_to_a_load() {
     let causes = [
         ("update t set v = 11 where id = 1", &["1,11,2,I", "2,20,2,I"][..]),
-        // At the very version that is stored: the least valid version does not rise above it.
+        // The table is truncated at the very version that is stored, so the least valid version does not rise above it.
         ("truncate table t; insert into t values (3, 30)", &["3,30,2,I"]),
         (
             "alter table t disable change_tracking; delete from t where id = 2; alter table t enable change_tracking; \
@@ -53,7 +53,7 @@ async fn what_invalidates_a_version_leads_to_a_load() {
         let outcome = tracked.run(&plain("t")).await;
         assert_eq!(outcome.committed[0].window.as_str(), "reinit-from-1", "{change}");
         assert_eq!(tracked.lines(&plain("t")).await, expected, "{change}");
-        // From there on windows again.
+        // From there on there are windows of changes again.
         tracked.execute("insert into t values (7, 70)");
         tracked.run(&plain("t")).await;
         let lines = tracked.lines(&plain("t")).await;

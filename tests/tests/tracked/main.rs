@@ -1,4 +1,4 @@
-//! Change tracking over real TDS and real S3 calls: the third tutorial, and what it leaves open.
+//! Change tracking over real TDS and real S3 calls: Microsoft's third tutorial, and what it leaves open.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! The third tutorial, and versions in control tables.
+//! Microsoft's third tutorial, and versions in control tables.
 
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark_sqlserver::control_table::ControlTable;
@@ -46,7 +46,7 @@ async fn the_third_tutorial_comes_out_with_its_own_version_store() {
     assert_eq!(lines, ["1,update,10,2,U", "6,new,50,1,I"]);
     assert_eq!(stored().await.as_deref(), Some("2"));
 
-    // B1 of the acceptance list: the tutorial's own query would lose the key.
+    // The tutorial's own query would lose the key of the deleted row.
     world.execute("DELETE FROM data_source_table WHERE PersonID = 3");
     world.run_with(&versions, "r3", &spec).await;
     assert!(

@@ -22,7 +22,7 @@ type Steps<'a> = Pipeline<'a, Server, RowReader, Pointers<'a, S3Store>, S3Store,
 /// The prefix in the bucket.
 pub const PREFIX: &str = "tidemark";
 
-/// A tracked table under the tutorials' file format.
+/// Makes the settings of a tracked table with the tutorials' file format.
 pub fn spec(table: &str, more: serde_json::Value) -> TableSpec {
     let mut spec = serde_json::json!({
         "table": table,
@@ -34,19 +34,19 @@ pub fn spec(table: &str, more: serde_json::Value) -> TableSpec {
     serde_json::from_value(spec).unwrap()
 }
 
-/// The same without more settings.
+/// Makes the same without more settings.
 pub fn plain(table: &str) -> TableSpec {
     spec(table, serde_json::json!({}))
 }
 
-/// The stand-in with a bucket and watermarks in it.
+/// The stand-in, and a bucket with the watermarks in it.
 pub struct Tracked {
     pub world: World,
     pub store: S3Store,
 }
 
 impl Tracked {
-    /// A database with change tracking in which `script` was run.
+    /// Starts a database with change tracking in which `script` is run.
     pub async fn new(script: &str) -> Self {
         Self::untracked(&format!(
             "ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON\nGO\n{script}"
@@ -68,7 +68,7 @@ impl Tracked {
         Pointers::new(&self.store, PREFIX)
     }
 
-    /// The four steps, with connections of their own.
+    /// Makes the four steps, with connections of their own.
     fn pipeline<'a>(&'a self, source: &'a Server, watermarks: &'a Pointers<'a, S3Store>) -> Steps<'a> {
         Pipeline {
             source,
@@ -84,21 +84,21 @@ impl Tracked {
         }
     }
 
-    /// One execution; what failed is in the outcome.
+    /// Runs one execution. What failed is in the outcome.
     async fn try_run(&self, spec: &TableSpec) -> Result<RunOutcome> {
         let (source, watermarks) = (self.source(), self.watermarks());
         let mut pipeline = self.pipeline(&source, &watermarks);
         Box::pin(pipeline.run("run", std::slice::from_ref(spec))).await
     }
 
-    /// One execution in which nothing fails.
+    /// Runs one execution, in which nothing may fail.
     pub async fn run(&self, spec: &TableSpec) -> RunOutcome {
         let outcome = self.try_run(spec).await.unwrap();
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         outcome
     }
 
-    /// The code and the cause with which the only table fails.
+    /// Returns the code and the cause with which the only table fails.
     pub async fn failure(&self, spec: &TableSpec) -> (String, String) {
         let outcome = self.try_run(spec).await.unwrap();
         let [failed] = outcome.failed.as_slice() else {
@@ -107,7 +107,7 @@ impl Tracked {
         (failed.error.clone(), failed.cause.clone())
     }
 
-    /// The lookups of one execution, in which the table has a window.
+    /// Does the lookups of one execution, in which the table must have a window.
     pub async fn plan(&self, spec: &TableSpec) -> WindowName {
         let (source, watermarks) = (self.source(), self.watermarks());
         let pipeline = self.pipeline(&source, &watermarks);
@@ -115,7 +115,7 @@ impl Tracked {
         planned.windows[0].window.clone()
     }
 
-    /// The first slice of a window.
+    /// Copies the first slice of a window.
     pub async fn copy(&self, spec: &TableSpec, window: &WindowName) -> Result<CopyAnswer> {
         let (source, watermarks) = (self.source(), self.watermarks());
         let mut pipeline = self.pipeline(&source, &watermarks);
@@ -127,7 +127,7 @@ impl Tracked {
         Box::pin(pipeline.copy_slice("run", &window, 0)).await
     }
 
-    /// The committed windows in their order.
+    /// Returns the committed windows in their order.
     pub async fn chain(&self, spec: &TableSpec) -> Vec<Manifest> {
         let ledger = Ledger::new(&self.store, PREFIX, &spec.table);
         let mut chain: Vec<Manifest> = Vec::new();
@@ -139,7 +139,7 @@ impl Tracked {
         chain
     }
 
-    /// The lines of the last committed window, sorted.
+    /// Returns the lines of the last committed window, sorted.
     pub async fn lines(&self, spec: &TableSpec) -> Vec<String> {
         let chain = self.chain(spec).await;
         let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! Connections that are found again, and those that are not.
+//! Connections that are used again, and those that are not.
 
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,7 @@ async fn a_connection_that_died_between_two_invocations_is_replaced_by_one() {
         assert!(outcome.failed.is_empty(), "{what}: {:?}", outcome.failed);
         assert_eq!(outcome.committed[0].rows, 1, "{what}");
         assert_eq!(logins(&world) - before, replaced, "{what}");
-        // One silence for each connection, and none that is as long as a statement may take.
+        // There is one silence for each connection, and none is as long as a statement may take.
         let limit = PROBE_TIMEOUT * 3 + Duration::from_secs(10);
         assert!(begun.elapsed() < limit, "{what}: {:?}", begun.elapsed());
     }
@@ -102,7 +102,7 @@ async fn a_server_that_is_gone_is_said_to_be_gone() {
     proxy.clear();
     assert_eq!(ask().await.unwrap().len(), 1);
 
-    // Failing over and not back yet: what the server says counts, not that something was kept.
+    // While the server fails over, its own error counts, whether or not a connection was kept.
     let moved = || Action::Error(SqlError::new(40613, "Database is not currently available."));
     fault(&world, PROBE, moved(), 1);
     fault(&world, "LOGIN", moved(), 1);

@@ -1,4 +1,4 @@
-//! A connection that breaks at any byte of a warm run.
+//! Connections that break at any byte of a warm run.
 
 use tidemark::error::{Error, ErrorCode};
 use tidemark::ports::watermarks::ReadWatermarks;
@@ -9,10 +9,10 @@ use tidemark_tests::stand_in::shipped_control_table;
 
 use crate::process::{Process, spec, world};
 
-/// Places in what passes each way at which a warm run is cut.
+/// The number of places in what passes each way at which a warm run is cut.
 const PLACES: u64 = 12;
 
-/// The error a run or its only table ends with.
+/// Returns the error that a run or its only table ends with.
 fn ended(run: Result<RunOutcome, Error>) -> Result<(), ErrorCode> {
     let outcome = run.map_err(|error| error.code())?;
     let named = |name: &str| ErrorCode::ALL.into_iter().find(|code| code.name() == name).unwrap();

@@ -1,5 +1,5 @@
-//! What a warm process keeps between invocations, over real TDS: one connection for each role, replaced when it is of no use
-//! any more, and nothing of one invocation seen by the next.
+//! What a warm process keeps between invocations, over real TDS: one connection for each role, which is replaced when
+//! it is of no use any more, and nothing of one invocation that the next one sees.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

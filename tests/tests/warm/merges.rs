@@ -43,12 +43,12 @@ async fn slices_are_merged_one_after_another_over_one_connection() {
         assert_eq!(slice.merge().await.unwrap().inserted, 1);
         slice.release().await;
     }
-    // One without the lock, as for a slice that has no rows.
+    // This one has no lock, as for a slice that has no rows.
     staged(3).await.unwrap().release().await;
     assert_eq!(logins(&world), 1);
     assert_eq!(number(&world, "SELECT COUNT(*) FROM t"), 3);
 
-    // The lock went with the release: the next one does not wait for it, over whichever connection.
+    // The lock ended with the release: the next slice does not wait for it, over whichever connection.
     let mut holder = staged(4).await.unwrap();
     holder.lock().await.unwrap();
     let mut waiter = staged(5).await.unwrap();
@@ -58,7 +58,7 @@ async fn slices_are_merged_one_after_another_over_one_connection() {
     granted.unwrap().unwrap();
     assert_eq!(waiter.merge().await.unwrap().inserted, 1);
 
-    // Dropped, it leaves neither lock nor rows nor connection; nor does one that failed.
+    // A staged slice that is dropped leaves neither lock nor rows nor connection, and nor does one that failed.
     drop(waiter);
     fault(
         &world,

@@ -13,7 +13,7 @@ fn config() -> ServerSettings {
     ServerSettings::of_secret("source").with_tls(Tls::Trust)
 }
 
-/// The secret of the world's login, with this password.
+/// Makes the secret of the world's login, with this password.
 fn secret(world: &World, password: &str) -> String {
     let login = world.login();
     let (host, username, database) = (&login.host, login.username(), &login.database);
@@ -35,7 +35,7 @@ async fn a_password_that_was_rotated_is_read_again_once() {
     let refused = |answer: Answer<()>| answer.unwrap_err().of(Role::Source).code();
 
     world.s3.keep_secret(secret(&world, "old"));
-    // What was refused is not remembered: each invocation reads it, once.
+    // A refused login is not remembered: each invocation reads the secret once.
     assert_eq!(refused(probe().await), ErrorCode::SourceRejected);
     assert_eq!((world.s3.secrets_read(), logins(&world)), (1, 1));
     assert_eq!(refused(probe().await), ErrorCode::SourceRejected);

@@ -1,4 +1,4 @@
-//! Warm processes and the server they ask.
+//! Warm processes and the server that they ask.
 
 use arrow_array::RecordBatch;
 use tidemark::error::{Answer, Error};
@@ -23,9 +23,10 @@ use tidemark_sqlserver::session::{KeptConnection, Mssql, Server, Tiberius};
 use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
 use tidemark_tests::tutorial;
 
-/// The lookups' and commits' connection to the source, that of the rows, and that of the watermarks.
+/// The number of connections of a run: that of the lookups and commits to the source, that of the rows, and that of the
+/// watermarks.
 pub const CONNECTIONS: usize = 3;
-/// What a kept connection is asked before it is used.
+/// A text in the question that a kept connection is asked before it is used.
 pub const PROBE: &str = "@@TRANCOUNT";
 
 /// The steps of one invocation.
@@ -40,7 +41,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// `work` as one invocation: with adapters of its own, over connections through `login`.
+    /// Runs `work` as one invocation: with adapters of its own, over connections through `login`.
     pub async fn invoke<T>(&self, world: &World, login: &Login, work: impl AsyncFnOnce(&mut Steps<'_>) -> T) -> T {
         let server = |kept| Server::new(login.clone()).keeping(kept);
         let (source, watermarks) = (server(&self.source), shipped_control_table(server(&self.watermarks)));
@@ -73,7 +74,7 @@ impl Process {
     }
 }
 
-/// A server with a table `t` of three numbers, and this project's control table.
+/// Starts a server with a table `t` of three numbers, and this project's control table.
 pub async fn world() -> World {
     let table = "create table t (v int not null); insert t values (1), (2), (3)";
     World::new(&format!("{CONTROL_TABLE}\nGO\n{table}")).await
@@ -87,12 +88,12 @@ pub fn spec() -> TableSpec {
     tutorial::spec("t", "v").unwrap()
 }
 
-/// Logins since the server started.
+/// Returns the number of logins since the server started.
 pub fn logins(world: &World) -> usize {
     usize::try_from(number(world, "SELECT @@CONNECTIONS")).unwrap()
 }
 
-/// The number a script answers.
+/// Returns the number that a script answers.
 pub fn number(world: &World, sql: &str) -> i64 {
     let sets = world.sandbox.execute(sql).unwrap();
     sets[0].rows[0][0].as_deref().unwrap().parse().unwrap()

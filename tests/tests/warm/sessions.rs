@@ -64,7 +64,7 @@ async fn an_error_in_the_middle_leaves_no_connection_to_the_next_invocation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_as_after_a_login_when_it_is_used_again() {
     let (world, kept) = (world().await, KeptConnection::default());
-    // What outlives a statement: a lock of the session, as a procedure may leave it.
+    // A lock of the session outlives a statement, and a procedure may leave one.
     let lock = "DECLARE @a int; EXEC @a = sp_getapplock @Resource = N'r', @LockMode = N'Exclusive', \
                 @LockOwner = N'Session', @LockTimeout = 0";
     world.execute("create type numbers as table (v int)");
@@ -157,7 +157,7 @@ async fn a_move_of_the_watermark_that_breaks_is_not_repeated() {
     let before = logins(&world);
     fault(&world, "EXEC [dbo].[tidemark_write_watermark]", Action::Disconnect, 1);
     let error = process.run_at(&world, &world.login(), &spec()).await.unwrap_err();
-    // A second call would not have met the fault, and gone well.
+    // A second call would not have met the fault, and would have succeeded.
     assert_eq!(error.code(), ErrorCode::WatermarkStoreUnavailable, "{}", error.report());
     assert_eq!(logins(&world) - before, 1, "to see what was written");
     assert_eq!(process.run(&world, &spec()).await.committed[0].rows, 1);
