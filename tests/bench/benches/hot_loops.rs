@@ -1,11 +1,12 @@
-//! The loops every row goes through, by themselves: `cargo bench --package tidemark-bench --features micro`.
+//! The loops that every row goes through, each measured by itself: `cargo bench --package tidemark-bench --features
+//! micro`.
 
 #![allow(missing_docs, reason = "a benchmark")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tidemark_bench::hot_loops;
 
-/// Rows of a measured batch.
+/// The rows of a measured batch.
 const ROWS: u64 = 16_384;
 
 fn measure(criterion: &mut Criterion) {

@@ -1,4 +1,4 @@
-//! The whole: the release binary of `copy-delta`, run by hand exactly as Lambda runs it, into an S3 server on disk.
+//! The whole way: the release binary of `copy-delta`, run as Lambda runs it, into an S3 server on disk.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,17 +25,17 @@ use crate::stages::columns;
 
 /// The table's name where the replaying server, which does not look at it, is asked for its rows.
 pub const TABLE: &str = "dbo.tidemark_bench";
-/// The secret of a sink, and what the server's login is kept as.
+/// The name of the secret with the login of the server, as a sink has it.
 pub const SINK_SECRET: &str = "sink";
-/// The key by which every table is counted.
+/// The key of every table, which is its watermark too.
 pub const KEY: &str = "id";
 
-/// Where every window ends.
+/// Returns the watermark at which every window ends.
 pub fn end() -> Result<Watermark, Failure> {
     Ok(Watermark::new(TypeName::new("bigint")?, i64::MAX.to_string())?)
 }
 
-/// A table of this name, and how it is copied.
+/// Makes the settings of a table of this name, with others.
 pub fn spec(name: &str, how: &Value) -> Result<TableSpec, Failure> {
     let mut spec = json!({ "table": name, "tracking": { "watermark": { "column": KEY } } });
     if let (Some(spec), Value::Object(how)) = (spec.as_object_mut(), how.clone()) {
@@ -44,7 +44,7 @@ pub fn spec(name: &str, how: &Value) -> Result<TableSpec, Failure> {
     Ok(serde_json::from_value(spec)?)
 }
 
-/// A plan of one slice: all rows of the table.
+/// Makes a plan of one slice with all rows of the table.
 pub fn plan(spec: &TableSpec, table: &Table) -> Result<Plan, Failure> {
     let bounds = WindowBounds {
         window: WindowName::initial(),
@@ -64,7 +64,7 @@ pub fn plan(spec: &TableSpec, table: &Table) -> Result<Plan, Failure> {
     Ok(Plan::new(spec, bounds, content, author).copying(columns, vec![SliceBounds::default()]))
 }
 
-/// Copies the slice of `plan` with the process of `copy-delta`, and completes what it uploaded, which S3 compares with its
+/// Copies the slice of `plan` with the process of `copy-delta`, and completes its upload, which S3 compares with its
 /// checksum.
 pub async fn copy(
     copy_delta: &Path,

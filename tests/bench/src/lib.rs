@@ -1,5 +1,5 @@
-//! The loops that every row goes through, each by itself: what `benches/hot_loops.rs` measures for a person, and
-//! `tests/ratios.rs` compares with each other on every change.
+//! The loops that every row goes through, each by itself: `benches/hot_loops.rs` measures them for a person, and
+//! `tests/ratios.rs` compares them with each other on every change.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,13 +37,13 @@ use tidemark_sqlserver::rows::{BatchBuilder, BatchLimits, RowReader};
 use tidemark_sqlserver::types;
 use uuid::Uuid;
 
-/// A loop over so many rows, or bytes.
+/// A loop over so many rows or bytes.
 pub struct HotLoop {
-    /// What it does, and of what.
+    /// The kind of loop, and what it is measured with.
     pub name: String,
-    /// Rows of one turn, or bytes.
+    /// The rows or the bytes of one turn.
     pub elements: u64,
-    /// One turn.
+    /// Does one turn.
     pub turn: Box<dyn FnMut()>,
 }
 
@@ -55,7 +55,8 @@ impl fmt::Debug for HotLoop {
     }
 }
 
-/// All loops, of batches with so many rows: values into columns, columns into files, and the checksum of what is uploaded.
+/// Makes all loops, with batches of so many rows: values into columns, columns into files, and the checksum of what is
+/// uploaded.
 #[must_use]
 pub fn hot_loops(rows: u64) -> Vec<HotLoop> {
     let limits = BatchLimits {
@@ -75,7 +76,7 @@ pub fn hot_loops(rows: u64) -> Vec<HotLoop> {
     loops
 }
 
-/// Columns as the source holds them for files of this format.
+/// Returns columns as the source describes them for files of this format.
 fn columns(named: &[(&str, &str)], format: &str) -> Vec<Column> {
     let spec = serde_json::json!({ "table": "t", "tracking": { "watermark": { "column": "id" } }, "format": format });
     let wanted = serde_json::from_value::<TableSpec>(spec).unwrap().wanted_forms();
@@ -96,7 +97,7 @@ fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// Decoded values into a record batch, by the kind of value.
+/// Makes the loops from decoded values to a record batch, one for each kind of value.
 fn build(rows: u64, limits: BatchLimits) -> Vec<HotLoop> {
     type Put = Box<dyn Fn(&mut BatchBuilder, u64)>;
     let (ascii, accents) = (
@@ -171,7 +172,7 @@ impl TakeBatches<RecordBatch> for Collected {
     }
 }
 
-/// One batch of a table, read from the replaying server.
+/// Reads one batch of a table from the replaying server.
 fn batch(table: &Table, columns: &[Column], rows: u64, limits: BatchLimits) -> RecordBatch {
     let server = Replay::start(Replayed::Rows(PreparedRows::new(table, rows)));
     let login = Login::new("127.0.0.1", server.port(), "reader", "replay", "db").with_tls(Tls::Trust);
@@ -194,7 +195,7 @@ fn batch(table: &Table, columns: &[Column], rows: u64, limits: BatchLimits) -> R
     collected.0.remove(0)
 }
 
-/// A record batch into the bytes of a file.
+/// Makes the loops from a record batch to the bytes of a file.
 fn encode(rows: u64, limits: BatchLimits) -> Vec<HotLoop> {
     let mut loops = Vec::new();
     for table in [tables::mixed(), tables::narrow()] {

@@ -31,18 +31,19 @@ use crate::report::{Amount, Report};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Mixed rows of a line, unless `BENCH_ROWS` says otherwise. Tables with wider rows have fewer.
+/// The rows of mixed columns in a line, unless `BENCH_ROWS` says otherwise. Tables with wider rows have fewer.
 const ROWS: u64 = 5_000_000;
-/// Rows that a server with tables is filled with, at most.
+/// The most rows with which a server with tables is filled.
 const SERVER_ROWS: u64 = 1_000_000;
-/// Rows per second of the paced lines, unless `BENCH_PACE` says otherwise: what one connection to a real server gave.
+/// The rows per second of the paced lines, unless `BENCH_PACE` says otherwise. One connection to a real server gave as
+/// many.
 const PACE: u64 = 1_100_000;
 /// The formats.
 const FORMATS: [&str; 3] = ["parquet", "csv", "jsonl"];
 
 fn main() -> ExitCode {
     let done = if std::env::args().nth(1).as_deref() == Some(stages::ARGUMENT) {
-        // As copy-delta has it.
+        // The runtime is the one of copy-delta.
         tokio::runtime::Runtime::new()
             .map_err(Failure::from)
             .and_then(|runtime| runtime.block_on(stages::stage()))
@@ -63,7 +64,7 @@ fn run() -> Result<(), Failure> {
     if !copy_delta.is_file() {
         return Err(format!("{} is not built: use make bench", copy_delta.display()).into());
     }
-    // One thread, so that the measured process finds a core of its own.
+    // There is one thread, so that the measured process finds a core of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -105,14 +106,14 @@ async fn measure_all(copy_delta: &Path) -> Result<(), Failure> {
     report.write()
 }
 
-/// What the lines share.
+/// What the lines share: the binary that they run, and the certificate of their servers.
 struct Bench<'a> {
     copy_delta: &'a Path,
     certificate: Certificate,
 }
 
 impl Bench<'_> {
-    /// Every stage and format of a table, as fast as the client takes the rows.
+    /// Measures every stage and format of a table, as fast as the client takes the rows.
     async fn table(&self, report: &mut Report, table: &Table, rows: u64) -> Result<(), Failure> {
         let stages = [("drain", None), ("decode", None), ("build", None)]
             .into_iter()
@@ -146,7 +147,7 @@ impl Bench<'_> {
             file_bytes: None,
         };
         for (name, stage, format, is_encrypted) in &lines {
-            // The drain is what all others are compared with.
+            // All other lines are compared with the drain.
             if !report.wants(name) && *stage != "drain" {
                 continue;
             }
@@ -174,7 +175,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// The whole at a real server's pace, beside the bare drain at the same pace.
+    /// Measures the whole way at a real server's pace, beside the bare drain at the same pace.
     async fn paced(&self, report: &mut Report, table: &Table, rows: u64, pace: u64) -> Result<(), Failure> {
         let (drain, copy) = (
             format!("drain/{}/paced", table.name),
@@ -239,7 +240,7 @@ impl Bench<'_> {
     }
 }
 
-/// Who understands the rows must have found all of them.
+/// Fails unless a process that decodes the rows has found all of them.
 fn check_rows(name: &str, rows: u64, measured: &Measured, is_drain: bool) -> Result<(), Failure> {
     if is_drain || measured.answer["rows"] == rows {
         return Ok(());

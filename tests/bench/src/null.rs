@@ -1,4 +1,4 @@
-//! A writer that forgets every value: what is left is what decoding costs.
+//! A writer that forgets every value, so that only decoding is measured.
 
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -12,14 +12,14 @@ use mssql_tds::datatypes::sql_json::SqlJson;
 use mssql_tds::datatypes::sql_string::EncodingType;
 use mssql_tds::datatypes::sql_vector::SqlVector;
 
-/// Counts rows.
+/// A writer that only counts rows.
 #[derive(Debug, Default)]
 pub struct Null {
     /// The rows so far.
     pub rows: u64,
 }
 
-/// Values of these types are looked at and dropped.
+/// Makes methods that look at values of these types and drop them.
 macro_rules! forget {
     ($($method:ident: $value:ty),+ $(,)?) => {
         $(#[inline]

@@ -1,4 +1,4 @@
-//! What a process of its own costs.
+//! The measurement of what a process costs.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::Failure;
 
-/// Where memory is looked at.
+/// The interval at which memory is looked at.
 const SAMPLE: Duration = Duration::from_millis(5);
-/// Length of a clock tick in `/proc/*/stat`; 100 Hz on every Linux this runs on.
+/// The clock ticks in a second, in `/proc/*/stat`. It is 100 on every Linux that this runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What one process did, from its start to its end.
@@ -18,15 +18,15 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Measured {
     /// What it wrote to its standard output.
     pub answer: Value,
-    /// Of the clock.
+    /// The time from its start to its end.
     pub wall_seconds: f64,
-    /// As the kernel accounts it, user and system.
+    /// The CPU that the kernel accounts to it, user and system.
     pub cpu_seconds: f64,
     /// The high-water mark of its resident memory.
     pub peak_rss_bytes: u64,
 }
 
-/// Runs `command` with `input` on its standard input to its end.
+/// Runs `command` with `input` on its standard input, to its end.
 pub fn measure(mut command: Command, input: &Value) -> Result<Measured, Failure> {
     let before = children_cpu_seconds()?;
     let started = Instant::now();
@@ -50,7 +50,7 @@ pub fn measure(mut command: Command, input: &Value) -> Result<Measured, Failure>
     })
 }
 
-/// Waits for the end and gives the peak of the memory.
+/// Waits for the end, and returns the peak of the memory in bytes.
 fn wait(child: &mut Child) -> Result<u64, Failure> {
     let mut peak = 0;
     loop {
@@ -63,7 +63,7 @@ fn wait(child: &mut Child) -> Result<u64, Failure> {
     }
 }
 
-/// The high-water mark of a process's resident memory, 0 when it is gone.
+/// Returns the high-water mark of a process's resident memory in bytes, or 0 when it is gone.
 fn peak_rss(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -71,7 +71,7 @@ fn peak_rss(process: u32) -> u64 {
     kibibytes.map_or(0, |kibibytes| kibibytes * 1024)
 }
 
-/// CPU of the children waited for so far, user and system (`proc(5)`, fields 16 and 17 of `stat`).
+/// Returns the CPU of the children waited for so far, user and system (`proc(5)`, fields 16 and 17 of `stat`).
 fn children_cpu_seconds() -> Result<f64, Failure> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -81,6 +81,6 @@ fn children_cpu_seconds() -> Result<f64, Failure> {
             .ok_or("an unknown form of /proc/self/stat")?
             .parse::<f64>()?)
     };
-    // Counted from field 3, the first after the name.
+    // The fields are counted from field 3, which is the first after the name.
     Ok((ticks(13)? + ticks(14)?) / TICKS_PER_SECOND)
 }

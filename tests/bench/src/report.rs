@@ -8,29 +8,29 @@ use serde_json::{Value, json};
 use crate::Failure;
 use crate::process::Measured;
 
-/// Collects lines, and shows each as it is measured.
+/// A report that collects lines, and prints each as it is measured.
 #[derive(Debug)]
 pub struct Report {
-    /// Only lines whose name has this in it.
+    /// The text that the names of the wanted lines contain.
     only: String,
     lines: Vec<Value>,
-    /// Seconds per row of the bare drains.
+    /// The seconds per row of the bare drains, by their names.
     drains: HashMap<String, f64>,
 }
 
-/// What was copied or received.
+/// The amount that was copied or received.
 #[derive(Debug, Clone, Copy)]
 pub struct Amount {
-    /// Rows.
+    /// The rows.
     pub rows: u64,
-    /// Bytes as they came from the source.
+    /// The bytes as they came from the source.
     pub wire_bytes: f64,
-    /// Bytes of the file, if there is one.
+    /// The bytes of the file, if there is one.
     pub file_bytes: Option<u64>,
 }
 
 impl Report {
-    /// An empty report of the lines whose names have `only` in them.
+    /// Makes an empty report of the lines whose names contain `only`.
     pub fn new(only: String) -> Self {
         Self {
             only,
@@ -39,17 +39,17 @@ impl Report {
         }
     }
 
-    /// Whether the line is wanted.
+    /// Returns whether the line is wanted.
     pub fn wants(&self, name: &str) -> bool {
         name.contains(&self.only)
     }
 
-    /// Whether one of the lines `names` is wanted, and with it the bare drain they are compared with.
+    /// Returns whether one of the lines `names` is wanted, and with it the bare drain that they are compared with.
     pub fn wants_any<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         names.any(|name| self.wants(name))
     }
 
-    /// A title and the heads of the columns.
+    /// Prints a title and the heads of the columns.
     pub fn section(&self, title: &str) {
         println!("\n{title}");
         println!(
@@ -58,7 +58,7 @@ impl Report {
         );
     }
 
-    /// Adds a line. A bare drain is what the lines `of` the same name are compared with.
+    /// Adds a line. A bare drain is what later lines with its name as `drain` are compared with.
     pub fn line(&mut self, name: &str, drain: &str, amount: Amount, measured: &Measured) {
         let seconds_per_row = measured.wall_seconds / amount.rows as f64;
         if name == drain {

@@ -1,4 +1,5 @@
-//! The same from a server that keeps a table and answers statements: a real one with `SQLSERVER_URL`, else the stand-in.
+//! The same measurements with a server that keeps a table and answers statements: a real one with `SQLSERVER_URL`,
+//! otherwise the stand-in.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use tidemark_tests::stand_in::login_of;
 use crate::report::{Amount, Report};
 use crate::{Failure, copies, stages};
 
-/// The scratch table, and the one it is merged into. Both are dropped before and after.
+/// The scratch table, and the one that it is merged into. Both are dropped before and after.
 const SCRATCH: &str = "dbo.tidemark_bench_rows";
 const COPY: &str = "dbo.tidemark_bench_copy";
 
@@ -22,7 +23,8 @@ const MERGE: &str = "copy/mixed/sqlserver";
 
 const DROP: &str = "DROP TABLE IF EXISTS dbo.tidemark_bench_rows\nGO\nDROP TABLE IF EXISTS dbo.tidemark_bench_copy";
 
-/// Columns as those of the replayed table, values as varied as T-SQL makes them (SQL Server 2022 and Azure SQL).
+/// Returns the script that makes the table, with the columns of the replayed table and values as varied as T-SQL makes
+/// them (SQL Server 2022 and Azure SQL).
 fn script(rows: u64) -> String {
     let columns: Vec<_> = tables::mixed()
         .columns

@@ -1,5 +1,5 @@
-//! A delta of ten rows, again and again in this process over a connection that is kept: what copying them takes beyond
-//! receiving them.
+//! A delta of ten rows, copied repeatedly in this process over a connection that is kept: what copying takes beyond
+//! receiving the rows.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use tidemark_tests::s3_server::S3Server;
 use crate::source;
 use crate::{Failure, copies};
 
-/// Rows of the delta.
+/// The rows of the delta.
 const ROWS: u64 = 10;
 /// How often it is copied.
 const REPETITIONS: usize = 200;
@@ -89,7 +89,7 @@ fn drain(login: &Login) -> Result<f64, Failure> {
     Ok(median(times))
 }
 
-/// One copy into a fresh ledger.
+/// Does one copy into a fresh ledger, and returns the time that it took.
 async fn copied<S>(reader: &mut RowReader, store: &S, prefix: &str, table: &Table) -> Result<Duration, Failure>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects,

@@ -1,5 +1,5 @@
-//! The stages, each in a process of its own as the whole is. Every stage does what the one before it does, and one thing
-//! more: receive the bytes, decode them, build record batches, encode the file.
+//! The stages, each in a process of its own as the whole way is. Every stage does what the one before it does, and one
+//! thing more: receive the bytes, decode them, build record batches, encode the file.
 
 use std::process::Command;
 
@@ -31,7 +31,7 @@ use crate::{Failure, copies};
 
 /// The argument that makes this program a stage.
 pub const ARGUMENT: &str = "stage";
-/// What an encoder's bytes are thrown away in.
+/// The bytes of an encoder that are thrown away at once.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Runs a stage in a process of its own.
@@ -45,7 +45,7 @@ pub fn run(stage: &str, table: &Table, format: &str, login: &Login, is_encrypted
     run_event(&event)
 }
 
-/// The bare drain of a statement.
+/// Runs the bare drain of a statement, in a process of its own.
 pub fn drain(sql: &str, login: &Login) -> Result<Measured, Failure> {
     let event = json!({
         "stage": "drain", "columns": [], "format": "parquet", "host": login.host, "port": login.port,
@@ -61,7 +61,7 @@ fn run_event(event: &Value) -> Result<Measured, Failure> {
     measure(command, event)
 }
 
-/// The columns of a table, as a plan has them.
+/// Returns the columns of a table, as a plan has them.
 pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failure> {
     let columns = table.columns.iter().map(|column| {
         let sql_type = TypeName::new(column.sql_type)?;
@@ -76,7 +76,7 @@ pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failur
     columns.collect()
 }
 
-/// The process of a stage: reads what to do, does it, and writes what came of it.
+/// Does the work of a stage's process: reads what to do, does it, and writes the outcome.
 pub async fn stage() -> Result<(), Failure> {
     let event: Value = serde_json::from_reader(std::io::stdin())?;
     let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
@@ -202,7 +202,7 @@ impl TakeBatches<RecordBatch> for Channel {
     }
 }
 
-/// Reading and encoding side by side, as in `copy-delta`.
+/// Reads and encodes side by side, as `copy-delta` does. Returns the rows and the bytes of the file.
 async fn encoded(reader: RowReader, columns: &[Column], format: &Format) -> Result<(u64, u64), Failure> {
     let (sender, mut receiver) = mpsc::channel::<RecordBatch>(1);
     let mut encoder = Files.encoder(columns, &FieldIds::default(), format)?;

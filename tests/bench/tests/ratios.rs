@@ -1,4 +1,9 @@
-//! The hot loops in a short form: how long each takes beside the others, held against what is stored in `ratios.json`.
+//! The hot loops in a short form: how long each takes in comparison with the others, compared with what is stored in
+//! `ratios.json`.
+//!
+//! Times differ between machines and with what else runs on them, but ratios hardly do. The CPU of this thread is
+//! counted, and of several measurements the fastest. The code is compiled as for tests, ours without optimisation, so a
+//! ratio tells that a loop does more than it did, and not how fast it is. `UPDATE_RATIOS=1` stores what is measured.
 //!
 //! Times differ between machines and with what else runs on them, ratios hardly do. What is counted is the CPU of this thread,
 //! and of several measurements the fastest. The code is that of tests, ours without optimisation, so a ratio says that a loop does more than it
@@ -16,36 +21,36 @@ use std::time::Duration;
 
 use tidemark_bench::hot_loops;
 
-/// Rows of a batch.
+/// The rows of a batch.
 const ROWS: u64 = 2_048;
 /// The CPU of one measurement. The kernel counts it in ticks of some milliseconds.
 const MEASURED: Duration = Duration::from_millis(150);
-/// Measurements of a loop, of which the fastest counts.
+/// The number of measurements of a loop, of which the fastest counts.
 const MEASUREMENTS: usize = 3;
-/// How much slower a loop may be, beside the others, than is stored.
+/// How many times slower than stored a loop may be, in comparison with the others.
 const SLOWER: f64 = 2.0;
-/// How much faster it may be before the stored ratio has to follow.
+/// How many times faster it may be before the stored ratio has to follow.
 const FASTER: f64 = 4.0;
 
-/// The CPU that this thread has had: nothing where the system does not say it.
+/// Returns the CPU that this thread has had, or zero where the system does not say it.
 fn cpu() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(text.split(' ').next().unwrap_or_default().parse().unwrap_or_default())
 }
 
-/// Why nothing can be measured here.
+/// Returns why nothing can be measured here, if so.
 fn reason_to_skip() -> Option<&'static str> {
     if !cfg!(debug_assertions) {
         return Some("the stored ratios are those of a build with debug assertions");
     }
-    // A system may have the file and write zeros into it.
+    // A system may have the file and write only zeros into it.
     for mut hot_loop in hot_loops(ROWS) {
         (hot_loop.turn)();
     }
     (cpu() == Duration::ZERO).then_some("this system does not say what CPU a thread has had")
 }
 
-/// The CPU of a turn of a loop, in seconds.
+/// Returns the CPU of one turn of a loop, in seconds.
 fn measured(turn: &mut dyn FnMut()) -> f64 {
     turn();
     let measurement = |_| {
@@ -64,7 +69,7 @@ fn measured(turn: &mut dyn FnMut()) -> f64 {
 
 /// Measures the loops that are wanted. Of a loop that was measured before, the faster time stays.
 fn measure(times: &mut BTreeMap<String, f64>, is_wanted: impl Fn(&str) -> bool) {
-    // How fast that is beside the others is a matter of the machine's instructions.
+    // The speed of a checksum in comparison with the others depends on the machine's instructions.
     let is_measured = |name: &str| !name.starts_with("checksum/") && is_wanted(name);
     for mut hot_loop in hot_loops(ROWS)
         .into_iter()
@@ -76,13 +81,13 @@ fn measure(times: &mut BTreeMap<String, f64>, is_wanted: impl Fn(&str) -> bool) 
     }
 }
 
-/// Each loop's time, divided by the geometric mean of all.
+/// Returns each loop's time, divided by the geometric mean of all.
 fn ratios(times: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     let mean = (times.values().map(|time| time.ln()).sum::<f64>() / times.len() as f64).exp();
     times.iter().map(|(name, time)| (name.clone(), time / mean)).collect()
 }
 
-/// The loops whose ratio is another than the stored one, and how many times as large it is.
+/// Returns the loops whose ratio differs from the stored one, and how many times as large it is.
 fn changed(measured: &BTreeMap<String, f64>, stored: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     let changes = measured
         .iter()

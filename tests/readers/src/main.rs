@@ -1,5 +1,6 @@
-//! Writes the files that its standard input asks for, one request a line, as copy-delta would write them: the values arrive in
-//! the driver's own types, the row builder makes batches of them, and the encoder makes a file of the batches.
+//! Writes the files that its standard input asks for, one request a line, as copy-delta would write them: the values
+//! arrive in the driver's own types, the row builder makes batches of them, and the encoder makes a file of the
+//! batches.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -31,9 +32,9 @@ use uuid::Uuid;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
-    /// Where, without the end that the format gives it.
+    /// The path, without the extension, which the format adds.
     file: PathBuf,
-    /// A table's entry in the list of tables, whose settings decide the forms.
+    /// The table's entry in the list of tables, whose settings decide the forms.
     table: TableSpec,
     columns: Vec<Declared>,
     rows: Vec<Vec<Option<Value>>>,
@@ -48,7 +49,8 @@ struct Declared {
     nullable: bool,
 }
 
-/// A value as the driver gives it. Days count from 0001-01-01, those of the older types from 1900-01-01; a tick is 100 ns.
+/// A value as the driver gives it. Days count from 0001-01-01, those of the older types from 1900-01-01. A tick is 100
+/// ns.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Value {
@@ -59,7 +61,7 @@ enum Value {
     Bigint(i64),
     Real(f32),
     Float(f64),
-    /// Digits without a point, and how many are after it.
+    /// The digits without a point, and how many of them are after it.
     Decimal(String, u8),
     Text(String),
     Bytes(Vec<u8>),
@@ -179,7 +181,7 @@ fn put(rows: &mut BatchBuilder, place: usize, value: &Value) -> Outcome<()> {
     Ok(())
 }
 
-/// The driver's `time_nanoseconds` counts ticks, whatever its name says.
+/// Makes a time. The driver's `time_nanoseconds` counts ticks of 100 ns, whatever its name says.
 const fn time(ticks: u64, scale: u8) -> SqlTime {
     SqlTime {
         time_nanoseconds: ticks,

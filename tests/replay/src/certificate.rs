@@ -17,7 +17,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// A new one for 127.0.0.1.
+    /// Makes a new one for 127.0.0.1.
     pub fn new() -> Result<Self, Box<dyn Error + Send + Sync>> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::new(Vec::new())?;
@@ -36,12 +36,12 @@ impl Certificate {
         })
     }
 
-    /// The authority's certificate.
+    /// Returns the file with the authority's certificate.
     pub fn authority(&self) -> PathBuf {
         Path::new(self.folder.path()).join("ca.pem")
     }
 
-    /// A server that encrypts.
+    /// Starts a server that encrypts.
     pub fn serve(&self, answer: Answer) -> Replay {
         Replay::start_with_tls(answer, &self.certificate, &self.key)
     }

@@ -1,5 +1,5 @@
-//! This module has the bare client: logs in, sends a statement and counts the bytes of the answer. What a client that
-//! understands them needs beyond that is its own.
+//! A bare client, which logs in, sends a statement and counts the bytes of the answer. The difference to a client that
+//! decodes the rows is the cost of decoding.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
@@ -12,28 +12,28 @@ use tidemark_tds::packet::{BATCH, ENCRYPTED, END as LAST, HEADER as HEADER_BYTES
 use crate::packets::{HandshakeInPackets, read_message, send};
 use crate::tokens::utf16;
 
-/// This says what is read at once.
+/// The most that is read at once.
 const READ_BYTES: usize = 256 * 1024;
-/// This is the token of an error.
+/// The token of an error.
 const ERROR: u8 = 0xAA;
-/// These are the bytes of LOGIN7 before its texts.
+/// The bytes of LOGIN7 before its texts.
 const LOGIN_BYTES: usize = 94;
-/// ENCRYPTION of PRELOGIN: all of the connection, or nothing.
+/// ENCRYPTION in PRELOGIN: all of the connection is encrypted, or nothing.
 const ENCRYPT_ON: u8 = 1;
 const ENCRYPT_NOT_SUPPORTED: u8 = 2;
 
-/// This says where to log in, and as whom.
+/// A server, and the login there.
 #[derive(Clone, Copy)]
 pub struct Address<'a> {
-    /// This is the host.
+    /// The host.
     pub host: &'a str,
-    /// This is the port.
+    /// The port.
     pub port: u16,
-    /// This is the login.
+    /// The login's name.
     pub username: &'a str,
-    /// This is its password.
+    /// The login's password.
     pub password: &'a str,
-    /// This is the database.
+    /// The database.
     pub database: &'a str,
 }
 
@@ -50,7 +50,7 @@ trait Stream: Read + Write + Send {}
 
 impl<S: Read + Write + Send> Stream for S {}
 
-/// This is a connection that is logged in.
+/// A connection that is logged in.
 pub struct Drain {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
@@ -63,11 +63,11 @@ impl std::fmt::Debug for Drain {
 }
 
 impl Drain {
-    /// Logs in, with TLS if the server can. Its certificate is not looked at: nothing is believed that it says.
+    /// Logs in, with TLS if the server can. Its certificate is not verified.
     ///
     /// # Errors
     ///
-    /// What the network says, or `InvalidData` when the login is refused.
+    /// Fails with the error of the network, or with `InvalidData` when the login is refused.
     pub fn connect(address: Address<'_>) -> Result<Self> {
         let mut stream = TcpStream::connect((address.host, address.port))?;
         stream.set_nodelay(true)?;
@@ -102,13 +102,13 @@ impl Drain {
         })
     }
 
-    /// Runs a statement to the end of its answer, and gives the bytes of that.
+    /// Runs a statement to the end of its answer, and returns the bytes of the answer.
     ///
     /// # Errors
     ///
-    /// What the network says, or `InvalidData` when the answer begins with an error.
+    /// Fails with the error of the network, or with `InvalidData` when the answer begins with an error.
     pub fn run(&mut self, sql: &str) -> Result<u64> {
-        // ALL_HEADERS: a transaction descriptor of 0, one request outstanding.
+        // ALL_HEADERS: a transaction descriptor of 0, and one outstanding request.
         let mut batch = vec![22, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
         batch.extend(utf16(sql));
         send(&mut self.stream, BATCH, &batch, true)?;
@@ -130,7 +130,7 @@ impl Drain {
     }
 }
 
-/// This says where in a message the bytes read so far end.
+/// The place in a message where the bytes read so far end.
 #[derive(Default)]
 struct Packet {
     header: [u8; HEADER_BYTES],
@@ -139,7 +139,7 @@ struct Packet {
 }
 
 impl Packet {
-    /// Goes on by these bytes; `true` at the end of the message.
+    /// Goes on by these bytes. Returns whether the message ends with them.
     fn pass(&mut self, mut bytes: &[u8]) -> bool {
         loop {
             let skipped = self.left.min(bytes.len());
@@ -165,7 +165,7 @@ impl Packet {
     }
 }
 
-/// The ENCRYPTION a server's PRELOGIN answers.
+/// Returns the ENCRYPTION that a server's PRELOGIN answers.
 fn encryption(options: &[u8]) -> Option<u8> {
     let option = options.chunks(5).take_while(|option| option[0] != 0xFF);
     let mut encryption = option.filter(|option| option[0] == 1);
@@ -173,7 +173,7 @@ fn encryption(options: &[u8]) -> Option<u8> {
     options.get(usize::from(u16::from_be_bytes([at[0], at[1]]))).copied()
 }
 
-/// LOGIN7 (MS-TDS 2.2.6.4).
+/// Makes LOGIN7 (MS-TDS 2.2.6.4).
 fn login(address: Address<'_>) -> Vec<u8> {
     let hidden = utf16(address.password)
         .into_iter()

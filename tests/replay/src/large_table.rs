@@ -1,4 +1,8 @@
-//! A table of any number of rows, whose key counts from 1: enough of a server to plan, copy and count it by its key.
+//! A table of any number of rows, whose key counts from 1. It answers what it takes to plan, copy and count a table by
+//! its key.
+//!
+//! Statements are recognised by parts of their text, and the bounds of an interval by the parameters that are numbers.
+//! A statement that is not recognised, such as a question to the catalog about columns, is answered without a row.
 //!
 //! Statements are told by what is in them, and the bounds of an interval by the parameters that are numbers. Statements that it does
 //! not know, such as questions to the catalog about columns, have no row for an answer.
@@ -12,18 +16,18 @@ use crate::rows::Rows;
 use crate::tables::Table;
 use crate::tokens::{columns, end, row, short, utf16};
 
-/// Steps of its histogram.
+/// The number of steps in its histogram.
 const STEPS: u64 = 200;
-/// INTN of 8 and of 4 bytes, and `nvarchar(128)`.
+/// The types: INTN of 8 and of 4 bytes.
 const BIGINT: [u8; 2] = [0x26, 8];
 const INT: [u8; 2] = [0x26, 4];
 
 /// A part of the table that is read slowly, as where pages are cold.
 #[derive(Debug, Clone)]
 pub struct SlowKeys {
-    /// The keys.
+    /// The slow keys.
     pub keys: Range<u64>,
-    /// Rows per second of a connection that reads from them.
+    /// The rows per second of a connection that reads any of them.
     pub rows_per_s: u64,
 }
 
@@ -36,7 +40,7 @@ pub struct LargeTable {
 }
 
 impl LargeTable {
-    /// `count` rows like those of `table`, some of them slow.
+    /// Makes a table of `count` rows like those of `table`, some of them slow.
     #[must_use]
     pub fn new(table: &Table, count: u64, slow: Option<SlowKeys>) -> Self {
         Self {
@@ -94,7 +98,8 @@ impl LargeTable {
         out.send(stream, &tokens, true).await
     }
 
-    /// The keys of the interval that a statement is about: above one bound and up to the other, as far as it has them.
+    /// Returns the keys of the interval that a statement is about: above one bound and up to the other, where it has
+    /// them.
     fn keys(&self, request: &[u8]) -> Range<u64> {
         let bounds = numbers(request);
         let (above, up_to) = match (contains(request, "[id] > @B"), contains(request, "[id] <= @B")) {
@@ -122,7 +127,7 @@ impl LargeTable {
     }
 }
 
-/// The key leads the clustered index.
+/// Returns the catalog's answer that the key leads the clustered index.
 fn leading_column() -> Vec<u8> {
     let text = crate::tokens::characters(0xE7, 256, crate::tokens::LATIN1);
     let described = columns(&[("name", text), ("is_key", INT.to_vec())]);
@@ -130,7 +135,7 @@ fn leading_column() -> Vec<u8> {
     [described, values, end(1)].concat()
 }
 
-/// Rows of numbers.
+/// Makes an answer of rows of numbers.
 fn answer(described: &[(&str, &[u8; 2])], rows: &[&[&[u8]]]) -> Vec<u8> {
     let described: Vec<_> = described.iter().map(|(name, info)| (*name, info.to_vec())).collect();
     let mut tokens = columns(&described);
@@ -141,7 +146,7 @@ fn answer(described: &[(&str, &[u8; 2])], rows: &[&[&[u8]]]) -> Vec<u8> {
     tokens
 }
 
-/// Where a text is in a request.
+/// Returns where a text is in a request.
 fn find(request: &[u8], text: &str) -> Option<usize> {
     let text = utf16(text);
     request.windows(text.len()).position(|window| window == text)
@@ -151,7 +156,7 @@ fn contains(request: &[u8], text: &str) -> bool {
     find(request, text).is_some()
 }
 
-/// The number of a text's digits.
+/// Returns the number that a text's digits are.
 fn number(utf16: &[u8]) -> Option<u64> {
     let units = utf16.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
     char::decode_utf16(units)
@@ -169,7 +174,7 @@ fn number_after(request: &[u8], text: &str) -> Option<u64> {
     number(&request[begin..begin + 2 * digits.count()])
 }
 
-/// The parameters of type `nvarchar` that are numbers, in their order.
+/// Returns the parameters of type `nvarchar` that are numbers, in their order.
 fn numbers(request: &[u8]) -> Vec<u64> {
     let value = |at: usize| {
         let fixed = |at: usize| {

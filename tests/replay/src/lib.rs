@@ -1,5 +1,4 @@
-//! This module has a server that answers every statement with the same prepared tokens (MS-TDS 2.2), with or without
-//! TLS.
+//! A server that answers every statement with the same prepared tokens (MS-TDS 2.2), with or without TLS.
 //!
 //! Tests use it to put on the wire what no well-behaved server would: malformed text, broken streams, errors between
 //! rows. Measurements use it to send [rows of realistic tables](tables) faster than a client reads them, or at the pace

@@ -1,5 +1,6 @@
-//! A server with one large table, `dbo.large`, until its standard input ends. Its arguments are the table's rows and, perhaps, which
-//! keys are slow: the first, the one after the last, and rows per second. It says where it listens as JSON.
+//! A server with one large table, `dbo.large`, until its standard input ends. Its arguments are the number of rows and,
+//! if some keys are slow, the first of them, the one after the last, and the rows per second. It writes where it
+//! listens to its standard output, as JSON.
 
 #![allow(clippy::print_stdout, reason = "whoever started it reads it")]
 

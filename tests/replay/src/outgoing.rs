@@ -12,17 +12,18 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Returns packets of at most so many bytes.
+    /// Makes packets of at most so many bytes.
     pub(crate) const fn new(size: usize) -> Self {
         Self { size, next_id: 1 }
     }
 
-    /// Returns the payload of a full packet.
+    /// Returns the bytes of payload in a full packet.
     pub(crate) const fn body(&self) -> usize {
         self.size - packet::HEADER
     }
 
-    /// Sends `payload`, at the end of the message or within. Errors: `InvalidData` for a packet that is too long to be encrypted.
+    /// Sends `payload`, which ends the message if `is_last`. Fails with `InvalidData` for a packet that is too long to
+    /// be encrypted.
     pub(crate) async fn send(&mut self, stream: &mut Stream, payload: &[u8], is_last: bool) -> std::io::Result<()> {
         if packet::is_too_long(payload.len(), self.size) {
             return Err(std::io::ErrorKind::InvalidData.into());

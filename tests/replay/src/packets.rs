@@ -1,5 +1,4 @@
-//! This module has the packets of the bare client (MS-TDS 2.2.3.1), and TLS inside of them during its login, for a
-//! thread that waits.
+//! The packets of the bare client (MS-TDS 2.2.3.1), and TLS inside of them during its login, for a thread that blocks.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidemark_tds::packet::{ENCRYPTED, END as LAST, HEADER as HEADER_BYTES, PRELOGIN, frame};
 
-/// Returns the type and the payload of the next message.
+/// Reads the next message, and returns its type and its payload.
 pub fn read_message(stream: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
     let mut payload = Vec::new();
     loop {
@@ -38,7 +37,7 @@ pub fn send(stream: &mut impl Write, kind: u8, payload: &[u8], is_last: bool) ->
     stream.write_all(&frame(kind, payload, ENCRYPTED, is_last, &mut 0))
 }
 
-/// TDS 7 puts the TLS handshake into PRELOGIN packets, and what follows does without.
+/// A stream that puts the TLS handshake into PRELOGIN packets, as TDS 7 does, and passes on unchanged what follows.
 #[derive(Debug)]
 pub struct HandshakeInPackets {
     stream: TcpStream,
@@ -47,7 +46,7 @@ pub struct HandshakeInPackets {
 }
 
 impl HandshakeInPackets {
-    /// Returns the stream, and what to set once the handshake is over.
+    /// Wraps a stream. Returns it, and the flag to set once the handshake is over.
     pub fn new(stream: TcpStream) -> (Self, Arc<AtomicBool>) {
         let is_bare = Arc::new(AtomicBool::new(false));
         let wrapped = Self {

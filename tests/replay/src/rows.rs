@@ -1,4 +1,4 @@
-//! Many rows as fast as the network takes them, or at a pace.
+//! Many rows, as fast as the network takes them or at a pace.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,17 +10,17 @@ use crate::outgoing::Outgoing;
 use crate::tables::Table;
 use crate::tokens::end;
 
-/// About this much is made ready before it is sent.
+/// The bytes that are made before they are sent, about.
 const STEP_BYTES: usize = 1024 * 1024;
-/// The key of a row comes after the token and the key's length byte.
+/// The place of the key in a row: after the token and the key's length byte.
 const KEY_OFFSET: usize = 2;
 
-/// These are the rows of a table, repeated from its block of prepared rows. Only their keys differ: the first column
-/// counts from 1.
+/// The rows of a table, repeated from its block of prepared rows. Only their keys differ: the first column counts from
+/// 1.
 pub struct Rows {
     head: Vec<u8>,
     block: Vec<u8>,
-    /// This says where the rows of the block start, and its end.
+    /// The places where the rows of the block start, and its end.
     starts: Vec<usize>,
     count: u64,
     rows_per_s: Option<u64>,
@@ -36,7 +36,7 @@ impl fmt::Debug for Rows {
 }
 
 impl Rows {
-    /// `count` rows of `table`, as fast as they are taken.
+    /// Makes `count` rows of `table`, as fast as they are taken.
     #[must_use]
     pub fn new(table: &Table, count: u64) -> Self {
         let (block, starts) = table.block();
@@ -49,7 +49,7 @@ impl Rows {
         }
     }
 
-    /// Returns the same at the pace of a real server: never more than this many rows in a second.
+    /// Makes the same at the pace of a real server: never more than this many rows in a second.
     #[must_use]
     pub fn at_most(self, rows_per_s: u64) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Rows {
         self.starts.len() - 1
     }
 
-    /// COLMETADATA.
+    /// Returns COLMETADATA.
     pub(crate) fn head(&self) -> &[u8] {
         &self.head
     }
@@ -77,7 +77,7 @@ impl Rows {
         self.send_keys(stream, out, 1..self.count + 1, self.rows_per_s).await
     }
 
-    /// The rows with these keys.
+    /// Sends the rows with these keys.
     pub(crate) async fn send_keys(
         &self,
         stream: &mut Stream,
@@ -95,7 +95,7 @@ impl Rows {
             let rows = step.min(self.in_block() - first).min(left);
             self.append(&mut unsent, first, rows, keys.start + sent);
             sent += rows as u64;
-            // Only full packets, as a server sends them.
+            // Only full packets are sent, as a server does.
             let full = unsent.len() - unsent.len() % out.body();
             out.send(stream, &unsent[..full], false).await?;
             unsent.drain(..full);

@@ -1,4 +1,4 @@
-//! The server that replays the answers of a script to whoever logs in.
+//! The server that gives the same answer to whoever logs in.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -19,27 +19,27 @@ use crate::outgoing::Outgoing;
 use crate::rows::Rows;
 use crate::tokens::{done, error, login_tokens};
 
-/// This says what the server does after a login.
+/// What the server does after a login.
 #[derive(Debug)]
 pub enum Answer {
     /// Refuses the login with this error number.
     Refuse(u32),
-    /// Sends these tokens, and says nothing more.
+    /// Sends these tokens, and nothing after them.
     Silence(Vec<u8>),
     /// Sends these tokens.
     Tokens {
-        /// These are the tokens.
+        /// The tokens.
         tokens: Vec<u8>,
-        /// Closes the connection then, in the middle of the message.
+        /// Whether the server closes the connection then, in the middle of the message.
         hangs_up: bool,
     },
     /// Sends these rows.
     Rows(Rows),
-    /// Answers what is asked of a table.
+    /// Answers the statements about a table.
     Table(LargeTable),
 }
 
-/// This is a running server; it ends with the process.
+/// A running server. It ends with the process.
 #[derive(Debug)]
 pub struct Replay {
     port: u16,
@@ -53,13 +53,13 @@ struct Seen {
 }
 
 impl Replay {
-    /// Returns a server that does not encrypt.
+    /// Starts a server that does not encrypt.
     #[must_use]
     pub fn start(answer: Answer) -> Self {
         Self::listen(answer, None)
     }
 
-    /// Returns a server that insists on TLS 1.2, with this certificate and key in PEM.
+    /// Starts a server that insists on TLS 1.2, with this certificate and key in PEM.
     #[must_use]
     pub fn start_with_tls(answer: Answer, certificate: &str, key: &str) -> Self {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
@@ -83,7 +83,7 @@ impl Replay {
             for stream in listener.incoming() {
                 let (answer, tls, shared) = (answer.clone(), tls.clone(), shared.clone());
                 shared.lock().unwrap().connections += 1;
-                // A client that goes away ends its connection, nothing else.
+                // A client that goes away ends its connection and nothing else.
                 thread::spawn(move || drop(serve(stream.unwrap(), tls.as_ref(), &answer, &shared)));
             }
         });
@@ -96,7 +96,7 @@ impl Replay {
         self.port
     }
 
-    /// Returns the connections so far.
+    /// Returns how many connections there were so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.seen.lock().unwrap().connections
@@ -109,7 +109,7 @@ impl Replay {
     }
 }
 
-/// Serves a connection, on the thread of its own.
+/// Serves a connection, on a thread of its own.
 fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>, answer: &Answer, seen: &Mutex<Seen>) -> std::io::Result<()> {
     stream.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

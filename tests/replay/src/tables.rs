@@ -1,36 +1,37 @@
-//! This module has tables with rows as real ones have them: no two rows of a block are alike, and they pack as real
-//! data does.
+//! Tables whose rows are like real ones: no two rows of a block are alike, and they compress as real data does.
+//!
+//! Every table begins with a key `id` that counts. A block has so many rows that no page of a file contains it twice.
 //!
 //! Every table begins with a key `id` that counts. A block holds enough rows that no page of a file sees it twice.
 
 use crate::tokens::{LATIN1, characters, chunked, columns, long, row, short, utf16};
 use crate::words::{CITIES, FIRST_NAMES, LAST_NAMES, STREETS};
 
-/// These are rows of a block, but for wide ones.
+/// The rows of a block, except for wide ones.
 const BLOCK_ROWS: usize = 65_536;
-/// These are rows of a block of wide text.
+/// The rows of a block of wide text.
 const WIDE_BLOCK_ROWS: usize = 8_192;
 
-/// This is one value's row: its encoded values, by the row's number.
+/// Makes a row by its number: its encoded values.
 type Encode = fn(&mut Random, u64) -> Vec<Vec<u8>>;
 
-/// This is a table.
+/// A table.
 #[derive(Debug)]
 pub struct Table {
-    /// This is its name in reports.
+    /// Its name in reports.
     pub name: &'static str,
-    /// These are its columns.
+    /// Its columns.
     pub columns: Vec<Column>,
     block_rows: usize,
     encode: Encode,
 }
 
-/// This is a column, nullable but for the key.
+/// A column, which is nullable unless it is the key.
 #[derive(Debug)]
 pub struct Column {
-    /// This is its name.
+    /// Its name.
     pub name: &'static str,
-    /// This is its type as it is declared.
+    /// Its type as it is declared.
     pub sql_type: &'static str,
     type_info: Vec<u8>,
 }
@@ -44,7 +45,7 @@ const fn column(name: &'static str, sql_type: &'static str, type_info: Vec<u8>) 
 }
 
 impl Table {
-    /// COLMETADATA.
+    /// Returns COLMETADATA.
     pub(crate) fn head(&self) -> Vec<u8> {
         let named: Vec<_> = self
             .columns
@@ -54,7 +55,7 @@ impl Table {
         columns(&named)
     }
 
-    /// Returns the block's rows, where each starts, and the end.
+    /// Returns the block's rows, and the places where they start and the last ends.
     pub(crate) fn block(&self) -> (Vec<u8>, Vec<usize>) {
         let mut random = Random::default();
         let (mut block, mut starts) = (Vec::new(), vec![0]);
@@ -66,7 +67,8 @@ impl Table {
     }
 }
 
-/// Six columns of whole numbers: keys that are spread and skewed, a count, a code, a flag that is often NULL.
+/// Makes a table with six columns of whole numbers: keys that are spread and skewed, a count, a code, and a flag that
+/// is often NULL.
 #[must_use]
 pub fn narrow() -> Table {
     Table {
@@ -97,8 +99,9 @@ pub fn narrow() -> Table {
     }
 }
 
-/// Ten mixed columns, 154 bytes a row on the wire: a key, a customer, four statuses, an amount, a name and address, when it
-/// was ordered (growing, with seven digits) and modified, a measurement, a random identifier, a flag.
+/// Makes a table with ten mixed columns, 154 bytes a row on the wire: a key, a customer, one of four statuses, an
+/// amount, a name and address, when it was ordered (growing, with seven digits) and modified, a measurement, a random
+/// identifier, and a flag.
 #[must_use]
 pub fn mixed() -> Table {
     Table {
@@ -158,7 +161,7 @@ fn mixed_row(random: &mut Random, index: u64) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Returns text of some hundred to some thousand characters in rows of about 5 KB on the wire.
+/// Makes a table with text of some hundred to some thousand characters, in rows of about 5 KB on the wire.
 #[must_use]
 pub fn wide_text() -> Table {
     Table {
@@ -182,10 +185,10 @@ pub fn wide_text() -> Table {
     }
 }
 
-/// Returns values of `nvarchar(max)` and `varbinary(max)` up to 24 MB, one or both in a row.
+/// Makes a table with values of `nvarchar(max)` and `varbinary(max)` up to 24 MB, one or both in a row.
 #[must_use]
 pub fn max_types() -> Table {
-    /// Kibibytes on the wire.
+    /// The sizes of both values in KiB on the wire.
     const SIZES: [(usize, usize); 8] = [
         (4, 1_024),
         (2_048, 64),
@@ -216,13 +219,13 @@ pub fn max_types() -> Table {
     }
 }
 
-/// Returns all of them.
+/// Makes all of them.
 #[must_use]
 pub fn all() -> [Table; 4] {
     [narrow(), mixed(), wide_text(), max_types()]
 }
 
-/// Marsaglia's xorshift, the same in every run.
+/// Marsaglia's xorshift, which is the same in every run.
 struct Random(u64);
 
 impl Default for Random {
@@ -243,7 +246,7 @@ impl Random {
         self.next() % bound
     }
 
-    /// Below `bound`, small numbers far more often than large ones.
+    /// Returns a number below `bound`, small ones far more often than large ones.
     fn skewed(&mut self, bound: u64) -> u64 {
         let fraction = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         (fraction * fraction * fraction * bound as f64) as u64
@@ -253,7 +256,8 @@ impl Random {
         words[self.below(words.len() as u64) as usize]
     }
 
-    /// Returns words of a vocabulary of some thousand, some far more frequent than others, as in a language.
+    /// Returns words of a vocabulary of some thousand, of which some are far more frequent than others, as in a
+    /// language.
     fn text(&mut self, characters: usize) -> String {
         const SYLLABLES: [&str; 24] = [
             "an", "ber", "co", "den", "el", "fa", "gis", "har", "in", "jo", "kel", "la", "mor", "ni", "os", "pra",

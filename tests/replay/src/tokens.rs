@@ -5,10 +5,10 @@ use tidemark_tds::login::{Login, acknowledge};
 pub use tidemark_tds::tokens::utf16;
 use tidemark_tds::tokens::{self, Told, b_varchar};
 
-/// `Latin1_General_100_CI_AS_SC_UTF8`
+/// The collation `Latin1_General_100_CI_AS_SC_UTF8`.
 pub const UTF8: [u8; 5] = [0x09, 0x04, 0xD0, 0x04, 0x00];
 
-/// Returns the answer to a login.
+/// Makes the answer to a login.
 pub(crate) fn login_tokens(login: &Login) -> Vec<u8> {
     let mut out = Vec::new();
     tokens::env_text(&mut out, tokens::DATABASE, "db", "");
@@ -17,14 +17,14 @@ pub(crate) fn login_tokens(login: &Login) -> Vec<u8> {
     out
 }
 
-/// Returns a name with the length byte before it.
+/// Makes a name with the length byte before it.
 fn name(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     b_varchar(&mut out, text);
     out
 }
 
-/// COLMETADATA of nullable columns, each a name and its TYPE_INFO.
+/// Makes COLMETADATA of nullable columns, each with a name and its TYPE_INFO.
 #[must_use]
 pub fn columns(columns: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut out = vec![0x81];
@@ -37,7 +37,7 @@ pub fn columns(columns: &[(&str, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-/// ROW with these encoded values.
+/// Makes a ROW with these encoded values.
 #[must_use]
 pub fn row(values: &[Vec<u8>]) -> Vec<u8> {
     let mut out = vec![0xD1];
@@ -45,7 +45,7 @@ pub fn row(values: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-/// DONEINPROC with the count of a SELECT, RETURNSTATUS and DONEPROC.
+/// Makes the end of an answer: DONEINPROC with the count of a SELECT, RETURNSTATUS and DONEPROC.
 #[must_use]
 pub fn end(rows: u64) -> Vec<u8> {
     let mut out = done(0xFF, 0x11, rows);
@@ -54,7 +54,7 @@ pub fn end(rows: u64) -> Vec<u8> {
     out
 }
 
-/// DONE, DONEPROC or DONEINPROC, of a SELECT.
+/// Makes a DONE, DONEPROC or DONEINPROC of a SELECT.
 #[must_use]
 pub fn done(token: u8, status: u16, rows: u64) -> Vec<u8> {
     let mut out = Vec::new();
@@ -62,7 +62,7 @@ pub fn done(token: u8, status: u16, rows: u64) -> Vec<u8> {
     out
 }
 
-/// ERROR, severity 16.
+/// Makes an ERROR of severity 16.
 #[must_use]
 pub fn error(number: u32, message: &str) -> Vec<u8> {
     let told = Told {
@@ -78,7 +78,7 @@ pub fn error(number: u32, message: &str) -> Vec<u8> {
     out
 }
 
-/// Returns a value with one length byte; empty is NULL for most types.
+/// Makes a value with one length byte. An empty one is NULL for most types.
 #[must_use]
 pub fn short(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![u8::try_from(bytes.len()).unwrap()];
@@ -86,7 +86,7 @@ pub fn short(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Returns a value with two length bytes, `None` is NULL.
+/// Makes a value with two length bytes. `None` is NULL.
 #[must_use]
 pub fn long(bytes: Option<&[u8]>) -> Vec<u8> {
     let Some(bytes) = bytes else {
@@ -97,7 +97,7 @@ pub fn long(bytes: Option<&[u8]>) -> Vec<u8> {
     out
 }
 
-/// Returns a `(max)` value in chunks, of known or unknown length.
+/// Makes a `(max)` value in pieces, of known or unknown length.
 #[must_use]
 pub fn chunked(bytes: &[u8], is_known: bool) -> Vec<u8> {
     let length = if is_known { bytes.len() as u64 } else { u64::MAX - 1 };
@@ -110,7 +110,7 @@ pub fn chunked(bytes: &[u8], is_known: bool) -> Vec<u8> {
     out
 }
 
-/// TYPE_INFO of a character type up to 8000 bytes.
+/// Makes TYPE_INFO of a character type up to 8000 bytes.
 #[must_use]
 pub fn characters(token: u8, bytes: u16, collation: [u8; 5]) -> Vec<u8> {
     let mut out = vec![token];

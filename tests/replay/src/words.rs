@@ -1,4 +1,4 @@
-//! This module says what names and addresses are made of.
+//! The words of names and addresses.
 
 pub const FIRST_NAMES: [&str; 32] = [
     "Anna",

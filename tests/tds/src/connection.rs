@@ -1,4 +1,4 @@
-//! This module has a connection from its first byte to its login.
+//! A connection from its first byte to its login.
 
 use std::io;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use crate::packet::{self, Message};
 use crate::prelogin;
 use crate::wrapped::Wrapped;
 
-/// This says how long a client has for each step of its login.
+/// The time that a client has for each step of its login.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// This is the first byte of a connection that begins with TLS.
+/// The first byte of a connection that begins with TLS.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// These are bytes that come and go, encrypted or not.
+/// A stream of bytes in both directions, encrypted or not.
 pub trait Channel: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Channel for S {}
 
-/// This is a connection after its handshake.
+/// A connection after its handshake.
 pub type Stream = Box<dyn Channel>;
 
-/// Takes a connection up to its LOGIN7. A server with an acceptor encrypts every connection, inside PRELOGIN packets or from
-/// the first byte on (TDS 8.0); one without encrypts none. None for a client that does not go along.
+/// Takes a connection up to its LOGIN7, which it returns. With an acceptor, every connection is encrypted, inside
+/// PRELOGIN packets or from the first byte on (TDS 8.0). Without one, none is. Returns `None` for a client that refuses
+/// that.
 ///
-/// # Errors
-/// When the connection ends, what comes is not the protocol, or the client takes too long.
+/// Fails when the connection ends, when what comes is not the protocol, and when the client takes too long.
 pub async fn greet(mut stream: TcpStream, tls: Option<&TlsAcceptor>) -> io::Result<Option<(Stream, Message)>> {
     stream.set_nodelay(true)?;
     let mut first = [0];
@@ -66,7 +66,7 @@ pub async fn greet(mut stream: TcpStream, tls: Option<&TlsAcceptor>) -> io::Resu
     Ok(Some((stream, login)))
 }
 
-/// Answers PRELOGIN; whether the connection goes on.
+/// Answers PRELOGIN, and returns whether the connection goes on.
 async fn agree<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, encrypts: bool) -> io::Result<bool> {
     let message = tokio::time::timeout(LOGIN_TIMEOUT, packet::read(stream)).await??;
     if message.kind != packet::PRELOGIN {

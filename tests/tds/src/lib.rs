@@ -1,5 +1,5 @@
-//! This module has the server's side of TDS up to the login (MS-TDS): packets, the agreement on encryption, TLS, LOGIN7
-//! and its answer, and the tokens that every server sends. What is answered after that is each server's own business.
+//! The server's side of TDS up to the login (MS-TDS): packets, the agreement on encryption, TLS, LOGIN7 and its answer,
+//! and the tokens that every server sends. What is answered after that is each server's own business.
 //!
 //! Only the stand-in of SQL Server and the replaying server use it, for development and tests.
 

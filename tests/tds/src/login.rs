@@ -1,4 +1,4 @@
-//! LOGIN7: who comes, and the tokens that let them in.
+//! LOGIN7, which says who logs in, and the tokens of its answer.
 
 use crate::reader::{Malformed, Read, Reader};
 use crate::tokens::{COLLATION, LANGUAGE, PACKET_SIZE, b_varchar, env_bytes, env_text, from_utf16, with_length};
@@ -10,35 +10,34 @@ pub const TDS_7_3_B: u32 = 0x730B_0003;
 /// TDS 7.4.
 const TDS_7_4: u32 = 0x7400_0004;
 
-/// This says what LOGIN7 says.
+/// The content of LOGIN7.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
-    /// The protocol version the client asks for.
+    /// The protocol version that the client asks for.
     pub version: u32,
-    /// This is the size of packets from here on: what the client asks for within the protocol's limits, or the default.
+    /// The size of packets after the login: what the client asks for within the protocol's limits, or the default.
     pub packet_bytes: usize,
-    /// This is its host.
+    /// The client's host.
     pub host: String,
-    /// This is the login name.
+    /// The login's name.
     pub user: String,
-    /// This is the password.
+    /// The password.
     pub password: String,
-    /// This is the application.
+    /// The name of the application.
     pub app: String,
-    /// This is the database, empty for the login's default.
+    /// The database, empty for the login's default.
     pub database: String,
-    /// Integrated security was asked for.
+    /// Whether integrated security is asked for.
     pub integrated: bool,
-    /// A replica may answer (`ApplicationIntent=ReadOnly`).
+    /// Whether a replica may answer (`ApplicationIntent=ReadOnly`).
     pub read_only: bool,
-    /// This is the access token of a federated login.
+    /// The access token of a federated login.
     pub token: Option<String>,
 }
 
 /// Reads a LOGIN7 payload.
 ///
-/// # Errors
-/// When it is malformed.
+/// Fails when it is malformed.
 pub fn parse(payload: &[u8]) -> Read<Login> {
     let mut r = Reader::new(payload);
     r.u32()?;
@@ -85,17 +84,17 @@ pub fn parse(payload: &[u8]) -> Read<Login> {
 const EXTENSION: u8 = 0x10;
 /// TypeFlags: the login only reads.
 const READ_ONLY: u8 = 0x20;
-/// This is the feature of a federated login.
+/// The feature of a federated login.
 const FEDAUTH: u8 = 2;
-/// This is the end of the features.
+/// The end of the features.
 const NO_FEATURE: u8 = 0xFF;
 /// In FEDAUTH: the client repeats that the server has said FEDAUTHREQUIRED.
 const ECHO: u8 = 1;
 /// In FEDAUTH: the client brings its token along.
 const SECURITY_TOKEN: u8 = 1;
 
-/// Returns the token among the features, to which the DWORD at `at` points (MS-TDS 2.2.6.4). Every client that is known
-/// here brings one along; a token that the server would have to ask for is not taken.
+/// Returns the token among the features, to which the DWORD at `at` points (MS-TDS 2.2.6.4). A client must send its
+/// token with the login, as all clients known here do. One for which the server would have to ask is malformed.
 fn token(payload: &[u8], at: usize) -> Read<Option<String>> {
     let at = Reader::new(payload.get(at..).ok_or(Malformed)?).u32()?;
     let at = usize::try_from(at).unwrap_or(usize::MAX);
@@ -122,12 +121,13 @@ fn token(payload: &[u8], at: usize) -> Read<Option<String>> {
 /// `SQL_Latin1_General_CP1_CI_AS`: sort id 52 with LCID 0x409.
 pub const LATIN1: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
 
-/// Writes what lets a client in, but for its database: the language, the collation, the version, the size of packets.
+/// Writes the tokens that let a client in, except for its database: the language, the collation, the version and the
+/// size of packets.
 pub fn acknowledge(out: &mut Vec<u8>, login: &Login) {
     env_bytes(out, COLLATION, &LATIN1, &[]);
     env_text(out, LANGUAGE, "us_english", "");
     let mut body = vec![1];
-    // 8.0 is 0x08000000, and so is less than any other version.
+    // The version 8.0 is 0x08000000, which is less than any other version.
     body.extend_from_slice(&login.version.min(TDS_7_4).to_be_bytes());
     b_varchar(&mut body, "Microsoft SQL Server");
     body.extend_from_slice(&[16, 0, 0x03, 0xE8]);

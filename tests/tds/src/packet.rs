@@ -1,53 +1,53 @@
-//! Packets: eight bytes of header, then payload; a message is packets until the end-of-message bit.
+//! Packets: eight bytes of header, then payload. A message is all packets up to one with the end-of-message bit.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// This is the length of a packet's header.
+/// The length of a packet's header.
 pub const HEADER: usize = 8;
-/// SQL batch.
+/// The type of an SQL batch.
 pub const BATCH: u8 = 1;
-/// Remote procedure call.
+/// The type of a remote procedure call.
 pub const RPC: u8 = 3;
-/// This is a response of the server.
+/// The type of a response of the server.
 pub const RESPONSE: u8 = 4;
-/// Attention.
+/// The type of an attention, which cancels a request.
 pub const ATTENTION: u8 = 6;
-/// These are rows of a bulk load.
+/// The type of the rows of a bulk load.
 pub const BULK: u8 = 7;
-/// Transaction manager request.
+/// The type of a transaction manager request.
 pub const TRANSACTION: u8 = 14;
-/// LOGIN7.
+/// The type of LOGIN7.
 pub const LOGIN: u8 = 16;
-/// PRELOGIN, and TLS before the login.
+/// The type of PRELOGIN, and of TLS before the login.
 pub const PRELOGIN: u8 = 18;
-/// End of message.
+/// The status bit of a message's last packet.
 pub const END: u8 = 1;
-/// Ignore the message.
+/// The status bit of a message to ignore.
 pub const IGNORE: u8 = 2;
-/// Reset the connection before the request; with or without its transaction.
+/// The status bit that resets the connection before the request, and rolls its transaction back.
 pub const RESET: u8 = 8;
-/// Reset but keep the transaction.
+/// The status bit that resets the connection and keeps its transaction.
 pub const RESET_KEEP: u8 = 16;
 
-/// This is the longest packet of an encrypted connection
+/// The longest packet of an encrypted connection
 /// (<https://learn.microsoft.com/en-us/sql/database-engine/configure-windows/configure-the-network-packet-size-server-configuration-option>).
 /// A client is given the size it asks for, and loses the connection with the first packet that is longer, as KB 2008195
 /// tells.
 pub const ENCRYPTED: usize = 16_383;
 
-/// This is the longest message that is taken: a bulk load is held in memory until it is whole.
+/// The longest message that is taken, because a bulk load is held in memory until it is whole.
 const MESSAGE_LIMIT: usize = 1 << 30;
 
-/// This is a whole message.
+/// A whole message.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
-    /// This is its type.
+    /// Its type.
     pub kind: u8,
-    /// This is the status bits of its first packet, and the ignore bit of its last.
+    /// The status bits of its first packet, and the ignore bit of its last.
     pub status: u8,
-    /// This is its payload.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 
@@ -55,10 +55,9 @@ fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
-/// Reads a message; an error is the end of the connection.
+/// Reads a message.
 ///
-/// # Errors
-/// When the connection ends or what comes is no packet.
+/// Fails when the connection ends or what comes is no packet. The connection cannot be used after that.
 pub async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<Message> {
     let mut message = Message::default();
     let mut first = true;
@@ -91,12 +90,12 @@ pub async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<Message> {
     }
 }
 
-/// Says whether a payload in packets of a size has one that is too long to be encrypted.
+/// Returns whether one of the packets of this size for a payload is too long to be encrypted.
 pub fn is_too_long(payload: usize, size: usize) -> bool {
     size.min(payload + HEADER) > ENCRYPTED
 }
 
-/// Cuts a payload into packets of a size; the last one ends the message if told.
+/// Cuts a payload into packets of a size. With `end`, the last one ends the message.
 pub fn frame(kind: u8, payload: &[u8], size: usize, end: bool, next_id: &mut u8) -> Vec<u8> {
     let body = size.saturating_sub(HEADER).max(1);
     let mut out = Vec::with_capacity(payload.len() + (payload.len() / body + 1) * HEADER);

@@ -1,18 +1,18 @@
-//! PRELOGIN: versions and the agreement on encryption.
+//! PRELOGIN: the versions, and the agreement on encryption.
 
 use crate::packet;
 use crate::reader::Reader;
 
-/// Encryption as a client or the server says it.
+/// The encryption that a client wishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Only the login is encrypted.
     Off,
-    /// Everything is.
+    /// Everything is encrypted.
     On,
     /// There is no TLS.
     NotSupported,
-    /// Everything must be.
+    /// Everything must be encrypted.
     Required,
 }
 
@@ -25,7 +25,7 @@ fn option(payload: &[u8], wanted: u8) -> Option<u8> {
         }
         let (Ok(offset), Ok(_)) = (r.u16(), r.u16()) else { break };
         if option == wanted {
-            // Offsets are big-endian.
+            // These numbers are big-endian.
             return payload.get(usize::from(offset.swap_bytes())).copied();
         }
     }
@@ -42,17 +42,18 @@ pub fn wish(payload: &[u8]) -> Wish {
     }
 }
 
-/// Says whether the client can log in by a token (FEDAUTHREQUIRED).
+/// Returns whether the client can log in by a token (FEDAUTHREQUIRED).
 pub fn asks_for_tokens(payload: &[u8]) -> bool {
     option(payload, FEDAUTHREQUIRED) == Some(1)
 }
 
 const FEDAUTHREQUIRED: u8 = 6;
 
-/// This says what a server says that does not encrypt.
+/// The answer of a server that does not encrypt.
 pub const NOT_SUPPORTED: u8 = 2;
 
-/// Returns the answer to a wish, and whether the connection goes on: it is encrypted, as with Force Encryption.
+/// Returns the answer to a wish, and whether the connection goes on. Everything is encrypted, as with the server's
+/// setting Force Encryption.
 pub fn agree(wish: Wish) -> (u8, bool) {
     match wish {
         Wish::NotSupported => (3, false),
@@ -61,7 +62,7 @@ pub fn agree(wish: Wish) -> (u8, bool) {
     }
 }
 
-/// Returns the server's PRELOGIN packet. Whether it takes tokens it says only who asks for it.
+/// Makes the server's PRELOGIN packet. Only a client that asks is told that the server takes tokens.
 pub fn answer(encryption: u8, takes_tokens: bool) -> Vec<u8> {
     let encryption = [encryption];
     let mut options: Vec<(u8, &[u8])> = vec![

@@ -1,10 +1,10 @@
-//! Reading little-endian fields of a message.
+//! The reader of a message's fields, which are little-endian.
 
 use std::fmt;
 
 use crate::tokens::from_utf16;
 
-/// A payload is not what the protocol says.
+/// The error of a payload that is not what the protocol says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -16,40 +16,39 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// This is the result of reading.
+/// The result of reading.
 pub type Read<T> = Result<T, Malformed>;
 
-/// This is a position in a payload.
+/// A position in a payload.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// Returns a reader of a payload.
+    /// Makes a reader of a payload.
     pub fn new(payload: &'a [u8]) -> Self {
         Reader { rest: payload }
     }
 
-    /// Says whether all has been read.
+    /// Returns whether everything has been read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// Returns the bytes not read yet.
+    /// Returns the bytes that are not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Returns the next byte, not taken.
+    /// Returns the next byte without taking it.
     pub fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    /// Returns some bytes.
+    /// Takes `count` bytes.
     ///
-    /// # Errors
-    /// [`Malformed`] if there are fewer.
+    /// Fails with [`Malformed`] if there are fewer.
     pub fn bytes(&mut self, count: usize) -> Read<&'a [u8]> {
         if count > self.rest.len() {
             return Err(Malformed);
@@ -63,59 +62,52 @@ impl<'a> Reader<'a> {
         self.bytes(N)?.try_into().map_err(|_| Malformed)
     }
 
-    /// Returns one byte.
+    /// Takes one byte.
     ///
-    /// # Errors
-    /// [`Malformed`] at the end, as all readers.
+    /// Fails with [`Malformed`] at the end.
     pub fn u8(&mut self) -> Read<u8> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Returns two bytes.
+    /// Takes a number of two bytes.
     ///
-    /// # Errors
-    /// [`Malformed`] at the end.
+    /// Fails with [`Malformed`] at the end.
     pub fn u16(&mut self) -> Read<u16> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
-    /// Four bytes.
+    /// Takes a number of four bytes.
     ///
-    /// # Errors
-    /// [`Malformed`] at the end.
+    /// Fails with [`Malformed`] at the end.
     pub fn u32(&mut self) -> Read<u32> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    /// Eight bytes.
+    /// Takes a number of eight bytes.
     ///
-    /// # Errors
-    /// [`Malformed`] at the end.
+    /// Fails with [`Malformed`] at the end.
     pub fn u64(&mut self) -> Read<u64> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// Returns some characters of UTF-16.
+    /// Takes `characters` code units of UTF-16.
     ///
-    /// # Errors
-    /// [`Malformed`] at the end.
+    /// Fails with [`Malformed`] at the end.
     pub fn utf16(&mut self, characters: usize) -> Read<String> {
         Ok(from_utf16(self.bytes(characters * 2)?))
     }
 
-    /// Returns text with a length byte.
+    /// Takes text with a length byte.
     ///
-    /// # Errors
-    /// [`Malformed`] at the end.
+    /// Fails with [`Malformed`] at the end.
     pub fn b_varchar(&mut self) -> Read<String> {
         let count = usize::from(self.u8()?);
         self.utf16(count)
     }
 
-    /// Returns text with a two-byte length.
+    /// Takes text with a two-byte length.
     ///
-    /// # Errors
-    /// [`Malformed`] at the end.
+    /// Fails with [`Malformed`] at the end.
     pub fn us_varchar(&mut self) -> Read<String> {
         let count = usize::from(self.u16()?);
         self.utf16(count)
@@ -123,8 +115,7 @@ impl<'a> Reader<'a> {
 
     /// Skips ALL_HEADERS.
     ///
-    /// # Errors
-    /// [`Malformed`] if its length is wrong.
+    /// Fails with [`Malformed`] if its length is wrong.
     pub fn all_headers(&mut self) -> Read<()> {
         let total = usize::try_from(self.u32()?).map_err(|_| Malformed)?;
         self.bytes(total.checked_sub(4).ok_or(Malformed)?)?;

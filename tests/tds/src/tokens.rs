@@ -1,4 +1,4 @@
-//! Tokens that every server sends, and text as they have it.
+//! The tokens that every server sends, and text as they have it.
 
 /// ERROR.
 pub const ERROR: u8 = 0xAA;
@@ -11,7 +11,7 @@ pub const DONE_PROC: u8 = 0xFE;
 /// DONEINPROC.
 pub const DONE_IN_PROC: u8 = 0xFF;
 
-/// This is the kinds of ENVCHANGE that a login has.
+/// The kind of ENVCHANGE that names the database.
 pub const DATABASE: u8 = 1;
 pub(crate) const LANGUAGE: u8 = 2;
 pub(crate) const PACKET_SIZE: u8 = 4;
@@ -22,7 +22,7 @@ pub fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// Returns text of UTF-16 little endian bytes; unpaired surrogates become U+FFFD.
+/// Returns the text of UTF-16 little endian bytes. Unpaired surrogates become U+FFFD.
 pub fn from_utf16(bytes: &[u8]) -> String {
     let units = bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]]));
     char::decode_utf16(units)
@@ -30,14 +30,14 @@ pub fn from_utf16(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Writes text with a length byte.
+/// Writes text with a length byte, and cuts it after 255 code units.
 pub fn b_varchar(out: &mut Vec<u8>, s: &str) {
     let units: Vec<u16> = s.encode_utf16().take(255).collect();
     out.push(units.len().to_le_bytes()[0]);
     out.extend(units.into_iter().flat_map(u16::to_le_bytes));
 }
 
-/// Writes text with a two-byte length.
+/// Writes text with a two-byte length, and cuts it after 65,535 code units.
 pub fn us_varchar(out: &mut Vec<u8>, s: &str) {
     let units: Vec<u16> = s.encode_utf16().take(65_535).collect();
     out.extend_from_slice(&u16::try_from(units.len()).unwrap_or(u16::MAX).to_le_bytes());
@@ -68,20 +68,20 @@ pub fn env_bytes(out: &mut Vec<u8>, kind: u8, new: &[u8], old: &[u8]) {
     with_length(out, 0xE3, &body);
 }
 
-/// This says what an ERROR or an INFO says.
+/// The content of an ERROR or an INFO.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
-    /// This is its number.
+    /// Its number.
     pub number: i32,
-    /// This is the state.
+    /// Its state.
     pub state: u8,
-    /// This is the severity.
+    /// Its severity.
     pub class: u8,
-    /// This is the text.
+    /// Its text.
     pub message: &'a str,
-    /// This is the procedure, empty for a batch.
+    /// The procedure that it comes from, empty for a batch.
     pub procedure: &'a str,
-    /// This is the line of the batch or the procedure.
+    /// The line of the batch or of the procedure.
     pub line: u32,
 }
 
@@ -96,7 +96,7 @@ pub fn message(out: &mut Vec<u8>, token: u8, server: &str, told: &Told<'_>) {
     with_length(out, token, &body);
 }
 
-/// Writes a DONE of any kind.
+/// Writes a DONE, DONEPROC or DONEINPROC, as `token` says.
 pub fn done(out: &mut Vec<u8>, token: u8, status: u16, command: u16, count: u64) {
     out.push(token);
     out.extend_from_slice(&status.to_le_bytes());

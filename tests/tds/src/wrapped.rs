@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::packet::{END, HEADER, PRELOGIN, frame};
 
-/// This is a stream whose bytes travel in PRELOGIN packets until the handshake is over.
+/// A stream whose bytes travel in PRELOGIN packets until the handshake is over.
 pub struct Wrapped<S> {
     inner: S,
     wrapping: bool,
@@ -20,7 +20,7 @@ pub struct Wrapped<S> {
 }
 
 impl<S> Wrapped<S> {
-    /// Wraps a stream; packets until [`Wrapped::pass_through`].
+    /// Wraps a stream. Its bytes travel in packets until [`Wrapped::pass_through`].
     pub fn new(inner: S) -> Self {
         Wrapped {
             inner,
@@ -33,7 +33,7 @@ impl<S> Wrapped<S> {
         }
     }
 
-    /// The handshake is over: bytes travel as they are.
+    /// Ends the wrapping after the handshake: bytes travel as they are.
     pub fn pass_through(&mut self) {
         self.wrapping = false;
     }
@@ -87,7 +87,7 @@ impl<S: AsyncWrite + Unpin> Wrapped<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts what has been collected into packets.
+    /// Makes a packet of what has been collected.
     fn close_packet(&mut self) {
         if self.written == 0 && !self.outgoing.is_empty() && self.outgoing[0] == 0 {
             let payload = self.outgoing.split_off(HEADER);
@@ -104,7 +104,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wrapped<S> {
             ready!(this.poll_drain(cx))?;
             return Pin::new(&mut this.inner).poll_write(cx, buf);
         }
-        // A header of zeros marks a packet that is still open; the whole flight becomes one message at the flush.
+        // A header of zeros marks a packet that is still open. All that is written up to the flush becomes one message.
         if this.outgoing.first().is_some_and(|kind| *kind != 0) {
             ready!(this.poll_drain(cx))?;
         }

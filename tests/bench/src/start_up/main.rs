@@ -1,5 +1,5 @@
-//! How soon a function works: from its start to its first poll of the Lambda runtime, and the latency of its first event
-//! and of those after it, when there is nothing to copy. `make bench` ends with it.
+//! The time until a function works: from its start to its first poll of the Lambda runtime, and the latency of its
+//! first event and of those after it, when there is nothing to copy. `make bench` ends with it.
 //!
 //! The release binaries run as Lambda runs them, one process after the other.
 
@@ -20,12 +20,12 @@ use crate::stage::{EVENTS, STARTS, Stage, Step};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What the lines of this program begin with in `bench.json`.
+/// The beginning of the names of this program's lines in `bench.json`.
 const NAME: &str = "start/";
 
 fn main() -> Result<(), Failure> {
     let binaries = std::env::current_exe()?.with_file_name("");
-    // One thread, so that the measured process finds a core of its own.
+    // There is one thread, so that the measured process finds a core of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -77,7 +77,7 @@ fn line(name: &str, mut times: Vec<Duration>) -> Value {
     json!({ "name": name, "median_ms": at(50), "p95_ms": at(95) })
 }
 
-/// In the place of the lines of an earlier run.
+/// Writes the lines into the report, in the place of those of an earlier run.
 fn add_to_report(lines: Vec<Value>) -> Result<(), Failure> {
     let report = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bench.json");
     let mut all: Vec<Value> = match std::fs::read(&report) {

@@ -22,12 +22,12 @@ use crate::Failure;
 
 const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:bench";
 const INVOCATION: &str = "/2018-06-01/runtime/invocation/";
-/// The longest a Lambda function may run.
+/// The longest time that a Lambda function may run.
 const LIMIT: Duration = Duration::from_secs(900);
-/// Longer than any step takes on this machine.
+/// A time that is longer than any step takes on this machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the process says, and when it was heard.
+/// A call of the process, and when it came.
 enum Call {
     /// It asks for the next event.
     Next(Instant, oneshot::Sender<Value>),
@@ -37,15 +37,15 @@ enum Call {
 
 /// A function's process that waits for events.
 pub struct Function {
-    /// First, so that it has ended when nobody answers it any more.
+    /// The process. It is the first field, so that it is dropped, and so ended, before the channels that answer it.
     process: Process,
     calls: mpsc::UnboundedReceiver<Call>,
     next: oneshot::Sender<Value>,
-    /// From its start until it asked for the first event.
+    /// The time from its start until it asked for the first event.
     pub first_poll: Duration,
 }
 
-/// Ended with its owner.
+/// A process that ends with its owner.
 struct Process(Child);
 
 impl Drop for Process {
@@ -57,7 +57,8 @@ impl Drop for Process {
 }
 
 impl Function {
-    /// Starts `binary` with this environment and that of the service, and nothing else, and waits until it is ready.
+    /// Starts `binary` with this environment and that of the service and no other variables, and waits until it is
+    /// ready.
     pub async fn start(binary: &Path, environment: &BTreeMap<String, String>) -> Result<Self, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let api = listener.local_addr()?;
@@ -90,7 +91,8 @@ impl Function {
         })
     }
 
-    /// One invocation: its answer, and the time from the event to the answer. Ends when the process waits again.
+    /// Invokes the function once. Returns its answer, and the time from the event to the answer, after the process
+    /// waits again.
     pub async fn invoke(&mut self, event: Value) -> Result<(Value, Duration), Failure> {
         let (unused, _) = oneshot::channel();
         let started = Instant::now();
@@ -105,7 +107,7 @@ impl Function {
     }
 }
 
-/// The next request for an event.
+/// Waits for the next request for an event.
 async fn ready(calls: &mut mpsc::UnboundedReceiver<Call>) -> Result<(Instant, oneshot::Sender<Value>), Failure> {
     match call(calls).await? {
         Call::Next(at, next) => Ok((at, next)),
@@ -130,7 +132,7 @@ async fn serve(listener: TcpListener, heard: mpsc::UnboundedSender<Call>) {
         tokio::spawn(async move {
             let answer = service_fn(move |request| answer(request, heard.clone()));
             let server = hyper::server::conn::http1::Builder::new();
-            // A process that ends, ends its connection.
+            // The end of the process is the end of its connection.
             let _ = server.serve_connection(TokioIo::new(stream), answer).await;
         });
     }
@@ -178,7 +180,7 @@ async fn answer(
     } else {
         Err(format!("{path}: {text}"))
     };
-    // Nobody listens any more when the measuring failed.
+    // Nobody listens any more when the measurement has failed.
     let _ = heard.send(Call::Done(at, outcome));
     *response.status_mut() = StatusCode::ACCEPTED;
     Ok(response)

@@ -1,4 +1,9 @@
-//! What the functions find: SQL Server, S3 and Secrets Manager as stand-ins on this machine, each behind TLS.
+//! The services that the functions call: SQL Server, S3 and Secrets Manager as stand-ins on this machine, each behind
+//! TLS.
+//!
+//! The functions verify certificates against those of this system, some 150, and those of the stand-ins. There is
+//! nothing to copy: the lookups are asked for a table that has not changed since its watermark, `copy-delta` for slices
+//! whose rows are gone, and `update-watermark` for the windows of those slices.
 //!
 //! The certificates they are checked against are those of this system, some 150, and of the stand-ins. There is nothing
 //! to copy: the lookups are asked for a table that stands where its watermark does, `copy-delta` for slices whose rows
@@ -24,16 +29,16 @@ use crate::Failure;
 use crate::tls_front::TlsFront;
 
 const PREFIX: &str = "start";
-/// Processes of each function.
+/// The number of processes of each function.
 pub const STARTS: usize = 20;
-/// Events of each process, the first one cold.
+/// The number of events of each process, of which the first is cold.
 pub const EVENTS: usize = 4;
-/// Where Linux systems keep their certificates.
+/// The files in which Linux systems keep their certificates.
 const SYSTEM_CERTIFICATES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// Everything the functions reach.
+/// Everything that the functions call.
 pub struct Stage {
-    /// Of each function.
+    /// The environment of each function.
     pub environment: BTreeMap<String, String>,
     _files: tempfile::TempDir,
     _sandbox: Sandbox,
@@ -41,7 +46,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Tables `t0`, `t1`, … with a planned window each, the rows of which are gone, and `idle`, which is copied.
+    /// Makes the tables `t0`, `t1`, … with a planned window each, whose rows are gone, and the table `idle`, which is
+    /// copied.
     pub async fn set() -> Result<Self, Failure> {
         let tables = STARTS * EVENTS;
         let script: String = std::iter::once("idle".to_owned())
@@ -105,7 +111,7 @@ impl Stage {
         })
     }
 
-    /// A window of every table is planned; that of `idle` is copied and committed.
+    /// Plans a window of every table, and copies and commits that of `idle`.
     async fn plan(login: &Login, s3: &S3Server, tables: usize) -> Result<(), Failure> {
         let (source, store) = (Server::new(login.clone()), s3.store());
         let watermarks: ControlTable = shipped_control_table(Server::new(login.clone()));
@@ -134,24 +140,24 @@ impl Stage {
     }
 }
 
-/// A function and the events it gets.
+/// A function, and the events that it gets.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
-    /// Copies slices.
+    /// `copy-delta`, which copies slices.
     Copy,
-    /// Commits their windows, in the same order.
+    /// `update-watermark`, which commits their windows in the same order.
     Update,
-    /// Looks up the watermark of `idle`.
+    /// `lookup-old-watermark`, for the watermark of `idle`.
     LookupOld,
-    /// Finds nothing new in it.
+    /// `lookup-new-watermark`, which finds nothing new in it.
     LookupNew,
 }
 
 impl Step {
-    /// In the order that their events need.
+    /// All of them, in the order that their events need.
     pub const ALL: [Self; 4] = [Self::Copy, Self::Update, Self::LookupOld, Self::LookupNew];
 
-    /// The function's name.
+    /// Returns the function's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Copy => "copy-delta",
@@ -161,7 +167,7 @@ impl Step {
         }
     }
 
-    /// Its event for a table, which it must get only once.
+    /// Returns its event for a table. A process must get it only once.
     pub fn event(self, table: usize) -> Value {
         let (window, idle) = (format!("dbo.t{table}"), spec("dbo.idle"));
         match self {
@@ -175,7 +181,7 @@ impl Step {
         }
     }
 
-    /// That there was nothing to copy, and that it was seen.
+    /// Fails unless the answer says that there was nothing to copy.
     pub fn check(self, answer: &Value) -> Result<(), Failure> {
         let is_done = match self {
             Self::Copy | Self::Update => answer["rows"] == 0,

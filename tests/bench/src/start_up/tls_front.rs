@@ -1,4 +1,4 @@
-//! TLS before a server that has none.
+//! TLS in front of a server that has none.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,16 +12,16 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::Failure;
 
-/// Takes TLS connections for `127.0.0.1` and passes on what is in them.
+/// A server that takes TLS connections for `127.0.0.1` and passes on what is in them.
 pub struct TlsFront {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddr,
-    /// The certificate of the authority its own is of, in PEM.
+    /// The certificate of the authority that signed its own, in PEM.
     pub certificate: String,
 }
 
 impl TlsFront {
-    /// Before the server at `behind`, until the runtime ends.
+    /// Starts one in front of the server at `behind`, until the runtime ends.
     pub async fn start(behind: SocketAddr) -> Result<Self, Failure> {
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::new(Vec::new())?;
@@ -40,7 +40,7 @@ impl TlsFront {
         let address = listener.local_addr()?;
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A client that goes away ends its connection, nothing else.
+                // A client that goes away ends its connection and nothing else.
                 tokio::spawn(pass_on(acceptor.clone(), stream, behind));
             }
         });
