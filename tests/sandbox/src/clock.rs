@@ -10,13 +10,13 @@ use crate::value::{MAX, Ty, convert};
 pub struct Zone {
     /// Its name, as Windows has it.
     pub name: &'static str,
-    /// Minutes from UTC in winter.
+    /// Its minutes from UTC in winter.
     pub standard: i16,
     /// Whether its clock goes forward in March and back in October, as in the European Union.
     has_summer: bool,
 }
 
-/// The zones that the server knows; a real one knows about 140.
+/// The zones that the server knows. A real one knows about 140.
 pub const ZONES: [Zone; 2] = [
     Zone {
         name: "UTC",
@@ -31,16 +31,15 @@ pub const ZONES: [Zone; 2] = [
 ];
 
 impl Zone {
-    /// The zone of this name.
+    /// Returns the zone of this name.
     ///
-    /// # Errors
-    /// 9820 when there is none.
+    /// Fails with 9820 when there is none.
     pub fn named(name: &str) -> SqlResult<&'static Zone> {
         let found = ZONES.iter().find(|zone| zone.name.eq_ignore_ascii_case(name));
         found.ok_or_else(|| SqlError::of(9820, &[&name]))
     }
 
-    /// Minutes from UTC at a moment in 100 ns since 0001-01-01 UTC.
+    /// Returns the minutes from UTC at a moment, which is in 100 ns since 0001-01-01 UTC.
     pub fn offset(&self, utc: i64) -> i16 {
         let (year, ..) = calendar::civil(utc.div_euclid(DAY));
         let is_summer = self.has_summer && (one_of_last_sunday(year, 3)..one_of_last_sunday(year, 10)).contains(&utc);
@@ -48,17 +47,17 @@ impl Zone {
     }
 }
 
-/// 01:00 UTC of the last Sunday of a month of 31 days.
+/// Returns the moment 01:00 UTC on the last Sunday of a month of 31 days.
 fn one_of_last_sunday(year: i64, month: i64) -> i64 {
     // 0001-01-01 was a Monday.
     let last = calendar::days(year, month, 31).unwrap_or(0);
     (last - (last + 1) % 7) * DAY + 3_600 * SECOND
 }
 
-/// What the clock of the server shows.
+/// The clock of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// The moment at which it stands; none for a clock that runs.
+    /// The moment at which it stands, or `None` for a clock that runs.
     standing: Option<i64>,
     /// The zone of its wall clock.
     pub zone: &'static Zone,
@@ -74,10 +73,9 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock that stands at a moment, which is text without a zone and means UTC.
+    /// Makes a clock that stands at a moment, which is text without a zone and means UTC.
     ///
-    /// # Errors
-    /// 241 for what is no moment, 9820 for what is no zone.
+    /// Fails with 241 when the text is no moment, and with 9820 when there is no such zone.
     pub fn standing(utc: &str, zone: &str) -> SqlResult<Clock> {
         let text = rusqlite::types::ValueRef::Text(utc.as_bytes());
         let moment = convert::convert(text, Ty::VarChar(MAX), Ty::DateTime2(7), DEFAULT_STYLE)?;
@@ -89,7 +87,7 @@ impl Clock {
         Ok(Clock { standing, zone })
     }
 
-    /// The clock as it stands now.
+    /// Returns a clock that stands at what this one shows now.
     pub fn read(&self) -> Clock {
         Clock {
             standing: Some(self.now()),
@@ -97,7 +95,7 @@ impl Clock {
         }
     }
 
-    /// The moment, in 100 ns since 0001-01-01 UTC.
+    /// Returns the moment, in 100 ns since 0001-01-01 UTC.
     pub fn now(&self) -> i64 {
         self.standing.unwrap_or_else(calendar::utc_now)
     }

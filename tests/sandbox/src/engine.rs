@@ -1,4 +1,4 @@
-//! What all sessions of one server share: the storage, the counters, the identity of the server.
+//! The state that all sessions of one server share: the storage, the counters, the identity of the server.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use crate::error::{SqlError, SqlResult};
 use crate::fault::Faults;
 use crate::locks::{AppLocks, Locks, locked};
 
-/// The version the server says it is: SQL Server 2022.
+/// The version that the server says it is: SQL Server 2022.
 pub const VERSION: &str = "Microsoft SQL Server 2022 (RTM) - 16.0.1000.6 (X64) \n\tTidemark stand-in over SQLite";
 
-/// State shared by all sessions.
+/// The state that all sessions share.
 #[derive(Debug)]
 pub struct Engine {
     path: PathBuf,
-    /// Keeps the file until the last session is gone.
+    /// The directory of the storage's file, which is deleted with it after the last session.
     _directory: tempfile::TempDir,
     /// The login name.
     pub username: String,
     /// The login's password.
     pub password: String,
-    /// The access token that is taken as well; none by default.
+    /// The access token that is accepted beside the password. By default there is none.
     pub token: Mutex<Option<String>>,
     /// The login's default database.
     pub database: String,
@@ -32,14 +32,14 @@ pub struct Engine {
     identities: Mutex<HashMap<i64, i64>>,
     /// Locks, and the numbers of transactions.
     pub locks: Locks,
-    /// Held by whoever writes to the storage, for the time of a statement or of the end of a transaction.
+    /// The lock that whoever writes to the storage holds, during a statement or the end of a transaction.
     writing: Mutex<()>,
     changes: AtomicI64,
     history: Mutex<History>,
     next_session: AtomicU16,
-    /// Logins tried since the start, `@@CONNECTIONS`.
+    /// The number of logins tried since the start, `@@CONNECTIONS`.
     pub connections: AtomicI64,
-    /// Faults that tests have asked for.
+    /// The faults that tests have ordered.
     pub faults: Faults,
     /// The application locks.
     pub app_locks: AppLocks,
@@ -51,11 +51,11 @@ pub struct Engine {
 #[derive(Debug)]
 struct Rowversions {
     last: u64,
-    /// The first one that each open transaction has used.
+    /// The first value that each open transaction has used.
     open: HashMap<u64, u64>,
 }
 
-/// What has been committed, in order, and who still looks at the past.
+/// The order of commits, and the snapshots that still look at the past.
 #[derive(Debug, Default)]
 struct History {
     /// The number of the last commit.
@@ -68,16 +68,16 @@ struct History {
     rows: HashMap<i64, i64>,
 }
 
-/// What the SQLite functions of one connection know of its session.
+/// The part of a session's state that the SQLite functions of its connection use.
 #[derive(Debug)]
 pub struct Local {
     /// The session's transaction, 0 for none.
     pub tx: AtomicU64,
-    /// Changes are to be recorded; false while they are being undone.
+    /// Whether changes are recorded, which they are not while they are being undone.
     pub recording: AtomicBool,
     /// The last row number given to an inserted row.
     pub row: AtomicI64,
-    /// The statement that changes a tracked table.
+    /// The number of the statement that changes a tracked table.
     pub statement: AtomicI64,
     /// Whether an `UPDATE` sets columns of the key.
     pub keyed: AtomicBool,
@@ -95,7 +95,7 @@ impl Default for Local {
     }
 }
 
-/// Counters that a statement moves, to be set back when it was only tried.
+/// The counters that a statement moves, kept so that they can be set back when it was only tried.
 #[derive(Debug)]
 pub struct Counters {
     rowversion: u64,
@@ -103,10 +103,9 @@ pub struct Counters {
 }
 
 impl Engine {
-    /// A server without data.
+    /// Makes a server without data.
     ///
-    /// # Errors
-    /// 5120 when there is no room for its file.
+    /// Fails with 5120 when its file cannot be made.
     pub fn new(username: &str, password: &str, database: &str) -> SqlResult<Engine> {
         let directory = tempfile::Builder::new()
             .prefix("tidemark-sandbox-")
@@ -136,17 +135,17 @@ impl Engine {
         })
     }
 
-    /// The file of the data.
+    /// Returns the file of the data.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The number of a new session.
+    /// Takes the number of a new session.
     pub fn session_id(&self) -> u16 {
         self.next_session.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The next rowversion, used by a transaction.
+    /// Takes the next rowversion for a transaction.
     pub fn next_rowversion(&self, tx: u64) -> u64 {
         let mut all = locked(&self.rowversions);
         all.last = all.last.wrapping_add(1);
@@ -155,12 +154,13 @@ impl Engine {
         value
     }
 
-    /// The last used rowversion, `@@DBTS`.
+    /// Returns the last used rowversion, `@@DBTS`.
     pub fn rowversion(&self) -> u64 {
         locked(&self.rowversions).last
     }
 
-    /// The lowest rowversion of the transactions that are open, else the one that comes next: `MIN_ACTIVE_ROWVERSION()`
+    /// Returns the lowest rowversion of the transactions that are open, or the one that comes next when there is none,
+    /// which is `MIN_ACTIVE_ROWVERSION()`
     /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
     pub fn min_active_rowversion(&self) -> u64 {
         let all = locked(&self.rowversions);
@@ -176,7 +176,7 @@ impl Engine {
         locked(&self.rowversions).last = last;
     }
 
-    /// Counters as they are now; only of use to whoever is [`Engine::writing`].
+    /// Returns the counters as they are now. The caller must hold the lock of [`Engine::writing`].
     pub fn counters(&self) -> Counters {
         Counters {
             rowversion: self.rowversion(),
@@ -184,31 +184,31 @@ impl Engine {
         }
     }
 
-    /// Sets counters back.
+    /// Sets the counters back.
     pub fn restore(&self, counters: Counters) {
         self.set_rowversion(counters.rowversion);
         *locked(&self.identities) = counters.identities;
     }
 
-    /// The right to write to the storage. Short: nothing is waited for while it is held.
+    /// Takes the lock for writing to the storage. Its holder must not wait for anything.
     pub fn writing(&self) -> MutexGuard<'_, ()> {
         locked(&self.writing)
     }
 
-    /// The next number of a logged change.
+    /// Takes the next number of a logged change.
     pub fn next_change(&self) -> i64 {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The number of a new commit; the committer is [`Engine::writing`].
+    /// Takes the number of a new commit. The committer must hold the lock of [`Engine::writing`].
     pub fn next_commit(&self) -> i64 {
         let mut history = locked(&self.history);
         history.last += 1;
         history.last
     }
 
-    /// Fixes what a SNAPSHOT transaction sees: everything committed until now. The caller is [`Engine::writing`], so that
-    /// nobody is between numbering a commit and making it visible.
+    /// Fixes what a SNAPSHOT transaction sees: everything that is committed until now. The caller must hold the lock of
+    /// [`Engine::writing`], so that no commit has its number and is not visible yet.
     pub fn begin_snapshot(&self, tx: u64) -> i64 {
         let mut history = locked(&self.history);
         let last = history.last;
@@ -221,7 +221,8 @@ impl Engine {
         locked(&self.history).snapshots.remove(&tx);
     }
 
-    /// The last commit whose versions nobody needs: what the oldest snapshot sees, none when there is no snapshot.
+    /// Returns the last commit whose versions nobody needs, which is what the oldest snapshot sees, or `None` when
+    /// there is no snapshot.
     pub fn horizon(&self) -> Option<i64> {
         locked(&self.history).snapshots.values().min().copied()
     }
@@ -231,12 +232,12 @@ impl Engine {
         locked(&self.history).defined.insert(table, commit);
     }
 
-    /// The commit that last defined a table anew, 0 if it was not since the start.
+    /// Returns the commit that last defined a table anew, or 0 if none did since the start.
     pub fn defined(&self, table: i64) -> i64 {
         locked(&self.history).defined.get(&table).copied().unwrap_or(0)
     }
 
-    /// Raises the highest row number of a table to what it has now, and gives it. Numbers are not used again while
+    /// Raises the highest row number of a table to what it has now, and returns it. Numbers are not used again while
     /// versions of a row are kept.
     pub fn highest_row(&self, table: i64, now: i64) -> i64 {
         let mut history = locked(&self.history);
@@ -245,14 +246,14 @@ impl Engine {
         *highest
     }
 
-    /// Ends a transaction for everyone who waits for it or counts on it.
+    /// Ends a transaction for everyone who waits for it or depends on it.
     pub fn end_transaction(&self, tx: u64) {
         locked(&self.rowversions).open.remove(&tx);
         self.end_snapshot(tx);
         self.locks.end(tx);
     }
 
-    /// The next identity value of a table; like the server's, it is not given back by a rollback.
+    /// Takes the next identity value of a table. As in the server, a rollback does not give it back.
     pub fn next_identity(&self, table: i64, seed: i64, increment: i64) -> i64 {
         let mut all = locked(&self.identities);
         let value = all.get(&table).map_or(seed, |last| last + increment);

@@ -17,23 +17,23 @@ pub struct SqlError {
     pub state: u8,
     /// The text.
     pub message: String,
-    /// The line of the batch or procedure, 0 until known.
+    /// The line of the batch or procedure, 0 until it is known.
     pub line: u32,
-    /// The procedure it was raised in, empty for a batch.
+    /// The procedure in which it was raised, empty for a batch.
     pub procedure: String,
 }
 
 /// The result type of everything that can fail like SQL Server.
 pub type SqlResult<T> = Result<T, SqlError>;
 
-/// A number that the server does not use.
+/// The number of [`SqlError::again`], which the server does not use.
 const AGAIN: i32 = -1;
 
 /// The mark in front of an encoded error inside a SQLite message.
 const MARK: char = '\u{1}';
 
 impl SqlError {
-    /// An error of class 16, state 1.
+    /// Makes an error of class 16 and state 1.
     pub fn new(number: i32, message: impl Into<String>) -> Self {
         SqlError {
             number,
@@ -45,7 +45,8 @@ impl SqlError {
         }
     }
 
-    /// The error of this number, with the text, the class and the state that the server has for it, and this of the case.
+    /// Makes the error of this number, with the class, the state and the text that the server has for it. `told` takes
+    /// the place of each `%s` in the text.
     pub fn of(number: i32, told: &[&dyn std::fmt::Display]) -> Self {
         let (class, state, text) = messages::find(number).unwrap_or((16, 1, "%s"));
         let mut parts = text.split("%s");
@@ -56,26 +57,26 @@ impl SqlError {
         SqlError::new(number, message).class(class).state(state)
     }
 
-    /// Not an error of the server: the client no longer waits for the answer.
+    /// Makes the sign, which is no error of the server, that the client no longer waits for the answer.
     pub fn cancelled() -> Self {
         SqlError::new(0, "The request was cancelled.")
     }
 
-    /// The same error with another class.
+    /// Returns the same error with another class.
     #[must_use]
     pub fn class(mut self, class: u8) -> Self {
         self.class = class;
         self
     }
 
-    /// The same error with another state.
+    /// Returns the same error with another state.
     #[must_use]
     pub fn state(mut self, state: u8) -> Self {
         self.state = state;
         self
     }
 
-    /// The same error at a line, unless it already has one.
+    /// Returns the same error at a line, unless it already has one.
     #[must_use]
     pub fn at(mut self, line: u32) -> Self {
         if self.line == 0 {
@@ -84,32 +85,32 @@ impl SqlError {
         self
     }
 
-    /// 102, what the parser does not understand.
+    /// Makes 102, for what the parser does not understand.
     pub fn syntax(near: &str) -> Self {
         SqlError::of(102, &[&near])
     }
 
-    /// 40510, understood, and not offered by the stand-in.
+    /// Makes 40510, for what is valid in SQL Server and not offered by the stand-in.
     pub fn unsupported(what: impl std::fmt::Display) -> Self {
         SqlError::of(40510, &[&what])
     }
 
-    /// 208, an unknown table or view.
+    /// Makes 208, for an unknown table or view.
     pub fn no_object(name: &str) -> Self {
         SqlError::of(208, &[&name])
     }
 
-    /// 207, an unknown column.
+    /// Makes 207, for an unknown column.
     pub fn no_column(name: &str) -> Self {
         SqlError::of(207, &[&name])
     }
 
-    /// 8115, a value too large for its type.
+    /// Makes 8115, for a value that is too large for its type.
     pub fn overflow(target: &str) -> Self {
         SqlError::of(8115, &[&"expression", &target])
     }
 
-    /// The error as text that survives a trip through a SQLite function.
+    /// Returns the error as text in which it passes through a SQLite function.
     pub fn encode(&self) -> String {
         format!(
             "{MARK}{}{MARK}{}{MARK}{}{MARK}{}",
@@ -126,17 +127,17 @@ impl SqlError {
         Some(SqlError::new(number, parts.next()?).class(class).state(state))
     }
 
-    /// Not an error: the sign that a statement has to wait and to run again.
+    /// Makes the sign, which is no error of the server, that a statement has to wait and to run again.
     pub fn again() -> Self {
         SqlError::new(AGAIN, "The statement runs again.")
     }
 
-    /// True for [`SqlError::again`].
+    /// Returns whether it is [`SqlError::again`].
     pub fn is_again(&self) -> bool {
         self.number == AGAIN
     }
 
-    /// True when the statement failed because the storage was busy, so that it can be tried again.
+    /// Returns whether the statement failed because the storage was busy, so that it can be tried again.
     pub fn is_busy(&self) -> bool {
         self.number == 1222
     }
@@ -181,7 +182,8 @@ impl From<rusqlite::Error> for SqlError {
     }
 }
 
-/// A constraint failure as SQLite words it; the executor finds the server's words where it knows the table.
+/// Makes the error of a constraint failure as SQLite words it. The executor finds the server's words where it knows the
+/// table.
 fn constraint(extended: i32, text: &str) -> SqlError {
     let detail = text.split_once(": ").map_or(text, |(_, rest)| rest);
     let number = match extended {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use crate::error::SqlError;
 use crate::locks::locked;
 
-/// What goes wrong.
+/// What happens when a fault is met.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// The server reports this error instead of going on.
@@ -17,13 +17,13 @@ pub enum Action {
 /// One ordered fault.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// It happens to the next request whose text contains this.
+    /// A text of the requests to which it happens: the next ones that contain it.
     pub text: String,
-    /// After this many rows; none for before the request is run.
+    /// The number of rows after which it happens, or `None` for before the request is run.
     pub after_rows: Option<u64>,
     /// What goes wrong.
     pub action: Action,
-    /// To how many requests it happens.
+    /// The number of requests to which it happens.
     pub times: u32,
 }
 
@@ -40,17 +40,17 @@ impl Faults {
         locked(&self.ordered).push(fault);
     }
 
-    /// Takes back all that have not happened.
+    /// Takes back all faults that have not happened.
     pub fn clear(&self) {
         locked(&self.ordered).clear();
     }
 
-    /// The texts of the requests since the last time this was called. The first call begins to note them.
+    /// Returns the texts of the requests since the last call. The first call returns nothing and begins to note them.
     pub fn noted(&self) -> Vec<String> {
         locked(&self.noted).replace(Vec::new()).unwrap_or_default()
     }
 
-    /// The fault that a request meets.
+    /// Returns the fault that a request meets, and notes the request.
     pub fn meet(&self, text: &str) -> Option<Fault> {
         if let Some(noted) = locked(&self.noted).as_mut() {
             noted.push(text.to_owned());

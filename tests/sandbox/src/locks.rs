@@ -1,7 +1,8 @@
-//! Locks, and who waits for whom: transactions by number, a lock per table, one lock for definitions, deadlocks.
+//! The locks of transactions: one per table, and one for definitions. They also know who waits for whom, and so find
+//! deadlocks.
 //!
-//! Rows have no locks of their own: a row that an open transaction has changed is found in its log (`sql/exec/versions.rs`),
-//! and whoever needs the row waits for the end of that transaction.
+//! Rows have no locks of their own: a row that an open transaction has changed is found in its log
+//! (`sql/exec/versions.rs`), and whoever needs the row waits for the end of that transaction.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -9,16 +10,17 @@ use std::time::{Duration, Instant};
 
 use crate::error::{SqlError, SqlResult};
 
-/// How a table is locked. The order is that of hints: of several in one statement the last counts.
+/// How a table is locked. The modes are in the order of their hints: of several hints in one statement, the last in
+/// this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// Rows are being changed: `INSERT`, `UPDATE`, `DELETE`.
+    /// The lock of `INSERT`, `UPDATE` and `DELETE`, which change rows.
     Change,
-    /// `HOLDLOCK`, `REPEATABLE READ`, `SERIALIZABLE`: what was read stays.
+    /// The lock of `HOLDLOCK`, `REPEATABLE READ` and `SERIALIZABLE`: what was read stays.
     Shared,
-    /// `UPDLOCK`: shared, and one at a time.
+    /// The lock of `UPDLOCK`, which is shared and taken by one transaction at a time.
     Update,
-    /// `XLOCK`, `TABLOCKX`, definitions.
+    /// The lock of `XLOCK`, `TABLOCKX` and definitions.
     Exclusive,
 }
 
@@ -96,7 +98,7 @@ impl State {
         }
     }
 
-    /// Whether one of these transactions waits, directly or not, for `tx`.
+    /// Returns whether one of these transactions waits for `tx`, directly or not.
     fn leads_to(&self, from: &[u64], tx: u64) -> bool {
         let mut seen = HashSet::new();
         let mut next: Vec<u64> = from.to_vec();
@@ -112,18 +114,18 @@ impl State {
     }
 }
 
-/// Who asks, and how long it waits.
+/// The session that asks for a lock, and how long it waits.
 pub struct Patience<'a> {
     /// `@@SPID`, for messages.
     pub spid: u16,
-    /// `LOCK_TIMEOUT`; none to wait for ever.
+    /// The time of `LOCK_TIMEOUT`, or `None` to wait for ever.
     pub limit: Option<Duration>,
     /// Whether the client has asked to stop.
     pub cancelled: &'a dyn Fn() -> bool,
 }
 
 impl Locks {
-    /// A number for a new transaction.
+    /// Begins a new transaction, and returns its number.
     pub fn begin(&self) -> u64 {
         let mut state = locked(&self.state);
         state.last += 1;
@@ -159,7 +161,7 @@ impl Locks {
         self.changed.notify_all();
     }
 
-    /// Whether a transaction has a lock on a table that is as strong as the mode.
+    /// Returns whether a transaction has a lock on a table that is at least as strong as the mode.
     pub fn has(&self, tx: u64, table: i64, mode: Mode) -> bool {
         locked(&self.state)
             .tables
@@ -167,7 +169,7 @@ impl Locks {
             .is_some_and(|held| held.iter().any(|(owner, m)| *owner == tx && m.covers(mode)))
     }
 
-    /// Takes what is wanted if nobody is in the way.
+    /// Takes what is wanted if nobody is in the way, and returns whether it did.
     pub fn try_take(&self, tx: u64, wanted: Wanted) -> bool {
         let mut state = locked(&self.state);
         let free = state.blockers(tx, wanted).is_empty();
@@ -177,10 +179,10 @@ impl Locks {
         free
     }
 
-    /// Takes what is wanted, waiting for those in the way.
+    /// Takes what is wanted, and waits for those in the way.
     ///
-    /// # Errors
-    /// 1222 when patience ends, 1205 when they wait for this one, number 0 when the client has cancelled.
+    /// Fails with 1222 when patience ends, with 1205 when those in the way wait for this transaction, and with number 0
+    /// when the client has cancelled.
     pub fn take(&self, tx: u64, wanted: Wanted, patience: &Patience<'_>) -> SqlResult<()> {
         let since = Instant::now();
         let mut state = locked(&self.state);
@@ -208,8 +210,8 @@ impl Locks {
         }
     }
 
-    /// Waits until no other transaction has the lock for definitions. It cannot fail: a commit or a rollback asks. Whoever
-    /// has the lock and waits for this transaction is the victim of the deadlock.
+    /// Waits until no other transaction has the lock for definitions. It cannot fail, because a commit or a rollback
+    /// asks. If the holder of the lock waits for this transaction, it is the victim of the deadlock.
     pub fn turn(&self, tx: u64) {
         let mut state = locked(&self.state);
         loop {
@@ -226,7 +228,7 @@ impl Locks {
     }
 
     fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        // Waking up now and then lets the client cancel.
+        // Waking up regularly lets the client cancel.
         self.changed
             .wait_timeout(state, Duration::from_millis(10))
             .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state)
@@ -237,12 +239,12 @@ fn deadlock(spid: u16) -> SqlError {
     SqlError::of(1205, &[&spid])
 }
 
-/// Who holds which resource, and how many times: a lock is released as often as it was taken.
+/// The owner of each resource, and how many times it is taken. A lock is released after as many releases.
 #[derive(Debug, Default)]
 pub struct AppLocks(Mutex<HashMap<String, (u16, u32)>>);
 
 impl AppLocks {
-    /// Takes a lock, once more if the session has it; false while another has it.
+    /// Takes a lock, once more if the session has it. Returns `false` while another session has it.
     pub fn take(&self, resource: &str, session: u16) -> bool {
         let mut all = locked(&self.0);
         let (owner, count) = all.entry(resource.to_owned()).or_insert((session, 0));
@@ -253,7 +255,7 @@ impl AppLocks {
         taken
     }
 
-    /// Releases a lock once; false if the session does not have it.
+    /// Releases a lock once. Returns `false` if the session does not have it.
     pub fn release(&self, resource: &str, session: u16) -> bool {
         let mut all = locked(&self.0);
         match all.get_mut(resource) {
@@ -268,13 +270,13 @@ impl AppLocks {
         }
     }
 
-    /// Releases whatever a session holds.
+    /// Releases all locks of a session.
     pub fn release_all(&self, session: u16) {
         locked(&self.0).retain(|_, (owner, _)| *owner != session);
     }
 }
 
-/// A lock that a panicked session has not poisoned for the others.
+/// Takes a mutex, also after a session has panicked with it.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The stand-in as a program: starts, says where it is in one line of JSON, runs until it is told to stop.
+//! The stand-in as a program: it starts, writes where it listens as one line of JSON, and runs until a signal stops it.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
     })
     .to_string();
     if let Some(path) = arguments.ready_file {
-        // Written whole or not at all: somebody is waiting for it.
+        // It is written whole or not at all, because somebody is waiting for it.
         let partial = path.with_extension("partial");
         let written = std::fs::write(&partial, format!("{line}\n")).and_then(|()| std::fs::rename(&partial, &path));
         written.map_err(|e| format!("--ready-file {}: {e}", path.display()))?;
@@ -85,13 +85,13 @@ fn run(arguments: Arguments) -> Result<(), String> {
         .map_err(|e| e.to_string())?;
     if arguments.faults {
         let sandbox = Arc::clone(&sandbox);
-        // Ends with the process: nothing else tells a thread that reads.
+        // This thread ends with the process, because nothing else ends a thread that reads.
         std::thread::spawn(move || order_faults(&sandbox));
     }
     wait().map_err(|e| e.to_string())
 }
 
-/// Orders what standard input says, until it ends.
+/// Orders the faults in the lines of standard input, until it ends.
 fn order_faults(sandbox: &Sandbox) {
     let mut stdout = std::io::stdout();
     for line in std::io::stdin().lines().map_while(Result::ok) {
@@ -106,7 +106,7 @@ fn order_faults(sandbox: &Sandbox) {
     }
 }
 
-/// The error that a line of JSON orders.
+/// Returns the fault that a line of JSON orders, if it is one.
 fn fault(line: &str) -> Option<Fault> {
     let order: serde_json::Value = serde_json::from_str(line).ok()?;
     let number = i32::try_from(order["number"].as_i64()?).ok()?;

@@ -1,6 +1,6 @@
 //! The texts of errors as the server's `sys.messages` has them, one a line: number, severity, state, text.
 
-/// The severity, the state and the text of an error. In the text, `%s` stands for what is told of the case.
+/// Returns the severity, the state and the text of an error. In the text, `%s` stands for the details of a case.
 pub fn find(number: i32) -> Option<(u8, u8, &'static str)> {
     let line = ALL.lines().find_map(|line| line.strip_prefix(&format!("{number} ")))?;
     let mut parts = line.splitn(3, ' ');

@@ -1,4 +1,4 @@
-//! The stand-in as a library: start it in a test, ask it, drop it.
+//! The stand-in as a library, to be started in a test, used, and dropped.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,20 +16,21 @@ use crate::sql::connection;
 use crate::sql::exec::{Collected, ResultSet, Session};
 use crate::tls;
 
-/// How to start a stand-in. The default is a private server on a free port of 127.0.0.1, its data gone when it is dropped.
+/// The options of a stand-in. The default is a private server on a free port of 127.0.0.1, whose data is gone when it
+/// is dropped.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// The address at which it listens. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// The login name.
     pub username: String,
     /// Its password.
     pub password: String,
-    /// Its default database, created if it does not exist.
+    /// Its default database, which is created if it does not exist.
     pub database: String,
-    /// A directory to write `ca.pem` into; none for a temporary one.
+    /// The directory into which `ca.pem` is written, or `None` for a temporary one.
     pub tls_dir: Option<PathBuf>,
-    /// Scripts to run before the first connection; batches are separated by `GO`.
+    /// The scripts that run before the first connection. Their batches are separated by `GO`.
     pub init: Vec<String>,
 }
 
@@ -46,13 +47,13 @@ impl Default for Options {
     }
 }
 
-/// Why a stand-in did not start or a script failed.
+/// The reason why a stand-in did not start or a script failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address, the directory or the threads.
+    /// The address, the directory or the threads failed.
     #[error("the stand-in could not start: {0}")]
     Io(#[from] std::io::Error),
-    /// The storage or an init script.
+    /// The storage or an init script failed.
     #[error("{0}")]
     Sql(#[from] SqlError),
 }
@@ -69,10 +70,9 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts a stand-in; when this returns it accepts connections.
+    /// Starts a stand-in. When this returns, it accepts connections.
     ///
-    /// # Errors
-    /// When it cannot listen, write its files, or an init script fails.
+    /// Fails when it cannot listen or write its files, or an init script fails.
     pub fn start(options: Options) -> Result<Sandbox, Error> {
         let engine = connection::serve(&options.username, &options.password, &options.database)?;
         let identity = tls::identity()?;
@@ -124,50 +124,49 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// The address it listens on.
+    /// Returns the address at which it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The port it listens on.
+    /// Returns the port at which it listens.
     pub fn port(&self) -> u16 {
         self.addr.port()
     }
 
-    /// The certificate of its authority, PEM.
+    /// Returns the certificate of its authority in PEM.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// The file that holds [`Sandbox::ca_pem`].
+    /// Returns the file that holds [`Sandbox::ca_pem`].
     pub fn ca_path(&self) -> &Path {
         &self.ca_path
     }
 
-    /// The login name.
+    /// Returns the login name.
     pub fn username(&self) -> &str {
         &self.engine.username
     }
 
-    /// The login's password.
+    /// Returns the login's password.
     pub fn password(&self) -> &str {
         &self.engine.password
     }
 
-    /// The login's default database.
+    /// Returns the login's default database.
     pub fn database(&self) -> &str {
         &self.engine.database
     }
 
-    /// Takes logins by this access token from now on, and by no other.
+    /// Takes logins by this access token from now on, and by no other token.
     pub fn take_token(&self, token: &str) {
         *locked(&self.engine.token) = Some(token.to_owned());
     }
 
-    /// Runs a script in a session of its own, without the network; batches are separated by lines that say `GO`.
+    /// Runs a script in a session of its own, without the network. Its batches are separated by lines with `GO`.
     ///
-    /// # Errors
-    /// The first error that the script met. What ran before it stays.
+    /// Fails with the first error of the script. What ran before it stays.
     pub fn execute(&self, script: &str) -> Result<Vec<ResultSet>, SqlError> {
         let collected = self.run(script)?;
         match collected.errors.into_iter().next() {
@@ -176,10 +175,10 @@ impl Sandbox {
         }
     }
 
-    /// Runs a script like [`Sandbox::execute`] and gives everything it said: results, counts, messages, errors.
+    /// Runs a script like [`Sandbox::execute`], and returns everything that it gave: results, counts, messages and
+    /// errors.
     ///
-    /// # Errors
-    /// When the storage cannot be opened.
+    /// Fails when the storage cannot be opened.
     pub fn run(&self, script: &str) -> Result<Collected, SqlError> {
         let mut session = Session::new(&self.engine)?;
         let mut collected = Collected::default();
@@ -190,41 +189,37 @@ impl Sandbox {
 
     /// Opens a session without the network, for a transaction that stays open while others go on.
     ///
-    /// # Errors
-    /// When the storage cannot be opened.
+    /// Fails when the storage cannot be opened.
     pub fn session(&self) -> Result<OpenSession, SqlError> {
         Ok(OpenSession(Session::new(&self.engine)?))
     }
 
-    /// The same as a login that was created, with its rights.
+    /// Opens a session as a login that was created, with its rights.
     ///
-    /// # Errors
-    /// 18456 when there is no such login.
+    /// Fails with 18456 when there is no such login.
     pub fn session_of(&self, username: &str, password: &str) -> Result<OpenSession, SqlError> {
         let mut session = Session::new(&self.engine)?;
         session.log_in(username, password)?;
         Ok(OpenSession(session))
     }
 
-    /// Sets the last used rowversion, `@@DBTS`: the next row gets the one after it.
+    /// Sets the last used rowversion, `@@DBTS`. The next row gets the one after it.
     pub fn set_rowversion(&self, last: u64) {
         self.engine.set_rowversion(last);
     }
 
-    /// Lets all changes that change tracking has until now expire: the cleanup removes them, and the lowest valid version of
-    /// each tracked table becomes the current one.
+    /// Lets all changes that change tracking has until now expire: the cleanup removes them, and the lowest valid
+    /// version of each tracked table becomes the current one.
     ///
-    /// # Errors
-    /// What the storage says.
+    /// Fails with the error of the storage.
     pub fn expire_change_tracking(&self) -> Result<(), SqlError> {
         Session::new(&self.engine)?.expire_tracking(&mut Collected::default())
     }
 
-    /// Stops the clock at a moment, text that means UTC, and gives the server this time zone
-    /// (`UTC`, `Central European Standard Time`).
+    /// Stops the clock at a moment, which is text that means UTC, and gives the server this time zone, which is `UTC`
+    /// or `Central European Standard Time`.
     ///
-    /// # Errors
-    /// 241 for what is no moment, 9820 for what is no zone.
+    /// Fails with 241 when the text is no moment, and with 9820 when there is no such zone.
     pub fn set_clock(&self, utc: &str, zone: &str) -> Result<(), SqlError> {
         *locked(&self.engine.clock) = Clock::standing(utc, zone)?;
         Ok(())
@@ -240,8 +235,9 @@ impl Sandbox {
         self.engine.faults.clear();
     }
 
-    /// What clients have asked for since the last time this was called: of a batch its statements, of a procedure's call its
-    /// name and its texts, each on a line; `LOGIN` for a login. The first call answers nothing and begins to note them.
+    /// Returns what clients have asked for since the last call: the statements of a batch, the name and the texts of a
+    /// procedure's call, each on a line, and `LOGIN` for a login. The first call returns nothing and begins to note
+    /// them.
     pub fn statements(&self) -> Vec<String> {
         self.engine.faults.noted()
     }
@@ -252,16 +248,16 @@ impl Sandbox {
     }
 }
 
-/// A session that stays open between scripts, on the caller's thread. Dropping it rolls back.
+/// A session that stays open between scripts, on the caller's thread. Dropping it rolls its transaction back.
 ///
-/// A script that needs what another session holds waits for it; where that one is the same thread's, `SET LOCK_TIMEOUT` first.
+/// A script that needs what another session holds waits for it. Where that session is on the same thread, set
+/// `LOCK_TIMEOUT` first.
 pub struct OpenSession(Session);
 
 impl OpenSession {
     /// Runs a script like [`Sandbox::execute`], in this session.
     ///
-    /// # Errors
-    /// The first error that the script met.
+    /// Fails with the first error of the script.
     pub fn execute(&mut self, script: &str) -> Result<Vec<ResultSet>, SqlError> {
         let collected = self.run(script);
         match collected.errors.into_iter().next() {
@@ -270,7 +266,7 @@ impl OpenSession {
         }
     }
 
-    /// Runs a script in this session and gives everything it said.
+    /// Runs a script in this session, and returns everything that it gave.
     pub fn run(&mut self, script: &str) -> Collected {
         let mut collected = Collected::default();
         self.0.script(script, &mut collected);

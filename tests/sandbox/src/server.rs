@@ -1,4 +1,4 @@
-//! Accepts connections and moves their packets; what they mean is decided elsewhere.
+//! The server accepts connections and moves their packets. What they mean is decided in other modules.
 
 use std::io;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::tds::dispatch;
 use crate::tds::wire::{Attention, Wire};
 use crate::tls::Identity;
 
-/// What every connection needs.
+/// The state that every connection needs.
 pub struct Service {
     /// The shared state.
     pub engine: Arc<Engine>,
     /// The server's side of TLS.
     pub identity: Identity,
-    /// Counts up to cut all connections.
+    /// The number that is raised to cut all connections.
     pub cut: watch::Receiver<u64>,
 }
 
@@ -35,13 +35,13 @@ pub async fn accept(listener: TcpListener, service: Arc<Service>) {
                     let mut cut = service.cut.clone();
                     cut.mark_unchanged();
                     tokio::select! {
-                        // The end of a connection, in whatever way, is no concern of the others.
+                        // The end of a connection, in whatever way, does not concern the others.
                         _ = connection(stream, &service) => {}
                         _ = cut.changed() => {}
                     }
                 });
             }
-            // Out of descriptors, perhaps: others may free some.
+            // This may be a lack of file descriptors, of which others may free some.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -83,7 +83,7 @@ async fn converse(stream: Stream, service: &Service, first: Message) -> io::Resu
                 noted.note();
             }
             if requests.send(message).is_err() {
-                // The session has ended; what the client still sends is of no use.
+                // The session has ended, and what the client still sends is of no use.
                 tokio::io::copy(&mut (&mut reader).take(1 << 20), &mut tokio::io::sink()).await?;
                 return Ok::<(), io::Error>(());
             }

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{self, ServerConfig};
 pub struct Identity {
     /// The certificate of the authority that a client has to trust.
     pub ca_pem: String,
-    /// Accepts handshakes.
+    /// The acceptor of handshakes.
     pub acceptor: TlsAcceptor,
 }
 
@@ -24,8 +24,7 @@ fn other(e: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 
 /// Makes an authority and a certificate for `localhost` and 127.0.0.1, both new.
 ///
-/// # Errors
-/// When the cryptography fails, which it does not.
+/// Fails when the cryptography fails, which it does not.
 pub fn identity() -> io::Result<Identity> {
     let mut params = CertificateParams::new(Vec::new()).map_err(other)?;
     params
@@ -59,7 +58,7 @@ pub fn identity() -> io::Result<Identity> {
             PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
         )
         .map_err(other)?;
-    // Asked for by who begins with TLS (TDS 8.0).
+    // A client that begins with TLS (TDS 8.0) asks for it.
     config.alpn_protocols = vec![b"tds/8.0".to_vec()];
     Ok(Identity {
         ca_pem: ca.pem(),

@@ -9,7 +9,7 @@ use tidemark_sandbox::{OpenSession, Sandbox};
 
 const TUTORIAL: &str = include_str!("../../tutorials/change_tracking.sql");
 
-/// The tutorial's query between two versions.
+/// Returns the tutorial's query between two versions.
 fn delta(from: i64, to: i64) -> String {
     format!(
         "select data_source_table.PersonID,data_source_table.Name,data_source_table.Age, CT.SYS_CHANGE_VERSION, SYS_CHANGE_OPERATION from data_source_table RIGHT OUTER JOIN CHANGETABLE(CHANGES data_source_table, {from}) as CT on data_source_table.PersonID = CT.PersonID where CT.SYS_CHANGE_VERSION <= {to}"
@@ -41,7 +41,7 @@ fn the_third_tutorial_runs_as_printed() {
     assert_eq!(ask(&s, stored), Ok("data_source_table|2".into()));
     assert_eq!(ask(&s, &delta(2, 2)), Ok(String::new()));
     s.execute("DELETE FROM data_source_table WHERE PersonID = 3").unwrap();
-    // The tutorial's own query loses the key of a deleted row; Microsoft's pages take it from CT.
+    // The tutorial's own query loses the key of a deleted row. Microsoft's pages take it from CT.
     assert_eq!(ask(&s, &delta(2, 3)), Ok("NULL|NULL|NULL|3|D".into()));
     assert_eq!(
         ask(
@@ -52,7 +52,7 @@ fn the_third_tutorial_runs_as_printed() {
     );
 }
 
-/// A tracked table, with its columns, beside another that is not.
+/// Makes a tracked table, with its columns, beside another that is not tracked.
 fn tracked() -> Sandbox {
     let s = sandbox();
     s.execute(
@@ -65,7 +65,7 @@ fn tracked() -> Sandbox {
     s
 }
 
-/// Each change as key, operation, version and version of its creation, in the order of the keys.
+/// Returns the query for each change as key, operation, version and version of its creation, in the order of the keys.
 fn changes(since: impl std::fmt::Display) -> String {
     format!(
         "SELECT CONCAT(CT.id, CT.SYS_CHANGE_OPERATION, CT.SYS_CHANGE_VERSION, '/', CT.SYS_CHANGE_CREATION_VERSION) FROM CHANGETABLE(CHANGES t, {since}) AS CT ORDER BY CT.id"
@@ -81,7 +81,7 @@ const MIN_VALID: &str = "SELECT CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID('t')
 
 #[test]
 fn changes_are_net_and_relative_to_the_version() {
-    // Rows 1 to 3 are inserted at version 1; each statement after it is a transaction of its own.
+    // Rows 1 to 3 are inserted at version 1. Each statement after that is a transaction of its own.
     let cases = [
         ("", "0", "1I1/1 2I1/1 3I1/1"),
         ("UPDATE t SET a = 9 WHERE id = 1", "0", "1I2/1 2I1/1 3I1/1"),
@@ -125,10 +125,10 @@ fn a_transaction_is_one_version_given_when_it_commits() {
          DELETE t WHERE id = 9; INSERT t VALUES (9, 1, 1, 1); UPDATE t SET a = 4 WHERE id = 9",
     )
     .unwrap();
-    // Nobody sees what is not committed, the transaction itself neither.
+    // Nobody sees what is not committed, not even the transaction itself.
     assert_eq!(ask_in(&mut one, VERSION), Ok("1".into()));
     assert_eq!(ask_in(&mut one, &changes(1)), Ok(String::new()));
-    // Who commits first has the lower version, whoever began first.
+    // The first to commit has the lower version, whichever began first.
     s.execute("INSERT t VALUES (7, 7, 7, 7)").unwrap();
     one.execute("COMMIT").unwrap();
     assert_eq!(ask(&s, VERSION), Ok("3".into()));
@@ -182,7 +182,7 @@ fn keys_of_every_kind_are_told_apart_as_the_table_does() {
          INSERT d VALUES ('2020-01-01 10:00 +02:00', 1.5), ('2020-01-01 10:00 +00:00', 1.5); DELETE d WHERE at = '2020-01-01 08:00 +00:00'",
     )
     .unwrap();
-    // The same key in another spelling keeps the first.
+    // The same key in another spelling keeps the first one.
     assert_eq!(told(&s, 1), "bU2/2");
     assert_eq!(
         ask(
@@ -227,7 +227,7 @@ fn truncate_disable_and_enable_start_the_history_anew() {
     s.execute("ALTER TABLE t DISABLE CHANGE_TRACKING; ALTER DATABASE CURRENT SET CHANGE_TRACKING = OFF")
         .unwrap();
     assert_eq!(ask(&s, VERSION), Ok("NULL".into()));
-    // The version outlives it.
+    // The version is kept after that.
     s.execute("ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON; ALTER TABLE t ENABLE CHANGE_TRACKING")
         .unwrap();
     assert_eq!((ask(&s, MIN_VALID), ask(&s, VERSION)), (Ok("5".into()), Ok("5".into())));
@@ -241,7 +241,7 @@ fn expired_changes_are_gone_and_raise_the_lowest_valid_version() {
     s.expire_change_tracking().unwrap();
     assert_eq!((ask(&s, MIN_VALID), ask(&s, VERSION)), (Ok("2".into()), Ok("2".into())));
     s.execute("UPDATE t SET a = 5 WHERE id = 1").unwrap();
-    // Whoever asks for more than is left is told too little, without an error.
+    // A query for more than is left gets too little, without an error.
     for since in ["0", "1", "2", "NULL"] {
         assert_eq!(told(&s, since), "1U3/", "{since}");
     }
@@ -315,10 +315,10 @@ fn snapshot_transactions_have_versions_and_changes_of_one_moment() {
     assert_eq!(ask_in(&mut snapshot(&s), VERSION), Err(3952));
 }
 
-/// The settings of the current database.
+/// The query for the settings of the current database.
 const SETTINGS: &str = "SELECT is_auto_cleanup_on, retention_period, retention_period_units, retention_period_units_desc FROM sys.change_tracking_databases WHERE database_id = DB_ID()";
 
-/// Change tracking switched on and off, in this order.
+/// Change tracking that is switched on and off, in this order.
 const ENABLING: &[Case] = &[
     (
         "CREATE TABLE t (id int NOT NULL CONSTRAINT pk PRIMARY KEY, a int); CREATE TABLE h (a int); CREATE TABLE r (rv rowversion NOT NULL PRIMARY KEY); CREATE TABLE u (id int NOT NULL PRIMARY KEY)",

@@ -1,4 +1,4 @@
-//! The same server seen through Microsoft's own driver crate.
+//! The same server with Microsoft's own driver crate as the client.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -38,7 +38,7 @@ async fn connect_with(sandbox: &Sandbox, database: &str, packet_bytes: u16) -> T
     context.password = sandbox.password().to_owned();
     context.database = database.to_owned();
     context.packet_size = packet_bytes;
-    // The certificate is checked by the tests of protocol.rs; this driver pins or trusts the system's roots.
+    // The tests of protocol.rs check the certificate. This driver pins it or trusts the system's roots.
     context.encryption_options = EncryptionOptions {
         mode: EncryptionSetting::Required,
         trust_server_certificate: true,
@@ -92,7 +92,7 @@ async fn a_window_is_read_with_typed_bounds() {
     );
 }
 
-/// The size is granted when it is asked for; the connection is lost when a packet has it
+/// Checks that the size is granted when it is asked for, and the connection is lost when a packet has it
 /// (<https://github.com/dotnet/SqlClient/issues/69>).
 #[tokio::test]
 async fn a_packet_that_is_too_long_to_be_encrypted_ends_the_connection() {
@@ -225,11 +225,11 @@ async fn a_rowversion_is_announced_as_a_timestamp_that_only_the_server_sets() {
         .await
         .unwrap();
     let seen: Vec<(u32, u16)> = client.get_metadata().iter().map(|c| (c.user_type, c.flags)).collect();
-    // UserType 0x50; bits 2 and 3 are usUpdateable: 0 is ReadOnly, 2 unknown. Bit 0 is fNullable, bit 5 fComputed.
+    // UserType is 0x50. Bits 2 and 3 are usUpdateable: 0 is ReadOnly, 2 unknown. Bit 0 is fNullable, bit 5 fComputed.
     assert_eq!(seen, [(0x50, 0), (0, 0b1001), (0, 0b10_0000)]);
 }
 
-/// A writer that forgets everything but the number of rows.
+/// A writer that forgets everything except the number of rows.
 #[derive(Default)]
 struct Counter {
     rows: u64,
@@ -265,7 +265,7 @@ mod mssql_tds_uuid {
     pub(crate) use tiberius::Uuid;
 }
 
-/// How fast a million rows of ten mixed columns stream. A measurement: run it in an optimised build.
+/// Measures how fast a million rows of ten mixed columns arrive. Run it in an optimised build.
 #[tokio::test]
 #[ignore = "a measurement, for optimised builds: cargo test --release -- --ignored --nocapture"]
 async fn a_million_mixed_rows_stream() {

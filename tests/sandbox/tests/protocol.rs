@@ -1,4 +1,4 @@
-//! Logins, TLS, types on the wire, errors, attention and bulk loads, seen through tiberius.
+//! Logins, TLS, types on the wire, errors, attention and bulk loads, with tiberius as the client.
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -43,7 +43,7 @@ fn a_login_reads_what_it_was_granted_and_no_column_that_it_was_denied() {
             ("SELECT name FROM sys.columns ORDER BY column_id", Ok("id\nsecret\nv")),
         ],
     );
-    // A column of its own outweighs the table.
+    // A right to the column itself outweighs one to the table.
     sandbox
         .execute(
             "REVOKE SELECT ON t FROM reader; REVOKE SELECT ON t (secret) FROM reader; GRANT SELECT ON t (v) TO reader",

@@ -1,4 +1,4 @@
-//! rowversion: the counter, what is active, values and their conversions.
+//! rowversion: the counter, the lowest active value, values and their conversions.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -9,7 +9,7 @@ const TWO: &str = "SELECT CONVERT(varchar(18), @@DBTS, 1), CONVERT(varchar(18), 
 
 #[test]
 fn the_counter_and_the_lowest_active_value_follow_microsofts_trace() {
-    // https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql
+    // The trace is on <https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>.
     let s = sandbox();
     s.set_rowversion(0x7E2);
     s.execute("CREATE TABLE TestTable (RowID int, RowVersion)").unwrap_err();
@@ -40,7 +40,7 @@ fn a_lower_value_can_be_committed_after_a_higher_one() {
     s.execute("INSERT t (id) VALUES (101)").unwrap();
     let seen = "SELECT id, CAST(rv AS bigint), CAST(MIN_ACTIVE_ROWVERSION() AS bigint) FROM t ORDER BY rv";
     assert_eq!(ask(&s, seen), Ok("101|101|100".into()));
-    // What another transaction begins meanwhile does not raise the lowest value; its end does not either.
+    // What another transaction begins meanwhile does not raise the lowest value, and neither does its end.
     let mut other = s.session().unwrap();
     other
         .execute("BEGIN TRAN; INSERT t (id) VALUES (102); ROLLBACK")

@@ -1,4 +1,4 @@
-//! What statements mean: values as text, one line per row, columns separated by `|`.
+//! The results of statements, with values as text, one line per row, columns separated by `|`.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -134,7 +134,7 @@ fn a_bare_null_goes_into_a_column_of_any_type() {
                  SELECT id, at, t, x FROM d",
                 Ok("1|NULL|NULL|2\n1|NULL|NULL|2"),
             ),
-            // In a set operation it is an int.
+            // In a set operation, a bare NULL is an int.
             ("INSERT d (id, at) SELECT 1, NULL UNION ALL SELECT 2, NULL", Err(206)),
             ("INSERT d (at) SELECT n FROM s", Err(206)),
         ],
@@ -215,7 +215,7 @@ fn changes_identity_defaults_and_keys() {
     all(&s, CHANGES);
 }
 
-/// Batches, beside a table `t`.
+/// Batches with a table `t`.
 const BATCHES: &[Case] = &[
     (
         "DECLARE @a int = 1, @b nvarchar(10); SET @b = N'x'; SELECT @a += 1; SELECT @a, @b",

@@ -1,4 +1,4 @@
-//! Statistics: made with indexes and by `UPDATE STATISTICS`, stale otherwise.
+//! Statistics are made with indexes and by `UPDATE STATISTICS`, and are stale otherwise.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -73,7 +73,7 @@ fn many_values_are_two_hundred_steps_that_have_every_row() {
         .len(),
         1
     );
-    // In the server's order, which is that of the moments.
+    // The keys are in the server's order, which is that of the moments.
     let keys = "SELECT range_high_key FROM sys.dm_db_stats_histogram(OBJECT_ID('t'), 2) ORDER BY";
     assert_eq!(
         rows(&sandbox, &format!("{keys} step_number")),

@@ -38,7 +38,8 @@ fn the_period_of_a_row_is_the_servers_to_write() {
     );
 }
 
-/// What an update or a delete replaces goes into the history with the end of its time; a new column is in both.
+/// Checks that what an update or a delete replaces goes into the history with the end of its time, and that a new
+/// column is in both.
 #[test]
 fn the_history_of_a_table_has_what_its_rows_were() {
     let table =
@@ -330,7 +331,7 @@ fn a_merge_matches_before_it_changes() {
         assert_eq!(merged(merge), want.map(str::to_owned), "{merge}");
     }
     let sandbox = fresh();
-    // All or nothing, inside a transaction too.
+    // The statement is all or nothing, inside a transaction too.
     let failing = "MERGE t USING (VALUES (1, 1), (5, NULL)) AS s(k, n) ON t.k = s.k WHEN MATCHED THEN UPDATE SET n = 5
                    WHEN NOT MATCHED THEN INSERT (k, n) VALUES (s.k, s.n);";
     assert_eq!(ask(&sandbox, failing), Err(515));
@@ -369,7 +370,7 @@ async fn a_bulk_load_that_declares_other_types_than_it_sends_is_refused() {
     let moment = |scale| DateTime2::new(Date::new(1), Time::new(1, scale));
     let sandbox = sandbox();
     let mut client = connect(&sandbox).await;
-    // As the driver has it: a time without its digits, smalldatetime as datetime, more than 2,000 characters as (max).
+    // The driver sends a time without its digits, smalldatetime as datetime, and more than 2,000 characters as (max).
     let cases = [
         ("time(2)", ColumnData::Time(Some(Time::new(1, 2))), Some(4875)),
         ("time(7)", ColumnData::Time(Some(Time::new(1, 7))), None),
@@ -404,7 +405,7 @@ async fn a_bulk_load_that_declares_other_types_than_it_sends_is_refused() {
     }
 }
 
-/// One row with a value in every column of [`EVERY_TYPE`].
+/// Returns one row with a value in every column of [`EVERY_TYPE`].
 fn every_value() -> Vec<ColumnData<'static>> {
     use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
     let text = |s: &'static str| ColumnData::String(Some(s.into()));
@@ -501,7 +502,7 @@ async fn a_bulk_load_follows_the_rules_of_its_columns() {
         .unwrap();
     let mut client = connect(&sandbox).await;
     let text = |s: &'static str| ColumnData::String(Some(s.into()));
-    // The identity column is kept when it is among the columns; the computed one and the rowversion are the server's.
+    // The identity column is kept when it is among the columns. The computed one and the rowversion are the server's.
     let kept = vec![ColumnData::I32(Some(7)), text("a"), ColumnData::I32(None)];
     assert_eq!(load(&mut client, "t", &["id", "v", "d"], vec![kept]).await.unwrap(), 1);
     assert_eq!(load(&mut client, "t", &["v"], vec![vec![text("b")]]).await.unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Transactions side by side: what others see of an open one, who waits for whom, and what a rollback leaves.
+//! Concurrent transactions: what others see of an open one, who waits for whom, and what a rollback leaves.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use common::{ask, ask_in, connect, lines, number, sandbox};
 use tidemark_sandbox::{OpenSession, Sandbox};
 
-/// A table with rows 1 to 3.
+/// Makes a table with rows 1 to 3.
 fn table() -> Sandbox {
     let sandbox = sandbox();
     sandbox
@@ -27,7 +27,7 @@ fn open(sandbox: &Sandbox, sql: &str) -> OpenSession {
 const ROWS: &str = "SELECT id, v FROM t ORDER BY id";
 const IMPATIENT: &str = "SET LOCK_TIMEOUT 0; ";
 
-/// What a statement answers when it does not wait.
+/// Returns the answer of a statement that must not wait.
 fn now(sandbox: &Sandbox, sql: &str) -> Result<String, i32> {
     ask(sandbox, &format!("{IMPATIENT}{sql}"))
 }
@@ -121,7 +121,7 @@ fn temporary_tables_roll_back_too() {
         ask_in(&mut one, "SELECT v FROM #c UNION ALL SELECT v FROM #a"),
         Ok("7\n1\n2".into())
     );
-    // Nobody else is kept from anything by them.
+    // These tables block nobody else.
     assert_eq!(
         now(&s, "CREATE TABLE t (a int); INSERT t VALUES (1); SELECT a FROM t"),
         Ok("1".into())
@@ -199,7 +199,7 @@ fn a_second_writer_of_a_row_waits_and_goes_on_with_what_the_first_left() {
 fn keys_are_unique_across_open_transactions() {
     let s = table();
     let mut one = open(&s, "BEGIN TRAN; INSERT t VALUES (4, 'one'); DELETE t WHERE id = 3");
-    // What depends on the end of the open transaction waits; what does not is decided at once.
+    // What depends on the end of the open transaction waits. What does not is decided at once.
     assert_eq!(now(&s, "INSERT t VALUES (4, 'two')"), Err(1222));
     assert_eq!(now(&s, "INSERT t VALUES (3, 'two')"), Err(1222));
     assert_eq!(now(&s, "UPDATE t SET id = 4 WHERE id = 2"), Err(1222));
@@ -400,7 +400,7 @@ fn definitions_in_a_transaction_keep_other_writers_waiting_and_roll_back() {
     );
     one.execute("ROLLBACK TRAN a").unwrap();
     assert_eq!(ask_in(&mut one, "SELECT * FROM t WHERE id = 4"), Ok("4|d".into()));
-    // The definitions are gone, the lock on the table stays until the end.
+    // The definitions are gone, and the lock on the table stays until the end.
     assert_eq!(now(&s, "INSERT other VALUES (1)"), Ok(String::new()));
     assert_eq!(now(&s, "INSERT t VALUES (5, 'e')"), Err(1222));
     one.execute("CREATE TABLE u (a int); COMMIT").unwrap();

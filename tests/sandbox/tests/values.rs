@@ -1,4 +1,4 @@
-//! What expressions and types mean: values as text, one line per row, columns separated by `|`.
+//! The results of expressions and types, with values as text, one line per row, columns separated by `|`.
 #![allow(clippy::unwrap_used)]
 
 mod common;

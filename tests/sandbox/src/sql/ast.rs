@@ -1,12 +1,13 @@
-//! The parsed form of T-SQL: what was written, not yet what it means.
+//! The parsed form of T-SQL, before names are resolved.
 
 use crate::locks::Mode;
 use crate::value::Ty;
 
-/// A name of one to four parts, as written; a table variable's is one part that begins with [`TABLE_VARIABLE`].
+/// A name of one to four parts, as written. The name of a table variable is one part that begins with
+/// [`TABLE_VARIABLE`].
 pub type Name = Vec<String>;
 
-/// Tells `@t` from `[@t]`, which is an ordinary name.
+/// The first character in the name of a table variable. It tells `@t` from `[@t]`, which is an ordinary name.
 pub const TABLE_VARIABLE: char = '\u{1}';
 
 /// An expression or a condition.
@@ -70,7 +71,7 @@ pub enum Expr {
     Collate(Box<Expr>, String),
 }
 
-/// The function that stands for `AT TIME ZONE`; no statement can write its name.
+/// The function that stands for `AT TIME ZONE`. No statement can write its name.
 pub const AT_TIME_ZONE: &str = "AT TIME ZONE";
 
 /// A function call.
@@ -78,7 +79,7 @@ pub const AT_TIME_ZONE: &str = "AT TIME ZONE";
 pub struct Call {
     /// The name, upper case for built-in functions.
     pub name: Name,
-    /// The arguments; `*` is [`Call::star`].
+    /// The arguments. For `*` there is none, and [`Call::star`] is set.
     pub args: Vec<Expr>,
     /// `COUNT(*)`
     pub star: bool,
@@ -88,7 +89,7 @@ pub struct Call {
     pub over: Option<Over>,
 }
 
-/// A window.
+/// The window of a window function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Over {
     /// `PARTITION BY`
@@ -156,7 +157,7 @@ pub struct Select {
 pub enum Item {
     /// `*`, `t.*`
     Star(Name),
-    /// All columns of all sources, the hidden ones too; no statement says it
+    /// All columns of all sources, also the hidden ones. No statement can write it.
     Every,
     /// An expression and its name
     Expr(Expr, Option<String>),
@@ -247,7 +248,7 @@ pub struct ColumnDef {
     pub constraints: Vec<Constraint>,
 }
 
-/// An end of the time in which a row holds, which the server writes.
+/// An end of the time in which a row is valid. The server writes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
     /// `START`
@@ -257,7 +258,7 @@ pub enum Period {
 }
 
 impl Period {
-    /// What the server writes.
+    /// Returns the expression that the server writes.
     pub fn value(self) -> &'static str {
         match self {
             Period::Start => "SYSUTCDATETIME()",
@@ -266,16 +267,16 @@ impl Period {
     }
 }
 
-/// Where the rows of a table are kept.
+/// The place where the rows of a table are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Storage {
-    /// The scheme and the column by which they are partitioned
+    /// The scheme by which they are partitioned, and the column
     pub partitioned: Option<(String, String)>,
-    /// The table that takes what they were
+    /// The table that takes their earlier values
     pub history: Option<Name>,
 }
 
-/// What is said of partitions.
+/// A definition of partitions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Partition {
     /// `CREATE PARTITION FUNCTION name(type) AS RANGE LEFT` or `RIGHT FOR VALUES (…)`
@@ -289,11 +290,11 @@ pub enum Partition {
 pub struct Constraint {
     /// Its name
     pub name: Option<String>,
-    /// What it says
+    /// The rule itself
     pub rule: Rule,
 }
 
-/// What a constraint says.
+/// The rule of a constraint.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
     /// `PRIMARY KEY`
@@ -309,7 +310,7 @@ pub enum Rule {
 pub struct Param {
     /// Its name without `@`
     pub name: String,
-    /// Its type; of no meaning for a table
+    /// Its type, which has no meaning for a table
     pub ty: Ty,
     /// The table type of a `READONLY` parameter
     pub table: Option<Name>,
@@ -345,7 +346,7 @@ pub struct Merge {
     pub clauses: Vec<MergeClause>,
 }
 
-/// Which rows a clause of `MERGE` is about.
+/// The rows that a clause of `MERGE` is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MergeRows {
     /// `WHEN MATCHED`
@@ -356,7 +357,7 @@ pub enum MergeRows {
     NotInSource,
 }
 
-/// What a clause of `MERGE` does.
+/// The action of a clause of `MERGE`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MergeAction {
     /// `UPDATE SET …`
@@ -381,7 +382,7 @@ pub struct MergeClause {
 /// One entry of `SET` in an update: column, operator, value.
 pub type Assignment = (Name, Option<&'static str>, Expr);
 
-/// Where the rows of an insert come from.
+/// The origin of the rows of an insert.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rows {
     /// `VALUES`
@@ -404,11 +405,11 @@ pub struct Argument {
 /// A statement and its line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stmt {
-    /// The line it begins at
+    /// The line at which it begins
     pub line: u32,
-    /// How its table hints lock what it reads until the transaction ends
+    /// The lock that its table hints put on what it reads, until the transaction ends
     pub locks: Option<Mode>,
-    /// What it is
+    /// The statement itself
     pub kind: Kind,
 }
 
@@ -432,10 +433,10 @@ pub struct TrackingOptions {
     pub retention: Option<Retention>,
 }
 
-/// How long changes are kept at least.
+/// The time for which changes are kept at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// How many units
+    /// The number of units
     pub period: i64,
     /// The unit
     pub unit: Unit,
@@ -453,7 +454,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Its number in `sys.change_tracking_databases`.
+    /// Returns its number in `sys.change_tracking_databases`.
     pub fn code(self) -> i64 {
         match self {
             Unit::Minutes => 1,
@@ -464,7 +465,7 @@ impl Unit {
 }
 
 impl Retention {
-    /// The period in minutes.
+    /// Returns the period in minutes.
     pub fn minutes(self) -> i64 {
         let unit = match self.unit {
             Unit::Minutes => 1,
@@ -480,7 +481,7 @@ impl Retention {
 pub struct ChangeTable {
     /// The tracked table
     pub table: Name,
-    /// The version after which its changes are meant
+    /// The version after which its changes are wanted
     pub since: Expr,
     /// The alias, which is required
     pub alias: Option<String>,
@@ -500,7 +501,7 @@ pub struct Target {
 }
 
 impl Expr {
-    /// Whether this holds for the expression or for a part of it; subqueries are not looked into.
+    /// Returns whether this holds for the expression or for a part of it. Subqueries are not looked into.
     pub fn any(&self, holds: &dyn Fn(&Expr) -> bool) -> bool {
         let all = |parts: &[&Expr]| parts.iter().any(|e| e.any(holds));
         let maybe = |part: &Option<Box<Expr>>| part.as_ref().is_some_and(|e| e.any(holds));
@@ -523,25 +524,25 @@ impl Expr {
     }
 }
 
-/// What a name stands for that is neither a table nor a procedure.
+/// The definition behind a name that is neither a table nor a procedure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Module {
     /// Its type in `sys.objects`: `V`, `SN` or `IF`
     pub kind: &'static str,
-    /// The query, or the name
+    /// The query, or the name that a synonym stands for
     pub text: String,
-    /// Whether it takes the place of one that is there
+    /// Whether it replaces one that exists
     pub alters: bool,
 }
 
 /// `GRANT`, `DENY` or `REVOKE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Permission {
-    /// Whether it grants or denies; none for what takes either back
+    /// Whether it grants or denies, or `None` for `REVOKE`, which takes back either
     pub granted: Option<bool>,
-    /// The rights, each with the columns that it is meant for
+    /// The rights, each with the columns for which it is meant
     pub rights: Vec<(String, Vec<String>)>,
-    /// The class and the name of what they are rights to; none for the database
+    /// The class and the name of the object of the rights, or `None` for the database
     pub on: Option<(String, Name)>,
     /// The users
     pub users: Vec<String>,

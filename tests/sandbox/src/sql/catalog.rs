@@ -21,31 +21,31 @@ pub struct Column {
     pub ty: Ty,
     /// The type's name as declared, which tells numeric from decimal.
     pub type_name: String,
-    /// The collation; of a column that is not text, the default.
+    /// The collation, which is the default for a column that is not text.
     pub collation: Collation,
-    /// Whether it takes NULL.
+    /// Whether it can be NULL.
     pub nullable: bool,
-    /// Seed and increment of an identity column.
+    /// The seed and the increment of an identity column.
     pub identity: Option<(i64, i64)>,
     /// The default, as written.
     pub default: Option<String>,
     /// The expression of a computed column, as written.
     pub computed: Option<String>,
-    /// Which end of a row's time it is.
+    /// The end of a row's valid time that it is.
     pub period: Option<Period>,
-    /// Whether it is left out where all columns are meant, unless it is named.
+    /// Whether it is left out of `*`.
     pub hidden: bool,
-    /// The mask that those see who may not unmask it.
+    /// The mask that a user without the right to unmask it sees.
     pub mask: Option<String>,
 }
 
 impl Column {
-    /// Whether its values are text that is compared.
+    /// Returns whether its values are text that is compared.
     pub fn is_collated(&self) -> bool {
         self.ty.is_string() && self.ty != Ty::Xml
     }
 
-    /// How a column of its type and collation is declared in SQLite.
+    /// Returns the declaration in SQLite of a column of its type and collation.
     pub fn sqlite_decl(&self) -> String {
         if self.ty.is_string() {
             format!("TEXT COLLATE {}", self.collation.in_sqlite(self.ty))
@@ -83,7 +83,7 @@ pub struct Index {
     pub unique: bool,
     /// `PRIMARY KEY`
     pub primary: bool,
-    /// A constraint rather than an index.
+    /// Whether it belongs to a constraint.
     pub constraint: bool,
 }
 
@@ -102,7 +102,7 @@ pub struct Procedure {
     pub definition: String,
 }
 
-/// Where an object is or would be.
+/// The place at which an object is or would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The database
@@ -114,22 +114,23 @@ pub struct Place {
 }
 
 impl Place {
-    /// True for tables of one session.
+    /// Returns whether it is a table of one session.
     pub fn is_temp(&self) -> bool {
         self.name.starts_with('#')
     }
 
-    /// True for temporary tables of the server's own, such as table variables: transactions are nothing to them.
+    /// Returns whether it is a temporary table of the server's own, such as a table variable, which transactions do not
+    /// affect.
     pub fn is_variable(&self) -> bool {
         self.name.starts_with(OWN)
     }
 
-    /// The SQLite schema that holds the object and its catalog rows.
+    /// Returns the SQLite schema that holds the object and its catalog rows.
     pub fn store(&self) -> &'static str {
         if self.is_temp() { "temp" } else { "main" }
     }
 
-    /// `schema.name`, as messages have it.
+    /// Returns `schema.name`, as messages have it.
     pub fn two_part(&self) -> String {
         if self.is_temp() {
             self.name.clone()
@@ -138,12 +139,12 @@ impl Place {
         }
     }
 
-    /// The name of the table in SQLite, quoted and qualified.
+    /// Returns the name of the table in SQLite, quoted and qualified.
     pub fn physical(&self) -> String {
         format!("{}.{}", self.store(), quote(&self.stored_name()))
     }
 
-    /// The name of the table in SQLite.
+    /// Returns the name of the table in SQLite.
     pub fn stored_name(&self) -> String {
         if self.is_temp() {
             self.name.clone()
@@ -154,7 +155,7 @@ impl Place {
 }
 
 impl Table {
-    /// Where it is.
+    /// Returns its place.
     pub fn place(&self) -> Place {
         Place {
             db: self.db.clone(),
@@ -163,33 +164,33 @@ impl Table {
         }
     }
 
-    /// A column by name.
+    /// Returns a column by its name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| crate::value::text::same(&c.name, name))
     }
 
-    /// The columns that are stored: all but the computed ones.
+    /// Returns the columns that are stored, which are all except the computed ones.
     pub fn stored(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|c| c.computed.is_none())
     }
 }
 
-/// How the names of the server's own temporary tables begin; no statement can write it.
+/// The beginning of the names of the server's own temporary tables. No statement can write it.
 pub const OWN: &str = "#\u{1}";
 
-/// A name in double quotes.
+/// Returns a name in double quotes.
 pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The table that takes what the rows of a table were.
+/// Returns the table that takes the earlier values of a table's rows.
 pub fn history(conn: &Connection, table: i64) -> SqlResult<Option<Table>> {
     let sql = "SELECT history FROM main._storage WHERE object_id = ?1 AND history IS NOT NULL";
     let id = conn.query_row(sql, [table], |row| row.get(0)).optional()?;
     id.map_or(Ok(None), |id| table_by_id(conn, "main", id))
 }
 
-/// A text in single quotes.
+/// Returns a text in single quotes.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -246,7 +247,7 @@ pub fn create_database(conn: &Connection, name: &str) -> SqlResult<()> {
     Ok(())
 }
 
-/// What a database does with row versions.
+/// The settings of a database for row versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Versioning {
     /// `READ_COMMITTED_SNAPSHOT`
@@ -255,7 +256,7 @@ pub struct Versioning {
     pub snapshot: bool,
 }
 
-/// What a database does with row versions.
+/// Returns the settings of a database for row versions.
 pub fn versioning(conn: &Connection, db: &str) -> SqlResult<Versioning> {
     let set = conn
         .prepare_cached("SELECT read_committed, snapshot FROM main._versioning WHERE db = ?1")?
@@ -266,14 +267,14 @@ pub fn versioning(conn: &Connection, db: &str) -> SqlResult<Versioning> {
             })
         })
         .optional()?;
-    // As in Azure SQL Database, where both are on unless they were set.
+    // The default is that of Azure SQL Database, where both are on unless they were set.
     Ok(set.unwrap_or(Versioning {
         read_committed: true,
         snapshot: true,
     }))
 }
 
-/// Sets what a database does with row versions.
+/// Sets the settings of a database for row versions.
 pub fn set_versioning(conn: &Connection, db: &str, to: Versioning) -> SqlResult<()> {
     conn.execute(
         "INSERT OR REPLACE INTO main._versioning(db, read_committed, snapshot) VALUES(?1, ?2, ?3)",
@@ -289,7 +290,7 @@ pub fn create_schema(conn: &Connection, db: &str, name: &str) -> SqlResult<()> {
         [db],
         |r| r.get(0),
     )?;
-    // Ids are per database; the row id carries the database in its high part.
+    // Ids are unique in a database. The row id has the number of the database in its high part.
     let base: i64 = conn.query_row("SELECT id * 65536 FROM main._database WHERE name = ?1", [db], |r| {
         r.get(0)
     })?;
@@ -301,7 +302,7 @@ pub fn create_schema(conn: &Connection, db: &str, name: &str) -> SqlResult<()> {
     Ok(())
 }
 
-/// The spelling of a database's name, if it exists.
+/// Returns a database's name as it was created, if it exists.
 pub fn database(conn: &Connection, name: &str) -> SqlResult<Option<String>> {
     Ok(conn
         .prepare_cached("SELECT name FROM main._database WHERE name = ?1")?
@@ -309,7 +310,7 @@ pub fn database(conn: &Connection, name: &str) -> SqlResult<Option<String>> {
         .optional()?)
 }
 
-/// The spelling of a schema's name, if it exists.
+/// Returns a schema's name as it was created, if it exists.
 pub fn schema(conn: &Connection, db: &str, name: &str) -> SqlResult<Option<String>> {
     Ok(conn
         .prepare_cached("SELECT name FROM main._schema WHERE db = ?1 AND name = ?2")?
@@ -317,12 +318,12 @@ pub fn schema(conn: &Connection, db: &str, name: &str) -> SqlResult<Option<Strin
         .optional()?)
 }
 
-/// The present moment in `datetime` ticks.
+/// Returns the present moment in `datetime` ticks.
 pub fn now() -> i64 {
     crate::value::calendar::to_datetime_ticks(crate::value::calendar::utc_now())
 }
 
-/// An object's id, type and spelling, if it exists.
+/// Returns an object's id, type and place as it was created, if it exists.
 pub fn object(conn: &Connection, place: &Place) -> SqlResult<Option<(i64, String, Place)>> {
     let store = place.store();
     let sql = if place.is_temp() {
@@ -346,7 +347,7 @@ pub fn object(conn: &Connection, place: &Place) -> SqlResult<Option<(i64, String
         .optional()?)
 }
 
-/// A table, if it exists.
+/// Returns a table, if it exists.
 pub fn table(conn: &Connection, place: &Place) -> SqlResult<Option<Table>> {
     let Some((id, kind, place)) = object(conn, place)? else {
         return Ok(None);
@@ -364,7 +365,7 @@ pub fn table(conn: &Connection, place: &Place) -> SqlResult<Option<Table>> {
     }))
 }
 
-/// A table by its `object_id`, if it exists.
+/// Returns a table by its `object_id`, if it exists.
 pub fn table_by_id(conn: &Connection, store: &str, id: i64) -> SqlResult<Option<Table>> {
     let found = conn
         .prepare_cached(&format!(
@@ -419,13 +420,13 @@ fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The text of an object that has one.
+/// Returns the text of an object that has one.
 pub fn definition(conn: &Connection, id: i64) -> SqlResult<String> {
     let mut statement = conn.prepare_cached("SELECT definition FROM main._object WHERE id = ?1")?;
     Ok(statement.query_row([id], |r| r.get(0))?)
 }
 
-/// A procedure, if it exists.
+/// Returns a procedure, if it exists.
 pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure>> {
     let Some((id, kind, place)) = object(conn, place)? else {
         return Ok(None);
@@ -443,7 +444,7 @@ pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure
     }))
 }
 
-/// The indexes of a table.
+/// Returns the indexes of a table.
 pub fn indexes(conn: &Connection, table: &Table) -> SqlResult<Vec<Index>> {
     let store = table.place().store();
     let mut statement = conn.prepare_cached(&format!(
@@ -463,7 +464,7 @@ pub fn indexes(conn: &Connection, table: &Table) -> SqlResult<Vec<Index>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The index a uniqueness failure of SQLite speaks of: `index 'x'` or `table.column, table.column`.
+/// Returns the index that a uniqueness failure of SQLite names: `index 'x'` or `table.column, table.column`.
 pub fn violated_index(conn: &Connection, table: &Table, detail: &str) -> SqlResult<Option<Index>> {
     let all = indexes(conn, table)?;
     if let Some(name) = detail.strip_prefix("index '").and_then(|d| d.strip_suffix('\'')) {
@@ -477,10 +478,11 @@ pub fn violated_index(conn: &Connection, table: &Table, detail: &str) -> SqlResu
     Ok(all.into_iter().find(|i| i.columns == columns))
 }
 
-/// Ids of temporary tables are below zero, and no two sessions have the same: identities are counted by them.
+/// The last id of a temporary table. They are below zero and unique over all sessions, because identities are counted
+/// by them.
 static LAST_TEMPORARY_ID: AtomicI64 = AtomicI64::new(0);
 
-/// Adds an object and gives its id.
+/// Adds an object, and returns its id.
 pub fn add_object(conn: &Connection, place: &Place, kind: &str, definition: Option<&str>) -> SqlResult<i64> {
     let store = place.store();
     if object(conn, place)?.is_some() {
@@ -538,7 +540,7 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
     Ok(())
 }
 
-/// Removes an object with everything that belongs to it.
+/// Removes an object and everything that belongs to it.
 pub fn remove_object(conn: &Connection, store: &str, id: i64) -> SqlResult<()> {
     for table in ["_column", "_index", "_parameter", "_predicate", "_storage"] {
         conn.execute(&format!("DELETE FROM {store}.{table} WHERE object_id = ?1"), [id])?;

@@ -1,4 +1,5 @@
-//! Connections to the SQLite file behind a server, with everything that the statements of the stand-in need there.
+//! Connections to the SQLite file of a server, with the functions and collations that the statements of the stand-in
+//! need.
 
 use std::sync::Arc;
 
@@ -12,8 +13,7 @@ use crate::value::collation;
 
 /// Makes a server, with its system databases and the one of its login.
 ///
-/// # Errors
-/// What the storage says.
+/// Fails with the error of the storage.
 pub fn serve(username: &str, password: &str, database: &str) -> SqlResult<Arc<Engine>> {
     let engine = Arc::new(Engine::new(username, password, database)?);
     let conn = connect(&engine, &Arc::default())?;
@@ -24,10 +24,9 @@ pub fn serve(username: &str, password: &str, database: &str) -> SqlResult<Arc<En
     Ok(engine)
 }
 
-/// Opens a connection of one session.
+/// Opens the connection of one session.
 ///
-/// # Errors
-/// What the storage says.
+/// Fails with the error of the storage.
 pub fn connect(engine: &Arc<Engine>, local: &Arc<Local>) -> SqlResult<Connection> {
     let conn = Connection::open(engine.path())?;
     conn.busy_timeout(std::time::Duration::from_millis(50))?;

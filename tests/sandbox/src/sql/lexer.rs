@@ -1,11 +1,11 @@
-//! The lexer: T-SQL text becomes tokens.
+//! The lexer, which turns T-SQL text into tokens.
 
 use crate::error::{SqlError, SqlResult};
 
 /// One token.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tok {
-    /// A plain word: keyword or identifier.
+    /// A plain word, which is a keyword or an identifier.
     Word(String),
     /// `[name]` or `"name"`.
     Quoted(String),
@@ -21,7 +21,7 @@ pub enum Tok {
     Float(String),
     /// `$1.5`
     Money(String),
-    /// `'text'`; true for `N'text'`.
+    /// `'text'`, or `N'text'` when true.
     Str(String, bool),
     /// `0xFF`
     Bin(Vec<u8>),
@@ -31,16 +31,16 @@ pub enum Tok {
     End,
 }
 
-/// A token, its line (from 1) and where it stands in the text.
+/// A token, its line counted from 1, and its place in the text.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// The token.
     pub tok: Tok,
     /// Its line.
     pub line: u32,
-    /// Byte offset of its first character.
+    /// The place of its first byte.
     pub start: usize,
-    /// Byte offset after its last character.
+    /// The place after its last byte.
     pub end: usize,
 }
 
@@ -50,7 +50,7 @@ const SYMBOLS: [&str; 35] = [
 ];
 
 impl Tok {
-    /// The token as an error message quotes it.
+    /// Returns the token as an error message quotes it.
     pub fn text(&self) -> String {
         match self {
             Tok::Word(s) | Tok::Quoted(s) | Tok::Int(s) | Tok::Dec(s) | Tok::Float(s) | Tok::Str(s, _) => s.clone(),
@@ -72,7 +72,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '#' | '$' | '@')
 }
 
-/// Splits a text into tokens; the last one is [`Tok::End`].
+/// Splits a text into tokens, of which the last is [`Tok::End`].
 pub fn tokens(text: &str) -> SqlResult<Vec<Token>> {
     let mut out = Vec::new();
     let mut line = 1;
@@ -117,7 +117,7 @@ fn skip_blank(text: &str, at: &mut usize, line: &mut u32) -> SqlResult<()> {
     }
 }
 
-/// Length of a comment with the comments nested in it.
+/// Returns the length of a comment with the comments nested in it.
 fn comment_length(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut depth, mut at) = (0_u32, 0);
@@ -256,7 +256,7 @@ fn quoted(text: &str, at: &mut usize, close: char) -> SqlResult<String> {
     Err(SqlError::of(105, &[&out]))
 }
 
-/// Splits a script at lines that say `GO`, as the command line tools do.
+/// Splits a script at lines with `GO`, as the command line tools do.
 pub fn batches(script: &str) -> Vec<String> {
     let mut out = vec![String::new()];
     for line in script.lines() {

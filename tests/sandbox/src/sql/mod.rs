@@ -1,4 +1,4 @@
-//! T-SQL: text to tokens, tokens to statements, statements to typed SQLite SQL, and their execution.
+//! T-SQL, from text to tokens, statements and typed SQLite SQL, and its execution.
 
 pub mod ast;
 pub mod bind;

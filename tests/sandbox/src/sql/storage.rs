@@ -1,19 +1,21 @@
-//! How large tables are, for `sys.partitions` and `sys.allocation_units`.
+//! The sizes of tables, for `sys.partitions` and `sys.allocation_units`.
 //!
-//! Like SQL Server's, the figures are approximate: rows as they are when the view is read, pages by the declared widths.
+//! As in SQL Server, the figures are approximate: the rows are those when the view is read, and the pages are computed
+//! from the declared widths.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::catalog::{self, Place, Table, quote};
 use crate::error::SqlResult;
 
-/// Bytes of a page that rows can use
+/// The bytes of a page that rows can use
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/pages-and-extents-architecture-guide>).
 const PAGE: i64 = 8_060;
-/// Bytes a `(max)` value is taken to have.
+/// The bytes that a `(max)` value is assumed to have.
 const MAX_VALUE: i64 = 100;
 
-/// The partitions of the tables of a database as a query: `container`, `id`, `rows`, `pages`, `clustered`, `number`.
+/// Returns the partitions of the tables of a database as a query: `container`, `id`, `rows`, `pages`, `clustered`,
+/// `number`.
 pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
     let places: Vec<Place> = conn
         .prepare("SELECT schema, name FROM main._object WHERE type = 'U' AND db = ?1")?
@@ -47,7 +49,7 @@ pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
         let none = "(SELECT 0 AS container, 0 AS id, 0 AS rows, 0 AS pages, 0 AS clustered, 0 AS number WHERE 0)";
         return Ok(none.to_owned());
     }
-    // As values, of which SQLite takes any number; of the parts of a UNION it takes 500.
+    // They are values, of which SQLite takes any number. Of the parts of a UNION it takes 500.
     Ok(format!(
         "(SELECT column1 AS container, column2 AS id, column3 AS rows, column4 AS pages, column5 AS clustered, \
          column6 AS number FROM (VALUES {}))",
@@ -55,7 +57,7 @@ pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
     ))
 }
 
-/// The rows of each partition of a table, of which most have one. NULL is in the first.
+/// Returns the rows of each partition of a table. Most tables have one partition. NULL is in the first.
 fn partitions(conn: &Connection, table: &Table) -> SqlResult<Vec<i64>> {
     let physical = table.place().physical();
     let sql = "SELECT scheme, part FROM main._storage WHERE object_id = ?1 AND scheme IS NOT NULL";

@@ -11,13 +11,13 @@ use crate::value::{Ty, text, ty};
 /// A catalog view.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Its columns: name, type, whether they can be NULL.
+    /// Its columns: the name, the type, and whether they can be NULL.
     pub columns: Vec<(String, Ty, bool)>,
     /// The query, whose columns are named `c0`, `c1` and so on.
     pub sql: String,
 }
 
-/// A view of the schema `sys`, or an error 208; none for other names.
+/// Returns a view of the schema `sys`, or `None` for a name in another schema. Fails with 208 for an unknown one.
 pub fn find(session: &Session, name: &[String]) -> SqlResult<Option<View>> {
     let conn = session.conn();
     let (db, view) = match name {
@@ -27,7 +27,7 @@ pub fn find(session: &Session, name: &[String]) -> SqlResult<Option<View>> {
     };
     let unknown = || SqlError::no_object(&name.join("."));
     let db = catalog::database(conn, db)?.ok_or_else(unknown)?;
-    // There are no system tables whose columns it would have besides.
+    // There are no system tables, whose columns this view would have besides.
     let view = if text::same(view, "all_columns") {
         "columns"
     } else {
@@ -62,7 +62,7 @@ pub fn find(session: &Session, name: &[String]) -> SqlResult<Option<View>> {
     }))
 }
 
-/// The types as rows of `sys.types`.
+/// Returns the types as rows of `sys.types`.
 fn types() -> String {
     let rows = ty::named().map(|(name, system, user, length, ty)| {
         let nullable = i64::from(name != "sysname");
@@ -75,7 +75,7 @@ fn types() -> String {
     rows.collect::<Vec<_>>().join(" UNION ALL ")
 }
 
-/// The time zones as rows of `sys.time_zone_info`.
+/// Returns the time zones as rows of `sys.time_zone_info`.
 fn zones(session: &Session) -> String {
     let now = locked(&session.engine.clock).now();
     let rows = ZONES.iter().map(|zone| {

@@ -11,16 +11,15 @@ use crate::value::Ty;
 /// The columns and rows of a bulk load.
 #[derive(Clone, Debug, Default)]
 pub struct Load {
-    /// Names and types.
+    /// The names and types.
     pub columns: Vec<(String, Ty)>,
-    /// Rows in stored form.
+    /// The rows in stored form.
     pub rows: Vec<Vec<Value>>,
 }
 
 /// Reads a bulk load.
 ///
-/// # Errors
-/// 4002 when it is malformed.
+/// Fails with 4002 when it is malformed.
 pub fn parse(payload: &[u8]) -> SqlResult<Load> {
     let mut r = Reader::new(payload);
     let mut load = Load::default();

@@ -10,7 +10,7 @@ use crate::value::calendar::{DATETIME_DAY, DAY};
 use crate::value::datum::Datum;
 use crate::value::{MAX, Ty, text};
 
-/// A type on the wire: which it is and how its values are written.
+/// A type on the wire, and how its values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WireType {
     /// The type.
@@ -29,10 +29,9 @@ enum Form {
     Pointer,
 }
 
-/// TYPE_INFO: the type, and how its values come.
+/// Reads TYPE_INFO: the type, and how its values come.
 ///
-/// # Errors
-/// 8009 for a type that is unknown, 40510 for one that is not offered.
+/// Fails with 8009 for a type that is unknown, and with 40510 for one that is not offered.
 pub fn type_info(r: &mut Reader<'_>) -> SqlResult<WireType> {
     let token = r.u8()?;
     let plain = |ty: Ty, form: Form| Ok(WireType { ty, form, utf8: false });
@@ -74,7 +73,7 @@ pub fn type_info(r: &mut Reader<'_>) -> SqlResult<WireType> {
     }
 }
 
-/// A type with a precision or a scale.
+/// Reads a type with a precision or a scale.
 fn digits(r: &mut Reader<'_>, token: u8) -> SqlResult<Ty> {
     if token > 0x2B {
         r.u8()?;
@@ -94,7 +93,7 @@ fn digits(r: &mut Reader<'_>, token: u8) -> SqlResult<Ty> {
     }
 }
 
-/// Characters or bytes with a length, or `(max)`.
+/// Reads a type of characters or bytes with a length, or `(max)`.
 fn sized(r: &mut Reader<'_>, token: u8) -> SqlResult<WireType> {
     let n = r.u16()?.max(1);
     let units = if n == MAX { MAX } else { (n / 2).max(1) };
@@ -117,8 +116,7 @@ fn unknown(token: u8) -> SqlError {
 
 /// Reads a value in a row of a bulk load, where text and image come with pointers.
 ///
-/// # Errors
-/// 4002 when the bytes are not a value of the type.
+/// Fails with 4002 when the bytes are not a value of the type.
 pub fn value(r: &mut Reader<'_>, ty: WireType) -> SqlResult<Value> {
     let bytes = match ty.form {
         Form::Pointer => {
@@ -137,8 +135,7 @@ pub fn value(r: &mut Reader<'_>, ty: WireType) -> SqlResult<Value> {
 
 /// Reads the value of a parameter, where text and image come with a length only.
 ///
-/// # Errors
-/// 4002 when the bytes are not a value of the type.
+/// Fails with 4002 when the bytes are not a value of the type.
 pub fn parameter(r: &mut Reader<'_>, ty: WireType) -> SqlResult<Value> {
     let bytes = match ty.form {
         Form::Pointer => match r.u32()? {
@@ -185,7 +182,7 @@ fn number(bytes: &[u8]) -> i64 {
     i64::from_le_bytes(wide)
 }
 
-/// A little-endian number with its sign.
+/// Returns a little-endian number with its sign.
 fn signed(bytes: &[u8]) -> i64 {
     let unused = 64 - 8 * bytes.len().clamp(1, 8);
     number(bytes) << unused >> unused

@@ -1,4 +1,4 @@
-//! The thread of one connection: takes requests, runs them in the session, answers.
+//! The thread of one connection, which takes requests, runs them in the session, and answers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -63,7 +63,7 @@ fn request(session: &mut Session, message: &Message, wire: &mut Wire) {
     }
 }
 
-/// Meets a fault that a test has ordered for this text; true when the request is not to be run.
+/// Meets a fault that a test has ordered for this text. Returns whether the request must not be run.
 fn faulty(session: &Session, wire: &mut Wire, text: &str) -> SqlResult<bool> {
     wire.fault = None;
     let Some(fault) = session.engine.faults.meet(text) else {
@@ -161,7 +161,7 @@ fn transaction(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlRes
     Ok(())
 }
 
-/// Checks the login and answers it; none when it was refused.
+/// Checks the login and answers it. Returns `None` when it was refused.
 fn log_in(engine: &Arc<Engine>, payload: &[u8], wire: &mut Wire) -> Option<Session> {
     engine.connections.fetch_add(1, Ordering::Relaxed);
     let login = match login::parse(payload) {
@@ -215,7 +215,7 @@ fn log_in(engine: &Arc<Engine>, payload: &[u8], wire: &mut Wire) -> Option<Sessi
     Some(session)
 }
 
-/// 18456
+/// Makes 18456, for a failed login.
 fn failed(user: &str) -> SqlError {
     SqlError::of(18456, &[&user]).at(1)
 }
@@ -224,9 +224,10 @@ fn cannot_open(database: &str) -> SqlError {
     SqlError::of(4060, &[&database]).at(1)
 }
 
-/// Whether it is the login that the server was started with; any other is one that was created, or none.
+/// Returns whether it is the login with which the server was started. Any other is one that was created, or does not
+/// exist.
 fn check(engine: &Engine, login: &login::Login) -> Result<bool, Vec<SqlError>> {
-    // 8.0 is 0x08000000; every other version has its major number in the high half of the first byte.
+    // The version 8.0 is 0x08000000. Every other version has its major number in the high half of the first byte.
     if login.version < login::TDS_7_3 && login.version != 0x0800_0000 {
         return Err(vec![SqlError::of(17835, &[])]);
     }

@@ -10,15 +10,15 @@ use crate::value::datum::{bad, blob_decimal, blob_guid, blob_offset};
 use crate::value::ty::{decimal_bytes, time_bytes};
 use crate::value::{MAX, Ty, text};
 
-/// Bytes of a `(max)` value in a chunk at most. Clients refuse chunks of many megabytes.
+/// The most bytes of a `(max)` value in one piece. Clients refuse pieces of many megabytes.
 const CHUNK: usize = 8_000;
 
-/// The user type of COLMETADATA: 80 for rowversion, 0 for all others.
+/// Returns the user type of COLMETADATA: 80 for rowversion, 0 for all others.
 pub fn user_type(ty: Ty) -> u32 {
     if ty == Ty::RowVersion { 80 } else { 0 }
 }
 
-/// TYPE_INFO of a column or an output value.
+/// Writes TYPE_INFO of a column or an output value.
 pub fn type_info(out: &mut Vec<u8>, ty: Ty, nullable: bool) {
     let (fixed, varying) = ty.tokens();
     if fixed != 0 && !nullable {
@@ -42,12 +42,12 @@ pub fn type_info(out: &mut Vec<u8>, ty: Ty, nullable: bool) {
     }
 }
 
-/// The largest length in bytes, 0xFFFF for `(max)`.
+/// Returns the largest length in bytes, 0xFFFF for `(max)`.
 fn bytes(ty: Ty) -> [u8; 2] {
     u16::try_from(ty.max_length()).unwrap_or(MAX).to_le_bytes()
 }
 
-/// The names of a CLR type.
+/// Writes the names of a CLR type.
 fn clr_info(out: &mut Vec<u8>, ty: Ty) {
     out.extend_from_slice(&bytes(ty));
     for name in ["master", "sys", ty.name()] {
@@ -66,7 +66,7 @@ fn clr_info(out: &mut Vec<u8>, ty: Ty) {
     );
 }
 
-/// NULL.
+/// Writes NULL.
 fn null(out: &mut Vec<u8>, ty: Ty) {
     match ty {
         Ty::Text | Ty::NText | Ty::Image => out.push(0),
@@ -78,8 +78,7 @@ fn null(out: &mut Vec<u8>, ty: Ty) {
 
 /// Writes one value of a row.
 ///
-/// # Errors
-/// 8624 when the stored value does not have the column's type: a fault of the stand-in.
+/// Fails with 8624 when the stored value does not have the column's type, which is a fault of the stand-in.
 pub fn value(out: &mut Vec<u8>, ty: Ty, nullable: bool, value: ValueRef<'_>) -> SqlResult<()> {
     match value {
         ValueRef::Null if nullable => null(out, ty),
@@ -193,7 +192,7 @@ fn string(out: &mut Vec<u8>, ty: Ty, s: &str) -> SqlResult<()> {
     Ok(())
 }
 
-/// A `(max)` value: total length, chunks, end.
+/// Writes a `(max)` value: the total length, the pieces, the end.
 fn large(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
     out.extend([0; 12]);
@@ -217,7 +216,7 @@ fn large(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     out.extend([0; 4]);
 }
 
-/// A text, ntext or image value: text pointer, timestamp, length.
+/// Writes a text, ntext or image value: the text pointer, a timestamp, the length.
 fn legacy(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     out.push(16);
     out.extend(*b"dummy textptr\0\0\0");

@@ -9,7 +9,7 @@ pub mod wire;
 
 use crate::error::SqlError;
 
-/// 4002, a payload is not what the protocol says.
+/// Makes 4002, for a payload that is not what the protocol says.
 pub fn incorrect() -> SqlError {
     SqlError::of(4002, &[])
 }

@@ -1,4 +1,4 @@
-//! Remote procedure calls of TDS: what a client calls, and with which parameters.
+//! The remote procedure calls of TDS.
 
 use rusqlite::types::Value;
 use tidemark_tds::reader::Reader;
@@ -15,17 +15,16 @@ pub struct Call {
     pub name: Vec<String>,
     /// The arguments.
     pub arguments: Vec<Argument>,
-    /// The client does not want column metadata again.
+    /// Whether the client does not want column metadata again.
     pub no_metadata: bool,
 }
 
-/// The names of the procedures that have numbers, from 10 on; those before are of cursors.
+/// The names of the procedures that have numbers, from 10 on. Those before are of cursors.
 const NUMBERED: &str = "sp_executesql sp_prepare sp_execute sp_prepexec sp_prepexecrpc sp_unprepare";
 
 /// Reads the calls of a message.
 ///
-/// # Errors
-/// 4002 and 8009 when it is malformed, 40510 for parameter types that are not offered.
+/// Fails with 4002 and 8009 when it is malformed, and with 40510 for parameter types that are not offered.
 pub fn parse(payload: &[u8]) -> SqlResult<Vec<Call>> {
     let mut r = Reader::new(payload);
     r.all_headers()?;
@@ -51,7 +50,7 @@ fn call(r: &mut Reader<'_>) -> SqlResult<Call> {
     let flags = r.u16()?;
     let mut arguments = Vec::new();
     while let Some(next) = r.peek() {
-        // A separator begins the next call of the message; no name is that long.
+        // A separator begins the next call of the message. No name is that long.
         if next == 0x80 || next == 0xFF {
             r.u8()?;
             break;

@@ -1,4 +1,4 @@
-//! The wire as a sink: results become tokens, tokens become packets.
+//! The wire as a sink: results become tokens, and tokens become packets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,13 +21,13 @@ const ERROR: u16 = 0x02;
 const COUNT: u16 = 0x10;
 const ATTENTION: u16 = 0x20;
 
-/// The current command of DONE tokens: SELECT, or none.
+/// The current command in DONE tokens of a SELECT.
 const SELECT: u16 = 0xC1;
 
-/// Payload kept before it is sent.
+/// The bytes of payload that are kept before they are sent.
 const CHUNK: usize = 64 * 1024;
 
-/// Attentions: how many came, how many were answered.
+/// The number of attentions that came, and of those that were answered.
 #[derive(Debug, Default)]
 pub struct Attention {
     seen: AtomicU64,
@@ -35,17 +35,17 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// One has come.
+    /// Notes that one has come.
     pub fn note(&self) {
         self.seen.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// One is being answered.
+    /// Notes that one is being answered.
     pub fn answer(&self) {
         self.answered.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether one waits for its answer.
+    /// Returns whether one waits for its answer.
     pub fn waiting(&self) -> bool {
         self.seen.load(Ordering::SeqCst) > self.answered.load(Ordering::SeqCst)
     }
@@ -72,14 +72,14 @@ pub struct Wire {
     columns: Vec<(Ty, bool)>,
     any_nullable: bool,
     compressed: bool,
-    /// Do not send column metadata again.
+    /// Whether column metadata is not sent again.
     pub no_metadata: bool,
-    /// What is to go wrong, and after how many more rows.
+    /// The fault that is to happen, and after how many more rows.
     pub fault: Option<(u64, Action)>,
 }
 
 impl Wire {
-    /// A wire into the connection's writer.
+    /// Makes a wire into the connection's writer.
     pub fn new(out: Sender<Vec<u8>>, attention: Arc<Attention>) -> Self {
         Wire {
             payload: Vec::with_capacity(CHUNK + 4096),
@@ -98,18 +98,18 @@ impl Wire {
         }
     }
 
-    /// The packet size and protocol version of the login.
+    /// Takes over the packet size and protocol version of the login.
     pub fn agree(&mut self, size: usize, version: u32) {
         self.size = size;
         self.compressed = version >= login::TDS_7_3_B || version == 0x0800_0000;
     }
 
-    /// Whether the client is gone.
+    /// Returns whether the client is gone.
     pub fn is_gone(&self) -> bool {
         self.gone
     }
 
-    /// Room for a token; the DONE before it gets its "more" bit.
+    /// Returns the payload for another token. The DONE before it gets its "more" bit.
     pub fn token(&mut self) -> &mut Vec<u8> {
         if let Some(mut done) = self.pending.take() {
             done.status |= MORE;
@@ -148,7 +148,7 @@ impl Wire {
         }
     }
 
-    /// A response without any DONE at its end gets one.
+    /// Ends a response that has no DONE at its end with one.
     pub fn complete(&mut self) {
         if self.pending.is_none() {
             self.push_done(DONE, 0, 0, 0);
@@ -169,7 +169,7 @@ impl Wire {
         self.send(true);
     }
 
-    /// Ends a request that was cancelled: its packets stay open until the attention is answered.
+    /// Ends a request that was cancelled. Its packets stay open until the attention is answered.
     pub fn abandon(&mut self) {
         self.pending = None;
     }
@@ -187,10 +187,9 @@ impl Wire {
         self.send(true);
     }
 
-    /// The end of an RPC: status, output values, DONEPROC.
+    /// Writes the end of an RPC: the status, the output values, DONEPROC.
     ///
-    /// # Errors
-    /// When an output value does not have its type.
+    /// Fails when an output value does not have its type.
     pub fn return_values(&mut self, status: i32, outputs: &[(String, usize, Ty, Value)]) -> SqlResult<()> {
         let out = self.token();
         out.push(0x79);
@@ -209,7 +208,7 @@ impl Wire {
             out.push(1);
             out.extend_from_slice(&encode::user_type(*ty).to_le_bytes());
             out.extend_from_slice(&[1, 0]);
-            // Legacy large types come back as their successors.
+            // Legacy large types come back as the types that replaced them.
             let ty = match ty {
                 Ty::Text => Ty::VarChar(crate::value::MAX),
                 Ty::NText => Ty::NVarChar(crate::value::MAX),
@@ -222,7 +221,7 @@ impl Wire {
         Ok(())
     }
 
-    /// DONEPROC, which ends an RPC.
+    /// Writes DONEPROC, which ends an RPC.
     pub fn done_proc(&mut self, failed: bool) {
         self.push_done(DONE_PROC, if failed { ERROR } else { 0 }, 0, 0);
     }
@@ -239,7 +238,7 @@ impl Wire {
         tokens::message(self.token(), token, "sandbox", &told);
     }
 
-    /// An ERROR token alone, without the DONE of a statement.
+    /// Writes an ERROR token alone, without the DONE of a statement.
     pub fn error_token(&mut self, error: &SqlError) {
         self.message(tokens::ERROR, error);
     }
@@ -285,7 +284,7 @@ impl Wire {
             let mut flags = u16::from(column.nullable);
             match &column.origin {
                 Some(origin) if origin.identity => flags |= 0x10,
-                // Nobody but the server sets it: usUpdateable is ReadOnly.
+                // Only the server sets it, so usUpdateable is ReadOnly.
                 Some(_) if column.ty == Ty::RowVersion => {}
                 Some(origin) if origin.computed => flags |= 0x20,
                 Some(_) => flags |= 0x08,

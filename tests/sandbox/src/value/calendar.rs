@@ -1,25 +1,25 @@
-//! The proleptic Gregorian calendar in whole days, and the two clocks' tick lengths.
+//! The proleptic Gregorian calendar in whole days, and the ticks of the two kinds of clocks.
 
 use time::{Date, Month};
 
 /// The Julian day of 0001-01-01.
 const FIRST_JULIAN_DAY: i32 = 1_721_426;
-/// 100 ns ticks in a day.
+/// The 100 ns ticks in a day.
 pub const DAY: i64 = 864_000_000_000;
-/// 100 ns ticks in a second.
+/// The 100 ns ticks in a second.
 pub const SECOND: i64 = 10_000_000;
-/// `datetime` ticks (1/300 s) in a day.
+/// The `datetime` ticks (1/300 s) in a day.
 pub const DATETIME_DAY: i64 = 300 * 86_400;
-/// 1900-01-01 in days since 0001-01-01.
+/// The date 1900-01-01 in days since 0001-01-01.
 pub const EPOCH_1900: i64 = 693_595;
-/// 1970-01-01 in days since 0001-01-01.
+/// The date 1970-01-01 in days since 0001-01-01.
 pub const EPOCH_1970: i64 = 719_162;
-/// 9999-12-31 in days since 0001-01-01.
+/// The date 9999-12-31 in days since 0001-01-01.
 pub const LAST_DAY: i64 = 3_652_058;
-/// 1753-01-01 in days since 0001-01-01: the first day of `datetime`.
+/// The first day of `datetime`, 1753-01-01, in days since 0001-01-01.
 pub const FIRST_DATETIME_DAY: i64 = 639_905;
 
-/// The number of days of a month.
+/// Returns the number of days of a month.
 pub fn days_in_month(year: i64, month: i64) -> i64 {
     let (year, month) = (
         i32::try_from(year).unwrap_or_default(),
@@ -28,14 +28,14 @@ pub fn days_in_month(year: i64, month: i64) -> i64 {
     Month::try_from(month).map_or(0, |month| i64::from(month.length(year)))
 }
 
-/// Days since 0001-01-01; none for what is no date between then and 9999-12-31.
+/// Returns the days since 0001-01-01, or `None` when it is no date between then and 9999-12-31.
 pub fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     let (year, month) = (i32::try_from(year).ok()?, u8::try_from(month).ok()?);
     let date = Date::from_calendar_date(year, Month::try_from(month).ok()?, u8::try_from(day).ok()?).ok()?;
     Some(i64::from(date.to_julian_day() - FIRST_JULIAN_DAY)).filter(|days| (0..=LAST_DAY).contains(days))
 }
 
-/// Year, month and day of a number of days since 0001-01-01.
+/// Returns the year, month and day of a number of days since 0001-01-01.
 pub fn civil(days: i64) -> (i64, i64, i64) {
     let julian = i32::try_from(days.clamp(0, LAST_DAY)).unwrap_or_default() + FIRST_JULIAN_DAY;
     let (year, month, day) = Date::from_julian_day(julian).unwrap_or(Date::MIN).to_calendar_date();
@@ -48,21 +48,21 @@ pub fn round_ticks(ticks: i64, scale: u8) -> i64 {
     (ticks + unit / 2).div_euclid(unit) * unit
 }
 
-/// 100 ns ticks since 0001-01-01 to `datetime` ticks since 1900-01-01, to the nearest.
+/// Converts 100 ns ticks since 0001-01-01 to `datetime` ticks since 1900-01-01, to the nearest.
 pub fn to_datetime_ticks(ticks: i64) -> i64 {
     let day = ticks.div_euclid(DAY) - EPOCH_1900;
     let rest = ticks.rem_euclid(DAY);
     day * DATETIME_DAY + (rest * 3 + 50_000).div_euclid(100_000)
 }
 
-/// `datetime` ticks since 1900-01-01 to 100 ns ticks since 0001-01-01.
+/// Converts `datetime` ticks since 1900-01-01 to 100 ns ticks since 0001-01-01.
 pub fn from_datetime_ticks(ticks: i64) -> i64 {
     let day = ticks.div_euclid(DATETIME_DAY) + EPOCH_1900;
     let rest = ticks.rem_euclid(DATETIME_DAY);
     day * DAY + (rest * 200_000 + 3).div_euclid(6)
 }
 
-/// The time since 0001-01-01 UTC in 100 ns ticks.
+/// Returns the time since 0001-01-01 UTC in 100 ns ticks.
 pub fn utc_now() -> i64 {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! Collations: which there are and how they compare.
+//! The collations, and how they compare.
 
 use std::cmp::Ordering;
 
@@ -11,20 +11,20 @@ pub struct Collation {
     rule: Rule,
 }
 
-/// How a collation compares.
+/// The way in which a collation compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Of the kind `SQL_`: without case; `ß` is `ss` in Unicode text and another character in a code page.
+    /// A collation of the kind `SQL_`, without case. `ß` is `ss` in Unicode text and another character in a code page.
     Sql,
-    /// Without case; `ß` is `ss`.
+    /// It compares without case, and `ß` is `ss`.
     Insensitive,
-    /// With case; `ß` is `ss`.
+    /// It compares with case, and `ß` is `ss`.
     Sensitive,
-    /// By code points.
+    /// It compares by code points.
     Binary,
 }
 
-/// Of the server, of every database and of `tempdb`.
+/// The collation of the server, of every database and of `tempdb`.
 pub const DEFAULT: Collation = Collation {
     name: "SQL_Latin1_General_CP1_CI_AS",
     rule: Rule::Sql,
@@ -42,7 +42,7 @@ const ALL: [(&str, Rule); 8] = [
 ];
 
 impl Collation {
-    /// The collation of this name, in any case.
+    /// Returns the collation of this name, in any case.
     pub fn named(name: &str) -> Option<Self> {
         let own = ["database_default", "catalog_default", DEFAULT.name];
         if own.iter().any(|own| own.eq_ignore_ascii_case(name)) {
@@ -52,23 +52,23 @@ impl Collation {
         known.map(|(name, rule)| Self { name, rule: *rule })
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         self.name
     }
 
-    /// Whether it knows characters beyond the first plane, which text and ntext do not go with
+    /// Returns whether it knows characters beyond the first plane, which cannot be combined with text and ntext
     /// (<https://learn.microsoft.com/en-us/sql/relational-databases/collations/collation-and-unicode-support>).
     pub fn is_supplementary(self) -> bool {
         ["_SC", "_UTF8", "_140_"].iter().any(|flag| self.name.contains(flag))
     }
 
-    /// Whether its code page is 1252, the only one of the stand-in.
+    /// Returns whether its code page is 1252, the only one of the stand-in.
     pub fn is_latin(self) -> bool {
         self.name.contains("Latin1") && !self.name.ends_with("_UTF8")
     }
 
-    /// The name of the comparison in SQLite for text of this type.
+    /// Returns the name of the comparison in SQLite for text of this type.
     pub fn in_sqlite(self, ty: Ty) -> &'static str {
         match self.rule {
             Rule::Sql if !ty.is_unicode() => CODE_PAGE,

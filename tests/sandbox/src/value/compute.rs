@@ -5,7 +5,7 @@ use crate::value::convert::to_f64;
 use crate::value::datum::{fits, rescale};
 use crate::value::{Datum, Ty};
 
-/// 8134
+/// Makes 8134, for a division by zero.
 pub fn divided_by_zero() -> SqlError {
     SqlError::of(8134, &[])
 }
@@ -14,7 +14,7 @@ fn overflow(ty: Ty) -> SqlError {
     SqlError::overflow(ty.message_name())
 }
 
-/// Checks an integer against its type.
+/// Checks that an integer is in the range of its type.
 pub fn int_in_range(value: Option<i64>, ty: Ty) -> SqlResult<i64> {
     let value = value.ok_or_else(|| overflow(ty))?;
     let ok = match ty {
@@ -26,7 +26,7 @@ pub fn int_in_range(value: Option<i64>, ty: Ty) -> SqlResult<i64> {
     if ok { Ok(value) } else { Err(overflow(ty)) }
 }
 
-/// Integer arithmetic.
+/// Computes integer arithmetic.
 pub fn integers(op: u8, a: i64, b: i64, ty: Ty) -> SqlResult<i64> {
     let result = match op {
         b'+' => a.checked_add(b),
@@ -39,7 +39,7 @@ pub fn integers(op: u8, a: i64, b: i64, ty: Ty) -> SqlResult<i64> {
     int_in_range(result, ty)
 }
 
-/// Float arithmetic.
+/// Computes float arithmetic.
 pub fn floats(op: u8, a: f64, b: f64) -> SqlResult<f64> {
     let result = match op {
         b'+' => a + b,
@@ -55,7 +55,7 @@ pub fn floats(op: u8, a: f64, b: f64) -> SqlResult<f64> {
     }
 }
 
-/// Money arithmetic on ten-thousandths.
+/// Computes money arithmetic on ten-thousandths.
 pub fn money(op: u8, a: i64, b: i64) -> SqlResult<i64> {
     let (a, b) = (i128::from(a), i128::from(b));
     let result = match op {
@@ -69,7 +69,7 @@ pub fn money(op: u8, a: i64, b: i64) -> SqlResult<i64> {
     i64::try_from(result).map_err(|_| overflow(Ty::Money))
 }
 
-/// Decimal arithmetic: both unscaled values with their scales, into the result's precision and scale.
+/// Computes decimal arithmetic, of two unscaled values with their scales, in the result's precision and scale.
 pub fn decimals(op: u8, a: (i128, u8), b: (i128, u8), precision: u8, scale: u8) -> SqlResult<i128> {
     let ty = Ty::Decimal(precision, scale);
     let result = match op {
@@ -94,12 +94,12 @@ pub fn decimals(op: u8, a: (i128, u8), b: (i128, u8), precision: u8, scale: u8) 
     result.filter(|v| fits(*v, precision)).ok_or_else(|| overflow(ty))
 }
 
-/// The product; one of more than 38 digits overflows, whatever is rounded away after it.
+/// Multiplies. A product of more than 38 digits overflows, even when some of them would be rounded away.
 fn multiply(a: i128, b: i128, from: u8, to: u8) -> Option<i128> {
     rescale(a.checked_mul(b)?, from, to)
 }
 
-/// A quotient truncated to the wanted scale by long division.
+/// Divides by long division, and truncates the quotient to the wanted scale.
 fn divide(a: (i128, u8), b: (i128, u8), scale: u8) -> Option<i128> {
     let mut shift = i32::from(scale) + i32::from(b.1) - i32::from(a.1);
     let divisor = b.0.unsigned_abs();
@@ -107,7 +107,7 @@ fn divide(a: (i128, u8), b: (i128, u8), scale: u8) -> Option<i128> {
     let (mut quotient, mut rest) = (dividend / divisor, dividend % divisor);
     while shift > 0 {
         quotient = quotient.checked_mul(10)?;
-        // rest < divisor < 10^38, and ten times that still fits in 128 bits.
+        // The rest is less than the divisor and so than 10^38, and ten times that still fits in 128 bits.
         rest = rest.checked_mul(10)?;
         quotient = quotient.checked_add(rest / divisor)?;
         rest %= divisor;
@@ -121,7 +121,7 @@ fn divide(a: (i128, u8), b: (i128, u8), scale: u8) -> Option<i128> {
     Some(if (a.0 < 0) == (b.0 < 0) { magnitude } else { -magnitude })
 }
 
-/// A number as float.
+/// Returns a number as float.
 pub fn as_float(value: &Datum) -> f64 {
     match value {
         #[allow(clippy::cast_precision_loss)]

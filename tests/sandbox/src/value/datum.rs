@@ -1,40 +1,40 @@
 //! One value in memory, and its form in SQLite.
 //!
 //! The stored form of every type orders as the type does: integers for numbers, dates and times; 16 big-endian bytes
-//! with the sign bit flipped for decimals; UTC ticks then offset for `datetimeoffset`; the server's own byte order for
-//! `uniqueidentifier`.
+//! with the sign bit flipped for decimals; UTC ticks then offset for `datetimeoffset`; and the server's own byte order
+//! for `uniqueidentifier`.
 
 use rusqlite::types::{Value, ValueRef};
 
 use crate::error::{SqlError, SqlResult};
 use crate::value::Ty;
 
-/// A value without its type's length or scale.
+/// A value, without the length or scale of its type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Datum {
     /// NULL
     Null,
-    /// bit and the integers
+    /// A bit or an integer
     Int(i64),
-    /// decimal and money: unscaled value and scale
+    /// A decimal or money: the unscaled value and the scale
     Dec(i128, u8),
-    /// float and real
+    /// A float or a real
     F64(f64),
-    /// days since 0001-01-01
+    /// Days since 0001-01-01
     Date(i64),
-    /// 100 ns since midnight
+    /// 100 ns ticks since midnight
     Time(i64),
-    /// 1/300 s since 1900-01-01, datetime and smalldatetime
+    /// A datetime or smalldatetime, in 1/300 s since 1900-01-01
     DateTime(i64),
-    /// 100 ns since 0001-01-01
+    /// 100 ns ticks since 0001-01-01
     DateTime2(i64),
-    /// 100 ns since 0001-01-01 UTC, and the offset in minutes
+    /// 100 ns ticks since 0001-01-01 UTC, and the offset in minutes
     Offset(i64, i16),
-    /// all character types
+    /// A value of any character type
     Str(String),
-    /// all byte strings
+    /// A value of any type of bytes
     Bytes(Vec<u8>),
-    /// the 16 bytes of the wire
+    /// The 16 bytes of a uniqueidentifier on the wire
     Guid([u8; 16]),
 }
 
@@ -43,18 +43,18 @@ const GUID_ORDER: [usize; 16] = [10, 11, 12, 13, 14, 15, 8, 9, 6, 7, 4, 5, 0, 1,
 
 const SIGN: u128 = 1 << 127;
 
-/// The stored form of a decimal.
+/// Returns the stored form of a decimal.
 pub fn decimal_blob(value: i128) -> [u8; 16] {
     (value.cast_unsigned() ^ SIGN).to_be_bytes()
 }
 
-/// The unscaled value of a stored decimal.
+/// Returns the unscaled value of a stored decimal.
 pub fn blob_decimal(blob: &[u8]) -> SqlResult<i128> {
     let bytes: [u8; 16] = blob.try_into().map_err(|_| bad("decimal"))?;
     Ok((u128::from_be_bytes(bytes) ^ SIGN).cast_signed())
 }
 
-/// The stored form of a `datetimeoffset`.
+/// Returns the stored form of a `datetimeoffset`.
 pub fn offset_blob(utc: i64, offset: i16) -> [u8; 10] {
     let mut blob = [0; 10];
     blob[..8].copy_from_slice(&utc.to_be_bytes());
@@ -62,7 +62,7 @@ pub fn offset_blob(utc: i64, offset: i16) -> [u8; 10] {
     blob
 }
 
-/// UTC ticks and offset of a stored `datetimeoffset`.
+/// Returns the UTC ticks and the offset of a stored `datetimeoffset`.
 pub fn blob_offset(blob: &[u8]) -> SqlResult<(i64, i16)> {
     let (Some(utc), Some(offset)) = (blob.first_chunk::<8>(), blob.last_chunk::<2>()) else {
         return Err(bad("datetimeoffset"));
@@ -70,12 +70,12 @@ pub fn blob_offset(blob: &[u8]) -> SqlResult<(i64, i16)> {
     Ok((i64::from_be_bytes(*utc), i16::from_be_bytes(*offset) - 840))
 }
 
-/// The stored form of a uniqueidentifier.
+/// Returns the stored form of a uniqueidentifier.
 pub fn guid_blob(wire: &[u8; 16]) -> [u8; 16] {
     GUID_ORDER.map(|at| wire[at])
 }
 
-/// The wire form of a stored uniqueidentifier.
+/// Returns the wire form of a stored uniqueidentifier.
 pub fn blob_guid(blob: &[u8]) -> SqlResult<[u8; 16]> {
     let blob: &[u8; 16] = blob.try_into().map_err(|_| bad("uniqueidentifier"))?;
     let mut wire = [0; 16];
@@ -85,7 +85,7 @@ pub fn blob_guid(blob: &[u8]) -> SqlResult<[u8; 16]> {
     Ok(wire)
 }
 
-/// A stored value that does not have its type's form: a fault of the stand-in.
+/// Makes the error of a stored value that does not have its type's form, which is a fault of the stand-in.
 pub fn bad(ty: &str) -> SqlError {
     SqlError::of(8624, &[&format!("a stored value is not of type {}", ty)])
 }
@@ -116,7 +116,7 @@ impl Datum {
         })
     }
 
-    /// The stored form. The value must be of the type's family.
+    /// Returns the stored form. The value must be of the type's family.
     pub fn write(self) -> Value {
         match self {
             Datum::Null => Value::Null,
@@ -132,7 +132,7 @@ impl Datum {
         }
     }
 
-    /// The stored form in a column of the given type: money is an integer, decimal is not.
+    /// Returns the stored form in a column of the given type, in which money is an integer and decimal is not.
     pub fn write_as(self, ty: Ty) -> Value {
         match (self, ty) {
             (Datum::Dec(v, _), Ty::Money | Ty::SmallMoney) => i64::try_from(v).map_or(Value::Null, Value::Integer),
@@ -141,12 +141,12 @@ impl Datum {
     }
 }
 
-/// Ten to the power of a scale.
+/// Returns ten to the power of a scale.
 pub fn pow10(scale: u8) -> i128 {
     10_i128.pow(u32::from(scale.min(38)))
 }
 
-/// Changes the scale of an unscaled value, half away from zero; none on overflow.
+/// Changes the scale of an unscaled value, and rounds half away from zero. Returns `None` on overflow.
 pub fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
     if to >= from {
         return value.checked_mul(pow10(to - from));
@@ -160,7 +160,7 @@ pub fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
     })
 }
 
-/// True when the value has at most `precision` digits.
+/// Returns whether the value has at most `precision` digits.
 pub fn fits(value: i128, precision: u8) -> bool {
     value.unsigned_abs() < pow10(precision).unsigned_abs()
 }

@@ -1,17 +1,17 @@
-//! Values as text, by `CONVERT` style.
+//! The text of values, by `CONVERT` style.
 
 use crate::error::{SqlError, SqlResult};
 use crate::value::calendar::{self, DATETIME_DAY, DAY, EPOCH_1900, SECOND};
 use crate::value::{Datum, Ty};
 
-/// No style given: the type's own default.
+/// The style when none is given, which is the type's own default.
 pub const DEFAULT_STYLE: i64 = -1;
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// The text of a value that is not NULL, not text and not bytes.
+/// Returns the text of a value that is not NULL, not text and not bytes.
 pub fn text(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
     Ok(match datum {
         Datum::Int(i) => i.to_string(),
@@ -27,7 +27,7 @@ pub fn text(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
     })
 }
 
-/// A decimal with exactly its scale.
+/// Returns a decimal with exactly its scale.
 pub fn decimal(value: i128, scale: u8) -> String {
     let digits = value.unsigned_abs().to_string();
     let sign = if value < 0 { "-" } else { "" };
@@ -48,7 +48,7 @@ fn money(value: i128, scale: u8, style: i64) -> String {
     )
 }
 
-/// Six significant digits, scientific where the exponent asks for it.
+/// Returns a float with six significant digits, in scientific form where the exponent asks for it.
 fn general(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -75,7 +75,7 @@ fn general(value: f64) -> String {
     )
 }
 
-/// The text of a uniqueidentifier: the first three groups are little endian on the wire.
+/// Returns the text of a uniqueidentifier, whose first three groups are little endian on the wire.
 pub fn guid(g: &[u8; 16]) -> String {
     let hex = |bytes: &[usize]| bytes.iter().map(|at| format!("{:02X}", g[*at])).collect::<String>();
     format!(
@@ -88,7 +88,7 @@ pub fn guid(g: &[u8; 16]) -> String {
     )
 }
 
-/// Days, 100 ns of the day, fraction digits and offset of a date or time, in local terms.
+/// Returns the days, the 100 ns ticks of the day, the fraction digits and the offset of a date or time, in local terms.
 pub fn parts(datum: &Datum, ty: Ty) -> (i64, i64, usize, i64) {
     match *datum {
         Datum::Date(d) => (d, 0, 0, 0),
@@ -121,7 +121,7 @@ fn offset_text(minutes: i64) -> String {
     )
 }
 
-/// A date or time in a style of `CONVERT`.
+/// Returns a date or time in a style of `CONVERT`.
 fn temporal(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
     let style = match style {
         DEFAULT_STYLE if matches!(ty, Ty::DateTime | Ty::SmallDateTime) => 0,

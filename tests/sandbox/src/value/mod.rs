@@ -1,4 +1,5 @@
-//! Values: types, their form in SQLite, and the conversions between them. Knows neither SQL text nor the wire.
+//! Values: the types, their form in SQLite, and the conversions between them. This module knows neither SQL text nor
+//! the wire.
 
 pub mod calendar;
 pub mod collation;

@@ -1,26 +1,26 @@
-//! Date and time literals under `us_english` (month, day, year).
+//! The parser of date and time literals under `us_english` (month, day, year).
 
 use crate::value::calendar;
 
-/// Why a text is no date or time.
+/// The reason why a text is no date or time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bad {
-    /// Not the form of a date or time.
+    /// It does not have the form of a date or time.
     Syntax,
-    /// The form of one, with a part out of range.
+    /// It has the form of one, with a part out of range.
     Range,
 }
 
-/// What a date and time literal says.
+/// The content of a date and time literal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
-    /// Days since 0001-01-01.
+    /// The days since 0001-01-01.
     pub date: Option<i64>,
-    /// 100 ns since midnight; a fraction of more than seven digits is refused.
+    /// The 100 ns ticks since midnight. A fraction of more than seven digits is refused.
     pub time: i64,
-    /// Digits of the fraction.
+    /// The number of digits of the fraction.
     pub digits: usize,
-    /// Offset in minutes, `Z` is 0.
+    /// The offset in minutes, which is 0 for `Z`.
     pub offset: Option<i16>,
 }
 
@@ -66,7 +66,7 @@ fn number(text: &str) -> Result<i64, Bad> {
     text.parse().map_err(|_| Bad::Syntax)
 }
 
-/// A year of one, two or four digits; the two-digit cutoff is 2049.
+/// Reads a year of one, two or four digits. Two digits mean a year up to 2049.
 fn year(text: &str) -> Result<i64, Bad> {
     let value = number(text)?;
     match text.len() {
@@ -80,7 +80,7 @@ fn date(y: i64, m: i64, d: i64) -> Result<i64, Bad> {
     calendar::days(y, m, d).ok_or(Bad::Range)
 }
 
-/// Reads a literal: ISO 8601, `yyyymmdd`, numbers separated by `/`, `-` or `.`, month names; times with AM and PM.
+/// Reads a literal: ISO 8601, `yyyymmdd`, numbers separated by `/`, `-` or `.`, month names, and times with AM and PM.
 pub fn moment(text: &str) -> Result<Moment, Bad> {
     let mut s = Scanner { rest: text.trim() };
     let mut moment = Moment::default();
@@ -118,7 +118,7 @@ fn looks_like_time(text: &str) -> bool {
     (1..=2).contains(&digits) && after.starts_with(':')
 }
 
-/// `9/1/2017` (month first), `2017-09-01` and its like, `20170901`, `170901`.
+/// Reads `9/1/2017` (month first), `2017-09-01` and similar forms, `20170901` and `170901`.
 fn read_date(s: &mut Scanner<'_>) -> Result<i64, Bad> {
     let first = s.digits();
     match first.len() {
@@ -138,7 +138,7 @@ fn read_date(s: &mut Scanner<'_>) -> Result<i64, Bad> {
     }
 }
 
-/// `hour:minute`, with seconds, their fraction and a half of the day.
+/// Reads `hour:minute`, with seconds, their fraction, and AM or PM.
 fn read_time(s: &mut Scanner<'_>, moment: &mut Moment) -> Result<(), Bad> {
     let mut hour = number(s.digits())?;
     s.take(&[':']).ok_or(Bad::Syntax)?;

@@ -1,14 +1,14 @@
-//! Character data: code page 1252, the collation, lengths and cuts.
+//! Character data: code page 1252, the collation of names, lengths and cuts.
 
 use std::cmp::Ordering;
 
-/// The characters of 0x80 to 0x9F in code page 1252; the five unassigned bytes stand for themselves.
+/// The characters of 0x80 to 0x9F in code page 1252. The five unassigned bytes stand for themselves.
 const HIGH: [char; 32] = [
     '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’',
     '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// One character in code page 1252, `?` where it has none.
+/// Returns the byte of one character in code page 1252, or `?` where it has none.
 pub fn byte_of(c: char) -> u8 {
     let code = u32::from(c);
     match u8::try_from(code) {
@@ -21,7 +21,7 @@ pub fn byte_of(c: char) -> u8 {
     }
 }
 
-/// The character of a byte of code page 1252.
+/// Returns the character of a byte of code page 1252.
 pub fn char_of(b: u8) -> char {
     match b {
         0x80..=0x9F => HIGH[usize::from(b - 0x80)],
@@ -29,17 +29,17 @@ pub fn char_of(b: u8) -> char {
     }
 }
 
-/// Text to code page 1252.
+/// Encodes text in code page 1252.
 pub fn to_bytes(text: &str) -> Vec<u8> {
     text.chars().map(byte_of).collect()
 }
 
-/// Code page 1252 to text.
+/// Decodes text of code page 1252.
 pub fn from_bytes(bytes: &[u8]) -> String {
     bytes.iter().map(|b| char_of(*b)).collect()
 }
 
-/// What `varchar` keeps of a text: characters outside the code page become `?`.
+/// Returns what `varchar` keeps of a text: characters outside the code page become `?`.
 pub fn narrowed(text: String) -> String {
     if text.is_ascii() {
         text
@@ -48,7 +48,7 @@ pub fn narrowed(text: String) -> String {
     }
 }
 
-/// Length in the type's own units: UTF-16 units or bytes of the code page.
+/// Returns the length in the type's own units: UTF-16 units or bytes of the code page.
 pub fn units(text: &str, unicode: bool) -> usize {
     if text.is_ascii() {
         text.len()
@@ -59,7 +59,7 @@ pub fn units(text: &str, unicode: bool) -> usize {
     }
 }
 
-/// The first `limit` units of a text.
+/// Returns the first `limit` units of a text.
 pub fn cut(text: &str, limit: usize, unicode: bool) -> &str {
     let mut used = 0;
     for (at, c) in text.char_indices() {
@@ -71,7 +71,7 @@ pub fn cut(text: &str, limit: usize, unicode: bool) -> &str {
     text
 }
 
-/// The server's collation: case-insensitive, trailing blanks ignored, then by code point.
+/// Compares by the server's collation: case-insensitive, trailing blanks ignored, then by code point.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let a = a.trim_end_matches(' ');
     let b = b.trim_end_matches(' ');
@@ -86,12 +86,13 @@ pub fn compare(a: &str, b: &str) -> Ordering {
         .cmp(b.chars().flat_map(char::to_lowercase))
 }
 
-/// The same comparison for names of objects and columns.
+/// Returns whether two names of objects or columns are the same by [`compare`].
 pub fn same(a: &str, b: &str) -> bool {
     compare(a, b) == Ordering::Equal
 }
 
-/// `LIKE`: `%`, `_`, `[a-z]`, `[^a-z]` and an escape character, case-insensitively.
+/// Returns whether a text is `LIKE` a pattern, with `%`, `_`, `[a-z]`, `[^a-z]` and an escape character,
+/// case-insensitively.
 pub fn like(text: &str, pattern: &str, escape: Option<char>) -> bool {
     let text: Vec<char> = text.chars().flat_map(char::to_lowercase).collect();
     let pattern: Vec<char> = pattern.chars().flat_map(char::to_lowercase).collect();

@@ -72,8 +72,9 @@ pub enum Ty {
 
 use Ty::*;
 
-/// What is known of a type: its name, its number in `sys.types`, its rank in expressions (lowest first), its bytes and its
-/// digits where they are always the same, and its tokens on the wire, where it cannot be NULL (or 0) and where it can.
+/// The properties of a type: its name, its number in `sys.types`, its rank in expressions (lowest first), its bytes and
+/// its digits where they are always the same, and its tokens on the wire, where it cannot be NULL (or 0) and where it
+/// can.
 struct Kind(Ty, &'static str, i64, u8, i64, i64, u8, u8);
 
 /// All types, each as long and as exact as it can be.
@@ -111,7 +112,7 @@ const KINDS: [Kind; 31] = [
     Kind(Geography, "geography", 240, 31, -1, 0, 0, 0xF0),
 ];
 
-/// The rows of `sys.types`: name, number, number of the user's type, bytes, type.
+/// Returns the rows of `sys.types`: name, number, number of the user's type, bytes, type.
 pub fn named() -> impl Iterator<Item = (&'static str, i64, i64, i64, Ty)> {
     let others = [
         ("numeric", 108, 108, 17, Decimal(38, 38)),
@@ -133,12 +134,12 @@ impl Ty {
         &KINDS[self.index()]
     }
 
-    /// The type of this name, as long and as exact as it can be.
+    /// Returns the type of this name, as long and as exact as it can be.
     pub fn of_name(name: &str) -> Option<Ty> {
         KINDS.iter().find(|kind| kind.1 == name).map(|kind| kind.0)
     }
 
-    /// The type of a token on the wire: of one that is always as long, or of one with its length.
+    /// Returns the type of a token on the wire. `bytes` is `None` for a token whose values always have the same length.
     pub fn of_token(token: u8, bytes: Option<u8>) -> Option<Ty> {
         let found = KINDS.iter().find(|kind| match bytes {
             None => kind.6 == token && token != 0,
@@ -147,12 +148,12 @@ impl Ty {
         found.map(|kind| kind.0)
     }
 
-    /// The tokens on the wire: where the value cannot be NULL, if there is one, and where it can.
+    /// Returns the tokens on the wire: the one for values that cannot be NULL, or 0, and the one for values that can.
     pub fn tokens(self) -> (u8, u8) {
         (self.kind().6, self.kind().7)
     }
 
-    /// The type as one number, for the functions of SQLite.
+    /// Returns the type as one number, for the functions of SQLite.
     pub fn code(self) -> i64 {
         let (a, b) = match self {
             Decimal(p, s) => (u16::from(p), s),
@@ -181,52 +182,52 @@ impl Ty {
         })
     }
 
-    /// The name in the catalog.
+    /// Returns the name in the catalog.
     pub fn name(self) -> &'static str {
         self.kind().1
     }
 
-    /// The name in error messages, where decimal is numeric.
+    /// Returns the name in error messages, where decimal is numeric.
     pub fn message_name(self) -> &'static str {
         if let Decimal(..) = self { "numeric" } else { self.name() }
     }
 
-    /// `bit` and the integers.
+    /// Returns whether it is `bit` or an integer.
     pub fn is_int(self) -> bool {
         matches!(self, Bit | TinyInt | SmallInt | Int | BigInt)
     }
 
-    /// `float` and `real`.
+    /// Returns whether it is `float` or `real`.
     pub fn is_approx(self) -> bool {
         matches!(self, Float | Real)
     }
 
-    /// All numbers.
+    /// Returns whether it is a number.
     pub fn is_number(self) -> bool {
         self.is_int() || self.is_approx() || matches!(self, Decimal(..) | Money | SmallMoney)
     }
 
-    /// Text, XML included.
+    /// Returns whether it is text or XML.
     pub fn is_string(self) -> bool {
         matches!(self, Char(_) | VarChar(_) | Text | NChar(_) | NVarChar(_) | NText | Xml)
     }
 
-    /// Text in UTF-16.
+    /// Returns whether it is text in UTF-16.
     pub fn is_unicode(self) -> bool {
         matches!(self, NChar(_) | NVarChar(_) | NText | Xml)
     }
 
-    /// CLR types, which are kept as their bytes.
+    /// Returns whether it is a CLR type, which is kept as its bytes.
     pub fn is_clr(self) -> bool {
         matches!(self, HierarchyId | Geometry | Geography)
     }
 
-    /// Bytes.
+    /// Returns whether it is a type of bytes.
     pub fn is_binary(self) -> bool {
         self.is_clr() || matches!(self, Binary(_) | VarBinary(_) | Image | RowVersion)
     }
 
-    /// Dates and times.
+    /// Returns whether it is a date or a time.
     pub fn is_temporal(self) -> bool {
         matches!(
             self,
@@ -234,17 +235,17 @@ impl Ty {
         )
     }
 
-    /// Types that cannot be compared or sorted.
+    /// Returns whether it cannot be compared or sorted.
     pub fn is_incomparable(self) -> bool {
         matches!(self, Text | NText | Image | Xml | Geometry | Geography)
     }
 
-    /// The rank of the type in an expression of several; the highest wins.
+    /// Returns the rank of the type in an expression of several types, of which the highest wins.
     pub fn precedence(self) -> u8 {
         self.kind().3
     }
 
-    /// The declared length of characters or bytes; [`MAX`] for `(max)`.
+    /// Returns the declared length of characters or bytes, [`MAX`] for `(max)`.
     pub fn length(self) -> Option<u16> {
         match self {
             Char(n) | VarChar(n) | NChar(n) | NVarChar(n) | Binary(n) | VarBinary(n) => Some(n),
@@ -253,7 +254,7 @@ impl Ty {
         }
     }
 
-    /// `sys.columns.max_length`: bytes, -1 for `(max)`.
+    /// Returns `sys.columns.max_length`: the bytes, or -1 for `(max)`.
     pub fn max_length(self) -> i64 {
         match self {
             Decimal(p, _) => decimal_bytes(p),
@@ -269,7 +270,7 @@ impl Ty {
         }
     }
 
-    /// `sys.columns.precision`.
+    /// Returns `sys.columns.precision`.
     pub fn precision(self) -> i64 {
         let dot = |n: u8| if n == 0 { 0 } else { i64::from(n) + 1 };
         match self {
@@ -281,7 +282,7 @@ impl Ty {
         }
     }
 
-    /// `sys.columns.scale`.
+    /// Returns `sys.columns.scale`.
     pub fn scale(self) -> u8 {
         match self {
             Decimal(_, s) => s,
@@ -292,12 +293,12 @@ impl Ty {
         }
     }
 
-    /// `sys.columns.system_type_id`.
+    /// Returns `sys.columns.system_type_id`.
     pub fn system_type_id(self) -> i64 {
         self.kind().2
     }
 
-    /// `sys.columns.user_type_id`: the CLR types have numbers of their own.
+    /// Returns `sys.columns.user_type_id`, in which the CLR types have numbers of their own.
     pub fn user_type_id(self) -> i64 {
         match self {
             HierarchyId => 128,
@@ -307,7 +308,7 @@ impl Ty {
         }
     }
 
-    /// How SQLite stores it.
+    /// Returns the declaration of its columns in SQLite.
     pub fn sqlite_decl(self) -> &'static str {
         match self {
             Real | Float => "REAL",
@@ -319,7 +320,7 @@ impl Ty {
     }
 }
 
-/// Bytes of a time of the given scale.
+/// Returns the bytes of a time of the given scale.
 pub fn time_bytes(scale: u8) -> u8 {
     match scale {
         0..=2 => 3,
@@ -328,7 +329,7 @@ pub fn time_bytes(scale: u8) -> u8 {
     }
 }
 
-/// Storage bytes of a decimal of the given precision.
+/// Returns the storage bytes of a decimal of the given precision.
 pub fn decimal_bytes(precision: u8) -> i64 {
     match precision {
         0..=9 => 5,

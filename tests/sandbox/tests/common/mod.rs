@@ -9,22 +9,22 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 /// A tiberius client.
 pub type Tiberius = Client<Compat<TcpStream>>;
 
-/// Tutorial 1: the source table, the watermark table and the procedure, as printed.
+/// The scripts of the first tutorial, as printed: the source table, the watermark table and the procedure.
 pub const TUTORIAL: &str = include_str!("../../../tutorials/one_table.sql");
 
-/// Tutorial 2: the source, its changes and the destination with its table types and procedures, as printed.
+/// The source of the second tutorial, as printed.
 pub const MANY_TABLES_SOURCE: &str = include_str!("../../../tutorials/many_tables_source.sql");
-/// The changes before the second run.
+/// Its changes before the second run.
 pub const MANY_TABLES_CHANGES: &str = include_str!("../../../tutorials/many_tables_changes.sql");
-/// The destination.
+/// Its destination, with its table types and procedures.
 pub const MANY_TABLES_DESTINATION: &str = include_str!("../../../tutorials/many_tables_destination.sql");
 
-/// A stand-in with default options.
+/// Starts a stand-in with default options.
 pub fn sandbox() -> Sandbox {
     Sandbox::start(Options::default()).unwrap()
 }
 
-/// A tiberius configuration that trusts the stand-in's authority.
+/// Makes a tiberius configuration that trusts the stand-in's authority.
 pub fn config(sandbox: &Sandbox) -> Config {
     let mut config = Config::new();
     config.host("localhost");
@@ -43,12 +43,12 @@ pub async fn connect_with(config: Config, port: u16) -> tiberius::Result<Tiberiu
     Client::connect(config, tcp.compat_write()).await
 }
 
-/// Connects as [`config`] says.
+/// Connects with the configuration of [`config`].
 pub async fn connect(sandbox: &Sandbox) -> Tiberius {
     connect_with(config(sandbox), sandbox.port()).await.unwrap()
 }
 
-/// The number of a server error.
+/// Returns the number of a server error.
 pub fn number(error: &tiberius::error::Error) -> u32 {
     match error {
         tiberius::error::Error::Server(e) => e.code(),
@@ -56,17 +56,18 @@ pub fn number(error: &tiberius::error::Error) -> u32 {
     }
 }
 
-/// The rows of a script's last result as text, columns separated by `|`; the number of its first error.
+/// Returns the rows of a script's last result as text, with the columns separated by `|`, or the number of its first
+/// error.
 pub fn ask(sandbox: &Sandbox, sql: &str) -> Result<String, i32> {
     sandbox.execute(sql).map(|sets| lines(&sets)).map_err(|e| e.number)
 }
 
-/// The same in a session that stays open.
+/// Returns the same in a session that stays open.
 pub fn ask_in(session: &mut OpenSession, sql: &str) -> Result<String, i32> {
     session.execute(sql).map(|sets| lines(&sets)).map_err(|e| e.number)
 }
 
-/// The rows of the last result as text.
+/// Returns the rows of the last result as text.
 pub fn lines(sets: &[ResultSet]) -> String {
     let rows = sets.last().map(|s| s.rows.clone()).unwrap_or_default();
     let line = |r: &Vec<Option<String>>| {
@@ -94,7 +95,7 @@ pub fn all_as(session: &mut OpenSession, cases: &[(&str, Result<&str, i32>)]) {
 /// A statement, and its last result or the number of its error.
 pub type Case = (&'static str, Result<&'static str, i32>);
 
-/// Runs each statement and compares; a number is an expected error.
+/// Runs each statement and compares. A number is an expected error.
 pub fn all(sandbox: &Sandbox, cases: &[(&str, Result<&str, i32>)]) {
     let mut wrong = Vec::new();
     for (sql, want) in cases {

@@ -7,12 +7,12 @@ use crate::value::Ty;
 
 const AGGREGATES: [&str; 5] = ["COUNT", "COUNT_BIG", "MIN", "MAX", "SUM"];
 
-/// Whether a function is an aggregate.
+/// Returns whether a function is an aggregate.
 pub fn is_aggregate(name: &str) -> bool {
     AGGREGATES.contains(&name)
 }
 
-/// Whether a select aggregates.
+/// Returns whether a select aggregates.
 pub fn aggregates(select: &Select) -> bool {
     !select.group.is_empty()
         || select.having.is_some()
@@ -22,13 +22,13 @@ pub fn aggregates(select: &Select) -> bool {
         })
 }
 
-/// Whether an expression contains an aggregate of this level.
+/// Returns whether an expression contains an aggregate of this level.
 pub fn contains(e: &Expr) -> bool {
     e.any(&|e| matches!(e, Expr::Call(call) if call.over.is_none() && call.name.len() == 1 && is_aggregate(&call.name[0])))
 }
 
 impl Binder<'_> {
-    /// An aggregate over a group, or `ROW_NUMBER`.
+    /// Binds an aggregate over a group, or `ROW_NUMBER`.
     pub fn aggregate(&mut self, name: &str, call: &Call) -> SqlResult<Bound> {
         if let Some(over) = &call.over {
             return self.row_number(name, over);

@@ -11,7 +11,7 @@ fn not_prefix(not: bool) -> &'static str {
 }
 
 impl Binder<'_> {
-    /// A condition, as SQLite's three-valued logic has it.
+    /// Binds a condition, in SQLite's three-valued logic.
     pub fn condition(&mut self, e: &Expr) -> SqlResult<String> {
         match e {
             Expr::And(a, b) => Ok(format!("({} AND {})", self.condition(a)?, self.condition(b)?)),
@@ -83,7 +83,7 @@ impl Binder<'_> {
         ))
     }
 
-    /// An operand converted to the type of a comparison, in a form that SQLite orders rightly.
+    /// Converts an operand to the type of a comparison, into a form that SQLite orders as the server does.
     pub(super) fn comparable(&mut self, op: &str, value: Bound, ty: Ty) -> SqlResult<String> {
         if value.ty.is_incomparable() && !value.null {
             return Err(types::incomparable(op, value.ty, ty));
@@ -96,7 +96,7 @@ impl Binder<'_> {
         })
     }
 
-    /// A comparison of two expressions.
+    /// Binds a comparison of two expressions.
     pub fn compare(&mut self, op: &str, a: Bound, b: Bound) -> SqlResult<String> {
         if a.null || b.null {
             return Ok(format!("({} {op} {})", a.sql, b.sql));
@@ -112,7 +112,7 @@ impl Binder<'_> {
         if a.ty.is_binary() && b.ty.is_binary() {
             return Ok(format!("({} {op} {})", a.sql, b.sql));
         }
-        // Text that meets an exact number is read with room for all its digits.
+        // Text that is compared with an exact number is converted with room for all its digits.
         if let Ty::Decimal(_, s) = ty
             && (a.ty.is_string() || b.ty.is_string())
         {
@@ -125,7 +125,7 @@ impl Binder<'_> {
     }
 }
 
-/// The collation of a comparison.
+/// Returns the collation of a comparison. Fails when the operands have different ones.
 fn agreed(op: &str, a: Option<Label>, b: Option<Label>) -> SqlResult<Option<Label>> {
     Label::of_both(a, b).map_err(|(one, other)| {
         let operation = match op {

@@ -6,7 +6,7 @@ use crate::error::SqlResult;
 use crate::sql::ast::Query;
 
 impl Binder<'_> {
-    /// Binds common table expressions and gives their SQLite text.
+    /// Binds common table expressions, and returns their SQLite text.
     pub fn with(&mut self, ctes: &[(String, Vec<String>, Query)]) -> SqlResult<String> {
         let mut out = Vec::new();
         for (name, names, query) in ctes {

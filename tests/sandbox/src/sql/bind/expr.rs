@@ -29,7 +29,7 @@ fn is_condition(e: &Expr) -> bool {
 }
 
 impl Binder<'_> {
-    /// A scalar expression.
+    /// Binds a scalar expression.
     pub fn expr(&mut self, e: &Expr) -> SqlResult<Bound> {
         let marks: Vec<usize> = self
             .scopes
@@ -99,7 +99,7 @@ impl Binder<'_> {
         }
     }
 
-    /// A string literal.
+    /// Binds a string literal.
     pub fn text(&mut self, s: &str, national: bool) -> Bound {
         let limit = if national { 4000 } else { 8000 };
         let kept = if national {
@@ -170,7 +170,7 @@ impl Binder<'_> {
         }
     }
 
-    /// Arithmetic and concatenation.
+    /// Binds arithmetic and concatenation.
     pub fn binary(&mut self, op: &str, a: Bound, b: Bound) -> SqlResult<Bound> {
         let nullable = a.nullable || b.nullable;
         if op == "+" && (a.ty.is_string() || a.null) && (b.ty.is_string() || b.null) && !(a.null && b.null) {
@@ -187,7 +187,7 @@ impl Binder<'_> {
         }
         let legacy = |ty: Ty| matches!(ty, Ty::DateTime | Ty::SmallDateTime);
         if matches!(op, "+" | "-") && (legacy(a.ty) || legacy(b.ty)) {
-            // Dates of the old kind add and subtract as days.
+            // The types `datetime` and `smalldatetime` add and subtract as days.
             let sign = if op == "+" { "+" } else { "-" };
             let ty = if legacy(a.ty) { a.ty } else { b.ty };
             let (a, b) = (to(a, Ty::DateTime), to(b, Ty::DateTime));
@@ -275,7 +275,7 @@ fn negated(value: Bound) -> Bound {
     Bound::new(sql, value.ty).nullable(value.nullable)
 }
 
-/// An integer literal that meets a decimal has just the digits that it is written with.
+/// Gives an integer literal beside a decimal the precision of the digits with which it is written.
 fn shaped(value: Bound, other: Ty) -> Bound {
     let digits = value.sql.trim_start_matches('-');
     if value.ty == Ty::Int && matches!(other, Ty::Decimal(..)) && digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -285,7 +285,8 @@ fn shaped(value: Bound, other: Ty) -> Bound {
     value
 }
 
-/// An operand of decimal arithmetic: as a decimal of its own shape, text in the shape of the other operand.
+/// Converts an operand of decimal arithmetic: an exact number to a decimal of its own precision and scale, and text to
+/// those of the other operand.
 fn as_decimal(value: Bound, other: Ty) -> SqlResult<Bound> {
     if let Some((p, s)) = types::as_decimal(value.ty) {
         return Ok(to(value, Ty::Decimal(p, s)));

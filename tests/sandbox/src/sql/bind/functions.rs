@@ -1,4 +1,4 @@
-//! Calls of built-in functions: what each takes, the SQLite SQL that it becomes, and the type of its value.
+//! The calls of built-in functions: what each takes, the SQLite SQL that it becomes, and the type of its value.
 
 use super::types::{common_of, implicit, string_of, to};
 use super::{Binder, Bound, aggregate};
@@ -7,12 +7,12 @@ use crate::sql::ast::{AT_TIME_ZONE, Call, Expr};
 use crate::value::calendar::SECOND;
 use crate::value::{MAX, Ty};
 
-/// What an argument is converted to.
+/// The conversion of an argument.
 #[derive(Clone, Copy)]
 enum Takes {
-    /// Nothing else.
+    /// It stays as it is.
     Any,
-    /// Text of its own length.
+    /// It becomes text of its own length.
     Text,
     Int,
 }
@@ -31,7 +31,8 @@ enum Gives {
 use Gives::{Always, Count};
 use Takes::{Any, Int, Text};
 
-/// A function, its arguments and what it becomes: `{0}` is the first argument, `{0t}` its type, `{t}` that of the value.
+/// A function, its arguments, the form that it becomes, and its type. In the form, `{0}` is the first argument, `{0t}`
+/// its type, and `{t}` the type of the value.
 struct Function(&'static str, &'static [Takes], &'static str, Gives);
 
 const FUNCTIONS: [Function; 9] = [
@@ -51,7 +52,7 @@ const FUNCTIONS: [Function; 9] = [
     Function("UPPER", &[Text], "t_upper({0})", Gives::Text),
 ];
 
-/// Text of any length of the kind of another type.
+/// Returns the type of text of any length, of the kind of another type.
 fn any_length(ty: Ty) -> Ty {
     match (ty.is_unicode(), ty.length() == Some(MAX)) {
         (true, true) => Ty::NVarChar(MAX),
@@ -61,7 +62,7 @@ fn any_length(ty: Ty) -> Ty {
     }
 }
 
-/// 174 or 189 for a wrong number of arguments.
+/// Fails with 174 or 189 for a wrong number of arguments.
 pub fn arguments(name: &str, call: &Call, least: usize, most: usize) -> SqlResult<()> {
     if (least..=most).contains(&call.args.len()) && !call.star {
         return Ok(());
@@ -75,7 +76,7 @@ pub fn arguments(name: &str, call: &Call, least: usize, most: usize) -> SqlResul
 }
 
 impl Binder<'_> {
-    /// A function call.
+    /// Binds a function call.
     pub fn call(&mut self, call: &Call) -> SqlResult<Bound> {
         let [name] = call.name.as_slice() else {
             return Err(SqlError::of(4121, &[&call.name[0], &call.name.join(".")]));
@@ -110,7 +111,7 @@ impl Binder<'_> {
         }
     }
 
-    /// A function of the table.
+    /// Binds the call of a function in [`FUNCTIONS`].
     fn plain(&mut self, function: &Function, call: &Call) -> SqlResult<Bound> {
         let Function(name, takes, form, gives) = function;
         arguments(name, call, takes.len(), takes.len())?;
@@ -137,18 +138,18 @@ impl Binder<'_> {
         Ok(Bound::new(sql, ty).nullable(values.iter().any(|value| value.nullable)))
     }
 
-    /// All arguments, bound.
+    /// Binds all arguments.
     fn args(&mut self, call: &Call) -> SqlResult<Vec<Bound>> {
         call.args.iter().map(|e| self.expr(e)).collect()
     }
 
-    /// One argument, converted.
+    /// Binds one argument and converts it.
     pub fn arg(&mut self, call: &Call, at: usize, ty: Ty) -> SqlResult<Bound> {
         let e = call.args.get(at).ok_or_else(|| SqlError::syntax(")"))?;
         implicit(self.expr(e)?, ty)
     }
 
-    /// One argument as text.
+    /// Binds one argument and converts it to text.
     fn text_arg(&mut self, call: &Call, at: usize) -> SqlResult<Bound> {
         let bound = self.expr(&call.args[at])?;
         let ty = if bound.null {
@@ -182,7 +183,7 @@ impl Binder<'_> {
         Ok(Bound::new(format!("coalesce({})", parts.join(", ")), ty).nullable(nullable))
     }
 
-    /// `CONCAT`, which takes NULL for nothing.
+    /// Binds `CONCAT`, which takes NULL as empty text.
     fn concat(&mut self, call: &Call) -> SqlResult<Bound> {
         arguments("CONCAT", call, 2, 254)?;
         let parts: Vec<Bound> = (0..call.args.len())
@@ -203,7 +204,7 @@ impl Binder<'_> {
         Ok(to(Bound::required(format!("({})", filled.join(" || ")), whole), ty))
     }
 
-    /// The moment of the statement: UTC, or what the server's wall clock shows.
+    /// Binds the moment of the statement: UTC, or what the server's wall clock shows.
     fn clock(&mut self, name: &str, call: &Call, ty: Ty) -> SqlResult<Bound> {
         arguments(name, call, 0, 0)?;
         let (now, offset) = self.now();
@@ -218,7 +219,7 @@ impl Binder<'_> {
         Ok(to(Bound::required(format!("({now} + {ahead})"), Ty::DateTime2(7)), ty))
     }
 
-    /// `AT TIME ZONE` of a moment that has an offset.
+    /// Binds `AT TIME ZONE` of a moment that has an offset.
     fn at_time_zone(&mut self, call: &Call) -> SqlResult<Bound> {
         let (value, zone) = (self.expr(&call.args[0])?, self.text_arg(call, 1)?);
         if !matches!(value.ty, Ty::DateTimeOffset(_)) {

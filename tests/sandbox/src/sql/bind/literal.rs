@@ -1,4 +1,4 @@
-//! What a literal of T-SQL is: its value and its type.
+//! The values and types of literals.
 
 use super::Bound;
 use crate::error::{SqlError, SqlResult};
@@ -6,7 +6,7 @@ use crate::value::convert::decimal_text;
 use crate::value::datum::decimal_blob;
 use crate::value::{MAX, Ty};
 
-/// The length of a literal's type: at least 1, `(max)` beyond the limit.
+/// Returns the length of a literal's type: at least 1, and `(max)` beyond the limit.
 pub fn length(units: usize, limit: u16) -> u16 {
     u16::try_from(units.max(1)).ok().filter(|n| *n <= limit).unwrap_or(MAX)
 }

@@ -1,4 +1,4 @@
-//! Dynamic data masks: what a query shows of a masked column to whom may not `UNMASK` it
+//! Dynamic data masks: what a query shows of a masked column to a user without the right to `UNMASK` it
 //! (<https://learn.microsoft.com/en-us/sql/relational-databases/security/dynamic-data-masking>).
 
 use super::types::{implicit, to};
@@ -8,7 +8,8 @@ use crate::sql::ast::{Expr, Item};
 use crate::value::Ty;
 
 impl Binder<'_> {
-    /// An item of a select list: of one with a masked column in it the mask of its type. Rows are counted as they are.
+    /// Binds an item of a select list. One with a masked column in it becomes the mask of its type. Rows are counted as
+    /// they are.
     pub(super) fn shown(&mut self, item: &Expr) -> SqlResult<Bound> {
         self.is_masked = false;
         let bound = self.expr(item)?;
@@ -19,7 +20,7 @@ impl Binder<'_> {
         Ok(bound)
     }
 
-    /// A value behind the mask `default()`.
+    /// Binds a value behind the mask `default()`.
     pub(super) fn masked(&mut self, value: Bound) -> SqlResult<Bound> {
         let shown = match value.ty {
             Ty::RowVersion => Expr::Null,
@@ -40,7 +41,7 @@ impl Binder<'_> {
         Ok(Bound { sql, ..value })
     }
 
-    /// The items of a select list that name an expression.
+    /// Binds an item of a select list that is an expression, with its name. Returns `None` for another item.
     pub(super) fn named_item(&mut self, item: &Item) -> SqlResult<Option<(Bound, String)>> {
         let Item::Expr(e, name) = item else { return Ok(None) };
         let bound = self.shown(e)?;
@@ -54,7 +55,7 @@ impl Binder<'_> {
     }
 }
 
-/// 40510 for another mask than `default()`.
+/// Fails with 40510 for another mask than `default()`.
 pub fn check(mask: &str) -> SqlResult<()> {
     if mask.trim().eq_ignore_ascii_case("default()") {
         return Ok(());

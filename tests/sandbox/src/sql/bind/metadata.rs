@@ -1,4 +1,4 @@
-//! `@@` values and functions that tell of the session, the server and the catalog.
+//! The `@@` values and the functions about the session, the server and the catalog.
 
 use std::sync::atomic::Ordering;
 
@@ -34,7 +34,7 @@ impl Binder<'_> {
         Bound::new(sql, Ty::NVarChar(128))
     }
 
-    /// `@@name`
+    /// Binds `@@name`.
     pub fn global(&mut self, name: &str) -> SqlResult<Bound> {
         let s = self.session;
         Ok(match name {
@@ -56,7 +56,7 @@ impl Binder<'_> {
         })
     }
 
-    /// A constant text argument; metadata functions are answered while binding.
+    /// Returns the constant text of an argument, because metadata functions are answered while they are bound.
     fn constant(&mut self, call: &Call, at: usize) -> SqlResult<Option<String>> {
         match call.args.get(at) {
             None | Some(Expr::Null) => Ok(None),
@@ -65,7 +65,7 @@ impl Binder<'_> {
         }
     }
 
-    /// A function of the catalog or the session, none if the name is not one.
+    /// Binds a function of the catalog or the session. Returns `None` if the name is not one.
     pub fn metadata_function(&mut self, name: &str, call: &Call) -> SqlResult<Option<Bound>> {
         let s = self.session;
         Ok(Some(match name {
@@ -99,7 +99,7 @@ impl Binder<'_> {
         }))
     }
 
-    /// `HAS_PERMS_BY_NAME`: NULL for what there is not, or is not offered.
+    /// Binds `HAS_PERMS_BY_NAME`, which is NULL for what does not exist or is not offered.
     fn has_permission(&mut self, call: &Call) -> SqlResult<Bound> {
         arguments("HAS_PERMS_BY_NAME", call, 3, 5)?;
         let class = self.constant(call, 1)?.unwrap_or_default().to_ascii_uppercase();
@@ -153,7 +153,7 @@ impl Binder<'_> {
         }
     }
 
-    /// A name that the catalog has for a number, which may be a column.
+    /// Binds a function that returns the catalog's name for a number, which may be a column.
     fn name_by_id(&mut self, call: &Call, sql: &str) -> SqlResult<Bound> {
         arguments(&call.name[0], call, 1, 2)?;
         let id = self.arg(call, 0, Ty::Int)?;

@@ -1,4 +1,4 @@
-//! Names and types: statements of the parser become SQLite SQL with typed result columns.
+//! The binder, which turns statements of the parser into SQLite SQL with typed result columns.
 
 mod aggregate;
 mod condition;
@@ -22,7 +22,7 @@ use crate::locks::locked;
 use crate::sql::exec::Session;
 use crate::value::{Collation, Ty, collation};
 
-/// The column that stands for the identity of a table's row; no statement can write its name.
+/// The column that stands for the identity of a table's row. No statement can write its name.
 pub const ROW: &str = "\u{1}row";
 
 /// A bound expression.
@@ -30,15 +30,15 @@ pub const ROW: &str = "\u{1}row";
 pub struct Bound {
     /// Its SQLite form.
     pub sql: String,
-    /// Its type; a bare NULL is an int.
+    /// Its type. A bare NULL is an int.
     pub ty: Ty,
     /// Whether it can be NULL.
     pub nullable: bool,
-    /// True for a bare `NULL`.
+    /// Whether it is a bare `NULL`.
     pub null: bool,
-    /// The column it is, if it is nothing but a column.
+    /// The column, if it is nothing but a column.
     pub column: Option<ColumnFlags>,
-    /// The collation of text; none for what takes that of what it meets.
+    /// The collation of text, or `None` for text that takes that of the other operand.
     pub collation: Option<Label>,
 }
 
@@ -48,12 +48,12 @@ pub struct Bound {
 pub struct Label {
     /// The collation.
     pub collation: Collation,
-    /// Whether it was said with `COLLATE` rather than comes with a column.
+    /// Whether it comes from `COLLATE` and not from a column.
     pub explicit: bool,
 }
 
 impl Label {
-    /// What two expressions are compared by, or their collations when they do not agree.
+    /// Returns the collation by which two expressions are compared, or an error with both when they do not agree.
     pub fn of_both(a: Option<Label>, b: Option<Label>) -> Result<Option<Label>, (Collation, Collation)> {
         let (Some(one), Some(other)) = (a, b) else {
             return Ok(a.or(b));
@@ -68,16 +68,16 @@ impl Label {
     }
 }
 
-/// What COLMETADATA says of a column that comes straight from a table.
+/// The information in COLMETADATA about a column that comes straight from a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnFlags {
     /// The name.
     pub name: String,
-    /// An identity column.
+    /// Whether it is an identity column.
     pub identity: bool,
-    /// A computed column.
+    /// Whether it is a computed column.
     pub computed: bool,
-    /// The table it is in, for the legacy large types.
+    /// Its table, which is sent with the legacy large types.
     pub table: Vec<String>,
 }
 
@@ -90,12 +90,12 @@ pub struct OutColumn {
     pub ty: Ty,
     /// Whether it can be NULL.
     pub nullable: bool,
-    /// The table column it is, none for an expression.
+    /// The table column that it is, or `None` for an expression.
     pub origin: Option<ColumnFlags>,
 }
 
 impl OutColumn {
-    /// A column that is of no table.
+    /// Makes a column that is of no table.
     pub fn new(name: &str, ty: Ty, nullable: bool) -> Self {
         OutColumn {
             name: name.to_owned(),
@@ -111,7 +111,7 @@ impl OutColumn {
 pub struct SourceColumn {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// The bound expression of its value.
     pub bound: Bound,
     /// Whether `*` leaves it out.
     pub hidden: bool,
@@ -124,9 +124,9 @@ pub struct SourceColumn {
 /// A source in `FROM`.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The name it goes by.
+    /// The name by which it is known.
     pub alias: String,
-    /// Schema and name of a table without an alias.
+    /// The schema and name of a table without an alias.
     pub schema: Option<String>,
     /// Its SQLite alias.
     pub handle: String,
@@ -139,22 +139,22 @@ pub struct Source {
 pub struct Grouping {
     /// The SQLite forms of the grouped expressions.
     pub keys: Vec<String>,
-    /// Inside an aggregate's argument.
+    /// Whether the binder is inside an aggregate's argument.
     pub inside: bool,
-    /// Columns used outside of aggregates that are not grouped.
+    /// The columns that are used outside of aggregates and not grouped.
     pub loose: Vec<String>,
 }
 
-/// The names that one select can see.
+/// The names that are visible in one select.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// Its sources.
     pub sources: Vec<Source>,
-    /// Its grouping, when in force.
+    /// Its grouping, where there is one.
     pub grouping: Option<Grouping>,
 }
 
-/// A common table expression in force.
+/// A common table expression that is visible.
 #[derive(Clone, Debug)]
 pub struct Cte {
     name: String,
@@ -171,7 +171,7 @@ pub struct BoundQuery {
     pub columns: Vec<OutColumn>,
 }
 
-/// Binds one statement.
+/// The binder of one statement.
 pub struct Binder<'s> {
     /// The session it is for.
     pub session: &'s Session,
@@ -179,21 +179,21 @@ pub struct Binder<'s> {
     pub params: Vec<Value>,
     /// The scopes, innermost last.
     pub scopes: Vec<Scope>,
-    /// The sources of the outermost select bound last.
+    /// The sources of the outermost select that was bound last.
     pub sources: Vec<Source>,
     ctes: Vec<Cte>,
-    /// What the parameters of the inline function that is bound now stand for.
+    /// The values of the parameters of the inline function that is bound now.
     arguments: Vec<(String, Bound)>,
-    /// Whether the item that is bound now has met a masked column.
+    /// Whether the item that is bound now has a masked column in it.
     is_masked: bool,
     next_handle: u32,
     now: Option<(String, Clock)>,
-    /// A table that is read as it is, with what others have not committed.
+    /// The table that is read as it is, with what others have not committed.
     pub uncommitted: Option<i64>,
 }
 
 impl Bound {
-    /// An expression that can be NULL.
+    /// Makes an expression that can be NULL.
     pub fn new(sql: impl Into<String>, ty: Ty) -> Self {
         Bound {
             sql: sql.into(),
@@ -205,12 +205,12 @@ impl Bound {
         }
     }
 
-    /// How SQLite compares it: a `COLLATE` clause, if it is text.
+    /// Returns the `COLLATE` clause by which SQLite compares it, which is empty unless it is text.
     pub fn collate(&self) -> String {
         collate(self.ty, self.collation)
     }
 
-    /// An expression that is never NULL.
+    /// Makes an expression that is never NULL.
     pub fn required(sql: impl Into<String>, ty: Ty) -> Self {
         Bound {
             nullable: false,
@@ -218,14 +218,14 @@ impl Bound {
         }
     }
 
-    /// The same with another nullability.
+    /// Returns the same with another nullability.
     #[must_use]
     pub fn nullable(mut self, nullable: bool) -> Self {
         self.nullable = nullable;
         self
     }
 
-    /// The bare NULL.
+    /// Makes the bare NULL.
     pub fn null() -> Self {
         Bound {
             null: true,
@@ -234,7 +234,7 @@ impl Bound {
     }
 }
 
-/// How SQLite compares values of a type: a `COLLATE` clause, if they are text.
+/// Returns the `COLLATE` clause by which SQLite compares values of a type, which is empty unless they are text.
 fn collate(ty: Ty, label: Option<Label>) -> String {
     if !ty.is_string() {
         return String::new();
@@ -244,7 +244,7 @@ fn collate(ty: Ty, label: Option<Label>) -> String {
 }
 
 impl<'s> Binder<'s> {
-    /// A binder for a statement of the session.
+    /// Makes a binder for a statement of the session.
     pub fn new(session: &'s Session) -> Self {
         Binder {
             session,
@@ -260,7 +260,7 @@ impl<'s> Binder<'s> {
         }
     }
 
-    /// A new SQLite parameter with a value.
+    /// Adds a SQLite parameter with a value, and returns its text.
     pub fn param(&mut self, value: Value) -> String {
         self.params.push(value);
         format!("?{}", self.params.len())
@@ -271,7 +271,8 @@ impl<'s> Binder<'s> {
         format!("s{}", self.next_handle)
     }
 
-    /// The clock, read once for the whole statement: 100 ns since 0001-01-01 UTC, and the wall clock's minutes from it.
+    /// Returns the clock, read once for the whole statement: 100 ns since 0001-01-01 UTC, and the wall clock's minutes
+    /// from it.
     pub fn now(&mut self) -> (String, i16) {
         let (sql, clock) = match self.now.clone() {
             Some(now) => now,
@@ -284,7 +285,7 @@ impl<'s> Binder<'s> {
         (sql, clock.zone.offset(clock.now()))
     }
 
-    /// 230
+    /// Makes 230, for a column that the session may not read.
     fn denied(&self, column: &SourceColumn) -> SqlError {
         let table = column
             .bound
@@ -360,7 +361,7 @@ impl<'s> Binder<'s> {
 }
 
 impl Source {
-    /// Whether a qualifier (`t`, `dbo.t`, `db.dbo.t`) means this source.
+    /// Returns whether a qualifier (`t`, `dbo.t`, `db.dbo.t`) means this source.
     pub fn matches(&self, qualifier: &[String]) -> bool {
         use crate::value::text::same;
         match qualifier {

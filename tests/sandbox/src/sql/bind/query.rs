@@ -6,13 +6,13 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Body, Item, Query, Select};
 use crate::value::Ty;
 
-/// A body before its order: the items of each select are still apart from the text around them.
+/// A body before its order is added. The items of each select are still apart from the text around them.
 pub(super) struct Part {
     pub(super) items: Vec<(Bound, String)>,
     head: &'static str,
     tail: String,
     pub(super) scope: Option<Scope>,
-    /// A set operation or a nested query, already rendered, with columns `c0…`.
+    /// The text of a set operation or a nested query, with columns `c0…`.
     whole: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Part {
 }
 
 impl Binder<'_> {
-    /// A query with a scope of its own that sees the scopes around it.
+    /// Binds a query with a scope of its own, in which the scopes around it are visible.
     pub fn nested(&mut self, query: &Query) -> SqlResult<BoundQuery> {
         let ctes = self.ctes.len();
         let result = self.query(query);
@@ -153,7 +153,7 @@ impl Binder<'_> {
         }
     }
 
-    /// A member of a set operation: a `TOP` of its own goes into a query of its own.
+    /// Binds a member of a set operation. One with a `TOP` becomes a query of its own.
     pub(super) fn member(&mut self, body: &Body) -> SqlResult<Part> {
         let part = match body {
             Body::Select(select) if select.top.is_some() => {
@@ -167,7 +167,7 @@ impl Binder<'_> {
             }
             _ => self.body(body)?,
         };
-        // Rendered wholes become selects over their numbered columns, so that conversions can be put around them.
+        // Whole texts become selects over their numbered columns, so that conversions can be put around these.
         if let Some(whole) = &part.whole {
             let handle = self.handle();
             let columns = part.columns();
@@ -297,7 +297,7 @@ impl Binder<'_> {
     }
 }
 
-/// `c0, c1, …`
+/// Returns `c0, c1, …`.
 pub fn numbered(count: usize) -> String {
     (0..count).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ")
 }

@@ -10,7 +10,7 @@ use crate::sql::sysviews;
 use crate::value::Ty;
 
 impl Binder<'_> {
-    /// Binds the sources of a select into the innermost scope and gives the `FROM` text.
+    /// Binds the sources of a select into the innermost scope, and returns the text of `FROM`.
     pub fn from(&mut self, tables: &[Table]) -> SqlResult<String> {
         if tables.is_empty() {
             return Ok(String::new());
@@ -186,8 +186,9 @@ impl Binder<'_> {
         ))
     }
 
-    /// The conditions of the security policies for a table that is read as this source: a row is there when the
-    /// function has a row for it (<https://learn.microsoft.com/en-us/sql/relational-databases/security/row-level-security>).
+    /// Returns the conditions of the security policies for a table that is read as this source: a row is visible when
+    /// the function has a row for it
+    /// (<https://learn.microsoft.com/en-us/sql/relational-databases/security/row-level-security>).
     fn filters(&mut self, table: &catalog::Table, source: &Source) -> SqlResult<Vec<String>> {
         let session = self.session;
         let sql = "SELECT definition FROM main._predicate WHERE target = ?1";
@@ -223,7 +224,7 @@ impl Binder<'_> {
         Ok(format!("EXISTS ({})", bound?.sql))
     }
 
-    /// What is read for a table: the rows that the session's transaction sees.
+    /// Returns the SQLite source that is read for a table: the rows that the session's transaction sees.
     pub fn rows_of(&self, table: &catalog::Table) -> SqlResult<String> {
         if self.uncommitted == Some(table.id) {
             Ok(table.place().physical())
@@ -238,7 +239,7 @@ impl Binder<'_> {
         self.add(source)
     }
 
-    /// The columns of a table as a source; computed columns become their expressions.
+    /// Returns the columns of a table as a source. Computed columns become their expressions.
     pub fn table_source(&mut self, table: &catalog::Table, alias: Option<&str>, handle: &str) -> SqlResult<Source> {
         let mut source = Source {
             alias: alias.unwrap_or(&table.name).to_owned(),
@@ -313,7 +314,7 @@ impl Binder<'_> {
         self.derived(&format!("({sql})"), &columns, alias, names)
     }
 
-    /// `VALUES` rows as a query over `c0…`, each column in the common type of its values.
+    /// Binds the rows of `VALUES` as a query over `c0…`, with each column in the common type of its values.
     pub fn value_rows(&mut self, rows: &[Vec<Expr>]) -> SqlResult<(String, Vec<OutColumn>)> {
         let width = rows.first().map_or(0, Vec::len);
         let mut bound: Vec<Vec<Bound>> = Vec::new();
@@ -387,8 +388,8 @@ impl Binder<'_> {
         }
     }
 
-    /// `sys.dm_db_stats_histogram(object_id, stats_id)`. Its `range_high_key`, a `sql_variant` in SQL Server, has the type that
-    /// the variants of these statistics hold.
+    /// Binds `sys.dm_db_stats_histogram(object_id, stats_id)`. Its `range_high_key`, a `sql_variant` in SQL Server, has
+    /// the type that the variants of these statistics hold.
     fn stats_histogram(&mut self, args: &[Expr]) -> SqlResult<(String, Vec<OutColumn>)> {
         let [object, statistics] = args else {
             return Err(SqlError::of(313, &[]));

@@ -1,4 +1,4 @@
-//! Change tracking in queries: `CHANGETABLE` and the functions of versions and masks.
+//! Change tracking in queries: `CHANGETABLE`, and the functions about versions and masks.
 
 use rusqlite::types::Value;
 
@@ -40,7 +40,7 @@ impl Binder<'_> {
         Ok(Bound::new(sql, Ty::BigInt))
     }
 
-    /// `CHANGETABLE` as a source.
+    /// Binds `CHANGETABLE` as a source.
     pub(super) fn change_table(&mut self, source: &ChangeTable) -> SqlResult<String> {
         let Some(alias) = &source.alias else {
             return Err(SqlError::of(22104, &[]));
@@ -67,8 +67,8 @@ impl Binder<'_> {
         Ok((table, tracked))
     }
 
-    /// `CHANGES`: of each key what its changes after a version come to. A key that was not there at first is inserted, one
-    /// that is not there at last is deleted, any other updated.
+    /// Returns the SQL of `CHANGES`: for each key, the net change after a version. A key that did not exist at first is
+    /// inserted, one that does not exist at last is deleted, and any other is updated.
     fn changes_since(
         &mut self,
         table: &Table,
@@ -79,7 +79,7 @@ impl Binder<'_> {
         let since = match self.session.evaluate_as(since, Ty::BigInt)? {
             Value::Null => tracked.cleanup,
             Value::Integer(version) if version >= 0 => version.max(tracked.cleanup),
-            // Nothing comes after a version that never was.
+            // Nothing comes after a version that was never reached.
             _ => i64::MAX,
         };
         let now = self.session.tracking_version(&table.db)?.unwrap_or(0);
@@ -111,7 +111,7 @@ impl Binder<'_> {
     }
 }
 
-/// The key columns of the changes, as they compare.
+/// Returns the key columns of the changes, as they are compared.
 fn key_list(key: &[Column]) -> String {
     let parts: Vec<String> = key
         .iter()

@@ -1,4 +1,4 @@
-//! Which type decides: precedence, common types, implicit conversion, the shape of arithmetic.
+//! The rules of types: precedence, common types, implicit conversion, and the precision and scale of arithmetic.
 
 use super::Bound;
 use crate::error::{SqlError, SqlResult};
@@ -30,7 +30,7 @@ pub fn to(value: Bound, ty: Ty) -> Bound {
     cast(value, ty, &DEFAULT_STYLE.to_string())
 }
 
-/// Converts where the server converts by itself; 206 or 257 where it does not.
+/// Converts where the server converts by itself, and fails with 206 or 257 where it does not.
 pub fn implicit(value: Bound, ty: Ty) -> SqlResult<Bound> {
     if !value.null && value.ty != ty {
         check_implicit(value.ty, ty)?;
@@ -38,7 +38,7 @@ pub fn implicit(value: Bound, ty: Ty) -> SqlResult<Bound> {
     Ok(to(value, ty))
 }
 
-/// Whether a type turns into another by itself.
+/// Fails unless the server converts a type to another by itself.
 pub fn check_implicit(from: Ty, to: Ty) -> SqlResult<()> {
     let clash = || Err(SqlError::of(206, &[&from.message_name(), &to.message_name()]));
     let explicit_only = || Err(SqlError::of(257, &[&from.message_name(), &to.message_name()]));
@@ -65,7 +65,7 @@ pub fn check_implicit(from: Ty, to: Ty) -> SqlResult<()> {
     }
 }
 
-/// Digits before the point and scale that an exact number needs.
+/// Returns the digits before the point and the scale that an exact number needs.
 fn shape(ty: Ty) -> Option<(u8, u8)> {
     Some(match ty {
         Ty::Bit => (1, 0),
@@ -80,12 +80,12 @@ fn shape(ty: Ty) -> Option<(u8, u8)> {
     })
 }
 
-/// The decimal an exact number becomes in decimal arithmetic.
+/// Returns the precision and scale of the decimal that an exact number becomes in decimal arithmetic.
 pub fn as_decimal(ty: Ty) -> Option<(u8, u8)> {
     shape(ty).map(|(whole, scale)| (whole + scale, scale))
 }
 
-/// The type that two operands meet in.
+/// Returns the type in which two operands are combined.
 pub fn common(a: Ty, b: Ty) -> Ty {
     let (high, low) = if a.precedence() >= b.precedence() {
         (a, b)
@@ -126,12 +126,12 @@ fn narrow(length: u16, limit: u16) -> u16 {
     if length != MAX && length > limit { MAX } else { length }
 }
 
-/// The common type of several expressions; bare NULLs have no say.
+/// Returns the common type of several expressions, in which bare NULLs do not count.
 pub fn common_of<'b>(all: impl IntoIterator<Item = &'b Bound>) -> Option<Ty> {
     all.into_iter().filter(|b| !b.null).map(|b| b.ty).reduce(common)
 }
 
-/// The string type a value of another type becomes in string functions.
+/// Returns the string type that a value of another type becomes in string functions.
 pub fn string_of(ty: Ty) -> Ty {
     match ty {
         Ty::Xml => Ty::NVarChar(MAX),
@@ -152,7 +152,7 @@ pub fn string_of(ty: Ty) -> Ty {
     }
 }
 
-/// The result of arithmetic on two types.
+/// Returns the type of the result of arithmetic on two types.
 pub fn arithmetic(op: &str, a: Ty, b: Ty) -> SqlResult<Ty> {
     let wrong = || SqlError::of(402, &[&a.message_name(), &b.message_name(), &operator(op)]);
     // In arithmetic a string becomes the type of the other operand.
@@ -200,7 +200,7 @@ fn operator(op: &str) -> &'static str {
     }
 }
 
-/// Precision and scale of decimal arithmetic, reduced to 38 digits as documented.
+/// Returns the precision and scale of decimal arithmetic, reduced to 38 digits as documented.
 pub fn decimal_result(op: &str, p1: u8, s1: u8, p2: u8, s2: u8) -> Ty {
     let (p1, s1, p2, s2) = (i32::from(p1), i32::from(s1), i32::from(p2), i32::from(s2));
     let (precision, scale) = match op {
@@ -235,7 +235,7 @@ pub fn decimal_result(op: &str, p1: u8, s1: u8, p2: u8, s2: u8) -> Ty {
     )
 }
 
-/// 402 for types that cannot be compared.
+/// Makes 402, for types that cannot be compared.
 pub fn incomparable(op: &str, a: Ty, b: Ty) -> SqlError {
     SqlError::of(402, &[&a.name(), &b.name(), &operator(op)])
 }

@@ -1,4 +1,4 @@
-//! Runs `ALTER TABLE`.
+//! The execution of `ALTER TABLE`.
 
 use super::Session;
 use crate::error::{SqlError, SqlResult};
@@ -11,7 +11,7 @@ use crate::value::Ty;
 use rusqlite::params;
 
 impl Session {
-    /// `ALTER TABLE … ADD`
+    /// Runs `ALTER TABLE … ADD`.
     pub(super) fn add_columns(&mut self, name: &Name, defs: &[ColumnDef], constraints: &[Constraint]) -> SqlResult<()> {
         let mut table = self.altered(name)?;
         let place = table.place();
@@ -65,7 +65,8 @@ impl Session {
                 return Err(SqlError::of(4901, &[&column.name, &table.name]));
             }
         }
-        // SQLite adds a required column only with a constant default; the catalog keeps the rule, a check enforces it.
+        // SQLite adds a required column only with a constant default. The catalog keeps the rule, and a check enforces
+        // it.
         let required = if column.nullable {
             String::new()
         } else {
@@ -109,7 +110,7 @@ impl Session {
         Ok(table)
     }
 
-    /// `ALTER TABLE … ALTER COLUMN … ADD MASKED` or `DROP MASKED`
+    /// Runs `ALTER TABLE … ALTER COLUMN … ADD MASKED` or `DROP MASKED`.
     pub(super) fn set_mask(&self, name: &Name, column: &str, mask: Option<&str>) -> SqlResult<()> {
         let table = self.altered(name)?;
         mask.map_or(Ok(()), mask::check)?;
@@ -119,7 +120,7 @@ impl Session {
         Ok(())
     }
 
-    /// `ALTER TABLE … DROP COLUMN`
+    /// Runs `ALTER TABLE … DROP COLUMN`.
     pub(super) fn drop_columns(&self, name: &Name, columns: &[String], missing_ok: bool) -> SqlResult<()> {
         let table = self.altered(name)?;
         let place = table.place();

@@ -15,7 +15,8 @@ pub(super) struct Request {
 }
 
 impl Session {
-    /// `sp_getapplock`: 0 when granted, 1 after waiting, -1 when the timeout has passed.
+    /// Runs `sp_getapplock`. Returns 0 when the lock is granted at once, 1 after waiting, and -1 when the timeout has
+    /// passed.
     pub(super) fn get_app_lock(&self, request: &Request, sink: &dyn Sink) -> SqlResult<i32> {
         session_owned(request)?;
         let mode = request.mode.as_deref().unwrap_or_default();
@@ -39,7 +40,7 @@ impl Session {
         Ok(waited)
     }
 
-    /// `sp_releaseapplock`
+    /// Runs `sp_releaseapplock`.
     pub(super) fn release_app_lock(&self, request: &Request) -> SqlResult<i32> {
         session_owned(request)?;
         if self
@@ -52,7 +53,7 @@ impl Session {
         Err(SqlError::of(1223, &[&request.resource]))
     }
 
-    /// A lock is of a database, and compares binary.
+    /// Returns the key of a resource, which is unique in a database and compared as bytes.
     fn app_resource(&self, resource: &str) -> String {
         format!("{}:{resource}", self.db)
     }

@@ -1,28 +1,28 @@
-//! What `INSERT BULK` declares and what comes after it.
+//! The declaration of `INSERT BULK`, and its comparison with the rows that come after it.
 
 use crate::error::{SqlError, SqlResult};
 use crate::sql::catalog::Place;
 use crate::value::{MAX, Ty};
 
-/// An `INSERT BULK` whose rows are to come.
+/// An `INSERT BULK` whose rows have not come yet.
 #[derive(Debug)]
 pub(super) struct BulkLoad {
     /// The table.
     pub(super) place: Place,
-    /// The columns that it declares; none for those that come.
+    /// The columns that it declares. Without any, it takes those that come.
     pub(super) columns: Vec<(String, Ty)>,
     /// `KEEP_NULLS`
     pub(super) keep_nulls: bool,
 }
 
-/// Compares the columns that a statement declared with those that came; a statement without columns declares nothing.
+/// Compares the columns that a statement declared with those that came. A statement without columns declares nothing.
 ///
-/// A declared length may be longer than the one that came: drivers that count bytes where characters are meant are served
+/// A declared length may be longer than the one that came, for drivers that count bytes where characters are meant
 /// (<https://github.com/tiberius-rs/tiberius/issues/410>).
 ///
-/// # Errors
-/// 4816 for another type, which `(max)` and a length are (<https://github.com/tiberius-rs/tiberius/issues/322>), 4875 for
-/// another scale (<https://github.com/tiberius-rs/tiberius/issues/234>).
+/// Fails with 4816 for another type, which `(max)` and a length are
+/// (<https://github.com/tiberius-rs/tiberius/issues/322>), and with 4875 for another scale
+/// (<https://github.com/tiberius-rs/tiberius/issues/234>).
 pub(super) fn check_types(declared: &[(String, Ty)], sent: &[(String, Ty)]) -> SqlResult<()> {
     for (at, ((_, declared), (_, sent))) in declared.iter().zip(sent).enumerate() {
         let column = at + 1;
@@ -36,7 +36,7 @@ pub(super) fn check_types(declared: &[(String, Ty)], sent: &[(String, Ty)]) -> S
     Ok(())
 }
 
-/// A type without its attributes and its length, but for `(max)`.
+/// Returns a type without its attributes and its length, except for `(max)`.
 fn kind(ty: Ty) -> Ty {
     let length = |n: u16| if n == MAX { MAX } else { 1 };
     match ty {
@@ -54,7 +54,7 @@ fn kind(ty: Ty) -> Ty {
     }
 }
 
-/// Precision and scale.
+/// Returns the precision and the scale.
 fn attributes(ty: Ty) -> (u8, u8) {
     match ty {
         Ty::Decimal(precision, scale) => (precision, scale),

@@ -1,4 +1,4 @@
-//! Statement by statement: batches, blocks, flow, errors.
+//! The execution of batches, blocks and flow, statement by statement, and of errors.
 
 use rusqlite::types::Value;
 
@@ -12,12 +12,12 @@ use crate::sql::lexer;
 use crate::sql::parser;
 
 impl Session {
-    /// Runs a batch. Errors go to the sink.
+    /// Runs a batch. Its errors go to the sink.
     pub fn batch(&mut self, text: &str, sink: &mut dyn Sink) {
         self.new_batch();
         match parser::batch(text) {
             Ok(statements) => {
-                // The only errors that come back are cancellations: everything else has been reported.
+                // The only errors that come back are cancellations, because everything else has been reported.
                 let _ = self.run(&statements, sink);
             }
             Err(e) => {
@@ -27,17 +27,16 @@ impl Session {
         self.end_of_batch(sink);
     }
 
-    /// Runs a script of batches separated by `GO`.
+    /// Runs a script of batches that are separated by `GO`.
     pub fn script(&mut self, text: &str, sink: &mut dyn Sink) {
         for batch in lexer::batches(text) {
             self.batch(&batch, sink);
         }
     }
 
-    /// Calls a procedure by RPC: status and output values by position.
+    /// Calls a procedure by RPC. Returns its status and its output values by position.
     ///
-    /// # Errors
-    /// Only a cancellation; all else is reported.
+    /// Fails only for a cancellation. Everything else is reported.
     pub fn rpc(
         &mut self,
         name: &[String],
@@ -61,8 +60,7 @@ impl Session {
 
     /// Runs statements in order.
     ///
-    /// # Errors
-    /// Inside a `TRY` every error; otherwise only a cancellation.
+    /// Inside a `TRY` it fails with every error, otherwise only for a cancellation.
     pub(super) fn run(&mut self, statements: &[Stmt], sink: &mut dyn Sink) -> SqlResult<Flow> {
         for statement in statements {
             match self.statement(statement, sink)? {
@@ -78,7 +76,7 @@ impl Session {
             return Err(SqlError::cancelled());
         }
         if self.options.fmtonly && changes_data(&statement.kind) {
-            // Only the shape of results is wanted: nothing is changed.
+            // Only the columns of results are wanted, so nothing is changed.
             sink.done(None, false);
             return Ok(Flow::Next);
         }
@@ -173,7 +171,7 @@ impl Session {
         Ok(Flow::Next)
     }
 
-    /// Statements that change the catalog.
+    /// Runs a statement that changes the catalog.
     fn definition(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<()> {
         self.check_definition(&statement.kind)?;
         let temporary = match &statement.kind {
@@ -288,7 +286,7 @@ impl Session {
         Ok(if flow? == Flow::Abort { Flow::Abort } else { Flow::Next })
     }
 
-    /// What is not severe is a message to the client.
+    /// Runs `RAISERROR`. An error that is not severe is a message to the client.
     fn raise_error(&mut self, [message, severity, state]: [&Expr; 3], line: u32, sink: &mut dyn Sink) -> SqlResult<()> {
         let severity = self.evaluate_int(severity)?.unwrap_or(0).clamp(0, 25);
         let state = self.evaluate_int(state)?.unwrap_or(1).clamp(0, 255);
@@ -320,7 +318,7 @@ impl Session {
         let mut error = SqlError::new(i32::try_from(number).unwrap_or(50_000), message)
             .state(state)
             .at(line);
-        // A thrown error ends the batch even with the number of RAISERROR.
+        // An error of `THROW` ends the batch, also when it has the number of RAISERROR.
         if self.tries == 0 {
             error.number = error.number.max(50_000);
         }
@@ -328,7 +326,7 @@ impl Session {
     }
 }
 
-/// The table that a definition changes.
+/// Returns the table that a definition changes.
 fn defined_anew(kind: &Kind) -> Option<&Name> {
     match kind {
         Kind::AddColumns(name, ..)
@@ -342,7 +340,7 @@ fn defined_anew(kind: &Kind) -> Option<&Name> {
     }
 }
 
-/// Statements that `FMTONLY` does not run.
+/// Returns whether `FMTONLY` leaves a statement out.
 fn changes_data(kind: &Kind) -> bool {
     !matches!(
         kind,

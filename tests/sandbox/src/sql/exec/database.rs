@@ -1,4 +1,4 @@
-//! Runs `ALTER DATABASE … SET`.
+//! The execution of `ALTER DATABASE … SET`.
 
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
@@ -6,7 +6,7 @@ use crate::sql::ast::DatabaseOption;
 use crate::sql::catalog;
 
 impl Session {
-    /// `ALTER DATABASE`. It takes effect at once: it does not wait for other connections or transactions.
+    /// Runs `ALTER DATABASE`. It takes effect at once and does not wait for other connections or transactions.
     pub(super) fn alter_database(
         &mut self,
         name: Option<&str>,

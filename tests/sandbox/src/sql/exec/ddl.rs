@@ -10,7 +10,7 @@ use crate::sql::parser;
 use crate::value::{Collation, Ty, collation, text};
 
 impl Session {
-    /// `CREATE TABLE`; runs inside [`Session::write`].
+    /// Runs `CREATE TABLE`, inside [`Session::write`].
     pub(super) fn create_table(
         &mut self,
         name: &Name,
@@ -19,7 +19,7 @@ impl Session {
     ) -> SqlResult<()> {
         let place = self.new_place(name)?;
         let id = catalog::add_object(self.conn(), &place, "U", None)?;
-        // The number may be that of a dropped table.
+        // The number may be that of a table that was dropped.
         self.engine.reset_identity(id);
         self.note_created(&place);
         let mut table = Table {
@@ -105,7 +105,7 @@ impl Session {
             mask::check(mask)?;
         }
         if let Some(text) = &def.default {
-            // A default must be an expression without columns; its conversion is checked when it is used.
+            // A default must be an expression without columns. Its conversion is checked when it is used.
             Binder::new(self).expr(&parser::expression(text)?)?;
         }
         let required = def.nullable == Some(false)
@@ -144,7 +144,7 @@ impl Session {
     }
 }
 
-/// The columns of a period and the period name each other.
+/// Fails unless the columns of a period and the period name each other.
 fn check_period(table: &Table, constraints: &[&Constraint]) -> SqlResult<()> {
     let named = constraints.iter().find_map(|c| match &c.rule {
         Rule::Period(columns) => Some(columns.as_slice()),
@@ -168,7 +168,7 @@ fn check_period(table: &Table, constraints: &[&Constraint]) -> SqlResult<()> {
     Ok(())
 }
 
-/// The collation of a column of this type.
+/// Returns the collation of a column of this type.
 fn collation_of(def: &ColumnDef, ty: Ty) -> SqlResult<Collation> {
     let Some(name) = &def.collation else {
         return Ok(collation::DEFAULT);

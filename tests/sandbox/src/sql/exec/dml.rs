@@ -1,4 +1,4 @@
-//! `UPDATE`, `DELETE`, `TRUNCATE TABLE`.
+//! The execution of `UPDATE`, `DELETE` and `TRUNCATE TABLE`.
 
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
@@ -8,7 +8,7 @@ use crate::sql::bind::{Binder, Bound, Scope};
 use crate::sql::catalog::{Table, quote};
 use crate::value::{Ty, text};
 
-/// The table that an alias of `FROM` stands for.
+/// Returns the table that an alias of `FROM` stands for.
 fn aliased<'f>(from: &'f [From], name: &Name) -> Option<&'f Name> {
     fn find<'f>(table: &'f From, wanted: &Name) -> Option<&'f Name> {
         match table {
@@ -45,7 +45,7 @@ impl Session {
         })
     }
 
-    /// Runs a change of rows: waits for those who have changed them, keeps what they replace, counts.
+    /// Runs a change of rows: waits for transactions that have changed them, keeps what they replace, and counts.
     fn change(
         &mut self,
         target: &Target,
@@ -79,8 +79,8 @@ impl Session {
         Ok(())
     }
 
-    /// Runs an update that failed with `error` again, without the unique indexes, and makes them again: SQLite looks for
-    /// duplicates after each row, the server when all are changed.
+    /// Runs an update that failed with `error` again, without the unique indexes, and makes these again. SQLite looks
+    /// for duplicates after each row, and the server when all rows are changed.
     fn unique_at_the_end(
         &self,
         table: &Table,
@@ -119,8 +119,8 @@ impl Session {
         outcome.map_err(|_| error)
     }
 
-    /// Looks for rows of a change that other transactions have changed: as the transaction sees them, and as they will be
-    /// when the others commit. SNAPSHOT looks at what it sees only.
+    /// Looks for rows of a change that other transactions have changed, both as this transaction sees them and as they
+    /// will be when the others commit. Under SNAPSHOT it looks only at what it sees.
     fn meet_rows(&self, table: &Table, target: &Target) -> SqlResult<()> {
         if !self.is_versioned(table) {
             return Ok(());
@@ -138,7 +138,7 @@ impl Session {
         self.meet(table, &queries)
     }
 
-    /// `TRUNCATE TABLE`
+    /// Runs `TRUNCATE TABLE`.
     pub(super) fn truncate(&mut self, name: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
         let tracked = match self.table_named(name) {
             Ok(table) if !table.place().is_temp() => self.tracked(table.id)?.is_some(),
@@ -167,24 +167,24 @@ impl Session {
 
 type Values<'v, 's> = &'v mut dyn FnMut(&mut Binder<'s>) -> SqlResult<Vec<(String, String)>>;
 
-/// The rows that a change means, and for an update their new values.
+/// The rows that a change is about, and for an update their new values.
 struct Found {
     /// The SQLite alias of the table.
     handle: String,
     from: String,
     filter: String,
     sets: Vec<(String, String)>,
-    /// There is no source but the table, and no limit.
+    /// Whether there is no source except the table, and no limit.
     simple: bool,
 }
 
 impl Found {
-    /// The condition on the table alone.
+    /// Returns the condition on the table alone.
     fn condition(&self) -> String {
         self.filter.strip_prefix(" WHERE ").unwrap_or("1").to_owned()
     }
 
-    /// A query of the rows' numbers.
+    /// Returns a query for the rows' numbers.
     fn rows(&self) -> String {
         let Found {
             handle, from, filter, ..
@@ -220,7 +220,7 @@ fn locate<'s>(binder: &mut Binder<'s>, table: &Table, target: &Target, values: V
                 from = text;
             }
             None => {
-                // The target is not among the sources: it is joined to them.
+                // The table is not among the sources, so it is joined to them.
                 handle = "t1".to_owned();
                 binder.add_table(table, None, &handle)?;
                 from = format!("{text}, {} AS {handle}", binder.rows_of(table)?);
@@ -241,7 +241,7 @@ fn locate<'s>(binder: &mut Binder<'s>, table: &Table, target: &Target, values: V
     })
 }
 
-/// The `SET` list of an update, and the rest of its text after it.
+/// Returns the `SET` list of an update, and the rest of its text after it.
 fn set_sql(found: &Found, rewrites: bool) -> (String, String) {
     if found.simple && !rewrites {
         let list: Vec<String> = found
@@ -272,14 +272,14 @@ fn set_sql(found: &Found, rewrites: bool) -> (String, String) {
         "(SELECT {handle}._rowid_ AS r, {}{from}{filter}) AS j",
         picked.join(", ")
     );
-    // SQLite has the sources of an update between the list and the condition.
+    // In SQLite, the sources of an update come between the list and the condition.
     (
         format!("{} FROM {source}", list.join(", ")),
         "t0._rowid_ = j.r".to_owned(),
     )
 }
 
-/// The SQL of an update; a row that others read in an older version is found by its number.
+/// Returns the SQL of an update. A row that is read in an older version is found by its number.
 fn update_sql(binder: &mut Binder<'_>, table: &Table, target: &Target, sets: &[Assignment]) -> SqlResult<String> {
     let rewrites = binder.session.is_versioned(table);
     let found = located(binder, table, target, &mut |binder| {
@@ -307,7 +307,7 @@ fn update_sql(binder: &mut Binder<'_>, table: &Table, target: &Target, sets: &[A
     ))
 }
 
-/// A column that an update sets, and its new value.
+/// Returns a column that an update sets, and its new value.
 fn set_column(binder: &mut Binder<'_>, table: &Table, set: &Assignment) -> SqlResult<(String, String)> {
     let (name, op, e) = set;
     let written = name.last().cloned().unwrap_or_default();

@@ -1,22 +1,22 @@
-//! What an error does to its batch and transaction, and constraint errors in the server's words.
+//! The effect of an error on its batch and transaction, and constraint errors in the server's words.
 
 use super::{Flow, Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::catalog::{self, Table};
 
-/// Errors that end a statement and let the batch go on.
+/// The errors that end a statement and let the batch go on.
 const STATEMENT_ONLY: [i32; 24] = [
     220, 232, 242, 244, 248, 515, 517, 535, 544, 547, 2601, 2627, 2628, 2714, 2812, 3621, 3701, 3902, 3903, 8115, 8134,
     8152, 8169, 15233,
 ];
 
-/// Errors after which the transaction cannot be committed.
+/// Returns whether the transaction cannot be committed after an error.
 fn dooms(number: i32) -> bool {
     matches!(number, 241 | 245 | 1205 | 3951 | 3952 | 3960 | 3961 | 8114)
 }
 
 impl Session {
-    /// Reports an error outside of any `TRY`, and says whether the batch goes on.
+    /// Reports an error outside of any `TRY`, and returns whether the batch goes on.
     pub(super) fn report(&mut self, error: &SqlError, sink: &mut dyn Sink) -> Flow {
         self.last_error = error.number;
         self.rowcount = 0;
@@ -45,7 +45,7 @@ impl Session {
         }
     }
 
-    /// Puts the table's and constraint's names into a constraint error of SQLite.
+    /// Puts the names of the table and the constraint into a constraint error of SQLite.
     pub(super) fn constraint_error(&self, error: SqlError, table: &Table, verb: &str) -> SqlError {
         match self.worded(&error, table, verb) {
             Ok(Some(message)) => message,

@@ -1,4 +1,4 @@
-//! Adds keys and indexes to a table.
+//! The addition of keys and indexes to a table.
 
 use super::{Session, statistics};
 use crate::error::{SqlError, SqlResult};
@@ -8,7 +8,7 @@ use crate::value::{Ty, text};
 use rusqlite::params;
 
 impl Session {
-    /// A primary key or unique constraint.
+    /// Adds a primary key or a unique constraint.
     pub(super) fn add_key(
         &self,
         table: &Table,
@@ -49,7 +49,7 @@ impl Session {
             }
             let mut part = quote(&column.name);
             if unique && column.nullable {
-                // The server takes NULL for a value that may occur once.
+                // In the server, NULL is a value that may occur only once.
                 part = format!("ifnull({part}, x'004E554C4C')");
                 if column.ty.is_string() {
                     part += &format!(" COLLATE {}", column.collation.in_sqlite(column.ty));
@@ -81,7 +81,7 @@ impl Session {
         made.map_or(Ok(()), |index| statistics::build(self.conn(), table, index))
     }
 
-    /// `CREATE INDEX`
+    /// Runs `CREATE INDEX`.
     pub(super) fn create_index(
         &self,
         name: &str,

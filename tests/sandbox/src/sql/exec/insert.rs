@@ -13,7 +13,7 @@ use crate::sql::parser;
 use crate::value::convert;
 use crate::value::{Ty, text};
 
-/// The columns an insert fills from its rows, and the expressions of all others.
+/// The columns that an insert fills from its rows, and the expressions of all others.
 struct Targets {
     given: Vec<Column>,
     others: Vec<(Column, String)>,
@@ -51,7 +51,7 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a change of a table; who has changed its unique keys is waited for.
+    /// Runs a change of a table. Waits for a transaction that has changed its unique keys.
     pub(super) fn run_dml(&self, table: &Table, sql: &str, params: &[Value]) -> SqlResult<u64> {
         self.unique_in_any_case(table, || {
             let mut statement = self
@@ -62,13 +62,13 @@ impl Session {
         })
     }
 
-    /// Tells how many rows a change changed.
+    /// Reports how many rows a change changed.
     pub(super) fn finish_dml(&mut self, count: u64, sink: &mut dyn Sink) {
         self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
         sink.done((!self.options.nocount).then_some(count), false);
     }
 
-    /// Readies a bulk load.
+    /// Prepares a bulk load.
     pub(super) fn insert_bulk(&mut self, name: &Name, columns: &[(String, Ty)], keep_nulls: bool) -> SqlResult<()> {
         let table = self.table_named(name)?;
         self.check_right("INSERT", table.id, &table.name, &table.schema)?;
@@ -85,8 +85,8 @@ impl Session {
 
     /// Inserts the rows of a bulk load, in the order of the columns that came with them.
     ///
-    /// # Errors
-    /// 4002 without an `INSERT BULK` before it; 4816 and 4875 when it declared other types; what the rows' conversion and the table's constraints say.
+    /// Fails with 4002 without an `INSERT BULK` before it, with 4816 and 4875 when it declared other types, and with
+    /// the errors of the rows' conversion and of the table's constraints.
     pub fn bulk_rows(
         &mut self,
         columns: &[(String, Ty)],
@@ -172,7 +172,7 @@ impl Session {
     }
 }
 
-/// `INSERT INTO t(columns) SELECT values`; `values` are the given columns' expressions.
+/// Returns `INSERT INTO t(columns) SELECT values`, where `values` are the expressions of the given columns.
 fn assemble(table: &Table, targets: &Targets, values: &[String], numbered: bool) -> String {
     let mut names: Vec<String> = targets.given.iter().map(|c| quote(&c.name)).collect();
     let mut all = values.to_vec();
@@ -256,14 +256,14 @@ fn targets(
     Ok(Targets { given, others })
 }
 
-/// Whether a select gives a bare `NULL` as this one of its columns, which any type takes. In a set operation it is an int.
+/// Returns whether this column of a select is a bare `NULL`, which any type takes. In a set operation it is an int.
 fn is_bare_null(body: &Body, at: usize, columns: usize) -> bool {
     let Body::Select(select) = body else {
         return matches!(body, Body::Nested(query) if is_bare_null(&query.body, at, columns));
     };
     let items = &select.items;
     let is_star = |item: &Item| matches!(item, Item::Star(_));
-    // A star stands for some columns: what is before it is counted from the front, what is after it from the back.
+    // A star stands for some columns. Those before it are counted from the front, and those after it from the back.
     let before = items.iter().position(is_star).unwrap_or(items.len());
     let after = items.iter().rev().position(is_star).unwrap_or(items.len());
     let from_back = columns - at;
@@ -305,7 +305,7 @@ fn insert_sql(
     ))
 }
 
-/// A value of an identity column is noted, so that the next one follows it.
+/// Wraps the value of an identity column so that it is noted, and the next one follows it.
 fn noted(table: &Table, column: &Column, sql: String) -> String {
     match column.identity {
         Some((_, increment)) => format!("t_note_identity({sql}, {}, {increment})", table.id),
@@ -313,7 +313,7 @@ fn noted(table: &Table, column: &Column, sql: String) -> String {
     }
 }
 
-/// The rows of `VALUES`.
+/// Returns the rows of `VALUES`.
 fn value_lines(
     binder: &mut Binder<'_>,
     table: &Table,
@@ -343,7 +343,7 @@ fn value_lines(
     Ok(lines)
 }
 
-/// The values that a query gives, and its SQL.
+/// Returns the values that a query gives, and its SQL.
 fn query_values(
     binder: &mut Binder<'_>,
     table: &Table,
@@ -368,7 +368,7 @@ fn query_values(
     Ok((values, bound.sql))
 }
 
-/// The expression of what a column gets when it is given nothing.
+/// Returns the expression for a column to which nothing is given.
 fn written_by_server(column: &Column) -> Option<&str> {
     column.period.map(Period::value).or(column.default.as_deref())
 }

@@ -1,4 +1,5 @@
-//! What a statement sees of a table and how it locks it: READ COMMITTED, SNAPSHOT, the levels and hints that lock.
+//! The rows of a table that a statement sees, and its locks: READ COMMITTED, SNAPSHOT, and the levels and hints that
+//! lock.
 
 use super::Session;
 use super::statement::Need;
@@ -7,13 +8,13 @@ use crate::locks::{Mode, Wanted};
 use crate::sql::catalog::{self, Table};
 
 impl Session {
-    /// The error that makes a statement wait for a lock and then run again.
+    /// Returns the error that makes a statement wait for a lock and then run again.
     pub(super) fn wait_for_lock(&self, wanted: Wanted) -> SqlError {
         self.need.set(Some(Need::Lock(wanted)));
         SqlError::again()
     }
 
-    /// Takes a lock; the statement runs again if it has to be waited for.
+    /// Takes a lock. If it must wait for it, the statement runs again.
     pub(super) fn want(&self, wanted: Wanted) -> SqlResult<()> {
         if self.engine.locks.try_take(self.transaction(), wanted) {
             Ok(())
@@ -22,7 +23,8 @@ impl Session {
         }
     }
 
-    /// Locks a table; the statement runs again if it has to be waited for. Temporary tables are nobody else's.
+    /// Locks a table. If it must wait for it, the statement runs again. Temporary tables need no lock, because only
+    /// their session has them.
     pub(super) fn lock_table(&self, table: &Table, mode: Mode) -> SqlResult<()> {
         if table.place().is_temp() {
             return Ok(());
@@ -33,8 +35,8 @@ impl Session {
         self.want(Wanted::Table(table.id, mode))
     }
 
-    /// Locks a table whose rows the statement changes. Rows that foreign keys refer to, there or here, must not be on
-    /// their way in or out.
+    /// Locks a table whose rows the statement changes. Rows that foreign keys of this table or of others refer to must
+    /// not be inserted or deleted meanwhile.
     pub(super) fn lock_for_change(&self, table: &Table) -> SqlResult<()> {
         self.lock_table(table, Mode::Change)?;
         if let Some(mode) = self.lock.get() {
@@ -43,11 +45,10 @@ impl Session {
         Ok(())
     }
 
-    /// What a statement reads instead of a table: the table itself, or its versions as the transaction sees them. Here are
-    /// the locks of reads taken, and the rules of SNAPSHOT kept.
+    /// Returns what a statement reads instead of a table: the table itself, or its versions as the transaction sees
+    /// them. It takes the locks of reads and checks the rules of SNAPSHOT.
     ///
-    /// # Errors
-    /// 3951, 3952, 3961 as SNAPSHOT has them; the sign to run again after a wait.
+    /// Fails with 3951, 3952 and 3961 as SNAPSHOT has them, and with the sign to run again after a wait.
     pub(crate) fn source_of(&self, table: &Table) -> SqlResult<String> {
         let physical = table.place().physical();
         if table.place().is_temp() {
@@ -85,7 +86,8 @@ impl Session {
         Ok(())
     }
 
-    /// Before a SNAPSHOT transaction reads anything of a database: its first read fixes what it sees.
+    /// Checks a database before a SNAPSHOT transaction reads anything of it. The first read fixes what the transaction
+    /// sees.
     pub(crate) fn check_snapshot(&self, db: &str) -> SqlResult<()> {
         if self.trancount > 0 && !self.began_snapshot {
             return Err(SqlError::of(3951, &[&db]));

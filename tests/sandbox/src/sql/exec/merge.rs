@@ -1,4 +1,5 @@
-//! `MERGE`: its rows are matched once, before any is changed; then each clause is an `UPDATE`, `DELETE` or `INSERT` of its pairs.
+//! The execution of `MERGE`. Its rows are matched once, before any is changed. Then each clause is an `UPDATE`,
+//! `DELETE` or `INSERT` of its pairs.
 
 use super::{Collected, Session, Sink};
 use crate::error::{SqlError, SqlResult};
@@ -10,13 +11,13 @@ use crate::value::text;
 
 /// The savepoint that makes the statement all or nothing inside a transaction.
 const SAVEPOINT: &str = "\u{1}merge";
-/// Columns of the pairs, by names that no statement can write.
+/// The columns of the pairs, by names that no statement can write.
 const SOURCE: &str = "\u{1}source";
 const TARGET: &str = "\u{1}target";
 const CLAUSE: &str = "\u{1}clause";
 
 impl Session {
-    /// `MERGE`
+    /// Runs `MERGE`.
     pub(super) fn merge(&mut self, merge: &Merge, sink: &mut dyn Sink) -> SqlResult<()> {
         self.check_writable(&merge.target)?;
         if self.options.implicit_transactions && self.trancount == 0 {
@@ -104,7 +105,8 @@ impl Session {
     }
 }
 
-/// The source rows, beside the row of the target that each matches, and the clause that applies: the first that holds.
+/// Returns a query for the source rows, beside the row of the target that each matches and the first clause whose
+/// condition holds.
 fn pairing(merge: &Merge, target: &str, source: &str, into: &Name) -> Query {
     let rows = Select {
         items: vec![
@@ -151,14 +153,14 @@ fn pairing(merge: &Merge, target: &str, source: &str, into: &Name) -> Query {
     })
 }
 
-/// Whether a row of the target would be updated or deleted more than once.
+/// Returns a condition that holds when a row of the target would be updated or deleted more than once.
 fn twice(merge: &Merge, pairs: &Table) -> Expr {
     let key = Expr::Col(vec![TARGET.to_owned()]);
     let changing = (1..)
         .zip(&merge.clauses)
         .filter(|(_, c): &(i32, _)| c.rows != MergeRows::NotInTarget)
         .map(|(number, _)| Expr::Int(number.to_string()))
-        // A list must not be empty; no clause has number 0.
+        // A list must not be empty, and no clause has number 0.
         .chain([Expr::Int("0".to_owned())])
         .collect();
     let count = Expr::Call(Call {
@@ -175,7 +177,7 @@ fn twice(merge: &Merge, pairs: &Table) -> Expr {
     })))
 }
 
-/// The columns that an `INSERT` clause fills and the query of their values; `DEFAULT` leaves its column out.
+/// Returns the columns that an `INSERT` clause fills and the query for their values. `DEFAULT` leaves its column out.
 fn insertion(columns: &[String], values: &[Expr], pairs: &Table, filter: Expr) -> SqlResult<(Vec<String>, Query)> {
     let defaults = values.contains(&Expr::Default);
     if defaults && columns.len() != values.len() {

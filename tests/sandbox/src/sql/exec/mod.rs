@@ -1,4 +1,4 @@
-//! Runs statements: one [`Session`] per connection.
+//! The execution of statements, in one [`Session`] for each connection.
 
 mod alter;
 mod applock;
@@ -36,13 +36,13 @@ pub use session::{Session, Variable};
 pub use sink::{Collected, ResultSet, Sink, Transition};
 pub use transaction::Manager;
 
-/// Where a statement leaves the flow.
+/// The way on after a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// On to the next statement.
+    /// The next statement runs.
     Next,
-    /// `RETURN` with a status.
+    /// A `RETURN` ended the procedure or batch, with a status.
     Return(i32),
-    /// An error ended the batch; it has been reported.
+    /// An error ended the batch. It has been reported.
     Abort,
 }

@@ -1,4 +1,4 @@
-//! Views, synonyms, inline functions and the security policies that use them.
+//! Views, synonyms, inline functions, and the security policies that use them.
 
 use rusqlite::params;
 
@@ -11,7 +11,7 @@ use crate::sql::parser;
 use crate::value::collation;
 
 impl Session {
-    /// `CREATE VIEW`, `ALTER VIEW`, `CREATE SYNONYM`; runs inside [`Session::write`].
+    /// Runs `CREATE VIEW`, `ALTER VIEW` and `CREATE SYNONYM`, inside [`Session::write`].
     pub(super) fn create_module(&mut self, name: &Name, module: &Module) -> SqlResult<()> {
         let place = self.new_place(name)?;
         let Module { kind, text, alters } = module;
@@ -28,7 +28,7 @@ impl Session {
         self.note_columns(id, kind, text)
     }
 
-    /// `CREATE SECURITY POLICY`; runs inside [`Session::write`].
+    /// Runs `CREATE SECURITY POLICY`, inside [`Session::write`].
     pub(super) fn create_policy(&mut self, name: &Name, predicates: &[(String, Name)]) -> SqlResult<()> {
         let id = catalog::add_object(self.conn(), &self.new_place(name)?, "SP", None)?;
         for (text, table) in predicates {

@@ -1,15 +1,15 @@
-//! `DROP`, `CREATE SCHEMA`, databases.
+//! The execution of `DROP`, `CREATE SCHEMA`, `CREATE DATABASE` and `USE`.
 
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Name;
 use crate::sql::catalog::{self};
 
-/// The types of objects in the catalog, and what `DROP` calls them; any other is a procedure.
+/// The types of objects in the catalog, and how `DROP` calls them. Any other is a procedure.
 const OBJECTS: [(&str, &str); 3] = [("U", "table"), ("V", "view"), ("SN", "synonym")];
 
 impl Session {
-    /// `DROP TABLE`, `DROP PROCEDURE`, `DROP TYPE`
+    /// Runs `DROP TABLE`, `DROP PROCEDURE` and `DROP TYPE`.
     pub(super) fn drop_object(&self, what: &str, name: &Name, missing_ok: bool) -> SqlResult<()> {
         let missing = || {
             let written = name.join(".");
@@ -32,7 +32,7 @@ impl Session {
         catalog::remove_object(self.conn(), place.store(), id)
     }
 
-    /// `CREATE SCHEMA`
+    /// Runs `CREATE SCHEMA`.
     pub(super) fn create_schema(&self, name: &str) -> SqlResult<()> {
         if catalog::schema(self.conn(), &self.db, name)?.is_some() {
             return Err(SqlError::of(2714, &[&name]));
@@ -40,7 +40,7 @@ impl Session {
         catalog::create_schema(self.conn(), &self.db, name)
     }
 
-    /// `CREATE DATABASE`
+    /// Runs `CREATE DATABASE`.
     pub(super) fn create_database(&self, name: &str) -> SqlResult<()> {
         if catalog::database(self.conn(), name)?.is_some() {
             return Err(SqlError::of(1801, &[&name]));
@@ -48,7 +48,7 @@ impl Session {
         catalog::create_database(self.conn(), name)
     }
 
-    /// `USE`
+    /// Runs `USE`.
     pub(super) fn use_database(&mut self, name: &str, sink: &mut dyn Sink) -> SqlResult<()> {
         let found = catalog::database(self.conn(), name)?.ok_or_else(|| SqlError::of(911, &[&name]))?;
         if !self.may_enter(&found)? {

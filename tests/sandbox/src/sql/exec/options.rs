@@ -1,4 +1,4 @@
-//! Runs `SET` for the options of a session.
+//! The execution of `SET` for the options of a session.
 
 use super::Session;
 use crate::error::{SqlError, SqlResult};
@@ -22,7 +22,7 @@ pub struct Options {
     pub dirty: bool,
     /// `TRANSACTION ISOLATION LEVEL REPEATABLE READ` or `SERIALIZABLE`: reads keep locks.
     pub keeps_locks: bool,
-    /// The table whose identity values may be given.
+    /// The table into whose identity column values may be inserted
     pub identity_insert: Option<i64>,
 }
 
@@ -43,7 +43,7 @@ impl Default for Options {
 }
 
 impl Session {
-    /// `SET option value`; an option whose other value would change results is refused.
+    /// Runs `SET option value`. It refuses an option whose other value would change results.
     pub(super) fn set_option(&mut self, option: &str, value: &str) -> SqlResult<()> {
         let refuse = || {
             Err(SqlError::unsupported(format!(

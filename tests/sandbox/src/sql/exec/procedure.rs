@@ -14,7 +14,7 @@ use crate::value::Ty;
 use crate::value::convert;
 use crate::value::format::DEFAULT_STYLE;
 
-/// An argument of a call, already a value.
+/// An argument of a call, evaluated.
 #[derive(Clone, Debug)]
 pub struct Argument {
     /// Its name without `@`, empty for a positional one.
@@ -35,7 +35,7 @@ pub struct Argument {
 pub type Output = (usize, Ty, Value);
 
 impl Session {
-    /// `CREATE PROCEDURE`, `ALTER PROCEDURE`; runs inside [`Session::write`].
+    /// Runs `CREATE PROCEDURE` and `ALTER PROCEDURE`, inside [`Session::write`].
     pub(super) fn create_procedure(
         &mut self,
         name: &Name,
@@ -83,16 +83,15 @@ impl Session {
         Ok(())
     }
 
-    /// A procedure.
+    /// Returns a procedure.
     ///
-    /// # Errors
-    /// 2812 if there is none.
+    /// Fails with 2812 if there is none.
     pub(super) fn procedure(&self, name: &Name) -> SqlResult<Procedure> {
         let place = self.place(name)?;
         catalog::procedure(self.conn(), &place)?.ok_or_else(|| SqlError::of(2812, &[&name.join(".")]))
     }
 
-    /// `EXEC` in a batch.
+    /// Runs `EXEC` in a batch.
     pub(super) fn exec(
         &mut self,
         result: Option<&str>,
@@ -136,7 +135,8 @@ impl Session {
         Ok(if flow == Flow::Abort { Flow::Abort } else { Flow::Next })
     }
 
-    /// Calls a procedure; gives its status, the values of its output arguments by position, and whether it ended early.
+    /// Calls a procedure. Returns its status, the values of its output arguments by position, and whether it ended
+    /// early.
     pub(super) fn call(
         &mut self,
         name: &Name,
@@ -170,7 +170,7 @@ impl Session {
         Ok((status, outputs(&arguments, &parameters, &positions, &frame), flow))
     }
 
-    /// Runs something with variables of its own and gives them back.
+    /// Runs something with variables of its own, and returns them.
     pub(super) fn in_frame<T>(
         &mut self,
         frame: Frame,
@@ -185,7 +185,7 @@ impl Session {
         let nocount = self.options.nocount;
         let xact_abort = self.options.xact_abort;
         let result = work(self);
-        // SET options of a procedure end with it.
+        // The SET options of a procedure end with it.
         self.options.nocount = nocount;
         self.options.xact_abort = xact_abort;
         self.nesting -= 1;
@@ -270,7 +270,7 @@ fn outputs(arguments: &[Argument], parameters: &[Param], positions: &[usize], fr
     out
 }
 
-/// Which parameter an argument is for.
+/// Returns the position of the parameter that an argument is for.
 fn position(procedure: &str, parameters: &[Param], at: usize, argument: &Argument) -> SqlResult<usize> {
     let position = if argument.name.is_empty() {
         Some(at)
@@ -288,7 +288,7 @@ fn position(procedure: &str, parameters: &[Param], at: usize, argument: &Argumen
     Ok(position)
 }
 
-/// The value of an argument in the type of its parameter.
+/// Returns the value of an argument in the type of its parameter.
 fn converted(argument: &Argument, ty: Ty) -> SqlResult<Value> {
     if argument.value != Value::Null {
         check_implicit(argument.ty, ty)?;

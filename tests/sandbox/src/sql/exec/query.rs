@@ -1,4 +1,4 @@
-//! Running queries: streaming rows, assigning variables, `SELECT INTO`.
+//! The execution of queries: sending rows, assigning variables, `SELECT INTO`.
 
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -10,7 +10,7 @@ use crate::sql::bind::{Binder, BoundQuery, Scope, Source};
 use crate::value::Ty;
 
 impl Session {
-    /// A `SELECT` statement.
+    /// Runs a `SELECT` statement.
     pub(super) fn select(&mut self, query: &Query, sink: &mut dyn Sink) -> SqlResult<()> {
         if let Body::Select(select) = &query.body {
             if select.items.iter().any(|i| matches!(i, Item::Assign(..))) {
@@ -49,7 +49,7 @@ impl Session {
             .prepare_cached(&bound.sql)
             .map_err(|e| self.storage_error(&e, &bound.sql))?;
         let mut rows = statement.query(params_from_iter(params))?;
-        // The first step may fail (a conversion of a constant): before the columns are sent.
+        // The first step may fail, at a conversion of a constant, so it comes before the columns are sent.
         let mut next = rows.next()?;
         sink.columns(&bound.columns)?;
         let mut count = 0;
@@ -61,7 +61,7 @@ impl Session {
         Ok(count)
     }
 
-    /// A statement that SQLite does not take is a fault of the translation; say so with the text.
+    /// Makes the error of a statement that SQLite does not take, with its text. It is a fault of the translation.
     pub(super) fn storage_error(&self, error: &rusqlite::Error, sql: &str) -> SqlError {
         SqlError::of(
             8624,
@@ -119,7 +119,7 @@ impl Session {
         Ok(())
     }
 
-    /// `SELECT @a = @a + column FROM …`: the assignments are made for each row, in the order of the rows.
+    /// Runs `SELECT @a = @a + column FROM …`, whose assignments are made for each row, in the order of the rows.
     fn assign_by_row(&mut self, query: &Query, targets: &[String], sink: &mut dyn Sink) -> SqlResult<()> {
         let mut rows_query = query.clone();
         let mut items = Vec::new();
@@ -146,7 +146,7 @@ impl Session {
             let rows: Vec<Vec<Value>> = mapped.collect::<Result<_, _>>()?;
             Ok((std::mem::take(&mut binder.sources), rows))
         })?;
-        // In each row the columns of the sources are parameters.
+        // In each row, the columns of the sources are parameters.
         for (at, column) in sources.iter_mut().flat_map(|s| &mut s.columns).enumerate() {
             column.bound.sql = format!("?{}", at + 1);
             column.bound.nullable = true;
@@ -163,7 +163,7 @@ impl Session {
         Ok(())
     }
 
-    /// The value of an expression in a row of these sources.
+    /// Returns the value of an expression in a row of these sources.
     fn of_row(&self, e: &Expr, sources: &[Source], row: &[Value]) -> SqlResult<(Ty, Value)> {
         self.read(|| {
             let mut binder = Binder::new(self);
@@ -206,7 +206,7 @@ impl Session {
         Ok(())
     }
 
-    /// Creates a table from a query; runs inside [`Session::write`].
+    /// Creates a table from a query, inside [`Session::write`].
     fn copy_into(&mut self, query: &Query, target: &Name) -> SqlResult<usize> {
         let (bound, params) = {
             let mut binder = Binder::new(self);
@@ -243,7 +243,7 @@ impl Session {
     }
 }
 
-/// Whether an item reads one of these variables.
+/// Returns whether an item reads one of these variables.
 fn reads(item: &Item, names: &[String]) -> bool {
     let is_one = |e: &Expr| matches!(e, Expr::Var(name) if names.iter().any(|n| n.eq_ignore_ascii_case(name)));
     matches!(item, Item::Expr(e, _) if e.any(&is_one))

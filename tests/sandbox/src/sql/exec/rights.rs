@@ -1,4 +1,4 @@
-//! Logins, users, and what they may do. The login that a server is started with may do everything, and so may procedures,
+//! Logins, users and their rights. The login with which a server is started may do everything, and so may procedures,
 //! which all belong to it
 //! (<https://learn.microsoft.com/en-us/sql/relational-databases/security/authentication-access/ownership-chains>).
 
@@ -10,12 +10,12 @@ use crate::sql::ast::{Kind, Name, Permission};
 use crate::sql::catalog::{self, Table, literal};
 
 impl Session {
-    /// Whether the session may do everything.
+    /// Returns whether the session may do everything.
     pub(crate) fn is_trusted(&self) -> bool {
         self.login.is_none() || !self.procedure.is_empty() || self.in_view.get()
     }
 
-    /// Binds what a view says, which may read what its owner may.
+    /// Binds the query of a view, which may read what its owner may.
     pub(crate) fn chained<T>(&self, work: impl FnOnce() -> T) -> T {
         let outer = self.in_view.replace(true);
         let result = work();
@@ -25,8 +25,7 @@ impl Session {
 
     /// Becomes a session of a login that was created.
     ///
-    /// # Errors
-    /// 18456 when there is none with this password.
+    /// Fails with 18456 when there is none with this password.
     pub fn log_in(&mut self, login: &str, password: &str) -> SqlResult<()> {
         let sql = "SELECT count(*) FROM main._login WHERE name = ?1 AND password = ?2";
         let found: bool = self.conn().query_row(sql, [login, password], |r| r.get(0))?;
@@ -37,17 +36,16 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the login is a user of a database.
+    /// Returns whether the login is a user of a database.
     ///
-    /// # Errors
-    /// What the storage says.
+    /// Fails with the error of the storage.
     pub fn may_enter(&self, db: &str) -> SqlResult<bool> {
         let Some(login) = &self.login else { return Ok(true) };
         let sql = "SELECT count(*) FROM main._user WHERE db = ?1 AND login = ?2";
         Ok(self.conn().query_row(sql, [db, login], |r| r.get(0))?)
     }
 
-    /// `USER_NAME()`
+    /// Returns `USER_NAME()`.
     pub(crate) fn user(&self) -> SqlResult<String> {
         let Some(login) = &self.login else {
             return Ok("dbo".to_owned());
@@ -56,14 +54,14 @@ impl Session {
         Ok(self.conn().query_row(sql, [&self.db, login], |r| r.get(0))?)
     }
 
-    /// The SQLite condition on `main._right` that a row is about this session's user.
+    /// Returns the SQLite condition on `main._right` that a row is about this session's user.
     fn of_user(&self) -> String {
         let (db, login) = (literal(&self.db), literal(self.login.as_deref().unwrap_or_default()));
         format!("db = {db} AND user = (SELECT name FROM main._user WHERE db = {db} AND login = {login})")
     }
 
-    /// Whether the session has a right to an object, to its schema or to its database (0), as SQLite SQL: a denial at any of them
-    /// outweighs every grant.
+    /// Returns the SQLite SQL for whether the session has a right to an object, to its schema or to its database (0). A
+    /// denial at any of them outweighs every grant.
     pub(crate) fn has_right(&self, right: &str, object: &str) -> String {
         if self.is_trusted() {
             return "1".to_owned();
@@ -76,7 +74,7 @@ impl Session {
         )
     }
 
-    /// The same of a column of an object: what is said of the column itself outweighs what is said of the whole
+    /// Returns the same for a column of an object. A right to the column itself outweighs one to the whole object
     /// (<https://learn.microsoft.com/en-us/sql/t-sql/statements/deny-object-permissions-transact-sql>).
     pub(crate) fn has_column_right(&self, right: &str, object: &str, column: &str) -> String {
         let whole = self.has_right(right, object);
@@ -90,8 +88,8 @@ impl Session {
         )
     }
 
-    /// The condition on `main._object o` that the session sees it in the catalog: it has some right to it
-    /// (<https://learn.microsoft.com/en-us/sql/relational-databases/security/metadata-visibility-configuration>).
+    /// Returns the condition on `main._object o` that the session sees it in the catalog, because it has some right to
+    /// it (<https://learn.microsoft.com/en-us/sql/relational-databases/security/metadata-visibility-configuration>).
     pub(crate) fn visible(&self) -> String {
         if self.is_trusted() {
             return String::new();
@@ -103,7 +101,7 @@ impl Session {
         )
     }
 
-    /// The columns of a table that the session has not this right to.
+    /// Returns the columns of a table to which the session does not have this right.
     pub(crate) fn columns_without(&self, right: &str, table: &Table) -> SqlResult<Vec<i64>> {
         if self.is_trusted() || table.place().is_temp() {
             return Ok(Vec::new());
@@ -118,7 +116,7 @@ impl Session {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Refuses what the session has no right to, with 229.
+    /// Fails with 229 when the session does not have the right.
     pub(crate) fn check_right(&self, right: &str, id: i64, name: &str, schema: &str) -> SqlResult<()> {
         let sql = format!("SELECT {}", self.has_right(right, &id.to_string()));
         if self.is_trusted() || id < 0 || self.conn().query_row(&sql, [], |r| r.get(0))? {
@@ -127,7 +125,8 @@ impl Session {
         Err(SqlError::of(229, &[&right, &name, &self.db, &schema]))
     }
 
-    /// Refuses with 262 what changes the catalog, which only the first login may. Temporary tables are everybody's own.
+    /// Fails with 262 for a change of the catalog by another than the first login. Everybody may change their own
+    /// temporary tables.
     pub(super) fn check_definition(&self, kind: &Kind) -> SqlResult<()> {
         let own = |name: &Name| self.place(name).is_ok_and(|place| place.is_temp());
         let may = match kind {
@@ -162,7 +161,7 @@ impl Session {
         added.map(|_| ()).map_err(|_| SqlError::of(15023, &[&name]))
     }
 
-    /// `GRANT`, `DENY`, `REVOKE`
+    /// Runs `GRANT`, `DENY` and `REVOKE`.
     pub(super) fn set_rights(&self, permission: &Permission) -> SqlResult<()> {
         let (securable, table) = self.securable(permission.on.as_ref())?;
         for user in &permission.users {
@@ -209,7 +208,7 @@ impl Session {
         Ok(())
     }
 
-    /// The number of what rights are given to, and the table if it is one.
+    /// Returns the number of the object to which rights are given, and the table if it is one.
     fn securable(&self, on: Option<&(String, Name)>) -> SqlResult<(i64, Option<Table>)> {
         let Some((class, name)) = on else { return Ok((0, None)) };
         let written = name.join(".");

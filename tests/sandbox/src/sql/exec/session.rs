@@ -1,4 +1,4 @@
-//! The state of one connection, and small questions to the storage.
+//! The state of one connection, and short queries of the storage.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -39,15 +39,15 @@ pub struct Session {
     /// The shared state.
     pub engine: Arc<Engine>,
     conn: Connection,
-    /// What the SQLite functions know of the session.
+    /// The part of the state that the SQLite functions use.
     pub(super) local: Arc<Local>,
     /// `@@SPID`
     pub spid: u16,
     /// The current database.
     pub db: String,
-    /// The database of the login, where a reset leads back to.
+    /// The database of the login, to which a reset returns.
     pub home: String,
-    /// Who has logged in; none for the login that may do everything.
+    /// The login, or `None` for the one that may do everything.
     pub(super) login: Option<String>,
     /// Whether a view is read, which may read what its owner may.
     pub(super) in_view: Cell<bool>,
@@ -59,20 +59,20 @@ pub struct Session {
     pub options: Options,
     /// `@@TRANCOUNT`
     pub trancount: i64,
-    /// The transaction is one of SQLite, since it has changed definitions.
+    /// Whether the transaction is one of SQLite, because it has changed definitions.
     pub(super) held: bool,
-    /// A statement's transaction of SQLite is open.
+    /// Whether a statement's transaction of SQLite is open.
     pub(super) inside: Cell<bool>,
-    /// The transaction has logged changes.
+    /// Whether the transaction has logged changes.
     pub(super) touched: Cell<bool>,
     pub(super) savepoints: Vec<Savepoint>,
-    /// The temporary tables that the transaction created, and when.
+    /// The temporary tables that the transaction created, each with the number of the logged change at that time.
     pub(super) created: Vec<(i64, Place)>,
     /// The tables that the transaction has defined anew.
     pub(super) defined: RefCell<Vec<i64>>,
-    /// Who has versions of rows, when the statement began.
+    /// The transactions that had versions of rows when the statement began.
     pub(super) writers: RefCell<Vec<Writer>>,
-    /// The transaction began under SNAPSHOT.
+    /// Whether the transaction began under SNAPSHOT.
     pub(super) began_snapshot: bool,
     /// The last commit that a SNAPSHOT transaction sees, once it has read.
     pub(super) snapshot: Cell<Option<i64>>,
@@ -80,13 +80,13 @@ pub struct Session {
     pub(super) snapshot_versions: RefCell<Vec<(String, i64)>>,
     /// The tracked tables that the transaction has changed.
     pub(super) tracked: RefCell<Vec<i64>>,
-    /// How the tables that the statement reads are to be locked.
+    /// The lock that the statement takes on the tables it reads.
     pub(super) lock: Cell<Option<Mode>>,
-    /// What the statement needs before it can run again.
+    /// The lock or the moment that the statement needs before it can run again.
     pub(super) need: Cell<Option<Need>>,
     /// The descriptor of the open transaction, 0 for none.
     pub descriptor: u64,
-    /// An error has made the transaction uncommittable.
+    /// Whether an error has made the transaction uncommittable.
     pub(super) doomed: bool,
     /// `@@ROWCOUNT`
     pub rowcount: i64,
@@ -106,10 +106,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of the engine.
+    /// Makes a session of the engine.
     ///
-    /// # Errors
-    /// When the storage cannot be opened.
+    /// Fails when the storage cannot be opened.
     pub fn new(engine: &Arc<Engine>) -> SqlResult<Session> {
         let local = Arc::default();
         Ok(Session {
@@ -154,21 +153,20 @@ impl Session {
         })
     }
 
-    /// The storage connection.
+    /// Returns the storage connection.
     pub fn conn(&self) -> &Connection {
         &self.conn
     }
 
-    /// A variable's type and value.
+    /// Returns a variable's type and value.
     ///
-    /// # Errors
-    /// 137 if it is not declared.
+    /// Fails with 137 if it is not declared.
     pub fn variable(&self, name: &str) -> SqlResult<(Ty, Value)> {
         let found = self.frames.last().and_then(|f| f.variables.get(&name.to_lowercase()));
         found.map(|v| (v.ty, v.value.clone())).ok_or_else(|| undeclared(name))
     }
 
-    /// Assigns a value of some type to a variable, as an assignment converts.
+    /// Assigns a value to a variable, and converts it to the variable's type.
     pub(super) fn assign(&mut self, name: &str, ty: Ty, value: &Value) -> SqlResult<()> {
         let target = self.variable(name)?.0;
         if *value != Value::Null {
@@ -185,10 +183,9 @@ impl Session {
         }
     }
 
-    /// Where a name of one to four parts points.
+    /// Returns the place of a name of one to four parts.
     ///
-    /// # Errors
-    /// 7202 for a linked server, 1087 for a table variable that is not declared.
+    /// Fails with 7202 for a linked server, and with 1087 for a table variable that is not declared.
     pub fn place(&self, name: &[String]) -> SqlResult<Place> {
         let or = |part: &str, default: &str| {
             if part.is_empty() {
@@ -212,7 +209,7 @@ impl Session {
         Ok(Place { db, schema, name })
     }
 
-    /// Where a new object goes: its schema must exist, and is spelled as it was created.
+    /// Returns the place of a new object. Its schema must exist, and is spelled as it was created.
     pub(super) fn new_place(&self, name: &[String]) -> SqlResult<Place> {
         let mut place = self.place(name)?;
         if place.is_temp() {
@@ -225,20 +222,19 @@ impl Session {
         Ok(place)
     }
 
-    /// A table.
+    /// Returns a table.
     ///
-    /// # Errors
-    /// 208 if there is none.
+    /// Fails with 208 if there is none.
     pub fn table(&self, place: &Place, written: &str) -> SqlResult<Table> {
         catalog::table(&self.conn, place)?.ok_or_else(|| SqlError::no_object(written))
     }
 
-    /// A table by its name as written.
+    /// Returns a table by its name as written.
     pub(super) fn table_named(&self, name: &Name) -> SqlResult<Table> {
         self.table(&self.place(name)?, &name.join("."))
     }
 
-    /// One number from the catalog.
+    /// Returns one number from the catalog.
     pub(crate) fn lookup_id(&self, sql: &str, key: &str) -> SqlResult<Option<i64>> {
         Ok(self
             .conn
@@ -247,10 +243,9 @@ impl Session {
             .optional()?)
     }
 
-    /// The value of an expression without sources.
+    /// Returns the value of an expression without sources.
     ///
-    /// # Errors
-    /// What binding or computing it says.
+    /// Fails with the error of binding or computing it.
     pub fn evaluate(&self, e: &Expr) -> SqlResult<(Ty, Value)> {
         self.read(|| {
             let mut binder = Binder::new(self);
@@ -266,7 +261,7 @@ impl Session {
         Ok((bound.ty, value))
     }
 
-    /// The value of an expression in a type.
+    /// Returns the value of an expression in a type.
     pub(crate) fn evaluate_as(&self, e: &Expr, ty: Ty) -> SqlResult<Value> {
         self.read(|| {
             let mut binder = Binder::new(self);
@@ -276,7 +271,7 @@ impl Session {
         })
     }
 
-    /// The value of an expression as text.
+    /// Returns the value of an expression as text.
     pub(crate) fn evaluate_text(&self, e: &Expr) -> SqlResult<Option<String>> {
         let (ty, value) = self.evaluate(e)?;
         match convert::convert((&value).into(), ty, Ty::NVarChar(MAX), DEFAULT_STYLE)? {
@@ -285,7 +280,7 @@ impl Session {
         }
     }
 
-    /// The value of an expression as a number.
+    /// Returns the value of an expression as a number.
     pub(super) fn evaluate_int(&self, e: &Expr) -> SqlResult<Option<i64>> {
         match self.evaluate_as(e, Ty::BigInt)? {
             Value::Integer(i) => Ok(Some(i)),
@@ -293,7 +288,7 @@ impl Session {
         }
     }
 
-    /// Whether a condition is true.
+    /// Returns whether a condition is true.
     pub(super) fn holds(&self, e: &Expr) -> SqlResult<bool> {
         self.read(|| {
             let mut binder = Binder::new(self);
@@ -307,7 +302,7 @@ impl Session {
         })
     }
 
-    /// The SQLite form of a value on its way into a column.
+    /// Returns the SQLite form of a value that is written to a column.
     pub(super) fn stored(value: Bound, column: &catalog::Column, table: &Table) -> SqlResult<String> {
         if value.null {
             return Ok("NULL".to_owned());
@@ -326,7 +321,7 @@ impl Session {
     }
 }
 
-/// 137
+/// Makes 137, for a variable that is not declared.
 pub(super) fn undeclared(name: &str) -> SqlError {
     SqlError::of(137, &[&name])
 }

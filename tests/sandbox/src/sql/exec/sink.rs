@@ -1,4 +1,4 @@
-//! Where results go: the wire, or memory for callers in the same process.
+//! The sinks of results: the wire, or memory for callers in the same process.
 
 use rusqlite::Row;
 
@@ -6,64 +6,62 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::bind::OutColumn;
 use crate::value::{Datum, Ty, convert, format};
 
-/// A change of the transaction that drivers are told of.
+/// A change of the transaction that drivers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// Begun, with its descriptor.
+    /// It has begun, with this descriptor.
     Begun(u64),
-    /// Committed.
+    /// It is committed.
     Committed(u64),
-    /// Rolled back.
+    /// It is rolled back.
     RolledBack(u64),
 }
 
-/// Receives results as they come.
+/// A receiver of results as they come.
 pub trait Sink {
-    /// A result set begins.
+    /// Begins a result set.
     ///
-    /// # Errors
-    /// When a column cannot be described.
+    /// Fails when a column cannot be described.
     fn columns(&mut self, columns: &[OutColumn]) -> SqlResult<()>;
-    /// A row of the current result set.
+    /// Takes a row of the current result set.
     ///
-    /// # Errors
-    /// Number 0 when the client has cancelled or gone.
+    /// Fails with number 0 when the client has cancelled or is gone.
     fn row(&mut self, row: &Row<'_>) -> SqlResult<()>;
-    /// A statement ended, with its row count if it has one; true for a statement with a result set.
+    /// Ends a statement, with its row count if it has one. `rows` is `true` for a statement with a result set.
     fn done(&mut self, count: Option<u64>, rows: bool);
-    /// A message.
+    /// Takes a message.
     fn info(&mut self, message: &SqlError);
-    /// An error, and the end of its statement.
+    /// Takes an error, which ends its statement.
     fn error(&mut self, error: &SqlError);
-    /// The database changed.
+    /// Takes a change of the database.
     fn database(&mut self, old: &str, new: &str);
-    /// The transaction changed.
+    /// Takes a change of the transaction.
     fn transaction(&mut self, change: Transition);
-    /// A procedure begins (true) or ends (false); between them statements are inside it.
+    /// Takes the beginning (`true`) or the end (`false`) of a procedure. The statements between them are inside it.
     fn nest(&mut self, inside: bool);
-    /// A procedure of a batch returned.
+    /// Takes the status of a procedure that a batch called.
     fn returned(&mut self, status: i32);
-    /// Whether the client has asked to stop.
+    /// Returns whether the client has asked to stop.
     fn cancelled(&self) -> bool;
 }
 
-/// A result set in memory, every value as text.
+/// A result set in memory, with every value as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResultSet {
     /// The column names.
     pub columns: Vec<String>,
-    /// The rows; NULL is `None`.
+    /// The rows, in which NULL is `None`.
     pub rows: Vec<Vec<Option<String>>>,
 }
 
-/// Collects results in memory.
+/// A sink that collects results in memory.
 #[derive(Debug, Default)]
 pub struct Collected {
     /// The result sets.
     pub sets: Vec<ResultSet>,
-    /// Row counts of the statements that have one.
+    /// The row counts of the statements that have one.
     pub counts: Vec<u64>,
-    /// Messages of `PRINT` and its like.
+    /// The messages of `PRINT` and `RAISERROR`.
     pub messages: Vec<String>,
     /// The errors.
     pub errors: Vec<SqlError>,
@@ -116,7 +114,7 @@ impl Sink for Collected {
     }
 }
 
-/// A value as text: dates in ISO form, money with four digits, bytes in hexadecimal.
+/// Returns a value as text: dates in ISO form, money with four digits, bytes in hexadecimal.
 fn as_text(value: Datum, ty: Ty) -> SqlResult<Option<String>> {
     if value == Datum::Null {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! One statement as a transaction of SQLite: a moment that it reads, or a change that is made whole or not at all. A statement
-//! that meets what others hold is undone, waits, and runs again.
+//! One statement as a transaction of SQLite: a moment that it reads, or a change that is made whole or not at all. A
+//! statement that needs what others hold is undone, waits, and runs again.
 
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
@@ -17,18 +17,18 @@ pub(super) enum Need {
     Snapshot,
 }
 
-/// An open read of the storage; the end of its scope ends it.
+/// An open read of the storage, which ends with its scope.
 struct Reading<'s>(&'s Session);
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        // There is nothing to be lost in a transaction that has only read.
+        // Nothing is lost in a transaction that has only read.
         let _ = self.0.conn().execute_batch("COMMIT");
     }
 }
 
 impl Session {
-    /// Gets what a statement needs before it runs again.
+    /// Waits for what a statement needs before it runs again.
     fn satisfy(&self, cancelled: &dyn Fn() -> bool) -> SqlResult<()> {
         match self.need.take() {
             Some(Need::Lock(wanted)) => self
@@ -61,10 +61,10 @@ impl Session {
         Ok(reading)
     }
 
-    /// Runs something that reads, all of it at one moment. It is run again when it had to wait.
+    /// Runs something that reads, all of it at one moment. It runs again when it had to wait.
     pub(super) fn read<T>(&self, mut work: impl FnMut() -> SqlResult<T>) -> SqlResult<T> {
         if self.inside.get() {
-            // Part of a statement that reads or writes.
+            // It is part of a statement that reads or writes.
             return work();
         }
         let result = loop {
@@ -89,7 +89,7 @@ impl Session {
         result
     }
 
-    /// A statement outside of any transaction has been one of its own.
+    /// Ends a statement. One outside of any transaction has been a transaction of its own.
     fn end_statement(&self) {
         if self.trancount == 0 {
             self.snapshot.set(None);
@@ -97,8 +97,8 @@ impl Session {
         }
     }
 
-    /// Runs something that writes, all of it or nothing. It is run again when it had to wait: what it does to the session
-    /// must bear that.
+    /// Runs something that writes, all of it or nothing. It runs again when it had to wait, so it must be able to
+    /// repeat what it does to the session.
     pub(super) fn write<T>(
         &mut self,
         sink: &mut dyn Sink,

@@ -1,8 +1,9 @@
-//! Statistics: the histograms that indexes have, and that go stale.
+//! Statistics, which are the histograms of indexes and become stale.
 //!
-//! As in SQL Server they are built when an index or key is made over rows that are there, and by `UPDATE STATISTICS`; rows that
-//! come later are not in them (<https://learn.microsoft.com/en-us/sql/relational-databases/statistics/statistics>). The
-//! server would also renew some by itself when a query needs them and enough has changed; the stand-in never does.
+//! As in SQL Server, they are built when an index or key is made over rows that exist, and by `UPDATE STATISTICS`. Rows
+//! that come later are not in them
+//! (<https://learn.microsoft.com/en-us/sql/relational-databases/statistics/statistics>). The server would also renew
+//! some by itself when a query needs them and enough has changed, but the stand-in never does.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -13,11 +14,11 @@ use crate::sql::ast::Name;
 use crate::sql::catalog::{self, Index, Table, quote};
 use crate::value::{Ty, text};
 
-/// Steps of a histogram at most
+/// The largest number of steps in a histogram
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/sys-dm-db-stats-histogram-transact-sql>).
 const STEPS: usize = 200;
 
-/// A step: the rows and values between the key before and this one, and the rows that have it.
+/// A step of a histogram: the rows and values between the key before and this one, and the rows that have it.
 struct Step {
     key: Value,
     range_rows: i64,
@@ -26,7 +27,7 @@ struct Step {
 }
 
 impl Session {
-    /// `UPDATE STATISTICS`: of one index, or of all.
+    /// Runs `UPDATE STATISTICS`, of one index or of all.
     pub(super) fn update_statistics(&self, table: &Name, name: Option<&str>) -> SqlResult<()> {
         let table = self.table_named(table)?;
         let mut indexes = catalog::indexes(self.conn(), &table)?;
@@ -78,8 +79,8 @@ pub(super) fn build(conn: &Connection, table: &Table, index: &Index) -> SqlResul
     Ok(())
 }
 
-/// NULL, the least value and the greatest have steps of their own; between them each step takes as many values as make its
-/// share of the rows.
+/// Returns the steps of these values. NULL, the least value and the greatest have steps of their own. Between them,
+/// each step takes as many values as make its share of the rows.
 fn steps(values: Vec<(Value, i64)>) -> Vec<Step> {
     let rows: i64 = values.iter().map(|(_, rows)| rows).sum();
     let share = rows / (STEPS as i64 - 3) + 1;

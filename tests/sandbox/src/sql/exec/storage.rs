@@ -1,4 +1,4 @@
-//! Where rows are kept: in partitions, and in the history of a temporal table.
+//! The places in which rows are kept: partitions, and the history of a temporal table.
 
 use rusqlite::{params, params_from_iter};
 
@@ -11,7 +11,7 @@ use crate::sql::catalog::{self, Column, Table, literal, quote};
 use crate::sql::parser;
 
 impl Session {
-    /// `CREATE PARTITION`; runs inside [`Session::write`].
+    /// Runs `CREATE PARTITION`, inside [`Session::write`].
     pub(super) fn partition(&self, partition: &Partition) -> SqlResult<()> {
         let (name, ty, is_right, values) = match partition {
             Partition::Function(name, ty, is_right, values) => (name, *ty, i64::from(*is_right), values),
@@ -31,7 +31,7 @@ impl Session {
         Ok(())
     }
 
-    /// What `CREATE TABLE` says after the columns.
+    /// Applies what `CREATE TABLE` says after the columns.
     pub(super) fn store(&mut self, name: &Name, storage: &Storage) -> SqlResult<()> {
         if *storage == Storage::default() {
             return Ok(());
@@ -61,7 +61,8 @@ impl Session {
         Ok(id)
     }
 
-    /// Puts rows that a change will replace into the history, up to now; `rows` are their numbers.
+    /// Puts rows that a change will replace into the history, with the present as the end of their time. `rows` are
+    /// their numbers.
     pub(super) fn keep_history(&self, mut binder: Binder<'_>, table: &Table, rows: &str) -> SqlResult<()> {
         let Some(history) = catalog::history(self.conn(), table.id)? else {
             return Ok(());
@@ -84,7 +85,7 @@ impl Session {
     }
 }
 
-/// A column as the history has it: it holds what was there.
+/// Returns a column as the history has it, which takes whatever values there were.
 fn kept_column(column: &Column) -> Column {
     Column {
         identity: None,

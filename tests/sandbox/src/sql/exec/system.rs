@@ -1,4 +1,4 @@
-//! The server's own procedures that drivers and people call.
+//! The server's own procedures, which drivers and people call.
 
 use rusqlite::types::Value;
 
@@ -14,7 +14,7 @@ use crate::value::convert;
 use crate::value::format::DEFAULT_STYLE;
 use crate::value::{MAX, Ty};
 
-/// Status, output values by position of the argument, and how the call ended.
+/// The status, the output values by position of the argument, and how the call ended.
 pub(super) type Called = (i32, Vec<Output>, Flow);
 
 fn text(argument: Option<&Argument>) -> SqlResult<String> {
@@ -48,7 +48,7 @@ fn shift(outputs: Vec<Output>, by: usize) -> Vec<Output> {
 }
 
 impl Session {
-    /// Calls a procedure of the server, none if the name is not one.
+    /// Calls a procedure of the server. Returns `None` if the name is not one.
     pub(super) fn system_procedure(
         &mut self,
         name: &Name,
@@ -119,7 +119,7 @@ impl Session {
         }))
     }
 
-    /// The collation of each column, as bulk copy clients ask for it.
+    /// Sends the collation of each column, as bulk copy clients ask for it.
     fn table_collations(&mut self, name: &str, sink: &mut dyn Sink) -> SqlResult<()> {
         let table = self.table_named(&parser::name(name)?)?;
         let rows: Vec<String> = table
@@ -167,7 +167,7 @@ impl Session {
         Ok(handle)
     }
 
-    /// Back to the state after login.
+    /// Brings the session back to its state after the login.
     pub fn reset(&mut self, sink: &mut dyn Sink) {
         if self.trancount > 0 {
             self.rollback_all(sink);
@@ -184,7 +184,7 @@ impl Session {
         self.drop_temporary_tables();
     }
 
-    /// The reset of a pooled connection, with or without its transaction.
+    /// Resets a pooled connection, with or without its transaction.
     pub fn reset_connection(&mut self, keep_transaction: bool, sink: &mut dyn Sink) {
         if keep_transaction {
             let (trancount, descriptor) = (std::mem::take(&mut self.trancount), self.descriptor);
@@ -208,7 +208,7 @@ impl Session {
     }
 }
 
-/// The arguments of `sp_getapplock` or `sp_releaseapplock`, by name or position.
+/// Returns the arguments of `sp_getapplock` or `sp_releaseapplock`, by name or position.
 fn lock_request(arguments: &[Argument], taking: bool) -> SqlResult<Request> {
     let names: &[&str] = if taking {
         &["Resource", "LockMode", "LockOwner", "LockTimeout", "DbPrincipal"]

@@ -1,7 +1,7 @@
 //! Table types, table variables and table-valued parameters.
 //!
-//! A table variable is a temporary table under a name that no statement can write; it goes with the batch or procedure that
-//! declared it.
+//! A table variable is a temporary table under a name that no statement can write. It is dropped at the end of the
+//! batch or procedure that declared it.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::value::Ty;
 
 /// The kind of a table type in the catalog.
 const KIND: &str = "TT";
-/// Types and objects have names of their own: in the catalog those of types begin with this.
+/// The beginning of the names of types in the catalog, because a type and an object may have the same name.
 const PREFIX: &str = "type ";
 
 /// The variables of a batch or a procedure.
@@ -34,21 +34,21 @@ pub struct TableVariable {
     name: String,
     /// Its type, if it has a name.
     ty: Option<(i64, String)>,
-    /// A parameter cannot be written.
+    /// Whether it is a parameter, which cannot be written.
     readonly: bool,
-    /// The table is this frame's, to be dropped with it.
+    /// Whether the table is dropped with this frame.
     owned: bool,
 }
 
 impl TableVariable {
-    /// The name of its type.
+    /// Returns the name of its type.
     fn type_name(&self) -> &str {
         self.ty.as_ref().map_or("table", |(_, name)| name)
     }
 }
 
 impl Session {
-    /// `CREATE TYPE … AS TABLE`; runs inside [`Session::write`].
+    /// Runs `CREATE TYPE … AS TABLE`, inside [`Session::write`].
     pub(super) fn create_type(&mut self, name: &Name, body: &str) -> SqlResult<()> {
         let mut place = self.new_place(name)?;
         let written = place.two_part();
@@ -63,7 +63,7 @@ impl Session {
         {
             return Err(SqlError::syntax("CONSTRAINT"));
         }
-        // The table that proves the definition; its columns are the type's.
+        // This table tests the definition. Its columns are the type's.
         let proof = vec![self.next_table_name("type")];
         self.create_table(&proof, &columns, &constraints)?;
         let table = self.table_named(&proof)?;
@@ -74,10 +74,9 @@ impl Session {
         self.drop_object("table", &proof, true)
     }
 
-    /// Where a table type is, its id and its definition.
+    /// Returns the id, the place and the definition of a table type.
     ///
-    /// # Errors
-    /// 2715 if there is none.
+    /// Fails with 2715 if there is none.
     pub(super) fn table_type(&self, name: &Name) -> SqlResult<(i64, Place, String)> {
         let mut place = self.place(name)?;
         place.name = format!("{PREFIX}{}", place.name);
@@ -90,16 +89,15 @@ impl Session {
         Ok((id, place, body))
     }
 
-    /// A new name for a temporary table of the server's own.
+    /// Returns a new name for a temporary table of the server's own.
     pub(super) fn next_table_name(&mut self, what: &str) -> String {
         self.next_table += 1;
         format!("{OWN}{what} {}", self.next_table)
     }
 
-    /// The temporary table behind `@name`.
+    /// Returns the temporary table behind `@name`.
     ///
-    /// # Errors
-    /// 1087 if it is not declared.
+    /// Fails with 1087 if it is not declared.
     pub(super) fn table_variable(&self, name: &str) -> SqlResult<String> {
         self.find_table_variable(name).map(|v| v.name.clone()).ok_or_else(|| {
             let name = name.trim_start_matches(TABLE_VARIABLE);
@@ -112,7 +110,7 @@ impl Session {
         self.frames.last()?.tables.get(&key)
     }
 
-    /// A table-valued parameter cannot be changed: 10700.
+    /// Fails with 10700 for a table-valued parameter, which cannot be changed.
     pub(super) fn check_writable(&self, table: &Name) -> SqlResult<()> {
         match table.as_slice() {
             [name]
@@ -125,7 +123,7 @@ impl Session {
         }
     }
 
-    /// `DECLARE @t TABLE (…)`
+    /// Runs `DECLARE @t TABLE (…)`.
     pub(super) fn declare_table(
         &mut self,
         name: &str,
@@ -165,7 +163,7 @@ impl Session {
         })
     }
 
-    /// The table variable that an argument of `EXEC` names.
+    /// Returns the table variable that an argument of `EXEC` names.
     pub(super) fn table_argument(&self, value: &Expr) -> Option<TableVariable> {
         match value {
             Expr::Var(name) => self.find_table_variable(name).cloned(),
@@ -173,7 +171,7 @@ impl Session {
         }
     }
 
-    /// A table-valued parameter: the caller's variable, or an empty table.
+    /// Returns a table-valued parameter: the caller's variable, or an empty table.
     pub(super) fn bind_table(&mut self, ty: &Name, argument: Option<&Argument>) -> SqlResult<TableVariable> {
         let (id, place, _) = self.table_type(ty)?;
         match argument.map(|a| (a, &a.table)) {
@@ -191,7 +189,7 @@ impl Session {
         }
     }
 
-    /// A table variable where a parameter takes a value.
+    /// Fails when a table variable is given where a parameter takes a value.
     pub(super) fn no_table(argument: Option<&Argument>, wanted: Ty) -> SqlResult<()> {
         match argument.and_then(|a| a.table.as_ref()) {
             Some(table) => Err(operand_clash(table.type_name(), wanted.message_name())),
@@ -199,7 +197,7 @@ impl Session {
         }
     }
 
-    /// A new batch has no variables.
+    /// Begins a new batch, which has no variables.
     pub(super) fn new_batch(&mut self) {
         if let Some(frame) = self.frames.first_mut() {
             let mut old = std::mem::take(frame);
@@ -216,7 +214,7 @@ impl Session {
     }
 }
 
-/// 206
+/// Makes 206, for an operand of another type.
 fn operand_clash(given: &str, wanted: &str) -> SqlError {
     SqlError::of(206, &[&given, &wanted])
 }

@@ -1,6 +1,6 @@
-//! Change tracking. Triggers write every change of a tracked table's rows to a table beside it, under its transaction; the
-//! commit gives them the database's next version. Nothing is removed at once: a cleanup, like `TRUNCATE TABLE`, sets the version
-//! up to which changes are gone, so that SNAPSHOT transactions go on with what they had.
+//! Change tracking. Triggers write every change of a tracked table's rows to a table beside it, under its transaction.
+//! The commit gives them the database's next version. Nothing is removed at once: a cleanup, like `TRUNCATE TABLE`,
+//! sets the version up to which changes are gone, so that SNAPSHOT transactions go on with what they had.
 //!
 //! <https://learn.microsoft.com/en-us/sql/relational-databases/track-changes/about-change-tracking-sql-server>
 
@@ -13,18 +13,18 @@ use crate::error::SqlResult;
 use crate::sql::ast::Assignment;
 use crate::sql::catalog::{self, Column, Table, quote};
 
-/// What is known of a tracked table.
+/// The state of a tracked table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tracked {
-    /// The lowest version from which changes can be told.
+    /// The lowest version from which its changes can be told.
     pub min_valid: i64,
     /// The version at which tracking began.
     pub begin: i64,
-    /// Changes up to this version are gone.
+    /// The version up to which its changes are gone.
     pub cleanup: i64,
 }
 
-/// The name of the table that holds a table's changes, quoted.
+/// Returns the name of the table that holds a table's changes, quoted.
 pub(crate) fn changes(table: i64) -> String {
     quote(&format!("_ct:{table}"))
 }
@@ -33,14 +33,14 @@ pub(super) fn trigger(table: i64, event: &str) -> String {
     quote(&format!("_ct:{table}:{event}"))
 }
 
-/// The columns of a table's primary key, in its order.
+/// Returns the columns of a table's primary key, in its order.
 pub(crate) fn key(conn: &Connection, table: &Table) -> SqlResult<Vec<Column>> {
     let primary = catalog::indexes(conn, table)?.into_iter().find(|i| i.primary);
     let names = primary.map(|i| i.columns).unwrap_or_default();
     Ok(names.iter().filter_map(|name| table.column(name)).cloned().collect())
 }
 
-/// The version of a database, none where change tracking is off.
+/// Returns the version of a database, or `None` where change tracking is off.
 pub(super) fn version(conn: &Connection, db: &str) -> SqlResult<Option<i64>> {
     Ok(conn
         .prepare_cached("SELECT version FROM main._ct_database WHERE db = ?1 AND enabled = 1")?
@@ -48,14 +48,14 @@ pub(super) fn version(conn: &Connection, db: &str) -> SqlResult<Option<i64>> {
         .optional()?)
 }
 
-/// The versions of all databases where change tracking is on.
+/// Returns the versions of all databases where change tracking is on.
 pub(super) fn versions(conn: &Connection) -> SqlResult<Vec<(String, i64)>> {
     let mut statement = conn.prepare_cached("SELECT db, version FROM main._ct_database WHERE enabled = 1")?;
     let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Sets from where on a table's changes can be told; a commit numbers the setting.
+/// Sets from where on a table's changes can be told. A commit numbers the setting.
 pub(super) fn set_valid(conn: &Connection, table: i64, to: Tracked) -> SqlResult<()> {
     conn.execute(
         "INSERT INTO main._ct_valid(table_id, min_valid, begin_version, cleanup) VALUES(?1, ?2, ?3, ?4)",
@@ -64,7 +64,7 @@ pub(super) fn set_valid(conn: &Connection, table: i64, to: Tracked) -> SqlResult
     Ok(())
 }
 
-/// Gives a transaction's changes their version: one per database and transaction.
+/// Gives a transaction's changes their version, one for each database.
 pub(super) fn commit(conn: &Connection, tx: u64, number: i64, tables: &[i64]) -> SqlResult<()> {
     let mut done: Vec<(String, i64)> = Vec::new();
     for id in tables {
@@ -127,8 +127,8 @@ pub(super) fn undo(conn: &Connection, tx: u64, mark: i64) -> SqlResult<()> {
 }
 
 impl Session {
-    /// The version of a database as the transaction sees it: of its last committed transaction, or under SNAPSHOT of the last
-    /// before its first read. None where change tracking is off.
+    /// Returns the version of a database as the transaction sees it: that of its last committed transaction, or under
+    /// SNAPSHOT that of the last one before its first read. It is `None` where change tracking is off.
     pub(crate) fn tracking_version(&self, db: &str) -> SqlResult<Option<i64>> {
         if self.options.snapshot && self.trancount > 0 {
             self.check_snapshot(db)?;
@@ -138,7 +138,7 @@ impl Session {
         version(self.conn(), db)
     }
 
-    /// What is known of a table if it is tracked, as the transaction sees it.
+    /// Returns the state of a table if it is tracked, as the transaction sees it.
     pub(crate) fn tracked(&self, table: i64) -> SqlResult<Option<Tracked>> {
         Ok(self
             .conn()
@@ -157,12 +157,13 @@ impl Session {
             .optional()?)
     }
 
-    /// The last commit that the transaction sees.
+    /// Returns the last commit that the transaction sees.
     pub(crate) fn seen(&self) -> i64 {
         self.snapshot.get().unwrap_or(i64::MAX)
     }
 
-    /// Before a statement changes a table: if the table is tracked, its changes belong to this statement.
+    /// Prepares tracking before a statement changes a table. If the table is tracked, its changes belong to this
+    /// statement.
     pub(super) fn begin_tracking(&self, table: &Table) -> SqlResult<()> {
         if table.place().is_temp() || self.tracked(table.id)?.is_none() {
             return Ok(());
@@ -175,7 +176,7 @@ impl Session {
         Ok(())
     }
 
-    /// Notes whether an update is to set columns of the key: such a row is deleted and inserted.
+    /// Notes whether an update sets columns of the key, because such a row is deleted and inserted.
     pub(super) fn note_update(&self, table: &Table, sets: &[Assignment]) -> SqlResult<()> {
         if self.tracked(table.id)?.is_none() {
             return Ok(());
@@ -190,7 +191,7 @@ impl Session {
         Ok(())
     }
 
-    /// `TRUNCATE TABLE` of a tracked table: no change is told, and none of those before it.
+    /// Ends the changes of a tracked table at `TRUNCATE TABLE`: neither it nor any change before it can be told.
     pub(super) fn truncate_tracking(&self, table: &Table) -> SqlResult<()> {
         if self.tracked(table.id)?.is_none() {
             return Ok(());

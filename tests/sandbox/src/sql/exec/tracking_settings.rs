@@ -1,4 +1,4 @@
-//! The settings of change tracking: databases, tables, what expires.
+//! The settings of change tracking for databases and tables, and the expiry of changes.
 
 use rusqlite::{Connection, params};
 
@@ -64,7 +64,7 @@ fn create(conn: &Connection, table: &Table, key: &[Column]) -> SqlResult<()> {
 }
 
 impl Session {
-    /// `ALTER TABLE … ENABLE CHANGE_TRACKING`
+    /// Runs `ALTER TABLE … ENABLE CHANGE_TRACKING`.
     pub(super) fn enable_tracking(&self, name: &Name, columns: bool) -> SqlResult<()> {
         let table = self.altered(name)?;
         let temp = table.place().is_temp();
@@ -98,7 +98,7 @@ impl Session {
         )
     }
 
-    /// `ALTER TABLE … DISABLE CHANGE_TRACKING`
+    /// Runs `ALTER TABLE … DISABLE CHANGE_TRACKING`.
     pub(super) fn disable_tracking(&self, name: &Name) -> SqlResult<()> {
         let table = self.altered(name)?;
         if self.tracked(table.id)?.is_none() {
@@ -107,7 +107,7 @@ impl Session {
         remove(self.conn(), table.id)
     }
 
-    /// A table is dropped: what tracking has of it goes too.
+    /// Removes everything that tracking has of a table that is dropped.
     pub(super) fn drop_tracking(&self, table: &Table) -> SqlResult<()> {
         if table.place().is_temp() {
             return Ok(());
@@ -115,7 +115,7 @@ impl Session {
         remove(self.conn(), table.id)
     }
 
-    /// `ALTER DATABASE … SET CHANGE_TRACKING`
+    /// Runs `ALTER DATABASE … SET CHANGE_TRACKING`.
     pub(super) fn set_tracking(&self, db: &str, on: Option<bool>, options: &TrackingOptions) -> SqlResult<()> {
         if ["master", "tempdb", "model", "msdb"].contains(&db) {
             return Err(SqlError::of(5090, &[&db]));

@@ -1,6 +1,6 @@
-//! Transactions. Each statement is a short transaction of SQLite; what a longer one has changed is in the log of row
-//! versions, so that others go on beside it. A transaction with definitions of tables is one of SQLite from there on, and
-//! the only one that writes.
+//! Transactions. Each statement is a short transaction of SQLite. What a longer one has changed is in the log of row
+//! versions, so that others can go on. A transaction that changes definitions is one of SQLite from then on, and the
+//! only one that writes.
 
 use std::sync::Arc;
 use std::sync::MutexGuard;
@@ -13,20 +13,20 @@ use crate::locks::{Mode, Wanted};
 use crate::sql::ast::Name;
 use crate::sql::catalog::{Place, quote};
 
-/// A request of the transaction manager, as drivers send instead of statements.
+/// A request of the transaction manager, which drivers send instead of statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manager {
-    /// Begin, with an isolation level: 0 for no change, 5 for SNAPSHOT.
+    /// Begins, with an isolation level: 0 for no change, 5 for SNAPSHOT.
     Begin(u8),
-    /// Commit; true to begin another one at once.
+    /// Commits. With `true`, another one begins at once.
     Commit(bool),
-    /// Roll back, to a savepoint if named; true to begin another one at once.
+    /// Rolls back, to a savepoint if named. With `true`, another one begins at once.
     Rollback(Option<String>, bool),
-    /// Set a savepoint.
+    /// Sets a savepoint.
     Save(String),
 }
 
-/// A savepoint: SQLite's once definitions have begun, before that a place in the log of changes.
+/// A savepoint: one of SQLite once definitions have changed, and a place in the log of changes before.
 #[derive(Debug)]
 pub(super) struct Savepoint {
     name: String,
@@ -64,7 +64,7 @@ impl Session {
         }
     }
 
-    /// `BEGIN TRAN`
+    /// Runs `BEGIN TRAN`.
     pub(super) fn begin(&mut self, sink: &mut dyn Sink) {
         self.trancount += 1;
         if self.trancount == 1 {
@@ -74,7 +74,7 @@ impl Session {
         }
     }
 
-    /// `COMMIT`
+    /// Runs `COMMIT`.
     pub(super) fn commit(&mut self, sink: &mut dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 {
             return Err(SqlError::of(3902, &[]));
@@ -111,7 +111,7 @@ impl Session {
         Ok(())
     }
 
-    /// What ends a transaction that commits, inside SQLite's.
+    /// Ends a transaction that commits, inside SQLite's.
     pub(super) fn finish(&self) -> SqlResult<()> {
         let defined = std::mem::take(&mut *self.defined.borrow_mut());
         let tracked = std::mem::take(&mut *self.tracked.borrow_mut());
@@ -131,7 +131,7 @@ impl Session {
         Ok(())
     }
 
-    /// `ROLLBACK`, to a savepoint if named.
+    /// Runs `ROLLBACK`, to a savepoint if named.
     pub(super) fn rollback(&mut self, savepoint: Option<&str>, sink: &mut dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 {
             return Err(SqlError::of(3903, &[]));
@@ -163,7 +163,7 @@ impl Session {
         self.doomed = false;
     }
 
-    /// Rolls the storage back without telling anyone: the end of a session.
+    /// Rolls the storage back at the end of a session, without telling anyone.
     pub fn rollback_quietly(&mut self) {
         self.let_go();
         let undone = self.undo(0);
@@ -203,7 +203,7 @@ impl Session {
         Ok(())
     }
 
-    /// The end of a transaction, for this session and for those who wait for it.
+    /// Ends a transaction, for this session and for those who wait for it.
     fn end(&mut self) {
         self.savepoints.clear();
         self.created.clear();
@@ -222,7 +222,7 @@ impl Session {
         }
     }
 
-    /// Forgets the versions that only this session's snapshot needed, unless the storage is busy: then the next commit does.
+    /// Forgets the versions that only this session's snapshot needed. If the storage is busy, the next commit does it.
     fn prune(&self) {
         let _writing = self.engine.writing();
         if self.conn().execute_batch("BEGIN IMMEDIATE").is_ok() {
@@ -233,7 +233,7 @@ impl Session {
         }
     }
 
-    /// `SAVE TRAN`
+    /// Runs `SAVE TRAN`.
     pub(super) fn save(&mut self, name: &str) -> SqlResult<()> {
         if self.trancount == 0 {
             return Err(SqlError::of(628, &[]));
@@ -251,12 +251,12 @@ impl Session {
         Ok(())
     }
 
-    /// The number of the session's transaction, 0 for none.
+    /// Returns the number of the session's transaction, 0 for none.
     pub(crate) fn tx(&self) -> u64 {
         self.local.tx.load(Relaxed)
     }
 
-    /// The number of the session's transaction, a new one if there is none.
+    /// Returns the number of the session's transaction, and begins one if there is none.
     pub(super) fn transaction(&self) -> u64 {
         if self.tx() == 0 {
             self.local.tx.store(self.engine.locks.begin(), Relaxed);
@@ -274,7 +274,8 @@ impl Session {
         }
     }
 
-    /// None when definitions have begun since it was this session's turn.
+    /// Begins a transaction of SQLite that writes. Returns `None` when a definition has begun since it was this
+    /// session's turn.
     pub(super) fn begin_immediate<'e>(&self, engine: &'e Engine) -> SqlResult<Option<MutexGuard<'e, ()>>> {
         let writing = engine.writing();
         match self.conn().execute_batch("BEGIN IMMEDIATE").map_err(SqlError::from) {
@@ -284,8 +285,8 @@ impl Session {
         }
     }
 
-    /// Before a definition in a transaction: from here on the transaction is one of SQLite, and the only one that writes. The
-    /// table that is defined anew is waited for first, so that its users can end.
+    /// Prepares a definition in a transaction: from then on the transaction is one of SQLite, and the only one that
+    /// writes. It first waits for the table that is defined anew, so that its users can end.
     pub(super) fn hold(&mut self, table: Option<&Name>, sink: &dyn Sink) -> SqlResult<()> {
         if self.trancount == 0 || self.held || self.doomed {
             return Ok(());
@@ -310,20 +311,20 @@ impl Session {
         }
     }
 
-    /// Notes a temporary table that the transaction created: a rollback drops it.
+    /// Notes a temporary table that the transaction created, so that a rollback drops it.
     pub(super) fn note_created(&mut self, place: &Place) {
         if place.is_temp() && !place.is_variable() && self.trancount > 0 && !self.held {
             self.created.push((self.engine.next_change(), place.clone()));
         }
     }
 
-    /// Whether a rollback, wherever to, drops a temporary table.
+    /// Returns whether any rollback, also to the last savepoint, drops a temporary table.
     pub(super) fn goes_with_rollback(&self, name: &str) -> bool {
         let last = self.savepoints.last().map_or(0, |s| s.mark);
         self.created.iter().any(|(at, place)| *at > last && place.name == name)
     }
 
-    /// The end of a batch: a transaction that cannot be committed is rolled back.
+    /// Ends a batch: a transaction that cannot be committed is rolled back.
     pub(super) fn end_of_batch(&mut self, sink: &mut dyn Sink) {
         if self.doomed && self.trancount > 0 {
             sink.error(&SqlError::of(3998, &[]));

@@ -1,9 +1,9 @@
-//! Versions of rows. A table holds the newest version of each row; while a transaction is open, a log beside the table
-//! holds what each of its changes replaced. A statement that must not see a transaction's changes reads the table without
-//! the rows in that log, and the logged rows in their place. Undoing a transaction puts the logged rows back.
+//! Versions of rows. A table holds the newest version of each row. While a transaction is open, a log beside the table
+//! holds what each of its changes replaced. A statement that must not see a transaction's changes reads the table
+//! without the rows in that log, and the logged rows in their place. Undoing a transaction puts the logged rows back.
 //!
 //! Logs are written by triggers that exist for as long as they are needed: in transactions of several statements, and
-//! while a SNAPSHOT transaction looks at the past. A statement that meets no log runs on the table alone.
+//! while a SNAPSHOT transaction looks at the past. A statement without a log runs on the table alone.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,7 +22,7 @@ pub(super) struct Writer {
     committed: Option<i64>,
 }
 
-/// The name of the log of a table, quoted and qualified.
+/// Returns the name of the log of a table, quoted and qualified.
 fn log(store: &str, table: i64) -> String {
     format!("{store}.{}", quote(&plain_log(store, table)))
 }
@@ -36,14 +36,14 @@ fn list(numbers: &[u64]) -> String {
     numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The table's stored columns, and the columns of its log that hold their old values.
+/// Returns the table's stored columns, and the columns of its log that hold their old values.
 fn columns(table: &Table) -> (String, String) {
     let own: Vec<String> = table.stored().map(|c| quote(&c.name)).collect();
     let logged: Vec<String> = table.stored().map(|c| format!("c{}", c.id)).collect();
     (own.join(", "), logged.join(", "))
 }
 
-/// The tables whose rows a transaction has changed.
+/// Returns the tables whose rows a transaction has changed.
 fn changed_tables(conn: &Connection, store: &str, tx: u64) -> SqlResult<Vec<i64>> {
     let mut statement = conn.prepare_cached(&format!("SELECT table_id FROM {store}._versioned WHERE tx = ?1"))?;
     let rows = statement.query_map([tx as i64], |r| r.get(0))?;
@@ -67,9 +67,9 @@ fn undo_table(conn: &Connection, store: &str, id: i64, tx: u64, mark: i64) -> Sq
     Ok(())
 }
 
-/// Puts back what a transaction has changed after a mark; 0 for all of it.
+/// Puts back what a transaction has changed after a mark, or all of it for mark 0.
 pub(super) fn undo(conn: &Connection, tx: u64, mark: i64) -> SqlResult<()> {
-    // A child may come back before its parent.
+    // A row may be put back before the row that its foreign key refers to.
     for store in ["main", "temp"] {
         for table in changed_tables(conn, store, tx)? {
             undo_table(conn, store, table, tx, mark)?;
@@ -98,7 +98,8 @@ pub(super) fn commit(conn: &Connection, tx: u64, number: i64) -> SqlResult<()> {
     drop_triggers(conn, "%")
 }
 
-/// Forgets the versions that no snapshot needs: those of commits up to the horizon, of all commits when there is none.
+/// Forgets the versions that no snapshot needs: those of commits up to the horizon, or of all commits when there is
+/// none.
 pub(super) fn prune(conn: &Connection, horizon: Option<i64>) -> SqlResult<()> {
     let horizon = horizon.unwrap_or(i64::MAX);
     let mut statement = conn.prepare_cached(
@@ -134,7 +135,7 @@ fn drop_triggers(conn: &Connection, like: &str) -> SqlResult<()> {
     Ok(())
 }
 
-/// Creates the log of a table and the triggers that write it, unless they are there.
+/// Creates the log of a table and the triggers that write it, unless they exist.
 fn create_log(conn: &Connection, store: &str, table: &Table) -> SqlResult<()> {
     let name = plain_log(store, table.id);
     let ready = conn
@@ -174,7 +175,7 @@ fn create_log(conn: &Connection, store: &str, table: &Table) -> SqlResult<()> {
 }
 
 impl Session {
-    /// Notes who has versions of rows, as the statement that begins sees them.
+    /// Notes the transactions that have versions of rows, as the statement that begins sees them.
     pub(super) fn look(&self) -> SqlResult<()> {
         let mut statement = self.conn().prepare_cached(
             "SELECT v.table_id, v.tx, t.committed FROM main._versioned v JOIN main._tx t ON t.id = v.tx ORDER BY v.tx",
@@ -190,7 +191,7 @@ impl Session {
         Ok(())
     }
 
-    /// The transactions whose changes of a table the statement must not see.
+    /// Returns the transactions whose changes of a table the statement must not see.
     pub(super) fn hidden(&self, table: i64) -> Vec<u64> {
         let (own, snapshot) = (self.tx(), self.snapshot.get());
         self.writers
@@ -202,7 +203,7 @@ impl Session {
             .collect()
     }
 
-    /// The open transactions of others that have changed a table.
+    /// Returns the open transactions of others that have changed a table.
     pub(super) fn open_writers(&self, table: i64) -> Vec<u64> {
         let own = self.tx();
         self.writers
@@ -213,7 +214,7 @@ impl Session {
             .collect()
     }
 
-    /// Whether a statement must not take a table's rows as they are: others have changed some.
+    /// Returns whether a statement must not take a table's rows as they are, because others have changed some.
     pub(super) fn is_versioned(&self, table: &Table) -> bool {
         !table.place().is_temp() && !self.hidden(table.id).is_empty()
     }
@@ -223,7 +224,7 @@ impl Session {
         writers.iter().any(|w| w.tx == tx && w.committed.is_some())
     }
 
-    /// The rows of a table without some transactions' changes, as a source with `_rowid_`.
+    /// Returns the rows of a table without the changes of some transactions, as a source with `_rowid_`.
     pub(super) fn versions_sql(&self, table: &Table, hidden: &[u64]) -> String {
         let (physical, log) = (table.place().physical(), log("main", table.id));
         let (_, logged) = columns(table);
@@ -237,8 +238,8 @@ impl Session {
         )
     }
 
-    /// Before a statement changes a table: readies its log if one is needed, and change tracking. True when the rows that the statement inserts
-    /// must have numbers that were never used, `t_row()`.
+    /// Prepares a table before a statement changes it: its log if one is needed, and change tracking. Returns whether
+    /// the rows that the statement inserts must have numbers that were never used, by `t_row()`.
     pub(super) fn open_log(&self, table: &Table) -> SqlResult<bool> {
         self.begin_tracking(table)?;
         let place = table.place();
@@ -273,13 +274,13 @@ impl Session {
         Ok(true)
     }
 
-    /// After rows were inserted with numbers of their own.
+    /// Notes the numbers of rows that were inserted with numbers of their own.
     pub(super) fn note_rows(&self, table: &Table) {
         self.engine.highest_row(row_key(table), self.local.row.load(Relaxed));
     }
 
-    /// Before a change of rows that others may have changed: waits for open transactions that have one of them, and
-    /// refuses under SNAPSHOT what was committed since. `rows` are queries of row numbers.
+    /// Checks the rows of a change that others may have changed. It waits for open transactions that have one of them,
+    /// and under SNAPSHOT refuses what was committed since. `rows` are queries for row numbers.
     pub(super) fn meet(&self, table: &Table, rows: &[(String, Vec<rusqlite::types::Value>)]) -> SqlResult<()> {
         let hidden = list(&self.hidden(table.id));
         for (rows, params) in rows {
@@ -303,7 +304,7 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a change of a table with unique keys. Where it depends on how another transaction ends whether a key is unique,
+    /// Runs a change of a table with unique keys. If whether a key is unique depends on how another transaction ends,
     /// it waits for that end.
     pub(super) fn unique_in_any_case<T>(&self, table: &Table, mut run: impl FnMut() -> SqlResult<T>) -> SqlResult<T> {
         let open = self.open_writers(table.id);
@@ -322,7 +323,7 @@ impl Session {
         Err(self.wait_for_lock(Wanted::End(open[0])))
     }
 
-    /// Whether a change would keep keys unique, had some transactions rolled back.
+    /// Returns whether a change would keep keys unique if some transactions rolled back.
     fn succeeds<T>(&self, table: &Table, undone: &[u64], run: &mut impl FnMut() -> SqlResult<T>) -> SqlResult<bool> {
         let counters = self.engine.counters();
         let row = self.local.row.load(Relaxed);
@@ -343,7 +344,7 @@ impl Session {
         }
     }
 
-    /// Before a definition of a table changes: nobody uses it, and its versions are forgotten.
+    /// Prepares a change of a table's definition: waits until nobody uses the table, and forgets its versions.
     pub(super) fn redefine(&self, table: &Table) -> SqlResult<()> {
         let place = table.place();
         if !place.is_temp() {
@@ -364,7 +365,7 @@ impl Session {
     }
 }
 
-/// The key of a table for [`crate::engine::Engine::highest_row`].
+/// Returns the key of a table for [`crate::engine::Engine::highest_row`].
 fn row_key(table: &Table) -> i64 {
     if table.place().is_temp() { -table.id } else { table.id }
 }

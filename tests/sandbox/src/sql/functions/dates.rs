@@ -1,4 +1,4 @@
-//! Dates: the moment behind an offset, and `DATEADD`.
+//! The functions on dates: the moment behind an offset, and `DATEADD`.
 
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
@@ -47,7 +47,7 @@ fn add(part: &str, amount: i64, value: Datum, ty: Ty) -> SqlResult<Datum> {
         _ => None,
     };
     if let (Datum::DateTime(t), None) = (&value, months) {
-        // Exact in the type's own ticks; rounded only below a tick.
+        // The sum is exact in the type's own ticks, and rounded only below a tick.
         let delta = match part {
             "millisecond" => round_div(i128::from(amount) * 3, 10),
             "microsecond" | "nanosecond" => return Err(no_part(part, ty)),
@@ -114,7 +114,7 @@ fn no_part(part: &str, ty: Ty) -> SqlError {
     SqlError::of(9810, &[&part, &ty.name()])
 }
 
-/// The length of a part in 100 ns ticks.
+/// Returns the length of a part in 100 ns ticks.
 fn unit(part: &str, ty: Ty) -> SqlResult<i64> {
     let ticks = match part {
         "day" => DAY,

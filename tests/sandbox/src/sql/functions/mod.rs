@@ -66,7 +66,7 @@ impl<'a> Args<'a, '_> {
     }
 }
 
-/// Registers one function that can fail like the server.
+/// Registers one function, whose errors are those of the server.
 fn scalar<F>(conn: &Connection, name: &str, count: i32, flags: FunctionFlags, function: F) -> SqlResult<()>
 where
     F: Fn(&Args<'_, '_>) -> SqlResult<Value> + Send + 'static,
@@ -77,7 +77,7 @@ where
     Ok(())
 }
 
-/// A function that is NULL of any NULL.
+/// Registers one function that is NULL when an argument is NULL.
 fn strict<F>(conn: &Connection, name: &str, count: i32, function: F) -> SqlResult<()>
 where
     F: Fn(&Args<'_, '_>) -> SqlResult<Value> + Send + 'static,
@@ -138,7 +138,7 @@ fn counters(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> SqlR
     })
 }
 
-/// What the logs of changes ask for.
+/// Registers the functions that the logs of changes call.
 fn recording(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> SqlResult<()> {
     let own = Arc::clone(local);
     scalar(conn, "t_recording", 0, IMPURE, move |_| {
@@ -166,7 +166,7 @@ fn recording(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> Sql
     })
 }
 
-/// A fact of a type for the catalog views, as the type was declared.
+/// Returns a property of a type for the catalog views, as the type was declared.
 fn type_fact(ty: Ty, fact: &str, declared: &str) -> SqlResult<Value> {
     let numeric = declared.eq_ignore_ascii_case("numeric");
     let number = match fact {

@@ -1,4 +1,4 @@
-//! Arithmetic and what else makes numbers.
+//! Arithmetic, and the other functions that make numbers.
 
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
@@ -8,7 +8,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::value::datum::{bad, blob_decimal, decimal_blob};
 use crate::value::{Datum, Ty, compute};
 
-/// `a op b` in the type that the third argument says; decimals come with their scales.
+/// Computes `a op b` in the type that the third argument is. Decimals come with their scales.
 fn arithmetic(op: u8, a: &Args<'_, '_>) -> SqlResult<Value> {
     let ty = a.ty(2)?;
     match (a.raw(0), a.raw(1), ty) {
@@ -31,7 +31,7 @@ fn arithmetic(op: u8, a: &Args<'_, '_>) -> SqlResult<Value> {
     }
 }
 
-/// The negative of a number.
+/// Returns the negative of a number.
 fn negative(a: &Args<'_, '_>) -> SqlResult<Value> {
     let ty = a.ty(1)?;
     Ok(match a.datum(0, ty)? {

@@ -11,7 +11,7 @@ fn text_value(s: impl Into<String>) -> SqlResult<Value> {
     Ok(Value::Text(s.into()))
 }
 
-/// `SUBSTRING` in characters, from 1; what is before the first is counted and not there.
+/// Computes `SUBSTRING` in characters, counted from 1. Positions before the first count and have no character.
 fn slice(s: &str, start: i64, count: i64) -> SqlResult<Value> {
     if count < 0 {
         return Err(SqlError::of(537, &[]));

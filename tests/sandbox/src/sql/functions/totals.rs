@@ -9,7 +9,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::value::datum::fits;
 use crate::value::{Datum, Ty, compute};
 
-/// What has been added up: exact numbers, or approximate ones.
+/// The sum so far, of exact or of approximate numbers.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     exact: i128,

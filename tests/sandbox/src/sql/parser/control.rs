@@ -1,4 +1,4 @@
-//! Variables, flow, transactions, errors.
+//! The grammar of variables, flow, transactions and errors.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
@@ -155,7 +155,7 @@ impl Parser<'_> {
         Ok(body)
     }
 
-    /// `TRAN name`, `TRANSACTION @name`, `WORK`.
+    /// Parses `TRAN name`, `TRANSACTION @name` or `WORK`.
     pub(super) fn transaction_word(&mut self) -> Option<String> {
         self.eat_any(&["tran", "transaction", "work"])?;
         if let Tok::Var(v) = self.tok().clone() {
@@ -169,7 +169,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A message, its severity and its state; values to be put into the message are not offered.
+    /// Parses a message, its severity and its state. Values to be put into the message are not offered.
     fn raise_error(&mut self) -> SqlResult<Kind> {
         self.bump();
         self.expect_sym("(")?;

@@ -5,7 +5,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{DatabaseOption, Kind};
 
 impl Parser<'_> {
-    /// `ALTER DATABASE name SET option, …`, from `DATABASE`.
+    /// Parses `ALTER DATABASE name SET option, …`, from `DATABASE`.
     pub(super) fn alter_database(&mut self) -> SqlResult<Kind> {
         self.expect("database")?;
         let name = if self.eat("current") { None } else { Some(self.ident()?) };

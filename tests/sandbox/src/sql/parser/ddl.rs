@@ -1,4 +1,4 @@
-//! `CREATE`, `ALTER`, `DROP`.
+//! The grammar of `CREATE`, `ALTER` and `DROP`.
 
 use super::Parser;
 use super::types::unknown_type;
@@ -7,7 +7,7 @@ use crate::sql::ast::{Kind, Module, Name, Param, Partition, Query};
 use crate::sql::lexer::Tok;
 use crate::value::Ty;
 
-/// What `CREATE` makes in SQL Server and not here.
+/// The objects that `CREATE` makes in SQL Server and not here.
 const NOT_CREATED: &str = "trigger role sequence statistics";
 
 impl Parser<'_> {
@@ -79,7 +79,7 @@ impl Parser<'_> {
         self.known_or_syntax("CREATE", NOT_CREATED)
     }
 
-    /// `(parameters) RETURNS TABLE [WITH SCHEMABINDING] AS RETURN query`: a function with a query for its body.
+    /// Parses `(parameters) RETURNS TABLE [WITH SCHEMABINDING] AS RETURN query`, a function whose body is a query.
     pub(super) fn inline_function(&mut self) -> SqlResult<(Vec<Param>, Query)> {
         self.expect_sym("(")?;
         let params = if self.is_sym(")") { Vec::new() } else { self.params()? };
@@ -94,7 +94,7 @@ impl Parser<'_> {
         Ok((params, self.query()?))
     }
 
-    /// `POLICY name ADD FILTER PREDICATE function(columns) ON table, … [WITH (STATE = ON)]`
+    /// Parses `POLICY name ADD FILTER PREDICATE function(columns) ON table, … [WITH (STATE = ON)]`.
     fn policy(&mut self) -> SqlResult<Kind> {
         self.expect("policy")?;
         let name = self.name()?;
@@ -118,7 +118,7 @@ impl Parser<'_> {
         Ok(Kind::CreatePolicy(name, predicates))
     }
 
-    /// `VIEW name [WITH SCHEMABINDING] AS query`, `SYNONYM name FOR name`, after `CREATE` or `ALTER`.
+    /// Parses `VIEW name [WITH SCHEMABINDING] AS query` or `SYNONYM name FOR name`, after `CREATE` or `ALTER`.
     fn module(&mut self, alters: bool) -> SqlResult<Option<Kind>> {
         let Some(what) = self.eat_any(&["view", "synonym", "function", "security"]) else {
             return Ok(None);
@@ -173,7 +173,7 @@ impl Parser<'_> {
         Ok(Partition::Function(name, ty, is_right, values))
     }
 
-    /// 40510 for what SQL Server knows and the stand-in does not offer, 102 for the rest.
+    /// Returns 40510 for what is valid in SQL Server and not offered by the stand-in, and 102 for anything else.
     pub(super) fn known_or_syntax<T>(&self, verb: &str, known: &str) -> SqlResult<T> {
         match self.tok() {
             Tok::Word(w) if known.split(' ').any(|word| w.eq_ignore_ascii_case(word)) => {
@@ -285,7 +285,7 @@ impl Parser<'_> {
         Ok(Kind::Drop(what, names, missing_ok))
     }
 
-    /// `CREATE PROCEDURE name parameters AS`, up to the body.
+    /// Parses `CREATE PROCEDURE name parameters AS`, up to the body.
     pub(super) fn procedure_head(&mut self) -> SqlResult<(Name, Vec<Param>)> {
         while !self.eat("procedure") && !self.eat("proc") {
             if self.eat_any(&["create", "or", "alter"]).is_none() {
@@ -325,7 +325,7 @@ impl Parser<'_> {
             return Err(SqlError::of(111, &[&verb]).at(self.line()));
         }
         let (name, params) = self.procedure_head()?;
-        // The rest of the batch is the body; it must parse.
+        // The rest of the batch is the body, which must parse.
         while self.skip_semicolons() {
             self.statement()?;
         }

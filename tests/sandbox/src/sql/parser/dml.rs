@@ -1,4 +1,4 @@
-//! `INSERT`, `UPDATE`, `DELETE`, `INSERT BULK`.
+//! The grammar of `INSERT`, `UPDATE`, `DELETE` and `INSERT BULK`.
 
 use super::Parser;
 use super::query::compound;
@@ -98,7 +98,7 @@ impl Parser<'_> {
         Ok(Kind::Update(self.target(table)?, sets))
     }
 
-    /// What follows the table of a change, and its `SET`.
+    /// Parses what follows the table of a change and its `SET`.
     fn target(&mut self, table: Name) -> SqlResult<Target> {
         if self.is("output") {
             return Err(SqlError::unsupported("OUTPUT").at(self.line()));
@@ -115,7 +115,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `UPDATE STATISTICS table [index] [WITH FULLSCAN]`
+    /// Parses `UPDATE STATISTICS table [index] [WITH FULLSCAN]`.
     fn update_statistics(&mut self) -> SqlResult<Kind> {
         let table = self.name()?;
         let one = match self.tok() {
@@ -129,7 +129,7 @@ impl Parser<'_> {
         Ok(Kind::UpdateStatistics(table, one))
     }
 
-    /// `SET` of an update: each a column, the operator of a compound assignment, and the value.
+    /// Parses the `SET` of an update: for each column, the operator of a compound assignment and the value.
     pub(super) fn sets(&mut self) -> SqlResult<Vec<Assignment>> {
         self.expect("set")?;
         if matches!(self.tok(), Tok::Var(_)) {
@@ -138,7 +138,7 @@ impl Parser<'_> {
         self.list(|p| Ok((p.name()?, p.assignment()?, p.expr()?)))
     }
 
-    /// `=`, or the operator of a compound assignment.
+    /// Parses `=`, or the operator of a compound assignment.
     pub(super) fn assignment(&mut self) -> SqlResult<Option<&'static str>> {
         let operator = match self.tok() {
             Tok::Sym(symbol) => compound(symbol),

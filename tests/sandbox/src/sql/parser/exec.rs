@@ -1,4 +1,4 @@
-//! `EXEC` and its arguments.
+//! The grammar of `EXEC` and its arguments.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
@@ -6,7 +6,7 @@ use crate::sql::ast::{Argument, Expr, Kind, Stmt};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
-    /// The first word of a batch that is no keyword is a procedure to execute.
+    /// Parses the call of a procedure without `EXEC`, by the first word of a batch that is no keyword.
     pub(super) fn bare_exec(&mut self) -> SqlResult<Option<Stmt>> {
         match self.tok() {
             Tok::Quoted(_) => {}
@@ -17,7 +17,7 @@ impl Parser<'_> {
             _ => return Ok(None),
         }
         let line = self.line();
-        // A word that goes on like nothing executable is a syntax error, as in `foo bar baz`.
+        // A word with a continuation that nothing executable has is a syntax error, as in `foo bar baz`.
         let kind = self.exec()?;
         self.eat_sym(";");
         Ok(Some(Stmt {
@@ -71,7 +71,7 @@ impl Parser<'_> {
             name = Some(self.variable()?);
             self.bump();
         }
-        // An argument is a constant or a variable, or a bare word taken as text.
+        // An argument is a constant or a variable, or a bare word that is taken as text.
         let value = match self.tok() {
             _ if self.is_ident() => Expr::Str(self.ident()?, true),
             Tok::Sym("-") => {

@@ -1,4 +1,4 @@
-//! Expressions and conditions, by precedence.
+//! The grammar of expressions and conditions, by precedence.
 
 use super::{Parser, is_reserved};
 use crate::error::SqlResult;
@@ -8,10 +8,10 @@ use crate::value::Ty;
 
 const COMPARISONS: [&str; 9] = ["=", "<>", "!=", "<", "<=", ">", ">=", "!<", "!>"];
 
-/// Functions that are written without parentheses.
+/// The functions that are written without parentheses.
 const BARE: &str = "CURRENT_TIMESTAMP";
 
-/// Reserved words that are functions when a parenthesis follows.
+/// The reserved words that are functions when a parenthesis follows.
 const RESERVED_FUNCTIONS: [&str; 4] = ["coalesce", "nullif", "left", "right"];
 
 fn boxed(e: Expr) -> Box<Expr> {
@@ -19,7 +19,7 @@ fn boxed(e: Expr) -> Box<Expr> {
 }
 
 impl Parser<'_> {
-    /// A condition or an expression: `OR` binds least.
+    /// Parses a condition or an expression, in which `OR` binds least.
     pub(super) fn condition(&mut self) -> SqlResult<Expr> {
         let mut left = self.and()?;
         while self.eat("or") {
@@ -112,7 +112,7 @@ impl Parser<'_> {
         self.list(Self::expr)
     }
 
-    /// An expression: `+` and `-` bind least.
+    /// Parses an expression, in which `+` and `-` bind least.
     pub(super) fn expr(&mut self) -> SqlResult<Expr> {
         let mut left = self.product()?;
         while let Tok::Sym(op @ ("+" | "-")) = *self.tok() {
@@ -259,7 +259,7 @@ impl Parser<'_> {
         Ok(Expr::Cast(boxed(value), ty, style))
     }
 
-    /// A type without a length has 30 characters or bytes here.
+    /// Parses the type of a cast, where one without a length has 30 characters or bytes.
     fn cast_type(&mut self) -> SqlResult<Ty> {
         let (ty, _) = self.data_type()?;
         let sized = self.at > 0 && matches!(self.tokens[self.at - 1].tok, Tok::Sym(")"));
@@ -326,7 +326,7 @@ impl Parser<'_> {
 }
 
 impl Call {
-    /// A call without decoration.
+    /// Makes a call without `DISTINCT`, `OVER` or `*`.
     pub fn plain(name: Vec<String>, args: Vec<Expr>) -> Self {
         Call {
             name,

@@ -5,7 +5,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Kind, Merge, MergeAction, MergeClause, MergeRows};
 
 impl Parser<'_> {
-    /// `MERGE [INTO] target [AS alias] USING source ON condition WHEN …;`
+    /// Parses `MERGE [INTO] target [AS alias] USING source ON condition WHEN …;`.
     pub(super) fn merge(&mut self) -> SqlResult<Kind> {
         self.expect("merge")?;
         if self.is("top") {
@@ -85,7 +85,7 @@ impl Parser<'_> {
     }
 }
 
-/// What SQL Server asks of the clauses together.
+/// Checks the rules of SQL Server for the clauses together.
 fn check(clause: &MergeClause, before: &[MergeClause]) -> SqlResult<()> {
     let same = || before.iter().filter(|c| c.rows == clause.rows);
     let rows = rows_name(clause.rows);

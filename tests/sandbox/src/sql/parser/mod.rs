@@ -1,4 +1,4 @@
-//! Tokens to statements. Everything it does not know is error 102 (or 156 at a keyword).
+//! The parser, which turns tokens into statements. Everything that it does not know is error 102, or 156 at a keyword.
 
 mod control;
 mod database;
@@ -20,15 +20,15 @@ use crate::locks::Mode;
 use crate::sql::ast::{ColumnDef, Constraint, Kind, Name, Param, Query, Stmt};
 use crate::sql::lexer::{self, Tok, Token};
 
-/// Words that cannot be a name unless quoted.
+/// The words that cannot be a name unless quoted.
 const RESERVED: &str = " add all alter and any as asc authorization backup begin between break browse bulk by cascade case check checkpoint close clustered coalesce collate column commit compute constraint contains containstable continue convert create cross current current_date current_time current_timestamp current_user cursor database dbcc deallocate declare default delete deny desc disk distinct distributed double drop dump else end errlvl escape except exec execute exists exit external fetch file fillfactor for foreign freetext freetexttable from full function goto grant group having holdlock identity identity_insert identitycol if in index inner insert intersect into is join key kill left like lineno load merge national nocheck nonclustered not null nullif of off offsets on open opendatasource openquery openrowset openxml option or order outer over percent pivot plan precision primary print proc procedure public raiserror read readtext reconfigure references replication restore restrict return revert revoke right rollback rowcount rowguidcol rule save schema select session_user set setuser shutdown some statistics system_user table tablesample textsize then to top tran transaction trigger truncate try_convert tsequal union unique unpivot update updatetext use user values varying view waitfor when where while with writetext ";
 
-/// True for a word that needs quotes to be a name.
+/// Returns whether a word needs quotes to be a name.
 pub fn is_reserved(word: &str) -> bool {
     RESERVED.contains(&format!(" {} ", word.to_ascii_lowercase()))
 }
 
-/// The parser over one batch.
+/// The parser of one batch.
 pub struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Token>,
@@ -139,7 +139,7 @@ impl<'a> Parser<'a> {
         self.tokens[self.at.min(self.tokens.len() - 1)].start
     }
 
-    /// Text from an offset to the end of the last token taken.
+    /// Returns the text from a place to the end of the last token taken.
     fn source(&self, from: usize) -> String {
         let end = if self.at == 0 {
             from
@@ -161,7 +161,7 @@ impl<'a> Parser<'a> {
         *self.tok() == Tok::End
     }
 
-    /// The error for the token that does not fit here.
+    /// Returns the error for a token that does not fit here.
     fn unexpected<T>(&self) -> SqlResult<T> {
         Err(self.syntax_error())
     }
@@ -202,7 +202,7 @@ impl<'a> Parser<'a> {
         words.iter().copied().find(|word| self.eat(word))
     }
 
-    /// One of these words, which has to be there.
+    /// Takes one of these words, which must come.
     fn expect_any(&mut self, words: &[&'static str]) -> SqlResult<&'static str> {
         self.eat_any(words).map_or_else(|| self.unexpected(), Ok)
     }
@@ -232,7 +232,7 @@ impl<'a> Parser<'a> {
         !self.is_end()
     }
 
-    /// A name of one part.
+    /// Parses a name of one part.
     fn ident(&mut self) -> SqlResult<String> {
         match self.tok() {
             Tok::Quoted(s) if !s.is_empty() => {
@@ -257,7 +257,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A name of one to four parts; an omitted part, as in `db..t`, is empty.
+    /// Parses a name of one to four parts. An omitted part, as in `db..t`, is empty.
     fn name(&mut self) -> SqlResult<Name> {
         let mut parts = vec![self.ident()?];
         while self.is_sym(".") {
@@ -271,7 +271,7 @@ impl<'a> Parser<'a> {
         Ok(parts)
     }
 
-    /// After a dot even a keyword is a name.
+    /// Parses a part of a name after a dot, where even a keyword is a name.
     fn ident_after_dot(&mut self) -> SqlResult<String> {
         if let Tok::Word(w) = self.tok() {
             let w = w.clone();
@@ -281,7 +281,7 @@ impl<'a> Parser<'a> {
         self.ident()
     }
 
-    /// One or more, separated by commas.
+    /// Parses one or more, separated by commas.
     fn list<T>(&mut self, one: impl Fn(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
         let mut out = vec![one(self)?];
         while self.eat_sym(",") {
@@ -290,7 +290,7 @@ impl<'a> Parser<'a> {
         Ok(out)
     }
 
-    /// The same in parentheses.
+    /// Parses one or more in parentheses, separated by commas.
     fn in_parentheses<T>(&mut self, one: impl Fn(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
         self.expect_sym("(")?;
         let out = self.list(one)?;
@@ -298,7 +298,7 @@ impl<'a> Parser<'a> {
         Ok(out)
     }
 
-    /// Column names in parentheses, if there are any.
+    /// Parses column names in parentheses, if there are any.
     fn optional_idents(&mut self) -> SqlResult<Vec<String>> {
         if self.is_sym("(") {
             self.ident_list()
@@ -307,7 +307,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Column names in parentheses.
+    /// Parses column names in parentheses.
     fn ident_list(&mut self) -> SqlResult<Vec<String>> {
         self.in_parentheses(Self::ident)
     }
@@ -334,7 +334,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A statement; [`Kind`] says what it is.
+    /// Parses a statement, of any [`Kind`].
     fn statement(&mut self) -> SqlResult<Stmt> {
         let (line, outer) = (self.line(), self.locks.take());
         let kind = self.kind()?;

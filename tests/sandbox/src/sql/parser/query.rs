@@ -1,4 +1,4 @@
-//! Queries: select lists, sources, set operations.
+//! The grammar of queries: select lists, sources, set operations.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
@@ -59,7 +59,7 @@ impl Parser<'_> {
         })
     }
 
-    /// The rows that `OFFSET` skips and `FETCH` takes.
+    /// Parses the rows that `OFFSET` skips and `FETCH` takes.
     fn offset(&mut self) -> SqlResult<(Expr, Option<Expr>)> {
         let skip = self.expr()?;
         self.expect_any(&["rows", "row"])?;
@@ -73,7 +73,7 @@ impl Parser<'_> {
         Ok((skip, Some(fetch)))
     }
 
-    /// A hint that changes nothing here.
+    /// Parses a hint, which changes nothing here.
     fn query_hint(&mut self) -> SqlResult<()> {
         match self.expect_any(&["recompile", "maxdop", "loop", "hash", "merge", "optimize"])? {
             "maxdop" => self.signed_int().map(|_| ()),
@@ -150,7 +150,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `TOP (n)` or `TOP n`.
+    /// Parses `TOP (n)` or `TOP n`.
     pub(super) fn top(&mut self) -> SqlResult<Option<Expr>> {
         if !self.eat("top") {
             return Ok(None);
@@ -232,7 +232,7 @@ impl Parser<'_> {
     }
 }
 
-/// The operator of `+=` and its like, none for `=`.
+/// Returns the operator of a compound assignment such as `+=`, or `None` for `=`.
 pub(super) fn compound(op: &'static str) -> Option<&'static str> {
     Some(match op {
         "+=" => "+",

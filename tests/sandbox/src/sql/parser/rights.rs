@@ -1,4 +1,4 @@
-//! Logins, users and their rights.
+//! The grammar of logins, users and their rights.
 
 use super::Parser;
 use crate::error::SqlResult;
@@ -6,7 +6,7 @@ use crate::sql::ast::{Kind, Name, Permission};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
-    /// `CREATE LOGIN name WITH PASSWORD = 'text'`, from the name.
+    /// Parses `CREATE LOGIN name WITH PASSWORD = 'text'`, from the name.
     pub(super) fn create_login(&mut self) -> SqlResult<Kind> {
         let name = self.ident()?;
         self.expect("with")?;
@@ -15,7 +15,7 @@ impl Parser<'_> {
         Ok(Kind::CreateLogin(name, self.string()?))
     }
 
-    /// `CREATE USER name FOR LOGIN login`, from the name.
+    /// Parses `CREATE USER name FOR LOGIN login`, from the name.
     pub(super) fn create_user(&mut self) -> SqlResult<Kind> {
         let name = self.ident()?;
         let mut login = name.clone();
@@ -26,7 +26,7 @@ impl Parser<'_> {
         Ok(Kind::CreateUser(name, login))
     }
 
-    /// `GRANT`, `DENY`, `REVOKE`
+    /// Parses `GRANT`, `DENY` and `REVOKE`.
     pub(super) fn permission(&mut self) -> SqlResult<Kind> {
         let verb = self.expect_any(&["grant", "deny", "revoke"])?;
         let mut rights = self.list(Self::right)?;
@@ -44,7 +44,7 @@ impl Parser<'_> {
         }))
     }
 
-    /// The words of a right, and the columns it is meant for.
+    /// Parses the words of a right, and the columns for which it is meant.
     fn right(&mut self) -> SqlResult<(String, Vec<String>)> {
         let mut words = Vec::new();
         while matches!(self.tok(), Tok::Word(_)) && !["on", "to", "from"].iter().any(|end| self.is(end)) {
@@ -56,7 +56,7 @@ impl Parser<'_> {
         Ok((words.join(" "), self.optional_idents()?))
     }
 
-    /// `class::name`; the class of a bare name is `OBJECT`.
+    /// Parses `class::name`. The class of a bare name is `OBJECT`.
     fn securable(&mut self) -> SqlResult<(String, Name)> {
         let mut class = "OBJECT".to_owned();
         if matches!(self.peek(1), Tok::Sym("::")) {

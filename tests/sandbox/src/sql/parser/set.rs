@@ -5,10 +5,10 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Kind;
 use crate::sql::lexer::Tok;
 
-/// `SET` options that take `ON` or `OFF`.
+/// The `SET` options that take `ON` or `OFF`.
 const SWITCHES: &str = " nocount xact_abort ansi_nulls ansi_padding ansi_warnings arithabort concat_null_yields_null quoted_identifier ansi_null_dflt_on ansi_null_dflt_off cursor_close_on_commit implicit_transactions fmtonly no_browsetable ";
 
-/// `SET` options that take a value.
+/// The `SET` options that take a value.
 const VALUES: &str = " textsize lock_timeout dateformat datefirst language rowcount deadlock_priority ";
 
 impl Parser<'_> {
@@ -47,7 +47,7 @@ impl Parser<'_> {
         Ok(self.expect_any(&["on", "off"])? == "on")
     }
 
-    /// An option that is on or off.
+    /// Parses an option that is on or off.
     fn switch(&mut self) -> SqlResult<String> {
         match self.tok().clone() {
             Tok::Word(word) if SWITCHES.contains(&format!(" {} ", word.to_ascii_lowercase())) => {

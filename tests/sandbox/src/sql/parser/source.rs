@@ -1,4 +1,4 @@
-//! The sources of `FROM`, and table hints.
+//! The grammar of the sources of `FROM`, and of table hints.
 
 use super::{Parser, is_reserved};
 use crate::error::{SqlError, SqlResult};
@@ -6,7 +6,7 @@ use crate::locks::Mode;
 use crate::sql::ast::{Expr, Name, TABLE_VARIABLE, Table};
 use crate::sql::lexer::Tok;
 
-/// The table hints that are known; the stand-in's own isolation makes each of them true or harmless.
+/// The table hints that are known. The stand-in's own isolation makes each of them true or harmless.
 const HINTS: [&str; 18] = [
     "nolock",
     "readuncommitted",
@@ -39,7 +39,7 @@ const LOCKING: [(&str, Mode); 6] = [
 ];
 
 impl Parser<'_> {
-    /// The sources after `FROM`.
+    /// Parses the sources after `FROM`.
     pub(super) fn sources(&mut self) -> SqlResult<Vec<Table>> {
         self.list(Self::joined)
     }
@@ -139,7 +139,7 @@ impl Parser<'_> {
         Ok(Table::Named { name, alias })
     }
 
-    /// The name of a table or of a table variable.
+    /// Parses the name of a table or of a table variable.
     pub(super) fn table_name(&mut self) -> SqlResult<Name> {
         if let Tok::Var(variable) = self.tok().clone() {
             self.bump();
@@ -156,13 +156,13 @@ impl Parser<'_> {
         self.is_at(ahead, "select") || self.is_at(ahead, "with")
     }
 
-    /// `t (NOLOCK)`, the old form without `WITH`.
+    /// Returns whether `t (NOLOCK)` comes, the old form without `WITH`.
     pub(super) fn old_hint(&self) -> bool {
         matches!(self.peek(1), Tok::Word(w) if HINTS.contains(&w.to_ascii_lowercase().as_str()))
             && matches!(self.peek(2), Tok::Sym(")" | ","))
     }
 
-    /// `WITH (NOLOCK, …)`.
+    /// Parses `WITH (NOLOCK, …)`.
     pub(super) fn hints(&mut self) -> SqlResult<()> {
         if self.is("with") && matches!(self.peek(1), Tok::Sym("(")) {
             self.bump();

@@ -1,4 +1,4 @@
-//! The columns and constraints of tables.
+//! The grammar of the columns and constraints of tables.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
@@ -6,7 +6,8 @@ use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule, Storage};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
-    /// `ON filegroup`, which changes nothing here, `ON scheme(column)`, and `WITH (…)` of an index or table, in any order.
+    /// Parses `ON filegroup`, which changes nothing here, `ON scheme(column)`, and `WITH (…)` of an index or table, in
+    /// any order.
     pub(super) fn storage_options(&mut self) -> SqlResult<Storage> {
         let mut storage = Storage::default();
         loop {
@@ -32,7 +33,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `SYSTEM_VERSIONING = ON (HISTORY_TABLE = name)`, which gives the name, or `= OFF`.
+    /// Parses `SYSTEM_VERSIONING = ON (HISTORY_TABLE = name)`, of which it returns the name, or `= OFF`.
     pub(super) fn versioning(&mut self) -> SqlResult<Option<Name>> {
         self.expect("system_versioning")?;
         self.expect_sym("=")?;
@@ -68,7 +69,7 @@ impl Parser<'_> {
                 Some(constraint) => constraints.push(constraint),
                 None => columns.push(self.column_def()?),
             }
-            // Neither the comma between a column and a constraint nor one before the end has to be as it is.
+            // The comma between a column and a constraint may be missing, and there may be one before the end.
             self.eat_sym(",");
             if self.eat_sym(")") {
                 return Ok((columns, constraints));
@@ -137,7 +138,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn column_def(&mut self) -> SqlResult<ColumnDef> {
-        // `timestamp` alone is a column of that name and type.
+        // The word `timestamp` alone is a column of that name and type.
         let lone = self.is("timestamp") && matches!(self.peek(1), Tok::Sym("," | ")"));
         let name = self.ident()?;
         let mut column = ColumnDef {
@@ -220,7 +221,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `WITH (FUNCTION = 'text')`
+    /// Parses `WITH (FUNCTION = 'text')`.
     pub(super) fn mask(&mut self) -> SqlResult<String> {
         self.expect("with")?;
         self.expect_sym("(")?;
@@ -231,7 +232,7 @@ impl Parser<'_> {
         Ok(text)
     }
 
-    /// The seed and the increment of `IDENTITY`.
+    /// Parses the seed and the increment of `IDENTITY`.
     fn identity(&mut self) -> SqlResult<(i64, i64)> {
         if !self.eat_sym("(") {
             return Ok((1, 1));
@@ -243,7 +244,7 @@ impl Parser<'_> {
         Ok((seed, increment))
     }
 
-    /// `ALWAYS AS ROW START` or `END`.
+    /// Parses `ALWAYS AS ROW START` or `END`.
     fn generated(&mut self) -> SqlResult<Period> {
         for word in ["always", "as", "row"] {
             self.expect(word)?;

@@ -1,4 +1,4 @@
-//! Change tracking: the options of a database and a table, `CHANGETABLE`, the context of a change.
+//! The grammar of change tracking: the options of a database and a table, `CHANGETABLE`, the context of a change.
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
@@ -6,7 +6,7 @@ use crate::sql::ast::{ChangeTable, DatabaseOption, Expr, Kind, Name, Retention, 
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
-    /// After `SET CHANGE_TRACKING`: `= ON (options)`, `= OFF`, `(options)`.
+    /// Parses `= ON (options)`, `= OFF` or `(options)` after `SET CHANGE_TRACKING`.
     pub(super) fn change_tracking(&mut self) -> SqlResult<DatabaseOption> {
         if !self.eat_sym("=") {
             if !self.is_sym("(") {
@@ -71,7 +71,8 @@ impl Parser<'_> {
             .ok_or_else(|| SqlError::of(5092, &[]).at(self.line()))
     }
 
-    /// `ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)`, `DISABLE CHANGE_TRACKING`; none for another `ALTER TABLE`.
+    /// Parses `ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)` or `DISABLE CHANGE_TRACKING`. Returns `None`
+    /// for another `ALTER TABLE`.
     pub(super) fn alter_tracking(&mut self, table: &Name) -> SqlResult<Option<Kind>> {
         let enable = self.is("enable");
         if !(enable || self.is("disable")) || !self.is_at(1, "change_tracking") {
@@ -121,7 +122,7 @@ impl Parser<'_> {
         })))
     }
 
-    /// A version: a number, a variable or NULL.
+    /// Parses a version: a number, a variable or NULL.
     fn version_number(&mut self) -> SqlResult<Expr> {
         match self.tok() {
             Tok::Sym("-") => {

@@ -7,7 +7,7 @@ use crate::sql::lexer::Tok;
 use crate::value::{MAX, Ty};
 
 impl Parser<'_> {
-    /// The name of a type that is none of the server's own: a table type, if anything.
+    /// Parses the name of a type that is none of the server's own, which can only be a table type.
     pub(super) fn table_type(&mut self) -> SqlResult<Option<Name>> {
         let from = self.at;
         let qualified = matches!(self.peek(1), Tok::Sym(".")) && !self.is("sys");
@@ -20,7 +20,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A data type and its name as written in lower case.
+    /// Parses a data type, and returns it with its name as written, in lower case.
     pub(super) fn data_type(&mut self) -> SqlResult<(Ty, String)> {
         let mut name = match self.tok() {
             Tok::Word(w) => w.to_ascii_lowercase(),
@@ -73,7 +73,7 @@ impl Parser<'_> {
     }
 }
 
-/// The type of this name, with its length, precision or scale.
+/// Returns the type of this name, with its length, precision or scale.
 fn resolve(name: &str, args: &[u16]) -> SqlResult<Ty> {
     let known = match name {
         "integer" => "int",
@@ -136,7 +136,7 @@ fn decimal(args: &[u16]) -> SqlResult<Ty> {
     }
 }
 
-/// 2715
+/// Makes 2715, for an unknown type.
 pub fn unknown_type(name: &str) -> SqlError {
     SqlError::of(2715, &[&name])
 }

@@ -1,4 +1,4 @@
-//! `CAST`, `CONVERT` and implicit conversion between any two types.
+//! The conversions between any two types, of `CAST`, `CONVERT` and implicit ones.
 
 mod numbers;
 mod strings;
@@ -16,7 +16,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::value::format::DEFAULT_STYLE;
 use crate::value::{Datum, MAX, Ty, text};
 
-/// Converts a stored value from one type to another, cutting strings that are too long, as `CAST` does.
+/// Converts a stored value from one type to another, and cuts strings that are too long, as `CAST` does.
 pub fn convert(value: ValueRef<'_>, from: Ty, to: Ty, style: i64) -> SqlResult<Value> {
     if value == ValueRef::Null {
         return Ok(Value::Null);
@@ -24,7 +24,7 @@ pub fn convert(value: ValueRef<'_>, from: Ty, to: Ty, style: i64) -> SqlResult<V
     Ok(datum(Datum::read(value, from)?, from, to, style)?.write_as(to))
 }
 
-/// Converts for storing into a column: a string that would be cut is error 2628.
+/// Converts for storing into a column. Fails with 2628 for a string that would be cut.
 pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, column: &str) -> SqlResult<Value> {
     if value == ValueRef::Null {
         return Ok(Value::Null);
@@ -51,7 +51,7 @@ pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, column: &str) -> SqlResult<V
     Ok(datum(read, from, to, DEFAULT_STYLE)?.write_as(to))
 }
 
-/// True when a stored value of one type is, as it is, a stored value of the other.
+/// Returns whether a stored value of one type is a stored value of the other without a change.
 pub fn is_noop(from: Ty, to: Ty) -> bool {
     use Ty::*;
     if from == to {
@@ -84,7 +84,7 @@ pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
     if value == Datum::Null {
         return Ok(Datum::Null);
     }
-    // A CLR type turns into its bytes and back; its text forms are not offered.
+    // A CLR type turns into its bytes and back. Its text forms are not offered.
     if (from.is_clr() || to.is_clr()) && !(from.is_binary() && to.is_binary()) {
         return Err(not_allowed(from, to));
     }
@@ -101,7 +101,7 @@ pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
     }
 }
 
-/// 529, a conversion that does not exist.
+/// Makes 529, for a conversion that does not exist.
 pub fn not_allowed(from: Ty, to: Ty) -> SqlError {
     SqlError::of(529, &[&from.name(), &to.name()])
 }

@@ -1,4 +1,4 @@
-//! Values of any type converted to numbers.
+//! Conversions of values of any type to numbers.
 
 use super::{cannot, failed, not_allowed};
 use crate::error::{SqlError, SqlResult};
@@ -131,7 +131,7 @@ pub(super) fn exact(value: Datum, from: Ty, to: Ty, p: u8, s: u8) -> SqlResult<D
     }
 }
 
-/// Reads a plain decimal number (no exponent) of up to 38 digits: unscaled value and scale.
+/// Reads a plain decimal number without an exponent, of up to 38 digits, as an unscaled value and a scale.
 pub fn decimal_text(text: &str) -> Option<(i128, u8)> {
     let (negative, digits) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -155,7 +155,7 @@ pub fn decimal_text(text: &str) -> Option<(i128, u8)> {
     Some((if negative { -value } else { value }, u8::try_from(kept.len()).ok()?))
 }
 
-/// A decimal as a float, through its text so that it is the nearest one.
+/// Converts a decimal to a float through its text, so that it is the nearest one.
 pub fn to_f64(value: i128, scale: u8) -> f64 {
     format::decimal(value, scale).parse().unwrap_or(0.0)
 }

@@ -1,4 +1,4 @@
-//! To text, bytes and uniqueidentifier.
+//! Conversions of values of any type to text, bytes and uniqueidentifier.
 
 use super::{cannot, not_allowed};
 use crate::error::{SqlError, SqlResult};
@@ -72,7 +72,7 @@ pub(super) fn binary(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Da
     };
     if let Some(limit) = limit {
         if bytes.len() > limit {
-            // Numbers keep their low bytes, everything else its first.
+            // A number keeps its low bytes, everything else its first.
             bytes = if number {
                 bytes[bytes.len() - limit..].to_vec()
             } else {
@@ -91,7 +91,7 @@ pub(super) fn binary(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Da
     Ok(Datum::Bytes(bytes))
 }
 
-/// Bytes of hexadecimal text of even length.
+/// Returns the bytes of hexadecimal text of even length.
 pub fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;

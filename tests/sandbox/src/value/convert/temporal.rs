@@ -1,4 +1,4 @@
-//! Values of any type converted to dates and times.
+//! Conversions of values of any type to dates and times.
 
 use super::{not_allowed, to_f64};
 use crate::error::{SqlError, SqlResult};
@@ -6,7 +6,7 @@ use crate::value::calendar::{self, DATETIME_DAY, DAY, EPOCH_1900, SECOND};
 use crate::value::parse::{self, Bad, Moment};
 use crate::value::{Datum, Ty};
 
-/// What a date or time says, whichever of the types it has: local 100 ns ticks since 0001-01-01, offset.
+/// Returns the moment of a date or time of any type: local 100 ns ticks since 0001-01-01, and the offset.
 pub(super) fn moment(value: &Datum, from: Ty, to: Ty) -> SqlResult<(i64, i16)> {
     Ok(match value {
         Datum::Date(d) => (d * DAY, 0),
@@ -48,7 +48,7 @@ pub(super) fn temporal(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
                 read.offset.unwrap_or(0),
             )
         }
-        // Stored ticks of datetime are exact; through 100 ns they would be rounded twice.
+        // The stored ticks of datetime are exact. Through 100 ns they would be rounded twice.
         Datum::DateTime(t) if to == Ty::DateTime => return Ok(Datum::DateTime(*t)),
         Datum::Bytes(b) if legacy && b.len() <= 8 => {
             let mut wide = [0; 8];
@@ -105,7 +105,7 @@ pub(super) fn unit(scale: u8) -> i64 {
     10_i64.pow(u32::from(7_u8.saturating_sub(scale)))
 }
 
-/// `datetime` takes at most three digits and no offset but `Z`.
+/// Checks the rules of `datetime`, which takes at most three digits and no offset except `Z`.
 pub(super) fn legacy_rules(read: Moment, legacy: bool) -> Result<Moment, Bad> {
     if legacy && (read.digits > 3 || read.offset.is_some_and(|minutes| minutes != 0)) {
         return Err(Bad::Syntax);
