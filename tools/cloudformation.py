@@ -1,4 +1,4 @@
-"""Reads a CloudFormation template, its short forms (`!Ref`) as the long forms that they stand for."""
+"""Reads a CloudFormation template, with its short forms (`!Ref`) as the long forms that they stand for."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import yaml
 
 
 class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms."""
+    """A loader of YAML with CloudFormation's short forms."""
 
 
 def short_form(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -26,5 +26,5 @@ Loader.add_multi_constructor("!", short_form)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The template in a file."""
+    """Returns the template in a file."""
     return dict(yaml.load(path.read_text(), Loader))

@@ -1,6 +1,6 @@
-"""What `make deploy` gives to the template, checked before anything is built.
+"""Makes the parameters that `make deploy` gives to the template, and checks them before anything is built.
 
-Reads SECRET_ARN, TABLES, ARCH and PARAMETERS from the environment and writes the file named by the argument. When
+It reads SECRET_ARN, TABLES, ARCH and PARAMETERS from the environment and writes the file named by the argument. When
 something is missing or does not fit, it says what to do and ends with 1.
 """
 
@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-# What a parameter of CloudFormation holds.
+# The bytes that a parameter of CloudFormation can hold.
 MOST_BYTES = 4096
 
 
@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 def tables_json(path: str) -> str:
-    """The tables of a file, as short as JSON can be."""
+    """Returns the tables of a file, as short as JSON can be."""
     try:
         tables = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
@@ -38,7 +38,7 @@ def tables_json(path: str) -> str:
 
 
 def parameters(environment: dict[str, str]) -> dict[str, str]:
-    """The parameters of the template that the front door's variables stand for."""
+    """Returns the parameters of the template that the Makefile's variables stand for."""
     if not environment.get("SECRET_ARN"):
         raise Refused("SECRET_ARN is missing: the ARN of a secret with host, port, username, password and dbname")
     more = environment.get("PARAMETERS", "")

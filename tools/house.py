@@ -1,4 +1,4 @@
-"""The figures of the house and its limits: `make house`.
+"""Prints the figures of the code base and checks their limits: `make house`.
 
 It reads the sources as text, with no more Rust than it takes to tell code from comments, tests from product, and one
 block from another. It ends with 1 when a limit is exceeded.
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = "tests/sandbox/src"
 PRODUCT = ("functions", "shared", "cli")
 
-# The type that was added last: what a new one touches is what this one does.
+# The type that was added last. A new one takes changes in the same files.
 NEWEST_TYPE = "sql_variant"
 
 MOST_LINES_OF_THE_STAND_IN = 16_000
@@ -25,7 +25,7 @@ DEEPEST_NESTING = 5
 MOST_FILES_OF_A_TYPE = 6
 MOST_RECURSION_LIMITS = 1
 
-# Types whose names mean nothing else.
+# The types whose names mean nothing else.
 TYPES = (
     NEWEST_TYPE,
     "hierarchyid",
@@ -37,7 +37,7 @@ TYPES = (
     "xml",
 )
 
-# Which crates of the house a crate may use, beside itself. Tests may use all.
+# The crates of this project that a crate may use, beside itself. Tests may use all.
 ROOMS = {"tidemark-aws", "tidemark-files", "tidemark-folder", "tidemark-lambda", "tidemark-sqlserver"}
 CORE = "tidemark"
 
@@ -79,7 +79,7 @@ TOKENS = re.compile(
 
 
 def code_of(text: str) -> str:
-    """The same text, with blanks for comments and for what literals hold; lines stay where they are."""
+    """Returns the same text, with blanks for comments and for the content of literals. Lines stay where they are."""
     out = []
     at = 0
     while match := TOKENS.search(text, at):
@@ -161,7 +161,7 @@ def functions_of(path: str, code: str) -> list[Function]:
 
 
 def body_of(code: str, at: int) -> int | None:
-    """Where a function's body begins, unless it has none."""
+    """Returns where a function's body begins, or `None` if it has none."""
     depth = 0
     for mark in re.compile(r"[()\[\]{;]").finditer(code, at):
         if mark[0] in "([":
@@ -174,7 +174,9 @@ def body_of(code: str, at: int) -> int | None:
 
 
 def nesting_of(code: str, opening: int, closing: int) -> int:
-    """How many blocks stand within one another below the body: of conditions, loops, arms, closures; not values."""
+    """Returns how many blocks of conditions, loops, arms and closures stand within one another below the body. Values
+    do not count.
+    """
     deepest = depth = 0
     stack = []
     for mark in re.compile(r"[{}]").finditer(code, opening + 1, closing):
@@ -199,7 +201,7 @@ def begins_a_block(code: str, body: int, brace: int) -> bool:
         if word in ("if", "match", "while"):
             return True
         if word == "let":
-            # A pattern, until its `=`.
+            # This is a pattern, until its `=`.
             return False
         if word == "=":
             return "if" in words or "while" in words or "match" in words
@@ -213,7 +215,7 @@ def begins_a_block(code: str, body: int, brace: int) -> bool:
 
 
 def head_of(before: str) -> str:
-    """What stands before a brace, back to where its statement, arm or argument begins."""
+    """Returns the text before a brace, back to the beginning of its statement, arm or argument."""
     depth = 0
     for at in range(len(before) - 1, -1, -1):
         mark = before[at]
@@ -239,7 +241,7 @@ def module_of(path: Path) -> tuple[str, ...]:
 
 
 def uses_of(code: str) -> list[str]:
-    """Every path that begins with `crate`, `self` or `super`, with the groups of `use` taken apart."""
+    """Returns every path that begins with `crate`, `self` or `super`, with the groups of `use` taken apart."""
     found = []
     for match in re.finditer(r"(?<![\w:$])(crate|self|super)::", code):
         found.extend(paths_at(code, match.start()))
@@ -266,7 +268,9 @@ def paths_at(code: str, at: int) -> list[str]:
 
 
 def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
-    """Which module of a crate uses which of its neighbours, at every level. A parent and its children do not count."""
+    """Returns which module of a crate uses which of its neighbours, at every level. A parent and its children do not
+    count.
+    """
     sources = {}
     for file in sorted(folder.rglob("*.rs")):
         path = str(file.relative_to(ROOT))
@@ -288,7 +292,7 @@ def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
 
 
 def exports_of(code: str) -> dict[str, list[str]]:
-    """What a module names of its children: the name, and the path it comes from."""
+    """Returns the children that a module exports: the name, and the path from which it comes."""
     names = {}
     for match in re.finditer(r"\bpub(?:\([^)]*\))?\s+use\s+", code):
         for path in paths_at(code, match.end()):
@@ -317,7 +321,7 @@ def resolve(module: tuple, path: list[str], sources: dict, exported: dict) -> tu
 
 
 def circles_of(edges: dict[tuple, set[tuple]]) -> list[list[tuple]]:
-    """The groups of modules each of which reaches itself through the others."""
+    """Returns the groups of modules each of which reaches itself through the others."""
     reach = {}
     for start in edges:
         seen, todo = set(), list(edges[start])

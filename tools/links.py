@@ -19,7 +19,7 @@ HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 
 
 def pages() -> list[Path]:
-    """Every Markdown file that belongs to the repository."""
+    """Returns every Markdown file that belongs to the repository."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
         cwd=ROOT,
@@ -31,13 +31,13 @@ def pages() -> list[Path]:
 
 
 def anchor(heading: str) -> str:
-    """The name of a heading in an address, as GitHub and mdBook make it."""
+    """Returns the name of a heading in an address, as GitHub and mdBook make it."""
     words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
     return re.sub(r"[^\w\- ]", "", words.strip().lower()).replace(" ", "-")
 
 
 def anchors(text: str) -> set[str]:
-    """The names of all headings of a page. A second heading of one name gets a number."""
+    """Returns the names of all headings of a page. A second heading of one name gets a number."""
     found: list[str] = []
     for heading in HEADING.findall(FENCE.sub("", text)):
         name = anchor(heading)
@@ -46,7 +46,7 @@ def anchors(text: str) -> set[str]:
 
 
 def broken_links(page: Path) -> list[str]:
-    """The links of a page that lead nowhere, each as a sentence."""
+    """Returns the links of a page that lead nowhere, each as a sentence."""
     text = page.read_text()
     bare = re.sub(r"`[^`\n]*`", "", FENCE.sub("", text))
     broken = []
@@ -64,7 +64,7 @@ def broken_links(page: Path) -> list[str]:
 
 
 def unlisted() -> list[str]:
-    """Pages of docs/ that its table of contents does not name, and so the site does not have."""
+    """Returns the pages of docs/ that its table of contents does not name, and so the site does not have."""
     contents = (ROOT / "docs/SUMMARY.md").read_text()
     listed = {(ROOT / "docs" / name).resolve() for name in re.findall(r"\]\(([^)]+)\)", contents)}
     written = set((ROOT / "docs").rglob("*.md")) - {ROOT / "docs/SUMMARY.md"}
@@ -72,7 +72,7 @@ def unlisted() -> list[str]:
 
 
 def broken_on_site(site: Path) -> list[str]:
-    """The links of the built pages that lead nowhere."""
+    """Returns the links of the built pages that lead nowhere."""
     broken = []
     for page in sorted(site.rglob("*.html")):
         if page.name in ("print.html", "404.html", "toc.html"):
@@ -91,7 +91,7 @@ def broken_on_site(site: Path) -> list[str]:
 
 
 def main() -> int:
-    """Says what is broken, and how much was looked at."""
+    """Prints what is broken, and how much was looked at."""
     found = [broken for page in pages() for broken in broken_links(page)] + unlisted()
     if len(sys.argv) > 1:
         found += broken_on_site(Path(sys.argv[1]))

@@ -54,7 +54,7 @@ def arrow(*points: tuple[float, float]) -> str:
 
 
 def drawing(width: float, height: float, title: str, parts: list[str]) -> str:
-    """A whole picture on paper of its own, so that it can be read on a dark page, too."""
+    """Returns a whole picture on a background of its own, so that it can be read on a dark page too."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
         f'height="{height:g}" role="img" {FONT}><title>{escape(title)}</title>'
@@ -67,13 +67,13 @@ def drawing(width: float, height: float, title: str, parts: list[str]) -> str:
 
 
 def follows(state: dict[str, Any]) -> list[str]:
-    """Where a state goes when nothing fails, in the order in which it decides."""
+    """Returns the states that follow when nothing fails, in the order in which the state decides."""
     names = [choice["Next"] for choice in state.get("Choices", [])] + [state.get("Default"), state.get("Next")]
     return list(dict.fromkeys(name for name in names if name))
 
 
 def when_failed(state: dict[str, Any]) -> list[str]:
-    """Where a state goes with an error."""
+    """Returns the states that follow an error."""
     return list(dict.fromkeys(catch["Next"] for catch in state.get("Catch", [])))
 
 
@@ -81,7 +81,7 @@ ROW, GAP, INNER = 34, 16, 26
 
 
 def column(machine: dict[str, Any], x: float, y: float, width: float) -> tuple[list[str], float]:
-    """The states of a machine from top to bottom in their own order, and how far down they reach."""
+    """Returns the states of a machine from top to bottom in their own order, and how far down they reach."""
     parts: list[str] = []
     names = list(machine["States"])
     for number, name in enumerate(names):
@@ -114,7 +114,7 @@ def column(machine: dict[str, Any], x: float, y: float, width: float) -> tuple[l
 
 
 def state_machine() -> str:
-    """The picture of the state machine."""
+    """Returns the picture of the state machine."""
     machine = json.loads(MACHINE.read_text())
     parts, bottom = column(machine, 24, 60, 780)
     head = [
@@ -135,7 +135,7 @@ STEPS = (
 
 
 def flow() -> str:
-    """The picture of one run from the server to the reader."""
+    """Returns the picture of one run from the server to the reader."""
     parts = [
         box(24, 24, 150, 236, "#fdf3d7"),
         text(99, 52, "SQL Server", size=16, weight=700, at="middle"),

@@ -45,7 +45,7 @@ GO
 INSERT INTO dbo.orders (customer, amount)
 SELECT CONCAT('customer ', value), value * 1.25 FROM GENERATE_SERIES(1, 200000)
 """
-# What somebody else does to the database between the two runs.
+# The changes that somebody else makes to the database between the two runs.
 CHANGES = (
     "UPDATE dbo.orders SET amount = amount + 1 WHERE order_id <= 1500",
     "DELETE dbo.customer WHERE customer_id = 7",
@@ -70,7 +70,7 @@ PALETTE = {
 
 @contextlib.contextmanager
 def stand_in(binaries: Path, folder: Path) -> Iterator[dict[str, str]]:
-    """The stand-in for SQL Server with the tables, and what its line of JSON says."""
+    """Yields what the stand-in for SQL Server, which has the tables, says in its line of JSON."""
     script, ready = folder / "tables.sql", folder / "ready.json"
     script.write_text(TABLES)
     command = [binaries / "tidemark-sandbox", "--init", script, "--ready-file", ready, "--tls-dir", folder / "tls"]
@@ -98,7 +98,7 @@ def changed(login: dict[str, str]) -> None:
 
 
 class Recording:
-    """A terminal in memory, and when each of its lines was written last."""
+    """A terminal in memory, and the time at which each of its lines was written last."""
 
     def __init__(self) -> None:
         self.screen = pyte.Screen(COLUMNS, ROWS)
@@ -118,7 +118,7 @@ class Recording:
         return "".join(self.screen.buffer[row][column].data for column in range(COLUMNS))
 
     def lines(self) -> list[tuple[float, list[tuple[str, str, bool]]]]:
-        """Each line with its time, and its text in runs of one colour."""
+        """Returns each line with its time, and its text in runs of one colour."""
         last = max((row for row in range(ROWS) if self._line(row).strip()), default=0)
         out, when = [], 0.0
         for row in range(last + 1):
@@ -162,7 +162,7 @@ def record(recording: Recording, command: str, environment: dict[str, str], fold
 
 
 def svg(recording: Recording) -> str:
-    """The picture: a dark terminal whose lines appear one after the other, once."""
+    """Returns the picture: a dark terminal whose lines appear one after the other, once."""
     lines = recording.lines()
     size, height, left, top = 8.0, 18, 18, 52
     width, tall = COLUMNS * size + 2 * left, len(lines) * height + top + 8

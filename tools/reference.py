@@ -21,7 +21,7 @@ BEGIN, END = "<!-- {}: written by make reference -->", "<!-- {} end -->"
 
 
 def said_by(binary: Path, *arguments: str) -> str:
-    """What the command writes, on a terminal of 100 columns."""
+    """Returns what the command writes, on a terminal of 100 columns."""
     environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "100"}
     for name in ("TIDEMARK_SOURCE", "TIDEMARK_SINK", "TIDEMARK_STACK"):
         environment.pop(name, None)
@@ -33,7 +33,7 @@ def said_by(binary: Path, *arguments: str) -> str:
 
 
 def allowed(schema: dict[str, Any]) -> str:
-    """The values that a setting takes, in a cell of a table."""
+    """Returns the values that a setting takes, in a cell of a table."""
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(value)[1:-1]}`" for value in schema["enum"])
     if "oneOf" in schema:
@@ -61,12 +61,12 @@ FIRST = ("table", "tracking", "columns", "exclude", "where", "format", "types", 
 
 
 def rank(name: str) -> tuple[int, str]:
-    """Where a field stands in the table."""
+    """Returns where a field stands in the table."""
     return (FIRST.index(name) if name in FIRST else len(FIRST), name)
 
 
 def rows_of_settings(properties: dict[str, Any], required: list[str], path: str = "") -> list[str]:
-    """A row of the table for each setting, and for the settings inside it."""
+    """Returns a row of the table for each setting, and for the settings inside it."""
     rows = []
     for name, schema in sorted(properties.items(), key=lambda item: rank(item[0])):
         about = schema.get("description", "")
@@ -83,7 +83,7 @@ def rows_of_settings(properties: dict[str, Any], required: list[str], path: str 
 
 
 def settings(binary: Path) -> str:
-    """The table of what tables.json takes."""
+    """Returns the table of what tables.json takes."""
     schema = json.loads(said_by(binary, "schema"))
     entry = schema["properties"]["tables"]["items"]
     head = ["| Field of a table | Values | Default | Meaning |", "|---|---|---|---|"]
@@ -99,20 +99,20 @@ def settings(binary: Path) -> str:
 
 
 def verbs(binary: Path) -> list[str]:
-    """The verbs that the command's help names."""
+    """Returns the verbs that the command's help names."""
     listed = said_by(binary, "--help").partition("Commands:\n")[2].partition("\n\n")[0]
     return [line.split()[0] for line in listed.splitlines() if re.match(r"  \w", line)]
 
 
 def command(binary: Path) -> str:
-    """The help of the command and of each verb."""
+    """Returns the help of the command and of each verb."""
     pages = [("tidemark", said_by(binary, "--help"))]
     pages += [(f"tidemark {verb}", said_by(binary, verb, "--help")) for verb in verbs(binary)]
     return "\n\n".join(f"### {name}\n\n```text\n{tidy(text)}\n```" for name, text in pages)
 
 
 def tidy(text: str) -> str:
-    """Without blanks at the ends of lines."""
+    """Returns the text without blanks at the ends of lines."""
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
@@ -120,7 +120,7 @@ def tidy(text: str) -> str:
 
 
 def values_of(parameter: dict[str, Any]) -> str:
-    """What a parameter takes, in a cell of a table."""
+    """Returns what a parameter takes, in a cell of a table."""
     if "AllowedValues" in parameter:
         return ", ".join(f"`{value}`" for value in parameter["AllowedValues"])
     if "MinValue" in parameter and "MaxValue" in parameter:
@@ -132,7 +132,7 @@ def values_of(parameter: dict[str, Any]) -> str:
 
 
 def parameters() -> str:
-    """A table for each group of parameters of the template."""
+    """Returns a table for each group of parameters of the template."""
     template = cloudformation.read(ROOT / "infra/template.yaml")
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     parts = []
@@ -154,7 +154,7 @@ def parameters() -> str:
 
 
 def replaced(page: str, name: str, made: str) -> str:
-    """The page with other text between the marks of this name."""
+    """Returns the page with other text between the marks of this name."""
     begin, end = BEGIN.format(name), END.format(name)
     before, found, rest = page.partition(begin)
     _, closed, after = rest.partition(end)

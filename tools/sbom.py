@@ -27,7 +27,7 @@ def cargo(*arguments: str) -> str:
 
 
 def packages() -> dict[Key, dict[str, Any]]:
-    """What Cargo knows of every package of the workspace, by name and version."""
+    """Returns what Cargo knows of every package of the workspace, by name and version."""
     metadata = json.loads(cargo("metadata", "--format-version", "1", "--filter-platform", TARGET))
     checksums = {
         (package["name"], package["version"]): package.get("checksum")
@@ -40,7 +40,9 @@ def packages() -> dict[Key, dict[str, Any]]:
 
 
 def tree(name: str) -> dict[Key, set[Key]]:
-    """What is linked into a binary, and what of it uses what. Macros and build scripts are run and not linked."""
+    """Returns what is linked into a binary, and what of it uses what. Macros and build scripts are run and not
+    linked.
+    """
     lines = cargo(
         "tree", "--package", name, "--target", TARGET, "--edges", "normal,no-proc-macro", "--prefix", "depth"
     )  # fmt: skip
@@ -63,7 +65,7 @@ def purl(key: Key) -> str:
 
 
 def licence(package: dict[str, Any]) -> str:
-    """As an SPDX expression; some crates still write the slash that Cargo took before."""
+    """Returns the licence as an SPDX expression. Some crates still write the slash that Cargo took before."""
     return (package["license"] or "NOASSERTION").replace("/", " OR ")
 
 
@@ -84,7 +86,7 @@ def component(key: Key, package: dict[str, Any]) -> dict[str, Any]:
 
 
 def bill(name: str, edges: dict[Key, set[Key]], known: dict[Key, dict[str, Any]], binary: Path) -> dict[str, Any]:
-    """The bill of materials of a function."""
+    """Returns the bill of materials of a function."""
     (root,) = [key for key in edges if key[0] == name]
     described = component(root, known[root]) | {"type": "application"}
     if binary.is_file():

@@ -1,6 +1,6 @@
 """The preprocessor of mdBook for docs/: links that leave docs/ become text, because the site does not have those files.
 
-mdBook asks `python3 tools/site.py supports html`, and then sends `[context, book]` to standard input.
+mdBook runs `python3 tools/site.py supports html`, and then sends `[context, book]` to standard input.
 """
 
 import json
@@ -14,7 +14,7 @@ LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 
 
 def inside(text: str, page: str) -> str:
-    """The text of a page, whose path is given from docs/, without links to files outside docs/."""
+    """Returns the text of a page, whose path is given from docs/, without links to files outside docs/."""
     folder = PurePosixPath("docs") / PurePosixPath(page).parent
 
     def replaced(found: re.Match[str]) -> str:
@@ -30,7 +30,7 @@ def inside(text: str, page: str) -> str:
 
 
 def walk(items: list[Any]) -> None:
-    """Goes through the chapters and theirs."""
+    """Goes through the chapters and the chapters in them."""
     for item in items:
         chapter = item.get("Chapter") if isinstance(item, dict) else None
         if chapter and chapter.get("path"):

@@ -30,7 +30,7 @@ PSEUDO = {
     "AWS::StackName": "var.name",
     "AWS::NoValue": "null",
 }
-# What `Ref` and `GetAtt` of a resource are in Terraform.
+# The names in Terraform of `Ref` and `GetAtt` of a resource.
 TYPES = {
     "AWS::S3::Bucket": ("aws_s3_bucket", {"": "id", "Arn": "arn"}),
     "AWS::S3::BucketPolicy": ("aws_s3_bucket_policy", {}),
@@ -71,7 +71,9 @@ def indented(text: str) -> str:
 
 
 def aligned(pairs: Pairs) -> str:
-    """Attributes as `terraform fmt` has them: equals signs of neighbours that take one line stand below one another."""
+    """Returns attributes as `terraform fmt` has them: the equals signs of neighbours that take one line stand below one
+    another.
+    """
     lines: list[str] = []
     group: Pairs = []
 
@@ -94,12 +96,12 @@ def aligned(pairs: Pairs) -> str:
 
 
 def block(pairs: Pairs) -> str:
-    """A nested block, for `aligned`."""
+    """Returns a nested block, for `aligned`."""
     return "{block}{\n" + aligned(pairs) + "\n}"
 
 
 class Module:
-    """The template in Terraform's words."""
+    """The template in the language of Terraform."""
 
     def __init__(self, template: dict[str, Any]) -> None:
         self.template = template
@@ -191,7 +193,7 @@ class Module:
     def attribute(self, name: str, attribute: str) -> str:
         kind, attributes = TYPES[self.resources[name]["Type"]]
         address = f"{self.address(name)}.{attributes[attribute]}"
-        # CloudFormation's ARN of a log group takes in its streams.
+        # CloudFormation's ARN of a log group includes its streams.
         return f'"${{{address}}}:*"' if (kind, attribute) == ("aws_cloudwatch_log_group", "Arn") else address
 
     # --- files
@@ -275,11 +277,13 @@ class Module:
         return f"jsonencode({self.expr(value)})"
 
     def given(self, properties: dict[str, Any], **names: str) -> Pairs:
-        """Attributes of Terraform by the properties that they are."""
+        """Returns attributes of Terraform by the properties that they are."""
         return [(name, self.expr(properties[key])) for name, key in names.items() if key in properties]
 
     def optional(self, value: Any, *names: str) -> Pairs:
-        """A block that is there on a condition: its attributes are the properties of the value with that condition."""
+        """Returns a block that exists on a condition. Its attributes are the properties of the value with that
+        condition.
+        """
         name, *nested = names
         condition, content, _ = value["Fn::If"]
         pairs = [(snake(key), self.expr(part)) for key, part in content.items()]
@@ -441,7 +445,7 @@ def function(module: Module, name: str, properties: dict[str, Any]) -> Made:
         *module.given(properties, memory_size="MemorySize", timeout="Timeout"),
     ]
     if "ReservedConcurrentExecutions" in properties:
-        # Terraform says nothing is reserved with -1.
+        # Terraform says with -1 that nothing is reserved.
         condition, number, _ = properties["ReservedConcurrentExecutions"]["Fn::If"]
         reserved = f"(local.{snake(condition)} ? {module.expr(number)} : -1)"
         pairs.append(("reserved_concurrent_executions", reserved))
@@ -450,7 +454,7 @@ def function(module: Module, name: str, properties: dict[str, Any]) -> Made:
         ("logging_config", block([(snake(key), module.expr(value)) for key, value in logging.items()])),
         ("environment", block([("variables", module.expr(variables))])),
         *module.optional(shared["VpcConfig"], "vpc_config"),
-        # Lambda uses the role's rights, which are attached apart from it.
+        # Lambda uses the role's rights, which are attached by other resources.
         ("depends_on", f"[aws_iam_role_policy.{of_role}, aws_iam_role_policy_attachment.{of_role}]"),
     ]
     return [("aws_lambda_function", "", pairs)]
@@ -618,10 +622,10 @@ MAKERS: dict[str, Callable[[Module, str, dict[str, Any]], Made]] = {
 
 
 def files() -> dict[str, str]:
-    """What the module's files are."""
+    """Returns the files of the module."""
     module = Module(cloudformation.read(TEMPLATE))
     texts = {"variables.tf": module.variables(), "main.tf": module.main(), "outputs.tf": module.outputs()}
-    # Neither spaces at the end of a line nor an empty line at the beginning of a block.
+    # There are neither spaces at the end of a line nor an empty line at the beginning of a block.
     return {name: HEAD + re.sub(r"(?<=\{\n)\n", "", re.sub(r"(?m) +$", "", text)) for name, text in texts.items()}
 
 

@@ -1,4 +1,4 @@
-"""What is shipped in infra/, read for tests: the template with its functions worked out, and the state machines."""
+"""Reads what is shipped in infra/ for tests: the template with its functions evaluated, and the state machines."""
 
 from __future__ import annotations
 
@@ -36,18 +36,20 @@ EVERYTHING = {
     "AlarmEmail": "operators@example.com",
     "WatermarkLagAlarmSeconds": "7200",
 }
-"""Parameters with which every condition of the template but those of what exists already is met."""
+"""The parameters with which every condition of the template holds, except those of what exists already."""
 
 _ABSENT = object()
 
 
 def source() -> dict[str, Any]:
-    """The template as it is written."""
+    """Returns the template as it is written."""
     return cloudformation.read(INFRA / "template.yaml")
 
 
 class Deployed:
-    """The template as a deployment with these parameters makes it. What only AWS knows stands as `<Name.Attribute>`."""
+    """The template as a deployment with these parameters makes it. What only AWS knows is written
+    `<Name.Attribute>`.
+    """
 
     def __init__(self, **parameters: str) -> None:
         self.source = source()
@@ -65,19 +67,19 @@ class Deployed:
         }
 
     def properties(self, name: str) -> dict[str, Any]:
-        """Those of one resource."""
+        """Returns the properties of one resource."""
         return dict(self.resources[name]["Properties"])
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The properties of all resources of a type."""
+        """Returns the properties of all resources of a type."""
         return {name: found["Properties"] for name, found in self.resources.items() if found["Type"] == kind}
 
     def variables(self) -> dict[str, Any]:
-        """The environment that all functions have."""
+        """Returns the environment that all functions have."""
         return dict(self._value(self.source["Globals"]["Function"]["Environment"]["Variables"]))
 
     def statements(self, role: str) -> list[dict[str, Any]]:
-        """Everything that a role's policies say, those of managed policies included."""
+        """Returns all statements of a role's policies, including those of managed policies."""
         properties = self.properties(role)
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
         for policy in properties.get("ManagedPolicyArns", []):
@@ -88,7 +90,7 @@ class Deployed:
         return [statement for document in documents for statement in document["Statement"]]
 
     def refused(self) -> list[str]:
-        """What the rules say against the parameters."""
+        """Returns the messages of the rules that the parameters violate."""
         return [
             assertion["AssertDescription"]
             for rule in self.source["Rules"].values()
@@ -162,17 +164,17 @@ class Deployed:
 
 
 def as_list(value: Any) -> list[Any]:
-    """IAM takes one of a thing as well as a list of it."""
+    """Returns a list, also where IAM takes one value in place of it."""
     return value if isinstance(value, list) else [value]
 
 
 def machine(file: str) -> dict[str, Any]:
-    """A state machine as it is written."""
+    """Returns a state machine as it is written."""
     return dict(json.loads((INFRA / file).read_text()))
 
 
 def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every state, those within Maps included."""
+    """Yields every state, including those within Maps."""
     for name, state in definition["States"].items():
         yield name, state
         if "ItemProcessor" in state:

@@ -1,4 +1,6 @@
-"""Every way to lose rows has an alarm, every alarm has a metric that is emitted, and people hear of failed runs."""
+"""Tests that every way to lose rows has an alarm, every alarm has a metric that is emitted, and people are told of
+failed runs.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ TEMPLATE = Deployed(**EVERYTHING)
 OWN = "Tidemark"
 ALARMS = TEMPLATE.of_type("AWS::CloudWatch::Alarm")
 HARMLESS = {"RowsCopied", "BytesWritten", "PartsWritten"}
-"""Metrics of the code that say how much was done. Any other says that something is lost, late or done again."""
+"""The metrics of the code that say how much was done. Any other says that something is lost, late or done again."""
 
 OF_AWS = {
     ("AWS/States", "ExecutionsFailed"): {"StateMachineArn"},
@@ -24,11 +26,11 @@ OF_AWS = {
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
     ("AWS/Lambda", "Duration"): {"FunctionName"},
 }
-"""Metrics that AWS emits by itself, with the dimensions that it documents."""
+"""The metrics that AWS emits by itself, with the dimensions that it documents."""
 
 
 def _metric(alarm: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
-    """Namespace, name and dimensions of what an alarm looks at."""
+    """Returns the namespace, the name and the dimensions of an alarm's metric."""
     dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}
     return alarm["Namespace"], alarm["MetricName"], dimensions
 
@@ -37,13 +39,13 @@ WATCHED = {_metric(alarm)[:2] for alarm in ALARMS.values()}
 
 
 def _emitted() -> set[str]:
-    """The metrics that the code writes, by the names that it gives them."""
+    """Returns the metrics that the code writes, by the names that it gives them."""
     code = (ROOT / "shared/lambda/src/telemetry.rs").read_text().split("#[cfg(test)]")[0]
     return set(re.findall(r'Metric::\w+\(value\) => \("(\w+)"', code))
 
 
 def test_every_metric_of_the_code_that_means_loss_has_an_alarm() -> None:
-    """A metric that is new is either named harmless above or gets an alarm."""
+    """A new metric is either named harmless above or gets an alarm."""
     assert _emitted() > HARMLESS
     assert {(OWN, name) for name in _emitted() - HARMLESS} <= WATCHED
 
@@ -54,7 +56,9 @@ def test_every_metric_of_the_code_that_means_loss_has_an_alarm() -> None:
     ids=lambda metric: metric[1],
 )
 def test_every_other_way_to_lose_something_has_an_alarm(metric: tuple[str, str]) -> None:
-    """Runs that fail, that are stopped or never start, invocations that are refused or nearly too long."""
+    """The others are runs that fail, that are stopped or never start, and invocations that are refused or take nearly
+    too long.
+    """
     assert metric in WATCHED
 
 
@@ -71,7 +75,7 @@ def test_every_alarm_looks_at_a_metric_that_is_emitted_with_just_these_dimension
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_every_alarm_tells_that_it_began_and_that_it_is_over(name: str) -> None:
-    """To the topic; and it says what has happened."""
+    """It tells the topic, and its description says what has happened."""
     alarm = ALARMS[name]
     assert alarm["AlarmActions"] == alarm["OKActions"] == ["<Notifications>"]
     assert alarm["AlarmDescription"].endswith(".")
@@ -79,7 +83,7 @@ def test_every_alarm_tells_that_it_began_and_that_it_is_over(name: str) -> None:
 
 
 def test_the_code_writes_every_metric_with_the_dimension_that_the_alarms_look_at() -> None:
-    """For the stack always, under its own name; for each table by choice, which no alarm needs."""
+    """The metrics have the dimension of the stack always, and that of each table by choice, which no alarm needs."""
     code = (ROOT / "shared/lambda/src/telemetry.rs").read_text().split("#[cfg(test)]")[0]
     assert f'const NAMESPACE: &str = "{OWN}";' in code
     assert 'vec![json!(["Stack"])]' in code
@@ -88,14 +92,14 @@ def test_the_code_writes_every_metric_with_the_dimension_that_the_alarms_look_at
 
 
 def test_late_rows_that_cannot_be_counted_are_counted_as_such() -> None:
-    """A commit says how many there are, or that nobody knows."""
+    """A commit says how many late rows there are, or that nobody knows."""
     code = (ROOT / "shared/core/src/steps/update.rs").read_text()
     arms = re.search(r"match window\.late_rows \{([\s\S]*?)\n        \}", code)
     assert arms and re.findall(r"Metric::(\w+)", arms[1]) == ["LateRows", "LateRowsUnknown"]
 
 
 def test_a_run_in_which_tables_failed_counts_them_before_it_fails() -> None:
-    """However it comes there; and what counts them cannot keep it from failing."""
+    """They are counted on every way to the failure, and an error of the count cannot prevent it."""
     states = json.loads((INFRA / MACHINES[0]).read_text())["States"]
     assert states["CheckOutcome"]["Default"] == "ReportFailed"
     report = states["ReportFailed"]
@@ -104,7 +108,7 @@ def test_a_run_in_which_tables_failed_counts_them_before_it_fails() -> None:
 
 
 def test_a_stand_still_is_noticed_unless_that_is_switched_off() -> None:
-    """By a schedule that is on; without one nobody expects a run."""
+    """Only a schedule that is on needs the alarm, because without one nobody expects a run."""
     running = {"SourceSecretArn": EVERYTHING["SourceSecretArn"], "ScheduleEnabled": "true"}
     alarm = Deployed(**running).properties("NoSuccessAlarm")
     assert (alarm["Period"], alarm["EvaluationPeriods"]) == (3600, "26")
@@ -114,7 +118,7 @@ def test_a_stand_still_is_noticed_unless_that_is_switched_off() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_function_has_an_alarm_for_throttles_and_one_for_nine_tenths_of_its_time(function: str) -> None:
-    """Of its own timeout, in milliseconds."""
+    """The time is the function's own timeout, in milliseconds."""
     for name in ("Throttles", "NearTimeout"):
         _, _, dimensions = _metric(ALARMS[f"{function}{name}Alarm"])
         assert dimensions == {"FunctionName": f"<{function}Function>"}
@@ -128,7 +132,7 @@ def test_each_function_has_an_alarm_for_throttles_and_one_for_nine_tenths_of_its
     ids=["one run", "a list", "encrypted"],
 )
 def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters: dict[str, str]) -> None:
-    """The cause of a run names its tables; every way to end other than success is told once, of each state machine.
+    """Every end other than success, of each state machine, is told once. The cause of a failed run names its tables.
 
     An encrypted execution's cause is not told to EventBridge, so its message points to the history.
     """
@@ -157,7 +161,7 @@ def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters:
 
 
 def test_alarms_and_events_may_publish_and_nobody_else() -> None:
-    """To the topic that the stack makes; a topic of the user's has a policy of the user's."""
+    """They may publish to the topic that the stack makes. A topic of the user's has a policy of the user's."""
     statements = TEMPLATE.properties("NotificationsPolicy")["PolicyDocument"]["Statement"]
     alarms, events, tls = statements
     assert alarms["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
@@ -171,7 +175,9 @@ def test_alarms_and_events_may_publish_and_nobody_else() -> None:
 
 
 def test_the_dashboard_is_whole_and_shows_what_people_ask_for() -> None:
-    """JSON that names the stack's own resources; rows, bytes, lag per table, duration, failures, cost per day."""
+    """It is JSON that names the stack's own resources: rows, bytes, lag per table, duration, failures and cost
+    per day.
+    """
     body = json.loads(TEMPLATE.properties("Dashboard")["DashboardBody"])
     text = json.dumps(body)
     for what in ("RowsCopied", "BytesWritten", "WatermarkLagSeconds", "by Table", "ExecutionTime", "ExecutionsFailed"):

@@ -1,4 +1,6 @@
-"""The bucket that the stack makes: who may write to it and how, and what becomes of what was there before."""
+"""Tests the bucket that the stack makes: who may write to it and how, and what becomes of earlier versions of
+objects.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,12 @@ PIECE = {"s3:ObjectCreationOperation": "false"}
 
 @pytest.fixture(autouse=True)
 def as_on_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys of conditions as AWS gives them."""
+    """Gives the keys of conditions the values that AWS gives them."""
     monkeypatch.setattr(iam_evaluator, "_resolve_condition_key", conditions.resolve_condition_key)
 
 
 def _of_stack() -> dict[str, Any]:
-    """The policy of the stack's own bucket, with names as they would be."""
+    """Returns the policy of the stack's own bucket, with names as they would be."""
     template = Deployed(OperatorArns=OPERATOR)
     text = json.dumps(template.properties("SinkBucketPolicy")["PolicyDocument"])
     for function in FUNCTIONS:
@@ -42,7 +44,7 @@ def _of_stack() -> dict[str, Any]:
 
 
 def _of_docs() -> dict[str, Any]:
-    """The policy that the documentation offers for a bucket that is there already."""
+    """Returns the policy that the documentation offers for a bucket that exists already."""
     text = (ROOT / "docs/how-to/existing-bucket.md").read_text()
     (block,) = [
         found for found in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "OnlyTheFunctionsWrite" in found
@@ -64,7 +66,7 @@ POLICIES = {"the stack's": _of_stack, "the documentation's": _of_docs}
 
 
 def _refused_by(policy: dict[str, Any], who: str, action: str, key: str, how: dict[str, str], tls: bool = True) -> str:
-    """The statement that refuses the request, if one does."""
+    """Returns the name of the statement that refuses the request, or an empty text if none does."""
     context = iam_evaluator.EvalContext(
         principal_arn=who,
         principal_type="AssumedRole",
@@ -124,12 +126,12 @@ def _refused_by(policy: dict[str, Any], who: str, action: str, key: str, how: di
 def test_the_policy_lets_the_functions_write_as_they_do_and_nobody_else(
     of: str, who: str, action: str, key: str, how: dict[str, str], refusal: str
 ) -> None:
-    """A refusal in a bucket's policy counts whatever else somebody is allowed."""
+    """A refusal in a bucket's policy applies whatever else is allowed."""
     assert _refused_by(POLICIES[of](), f"{ROLE}{who}", action, key, how) == refusal
 
 
 def test_a_session_of_a_role_counts_as_the_role() -> None:
-    """That is what AWS compares, and functions have sessions."""
+    """AWS compares the role, and functions have sessions of it."""
     session = "arn:aws:sts::111122223333:assumed-role/CopyDelta/session"
     assert _refused_by(_of_stack(), session, "s3:PutObject", f"{WINDOW}/record-00000.json", CREATE) == ""
 
@@ -137,13 +139,13 @@ def test_a_session_of_a_role_counts_as_the_role() -> None:
 @pytest.mark.parametrize("of", POLICIES)
 @pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:ListBucket"])
 def test_nothing_goes_without_tls(of: str, action: str) -> None:
-    """Neither reading nor writing, for nobody."""
+    """Nobody can read or write without it."""
     where = BUCKET if action == "s3:ListBucket" else f"{DATA}/part-00000.parquet"
     assert _refused_by(POLICIES[of](), f"{ROLE}UpdateWatermark", action, where, CREATE, tls=False) == "OnlyOverTls"
 
 
 def test_without_operators_only_the_functions_write() -> None:
-    """The list of those who may has no empty entry and no *."""
+    """The list of those who may write has no empty entry and no `*`."""
     statements = Deployed().properties("SinkBucketPolicy")["PolicyDocument"]["Statement"]
     (writers,) = [statement for statement in statements if statement["Sid"] == "OnlyTheFunctionsWrite"]
     allowed = set(as_list(writers["Condition"]["ArnNotLike"]["aws:PrincipalArn"]))
@@ -151,7 +153,7 @@ def test_without_operators_only_the_functions_write() -> None:
 
 
 def test_what_was_there_before_can_be_brought_back_for_a_while() -> None:
-    """And does not stay for ever."""
+    """It does not stay for ever."""
     bucket = Deployed(KeepOldVersionsDays="9").properties("SinkBucket")
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
@@ -160,7 +162,7 @@ def test_what_was_there_before_can_be_brought_back_for_a_while() -> None:
 
 
 def test_access_is_logged_where_that_is_asked_for() -> None:
-    """Into a bucket of the user's, below the stack's name."""
+    """The log goes into a bucket of the user's, below the stack's name."""
     assert "LoggingConfiguration" not in Deployed().properties("SinkBucket")
     logging = Deployed(AccessLogBucket="logs").properties("SinkBucket")["LoggingConfiguration"]
     assert logging == {"DestinationBucketName": "logs", "LogFilePrefix": "tidemark/"}
@@ -173,7 +175,7 @@ def test_a_bucket_that_is_there_already_is_left_as_it_is() -> None:
 
 
 def test_every_call_names_the_buckets_owner_and_the_key() -> None:
-    """The account of the stack, unless another is given; the key where there is one."""
+    """The owner is the account of the stack, unless another is given. The key is named where there is one."""
     plain = Deployed().variables()
     assert (plain["SINK_BUCKET_OWNER"], plain["SINK_KMS_KEY_ARN"]) == ("111122223333", "")
     assert plain["SINK_SIGNED_PAYLOADS"] == "false"
@@ -187,7 +189,7 @@ def test_every_call_names_the_buckets_owner_and_the_key() -> None:
 
 
 def test_every_write_of_the_command_takes_a_condition() -> None:
-    """The policy demands it, and S3 takes none for CopyObject."""
+    """The policy demands a condition, and S3 takes none for CopyObject."""
     code = (ROOT / "shared/aws/src/bucket/archive.rs").read_text()
     assert "copy_object" not in code
     writes = re.findall(r"self\.client\.(put_object|complete_multipart_upload)\(\)", code)

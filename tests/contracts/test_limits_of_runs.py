@@ -1,4 +1,4 @@
-"""What a state machine does when AWS refuses, when time runs out, and when a payload is too large."""
+"""Tests what a state machine does when AWS refuses, when time runs out, and when a payload is too large."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INVOCATIONS = {
 
 
 def _waits(retrier: dict[str, Any]) -> list[float]:
-    """The longest wait before each try; jitter makes each of them anything from nothing to that."""
+    """Returns the longest wait before each try. Jitter makes each wait anything up to that."""
     longest = retrier.get("MaxDelaySeconds", float("inf"))
     return [
         min(longest, retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt)
@@ -34,20 +34,21 @@ def _waits(retrier: dict[str, Any]) -> list[float]:
 
 @pytest.mark.parametrize("name", INVOCATIONS)
 def test_throttling_is_waited_out_for_longer_than_a_slice_takes(name: str) -> None:
-    """A slice that finds no room waits for one that is copied; that takes 15 minutes at most."""
+    """A slice that finds no room waits for one that is copied, which takes 15 minutes at most."""
     retriers = INVOCATIONS[name]["Retry"]
     (own,) = [retrier for retrier in retriers if THROTTLED & set(retrier["ErrorEquals"])]
     assert set(own["ErrorEquals"]) == THROTTLED
     assert own["JitterStrategy"] == "FULL"
     waits = _waits(own)
-    # Waits are spread evenly, so their sum is half of this, and hardly ever less than that by three deviations.
+    # Waits are spread evenly, so their sum is half of this on average, and hardly ever less than that by three
+    # deviations.
     mean, deviation = sum(waits) / 2, sum(wait**2 / 12 for wait in waits) ** 0.5
     assert mean - 3 * deviation > LONGEST_SLICE_SECONDS
 
 
 @pytest.mark.parametrize("name", INVOCATIONS)
 def test_our_own_errors_are_retried_apart_from_throttling(name: str) -> None:
-    """Or a source that is down would be asked for as long as a busy account is."""
+    """Otherwise a source that is down would be asked for as long as a busy account is."""
     retriers = INVOCATIONS[name]["Retry"]
     names = [error for retrier in retriers for error in retrier["ErrorEquals"]]
     assert len(names) == len(set(names))
@@ -58,7 +59,9 @@ def test_our_own_errors_are_retried_apart_from_throttling(name: str) -> None:
 
 @pytest.mark.parametrize("file", MACHINES)
 def test_a_payload_that_is_too_large_is_caught(file: str) -> None:
-    """By its name and before anything else is, because States.ALL does not catch it and must stand alone and last."""
+    """It is caught by its name and before anything else, because States.ALL does not catch it and must stand alone and
+    last.
+    """
     for name, state in states(machine(file)):
         if state["Type"] not in ("Task", "Map"):
             continue
@@ -80,7 +83,7 @@ def test_a_run_that_is_too_large_says_what_to_do(state: str) -> None:
 
 
 def test_a_run_ends_before_the_uploads_it_waits_for_are_gone() -> None:
-    """The bucket ends uploads after seven days; a run of a list waits for its runs, so it has more time."""
+    """The bucket aborts uploads after seven days. A run of a list waits for its runs, so it has more time."""
     template = Deployed()
     rules = template.properties("SinkBucket")["LifecycleConfiguration"]["Rules"]
     (uploads,) = [rule["AbortIncompleteMultipartUpload"] for rule in rules if "AbortIncompleteMultipartUpload" in rule]

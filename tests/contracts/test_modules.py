@@ -1,4 +1,6 @@
-"""The modules of the local stack and of the verification apart can be imported, also those of `make bench` only."""
+"""Tests that the modules of the local stack and of the separate verification can be imported, also those that only
+`make bench` uses.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,12 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("name", MODULES)
 def test_it_is_imported(name: str) -> None:
-    """Without what another module has lost."""
+    """A module must not import what another one no longer has."""
     importlib.import_module(name)
 
 
 def test_the_local_stack_is_there_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A measurement on another server starts none of its own."""
+    """A measurement on another server starts no stand-in."""
 
     def refused(*_: object) -> None:
         raise AssertionError("a stand-in was started")

@@ -1,4 +1,4 @@
-"""Parameters that cannot go wrong: what does not fit is refused before anything is built or deployed."""
+"""Tests that parameters that do not fit are refused before anything is built or deployed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARAMETERS = source()["Parameters"]
 
 
 def _make_deploy(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`make deploy` with a sam and a cargo that only say that they were called."""
+    """Runs `make deploy` with a sam and a cargo that only say that they were called."""
     for name in ("sam", "cargo"):
         (folder / name).write_text(f"#!/bin/sh\necho called: {name} $*\nexit 1\n")
         (folder / name).chmod(0o755)
@@ -34,14 +34,14 @@ def _tables(folder: Path, count: int) -> str:
 
 
 def test_a_deployment_needs_tables(tmp_path: Path) -> None:
-    """It does not copy the example's."""
+    """It does not copy the tables of the example."""
     result = _make_deploy(tmp_path, SECRET_ARN="arn:x")
     assert result.returncode and "TABLES is missing" in result.stderr
     assert "called: cargo" not in result.stdout
 
 
 def test_tables_that_do_not_fit_are_refused_before_the_build_with_advice(tmp_path: Path) -> None:
-    """A parameter holds 4,096 bytes, some fifty tables."""
+    """A parameter holds 4,096 bytes, which is some fifty tables."""
     result = _make_deploy(tmp_path, SECRET_ARN="arn:x", TABLES=_tables(tmp_path, 80))
     assert result.returncode
     assert re.search(r"takes 5,\d{3} bytes, and a parameter holds 4,096.*TableListKey", result.stderr), result.stderr
@@ -69,7 +69,7 @@ def test_a_file_that_holds_no_tables_is_refused(tmp_path: Path, text: str, word:
 
 
 def test_a_list_in_the_bucket_takes_the_place_of_tables(tmp_path: Path) -> None:
-    """Either of them, not both."""
+    """A deployment takes either of them, not both."""
     more = tmp_path / "more.yaml"
     more.write_text("TableListKey: lists/all.json\n")
     assert "called: cargo" in _make_deploy(tmp_path, SECRET_ARN="arn:x", PARAMETERS=str(more)).stdout
@@ -79,7 +79,7 @@ def test_a_list_in_the_bucket_takes_the_place_of_tables(tmp_path: Path) -> None:
 
 
 def test_a_first_deployment_works_with_a_login_that_may_only_read() -> None:
-    """Watermarks are in the bucket unless somebody wants a control table."""
+    """Watermarks are in the bucket unless somebody asks for a control table."""
     assert PARAMETERS["WatermarkStore"]["Default"] == "s3"
 
 
@@ -97,13 +97,13 @@ def test_a_first_deployment_works_with_a_login_that_may_only_read() -> None:
     ],
 )
 def test_parameters_that_need_each_other_are_refused_apart(parameters: dict[str, str], refusal: str) -> None:
-    """By CloudFormation, before it makes anything."""
+    """CloudFormation refuses them before it makes anything."""
     refused = Deployed(**{"SourceSecretArn": EVERYTHING["SourceSecretArn"]} | parameters).refused()
     assert [refusal in found for found in refused] == [True] * bool(refusal), refused
 
 
 def test_a_control_table_without_a_secret_of_its_own_is_reached_as_the_source_is() -> None:
-    """The defaults of its own parameters do not come before those of the source."""
+    """The defaults of its own parameters do not replace those of the source."""
     gaps = {"WATERMARK_HOST", "WATERMARK_PORT", "WATERMARK_DATABASE"}
     shared = {"SourceSecretArn": EVERYTHING["SourceSecretArn"], "SourcePort": "1500", "WatermarkStore": "sql"}
     for secret, expected in (("", set()), (EVERYTHING["SourceSecretArn"], gaps)):
@@ -119,7 +119,7 @@ def _accepts(parameter: str, value: str) -> bool:
 
 @pytest.mark.parametrize("parameter", ["SourceHost", "SourceDatabase", "SourceUsername", "SourcePassword"])
 def test_what_goes_into_the_json_of_a_secret_cannot_break_it(parameter: str) -> None:
-    """CloudFormation puts it in as it is."""
+    """CloudFormation puts the text in as it is."""
     sane = "sql-1.example.com"
     assert _accepts(parameter, sane) and _accepts(parameter, "")
     for wrong in ('a"b', "a\\b", "a\nb", "a\tb"):
@@ -145,14 +145,14 @@ def test_what_goes_into_the_json_of_a_secret_cannot_break_it(parameter: str) -> 
     ],
 )
 def test_values_of_another_form_are_refused(parameter: str, right: str, wrong: str) -> None:
-    """With a sentence that says what is wanted."""
+    """The refusal is a sentence that says what is wanted."""
     assert _accepts(parameter, right)
     assert not _accepts(parameter, wrong)
     assert PARAMETERS[parameter]["ConstraintDescription"].startswith(("must", "cannot"))
 
 
 def test_every_parameter_is_described_and_has_a_group() -> None:
-    """In the console and in the documentation."""
+    """The groups are those of the console and of the documentation."""
     groups = source()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]
     assert sorted(grouped) == sorted(PARAMETERS)
@@ -163,14 +163,14 @@ def test_every_parameter_is_described_and_has_a_group() -> None:
 
 
 def test_a_schedule_has_a_time_zone() -> None:
-    """UTC unless another is given."""
+    """It is UTC unless another is given."""
     zone = "ScheduleExpressionTimezone"
     assert Deployed().properties("Schedule")[zone] == "UTC"
     assert Deployed(ScheduleTimezone="Europe/Berlin").properties("Schedule")[zone] == "Europe/Berlin"
 
 
 def test_logs_and_state_machines_have_keys_of_their_own() -> None:
-    """Those that are asked for, everywhere."""
+    """The keys are those that are asked for, everywhere."""
     template = Deployed(**EVERYTHING)
     groups = template.of_type("AWS::Logs::LogGroup")
     assert len(groups) == len(FUNCTIONS) + 1

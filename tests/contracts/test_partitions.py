@@ -1,4 +1,4 @@
-"""Nothing that is shipped works in the standard partition of AWS only."""
+"""Tests that nothing that is shipped works only in the standard partition of AWS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHIPPED = ("infra", "docs", "functions", "README.md", "Makefile")
 
 
 def test_no_shipped_file_names_a_partition() -> None:
-    """ARNs are made from the partition that the stack is in; examples say `arn:…` or `${Partition}`."""
+    """ARNs are made from the partition that the stack is in. Examples say `arn:…` or `${Partition}`."""
     listed = subprocess.run(["git", "ls-files", *SHIPPED], cwd=ROOT, check=True, capture_output=True, text=True)
     found = [
         f"{path}:{number}: {line.strip()}"
@@ -27,7 +27,7 @@ def test_no_shipped_file_names_a_partition() -> None:
 
 @pytest.mark.parametrize("file", MACHINES)
 def test_every_resource_of_a_state_machine_is_in_the_partition_it_is_given(file: str) -> None:
-    """Of tasks and of readers."""
+    """The resources are those of tasks and of readers."""
     resources = [
         part["Resource"]
         for _, state in states(machine(file))
@@ -39,7 +39,7 @@ def test_every_resource_of_a_state_machine_is_in_the_partition_it_is_given(file:
 
 
 def test_the_template_gives_the_partition() -> None:
-    """To both state machines."""
+    """Both state machines get it."""
     template = Deployed(TableListKey="lists/all.json")
     for name in ("IncrementalCopy", "IncrementalCopyList"):
         assert template.properties(name)["DefinitionSubstitutions"]["Partition"] == "aws"

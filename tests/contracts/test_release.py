@@ -1,4 +1,4 @@
-"""What a release is made of: the workflow, the image and the changelog, as far as their files tell."""
+"""Tests a release by its files: the workflow, the image and the changelog."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _instructions() -> list[tuple[str, str]]:
 
 
 def test_a_release_has_rights_only_where_it_writes() -> None:
-    """Every job names its own."""
+    """Every job of the workflow names its own rights."""
     assert WORKFLOW["permissions"] == {"contents": "read"}
     for job in WORKFLOW["jobs"].values():
         assert set(job["permissions"]) <= {"contents", "packages"}
@@ -38,7 +38,7 @@ def test_a_release_begins_with_all_checks() -> None:
 
 
 def test_a_release_has_both_machines_bills_and_checksums() -> None:
-    """As archives, an image, CycloneDX and SHA-256."""
+    """They are archives, an image, CycloneDX and SHA-256."""
     machines = [entry["machine"] for entry in WORKFLOW["jobs"]["build"]["strategy"]["matrix"]["include"]]
     assert machines == ["x86_64", "arm64"]
     for wanted in (
@@ -56,20 +56,20 @@ def test_a_release_has_both_machines_bills_and_checksums() -> None:
 
 
 def test_no_expression_is_put_into_a_script() -> None:
-    """What a tag or a title holds must not become a command: scripts take it from variables."""
+    """The text of a tag or a title must not become a command, so scripts take it from variables."""
     assert "${{" not in SCRIPT
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_the_scripts_are_bash() -> None:
-    """As far as bash tells without running them."""
+    """bash can parse them, which it tells without running them."""
     for step in STEPS:
         if "run" in step:
             subprocess.run(["bash", "-n", "-c", step["run"]], check=True)
 
 
 def test_the_image_runs_as_nobody_from_a_base_that_is_pinned() -> None:
-    """And has the roots by which servers are verified, and nothing that is left over."""
+    """The image has the roots by which servers are verified, and nothing that is left over."""
     instructions = _instructions()
     names = [name for name, _ in instructions]
     said = dict(instructions)
@@ -82,7 +82,7 @@ def test_the_image_runs_as_nobody_from_a_base_that_is_pinned() -> None:
 
 
 def test_the_changelog_has_what_is_not_released() -> None:
-    """Under the heading that a release renames."""
+    """It is under the heading that a release renames."""
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(r"^## Unreleased$", text, re.MULTILINE)
 

@@ -1,7 +1,8 @@
-"""What the roles may do, held against the calls that the code makes: no call without a right, no right without a call.
+"""Compares the rights of the roles with the calls that the code makes: no call without a right, no right without a
+call.
 
-A step can call what the bounds of its store allow and no more, so the bounds say what a function needs. Which calls of
-the SDK a port makes stands in the one adapter of the bucket.
+A step can call what the bounds of its store allow and no more, so the bounds say what a function needs. The one adapter
+of the bucket shows which calls of the SDK a port makes.
 """
 
 from __future__ import annotations
@@ -36,26 +37,26 @@ ENI = {
 
 
 def _code(path: str) -> str:
-    """A file of the product without its tests and comments."""
+    """Returns the code of a file of the product, without its tests and comments."""
     text = (ROOT / path).read_text().split("#[cfg(test)]")[0]
     return re.sub(r"//.*", "", text)
 
 
 def _operations(code: str) -> set[str]:
-    """The SDK's operations in a piece of the adapter; `head` is a helper of the adapter's own."""
+    """Returns the SDK's operations in a piece of the adapter. `head` is a helper of the adapter's own."""
     found = set(re.findall(r"self\s*\.client\s*\.(\w+)\(\)", code))
     return found | ({"head_object"} if "self.head(" in code else set())
 
 
 def _calls_of_ports() -> dict[str, set[str]]:
-    """Which operations each port makes."""
+    """Returns the operations that each port makes."""
     blocks = re.split(r"\nimpl (\w+) for S3Store \{", _code("shared/aws/src/bucket.rs"))
     calls = {port: _operations(block) for port, block in zip(blocks[1::2], blocks[2::2], strict=True)}
     return calls | {"AskBucket": _operations(_code("shared/aws/src/bucket/checks.rs"))}
 
 
 def _bounds(code: str, what: str, name: str) -> set[str]:
-    """The ports that a generic item asks of a type: in its list of parameters, or after `where`."""
+    """Returns the ports that a generic item asks of a type, in its list of parameters or after `where`."""
     head = re.search(rf"{what}[\s\S]*?\{{", code)
     assert head, f"{what} is not to be found"
     listed = re.search(rf"\b{name}: ([\w\s+]+)", head[0])
@@ -63,7 +64,7 @@ def _bounds(code: str, what: str, name: str) -> set[str]:
 
 
 def _ports(function: str) -> set[str]:
-    """The ports of the bucket that a function's steps need."""
+    """Returns the ports of the bucket that a function's steps need."""
     name = re.sub(r"(?<!^)([A-Z])", r"-\1", function).lower()
     code = _code(f"functions/{name}/src/main.rs") + _code(f"functions/{name}/src/event.rs")
     imported = re.findall(r"use tidemark::steps::(\w+)::(?:\{([^}]*)\}|(\w+));", code)
@@ -82,13 +83,13 @@ def _ports(function: str) -> set[str]:
 
 
 def test_every_call_of_the_adapter_has_a_documented_right() -> None:
-    """A call that is new needs a line above, and then a statement in a role."""
+    """A new call needs a line above, and then a statement in a role."""
     used = set().union(*_calls_of_ports().values()) | _operations(_code("shared/aws/src/bucket.rs"))
     assert used == set(ACTIONS)
 
 
 def test_the_ports_of_the_functions_are_found() -> None:
-    """So that what follows compares something."""
+    """This shows that the tests below compare something."""
     assert _ports("LookupOldWatermark") == {"ReadObjects", "AskBucket"}
     assert _ports("LookupNewWatermark") == {"ReadObjects", "CreateObjects", "ReplaceObjects"}
     assert _ports("CopyDelta") == {"ReadObjects", "CreateObjects", "ReplaceObjects", "UploadObjects"}
@@ -97,7 +98,9 @@ def test_the_ports_of_the_functions_are_found() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_role_has_the_rights_that_its_functions_calls_need_and_no_others(function: str) -> None:
-    """Over the bucket, by action; which keys they reach is shown by every role against every call."""
+    """This compares the actions on the bucket. test_permissions.py tries every role with every call, and so the
+    keys.
+    """
     calls = _calls_of_ports()
     needed = {ACTIONS[operation] for port in _ports(function) for operation in calls[port]}
     granted = {
@@ -111,7 +114,7 @@ def test_a_role_has_the_rights_that_its_functions_calls_need_and_no_others(funct
 
 
 def test_the_pointer_is_the_buckets_only_where_watermarks_are_kept_in_it() -> None:
-    """With a control table nobody writes watermark.json."""
+    """With a control table, nobody writes watermark.json."""
     for store, is_written in (("s3", True), ("sql", False)):
         statements = Deployed(WatermarkStore=store).statements("UpdateWatermarkRole")
         assert any("watermark.json" in str(statement["Resource"]) for statement in statements) == is_written
@@ -119,7 +122,9 @@ def test_the_pointer_is_the_buckets_only_where_watermarks_are_kept_in_it() -> No
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_right_of_a_function_has_a_purpose(function: str) -> None:
-    """The bucket, the secrets, the keys of both, its own log, traces and the network; no action is a pattern."""
+    """The purposes are the bucket, the secrets, the keys of both, its own log, traces and the network. No action is a
+    pattern.
+    """
     purposes = ("s3:", "secretsmanager:GetSecretValue", "kms:", "logs:", "xray:", "ec2:")
     for statement in Deployed(**EVERYTHING).statements(f"{function}Role"):
         for action in as_list(statement["Action"]):
@@ -139,7 +144,9 @@ def test_every_role_is_assumed_for_this_account_only() -> None:
 
 @pytest.mark.parametrize("role", [*(f"{function}Role" for function in FUNCTIONS), "IncrementalCopyListRole"])
 def test_keys_are_used_through_their_services_only(role: str) -> None:
-    """The key of the bucket through S3, that of the secrets through Secrets Manager, each in a statement of its own."""
+    """The key of the bucket is used through S3, and that of the secrets through Secrets Manager, each in a statement of
+    its own.
+    """
     services = {f"{KEY}bucket": "s3", f"{KEY}secret": "secretsmanager", f"{KEY}states": "states"}
     seen = set()
     for statement in Deployed(**EVERYTHING).statements(role):
@@ -159,7 +166,7 @@ def test_a_function_that_only_reads_the_bucket_cannot_encrypt_for_it() -> None:
 
 
 def test_a_secret_the_stack_makes_has_the_secrets_key_and_the_bucket_its_own() -> None:
-    """They are different people's business."""
+    """Different people manage them."""
     template = Deployed(
         SourceHost="h", SourceDatabase="d", SourceUsername="u", SourcePassword="p",
         KmsKeyArn=f"{KEY}bucket", SecretKmsKeyArns=f"{KEY}secret,{KEY}other",

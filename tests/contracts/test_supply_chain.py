@@ -1,4 +1,6 @@
-"""What this is made of is known: pinned by hash, listed, and packed so that the same tree gives the same package."""
+"""Tests that everything this is made of is known: pinned by hash, listed, and packed so that the same tree gives the
+same package.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,14 @@ from local.packages import pack
 
 
 def _pins(path: Path) -> dict[str, str]:
-    """Names and versions of a file of requirements."""
+    """Returns the names and versions in a file of requirements."""
     pinned = re.findall(r"(?m)^([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==(\S+)", path.read_text())
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned}
 
 
 @pytest.mark.parametrize("name", ["requirements-run", "requirements"])
 def test_every_python_package_is_pinned_by_hash(name: str) -> None:
-    """And the file with the hashes has what is wanted: `make lock` was not forgotten."""
+    """The file with the hashes has what is wanted, which shows that `make lock` was not forgotten."""
     locked = (ROOT / f"tests/{name}.txt").read_text()
     entries = re.split(r"(?m)^(?=[A-Za-z0-9])", locked)[1:]
     assert entries
@@ -43,7 +45,7 @@ def test_every_python_package_is_pinned_by_hash(name: str) -> None:
 
 
 def test_pip_takes_nothing_without_a_hash() -> None:
-    """Wherever the front door installs for a run, for tests and for checks.
+    """This holds wherever the Makefile installs packages for a run, for tests and for checks.
 
     The readers of other projects, which only read files of ours, are named by their version.
     """
@@ -59,7 +61,7 @@ def test_pip_takes_nothing_without_a_hash() -> None:
 
 
 def test_actions_are_pinned_by_commit() -> None:
-    """With the version they are, for people and for Dependabot."""
+    """A comment has the version, for people and for Dependabot."""
     workflows = list((ROOT / ".github/workflows").glob("*.yml"))
     used = [line for path in workflows for line in path.read_text().splitlines() if "uses:" in line]
     assert used
@@ -67,7 +69,7 @@ def test_actions_are_pinned_by_commit() -> None:
 
 
 def test_images_are_pinned_by_digest() -> None:
-    """With the version they are; the checks run against the very server that compose.yaml starts."""
+    """The tag has the version. The checks run against the same server that compose.yaml starts."""
     server = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["sqlserver"]["image"]
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
     assert jobs["live"]["services"]["sqlserver"]["image"] == server
@@ -77,7 +79,7 @@ def test_images_are_pinned_by_digest() -> None:
 
 
 def test_the_compiler_is_named_once() -> None:
-    """Every crate has the version of the workspace, and the first page says no other."""
+    """Every crate has the version of the workspace, and the README names no other."""
     workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
     version = workspace["package"]["rust-version"]
     for member in {path for pattern in workspace["members"] for path in ROOT.glob(f"{pattern}/Cargo.toml")}:
@@ -87,7 +89,7 @@ def test_the_compiler_is_named_once() -> None:
 
 
 def test_checks_and_releases_are_made_with_one_compiler() -> None:
-    """Which is named, and no older than the oldest that works; another one makes other packages."""
+    """It is named, and no older than the oldest that works. Another compiler would make other packages."""
     oldest = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
     workflows = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))]
     (used,) = {workflow["env"]["RUSTUP_TOOLCHAIN"] for workflow in workflows}
@@ -98,7 +100,7 @@ def test_checks_and_releases_are_made_with_one_compiler() -> None:
 
 
 def test_updates_are_proposed_for_all_that_is_pinned() -> None:
-    """Crates, Python packages, actions, the base of the image, and the image of the server."""
+    """These are crates, Python packages, actions, the base of the image, and the image of the server."""
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
     assert {update["package-ecosystem"] for update in updates} == {
         "cargo",
@@ -113,14 +115,14 @@ def test_updates_are_proposed_for_all_that_is_pinned() -> None:
 
 
 def test_people_know_how_to_report_a_vulnerability() -> None:
-    """In the place where GitHub looks."""
+    """The file is where GitHub looks for it."""
     text = (ROOT / "SECURITY.md").read_text()
     assert "Report a vulnerability" in text and "do not open a public issue" in text
 
 
 @pytest.fixture(scope="module")
 def bills(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the bills of materials of two functions."""
+    """Returns a folder with the bills of materials of two functions."""
     folder = tmp_path_factory.mktemp("bills")
     (folder / "copy-delta").mkdir()
     (folder / "copy-delta/bootstrap").write_bytes(b"binary")
@@ -139,13 +141,13 @@ def _bill(folder: Path, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["copy-delta", "update-watermark"])
 def test_a_bill_of_materials_is_cyclonedx(bills: Path, name: str) -> None:
-    """By the schema of CycloneDX itself."""
+    """CycloneDX's own schema says so."""
     text = (bills / f"{name}.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
 def test_a_bill_names_what_is_linked_with_its_hash_and_nothing_else(bills: Path) -> None:
-    """Crates have the hash of Cargo.lock; what tests need is not in a function, and only copy-delta writes Parquet."""
+    """Crates have the hash of Cargo.lock. What tests need is not in a function, and only copy-delta writes Parquet."""
     locked = {
         (package["name"], package["version"]): package.get("checksum")
         for package in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
@@ -167,7 +169,7 @@ def test_a_bill_names_what_is_linked_with_its_hash_and_nothing_else(bills: Path)
 
 
 def test_the_same_tree_gives_the_same_bill_and_the_same_list_of_licences(bills: Path, tmp_path: Path) -> None:
-    """No time and nothing random is in them."""
+    """There is no time and nothing random in them."""
     (tmp_path / "copy-delta").mkdir()
     (tmp_path / "copy-delta/bootstrap").write_bytes(b"binary")
     _write_bills(tmp_path)
@@ -178,7 +180,7 @@ def test_the_same_tree_gives_the_same_bill_and_the_same_list_of_licences(bills: 
 
 
 def test_the_same_files_give_the_same_package(tmp_path: Path) -> None:
-    """Whenever and by whomever they were made, so what did not change is not deployed again."""
+    """It does not matter when and by whom they were made, so what did not change is not deployed again."""
     packages = []
     for mode, moment in ((0o755, 1_700_000_000), (0o700, 1_800_000_000)):
         folder = tmp_path / str(moment) / "copy-delta"

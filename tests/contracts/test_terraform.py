@@ -1,4 +1,6 @@
-"""The module for Terraform, parsed and held against the template: resources, policies, parameters, state machines."""
+"""Parses the module for Terraform and compares it with the template: resources, policies, parameters and state
+machines.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ KINDS = {
 
 
 def _blocks(file: str, kind: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """The blocks of a kind: their labels and what is in them."""
+    """Yields the blocks of a kind: their labels and what is in them."""
     with (MODULE / file).open() as text:
         parsed = hcl2.load(text)
     for found in parsed.get(kind, []):
@@ -58,19 +60,19 @@ def _snake(name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """What a quoted string of HCL says."""
+    """Returns the text of a quoted string of HCL."""
     return str(json.loads(value.replace("$${", "${")))
 
 
 def test_the_module_is_as_the_template_says() -> None:
-    """`make terraform` was not forgotten."""
+    """This shows that `make terraform` was not forgotten."""
     command = [sys.executable, ROOT / "tools/terraform.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def test_every_resource_of_the_template_is_there_on_the_same_condition() -> None:
-    """And none besides, but for what Terraform has as a resource of its own, under the name of what it belongs to."""
+    """There is no other, except what Terraform has as a resource of its own, under the name of what it belongs to."""
     for name, resource in TEMPLATE["Resources"].items():
         body = RESOURCES[KINDS[resource["Type"]], _snake(name)]
         condition = resource.get("Condition")
@@ -82,7 +84,7 @@ def test_every_resource_of_the_template_is_there_on_the_same_condition() -> None
 
 
 def test_the_conditions_are_the_templates() -> None:
-    """By name; each stands for one of the template's."""
+    """They have the same names, and each stands for one of the template's."""
     with (MODULE / "main.tf").open() as text:
         (found,) = hcl2.load(text)["locals"]
     assert {name for name in found if not name.startswith("__")} == {_snake(name) for name in TEMPLATE["Conditions"]}
@@ -90,7 +92,7 @@ def test_the_conditions_are_the_templates() -> None:
 
 @pytest.mark.parametrize("parameter", TEMPLATE["Parameters"])
 def test_every_parameter_is_a_variable_with_the_same_default_and_limits(parameter: str) -> None:
-    """And the same description."""
+    """The description is the same too."""
     facts, variable = TEMPLATE["Parameters"][parameter], VARIABLES[_snake(parameter)]
     assert _text(variable["description"]) == facts["Description"].strip()
     default = variable["default"]
@@ -111,13 +113,13 @@ def test_every_parameter_is_a_variable_with_the_same_default_and_limits(paramete
 
 
 def test_there_is_no_variable_besides_but_the_modules_own() -> None:
-    """`name` and `packages` are in names.tf."""
+    """The other two, `name` and `packages`, are in names.tf."""
     assert set(VARIABLES) == {_snake(parameter) for parameter in TEMPLATE["Parameters"]}
     assert {labels[0] for labels, _ in _blocks("names.tf", "variable")} == {"name", "packages"}
 
 
 def _documents() -> Iterator[tuple[str, str, Any]]:
-    """Every policy of the template, with the kind and the name of Terraform's resource for it."""
+    """Yields every policy of the template, with the kind and the name of Terraform's resource for it."""
     for name, resource in TEMPLATE["Resources"].items():
         properties, kind = resource["Properties"], KINDS[resource["Type"]]
         if "PolicyDocument" in properties:
@@ -135,7 +137,7 @@ def _statements(document: Any) -> Iterator[dict[str, Any]]:
 
 
 def _pattern(resource: Any) -> str:
-    """A resource with a star for all that is put in, as far as it is written out."""
+    """Returns a resource with a star in place of all that is substituted, as far as it is written out."""
     if isinstance(resource, dict) and "Fn::Sub" in resource:
         text = as_list(resource["Fn::Sub"])[0]
         return re.sub(r"\$\{[^}]*\}", "*", str(text))
@@ -144,7 +146,7 @@ def _pattern(resource: Any) -> str:
 
 @pytest.mark.parametrize(("kind", "name", "document"), list(_documents()), ids=lambda value: str(value)[:40])
 def test_every_policy_says_the_same(kind: str, name: str, document: Any) -> None:
-    """Statement by statement: effect, actions, resources and the keys of conditions."""
+    """The effect, the actions, the resources and the keys of conditions are compared statement by statement."""
     body = RESOURCES[kind, name]
     is_trust = kind == "aws_iam_role"
     text = str(body["assume_role_policy" if is_trust else "policy"])
@@ -183,7 +185,7 @@ def test_the_state_machines_are_the_same_files_with_the_same_substitutions(file:
 
 
 def test_functions_have_the_same_settings() -> None:
-    """Time, memory and variables; the packages are those of the build."""
+    """These are time, memory and variables. The packages are those of the build."""
     for name, resource in TEMPLATE["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
@@ -197,7 +199,7 @@ def test_functions_have_the_same_settings() -> None:
 
 
 def test_alarms_look_at_the_same_metrics_in_the_same_way() -> None:
-    """Number by number."""
+    """Every number is compared."""
     names = {
         "namespace": "Namespace",
         "metric_name": "MetricName",
@@ -219,7 +221,7 @@ def test_alarms_look_at_the_same_metrics_in_the_same_way() -> None:
 
 
 def test_what_the_rules_refuse_is_refused() -> None:
-    """With the same words."""
+    """The words are the same."""
     (lifecycle,) = RESOURCES["terraform_data", "rules"]["lifecycle"]
     told = {_text(each["error_message"]) for each in lifecycle["precondition"]}
     rules = TEMPLATE["Rules"].values()
@@ -227,7 +229,7 @@ def test_what_the_rules_refuse_is_refused() -> None:
 
 
 def test_every_output_is_there() -> None:
-    """In snake case."""
+    """Its name is in snake case."""
     assert {labels[0] for labels, _ in _blocks("outputs.tf", "output")} == {
         _snake(name) for name in TEMPLATE["Outputs"]
     }

@@ -1,15 +1,15 @@
-"""The blocks of code in README and docs, with what their fences say of them.
+"""Reads the blocks of code in README and docs, and the tags of their fences.
 
-A fence is a language and tags: ```` ```console run ````. The tests know these:
+A fence has a language and tags: ```` ```console run ````. The tests know these:
 
-* `json`: it is JSON. `json tables` is a whole tables.json, `json entry` one table of it, `json secret` the secret of a
-  server, and `json tables file` is written to tables.json where the page is run
-* `console`: lines with `$ ` are commands, whose verbs, options, targets and packages exist. `console run` is run
+* `json`: the block is JSON. `json tables` is a whole tables.json, `json entry` one table of it, `json secret` the
+  secret of a server, and `json tables file` is written to tables.json where the page is run.
+* `console`: lines with `$ ` are commands, whose verbs, options, targets and packages exist. `console run` is run.
 * `sql run` is run on the stand-in, `sql duckdb` and `sql duckdb run` by DuckDB. `sql tutorial` is what a script of
-  tests/tutorials has
-* `yaml parameters`: parameters of the template with values that it takes
-* `text output` and `text rows` are what the block before writes; `…` stands for anything
-* `text`: nothing is claimed of it
+  tests/tutorials has.
+* `yaml parameters`: parameters of the template with values that it takes.
+* `text output` and `text rows` are what the block before writes, in which `…` stands for anything.
+* `text`: the block is not checked.
 
 A block of anything else, or with commands of other programs, is followed by a paragraph that begins with *Not run by*.
 """
@@ -46,20 +46,20 @@ class Block:
         return self.note.startswith(NOTE) and ":" in self.note
 
     def commands(self) -> list[str]:
-        """The commands of a console, each on one line and without its comment."""
+        """Returns the commands of a console, each on one line and without its comment."""
         joined = self.text.replace("\\\n", " ")
         lines = [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
         return [re.sub(r"\s{2,}#.*$|\s+#\s.*$", "", line).strip() for line in lines]
 
 
 def pages() -> list[Path]:
-    """README and every page of docs and examples."""
+    """Returns README and every page of docs and examples."""
     found = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
     return sorted(page for page in found if page.name != "SUMMARY.md")
 
 
 def of_page(page: Path) -> list[Block]:
-    """The blocks of a page, in its order."""
+    """Returns the blocks of a page, in its order."""
     text = page.read_text()
     blocks = []
     for found in FENCE.finditer(text):
@@ -79,5 +79,5 @@ def of_page(page: Path) -> list[Block]:
 
 
 def every() -> list[Block]:
-    """The blocks of all pages."""
+    """Returns the blocks of all pages."""
     return [block for page in pages() for block in of_page(page)]

@@ -1,4 +1,4 @@
-"""What README and docs tell a reader to write or to type: it is valid, and what cannot be checked says so."""
+"""Tests what README and docs tell a reader to write or to type: it is valid, and what cannot be checked says so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local.stack import BINARIES
 
 BLOCKS = every()
 LANGUAGES = {"json", "console", "sql", "yaml", "text"}
-# What a shell has by itself; their arguments are files of the page.
+# The commands of the shell itself, whose arguments are files of the page.
 SHELL = {"export", "cd", "ls", "cat", "sort", "eval", "mkdir", "set"}
 
 
@@ -31,7 +31,7 @@ def _of(language: str, tag: str | None = None) -> list[Any]:
 
 @cache
 def _schema() -> dict[str, Any]:
-    """The JSON Schema of tables.json, as the command writes it."""
+    """Returns the JSON Schema of tables.json, as the command writes it."""
     return dict(json.loads(_said("schema")))
 
 
@@ -43,7 +43,7 @@ def _said(*arguments: str) -> str:
 
 @pytest.mark.parametrize("block", [pytest.param(block, id=str(block)) for block in BLOCKS])
 def test_a_block_that_is_not_checked_says_so(block: Block) -> None:
-    """In the paragraph after it, with the reason."""
+    """The paragraph after it says so, with the reason."""
     is_checked = {
         "json": True,
         "console": all(_program(command) in SHELL | {"tidemark", "make", "cargo"} for command in block.commands()),
@@ -58,7 +58,7 @@ def test_a_block_that_is_not_checked_says_so(block: Block) -> None:
 
 
 def test_the_tutorial_of_many_tables_has_the_statements_that_the_tests_run() -> None:
-    """In their order, from the source to the second run: tests/e2e/test_sql_sink.py runs them."""
+    """They are in the same order, from the source to the second run. tests/e2e/test_sql_sink.py runs them."""
     found = [block.text for block in BLOCKS if block.language == "sql" and "tutorial" in block.tags]
     batches = [batch for text in found for batch in text.split("GO\n")]
     scripts = [*many_tables.SOURCE, *many_tables.DESTINATION, *many_tables.CHANGES]
@@ -67,25 +67,25 @@ def test_the_tutorial_of_many_tables_has_the_statements_that_the_tests_run() -> 
 
 @pytest.mark.parametrize("block", _of("json"))
 def test_json_is_json(block: Block) -> None:
-    """Whatever it is for."""
+    """Every block of JSON is checked, whatever it is for."""
     json.loads(block.text)
 
 
 @pytest.mark.parametrize("block", _of("json", "tables"))
 def test_a_table_file_fits_the_schema(block: Block) -> None:
-    """Every field and every value, as an editor checks it."""
+    """Every field and every value is checked, as an editor does it."""
     jsonschema.validate(json.loads(block.text), _schema())
 
 
 @pytest.mark.parametrize("block", _of("json", "entry"))
 def test_an_entry_fits_the_schema(block: Block) -> None:
-    """As the only table of a file."""
+    """It is checked as the only table of a file."""
     jsonschema.validate({"tables": [json.loads(block.text)]}, _schema())
 
 
 @pytest.mark.parametrize("block", _of("json"))
 def test_json_with_tables_is_marked_as_such(block: Block) -> None:
-    """So that none is left unchecked."""
+    """Otherwise it would be left unchecked."""
     value = json.loads(block.text)
     if isinstance(value, dict) and "tables" in value and "run_id" not in value and not block.is_excused:
         assert "tables" in block.tags
@@ -95,7 +95,7 @@ def test_json_with_tables_is_marked_as_such(block: Block) -> None:
 
 @pytest.mark.parametrize("block", _of("json", "secret"))
 def test_a_secret_has_fields_that_are_known(block: Block) -> None:
-    """Those that the page of secrets has a row for."""
+    """The known fields are those for which the page of secrets has a row."""
     known = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs/reference/secrets.md").read_text()))
     assert set(json.loads(block.text)) <= known
 
@@ -107,7 +107,7 @@ def _program(command: str) -> str:
 
 @pytest.mark.parametrize("block", _of("console"))
 def test_commands_exist(block: Block) -> None:
-    """The verbs and options of tidemark, the targets of make, and the packages of cargo."""
+    """These are the verbs and options of tidemark, the targets of make, and the packages of cargo."""
     for command in block.commands():
         words = shlex.split(command.split(" > ")[0].split(" >> ")[0].split(" | ")[0])
         words = [word for word in words if not re.fullmatch(r"[A-Z_]+=.*", word)] or ["export"]
@@ -145,7 +145,7 @@ def _check_make(block: Block, command: str, words: list[str]) -> None:
 
 @pytest.mark.parametrize("block", _of("yaml", "parameters"))
 def test_parameters_are_those_of_the_template(block: Block) -> None:
-    """With values that the template takes."""
+    """Their values are those that the template takes."""
     known = cloudformation.read(ROOT / "infra/template.yaml")["Parameters"]
     for name, value in yaml.safe_load(block.text).items():
         assert name in known, f"{block}: the template has no parameter {name}"
@@ -161,7 +161,7 @@ def test_parameters_are_those_of_the_template(block: Block) -> None:
 
 
 def test_every_language_of_a_block_is_known() -> None:
-    """A block without a language is checked by nobody."""
+    """A block without a language would not be checked."""
     unknown = {
         str(block): block.language for block in BLOCKS if block.language not in LANGUAGES and not block.is_excused
     }

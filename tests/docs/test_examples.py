@@ -1,4 +1,4 @@
-"""The five setups of examples/: their files are valid, and what can run here is run."""
+"""Tests the five setups of examples/: their files are valid, and what can run here is run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_there_are_five() -> None:
 
 @pytest.mark.parametrize("path", _each("tables.json"))
 def test_tables_fit_the_schema_and_the_state_machine(path: Path) -> None:
-    """Without what the command alone understands."""
+    """They have nothing that only the command understands."""
     schema = json.loads(subprocess.run([BINARIES / "tidemark", "schema"], capture_output=True, check=True).stdout)
     tables = json.loads(path.read_text())
     jsonschema.validate(tables, schema)
@@ -54,7 +54,7 @@ def test_tables_fit_the_schema_and_the_state_machine(path: Path) -> None:
 
 @pytest.mark.parametrize("path", _each("parameters.yaml"))
 def test_parameters_are_those_of_the_template(path: Path) -> None:
-    """With values that it takes."""
+    """Their values are those that it takes."""
     known = cloudformation.read(ROOT / "infra/template.yaml")["Parameters"]
     for name, value in yaml.safe_load(path.read_text()).items():
         facts = known[name]
@@ -67,7 +67,7 @@ def test_parameters_are_those_of_the_template(path: Path) -> None:
 
 @pytest.mark.parametrize("path", _each("secret.json"))
 def test_secrets_have_known_fields_and_no_password(path: Path) -> None:
-    """A file in the repository is no place for one."""
+    """A file in the repository must not have one."""
     secret = json.loads(path.read_text())
     known = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs/reference/secrets.md").read_text()))
     assert set(secret) <= known
@@ -75,7 +75,7 @@ def test_secrets_have_known_fields_and_no_password(path: Path) -> None:
 
 
 def test_the_laptop_and_the_tracked_source_run(tmp_path: Path) -> None:
-    """On the stand-in: the script of the source, a run, a change, another run, and the questions in DuckDB."""
+    """On the stand-in it runs the script of the source, a run, a change, another run, and the queries in DuckDB."""
     sandbox = Sandbox(BINARIES / "tidemark-sandbox", tmp_path / "server", "")
     try:
         sandbox.execute(*TABLES)

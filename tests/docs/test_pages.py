@@ -1,4 +1,6 @@
-"""The pages by themselves: links, contents, first lines, length, and what is made from the code."""
+"""Tests the pages by themselves: links, contents, first lines, length, and the parts that are generated from
+the code.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +19,23 @@ PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in links.pages()])
 def test_links_lead_somewhere(page: Path) -> None:
-    """To a file and a heading of this repository."""
+    """A link leads to a file and a heading of this repository."""
     assert links.broken_links(page) == []
 
 
 def test_every_page_is_in_the_contents() -> None:
-    """Or the site does not have it."""
+    """Otherwise the site would not have it."""
     assert links.unlisted() == []
 
 
 def test_the_readme_is_short() -> None:
-    """Links, and no walls."""
+    """It links to pages and does not repeat them."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= 250
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_says_first_what_it_is_for(page: Path) -> None:
-    """A title, and then a sentence."""
+    """It begins with a title, and then a sentence."""
     lines = [line for line in page.read_text().splitlines() if line]
     assert lines[0].startswith("# ")
     assert lines[1][0].isalpha(), lines[1]

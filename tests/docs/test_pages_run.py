@@ -1,4 +1,4 @@
-"""The pages whose blocks are tagged `run`, from their first to their last, against the stand-in."""
+"""Follows the pages whose blocks are tagged `run`, from the first block to the last, on the stand-in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUN = [page for page in pages() if any("run" in block.tags for block in of_page(
 
 
 class Reader:
-    """Somebody who does what a page says: a server, a folder to work in, and what the last block gave."""
+    """A reader who does what a page says, with a server, a folder to work in, and the output of the last block."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "work"
@@ -38,7 +38,7 @@ class Reader:
         }
 
     def does(self, block: Block) -> None:
-        """What a block tells, or compares with what the block before gave."""
+        """Does what a block says, or compares it with the output of the block before."""
         if {"tables", "file"} <= block.tags:
             (self.folder / "tables.json").write_text(block.text)
         elif block.language == "json" and "tables" in block.tags and (self.folder / "tables.json").exists():
@@ -83,7 +83,7 @@ def _rows(rows: list[tuple[Any, ...]]) -> str:
 
 
 def _compare(block: Block, given: str) -> None:
-    """Each line of the page stands in what was given, one after the other. `…` stands for anything."""
+    """Finds each line of the page in the output, one after the other. `…` stands for anything."""
     lines = [" ".join(line.split()) for line in given.splitlines()]
     at = 0
     for expected in (" ".join(line.split()) for line in block.text.splitlines()):
@@ -97,7 +97,7 @@ def _compare(block: Block, given: str) -> None:
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in RUN])
 def test_a_page_can_be_followed(page: Path, tmp_path: Path) -> None:
-    """Every block of it that is tagged, in its order, with the output that it shows."""
+    """Every tagged block of it works, in its order, and gives the output that it shows."""
     reader = Reader(tmp_path)
     try:
         for block in of_page(page):

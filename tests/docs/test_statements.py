@@ -1,4 +1,4 @@
-"""`make sql`, which a reader without a client of SQL Server is told to use."""
+"""Tests `make sql`, which the documentation gives to a reader without a client of SQL Server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _run(script: str, login: dict[str, str]) -> subprocess.CompletedProcess[str]
 
 
 def test_statements_are_run_and_what_is_refused_is_said_without_the_password(tmp_path: Path) -> None:
-    """With the two variables that the tutorial sets."""
+    """The address and the password are in the two variables that the tutorial sets."""
     sandbox = Sandbox(BINARIES / "tidemark-sandbox", tmp_path, "")
     try:
         it = sandbox.login

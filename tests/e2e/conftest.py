@@ -1,4 +1,4 @@
-"""One local stack for the whole session, and the tables and deployments that tests make on it."""
+"""Fixtures: one local stack for the whole session, and the tables and deployments that tests make on it."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from local.proxy import Proxy
 from local.sandbox import Login, Sandbox
 from local.stack import Stack
 
-# Retries wait seconds on AWS; what matters here is that they happen. Tables of these tests settle in no time.
+# Retries wait seconds on AWS, and here it matters only that they happen. The tables of these tests settle in no time.
 WAIT_SCALE = 0.01
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The stand-in SQL Server with the tutorial's control table and procedure, and the local AWS."""
+    """Yields the stand-in SQL Server with the tutorial's control table and procedure, and the local AWS."""
     with Stack(f"{tutorial.WATERMARK_TABLE}GO\n{tutorial.WATERMARK_PROCEDURE}", WAIT_SCALE) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def sandbox(stack: Stack) -> Sandbox:
-    """The stand-in SQL Server."""
+    """Returns the stand-in SQL Server."""
     assert stack.sandbox is not None
     return stack.sandbox
 
 
 @pytest.fixture(scope="session")
 def tracking(sandbox: Sandbox) -> None:
-    """Change tracking, switched on for the database: it can be once."""
+    """Switches change tracking on for the database, which can be done once."""
     sandbox.execute("ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)")
 
 
 @pytest.fixture(scope="session")
 def deployment(stack: Stack) -> Deployment:
-    """The template as the tutorial needs it: watermarks in a control table."""
+    """Returns a deployment of the template as the tutorial needs it, with watermarks in a control table."""
     return stack.deploy()
 
 
 @pytest.fixture(scope="session")
 def s3_deployment(stack: Stack) -> Deployment:
-    """The template with watermarks in the ledger."""
+    """Returns a deployment of the template with watermarks in the ledger."""
     return stack.deploy("tidemark-s3", WatermarkStore="s3", SinkPrefix="lake/raw")
 
 
 @dataclass
 class Table:
-    """A table of one test, made like the tutorial's unless told otherwise."""
+    """A table of one test, made like the tutorial's unless the test says otherwise."""
 
     sandbox: Sandbox
     name: str = field(default_factory=lambda: f"t_{uuid.uuid4().hex[:12]}")
@@ -63,25 +63,25 @@ class Table:
         return f"dbo.{self.name}"
 
     def create_like_tutorial(self) -> None:
-        """The tutorial's source table with its five rows, and its row in the control table, under this name."""
+        """Makes the tutorial's source table with its five rows, and its row in the control table, under this name."""
         self.sandbox.execute(tutorial.SOURCE_TABLE.replace("data_source_table", self.name))
         self.track()
 
     def track(self) -> None:
-        """The row in the control table that the tutorial begins with."""
+        """Inserts the row in the control table with which the tutorial begins."""
         self.sandbox.execute(f"INSERT INTO watermarktable VALUES ('{self.name}','1/1/2010 12:00:00 AM')")
 
     def add_tutorial_rows(self) -> None:
-        """The tutorial's two new rows."""
+        """Inserts the tutorial's two new rows."""
         self.sandbox.execute(*(sql.replace("data_source_table", self.name) for sql in tutorial.NEW_ROWS))
 
     def watermark(self) -> str | None:
-        """What the control table holds."""
+        """Returns the watermark in the control table."""
         rows = self.sandbox.query("SELECT WatermarkValue FROM watermarktable WHERE TableName = %s", (self.name,))
         return str(rows[0][0].isoformat(timespec="milliseconds")) if rows else None
 
     def spec(self, file_format: Any = "parquet") -> dict[str, Any]:
-        """How the table is copied."""
+        """Returns the settings with which the table is copied."""
         return tutorial.table_spec(str(self), file_format)
 
 
@@ -91,37 +91,37 @@ BEGINNING = "2010-01-01T00:00:00.000"
 
 @pytest.fixture
 def new_table(sandbox: Sandbox) -> Callable[[], Table]:
-    """Names of tables that nobody else uses."""
+    """Returns a function that makes tables whose names nobody else uses."""
     return lambda: Table(sandbox)
 
 
 @pytest.fixture
 def table(new_table: Callable[[], Table]) -> Table:
-    """The tutorial's table under a name of its own."""
+    """Returns the tutorial's table under a name of its own."""
     made = new_table()
     made.create_like_tutorial()
     return made
 
 
 def run(deployment: Deployment, *specs: dict[str, Any], **other: Any) -> Outcome:
-    """One execution, to its end."""
+    """Starts one execution and waits for its end."""
     return start(deployment, *specs, **other).wait()
 
 
 def start(deployment: Deployment, *specs: dict[str, Any], **other: Any) -> Execution:
-    """One execution, begun."""
+    """Starts one execution."""
     return Execution.start(deployment, {"tables": list(specs), **other})
 
 
 def ledger(deployment: Deployment, table: Table) -> dict[str, objects.Object]:
-    """Everything in the bucket that belongs to the table."""
+    """Returns everything in the bucket that belongs to the table."""
     found = objects.listing(deployment)
     return {key: entry for key, entry in found.items() if f"/{table}/" in key}
 
 
 @pytest.fixture
 def proxied(stack: Stack, sandbox: Sandbox) -> Iterator[tuple[Deployment, Proxy]]:
-    """A deployment that reaches the server through a proxy which can hold a stream in its middle."""
+    """Yields a deployment that reaches the server through a proxy, which can hold a stream in its middle."""
     direct = sandbox.login
     proxy = Proxy(direct.host, direct.port)
     name = f"proxied-{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,6 @@
-"""What goes wrong on the user's side: a documented outcome or an error that says what to change; no watermark moves."""
+"""Tests mistakes on the user's side: each has a documented outcome or an error that says what to change, and no
+watermark moves.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ def test_a_column_full_of_nulls_has_no_window(deployment: Deployment, new_table:
 
 
 def test_a_missing_table_is_named(deployment: Deployment, new_table: Callable[[], Table]) -> None:
-    """The server's answer, with the table's name."""
+    """The error is the server's answer, with the table's name."""
     table = new_table()
     table.track()
     outcome = run(deployment, table.spec())
@@ -49,7 +51,7 @@ def test_a_missing_table_is_named(deployment: Deployment, new_table: Callable[[]
 
 
 def test_a_missing_column_is_named(deployment: Deployment, table: Table) -> None:
-    """The server's answer, with the column's name."""
+    """The error is the server's answer, with the column's name."""
     spec = table.spec() | {"tracking": {"watermark": {"column": "changed_at", "settle_seconds": 0}}}
     outcome = run(deployment, spec)
     assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
@@ -59,7 +61,7 @@ def test_a_missing_column_is_named(deployment: Deployment, table: Table) -> None
 
 
 def test_a_wrong_password_ends_the_run(stack: Stack, sandbox: Sandbox, table: Table) -> None:
-    """It is not retried, and the password is nowhere in what is said."""
+    """It is not retried, and no message has the password."""
     good = sandbox.login
     login = Login(good.host, good.port, good.username, "not-the-password", good.dbname)
     deployment = stack.deploy("wrong-password", SourceSecretArn=stack.secret("wrong-password", login))
@@ -81,7 +83,7 @@ def test_a_certificate_that_does_not_verify_ends_the_run(stack: Stack, table: Ta
 
 
 def test_a_server_is_trusted_when_told_so(stack: Stack, table: Table) -> None:
-    """The other way to reach a server whose authority nobody knows."""
+    """This is the other way to connect to a server whose authority is unknown."""
     deployment = stack.deploy("trusted", CaBundle="", SourceTls="trust")
     outcome = run(deployment, table.spec())
     assert outcome.succeeded, outcome.cause
@@ -99,7 +101,7 @@ def test_a_missing_bucket_is_named(stack: Stack, table: Table) -> None:
 
 @pytest.mark.parametrize("place", ["input", "table", "tracking"])
 def test_an_unknown_field_is_refused_by_name(deployment: Deployment, table: Table, place: str) -> None:
-    """A misspelt setting must not be ignored, wherever it stands."""
+    """A misspelt setting must not be ignored, wherever it is."""
     spec = table.spec()
     other = {}
     if place == "input":
@@ -118,7 +120,7 @@ def test_an_unknown_field_is_refused_by_name(deployment: Deployment, table: Tabl
 def test_a_column_called_like_a_partition_is_refused_by_name(
     s3_deployment: Deployment, new_table: Callable[[], Table], layout: str
 ) -> None:
-    """Engines would read the folder's name in its place. Without it the table is copied."""
+    """Engines would read the folder's name in its place. Without the column the table is copied."""
     table = new_table()
     column = "Tidemark_Window" if layout == "window" else "tidemark_load_date"
     table.sandbox.execute(f"CREATE TABLE {table.name} (id int NOT NULL, {column} int)")

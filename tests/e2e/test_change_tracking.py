@@ -1,4 +1,4 @@
-"""The third tutorial through the deployed template, the recipe of the docs, and many tables without changes."""
+"""Tests the third tutorial through the deployed template, the recipe of the docs, and many tables without changes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ FAIL = {"tracking": {"change_tracking": {"on_expired": "fail"}}}
 
 @pytest.fixture
 def fresh() -> Iterator[tuple[Deployment, Sandbox]]:
-    """A stack of its own, because versions are counted by the database: the tutorial's begin at 0."""
+    """Yields a stack of its own, because versions are counted by the database and the tutorial's begin at 0."""
     with Stack(change_tracking.SCRIPT, WAIT_SCALE) as stack:
         assert stack.sandbox is not None
         yield stack.deploy(**change_tracking.PARAMETERS), stack.sandbox
 
 
 def _run(deployment: Deployment, folder: Path, spec: dict[str, Any]) -> tuple[Outcome, set[str]]:
-    """One run and the lines of its new files."""
+    """Runs once. Returns the outcome and the lines of its new files."""
     known = objects.listing(deployment)
     outcome = run(deployment, spec)
     assert outcome.succeeded, outcome.cause
@@ -44,7 +44,7 @@ def _run(deployment: Deployment, folder: Path, spec: dict[str, Any]) -> tuple[Ou
 def test_the_tutorial_comes_out_with_the_delete_it_leaves_out(
     fresh: tuple[Deployment, Sandbox], tmp_path: Path
 ) -> None:
-    """Load, changes, delete, nothing; then a truncation, which is loaded again or fails by name."""
+    """The runs are a load, changes, a delete and nothing. Then a truncation is loaded again or fails by name."""
     deployment, sandbox = fresh
     spec = change_tracking.table_spec(file_format=tutorial.CSV_FORMAT)
 
@@ -72,7 +72,7 @@ def test_the_tutorial_comes_out_with_the_delete_it_leaves_out(
 
 
 def test_the_recipe_gives_the_present_table(fresh: tuple[Deployment, Sandbox], tmp_path: Path) -> None:
-    """The DuckDB query of docs/explanation/change-tracking.md, word for word, after every kind of change."""
+    """It is the DuckDB query of docs/explanation/change-tracking.md, word for word, after every kind of change."""
     deployment, sandbox = fresh
     text = (ROOT / "docs" / "explanation" / "change-tracking.md").read_text()
     (recipe,) = re.findall(r"```sql duckdb\n(.*?)```", text, re.DOTALL)

@@ -1,4 +1,4 @@
-"""`make run` and `make verify` as a person starts them."""
+"""Tests `make run` and `make verify` as a person starts them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _make_run(**environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_tutorial_in_csv_shows_its_lines_and_says_how_to_read_the_files() -> None:
-    """What it prints as the command to read the files works as printed."""
+    """The command that it prints for reading the files works as printed."""
     done = _make_run(FORMAT="csv", SETTLE="0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "    7,newdata,2017-09-07 09:01:00.0000000" in done.stdout
@@ -39,7 +39,7 @@ def test_the_tutorial_in_csv_shows_its_lines_and_says_how_to_read_the_files() ->
 
 
 def test_the_tutorial_on_change_tracking_shows_the_delete() -> None:
-    """The other scenario; an unknown one is refused."""
+    """This is the other scenario. An unknown one is refused."""
     done = _make_run(SCENARIO="change-tracking", FORMAT="csv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "    3,\\N,\\N,3,D" in done.stdout
@@ -47,7 +47,7 @@ def test_the_tutorial_on_change_tracking_shows_the_delete() -> None:
 
 
 def test_a_proxy_for_the_web_is_not_in_the_way() -> None:
-    """Nobody listens there."""
+    """Nobody listens at the address of the proxy."""
     proxies = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY")}
     done = _make_run(SETTLE="0", **proxies)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -55,7 +55,7 @@ def test_a_proxy_for_the_web_is_not_in_the_way() -> None:
 
 
 def _make(target: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The front door with everything built."""
+    """Runs make on a target, with everything built."""
     given = [f"{name}={value}" for name, value in variables.items()]
     built = ["--old-file=command", "--old-file=ready"]
     environment = {"PATH": os.environ["PATH"], "CARGO_TARGET_DIR": str(BINARIES.parent)}
@@ -71,7 +71,9 @@ def _make(target: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_server_of_ones_own_is_copied_by_the_command(sandbox: Sandbox, table: Table, tmp_path: Path) -> None:
-    """A password with what make and shells expand arrives, and the second run is an increment. Nothing is written."""
+    """A password with text that make and shells would expand arrives as it is, and the second run is an increment.
+    Nothing is written to the server.
+    """
     password = "Pa$$w0rd-$(HOME)-`id`"
     sandbox.execute(
         f"CREATE LOGIN dollars WITH PASSWORD = '{password}'",
@@ -99,7 +101,7 @@ def test_a_server_of_ones_own_is_copied_by_the_command(sandbox: Sandbox, table: 
 
 
 def test_what_make_run_lacks_is_said() -> None:
-    """By the name of what is missing."""
+    """The message has the name of what is missing."""
     assert "TABLES" in _make("run", SOURCE_URL="sqlserver://u@h/d").stderr
 
 

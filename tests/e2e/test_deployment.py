@@ -1,4 +1,4 @@
-"""The template with all that can be asked for, as the local AWS makes it, and what it refuses to make."""
+"""Tests the template with every option, as the local AWS makes it, and what it refuses to make."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPERATOR = "arn:aws:iam::000000000000:role/operator"
 
 @pytest.fixture(scope="module")
 def keys(stack: Stack) -> dict[str, str]:
-    """A key for each parameter that takes one."""
+    """Returns a key for each parameter that takes one."""
     kms = stack.aws.client("kms")
     names = ("KmsKeyArn", "SecretKmsKeyArns", "LogKmsKeyArn", "StatesKmsKeyArn")
     return {name: kms.create_key(Description=name)["KeyMetadata"]["Arn"] for name in names}
@@ -27,7 +27,7 @@ def keys(stack: Stack) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def everything(stack: Stack, keys: dict[str, str]) -> Deployment:
-    """A deployment with every option but those of what exists already."""
+    """Returns a deployment with every option except those of what exists already."""
     stack.aws.client("s3").create_bucket(Bucket="access-logs")
     return stack.deploy(
         NAME,
@@ -47,7 +47,7 @@ def everything(stack: Stack, keys: dict[str, str]) -> Deployment:
 
 
 def test_the_bucket_is_as_it_is_asked_for(everything: Deployment) -> None:
-    """Versions and policy; the local AWS leaves out expiry, key and access log."""
+    """These are versions and policy. The local AWS leaves out expiry, key and access log."""
     s3, bucket = everything.aws.client("s3"), everything.bucket
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
@@ -57,7 +57,7 @@ def test_the_bucket_is_as_it_is_asked_for(everything: Deployment) -> None:
 
 
 def test_logs_machines_and_functions_have_their_settings(everything: Deployment, keys: dict[str, str]) -> None:
-    """Keys of their own, the level of logs; the schedule is on."""
+    """They have keys of their own and the level of logs, and the schedule is on."""
     groups = everything.aws.client("logs").describe_log_groups(logGroupNamePrefix=f"/tidemark/{NAME}/")["logGroups"]
     assert [group.get("kmsKeyId") for group in groups] == [keys["LogKmsKeyArn"]] * 4
     states = everything.aws.client("stepfunctions")
@@ -73,7 +73,7 @@ def test_logs_machines_and_functions_have_their_settings(everything: Deployment,
 
 
 def test_every_alarm_and_the_dashboard_are_made(everything: Deployment) -> None:
-    """Alarms tell the topic both times; the dashboard is JSON."""
+    """Alarms tell the topic when they begin and when they end, and the dashboard is JSON."""
     watch = everything.aws.client("cloudwatch")
     alarms = [found for found in watch.describe_alarms()["MetricAlarms"] if found["AlarmName"].startswith(NAME)]
     assert len(alarms) == 18
@@ -84,7 +84,7 @@ def test_every_alarm_and_the_dashboard_are_made(everything: Deployment) -> None:
 
 
 def _hear(deployment: Deployment, name: str) -> tuple[Any, str]:
-    """A queue that gets what the topic gets."""
+    """Returns a queue that gets what the topic gets."""
     sqs = deployment.aws.client("sqs")
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -102,7 +102,7 @@ def _hear(deployment: Deployment, name: str) -> tuple[Any, str]:
 
 
 def _listen(deployment: Deployment) -> None:
-    """The rules again, for a source that may be pretended: nobody but AWS may speak as `aws.states`."""
+    """Makes the rules again for a source that may be pretended, because only AWS may send events as `aws.states`."""
     events = deployment.aws.client("events")
     rules = [found for found in events.list_rules()["Rules"] if found["Name"].startswith(f"{deployment.name}-Run")]
     assert rules
@@ -116,7 +116,7 @@ def _listen(deployment: Deployment) -> None:
 
 
 def _tell(deployment: Deployment, **detail: str) -> None:
-    """What Step Functions tells EventBridge of an execution; the local AWS does not."""
+    """Sends the event that Step Functions sends to EventBridge about an execution, which the local AWS does not."""
     whole = {"stateMachineArn": deployment.state_machine_arn, "name": "run-1", "executionArn": "arn:run-1", **detail}
     entry = {
         "Source": "local.states",
@@ -137,7 +137,7 @@ def _messages(sqs: Any, queue: str, count: int) -> list[dict[str, Any]]:
 
 
 def test_a_message_names_the_tables_of_a_failed_run_and_what_to_do(deployment: Deployment) -> None:
-    """Whatever marks are in the cause; a run that succeeded and one of another machine send none."""
+    """Any characters may be in the cause. A run that succeeded and one of another machine send no message."""
     sqs, queue = _hear(deployment, "failed-runs")
     _listen(deployment)
     cause = (
@@ -172,12 +172,12 @@ def test_an_encrypted_run_that_failed_is_told_without_its_cause(everything: Depl
     ],
 )
 def test_parameters_that_cannot_work_are_refused(stack: Stack, parameters: dict[str, str], refusal: str) -> None:
-    """Before anything is made."""
+    """They are refused before anything is made."""
     with pytest.raises((ClientError, DeployFailed), match=refusal):
         stack.deploy(f"refused-{len(refusal)}", **parameters)
 
 
 def test_a_run_with_every_option_reaches_its_functions(everything: Deployment) -> None:
-    """Its roles may use the keys; a wrong input is refused by the first function, and by nothing before it."""
+    """Its roles may use the keys. A wrong input is refused by the first function, and by nothing before it."""
     outcome = Execution.start(everything, {"tables": [], "wrong": 1}).wait()
     assert (outcome.status, outcome.error) == ("FAILED", "InvalidInput"), outcome.cause

@@ -1,4 +1,4 @@
-"""Runs that are killed, that meet, or that meet the deadline: the ledger ends as if nothing had happened."""
+"""Tests runs that are killed, that meet, or that meet the deadline: the ledger ends as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from verify.stores import Folder
 ROWS = 20_000
 ROWS_PER_INSERT = 1_000
 LAST = "2020-01-01T05:33:19.000"
-"""One row per second from 2020-01-01."""
+"""The watermark of the last row. There is one row per second from 2020-01-01."""
 HELD_BYTES = 200_000
-"""More than any lookup answers, less than the rows of the table."""
+"""More bytes than any lookup answers, and fewer than the rows of the table take."""
 
 
 def test_a_killed_copy_is_finished_by_the_next_run(
     proxied: tuple[Deployment, Proxy], new_table: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """SIGKILL in the middle of the stream leaves nothing visible; the next run ends like an undisturbed one.
+    """SIGKILL in the middle of the stream leaves nothing visible, and the next run ends like an undisturbed one.
 
     Another `where` is refused as long as the window is pending.
     """
@@ -48,10 +48,10 @@ def test_a_killed_copy_is_finished_by_the_next_run(
     assert objects.data_objects(ledger(deployment, disturbed)) == {}
     assert disturbed.watermark() == BEGINNING
 
-    # The process died, its run did not: that has given the table's lease back before it failed.
+    # The process died and its run did not, so the run has given the table's lease back before it failed.
     assert json.loads(_wait_for(deployment, disturbed, "/lease.json"))["keeper"] is None
 
-    # What is run for a frozen window comes from the event, and must be what it was frozen with.
+    # The condition for a frozen window comes from the event, and must be the one with which it was frozen.
     changed = run(deployment, disturbed.spec() | {"where": "PersonID > 7"})
     assert f"{disturbed}: InvalidInput" in changed.cause
     assert "another where" in changed.cause
@@ -67,7 +67,7 @@ def test_a_killed_copy_is_finished_by_the_next_run(
 def test_a_second_run_leaves_a_table_to_the_first_and_succeeds(
     proxied: tuple[Deployment, Proxy], new_table: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """The first is held in a slice; the second copies nothing, says whose the table is, and has not failed."""
+    """The first is held in a slice. The second copies nothing, says which run has the table, and does not fail."""
     deployment, proxy = proxied
     table = new_table()
     _fill(table)
@@ -94,13 +94,13 @@ def test_a_slice_that_meets_its_deadline_is_split_and_the_table_commits(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The stream is held until copy-delta has to stop; the same run copies the sub-slices, every row once."""
+    """The stream is held until copy-delta has to stop. The same run copies the sub-slices, and every row once."""
     deployment, proxy = proxied
     table = new_table()
     _fill(table)
-    # Of which copy-delta keeps 10 s back.
+    # copy-delta keeps 10 s of this back.
     _set_timeout(deployment, "CopyDelta", 13)
-    # A condition that every row meets: it has to reach the split and each sub-slice, or the ledger refuses them.
+    # This condition holds for every row. It has to reach the split and each sub-slice, or the ledger refuses them.
     spec = table.spec() | {"where": "PersonID >= 0"}
     with proxy.holding(HELD_BYTES):
         execution = start(deployment, spec)
@@ -131,7 +131,7 @@ def _set_timeout(deployment: Deployment, function: str, seconds: int) -> None:
 
 
 def _wait_for(deployment: Deployment, table: Table, end: str, seconds: float = 60) -> bytes:
-    """The object of the table's ledger whose key ends so, as soon as it is there."""
+    """Returns the object of the table's ledger whose key ends so, as soon as it exists."""
     store = deployment.aws.client("s3")
     give_up = time.monotonic() + seconds
     while not (found := [key for key in ledger(deployment, table) if key.endswith(end)]):
@@ -141,7 +141,7 @@ def _wait_for(deployment: Deployment, table: Table, end: str, seconds: float = 6
 
 
 def _fill(table: Table) -> None:
-    """A table whose rows take more than one network packet to read."""
+    """Makes a table whose rows take more than one network packet to read."""
     table.sandbox.execute(f"create table {table.name} (PersonID int, Name varchar(255), LastModifytime datetime)")
     table.track()
     table.sandbox.execute(*(_insert(table.name, first) for first in range(0, ROWS, ROWS_PER_INSERT)))
@@ -160,14 +160,14 @@ def _clock(second: int) -> str:
 
 
 def _end(deployment: Deployment, table: Table, folder: Path) -> tuple[set[str], list[tuple[object, ...]]]:
-    """The keys of a table's ledger without its name, and the rows of its data."""
+    """Returns the keys of a table's ledger without its name, and the rows of its data."""
     entries = ledger(deployment, table)
     paths = objects.download(deployment, objects.data_objects(entries), folder)
     return {key.replace(str(table), "table") for key in entries}, sorted(objects.read_rows(paths))
 
 
 def _process_of(deployment: Deployment, function: str) -> int:
-    """The one process of that function among those that the local AWS started."""
+    """Returns the one process of that function among those that the local AWS started."""
     found = []
     for status in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,6 @@
-"""Values of several megabytes, copied by the binary as a process of its own, so that its memory can be seen."""
+"""Tests values of several megabytes, copied by the binary as a process of its own, so that its memory can be
+measured.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,11 @@ from local.stack import BINARIES
 
 MB = 1 << 20
 VALUE = 4 * MB
-"""Characters of the text, and bytes of the binary, of one row."""
+"""The characters of the text and the bytes of the binary value in one row."""
 
 
 def _by_hand(step: str, environment: dict[str, str], event: dict[str, Any], folder: Path) -> tuple[dict[str, Any], int]:
-    """What the step answers, and the most memory it had, in bytes."""
+    """Runs a step by hand. Returns its answer, and the most memory that it had, in bytes."""
     file = folder / f"{step}.json"
     file.write_text(json.dumps(event))
     with (folder / f"{step}.out").open("w+") as out, (folder / f"{step}.err").open("w+") as err:
@@ -40,14 +42,14 @@ def _by_hand(step: str, environment: dict[str, str], event: dict[str, Any], fold
 
 
 def _memory(pid: int) -> int:
-    """The most memory the process had so far. `wait4` would count that of this process with it."""
+    """Returns the most memory that the process had so far. `wait4` would count that of this process with it."""
     status = Path(f"/proc/{pid}/status").read_text()
     line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
     return int(line.split()[1]) * 1024
 
 
 def _copy(deployment: Deployment, table: Table, file_format: str, folder: Path) -> tuple[str, int]:
-    """Copies the whole table under a prefix of its own. The key of its part, and the memory of copy-delta."""
+    """Copies the whole table under a prefix of its own. Returns the key of its part, and the memory of copy-delta."""
     folder.mkdir()
     shared = {"PATH": os.environ["PATH"], "SINK_PREFIX": f"large/{file_format}"}
     found = {step: settings | shared for step, settings in deployment.environments().items()}
@@ -67,7 +69,7 @@ def _copy(deployment: Deployment, table: Table, file_format: str, folder: Path) 
 
 @pytest.fixture
 def filled(new_table: Callable[[], Table]) -> Iterator[Callable[[int], Table]]:
-    """Tables of so many large rows, gone afterwards."""
+    """Yields a function that makes tables of so many large rows, which are dropped afterwards."""
     made = []
 
     def make(rows: int) -> Table:
@@ -93,7 +95,7 @@ def _letter(row: int) -> str:
 def test_memory_is_that_of_a_few_values_however_many_there_are(
     s3_deployment: Deployment, filled: Callable[[int], Table], tmp_path: Path
 ) -> None:
-    """Rows of a dozen megabytes: what is read, waits and is encoded at once counts, not what was before.
+    """Rows are of a dozen megabytes. What is read, waits and is encoded at once counts, and not what was before.
 
     Four rows are on their way at most: one that is read, two that wait and one that is encoded. The smaller table has
     more, so that all places are taken in both, whichever of reader, encoder and upload is slow.

@@ -1,4 +1,6 @@
-"""Transactions that are open while a run freezes its windows, with the Wait state and the functions as deployed."""
+"""Tests transactions that are open while a run freezes its windows, with the Wait state and the functions as
+deployed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from conftest import Table, ledger, run, start
 
 from local.deploy import Deployment
 
-# Scaled by the stack to 3 s.
+# The stack scales this to 3 s.
 SETTLE_SECONDS = 300
 
 
@@ -28,7 +30,7 @@ def _wait_for(what: Callable[[], bool]) -> None:
 def test_a_transaction_that_commits_during_the_wait_is_copied(
     s3_deployment: Deployment, new_table: Callable[[], Table]
 ) -> None:
-    """Its row is below the frozen bound, and nobody else's waits for it."""
+    """Its row is below the frozen bound, and no transaction of others waits for the run."""
     table = new_table()
     table.sandbox.execute(f"CREATE TABLE {table.name} (id int PRIMARY KEY, at datetime2(3) NOT NULL)")
     begun = time.monotonic()
@@ -46,7 +48,7 @@ def test_a_transaction_that_commits_during_the_wait_is_copied(
 def test_a_rowversion_waits_for_the_open_transaction_itself(
     s3_deployment: Deployment, new_table: Callable[[], Table]
 ) -> None:
-    """No wait is configured: the window ends below what is open, and the run says so."""
+    """No wait is configured. The window ends below what is open, and the run says so."""
     table = new_table()
     spec = {"table": str(table), "tracking": {"watermark": {"column": "rv"}}}
     table.sandbox.execute(
@@ -58,7 +60,7 @@ def test_a_rowversion_waits_for_the_open_transaction_itself(
         assert held.succeeded, held.cause
         assert [window["rows"] for window in held.committed] == [1]
         note = {"table": str(table), "null_rows": 0, "future_rows": 0, "held_back": True, "filtered": False}
-        # The local AWS makes no lifecycle rule of the template's, which the first run of a table says of the bucket.
+        # The local AWS makes no lifecycle rule of the template's, which the first run of a table reports.
         assert [found for found in held.output["notes"] if "bucket" not in found] == [note]
     after = run(s3_deployment, spec)
     assert [window["rows"] for window in after.committed] == [2]

@@ -1,4 +1,4 @@
-"""Hundreds of tables of which few have changed: what a run costs depends on those few."""
+"""Tests hundreds of tables of which few have changed: the cost of a run depends on those few."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHANGED = 5
 
 @pytest.fixture(scope="module")
 def specs(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """Empty tables with an index on their watermark."""
+    """Returns the settings of empty tables with an index on their watermark."""
     names = [f"many_{number:03}" for number in range(TABLES)]
     sandbox.execute(
         ";".join(
@@ -32,7 +32,9 @@ def specs(sandbox: Sandbox) -> list[dict[str, Any]]:
 def test_unchanged_tables_cost_no_transitions_and_no_connections(
     s3_deployment: Deployment, sandbox: Sandbox, specs: list[dict[str, Any]]
 ) -> None:
-    """Idle with 300 tables as with 10, over one connection for both; with 5 changed of 300 as with those 5 alone."""
+    """An idle run costs as much with 300 tables as with 10, over one connection for both. One with 5 changed tables of
+    300 costs as much as with those 5 alone.
+    """
     few = measure(s3_deployment, sandbox, {"tables": specs[:10]})
     idle = measure(s3_deployment, sandbox, {"tables": specs})
     assert idle.outcome.succeeded, idle.outcome.cause
@@ -55,7 +57,7 @@ def test_unchanged_tables_cost_no_transitions_and_no_connections(
 
 
 def change(sandbox: Sandbox, specs: list[dict[str, Any]], number: int) -> None:
-    """One row more in each."""
+    """Inserts one row more in each."""
     rows = (f"INSERT INTO {spec['table']} VALUES ({number}, '2017-09-0{number}')" for spec in specs)
     sandbox.execute(";".join(rows))
 
@@ -63,7 +65,9 @@ def change(sandbox: Sandbox, specs: list[dict[str, Any]], number: int) -> None:
 def test_failing_tables_are_named_and_the_others_commit(
     s3_deployment: Deployment, sandbox: Sandbox, specs: list[dict[str, Any]]
 ) -> None:
-    """Missing, without the column, of a type that is refused: each by its name, beside one that is copied."""
+    """One is missing, one has no such column, and one has a type that is refused. Each is named, beside one that is
+    copied.
+    """
     sandbox.execute(
         "CREATE TABLE many_text (id int NOT NULL, modified_at varchar(20)); INSERT many_text VALUES (1, 'x')"
     )

@@ -1,4 +1,4 @@
-"""What the four roles may do: their own calls and no more."""
+"""Tests the rights of the four roles: their own calls and no more."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _get(key: str) -> Call:
 
 
 def _put(key: str, **condition: str) -> Call:
-    """Writes as the functions do, on condition that nothing is there, or on another."""
+    """Writes as the functions do, on condition that the object does not exist, or on another condition."""
     how = condition or {"IfNoneMatch": "*"}
     return lambda role: role.s3("put_object", Key=key, Body=b"{}", **how)
 
@@ -82,7 +82,7 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def other_secret(stack: Stack) -> None:
-    """A secret that no role was given."""
+    """Makes a secret that no role was given."""
     stack.aws.client("secretsmanager").create_secret(Name="not-for-them", SecretString="x")
 
 
@@ -97,7 +97,7 @@ def _answer(call: Call, role: Role) -> str:
 @pytest.mark.parametrize("function", ALL)
 @pytest.mark.parametrize("what", CALLS)
 def test_a_role_may_do_its_own_step_and_no_more(deployment: Deployment, function: str, what: str) -> None:
-    """Every role against every call; a key that is not there is answered as such, and not with a refusal."""
+    """Every role is tried with every call. A key that does not exist is answered as such, and not with a refusal."""
     call, allowed = CALLS[what]
     answer = _answer(call, Role.of_function(deployment, function))
     if function in allowed:
@@ -107,7 +107,7 @@ def test_a_role_may_do_its_own_step_and_no_more(deployment: Deployment, function
 
 
 def test_only_the_last_step_moves_a_pointer_and_only_from_where_it_was(s3_deployment: Deployment) -> None:
-    """With watermarks in the bucket: the first time if there is none, then if it is as it was read."""
+    """Watermarks are in the bucket. The pointer is made if there is none, and then moved if it is as it was read."""
     pointer = f"lake/raw/_ledger/{TABLE}/watermark.json"
     update = Role.of_function(s3_deployment, UPDATE)
     assert _answer(_put(pointer), update) == "done"
@@ -120,6 +120,6 @@ def test_only_the_last_step_moves_a_pointer_and_only_from_where_it_was(s3_deploy
 
 
 def test_the_first_step_gets_no_login_when_watermarks_live_in_the_bucket(s3_deployment: Deployment) -> None:
-    """It has nothing to ask the server."""
+    """It does not ask the server."""
     with pytest.raises(ClientError, match="AccessDenied"):
         Role.of_function(s3_deployment, OLD).read_secret(s3_deployment.outputs["SourceSecretArn"])

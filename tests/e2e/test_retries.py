@@ -1,4 +1,4 @@
-"""Errors of the server by number, met by the functions as deployed: only what passes is tried again."""
+"""Tests errors of the server by number, met by the functions as deployed: only those that pass are retried."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.sandbox import Sandbox
 
 
 def _failed_invocations(deployment: Deployment, outcome: Outcome) -> int:
-    """How often a function failed in that execution."""
+    """Returns how often a function failed in that execution."""
     states = deployment.aws.client("stepfunctions")
     arn = deployment.outputs["StateMachineArn"]
     executions = states.list_executions(stateMachineArn=arn)["executions"]
@@ -25,7 +25,8 @@ def _failed_invocations(deployment: Deployment, outcome: Outcome) -> int:
 @pytest.mark.parametrize(
     ("request_text", "after_rows", "number"),
     [
-        # The rows, before the first and after the third; the control table's procedure.
+        # The errors meet the query for rows, before the first row and after the third, and the control table's
+        # procedure.
         ("SELECT [PersonID]", None, 40613),
         ("SELECT [PersonID]", 3, 1205),
         ("EXEC [dbo].[usp_write_watermark]", None, 40501),

@@ -1,4 +1,4 @@
-"""What a run does with several tables, without writing, from the schedule, and with its watermarks in the bucket."""
+"""Tests runs with several tables, without writing, from the schedule, and with watermarks in the bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.stack import Stack
 
 
 def test_a_failing_table_does_not_stop_the_others(deployment: Deployment, new_table: Callable[[], Table]) -> None:
-    """The run is FAILED and names the one; the others are committed."""
+    """The run is FAILED and names that table, and the others are committed."""
     good, missing, other = new_table(), new_table(), new_table()
     good.create_like_tutorial()
     missing.track()
@@ -32,7 +32,7 @@ def test_a_failing_table_does_not_stop_the_others(deployment: Deployment, new_ta
 
 
 def test_a_dry_run_shows_the_sql_and_writes_nothing(deployment: Deployment, table: Table) -> None:
-    """No plan, no object, no watermark."""
+    """There is no plan, no object and no watermark."""
     outcome = run(deployment, table.spec(), dry_run=True)
     assert outcome.succeeded, outcome.cause
     assert outcome.committed == []
@@ -44,7 +44,7 @@ def test_a_dry_run_shows_the_sql_and_writes_nothing(deployment: Deployment, tabl
 
 
 def test_the_schedule_starts_runs_once_it_is_enabled(stack: Stack, deployment: Deployment, table: Table) -> None:
-    """As deployed it is off; with a due time and its tables it starts an execution by itself."""
+    """As deployed it is off. With a due time and its tables it starts an execution by itself."""
     schedules = stack.aws.client("scheduler")
     assert schedules.get_schedule(Name=deployment.outputs["ScheduleName"])["State"] == "DISABLED"
     due = datetime.now(UTC) - timedelta(seconds=1)
@@ -67,7 +67,9 @@ def test_the_schedule_starts_runs_once_it_is_enabled(stack: Stack, deployment: D
 def test_watermarks_can_live_in_the_bucket(
     s3_deployment: Deployment, new_table: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """A source that grants SELECT only: first a full load, then what is new, and nothing in the control table."""
+    """The source grants SELECT only. The first run loads everything and the next what is new, and nothing is in the
+    control table.
+    """
     table = new_table()
     table.sandbox.execute(tutorial.SOURCE_TABLE.replace("data_source_table", table.name))
     first = run(s3_deployment, table.spec())

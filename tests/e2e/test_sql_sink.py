@@ -1,4 +1,6 @@
-"""The tutorial of many tables through the deployed template: into another database, watermarks and all."""
+"""Tests the tutorial of many tables through the deployed template: it copies into another database, which also has the
+watermarks.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class Pair:
 
 @pytest.fixture
 def pair(stack: Stack, sandbox: Sandbox) -> Iterator[Pair]:
-    """Both databases as the tutorial makes them; the watermarks live in the destination."""
+    """Yields both databases as the tutorial makes them. The watermarks are in the destination."""
     name = f"pair-{uuid.uuid4().hex[:8]}"
     source = many_tables.create(sandbox.login, many_tables.SOURCE, f"{name}-source")
     sink = many_tables.create(sandbox.login, many_tables.DESTINATION, f"{name}-sink")
@@ -47,7 +49,7 @@ def pair(stack: Stack, sandbox: Sandbox) -> Iterator[Pair]:
 
 @pytest.mark.parametrize("procedures", [False, True], ids=["by keys", "by procedures"])
 def test_two_tables_come_out_as_the_tutorial_says(pair: Pair, procedures: bool) -> None:
-    """5 and 3 rows, then one of each; and no file anywhere."""
+    """There are 5 and 3 rows, then one of each, and no file."""
     specs = many_tables.specs(pair.secret, procedures)
     first = run(pair.deployment, *specs)
     assert first.succeeded, first.cause
@@ -66,7 +68,7 @@ def test_two_tables_come_out_as_the_tutorial_says(pair: Pair, procedures: bool) 
 
 
 def test_a_run_that_ended_between_merge_and_record_is_repeated_without_harm(pair: Pair) -> None:
-    """The records and all after them are gone, the rows are there: the next run ends equal."""
+    """The records and all documents after them are gone, and the rows exist. The next run ends equal."""
     specs = many_tables.specs(pair.secret, procedures=False)
     assert run(pair.deployment, *specs).succeeded
     s3 = pair.deployment.aws.client("s3")
@@ -82,7 +84,7 @@ def test_a_run_that_ended_between_merge_and_record_is_repeated_without_harm(pair
 
 
 def test_a_sink_column_that_is_too_narrow_fails_its_table_and_no_other(pair: Pair) -> None:
-    """The error names column and types; nothing of that table is written."""
+    """The error names the column and the types, and nothing of that table is written."""
     columns = "PersonID int, Name varchar(3), LastModifytime datetime"
     run_batches(pair.sink, [f"DROP TABLE customer_table; CREATE TABLE customer_table ({columns})"])
     outcome = run(pair.deployment, *many_tables.specs(pair.secret, procedures=False))
@@ -105,7 +107,7 @@ def test_a_secret_that_is_not_among_the_sinks_is_refused_by_name(pair: Pair, sta
 
 @pytest.mark.parametrize("function", ALL)
 def test_only_the_functions_that_write_there_may_read_the_sinks_secret(stack: Stack, function: str) -> None:
-    """copy-delta alone, where the watermarks live elsewhere."""
+    """That is copy-delta alone where the watermarks are not in the sink."""
     name = f"secret-{uuid.uuid4().hex[:8]}"
     secret = stack.aws.client("secretsmanager").create_secret(Name=name, SecretString="{}")["ARN"]
     deployment = stack.deploy(name, WatermarkStore="s3", SinkSecretArns=f"{secret},{secret}-other")

@@ -1,4 +1,4 @@
-"""The state machine alone: its functions' answers are canned, so every path can be walked."""
+"""Tests the state machine alone. The answers of its functions are canned, so every path can be taken."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRUST = {
 }
 TABLES = [{"table": "dbo.a", "tracking": {"watermark": {"column": "m"}}}]
 
-# Canned answers follow the format of Step Functions Local: per state, by attempt, something returned or thrown.
+# Canned answers have the format of Step Functions Local: for each state, by attempt, something returned or thrown.
 OLD = {"tables": [{"spec": TABLES[0]}], "failed": [], "paused": [], "notes": []}
 WINDOW = {"table": "dbo.a", "window": "initial", "slices": 1, "settle_seconds": 0, "adopted": False}
 NOTES = [{"table": "dbo.a", "null_rows": 1, "future_rows": 0}]
@@ -149,7 +149,7 @@ Case = Callable[..., tuple[Outcome, list[str]]]
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    """Runs a case by name; gives its outcome and the types of its history's events."""
+    """Yields a function that runs a case by name. It returns the outcome and the types of its history's events."""
     directory = tmp_path_factory.mktemp("canned")
     mocks = directory / "mocks.json"
     mocks.write_text(
@@ -195,7 +195,9 @@ def _definition() -> str:
 
 @pytest.mark.parametrize("settings", [{"where": "n > 1"}, None])
 def test_the_settings_of_a_window_reach_every_step_that_acts_on_it(settings: dict[str, Any] | None) -> None:
-    """From the answer that names the window on; without any there is no field, because a null would be refused."""
+    """They are in every answer from the one that names the window. Without any there is no field, because a null would
+    be refused.
+    """
     extra = {} if settings is None else {"settings": settings}
     machine = json.loads(_definition())["States"]
     window = machine["CopyWindows"]["ItemProcessor"]["States"]
@@ -223,7 +225,7 @@ def test_the_settings_of_a_window_reach_every_step_that_acts_on_it(settings: dic
 
 
 def test_a_busy_run_reports_what_it_committed(case: Case) -> None:
-    """And nothing else: the windows and slices on the way are not in its output."""
+    """Its output has nothing else, such as the windows and slices on the way."""
     outcome, _ = case("busy")
     assert outcome.succeeded, outcome.cause
     assert outcome.output == {
@@ -240,7 +242,7 @@ def test_a_busy_run_reports_what_it_committed(case: Case) -> None:
 
 
 def test_tables_of_other_runs_and_paused_ones_are_reported_and_fail_nothing(case: Case) -> None:
-    """Whoever finds them, and whenever."""
+    """It does not matter which function finds them, and when."""
     outcome, _ = case("taken")
     assert outcome.succeeded, outcome.cause
     assert outcome.output["busy"] == [BUSY]
@@ -254,14 +256,14 @@ def test_tables_of_other_runs_and_paused_ones_are_reported_and_fail_nothing(case
 
 
 def test_a_table_whose_budget_is_spent_is_reported_with_what_is_left(case: Case) -> None:
-    """The next run goes on with it; nothing has failed."""
+    """The next run goes on with it, and nothing has failed."""
     stopped, _ = case("budget-spent")
     assert stopped.succeeded, stopped.cause
     assert (stopped.output["stopped"], stopped.output["committed"]) == ([STOPPED], [])
 
 
 def test_an_idle_run_enters_four_states(case: Case) -> None:
-    """Transitions are what it costs."""
+    """A run is billed by its transitions."""
     outcome, events = case("idle")
     assert outcome.output["unchanged"] == ["dbo.a"]
     entered = [event for event in events if event.endswith("StateEntered")]
@@ -269,7 +271,7 @@ def test_an_idle_run_enters_four_states(case: Case) -> None:
 
 
 def test_windows_without_changes_are_committed_by_one_task(case: Case) -> None:
-    """However many there are: two states more than without any. Their tables are reported as unchanged."""
+    """Any number of them takes two states more than none. Their tables are reported as unchanged."""
     outcome, events = case("tracked-idle")
     assert outcome.succeeded, outcome.cause
     assert outcome.output["unchanged"] == ["dbo.a", "dbo.c", "dbo.d"]
@@ -291,7 +293,7 @@ def test_windows_without_changes_are_committed_by_one_task(case: Case) -> None:
     ],
 )
 def test_tables_that_do_not_advance_fail_the_run_after_the_others(case: Case, name: str, cause: str) -> None:
-    """By name, and the window to copy is copied and committed."""
+    """They fail by name, and the other window is copied and committed."""
     outcome, _ = case(name)
     assert (outcome.error, outcome.cause) == ("TablesFailed", cause)
 
@@ -303,7 +305,7 @@ def test_a_dry_run_commits_no_empty_window(case: Case) -> None:
 
 
 def test_a_window_without_slices_only_moves_its_pointer(case: Case) -> None:
-    """copy-delta is not called; it would fail."""
+    """copy-delta is not called. It would fail."""
     outcome, _ = case("pointer-lags")
     assert outcome.committed == [COMMIT]
 
@@ -318,7 +320,7 @@ def test_a_dry_run_copies_nothing_even_if_windows_are_announced(case: Case, aske
 
 
 def test_a_failed_lookup_ends_the_run_with_its_own_error(case: Case) -> None:
-    """Name and message are the function's."""
+    """The name and the message are the function's."""
     outcome, _ = case("lookup-fails")
     assert (outcome.error, outcome.cause) == ("WatermarkRejected", "lookup-old-watermark: login failed")
 
@@ -339,7 +341,7 @@ def test_a_table_that_failed_in_a_lookup_fails_the_run_after_the_others(case: Ca
     ],
 )
 def test_only_errors_that_pass_are_tried_again(case: Case, name: str, attempts: int, cause: str) -> None:
-    """Five times more, and then they fail the table like the others."""
+    """They are retried five times, and then they fail the table like the others."""
     outcome, events = case(name)
     assert outcome.cause == f"1 table(s) failed, 0 committed, 0 without change. {cause}"
     assert events.count("TaskFailed") == attempts
@@ -360,7 +362,7 @@ def test_uploads_that_expire_every_time_are_given_up_after_three_rounds(case: Ca
 
 @pytest.mark.parametrize(("name", "failed"), [("split", 1), ("killed", 2)])
 def test_a_slice_that_takes_too_long_is_split(case: Case, name: str, failed: int) -> None:
-    """At once where the function said so; one that was killed is tried once more before."""
+    """It is split at once where the function said so. One that was killed is retried once before."""
     outcome, events = case(name)
     assert outcome.committed == [COMMIT], outcome.cause
     assert events.count("TaskFailed") == failed
@@ -373,7 +375,7 @@ def test_sub_slices_are_copied_by_name_and_fail_by_name(case: Case) -> None:
 
 
 def test_slices_that_were_split_are_copied_in_as_many_rounds_as_it_takes(case: Case) -> None:
-    """One slice, one sub-slice, five times two: 12 calls of copy-delta, of which the last is needed."""
+    """One slice, one sub-slice and five times two make 12 calls of copy-delta, of which the last is needed."""
     outcome, _ = case("split-often")
     assert outcome.committed == [COMMIT], outcome.cause
     outcome, _ = case("split-often-fails")
@@ -381,7 +383,7 @@ def test_slices_that_were_split_are_copied_in_as_many_rounds_as_it_takes(case: C
 
 
 def test_a_slice_that_cannot_be_split_fails_its_table_with_what_it_failed_with(case: Case) -> None:
-    """And with why that could not be helped."""
+    """The cause also says why it could not be split."""
     outcome, _ = case("split-fails")
     assert outcome.cause == (
         "1 table(s) failed, 0 committed, 0 without change. dbo.a: DeadlineExceeded: slice 0: too large; "

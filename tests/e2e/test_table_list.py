@@ -1,4 +1,6 @@
-"""The state machine for a list of tables alone: the runs that it starts are those of a machine that only pretends."""
+"""Tests the state machine for a list of tables alone. The runs that it starts are those of a machine that only
+pretends.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ TRUST = {
 }
 KEY = "lists/tables.json"
 BAD = "1 table(s) failed, 0 committed, 0 without change. dbo.bad: SourceRejected: no such table. " + "x" * 2000
-# Commits the tables whose name begins with "new", and fails as a real run does if one is called "bad".
+# The machine commits the tables whose name begins with "new", and fails as a real run does if one is called "bad".
 PRETENDER = {
     "QueryLanguage": "JSONata",
     "StartAt": "Look",
@@ -53,14 +55,14 @@ PRETENDER = {
 
 @dataclass(frozen=True)
 class Copied:
-    """How a run of the list ended, and the runs that it started, by the first table of each."""
+    """The end of a run of the list, and the runs that it started, by the first table of each."""
 
     outcome: Outcome
     runs: list[dict[str, Any]]
 
     @property
     def inputs(self) -> list[dict[str, Any]]:
-        """What those runs were given, in the order of the list."""
+        """Returns the inputs of those runs, in the order of the list."""
         return sorted((json.loads(run["input"]) for run in self.runs), key=lambda found: found["tables"][0]["table"])
 
 
@@ -69,7 +71,9 @@ CopyList = Callable[..., Copied]
 
 @pytest.fixture(scope="module")
 def copy_list(stack: Stack) -> CopyList:
-    """Puts a list into a bucket of its own and runs it; `list_text` None is no list at all."""
+    """Yields a function that puts a list into a bucket of its own and runs it. Without a `list_text` there is
+    no list.
+    """
     states = stack.aws.client("stepfunctions")
     s3 = stack.aws.client("s3")
     role = stack.aws.client("iam").create_role(RoleName="lists", AssumeRolePolicyDocument=json.dumps(TRUST))
@@ -111,17 +115,17 @@ def copy_list(stack: Stack) -> CopyList:
 
 
 def listing(*names: str, **other: object) -> str:
-    """A list of tables with these names."""
+    """Returns a list of tables with these names."""
     return json.dumps({"tables": [{"table": name, **other} for name in names]})
 
 
 def names(run_input: dict[str, Any]) -> list[str]:
-    """The tables of a run."""
+    """Returns the tables of a run."""
     return [table["table"] for table in run_input["tables"]]
 
 
 def test_every_so_many_tables_are_a_run(copy_list: CopyList) -> None:
-    """In the order of the list, each as it stands there; the output counts."""
+    """They are in the order of the list, each as it is there, and the output counts them."""
     copied = copy_list(listing("a", "b", "c", "new1", "new2", format="csv"))
     assert copied.outcome.output == {
         "run_id": copied.outcome.run_id,
@@ -140,7 +144,9 @@ def test_every_so_many_tables_are_a_run(copy_list: CopyList) -> None:
 
 
 def test_a_run_is_named_after_the_one_that_started_it(copy_list: CopyList) -> None:
-    """So that it can be found; by tables, so that two runs of one list never share a name."""
+    """The name makes it possible to find the run. It has the tables in it, so that two runs of one list never share a
+    name.
+    """
     copied = copy_list(listing("a", "b", "c"))
     found = [run["name"] for run in copied.runs]
     assert len(set(found)) == 2
@@ -156,7 +162,7 @@ def test_long_entries_make_smaller_runs(copy_list: CopyList) -> None:
 
 
 def test_dry_run_reaches_every_run(copy_list: CopyList) -> None:
-    """As it was given: what it may hold is for the first function to say."""
+    """It arrives as it was given, and the first function checks its value."""
     copied = copy_list(listing("a", "b", "c"), {"dry_run": True})
     assert [run_input["dry_run"] for run_input in copied.inputs] == [True, True]
 
@@ -172,20 +178,20 @@ def test_other_input_is_refused_by_its_name(copy_list: CopyList, field: str) -> 
 
 @pytest.mark.parametrize("text", [None, "tables", '{"tabels": []}', '[{"table": "a"}]', '{"tables": "a"}'], ids=str)
 def test_a_list_that_cannot_be_read_says_what_it_should_be(copy_list: CopyList, text: str | None) -> None:
-    """Missing, not JSON, or another JSON: nothing is started."""
+    """The list is missing, not JSON, or another JSON. Nothing is started."""
     copied = copy_list(text)
     assert (copied.outcome.error, copied.runs) == ("ListUnreadable", [])
     assert f'/{KEY}, cannot be read: put a JSON object with the array "tables" there' in copied.outcome.cause
 
 
 def test_an_empty_list_is_refused(copy_list: CopyList) -> None:
-    """As a run without tables is."""
+    """A run without tables is refused too."""
     outcome = copy_list(listing()).outcome
     assert (outcome.error, outcome.cause.endswith(f"/{KEY}, names no table")) == ("InvalidInput", True)
 
 
 def test_a_failed_run_does_not_stop_the_others(copy_list: CopyList) -> None:
-    """They are started after it; the cause names it, its tables and its own cause."""
+    """They are started after it. The cause names it, its tables and its own cause."""
     copied = copy_list(listing("bad", "b", "new1", "d", "new2"), run_concurrency=1)
     outcome = copied.outcome
     (failed,) = [run for run in copied.runs if run["status"] == "FAILED"]
@@ -208,7 +214,7 @@ def test_the_cause_of_many_failed_runs_names_them_all(copy_list: CopyList) -> No
 
 
 def test_a_run_that_cannot_be_started_fails_the_run(copy_list: CopyList) -> None:
-    """There is nothing to ask then, and what starting it answered is reported."""
+    """There is no run to ask then, so the answer to its start is reported."""
     nowhere = "arn:aws:states:us-east-1:000000000000:stateMachine:nowhere"
     outcome = copy_list(listing("a"), runs_are=nowhere).outcome
     assert outcome.error == "TablesFailed"

@@ -1,4 +1,6 @@
-"""Two thousand tables from a list in the bucket, of which few have changed: what a run does, and what it costs."""
+"""Tests two thousand tables from a list in the bucket, of which few have changed: what a run does, and what it
+costs.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,11 @@ RUNS = TABLES // TABLES_PER_RUN
 AT_ONCE = 2
 KEY = "lists/all.json"
 CHANGED = (3, 201, 202, 777, 1000, 1400, 1999)
-"""In six of the ten runs, one of them that of the table that is gone."""
+"""The changed tables are in six of the ten runs. One of these also has the table that is gone."""
 GONE = 1500
 
-# States entered: by the execution for the list, by each child of its Map with the run it starts, by a run with windows.
+# The states entered: by the execution for the list, by each child of its Map with the run it starts, and by a run with
+# windows.
 OF_THE_LIST = 4
 OF_AN_IDLE_RUN = 1 + 4
 OF_COPYING = 2
@@ -33,18 +36,18 @@ OF_A_WINDOW = 6
 
 
 def name(number: int) -> str:
-    """Table number so and so."""
+    """Returns the name of a table by its number."""
     return f"listed_{number:04}"
 
 
 def spec(number: int) -> dict[str, Any]:
-    """Its entry of the list."""
+    """Returns its entry of the list."""
     return {"table": name(number), "tracking": {"watermark": {"column": "modified_at", "settle_seconds": 0}}}
 
 
 @pytest.fixture(scope="module")
 def tables(sandbox: Sandbox) -> None:
-    """Tables of one row that was copied before, with an index on the watermark."""
+    """Makes tables of one row that was copied before, with an index on the watermark."""
     made = [name(number) for number in range(TABLES)]
     for script in (
         "CREATE TABLE {0} (id int NOT NULL PRIMARY KEY, modified_at datetime NOT NULL);"
@@ -57,7 +60,7 @@ def tables(sandbox: Sandbox) -> None:
 
 @pytest.fixture(scope="module")
 def listed(stack: Stack, tables: None) -> Deployment:
-    """A deployment of its own, with the list in its bucket."""
+    """Returns a deployment of its own, with the list in its bucket."""
     deployment = stack.deploy(
         "tidemark-list", TableListKey=KEY, TablesPerRun=str(TABLES_PER_RUN), RunConcurrency=str(AT_ONCE)
     )
@@ -67,13 +70,15 @@ def listed(stack: Stack, tables: None) -> Deployment:
 
 
 def show(what: str, cost: Cost) -> None:
-    """One line of what docs/explanation/cost.md reckons with."""
+    """Prints one line of the numbers that docs/explanation/cost.md uses."""
     print(f"{what} of {TABLES}: {cost}")
 
 
 @pytest.mark.timeout(300)
 def test_a_run_of_the_list_costs_what_its_changes_cost(listed: Deployment, sandbox: Sandbox) -> None:
-    """Idle, then with few changes and a table that is gone: those are copied, and it is named."""
+    """An idle run comes first. Then few tables have changed and one is gone: the former are copied, and the latter is
+    named.
+    """
     idle = measure(listed.of_list, sandbox, {}, 250)
     show("idle", idle)
     assert idle.outcome.succeeded, idle.outcome.cause
@@ -83,7 +88,8 @@ def test_a_run_of_the_list_costs_what_its_changes_cost(listed: Deployment, sandb
         "unchanged": TABLES,
     }
     assert (idle.runs, idle.states) == (RUNS, OF_THE_LIST + RUNS * OF_AN_IDLE_RUN)
-    # Two lookups a run, one connection each: the control table's and the source's. The next run finds it open.
+    # There are two lookups a run, with one connection each: the control table's and the source's. The next run finds it
+    # open.
     assert idle.invocations == 2 * RUNS
     assert 0 < idle.connections <= 2 * AT_ONCE
     assert idle.largest_payload < PAYLOAD_LIMIT // 2
@@ -108,23 +114,23 @@ def test_a_run_of_the_list_costs_what_its_changes_cost(listed: Deployment, sandb
     # The failed run costs two more: it gives back the leases of its failed tables, and the run of the list asks it why.
     most = idle.states + 2 + with_changes * OF_COPYING + len(CHANGED) * OF_A_WINDOW
     assert busy.states <= most
-    # A copy and a commit of each, and one that gives back the leases of the failed run.
+    # There is a copy and a commit of each, and one that gives back the leases of the failed run.
     assert busy.invocations == idle.invocations + 2 * len(CHANGED) + 1
-    # A window takes one to copy, one to count it again and one to move its watermark, unless they are open; after the
-    # table that is gone its lookup goes on with a new one.
+    # A window takes one to copy, one to count it again and one to move its watermark, unless they are open. After the
+    # table that is gone, its lookup goes on with a new one.
     assert busy.connections <= 2 * AT_ONCE + 3 * len(CHANGED) + 1
     assert busy.largest_payload < PAYLOAD_LIMIT // 2
 
 
 def manifests(deployment: Deployment) -> set[str]:
-    """The tables with a committed window."""
+    """Returns the tables with a committed window."""
     prefix = "tidemark/_ledger/"
     keys = [key for key in objects.listing(deployment) if key.endswith("/manifest.json")]
     return {key.removeprefix(prefix).split("/")[0] for key in keys}
 
 
 def test_the_schedule_starts_the_list(listed: Deployment, deployment: Deployment) -> None:
-    """With a list; without one, the machine for the tables it passes on."""
+    """With a list it starts that machine, and without one the machine for the tables that it passes on."""
     scheduler = listed.aws.client("scheduler")
 
     def target(of: Deployment) -> dict[str, Any]:
@@ -138,7 +144,7 @@ def test_the_schedule_starts_the_list(listed: Deployment, deployment: Deployment
 
 
 def test_the_role_of_the_list_reads_the_list_and_starts_its_runs(listed: Deployment, deployment: Deployment) -> None:
-    """And no more: not the ledger, no function, not the state machine of another stack."""
+    """It may do no more: not read the ledger, call a function or start the state machine of another stack."""
     role = Role.of_machine(listed.of_list)
     states = role.client("stepfunctions")
     own, other = listed.outputs["StateMachineArn"], deployment.outputs["StateMachineArn"]

@@ -1,4 +1,4 @@
-"""The tutorial's three runs through the deployed template, read back by DuckDB or line by line."""
+"""Tests the tutorial's three runs through the deployed template, read back by DuckDB or line by line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_three_runs_in_parquet(deployment: Deployment, table: Table, tmp_path: P
 
 
 def test_two_runs_in_csv_are_the_tutorials_own_lines(deployment: Deployment, table: Table, tmp_path: Path) -> None:
-    """With the tutorial's options the files have its lines, CRLF and seven digits included."""
+    """With the tutorial's options the files have its lines, including CRLF and seven digits."""
     spec = table.spec(tutorial.CSV_FORMAT)
     assert run(deployment, spec).succeeded
     first = set(objects.data_objects(ledger(deployment, table)))
@@ -52,7 +52,7 @@ def test_two_runs_in_csv_are_the_tutorials_own_lines(deployment: Deployment, tab
 
 
 def test_json_lines_hold_the_same_rows(deployment: Deployment, table: Table, tmp_path: Path) -> None:
-    """The third format, read by DuckDB."""
+    """DuckDB reads them."""
     assert run(deployment, table.spec("jsonl")).succeeded
     keys = set(objects.data_objects(ledger(deployment, table)))
     assert _ids(deployment, keys, tmp_path) == [1, 2, 3, 4, 5]

@@ -1,4 +1,6 @@
-"""Every type at its edges: from a table through the real wire and the deployed functions to what others read."""
+"""Tests every type at its edges: from a table through the real wire and the deployed functions to what other readers
+find.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,14 @@ UNIX_EPOCH = 719_162 * DAY
 
 @dataclass(frozen=True)
 class Moment:
-    """A point in time to 100 ns: since 0001-01-01, or since midnight; with an offset, in UTC."""
+    """A point in time to 100 ns: since 0001-01-01, or since midnight. With an offset, it is in UTC."""
 
     ticks: int
     offset: int | None = None
 
 
 def moment(text: str) -> Moment:
-    """`[2017-09-05][ T]08:06:00[.1234567][[ ]+02:00]`, as SQL Server and ISO 8601 write it."""
+    """Reads `[2017-09-05][ T]08:06:00[.1234567][[ ]+02:00]`, as SQL Server and ISO 8601 write it."""
     offset = None
     if len(text) > 6 and text[-6] in "+-" and text[-3] == ":":
         minutes = int(text[-5:-3]) * 60 + int(text[-2:])
@@ -53,13 +55,13 @@ def moment(text: str) -> Moment:
 
 
 def bits(number: float) -> bytes:
-    """What makes two floats the same."""
+    """Returns the bits of a float, which are equal for equal floats."""
     return struct.pack("<d", number)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How the values of some types are to be read."""
+    """The way to read the values of some types."""
 
     json: Callable[[Any], Any]
     csv: Callable[[str], Any]
@@ -70,7 +72,7 @@ def _same(value: Any) -> Any:
 
 
 def _single(number: float) -> float:
-    """What a reader of `real` makes of its shortest text."""
+    """Returns what a reader of `real` makes of its shortest text."""
     return float(struct.unpack("<f", struct.pack("<f", number))[0])
 
 
@@ -181,7 +183,7 @@ EDGES: list[tuple[str, str, dict[str, Any]]] = [
     ),
 ]
 ROWS = 1 + max(len(values) for _, _, values in EDGES)
-"""Columns with fewer edges are NULL in the other rows, and the last row is NULL in all."""
+"""The number of rows. Columns with fewer edges are NULL in the other rows, and the last row is NULL in all."""
 
 
 def _expected() -> list[dict[str, Any]]:
@@ -195,7 +197,9 @@ def _expected() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def edges(new_table: Callable[[], Table]) -> Callable[[], Table]:
-    """A table with an identity, a computed column and one column per type, filled with the edges."""
+    """Returns a function that makes a table with an identity, a computed column and one column per type, filled with
+    the edges.
+    """
 
     def make() -> Table:
         table = new_table()
@@ -237,7 +241,7 @@ def _same_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> N
 
 
 def _microseconds(expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What `"timestamps": "us"` keeps: the seventh digit and the offset are cut off."""
+    """Returns what `"timestamps": "us"` keeps: the seventh digit and the offset are cut off."""
     return [
         {name: Moment(value.ticks // 10 * 10) if isinstance(value, Moment) else value for name, value in row.items()}
         for row in expected
@@ -245,7 +249,7 @@ def _microseconds(expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _arrow_value(scalar: Any) -> Any:
-    """A value of pyarrow in this test's terms."""
+    """Returns a value of pyarrow in this test's terms."""
     kind = scalar.type
     if not scalar.is_valid:
         return None
@@ -262,7 +266,7 @@ def _arrow_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _duck_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a Parquet file as DuckDB reads them, times as microseconds."""
+    """Returns the rows of a Parquet file as DuckDB reads them, with times as microseconds."""
     source = f"read_parquet('{path}', hive_partitioning = false)"
     columns = duckdb.sql(f"DESCRIBE SELECT * FROM {source}").fetchall()
     items = []
@@ -285,7 +289,7 @@ def _duck_rows(path: Path) -> list[dict[str, Any]]:
 def test_every_type_at_its_edges_in_every_format(
     s3_deployment: Deployment, edges: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """pyarrow and DuckDB for Parquet, Python's json, and Python's csv with DuckDB for what is NULL."""
+    """The readers are pyarrow and DuckDB for Parquet, Python's json, and Python's csv, with DuckDB for what is NULL."""
     parquet, text, jsonl, lines = (edges() for _ in range(4))
     outcome = run(
         s3_deployment,
@@ -337,7 +341,9 @@ def _guid(text: str) -> uuid.UUID:
 
 
 def _nulls(path: Path) -> list[set[str]]:
-    """The columns that are NULL in each row of a CSV file: for DuckDB, an empty field without quotes."""
+    """Returns the columns that are NULL in each row of a CSV file. For DuckDB, these are empty fields without
+    quotes.
+    """
     source = (
         f"read_csv('{path}', all_varchar = true, header = true, allow_quoted_nulls = false, max_line_size = 10000000)"
     )
@@ -348,7 +354,7 @@ def _nulls(path: Path) -> list[set[str]]:
 def test_nanoseconds_are_exact_and_refused_by_name_outside_their_range(
     s3_deployment: Deployment, new_table: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """What nanoseconds cannot hold fails with its column before anything is visible."""
+    """A value that nanoseconds cannot hold fails with its column before anything is visible."""
     good, bad = new_table(), new_table()
     inside = ["1677-09-22T00:00:00.0000001", "2262-04-11T23:47:16.8547758", "1969-12-31T23:59:59.9999999"]
     for table in (good, bad):
@@ -374,7 +380,7 @@ def test_nanoseconds_are_exact_and_refused_by_name_outside_their_range(
 def test_sql_server_types_are_in_the_files_metadata(
     s3_deployment: Deployment, edges: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """Whoever reads a Parquet part can tell what the columns were."""
+    """The reader of a Parquet part can find out what the columns were."""
     table = edges()
     assert run(s3_deployment, _spec(table)).succeeded
     footer = pyarrow.parquet.read_metadata(_part(s3_deployment, table, tmp_path))
@@ -391,7 +397,9 @@ def test_sql_server_types_are_in_the_files_metadata(
 def test_a_parquet_part_is_as_engines_like_it(
     s3_deployment: Deployment, new_table: Callable[[], Table], tmp_path: Path
 ) -> None:
-    """zstd, dictionaries where values repeat, statistics and a page index to skip by, row groups of bounded rows."""
+    """It has zstd, dictionaries where values repeat, statistics and a page index to skip by, and row groups of bounded
+    rows.
+    """
     table, rows = new_table(), 270_000
     declared = "id int NOT NULL, label varchar(9), price decimal(9,2), at datetime2(3)"
     table.sandbox.execute(

@@ -1,4 +1,4 @@
-"""The verifier without Tidemark's own code: what it accepts, and every way a sink can be wrong that it must name."""
+"""Tests the verifier without Tidemark's own code: what it accepts, and every fault of a sink that it must name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _spec(name: str, **other: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sink(s3_deployment: Deployment, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of a sink with four tables of two windows each."""
+    """Returns a copy of a sink with four tables of two windows each."""
     for name in FORMATS:
         sandbox.execute(f"CREATE TABLE {name} (id int NOT NULL, note nvarchar(40), at datetime2(7))")
         rows = "(1, N'a \"b\"', '2017-09-01'), (2, NULL, '2017-09-05 08:06:00.123'), (3, N'', NULL)"
@@ -58,7 +58,7 @@ def sink(s3_deployment: Deployment, sandbox: Sandbox, tmp_path_factory: pytest.T
 def test_a_sink_that_is_well_is_said_to_be_so(
     s3_deployment: Deployment, sink: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the folder, and in the bucket itself with its ETags; also one table alone."""
+    """It is so in the folder and in the bucket itself with its ETags, and also for one table alone."""
     assert verify(Folder(sink), PREFIX) == 0
     out = capsys.readouterr().out
     assert "dbo.v_parquet: 2 windows, 3 rows in 2 objects" in out
@@ -71,14 +71,14 @@ def test_a_sink_that_is_well_is_said_to_be_so(
 
 @dataclass(frozen=True)
 class Folders:
-    """Where one table lies in a copy of a sink."""
+    """The places of one table in a copy of a sink."""
 
     data: Path
     ledger: Path
 
     @property
     def part(self) -> Path:
-        """The part of the first window."""
+        """Returns the part of the first window."""
         (part,) = (self.data / f"tidemark_window={FIRST}").glob("part-*")
         return part
 
@@ -87,7 +87,7 @@ Break = Callable[[Folders], object]
 
 
 def _edit(name: str, change: Callable[[dict[str, Any]], object]) -> Break:
-    """Changes a document of the ledger."""
+    """Returns a function that changes a document of the ledger."""
 
     def edit(table: Folders) -> None:
         document = json.loads((table.ledger / name).read_text())
@@ -110,7 +110,7 @@ def _delete(name: str) -> Break:
 
 
 def _copy_part(to: str) -> Break:
-    """The part of the first window once more, elsewhere in the table's folder."""
+    """Returns a function that copies the part of the first window to another place in the table's folder."""
 
     def copy(table: Folders) -> None:
         (table.data / to).parent.mkdir(parents=True, exist_ok=True)
@@ -120,19 +120,19 @@ def _copy_part(to: str) -> Break:
 
 
 def _flip(table: Folders) -> None:
-    """One bit in the middle of the first part."""
+    """Flips one bit in the middle of the first part."""
     data = bytearray(table.part.read_bytes())
     data[len(data) // 2] ^= 1
     table.part.write_bytes(data)
 
 
 def _falsify(table: Folders) -> None:
-    """A date that is as good as the one that was copied."""
+    """Replaces a date by one that is as valid."""
     table.part.write_bytes(table.part.read_bytes().replace(b"2017-09-01", b"2017-09-02"))
 
 
 def _fewer_rows(table: Folders) -> None:
-    """A valid file with one row less."""
+    """Writes a valid file with one row less."""
     rows = pyarrow.parquet.read_table(table.part, partitioning=None)
     pyarrow.parquet.write_table(rows.slice(1), table.part)
 
@@ -153,7 +153,7 @@ def _rename_second_window(table: Folders) -> None:
 
 
 def _move_part(table: Folders) -> None:
-    """The part of the first window, named by its manifest and its record, in another folder."""
+    """Moves the part of the first window to another folder, which its manifest and its record name."""
     key = f"tidemark_window={SECOND}/part-00007.jsonl"
     table.part.rename(table.data / key)
     root = f"{PREFIX}/{table.data.name}"
@@ -232,7 +232,7 @@ WAYS: dict[str, tuple[str, Break, list[str]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_is_wrong_is_named(sink: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str) -> None:
-    """Each problem by its name, and no other; the other tables stay well."""
+    """Each problem is named, and no other. The other tables have none."""
     name, break_it, expected = WAYS[way]
     copy = shutil.copytree(sink, tmp_path / "sink")
     above = copy / PREFIX
@@ -247,7 +247,7 @@ def test_whatever_is_wrong_is_named(sink: Path, tmp_path: Path, capsys: pytest.C
 def test_a_table_whose_name_does_not_fit_into_a_key_is_well(
     s3_deployment: Deployment, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its folder is named by the letters that do, and by a hash; engines read the partition's value as text."""
+    """Its folder is named by the letters that do fit, and by a hash. Engines read the partition's value as text."""
     sandbox.execute("CREATE TABLE [v odd größe] (id int NOT NULL, at datetime2(7))")
     sandbox.execute("INSERT INTO [v odd größe] VALUES (1, '2017-09-01')")
     spec = {"table": "[v odd größe]", "tracking": {"watermark": {"column": "at", "settle_seconds": 0}}}
@@ -269,7 +269,7 @@ def test_a_table_whose_name_does_not_fit_into_a_key_is_well(
 def test_a_tracked_table_that_was_loaded_again_is_well(
     s3_deployment: Deployment, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A load, changes, nothing but a later version, and a load in place of a window that expired."""
+    """The windows are a load, changes, nothing but a later version, and a load in place of a window that expired."""
     sandbox.execute(
         "CREATE TABLE v_tracked (id int PRIMARY KEY, n int)",
         "CREATE TABLE v_other (id int PRIMARY KEY)",
@@ -292,7 +292,7 @@ def test_a_tracked_table_that_was_loaded_again_is_well(
 
 
 def test_names_and_fingerprints_are_those_of_the_page() -> None:
-    """The rules as docs/reference/documents.md has them."""
+    """The rules are those of docs/reference/documents.md."""
     for sql_type, value, name in (
         ("datetime2(7)", "2017-09-05T08:06:00.1234567", "from-2017-09-05T08-06-00.1234567"),
         ("datetimeoffset(3)", "2017-09-05T06:06:00.100Z", "from-2017-09-05T06-06-00.1Z"),
@@ -304,7 +304,7 @@ def test_names_and_fingerprints_are_those_of_the_page() -> None:
     assert window_of(None) == "initial"
     assert fingerprint([]) == "AAAAAAAAAAA="
     assert folder_of("sales.Order_lines-2") == "sales.Order_lines-2"
-    # The first 12 of the 16 digits of the CRC-64/NVME of "sales", a zero byte and "order lines".
+    # The digits are the first 12 of the 16 digits of the CRC-64/NVME of "sales", a zero byte and "order lines".
     assert folder_of("sales.[order lines]") == "sales.order_lines-1bf56be76a66"
     assert folder_of("[a.b].[c]]d]").startswith("a_b.c_d-")
     assert folder_of("dbo.[t-0123456789ab]").startswith("dbo.t-0123456789ab-")

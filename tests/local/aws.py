@@ -17,19 +17,21 @@ from local.process import Child
 
 REGION = "us-east-1"
 SERVICES = "s3,lambda,iam,sts,secretsmanager,stepfunctions,cloudformation,scheduler,events,sns,sqs,logs,monitoring,kms"
-# ministack takes this pair for the account's root; the functions get sessions of their own roles.
+# ministack takes this pair for the account's root. The functions get sessions of their own roles.
 ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
-# A proxy for the web is not in the way of this machine.
+# A proxy for the web must not be used for addresses of this machine.
 for _name in ("NO_PROXY", "no_proxy"):
     os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1")))
 
 
 class LocalAws:
-    """One running ministack. `stop` ends it and the functions it runs."""
+    """One running ministack. `stop` ends it and the functions that it runs."""
 
     def __init__(self, directory: Path, wait_scale: float = 1.0, mocks: Path | None = None) -> None:
-        """`wait_scale` shortens Wait states and retry intervals; `mocks` has canned answers for states."""
+        """Starts it. `wait_scale` shortens Wait states and retry intervals, and `mocks` has canned answers for
+        states.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         port = _free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
@@ -48,7 +50,7 @@ class LocalAws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to reach it with the rights of the account's owner."""
+        """What a process needs in its environment to reach it with the rights of the account's owner."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
@@ -59,15 +61,15 @@ class LocalAws:
 
     @property
     def pid(self) -> int:
-        """The id of ministack's process, and of the group its functions belong to."""
+        """The id of ministack's process, and of the group to which its functions belong."""
         return self._child.pid
 
     def client(self, service: str) -> Any:
-        """A boto3 client with the rights of the account's owner."""
+        """Returns a boto3 client with the rights of the account's owner."""
         return client(service, self.endpoint)
 
     def stop(self) -> None:
-        """Ends ministack and every function process it started."""
+        """Ends ministack and every function process that it started."""
         self._child.stop()
 
     def _answers(self) -> bool:
@@ -79,7 +81,7 @@ class LocalAws:
 
 
 def client(service: str, endpoint: str) -> Any:
-    """A boto3 client for `endpoint` that looks at no configuration file and no environment variable."""
+    """Returns a boto3 client for `endpoint` that reads no configuration file and no environment variable."""
     return boto3.client(
         service,
         endpoint_url=endpoint,
@@ -90,7 +92,9 @@ def client(service: str, endpoint: str) -> Any:
 
 
 def _environment(directory: Path, port: int, endpoint: str, wait_scale: float) -> dict[str, str]:
-    """What ministack, and through it every function, finds in its environment; nothing of the user's AWS settings."""
+    """Returns the environment of ministack, and through it of every function. It has nothing of the user's AWS
+    settings.
+    """
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": str(directory),
@@ -109,7 +113,7 @@ def _environment(directory: Path, port: int, endpoint: str, wait_scale: float) -
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
         "SFN_WAIT_SCALE": str(wait_scale),
-        # Functions call back to this address; without it they would try the real AWS.
+        # Functions call back to this address. Without it they would try the real AWS.
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_EC2_METADATA_DISABLED": "true",
     }

@@ -1,4 +1,4 @@
-"""The third Azure Data Factory incremental-copy tutorial: its scripts as they stand there, and what must come out."""
+"""The third Azure Data Factory incremental-copy tutorial: its scripts word for word, and the expected results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PARAMETERS = {
     "WatermarkTable": "dbo.table_store_ChangeTracking_version",
     "WatermarkProcedure": "dbo.Update_ChangeTracking_Version",
 }
-"""The template's, for the tutorial's own version store."""
+"""The parameters of the template, for the tutorial's own version store."""
 
 CHANGES = (
     "INSERT INTO data_source_table (PersonID, Name, Age) VALUES (6, 'new','50');",
@@ -29,9 +29,9 @@ LOAD_LINES = {
 """The five rows of the tutorial's full copy, with the version of the load."""
 CHANGE_LINES = {"1,update,10,2,U", "6,new,50,1,I"}
 DELETE_LINES = {"3,\\N,\\N,3,D"}
-"""The tutorial shows no delete, and its query would lose the key."""
+"""The row of the delete. The tutorial shows no delete, and its query would lose the key."""
 
 
 def table_spec(table: str = "dbo.data_source_table", file_format: Any = "parquet", **settings: str) -> dict[str, Any]:
-    """How the tutorial's table, or one made like it, is copied."""
+    """Returns the settings with which the tutorial's table, or one made like it, is copied."""
     return {"table": table, "tracking": {"change_tracking": settings}, "format": file_format}

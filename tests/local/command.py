@@ -1,4 +1,4 @@
-"""The command `tidemark` on the sink of a local deployment: what a run left is shown by what a person would type."""
+"""Runs the command `tidemark` on the sink of a local deployment, as a person would type it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BINARY = BINARIES / "tidemark"
 
 
 def show(deployment: Deployment, *arguments: str) -> None:
-    """Runs a verb and shows it with what it says. It must end well."""
+    """Runs a verb, and shows the command and its output. It must end well."""
     say(f"\n$ tidemark {shlex.join(arguments)}")
     sink = f"s3://{deployment.bucket}/tidemark"
     environment = {"PATH": os.environ["PATH"], "TERM": os.environ.get("TERM", "dumb"), "TIDEMARK_SINK": sink}

@@ -1,4 +1,4 @@
-"""What ministack 1.5.33 lacks of the keys that bucket policies ask for, after AWS's user guides.
+"""Adds the keys to ministack 1.5.33 that bucket policies ask for and it lacks, after AWS's user guides.
 
 A role's session is known by its role (`aws:PrincipalArn`). S3 tells whether a write is conditional (`s3:if-none-match`,
 `s3:if-match`) and whether it makes an object (`s3:ObjectCreationOperation`), which the beginning of an upload and its
@@ -19,7 +19,7 @@ _pin_origin = iam_evaluator.pin_request_origin
 
 
 def install() -> None:
-    """Puts these in the place of ministack's own."""
+    """Replaces ministack's own functions by these."""
     iam_actions.s3_service_context = s3_service_context
     iam_evaluator._resolve_condition_key = resolve_condition_key
     app.pin_request_origin = lambda source_ip, _: _pin_origin(source_ip, True)
@@ -28,7 +28,7 @@ def install() -> None:
 def s3_service_context(
     action: str, query: dict[str, Any] | None, path: str = "", headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """The keys that a request to S3 carries, with those of conditional writes."""
+    """Returns the keys that a request to S3 carries, including those of conditional writes."""
     context = dict(_context_of(action, query, path, headers))
     if action == "s3:PutObject":
         for name in ("if-none-match", "if-match"):
@@ -41,7 +41,7 @@ def s3_service_context(
 
 
 def resolve_condition_key(key: str, context: iam_evaluator.EvalContext) -> Any:
-    """The value of a global key."""
+    """Returns the value of a global key."""
     value = _resolve(key, context)
     if key.lower() == "aws:sourceaccount" and context.action == "sts:AssumeRole":
         return value or context.principal_account

@@ -1,4 +1,4 @@
-"""What a run is billed for and what the source feels: counted in the histories of its executions."""
+"""Counts what a run is billed for and what the source serves, from the histories of its executions."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from local.execution import Execution, Outcome
 from local.sandbox import Sandbox
 
 PAYLOAD_LIMIT = 256 * 1024
-"""Step Functions' limit for what a state passes on; the local AWS does not enforce it."""
+"""The limit of Step Functions for what a state passes on, in bytes. The local AWS does not enforce it."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What an execution took, with those it started."""
+    """The cost of an execution and of those it started."""
 
     outcome: Outcome
     runs: int
-    """Executions of the state machine that copies tables."""
+    """The executions of the state machine that copies tables."""
     states: int
-    """States entered: the transitions that are billed. A retry would be one more; there are none here."""
+    """The states entered, which are the transitions that are billed. A retry would be one more, and there are none
+    here.
+    """
     invocations: int
-    """Functions invoked."""
+    """The invocations of functions."""
     connections: int
-    """Logins on the source, which keeps the watermarks too if they are not in the bucket."""
+    """The logins on the source, which keeps the watermarks too if they are not in the bucket."""
     largest_payload: int
-    """Bytes of the largest result of a task."""
+    """The bytes of the largest result of a task."""
 
     def __str__(self) -> str:
         return (
@@ -40,11 +42,11 @@ class Cost:
 
 
 def measure(deployment: Deployment, sandbox: Sandbox, run_input: dict[str, Any], seconds: float = 120) -> Cost:
-    """One execution and what it took."""
+    """Runs one execution, and returns its cost."""
     before = connections(sandbox)
     execution = Execution.start(deployment, run_input)
     outcome = execution.wait(seconds)
-    # The question itself is a connection, too.
+    # The question itself is a connection too.
     used = connections(sandbox) - before - 1
     states = deployment.aws.client("stepfunctions")
     events = []
@@ -66,12 +68,12 @@ def measure(deployment: Deployment, sandbox: Sandbox, run_input: dict[str, Any],
 
 
 def connections(sandbox: Sandbox) -> int:
-    """Logins since the server started, this one included."""
+    """Returns the number of logins since the server started, this one included."""
     return int(sandbox.query("SELECT @@CONNECTIONS")[0][0])
 
 
 def _executions(states: Any, arn: str) -> Iterator[str]:
-    """An execution, the children of its Map Runs, and the runs that those started."""
+    """Yields an execution, the children of its Map Runs, and the runs that those started."""
     yield arn
     for map_run in states.list_map_runs(executionArn=arn)["mapRuns"]:
         pages = states.get_paginator("list_executions").paginate(mapRunArn=map_run["mapRunArn"])
@@ -82,7 +84,7 @@ def _executions(states: Any, arn: str) -> Iterator[str]:
 
 
 def runs_of(states: Any, arn: str) -> list[dict[str, Any]]:
-    """The runs that an execution for a list of tables started: their names begin with its own."""
+    """Returns the runs that an execution for a list of tables started, whose names begin with its own."""
     name = arn.rpartition(":")[2]
     machines = [machine["stateMachineArn"] for machine in states.list_state_machines()["stateMachines"]]
     pages = [

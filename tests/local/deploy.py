@@ -1,4 +1,4 @@
-"""Deploys infra/template.yaml as it is: only paths of local files in it become addresses, as with `sam package`."""
+"""Deploys infra/template.yaml as it is. Only paths of local files in it become addresses, as with `sam package`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARTIFACTS = "tidemark-artifacts"
 
 
 class DeployFailed(RuntimeError):
-    """CloudFormation refused or rolled back; the message has the reasons it gave."""
+    """CloudFormation refused the template or rolled it back. The message has the reasons."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,21 @@ class Deployment:
 
     @property
     def state_machine_arn(self) -> str:
-        """Where executions are started."""
+        """The ARN of the state machine with which executions are started."""
         return self.outputs["StateMachineArn"]
 
     @property
     def of_list(self) -> Deployment:
-        """The same, but executions are started with the state machine that reads the list of tables."""
+        """The same deployment, with the state machine that reads the list of tables for its executions."""
         return replace(self, outputs={**self.outputs, "StateMachineArn": self.outputs["ListStateMachineArn"]})
 
     @property
     def bucket(self) -> str:
-        """Where the data goes."""
+        """The bucket of the data."""
         return self.outputs["BucketName"]
 
     def environments(self) -> dict[str, dict[str, str]]:
-        """What each step has in its environment where it is deployed, and what reaches the local AWS from outside."""
+        """Returns the environment of each step where it is deployed, and what reaches the local AWS from outside."""
         functions = self.aws.client("lambda")
         found = {}
         for step in FUNCTIONS:
@@ -61,7 +61,7 @@ class Deployment:
         return found
 
     def delete(self) -> None:
-        """Deletes the stack; its bucket stays, as the template says."""
+        """Deletes the stack. Its bucket stays, as the template says."""
         self.aws.client("cloudformation").delete_stack(StackName=self.name)
 
 
@@ -79,7 +79,7 @@ class Packages:
         cloudformation = self._aws.client("cloudformation")
         cloudformation.create_stack(
             StackName=name,
-            # Too large to be sent as it is; the SAM CLI puts it into the bucket as well.
+            # It is too large to be sent as it is. The SAM CLI puts it into the bucket as well.
             TemplateURL=f"{self._aws.endpoint}/{ARTIFACTS}/{self._put(self._template().encode(), '.yaml')}",
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
@@ -105,7 +105,9 @@ class Packages:
 
 
 def zip_bootstrap(binary: Path) -> bytes:
-    """A function's package: the binary under the name the runtime looks for, without the symbols of a debug build."""
+    """Returns a function's package: the binary under the name that the runtime looks for, without the symbols of a
+    debug build.
+    """
     if not binary.is_file():
         raise DeployFailed(f"{binary} does not exist; build it with `cargo build`")
     archive = io.BytesIO()
@@ -119,7 +121,7 @@ def zip_bootstrap(binary: Path) -> bytes:
 def _stripped(binary: Path) -> bytes:
     if not shutil.which("strip") or _is_script(binary):
         return binary.read_bytes()
-    # In a folder of its own: another deployment may strip the same binary at this moment.
+    # The folder is new, because another deployment may strip the same binary at this moment.
     with tempfile.TemporaryDirectory() as folder:
         stripped = Path(folder) / "bootstrap"
         subprocess.run(["strip", "-o", stripped, binary], check=True)

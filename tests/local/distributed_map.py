@@ -1,8 +1,9 @@
-"""What ministack 1.5.33 lacks of a Distributed Map whose query language is JSONata, after AWS's developer guide.
+"""Adds to ministack 1.5.33 what it lacks of a Distributed Map whose query language is JSONata, after AWS's developer
+guide.
 
-Its own takes JSONPath only and has no ItemBatcher. Here the fields that may be expressions are evaluated, the items are
-read and put into batches, and its own runs the batches as child executions. Its Map Run therefore counts batches where
-AWS counts items. A failure while reading is States.ItemReaderFailed, which a state may catch.
+ministack's own takes JSONPath only and has no ItemBatcher. Here the fields that may be expressions are evaluated, the
+items are read and put into batches, and ministack's own runs the batches as child executions. Its Map Run therefore
+counts batches where AWS counts items. A failure while reading is States.ItemReaderFailed, which a state may catch.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _run_sub_machine = stepfunctions._run_sub_machine
 
 
 def install() -> None:
-    """Puts both in the place of ministack's own."""
+    """Replaces ministack's own functions by these."""
     stepfunctions._run_distributed_map = run_distributed_map
     stepfunctions._run_sub_machine = run_sub_machine
 
@@ -28,7 +29,7 @@ def install() -> None:
 def run_distributed_map(
     state: State, raw_input: Any, effective: Any, iterator: State, execution: State, context: State
 ) -> tuple[Any, str | None]:
-    """A Map state in distributed mode: its output and the state that follows."""
+    """Runs a Map state in distributed mode. Returns its output and the state that follows."""
     if stepfunctions._state_query_language(state, context) != "JSONata":
         return _run_distributed_map(state, raw_input, effective, iterator, execution, context)
 
@@ -47,7 +48,7 @@ def run_distributed_map(
     plain = {field: evaluate(state[field]) for field in limits if field in state}
     if "Label" in state:
         plain["Label"] = state["Label"]
-    # Without ItemsPath, what it takes as its input are the items.
+    # Without ItemsPath, its input is the items.
     result, _ = _run_distributed_map({**plain, "End": True}, raw_input, items, iterator, execution, context)
     output = stepfunctions._apply_jsonata_output(state, raw_input, context, result=result, default=result)
     stepfunctions._apply_state_assign(state, raw_input, context, result=result)
@@ -55,7 +56,9 @@ def run_distributed_map(
 
 
 def run_sub_machine(states: State, start_at: str, input_data: Any, execution: State, context: State) -> Any:
-    """The states of one iteration, each in the history as on AWS; those of a child execution with its own context."""
+    """Runs the states of one iteration, each of which is in the history as on AWS. Those of a child execution have its
+    own context.
+    """
     if execution["executionArn"] != context["Execution"]["Id"]:
         context["Execution"] = {
             "Id": execution["executionArn"],
@@ -67,7 +70,7 @@ def run_sub_machine(states: State, start_at: str, input_data: Any, execution: St
 
 
 class _Recorded(dict[str, Any]):
-    """States that leave an event when they are looked up, which is when they are entered."""
+    """States that record an event when they are looked up, which is when they are entered."""
 
     def __init__(self, states: State, execution: State) -> None:
         super().__init__(states)
@@ -82,7 +85,7 @@ class _Recorded(dict[str, Any]):
 
 
 def _read(reader: State) -> list[Any]:
-    """The items of one JSON object in S3."""
+    """Returns the items of one JSON object in S3."""
     config = reader["ReaderConfig"]
     if not reader["Resource"].endswith("s3:getObject") or config["InputType"] != "JSON":
         raise stepfunctions._ExecutionError("States.Runtime", f"this reader is not known here: {reader}")
@@ -101,7 +104,7 @@ def _read(reader: State) -> list[Any]:
 
 
 def _batches(items: list[Any], batcher: State) -> Iterator[State]:
-    """The inputs of the child executions. An item that is larger than a batch may be is one by itself."""
+    """Yields the inputs of the child executions. An item that is larger than a batch may be is one by itself."""
     fixed = {"BatchInput": batcher["BatchInput"]} if "BatchInput" in batcher else {}
     most = batcher.get("MaxItemsPerBatch", len(items))
     room = batcher.get("MaxInputBytesPerBatch", 256 * 1024) - _size({**fixed, "Items": []})

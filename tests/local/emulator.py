@@ -1,9 +1,9 @@
-"""Starts ministack with some things put right and one made fast.
+"""Starts ministack with some faults corrected and its checksum made fast.
 
 S3 has no composite CRC-64/NVME: an object's checksum is always that of its whole content, however it was uploaded.
 ministack 1.5.33 makes a composite one, and refuses the completion of an upload that states the right one. Its CRC is
-pure Python besides, at 10 MB/s; AWS's own is some hundred times as fast. What it lacks of a Distributed Map is in
-`local.distributed_map`, and of the conditions of policies in `local.conditions`.
+also pure Python, at 10 MB/s, and AWS's own is some hundred times as fast. What ministack lacks of a Distributed Map is
+in `local.distributed_map`, and of the conditions of policies in `local.conditions`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _complete = s3._complete_multipart_upload
 def _complete_with_full_checksum(
     bucket: str, key: str, body: bytes, query: dict[str, Any], headers: dict[str, str]
 ) -> tuple[int, dict[str, str], bytes]:
-    """CompleteMultipartUpload, with the checksum of all parts joined where ministack would put a composite one."""
+    """Does CompleteMultipartUpload with the checksum of all parts joined, where ministack would make a
+    composite one.
+    """
     upload = s3._multipart_uploads.get(s3._qp(query, "uploadId"))
     if not upload or upload["checksum_algorithm"] != ALGORITHM:
         return _complete(bucket, key, body, query, headers)

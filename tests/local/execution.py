@@ -1,4 +1,4 @@
-"""One execution of the state machine: start it, follow its steps as they happen, and get its outcome."""
+"""One execution of the state machine: starts it, follows its steps as they happen, and gets its outcome."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ POLL_SECONDS = 0.1
 
 
 class Unexpected(RuntimeError):
-    """Something came out of a run that must not."""
+    """A run had a result that it must not have."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something that happened in an execution, in words."""
+    """An event of an execution, in words."""
 
     name: str
     text: str
@@ -32,7 +32,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an execution ended."""
+    """The end of an execution."""
 
     run_id: str
     status: str
@@ -43,7 +43,7 @@ class Outcome:
     windows: list[dict[str, Any]]
     """The windows that lookup-new-watermark froze or adopted, with their bounds."""
     reported: list[dict[str, Any]]
-    """What update-watermark answered, per committed window; also in a run that failed for other tables."""
+    """The answers of update-watermark, one per committed window, also in a run that failed for other tables."""
 
     @property
     def succeeded(self) -> bool:
@@ -52,13 +52,13 @@ class Outcome:
 
     @property
     def committed(self) -> list[dict[str, Any]]:
-        """The committed windows as the execution's output has them; a failed execution has none."""
+        """The committed windows in the execution's output. A failed execution has none."""
         return list(self.output.get("committed", []))
 
 
 @dataclass
 class Execution:
-    """A started execution."""
+    """An execution that was started."""
 
     deployment: Deployment
     arn: str
@@ -77,7 +77,9 @@ class Execution:
         on_step: Callable[[Step], None] = lambda _: None,
         on_wait: Callable[[float], None] = lambda _: None,
     ) -> Outcome:
-        """Follows the execution to its end; `on_step` hears of every step, `on_wait` of the time in between."""
+        """Follows the execution to its end. `on_step` is called with every step, and `on_wait` with the time in
+        between.
+        """
         states = self.deployment.aws.client("stepfunctions")
         steps = self._steps(states)
         windows = []
@@ -108,7 +110,7 @@ class Execution:
             time.sleep(POLL_SECONDS)
 
     def _steps(self, states: Any) -> Iterator[list[Step]]:
-        """At every turn, the steps that are new in the execution's history."""
+        """Yields, at every turn, the steps that are new in the execution's history."""
         seen = 0
         while True:
             pages = states.get_paginator("get_execution_history").paginate(executionArn=self.arn)
@@ -123,7 +125,9 @@ def run(deployment: Deployment, run_input: dict[str, Any], seconds: float = 120)
 
 
 def _describe(event: dict[str, Any]) -> list[Step]:
-    """A history event in words; most have none. Steps are told by their answers: inside a Map no state is named."""
+    """Describes an event of the history. Most have no step. Steps are described by their answers, because inside a Map
+    no state is named.
+    """
     if event["type"] == "TaskFailed":
         details = event["taskFailedEventDetails"]
         return [Step(details["error"], _message(details.get("cause", "")), failed=True)]
@@ -205,7 +209,7 @@ def _committed(answer: dict[str, Any]) -> str:
 
 
 def interval(window: dict[str, Any]) -> str:
-    """A window as it is read: open below, closed above."""
+    """Returns a window's interval as text: open below, closed above."""
     bounds = [
         bound["value"] if (bound := window.get(key)) else "the beginning" for key in ("old_watermark", "new_watermark")
     ]
@@ -217,7 +221,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _message(cause: str) -> str:
-    """The function's own message inside a Lambda error, or the cause as it is."""
+    """Returns the function's own message inside a Lambda error, or the cause as it is."""
     try:
         return str(json.loads(cause)["errorMessage"])
     except (ValueError, KeyError, TypeError):

@@ -1,10 +1,10 @@
-"""`make bench-load`: a first load through the whole state machine, from a server that replays rows.
+"""Runs `make bench-load`: a first load through the whole state machine, from a server that replays rows.
 
 The server has one narrow table of BENCH_ROWS rows (20,000,000 unless told otherwise), the AWS is the local one, and the
-functions are the release binaries. The load is made once for each number of slices at once in BENCH_SLICES ("1 2"), and
-once more with a part of the table that is read slowly, so that its slice meets its deadline and is split. What is
-printed: how long the planning took, the whole, rows per second, the states entered, and what they and the functions
-would cost in us-east-1.
+functions are the release binaries. The load is made once for each number of concurrent slices in BENCH_SLICES ("1 2"),
+and once more with a part of the table that is read slowly, so that its slice meets its deadline and is split. It prints
+how long the planning and the whole took, rows per second, the states entered, and what they and the functions would
+cost in us-east-1.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ TABLE = "dbo.large"
 SLICES = 10
 PATIENCE = 3600
 SLOW_SECONDS = 60
-"""How long the slow part would take."""
+"""The seconds that the slow part would take."""
 DEADLINE = 30
-"""Seconds that copy-delta has in the load with a slow part; it keeps ten of them back."""
+"""The seconds that copy-delta has in the load with a slow part. It keeps ten of them back."""
 PLANNED_WITHIN = 5
 
-# us-east-1, Standard workflows and x86_64 functions: docs/explanation/cost.md.
+# The prices of us-east-1, for Standard workflows and x86_64 functions (docs/explanation/cost.md).
 USD_PER_STATE = 0.025 / 1000
 USD_PER_GB_S = 0.0000166667
 USD_PER_INVOCATION = 0.20 / 1_000_000
 COPY_MEMORY = 1.73
-"""GB of copy-delta, which nearly all of the time is of."""
+"""The memory of copy-delta in GB, which nearly all of the time is billed for."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a first load took."""
+    """The measurements of a first load."""
 
     outcome: Outcome
     planned: float
@@ -53,7 +53,9 @@ class Load:
 
     @property
     def usd(self) -> float:
-        """What it would cost there at most, but for requests to S3: as if all copies had taken all the time."""
+        """Returns what it would cost there at most, except for requests to S3: as if all copies had taken all
+        the time.
+        """
         seconds = self.outcome.seconds * self.at_once
         functions = seconds * COPY_MEMORY * USD_PER_GB_S + self.invocations * USD_PER_INVOCATION
         return self.states * USD_PER_STATE + functions
@@ -76,7 +78,7 @@ class LargeTable:
 
 
 def load(stack: Stack, server: LargeTable, rows: int, at_once: int, deadline: int | None = None) -> Load:
-    """One first load in a deployment of its own."""
+    """Runs one first load in a deployment of its own."""
     name = f"load-{at_once}{'-slow' if deadline else ''}"
     secret = stack.secret(name, server.login)
     deployment = stack.deploy(
@@ -91,7 +93,7 @@ def load(stack: Stack, server: LargeTable, rows: int, at_once: int, deadline: in
     found = _looked_up(deployment, execution.arn, outcome, at_once)
     if not outcome.succeeded or [window["rows"] for window in outcome.committed] != [rows]:
         raise Unexpected(f"{rows} rows were not loaded: {outcome.status} {outcome.cause} {outcome.committed}")
-    # The next load must not find its files in the way.
+    # The next load must not find the files of this one.
     _empty(deployment)
     return found
 
@@ -128,7 +130,7 @@ def _empty(deployment: Deployment) -> None:
 
 
 def show(what: str, rows: int, found: Load) -> None:
-    """One line."""
+    """Prints one line."""
     seconds = found.outcome.seconds
     print(
         f"{what}: planned after {found.planned:.1f} s, {seconds:.1f} s in all, {rows / seconds / 1000:,.0f} k rows/s, "
@@ -139,7 +141,7 @@ def show(what: str, rows: int, found: Load) -> None:
 
 
 def main() -> int:
-    """Loads, and prints a line for each load."""
+    """Runs the loads, and prints a line for each."""
     rows = int(os.environ.get("BENCH_ROWS", "20000000").replace("_", ""))
     at_once = [int(number) for number in os.environ.get("BENCH_SLICES", "1 2").split()]
     print(f"{rows:,} narrow rows in {SLICES} slices, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
@@ -153,7 +155,7 @@ def main() -> int:
                     raise Unexpected(f"planned after {found.planned:.1f} s, not {PLANNED_WITHIN}")
         finally:
             server.stop()
-        # A part of one slice, so that the others are as fast as ever.
+        # The slow part is one slice, so that the others are as fast as before.
         few = min(rows, 10_000_000)
         pace = max(1, few // SLICES // SLOW_SECONDS)
         server = LargeTable(few, 1, few // SLICES, pace)

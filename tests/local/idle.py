@@ -1,8 +1,9 @@
-"""`make bench-idle`: how long a run takes that finds nothing to copy, with the release binaries on the local stack.
+"""Runs `make bench-idle`: how long a run takes that finds nothing to copy, with the release binaries on the local
+stack.
 
-300 tables in one run, with watermarks in the bucket and in a control table, and 2,000 of a list in runs of 200. Every
-table has one row, which was copied before. Each is run a few times, and the fastest is printed: what else the machine
-does, only adds to it.
+There are 300 tables in one run, with watermarks in the bucket and in a control table, and 2,000 of a list in runs of
+200. Every table has one row, which was copied before. Each is run a few times, and the fastest is printed, because the
+other load of the machine only adds to the time.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ KEY = "lists/all.json"
 
 
 def name(number: int) -> str:
-    """Table number so and so."""
+    """Returns the name of a table by its number."""
     return f"idle_{number:04}"
 
 
 def spec(number: int) -> dict[str, Any]:
-    """How it is copied."""
+    """Returns the settings with which it is copied."""
     return {"table": name(number), "tracking": {"watermark": {"column": "modified_at", "settle_seconds": 0}}}
 
 
 def fill(sandbox: Sandbox) -> None:
-    """Tables of one row that was copied before, with an index on the watermark."""
+    """Makes tables of one row that was copied before, with an index on the watermark."""
     for script in (
         "CREATE TABLE {0} (id int NOT NULL PRIMARY KEY, modified_at datetime NOT NULL);"
         "CREATE INDEX ix_{0} ON {0} (modified_at)",
@@ -50,7 +51,7 @@ def fill(sandbox: Sandbox) -> None:
 
 
 def point(deployment: Deployment, prefix: str) -> None:
-    """The pointers of the tables of one run, in the bucket."""
+    """Writes the pointers of the tables of one run into the bucket."""
     watermark = {"type": "datetime", "value": "2017-09-01T00:00:00.000"}
     body = json.dumps({"version": 1, "watermark": watermark}).encode()
     s3 = deployment.aws.client("s3")
@@ -59,7 +60,9 @@ def point(deployment: Deployment, prefix: str) -> None:
 
 
 def cpu(stack: Stack) -> dict[str, float]:
-    """The CPU seconds so far of the functions, of the local AWS they run on, and of the stand-in server."""
+    """Returns the CPU seconds so far of the functions, of the local AWS on which they run, and of the stand-in
+    server.
+    """
     assert stack.sandbox is not None
     groups = {stack.aws.pid: "local AWS", stack.sandbox.pid: "server"}
     used = {"functions": 0.0, "local AWS": 0.0, "server": 0.0}
@@ -77,7 +80,7 @@ def cpu(stack: Stack) -> dict[str, float]:
 
 
 def show(stack: Stack, what: str, tables: int, run: Callable[[], Cost]) -> None:
-    """The fastest of a few runs, after one that starts the functions, and the CPU of one."""
+    """Prints the fastest of a few runs, after one that starts the functions, and the CPU of one."""
     run()
     before = cpu(stack)
     costs = [run() for _ in range(TURNS)]

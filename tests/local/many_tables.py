@@ -1,4 +1,6 @@
-"""The tutorial of many tables: into another SQL database, with its watermarks there; and what must come out."""
+"""The tutorial of many tables, which copies into another SQL database with the watermarks in it, and the expected
+results.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Expected:
-    """What the destination holds after a run."""
+    """The content of the destination after a run."""
 
     customers: Rows
     projects: Rows
@@ -69,7 +71,7 @@ SECOND = Expected(
 
 
 def create(login: Login, batches: list[str], database: str) -> Login:
-    """Runs the batches in a database of their own on the same server; returns its login."""
+    """Runs the batches in a database of their own on the same server. Returns its login."""
     run_batches(login, [f"CREATE DATABASE [{database}]"])
     own = Login(login.host, login.port, login.username, login.password, database)
     run_batches(own, batches)
@@ -77,7 +79,7 @@ def create(login: Login, batches: list[str], database: str) -> Login:
 
 
 def found(sink: Login) -> Expected:
-    """What the destination holds."""
+    """Returns the content of the destination."""
     return Expected(
         customers=run_query(sink, "SELECT * FROM customer_table ORDER BY PersonID"),
         projects=run_query(sink, "SELECT * FROM project_table ORDER BY Creationtime"),
@@ -86,7 +88,7 @@ def found(sink: Login) -> Expected:
 
 
 def specs(secret_arn: str, procedures: bool, settle_seconds: int = 0) -> list[dict[str, Any]]:
-    """Both tables, merged by keys or by the tutorial's procedures."""
+    """Returns the settings of both tables, merged by keys or by the tutorial's procedures."""
 
     def spec(table: str, column: str, key: str, kind: str) -> dict[str, Any]:
         sink: dict[str, Any] = {"secret_arn": secret_arn}

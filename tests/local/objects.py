@@ -1,4 +1,4 @@
-"""The sink bucket from outside: what is in it, copied to a folder, and read by an independent reader."""
+"""The sink bucket from outside: lists it, copies it to a folder, and reads it with an independent reader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.deploy import Deployment
 
 @dataclass(frozen=True)
 class Object:
-    """What a listing says of one object; equal listings mean that it was not written again."""
+    """One object in a listing. Equal listings mean that it was not written again."""
 
     key: str
     etag: str
@@ -26,12 +26,12 @@ class Object:
 
     @property
     def is_data(self) -> bool:
-        """Whether it holds rows: it lies in the folder of a window, where nothing of the ledger does."""
+        """Whether it holds rows, which is so in the folder of a window, where nothing of the ledger is."""
         return "/tidemark_window=" in self.key
 
 
 def listing(deployment: Deployment, prefix: str = "") -> dict[str, Object]:
-    """Every object under the prefix."""
+    """Returns every object under the prefix."""
     pages = (
         deployment.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=deployment.bucket, Prefix=prefix)
     )
@@ -42,23 +42,25 @@ def listing(deployment: Deployment, prefix: str = "") -> dict[str, Object]:
 
 
 def data_objects(objects: dict[str, Object]) -> dict[str, Object]:
-    """Those that hold rows."""
+    """Returns those that hold rows."""
     return {key: entry for key, entry in objects.items() if entry.is_data}
 
 
 def written_once(objects: dict[str, Object]) -> dict[str, Object]:
-    """Those that no later run may write again: all but the leases of tables, which runs take and give back."""
+    """Returns those that no later run may write again: all except the leases of tables, which runs take and
+    give back.
+    """
     return {key: entry for key, entry in objects.items() if not key.endswith("/lease.json")}
 
 
 def uploads(deployment: Deployment, prefix: str = "") -> list[str]:
-    """Keys of the uploads that are neither completed nor aborted."""
+    """Returns the keys of the uploads that are neither completed nor aborted."""
     reply = deployment.aws.client("s3").list_multipart_uploads(Bucket=deployment.bucket, Prefix=prefix)
     return [upload["Key"] for upload in reply.get("Uploads", [])]
 
 
 def read_json(deployment: Deployment, key: str) -> dict[str, Any]:
-    """A document of the ledger."""
+    """Returns a document of the ledger."""
     body = deployment.aws.client("s3").get_object(Bucket=deployment.bucket, Key=key)["Body"].read()
     return dict(json.loads(body))
 
@@ -76,7 +78,7 @@ def download(deployment: Deployment, keys: Iterable[str], folder: Path) -> list[
 
 
 def read_rows(paths: Iterable[Path]) -> list[tuple[Any, ...]]:
-    """The rows of Parquet or JSON files, as DuckDB reads them."""
+    """Returns the rows of Parquet or JSON files, as DuckDB reads them."""
     rows: list[tuple[Any, ...]] = []
     for path in paths:
         reader = "read_parquet" if path.suffix == ".parquet" else "read_json"
@@ -85,7 +87,7 @@ def read_rows(paths: Iterable[Path]) -> list[tuple[Any, ...]]:
 
 
 def read_lines(paths: Iterable[Path]) -> list[str]:
-    """The lines of CSV files without their ends."""
+    """Returns the lines of CSV files without their ends."""
     lines: list[str] = []
     for path in paths:
         body = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

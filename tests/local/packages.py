@@ -1,6 +1,7 @@
-"""The functions' packages and what they weigh, in the folder named by the argument: `make build` ends with it.
+"""Packs the functions in the folder named by the argument, and checks what the packages weigh: `make build` ends with
+it.
 
-The package NAME.zip has the files of the folder NAME, and nothing of when and by whom they were made: the same files
+The package NAME.zip has the files of the folder NAME, and nothing of when and by whom they were made. The same files
 give the same package, so a function whose code did not change is not deployed again. Lambda fetches and unpacks a
 package before it starts a function, so each has a budget for its zipped binary.
 """
@@ -9,7 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-# As Lambda counts in its limits.
+# Lambda counts so in its limits.
 MB = 1024 * 1024
 BUDGETS_MB = {
     "copy-delta": 7,
@@ -24,7 +25,7 @@ def pack(folder: Path) -> Path:
     target = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
         for path in sorted(folder.iterdir()):
-            # An entry that is made so has the first moment a zip can have.
+            # An entry that is made in this way has the first moment that a zip can have.
             entry = zipfile.ZipInfo(path.name)
             entry.create_system = 3
             entry.external_attr = (0o100755 if path.name == "bootstrap" else 0o100644) << 16

@@ -1,8 +1,8 @@
-"""`make bench` with SQLSERVER_URL: other programs beside Tidemark, reading the same table into Parquet.
+"""Runs other programs beside Tidemark for `make bench` with SQLSERVER_URL: all read the same table into Parquet.
 
 Each program has an environment of its own under `.tools/peers`. The runs alternate: one of each program after another,
-and that several times, so that what else the machine does falls on all of them. CPU is what the kernel accounts to the
-process and those that it started, user and system. A program that cannot be installed or run is a row of the table
+and that several times, so that the other load of the machine falls on all of them. CPU is what the kernel accounts to
+the process and those that it started, user and system. A program that cannot be installed or run is a row of the table
 that says so. The table goes into docs/explanation/performance.md, with the command, the machine and its load.
 
 Environment: SQLSERVER_URL, BENCH_ROWS (rows of the table, 1,000,000 at most), BENCH_ROUNDS (3), CA_BUNDLE, and
@@ -59,19 +59,19 @@ BEGIN, END = "<!-- peers: written by make bench -->", "<!-- peers end -->"
 
 @dataclass(frozen=True)
 class Used:
-    """What a process took."""
+    """The measurements of a process."""
 
     cpu: float
     seconds: float
     rss: float
-    """MB."""
+    """The memory in MB."""
     file: float
-    """MB."""
+    """The size of the file in MB."""
 
 
 @dataclass
 class Program:
-    """One program, how it is run, and what its runs took."""
+    """A program, the way to run it, and the measurements of its runs."""
 
     name: str
     packages: tuple[str, ...]
@@ -81,11 +81,11 @@ class Program:
 
     @property
     def folder(self) -> Path:
-        """Its environment."""
+        """The folder of its environment."""
         return PEERS / self.name
 
     def install(self) -> None:
-        """Installs it, once; what goes wrong is what the table says of it."""
+        """Installs it, once. An error is what the table says of it."""
         if not self.packages or (self.folder / ".installed").is_file():
             return
         pip = [self.folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *self.packages]
@@ -99,7 +99,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Bench:
-    """The server's table and where files go."""
+    """The server's table, and the place of files."""
 
     source: source_url.SourceUrl
     rows: int
@@ -107,11 +107,11 @@ class Bench:
 
     @property
     def file(self) -> Path:
-        """Where a program puts its rows."""
+        """The file into which a program writes its rows."""
         return self.folder / "rows.parquet"
 
     def environment(self) -> dict[str, str]:
-        """What the scripts of `tests/bench/peers` read."""
+        """Returns the environment of the scripts in `tests/bench/peers`."""
         login = self.source.login
         return {
             "PATH": os.environ["PATH"],
@@ -137,17 +137,17 @@ class Bench:
         assert count == self.rows, count
 
     def drop(self) -> None:
-        """Takes it away."""
+        """Drops the table."""
         run_batches(self.source.login, [f"DROP TABLE IF EXISTS {TABLE}"])
 
 
 def script(name: str) -> Callable[[Program, Bench], list[str]]:
-    """A script of `tests/bench/peers`, run by the environment's own Python."""
+    """Returns the command of a script in `tests/bench/peers`, run by the environment's own Python."""
     return lambda program, _: [str(program.folder / "bin" / "python"), "-P", str(SCRIPTS / name)]
 
 
 def rivet(program: Program, bench: Bench) -> list[str]:
-    """Rivet with a configuration of one export. JSON is YAML."""
+    """Returns the command of Rivet with a configuration of one export. JSON is YAML."""
     login, ca_file = bench.source.login, os.environ.get("CA_BUNDLE")
     trusting = {"mode": "require"} if bench.source.tls == "trust" else {"mode": "verify-full"}
     source = {
@@ -176,7 +176,7 @@ def rivet(program: Program, bench: Bench) -> list[str]:
 
 
 def odbc2parquet(program: Program, bench: Bench) -> list[str]:
-    """odbc2parquet, which needs Microsoft's ODBC driver on the machine."""
+    """Returns the command of odbc2parquet, which needs Microsoft's ODBC driver on the machine."""
     login = bench.source.login
     trust = "yes" if bench.source.tls == "trust" else "no"
     target = (
@@ -206,7 +206,7 @@ PROGRAMS = (
 
 
 def measured(command: list[str], environment: dict[str, str], folder: Path) -> tuple[float, float, float, str]:
-    """Runs a process to its end: its CPU, its time, its memory in MB, and what it said when it failed."""
+    """Runs a process to its end. Returns its CPU, its time, its memory in MB, and its message when it failed."""
     log, answer = folder / "peer.log", folder / "peer.out"
     begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with log.open("w") as errors, answer.open("w") as output:
@@ -225,7 +225,7 @@ def measured(command: list[str], environment: dict[str, str], folder: Path) -> t
 
 
 def _memory(pid: int) -> int:
-    """The most memory of a process so far, in kB."""
+    """Returns the most memory of a process so far, in kB."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -239,7 +239,7 @@ def _last_line(text: str) -> str:
 
 
 def run_peer(program: Program, bench: Bench) -> None:
-    """One run of a program into a file, whose rows are counted."""
+    """Runs a program once into a file, whose rows are counted."""
     assert program.run is not None
     shutil.rmtree(bench.folder)
     bench.folder.mkdir()
@@ -254,7 +254,7 @@ def run_peer(program: Program, bench: Bench) -> None:
 
 
 class Tidemark:
-    """The deployed functions by hand, against the local AWS. What is measured is copy-delta, upload included."""
+    """The deployed functions, run by hand against the local AWS. copy-delta is measured, upload included."""
 
     def __init__(self, bench: Bench, stack: Stack) -> None:
         secret = json.loads(bench.source.login.secret())
@@ -272,7 +272,7 @@ class Tidemark:
         self._runs = 0
 
     def run(self, program: Program) -> None:
-        """One first load under a prefix of its own: every slice of it, one after another."""
+        """Runs one first load under a prefix of its own: every slice of it, one after another."""
         self._runs += 1
         prefix = {"SINK_PREFIX": f"peers/{self._runs}"}
         tracking = {"watermark": {"column": "id", "settle_seconds": 0}}
@@ -299,7 +299,7 @@ class Tidemark:
 
 
 def table(programs: list[Program], bench: Bench, server: str, load: str) -> str:
-    """The table as the page has it."""
+    """Returns the table as the page has it."""
     own = statistics.median(used.cpu for used in programs[0].used)
     lines = [
         f"`SQLSERVER_URL=… BENCH_ROWS={bench.rows} make bench`, {datetime.now(UTC):%-d %B %Y}, {_machine()}, "

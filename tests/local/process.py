@@ -1,4 +1,4 @@
-"""Child processes that are stopped by whoever started them, together with everything they started themselves."""
+"""Child processes that are stopped by the process that started them, together with everything that they started."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 
 class StartFailed(RuntimeError):
-    """A process ended, or stayed silent, before it was ready."""
+    """A process ended or was silent before it was ready."""
 
 
 class Child:
-    """A process in a session of its own: Ctrl-C does not reach it, and stopping it stops its whole group."""
+    """A process in a session of its own. Ctrl-C does not reach it, and stopping it stops its whole group."""
 
     def __init__(
         self, command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None, told: bool = False
     ) -> None:
-        """With `told` it can be told lines on its standard input."""
+        """Starts it. With `told`, lines can be written to its standard input."""
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -46,7 +46,7 @@ class Child:
         self._process.stdin.flush()
 
     def wait_until(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
-        """Waits for `ready`; raises `StartFailed` with the end of the log when the process ends or time runs out."""
+        """Waits for `ready`. Raises `StartFailed` with the end of the log when the process ends or time runs out."""
         deadline = time.monotonic() + seconds
         while not ready():
             if self._process.poll() is not None:
@@ -56,11 +56,11 @@ class Child:
             time.sleep(0.02)
 
     def tail(self, lines: int = 20) -> str:
-        """The last lines the process wrote."""
+        """Returns the last lines that the process wrote."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def stop(self) -> None:
-        """Ends the group: politely, and after two seconds not."""
+        """Ends the group, by SIGTERM, and by SIGKILL after two seconds."""
         stop_group(self.pid)
         self._process.wait()
         if self._process.stdin is not None:
@@ -82,7 +82,7 @@ def stop_group(pgid: int) -> None:
 
 
 def start_time(pid: int) -> str:
-    """When the process began, in ticks since boot; empty when there is none."""
+    """Returns when the process began, in ticks since boot, or an empty text when there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (FileNotFoundError, ProcessLookupError):
@@ -90,7 +90,7 @@ def start_time(pid: int) -> str:
 
 
 def _group_lives(pgid: int) -> bool:
-    """Whether the group still has a process that is not merely waiting to be reaped."""
+    """Returns whether the group still has a process that is not merely waiting to be reaped."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _parent, group = stat.read_text().rpartition(")")[2].split()[:3]

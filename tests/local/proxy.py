@@ -1,4 +1,4 @@
-"""A TCP proxy that can hold back the middle of a long answer, so that a test can act while rows are being streamed."""
+"""A TCP proxy that can hold back the middle of a long answer, so that a test can act while rows are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ _CHUNK = 16 * 1024
 
 
 class Proxy:
-    """Forwards connections to a server; while armed, an answer longer than the limit stops in its middle."""
+    """A proxy that forwards connections to a server. While it holds, an answer longer than the limit stops in its
+    middle.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -25,7 +27,7 @@ class Proxy:
 
     @contextmanager
     def holding(self, limit_bytes: int) -> Iterator[None]:
-        """While inside, a connection that has answered `limit_bytes` since answers no more; afterwards all go on."""
+        """Holds every connection that answers `limit_bytes` while the context is open. Afterwards all go on."""
         with self._lock:
             self._limit, self._held = limit_bytes, 0
             self._armed += 1
@@ -58,7 +60,7 @@ class Proxy:
         forwarded = armed = 0
         with suppress(OSError):
             while chunk := source.recv(_CHUNK):
-                # A connection may have been open, and busy, before.
+                # A connection may have been open and in use before.
                 if armed != self._armed:
                     forwarded, armed = 0, self._armed
                 forwarded += len(chunk)

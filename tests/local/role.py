@@ -1,4 +1,4 @@
-"""A role of a deployment, asked of the local AWS, which enforces its policies."""
+"""A role of a deployment, whose policies the local AWS enforces."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ class Role:
 
     @classmethod
     def of_function(cls, deployment: Deployment, function: str) -> Role:
-        """That of a function, by the function's logical name."""
+        """Returns the role of a function, by the function's logical name."""
         name = deployment.outputs[f"{function}FunctionName"]
         return cls(deployment, deployment.aws.client("lambda").get_function_configuration(FunctionName=name)["Role"])
 
     @classmethod
     def of_machine(cls, deployment: Deployment) -> Role:
-        """That of the state machine that executions are started with."""
+        """Returns the role of the state machine with which executions are started."""
         states = deployment.aws.client("stepfunctions")
         return cls(deployment, states.describe_state_machine(stateMachineArn=deployment.state_machine_arn)["roleArn"])
 
     def client(self, service: str) -> Any:
-        """A client with the role's rights and no others."""
+        """Returns a client with the role's rights and no others."""
         return boto3.client(service, **self._settings)
 
     def s3(self, operation: str, **arguments: object) -> None:
-        """One call on the sink bucket."""
+        """Makes one call on the sink bucket."""
         getattr(self.client("s3"), operation)(Bucket=self.deployment.bucket, **arguments)
 
     def read_secret(self, name: str) -> None:
-        """One call to Secrets Manager."""
+        """Makes one call to Secrets Manager."""
         self.client("secretsmanager").get_secret_value(SecretId=name)

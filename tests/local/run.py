@@ -1,7 +1,7 @@
-"""`make run`: a tutorial's runs on a stack of its own, through the deployed state machine.
+"""Runs `make run`: a tutorial's runs on a stack of its own, through the deployed state machine.
 
-Environment: SCENARIO, FORMAT, SETTLE. Exits 1 when anything is not as it must be, and says what. What the runs left is
-shown and checked by the command `tidemark`, and every row is held against the tutorial.
+Environment: SCENARIO, FORMAT, SETTLE. Exits 1 when anything is not as it must be, and says what. The command `tidemark`
+shows and checks what the runs left, and every row is compared with the tutorial.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FORMATS: dict[str, Any] = {"parquet": "parquet", "csv": tutorial.CSV_FORMAT, "js
 
 
 def main() -> int:
-    """Runs one of the scenarios; whatever was started is stopped before it returns."""
+    """Runs one of the scenarios. Whatever was started is stopped before it returns."""
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: sys.exit(1))
     folder = ROOT / ".local" / f"run-{datetime.now():%Y%m%d-%H%M%S}"
@@ -101,7 +101,7 @@ def _turn(
     run_input: dict[str, Any],
     folder: Path,
 ) -> None:
-    """One run, held to what it must leave."""
+    """Does one run, and checks what it leaves."""
     sandbox = stack.sandbox
     if sandbox is None:
         raise Unexpected("the stand-in SQL Server is not there")
@@ -129,7 +129,7 @@ def _turn(
 
 
 def _lines(paths: list[Path], scenario: Scenario) -> list[str]:
-    """Rows as the tutorial's own files have them, whatever the format."""
+    """Returns the rows as the tutorial's own files have them, whatever the format is."""
     if all(path.suffix == ".csv" for path in paths):
         return objects.read_lines(paths)
     return [scenario.line(row) for row in objects.read_rows(paths)]
@@ -141,7 +141,7 @@ def _text(value: Any) -> str:
 
 @contextmanager
 def _running(script: str, folder: Path) -> Iterator[Stack]:
-    """A stack whose logs are kept, and which is stopped whatever happens."""
+    """Yields a stack whose logs are kept, and which is stopped whatever happens."""
     with task("Starting the stand-in SQL Server and the local AWS"):
         stack = Stack(script)
     try:
@@ -164,7 +164,7 @@ def _expect(what: str, found: Any, expected: Any) -> None:
 
 
 def _one_of(name: str, choices: Iterable[str]) -> str:
-    """The choice in an environment variable; the first when there is none."""
+    """Returns the choice in an environment variable, or the first choice when it is not set."""
     known = list(choices)
     choice = os.environ.get(name) or known[0]
     if choice not in known:
@@ -184,7 +184,7 @@ def _show_folder(folder: Path) -> None:
     if not files:
         return
     say(f"Files: {_relative(folder)}")
-    # Everything in the folder of a table is data, and no document of the ledger ends so.
+    # Everything in the folder of a table is data, and no document of the ledger has this extension.
     extension = re.sub(r"^part-[\d.]*\.", "", files[0].name)
     pattern = f"{_relative(folder)}/**/*.{extension}"
     if extension.startswith("csv"):

@@ -1,4 +1,4 @@
-"""The stand-in SQL Server as a child process, and a real client (pymssql, over TLS) that talks to it."""
+"""The stand-in SQL Server as a child process, and a real client (pymssql, over TLS) for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local.process import Child
 
 @dataclass(frozen=True)
 class Login:
-    """Where a SQL Server is and how to get in. `repr` leaves the password out."""
+    """The address of a SQL Server and a login there. `repr` leaves the password out."""
 
     host: str
     port: int
@@ -28,7 +28,7 @@ class Login:
         return f"Login({self.username}@{self.host}:{self.port}/{self.dbname})"
 
     def secret(self) -> str:
-        """The secret's text, in the shape RDS uses."""
+        """Returns the secret's text, in the shape that RDS uses."""
         return json.dumps(
             {
                 "host": self.host,
@@ -41,7 +41,7 @@ class Login:
 
 
 class Sandbox:
-    """One running stand-in. `stop` ends it; its tables are gone then."""
+    """One running stand-in. `stop` ends it, and then its tables are gone."""
 
     def __init__(self, binary: Path, directory: Path, script: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,9 @@ class Sandbox:
         self._child.stop()
 
     def raise_error(self, text: str, number: int, message: str, times: int = 1, after_rows: int | None = None) -> None:
-        """The next requests whose text contains `text` meet this error, after so many rows or before they are run."""
+        """Lets the next requests whose text contains `text` meet this error, after so many rows or before they
+        are run.
+        """
         order = {"text": text, "number": number, "message": message, "times": times, "after_rows": after_rows}
         self._child.tell(json.dumps(order))
         self._orders += 1
@@ -87,12 +89,12 @@ class Sandbox:
         return self._child.log.read_text(errors="replace").count("\nordered") >= self._orders
 
     def execute(self, *batches: str) -> None:
-        """Runs batches, each committed by itself."""
+        """Runs batches, each of which is committed by itself."""
         run_batches(self.login, batches)
 
     @contextmanager
     def transaction(self, *batches: str) -> Iterator[None]:
-        """A transaction that ran these batches and is open meanwhile; committed at the end."""
+        """Runs these batches in a transaction that is open while the context is, and commits it at the end."""
         with _connect(self.login) as connection, connection.cursor() as cursor:
             for batch in ("BEGIN TRANSACTION", *batches):
                 cursor.execute(batch)
@@ -100,19 +102,19 @@ class Sandbox:
             cursor.execute("COMMIT TRANSACTION")
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one SELECT."""
+        """Returns the rows of one SELECT."""
         return run_query(self.login, sql, parameters)
 
 
 def run_batches(login: Login, batches: Sequence[str]) -> None:
-    """Runs batches on any server, each committed by itself."""
+    """Runs batches on any server, each of which is committed by itself."""
     with _connect(login) as connection, connection.cursor() as cursor:
         for batch in batches:
             cursor.execute(batch)
 
 
 def run_script(login: Login, batches: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Runs batches on any server, each committed by itself, and gives the rows of all results that they answer with."""
+    """Runs batches on any server, each of which is committed by itself, and yields the rows of all their results."""
     with _connect(login) as connection, connection.cursor() as cursor:
         for batch in batches:
             cursor.execute(batch)
@@ -124,7 +126,7 @@ def run_script(login: Login, batches: Sequence[str]) -> Iterator[tuple[Any, ...]
 
 
 def run_query(login: Login, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """The rows of one SELECT on any server."""
+    """Returns the rows of one SELECT on any server."""
     with _connect(login) as connection, connection.cursor() as cursor:
         cursor.execute(sql, tuple(parameters))
         return [tuple(row) for row in cursor.fetchall()]
@@ -144,7 +146,7 @@ def _connect(login: Login) -> Any:
 
 
 def _is_complete(ready: Path) -> bool:
-    """Whether the ready file is there and whole."""
+    """Returns whether the ready file exists and is whole."""
     try:
         return bool(json.loads(ready.read_text()))
     except (FileNotFoundError, json.JSONDecodeError):

@@ -1,4 +1,4 @@
-"""What `make run` can show: a script, and runs with what comes out of each."""
+"""The scenarios of `make run`: a script, and runs with the expected result of each."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class Scenario:
     title: str
     script: str
     spec: Callable[[Any, int], dict[str, Any]]
-    """The table, for a file format and a time to settle."""
+    """Returns the settings of the table, for a file format and a time to settle."""
     stored: str
-    """Asks for the stored watermark."""
+    """The query for the stored watermark."""
     line: Callable[[tuple[Any, ...]], str]
-    """A row, read from a file that is no CSV, as the tutorial's own files have it."""
+    """Returns a row that was read from a file that is no CSV, as the tutorial's own files have it."""
     turns: tuple[Turn, ...]
     settles: bool
     """Whether a run waits for open transactions."""
     more: str
-    """What else there is to see."""
+    """The other things to see."""
     parameters: dict[str, str] = field(default_factory=dict)
-    """Of the template."""
+    """The parameters of the template."""
 
 
 def _moment_line(row: tuple[Any, ...]) -> str:

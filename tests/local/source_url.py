@@ -1,4 +1,4 @@
-"""A SQL Server of the user's own, as one address."""
+"""The address of a SQL Server of the user's own."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ SHAPE = "sqlserver://user:password@host:port/database?tls=verify|trust"
 
 
 class BadUrl(ValueError):
-    """The address is not of the expected shape; the message never repeats it, because it holds a password."""
+    """The address is not of the expected shape. The message never repeats it, because it holds a password."""
 
 
 @dataclass(frozen=True)
 class SourceUrl:
-    """A login and how to trust the server."""
+    """A login, and the way to trust the server."""
 
     login: Login
     tls: str
 
 
 def parse(url: str) -> SourceUrl:
-    """Takes an address of that shape. Characters that mean something in a URL are percent-encoded; the port defaults to
-    1433, tls to verify."""
+    """Parses an address of that shape. Characters that mean something in a URL are percent-encoded. The port defaults
+    to 1433, and tls to verify.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or 1433

@@ -1,4 +1,4 @@
-"""`make run SCENARIO=sql-sink`: the tutorial of many tables, from one SQL database into another."""
+"""Runs `make run SCENARIO=sql-sink`: the tutorial of many tables, from one SQL database into another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local.terminal import say, show_step, show_wait, task
 
 
 def run(stack: Stack, settle_seconds: int) -> None:
-    """Three runs by keys: the tables as they are, after the tutorial's changes, without a change."""
+    """Does three runs by keys: with the tables as they are, after the tutorial's changes, and without a change."""
     if stack.sandbox is None:
         raise Unexpected("the stand-in SQL Server is not there")
     with task("Making the tutorial's two databases"):

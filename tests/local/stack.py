@@ -1,4 +1,6 @@
-"""The whole local stack: stand-in SQL Server, local AWS, the functions' packages, and any number of deployments."""
+"""The whole local stack: the stand-in SQL Server, the local AWS, the functions' packages, and any number of
+deployments.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,14 @@ STACK_NAME = "tidemark"
 
 
 class Stack:
-    """Starts on construction, stops on `stop` or at the end of a `with`; leaves nothing but what was copied out."""
+    """A stack that starts on construction, and stops on `stop` or at the end of a `with`. Nothing stays except what was
+    copied out.
+    """
 
     def __init__(self, script: str | None, wait_scale: float = 1.0, binaries: Path = BINARIES) -> None:
-        """`script` is what the stand-in server starts with; without one there is no stand-in, only the local AWS."""
+        """Starts it. `script` runs on the stand-in server first. Without one there is no stand-in, only the
+        local AWS.
+        """
         self.directory = Path(tempfile.mkdtemp(prefix="tidemark-"))
         self.sandbox: Sandbox | None = None
         self._aws: LocalAws | None = None
@@ -41,12 +47,13 @@ class Stack:
         return self._aws
 
     def secret(self, name: str, login: Login) -> str:
-        """Stores a login; returns the secret's ARN."""
+        """Stores a login. Returns the secret's ARN."""
         return str(self.aws.client("secretsmanager").create_secret(Name=name, SecretString=login.secret())["ARN"])
 
     def deploy(self, name: str = STACK_NAME, **overrides: str) -> Deployment:
-        """Deploys the template against the stand-in server, which has the tutorials' control table; `overrides` are
-        parameters of the template."""
+        """Deploys the template against the stand-in server, which has the tutorials' control table. `overrides` are
+        parameters of the template.
+        """
         parameters: dict[str, str] = {}
         if self.sandbox is not None:
             parameters["CaBundle"] = str(self.sandbox.ca_file)

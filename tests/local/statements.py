@@ -45,7 +45,7 @@ def main(name: str) -> int:
 
 
 def _address() -> str:
-    """The address with the password that stands beside it."""
+    """Returns the address with the password that is in a variable of its own."""
     address, password = os.environ.get("TIDEMARK_SOURCE", ""), os.environ.get("TIDEMARK_PASSWORD", "")
     before, at, after = address.rpartition("@")
     return f"{before}:{quote(password, safe='')}{at}{after}" if password and before.count(":") == 1 else address

@@ -1,4 +1,4 @@
-"""What a person sees: one line per step, and on a terminal a last line that lives while something runs."""
+"""The output for a person: one line per step, and on a terminal a last line that changes while something runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _WIDTH = 24
 
 
 def say(text: str = "") -> None:
-    """One line, at once."""
+    """Prints one line at once."""
     _clear()
     print(text, flush=True)
 
 
 @contextmanager
 def task(text: str) -> Iterator[None]:
-    """A line that ends with how long its work took."""
+    """Prints a line that ends with the time that its work took."""
     started = time.monotonic()
     if sys.stdout.isatty():
         print(f"{text} …", end="", flush=True)
@@ -29,12 +29,12 @@ def task(text: str) -> Iterator[None]:
 
 
 def show_step(step: Step) -> None:
-    """One step of an execution."""
+    """Prints one step of an execution."""
     say(f"  {'!' if step.failed else ' '} {step.name:<{_WIDTH}}{step.text}")
 
 
 def show_wait(seconds: float) -> None:
-    """The time that passes, where someone watches."""
+    """Shows the time that has passed, on a terminal."""
     if sys.stdout.isatty():
         print(f"\r    running for {seconds:.1f} s", end="", flush=True)
 

@@ -1,4 +1,4 @@
-"""The Azure Data Factory incremental-copy tutorials: their scripts as they stand there, and what must come out."""
+"""The Azure Data Factory incremental-copy tutorials: their scripts word for word, and the expected results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SECOND_LINES = {
 
 
 def table_spec(table: str = TABLE, file_format: Any = "parquet", settle_seconds: int = 0) -> dict[str, Any]:
-    """How the tutorial's table, or one made like it, is copied."""
+    """Returns the settings with which the tutorial's table, or one made like it, is copied."""
     return {
         "table": table,
         "tracking": {"watermark": {"column": TRACKING_COLUMN, "settle_seconds": settle_seconds}},

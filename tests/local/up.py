@@ -24,26 +24,26 @@ ENVIRONMENT = REPOSITORY / ".local" / "stack.env"
 
 @dataclass(frozen=True)
 class Process:
-    """A process that was started; the start time tells it from a later one with the same id."""
+    """A process that was started. The start time tells it from a later one with the same id."""
 
     pid: int
     started: str
 
     def lives(self) -> bool:
-        """Whether it is still that process."""
+        """Returns whether it is still that process."""
         return start_time(self.pid) == self.started
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A stack that stays up: what `down` must end."""
+    """A stack that stays up, with what `down` must end."""
 
     processes: list[Process]
     directory: str
 
     @classmethod
     def load(cls) -> Standing | None:
-        """The stack that is up, if one is."""
+        """Returns the stack that is up, if one is."""
         try:
             facts = json.loads(STATE.read_text())
         except FileNotFoundError:
@@ -94,7 +94,9 @@ def _standing(stack: Stack) -> Standing:
 
 
 def _write_environment(stack: Stack, deployment: Deployment) -> None:
-    """What `tidemark --stack` needs, the state machine's ARN, and the login of the stand-in, for a shell to read."""
+    """Writes what `tidemark --stack` needs, the state machine's ARN, and the login of the stand-in, for a shell to
+    read.
+    """
     settings = stack.aws.environment | {"STATE_MACHINE_ARN": deployment.state_machine_arn}
     if stack.sandbox:
         login = stack.sandbox.login
@@ -106,7 +108,7 @@ def _write_environment(stack: Stack, deployment: Deployment) -> None:
 
 
 def main() -> int:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(prog="local.up", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up")

@@ -1,4 +1,4 @@
-"""Every type at its edges, as the driver gives the values and as a reader has to have them."""
+"""Every type at its edges, as the driver gives the values and as a reader must find them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DAYS_TO_1900 = 693_595
 
 
 def days(text: str) -> int:
-    """Days since 0001-01-01."""
+    """Returns the days since 0001-01-01."""
     return date.fromisoformat(text).toordinal() - 1
 
 
 def ticks(text: str) -> int:
-    """Units of 100 ns since midnight."""
+    """Returns the units of 100 ns since midnight."""
     whole, _, fraction = text.partition(".")
     moment = time.fromisoformat(whole)
     seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
@@ -29,19 +29,19 @@ def ticks(text: str) -> int:
 
 
 def micros(text: str) -> str:
-    """A point in time without its seventh digit."""
+    """Returns a point in time without its seventh digit."""
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.ljust(7, '0')[:6]}"
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A value on the wire and what it is in a Parquet file, as `canonical` writes it."""
+    """A value on the wire, and the value in a Parquet file, as `canonical` writes it."""
 
     wire: Any
     canonical: tuple[str, str]
     native: tuple[str, str] | None = None
-    """What it is with `"types": "native"`, where that is something else."""
+    """The value with `"types": "native"`, where that is another one."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Type:
     name: str
     edges: list[Edge]
     label: str = ""
-    """What the page calls it."""
+    """The name of the type on the page."""
 
 
 def canonical(value: Any) -> tuple[str, str] | None:
-    """What kind of value a reader made of it, and its text, which is the same for the same value."""
+    """Returns the kind of value that a reader made of it, and its text, which is the same for the same value."""
     match value:
         case None:
             return None
@@ -153,7 +153,7 @@ def _minutes(*values: str) -> list[Edge]:
 
 
 def _offsets(*values: tuple[str, int]) -> list[Edge]:
-    """In UTC, and the offset in minutes."""
+    """Returns edges in UTC, with the offset in minutes."""
     edges = []
     for text, offset in values:
         day, _, clock = text.partition("T")
@@ -233,11 +233,11 @@ TYPES = [
 
 @dataclass
 class File:
-    """A file to be written, and what it holds: by the column, in the order of `id`, which counts from 1."""
+    """A file to be written, and its expected values by the column, in the order of `id`, which counts from 1."""
 
     folder: str
     columns: dict[str, tuple[str, list[Any]]]
-    """A type and values on the wire by the column's name."""
+    """The type and the values on the wire, by the column's name."""
     expected: dict[str, list[tuple[str, str] | None]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     name: str = "part-00000"
@@ -245,7 +245,7 @@ class File:
     nullable: bool = True
 
     def request(self, root: Path) -> str:
-        """A line for the writer."""
+        """Returns the request for the writer, which is one line."""
         rows = max(len(values) for _, values in self.columns.values())
         table = {"table": "dbo.t", "tracking": {"watermark": {"column": "id"}}, **self.settings}
         columns = [{"name": "id", "sql_type": "int", "nullable": False}]
@@ -262,7 +262,7 @@ class File:
 
 
 def file_of(kind: Type, folder: str, *, native: bool = False, **settings: Any) -> File:
-    """A file with a column `v` of the type, and a row of NULL."""
+    """Returns a file with a column `v` of the type, and a row of NULL."""
     values = [edge.wire for edge in kind.edges]
     expected = [edge.native if native and edge.native else edge.canonical for edge in kind.edges]
     if native:
@@ -271,6 +271,6 @@ def file_of(kind: Type, folder: str, *, native: bool = False, **settings: Any) -
 
 
 def write(writer: Path, root: Path, files: list[File]) -> None:
-    """Has the files written."""
+    """Writes the files with the writer."""
     requests = "\n".join(file.request(root) for file in files)
     subprocess.run([writer], input=requests.encode(), check=True)

@@ -17,7 +17,7 @@ BINARIES = Path(os.environ.get("BINARIES", "target/debug"))
 
 @contextmanager
 def server(folder: Path, script: str) -> Iterator[dict[str, str]]:
-    """The environment of a command that reads from a stand-in on which this was run."""
+    """Yields the environment of a command that reads from a stand-in on which this script was run."""
     init, ready = folder / "init.sql", folder / "ready.json"
     init.write_text(script)
     ready.unlink(missing_ok=True)
@@ -51,19 +51,19 @@ class Lake:
         )
 
     def tidemark(self, *arguments: str) -> str:
-        """What the command writes."""
+        """Runs the command, which must succeed, and returns what it writes."""
         done = self.command(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def statements(self, engine: str, table: str, *more: str) -> dict[str, str]:
-        """The statement that describes the files, and the view of the present rows."""
+        """Returns the statement that describes the files, and the view of the present rows."""
         written = json.loads(self.tidemark("sql", engine, table, "--json", *more))
         return {"ddl": written["ddl"], "view": written["view"]}
 
 
 def run(folder: Path, script: str, tables: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines that a run writes about the tables of a database that this script makes."""
+    """Returns the lines that a run writes about the tables of a database that this script makes."""
     (folder / "tables.json").write_text(json.dumps(tables))
     with server(folder, script) as environment:
         done = Lake(folder, environment).command("run", "--json")

@@ -1,4 +1,4 @@
-"""What each reader makes of each type, as the page of types shows it."""
+"""The matrix of the page of types: what each reader makes of each type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from readers import READERS, Rows
 
 BEGIN, END = "<!-- readers: written by make test-readers -->", "<!-- readers end -->"
 SPARKS = ["Spark 3.5", "Spark 4.0"]
-"""They have environments of their own and are read only by `make test-readers`."""
+"""The releases of Spark, which have environments of their own and are read only by `make test-readers`."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def _label(kind: Type) -> str:
 
 
 def lines() -> list[Line]:
-    """Every type in its portable form, then the forms that are asked for."""
+    """Returns every type in its portable form, then the forms that are asked for."""
     found = []
     for number, kind in enumerate(TYPES):
         found.append(Line(_label(kind), file_of(kind, f"portable-{number}")))
@@ -39,7 +39,7 @@ def lines() -> list[Line]:
 
 
 def judge(expected: dict[str, list[Any]], read: Callable[[], Rows | list[dict[str, Any]]]) -> str:
-    """One cell: `yes`, `as …` for the right values of another type, `wrong`, or `fails`."""
+    """Returns one cell: `yes`, `as …` for the right values of another type, `wrong`, or `fails`."""
     try:
         rows = sorted(read(), key=lambda row: _number(row["id"]))
     except BaseException as error:
@@ -66,7 +66,7 @@ def _number(value: Any) -> int:
 
 
 def measure(root: Path) -> dict[str, dict[str, str]]:
-    """A cell for every line and reader that this environment has."""
+    """Returns a cell for every line and every reader that this environment has."""
     return {
         line.label: {
             name: judge(line.file.expected, lambda read=read, line=line: read(root / line.file.folder))
@@ -77,7 +77,7 @@ def measure(root: Path) -> dict[str, dict[str, str]]:
 
 
 def with_spark(root: Path, name: str, answers: dict[str, Any]) -> dict[str, str]:
-    """The cells of a Spark, from what it read."""
+    """Returns the cells of a Spark, from what it read."""
 
     def read(folder: Path) -> list[dict[str, Any]]:
         answer = answers[str(folder)]
@@ -89,7 +89,7 @@ def with_spark(root: Path, name: str, answers: dict[str, Any]) -> dict[str, str]
 
 
 def on_page(page: str) -> dict[str, dict[str, str]]:
-    """The cells that the page has."""
+    """Returns the cells that the page has."""
     table = page.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     if not rows:
@@ -99,7 +99,7 @@ def on_page(page: str) -> dict[str, dict[str, str]]:
 
 
 def written(cells: dict[str, dict[str, str]]) -> str:
-    """The matrix as the page has it."""
+    """Returns the matrix as the page has it."""
     names = [*READERS, *SPARKS]
     out = [f"| type | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     out += [f"| {label} | {' | '.join(row.get(name, '?') for name in names)} |" for label, row in cells.items()]
@@ -107,7 +107,7 @@ def written(cells: dict[str, dict[str, str]]) -> str:
 
 
 def replaced(page: str, cells: dict[str, dict[str, str]]) -> str:
-    """The page with another matrix."""
+    """Returns the page with another matrix."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{written(cells)}\n{END}{after}"

@@ -1,4 +1,4 @@
-"""Other people's readers: each takes a folder of Parquet files and gives its rows as dictionaries."""
+"""Other people's readers: each takes a folder of Parquet files and returns its rows as dictionaries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def _moment(microseconds: int | None, *, utc: bool) -> datetime | None:
 
 
 def from_arrow(table: Any) -> Rows:
-    """The rows of an Arrow table. Points in time are taken as numbers: Python does not convert all of them."""
+    """Returns the rows of an Arrow table. Points in time are taken as numbers, because Python does not convert all of
+    them.
+    """
     import pyarrow
 
     columns = {}
@@ -83,7 +85,9 @@ def datafusion(folder: Path) -> Rows:
 
 
 def clickhouse(folder: Path) -> Rows:
-    """Its String is bytes, so the file says which are text; a DateTime64 without a zone comes in the server's."""
+    """Reads with ClickHouse. Its String is bytes, so the file says which are text, and a DateTime64 without a zone
+    comes in the server's.
+    """
     import chdb
     import pyarrow as arrow
     from pyarrow.parquet import read_schema
@@ -152,7 +156,7 @@ def iceberg(folder: Path) -> Rows:
 
 
 def iceberg_table(catalog: Any, schema: Any) -> Any:
-    """A table whose columns have these ids, as one has that lived through the changes of the source's columns."""
+    """Makes a table whose columns have these ids, as one has that lived through the changes of the source's columns."""
     from pyiceberg.schema import Schema
     from pyiceberg.types import IntegerType, NestedField
 
@@ -205,12 +209,13 @@ PACKAGES = {
 
 
 def versions() -> dict[str, str]:
-    """The version of each reader."""
+    """Returns the version of each reader."""
     return {reader: version(package) for reader, package in PACKAGES.items()}
 
 
 def spark(python: Path, requests: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the Spark of another environment reads from each folder, as `canonical` writes it; a text where it fails.
+    """Returns what the Spark of another environment reads from each folder, as `canonical` writes it, or a text where
+    it fails.
 
     A request has the `path` of a folder, and may have the `format` of its files and `options` for it.
     """
@@ -220,7 +225,7 @@ def spark(python: Path, requests: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def spark_sql(python: Path, requests: list[dict[str, Any]]) -> list[Any]:
-    """The rows of each request's `query`, as texts, after its `statements`; a text where something fails."""
+    """Returns the rows of each request's `query`, as texts, after its `statements`, or a text where something fails."""
     script = Path(__file__).with_name("spark_sql.py")
     done = subprocess.run([python, script], input=json.dumps(requests).encode(), check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout.splitlines()[-1])

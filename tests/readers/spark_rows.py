@@ -1,4 +1,4 @@
-"""Reads folders of files with Spark, whose Python this runs in: a list of requests in, the rows of each folder out."""
+"""Reads folders of files with Spark, in whose Python this runs: a list of requests in, the rows of each folder out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyspark.sql.types import DayTimeIntervalType, DecimalType, TimestampNTZType
 
 
 def read(spark: SparkSession, request: dict[str, Any]) -> list[dict[str, tuple[str, str] | None]]:
-    """Points in time are asked for as microseconds, because Python's own conversion of some fails."""
+    """Reads a folder. Points in time are asked for as microseconds, because Python's own conversion of some fails."""
     reader = spark.read.options(mergeSchema="true", **request.get("options", {}))
     frame = reader.format(request.get("format", "parquet")).load(request["path"])
     kinds = {field.name: field.dataType for field in frame.schema.fields}
@@ -33,7 +33,7 @@ def read(spark: SparkSession, request: dict[str, Any]) -> list[dict[str, tuple[s
 
 
 def value(kind: object, raw: object) -> tuple[str, str] | None:
-    """A value in the terms of the other readers."""
+    """Returns a value in the terms of the other readers."""
     from datetime import datetime, timedelta
 
     if raw is not None and isinstance(kind, (TimestampType, TimestampNTZType)):

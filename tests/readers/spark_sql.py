@@ -1,4 +1,4 @@
-"""Runs statements with Spark, whose Python this runs in: a list of requests in, the answer to each query out.
+"""Runs statements with Spark, in whose Python this runs: a list of requests in, the answer to each query out.
 
 The catalog is Hive's, in a folder of its own, so that tables of Hive's readers can be made.
 """
@@ -24,7 +24,7 @@ def main() -> None:
             "spark.sql.shuffle.partitions": "1",
             "spark.sql.warehouse.dir": f"{folder}/warehouse",
             "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/catalog;create=true",
-            # Athena reads a folder with all that is below it.
+            # Athena reads a folder with all folders below it.
             "spark.hadoop.mapreduce.input.fileinputformat.input.dir.recursive": "true",
             "spark.hadoop.hive.mapred.supports.subdirectories": "true",
         }

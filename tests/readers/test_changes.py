@@ -1,6 +1,6 @@
-"""Every kind of change of a table's columns between two windows, in every format, through the real command.
+"""Tests every kind of change of a table's columns between two windows, in every format, through the real command.
 
-Either the table goes on, and each reader has the right values of both windows together; or the run says what to do, and
+Either the table goes on, and each reader has the right values of both windows together. Or the run says what to do, and
 a reload leaves a folder in which all files are alike.
 """
 
@@ -32,19 +32,21 @@ class Change:
     before: str
     after: str
     old: str
-    """The values of the row of the first window; the same row stands in the table at the second."""
+    """The values of the row of the first window. The same row is in the table at the second window."""
     new: str
-    """Those of the row of the second."""
+    """The values of the row of the second window."""
     goes_on: frozenset[str] = ALL
     """The formats whose files of both windows are one table."""
     said: str = ""
-    """What the error says of the change, where it does not go on."""
+    """The text of the error about the change, where the table does not go on."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Both rows as a reader has them, in a table that goes on."""
     types: dict[str, str] = field(default_factory=dict)
-    """Columns of lines whose type a reader has to be told: it finds none in NULL, and in a short `0x01` a number."""
+    """The columns of lines whose type a reader has to be told, because it finds none in NULL, and a number in a short
+    `0x01`.
+    """
     later: str = ""
-    """The first row as the changed table has it, where that is more or less than `old`."""
+    """The first row as the changed table has it, where that differs from `old`."""
 
 
 def _pair(name: str, old: Any, new: Any) -> list[dict[str, Any]]:
@@ -186,7 +188,7 @@ def _script(*, is_changed: bool) -> str:
 
 
 def _columns(declared: str) -> list[str]:
-    """The declarations, in which a type may have a comma."""
+    """Returns the declarations, in which a type may have a comma."""
     return [column.strip() for column in declared.replace(", w", "; w").split("; ")]
 
 
@@ -206,14 +208,16 @@ def _tables(**more: Any) -> dict[str, Any]:
 
 @dataclass
 class Runs:
-    """What three runs made: the first, one after the changes, and one with reloads."""
+    """The result of three runs: the first, one after the changes, and one with reloads."""
 
     lake: Path
     second: dict[str, dict[str, Any]]
     third: dict[str, dict[str, Any]]
 
     def folder(self, change: str, kind: str, generation: str = "") -> Path:
-        """A folder of a table's files alone, the older first: not every reader looks into folders of folders."""
+        """Returns a folder of a table's files alone, the older first, because not every reader looks into folders of
+        folders.
+        """
         table = self.lake / f"dbo.{_name(change, kind)}{generation}"
         flat = self.lake / "flat" / table.name
         if not flat.exists():
@@ -254,7 +258,9 @@ def _told(row: dict[str, Any], names: list[str], kind: str) -> tuple[Any, ...]:
 
 
 def _value(value: Any, kind: str) -> Any:
-    """The text of a point in time, whatever the reader says of its zone; bytes as files of lines have them."""
+    """Returns the text of a point in time, whatever the reader says of its zone, and bytes as files of lines
+    have them.
+    """
     if isinstance(value, bytes) and kind != "parquet":
         import base64
 
@@ -365,7 +371,7 @@ ADDED = {
     "version", SPARK_PYTHONS or [pytest.param("none", marks=pytest.mark.skip(reason="make test-readers has Spark"))]
 )
 def test_spark_reads_the_files_of_both_windows_as_one_table(runs: Runs, version: str) -> None:
-    """All changes in one session, because Spark takes seconds to begin."""
+    """All changes are in one session, because Spark takes seconds to begin."""
     cases = [case.values for case in _cases(goes_on=True)]
     options = {"csv": {"header": "true", "multiLine": "true", "escape": '"', "nullValue": "\\N"}}
     requests = [

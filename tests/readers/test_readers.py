@@ -1,4 +1,4 @@
-"""Files of the real encoder, read by the readers of the field and compared value by value."""
+"""Tests files of the real encoder with other people's readers, and compares value by value."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ WITH_SPARK = SPARK_PYTHONS or [pytest.param("none", marks=pytest.mark.skip(reaso
 
 NATIVE = {"`uniqueidentifier`, native", "`time(0)`, native", "`time(7)`, native"}
 OTHERS = {"fastparquet": {"as float", "as timestamp"}, "ClickHouse": {"as instant"}}
-"""fastparquet has decimals as floats and dates as points in time, ClickHouse points in time without a zone in UTC."""
+"""The types that a reader has otherwise: fastparquet has decimals as floats and dates as points in time, and ClickHouse
+has points in time without a zone in UTC.
+"""
 
 
 def edges(*names: str) -> dict[str, tuple[str, list[Any]]]:
-    """A column for each type, with the values of its first line."""
+    """Returns a column for each type, with the values of its first line."""
     kinds = {kind.name: kind for kind in reversed(TYPES)}
     return {f"c{place}": (name, [edge.wire for edge in kinds[name].edges]) for place, name in enumerate(names)}
 
@@ -56,7 +58,7 @@ NAMES = [
     "select",
     "1st",
 ]
-"""Names of columns, as SQL Server takes them in brackets."""
+"""The names of columns, as SQL Server takes them in brackets."""
 NAMES.append("n" * 128)
 
 
@@ -86,7 +88,7 @@ def _all_files() -> list[File]:
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every file."""
+    """Returns a folder with every file."""
     root = tmp_path_factory.mktemp("files")
     write(WRITER, root, _all_files())
     return root
@@ -94,7 +96,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cells(root: Path) -> dict[str, dict[str, str]]:
-    """What was read, and for a Spark that is not here what the page says."""
+    """Returns what was read, and for a Spark that is not here the cells of the page."""
     page = matrix.on_page(PAGE.read_text())
     cells = matrix.measure(root)
     folders = [{"path": str(root / line.file.folder)} for line in matrix.lines()]
@@ -118,7 +120,7 @@ def test_the_matrix_of_the_page_is_what_readers_read(cells: dict[str, dict[str, 
 
 
 def test_every_reader_has_every_portable_value(cells: dict[str, dict[str, str]]) -> None:
-    """But for those that have some types as others whatever the file says."""
+    """The exceptions are readers that have some types as others, whatever the file says."""
     bad = {
         (label, name): cell
         for label, row in cells.items()
@@ -153,7 +155,7 @@ def test_columns_of_any_name_are_read_from_lines(root: Path, kind: str, reader: 
     row = TEXT_READERS[kind][reader](root / f"names-{kind}", {})[0]
     names = NAMES
     if (reader, kind) == ("polars", "csv"):
-        # It leaves the quotes of a header's names as they are in the file.
+        # polars leaves the quotes of a header's names as they are in the file.
         names = [name.replace('"', '""') for name in NAMES]
     assert [(name, int(value)) for name, value in row.items()] == [("id", 1), *((n, p) for p, n in enumerate(names))]
 
@@ -179,7 +181,7 @@ def test_json_lines_have_exact_numbers_for_every_engine(root: Path) -> None:
 
 
 def test_csv_texts_are_the_same_in_clickhouse_duckdb_and_python(root: Path) -> None:
-    """Blanks at the ends, `\\N` and `NULL` are texts; the offset is one that DuckDB casts."""
+    """Blanks at the ends, `\\N` and `NULL` are texts. The offset is one that DuckDB casts."""
     import chdb
     import duckdb
 
@@ -206,7 +208,7 @@ def test_csv_texts_are_the_same_in_clickhouse_duckdb_and_python(root: Path) -> N
 
 @pytest.mark.parametrize("folder", ["csv-escape", "csv-space"])
 def test_a_reader_of_lines_finds_as_many_lines_as_rows(root: Path, folder: str) -> None:
-    """As Hive and Athena take lines, before they look at quotes."""
+    """Hive and Athena split lines in this way, before they look at quotes."""
     lines = (root / folder / "part-00000.csv").read_bytes().split(b"\n")
     assert lines.pop() == b""
     assert len(lines) == 1 + max(len(values) for _, values in TEXT.values())

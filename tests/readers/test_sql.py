@@ -1,4 +1,6 @@
-"""What `tidemark sql` writes, run by the engine or, where that is a service, parsed as it does and run in another."""
+"""Tests what `tidemark sql` writes: it is run by the engine or, where that is a service, parsed in its dialect and run
+by another.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ def lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with server(folder, SCRIPT) as environment:
         lake = Lake(folder, environment)
         lake.tidemark("run")
-    # The same database, later: a stand-in that begins with the same script has the same versions.
+    # This is the same database, later: a stand-in that begins with the same script has the same versions.
     with server(folder, f"{SCRIPT}\nGO\n{CHANGES}") as environment:
         lake = Lake(folder, environment)
         lake.tidemark("run")
@@ -82,7 +84,7 @@ TABLES = [*((name, ORDERS) for name in FORMATS), ("dbo.[odd name]", ODD)]
 
 
 def _view(text: str) -> str:
-    """The view that a statement makes, as it is quoted there."""
+    """Returns the view that a statement makes, as it is quoted there."""
     return text.partition("VIEW ")[2].partition(" AS\n")[0]
 
 
@@ -105,7 +107,9 @@ def test_duckdb_reads_the_files_and_the_present_rows(lake: Lake, table: str, row
 
 
 def _in_duckdb(table: str) -> str:
-    """The files of a table as the statements of Athena have them: a text for every column of CSV with quotes."""
+    """Returns the files of a table as the statements of Athena have them: a text for every column of CSV with
+    quotes.
+    """
     files = {"lines": "csv", "bare": "csv", "notes": "jsonl"}.get(table, "parquet")
     if files == "parquet":
         return "read_parquet('{files}/**/*.parquet', {options})"
@@ -146,12 +150,12 @@ def test_athena_takes_the_statements_and_its_view_has_the_present_rows(
 def test_the_others_take_the_statements_in_their_dialects(lake: Lake, engine: str, table: str) -> None:
     written = statements(lake, engine, table)
     if engine == "redshift" and "csv" in FORMATS.get(table, ""):
-        # The dialect does not know the properties of a SerDe: below, Hive's own readers take this statement.
+        # The dialect does not know the properties of a SerDe. Hive's own readers take this statement in the test below.
         del written["ddl"]
     for text in written.values():
         first, *others = sqlglot.parse(text, read=engine)
         assert isinstance(first, exp.Create), text
-        # Whatever no dialect knows is kept as it is: only what makes partitions known may be so.
+        # Statements that a dialect does not know are kept as they are. Only those that make partitions known may be so.
         assert all("REPAIR TABLE" in other.sql(dialect=engine) for other in others if other), text
 
 
@@ -179,11 +183,11 @@ def test_spark_runs_the_statements_and_has_the_present_rows(lake: Lake, version:
 @pytest.mark.parametrize("version", WITH_SPARK)
 @pytest.mark.parametrize("engine", ["athena", "redshift"])
 def test_hives_readers_of_lines_have_the_rows_of_csv(lake: Lake, version: str, engine: str) -> None:
-    """Athena and Redshift read CSV by Hive's classes, which Spark brings. Their views are another language's."""
+    """Athena and Redshift read CSV by Hive's classes, which Spark brings. Their views are in another language."""
     requests = []
     for table in ("lines", "bare"):
         ddl = statements(lake, engine, table)["ddl"].rstrip(";")
-        # What these say otherwise than Hive: a partition that is projected, names in quotes, a schema, properties.
+        # These statements differ from Hive's in a projected partition, names in quotes, a schema and properties.
         ddl = re.sub(r"PARTITIONED BY [^\n]*\n", "", ddl)
         ddl = re.sub(r",?\n *'(projection|storage)\.[^\n]*", "", ddl)
         ddl = re.sub(r'^( *(?:CREATE EXTERNAL TABLE )?(?:tidemark\.)?)"([^"]+)"', r"\1`\2`", ddl, flags=re.M)
@@ -231,7 +235,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "query.md"
 
 @pytest.mark.parametrize("engine", ["snowflake", "redshift", "bigquery"])
 def test_statements_that_load_files_are_taken_in_their_dialects(engine: str) -> None:
-    """Those of the page, which nobody can run here."""
+    """The statements are those of the page, which nobody can run here."""
     sections = {part.partition("\n")[0].lower(): part for part in PAGE.read_text().split("\n## ")}
     blocks = re.findall(r"```sql\n(.*?)```", sections[engine], re.S)
     loads = [block for block in blocks if block.startswith(("COPY", "LOAD"))]

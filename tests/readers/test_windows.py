@@ -1,4 +1,4 @@
-"""Windows in the readers: masks, an audit, and other decimals."""
+"""Tests windows in the readers: masks, an audit, and other decimals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MASKS = {"mask": {"h": "hash", "n": "hash", "l": "last4", "x": "null"}, "audit":
 DECIMALS = [kind for kind in TYPES if kind.name in {"decimal(9,2)", "decimal(18,4)", "decimal(38,10)", "smallmoney"}]
 FIXED = {"format": {"parquet": {"decimals": "fixed"}}}
 LOOSE = {"fastparquet"}
-"""It has decimals as floats and points in time without a zone."""
+"""The readers that have decimals as floats and points in time without a zone."""
 
 
 def _hash(text: str) -> str:
@@ -35,7 +35,7 @@ def _hash(text: str) -> str:
 
 
 def _expected(number: int) -> dict[str, Any]:
-    """A masked row, but for its point in time."""
+    """Returns a masked row, except for its point in time."""
     last = ["6789", "", "fé €"][number]
     return {
         "id": number + 1,
@@ -53,7 +53,7 @@ FORMATS: dict[str, Any] = {"jsonl": "jsonl", "csv": {"csv": {"null": "\\N"}}}
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every file."""
+    """Returns a folder with every file."""
     root = tmp_path_factory.mktemp("windows")
     files = [File("masked", MASKED, settings=MASKS)]
     files += [File(f"masked-{kind}", MASKED, settings=MASKS | {"format": form}) for kind, form in FORMATS.items()]

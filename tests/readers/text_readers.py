@@ -1,6 +1,6 @@
-"""Other people's readers of CSV and JSON lines: each takes a folder and gives the rows of all its files as one table.
+"""Other people's readers of CSV and JSON lines: each takes a folder and returns the rows of all its files as one table.
 
-They find the types of columns by themselves, but for those that are declared: by name, `int` or `text`.
+They find the types of columns by themselves, except those that are declared: by name, `int` or `text`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Looks at a sink as a stranger would, and says whether it is what its manifests say.
+"""Reads a sink without Tidemark's code, and says whether it agrees with its manifests.
 
-Nothing of Tidemark's code is used: only the documents as docs/reference/documents.md describes them, boto3, awscrt for
-the checksums, and pyarrow, csv and json for the rows.
+It uses only the documents as docs/reference/documents.md describes them, boto3, awscrt for the checksums, and pyarrow,
+csv and json for the rows.
 """

@@ -14,7 +14,8 @@ from verify.stores import Bucket, Folder, Store
 
 
 def verify(store: Store, prefix: str) -> int:
-    """Checks every table under the prefix and prints what was found. 0: all well, 1: problems, 2: nothing there.
+    """Checks every table under the prefix and prints what was found. Returns 0 without problems, 1 with problems, and 2
+    when nothing is there.
 
     The prefix may be the folder of one table, whose ledger is then found beside it.
     """
@@ -49,7 +50,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def main() -> int:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(prog="verify", description=__doc__)
     parser.add_argument("prefix", help="what lies above the tables, or one table's folder")
     where = parser.add_mutually_exclusive_group(required=True)

@@ -1,4 +1,4 @@
-"""The checks: what a table's ledger says, held against its objects and against itself."""
+"""Compares a table's ledger with its objects and with itself."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from awscrt import checksums
 from verify.rows import Unreadable, count
 from verify.stores import Entry, Store, fetched
 
-# Of a window's documents, of the pointer, and of the lease, which says nothing of what is copied.
+# The keys of a window's documents, of the pointer, and of the lease, which says nothing of what is copied.
 LEDGER_KEY = re.compile(
     r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/"
     r"(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json)|lease\.json)"
 )
-# Of what lies in a window's partition, in the folder of the table or of one of its later generations (`.g1`, …).
+# The keys in a window's partition, in the folder of the table or of one of its later generations (`.g1`, …).
 DATA_KEY = re.compile(
     r"(?P<root>(?:.*/)?)(?P<table>[^/=.]+\.[^/=.]+)(?:\.g[1-9]\d*)?/"
     r"(?:tidemark_load_date=[^/]+/)?tidemark_window=(?P<window>[^/]+)/[^/]+"
@@ -36,13 +36,13 @@ class Window:
     """The keys of one window's objects."""
 
     documents: dict[str, str] = field(default_factory=dict)
-    """By the name of the document."""
+    """The keys, by the name of the document."""
     data: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """A plan: the folder it lies in, and what tells it from another one that was frozen there."""
+    """A plan: its folder, and what tells it from another one that was frozen there."""
 
     window: str
     author: dict[str, Any]
@@ -50,13 +50,13 @@ class Frozen:
 
 @dataclass
 class Table:
-    """One table's objects, and what was found out about them."""
+    """The objects of one table, and what was found out about them."""
 
     key: str
     """The folder of its data."""
     windows: dict[str, Window] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)
-    """Keys in the folder of its data that are in no window."""
+    """The keys in the folder of its data that are in no window."""
     pointer: str | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -67,20 +67,20 @@ class Table:
 
     @property
     def name(self) -> str:
-        """The table as its folder is called."""
+        """The name of its folder."""
         return self.key.rpartition("/")[2]
 
     def window(self, name: str) -> Window:
-        """The window of this name, made if it is new."""
+        """Returns the window of this name, which is made if it is new."""
         return self.windows.setdefault(name, Window())
 
     def wrong(self, what: str, where: str, detail: str) -> None:
-        """A problem, by its name."""
+        """Notes a problem, by its name."""
         self.problems.append(f"{what}: {where}: {detail}")
 
 
 def tables(listing: Iterable[str]) -> dict[str, Table]:
-    """The tables that have objects here, by the folder of their data."""
+    """Returns the tables that have objects here, by the folder of their data."""
     found: dict[str, Table] = {}
     others: list[str] = []
     for key in listing:
@@ -107,7 +107,7 @@ def tables(listing: Iterable[str]) -> dict[str, Table]:
 
 
 class Verifier:
-    """Checks tables of one store, whose listing it has."""
+    """The checks of tables in one store, whose listing it has."""
 
     def __init__(self, store: Store, listing: dict[str, Entry]) -> None:
         self._store = store
@@ -137,7 +137,7 @@ class Verifier:
         self._chain(table, manifests)
 
     def _pending(self, table: Table, name: str, window: Window) -> None:
-        """A window without a manifest."""
+        """Checks a window without a manifest."""
         is_planned = "plan.json" in window.documents
         if is_planned:
             table.notes.append(f"{name} is planned and not committed")
@@ -148,7 +148,7 @@ class Verifier:
             table.notes.append(f"{name} has objects and no manifest: its commit is under way or was interrupted")
 
     def _commits(self, table: Table, window: Window, manifest: dict[str, Any]) -> bool:
-        """Whether the manifest is of the plan beside it.
+        """Returns whether the manifest is of the plan beside it.
 
         A run that was held up may write one of a plan that is gone.
         """
@@ -231,7 +231,9 @@ class Verifier:
     def _slices(
         self, table: Table, frozen: Frozen, slices: list[Any], within: str = ""
     ) -> Iterator[tuple[int | str, list[dict[str, Any]]]]:
-        """What is copied as one, by its name, with its records; in place of a slice that was split its sub-slices."""
+        """Yields each slice that is copied as one, by its name, with its records. A slice that was split is replaced by
+        its sub-slices.
+        """
         for number in range(len(slices)):
             name = f"{within}{number}"
             records = self._records(table, frozen, name)
@@ -241,9 +243,10 @@ class Verifier:
                 yield (name if within else number), records
 
     def _records(self, table: Table, frozen: Frozen, slice_name: str) -> list[dict[str, Any]]:
-        """The records of all attempts at a slice; one of a voided one may be the part's, too.
+        """Returns the records of all attempts at a slice. The record of a voided attempt may be the part's too.
 
-        Not those of another plan: a window that was given up is frozen again, and its old records do not count.
+        Records of another plan are left out: a window that was given up is frozen again, and its old records do not
+        count.
         """
         window = frozen.window
         stem = ".".join(f"{int(number):05}" for number in slice_name.split("."))
@@ -290,7 +293,7 @@ class Verifier:
         table.size += size
 
     def _chain(self, table: Table, manifests: dict[str, dict[str, Any]]) -> None:
-        """Each window begins where another ends, but for the first."""
+        """Checks that each window begins where another ends, except the first."""
         ends = {window: end_of(manifest) for window, manifest in manifests.items()}
         for end, times in Counter(ends.values()).items():
             if times > 1:
@@ -312,14 +315,14 @@ class Verifier:
                     table.wrong("pointer", "watermark.json", f"stands at {at}, where no window ends")
 
     def _came_from(self, table: Table, window: str, manifests: dict[str, dict[str, Any]]) -> None:
-        """The window that a committed one says it follows is committed, too."""
+        """Checks that the window that a committed one says it follows is committed too."""
         key = table.windows[window].documents.get("previous.json")
         previous = self._document(table, key) if key else None
         if previous is not None and previous.get("window") not in manifests:
             table.wrong("chain", window, f"window {previous.get('window')} before it has no manifest")
 
     def _left(self, table: Table, window: str, manifest: dict[str, Any], end: str) -> None:
-        """What a window leaves for the next: its columns. One that is superseded has none."""
+        """Checks what a window leaves for the next, which is its columns. One that is superseded leaves nothing."""
         if manifest.get("superseded_by"):
             return
         key = table.windows.get(end, Window()).documents.get("previous.json")
@@ -336,17 +339,17 @@ class Verifier:
 
 
 def author_of(plan: dict[str, Any]) -> dict[str, Any]:
-    """What tells a plan from another one of its window, as the documents made for it have it."""
+    """Returns what tells a plan from another one of its window, as the documents made for it have it."""
     return {"run_id": plan.get("run_id"), "created_at": plan.get("created_at")}
 
 
 def end_of(manifest: dict[str, Any]) -> str:
-    """The window after this one."""
+    """Returns the name of the window after this one."""
     return str(manifest.get("superseded_by") or window_of(manifest["new_watermark"]))
 
 
 def window_of(watermark: dict[str, Any] | None) -> str:
-    """The name of the window that starts at a watermark (docs/reference/documents.md, The keys)."""
+    """Returns the name of the window that starts at a watermark (docs/reference/documents.md, The keys)."""
     if watermark is None:
         return "initial"
     text = str(watermark["value"])
@@ -358,7 +361,7 @@ def window_of(watermark: dict[str, Any] | None) -> str:
 
 
 def folder_of(table: str) -> str:
-    """The folder of a table's data, and of its ledger (docs/reference/documents.md, The keys)."""
+    """Returns the folder of a table's data, and of its ledger (docs/reference/documents.md, The keys)."""
     match = TABLE_NAME.fullmatch(table)
     if match is None:
         raise ValueError(f"{table} is not the name of a table")
@@ -372,7 +375,7 @@ def folder_of(table: str) -> str:
 
 
 def copied(record: dict[str, Any]) -> tuple[int, str | None]:
-    """The rows that a record says are copied, and the key of the object they are in."""
+    """Returns the rows that a record says are copied, and the key of the object they are in."""
     match record["decision"]:
         case "uploaded":
             return record["rows"], record["upload"]["key"]
@@ -385,12 +388,12 @@ def copied(record: dict[str, Any]) -> tuple[int, str | None]:
 
 
 def _attempt(name: str) -> int:
-    """The number of the attempt in the name of a record, `record-00000-1.json`; 0 when there is none."""
+    """Returns the number of the attempt in the name of a record, `record-00000-1.json`, or 0 when there is none."""
     return int(name.removesuffix(".json").split("-")[2]) if name.count("-") == 2 else 0
 
 
 def fingerprint(columns: list[dict[str, Any]]) -> str:
-    """The name of a column list (docs/reference/documents.md, plan.json)."""
+    """Returns the name of a column list (docs/reference/documents.md, plan.json)."""
     lines = "".join(
         f"{column['name']}\t{column['sql_type']}\t{'null' if column['nullable'] else 'not null'}\n"
         for column in columns

@@ -1,4 +1,4 @@
-"""How many rows a part has, and of which columns, as readers of its format find them."""
+"""Counts the rows of a part and checks its columns, with a reader of its format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Unreadable(Exception):
 
 
 def count(path: Path, file_format: dict[str, Any], columns: list[str]) -> int:
-    """The rows of a part, every one of them read."""
+    """Returns the number of rows of a part, every one of which is read."""
     ((name, options),) = file_format.items()
     try:
         if name == "parquet":
@@ -82,7 +82,7 @@ def _jsonl(file: TextIO, columns: list[str]) -> int:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """Lines that end with a line feed; the last one must, too."""
+    """Yields lines that end with a line feed, as the last one must too."""
     for line in file:
         if not line.endswith("\n"):
             raise Unreadable("its last line has no end")

@@ -1,4 +1,4 @@
-"""Where a sink is read from: a bucket, or a folder with a copy of one."""
+"""The stores that a sink is read from: a bucket, or a folder with a copy of one."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Entry:
-    """What a listing says of an object. A folder knows no ETag."""
+    """An object in a listing. A folder knows no ETag."""
 
     size: int
     etag: str | None
 
 
 class Store(Protocol):
-    """Reading a sink, and nothing else."""
+    """A store that can be read, and nothing else."""
 
     def listing(self, prefix: str) -> dict[str, Entry]:
-        """Every object whose key begins with the prefix."""
+        """Returns every object whose key begins with the prefix."""
         ...
 
     def read(self, key: str) -> bytes:
-        """A small object."""
+        """Returns a small object."""
         ...
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        """An object of any size, piece by piece."""
+        """Yields an object of any size, piece by piece."""
         ...
 
 
 class Folder:
-    """A copy of a bucket: keys are paths."""
+    """A copy of a bucket, in which keys are paths."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def listing(self, prefix: str) -> dict[str, Entry]:
-        """Every file whose path begins with the prefix."""
+        """Returns every file whose path begins with the prefix."""
         paths = {path.relative_to(self._root).as_posix(): path for path in self._root.rglob("*") if path.is_file()}
         return {key: Entry(path.stat().st_size, None) for key, path in paths.items() if key.startswith(prefix)}
 
     def read(self, key: str) -> bytes:
-        """A small file."""
+        """Returns a small file."""
         return (self._root / key).read_bytes()
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        """A file of any size."""
+        """Yields a file of any size, piece by piece."""
         with (self._root / key).open("rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk
@@ -69,23 +69,23 @@ class Bucket:
         self._name = name
 
     def listing(self, prefix: str) -> dict[str, Entry]:
-        """Every object whose key begins with the prefix."""
+        """Returns every object whose key begins with the prefix."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
         entries = [entry for page in pages for entry in page.get("Contents", [])]
         return {entry["Key"]: Entry(entry["Size"], entry["ETag"]) for entry in entries}
 
     def read(self, key: str) -> bytes:
-        """A small object."""
+        """Returns a small object."""
         return bytes(self._s3.get_object(Bucket=self._name, Key=key)["Body"].read())
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        """An object of any size."""
+        """Yields an object of any size, piece by piece."""
         yield from self._s3.get_object(Bucket=self._name, Key=key)["Body"].iter_chunks(CHUNK)
 
 
 @contextmanager
 def fetched(store: Store, key: str) -> Iterator[tuple[Path, int, str]]:
-    """An object as a file that is gone afterwards, its size, and its CRC-64/NVME as S3 shows it."""
+    """Yields an object as a file that is gone afterwards, its size, and its CRC-64/NVME as S3 shows it."""
     with NamedTemporaryFile() as file:
         size, crc = 0, 0
         for chunk in store.chunks(key):

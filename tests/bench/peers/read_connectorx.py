@@ -1,4 +1,4 @@
-"""ConnectorX into Parquet: the whole result in memory, then a file."""
+"""Reads with ConnectorX and writes Parquet. The whole result is in memory, and then goes into a file."""
 
 import os
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""dlt into Parquet in a folder, with ConnectorX for its reader."""
+"""Reads with dlt, which uses ConnectorX, and writes Parquet into a folder."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ url = "mssql://{}:{}@{PEER_HOST}:{PEER_PORT}/{PEER_DATABASE}?encrypt=true{}".for
 
 @dlt.resource(name="rows", write_disposition="replace")
 def rows() -> object:
-    """The rows of one statement, as one Arrow table."""
+    """Yields the rows of one statement, as one Arrow table."""
     yield connectorx.read_sql(url, os.environ["PEER_SQL"], return_type="arrow")
 
 
@@ -32,5 +32,5 @@ pipeline = dlt.pipeline(
 pipeline.run(rows(), loader_file_format="parquet").raise_on_failed_jobs()
 (written,) = (folder / "out" / "peer" / "rows").glob("*.parquet")
 written.rename(os.environ["PEER_FILE"])
-# It keeps a copy of what it loaded.
+# dlt keeps a copy of what it loaded.
 shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""mssql-python into Parquet, through pyarrow: the rows of one statement, in batches."""
+"""Reads with mssql-python and writes Parquet with pyarrow: the rows of one statement, in batches."""
 
 import os
 

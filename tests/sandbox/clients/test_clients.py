@@ -1,8 +1,8 @@
-"""Independent clients log in to the stand-in over TLS and read the common types.
+"""Tests that independent clients log in to the stand-in over TLS and read the common types.
 
-The program is taken from TIDEMARK_SANDBOX_BIN, or from target/debug. pymssql (FreeTDS) is shown to verify the
-stand-in's authority, through freetds.conf. mssql-python (Microsoft's ODBC driver) looks only at the system's
-authorities: it is shown to refuse the stand-in, and then told to trust it, still over TLS.
+The program is taken from TIDEMARK_SANDBOX_BIN, or from target/debug. pymssql (FreeTDS) verifies the stand-in's
+authority, through freetds.conf. mssql-python (Microsoft's ODBC driver) looks only at the system's authorities: it
+refuses the stand-in, and is then told to trust it, still over TLS.
 """
 
 import ctypes
@@ -74,7 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def run(code: str, server: Server, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a client in a process of its own: both read their configuration once per process."""
+    """Runs a client in a process of its own, because both read their configuration once per process."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), json.dumps(server)],
         env={**os.environ, **environment},
@@ -147,7 +147,7 @@ def _loads(library: str) -> bool:
 
 @pytest.fixture(scope="module")
 def mssql_python() -> ModuleType:
-    """Microsoft's client, whose ODBC driver needs libraries of the system that no package of PyPI has."""
+    """Returns Microsoft's client, whose ODBC driver needs libraries of the system that no package of PyPI has."""
     packages = {"libltdl.so.7": "libltdl7", "libkrb5.so.3": "libkrb5-3", "libgssapi_krb5.so.2": "libgssapi-krb5-2"}
     missing = [package for library, package in packages.items() if sys.platform == "linux" and not _loads(library)]
     if missing:
