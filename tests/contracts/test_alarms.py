@@ -99,7 +99,7 @@ def test_late_rows_that_cannot_be_counted_are_counted_as_such() -> None:
 
 
 def test_a_run_in_which_tables_failed_counts_them_before_it_fails() -> None:
-    """They are counted on every way to the failure, and an error of the count cannot prevent it."""
+    """The tables are counted on every way to the failure, and an error of the count cannot prevent it."""
     states = json.loads((INFRA / MACHINES[0]).read_text())["States"]
     assert states["CheckOutcome"]["Default"] == "ReportFailed"
     report = states["ReportFailed"]
@@ -161,7 +161,7 @@ def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters:
 
 
 def test_alarms_and_events_may_publish_and_nobody_else() -> None:
-    """They may publish to the topic that the stack makes. A topic of the user's has a policy of the user's."""
+    """Both may publish to the topic that the stack makes. A topic of the user's has a policy of the user's."""
     statements = TEMPLATE.properties("NotificationsPolicy")["PolicyDocument"]["Statement"]
     alarms, events, tls = statements
     assert alarms["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
@@ -175,8 +175,8 @@ def test_alarms_and_events_may_publish_and_nobody_else() -> None:
 
 
 def test_the_dashboard_is_whole_and_shows_what_people_ask_for() -> None:
-    """It is JSON that names the stack's own resources: rows, bytes, lag per table, duration, failures and cost
-    per day.
+    """The dashboard is JSON that names the stack's own resources: rows, bytes, lag per table, duration, failures and
+    cost per day.
     """
     body = json.loads(TEMPLATE.properties("Dashboard")["DashboardBody"])
     text = json.dumps(body)

@@ -59,8 +59,8 @@ def test_our_own_errors_are_retried_apart_from_throttling(name: str) -> None:
 
 @pytest.mark.parametrize("file", MACHINES)
 def test_a_payload_that_is_too_large_is_caught(file: str) -> None:
-    """It is caught by its name and before anything else, because States.ALL does not catch it and must stand alone and
-    last.
+    """The error is caught by its name and before anything else, because States.ALL does not catch it and must stand
+    alone and last.
     """
     for name, state in states(machine(file)):
         if state["Type"] not in ("Task", "Map"):

@@ -49,7 +49,7 @@ def test_tables_that_do_not_fit_are_refused_before_the_build_with_advice(tmp_pat
 
 
 def test_tables_that_fit_are_built_and_deployed(tmp_path: Path) -> None:
-    """They are counted as they are given, without the file's spaces."""
+    """The bytes are counted as they are given, without the file's spaces."""
     result = _make_deploy(tmp_path, SECRET_ARN="arn:x", TABLES=_tables(tmp_path, 55))
     assert "called: cargo" in result.stdout, result.stderr
     given = json.loads((ROOT / ".local/parameters.yaml").read_text())
@@ -163,7 +163,7 @@ def test_every_parameter_is_described_and_has_a_group() -> None:
 
 
 def test_a_schedule_has_a_time_zone() -> None:
-    """It is UTC unless another is given."""
+    """The zone is UTC unless another is given."""
     zone = "ScheduleExpressionTimezone"
     assert Deployed().properties("Schedule")[zone] == "UTC"
     assert Deployed(ScheduleTimezone="Europe/Berlin").properties("Schedule")[zone] == "Europe/Berlin"

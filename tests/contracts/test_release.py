@@ -38,7 +38,7 @@ def test_a_release_begins_with_all_checks() -> None:
 
 
 def test_a_release_has_both_machines_bills_and_checksums() -> None:
-    """They are archives, an image, CycloneDX and SHA-256."""
+    """A release has archives, an image, bills in CycloneDX and checksums in SHA-256."""
     machines = [entry["machine"] for entry in WORKFLOW["jobs"]["build"]["strategy"]["matrix"]["include"]]
     assert machines == ["x86_64", "arm64"]
     for wanted in (
@@ -82,7 +82,7 @@ def test_the_image_runs_as_nobody_from_a_base_that_is_pinned() -> None:
 
 
 def test_the_changelog_has_what_is_not_released() -> None:
-    """It is under the heading that a release renames."""
+    """Changes that are not released are under the heading that a release renames."""
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(r"^## Unreleased$", text, re.MULTILINE)
 

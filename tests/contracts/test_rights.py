@@ -89,7 +89,7 @@ def test_every_call_of_the_adapter_has_a_documented_right() -> None:
 
 
 def test_the_ports_of_the_functions_are_found() -> None:
-    """This shows that the tests below compare something."""
+    """The ports are found, so the tests below compare something."""
     assert _ports("LookupOldWatermark") == {"ReadObjects", "AskBucket"}
     assert _ports("LookupNewWatermark") == {"ReadObjects", "CreateObjects", "ReplaceObjects"}
     assert _ports("CopyDelta") == {"ReadObjects", "CreateObjects", "ReplaceObjects", "UploadObjects"}

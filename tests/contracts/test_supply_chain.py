@@ -45,7 +45,7 @@ def test_every_python_package_is_pinned_by_hash(name: str) -> None:
 
 
 def test_pip_takes_nothing_without_a_hash() -> None:
-    """This holds wherever the Makefile installs packages for a run, for tests and for checks.
+    """pip demands hashes wherever the Makefile installs packages for a run, for tests and for checks.
 
     The readers of other projects, which only read files of ours, are named by their version.
     """
@@ -89,7 +89,7 @@ def test_the_compiler_is_named_once() -> None:
 
 
 def test_checks_and_releases_are_made_with_one_compiler() -> None:
-    """It is named, and no older than the oldest that works. Another compiler would make other packages."""
+    """The compiler is named, and no older than the oldest that works. Another one would make other packages."""
     oldest = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
     workflows = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))]
     (used,) = {workflow["env"]["RUSTUP_TOOLCHAIN"] for workflow in workflows}
@@ -100,7 +100,7 @@ def test_checks_and_releases_are_made_with_one_compiler() -> None:
 
 
 def test_updates_are_proposed_for_all_that_is_pinned() -> None:
-    """These are crates, Python packages, actions, the base of the image, and the image of the server."""
+    """Updates are proposed for crates, Python packages, actions, the base of the image, and the image of the server."""
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
     assert {update["package-ecosystem"] for update in updates} == {
         "cargo",

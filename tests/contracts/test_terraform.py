@@ -65,7 +65,7 @@ def _text(value: Any) -> str:
 
 
 def test_the_module_is_as_the_template_says() -> None:
-    """This shows that `make terraform` was not forgotten."""
+    """The files are those that `make terraform` writes, so it was not forgotten."""
     command = [sys.executable, ROOT / "tools/terraform.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -84,7 +84,7 @@ def test_every_resource_of_the_template_is_there_on_the_same_condition() -> None
 
 
 def test_the_conditions_are_the_templates() -> None:
-    """They have the same names, and each stands for one of the template's."""
+    """The conditions have the same names, and each stands for one of the template's."""
     with (MODULE / "main.tf").open() as text:
         (found,) = hcl2.load(text)["locals"]
     assert {name for name in found if not name.startswith("__")} == {_snake(name) for name in TEMPLATE["Conditions"]}
@@ -185,7 +185,7 @@ def test_the_state_machines_are_the_same_files_with_the_same_substitutions(file:
 
 
 def test_functions_have_the_same_settings() -> None:
-    """These are time, memory and variables. The packages are those of the build."""
+    """The settings are time, memory and variables. The packages are those of the build."""
     for name, resource in TEMPLATE["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue

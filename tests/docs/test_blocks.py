@@ -58,7 +58,7 @@ def test_a_block_that_is_not_checked_says_so(block: Block) -> None:
 
 
 def test_the_tutorial_of_many_tables_has_the_statements_that_the_tests_run() -> None:
-    """They are in the same order, from the source to the second run. tests/e2e/test_sql_sink.py runs them."""
+    """The statements are in the same order, from the source to the second run. tests/e2e/test_sql_sink.py runs them."""
     found = [block.text for block in BLOCKS if block.language == "sql" and "tutorial" in block.tags]
     batches = [batch for text in found for batch in text.split("GO\n")]
     scripts = [*many_tables.SOURCE, *many_tables.DESTINATION, *many_tables.CHANGES]
@@ -79,7 +79,7 @@ def test_a_table_file_fits_the_schema(block: Block) -> None:
 
 @pytest.mark.parametrize("block", _of("json", "entry"))
 def test_an_entry_fits_the_schema(block: Block) -> None:
-    """It is checked as the only table of a file."""
+    """An entry is checked as the only table of a file."""
     jsonschema.validate({"tables": [json.loads(block.text)]}, _schema())
 
 
@@ -107,7 +107,7 @@ def _program(command: str) -> str:
 
 @pytest.mark.parametrize("block", _of("console"))
 def test_commands_exist(block: Block) -> None:
-    """These are the verbs and options of tidemark, the targets of make, and the packages of cargo."""
+    """A page may name only verbs and options of tidemark, targets of make and packages of cargo that exist."""
     for command in block.commands():
         words = shlex.split(command.split(" > ")[0].split(" >> ")[0].split(" | ")[0])
         words = [word for word in words if not re.fullmatch(r"[A-Z_]+=.*", word)] or ["export"]

@@ -45,7 +45,7 @@ def test_there_are_five() -> None:
 
 @pytest.mark.parametrize("path", _each("tables.json"))
 def test_tables_fit_the_schema_and_the_state_machine(path: Path) -> None:
-    """They have nothing that only the command understands."""
+    """The tables have nothing that only the command understands."""
     schema = json.loads(subprocess.run([BINARIES / "tidemark", "schema"], capture_output=True, check=True).stdout)
     tables = json.loads(path.read_text())
     jsonschema.validate(tables, schema)

@@ -61,7 +61,7 @@ def test_a_missing_column_is_named(deployment: Deployment, table: Table) -> None
 
 
 def test_a_wrong_password_ends_the_run(stack: Stack, sandbox: Sandbox, table: Table) -> None:
-    """It is not retried, and no message has the password."""
+    """The login is not retried, and no message has the password."""
     good = sandbox.login
     login = Login(good.host, good.port, good.username, "not-the-password", good.dbname)
     deployment = stack.deploy("wrong-password", SourceSecretArn=stack.secret("wrong-password", login))

@@ -72,7 +72,9 @@ def test_the_tutorial_comes_out_with_the_delete_it_leaves_out(
 
 
 def test_the_recipe_gives_the_present_table(fresh: tuple[Deployment, Sandbox], tmp_path: Path) -> None:
-    """It is the DuckDB query of docs/explanation/change-tracking.md, word for word, after every kind of change."""
+    """The recipe is the DuckDB query of docs/explanation/change-tracking.md, word for word, after every kind of
+    change.
+    """
     deployment, sandbox = fresh
     text = (ROOT / "docs" / "explanation" / "change-tracking.md").read_text()
     (recipe,) = re.findall(r"```sql duckdb\n(.*?)```", text, re.DOTALL)

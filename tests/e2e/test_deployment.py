@@ -47,7 +47,7 @@ def everything(stack: Stack, keys: dict[str, str]) -> Deployment:
 
 
 def test_the_bucket_is_as_it_is_asked_for(everything: Deployment) -> None:
-    """These are versions and policy. The local AWS leaves out expiry, key and access log."""
+    """The versions and the policy are compared. The local AWS leaves out expiry, key and access log."""
     s3, bucket = everything.aws.client("s3"), everything.bucket
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
@@ -57,7 +57,7 @@ def test_the_bucket_is_as_it_is_asked_for(everything: Deployment) -> None:
 
 
 def test_logs_machines_and_functions_have_their_settings(everything: Deployment, keys: dict[str, str]) -> None:
-    """They have keys of their own and the level of logs, and the schedule is on."""
+    """All have keys of their own, the functions have the level of logs, and the schedule is on."""
     groups = everything.aws.client("logs").describe_log_groups(logGroupNamePrefix=f"/tidemark/{NAME}/")["logGroups"]
     assert [group.get("kmsKeyId") for group in groups] == [keys["LogKmsKeyArn"]] * 4
     states = everything.aws.client("stepfunctions")
@@ -172,7 +172,7 @@ def test_an_encrypted_run_that_failed_is_told_without_its_cause(everything: Depl
     ],
 )
 def test_parameters_that_cannot_work_are_refused(stack: Stack, parameters: dict[str, str], refusal: str) -> None:
-    """They are refused before anything is made."""
+    """The parameters are refused before anything is made."""
     with pytest.raises((ClientError, DeployFailed), match=refusal):
         stack.deploy(f"refused-{len(refusal)}", **parameters)
 

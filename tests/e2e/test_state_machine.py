@@ -195,8 +195,8 @@ def _definition() -> str:
 
 @pytest.mark.parametrize("settings", [{"where": "n > 1"}, None])
 def test_the_settings_of_a_window_reach_every_step_that_acts_on_it(settings: dict[str, Any] | None) -> None:
-    """They are in every answer from the one that names the window. Without any there is no field, because a null would
-    be refused.
+    """The settings are in every answer from the one that names the window. Without any there is no field, because a
+    null would be refused.
     """
     extra = {} if settings is None else {"settings": settings}
     machine = json.loads(_definition())["States"]
@@ -293,7 +293,7 @@ def test_windows_without_changes_are_committed_by_one_task(case: Case) -> None:
     ],
 )
 def test_tables_that_do_not_advance_fail_the_run_after_the_others(case: Case, name: str, cause: str) -> None:
-    """They fail by name, and the other window is copied and committed."""
+    """The tables fail by name, and the other window is copied and committed."""
     outcome, _ = case(name)
     assert (outcome.error, outcome.cause) == ("TablesFailed", cause)
 
@@ -341,7 +341,7 @@ def test_a_table_that_failed_in_a_lookup_fails_the_run_after_the_others(case: Ca
     ],
 )
 def test_only_errors_that_pass_are_tried_again(case: Case, name: str, attempts: int, cause: str) -> None:
-    """They are retried five times, and then they fail the table like the others."""
+    """The calls are retried five times, and then they fail the table like the others."""
     outcome, events = case(name)
     assert outcome.cause == f"1 table(s) failed, 0 committed, 0 without change. {cause}"
     assert events.count("TaskFailed") == attempts
@@ -362,14 +362,14 @@ def test_uploads_that_expire_every_time_are_given_up_after_three_rounds(case: Ca
 
 @pytest.mark.parametrize(("name", "failed"), [("split", 1), ("killed", 2)])
 def test_a_slice_that_takes_too_long_is_split(case: Case, name: str, failed: int) -> None:
-    """It is split at once where the function said so. One that was killed is retried once before."""
+    """The slice is split at once where the function said so. One that was killed is retried once before."""
     outcome, events = case(name)
     assert outcome.committed == [COMMIT], outcome.cause
     assert events.count("TaskFailed") == failed
 
 
 def test_sub_slices_are_copied_by_name_and_fail_by_name(case: Case) -> None:
-    """They are those that update-watermark says are missing."""
+    """The sub-slices are those that update-watermark says are missing."""
     outcome, _ = case("sub-slice-fails")
     assert outcome.cause.endswith("dbo.a: SchemaMismatch: slice 0.1: gone")
 

@@ -125,7 +125,7 @@ def names(run_input: dict[str, Any]) -> list[str]:
 
 
 def test_every_so_many_tables_are_a_run(copy_list: CopyList) -> None:
-    """They are in the order of the list, each as it is there, and the output counts them."""
+    """The tables of a run are in the order of the list, each as it is there, and the output counts them."""
     copied = copy_list(listing("a", "b", "c", "new1", "new2", format="csv"))
     assert copied.outcome.output == {
         "run_id": copied.outcome.run_id,
@@ -191,7 +191,7 @@ def test_an_empty_list_is_refused(copy_list: CopyList) -> None:
 
 
 def test_a_failed_run_does_not_stop_the_others(copy_list: CopyList) -> None:
-    """They are started after it. The cause names it, its tables and its own cause."""
+    """The others are started after it. The cause names the failed run, its tables and its own cause."""
     copied = copy_list(listing("bad", "b", "new1", "d", "new2"), run_concurrency=1)
     outcome = copied.outcome
     (failed,) = [run for run in copied.runs if run["status"] == "FAILED"]

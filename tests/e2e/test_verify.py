@@ -58,7 +58,7 @@ def sink(s3_deployment: Deployment, sandbox: Sandbox, tmp_path_factory: pytest.T
 def test_a_sink_that_is_well_is_said_to_be_so(
     s3_deployment: Deployment, sink: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is so in the folder and in the bucket itself with its ETags, and also for one table alone."""
+    """The sink is accepted in the folder and in the bucket itself with its ETags, and also for one table alone."""
     assert verify(Folder(sink), PREFIX) == 0
     out = capsys.readouterr().out
     assert "dbo.v_parquet: 2 windows, 3 rows in 2 objects" in out

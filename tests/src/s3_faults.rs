@@ -40,8 +40,8 @@ struct Order {
 }
 
 impl S3Faults {
-    /// Lets `fault` happen to `times` requests. `first` is the number of the first of them, where the next request is
-    /// 0.
+    /// Lets `fault` happen to `times` requests. `first` is the number of the first of them, counted from
+    /// 0 for the next request.
     pub fn order(&self, first: usize, times: usize, fault: S3Fault) {
         self.with(|state| {
             let first = state.requests.len() + first;

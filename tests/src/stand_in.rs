@@ -138,7 +138,7 @@ pub fn control_table(server: Server, table: &str, procedure: &str) -> ControlTab
     ControlTable::new(server, table.parse().unwrap(), procedure.parse().unwrap())
 }
 
-/// This project's script for its control table and procedure.
+/// The script of the control table that this project ships, and of its procedure.
 pub const CONTROL_TABLE: &str = include_str!("../../infra/sql/control-table.sql");
 
 /// Makes the control table that this project ships, and its procedure that compares.

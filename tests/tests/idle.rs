@@ -102,7 +102,7 @@ async fn a_table_without_changes_costs_one_statement_and_one_read_where_the_cont
     let cost = idle(&world, &watermarks, "modified_at").await;
     assert_eq!(cost.requests, [("GET".to_owned(), TABLES)].into());
     assert_eq!(cost.statements_with("MAX([modified_at])"), TABLES);
-    // These are asked for all tables together: their watermarks, and in two requests what the catalog knows of them.
+    // One request asks for the watermarks of all tables, and two ask the catalog about all of them.
     assert_eq!(cost.statements_with("[w].[TableName]"), 1);
     assert_eq!(cost.statements_with("sys.columns"), 2);
     assert_eq!(cost.statements.len(), TABLES + 3, "{:#?}", cost.statements);

@@ -144,7 +144,8 @@ async fn a_frozen_window_is_committed_as_it_is_where_it_is_copied_or_nothing_can
     assert_eq!(run(&world, "r2", &spec).await.window.as_str(), "from-3");
     world.table.insert(5);
     assert_eq!(run(&world, "r3", &spec).await.window.as_str(), "reinit-from-4");
-    // These are a change that readers go on with, a first load, and a table that is not to be loaded anew.
+    // The frozen window also stays after a change that readers go on with, in a first load, and in a table that is not
+    // to be loaded anew.
     let new = World::new([1]);
     new.table.declare([declared("b", true)]);
     for (world, spec, declares) in [

@@ -15,8 +15,8 @@ const STEP_BYTES: usize = 1024 * 1024;
 /// The place of the key in a row: after the token and the key's length byte.
 const KEY_OFFSET: usize = 2;
 
-/// The rows of a table, repeated from its block of prepared rows. Only their keys differ: the first column counts from
-/// 1.
+/// The rows of a table, repeated from its block of prepared rows. Only their keys differ. They are in the first
+/// column and count from 1.
 pub struct Rows {
     head: Vec<u8>,
     block: Vec<u8>,

@@ -28,7 +28,7 @@ async fn an_index_on_the_watermark_cuts_at_its_values() {
     assert!(plan.slices.iter().all(|slice| slice.key.is_none()), "{:?}", plan.slices);
     assert_eq!(world.lines("dbo.t").len(), 20);
 
-    // This is a later window, and a row without a watermark, which no window has.
+    // The rows of a later window, and a row without a watermark, which is in no window.
     world.execute("insert into t select value, dateadd(day, value, '2018-01-01') from generate_series(21, 29); insert into t values (99, null)");
     let (outcome, plan) = run(&world, "r2", &spec).await;
     assert_eq!((outcome.committed[0].rows, plan.slices.len()), (9, 3));

@@ -30,7 +30,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
     let spec = spec("t", 1_000, &json!({}));
     let planned = pipeline.plan("r", std::slice::from_ref(&spec)).await.unwrap();
     let initial = &WindowOfRun::from(&planned.windows[0]);
-    // This is less time than copy-delta keeps back.
+    // copy-delta keeps more than these 9 s back.
     let context = RunContext {
         deadline: Some(tokio::time::Instant::now() + std::time::Duration::from_secs(9)),
         ..RunContext::unbounded()

@@ -44,7 +44,7 @@ async fn keys_are_one_only_where_the_sink_table_says_so() {
     let found = world.rows("SELECT k, at FROM t ORDER BY at");
     assert_eq!(found, ["stra\u{df}e|1", "strasse|2", "a|3"]);
 
-    // These are two rows of the source that would be one here.
+    // The two rows of the source would be one row in the sink, which does not tell their keys apart.
     world.source.execute("INSERT t VALUES ('b', 4), ('B', 5)").unwrap();
     let error = world.run("r2", &spec).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{error}");

@@ -161,7 +161,7 @@ fn shorten(tokens: &mut Vec<String>) -> bool {
             // Row versions have the lower bound in their windows, and not the upper one.
             ["<" | ">", "=", ..] => (2, Some("<")),
             [">", ..] => (1, Some("<")),
-            // This number is that of the rows of a slice that are passed over to find where it is cut.
+            // The number is how many rows of a slice are passed over to find where the slice is cut.
             ["OFFSET", number, "ROWS", ..] if number.parse::<u64>().is_ok() => (2, Some("OFFSET")),
             // Lists keep their last item.
             [COLUMN, ",", COLUMN, ..] => (2, None),

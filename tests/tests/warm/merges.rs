@@ -43,7 +43,7 @@ async fn slices_are_merged_one_after_another_over_one_connection() {
         assert_eq!(slice.merge().await.unwrap().inserted, 1);
         slice.release().await;
     }
-    // This one has no lock, as for a slice that has no rows.
+    // This stage is released without a lock, as for a slice that has no rows.
     staged(3).await.unwrap().release().await;
     assert_eq!(logins(&world), 1);
     assert_eq!(number(&world, "SELECT COUNT(*) FROM t"), 3);

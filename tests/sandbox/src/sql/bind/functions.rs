@@ -20,7 +20,7 @@ enum Takes {
 /// The type of a function's value.
 #[derive(Clone, Copy)]
 enum Gives {
-    /// This one.
+    /// Always this type.
     Always(Ty),
     /// Text of any length, of the first argument's kind.
     Text,
