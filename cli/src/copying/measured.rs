@@ -63,7 +63,7 @@ impl Drop for Meter<'_> {
     }
 }
 
-/// Reads rows and counts them.
+/// A reader that counts the rows of another one.
 #[derive(Debug)]
 pub(super) struct MeasuredRows<'a> {
     /// The reader that is measured.

@@ -17,7 +17,7 @@ use tidemark::steps::run::Pipeline;
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, spec, spec_with, window};
 use tidemark::testing::{MemoryBatch, MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 
-/// Reads rows of which one `name` could not be decoded.
+/// A reader of rows of which one `name` could not be decoded.
 struct Malformed<'a>(&'a MemoryTable);
 
 impl ExplainRows for Malformed<'_> {

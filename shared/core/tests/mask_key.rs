@@ -14,7 +14,7 @@ use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryBatch, MemoryTable};
 
-/// Reads rows with a column that is hashed with the key of this name.
+/// A reader of rows with a column that is hashed with the key of this name.
 struct Hashed<'a>(&'a MemoryTable, &'static str);
 
 impl ExplainRows for Hashed<'_> {

@@ -12,7 +12,7 @@ const BLOCK_ROWS: usize = 65_536;
 /// The rows of a block of wide text.
 const WIDE_BLOCK_ROWS: usize = 8_192;
 
-/// Makes a row by its number: its encoded values.
+/// The function that makes a row by its number: its encoded values.
 type Encode = fn(&mut Random, u64) -> Vec<Vec<u8>>;
 
 /// A table.

@@ -25,7 +25,7 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) enum Commit {
     /// The window is committed.
     Done(Box<Manifest>),
-    /// These slices have to be copied first.
+    /// The window waits for these slices, which have to be copied first.
     Waits(Missing),
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Committing<'a, C, S> {
 enum AllDecided {
     /// Every slice is decided, by these records.
     Yes(Vec<Record>),
-    /// These slices have yet to be copied.
+    /// These slices are not decided, and have yet to be copied.
     NotYet(Missing),
     /// The window named here is copied in place of this one.
     Superseded(WindowName),

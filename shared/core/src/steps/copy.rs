@@ -131,9 +131,9 @@ impl Measured for CopyAnswer {}
 /// What a copy needs from the outside.
 #[derive(Debug)]
 pub struct CopyPorts<'a, R, E, M, S> {
-    /// Reads the rows.
+    /// The reader of the rows.
     pub reader: &'a mut R,
-    /// Makes files of the rows.
+    /// The maker of files of the rows.
     pub files: &'a E,
     /// The databases that rows are merged into.
     pub sinks: &'a M,

@@ -64,7 +64,7 @@ pub struct Pipeline<'a, P, R, W, S, E, M> {
     pub store: &'a S,
     /// The prefix in the bucket.
     pub prefix: &'a str,
-    /// Makes files of rows.
+    /// The maker of files of the rows.
     pub files: E,
     /// The databases that tables are merged into, or [`NoSinks`](crate::ports::merge::NoSinks).
     pub sinks: M,

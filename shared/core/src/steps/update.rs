@@ -218,7 +218,7 @@ where
 enum Ended {
     /// The window is committed.
     Committed(Box<Committed>),
-    /// These slices have to be copied first.
+    /// The window waits for these slices, which have to be copied first.
     Waits(Missing),
 }
 

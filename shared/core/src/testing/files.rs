@@ -21,11 +21,11 @@ pub enum MemoryValue {
     Text(&'static str),
 }
 
-/// Writes lines, whatever format is asked for.
+/// A maker of files of lines, whatever format is asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MemoryFiles;
 
-/// Writes the lines of one part.
+/// The encoder of the lines of one part.
 #[derive(Debug, Default)]
 pub struct MemoryEncoder {
     lines: Vec<u8>,

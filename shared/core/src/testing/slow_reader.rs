@@ -9,7 +9,8 @@ use crate::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches
 /// A function that counts the rows of a batch.
 pub type CountBatch<B> = fn(&B) -> u64;
 
-/// Reads rows as another reader does, and fails with the deadline's error when there are more than it has time for.
+/// A reader that reads as another one does, and fails with the deadline's error when there are more rows than it has
+/// time for.
 #[derive(Debug)]
 pub struct Slow<R: ReadRows> {
     inner: R,
