@@ -18,7 +18,7 @@ use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bounds::Bounds;
-use super::packer::Packer;
+use super::packer::{Method, Packer};
 use super::page::{Page, varint};
 use super::values::Values;
 
@@ -34,8 +34,8 @@ pub struct PlainColumn {
 
 /// The facts about the pages of a chunk.
 struct Chunk {
-    /// The method with which the pages are packed, once there is one.
-    compression: Option<Compression>,
+    /// How the pages are packed, once there is one.
+    method: Option<Method>,
     bounds: Bounds,
     rows: usize,
     nulls: usize,
@@ -87,14 +87,12 @@ impl PlainColumn {
         let rows = self.page.rows;
         let body = self.page.body();
         let unpacked = body.len();
-        let packed = match chunk.compression {
-            Some(compression) => packer.pack(body, compression)?,
-            None => {
-                let (packed, compression) = packer.pack_first(body)?;
-                chunk.compression = Some(compression);
-                packed
-            }
+        let method = match chunk.method {
+            Some(method) => method,
+            None => packer.method(body)?,
         };
+        chunk.method = Some(method);
+        let packed = packer.pack(body, method)?;
         // The head has both sizes as `i32`.
         i32::try_from(unpacked.max(packed.len())).map_err(|_| too_large())?;
         let start = self.bytes.len();
@@ -122,7 +120,8 @@ impl PlainColumn {
         }
         let chunk = std::mem::replace(&mut self.chunk, Chunk::new(self.column.physical_type()));
         let rows = chunk.rows as u64;
-        let close = chunk.close(&self.column, self.is_text, self.bytes.len())?;
+        let compression = packer.codec(chunk.method.unwrap_or(Method::Stored));
+        let close = chunk.close(&self.column, self.is_text, compression, self.bytes.len())?;
         debug_assert_eq!(close.rows_written, rows, "no row is lost");
         group.append_column(&Bytes(&self.bytes), close)?;
         self.bytes.clear();
@@ -135,7 +134,7 @@ impl PlainColumn {
 impl Chunk {
     fn new(physical_type: PhysicalType) -> Self {
         Self {
-            compression: None,
+            method: None,
             bounds: Bounds::None,
             rows: 0,
             nulls: 0,
@@ -175,7 +174,13 @@ impl Chunk {
         self.index.append_histograms(&None, &histogram(page.rows, page.nulls));
     }
 
-    fn close(mut self, column: &ColumnDescPtr, is_text: bool, bytes: usize) -> Result<ColumnCloseResult> {
+    fn close(
+        mut self,
+        column: &ColumnDescPtr,
+        is_text: bool,
+        compression: Compression,
+        bytes: usize,
+    ) -> Result<ColumnCloseResult> {
         self.index
             .set_boundary_order(match (self.is_ascending, self.is_descending) {
                 (true, _) => BoundaryOrder::ASCENDING,
@@ -189,7 +194,7 @@ impl Chunk {
             count: i32::try_from(self.pages).map_err(|_| too_large())?,
         };
         let metadata = ColumnChunkMetaData::builder(column.clone())
-            .set_compression(self.compression.unwrap_or(Compression::UNCOMPRESSED))
+            .set_compression(compression)
             .set_encodings(vec![Encoding::RLE, Encoding::PLAIN])
             .set_page_encoding_stats(vec![pages])
             .set_total_compressed_size(int(bytes))

@@ -279,6 +279,41 @@ fn a_column_that_does_not_pack_stays_as_it_is() {
     assert_eq!(packed, [true, false, true]);
 }
 
+/// Random digits hold no repetition, but four bits in eight. Sentences hold repetition, which takes them further down.
+#[test]
+fn random_digits_are_packed_by_their_frequency_and_sentences_by_their_repetition() {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let digits: Vec<String> = (0..ROWS)
+        .map(|_| format!("{:016x}{:016x}", random(), random()))
+        .collect();
+    let sentences: Vec<String> = (0..ROWS)
+        .map(|index| format!("the order {} of the customer {} was shipped", random() % 1_000, index))
+        .collect();
+    for (texts, most) in [(digits, 0.62), (sentences, 0.25)] {
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+        let (bytes, batch) = written(&[(Form::Text, texts)], &json!({}));
+        let file = opened(bytes);
+        let column = file.metadata().row_group(0).column(0).clone();
+        assert_eq!(column.dictionary_page_offset(), None);
+        let packed = column.compressed_size() as f64 / column.uncompressed_size() as f64;
+        assert!(packed < most, "{packed}");
+        let mut row = 0;
+        for read in file.build().unwrap() {
+            let read = read.unwrap();
+            let expected = batch.column(0).slice(row, read.num_rows());
+            assert_eq!(&expected.to_data(), &read.column(0).to_data());
+            row += read.num_rows();
+        }
+        assert_eq!(row, ROWS);
+    }
+}
+
 #[test]
 fn texts_that_repeat_are_in_a_dictionary_and_others_are_not() {
     let texts = |distinct: usize| -> ArrayRef {
