@@ -27,7 +27,7 @@ pub enum Cell<'a> {
     Text(&'a str),
     Binary(&'a [u8]),
     RowVersion(&'a [u8]),
-    Uuid(&'a [u8]),
+    Uuid(&'a [u8; 16]),
     Date {
         days: i64,
     },
@@ -127,7 +127,8 @@ impl<'a> Cells<'a> {
             Values::Text(array) => Cell::Text(array.value(row)),
             Values::Binary(array) if self.form == Form::RowVersion => Cell::RowVersion(array.value(row)),
             Values::Binary(array) => Cell::Binary(array.value(row)),
-            Values::Uuid(array) => Cell::Uuid(array.value(row)),
+            // The array has no value of another length.
+            Values::Uuid(array) => Cell::Uuid(array.value(row).first_chunk().unwrap_or(&[0; 16])),
             Values::TicksAndOffset(array, digits) => {
                 let (ticks, offset_minutes) = ticks_and_offset(array.value(row));
                 Cell::TimestampWithOffset {

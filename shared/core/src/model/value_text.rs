@@ -9,8 +9,6 @@ pub const SECOND_TICKS: i64 = 10_000_000;
 /// The number of days from 0001-01-01 to 1970-01-01.
 pub const UNIX_EPOCH_DAYS: i64 = 719_162;
 
-const UPPER: &[u8; 16] = b"0123456789ABCDEF";
-
 /// The text form of a date with a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -58,13 +56,14 @@ const fn civil(days: u64) -> (u64, u64, u64) {
 /// written as the first day.
 pub fn date(out: &mut Vec<u8>, days: i64) {
     let (year, month, day) = civil(u64::try_from(days).unwrap_or(0));
+    let ([m, n], [d, e]) = (two_digits(month), two_digits(day));
     if year > 9_999 {
         padded(out, year, 4);
-    } else {
-        out.extend_from_slice(&[two_digits(year / 100), two_digits(year)].concat());
+        out.extend_from_slice(&[b'-', m, n, b'-', d, e]);
+        return;
     }
-    let ([m, n], [d, e]) = (two_digits(month), two_digits(day));
-    out.extend_from_slice(&[b'-', m, n, b'-', d, e]);
+    let ([c, x], [y, z]) = (two_digits(year / 100), two_digits(year));
+    out.extend_from_slice(&[c, x, y, z, b'-', m, n, b'-', d, e]);
 }
 
 /// Appends a time, given as ticks of the day: `00:56:00.0000000` with `digits` (0 to 7) after the point. Further digits
@@ -154,30 +153,49 @@ pub fn float(out: &mut Vec<u8>, value: impl zmij::Float) {
 }
 
 /// Appends a UUID, `6F9619FF-8B86-D011-B42D-00C04FC964FF`, from its bytes in the order of the text.
-pub fn uuid(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn uuid(out: &mut Vec<u8>, bytes: &[u8; 16]) {
     let mut text = [b'-'; 36];
-    let mut place = 0;
-    for (index, byte) in bytes.iter().take(16).enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            place += 1;
-        }
-        text[place..place + 2].copy_from_slice(&hex_byte(*byte));
-        place += 2;
-    }
-    out.extend_from_slice(&text[..place]);
+    let digits = digits(bytes);
+    text[..8].copy_from_slice(&digits[..8]);
+    text[9..13].copy_from_slice(&digits[8..12]);
+    text[14..18].copy_from_slice(&digits[12..16]);
+    text[19..23].copy_from_slice(&digits[16..20]);
+    text[24..].copy_from_slice(&digits[20..]);
+    out.extend_from_slice(&text);
 }
 
 /// Appends bytes in hexadecimal: `0x00000000000007D1`.
 pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(2 + bytes.len() * 2);
     out.extend_from_slice(b"0x");
-    for byte in bytes {
-        out.extend_from_slice(&hex_byte(*byte));
+    let (pieces, rest) = bytes.as_chunks::<16>();
+    for piece in pieces {
+        out.extend_from_slice(&digits(piece));
+    }
+    for byte in rest {
+        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
 }
 
-const fn hex_byte(byte: u8) -> [u8; 2] {
-    [UPPER[(byte >> 4) as usize], UPPER[(byte & 15) as usize]]
+/// Returns the hexadecimal digits of bytes. Four bytes become eight digits in one number, without a table.
+#[inline]
+fn digits(bytes: &[u8; 16]) -> [u8; 32] {
+    let mut digits = [0; 32];
+    for (eight, four) in digits.as_chunks_mut::<8>().0.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        let number = u64::from(u32::from_be_bytes(*four));
+        // Each four bits get a byte of their own.
+        let number = (number | number << 16) & 0x0000_FFFF_0000_FFFF;
+        let number = (number | number << 8) & 0x00FF_00FF_00FF_00FF;
+        let number = (number | number << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+        // One in each byte that is more than nine. Its letter lies seven places after where a digit would be.
+        let letters = (number + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+        *eight = (number + 0x3030_3030_3030_3030 + letters * 7).to_be_bytes();
+    }
+    digits
+}
+
+const fn digit(value: u8) -> u8 {
+    value + if value < 10 { b'0' } else { b'A' - 10 }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn text(array: &ArrayRef, form: Form, row: usize) -> String {
         }
         Form::Text | Form::Iso(_) => out.extend_from_slice(array.as_string::<i32>().value(row).as_bytes()),
         Form::Binary | Form::RowVersion => value_text::hex(&mut out, array.as_binary::<i32>().value(row)),
-        Form::Uuid => value_text::uuid(&mut out, array.as_fixed_size_binary().value(row)),
+        Form::Uuid => value_text::uuid(&mut out, array.as_fixed_size_binary().value(row).first_chunk().unwrap()),
         Form::Date => {
             let days = array.as_primitive::<Date32Type>().value(row);
             value_text::date(&mut out, i64::from(days) + UNIX_EPOCH_DAYS);

@@ -9,6 +9,9 @@ use mssql_tds::token::tokens::SqlCollation;
 
 use super::code_page;
 
+/// The text that stands for what is malformed: U+FFFD.
+const REPLACEMENT: &str = "\u{FFFD}";
+
 /// The error for text in a collation whose code page is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownCodePage {
@@ -80,81 +83,86 @@ fn utf8(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     for chunk in bytes.utf8_chunks() {
         out.extend_from_slice(chunk.valid().as_bytes());
         if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{FFFD}".as_bytes());
+            out.extend_from_slice(REPLACEMENT.as_bytes());
             was_malformed = true;
         }
     }
     was_malformed
 }
 
-/// The number of UTF-16 units that are examined together.
+/// The number of UTF-16 units that are decoded together.
 const BLOCK_UNITS: usize = 64;
+/// The number of units that are tested together in a block that is not all ASCII.
+const GROUP_UNITS: usize = 8;
 
-/// Appends UTF-16LE, which is mostly ASCII in practice: ASCII is converted a block at a time, in loops that the
-/// compiler can vectorize.
+/// Appends UTF-16LE text and returns whether something malformed was replaced. Most text is ASCII, which loops over many
+/// units at once.
 fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     out.reserve(bytes.len() / 2);
-    let mut rest = bytes;
+    let (mut units, half_unit) = bytes.as_chunks::<2>();
     let mut was_malformed = false;
-    loop {
-        let (units, _) = rest[..rest.len().min(2 * BLOCK_UNITS)].as_chunks::<2>();
-        let ascii = ascii_units(units);
-        out.extend(units[..ascii].iter().map(|unit| unit[0]));
-        rest = &rest[2 * ascii..];
-        if ascii == units.len() && !units.is_empty() {
+    while !units.is_empty() {
+        let (block, after) = units.split_at(units.len().min(BLOCK_UNITS));
+        if is_ascii(block) {
+            out.extend(block.iter().map(|unit| unit[0]));
+            units = after;
+        } else {
+            let taken = block_of_any(block, after.is_empty(), out, &mut was_malformed);
+            units = &units[taken..];
+        }
+    }
+    if !half_unit.is_empty() {
+        out.extend_from_slice(REPLACEMENT.as_bytes());
+        was_malformed = true;
+    }
+    was_malformed
+}
+
+/// Appends a block of at most [`BLOCK_UNITS`] units and returns how many it took: all of them, but for the first half of
+/// a surrogate pair whose second half is in the next block.
+fn block_of_any(units: &[[u8; 2]], is_last: bool, out: &mut Vec<u8>, was_malformed: &mut bool) -> usize {
+    let (mut taken, mut end) = (0, out.len());
+    // No unit takes more than three bytes of UTF-8.
+    out.resize(end + 3 * units.len(), 0);
+    while taken < units.len() {
+        if let Some(group) = units[taken..].first_chunk::<GROUP_UNITS>()
+            && is_ascii(group)
+        {
+            out[end..end + GROUP_UNITS].copy_from_slice(&group.map(|unit| unit[0]));
+            (taken, end) = (taken + GROUP_UNITS, end + GROUP_UNITS);
             continue;
         }
-        // Characters that are not ASCII usually follow one another: some letters of a word, or a whole text.
-        loop {
-            match next_scalar(rest) {
-                Some((Ok(character), _)) if character.is_ascii() => break,
-                Some((Ok(character), after)) => {
-                    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                    rest = after;
-                }
-                Some((Err(Malformed), after)) => {
-                    out.extend_from_slice("\u{FFFD}".as_bytes());
-                    was_malformed = true;
-                    rest = after;
-                }
-                None => return was_malformed,
+        let group_end = units.len().min(taken + GROUP_UNITS);
+        while taken < group_end {
+            // The same would come of the general case below, which takes several times as long.
+            if let [ascii @ 0..0x80, 0] = units[taken] {
+                out[end] = ascii;
+                (taken, end) = (taken + 1, end + 1);
+                continue;
             }
+            let next = units[taken..].iter().take(2).map(|unit| u16::from_le_bytes(*unit));
+            let character = match char::decode_utf16(next).next() {
+                Some(Ok(character)) => character,
+                Some(Err(half)) if !is_last && taken + 1 == units.len() && half.unpaired_surrogate() < 0xDC00 => {
+                    out.truncate(end);
+                    return taken;
+                }
+                Some(Err(_)) | None => {
+                    *was_malformed = true;
+                    char::REPLACEMENT_CHARACTER
+                }
+            };
+            taken += character.len_utf16();
+            end += character.encode_utf8(&mut out[end..]).len();
         }
     }
+    out.truncate(end);
+    taken
 }
 
-/// Counts the ASCII units at the beginning.
 #[inline]
-fn ascii_units(units: &[[u8; 2]]) -> usize {
-    let is_ascii = |unit: &[u8; 2]| u16::from_le_bytes(*unit) < 0x80;
-    if units.iter().fold(0, |bits, unit| bits | u16::from_le_bytes(*unit)) < 0x80 {
-        return units.len();
-    }
-    units.iter().position(|unit| !is_ascii(unit)).unwrap_or(units.len())
-}
-
-struct Malformed;
-
-/// Returns the first character of UTF-16LE text and what follows it.
-fn next_scalar(bytes: &[u8]) -> Option<(Result<char, Malformed>, &[u8])> {
-    if bytes.is_empty() {
-        return None;
-    }
-    let Some((unit, after)) = bytes.split_first_chunk::<2>() else {
-        // One byte is left, which is half a unit.
-        return Some((Err(Malformed), &[]));
-    };
-    let unit = u16::from_le_bytes(*unit);
-    if let Some(character) = char::from_u32(unit.into()) {
-        return Some((Ok(character), after));
-    }
-    if let Some((low, beyond)) = after.split_first_chunk::<2>() {
-        let pair = [unit, u16::from_le_bytes(*low)];
-        if let Some(Ok(character)) = char::decode_utf16(pair).next() {
-            return Some((Ok(character), beyond));
-        }
-    }
-    Some((Err(Malformed), after))
+fn is_ascii(units: &[[u8; 2]]) -> bool {
+    units.iter().fold(0, |bits, unit| bits | u16::from_le_bytes(*unit)) < 0x80
 }
 
 #[cfg(test)]
@@ -188,6 +196,27 @@ mod tests {
             );
         }
         assert_eq!(decoded(b"A\0B", EncodingType::Utf16), ("A\u{FFFD}".to_owned(), true));
+    }
+
+    #[test]
+    fn characters_and_halves_of_pairs_are_decoded_wherever_a_block_ends() {
+        for before in 0..=2 * BLOCK_UNITS + 1 {
+            for units in [
+                vec![0xD83D, 0xDE00],
+                vec![0xD83D],
+                vec![0xDE00],
+                vec![0xE9],
+                vec![0x4E2D],
+            ] {
+                for after in 0..2 {
+                    let ascii = |count| std::iter::repeat_n(u16::from(b'a'), count);
+                    let units: Vec<u16> = ascii(before).chain(units.iter().copied()).chain(ascii(after)).collect();
+                    let (text, was_malformed) = decoded(&utf16_bytes(units.iter().copied()), EncodingType::Utf16);
+                    assert_eq!(text, String::from_utf16_lossy(&units));
+                    assert_eq!(was_malformed, String::from_utf16(&units).is_err());
+                }
+            }
+        }
     }
 
     #[test]
