@@ -133,9 +133,9 @@ impl BatchBuilder {
 
     #[inline]
     fn put(&mut self, col: usize, put: impl FnOnce(&mut ColumnBuilder) -> Taken) {
-        let taken = self.columns.get_mut(col).map_or(Err(Refusal::OtherType), put);
-        if let Err(refusal) = taken {
-            self.refuse(col, &refusal);
+        match self.columns.get_mut(col).map_or(Err(Refusal::OtherType), put) {
+            Ok(variable_bytes) => self.variable_bytes += variable_bytes,
+            Err(refusal) => self.refuse(col, &refusal),
         }
     }
 
@@ -185,8 +185,7 @@ macro_rules! held_as_is {
                     return column.of_variant(|out| $text(out, val));
                 };
                 values.push($convert(val));
-                column.nulls.append_non_null();
-                Ok(())
+                Ok(0)
             });
         }
     };
@@ -203,32 +202,25 @@ impl RowWriter for BatchBuilder {
     fn write_null(&mut self, col: usize) {
         self.put(col, |column| {
             column.null();
-            Ok(())
+            Ok(0)
         });
     }
 
     fn write_bool(&mut self, col: usize, val: bool) {
         self.put(col, |column| {
-            let Buffers::Bool(bits) = &mut column.values else {
+            let Buffers::Bool(values) = &mut column.values else {
                 return column.of_variant(|out| out.push(if val { b'1' } else { b'0' }));
             };
-            bits.append(val);
-            column.nulls.append_non_null();
-            Ok(())
+            values.push(val);
+            Ok(0)
         });
     }
 
     fn write_string(&mut self, col: usize, bytes: Cow<'_, [u8]>, encoding_type: EncodingType) {
-        let mut written = 0;
-        self.put(col, |column| {
-            written = column.text(&bytes, encoding_type)?;
-            Ok(())
-        });
-        self.variable_bytes += written;
+        self.put(col, |column| column.text(&bytes, encoding_type));
     }
 
     fn write_bytes(&mut self, col: usize, bytes: Cow<'_, [u8]>) {
-        self.variable_bytes += bytes.len();
         self.put(col, |column| column.binary(&bytes));
     }
 
@@ -294,17 +286,13 @@ impl RowWriter for BatchBuilder {
     }
 
     fn write_uuid(&mut self, col: usize, val: Uuid) {
-        let mut written = 0;
         self.put(col, |column| {
             let Buffers::Fixed { width: 16, bytes } = &mut column.values else {
-                written = column.variable(|out| value_text::uuid(out, val.as_bytes()))?;
-                return Ok(());
+                return column.variable(|out| value_text::uuid(out, val.as_bytes()));
             };
             bytes.extend_from_slice(val.as_bytes());
-            column.nulls.append_non_null();
-            Ok(())
+            Ok(0)
         });
-        self.variable_bytes += written;
     }
 
     /// Writes XML: UTF-16 with a byte-order mark, which belongs to the wire and not to the value.

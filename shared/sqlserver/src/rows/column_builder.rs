@@ -11,7 +11,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Float32Array, Float64Array,
     Int32Array, Int64Array, PrimitiveArray, StringArray,
 };
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 use mssql_tds::datatypes::column_values::SqlTime;
@@ -39,8 +39,9 @@ pub struct ColumnBuilder {
     /// Whether values of every type are held as text: in a column of variants, or in a masked one.
     is_text_of_any: bool,
     mask: Option<Mask>,
-    pub nulls: NullBufferBuilder,
     pub values: Buffers,
+    /// The rows of the batch whose value is NULL. Most columns have few, and a value that is there costs nothing here.
+    null_rows: Vec<usize>,
     text: WireText,
     /// The number of texts so far in which something malformed was replaced.
     pub replaced_texts: u64,
@@ -48,7 +49,7 @@ pub struct ColumnBuilder {
 
 /// The buffers of a column, by the form of its values.
 pub enum Buffers {
-    Bool(BooleanBufferBuilder),
+    Bool(Vec<bool>),
     Int32(Vec<i32>),
     Int64(Vec<i64>),
     Float32(Vec<f32>),
@@ -72,8 +73,8 @@ pub enum Refusal {
     UnknownCodePage(UnknownCodePage),
 }
 
-/// The outcome of appending one value.
-pub type Taken = std::result::Result<(), Refusal>;
+/// The outcome of appending one value: the bytes it takes beside what every value of its column takes.
+pub type Taken = std::result::Result<usize, Refusal>;
 
 impl ColumnBuilder {
     pub fn new(column: &Column) -> Self {
@@ -88,15 +89,16 @@ impl ColumnBuilder {
             is_text_of_any: mask.is_some() || types::is_variant(&column.sql_type),
             mask,
             values: Buffers::new(column.form, 0, 0),
-            nulls: NullBufferBuilder::new(0),
+            null_rows: Vec::new(),
             text: WireText::default(),
             replaced_texts: 0,
         }
     }
 
     pub fn null(&mut self) {
+        self.null_rows.push(self.values.len());
         match &mut self.values {
-            Buffers::Bool(bits) => bits.append(false),
+            Buffers::Bool(values) => values.push(false),
             Buffers::Int32(values) => values.push(0),
             Buffers::Int64(values) => values.push(0),
             Buffers::Float32(values) => values.push(0.0),
@@ -105,7 +107,6 @@ impl ColumnBuilder {
             Buffers::Variable { offsets, .. } => offsets.push(offsets.last().copied().unwrap_or(0)),
             Buffers::Fixed { width, bytes } => bytes.resize(bytes.len() + *width, 0),
         }
-        self.nulls.append_null();
     }
 
     /// Appends a time as an integer in the unit of the column's form.
@@ -115,24 +116,22 @@ impl ColumnBuilder {
             return Err(Refusal::OtherType);
         };
         values.push(value);
-        self.nulls.append_non_null();
-        Ok(())
+        Ok(0)
     }
 
     /// Appends what `write` writes as one text or binary value. Returns its length in bytes.
-    pub fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> std::result::Result<usize, Refusal> {
+    pub fn variable(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
         let Buffers::Variable { offsets, bytes } = &mut self.values else {
             return Err(Refusal::OtherType);
         };
         let start = bytes.len();
         write(bytes);
         offsets.push(i32::try_from(bytes.len()).map_err(|_| Refusal::TooLarge)?);
-        self.nulls.append_non_null();
         Ok(bytes.len() - start)
     }
 
     /// Appends text as it came over the wire. Returns its length in UTF-8.
-    pub fn text(&mut self, value: &[u8], encoding: EncodingType) -> std::result::Result<usize, Refusal> {
+    pub fn text(&mut self, value: &[u8], encoding: EncodingType) -> Taken {
         let decoding = self.text.decoding(value, encoding).map_err(Refusal::UnknownCodePage)?;
         let mut was_malformed = false;
         let written = self.variable(|out| was_malformed = decoding.append(out, value))?;
@@ -145,14 +144,14 @@ impl ColumnBuilder {
         if !self.is_text_of_any {
             return Err(Refusal::OtherType);
         }
-        self.variable(write).map(drop)
+        self.variable(write)
     }
 
     pub fn binary(&mut self, value: &[u8]) -> Taken {
         if self.is_text_of_any {
             return self.of_variant(|out| value_text::hex(out, value));
         }
-        self.variable(|out| out.extend_from_slice(value)).map(drop)
+        self.variable(|out| out.extend_from_slice(value))
     }
 
     /// Appends a day, counted from 0001-01-01.
@@ -162,8 +161,7 @@ impl ColumnBuilder {
             return self.of_variant(|out| value_text::date(out, days));
         };
         values.push(i32::try_from(days - UNIX_EPOCH_DAYS).map_err(|_| Refusal::Invalid)?);
-        self.nulls.append_non_null();
-        Ok(())
+        Ok(0)
     }
 
     /// Appends a time of day in ticks of 100 ns. `digits` is the number of fractional digits on the wire.
@@ -173,7 +171,7 @@ impl ColumnBuilder {
             Form::Time(Fraction::Micros) => self.unit(ticks / 10),
             Form::Time(Fraction::Nanos) => self.unit(ticks * 100),
             Form::TimeTicks(_) => self.unit(ticks),
-            Form::Iso(digits) => self.variable(|out| value_text::time(out, ticks, digits)).map(drop),
+            Form::Iso(digits) => self.variable(|out| value_text::time(out, ticks, digits)),
             _ => self.of_variant(|out| value_text::time(out, ticks, digits)),
         }
     }
@@ -185,9 +183,7 @@ impl ColumnBuilder {
         match self.form {
             Form::Timestamp(fraction) => self.unit(since_1970(ticks, fraction)?),
             Form::Ticks(_) => self.unit(ticks),
-            Form::Iso(digits) => self
-                .variable(|out| value_text::timestamp(out, ticks, digits, Style::Iso))
-                .map(drop),
+            Form::Iso(digits) => self.variable(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
             _ => self.of_variant(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
         }
     }
@@ -205,10 +201,9 @@ impl ColumnBuilder {
             (Form::TicksAndOffset(_), Buffers::Fixed { bytes, .. }) => {
                 bytes.extend_from_slice(&ticks.to_le_bytes());
                 bytes.extend_from_slice(&offset_minutes.to_le_bytes());
-                self.nulls.append_non_null();
-                Ok(())
+                Ok(0)
             }
-            (Form::Iso(digits), _) => self.variable(text(digits)).map(drop),
+            (Form::Iso(digits), _) => self.variable(text(digits)),
             _ => self.of_variant(text(time.scale)),
         }
     }
@@ -219,8 +214,7 @@ impl ColumnBuilder {
             return self.of_variant(|out| value_text::decimal(out, unscaled, scale));
         };
         values.push(unscaled);
-        self.nulls.append_non_null();
-        Ok(())
+        Ok(0)
     }
 
     /// Ends the batch and returns its values as an array, masked where the column is. The column is empty afterwards.
@@ -230,7 +224,17 @@ impl ColumnBuilder {
     /// `SchemaMismatch` for a NULL in a column that is NOT NULL in the plan; `InvalidConfig` for a hash without a key;
     /// `Internal` when the number of values is not `rows`.
     pub fn finish(&mut self, rows: usize, key: Option<&MaskKey>) -> Result<ArrayRef> {
-        let nulls = self.nulls.finish();
+        if self.values.len() != rows {
+            return Err(Error::new(
+                ErrorCode::Internal,
+                format!(
+                    "column '{}' has {} values for {rows} rows",
+                    self.name,
+                    self.values.len()
+                ),
+            ));
+        }
+        let nulls = nulls(rows, &std::mem::take(&mut self.null_rows));
         if nulls.is_some() && !self.nullable {
             return Err(Error::new(
                 ErrorCode::SchemaMismatch,
@@ -247,17 +251,24 @@ impl ColumnBuilder {
         };
         let values = std::mem::replace(&mut self.values, Buffers::new(self.form, rows, bytes));
         let array = values.into_array(self.form, nulls).map_err(arrow_failed)?;
-        if array.len() != rows {
-            return Err(Error::new(
-                ErrorCode::Internal,
-                format!("column '{}' has {} values for {rows} rows", self.name, array.len()),
-            ));
-        }
         match self.mask {
             Some(mask) => masked(&array, mask, key),
             None => Ok(array),
         }
     }
+}
+
+/// Returns which of the rows have a value; `None` if all have.
+fn nulls(rows: usize, null_rows: &[usize]) -> Option<NullBuffer> {
+    if null_rows.is_empty() {
+        return None;
+    }
+    let mut valid = BooleanBufferBuilder::new(rows);
+    valid.append_n(rows, true);
+    for row in null_rows {
+        valid.set_bit(*row, false);
+    }
+    Some(NullBuffer::new(valid.finish()))
 }
 
 /// Applies a mask to an array of texts.
@@ -297,7 +308,7 @@ fn since_1970(ticks: i64, fraction: Fraction) -> std::result::Result<i64, Refusa
 impl Buffers {
     fn new(form: Form, rows: usize, bytes: usize) -> Self {
         match form {
-            Form::Bool => Self::Bool(BooleanBufferBuilder::new(rows)),
+            Form::Bool => Self::Bool(Vec::with_capacity(rows)),
             Form::Int16 | Form::Int32 | Form::Date => Self::Int32(Vec::with_capacity(rows)),
             Form::Int64
             | Form::TimeTicks(_)
@@ -327,6 +338,21 @@ impl Buffers {
         }
     }
 
+    /// Returns the number of values.
+    const fn len(&self) -> usize {
+        match self {
+            Self::Bool(values) => values.len(),
+            Self::Int32(values) => values.len(),
+            Self::Int64(values) => values.len(),
+            Self::Float32(values) => values.len(),
+            Self::Float64(values) => values.len(),
+            Self::Int128(values) => values.len(),
+            // The first offset is the start of the first value.
+            Self::Variable { offsets, .. } => offsets.len() - 1,
+            Self::Fixed { width, bytes } => bytes.len() / *width,
+        }
+    }
+
     pub const fn fixed_bytes(&self) -> usize {
         match self {
             Self::Bool(_) => 1,
@@ -339,7 +365,7 @@ impl Buffers {
 
     fn into_array(self, form: Form, nulls: Option<NullBuffer>) -> std::result::Result<ArrayRef, ArrowError> {
         Ok(match self {
-            Self::Bool(mut bits) => Arc::new(BooleanArray::new(bits.finish(), nulls)),
+            Self::Bool(values) => Arc::new(BooleanArray::new(BooleanBuffer::from(values), nulls)),
             Self::Int32(values) => match form {
                 Form::Date => Arc::new(Date32Array::try_new(values.into(), nulls)?),
                 _ => Arc::new(Int32Array::try_new(values.into(), nulls)?),

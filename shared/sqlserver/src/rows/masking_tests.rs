@@ -50,6 +50,21 @@ fn last4(sql_type: &str, write: impl FnOnce(&mut BatchBuilder)) -> Option<String
 }
 
 #[test]
+fn the_text_that_stands_for_a_value_counts_towards_a_full_batch() {
+    let limits = BatchLimits {
+        rows: 99,
+        bytes: 10_000,
+    };
+    let mut builder = BatchBuilder::new(&[masked("c", "varbinary(max)", Mask::Last4)], limits);
+    builder.write_bytes(0, vec![0; 4_000].into());
+    builder.end_row();
+    assert!(!builder.is_full());
+    builder.write_bytes(0, vec![0; 4_000].into());
+    builder.end_row();
+    assert!(builder.is_full(), "the text has two digits for each byte");
+}
+
+#[test]
 fn a_value_of_any_type_is_masked_as_its_text() {
     let seven = SqlTime {
         time_nanoseconds: 1_234_567,
