@@ -90,7 +90,7 @@ async fn a_failed_commit_is_logged_as_one() {
     assert!(line.message.starts_with(expected), "{line:?}");
     assert_eq!(
         (line.table.as_str(), line.error_type.as_str()),
-        ("dbo.t", "LedgerInvalid")
+        ("dbo.t", "InvalidInput")
     );
 }
 

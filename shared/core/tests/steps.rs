@@ -360,7 +360,7 @@ async fn what_the_ledger_does_not_know_is_named() {
     let world = World::new([1]);
     let mut pipeline = world.pipeline();
     let error = pipeline.copy_slice("r1", &of_run("from-99"), 0).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+    assert_eq!(error.code(), ErrorCode::InvalidInput);
     assert!(
         error.to_string().contains("window from-99 of dbo.t has no plan"),
         "{error}"

@@ -7,7 +7,7 @@ use std::path::Path;
 use tidemark::error::Result;
 use tidemark::ports::archive::ArchiveObjects;
 
-use crate::files::{Folder, create_folders_of, is_missing, sync_folder_of};
+use crate::files::{Folder, OWN, create_folders_of, is_missing, sync_folder_of};
 use crate::store::FolderStore;
 
 impl ArchiveObjects for FolderStore {
@@ -38,6 +38,36 @@ impl FolderStore {
             })
         };
         self.run("remove", path, work).await
+    }
+
+    /// Removes what only looking at a folder has made: the folder itself, if it is empty but for that. An object is never
+    /// removed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    pub async fn remove_unused(&self) -> Result<()> {
+        let work = |folder: &Folder, root: &Path| {
+            let is_alone = |path: &Path, name: &str| {
+                let mut entries = fs::read_dir(path)?;
+                entries.try_fold(true, |alone, entry| {
+                    Ok::<_, io::Error>(alone && entry?.file_name() == name)
+                })
+            };
+            let own = folder.own("");
+            folder.locked(|| {
+                // A folder that has something in it stays.
+                for place in ["uploads", "new"] {
+                    drop(fs::remove_dir(folder.own(place)));
+                }
+                if is_alone(root, OWN)? && is_alone(&own, "lock")? {
+                    fs::remove_dir_all(&own)?;
+                    fs::remove_dir(root)?;
+                }
+                Ok(())
+            })
+        };
+        self.run("remove", self.path().to_owned(), work).await
     }
 }
 

@@ -13,6 +13,7 @@
 //!
 //! The caller adds what the server is used for.
 
+mod lost;
 mod tls;
 
 use std::error::Error as StdError;
@@ -40,11 +41,11 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
         TiberiusError::Io {
             kind: ErrorKind::NotFound,
             ref message,
-        } => tls::of_text(message).unwrap_or_else(|| unreachable(error)),
+        } => tls::of_text(message).unwrap_or_else(|| unreachable(&error)),
         TiberiusError::Io { kind, message } if kind == ErrorKind::UnexpectedEof && message.contains("handshake") => {
             tls::ended()
         }
-        TiberiusError::Io { .. } => unreachable(error),
+        TiberiusError::Io { .. } => unreachable(&error),
         // After the first sentence the driver gives advice about its own interface.
         TiberiusError::Tls(text) => {
             let said = text.split(". ").next().unwrap_or_default();
@@ -63,12 +64,11 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
     }
 }
 
-fn unreachable(error: TiberiusError) -> Failure {
-    let failure = Failure::new(Fault::Unreachable, "the connection failed");
+fn unreachable(error: &TiberiusError) -> Failure {
     match error {
         // The driver's words before the message add nothing.
-        TiberiusError::Io { message, .. } => failure.caused_by(message),
-        other => failure.caused_by(other),
+        TiberiusError::Io { message, .. } => lost::of_text(message),
+        other => lost::of_text(&other.to_string()),
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn of_mssql(error: MssqlError) -> Failure {
         | MssqlError::SessionRecoveryFailed { .. }
         | MssqlError::SessionNotRecoverable(_)
         | MssqlError::ReconnectionValidationFailed(_)
-        | MssqlError::ConnectionResetNotAcknowledged => (Fault::Unreachable, "the connection failed".to_owned()),
+        | MssqlError::ConnectionResetNotAcknowledged => return lost::of_text(&error.to_string()),
         // A server that is silent may be gone.
         MssqlError::TimeoutError(_) => (Fault::Unreachable, "the server did not answer in time".to_owned()),
         MssqlError::TlsError(source) | MssqlError::TlsHandshakeError { source, .. } => {

@@ -66,8 +66,8 @@ impl MaskKey {
         let text = secret.reveal().trim_end_matches(['\r', '\n']);
         if text.len() < KEY_BYTES {
             let message = format!(
-                "the secret with the key of hashes (MASK_SECRET_ARN) has fewer than {KEY_BYTES} bytes, which is too short: put a random text of at \
-                 least {KEY_BYTES} bytes into it, and keep it, because another key makes other hashes"
+                "the key of hashes (MASK_SECRET_ARN, --mask-secret or TIDEMARK_MASK_KEY) has fewer than {KEY_BYTES} bytes, which is too short: put a random text of at \
+                 least {KEY_BYTES} bytes there, and keep it, because another key makes other hashes"
             );
             return Err(Error::new(ErrorCode::InvalidConfig, message));
         }
@@ -124,8 +124,9 @@ fn last4(text: &str) -> &str {
 
 /// Builds the error for a hash without a key.
 pub(crate) fn no_key() -> Error {
-    let message = "a column is to be hashed, and this process has no key for it: give the ARN of its secret as the parameter \
-                   MaskSecretArn, which becomes the variable MASK_SECRET_ARN";
+    let message = "a column is to be hashed, and there is no key for it: give the ARN of its secret to a deployment as the parameter \
+                   MaskSecretArn, which becomes the variable MASK_SECRET_ARN, and to the command as --mask-secret, or give the command \
+                   the key itself in the variable TIDEMARK_MASK_KEY";
     Error::new(ErrorCode::InvalidConfig, message)
 }
 

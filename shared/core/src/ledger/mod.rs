@@ -134,7 +134,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
 
     /// Returns the plan of a window that must have one, to copy its rows.
     ///
-    /// Errors: `LedgerInvalid` when there is no plan; `InvalidInput` when it was frozen with another condition or sink
+    /// Errors: those of [`existing_plan`](Self::existing_plan); `InvalidInput` when it was frozen with another condition or sink
     /// than `settings`, which came with the event. The plan's own condition and sink are never used.
     pub async fn frozen_plan(&self, window: &WindowName, settings: &RunSettings) -> Result<Plan> {
         let plan = self.existing_plan(window).await?;
@@ -144,9 +144,16 @@ impl<S: ReadObjects> Ledger<'_, S> {
 
     /// Returns the plan of a window that must have one, for a caller that copies nothing of it.
     ///
-    /// Errors: `LedgerInvalid` when there is no plan.
+    /// Errors: `InvalidInput` when there is no plan yet; `LedgerInvalid` when the plan of a committed window is gone.
     pub async fn existing_plan(&self, window: &WindowName) -> Result<Plan> {
-        self.plan(window).await?.ok_or_else(|| no_plan(self.table, window))
+        if let Some(plan) = self.plan(window).await? {
+            return Ok(plan);
+        }
+        // What is committed had a plan (W4).
+        Err(match self.manifest(window).await? {
+            Some(_) => missing(&self.keys.plan(window)),
+            None => no_plan(self.table, window),
+        })
     }
 
     /// Checks that `plan` is still the plan of its window.
@@ -411,9 +418,10 @@ pub fn check_settings(plan: &Plan, settings: &RunSettings) -> Result<()> {
 
 fn no_plan(table: &ObjectName, window: &WindowName) -> Error {
     let message = format!(
-        "window {window} of {table} has no plan yet: lookup-new-watermark freezes it, and names the window in its answer"
+        "window {window} of {table} has no plan yet: run lookup-old-watermark and lookup-new-watermark first; the second freezes \
+         the plan, and names the window in its answer"
     );
-    Error::new(ErrorCode::LedgerInvalid, message)
+    Error::new(ErrorCode::InvalidInput, message)
 }
 
 fn missing(key: &str) -> Error {

@@ -169,7 +169,7 @@ pub struct EmptyWindow {
     pub window: WindowName,
 }
 
-/// What a lookup has to report of a table: rows that are in no window yet, or never will be.
+/// What a lookup has to report of a table: rows that are in no window yet, or never will be, and columns that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// The table.
@@ -182,18 +182,45 @@ pub struct Note {
     pub held_back: bool,
     /// Whether a security policy filters the table: the rows that it hides from the login are in no window.
     pub filtered: bool,
+    /// What changed in the columns, or in the form of the files, since the last window.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schema_changes: Vec<String>,
+    /// The generation that the window begins, when the table is loaded in full into a new folder for these changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
+}
+
+/// What changed in the columns, or in the form of the files, from one window to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaChanges {
+    /// Each change, as people read it.
+    pub changes: Vec<String>,
+    /// The generation that begins, if one does.
+    pub generation: Option<u32>,
 }
 
 impl Note {
-    /// Makes the note that a security policy filters the table, with no other rows to report.
-    pub(crate) const fn filtered(table: ObjectName) -> Self {
+    /// Makes a note with nothing to report.
+    pub(crate) const fn of(table: ObjectName) -> Self {
         Self {
             table,
             null_rows: 0,
             future_rows: 0,
             held_back: false,
-            filtered: true,
+            filtered: false,
+            schema_changes: Vec::new(),
+            generation: None,
         }
+    }
+
+    /// Adds what changed since the last window to the note of a table.
+    pub(crate) fn with_changes(note: Option<Self>, table: &ObjectName, changed: Option<SchemaChanges>) -> Option<Self> {
+        let Some(SchemaChanges { changes, generation }) = changed else {
+            return note;
+        };
+        let mut note = note.unwrap_or_else(|| Self::of(table.clone()));
+        (note.schema_changes, note.generation) = (changes, generation);
+        Some(note)
     }
 }
 

@@ -84,6 +84,16 @@ where
             Some(to) => self.given(&column.sql_type, to)?,
             None => end.clone(),
         };
+        if is_greater(&from, &end) {
+            return Err(beyond(spec, "--from", &from, &end));
+        }
+        if is_greater(&from, &to) {
+            let message = format!(
+                "--from {from} is after --to {to}: there is nothing of {} between them",
+                spec.table
+            );
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
         self.is_copied(&name, &end, &to).await?;
         let interval = Interval {
             table: &spec.table,
@@ -153,7 +163,7 @@ where
             return Err(Error::new(ErrorCode::ChangeTrackingInvalid, message));
         }
         if number(&from) >= number(end) {
-            return Err(beyond(spec, end));
+            return Err(beyond(spec, "--since", &from, end));
         }
         let connection = SharedConnection::default();
         let columns = tracked_columns::ask(self.source, spec, &connection);
@@ -191,7 +201,7 @@ where
         });
         match self.source.count(&beyond_end).await.of(Role::Source)? {
             0 => Ok(()),
-            _ => Err(beyond(self.spec, end)),
+            _ => Err(beyond(self.spec, "--to", to, end)),
         }
     }
 
@@ -209,7 +219,7 @@ where
         if let Some(previous) = self.ledger.previous(&self.last.next_window()).await? {
             let known = previous.field_ids.clone();
             plan = match schema::fit(self.spec, previous, plan)? {
-                Fit::GoesOn(plan) => *plan,
+                Fit::GoesOn(plan, _) => *plan,
                 Fit::Reload(_) => return Err(self.has_changed()),
             };
             if plan.field_ids != known {
@@ -225,9 +235,32 @@ where
     }
 }
 
-fn beyond(spec: &TableSpec, end: &Watermark) -> Error {
+/// Returns whether the first of two watermarks of one type is the greater one. Their canonical texts are numbers, or are
+/// in the order of what they stand for.
+fn is_greater(one: &Watermark, other: &Watermark) -> bool {
+    let number = |text: &str| {
+        let (is_negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+        let size = (
+            whole.trim_start_matches('0').len(),
+            whole.trim_start_matches('0').to_owned(),
+            fraction.to_owned(),
+        );
+        (is_number(whole) && is_number(fraction)).then_some((is_negative, size))
+    };
+    match (number(one.value()), number(other.value())) {
+        (Some((true, one)), Some((true, other))) => one < other,
+        (Some((one_is_negative, one)), Some((other_is_negative, other))) => {
+            (!one_is_negative, one) > (!other_is_negative, other)
+        }
+        _ => one.value() > other.value(),
+    }
+}
+
+fn beyond(spec: &TableSpec, option: &str, given: &Watermark, end: &Watermark) -> Error {
     let message = format!(
-        "a backfill of {} cannot go beyond {end}, where its last window ends: the next run copies what comes after that",
+        "{option} {given} lies beyond {end}, where the last window of {} ends: the next run copies what comes after that",
         spec.table
     );
     Error::new(ErrorCode::InvalidInput, message)

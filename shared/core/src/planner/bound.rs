@@ -243,7 +243,14 @@ async fn measure<P: ProbeSource>(
         clock: tracking.clock,
         filter: spec.filter.as_ref(),
     };
-    let growth = source.growth(&column, old.as_ref()).await.of(Role::Source)?;
+    let growth = source.growth(&column, old.as_ref()).await.of(Role::Source);
+    let growth = growth.map_err(|error| match error.code() {
+        ErrorCode::SourceRejected if column.filter.is_some() => error.context(format_args!(
+            "the statement with the `where` of {} is refused",
+            spec.table
+        )),
+        _ => error,
+    })?;
     let new = reached(spec, old.as_ref(), growth.maximum.as_ref())?;
     Ok(Measured { old, growth, new })
 }
@@ -261,11 +268,11 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> 
         tracing::warn!(table = %spec.table, "A transaction that is still open holds the window back: what was committed since it began waits for its end.");
     }
     (null_rows + future_rows > 0 || held_back || filtered).then(|| Note {
-        table: spec.table.clone(),
         null_rows,
         future_rows,
         held_back,
         filtered,
+        ..Note::of(spec.table.clone())
     })
 }
 
@@ -312,9 +319,20 @@ fn old_watermark<P: ProbeSource>(
         return Err(Error::new(ErrorCode::InvalidConfig, message));
     }
     let old = table.old_text().map(|text| source.watermark(sql_type, text));
-    old.transpose().map_err(|error| {
-        let context = format_args!("column {name} of {}", spec.table).to_string();
-        error.recoded(ErrorCode::InvalidConfig).context(context)
+    old.transpose().map_err(|error| match error.code() {
+        ErrorCode::InvalidInput => {
+            let message = format!(
+                "'{}' is stored for {}, and is no value of its column {name}, a {sql_type}: the table was tracked by another column \
+                 before. Start it over (`tidemark reset`), or put that column back into tracking",
+                table.old_text().unwrap_or_default().escape_default(),
+                spec.table
+            );
+            Error::new(ErrorCode::InvalidConfig, message)
+        }
+        _ => {
+            let context = format_args!("column {name} of {}", spec.table).to_string();
+            error.recoded(ErrorCode::InvalidConfig).context(context)
+        }
     })
 }
 

@@ -54,6 +54,12 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
     }
 }
 
+/// Returns whether `spec` itself leaves a column of this name out.
+pub(super) fn is_left_out(spec: &TableSpec, name: &Identifier) -> bool {
+    let is_it = |other: &Identifier| other.as_str().to_lowercase() == name.as_str().to_lowercase();
+    spec.exclude.iter().any(is_it) || spec.columns.as_ref().is_some_and(|columns| !columns.iter().any(is_it))
+}
+
 /// Returns the columns that are not excluded. Fails when an excluded column does not exist.
 pub(super) fn not_excluded<'a, C: Named>(spec: &TableSpec, columns: &'a [C]) -> Result<Vec<&'a C>> {
     let excluded = spec
@@ -70,9 +76,20 @@ pub(super) fn not_excluded<'a, C: Named>(spec: &TableSpec, columns: &'a [C]) -> 
 /// The forms that a user chooses for single columns, by the names that the server spells.
 type OwnTypes<'a> = Vec<(&'a str, FileTypes)>;
 
+fn types_of_no_column(spec: &TableSpec, name: &str) -> Error {
+    let message = format!(
+        "column_types of {} names {name}, which is not copied: leave it out of column_types",
+        spec.table
+    );
+    Error::new(ErrorCode::InvalidInput, message)
+}
+
 fn own_types<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn]) -> Result<OwnTypes<'a>> {
     let chosen = spec.column_types.iter().map(|(name, types)| {
-        let column = find(&spec.table, declared, name).map_err(|error| error.context("column_types"))?;
+        let column = find(&spec.table, declared, name).map_err(|error| match is_left_out(spec, name) {
+            true => types_of_no_column(spec, name.as_str()),
+            false => error.context("column_types"),
+        })?;
         Ok((column.name.as_str(), *types))
     });
     chosen.collect()
@@ -139,8 +156,7 @@ pub(super) fn selected(
     }
     let is_copied = |name: &str| columns.iter().any(|column| column.name == name);
     if let Some((name, _)) = own_types.iter().find(|(name, _)| !is_copied(name)) {
-        let message = format!("column_types of {} names {name}, which is not copied", spec.table);
-        return Err(Error::new(ErrorCode::InvalidInput, message));
+        return Err(types_of_no_column(spec, name));
     }
     if spec.sink.is_none() {
         check_cases(spec, &columns)?;

@@ -1,6 +1,6 @@
 //! The columns whose values nobody is to read: which they are, and which must not be masked.
 
-use super::columns::find;
+use super::columns::{find, is_left_out};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::plan::Plan;
 use crate::model::table::TableSpec;
@@ -35,7 +35,10 @@ pub(super) fn mask(
 ) -> Result<()> {
     for (name, &mask) in &spec.mask {
         let name = find(&spec.table, declared, name)
-            .map_err(|error| error.context("mask"))?
+            .map_err(|error| match is_left_out(spec, name) {
+                true => refused(spec, name.as_str(), "which is not copied: leave it out of mask"),
+                false => error.context("mask"),
+            })?
             .name
             .clone();
         let Some(column) = columns.iter_mut().find(|column| column.name == name) else {
@@ -123,8 +126,9 @@ fn check(spec: &TableSpec, name: &str, mask: Mask, found: Found<'_>) -> Result<(
     }
     if mask == Mask::Hash && !found.has_mask_key {
         let message = format!(
-            "mask of {} asks for a hash of {name}, and this deployment has no key for it: put a random text of at least 32 bytes \
-             into a secret, and give its ARN as the parameter MaskSecretArn, which becomes the variable MASK_SECRET_ARN",
+            "mask of {} asks for a hash of {name}, and there is no key for it: put a random text of at least 32 bytes into a \
+             secret. Give its ARN to a deployment as the parameter MaskSecretArn, which becomes the variable MASK_SECRET_ARN, and to \
+             the command as --mask-secret, or give the command the text itself in the variable TIDEMARK_MASK_KEY",
             spec.table
         );
         return Err(Error::new(ErrorCode::InvalidConfig, message));

@@ -6,6 +6,7 @@ use std::fmt;
 use super::columns::NAMES_SHOWN;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::format::Format;
+use crate::model::lookup::SchemaChanges;
 use crate::model::manifest::Previous;
 use crate::model::plan::{Content, Plan};
 use crate::model::table::{OnSchemaChange, TableSpec};
@@ -89,8 +90,8 @@ impl fmt::Display for Change {
 /// Whether a plan goes on from the window before it.
 #[derive(Debug)]
 pub(crate) enum Fit {
-    /// The plan goes on, as this.
-    GoesOn(Box<Plan>),
+    /// The plan goes on, as this, and with these changes, if there are any.
+    GoesOn(Box<Plan>, Option<SchemaChanges>),
     /// The plan does not go on, and its table is loaded in full into a new folder instead.
     Reload(Box<Plan>),
 }
@@ -127,15 +128,19 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
         (false, true) => return Ok(reload(spec, &refused, plan)),
         (false, false) => return Err(mismatch(spec, &previous, &refused)),
     };
-    if !changes.is_empty() {
-        let changes = names(&changes);
-        tracing::warn!(table = %spec.table, changes, generation, "The columns are not those of the last window.");
-    }
+    let changed = (!changes.is_empty()).then(|| {
+        let told = names(&changes);
+        tracing::warn!(table = %spec.table, changes = told, generation, "The columns are not those of the last window.");
+        SchemaChanges {
+            changes: changes.iter().take(NAMES_SHOWN).map(ToString::to_string).collect(),
+            generation: Some(generation).filter(|generation| *generation != previous.generation),
+        }
+    });
     // A folder that begins may have another key for hashes, and so may a table whose policy is to continue.
     let takes_any_key = spec.on_schema_change == Some(OnSchemaChange::Continue) || generation != previous.generation;
     let mask_key = previous.mask_key.filter(|_| !takes_any_key);
     let plan = plan.following(previous.field_ids, generation);
-    Ok(Fit::GoesOn(Box::new(Plan { mask_key, ..plan })))
+    Ok(Fit::GoesOn(Box::new(Plan { mask_key, ..plan }), changed))
 }
 
 /// Returns whether the plan is a full load by the watermark column, in place of a window that was given up for it.
@@ -386,7 +391,7 @@ mod tests {
                 ..previous.clone()
             };
             match (fit(&spec_with(serde_json::json!({})), previous, plan), expected) {
-                (Ok(Fit::GoesOn(_)), None) => {}
+                (Ok(Fit::GoesOn(..)), None) => {}
                 (Err(error), Some(said)) => assert!(error.to_string().contains(said), "{error}"),
                 (other, _) => panic!("{now}: {other:?}"),
             }

@@ -305,13 +305,16 @@ where
         self.freeze(plan, note).await
     }
 
-    async fn freeze(&self, mut plan: Plan, note: Option<Note>) -> Result<Step> {
+    async fn freeze(&self, mut plan: Plan, mut note: Option<Note>) -> Result<Step> {
         // A window without changes has the columns of the window before it, so they need no comparison.
         if !plan.slices.is_empty() {
             let begins = plan.begins();
             if let Some(previous) = self.ledger.previous(begins).await? {
                 plan = match schema::fit(self.spec(), previous, plan)? {
-                    Fit::GoesOn(plan) => *plan,
+                    Fit::GoesOn(plan, changed) => {
+                        note = Note::with_changes(note, &self.spec().table, changed);
+                        *plan
+                    }
                     Fit::Reload(plan) => return self.give_up(*plan).await,
                 };
             }
@@ -442,14 +445,14 @@ fn old_version<P: ProbeSource>(source: &P, table: &LookedUp) -> Result<Option<i6
             .split_once('.')
             .filter(|(_, zeros)| zeros.bytes().all(|byte| byte == b'0'));
         let whole = whole.map_or(text, |(whole, _)| whole);
-        whole.parse().map_err(|error| {
+        whole.parse().map_err(|_| {
             let message = format!(
-                "'{}' is stored for {}, which is no version of change tracking: the table was tracked in another way before. Start it \
-                 over (tidemark reset), or track it as it was",
+                "'{}' is stored for {}, and is no version of change tracking: the table was tracked by a column before. Start it \
+                 over (`tidemark reset`), or put that column back into tracking",
                 text.escape_default(),
                 spec.table
             );
-            Error::with_source(ErrorCode::InvalidConfig, message, error)
+            Error::new(ErrorCode::InvalidConfig, message)
         })
     });
     version.transpose()

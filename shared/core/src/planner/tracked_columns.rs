@@ -27,7 +27,10 @@ pub(super) struct TrackedColumns {
 impl TrackedColumns {
     /// Returns the note about a table of which the login may not see every row.
     pub(super) fn note(&self, spec: &TableSpec) -> Option<Note> {
-        self.is_filtered.then(|| Note::filtered(spec.table.clone()))
+        self.is_filtered.then(|| Note {
+            filtered: true,
+            ..Note::of(spec.table.clone())
+        })
     }
 }
 

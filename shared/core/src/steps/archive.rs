@@ -66,7 +66,9 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
             Taken::KeptBy(Keeper::Paused { by, .. }) => Ok(Some(by)),
             Taken::KeptBy(Keeper::Run { run_id, until }) => {
                 let message = format!(
-                    "run {run_id} is copying the table, and its lease lasts until {until}: try again when it has ended"
+                    "run {run_id} is copying {}, and its lease lasts until {until}: try again when that run has ended, or, if it has \
+                     died, after that time",
+                    self.table
                 );
                 Err(Error::new(ErrorCode::SinkUnavailable, message))
             }

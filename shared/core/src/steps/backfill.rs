@@ -151,9 +151,9 @@ where
             }
             (Range::Since(version), Tracking::ChangeTracking(_)) => planner.since(version).await?,
             (Range::Between { .. }, Tracking::ChangeTracking(_)) => {
-                return Err(misfit(spec, "since a version", "change tracking"));
+                return Err(misfit(spec, "--since", "change tracking"));
             }
-            (Range::Since(_), Tracking::Watermark(_)) => return Err(misfit(spec, "between two values", "a watermark")),
+            (Range::Since(_), Tracking::Watermark(_)) => return Err(misfit(spec, "--from and --to", "a watermark")),
         };
         let Again { plan, goes_on } = again;
         let begun = begun.into_iter().find(|begun| is_same(begun, &plan));
@@ -249,6 +249,9 @@ fn never_copied(spec: &TableSpec) -> Error {
 }
 
 fn misfit(spec: &TableSpec, asked: &str, tracking: &str) -> Error {
-    let message = format!("{} is tracked by {tracking}: it is copied again {asked}", spec.table);
+    let message = format!(
+        "{} is tracked by {tracking}: give {asked} to say what of it is copied again",
+        spec.table
+    );
     Error::new(ErrorCode::InvalidInput, message)
 }

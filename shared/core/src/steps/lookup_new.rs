@@ -60,7 +60,7 @@ pub struct NewWatermarks {
     /// The tables that are left alone, because another run copies them or somebody has paused them.
     #[serde(flatten)]
     pub kept: KeptTables,
-    /// The tables with rows that no window selects.
+    /// The tables with rows that no window selects, or with other columns than in the last window.
     pub notes: Vec<Note>,
     /// What would be run, for a dry run.
     pub dry_run: Vec<DryRun>,
@@ -406,7 +406,10 @@ where
             return Ok(PlannedWindow::Window(plan, note));
         };
         Ok(match schema::fit(&self.table.spec, previous, *plan)? {
-            Fit::GoesOn(plan) => PlannedWindow::Window(plan, note),
+            Fit::GoesOn(plan, changed) => {
+                let note = Note::with_changes(note, &self.table.spec.table, changed);
+                PlannedWindow::Window(plan, note)
+            }
             Fit::Reload(plan) => PlannedWindow::Reload(plan),
         })
     }

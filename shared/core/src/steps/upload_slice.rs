@@ -16,7 +16,7 @@ use crate::error::{Answer, Error, ErrorCode, OfRole, Result, Role};
 use crate::model::format::Format;
 use crate::model::malformed::MalformedTexts;
 use crate::model::record::{UploadedObject, UploadedPiece};
-use crate::model::rows::Rows;
+use crate::model::rows::{Interval, Rows};
 use crate::model::types::Column;
 use crate::ports::files::EncodePart;
 use crate::ports::objects::{Upload, UploadObjects};
@@ -137,7 +137,14 @@ pub(super) async fn read<R: ReadRows>(
 ) -> Result<RowsRead> {
     let mut pipe = Pipe { batches };
     let read = reader.read(&slice.rows, slice.columns, &mut pipe).await;
-    let read = read.of(Role::Source)?;
+    let read = read.of(Role::Source).map_err(|error| match &slice.rows {
+        Rows::Interval(Interval {
+            table, filter: Some(_), ..
+        }) if error.code() == ErrorCode::SourceRejected => {
+            error.context(format_args!("the statement with the `where` of {table} is refused"))
+        }
+        _ => error,
+    })?;
     match (slice.mask_key, &read.mask_key) {
         (Some(before), Some(now)) if before != now => Err(other_key()),
         _ => Ok(read),

@@ -219,7 +219,7 @@ async fn one_table_that_fails_to_advance_does_not_stop_the_others() {
     assert_eq!(advanced.advanced, [name()]);
     assert_eq!(
         (advanced.failed.len(), advanced.failed[0].error.as_str()),
-        (1, "LedgerInvalid")
+        (1, "InvalidInput")
     );
     assert_eq!(world.stored().as_deref(), Some("1"));
 }

@@ -214,6 +214,12 @@ impl Content {
             None if is_said && !self.complaints.is_empty() => None,
             None | Some(Authentication::Password) => {
                 let (username, password) = (self.required("username"), self.required("password"));
+                if username.as_ref().is_some_and(|username| username.contains('\\')) {
+                    self.complain(
+                        "its username is a Windows login, with a \\ in it, and Windows logins are not supported: use a login of SQL Server \
+                         or of Microsoft Entra",
+                    );
+                }
                 Some(SignIn::Password {
                     username: username?,
                     password: Secret::new(password?),

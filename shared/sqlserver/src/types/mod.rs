@@ -235,10 +235,25 @@ impl SqlType {
             ));
         }
         let canonical = self.family().canonical(text).ok_or_else(|| {
-            let message = format!("'{}' is not a watermark of type {self}", text.escape_default());
+            let text = text.escape_default();
+            let message = match self.example() {
+                Some(example) => format!("'{text}' is not a watermark of type {self}: write it like {example}"),
+                None => format!("'{text}' is not a value of type {self}"),
+            };
             Error::new(ErrorCode::InvalidInput, message)
         })?;
         Watermark::new(self.name(), canonical)
+    }
+
+    /// Returns a watermark of this type as people write it.
+    fn example(self) -> Option<&'static str> {
+        let (version, number) = ("0x00000000000007E4", "42");
+        let moments = ["2017-09-05T08:06:00", "2017-09-05T08:06:00Z", "2017-09-05"];
+        match self.watermark_kind()? {
+            WatermarkKind::Exact => Some(version),
+            WatermarkKind::Number => Some(number),
+            WatermarkKind::Time => moments.into_iter().find(|text| self.family().canonical(text).is_some()),
+        }
     }
 
     /// Returns the type of a variable that holds a value for comparisons.
