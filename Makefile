@@ -68,8 +68,10 @@ ifeq ($(value SOURCE_URL),)
 run: ready ## An Azure tutorial's runs, or one run on your own server
 	@$(PYTHON) -m local.run
 else
+ifeq ($(value TABLES),)
+$(if $(filter run,$(MAKECMDGOALS)),$(error TABLES is missing: make run SOURCE_URL=... TABLES=tables.json))
+endif
 run: command
-	@: $${TABLES:?is missing: make run SOURCE_URL=... TABLES=tables.json}
 	@$(COMMAND) run "$$TABLES"
 endif
 
@@ -83,16 +85,20 @@ down: $(RUN_STAMP) ## Takes it down
 
 .PHONY: invoke
 #: STEP=copy-delta EVENT=infra/events/copy-delta.json; "dry_run": true in the event shows the SQL
+ifeq ($(value STEP),)
+$(if $(filter invoke,$(MAKECMDGOALS)),$(error STEP is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json))
+endif
 invoke: ready ## `tidemark step` on that stack: one step by hand (starts it if it is not up)
-	@: $${STEP:?is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json}
 	@$(PYTHON) -m local.up ensure >&2
 	@set -a; . .local/stack.env; set +a; $(TIDEMARK) --stack tidemark step "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"
 
 .PHONY: verify
 #: SINK=s3://bucket/prefix with your AWS settings, or a folder; without one it is the stack of make up
+ifeq ($(value SINK)$(wildcard .local/stack.env),)
+$(if $(filter verify,$(MAKECMDGOALS)),$(error No local stack is up: give SINK=s3://bucket/prefix or a folder, or make up))
+endif
 verify: command ## `tidemark verify`: holds the files of a sink against their manifests
 ifeq ($(value SINK),)
-	@[ -e .local/stack.env ] || { echo "No local stack is up: give SINK=s3://bucket/prefix or a folder, or make up." >&2; exit 1; }
 	@set -a; . .local/stack.env; set +a; $(TIDEMARK) --stack tidemark verify
 else
 	@$(COMMAND) verify

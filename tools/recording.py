@@ -194,7 +194,7 @@ def svg(recording: Recording) -> str:
             column += len(words)
         if spans:
             parts.append(
-                f'<g style="animation-delay:{when:.2f}s"><text y="{top + number * height:g}">{spans}</text></g>'
+                f'<g style="animation-delay:{when:.2f}s"><text xml:space="preserve" y="{top + number * height:g}">{spans}</text></g>'
             )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
