@@ -91,9 +91,13 @@ pub(crate) const fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::SourceRejected => {
             "Check the login, its rights, the certificate, or the name that the message is about. `tidemark doctor` looks at all of them."
         }
-        ErrorCode::UnsupportedType => "Leave the column out with `exclude`, or choose another watermark.",
+        ErrorCode::UnsupportedType => {
+            "Leave a column that cannot be copied out with `exclude`. Where the message is about the watermark, track the table by \
+             another column."
+        }
         ErrorCode::SchemaMismatch => {
-            "Look at what changed. Put it back, or set `on_schema_change` to `reload` or `continue`."
+            "Put back what changed, or set `on_schema_change` to `reload` or, for one run, to `continue`. What changed may be in the table or, \
+             as with `format`, in tables.json."
         }
         ErrorCode::SinkRejected => {
             "Correct what the sink refuses: your right to read and write there, its policy, or its lifecycle rule."

@@ -1,14 +1,15 @@
 //! What goes wrong in the command: an error of the core, or all mistakes of a file.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tidemark::error::{Error, ErrorCode};
 use tidemark::model::names::ObjectName;
+use tidemark::steps::tables::FailedTable;
 
-use crate::exit::{ExitClass, advice};
-use crate::terminal::Terminal;
+use crate::exit::{ExitClass, advice, code_named};
+use crate::terminal::{Terminal, count};
 
 /// A mistake in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,15 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
+    /// Reports to machines that the arguments of the command are wrong.
+    pub(crate) fn tell_usage(terminal: &Terminal, message: &str) {
+        let code = ErrorCode::InvalidInput;
+        terminal.event(&json!({
+            "event": "error", "error": code.name(), "exit": ExitClass::of(code) as u8, "message": message,
+            "advice": advice(code),
+        }));
+    }
+
     /// Reports the failure, and returns how the command ends.
     pub(crate) fn tell(&self, terminal: &Terminal) -> ExitClass {
         match self {
@@ -58,7 +68,7 @@ impl Failure {
                 terminal.error(&format!("{} ({})", error.report(), error.code()));
                 // A message about invalid input already says what to give instead.
                 if error.code() != ErrorCode::InvalidInput {
-                    terminal.note(advice(error.code()));
+                    terminal.advice(advice(error.code()));
                 }
                 terminal.event(&json!({
                     "event": "error", "error": error.code().name(), "exit": class as u8,
@@ -67,11 +77,11 @@ impl Failure {
                 class
             }
             Self::Mistakes(path, mistakes) => {
-                let path = path.display();
+                let path = file_name(path);
                 for mistake in mistakes {
                     terminal.error(&format!("{path}: {mistake}"));
                     terminal.event(&json!({
-                        "event": "mistake", "file": path.to_string(), "path": mistake.path,
+                        "event": "mistake", "file": path, "path": mistake.path,
                         "table": mistake.table, "message": mistake.message,
                     }));
                 }
@@ -84,6 +94,15 @@ impl Failure {
     }
 }
 
+/// Returns a file as messages name it, or standard input where the path is `-`.
+pub(crate) fn file_name(path: &Path) -> String {
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
 /// Returns what happened to a table with the table's name before it, unless it begins with that name already.
 pub(crate) fn of_table(table: &ObjectName, cause: &str) -> String {
     let name = table.to_string();
@@ -93,9 +112,86 @@ pub(crate) fn of_table(table: &ObjectName, cause: &str) -> String {
     }
 }
 
+/// Returns what happened to a table without the table's name.
+pub(crate) fn without_table(table: &ObjectName, cause: &str) -> String {
+    let name = table.to_string();
+    let goes_on =
+        |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '$' | '#' | '@'));
+    let mut without = String::new();
+    let mut rest = cause;
+    while let Some(at) = rest.find(&name) {
+        let (before, found) = rest.split_at(at);
+        let after = &found[name.len()..];
+        // A sentence may end with the name.
+        let is_name = !goes_on(after) || after.starts_with(". ") || after == ".";
+        without.push_str(before);
+        match (without.is_empty(), after.strip_prefix(": ")) {
+            _ if !is_name => without.push_str(&name),
+            (true, Some(said)) => {
+                rest = said;
+                continue;
+            }
+            _ => without.push_str("the table"),
+        }
+        rest = after;
+    }
+    without + rest
+}
+
+/// Returns the line for machines about a table that failed.
+pub(crate) fn failed_event(failed: &FailedTable) -> Value {
+    let code = code_named(&failed.error);
+    json!({
+        "event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause,
+        "advice": advice(code), "exit": ExitClass::of(code) as u8,
+    })
+}
+
+/// Reports the tables that failed. A cause that several of them share is told once, with what to do about it.
+pub(crate) fn tell_failed(terminal: &Terminal, failed: &[FailedTable]) {
+    let mut causes: Vec<((&str, String), Vec<&FailedTable>)> = Vec::new();
+    let mut sorted: Vec<&FailedTable> = failed.iter().collect();
+    sorted.sort_by(|one, other| one.table.cmp(&other.table));
+    for table in sorted {
+        let cause = (table.error.as_str(), without_table(&table.table, &table.cause));
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, tables)) => tables.push(table),
+            None => causes.push((cause, vec![table])),
+        }
+    }
+    for ((error, cause), tables) in causes {
+        if let [FailedTable { table, cause, .. }] = tables.as_slice() {
+            terminal.error(&format!("{} ({error})", of_table(table, cause)));
+        } else {
+            let names: Vec<String> = tables.iter().map(|failed| failed.table.to_string()).collect();
+            terminal.error(&format!("{}: {cause} ({error})", count(names.len() as u64, "table")));
+            terminal.advice(&format!("The tables are {}.", names.join(", ")));
+        }
+        terminal.advice(advice(code_named(error)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_the_same_for_tables_that_share_it() {
+        for (name, cause, said) in [
+            ("dbo.a", "dbo.a has no column m", "the table has no column m"),
+            ("dbo.a", "dbo.a: no login", "no login"),
+            ("dbo.a", "cannot read dbo.a: no", "cannot read the table: no"),
+            (
+                "dbo.a",
+                "dbo.a1 and dbo.a_b are not dbo.a.",
+                "dbo.a1 and dbo.a_b are not the table.",
+            ),
+            ("dbo.a", "no login", "no login"),
+        ] {
+            let table: ObjectName = name.parse().unwrap();
+            assert_eq!(without_table(&table, cause), said);
+        }
+    }
 
     #[test]
     fn a_table_is_named_once() {

@@ -153,6 +153,13 @@ impl Comparison<'_> {
             let same = |column: &&Column| column.name.eq_ignore_ascii_case(name);
             match described.columns.iter().find(same) {
                 Some(column) => columns.push(column.clone()),
+                None if self.key.contains(name) => {
+                    let message = format!(
+                        "--key names {name}, which is no column of the files of {}",
+                        self.spec.table
+                    );
+                    return Err(Error::new(ErrorCode::InvalidInput, message));
+                }
                 None => return Ok(Err(format!("its files have no column {name}"))),
             }
         }

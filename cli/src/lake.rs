@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::keys::table_segment;
-use tidemark::ledger::{AT_ONCE, Ledger};
-use tidemark::model::lease::LeaseDocument;
+use tidemark::ledger::{AT_ONCE, Lease, Ledger};
+use tidemark::model::lease::{Keeper, LeaseDocument, Leases};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::ReadObjects;
+use time::OffsetDateTime;
 
 use crate::wiring::sink::Sink;
 use crate::wiring::store::Store;
@@ -71,20 +72,33 @@ pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<Obje
     for table in given {
         if !all.contains(table) {
             let message = format!(
-                "{} has no ledger of {table}: `tidemark status` lists the tables that it has",
+                "{} has no ledger of {table} yet: a run begins it when the table has rows to copy. `tidemark status` lists the tables \
+                 that have one",
                 sink.name
             );
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
     }
     if all.is_empty() {
-        let message = format!(
-            "{} has no ledger: `tidemark run` makes one, and --sink says where it is",
-            sink.name
-        );
-        return Err(Error::new(ErrorCode::InvalidInput, message));
+        return Err(Error::new(ErrorCode::InvalidInput, no_ledger(sink)));
     }
     Ok(if given.is_empty() { all } else { given.to_vec() })
+}
+
+/// Returns what to say of a sink without any table.
+pub(crate) fn no_ledger(sink: &Sink) -> String {
+    format!(
+        "{} has no ledger yet: a run begins one when a table has rows to copy. If runs have copied rows, --sink names another place \
+         than theirs",
+        sink.name
+    )
+}
+
+/// Returns who keeps a table from being worked on: a run, or a person who paused it.
+pub(crate) async fn keeper(sink: &Sink, table: &ObjectName) -> Result<Option<Keeper>> {
+    let ledger = ledger(sink, table);
+    let lease = Lease::new(&ledger, "look", Leases::Taken);
+    lease.keeper(OffsetDateTime::now_utc()).await
 }
 
 /// Returns the place of a folder of a table's archive, for people.
@@ -96,6 +110,21 @@ pub(crate) fn archive(sink: &Sink, table: &ObjectName, folder: &str) -> String {
 /// Returns the ledger of a table.
 pub(crate) fn ledger<'a>(sink: &'a Sink, table: &'a ObjectName) -> Ledger<'a, Store> {
     Ledger::new(&sink.store, &sink.prefix, table)
+}
+
+/// Returns the plan of the last backfill of a table that is frozen and not committed, if there is one.
+pub(crate) async fn open_backfill(ledger: &Ledger<'_, Store>) -> Result<Option<Plan>> {
+    let mut backfills = ledger.windows().await?;
+    backfills.retain(|window| window.backfill_number().is_some());
+    backfills.sort_by_key(WindowName::backfill_number);
+    for window in backfills.iter().rev() {
+        if ledger.manifest(window).await?.is_none()
+            && let Some(plan) = ledger.plan(window).await?
+        {
+            return Ok(Some(plan));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the committed windows of a table, each after the one that it goes on from, and then its backfills.

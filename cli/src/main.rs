@@ -32,12 +32,7 @@ const SHUTDOWN: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // When the help cannot be written, nobody reads it.
-            drop(error.print());
-            let is_asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if is_asked { ExitClass::Done } else { ExitClass::Input }.into();
-        }
+        Err(error) => return not_parsed(&error).into(),
     };
     let terminal = Terminal::new(arguments.json);
     if arguments.verbose {
@@ -63,5 +58,31 @@ fn main() -> ExitCode {
         }
     });
     runtime.shutdown_timeout(SHUTDOWN);
-    class.into()
+    let Some(error) = terminal.unwritten() else {
+        return class.into();
+    };
+    terminal.error(&format!(
+        "the result cannot be written to standard output: {error}. What is missing there is lost, and the command may have done its \
+         work."
+    ));
+    class.worse(ExitClass::Input).into()
+}
+
+/// Writes the help that was asked for, or what is wrong with the arguments, and returns how the command ends.
+fn not_parsed(error: &clap::Error) -> ExitClass {
+    let is_asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let is_written = match error.print() {
+        Ok(()) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::BrokenPipe,
+    };
+    if !is_asked && std::env::args_os().any(|argument| argument == "--json") {
+        let message = error.render().to_string();
+        let message = message.trim_start_matches("error: ").trim_end();
+        failure::Failure::tell_usage(&Terminal::new(true), message);
+    }
+    if is_asked && is_written {
+        ExitClass::Done
+    } else {
+        ExitClass::Input
+    }
 }

@@ -1,10 +1,11 @@
 //! The only place that writes. Results go to standard output, and everything else to standard error.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::{Arc, OnceLock};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use console::{Style, Term};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -28,6 +29,8 @@ pub(crate) struct Terminal {
     good: Style,
     doubtful: Style,
     faint: Style,
+    /// Why a result could not be written.
+    unwritten: Arc<OnceLock<io::Error>>,
 }
 
 /// The side on which the cells of a column stand.
@@ -50,6 +53,17 @@ pub(crate) enum Mark {
     Bad,
 }
 
+impl Mark {
+    /// Returns the mark as machines read it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Doubtful => "doubtful",
+            Self::Bad => "bad",
+        }
+    }
+}
+
 impl Terminal {
     /// Makes the terminal of this process.
     pub(crate) fn new(json: bool) -> Self {
@@ -68,7 +82,14 @@ impl Terminal {
             good: style(Style::new().green()),
             doubtful: style(Style::new().yellow()),
             faint: style(Style::new().dim()),
+            unwritten: Arc::default(),
         }
+    }
+
+    /// Returns why a result could not be written to standard output, if one could not. A reader that went away early,
+    /// as `head` does, wanted no more.
+    pub(crate) fn unwritten(&self) -> Option<&io::Error> {
+        self.unwritten.get()
     }
 
     /// Returns whether somebody watches standard error.
@@ -86,6 +107,21 @@ impl Terminal {
         self.width
     }
 
+    /// Returns whether a row of so many columns fits a line, which it always does where standard output is no terminal.
+    pub(crate) fn is_wide(&self, columns: usize) -> bool {
+        self.width >= columns || !io::stdout().is_terminal()
+    }
+
+    /// Returns a name in a length that leaves room for the other cells of its row. Where standard output is no terminal,
+    /// a name is never shortened, because a program may read it.
+    pub(crate) fn fitted(&self, name: &str, others: usize) -> String {
+        if io::stdout().is_terminal() {
+            shortened(name, self.width.saturating_sub(others).max(16))
+        } else {
+            name.to_owned()
+        }
+    }
+
     /// Writes an error.
     pub(crate) fn error(&self, text: &str) {
         let label = "error:";
@@ -93,9 +129,15 @@ impl Terminal {
         self.say(&text.replacen(label, &self.bad.apply_to(label).to_string(), 1));
     }
 
-    /// Writes what a person can do about it.
-    pub(crate) fn note(&self, text: &str) {
+    /// Writes what a person can do about the error before it.
+    pub(crate) fn advice(&self, text: &str) {
         let text = self.folded(&format!("{INDENT}{}", printable(text)), self.is_watched);
+        self.say(&self.faint.apply_to(text).to_string());
+    }
+
+    /// Writes what a person should know besides the result.
+    pub(crate) fn note(&self, text: &str) {
+        let text = self.folded(&printable(text), self.is_watched);
         self.say(&self.faint.apply_to(text).to_string());
     }
 
@@ -157,7 +199,7 @@ impl Terminal {
     /// Writes a line of the result for people. With `--json` it writes nothing.
     pub(crate) fn line(&self, text: &str) {
         if !self.json {
-            print(text);
+            self.print(text);
         }
     }
 
@@ -169,7 +211,7 @@ impl Terminal {
     /// Writes a line of the result for machines. Without `--json` it writes nothing.
     pub(crate) fn event(&self, event: &impl Serialize) {
         if self.json {
-            print(&serde_json::to_string(event).unwrap_or_default());
+            self.print(&serde_json::to_string(event).unwrap_or_default());
         }
     }
 
@@ -188,17 +230,32 @@ impl Terminal {
         } else {
             serde_json::to_string_pretty(document)
         };
-        print(&text.unwrap_or_default());
+        self.print(&text.unwrap_or_default());
     }
 
     /// Writes text as the result, as it is.
     pub(crate) fn text(&self, text: &str) {
-        print(text.trim_end_matches('\n'));
+        self.print(text.trim_end_matches('\n'));
+    }
+
+    fn print(&self, text: &str) {
+        if let Err(error) = writeln!(io::stdout().lock(), "{text}")
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            // The first reason is the one to tell.
+            self.unwritten.get_or_init(|| error);
+        }
     }
 
     /// Writes a table as the result for people, within the terminal's width.
     pub(crate) fn table(&self, columns: &[(&str, Side)], rows: Vec<Vec<String>>) {
-        self.line(&laid_out(columns, rows, self.width));
+        // A row is one line where standard output is no terminal.
+        let width = if io::stdout().is_terminal() {
+            self.width
+        } else {
+            usize::MAX
+        };
+        self.line(&laid_out(columns, rows, width));
     }
 }
 
@@ -213,6 +270,10 @@ fn laid_out(columns: &[(&str, Side)], rows: Vec<Vec<String>>, width: usize) -> S
     for (index, (_, side)) in columns.iter().enumerate() {
         if let Some(column) = table.column_mut(index) {
             column.set_padding((0, 2));
+            // A heading is never broken.
+            let heading = columns.get(index).map_or(0, |(name, _)| name.len() + 2);
+            let least = Width::Fixed(u16::try_from(heading).unwrap_or_default());
+            column.set_constraint(ColumnConstraint::LowerBoundary(least));
             if *side == Side::Right {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -245,9 +306,18 @@ fn folded(text: &str, width: usize) -> String {
     folded
 }
 
-fn print(text: &str) {
-    // The write fails when the reader, for example `head`, has closed it after it read enough.
-    drop(writeln!(io::stdout().lock(), "{text}"));
+/// Returns a name in at most so many characters. A name that is too long loses its middle, because names often differ
+/// at their ends.
+pub(crate) fn shortened(name: &str, width: usize) -> String {
+    let characters: Vec<char> = name.chars().collect();
+    if characters.len() <= width || width < 5 {
+        return name.to_owned();
+    }
+    let tail = (width - 1) / 2;
+    let head = width - 1 - tail;
+    let begin: String = characters.iter().take(head).collect();
+    let end: String = characters.iter().skip(characters.len() - tail).collect();
+    format!("{begin}…{end}")
 }
 
 /// Returns a text in which no character controls a terminal, because a name in a database may hold any character.
@@ -346,6 +416,29 @@ mod tests {
         let path = "/a/path/that/is/longer/than/a/line";
         assert_eq!(folded(&format!("in {path} or"), 10), format!("in\n  {path}\n  or"));
         assert_eq!(folded("  fits", 80), "  fits");
+    }
+
+    #[test]
+    fn a_long_name_keeps_both_ends() {
+        assert_eq!(shortened("dbo.orders", 20), "dbo.orders");
+        assert_eq!(shortened("sales.order_lines_of_2024", 15), "sales.o…of_2024");
+    }
+
+    #[test]
+    fn a_heading_is_never_broken() {
+        let columns = [
+            ("table", Side::Left),
+            ("watermark", Side::Left),
+            ("committed", Side::Right),
+        ];
+        let row = vec![
+            "dbo.a_table_with_a_long_name".to_owned(),
+            "2020-01-03T00:00:00.000".to_owned(),
+            "1m 05s ago".to_owned(),
+        ];
+        let text = laid_out(&columns, vec![row], 40);
+        let heading = text.lines().next().unwrap();
+        assert!(columns.iter().all(|(name, _)| heading.contains(name)), "{text}");
     }
 
     #[test]

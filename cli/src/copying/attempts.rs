@@ -59,13 +59,21 @@ impl Attempts {
 /// failure that is followed by another attempt. There is no other attempt when a name has no address, or when a login
 /// or a certificate is refused.
 pub(crate) async fn reach(source: &Source, server: &Server, tell: impl Fn(&Error, &str)) -> Result<()> {
+    has_address(source).await?;
+    let greet = async || server.greet().await.of(Role::Source);
+    Attempts::TO_CONNECT.run(tell, greet).await.map(drop)
+}
+
+/// Checks that the host of the source has an address.
+///
+/// Errors: `InvalidInput`, because a name that has none is most often a wrong one.
+pub(crate) async fn has_address(source: &Source) -> Result<()> {
     let (host, port) = (source.host.as_str(), source.port);
     if let Err(error) = tokio::net::lookup_host((host, port)).await {
         let message = format!("the host {host} has no address: check its name, and the DNS of this machine");
         return Err(Error::with_source(ErrorCode::InvalidInput, message, error));
     }
-    let greet = async || server.greet().await.of(Role::Source);
-    Attempts::TO_CONNECT.run(tell, greet).await.map(drop)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,17 @@
 //! The board, which says how far every table of a run is. The work writes it, and the screen reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidemark::model::names::ObjectName;
 use tidemark::steps::tables::FailedTable;
+
+use crate::failure::without_table;
+use crate::terminal::count;
+
+/// How long a trouble that was shown is not shown again.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Where a table stands.
 #[derive(Debug, Clone)]
@@ -82,6 +88,10 @@ struct State {
     tables: BTreeMap<ObjectName, TableState>,
     /// Lines that are not shown yet.
     news: Vec<String>,
+    /// Trouble that is not shown yet: its cause and what happens next, and the tables that have it.
+    troubles: BTreeMap<(String, String), BTreeSet<ObjectName>>,
+    /// When each trouble was shown.
+    shown: BTreeMap<(String, String), Instant>,
     failed: Vec<FailedTable>,
 }
 
@@ -158,7 +168,8 @@ impl Board {
     /// Notes that a table has trouble that may pass, and what happens next.
     pub(crate) fn trouble(&self, table: &ObjectName, why: &str, next: &str) {
         self.change(table, |state| state.trouble = Some(next.to_owned()));
-        self.tell(format!("{table}: {why}. {next}"));
+        let trouble = (without_table(table, why), next.to_owned());
+        self.state().troubles.entry(trouble).or_default().insert(table.clone());
     }
 
     /// Adds a line that is to be shown once.
@@ -189,13 +200,55 @@ impl Board {
             .map_or(Duration::ZERO, |state| state.took)
     }
 
-    /// Returns the lines that were added since the last call.
+    /// Returns the lines that were added since the last call. A trouble that many slices and tables have is one line, and
+    /// is no line again so soon.
     pub(crate) fn news(&self) -> Vec<String> {
-        std::mem::take(&mut self.state().news)
+        let mut state = self.state();
+        let mut news = std::mem::take(&mut state.news);
+        for (trouble, tables) in std::mem::take(&mut state.troubles) {
+            let is_shown = |at: &Instant| at.elapsed() < SILENCE;
+            if state.shown.get(&trouble).is_some_and(is_shown) {
+                continue;
+            }
+            let (why, next) = &trouble;
+            let who = match (tables.first(), tables.len()) {
+                (Some(table), 1) => table.to_string(),
+                (_, several) => count(several as u64, "table"),
+            };
+            news.push(format!("{who}: {why}. {next}"));
+            state.shown.insert(trouble, Instant::now());
+        }
+        news
     }
 
     /// Returns the tables that failed so far.
     pub(crate) fn failures(&self) -> Vec<FailedTable> {
         self.state().failed.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_that_many_have_is_told_once() {
+        let board = Board::default();
+        let tables: [ObjectName; 2] = ["dbo.a", "dbo.b"].map(|name| name.parse().unwrap());
+        for table in tables.iter().cycle().take(8) {
+            board.trouble(table, "the server ended the connection", "Attempt 1 of 6 failed.");
+        }
+        board.trouble(&tables[0], "dbo.a is locked", "Attempt 1 of 6 failed.");
+        let told = [
+            "2 tables: the server ended the connection. Attempt 1 of 6 failed.",
+            "dbo.a: the table is locked. Attempt 1 of 6 failed.",
+        ];
+        let mut news = board.news();
+        news.sort();
+        assert_eq!(news, told);
+        board.trouble(&tables[0], "the server ended the connection", "Attempt 1 of 6 failed.");
+        assert_eq!(board.news(), [""; 0]);
+        board.trouble(&tables[0], "the server ended the connection", "Attempt 2 of 6 failed.");
+        assert_eq!(board.news().len(), 1);
     }
 }

@@ -30,7 +30,6 @@ use tokio::sync::Semaphore;
 use super::attempts::Attempts;
 use super::board::Board;
 use super::measured::Uploads;
-use crate::failure::of_table;
 use crate::terminal::{count, counted};
 use crate::wiring::sink::{Sink, Watermarks};
 use crate::wiring::store::Store;
@@ -298,8 +297,8 @@ impl<'a> Engine<'a> {
                 Err(error) => {
                     self.give_lease_back(&window.table).await;
                     let failed = failed(window.table.clone(), &error);
-                    self.board
-                        .tell(format!("{} (failed)", of_table(&failed.table, &failed.cause)));
+                    // The report of the run says why.
+                    self.board.tell(format!("{}: its window failed.", failed.table));
                     self.fail(failed, report);
                 }
             }

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidemark::model::names::ObjectName;
 
 use super::board::{Board, Phase, TableState};
-use crate::terminal::{Terminal, bytes, count, duration, short};
+use crate::terminal::{Terminal, bytes, count, duration, short, shortened};
 
 /// How often the lines on a terminal are drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -182,20 +182,6 @@ fn seconds_until(until: Instant) -> u64 {
     until.saturating_duration_since(Instant::now()).as_secs_f64().ceil() as u64
 }
 
-/// Returns a name in at most so many characters. A name that is too long loses its middle, because names often differ
-/// at their ends.
-pub(crate) fn shortened(name: &str, width: usize) -> String {
-    let characters: Vec<char> = name.chars().collect();
-    if characters.len() <= width || width < 5 {
-        return name.to_owned();
-    }
-    let tail = (width - 1) / 2;
-    let head = width - 1 - tail;
-    let begin: String = characters.iter().take(head).collect();
-    let end: String = characters.iter().skip(characters.len() - tail).collect();
-    format!("{begin}…{end}")
-}
-
 /// Lines on the terminal that are drawn again and again.
 struct Lines {
     all: MultiProgress,
@@ -239,16 +225,5 @@ impl Drop for Lines {
             bar.finish_and_clear();
         }
         drop(self.all.clear());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_name_keeps_both_ends() {
-        assert_eq!(shortened("dbo.orders", 20), "dbo.orders");
-        assert_eq!(shortened("sales.order_lines_of_2024", 15), "sales.o…of_2024");
     }
 }

@@ -96,10 +96,7 @@ impl Engine<'_> {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(Error::new(ErrorCode::Internal, "the run is over"));
         };
-        let tell = |error: &Error, next: &str| {
-            let why = format!("slice {slice}: {}", error.report());
-            self.board.trouble(table, &why, next);
-        };
+        let tell = |error: &Error, next: &str| self.board.trouble(table, &error.report(), next);
         let attempt = async || self.attempt(window, slice.clone()).await;
         match Attempts::OF_A_STEP.run(tell, attempt).await {
             Err(error) if error.code() == ErrorCode::DeadlineExceeded => {

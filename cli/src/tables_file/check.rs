@@ -49,6 +49,12 @@ pub(crate) fn name_of(table: &Value) -> Option<String> {
     )
 }
 
+/// Returns the name of the table that a path like `tables[27].tracking` leads into, if there is one.
+pub(crate) fn table_at(document: &Value, path: &str) -> Option<String> {
+    let index = path.strip_prefix("tables[")?.split(']').next()?.parse::<usize>().ok()?;
+    name_of(document.get("tables")?.get(index)?)
+}
+
 struct Checker<'a> {
     table: Option<String>,
     mistakes: &'a mut Vec<Mistake>,

@@ -6,10 +6,12 @@
 mod check;
 mod comments;
 mod from_adf;
+mod repeated;
 mod schema;
 mod shape;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -18,22 +20,46 @@ use tidemark::model::table::TableSpec;
 
 pub(crate) use self::from_adf::tables as tables_of_adf;
 pub(crate) use self::schema::json_schema;
-use crate::failure::{Failure, Mistake, Outcome};
+use crate::failure::{Failure, Mistake, Outcome, file_name};
 
 /// Returns the content of a file, or of standard input when the path is `-`.
-pub(crate) fn text(path: &Path) -> Outcome<String> {
-    let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
+fn text(path: &Path) -> Outcome<String> {
+    let mut read = Vec::new();
+    let bytes = if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut read).map(|_| read)
     } else {
-        std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        std::fs::read(path)
     };
-    text.map_err(|error| {
+    let bytes = bytes.map_err(|error| {
         let message = format!(
             "cannot read {}: {}. Name the file, or make one with `tidemark init`",
-            path.display(),
+            file_name(path),
             said(&error)
         );
-        Failure::Error(Error::new(ErrorCode::InvalidInput, message))
+        Error::new(ErrorCode::InvalidInput, message)
+    })?;
+    decoded(bytes).map_err(|what| {
+        let message = format!("{} {what}", file_name(path));
+        Error::new(ErrorCode::InvalidInput, message).into()
+    })
+}
+
+/// Returns the text of a file, or what is wrong with the whole of it.
+fn decoded(bytes: Vec<u8>) -> Result<String, String> {
+    if bytes.trim_ascii().is_empty() {
+        return Err("is empty. `tidemark init` proposes the tables of a database".to_owned());
+    }
+    // Every text in JSON begins with a character of ASCII, which has a byte of zero beside it in UTF-16.
+    if bytes.starts_with(&[0xFF, 0xFE])
+        || bytes.starts_with(&[0xFE, 0xFF])
+        || bytes.iter().take(2).any(|byte| *byte == 0)
+    {
+        return Err("is UTF-16, as some editors and PowerShell write it. Save it as UTF-8".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        format!("is not UTF-8: line {line} has a character of another encoding, such as Latin-1. Save it as UTF-8")
     })
 }
 
@@ -45,9 +71,14 @@ fn said(error: &std::io::Error) -> String {
     }
 }
 
-/// Returns the text as plain JSON, as far as it is JSON at all.
-pub(crate) fn plain(text: &str) -> String {
-    comments::blanked(text.trim_start_matches('\u{feff}'))
+/// Reads a document of JSON from a file, or from standard input when the path is `-`.
+pub(crate) fn document(path: &Path) -> Outcome<Value> {
+    let (document, mistakes) = json(&text(path)?).unwrap_or_else(|mistake| (Value::Null, vec![mistake]));
+    if mistakes.is_empty() {
+        Ok(document)
+    } else {
+        Err(Failure::Mistakes(PathBuf::from(path), mistakes))
+    }
 }
 
 /// Reads the tables of a file, or of standard input when the path is `-`.
@@ -55,10 +86,22 @@ pub(crate) fn read(path: &Path) -> Outcome<Vec<TableSpec>> {
     parse(&text(path)?).map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))
 }
 
+/// Reads a text as JSON with comments, and finds every field that is there more than once.
+fn json(text: &str) -> Result<(Value, Vec<Mistake>), Mistake> {
+    let plain = comments::blanked(text.trim_start_matches('\u{feff}'));
+    let document: Value = serde_json::from_str(&plain).map_err(|error| not_json(&error))?;
+    let mistakes = repeated::fields(&plain).into_iter().map(|path| Mistake {
+        table: check::table_at(&document, &path),
+        message: "this field is there more than once: keep one of them".to_owned(),
+        path,
+    });
+    let mistakes = mistakes.collect();
+    Ok((document, mistakes))
+}
+
 /// Reads the tables of a text, or finds every mistake in it.
 pub(crate) fn parse(text: &str) -> Result<Vec<TableSpec>, Vec<Mistake>> {
-    let document: Value = serde_json::from_str(&plain(text)).map_err(|error| vec![not_json(&error)])?;
-    let mut mistakes = Vec::new();
+    let (document, mut mistakes) = json(text).map_err(|mistake| vec![mistake])?;
     check::document(&document, &mut mistakes);
     let mut tables = Vec::new();
     for (index, table) in with_defaults(&document).into_iter().enumerate() {
@@ -232,9 +275,46 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_is_there_twice_is_a_mistake_of_its_table() {
+        let found = mistakes(
+            r#"{"defaults": {"audit": true, "audit": false}, "tables": [
+              {"table": "dbo.a", "tracking": {"change_tracking": {}}, "exclude": ["ssn"], "exclude": ["note"]},
+              {"table": "dbo.b", "tracking": {"watermark": {"column": "a", "column": "b"}}, "mask": {"c": "hash", "c": "null"}}]}"#,
+        );
+        let expected = [
+            "defaults.audit: this field is there more than once: keep one of them",
+            "tables[0].exclude (dbo.a): this field is there more than once: keep one of them",
+            "tables[1].tracking.watermark.column (dbo.b): this field is there more than once: keep one of them",
+            "tables[1].mask.c (dbo.b): this field is there more than once: keep one of them",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_file_that_is_empty_or_in_another_encoding_is_told_so() {
+        let text = "{\"tables\": [\n \"é\"]}";
+        let latin: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = [0xFEFF]
+            .into_iter()
+            .chain(text.encode_utf16())
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        for (bytes, said) in [
+            (latin, "is not UTF-8: line 2"),
+            (little, "is UTF-16"),
+            (big, "is UTF-16"),
+            (b" \n".to_vec(), "is empty"),
+        ] {
+            let error = decoded(bytes).unwrap_err();
+            assert!(error.starts_with(said), "{error}");
+        }
+        assert_eq!(decoded(text.as_bytes().to_vec()).unwrap(), text);
+    }
+
+    #[test]
     fn what_is_no_json_is_said_with_its_line() {
         assert!(mistakes("{\"tables\": [\n  {\"table\" \"a\"}]}")[0].starts_with("line 2, column "));
-        assert!(mistakes("")[0].contains("not JSON"));
         assert!(mistakes("[]")[0].contains("an object with `tables` is expected"));
         assert!(mistakes("{\"tables\": []}")[0].contains("at least one"));
         assert!(mistakes("{}")[0].contains("`tables` is missing"));

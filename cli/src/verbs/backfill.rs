@@ -15,7 +15,7 @@ use super::copy_run::{Work, World, run_id};
 use super::plan::with_values;
 use crate::copying::reach;
 use crate::exit::ExitClass;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, file_name};
 use crate::tables_file;
 use crate::terminal::{Terminal, count};
 use crate::wiring::sink::SinkArgs;
@@ -29,7 +29,7 @@ pub(crate) struct BackfillArgs {
     table: ObjectName,
     /// The file with the tables, or - for standard input
     #[arg(long, default_value = "tables.json", value_name = "FILE")]
-    tables: PathBuf,
+    file: PathBuf,
     /// The least watermark that is copied again
     #[arg(long, value_name = "VALUE")]
     from: Option<String>,
@@ -67,12 +67,12 @@ impl BackfillArgs {
     }
 
     fn spec(&self) -> Outcome<TableSpec> {
-        let tables = tables_file::read(&self.tables)?;
+        let tables = tables_file::read(&self.file)?;
         let spec = tables.into_iter().find(|spec| spec.table == self.table);
         spec.ok_or_else(|| {
             let message = format!(
-                "{} has no table {}: --tables names the file",
-                self.tables.display(),
+                "{} has no table {}: --file names the file",
+                file_name(&self.file),
                 self.table
             );
             Error::new(ErrorCode::InvalidInput, message).into()

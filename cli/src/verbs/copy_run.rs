@@ -137,11 +137,11 @@ impl World<'_> {
     async fn again_and_again(&self, tables: &[TableSpec], every: Duration, terminal: &Terminal) -> Outcome<ExitClass> {
         loop {
             let began = Instant::now();
-            let class = match self.once(Work::Tables(tables), terminal).await {
+            match self.once(Work::Tables(tables), terminal).await {
                 Ok(ExitClass::Interrupted) => return Ok(ExitClass::Interrupted),
-                Ok(class) => class,
-                Err(failure) => failure.tell(terminal),
-            };
+                Ok(_) => {}
+                Err(failure) => drop(failure.tell(terminal)),
+            }
             let wait = every.saturating_sub(began.elapsed());
             terminal.progress(&format!(
                 "The next run begins in {}. Ctrl-C ends the command.",
@@ -152,7 +152,7 @@ impl World<'_> {
                 interrupted = interruption() => {
                     interrupted?;
                     terminal.progress("Stopped between two runs. Nothing is left undone.");
-                    return Ok(class);
+                    return Ok(ExitClass::Interrupted);
                 }
             }
         }
@@ -242,19 +242,18 @@ fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board, is_given_u
     let committed = tables.values().filter(is_committed).count();
     let left = tables.len() - committed;
     let lease = if is_given_up {
-        "No other run has to wait for it."
+        "No other run has to wait."
     } else {
-        "Its lease could not be given back, and expires by itself within minutes."
+        "What it had taken could not be given back: other runs leave these tables alone until the leases expire, within minutes."
     };
     let of_left = match left {
         0 => "Nothing is left undone.".to_owned(),
         left => format!(
-            "{} not: readers see nothing of it, and the next run goes on where this one stopped, with every slice that was copied \
-             whole. {lease}",
+            "{}, and the next run goes on where this one stopped, with every slice that was copied whole. {lease}",
             if left == 1 {
-                "1 is".to_owned()
+                "1 is not: readers see nothing of it".to_owned()
             } else {
-                format!("{left} are")
+                format!("{left} are not: readers see nothing of them")
             }
         ),
     };

@@ -9,20 +9,26 @@ use std::time::Duration;
 
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
-use tidemark::model::names::Identifier;
-use tidemark::model::table::{MaskedColumns, TableSpec, Tracking};
+use tidemark::model::lookup::Note;
+use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::table::{MaskedColumns, NullWatermark, TableSpec, Tracking};
 use tidemark::model::types::Form;
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::source::{Access, CatalogColumn, CutSource, DeclaredColumn, ProbeSource};
 use tidemark::ports::watermarks::ReadWatermarks;
+use tidemark::steps::lookup_new::NewWatermarks;
+use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
 use self::findings::{Findings, Missing};
 use super::copy_run::parse_duration;
-use crate::exit::ExitClass;
-use crate::failure::Outcome;
+use super::plan::look_ahead;
+use super::summary::changes;
+use crate::copying::has_address;
+use crate::exit::{ExitClass, code_named};
+use crate::failure::{Outcome, without_table};
 use crate::tables_file;
-use crate::terminal::{Terminal, counted, duration};
+use crate::terminal::{Mark, Terminal, counted, duration};
 use crate::wiring::sink::{SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 use crate::wiring::store::Store;
@@ -58,7 +64,10 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
     let mut server = None;
     if let Some(source) = &source {
         let reached = source.server();
-        let version = reached.greet().await.of(Role::Source);
+        let version = match has_address(source).await {
+            Ok(()) => reached.greet().await.of(Role::Source),
+            Err(error) => Err(error),
+        };
         let is_reached = findings.found("server", version, |version| format!("{version} answers"));
         server = is_reached.map(|_| reached);
     }
@@ -66,13 +75,20 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         Store::Folder(_) => format!("the folder {}", sink.name),
         Store::S3(_) => sink.name.clone(),
     });
+    let mut next_run = Ahead::default();
     if let Some(sink) = &sink {
         bucket::look(sink, &mut findings).await;
         let is_on_server = arguments.sink.control_table()?.is_some();
         if let Some(source) = source.as_ref().filter(|_| server.is_some() || !is_on_server) {
             let watermarks = arguments.sink.watermarks(sink, source.writer())?;
             let stored = stored(&watermarks, &tables).await;
-            findings.found("watermarks", stored, |&count| said_of_watermarks(count, tables.len()));
+            let found = findings.found("watermarks", stored, |&count| said_of_watermarks(count, tables.len()));
+            if let Some(server) = server.as_ref().filter(|_| found.is_some()) {
+                match look_ahead(server, &watermarks, sink, &tables).await {
+                    Ok(found) => next_run = Ahead::of(found),
+                    Err(error) => findings.missing("next run", error.into()),
+                }
+            }
         }
     }
     if let (Some(server), Some(source)) = (&server, &source) {
@@ -80,11 +96,39 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         for spec in &tables {
             let subject = spec.table.to_string();
             let looked = table(server, spec, &user, arguments.every).await;
-            findings.found(&subject, looked, Clone::clone);
+            let looked = looked.and_then(|found| next_run.judged(&spec.table, found));
+            findings.judged(&subject, looked);
         }
     }
     findings.tell_end();
     Ok(findings.class)
+}
+
+/// What the next run would meet: the tables that it would fail with, and what it would say of others.
+#[derive(Default)]
+struct Ahead {
+    failed: Vec<FailedTable>,
+    notes: Vec<Note>,
+}
+
+impl Ahead {
+    fn of(found: NewWatermarks) -> Self {
+        let NewWatermarks { failed, notes, .. } = found;
+        Self { failed, notes }
+    }
+
+    /// Returns what was found of a table together with what the next run would meet there.
+    fn judged(&self, table: &ObjectName, (mark, said): (Mark, String)) -> std::result::Result<(Mark, String), Missing> {
+        if let Some(failed) = self.failed.iter().find(|failed| failed.table == *table) {
+            let cause = without_table(table, &failed.cause);
+            return Err(Error::new(code_named(&failed.error), cause).into());
+        }
+        let changed = self.notes.iter().find(|note| note.table == *table).and_then(changes);
+        Ok(match changed {
+            Some(changed) => (Mark::Doubtful, format!("{said}; {changed}")),
+            None => (mark, said),
+        })
+    }
 }
 
 fn said_of_watermarks(stored: usize, tables: usize) -> String {
@@ -108,13 +152,13 @@ async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usi
 }
 
 /// Checks a table: what is copied of it, and whether its tracking works. `user` is the name in the statements that
-/// would grant missing rights. Returns a sentence for people.
+/// would grant missing rights. Returns a mark, and a sentence for people.
 async fn table(
     server: &Server,
     spec: &TableSpec,
     user: &str,
     every: Option<Duration>,
-) -> std::result::Result<String, Missing> {
+) -> std::result::Result<(Mark, String), Missing> {
     let object = format!("OBJECT::{}", spec.table);
     let catalogs = server.catalogs(&[&spec.table]).await.of(Role::Source)?;
     let catalog = catalogs.into_iter().next().flatten().unwrap_or_default();
@@ -152,7 +196,7 @@ async fn table(
             return Err(Error::new(ErrorCode::UnsupportedType, message).into());
         }
     }
-    let tracking = match &spec.tracking {
+    let (mark, tracking) = match &spec.tracking {
         Tracking::Watermark(tracking) => {
             let all = server
                 .columns(&spec.table, Some(&[&tracking.column]), None, spec.wanted_forms())
@@ -162,19 +206,17 @@ async fn table(
                 let message = format!("there is no column {} to track it by", tracking.column.as_str());
                 return Err(Error::new(ErrorCode::SourceRejected, message).into());
             };
-            by_watermark(server, spec, column).await?
+            by_watermark(server, spec, tracking.null_watermark, column).await?
         }
-        Tracking::ChangeTracking(_) => by_changes(server, spec, user, every).await?,
+        Tracking::ChangeTracking(_) => (Mark::Good, by_changes(server, spec, user, every).await?),
     };
-    let hidden = if catalog.is_filtered {
-        "; a security policy may hide rows from the login"
+    let (mark, hidden) = if catalog.is_filtered {
+        (Mark::Doubtful, "; a security policy may hide rows from the login")
     } else {
-        ""
+        (mark, "")
     };
-    Ok(format!(
-        "{} copied; {tracking}{hidden}",
-        counted(copied.len() as u64, "column", ["is", "are"])
-    ))
+    let copied = counted(copied.len() as u64, "column", ["is", "are"]);
+    Ok((mark, format!("{copied} copied; {tracking}{hidden}")))
 }
 
 /// Checks that the column that tracks the table is one of its columns, where the catalog shows any.
@@ -230,7 +272,12 @@ fn is_named(spec: &TableSpec, name: &str) -> bool {
     }
 }
 
-async fn by_watermark(server: &Server, spec: &TableSpec, column: &DeclaredColumn) -> Result<String> {
+async fn by_watermark(
+    server: &Server,
+    spec: &TableSpec,
+    nulls: NullWatermark,
+    column: &DeclaredColumn,
+) -> Result<(Mark, String)> {
     let (name, sql_type) = (&column.name, &column.sql_type);
     if column.watermark.is_none() {
         let message = format!("column {name} is a {sql_type}, which cannot be a watermark");
@@ -243,9 +290,17 @@ async fn by_watermark(server: &Server, spec: &TableSpec, column: &DeclaredColumn
         said.push_str("; no index begins with it, so every run reads the whole table");
     }
     if column.nullable {
-        said.push_str("; it may be NULL, and such rows are not copied");
+        said.push_str(match nulls {
+            NullWatermark::Skip => "; it may be NULL, and such rows are not copied",
+            NullWatermark::FirstLoad => "; it may be NULL, and only the first load copies such rows",
+        });
     }
-    Ok(said)
+    let mark = if is_indexed && !column.nullable {
+        Mark::Good
+    } else {
+        Mark::Doubtful
+    };
+    Ok((mark, said))
 }
 
 async fn by_changes(

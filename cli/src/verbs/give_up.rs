@@ -1,7 +1,6 @@
 //! `give-up`, which gives up a window that is frozen and cannot be copied, so that the next run plans it anew.
 
 use clap::Args;
-use tidemark::error::{Error, ErrorCode};
 use tidemark::model::names::ObjectName;
 use tidemark::model::window::WindowName;
 use tidemark::steps::context::RunContext;
@@ -11,7 +10,7 @@ use super::status;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::lake;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, counted};
 use crate::wiring::sink::SinkArgs;
 use crate::wiring::source::SourceArgs;
 
@@ -42,18 +41,9 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     let table = &arguments.table;
     lake::chosen(&sink, std::slice::from_ref(table)).await?;
     let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
-    match &arguments.window {
-        Some(window) => terminal.sentence(&format!("{table}: window {window} would be given up.")),
-        None => match status::pending(&sink, &watermarks, table).await? {
-            Some(pending) => terminal.sentence(&format!("{table}: {pending} would be given up.")),
-            None => {
-                let message =
-                    format!("{table}: no window of it is frozen and not committed: there is nothing to give up");
-                return Err(Error::new(ErrorCode::InvalidInput, message).into());
-            }
-        },
-    }
-    terminal.line(
+    let pending = status::pending_window(&sink, &watermarks, table, arguments.window.as_ref()).await?;
+    terminal.sentence(&format!("{table}: {pending} would be given up."));
+    terminal.sentence(
         "Its uploads are aborted, its documents go into the archive, and the next run plans it anew. No row is lost.",
     );
     if !terminal.is_confirmed("Give it up?", arguments.yes) {
@@ -68,9 +58,9 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     let given_up = Box::pin(step::give_up(ports, table, window, RunContext::unbounded())).await?;
     terminal.named_event("given_up", &given_up);
     terminal.sentence(&format!(
-        "{table}: window {} is given up. {} documents are in {}.",
+        "{table}: window {} is given up. {} in {}.",
         given_up.window,
-        given_up.documents,
+        counted(given_up.documents as u64, "document", ["is", "are"]),
         lake::archive(&sink, table, &given_up.archive)
     ));
     Ok(ExitClass::Done)

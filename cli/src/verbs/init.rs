@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 use tidemark::error::{Error, ErrorCode, OfRole, Role};
+use tidemark::ledger::keys::partition_keys;
 use tidemark::model::names::ObjectName;
+use tidemark::model::table::Layout;
 use tidemark_sqlserver::inventory::{InventoryColumn, InventoryTable};
+use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
-use crate::copying::{reach, shortened};
+use crate::copying::reach;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::tables_file;
@@ -18,13 +21,16 @@ use crate::wiring::source::SourceArgs;
 /// The least score of a column that is proposed.
 const LEAST_SCORE: u32 = 30;
 
+/// The columns that the other cells of a row take.
+const OTHER_CELLS: usize = 60;
+
 /// The arguments of `init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Only tables whose schema.name is like this: * stands for any text
+    /// Only tables whose schema.name is like this, or whose name is, without a point: * stands for any text
     #[arg(long, value_name = "PATTERN")]
     include: Vec<String>,
-    /// No tables whose schema.name is like this
+    /// No tables that are like this
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
     /// The file to write; it must not be there yet
@@ -49,6 +55,17 @@ struct Proposal {
     reasons: Vec<String>,
 }
 
+impl Proposal {
+    /// Returns the table as it stands in the file.
+    fn entry(&self, table: &InventoryTable) -> Value {
+        let mut entry = json!({"table": table.name, "tracking": self.tracking});
+        if let Some(excluded) = excluded(table).filter(|excluded| !excluded.is_empty()) {
+            entry["exclude"] = json!(excluded);
+        }
+        entry
+    }
+}
+
 /// Proposes the tables of a database.
 pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     if arguments.output.exists() {
@@ -66,22 +83,26 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
     reach(&source, &server, tell).await?;
     let mut tables = server.inventory().await.of(Role::Source)?;
+    if tables.is_empty() {
+        let message = "the login sees no table: grant it SELECT on the tables to copy";
+        return Err(Error::new(ErrorCode::InvalidInput, message).into());
+    }
     tables.retain(|table| arguments.takes(&table.name));
     if tables.is_empty() {
-        let message = "no table is left: the login sees none, or --include and --exclude take all away";
+        let message = "--include and --exclude leave no table: a pattern is like schema.name, as in dbo.orders or *.orders*, or like \
+                       the name alone";
         return Err(Error::new(ErrorCode::InvalidInput, message).into());
     }
     let mut proposed = Vec::new();
     let mut rows = Vec::new();
-    let name_width = terminal.width().saturating_sub(60).max(16);
     for table in &tables {
         let proposals = proposals(table);
         terminal.event(&event(table, &proposals));
-        let name = shortened(&table.name.to_string(), name_width);
+        let name = terminal.fitted(&table.name.to_string(), OTHER_CELLS);
         let known = table.rows.map_or_else(|| "?".to_owned(), number);
         match proposals.first() {
             Some(best) => {
-                proposed.push(json!({"table": table.name, "tracking": best.tracking}));
+                proposed.push(best.entry(table));
                 rows.push(vec![name, known, best.name.clone(), best.reasons.join("; ")]);
             }
             None => rows.push(vec![name, known, "left out".to_owned(), why_not(table)]),
@@ -110,11 +131,7 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
 
 /// Writes the tables of an Azure Data Factory pipeline.
 fn from_adf(arguments: &InitArgs, path: &Path, terminal: &Terminal) -> Outcome<ExitClass> {
-    let text = tables_file::plain(&tables_file::text(path)?);
-    let document: Value = serde_json::from_str(&text).map_err(|error| {
-        let message = format!("{} is not JSON", path.display());
-        Error::with_source(ErrorCode::InvalidInput, message, error)
-    })?;
+    let document = tables_file::document(path)?;
     let tables = tables_file::tables_of_adf(&document, arguments.sink_secret.as_deref())
         .map_err(|error| error.context(path.display()))?;
     for table in &tables {
@@ -154,11 +171,30 @@ fn event(table: &InventoryTable, proposals: &[Proposal]) -> Value {
 
 fn why_not(table: &InventoryTable) -> String {
     let has_key = table.columns.iter().any(|column| column.is_key);
+    if excluded(table).is_none() {
+        return "a column of its key has a name that files have already: copy a view that gives it another name"
+            .to_owned();
+    }
     if has_key {
         "no column is known to grow with every change: switch change tracking on for it, or add a rowversion".to_owned()
     } else {
         "it has no primary key and no column that grows: add a rowversion".to_owned()
     }
+}
+
+/// Returns the columns that have the name of a column that files have besides, or `None` when one of them is in the key
+/// and so cannot be left out.
+fn excluded(table: &InventoryTable) -> Option<Vec<String>> {
+    let is_tracked = table.is_tracked;
+    let is_taken = |column: &&InventoryColumn| {
+        let of_changes = [VERSION_COLUMN, OPERATION_COLUMN].into_iter().filter(|_| is_tracked);
+        let mut taken = partition_keys(Layout::Window).iter().copied().chain(of_changes);
+        taken.any(|taken| taken.eq_ignore_ascii_case(&column.name))
+    };
+    let taken = table.columns.iter().filter(is_taken);
+    taken
+        .map(|column| (!column.is_key).then(|| column.name.clone()))
+        .collect()
 }
 
 /// Returns the ways to track a table, the best first.
@@ -174,6 +210,19 @@ fn proposals(table: &InventoryTable) -> Vec<Proposal> {
         });
     }
     proposals.retain(|proposal| proposal.score >= LEAST_SCORE);
+    match excluded(table) {
+        None => proposals.clear(),
+        Some(excluded) if excluded.is_empty() => {}
+        Some(excluded) => {
+            let why = format!(
+                "without {}, because files have a column of that name already",
+                excluded.join(" and ")
+            );
+            proposals
+                .iter_mut()
+                .for_each(|proposal| proposal.reasons.push(why.clone()));
+        }
+    }
     // The sort is stable, so the first of several equal ones stays first.
     proposals.sort_by_key(|proposal| std::cmp::Reverse(proposal.score));
     proposals
@@ -239,7 +288,15 @@ fn of_time(column: &InventoryColumn, settings: &mut Value, reasons: &mut Vec<Str
 impl InitArgs {
     fn takes(&self, table: &ObjectName) -> bool {
         let name = format!("{}.{}", table.schema().as_str(), table.name().as_str());
-        let is_like = |pattern: &String| is_match(&pattern.to_lowercase(), &name.to_lowercase());
+        // A pattern without a point is about the name alone.
+        let is_like = |pattern: &String| {
+            let of_pattern = if pattern.contains('.') {
+                &name
+            } else {
+                table.name().as_str()
+            };
+            is_match(&pattern.to_lowercase(), &of_pattern.to_lowercase())
+        };
         let is_included = self.include.is_empty() || self.include.iter().any(is_like);
         is_included && !self.exclude.iter().any(is_like)
     }

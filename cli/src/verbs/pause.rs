@@ -68,7 +68,9 @@ pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outco
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     for table in &tables {
-        terminal.sentence(&format!("{table}: the next run goes on where the last one ended."));
+        terminal.sentence(&format!(
+            "{table}: runs work on it again, and the next one goes on where the last one ended."
+        ));
     }
     if !terminal.is_confirmed("Resume?", arguments.yes) {
         return Ok(ExitClass::Decision);
@@ -82,7 +84,11 @@ pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outco
 
 fn tell(terminal: &Terminal, event: &str, held: &Held) {
     terminal.named_event(event, held);
-    let before = if held.paused == held.was_paused { " already" } else { "" };
-    let now = if held.paused { "paused" } else { "not paused" };
-    terminal.sentence(&format!("{} is {now}{before}.", held.table));
+    let now = match (held.was_paused, held.paused) {
+        (false, true) => "is paused now",
+        (true, true) => "was paused already, and still is",
+        (true, false) => "is resumed",
+        (false, false) => "was not paused, and nothing is changed",
+    };
+    terminal.sentence(&format!("{} {now}.", held.table));
 }

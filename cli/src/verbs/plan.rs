@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tidemark::error::Error;
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::model::kept::{KeptTable, KeptTables};
+use tidemark::model::lease::Keeper;
 use tidemark::model::names::ObjectName;
 use tidemark::model::rows::{Changes, Interval, Load, Rows};
 use tidemark::model::table::{NullWatermark, TableSpec, Tracking};
@@ -14,16 +16,22 @@ use tidemark::ports::source::{CountRows, CutSource};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{DryRun, LookupNewRequest, NewWatermarks, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
+use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
-use crate::copying::{reach, shortened};
+use super::summary::{changes, tell_kept};
+use crate::copying::reach;
 use crate::estimate::Estimate;
-use crate::exit::{ExitClass, advice, code_named};
-use crate::failure::{Outcome, of_table};
+use crate::exit::{ExitClass, code_named};
+use crate::failure::{Outcome, failed_event, tell_failed};
+use crate::lake;
 use crate::tables_file;
 use crate::terminal::{Side, Terminal, number};
-use crate::wiring::sink::SinkArgs;
+use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
+
+/// The columns that the other cells of a row take.
+const OTHER_CELLS: usize = 58;
 
 /// The arguments of `plan`.
 #[derive(Debug, Args)]
@@ -67,24 +75,7 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
     let server = source.server();
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
     reach(&source, &server, tell).await?;
-    let (store, prefix) = (&sink.store, sink.prefix.as_str());
-    let found = {
-        let request = LookupOldRequest {
-            run_id: "plan".to_owned(),
-            tables: tables.clone(),
-            dry_run: true,
-        };
-        let old = Box::pin(lookup_old(&watermarks, store, prefix, request, RunContext::unbounded())).await?;
-        let request = LookupNewRequest {
-            run_id: "plan".to_owned(),
-            tables: old.tables,
-            dry_run: true,
-        };
-        let mut new = Box::pin(lookup_new(&server, store, prefix, request, RunContext::unbounded())).await?;
-        new.failed.extend(old.failed);
-        new.kept.paused.extend(old.paused);
-        new
-    };
+    let found = look_ahead(&server, &watermarks, &sink, &tables).await?;
     let mut planned = Vec::new();
     for dry_run in &found.dry_run {
         let spec = tables.iter().find(|spec| spec.table == dry_run.table);
@@ -101,6 +92,66 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
         planned.push(Planned::of(dry_run, rows, estimate));
     }
     Ok(tell_all(terminal, &planned, &found, arguments.sql))
+}
+
+/// Does both lookups as the next run would, and writes nothing. Tables that somebody has paused are left out, as the
+/// run leaves them out.
+pub(super) async fn look_ahead(
+    server: &Server,
+    watermarks: &Watermarks<'_>,
+    sink: &Sink,
+    tables: &[TableSpec],
+) -> Result<NewWatermarks> {
+    let mut kept = KeptTables::default();
+    let mut asked = Vec::new();
+    for spec in tables {
+        match lake::keeper(sink, &spec.table).await? {
+            Some(paused @ Keeper::Paused { .. }) => kept.push(KeptTable::new(spec.table.clone(), paused)),
+            _ => asked.push(spec.clone()),
+        }
+    }
+    if asked.is_empty() {
+        return Ok(NewWatermarks {
+            kept,
+            ..NewWatermarks::default()
+        });
+    }
+    let (store, prefix) = (&sink.store, sink.prefix.as_str());
+    let request = LookupOldRequest {
+        run_id: "plan".to_owned(),
+        tables: asked,
+        dry_run: true,
+    };
+    let old = Box::pin(lookup_old(watermarks, store, prefix, request, RunContext::unbounded())).await?;
+    let request = LookupNewRequest {
+        run_id: "plan".to_owned(),
+        tables: old.tables,
+        dry_run: true,
+    };
+    let mut new = Box::pin(lookup_new(server, store, prefix, request, RunContext::unbounded())).await?;
+    new.failed.extend(old.failed);
+    new.kept.paused.extend(old.paused);
+    new.kept.extend(kept);
+    // No lookup puts the condition of a table to the server, and the copy does.
+    for spec in tables {
+        let is_failed = new.failed.iter().any(|failed| failed.table == spec.table);
+        let Some(filter) = spec.filter.as_ref().filter(|_| !is_failed) else {
+            continue;
+        };
+        match server.accepts(&spec.table, filter).await.of(Role::Source) {
+            Err(error) if error.code() == ErrorCode::SourceRejected => {
+                let error = error.recoded(ErrorCode::InvalidInput);
+                new.dry_run.retain(|dry_run| dry_run.table != spec.table);
+                new.failed.push(FailedTable {
+                    table: spec.table.clone(),
+                    error: error.code().to_string(),
+                    cause: format!("the `where` of {} is refused: {}", spec.table, error.report()),
+                });
+            }
+            answer => answer?,
+        }
+    }
+    Ok(new)
 }
 
 impl Planned {
@@ -181,25 +232,47 @@ pub(super) fn with_values(explained: &Explained) -> String {
     sql
 }
 
-fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, shows_sql: bool) -> ExitClass {
-    planned.iter().for_each(|planned| terminal.event(planned));
-    for failed in &found.failed {
-        let code = code_named(&failed.error);
-        terminal.event(&serde_json::json!({"event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause}));
-        terminal.error(&format!(
-            "{} ({})",
-            of_table(&failed.table, &failed.cause),
-            failed.error
-        ));
-        terminal.note(advice(code));
+fn tell_machines(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks) {
+    for planned in planned {
+        terminal.named_event("planned", planned);
     }
-    let name_width = terminal.width().saturating_sub(56).max(16);
-    let mut rows: Vec<Vec<String>> = planned.iter().map(|planned| planned.cells(name_width)).collect();
-    let nothing = found.unchanged.iter().map(|table| {
-        let name = shortened(&table.to_string(), name_width);
-        vec![name, "-".to_owned(), "-".to_owned(), "0".to_owned(), "0".to_owned()]
-    });
-    rows.extend(nothing);
+    for note in &found.notes {
+        terminal.named_event("note", note);
+    }
+    for paused in &found.kept.paused {
+        terminal.named_event("paused", paused);
+    }
+    for busy in &found.kept.busy {
+        terminal.named_event("busy", busy);
+    }
+    for table in &found.unchanged {
+        terminal.event(&serde_json::json!({"event": "unchanged", "table": table}));
+    }
+    for failed in &found.failed {
+        terminal.event(&failed_event(failed));
+    }
+}
+
+fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, shows_sql: bool) -> ExitClass {
+    tell_machines(terminal, planned, found);
+    tell_failed(terminal, &found.failed);
+    let changed: Vec<_> = found
+        .notes
+        .iter()
+        .filter_map(|note| Some(&note.table).zip(changes(note)))
+        .collect();
+    let is_changed = |planned: &Planned| changed.iter().any(|(table, _)| **table == planned.table);
+    let mut rows: Vec<Vec<String>> = planned
+        .iter()
+        .map(|planned| planned.cells(terminal, is_changed(planned)))
+        .collect();
+    let left = |table: &ObjectName, why: &str| {
+        let name = terminal.fitted(&table.to_string(), OTHER_CELLS);
+        vec![name, why.to_owned(), "-".to_owned(), "0".to_owned(), "0".to_owned()]
+    };
+    rows.extend(found.unchanged.iter().map(|table| left(table, "-")));
+    rows.extend(found.kept.paused.iter().map(|paused| left(&paused.table, "paused")));
+    rows.extend(found.kept.busy.iter().map(|busy| left(&busy.table, "busy")));
     rows.sort();
     let columns = [
         ("table", Side::Left),
@@ -211,6 +284,10 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
     if !rows.is_empty() {
         terminal.table(&columns, rows);
     }
+    for (table, said) in &changed {
+        terminal.sentence(&format!("* {table}: {said}."));
+    }
+    tell_kept(terminal, &found.kept);
     let estimates = planned.iter().filter_map(|planned| planned.estimate.zip(planned.rows));
     if let Some((estimate, rows)) = estimates.reduce(|(one, rows), (other, more)| (one.and(other), rows + more)) {
         terminal.line("");
@@ -240,9 +317,11 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
 }
 
 impl Planned {
-    fn cells(&self, name_width: usize) -> Vec<String> {
+    /// Returns the cells of the window. A table that changed since its last window has a mark.
+    fn cells(&self, terminal: &Terminal, is_changed: bool) -> Vec<String> {
+        let mark = if is_changed { " *" } else { "" };
         vec![
-            shortened(&self.table.to_string(), name_width),
+            terminal.fitted(&self.table.to_string(), OTHER_CELLS) + mark,
             self.old_watermark.clone().unwrap_or_else(|| "-".into()),
             self.new_watermark.clone(),
             self.rows.map_or_else(|| "?".to_owned(), number),

@@ -11,17 +11,21 @@ use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::source::CountRows;
+use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
-use crate::copying::{reach, shortened};
+use crate::copying::reach;
 use crate::exit::ExitClass;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, failed_event, tell_failed};
 use crate::keys::{Compared, Comparison, Side as Where};
 use crate::lake;
 use crate::tables_file;
 use crate::terminal::{Side, Terminal, number};
 use crate::wiring::sink::{Sink, SinkArgs};
 use crate::wiring::source::{Source, SourceArgs};
+
+/// The columns that the other cells of a row take.
+const OTHER_CELLS: usize = 60;
 
 /// The arguments of `reconcile`.
 #[derive(Debug, Args)]
@@ -82,6 +86,20 @@ impl Reconciled {
         }
     }
 
+    /// Returns the cells beside the table's name.
+    fn cells(&self) -> [String; 4] {
+        // The windows of a tracked table are not intervals of the source, so none of them is counted there.
+        let of_windows = |count: String| {
+            if self.windows.is_empty() { "-".to_owned() } else { count }
+        };
+        [
+            of_windows(self.windows.len().to_string()),
+            number(self.rows),
+            of_windows(number(self.missing_rows())),
+            self.said(),
+        ]
+    }
+
     fn said(&self) -> String {
         match (&self.keys, &self.without_keys) {
             (Some(keys), _) if keys.missing + keys.surplus == 0 => "equal".to_owned(),
@@ -96,9 +114,28 @@ impl Reconciled {
 struct Differences<'a> {
     path: &'a PathBuf,
     file: Option<BufWriter<File>>,
+    /// Whether the keys of a table were compared.
+    is_compared: bool,
 }
 
 impl Differences<'_> {
+    /// Removes the file of an earlier comparison when the keys were found equal now.
+    fn remove_old(&self) -> Result<()> {
+        if !self.is_compared || self.file.is_some() {
+            return Ok(());
+        }
+        match std::fs::remove_file(self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!(
+                    "cannot remove {}, which is of an earlier comparison",
+                    self.path.display()
+                );
+                Err(Error::with_source(ErrorCode::InvalidInput, message, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn write(&mut self, table: &ObjectName, key: &str, side: Where) -> Result<()> {
         let failed = |error| {
             let message = format!("cannot write {}", self.path.display());
@@ -127,32 +164,38 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
     let mut differences = Differences {
         path: &arguments.differences,
         file: None,
+        is_compared: false,
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
     let mut class = ExitClass::Done;
-    let name_width = terminal.width().saturating_sub(60).max(16);
     for spec in &specs {
         terminal.progress(&format!("{}: comparing.", spec.table));
-        let reconciled = table(arguments, (&source, &server), &sink, spec, &mut differences).await?;
+        let reconciled = match table(arguments, (&source, &server), &sink, spec, &mut differences).await {
+            // The other tables are compared all the same.
+            Err(error) if error.code() == ErrorCode::LedgerInvalid => {
+                let failed = FailedTable {
+                    table: spec.table.clone(),
+                    error: error.code().to_string(),
+                    cause: error.report(),
+                };
+                terminal.event(&failed_event(&failed));
+                class = class.worse(ExitClass::Data);
+                rows.push(cells(
+                    terminal,
+                    &spec.table,
+                    ["-", "-", "-", "not compared"].map(str::to_owned),
+                ));
+                failures.push(failed);
+                continue;
+            }
+            reconciled => reconciled?,
+        };
         terminal.named_event("reconciled", &reconciled);
+        differences.is_compared |= reconciled.keys.is_some();
         if reconciled.differs() {
             class = class.worse(ExitClass::Data);
         }
-        // The windows of a tracked table are not intervals of the source, so none of them is counted there.
-        let of_windows = |count: String| {
-            if reconciled.windows.is_empty() {
-                "-".to_owned()
-            } else {
-                count
-            }
-        };
-        rows.push(vec![
-            shortened(&spec.table.to_string(), name_width),
-            of_windows(reconciled.windows.len().to_string()),
-            number(reconciled.rows),
-            of_windows(number(reconciled.missing_rows())),
-            reconciled.said(),
-        ]);
+        rows.push(cells(terminal, &spec.table, reconciled.cells()));
     }
     let columns = [
         ("table", Side::Left),
@@ -162,6 +205,8 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
         ("keys are", Side::Left),
     ];
     terminal.table(&columns, rows);
+    tell_failed(terminal, &failures);
+    differences.remove_old()?;
     if differences.file.is_some() {
         terminal.note(&format!(
             "The keys that differ are in {}. `tidemark backfill` copies an interval again.",
@@ -169,6 +214,11 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
         ));
     }
     Ok(class)
+}
+
+fn cells(terminal: &Terminal, table: &ObjectName, others: [String; 4]) -> Vec<String> {
+    let name = terminal.fitted(&table.to_string(), OTHER_CELLS);
+    [name].into_iter().chain(others).collect()
 }
 
 async fn table(

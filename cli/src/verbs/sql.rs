@@ -73,6 +73,16 @@ struct Described<'a> {
 /// Writes the statements.
 pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
+    let is_elsewhere = matches!(
+        arguments.engine,
+        Engine::Athena | Engine::Redshift | Engine::Snowflake | Engine::Spark
+    );
+    if is_elsewhere && matches!(sink.store, Store::Folder(_)) {
+        terminal.note(
+            "The sink is a folder of this machine, and the place in these statements is its path: an engine that does not run on this \
+             machine cannot read it. Give --sink s3://bucket/prefix for files in a bucket.",
+        );
+    }
     for table in lake::chosen(&sink, &arguments.tables).await? {
         let manifests = lake::manifests(&sink, &table).await?;
         let Some(manifest) = lake::described(&manifests) else {
@@ -85,7 +95,7 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
         let described = Described::of(arguments.engine, &sink, manifest, &plan, key, first_day);
         let (table_sql, view_sql) = (described.table(), described.view());
         terminal.event(
-            &serde_json::json!({"table": table, "engine": described.engine_name(), "ddl": table_sql, "view": view_sql}),
+            &serde_json::json!({"event": "sql", "table": table, "engine": described.engine_name(), "ddl": table_sql, "view": view_sql}),
         );
         terminal.line(&format!("-- {table}\n{table_sql}\n"));
         match view_sql {

@@ -3,29 +3,34 @@
 use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
-use tidemark::error::{OfRole, Result, Role};
-use tidemark::ledger::{AT_ONCE, Decided, Lease, Reached};
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::ledger::{AT_ONCE, Decided, Ledger, Reached};
 use tidemark::model::hold::Begun;
-use tidemark::model::lease::{Keeper, Leases};
+use tidemark::model::lease::Keeper;
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
+use tidemark::model::plan::Plan;
 use tidemark::model::watermark::WatermarkKey;
 use tidemark::model::window::WindowName;
 use tidemark::ports::watermarks::ReadWatermarks;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::copying::shortened;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::lake;
 use crate::terminal::{Side, Terminal, bytes, counted, duration, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
+use crate::wiring::store::Store;
 
 /// The least width at which the start of a window has a column.
-const WIDE: usize = 110;
+const WIDE: usize = 140;
+/// The columns that the cells of a table beside its name take.
+const OTHER_CELLS: usize = 62;
+/// The columns that the cells of a window beside its name take.
+const CELLS_OF_A_WINDOW: usize = 58;
 
 /// The arguments of `status`.
 #[derive(Debug, Args)]
@@ -62,6 +67,9 @@ struct Status {
     malformed_texts: MalformedTexts,
     committed_at: Option<String>,
     pending: Option<Pending>,
+    /// A backfill that is frozen and not committed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backfill: Option<Pending>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keeper: Option<Keeper>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +90,15 @@ struct Pending {
 pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
     let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
-    let tables = lake::chosen(&sink, &arguments.tables).await?;
+    let tables = if arguments.tables.is_empty() {
+        lake::tables(&sink).await?
+    } else {
+        lake::chosen(&sink, &arguments.tables).await?
+    };
+    if tables.is_empty() {
+        terminal.note(&format!("{}.", lake::no_ledger(&sink)));
+        return Ok(ExitClass::Done);
+    }
     let (sink, watermarks) = (&sink, &watermarks);
     let mut reads = stream::iter(tables)
         .map(|table| status_of(sink, watermarks, table))
@@ -91,9 +107,8 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
     while let Some(status) = reads.next().await {
         found.push(status?);
     }
-    found.iter().for_each(|status| terminal.event(status));
-    let name_width = terminal.width().saturating_sub(62).max(16);
-    let rows = found.iter().map(|status| status.cells(name_width)).collect();
+    found.iter().for_each(|status| terminal.named_event("status", status));
+    let rows = found.iter().map(|status| status.cells(terminal)).collect();
     let columns = [
         ("table", Side::Left),
         ("watermark", Side::Left),
@@ -113,6 +128,15 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
         if let Some(mark) = malformed(&status.malformed_texts) {
             terminal.sentence(&format!("{}: its last window has {mark}.", status.table));
         }
+        if let Some(backfill) = &status.backfill {
+            terminal.sentence(&format!(
+                "{table}: {} and not committed. The same `tidemark backfill` goes on with it, and `tidemark give-up {table} --window {}` \
+                 gives it up.",
+                backfill.said(),
+                backfill.window,
+                table = status.table
+            ));
+        }
     }
     Ok(ExitClass::Done)
 }
@@ -125,25 +149,15 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
     let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
     let ledger = lake::ledger(sink, &table);
     let begun = ledger.hold().await?.map(|hold| hold.begun);
-    let lease = Lease::new(&ledger, "status", Leases::Taken);
-    let keeper = lease.keeper(OffsetDateTime::now_utc()).await?;
+    let keeper = lake::keeper(sink, &table).await?;
     let Reached { last, pending } = ledger.reached(stored.value.as_deref()).await?;
     let pending = match pending {
         None => None,
-        Some(plan) => {
-            let slices = ledger.slices(&plan).await?;
-            let copied = slices
-                .iter()
-                .filter(|slice| matches!(slice.decided, Decided::Record(_)))
-                .count();
-            Some(Pending {
-                window: plan.window,
-                slices_copied: copied,
-                slices: slices.len(),
-                since: plan.created_at,
-                run_id: plan.run_id,
-            })
-        }
+        Some(plan) => Some(Pending::of(&ledger, plan).await?),
+    };
+    let backfill = match lake::open_backfill(&ledger).await? {
+        None => None,
+        Some(plan) => Some(Pending::of(&ledger, plan).await?),
     };
     Ok(Status {
         watermark: stored.value,
@@ -156,32 +170,88 @@ async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) 
             .unwrap_or_default(),
         committed_at: last.map(|last| last.committed_at),
         pending,
+        backfill,
         keeper,
         begun,
         table,
     })
 }
 
+impl Pending {
+    async fn of(ledger: &Ledger<'_, Store>, plan: Plan) -> Result<Self> {
+        let slices = ledger.slices(&plan).await?;
+        let copied = slices
+            .iter()
+            .filter(|slice| matches!(slice.decided, Decided::Record(_)));
+        Ok(Self {
+            slices_copied: copied.count(),
+            slices: slices.len(),
+            window: plan.window,
+            since: plan.created_at,
+            run_id: plan.run_id,
+        })
+    }
+
+    /// Describes the window for people.
+    fn said(&self) -> String {
+        format!(
+            "window {}, frozen {} by {}, with {} of {} slices copied,",
+            self.window,
+            ago(&self.since),
+            self.run_id,
+            self.slices_copied,
+            self.slices
+        )
+    }
+}
+
+/// Describes this window of a table, or the one after the last committed window, if it is frozen and not committed, for
+/// people.
+pub(super) async fn pending_window(
+    sink: &Sink,
+    watermarks: &Watermarks<'_>,
+    table: &ObjectName,
+    window: Option<&WindowName>,
+) -> Result<String> {
+    let nothing = |why: &str| {
+        let message = format!("{table}: {why}: there is nothing to give up");
+        Error::new(ErrorCode::InvalidInput, message)
+    };
+    let ledger = lake::ledger(sink, table);
+    if let Some(window) = window {
+        let plan = ledger.plan(window).await?;
+        let plan = plan.ok_or_else(|| nothing(&format!("no window {window} of it is frozen")))?;
+        if ledger.manifest(window).await?.is_some() {
+            return Err(nothing(&format!("window {window} is committed")));
+        }
+        return Ok(Pending::of(&ledger, plan).await?.said());
+    }
+    match pending(sink, watermarks, table).await? {
+        Some(pending) => Ok(pending),
+        None => Err(match lake::open_backfill(&ledger).await? {
+            Some(plan) => {
+                let message = format!(
+                    "{table}: of its windows only {}, a backfill, is frozen and not committed: give --window {} to give it up",
+                    plan.window, plan.window
+                );
+                Error::new(ErrorCode::InvalidInput, message)
+            }
+            None => nothing("no window of it is frozen and not committed"),
+        }),
+    }
+}
+
 /// Describes the window of a table that is frozen and not committed, for people.
-pub(super) async fn pending(sink: &Sink, watermarks: &Watermarks<'_>, table: &ObjectName) -> Result<Option<String>> {
+async fn pending(sink: &Sink, watermarks: &Watermarks<'_>, table: &ObjectName) -> Result<Option<String>> {
     let status = status_of(sink, watermarks, table.clone()).await?;
     if let Some(Begun::GiveUp { window }) = status.begun {
         return Ok(Some(format!("window {window}, which was begun to be given up,")));
     }
-    Ok(status.pending.map(|pending| {
-        format!(
-            "window {}, frozen {} by {}, with {} of {} slices copied,",
-            pending.window,
-            ago(&pending.since),
-            pending.run_id,
-            pending.slices_copied,
-            pending.slices
-        )
-    }))
+    Ok(status.pending.map(|pending| pending.said()))
 }
 
 impl Status {
-    fn cells(&self, name_width: usize) -> Vec<String> {
+    fn cells(&self, terminal: &Terminal) -> Vec<String> {
         let pending = self.pending.as_ref().map_or_else(
             || "-".to_owned(),
             |pending| {
@@ -205,7 +275,7 @@ impl Status {
             (None, _) => pending,
         };
         vec![
-            shortened(&self.table.to_string(), name_width),
+            terminal.fitted(&self.table.to_string(), OTHER_CELLS),
             self.watermark.clone().unwrap_or_else(|| "-".into()),
             self.committed_at.as_deref().map_or_else(|| "-".to_owned(), ago),
             self.rows.map_or_else(|| "-".to_owned(), number),
@@ -227,25 +297,24 @@ fn ago(text: &str) -> String {
 pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, std::slice::from_ref(&arguments.table)).await?;
-    let is_wide = terminal.width() >= WIDE;
+    let is_wide = terminal.is_wide(WIDE);
     let (mut rows, mut marks) = (Vec::new(), Vec::new());
     for table in &tables {
         let manifests = lake::manifests(&sink, table).await?;
         let first = manifests.len().saturating_sub(arguments.last);
         for manifest in manifests.iter().skip(first) {
-            terminal.event(manifest);
-            rows.push(cells_of(manifest, is_wide));
+            terminal.named_event("window", manifest);
+            rows.push(cells_of(manifest, terminal, is_wide));
             if let Some(mark) = malformed(&manifest.malformed_texts) {
                 marks.push(format!("{table}, window {}: {mark}.", manifest.window));
             }
         }
     }
-    let from = is_wide.then_some(("from", Side::Left));
-    let columns: Vec<(&str, Side)> = [("committed", Side::Left)]
+    let bounds = [("from", Side::Left), ("to", Side::Left)];
+    let columns: Vec<(&str, Side)> = [("committed", Side::Left), ("window", Side::Left)]
         .into_iter()
-        .chain(from)
+        .chain(bounds.into_iter().filter(|_| is_wide))
         .chain([
-            ("to", Side::Left),
             ("rows", Side::Right),
             ("late", Side::Right),
             ("files", Side::Right),
@@ -274,17 +343,21 @@ fn malformed(texts: &MalformedTexts) -> Option<String> {
     ))
 }
 
-/// Returns the cells of a window. It starts where the one before ends, so its start has a cell only if there is room.
-fn cells_of(manifest: &Manifest, is_wide: bool) -> Vec<String> {
-    let end = match &manifest.superseded_by {
-        Some(load) => format!("superseded by {load}"),
-        None => manifest.new_watermark.to_string(),
-    };
+/// Returns the cells of a window. Its name has its start, so both bounds have cells only if there is room.
+fn cells_of(manifest: &Manifest, terminal: &Terminal, is_wide: bool) -> Vec<String> {
+    let mut window = manifest.window.to_string();
+    if let Some(load) = &manifest.superseded_by {
+        window.push_str(&format!(", superseded by {load}"));
+    }
+    let committed = manifest.committed_at.replace('T', " ").trim_end_matches('Z').to_owned();
+    let mut cells = vec![committed, terminal.fitted(&window, CELLS_OF_A_WINDOW)];
     let start = manifest.old_watermark.as_ref();
-    let mut cells = vec![manifest.committed_at.replace('T', " ").trim_end_matches('Z').to_owned()];
-    cells.extend(is_wide.then(|| start.map_or_else(|| "-".to_owned(), ToString::to_string)));
+    let bounds = [
+        start.map_or_else(|| "-".to_owned(), ToString::to_string),
+        manifest.new_watermark.to_string(),
+    ];
+    cells.extend(bounds.into_iter().filter(|_| is_wide));
     cells.extend([
-        end,
         number(manifest.rows),
         manifest
             .late_rows

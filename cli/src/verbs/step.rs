@@ -69,11 +69,7 @@ struct World<'a> {
 
 /// Runs a step.
 pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<ExitClass> {
-    let text = tables_file::text(&arguments.event)?;
-    let event: Value = serde_json::from_str(&tables_file::plain(&text)).map_err(|error| {
-        let message = format!("the event from {} is not JSON", arguments.event.display());
-        Error::with_source(ErrorCode::InvalidInput, message, error)
-    })?;
+    let event = tables_file::document(&arguments.event)?;
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
     let world = World {

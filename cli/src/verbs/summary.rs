@@ -5,14 +5,15 @@ use std::time::Duration;
 use serde_json::json;
 use tidemark::model::budget::StoppedTable;
 use tidemark::model::kept::{BusyTable, KeptTables, PausedTable};
+use tidemark::model::lookup::Note;
 use tidemark::model::names::ObjectName;
 use tidemark::steps::lookup_old::BucketNote;
 use tidemark::steps::tables::FailedTable;
 use tidemark::steps::update::Committed;
 
-use crate::copying::{Board, Report, shortened};
-use crate::exit::{ExitClass, advice, code_named};
-use crate::failure::of_table;
+use crate::copying::{Board, Report};
+use crate::exit::{ExitClass, code_named};
+use crate::failure::{failed_event, tell_failed};
 use crate::terminal::{Side, Terminal, bytes, count, counted, duration, number};
 
 /// The columns that the other cells of a row take.
@@ -47,9 +48,7 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     if is_wide {
         columns.push(("watermark", Side::Left));
     }
-    let name_width = terminal
-        .width()
-        .saturating_sub(OTHER_CELLS + if is_wide { 40 } else { 0 });
+    let others = OTHER_CELLS + if is_wide { 40 } else { 0 };
     let mut rows: Vec<(ObjectName, Vec<String>)> = Vec::new();
     for committed in &report.committed {
         let took = board.took(&committed.table);
@@ -68,7 +67,7 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     rows.extend(not_committed(report).map(|(table, result)| (table.clone(), empty(result))));
     rows.sort_by(|(one, _), (other, _)| one.cmp(other));
     let rows = rows.into_iter().map(|(table, cells)| {
-        let mut row = vec![shortened(&table.to_string(), name_width)];
+        let mut row = vec![terminal.fitted(&table.to_string(), others)];
         row.extend(cells.into_iter().take(columns.len() - 1));
         row
     });
@@ -77,10 +76,7 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     tell_notes(terminal, report);
     tell_kept(terminal, &report.kept);
     tell_stopped(terminal, &report.stopped);
-    for FailedTable { table, error, cause } in sorted(&report.failed) {
-        terminal.error(&format!("{} ({error})", of_table(table, cause)));
-        terminal.note(advice(code_named(error)));
-    }
+    tell_failed(terminal, &report.failed);
     let rows: u64 = report.committed.iter().map(|committed| committed.rows).sum();
     terminal.sentence(&format!(
         "{} copied, {} unchanged, {} failed{}: {} in {}.",
@@ -163,6 +159,9 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
         if note.held_back {
             terminal.sentence(&format!("{table}: an open transaction holds the window back."));
         }
+        if let Some(said) = changes(note) {
+            terminal.sentence(&format!("{table}: {said}."));
+        }
         if note.filtered {
             terminal.sentence(&format!(
                 "{table}: a security policy filters its rows; what it hides from this login is not copied."
@@ -171,8 +170,20 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
     }
 }
 
+/// Returns what changed in a table since its last window, and what becomes of it, if anything changed.
+pub(super) fn changes(note: &Note) -> Option<String> {
+    let changes = note.schema_changes.join(", ");
+    match (changes.is_empty(), note.generation) {
+        (true, _) => None,
+        (false, None) => Some(format!("{changes}, since its last window")),
+        (false, Some(generation)) => Some(format!(
+            "{changes}, since its last window, so it is loaded in full into the new folder of generation {generation}"
+        )),
+    }
+}
+
 /// Reports the tables that this run left alone, and why.
-fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
+pub(super) fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
     for BusyTable { table, run_id, until } in &kept.busy {
         terminal.sentence(&format!(
             "{table}: run {run_id} is copying it. If that run has died, the table is free after {until}."
@@ -242,11 +253,7 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
         terminal.named_event("note", note);
     }
     for failed in sorted(&report.failed) {
-        let code = code_named(&failed.error);
-        terminal.event(&json!({
-            "event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause,
-            "advice": advice(code), "exit": ExitClass::of(code) as u8,
-        }));
+        terminal.event(&failed_event(failed));
     }
     terminal.event(&json!({
         "event": "summary", "run_id": run_id, "committed": report.committed.len(), "unchanged": report.unchanged.len(),

@@ -6,13 +6,13 @@ use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tidemark::checksum::crc64nvme_base64;
-use tidemark::error::Result;
+use tidemark::error::{ErrorCode, Result};
 use tidemark::model::manifest::{Manifest, ManifestPart};
 use tidemark::model::names::ObjectName;
 use tidemark::ports::objects::ReadObjects;
 
 use crate::exit::ExitClass;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, of_table};
 use crate::lake;
 use crate::terminal::{Side, Terminal, bytes, number};
 use crate::wiring::sink::{Sink, SinkArgs};
@@ -33,12 +33,17 @@ pub(crate) struct VerifyArgs {
     sink: SinkArgs,
 }
 
-/// A file that is not as its manifest has it.
+/// A file that is not as its manifest has it, or a document of the ledger that is not as it must be.
 #[derive(Debug, Serialize)]
 struct Difference {
     table: ObjectName,
-    key: String,
+    /// The file. A document is named in the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     what: String,
+    /// Whether it is a file that no manifest names.
+    #[serde(skip)]
+    is_surplus: bool,
 }
 
 /// The result of a table's check.
@@ -57,7 +62,19 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
     let mut class = ExitClass::Done;
     let (mut rows, mut differences) = (Vec::new(), Vec::new());
     for table in lake::chosen(&sink, &arguments.tables).await? {
-        let checked = check(&sink, &table, arguments.quick).await?;
+        let checked = match check(&sink, &table, arguments.quick).await {
+            // The other tables are checked all the same.
+            Err(error) if error.code() == ErrorCode::LedgerInvalid => Checked {
+                differences: vec![Difference {
+                    table: table.clone(),
+                    key: None,
+                    what: error.report(),
+                    is_surplus: false,
+                }],
+                ..Checked::default()
+            },
+            checked => checked?,
+        };
         terminal.event(&serde_json::json!({
             "event": "verified", "table": table, "windows": checked.windows, "files": checked.files, "rows": checked.rows,
             "bytes": checked.bytes, "differences": checked.differences,
@@ -89,11 +106,19 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
         ("files are", Side::Left),
     ];
     terminal.table(&columns, rows);
-    for Difference { key, what, .. } in &differences {
-        terminal.error(&format!("{key} {what}"));
+    for Difference { table, key, what, .. } in &differences {
+        terminal.error(&match key {
+            Some(key) => format!("{key} {what}"),
+            None => of_table(table, what),
+        });
     }
-    if !differences.is_empty() {
-        terminal.note("Restore these files: nothing of a committed window is ever changed or removed by Tidemark.");
+    if differences.iter().any(|difference| !difference.is_surplus) {
+        terminal.advice(
+            "Restore what is missing or changed: nothing of a committed window is ever changed or removed by Tidemark.",
+        );
+    }
+    if differences.iter().any(|difference| difference.is_surplus) {
+        terminal.advice("Move away what is in no manifest: whoever reads the whole folder takes it for data.");
     }
     Ok(class)
 }
@@ -118,8 +143,9 @@ async fn check(sink: &Sink, table: &ObjectName, is_quick: bool) -> Result<Checke
         let (part, difference) = read?;
         checked.differences.extend(difference.map(|what| Difference {
             table: table.clone(),
-            key: part.key.clone(),
+            key: Some(part.key.clone()),
             what,
+            is_surplus: false,
         }));
     }
     drop(reads);
@@ -186,8 +212,9 @@ async fn strangers(sink: &Sink, table: &ObjectName, manifests: &[Manifest]) -> R
     Ok(strange
         .map(|key| Difference {
             table: table.clone(),
-            key,
+            key: Some(key),
             what: "is in no manifest".to_owned(),
+            is_surplus: true,
         })
         .collect())
 }

@@ -69,8 +69,14 @@ impl SinkArgs {
             None => (self.sink.clone(), self.facts()?),
         };
         let Some(place) = name.strip_prefix("s3://") else {
+            let folder = folder_of(&name)?;
+            if std::path::Path::new(folder).is_file() {
+                return Err(refused(
+                    "names a file: name a folder, which need not be there yet, or s3://bucket/prefix",
+                ));
+            }
             return Ok(Sink {
-                store: Store::Folder(FolderStore::new(folder_of(&name)?)),
+                store: Store::Folder(FolderStore::new(folder)),
                 prefix: String::new(),
                 name,
             });
@@ -78,6 +84,12 @@ impl SinkArgs {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         if bucket.is_empty() {
             return Err(refused("names no bucket: write s3://bucket/prefix"));
+        }
+        let is_in_names = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        if !bucket.chars().all(is_in_names) {
+            return Err(refused(
+                "names a bucket with a character that no bucket's name has: write s3://bucket/prefix",
+            ));
         }
         let (bucket, prefix) = (bucket.to_owned(), prefix.trim_matches('/').to_owned());
         Ok(Sink {
@@ -148,6 +160,16 @@ fn pointers(sink: &Sink) -> Watermarks<'_> {
 
 fn folder_of(name: &str) -> Result<&str> {
     let path = name.strip_prefix("file://").unwrap_or(name);
+    if path.starts_with("s3:") {
+        return Err(refused(
+            "begins with s3: and lacks the slashes: write s3://bucket/prefix",
+        ));
+    }
+    if path == "~" || path.starts_with("~/") {
+        return Err(refused(
+            "begins with ~, which your shell replaces only outside of quotes: write the whole path, or $HOME in place of ~",
+        ));
+    }
     match path.split_once("://") {
         Some((scheme, _)) => Err(refused(&format!(
             "begins with {scheme}://, which is not known: write s3://bucket/prefix, or a folder"
@@ -212,7 +234,16 @@ mod tests {
             };
             assert_eq!(folder.path().to_str(), Some(path));
         }
-        for (given, said) in [("gs://b/p", "gs://"), ("", "is empty"), ("s3:///p", "no bucket")] {
+        for (given, said) in [
+            ("gs://b/p", "gs://"),
+            ("", "is empty"),
+            ("s3:///p", "no bucket"),
+            ("s3://bu cket/x", "no bucket's name has"),
+            ("s3:bucket", "lacks the slashes"),
+            ("s3:/bucket/p", "lacks the slashes"),
+            ("~/lake", "$HOME"),
+            (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "names a file"),
+        ] {
             let error = open(given).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidInput);
             assert!(error.to_string().contains(said), "{error}");

@@ -16,9 +16,12 @@ use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::session::{KeptConnection, Server};
 use tidemark_sqlserver::sink::Sinks;
 
+use super::stack;
+
 /// The variable that holds the key for hashes itself.
 const MASK_KEY: &str = "TIDEMARK_MASK_KEY";
-use super::stack;
+/// The variable that names a file with certificate authorities.
+const AUTHORITIES: &str = "SSL_CERT_FILE";
 
 /// The port of SQL Server.
 const PORT: u16 = 1433;
@@ -129,6 +132,7 @@ impl Source {
 impl SourceArgs {
     /// Finds the login.
     pub(crate) async fn open(&self) -> Result<Source> {
+        authorities()?;
         let logins = Logins::new(Arc::new(AwsSecrets));
         let named = match (&self.secret, stack::deployed()) {
             (Some(arn), _) => Some(ServerSettings::of_secret(arn)),
@@ -156,9 +160,7 @@ impl SourceArgs {
             return Err(Error::new(ErrorCode::InvalidInput, message));
         };
         let mut address = Address::parse(address)?;
-        if let Some(password) = self.password()? {
-            address.password = Some(password);
-        }
+        address.password = self.password(address.password)?;
         let tls = tls_of(self.tls.unwrap_or(address.tls));
         let login = login_of(address, tls)?;
         let writer = Credential::from(login.clone());
@@ -181,8 +183,9 @@ impl SourceArgs {
         Some(MaskSecret::new(Arc::new(Given(Secret::new(key))), MASK_KEY))
     }
 
-    /// Returns the password that is given beside the address, if one is.
-    fn password(&self) -> Result<Option<String>> {
+    /// Returns the password: that on standard input, then the one in the address, then that of the environment, which may
+    /// be meant for another source.
+    fn password(&self, in_address: Option<String>) -> Result<Option<String>> {
         if self.password_stdin {
             let mut line = String::new();
             let read = std::io::stdin().lock().read_line(&mut line);
@@ -195,10 +198,24 @@ impl SourceArgs {
             })?;
             return Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()));
         }
-        Ok(std::env::var("TIDEMARK_PASSWORD")
-            .ok()
-            .filter(|password| !password.is_empty()))
+        let given = |password: &String| !password.is_empty();
+        let of_environment = || std::env::var("TIDEMARK_PASSWORD").ok().filter(given);
+        Ok(in_address.filter(given).or_else(of_environment))
     }
+}
+
+/// Checks that the file with certificate authorities can be read, where one is named.
+fn authorities() -> Result<()> {
+    let Some(path) = std::env::var_os(AUTHORITIES).filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    std::fs::File::open(&path).map(drop).map_err(|error| {
+        let message = format!(
+            "{AUTHORITIES} names {}, which cannot be read: name a file with the certificates of authorities, or take the variable away",
+            std::path::Path::new(&path).display()
+        );
+        Error::with_source(ErrorCode::InvalidConfig, message, error)
+    })
 }
 
 /// Makes the login of an address. No other place of this command makes one.

@@ -4,6 +4,7 @@
 
 mod by_hand;
 mod cases;
+mod first_use;
 mod inputs;
 mod interruptions;
 mod runs;

@@ -12,6 +12,18 @@ use crate::wiring::store::Store;
 
 /// Checks the sink. Whatever is made there for it is removed again, where that is allowed.
 pub(super) async fn look(sink: &Sink, findings: &mut Findings<'_>) {
+    let unused = match &sink.store {
+        Store::Folder(folder) if !folder.path().exists() => Some(folder),
+        _ => None,
+    };
+    look_at(sink, findings).await;
+    if let Some(folder) = unused.filter(|folder| folder.path().exists()) {
+        // What stays is no object, and so in nobody's way.
+        drop(folder.remove_unused().await);
+    }
+}
+
+async fn look_at(sink: &Sink, findings: &mut Findings<'_>) {
     let rights = findings.found("sink rights", can_write(sink).await, |()| {
         "the ledger can be read and a file written".to_owned()
     });

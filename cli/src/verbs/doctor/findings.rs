@@ -56,6 +56,11 @@ impl<'a> Findings<'a> {
         }
     }
 
+    /// Reports that something is missing.
+    pub(super) fn missing(&mut self, subject: &str, missing: Missing) {
+        self.found::<(), _>(subject, Err(missing), |()| String::new());
+    }
+
     /// Reports the result of all findings, and what comes next.
     pub(super) fn tell_end(&self) {
         self.terminal.line("");
@@ -89,7 +94,7 @@ impl<'a> Findings<'a> {
                 self.class = self.class.worse(ExitClass::of(error.code()));
                 let advice = own_advice.unwrap_or_else(|| own_words(advice(error.code())));
                 self.terminal.event(&json!({
-                    "event": "check", "subject": subject, "ok": false, "error": error.code().name(),
+                    "event": "check", "subject": subject, "ok": false, "mark": Mark::Bad.name(), "error": error.code().name(),
                     "message": error.report(), "advice": advice,
                 }));
                 self.terminal
@@ -104,13 +109,14 @@ impl<'a> Findings<'a> {
     pub(super) fn judged(&mut self, subject: &str, result: Result<(Mark, String), Missing>) {
         match result {
             Ok((mark, said)) => self.tell(subject, mark, &said),
-            Err(missing) => drop(self.found::<(), _>(subject, Err(missing), |()| String::new())),
+            Err(missing) => self.missing(subject, missing),
         }
     }
 
     fn tell(&self, subject: &str, mark: Mark, said: &str) {
-        self.terminal
-            .event(&json!({"event": "check", "subject": subject, "ok": true, "message": said}));
+        self.terminal.event(&json!({
+            "event": "check", "subject": subject, "ok": true, "mark": mark.name(), "message": said,
+        }));
         self.terminal.marked(mark, &format!("{subject}: {said}"));
     }
 }

@@ -21,7 +21,11 @@ impl Described<'_> {
     /// fewer columns are taken.
     fn duckdb_view(&self) -> String {
         let name = self.quoted(&self.name);
-        let files = self.literal(&format!("{}**/*.{}", self.location, self.format.extension()));
+        let files = self.literal(&format!(
+            "{}**/*.{}",
+            without_patterns(&self.location),
+            self.format.extension()
+        ));
         let (reader, options, selected) = match self.format {
             Format::Parquet(_) => ("read_parquet", String::new(), "*".to_owned()),
             Format::Jsonl(_) => {
@@ -233,5 +237,24 @@ impl Described<'_> {
             Format::Csv(_) => "CSV",
             Format::Jsonl(_) => "JSON",
         }
+    }
+}
+
+/// Returns a path in which DuckDB finds no pattern: each of its characters stands in a set of its own.
+fn without_patterns(path: &str) -> String {
+    let escaped = path.chars().map(|c| match c {
+        '*' | '?' | '[' => format!("[{c}]"),
+        _ => c.to_string(),
+    });
+    escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_the_characters_of_patterns_is_meant_as_it_is() {
+        assert_eq!(without_patterns("/a[1]/b*c?/"), "/a[[]1]/b[*]c[?]/");
     }
 }
