@@ -69,7 +69,10 @@ async fn what_is_begun_is_ended_by_its_own_verb() {
     let hold = Hold::new(&name(), begun, "then".into(), false, "2026-11-29T13:00:00Z".into());
     world.ledger().begin(hold).await.unwrap();
     let error = resume(&world.store, PREFIX, &name()).await.unwrap_err();
-    assert!(error.to_string().contains("tidemark reset dbo.t --yes"), "{error}");
+    assert!(
+        error.to_string().contains("with `tidemark reset dbo.t --yes`"),
+        "{error}"
+    );
     assert!(
         pause(&world.store, PREFIX, &name(), person(), world.context.get())
             .await

@@ -25,7 +25,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         }
         let (verb, table) = (hold.begun.verb(), &hold.table);
         let message = format!(
-            "`{verb}` of {table} was begun at {} and did not end: finish it with `tidemark {verb} {table} --yes`",
+            "`{verb}` of {table} was begun at {} and did not end: finish it with `{verb} {table} --yes`",
             hold.since
         );
         Err(Error::new(ErrorCode::InvalidInput, message))

@@ -56,10 +56,7 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
     async fn pause(&self, context: RunContext) -> Result<Option<String>> {
         match self.lease().take(context.now).await? {
             Taken::Ours => {
-                let reason = format!(
-                    "it is not done yet: `tidemark {} {} --yes` finishes it",
-                    self.verb, self.table
-                );
+                let reason = format!("it is not done yet: `{} {} --yes` finishes it", self.verb, self.table);
                 self.lease().pause(context.now, Some(reason)).await?;
                 Ok(None)
             }

@@ -306,7 +306,14 @@ async fn a_giving_up_that_is_refused_leaves_the_pause_of_a_start_over_that_did_n
         }
         let now = world.context.get().now;
         let kept_by = world.lease("a run").keeper(now).await.unwrap();
-        if world.ledger().hold().await.unwrap().is_none() || !matches!(kept_by, Some(Keeper::Paused { .. })) {
+        let Some(Keeper::Paused { reason, .. }) = &kept_by else {
+            continue;
+        };
+        let told = reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains("`tidemark reset dbo.t --yes`"));
+        assert!(told, "call {call}: {reason:?}");
+        if world.ledger().hold().await.unwrap().is_none() {
             continue;
         }
         let ports = GiveUpPorts {
