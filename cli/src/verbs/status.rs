@@ -11,7 +11,6 @@ use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
-use tidemark::model::watermark::WatermarkKey;
 use tidemark::model::window::WindowName;
 use tidemark::ports::watermarks::ReadWatermarks;
 use time::OffsetDateTime;
@@ -142,12 +141,9 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
 }
 
 async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) -> Result<Status> {
-    let key = WatermarkKey {
-        table: table.clone(),
-        name: None,
-    };
-    let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
     let ledger = lake::ledger(sink, &table);
+    let key = ledger.watermark_key().await?;
+    let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
     let begun = ledger.hold().await?.map(|hold| hold.begun);
     let keeper = lake::keeper(sink, &table).await?;
     let Reached { last, pending } = ledger.reached(stored.value.as_deref()).await?;

@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
-use tidemark::error::ErrorCode;
+use tidemark::error::{ErrorCode, OfRole, Role};
+use tidemark::ledger::{Ledger, Pointers};
+use tidemark::model::watermark::WatermarkKey;
 use tidemark::ports::objects::CreateObjects;
+use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark::steps::update::UpdateAnswer;
-use tidemark::testing::MemoryTable;
-use tidemark::testing::world::{World, of_run, spec};
+use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::world::{PREFIX, World, name, of_run, spec, window};
+use tidemark::testing::{MemoryStore, MemoryTable};
 
 #[tokio::test]
 async fn a_pointer_that_lags_is_rolled_forward_and_moved() {
@@ -30,6 +34,40 @@ async fn a_pointer_that_lags_is_rolled_forward_and_moved() {
         (world.watermark().as_deref(), world.lines()),
         (Some("3"), vec![1, 2, 3]),
         "rebuilt from the manifests"
+    );
+}
+
+#[tokio::test]
+async fn a_pointer_of_another_version_is_not_understood() {
+    let (store, name) = (MemoryStore::default(), name());
+    let pointers = Pointers::new(&store, PREFIX);
+    let body = Bytes::from_static(br#"{"version": 2, "watermark": null}"#);
+    store.overwrite("p/_ledger/dbo.t/watermark.json", body);
+    let key = WatermarkKey {
+        table: name,
+        name: None,
+    };
+    let error = pointers.stored(&key).await.of(Role::WatermarkStore).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+    assert!(error.to_string().contains("has version 2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lagging_chain_is_followed_with_two_questions_a_window_and_one_at_its_end() {
+    let world = World::new([1]);
+    for row in 2..=4 {
+        world.run("run").await;
+        world.table.insert(row);
+    }
+    let gate = Gate::default();
+    let store = Gated::new(&gate, &world.store);
+    let ledger = Ledger::new(&store, PREFIX, &world.name);
+    let end = ledger.chain_end(&window("initial")).await.unwrap().unwrap();
+    assert_eq!(
+        (end.window, gate.calls().len()),
+        (window("from-2"), 7),
+        "{:?}",
+        gate.calls()
     );
 }
 

@@ -8,6 +8,7 @@ use super::{AT_ONCE, Ledger, Left};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::manifest::Manifest;
 use crate::model::plan::{Content, Plan};
+use crate::model::watermark::WatermarkKey;
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 
@@ -33,9 +34,11 @@ pub struct Reached {
 }
 
 /// What following the manifests led to.
-struct Followed {
+pub(crate) struct Followed {
     /// The last committed window on the way, if there is one.
-    end: Option<ChainEnd>,
+    pub(crate) end: Option<ChainEnd>,
+    /// Whether the window after it is frozen.
+    pub(crate) is_frozen: bool,
     /// Whether the manifests lead to the window that was looked for.
     arrived: bool,
 }
@@ -51,15 +54,18 @@ impl<S: ReadObjects> Ledger<'_, S> {
         Ok(folders.filter_map(|name| WindowName::try_from(name).ok()).collect())
     }
 
-    /// Returns the table's name in the control table, when the table was configured to have one of its own there. It is
-    /// taken from the last plan in the order of keys.
-    pub async fn watermark_name(&self) -> Result<Option<String>> {
+    /// Returns the key of the table's row in the watermark store, as the last plan in the order of keys has it. A table
+    /// may be configured to have a name of its own in the control table.
+    pub async fn watermark_key(&self) -> Result<WatermarkKey> {
         for window in self.windows().await?.into_iter().rev() {
             if let Some(plan) = self.plan(&window).await? {
-                return Ok(plan.watermark_name);
+                return Ok(plan.watermark_key());
             }
         }
-        Ok(None)
+        Ok(WatermarkKey {
+            table: self.table.clone(),
+            name: None,
+        })
     }
 
     /// Returns the plans of the full loads that took the place of other windows.
@@ -171,13 +177,24 @@ impl<S: ReadObjects> Ledger<'_, S> {
     }
 
     /// Follows the manifests from `from` to their end or, if they lead there, to `to`. Returns the last committed
-    /// window on the way, and whether the manifests lead to `to`.
-    async fn follow(&self, from: &WindowName, to: Option<&WindowName>) -> Result<Followed> {
+    /// window on the way, and whether the manifests lead to `to`. A committed window has a plan (W4), so it asks one
+    /// question about a window that has none.
+    pub(crate) async fn follow(&self, from: &WindowName, to: Option<&WindowName>) -> Result<Followed> {
         let mut end = None;
         let mut next = from.clone();
         for _ in 0..MAX_CHAIN {
-            let Some(manifest) = self.manifest(&next).await? else {
-                return Ok(Followed { end, arrived: false });
+            let plan = self.plan(&next).await?;
+            let manifest = match &plan {
+                Some(plan) => self.commit_of(plan).await?,
+                None => None,
+            };
+            let Some(manifest) = manifest else {
+                let is_frozen = plan.is_some();
+                return Ok(Followed {
+                    end,
+                    is_frozen,
+                    arrived: false,
+                });
             };
             let window = std::mem::replace(&mut next, manifest.next_window());
             if window == next {
@@ -189,7 +206,11 @@ impl<S: ReadObjects> Ledger<'_, S> {
             }
             end = Some(ChainEnd { window, manifest });
             if Some(&next) == to {
-                return Ok(Followed { end, arrived: true });
+                return Ok(Followed {
+                    end,
+                    is_frozen: false,
+                    arrived: true,
+                });
             }
         }
         let message = format!(

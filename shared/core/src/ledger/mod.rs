@@ -180,11 +180,16 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// A commit that is held up while its window is given up, or its table started over, may write a manifest at any
     /// time after that. Such a manifest belongs to a plan that is gone, and commits nothing.
     pub async fn manifest(&self, window: &WindowName) -> Result<Option<Manifest>> {
-        let Some(manifest) = self.any_manifest(window).await? else {
-            return Ok(None);
-        };
-        let is_commit = self.is_current(window, &manifest.plan).await?;
-        Ok(is_commit.then_some(manifest))
+        match self.plan(window).await? {
+            Some(plan) => self.commit_of(&plan).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the same for a caller that has just read the plan of the window.
+    pub(crate) async fn commit_of(&self, plan: &Plan) -> Result<Option<Manifest>> {
+        let manifest = self.any_manifest(&plan.window).await?;
+        Ok(manifest.filter(|manifest| manifest.plan == plan.id()))
     }
 
     /// Returns the manifest that committed the window of `plan`, if it is committed.
@@ -256,17 +261,13 @@ impl<S: ReadObjects> Ledger<'_, S> {
             Ok(document) => document,
             Err(error) => return Err(unreadable(key, error)),
         };
-        let invalid = |what: String| Err(Error::new(ErrorCode::LedgerInvalid, format!("{key} {what}")));
-        if document.version() != VERSION {
-            let version = document.version();
-            return invalid(format!(
-                "has version {version}, and this Tidemark knows version {VERSION}: use the version that wrote it"
-            ));
-        }
+        check_version(key, document.version())?;
         let is_of_place = document.table().is_none_or(|table| table == self.table)
             && document.window().is_none_or(|named| named == window);
         if !is_of_place {
-            return invalid("is the document of another table or window: restore what Tidemark wrote there".into());
+            let message =
+                format!("{key} is the document of another table or window: restore what Tidemark wrote there");
+            return Err(Error::new(ErrorCode::LedgerInvalid, message));
         }
         Ok(Some(document))
     }
@@ -385,6 +386,17 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
 fn unreadable(key: &str, error: serde_json::Error) -> Error {
     let message = format!("{key} is not what Tidemark wrote there (restore it)");
     Error::with_source(ErrorCode::LedgerInvalid, message, error)
+}
+
+/// Checks that the document at `key` has the form that this Tidemark knows.
+fn check_version(key: &str, version: u32) -> Result<()> {
+    if version == VERSION {
+        return Ok(());
+    }
+    let message = format!(
+        "{key} has version {version}, and this Tidemark knows version {VERSION}: use the version that wrote it"
+    );
+    Err(Error::new(ErrorCode::LedgerInvalid, message))
 }
 
 /// Returns the attempt that a record decides.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::check_version;
 use super::keys::Keys;
 use crate::error::{Answer, Error, ErrorCode};
 use crate::model::plan::VERSION;
@@ -88,12 +89,14 @@ impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
 
 /// Parses an object as the document of a pointer.
 fn document(key: &str, object: &Object) -> Answer<Document> {
-    serde_json::from_slice(&object.body).map_err(|error| {
+    let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
         let message = format!(
             "{key} is not what Tidemark wrote there (delete it: the next run makes it again from the manifests)"
         );
-        Error::with_source(ErrorCode::LedgerInvalid, message, error).into()
-    })
+        Error::with_source(ErrorCode::LedgerInvalid, message, error)
+    })?;
+    check_version(key, document.version)?;
+    Ok(document)
 }
 
 impl<S: ReadObjects> ReadWatermarks for Pointers<'_, S> {

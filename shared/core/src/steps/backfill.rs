@@ -181,8 +181,10 @@ async fn next<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<(WindowName, Vec
             continue;
         };
         last = last.max(number);
-        if ledger.manifest(&window).await?.is_none() {
-            begun.extend(ledger.plan(&window).await?);
+        if let Some(plan) = ledger.plan(&window).await?
+            && ledger.commit_of(&plan).await?.is_none()
+        {
+            begun.push(plan);
         }
     }
     Ok((WindowName::backfill(last.saturating_add(1)), begun))

@@ -12,7 +12,6 @@ use crate::ledger::Ledger;
 use crate::model::hold::{Begun, GIVE_UP, Hold};
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
-use crate::model::watermark::WatermarkKey;
 use crate::model::window::WindowName;
 use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
@@ -75,13 +74,17 @@ where
         }
     };
     standing.keep(&hold, context).await?;
-    if ledger.manifest(&window).await?.is_some() {
+    let frozen = ledger.plan(&window).await?;
+    let committed = match &frozen {
+        Some(plan) => ledger.commit_of(plan).await?,
+        None => None,
+    };
+    if committed.is_some() {
         archive::end_hold(store, &ledger, &hold).await?;
         standing.end(hold.stays_paused).await?;
         return Err(nothing(table, &format!("window {window} was committed meanwhile")));
     }
     let mut objects = 0;
-    let frozen = ledger.plan(&window).await?;
     if let Some(plan) = &frozen {
         let visible = archive::abort_uploads(store, &ledger, plan).await?;
         objects = archive::move_all(store, &ledger, visible, &hold.archive).await?;
@@ -167,11 +170,7 @@ async fn pending<W: ReadWatermarks, S: ReadObjects>(
     ledger: &Ledger<'_, S>,
     table: &ObjectName,
 ) -> Result<WindowName> {
-    // A control table may know the table by another name, which any of its plans has.
-    let key = WatermarkKey {
-        table: table.clone(),
-        name: ledger.watermark_name().await?,
-    };
+    let key = ledger.watermark_key().await?;
     let stored = watermarks.stored(&key).await.of(Role::WatermarkStore)?;
     let reached = ledger.reached(stored.value.as_deref()).await?;
     let pending = reached.pending.map(|plan| plan.window);

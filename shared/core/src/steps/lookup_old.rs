@@ -197,20 +197,17 @@ async fn look_up<S: ReadObjects>(
     })
 }
 
-/// Returns where the next window starts when the store holds `text`. A committed window has a plan (W4), so where there
-/// is no plan, one question is enough.
+/// Returns where the next window starts when the store holds `text`.
 async fn start_after<S: ReadObjects>(ledger: &Ledger<'_, S>, spec: &TableSpec, text: &str) -> Result<Start> {
-    let window = WindowName::after_text(text);
-    let is_frozen = ledger.plan(&window).await?.is_some();
-    let end = if is_frozen {
-        ledger.chain_end(&window).await?
-    } else {
-        None
-    };
-    if let Some(end) = end {
+    let followed = ledger.follow(&WindowName::after_text(text), None).await?;
+    if let Some(end) = followed.end {
         return Ok(end.into());
     }
-    let start = if is_frozen { Start::Stored } else { Start::Unfrozen };
+    let start = if followed.is_frozen {
+        Start::Stored
+    } else {
+        Start::Unfrozen
+    };
     if !matches!(spec.tracking, Tracking::ChangeTracking(_)) {
         return Ok(start);
     }

@@ -189,7 +189,7 @@ async fn plans<S: ReadObjects>(ledger: &Ledger<'_, S>) -> Result<Vec<Plan>> {
 /// Aborts the uploads of a window that is not committed. A committed window has none.
 async fn abort_uploads<S: ReadObjects + UploadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: &Plan) -> Result<()> {
     let aborted = async {
-        if ledger.manifest(&plan.window).await?.is_none() {
+        if ledger.commit_of(plan).await?.is_none() {
             archive::abort_uploads(store, ledger, plan).await?;
         }
         Ok::<(), Error>(())
