@@ -43,25 +43,30 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
         return Ok(by_name);
     }
     // For a table that was started over, the lease is the only document.
-    let lease = format!("{root}{segment}/lease.json");
-    if let Some(object) = sink.store.get(&lease).await? {
-        let lease: Option<LeaseDocument> = serde_json::from_slice(&object.body).ok();
-        return Ok(lease.map(|lease| lease.table));
-    }
+    let key = format!("{root}{segment}/lease.json");
+    let lease = sink.store.get(&key).await?;
+    let lease = lease.map(|object| serde_json::from_slice::<LeaseDocument>(&object.body));
+    let unreadable_lease = match lease {
+        Some(Ok(lease)) => return Ok(Some(lease.table)),
+        Some(Err(error)) => Some(unreadable(&key, "delete it", error)),
+        None => None,
+    };
     for window in sink.store.folders(&format!("{root}{segment}/")).await? {
         let key = format!("{root}{segment}/{window}/plan.json");
         if let Some(object) = sink.store.get(&key).await? {
-            let plan: Plan = serde_json::from_slice(&object.body).map_err(|error| {
-                Error::with_source(
-                    ErrorCode::LedgerInvalid,
-                    format!("{key} is not what Tidemark wrote there (restore it)"),
-                    error,
-                )
-            })?;
-            return Ok(Some(plan.table));
+            let plan = serde_json::from_slice::<Plan>(&object.body);
+            return match plan {
+                Ok(plan) => Ok(Some(plan.table)),
+                Err(error) => Err(unreadable(&key, "restore it", error)),
+            };
         }
     }
-    Ok(None)
+    unreadable_lease.map_or(Ok(None), Err)
+}
+
+fn unreadable(key: &str, remedy: &str, error: serde_json::Error) -> Error {
+    let message = format!("{key} is not what Tidemark wrote there ({remedy})");
+    Error::with_source(ErrorCode::LedgerInvalid, message, error)
 }
 
 /// Returns the given tables or, when none are given, all tables.

@@ -80,9 +80,11 @@ fn a_reset_takes_the_watermark_out_of_a_control_table() {
             UPDATE watermarktable SET [WatermarkValue] = @LastModifiedtime WHERE [TableName] = @TableName
         END
         GO
-        INSERT INTO watermarktable VALUES ('orders', NULL);";
+        INSERT INTO watermarktable VALUES ('Orders of 2020', NULL);";
     let world = World::new(&format!("{SCRIPT}\nGO\n{control}"));
-    world.tables(&json!([World::both(0)[0]]));
+    let mut table = World::both(0)[0].take();
+    table["watermark_name"] = json!("Orders of 2020");
+    world.tables(&json!([table]));
     let stored = ["--watermark-table", "dbo.watermarktable"];
     world.succeeds(&[&["run"], &stored[..]].concat());
     let before = world.json_lines(&[&["status", "--json"], &stored[..]].concat());
@@ -93,6 +95,25 @@ fn a_reset_takes_the_watermark_out_of_a_control_table() {
     let done = world.succeeds(&[&["run"], &stored[..]].concat());
     assert!(done.out.contains("1 copied"), "{}", done.all());
     assert_eq!(world.lines("dbo.orders").len(), 3);
+}
+
+#[test]
+fn a_table_whose_lease_cannot_be_read_is_still_there() {
+    let world = World::new("CREATE TABLE [my orders] (id int NOT NULL PRIMARY KEY); INSERT [my orders] VALUES (1);");
+    world.tables(&json!([{"table": "[my orders]", "tracking": {"watermark": {"column": "id", "settle_seconds": 0}}}]));
+    world.succeeds(&["run"]);
+    let ledger = world.lake().join("_ledger");
+    let folder = fs::read_dir(&ledger).unwrap().next().unwrap().unwrap().path();
+    fs::write(folder.join("lease.json"), "{").unwrap();
+    world.succeeds(&["history", "[my orders]"]);
+    fs::remove_dir_all(folder.join("initial")).unwrap();
+    let done = world.run(&["status"]);
+    assert_eq!(done.code, Some(3), "{}", done.all());
+    assert!(
+        done.err.contains("lease.json is not what Tidemark wrote there"),
+        "{}",
+        done.all()
+    );
 }
 
 #[test]
