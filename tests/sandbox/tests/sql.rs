@@ -243,6 +243,8 @@ const BATCHES: &[Case] = &[
         Ok("50001|mine"),
     ),
     ("THROW 50001, 'mine', 3", Err(50001)),
+    ("THROW 50000, 'mine', 3; DROP TABLE t", Err(50000)),
+    ("SELECT COUNT(*) FROM t", Ok("1")),
     ("COMMIT", Err(3902)),
     ("SELECT @nope", Err(137)),
     ("SET NOPE ON", Err(195)),

@@ -21,7 +21,7 @@ impl Session {
                 let _ = self.run(&statements, sink);
             }
             Err(e) => {
-                self.report(&e, sink);
+                self.report(&e, false, sink);
             }
         }
         self.end_of_batch(sink);
@@ -50,7 +50,7 @@ impl Session {
             Ok((status, outputs, _)) => Some((status, outputs)),
             Err(e) if e.number == 0 => None,
             Err(e) => {
-                self.report(&e.at(1), sink);
+                self.report(&e.at(1), false, sink);
                 None
             }
         };
@@ -99,7 +99,8 @@ impl Session {
                 if self.tries > 0 {
                     Err(e)
                 } else {
-                    Ok(self.report(&e, sink))
+                    let raised = matches!(statement.kind, Kind::RaiseError(..));
+                    Ok(self.report(&e, raised, sink))
                 }
             }
         }
@@ -315,14 +316,8 @@ impl Session {
         }
         let state = u8::try_from(self.evaluate_int(state)?.unwrap_or(1).clamp(0, 255)).unwrap_or(1);
         let message = self.evaluate_text(message)?.unwrap_or_default();
-        let mut error = SqlError::new(i32::try_from(number).unwrap_or(50_000), message)
-            .state(state)
-            .at(line);
-        // An error of `THROW` ends the batch, also when it has the number of RAISERROR.
-        if self.tries == 0 {
-            error.number = error.number.max(50_000);
-        }
-        Err(error)
+        let error = SqlError::new(i32::try_from(number).unwrap_or(50_000), message);
+        Err(error.state(state).at(line))
     }
 }
 

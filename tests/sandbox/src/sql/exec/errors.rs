@@ -16,12 +16,12 @@ fn dooms(number: i32) -> bool {
 }
 
 impl Session {
-    /// Reports an error outside of any `TRY`, and returns whether the batch goes on.
-    pub(super) fn report(&mut self, error: &SqlError, sink: &mut dyn Sink) -> Flow {
+    /// Reports an error outside of any `TRY`, and returns whether the batch goes on. It does after an error that was
+    /// `raised` by `RAISERROR`, unlike after the same error of `THROW`.
+    pub(super) fn report(&mut self, error: &SqlError, raised: bool, sink: &mut dyn Sink) -> Flow {
         self.last_error = error.number;
         self.rowcount = 0;
         sink.error(error);
-        let raised = error.number == 50000;
         let goes_on = (STATEMENT_ONLY.contains(&error.number) || raised) && error.class < 19;
         if matches!(error.number, 515 | 547 | 2601 | 2627 | 2628 | 8152 | 8115) {
             sink.info(&SqlError::of(3621, &[]).at(error.line));

@@ -60,7 +60,7 @@ impl Session {
             Manager::Save(name) => self.save(&name),
         };
         if let Err(e) = result {
-            self.report(&e.at(1), sink);
+            self.report(&e.at(1), false, sink);
         }
     }
 
