@@ -404,6 +404,28 @@ async fn a_bucket_that_ignores_conditions_is_refused_at_the_first_run_of_a_table
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lookup_that_fails_for_every_table_after_it_took_their_leases_gives_them_back() {
+    let mut failed = 0;
+    for call in 0.. {
+        let (world, gate) = (world(), Gate::at(call, Fault::FailsOnce));
+        let store = Gated::new(&gate, &world.store);
+        let pipeline = Pipeline {
+            context: world.context.get(),
+            ..pipeline_behind(&world.table, &world.table, &world.watermarks, &store)
+        };
+        let planned = pipeline.plan("run", &[sliced()]).await;
+        if !gate.was_reached() {
+            break;
+        }
+        if planned.is_err() && world.store.body("p/_ledger/dbo.t/lease.json").is_some() {
+            assert_eq!(keeper(&world), None, "call {call}: {:?}", gate.calls());
+            failed += 1;
+        }
+    }
+    assert!(failed > 0);
+}
+
 /// Tries what the state machine does at the end of a run in which tables failed.
 #[tokio::test]
 async fn the_leases_of_tables_that_failed_are_given_back_and_those_of_others_are_not() {

@@ -1,12 +1,14 @@
-//! The leases of tables that failed: they are given back, and a table that is paused does not count as failed.
+//! The leases of tables that a run does not go on with: they are given back, and a table that is paused does not count as
+//! failed.
 
 use futures::stream::{self, StreamExt};
 
 use crate::error::Result;
-use crate::ledger::AT_ONCE;
+use crate::ledger::{AT_ONCE, Lease, Ledger};
 use crate::model::kept::{KeptTable, KeptTables};
-use crate::model::lease::Keeper;
+use crate::model::lease::{Keeper, Leases};
 use crate::model::names::ObjectName;
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::tables::FailedTable;
 
 /// What is left of the tables that failed.
@@ -41,4 +43,21 @@ pub(super) async fn leave(
         }
     }
     leaving
+}
+
+/// Gives back this run's leases of these tables. One that cannot be given back expires.
+pub(super) async fn give_back<S>(
+    store: &S,
+    prefix: &str,
+    run_id: &str,
+    leases: Leases,
+    tables: impl IntoIterator<Item = &ObjectName>,
+) where
+    S: ReadObjects + CreateObjects + ReplaceObjects,
+{
+    let given_back = stream::iter(tables).map(|table| async move {
+        let ledger = Ledger::new(store, prefix, table);
+        Lease::new(&ledger, run_id, leases).try_to_give_back().await;
+    });
+    given_back.buffer_unordered(AT_ONCE).collect::<()>().await;
 }

@@ -28,7 +28,7 @@ use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::rows::{ExplainRows, Explained};
 use crate::ports::source::{Catalog, CutSource, ProbeSource};
 use crate::steps::context::{Measured, RunContext};
-use crate::steps::kept::{Leaving, leave};
+use crate::steps::kept::{Leaving, give_back, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
 /// The tables as the first step found them.
@@ -119,10 +119,58 @@ where
         now: context.now,
         leases: context.leases,
     };
-    let catalogs = catalogs(source, &request.tables).await;
-    let Worked { done, failed } = for_each_table(
+    let names: Vec<ObjectName> = request.tables.iter().map(|table| table.spec.table.clone()).collect();
+    let Worked { done, failed } = match plan_all(source, (store, prefix), request.tables, planning, context).await {
+        Ok(worked) => worked,
+        Err(error) => {
+            // The run ends here, unless the whole step is tried again and takes the leases once more.
+            if !planning.dry_run {
+                give_back(store, prefix, &run_id, context.leases, &names).await;
+            }
+            return Err(error);
+        }
+    };
+    let mut answer = answer(done, failed);
+    if !planning.dry_run {
+        let Leaving { failed, kept } = leave(answer.failed, async |table: &ObjectName| {
+            let ledger = Ledger::new(store, prefix, table);
+            Lease::new(&ledger, &run_id, context.leases).give_back().await
+        })
+        .await;
+        answer.failed = failed;
+        answer.kept.extend(kept);
+        give_back(store, prefix, &run_id, context.leases, &answer.waiting).await;
+    }
+    tracing::info!(
+        run_id,
+        windows = answer.windows.len(),
+        empty = answer.empty.len(),
+        unchanged = answer.unchanged.len(),
+        waiting = answer.waiting.len(),
+        busy = answer.kept.busy.len(),
+        paused = answer.kept.paused.len(),
+        failed = answer.failed.len(),
+        "New watermarks looked up."
+    );
+    Ok(answer)
+}
+
+/// Plans every table, and takes the leases of those that have a window to copy.
+async fn plan_all<P, S>(
+    source: &P,
+    (store, prefix): (&S, &str),
+    tables: Vec<LookedUp>,
+    planning: Planning<'_>,
+    context: RunContext,
+) -> Result<Worked<Planned>>
+where
+    P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
+    S: ReadObjects + CreateObjects + ReplaceObjects,
+{
+    let catalogs = catalogs(source, &tables).await;
+    for_each_table(
         Work::LookUpNew,
-        request.tables.into_iter().zip(catalogs).collect(),
+        tables.into_iter().zip(catalogs).collect(),
         context.time_to_answer(),
         |(table, _)| &table.spec.table,
         async |(table, catalog): &(LookedUp, Option<Catalog>), connection: &SharedConnection| {
@@ -139,27 +187,7 @@ where
             Box::pin(planner.plan()).await
         },
     )
-    .await?;
-    let mut answer = answer(done, failed);
-    if !planning.dry_run {
-        let lease_of = async |table: &ObjectName| {
-            let ledger = Ledger::new(store, prefix, table);
-            Lease::new(&ledger, &run_id, context.leases).give_back().await
-        };
-        give_back(&mut answer, lease_of).await;
-    }
-    tracing::info!(
-        run_id,
-        windows = answer.windows.len(),
-        empty = answer.empty.len(),
-        unchanged = answer.unchanged.len(),
-        waiting = answer.waiting.len(),
-        busy = answer.kept.busy.len(),
-        paused = answer.kept.paused.len(),
-        failed = answer.failed.len(),
-        "New watermarks looked up."
-    );
-    Ok(answer)
+    .await
 }
 
 /// Asks what the catalog knows of all tables together. Tracked tables are left out, because their columns are only
@@ -177,17 +205,6 @@ async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> Vec<Option
     let mut found = found.into_iter();
     let of = |table: &LookedUp| is_asked_for(&table).then(|| found.next().flatten()).flatten();
     tables.iter().map(of).collect()
-}
-
-/// Gives back the leases of the tables that this run does not go on with.
-async fn give_back(answer: &mut NewWatermarks, lease_of: impl AsyncFn(&ObjectName) -> Result<Option<Keeper>>) {
-    let Leaving { failed, kept } = leave(std::mem::take(&mut answer.failed), &lease_of).await;
-    answer.failed = failed;
-    answer.kept.extend(kept);
-    for table in &answer.waiting {
-        // A lease that cannot be given back expires.
-        drop(lease_of(table).await);
-    }
 }
 
 /// What is to be done with a table.

@@ -1,14 +1,13 @@
 //! The end of a run in which tables failed: their leases are given back, and the tables are counted.
 
-use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::ledger::{AT_ONCE, Lease, Ledger};
 use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::context::{Measured, RunContext};
+use crate::steps::kept::give_back;
 
 /// The tables that failed.
 #[derive(Debug, Deserialize)]
@@ -59,12 +58,7 @@ pub async fn report_failed<S>(
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    let run_id = &request.run_id;
-    let leases = stream::iter(&request.failed).map(|table| async move {
-        let ledger = Ledger::new(store, prefix, table);
-        Lease::new(&ledger, run_id, context.leases).try_to_give_back().await;
-    });
-    leases.buffer_unordered(AT_ONCE).collect::<()>().await;
+    give_back(store, prefix, &request.run_id, context.leases, &request.failed).await;
     Ok(ReportedFailed {
         reported: request.failed.len(),
     })
