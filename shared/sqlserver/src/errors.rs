@@ -25,6 +25,8 @@ use tidemark::error::{Failure, Fault};
 
 /// The text with which tiberius says that a server does not encrypt.
 const NOT_ENCRYPTED: &str = "Server does not allow the requested encryption level.";
+/// The number of the error for a database that does not exist, that the login may not open, or, in Azure, that moves.
+pub(crate) const CANNOT_OPEN_DATABASE: u32 = 4060;
 /// The texts with which mssql-tds says that a server does not encrypt, or encrypts only the login.
 const NOT_ENCRYPTED_TO_MSSQL: [&str; 2] = ["Server does not support encryption", "Server disallowed encryption"];
 
@@ -180,9 +182,9 @@ pub const fn fault_of(number: u32) -> Fault {
         | 601 | 617 | 669 | 9515 | 10922 | 20041 => Fault::Conflict,
         // Too little memory, workers or time: to run a query, to compile it (8628), to read a page (845), or to log in.
         701 | 802 | 845 | 8628 | 8645 | 8651 | 14355 | 17189 | 17197 | 17809
-        // A database that starts, recovers, is restored, moves or fails over. It cannot be opened (4060), which has a
-        // failover or a wrong name as its cause, or it is absent or suspect for a moment (615, 913, 926).
-        | 615 | 913 | 921 | 922 | 926 | 927 | 929 | 941 | 952 | 955 | 956 | 992 | 997 | 4060
+        // A database that starts, recovers, is restored, moves or fails over, or is absent or suspect for a moment (615,
+        // 913, 926). Not one that cannot be opened (CANNOT_OPEN_DATABASE), which mostly has a wrong name.
+        | 615 | 913 | 921 | 922 | 926 | 927 | 929 | 941 | 952 | 955 | 956 | 992 | 997
         // The same in an availability group: this replica does not allow reads now (976), no replica does (982), there
         // is no role (983) or no quorum (988), or versions are still missing (4221). A wrong intent (978, 979) is a
         // matter of settings.
@@ -243,7 +245,7 @@ const fn quotes_names_only(number: u32) -> bool {
             // Constraints.
             | 515 | 544 | 547
             // Logins and addresses.
-            | 18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40615
+            | CANNOT_OPEN_DATABASE | 18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40615
             // The server's settings, and what it allows a session.
             | 978 | 979 | 3951 | 22105 | 22117 | 40549..=40553 | 42108
         )
@@ -253,7 +255,9 @@ const fn hint(number: u32) -> Option<&'static str> {
     match number {
         207 | 208 | 1088 => Some("check the table and column names, and that the login may see them"),
         229 | 230 | 262 | 297 | 300 | 916 => Some("grant the login the permission"),
-        4060 => Some("check the name of the database, if it does not pass"),
+        CANNOT_OPEN_DATABASE => {
+            Some("check the name of the database in the address or the secret, and that the login has a user in it")
+        }
         976 | 978 | 979 => Some("connect to the availability group's listener, or to a replica that may be read"),
         18452 | 18456 | 18470 | 18486 | 18487 | 18488 | 40532 => Some("check the user name and the password"),
         40549..=40553 => {
@@ -279,11 +283,11 @@ mod tests {
             (
                 Fault::Unreachable,
                 &[
-                    4060, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920,
+                    913, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920,
                 ],
             ),
             (Fault::Data, &[245, 515, 547, 2601, 2627, 2628, 4815, 8114, 8115]),
-            (Fault::Refused, &[0, 102, 207, 208, 229, 18456, 50000, u32::MAX]),
+            (Fault::Refused, &[0, 102, 207, 208, 229, 4060, 18456, 50000, u32::MAX]),
         ] {
             for &number in numbers {
                 assert_eq!(fault_of(number), fault, "{number}");

@@ -36,6 +36,10 @@ use crate::masks::MaskSecret;
 const PACKET_BYTES: u16 = 16_383;
 /// The time after a failed connection during which an unreachable server is not tried again.
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
+/// The time after which a login whose database cannot be opened is tried once more. In Azure this may pass, and
+/// Microsoft recommends this wait; a wrong name has the same number and never passes
+/// (<https://learn.microsoft.com/en-us/azure/azure-sql/database/troubleshoot-common-errors-issues>).
+const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The time within which a kept connection must answer. A server within reach answers in milliseconds; a lost packet is
 /// sent again twice in this time; and if nothing comes back, no more time than this is lost.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -299,7 +303,13 @@ impl<D: Driver> Session<D> {
             tracing::debug!("A kept connection is of no use any more.");
         }
         let log_in = async |login: &Login, proof: Proof<'_>| {
-            let connection = unlogged(self.driver.log_in(login, proof, self.timeouts)).await;
+            let mut connection = unlogged(self.driver.log_in(login, proof, self.timeouts)).await;
+            if let Err(failure) = &connection
+                && failure.number() == Some(errors::CANNOT_OPEN_DATABASE)
+            {
+                tokio::time::sleep(OPEN_AGAIN_AFTER).await;
+                connection = unlogged(self.driver.log_in(login, proof, self.timeouts)).await;
+            }
             let connection = connection.map_err(|failure| failure.context(login))?;
             let mut opened = Opened::<D>::now(connection, login);
             opened.set_used(true);

@@ -46,7 +46,7 @@ const CONFLICT: [Number; 21] = [
 ];
 
 /// The server, its database or the way to it is not available for now.
-const UNREACHABLE: [Number; 61] = [
+const UNREACHABLE: [Number; 60] = [
     (64, "the network name is no longer available"),
     (596, "the session is in the kill state"),
     (615, "could not find the database; wait a few minutes"),
@@ -69,7 +69,6 @@ const UNREACHABLE: [Number; 61] = [
     (988, "the database lacks a quorum of nodes; try later"),
     (992, "failed to get the shared lock on the database"),
     (997, "failed to get the update lock on the database"),
-    (4060, "cannot open the database requested by the login"),
     (4221, "login to read-secondary failed due to a long wait"),
     (6005, "SHUTDOWN is in progress"),
     (8628, "a time out occurred while waiting to optimize the query; rerun"),
@@ -127,7 +126,7 @@ const DATA: [Number; 12] = [
 ];
 
 /// Somebody has to change something: the statement, the login, or the server.
-const REFUSED: [Number; 45] = [
+const REFUSED: [Number; 46] = [
     (102, "incorrect syntax"),
     (105, "unclosed quotation mark"),
     (121, "more items in the select list than in the insert list"),
@@ -155,6 +154,7 @@ const REFUSED: [Number; 45] = [
     (3906, "failed to update the database: it is read-only"),
     (3951, "snapshot isolation is not compatible with the transaction"),
     (3958, "the row version was not found; tempdb is out of space"),
+    (4060, "cannot open the database requested by the login"),
     (8144, "too many arguments specified"),
     (8178, "the parameterized query expects a parameter"),
     (9002, "the transaction log is full"),
