@@ -1,13 +1,10 @@
 //! Finding every mistake of form in a document.
 
 use serde_json::{Map, Value};
-use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::names::{Identifier, ObjectName, nearest};
 
 use super::shape::{FILE, Field, Shape, TABLE};
 use crate::failure::Mistake;
-
-/// How much alike two names are at least when one is suggested for the other.
-const ALIKE: f64 = 0.7;
 
 /// Checks the whole document, and adds its mistakes to `mistakes`.
 pub(crate) fn document(document: &Value, mistakes: &mut Vec<Mistake>) {
@@ -79,7 +76,7 @@ impl Checker<'_> {
         } else {
             format!("{path}.{name}")
         };
-        let hint = match nearest(name, known) {
+        let hint = match nearest(name, known.iter().copied()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("the fields are {}", listed(known, "and")),
         };
@@ -213,19 +210,11 @@ impl Checker<'_> {
             return;
         }
         let mut message = format!("this is {}, and {} is expected", said(value), listed(choices, "or"));
-        if let Some(nearest) = nearest(text, choices) {
+        if let Some(nearest) = nearest(text, choices.iter().copied()) {
             message.push_str(&format!(": did you mean `{nearest}`?"));
         }
         self.add(path, message);
     }
-}
-
-/// Returns the name that is most like `name`, if one is like it enough.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let alike = known.iter().map(|known| (strsim::jaro_winkler(&name, known), *known));
-    let best = alike.max_by(|one, other| one.0.total_cmp(&other.0));
-    best.filter(|(alike, _)| *alike >= ALIKE).map(|(_, known)| known)
 }
 
 fn listed(names: &[&str], joint: &str) -> String {

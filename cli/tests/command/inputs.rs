@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::world::{SCRIPT, World, bare};
+use serde_json::json;
+
+use crate::world::{Done, SCRIPT, World, bare};
 
 #[test]
 fn mistakes_of_the_file_are_all_said_before_anything_starts() {
@@ -63,4 +65,38 @@ fn without_a_source_the_ways_to_give_one_are_named() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(err.contains("--source") && err.contains("TIDEMARK_SOURCE"), "{err}");
+}
+
+#[test]
+fn a_wrong_name_of_a_database_ends_the_command_and_is_said() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    let nowhere = world.address().replace("/tidemark?", "/tidemrk?");
+    let output = world.command(&["run"]).env("TIDEMARK_SOURCE", nowhere).output();
+    let done = Done::from(output.unwrap());
+    assert_eq!(done.code, Some(1), "{}", done.all());
+    for said in ["Cannot open database \"tidemrk\"", "check the name of the database"] {
+        assert!(done.err.contains(said), "{}", done.all());
+    }
+}
+
+#[test]
+fn a_wrong_name_of_a_table_is_answered_with_the_one_that_is_like_it() {
+    let world = World::new(SCRIPT);
+    world.tables(&json!([
+        {"table": "ordrs", "tracking": {"watermark": {"column": "modified_at"}}},
+        {"table": "sales.Items", "tracking": {"change_tracking": {}}},
+    ]));
+    for verb in ["plan", "doctor"] {
+        let done = world.run(&[verb]);
+        assert_eq!(done.code, Some(1), "{}", done.all());
+        for meant in [
+            "no table dbo.ordrs",
+            "mean dbo.orders?",
+            "no table sales.Items",
+            "mean dbo.items?",
+        ] {
+            assert!(done.all().contains(meant), "{verb}, {meant}: {}", done.all());
+        }
+    }
 }

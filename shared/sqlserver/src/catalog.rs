@@ -1,8 +1,8 @@
 //! Reads the columns of a table from the catalog, and their types from the description of a result.
 
 use tiberius::{MetaDataColumn, Row};
-use tidemark::error::{Answer, Result};
-use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::error::{Answer, Failure, Fault, Result};
+use tidemark::model::names::{Identifier, ObjectName, nearest};
 use tidemark::model::types::{TypeName, WantedForms};
 use tidemark::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn};
 
@@ -10,6 +10,15 @@ use crate::answers::{unexpected_answer, unless_unreachable};
 use crate::session::Server;
 use crate::statements::{Quoted, catalog};
 use crate::types::SqlType;
+
+/// The number of the error for a table that does not exist, or that the login may not see.
+const NO_SUCH_OBJECT: u32 = 208;
+
+/// Builds the failure for a table that is not there, when another one was probably meant.
+pub(crate) fn no_table(table: &ObjectName, meant: &ObjectName) -> Failure {
+    let message = format!("there is no table {table}, or the login may not see it: did you mean {meant}?");
+    Failure::new(Fault::Refused, message).numbered(NO_SUCH_OBJECT)
+}
 
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +119,16 @@ impl Server {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let described = self
             .with_connection(async |connection| connection.column_metadata(&name, &columns).await)
-            .await?;
+            .await;
+        let described = match described {
+            Err(failure) if failure.number() == Some(NO_SUCH_OBJECT) => {
+                return Err(match self.meant(table).await {
+                    Some(meant) => self.named(no_table(table, &meant)),
+                    None => failure,
+                });
+            }
+            described => described?,
+        };
         let mut columns: Vec<_> = described.iter().map(DescribedColumn::of).collect();
         let is_doubtful = |column: &DescribedColumn| column.sql_type.as_ref().is_ok_and(|t| t.may_be_rowversion());
         if columns.iter().any(is_doubtful) {
@@ -123,6 +141,25 @@ impl Server {
             }
         }
         Ok(columns)
+    }
+
+    /// Returns the table that was probably meant by the name of one that is not there: the catalog is asked for all that
+    /// the login may see, and one of the same schema comes first. Returns `None` when no name is like it, or when there
+    /// is such a table, which may be a view of one that is not there.
+    pub(crate) async fn meant(&self, table: &ObjectName) -> Option<ObjectName> {
+        let rows = self.catalog_rows(&catalog::names()).await.ok()??;
+        let names = rows.iter().filter_map(|row| {
+            let text = |at| row.try_get::<&str, _>(at).ok().flatten();
+            format!("{}.{}", text(0)?.quoted(), text(1)?.quoted())
+                .parse::<ObjectName>()
+                .ok()
+        });
+        let mut names: Vec<ObjectName> = names.collect();
+        names.sort_by_key(|name| name.schema() == table.schema());
+        let meant = nearest(table.name().as_str(), names.iter().map(|name| name.name().as_str()))?.to_owned();
+        let meant = names.into_iter().rfind(|name| name.name().as_str() == meant)?;
+        let is_same = meant.to_string().to_lowercase() == table.to_string().to_lowercase();
+        (!is_same).then_some(meant)
     }
 
     /// Returns the names of a table's rowversion columns. A server without `sys.columns` has none that could be known.

@@ -11,6 +11,18 @@ use crate::error::{Error, ErrorCode};
 /// SQL Server's limit for the length of a name (`sysname` is `nvarchar(128)`).
 const MAX_UTF16_UNITS: usize = 128;
 
+/// The least likeness, from 0 to 1, of a name that may have been meant.
+const ALIKE: f64 = 0.7;
+
+/// Returns the name that is most like `name`, if one is like it enough. Upper and lower case are the same.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let known = known.into_iter();
+    let alike = known.map(|known| (strsim::jaro_winkler(&name, &known.to_lowercase()), known));
+    let best = alike.max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(alike, _)| *alike >= ALIKE).map(|(_, known)| known)
+}
+
 /// An identifier, for example a column's name, without any quoting.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -9,6 +9,7 @@ use tidemark::model::values::Values;
 use tidemark::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 
 use crate::answers::{number, single, unexpected_answer};
+use crate::catalog::no_table;
 use crate::session::Server;
 use crate::statements::Quoted;
 use crate::statements::change_tracking::{self, OPERATION_COLUMN, VERSION_COLUMN};
@@ -37,7 +38,14 @@ impl ProbeChanges for Server {
                 min_valid,
                 begun: number(row, 2)?,
             }),
-            (current, _) => Err(not_tracked(table, current.is_some(), self.seen(table).await?)),
+            (current, _) => {
+                let seen = self.seen(table).await?;
+                let meant = if seen.table { None } else { self.meant(table).await };
+                Err(meant.map_or_else(
+                    || not_tracked(table, current.is_some(), seen),
+                    |meant| no_table(table, &meant),
+                ))
+            }
         }
     }
 

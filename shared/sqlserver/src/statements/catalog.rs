@@ -59,6 +59,13 @@ pub(crate) fn row_version_columns(table: &ObjectName) -> Statement {
     Statement::with(sql, &[&table.quoted()])
 }
 
+/// Asks for the schema and the name of every table, view and synonym that the login may see.
+pub(crate) fn names() -> Statement {
+    let sql = "SELECT [s].[name] AS [schema], [o].[name] AS [table] FROM sys.objects AS [o] JOIN sys.schemas AS [s] \
+               ON [s].[schema_id] = [o].[schema_id] WHERE [o].[type] IN ('U', 'V', 'SN')";
+    Statement::with(sql, &[])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
