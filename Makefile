@@ -52,7 +52,7 @@ TIDEMARK := $(TARGET)/debug/tidemark
 COMMAND = TIDEMARK_SOURCE="$$SOURCE_URL" TIDEMARK_SINK="$${SINK:-lake}" $(if $(CA_BUNDLE),SSL_CERT_FILE="$$CA_BUNDLE") $(TIDEMARK)
 
 .PHONY: help
-help: ## This list
+help: ## Shows this list
 	@echo "make run && make test are the two commands to begin with."
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^#: / {more = more sprintf("%18s%s\n", "", substr($$0, 4))} \
 		/^[a-z-]+:.*## / {printf "  make %-10s %s\n%s", $$1, $$2, more; more = ""}' Makefile
@@ -65,7 +65,7 @@ help: ## This list
 #: from which it only reads; SINK=folder or s3://bucket/prefix (lake), CA_BUNDLE=file.pem for a private authority (with SINK=s3://…
 #: it must hold the public roots too, because it takes the place of those of the system)
 ifeq ($(value SOURCE_URL),)
-run: ready ## An Azure tutorial's runs, or one run on your own server
+run: ready ## Runs an Azure tutorial, or a run on your own server
 	@$(PYTHON) -m local.run
 else
 ifeq ($(value TABLES),)
@@ -76,11 +76,11 @@ run: command
 endif
 
 .PHONY: up
-up: ready ## A local stack with the tutorial's table that stays until make down
+up: ready ## Starts a local stack with the tutorial's table, which stays until make down
 	@$(PYTHON) -m local.up up
 
 .PHONY: down
-down: $(RUN_STAMP) ## Takes it down
+down: $(RUN_STAMP) ## Ends the local stack
 	@$(PYTHON) -m local.up down
 
 .PHONY: invoke
@@ -88,7 +88,7 @@ down: $(RUN_STAMP) ## Takes it down
 ifeq ($(value STEP),)
 $(if $(filter invoke,$(MAKECMDGOALS)),$(error STEP is missing: make invoke STEP=copy-delta EVENT=infra/events/copy-delta.json))
 endif
-invoke: ready ## `tidemark step` on that stack: one step by hand (starts it if it is not up)
+invoke: ready ## Runs one step by hand on that stack with `tidemark step`, and starts the stack if it is not up
 	@$(PYTHON) -m local.up ensure >&2
 	@set -a; . .local/stack.env; set +a; $(TIDEMARK) --stack tidemark step "$$STEP" "$${EVENT:-infra/events/$$STEP.json}"
 
@@ -97,7 +97,7 @@ invoke: ready ## `tidemark step` on that stack: one step by hand (starts it if i
 ifeq ($(value SINK)$(wildcard .local/stack.env),)
 $(if $(filter verify,$(MAKECMDGOALS)),$(error No local stack is up: give SINK=s3://bucket/prefix or a folder, or make up))
 endif
-verify: command ## `tidemark verify`: holds the files of a sink against their manifests
+verify: command ## Checks that the files of a sink are those that its manifests name, with `tidemark verify`
 ifeq ($(value SINK),)
 	@set -a; . .local/stack.env; set +a; $(TIDEMARK) --stack tidemark verify
 else
@@ -106,7 +106,7 @@ endif
 
 .PHONY: verify-apart
 #: PREFIX=tidemark with BUCKET=name and your AWS settings, or FOLDER=lake PREFIX=
-verify-apart: $(RUN_STAMP) ## The same without Tidemark's own code
+verify-apart: $(RUN_STAMP) ## Checks the same with a program in Python that shares no code with Tidemark
 	@$(PYTHON) -m verify "$(PREFIX)" $(if $(FOLDER),--folder "$(FOLDER)",--bucket "$${BUCKET:?is missing: make verify-apart PREFIX=tidemark BUCKET=name}")
 
 .PHONY: sql
@@ -116,7 +116,7 @@ sql: $(RUN_STAMP) ## Runs statements on your server, where you have no client fo
 
 ##@ Read about it, and write about it
 .PHONY: docs
-docs: $(DOCS_STAMP) ## The site of the documentation, in target/docs, with every link checked
+docs: $(DOCS_STAMP) ## Builds the site of the documentation in target/docs, and checks every link
 	@python3 tools/links.py
 	@$(DOCS)/bin/mdbook build docs
 	@python3 tools/links.py target/docs
@@ -135,7 +135,7 @@ recording: $(DOCS_STAMP) ## Records docs/pictures/recording.svg: a run of the co
 
 ##@ Work on it
 .PHONY: test
-test: $(VENV_STAMP) $(READERS_STAMP) ## All tests that need nothing but this machine
+test: $(VENV_STAMP) $(READERS_STAMP) ## Runs all tests that need nothing but this machine
 	cargo build --locked --workspace --bins --tests
 	$(NEXTEST) run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
@@ -143,12 +143,12 @@ test: $(VENV_STAMP) $(READERS_STAMP) ## All tests that need nothing but this mac
 	$(READERS_PYTEST)
 
 .PHONY: test-unit
-test-unit: $(VENV_STAMP) ## Each crate's own tests: no stand-in, no Python, within a minute
+test-unit: $(VENV_STAMP) ## Runs each crate's own tests, which need no stand-in and no Python, in a minute
 	$(NEXTEST) run --locked $(UNIT_CRATES:%=--package %) --filterset 'not test(/^sink::type_tests::/)'
 
 .PHONY: test-readers
 #: UPDATE_MATRIX=1 writes what was read into docs/reference/types.md
-test-readers: $(READERS_STAMP) $(SPARKS:%=.tools/spark-%/.all) ## Our files in the readers of the field, with Spark (needs Java 17)
+test-readers: $(READERS_STAMP) $(SPARKS:%=.tools/spark-%/.all) ## Reads files of every type with DuckDB, Spark and other readers (needs Java 17)
 	@command -v java >/dev/null || { echo "Java 17 is missing: Spark needs it"; exit 1; }
 	cargo build --locked --package tidemark-readers --package tidemark-cli --package tidemark-sandbox
 	SPARK_PYTHONS="$(foreach spark,$(SPARKS),Spark $(basename $(spark))=$(CURDIR)/.tools/spark-$(spark)/bin/python;)" \
@@ -156,12 +156,12 @@ test-readers: $(READERS_STAMP) $(SPARKS:%=.tools/spark-%/.all) ## Our files in t
 
 .PHONY: soak
 #: SOAK_SEEDS=interleavings per test (20000), PROPTEST_CASES=generated cases per property (500)
-soak: ## Thousands of interleaved runs and generated inputs
+soak: ## Tests thousands of interleaved runs and generated inputs
 	SOAK_SEEDS=$(or $(SOAK_SEEDS),20000) PROPTEST_CASES=$(or $(PROPTEST_CASES),500) \
 		cargo test --locked --workspace --lib $(SOAK_TESTS:%=--test %)
 
 .PHONY: check
-check: $(VENV_STAMP) house ## Formatting, lints, docs, dependencies, template, state machine, and the limits of the house
+check: $(VENV_STAMP) house ## Checks formatting, lints, docs, dependencies, template, state machine, and the limits of the code
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
@@ -188,14 +188,14 @@ lock: ## Writes the Python packages that tests/requirements*.in bring with them,
 		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file $$name.txt $$name.in; done
 
 .PHONY: house
-house: ## The figures of the house: lines, longest functions, nesting, files per type, circles
+house: ## Checks the limits of the code: lines, longest functions, nesting, files for a type, circular imports
 	@python3 tools/house.py
 
 .PHONY: bench
 #: BENCH_ROWS=mixed rows of a line (5000000), BENCH_ONLY=part of the lines' names, BENCH_PACE=rows/s of a real server,
 #: SQLSERVER_URL=… for the lines of a real server
 #: SQLSERVER_URL also compares with other programs in turns, BENCH_ROUNDS=times each (3), and writes docs/explanation/performance.md
-bench: $(VENV_STAMP) ## Speed and memory of copy-delta stage by stage, and every function's start-up
+bench: $(VENV_STAMP) ## Measures the speed and memory of each stage of copy-delta, and the start of every function
 	$(MAKE) release
 	cargo build --locked --profile bench --package tidemark-bench
 	$(TARGET)/release/bench
@@ -204,20 +204,20 @@ bench: $(VENV_STAMP) ## Speed and memory of copy-delta stage by stage, and every
 
 .PHONY: bench-load
 #: BENCH_ROWS=narrow rows of the table (20000000), BENCH_SLICES="1 2": slices at once, a load for each
-bench-load: $(RUN_STAMP) ## A first load through the whole state machine, from a server that replays rows
+bench-load: $(RUN_STAMP) ## Measures a first load through the whole state machine, from a server that replays rows
 	$(MAKE) release
 	cargo build --locked --profile bench --package tidemark-replay
 	@$(PYTHON) -m local.first_load
 
 .PHONY: bench-idle
-bench-idle: $(RUN_STAMP) ## Runs that find nothing to copy, of 300 tables and of 2,000 from a list
+bench-idle: $(RUN_STAMP) ## Measures runs that find nothing to copy, of 300 tables and of 2,000 from a list
 	$(MAKE) release
 	cargo build --locked --release --package tidemark-sandbox
 	@$(PYTHON) -m local.idle
 
 .PHONY: test-live
 #: SQLSERVER_URL='sqlserver://user:password@host:port/database?tls=verify|trust'; compose.yaml has a server
-test-live: $(VENV_STAMP) ## The tests that need a real SQL Server
+test-live: $(VENV_STAMP) ## Runs the tests that need a real SQL Server
 	@: $${SQLSERVER_URL:?is missing: the address of a real SQL Server, see make help}
 	$(NEXTEST) run --locked --package tidemark-tests --test live --run-ignored ignored-only
 

@@ -69,12 +69,12 @@ const PARQUET: &[Field] = &[
     field(
         "compression",
         Shape::OneOf(&["zstd", "snappy", "gzip", "none"]),
-        "How the pages of a file are packed. Default zstd.",
+        "How a file is compressed. Default zstd.",
     ),
     field(
         "compression_level",
         Shape::Number(1, 22),
-        "The level of zstd, or of gzip up to 9. Default 1 for zstd.",
+        "The level of compression: up to 22 for zstd, up to 9 for gzip. Default 1 for zstd.",
     ),
     field(
         "decimals",
@@ -104,7 +104,7 @@ const CSV: &[Field] = &[
     field(
         "fraction_digits",
         Shape::NumberOrNull(0, 7),
-        "How many digits a second has after the point. Default as many as the column has.",
+        "How many digits of a fraction of a second are written. Default as many as the column has.",
     ),
     field(
         "line_end",
@@ -114,9 +114,9 @@ const CSV: &[Field] = &[
     field(
         "line_breaks",
         Shape::OneOf(&["keep", "escape", "space", "fail"]),
-        "What becomes of a line break inside a text. Default keep.",
+        "What is written in place of a line break inside a text. Default keep.",
     ),
-    field("compression", COMPRESSION, "Whether the file is packed. Default none."),
+    field("compression", COMPRESSION, "How a file is compressed. Default none."),
 ];
 
 const JSONL: &[Field] = &[
@@ -131,7 +131,11 @@ const JSONL: &[Field] = &[
 const FORMATS: &[Field] = &[
     field("parquet", Shape::Object(PARQUET), "Parquet."),
     field("csv", Shape::Object(CSV), "CSV."),
-    field("jsonl", Shape::Object(JSONL), "Files have a line of JSON for each row."),
+    field(
+        "jsonl",
+        Shape::Object(JSONL),
+        "JSON lines: one JSON object a line, for each row.",
+    ),
 ];
 
 const WATERMARK: &[Field] = &[
@@ -153,14 +157,14 @@ const WATERMARK: &[Field] = &[
     field(
         "null_watermark",
         Shape::OneOf(&["skip", "first_load"]),
-        "What becomes of rows whose watermark is NULL. Default skip.",
+        "Whether rows whose watermark is NULL are left out, or copied once by the first load. Default skip.",
     ),
 ];
 
 const CHANGE_TRACKING: &[Field] = &[field(
     "on_expired",
     Shape::OneOf(&["reinitialize", "fail"]),
-    "What becomes of a table when SQL Server no longer has all its changes. Default reinitialize.",
+    "What a run does when SQL Server no longer has all changes of the table: it loads the table in full again, or it fails. Default reinitialize.",
 )];
 
 const TRACKINGS: &[Field] = &[
@@ -227,7 +231,7 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "slice_rows",
         Shape::Number(1, u64::MAX),
-        "How many rows a file has at most.",
+        "The most rows that a file may have.",
     ),
     field(
         "format",
@@ -237,18 +241,18 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "timestamps",
         Shape::OneOf(&["us", "ns", "text"]),
-        "How Parquet holds fractions of a second. Default us.",
+        "How Parquet holds fractions of a second: as microseconds, as nanoseconds, or as text. Default us.",
     ),
     field(
         "types",
         Shape::OneOf(FILE_TYPES),
-        "Whether Parquet has uniqueidentifier and time as text, which every engine opens, or in types of its \
-         own. Default portable.",
+        "How Parquet holds uniqueidentifier and time: as text, which every engine reads, or in its own types. \
+         Default portable.",
     ),
     field(
         "column_types",
         Shape::OneOfForColumns(FILE_TYPES),
-        "As types, for single columns.",
+        "The same as the field types, for single columns.",
     ),
     field(
         "mask",
@@ -259,35 +263,39 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "audit",
         Shape::Truth,
-        "Whether three columns are added that say in which window a row came, when that was frozen, and by \
-         which operation. Default false.",
+        "Whether three columns are added: the window with which a row came, the time at which that was \
+         frozen, and the operation on the row. Default false.",
     ),
     field(
         "masked_columns",
         Shape::OneOf(&["refuse", "copy"]),
-        "What happens with columns whose real values SQL Server hides from the login. Default refuse.",
+        "What is done with columns whose real values SQL Server hides from the login: the table fails, or what the login sees is copied. Default refuse.",
     ),
     field(
         "variant_columns",
         Shape::OneOf(&["text", "refuse"]),
-        "What happens with columns whose values have several types. Default text.",
+        "What is done with columns whose values may have several types: each is copied as text, or the table fails. Default text.",
     ),
     field(
         "layout",
         Shape::OneOf(&["window", "load_date"]),
-        "Where files lie under the table's folder. Default window.",
+        "The folders below that of the table: one for each window, or one for each day of loading. Default window.",
     ),
     field(
         "loader_manifests",
         Shape::Several(&["redshift", "symlink"]),
-        "Manifests for other loaders that are written with each window. Default none.",
+        "The loaders of other systems for which each window has a manifest. Default none.",
     ),
     field(
         "watermark_name",
         Shape::Text,
         "The name of the table's row in the control table. Default the table's name.",
     ),
-    field("sink", Shape::Choice(SINKS), "Where the rows go, when not into files."),
+    field(
+        "sink",
+        Shape::Choice(SINKS),
+        "The database that rows are merged into, in place of files.",
+    ),
 ];
 
 /// The fields of the file beside the tables.

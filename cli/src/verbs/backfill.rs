@@ -33,7 +33,7 @@ pub(crate) struct BackfillArgs {
     /// The least watermark that is copied again
     #[arg(long, value_name = "VALUE")]
     from: Option<String>,
-    /// The greatest one [default: that of the last window]
+    /// The greatest watermark that is copied again [default: that of the last window]
     #[arg(long, value_name = "VALUE", requires = "from")]
     to: Option<String>,
     /// For a table with change tracking: the version since which changes are copied again

@@ -22,7 +22,7 @@ pub(crate) struct GiveUpArgs {
     /// The window, as for a backfill that is not committed [default: the one after the last committed window]
     #[arg(long, value_name = "WINDOW", value_parser = window)]
     window: Option<WindowName>,
-    /// Does not ask
+    /// Goes ahead without asking for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

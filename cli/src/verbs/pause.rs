@@ -20,7 +20,7 @@ pub(crate) struct PauseArgs {
     /// The reason, for whoever looks at the status
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Does not ask
+    /// Goes ahead without asking for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(crate) struct ResumeArgs {
     /// The tables
     #[arg(required = true)]
     tables: Vec<ObjectName>,
-    /// Does not ask
+    /// Goes ahead without asking for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ pub(crate) struct ResetArgs {
     /// The tables
     #[arg(required = true)]
     tables: Vec<ObjectName>,
-    /// Does not ask
+    /// Goes ahead without asking for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

@@ -30,7 +30,7 @@ pub(crate) struct SinkArgs {
         help_heading = "Sink"
     )]
     pub(crate) sink: String,
-    /// The account that owns the bucket: a bucket of this name that somebody else has is refused
+    /// The account that owns the bucket. A bucket of another account is refused
     #[arg(long, env = "SINK_BUCKET_OWNER", value_name = "ACCOUNT", help_heading = "Sink")]
     pub(crate) bucket_owner: Option<String>,
     /// The ARN of the key that objects are encrypted with [default: the bucket's own]
@@ -42,7 +42,7 @@ pub(crate) struct SinkArgs {
     /// Keeps the watermarks in this table of the source instead of beside the ledger
     #[arg(long, value_name = "TABLE", help_heading = "Sink")]
     pub(crate) watermark_table: Option<ObjectName>,
-    /// Moves them with this procedure [default: dbo.usp_write_watermark]
+    /// The procedure that writes a watermark into that table [default: dbo.usp_write_watermark]
     #[arg(long, value_name = "PROCEDURE", requires = "watermark_table", help_heading = "Sink")]
     pub(crate) watermark_procedure: Option<ObjectName>,
 }

@@ -52,10 +52,14 @@ pub(crate) struct SourceArgs {
     /// The variable TIDEMARK_MASK_KEY holds the key itself, where there is no such secret.
     #[arg(long, value_name = "ARN", env = "MASK_SECRET_ARN", help_heading = "Source")]
     pub(crate) mask_secret: Option<String>,
-    /// Asks for a replica that is only read from, if the secret does not say it. Not with change tracking
+    /// Reads from a read-only replica of the database. It cannot be used with change tracking
+    ///
+    /// A secret says the same with its field read_intent.
     #[arg(long, env = "SOURCE_READ_INTENT", help_heading = "Source")]
     pub(crate) read_intent: bool,
-    /// Whether the server's certificate must be trusted. An authority of your own goes into SSL_CERT_FILE [default: verify]
+    /// How the server's certificate is checked [default: verify]
+    ///
+    /// Where an authority of your own has signed it, name the file of that authority in the variable SSL_CERT_FILE.
     #[arg(long, value_enum, help_heading = "Source")]
     pub(crate) tls: Option<TlsMode>,
 }
@@ -63,11 +67,11 @@ pub(crate) struct SourceArgs {
 /// How the server's certificate is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TlsMode {
-    /// It must chain to a known root and name the host.
+    /// The certificate must be signed by a known authority, and be for this host.
     Verify,
-    /// The same, and TLS comes before everything else (TDS 8.0).
+    /// As verify, and the connection begins with TLS, as TDS 8.0 wants it.
     Strict,
-    /// The connection is encrypted, but to whoever answers.
+    /// Every certificate is accepted: the connection is encrypted, but another server could answer.
     Trust,
 }
 
